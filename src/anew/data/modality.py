@@ -1,0 +1,132 @@
+"""How one kind of item becomes a tensor and back. One file a modality; `EXPORT = TheClass` registers it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.spec import Batch, Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One record as it lies in its source. data: bytes of a file, text, or an array; name: where it came from."""
+
+    name: str
+    data: Any
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An item that cannot be used, and why (one clause)."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A sample as an ordinary file: suffix with the dot, and its bytes. text: what to show in a terminal, if anything."""
+
+    suffix: str
+    data: bytes
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What sizes may follow from: seconds of the whole budget (None: steps only), bytes and items in the source."""
+
+    seconds: float | None
+    items: int
+    bytes: int
+    threads: int = 1
+    device: str = "cpu"
+
+
+class Modality(ABC):
+    """A kind of item. Stateless until `fit`; what fit learns is saved by `save` into the run folder and read by `load`.
+
+    suffixes: file endings it takes, lower case with the dot.
+    """
+
+    name: ClassVar[str]
+    suffixes: ClassVar[frozenset[str]]
+    Config: ClassVar[type]
+    unit: ClassVar[str]  # what bits are divided by: "character", "residue", "dimension"
+
+    config: Any
+    spec: Spec
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def accepts(self, item: Item) -> str | None:
+        """None if the item's content can be used, else the reason as one clause (`Refusal`). Cheap: reads headers only."""
+
+    @abstractmethod
+    def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
+        """Learn vocabulary, shape and scale from items of the train split only, set and return `self.spec`."""
+
+    @abstractmethod
+    def encode(self, item: Item) -> NDArray[Any]:
+        """What the cache stores: (n,) unsigned ids for Tokens, uint8 or float16 of `spec.shape` for a Grid.
+
+        Raises ValueError (one clause) for an item whose body turns out to be damaged."""
+
+    @abstractmethod
+    def units(self, item: Item) -> int:
+        """Characters, residues or pixels of the original item."""
+
+    @abstractmethod
+    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+        """Stored rows of one step -> model input. Grid: (B, *shape) stored values. Tokens: (B, L+1) ids; lengths (B,) the
+        number of ids that are real in each row (None: all)."""
+
+    @abstractmethod
+    def decode(self, x: Any) -> list[Any]:
+        """Model output (n, ...) -> items as people see them: str for text, (H, W) or (H, W, C) uint8 for images."""
+
+    @abstractmethod
+    def write(self, x: Any) -> list[Artifact]:
+        """Model output (n, ...) -> ordinary files, one an item."""
+
+    def known(self, prompt: str) -> Any:
+        """A user's prompt -> ids or values that samples start from. Raises ConfigError where the modality has no prompts."""
+        from anew.errors import ConfigError
+
+        raise ConfigError(f"{self.name} data takes no prompt; leave --prompt out")
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What fit learned, as JSON values (kept in config.json)."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, Any], folder: Path) -> None:
+        """Undo `state` and `save`."""
+
+    def save(self, folder: Path) -> None:
+        """Write further files that belong to the run (tokenizer.json)."""
+
+
+@dataclass(slots=True)
+class Scan:
+    """What was found in a source. Counts are of items; `notes` are sentences for `anew look`."""
+
+    modality: str
+    items: int
+    bytes: int
+    labels: tuple[str, ...] = ()
+    parts: dict[str, int] = field(default_factory=dict)  # train, validation, test -> items (or spans)
+    refusals: list[Refusal] = field(default_factory=list)  # the first ones; `refused` counts all
+    refused: int = 0
+    other: dict[str, int] = field(default_factory=dict)  # items of kinds not taken, by modality or suffix
+    notes: list[str] = field(default_factory=list)

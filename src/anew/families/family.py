@@ -1,0 +1,163 @@
+"""What every family is: a module that says what it accepts, how it learns (phases) and how it draws (drafts).
+
+The trainer knows this file and no family. A family knows specs, maths and nets, and no data, trainer or command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from anew.rng import Moment
+from anew.spec import Ask, Batch, Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What a family may derive its sizes from.
+
+    seconds: training time (None where only steps are given); items: examples in the train split (windows or records for
+    tokens); units: characters, residues or pixels in it; dial: 0 the smallest candidate, each +1 about doubles the cost
+    of a step; device, threads: where it will run.
+    """
+
+    items: int
+    units: float
+    seconds: float | None = None
+    dial: int = 0
+    device: str = "cpu"
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """total: sum over what counts in the batch, fp32, with gradient; count: how much counted (examples or targets).
+
+    The trainer divides by the count of the whole global batch, so that micro-batches, masks and processes change nothing.
+    logs: further scalars to show, each already a mean.
+    """
+
+    total: Tensor
+    count: float | Tensor
+    logs: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that share an update rule; the first group of a phase whose `match(name, parameter)` holds takes it.
+
+    rule: "muon" for matrices (more dimensions are flattened behind the first), "adamw" for everything else.
+    lr: peak rate; weight_decay: decoupled, multiplied by the scheduled lr.
+    """
+
+    match: Callable[[str, Tensor], bool]
+    rule: Literal["muon", "adamw"]
+    lr: float
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Optim:
+    """How a phase's parameters move.
+
+    warmup: steps of linear warm-up; decay: last share of the run in which the rate falls to zero (warm-up, stable, decay);
+    power: exponent of the fall; clip: largest global gradient norm; average: relative width of the power-function average
+    of weights (EDM2, arXiv 2312.02696, eq. 121; 0 keeps the raw weights).
+    """
+
+    groups: tuple[Group, ...]
+    warmup: int = 20
+    decay: float = 0.5
+    power: float = 1.0
+    clip: float = 1.0
+    average: float = 0.05
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A module, its loss and its optimiser; a GAN has two, most families one.
+
+    repeat: updates a step; every: acts on each `every`-th step; span: when in the run, as shares of the plan.
+    """
+
+    name: str
+    module: nn.Module
+    loss: Callable[[Batch, Moment], Loss]
+    optim: Optim
+    repeat: int = 1
+    every: int = 1
+    span: tuple[float, float] = (0.0, 1.0)
+
+
+class Family(nn.Module):
+    """Base of all families. A one-loss family writes `loss`, `optim`, `draw`, and `suggest`; the rest has defaults.
+
+    Config: frozen dataclass of knobs, holds at least `batch: int` (examples a step). Sampling: frozen dataclass of knobs.
+    """
+
+    Config: ClassVar[type]
+    Sampling: ClassVar[type]
+    accepts: ClassVar[tuple[type, ...]]
+    why: ClassVar[str] = ""  # one clause: why this family follows from the spec it accepts
+
+    spec: Spec
+    config: Any
+
+    def __init__(self, spec: Any, config: Any) -> None:
+        super().__init__()
+        self.spec = spec
+        self.config = config
+
+    @classmethod
+    def suggest(cls, spec: Any, scale: Scale) -> Any:
+        """A Config for the spec at `scale.dial`; a pure function of its arguments."""
+        raise NotImplementedError
+
+    @classmethod
+    def dials(cls, spec: Any, scale: Scale) -> tuple[int, ...]:
+        """Dials worth measuring for this budget, smallest first."""
+        return (0, 1, 2)
+
+    @classmethod
+    def appetite(cls, spec: Any, config: Any, scale: Scale) -> float:
+        """Examples that this Config should see before a larger one is worth it; the planner takes the largest Config
+        whose measured rate affords its appetite within the budget."""
+        return 0.0
+
+    def prepare(self, sweep: Iterable[Batch]) -> None:
+        """Learn what has a closed form (counts, means, spectra) from one pass over train data, into buffers.
+
+        Packed tokens come as (1, n) stretches of text in order, records as (B, L+1) with mask, grids as (B, *shape).
+        Called once before step 0 and never on resume, since buffers are part of the state."""
+
+    def optim(self) -> Optim:
+        raise NotImplementedError
+
+    def loss(self, batch: Batch, now: Moment) -> Loss:
+        raise NotImplementedError
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("main", self, self.loss, self.optim()),)
+
+    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
+        """Drafts of (n, *shape) or (n, <=L) while they form; the last one is the sample."""
+        raise NotImplementedError
+
+    def bits(self, batch: Batch) -> Tensor | None:
+        """(B,) bits of the counted targets of each example (exact, or a bound that the family's docstring states), or
+        None where the family has no likelihood."""
+        return None
+
+    def size_state(self, state: Mapping[str, torch.Size]) -> None:
+        """Make room for buffers whose size is learned by `prepare`, before a state dict is loaded. `state`: name -> shape."""
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device

@@ -1,0 +1,130 @@
+"""All that data and families know of each other: what a tensor is, a batch of it, and what is asked of a sampler.
+
+Legend for shapes: B examples, L tokens, C channels, T frames, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Continuous values on a regular grid, scaled to [-1, 1] unless the modality says otherwise.
+
+    shape: extent of one example, e.g. (1, 28, 28); axes: one letter an extent, e.g. "CHW"; classes: 0 without labels.
+    std: standard deviation of the values over the train split (what noise levels are measured against).
+    """
+
+    shape: tuple[int, ...]
+    axes: str
+    classes: int = 0
+    std: float = 0.5
+
+    @property
+    def kind(self) -> str:
+        return "grid"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Discrete symbols. vocab: number of ids; length: most tokens in one example of a batch (the context).
+
+    special: ids with a meaning, among "begin", "end", "pad" (absent where the data has none).
+    packed: True where an example is a window of one long stream, False where it is one whole record.
+    """
+
+    vocab: int
+    length: int
+    special: Mapping[str, int] = field(default_factory=dict)
+    classes: int = 0
+    packed: bool = True
+
+    @property
+    def kind(self) -> str:
+        return "tokens"
+
+
+Spec = Grid | Tokens
+
+
+def spec_to_json(spec: Spec) -> dict[str, Any]:
+    if isinstance(spec, Grid):
+        return {
+            "kind": "grid",
+            "shape": list(spec.shape),
+            "axes": spec.axes,
+            "classes": spec.classes,
+            "std": spec.std,
+        }
+    return {
+        "kind": "tokens",
+        "vocab": spec.vocab,
+        "length": spec.length,
+        "special": dict(spec.special),
+        "classes": spec.classes,
+        "packed": spec.packed,
+    }
+
+
+def spec_from_json(data: Mapping[str, Any]) -> Spec:
+    if data["kind"] == "grid":
+        return Grid(tuple(data["shape"]), data["axes"], data["classes"], data["std"])
+    return Tokens(data["vocab"], data["length"], dict(data["special"]), data["classes"], data["packed"])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples for one step.
+
+    x: (B, *shape) float for a Grid, (B, L+1) int64 for Tokens (inputs are x[:, :-1], targets x[:, 1:]).
+    label: (B,) int64. mask: (B, L) which targets count (None: all). units: (B,) characters, residues or pixels
+    that the counted targets stand for: what bits are divided by.
+    """
+
+    x: Tensor
+    label: Tensor | None = None
+    mask: Tensor | None = None
+    units: Tensor | None = None
+
+    def __len__(self) -> int:
+        return int(self.x.shape[0])
+
+    def to(self, device: Any) -> Batch:
+        move = [None if t is None else t.to(device, non_blocking=True) for t in (self.label, self.mask, self.units)]
+        return Batch(self.x.to(device, non_blocking=True), *move)
+
+    def rows(self, start: int, stop: int) -> Batch:
+        cut = [None if t is None else t[start:stop] for t in (self.label, self.mask, self.units)]
+        return Batch(self.x[start:stop], *cut)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is given of a sample. One idea for a prompt, a prefix and an inpainting mask.
+
+    Tokens: x (L,) or (n, L) ids that the sample starts with, mask None.
+    Grid: x (*shape) or (n, *shape) values, mask same shape or (1, H, W), 1 where x is to be kept.
+    """
+
+    x: Tensor
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a sampler is asked for: n samples, a label for each (or None), what is known, and the family's `Sampling`.
+
+    first: the global index of the first sample; sample i depends on (seed, first + i) alone, never on the batch it came in.
+    """
+
+    n: int
+    label: Tensor | None = None
+    known: Known | None = None
+    how: Any = None
+    first: int = 0
