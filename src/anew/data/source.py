@@ -2,7 +2,9 @@
 
 A reader is one file here with a function `open_reader(files, root, suffixes) -> Reader`:
 `folders` (image files, text files and spans of large ones), `tables` (jsonl, csv, parquet), `archive` (tar shards),
-`idx` (MNIST's files), `hub` (Hugging Face names). Which of them takes a file is said by `reader_of`.
+`idx` (MNIST's files), `hub` (Hugging Face names). Which of them takes a file is said by `reader_of`. `hub` is opened by
+`open_hub(name, suffixes) -> Reader`; `tables` also has `metadata(path) -> dict[str, str | None]`, the class by `file_name`
+of a `metadata.csv|jsonl|parquet` that describes the files beside it (it is then no table of its own).
 """
 
 from __future__ import annotations
