@@ -1,0 +1,148 @@
+"""One process or many: torchrun's environment, DDP and FSDP2, and the few collectives that the trainer needs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from anew.errors import ConfigError
+from anew.families.family import Loss
+from anew.rng import Moment
+from anew.spec import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process among all: rank 0 writes files and decides on time."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def rows(self, batch: int) -> tuple[int, int]:
+        """First row and number of rows of the global batch that this process computes."""
+        if batch % self.size:
+            raise ConfigError(f"batch={batch} cannot be shared by {self.size} processes; give a multiple of {self.size}")
+        return self.rank * (batch // self.size), batch // self.size
+
+    def sum(self, *values: float) -> list[float]:
+        """Each value summed over all processes."""
+        if self.size == 1:
+            return list(values)
+        packed = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(packed)
+        return [float(v) for v in packed.tolist()]
+
+    def agree(self, value: Any) -> Any:
+        """Rank 0's value, on every process; a JSON value, so that nothing is unpickled."""
+        if self.size == 1:
+            return value
+        data = json.dumps(value).encode() if self.first else b""
+        length = torch.tensor([len(data)], dtype=torch.int64, device=self.device)
+        dist.broadcast(length, src=0)
+        box = torch.zeros(int(length), dtype=torch.uint8, device=self.device)
+        if self.first:
+            box.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+        dist.broadcast(box, src=0)
+        return json.loads(bytes(box.cpu().numpy()))
+
+    def barrier(self) -> None:
+        if self.size > 1:
+            dist.barrier()
+
+
+def join(device: str = "auto") -> World:
+    """The world that torchrun's environment describes, or a single process. device: auto, cpu, cuda, or cuda:N."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    name = pick_device(device, local)
+    if size > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if name.startswith("cuda") else "gloo")
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    if name.startswith("cuda"):
+        torch.cuda.set_device(torch.device(name))
+    return World(rank, size, torch.device(name))
+
+
+def leave() -> None:
+    """Close the process group, if one was opened."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def pick_device(device: str, local: int = 0) -> str:
+    if device == "auto":
+        return f"cuda:{local % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device={device!r} is not here: PyTorch finds no CUDA device; give auto or cpu")
+    return f"cuda:{local}" if device == "cuda" else device
+
+
+class LossModule(nn.Module):
+    """A phase's loss as a forward pass, since DDP and FSDP2 act where a module is called."""
+
+    def __init__(self, module: nn.Module, loss: Callable[[Batch, Moment], Loss]) -> None:
+        super().__init__()
+        self.module = module
+        self.loss = loss
+
+    def forward(self, batch: Batch, now: Moment) -> tuple[Tensor, float | Tensor, dict[str, Tensor]]:
+        loss = self.loss(batch, now)
+        return loss.total, loss.count, dict(loss.logs)
+
+
+def wrap(module: nn.Module, loss: Callable[[Batch, Moment], Loss], world: World, shard: bool) -> nn.Module:
+    """The phase as one callable: as it is for one process, DDP for several, FSDP2 where weights are to be sharded."""
+    if world.size == 1:
+        return LossModule(module, loss)
+    if shard:
+        return _sharded(LossModule(module, loss), world)
+    from torch.nn.parallel import DistributedDataParallel
+
+    return DistributedDataParallel(LossModule(module, loss), broadcast_buffers=False)
+
+
+def _sharded(whole: nn.Module, world: World) -> nn.Module:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh(world.device.type, (world.size,))
+    for part in whole.modules():
+        if isinstance(part, nn.ModuleList):
+            for block in part:
+                fully_shard(block, mesh=mesh)
+    fully_shard(whole, mesh=mesh)
+    return whole
+
+
+@contextmanager
+def gathering(whole: nn.Module, last: bool) -> Iterator[None]:
+    """Gradients are exchanged with the last micro-batch of a step only."""
+    skip = not last and hasattr(whole, "no_sync")
+    with whole.no_sync() if skip else nullcontext():  # type: ignore[operator]
+        yield
+
+
+def full(value: Tensor) -> Tensor:
+    """The whole tensor, gathered from all processes where it is sharded."""
+    return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def shard_like(value: Tensor, like: Tensor) -> Tensor:
+    """`value`, placed as `like` is."""
+    if isinstance(like, DTensor):
+        return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
+    return value.to(like.device)
