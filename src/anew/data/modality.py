@@ -16,11 +16,16 @@ from anew.spec import Batch, Spec
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One record as it lies in its source. data: bytes of a file, text, or an array; name: where it came from."""
+    """One record as it lies in its source. data: bytes of a file, text, or an array; name: where it came from.
+
+    begins, ends: False where the item is a piece of a longer text that goes on before or after it.
+    """
 
     name: str
     data: Any
     label: str | None = None
+    begins: bool = True
+    ends: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,23 @@ class Modality(ABC):
     def __init__(self, config: Any) -> None:
         self.config = config
 
+    def survey(self, sample: Sequence[Item]) -> list[str]:
+        """Decide, before the split, what an item is (a file of lines may be a list of records) from a sample of the source;
+        sentences for the user. Called once, before `expand`; the decision is part of `state`."""
+        return []
+
+    def expand(self, item: Item) -> Iterable[Item]:
+        """The records that one item of the source holds; most hold one."""
+        return (item,)
+
+    def signature(self, item: Item) -> bytes | None:
+        """The same bytes for near-identical items, so that they land in one part; None: the content itself decides."""
+        return None
+
+    def widths(self) -> NDArray[Any] | None:
+        """(vocab,) units that each id stands for, Tokens only (sums are exact); None for a Grid, whose units are its values."""
+        return None
+
     @abstractmethod
     def accepts(self, item: Item) -> str | None:
         """None if the item's content can be used, else the reason as one clause (`Refusal`). Cheap: reads headers only."""
@@ -81,6 +103,19 @@ class Modality(ABC):
         """What the cache stores: (n,) unsigned ids for Tokens, uint8 or float16 of `spec.shape` for a Grid.
 
         Raises ValueError (one clause) for an item whose body turns out to be damaged."""
+
+    def encode_many(self, items: Sequence[Item]) -> list[NDArray[Any] | str]:
+        """`encode` for each, or the reason (one clause) why an item cannot be. Faster where a modality can work in bulk."""
+        return [self._try(item) for item in items]
+
+    def _try(self, item: Item) -> NDArray[Any] | str:
+        reason = self.accepts(item)
+        if reason is not None:
+            return reason
+        try:
+            return self.encode(item)
+        except ValueError as error:
+            return str(error)
 
     @abstractmethod
     def units(self, item: Item) -> int:
