@@ -105,6 +105,8 @@ class Family(nn.Module):
     Config: ClassVar[type]
     Sampling: ClassVar[type]
     accepts: ClassVar[tuple[type, ...]]
+    best_for: ClassVar[frozenset[str]] = frozenset({"quality"})  # among "quality", "speed", "latent"
+    watch: ClassVar[bool] = True  # whether the first phase's loss on held-out data tells when to stop
     why: ClassVar[str] = ""  # one clause: why this family follows from the spec it accepts
 
     spec: Spec
@@ -136,6 +138,9 @@ class Family(nn.Module):
 
         Packed tokens come as (1, n) stretches of text in order, records as (B, L+1) with mask, grids as (B, *shape).
         Called once before step 0 and never on resume, since buffers are part of the state."""
+
+    def finish(self, sweep: Iterable[Batch]) -> None:
+        """Fit what needs held-out validation data once training is over; `sweep` gives scoring batches of that part."""
 
     def optim(self) -> Optim:
         raise NotImplementedError

@@ -8,13 +8,14 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from anew.errors import RunError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 KEEP = 2  # checkpoints kept beside the one where the decay starts
 DECAY_START = "decay-start"
@@ -59,6 +60,8 @@ def read_json(path: Path) -> Any:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """safetensors, atomically. Names are sorted, so that equal weights are equal bytes."""
+    from safetensors.torch import save_file  # torch: a run folder opens without it
+
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         save_file({n: tensors[n].contiguous() for n in sorted(tensors)}, str(temporary), {"format": "pt"})
@@ -116,8 +119,9 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def config(self) -> dict[str, Any]:
+        """config.json; RunError where it describes no run. Before the plan is made it holds the request alone."""
         value = read_json(self.path / "config.json")
-        if not isinstance(value, dict) or not {"family", "data", "plan"} <= set(value):
+        if not isinstance(value, dict) or "request" not in value:
             raise RunError(f"{str(self.path / 'config.json')!r} does not describe a run; restore it or train again")
         return value
 

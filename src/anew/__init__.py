@@ -1,0 +1,50 @@
+"""Anew: new data from your data: the right model for it, in the time you have, with proof that it is new."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anew.api import evaluate, example, load, look, resume, score, train
+    from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
+    from anew.model import Model, Samples
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "anew.api": ("evaluate", "example", "load", "look", "resume", "score", "train"),
+    "anew.model": ("Model", "Samples"),
+    "anew.errors": ("AnewError", "BudgetError", "ConfigError", "DataError", "RunError", "TrainingError", "UserError"),
+}
+_HOME = {name: home for home, members in _HOMES.items() for name in members}
+
+__all__ = [
+    "AnewError",
+    "BudgetError",
+    "ConfigError",
+    "DataError",
+    "Model",
+    "RunError",
+    "Samples",
+    "TrainingError",
+    "UserError",
+    "evaluate",
+    "example",
+    "load",
+    "look",
+    "resume",
+    "score",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # PEP 562: torch is imported by the first thing that needs it, not by `import anew`.
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'anew' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,163 @@
+"""One function a command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from anew.errors import ConfigError
+
+
+def run(arguments: argparse.Namespace, started: float) -> int:
+    """Carry out the parsed command."""
+    if arguments.version:
+        from anew import __version__
+
+        print(__version__)
+        return 0
+    handler = {
+        "look": _look,
+        "train": _train,
+        "resume": _resume,
+        "sample": _sample,
+        "score": _score,
+        "evaluate": _evaluate,
+        "example": _example,
+    }[arguments.command]
+    handler(arguments, started)
+    return 0
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, str]:
+    return dict(arguments.set)
+
+
+def _look(arguments: argparse.Namespace, started: float) -> None:
+    from anew import api
+    from anew.cli.show import describe
+
+    found = api.look(arguments.data, modality=arguments.modality, seed=arguments.seed, settings=_settings(arguments))
+    if arguments.json:
+        _print_json(found)
+    else:
+        print(describe(found))
+
+
+def _train(arguments: argparse.Namespace, started: float) -> None:
+    from anew import api
+    from anew.cli.show import ProgressLine
+
+    with ProgressLine() as progress:
+        try:
+            model = api.train(
+                arguments.data,
+                arguments.run,
+                budget=arguments.budget,
+                steps=arguments.steps,
+                family=arguments.family,
+                modality=arguments.modality,
+                seed=arguments.seed,
+                settings=_settings(arguments),
+                plan=arguments.plan,
+                reporter=progress,
+                started=started,
+            )
+        except KeyboardInterrupt:
+            _interrupted(progress)
+            return
+    _ended(model.folder.path)
+
+
+def _resume(arguments: argparse.Namespace, started: float) -> None:
+    from anew import api
+    from anew.cli.show import ProgressLine
+
+    with ProgressLine() as progress:
+        try:
+            model = api.resume(
+                arguments.run,
+                budget=arguments.budget,
+                steps=arguments.steps,
+                data=arguments.data,
+                reporter=progress,
+                started=started,
+            )
+        except KeyboardInterrupt:
+            _interrupted(progress)
+            return
+    _ended(model.folder.path)
+
+
+def _interrupted(progress: Any) -> None:
+    if progress.steps == 0:
+        raise KeyboardInterrupt
+    progress.say("stopped; the state is saved, go on with `anew resume RUN`")
+
+
+def _ended(folder: Path) -> None:
+    import os
+
+    if os.environ.get("RANK", "0") == "0":
+        print(f"run: {folder}\nreport: {folder / 'report' / 'report.html'}\nmore samples: anew sample {folder} --out DIR")
+
+
+def _sample(arguments: argparse.Namespace, started: float) -> None:
+    from anew import api
+
+    prompt = arguments.prompt
+    if arguments.prompt_file:
+        prompt = Path(arguments.prompt_file).read_text(encoding="utf-8")
+    how: dict[str, Any] = _settings(arguments)
+    if arguments.stop is not None:
+        how["stop"] = arguments.stop
+    model = api.load(arguments.run)
+    samples = model.sample(arguments.n, seed=arguments.seed, prompt=prompt, label=arguments.label, **how)
+    paths = samples.save(arguments.out)
+    print(f"{len(paths)} files in {arguments.out}")
+    from anew.work import save_sheet
+
+    save_sheet(samples.head(64), Path(arguments.out), "all")
+
+
+def _score(arguments: argparse.Namespace, started: float) -> None:
+    from anew import api
+
+    found = api.score(arguments.run, arguments.data)
+    if arguments.json:
+        _print_json(found)
+    else:
+        for name, value in found.items():
+            print(f"{name}: {value:.6g}")
+
+
+def _evaluate(arguments: argparse.Namespace, started: float) -> None:
+    from anew import api
+    from anew.cli.show import ProgressLine
+
+    if arguments.n < 1:
+        raise ConfigError(f"-n {arguments.n} is out of range; give at least 1")
+    with ProgressLine(sys.stderr if arguments.json else sys.stdout) as progress:
+        found = api.evaluate(arguments.run, arguments.n, seed=arguments.seed, data=arguments.data, reporter=progress)
+    if arguments.json:
+        _print_json(found)
+    else:
+        print(f"report: {Path(arguments.run) / 'report' / 'report.html'}")
+
+
+def _example(arguments: argparse.Namespace, started: float) -> None:
+    from anew import api, examples
+
+    if arguments.name is None:
+        for name, line in examples.EXAMPLES.items():
+            print(f"{name}: {line}")
+        return
+    if arguments.dir is None:
+        raise ConfigError(f"the folder is missing; give `anew example {arguments.name} DIR`")
+    print(f"wrote {api.example(arguments.name, arguments.dir)}")

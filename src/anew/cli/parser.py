@@ -1,0 +1,138 @@
+"""The arguments of every command. Nothing heavy is imported here: `anew --help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from anew.errors import ConfigError, nearest
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors become one sentence that names the nearest option or command."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = re.match(r"unrecognized arguments: (.*)", message)
+        if unknown:
+            word = next((w for w in unknown[1].split() if w.startswith("-")), unknown[1].split()[0])
+            raise ConfigError(f"{word!r} is no option of `{self.prog}`{nearest(word.partition('=')[0], self._option_string_actions)}")
+        choice = re.match(r"argument (\S+): invalid choice: '?([^']*?)'? \(", message)
+        if choice:
+            action = next(a for a in self._actions if a.choices)
+            raise ConfigError(f"{choice[2]!r} is no {choice[1]}{nearest(choice[2], [str(c) for c in action.choices or ()])}")
+        raise ConfigError(f"{message} (see `{self.prog} --help`)")
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {text!r} is not like key=value; give for example --set width=64")
+    return key.strip(), value.strip()
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="anew",
+        description="New data from your data: the right model for it, in the time you have, with proof that it is new.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
+    _look(commands)
+    _train(commands)
+    _resume(commands)
+    _sample(commands)
+    _score(commands)
+    _evaluate(commands)
+    _example(commands)
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction[_Parser], name: str, help: str) -> _Parser:
+    return commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+
+
+def _look(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _add(commands, "look", "say what DATA is, which family follows from it, and what each budget would buy")
+    p.add_argument("data", help="a folder, a file, or a hub name like owner/name")
+    p.add_argument("--modality", help="text or image, where DATA holds both")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE")
+    p.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def _train(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _add(commands, "train", "train a generator on DATA from scratch within a time budget, then sample and measure it")
+    p.add_argument("data", help="a folder, a file, or a hub name like owner/name")
+    p.add_argument("--run", help="folder to make for the run (default: runs/NAME-N)")
+    p.add_argument("--budget", help="wall-clock time for all of it: 90s, 10m, 2h (default: 10m)")
+    p.add_argument("--steps", type=int, help="number of steps instead of a budget: nothing is measured, the run can be repeated")
+    p.add_argument("--plan", metavar="RUN", help="replay the plan and the logged progress of another run, step by step")
+    p.add_argument("--family", help="a family by name, or a FILE.py that defines EXPORT (default: follows the data)")
+    p.add_argument("--modality", help="text or image (default: follows the data)")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help="a setting; may be repeated")
+
+
+def _resume(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _add(commands, "resume", "finish a run that was stopped, or give it more time")
+    p.add_argument("run")
+    p.add_argument("--budget", help="additional time: 90s, 10m, 2h")
+    p.add_argument("--steps", type=int, help="the new total of steps")
+    p.add_argument("--data", help="where the data lies now, if it was moved")
+
+
+def _sample(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _add(commands, "sample", "write new items as ordinary files")
+    p.add_argument("run")
+    p.add_argument("--out", required=True, help="folder for the files")
+    p.add_argument("-n", type=int, default=16, help="how many (default: 16)")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--prompt", help="what text starts with")
+    p.add_argument("--prompt-file", help="a file that holds the prompt")
+    p.add_argument("--stop", help="text ends where this appears")
+    p.add_argument("--label", help="a class of the data (default: as the data has them)")
+    p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help="a sampling setting")
+
+
+def _score(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _add(commands, "score", "bits per character of other data under a run's model")
+    p.add_argument("run")
+    p.add_argument("data")
+    p.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def _evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _add(commands, "evaluate", "measure samples of a run against its data and write the report")
+    p.add_argument("run")
+    p.add_argument("-n", type=int, default=2000, help="samples to measure (default: 2000)")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--data", help="where the data lies now, if it was moved")
+    p.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def _example(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _add(commands, "example", "write real data that an installed package ships as ordinary files")
+    p.add_argument("name", nargs="?", help="which data; without it the names are listed")
+    p.add_argument("dir", nargs="?", help="folder to make")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Parsed arguments; ConfigError in one sentence where they are wrong. Without a command the help is printed."""
+    parser = _parser()
+    arguments, odd = parser.parse_known_args(list(argv) or ["--help"])
+    if odd:
+        # The command's own parser knows the options to compare with.
+        actions = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+        actions[0].choices.get(arguments.command, parser).error(f"unrecognized arguments: {' '.join(odd)}")
+    if arguments.command is None and not arguments.version:
+        parser.error("a command is missing")
+    if getattr(arguments, "prompt_file", None):
+        if arguments.prompt is not None:
+            raise ConfigError("both --prompt and --prompt-file were given; give one of them")
+        if not os.path.isfile(arguments.prompt_file):
+            raise ConfigError(f"--prompt-file {arguments.prompt_file!r} is no file; give the path of a text file")
+    return arguments

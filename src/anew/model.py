@@ -1,0 +1,212 @@
+"""A trained model, loaded from its run folder: sample, stream, score."""
+
+from __future__ import annotations
+
+import base64
+import html
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anew import config as cfg
+from anew import rng
+from anew.data.modality import Artifact, Modality
+from anew.errors import ConfigError, RunError, nearest
+from anew.families.family import Family
+from anew.find import find
+from anew.spec import Ask, Known, spec_from_json
+from anew.train.distributed import pick_device
+from anew.train.run import RunFolder, read_tensors, write_atomic
+
+MOST = 1_000_000  # samples in one call
+AT_ONCE = 256  # samples in one pass of the network
+
+
+class Samples(Sequence[Any]):
+    """New items, as people see them (str, or uint8 arrays), and as ordinary files."""
+
+    def __init__(self, items: list[Any], artifacts: list[Artifact], labels: list[str | None]) -> None:
+        self._items = items
+        self.artifacts = artifacts
+        self.labels = labels
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._items[index]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def head(self, n: int) -> Samples:
+        """The first n."""
+        return Samples(self._items[:n], self.artifacts[:n], self.labels[:n])
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write one file a sample into the folder (made if missing); returns their paths."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        digits = max(4, len(str(len(self.artifacts) - 1)))
+        paths = []
+        for index, artifact in enumerate(self.artifacts):
+            label = self.labels[index]
+            stem = f"{index:0{digits}d}" if label is None else f"{index:0{digits}d}-{_safe(label)}"
+            paths.append(target / f"{stem}{artifact.suffix}")
+            write_atomic(paths[-1], artifact.data)
+        return paths
+
+    def _repr_html_(self) -> str:
+        parts = []
+        for artifact in self.artifacts[:64]:
+            if artifact.suffix == ".png":
+                data = base64.b64encode(artifact.data).decode()
+                parts.append(f'<img style="margin:2px;image-rendering:pixelated" src="data:image/png;base64,{data}">')
+            else:
+                parts.append(f"<pre>{html.escape(artifact.text or '')}</pre>")
+        return f"<div>{''.join(parts)}</div>"
+
+
+def _safe(label: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in label)[:60] or "label"
+
+
+class Model:
+    """A generator ready to sample. `load(run)` makes one; it needs the run folder alone, not the data."""
+
+    def __init__(self, folder: RunFolder, device: str = "auto") -> None:
+        self.folder = folder
+        self.config = folder.config()
+        if "family" not in self.config:
+            raise RunError(f"{str(folder.path)!r} was stopped before training began; run `anew resume {folder.path}`")
+        self.device = torch.device(pick_device(device))
+        self.modality = load_modality(self.config["data"], folder.path)
+        self.labels: list[str] = list(self.config["data"].get("labels", []))
+        self.label_shares: list[float] = list(self.config["data"].get("label_shares", []))
+        self.family = self._family()
+
+    def _family(self) -> Family:
+        kind = find("families", self.config["family"]["name"])
+        spec = spec_from_json(self.config["spec"])
+        family: Family = kind(spec, cfg.from_json(kind.Config, self.config["family"]["config"]))
+        weights = read_tensors(self.folder.path / "model.safetensors")
+        load_weights(family, weights, self.folder.path / "model.safetensors")
+        return family.to(self.device).eval()
+
+    @property
+    def spec(self) -> Any:
+        return self.family.spec
+
+    def how(self, given: Mapping[str, Any]) -> Any:
+        """The family's Sampling with the given knobs; ConfigError names the nearest where one is unknown."""
+        values = cfg.assign(given, {"sampling": type(self.family).Sampling})["sampling"]
+        return cfg.from_json(type(self.family).Sampling, values)
+
+    def sample(
+        self, n: int = 16, *, seed: int = 0, prompt: str | None = None, label: str | None = None, first: int = 0, **how: Any
+    ) -> Samples:
+        """n new items. Sample i depends on the seed and i alone.
+
+        prompt: what text starts with; label: one of the data's classes (default: as the data has them); how: the
+        family's sampling knobs, as in `anew sample --set`. `stop="..."` ends text at that string.
+        """
+        if not 1 <= n <= MOST:
+            raise ConfigError(f"n={n} is out of range; give 1 to {MOST:,}")
+        stop = how.pop("stop", None)
+        settings = self.how(how)
+        known = None if prompt is None else Known(torch.as_tensor(self.modality.known(prompt)))
+        items: list[Any] = []
+        artifacts: list[Artifact] = []
+        names: list[str | None] = []
+        for start in range(0, n, AT_ONCE):
+            count = min(AT_ONCE, n - start)
+            ask = self._ask(count, seed, label, known, settings, first + start)
+            x = self._last(ask, seed, stop)
+            items += self.modality.decode(x)
+            artifacts += self.modality.write(x)
+            names += [None] * count if ask.label is None else [self.labels[int(i)] for i in ask.label]
+        if stop is not None:
+            items = [_cut(item, stop, prompt) for item in items]
+            artifacts = [Artifact(".txt", item.encode(), item) for item in items]
+        return Samples(items, artifacts, names)
+
+    def stream(
+        self, n: int = 1, *, seed: int = 0, prompt: str | None = None, label: str | None = None, **how: Any
+    ) -> Iterator[list[Any]]:
+        """Drafts while they form, each the list of n items so far; the last is the sample. To cancel, stop iterating."""
+        settings = self.how(how)
+        known = None if prompt is None else Known(torch.as_tensor(self.modality.known(prompt)))
+        for draft in self.family.draw(self._ask(n, seed, label, known, settings, 0), seed):
+            yield self.modality.decode(draft.cpu())
+
+    def _ask(self, n: int, seed: int, label: str | None, known: Known | None, how: Any, first: int) -> Ask:
+        return Ask(n, self._label(n, seed, label, first), known, how, first)
+
+    def _label(self, n: int, seed: int, label: str | None, first: int) -> Tensor | None:
+        classes = self.spec.classes
+        if classes == 0:
+            if label is not None:
+                raise ConfigError(f"--label {label!r} was given, but this run has no labels; leave it out")
+            return None
+        if label is not None:
+            if label not in self.labels:
+                raise ConfigError(f"{label!r} is no label of this run{nearest(label, self.labels)}")
+            return torch.full((n,), self.labels.index(label))
+        shares = torch.tensor(self.label_shares or [1.0] * classes, dtype=torch.float64).cumsum(0)
+        u = rng.Moment(seed, 0, phase="sample", first=first).uniform("label", (n,)).double()
+        return torch.searchsorted(shares / shares[-1], u, right=True).clamp_(max=classes - 1)
+
+    def _last(self, ask: Ask, seed: int, stop: str | None) -> Tensor:
+        last: Tensor | None = None
+        for number, draft in enumerate(self.family.draw(ask, seed)):
+            last = draft
+            if stop is not None and number % 16 == 15 and all(stop in str(t) for t in self.modality.decode(draft.cpu())):
+                break
+        if last is None:
+            raise RunError("the family drew nothing; train the run again")
+        return last.cpu()
+
+    @torch.no_grad()
+    def bits(self, batches: Iterator[Any], seconds: float | None = None) -> list[tuple[float, float]]:
+        """(bits, units) of each scored example, until the seconds are spent. ConfigError where there is no likelihood."""
+        begin = time.monotonic()
+        found: list[tuple[float, float]] = []
+        for batch in batches:
+            bits = self.family.bits(batch.to(self.device))
+            if bits is None:
+                raise ConfigError(f"the family {self.config['family']['name']!r} has no likelihood, so data cannot be scored")
+            units = batch.units if batch.units is not None else torch.ones(len(batch))
+            found += zip(bits.double().tolist(), units.double().tolist(), strict=True)
+            if seconds is not None and time.monotonic() - begin > seconds:
+                break
+        return found
+
+
+def load_weights(family: Family, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Put weights into a family; names, shapes and kinds are checked first, RunError where they do not fit."""
+    family.size_state({name: tensor.shape for name, tensor in weights.items()})
+    wanted = family.state_dict()
+    odd = sorted(set(wanted) ^ set(weights))
+    odd += [n for n in wanted if n in weights and wanted[n].shape != weights[n].shape]
+    odd += [n for n in wanted if n in weights and wanted[n].dtype != weights[n].dtype]
+    if odd:
+        raise RunError(f"the weights in {str(path)!r} do not fit config.json ({odd[0]}); restore both from one run")
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not math.isfinite(float(tensor.float().abs().sum())):
+            raise RunError(f"the weights in {str(path)!r} hold values that are not finite ({name}); restore it or train again")
+    family.load_state_dict(dict(weights))
+
+
+def load_modality(data: Mapping[str, Any], folder: Path) -> Modality:
+    """The fitted modality that a run's config describes."""
+    kind = find("data", data["modality"]["name"])
+    modality: Modality = kind(cfg.from_json(kind.Config, data["modality"]["config"]))
+    modality.restore(data["modality"]["state"], folder)
+    return modality
+
+
+def _cut(text: str, stop: str, prompt: str | None) -> str:
+    at = text.find(stop, len(prompt or ""))
+    return text if at < 0 else text[:at]

@@ -1,0 +1,338 @@
+"""What the verbs of `anew.api` do: a run from its request to its report."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from anew import config as cfg
+from anew.data.dataset import Dataset
+from anew.data.modality import Size
+from anew.errors import DataError, UserError
+from anew.evaluate.evidence import Evidence
+from anew.find import find, names
+from anew.model import Model, Samples
+from anew.plan import choose, measure, saving_slice
+from anew.spec import Tokens
+from anew.train import events as events_file
+from anew.train.distributed import World, leave
+from anew.train.events import Events
+from anew.train.run import RunFolder
+from anew.train.trainer import Stepped
+from anew.training import Job, Quiet, Reporter, Request, choose_family, command_line
+
+SHOWN = 36  # samples of a grid that a run keeps as files
+SHOWN_TEXTS = 8
+
+
+def use_threads() -> int:
+    """As many threads as this process may run on (taskset, containers)."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+    return count
+
+
+def new_run(folder: RunFolder, request: Mapping[str, Any], reporter: Reporter | None, started: float) -> Model:
+    """Carry out a request in its folder. An error before training leaves no folder behind; nothing was in it."""
+    use_threads()
+    job: Job | None = None
+    try:
+        job = Job(folder, Request(**request), reporter or Quiet(), started)
+        job.begin()
+    except UserError:
+        _remove_begun(folder)
+        raise
+    return _through(job, None)
+
+
+def _remove_begun(folder: RunFolder) -> None:
+    """A request that could not be begun leaves no run behind."""
+    if os.environ.get("RANK", "0") != "0":
+        return
+    with contextlib.suppress(OSError):
+        for path in folder.path.iterdir():
+            path.unlink()
+        folder.path.rmdir()
+
+
+def continue_run(
+    folder: RunFolder, budget: float | None, steps: int | None, data: str | None, reporter: Reporter | None, started: float
+) -> Model:
+    """Finish a run, or give it more."""
+    use_threads()
+    reporter = reporter or Quiet()
+    folder.clear_temporary()
+    config = folder.config()
+    job = Job(folder, Request(**config["request"]), reporter, started)
+    more = budget is not None or steps is not None
+    if config["status"] == "finished" and not more:
+        reporter.say("this run is finished; give --budget or --steps to go on with it")
+        return Model(folder)
+    job.reopen(data)
+    if config["status"] == "trained" and not more:
+        return _report(job)
+    if more:
+        state = job.extend(budget, steps)
+    else:
+        state, notes = folder.latest()
+        for note in notes:
+            reporter.say(note)
+        if state is None:
+            state = folder.decay_start()
+    step = 0 if state is None else int(state["meta"]["step"])
+    reporter.say(f"going on from step {step}")
+    if job.world.first:
+        events_file.truncate(folder.path / "events.jsonl", step)
+    return _through(job, state)
+
+
+def _through(job: Job, state: dict[str, Any] | None) -> Model:
+    """Train, then report. An interrupted training is saved and can be resumed."""
+    try:
+        listeners = [Previews(job), *_tensorboard(job)]
+        outcome = job.train(listeners, state)
+        if outcome == "interrupted":
+            raise KeyboardInterrupt
+        if outcome == "shortened":
+            job.reporter.say("validation data said that more training would make it worse: the run ended early")
+        return _report(job)
+    finally:
+        job.data.close()
+        leave()
+
+
+def _report(job: Job) -> Model:
+    if not job.world.first:
+        return Model(job.folder)
+    model = Model(job.folder, str(job.world.device))
+    budget = job.plan.budget_s
+    left = None if budget is None else max(1.0, budget - job.elapsed() - 0.5 * saving_slice(budget))
+    evaluated(model, job.train_config.evaluate_samples, 0, None, left, job.reporter, job.data)
+    job._status("finished")
+    return model
+
+
+class Previews:
+    """Samples of the averaged weights into `samples/` while training, as often as their cost stays under a hundredth."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.points = job.train_config.previews
+        self.done = 0
+        self.cost = 0.0
+        self.begun = time.monotonic()
+
+    def __call__(self, stepped: Stepped) -> None:
+        if self.points == 0 or stepped.progress * (self.points + 1) < self.done + 1:
+            return
+        self.done = int(stepped.progress * (self.points + 1))
+        total = self.job.plan.train_s
+        dear = total is not None and self.cost > total / 100
+        if self.job.world.agree(dear):
+            return
+        start = time.monotonic()
+        with self.job.trainer.averaged() as family, torch.no_grad():
+            model = Model.__new__(Model)
+            model.family, model.modality, model.config = family, self.job.data.modality, self.job.record
+            model.labels = list(self.job.record["data"].get("labels", []))
+            model.label_shares, model.device = [], family.device
+            grid = not isinstance(family.spec, Tokens)
+            samples = model.sample(16 if grid else 2, seed=self.job.plan.seed)
+        self.cost += time.monotonic() - start
+        if self.job.world.first:
+            save_sheet(samples, self.job.folder.path / "samples", f"step-{stepped.step:08d}")
+
+
+def save_sheet(samples: Samples, folder: Path, stem: str) -> Path:
+    """Samples as one file to look at: a sheet of images, or a text."""
+    folder.mkdir(exist_ok=True)
+    if samples.artifacts[0].suffix == ".png":
+        from anew.evaluate.sheet import sheet
+
+        path = folder / f"{stem}.png"
+        path.write_bytes(sheet(list(samples)))
+        return path
+    path = folder / f"{stem}.txt"
+    path.write_text("\n\n----\n\n".join(str(s) for s in samples), encoding="utf-8")
+    return path
+
+
+def _tensorboard(job: Job) -> list[Callable[[Stepped], None]]:
+    if not job.train_config.tensorboard or not job.world.first:
+        return []
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise DataError("tensorboard=true needs TensorBoard; install it with `pip install 'anew[track]'`") from None
+    writer = SummaryWriter(str(job.folder.path))
+
+    def write(stepped: Stepped) -> None:
+        for name, value in stepped.losses.items():
+            writer.add_scalar("train/loss" if len(stepped.losses) == 1 else f"train/loss_{name}", value, stepped.step)
+        for name, value in stepped.norms.items():
+            writer.add_scalar("train/grad_norm" if len(stepped.norms) == 1 else f"train/grad_norm_{name}", value, stepped.step)
+        writer.add_scalar("train/learning_rate", stepped.rate, stepped.step)
+        if stepped.step % 100 == 0:
+            writer.flush()
+
+    return [write]
+
+
+# -- evaluate ---------------------------------------------------------------------------------------------------------
+
+
+def evaluated(
+    model: Model, n: int, seed: int, data: str | None, allowed_s: float | None, reporter: Reporter | None, opened: Dataset | None = None
+) -> dict[str, Any]:
+    """Sample, measure, write samples/ and report/. allowed_s: seconds for all of it, None without a limit."""
+    from anew.evaluate.card import write_card
+    from anew.evaluate.report import write_report
+
+    use_threads()
+    begin = time.monotonic()
+    reporter = reporter or Quiet()
+    config, folder = model.config, model.folder.path
+    dataset = opened or Dataset.reopen(config["data"], folder, data)
+    samples, notes = _samples_in_time(model, n, seed, None if allowed_s is None else 0.4 * allowed_s)
+    save_sheet(samples.head(SHOWN_TEXTS if isinstance(model.spec, Tokens) else SHOWN), folder / "samples", "final")
+    left = None if allowed_s is None else max(0.5, allowed_s - (time.monotonic() - begin))
+    evaluation = find("evaluate", config["data"]["modality"]["name"])(_evidence(model, dataset, list(samples), left, seed))
+    events = Events(folder / "events.jsonl")
+    scores = []
+    for one in evaluation.scores():
+        scores.append(one)
+        reporter.say(f"  {one.name}: {one.value:.4g}" + ("" if one.floor is None else f" (real against real: {one.floor:.4g})"))
+    written = write_report(
+        folder / "report",
+        run=folder.name,
+        family=config["family"]["name"],
+        modality=config["data"]["modality"]["name"],
+        scores=scores,
+        shown=evaluation.show(),
+        history=_history(folder),
+        settings={"family": config["family"]["config"], "data": config["data"]["modality"]["config"], "train": config["train"]},
+        plan=config["plan"],
+        notes=[*notes, *evaluation.left_out],
+        command=command_line(),
+    )
+    write_card(folder, config, scores)
+    events.write("report", seconds=round(time.monotonic() - begin, 3))
+    events.close()
+    if opened is None:
+        dataset.close()
+    return written
+
+
+def _samples_in_time(model: Model, n: int, seed: int, allowed_s: float | None) -> tuple[Samples, list[str]]:
+    """Up to n samples, a chunk at a time, within the seconds given; and a note where it became fewer."""
+    begin = time.monotonic()
+    chunk = 8 if isinstance(model.spec, Tokens) else 64
+    items: list[Any] = []
+    artifacts: list[Any] = []
+    labels: list[str | None] = []
+    while len(items) < max(1, n):
+        count = min(chunk, max(1, n) - len(items))
+        more = model.sample(count, seed=seed, first=len(items))
+        items += list(more)
+        artifacts += more.artifacts
+        labels += more.labels
+        spent = time.monotonic() - begin
+        if allowed_s is not None:
+            rate = len(items) / spent
+            chunk = int(min(256, rate * max(0.0, allowed_s - spent)))
+            if chunk < 1:
+                break
+        else:
+            chunk = 256
+    notes = [] if len(items) >= n else [f"{len(items):,} samples instead of {n:,}, for lack of time"]
+    return Samples(items, artifacts, labels), notes
+
+
+def _evidence(model: Model, data: Dataset, samples: list[Any], seconds: float | None, seed: int) -> Evidence:
+    text = isinstance(model.spec, Tokens)
+
+    def bits(allowed: float | None) -> list[tuple[float, float]]:
+        return model.bits(data.scoring("test"), allowed)
+
+    return Evidence(
+        modality=data.modality,
+        spec=data.spec,
+        train=lambda n: data.items("train", n, seed),
+        test=lambda n: data.items("test", n, seed),
+        train_text=(lambda limit: data.text("train", limit)) if text else None,
+        test_text=(lambda limit: data.text("test", limit)) if text else None,
+        samples=samples,
+        bits=bits if text else None,
+        seconds=seconds,
+        seed=seed,
+    )
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    steps = [e for e in events_file.read(folder / "events.jsonl") if e.get("event") == "step"]
+    every = max(1, len(steps) // 1000)
+    return steps[::every]
+
+
+# -- look and score ---------------------------------------------------------------------------------------------------
+
+
+def looked(path: str, modality: str | None, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
+    use_threads()
+    owner = {modality: find("data", modality).Config} if modality else {n: find("data", n).Config for n in names("data")}
+    typed: dict[str, Any] = {}
+    for values in cfg.assign(settings, owner).values():
+        typed |= values
+    data = Dataset.open(path, modality=modality, settings=typed, seed=seed)
+    scan = data.scan
+    found = dataclasses.asdict(scan) | {"path": path, "fingerprint": data.fingerprint}
+    data.fit(Size(600.0, scan.items, scan.bytes, torch.get_num_threads(), "cpu"))
+    name, kind = choose_family(data.spec, None)
+    found |= {"family": name, "why": kind.why, "spec": data.state()["modality"]["name"], "examples": data.train_items}
+    found["shape"] = list(data.spec.shape) if not isinstance(data.spec, Tokens) else [data.spec.length]
+    found["budgets"] = list(_budgets(data, kind))
+    data.close()
+    return found
+
+
+def _budgets(data: Dataset, kind: Any) -> Iterator[dict[str, Any]]:
+    """What one minute, ten minutes and an hour would buy, from a second or so of measuring."""
+    from anew.families.family import Scale
+
+    def scale(seconds: float) -> Scale:
+        return Scale(data.train_items, data.train_units, seconds, 0, "cpu", torch.get_num_threads())
+
+    measured = measure(kind, data.spec, scale(3600.0), {}, data, World(), 1.2)
+    for seconds in (60.0, 600.0, 3600.0):
+        share = 0.85 * seconds
+        at = [dataclasses.replace(c, examples=share / c.step_s * c.batch) for c in measured]
+        taken = choose(at)
+        yield {
+            "seconds": seconds,
+            "dial": taken.dial,
+            "parameters": taken.parameters,
+            "steps": int(share / taken.step_s),
+            "epochs": round(taken.examples / max(1, data.train_items), 2),
+        }
+
+
+def scored(model: Model, path: str, limit: float | None) -> dict[str, float]:
+    """Bits per unit of all items of other data, with the tokens and sizes of the run."""
+    use_threads()
+    state = model.config["data"]
+    data = Dataset.open_like(state, model.folder.path, path)
+    pairs = model.bits(data.scoring("all", limit=limit))
+    bits, units = sum(b for b, _ in pairs), sum(u for _, u in pairs)
+    if units <= 0:
+        raise DataError(f"{path!r} holds nothing to score; give text files like those the run was trained on")
+    unit = model.modality.unit
+    data.close()
+    return {f"bits_per_{unit}": bits / units, f"{unit}s": units, "bits": bits}
