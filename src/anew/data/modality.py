@@ -90,6 +90,10 @@ class Modality(ABC):
         """(vocab,) units that each id stands for, Tokens only (sums are exact); None for a Grid, whose units are its values."""
         return None
 
+    def remarks(self) -> list[str]:
+        """Sentences for the user about what has been read so far (files in an old encoding, shrunk images)."""
+        return []
+
     @abstractmethod
     def accepts(self, item: Item) -> str | None:
         """None if the item's content can be used, else the reason as one clause (`Refusal`). Cheap: reads headers only."""
