@@ -1,0 +1,235 @@
+"""Image bytes -> 8-bit pixels, pure functions over Pillow: opening with limits, bit depth, shape, transparency.
+
+Legend for shapes: H rows, W columns, C channels (1 grey, 3 colour, 4 colour with transparency).
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+PIXELS = 1 << 26  # most decoded pixels of one image: 64 megapixels, 200 MB as colour
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "JPEG2000", "MPO", "PCX", "SGI")
+OPAQUE = 250  # alpha from here on counts as opaque
+GREY = 3  # channels that differ by no more than this are grey (JPEG rounding)
+Levels = tuple[float, float]  # values of a deep image that become black and white
+
+_quiet = threading.Lock()  # `warnings.catch_warnings` changes a process-wide list
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    # Formats that run other programs (EPS) or were never pictures to learn from stay shut.
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def open_image(data: bytes | NDArray[Any]) -> Image.Image:
+    """The image with its header read and its body not yet decoded; an array (H, W) or (H, W, C) is wrapped.
+
+    Raises ValueError (one clause) for what is no image or would decode to more than `PIXELS`.
+    """
+    if isinstance(data, np.ndarray):
+        image = _from_array(data)
+    elif not data:
+        raise ValueError("the file is empty")
+    else:
+        image = _from_bytes(data)
+    width, height = image.size
+    if width * height > PIXELS:
+        raise ValueError(f"{width}x{height} is over the limit of {PIXELS >> 20} megapixels")
+    if width * height == 0:
+        raise ValueError(f"{width}x{height} holds no pixels")
+    return image
+
+
+def _from_array(data: NDArray[Any]) -> Image.Image:
+    if data.dtype == np.bool_:
+        data = data.astype(np.uint8) * np.uint8(255)
+    if data.ndim == 3 and data.shape[2] == 1:
+        data = data[:, :, 0]
+    if data.dtype != np.uint8 or not (data.ndim == 2 or (data.ndim == 3 and data.shape[2] in (3, 4))):
+        raise ValueError(f"an array of {data.dtype} with shape {data.shape} is no 8-bit image")
+    return Image.fromarray(np.ascontiguousarray(data))
+
+
+def _from_bytes(data: bytes) -> Image.Image:
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(io.BytesIO(data), formats=_formats())
+            image.info["anew_turn"] = image.getexif().get(0x0112, 1)  # EXIF orientation
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise ValueError(f"it decodes to more than the limit of {PIXELS >> 20} megapixels") from None
+        except UnidentifiedImageError:
+            raise ValueError("its content is no image of a known format") from None
+        except Exception as error:  # Pillow's readers raise almost anything on damaged headers
+            raise ValueError(f"its header is damaged ({_clause(error)})") from None
+    return image
+
+
+def size_of(image: Image.Image) -> tuple[int, int]:
+    """(width, height) as people see the image: after its EXIF orientation."""
+    width, height = image.size
+    return (height, width) if image.info.get("anew_turn", 1) >= 5 else (width, height)
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether one channel holds more than 8 bits (modes I;16, I, F)."""
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def load(image: Image.Image, enough: tuple[int, int] | None = None) -> Image.Image:
+    """The decoded first frame, turned upright, in its own mode.
+
+    enough: (width, height) after which detail is of no use: JPEG then decodes to a smaller size, many times faster.
+    Raises ValueError (one clause) where the body is damaged or cut off.
+    """
+    try:
+        if enough is not None:
+            turned = image.info.get("anew_turn", 1) >= 5
+            image.draft(image.mode, enough[::-1] if turned else enough)
+        image.load()
+        return ImageOps.exif_transpose(image) if image.info.get("anew_turn", 1) != 1 else image
+    except Exception as error:
+        raise ValueError(f"its body is damaged or cut off ({_clause(error)})") from None
+
+
+def _clause(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return (text[0] if text else type(error).__name__).rstrip(".")[:120]
+
+
+def span(image: Image.Image) -> Levels:
+    """Smallest and largest finite value of a loaded deep image."""
+    values = np.asarray(image, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+
+
+def levels(spans: list[Levels], floating: bool) -> Levels:
+    """Black and white for deep images, from the spans of a sample.
+
+    Whole numbers from 0: the smallest usual depth (8, 10, 12, 14, 16, 32 bits) that holds the largest; floats in [0, 1]
+    or [0, 255]: those; anything else: smallest to largest of the sample.
+    """
+    low = min((s[0] for s in spans), default=0.0)
+    high = max((s[1] for s in spans), default=1.0)
+    tops = (1.0, 255.0) if floating else tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16))
+    if low >= 0 and high <= tops[-1]:
+        return 0.0, next(top for top in tops if high <= top)
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def to_eight_bits(image: Image.Image, known: Levels | None = None) -> Image.Image:
+    """A loaded image as L, RGB or RGBA; `known`: black and white of deep images (None: from this image alone).
+
+    Raises ValueError (one clause) for colour spaces without a conversion.
+    """
+    if is_deep(image):
+        low, high = known or levels([span(image)], image.mode == "F")
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=low, posinf=high, neginf=low)  # (H, W)
+        scaled = np.clip((values - low) * (255.0 / (high - low)), 0.0, 255.0)
+        return Image.fromarray(np.rint(scaled).astype(np.uint8))
+    try:
+        if image.mode in ("L", "RGB", "RGBA") and "transparency" not in image.info:
+            return image
+        if image.has_transparency_data:
+            return image.convert("RGBA")
+        palette_grey = image.mode == "P" and image.palette is not None and _grey_palette(image)
+        return image.convert("L" if image.mode in ("1", "L") or palette_grey else "RGB")
+    except (ValueError, OSError) as error:
+        raise ValueError(f"colours of mode {image.mode} cannot be converted ({_clause(error)})") from None
+
+
+def _grey_palette(image: Image.Image) -> bool:
+    table = np.asarray(image.getpalette("RGB"), dtype=np.int16).reshape(-1, 3)
+    return bool((np.ptp(table, axis=1) == 0).all())
+
+
+def coloured(image: Image.Image) -> bool:
+    """Whether an 8-bit image has any visible pixel that is not grey."""
+    if image.mode == "L":
+        return False
+    values = np.asarray(image)  # (H, W, C)
+    apart = np.ptp(values[..., :3], axis=2) > GREY
+    return bool((apart & (values[..., 3] >= 8)).any() if image.mode == "RGBA" else apart.any())
+
+
+def transparent(image: Image.Image) -> bool:
+    """Whether at least one pixel in 200 of an 8-bit image lets the background through."""
+    return image.mode == "RGBA" and float((np.asarray(image)[..., 3] < OPAQUE).mean()) > 0.005
+
+
+def shaped(image: Image.Image, width: int, height: int, frame: str) -> Image.Image:
+    """An 8-bit image at exactly width x height.
+
+    frame "crop": scaled with antialiasing until it covers, the middle cut out; "pad": scaled down if too large, never
+    up, and set in the middle of a transparent (RGBA) or white canvas.
+    """
+    if image.size == (width, height):
+        return image
+    ratios = (width / image.width, height / image.height)
+    ratio = min(*ratios, 1.0) if frame == "pad" else max(ratios)
+    inner = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+    if frame == "crop":  # rounding must not leave a gap
+        inner = (max(inner[0], width), max(inner[1], height))
+    if inner != image.size:
+        image = image.resize(inner, Image.Resampling.BICUBIC, reducing_gap=3.0)  # RGBA: weighted by alpha
+    left, top = (width - image.width) // 2, (height - image.height) // 2
+    if frame == "crop":
+        return image.crop((-left, -top, width - left, height - top))
+    canvas = Image.new(image.mode, (width, height), "#00000000" if image.mode == "RGBA" else "white")
+    canvas.paste(image, (left, top))
+    return canvas
+
+
+def stored(image: Image.Image, channels: int) -> NDArray[np.uint8]:
+    """(C, H, W) of an 8-bit image. With 4 channels colour is multiplied by alpha, so that invisible pixels are all
+    alike; with fewer, transparency is laid on white."""
+    if channels == 4:
+        values = np.array(image.convert("RGBA"))  # (H, W, 4)
+        alpha = values[..., 3:].astype(np.uint16)
+        values[..., :3] = (values[..., :3] * alpha + 127) // 255
+        return np.ascontiguousarray(values.transpose(2, 0, 1))  # (4, H, W)
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (255,) * 4), image).convert("RGB")
+    values = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    return np.ascontiguousarray(values[None] if channels == 1 else values.transpose(2, 0, 1))  # (C, H, W)
+
+
+def shown(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """(C, H, W) in [-1, 1], colour multiplied by alpha -> (H, W) or (H, W, C) uint8 as people see it."""
+    unit = np.clip((np.nan_to_num(values.astype(np.float32)) + 1.0) * 0.5, 0.0, 1.0)  # (C, H, W)
+    if unit.shape[0] == 4:
+        alpha = np.rint(unit[3:] * 255.0) / 255.0
+        colour = np.where(alpha > 0, unit[:3] / np.maximum(alpha, 1 / 255), 0.0)
+        unit = np.concatenate([np.minimum(colour, 1.0), alpha])
+    eight = np.rint(unit * 255.0).astype(np.uint8)
+    return eight[0] if eight.shape[0] == 1 else np.ascontiguousarray(eight.transpose(1, 2, 0))
+
+
+def png(values: NDArray[np.uint8]) -> bytes:
+    """A PNG file of (H, W) or (H, W, C) uint8."""
+    out = io.BytesIO()
+    Image.fromarray(values).save(out, format="PNG")
+    return out.getvalue()
+
+
+def perceptual_hash(image: Image.Image) -> bytes:
+    """72 bits that mostly stay the same under re-encoding and small changes: which neighbours in a grey thumbnail of
+    7 x 6, and of 6 x 7, rise by more than 12 (a difference hash, both directions). A coarser thumbnail would take
+    different handwritten digits for copies, a finer one would miss two in three re-encoded photographs."""
+    grey = Image.fromarray(stored(image, 1)[0])
+    across = np.asarray(grey.resize((7, 6), Image.Resampling.BOX), dtype=np.int16)  # (6, 7)
+    down = np.asarray(grey.resize((6, 7), Image.Resampling.BOX), dtype=np.int16)  # (7, 6)
+    rises = [np.diff(across, axis=1).reshape(-1) > 12, np.diff(down, axis=0).reshape(-1) > 12]
+    return np.packbits(np.concatenate(rises)).tobytes()
