@@ -1,0 +1,1 @@
+"""How close to the data, how varied: each figure beside what real data scores against real data."""
