@@ -1,0 +1,73 @@
+"""denoising-diffusion-pytorch on grey images: its U-Net, its diffusion, its average of weights, its trainer's settings.
+
+Runs as a script of its own in an environment that has the package (`images.py` starts it, pinned to one core). The
+loop is a plain one, because the package's trainer takes a number of steps and not a time; everything in the loop
+(Adam, betas .9 and .99, gradient norm 1, average of weights .995 every 10 steps) is as in that trainer. The last
+line it prints is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from denoising_diffusion_pytorch import GaussianDiffusion, Unet
+from ema_pytorch import EMA
+
+
+def main() -> None:
+    build = argparse.ArgumentParser(description=__doc__)
+    build.add_argument("--images", type=Path, required=True, help=".npy of uint8 (N, H, W)")
+    build.add_argument("--out", type=Path, required=True, help=".npy to write: uint8 (n, H, W)")
+    build.add_argument("--seconds", type=float, default=300.0, help="process CPU seconds of training")
+    build.add_argument("--samples", type=int, default=1000)
+    build.add_argument("--seed", type=int, default=0)
+    build.add_argument("--rate", type=float, default=1e-4, help="learning rate; the trainer's own default is 1e-4")
+    given = build.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(given.seed)
+
+    images = torch.from_numpy(np.load(given.images))[:, None].float() / 255  # (N, 1, H, W)
+    network = Unet(dim=16, dim_mults=(1, 2, 4), channels=1)
+    diffusion = GaussianDiffusion(network, image_size=images.shape[-1], timesteps=1000, sampling_timesteps=20)
+    optimiser = torch.optim.Adam(diffusion.parameters(), lr=given.rate, betas=(0.9, 0.99))
+    average = EMA(diffusion, beta=0.995, update_every=10)
+
+    steps, begun, wall = 0, time.process_time(), time.monotonic()
+    while time.process_time() - begun < given.seconds:
+        loss = diffusion(images[torch.randint(len(images), (32,))])
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(diffusion.parameters(), 1.0)
+        optimiser.step()
+        average.update()
+        steps += 1
+    trained, wall = time.process_time() - begun, time.monotonic() - wall
+
+    average.ema_model.eval()
+    begun, made = time.process_time(), []
+    with torch.inference_mode():
+        while sum(map(len, made)) < given.samples:
+            made.append(average.ema_model.sample(batch_size=min(250, given.samples - sum(map(len, made)))))
+    sampling = time.process_time() - begun
+    np.save(given.out, (torch.cat(made)[:, 0].clamp(0, 1) * 255).round().byte().numpy())
+    print(
+        json.dumps(
+            {
+                "steps": steps,
+                "train_seconds": trained,
+                "train_wall": wall,
+                "sample_seconds_1000": 1000 * sampling / given.samples,
+                "parameters": sum(p.numel() for p in network.parameters()),
+                "passes": 20,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""diffusers' UNet2DModel on grey images, trained as its unconditional tutorial does, sampled with DDIM.
+
+Runs as a script of its own in an environment that has the package (`images.py` starts it, pinned to one core): AdamW,
+linear warm-up, the cosine schedule of the tutorial over the time given, gradient norm 1. The last line it prints is
+JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
+
+
+def network(size: int) -> UNet2DModel:
+    return UNet2DModel(
+        sample_size=size,
+        in_channels=1,
+        out_channels=1,
+        layers_per_block=1,
+        block_out_channels=(16, 32, 64),
+        norm_num_groups=8,
+        down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+    )
+
+
+def train(model: UNet2DModel, images: torch.Tensor, seconds: float, rate: float) -> int:
+    """Trains for that many process CPU seconds; the learning rate follows the share of the time that has passed."""
+    scheduler = DDPMScheduler(num_train_timesteps=1000)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
+    steps, begun = 0, time.process_time()
+    while (passed := (time.process_time() - begun) / seconds) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = rate * min(1.0, passed / 0.05) * 0.5 * (1 + math.cos(math.pi * passed))
+        clean = images[torch.randint(len(images), (32,))]  # (B, 1, H, W)
+        noise, moment = torch.randn_like(clean), torch.randint(1000, (len(clean),))
+        found = model(scheduler.add_noise(clean, noise, moment), moment, return_dict=False)[0]
+        loss = torch.nn.functional.mse_loss(found, noise)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        steps += 1
+    return steps
+
+
+@torch.inference_mode()
+def sample(model: UNet2DModel, count: int, size: int, passes: int) -> torch.Tensor:
+    scheduler = DDIMScheduler(num_train_timesteps=1000)
+    scheduler.set_timesteps(passes)
+    made = []
+    for first in range(0, count, 250):
+        x = torch.randn(min(250, count - first), 1, size, size)
+        for moment in scheduler.timesteps:
+            x = scheduler.step(model(x, moment, return_dict=False)[0], moment, x, eta=0.0).prev_sample
+        made.append(x)
+    return torch.cat(made)
+
+
+def main() -> None:
+    build = argparse.ArgumentParser(description=__doc__)
+    build.add_argument("--images", type=Path, required=True, help=".npy of uint8 (N, H, W)")
+    build.add_argument("--out", type=Path, required=True, help=".npy to write: uint8 (n, H, W)")
+    build.add_argument("--seconds", type=float, default=300.0, help="process CPU seconds of training")
+    build.add_argument("--samples", type=int, default=1000)
+    build.add_argument("--seed", type=int, default=0)
+    build.add_argument("--rate", type=float, default=1e-4, help="learning rate; the tutorial's is 1e-4")
+    given = build.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(given.seed)
+
+    images = torch.from_numpy(np.load(given.images))[:, None].float() / 127.5 - 1  # (N, 1, H, W)
+    model = network(images.shape[-1])
+    begun, wall = time.process_time(), time.monotonic()
+    steps = train(model, images, given.seconds, given.rate)
+    trained, wall = time.process_time() - begun, time.monotonic() - wall
+    begun = time.process_time()
+    made = sample(model.eval(), given.samples, images.shape[-1], 30)
+    sampling = time.process_time() - begun
+    np.save(given.out, ((made[:, 0] + 1) / 2 * 255).clamp(0, 255).round().byte().numpy())
+    print(
+        json.dumps(
+            {
+                "steps": steps,
+                "train_seconds": trained,
+                "train_wall": wall,
+                "sample_seconds_1000": 1000 * sampling / given.samples,
+                "parameters": sum(p.numel() for p in model.parameters()),
+                "passes": 30,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

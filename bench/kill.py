@@ -1,0 +1,131 @@
+"""Kill: SIGKILL at random instants of a training, then resume; the final weights must be the uninterrupted run's.
+
+    python bench/kill.py --data DIR [--kills 20] [--steps 200] [--threads 1 2]
+
+The instants are spread over the whole command of the uninterrupted run: start, training, saving, evaluation. Each is
+a run of its own, killed once, and again in the middle of its resume where --twice is given. Where the kill comes
+before there is a run folder to resume, the training is started again, which the table counts apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from _common import Finished, Table, anew_command, end_group, events, fresh, knob_words, parser, pinned, start
+
+
+def digest(run: Path) -> str:
+    return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+
+
+def killed(command: Sequence[str], cores: Sequence[int], place: Path, after: float) -> bool:
+    """Starts a command and kills its process group after so many seconds; False where it had ended before."""
+    process = start(command, cores, place / "killed")
+    begun = time.monotonic()
+    while process.poll() is None and time.monotonic() - begun < after:
+        time.sleep(min(0.005, max(0.0, after - (time.monotonic() - begun))))
+    cut = process.poll() is None
+    end_group(process)
+    process.wait()
+    return cut
+
+
+def state(run: Path) -> str:
+    """Where the kill met the run: before there was one, in training, after training, or after the end."""
+    if not (run / "config.json").exists():
+        return "no run yet"
+    status = str(json.loads((run / "config.json").read_text()).get("status", "training"))
+    whole = [p for p in (run / "checkpoints").glob("*") if not p.name.startswith(".")] if status == "training" else []
+    if status != "training":
+        return status
+    return "training, with a checkpoint" if whole else "training, before a checkpoint"
+
+
+def last_step(run: Path) -> int:
+    if not (run / "events.jsonl").exists():
+        return 0
+    return max((int(e["step"]) for e in events(run) if e.get("event") == "step"), default=0)
+
+
+def finish(run: Path, train: list[str], cores: Sequence[int], place: Path) -> Finished:
+    if (run / "config.json").exists():
+        return pinned(anew_command("resume", run), cores, place)
+    shutil.rmtree(run, ignore_errors=True)
+    return pinned(train, cores, place)
+
+
+def trial(
+    given: argparse.Namespace, number: int, cores: Sequence[int], instants: tuple[float, float | None], wanted: str
+) -> dict[str, Any]:
+    place = fresh(given.work / "kill" / f"{len(cores)}-{number}")
+    run = place / "run"
+    train = train_command(given, run)
+    cut = killed(train, cores, place, instants[0])
+    met, step = state(run), last_step(run)
+    if instants[1] is not None and (run / "config.json").exists():
+        killed(anew_command("resume", run), cores, place, instants[1])
+    done = finish(run, train, cores, place)
+    same = done.code == 0 and digest(run) == wanted
+    row = {
+        "threads": len(cores),
+        "kill": number,
+        "instant_s": round(instants[0], 3),
+        "again_s": instants[1] and round(instants[1], 3),
+        "met": met if cut else "ended before",
+        "step": step,
+        "resumed": done.code == 0,
+        "report": (run / "report" / "report.json").exists(),
+        "same_bytes": same,
+    }
+    if done.code:
+        row["error"] = (done.err or done.out).strip().splitlines()[-1][:300]
+    elif same:
+        shutil.rmtree(place)
+    return row
+
+
+def train_command(given: argparse.Namespace, run: Path) -> list[str]:
+    knobs = knob_words([f"checkpoint_seconds={given.checkpoint_seconds:g}", *given.set])
+    return anew_command("train", given.data, "--run", run, "--steps", given.steps, "--seed", given.seed, *knobs)
+
+
+def main() -> None:
+    build = parser(__doc__)
+    build.add_argument("--data", type=Path, required=True, help="any data that Anew trains on")
+    build.add_argument("--kills", type=int, default=20, help="random instants for each number of threads")
+    build.add_argument("--steps", type=int, default=200)
+    build.add_argument("--threads", type=int, nargs="*", default=[1, 2])
+    build.add_argument("--checkpoint-seconds", type=float, default=0.3, help="save this often, so that kills meet it")
+    build.add_argument("--twice", action="store_true", help="kill the resume too")
+    build.add_argument("--seed", type=int, default=0)
+    given = build.parse_args()
+
+    rows, chance = Table("kill"), random.Random(given.seed)
+    for threads in given.threads:
+        cores = given.cores[:threads]
+        if len(cores) < threads:
+            build.error(f"{threads} threads need as many cores; give them with --cores")
+        place = fresh(given.work / "kill" / f"{threads}-whole")
+        whole = pinned(train_command(given, place / "run"), cores, place).check()
+        wanted = digest(place / "run")
+        print(f"uninterrupted with {threads} threads: {whole.wall:.1f} s, {wanted[:16]}", flush=True)
+        for number in range(given.kills):
+            again = chance.uniform(0, whole.wall) if given.twice else None
+            rows.add(**trial(given, number, cores, (chance.uniform(0, whole.wall), again), wanted))
+    rows.show()
+    good = sum(row["resumed"] and row["same_bytes"] for row in rows.rows)
+    print(f"\n{good} of {len(rows.rows)} kills: resumed, with the uninterrupted run's model.safetensors byte for byte")
+    if good < len(rows.rows):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

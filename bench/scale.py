@@ -1,0 +1,127 @@
+"""Scale: training on 10 GB of text and on 200,000 small image files, which the benchmark makes.
+
+    python bench/scale.py --words BOOK-OR-DIR [--gigabytes 10] [--images 200000] [--budget 60s]
+
+Peak memory of the process tree, time from the start of the command to the first finished step, and the step rate
+beside the rate of the same sizes on a small part of the same data, which lies in memory. `anew look` on 10,000 images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import shutil
+import statistics
+from pathlib import Path
+from typing import Any
+
+from _bulk import pictures, text
+from _common import Finished, Table, anew, events, fresh, knob_words, parser
+
+PARTS = ("text", "images", "look")
+MEMORY, FIRST, RATE, LOOK = 2e9, 15.0, 0.95, 5.0
+
+
+def words_of(path: Path | None) -> str:
+    if path is None:
+        raise SystemExit("give a book, or a folder of .txt, with --words")
+    files = [path] if path.is_file() else sorted(path.rglob("*.txt"))
+    return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
+
+
+def pace(run: Path, begun: float) -> tuple[float, float, int]:
+    """Seconds from the command's start to its first finished step, median seconds a step of the later half, steps."""
+    steps = [event for event in events(run) if event.get("event") == "step"]
+    if len(steps) < 20:
+        raise SystemExit(f"only {len(steps)} steps in {run}; give a longer --budget")
+    later = steps[len(steps) // 2 :]
+    gaps = [b["seconds"] - a["seconds"] for a, b in itertools.pairwise(later)]
+    return steps[0]["time"] - begun, statistics.median(gaps), len(steps)
+
+
+def small_part(folder: Path, place: Path, files: int) -> Path:
+    """Copies the first files of a large folder, spread over it, into a folder of their own."""
+    every = sorted(path for path in folder.rglob("*") if path.is_file())
+    step = max(1, len(every) // files)
+    target = fresh(place / "part")
+    for path in every[::step][:files]:
+        shutil.copy(path, target / path.name)
+    return target
+
+
+def train(given: argparse.Namespace, data: Path, run: Path, knobs: list[str]) -> Finished:
+    words = ["--run", run, "--budget", given.budget, "--seed", "0", *knob_words([*given.set, *knobs])]
+    return anew("train", data, *words, cores=given.cores, scratch=given.work)
+
+
+def measured(given: argparse.Namespace, rows: Table, kind: str, data: Path, small: Path, what: str) -> None:
+    """One row for the large data, one for the small part at the sizes that the large one's plan chose."""
+    place = fresh(given.work / "scale" / f"runs-{kind}")
+    done = train(given, data, place / "large", [])
+    first, step, steps = pace(place / "large", done.begun)
+    plan = json.loads((place / "large" / "config.json").read_text())["plan"]
+    same = train(given, small, place / "small", [f"dial={plan['dial']}", *given.small_set])
+    small_first, small_step, small_steps = pace(place / "small", same.begun)
+    small_plan = json.loads((place / "small" / "config.json").read_text())["plan"]
+    like = {key: (plan[key], small_plan[key]) for key in ("batch", "parameters") if plan[key] != small_plan[key]}
+    rate: dict[str, Any] = {"rate": 1 / step, "in_memory_rate": 1 / small_step, "kept": small_step / step}
+    rows.add(
+        what=what,
+        budget=given.budget,
+        wall=done.wall,
+        first_step_s=first,
+        held_gb=done.peak / 1e9,
+        peak_gb=done.high / 1e9,
+        steps=steps,
+        **rate,
+        differs=json.dumps(like) if like else None,
+        passes=done.high < MEMORY and first <= FIRST and rate["kept"] >= RATE,
+    )
+    rows.add(
+        what=f"  a small part of it, {small_steps} steps",
+        wall=same.wall,
+        first_step_s=small_first,
+        held_gb=same.peak / 1e9,
+        peak_gb=same.high / 1e9,
+        rate=1 / small_step,
+    )
+
+
+def main() -> None:
+    build = parser(__doc__)
+    build.add_argument("--words", type=Path, help="a book or a folder of .txt whose words the large text is made of")
+    build.add_argument("--gigabytes", type=float, default=10.0)
+    build.add_argument("--images", type=int, default=200_000, help="how many image files")
+    build.add_argument("--budget", default="60s")
+    build.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
+    build.add_argument(
+        "--small-set", action="append", default=[], metavar="K=V", help="a knob for the small part alone"
+    )
+    build.add_argument("--keep", action="store_true", help="keep the large data for the next time")
+    given = build.parse_args()
+
+    rows, place = Table("scale"), given.work / "scale"
+    if "text" in given.only:
+        data = text(place / f"text-{given.gigabytes:g}", words_of(given.words), given.gigabytes)
+        small = small_part(data, place / "small-text", 3)
+        measured(given, rows, "text", data, small, f"{given.gigabytes:g} GB of text")
+        if not given.keep:
+            shutil.rmtree(data.parent)
+    if "images" in given.only:
+        data = pictures(place / f"images-{given.images}", given.images)
+        small = small_part(data, place / "small-images", 4000)
+        measured(given, rows, "images", data, small, f"{given.images:,} image files")
+        if not given.keep:
+            shutil.rmtree(data.parent)
+    if "look" in given.only:
+        data = pictures(place / "images-10000", 10_000)
+        for state in ("first", "again"):
+            done = anew("look", data, "--json", cores=given.cores, scratch=given.work)
+            row = {"what": f"anew look, 10,000 images, {state}", "wall": done.wall, "peak_gb": done.high / 1e9}
+            rows.add(**row, passes=done.wall < LOOK)
+    rows.show()
+
+
+if __name__ == "__main__":
+    main()
