@@ -1,0 +1,218 @@
+"""Autoregressive Transformer over tokens: text, code, sequences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from anew.config import knob
+from anew.families.family import Family, Group, Loss, Optim, Scale
+from anew.maths import logits as choices
+from anew.nets import layers
+from anew.nets.stream import Stream
+from anew.nets.transformer import Decoder, Shape
+from anew.rng import Moment, at, generator
+from anew.spec import Ask, Batch, Tokens
+
+SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by dial
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerConfig:
+    """What a Transformer is made of and how it learns."""
+
+    batch: int = knob(16, "examples a step", low=1)
+    layers: int = knob(4, "blocks of attention and gated layer", low=1, high=200)
+    width: int = knob(128, "size of the stream between blocks; a multiple of heads", low=8)
+    heads: int = knob(2, "attention heads; width / heads is even", low=1)
+    hidden: int = knob(352, "inner size of the gated layer", low=8)
+    tied: bool = knob(False, "one matrix for embedding and output")
+    dropout: float = knob(0.0, "share of each block's output that is dropped in training", low=0.0, high=0.9)
+    rate: float = knob(0.02, "peak learning rate of matrices (Muon)", low=0.0, high=10.0)
+    rate_embed: float = knob(0.02, "peak learning rate of the embedding (AdamW)", low=0.0, high=10.0)
+    rate_head: float = knob(0.006, "peak learning rate of the output matrix (AdamW)", low=0.0, high=10.0)
+    weight_decay: float = knob(0.0, "decoupled weight decay of matrices, times their rate", low=0.0, high=10.0)
+    warmup: int = knob(10, "steps of linear warm-up", low=0)
+    decay: float = knob(0.5, "last share of the run in which the rate falls to zero", low=0.0, high=1.0)
+    average: float = knob(0.0, "relative width of the average of weights; 0 keeps the last", low=0.0, high=0.28)
+    precision: str = knob("auto", "number type of training; auto: bf16 where the hardware has it", choices=("auto", "fp32", "bf16"))
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerSampling:
+    """How tokens are chosen."""
+
+    temperature: float = knob(1.0, "below 1 bolder, above 1 wilder; 0 always takes the most probable", low=0.0, high=10.0)
+    top_k: int = knob(0, "choose among the k most probable tokens; 0: all", low=0)
+    top_p: float = knob(1.0, "choose among the fewest tokens that hold this mass", low=0.0, high=1.0)
+    min_p: float = knob(0.0, "drop tokens below this share of the most probable one", low=0.0, high=1.0)
+    max_tokens: int = knob(0, "most new tokens a sample; 0: a record's full length, or 500", low=0)
+
+
+class Transformer(Family):
+    """P(token | tokens before), by a Qwen3-shaped decoder."""
+
+    Config: ClassVar[type] = TransformerConfig
+    Sampling: ClassVar[type] = TransformerSampling
+    accepts: ClassVar[tuple[type, ...]] = (Tokens,)
+    why: ClassVar[str] = "a sequence of discrete symbols is best learned one symbol after another"
+
+    spec: Tokens
+    config: TransformerConfig
+
+    def __init__(self, spec: Tokens, config: TransformerConfig) -> None:
+        super().__init__(spec, config)
+        # A label is a token in front; the last id says that none is given.
+        self.prefix = 1 if spec.classes else 0
+        vocab = spec.vocab + (spec.classes + 1 if spec.classes else 0)
+        self.net = Decoder(
+            Shape(
+                vocab=vocab,
+                width=config.width,
+                layers=config.layers,
+                heads=config.heads,
+                hidden=config.hidden,
+                context=spec.length + self.prefix,
+                tied=config.tied,
+                dropout=config.dropout,
+            )
+        )
+
+    @classmethod
+    def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
+        depth, width = SIZES[min(max(scale.dial, 0), len(SIZES) - 1)]
+        batch = max(4, round(1024 / spec.length))
+        return TransformerConfig(batch=batch, layers=depth, width=width, heads=max(1, width // 64), hidden=round(width / 12) * 32)
+
+    def optim(self) -> Optim:
+        c = self.config
+        groups = (
+            Group(lambda name, p: ".blocks." in f".{name}" and p.ndim == 2, "muon", c.rate, weight_decay=c.weight_decay),
+            Group(lambda name, p: name.endswith("embed"), "adamw", c.rate_embed, eps=1e-10),
+            Group(lambda name, p: True, "adamw", c.rate_head, eps=1e-10),
+        )
+        return Optim(groups, warmup=c.warmup, decay=c.decay, average=c.average)
+
+    def loss(self, batch: Batch, now: Moment) -> Loss:
+        """Cross-entropy in nats, summed over the targets that count."""
+        with at(now):
+            logits = self._logits(batch, self._kind())
+        losses = layers.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten())  # (B*L,)
+        if batch.mask is None:
+            return Loss(losses.sum(), losses.numel())
+        mask = batch.mask.flatten().to(losses.dtype)
+        return Loss((losses * mask).sum(), mask.sum())
+
+    @torch.inference_mode()
+    def bits(self, batch: Batch, part: Literal["all", "network"] = "all") -> Tensor:
+        """(B,) exact bits of the counted targets. part: the whole model, or its network alone."""
+        logits = self._logits(batch, torch.float32)
+        losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
+        losses = losses.view(len(batch), -1).double()
+        if batch.mask is not None:
+            losses = losses * batch.mask
+        return losses.sum(1) / math.log(2.0)
+
+    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
+        """Yields (n, t) ids while they grow: what is known, then new tokens, `pad` after an `end`."""
+        yield from Drawing(self, ask, seed)
+
+    def _kind(self) -> torch.dtype:
+        if self.config.precision == "auto":
+            return torch.bfloat16 if fast_bf16(self.device) else torch.float32
+        return torch.bfloat16 if self.config.precision == "bf16" else torch.float32
+
+    def _logits(self, batch: Batch, kind: torch.dtype) -> Tensor:
+        """(B, L, vocab) for the targets x[:, 1:]."""
+        ids = batch.x[:, :-1]
+        if not self.prefix:
+            return self.net(ids, kind)  # type: ignore[no-any-return]
+        ids = torch.cat((self.label_ids(batch.label, len(batch)).to(ids.device)[:, None], ids), 1)
+        return self.net(ids, kind)[:, 1:, : self.spec.vocab]  # type: ignore[no-any-return]
+
+    def label_ids(self, label: Tensor | None, n: int) -> Tensor:
+        """(n,) ids of the tokens that stand for labels; negative or no label: the token for an unknown one."""
+        if label is None:
+            return torch.full((n,), self.spec.vocab + self.spec.classes)
+        return torch.where(label < 0, self.spec.vocab + self.spec.classes, self.spec.vocab + label)
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 matrix products have hardware of their own there."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    return bool(amx or getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+class Drawing:
+    """n samples that grow together. Sample i depends on (seed, ask.first + i) and on what is known alone."""
+
+    def __init__(self, family: Transformer, ask: Ask, seed: int) -> None:
+        self.family, self.ask = family, ask
+        self.how: TransformerSampling = ask.how or TransformerSampling()
+        self.end = family.spec.special.get("end") if not family.spec.packed else None
+        self.pad = family.spec.special.get("pad", self.end or 0)
+        self.sources = [generator(seed, "draw", ask.first + i) for i in range(ask.n)]
+
+    @torch.inference_mode()
+    def __iter__(self) -> Iterator[Tensor]:
+        spec, n = self.family.spec, self.ask.n
+        ids, given = self._start()
+        most = self.how.max_tokens or (500 if spec.packed else max(1, spec.length - ids.shape[1] + 1))
+        out = torch.cat((ids, torch.full((n, most), self.pad)), 1)
+        stream, begun, ended = Stream(self.family.net, n), False, torch.zeros(n, dtype=torch.bool)
+        for place in range(ids.shape[1], out.shape[1]):
+            probability = self._next(stream, out[:, :place], begun)
+            begun = True
+            uniform = torch.cat([torch.rand(1, generator=source) for source in self.sources])
+            token = choices.choose(probability, uniform)
+            out[:, place] = torch.where(ended, self.pad, token)
+            if self.end is not None:
+                ended |= token == self.end
+            yield out[:, given : place + 1].clone()
+            if bool(ended.all()):
+                return
+
+    def _start(self) -> tuple[Tensor, int]:
+        """(n, L) ids to start from, and how many of them the sample does not show."""
+        spec, n = self.family.spec, self.ask.n
+        known = torch.zeros((n, 0), dtype=torch.int64)
+        if self.ask.known is not None:
+            known = self.ask.known.x.cpu().long()
+            known = known.expand(n, -1) if known.ndim == 1 else known
+        begin = spec.special.get("begin")
+        if begin is not None and (known.shape[1] == 0 or not bool((known[:, 0] == begin).all())):
+            return torch.cat((torch.full((n, 1), begin), known), 1), 1
+        if known.shape[1]:
+            return known, 0
+        return self._first(), 0
+
+    def _first(self) -> Tensor:
+        """(n, 1): without a prompt or a token that begins, the first one is any."""
+        uniform = torch.cat([torch.rand(1, generator=source) for source in self.sources])
+        return (uniform * self.family.spec.vocab).long()[:, None]
+
+    def _next(self, stream: Stream, ids: Tensor, begun: bool) -> Tensor:
+        """(n, vocab) probabilities of what follows ids (n, L)."""
+        family, device = self.family, self.family.device
+        if begun and stream.used < family.net.shape.context:
+            fresh = ids[:, -1:]
+        else:
+            # A full window starts again from its later half: dropping only the oldest key is not what was trained.
+            length = family.spec.length
+            fresh = ids[:, -(length if not begun else max(1, length // 2)) :]
+            stream.reset()
+            if family.prefix:
+                fresh = torch.cat((family.label_ids(self.ask.label, self.ask.n).cpu()[:, None], fresh), 1)
+        logits = stream.feed(fresh.to(device))[:, : family.spec.vocab].cpu()
+        how = self.how
+        return choices.reshape(logits.softmax(-1), how.temperature, how.top_k, how.top_p, how.min_p)
+
+
+EXPORT = Transformer

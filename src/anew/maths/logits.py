@@ -1,0 +1,46 @@
+"""From probabilities to a choice: temperature, top-k, top-p, min-p, and a draw by inverse distribution."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def reshape(
+    probability: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0
+) -> Tensor:
+    """(n, V) probabilities -> the same, sharpened and cut, each row summing to 1.
+
+    temperature: p^(1/T), 0 keeps the most probable alone. top_k: the k most probable (0: all). top_p: the fewest whose
+    mass reaches top_p (arXiv 1904.09751). min_p: those with at least min_p of the top probability (arXiv 2407.01082).
+    The cuts look at the sharpened distribution; the most probable token always stays.
+    """
+    if temperature == 0.0:
+        return torch.nn.functional.one_hot(probability.argmax(-1), probability.shape[-1]).to(probability.dtype)
+    if temperature != 1.0:
+        # Through logs and a shared peak, since p^(1/T) of small numbers underflows.
+        probability = (probability.clamp_min(1e-38).log() / temperature).softmax(-1)
+    if 0 < top_k < probability.shape[-1]:
+        least = probability.topk(top_k, -1).values[..., -1:]
+        probability = probability.where(probability >= least, 0.0)
+    if min_p > 0.0:
+        probability = probability.where(probability >= min_p * probability.amax(-1, keepdim=True), 0.0)
+    if top_p < 1.0:
+        probability = _nucleus(probability / probability.sum(-1, keepdim=True), top_p)
+    return probability / probability.sum(-1, keepdim=True)
+
+
+def _nucleus(probability: Tensor, top_p: float) -> Tensor:
+    ordered, place = probability.sort(-1, descending=True)
+    before = ordered.cumsum(-1) - ordered
+    kept = torch.where(before < top_p, ordered, 0.0)
+    return torch.zeros_like(probability).scatter(-1, place, kept)
+
+
+def choose(probability: Tensor, uniform: Tensor) -> Tensor:
+    """(n, V) and (n,) in [0, 1) -> (n,) token ids: the first whose cumulated probability exceeds the number."""
+    total = probability.cumsum(-1)
+    last = total[:, -1:]
+    # Scaled by the last sum, not 1, and never past the last token with any mass: rounding would find one without.
+    wanted = uniform[:, None].to(total.dtype) * last
+    return torch.minimum((total <= wanted).sum(-1), (total < last).sum(-1))

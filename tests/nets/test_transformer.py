@@ -1,0 +1,76 @@
+"""The decoder: gradients of its fused layers, causality, and equality with a stock Qwen3."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from anew.nets import layers
+from anew.nets.transformer import Decoder, Shape, to_qwen3
+
+
+def _random(shape: Shape) -> Decoder:
+    torch.manual_seed(0)
+    net = Decoder(shape)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return net.eval()
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_logits_equal_a_stock_qwen3(tied: bool) -> None:
+    transformers = pytest.importorskip("transformers")
+    net = _random(Shape(vocab=50, width=32, layers=3, heads=2, hidden=48, context=16, tied=tied))
+    state, config = to_qwen3(net.state_dict(), net.shape)
+    stock = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**config)).eval()
+    missing, unexpected = stock.load_state_dict(state, strict=False)
+    assert not missing and not unexpected
+    ids = torch.randint(0, 50, (3, 16))
+    with torch.no_grad():
+        assert torch.allclose(stock(ids).logits, net(ids), atol=1e-4)
+
+
+def test_a_later_token_changes_no_earlier_logit() -> None:
+    net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12))
+    ids = torch.randint(0, 20, (2, 12))
+    other = ids.clone()
+    other[:, 7:] = (other[:, 7:] + 1) % 20
+    with torch.no_grad():
+        assert torch.equal(net(ids)[:, :7], net(other)[:, :7])
+
+
+def test_rms_norm_has_the_gradient_of_the_library_one() -> None:
+    x = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(layers.rms_norm, (x,))
+    assert torch.allclose(layers.rms_norm(x), F.rms_norm(x, (8,), eps=layers.EPSILON))
+
+
+def test_norm_rotate_gradient_and_length() -> None:
+    cos, sin = (t.double() for t in layers.angles(3, 8, 100.0))
+    x = torch.randn(2, 3, 2, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(layers.norm_rotate, (x, cos, sin))
+    lengths = layers.norm_rotate(x, cos, sin).square().mean(-1)
+    assert torch.allclose(lengths, torch.ones_like(lengths), atol=1e-4)
+
+
+def test_cross_entropy_equals_the_library_one() -> None:
+    logits = torch.randn(6, 9, dtype=torch.float64, requires_grad=True)
+    target = torch.randint(0, 9, (6,))
+    assert torch.allclose(layers.cross_entropy(logits, target).double(), F.cross_entropy(logits, target, reduction="none"))
+    ours = torch.autograd.grad(layers.cross_entropy(logits, target).sum(), logits)[0]
+    theirs = torch.autograd.grad(F.cross_entropy(logits, target, reduction="sum"), logits)[0]
+    assert torch.allclose(ours, theirs)
+
+
+def test_cross_entropy_in_bf16_stays_finite_far_from_the_target() -> None:
+    logits = torch.tensor([[200.0, 0.0]], dtype=torch.bfloat16)
+    assert layers.cross_entropy(logits, torch.tensor([1])).item() == pytest.approx(200.0)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_attention_equals_the_fused_kernel(kind: torch.dtype) -> None:
+    q, k, v = (torch.randn(2, 7, 3, 8).to(kind) for _ in range(3))
+    ours = layers.attention(q, k, v, layers.causal_mask(7, kind), 0.5)
+    fused = F.scaled_dot_product_attention(*(t.transpose(1, 2) for t in (q, k, v)), is_causal=True, scale=0.5)
+    assert torch.allclose(ours, fused.transpose(1, 2), atol=1e-5 if kind == torch.float32 else 3e-2)
