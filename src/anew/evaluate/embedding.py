@@ -58,7 +58,7 @@ class Embedding:
     @torch.no_grad()
     def fit(self, x: Tensor) -> Embedding:
         """Take centre and scale from training items x (n, C, *extents); a few hundred are enough."""
-        read = torch.cat([self._read(part) for part in x.split(CHUNK)])  # (n, r)
+        read = torch.cat([self._read(part) for part in torch.split(x, CHUNK)])  # (n, r)
         self._centre = read.mean(dim=0)
         deviation = read.std(dim=0, correction=0)
         alive = deviation > 1e-4  # a cell that is the same in every item says nothing, and its scale would be infinite
@@ -74,7 +74,7 @@ class Embedding:
     @torch.no_grad()
     def __call__(self, x: Tensor) -> NDArray[Any]:
         """Features (n, d) of items (n, C, *extents); call `fit` before."""
-        parts = [((self._read(part) - self._centre) @ self._mix - self._offset) * self._scale for part in x.split(CHUNK)]
+        parts = [((self._read(part) - self._centre) @ self._mix - self._offset) * self._scale for part in torch.split(x, CHUNK)]
         return torch.cat(parts).numpy()
 
     def _read(self, x: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Embedding:
         if size == list(x.shape[2:]):
             return x
         if self.extents == 3:  # no antialiased form exists in three dimensions: means of whole cells instead
-            return functional.adaptive_avg_pool3d(x, size)
+            return functional.adaptive_avg_pool3d(x, tuple(size))
         if self.extents == 1:
             return functional.interpolate(x.unsqueeze(2), size=(1, *size), mode="bilinear", antialias=True).squeeze(2)
         return functional.interpolate(x, size=size, mode="bilinear", antialias=True)

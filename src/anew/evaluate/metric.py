@@ -157,8 +157,8 @@ def neighbourhood(real: NDArray[Any], fake: NDArray[Any], k: int = NEIGHBOURS) -
     inside = square < real_radius[:, None]
     k = min(k, len(real) - 1)
     return Neighbourhood(
-        precision=inside.any(axis=0).astype(np.float64),
-        recall=(square < fake_radius[None, :]).any(axis=1).astype(np.float64),
+        precision=np.asarray(inside.any(axis=0), dtype=np.float64),
+        recall=np.asarray((square < fake_radius[None, :]).any(axis=1), dtype=np.float64),
         density=inside.sum(axis=0) / k,
         coverage=(square.min(axis=1) < real_radius).astype(np.float64),
     )

@@ -1,0 +1,68 @@
+"""Many images on one: a contact sheet as PNG."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+BACKGROUND = (255, 255, 255)
+CAPTION = 14  # pixels of height for a label
+
+
+def rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W), (H, W, 1), (H, W, 3) or (H, W, 4) uint8 -> (H, W, 3); what is transparent becomes white."""
+    values = np.asarray(image, dtype=np.uint8)
+    if values.ndim == 2:
+        values = values[..., None]
+    if values.shape[2] == 1:
+        return np.repeat(values, 3, axis=2)
+    if values.shape[2] == 4:
+        alpha = values[..., 3:].astype(np.float32) / 255.0
+        return np.asarray((values[..., :3] * alpha + 255.0 * (1.0 - alpha)).round(), dtype=np.uint8)
+    return values[..., :3]
+
+
+def zoom(height: int, width: int, least: int = 56) -> int:
+    """Whole factor that makes tiny images at least `least` pixels wide: blurring them would hide what was made."""
+    return max(1, math.ceil(least / max(height, width)))
+
+
+def png(image: NDArray[Any], least: int = 56) -> bytes:
+    """One image as PNG, enlarged by a whole factor where tiny."""
+    return sheet([image], columns=1, gap=0, least=least)
+
+
+def sheet(
+    images: Sequence[NDArray[Any]],
+    *,
+    columns: int | None = None,
+    labels: Sequence[str] | None = None,
+    gap: int = 4,
+    least: int = 56,
+) -> bytes:
+    """PNG bytes of uint8 images in rows, each at the top left of its cell; labels stand under them."""
+    if not images:
+        raise ValueError("a sheet needs at least one image")
+    pictures = [rgb(i) for i in images]
+    factor = zoom(max(p.shape[0] for p in pictures), max(p.shape[1] for p in pictures), least)
+    pictures = [np.repeat(np.repeat(p, factor, axis=0), factor, axis=1) for p in pictures]
+    height, width = (max(p.shape[axis] for p in pictures) for axis in (0, 1))
+    columns = min(columns or math.ceil(math.sqrt(len(pictures))), len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    step_x, step_y = width + gap, height + gap + (CAPTION if labels else 0)
+    canvas = Image.new("RGB", (columns * step_x - gap, rows * step_y - gap), BACKGROUND)
+    pen = ImageDraw.Draw(canvas)
+    for index, picture in enumerate(pictures):
+        x, y = index % columns * step_x, index // columns * step_y
+        canvas.paste(Image.fromarray(picture), (x, y))
+        if labels:
+            pen.text((x, y + height + 1), str(labels[index]), fill=(60, 60, 60), font=ImageFont.load_default(CAPTION - 3))
+    buffer = io.BytesIO()
+    canvas.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

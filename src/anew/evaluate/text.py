@@ -1,0 +1,296 @@
+"""Text: how well unseen text is predicted, beside naive models, and how generated text compares with held-out text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.evaluate import baseline
+from anew.evaluate.evidence import Evaluation, Evidence
+from anew.evaluate.metric import Score, interval, jensen_shannon, ratio_interval
+from anew.evaluate.nearest import codes, covered, edit_distances, longest_matches, window_hashes
+from anew.spec import Tokens
+
+ORDER = 6  # characters of context of the counting model
+TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models read: they hold all counts in memory
+PASSAGE = 32  # characters that count as verbatim: some six words
+REPEAT = 16  # characters that count as a repetition within one sample
+BLOCKS = 20
+SHOWN = 12
+KNOWN_MOST = 16_000_000  # training characters that are searched for passages
+WORD = re.compile(r"\w+")
+
+
+class TextEvaluation(Evaluation):
+    """bits_per_character of the test part with naive rows, then statistics of generated text with held-out text beside.
+
+    Every statistic of samples compares n characters of them with n held-out characters cut into the same lengths; its
+    floor is n training characters in their place.
+    """
+
+    def __init__(self, evidence: Evidence) -> None:
+        super().__init__(evidence)
+        spec = evidence.spec
+        self.records = isinstance(spec, Tokens) and not spec.packed
+        self._texts: dict[tuple[str, int], list[str]] = {}
+
+    def scores(self) -> Iterator[Score]:
+        yield from self._likelihood()
+        yield from self._kneser_ney()
+        yield from self._statistics()
+        for name in baseline.COMPRESSORS:
+            yield from self._compressor(name)
+
+    def show(self) -> dict[str, Any]:
+        """{"kind": "text", "samples": [{"text", "match": [start, stop] | None, "nearest": {"before", "text", "after"} |
+        None, "distance": edits or None}], "nearest": what the search was}."""
+        shown = [str(s) for s in self.evidence.samples[:SHOWN]]
+        if self.records:
+            return self._near_records(shown)
+        training = "\n".join(self._part("train", KNOWN_MOST))
+        shown = [s[:1500] for s in shown]
+        rows = []
+        for text, match in zip(shown, longest_matches(shown, codes(training)), strict=True):
+            row: dict[str, Any] = {"text": text, "match": None, "nearest": None, "distance": None}
+            if match is not None:
+                end = match.place + match.length
+                row["match"] = [match.start, match.start + match.length]
+                row["nearest"] = {
+                    "before": training[max(match.place - 60, 0) : match.place],
+                    "text": training[match.place : end],
+                    "after": training[end : end + 60],
+                }
+            rows.append(row)
+        note = f"longest passage that also stands in the training text ({len(training):,} characters searched)"
+        return {"kind": "text", "samples": rows, "nearest": note}
+
+    def _near_records(self, shown: list[str]) -> dict[str, Any]:
+        training = self.evidence.train(20_000)
+        rows = []
+        for text in shown:
+            distance = edit_distances(text, training)
+            best = int(distance.argmin()) if len(distance) else 0
+            near = {"before": "", "text": training[best], "after": ""} if len(distance) else None
+            edits = int(distance[best]) if len(distance) else None
+            rows.append({"text": text, "match": None, "nearest": near, "distance": edits})
+        note = f"training record with the fewest edits between ({len(training):,} records searched)"
+        return {"kind": "records", "samples": rows, "nearest": note}
+
+    # likelihood and its naive rows
+
+    def _likelihood(self) -> Iterator[Score]:
+        if self.evidence.bits is None:
+            return
+        left = self.clock.left(0.6)
+        found = self.evidence.bits(None if left == float("inf") else max(left, 0.0))
+        if not found:
+            self.left_out.append("bits per character: no test text was scored in the time left")
+            return
+        rows = np.asarray(found, dtype=np.float64)  # (examples, 2)
+        yield self._ratio("bits_per_character", rows[:, 0], rows[:, 1], "test part, each character counted once")
+
+    def _ratio(self, name: str, bits: NDArray[Any], units: NDArray[Any], source: str) -> Score:
+        edges = np.linspace(0, len(bits), min(len(bits), 200) + 1).astype(int)[:-1]
+        top, bottom = np.add.reduceat(bits, edges), np.add.reduceat(units, edges)
+        low, high = ratio_interval(top, bottom, self.evidence.seed)
+        total = float(units.sum())
+        return Score(name, float(bits.sum()) / total, low, high, n=round(total), source=source)
+
+    def _kneser_ney(self) -> Iterator[Score]:
+        train, test = self._part("train", TRAIN_MOST), self._part("test", TEST_MOST)
+        if not train or not test:
+            return
+        left = self.clock.left(0.9)
+        if left < float("inf") and baseline.kneser_ney_seconds(train, test, ORDER, self.records) > left:
+            self.left_out.append("the Kneser-Ney row: it would not have fitted in the time left")
+            return
+        bits = baseline.kneser_ney_bits(train, test, ORDER, self.records)
+        source = f"naive: counts of up to {ORDER} characters of context, {self._sizes(train, test)}"
+        yield self._ratio("bits_per_character_kneser_ney", bits, np.ones(len(bits)), source)
+
+    def _compressor(self, name: str) -> Iterator[Score]:
+        train, test = self._part("train", TRAIN_MOST), self._part("test", TEST_MOST)
+        if not train or not test:
+            return
+        size = 2 * sum(map(len, train)) + sum(map(len, test))
+        if size / baseline.COMPRESSORS[name][1] > self.clock.left(0.95):
+            self.left_out.append(f"the {name} row: it would not have fitted in the time left")
+            return
+        bits = baseline.compressed_bits(name, train, test, self.records)
+        units = sum(len(t) + self.records for t in test)
+        source = f"naive: {name} compression, {self._sizes(train, test)}"
+        yield Score(f"bits_per_character_{name}", bits / units, n=units, source=source)
+
+    def _sizes(self, train: Sequence[str], test: Sequence[str]) -> str:
+        sizes = [sum(len(t) + self.records for t in part) for part in (train, test)]
+        return f"{sizes[0]:,} training and {sizes[1]:,} test characters"
+
+    def _part(self, part: str, most: int) -> list[str]:
+        """Texts of a part in order, up to `most` characters; fetched in growing numbers, so that little is read of much."""
+        if (part, most) in self._texts:
+            return self._texts[part, most]
+        source = self.evidence.train_text if part == "train" else self.evidence.test_text
+        texts: list[str] = []
+        ask = 64
+        while source is not None:
+            texts = source(ask)
+            if len(texts) < ask or sum(map(len, texts)) >= most:
+                break
+            ask *= 8
+        kept, size = [], 0
+        for text in texts:
+            if size >= most:
+                break
+            kept.append(text[: most - size])
+            size += len(kept[-1])
+        self._texts[part, most] = kept
+        return kept
+
+    # generated text beside held-out text
+
+    def _statistics(self) -> Iterator[Score]:
+        sets = self._equal()
+        if sets is None:
+            self.left_out.append("statistics of the generated text: there is too little of it, or of the test part")
+            return
+        measures: tuple[Callable[..., Iterator[Score]], ...] = (self._ngrams, self._zipf, self._repeats, self._verbatim)
+        for measure in measures:
+            if self.clock.over(0.9):
+                name = measure.__name__.strip("_")
+                self.left_out.append(f"{name} of the generated text: the time was spent")
+                continue
+            yield from measure(*sets)
+
+    def _equal(self) -> tuple[list[str], list[str], list[str]] | None:
+        """Samples, held-out and training pieces: as many, of the same lengths."""
+        samples = [str(s) for s in self.evidence.samples if s]
+        if self.records:
+            n = len(samples)
+            test, train = self.evidence.test(n), self.evidence.train(n)
+            n = min(n, len(test), len(train))
+            return (samples[:n], test[:n], train[:n]) if n >= 20 else None
+        held, known = ("\n".join(self._part(part, TEST_MOST)) for part in ("test", "train"))
+        kept, size = [], 0
+        for text in samples:
+            if size + len(text) > min(len(held), len(known)):
+                break
+            kept.append(text)
+            size += len(text)
+        if size < 500:
+            return None
+        lengths = [len(t) for t in kept]
+        source = np.random.default_rng(self.evidence.seed)
+        return kept, _pieces(held, lengths, source), _pieces(known, lengths, source)
+
+    def _ngrams(self, samples: list[str], test: list[str], train: list[str]) -> Iterator[Score]:
+        for name, width in (("bigram_divergence", 2), ("fourgram_divergence", 4)):
+            counts = _ngram_counts([samples, test, train], width)  # three of (BLOCKS, symbols)
+            value = jensen_shannon(counts[0].sum(0), counts[1].sum(0))
+            floor = jensen_shannon(counts[2].sum(0), counts[1].sum(0))
+            source = np.random.default_rng(self.evidence.seed)
+            drawn = []
+            for _ in range(100):
+                weight = source.multinomial(BLOCKS, np.full(BLOCKS, 1.0 / BLOCKS), size=2)
+                drawn.append(jensen_shannon(weight[0] @ counts[0], weight[1] @ counts[1]))
+            low, high = interval(value, drawn)
+            n = int(sum(map(len, samples)))
+            note = f"Jensen-Shannon divergence in bits of {width}-character counts, samples against held-out text"
+            yield Score(name, value, None if low is None else max(low, 0.0), high, floor, "lower", n, note)
+
+    def _zipf(self, samples: list[str], test: list[str], train: list[str]) -> Iterator[Score]:
+        words = [[w.lower() for t in part for w in WORD.findall(t)] for part in (samples, test, train)]
+        slopes = [zipf_slope(part) for part in words]
+        if self.records or any(s is None for s in slopes):
+            return
+        own, held, known = (float(s) for s in slopes if s is not None)
+        note = f"difference of the slopes of log frequency over log rank of words: samples {own:.2f}, held-out {held:.2f}"
+        yield Score("zipf_distance", abs(own - held), floor=abs(known - held), n=len(words[0]), source=note)
+
+    def _repeats(self, samples: list[str], test: list[str], train: list[str]) -> Iterator[Score]:
+        if self.records:
+            value, floor = (1.0 - len(set(part)) / len(part) for part in (samples, test))
+            note = "share of samples that say again what another sample says; floor: the same among held-out records"
+            yield Score("repetition_rate", value, floor=floor, n=len(samples), source=note)
+            return
+        rows = [np.array([_repeated(t) for t in part], dtype=np.float64) for part in (samples, test)]  # (pieces, 2)
+        value, floor = (float(r[:, 0].sum() / max(r[:, 1].sum(), 1.0)) for r in rows)
+        low, high = ratio_interval(rows[0][:, 0], rows[0][:, 1] + 1e-9, self.evidence.seed)
+        note = f"share of {REPEAT}-character passages that stand earlier in the same sample; floor: held-out text"
+        yield Score("repetition_rate", value, low, high, floor, "lower", int(rows[0][:, 1].sum()), note)
+
+    def _verbatim(self, samples: list[str], test: list[str], train: list[str]) -> Iterator[Score]:
+        if self.records:
+            known = set(self._part("train", KNOWN_MOST))
+            value, floor = (sum(t in known for t in part) / len(part) for part in (samples, test))
+            note = f"share of samples that are one of {len(known):,} training records; floor: the same of held-out records"
+            yield Score("verbatim_share", value, floor=floor, n=len(samples), source=note)
+            return
+        training = "\n".join(self._part("train", KNOWN_MOST))
+        if len(training) < PASSAGE:
+            return
+        hashes = np.sort(window_hashes(codes(training), PASSAGE))
+        sets = [np.array([(covered(t, hashes, PASSAGE), len(t)) for t in part], np.float64) for part in (samples, test)]
+        value, floor = (float(s[:, 0].sum() / s[:, 1].sum()) for s in sets)
+        low, high = ratio_interval(sets[0][:, 0], sets[0][:, 1], self.evidence.seed)
+        note = f"share of characters in passages of {PASSAGE} or more that stand in the training text; floor: held-out text"
+        yield Score("verbatim_share", value, low, high, floor, "lower", int(sets[0][:, 1].sum()), note)
+
+
+def _pieces(text: str, lengths: Sequence[int], source: np.random.Generator) -> list[str]:
+    """Cut pieces of these lengths from the whole text, without overlap, in an order of chance."""
+    spare = len(text) - sum(lengths)
+    gaps = np.diff(np.sort(source.integers(0, spare + 1, len(lengths))), prepend=0)
+    pieces, place = [], 0
+    for length, gap in zip(lengths, gaps, strict=True):
+        place += int(gap)
+        pieces.append(text[place : place + length])
+        place += length
+    return pieces
+
+
+def _ngram_counts(sets: Sequence[Sequence[str]], width: int) -> list[NDArray[np.float64]]:
+    """Counts of character n-grams, (BLOCKS, symbols) for each set over the same symbols; none crosses two pieces."""
+    alphabet = np.unique(np.concatenate([codes(t) for part in sets for t in part]))
+    keys = []
+    for part in sets:
+        rows = []
+        for text in part:
+            ids = np.searchsorted(alphabet, codes(text)).astype(np.int64)
+            key = np.zeros(max(len(ids) - width + 1, 0), dtype=np.int64)
+            for step in range(width):
+                key = key * len(alphabet) + ids[step : step + len(key)]
+            rows.append(key)
+        keys.append(np.concatenate(rows))
+    symbols, inverse = np.unique(np.concatenate(keys), return_inverse=True)
+    counts, start = [], 0
+    for key in keys:
+        own = inverse[start : start + len(key)]
+        block = np.arange(len(own)) * BLOCKS // max(len(own), 1)
+        flat = np.bincount(block * len(symbols) + own, minlength=BLOCKS * len(symbols))
+        counts.append(flat.reshape(BLOCKS, len(symbols)).astype(np.float64))
+        start += len(key)
+    return counts
+
+
+def zipf_slope(words: Sequence[str], most: int = 500) -> float | None:
+    """Slope of log frequency over log rank of the commonest words that occur at least twice; None under 20 of them."""
+    _, counts = np.unique(np.asarray(words, dtype=str), return_counts=True)
+    counts = np.sort(counts[counts >= 2])[::-1][:most]
+    if len(counts) < 20:
+        return None
+    return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])
+
+
+def _repeated(text: str) -> tuple[int, int]:
+    """Passages of REPEAT characters that stand earlier in the text, and all passages."""
+    if len(text) < REPEAT:
+        return 0, 0
+    hashes = window_hashes(codes(text), REPEAT)
+    return len(hashes) - len(np.unique(hashes)), len(hashes)
+
+
+EXPORT = TextEvaluation
