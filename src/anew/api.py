@@ -54,7 +54,9 @@ def train(
         raise DataError(f"{str(data)!r} does not exist; give a folder, a file or a hub name like owner/name")
     folder = Path(run) if run is not None else _new_run(Path(data).stem or "data")
     if os.environ.get("RANK", "0") == "0":
-        RunFolder.create(folder).write_config({"request": request, "status": "begun"})  # a kill from here on can be resumed
+        RunFolder.create(folder).write_config(
+            {"request": request, "status": "begun"}
+        )  # a kill from here on can be resumed
     return _carry_out(RunFolder(folder), request, reporter, started)
 
 
@@ -102,7 +104,9 @@ def load(run: str | Path, device: str = "auto") -> Any:
     return Model(RunFolder.open(Path(run)), device)
 
 
-def look(data: str | Path, *, modality: str | None = None, seed: int = 0, settings: Settings | None = None) -> dict[str, Any]:
+def look(
+    data: str | Path, *, modality: str | None = None, seed: int = 0, settings: Settings | None = None
+) -> dict[str, Any]:
     """What the data is, how much, what was refused and why, which family follows and why, what budgets would buy."""
     from anew.work import looked
 
@@ -116,7 +120,9 @@ def score(run: str | Path, data: str | Path, *, limit: float | None = None) -> d
     return scored(load(run), str(data), limit)
 
 
-def evaluate(run: str | Path, n: int = 2000, *, seed: int = 0, data: str | Path | None = None, reporter: Any = None) -> dict[str, Any]:
+def evaluate(
+    run: str | Path, n: int = 2000, *, seed: int = 0, data: str | Path | None = None, reporter: Any = None
+) -> dict[str, Any]:
     """Measure n samples of a run against its data and write `report/`; returns what report.json holds."""
     from anew.work import evaluated
 
@@ -132,7 +138,12 @@ def example(name: str, folder: str | Path) -> Path:
 
 
 def _is_hub_name(name: str) -> bool:
-    return not Path(name).exists() and name.count("/") == 1 and not name.startswith((".", "/", "~")) and not name.endswith("/")
+    return (
+        not Path(name).exists()
+        and name.count("/") == 1
+        and not name.startswith((".", "/", "~"))
+        and not name.endswith("/")
+    )
 
 
 def _new_run(stem: str) -> Path:

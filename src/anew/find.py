@@ -12,7 +12,6 @@ from typing import Any
 from anew.errors import ConfigError, nearest
 
 
-
 def names(room: str) -> list[str]:
     """Names in a room ("families", "data", "evaluate") whose module declares `NAME`-able classes, sorted."""
     folder = Path(__file__).parent / room

@@ -24,6 +24,7 @@ from anew.train.distributed import pick_device
 from anew.train.run import RunFolder, read_tensors, write_atomic
 
 MOST = 1_000_000  # samples in one call
+SHEET = 100  # images on one sheet
 AT_ONCE = 256  # samples in one pass of the network
 
 
@@ -57,6 +58,21 @@ class Samples(Sequence[Any]):
             paths.append(target / f"{stem}{artifact.suffix}")
             write_atomic(paths[-1], artifact.data)
         return paths
+
+    def save_sheet(self, folder: str | Path, stem: str = "all") -> Path:
+        """All samples in one file to look at: a sheet of images, or one text (a record a line for short records)."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        if self.artifacts[0].suffix == ".png":
+            from anew.evaluate.sheet import sheet
+
+            path, data = target / f"{stem}.png", sheet(self._items[:SHEET])
+        else:
+            short = all("\n" not in str(i) and len(str(i)) < 200 for i in self._items)
+            between = "\n" if short else "\n\n----\n\n"
+            path, data = target / f"{stem}.txt", between.join(map(str, self._items)).encode()
+        write_atomic(path, data)
+        return path
 
     def _repr_html_(self) -> str:
         parts = []
@@ -105,7 +121,14 @@ class Model:
         return cfg.from_json(type(self.family).Sampling, values)
 
     def sample(
-        self, n: int = 16, *, seed: int = 0, prompt: str | None = None, label: str | None = None, first: int = 0, **how: Any
+        self,
+        n: int = 16,
+        *,
+        seed: int = 0,
+        prompt: str | None = None,
+        label: str | None = None,
+        first: int = 0,
+        **how: Any,
     ) -> Samples:
         """n new items. Sample i depends on the seed and i alone.
 
@@ -162,7 +185,11 @@ class Model:
         last: Tensor | None = None
         for number, draft in enumerate(self.family.draw(ask, seed)):
             last = draft
-            if stop is not None and number % 16 == 15 and all(stop in str(t) for t in self.modality.decode(draft.cpu())):
+            if (
+                stop is not None
+                and number % 16 == 15
+                and all(stop in str(t) for t in self.modality.decode(draft.cpu()))
+            ):
                 break
         if last is None:
             raise RunError("the family drew nothing; train the run again")
@@ -176,7 +203,9 @@ class Model:
         for batch in batches:
             bits = self.family.bits(batch.to(self.device))
             if bits is None:
-                raise ConfigError(f"the family {self.config['family']['name']!r} has no likelihood, so data cannot be scored")
+                raise ConfigError(
+                    f"the family {self.config['family']['name']!r} has no likelihood, so data cannot be scored"
+                )
             units = batch.units if batch.units is not None else torch.ones(len(batch))
             found += zip(bits.double().tolist(), units.double().tolist(), strict=True)
             if seconds is not None and time.monotonic() - begin > seconds:
@@ -195,7 +224,9 @@ def load_weights(family: Family, weights: Mapping[str, Tensor], path: Path) -> N
         raise RunError(f"the weights in {str(path)!r} do not fit config.json ({odd[0]}); restore both from one run")
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not math.isfinite(float(tensor.float().abs().sum())):
-            raise RunError(f"the weights in {str(path)!r} hold values that are not finite ({name}); restore it or train again")
+            raise RunError(
+                f"the weights in {str(path)!r} hold values that are not finite ({name}); restore it or train again"
+            )
     family.load_state_dict(dict(weights))
 
 

@@ -28,11 +28,15 @@ DEFAULT_DIAL = 0  # without a budget nothing is measured: the smallest size, unl
 class TrainConfig:
     """Settings of the training itself, whatever the family."""
 
-    dial: int = knob(-1, "size of the model: 0 the smallest, each +1 about doubles a step; -1 chooses by the budget", low=-1, high=12)
+    dial: int = knob(
+        -1, "size of the model: 0 the smallest, each +1 about doubles a step; -1 chooses by the budget", low=-1, high=12
+    )
     micro: int = knob(0, "rows of a batch in memory at once; 0 finds it by trying", unit="examples", low=0)
     device: str = knob("auto", "auto, cpu, cuda or cuda:N")
     parallel: str = knob("ddp", "how torchrun's processes share a model", choices=("ddp", "fsdp"))
-    train_seconds: float = knob(0.0, "train for exactly this long, all else outside; 0 follows the budget", unit="seconds", low=0.0)
+    train_seconds: float = knob(
+        0.0, "train for exactly this long, all else outside; 0 follows the budget", unit="seconds", low=0.0
+    )
     previews: int = knob(4, "how often samples are drawn while training", low=0, high=1000)
     checkpoint_seconds: float = knob(30.0, "time between checkpoints", unit="seconds", low=0.0)
     validation: bool = knob(True, "let held-out validation data choose the weights and begin the decay early")
@@ -121,7 +125,13 @@ def suggest(kind: type[Family], spec: Spec, scale: Scale, given: Mapping[str, An
 
 
 def measure(
-    kind: type[Family], spec: Spec, scale: Scale, given: Mapping[str, Any], data: Batches, world: World, allowed_s: float
+    kind: type[Family],
+    spec: Spec,
+    scale: Scale,
+    given: Mapping[str, Any],
+    data: Batches,
+    world: World,
+    allowed_s: float,
 ) -> list[Candidate]:
     """Time a few steps of each candidate size, smallest first, until one is out of reach or the time is spent."""
     found: list[Candidate] = []

@@ -17,6 +17,7 @@ from anew.data.dataset import Dataset
 from anew.data.modality import Size
 from anew.errors import DataError, UserError
 from anew.evaluate.evidence import Evidence
+from anew.evaluate.metric import Score
 from anew.find import find, names
 from anew.model import Model, Samples
 from anew.plan import choose, measure, saving_slice
@@ -64,7 +65,12 @@ def _remove_begun(folder: RunFolder) -> None:
 
 
 def continue_run(
-    folder: RunFolder, budget: float | None, steps: int | None, data: str | None, reporter: Reporter | None, started: float
+    folder: RunFolder,
+    budget: float | None,
+    steps: int | None,
+    data: str | None,
+    reporter: Reporter | None,
+    started: float,
 ) -> Model:
     """Finish a run, or give it more."""
     use_threads()
@@ -148,21 +154,7 @@ class Previews:
             samples = model.sample(16 if grid else 2, seed=self.job.plan.seed)
         self.cost += time.monotonic() - start
         if self.job.world.first:
-            save_sheet(samples, self.job.folder.path / "samples", f"step-{stepped.step:08d}")
-
-
-def save_sheet(samples: Samples, folder: Path, stem: str) -> Path:
-    """Samples as one file to look at: a sheet of images, or a text."""
-    folder.mkdir(exist_ok=True)
-    if samples.artifacts[0].suffix == ".png":
-        from anew.evaluate.sheet import sheet
-
-        path = folder / f"{stem}.png"
-        path.write_bytes(sheet(list(samples)))
-        return path
-    path = folder / f"{stem}.txt"
-    path.write_text("\n\n----\n\n".join(str(s) for s in samples), encoding="utf-8")
-    return path
+            samples.save_sheet(self.job.folder.path / "samples", f"step-{stepped.step:08d}")
 
 
 def _tensorboard(job: Job) -> list[Callable[[Stepped], None]]:
@@ -178,7 +170,9 @@ def _tensorboard(job: Job) -> list[Callable[[Stepped], None]]:
         for name, value in stepped.losses.items():
             writer.add_scalar("train/loss" if len(stepped.losses) == 1 else f"train/loss_{name}", value, stepped.step)
         for name, value in stepped.norms.items():
-            writer.add_scalar("train/grad_norm" if len(stepped.norms) == 1 else f"train/grad_norm_{name}", value, stepped.step)
+            writer.add_scalar(
+                "train/grad_norm" if len(stepped.norms) == 1 else f"train/grad_norm_{name}", value, stepped.step
+            )
         writer.add_scalar("train/learning_rate", stepped.rate, stepped.step)
         if stepped.step % 100 == 0:
             writer.flush()
@@ -190,7 +184,13 @@ def _tensorboard(job: Job) -> list[Callable[[Stepped], None]]:
 
 
 def evaluated(
-    model: Model, n: int, seed: int, data: str | None, allowed_s: float | None, reporter: Reporter | None, opened: Dataset | None = None
+    model: Model,
+    n: int,
+    seed: int,
+    data: str | None,
+    allowed_s: float | None,
+    reporter: Reporter | None,
+    opened: Dataset | None = None,
 ) -> dict[str, Any]:
     """Sample, measure, write samples/ and report/. allowed_s: seconds for all of it, None without a limit."""
     from anew.evaluate.card import write_card
@@ -202,26 +202,23 @@ def evaluated(
     config, folder = model.config, model.folder.path
     dataset = opened or Dataset.reopen(config["data"], folder, data)
     samples, notes = _samples_in_time(model, n, seed, None if allowed_s is None else 0.4 * allowed_s)
-    save_sheet(samples.head(SHOWN_TEXTS if isinstance(model.spec, Tokens) else SHOWN), folder / "samples", "final")
+    shown = samples.head(SHOWN_TEXTS if isinstance(model.spec, Tokens) else SHOWN)
+    shown.save(folder / "samples")
+    shown.save_sheet(folder / "samples", "final")
     left = None if allowed_s is None else max(0.5, allowed_s - (time.monotonic() - begin))
-    evaluation = find("evaluate", config["data"]["modality"]["name"])(_evidence(model, dataset, list(samples), left, seed))
+    evaluation = find("evaluate", config["data"]["modality"]["name"])(
+        _evidence(model, dataset, list(samples), left, seed)
+    )
     events = Events(folder / "events.jsonl")
-    scores = []
-    for one in evaluation.scores():
-        scores.append(one)
-        reporter.say(f"  {one.name}: {one.value:.4g}" + ("" if one.floor is None else f" (real against real: {one.floor:.4g})"))
+    scores = list(_said(evaluation.scores(), reporter))
     written = write_report(
         folder / "report",
-        run=folder.name,
-        family=config["family"]["name"],
-        modality=config["data"]["modality"]["name"],
         scores=scores,
         shown=evaluation.show(),
         history=_history(folder),
-        settings={"family": config["family"]["config"], "data": config["data"]["modality"]["config"], "train": config["train"]},
-        plan=config["plan"],
         notes=[*notes, *evaluation.left_out],
         command=command_line(),
+        **_described(folder, config),
     )
     write_card(folder, config, scores)
     events.write("report", seconds=round(time.monotonic() - begin, 3))
@@ -229,6 +226,26 @@ def evaluated(
     if opened is None:
         dataset.close()
     return written
+
+
+def _said(scores: Iterator[Score], reporter: Reporter) -> Iterator[Score]:
+    """The scores, each shown as it is ready."""
+    for one in scores:
+        floor = "" if one.floor is None else f" (real against real: {one.floor:.4g})"
+        reporter.say(f"  {one.name}: {one.value:.4g}{floor}")
+        yield one
+
+
+def _described(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """What the report says of the run beside its figures."""
+    data = config["data"]["modality"]
+    return {
+        "run": folder.name,
+        "family": config["family"]["name"],
+        "modality": data["name"],
+        "settings": {"family": config["family"]["config"], "data": data["config"], "train": config["train"]},
+        "plan": config["plan"],
+    }
 
 
 def _samples_in_time(model: Model, n: int, seed: int, allowed_s: float | None) -> tuple[Samples, list[str]]:
@@ -287,7 +304,9 @@ def _history(folder: Path) -> list[dict[str, Any]]:
 
 def looked(path: str, modality: str | None, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
     use_threads()
-    owner = {modality: find("data", modality).Config} if modality else {n: find("data", n).Config for n in names("data")}
+    owner = (
+        {modality: find("data", modality).Config} if modality else {n: find("data", n).Config for n in names("data")}
+    )
     typed: dict[str, Any] = {}
     for values in cfg.assign(settings, owner).values():
         typed |= values

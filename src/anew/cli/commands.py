@@ -14,9 +14,9 @@ from anew.errors import ConfigError
 def run(arguments: argparse.Namespace, started: float) -> int:
     """Carry out the parsed command."""
     if arguments.version:
-        from anew import __version__
+        import anew
 
-        print(__version__)
+        print(anew.__version__)
         return 0
     handler = {
         "look": _look,
@@ -105,7 +105,9 @@ def _ended(folder: Path) -> None:
     import os
 
     if os.environ.get("RANK", "0") == "0":
-        print(f"run: {folder}\nreport: {folder / 'report' / 'report.html'}\nmore samples: anew sample {folder} --out DIR")
+        print(
+            f"run: {folder}\nreport: {folder / 'report' / 'report.html'}\nmore samples: anew sample {folder} --out DIR"
+        )
 
 
 def _sample(arguments: argparse.Namespace, started: float) -> None:
@@ -121,9 +123,7 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
     samples = model.sample(arguments.n, seed=arguments.seed, prompt=prompt, label=arguments.label, **how)
     paths = samples.save(arguments.out)
     print(f"{len(paths)} files in {arguments.out}")
-    from anew.work import save_sheet
-
-    save_sheet(samples.head(64), Path(arguments.out), "all")
+    samples.save_sheet(arguments.out)
 
 
 def _score(arguments: argparse.Namespace, started: float) -> None:

@@ -18,11 +18,15 @@ class _Parser(argparse.ArgumentParser):
         unknown = re.match(r"unrecognized arguments: (.*)", message)
         if unknown:
             word = next((w for w in unknown[1].split() if w.startswith("-")), unknown[1].split()[0])
-            raise ConfigError(f"{word!r} is no option of `{self.prog}`{nearest(word.partition('=')[0], self._option_string_actions)}")
+            raise ConfigError(
+                f"{word!r} is no option of `{self.prog}`{nearest(word.partition('=')[0], self._option_string_actions)}"
+            )
         choice = re.match(r"argument (\S+): invalid choice: '?([^']*?)'? \(", message)
         if choice:
             action = next(a for a in self._actions if a.choices)
-            raise ConfigError(f"{choice[2]!r} is no {choice[1]}{nearest(choice[2], [str(c) for c in action.choices or ()])}")
+            raise ConfigError(
+                f"{choice[2]!r} is no {choice[1]}{nearest(choice[2], [str(c) for c in action.choices or ()])}"
+            )
         raise ConfigError(f"{message} (see `{self.prog} --help`)")
 
 
@@ -65,16 +69,22 @@ def _look(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _train(commands: argparse._SubParsersAction[_Parser]) -> None:
-    p = _add(commands, "train", "train a generator on DATA from scratch within a time budget, then sample and measure it")
+    p = _add(
+        commands, "train", "train a generator on DATA from scratch within a time budget, then sample and measure it"
+    )
     p.add_argument("data", help="a folder, a file, or a hub name like owner/name")
     p.add_argument("--run", help="folder to make for the run (default: runs/NAME-N)")
     p.add_argument("--budget", help="wall-clock time for all of it: 90s, 10m, 2h (default: 10m)")
-    p.add_argument("--steps", type=int, help="number of steps instead of a budget: nothing is measured, the run can be repeated")
+    p.add_argument(
+        "--steps", type=int, help="number of steps instead of a budget: nothing is measured, the run can be repeated"
+    )
     p.add_argument("--plan", metavar="RUN", help="replay the plan and the logged progress of another run, step by step")
     p.add_argument("--family", help="a family by name, or a FILE.py that defines EXPORT (default: follows the data)")
     p.add_argument("--modality", help="text or image (default: follows the data)")
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help="a setting; may be repeated")
+    p.add_argument(
+        "--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help="a setting; may be repeated"
+    )
 
 
 def _resume(commands: argparse._SubParsersAction[_Parser]) -> None:

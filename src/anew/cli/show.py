@@ -24,7 +24,9 @@ class ProgressLine:
     def __enter__(self) -> ProgressLine:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._end_bar()
 
     def _end_bar(self) -> None:
@@ -64,7 +66,9 @@ class ProgressLine:
         from rich.progress import BarColumn, Progress, TextColumn
 
         if self._bar is None:
-            self._bar = Progress(BarColumn(), TextColumn("{task.description}"), console=Console(file=self.stream), transient=False)
+            self._bar = Progress(
+                BarColumn(), TextColumn("{task.description}"), console=Console(file=self.stream), transient=False
+            )
             self._task = self._bar.add_task("", total=1.0)
             self._bar.start()
         self._bar.update(self._task, completed=stepped.progress, description=self._sentence(stepped, left))
@@ -86,7 +90,9 @@ def describe(found: dict[str, Any]) -> str:
     if found["refused"]:
         lines.append(f"refused: {found['refused']:,}")
         lines += [f"  {r['name']}: {r['reason']}" for r in found["refusals"][:5]]
-    lines.append(f"family: {found['family']}, since the data is {found['why']}" if found["why"] else f"family: {found['family']}")
+    lines.append(
+        f"family: {found['family']}, since the data is {found['why']}" if found["why"] else f"family: {found['family']}"
+    )
     for b in found["budgets"]:
         lines.append(
             f"  {_words(b['seconds'])}: {b['parameters']:,} parameters, about {b['steps']:,} steps, {b['epochs']:g} passes over the data"

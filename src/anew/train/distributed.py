@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -35,7 +36,9 @@ class World:
     def rows(self, batch: int) -> tuple[int, int]:
         """First row and number of rows of the global batch that this process computes."""
         if batch % self.size:
-            raise ConfigError(f"batch={batch} cannot be shared by {self.size} processes; give a multiple of {self.size}")
+            raise ConfigError(
+                f"batch={batch} cannot be shared by {self.size} processes; give a multiple of {self.size}"
+            )
         return self.rank * (batch // self.size), batch // self.size
 
     def sum(self, *values: float) -> list[float]:
@@ -112,7 +115,10 @@ def wrap(module: nn.Module, loss: Callable[[Batch, Moment], Loss], world: World,
         return _sharded(LossModule(module, loss), world)
     from torch.nn.parallel import DistributedDataParallel
 
-    return DistributedDataParallel(LossModule(module, loss), broadcast_buffers=False)
+    # Buffers are the same everywhere already; newer releases renamed the switch.
+    renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
+    unsynced = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
+    return DistributedDataParallel(LossModule(module, loss), **unsynced)
 
 
 def _sharded(whole: nn.Module, world: World) -> nn.Module:

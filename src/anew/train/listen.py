@@ -33,7 +33,9 @@ class Validation:
     Keeps the best weights; when they have not been bettered `patience` times before the decay, the decay begins at once.
     """
 
-    def __init__(self, trainer: Trainer, batches: Callable[[], Iterable[Batch]], points: int = 16, patience: int = 3) -> None:
+    def __init__(
+        self, trainer: Trainer, batches: Callable[[], Iterable[Batch]], points: int = 16, patience: int = 3
+    ) -> None:
         self.trainer, self.batches = trainer, batches
         self.points, self.patience = points, patience
         self.best: dict[str, Tensor] = {}
@@ -100,21 +102,25 @@ class Watch:
 
     def run(self) -> str:
         self.good = self._state()
-        self.saved_at, self.save_took, self.previous = time.monotonic(), 0.0, 0.0
+        self.saved_at, self.save_took, self.previous, self.marked = time.monotonic(), 0.0, 0.0, False
         tries = 0
         with _signals(self.trainer):
-            while True:
-                try:
-                    for stepped in self.trainer:
-                        self._after(stepped)
-                    break
-                except NonFinite as error:
-                    tries += 1
-                    self._go_back(error, tries)
+            while (error := self._steps()) is not None:
+                tries += 1
+                self._go_back(error, tries)
             if self.trainer.stopping:
                 self._save()
                 return "interrupted"
         return "finished" if self.trainer.shortened is None else "shortened"
+
+    def _steps(self) -> NonFinite | None:
+        """Train until the plan is done (None) or a loss is not finite."""
+        try:
+            for stepped in self.trainer:
+                self._after(stepped)
+        except NonFinite as error:
+            return error
+        return None
 
     def _after(self, stepped: Stepped) -> None:
         if self.events is not None:
@@ -132,7 +138,9 @@ class Watch:
     def _checkpoint(self, stepped: Stepped) -> None:
         start = decay_start(self.trainer.decay)
         following = stepped.progress + max(0.0, stepped.progress - self.previous)
-        if self.previous < start <= following and self.trainer.decay < 1.0 and self.trainer.shortened is None:
+        due = not self.marked and self.previous < start <= following + 1e-9
+        if due and self.trainer.decay < 1.0 and self.trainer.shortened is None:
+            self.marked = True
             self._save(DECAY_START)
         waited = time.monotonic() - self.saved_at
         if self.trainer.world.agree(waited >= max(self.checkpoint_s, 50 * self.save_took)):
@@ -175,8 +183,14 @@ class Watch:
 
 def _record(stepped: Stepped) -> dict[str, Any]:
     one = len(stepped.losses) == 1
-    losses = {"loss": next(iter(stepped.losses.values()))} if one else {f"loss_{n}": v for n, v in stepped.losses.items()}
-    norms = {"grad_norm": next(iter(stepped.norms.values()))} if one else {f"grad_norm_{n}": v for n, v in stepped.norms.items()}
+    losses = (
+        {"loss": next(iter(stepped.losses.values()))} if one else {f"loss_{n}": v for n, v in stepped.losses.items()}
+    )
+    norms = (
+        {"grad_norm": next(iter(stepped.norms.values()))}
+        if one
+        else {f"grad_norm_{n}": v for n, v in stepped.norms.items()}
+    )
     numbers = {**losses, **norms, **stepped.logs}
     return {
         "step": stepped.step,

@@ -62,7 +62,9 @@ class TimePace:
         if self._last is not None:
             # Rises at once and falls slowly: a step that would not fit is not begun.
             took = now - self._last
-            self._step_s = took if self._step_s == 0.0 else max(0.9 * self._step_s + 0.1 * took, min(took, 2 * self._step_s))
+            self._step_s = (
+                took if self._step_s == 0.0 else max(0.9 * self._step_s + 0.1 * took, min(took, 2 * self._step_s))
+            )
         self._last = now
         room = self.seconds - self._step_s
         return round(max(0.0, now / room), 7) if 0.0 <= now < room else None

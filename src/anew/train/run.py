@@ -33,7 +33,9 @@ def write_atomic(path: Path, data: bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise RunError(f"cannot write {str(path)!r} ({error.strerror}); free some space or give another --run") from error
+        raise RunError(
+            f"cannot write {str(path)!r} ({error.strerror}); free some space or give another --run"
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -53,7 +55,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RunError(f"{str(path.parent)!r} holds no {path.name}, so it is no run; give a folder that train made") from None
+        raise RunError(
+            f"{str(path.parent)!r} holds no {path.name}, so it is no run; give a folder that train made"
+        ) from None
     except (OSError, ValueError) as error:
         raise RunError(f"{str(path)!r} cannot be read ({_clause(error)}); restore it or train again") from None
 
@@ -71,7 +75,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         _sync_folder(path.parent)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
-        raise RunError(f"cannot write {str(path)!r} ({_clause(error)}); free some space or give another --run") from error
+        raise RunError(
+            f"cannot write {str(path)!r} ({_clause(error)}); free some space or give another --run"
+        ) from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -82,7 +88,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise RunError(f"{str(path)!r} is missing; the run is not finished or was moved in part") from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise RunError(f"{str(path)!r} is no whole safetensors file ({_clause(error)}); restore it or train again") from None
+        raise RunError(
+            f"{str(path)!r} is no whole safetensors file ({_clause(error)}); restore it or train again"
+        ) from None
 
 
 def _clause(error: BaseException) -> str:
@@ -145,7 +153,9 @@ class RunFolder:
         except (RunError, OSError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             kept = ", ".join(sorted(p.name for p in self.checkpoints.iterdir() if not p.name.startswith("."))) or "none"
-            raise RunError(f"cannot save a checkpoint in {str(self.path)!r} ({_clause(error)}); kept: {kept}") from error
+            raise RunError(
+                f"cannot save a checkpoint in {str(self.path)!r} ({_clause(error)}); kept: {kept}"
+            ) from error
         self._drop_old()
 
     def _drop_old(self) -> None:
@@ -189,13 +199,11 @@ class RunFolder:
 
     def clear_temporary(self) -> None:
         """Remove what a kill left half-written."""
-        for folder in (self.path, self.checkpoints):
-            if folder.is_dir():
-                for left in folder.glob(".*.tmp"):
-                    if left.is_dir():
-                        shutil.rmtree(left, ignore_errors=True)
-                    else:
-                        left.unlink(missing_ok=True)
+        for left in [*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")]:
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str:

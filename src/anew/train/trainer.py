@@ -59,7 +59,16 @@ class Trainer:
     """
 
     def __init__(
-        self, family: Family, data: Batches, pace: Pace, *, seed: int, batch: int, micro: int, world: World, shard: bool = False
+        self,
+        family: Family,
+        data: Batches,
+        pace: Pace,
+        *,
+        seed: int,
+        batch: int,
+        micro: int,
+        world: World,
+        shard: bool = False,
     ) -> None:
         self.family, self.data, self.pace, self.world = family, data, pace, world
         self.seed, self.batch, self.micro = seed, batch, max(1, micro)

@@ -1,0 +1,38 @@
+"""Files stay under 400 lines, classes under 250, functions under 50, nesting at most 3 blocks deep."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "src").rglob("*.py")) + sorted((ROOT / "bench").rglob("*.py"))
+BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.AsyncFor, ast.AsyncWith)
+
+
+def length(node: ast.AST) -> int:
+    return node.end_lineno - node.lineno + 1  # type: ignore[attr-defined]
+
+
+def depth(node: ast.AST) -> int:
+    deepest = 0
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        chained = isinstance(node, ast.If) and child in node.orelse and isinstance(child, ast.If)  # elif is no deeper
+        deepest = max(deepest, depth(child) + (isinstance(child, BLOCKS) and not chained))
+    return deepest
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_sizes(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef):
+            assert length(node) <= 250, f"class {node.name}"
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert length(node) <= 50, f"function {node.name}"
+            assert depth(node) <= 3, f"function {node.name} is nested too deep"

@@ -1,0 +1,108 @@
+"""Small families and data with known answers, for tests of what is around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from anew.config import knob
+from anew.families.family import Family, Group, Loss, Optim, Phase, Scale
+from anew.rng import Dropout, Moment, generator
+from anew.spec import Ask, Batch, Grid
+
+
+class Points:
+    """Batches of points around a circle: a pure function of (step, row)."""
+
+    def __init__(self, poison: int | None = None) -> None:
+        self.poison = poison
+        self.seen: list[tuple[int, int, int]] = []
+
+    def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
+        self.seen.append((step, first, count))
+        angle = torch.rand(size, generator=generator("points", step)) * 6.2832
+        x = torch.stack([angle.cos(), angle.sin()], dim=1).view(size, 1, 1, 2)
+        if self.poison is not None and step == self.poison:
+            x = x * float("nan")
+        return Batch(x[first : first + count])
+
+    def prefetch(self, step: int, phase: str, first: int, count: int, size: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToyConfig:
+    batch: int = knob(16, "examples a step", low=1)
+    width: int = knob(16, "hidden width", low=2, high=4096)
+    dropout: float = knob(0.1, "share dropped", low=0.0, high=0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class ToySampling:
+    spread: float = knob(1.0, "size of the noise", low=0.0, high=10.0)
+
+
+def groups(lr: float = 0.01) -> Optim:
+    matrix = Group(lambda name, p: p.ndim == 2, "muon", lr)
+    return Optim((matrix, Group(lambda name, p: True, "adamw", lr)), warmup=2, decay=0.5)
+
+
+class Toy(Family):
+    """Predicts a point from the point with noise on it."""
+
+    Config: ClassVar[type] = ToyConfig
+    Sampling: ClassVar[type] = ToySampling
+    accepts: ClassVar[tuple[type, ...]] = (Grid,)
+
+    def __init__(self, spec: Any, config: Any) -> None:
+        super().__init__(spec, config)
+        size = int(torch.tensor(spec.shape).prod())
+        self.blocks = nn.ModuleList([nn.Linear(size, config.width), nn.Linear(config.width, size)])
+        self.drop = Dropout(config.dropout)
+
+    @classmethod
+    def suggest(cls, spec: Any, scale: Scale) -> ToyConfig:
+        return ToyConfig(width=16 * 2**scale.dial)
+
+    def optim(self) -> Optim:
+        return groups()
+
+    def net(self, x: Tensor) -> Tensor:
+        hidden = self.drop(torch.tanh(self.blocks[0](x.flatten(1))))
+        return self.blocks[1](hidden).view(x.shape)
+
+    def loss(self, batch: Batch, now: Moment) -> Loss:
+        noise = now.normal("noise", batch.x.shape)
+        error = (self.net(batch.x + 0.3 * noise) - batch.x).square().flatten(1).mean(1)
+        return Loss(error.sum(), len(batch))
+
+    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
+        how = ask.how or ToySampling()
+        with torch.no_grad():
+            x = Moment(seed, 0, phase="sample", first=ask.first).normal("noise", (ask.n, *self.spec.shape)) * how.spread
+            yield self.net(x)
+
+
+class TwoPhase(Toy):
+    """Two modules with a loss each, the second acting on every other step."""
+
+    def __init__(self, spec: Any, config: Any) -> None:
+        super().__init__(spec, config)
+        self.critic = nn.Linear(2, 1)
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (
+            Phase("critic", self.critic, self.critic_loss, groups(), repeat=2),
+            Phase("maker", self.blocks, self.loss, groups(), every=2),
+        )
+
+    def critic_loss(self, batch: Batch, now: Moment) -> Loss:
+        made = self.net(now.normal("z", batch.x.shape)).flatten(1)
+        return Loss((self.critic(made) - self.critic(batch.x.flatten(1))).square().sum(), len(batch))
+
+
+POINT = Grid((1, 1, 2), "CHW", 0, 0.7)
+EXPORT = Toy
