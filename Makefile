@@ -11,7 +11,16 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 demo: $(VENV)/ready
-	$(BIN)/python -m anew.demo
+	rm -rf runs/demo
+	$(BIN)/anew example digits runs/demo/digits-data
+	$(BIN)/anew look runs/demo/digits-data
+	$(BIN)/anew train runs/demo/digits-data --run runs/demo/digits --budget 60s
+	$(BIN)/anew example prose runs/demo/prose-data
+	$(BIN)/anew look runs/demo/prose-data
+	$(BIN)/anew train runs/demo/prose-data --run runs/demo/prose --budget 60s
+	@echo; echo "New prose, as the model wrote it:"; echo; head -c 1200 runs/demo/prose/samples/final.txt; echo
+	@echo; echo "New digits: runs/demo/digits/samples/final.png"
+	@echo "Reports:    runs/demo/digits/report/report.html and runs/demo/prose/report/report.html"
 
 test: $(VENV)/ready
 	$(BIN)/ruff check .
