@@ -9,19 +9,23 @@ of a `metadata.csv|jsonl|parquet` that describes the files beside it (it is then
 
 from __future__ import annotations
 
+import importlib
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
 
 from anew.data.modality import Item, Refusal
+from anew.errors import DataError
 
-__all__ = ["Block", "File", "Item", "Reader", "Refusal", "label_of", "part_of", "reader_of", "suffix_of"]
+__all__ = ["Block", "File", "Item", "Reader", "Refusal", "Source", "label_of", "part_of", "reader_of", "suffix_of"]
 
 PARTS = ("train", "validation", "test")
 BLOCK_BYTES = 512 * 1024  # of text, and of table rows, in one block
 BLOCK_ITEMS = 256  # image files, or rows with images, in one block
+WHOLE_BYTES = 16 * 1024 * 1024  # text up to this size is read and kept whole
 SAMPLE = 256  # items that `kinds` and header checks may look at
 
 _PART = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
@@ -29,6 +33,8 @@ _PART = {"train": "train", "training": "train", "validation": "validation", "val
 _TABLES = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"})
 _ARCHIVES = frozenset({".tar", ".tgz", ".tar.gz"})
 _IDX = re.compile(r"[-.](idx[1-4][-.]ubyte|ubyte)(\.gz)?$|\.idx(\.gz)?$", re.IGNORECASE)
+_HUB = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")
+_METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 
 
 class File(NamedTuple):
@@ -137,3 +143,145 @@ def label_of(path: str) -> str | None:
     """The class that a relative path names: the last folder that is not a part and not a mere container; None at the top."""
     folders = [f for f in PurePosixPath(path).parts[:-1] if f.lower() not in _PART]
     return folders[-1] if folders else None
+
+
+class Source:
+    """All readers of one path. Listing opens no bodies beyond a bounded sample.
+
+    path: as the user gave it; kinds, bytes: over all readers, see `Reader`.
+    """
+
+    def __init__(self, path: str, readers: Sequence[Reader], notes: Sequence[str] = ()) -> None:
+        self.path = path
+        self.readers = list(readers)
+        self._notes = list(notes)
+        self._home: dict[str, Reader] = {}
+        self.kinds = _sum(reader.kinds for reader in readers)
+        self.bytes = _sum(reader.bytes for reader in readers)
+
+    @classmethod
+    def open(cls, path: str | Path, suffixes: Mapping[str, str]) -> Source:
+        """List a folder, a file or a hub name. Raises DataError where there is nothing to list."""
+        text = os.fspath(path)
+        place = Path(text).expanduser()
+        try:
+            there = place.exists()
+        except OSError as error:
+            raise DataError(f"{text!r} cannot be read ({error.strerror})") from None
+        if there:
+            return cls._open_files(text, place, suffixes)
+        if _HUB.fullmatch(text) and not text.startswith((".", "~")):
+            hub = importlib.import_module("anew.data.hub")
+            return cls(text, [hub.open_hub(text, suffixes)])
+        raise DataError(f"{text!r} does not exist; give a folder, a file, or a hub data set as owner/name")
+
+    @classmethod
+    def _open_files(cls, text: str, place: Path, suffixes: Mapping[str, str]) -> Source:
+        root, files, hidden = list_files(place)
+        if not files:
+            some = f"; {hidden} hidden files are left out" if hidden else ""
+            raise DataError(f"{text!r} holds no files{some}; give a folder with text or images")
+        if not any(file.bytes for file in files):
+            raise DataError(f"{text!r} is empty: every file in it has zero bytes")
+        classes, files = _metadata(root, files)
+        by_reader: dict[str, list[File]] = {}
+        for file in files:
+            by_reader.setdefault(reader_of(file.path), []).append(file)
+        readers: list[Reader] = []
+        for name, own in sorted(by_reader.items()):
+            if name == "folders":
+                from anew.data import folders
+
+                readers.append(folders.open_reader(own, root, suffixes, classes))
+            else:
+                readers.append(importlib.import_module(f"anew.data.{name}").open_reader(own, root, suffixes))
+        return cls(text, readers)
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences of all readers."""
+        return [*self._notes, *(note for reader in self.readers for note in reader.notes)]
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """What could not be listed."""
+        return [refusal for reader in self.readers for refusal in reader.refusals]
+
+    def blocks(self, kind: str) -> list[Block]:
+        """The blocks of all readers that hold this modality."""
+        found: list[Block] = []
+        for reader in self.readers:
+            if reader.kinds.get(kind):
+                own = reader.blocks(kind)
+                self._home.update((block.name, reader) for block in own)
+                found.extend(own)
+        return found
+
+    def labels(self, kind: str) -> tuple[str, ...] | None:
+        """Class names where the listing knows them; None where only reading tells."""
+        sets = [reader.labels for reader in self.readers if reader.kinds.get(kind)]
+        if any(labels is None for labels in sets):
+            return None
+        return tuple(sorted({label for labels in sets if labels for label in labels}))
+
+    def read(self, block: Block) -> Iterator[Item | Refusal]:
+        """The items of one block."""
+        return self._home[block.name].read(block)
+
+
+def list_files(place: Path) -> tuple[Path, list[File], int]:
+    """(root, every file below it in the order of paths, number of hidden ones left out). Follows links, but no loops."""
+    if place.is_file():
+        info = _checked(place, os.stat)
+        return place.parent, [File(place.name, info.st_size, info.st_mtime_ns)], 0
+    files: list[File] = []
+    hidden = 0
+    seen: set[tuple[int, int]] = set()
+    todo = [""]
+    while todo:
+        folder = todo.pop()
+        info = _checked(place / folder, os.stat)
+        if (info.st_dev, info.st_ino) in seen:
+            continue
+        seen.add((info.st_dev, info.st_ino))
+        with _checked(place / folder, os.scandir) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name == "__pycache__":
+                    hidden += 1
+                elif entry.is_dir():
+                    todo.append(f"{folder}{entry.name}/")
+                elif entry.is_file():
+                    stat = entry.stat()
+                    files.append(File(folder + entry.name, stat.st_size, stat.st_mtime_ns))
+    files.sort()
+    return place, files, hidden
+
+
+def _checked(place: Path, call: Callable[[Path], Any]) -> Any:
+    try:
+        return call(place)
+    except OSError as error:
+        raise DataError(f"{str(place)!r} cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], list[File]]:
+    """Class by path from every `metadata.csv|jsonl|parquet`, and the files without these."""
+    described = [f for f in files if PurePosixPath(f.path).name.lower() in _METADATA]
+    if not described or len(described) == len(files):
+        return {}, files
+    from anew.data import tables
+
+    classes: dict[str, str | None] = {}
+    for file in described:
+        folder = PurePosixPath(file.path).parent
+        for name, label in tables.metadata(root / file.path).items():
+            classes[str(folder / name)] = label
+    return classes, [f for f in files if f not in described]
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    out: dict[str, int] = {}
+    for one in counts:
+        for name, n in one.items():
+            out[name] = out.get(name, 0) + n
+    return out

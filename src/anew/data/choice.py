@@ -1,0 +1,132 @@
+"""What a source is: the modality of most of its items, its blocks, its classes, its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from anew.data.modality import Item, Modality, Refusal
+from anew.data.source import SAMPLE, WHOLE_BYTES, Block, Source
+from anew.errors import DataError, nearest
+from anew.find import find, names
+
+WHOLE_ITEMS = 20_000  # images up to this number, or WHOLE_ARRAYS bytes of raw arrays, are kept whole
+WHOLE_ARRAYS = 256 * 1024 * 1024
+SAMPLE_BYTES = 8 * 1024 * 1024
+MOST_CLASSES = 1000
+FEWEST_OF_A_CLASS = 5  # items a class on average, below which folders are an order and no classes
+
+
+@dataclass(slots=True)
+class Chosen:
+    """A source and the modality taken from it. whole: small enough to be kept in memory."""
+
+    source: Source
+    kind: str
+    blocks: list[Block]
+    whole: bool
+    other: dict[str, int]
+    notes: list[str]
+    fingerprint: str
+
+
+def choose_kind(path: str, wanted: str | None) -> Chosen:
+    """List the path and take the wanted modality, or the one of most items (of most bytes where that is a draw)."""
+    kinds: dict[str, Any] = {name: find("data", name) for name in names("data")}
+    if wanted is not None and wanted not in kinds:
+        raise DataError(f"{wanted!r} is no modality{nearest(wanted, kinds)}")
+    suffixes = {suffix: name for name, owner in kinds.items() for suffix in owner.suffixes}
+    source = Source.open(path, suffixes)
+    found = {name: n for name, n in source.kinds.items() if name in kinds and n}
+    if not found:
+        held = ", ".join(f"{n} {name}" for name, n in sorted(source.kinds.items(), key=lambda p: -p[1])[:5]) or "nothing"
+        raise DataError(f"{path!r} holds nothing that can be learned ({held}); give {' or '.join(sorted(kinds))}")
+    if wanted is not None and wanted not in found:
+        raise DataError(f"{path!r} holds no {wanted}; it holds {', '.join(sorted(found))}")
+    kind = wanted or max(found, key=lambda name: (found[name], source.bytes.get(name, 0)))
+    other = {name: n for name, n in source.kinds.items() if name != kind and n}
+    notes = _notes(kind, found, wanted)
+    blocks = source.blocks(kind)
+    if not blocks:
+        first = f": {source.refusals[0].name} {source.refusals[0].reason}" if source.refusals else ""
+        raise DataError(f"{path!r} holds no usable {kind}{first}")
+    return Chosen(source, kind, blocks, _is_whole(kind, blocks, source), other, notes, _fingerprint(kind, blocks, source))
+
+
+def _notes(kind: str, found: dict[str, int], wanted: str | None) -> list[str]:
+    rest = {name: n for name, n in found.items() if name != kind}
+    if not rest:
+        return []
+    held = ", ".join(f"{n} {name}" for name, n in sorted(rest.items()))
+    why = "as asked" if wanted else "since most items are"
+    return [f"{kind} is taken, {why}; left out: {held} (choose with --modality {' or --modality '.join(sorted(rest))})"]
+
+
+def _is_whole(kind: str, blocks: Sequence[Block], source: Source) -> bool:
+    size, items = sum(block.bytes for block in blocks), sum(block.items for block in blocks)
+    if kind == "text":
+        return size <= WHOLE_BYTES
+    raw = all(type(reader).__module__ == "anew.data.idx" for reader in source.readers if reader.kinds.get(kind))
+    return (raw and size <= WHOLE_ARRAYS) or items <= WHOLE_ITEMS
+
+
+def _fingerprint(kind: str, blocks: Sequence[Block], source: Source) -> str:
+    """Of names and sizes of all blocks and the content of the first items of a few."""
+    digest = hashlib.blake2b(kind.encode(), digest_size=16)
+    for block in sorted(blocks, key=lambda b: b.name):
+        digest.update(f"{block.name}\0{block.items}\0{block.bytes}\0{block.part}\n".encode("utf-8", "surrogateescape"))
+    for block in _spread(blocks, 4):
+        for one, _ in zip(source.read(block), range(8), strict=False):
+            data = one.reason if isinstance(one, Refusal) else one.data
+            if isinstance(data, np.ndarray):
+                data = data.tobytes()
+            digest.update(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data))
+    return digest.hexdigest()
+
+
+def _spread(blocks: Sequence[Block], n: int) -> list[Block]:
+    places = np.unique(np.linspace(0, len(blocks) - 1, min(n, len(blocks))).round().astype(int))
+    return [blocks[i] for i in places]
+
+
+def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Refusal]]:
+    """(usable items, refused ones) of a bounded sample, spread over the source; headers only are checked."""
+    good: list[Item] = []
+    bad: list[Refusal] = []
+    size = 0
+    blocks = _spread(chosen.blocks, 16)
+    per_block = max(SAMPLE // len(blocks), 1)
+    for block in blocks:
+        for one, _ in zip(chosen.source.read(block), range(per_block), strict=False):
+            reason = one.reason if isinstance(one, Refusal) else modality.accepts(one)
+            if reason is not None:
+                bad.append(Refusal(one.name, reason))
+            elif not isinstance(one, Refusal):
+                good.append(one)
+                size += len(one.data)
+        if size > SAMPLE_BYTES:
+            break
+    return good, bad
+
+
+def classes_of(chosen: Chosen, sample: Sequence[Item]) -> tuple[tuple[str, ...], list[str]]:
+    """(class names, notes). Folders are classes where every item has one and each holds several items."""
+    labels = chosen.source.labels(chosen.kind)
+    if labels is None:
+        labels = tuple(sorted({item.label for item in sample if item.label is not None}))
+    if chosen.kind == "text" or len(labels) < 2:
+        return (), []
+    items = sum(block.items for block in chosen.blocks)
+    without = sum(item.label is None for item in sample)
+    if without:
+        return (), [f"{without / len(sample):.0%} of the items lie outside the class folders, so no classes are learned"]
+    if len(labels) > MOST_CLASSES or items < FEWEST_OF_A_CLASS * len(labels):
+        return (), [f"{len(labels)} folders for {items} items are taken as an order, not as classes"]
+    return labels, []
+
+
+__all__ = ["Chosen", "choose_kind", "classes_of", "sample_of"]

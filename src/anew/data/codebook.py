@@ -1,0 +1,255 @@
+"""Text <-> ids without loss: single characters, or byte-level sub-words (BPE) trained on the user's own text.
+
+Both know how many characters of the original each id stands for, so that bits per character are exact.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.errors import DataError
+
+MOST_IDS = 65_000  # ids are stored in 16 bits, a few are left for special tokens
+HEX = 6  # digits of an escaped code point
+END, BEGIN, ESCAPE = "<|end|>", "<|begin|>", "<|escape|>"
+
+# One regular expression that Python's `re` and the tokenizers package read alike: sets are spelt out, since their \s differ.
+_LETTERS, _SPACES = "A-Za-z\u0080-\U0010ffff", " \\t\\n\\r\\x0b\\x0c"
+_WORDS = (
+    f" ?[{_LETTERS}]{{1,32}}| ?[0-9]{{1,8}}| ?[^{_SPACES}0-9{_LETTERS}]{{1,32}}"
+    f"|[{_SPACES}]{{1,64}}(?![^{_SPACES}])|[{_SPACES}]"
+)
+_WORD_CACHE = 400_000  # distinct words kept with their ids (about 100 MB)
+
+
+class Codebook(Protocol):
+    """A way to write text as ids 0..size-1."""
+
+    kind: str
+    size: int
+
+    def encode(self, text: str) -> NDArray[np.uint16]:
+        """(n,) ids."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; what no text can mean becomes U+FFFD."""
+        ...
+
+    def widths(self) -> NDArray[np.float32]:
+        """(size,) characters of the original that each id stands for."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """JSON values, enough to know it again."""
+        ...
+
+    def tokenizer(self, special: Sequence[str]) -> Any:
+        """A `tokenizers.Tokenizer` with the special tokens behind the ids."""
+        ...
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """(n,) the characters as numbers; lone surrogates included."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
+
+class Characters:
+    """Ids are the characters of the training text by code point; any other is an escape id and six hexadecimal digits."""
+
+    kind = "characters"
+
+    def __init__(self, letters: str) -> None:
+        self.letters = letters
+        self.escape = len(letters)
+        self.size = len(letters) + 1 + 16
+        table = code_points(letters)
+        self._table = np.full(max(int(table.max(initial=0)) + 1, 128), self.escape, dtype=np.uint16)
+        self._table[table] = np.arange(len(letters), dtype=np.uint16)
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], most: int = 1024) -> Characters:
+        """The `most` frequent characters of the texts."""
+        counts: dict[int, int] = {}
+        for text in texts:
+            for point, n in zip(*np.unique(code_points(text), return_counts=True), strict=True):
+                counts[int(point)] = counts.get(int(point), 0) + int(n)
+        kept = sorted(sorted(counts, key=lambda p: (-counts[p], p))[:most])
+        return cls("".join(map(chr, kept)))
+
+    def encode(self, text: str) -> NDArray[np.uint16]:
+        points = code_points(text)
+        ids = self._table[np.minimum(points, len(self._table) - 1)]
+        ids[points >= len(self._table)] = self.escape
+        unknown = np.flatnonzero(ids == self.escape)
+        if not len(unknown):
+            return ids
+        digits = (points[unknown][:, None] >> np.arange(4 * (HEX - 1), -1, -4, dtype=np.uint32)) & 15
+        repeats = np.ones(len(ids), dtype=np.int64)
+        repeats[unknown] = 1 + HEX
+        out = np.repeat(ids, repeats)
+        at = np.cumsum(repeats)[unknown] - HEX  # where the digits of each escaped character begin
+        out[at[:, None] + np.arange(HEX)] = self.escape + 1 + digits
+        return out
+
+    def decode(self, ids: Sequence[int]) -> str:
+        out: list[str] = []
+        at, n = 0, len(ids)
+        while at < n:
+            one = ids[at]
+            at += 1
+            if one < self.escape:
+                out.append(self.letters[one])
+                continue
+            point, stop = 0, min(at + HEX, n)
+            while one == self.escape and at < stop and ids[at] > self.escape:
+                point = point * 16 + (ids[at] - self.escape - 1)
+                at += 1
+            whole = one == self.escape and at == stop and stop <= n and point <= 0x10FFFF and point > 0
+            out.append(chr(point) if whole else "\ufffd")
+        return "".join(out)
+
+    def widths(self) -> NDArray[np.float32]:
+        out = np.ones(self.size, dtype=np.float32)
+        out[self.escape + 1 :] = 0
+        return out
+
+    def state(self) -> dict[str, Any]:
+        return {"kind": self.kind, "letters": self.letters}
+
+    def tokenizer(self, special: Sequence[str]) -> Any:
+        from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+
+        names = [*self.letters, ESCAPE, *(f"<|{digit:x}|>" for digit in range(16))]
+        out = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token=ESCAPE))
+        out.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        out.decoder = decoders.Fuse()
+        out.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
+        return out
+
+
+class SubWords:
+    """Byte-level BPE: every text has ids, since every byte has one."""
+
+    kind = "bpe"
+
+    def __init__(self, tokenizer_json: str) -> None:
+        from tokenizers import Tokenizer
+
+        self.json = tokenizer_json
+        self._model = Tokenizer.from_str(tokenizer_json)
+        self._split = re.compile(_WORDS)
+        self._words: dict[str, NDArray[np.uint16]] = {}
+        letters = _byte_of_letter()
+        pieces = sorted(self._model.get_vocab(with_added_tokens=False).items(), key=lambda pair: pair[1])
+        self.pieces = [bytes(letters[c] for c in piece) for piece, _ in pieces]
+        self.size = len(self.pieces)
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], vocab: int) -> SubWords:
+        """At most `vocab` ids (at least 257), trained on the texts."""
+        from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+        model = Tokenizer(models.BPE())
+        model.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Split(Regex(_WORDS), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
+        )
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+        trainer = trainers.BpeTrainer(vocab_size=vocab, initial_alphabet=alphabet, show_progress=False)
+        chunks = (clean(text[i : i + 10_000]) for text in texts for i in range(0, len(text), 10_000))
+        model.train_from_iterator(chunks, trainer)
+        from tokenizers import decoders
+
+        model.decoder = decoders.ByteLevel()
+        return cls(model.to_str())
+
+    def encode(self, text: str) -> NDArray[np.uint16]:
+        if not text:
+            return np.zeros(0, dtype=np.uint16)
+        words = self._split.findall(clean(text))
+        # The package takes about a second for a megabyte; most words repeat, so each distinct one is encoded once.
+        order = dict.fromkeys(words)
+        new = [word for word in order if word not in self._words]
+        if len(self._words) + len(new) > _WORD_CACHE:
+            self._words, new = {}, list(order)
+        known = self._words
+        for word, found in zip(new, self._model.encode_batch_fast(new, add_special_tokens=False), strict=True):
+            known[word] = np.array(found.ids, dtype=np.uint16)
+        for number, word in enumerate(order):
+            order[word] = number  # type: ignore[assignment]
+        parts = [known[word] for word in order]
+        which = np.fromiter(map(order.__getitem__, words), dtype=np.int64, count=len(words))  # type: ignore[arg-type]
+        return _joined(parts, which)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return b"".join([self.pieces[i] for i in ids]).decode("utf-8", "replace")
+
+    def widths(self) -> NDArray[np.float32]:
+        # A character counts where its first byte is: bytes 10xxxxxx go on with a character that has begun.
+        return np.array([sum((b & 0xC0) != 0x80 for b in piece) for piece in self.pieces], dtype=np.float32)
+
+    def state(self) -> dict[str, Any]:
+        return {"kind": self.kind, "size": self.size, "digest": hashlib.sha256(self.json.encode()).hexdigest()[:32]}
+
+    def tokenizer(self, special: Sequence[str]) -> Any:
+        from tokenizers import AddedToken, Tokenizer
+
+        out = Tokenizer.from_str(self.json)
+        out.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
+        return out
+
+
+def clean(text: str) -> str:
+    """The text with each lone surrogate (from broken JSON escapes) as U+FFFD: the same number of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text
+
+
+def restored(state: dict[str, Any], folder: Path, special: Sequence[str]) -> Codebook:
+    """The codebook of a saved run. Raises DataError where its tokenizer.json is missing or another one."""
+    if state["kind"] == Characters.kind:
+        return Characters(state["letters"])
+    path = folder / "tokenizer.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        data["added_tokens"] = [one for one in data.get("added_tokens", []) if one["content"] not in special]
+        book = SubWords(_same_text(data))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is not whole") from None
+    if book.state() != state:
+        raise DataError(f"{str(path)!r} is not the tokenizer that the run was trained with")
+    return book
+
+
+def _same_text(data: dict[str, Any]) -> str:
+    from tokenizers import Tokenizer
+
+    return str(Tokenizer.from_str(json.dumps(data)).to_str())
+
+
+def _joined(parts: list[NDArray[np.uint16]], which: NDArray[np.int64]) -> NDArray[np.uint16]:
+    """parts[which[0]] + parts[which[1]] + ... without a Python loop over `which`."""
+    lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
+    flat = np.concatenate(parts)
+    starts = np.cumsum(lengths) - lengths
+    n = lengths[which]
+    ends = np.cumsum(n)
+    return flat[np.arange(ends[-1]) + np.repeat(starts[which] - (ends - n), n)]
+
+
+def _byte_of_letter() -> dict[str, int]:
+    """The byte that each letter of the ByteLevel alphabet stands for (printable bytes are themselves, the rest follow 256)."""
+    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    rest = [byte for byte in range(256) if byte not in own]
+    return {chr(byte): byte for byte in own} | {chr(256 + i): byte for i, byte in enumerate(rest)}

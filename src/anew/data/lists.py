@@ -1,0 +1,83 @@
+"""Whether a file of lines is a list (each line a record of its own) or a document. In doubt it is a document.
+
+The rule, all of it on at most SAMPLE_LINES lines: at least LEAST_LINES lines; 99% of them at most LONGEST characters; at most
+1 in 200 blank and 1 in 100 indented; not half of them starting with a date, a time or a bracket (logs), 1 in 100 with `>` (FASTA), nor 1 in 5 ending with a
+colon, brace or semicolon (speakers, code); not 95% of one and the same length of 40 or more (wrapped data). Lines that hold
+more than three words in more than 5% of cases must moreover look like whole sentences or titles: at most 3% end in a comma, and
+at most 10% begin in lower case after a line that did not end a sentence (wrapped prose and verse do both).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+LEAST_LINES = 200
+LONGEST = 200
+SAMPLE_LINES = 20_000
+RULE = (
+    f"a list needs at least {LEAST_LINES} lines, 99% of them at most {LONGEST} characters, no paragraphs, indentation, "
+    "time stamps or sentences that run over line ends"
+)
+
+_STAMP = re.compile(r"\s*[\[(<{]|\s*\d{1,4}[-/:.]\d{1,2}[-/:.]\d|\s*\w{3} +\d{1,2} \d\d:\d\d")
+_CODE_END = (":", "{", "}", ";", ")", "\\", "->")
+
+
+def why_document(text: str) -> str | None:
+    """None if the text is a list, else the first reason (one clause) why it is a document."""
+    lines = text.split("\n", SAMPLE_LINES)[:SAMPLE_LINES]
+    lines = [line.rstrip("\r") for line in lines]
+    if lines and not lines[-1]:
+        lines.pop()
+    full = [line for line in lines if line.strip()]
+    n = len(full)
+    if n < LEAST_LINES:
+        return f"it has {n} lines"
+    return _shape(lines, full) or _flow(full)
+
+
+def _share(lines: Sequence[str], holds: object) -> float:
+    return sum(map(holds, lines)) / max(len(lines), 1)  # type: ignore[call-overload]
+
+
+def _shape(lines: list[str], full: list[str]) -> str | None:
+    if (len(lines) - len(full)) / len(lines) > 1 / 200:
+        return "blank lines divide it into paragraphs"
+    if _share(full, lambda line: len(line) > LONGEST) > 0.01:
+        return f"more than 1% of its lines are longer than {LONGEST} characters"
+    if _share(full, lambda line: line[0] in " \t") > 0.01:
+        return "its lines are indented"
+    if _share(full, lambda line: line[0] == ">") > 0.01:
+        return "its lines are the headers and bodies of longer records"
+    if _share(full, lambda line: _STAMP.match(line) is not None) > 0.5:
+        return "its lines begin with dates, times or brackets"
+    if _share(full, lambda line: " " in line and line.rstrip().endswith(_CODE_END)) > 0.2:
+        return "its lines end like speakers' names or program code"
+    length, times = Counter(map(len, full)).most_common(1)[0]
+    if length >= 40 and times / len(full) > 0.95:
+        return "its lines are all of one length"
+    return None
+
+
+def _flow(full: list[str]) -> str | None:
+    if _share(full, lambda line: len(line.split()) > 3) <= 0.05:
+        return None
+    if _share(full, lambda line: line.rstrip().endswith((",", "-", "--", ";"))) > 0.03:
+        return "its lines end in the middle of sentences"
+    runs = sum(
+        line[0].islower() and not before.rstrip().endswith((".", "!", "?", '"', "'", ")", "”", "…"))
+        for before, line in zip(full, full[1:], strict=False)
+    )
+    if _share(full, lambda line: line[0].islower()) < 0.95 and runs / len(full) > 0.10:
+        return "its sentences run over line ends"
+    first = Counter(line.split()[0] for line in full).most_common(1)[0]
+    if first[1] / len(full) > 0.5:
+        return f"more than half of its lines begin with {first[0]!r}"
+    return None
+
+
+def records(text: str) -> list[str]:
+    """The records of a list: its lines without line ends; blank lines hold none."""
+    return [line for line in (one.rstrip("\r") for one in text.split("\n")) if line.strip()]

@@ -1,0 +1,208 @@
+"""Who is held out: by each item's own content hash, twins together; contiguous spans where documents are few."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.data.modality import Item, Modality
+from anew.errors import DataError
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+NAMES = ("train", "validation", "test")
+FEW = 50  # documents below which spans are held out instead of documents
+SHARE = 0.05  # of validation and of test; small data hold out more, up to LARGEST
+LARGEST = 0.10
+ENOUGH = 200  # items that a held-out part should have, where the share may grow for it
+ENOUGH_CHARACTERS = 20_000  # the same for spans
+REGION = 200_000  # characters of text that give one held-out span a part, at most REGIONS of them
+REGIONS = 5
+SHINGLE = 12  # characters
+SKETCH = 64  # smallest shingle hashes kept of a document
+LEAST_SKETCHED = 200  # characters below which only equality after normalisation makes twins
+ALIKE = 0.7  # shared shingles (Jaccard) that make two documents near-duplicates
+SKETCHED_ITEMS = 20_000
+SKETCHED_CHARACTERS = 4_000  # of the beginning of each document
+
+_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+
+
+def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Well-spread 64-bit numbers from any (splitmix64)."""
+    z = values + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * _MIX[0]
+    z = (z ^ (z >> np.uint64(27))) * _MIX[1]
+    return z ^ (z >> np.uint64(31))
+
+
+def _hash(data: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+
+
+def key(item: Item, modality: Modality) -> int:
+    """64 bits that twins share: of the text without case and spacing, of the modality's signature, or of the bytes."""
+    if isinstance(item.data, str):
+        return _hash(" ".join(item.data.casefold().split()).encode("utf-8", "surrogatepass"))
+    signature = modality.signature(item)
+    if signature is not None:
+        return _hash(b"signature" + signature)
+    if isinstance(item.data, np.ndarray):
+        return _hash(repr(item.data.shape).encode() + np.ascontiguousarray(item.data).tobytes())
+    return _hash(bytes(item.data))
+
+
+def sketch(text: str) -> NDArray[np.uint64] | None:
+    """(<=SKETCH,) the smallest hashes of the text's shingles, sorted; None for a text too short to compare by parts."""
+    if len(text) < LEAST_SKETCHED:
+        return None
+    plain = " ".join(text[:SKETCHED_CHARACTERS].casefold().split())
+    points = np.frombuffer(plain.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
+    if len(points) <= SHINGLE:
+        return None
+    n = len(points) - SHINGLE + 1
+    hashes = np.zeros(n, dtype=np.uint64)
+    for offset in range(SHINGLE):
+        hashes = hashes * np.uint64(1_000_003) + points[offset : offset + n]
+    hashes = np.unique(mixed(hashes))
+    return hashes[:SKETCH]
+
+
+class Twins:
+    """Near-duplicate texts by their sketches (bottom-k MinHash, Broder 1997), found through shared smallest hashes."""
+
+    def __init__(self) -> None:
+        self._where: dict[int, list[int]] = defaultdict(list)
+        self._sketches: list[NDArray[np.uint64]] = []
+        self._names: list[int] = []
+
+    def match(self, one: NDArray[np.uint64] | None) -> int | None:
+        """The name of a near-duplicate that was added before."""
+        if one is None:
+            return None
+        candidates: dict[int, None] = {}
+        for value in one[:16].tolist():
+            candidates.update(dict.fromkeys(self._where.get(value, ())[:8]))
+        for candidate in candidates:
+            if alike(one, self._sketches[candidate]) >= ALIKE:
+                return self._names[candidate]
+        return None
+
+    def add(self, name: int, one: NDArray[np.uint64] | None) -> None:
+        """Remember a text's sketch under a name."""
+        if one is None:
+            return
+        for value in one[:16].tolist():
+            self._where[value].append(len(self._sketches))
+        self._sketches.append(one)
+        self._names.append(name)
+
+
+def alike(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> float:
+    """Estimated Jaccard similarity of two sketches."""
+    both = np.union1d(a, b)[:SKETCH]
+    return float(np.isin(both, a).__and__(np.isin(both, b)).mean())
+
+
+def groups(items: Sequence[Item], modality: Modality) -> tuple[list[int], int]:
+    """(the key of each item's group of twins, number of items that join a group by likeness alone)."""
+    keys = [key(item, modality) for item in items]
+    twins, leader, joined = Twins(), {}, 0
+    every = max(1, len(items) // SKETCHED_ITEMS)
+    for at in range(0, len(items), every):
+        if keys[at] in leader or not isinstance(items[at].data, str):
+            continue
+        one = sketch(items[at].data)
+        found = twins.match(one)
+        leader[keys[at]] = keys[at] if found is None else leader[found]
+        joined += found is not None
+        twins.add(keys[at], one)
+    return [leader.get(k, k) for k in keys], joined
+
+
+def share_of(amount: float, enough: float) -> float:
+    """The share of each held-out part: SHARE, and up to LARGEST where SHARE would be less than `enough`."""
+    return float(np.clip(enough / max(amount, 1), SHARE, LARGEST))
+
+
+def divide(keys: Sequence[int], sizes: Sequence[int], share: float, wanted: Sequence[int]) -> NDArray[np.uint8]:
+    """(n,) parts. Groups in the order of their hash go to each wanted held-out part until it has its share of the sizes.
+
+    What alone would make half of a held-out part stays in train: one huge file must not be the score.
+    """
+    which: dict[int, list[int]] = defaultdict(list)
+    for at, one in enumerate(keys):
+        which[one].append(at)
+    names = np.fromiter(which, dtype=np.uint64, count=len(which))
+    order = names[np.argsort(mixed(names), kind="stable")].tolist()
+    total = sum(sizes)
+    target = share * total
+    most = max(target / 2, float(np.median(sizes))) if len(sizes) else 0.0
+    parts = np.full(len(keys), TRAIN, dtype=np.uint8)
+    filled = dict.fromkeys(wanted, 0)
+    for one in order:
+        open_parts = [part for part in wanted if filled[part] < target]
+        size = sum(sizes[at] for at in which[one])
+        if not open_parts:
+            break
+        if size <= most:
+            parts[which[one]] = open_parts[0]
+            filled[open_parts[0]] += size
+    return parts
+
+
+def check(parts: NDArray[np.uint8], what: str) -> None:
+    """Raise DataError where a part is empty."""
+    counts = np.bincount(parts, minlength=3)
+    if (counts[:3] == 0).any():
+        raise DataError(
+            f"{len(parts)} {what} are too few to train on some and hold others out; at least 10 different ones are needed"
+        )
+
+
+def spans(documents: Sequence[Item], wanted: Sequence[int]) -> list[tuple[Item, int]]:
+    """Pieces of the documents with their parts: in each of up to REGIONS equal regions the last shares are held out.
+
+    Cuts are moved to the next line end (or space) where one is near.
+    """
+    total = sum(len(item.data) for item in documents)
+    share = share_of(total, ENOUGH_CHARACTERS)
+    regions = int(np.clip(total // REGION, 1, REGIONS))
+    marks: list[tuple[int, int]] = []  # (position in the joined text, part that begins there)
+    for region in range(regions):
+        start, stop = total * region // regions, total * (region + 1) // regions
+        marks.append((start, TRAIN))
+        for place, part in enumerate(wanted):
+            marks.append((stop - round((len(wanted) - place) * share * (stop - start)), part))
+    return _cut(documents, marks)
+
+
+def _cut(documents: Sequence[Item], marks: Sequence[tuple[int, int]]) -> list[tuple[Item, int]]:
+    pieces: list[tuple[Item, int]] = []
+    offset, part, todo = 0, TRAIN, list(marks)
+    for item in documents:
+        text, at = item.data, 0
+        while at < len(text):
+            while todo and todo[0][0] <= offset + at:
+                part = todo.pop(0)[1]
+            stop = min(_line_end(text, todo[0][0] - offset), len(text)) if todo else len(text)
+            stop = max(stop, at + 1)
+            begins, ends = at == 0 and item.begins, stop == len(text) and item.ends
+            pieces.append((replace(item, data=text[at:stop], begins=begins, ends=ends), part))
+            at = stop
+        offset += len(text)
+    return pieces
+
+
+def _line_end(text: str, at: int) -> int:
+    if at >= len(text):
+        return len(text)
+    for mark in ("\n", " "):
+        found = text.find(mark, max(at - 1, 0), at + 2000)
+        if found >= 0:
+            return found + 1
+    return at
