@@ -96,7 +96,7 @@ class Embedding:
         if size == list(x.shape[2:]):
             return x
         if self.extents == 3:  # no antialiased form exists in three dimensions: means of whole cells instead
-            return functional.adaptive_avg_pool3d(x, tuple(size))
+            return functional.adaptive_avg_pool3d(x, (size[0], size[1], size[2]))
         if self.extents == 1:
             return functional.interpolate(x.unsqueeze(2), size=(1, *size), mode="bilinear", antialias=True).squeeze(2)
         return functional.interpolate(x, size=size, mode="bilinear", antialias=True)

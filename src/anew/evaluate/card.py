@@ -1,0 +1,115 @@
+"""The model card: README.md of a run, with the block of metadata that the Hugging Face Hub reads."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from anew.evaluate import words
+from anew.evaluate.metric import Score
+from anew.evaluate.report import number
+
+TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names; others have none
+
+
+def write_card(folder: Path, config: Mapping[str, Any], scores: Sequence[Score]) -> None:
+    """Write README.md into a run folder. config: what config.json holds; its data path is kept to the last part."""
+    data = config["data"]
+    text = card(
+        run=folder.name,
+        family=str(config["family"]["name"]),
+        modality=str(data["modality"]["name"]),
+        data=Path(str(data.get("path", ""))).name or "data",
+        parameters=config.get("plan", {}).get("parameters"),
+        scores=scores,
+    )
+    temporary = folder / ".README.md.tmp"
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, folder / "README.md")
+
+
+def card(
+    *, run: str, family: str, modality: str, data: str, parameters: int | None, scores: Sequence[Score]
+) -> str:
+    """The card's text. The licence is `unknown` until the user, who alone knows what the data allows, says it."""
+    size = "" if parameters is None else f" It has {parameters:,} parameters."
+    verdict = "\n".join(f"- {_plain(s)}" for s in words.verdict(scores))
+    return f"""---
+{metadata(family=family, modality=modality, data=data, run=run, scores=scores)}---
+
+# {_plain(run)}
+
+A {family} model that makes new {modality} data, trained from scratch on `{_plain(data)}` with Anew.{size}
+
+{verdict}
+
+## Use
+
+```python
+import anew
+
+model = anew.load("{_quoted(run)}")
+samples = model.sample(16)
+```
+
+or `anew sample {_quoted(run)} --out samples/`.
+
+## Measured
+
+On data that was held out from training. `floor` is what real data scores against other real data, where that can be
+measured: no generator is expected to beat it. `report/report.html` shows the same figures with samples.
+
+{_table(scores)}
+
+## Limits
+
+The model knows nothing but its training data, faults and biases included. The figures say how close samples are to
+that data; they are no promise of privacy. No licence has been chosen: before sharing, set `license` above to what the
+training data allows.
+"""
+
+
+def metadata(*, family: str, modality: str, data: str, run: str, scores: Sequence[Score]) -> str:
+    """The YAML lines. Strings are written as JSON, which is YAML, so that no name can break the block."""
+    lines = ["license: unknown", "library_name: anew"]
+    task = TASKS.get(modality)
+    if task:
+        lines.append(f"pipeline_tag: {task}")
+    lines += ["tags:", *(f"- {json.dumps(t)}" for t in dict.fromkeys(("anew", family, modality)))]
+    measured = [s for s in scores if s.to_json()["value"] is not None and not s.name.startswith(words.NAIVE)]
+    if measured:
+        lines += ["model-index:", f"- name: {json.dumps(run)}", "  results:", "  - task:"]
+        lines.append(f"      type: {task or json.dumps(modality)}")
+        lines += ["    dataset:", f"      name: {json.dumps(data)}", "      type: custom", "      split: test"]
+        lines.append("    metrics:")
+        for score in measured:
+            lines += [f"    - type: {score.name}", f"      name: {json.dumps(words.term(score.name)[0])}"]
+            lines.append(f"      value: {score.value:.6g}")
+    return "\n".join(lines) + "\n"
+
+
+def _table(scores: Sequence[Score]) -> str:
+    if not scores:
+        return "Nothing was measured."
+    rows = ["| score | value | 95% interval | floor | better | n |", "|---|---|---|---|---|---|"]
+    for s in scores:
+        between = "" if s.low is None or s.high is None else f"{number(s.low)} to {number(s.high)}"
+        floor = "" if s.floor is None else number(s.floor)
+        rows.append(f"| {s.name} | {number(s.value)} | {between} | {floor} | {s.better} | {s.n:,} |")
+    return "\n".join(rows)
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return "".join(" " if c in "\r\n" else f"\\{c}" if c in "\\`*_[]<>|#" else c for c in text)
+
+
+def _quoted(text: str) -> str:
+    """A folder's name inside quotes of code."""
+    return json.dumps(text, ensure_ascii=False)[1:-1].replace("`", "'")

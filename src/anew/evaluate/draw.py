@@ -1,0 +1,117 @@
+"""Pictures of figures as SVG that stands inside a page: the training curve, and a scale for one score."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from anew.evaluate.metric import Score
+
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b7280"  # of the palette of Okabe and Ito: told apart by all eyes
+COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7")
+WIDTH, HEIGHT = 300, 34
+
+
+def curve(history: Sequence[Mapping[str, Any]]) -> str:
+    """Losses (keys `loss` or `loss_NAME`) and rate over time as inline SVG; empty where there are fewer than two steps."""
+    names = [k for k in (history[0] if history else {}) if k == "loss" or k.startswith("loss_")]
+    rows = [r for r in history if all(_number(r.get(k)) for k in names)]
+    if len(rows) < 2 or not names:
+        return ""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    x, unit = _time(rows)
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "anew", "font.size": 11, "font.family": "sans-serif"}
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        _losses(upper, x, {k: np.array([float(r[k]) for r in rows]) for k in names})
+        if all(_number(r.get("rate")) for r in rows):
+            lower.plot(x, np.array([float(r["rate"]) for r in rows]), color=ORANGE, linewidth=1.5)
+        lower.set(ylabel="rate", xlabel=unit)
+        lower.set_ylim(bottom=0)
+        for axes in (upper, lower):
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(alpha=0.25)
+        buffer = io.StringIO()
+        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        figure.savefig(buffer, format="svg", metadata=nothing)
+    return inline(buffer.getvalue(), "Training loss and learning rate over the run")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and bool(np.isfinite(value))
+
+
+def _time(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray[Any, Any], str]:
+    """Where each row lies on the time axis, and what the axis says."""
+    if not all(_number(r.get("seconds")) for r in rows):
+        return np.array([float(r["step"]) for r in rows]), "step"
+    x = np.array([float(r["seconds"]) for r in rows])
+    return (x / 60.0, "minutes of training") if x[-1] > 180 else (x, "seconds of training")
+
+
+def _losses(axes: Any, x: np.ndarray[Any, Any], losses: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Each loss as it was, pale, and as a running mean; the first steps may leave the picture at the top."""
+    ends = []
+    for (name, loss), colour in zip(losses.items(), COLOURS, strict=False):
+        axes.plot(x, loss, color=colour, alpha=0.25, linewidth=0.8)
+        axes.plot(x, running_mean(loss), color=colour, linewidth=1.8, label=name.removeprefix("loss_"))
+        calm = loss[len(loss) // 50 :]
+        ends += [float(calm.min()), float(np.quantile(calm, 0.995))]
+    low, high = min(ends), max(ends)
+    if high > low:
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
+    axes.set_ylabel("training loss")
+    if len(losses) > 1:
+        axes.legend(frameon=False)
+
+
+def running_mean(values: np.ndarray[Any, Any], share: float = 0.04) -> np.ndarray[Any, Any]:
+    """Mean over a window of that share of the values, shorter at the ends."""
+    width = max(1, round(len(values) * share))
+    total = np.convolve(values, np.ones(width), "same")
+    return total / np.convolve(np.ones(len(values)), np.ones(width), "same")
+
+
+def inline(svg: str, title: str) -> str:
+    """A whole SVG file as an element of a page: no prolog, no metadata, as wide as the page."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    head, rest = body.split(">", 1)
+    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>{rest}'
+
+
+def scale(score: Score, top: float | None = None, naive: bool = False) -> str:
+    """A line from 0 to `top` with the score as a dot, its interval as a bar and the floor as a tick, inline SVG."""
+    numbers = [v for v in (score.value, score.high, score.floor) if v is not None and np.isfinite(v)]
+    high = top if top is not None else 1.15 * max([*numbers, 1.0 if score.better == "higher" else 0.0])
+    if high <= 0 or not np.isfinite(score.value):
+        return ""
+    inner = WIDTH - 20
+
+    def at(value: float) -> float:
+        return 10 + inner * min(max(value / high, 0.0), 1.0)
+
+    colour, y = (GREY if naive else BLUE), HEIGHT / 2
+    parts = [f'<line x1="10" y1="{y}" x2="{WIDTH - 10}" y2="{y}" stroke="#d1d5db" stroke-width="2"/>']
+    if score.low is not None and score.high is not None:
+        ends = f'x1="{at(score.low):.1f}" x2="{at(score.high):.1f}"'
+        parts.append(f'<line {ends} y1="{y}" y2="{y}" stroke="{colour}" stroke-width="7" stroke-opacity=".35"/>')
+    if score.floor is not None:
+        x = at(score.floor)
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{HEIGHT - 4}" stroke="{ORANGE}" stroke-width="3"/>')
+    shape = f'<circle cx="{at(score.value):.1f}" cy="{y}" r="6" fill="{colour}"/>'
+    if naive:
+        x = at(score.value)
+        shape = f'<rect x="{x - 5:.1f}" y="{y - 5}" width="10" height="10" fill="{colour}"/>'
+    label = f"{score.name}: {score.value:.4g}" + ("" if score.floor is None else f", real against real {score.floor:.4g}")
+    head = f'<svg class="scale" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
+    return head + "".join([*parts, shape]) + "</svg>"

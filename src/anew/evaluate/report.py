@@ -1,0 +1,156 @@
+"""report.json and report.html: one page that opens offline, and the same figures for programs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from anew.evaluate import draw, words
+from anew.evaluate.metric import Score
+
+TEMPLATE = Path(__file__).with_name("report.html")
+
+
+def write_report(
+    folder: Path,
+    *,
+    run: str,
+    family: str,
+    modality: str,
+    scores: list[Score],
+    shown: dict[str, Any],
+    history: list[dict[str, Any]],
+    settings: dict[str, Any],
+    plan: dict[str, Any],
+    notes: list[str],
+    command: str,
+) -> dict[str, Any]:
+    """Write both files into `folder` (made if missing), each whole or not at all; returns what report.json holds.
+
+    shown: what an Evaluation's `show` gave; history: one object a step with step, seconds, loss (or loss_NAME), rate.
+    """
+    found: dict[str, Any] = {
+        "run": run,
+        "family": family,
+        "modality": modality,
+        "scores": [s.to_json() for s in scores],
+        "verdict": words.verdict(scores),
+        "notes": notes,
+    }
+    page = render(
+        found,
+        scores=scores,
+        shown=shown,
+        curve=draw.curve(history),
+        tables={"Settings": flat(settings), "Plan": flat(plan)},
+        command=command,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / "report.html", page)
+    _replace(folder / "report.json", json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return found
+
+
+def render(
+    found: Mapping[str, Any],
+    *,
+    scores: Sequence[Score],
+    shown: Mapping[str, Any],
+    curve: str,
+    tables: Mapping[str, Mapping[str, str]],
+    command: str,
+) -> str:
+    """The page. All text is escaped, whatever was sampled; only pictures drawn here enter as they are."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    room = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    room.filters["image"] = _data_uri
+    page = room.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return page.render(
+        found=found,
+        shown={"kind": "none", **shown},
+        samples=[_marked(s) for s in shown.get("samples", [])],
+        groups=_groups(scores),
+        curve=Markup(curve),
+        tables={title: rows for title, rows in tables.items() if rows},
+        command=command,
+    )
+
+
+def _groups(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """Scores with their words and scale. Bits per character and its naive rows share one scale."""
+    bits = [s for s in scores if s.name.startswith("bits_per_character")]
+    rest = [s for s in scores if s not in bits]
+    groups = []
+    if bits:
+        top = 1.1 * max(max(s.value, s.high or 0.0) for s in bits)
+        rows = [_row(s, top, s.name.startswith(words.NAIVE)) for s in bits]
+        groups.append({"title": "How well unseen text is predicted", "rows": rows})
+    if rest:
+        groups.append({"title": "How samples compare with real data", "rows": [_row(s) for s in rest]})
+    return groups
+
+
+def _row(score: Score, top: float | None = None, naive: bool = False) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    title, meaning = words.term(score.name)
+    between = None if score.low is None or score.high is None else f"{number(score.low)} to {number(score.high)}"
+    return {
+        "name": score.name,
+        "title": title,
+        "meaning": meaning,
+        "value": number(score.value),
+        "between": between,
+        "floor": None if score.floor is None else number(score.floor),
+        "better": score.better,
+        "n": f"{score.n:,}",
+        "source": score.source,
+        "scale": Markup(draw.scale(score, top, naive)),
+    }
+
+
+def number(value: float) -> str:
+    """Three figures that count, without an exponent where one is not needed."""
+    if value != 0 and abs(value) < 0.001:
+        return f"{value:.1e}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _marked(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """A text sample cut at the ends of its longest match."""
+    start, stop = sample["match"] or (0, 0)
+    text = sample["text"]
+    parts = {"before": text[:start], "match": text[start:stop], "after": text[stop:]}
+    return {**parts, "nearest": sample["nearest"], "distance": sample["distance"]}
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as lines "family.width": "256"; lists of objects stay JSON."""
+    lines: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            lines |= flat(value, f"{prefix}{name}.")
+        elif value is not None and value != [] and value != ():
+            plain = value if isinstance(value, str | int | float | bool) else json.dumps(value, default=str)
+            lines[f"{prefix}{name}"] = f"{plain:.6g}" if isinstance(plain, float) else str(plain)
+    return lines
+
+
+def _data_uri(data: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    # A lone surrogate can come out of a sampler of bytes, and is no reason to lose a report.
+    with open(temporary, "w", encoding="utf-8", errors="replace") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

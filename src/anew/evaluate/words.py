@@ -1,0 +1,118 @@
+"""What figures are called and what they say, for readers who know no statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from anew.evaluate.metric import Score
+
+TERMS: dict[str, tuple[str, str]] = {
+    "bits_per_character": (
+        "Bits per character",
+        "How many yes/no questions a character of unseen text still costs after what the model predicts. Lower is better.",
+    ),
+    "bits_per_character_kneser_ney": ("… a counting model (Kneser-Ney)", "Only counts which characters follow which."),
+    "bits_per_character_xz": ("… the xz compressor", "A general compressor that has read the training text."),
+    "bits_per_character_bz2": ("… the bz2 compressor", "A general compressor that has read the training text."),
+    "bigram_divergence": (
+        "Pairs of characters",
+        "How far the counts of character pairs are from those of unseen text: 0 is the same, 1 has nothing in common.",
+    ),
+    "fourgram_divergence": (
+        "Runs of four characters",
+        "The same for runs of four: whether the pieces of words are those of the data.",
+    ),
+    "zipf_distance": (
+        "Common and rare words",
+        "How differently word frequencies fall from the commonest to the rarest. 0 is the same.",
+    ),
+    "repetition_rate": ("Repetition", "Share of passages that were said before. Real text has some; much more is a fault."),
+    "verbatim_share": ("Verbatim", "Share of what was generated that stands word for word in the training data."),
+    "frechet_distance": (
+        "Fréchet distance",
+        "Distance between the overall look of samples and of unseen real items: averages and how features vary together.",
+    ),
+    "kernel_distance": (
+        "Kernel distance",
+        "Another distance between samples and unseen real items, without a bias from how many there are. 0: the same.",
+    ),
+    "precision": ("Precision", "Share of samples that look like some real item."),
+    "recall": ("Recall", "Share of real items that look like some sample."),
+    "density": ("Density", "How much real company a sample has: 1 is usual, low means unlike real items."),
+    "coverage": ("Coverage", "Share of real items that have a sample close by: low means kinds of items are missing."),
+    "diversity": ("Diversity", "How varied the samples are, as a multiple of real items: 1 is as varied, 0 all alike."),
+    "spectrum_distance": ("Sharpness", "How much fine and coarse detail differs from real images, in decibels. 0: the same."),
+}
+NAIVE = "bits_per_character_"
+
+
+def term(name: str) -> tuple[str, str]:
+    """Title and explanation of a score; a name that is not known here is shown as it is."""
+    return TERMS.get(name, (name.replace("_", " ").capitalize(), ""))
+
+
+def verdict(scores: Sequence[Score]) -> list[str]:
+    """One sentence for each question that was measured: closeness, variety."""
+    by_name = {s.name: s for s in scores}
+    sentences = [_likelihood(by_name), _closeness(by_name), _variety(by_name), _repetition(by_name), _verbatim(by_name)]
+    found = [s for s in sentences if s]
+    return found or ["Nothing could be measured; the notes say why."]
+
+
+def _likelihood(scores: Mapping[str, Score]) -> str:
+    model = scores.get("bits_per_character")
+    if model is None:
+        return ""
+    said = f"The model predicts unseen text at {model.value:.2f} bits a character"
+    naive = scores.get("bits_per_character_kneser_ney")
+    if naive is None:
+        return said + "."
+    change = 100.0 * (naive.value - model.value) / naive.value
+    if abs(change) < 0.5:
+        return f"{said}, about as well as merely counting which characters follow which ({naive.value:.2f})."
+    word = "better" if change > 0 else "worse"
+    return f"{said}, {abs(change):.0f}% {word} than merely counting which characters follow which ({naive.value:.2f})."
+
+
+def _closeness(scores: Mapping[str, Score]) -> str:
+    one = scores.get("frechet_distance") or scores.get("fourgram_divergence")
+    if one is None or one.floor is None or one.floor <= 0:
+        return ""
+    times = one.value / one.floor
+    steps = [(1.15, "as close to unseen real items as real ones are"), (2.0, "very close to the data")]
+    steps += [(4.0, "close to the data, with differences that show"), (10.0, "recognisably different from the data")]
+    words = next((w for most, w in steps if times <= most), "far from the data")
+    if one.name == "fourgram_divergence":
+        steps = [(1.1, "put together much as in real text"), (1.5, "close to those of real text")]
+        steps += [(2.5, "recognisably different from those of real text")]
+        words = next((w for most, w in steps if times <= most), "far from those of real text")
+        return f"Runs of characters in the generated text are {words} ({times:.2g} times the distance of real from real)."
+    return f"The samples are {words} (Fréchet distance {times:.2g} times that of real against real)."
+
+
+def _variety(scores: Mapping[str, Score]) -> str:
+    one = scores.get("diversity")
+    if one is None:
+        return ""
+    share = one.value / one.floor if one.floor else one.value
+    if share < 0.3:
+        return f"The generator has collapsed: the samples have {share:.0%} of the variety of the data."
+    words = "as varied as real items" if share >= 0.9 else "less varied than real items" if share >= 0.6 else "far less varied"
+    missing = scores.get("coverage")
+    if missing is None or not missing.floor:
+        return f"They are {words} ({share:.0%})."
+    return f"They are {words} ({share:.0%}), and {missing.value:.0%} of real items have a sample close by (real: {missing.floor:.0%})."
+
+
+def _repetition(scores: Mapping[str, Score]) -> str:
+    one = scores.get("repetition_rate")
+    if one is None or one.floor is None or one.value < max(3.0 * one.floor, one.floor + 0.05):
+        return ""
+    return f"The samples repeat themselves: {one.value:.0%} was said before (real text: {one.floor:.0%})."
+
+
+def _verbatim(scores: Mapping[str, Score]) -> str:
+    one = scores.get("verbatim_share")
+    if one is None or one.floor is None:
+        return ""
+    return f"{one.value:.1%} of what was generated stands word for word in the training data (real unseen text: {one.floor:.1%})."
