@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import re
 import struct
-import tempfile
 import threading
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.data import inflate
 from anew.data.source import BLOCK_ITEMS, Block, File, Item, Refusal, part_of
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _ROLE = re.compile(r"images?|labels?", re.IGNORECASE)
 _ENDING = re.compile(r"[-.]?(idx\d)?[-.]?(ubyte|byte|int)?(\.idx)?(\.gz)?$", re.IGNORECASE)
-_GZIP = b"\x1f\x8b"
-_MOST_INFLATED = 1032  # bytes that one byte of a gzip stream can stand for
-_DAMAGE = (OSError, EOFError, zlib.error)  # what a cut or altered gzip stream raises
 
 
 @dataclass(slots=True)
@@ -105,7 +100,7 @@ class IdxReader:
 
     def _head(self, file: File) -> tuple[int, tuple[int, ...], int] | None:
         try:
-            with _opened(self._root / file.path) as stream:
+            with inflate.opened(self._root / file.path) as stream:
                 head = stream.read(4)
                 code, axes = (head[2], head[3]) if len(head) == 4 and head[:2] == b"\0\0" else (0, 0)
                 if code not in _TYPES or not 1 <= axes <= 4:
@@ -113,7 +108,7 @@ class IdxReader:
                 shape = struct.unpack(f">{axes}I", stream.read(4 * axes))
                 if math.prod(shape) == 0:
                     raise ValueError("its header says that it is empty")
-        except (*_DAMAGE, struct.error, ValueError) as error:
+        except (*inflate.DAMAGE, struct.error, ValueError) as error:
             self._refuse(file.path, str(error) if type(error) is ValueError else f"it cannot be read ({error})")
             return None
         return code, shape, 4 + 4 * axes
@@ -129,9 +124,9 @@ class IdxReader:
             self._refuse(path, f"it holds {shape[0]} labels of type 0x{code:02x} for {images} images")
             return None
         try:
-            with _opened(self._root / path) as stream:
+            with inflate.opened(self._root / path) as stream:
                 data = stream.read(start + shape[0] * dtype.itemsize)[start:]
-        except _DAMAGE as error:
+        except inflate.DAMAGE as error:
             self._refuse(path, f"it cannot be read ({error})")
             return None
         if len(data) < shape[0] * dtype.itemsize:
@@ -142,15 +137,13 @@ class IdxReader:
     def _body(self, pair: _Pair) -> NDArray[np.uint8]:
         with pair.lock:
             if pair.body is None:
-                path, end = self._root / pair.file.path, pair.start + math.prod(pair.shape)
-                with _inflated(path, end) if _is_gzip(path) else path.open("rb") as stream:
-                    empty = stream.seek(0, 2) <= pair.start
-                    pair.body = np.empty(0, np.uint8) if empty else np.memmap(stream, np.uint8, "r")[pair.start : end]
+                end = pair.start + math.prod(pair.shape)
+                pair.body = inflate.mapped(self._root / pair.file.path, end)[pair.start :]
         return pair.body
 
     def _here(self, file: File, shape: tuple[int, ...], start: int) -> tuple[int, ...]:
         """The shape with no more images than the file can hold, whatever its header says."""
-        most = (file.bytes * (_MOST_INFLATED if _is_gzip(self._root / file.path) else 1) - start) // math.prod(
+        most = (file.bytes * (inflate.MOST if inflate.is_gzip(self._root / file.path) else 1) - start) // math.prod(
             shape[1:]
         )
         if most >= shape[0]:
@@ -169,30 +162,6 @@ def key_of(path: str) -> str:
 
 def _part(path: str) -> str | None:
     return "test" if PurePosixPath(path).name.lower().startswith("t10k") else part_of(path)
-
-
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(2) == _GZIP
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if _is_gzip(path) else path.open("rb")  # type: ignore[return-value]
-
-
-def _inflated(path: Path, limit: int) -> IO[bytes]:
-    """The first `limit` bytes of a gzip file in a nameless temporary file, which can be read at any place; what follows
-    damage is missing."""
-    out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
-    written = 0
-    try:
-        with gzip.open(path, "rb") as stream:
-            while written < limit and (chunk := stream.read(min(1 << 20, limit - written))):
-                written += out.write(chunk)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        pass  # images beyond are refused one by one
-    out.flush()
-    return out
 
 
 def open_reader(files: Sequence[File], root: Path, suffixes: Mapping[str, str]) -> IdxReader:

@@ -8,8 +8,8 @@ from typing import Any
 
 from anew.data.columns import FILE_NAME, IMAGE, Columns, choose, class_names, described, is_image, item_of, label_name
 from anew.data.parquet import Parquet, Piece
-from anew.data.spans import Broken, Rows, Span, in_order
 from anew.data.source import Block, File, Item, Refusal, part_of, suffix_of
+from anew.data.spans import Broken, Rows, Span, in_order
 from anew.errors import DataError
 
 
