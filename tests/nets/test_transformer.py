@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from anew.nets import layers
+from anew.nets.stream import Stream
 from anew.nets.transformer import Decoder, Shape, to_qwen3
 
 
@@ -46,12 +47,10 @@ def test_rms_norm_has_the_gradient_of_the_library_one() -> None:
     assert torch.allclose(layers.rms_norm(x), F.rms_norm(x, (8,), eps=layers.EPSILON))
 
 
-def test_norm_rotate_gradient_and_length() -> None:
-    cos, sin = (t.double() for t in layers.angles(3, 8, 100.0))
-    x = torch.randn(2, 3, 2, 8, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(layers.norm_rotate, (x, cos, sin))
-    lengths = layers.norm_rotate(x, cos, sin).square().mean(-1)
-    assert torch.allclose(lengths, torch.ones_like(lengths), atol=1e-4)
+def test_attention_has_the_right_gradient() -> None:
+    at = layers.Positions.make(5, 4, 100.0).span(0, 5, torch.float64)
+    joint = torch.randn(2, 5, 3 * 3 * 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: layers.attention(x, at, 3, 0.7), (joint,))
 
 
 def test_cross_entropy_equals_the_library_one() -> None:
@@ -70,7 +69,19 @@ def test_cross_entropy_in_bf16_stays_finite_far_from_the_target() -> None:
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_attention_equals_the_fused_kernel(kind: torch.dtype) -> None:
-    q, k, v = (torch.randn(2, 7, 3, 8).to(kind) for _ in range(3))
-    ours = layers.attention(q, k, v, layers.causal_mask(7, kind), 0.5)
-    fused = F.scaled_dot_product_attention(*(t.transpose(1, 2) for t in (q, k, v)), is_causal=True, scale=0.5)
-    assert torch.allclose(ours, fused.transpose(1, 2), atol=1e-5 if kind == torch.float32 else 3e-2)
+    at = layers.Positions.make(7, 8, 100.0).span(0, 7, kind)
+    joint = torch.randn(2, 7, 3 * 3 * 8).to(kind)
+    q, k, v = joint.view(2, 7, 3, 3, 8).permute(2, 0, 3, 1, 4)
+    q, k = (layers.rotate(F.rms_norm(t, (8,), eps=layers.EPSILON), at) for t in (q, k))
+    fused = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.5)
+    ours = layers.attention(joint, at, 3, 0.5)
+    assert torch.allclose(ours, fused.transpose(1, 2).reshape(2, 7, 24), atol=1e-5 if kind == torch.float32 else 3e-2)
+
+
+def test_a_stream_gives_the_logits_of_a_whole_pass() -> None:
+    net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12))
+    ids = torch.randint(0, 20, (3, 12))
+    with torch.inference_mode():
+        stream = Stream(net, 3)
+        parts = [stream.feed(ids[:, :5]), *(stream.feed(ids[:, i : i + 1]) for i in range(5, 12))]
+        assert torch.allclose(torch.stack(parts, 1), net(ids)[:, 4:], atol=1e-4)

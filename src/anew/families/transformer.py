@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from anew.config import knob
+from anew.families._counting import Counting, sequences
 from anew.families.family import Family, Group, Loss, Optim, Scale
 from anew.maths import logits as choices
 from anew.nets import layers
@@ -19,6 +23,7 @@ from anew.nets.transformer import Decoder, Shape
 from anew.rng import Moment, at, generator
 from anew.spec import Ask, Batch, Tokens
 
+MOST_COUNTED = 4_000_000  # tokens; bounds the size of a run's file
 SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by dial
 
 
@@ -40,6 +45,8 @@ class TransformerConfig:
     warmup: int = knob(10, "steps of linear warm-up", low=0)
     decay: float = knob(0.5, "last share of the run in which the rate falls to zero", low=0.0, high=1.0)
     average: float = knob(0.0, "relative width of the average of weights; 0 keeps the last", low=0.0, high=0.28)
+    counts: bool = knob(True, "join Kneser-Ney probabilities to the network's")
+    order: int = knob(4, "longest context that is counted", unit="tokens", low=0, high=16)
     precision: str = knob("auto", "number type of training; auto: bf16 where the hardware has it", choices=("auto", "fp32", "bf16"))
 
 
@@ -83,6 +90,8 @@ class Transformer(Family):
             )
         )
 
+        self.counting = Counting(spec.vocab, config.order) if config.counts else None
+
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
         depth, width = SIZES[min(max(scale.dial, 0), len(SIZES) - 1)]
@@ -108,15 +117,60 @@ class Transformer(Family):
         mask = batch.mask.flatten().to(losses.dtype)
         return Loss((losses * mask).sum(), mask.sum())
 
+    def prepare(self, sweep: Iterable[Batch]) -> None:
+        """Count tokens and their contexts."""
+        if self.counting is not None:
+            self.counting.learn(sequences(sweep, MOST_COUNTED))
+
+    def size_state(self, state: Mapping[str, torch.Size]) -> None:
+        if self.counting is not None:
+            self.counting.make_room({name.removeprefix("counting."): shape for name, shape in state.items()})
+
+    @torch.inference_mode()
+    def finish(self, sweep: Iterable[Batch]) -> None:
+        """Fit the gate between network and counts."""
+        if self.counting is None or not self.counting.ready:
+            return
+        most = min(16_384, 16_777_216 // self.spec.vocab)
+        found, network, targets, have = [], [], [], 0
+        for batch in sweep:
+            log, contexts, counted = self._evidence(batch)
+            found.append(contexts[:, counted])
+            network.append(log[counted])
+            targets.append(batch.x[:, 1:].flatten().cpu().numpy()[counted])
+            have += int(counted.sum())
+            if have >= most:
+                break
+        if have:
+            self.counting.fit(np.concatenate(found, 1), np.concatenate(network), np.concatenate(targets))
+
     @torch.inference_mode()
     def bits(self, batch: Batch, part: Literal["all", "network"] = "all") -> Tensor:
         """(B,) exact bits of the counted targets. part: the whole model, or its network alone."""
-        logits = self._logits(batch, torch.float32)
-        losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
+        if part == "network" or self.counting is None or not self.counting.ready:
+            logits = self._logits(batch, torch.float32)
+            losses = functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
+        else:
+            log, found, counted = self._evidence(batch)
+            targets = batch.x[:, 1:].flatten().cpu().numpy()
+            values = np.zeros(len(targets), dtype=np.float32)
+            rows = np.flatnonzero(counted)
+            for part_rows in np.array_split(rows, 1 + rows.size * self.spec.vocab // 8_388_608):
+                mixed = self.counting.mix(found[:, part_rows], log[part_rows])
+                values[part_rows] = -mixed[np.arange(len(part_rows)), targets[part_rows]]
+            losses = torch.from_numpy(values)
         losses = losses.view(len(batch), -1).double()
         if batch.mask is not None:
-            losses = losses * batch.mask
+            losses = losses * batch.mask.to(losses.device)
         return losses.sum(1) / math.log(2.0)
+
+    def _evidence(self, batch: Batch) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
+        """Network log-probabilities (B*L, vocab), contexts (order+1, B*L), and which targets count (B*L,)."""
+        assert self.counting is not None
+        log = self._logits(batch, torch.float32).flatten(0, 1).log_softmax(-1).cpu().numpy()
+        found = self.counting.contexts(batch.x[:, :-1].cpu().numpy())
+        counted = np.ones(len(log), dtype=bool) if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
+        return log, found, counted
 
     def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
         """Yields (n, t) ids while they grow: what is known, then new tokens, `pad` after an `end`."""
@@ -210,9 +264,11 @@ class Drawing:
             stream.reset()
             if family.prefix:
                 fresh = torch.cat((family.label_ids(self.ask.label, self.ask.n).cpu()[:, None], fresh), 1)
-        logits = stream.feed(fresh.to(device))[:, : family.spec.vocab].cpu()
-        how = self.how
-        return choices.reshape(logits.softmax(-1), how.temperature, how.top_k, how.top_p, how.min_p)
+        log = stream.feed(fresh.to(device))[:, : family.spec.vocab].log_softmax(-1).cpu()
+        counting, how = family.counting, self.how
+        if counting is not None and counting.ready:
+            log = torch.from_numpy(counting.mix(counting.contexts(ids.numpy(), last=True), log.numpy()))
+        return choices.reshape(log.exp(), how.temperature, how.top_k, how.top_p, how.min_p)
 
 
 EXPORT = Transformer

@@ -60,13 +60,15 @@ class KneserNey:
         contexts, places = _tree(ids, depth, vocab, order)
         return cls(vocab, _levels(ids, depth, contexts, places, vocab))
 
-    def walk(self, ids: Ints, depth: Ints) -> Ints:
-        """Context ids (order+1, n) of the targets ids[i], each with `depth[i]` known tokens before it; -1 where unseen."""
-        found = np.full((self.order + 1, len(ids)), -1, dtype=np.int64)
+    def walk(self, ids: Ints, depth: Ints, at: Ints | None = None) -> Ints:
+        """Context ids (order+1, n), -1 where unseen, of the targets ids[at] (None: all), each with depth[i] known tokens
+        before it."""
+        at = np.arange(len(ids)) if at is None else at
+        found = np.full((self.order + 1, len(at)), -1, dtype=np.int64)
         found[0] = 0
         for k in range(1, self.order + 1):
             live = np.flatnonzero((found[k - 1] >= 0) & (depth >= k))
-            wanted = found[k - 1, live] * self.vocab + ids[live - k]
+            wanted = found[k - 1, live] * self.vocab + ids[at[live] - k]
             found[k, live] = search(self.levels[k].contexts, wanted)
         return found
 
@@ -90,6 +92,8 @@ class KneserNey:
 
     def distribution(self, found: Ints) -> Floats:
         """(n, vocab) after the contexts that `walk` found, from order 0 up."""
+        if found.shape[1] == 1:
+            return self._one(found[:, 0].tolist())[None]
         out = np.repeat(self._unigram()[None], found.shape[1], axis=0)
         for k in range(1, self.order + 1):
             rows = np.flatnonzero(found[k] >= 0)
@@ -101,6 +105,19 @@ class KneserNey:
             within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
             pair = np.repeat(first, size) + within
             out[np.repeat(rows, size), level.tokens[pair]] = level.values[pair]
+        return out
+
+    def _one(self, found: Sequence[int]) -> Floats:
+        """One row of `distribution`: slices instead of gathers, for a sampler's single stream."""
+        out = self._unigram()
+        for k in range(1, self.order + 1):
+            context = found[k]
+            if context < 0:
+                break
+            level = self.levels[k]
+            out *= level.backoff[context]
+            pairs = slice(level.starts[context], level.starts[context + 1])
+            out[level.tokens[pairs]] = level.values[pairs]
         return out
 
     def _unigram(self) -> Floats:
@@ -121,7 +138,7 @@ class KneserNey:
     @classmethod
     def restore(cls, vocab: int, arrays: Mapping[str, NDArray[np.generic]]) -> KneserNey:
         """Undo `arrays`."""
-        levels = []
+        levels: list[Level] = []
         while f"contexts_{len(levels)}" in arrays:
             k = len(levels)
             levels.append(Level(*(arrays[f"{name}_{k}"] for name in ARRAYS)))  # type: ignore[arg-type]
@@ -195,4 +212,6 @@ def _discounts(counts: Ints) -> NDArray[np.float64]:
         return np.array([0.0, 0.5, 0.75, 0.9])
     base = n1 / (n1 + 2 * n2)
     found = np.array([0.0, 1 - 2 * base * n2 / n1, 2 - 3 * base * n3 / n2, 3 - 4 * base * n4 / n3])
-    return np.clip(found, 0.05, np.array([1.0, 0.95, 1.9, 2.9])) * np.array([0.0, 1, 1, 1])
+    found = np.clip(found, 0.05, np.array([1.0, 0.95, 1.9, 2.9]))
+    found[0] = 0.0
+    return found

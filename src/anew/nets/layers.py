@@ -1,16 +1,51 @@
 """Layers of a decoder as single autograd steps: few passes over memory, which is what a CPU's time goes to.
 
-Legend for shapes: B examples, L positions, W width, H heads, D head size, V vocabulary.
+Legend for shapes: B examples, L positions, W width, H heads, D head size, F inner width, V vocabulary.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 EPSILON = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """What depends on positions alone, in the type that is computed in.
+
+    cos, sin: (L, D) of angles repeated over both halves. turn: (D, D), x @ turn is (-second half, first half) of x: a
+    product of signs, exact in every type and far cheaper than moving halves about. mask: (L, L), -inf where hidden.
+    """
+
+    cos: Tensor
+    sin: Tensor
+    turn: Tensor
+    mask: Tensor
+
+    @classmethod
+    def make(cls, length: int, size: int, base: float) -> Positions:
+        """Angles of rotary embedding (arXiv 2104.09864), half-split as in Llama and Qwen. fp32."""
+        rates = 1.0 / (base ** (torch.arange(0, size, 2, dtype=torch.int64).float() / size))
+        turns = torch.arange(length).float()[:, None] * rates
+        both = torch.cat((turns, turns), dim=-1)
+        half = torch.eye(size // 2)
+        zero = torch.zeros_like(half)
+        turn = torch.cat((torch.cat((zero, half), 1), torch.cat((-half, zero), 1)))
+        return cls(both.cos(), both.sin(), turn, torch.full((length, length), float("-inf")).triu_(1))
+
+    def span(self, start: int, stop: int, kind: torch.dtype) -> Positions:
+        """Of queries at start..stop-1 and keys at 0..stop-1."""
+        cos, sin, mask = self.cos[start:stop], self.sin[start:stop], self.mask[start:stop, :stop]
+        return Positions(cos.to(kind), sin.to(kind), self.turn.to(kind), mask.to(kind))
+
+    def to(self, device: torch.device) -> Positions:
+        return Positions(*(t.to(device) for t in (self.cos, self.sin, self.turn, self.mask)))
 
 
 def rms_norm(x: Tensor) -> Tensor:
@@ -18,7 +53,55 @@ def rms_norm(x: Tensor) -> Tensor:
 
     Equation 4 of arXiv 1910.07467. Same as `torch.nn.functional.rms_norm`, in a third of its time on a CPU.
     """
-    return cast(Tensor, _RMSNorm.apply(x))
+    return cast(Tensor, _apply(_RMSNorm, x))
+
+
+def rotate(x: Tensor, at: Positions) -> Tensor:
+    """Turn pairs of values by the angle of their position. x: (..., L, D)."""
+    return torch.addcmul(x * at.cos, x @ at.turn, at.sin)
+
+
+def attention(joint: Tensor, at: Positions, heads: int, scale: float) -> Tensor:
+    """Causal attention with normalised, rotated queries and keys. joint: (B, L, 3W), queries, keys, values side by side.
+
+    Returns (B, L, W). On a CPU explicit products beat the fused kernel several times in bf16; CUDA uses the fused one.
+    """
+    if not joint.is_cuda:
+        return cast(Tensor, _apply(_Attention, joint, at, heads, scale))
+    batch, length, _ = joint.shape
+    q, k, v = joint.view(batch, length, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, L, D)
+    q, k = rotate(rms_norm(q), at), rotate(rms_norm(k), at)
+    mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
+    return mixed.transpose(1, 2).reshape(batch, length, -1)
+
+
+def gated(gate: Tensor, up: Tensor) -> Tensor:
+    """SwiGLU (arXiv 2002.05202): silu(gate) * up."""
+    return functional.silu(gate) * up
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """-log softmax(logits)[target] in nats, fp32. logits: (N, V), half precision allowed; target: (N,). Returns (N,).
+
+    One softmax serves forward and backward; in bf16 it errs by 2^-9 of each probability.
+    """
+    return cast(Tensor, _apply(_CrossEntropy, logits, target))
+
+
+def _apply(step: type[torch.autograd.Function], *args: Any) -> Any:
+    return step.apply(*args)  # type: ignore[no-untyped-call]
+
+
+def _inverse_rms(x: Tensor) -> Tensor:
+    wide = torch.promote_types(x.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
+    return norm.square_().div_(x.shape[-1]).add_(EPSILON).rsqrt_().to(x.dtype)
+
+
+def _along(grad: Tensor, y: Tensor) -> Tensor:
+    """The part of a gradient that a norm takes out, before its scale: grad - y mean(grad y)."""
+    share = (grad * y).mean(-1, keepdim=True)
+    return torch.addcmul(grad, y, share, value=-1.0)
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -32,89 +115,44 @@ class _RMSNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         y, scale = ctx.saved_tensors
-        return _norm_backward(grads[0], y, scale)
+        return _along(grads[0], y).mul_(scale)
 
 
-def _inverse_rms(x: Tensor) -> Tensor:
-    size = x.shape[-1]
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
-    return (norm.square_().div_(size).add_(EPSILON)).rsqrt_().to(x.dtype)
-
-
-def _norm_backward(grad: Tensor, y: Tensor, scale: Tensor) -> Tensor:
-    along = (grad * y).mean(-1, keepdim=True)
-    return torch.addcmul(grad, y, along, value=-1.0).mul_(scale)
-
-
-def norm_rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """RMS-normalise heads and rotate them by position (arXiv 2104.09864, half-split layout as in Llama and Qwen).
-
-    x: (B, L, H, D); cos and sin: (L, 1, D), of angles repeated over both halves.
-    """
-    return cast(Tensor, _NormRotate.apply(x, cos, sin))
-
-
-def rotate_half(x: Tensor) -> Tensor:
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((-second, first), dim=-1)
-
-
-class _NormRotate(torch.autograd.Function):
+class _Attention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        scale = _inverse_rms(x)
-        y = x * scale
-        ctx.save_for_backward(y, scale, cos, sin)
-        return torch.addcmul(y * cos, rotate_half(y), sin)
+    def forward(ctx: Any, joint: Tensor, at: Positions, heads: int, scale: float) -> Tensor:
+        batch, length, wide = joint.shape
+        size = wide // (3 * heads)
+        parts = joint.view(batch, length, 3 * heads, size).permute(2, 0, 1, 3).reshape(-1, length, size)
+        edge = 2 * heads * batch
+        raw, v = parts[:edge], parts[edge:]  # (2HB, L, D), (HB, L, D)
+        inverse = _inverse_rms(raw)
+        turned = rotate(raw * inverse, at)
+        q, k = turned.chunk(2)
+        weights = torch.baddbmm(at.mask, q, k.mT, alpha=scale).softmax(-1)  # (HB, L, L)
+        mixed = torch.bmm(weights, v)
+        ctx.save_for_backward(turned, inverse, v, weights)
+        ctx.at, ctx.heads, ctx.scale = at, heads, scale
+        return mixed.view(heads, batch, length, size).permute(1, 2, 0, 3).reshape(batch, length, heads * size)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        y, scale, cos, sin = ctx.saved_tensors
-        # The rotation's transpose: the angles change sign. Both halves share one sine, so the order does not matter.
-        turned = torch.addcmul(grads[0] * cos, rotate_half(grads[0]), sin, value=-1.0)
-        return _norm_backward(turned, y, scale), None, None
-
-
-def angles(length: int, size: int, base: float, start: int = 0) -> tuple[Tensor, Tensor]:
-    """cos and sin, each (length, 1, size), fp32, of positions start..start+length-1."""
-    rates = 1.0 / (base ** (torch.arange(0, size, 2, dtype=torch.int64).float() / size))
-    turns = torch.arange(start, start + length).float()[:, None] * rates
-    both = torch.cat((turns, turns), dim=-1)[:, None]
-    return both.cos(), both.sin()
-
-
-def gated_linear(gate: Tensor, up: Tensor) -> Tensor:
-    """SwiGLU (arXiv 2002.05202): silu(gate) * up."""
-    return torch.nn.functional.silu(gate) * up
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tensor:
-    """softmax(q k' scale + mask) v. q, k, v: (B, L, H, D); mask: (L, L), -inf where hidden. Returns (B, L, H, D).
-
-    On a CPU explicit products beat the fused kernel several times in bf16; on CUDA the fused one is used.
-    """
-    if q.is_cuda:
-        parts = (t.transpose(1, 2) for t in (q, k, v))
-        fused = torch.nn.functional.scaled_dot_product_attention(*parts, is_causal=True, scale=scale)
-        return fused.transpose(1, 2)
-    batch, length, heads, size = q.shape
-    q, k, v = (t.transpose(1, 2).reshape(batch * heads, length, size) for t in (q, k, v))
-    scores = torch.baddbmm(mask, q, k.transpose(1, 2), alpha=scale)  # (B*H, L, L)
-    mixed = torch.bmm(scores.softmax(-1), v)
-    return mixed.view(batch, heads, length, size).transpose(1, 2)
-
-
-def causal_mask(length: int, dtype: torch.dtype) -> Tensor:
-    """(L, L), 0 at and below the diagonal, -inf above."""
-    return torch.full((length, length), float("-inf")).triu_(1).to(dtype)
-
-
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """-log softmax(logits)[target] in nats, fp32. logits: (N, V), half precision allowed; target: (N,). Returns (N,).
-
-    One softmax serves forward and backward; in bf16 it errs by 2^-9 of each probability.
-    """
-    return cast(Tensor, _CrossEntropy.apply(logits, target))
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        turned, inverse, v, weights = ctx.saved_tensors
+        at, heads = ctx.at, ctx.heads
+        batch, length, _ = grads[0].shape
+        q, k = turned.chunk(2)
+        grad = grads[0].view(batch, length, heads, -1).permute(2, 0, 1, 3).reshape(v.shape)
+        out = torch.cat((turned, v))  # (3HB, L, D), overwritten below
+        pushed = out[: len(turned)]
+        torch.bmm(weights.mT, grad, out=out[len(turned) :])
+        scores = torch._softmax_backward_data(torch.bmm(grad, v.mT), weights, -1, weights.dtype)
+        torch.bmm(scores, k, out=pushed[: len(q)])
+        torch.bmm(scores.mT, q, out=pushed[len(q) :])
+        # A rotation keeps inner products, so the norm's share is taken out before turning back.
+        level = _along(pushed, turned)
+        torch.mul(torch.addcmul(level * at.cos, level @ at.turn, at.sin, value=-1.0), inverse * ctx.scale, out=pushed)
+        joint = out.view(3 * heads, batch, length, -1).permute(1, 2, 0, 3).reshape(batch, length, -1)
+        return joint, None, None, None
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -124,13 +162,11 @@ class _CrossEntropy(torch.autograd.Function):
         ctx.save_for_backward(probability, target)
         chosen = logits.gather(1, target[:, None]).squeeze(1).float()
         # A row's log-normaliser from its largest entry: exact where softmax of the target itself underflows.
-        top, where = logits.max(-1)
-        peak = probability.gather(1, where[:, None]).squeeze(1).float()
-        return top.float() - peak.log() - chosen
+        top = logits.amax(-1).float()
+        return top - probability.amax(-1).float().log() - chosen
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         probability, target = ctx.saved_tensors
         scale = grads[0].to(probability.dtype)[:, None]
-        grad = probability * scale
-        return grad.scatter_add_(1, target[:, None], -scale), None
+        return (probability * scale).scatter_add_(1, target[:, None], -scale), None

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from anew.nets import layers
-from anew.nets.transformer import QK_GAIN, Block, Decoder
+from anew.nets.layers import Positions
+from anew.nets.transformer import Block, Decoder
 
 
 class Stream:
@@ -31,36 +32,29 @@ class Stream:
 
     def feed(self, ids: Tensor) -> Tensor:
         """ids: (n, L) that come next, at most what room is left -> logits (n, V) after the last of them."""
-        length = ids.shape[1]
-        start, stop = self.used, self.used + length
-        cos, sin = self.net.cos[start:stop], self.net.sin[start:stop]
-        mask = self.net.mask[start:stop, :stop] if length > 1 else None
+        at = self.net.positions().span(self.used, self.used + ids.shape[1], self.keys.dtype)
         x = F.embedding(ids, self.net.embed)  # (n, L, W)
         for layer, weights in enumerate(self.blocks):
-            x = x + self._attend(layer, layers.rms_norm(x) @ weights.qkv, cos, sin, mask) @ weights.out
+            x = x + self._attend(layer, layers.rms_norm(x) @ weights.qkv, at) @ weights.out
             gate, up = (layers.rms_norm(x) @ weights.gate_up).chunk(2, -1)
-            x = x + layers.gated_linear(gate, up) @ weights.down
-        self.used = stop
+            x = x + layers.gated(gate, up) @ weights.down
+        self.used += ids.shape[1]
         return layers.rms_norm(x[:, -1]) @ self.net.output().mT
 
-    def _attend(self, layer: int, joint: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+    def _attend(self, layer: int, joint: Tensor, at: Positions) -> Tensor:
         """joint: (n, L, 3W) queries, keys, values -> (n, L, W)."""
         shape, length = self.net.shape, joint.shape[1]
-        stop = self.used + length
-        parts = joint.view(self.n, length, 3 * shape.heads, shape.size)
-        turned = layers.norm_rotate(parts[:, :, : 2 * shape.heads], cos, sin)
-        q, k = (self._by_head(t) for t in turned.split(shape.heads, 2))
-        self.keys[layer, :, self.used : stop] = k
-        self.values[layer, :, self.used : stop] = self._by_head(parts[:, :, 2 * shape.heads :])
-        scores = torch.bmm(q, self.keys[layer, :, :stop].mT) * (QK_GAIN * shape.size**-0.5)  # (n*H, L, stop)
-        if mask is not None:
-            scores += mask
+        start, stop = self.used, self.used + length
+        parts = joint.view(self.n, length, 3, shape.heads, shape.size).permute(2, 0, 3, 1, 4)
+        both, v = parts[:2].reshape(2, -1, length, shape.size), parts[2].reshape(-1, length, shape.size)
+        q, k = layers.rotate(layers.rms_norm(both), at)  # each (n*H, L, D)
+        self.keys[layer, :, start:stop] = k
+        self.values[layer, :, start:stop] = v
+        scores = torch.bmm(q, self.keys[layer, :, :stop].mT) * shape.scale  # (n*H, L, stop)
+        if length > 1:
+            scores += at.mask
         mixed = torch.bmm(scores.softmax(-1), self.values[layer, :, :stop])
         return mixed.view(self.n, shape.heads, length, shape.size).transpose(1, 2).reshape(self.n, length, shape.width)
-
-    def _by_head(self, x: Tensor) -> Tensor:
-        """(n, L, H, D) -> (n*H, L, D)."""
-        return x.transpose(1, 2).reshape(-1, x.shape[1], x.shape[3])
 
 
 class _Weights:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anew.nets import layers
+from anew.nets.layers import Positions
 from anew.rng import Dropout
 
 QK_GAIN = 1.44  # attention's temperature once queries and keys have unit size (1.2 each, as nanochat)
-MATRICES = ("query", "key", "value", "out", "gate", "up", "down")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,11 @@ class Shape:
         """Of one head."""
         return self.width // self.heads
 
+    @property
+    def scale(self) -> float:
+        """Of the inner products of queries and keys."""
+        return float(QK_GAIN * self.size**-0.5)
+
 
 class Block(nn.Module):
     """Attention, then a gated layer, each on a normalised copy of the stream and added back to it."""
@@ -47,34 +52,25 @@ class Block(nn.Module):
         super().__init__()
         self.shape = shape
         wide, inner = shape.width, shape.hidden
-        for name in ("query", "key", "value", "out"):
-            self.register_parameter(name, _matrix(wide, wide, zero=name == "out"))
-        for name in ("gate", "up"):
-            self.register_parameter(name, _matrix(inner, wide))
+        self.query, self.key, self.value = (_matrix(wide, wide) for _ in range(3))
+        self.out = _matrix(wide, wide, zero=True)
+        self.gate, self.up = _matrix(inner, wide), _matrix(inner, wide)
         self.down = _matrix(wide, inner, zero=True)
         self.drop = Dropout(shape.dropout)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, at: Positions) -> Tensor:
         """x: (B, L, W) -> (B, L, W)."""
-        batch, length, wide = x.shape
-        heads, size, kind = self.shape.heads, self.shape.size, x.dtype
-        joint = torch.cat((self.query, self.key, self.value)).to(kind)
-        both = F.linear(layers.rms_norm(x), joint)  # (B, L, 3W)
-        both, v = both.view(batch, length, 3 * heads, size).split((2 * heads, heads), 2)
-        q, k = layers.norm_rotate(both, cos, sin).split(heads, 2)
-        mixed = layers.attention(q, k, v, mask, QK_GAIN * size**-0.5)
-        x = x + self.drop(F.linear(mixed.reshape(batch, length, wide), self.out.to(kind)))
-        inner = F.linear(layers.rms_norm(x), torch.cat((self.gate, self.up)).to(kind))  # (B, L, 2 hidden)
-        gate, up = inner.chunk(2, -1)
-        return x + self.drop(F.linear(layers.gated_linear(gate, up), self.down.to(kind)))
+        kind = x.dtype
+        joint = F.linear(layers.rms_norm(x), torch.cat((self.query, self.key, self.value)).to(kind))  # (B, L, 3W)
+        mixed = layers.attention(joint, at, self.shape.heads, self.shape.scale)
+        x = x + self.drop(F.linear(mixed, self.out.to(kind)))
+        level = layers.rms_norm(x)
+        inner = layers.gated(F.linear(level, self.gate.to(kind)), F.linear(level, self.up.to(kind)))  # (B, L, F)
+        return x + self.drop(F.linear(inner, self.down.to(kind)))
 
 
 class Decoder(nn.Module):
     """Token ids to next-token logits. Weights are kept in fp32; `kind` is the type that a forward pass computes in."""
-
-    cos: Tensor
-    sin: Tensor
-    mask: Tensor
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -84,19 +80,22 @@ class Decoder(nn.Module):
         self.drop = Dropout(shape.dropout)
         if not shape.tied:
             self.head = nn.Parameter(torch.randn(shape.vocab, shape.width) * 0.001)
-        cos, sin = layers.angles(shape.context, shape.size, shape.base)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
-        self.register_buffer("mask", layers.causal_mask(shape.context, torch.float32), persistent=False)
+        self._positions: dict[torch.device, Positions] = {}
+
+    def positions(self) -> Positions:
+        """Of the whole context, on the device of the weights."""
+        device = self.embed.device
+        if device not in self._positions:
+            made = Positions.make(self.shape.context, self.shape.size, self.shape.base)
+            self._positions[device] = made.to(device)
+        return self._positions[device]
 
     def hidden(self, ids: Tensor, kind: torch.dtype = torch.float32) -> Tensor:
         """ids: (B, L) with L up to the context -> (B, L, W), normalised, in `kind`."""
-        length = ids.shape[1]
+        at = self.positions().span(0, ids.shape[1], kind)
         x = self.drop(F.embedding(ids, self.embed).to(kind))
-        cos, sin = self.cos[:length].to(kind), self.sin[:length].to(kind)
-        mask = self.mask[:length, :length].to(kind)
         for block in self.blocks:
-            x = block(x, cos, sin, mask)
+            x = block(x, at)
         return layers.rms_norm(x)
 
     def output(self) -> Tensor:

@@ -1,0 +1,185 @@
+"""The counting head of the Transformer: Kneser-Ney probabilities, joined to the network's by a gate that sees how sure
+each side is.
+
+log p = a log p_network + b log p_counts - log Z, where (a, b) = features . gate, fitted on held-out tokens. The
+likelihood is concave in the gate, so Newton's method finds the one optimum in a few steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from anew.maths.ngram import ARRAYS, KneserNey
+from anew.spec import Batch
+
+EXTRA = 7  # features beside one for each order: see `_features`
+KINDS = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Counting(nn.Module):
+    """Counts and gate as buffers. n targets, V vocabulary, F features."""
+
+    gate: Tensor
+
+    def __init__(self, vocab: int, order: int) -> None:
+        super().__init__()
+        self.vocab, self.order = vocab, order
+        gate = torch.zeros(order + 1 + EXTRA, 2, dtype=torch.float64)
+        gate[-1] = 0.5
+        self.register_buffer("gate", gate)
+        self._model: KneserNey | None = None
+        self.register_load_state_dict_post_hook(lambda module, _: module.forget())
+
+    @property
+    def ready(self) -> bool:
+        """Whether anything has been counted."""
+        return "contexts_0" in self._buffers
+
+    def learn(self, sequences: Iterable[Ints]) -> None:
+        """Count token sequences that do not continue each other."""
+        model = KneserNey.fit(sequences, self.vocab, self.order)
+        for name, array in model.arrays().items():
+            self.register_buffer(name, torch.from_numpy(array).to(self.gate.device))
+        self.forget()
+
+    def make_room(self, shapes: Mapping[str, torch.Size]) -> None:
+        """Empty buffers for a state dict, whose names come without prefix."""
+        for k in range(self.order + 1):
+            for name in ARRAYS:
+                if f"{name}_{k}" in shapes:
+                    kind = KINDS.get(name, torch.float32)
+                    empty = torch.zeros(shapes[f"{name}_{k}"], dtype=kind, device=self.gate.device)
+                    self.register_buffer(f"{name}_{k}", empty)
+        self.forget()
+
+    def forget(self) -> None:
+        """The buffers have changed."""
+        self._model = None
+
+    @property
+    def model(self) -> KneserNey:
+        if self._model is None:
+            arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers() if name != "gate"}
+            self._model = KneserNey.restore(self.vocab, arrays)
+        return self._model
+
+    def contexts(self, ids: Ints, last: bool = False) -> Ints:
+        """ids: (B, L) -> contexts (order+1, B*L) of what follows each id, none across rows; last: of the last ids only."""
+        if last:
+            ids = ids[:, -self.order :] if self.order else ids[:, -1:]
+        rows, length = ids.shape
+        # A walk wants a target at each place: a row grows by one, whose value is never looked at.
+        grown = np.zeros((rows, length + 1), dtype=np.int64)
+        grown[:, :-1] = ids
+        places = np.arange(length if last else 1, length + 1)
+        at = (np.arange(rows)[:, None] * (length + 1) + places).ravel()
+        return self.model.walk(grown.ravel(), np.tile(places, rows), at)
+
+    def mix(self, found: Ints, network: Floats) -> Floats:
+        """found: (order+1, n) contexts, network: (n, V) log-probabilities -> (n, V) log-probabilities of both together."""
+        counts = np.log(self.model.distribution(found))
+        weights = (self._features(found, network, counts) @ self.gate.cpu().numpy()).astype(np.float32)  # (n, 2)
+        return _normalise(weights[:, :1] * network + weights[:, 1:] * counts)
+
+    def fit(self, found: Ints, network: Floats, targets: Ints) -> None:
+        """Set the gate from held-out targets (n,)."""
+        counts = np.log(self.model.distribution(found))
+        features = self._features(found, network, counts)
+        start = np.zeros(self.gate.shape)
+        start[-1] = 0.5
+        self.gate.copy_(torch.from_numpy(newton(start, features, network, counts, targets)))
+
+    def _features(self, found: Ints, network: Floats, counts: Floats) -> Doubles:
+        """(n, F): the longest order seen (one of order+1), log of the types that followed it, the mass it leaves to
+        shorter ones, entropy and peak of the network, entropy and peak of the counts, 1."""
+        n, order = found.shape[1], self.order
+        longest = (found >= 0).sum(0) - 1  # (n,)
+        out = np.zeros((n, order + 1 + EXTRA))
+        out[np.arange(n), longest] = 1.0
+        for k in set(longest.tolist()):
+            rows = np.flatnonzero(longest == k)
+            level, context = self.model.levels[k], found[k, rows]
+            out[rows, order + 1] = np.log((level.starts[context + 1] - level.starts[context]).clip(1))
+            out[rows, order + 2] = level.backoff[context]
+        for place, log in ((order + 3, network), (order + 5, counts)):
+            probability = np.exp(log)
+            out[:, place] = -np.einsum("nv,nv->n", probability, log)
+            out[:, place + 1] = probability.max(1)
+        out[:, -1] = 1.0
+        return out
+
+
+def newton(gate: Doubles, features: Doubles, network: Floats, counts: Floats, targets: Ints, ridge: float = 1e-4) -> Doubles:
+    """The gate (F, 2) of highest mean log-likelihood less ridge |gate|^2, by damped Newton steps."""
+    n, rows = len(targets), np.arange(len(targets))
+    chosen = np.stack((network[rows, targets], counts[rows, targets]), 1).astype(np.float64)  # (n, 2)
+
+    def look(gate: Doubles) -> tuple[float, Floats]:
+        weights = (features @ gate).astype(np.float32)
+        log = _normalise(weights[:, :1] * network + weights[:, 1:] * counts)
+        return float(ridge * (gate**2).sum() - log[rows, targets].mean(dtype=np.float64)), log
+
+    loss, log = look(gate)
+    for _ in range(12):
+        probability = np.exp(log)
+        mean = np.stack([np.einsum("nv,nv->n", probability, side) for side in (network, counts)], 1)  # (n, 2)
+        slope = features.T @ (mean - chosen) / n + 2 * ridge * gate  # (F, 2)
+        step = np.linalg.solve(_curvature(features, probability, network, counts, mean, ridge), slope.ravel())
+        size = 1.0
+        while True:
+            tried = gate - size * step.reshape(gate.shape)
+            other, log_other = look(tried)
+            if other < loss or size < 1e-3:
+                break
+            size /= 2
+        if other >= loss:
+            return gate
+        done = loss - other < 1e-6
+        gate, loss, log = tried, other, log_other
+        if done:
+            break
+    return gate
+
+
+def _curvature(
+    features: Doubles, probability: Floats, network: Floats, counts: Floats, mean: NDArray[np.floating], ridge: float
+) -> Doubles:
+    """(2F, 2F): second derivative of the loss; each target adds the covariance of both log-probabilities."""
+    wide = features.shape[1]
+    out = np.zeros((wide, 2, wide, 2))
+    sides = (network, counts)
+    for i in range(2):
+        for j in range(i, 2):
+            shared = np.einsum("nv,nv,nv->n", probability, sides[i], sides[j]) - mean[:, i] * mean[:, j]
+            block = features.T @ (features * shared[:, None]) / len(features)
+            out[:, i, :, j] = block
+            out[:, j, :, i] = block.T
+    return out.reshape(2 * wide, 2 * wide) + 2 * ridge * np.eye(2 * wide)
+
+
+def _normalise(score: Floats) -> Floats:
+    """(n, V) scores -> log-probabilities, in place."""
+    score -= score.max(1, keepdims=True)
+    score -= np.log(np.exp(score).sum(1, keepdims=True))
+    return score
+
+
+def sequences(sweep: Iterable[Batch], most: int) -> Iterator[Ints]:
+    """Token sequences of a sweep's batches, at most `most` tokens in all."""
+    left = most
+    for batch in sweep:
+        counted = None if batch.mask is None else batch.mask.sum(1).long().tolist()
+        for i, row in enumerate(batch.x.cpu().numpy()):
+            ids = row if counted is None else row[: int(counted[i]) + 1]
+            yield ids[:left].astype(np.int64)
+            left -= len(ids)
+            if left <= 0:
+                return
