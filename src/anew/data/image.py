@@ -51,7 +51,7 @@ class _Sample:
 class Image(Modality):
     """Pictures. Stored as uint8 (C, H, W); four channels hold colour multiplied by alpha.
 
-    After `fit`: `notes` are sentences that say which shape was chosen and why.
+    After `fit`, `remarks` say which shape was chosen and why.
     """
 
     name: ClassVar[str] = "image"
@@ -72,6 +72,9 @@ class Image(Modality):
     @property
     def _grid(self) -> Grid:
         return cast(Grid, self.spec)
+
+    def remarks(self) -> list[str]:
+        return list(self.notes)
 
     def accepts(self, item: Item) -> str | None:
         try:
