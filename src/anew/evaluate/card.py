@@ -34,12 +34,10 @@ def write_card(folder: Path, config: Mapping[str, Any], scores: Sequence[Score])
     os.replace(temporary, folder / "README.md")
 
 
-def card(
-    *, run: str, family: str, modality: str, data: str, parameters: int | None, scores: Sequence[Score]
-) -> str:
+def card(*, run: str, family: str, modality: str, data: str, parameters: int | None, scores: Sequence[Score]) -> str:
     """The card's text. The licence is `unknown` until the user, who alone knows what the data allows, says it."""
     size = "" if parameters is None else f" It has {parameters:,} parameters."
-    verdict = "\n".join(f"- {_plain(s)}" for s in words.verdict(scores))
+    verdict = "\n".join(f"- {_plain(s)}" for s in words.verdict(scores).values())
     return f"""---
 {metadata(family=family, modality=modality, data=data, run=run, scores=scores)}---
 

@@ -13,8 +13,9 @@ import numpy as np
 from anew.evaluate.metric import Score
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b7280"  # of the palette of Okabe and Ito: told apart by all eyes
+SHARES = ("precision", "recall", "coverage")
 COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7")
-WIDTH, HEIGHT = 300, 34
+WIDTH, HEIGHT = 300, 40
 
 
 def curve(history: Sequence[Mapping[str, Any]]) -> str:
@@ -27,7 +28,12 @@ def curve(history: Sequence[Mapping[str, Any]]) -> str:
     from matplotlib.figure import Figure
 
     x, unit = _time(rows)
-    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "anew", "font.size": 11, "font.family": "sans-serif"}
+    style: dict[Any, Any] = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "anew",
+        "font.size": 11,
+        "font.family": "sans-serif",
+    }
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(7.2, 3.4), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -92,26 +98,39 @@ def inline(svg: str, title: str) -> str:
 def scale(score: Score, top: float | None = None, naive: bool = False) -> str:
     """A line from 0 to `top` with the score as a dot, its interval as a bar and the floor as a tick, inline SVG."""
     numbers = [v for v in (score.value, score.high, score.floor) if v is not None and np.isfinite(v)]
-    high = top if top is not None else 1.15 * max([*numbers, 1.0 if score.better == "higher" else 0.0])
+    high = top if top is not None else _top(score.name, max(numbers, default=0.0))
     if high <= 0 or not np.isfinite(score.value):
         return ""
-    inner = WIDTH - 20
 
     def at(value: float) -> float:
-        return 10 + inner * min(max(value / high, 0.0), 1.0)
+        return 10 + (WIDTH - 20) * min(max(value / high, 0.0), 1.0)
 
-    colour, y = (GREY if naive else BLUE), HEIGHT / 2
-    parts = [f'<line x1="10" y1="{y}" x2="{WIDTH - 10}" y2="{y}" stroke="#d1d5db" stroke-width="2"/>']
+    colour, x, y = (GREY if naive else BLUE), at(score.value), 14
+    parts = [_line(10, WIDTH - 10, y, y, "#d1d5db", 2)]
     if score.low is not None and score.high is not None:
-        ends = f'x1="{at(score.low):.1f}" x2="{at(score.high):.1f}"'
-        parts.append(f'<line {ends} y1="{y}" y2="{y}" stroke="{colour}" stroke-width="7" stroke-opacity=".35"/>')
+        parts.append(_line(at(score.low), at(score.high), y, y, colour, 7, 0.35))
     if score.floor is not None:
-        x = at(score.floor)
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="4" y2="{HEIGHT - 4}" stroke="{ORANGE}" stroke-width="3"/>')
-    shape = f'<circle cx="{at(score.value):.1f}" cy="{y}" r="6" fill="{colour}"/>'
-    if naive:
-        x = at(score.value)
-        shape = f'<rect x="{x - 5:.1f}" y="{y - 5}" width="10" height="10" fill="{colour}"/>'
-    label = f"{score.name}: {score.value:.4g}" + ("" if score.floor is None else f", real against real {score.floor:.4g}")
-    head = f'<svg class="scale" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
-    return head + "".join([*parts, shape]) + "</svg>"
+        parts.append(_line(at(score.floor), at(score.floor), 3, 25, ORANGE, 3))
+    circle = f'<circle cx="{x:.1f}" cy="{y}" r="6" fill="{colour}"/>'
+    square = f'<rect x="{x - 5:.1f}" y="{y - 5}" width="10" height="10" fill="{colour}"/>'
+    parts += [square if naive else circle, _word(10, "start", "0"), _word(WIDTH - 10, "end", f"{high:.2g}")]
+    parts.append(_word(WIDTH / 2, "middle", "← better" if score.better == "lower" else "better →"))
+    real = "" if score.floor is None else f", real against real {score.floor:.4g}"
+    label = escape(f"{score.name}: {score.value:.4g}{real}")
+    return f'<svg class="scale" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+
+
+def _top(name: str, largest: float) -> float:
+    """Where the scale of a score ends: at 1 for shares of everything, else a little behind the largest number."""
+    if name in SHARES and largest <= 1.0:
+        return 1.0
+    return min(1.15 * largest, 1.0) if name.endswith(("_divergence", "_rate", "_share")) else 1.15 * largest
+
+
+def _line(x1: float, x2: float, y1: float, y2: float, colour: str, width: float, opacity: float = 1.0) -> str:
+    ends = f'x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"'
+    return f'<line {ends} stroke="{colour}" stroke-width="{width}" stroke-opacity="{opacity}"/>'
+
+
+def _word(x: float, anchor: str, text: str) -> str:
+    return f'<text x="{x:.1f}" y="{HEIGHT - 3}" text-anchor="{anchor}" font-size="10" fill="{GREY}">{text}</text>'

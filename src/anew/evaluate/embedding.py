@@ -74,7 +74,10 @@ class Embedding:
     @torch.no_grad()
     def __call__(self, x: Tensor) -> NDArray[Any]:
         """Features (n, d) of items (n, C, *extents); call `fit` before."""
-        parts = [((self._read(part) - self._centre) @ self._mix - self._offset) * self._scale for part in torch.split(x, CHUNK)]
+        parts = [
+            ((self._read(part) - self._centre) @ self._mix - self._offset) * self._scale
+            for part in torch.split(x, CHUNK)
+        ]
         return torch.cat(parts).numpy()
 
     def _read(self, x: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class Evidence:
     train_text, test_text: whole texts in order up to a number of them, None where data is not text.
     samples: generated items in the same form.
     bits: (bits, units) of each scored example of the test part, in order; its argument is the seconds it may take.
-    seconds: what the evaluation may take in all, None without a limit.
+    seconds: what the evaluation may take in all, the writing of the report included; None without a limit.
     """
 
     modality: Modality
@@ -34,6 +34,9 @@ class Evidence:
     bits: Callable[[float | None], list[tuple[float, float]]] | None
     seconds: float | None
     seed: int
+
+
+REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
 
 
 class Clock:
@@ -62,8 +65,13 @@ class Evaluation(ABC):
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
-        self.clock = Clock(evidence.seconds)
+        limit = evidence.seconds
+        self.clock = Clock(None if limit is None else max(limit - REPORT_SECONDS, 0.5 * limit))
         self.left_out: list[str] = []
+
+    def leave_out(self, what: str, why: str) -> None:
+        """Record what was not measured; the report's notes say it."""
+        self.left_out.append(f"Not measured: {what} ({why}).")
 
     @abstractmethod
     def scores(self) -> Iterator[Score]:

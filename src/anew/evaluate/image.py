@@ -71,7 +71,7 @@ class ImageEvaluation(Evaluation):
         ]
         for name, step, given in steps:
             if self.clock.over(0.85):
-                self.left_out.append(f"{name}: the time was spent")
+                self.leave_out(name, "the time was spent")
                 continue
             yield from step(given)
 
@@ -111,7 +111,7 @@ class ImageEvaluation(Evaluation):
         test, train = self.evidence.test(n), self.evidence.train(max(n, FITTED))
         n = min(n, len(test), len(train))
         if n < LEAST:
-            self.left_out.append(f"all figures: they need {LEAST} samples and {LEAST} held-out images, here are {n}")
+            self.leave_out("all figures", f"they need {LEAST} samples and {LEAST} held-out images, here are {n}")
             return None
         tall = samples[0].ndim == 3
         embedding = Embedding(samples[0].shape[2] if tall else 1, 2)
@@ -121,19 +121,21 @@ class ImageEvaluation(Evaluation):
         afford = self.clock.left(0.5) / (3 * each)
         if afford < n:
             n = max(LEAST, int(afford))
-            self.left_out.append(f"more than {n:,} items of each set: the time allowed no more")
+            self.leave_out(f"more than {n:,} items of each set", "the time allowed no more")
         self.sets = {"samples": samples[:n], "test": test[:n], "train": train[:n]}
         return Features(*(_embedded(embedding, part) for part in self.sets.values()))
 
     def _source(self, what: str) -> str:
-        return f"{what}, {NAME} ({FEATURES} features), samples against held-out images"
+        return f"samples against held-out images, {FEATURES} features of the {NAME}, {what}"
 
     def _frechet(self, f: Features) -> Iterator[Score]:
         value = frechet_distance(f.samples, f.test)
         floor = frechet_distance(f.train, f.test)
         late = lambda: self.clock.over(0.65)  # noqa: E731
         low, high = interval(value, resample(frechet_distance, (f.samples, f.test), seed=self.evidence.seed, late=late))
-        yield Score("frechet_distance", value, low, high, floor, "lower", len(f.samples), self._source("Gaussians fitted"))
+        yield Score(
+            "frechet_distance", value, low, high, floor, "lower", len(f.samples), self._source("Gaussians fitted")
+        )
 
     def _kernel(self, f: Features) -> Iterator[Score]:
         width = median_bandwidth(f.train)
@@ -146,7 +148,7 @@ class ImageEvaluation(Evaluation):
         floor = Grams(kernel(f.train, f.train), grams.bb, kernel(f.train, f.test)).distance()
         weights = np.random.default_rng(self.evidence.seed).multinomial(n, np.full(n, 1.0 / n), size=(2, 100))
         low, high = interval(value, grams.weighted(weights[0].astype(np.float64), weights[1].astype(np.float64)))
-        source = self._source("unbiased squared maximum mean discrepancy, RBF kernel of the median distance")
+        source = self._source("unbiased squared maximum mean discrepancy, RBF kernel as wide as the median distance")
         yield Score("kernel_distance", value, low, high, floor, "lower", n, source)
 
     def _neighbours(self, f: Features) -> Iterator[Score]:

@@ -204,7 +204,9 @@ def resample(
     return found
 
 
-def interval(value: float, resampled: Sequence[float] | Array, level: float = 0.95) -> tuple[float | None, float | None]:
+def interval(
+    value: float, resampled: Sequence[float] | Array, level: float = 0.95
+) -> tuple[float | None, float | None]:
     """Ends of an interval about `value` from resampled figures, None with under 20 of them.
 
     Centred on `value`: drawing with replacement repeats rows, which shifts a distance upwards as a smaller n would.

@@ -86,13 +86,16 @@ def _groups(scores: Sequence[Score]) -> list[dict[str, Any]]:
     """Scores with their words and scale. Bits per character and its naive rows share one scale."""
     bits = [s for s in scores if s.name.startswith("bits_per_character")]
     rest = [s for s in scores if s not in bits]
-    groups = []
+    groups: list[dict[str, Any]] = []
     if bits:
         top = 1.1 * max(max(s.value, s.high or 0.0) for s in bits)
         rows = [_row(s, top, s.name.startswith(words.NAIVE)) for s in bits]
         groups.append({"title": "How well unseen text is predicted", "rows": rows})
     if rest:
         groups.append({"title": "How samples compare with real data", "rows": [_row(s) for s in rest]})
+    for group in groups:
+        group["naive"] = any(r["naive"] for r in group["rows"])
+        group["floor"] = any(r["floor"] is not None for r in group["rows"])
     return groups
 
 
@@ -109,6 +112,7 @@ def _row(score: Score, top: float | None = None, naive: bool = False) -> dict[st
         "between": between,
         "floor": None if score.floor is None else number(score.floor),
         "better": score.better,
+        "naive": naive,
         "n": f"{score.n:,}",
         "source": score.source,
         "scale": Markup(draw.scale(score, top, naive)),
@@ -117,9 +121,11 @@ def _row(score: Score, top: float | None = None, naive: bool = False) -> dict[st
 
 def number(value: float) -> str:
     """Three figures that count, without an exponent where one is not needed."""
-    if value != 0 and abs(value) < 0.001:
+    if value == 0:
+        return "0"
+    if abs(value) < 0.0001:
         return f"{value:.1e}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
 
 
 def _marked(sample: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,9 @@ def sheet(
         x, y = index % columns * step_x, index // columns * step_y
         canvas.paste(Image.fromarray(picture), (x, y))
         if labels:
-            pen.text((x, y + height + 1), str(labels[index]), fill=(60, 60, 60), font=ImageFont.load_default(CAPTION - 3))
+            pen.text(
+                (x, y + height + 1), str(labels[index]), fill=(60, 60, 60), font=ImageFont.load_default(CAPTION - 3)
+            )
     buffer = io.BytesIO()
     canvas.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -88,7 +88,7 @@ class TextEvaluation(Evaluation):
         left = self.clock.left(0.6)
         found = self.evidence.bits(None if left == float("inf") else max(left, 0.0))
         if not found:
-            self.left_out.append("bits per character: no test text was scored in the time left")
+            self.leave_out("bits per character", "no test text could be scored in the time left")
             return
         rows = np.asarray(found, dtype=np.float64)  # (examples, 2)
         yield self._ratio("bits_per_character", rows[:, 0], rows[:, 1], "test part, each character counted once")
@@ -106,7 +106,7 @@ class TextEvaluation(Evaluation):
             return
         left = self.clock.left(0.9)
         if left < float("inf") and baseline.kneser_ney_seconds(train, test, ORDER, self.records) > left:
-            self.left_out.append("the Kneser-Ney row: it would not have fitted in the time left")
+            self.leave_out("bits per character of the counting model", "it would not have fitted in the time left")
             return
         bits = baseline.kneser_ney_bits(train, test, ORDER, self.records)
         source = f"naive: counts of up to {ORDER} characters of context, {self._sizes(train, test)}"
@@ -118,7 +118,7 @@ class TextEvaluation(Evaluation):
             return
         size = 2 * sum(map(len, train)) + sum(map(len, test))
         if size / baseline.COMPRESSORS[name][1] > self.clock.left(0.95):
-            self.left_out.append(f"the {name} row: it would not have fitted in the time left")
+            self.leave_out(f"bits per character of {name}", "it would not have fitted in the time left")
             return
         bits = baseline.compressed_bits(name, train, test, self.records)
         units = sum(len(t) + self.records for t in test)
@@ -155,13 +155,17 @@ class TextEvaluation(Evaluation):
     def _statistics(self) -> Iterator[Score]:
         sets = self._equal()
         if sets is None:
-            self.left_out.append("statistics of the generated text: there is too little of it, or of the test part")
+            self.leave_out("statistics of the generated text", "there is too little of it, or of held-out text")
             return
-        measures: tuple[Callable[..., Iterator[Score]], ...] = (self._ngrams, self._zipf, self._repeats, self._verbatim)
-        for measure in measures:
+        measures: dict[str, Callable[..., Iterator[Score]]] = {
+            "runs of characters": self._ngrams,
+            "word frequencies": self._zipf,
+            "repetition": self._repeats,
+            "verbatim passages": self._verbatim,
+        }
+        for name, measure in measures.items():
             if self.clock.over(0.9):
-                name = measure.__name__.strip("_")
-                self.left_out.append(f"{name} of the generated text: the time was spent")
+                self.leave_out(name, "the time was spent")
                 continue
             yield from measure(*sets)
 
@@ -207,7 +211,9 @@ class TextEvaluation(Evaluation):
         if self.records or any(s is None for s in slopes):
             return
         own, held, known = (float(s) for s in slopes if s is not None)
-        note = f"difference of the slopes of log frequency over log rank of words: samples {own:.2f}, held-out {held:.2f}"
+        note = (
+            f"difference of the slopes of log frequency over log rank of words: samples {own:.2f}, held-out {held:.2f}"
+        )
         yield Score("zipf_distance", abs(own - held), floor=abs(known - held), n=len(words[0]), source=note)
 
     def _repeats(self, samples: list[str], test: list[str], train: list[str]) -> Iterator[Score]:
@@ -226,7 +232,9 @@ class TextEvaluation(Evaluation):
         if self.records:
             known = set(self._part("train", KNOWN_MOST))
             value, floor = (sum(t in known for t in part) / len(part) for part in (samples, test))
-            note = f"share of samples that are one of {len(known):,} training records; floor: the same of held-out records"
+            note = (
+                f"share of samples that are one of {len(known):,} training records; floor: the same of held-out records"
+            )
             yield Score("verbatim_share", value, floor=floor, n=len(samples), source=note)
             return
         training = "\n".join(self._part("train", KNOWN_MOST))

@@ -26,7 +26,10 @@ TERMS: dict[str, tuple[str, str]] = {
         "Common and rare words",
         "How differently word frequencies fall from the commonest to the rarest. 0 is the same.",
     ),
-    "repetition_rate": ("Repetition", "Share of passages that were said before. Real text has some; much more is a fault."),
+    "repetition_rate": (
+        "Repetition",
+        "Share of passages that were said before. Real text has some; much more is a fault.",
+    ),
     "verbatim_share": ("Verbatim", "Share of what was generated that stands word for word in the training data."),
     "frechet_distance": (
         "Fréchet distance",
@@ -41,7 +44,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "density": ("Density", "How much real company a sample has: 1 is usual, low means unlike real items."),
     "coverage": ("Coverage", "Share of real items that have a sample close by: low means kinds of items are missing."),
     "diversity": ("Diversity", "How varied the samples are, as a multiple of real items: 1 is as varied, 0 all alike."),
-    "spectrum_distance": ("Sharpness", "How much fine and coarse detail differs from real images, in decibels. 0: the same."),
+    "spectrum_distance": (
+        "Sharpness",
+        "How much fine and coarse detail differs from real images, in decibels. 0: the same.",
+    ),
 }
 NAIVE = "bits_per_character_"
 
@@ -51,12 +57,16 @@ def term(name: str) -> tuple[str, str]:
     return TERMS.get(name, (name.replace("_", " ").capitalize(), ""))
 
 
-def verdict(scores: Sequence[Score]) -> list[str]:
-    """One sentence for each question that was measured: closeness, variety."""
+def verdict(scores: Sequence[Score]) -> dict[str, str]:
+    """What was found, by question (closeness, variety, ...): whole sentences. Questions that were not measured are absent."""
     by_name = {s.name: s for s in scores}
-    sentences = [_likelihood(by_name), _closeness(by_name), _variety(by_name), _repetition(by_name), _verbatim(by_name)]
-    found = [s for s in sentences if s]
-    return found or ["Nothing could be measured; the notes say why."]
+    answers = {
+        "prediction": _likelihood(by_name),
+        "closeness": _closeness(by_name),
+        "variety": _variety(by_name) or _repetition(by_name),
+        "verbatim": _verbatim(by_name),
+    }
+    return {question: sentence for question, sentence in answers.items() if sentence}
 
 
 def _likelihood(scores: Mapping[str, Score]) -> str:
@@ -75,19 +85,25 @@ def _likelihood(scores: Mapping[str, Score]) -> str:
 
 
 def _closeness(scores: Mapping[str, Score]) -> str:
-    one = scores.get("frechet_distance") or scores.get("fourgram_divergence")
-    if one is None or one.floor is None or one.floor <= 0:
-        return ""
-    times = one.value / one.floor
-    steps = [(1.15, "as close to unseen real items as real ones are"), (2.0, "very close to the data")]
-    steps += [(4.0, "close to the data, with differences that show"), (10.0, "recognisably different from the data")]
-    words = next((w for most, w in steps if times <= most), "far from the data")
-    if one.name == "fourgram_divergence":
-        steps = [(1.1, "put together much as in real text"), (1.5, "close to those of real text")]
-        steps += [(2.5, "recognisably different from those of real text")]
-        words = next((w for most, w in steps if times <= most), "far from those of real text")
-        return f"Runs of characters in the generated text are {words} ({times:.2g} times the distance of real from real)."
-    return f"The samples are {words} (Fréchet distance {times:.2g} times that of real against real)."
+    distance, runs = scores.get("frechet_distance"), scores.get("fourgram_divergence")
+    if distance is not None and distance.floor is not None and distance.floor > 0:
+        times = distance.value / distance.floor
+        steps = [(1.15, "as close to unseen real items as real ones are"), (2.0, "very close to the data")]
+        steps += [
+            (4.0, "close to the data, with differences that show"),
+            (10.0, "recognisably different from the data"),
+        ]
+        words = next((w for most, w in steps if times <= most), "far from the data")
+        return f"The samples are {words} (Fréchet distance {times:.2g} times that of real against real)."
+    if runs is not None and runs.floor is not None and runs.floor < 1.0:
+        # The divergence ends at 1, nothing in common; so it is the way from the floor to there that says how far.
+        way = (runs.value - runs.floor) / (1.0 - runs.floor)
+        steps = [(0.05, "put together as in real text"), (0.15, "close to those of real text")]
+        steps += [(0.4, "recognisably different from those of real text")]
+        words = next((w for most, w in steps if way <= most), "far from those of real text")
+        beside = f"divergence {runs.value:.2f}, real against real {runs.floor:.2f}, nothing in common 1"
+        return f"Runs of four characters in the generated text are {words} ({beside})."
+    return ""
 
 
 def _variety(scores: Mapping[str, Score]) -> str:
@@ -97,11 +113,18 @@ def _variety(scores: Mapping[str, Score]) -> str:
     share = one.value / one.floor if one.floor else one.value
     if share < 0.3:
         return f"The generator has collapsed: the samples have {share:.0%} of the variety of the data."
-    words = "as varied as real items" if share >= 0.9 else "less varied than real items" if share >= 0.6 else "far less varied"
+    words = (
+        "as varied as real items"
+        if share >= 0.9
+        else "less varied than real items"
+        if share >= 0.6
+        else "far less varied"
+    )
     missing = scores.get("coverage")
     if missing is None or not missing.floor:
-        return f"They are {words} ({share:.0%})."
-    return f"They are {words} ({share:.0%}), and {missing.value:.0%} of real items have a sample close by (real: {missing.floor:.0%})."
+        return f"The samples are {words} ({share:.0%})."
+    near = f"{missing.value:.0%} of real items have a sample close by (real against real: {missing.floor:.0%})"
+    return f"The samples are {words} ({share:.0%}), and {near}."
 
 
 def _repetition(scores: Mapping[str, Score]) -> str:
