@@ -20,7 +20,7 @@ def names(room: str) -> list[str]:
 
 def _declares(path: Path) -> bool:
     # Reading the text is enough and imports nothing: a registered file says `EXPORT = ClassName` at top level.
-    return any(line.startswith("EXPORT = ") for line in path.read_text(encoding="utf-8").splitlines())
+    return any(line.startswith(("EXPORT = ", "EXPORT: ")) for line in path.read_text(encoding="utf-8").splitlines())
 
 
 def find(room: str, name: str) -> Any:

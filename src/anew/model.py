@@ -100,7 +100,7 @@ class Model:
         self.device = torch.device(pick_device(device))
         self.modality = load_modality(self.config["data"], folder.path)
         self.labels: list[str] = list(self.config["data"].get("labels", []))
-        self.label_shares: list[float] = list(self.config["data"].get("label_shares", []))
+        self.label_shares: list[float] = list(self.config.get("label_shares", []))
         self.family = self._family()
 
     def _family(self) -> Family:
@@ -232,9 +232,9 @@ def load_weights(family: Family, weights: Mapping[str, Tensor], path: Path) -> N
 
 def load_modality(data: Mapping[str, Any], folder: Path) -> Modality:
     """The fitted modality that a run's config describes."""
-    kind = find("data", data["modality"]["name"])
-    modality: Modality = kind(cfg.from_json(kind.Config, data["modality"]["config"]))
-    modality.restore(data["modality"]["state"], folder)
+    kind = find("data", data["modality"])
+    modality: Modality = kind(cfg.from_json(kind.Config, data["config"]))
+    modality.restore(data["learned"], folder)
     return modality
 
 

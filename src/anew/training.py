@@ -55,6 +55,7 @@ class Job:
             "family": {"name": name, "config": cfg.to_json(config)},
             "spec": spec_to_json(self.data.spec),
             "data": self.data.state(),
+            "label_shares": self.data.label_shares(),
             "train": cfg.to_json(self.train_config),
             "plan": cfg.to_json(self.plan),
             "versions": {"python": platform.python_version(), "torch": torch.__version__, "anew": _version()},

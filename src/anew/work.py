@@ -206,7 +206,7 @@ def evaluated(
     shown.save(folder / "samples")
     shown.save_sheet(folder / "samples", "final")
     left = None if allowed_s is None else max(0.5, allowed_s - (time.monotonic() - begin))
-    evaluation = find("evaluate", config["data"]["modality"]["name"])(
+    evaluation = find("evaluate", config["data"]["modality"])(
         _evidence(model, dataset, list(samples), left, seed)
     )
     events = Events(folder / "events.jsonl")
@@ -238,11 +238,11 @@ def _said(scores: Iterator[Score], reporter: Reporter) -> Iterator[Score]:
 
 def _described(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     """What the report says of the run beside its figures."""
-    data = config["data"]["modality"]
+    data = config["data"]
     return {
         "run": folder.name,
         "family": config["family"]["name"],
-        "modality": data["name"],
+        "modality": data["modality"],
         "settings": {"family": config["family"]["config"], "data": data["config"], "train": config["train"]},
         "plan": config["plan"],
     }

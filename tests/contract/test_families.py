@@ -1,0 +1,237 @@
+"""One battery over every family. The number of checks that ran is counted, so that none is skipped in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from anew import config as cfg
+from anew.errors import ConfigError
+from anew.families.family import Family, Scale
+from anew.find import find, names
+from anew.model import load_weights
+from anew.plan import build
+from anew.planning import choose_family
+from anew.rng import Moment, generator
+from anew.spec import Ask, Batch, Grid, Spec, Tokens
+from anew.train.distributed import World
+from anew.train.pace import StepPace
+from anew.train.trainer import Trainer
+
+SPECS: dict[str, Spec] = {
+    "grey": Grid((1, 12, 12), "CHW", 0, 0.5),
+    "colour-labels": Grid((3, 9, 14), "CHW", 3, 0.5),
+    "stream": Tokens(20, 16, {}, 0, True),
+    "records-labels": Tokens(23, 12, {"begin": 20, "end": 21, "pad": 22}, 2, False),
+}
+
+
+class Made:
+    """Batches that fit a spec, a pure function of (step, row)."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+
+    def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
+        source = generator("made", step)
+        classes = self.spec.classes
+        label = torch.randint(classes, (size,), generator=source)[first : first + count] if classes else None
+        if isinstance(self.spec, Grid):
+            x = torch.rand((size, *self.spec.shape), generator=source)[first : first + count] * 2 - 1
+            return Batch(x * 0.5, label, None, torch.full((count,), float(x[0].numel())))
+        x = torch.randint(20, (size, self.spec.length + 1), generator=source)[first : first + count]
+        mask = None
+        if not self.spec.packed:
+            x[:, 0], x[:, 5], x[:, 6:] = 20, 21, 22
+            mask = (x[:, 1:] != 22).float()
+        units = torch.full((count,), float(self.spec.length)) if mask is None else mask.sum(1)
+        return Batch(x, label, mask, units)
+
+    def prefetch(self, *where: Any) -> None: ...
+
+    def sweep(self) -> Iterator[Batch]:
+        for step in range(4):
+            batch = self.batch(1000 + step, "", 0, 64, 64)
+            if isinstance(self.spec, Tokens) and self.spec.packed:
+                batch = Batch(batch.x.reshape(1, -1))
+            yield batch
+
+
+def cases() -> list[tuple[str, str]]:
+    return [(f, s) for f in names("families") for s in SPECS if isinstance(SPECS[s], find("families", f).accepts)]
+
+
+def ready(name: str, spec: Spec) -> Family:
+    kind = find("families", name)
+    config = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
+    family = build(kind, spec, config, 0, torch.device("cpu"))
+    family.prepare(Made(spec).sweep())
+    return family
+
+
+def training(family: Family, spec: Spec, total: int = 6, batch: int = 8, micro: int = 8) -> Trainer:
+    return Trainer(family, Made(spec), StepPace(total), seed=1, batch=batch, micro=micro, world=World())
+
+
+def check_suggest_is_pure(name: str, spec: Spec) -> None:
+    kind = find("families", name)
+    for dial in kind.dials(spec, Scale(256, 5000.0, 10.0)):
+        scale = Scale(256, 5000.0, 10.0, dial)
+        config = kind.suggest(spec, scale)
+        assert config == kind.suggest(spec, scale)
+        cfg.check(config)
+        assert cfg.from_json(kind.Config, cfg.to_json(config)) == config
+        assert kind.appetite(spec, config, scale) >= 0
+
+
+def check_every_knob_is_documented(name: str, spec: Spec) -> None:
+    kind = find("families", name)
+    for owner in (kind.Config, kind.Sampling):
+        for knob in cfg.knobs(owner).values():
+            assert len(knob.help) > 5
+
+
+def check_loss_is_keyed(name: str, spec: Spec) -> None:
+    family, batch = ready(name, spec).train(), Made(spec).batch(0, "", 0, 8, 8)
+    phase = family.phases()[0]
+    one = phase.loss(batch, Moment(1, 4, 0.1, "main"))
+    two = phase.loss(batch, Moment(1, 4, 0.1, "main"))
+    assert torch.isfinite(one.total)
+    assert float(one.count) > 0
+    assert torch.equal(one.total, two.total)
+
+
+def check_training_is_finite_and_every_weight_has_a_group(name: str, spec: Spec) -> None:
+    run = training(ready(name, spec), spec)
+    for stepped in run:
+        assert all(torch.isfinite(torch.tensor(v)) for v in stepped.losses.values())
+
+
+def check_micro_batches_change_nothing(name: str, spec: Spec) -> None:
+    config = {"precision": "fp32"}
+    kind = find("families", name)
+    losses = []
+    for micro in (8, 3):
+        suggested = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
+        given = {k: v for k, v in config.items() if k in cfg.knobs(kind.Config)}
+        family = build(kind, spec, cfg.from_json(kind.Config, cfg.to_json(suggested) | given), 0, torch.device("cpu"))
+        family.prepare(Made(spec).sweep())
+        losses.append([next(iter(s.losses.values())) for s in training(family, spec, 3, micro=micro)])
+    assert torch.allclose(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=2e-3)
+
+
+def check_resume_is_exact(name: str, spec: Spec) -> None:
+    whole = training(ready(name, spec), spec)
+    assert all(True for _ in whole)
+    first = training(ready(name, spec), spec)
+    steps = iter(first)
+    for _ in range(3):
+        next(steps)
+    state = first.state_dict()
+    kind = find("families", name)
+    again = build(kind, spec, first.family.config, 9, torch.device("cpu"))
+    again.size_state({n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")})
+    second = training(again, spec)
+    second.load_state_dict(state)
+    assert all(True for _ in second)
+    weights = second.weights()
+    for key, value in whole.weights().items():
+        assert torch.equal(value, weights[key]), key
+
+
+def check_weights_come_back(name: str, spec: Spec) -> None:
+    from pathlib import Path
+
+    family = ready(name, spec).eval()
+    family.finish([Made(spec).batch(7, "", 0, 8, 8)])
+    state = {n: t.clone() for n, t in family.state_dict().items()}
+    again = find("families", name)(spec, family.config)
+    load_weights(again, state, Path("model.safetensors"))
+    one, two = (last(f.eval(), Ask(3, labels(spec, 3), None, f.Sampling())) for f in (family, again))
+    assert torch.equal(one, two)
+
+
+def last(family: Family, ask: Ask, seed: int = 5) -> torch.Tensor:
+    found = None
+    for draft in family.draw(ask, seed):
+        found = draft
+    assert found is not None
+    return found.clone()
+
+
+def labels(spec: Spec, n: int) -> torch.Tensor | None:
+    return torch.arange(n) % spec.classes if spec.classes else None
+
+
+def check_samples_fit_the_spec_and_depend_on_their_index_alone(name: str, spec: Spec) -> None:
+    family = ready(name, spec).eval()
+    how = family.Sampling()
+    together = last(family, Ask(5, labels(spec, 5), None, how))
+    assert together.shape[0] == 5
+    if isinstance(spec, Grid):
+        assert tuple(together.shape[1:]) == spec.shape
+        assert torch.isfinite(together).all()
+    else:
+        assert together.ndim == 2
+        assert 0 <= int(together.min()) and int(together.max()) < spec.vocab
+    part = None if labels(spec, 5) is None else labels(spec, 5)[3:]
+    alone = last(family, Ask(2, part, None, how, first=3))
+    length = min(alone.shape[1], together.shape[1])
+    if isinstance(spec, Grid):
+        assert torch.allclose(together[3:], alone, atol=2e-2)
+    else:
+        assert torch.equal(together[3:, :length], alone[:, :length])
+
+
+def check_seeds_differ(name: str, spec: Spec) -> None:
+    family = ready(name, spec).eval()
+    one, two = (last(family, Ask(4, labels(spec, 4), None, family.Sampling()), seed) for seed in (1, 2))
+    length = min(one.shape[1], two.shape[1])
+    assert not torch.equal(one[:, :length], two[:, :length])
+
+
+def check_bits_are_exact_or_absent(name: str, spec: Spec) -> None:
+    family, batch = ready(name, spec).eval(), Made(spec).batch(3, "", 0, 6, 6)
+    bits = family.bits(batch)
+    if bits is None:
+        return
+    assert bits.shape == (6,)
+    assert torch.isfinite(bits).all()
+    half = torch.cat([family.bits(batch.rows(0, 3)), family.bits(batch.rows(3, 6))])
+    assert torch.allclose(bits, half, rtol=1e-4)
+
+
+def check_other_data_is_refused_by_name(name: str, spec: Spec) -> None:
+    other = SPECS["stream"] if isinstance(spec, Grid) else SPECS["grey"]
+    with pytest.raises(ConfigError, match=name):
+        choose_family(other, name)
+
+
+CHECKS: list[Callable[[str, Spec], None]] = [
+    check_suggest_is_pure,
+    check_every_knob_is_documented,
+    check_loss_is_keyed,
+    check_training_is_finite_and_every_weight_has_a_group,
+    check_micro_batches_change_nothing,
+    check_resume_is_exact,
+    check_weights_come_back,
+    check_samples_fit_the_spec_and_depend_on_their_index_alone,
+    check_seeds_differ,
+    check_bits_are_exact_or_absent,
+    check_other_data_is_refused_by_name,
+]
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda c: f"{c[0]}-{c[1]}")
+@pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__.removeprefix("check_"))
+def test_family(check: Callable[[str, Spec], None], case: tuple[str, str]) -> None:
+    check(case[0], SPECS[case[1]])
+
+
+def test_the_battery_is_whole() -> None:
+    assert set(names("families")) >= {"transformer", "diffusion"}
+    assert len(cases()) * len(CHECKS) >= 44
+    assert {f for f, _ in cases()} == set(names("families"))

@@ -1,0 +1,84 @@
+"""Muon's and AdamW's updates against independent computations."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from anew.families.family import Group, Optim
+from anew.maths.averages import power_decay, power_exponent
+from anew.maths.schedules import warmup_stable_decay
+from anew.train.optim import Optimiser, orthogonal
+
+
+def test_orthogonal_flattens_the_spectrum() -> None:
+    torch.manual_seed(0)
+    for shape in ((16, 48), (48, 16), (3, 20, 20)):
+        values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+        assert float(values.max()) < 1.35
+        assert float(values.median()) > 0.6
+
+
+def test_adamw_equals_pytorchs() -> None:
+    torch.manual_seed(0)
+    ours, theirs = nn.Linear(5, 3), nn.Linear(5, 3)
+    theirs.load_state_dict(ours.state_dict())
+    group = Group(lambda name, p: True, "adamw", 0.01, (0.9, 0.95), 1e-8, 0.1)
+    one = Optimiser(ours, Optim((group,)))
+    two = torch.optim.AdamW(theirs.parameters(), 0.01, (0.9, 0.95), 1e-8, 0.1)
+    for _ in range(5):
+        x = torch.randn(7, 5)
+        for net in (ours, theirs):
+            net.zero_grad()
+            net(x).square().mean().backward()
+        one.step(1.0)
+        two.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_muon_is_close_to_pytorchs() -> None:
+    torch.manual_seed(0)
+    ours, theirs = nn.Linear(24, 48, bias=False), nn.Linear(24, 48, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    one = Optimiser(ours, Optim((Group(lambda name, p: True, "muon", 0.02, weight_decay=0.1, momentum=0.95),)))
+    two = torch.optim.Muon(theirs.parameters(), lr=0.02, weight_decay=0.1, momentum=0.95, nesterov=True)
+    for _ in range(4):
+        x = torch.randn(64, 24)
+        for net in (ours, theirs):
+            net.zero_grad()
+            net(x).square().mean().backward()
+        one.step(1.0)
+        two.step()
+    assert torch.allclose(ours.weight, theirs.weight, atol=2e-3)
+
+
+def test_a_parameter_without_a_group_is_an_error() -> None:
+    group = Group(lambda name, p: p.ndim == 2, "muon", 0.01)
+    try:
+        Optimiser(nn.Linear(3, 2), Optim((group,)))
+    except ValueError as error:
+        assert "'bias'" in str(error)
+    else:
+        raise AssertionError("no error")
+
+
+def test_schedule_rises_stays_and_lands_on_zero() -> None:
+    rate = [warmup_stable_decay(s, s / 100, warmup=5, decay=0.4) for s in range(101)]
+    assert rate[0] == 0.2
+    assert all(r == 1.0 for r in rate[5:60])
+    assert rate[100] == 0.0
+    assert all(a >= b for a, b in zip(rate[60:], rate[61:], strict=False))
+
+
+def test_power_average_has_the_width_asked_for() -> None:
+    exponent = power_exponent(0.1)
+    weights = torch.zeros(2000, dtype=torch.float64)
+    for step in range(1, 2001):
+        keep = power_decay(step, exponent)
+        weights *= keep
+        weights[step - 1] = 1 - keep
+    times = torch.arange(1, 2001, dtype=torch.float64) / 2000
+    mean = (weights * times).sum()
+    width = ((weights * (times - mean) ** 2).sum()).sqrt()
+    assert abs(float(width) - 0.1) < 0.002
