@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anew.nets.dit import DiT, rotate, rotations
+
+
+@pytest.mark.parametrize(("channels", "height", "breadth"), [(1, 8, 8), (3, 28, 20), (4, 50, 33)])
+def test_keeps_the_size_of_any_grid(channels: int, height: int, breadth: int) -> None:
+    net = DiT(2 * channels, channels, kinds=3, width=32, depth=2, heads=2, patch=4)
+    x = torch.randn(2, 2 * channels, height, breadth)
+    out = net(x, torch.tensor([0.1, 1.0]), torch.tensor([0, 2]))
+    assert out.shape == (2, channels, height, breadth)
+
+
+def test_starts_at_zero_and_learns_from_every_weight() -> None:
+    net = DiT(2, 1, kinds=3, width=32, depth=1, heads=2, patch=2)
+    x, level, kind = torch.randn(4, 2, 8, 8), torch.rand(4) + 0.1, torch.tensor([0, 1, 2, 0])
+    assert net(x, level, kind).abs().max() == 0
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    net(x, level, kind).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+
+
+def test_rotation_makes_products_depend_on_the_distance_alone() -> None:
+    cosine, sine = rotations(4, 4, 8, torch.device("cpu"))
+    query, key = torch.randn(8), torch.randn(8)
+    turned_query = rotate(query.expand(1, 1, 16, 8), cosine, sine)[0, 0].reshape(4, 4, 8)
+    turned_key = rotate(key.expand(1, 1, 16, 8), cosine, sine)[0, 0].reshape(4, 4, 8)
+    one = turned_query[0, 1] @ turned_key[2, 2]
+    other = turned_query[1, 2] @ turned_key[3, 3]
+    torch.testing.assert_close(one, other)

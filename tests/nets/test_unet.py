@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from anew.nets.convnet import Attention, ChannelNorm, Conv, Linear, to_depth, to_space
+from anew.nets.unet import UNet
+
+
+@pytest.mark.parametrize(("channels", "height", "breadth", "patch"), [(1, 8, 8, 1), (3, 28, 20, 2), (4, 50, 33, 4)])
+def test_keeps_the_size_of_any_grid(channels: int, height: int, breadth: int, patch: int) -> None:
+    net = UNet(2 * channels, channels, kinds=3, width=16, mults=(1, 2), depth=1, patch=patch, attention=True)
+    x = torch.randn(2, 2 * channels, height, breadth)
+    out = net(x, torch.tensor([0.1, 1.0]), torch.tensor([0, 2]))
+    assert out.shape == (2, channels, height, breadth)
+
+
+def test_starts_at_zero_and_learns_from_every_weight() -> None:
+    net = UNet(2, 1, kinds=3, width=16, mults=(1, 2), depth=1, patch=2)
+    x, level, kind = torch.randn(4, 2, 8, 8), torch.rand(4) + 0.1, torch.tensor([0, 1, 2, 0])
+    assert net(x, level, kind).abs().max() == 0
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    net(x, level, kind).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+
+
+def test_computes_in_the_dtype_of_its_input() -> None:
+    net = UNet(2, 1, kinds=1, width=16, mults=(1, 2), depth=1, patch=2)
+    torch.nn.init.normal_(net.out.weight, std=0.1)
+    x, level, kind = torch.randn(2, 2, 8, 8), torch.rand(2) + 0.1, torch.zeros(2, dtype=torch.long)
+    exact, rough = net(x, level, kind), net(x.bfloat16(), level, kind)
+    assert rough.dtype == torch.bfloat16
+    torch.testing.assert_close(rough.float(), exact, atol=0.1, rtol=0.1)
+
+
+def test_depth_and_space_are_inverse() -> None:
+    x = torch.randn(2, 3, 12, 8)
+    assert to_depth(x, 4).shape == (2, 48, 3, 2)
+    assert torch.equal(to_space(to_depth(x, 4), 4), x)
+    torch.testing.assert_close(to_depth(x, 1), x)
+
+
+def test_blocks_agree_with_the_stock_ones() -> None:
+    x = torch.randn(2, 8, 5, 6)
+    conv, linear, norm = Conv(8, 4), Linear(8, 4), ChannelNorm(8)
+    torch.testing.assert_close(conv(x), functional.conv2d(x, conv.weight, conv.bias, padding=1))
+    torch.testing.assert_close(linear(x[:, :, 0, 0]), functional.linear(x[:, :, 0, 0], linear.weight, linear.bias))
+    torch.testing.assert_close(norm(x).mean(1), torch.zeros(2, 5, 6), atol=1e-5, rtol=0)
+    assert torch.equal(Attention(8)(x), x)
