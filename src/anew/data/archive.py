@@ -75,11 +75,10 @@ class ArchiveReader:
                     str(error) if isinstance(error, ValueError) else f"it cannot be read ({error.strerror or error})"
                 )
                 self.refusals.append(Refusal(file.path, reason))
-        for shard in self._shards.values():
-            for sample in shard.samples:
-                for kind, ending in (("image", sample.image()), ("text", sample.text())):
-                    if ending:
-                        self._count(kind, sample.places[ending].size)
+        for sample in (sample for shard in self._shards.values() for sample in shard.samples):
+            for kind, ending in (("image", sample.image()), ("text", sample.text())):
+                if ending:
+                    self._count(kind, sample.places[ending].size)
         self.labels: tuple[str, ...] | None = self._labels()
 
     def _count(self, kind: str, size: int) -> None:

@@ -88,17 +88,21 @@ class Parquet:
     def read(self, piece: Piece, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         """The rows of a piece; ValueError (one clause) where the file is damaged, OSError where it cannot be opened."""
         with self._open() as file:
-            at = 0
             try:
-                for batch in file.iter_batches(batch_size=BLOCK_ITEMS, row_groups=[piece.group], columns=list(columns)):
-                    low, high = max(piece.start - at, 0), min(piece.stop - at, len(batch))
-                    if high > low:
-                        yield from batch.slice(low, high - low).to_pylist()
-                    at += len(batch)
-                    if at >= piece.stop:
-                        return
+                batches = file.iter_batches(batch_size=BLOCK_ITEMS, row_groups=[piece.group], columns=list(columns))
+                for at, batch in _until(batches, piece.stop):
+                    low = min(max(piece.start - at, 0), len(batch))
+                    yield from batch.slice(low, piece.stop - at - low).to_pylist()
             except Exception as error:
                 raise ValueError(f"the rest of its rows is damaged ({_first_line(error)})") from None
+
+
+def _until(batches: Iterator[Any], stop: int) -> Iterator[tuple[int, Any]]:
+    """Batches with the number of their first row, as long as that is before `stop`."""
+    at = 0
+    while at < stop and (batch := next(batches, None)) is not None:
+        yield at, batch
+        at += len(batch)
 
 
 def _sizes(group: Any) -> tuple[int, dict[str, int]]:

@@ -152,15 +152,14 @@ def metadata(path: Path) -> dict[str, str | None]:
             return {}
         wanted = [column, *([columns.label] if columns.label else [])]
         spans = table.pieces(wanted, "text") if isinstance(table, Parquet) else table.spans()
-        classes: dict[str, str | None] = {}
-        for span in spans:
-            for row in _rows(table, span, wanted):
-                if not isinstance(row, Broken) and isinstance(row.get(column), str):
-                    name = str(PurePosixPath(row[column].replace("\\", "/")))
-                    classes[name] = label_name(row.get(columns.label), columns.names) if columns.label else None
+        rows = (row for span in spans for row in _rows(table, span, wanted) if not isinstance(row, Broken))
+        return {
+            str(PurePosixPath(row[column].replace("\\", "/"))): label_name(row.get(columns.label or ""), columns.names)
+            for row in rows
+            if isinstance(row.get(column), str)
+        }
     except (OSError, ValueError) as error:
         raise DataError(f"{str(path)!r} cannot be read as a table: {error}; mend it or take it away") from None
-    return classes
 
 
 def open_reader(files: Sequence[File], root: Path, suffixes: Mapping[str, str]) -> TableReader:
