@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anew.maths.paths import edm_scales, level_of_time, lognormal_levels, rho_levels, time_of_level
+
+
+def test_time_and_level_are_inverse() -> None:
+    t = torch.linspace(0.05, 1, 20)
+    torch.testing.assert_close(time_of_level(level_of_time(t)), t)
+
+
+def test_levels_follow_the_truncated_distribution() -> None:
+    uniform = (torch.arange(100_000) + 0.5) / 100_000
+    level = lognormal_levels(uniform, mean=-0.5, deviation=1.0, low=0.01, high=80.0)
+    assert float(level.log().mean()) == pytest.approx(-0.5, abs=0.01)
+    assert float(level.log().std()) == pytest.approx(1.0, abs=0.01)
+    cut = lognormal_levels(uniform, mean=-0.5, deviation=1.0, low=0.5, high=1.0)
+    assert float(cut.min()) >= 0.5 and float(cut.max()) <= 1.0
+    assert float((cut < 0.7).float().mean()) == pytest.approx(0.47, abs=0.05)
+
+
+def test_preconditioning_gives_unit_variance() -> None:
+    torch.manual_seed(0)
+    deviation, level = 0.7, torch.tensor(0.4)
+    x = deviation * torch.randn(200_000)
+    y = x + level * torch.randn_like(x)
+    skip, out, into = edm_scales(level, deviation)
+    assert float((into * y).std()) == pytest.approx(1, abs=0.01)
+    assert float(((x - skip * y) / out).std()) == pytest.approx(1, abs=0.01)
+
+
+def test_grid_of_levels_falls_to_zero() -> None:
+    levels = rho_levels(6, 0.02, 3.0, 5.0)
+    assert levels.shape == (7,)
+    assert float(levels[0]) == pytest.approx(3.0)
+    assert float(levels[-2]) == pytest.approx(0.02)
+    assert float(levels[-1]) == 0
+    assert bool((levels.diff() < 0).all())
+    assert rho_levels(1, 0.02, 3.0, 5.0).tolist() == pytest.approx([3.0, 0.0])
