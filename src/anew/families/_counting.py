@@ -36,7 +36,8 @@ class Counting(nn.Module):
         gate[-1] = 0.5
         self.register_buffer("gate", gate)
         self._model: KneserNey | None = None
-        self.register_load_state_dict_post_hook(lambda module, _: module.forget())
+        self._gate = gate.numpy()
+        self.register_load_state_dict_post_hook(lambda module, _: module.forget())  # type: ignore[no-untyped-call]
 
     @property
     def ready(self) -> bool:
@@ -69,24 +70,29 @@ class Counting(nn.Module):
         if self._model is None:
             arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers() if name != "gate"}
             self._model = KneserNey.restore(self.vocab, arrays)
+            self._gate = self.gate.cpu().numpy()
         return self._model
 
-    def contexts(self, ids: Ints, last: bool = False) -> Ints:
-        """ids: (B, L) -> contexts (order+1, B*L) of what follows each id, none across rows; last: of the last ids only."""
-        if last:
-            ids = ids[:, -self.order :] if self.order else ids[:, -1:]
+    def contexts(self, ids: Ints) -> Ints:
+        """ids: (B, L) -> contexts (order+1, B*L) of what follows each id, none across rows."""
         rows, length = ids.shape
         # A walk wants a target at each place: a row grows by one, whose value is never looked at.
         grown = np.zeros((rows, length + 1), dtype=np.int64)
         grown[:, :-1] = ids
-        places = np.arange(length if last else 1, length + 1)
+        places = np.arange(1, length + 1)
         at = (np.arange(rows)[:, None] * (length + 1) + places).ravel()
         return self.model.walk(grown.ravel(), np.tile(places, rows), at)
 
+    def last(self, ids: Ints) -> Ints:
+        """ids: (n, L) -> contexts (order+1, n) of what follows each row."""
+        recent = ids[:, max(0, ids.shape[1] - self.order) :].tolist()
+        return np.array([self.model.tail(row) for row in recent], dtype=np.int64).T
+
     def mix(self, found: Ints, network: Floats) -> Floats:
         """found: (order+1, n) contexts, network: (n, V) log-probabilities -> (n, V) log-probabilities of both together."""
-        counts = np.log(self.model.distribution(found))
-        weights = (self._features(found, network, counts) @ self.gate.cpu().numpy()).astype(np.float32)  # (n, 2)
+        model = self.model
+        counts = np.log(model.distribution(found))
+        weights = (self._features(found, network, counts) @ self._gate).astype(np.float32)  # (n, 2)
         return _normalise(weights[:, :1] * network + weights[:, 1:] * counts)
 
     def fit(self, found: Ints, network: Floats, targets: Ints) -> None:
@@ -96,6 +102,7 @@ class Counting(nn.Module):
         start = np.zeros(self.gate.shape)
         start[-1] = 0.5
         self.gate.copy_(torch.from_numpy(newton(start, features, network, counts, targets)))
+        self.forget()
 
     def _features(self, found: Ints, network: Floats, counts: Floats) -> Doubles:
         """(n, F): the longest order seen (one of order+1), log of the types that followed it, the mass it leaves to
@@ -110,9 +117,8 @@ class Counting(nn.Module):
             out[rows, order + 1] = np.log((level.starts[context + 1] - level.starts[context]).clip(1))
             out[rows, order + 2] = level.backoff[context]
         for place, log in ((order + 3, network), (order + 5, counts)):
-            probability = np.exp(log)
-            out[:, place] = -np.einsum("nv,nv->n", probability, log)
-            out[:, place + 1] = probability.max(1)
+            out[:, place] = -np.einsum("nv,nv->n", np.exp(log), log)
+            out[:, place + 1] = np.exp(log.max(1))
         out[:, -1] = 1.0
         return out
 

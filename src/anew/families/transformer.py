@@ -24,6 +24,7 @@ from anew.rng import Moment, at, generator
 from anew.spec import Ask, Batch, Tokens
 
 MOST_COUNTED = 4_000_000  # tokens; bounds the size of a run's file
+CHUNK = 64  # random numbers of a sample that are drawn at once
 SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by dial
 
 
@@ -199,7 +200,7 @@ class Transformer(Family):
 def fast_bf16(device: torch.device) -> bool:
     """Whether bf16 matrix products have hardware of their own there."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
     return bool(amx or getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
@@ -213,6 +214,7 @@ class Drawing:
         self.end = family.spec.special.get("end") if not family.spec.packed else None
         self.pad = family.spec.special.get("pad", self.end or 0)
         self.sources = [generator(seed, "draw", ask.first + i) for i in range(ask.n)]
+        self.numbers, self.used = torch.empty(0), 0
 
     @torch.inference_mode()
     def __iter__(self) -> Iterator[Tensor]:
@@ -220,12 +222,11 @@ class Drawing:
         ids, given = self._start()
         most = self.how.max_tokens or (500 if spec.packed else max(1, spec.length - ids.shape[1] + 1))
         out = torch.cat((ids, torch.full((n, most), self.pad)), 1)
-        stream, begun, ended = Stream(self.family.net, n), False, torch.zeros(n, dtype=torch.bool)
+        stream, begun, ended = Stream.open(self.family.net, n), False, torch.zeros(n, dtype=torch.bool)
         for place in range(ids.shape[1], out.shape[1]):
             probability = self._next(stream, out[:, :place], begun)
             begun = True
-            uniform = torch.cat([torch.rand(1, generator=source) for source in self.sources])
-            token = choices.choose(probability, uniform)
+            token = choices.choose(probability, self._uniform())
             out[:, place] = torch.where(ended, self.pad, token)
             if self.end is not None:
                 ended |= token == self.end
@@ -249,8 +250,14 @@ class Drawing:
 
     def _first(self) -> Tensor:
         """(n, 1): without a prompt or a token that begins, the first one is any."""
-        uniform = torch.cat([torch.rand(1, generator=source) for source in self.sources])
-        return (uniform * self.family.spec.vocab).long()[:, None]
+        return (self._uniform() * self.family.spec.vocab).long()[:, None]
+
+    def _uniform(self) -> Tensor:
+        """(n,) in [0, 1), the next of each sample's own numbers."""
+        if self.used % CHUNK == 0:
+            self.numbers = torch.stack([torch.rand(CHUNK, generator=source) for source in self.sources], 1)
+        self.used += 1
+        return self.numbers[(self.used - 1) % CHUNK]
 
     def _next(self, stream: Stream, ids: Tensor, begun: bool) -> Tensor:
         """(n, vocab) probabilities of what follows ids (n, L)."""
@@ -267,7 +274,7 @@ class Drawing:
         log = stream.feed(fresh.to(device))[:, : family.spec.vocab].log_softmax(-1).cpu()
         counting, how = family.counting, self.how
         if counting is not None and counting.ready:
-            log = torch.from_numpy(counting.mix(counting.contexts(ids.numpy(), last=True), log.numpy()))
+            log = torch.from_numpy(counting.mix(counting.last(ids.numpy()), log.numpy()))
         return choices.reshape(log.exp(), how.temperature, how.top_k, how.top_p, how.min_p)
 
 

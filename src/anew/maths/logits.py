@@ -9,12 +9,14 @@ from torch import Tensor
 def reshape(
     probability: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0
 ) -> Tensor:
-    """(n, V) probabilities -> the same, sharpened and cut, each row summing to 1.
+    """(n, V) probabilities (rows sum to 1) -> the same, sharpened and cut, each row summing to 1.
 
     temperature: p^(1/T), 0 keeps the most probable alone. top_k: the k most probable (0: all). top_p: the fewest whose
     mass reaches top_p (arXiv 1904.09751). min_p: those with at least min_p of the top probability (arXiv 2407.01082).
     The cuts look at the sharpened distribution; the most probable token always stays.
     """
+    if (temperature, top_k, top_p, min_p) == (1.0, 0, 1.0, 0.0):
+        return probability
     if temperature == 0.0:
         return torch.nn.functional.one_hot(probability.argmax(-1), probability.shape[-1]).to(probability.dtype)
     if temperature != 1.0:
@@ -33,7 +35,7 @@ def reshape(
 def _nucleus(probability: Tensor, top_p: float) -> Tensor:
     ordered, place = probability.sort(-1, descending=True)
     before = ordered.cumsum(-1) - ordered
-    kept = torch.where(before < top_p, ordered, 0.0)
+    kept = torch.where(before < max(top_p, 1e-9), ordered, 0.0)
     return torch.zeros_like(probability).scatter(-1, place, kept)
 
 

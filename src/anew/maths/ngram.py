@@ -72,6 +72,18 @@ class KneserNey:
             found[k, live] = search(self.levels[k].contexts, wanted)
         return found
 
+    def tail(self, ids: Sequence[int]) -> list[int]:
+        """One column of `walk`, for what follows a sequence: plain numbers, for a sampler's single step."""
+        found = [0]
+        for k in range(1, self.order + 1):
+            place = -1
+            if found[-1] >= 0 and k <= len(ids):
+                keys, wanted = self.levels[k].contexts, found[-1] * self.vocab + ids[-k]
+                place = int(keys.searchsorted(wanted))
+                place = place if place < len(keys) and keys[place] == wanted else -1
+            found.append(place)
+        return found
+
     def probability(self, found: Ints, targets: Ints) -> Floats:
         """(n,) of each target after the contexts that `walk` found."""
         value = np.full(len(targets), 0.0, dtype=np.float32)
@@ -193,7 +205,7 @@ def _level(
     owner, tokens = pairs // vocab, pairs % vocab
     starts = np.searchsorted(owner, np.arange(len(contexts[k]) + 1))
     total = np.add.reduceat(counts, starts[:-1]) if len(pairs) else np.zeros(len(contexts[k]), dtype=np.int64)
-    kept = (counts - _discounts(counts)[np.minimum(counts, 3)]) / total[owner]
+    kept = (counts - discounts(counts)[np.minimum(counts, 3)]) / total[owner]
     spread = 1.0 - np.bincount(owner, weights=kept, minlength=len(contexts[k]))
     if shorter is None:
         below = np.full(len(pairs), 1.0 / vocab)
@@ -205,7 +217,7 @@ def _level(
     return level
 
 
-def _discounts(counts: Ints) -> NDArray[np.float64]:
+def discounts(counts: Ints) -> NDArray[np.float64]:
     """(4,): what is taken from counts of 0, 1, 2, and 3 or more (equation 26); the usual values where counts are too few."""
     n1, n2, n3, n4 = (int((counts == c).sum()) for c in (1, 2, 3, 4))
     if min(n1, n2, n3, n4) == 0:

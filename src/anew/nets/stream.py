@@ -5,7 +5,9 @@ Legend for shapes: n streams, L positions, W width, H heads, D head size.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -13,9 +15,16 @@ from anew.nets import layers
 from anew.nets.layers import Positions
 from anew.nets.transformer import Block, Decoder
 
+Floats = NDArray[np.float32]
+
 
 class Stream:
     """n sequences that grow together, up to the decoder's context. Use inside `torch.inference_mode`."""
+
+    @classmethod
+    def open(cls, net: Decoder, n: int) -> Stream:
+        """The quicker of both kinds for where the weights are."""
+        return ArrayStream(net, n) if net.embed.device.type == "cpu" else Stream(net, n)
 
     def __init__(self, net: Decoder, n: int) -> None:
         shape = net.shape
@@ -55,6 +64,60 @@ class Stream:
             scores += at.mask
         mixed = torch.bmm(scores.softmax(-1), self.values[layer, :, :stop])
         return mixed.view(self.n, shape.heads, length, shape.size).transpose(1, 2).reshape(self.n, length, shape.width)
+
+
+class ArrayStream(Stream):
+    """A stream that takes single steps in NumPy: at these sizes most of a step is the cost of calling, and its calls are
+    several times cheaper. It shares the memory of keys and values with `Stream`, which takes what is longer."""
+
+    def __init__(self, net: Decoder, n: int) -> None:
+        super().__init__(net, n)
+        shape, at = net.shape, net.positions()
+        self.embed, self.head = _array(net.embed), _array(net.output().mT)
+        self.matrices = [tuple(map(_array, (w.qkv, w.out, w.gate_up, w.down))) for w in self.blocks]
+        self.past = [(_array(k), _array(v)) for k, v in zip(self.keys, self.values, strict=True)]  # each (n*H, L, D)
+        # Cosine and sine side by side, as the joint product with (identity, turn) gives them.
+        self.waves = np.concatenate((_array(at.cos), _array(at.sin)), 1)  # (L, 2D)
+        self.turn = np.concatenate((np.eye(shape.size, dtype=np.float32), _array(at.turn)), 1)  # (D, 2D)
+
+    def feed(self, ids: Tensor) -> Tensor:
+        if ids.shape[1] != 1:
+            return super().feed(ids)
+        x = self.embed[ids[:, 0].numpy()]  # (n, W)
+        hidden = self.net.shape.hidden
+        for layer, (qkv, out, gate_up, down) in enumerate(self.matrices):
+            x += self._step(layer, _norm(x) @ qkv) @ out
+            inner = _norm(x) @ gate_up  # (n, 2F)
+            gate = inner[:, :hidden]
+            x += (gate / (1.0 + np.exp(-gate)) * inner[:, hidden:]) @ down
+        self.used += 1
+        return torch.from_numpy(_norm(x) @ self.head)
+
+    def _step(self, layer: int, joint: Floats) -> Floats:
+        """joint: (n, 3W) queries, keys, values of one position -> (n, W)."""
+        n, heads, size = self.n, self.net.shape.heads, self.net.shape.size
+        wide, place = heads * size, self.used
+        pairs = joint[:, : 2 * wide].reshape(-1, size)  # (n*2H, D)
+        waved = (_norm(pairs) @ self.turn) * self.waves[place]  # (n*2H, 2D)
+        turned = (waved[:, :size] + waved[:, size:]).reshape(n, 2, heads, size)
+        keys, values = self.past[layer]
+        keys[:, place] = turned[:, 1].reshape(-1, size)
+        values[:, place] = joint[:, 2 * wide :].reshape(-1, size)
+        q = turned[:, 0].reshape(-1, size, 1) * np.float32(self.net.shape.scale)
+        scores = np.matmul(keys[:, : place + 1], q)[:, :, 0]  # (n*H, L)
+        # Queries and keys have unit size, so scores are bounded and need no shift by their maximum.
+        weights = np.exp(scores)
+        weights /= weights.sum(1, keepdims=True)
+        return np.matmul(weights[:, None], values[:, : place + 1]).reshape(n, wide)
+
+
+def _array(x: Tensor) -> Floats:
+    return x.detach().contiguous().numpy()  # type: ignore[no-any-return]
+
+
+def _norm(x: Floats) -> Floats:
+    size = x.shape[-1]
+    return x * (1.0 / np.sqrt(np.einsum("nw,nw->n", x, x) / size + layers.EPSILON)).astype(np.float32)[:, None]
 
 
 class _Weights:

@@ -1,0 +1,51 @@
+"""Cutting and choosing: each cut keeps what its paper says, and draws follow the distribution."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anew.maths.logits import choose, reshape
+
+ROW = torch.tensor([[0.5, 0.3, 0.15, 0.05]])
+
+
+def test_defaults_change_nothing() -> None:
+    assert torch.equal(reshape(ROW), ROW)
+
+
+def test_temperature_sharpens_and_zero_takes_the_best() -> None:
+    assert torch.allclose(reshape(ROW, temperature=0.5), ROW**2 / (ROW**2).sum())
+    assert reshape(ROW, temperature=0.0).tolist() == [[1.0, 0.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("cut", "kept"),
+    [({"top_k": 2}, 2), ({"top_p": 0.5}, 1), ({"top_p": 0.6}, 2), ({"min_p": 0.2}, 3), ({"top_p": 0.0}, 1), ({"top_k": 9}, 4)],
+)
+def test_each_cut_keeps_the_most_probable(cut: dict[str, float], kept: int) -> None:
+    out = reshape(ROW, **cut)  # type: ignore[arg-type]
+    assert int((out > 0).sum()) == kept
+    assert torch.allclose(out[0, :kept], ROW[0, :kept] / ROW[0, :kept].sum())
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.integers(0, 10**6), st.floats(0.1, 3.0), st.integers(0, 12), st.floats(0.0, 1.0), st.floats(0.0, 1.0)
+)
+def test_always_a_distribution(seed: int, temperature: float, top_k: int, top_p: float, min_p: float) -> None:
+    rows = torch.randn(3, 10, generator=torch.Generator().manual_seed(seed)).mul(3).softmax(-1)
+    out = reshape(rows, temperature, top_k, top_p, min_p)
+    assert torch.allclose(out.sum(-1), torch.ones(3), atol=1e-5)
+    assert bool((out.gather(1, rows.argmax(-1, keepdim=True)) > 0).all())
+
+
+def test_choices_follow_the_distribution_and_never_the_impossible() -> None:
+    row = torch.tensor([[0.25, 0.0, 0.75, 0.0]])
+    uniform = torch.arange(1000) / 1000
+    found = choose(row.expand(1000, -1), uniform)
+    assert torch.bincount(found, minlength=4).tolist() == [250, 0, 750, 0]
+    assert choose(row, torch.tensor([1.0 - 2**-24])).item() == 2
+    assert choose(torch.tensor([[0.0, 1.0]]), torch.tensor([0.0])).item() == 1
