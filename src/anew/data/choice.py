@@ -14,8 +14,6 @@ from anew.data.source import SAMPLE, WHOLE_BYTES, Block, Source
 from anew.errors import DataError, nearest
 from anew.find import find, names
 
-WHOLE_ITEMS = 20_000  # images up to this number, or WHOLE_ARRAYS bytes of raw arrays, are kept whole
-WHOLE_ARRAYS = 256 * 1024 * 1024
 SAMPLE_BYTES = 8 * 1024 * 1024
 MOST_CLASSES = 1000
 FEWEST_OF_A_CLASS = 5  # items a class on average, below which folders are an order and no classes
@@ -54,7 +52,8 @@ def choose_kind(path: str, wanted: str | None) -> Chosen:
     if not blocks:
         first = f": {source.refusals[0].name} {source.refusals[0].reason}" if source.refusals else ""
         raise DataError(f"{path!r} holds no usable {kind}{first}")
-    return Chosen(source, kind, blocks, _is_whole(kind, blocks, source), other, notes, _fingerprint(kind, blocks, source))
+    whole = kinds[kind].light and sum(block.bytes for block in blocks) <= WHOLE_BYTES
+    return Chosen(source, kind, blocks, whole, other, notes, _fingerprint(kind, blocks, source))
 
 
 def _notes(kind: str, found: dict[str, int], wanted: str | None) -> list[str]:
@@ -64,14 +63,6 @@ def _notes(kind: str, found: dict[str, int], wanted: str | None) -> list[str]:
     held = ", ".join(f"{n} {name}" for name, n in sorted(rest.items()))
     why = "as asked" if wanted else "since most items are"
     return [f"{kind} is taken, {why}; left out: {held} (choose with --modality {' or --modality '.join(sorted(rest))})"]
-
-
-def _is_whole(kind: str, blocks: Sequence[Block], source: Source) -> bool:
-    size, items = sum(block.bytes for block in blocks), sum(block.items for block in blocks)
-    if kind == "text":
-        return size <= WHOLE_BYTES
-    raw = all(type(reader).__module__ == "anew.data.idx" for reader in source.readers if reader.kinds.get(kind))
-    return (raw and size <= WHOLE_ARRAYS) or items <= WHOLE_ITEMS
 
 
 def _fingerprint(kind: str, blocks: Sequence[Block], source: Source) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +28,8 @@ _WORDS = (
     f" ?[{_LETTERS}]{{1,32}}| ?[0-9]{{1,8}}| ?[^{_SPACES}0-9{_LETTERS}]{{1,32}}"
     f"|[{_SPACES}]{{1,64}}(?![^{_SPACES}])|[{_SPACES}]"
 )
+_PIECE = 1 << 15
+_CUT = re.compile(f"[^{_SPACES}]\n(?=[^{_SPACES}])")
 _WORD_CACHE = 400_000  # distinct words kept with their ids (about 100 MB)
 
 
@@ -172,22 +175,22 @@ class SubWords:
         return cls(model.to_str())
 
     def encode(self, text: str) -> NDArray[np.uint16]:
-        if not text:
-            return np.zeros(0, dtype=np.uint16)
-        words = self._split.findall(clean(text))
+        pieces = [self._encode(piece) for piece in _pieces(clean(text))]
+        return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.uint16)
+
+    def _encode(self, text: str) -> NDArray[np.uint16]:
+        words = self._split.findall(text)
         # The package takes about a second for a megabyte; most words repeat, so each distinct one is encoded once.
-        order = dict.fromkeys(words)
-        new = [word for word in order if word not in self._words]
-        if len(self._words) + len(new) > _WORD_CACHE:
-            self._words, new = {}, list(order)
+        numbers: dict[str, int] = {}
+        which = np.fromiter((numbers.setdefault(word, len(numbers)) for word in words), np.int64, len(words))
         known = self._words
-        for word, found in zip(new, self._model.encode_batch_fast(new, add_special_tokens=False), strict=True):
-            known[word] = np.array(found.ids, dtype=np.uint16)
-        for number, word in enumerate(order):
-            order[word] = number  # type: ignore[assignment]
-        parts = [known[word] for word in order]
-        which = np.fromiter(map(order.__getitem__, words), dtype=np.int64, count=len(words))  # type: ignore[arg-type]
-        return _joined(parts, which)
+        new = [word for word in numbers if word not in known]
+        if new:
+            found = self._model.encode_batch_fast(new, add_special_tokens=False)
+            if len(known) + len(new) > _WORD_CACHE:  # a new dict, since another thread may be reading the old one
+                known = self._words = {word: known[word] for word in numbers if word in known}
+            known.update((word, np.array(one.ids, np.uint16)) for word, one in zip(new, found, strict=True))
+        return _joined([known[word] for word in numbers], which)
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join([self.pieces[i] for i in ids]).decode("utf-8", "replace")
@@ -238,6 +241,19 @@ def _same_text(data: dict[str, Any]) -> str:
     return str(Tokenizer.from_str(json.dumps(data)).to_str())
 
 
+def _pieces(text: str) -> Iterator[str]:
+    """The text in pieces of about _PIECE characters, cut where the ids stay the same: at a line end between two words.
+
+    Each piece lets other threads run: the regular expression holds the interpreter for its whole length."""
+    at = 0
+    while at < len(text):
+        found = _CUT.search(text, at + _PIECE)
+        stop = found.end() if found else len(text)
+        yield text[at:stop]
+        at = stop
+        time.sleep(0)
+
+
 def _joined(parts: list[NDArray[np.uint16]], which: NDArray[np.int64]) -> NDArray[np.uint16]:
     """parts[which[0]] + parts[which[1]] + ... without a Python loop over `which`."""
     lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
@@ -245,7 +261,8 @@ def _joined(parts: list[NDArray[np.uint16]], which: NDArray[np.int64]) -> NDArra
     starts = np.cumsum(lengths) - lengths
     n = lengths[which]
     ends = np.cumsum(n)
-    return flat[np.arange(ends[-1]) + np.repeat(starts[which] - (ends - n), n)]
+    out: NDArray[np.uint16] = flat[np.arange(ends[-1]) + np.repeat(starts[which] - (ends - n), n)]
+    return out
 
 
 def _byte_of_letter() -> dict[str, int]:

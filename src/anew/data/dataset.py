@@ -13,27 +13,32 @@ from anew import config as configs
 from anew.data import split
 from anew.data.choice import Chosen, choose_kind, classes_of, sample_of
 from anew.data.modality import Modality, Scan, Size
-from anew.data.whole import Refusals, Whole
+from anew.data.stream import Stream
+from anew.data.whole import Whole
 from anew.errors import DataError
 from anew.find import find
 from anew.spec import Batch, Spec
+
+WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
+TEXT = 16_000_000  # characters that text() gives without a limit
+ALL = "all"  # the part that holds everything of data opened for scoring
 
 
 class Dataset:
     """Opened by `open`, ready for batches after `fit` (or at once after `reopen`)."""
 
-    def __init__(self, path: str, seed: int, modality: Modality, scan: Scan, chosen: Chosen, cache: Path | None) -> None:
-        self.path = path
+    def __init__(self, chosen: Chosen, modality: Modality, seed: int, cache: Path | None) -> None:
+        self.path = chosen.source.path
         self.seed = seed
         self.modality = modality
-        self.scan = scan
+        self.scan: Scan
         self.spec: Spec
         self.fingerprint = chosen.fingerprint
         self._chosen = chosen
         self._cache = cache
-        self._store: Whole | None = None
-        self._labels: tuple[str, ...] = ()
+        self._store: Whole | Stream
         self._size: Size | None = None
+        self._all = False
 
     @classmethod
     def open(
@@ -47,66 +52,53 @@ class Dataset:
     ) -> Dataset:
         """List the source, decide its modality and split it; nothing is learned yet.
 
-        settings: fields of the modality's Config. Raises DataError where the source cannot be used."""
+        settings: fields of the modality's Config; cache: where encoded blocks are kept (see `cache.cache_root`).
+        Raises DataError where the source cannot be used."""
         chosen = choose_kind(str(path), modality)
         owner = find("data", chosen.kind)
         kind: Modality = owner(configs.from_json(owner.Config, dict(settings or {})))
-        return cls._opened(chosen, kind, seed, cache, survey=True)
-
-    @classmethod
-    def _opened(cls, chosen: Chosen, kind: Modality, seed: int, cache: Path | None, survey: bool) -> Dataset:
-        sample, refused = sample_of(chosen, kind)
-        if not sample:
-            first = f"; {refused[0].name} {refused[0].reason}" if refused else ""
-            raise DataError(f"{chosen.source.path!r} holds no usable {kind.name}{first}")
-        notes = [*chosen.source.notes, *chosen.notes, *(kind.survey(sample) if survey else [])]
-        items = sum(block.items for block in chosen.blocks)
-        scan = Scan(kind.name, items, sum(b.bytes for b in chosen.blocks), notes=notes, other=chosen.other)
-        scan.labels, more = classes_of(chosen, sample)
-        scan.notes += more
-        data = cls(chosen.source.path, seed, kind, scan, chosen, cache)
-        data._labels = scan.labels
-        refusals = Refusals()
-        for refusal in [*chosen.source.refusals, *refused]:
-            refusals.add(refusal)
-        refusals.into(scan)
-        if chosen.whole and kind.name == "text":
-            data._read()
-        else:
-            data._estimate_parts()
+        data = cls(chosen, kind, seed, cache)
+        data._survey(fresh=True)
+        data._divide()
         return data
 
-    def _read(self) -> None:
-        """Read and divide a source that is held whole; the scan becomes exact."""
-        store = Whole(self._chosen.source, self._chosen.blocks, self.modality, self.seed)
-        for refusal in self._chosen.source.refusals:
-            store.refusals.add(refusal)
-        self._store = store
-        self.scan.items = len(store.items)
-        self.scan.parts = store.scan_parts()
-        self.scan.notes += [*store.notes, *self.modality.remarks()]
-        store.refusals.into(self.scan)
+    def _survey(self, fresh: bool) -> None:
+        """Look at a sample: what is usable, what an item is (if that is open yet), what the classes are."""
+        chosen, kind = self._chosen, self.modality
+        sample, refused = sample_of(chosen, kind)
+        if not sample:
+            first = f": {refused[0].name} {refused[0].reason}" if refused else ""
+            raise DataError(f"{self.path!r} holds no usable {kind.name}{first}")
+        notes = [*chosen.source.notes, *chosen.notes, *(kind.survey(sample) if fresh else [])]
+        items, size = sum(block.items for block in chosen.blocks), sum(block.bytes for block in chosen.blocks)
+        labels, more = classes_of(chosen, sample)
+        self.scan = Scan(kind.name, items, size, labels, notes=[*notes, *more], other=chosen.other)
 
-    def _estimate_parts(self) -> None:
-        share = split.share_of(self.scan.items, split.ENOUGH)
-        held = round(share * self.scan.items)
-        self.scan.parts = {"train": self.scan.items - 2 * held, "validation": held, "test": held}
+    def _divide(self) -> None:
+        chosen, kind = self._chosen, self.modality
+        listed = getattr(kind, "layout", "") == "list" and self.scan.bytes > WHOLE_LIST_BYTES
+        store = Whole if chosen.whole and not listed else Stream
+        self._store = store(chosen.source, chosen.blocks, kind, self.seed)
+        self._store.refusals.add(chosen.source.refusals)
+        self.scan.parts = self._store.scan_parts()
+        self.scan.items = sum(self.scan.parts.values())
+        self.scan.notes += [*self._store.notes, *kind.remarks()]
+        self._store.refusals.into(self.scan)
 
     # ---- fitting ----
 
     def fit(self, size: Size) -> Spec:
         """Learn vocabulary, shape and scale from the train part, then make batches possible."""
-        if self._store is None:
-            self._read()
-        assert self._store is not None
         self._size = replace(size, items=self.scan.items, bytes=self.scan.bytes)
-        self.spec = self.modality.fit(self._store.of(split.TRAIN), self._size, self._labels)
+        self.spec = self.modality.fit(self._store.fit_items(), self._size, self.scan.labels)
+        self.scan.notes += getattr(self.modality, "notes", [])
         self._encode()
         return self.spec
 
     def _encode(self) -> None:
-        assert self._store is not None
-        self._store.encode(self._labels if self.spec.classes else ())
+        kind = self.modality
+        labels = self.scan.labels if self.spec.classes else ()
+        self._store.encode(labels, self._cache, [self.fingerprint, kind.name, configs.to_json(kind.config)])
         self._store.refusals.into(self.scan)
 
     # ---- training ----
@@ -132,8 +124,8 @@ class Dataset:
         start = step * size + first
         self._ready().prefetch(np.arange(start, start + count, dtype=np.int64), phase)
 
-    def _ready(self) -> Whole:
-        if self._store is None or not hasattr(self, "spec"):
+    def _ready(self) -> Whole | Stream:
+        if not hasattr(self, "spec"):
             raise DataError("the data set is not fitted yet; call fit(size) first")
         return self._store
 
@@ -142,7 +134,7 @@ class Dataset:
     def sweep(self, part: str = "train", limit: int | None = None) -> Iterator[Batch]:
         """One ordered pass. Packed tokens come as x (1, n), stretches of about a million that never leave the part; records
         as (B, L+1) with mask; grids as (B, *shape). limit: examples at most."""
-        return self._ready().rows(_number(part)).sweep(self.modality, limit)
+        return self._ready().sweep(self._number(part), limit)
 
     def scoring(
         self, part: str, *, batch: int = 32, stride: int | None = None, limit: float | None = None
@@ -152,31 +144,31 @@ class Dataset:
         targets stand for; over the part they sum to its characters (a list's line ends count as one each).
 
         limit: stop at about so many units, taken evenly from the whole part."""
-        return self._ready().rows(_number(part)).scoring(self.modality, batch, stride, limit)
+        return self._ready().rows(self._number(part)).scoring(self.modality, batch, stride, limit)
 
     def items(self, part: str, n: int, seed: int = 0) -> list[Any]:
         """n random items (all, if fewer) as `modality.decode` gives them; of packed text excerpts of `length` tokens."""
-        stored = self._ready().rows(_number(part)).samples(n, seed)
+        stored = self._ready().rows(self._number(part)).samples(n, seed)
         if isinstance(stored, list):
             return [self.modality.decode(row[None].astype(np.int64))[0] for row in stored]
         return self.modality.decode(self.modality.batch(stored, None, None).x)
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
-        """Documents (or records) of a text part in order, at most about `limit` characters."""
+        """Documents (or records) of a text part in order, at most `limit` characters (default: 16 million)."""
         out: list[str] = []
-        left = float("inf") if limit is None else limit
-        for item in self._ready().of(_number(part)):
+        left = TEXT if limit is None else limit
+        for item in self._ready().text(self._number(part), left):
             if left <= 0:
                 break
             if not isinstance(item.data, str):
                 raise DataError(f"{self.modality.name} data has no text")
-            out.append(item.data[: int(left)] if left < len(item.data) else item.data)
+            out.append(item.data[:left])
             left -= len(item.data)
         return out
 
     def part_size(self, part: str) -> int:
         """Examples in a part."""
-        return self._ready().rows(_number(part)).count
+        return self._ready().rows(self._number(part)).count
 
     def label_shares(self) -> list[float]:
         """Share of each class in the train part; empty without classes."""
@@ -195,7 +187,8 @@ class Dataset:
             "modality": self.modality.name,
             "config": configs.to_json(self.modality.config),
             "learned": self.modality.state(),
-            "labels": list(self._labels),
+            "labels": list(self.scan.labels),
+            "rates": dict(self._store.rates),
             "fingerprint": self.fingerprint,
             "parts": dict(self.scan.parts),
             "notes": list(self.scan.notes),
@@ -212,25 +205,40 @@ class Dataset:
             raise DataError(
                 f"{path or state['path']!r} is not the data of this run: it has moved or changed; give --data PATH"
             )
-        owner = find("data", state["modality"])
-        kind: Modality = owner(configs.from_json(owner.Config, state["config"]))
-        kind.restore(dict(state["learned"]), folder)
-        data = cls._opened(chosen, kind, state["seed"], None, survey=False)
-        data._labels = tuple(state["labels"])
-        data.spec = kind.spec
-        if data._store is None:
-            data._read()
+        data = cls._restored(chosen, state, folder)
+        data._divide()
+        data._store.rates = dict(state["rates"])
         data._encode()
         data.scan.notes = list(state["notes"])
         return data
 
+    @classmethod
+    def open_like(cls, state: Mapping[str, Any], folder: Path, path: str) -> Dataset:
+        """Other data in the form of a saved run, all of it in the part "all" (for scoring), none for training."""
+        data = cls._restored(choose_kind(path, state["modality"]), state, folder)
+        data._store = Whole(data._chosen.source, data._chosen.blocks, data.modality, data.seed, undivided=True)
+        data._all = True
+        data._encode()
+        return data
+
+    @classmethod
+    def _restored(cls, chosen: Chosen, state: Mapping[str, Any], folder: Path) -> Dataset:
+        owner = find("data", state["modality"])
+        kind: Modality = owner(configs.from_json(owner.Config, state["config"]))
+        kind.restore(dict(state["learned"]), folder)
+        data = cls(chosen, kind, state["seed"], None)
+        data._survey(fresh=False)
+        data.spec = kind.spec
+        data.scan.labels = tuple(state["labels"])
+        return data
+
     def close(self) -> None:
         """Stop background work and let files go."""
-        if self._store is not None:
+        if hasattr(self, "_store"):
             self._store.close()
 
-
-def _number(part: str) -> int:
-    if part not in split.NAMES:
-        raise DataError(f"{part!r} is no part; there are {', '.join(split.NAMES)}")
-    return split.NAMES.index(part)
+    def _number(self, part: str) -> int:
+        names = (ALL,) if self._all else split.NAMES
+        if part not in names:
+            raise DataError(f"{part!r} is no part; there are {', '.join(names)}")
+        return split.TEST if self._all else split.NAMES.index(part)

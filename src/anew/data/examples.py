@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.data.loader import shuffled
 from anew.data.modality import Modality
-from anew.data.split import mixed
 from anew.spec import Batch, Grid, Spec, Tokens
 
 STRETCH = 1_000_000  # tokens in one stretch of a sweep
@@ -58,17 +58,15 @@ class Examples(Protocol):
         ...
 
 
-def examples_of(
-    modality: Modality, encoded: Sequence[NDArray[Any]], labels: NDArray[Any] | None, start: int
-) -> Examples:
-    """The form that fits the modality's spec. start: the id that stands before the first token of a stream."""
+def examples_of(modality: Modality, encoded: Sequence[NDArray[Any]], labels: NDArray[Any] | None) -> Examples:
+    """The form that fits the modality's spec."""
     spec: Spec = modality.spec
     if isinstance(spec, Grid):
         return Grids(np.stack(encoded) if len(encoded) else np.zeros((0, *spec.shape), dtype=np.uint8), labels)
     flat = np.concatenate(encoded) if len(encoded) else np.zeros(0, dtype=np.uint16)
     widths = widths_of(modality)
     if spec.packed:
-        return Packed(flat, spec.length, widths, start)
+        return Packed(flat, spec.length, widths, start_of(modality, spec))
     lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
     return Records(flat, lengths, spec, widths, labels)
 
@@ -79,6 +77,11 @@ def widths_of(modality: Modality) -> NDArray[Any]:
     return np.ones(modality.spec.vocab, dtype=np.float32) if widths is None else widths  # type: ignore[union-attr]
 
 
+def start_of(modality: Modality, spec: Tokens) -> int:
+    """The id that stands before the first token of a stream: the end of a document before it, else a line end."""
+    return spec.special["end"] if "end" in spec.special else int(modality.known("\n").reshape(-1)[-1])
+
+
 def _units(ids: NDArray[Any], widths: NDArray[Any]) -> float:
     return float(np.bincount(ids, minlength=len(widths)) @ widths.astype(np.float64)) if len(ids) else 0.0
 
@@ -86,7 +89,7 @@ def _units(ids: NDArray[Any], widths: NDArray[Any]) -> float:
 class Packed:
     """One stream of tokens; an example is a window of length+1 ids. ids: (n,)."""
 
-    labels = None
+    labels: NDArray[Any] | None = None
 
     def __init__(self, ids: NDArray[Any], length: int, widths: NDArray[Any], start: int) -> None:
         self.ids = ids
@@ -249,8 +252,3 @@ def _masked(modality: Modality, rows: NDArray[Any], mask: NDArray[np.bool_]) -> 
     units = (widths_of(modality)[rows[:, 1:]] * mask).sum(1)
     return Batch(plain.x, plain.label, torch.from_numpy(mask), torch.from_numpy(units.astype(np.float32)))
 
-
-def shuffled(n: int, key: int) -> NDArray[np.int64]:
-    """(n,) a permutation of 0..n-1 that depends on n and key alone, on every machine and in every version."""
-    start = mixed(np.array([key & (2**64 - 1)], dtype=np.uint64))[0]
-    return np.argsort(mixed(np.arange(n, dtype=np.uint64) ^ start), kind="stable")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from anew.spec import Batch, Spec
@@ -59,12 +58,14 @@ class Size:
 class Modality(ABC):
     """A kind of item. Stateless until `fit`; what fit learns is saved by `save` into the run folder and read by `load`.
 
-    suffixes: file endings it takes, lower case with the dot.
+    suffixes: file endings it takes, lower case with the dot. light: items cost little to encode, so that a small source is
+    read and encoded whole; otherwise blocks are encoded in the background while training goes on.
     """
 
     name: ClassVar[str]
     suffixes: ClassVar[frozenset[str]]
     Config: ClassVar[type]
+    light: ClassVar[bool] = False
     unit: ClassVar[str]  # what bits are divided by: "character", "residue", "dimension"
 
     config: Any

@@ -46,14 +46,22 @@ def _hash(data: bytes) -> int:
 
 def key(item: Item, modality: Modality) -> int:
     """64 bits that twins share: of the text without case and spacing, of the modality's signature, or of the bytes."""
+    signature = None if isinstance(item.data, str) else modality.signature(item)
+    return exact_key(item) if signature is None else _hash(b"signature" + signature)
+
+
+def exact_key(item: Item) -> int:
+    """The same without the signature: 64 bits of the text without case and spacing, or of the bytes."""
     if isinstance(item.data, str):
         return _hash(" ".join(item.data.casefold().split()).encode("utf-8", "surrogatepass"))
-    signature = modality.signature(item)
-    if signature is not None:
-        return _hash(b"signature" + signature)
     if isinstance(item.data, np.ndarray):
         return _hash(repr(item.data.shape).encode() + np.ascontiguousarray(item.data).tobytes())
     return _hash(bytes(item.data))
+
+
+def name_hash(name: str) -> int:
+    """64 bits of a name, the same everywhere."""
+    return _hash(name.encode("utf-8", "surrogateescape"))
 
 
 def sketch(text: str) -> NDArray[np.uint64] | None:
@@ -108,10 +116,11 @@ def alike(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> float:
     return float(np.isin(both, a).__and__(np.isin(both, b)).mean())
 
 
-def groups(items: Sequence[Item], modality: Modality) -> tuple[list[int], int]:
-    """(the key of each item's group of twins, number of items that join a group by likeness alone)."""
+def groups(items: Sequence[Item], modality: Modality) -> list[int]:
+    """The key of each item's group of twins; of large data a sample is compared for likeness, all for equality."""
     keys = [key(item, modality) for item in items]
-    twins, leader, joined = Twins(), {}, 0
+    twins = Twins()
+    leader: dict[int, int] = {}
     every = max(1, len(items) // SKETCHED_ITEMS)
     for at in range(0, len(items), every):
         if keys[at] in leader or not isinstance(items[at].data, str):
@@ -119,9 +128,8 @@ def groups(items: Sequence[Item], modality: Modality) -> tuple[list[int], int]:
         one = sketch(items[at].data)
         found = twins.match(one)
         leader[keys[at]] = keys[at] if found is None else leader[found]
-        joined += found is not None
         twins.add(keys[at], one)
-    return [leader.get(k, k) for k in keys], joined
+    return [leader.get(k, k) for k in keys]
 
 
 def share_of(amount: float, enough: float) -> float:
@@ -155,13 +163,23 @@ def divide(keys: Sequence[int], sizes: Sequence[int], share: float, wanted: Sequ
     return parts
 
 
-def check(parts: NDArray[np.uint8], what: str) -> None:
-    """Raise DataError where a part is empty."""
+def check(parts: NDArray[np.uint8], carved: Sequence[int], what: str) -> None:
+    """Raise DataError where train or a carved part is empty."""
     counts = np.bincount(parts, minlength=3)
-    if (counts[:3] == 0).any():
+    if any(counts[part] == 0 for part in (TRAIN, *carved)):
         raise DataError(
-            f"{len(parts)} {what} are too few to train on some and hold others out; at least 10 different ones are needed"
+            f"{len(parts)} {what} items are too few to train on some and hold others out; give at least 10 different ones"
         )
+
+
+def said(carved: Sequence[int], share: float, items: int, twins: int) -> list[str]:
+    """Sentences on a split by content."""
+    names = " and ".join(NAMES[part] for part in carved)
+    each = " each" if len(carved) > 1 else ""
+    notes = [f"split by content: {share:.0%} of {items} items{each} to {names}, the rest to train"]
+    if twins:
+        notes.append(f"{twins} of {items} items repeat another or nearly so; such twins are in one part")
+    return notes
 
 
 def spans(documents: Sequence[Item], wanted: Sequence[int]) -> list[tuple[Item, int]]:

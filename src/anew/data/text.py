@@ -76,6 +76,7 @@ class Text(Modality):
     suffixes = frozenset(_PROSE | _CODE)
     Config = TextConfig
     unit = "character"
+    light = True
 
     config: TextConfig
     spec: Tokens

@@ -1,61 +1,25 @@
-"""A source small enough to be read, split and encoded whole: everything is exact, and batches come from memory."""
+"""Text small enough to be read, split and encoded whole: everything is exact, and batches come from memory."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.data import split
-from anew.data.modality import Item, Modality, Refusal, Scan
-from anew.data.examples import Examples, examples_of, merged, shuffled
+from anew.data.modality import Item, Modality, Refusal
+from anew.data.refusals import Refusals
+from anew.data.division import expanded, wanted_parts
+from anew.data.examples import Examples, examples_of, merged
+from anew.data.loader import shuffled
 from anew.data.source import Block, Source
 from anew.errors import DataError
 from anew.rng import key
-from anew.spec import Batch, Tokens
-
-KEPT_REFUSALS = 20
-
-
-@dataclass(slots=True)
-class Refusals:
-    """Counts what was refused and keeps the first ones."""
-
-    first: list[Refusal] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, refusal: Refusal) -> None:
-        self.count += 1
-        if len(self.first) < KEPT_REFUSALS:
-            self.first.append(refusal)
-
-    def into(self, scan: Scan) -> None:
-        """Write into the scan."""
-        scan.refusals, scan.refused = list(self.first), self.count
-
-
-def wanted_parts(blocks: Sequence[Block]) -> tuple[dict[str | None, int], list[int], list[str]]:
-    """(part number by the name that folders give, parts to carve from train, notes)."""
-    named = {block.part for block in blocks if block.part is not None}
-    code: dict[str | None, int] = {None: split.TRAIN, "train": split.TRAIN}
-    if not named - {"train"}:
-        return code, [split.VALIDATION, split.TEST], []
-    if "train" not in named and None not in {block.part for block in blocks}:
-        note = f"there is only a {' and a '.join(sorted(named))} part, no train part; all of it is split anew"
-        return dict.fromkeys([None, *split.NAMES], split.TRAIN), [split.VALIDATION, split.TEST], [note]
-    if named >= {"validation", "test"}:
-        code |= {"validation": split.VALIDATION, "test": split.TEST}
-        return code, [], ["the source's own train, validation and test parts are kept"]
-    if "test" in named:
-        code["test"] = split.TEST
-        return code, [split.VALIDATION], ["the source's own test part is kept; validation is carved from train"]
-    code["validation"] = split.TEST
-    note = "the source's own validation part is what gets scored (test); another validation part is carved from train"
-    return code, [split.VALIDATION], [note]
+from anew.spec import Batch
 
 
 def joined(items: Sequence[Item]) -> list[Item]:
@@ -73,14 +37,24 @@ def joined(items: Sequence[Item]) -> list[Item]:
 class Whole:
     """Items in memory, divided at once, encoded by `encode`."""
 
-    def __init__(self, source: Source, blocks: Sequence[Block], modality: Modality, seed: int) -> None:
+    def __init__(
+        self, source: Source, blocks: Sequence[Block], modality: Modality, seed: int, undivided: bool = False
+    ) -> None:
+        """undivided: all of it is test, none is for training."""
         self.modality, self.seed = modality, seed
         self.notes: list[str] = []
+        self.rates: dict[str, float] = {}  # nothing here is an estimate
         self.refusals = Refusals()
         self.items: list[Item] = []
         self.parts: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
         self._read(source, blocks)
-        self._divide(blocks)
+        if not self.items:
+            raise DataError(f"none of the {self.refusals.count} items can be used{self.refusals.said()}")
+        self._undivided = undivided
+        if undivided:
+            self.parts = np.full(len(self.items), split.TEST, dtype=np.uint8)
+        else:
+            self._divide(blocks)
         self._rows: dict[int, Examples] = {}
         self._orders: dict[tuple[str, int], tuple[NDArray[np.int64], int]] = {}
 
@@ -89,34 +63,15 @@ class Whole:
     def _read(self, source: Source, blocks: Sequence[Block]) -> None:
         self._codes: list[str | None] = []
         for block in blocks:
-            found: list[Item] = []
-            for one in source.read(block):
-                if isinstance(one, Refusal):
-                    self.refusals.add(one)
+            for one in expanded(source, block, self.modality):
+                reason = one.reason if isinstance(one, Refusal) else self.modality.accepts(one)
+                if isinstance(one, Refusal) or reason is not None:
+                    self.refusals.add([Refusal(one.name, reason or "")])
                 else:
-                    found.extend(self._expanded(one))
-            self.items.extend(found)
-            self._codes.extend([block.part] * len(found))
-
-    def _expanded(self, item: Item) -> list[Item]:
-        try:
-            found = list(self.modality.expand(item))
-        except ValueError as error:
-            self.refusals.add(Refusal(item.name, str(error)))
-            return []
-        kept = []
-        for one in found:
-            reason = self.modality.accepts(one)
-            if reason is None:
-                kept.append(one)
-            else:
-                self.refusals.add(Refusal(one.name, reason))
-        return kept
+                    self.items.append(one)
+                    self._codes.append(block.part)
 
     def _divide(self, blocks: Sequence[Block]) -> None:
-        if not self.items:
-            first = f": {self.refusals.first[0].name} {self.refusals.first[0].reason}" if self.refusals.first else ""
-            raise DataError(f"none of the {self.refusals.count} items can be used{first}")
         code, carve, notes = wanted_parts(blocks)
         self.notes += notes
         base = np.array([code[name] for name in self._codes], dtype=np.uint8)
@@ -128,7 +83,7 @@ class Whole:
             self._divide_items(base, train, carve, by_size=packed)
         else:
             self.parts = base
-        split.check(self.parts, "items")
+        split.check(self.parts, carve, self.modality.name)
 
     def _divide_spans(self, base: NDArray[np.uint8], train: NDArray[np.int64], carve: Sequence[int]) -> None:
         pieces = split.spans(joined([self.items[i] for i in train]), carve)
@@ -151,18 +106,12 @@ class Whole:
         self, base: NDArray[np.uint8], train: NDArray[np.int64], carve: Sequence[int], by_size: bool
     ) -> None:
         own = [self.items[i] for i in train]
-        keys, alike = split.groups(own, self.modality)
+        keys = split.groups(own, self.modality)
         sizes = [self.modality.units(item) for item in own] if by_size else [1] * len(own)
         share = split.share_of(len(own), split.ENOUGH)
         self.parts = base.copy()
         self.parts[train] = split.divide(keys, sizes, share, carve)
-        twins = len(keys) - len(set(keys))
-        if twins:
-            self.notes.append(
-                f"{twins} of {len(own)} items repeat another ({alike} of them nearly); such twins are in the same part"
-            )
-        names = " and ".join(split.NAMES[part] for part in carve)
-        self.notes.append(f"split by content: {share:.0%} each to {names}, the rest to train")
+        self.notes += split.said(carve, share, len(own), len(keys) - len(set(keys)))
 
     def scan_parts(self) -> dict[str, int]:
         """Items by part."""
@@ -175,30 +124,39 @@ class Whole:
 
     # ---- encoding ----
 
-    def encode(self, labels: Sequence[str]) -> None:
+    def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[Any]) -> None:
         """Encode all parts with the fitted modality."""
+        del cache, name  # what is small is encoded again in less time than a cache takes
         number = {label: i for i, label in enumerate(labels)}
-        start = start_of(self.modality)
         for part in range(3):
             items = self.of(part)
             encoded: list[NDArray[Any]] = []
-            kept: list[int] = []
+            classes: list[int] = []
             for item, one in zip(items, self.modality.encode_many(items), strict=True):
                 if isinstance(one, str):
-                    self.refusals.add(Refusal(item.name, one))
+                    self.refusals.add([Refusal(item.name, one)])
                 else:
                     encoded.append(one)
-                    kept.append(number.get(item.label or "", 0))
-            classes = np.array(kept, dtype=np.int64) if labels else None
-            self._rows[part] = examples_of(self.modality, encoded, classes, start)
-            if not self._rows[part].count:
-                raise DataError(f"nothing usable is left for the {split.NAMES[part]} part: {self.refusals.count} items refused")
-        if not isinstance(self.modality.spec, Tokens):
-            self.items = []  # the encoded form is kept instead
+                    classes.append(number.get(item.label or "", 0))
+            self._rows[part] = examples_of(self.modality, encoded, np.array(classes) if labels else None)
+        if not self._rows[split.TEST if self._undivided else split.TRAIN].count:
+            raise DataError(f"nothing usable is left: {self.refusals.count} refused{self.refusals.said()}")
+
+    def fit_items(self) -> list[Item]:
+        """All train items."""
+        return self.of(split.TRAIN)
+
+    def sweep(self, part: int, limit: int | None) -> Iterator[Batch]:
+        """One ordered pass."""
+        return self._rows[part].sweep(self.modality, limit)
 
     def rows(self, part: int) -> Examples:
-        """The encoded rows of a part."""
+        """The encoded examples of a part."""
         return self._rows[part]
+
+    def text(self, part: int, limit: int) -> list[Item]:
+        """The items of a part."""
+        return self.of(part)
 
     @property
     def train_items(self) -> int:
@@ -245,13 +203,3 @@ class Whole:
         labels = self._rows[split.TRAIN].labels
         return Counter() if labels is None else Counter(labels.tolist())
 
-
-def start_of(modality: Modality) -> int:
-    """The id that stands before the first token of a stream: the end of the document before, else a line end."""
-    spec = modality.spec
-    if not isinstance(spec, Tokens) or not spec.packed:
-        return 0
-    if "end" in spec.special:
-        return spec.special["end"]
-    ids = modality.known("\n").reshape(-1)
-    return int(ids[-1])

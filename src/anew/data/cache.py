@@ -1,0 +1,202 @@
+"""Encoded blocks: in memory while they are used, on disk for the next run, made ahead of use on one background thread."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+VERSION = 1  # of what is stored; another one is another folder
+MEMORY = 512 * 1024 * 1024  # bytes of encoded blocks kept in memory
+DISK = 20 * 1024**3  # bytes that all cached sources may take; the longest unused go first
+SPARE = 2 * 1024**3  # bytes that stay free on the disk
+PAUSE = 0.002  # seconds the background thread yields after each piece of work: training holds the same interpreter
+
+
+@dataclass(slots=True)
+class Encoded:
+    """One block. values: (n, *shape) grids, or the ids of all items in one; lengths: (n,) ids of each; labels: (n,)
+    class numbers; parts: (n,) part numbers; refusals: [name, reason] of what was left out."""
+
+    values: NDArray[Any]
+    lengths: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    parts: NDArray[np.uint8]
+    refusals: list[list[str]] = field(default_factory=list)
+
+    @property
+    def bytes(self) -> int:
+        """Size in memory."""
+        return int(self.values.nbytes + 32 * len(self.lengths))
+
+
+def cache_root(given: Path | None) -> Path:
+    """`given`, else $ANEW_CACHE, else the user's cache folder."""
+    if given is not None:
+        return Path(given)
+    home = os.environ.get("XDG_CACHE_HOME")
+    return Path(os.environ.get("ANEW_CACHE") or (Path(home) if home else Path.home() / ".cache") / "anew")
+
+
+def cache_name(*parts: Any) -> str:
+    """A folder name that changes with any of the parts (JSON values)."""
+    text = json.dumps([VERSION, *parts], sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+class Disk:
+    """A folder of encoded blocks. Never fails: what cannot be written or read again is simply encoded again."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self._folder = root / name
+        self._works = True
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            os.utime(self._folder)
+            _prune(root, keep=name)
+        except OSError:
+            self._works = False
+
+    def _path(self, block: str) -> Path:
+        return self._folder / f"{hashlib.blake2b(block.encode('utf-8', 'surrogateescape'), digest_size=12).hexdigest()}.npz"
+
+    def load(self, block: str) -> Encoded | None:
+        """A block that was stored before, or None."""
+        if not self._works:
+            return None
+        try:
+            with np.load(self._path(block), allow_pickle=False) as stored:
+                refusals = json.loads(stored["refusals"].tobytes() or b"[]")
+                names = ("values", "lengths", "labels", "parts")
+                return Encoded(*(stored[name] for name in names), refusals=refusals)
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def store(self, block: str, one: Encoded) -> None:
+        """Write under a temporary name, then rename; a full disk ends caching, not the run."""
+        if not self._works:
+            return
+        temporary = ""
+        try:
+            if shutil.disk_usage(self._folder).free < SPARE + 2 * one.bytes:
+                self._works = False
+                return
+            handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".part")
+            with os.fdopen(handle, "wb") as stream:
+                refusals = np.frombuffer(json.dumps(one.refusals).encode(), dtype=np.uint8)
+                arrays = {"values": one.values, "lengths": one.lengths, "labels": one.labels, "parts": one.parts}
+                np.savez(stream, allow_pickle=False, refusals=refusals, **arrays)
+            os.replace(temporary, self._path(block))
+        except OSError:
+            self._works = False
+            if temporary:
+                Path(temporary).unlink(missing_ok=True)
+
+
+def _prune(root: Path, keep: str) -> None:
+    """Remove the longest unused sources until all take at most DISK bytes."""
+    folders = sorted((f for f in root.iterdir() if f.is_dir()), key=lambda f: f.stat().st_mtime, reverse=True)
+    total = 0
+    for folder in folders:
+        with os.scandir(folder) as entries:
+            total += sum(entry.stat().st_size for entry in entries if entry.is_file())
+        if total > DISK and folder.name != keep and all(f.suffix in (".npz", ".part") for f in folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class Blocks:
+    """Encoded blocks by number: from memory, from disk, or made now; `want` has them made ahead.
+
+    make: number -> Encoded, called from any thread, never twice at a time for one block.
+    """
+
+    def __init__(self, names: Sequence[str], make: Callable[[int], Encoded], disk: Disk, memory: int = MEMORY) -> None:
+        self._names, self._make, self._disk, self._memory = names, make, disk, memory
+        self._kept: OrderedDict[int, Encoded] = OrderedDict()
+        self._size = 0
+        self._making: dict[int, threading.Event] = {}
+        self._wanted: list[int] = []
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def get(self, number: int) -> Encoded:
+        """The block, waiting for it where another thread makes it."""
+        while True:
+            with self._lock:
+                found = self._kept.get(number)
+                if found is not None:
+                    self._kept.move_to_end(number)
+                    return found
+                busy = self._making.get(number)
+                if busy is None:
+                    self._making[number] = threading.Event()
+                    break
+            busy.wait()
+        return self._made(number)
+
+    def _made(self, number: int) -> Encoded:
+        try:
+            one = self._disk.load(self._names[number])
+            if one is None:
+                one = self._make(number)
+                self._disk.store(self._names[number], one)
+            with self._lock:
+                self._kept[number] = one
+                self._size += one.bytes
+                while self._size > self._memory and len(self._kept) > 1:
+                    self._size -= self._kept.popitem(last=False)[1].bytes
+            return one
+        finally:
+            with self._lock:
+                self._making.pop(number).set()
+
+    def want(self, numbers: Sequence[int]) -> None:
+        """Have these made in this order in the background; replaces what was wanted before."""
+        with self._wake:
+            self._wanted = [n for n in numbers if n not in self._kept]
+            if not self._wanted or self._closed:
+                return
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="anew-encoder", daemon=True)
+                self._thread.start()
+            self._wake.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._wake:
+                while not self._wanted and not self._closed:
+                    self._wake.wait()
+                if self._closed:
+                    return
+                number = self._wanted.pop(0)
+                if number in self._making or number in self._kept:
+                    continue
+                self._making[number] = threading.Event()
+            try:
+                self._made(number)
+            except Exception:  # the one who needs the block meets the same error, and reports it
+                time.sleep(PAUSE)
+            time.sleep(PAUSE)
+
+    def close(self) -> None:
+        """End the background thread."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify_all()
+        if self._thread is not None:
+            self._thread.join()

@@ -1,0 +1,175 @@
+"""How a streamed source is divided without reading all of it: by content where a pass is cheap, else by whole blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.data import split
+from anew.data.modality import Item, Modality, Refusal
+from anew.data.source import Block, Source
+
+PASS_ITEMS = 20_000  # items, and
+PASS_BYTES = 256 * 1024 * 1024  # bytes, up to which every item is hashed once before training
+CHECKED = 4096  # items up to which every header is checked in that pass
+ALIKE_ITEMS = 2048  # items whose likeness (not only equality) is compared
+HELD_BLOCKS = {split.VALIDATION: 8, split.TEST: 16}  # of a source too large for a pass: 2,048 and 4,096 images
+OUT = 255  # the part of an item that was refused
+
+
+def wanted_parts(blocks: Sequence[Block]) -> tuple[dict[str | None, int], list[int], list[str]]:
+    """(part number by the name that folders give, parts to carve from train, notes)."""
+    named = {block.part for block in blocks if block.part is not None}
+    code: dict[str | None, int] = {None: split.TRAIN, "train": split.TRAIN}
+    if not named - {"train"}:
+        return code, [split.VALIDATION, split.TEST], []
+    if "train" not in named and None not in {block.part for block in blocks}:
+        note = f"there is only a {' and a '.join(sorted(named))} part, no train part; all of it is split anew"
+        return dict.fromkeys([None, *split.NAMES], split.TRAIN), [split.VALIDATION, split.TEST], [note]
+    if named >= {"validation", "test"}:
+        code |= {"validation": split.VALIDATION, "test": split.TEST}
+        return code, [], ["the source's own train, validation and test parts are kept"]
+    if "test" in named:
+        code["test"] = split.TEST
+        return code, [split.VALIDATION], ["the source's own test part is kept; validation is carved from train"]
+    code["validation"] = split.TEST
+    note = "the source's own validation part is what gets scored (test); another validation part is carved from train"
+    return code, [split.VALIDATION], [note]
+
+
+def expanded(source: Source, block: Block, modality: Modality) -> Iterator[Item | Refusal]:
+    """The records of a block; each item that cannot be expanded is one Refusal."""
+    for one in source.read(block):
+        if isinstance(one, Refusal):
+            yield one
+            continue
+        try:
+            yield from modality.expand(one)
+        except ValueError as error:
+            yield Refusal(one.name, str(error))
+
+
+@dataclass(slots=True)
+class Division:
+    """parts: a part number a block, or one for each of its records (OUT: refused).
+
+    held: keys of carved items of other blocks; twins: sketches of the same; a train item like them is dropped.
+    """
+
+    parts: list[int | NDArray[np.uint8]]
+    carve: list[int] = field(default_factory=list)
+    held: set[int] = field(default_factory=set)
+    twins: split.Twins = field(default_factory=split.Twins)
+    notes: list[str] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def share(self, block: int, part: int) -> float:
+        """The share of a block's records that belong to the part."""
+        own = self.parts[block]
+        return float(own == part) if isinstance(own, int) else float((own == part).mean()) if len(own) else 0.0
+
+    def repeats(self, item: Item, modality: Modality) -> bool:
+        """Whether a train item is a twin of a carved one."""
+        if not self.held:
+            return False
+        if content_key(item, modality, alike=False) in self.held:
+            return True
+        return isinstance(item.data, str) and self.twins.match(split.sketch(item.data)) is not None
+
+    def counts(self, blocks: Sequence[Block]) -> dict[str, int]:
+        """Items by part, estimated where blocks are not counted."""
+        return {
+            name: round(sum(self.share(b, part) * blocks[b].items for b in range(len(blocks))))
+            for part, name in enumerate(split.NAMES)
+        }
+
+
+def content_key(item: Item, modality: Modality, alike: bool) -> int:
+    """What twins share: see `split.key`; pieces of one long text share its name. alike: also the modality's signature."""
+    if not (item.begins and item.ends):
+        return split.key(Item(item.name, item.name), modality)
+    return split.key(item, modality) if alike else split.exact_key(item)
+
+
+def divide(source: Source, blocks: Sequence[Block], modality: Modality) -> Division:
+    """Decide every block's parts. Raises DataError where there is too little to divide."""
+    code, carve, notes = wanted_parts(blocks)
+    base = [code[block.part] for block in blocks]
+    out = Division(list(base), carve, notes=notes)
+    train = [i for i, part in enumerate(base) if part == split.TRAIN]
+    if not carve:
+        return out
+    items = sum(blocks[i].items for i in train)
+    cheap = items <= PASS_ITEMS and sum(blocks[i].bytes for i in train) <= PASS_BYTES
+    listed = getattr(modality, "layout", "") == "list"
+    few_texts = getattr(modality, "layout", "") == "document" and items < split.FEW
+    if (cheap and not listed and not few_texts) or len(train) < 8:
+        _by_content(source, blocks, modality, train, out)
+    else:
+        _by_blocks(source, blocks, modality, train, out)
+    return out
+
+
+def _by_content(
+    source: Source, blocks: Sequence[Block], modality: Modality, train: Sequence[int], out: Division
+) -> None:
+    keys: list[int] = []
+    sizes: list[int] = []
+    where: list[tuple[int, int]] = []
+    by_size = getattr(modality, "layout", "") == "document"
+    check = sum(blocks[i].items for i in train) <= CHECKED
+    lengths = {}
+    for number in train:
+        at = -1
+        for at, one in enumerate(expanded(source, blocks[number], modality)):  # noqa: B007
+            reason = one.reason if isinstance(one, Refusal) else modality.accepts(one) if check else None
+            if reason is not None or isinstance(one, Refusal):
+                out.refusals.append(Refusal(one.name, reason or ""))
+                continue
+            keys.append(content_key(one, modality, alike=len(keys) < ALIKE_ITEMS))
+            sizes.append(len(one.data) if by_size else 1)
+            where.append((number, at))
+        lengths[number] = at + 1
+    share = split.share_of(len(keys), split.ENOUGH)
+    parts = split.divide(keys, sizes, share, out.carve)
+    split.check(parts, out.carve, modality.name)
+    for number in train:
+        out.parts[number] = np.full(lengths[number], OUT, dtype=np.uint8)
+    for (number, at), part in zip(where, parts.tolist(), strict=True):
+        out.parts[number][at] = part  # type: ignore[index]
+    out.notes += split.said(out.carve, share, len(keys), len(keys) - len(set(keys)))
+    if len(keys) > ALIKE_ITEMS:
+        out.notes.append(f"copies that are not byte for byte the same were looked for among {ALIKE_ITEMS} items only")
+
+
+def _by_blocks(
+    source: Source, blocks: Sequence[Block], modality: Modality, train: Sequence[int], out: Division
+) -> None:
+    """Whole blocks are held out, drawn by the hash of their names; twins of theirs are dropped from train as they turn up."""
+    order = sorted(train, key=lambda i: split.name_hash(blocks[i].name))
+    items = sum(blocks[i].items for i in train)
+    for part in out.carve:
+        n = min(max(1, round(split.SHARE * len(train))), HELD_BLOCKS[part])
+        for number in order[:n]:
+            out.parts[number] = part
+            _remember(source, blocks[number], modality, out)
+        order = order[n:]
+    held = sum(blocks[i].items for i in train if out.parts[i] != split.TRAIN)
+    names = " and ".join(split.NAMES[part] for part in out.carve)
+    out.notes.append(
+        f"too large for a first pass: {len(train) - len(order)} of {len(train)} blocks ({held / items:.1%}), drawn at random, "
+        f"go to {names}; what repeats an item of theirs is dropped from train"
+    )
+
+
+def _remember(source: Source, block: Block, modality: Modality, out: Division) -> None:
+    for one in expanded(source, block, modality):
+        if isinstance(one, Item) and one.begins and one.ends:
+            key = content_key(one, modality, alike=False)
+            out.held.add(key)
+            if isinstance(one.data, str):
+                out.twins.add(key, split.sketch(one.data))
+

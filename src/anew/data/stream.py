@@ -1,0 +1,246 @@
+"""A source read in blocks while training goes on: images of any number, and text too large to keep whole.
+
+Encoding runs ahead on a background thread in the order of use; encoded blocks lie in the cache for the next run. The order
+of examples is fixed by the listing (see `loader`), so it never depends on what was already encoded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.data import split
+from anew.data.cache import Blocks, Disk, Encoded, cache_name, cache_root
+from anew.data.division import divide
+from anew.data.encoder import Encoder
+from anew.data.examples import Cut, Examples, examples_of, merged
+from anew.data.loader import Order
+from anew.data.modality import Item, Modality, Refusal
+from anew.data.refusals import Refusals
+from anew.data.source import Block, Source
+from anew.errors import DataError
+from anew.spec import Batch, Grid, Tokens
+
+FIT_BYTES, FIT_ITEMS = 4 * 1024 * 1024, 2048  # text, or grids, that `fit` sees
+MEASURED = 4096  # items of these that are encoded to learn how many examples a byte holds
+SWEEP_BYTES, SWEEP_ITEMS = 16 * 1024 * 1024, 4096  # text, or grids, of a sweep or of text() without a limit
+GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes shuffled together
+GROUP_BLOCKS = 64
+HELD_BLOCKS = 40  # blocks of the user's own held-out parts that are read, evenly spread
+
+
+class Stream:
+    """See `whole.Whole`, whose methods these are; here counts are estimates where blocks are not read yet."""
+
+    def __init__(self, source: Source, blocks: Sequence[Block], modality: Modality, seed: int) -> None:
+        self.modality = modality
+        self._source, self._blocks, self._seed = source, list(blocks), seed
+        self._division = divide(source, blocks, modality)
+        self._encoder = Encoder(source, self._blocks, modality, self._division)
+        self.notes = self._division.notes
+        self.refusals = Refusals()
+        self.refusals.add(self._division.refusals)
+        self._train = [b for b in range(len(blocks)) if self._division.share(b, split.TRAIN) > 0]
+        if not self._train:
+            raise DataError(f"{source.path!r} has no train part")
+        self._seen: set[int] = set()
+        self._views: OrderedDict[int, Examples] = OrderedDict()
+        self._held: dict[int, Examples] = {}
+        self.rates: dict[str, float] = {}  # examples, units and ids that a byte of the source holds
+
+    def scan_parts(self) -> dict[str, int]:
+        """Items by part."""
+        return self._division.counts(self._blocks)
+
+    def fit_items(self) -> list[Item]:
+        """Train items of the first blocks in the order of training."""
+        found: list[Item] = []
+        self._fit_bytes = 0.0
+        for place in Order([1] * len(self._train), 1, self._seed).first():
+            number = self._train[place]
+            found += [one for one, _ in self._encoder.items(number) if isinstance(one, Item)]
+            self._fit_bytes += self._train_bytes(number)
+            text = bool(found) and isinstance(found[0].data, str)
+            if self._fit_bytes >= FIT_BYTES if text else len(found) >= FIT_ITEMS:
+                break
+        self._fit_items = found
+        return found
+
+    def _train_bytes(self, number: int) -> float:
+        return self._blocks[number].bytes * self._division.share(number, split.TRAIN)
+
+    # ---- encoding ----
+
+    def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[Any]) -> None:
+        """Get ready to encode with the fitted modality. name: what the cache depends on besides the modality."""
+        self._encoder.labels = {label: i for i, label in enumerate(labels)}
+        if not self.rates:
+            self._measure()
+        parts = [part if isinstance(part, int) else part.tobytes().hex() for part in self._division.parts]
+        stamp = max(block.stamp for block in self._blocks)
+        folder = cache_name(*name, stamp, list(labels), self.modality.state(), parts)
+        names = [f"{block.name}|{kind}" for kind in ("train", "held") for block in self._blocks]
+        self._store = Blocks(names, self._encoder.encode, Disk(cache_root(cache), folder))
+        size = max(1.0, float(np.mean([self._encoded_bytes(number) for number in self._train])))
+        group = int(np.clip(GROUP_BYTES / size, 2, GROUP_BLOCKS))
+        self._order = Order([self._slots(number) for number in self._train], group, self._seed)
+
+    def _measure(self) -> None:
+        items = self._fit_items[:MEASURED]
+        encoded = [one for one in self.modality.encode_many(items) if not isinstance(one, str)]
+        if not encoded:
+            raise DataError(f"none of the first {len(items)} items of {self._source.path!r} can be used")
+        size = self._fit_bytes * len(items) / len(self._fit_items)
+        view = examples_of(self.modality, encoded, None)
+        ids = sum(map(len, encoded))
+        self.rates = {"examples": view.count / size, "units": view.units / size, "ids": ids / size}
+        self._fit_items = []
+
+    def _slots(self, number: int) -> int:
+        if isinstance(self.modality.spec, Grid):
+            return max(1, round(self._blocks[number].items * self._division.share(number, split.TRAIN)))
+        return max(1, round(self._train_bytes(number) * self.rates["examples"]))
+
+    def _encoded_bytes(self, number: int) -> float:
+        spec = self.modality.spec
+        if isinstance(spec, Grid):
+            return self._blocks[number].items * float(np.prod(spec.shape))
+        return self._blocks[number].bytes * self.rates["ids"] * 2
+
+    def _encoded(self, name: int) -> Encoded:
+        one = self._store.get(name)
+        if name not in self._seen:
+            self._seen.add(name)
+            self.refusals.add(Refusal(*refused) for refused in one.refusals)
+        return one
+
+    def _view(self, number: int) -> Examples:
+        """The train examples of one block."""
+        one = self._encoded(number)
+        if number not in self._views:
+            while len(self._views) >= 2 * GROUP_BLOCKS:
+                self._views.popitem(last=False)
+            self._views[number] = self._examples([one])
+        return self._views[number]
+
+    def _examples(self, found: Sequence[Encoded], part: int | None = None) -> Examples:
+        """The items of some blocks (of one part) together."""
+        values: list[NDArray[Any]] = []
+        labels: list[NDArray[np.int64]] = []
+        for one in found:
+            keep = np.ones(len(one.parts), dtype=bool) if part is None else one.parts == part
+            whole: Sequence[NDArray[Any]] = one.values  # type: ignore[assignment]
+            if isinstance(self.modality.spec, Tokens):
+                whole = np.split(one.values, np.cumsum(one.lengths)[:-1])
+            values += [value for value, kept in zip(whole, keep, strict=True) if kept] if len(keep) else []
+            labels.append(one.labels[keep])
+        return examples_of(self.modality, values, np.concatenate(labels) if self._encoder.labels else None)
+
+    # ---- training ----
+
+    @property
+    def train_items(self) -> int:
+        """Examples an epoch."""
+        return self._order.total
+
+    @property
+    def train_units(self) -> float:
+        """Characters or pixels of the train part, estimated."""
+        spec = self.modality.spec
+        if isinstance(spec, Grid):
+            return float(self._order.total * np.prod(spec.shape))
+        return float(sum(map(self._train_bytes, self._train)) * self.rates["units"])
+
+    def batch(self, index: NDArray[np.int64], phase: str) -> Batch:
+        """The examples with these global numbers."""
+        self.prefetch(index, phase)
+        slots = self._order.find(index, phase)
+        pairs = zip(slots.blocks.tolist(), slots.places.tolist(), strict=True)
+        return self.modality.batch(*merged([self._near(block, place) for block, place in pairs]))
+
+    def _near(self, block: int, place: float) -> Cut:
+        for step in range(len(self._train)):  # a block whose items were all refused lends its slots to the next
+            view = self._view(self._train[(block + step) % len(self._train)])
+            if view.count:
+                return view.near(place)
+        raise DataError(f"nothing usable is left in {self._source.path!r}: {self.refusals.count} refused{self.refusals.said()}")
+
+    def prefetch(self, index: NDArray[np.int64], phase: str) -> None:
+        """Have the blocks of these examples, and those after them, made in the background."""
+        del phase  # all phases go through the blocks in one order
+        self._store.want([self._train[b] for b in self._order.upcoming(int(index[0]))])
+
+    # ---- reading parts ----
+
+    def _first_views(self, enough: int) -> Iterator[Examples]:
+        """Train examples block by block in the order of training until there are enough."""
+        for place in self._order.first():
+            view = self._view(self._train[place])
+            if view.count:
+                yield view
+                enough -= view.count
+            if enough <= 0:
+                return
+
+    def _limit(self, limit: int | None) -> int:
+        if limit is not None:
+            return limit
+        grid = isinstance(self.modality.spec, Grid)
+        return SWEEP_ITEMS if grid else max(1, round(SWEEP_BYTES * self.rates["examples"]))
+
+    def sweep(self, part: int, limit: int | None) -> Iterator[Batch]:
+        """Of train only the first blocks in the order of training: SWEEP_BYTES of text or SWEEP_ITEMS grids."""
+        if part != split.TRAIN:
+            yield from self.rows(part).sweep(self.modality, limit)
+            return
+        left = self._limit(limit)
+        for view in self._first_views(left):
+            yield from view.sweep(self.modality, min(left, view.count))
+            left -= view.count
+
+    def rows(self, part: int) -> Examples:
+        """All examples of a held-out part; of train those of a first sweep."""
+        if part not in self._held:
+            if part == split.TRAIN:
+                order = [self._train[place] for place in self._order.first()]
+                counts = np.cumsum([self._order.slots[place] for place in self._order.first()])
+                names = order[: int(np.searchsorted(counts, self._limit(None))) + 1]
+            else:
+                names = [b + len(self._blocks) for b in self._held_blocks(part)]
+            self._held[part] = self._examples([self._encoded(name) for name in names], part)
+            if not self._held[part].count:
+                raise DataError(f"nothing usable is left for the {split.NAMES[part]} part of {self._source.path!r}")
+        return self._held[part]
+
+    def _held_blocks(self, part: int) -> list[int]:
+        own = [b for b in range(len(self._blocks)) if self._division.share(b, part) > 0]
+        if len(own) > HELD_BLOCKS and isinstance(self._division.parts[own[0]], int):
+            return [own[i] for i in np.linspace(0, len(own) - 1, HELD_BLOCKS).round().astype(int)]
+        return own
+
+    def text(self, part: int, limit: int) -> Iterator[Item]:
+        """Items of a part as they are read, at least `limit` characters where there are so many."""
+        held = part != split.TRAIN
+        numbers = self._held_blocks(part) if held else [self._train[place] for place in self._order.first()]
+        for number in numbers:
+            for one, own in self._encoder.items(number, held):
+                if isinstance(one, Item) and own == part and limit > 0:
+                    yield one
+                    limit -= len(one.data)
+            if limit <= 0:
+                return
+
+    def label_counts(self) -> Counter[int]:
+        """Train items by class number, of a first sweep."""
+        labels = self.rows(split.TRAIN).labels
+        return Counter() if labels is None else Counter(labels.tolist())
+
+    def close(self) -> None:
+        """End the background thread."""
+        if hasattr(self, "_store"):
+            self._store.close()
