@@ -17,15 +17,15 @@ FAINT = 0.15
 
 
 class Judge(nn.Module):
-    """Three convolutions with batch norm and ReLU, pooled to 4 x 4, 64 features, ten digits."""
+    """Three convolutions with batch norm and ReLU, pooled to 4 x 4, 64 features (before their ReLU), ten digits."""
 
     def __init__(self) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
         for into, out, kernel, stride in ((1, 32, 5, 2), (32, 64, 3, 1), (64, 96, 3, 2)):
             blocks += [nn.Conv2d(into, out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
-        self.body = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(96 * 16, 64), nn.ReLU())
-        self.head = nn.Sequential(nn.Dropout(0.25), nn.Linear(64, 10))
+        self.body = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(96 * 16, 64))
+        self.head = nn.Sequential(nn.ReLU(), nn.Dropout(0.25), nn.Linear(64, 10))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.body(x))  # (B, 10)
@@ -48,7 +48,7 @@ def moved(x: Tensor, generator: torch.Generator) -> Tensor:
     return functional.grid_sample(x, grid, align_corners=False)
 
 
-def train(images: Pixels, labels: Pixels, seed: int = 0, epochs: int = 14, batch: int = 64) -> Judge:
+def train(images: Pixels, labels: Pixels, seed: int = 0, epochs: int = 14, batch: int = 128) -> Judge:
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     judge, x, y = Judge(), as_tensor(images), torch.from_numpy(labels.astype(np.int64))

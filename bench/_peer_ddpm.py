@@ -32,7 +32,8 @@ def main() -> None:
     torch.manual_seed(given.seed)
 
     images = torch.from_numpy(np.load(given.images))[:, None].float() / 255  # (N, 1, H, W)
-    network = Unet(dim=16, dim_mults=(1, 2, 4), channels=1)
+    # two heads of 16 instead of four of 32: attention as narrow as the network, a third less time a step
+    network = Unet(dim=16, dim_mults=(1, 2, 4), channels=1, attn_heads=2, attn_dim_head=16)
     diffusion = GaussianDiffusion(network, image_size=images.shape[-1], timesteps=1000, sampling_timesteps=20)
     optimiser = torch.optim.Adam(diffusion.parameters(), lr=given.rate, betas=(0.9, 0.99))
     average = EMA(diffusion, beta=0.995, update_every=10)
@@ -52,7 +53,7 @@ def main() -> None:
     begun, made = time.process_time(), []
     with torch.inference_mode():
         while sum(map(len, made)) < given.samples:
-            made.append(average.ema_model.sample(batch_size=min(250, given.samples - sum(map(len, made)))))
+            made.append(average.ema_model.sample(batch_size=min(100, given.samples - sum(map(len, made)))))
     sampling = time.process_time() - begun
     np.save(given.out, (torch.cat(made)[:, 0].clamp(0, 1) * 255).round().byte().numpy())
     print(

@@ -56,8 +56,8 @@ def sample(model: UNet2DModel, count: int, size: int, passes: int) -> torch.Tens
     scheduler = DDIMScheduler(num_train_timesteps=1000)
     scheduler.set_timesteps(passes)
     made = []
-    for first in range(0, count, 250):
-        x = torch.randn(min(250, count - first), 1, size, size)
+    for first in range(0, count, 100):
+        x = torch.randn(min(100, count - first), 1, size, size)
         for moment in scheduler.timesteps:
             x = scheduler.step(model(x, moment, return_dict=False)[0], moment, x, eta=0.0).prev_sample
         made.append(x)

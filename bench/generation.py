@@ -23,11 +23,11 @@ import anew
 run, streams, length, repeats = sys.argv[1], *map(int, sys.argv[2:5])
 how = dict(word.split("=", 1) for word in sys.argv[5:])
 model = anew.load(run)
-model.sample(streams, seed=1, length=64, **how)
+model.sample(streams, seed=1, max_tokens=64, **how)
 rates = []
 for i in range(repeats):
     begun = time.perf_counter()
-    made = model.sample(streams, seed=2 + i, length=length, **how)
+    made = model.sample(streams, seed=2 + i, max_tokens=length, **how)
     rates.append(sum(map(len, made)) / (time.perf_counter() - begun))
 shape = model.config["family"]["config"]
 print(json.dumps({"characters_per_second": statistics.median(rates), "streams": streams, "shape": shape}))
