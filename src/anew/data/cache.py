@@ -71,7 +71,10 @@ class Disk:
             self._works = False
 
     def _path(self, block: str) -> Path:
-        return self._folder / f"{hashlib.blake2b(block.encode('utf-8', 'surrogateescape'), digest_size=12).hexdigest()}.npz"
+        return (
+            self._folder
+            / f"{hashlib.blake2b(block.encode('utf-8', 'surrogateescape'), digest_size=12).hexdigest()}.npz"
+        )
 
     def load(self, block: str) -> Encoded | None:
         """A block that was stored before, or None."""
@@ -80,8 +83,7 @@ class Disk:
         try:
             with np.load(self._path(block), allow_pickle=False) as stored:
                 refusals = json.loads(stored["refusals"].tobytes() or b"[]")
-                names = ("values", "lengths", "labels", "parts")
-                return Encoded(*(stored[name] for name in names), refusals=refusals)
+                return Encoded(stored["values"], stored["lengths"], stored["labels"], stored["parts"], refusals)
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
             return None
 

@@ -41,7 +41,9 @@ def choose_kind(path: str, wanted: str | None) -> Chosen:
     source = Source.open(path, suffixes)
     found = {name: n for name, n in source.kinds.items() if name in kinds and n}
     if not found:
-        held = ", ".join(f"{n} {name}" for name, n in sorted(source.kinds.items(), key=lambda p: -p[1])[:5]) or "nothing"
+        held = (
+            ", ".join(f"{n} {name}" for name, n in sorted(source.kinds.items(), key=lambda p: -p[1])[:5]) or "nothing"
+        )
         raise DataError(f"{path!r} holds nothing that can be learned ({held}); give {' or '.join(sorted(kinds))}")
     if wanted is not None and wanted not in found:
         raise DataError(f"{path!r} holds no {wanted}; it holds {', '.join(sorted(found))}")
@@ -114,7 +116,9 @@ def classes_of(chosen: Chosen, sample: Sequence[Item]) -> tuple[tuple[str, ...],
     items = sum(block.items for block in chosen.blocks)
     without = sum(item.label is None for item in sample)
     if without:
-        return (), [f"{without / len(sample):.0%} of the items lie outside the class folders, so no classes are learned"]
+        return (), [
+            f"{without / len(sample):.0%} of the items lie outside the class folders, so no classes are learned"
+        ]
     if len(labels) > MOST_CLASSES or items < FEWEST_OF_A_CLASS * len(labels):
         return (), [f"{len(labels)} folders for {items} items are taken as an order, not as classes"]
     return labels, []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,11 @@ class Dataset:
         self._store.refusals.add(chosen.source.refusals)
         self.scan.parts = self._store.scan_parts()
         self.scan.items = sum(self.scan.parts.values())
-        self.scan.notes += [*self._store.notes, *kind.remarks()]
+        self._say([*self._store.notes, *kind.remarks()])
         self._store.refusals.into(self.scan)
+
+    def _say(self, notes: Iterable[str]) -> None:
+        self.scan.notes += [note for note in notes if note not in self.scan.notes]
 
     # ---- fitting ----
 
@@ -91,7 +94,7 @@ class Dataset:
         """Learn vocabulary, shape and scale from the train part, then make batches possible."""
         self._size = replace(size, items=self.scan.items, bytes=self.scan.bytes)
         self.spec = self.modality.fit(self._store.fit_items(), self._size, self.scan.labels)
-        self.scan.notes += getattr(self.modality, "notes", [])
+        self._say(self.modality.remarks())
         self._encode()
         return self.spec
 

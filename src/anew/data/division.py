@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -54,7 +55,7 @@ def expanded(source: Source, block: Block, modality: Modality) -> Iterator[Item 
 
 @dataclass(slots=True)
 class Division:
-    """parts: a part number a block, or one for each of its records (OUT: refused).
+    """parts: a part number a block, or one for each of its records (OUT: refused). classes: train items by class name.
 
     held: keys of carved items of other blocks; twins: sketches of the same; a train item like them is dropped.
     """
@@ -63,6 +64,7 @@ class Division:
     carve: list[int] = field(default_factory=list)
     held: set[int] = field(default_factory=set)
     twins: split.Twins = field(default_factory=split.Twins)
+    classes: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
 
@@ -122,9 +124,10 @@ def _by_content(
     by_size = getattr(modality, "layout", "") == "document"
     check = sum(blocks[i].items for i in train) <= CHECKED
     lengths = {}
+    classes: list[str] = []
     for number in train:
         at = -1
-        for at, one in enumerate(expanded(source, blocks[number], modality)):  # noqa: B007
+        for at, one in enumerate(expanded(source, blocks[number], modality)):
             reason = one.reason if isinstance(one, Refusal) else modality.accepts(one) if check else None
             if reason is not None or isinstance(one, Refusal):
                 out.refusals.append(Refusal(one.name, reason or ""))
@@ -132,6 +135,7 @@ def _by_content(
             keys.append(content_key(one, modality, alike=len(keys) < ALIKE_ITEMS))
             sizes.append(len(one.data) if by_size else 1)
             where.append((number, at))
+            classes.append(one.label or "")
         lengths[number] = at + 1
     share = split.share_of(len(keys), split.ENOUGH)
     parts = split.divide(keys, sizes, share, out.carve)
@@ -140,6 +144,7 @@ def _by_content(
         out.parts[number] = np.full(lengths[number], OUT, dtype=np.uint8)
     for (number, at), part in zip(where, parts.tolist(), strict=True):
         out.parts[number][at] = part  # type: ignore[index]
+    out.classes = Counter(classes[i] for i in np.flatnonzero(parts == split.TRAIN))
     out.notes += split.said(out.carve, share, len(keys), len(keys) - len(set(keys)))
     if len(keys) > ALIKE_ITEMS:
         out.notes.append(f"copies that are not byte for byte the same were looked for among {ALIKE_ITEMS} items only")
@@ -172,4 +177,3 @@ def _remember(source: Source, block: Block, modality: Modality, out: Division) -
             out.held.add(key)
             if isinstance(one.data, str):
                 out.twins.add(key, split.sketch(one.data))
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -148,8 +149,16 @@ def _spans(file: File) -> list[Block]:
     bounds = [file.bytes * i // n for i in range(n + 1)]
     part = part_of(file.path)
     return [
-        Block(f"{file.path}@{start}-{stop}", 1, stop - start, ((file.path, start, stop),), part, file.stamp, continues=start > 0)
-        for start, stop in zip(bounds, bounds[1:], strict=False)
+        Block(
+            f"{file.path}@{start}-{stop}",
+            1,
+            stop - start,
+            ((file.path, start, stop),),
+            part,
+            file.stamp,
+            continues=start > 0,
+        )
+        for start, stop in itertools.pairwise(bounds)
     ]
 
 

@@ -1,14 +1,16 @@
 """Whether a file of lines is a list (each line a record of its own) or a document. In doubt it is a document.
 
-The rule, all of it on at most SAMPLE_LINES lines: at least LEAST_LINES lines; 99% of them at most LONGEST characters; at most
-1 in 200 blank and 1 in 100 indented; not half of them starting with a date, a time or a bracket (logs), 1 in 100 with `>` (FASTA), nor 1 in 5 ending with a
-colon, brace or semicolon (speakers, code); not 95% of one and the same length of 40 or more (wrapped data). Lines that hold
-more than three words in more than 5% of cases must moreover look like whole sentences or titles: at most 3% end in a comma, and
-at most 10% begin in lower case after a line that did not end a sentence (wrapped prose and verse do both).
+The rule, all of it on at most SAMPLE_LINES lines: at least LEAST_LINES lines; 99% of them at most LONGEST characters; at
+most 1 in 200 blank and 1 in 100 indented; not half of them starting with a date, a time or a bracket (logs), 1 in 100 with
+`>` (FASTA), nor 1 in 5 ending with a colon, brace or semicolon (speakers, code); not 95% of one and the same length of 40 or
+more (wrapped data). Lines that hold more than three words in more than 5% of cases must moreover look like whole sentences or
+titles: at most 3% end in a comma, and at most 10% begin in lower case after a line that did not end a sentence (wrapped prose
+and verse do both).
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -68,7 +70,7 @@ def _flow(full: list[str]) -> str | None:
         return "its lines end in the middle of sentences"
     runs = sum(
         line[0].islower() and not before.rstrip().endswith((".", "!", "?", '"', "'", ")", "”", "…"))
-        for before, line in zip(full, full[1:], strict=False)
+        for before, line in itertools.pairwise(full)
     )
     if _share(full, lambda line: line[0].islower()) < 0.95 and runs / len(full) > 0.10:
         return "its sentences run over line ends"

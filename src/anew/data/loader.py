@@ -62,7 +62,7 @@ class Order:
             epoch = self._epoch(number)
             rows = np.flatnonzero(index // self.total == number)
             at = index[rows] % self.total
-            starts = epoch.ends[epoch.bounds[1:-1] - 1]  # first slot of every group but the first
+            starts = self._starts(epoch)
             groups = np.searchsorted(starts, at, side="right")
             for group in np.unique(groups).tolist():
                 own = rows[groups == group]
@@ -75,12 +75,18 @@ class Order:
                 places[own] = np.minimum((inside + epoch.shift) / size, 1 - 1e-9)
         return Slots(blocks, places)
 
-    def upcoming(self, index: int) -> list[int]:
-        """Blocks of the group in which this example lies and of the next, in order of use."""
+    def group(self, index: int) -> tuple[int, int]:
+        """(epoch, group) of an example."""
         number, at = divmod(index, self.total)
+        return number, int(np.searchsorted(self._starts(self._epoch(number)), at, side="right"))
+
+    @staticmethod
+    def _starts(epoch: _Epoch) -> NDArray[np.int64]:
+        return epoch.ends[epoch.bounds[1:-1] - 1]  # first slot of every group but the first
+
+    def upcoming(self, number: int, group: int) -> list[int]:
+        """Blocks of a group of an epoch and of the group after it, in order of use."""
         epoch = self._epoch(number)
-        starts = epoch.ends[epoch.bounds[1:-1] - 1]
-        group = int(np.searchsorted(starts, at, side="right"))
         low, high = epoch.bounds[group], epoch.bounds[min(group + 2, len(epoch.bounds) - 1)]
         found: list[int] = epoch.order[low:high].tolist()
         if group + 2 >= len(epoch.bounds):
@@ -99,7 +105,8 @@ class Order:
             order = shuffled(len(self.slots), one)
             return _Epoch(order, self._bounds(number), np.cumsum(self.slots[order]), (one % 4096) / 4096)
 
-        return _kept(self._epochs, number, make, 4)
+        found: _Epoch = _kept(self._epochs, number, make, 4)
+        return found
 
     def _bounds(self, number: int) -> NDArray[np.int64]:
         # The first epoch begins with small groups, so that the first step waits for two blocks and not for a whole group.
@@ -117,7 +124,8 @@ class Order:
             n = int(self.slots[epoch.order[low:high]].sum())
             return shuffled(n, key(self._seed, "order", phase, number, group))
 
-        return _kept(self._perms, (phase, number, group), make, 6)
+        found: NDArray[np.int64] = _kept(self._perms, (phase, number, group), make, 6)
+        return found
 
 
 def _kept(store: OrderedDict[Any, Any], name: Any, make: Callable[[], Any], most: int) -> Any:

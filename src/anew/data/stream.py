@@ -48,6 +48,7 @@ class Stream:
         self._train = [b for b in range(len(blocks)) if self._division.share(b, split.TRAIN) > 0]
         if not self._train:
             raise DataError(f"{source.path!r} has no train part")
+        self._classes = self._division.classes
         self._seen: set[int] = set()
         self._views: OrderedDict[int, Examples] = OrderedDict()
         self._held: dict[int, Examples] = {}
@@ -59,6 +60,7 @@ class Stream:
 
     def fit_items(self) -> list[Item]:
         """Train items of the first blocks in the order of training."""
+        self.rates = {}
         found: list[Item] = []
         self._fit_bytes = 0.0
         for place in Order([1] * len(self._train), 1, self._seed).first():
@@ -69,6 +71,7 @@ class Stream:
             if self._fit_bytes >= FIT_BYTES if text else len(found) >= FIT_ITEMS:
                 break
         self._fit_items = found
+        self._classes = self._classes or Counter(item.label or "" for item in found)
         return found
 
     def _train_bytes(self, number: int) -> float:
@@ -78,6 +81,10 @@ class Stream:
 
     def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[Any]) -> None:
         """Get ready to encode with the fitted modality. name: what the cache depends on besides the modality."""
+        self.close()
+        self._views.clear()
+        self._held.clear()
+        self._group = (-1, -1)
         self._encoder.labels = {label: i for i, label in enumerate(labels)}
         if not self.rates:
             self._measure()
@@ -168,12 +175,17 @@ class Stream:
             view = self._view(self._train[(block + step) % len(self._train)])
             if view.count:
                 return view.near(place)
-        raise DataError(f"nothing usable is left in {self._source.path!r}: {self.refusals.count} refused{self.refusals.said()}")
+        raise DataError(
+            f"nothing usable is left in {self._source.path!r}: {self.refusals.count} refused{self.refusals.said()}"
+        )
 
     def prefetch(self, index: NDArray[np.int64], phase: str) -> None:
         """Have the blocks of these examples, and those after them, made in the background."""
         del phase  # all phases go through the blocks in one order
-        self._store.want([self._train[b] for b in self._order.upcoming(int(index[0]))])
+        group = self._order.group(int(index[0]))
+        if group != self._group:
+            self._group = group
+            self._store.want([self._train[b] for b in self._order.upcoming(*group)])
 
     # ---- reading parts ----
 
@@ -236,9 +248,12 @@ class Stream:
                 return
 
     def label_counts(self) -> Counter[int]:
-        """Train items by class number, of a first sweep."""
-        labels = self.rows(split.TRAIN).labels
-        return Counter() if labels is None else Counter(labels.tolist())
+        """Train items by class number, of a sample where the source is large."""
+        if not self._classes:
+            labels = self.rows(split.TRAIN).labels
+            return Counter() if labels is None else Counter(labels.tolist())
+        numbers = self._encoder.labels
+        return Counter({numbers[name]: n for name, n in self._classes.items() if name in numbers})
 
     def close(self) -> None:
         """End the background thread."""

@@ -21,12 +21,11 @@ from anew.spec import Batch, Spec, Tokens
 LEAST = 200  # characters without which nothing can be learned or held out
 SAMPLE_CHARACTERS = 2_000_000  # what sub-words are trained on
 _PROSE = {".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log"}
-_CODE = set(
-    ".py .pyi .c .h .cc .cpp .hpp .cxx .java .js .mjs .jsx .ts .tsx .go .rs .rb .php .pl .pm .lua .r .jl .m .swift .kt .kts"
-    " .scala .clj .ex .exs .erl .hs .ml .mli .fs .cs .vb .sh .bash .zsh .fish .ps1 .bat .sql .html .htm .css .scss .xml .svg"
-    " .yaml .yml .toml .ini .cfg .json .lisp .el .scm .vim .asm .s .f90 .f .pas .dart .nim .zig .v .sv .vhd .cmake .abc .smi"
-    " .smiles".split()
-) - {".svg"}
+_CODE = (
+    "py pyi c h cc cpp hpp cxx java js mjs jsx ts tsx go rs rb php pl pm lua r jl m swift kt kts scala clj ex exs erl hs ml"
+    " mli fs cs vb sh bash zsh fish ps1 bat sql html htm css scss xml yaml yml toml ini cfg json lisp el scm vim asm s f90 f"
+    " pas dart nim zig v sv vhd cmake abc smi smiles"
+)
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
@@ -39,7 +38,9 @@ class TextConfig:
 
     tokens: str = knob("auto", "what one token is", choices=("auto", "characters", "bpe"))
     vocab: int = knob(0, "size of the sub-word vocabulary; 0 follows the amount of text", low=0, high=codebook.MOST_IDS)
-    context: int = knob(0, "tokens that the model sees at once; 0 follows budget and data", unit="tokens", low=0, high=8192)
+    context: int = knob(
+        0, "tokens that the model sees at once; 0 follows budget and data", unit="tokens", low=0, high=8192
+    )
     layout: str = knob("auto", "whether a file of lines is one document or a list of records",
                        choices=("auto", "document", "list"))  # fmt: skip
 
@@ -73,7 +74,7 @@ class Text(Modality):
     """Characters count as in the original, line ends included; in a list each record's line end counts as one."""
 
     name = "text"
-    suffixes = frozenset(_PROSE | _CODE)
+    suffixes = frozenset(_PROSE | {f".{name}" for name in _CODE.split()})
     Config = TextConfig
     unit = "character"
     light = True
@@ -261,7 +262,12 @@ class Text(Modality):
 
     def state(self) -> dict[str, Any]:
         spec = self.spec
-        return {"layout": self.layout, "tokens": self.book.state(), "length": spec.length, "many": "end" in spec.special}
+        return {
+            "layout": self.layout,
+            "tokens": self.book.state(),
+            "length": spec.length,
+            "many": "end" in spec.special,
+        }
 
     def restore(self, state: dict[str, Any], folder: Path) -> None:
         self.layout = state["layout"]

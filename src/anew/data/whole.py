@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.data import split
-from anew.data.modality import Item, Modality, Refusal
-from anew.data.refusals import Refusals
 from anew.data.division import expanded, wanted_parts
 from anew.data.examples import Examples, examples_of, merged
 from anew.data.loader import shuffled
+from anew.data.modality import Item, Modality, Refusal
+from anew.data.refusals import Refusals
 from anew.data.source import Block, Source
 from anew.errors import DataError
 from anew.rng import key
@@ -202,4 +202,3 @@ class Whole:
         """Train items by class number."""
         labels = self._rows[split.TRAIN].labels
         return Counter() if labels is None else Counter(labels.tolist())
-
