@@ -66,7 +66,9 @@ def _from_bytes(data: bytes) -> Image.Image:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             image = Image.open(io.BytesIO(data), formats=_formats())
-            image.info["anew_turn"] = image.getexif().get(0x0112, 1)  # EXIF orientation
+            # Pillow decodes a whole PNG in search of EXIF behind its pixels; only what stands before them is asked for.
+            told = image.format != "PNG" or "exif" in image.info
+            image.info["anew_turn"] = image.getexif().get(0x0112, 1) if told else 1  # EXIF orientation
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise ValueError(f"it decodes to more than the limit of {PIXELS >> 20} megapixels") from None
         except UnidentifiedImageError:
