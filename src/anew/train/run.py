@@ -153,9 +153,8 @@ class RunFolder:
         except (RunError, OSError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             kept = ", ".join(sorted(p.name for p in self.checkpoints.iterdir() if not p.name.startswith("."))) or "none"
-            raise RunError(
-                f"cannot save a checkpoint in {str(self.path)!r} ({_clause(error)}); kept: {kept}"
-            ) from error
+            reason = _clause(error.__cause__ or error)
+            raise RunError(f"cannot save a checkpoint in {str(self.path)!r} ({reason}); kept: {kept}") from error
         self._drop_old()
 
     def _drop_old(self) -> None:
