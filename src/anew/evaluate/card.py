@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,13 @@ def write_card(folder: Path, config: Mapping[str, Any], scores: Sequence[Score])
     text = card(
         run=folder.name,
         family=str(config["family"]["name"]),
-        modality=str(data["modality"]["name"]),
+        modality=str(data["modality"]),
         data=Path(str(data.get("path", ""))).name or "data",
         parameters=config.get("plan", {}).get("parameters"),
         scores=scores,
     )
     temporary = folder / ".README.md.tmp"
-    with open(temporary, "w", encoding="utf-8") as file:
+    with open(temporary, "w", encoding="utf-8", errors="replace") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -79,17 +80,23 @@ def metadata(*, family: str, modality: str, data: str, run: str, scores: Sequenc
     task = TASKS.get(modality)
     if task:
         lines.append(f"pipeline_tag: {task}")
-    lines += ["tags:", *(f"- {json.dumps(t)}" for t in dict.fromkeys(("anew", family, modality)))]
+    lines += ["tags:", *(f"- {_yaml(t)}" for t in dict.fromkeys(("anew", family, modality)))]
     measured = [s for s in scores if s.to_json()["value"] is not None and not s.name.startswith(words.NAIVE)]
     if measured:
-        lines += ["model-index:", f"- name: {json.dumps(run)}", "  results:", "  - task:"]
-        lines.append(f"      type: {task or json.dumps(modality)}")
-        lines += ["    dataset:", f"      name: {json.dumps(data)}", "      type: custom", "      split: test"]
+        lines += ["model-index:", f"- name: {_yaml(run)}", "  results:", "  - task:"]
+        lines.append(f"      type: {task or _yaml(modality)}")
+        lines += ["    dataset:", f"      name: {_yaml(data)}", "      type: custom", "      split: test"]
         lines.append("    metrics:")
         for score in measured:
-            lines += [f"    - type: {score.name}", f"      name: {json.dumps(words.term(score.name)[0])}"]
+            lines += [f"    - type: {score.name}", f"      name: {_yaml(words.term(score.name)[0])}"]
             lines.append(f"      value: {score.value:.6g}")
     return "\n".join(lines) + "\n"
+
+
+def _yaml(text: str) -> str:
+    """A double-quoted YAML string; what YAML calls unprintable is escaped."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return re.sub("[\x7f-\x9f\ud800-\udfff\ufffe\uffff]", lambda c: f"\\u{ord(c[0]):04x}", quoted)
 
 
 def _table(scores: Sequence[Score]) -> str:

@@ -78,8 +78,9 @@ def squared_distances(a: NDArray[Any], b: NDArray[Any]) -> Array:
 def median_bandwidth(x: NDArray[Any], most: int = 1000) -> float:
     """Median distance between different rows of x (the first `most`): the usual width of an RBF kernel."""
     rows = x[:most]
-    square = squared_distances(rows, rows)[np.triu_indices(len(rows), 1)]
-    return float(np.sqrt(np.median(square))) if len(square) and np.median(square) > 0 else 1.0
+    apart = np.sqrt(squared_distances(rows, rows)[np.triu_indices(len(rows), 1)])
+    middle = float(np.median(apart)) if len(apart) else 0.0
+    return middle if middle > 0.0 else 1.0
 
 
 def rbf_kernel(a: NDArray[Any], b: NDArray[Any], bandwidth: float) -> Array:

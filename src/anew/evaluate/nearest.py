@@ -89,7 +89,7 @@ def _longest(slots: NDArray[np.intp], order: NDArray[np.intp], starts: NDArray[n
 def edit_distances(text: str, records: Sequence[str], longest: int = 128) -> NDArray[np.int32]:
     """Levenshtein distance of a short text to each record, (n,), on the first `longest` characters of each."""
     rows = [codes(r[:longest]) for r in records]
-    lengths = np.array([len(r) for r in rows])
+    lengths = np.array([len(r) for r in rows], dtype=np.intp)
     table = np.zeros((int(lengths.max(initial=0)), len(rows)), dtype=np.uint32)  # (characters, records)
     for index, row in enumerate(rows):
         table[: len(row), index] = row

@@ -1,0 +1,41 @@
+"""Evidence made of items in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anew.evaluate.evidence import Evidence
+from anew.spec import Grid, Spec, Tokens
+
+
+def picker(items: list[Any], seed: int) -> Callable[[int], list[Any]]:
+    order = np.random.default_rng(seed).permutation(len(items))
+    return lambda n: [items[i] for i in order[:n]]
+
+
+@pytest.fixture
+def evidence() -> Callable[..., Evidence]:
+    def make(train: list[Any], test: list[Any], samples: list[Any], **more: Any) -> Evidence:
+        text = isinstance(samples[0], str) if samples else False
+        spec: Spec = Grid((1, 16, 16), "CHW")
+        if text:
+            spec = Tokens(vocab=64, length=32, packed=more.pop("packed", True))
+        fields: dict[str, Any] = {
+            "modality": None,
+            "spec": spec,
+            "train": picker(train, 0),
+            "test": picker(test, 1),
+            "train_text": (lambda n: train[:n]) if text else None,
+            "test_text": (lambda n: test[:n]) if text else None,
+            "samples": samples,
+            "bits": None,
+            "seconds": None,
+            "seed": 0,
+        }
+        return Evidence(**(fields | more))
+
+    return make

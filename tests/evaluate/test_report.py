@@ -1,0 +1,201 @@
+"""The page is whole, opens offline, and shows hostile text as text; report.json has the fixed shape."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anew.evaluate import draw, sheet, words
+from anew.evaluate.metric import Score
+from anew.evaluate.report import flat, number, write_report
+
+HOSTILE = "<script>alert(1)</script><img src='http://evil.example/x' onerror=alert(2)>{{ 7 * 7 }}</pre>&\ud800\x00"
+TEXT_SCORES = [
+    Score("bits_per_character", 2.1, 2.0, 2.2, n=1000, source="test part"),
+    Score("bits_per_character_kneser_ney", 2.3, 2.2, 2.4, n=1000, source="naive"),
+    Score("fourgram_divergence", 0.31, 0.3, 0.33, 0.3, n=500, source="x"),
+    Score("verbatim_share", 0.01, None, None, 0.02, n=500, source="x"),
+]
+IMAGE_SCORES = [
+    Score("frechet_distance", 30.0, 25.0, 33.0, 10.0, n=1000, source="x"),
+    Score("coverage", 0.8, 0.7, 0.9, 0.95, "higher", 1000, "x"),
+    Score("diversity", 0.95, 0.9, 1.0, 1.0, "higher", 1000, "x"),
+    Score("kernel_distance", -0.001, -0.003, 0.001, 0.0001, n=1000, source="x"),
+    Score("a_score_of_tomorrow", float("nan"), n=1, source="x"),
+]
+HISTORY = [
+    {"step": s, "progress": s / 50, "seconds": s * 0.1, "loss": 3 / (s + 1), "rate": 0.001, "grad_norm": 1.0}
+    for s in range(50)
+]
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def written(folder: Path, **more: Any) -> tuple[str, Page, dict[str, Any]]:
+    fields: dict[str, Any] = {
+        "run": "first",
+        "family": "transformer",
+        "modality": "text",
+        "scores": TEXT_SCORES,
+        "shown": {
+            "kind": "text",
+            "nearest": "longest passage",
+            "samples": [{"text": "new words here", "match": None, "nearest": None, "distance": None}],
+        },
+        "history": HISTORY,
+        "settings": {"family": {"width": 64, "shape": [1, 2]}, "train": {"seed": None}},
+        "plan": {"steps": 50, "batch": 8},
+        "notes": ["one file was skipped"],
+        "command": "anew train words/ --run first",
+    }
+    found = write_report(folder, **(fields | more))
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    page = Page()
+    page.feed(html)
+    return html, page, found
+
+
+def image_shown() -> dict[str, Any]:
+    images = list(np.random.default_rng(0).integers(0, 256, (6, 8, 8), dtype=np.uint8))
+    pair = {"sample": sheet.png(images[0]), "nearest": sheet.png(images[1])}
+    pairs = [pair | {"distance": 0.0}, pair | {"distance": 41.6}]
+    whole = sheet.sheet(images)
+    return {"kind": "image", "sheet": whole, "real": whole, "pairs": pairs, "typical": 44.0, "nearest": "nearest of 9"}
+
+
+def outside(page: Page) -> list[str]:
+    """Everything that a browser would load and that is not inside the page."""
+    loads = []
+    for tag, attributes in page.tags:
+        if tag in ("script", "link", "iframe", "object", "embed", "base", "form"):
+            loads.append(tag)
+        for name, value in attributes.items():
+            if name in ("src", "href", "xlink:href", "srcset", "data", "poster", "action") or name.startswith("on"):
+                loads += (
+                    [] if value and value.startswith(("data:image/png;base64,", "#")) else [f"{tag} {name}={value}"]
+                )
+    return loads
+
+
+def test_report_json_has_the_fixed_shape(tmp_path: Path) -> None:
+    _, _, found = written(tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == found
+    assert (found["run"], found["family"], found["modality"]) == ("first", "transformer", "text")
+    assert all(list(s) == ["name", "value", "low", "high", "floor", "better", "n", "source"] for s in found["scores"])
+    assert "copies" not in found
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "report.json"]
+
+
+@pytest.mark.parametrize("kind", ["text", "image", "records", "nothing"])
+def test_the_page_loads_nothing_from_outside(tmp_path: Path, kind: str) -> None:
+    near = {"before": "", "text": HOSTILE, "after": ""}
+    row = {"text": HOSTILE, "match": [0, 5], "nearest": near, "distance": 3}
+    shown = {
+        "text": {"kind": "text", "nearest": "longest", "samples": [row] * 6},
+        "records": {"kind": "records", "nearest": "fewest edits", "samples": [row]},
+        "image": image_shown(),
+        "nothing": {},
+    }[kind]
+    html, page, _ = written(tmp_path, shown=shown, scores=IMAGE_SCORES if kind == "image" else TEXT_SCORES)
+    assert outside(page) == []
+    assert "default-src 'none'" in html
+    # Names of SVG's own language are the only addresses, and they are never fetched.
+    addresses = set(re.findall(r"https?://[^\s\"'<>&]+", re.sub(r"&#?\w+;", " ", html)))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink", "http://evil.example/x"}
+    assert not re.search(r"url\((?!#)|@import", html)
+
+
+def test_hostile_text_is_shown_as_text(tmp_path: Path) -> None:
+    near = {"before": HOSTILE, "text": HOSTILE, "after": HOSTILE}
+    row = {"text": HOSTILE, "match": [0, 5], "nearest": near, "distance": None}
+    hostile = [Score(HOSTILE, 1.0, 0.9, 1.1, 1.0, source=HOSTILE)]
+    _, page, _ = written(
+        tmp_path,
+        run=HOSTILE,
+        scores=hostile,
+        shown={"kind": "text", "nearest": "longest", "samples": [row]},
+        notes=[HOSTILE],
+        command=HOSTILE,
+        settings={HOSTILE: HOSTILE},
+    )
+    assert outside(page) == []
+    assert page.text.count("<script>alert(1)</script>") >= 6
+    assert "{{ 7 * 7 }}" in page.text
+
+
+def test_a_reader_finds_what_counts(tmp_path: Path) -> None:
+    _, page, _ = written(tmp_path)
+    assert "9% better than merely counting" in page.text
+    for part in (
+        "new words here",
+        "one file was skipped",
+        "anew train words/ --run first",
+        "family.width",
+        "training loss",
+    ):
+        assert part in page.text
+    assert any(a.get("name") == "viewport" for t, a in page.tags if t == "meta")
+    assert "family.train.seed" not in page.text
+
+
+def test_images_with_pairs_and_floor(tmp_path: Path) -> None:
+    _, page, found = written(tmp_path, modality="image", family="diffusion", scores=IMAGE_SCORES, shown=image_shown())
+    assert "exact copy" in page.text and "differ by 42" in page.text
+    assert found["scores"][-1]["value"] is None
+    assert sum(t == "img" for t, _ in page.tags) == 6
+    assert "A score of tomorrow" in page.text
+
+
+def test_a_report_without_scores_says_so(tmp_path: Path) -> None:
+    _, page, found = written(tmp_path, scores=[], history=[], shown={})
+    assert "Nothing could be measured" in page.text and found["verdict"] == {}
+    assert "How it learned" not in page.text
+
+
+def test_verdict_words() -> None:
+    image = words.verdict(IMAGE_SCORES)
+    assert "with differences that show" in image["closeness"] and "as varied as real" in image["variety"]
+    collapsed = words.verdict([Score("diversity", 0.03, floor=1.0, better="higher")])
+    assert collapsed == {"variety": "The generator has collapsed: the samples have 3% of the variety of the data."}
+    worse = words.verdict([Score("bits_per_character", 2.5), Score("bits_per_character_kneser_ney", 2.0)])
+    assert "25% worse" in worse["prediction"]
+    assert words.verdict([Score("frechet_distance", 1.0, floor=None)]) == {}
+
+
+def test_curve_of_several_losses_and_of_none() -> None:
+    rows = [{"step": s, "loss_d": 1.0 / (s + 1), "loss_g": 2.0, "rate": 0.1} for s in range(30)]
+    svg = draw.curve(rows)
+    assert svg.startswith("<svg") and "metadata" not in svg and ">d</text>" in svg and "step" in svg
+    assert draw.curve([]) == draw.curve(HISTORY[:1]) == ""
+    assert draw.curve([{"step": 0, "loss": float("nan")}] * 5) == ""
+
+
+def test_scale_ends_where_shares_end() -> None:
+    svg = draw.scale(IMAGE_SCORES[1])
+    assert ">1</text>" in svg and "better →" in svg
+    assert draw.scale(IMAGE_SCORES[4]) == ""
+    assert "cx=" in draw.scale(IMAGE_SCORES[3])
+
+
+def test_numbers_and_flat_settings() -> None:
+    assert [number(v) for v in (0, 3.0, 0.00001234, 1234.5, 0.04)] == ["0", "3.00", "1.2e-05", "1,234", "0.0400"]
+    assert flat({"a": {"b": 1, "c": None}, "d": [{"e": 1.5}]}) == {"a.b": "1", "d": '[{"e": 1.5}]'}
