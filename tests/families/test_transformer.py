@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -114,7 +115,7 @@ def test_a_sample_depends_on_seed_and_index_alone(spec: Tokens) -> None:
 def test_drafts_grow_by_one_token_and_keep_what_came_before() -> None:
     drafts = list(_counted().draw(Ask(2, how=TransformerSampling(max_tokens=30)), 0))
     assert len(drafts) == 30
-    for short, long in zip(drafts, drafts[1:], strict=False):
+    for short, long in itertools.pairwise(drafts):
         assert long.shape[1] == short.shape[1] + 1
         assert torch.equal(long[:, :-1], short)
 
@@ -139,7 +140,9 @@ def test_records_stop_at_their_end_and_are_padded() -> None:
 def test_greedy_samples_repeat_the_rule() -> None:
     family = _counted()
     out = _last(family, Ask(1, known=Known(_stream(20)), how=TransformerSampling(temperature=0.0, max_tokens=5)))
-    assert torch.equal(out, _last(family, Ask(1, known=Known(_stream(20)), how=TransformerSampling(temperature=0.0, max_tokens=5)), 9))
+    assert torch.equal(
+        out, _last(family, Ask(1, known=Known(_stream(20)), how=TransformerSampling(temperature=0.0, max_tokens=5)), 9)
+    )
 
 
 @pytest.mark.parametrize("seconds", [5.0, 60.0, 1800.0, None])

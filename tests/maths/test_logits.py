@@ -23,7 +23,14 @@ def test_temperature_sharpens_and_zero_takes_the_best() -> None:
 
 @pytest.mark.parametrize(
     ("cut", "kept"),
-    [({"top_k": 2}, 2), ({"top_p": 0.5}, 1), ({"top_p": 0.6}, 2), ({"min_p": 0.2}, 3), ({"top_p": 0.0}, 1), ({"top_k": 9}, 4)],
+    [
+        ({"top_k": 2}, 2),
+        ({"top_p": 0.5}, 1),
+        ({"top_p": 0.6}, 2),
+        ({"min_p": 0.2}, 3),
+        ({"top_p": 0.0}, 1),
+        ({"top_k": 9}, 4),
+    ],
 )
 def test_each_cut_keeps_the_most_probable(cut: dict[str, float], kept: int) -> None:
     out = reshape(ROW, **cut)  # type: ignore[arg-type]
@@ -32,9 +39,7 @@ def test_each_cut_keeps_the_most_probable(cut: dict[str, float], kept: int) -> N
 
 
 @settings(max_examples=50, deadline=None)
-@given(
-    st.integers(0, 10**6), st.floats(0.1, 3.0), st.integers(0, 12), st.floats(0.0, 1.0), st.floats(0.0, 1.0)
-)
+@given(st.integers(0, 10**6), st.floats(0.1, 3.0), st.integers(0, 12), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 def test_always_a_distribution(seed: int, temperature: float, top_k: int, top_p: float, min_p: float) -> None:
     rows = torch.randn(3, 10, generator=torch.Generator().manual_seed(seed)).mul(3).softmax(-1)
     out = reshape(rows, temperature, top_k, top_p, min_p)

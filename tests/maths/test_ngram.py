@@ -16,11 +16,13 @@ SEQUENCES = st.lists(st.lists(st.integers(0, 4), max_size=30), min_size=1, max_s
 
 def _slow(sequences: list[list[int]], vocab: int, order: int) -> dict[tuple[int, ...], np.ndarray]:
     """Context (oldest first) -> distribution, by the definition of interpolated modified Kneser-Ney."""
-    counts: list[dict[tuple[int, ...], dict[int, int]]] = [defaultdict(lambda: defaultdict(int)) for _ in range(order + 1)]
+    counts: list[dict[tuple[int, ...], dict[int, int]]] = [
+        defaultdict(lambda: defaultdict(int)) for _ in range(order + 1)
+    ]
     for row in sequences:
         for i, token in enumerate(row):
             for k in range(min(i, order) + 1):
-                if k == order or k == i:
+                if k in (order, i):
                     counts[k][tuple(row[i - k : i])][token] += 1
     for k in range(order, 0, -1):
         for context, tokens in counts[k].items():

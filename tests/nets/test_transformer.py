@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from anew.nets import layers
-from anew.nets.stream import Stream
+from anew.nets.stream import ArrayStream, Stream
 from anew.nets.transformer import Decoder, Shape, to_qwen3
 
 
@@ -56,7 +56,9 @@ def test_attention_has_the_right_gradient() -> None:
 def test_cross_entropy_equals_the_library_one() -> None:
     logits = torch.randn(6, 9, dtype=torch.float64, requires_grad=True)
     target = torch.randint(0, 9, (6,))
-    assert torch.allclose(layers.cross_entropy(logits, target).double(), F.cross_entropy(logits, target, reduction="none"))
+    assert torch.allclose(
+        layers.cross_entropy(logits, target).double(), F.cross_entropy(logits, target, reduction="none")
+    )
     ours = torch.autograd.grad(layers.cross_entropy(logits, target).sum(), logits)[0]
     theirs = torch.autograd.grad(F.cross_entropy(logits, target, reduction="sum"), logits)[0]
     assert torch.allclose(ours, theirs)
@@ -78,10 +80,11 @@ def test_attention_equals_the_fused_kernel(kind: torch.dtype) -> None:
     assert torch.allclose(ours, fused.transpose(1, 2).reshape(2, 7, 24), atol=1e-5 if kind == torch.float32 else 3e-2)
 
 
-def test_a_stream_gives_the_logits_of_a_whole_pass() -> None:
+@pytest.mark.parametrize("kind", [Stream, ArrayStream])
+def test_a_stream_gives_the_logits_of_a_whole_pass(kind: type[Stream]) -> None:
     net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12))
     ids = torch.randint(0, 20, (3, 12))
     with torch.inference_mode():
-        stream = Stream(net, 3)
+        stream = kind(net, 3)
         parts = [stream.feed(ids[:, :5]), *(stream.feed(ids[:, i : i + 1]) for i in range(5, 12))]
         assert torch.allclose(torch.stack(parts, 1), net(ids)[:, 4:], atol=1e-4)

@@ -123,7 +123,9 @@ class Counting(nn.Module):
         return out
 
 
-def newton(gate: Doubles, features: Doubles, network: Floats, counts: Floats, targets: Ints, ridge: float = 1e-4) -> Doubles:
+def newton(
+    gate: Doubles, features: Doubles, network: Floats, counts: Floats, targets: Ints, ridge: float = 1e-4
+) -> Doubles:
     """The gate (F, 2) of highest mean log-likelihood less ridge |gate|^2, by damped Newton steps."""
     n, rows = len(targets), np.arange(len(targets))
     chosen = np.stack((network[rows, targets], counts[rows, targets]), 1).astype(np.float64)  # (n, 2)

@@ -23,6 +23,7 @@ from anew.nets.transformer import Decoder, Shape
 from anew.rng import Moment, at, generator
 from anew.spec import Ask, Batch, Tokens
 
+TOKENS_A_STEP = 1024
 MOST_COUNTED = 4_000_000  # tokens; bounds the size of a run's file
 CHUNK = 64  # random numbers of a sample that are drawn at once
 SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by dial
@@ -48,14 +49,18 @@ class TransformerConfig:
     average: float = knob(0.0, "relative width of the average of weights; 0 keeps the last", low=0.0, high=0.28)
     counts: bool = knob(True, "join Kneser-Ney probabilities to the network's")
     order: int = knob(4, "longest context that is counted", unit="tokens", low=0, high=16)
-    precision: str = knob("auto", "number type of training; auto: bf16 where the hardware has it", choices=("auto", "fp32", "bf16"))
+    precision: str = knob(
+        "auto", "number type of training; auto: bf16 where the hardware has it", choices=("auto", "fp32", "bf16")
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class TransformerSampling:
     """How tokens are chosen."""
 
-    temperature: float = knob(1.0, "below 1 bolder, above 1 wilder; 0 always takes the most probable", low=0.0, high=10.0)
+    temperature: float = knob(
+        1.0, "below 1 bolder, above 1 wilder; 0 always takes the most probable", low=0.0, high=10.0
+    )
     top_k: int = knob(0, "choose among the k most probable tokens; 0: all", low=0)
     top_p: float = knob(1.0, "choose among the fewest tokens that hold this mass", low=0.0, high=1.0)
     min_p: float = knob(0.0, "drop tokens below this share of the most probable one", low=0.0, high=1.0)
@@ -95,14 +100,42 @@ class Transformer(Family):
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
+        """Few epochs: no regularisation. Many: dropout, weight decay and a wide average of weights, so that more training
+        does no harm (the two regimes of the many-epoch records, and what won on one megabyte of English)."""
         depth, width = SIZES[min(max(scale.dial, 0), len(SIZES) - 1)]
-        batch = max(4, round(1024 / spec.length))
-        return TransformerConfig(batch=batch, layers=depth, width=width, heads=max(1, width // 64), hidden=round(width / 12) * 32)
+        hidden = round(width / 12) * 32
+        tokens = TOKENS_A_STEP * (2 if scale.dial >= 1 else 1) * (8 if scale.device.startswith("cuda") else 1)
+        epochs = expected_epochs(spec, scale, depth * (4 * width**2 + 3 * width * hidden) + spec.vocab * width)
+        small = spec.vocab <= 300
+        return TransformerConfig(
+            batch=max(4, min(round(tokens / spec.length), max(4, scale.items // 8))),
+            layers=depth,
+            width=width,
+            heads=max(1, width // 64),
+            hidden=hidden,
+            dropout=0.0 if epochs < 6 else 0.1 if epochs < 20 else 0.2,
+            weight_decay=0.0 if epochs < 6 else 0.2,
+            average=0.0 if epochs < 2 else 0.05,
+            counts=spec.vocab <= 8192,
+            order=(6 if scale.units < 5e6 else 8) if small else 4,
+        )
+
+    @classmethod
+    def dials(cls, spec: Tokens, scale: Scale) -> tuple[int, ...]:
+        return tuple(range(len(SIZES)))
+
+    @classmethod
+    def appetite(cls, spec: Tokens, config: TransformerConfig, scale: Scale) -> float:
+        """About one and a half tokens for each weight of the blocks: below that a smaller network learns more in the time."""
+        weights = config.layers * (4 * config.width**2 + 3 * config.width * config.hidden)
+        return 1.5 * weights / spec.length
 
     def optim(self) -> Optim:
         c = self.config
         groups = (
-            Group(lambda name, p: ".blocks." in f".{name}" and p.ndim == 2, "muon", c.rate, weight_decay=c.weight_decay),
+            Group(
+                lambda name, p: ".blocks." in f".{name}" and p.ndim == 2, "muon", c.rate, weight_decay=c.weight_decay
+            ),
             Group(lambda name, p: name.endswith("embed"), "adamw", c.rate_embed, eps=1e-10),
             Group(lambda name, p: True, "adamw", c.rate_head, eps=1e-10),
         )
@@ -197,6 +230,14 @@ class Transformer(Family):
         return torch.where(label < 0, self.spec.vocab + self.spec.classes, self.spec.vocab + label)
 
 
+def expected_epochs(spec: Tokens, scale: Scale, weights: int) -> float:
+    """How often the budget would see each example, at the speed of an ordinary machine; 6 where there is no budget."""
+    if scale.seconds is None:
+        return 6.0
+    speed = 3e11 if scale.device.startswith("cuda") else 2.5e10 * scale.threads**0.8  # weights x tokens a second
+    return scale.seconds * speed / weights / max(1.0, float(scale.items) * spec.length)
+
+
 def fast_bf16(device: torch.device) -> bool:
     """Whether bf16 matrix products have hardware of their own there."""
     if device.type == "cuda":
@@ -249,8 +290,12 @@ class Drawing:
         return self._first(), 0
 
     def _first(self) -> Tensor:
-        """(n, 1): without a prompt or a token that begins, the first one is any."""
-        return (self._uniform() * self.family.spec.vocab).long()[:, None]
+        """(n, 1): without a prompt or a token that begins, the first one is drawn by how common it is."""
+        counting, vocab = self.family.counting, self.family.spec.vocab
+        if counting is None or not counting.ready:
+            return (self._uniform() * vocab).long()[:, None]
+        found = counting.last(np.zeros((self.ask.n, 0), dtype=np.int64))
+        return choices.choose(torch.from_numpy(counting.model.distribution(found)), self._uniform())[:, None]
 
     def _uniform(self) -> Tensor:
         """(n,) in [0, 1), the next of each sample's own numbers."""

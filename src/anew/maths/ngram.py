@@ -199,9 +199,7 @@ def _levels(ids: Ints, depth: Ints, contexts: list[Ints], places: list[Ints], vo
     return tuple(levels)
 
 
-def _level(
-    contexts: list[Ints], k: int, pairs: Ints, counts: Ints, shorter: Level | None, vocab: int
-) -> Level:
+def _level(contexts: list[Ints], k: int, pairs: Ints, counts: Ints, shorter: Level | None, vocab: int) -> Level:
     owner, tokens = pairs // vocab, pairs % vocab
     starts = np.searchsorted(owner, np.arange(len(contexts[k]) + 1))
     total = np.add.reduceat(counts, starts[:-1]) if len(pairs) else np.zeros(len(contexts[k]), dtype=np.int64)

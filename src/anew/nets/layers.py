@@ -95,7 +95,7 @@ def _apply(step: type[torch.autograd.Function], *args: Any) -> Any:
 def _inverse_rms(x: Tensor) -> Tensor:
     wide = torch.promote_types(x.dtype, torch.float32)
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
-    return norm.square_().div_(x.shape[-1]).add_(EPSILON).rsqrt_().to(x.dtype)
+    return cast(Tensor, norm.square_().div_(x.shape[-1]).add_(EPSILON).rsqrt_().to(x.dtype))
 
 
 def _along(grad: Tensor, y: Tensor) -> Tensor:

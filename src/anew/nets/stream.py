@@ -5,6 +5,8 @@ Legend for shapes: n streams, L positions, W width, H heads, D head size.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -89,7 +91,9 @@ class ArrayStream(Stream):
             x += self._step(layer, _norm(x) @ qkv) @ out
             inner = _norm(x) @ gate_up  # (n, 2F)
             gate = inner[:, :hidden]
-            x += (gate / (1.0 + np.exp(-gate)) * inner[:, hidden:]) @ down
+            gate /= 1.0 + np.exp(-gate)
+            gate *= inner[:, hidden:]
+            x += gate @ down
         self.used += 1
         return torch.from_numpy(_norm(x) @ self.head)
 
@@ -108,16 +112,20 @@ class ArrayStream(Stream):
         # Queries and keys have unit size, so scores are bounded and need no shift by their maximum.
         weights = np.exp(scores)
         weights /= weights.sum(1, keepdims=True)
-        return np.matmul(weights[:, None], values[:, : place + 1]).reshape(n, wide)
+        mixed: Floats = np.matmul(weights[:, None], values[:, : place + 1])
+        return mixed.reshape(n, wide)
 
 
 def _array(x: Tensor) -> Floats:
-    return x.detach().contiguous().numpy()  # type: ignore[no-any-return]
+    return x.detach().contiguous().numpy()
 
 
 def _norm(x: Floats) -> Floats:
     size = x.shape[-1]
-    return x * (1.0 / np.sqrt(np.einsum("nw,nw->n", x, x) / size + layers.EPSILON)).astype(np.float32)[:, None]
+    if len(x) == 1:
+        return x * (1.0 / math.sqrt(float(x[0].dot(x[0])) / size + layers.EPSILON))
+    scale: Floats = (1.0 / np.sqrt(np.einsum("nw,nw->n", x, x) / size + layers.EPSILON)).astype(np.float32)
+    return x * scale[:, None]
 
 
 class _Weights:

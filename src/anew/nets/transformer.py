@@ -66,7 +66,8 @@ class Block(nn.Module):
         x = x + self.drop(F.linear(mixed, self.out.to(kind)))
         level = layers.rms_norm(x)
         inner = layers.gated(F.linear(level, self.gate.to(kind)), F.linear(level, self.up.to(kind)))  # (B, L, F)
-        return x + self.drop(F.linear(inner, self.down.to(kind)))
+        fed: Tensor = self.drop(F.linear(inner, self.down.to(kind)))
+        return x + fed
 
 
 class Decoder(nn.Module):
