@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import tempfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAGIC = b"\x1f\x8b"
+CHUNK = 1 << 16
 MOST = 1032  # bytes that one byte of a gzip stream can stand for
 DAMAGE = (OSError, EOFError, zlib.error)  # what reading a cut or altered stream raises
 
@@ -37,12 +40,21 @@ def mapped(path: Path, limit: int) -> NDArray[np.uint8]:
 
 def _temporary(path: Path, limit: int) -> IO[bytes]:
     out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
-    written = 0
-    try:
-        with gzip.open(path, "rb") as stream:
-            while written < limit and (chunk := stream.read(min(1 << 20, limit - written))):
-                written += out.write(chunk)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        pass  # the caller refuses what is missing
+    with path.open("rb") as stream, contextlib.suppress(zlib.error):  # the caller refuses what is missing
+        for piece in _inflated(stream):
+            out.write(piece[: limit - out.tell()])
+            if out.tell() >= limit:
+                break
     out.flush()
     return out
+
+
+def _inflated(stream: IO[bytes]) -> Iterator[bytes]:
+    """What a gzip file of one or more members holds, up to the very byte where it is damaged (`gzip` gives up earlier)."""
+    left = b""
+    while left or (left := stream.read(CHUNK)):
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof and (left or (left := stream.read(CHUNK))):
+            yield member.decompress(left, 16 * CHUNK)
+            left = member.unconsumed_tail or member.unused_data
+        yield member.flush()
