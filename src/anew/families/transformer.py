@@ -252,8 +252,11 @@ class Drawing:
     def __init__(self, family: Transformer, ask: Ask, seed: int) -> None:
         self.family, self.ask = family, ask
         self.how: TransformerSampling = ask.how or TransformerSampling()
-        self.end = family.spec.special.get("end") if not family.spec.packed else None
-        self.pad = family.spec.special.get("pad", self.end or 0)
+        special = family.spec.special
+        self.end = special.get("end")
+        self.pad = special.get("pad", self.end or 0)
+        # In a stream of many documents the end of one is where the next begins.
+        self.begin = special.get("begin", self.end)
         self.sources = [generator(seed, "draw", ask.first + i) for i in range(ask.n)]
         self.numbers, self.used = torch.empty(0), 0
 
@@ -277,14 +280,13 @@ class Drawing:
 
     def _start(self) -> tuple[Tensor, int]:
         """(n, L) ids to start from, and how many of them the sample does not show."""
-        spec, n = self.family.spec, self.ask.n
+        n = self.ask.n
         known = torch.zeros((n, 0), dtype=torch.int64)
         if self.ask.known is not None:
             known = self.ask.known.x.cpu().long()
             known = known.expand(n, -1) if known.ndim == 1 else known
-        begin = spec.special.get("begin")
-        if begin is not None and (known.shape[1] == 0 or not bool((known[:, 0] == begin).all())):
-            return torch.cat((torch.full((n, 1), begin), known), 1), 1
+        if self.begin is not None and (known.shape[1] == 0 or not bool((known[:, 0] == self.begin).all())):
+            return torch.cat((torch.full((n, 1), self.begin), known), 1), 1
         if known.shape[1]:
             return known, 0
         return self._first(), 0
