@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import torch
@@ -22,25 +22,28 @@ from anew.families.family import Family, Group, Loss, Optim, Scale
 from anew.maths.mixture import Mixture, fit
 from anew.maths.paths import lognormal_levels, rho_levels
 from anew.maths.solvers import SOLVERS
+from anew.nets.dit import DiT
 from anew.nets.unet import UNet
 from anew.rng import Moment, generator
 from anew.spec import Ask, Batch, Grid, Known
 
 FIT_VALUES = 48_000_000  # most values that the closed form is fitted on: bounds its memory to 200 MB
 FIT_EXAMPLES = 10_000
+EXAMPLES_A_PARAMETER = 0.25
 ROWS = 128  # samples that go through the network at a time
 
 
 @dataclass(frozen=True, slots=True)
 class DiffusionConfig:
     batch: int = knob(128, "examples a step", low=1)
-    width: int = knob(48, "channels at the largest size", low=8, high=1024)
-    mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width")
-    depth: int = knob(2, "blocks a size and side", low=1, high=32)
+    net: str = knob("unet", "U-Net for small grids, patch Transformer for large ones", choices=("unet", "dit"))
+    width: int = knob(64, "channels (U-Net: at its largest size)", low=8, high=4096)
+    mults: tuple[int, ...] = knob((1, 2), "U-Net: channels of each size, as multiples of width")
+    depth: int = knob(1, "blocks (U-Net: a size and side)", low=1, high=64)
     patch: int = knob(2, "side of the patches that the network sees as one position", low=1, high=64)
-    attention: bool = knob(False, "attention at the smallest size")
+    attention: bool = knob(False, "U-Net: attention at its smallest size")
     dropout: float = knob(0.0, "share of hidden values dropped", low=0.0, high=0.9)
-    components: int = knob(32, "Gaussians in the closed form, without the one of all data", low=0, high=1024)
+    components: int = knob(128, "Gaussians in the closed form, without the one of all data", low=0, high=1024)
     rank: int = knob(64, "principal components in the closed form", low=1, high=1024)
     label_drop: float = knob(0.1, "share of examples whose component is hidden", low=0.0, high=1.0)
     level_mean: float = knob(-0.8, "mean of the log noise level in training, in deviations of the data")
@@ -61,6 +64,18 @@ class DiffusionSampling:
     solver: str = knob("multistep", "rule that moves from level to level", choices=tuple(SOLVERS))
     guidance: float = knob(1.0, "how much the component or label counts; 1 is the plain model", low=0.0, high=20.0)
     rho: float = knob(3.0, "crowding of noise levels towards clean", low=1.0, high=20.0)
+
+
+def _unet_sizes(dial: int, side: float) -> dict[str, Any]:
+    """Width, mults and depth; `side` positions at the stem are halved down to 8 or fewer."""
+    halvings = max(1, math.ceil(math.log2(side / 8))) if side >= 4 else 0
+    width = (32, 48, 64, 96, 128, 192, 256)[min(max(dial, 0), 6)]
+    return {"net": "unet", "width": width, "mults": (1, *[2] * halvings), "depth": 1 if dial <= 3 else 2}
+
+
+def _dit_sizes(dial: int, side: float) -> dict[str, Any]:
+    width, depth = ((64, 4), (128, 4), (192, 6), (256, 8), (384, 8), (512, 12), (768, 12))[min(max(dial, 0), 6)]
+    return {"net": "dit", "width": width, "depth": depth, "batch": 64}
 
 
 class Diffusion(Family):
@@ -95,17 +110,19 @@ class Diffusion(Family):
                 owners=torch.full((kinds,), -1),
             )
         )
-        self.net: nn.Module = UNet(
-            2 * spec.shape[0],
-            spec.shape[0],
-            kinds=kinds,
-            width=config.width,
-            mults=config.mults,
-            depth=config.depth,
-            patch=config.patch,
-            dropout=config.dropout,
-            attention=config.attention,
-        )
+        self.net = self._network(spec, config)
+
+    @staticmethod
+    def _network(spec: Grid, config: DiffusionConfig) -> nn.Module:
+        channels, kinds = spec.shape[0], config.components + 1
+        common: dict[str, Any] = {"kinds": kinds, "width": config.width, "depth": config.depth, "patch": config.patch}
+        if config.net == "dit":
+            heads = max(1, config.width // 64)
+            if config.width % (4 * heads):
+                raise ConfigError(f"width={config.width} does not fit the patch Transformer; give a multiple of 64")
+            return DiT(2 * channels, channels, heads=heads, dropout=config.dropout, **common)
+        more: dict[str, Any] = {"mults": config.mults, "dropout": config.dropout, "attention": config.attention}
+        return UNet(2 * channels, channels, **common, **more)
 
     def _register(self, mixture: Mixture) -> None:
         for one in fields(mixture):
@@ -117,12 +134,27 @@ class Diffusion(Family):
 
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> DiffusionConfig:
+        side = max(spec.shape[1:])
+        most = 16 if scale.device == "cpu" else 32  # positions a side: beyond it a step costs more than it teaches
+        patch = 2 ** max(0, math.ceil(math.log2(side / most)))
         classes = max(1, spec.classes)
-        components = min(256, max(scale.items // 250, 0))
-        return DiffusionConfig(
-            width=16 * round(48 * 2 ** (0.5 * (scale.dial - 1)) / 16),
-            components=classes * max(1, components // classes) if spec.classes else components,
+        components = min(256, scale.items // 32) // classes * classes
+        config = DiffusionConfig(
+            components=max(components, spec.classes),
+            patch=patch,
+            dropout=0.1 if scale.items < 2000 else 0.0,
         )
+        return replace(config, **(_unet_sizes if patch <= 4 else _dit_sizes)(scale.dial, side / patch))
+
+    @classmethod
+    def dials(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
+        return (0, 1, 2, 3) if scale.device == "cpu" else (2, 3, 4, 5, 6)
+
+    @classmethod
+    def appetite(cls, spec: Grid, config: DiffusionConfig, scale: Scale) -> float:
+        with torch.device("meta"):
+            parameters = sum(p.numel() for p in cls._network(spec, config).parameters())
+        return EXAMPLES_A_PARAMETER * parameters
 
     def optim(self) -> Optim:
         c = self.config
@@ -235,7 +267,7 @@ class Diffusion(Family):
     def _choose(self, ask: Ask, number: Tensor, known: tuple[Tensor, Tensor] | None) -> Tensor:
         """(n,) a component for each sample: by its share, or the nearest one where values are known."""
         weight = self.mixture_shares.expand(ask.n, -1)
-        if ask.label is not None:
+        if ask.label is not None and self.spec.classes:
             weight = weight * (self.mixture_owners == ask.label.to(self.device)[:, None])
         if known is not None:
             centres = self.mixture_centre + self.mixture_means @ self.mixture_basis.T  # (K, D)
