@@ -44,8 +44,9 @@ class Rows:
         self.path = path
         self.size = size
         self._is_csv = suffix_of(path.name) not in (".jsonl", ".ndjson")
+        quote = b'"' if self._is_csv else None
         with path.open("rb") as stream:
-            start = stream.read(BLOCK_BYTES)
+            start, _ = _rows_until(stream, 0, min(BLOCK_BYTES, size), quote)
         if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise ValueError("it is UTF-16; save it as UTF-8")
         if not start.strip():
@@ -53,13 +54,11 @@ class Rows:
         self._delimiter = _delimiter(start, suffix_of(path.name))
         self._header: list[str] = []
         if self._is_csv:
-            first = next(self._csv(start.decode("utf-8-sig", "replace")), [])
-            self._header = [name.strip() for name in first]
-        self.exact = len(start) == size
-        read = len(start) if self.exact else _cut(start, b'"' if self._is_csv else None)
-        self.head = [row for row in self._parse(start[:read], first=True) if not isinstance(row, Broken)]
+            self._header = [name.strip() for name in next(self._csv(_decoded(start, True)), [])]
+        self.exact = len(start) >= size
+        self.head = [row for row in self._parse(start, first=True) if not isinstance(row, Broken)]
         self.columns = self._header or list(dict.fromkeys(name for row in self.head[:100] for name in row))
-        self.count = len(self.head) if self.exact else round(len(self.head) * size / max(read, 1))
+        self.count = len(self.head) if self.exact else round(len(self.head) * size / len(start))
         if not self.head:
             raise ValueError("it holds no row that can be read")
 
@@ -111,10 +110,7 @@ class Rows:
         return csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter)
 
     def _parse(self, data: bytes, first: bool) -> Iterator[dict[str, Any] | Broken]:
-        try:
-            text = data.decode("utf-8-sig" if first else "utf-8")
-        except UnicodeDecodeError:
-            text = data.decode("cp1252", "replace")  # what spreadsheets write where they do not write UTF-8
+        text = _decoded(data, first)
         yield from self._parse_csv(text, first) if self._is_csv else _parse_json(text)
 
     def _parse_csv(self, text: str, first: bool) -> Iterator[dict[str, Any] | Broken]:
@@ -129,6 +125,13 @@ class Rows:
                     yield Broken(f"the row has {len(row)} cells for {len(self._header)} columns")
         except csv.Error as error:
             yield Broken(f"the rest of its block cannot be read ({error})")
+
+
+def _decoded(data: bytes, first: bool) -> str:
+    try:
+        return data.decode("utf-8-sig" if first else "utf-8")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")  # what spreadsheets write where they do not write UTF-8
 
 
 def _parse_json(text: str) -> Iterator[dict[str, Any] | Broken]:
@@ -148,14 +151,6 @@ def _delimiter(start: bytes, suffix: str) -> str:
         return "\t"
     line = start.split(b"\n", 1)[0].decode("utf-8-sig", "replace")
     return max(_DELIMITERS, key=line.count)
-
-
-def _cut(data: bytes, quote: bytes | None) -> int:
-    """Length of `data` up to the end of its last whole row."""
-    end = data.rfind(b"\n")
-    while end > 0 and quote is not None and data.count(quote, 0, end) % 2:
-        end = data.rfind(b"\n", 0, end)
-    return end + 1 if end >= 0 else len(data)
 
 
 def _row_start(stream: IO[bytes], start: int, inside: bool, quote: bytes | None) -> int:
