@@ -81,10 +81,11 @@ class Disk:
         if not self._works:
             return None
         try:
-            with np.load(self._path(block), allow_pickle=False) as stored:
+            # Opened here: NumPy leaves the file open when it finds it damaged.
+            with open(self._path(block), "rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 refusals = json.loads(stored["refusals"].tobytes() or b"[]")
                 return Encoded(stored["values"], stored["lengths"], stored["labels"], stored["parts"], refusals)
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        except (OSError, KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
             return None
 
     def store(self, block: str, one: Encoded) -> None:

@@ -112,12 +112,12 @@ class Characters:
             if one < self.escape:
                 out.append(self.letters[one])
                 continue
-            point, stop = 0, min(at + HEX, n)
+            point, digits, stop = 0, 0, min(at + HEX, n)
             while one == self.escape and at < stop and ids[at] > self.escape:
-                point = point * 16 + (ids[at] - self.escape - 1)
+                point, digits = point * 16 + (ids[at] - self.escape - 1), digits + 1
                 at += 1
-            whole = one == self.escape and at == stop and stop <= n and point <= 0x10FFFF and point > 0
-            out.append(chr(point) if whole else "\ufffd")
+            real = digits == HEX and point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
+            out.append(chr(point) if real else "\ufffd")
         return "".join(out)
 
     def widths(self) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from anew.data.modality import Item, Refusal
 from anew.data.source import BLOCK_BYTES, BLOCK_ITEMS, WHOLE_BYTES, Block, File, label_of, part_of, suffix_of
 
 SNIFFED = 16  # files of one unknown ending that are opened to see what they are
+SNIFFED_BARE = 256  # files without an ending that are each opened
 HEAD = 4096
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 _UTF16 = {b"\xff\xfe": b"\n\x00", b"\xfe\xff": b"\x00\n"}
@@ -44,8 +45,11 @@ class FolderReader:
             suffix = suffix_of(file.path)
             kind = suffixes.get(suffix)
             (self._files if kind else unknown).setdefault(kind or suffix, []).append(file)
+        known = set(suffixes.values())
         for suffix, own in unknown.items():
-            self._files.setdefault(self._sniff(own, set(suffixes.values())) or suffix or "no suffix", []).extend(own)
+            alone = not suffix and len(own) <= SNIFFED_BARE  # files without an ending have nothing else in common
+            for some in [[file] for file in own] if alone else [own]:
+                self._files.setdefault(self._sniff(some, known) or suffix or "no suffix", []).extend(some)
         for own in self._files.values():
             own.sort()
         self.kinds: Mapping[str, int] = {kind: len(own) for kind, own in self._files.items()}

@@ -1,0 +1,227 @@
+"""The contract of a data set: parts, batches, scoring, state, and one sentence for what cannot be used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from anew.data.dataset import Dataset
+from anew.data.modality import Size
+from anew.errors import ConfigError, DataError
+
+SIZE = Size(60.0, 0, 0)
+
+
+def prose(n: int = 40_000, seed: int = 0) -> str:
+    rng = np.random.default_rng(seed)
+    words = ["".join(rng.choice(list("etaoinshr"), k)) for k in rng.integers(1, 8, 300)]
+    out, size = [], 0
+    while size < n:
+        line = " ".join(rng.choice(words, 9)).capitalize() + ",\n" + " ".join(rng.choice(words, 7)) + ".\n\n"
+        out.append(line)
+        size += len(line)
+    return "".join(out)
+
+
+def names(n: int = 1500) -> str:
+    rng = np.random.default_rng(1)
+    return "".join("".join(rng.choice(list("abcdefgh"), rng.integers(3, 9))) + "\n" for _ in range(n))
+
+
+def opened(path: Path, **more: object) -> Dataset:
+    data = Dataset.open(path, **more)  # type: ignore[arg-type]
+    data.fit(SIZE)
+    return data
+
+
+@pytest.fixture(params=["one", "few", "many", "list"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    if request.param == "one":
+        (folder / "book.txt").write_text(prose())
+    elif request.param == "list":
+        (folder / "names.txt").write_text(names())
+    else:
+        for i in range(3 if request.param == "few" else 60):
+            (folder / f"{i}.md").write_text(prose(3000, i))
+    return folder
+
+
+def test_parts_are_whole_and_scored_once(source: Path) -> None:
+    data = opened(source)
+    extra = 1 if data.spec.packed is False else 0  # type: ignore[union-attr]
+    total = 0
+    for part in ("train", "validation", "test"):
+        held = sum(len(text) + extra for text in data.text(part))
+        for stride in (None, 1 + data.spec.length // 3, data.spec.length):  # type: ignore[union-attr]
+            batches = list(data.scoring(part, stride=stride, batch=7))
+            assert sum(float(b.units.sum()) for b in batches) == held  # type: ignore[union-attr]
+            assert all(b.x.shape[1] == data.spec.length + 1 for b in batches)  # type: ignore[union-attr]
+        assert data.part_size(part) > 0 and data.items(part, 3)
+        total += held
+    files = sorted(source.iterdir())
+    assert total == sum(len(f.read_text()) for f in files)
+    few = sum(float(b.units.sum()) for b in data.scoring("train", limit=2000))  # type: ignore[union-attr]
+    assert few < 6000
+
+
+def test_batches_are_pure_and_split_by_rows(source: Path) -> None:
+    data, other = opened(source), opened(source)
+    whole = data.batch(3, "main", 0, 12, 12)
+    assert torch.equal(other.batch(3, "main", 4, 8, 12).x, whole.x[4:])
+    assert whole.units is not None and whole.units.shape == (12,)
+    assert not torch.equal(data.batch(3, "other", 0, 12, 12).x, whole.x)
+    assert not torch.equal(opened(source, seed=1).batch(3, "main", 0, 12, 12).x, whole.x)
+    n = data.train_items
+    across = data.batch(0, "main", n - 3, 6, 10 * n)
+    assert torch.equal(across.x[:3], data.batch(0, "main", n - 3, 3, 10 * n).x)
+
+
+def test_each_record_once_an_epoch(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text(names())
+    data = opened(tmp_path)
+    n = data.train_items
+    rows = data.batch(0, "main", n, n, 4 * n).x
+    found = sorted(data.modality.decode(rows.numpy()))
+    assert found == sorted(data.text("train"))
+
+
+def test_windows_cover_the_stream_and_move(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(prose())
+    data = opened(tmp_path)
+    n, length = data.train_items, data.spec.length  # type: ignore[union-attr]
+    first, second = (data.batch(0, "main", e * n, n, 9 * n).x for e in range(2))
+    stretch = torch.cat([b.x[0, :-1] for b in data.sweep()])
+    assert abs(n * length - len(stretch)) <= 2 * length + 1
+    assert {tuple(r.tolist()) for r in first} != {tuple(r.tolist()) for r in second}
+
+
+def test_sweep_stays_in_its_part_and_keeps_limits(source: Path) -> None:
+    data = opened(source)
+    batches = list(data.sweep("train", 5))
+    if data.spec.packed:  # type: ignore[union-attr]
+        assert [b.x.shape for b in batches] == [(1, 5 * data.spec.length + 1)]  # type: ignore[union-attr]
+    else:
+        assert sum(len(b) for b in batches) == 5 and batches[0].mask is not None
+
+
+def test_state_is_json_and_reopens_the_same(source: Path, tmp_path: Path) -> None:
+    data = opened(source)
+    data.modality.save(tmp_path)
+    state = json.loads(json.dumps(data.state()))
+    again = Dataset.reopen(state, tmp_path)
+    assert torch.equal(again.batch(9, "main", 0, 6, 6).x, data.batch(9, "main", 0, 6, 6).x)
+    assert again.scan.parts == data.scan.parts and again.fingerprint == data.fingerprint
+    moved = tmp_path / "moved"
+    source.rename(moved)
+    with pytest.raises(DataError, match="does not exist"):
+        Dataset.reopen(state, tmp_path)
+    assert Dataset.reopen(state, tmp_path, str(moved)).train_items == data.train_items
+    next(moved.iterdir()).write_text("other words")
+    with pytest.raises(DataError, match="not the data of this run"):
+        Dataset.reopen(state, tmp_path, str(moved))
+
+
+def test_open_like_scores_other_data(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(prose())
+    data = opened(tmp_path / "a.txt")
+    data.modality.save(tmp_path)
+    (tmp_path / "b.txt").write_text("Tiny other text é.\n")
+    other = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "b.txt"))
+    assert sum(float(b.units.sum()) for b in other.scoring("all")) == 19  # type: ignore[union-attr]
+
+
+def test_user_parts_are_kept(tmp_path: Path) -> None:
+    for part, seed in (("train", 0), ("test", 1)):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "a.txt").write_text(prose(20_000, seed))
+    data = opened(tmp_path)
+    assert "".join(data.text("test")) == prose(20_000, 1)
+    assert "".join(data.text("train") + data.text("validation")).count("\n") == prose(20_000, 0).count("\n")
+    assert any("own test part is kept" in note for note in data.scan.notes)
+
+
+def test_validation_alone_is_what_is_scored(tmp_path: Path) -> None:
+    (tmp_path / "train.smi").write_text(names(900))
+    (tmp_path / "valid.smi").write_text(names(300))
+    data = opened(tmp_path)
+    assert data.scan.parts["test"] == 300 and data.scan.parts["validation"] > 20
+    assert any("validation part is what gets scored" in note for note in data.scan.notes)
+
+
+def test_repeated_lines_lie_in_one_part(tmp_path: Path) -> None:
+    (tmp_path / "n.txt").write_text(names(700) * 3)
+    data = opened(tmp_path)
+    parts = [set(data.text(part)) for part in ("train", "validation", "test")]
+    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+
+
+def test_mixed_kinds_say_what_is_taken(tmp_path: Path) -> None:
+    for i in range(4):
+        (tmp_path / f"{i}.txt").write_text(prose(2000, i))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG")
+    (tmp_path / "b.pdf").write_bytes(b"%PDF\0")
+    data = Dataset.open(tmp_path)
+    assert data.modality.name == "text" and data.scan.other == {"image": 1, ".pdf": 1}
+    assert any("--modality image" in note for note in data.scan.notes)
+
+
+def test_mixed_encodings_are_read_and_said(tmp_path: Path) -> None:
+    text = prose() + "déjà vu"
+    (tmp_path / "a.txt").write_bytes(text.encode("utf-8"))
+    (tmp_path / "b.txt").write_bytes(text.encode("cp1252"))
+    (tmp_path / "c.txt").write_bytes(text.encode("utf-16"))
+    (tmp_path / "d.txt").write_bytes(bytes(range(256)) * 20)
+    data = opened(tmp_path)
+    assert sum(len("".join(data.text(part))) for part in ("train", "validation", "test")) == 3 * len(text)
+    assert any("not UTF-8" in note and "b.txt" in note for note in data.scan.notes)
+    assert data.scan.refused == 1 and data.scan.refusals[0].name == "d.txt"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"  \n ", "no usable text"),
+        (b"one line\n", "at least 1,000 are needed"),
+        (b"\x00\x01\x02\x03" * 500, "binary|nothing that can be learned|no usable"),
+    ],
+)
+def test_text_that_cannot_be_used(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        Dataset.open(tmp_path).fit(SIZE)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_paths_modalities_and_settings(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        Dataset.open(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="holds no files"):
+        Dataset.open(tmp_path)
+    (tmp_path / "a.txt").write_text(prose())
+    with pytest.raises(DataError, match="did you mean 'text'"):
+        Dataset.open(tmp_path, modality="texts")
+    with pytest.raises(DataError, match="holds no image"):
+        Dataset.open(tmp_path, modality="image")
+    with pytest.raises(ConfigError, match="did you mean 'vocab'"):
+        Dataset.open(tmp_path, settings={"vocabs": 3})
+    with pytest.raises(DataError, match="is no part"):
+        opened(tmp_path).text("tests")
+
+
+def test_batch_is_cheap(tmp_path: Path) -> None:
+    import time
+
+    (tmp_path / "a.txt").write_text(prose(200_000))
+    data = opened(tmp_path)
+    data.batch(0, "main", 0, 32, 32)
+    start = time.process_time()
+    for step in range(100):
+        data.batch(step, "main", 0, 32, 32)
+    assert (time.process_time() - start) / 100 < 0.003

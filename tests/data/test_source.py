@@ -1,0 +1,120 @@
+"""Listing, parts, labels, spans and what cannot be read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from anew.data import folders, source
+from anew.data.modality import Item, Refusal
+from anew.data.source import File, Source, label_of, list_files, part_of, reader_of, suffix_of
+from anew.errors import DataError
+
+SUFFIXES = {".txt": "text", ".png": "image"}
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("train/a/x.png", "train"), ("Val/x.png", "validation"), ("dev.txt", "validation"), ("test.smi", "test"),
+        ("train-00000-of-00002.parquet", "train"), ("names_valid.csv", "validation"), ("testing/x.png", "test"),
+        ("greatest.txt", None), ("latest/x.png", None), ("a/b.txt", None),
+    ],
+)  # fmt: skip
+def test_part_of(path: str, part: str | None) -> None:
+    assert part_of(path) == part
+
+
+@pytest.mark.parametrize(
+    ("path", "label"), [("cat/1.png", "cat"), ("train/dog/1.png", "dog"), ("1.png", None), ("a/b/1.png", "b")]
+)
+def test_label_of(path: str, label: str | None) -> None:
+    assert label_of(path) == label
+
+
+def test_readers_and_suffixes() -> None:
+    assert reader_of("a.JSONL") == "tables" and reader_of("x/shard.tar.gz") == "archive"
+    assert reader_of("train-images-idx3-ubyte.gz") == "idx" and reader_of("a.txt") == "folders"
+    assert suffix_of("A.TXT") == ".txt" and suffix_of("a.tar.gz") == ".tar.gz" and suffix_of("LICENSE") == ""
+
+
+def test_listing_follows_links_but_no_loops_and_skips_hidden(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.txt").write_text("hello")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    _, files, hidden = list_files(tmp_path)
+    assert [f.path for f in files] == ["a/x.txt"] and hidden == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: p / "missing", "does not exist"),
+        (lambda p: p, "holds no files"),
+        (lambda p: ((p / "e.txt").write_bytes(b"") and None) or p, "is empty"),
+    ],
+)
+def test_nothing_to_list(tmp_path: Path, make, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(DataError, match=message):
+        Source.open(make(tmp_path), SUFFIXES)
+
+
+def test_unreadable_folder_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.txt").write_text("a")
+
+    def refuse(path: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match="cannot be read"):
+        Source.open(tmp_path, SUFFIXES)
+
+
+def test_unknown_endings_are_known_by_content(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("just words\n")
+    (tmp_path / "a.smi").write_text("CCO\n")
+    (tmp_path / "pic").write_bytes(PNG + b"\0" * 20)
+    (tmp_path / "b.bin").write_bytes(b"\0\1\2\3" * 10)
+    found = Source.open(tmp_path, SUFFIXES)
+    assert found.kinds == {"text": 2, "image": 1, ".bin": 1}
+
+
+def test_file_that_vanishes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("hello")
+    found = Source.open(tmp_path, SUFFIXES)
+    blocks = found.blocks("text")
+    (tmp_path / "x.txt").unlink()
+    (one,) = found.read(blocks[0])
+    assert isinstance(one, Refusal) and "cannot be read" in one.reason
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig"])
+def test_spans_cover_a_large_file_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    text = "".join(f"line {i} naïve 東京\n" for i in range(3000)) + "x" * 9000
+    (tmp_path / "big.txt").write_bytes(text.encode(encoding))
+    monkeypatch.setattr(folders, "WHOLE_BYTES", 1000)
+    monkeypatch.setattr(folders, "BLOCK_BYTES", 4096)
+    size, stamp = (tmp_path / "big.txt").stat().st_size, 0
+    reader = folders.open_reader([File("big.txt", size, stamp)], tmp_path, SUFFIXES)
+    blocks = reader.blocks("text")
+    assert len(blocks) > 10 and sum(b.bytes for b in blocks) == size
+    items = [one for block in blocks for one in reader.read(block)]
+    assert all(isinstance(one, Item) for one in items)
+    from anew.data.text import decode_text
+
+    assert "".join(decode_text(one.data)[0] for one in items) == text  # type: ignore[union-attr]
+    assert [one.begins for one in items if isinstance(one, Item)].count(True) == 1
+    assert isinstance(items[-1], Item) and items[-1].ends
+
+
+def test_image_blocks_mix_the_classes(tmp_path: Path) -> None:
+    files = [File(f"{name}/{i}.png", 10, 0) for name in "ab" for i in range(600)]
+    reader = folders.open_reader(files, tmp_path, SUFFIXES)
+    blocks = reader.blocks("image")
+    assert reader.labels == ("a", "b") and sum(b.items for b in blocks) == 1200
+    assert all(90 < sum(p.startswith("a/") for p in b.where) < 170 for b in blocks if b.items == source.BLOCK_ITEMS)
+    assert len({b.name for b in blocks}) == len(blocks)
