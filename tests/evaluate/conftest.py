@@ -17,6 +17,17 @@ def picker(items: list[Any], seed: int) -> Callable[[int], list[Any]]:
     return lambda n: [items[i] for i in order[:n]]
 
 
+def reader(texts: list[str]) -> Callable[[int | None], list[str]]:
+    def read(most: int | None) -> list[str]:
+        kept: list[str] = []
+        for text in texts:
+            left = len(text) if most is None else most - sum(map(len, kept))
+            kept += [text[:left]] if left > 0 else []
+        return kept
+
+    return read
+
+
 @pytest.fixture
 def evidence() -> Callable[..., Evidence]:
     def make(train: list[Any], test: list[Any], samples: list[Any], **more: Any) -> Evidence:
@@ -29,8 +40,8 @@ def evidence() -> Callable[..., Evidence]:
             "spec": spec,
             "train": picker(train, 0),
             "test": picker(test, 1),
-            "train_text": (lambda n: train[:n]) if text else None,
-            "test_text": (lambda n: test[:n]) if text else None,
+            "train_text": reader(train) if text else None,
+            "test_text": reader(test) if text else None,
             "samples": samples,
             "bits": None,
             "seconds": None,

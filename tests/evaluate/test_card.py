@@ -34,7 +34,9 @@ def test_metadata_block() -> None:
     assert result["metrics"] == [{"type": "bits_per_character", "name": "Bits per character", "value": 2.1}]
 
 
-@pytest.mark.parametrize("name", ['a: b "c" # d', "---", "x\ny: z", "[n](http://a)", "ünïcode 🐶", "'", "`tick`", "\x85\x7f"])
+@pytest.mark.parametrize(
+    "name", ['a: b "c" # d', "---", "x\ny: z", "[n](http://a)", "ünïcode 🐶", "'", "`tick`", "\x85\x7f"]
+)
 def test_names_cannot_break_it(name: str) -> None:
     text = card(run=name, family="diffusion", modality="image", data=name, parameters=None, scores=SCORES)
     data = yaml.safe_load(text[4 : text.index("\n---\n")])

@@ -18,7 +18,7 @@ class Evidence:
     """Real and generated items, side by side.
 
     train, test: n random items (all, if fewer) as people see them: str, or (H, W) or (H, W, C) uint8; fixed by the seed.
-    train_text, test_text: whole texts in order up to a number of them, None where data is not text.
+    train_text, test_text: texts of a part in order up to a number of characters, None where data is not text.
     samples: generated items in the same form.
     bits: (bits, units) of each scored example of the test part, in order; its argument is the seconds it may take.
     seconds: what the evaluation may take in all, the writing of the report included; None without a limit.

@@ -85,13 +85,25 @@ class TextEvaluation(Evaluation):
     def _likelihood(self) -> Iterator[Score]:
         if self.evidence.bits is None:
             return
-        left = self.clock.left(0.6)
-        found = self.evidence.bits(None if left == float("inf") else max(left, 0.0))
+        found = self.evidence.bits(self._bits_seconds())
         if not found:
             self.leave_out("bits per character", "no test text could be scored in the time left")
             return
         rows = np.asarray(found, dtype=np.float64)  # (examples, 2)
-        yield self._ratio("bits_per_character", rows[:, 0], rows[:, 1], "test part, each character counted once")
+        whole = sum(len(t) + self.records for t in self._part("test", TEST_MOST))
+        n = round(float(rows[:, 1].sum()))
+        part = f"{n:,} of {whole:,} characters of the test part" if n < 0.99 * whole < TEST_MOST else "whole test part"
+        yield self._ratio("bits_per_character", rows[:, 0], rows[:, 1], f"{part}, each character counted once")
+
+    def _bits_seconds(self) -> float | None:
+        """What scoring may take: enough is kept for the counting model beside it, where that fits at all."""
+        limit = self.clock.limit
+        if limit is None:
+            return None
+        train, test = self._part("train", TRAIN_MOST), self._part("test", TEST_MOST)
+        kept = baseline.kneser_ney_seconds(train, test, ORDER, self.records) if train and test else 0.0
+        share = max(self.clock.left(0.85) - kept, 0.4 * limit) if kept < 0.5 * limit else 0.7 * limit
+        return max(min(share, self.clock.left(0.85)), 0.0)
 
     def _ratio(self, name: str, bits: NDArray[Any], units: NDArray[Any], source: str) -> Score:
         edges = np.linspace(0, len(bits), min(len(bits), 200) + 1).astype(int)[:-1]
@@ -104,7 +116,7 @@ class TextEvaluation(Evaluation):
         train, test = self._part("train", TRAIN_MOST), self._part("test", TEST_MOST)
         if not train or not test:
             return
-        left = self.clock.left(0.9)
+        left = self.clock.left()
         if left < float("inf") and baseline.kneser_ney_seconds(train, test, ORDER, self.records) > left:
             self.leave_out("bits per character of the counting model", "it would not have fitted in the time left")
             return
@@ -130,25 +142,11 @@ class TextEvaluation(Evaluation):
         return f"{sizes[0]:,} training and {sizes[1]:,} test characters"
 
     def _part(self, part: str, most: int) -> list[str]:
-        """Texts of a part in order, up to `most` characters; fetched in growing numbers, so that little is read of much."""
-        if (part, most) in self._texts:
-            return self._texts[part, most]
-        source = self.evidence.train_text if part == "train" else self.evidence.test_text
-        texts: list[str] = []
-        ask = 64
-        while source is not None:
-            texts = source(ask)
-            if len(texts) < ask or sum(map(len, texts)) >= most:
-                break
-            ask *= 8
-        kept, size = [], 0
-        for text in texts:
-            if size >= most:
-                break
-            kept.append(text[: most - size])
-            size += len(kept[-1])
-        self._texts[part, most] = kept
-        return kept
+        """Texts of a part in order, up to `most` characters."""
+        if (part, most) not in self._texts:
+            source = self.evidence.train_text if part == "train" else self.evidence.test_text
+            self._texts[part, most] = [] if source is None else source(most)
+        return self._texts[part, most]
 
     # generated text beside held-out text
 
