@@ -33,7 +33,9 @@ class Knob:
             low = "" if self.low is None else f"at least {self.low:g}"
             high = "" if self.high is None else f"at most {self.high:g}"
             unit = f" {self.unit}" if self.unit else ""
-            raise ConfigError(f"{name}={value!r} is out of range; give {' and '.join(t for t in (low, high) if t)}{unit}")
+            raise ConfigError(
+                f"{name}={value!r} is out of range; give {' and '.join(t for t in (low, high) if t)}{unit}"
+            )
 
 
 def knob(

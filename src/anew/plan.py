@@ -88,10 +88,7 @@ def saving_slice(budget: float) -> float:
 
 def seconds(text: str | float) -> float:
     """'90', '60s', '10m', '2h' or '1h30m' as seconds; ConfigError where it is none of these or not positive."""
-    if isinstance(text, int | float):
-        value = float(text)
-    else:
-        value = _parse_seconds(text.strip().lower())
+    value = float(text) if isinstance(text, int | float) else _parse_seconds(text.strip().lower())
     if not 0 < value < 366 * 86400:
         raise ConfigError(f"budget {text!r} is no time; give seconds, or like 60s, 10m, 2h")
     return value

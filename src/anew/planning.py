@@ -84,7 +84,7 @@ def choose_family(spec: Any, name: str | None) -> tuple[str, type[Family]]:
 
 def owners(family: str | None, modality: str | None) -> dict[str, type]:
     """Whose settings `--set` may name, before the data is read: all of them where a name is not given yet."""
-    kinds = {"train": TrainConfig}
+    kinds: dict[str, type] = {"train": TrainConfig}
     for room, name in (("families", family), ("data", modality)):
         for one in [name] if name else names(room):
             kinds[one] = find(room, one).Config

@@ -76,7 +76,7 @@ class Job:
         self.data = Dataset.reopen(self.record["data"], self.folder.path, data)
         if spec_to_json(self.data.spec) != self.record["spec"]:
             raise RunError(f"the data does not fit the run {str(self.folder.path)!r} any more; train a new run")
-        config = cfg.from_json(self.kind.Config, self.record["family"]["config"])
+        config: Any = cfg.from_json(self.kind.Config, self.record["family"]["config"])
         self.family = build(self.kind, self.data.spec, config, self.plan.seed, self.world.device)
 
     # -- train --------------------------------------------------------------------------------------------------------

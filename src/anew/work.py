@@ -25,6 +25,7 @@ from anew.spec import Tokens
 from anew.train import events as events_file
 from anew.train.distributed import World, leave
 from anew.train.events import Events
+from anew.train.listen import Listener
 from anew.train.run import RunFolder
 from anew.train.trainer import Stepped
 from anew.training import Job, Quiet, Reporter, Request, choose_family, command_line
@@ -103,7 +104,7 @@ def continue_run(
 def _through(job: Job, state: dict[str, Any] | None) -> Model:
     """Train, then report. An interrupted training is saved and can be resumed."""
     try:
-        listeners = [Previews(job), *_tensorboard(job)]
+        listeners: list[Listener] = [Previews(job), *_tensorboard(job)]
         outcome = job.train(listeners, state)
         if outcome == "interrupted":
             raise KeyboardInterrupt
@@ -327,7 +328,7 @@ def looked(path: str, modality: str | None, seed: int, settings: dict[str, Any])
     found = dataclasses.asdict(scan) | {"path": path, "fingerprint": data.fingerprint}
     data.fit(Size(600.0, scan.items, scan.bytes, torch.get_num_threads(), "cpu"))
     name, kind = choose_family(data.spec, None)
-    found |= {"family": name, "why": kind.why, "spec": data.state()["modality"]["name"], "examples": data.train_items}
+    found |= {"family": name, "why": kind.why, "examples": data.train_items}
     found["shape"] = list(data.spec.shape) if not isinstance(data.spec, Tokens) else [data.spec.length]
     found["budgets"] = list(_budgets(data, kind))
     data.close()

@@ -176,7 +176,7 @@ def check_samples_fit_the_spec_and_depend_on_their_index_alone(name: str, spec: 
         assert torch.isfinite(together).all()
     else:
         assert together.ndim == 2
-        assert 0 <= int(together.min()) and int(together.max()) < spec.vocab
+        assert int(together.min()) >= 0 and int(together.max()) < spec.vocab
     part = None if labels(spec, 5) is None else labels(spec, 5)[3:]
     alone = last(family, Ask(2, part, None, how, first=3))
     length = min(alone.shape[1], together.shape[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import nn
 
@@ -68,7 +70,7 @@ def test_schedule_rises_stays_and_lands_on_zero() -> None:
     assert rate[0] == 0.2
     assert all(r == 1.0 for r in rate[5:60])
     assert rate[100] == 0.0
-    assert all(a >= b for a, b in zip(rate[60:], rate[61:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rate[60:]))
 
 
 def test_power_average_has_the_width_asked_for() -> None:

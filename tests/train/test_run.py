@@ -55,7 +55,9 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, harm:
     assert len(notes) == 1 and "damaged" in notes[0] and "step-00000002" in notes[0]
 
 
-def test_a_kill_between_any_two_writes_leaves_a_whole_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_between_any_two_writes_leaves_a_whole_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = RunFolder.create(tmp_path / "run")
     folder.save("step-00000001", state(1))
     real = os.replace
@@ -87,7 +89,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pyte
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(runs.os, "fsync", full)
-    with pytest.raises(RunError, match="No space left on device.*kept: step-00000001"):
+    with pytest.raises(RunError, match=r"No space left on device.*kept: step-00000001"):
         folder.save("step-00000002", state(2))
     monkeypatch.undo()
     found, _ = folder.latest()
@@ -95,7 +97,11 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pyte
     assert not list(folder.checkpoints.glob(".*"))
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80\x04pickle", b"\xff" * 100, b"PK\x03\x04" + b"0" * 50], ids=["empty", "pickle", "huge header", "zip"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x80\x04pickle", b"\xff" * 100, b"PK\x03\x04" + b"0" * 50],
+    ids=["empty", "pickle", "huge header", "zip"],
+)
 def test_what_only_pretends_to_be_safetensors(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(data)

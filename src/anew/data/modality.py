@@ -155,6 +155,7 @@ class Modality(ABC):
 
     def save(self, folder: Path) -> None:
         """Write further files that belong to the run (tokenizer.json)."""
+        return None
 
 
 @dataclass(slots=True)

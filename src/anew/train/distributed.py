@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ class World:
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
     def first(self) -> bool:
@@ -117,7 +117,7 @@ def wrap(module: nn.Module, loss: Callable[[Batch, Moment], Loss], world: World,
 
     # Buffers are the same everywhere already; newer releases renamed the switch.
     renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
-    unsynced = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
+    unsynced: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
     return DistributedDataParallel(LossModule(module, loss), **unsynced)
 
 

@@ -213,7 +213,8 @@ def _signals(trainer: Trainer) -> Iterator[None]:
         signal.signal(number, old[number])
 
     old: dict[int, Any] = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
         old[number] = signal.signal(number, stop)
     try:
         yield

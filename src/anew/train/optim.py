@@ -27,7 +27,8 @@ def orthogonal(update: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.mT if tall else x).to(update.dtype)
+    found: Tensor = x.mT if tall else x
+    return found.to(update.dtype)
 
 
 class Optimiser:
@@ -74,7 +75,7 @@ class Optimiser:
 
     def _adamw(self, group: Group, live: list[tuple[str, nn.Parameter]], lr: float) -> None:
         """Loshchilov & Hutter 2019 (arXiv 1711.05101), bias-corrected."""
-        values = [p for _, p in live]
+        values: list[Tensor] = [p for _, p in live]
         grads = [p.grad for _, p in live if p.grad is not None]
         first = [self._slot("first", n, p) for n, p in live]
         second = [self._slot("second", n, p) for n, p in live]

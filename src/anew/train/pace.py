@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -16,7 +16,7 @@ class Pace(Protocol):
     def left(self, step: int) -> float | None:
         """Seconds left, where they are known."""
 
-    def aside(self) -> object:
+    def aside(self) -> AbstractContextManager[None]:
         """A context whose time does not count as training, where training alone is timed."""
 
 

@@ -1,0 +1,299 @@
+"""Whole commands on small data: train, resume, sample, score, evaluate, look; and what goes wrong, in one sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from samples import names, prose, shapes
+
+ENV = {**os.environ, "PYTHONWARNINGS": "error::DeprecationWarning:anew"}
+
+
+def anew(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "anew", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=ENV,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout[-1500:] + done.stderr[-1500:]
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def digest(run: Path) -> str:
+    return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def text_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("text")
+    data = prose(folder / "data" / "book.txt").parent
+    anew("train", data, "--run", folder / "run", "--steps", 12, "--set", "evaluate_samples=4")
+    return data, folder / "run"
+
+
+@pytest.fixture(scope="module")
+def image_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("image")
+    data = shapes(folder / "data")
+    anew("train", data, "--run", folder / "run", "--steps", 8, "--set", "evaluate_samples=24", "--set", "batch=16")
+    return data, folder / "run"
+
+
+@pytest.mark.parametrize("made", ["text_run", "image_run"])
+def test_a_run_is_complete(made: str, request: pytest.FixtureRequest) -> None:
+    _, run = request.getfixturevalue(made)
+    for name in (
+        "config.json",
+        "model.safetensors",
+        "README.md",
+        "events.jsonl",
+        "report/report.json",
+        "report/report.html",
+    ):
+        assert (run / name).stat().st_size > 0, name
+    assert not [p for p in run.rglob("*") if p.suffix in (".pt", ".pkl", ".ckpt", ".bin", ".tmp")]
+    report = json.loads((run / "report" / "report.json").read_text())
+    assert {"run", "family", "modality", "scores"} <= set(report)
+    for score in report["scores"]:
+        assert {"name", "value", "low", "high", "floor", "better", "n", "source"} <= set(score)
+    assert report["scores"]
+    config = json.loads((run / "config.json").read_text())
+    assert config["status"] == "finished"
+    card = (run / "README.md").read_text()
+    assert card.startswith("---\n") and "library_name: anew" in card
+
+
+def test_the_same_steps_give_the_same_bytes(image_run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, run = image_run
+    anew("train", data, "--run", tmp_path / "again", "--steps", 8, "--set", "evaluate_samples=0", "--set", "batch=16")
+    assert digest(tmp_path / "again") == digest(run)
+
+
+def test_samples_are_files_and_depend_on_the_seed(image_run: tuple[Path, Path], tmp_path: Path) -> None:
+    _, run = image_run
+    anew("sample", run, "--out", tmp_path / "a", "-n", 5, "--label", "disc")
+    anew("sample", run, "--out", tmp_path / "b", "-n", 3, "--label", "disc")
+    files = sorted(p.name for p in (tmp_path / "a").glob("0*.png"))
+    assert len(files) == 5
+    assert all("disc" in name for name in files)
+    from PIL import Image
+
+    with Image.open(tmp_path / "a" / files[0]) as image:
+        assert image.size == (12, 12)
+        assert image.mode == "L"
+
+
+def test_text_goes_on_from_a_prompt_and_stops(text_run: tuple[Path, Path], tmp_path: Path) -> None:
+    _, run = text_run
+    anew("sample", run, "--out", tmp_path / "a", "-n", 2, "--prompt", "The river ", "--set", "max_tokens=40")
+    texts = [p.read_text() for p in sorted((tmp_path / "a").glob("0*.txt"))]
+    assert len(texts) == 2
+    assert all(t.startswith("The river ") and len(t) > 12 for t in texts)
+    anew("sample", run, "--out", tmp_path / "b", "-n", 2, "--prompt", "The ", "--stop", ".", "--set", "max_tokens=200")
+    assert all("." not in p.read_text() for p in (tmp_path / "b").glob("0*.txt"))
+
+
+def test_score_and_evaluate_speak_json(text_run: tuple[Path, Path], tmp_path: Path) -> None:
+    _, run = text_run
+    other = prose(tmp_path / "other.txt", 60, seed=9)
+    found = json.loads(anew("score", run, other, "--json").stdout)
+    assert found["characters"] == len(other.read_text())
+    assert 0.5 < found["bits_per_character"] < 8
+    report = json.loads(anew("evaluate", run, "-n", 4, "--json").stdout)
+    assert {"bits_per_character"} <= {s["name"] for s in report["scores"]}
+
+
+def test_look_says_what_it_is(image_run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, _ = image_run
+    found = json.loads(anew("look", data, "--json").stdout)
+    assert found["modality"] == "image" and found["family"] == "diffusion"
+    assert found["items"] == 240 and found["labels"] == ["bar", "disc"]
+    words = anew("look", names(tmp_path / "names.txt")).stdout
+    assert "list" in words and "transformer" in words
+
+
+@pytest.mark.parametrize("after", [0.9, 2.5, 4.0])
+def test_a_killed_run_goes_on_to_the_same_bytes(text_run: tuple[Path, Path], tmp_path: Path, after: float) -> None:
+    data, run = text_run
+    target = tmp_path / "killed"
+    command = [sys.executable, "-m", "anew", "train", str(data), "--run", str(target), "--steps", "12"]
+    settings = ["--set", "evaluate_samples=4", "--set", "checkpoint_seconds=0"]
+    process = subprocess.Popen([*command, *settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENV)
+    while not (target / "config.json").exists():
+        time.sleep(0.02)
+    time.sleep(after)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    anew("resume", target)
+    assert digest(target) == digest(run)
+    assert json.loads((target / "config.json").read_text())["status"] == "finished"
+
+
+def test_more_steps_go_on_from_the_undecayed_weights(image_run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, _ = image_run
+    common = ("--set", "evaluate_samples=0", "--set", "batch=16")
+    anew("train", data, "--run", tmp_path / "run", "--steps", 6, *common)
+    done = anew("resume", tmp_path / "run")
+    assert "finished" in done.stdout
+    anew("resume", tmp_path / "run", "--steps", 10)
+    anew("train", data, "--run", tmp_path / "straight", "--steps", 10, *common)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["plan"]["steps"] == 10
+    assert digest(tmp_path / "run") == digest(tmp_path / "straight")
+    assert "no more than" in anew("resume", tmp_path / "run", "--steps", 2, code=2).stderr
+
+
+def test_a_signal_saves_and_leaves_with_zero(text_run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, _ = text_run
+    command = [sys.executable, "-m", "anew", "train", str(data), "--run", str(tmp_path / "run"), "--steps", "100000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV)
+    events = tmp_path / "run" / "events.jsonl"
+    while not (events.exists() and events.read_text().count("\n") > 3):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert "anew resume" in out
+    assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_torchrun_is_the_same_command(text_run: tuple[Path, Path], tmp_path: Path, parallel: str) -> None:
+    data, _ = text_run
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "anew"]
+    settings = ["--set", "evaluate_samples=4", "--set", "precision=fp32", "--set", f"parallel={parallel}"]
+    command = [*launcher, "train", str(data), "--run", str(tmp_path / "two"), "--steps", "12", *settings]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=240, check=False, env={**ENV, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    anew("train", data, "--run", tmp_path / "one", "--steps", 12, *settings[:4])
+    curves = [[json.loads(line)["loss"] for line in (tmp_path / name / "events.jsonl").read_text().splitlines()
+               if '"event": "step"' in line] for name in ("one", "two")]  # fmt: skip
+    assert len(curves[0]) == len(curves[1]) == 12
+    assert all(abs(a - b) <= 1e-4 * abs(a) for a, b in zip(*curves, strict=True))
+
+
+def test_a_budget_is_kept(tmp_path: Path) -> None:
+    data = shapes(tmp_path / "data")
+    begin = time.monotonic()
+    anew("train", data, "--run", tmp_path / "run", "--budget", "20s")
+    took = time.monotonic() - begin
+    assert took < 22.0
+    assert took > 14.0
+
+
+MISTAKES = [
+    (("train", "{none}"), "does not exist"),
+    (("train", "{empty}", "--steps", "3"), "no usable|nothing|empty|holds no"),
+    (("train", "{data}", "--run", "{run}"), "is a run already"),
+    (("train", "{data}", "--steps", "3", "--budget", "3s"), "both budget and steps"),
+    (("train", "{data}", "--budget", "soon"), "is no time"),
+    (("train", "{data}", "--budget", "1s"), "too little|give at least"),
+    (("train", "{data}", "--bugdet", "1m"), "did you mean '--budget'"),
+    (("trian", "{data}"), "did you mean 'train'"),
+    (("train", "{data}", "--steps", "3", "--set", "widht=3"), "did you mean 'width'"),
+    (("train", "{data}", "--steps", "3", "--set", "width"), "key=value"),
+    (("train", "{data}", "--steps", "3", "--set", "width=-1"), "out of range"),
+    (("train", "{data}", "--steps", "3", "--family", "difusion"), "did you mean 'diffusion'"),
+    (("train", "{data}", "--steps", "3", "--family", "diffusion"), "does not take tokens data"),
+    (("train", "{data}", "--steps", "3", "--modality", "imag"), "did you mean 'image'"),
+    (("sample", "{none}", "--out", "x"), "is no folder"),
+    (("sample", "{run}", "--out", "x", "-n", "0"), "out of range"),
+    (("sample", "{run}", "--out", "x", "--label", "cat"), "has no labels"),
+    (("sample", "{run}", "--out", "x", "--set", "temprature=1"), "did you mean 'temperature'"),
+    (("sample", "{run}", "--out", "x", "--prompt-file", "{none}"), "is no file"),
+    (("example", "digitz", "{none}"), "did you mean 'digits'"),
+    ((), None),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"), MISTAKES[:-1], ids=lambda v: " ".join(v) if isinstance(v, tuple) else ""
+)
+def test_a_mistake_is_one_sentence(
+    arguments: tuple[str, ...],
+    says: str,
+    text_run: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import re
+
+    from anew.cli import main
+
+    data, run = text_run
+    (tmp_path / "empty").mkdir()
+    places = {"none": tmp_path / "none", "empty": tmp_path / "empty", "data": data, "run": run}
+    before = digest(run)
+    filled = [a.format(**places) for a in arguments]
+    if filled[0] == "train" and "--run" not in filled:
+        filled += ["--run", str(tmp_path / "made")]
+    assert main(filled) == 2
+    error = capsys.readouterr().err
+    assert re.search(says, error), error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "made").exists()
+    assert digest(run) == before
+
+
+def test_altered_runs_are_refused(
+    text_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    from anew.cli import main
+
+    _, run = text_run
+    for harm, says in (
+        ("weights", "do not fit"),
+        ("pretend", "no whole safetensors"),
+        ("config", "cannot be read"),
+        ("gone", "missing"),
+    ):
+        copy = tmp_path / harm
+        shutil.copytree(run, copy)
+        model = copy / "model.safetensors"
+        if harm == "weights":
+            import torch
+            from safetensors.torch import save_file
+
+            save_file({"net.odd": torch.zeros(2)}, model)
+        elif harm == "pretend":
+            model.write_bytes(b"not tensors at all")
+        elif harm == "config":
+            (copy / "config.json").write_text("{")
+        else:
+            model.unlink()
+        assert main(["sample", str(copy), "--out", str(tmp_path / "x")]) == 2
+        assert says in capsys.readouterr().err
+
+
+def test_changed_data_is_refused_and_moved_data_is_found(
+    image_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    from anew.cli import main
+
+    data, run = image_run
+    shutil.copytree(run, tmp_path / "run")
+    shutil.copytree(data, tmp_path / "moved")
+    assert main(["evaluate", str(tmp_path / "run"), "-n", "4", "--data", str(tmp_path / "moved")]) == 0
+    (tmp_path / "moved" / "disc" / "0001.png").unlink()
+    assert main(["evaluate", str(tmp_path / "run"), "-n", "4", "--data", str(tmp_path / "moved")]) == 2
+    assert "changed" in capsys.readouterr().err
