@@ -17,6 +17,8 @@ from typing import Any
 
 from _common import HERE, Table, anew, environment, fresh, knob_words, parser, pinned, train_seconds
 
+PARTS = ("peer", "times", "quality", "whole")
+
 
 def text_file(path: Path) -> Path:
     """The one text file at a path: the file itself, or the largest of a folder."""
@@ -53,29 +55,47 @@ def peer(given: argparse.Namespace, text: Path, core: list[int], seed: int) -> d
     return {"name": "nanoGPT, documented CPU recipe", **done.json()}
 
 
-def kneser_ney(run: Path) -> float | None:
-    """Nats per character of the counting model, as Anew's own report has it."""
+# the counting model of Anew's reports, on the whole of both parts whatever a report had time for
+COUNTED = """
+import json, math, sys, time
+from pathlib import Path
+from anew.evaluate.baseline import kneser_ney_bits
+begun = time.process_time()
+parts = [open(next(Path(p).glob("*.txt")), encoding="utf-8", newline="").read() for p in sys.argv[1:3]]
+bits = kneser_ney_bits(parts[:1], parts[1:], 6, False)
+seconds = time.process_time() - begun
+print(json.dumps({"nats": float(bits.mean()) * math.log(2), "characters": len(bits), "cpu": seconds}))
+"""
+
+
+def kneser_ney(given: argparse.Namespace, rows: Table, text: Path, data: Path) -> float:
+    """Adds the naive floor: a Kneser-Ney model of six characters of context."""
+    command = [sys.executable, "-c", COUNTED, str(data / "parts" / "train"), str(data / "parts" / "test")]
+    found = pinned(command, given.cores[-1:], given.work).check().json()
+    return float(rows.add(text=text.name, what="Kneser-Ney, context 6", cores=1, **found)["nats"])
+
+
+def reported(run: Path) -> float | None:
+    """Nats per character of the counting model as the run's own report has it."""
     report = json.loads((run / "report" / "report.json").read_text())
-    for score in report["scores"]:
-        words = f"{score['name']} {score.get('source', '')}".lower()
-        if "kneser" in words and score.get("value") is not None:
-            return float(score["value"]) * math.log(2)
-    return None
+    found = (score["value"] for score in report["scores"] if score["name"] == "bits_per_character_kneser_ney")
+    return next((value * math.log(2) for value in found if value is not None), None)
 
 
 def trained(
-    given: argparse.Namespace, data: Path, cores: list[int], seed: int, *options: str, label: str
+    given: argparse.Namespace, text: Path, data: Path, cores: list[int], seed: int, what: str, *options: str
 ) -> dict[str, Any]:
     """Trains Anew with these options, then scores the test part with a command of its own."""
     name = "-".join(options).replace("-", "").replace("=", "")
-    place = fresh(given.work / "text" / "runs" / f"{data.name}{name}-{len(cores)}c-s{seed}")
+    place = fresh(given.work / "text" / "runs" / f"{data.name}-{name}-{len(cores)}c-s{seed}")
     run, parts = place / "run", data / "parts"
     words = ["--run", run, "--seed", seed, *knob_words(given.set), *options]
     done = anew("train", parts, *words, cores=cores, scratch=given.work)
     scored = anew("score", run, parts / "test", "--json", cores=cores, scratch=given.work).json()
     seconds, steps = train_seconds(run)
     return {
-        "what": label,
+        "text": text.name,
+        "what": f"Anew, {what}",
         "seed": seed,
         "cores": len(cores),
         "nats": float(scored["bits_per_character"]) * math.log(2),
@@ -83,55 +103,60 @@ def trained(
         "steps": steps,
         "wall": done.wall,
         "cpu": done.cpu,
-        "kneser_ney": kneser_ney(run),
+        "characters": round(scored["characters"]),
+        "reported_kneser_ney": reported(run),
     }
 
 
-def counted(rows: Table, row: dict[str, Any]) -> None:
-    """Adds the naive floor that the run's report gives as a row of its own, once."""
-    value = row.pop("kneser_ney")
-    if value is not None and not any(
-        r["what"].startswith("Kneser-Ney") and r["text"] == row["text"] for r in rows.rows
-    ):
-        rows.add(text=row["text"], what="Kneser-Ney, from Anew's report", nats=value)
-
-
 def at_times(given: argparse.Namespace, rows: Table, text: Path, data: Path, core: list[int], seed: int) -> None:
-    """Loss after fixed seconds of training on one core, and the least time that reaches the peer's loss."""
+    """Loss after fixed seconds of training on one core."""
+    for seconds in given.seconds:
+        knob = f"train_seconds={seconds:g}"
+        row = trained(given, text, data, core, seed, f"{seconds:g} s of training", "--set", knob)
+        rows.add(**row | {"train_seconds": seconds})
+
+
+def to_quality(
+    given: argparse.Namespace, rows: Table, text: Path, data: Path, core: list[int], seed: int, peer: dict[str, Any]
+) -> None:
+    """The least share of the peer's training time, of those to be tried, that reaches the peer's loss."""
+    reached = None
+    for ratio in sorted(given.ratios):
+        seconds = peer["train_seconds"] / ratio
+        knob = f"train_seconds={seconds:.3f}"
+        row = trained(given, text, data, core, seed, f"1/{ratio:g} of the peer's training", "--set", knob)
+        passes = row["nats"] <= peer["nats"]
+        rows.add(**row | {"train_seconds": seconds, "ratio": ratio, "passes": passes})
+        if not passes:
+            break
+        reached = ratio
+    print(f"time to the peer's loss of {peer['nats']:.4f}: " + (f"1/{reached:g} or less" if reached else "not reached"))
+
+
+def whole(
+    given: argparse.Namespace, rows: Table, text: Path, data: Path, budgets: list[str], seed: int, floor: float
+) -> None:
+    """The whole command at a budget on all the cores given."""
+    for budget in budgets:
+        row = trained(given, text, data, given.cores, seed, f"whole command, --budget {budget}", "--budget", budget)
+        rows.add(**row, below_kneser_ney=row["nats"] < floor)
+
+
+def one_text(given: argparse.Namespace, rows: Table, text: Path, seed: int) -> None:
+    """All rows of the text that the figures are for."""
+    data, core = given.work / "text" / text.stem, given.cores[-1:]
+    split(text, data / "parts")
+    floor = kneser_ney(given, rows, text, data)
     found = None
     if "peer" in given.only:
         found = peer(given, text, core, seed)
-        found = {"what": found.pop("name"), "seed": seed, "cores": 1, **found}
-        rows.add(text=text.name, **found)
-    for seconds in given.seconds if "times" in given.only else []:
-        row = trained(
-            given, data, core, seed, "--set", f"train_seconds={seconds:g}", label=f"Anew, {seconds:g} s of training"
-        )
-        row["text"] = text.name
-        counted(rows, row)
-        rows.add(**row)
-    if found is None or "quality" not in given.only:
-        return
-    for ratio in given.ratios:
-        seconds = found["train_seconds"] / ratio
-        label = f"Anew, 1/{ratio:g} of the peer's time"
-        row = trained(given, data, core, seed, "--set", f"train_seconds={seconds:.3f}", label=label)
-        row["text"] = text.name
-        row.pop("kneser_ney")
-        rows.add(**row, ratio=ratio, passes=row["nats"] <= found["nats"])
-        if row["nats"] > found["nats"]:
-            break
-
-
-def whole(given: argparse.Namespace, rows: Table, name: str, data: Path, budgets: list[str], seed: int) -> None:
-    """The whole command at a budget on all the cores given."""
-    for budget in budgets:
-        row = trained(
-            given, data, given.cores, seed, "--budget", budget, label=f"Anew, whole command, --budget {budget}"
-        )
-        row["text"] = name
-        counted(rows, row)
-        rows.add(**row)
+        rows.add(text=text.name, what=found.pop("name"), seed=seed, cores=1, **found)
+    if "times" in given.only:
+        at_times(given, rows, text, data, core, seed)
+    if "quality" in given.only and found is not None:
+        to_quality(given, rows, text, data, core, seed, found)
+    budgets = (given.budgets if "whole" in given.only else []) + ([given.long] if given.long else [])
+    whole(given, rows, text, data, budgets, seed, floor)
 
 
 def main() -> None:
@@ -149,7 +174,7 @@ def main() -> None:
         "--ratios", type=float, nargs="*", default=[10, 20, 40, 80], help="shares of the peer's time to try"
     )
     build.add_argument("--long", metavar="BUDGET", help="also one long run of the whole command, e.g. 30m")
-    build.add_argument("--only", nargs="*", default=["peer", "times", "quality", "whole"], help="which parts to run")
+    build.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS), help="which parts to run")
     given = build.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     if given.data is None and given.book is None:
@@ -157,20 +182,14 @@ def main() -> None:
 
     rows = Table("text")
     for seed in range(given.seeds if given.data else 0):
-        text = text_file(given.data)
+        one_text(given, rows, text_file(given.data), seed)
+    books = sorted(given.book.glob("*.txt")) if given.book and given.book.is_dir() else filter(None, [given.book])
+    for text in books:
         data = given.work / "text" / text.stem
         split(text, data / "parts")
-        at_times(given, rows, text, data, given.cores[-1:], seed)
-        budgets = (given.budgets if "whole" in given.only else []) + ([given.long] if given.long else [])
-        whole(given, rows, text.name, data, budgets, seed)
-    if given.book:
-        for text in [given.book] if given.book.is_file() else sorted(given.book.glob("*.txt")):
-            data = given.work / "text" / text.stem
-            split(text, data / "parts")
-            whole(given, rows, text.name, data, given.book_budgets, 0)
-    rows.show(
-        ["text", "what", "seed", "cores", "nats", "nats_stride_32", "train_seconds", "steps", "wall", "ratio", "passes"]
-    )
+        whole(given, rows, text, data, given.book_budgets, 0, kneser_ney(given, rows, text, data))
+    columns = ["text", "what", "seed", "cores", "nats", "nats_stride_32", "train_seconds", "steps", "wall"]
+    rows.show([*columns, "ratio", "passes", "below_kneser_ney"])
 
 
 if __name__ == "__main__":
