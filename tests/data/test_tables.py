@@ -240,6 +240,8 @@ def test_metadata_gives_classes_by_file_name(tmp_path: Path) -> None:
         assert names_files(tmp_path / f"metadata.{suffix}")
     (tmp_path / "other.csv").write_bytes(b"text,n\nx,1\n")
     assert metadata(tmp_path / "other.csv") == {}
+    (tmp_path / "captions.csv").write_bytes(b"file_name,caption\na.png,words\n")
+    assert metadata(tmp_path / "captions.csv") == {}  # the classes of folders stay
     assert not names_files(tmp_path / "other.csv")
 
 

@@ -28,6 +28,8 @@ BLOCK_ITEMS = 256  # image files, or rows with images, in one block
 WHOLE_BYTES = 16 * 1024 * 1024  # text up to this size is read and kept whole
 SAMPLE = 256  # items that `kinds` and header checks may look at
 
+NAMING_BYTES = 64 * 1024 * 1024  # of a table that may name the image files beside it
+
 _PART = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
          "dev": "validation", "test": "test", "testing": "test"}  # fmt: skip
 _TABLES = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"})
@@ -245,14 +247,14 @@ def list_files(place: Path) -> tuple[Path, list[File], int]:
             continue
         seen.add((info.st_dev, info.st_ino))
         with _checked(place / folder, os.scandir) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name == "__pycache__":
-                    hidden += 1
-                elif entry.is_dir():
-                    todo.append(f"{folder}{entry.name}/")
-                elif entry.is_file():
-                    stat = entry.stat()
-                    files.append(File(folder + entry.name, stat.st_size, stat.st_mtime_ns))
+            here = list(entries)
+        shown = [entry for entry in here if not entry.name.startswith(".") and entry.name != "__pycache__"]
+        hidden += len(here) - len(shown)
+        todo += [f"{folder}{entry.name}/" for entry in shown if entry.is_dir()]
+        for entry in shown:
+            if entry.is_file():
+                stat = entry.stat()
+                files.append(File(folder + entry.name, stat.st_size, stat.st_mtime_ns))
     files.sort()
     return place, files, hidden
 
@@ -265,18 +267,25 @@ def _checked(place: Path, call: Callable[[Path], Any]) -> Any:
 
 
 def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], list[File]]:
-    """Class by path from every `metadata.csv|jsonl|parquet`, and the files without these."""
-    described = [f for f in files if PurePosixPath(f.path).name.lower() in _METADATA]
-    if not described or len(described) == len(files):
+    """Class by path from every `metadata.csv|jsonl|parquet` and every other small table that names image files beside it
+    (`labels.csv`), and the files without these tables."""
+    listed = [f for f in files if suffix_of(f.path) in _TABLES]
+    if not listed or len(listed) == len(files):
         return {}, files
     from anew.data import tables
 
+    plain = [f for f in listed if suffix_of(f.path) != ".parquet" and f.bytes <= NAMING_BYTES][:SAMPLE]
+    described = {f for f in listed if PurePosixPath(f.path).name.lower() in _METADATA}
+    described |= {f for f in plain if f not in described and tables.names_files(root / f.path)}
     classes: dict[str, str | None] = {}
-    for file in described:
+    for file in sorted(described):
         folder = PurePosixPath(file.path).parent
         for name, label in tables.metadata(root / file.path).items():
             classes[str(folder / name)] = label
-    return classes, [f for f in files if f not in described]
+    left = [f for f in files if f not in described]
+    if classes:  # a folder of described files is no class of those that are not described
+        classes = {f.path: None for f in left} | classes
+    return classes, left
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -140,7 +140,8 @@ def names_files(path: Path) -> bool:
 
 
 def metadata(path: Path) -> dict[str, str | None]:
-    """The class (None: none given) by file name, with `/`, relative to the table's folder; {} if no column names files.
+    """The class (None: none given) by file name, with `/`, relative to the table's folder; {} if no column names
+    files, or none says their class.
 
     Raises DataError where the table cannot be read.
     """
@@ -148,13 +149,13 @@ def metadata(path: Path) -> dict[str, str | None]:
         table, columns = _opened(path, path.stat().st_size)
         by_name = {name.lower(): name for name in table.columns}
         column = by_name.get(FILE_NAME) or next((by_name[n] for n in IMAGE if n in by_name), None)
-        if column is None:
+        if column is None or columns.label is None:
             return {}
-        wanted = [column, *([columns.label] if columns.label else [])]
+        wanted = [column, columns.label]
         spans = table.pieces(wanted, "text") if isinstance(table, Parquet) else table.spans()
         rows = (row for span in spans for row in _rows(table, span, wanted) if not isinstance(row, Broken))
         return {
-            str(PurePosixPath(row[column].replace("\\", "/"))): label_name(row.get(columns.label or ""), columns.names)
+            str(PurePosixPath(row[column].replace("\\", "/"))): label_name(row.get(columns.label), columns.names)
             for row in rows
             if isinstance(row.get(column), str)
         }
