@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from anew.evaluate.evidence import Evidence
-from anew.evaluate.image import EXPORT, radial_spectra, spectrum_distance
+from anew.evaluate.image import EXPORT, Features, radial_spectra, spectrum_distance
 from anew.evaluate.metric import Score
 
 NAMES = [
@@ -94,7 +94,7 @@ def test_time_is_kept_and_what_was_left_out_is_said(evidence: Callable[..., Evid
     begin = time.monotonic()
     evaluation = EXPORT(evidence(*real, rings(150, 2), seconds=0.02))
     names = [s.name for s in evaluation.scores()]
-    assert len(names) < len(NAMES) and evaluation.left_out
+    assert names == NAMES and "items of each set" in evaluation.left_out[0]
     assert time.monotonic() - begin < 3.0
 
 
@@ -110,3 +110,14 @@ def test_spectrum_of_a_wave_stands_at_its_ring() -> None:
     wave = (127 + 100 * np.cos(2 * np.pi * 4 * y / 32))[None, :, None] * np.ones((1, 1, 32))
     assert radial_spectra(wave).argmax() == 3  # ring 0 is left out
     assert spectrum_distance(np.ones((5, 4)), 10 * np.ones((3, 4))) == pytest.approx(10.0)
+
+
+def test_figures_that_take_long_are_left_out_by_name(evidence: Callable[..., Evidence], real: tuple) -> None:
+    evaluation = EXPORT(evidence(*real, rings(150, 2), seconds=60.0))
+    features = evaluation._features()
+    assert features is not None
+    evaluation.clock.limit = 0.0
+    evaluation._features = lambda: Features(
+        *(np.repeat(f, 3, axis=0) for f in (features.samples, features.test, features.train))
+    )  # type: ignore[method-assign]
+    assert list(evaluation.scores()) == [] and len(evaluation.left_out) == 5

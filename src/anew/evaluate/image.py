@@ -32,6 +32,7 @@ from anew.evaluate.nearest import nearest_pixels
 LEAST = 20  # items a figure needs
 MOST = 10_000
 PAIRS_MOST = 2_000  # items of figures that compare all pairs: time and memory grow with the square
+QUICK = 300  # figures of so few items take no time worth saving; only their intervals do
 FITTED = 256
 SHEET, PAIRS = 64, 12
 SEARCH_VALUES = 64_000_000  # pixel values of training images that the nearest one is looked for in
@@ -70,7 +71,7 @@ class ImageEvaluation(Evaluation):
             ("spectrum distance", self._spectrum, features),
         ]
         for name, step, given in steps:
-            if self.clock.over(0.85):
+            if self.clock.over(0.85) and len(given.samples) > QUICK:
                 self.leave_out(name, "the time was spent")
                 continue
             yield from step(given)
@@ -116,11 +117,12 @@ class ImageEvaluation(Evaluation):
         tall = samples[0].ndim == 3
         embedding = Embedding(samples[0].shape[2] if tall else 1, 2)
         start = time.monotonic()
-        embedding.fit(_tensor(train[:FITTED]))
-        each = (time.monotonic() - start) / len(train[:FITTED])
+        fitted = train[: FITTED if self.clock.left() > 4.0 else FITTED // 4]
+        embedding.fit(_tensor(fitted))
+        each = (time.monotonic() - start) / len(fitted)
         afford = self.clock.left(0.5) / (3 * each)
         if afford < n:
-            n = max(LEAST, int(afford))
+            n = max(min(n, 2 * LEAST), int(afford))
             self.leave_out(f"more than {n:,} items of each set", "the time allowed no more")
         self.sets = {"samples": samples[:n], "test": test[:n], "train": train[:n]}
         return Features(*(_embedded(embedding, part) for part in self.sets.values()))
