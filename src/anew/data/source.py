@@ -284,7 +284,7 @@ def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], lis
             classes[str(folder / name)] = label
     left = [f for f in files if f not in described]
     if classes:  # a folder of described files is no class of those that are not described
-        classes = {f.path: None for f in left} | classes
+        classes = {**{f.path: None for f in left}, **classes}
     return classes, left
 
 
