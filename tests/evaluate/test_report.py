@@ -181,6 +181,24 @@ def test_verdict_words() -> None:
     assert words.verdict([Score("frechet_distance", 1.0, floor=None)]) == {}
 
 
+def test_the_worst_figure_decides_and_few_items_hide_nothing() -> None:
+    # Noise that a Fréchet distance of 100 items cannot see: its floor is nearly all bias.
+    few = [
+        Score("frechet_distance", 52.5, 42.7, 65.2, 48.4, n=100),
+        Score("kernel_distance", 0.014, 0.006, 0.03, -0.002),
+    ]
+    assert "differences that show" not in words.verdict(few[:1]).get("closeness", "")
+    assert "recognisably different" in words.verdict(few)["closeness"]
+    real = [
+        Score("kernel_distance", 0.0002, -0.001, 0.001, 0.0001, n=900),
+        Score("recall", 0.9, floor=0.92, better="higher"),
+    ]
+    assert "not to be told from unseen real items" in words.verdict(real)["closeness"]
+    half = Score("recall", 0.5, floor=0.9, better="higher")
+    assert "50% of real items look like a sample" in words.verdict([real[0], half])["closeness"]
+    assert "far from" in words.verdict([*real, Score("spectrum_distance", 9.9, floor=0.1)])["closeness"]
+
+
 def test_curve_of_several_losses_and_of_none() -> None:
     rows = [{"step": s, "loss_d": 1.0 / (s + 1), "loss_g": 2.0, "rate": 0.1} for s in range(30)]
     svg = draw.curve(rows)

@@ -85,25 +85,75 @@ def _likelihood(scores: Mapping[str, Score]) -> str:
 
 
 def _closeness(scores: Mapping[str, Score]) -> str:
-    distance, runs = scores.get("frechet_distance"), scores.get("fourgram_divergence")
-    if distance is not None and distance.floor is not None and distance.floor > 0:
-        times = distance.value / distance.floor
-        steps = [(1.15, "as close to unseen real items as real ones are"), (2.0, "very close to the data")]
-        steps += [
-            (4.0, "close to the data, with differences that show"),
-            (10.0, "recognisably different from the data"),
-        ]
-        words = next((w for most, w in steps if times <= most), "far from the data")
-        return f"The samples are {words} (Fréchet distance {times:.2g} times that of real against real)."
-    if runs is not None and runs.floor is not None and runs.floor < 1.0:
-        # The divergence ends at 1, nothing in common; so it is the way from the floor to there that says how far.
-        way = (runs.value - runs.floor) / (1.0 - runs.floor)
-        steps = [(0.05, "put together as in real text"), (0.15, "close to those of real text")]
-        steps += [(0.4, "recognisably different from those of real text")]
-        words = next((w for most, w in steps if way <= most), "far from those of real text")
-        beside = f"divergence {runs.value:.2f}, real against real {runs.floor:.2f}, nothing in common 1"
-        return f"Runs of four characters in the generated text are {words} ({beside})."
-    return ""
+    """The worst of several figures decides: each is blind to something, and none may hide what another sees."""
+    found = [f for f in (_frechet(scores), _kernel(scores), _spectrum(scores), *_shares(scores)) if f is not None]
+    if found:
+        level, because = max(found, key=lambda f: f[0])
+        return f"The samples are {LEVELS[level]} ({because})."
+    runs = scores.get("fourgram_divergence")
+    if runs is None or runs.floor is None or runs.floor >= 1.0:
+        return ""
+    # The divergence ends at 1, nothing in common; so it is the way from the floor to there that says how far.
+    words = RUNS[_level((runs.value - runs.floor) / (1.0 - runs.floor), (0.05, 0.15, 0.4))]
+    beside = f"divergence {runs.value:.2f}, real against real {runs.floor:.2f}, nothing in common 1"
+    return f"Runs of four characters in the generated text are {words} ({beside})."
+
+
+LEVELS = (
+    "not to be told from unseen real items by these figures",
+    "very close to the data",
+    "close to the data, with differences that show",
+    "recognisably different from the data",
+    "far from the data",
+)
+RUNS = (
+    "put together as in real text",
+    "close to those of real text",
+    "recognisably different from those of real text",
+    "far from those of real text",
+)
+Finding = tuple[int, str]
+
+
+def _level(value: float, steps: Sequence[float]) -> int:
+    return sum(value > step for step in steps)
+
+
+def _frechet(scores: Mapping[str, Score]) -> Finding | None:
+    one = scores.get("frechet_distance")
+    # With few items the floor is mostly the bias of fitting a Gaussian, and the ratio says nothing.
+    if one is None or not one.floor or one.floor < 0 or one.n < 500:
+        return None
+    times = one.value / one.floor
+    return _level(times, (1.15, 2.0, 4.0, 10.0)), f"Fréchet distance {times:.2g} times that of real against real"
+
+
+def _kernel(scores: Mapping[str, Score]) -> Finding | None:
+    one = scores.get("kernel_distance")
+    if one is None or one.floor is None:
+        return None
+    seen = one.low is None or one.low > max(one.floor, 0.0)
+    level = 1 + _level(one.value, (0.003, 0.01, 0.05)) if seen else 0
+    return level, f"kernel distance {one.value:.2g}, real against real {one.floor:.2g}, {one.n:,} samples"
+
+
+def _spectrum(scores: Mapping[str, Score]) -> Finding | None:
+    one = scores.get("spectrum_distance")
+    if one is None or one.floor is None:
+        return None
+    level = _level(one.value, (0.3, 0.7, 1.2, 4.0)) if one.value > 2.0 * one.floor else 0
+    return level, f"fine and coarse detail differ by {one.value:.1f} dB, real against real {one.floor:.1f} dB"
+
+
+def _shares(scores: Mapping[str, Score]) -> list[Finding]:
+    said = {"precision": "of samples look like a real item", "recall": "of real items look like a sample"}
+    found = []
+    for name, words in said.items():
+        one = scores.get(name)
+        if one is not None and one.floor:
+            level = _level(1.0 - one.value / one.floor, (0.1, 0.2, 0.3, 0.6))
+            found.append((level, f"{one.value:.0%} {words}, real against real {one.floor:.0%}"))
+    return found
 
 
 def _variety(scores: Mapping[str, Score]) -> str:
