@@ -42,14 +42,25 @@ def test_any_slice_of_the_index_gives_the_same_slots() -> None:
         assert part.places.tolist() == whole.places[low:high].tolist()
 
 
-def test_first_examples_need_two_blocks_and_upcoming_says_which() -> None:
+def test_first_examples_need_two_blocks_and_wanted_says_which() -> None:
     order = Order([100] * 300, 64, 0)
     early = order.find(np.arange(150), "main")
     assert len(set(early.blocks.tolist())) <= 2
-    assert set(early.blocks.tolist()) <= set(order.upcoming(*order.group(0)))
     late = order.find(np.arange(25_000, 25_500), "main")
-    assert set(late.blocks.tolist()) <= set(order.upcoming(*order.group(25_000)))
     assert len(set(late.blocks.tolist())) > 30
+    for index in (0, 150, 25_000, 29_999):
+        number, group, ahead = order.upcoming(index)
+        wanted = order.wanted(number, group, ahead)
+        assert set(order.find(np.arange(index, index + 1), "main").blocks.tolist()) <= set(wanted)
+
+
+def test_the_next_group_is_wanted_before_it_begins() -> None:
+    order = Order([100] * 40, 8, 0)
+    ready: set[int] = set()
+    for index in range(0, 2 * order.total, 50):
+        used = set(order.find(np.arange(index, index + 50), "main").blocks.tolist())
+        assert index == 0 or used <= ready
+        ready = set(order.wanted(*order.upcoming(index)))
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 1000])

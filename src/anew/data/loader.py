@@ -75,23 +75,33 @@ class Order:
                 places[own] = np.minimum((inside + epoch.shift) / size, 1 - 1e-9)
         return Slots(blocks, places)
 
-    def group(self, index: int) -> tuple[int, int]:
-        """(epoch, group) of an example."""
-        number, at = divmod(index, self.total)
-        return number, int(np.searchsorted(self._starts(self._epoch(number)), at, side="right"))
-
     @staticmethod
     def _starts(epoch: _Epoch) -> NDArray[np.int64]:
         return epoch.ends[epoch.bounds[1:-1] - 1]  # first slot of every group but the first
 
-    def upcoming(self, number: int, group: int) -> list[int]:
-        """Blocks of a group of an epoch and of the group after it, in order of use."""
+    def upcoming(self, index: int) -> tuple[int, int, int]:
+        """(epoch, group, number of blocks of the next group that should be ready) at an example."""
+        number, at = divmod(index, self.total)
         epoch = self._epoch(number)
-        low, high = epoch.bounds[group], epoch.bounds[min(group + 2, len(epoch.bounds) - 1)]
-        found: list[int] = epoch.order[low:high].tolist()
-        if group + 2 >= len(epoch.bounds):
-            after = self._epoch(number + 1)
-            found += [b for b in after.order[: after.bounds[1]].tolist() if b not in found]
+        starts = self._starts(epoch)
+        group = int(np.searchsorted(starts, at, side="right"))
+        first = int(starts[group - 1]) if group else 0
+        after = int(starts[group]) if group < len(starts) else self.total
+        share = (at - first) / (after - first)
+        # Ahead of use by a quarter of a group: evenly, since a burst would take time from training.
+        return number, group, int(np.ceil((share + 0.25) * len(self._next(number, group))))
+
+    def wanted(self, number: int, group: int, ahead: int) -> list[int]:
+        """The blocks of a group, and the first `ahead` of the group after it."""
+        epoch = self._epoch(number)
+        own: list[int] = epoch.order[epoch.bounds[group] : epoch.bounds[group + 1]].tolist()
+        return own + self._next(number, group)[:ahead]
+
+    def _next(self, number: int, group: int) -> list[int]:
+        epoch, group = self._epoch(number), group + 1
+        if group + 1 >= len(epoch.bounds):
+            epoch, group = self._epoch(number + 1), 0
+        found: list[int] = epoch.order[epoch.bounds[group] : epoch.bounds[group + 1]].tolist()
         return found
 
     def first(self) -> list[int]:
@@ -114,7 +124,7 @@ class Order:
         while left > 0:
             sizes.append(min(size, left))
             left -= sizes[-1]
-            size = min(2 * size if len(sizes) > 1 else size, self._group)
+            size = min(size + (size + 1) // 2 if len(sizes) > 1 else size, self._group)
         return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
     def _perm(self, phase: str, number: int, group: int) -> NDArray[np.int64]:

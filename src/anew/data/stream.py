@@ -84,7 +84,7 @@ class Stream:
         self.close()
         self._views.clear()
         self._held.clear()
-        self._group = (-1, -1)
+        self._coming = (-1, -1, -1)
         self._encoder.labels = {label: i for i, label in enumerate(labels)}
         if not self.rates:
             self._measure()
@@ -182,10 +182,10 @@ class Stream:
     def prefetch(self, index: NDArray[np.int64], phase: str) -> None:
         """Have the blocks of these examples, and those after them, made in the background."""
         del phase  # all phases go through the blocks in one order
-        group = self._order.group(int(index[0]))
-        if group != self._group:
-            self._group = group
-            self._store.want([self._train[b] for b in self._order.upcoming(*group)])
+        coming = self._order.upcoming(int(index[0]))
+        if coming != self._coming:
+            self._coming = coming
+            self._store.want([self._train[b] for b in self._order.wanted(*coming)])
 
     # ---- reading parts ----
 
