@@ -19,8 +19,9 @@ from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Grid, Spec
 
 LOOKED = 2048  # images of the sample whose headers decide the size
-DECODED = 256  # of these, images whose pixels decide channels, depth and scale
+DECODED = 1024  # of these, images whose pixels decide channels, depth and scale
 DECODED_PIXELS = 1 << 27  # stop decoding the sample here (about two seconds of PNG), though never below 16 images
+HELD_PIXELS = 1 << 24  # of the copies kept meanwhile: 50 MB as colour
 LARGEST = 1024  # pixels a side
 RUNGS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # sides that halve well inside a network
 FLAT = 0.02  # least standard deviation reported: noise levels are measured against it
@@ -46,6 +47,7 @@ class _Sample:
     floating: bool = False
     refused: str = ""
     drawn: int = 0  # pixels decoded
+    held: int = 0  # pixels of the copies
 
 
 class Image(Modality):
@@ -133,7 +135,11 @@ class Image(Modality):
             seen = f"from {lows[0]}x{lows[1]} to {highs[0]}x{highs[1]}"
             self.notes.append(f"Images differ in size ({seen}): each is {how} at {chosen[0]}x{chosen[1]}.")
         elif chosen != sizes[0]:
-            why = "as asked" if self._wanted else f"what {_budget(size)} affords; size={max(sizes[0])} keeps more"
+            why = (
+                "as asked"
+                if self._wanted
+                else f"what {_budget(size)} affords; size={min(max(sizes[0]), LARGEST)} keeps more"
+            )
             self.notes.append(f"Images of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {why}.")
         return chosen
 
@@ -223,11 +229,11 @@ def _look(items: Iterable[Item], enough: int) -> _Sample:
 def _take(sample: _Sample, item: Item, enough: int) -> None:
     image = pixels.open_image(item.data)
     size = pixels.size_of(image)
-    spent = sample.drawn + _area(size) > DECODED_PIXELS
+    spent = sample.drawn + _area(size) > DECODED_PIXELS or sample.held > HELD_PIXELS
     if len(sample.images) < DECODED and (not spent or len(sample.images) < 16):
         if not isinstance(item.data, np.ndarray):
             image = pixels.load(image, enough=(enough, enough))
-        sample.drawn += _area(image.size)
+        sample.drawn += max(_area(image.size), _area(size) // 16)  # a JPEG decoded at an eighth still costs that
         if pixels.is_deep(image):
             sample.spans.append(pixels.span(image))
             sample.floating = sample.floating or image.mode == "F"
@@ -236,6 +242,7 @@ def _take(sample: _Sample, item: Item, enough: int) -> None:
             if max(image.size) > 2 * enough:  # keep the sample small in memory
                 image = image.copy()
                 image.thumbnail((2 * enough, 2 * enough))
+        sample.held += _area(image.size)
         sample.images.append(image)
     sample.sizes.append(size)
 
