@@ -41,8 +41,8 @@ class TransformerConfig:
     tied: bool = knob(False, "one matrix for embedding and output")
     dropout: float = knob(0.0, "share of each block's output that is dropped in training", low=0.0, high=0.9)
     rate: float = knob(0.02, "peak learning rate of matrices (Muon)", low=0.0, high=10.0)
-    rate_embed: float = knob(0.02, "peak learning rate of the embedding (AdamW)", low=0.0, high=10.0)
-    rate_head: float = knob(0.006, "peak learning rate of the output matrix (AdamW)", low=0.0, high=10.0)
+    rate_embed: float = knob(0.05, "peak learning rate of the embedding (AdamW)", low=0.0, high=10.0)
+    rate_head: float = knob(0.01, "peak learning rate of the output matrix (AdamW)", low=0.0, high=10.0)
     weight_decay: float = knob(0.0, "decoupled weight decay of matrices, times their rate", low=0.0, high=10.0)
     warmup: int = knob(10, "steps of linear warm-up", low=0)
     decay: float = knob(0.5, "last share of the run in which the rate falls to zero", low=0.0, high=1.0)
@@ -234,7 +234,7 @@ def expected_epochs(spec: Tokens, scale: Scale, weights: int) -> float:
     """How often the budget would see each example, at the speed of an ordinary machine; 6 where there is no budget."""
     if scale.seconds is None:
         return 6.0
-    speed = 3e11 if scale.device.startswith("cuda") else 2.5e10 * scale.threads**0.8  # weights x tokens a second
+    speed = 3e11 if scale.device.startswith("cuda") else 2e10 * scale.threads**0.8  # weights x tokens a second
     return scale.seconds * speed / weights / max(1.0, float(scale.items) * spec.length)
 
 
