@@ -7,9 +7,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-WORDS = (
-    "the a one old new small river stone light house garden letter winter morning walked spoke found lost kept gave"
-).split()
+WORDS = [
+    "the", "a", "one", "old", "new", "small", "river", "stone", "light", "house",
+    "garden", "letter", "winter", "morning", "walked", "spoke", "found", "lost", "kept", "gave",
+]  # fmt: skip
 
 
 def prose(path: Path, sentences: int = 1500, seed: int = 0) -> Path:

@@ -6,11 +6,15 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anew.errors import ConfigError
 from anew.plan import seconds as parse_seconds
 from anew.train.run import RunFolder
+
+if TYPE_CHECKING:
+    from anew.model import Model
+    from anew.planning import Reporter
 
 Settings = Mapping[str, Any]
 
@@ -26,9 +30,9 @@ def train(
     seed: int = 0,
     settings: Settings | None = None,
     plan: str | Path | None = None,
-    reporter: Any = None,
+    reporter: Reporter | None = None,
     started: float | None = None,
-) -> Any:
+) -> Model:
     """Train a generator of new items on `data` and return its Model; the run folder holds everything.
 
     data: a folder, a file or a hub name. run: the folder to make (default: runs/NAME-N). budget: wall-clock time for all
@@ -66,9 +70,9 @@ def resume(
     budget: str | float | None = None,
     steps: int | None = None,
     data: str | Path | None = None,
-    reporter: Any = None,
+    reporter: Reporter | None = None,
     started: float | None = None,
-) -> Any:
+) -> Model:
     """Finish a run that was stopped, or give it more: `steps` is the new total, `budget` is additional time.
 
     data: where the data lies now, if it was moved. A finished run without more to do is returned as it is.
@@ -91,13 +95,13 @@ def resume(
     return continue_run(folder, more, steps, None if data is None else str(data), reporter, started)
 
 
-def _carry_out(folder: RunFolder, request: dict[str, Any], reporter: Any, started: float) -> Any:
+def _carry_out(folder: RunFolder, request: dict[str, Any], reporter: Reporter | None, started: float) -> Model:
     from anew.work import new_run
 
     return new_run(folder, request, reporter, started)
 
 
-def load(run: str | Path, device: str = "auto") -> Any:
+def load(run: str | Path, device: str = "auto") -> Model:
     """The Model of a run: `.sample(16)`, `.stream()`, `.score(data)`. Needs the run folder alone."""
     from anew.model import Model
 
@@ -115,13 +119,11 @@ def look(
 
 def score(run: str | Path, data: str | Path, *, limit: float | None = None) -> dict[str, float]:
     """Bits per character (residue, dimension) of other data under the model; context carries across a document."""
-    from anew.work import scored
-
-    return scored(load(run), str(data), limit)
+    return load(run).score(data, limit=limit)
 
 
 def evaluate(
-    run: str | Path, n: int = 2000, *, seed: int = 0, data: str | Path | None = None, reporter: Any = None
+    run: str | Path, n: int = 2000, *, seed: int = 0, data: str | Path | None = None, reporter: Reporter | None = None
 ) -> dict[str, Any]:
     """Measure n samples of a run against its data and write `report/`; returns what report.json holds."""
     from anew.work import evaluated

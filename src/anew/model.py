@@ -195,6 +195,14 @@ class Model:
             raise RunError("the family drew nothing; train the run again")
         return last.cpu()
 
+    def score(self, data: str | Path, *, limit: float | None = None) -> dict[str, float]:
+        """Bits per character (residue, dimension) of other data under the model; context carries across a document.
+
+        limit: about how many units to score, taken evenly (None: all)."""
+        from anew.work import scored  # work builds on this module
+
+        return scored(self, str(data), limit)
+
     @torch.no_grad()
     def bits(self, batches: Iterator[Any], seconds: float | None = None) -> list[tuple[float, float]]:
         """(bits, units) of each scored example, until the seconds are spent. ConfigError where there is no likelihood."""

@@ -33,9 +33,11 @@ class Job:
     """One training in this process. `started`: time.monotonic() when the command began, which the budget counts from."""
 
     def __init__(self, folder: RunFolder, request: Request, reporter: Reporter, started: float) -> None:
-        self.folder, self.request, self.reporter, self.started = folder, request, reporter, started
         self.planner = Planner(request, reporter, started)
         self.train_config, self.world = self.planner.train_config, self.planner.world
+        # Rank 0 made the folder; a default name that others found for themselves could be the next one.
+        self.folder = RunFolder(Path(self.world.agree(str(folder.path))))
+        self.request, self.reporter, self.started = request, reporter, started
         self.record: dict[str, Any] = {}
 
     def elapsed(self) -> float:

@@ -35,8 +35,9 @@ SHOWN_TEXTS = 8
 
 
 def use_threads() -> int:
-    """As many threads as this process may run on (taskset, containers)."""
+    """As many threads as this process may run on (taskset, containers), shared with the others that torchrun started."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    count = max(1, count // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
     return count
@@ -122,7 +123,10 @@ def _report(job: Job) -> Model:
     model = Model(job.folder, str(job.world.device))
     budget = job.plan.budget_s
     left = None if budget is None else max(1.0, budget - job.elapsed() - 0.5 * saving_slice(budget))
-    evaluated(model, job.train_config.evaluate_samples, 0, None, left, job.reporter, job.data)
+    # A passage of a stream holds as much as many records or images.
+    passages = isinstance(model.spec, Tokens) and model.spec.packed
+    n = -(-job.train_config.evaluate_samples // 8) if passages else job.train_config.evaluate_samples
+    evaluated(model, n, 0, None, left, job.reporter, job.data)
     job._status("finished")
     return model
 

@@ -174,7 +174,17 @@ def test_a_signal_saves_and_leaves_with_zero(text_run: tuple[Path, Path], tmp_pa
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_torchrun_is_the_same_command(text_run: tuple[Path, Path], tmp_path: Path, parallel: str) -> None:
     data, _ = text_run
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "anew"]
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "--",
+        "anew",
+    ]
     settings = ["--set", "evaluate_samples=4", "--set", "precision=fp32", "--set", f"parallel={parallel}"]
     command = [*launcher, "train", str(data), "--run", str(tmp_path / "two"), "--steps", "12", *settings]
     done = subprocess.run(
@@ -188,13 +198,31 @@ def test_torchrun_is_the_same_command(text_run: tuple[Path, Path], tmp_path: Pat
     assert all(abs(a - b) <= 1e-4 * abs(a) for a, b in zip(*curves, strict=True))
 
 
-def test_a_budget_is_kept(tmp_path: Path) -> None:
+def test_a_budget_is_kept_and_its_plan_replays(tmp_path: Path) -> None:
     data = shapes(tmp_path / "data")
     begin = time.monotonic()
     anew("train", data, "--run", tmp_path / "run", "--budget", "20s")
     took = time.monotonic() - begin
     assert took < 22.0
     assert took > 14.0
+    anew("train", data, "--run", tmp_path / "again", "--plan", tmp_path / "run", "--set", "evaluate_samples=0")
+    assert digest(tmp_path / "again") == digest(tmp_path / "run")
+
+
+def test_a_family_of_your_own_is_one_file(image_run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, _ = image_run
+    own = tmp_path / "own.py"
+    own.write_text((Path(__file__).parents[1] / "toys.py").read_text())
+    anew("train", data, "--run", tmp_path / "run", "--steps", 5, "--family", own, "--set", "width=32")
+    anew("sample", tmp_path / "run", "--out", tmp_path / "out", "-n", 3)
+    assert len(list((tmp_path / "out").glob("0*.png"))) == 3
+
+
+def test_tensorboard_files_are_written_when_asked_for(image_run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, _ = image_run
+    common = ("--steps", 3, "--set", "evaluate_samples=0", "--set", "batch=16")
+    anew("train", data, "--run", tmp_path / "run", *common, "--set", "tensorboard=true")
+    assert list((tmp_path / "run").glob("events.out.tfevents*"))
 
 
 MISTAKES = [

@@ -115,7 +115,7 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
 
     prompt = arguments.prompt
     if arguments.prompt_file:
-        prompt = Path(arguments.prompt_file).read_text(encoding="utf-8")
+        prompt = _read(Path(arguments.prompt_file))
     how: dict[str, Any] = _settings(arguments)
     if arguments.stop is not None:
         how["stop"] = arguments.stop
@@ -124,6 +124,15 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
     paths = samples.save(arguments.out)
     print(f"{len(paths)} files in {arguments.out}")
     samples.save_sheet(arguments.out)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigError(
+            f"--prompt-file {str(path)!r} cannot be read as UTF-8 text ({error}); save it as UTF-8"
+        ) from None
 
 
 def _score(arguments: argparse.Namespace, started: float) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from anew.errors import ConfigError
 from anew.families.family import Loss
@@ -142,13 +141,22 @@ def gathering(whole: nn.Module, last: bool) -> Iterator[None]:
         yield
 
 
+def _is_sharded(value: Tensor) -> bool:
+    # By its attribute: importing DTensor takes a second that a single process need not spend.
+    return hasattr(value, "device_mesh")
+
+
 def full(value: Tensor) -> Tensor:
     """The whole tensor, gathered from all processes where it is sharded."""
-    return value.full_tensor() if isinstance(value, DTensor) else value
+    whole: Tensor = value.full_tensor() if _is_sharded(value) else value  # type: ignore[operator]
+    return whole
 
 
 def shard_like(value: Tensor, like: Tensor) -> Tensor:
     """`value`, placed as `like` is."""
-    if isinstance(like, DTensor):
+    if _is_sharded(like):
+        from torch.distributed.tensor import DTensor, distribute_tensor
+
+        assert isinstance(like, DTensor)
         return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
     return value.to(like.device)

@@ -1,0 +1,185 @@
+"""One battery over every modality. The number of checks that ran is counted, so that none is skipped in silence."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from anew import config as cfg
+from anew.data.dataset import Dataset
+from anew.data.modality import Item, Modality, Size
+from anew.find import find, names
+from anew.spec import Grid, spec_from_json, spec_to_json
+from samples import names as name_list
+from samples import prose, shapes
+
+SIZE = Size(60.0, 40, 40_000)
+
+
+def png(seed: int, mode: str = "RGB") -> bytes:
+    source = np.random.default_rng(seed)
+    values = source.integers(0, 256, (10, 14, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(values).convert(mode).save(out, "PNG")
+    return out.getvalue()
+
+
+def items(name: str) -> list[Item]:
+    if name == "image":
+        return [Item(f"{i}.png", png(i), "ab"[i % 2]) for i in range(40)]
+    source = random.Random(0)
+    words = ["alpha", "beta", "gamma", "délta", "ε", "ζeta", "\u4e2d\u6587", "line\n"]
+    return [Item(f"{i}.txt", " ".join(source.choice(words) for _ in range(300)), "ab"[i % 2]) for i in range(40)]
+
+
+def fitted(name: str) -> Modality:
+    kind = find("data", name)
+    modality: Modality = kind(kind.Config())
+    modality.survey(items(name))
+    modality.fit(items(name)[:30], SIZE, ("a", "b"))
+    return modality
+
+
+def check_spec_round_trip(name: str, tmp_path: Path) -> None:
+    spec = fitted(name).spec
+    assert spec_from_json(spec_to_json(spec)) == spec
+
+
+def check_config_round_trip(name: str, tmp_path: Path) -> None:
+    kind = find("data", name)
+    config = kind.Config()
+    cfg.check(config)
+    assert cfg.from_json(kind.Config, cfg.to_json(config)) == config
+    assert all(len(k.help) > 5 for k in cfg.knobs(kind.Config).values())
+
+
+def check_fit_and_encode_are_deterministic(name: str, tmp_path: Path) -> None:
+    one, two = fitted(name), fitted(name)
+    assert one.spec == two.spec
+    for item in items(name)[:5]:
+        assert np.array_equal(one.encode(item), two.encode(item))
+
+
+def check_decode_undoes_encode(name: str, tmp_path: Path) -> None:
+    modality = fitted(name)
+    for item in items(name)[35:]:  # items that fit never saw
+        stored = modality.encode(item)
+        if isinstance(modality.spec, Grid):
+            back = modality.decode(modality.batch(stored[None], None, None).x)[0]
+            with Image.open(io.BytesIO(item.data)) as image:
+                assert np.abs(np.asarray(image).astype(int) - back.astype(int)).max() <= 1
+        else:
+            assert modality.decode(stored[None].astype(np.int64))[0] == item.data
+
+
+def check_batches_fit_the_spec(name: str, tmp_path: Path) -> None:
+    modality = fitted(name)
+    if isinstance(modality.spec, Grid):
+        rows = np.stack([modality.encode(i) for i in items(name)[:6]])
+        batch = modality.batch(rows, np.zeros(6, np.int64), None)
+        assert tuple(batch.x.shape) == (6, *modality.spec.shape)
+        assert batch.x.dtype == torch.float32
+        assert float(batch.x.abs().max()) <= 1.0
+    else:
+        width = modality.spec.length + 1
+        rows = np.resize(modality.encode(items(name)[0]), (3, width))
+        batch = modality.batch(rows, None, None)
+        assert tuple(batch.x.shape) == (3, width)
+        assert batch.x.dtype == torch.int64
+        assert int(batch.x.max()) < modality.spec.vocab
+
+
+def check_written_files_are_ordinary(name: str, tmp_path: Path) -> None:
+    modality = fitted(name)
+    stored = modality.encode(items(name)[0])
+    x: Any = stored[None].astype(np.int64)
+    if isinstance(modality.spec, Grid):
+        x = modality.batch(stored[None], None, None).x
+    artifact = modality.write(x)[0]
+    assert artifact.suffix in modality.suffixes
+    again = Item("again", artifact.data if name == "image" else artifact.data.decode(), None)
+    assert np.array_equal(modality.encode(again), stored)
+
+
+def check_state_restores(name: str, tmp_path: Path) -> None:
+    import json
+
+    modality = fitted(name)
+    modality.save(tmp_path)
+    state = json.loads(json.dumps(modality.state()))
+    again: Modality = find("data", name)(modality.config)
+    again.restore(state, tmp_path)
+    assert again.spec == modality.spec
+    for item in items(name)[:3]:
+        assert np.array_equal(again.encode(item), modality.encode(item))
+
+
+def check_garbage_is_refused_with_a_clause(name: str, tmp_path: Path) -> None:
+    modality = fitted(name)
+    garbage = Item("x", b"\x00\xff\x00\x01" * 50, None)
+    reason = modality.accepts(garbage)
+    assert reason is not None
+    assert "\n" not in reason and len(reason) < 200
+
+
+def check_a_data_set_of_it_is_whole(name: str, tmp_path: Path) -> None:
+    path = shapes(tmp_path / "d", 160) if name == "image" else prose(tmp_path / "d" / "book.txt", 600).parent
+    data = Dataset.open(path, seed=3)
+    assert data.modality.name == name
+    data.fit(SIZE)
+    sizes = [data.part_size(p) for p in ("train", "validation", "test")]
+    assert all(s > 0 for s in sizes)
+    one, two = data.batch(5, "main", 2, 3, 8), data.batch(5, "main", 0, 8, 8)
+    assert torch.equal(one.x, two.x[2:5])
+    again = Dataset.open(path, seed=3)
+    again.fit(SIZE)
+    assert torch.equal(again.batch(5, "main", 2, 3, 8).x, one.x)
+    data.close()
+    again.close()
+
+
+CHECKS: list[Callable[[str, Path], None]] = [
+    check_spec_round_trip,
+    check_config_round_trip,
+    check_fit_and_encode_are_deterministic,
+    check_decode_undoes_encode,
+    check_batches_fit_the_spec,
+    check_written_files_are_ordinary,
+    check_state_restores,
+    check_garbage_is_refused_with_a_clause,
+    check_a_data_set_of_it_is_whole,
+]
+
+
+@pytest.mark.parametrize("name", names("data"))
+@pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__.removeprefix("check_"))
+def test_modality(check: Callable[[str, Path], None], name: str, tmp_path: Path) -> None:
+    check(name, tmp_path)
+
+
+def test_the_battery_is_whole() -> None:
+    assert set(names("data")) >= {"text", "image"}
+    assert set(names("data")) == set(names("evaluate"))
+    assert len(names("data")) * len(CHECKS) >= 18
+
+
+def test_a_list_counts_every_character(tmp_path: Path) -> None:
+    path = name_list(tmp_path / "names.txt")
+    data = Dataset.open(path)
+    data.fit(SIZE)
+    units = sum(
+        float(b.units.sum())
+        for part in ("train", "validation", "test")
+        for b in data.scoring(part)
+        if b.units is not None
+    )
+    assert units == len(path.read_text())
+    data.close()
