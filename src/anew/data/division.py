@@ -166,7 +166,8 @@ def _by_blocks(
     names = " and ".join(split.NAMES[part] for part in out.carve)
     out.notes.append(
         f"too large for a first pass: {len(train) - len(order)} of {len(train)} blocks ({held / items:.1%}), drawn at random, "
-        f"go to {names}; what repeats an item of theirs is dropped from train"
+        f"go to {names}; what repeats an item of theirs is dropped from train; the rest is read in random order, so that what "
+        "a budget cannot read is missed at random"
     )
 
 

@@ -184,14 +184,24 @@ class Text(Modality):
 
     def _length(self, texts: Sequence[str], choice: Choice) -> int:
         if self.layout == "document":
-            total = sum(len(self.book.encode(text)) for text in _spread(texts, SAMPLE_CHARACTERS))
             wanted = self.config.context or choice.context or 128
-            return max(min(wanted, total // 8), 8)
-        lengths = np.array([len(self.book.encode(text)) for text in texts[:50_000]]) + 1
+            if sum(map(len, texts)) > 200 * wanted:
+                return wanted
+            return max(min(wanted, sum(len(self.book.encode(text)) for text in texts) // 8), 8)
+        lengths = np.array([len(ids) for ids in self._encode_lines(texts[:50_000])]) + 1
         if self.config.context:
             return min(self.config.context, int(lengths.max()))
         common = float(np.percentile(lengths, 99.5))
         return int(min(lengths.max(), max(1.5 * common, 16.0), 1024))
+
+    def _encode_lines(self, lines: Sequence[str]) -> list[NDArray[np.uint16]]:
+        """The ids of each line; all at once where a token is a character, since calls cost more than work."""
+        if not isinstance(self.book, codebook.Characters):
+            return [self.book.encode(line) for line in lines]
+        ids = self.book.encode("".join(lines))
+        firsts = np.append(np.flatnonzero(self.book.widths()[ids] > 0), len(ids))  # where each character begins
+        cuts = firsts[np.cumsum([len(line) for line in lines])[:-1]] if lines else []
+        return np.split(ids, cuts)
 
     def _set_spec(self, length: int, many: bool) -> None:
         n, widths = self.book.size, self.book.widths()
@@ -212,6 +222,14 @@ class Text(Modality):
         if "end" in special and item.ends:
             return np.append(ids, np.uint16(special["end"]))
         return ids
+
+    def encode_many(self, items: Sequence[Item]) -> list[NDArray[Any] | str]:
+        if "begin" not in self.spec.special or not all(
+            isinstance(item.data, str) and item.data.strip() for item in items
+        ):
+            return super().encode_many(items)
+        begin, end = (np.array([self.spec.special[name]], dtype=np.uint16) for name in ("begin", "end"))
+        return [np.concatenate((begin, ids, end)) for ids in self._encode_lines([self.read(item) for item in items])]
 
     def units(self, item: Item) -> int:
         return len(self.read(item)) + (self.layout == "list")
