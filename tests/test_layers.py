@@ -19,8 +19,8 @@ ALLOWED = {
     "nets": BASE | {"maths", "nets"},
     "families": BASE | {"maths", "nets", "families"},
     "data": BASE | {"data"},
-    "train": BASE | {"maths", "families.family", "train"},
-    "evaluate": BASE | {"maths", "data.modality", "evaluate"},
+    "training": BASE | {"maths", "families.family", "training"},
+    "evaluation": BASE | {"maths", "data.modality", "evaluation"},
     "cli": {"errors", "api", "cli", "examples", "__init__"},
 }
 
@@ -58,7 +58,7 @@ def test_imports_go_downwards(path: str, target: str) -> None:
 
 
 def test_trainer_names_no_family() -> None:
-    for path in (SRC / "train").glob("*.py"):
+    for path in (SRC / "training").glob("*.py"):
         text = path.read_text()
         assert "isinstance(family" not in text
         for name in ("transformer", "diffusion"):

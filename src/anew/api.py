@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from anew.errors import ConfigError
 from anew.plan import seconds as parse_seconds
-from anew.train.run import RunFolder
+from anew.training.run import RunFolder
 
 if TYPE_CHECKING:
     from anew.model import Model

@@ -13,7 +13,7 @@ from anew.errors import ConfigError, nearest
 
 
 def names(room: str) -> list[str]:
-    """Names in a room ("families", "data", "evaluate") whose module declares `NAME`-able classes, sorted."""
+    """Names in a room ("families", "data", "evaluation") whose module declares `NAME`-able classes, sorted."""
     folder = Path(__file__).parent / room
     return sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_") and _declares(p))
 
@@ -35,7 +35,7 @@ def find(room: str, name: str) -> Any:
 def _member(room: str, name: str) -> ModuleType:
     known = names(room)
     if name not in known:
-        one = {"families": "family", "data": "modality", "evaluate": "evaluation"}[room]
+        one = {"families": "family", "data": "modality", "evaluation": "evaluation"}[room]
         raise ConfigError(f"{name!r} is no {one}{nearest(name, known)}")
     return importlib.import_module(f"anew.{room}.{name}")
 

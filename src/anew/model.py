@@ -20,8 +20,8 @@ from anew.errors import ConfigError, RunError, nearest
 from anew.families.family import Family
 from anew.find import find
 from anew.spec import Ask, Known, spec_from_json
-from anew.train.distributed import pick_device
-from anew.train.run import RunFolder, read_tensors, write_atomic
+from anew.training.distributed import pick_device
+from anew.training.run import RunFolder, read_tensors, write_atomic
 
 MOST = 1_000_000  # samples in one call
 SHEET = 100  # images on one sheet
@@ -64,7 +64,7 @@ class Samples(Sequence[Any]):
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         if self.artifacts[0].suffix == ".png":
-            from anew.evaluate.sheet import sheet
+            from anew.evaluation.sheet import sheet
 
             path, data = target / f"{stem}.png", sheet(self._items[:SHEET])
         else:

@@ -17,9 +17,9 @@ from anew.config import knob
 from anew.errors import BudgetError, ConfigError
 from anew.families.family import Family, Scale
 from anew.spec import Spec
-from anew.train.distributed import World
-from anew.train.pace import StepPace
-from anew.train.trainer import Batches, Trainer
+from anew.training.distributed import World
+from anew.training.pace import StepPace
+from anew.training.trainer import Batches, Trainer
 
 DEFAULT_DIAL = 0  # without a budget nothing is measured: the smallest size, unless `dial` says otherwise
 

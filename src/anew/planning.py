@@ -31,10 +31,10 @@ from anew.plan import (
     too_little,
 )
 from anew.spec import spec_to_json
-from anew.train import events as events_file
-from anew.train.distributed import World, join
-from anew.train.run import RunFolder
-from anew.train.trainer import Stepped
+from anew.training import events as events_file
+from anew.training.distributed import World, join
+from anew.training.run import RunFolder
+from anew.training.trainer import Stepped
 
 
 class Reporter(Protocol):

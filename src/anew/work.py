@@ -16,19 +16,19 @@ from anew import config as cfg
 from anew.data.dataset import Dataset
 from anew.data.modality import Size
 from anew.errors import DataError, UserError
-from anew.evaluate.evidence import Evidence
-from anew.evaluate.metric import Score
+from anew.evaluation.evidence import Evidence
+from anew.evaluation.metric import Score
 from anew.find import find, names
+from anew.job import Job, Quiet, Reporter, Request, choose_family, command_line
 from anew.model import Model, Samples
 from anew.plan import choose, measure, saving_slice
 from anew.spec import Tokens
-from anew.train import events as events_file
-from anew.train.distributed import World, leave
-from anew.train.events import Events
-from anew.train.listen import Listener
-from anew.train.run import RunFolder
-from anew.train.trainer import Stepped
-from anew.training import Job, Quiet, Reporter, Request, choose_family, command_line
+from anew.training import events as events_file
+from anew.training.distributed import World, leave
+from anew.training.events import Events
+from anew.training.listen import Listener
+from anew.training.run import RunFolder
+from anew.training.trainer import Stepped
 
 SHOWN = 36  # samples of a grid that a run keeps as files
 SHOWN_TEXTS = 8
@@ -198,8 +198,8 @@ def evaluated(
     opened: Dataset | None = None,
 ) -> dict[str, Any]:
     """Sample, measure, write samples/ and report/. allowed_s: seconds for all of it, None without a limit."""
-    from anew.evaluate.card import write_card
-    from anew.evaluate.report import write_report
+    from anew.evaluation.card import write_card
+    from anew.evaluation.report import write_report
 
     use_threads()
     begin = time.monotonic()
@@ -211,7 +211,7 @@ def evaluated(
     shown.save(folder / "samples")
     shown.save_sheet(folder / "samples", "final")
     left = None if allowed_s is None else max(0.5, allowed_s - (time.monotonic() - begin))
-    evaluation = find("evaluate", config["data"]["modality"])(_evidence(model, dataset, list(samples), left, seed))
+    evaluation = find("evaluation", config["data"]["modality"])(_evidence(model, dataset, list(samples), left, seed))
     events = Events(folder / "events.jsonl")
     scores = list(_said(evaluation.scores(), reporter))
     written = write_report(

@@ -17,9 +17,9 @@ from anew.plan import build
 from anew.planning import choose_family
 from anew.rng import Moment, generator
 from anew.spec import Ask, Batch, Grid, Spec, Tokens
-from anew.train.distributed import World
-from anew.train.pace import StepPace
-from anew.train.trainer import Trainer
+from anew.training.distributed import World
+from anew.training.pace import StepPace
+from anew.training.trainer import Trainer
 
 SPECS: dict[str, Spec] = {
     "grey": Grid((1, 12, 12), "CHW", 0, 0.5),

@@ -167,7 +167,7 @@ def test_modality(check: Callable[[str, Path], None], name: str, tmp_path: Path)
 
 def test_the_battery_is_whole() -> None:
     assert set(names("data")) >= {"text", "image"}
-    assert set(names("data")) == set(names("evaluate"))
+    assert set(names("data")) == set(names("evaluation"))
     assert len(names("data")) * len(CHECKS) >= 18
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anew.maths.mixture import fit
+from anew.maths.mixture import cosines, fit
 
 
 def two_blobs(n: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -15,9 +15,13 @@ def two_blobs(n: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:
     return x + torch.where(where == 1, 8.0, -8.0)[:, None], where
 
 
+def grid(x: torch.Tensor) -> torch.Tensor:
+    return x.view(len(x), 2, -1, 1)
+
+
 def test_finds_the_clusters_and_draws_like_them() -> None:
     x, where = two_blobs()
-    mixture = fit(x, None, 6, 2, 0, torch.Generator().manual_seed(1))
+    mixture = fit(grid(x), None, 6, 2, 0, torch.Generator().manual_seed(1))
     found = mixture.assign(x)
     assert float((found == where).float().mean()) in (0.0, 1.0)
     assert mixture.shares.tolist() == pytest.approx([0.5, 0.5, 0.0], abs=0.03)
@@ -30,7 +34,7 @@ def test_finds_the_clusters_and_draws_like_them() -> None:
 
 def test_denoising_is_as_good_as_it_says() -> None:
     x, _ = two_blobs()
-    mixture = fit(x, None, 10, 2, 0, torch.Generator().manual_seed(1))
+    mixture = fit(grid(x), None, 10, 2, 0, torch.Generator().manual_seed(1))
     component = mixture.assign(x)
     level = torch.full((len(x),), 0.8)
     y = x + level[:, None] * torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
@@ -42,7 +46,7 @@ def test_denoising_is_as_good_as_it_says() -> None:
 
 def test_classes_own_their_components() -> None:
     x, where = two_blobs()
-    mixture = fit(x, where, 4, 4, 2, torch.Generator().manual_seed(1))
+    mixture = fit(grid(x), where, 4, 4, 2, torch.Generator().manual_seed(1))
     assert mixture.owners.tolist() == [0, 1, 0, 1, -1]
     assert torch.equal(mixture.owners[mixture.assign(x, where)], where)
     assert float(mixture.shares.sum()) == pytest.approx(1)
@@ -51,7 +55,19 @@ def test_classes_own_their_components() -> None:
 @pytest.mark.parametrize("n", [1, 3])
 def test_fewer_examples_than_components(n: int) -> None:
     x = torch.randn(n, 12, generator=torch.Generator().manual_seed(0))
-    mixture = fit(x, None, 8, 5, 0, torch.Generator().manual_seed(1))
+    mixture = fit(grid(x), None, 8, 5, 0, torch.Generator().manual_seed(1))
     level = torch.full((n,), 0.5)
     assert bool(torch.isfinite(mixture.denoise(x, level, mixture.assign(x))).all())
     assert bool(torch.isfinite(mixture.error(level, mixture.assign(x))).all())
+
+
+def test_the_rest_is_described_by_what_suits_it() -> None:
+    source = torch.Generator().manual_seed(0)
+    wave = cosines(8)
+    torch.testing.assert_close(wave @ wave.T, torch.eye(8), atol=1e-5, rtol=0)
+    fall = 1 / (1 + torch.arange(8.0))
+    smooth = wave.T @ (torch.randn(500, 3, 8, 8, generator=source) * fall[:, None] * fall) @ wave
+    assert not torch.equal(fit(smooth, None, 2, 0, 0, source).rows, torch.eye(8))
+    inner = torch.zeros(500, 3, 8, 8)
+    inner[..., 3:6, 3:6] = torch.randn(500, 3, 3, 3, generator=source)
+    assert torch.equal(fit(inner, None, 2, 0, 0, source).rows, torch.eye(8))

@@ -49,7 +49,7 @@ class DiffusionConfig:
     level_mean: float = knob(-0.8, "mean of the log noise level in training, in deviations of the data")
     level_deviation: float = knob(1.2, "spread of the log noise level in training", low=0.05, high=5.0)
     level_low: float = knob(0.01, "smallest noise level, in deviations of the data", low=1e-4, high=0.5)
-    level_high: float = knob(3.0, "noise level where samples start, in deviations of the data", low=0.5, high=200.0)
+    level_high: float = knob(8.0, "noise level where samples start, in deviations of the data", low=0.5, high=200.0)
     rate: float = knob(0.02, "peak learning rate of matrices (Muon)", low=0.0, high=1.0)
     rate_rest: float = knob(0.002, "peak learning rate of the rest (AdamW)", low=0.0, high=1.0)
     decay: float = knob(0.6, "last share of the run in which the rate falls", low=0.0, high=1.0)
@@ -60,16 +60,18 @@ class DiffusionConfig:
 
 @dataclass(frozen=True, slots=True)
 class DiffusionSampling:
-    steps: int = knob(10, "noise levels a sample passes through", low=1, high=1000)
+    steps: int = knob(8, "noise levels a sample passes through", low=1, high=1000)
     solver: str = knob("multistep", "rule that moves from level to level", choices=tuple(SOLVERS))
     guidance: float = knob(1.0, "how much the component or label counts; 1 is the plain model", low=0.0, high=20.0)
     rho: float = knob(3.0, "crowding of noise levels towards clean", low=1.0, high=20.0)
+    last: float = knob(0.03, "noise level of the last step, in deviations of the data", low=1e-4, high=0.5)
 
 
 def _unet_sizes(dial: int, side: float) -> dict[str, Any]:
     """Width, mults and depth; `side` positions at the stem are halved down to 8 or fewer."""
     halvings = max(1, math.ceil(math.log2(side / 8))) if side >= 4 else 0
-    width = (32, 48, 64, 96, 128, 192, 256)[min(max(dial, 0), 6)]
+    widths = (32, 48, 64, 96, 128, 192, 256) if halvings < 2 else (24, 32, 48, 64, 96, 128, 192)
+    width = widths[min(max(dial, 0), 6)]
     return {"net": "unet", "width": width, "mults": (1, *[2] * halvings), "depth": 1 if dial <= 3 else 2}
 
 
@@ -102,6 +104,9 @@ class Diffusion(Family):
             Mixture(
                 centre=torch.zeros(size),
                 basis=torch.zeros(size, rank),
+                colours=torch.eye(spec.shape[0]),
+                rows=torch.eye(spec.shape[1]),
+                columns=torch.eye(spec.shape[2]),
                 rest=torch.full((size,), spec.std**2),
                 means=torch.zeros(kinds, rank),
                 axes=torch.zeros(kinds, rank, rank),
@@ -135,8 +140,7 @@ class Diffusion(Family):
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> DiffusionConfig:
         side = max(spec.shape[1:])
-        most = 16 if scale.device == "cpu" else 32  # positions a side: beyond it a step costs more than it teaches
-        patch = 2 ** max(0, math.ceil(math.log2(side / most)))
+        patch = 1 if side <= 12 else 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 24))
         classes = max(1, spec.classes)
         components = min(256, scale.items // 32) // classes * classes
         config = DiffusionConfig(
@@ -144,7 +148,7 @@ class Diffusion(Family):
             patch=patch,
             dropout=0.1 if scale.items < 2000 else 0.0,
         )
-        return replace(config, **(_unet_sizes if patch <= 4 else _dit_sizes)(scale.dial, side / patch))
+        return replace(config, **(_unet_sizes if patch <= 2 else _dit_sizes)(scale.dial, side / patch))
 
     @classmethod
     def dials(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
@@ -178,7 +182,7 @@ class Diffusion(Family):
         labels: list[Tensor] = []
         most = min(FIT_EXAMPLES, max(2, FIT_VALUES // math.prod(self.spec.shape)))
         for batch in sweep:
-            rows.append(batch.x.flatten(1).float().cpu())
+            rows.append(batch.x.float().cpu())
             labels.extend([] if batch.label is None else [batch.label.cpu()])
             if sum(map(len, rows)) >= most:
                 break
@@ -230,7 +234,7 @@ class Diffusion(Family):
         numbers = self._numbers(ask, seed)
         component = self._choose(ask, numbers[:, -1], known)
         rank = self.mixture_basis.shape[1]
-        levels = rho_levels(how.steps, c.level_low * std, c.level_high * std, how.rho).to(self.device)
+        levels = rho_levels(how.steps, how.last * std, c.level_high * std, how.rho).to(self.device)
         first = self.mixture.draw(component, numbers[:, size : size + rank], numbers[:, :size])
         if known is not None:
             first = torch.where(known[1], known[0], first)

@@ -3,11 +3,12 @@
 It serves diffusion twice: its posterior mean is the best linear denoiser of a component, which a network need only
 correct; and at high noise its noised samples are those of the data, so that sampling may start there.
 
-Shapes: N examples, D values of one example, R principal components, K mixture components.
+Shapes: N examples, D = C H W values of one example, R principal components, K mixture components.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,8 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """centre (D,); basis (D, R) orthonormal; rest (D,) variance of each value outside the basis.
+    """centre (D,); basis (D, R) orthonormal. What lies outside the basis is turned by the orthonormal colours (C, C), rows
+    (H, H) and columns (W, W), and rest (D,) is the variance of each value there.
 
     means (K, R), axes (K, R, R) and variances (K, R): each component's Gaussian in the basis, axes in columns.
     shares (K,): how often each component occurs; owners (K,): its class, -1 for all classes.
@@ -24,6 +26,9 @@ class Mixture:
 
     centre: Tensor
     basis: Tensor
+    colours: Tensor
+    rows: Tensor
+    columns: Tensor
     rest: Tensor
     means: Tensor
     axes: Tensor
@@ -32,10 +37,13 @@ class Mixture:
     owners: Tensor
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, D) -> coordinates in the basis (N, R), and what is left outside it (N, D)."""
+        """(N, D) -> coordinates in the basis (N, R), and what is left outside it, turned (N, D)."""
         centred = x - self.centre
         inside = centred @ self.basis  # (N, R)
-        return inside, centred - inside @ self.basis.T
+        return inside, turn(centred - inside @ self.basis.T, self.colours, self.rows, self.columns)
+
+    def _back(self, outside: Tensor) -> Tensor:
+        return turn(outside, self.colours.T, self.rows.T, self.columns.T)
 
     def assign(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """(N,) the component whose mean is nearest, among those of the example's class where a label is given."""
@@ -54,7 +62,7 @@ class Mixture:
         along = torch.einsum("nr,nrk->nk", inside - means, axes) * (variances / (variances + noise))
         inside = means + torch.einsum("nk,nrk->nr", along, axes)
         outside = outside * (self.rest / (self.rest + noise).clamp(min=1e-12))
-        return self.centre + inside @ self.basis.T + outside
+        return self.centre + inside @ self.basis.T + self._back(outside)
 
     def error(self, level: Tensor, component: Tensor) -> Tensor:
         """(N,) root mean square error of `denoise` per value: sqrt of the mean posterior variance."""
@@ -68,25 +76,56 @@ class Mixture:
         """(N, D) samples of each row's component from standard normal numbers (N, R) and (N, D)."""
         along = inside * self.variances[component].sqrt()
         point = self.means[component] + torch.einsum("nk,nrk->nr", along, self.axes[component])
-        return self.centre + point @ self.basis.T + outside * self.rest.sqrt()
+        return self.centre + point @ self.basis.T + self._back(outside * self.rest.sqrt())
+
+
+def turn(x: Tensor, colours: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """(N, D) with its three axes multiplied by the matrices."""
+    grid = x.view(len(x), len(colours), len(rows), len(columns))
+    grid = (rows @ (grid @ columns.T)).flatten(2)  # (N, C, H W)
+    return (colours @ grid).flatten(1)
+
+
+def cosines(size: int) -> Tensor:
+    """(size, size) orthonormal discrete cosine transform (type II), one frequency a row."""
+    place = torch.arange(size, dtype=torch.float64)
+    wave = torch.cos(math.pi / size * (place + 0.5) * place[:, None]) * math.sqrt(2 / size)
+    wave[0] /= math.sqrt(2)
+    return wave.float()
 
 
 def fit(x: Tensor, label: Tensor | None, rank: int, components: int, classes: int, source: torch.Generator) -> Mixture:
-    """A mixture of x (N, D): principal components, k-means among them (within each class), a Gaussian for each cluster.
+    """A mixture of x (N, C, H, W): principal components, k-means among them (within each class), a Gaussian a cluster.
 
     components: number of clusters K - 1, shared out evenly among classes; the last component is all of the data.
     """
+    shape, x = x.shape[1:], x.flatten(1)
     centre = x.mean(0)
     basis = _principal(x - centre, rank, source)  # (D, R)
     inside = (x - centre) @ basis
-    rest = (x - centre - inside @ basis.T).square().mean(0)
+    turns, rest = _rest(x - centre - inside @ basis.T, shape, float((x - centre).square().mean()))
     where, owners = _clusters(inside, label, components, classes, source)
     pooled = _covariance(inside)
     parts = [_gaussian(inside[where == k], pooled, inside) for k in range(components)]
     parts.append((inside.mean(0), *_eigen(pooled)))
     means, axes, variances = (torch.stack(part) for part in zip(*parts, strict=True))
     shares = torch.bincount(where, minlength=components + 1).float() / max(1, len(x))
-    return Mixture(centre, basis, rest, means, axes, variances, shares, owners)
+    return Mixture(centre, basis, *turns, rest, means, axes, variances, shares, owners)
+
+
+def _rest(outside: Tensor, shape: torch.Size, power: float) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+    """The turn that describes (N, D) with the fewest bits, and the variances (D,) under it.
+
+    Either none, which suits drawings with empty borders, or principal colours and cosines, which suit photographs.
+    """
+    channels, height, breadth = shape
+    spread = outside.view(len(outside), channels, -1).transpose(0, 1).flatten(1)  # (C, N H W)
+    _, colours = torch.linalg.eigh((spread @ spread.T).double())
+    plain = (torch.eye(channels), torch.eye(height), torch.eye(breadth))
+    smooth = (colours.T.float().contiguous(), cosines(height), cosines(breadth))
+    found = [(turns, turn(outside, *turns).square().mean(0)) for turns in (plain, smooth)]
+    floor = 1e-2 * power + 1e-12  # details a tenth of the data's deviation need no description
+    return min(found, key=lambda one: float((one[1] + floor).log().sum()))
 
 
 def _principal(centred: Tensor, rank: int, source: torch.Generator) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anew.evaluate.nearest import codes, covered, edit_distances, longest_matches, nearest_pixels, window_hashes
+from anew.evaluation.nearest import codes, covered, edit_distances, longest_matches, nearest_pixels, window_hashes
 
 few = st.text(alphabet="abc ", min_size=0, max_size=60)
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from anew.evaluate.evidence import Evidence
-from anew.evaluate.metric import Score
-from anew.evaluate.text import EXPORT, _pieces, zipf_slope
+from anew.evaluation.evidence import Evidence
+from anew.evaluation.metric import Score
+from anew.evaluation.text import EXPORT, _pieces, zipf_slope
 
 
 def prose(n: int, seed: int) -> str:

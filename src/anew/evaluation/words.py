@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from anew.evaluate.metric import Score
+from anew.evaluation.metric import Score
 
 TERMS: dict[str, tuple[str, str]] = {
     "bits_per_character": (

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluate import draw, sheet, words
-from anew.evaluate.metric import Score
-from anew.evaluate.report import flat, number, write_report
+from anew.evaluation import draw, sheet, words
+from anew.evaluation.metric import Score
+from anew.evaluation.report import flat, number, write_report
 
 HOSTILE = "<script>alert(1)</script><img src='http://evil.example/x' onerror=alert(2)>{{ 7 * 7 }}</pre>&\ud800\x00"
 TEXT_SCORES = [

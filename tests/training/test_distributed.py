@@ -15,9 +15,9 @@ import json, sys
 sys.path[:0] = [{tests!r}, {src!r}]
 import torch
 from anew.plan import build
-from anew.train.distributed import join, leave
-from anew.train.pace import StepPace
-from anew.train.trainer import Trainer
+from anew.training.distributed import join, leave
+from anew.training.pace import StepPace
+from anew.training.trainer import Trainer
 from toys import POINT, Points, Toy, ToyConfig
 torch.set_num_threads(1)
 world = join("cpu")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anew.evaluate import sheet
+from anew.evaluation import sheet
 
 
 def opened(data: bytes) -> np.ndarray:

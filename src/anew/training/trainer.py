@@ -17,9 +17,9 @@ from anew.families.family import Family, Phase
 from anew.maths.averages import power_decay, power_exponent
 from anew.rng import Moment
 from anew.spec import Batch
-from anew.train.distributed import World, full, gathering, shard_like, wrap
-from anew.train.optim import Optimiser
-from anew.train.pace import Pace
+from anew.training.distributed import World, full, gathering, shard_like, wrap
+from anew.training.optim import Optimiser
+from anew.training.pace import Pace
 
 
 class Batches(Protocol):

@@ -19,9 +19,9 @@ from anew.errors import TrainingError
 from anew.maths.schedules import decay_start
 from anew.rng import Moment
 from anew.spec import Batch
-from anew.train.events import Events
-from anew.train.run import DECAY_START, RunFolder
-from anew.train.trainer import NonFinite, Stepped, Trainer
+from anew.training.events import Events
+from anew.training.run import DECAY_START, RunFolder
+from anew.training.trainer import NonFinite, Stepped, Trainer
 
 Listener = Callable[[Stepped], None]
 TRIES = 3  # how often a run goes back after a non-finite loss before it gives up

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluate.nearest import codes
+from anew.evaluation.nearest import codes
 from anew.maths.ngram import KneserNey
 
 UNICODE = math.log2(0x110000)  # bits that name a character which the training part never shows

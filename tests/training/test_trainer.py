@@ -12,12 +12,12 @@ import torch
 
 from anew.errors import TrainingError
 from anew.plan import build
-from anew.train.distributed import World
-from anew.train.events import Events, progress_record
-from anew.train.listen import Validation, Watch
-from anew.train.pace import ReplayPace, StepPace
-from anew.train.run import RunFolder
-from anew.train.trainer import NonFinite, Stepped, Trainer
+from anew.training.distributed import World
+from anew.training.events import Events, progress_record
+from anew.training.listen import Validation, Watch
+from anew.training.pace import ReplayPace, StepPace
+from anew.training.run import RunFolder
+from anew.training.trainer import NonFinite, Stepped, Trainer
 from toys import POINT, Points, Toy, ToyConfig, TwoPhase
 
 

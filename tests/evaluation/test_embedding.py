@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from anew.evaluate.embedding import FEATURES, Embedding
-from anew.evaluate.metric import frechet_distance
+from anew.evaluation.embedding import FEATURES, Embedding
+from anew.evaluation.metric import frechet_distance
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

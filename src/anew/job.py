@@ -19,12 +19,12 @@ from anew.find import find
 from anew.plan import Plan, TrainConfig, build, evaluation_slice, micro_rows
 from anew.planning import Planner, Quiet, Reporter, Request, choose_family, plan_sentence
 from anew.spec import Batch, spec_to_json
-from anew.train import events as events_file
-from anew.train.events import Events
-from anew.train.listen import Listener, Validation, Watch
-from anew.train.pace import Pace, ReplayPace, StepPace, TimePace
-from anew.train.run import RunFolder, write_tensors
-from anew.train.trainer import Trainer
+from anew.training import events as events_file
+from anew.training.events import Events
+from anew.training.listen import Listener, Validation, Watch
+from anew.training.pace import Pace, ReplayPace, StepPace, TimePace
+from anew.training.run import RunFolder, write_tensors
+from anew.training.trainer import Trainer
 
 VALIDATION_EXAMPLES = 256
 

@@ -10,7 +10,7 @@ from torch import nn
 from anew.families.family import Group, Optim
 from anew.maths.averages import power_decay, power_exponent
 from anew.maths.schedules import warmup_stable_decay
-from anew.train.optim import Optimiser, orthogonal
+from anew.training.optim import Optimiser, orthogonal
 
 
 def test_orthogonal_flattens_the_spectrum() -> None:

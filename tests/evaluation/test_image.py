@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from anew.evaluate.evidence import Evidence
-from anew.evaluate.image import EXPORT, Features, radial_spectra, spectrum_distance
-from anew.evaluate.metric import Score
+from anew.evaluation.evidence import Evidence
+from anew.evaluation.image import EXPORT, Features, radial_spectra, spectrum_distance
+from anew.evaluation.metric import Score
 
 NAMES = [
     "frechet_distance",

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluate import baseline
-from anew.evaluate.evidence import Evaluation, Evidence
-from anew.evaluate.metric import Score, interval, jensen_shannon, ratio_interval
-from anew.evaluate.nearest import codes, covered, edit_distances, longest_matches, window_hashes
+from anew.evaluation import baseline
+from anew.evaluation.evidence import Evaluation, Evidence
+from anew.evaluation.metric import Score, interval, jensen_shannon, ratio_interval
+from anew.evaluation.nearest import codes, covered, edit_distances, longest_matches, window_hashes
 from anew.spec import Tokens
 
 ORDER = 6  # characters of context of the counting model

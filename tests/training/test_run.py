@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from anew.errors import RunError
-from anew.train import run as runs
-from anew.train.run import RunFolder, read_tensors, write_json, write_tensors
+from anew.training import run as runs
+from anew.training.run import RunFolder, read_tensors, write_json, write_tensors
 
 
 def state(step: int) -> dict[str, Any]:

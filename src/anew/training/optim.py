@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from anew.families.family import Group, Optim
 from anew.maths.schedules import warmup_stable_decay
-from anew.train.distributed import full, shard_like
+from anew.training.distributed import full, shard_like
 
 
 def orthogonal(update: Tensor, steps: int = 5) -> Tensor:

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anew.evaluate import sheet
-from anew.evaluate.embedding import FEATURES, NAME, Embedding
-from anew.evaluate.evidence import Evaluation, Evidence
-from anew.evaluate.metric import (
+from anew.evaluation import sheet
+from anew.evaluation.embedding import FEATURES, NAME, Embedding
+from anew.evaluation.evidence import Evaluation, Evidence
+from anew.evaluation.metric import (
     Grams,
     Score,
     frechet_distance,
@@ -27,7 +27,7 @@ from anew.evaluate.metric import (
     resample,
     vendi_score,
 )
-from anew.evaluate.nearest import nearest_pixels
+from anew.evaluation.nearest import nearest_pixels
 
 LEAST = 20  # items a figure needs
 MOST = 10_000

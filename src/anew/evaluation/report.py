@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anew.evaluate import draw, words
-from anew.evaluate.metric import Score
+from anew.evaluation import draw, words
+from anew.evaluation.metric import Score
 
 TEMPLATE = Path(__file__).with_name("report.html")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from anew.evaluate.card import card, write_card
-from anew.evaluate.metric import Score
+from anew.evaluation.card import card, write_card
+from anew.evaluation.metric import Score
 
 yaml = pytest.importorskip("yaml")
 SCORES = [

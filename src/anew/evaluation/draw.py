@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from anew.evaluate.metric import Score
+from anew.evaluation.metric import Score
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b7280"  # of the palette of Okabe and Ito: told apart by all eyes
 SHARES = ("precision", "recall", "coverage")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluate.evidence import Evidence
+from anew.evaluation.evidence import Evidence
 from anew.spec import Grid, Spec, Tokens
 
 

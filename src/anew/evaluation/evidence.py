@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anew.data.modality import Modality
-from anew.evaluate.metric import Score
+from anew.evaluation.metric import Score
 from anew.spec import Spec
 
 
@@ -58,7 +58,7 @@ class Clock:
 
 
 class Evaluation(ABC):
-    """Measures one kind of items. A modality's file `evaluate/NAME.py` ends with `EXPORT = ItsEvaluation`.
+    """Measures one kind of items. A modality's file `evaluation/NAME.py` ends with `EXPORT = ItsEvaluation`.
 
     left_out: sentences on what was not measured and why; complete once `scores` has ended.
     """

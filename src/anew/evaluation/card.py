@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anew.evaluate import words
-from anew.evaluate.metric import Score
-from anew.evaluate.report import number
+from anew.evaluation import words
+from anew.evaluation.metric import Score
+from anew.evaluation.report import number
 
 TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names; others have none
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from anew.evaluate import baseline
+from anew.evaluation import baseline
 
 
 def test_counting_model_learns_what_repeats() -> None:

@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist, jensenshannon
 from sklearn.metrics.pairwise import polynomial_kernel, rbf_kernel
 from sklearn.neighbors import NearestNeighbors
 
-from anew.evaluate import metric
+from anew.evaluation import metric
 
 
 def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
