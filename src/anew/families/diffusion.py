@@ -271,7 +271,9 @@ class Diffusion(Family):
     def _choose(self, ask: Ask, number: Tensor, known: tuple[Tensor, Tensor] | None) -> Tensor:
         """(n,) a component for each sample: by its share, or the nearest one where values are known."""
         weight = self.mixture_shares.expand(ask.n, -1)
-        if ask.label is not None and self.spec.classes:
+        if ask.label is not None:
+            if not self.spec.classes:
+                raise ConfigError("a label was given, but the data had no labels; leave it out")
             weight = weight * (self.mixture_owners == ask.label.to(self.device)[:, None])
         if known is not None:
             centres = self.mixture_centre + self.mixture_means @ self.mixture_basis.T  # (K, D)

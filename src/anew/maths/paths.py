@@ -1,7 +1,7 @@
-"""Noise paths: how clean data and noise mix, which noise levels training sees, and what the network is asked for.
+"""Noise levels: which of them training sees, and which a sample passes through.
 
-The straight path x_t = t x + (1 - t) e (flow matching) and the variance-exploding one y = x + s e (EDM) are the same
-path read on two scales: y = x_t / t with s = (1 - t) / t. Everything here counts the noise level s, in data units.
+Data and noise mix as y = x + s e (EDM, arXiv 2206.00364). The straight path x_t = t x + (1 - t) e of flow matching is the same
+one on another scale, y = x_t / t with s = (1 - t) / t. Everything counts the noise level s, in data units.
 """
 
 from __future__ import annotations
@@ -10,21 +10,6 @@ import math
 
 import torch
 from torch import Tensor
-
-
-def level_of_time(t: Tensor) -> Tensor:
-    """Noise level s = (1 - t) / t of the straight path at time t in (0, 1]; t = 1 is clean."""
-    return (1.0 - t) / t
-
-
-def time_of_level(level: Tensor) -> Tensor:
-    """Time t = 1 / (1 + s) of the straight path at noise level s >= 0."""
-    return 1.0 / (1.0 + level)
-
-
-def over(values: Tensor, x: Tensor) -> Tensor:
-    """(B,) values shaped to multiply (B, ...) data."""
-    return values.reshape(-1, *([1] * (x.ndim - 1)))
 
 
 def lognormal_levels(uniform: Tensor, mean: float, deviation: float, low: float, high: float) -> Tensor:
@@ -40,16 +25,6 @@ def lognormal_levels(uniform: Tensor, mean: float, deviation: float, low: float,
 
 def _cumulative(z: float) -> float:
     return 0.5 * (1.0 + math.erf(z / math.sqrt(2.0)))
-
-
-def edm_scales(level: Tensor, deviation: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(skip, out, into) of EDM preconditioning (arXiv 2206.00364, table 1): x = skip y + out F(into y).
-
-    deviation: standard deviation of the data. With them the input and the target of F have unit variance at each level,
-    and the squared error of F is the velocity loss of the straight path up to a bounded factor.
-    """
-    total = level.square() + deviation**2
-    return deviation**2 / total, level * deviation / total.sqrt(), total.rsqrt()
 
 
 def rho_levels(steps: int, low: float, high: float, rho: float) -> Tensor:
