@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 
+from anew.errors import ConfigError
 from anew.families.family import Scale
 from anew.families.transformer import EXPORT, Transformer, TransformerConfig, TransformerSampling
 from anew.rng import Moment
@@ -158,6 +159,11 @@ def test_suggestions_are_usable(spec: Tokens, seconds: float | None) -> None:
         assert Transformer.appetite(spec, config, one) >= 0
         costs.append(config.layers * config.width**2 * config.batch)
     assert costs == sorted(costs)
+
+
+def test_a_width_that_does_not_fit_the_heads_is_refused() -> None:
+    with pytest.raises(ConfigError, match="multiple of 6"):
+        _family(width=16, heads=3)
 
 
 def test_a_training_step_lowers_the_loss() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from anew.config import knob
+from anew.errors import ConfigError
 from anew.families._counting import Counting, sequences
 from anew.families.family import Family, Group, Loss, Optim, Scale
 from anew.maths import logits as choices
@@ -80,6 +81,11 @@ class Transformer(Family):
 
     def __init__(self, spec: Tokens, config: TransformerConfig) -> None:
         super().__init__(spec, config)
+        if config.width % config.heads or config.width // config.heads % 2:
+            raise ConfigError(
+                f"width={config.width} does not divide into {config.heads} heads of an even size; "
+                f"give a multiple of {2 * config.heads}, or other heads"
+            )
         # A label is a token in front; the last id says that none is given.
         self.prefix = 1 if spec.classes else 0
         vocab = spec.vocab + (spec.classes + 1 if spec.classes else 0)
@@ -104,7 +110,9 @@ class Transformer(Family):
         does no harm (the two regimes of the many-epoch records, and what won on one megabyte of English)."""
         depth, width = SIZES[min(max(scale.dial, 0), len(SIZES) - 1)]
         hidden = round(width / 12) * 32
-        tokens = TOKENS_A_STEP * (2 if scale.dial >= 1 else 1) * (8 if scale.device.startswith("cuda") else 1)
+        tokens = (
+            TOKENS_A_STEP * (1, 2, 2, 4)[min(max(scale.dial, 0), 3)] * (8 if scale.device.startswith("cuda") else 1)
+        )
         epochs = expected_epochs(spec, scale, depth * (4 * width**2 + 3 * width * hidden) + spec.vocab * width)
         small = spec.vocab <= 300
         return TransformerConfig(
