@@ -6,15 +6,17 @@ import dataclasses
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from anew import config as cfg
 from anew.data.dataset import Dataset
 from anew.errors import ConfigError, RunError
+from anew.families.family import Family
 from anew.find import find
 from anew.plan import Plan, TrainConfig, build, evaluation_slice, micro_rows
 from anew.planning import Planner, Quiet, Reporter, Request, choose_family, plan_sentence
@@ -173,15 +175,19 @@ class Job:
         if step is not None:
             self.reporter.say(f"kept the weights of step {step}: later ones did worse on validation data")
         if self.world.first:
-            whole = build(self.kind, self.data.spec, self.family.config, self.plan.seed, self.world.device)
-            whole.size_state({n: t.shape for n, t in weights.items()})
-            whole.load_state_dict(weights)
-            whole.eval()
+            whole = self.rebuilt(weights)
             with torch.no_grad():
                 whole.finish(b.to(self.world.device) for b in self._finishing())
             write_tensors(self.folder.path / "model.safetensors", {n: t.cpu() for n, t in whole.state_dict().items()})
             self._status("trained")
         self.world.barrier()
+
+    def rebuilt(self, weights: Mapping[str, Tensor]) -> Family:
+        """The family on this process alone, with these whole weights, ready to sample."""
+        whole = build(self.kind, self.data.spec, self.family.config, self.plan.seed, self.world.device)
+        whole.size_state({n: t.shape for n, t in weights.items()})
+        whole.load_state_dict(dict(weights))
+        return whole.eval()
 
     def _finishing(self) -> Iterator[Batch]:
         if self.data.part_size("validation"):

@@ -103,6 +103,14 @@ class Model:
         self.label_shares: list[float] = list(self.config.get("label_shares", []))
         self.family = self._family()
 
+    @classmethod
+    def of(cls, family: Family, modality: Modality, config: Mapping[str, Any]) -> Model:
+        """A model in memory, before its run is finished: for previews."""
+        model = cls.__new__(cls)
+        model.family, model.modality, model.config, model.device = family, modality, dict(config), family.device
+        model.labels, model.label_shares = list(config["data"]["labels"]), list(config["label_shares"])
+        return model
+
     def _family(self) -> Family:
         kind = find("families", self.config["family"]["name"])
         spec = spec_from_json(self.config["spec"])

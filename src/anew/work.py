@@ -150,16 +150,13 @@ class Previews:
         if self.job.world.agree(dear):
             return
         start = time.monotonic()
-        with self.job.trainer.averaged() as family, torch.no_grad():
-            model = Model.__new__(Model)
-            model.family, model.modality, model.config = family, self.job.data.modality, self.job.record
-            model.labels = list(self.job.record["data"].get("labels", []))
-            model.label_shares, model.device = [], family.device
-            grid = not isinstance(family.spec, Tokens)
-            samples = model.sample(16 if grid else 2, seed=self.job.plan.seed)
-        self.cost += time.monotonic() - start
+        # A copy that is whole on one process: sharded weights cannot be sampled from.
+        weights = self.job.trainer.weights()
         if self.job.world.first:
+            model = Model.of(self.job.rebuilt(weights), self.job.data.modality, self.job.record)
+            samples = model.sample(2 if isinstance(model.spec, Tokens) else 16, seed=self.job.plan.seed)
             samples.save_sheet(self.job.folder.path / "samples", f"step-{stepped.step:08d}")
+        self.cost += time.monotonic() - start
 
 
 def _tensorboard(job: Job) -> list[Callable[[Stepped], None]]:

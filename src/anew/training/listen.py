@@ -60,13 +60,13 @@ class Validation:
         """Mean loss of the first phase on the validation batches, with noise that is the same each time."""
         total = count = 0.0
         seen = 0
+        whole = self.trainer.whole[self.trainer.phases[0].name]
         with self.trainer.averaged() as family:
-            phase = self.trainer.phases[0]
             for batch in self.batches():
                 now = Moment(self.trainer.seed, 0, 0.0, "validation", seen, family.device, training=False)
                 with rng.at(now):
-                    loss = phase.loss(batch.to(family.device), now)
-                total, count, seen = total + float(loss.total), count + float(loss.count), seen + len(batch)
+                    value, counted, _ = whole(batch.to(family.device), now)
+                total, count, seen = total + float(value), count + float(counted), seen + len(batch)
         return total / max(count, 1e-12)
 
     def final(self) -> tuple[dict[str, Tensor], int | None]:

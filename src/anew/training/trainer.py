@@ -188,15 +188,15 @@ class Trainer:
     def averaged(self) -> Iterator[Family]:
         """The family with its averaged weights in place and in evaluation mode, for as long as the context lasts."""
         live = dict(self.family.named_parameters())
-        kept = {n: live[n].data for n in self.average}
+        kept = {n: live[n].detach().clone() for n in self.average}
         for name, value in self.average.items():
-            live[name].data = value
+            live[name].data.copy_(value)  # in place: FSDP2 holds views of the storage
         self.family.eval()
         try:
             yield self.family
         finally:
             for name, value in kept.items():
-                live[name].data = value
+                live[name].data.copy_(value)
             self.family.train()
 
     def weights(self) -> dict[str, Tensor]:
