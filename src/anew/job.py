@@ -191,7 +191,7 @@ class Job:
 
     def _finishing(self) -> Iterator[Batch]:
         if self.data.part_size("validation"):
-            yield from self.data.scoring("validation", limit=300_000)
+            yield from self.data.scoring("validation", limit=self.plan.finish_units)
 
     def _status(self, status: str) -> None:
         self.record["status"] = status

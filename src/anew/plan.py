@@ -72,6 +72,7 @@ class Plan:
     evaluate_s: float | None = None
     expected_steps: int | None = None
     epochs: float | None = None
+    finish_units: float = 300_000.0
     candidates: tuple[Candidate, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -170,10 +170,20 @@ class Planner:
             train_s=train_s,
             evaluate_s=None if budget is None else evaluation_slice(budget),
             expected_steps=expected,
+            finish_units=self._finish_units(picked if train_s is not None else None),
             epochs=None if expected is None else round(expected * config.batch / max(1, self.data.train_items), 3),
             candidates=tuple(candidates),
         )
         return plan, config
+
+    def _finish_units(self, picked: Candidate | None) -> float:
+        """Units of validation data that fitting the head at the end may read: 300,000, or what a fiftieth of the budget
+        allows at a third of the training rate (a forward pass in full precision, and the counts)."""
+        if self.request.budget is None or picked is None:
+            return 300_000.0
+        each = self.data.train_units / max(1, self.data.train_items)
+        affordable = 0.02 * self.request.budget * picked.batch / picked.step_s * each / 3
+        return round(min(300_000.0, max(4_000.0, affordable)))
 
     def _measured(self, kind: type[Family], scale: Scale, given: Mapping[str, Any]) -> list[Candidate]:
         assert scale.seconds is not None

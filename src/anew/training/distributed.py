@@ -137,7 +137,7 @@ def _sharded(whole: nn.Module, world: World) -> nn.Module:
 def gathering(whole: nn.Module, last: bool) -> Iterator[None]:
     """Gradients are exchanged with the last micro-batch of a step only."""
     skip = not last and hasattr(whole, "no_sync")
-    with whole.no_sync() if skip else nullcontext():  # type: ignore[operator]
+    with whole.no_sync() if skip else nullcontext():  # type: ignore[attr-defined]
         yield
 
 
@@ -148,7 +148,7 @@ def _is_sharded(value: Tensor) -> bool:
 
 def full(value: Tensor) -> Tensor:
     """The whole tensor, gathered from all processes where it is sharded."""
-    whole: Tensor = value.full_tensor() if _is_sharded(value) else value  # type: ignore[operator]
+    whole: Tensor = value.full_tensor() if _is_sharded(value) else value  # type: ignore[attr-defined]
     return whole
 
 

@@ -48,7 +48,8 @@ class Validation:
         """Measure, keep the best, ask for the decay where it is time; returns the mean loss."""
         loss = self.loss()
         if not self.record or loss < min(value for _, value in self.record):
-            self.best = self.trainer.weights()
+            learned = {n for n, _ in self.trainer.family.named_parameters()}
+            self.best = {n: w for n, w in self.trainer.weights().items() if n in learned}
         self.record.append((stepped.step, loss))
         worse = len(self.record) - 1 - min(range(len(self.record)), key=lambda i: self.record[i][1])
         if worse >= self.patience:
@@ -74,7 +75,7 @@ class Validation:
         last = self.loss()
         step, best = min(self.record, key=lambda r: r[1], default=(0, float("inf")))
         if best < last and self.best:
-            return self.best, step
+            return self.trainer.weights() | self.best, step
         return self.trainer.weights(), None
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -101,7 +102,7 @@ class Watch:
     spent: Callable[[], float] = time.monotonic
 
     def run(self) -> str:
-        self.good = self._state()
+        self.good, self.initial = "", self._initial()
         self.saved_at, self.save_took, self.previous, self.marked = time.monotonic(), 0.0, 0.0, False
         tries = 0
         with _signals(self.trainer):
@@ -146,6 +147,16 @@ class Watch:
         if self.trainer.world.agree(waited >= max(self.checkpoint_s, 50 * self.save_took)):
             self._save()
 
+    def _initial(self) -> dict[str, Any]:
+        """Where to go back to while nothing is saved yet: learned weights alone, since buffers can be large."""
+        state = self.trainer.state_dict()
+        learned = {f"weights/{n}" for n, _ in self.trainer.family.named_parameters()}
+        buffers = {f"weights/{n}" for n, _ in self.trainer.family.named_buffers()} - learned
+        return {
+            "tensors": {n: t.clone() for n, t in state["tensors"].items() if n not in buffers},
+            "meta": state["meta"],
+        }
+
     def _state(self) -> dict[str, Any]:
         state = self.trainer.state_dict()
         state["meta"]["spent"] = self.spent()
@@ -158,26 +169,29 @@ class Watch:
     def _save(self, name: str | None = None) -> None:
         begin = time.monotonic()
         state = self._state()
+        name = name or f"step-{self.trainer.step:08d}"
         if self.trainer.world.first:
-            self.folder.save(name or f"step-{self.trainer.step:08d}", state)
+            self.folder.save(name, state)
             if self.events is not None:
-                self.events.write("checkpoint", step=self.trainer.step, name=name or "")
+                self.events.write("checkpoint", step=self.trainer.step, name=name)
                 self.events.flush()
         self.trainer.world.barrier()
-        self.good = state
+        self.good, self.initial = name, {}
         self.saved_at = time.monotonic()
         self.save_took = self.saved_at - begin
 
     def _go_back(self, error: NonFinite, tries: int) -> None:
+        good = self.folder.checkpoint(self.good) if self.good else self.initial
+        back = good["meta"]["step"]
         if self.events is not None:
-            self.events.write("non_finite", phase=error.phase, step=error.step, back_to=self.good["meta"]["step"])
+            self.events.write("non_finite", phase=error.phase, step=error.step, back_to=back)
         if tries > TRIES:
             raise TrainingError(
-                f"{error}, {TRIES} times going back to step {self.good['meta']['step']} with a lower rate did not help; "
+                f"{error}, and going back to step {back} {TRIES} times with a lower rate did not help; "
                 "give a lower rate with --set, or look at the data for values out of range"
             ) from error
         slower = self.trainer.slowdown * 0.5
-        self.trainer.load_state_dict(self.good)
+        self.trainer.load_state_dict(good)
         self.trainer.slowdown = slower
 
 

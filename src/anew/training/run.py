@@ -178,6 +178,13 @@ class RunFolder:
             notes.append(f"checkpoint {folder.name} is damaged ({fault}); going back to the one before")
         return None, notes
 
+    def checkpoint(self, name: str) -> dict[str, Any]:
+        """A checkpoint by name; RunError where it is damaged."""
+        state, fault = self._read(self.checkpoints / name)
+        if state is None:
+            raise RunError(f"checkpoint {name} of {str(self.path)!r} is damaged ({fault}); resume from the one before")
+        return state
+
     def decay_start(self) -> dict[str, Any] | None:
         """The checkpoint from which a longer run goes on; None where there is none or it is damaged."""
         folder = self.checkpoints / DECAY_START

@@ -206,7 +206,7 @@ class Trainer:
         return {n: full(v).detach().to("cpu", copy=True).contiguous() for n, v in state.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """{"tensors": name -> tensor, "meta": JSON}: all that the next step depends on."""
+        """{"tensors": name -> tensor, "meta": JSON}: all that the next step depends on. Tensors may be the live ones."""
         tensors = {f"weights/{n}": full(v) for n, v in self.family.state_dict().items()}
         tensors |= {f"average/{n}": full(v) for n, v in self.average.items()}
         for name, optim in self.optims.items():
@@ -218,19 +218,20 @@ class Trainer:
             "shortened": self.shortened,
             "updates": {name: optim.updates for name, optim in self.optims.items()},
         }
-        return {"tensors": {n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}, "meta": meta}
+        return {"tensors": {n: t.detach().cpu().contiguous() for n, t in tensors.items()}, "meta": meta}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Undo `state_dict`; a name or shape that does not fit raises RuntimeError and changes nothing of the weights."""
+        """Undo `state_dict`; buffers may be left out, other names or shapes that do not fit raise RuntimeError."""
         parts: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "optim": {}}
         for name, value in state["tensors"].items():
             kind, _, rest = name.partition("/")
             parts.setdefault(kind, {})[rest] = value
         live = self.family.state_dict()
-        placed = {n: shard_like(v, live[n]) if n in live else v for n, v in parts["weights"].items()}
-        self.family.load_state_dict(placed)
-        meta = state["meta"]
         parameters = dict(self.family.named_parameters())
+        kept = {n: v for n, v in live.items() if n not in parameters and n not in parts["weights"]}
+        placed = {n: shard_like(v, live[n]) if n in live else v for n, v in parts["weights"].items()}
+        self.family.load_state_dict(kept | placed)
+        meta = state["meta"]
         self.average = {n: shard_like(v, parameters[n]).clone() for n, v in parts["average"].items()}
         for name, optim in self.optims.items():
             mine = [(k.removeprefix(f"{name}/"), v) for k, v in parts["optim"].items() if k.startswith(f"{name}/")]
