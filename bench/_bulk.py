@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,36 +12,22 @@ FILE_BYTES = 10_000_000
 IN_FOLDER = 1000
 
 
-def sentences(words: Counter[str], count: int, rng: np.random.Generator) -> list[bytes]:
-    """Sentences of 4 to 24 words, each word as frequent as in the source; every eighth ends a paragraph."""
-    names = np.array(list(words))
-    shares = np.array([words[name] for name in names], dtype=np.float64)
-    lengths = rng.integers(4, 25, count)
-    drawn = names[rng.choice(len(names), int(lengths.sum()), p=shares / shares.sum())]
-    made, start = [], 0
-    for number, length in enumerate(lengths):
-        text = " ".join(drawn[start : start + length])
-        start += length
-        made.append((text[:1].upper() + text[1:] + (".\n\n" if number % 8 == 7 else ". ")).encode())
-    return made
-
-
 def text(folder: Path, source: str, gigabytes: float, seed: int = 0) -> Path:
-    """Files of 10 MB, 100 to a folder: random orders of a million random sentences. Made once."""
+    """Files of 10 MB, 100 to a folder: words with their punctuation, as frequent as in the source. Made once."""
     done = folder / f"made-{gigabytes:g}"
     if done.exists():
         return folder / "text"
-    words = Counter(re.findall(r"[^\W\d_]+(?:['’-][^\W\d_]+)*,?", source))
+    words = [word.encode() for word in source.split()]
     if len(words) < 1000:
         raise SystemExit("the text given has fewer than 1,000 words; give a book or more")
+    lines = [word + (b"\n\n" if number % 160 == 159 else b" ") for number, word in enumerate(words)]
     rng = np.random.default_rng(seed)
-    pool = sentences(words, 1_000_000 if gigabytes >= 1 else 50_000, rng)
-    some = int(FILE_BYTES / (sum(map(len, pool)) / len(pool)))
+    some = int(FILE_BYTES / (sum(map(len, lines)) / len(lines)))
     for number in range(max(1, round(gigabytes * 1e9 / FILE_BYTES))):
         place = folder / "text" / f"{number // 100:03d}"
         place.mkdir(parents=True, exist_ok=True)
-        order = rng.integers(0, len(pool), some)
-        (place / f"{number:05d}.txt").write_bytes(b"".join([pool[i] for i in order]))
+        order = rng.integers(0, len(lines), some)
+        (place / f"{number:05d}.txt").write_bytes(b"".join([lines[i] for i in order.tolist()]))
     done.touch()
     return folder / "text"
 

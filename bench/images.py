@@ -18,7 +18,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from _common import HERE, Table, anew, environment, fresh, knob_words, median, parser, pinned, table, version_in
+from _common import (
+    HERE,
+    Table,
+    anew,
+    environment,
+    fresh,
+    knob_words,
+    median,
+    parser,
+    pinned,
+    table,
+    train_seconds,
+    version_in,
+)
 from _judge import Judge, accuracy, distances, load_or_train
 from _mnist import Digits, Pixels, digits, export, read_png
 
@@ -82,9 +95,10 @@ def run_anew(given: argparse.Namespace, name: str, folder: Any, core: list[int],
 
 
 def plan_of(run: Path) -> dict[str, Any]:
-    """What the report will want of the run's own plan: whatever of these it has."""
-    plan = json.loads((run / "config.json").read_text()).get("plan", {})
-    return {key: plan[key] for key in ("steps", "batch", "parameters") if key in plan}
+    """What the plan chose, and how many steps it came to."""
+    plan = json.loads((run / "config.json").read_text())["plan"]
+    seconds, steps = train_seconds(run)
+    return {"steps": steps, "train_wall": seconds, "batch": plan["batch"], "parameters": plan["parameters"]}
 
 
 def make_judge(given: argparse.Namespace, data: Digits, rows: Table) -> Judge:
