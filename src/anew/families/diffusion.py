@@ -77,7 +77,7 @@ def _unet_sizes(dial: int, side: float) -> dict[str, Any]:
 
 def _dit_sizes(dial: int, side: float) -> dict[str, Any]:
     width, depth = ((64, 4), (128, 4), (192, 6), (256, 8), (384, 8), (512, 12), (768, 12))[min(max(dial, 0), 6)]
-    return {"net": "dit", "width": width, "depth": depth, "batch": 64}
+    return {"net": "dit", "width": width, "depth": depth}
 
 
 class Diffusion(Family):
@@ -143,10 +143,15 @@ class Diffusion(Family):
         patch = 1 if side <= 12 else 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 24))
         classes = max(1, spec.classes)
         components = min(256, scale.items // 32) // classes * classes
+        rate = (
+            5 if scale.device == "cpu" else 50
+        )  # examples a second, about, over the 100 epochs where copying may begin
+        hurry = scale.seconds is not None and scale.seconds < 100
         config = DiffusionConfig(
+            batch=64 if scale.device == "cpu" and (hurry or side > 40) else 128,
             components=max(components, spec.classes),
             patch=patch,
-            dropout=0.1 if scale.items < 2000 else 0.0,
+            dropout=0.1 if scale.seconds is not None and scale.seconds * rate > scale.items else 0.0,
         )
         return replace(config, **(_unet_sizes if patch <= 2 else _dit_sizes)(scale.dial, side / patch))
 

@@ -13,7 +13,7 @@ from anew.rng import Dropout
 
 
 class Block(nn.Module):
-    """Norm, convolution, condition, SiLU, convolution, added to the input."""
+    """Norm, convolution, condition, SiLU, convolution, added to the input. Dropout takes whole channels of an example."""
 
     def __init__(self, width: int, condition: int, dropout: float) -> None:
         super().__init__()
@@ -25,7 +25,12 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         hidden = self.first(self.norm(x)) + self.told(condition)[:, :, None, None].to(x.dtype)
-        change: Tensor = self.second(self.dropout(functional.silu(hidden)))
+        hidden = functional.silu(hidden)
+        if (
+            self.training and self.dropout.p
+        ):  # a number a channel: keyed noise for every value would cost a third of a step
+            hidden = hidden * self.dropout(hidden.new_ones(*hidden.shape[:2], 1, 1))
+        change: Tensor = self.second(hidden)
         return x + change
 
 
