@@ -154,6 +154,24 @@ def test_validation_alone_is_what_is_scored(tmp_path: Path) -> None:
     assert any("validation part is what gets scored" in note for note in data.scan.notes)
 
 
+def test_a_test_program_among_others_is_no_test_part(tmp_path: Path) -> None:
+    for name in ("train.py", "test.py", "a.py", "b.py", "c.py"):
+        (tmp_path / name).write_text(prose(5000, len(name)))
+    data = opened(tmp_path)
+    assert data.scan.items == 5 and not any("own" in note for note in data.scan.notes)
+
+
+def test_held_out_names_alone_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "test.txt").write_text(prose())
+    assert any("all of it is split anew" in note for note in opened(tmp_path).scan.notes)
+
+
+def test_own_parts_that_overlap_are_said(tmp_path: Path) -> None:
+    (tmp_path / "train.smi").write_text(names(900))
+    (tmp_path / "test.smi").write_text(names(300))
+    assert any("held-out items are in train too" in note for note in opened(tmp_path).scan.notes)
+
+
 def test_repeated_lines_lie_in_one_part(tmp_path: Path) -> None:
     (tmp_path / "n.txt").write_text(names(700) * 3)
     data = opened(tmp_path)

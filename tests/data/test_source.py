@@ -22,6 +22,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
         ("train/a/x.png", "train"), ("Val/x.png", "validation"), ("dev.txt", "validation"), ("test.smi", "test"),
         ("train-00000-of-00002.parquet", "train"), ("names_valid.csv", "validation"), ("testing/x.png", "test"),
         ("greatest.txt", None), ("latest/x.png", None), ("a/b.txt", None),
+        ("test.py", None), ("lib/x/test/a.txt", None),
     ],
 )  # fmt: skip
 def test_part_of(path: str, part: str | None) -> None:

@@ -77,6 +77,21 @@ def test_every_image_once_an_epoch(tmp_path: Path, small_blocks: None) -> None:
     data.close()
 
 
+def test_items_reads_as_many_as_asked(tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "SWEEP_ITEMS", 20)
+    data = opened(pictures(tmp_path / "d", 120), tmp_path / "c")
+    assert len(data.items("train", 5)) == 5 and len(data.items("train", 10**6)) == data.scan.parts["train"]
+    assert data.items("train", 1)[0].shape == (12, 12, 3)
+    assert sum(len(b) for b in data.sweep()) == 20
+    assert abs(sum(data.label_shares()) - 1) < 1e-9
+    data.close()
+
+
+def test_two_images_are_too_few(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="too few"):
+        Dataset.open(pictures(tmp_path / "d", 2), cache=tmp_path / "c")
+
+
 def test_damaged_image_is_refused_by_name_and_training_goes_on(tmp_path: Path, small_blocks: None) -> None:
     folder = pictures(tmp_path / "d", 120)
     (folder / "class0" / "broken.png").write_bytes(png(500)[:100])

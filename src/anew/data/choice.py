@@ -106,11 +106,13 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Refu
     return good, bad
 
 
-def classes_of(chosen: Chosen, sample: Sequence[Item]) -> tuple[tuple[str, ...], list[str]]:
-    """(class names, notes). Folders are classes where every item has one and each holds several items."""
+def classes_of(chosen: Chosen, sample: Sequence[Item], seen: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """(class names, notes). Folders are classes where every item has one and each holds several items.
+
+    seen: class names met in reading, where the listing does not know them."""
     labels = chosen.source.labels(chosen.kind)
     if labels is None:
-        labels = tuple(sorted({item.label for item in sample if item.label is not None}))
+        labels = tuple(seen) or tuple(sorted({item.label for item in sample if item.label is not None}))
     if chosen.kind == "text" or len(labels) < 2:
         return (), []
     items = sum(block.items for block in chosen.blocks)

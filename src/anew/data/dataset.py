@@ -12,7 +12,7 @@ import numpy as np
 from anew import config as configs
 from anew.data import split
 from anew.data.choice import Chosen, choose_kind, classes_of, sample_of
-from anew.data.modality import Modality, Scan, Size
+from anew.data.modality import Item, Modality, Scan, Size
 from anew.data.stream import Stream
 from anew.data.whole import Whole
 from anew.errors import DataError
@@ -38,6 +38,7 @@ class Dataset:
         self._cache = cache
         self._store: Whole | Stream
         self._size: Size | None = None
+        self._sample: list[Item] = []
         self._all = False
 
     @classmethod
@@ -71,8 +72,8 @@ class Dataset:
             raise DataError(f"{self.path!r} holds no usable {kind.name}{first}")
         notes = [*chosen.source.notes, *chosen.notes, *(kind.survey(sample) if fresh else [])]
         items, size = sum(block.items for block in chosen.blocks), sum(block.bytes for block in chosen.blocks)
-        labels, more = classes_of(chosen, sample)
-        self.scan = Scan(kind.name, items, size, labels, notes=[*notes, *more], other=chosen.other)
+        self._sample = sample
+        self.scan = Scan(kind.name, items, size, notes=notes, other=chosen.other)
 
     def _divide(self) -> None:
         chosen, kind = self._chosen, self.modality
@@ -81,8 +82,13 @@ class Dataset:
         self._store = store(chosen.source, chosen.blocks, kind, self.seed)
         self._store.refusals.add(chosen.source.refusals)
         self.scan.parts = self._store.scan_parts()
-        self.scan.items = sum(self.scan.parts.values())
+        held = self._store
+        self.scan.items = held.documents if isinstance(held, Whole) else sum(self.scan.parts.values())
+        if not hasattr(self, "spec"):
+            self.scan.labels, more = classes_of(chosen, self._sample, self._store.classes)
+            self._say(more)
         self._say([*self._store.notes, *kind.remarks()])
+        self._sample = []
         self._store.refusals.into(self.scan)
 
     def _say(self, notes: Iterable[str]) -> None:
@@ -151,7 +157,7 @@ class Dataset:
 
     def items(self, part: str, n: int, seed: int = 0) -> list[Any]:
         """n random items (all, if fewer) as `modality.decode` gives them; of packed text excerpts of `length` tokens."""
-        stored = self._ready().rows(self._number(part)).samples(n, seed)
+        stored = self._ready().rows(self._number(part), n).samples(n, seed)
         if isinstance(stored, list):
             return [self.modality.decode(row[None].astype(np.int64))[0] for row in stored]
         return self.modality.decode(self.modality.batch(stored, None, None).x)

@@ -18,18 +18,23 @@ PASS_BYTES = 256 * 1024 * 1024  # bytes, up to which every item is hashed once b
 CHECKED = 4096  # items up to which every header is checked in that pass
 ALIKE_ITEMS = 2048  # items whose likeness (not only equality) is compared
 HELD_BLOCKS = {split.VALIDATION: 8, split.TEST: 16}  # of a source too large for a pass: 2,048 and 4,096 images
+OWN_BLOCKS = 40  # blocks of the user's own held-out parts that are read, evenly spread
 OUT = 255  # the part of an item that was refused
 
 
 def wanted_parts(blocks: Sequence[Block]) -> tuple[dict[str | None, int], list[int], list[str]]:
-    """(part number by the name that folders give, parts to carve from train, notes)."""
+    """(part number by the name that folders give, parts to carve from train, notes).
+
+    What lies outside named parts goes to train. Held-out names alone, with nothing to train on, do not count.
+    """
     named = {block.part for block in blocks if block.part is not None}
     code: dict[str | None, int] = {None: split.TRAIN, "train": split.TRAIN}
+    both = [split.VALIDATION, split.TEST]
     if not named - {"train"}:
-        return code, [split.VALIDATION, split.TEST], []
-    if "train" not in named and None not in {block.part for block in blocks}:
-        note = f"there is only a {' and a '.join(sorted(named))} part, no train part; all of it is split anew"
-        return dict.fromkeys([None, *split.NAMES], split.TRAIN), [split.VALIDATION, split.TEST], [note]
+        return code, both, []
+    if all(block.part not in (None, "train") for block in blocks):
+        note = f"there is only a {' and a '.join(sorted(named))} part and none for training; all of it is split anew"
+        return dict.fromkeys([None, *split.NAMES], split.TRAIN), both, [note]
     if named >= {"validation", "test"}:
         code |= {"validation": split.VALIDATION, "test": split.TEST}
         return code, [], ["the source's own train, validation and test parts are kept"]
@@ -100,6 +105,11 @@ def divide(source: Source, blocks: Sequence[Block], modality: Modality) -> Divis
     """Decide every block's parts. Raises DataError where there is too little to divide."""
     code, carve, notes = wanted_parts(blocks)
     base = [code[block.part] for block in blocks]
+    for part in {split.VALIDATION, split.TEST} & set(base):
+        if base.count(part) > OWN_BLOCKS:
+            notes.append(
+                f"of the large {split.NAMES[part]} part {OWN_BLOCKS} of {base.count(part)} blocks are read, evenly spread"
+            )
     out = Division(list(base), carve, notes=notes)
     train = [i for i, part in enumerate(base) if part == split.TRAIN]
     if not carve:

@@ -33,6 +33,9 @@ NAMING_BYTES = 64 * 1024 * 1024  # of a table that may name the image files besi
 
 _PART = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
          "dev": "validation", "test": "test", "testing": "test"}  # fmt: skip
+_PROGRAMS = frozenset(
+    f".{s}" for s in ("py", "js", "ts", "c", "h", "cc", "cpp", "go", "java", "rs", "rb", "php", "sh", "r")
+)
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _WORD_ENDS = re.compile(r"[-_.]")
 _TABLES = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"})
@@ -137,11 +140,14 @@ def reader_of(path: str) -> str:
 
 def part_of(path: str) -> str | None:
     """The part that a relative path names: a folder `train/`, `val/`, `test/`, or a file stem that is or starts or ends
-    with such a word (`test.txt`, `train-00000-of-00002.parquet`, `names_valid.csv`). None where nothing says so."""
+    with such a word (`test.txt`, `train-00000-of-00002.parquet`, `names_valid.csv`). None where nothing says so; a
+    program `test.py` says nothing, nor does a folder `test` deep inside others."""
     folder, _, name = path.lower().rpartition("/")
     named = _part_of_folder(folder)
     if named is not None:
         return named
+    if suffix_of(name) in _PROGRAMS:
+        return None
     words = _WORD_ENDS.split(name)
     stem = words[:-1] if len(words) > 1 else words
     return _PART.get(stem[0], _PART.get(stem[-1]))
@@ -149,7 +155,7 @@ def part_of(path: str) -> str | None:
 
 @functools.lru_cache(maxsize=4096)
 def _part_of_folder(folder: str) -> str | None:
-    return next((_PART[name] for name in folder.split("/") if name in _PART), None)
+    return next((_PART[name] for name in folder.split("/")[:2] if name in _PART), None)
 
 
 def label_of(path: str) -> str | None:

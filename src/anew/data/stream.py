@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from anew.data import split
 from anew.data.cache import Blocks, Disk, Encoded, cache_name, cache_root
-from anew.data.division import divide
+from anew.data.division import OWN_BLOCKS, divide
 from anew.data.encoder import Encoder
 from anew.data.examples import Cut, Examples, examples_of, merged
 from anew.data.loader import Order
@@ -31,7 +31,6 @@ MEASURED = 4096  # items of these that are encoded to learn how many examples a 
 SWEEP_BYTES, SWEEP_ITEMS = 16 * 1024 * 1024, 4096  # text, or grids, of a sweep or of text() without a limit
 GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes shuffled together
 GROUP_BLOCKS = 64
-HELD_BLOCKS = 40  # blocks of the user's own held-out parts that are read, evenly spread
 
 
 class Stream:
@@ -53,6 +52,11 @@ class Stream:
         self._views: OrderedDict[int, Examples] = OrderedDict()
         self._held: dict[int, Examples] = {}
         self.rates: dict[str, float] = {}  # examples, units and ids that a byte of the source holds
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names of the train part, where all of it was read."""
+        return sorted(name for name in self._division.classes if name)
 
     def scan_parts(self) -> dict[str, int]:
         """Items by part."""
@@ -215,24 +219,27 @@ class Stream:
             yield from view.sweep(self.modality, min(left, view.count))
             left -= view.count
 
-    def rows(self, part: int) -> Examples:
-        """All examples of a held-out part; of train those of a first sweep."""
-        if part not in self._held:
-            if part == split.TRAIN:
-                order = [self._train[place] for place in self._order.first()]
-                counts = np.cumsum([self._order.slots[place] for place in self._order.first()])
-                names = order[: int(np.searchsorted(counts, self._limit(None))) + 1]
-            else:
-                names = [b + len(self._blocks) for b in self._held_blocks(part)]
-            self._held[part] = self._examples([self._encoded(name) for name in names], part)
-            if not self._held[part].count:
+    def rows(self, part: int, enough: int = 0) -> Examples:
+        """All examples of a held-out part; of train those of a first sweep, or `enough` where that is more."""
+        found = self._held.get(part)
+        if found is None or (part == split.TRAIN and found.count < min(enough, 0.9 * self._order.total)):
+            names = self._train_blocks(enough) if part == split.TRAIN else self._held_blocks(part, len(self._blocks))
+            found = self._held[part] = self._examples([self._encoded(name) for name in names], part)
+            if not found.count:
                 raise DataError(f"nothing usable is left for the {split.NAMES[part]} part of {self._source.path!r}")
-        return self._held[part]
+        return found
 
-    def _held_blocks(self, part: int) -> list[int]:
-        own = [b for b in range(len(self._blocks)) if self._division.share(b, part) > 0]
-        if len(own) > HELD_BLOCKS and isinstance(self._division.parts[own[0]], int):
-            return [own[i] for i in np.linspace(0, len(own) - 1, HELD_BLOCKS).round().astype(int)]
+    def _train_blocks(self, enough: int) -> list[int]:
+        """The first blocks in the order of training that hold so many examples."""
+        order = self._order.first()
+        counts = np.cumsum(self._order.slots[order])
+        stop = int(np.searchsorted(counts, max(enough, self._limit(None)))) + 1
+        return [self._train[place] for place in order[:stop]]
+
+    def _held_blocks(self, part: int, offset: int = 0) -> list[int]:
+        own = [b + offset for b in range(len(self._blocks)) if self._division.share(b, part) > 0]
+        if len(own) > OWN_BLOCKS and isinstance(self._division.parts[own[0] - offset], int):
+            return [own[i] for i in np.linspace(0, len(own) - 1, OWN_BLOCKS).round().astype(int)]
         return own
 
     def text(self, part: int, limit: int) -> Iterator[Item]:

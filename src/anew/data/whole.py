@@ -51,6 +51,7 @@ class Whole:
         if not self.items:
             raise DataError(f"none of the {self.refusals.count} items can be used{self.refusals.said()}")
         self._undivided = undivided
+        self.documents = len(self.items)
         if undivided:
             self.parts = np.full(len(self.items), split.TEST, dtype=np.uint8)
         else:
@@ -84,6 +85,19 @@ class Whole:
         else:
             self.parts = base
         split.check(self.parts, carve, self.modality.name)
+        self._compare_parts(code)
+
+    def _compare_parts(self, code: dict[str | None, int]) -> None:
+        """Say how many items of the user's own held-out parts are in train too."""
+        if split.TEST not in code.values() and split.VALIDATION not in code.values():
+            return
+        keys = [split.exact_key(item) for item in self.items]
+        train = {one for one, part in zip(keys, self.parts, strict=True) if part == split.TRAIN}
+        held = [one in train for one, part in zip(keys, self.parts, strict=True) if part != split.TRAIN]
+        if any(held):
+            self.notes.append(
+                f"{sum(held)} of {len(held)} held-out items are in train too; the parts are kept as they are"
+            )
 
     def _divide_spans(self, base: NDArray[np.uint8], train: NDArray[np.int64], carve: Sequence[int]) -> None:
         pieces = split.spans(joined([self.items[i] for i in train]), carve)
@@ -93,12 +107,15 @@ class Whole:
                 f"the text has only {total} characters; at least 1,000 are needed to train on some and hold others out"
             )
         rest = np.flatnonzero(base != split.TRAIN)
-        held = sum(len(item.data) for item, part in pieces if part != split.TRAIN)
+        sizes = [sum(len(item.data) for item, own in pieces if own == part) for part in carve]
         n = sum(1 for _, part in pieces if part == carve[-1])
-        self.notes.append(
-            f"fewer than {split.FEW} documents: {n} contiguous spans for each held-out part, {held / total:.0%} of the text, "
-            f"go to {' and '.join(split.NAMES[part] for part in carve)}"
+        said = " and ".join(
+            f"{size:,} characters to {split.NAMES[part]}" for size, part in zip(sizes, carve, strict=True)
         )
+        self.notes.append(
+            f"fewer than {split.FEW} documents, so contiguous spans are held out ({n} for each part): {said}"
+        )
+        self.documents = len({item.name for item, _ in pieces}) + len(rest)
         self.items = [item for item, _ in pieces] + [self.items[i] for i in rest]
         self.parts = np.concatenate([np.array([part for _, part in pieces], dtype=np.uint8), base[rest]])
 
@@ -112,6 +129,11 @@ class Whole:
         self.parts = base.copy()
         self.parts[train] = split.divide(keys, sizes, share, carve)
         self.notes += split.said(carve, share, len(own), len(keys) - len(set(keys)))
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names of the train part."""
+        return sorted({item.label for item in self.of(split.TRAIN) if item.label})
 
     def scan_parts(self) -> dict[str, int]:
         """Items by part."""
@@ -150,8 +172,8 @@ class Whole:
         """One ordered pass."""
         return self._rows[part].sweep(self.modality, limit)
 
-    def rows(self, part: int) -> Examples:
-        """The encoded examples of a part."""
+    def rows(self, part: int, enough: int = 0) -> Examples:
+        """The encoded examples of a part, always all."""
         return self._rows[part]
 
     def text(self, part: int, limit: int) -> list[Item]:
