@@ -2,8 +2,9 @@
 
 Runs as a script of its own in an environment that has the package (`images.py` starts it, pinned to one core). The
 loop is a plain one, because the package's trainer takes a number of steps and not a time; everything in the loop
-(Adam, betas .9 and .99, gradient norm 1, average of weights .995 every 10 steps) is as in that trainer. The last
-line it prints is JSON.
+(Adam, betas .9 and .99, gradient norm 1, average of weights .995 every 10 steps) is as in that trainer, but for the
+learning rate: its 1e-4 is for long runs, and 1e-3 does far better in minutes. A second average, taken every step, does
+better still in a short run: it is sampled too, so that the peer is shown at its best. The last line it prints is JSON.
 """
 
 from __future__ import annotations
@@ -19,6 +20,13 @@ from denoising_diffusion_pytorch import GaussianDiffusion, Unet
 from ema_pytorch import EMA
 
 
+@torch.inference_mode()
+def sample(diffusion: GaussianDiffusion, count: int) -> np.ndarray:
+    sizes = [min(100, count - first) for first in range(0, count, 100)]
+    made = torch.cat([diffusion.sample(batch_size=size) for size in sizes])  # (n, 1, H, W) in [0, 1]
+    return (made[:, 0].clamp(0, 1) * 255).round().byte().numpy()
+
+
 def main() -> None:
     build = argparse.ArgumentParser(description=__doc__)
     build.add_argument("--images", type=Path, required=True, help=".npy of uint8 (N, H, W)")
@@ -26,7 +34,7 @@ def main() -> None:
     build.add_argument("--seconds", type=float, default=300.0, help="process CPU seconds of training")
     build.add_argument("--samples", type=int, default=1000)
     build.add_argument("--seed", type=int, default=0)
-    build.add_argument("--rate", type=float, default=1e-4, help="learning rate; the trainer's own default is 1e-4")
+    build.add_argument("--rate", type=float, default=1e-3, help="learning rate; the trainer's own default is 1e-4")
     given = build.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(given.seed)
@@ -36,7 +44,10 @@ def main() -> None:
     network = Unet(dim=16, dim_mults=(1, 2, 4), channels=1, attn_heads=2, attn_dim_head=16)
     diffusion = GaussianDiffusion(network, image_size=images.shape[-1], timesteps=1000, sampling_timesteps=20)
     optimiser = torch.optim.Adam(diffusion.parameters(), lr=given.rate, betas=(0.9, 0.99))
-    average = EMA(diffusion, beta=0.995, update_every=10)
+    averages = {
+        "": EMA(diffusion, beta=0.995, update_every=10),
+        "_every_step": EMA(diffusion, beta=0.995, update_every=1),
+    }
 
     steps, begun, wall = 0, time.process_time(), time.monotonic()
     while time.process_time() - begun < given.seconds:
@@ -45,17 +56,16 @@ def main() -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(diffusion.parameters(), 1.0)
         optimiser.step()
-        average.update()
+        for average in averages.values():
+            average.update()
         steps += 1
     trained, wall = time.process_time() - begun, time.monotonic() - wall
 
-    average.ema_model.eval()
-    begun, made = time.process_time(), []
-    with torch.inference_mode():
-        while sum(map(len, made)) < given.samples:
-            made.append(average.ema_model.sample(batch_size=min(100, given.samples - sum(map(len, made)))))
-    sampling = time.process_time() - begun
-    np.save(given.out, (torch.cat(made)[:, 0].clamp(0, 1) * 255).round().byte().numpy())
+    begun = time.process_time()
+    for name, average in averages.items():
+        made = sample(average.ema_model.eval(), given.samples)
+        np.save(given.out.with_name(f"{given.out.stem}{name}.npy"), made)
+    sampling = (time.process_time() - begun) / len(averages)
     print(
         json.dumps(
             {

@@ -68,7 +68,8 @@ def run_peer(given: argparse.Namespace, name: str, data: Any, core: list[int], s
     done = pinned(command, core, given.work).check()
     found = done.json()
     version = version_in(python, package)
-    return {"made": np.load(made), "version": version, "wall": done.wall, **found}
+    files = {path.stem.removeprefix(made.stem): np.load(path) for path in [made, *place.glob(f"{made.stem}_*.npy")]}
+    return {"made": files, "version": version, "wall": done.wall, **found}
 
 
 def run_anew(given: argparse.Namespace, name: str, folder: Any, core: list[int], seed: int) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def run_anew(given: argparse.Namespace, name: str, folder: Any, core: list[int],
     if len(made) != given.samples:
         raise SystemExit(f"anew sample wrote {len(made)} images where {given.samples} were asked for")
     return {
-        "made": made,
+        "made": {"": made},
         "wall": trained.wall,
         "cpu": trained.cpu,
         "sample_seconds_1000": timed["cpu"],
@@ -111,20 +112,19 @@ def make_judge(given: argparse.Namespace, data: Digits, rows: Table) -> Judge:
     return judge
 
 
-def summary(rows: Table, names: list[str]) -> list[dict[str, Any]]:
-    """Medians over the seeds, and the ratios to the first peer that ran."""
-    lines: list[dict[str, Any]] = []
-    for name in names:
+def summary(rows: Table) -> list[dict[str, Any]]:
+    """Medians over the seeds, and how many times a peer's distance and sampling time are ours."""
+    lines: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(row["row"] for row in rows.rows if "seed" in row):
         mine = [row for row in rows.rows if row["row"] == name]
         keys = ("distance", "distance_clean", "sample_seconds_1000", "wall", "steps")
         middle = {key: median([row[key] for row in mine if row.get(key) is not None]) for key in keys}
-        lines.append({"row": name, "seeds": len(mine), **middle})
-    against = next((line for line in lines if line["row"] in PEERS and line["distance"]), None)
-    for line in lines if against else []:
-        line["peer_distance_ratio"] = against["distance"] / line["distance"] if line["distance"] else None
-        if line["sample_seconds_1000"]:
-            line["peer_time_ratio"] = against["sample_seconds_1000"] / line["sample_seconds_1000"]
-    return lines
+        lines[name] = {"row": name, "seeds": len(mine), **middle}
+    for name, line in lines.items():
+        for peer in (other for other in lines if other.startswith("ddpm") and not name.startswith(tuple(PEERS))):
+            line[f"{peer} / distance"] = lines[peer]["distance"] / line["distance"]
+            line[f"{peer} / time"] = lines[peer]["sample_seconds_1000"] / line["sample_seconds_1000"]
+    return list(lines.values())
 
 
 def main() -> None:
@@ -150,9 +150,11 @@ def main() -> None:
         for name in given.only:
             source = data if name in PEERS else folder
             found = (run_peer if name in PEERS else run_anew)(given, name, source, core, seed)
-            rows.add(row=name, seed=seed, **judged(judge, data, found.pop("made")), **found)
+            made = found.pop("made")
+            for ending, images in made.items():
+                rows.add(row=name + ending, seed=seed, **judged(judge, data, images), **found)
     rows.show(["row", "seed", "distance", "distance_clean", "sample_seconds_1000", "wall", "steps", "parameters"])
-    print("\nMedians:\n" + table(summary(rows, given.only)))
+    print("\nMedians:\n" + table(summary(rows)))
 
 
 if __name__ == "__main__":
