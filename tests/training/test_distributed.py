@@ -38,7 +38,7 @@ def curve(processes: int, shard: bool) -> dict[str, object]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     if processes == 1:
         command = [sys.executable]
-    path = ROOT / "tests" / "train" / f".curve-{processes}-{shard}.py"
+    path = ROOT / "tests" / "training" / f".curve-{processes}-{shard}.py"
     path.write_text(code)
     try:
         done = subprocess.run([*command, str(path)], capture_output=True, text=True, timeout=90, check=False)
