@@ -112,7 +112,7 @@ def look(
     data: str | Path, *, modality: str | None = None, seed: int = 0, settings: Settings | None = None
 ) -> dict[str, Any]:
     """What the data is, how much, what was refused and why, which family follows and why, what budgets would buy."""
-    from anew.work import looked
+    from anew.looking import looked
 
     return looked(str(data), modality, seed, dict(settings or {}))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,19 +12,17 @@ from typing import Any
 
 import torch
 
-from anew import config as cfg
 from anew.data.dataset import Dataset
-from anew.data.modality import Size
 from anew.errors import DataError, UserError
 from anew.evaluation.evidence import Evidence
 from anew.evaluation.metric import Score
-from anew.find import find, names
-from anew.job import Job, Quiet, Reporter, Request, choose_family, command_line
+from anew.find import find
+from anew.job import Job, Quiet, Reporter, Request, command_line
 from anew.model import Model, Samples
-from anew.plan import choose, measure, saving_slice
+from anew.plan import saving_slice
 from anew.spec import Tokens
 from anew.training import events as events_file
-from anew.training.distributed import World, leave
+from anew.training.distributed import leave
 from anew.training.events import Events
 from anew.training.listen import Listener
 from anew.training.run import RunFolder
@@ -50,7 +47,11 @@ def _keep_memory() -> None:
     arithmetic on them."""
     with contextlib.suppress(OSError, AttributeError):
         glibc = ctypes.CDLL("libc.so.6")
-        for option, value in ((-3, 1 << 30), (-1, (1 << 31) - 1), (-2, 64 << 20)):  # M_MMAP_THRESHOLD, M_TRIM_, M_TOP_PAD
+        for option, value in (
+            (-3, 1 << 30),
+            (-1, (1 << 31) - 1),
+            (-2, 64 << 20),
+        ):  # M_MMAP_THRESHOLD, M_TRIM_, M_TOP_PAD
             glibc.mallopt(option, value)
 
 
@@ -214,7 +215,8 @@ def evaluated(
     reporter = reporter or Quiet()
     config, folder = model.config, model.folder.path
     dataset = opened or Dataset.reopen(config["data"], folder, data)
-    samples, notes = _samples_in_time(model, n, seed, None if allowed_s is None else 0.4 * allowed_s)
+    share = 0.25 if isinstance(model.spec, Tokens) else 0.4  # text is judged by its bits first
+    samples, notes = _samples_in_time(model, n, seed, None if allowed_s is None else share * allowed_s)
     shown = samples.head(SHOWN_TEXTS if isinstance(model.spec, Tokens) else SHOWN)
     shown.save(folder / "samples")
     shown.save_sheet(folder / "samples", "final")
@@ -324,48 +326,7 @@ def _history(folder: Path) -> list[dict[str, Any]]:
     return steps[::every]
 
 
-# -- look and score ---------------------------------------------------------------------------------------------------
-
-
-def looked(path: str, modality: str | None, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
-    use_threads()
-    owner = (
-        {modality: find("data", modality).Config} if modality else {n: find("data", n).Config for n in names("data")}
-    )
-    typed: dict[str, Any] = {}
-    for values in cfg.assign(settings, owner).values():
-        typed |= values
-    data = Dataset.open(path, modality=modality, settings=typed, seed=seed)
-    scan = data.scan
-    found = dataclasses.asdict(scan) | {"path": path, "fingerprint": data.fingerprint}
-    data.fit(Size(600.0, scan.items, scan.bytes, torch.get_num_threads(), "cpu"))
-    name, kind = choose_family(data.spec, None)
-    found |= {"family": name, "why": kind.why, "examples": data.train_items}
-    found["shape"] = list(data.spec.shape) if not isinstance(data.spec, Tokens) else [data.spec.length]
-    found["budgets"] = list(_budgets(data, kind))
-    data.close()
-    return found
-
-
-def _budgets(data: Dataset, kind: Any) -> Iterator[dict[str, Any]]:
-    """What one minute, ten minutes and an hour would buy, from a second or so of measuring."""
-    from anew.families.family import Scale
-
-    def scale(seconds: float) -> Scale:
-        return Scale(data.train_items, data.train_units, seconds, 0, "cpu", torch.get_num_threads())
-
-    measured = measure(kind, data.spec, scale(3600.0), {}, data, World(), 1.2)
-    for seconds in (60.0, 600.0, 3600.0):
-        share = 0.85 * seconds
-        at = [dataclasses.replace(c, examples=share / c.step_s * c.batch) for c in measured]
-        taken = choose(at)
-        yield {
-            "seconds": seconds,
-            "dial": taken.dial,
-            "parameters": taken.parameters,
-            "steps": int(share / taken.step_s),
-            "epochs": round(taken.examples / max(1, data.train_items), 2),
-        }
+# -- score -----------------------------------------------------------------------------------------------------------
 
 
 def scored(model: Model, path: str, limit: float | None) -> dict[str, float]:
