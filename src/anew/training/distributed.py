@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -148,7 +148,7 @@ def _is_sharded(value: Tensor) -> bool:
 
 def full(value: Tensor) -> Tensor:
     """The whole tensor, gathered from all processes where it is sharded."""
-    whole: Tensor = value.full_tensor() if _is_sharded(value) else value  # type: ignore[attr-defined]
+    whole: Tensor = cast(Any, value).full_tensor() if _is_sharded(value) else value
     return whole
 
 
