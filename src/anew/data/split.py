@@ -20,8 +20,9 @@ SHARE = 0.05  # of validation and of test; small data hold out more, up to LARGE
 LARGEST = 0.10
 ENOUGH = 200  # items that a held-out part should have, where the share may grow for it
 ENOUGH_CHARACTERS = 20_000  # the same for spans
-REGION = 200_000  # characters of text that give one held-out span a part, at most REGIONS of them
-REGIONS = 5
+STEERING = 0.6  # a validation span's share of a test span's: it fits few numbers, and its text is lost to the counts
+REGION = 100_000  # characters of text that give one held-out span a part, at most REGIONS of them
+REGIONS = 10
 SHINGLE = 12  # characters
 SKETCH = 64  # smallest shingle hashes kept of a document
 LEAST_SKETCHED = 200  # characters below which only equality after normalisation makes twins
@@ -194,8 +195,9 @@ def spans(documents: Sequence[Item], wanted: Sequence[int]) -> list[tuple[Item, 
     for region in range(regions):
         start, stop = total * region // regions, total * (region + 1) // regions
         marks.append((start, TRAIN))
+        shares = [share * (STEERING if part == VALIDATION else 1.0) for part in wanted]
         for place, part in enumerate(wanted):
-            marks.append((stop - round((len(wanted) - place) * share * (stop - start)), part))
+            marks.append((stop - round(sum(shares[place:]) * (stop - start)), part))
     return _cut(documents, marks)
 
 

@@ -222,6 +222,6 @@ def discounts(counts: Ints) -> NDArray[np.float64]:
         return np.array([0.0, 0.5, 0.75, 0.9])
     base = n1 / (n1 + 2 * n2)
     found = np.array([0.0, 1 - 2 * base * n2 / n1, 2 - 3 * base * n3 / n2, 3 - 4 * base * n4 / n3])
-    found = np.clip(found, 0.05, np.array([1.0, 0.95, 1.9, 2.9]))
+    found = np.asarray(np.clip(found, 0.05, np.array([1.0, 0.95, 1.9, 2.9])), np.float64)
     found[0] = 0.0
     return found

@@ -137,7 +137,7 @@ def _sharded(whole: nn.Module, world: World) -> nn.Module:
 def gathering(whole: nn.Module, last: bool) -> Iterator[None]:
     """Gradients are exchanged with the last micro-batch of a step only."""
     skip = not last and hasattr(whole, "no_sync")
-    with whole.no_sync() if skip else nullcontext():  # type: ignore[attr-defined]
+    with whole.no_sync() if skip else nullcontext():  # type: ignore[operator]
         yield
 
 
