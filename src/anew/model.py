@@ -15,11 +15,11 @@ from torch import Tensor
 
 from anew import config as cfg
 from anew import rng
-from anew.data.modality import Artifact, Modality
+from anew.data.modality import Artifact, Item, Modality
 from anew.errors import ConfigError, RunError, nearest
 from anew.families.family import Family
 from anew.find import find
-from anew.spec import Ask, Known, spec_from_json
+from anew.spec import Ask, Grid, Known, Tokens, spec_from_json
 from anew.training.distributed import pick_device
 from anew.training.run import RunFolder, read_tensors, write_atomic
 
@@ -135,6 +135,7 @@ class Model:
         seed: int = 0,
         prompt: str | None = None,
         label: str | None = None,
+        known: Known | tuple[Any, Any] | None = None,
         first: int = 0,
         **how: Any,
     ) -> Samples:
@@ -142,18 +143,22 @@ class Model:
 
         prompt: what text starts with; label: one of the data's classes (default: as the data has them); how: the
         family's sampling knobs, as in `anew sample --set`. `stop="..."` ends text at that string.
+        known: (image, mask) to fill in: a uint8 array (H, W) or (H, W, C) or the bytes of an image file, and (H, W) that is
+        true where it is kept; or a `Known` in the model's own values.
         """
         if not 1 <= n <= MOST:
             raise ConfigError(f"n={n} is out of range; give 1 to {MOST:,}")
         stop = how.pop("stop", None)
+        if stop is not None and not isinstance(self.spec, Tokens):
+            raise ConfigError(f"{self.modality.name} data has no text to stop at; leave stop out")
         settings = self.how(how)
-        known = None if prompt is None else Known(torch.as_tensor(self.modality.known(prompt)))
+        given = self._known(prompt, known)
         items: list[Any] = []
         artifacts: list[Artifact] = []
         names: list[str | None] = []
         for start in range(0, n, AT_ONCE):
             count = min(AT_ONCE, n - start)
-            ask = self._ask(count, seed, label, known, settings, first + start)
+            ask = self._ask(count, seed, label, given, settings, first + start)
             x = self._last(ask, seed, stop)
             items += self.modality.decode(x)
             artifacts += self.modality.write(x)
@@ -168,9 +173,29 @@ class Model:
     ) -> Iterator[list[Any]]:
         """Drafts while they form, each the list of n items so far; the last is the sample. To cancel, stop iterating."""
         settings = self.how(how)
-        known = None if prompt is None else Known(torch.as_tensor(self.modality.known(prompt)))
+        known = self._known(prompt, None)
         for draft in self.family.draw(self._ask(n, seed, label, known, settings, 0), seed):
             yield self.modality.decode(draft.cpu())
+
+    def _known(self, prompt: str | None, known: Known | tuple[Any, Any] | None) -> Known | None:
+        if prompt is not None:
+            return Known(torch.as_tensor(self.modality.known(prompt)))
+        if known is None or isinstance(known, Known):
+            return known
+        if not isinstance(self.spec, Grid):
+            raise ConfigError(f"{self.modality.name} data is not filled in by a mask; give a prompt")
+        image, mask = known
+        try:
+            stored = self.modality.encode(Item("known", image))
+        except ValueError as error:
+            raise ConfigError(f"the known image cannot be used: {error}") from None
+        kept = torch.as_tensor(mask).float()
+        if tuple(kept.shape) != self.spec.shape[1:]:
+            size, wanted = tuple(kept.shape), self.spec.shape[1:]
+            raise ConfigError(
+                f"the mask has the size {size}, and samples of this run have {wanted}; give one of that size"
+            )
+        return Known(self.modality.batch(stored[None], None, None).x[0], kept[None])
 
     def _ask(self, n: int, seed: int, label: str | None, known: Known | None, how: Any, first: int) -> Ask:
         return Ask(n, self._label(n, seed, label, first), known, how, first)
@@ -210,6 +235,20 @@ class Model:
         from anew.work import scored  # work builds on this module
 
         return scored(self, str(data), limit)
+
+    @torch.no_grad()
+    def bits_by_part(self, batches: Iterator[Any]) -> dict[str, float]:
+        """Bits per unit of each part of a mixed model alone; empty where the family is one part."""
+        bits: dict[str, float] = {}
+        units = 0.0
+        for batch in batches:
+            found = self.family.bits_by_part(batch.to(self.device))
+            if not found:
+                return {}
+            units += float(len(batch) if batch.units is None else batch.units.sum())
+            for name, value in found.items():
+                bits[name] = bits.get(name, 0.0) + float(value.double().sum())
+        return {name: value / units for name, value in bits.items()} if units else {}
 
     @torch.no_grad()
     def bits(self, batches: Iterator[Any], seconds: float | None = None) -> list[tuple[float, float]]:

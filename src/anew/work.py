@@ -301,11 +301,13 @@ def _evidence(model: Model, data: Dataset, samples: list[Any], seconds: float | 
         test_text=(lambda limit: data.text("test", limit)) if text else None,
         samples=samples,
         bits=bits if text else None,
+        parts=(lambda: model.bits_by_part(data.scoring("test", limit=PARTS_MOST))) if text else None,
         seconds=seconds,
         seed=seed,
     )
 
 
+PARTS_MOST = 120_000  # units of the test part, taken evenly, that parts of a mixed model are scored on
 PROBE = 8_000  # units that are scored to learn how long the whole part would take
 
 
@@ -340,4 +342,6 @@ def scored(model: Model, path: str, limit: float | None) -> dict[str, float]:
         raise DataError(f"{path!r} holds nothing to score; give text files like those the run was trained on")
     unit = model.modality.unit
     data.close()
-    return {f"bits_per_{unit}": bits / units, f"{unit}s": units, "bits": bits}
+    parts = model.bits_by_part(data.scoring("all", limit=limit))
+    alone = {f"bits_per_{unit}_{name}": value for name, value in parts.items()}
+    return {f"bits_per_{unit}": bits / units, **alone, f"{unit}s": units, "bits": bits}

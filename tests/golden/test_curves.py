@@ -12,6 +12,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
 
+from test_families import SPECS, Made
+
 from anew import config as cfg
 from anew.families.family import Family, Scale
 from anew.find import find
@@ -19,10 +21,14 @@ from anew.plan import build
 from anew.training.distributed import World
 from anew.training.pace import StepPace
 from anew.training.trainer import Trainer
-from test_families import SPECS, Made
 
 CURVES = Path(__file__).with_name("curves.json")
-CASES = [("transformer", "stream"), ("transformer", "records-labels"), ("diffusion", "grey"), ("diffusion", "colour-labels")]
+CASES = [
+    ("transformer", "stream"),
+    ("transformer", "records-labels"),
+    ("diffusion", "grey"),
+    ("diffusion", "colour-labels"),
+]
 
 
 def curve(name: str, spec_name: str) -> list[float]:

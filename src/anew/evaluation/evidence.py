@@ -21,6 +21,7 @@ class Evidence:
     train_text, test_text: texts of a part in order up to a number of characters, None where data is not text.
     samples: generated items in the same form.
     bits: (bits, units) of each scored example of the test part, in order; its argument is the seconds it may take.
+    parts: bits per unit of the test part under parts of a mixed model alone, by name; empty where it is one part.
     seconds: what the evaluation may take in all, the writing of the report included; None without a limit.
     """
 
@@ -34,6 +35,7 @@ class Evidence:
     bits: Callable[[float | None], list[tuple[float, float]]] | None
     seconds: float | None
     seed: int
+    parts: Callable[[], dict[str, float]] | None = None
 
 
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page

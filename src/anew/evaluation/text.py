@@ -38,9 +38,12 @@ class TextEvaluation(Evaluation):
         self.records = isinstance(spec, Tokens) and not spec.packed
         self._texts: dict[tuple[str, int], list[str]] = {}
 
+    scored_s = 0.0  # seconds that scoring the whole model took
+
     def scores(self) -> Iterator[Score]:
         yield from self._likelihood()
         yield from self._kneser_ney()
+        yield from self._parts()
         yield from self._statistics()
         for name in baseline.COMPRESSORS:
             yield from self._compressor(name)
@@ -85,7 +88,9 @@ class TextEvaluation(Evaluation):
     def _likelihood(self) -> Iterator[Score]:
         if self.evidence.bits is None:
             return
+        begin = self.clock.spent()
         found = self.evidence.bits(self._bits_seconds())
+        self.scored_s = self.clock.spent() - begin
         if not found:
             self.leave_out("bits per character", "no test text could be scored in the time left")
             return
@@ -94,6 +99,13 @@ class TextEvaluation(Evaluation):
         n = round(float(rows[:, 1].sum()))
         part = f"{n:,} of {whole:,} characters of the test part" if n < 0.99 * whole < TEST_MOST else "whole test part"
         yield self._ratio("bits_per_character", rows[:, 0], rows[:, 1], f"{part}, each character counted once")
+
+    def _parts(self) -> Iterator[Score]:
+        """What the network of a mixed model reaches without its counts: the two are told apart."""
+        if self.evidence.parts is None or self.clock.left(0.7) < self.scored_s:
+            return
+        for name, value in self.evidence.parts().items():
+            yield Score(f"bits_per_character_{name}", value, source=f"the model's {name} alone, on the test part")
 
     def _bits_seconds(self) -> float | None:
         """What scoring may take: enough is kept for the counting model beside it, where that fits at all."""

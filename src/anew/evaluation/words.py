@@ -12,6 +12,7 @@ TERMS: dict[str, tuple[str, str]] = {
         "How many yes/no questions a character of unseen text still costs after what the model predicts. Lower is better.",
     ),
     "bits_per_character_kneser_ney": ("… a counting model (Kneser-Ney)", "Only counts which characters follow which."),
+    "bits_per_character_network": ("… its network alone", "The model without its counting part."),
     "bits_per_character_xz": ("… the xz compressor", "A general compressor that has read the training text."),
     "bits_per_character_bz2": ("… the bz2 compressor", "A general compressor that has read the training text."),
     "bigram_divergence": (

@@ -160,6 +160,10 @@ class Family(nn.Module):
         None where the family has no likelihood."""
         return None
 
+    def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
+        """(B,) bits under parts of the model alone, by name, where it is a mixture: what each would reach without the rest."""
+        return {}
+
     def size_state(self, state: Mapping[str, torch.Size]) -> None:
         """Make room for buffers whose size is learned by `prepare`, before a state dict is loaded. `state`: name -> shape."""
 

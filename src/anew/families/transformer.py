@@ -206,6 +206,11 @@ class Transformer(Family):
             losses = losses * batch.mask.to(losses.device)
         return losses.sum(1) / math.log(2.0)
 
+    def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
+        """The network alone, which is what loads in a stock class; empty where there are no counts beside it."""
+        mixed = self.counting is not None and self.counting.ready
+        return {"network": self.bits(batch, "network")} if mixed else {}
+
     def _evidence(self, batch: Batch) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
         """Network log-probabilities (B*L, vocab), contexts (order+1, B*L), and which targets count (B*L,)."""
         assert self.counting is not None

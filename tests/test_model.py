@@ -1,0 +1,94 @@
+"""A loaded run from Python: sample, stream, fill in, score, show in a notebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import anew
+from samples import prose, shapes
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
+    folder = tmp_path_factory.mktemp("images")
+    settings = {"evaluate_samples": 8, "batch": 16}
+    return anew.train(shapes(folder / "data"), folder / "run", steps=6, settings=settings)
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
+    folder = tmp_path_factory.mktemp("text")
+    return anew.train(prose(folder / "book.txt"), folder / "run", steps=10, settings={"evaluate_samples": 8})
+
+
+def test_the_verb_stays_a_verb(images: anew.Model) -> None:
+    import anew.evaluation
+    import anew.training
+
+    assert callable(anew.train)
+    assert callable(anew.evaluate)
+
+
+def test_a_loaded_run_draws_what_the_trained_model_draws(images: anew.Model) -> None:
+    again = anew.load(images.folder.path)
+    for one, two in zip(images.sample(4, seed=2), again.sample(4, seed=2), strict=True):
+        assert np.array_equal(one, two)
+
+
+def test_sample_i_depends_on_the_seed_and_i_alone(images: anew.Model) -> None:
+    whole, part = images.sample(6, seed=2), images.sample(2, seed=2, first=4)
+    for one, two in zip(whole[4:], part, strict=True):
+        assert np.abs(one.astype(int) - two.astype(int)).max() <= 3  # another batch size may round otherwise
+
+
+def test_what_is_known_is_kept(images: anew.Model) -> None:
+    image = np.zeros((12, 12), np.uint8)
+    image[2:5] = 200
+    mask = np.zeros((12, 12), bool)
+    mask[:6] = True
+    for sample in images.sample(3, known=(image, mask)):
+        assert np.abs(sample[:6].astype(int) - image[:6].astype(int)).max() <= 1
+        assert sample.shape == (12, 12)
+    with pytest.raises(anew.ConfigError, match=r"the mask has the size \(3, 3\)"):
+        images.sample(1, known=(image, mask[:3, :3]))
+
+
+def test_drafts_end_in_the_sample(text: anew.Model, images: anew.Model) -> None:
+    drafts = list(images.stream(2, seed=3))
+    assert len(drafts) > 2
+    assert np.array_equal(drafts[-1][1], images.sample(2, seed=3)[1])
+    texts = [d[0] for d in text.stream(1, seed=3, prompt="The ", max_tokens=12)]
+    assert texts[-1] == text.sample(1, seed=3, prompt="The ", max_tokens=12)[0]
+    assert len(texts) >= 12
+    assert all(t.startswith("The ") for t in texts)
+
+
+def test_score_counts_every_character_and_tells_the_parts_apart(text: anew.Model, tmp_path: Path) -> None:
+    other = prose(tmp_path / "other.txt", 50, seed=5)
+    found = text.score(other)
+    assert found["characters"] == len(other.read_text())
+    assert found["bits_per_character"] < found["bits_per_character_network"]  # the counts help after ten steps
+    assert found["bits"] == pytest.approx(found["bits_per_character"] * found["characters"])
+
+
+def test_images_have_no_bits(images: anew.Model, tmp_path: Path) -> None:
+    with pytest.raises(anew.ConfigError, match="no likelihood"):
+        images.score(shapes(tmp_path / "other", 20))
+
+
+def test_a_notebook_shows_samples_and_escapes_text(text: anew.Model, images: anew.Model) -> None:
+    assert images.sample(3)._repr_html_().count("<img") == 3
+    samples = text.sample(1, prompt="<script>", max_tokens=4)
+    assert "<script>" not in samples._repr_html_()
+    assert "&lt;script&gt;" in samples._repr_html_()
+
+
+def test_look_is_plain_json(tmp_path: Path) -> None:
+    import json
+
+    found = anew.look(prose(tmp_path / "book.txt"))
+    assert json.loads(json.dumps(found))["family"] == "transformer"
+    assert len(found["budgets"]) == 3
