@@ -125,7 +125,7 @@ def test_look_says_what_it_is(image_run: tuple[Path, Path], tmp_path: Path) -> N
     assert "list" in words and "transformer" in words
 
 
-@pytest.mark.parametrize("after", [0.9, 2.5, 4.0])
+@pytest.mark.parametrize("after", [0.3, 1.5, 3.0, 4.5, 6.0])
 def test_a_killed_run_goes_on_to_the_same_bytes(text_run: tuple[Path, Path], tmp_path: Path, after: float) -> None:
     data, run = text_run
     target = tmp_path / "killed"
