@@ -78,8 +78,8 @@ class Plan:
 
 
 def evaluation_slice(budget: float) -> float:
-    """Seconds of a budget kept for the report: a twelfth, at least 6 s, at most 10 minutes."""
-    return min(600.0, max(6.0, budget / 12))
+    """Seconds of a budget kept for the report: a twentieth, at least 6 s, at most 10 minutes."""
+    return min(600.0, max(6.0, budget / 20))
 
 
 def saving_slice(budget: float) -> float:
