@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anew.errors import ConfigError
+from anew.errors import ConfigError, DataError, RunError
 from anew.plan import seconds as parse_seconds
 from anew.training.run import RunFolder
 
@@ -41,27 +41,70 @@ def train(
     settings: knobs by name. Raises a UserError with one sentence where something given cannot be used.
     """
     started = time.monotonic() if started is None else started
-    if budget is not None and steps is not None:
-        raise ConfigError("both budget and steps were given; give one of them")
-    if steps is not None and steps < 1:
-        raise ConfigError(f"steps={steps} is out of range; give at least 1")
-    chosen = dict(settings or {})
-    timed = steps is None and plan is None and "train_seconds" not in chosen and "train.train_seconds" not in chosen
-    allowed = parse_seconds(budget if budget is not None else "10m") if timed or budget is not None else None
-    request = {
-        "data": str(data), "budget": allowed, "steps": steps, "family": family, "modality": modality, "seed": seed,
-        "settings": {k: str(v) for k, v in chosen.items()}, "plan_from": None if plan is None else str(plan),
-    }  # fmt: skip
-    if not _is_hub_name(str(data)) and not Path(data).exists():
-        from anew.errors import DataError
-
-        raise DataError(f"{str(data)!r} does not exist; give a folder, a file or a hub name like owner/name")
+    request: dict[str, Any] = {"data": _place(data), "budget": None if budget is None else parse_seconds(budget), "steps": steps,
+               "family": family, "modality": modality, "seed": seed,
+               "settings": {k: str(v) for k, v in (settings or {}).items()}}  # fmt: skip
+    _check(request)
+    if plan is not None:
+        request = _replay(request, Path(plan))
+    elif steps is None and budget is None and not _trains_by_seconds(request["settings"]):
+        request["budget"] = parse_seconds("10m")
     folder = Path(run) if run is not None else _new_run(Path(data).stem or "data")
+    undo = "files" if folder.exists() else "folder"
     if os.environ.get("RANK", "0") == "0":
-        RunFolder.create(folder).write_config(
-            {"request": request, "status": "begun"}
-        )  # a kill from here on can be resumed
-    return _carry_out(RunFolder(folder), request, reporter, started)
+        # Written before PyTorch is imported: a kill from here on can be resumed.
+        RunFolder.create(folder).write_config({"request": request, "status": "begun"})
+    from anew.work import new_run
+
+    return new_run(RunFolder(folder), request, reporter, started, undo)
+
+
+def _place(data: str | Path) -> str:
+    """Where the data lies, whatever folder a later `resume` is called from."""
+    if Path(data).exists():
+        return str(Path(data).resolve())
+    if not _is_hub_name(str(data)):
+        raise DataError(f"{str(data)!r} does not exist; give a folder, a file or a hub name like owner/name")
+    return str(data)
+
+
+def _check(request: Mapping[str, Any]) -> None:
+    steps, seed = request["steps"], request["seed"]
+    if request["budget"] is not None and steps is not None:
+        raise ConfigError("both budget and steps were given; give one of them")
+    for name, value in (("steps", steps), ("seed", seed)):
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise ConfigError(f"{name}={value!r} is not allowed; give a whole number")
+    if steps is not None and not 1 <= steps <= 10**12:
+        raise ConfigError(f"steps={steps} is out of range; give at least 1")
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"seed={seed} is out of range; give 0 or more")
+    if _trains_by_seconds(request["settings"]) and steps is not None:
+        raise ConfigError("both steps and train_seconds were given; give one of them")
+
+
+def _trains_by_seconds(settings: Mapping[str, str]) -> bool:
+    return any(settings.get(name, "0") not in ("0", "0.0") for name in ("train_seconds", "train.train_seconds"))
+
+
+OUTSIDE_A_PLAN = {"evaluate_samples", "previews", "tensorboard", "checkpoint_seconds", "device", "parallel"}
+
+
+def _replay(request: Mapping[str, Any], plan: Path) -> dict[str, Any]:
+    """The request of the run whose plan is replayed, for the data given: everything else is the plan's."""
+    own = {name: request[name] for name in ("budget", "steps", "family", "modality") if request[name] is not None}
+    own |= {k: v for k, v in request["settings"].items() if k not in OUTSIDE_A_PLAN} | (
+        {"seed": 1} if request["seed"] else {}
+    )
+    if own:
+        raise ConfigError(f"--plan takes {next(iter(own))!r} from the run that it replays; leave it out")
+    config = RunFolder.open(plan).config()
+    if "plan" not in config:
+        raise RunError(f"{str(plan)!r} was stopped before its plan was made; give a run that has trained")
+    before = config["request"]
+    kept = {k: v for k, v in before["settings"].items() if k.rpartition(".")[2] != "train_seconds"}
+    return {**before, "data": request["data"], "budget": None, "steps": None, "plan_from": str(plan.resolve()),
+            "settings": kept | dict(request["settings"]), "fit_seconds": config["data"].get("seconds")}  # fmt: skip
 
 
 def resume(
@@ -70,6 +113,7 @@ def resume(
     budget: str | float | None = None,
     steps: int | None = None,
     data: str | Path | None = None,
+    trust_code: bool = False,
     reporter: Reporter | None = None,
     started: float | None = None,
 ) -> Model:
@@ -85,27 +129,26 @@ def resume(
     if config.get("status") == "begun":
         request = dict(config["request"])
         if data is not None:
-            request["data"] = str(data)
+            request["data"] = _place(data)
         if steps is not None or budget is not None:
             request |= {"steps": steps, "budget": None if budget is None else parse_seconds(budget)}
-        return _carry_out(folder, request, reporter, started)
+        from anew.work import new_run
+
+        return new_run(folder, request, reporter, started, "nothing")
     from anew.work import continue_run
 
     more = None if budget is None else parse_seconds(budget)
-    return continue_run(folder, more, steps, None if data is None else str(data), reporter, started)
+    return continue_run(folder, more, steps, None if data is None else str(data), reporter, started, trust_code)
 
 
-def _carry_out(folder: RunFolder, request: dict[str, Any], reporter: Reporter | None, started: float) -> Model:
-    from anew.work import new_run
+def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> Model:
+    """The Model of a run: `.sample(16)`, `.stream()`, `.score(data)`. Needs the run folder alone.
 
-    return new_run(folder, request, reporter, started)
-
-
-def load(run: str | Path, device: str = "auto") -> Model:
-    """The Model of a run: `.sample(16)`, `.stream()`, `.score(data)`. Needs the run folder alone."""
+    trust_code: run the `family.py` that a run with a family of its own holds. Look at it first: it is code.
+    """
     from anew.model import Model
 
-    return Model(RunFolder.open(Path(run)), device)
+    return Model(RunFolder.open(Path(run)), device, trust_code=trust_code)
 
 
 def look(
@@ -117,18 +160,26 @@ def look(
     return looked(str(data), modality, seed, dict(settings or {}))
 
 
-def score(run: str | Path, data: str | Path, *, limit: float | None = None) -> dict[str, float]:
+def score(
+    run: str | Path, data: str | Path, *, limit: float | None = None, trust_code: bool = False
+) -> dict[str, float]:
     """Bits per character (residue, dimension) of other data under the model; context carries across a document."""
-    return load(run).score(data, limit=limit)
+    return load(run, trust_code=trust_code).score(data, limit=limit)
 
 
 def evaluate(
-    run: str | Path, n: int = 2000, *, seed: int = 0, data: str | Path | None = None, reporter: Reporter | None = None
+    run: str | Path,
+    n: int = 2000,
+    *,
+    seed: int = 0,
+    data: str | Path | None = None,
+    trust_code: bool = False,
+    reporter: Reporter | None = None,
 ) -> dict[str, Any]:
     """Measure n samples of a run against its data and write `report/`; returns what report.json holds."""
     from anew.work import evaluated
 
-    return evaluated(load(run), n, seed, None if data is None else str(data), None, reporter)
+    return evaluated(load(run, trust_code=trust_code), n, seed, None if data is None else str(data), None, reporter)
 
 
 def example(name: str, folder: str | Path) -> Path:

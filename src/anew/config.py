@@ -137,7 +137,7 @@ def _parsed(hint: Any, name: str, text: str) -> Any:
 def assign(settings: Mapping[str, Any], owners: Mapping[str, type]) -> dict[str, dict[str, Any]]:
     """Sort settings by the dataclass that has them: {"width": "64"} -> {"family": {"width": 64}}.
 
-    A key may name its owner ("family.width"). Text is parsed; other values are checked as they are.
+    A key may name its owner ("transformer.width"). Other values are treated as the text that stands for them.
     """
     found: dict[str, dict[str, Any]] = {owner: {} for owner in owners}
     names = {f.name for cls in owners.values() for f in dataclasses.fields(cls) if "knob" in f.metadata}
@@ -147,10 +147,9 @@ def assign(settings: Mapping[str, Any], owners: Mapping[str, type]) -> dict[str,
         if not homes:
             raise ConfigError(f"{full!r} is no setting here{nearest(rest, names)}")
         for owner in homes:
-            cls = owners[owner]
-            if isinstance(value, str):
-                found[owner][rest] = parse(cls, rest, value)
-            else:
-                knobs(cls)[rest].check(rest, value)
-                found[owner][rest] = value
+            found[owner][rest] = parse(owners[owner], rest, value if isinstance(value, str) else _as_text(value))
     return found
+
+
+def _as_text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

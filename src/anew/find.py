@@ -48,7 +48,16 @@ def _own_file(path: Path) -> ModuleType:
         raise ConfigError(f"{str(path)!r} cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    if not hasattr(module, "EXPORT"):
-        raise ConfigError(f"{str(path)!r} defines no EXPORT; end the file with `EXPORT = YourClass`")
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file may raise
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ConfigError(f"{str(path)!r} cannot be run as Python ({what}); mend the file") from error
+    missing = [
+        n for n in ("Config", "Sampling", "accepts", "suggest") if not hasattr(getattr(module, "EXPORT", None), n)
+    ]
+    if missing:
+        raise ConfigError(
+            f"{str(path)!r} exports no family ({missing[0]} is missing); end it with `EXPORT = YourFamily`"
+        )
     return module

@@ -19,16 +19,17 @@ from anew.errors import ConfigError, RunError
 from anew.families.family import Family
 from anew.find import find
 from anew.plan import Plan, TrainConfig, build, evaluation_slice, micro_rows
-from anew.planning import Planner, Quiet, Reporter, Request, choose_family, plan_sentence
+from anew.planning import Planner, Quiet, Reporter, Request, choose_family, finish_cost, plan_sentence
 from anew.spec import Batch, spec_to_json
 from anew.training import events as events_file
 from anew.training.events import Events
 from anew.training.listen import Listener, Validation, Watch
 from anew.training.pace import Pace, ReplayPace, StepPace, TimePace
-from anew.training.run import RunFolder, write_tensors
+from anew.training.run import RunFolder, write_atomic, write_tensors
 from anew.training.trainer import Trainer
 
 VALIDATION_EXAMPLES = 256
+OWN_FAMILY = "family.py"  # in the run, where its family is a user's own file
 
 
 class Job:
@@ -50,6 +51,7 @@ class Job:
         self.data = self.planner.open_data()
         name, self.kind = choose_family(self.data.spec, self.request.family)
         self.plan, config = self.planner.plan(name, self.kind)
+        name = self._own_family(name)
         self.family = build(self.kind, self.data.spec, config, self.plan.seed, self.world.device)
         if self.plan.micro == 0:
             self.plan = dataclasses.replace(self.plan, micro=micro_rows(self.family, config, self.data, self.world))
@@ -69,14 +71,22 @@ class Job:
             self.folder.write_config(self.record)
         self.reporter.say(plan_sentence(name, self.plan, self.data))
 
+    def _own_family(self, name: str) -> str:
+        """A family from a user's file is copied into the run, which needs nothing else then."""
+        if not name.endswith(".py"):
+            return name
+        if self.world.first:
+            write_atomic(self.folder.path / OWN_FAMILY, Path(name).read_bytes())
+        return OWN_FAMILY
+
     # -- go on with a run ---------------------------------------------------------------------------------------------
 
-    def reopen(self, data: str | None) -> None:
+    def reopen(self, data: str | None, trust_code: bool) -> None:
         """Everything from the run folder instead of `begin`. data: where the data lies now, if it was moved."""
         self.record = self.folder.config()
         self.train_config = cfg.from_json(TrainConfig, self.record["train"])
         self.plan = cfg.from_json(Plan, self.record["plan"])
-        self.kind = find("families", self.record["family"]["name"])
+        self.kind = family_of(self.record, self.folder.path, trust_code)
         self.data = Dataset.reopen(self.record["data"], self.folder.path, data)
         if spec_to_json(self.data.spec) != self.record["spec"]:
             raise RunError(f"the data does not fit the run {str(self.folder.path)!r} any more; train a new run")
@@ -126,13 +136,9 @@ class Job:
             return TimePace(self.train_config.train_seconds, spent, only_training=True)
         if self.plan.budget_s is not None and spent == 0.0:
             # Known exactly only now: reading, measuring and preparing are over.
-            seconds = self.planner.time_to_train(self.plan.budget_s, self.finish_cost())
+            seconds = self.planner.time_to_train(self.plan.budget_s, finish_cost(self.plan.budget_s), least=1.0)
         assert seconds is not None
         return TimePace(seconds, spent)
-
-    def finish_cost(self) -> float:
-        """Seconds that choosing the weights and fitting the head take at the end; a share of what is left."""
-        return 0.0 if self.plan.budget_s is None else min(30.0, 0.02 * self.plan.budget_s)
 
     def _validation(self, trainer: Trainer) -> Validation | None:
         repeated = self.plan.epochs is None or self.plan.epochs > 1.5
@@ -202,12 +208,16 @@ class Job:
         latest, notes = self.folder.latest()
         for note in notes:
             self.reporter.say(note)
-        start = self.folder.decay_start()
+        start, notes = self.folder.decay_start()
+        for note in notes:
+            self.reporter.say(note)
         state = latest
         if start is not None and (latest is None or latest["meta"]["step"] > start["meta"]["step"]):
             state = start
         if steps is not None:
-            done = 0 if state is None else int(state["meta"]["step"])
+            states = [s for s in (latest, start) if s is not None]
+            done = max([len(events_file.progress_record(self.folder.path / "events.jsonl"))]
+                       + [int(s["meta"]["step"]) for s in states])  # fmt: skip
             if steps <= done:
                 raise ConfigError(
                     f"--steps {steps} is no more than the {done} steps that are done; give a larger total"
@@ -215,7 +225,7 @@ class Job:
             self.plan = dataclasses.replace(self.plan, steps=steps, train_s=None, budget_s=None, expected_steps=steps)
         elif budget is not None:
             spent = 0.0 if state is None else float(state["meta"]["spent"])
-            more = self.planner.time_to_train(budget, min(30.0, 0.02 * budget))
+            more = self.planner.time_to_train(budget, finish_cost(budget))
             self.plan = dataclasses.replace(
                 self.plan, steps=None, budget_s=budget, train_s=spent + more, evaluate_s=evaluation_slice(budget)
             )
@@ -231,6 +241,20 @@ def _version() -> str:
         return version("anew")
     except PackageNotFoundError:
         return "source"
+
+
+def family_of(config: Mapping[str, Any], folder: Path, trust_code: bool) -> type[Family]:
+    """The family class of a run. One of its own is code in the run folder, which runs only where it is trusted."""
+    name = str(config["family"]["name"])
+    if not name.endswith(".py"):
+        kind: type[Family] = find("families", name)
+        return kind
+    if not trust_code:
+        raise RunError(
+            f"the family of this run is code ({folder / OWN_FAMILY}); read it, then give --trust-code to run it"
+        )
+    own: type[Family] = find("families", str(folder / OWN_FAMILY))
+    return own
 
 
 def command_line() -> str:

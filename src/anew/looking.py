@@ -31,8 +31,8 @@ def looked(path: str, modality: str | None, seed: int, settings: dict[str, Any])
         typed |= values
     data = Dataset.open(path, modality=modality, settings=typed, seed=seed)
     scan = data.scan
-    found = dataclasses.asdict(scan) | {"path": path, "fingerprint": data.fingerprint}
     data.fit(Size(600.0, scan.items, scan.bytes, torch.get_num_threads(), "cpu"))
+    found = dataclasses.asdict(scan) | {"path": path, "fingerprint": data.fingerprint}
     name, kind = choose_family(data.spec, None)
     found |= {"family": name, "why": kind.why, "examples": data.train_items}
     found["shape"] = list(data.spec.shape) if not isinstance(data.spec, Tokens) else [data.spec.length]

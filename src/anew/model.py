@@ -19,6 +19,7 @@ from anew.data.modality import Artifact, Item, Modality
 from anew.errors import ConfigError, RunError, nearest
 from anew.families.family import Family
 from anew.find import find
+from anew.job import family_of
 from anew.spec import Ask, Grid, Known, Tokens, spec_from_json
 from anew.training.distributed import pick_device
 from anew.training.run import RunFolder, read_tensors, write_atomic
@@ -48,8 +49,7 @@ class Samples(Sequence[Any]):
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write one file a sample into the folder (made if missing); returns their paths."""
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
+        target = _made(folder)
         digits = max(4, len(str(len(self.artifacts) - 1)))
         paths = []
         for index, artifact in enumerate(self.artifacts):
@@ -61,8 +61,7 @@ class Samples(Sequence[Any]):
 
     def save_sheet(self, folder: str | Path, stem: str = "all") -> Path:
         """All samples in one file to look at: a sheet of images, or one text (a record a line for short records)."""
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
+        target = _made(folder)
         if self.artifacts[0].suffix == ".png":
             from anew.evaluation.sheet import sheet
 
@@ -85,6 +84,14 @@ class Samples(Sequence[Any]):
         return f"<div>{''.join(parts)}</div>"
 
 
+def _made(folder: str | Path) -> Path:
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {str(folder)!r} ({error.strerror}); give another") from None
+    return Path(folder)
+
+
 def _safe(label: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in label)[:60] or "label"
 
@@ -92,16 +99,26 @@ def _safe(label: str) -> str:
 class Model:
     """A generator ready to sample. `load(run)` makes one; it needs the run folder alone, not the data."""
 
-    def __init__(self, folder: RunFolder, device: str = "auto") -> None:
+    def __init__(self, folder: RunFolder, device: str = "auto", *, trust_code: bool = False) -> None:
         self.folder = folder
         self.config = folder.config()
-        if "family" not in self.config:
+        if self.config.get("status") == "begun":
             raise RunError(f"{str(folder.path)!r} was stopped before training began; run `anew resume {folder.path}`")
         self.device = torch.device(pick_device(device))
+        try:
+            self._restore(trust_code)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            what = f"{type(error).__name__}: {error}".splitlines()[0][:120]
+            raise RunError(
+                f"{str(folder.path / 'config.json')!r} was edited or is of another version ({what}); restore it"
+            ) from error
+
+    def _restore(self, trust_code: bool) -> None:
+        folder = self.folder
         self.modality = load_modality(self.config["data"], folder.path)
         self.labels: list[str] = list(self.config["data"].get("labels", []))
         self.label_shares: list[float] = list(self.config.get("label_shares", []))
-        self.family = self._family()
+        self.family = self._family(trust_code)
 
     @classmethod
     def of(cls, family: Family, modality: Modality, config: Mapping[str, Any]) -> Model:
@@ -111,8 +128,8 @@ class Model:
         model.labels, model.label_shares = list(config["data"]["labels"]), list(config["label_shares"])
         return model
 
-    def _family(self) -> Family:
-        kind = find("families", self.config["family"]["name"])
+    def _family(self, trust_code: bool) -> Family:
+        kind = family_of(self.config, self.folder.path, trust_code)
         spec = spec_from_json(self.config["spec"])
         family: Family = kind(spec, cfg.from_json(kind.Config, self.config["family"]["config"]))
         weights = read_tensors(self.folder.path / "model.safetensors")
@@ -146,8 +163,7 @@ class Model:
         known: (image, mask) to fill in: a uint8 array (H, W) or (H, W, C) or the bytes of an image file, and (H, W) that is
         true where it is kept; or a `Known` in the model's own values.
         """
-        if not 1 <= n <= MOST:
-            raise ConfigError(f"n={n} is out of range; give 1 to {MOST:,}")
+        _check_n(n)
         stop = how.pop("stop", None)
         if stop is not None and not isinstance(self.spec, Tokens):
             raise ConfigError(f"{self.modality.name} data has no text to stop at; leave stop out")
@@ -172,6 +188,7 @@ class Model:
         self, n: int = 1, *, seed: int = 0, prompt: str | None = None, label: str | None = None, **how: Any
     ) -> Iterator[list[Any]]:
         """Drafts while they form, each the list of n items so far; the last is the sample. To cancel, stop iterating."""
+        _check_n(n)
         settings = self.how(how)
         known = self._known(prompt, None)
         for draft in self.family.draw(self._ask(n, seed, label, known, settings, 0), seed):
@@ -291,6 +308,11 @@ def load_modality(data: Mapping[str, Any], folder: Path) -> Modality:
     modality: Modality = kind(cfg.from_json(kind.Config, data["config"]))
     modality.restore(data["learned"], folder)
     return modality
+
+
+def _check_n(n: int) -> None:
+    if not isinstance(n, int) or not 1 <= n <= MOST:
+        raise ConfigError(f"n={n!r} is out of range; give 1 to {MOST:,}")
 
 
 def _cut(text: str, stop: str, prompt: str | None) -> str:

@@ -217,8 +217,11 @@ def _meminfo_available() -> float:
 
 
 def too_little(budget: float, spent: float, needed: float) -> BudgetError:
-    least = int(spent + needed + 5) + 1
+    """The error for a budget that leaves no time to train; it says a budget that would."""
+    least = budget
+    while least - spent - needed - evaluation_slice(least) - saving_slice(least) < 2.0:
+        least += 1.0
     return BudgetError(
-        f"--budget {budget:g}s is too little: reading and measuring took {spent:.1f} s and the report needs "
-        f"{evaluation_slice(budget):.1f} s; give at least {least}s"
+        f"a budget of {budget:g} s leaves no time to train: reading took {spent:.1f} s and the report needs "
+        f"{evaluation_slice(budget):.1f} s; give at least {int(least) + 1}s"
     )

@@ -65,6 +65,7 @@ class Request:
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     plan_from: str | None = None
+    fit_seconds: float | None = None  # the budget that sizes followed from, where a plan is replayed
 
 
 def choose_family(spec: Any, name: str | None) -> tuple[str, type[Family]]:
@@ -118,14 +119,14 @@ class Planner:
         settings = self._modality_settings(modality)
         self.data = Dataset.open(self.request.data, modality=modality, settings=settings, seed=self.request.seed)
         scan = self.data.scan
-        for note in scan.notes:
+        seconds = self.request.budget or self.request.fit_seconds
+        self.data.fit(Size(seconds, scan.items, scan.bytes, torch.get_num_threads(), self.world.device.type))
+        for note in scan.notes:  # fit adds what it decided: size, colours, tokens
             self.reporter.say(note)
         for refusal in scan.refusals[:5]:
             self.reporter.say(f"skipped {refusal.name}: {refusal.reason}")
         if scan.refused:
             self.reporter.say(f"skipped in all: {scan.refused}")
-        size = Size(self.request.budget, scan.items, scan.bytes, torch.get_num_threads(), self.world.device.type)
-        self.data.fit(size)
         return self.data
 
     def _modality_settings(self, name: str | None) -> dict[str, Any]:
@@ -147,7 +148,7 @@ class Planner:
         homes = {"train": TrainConfig, name: kind.Config, self.data.modality.name: type(self.data.modality).Config}
         cfg.assign(self.request.settings, homes)
         budget, wanted = self.request.budget, self.train_config.train_seconds
-        train_s = wanted or (None if budget is None else self.time_to_train(budget, 0.0))
+        train_s = wanted or (None if budget is None else self.time_to_train(budget, finish_cost(budget)))
         scale = self._scale(train_s, max(self.train_config.dial, DEFAULT_DIAL))
         candidates: list[Candidate] = []
         if train_s is not None:
@@ -192,25 +193,28 @@ class Planner:
             return measure(fixed, self.data.spec, scale, given, self.data, self.world, min(2.0, scale.seconds / 30))
         return measure(kind, self.data.spec, scale, given, self.data, self.world, min(15.0, scale.seconds / 25))
 
-    def time_to_train(self, budget: float, needed: float) -> float:
+    def time_to_train(self, budget: float, needed: float, least: float | None = None) -> float:
+        """Seconds left for training. BudgetError where that is under a second, unless `least` is to be taken then."""
         left = budget - self.elapsed() - evaluation_slice(budget) - saving_slice(budget) - needed
-        if left < 1.0:
+        if left < 1.0 and least is None:
             raise too_little(budget, self.elapsed(), needed)
-        return float(self.world.agree(left))
+        return float(self.world.agree(max(left, least or 1.0)))
 
     def _replayed(self, name: str, kind: type[Family]) -> tuple[Plan, Any]:
         """The plan and the logged progress of another run: the same steps again, whatever the clock says."""
         other = RunFolder.open(Path(str(self.request.plan_from)))
         config = other.config()
-        if config["family"]["name"] != name or config["spec"] != spec_to_json(self.data.spec):
-            raise RunError(
-                f"the plan of {str(other.path)!r} was made for other data or another family; give its own data"
-            )
-        logged = len(events_file.progress_record(other.path / "events.jsonl"))
+        if config["spec"] != spec_to_json(self.data.spec):
+            raise RunError(f"the plan of {str(other.path)!r} was made for other data; give the data of that run")
         plan = cfg.from_json(Plan, config["plan"])
-        steps = min(self.request.steps or logged, logged)
+        steps = len(events_file.progress_record(other.path / "events.jsonl"))
         plan = dataclasses.replace(plan, steps=steps, budget_s=None, train_s=None, evaluate_s=None)
         return plan, cfg.from_json(kind.Config, config["family"]["config"])
+
+
+def finish_cost(budget: float) -> float:
+    """Seconds kept for choosing the weights and fitting what needs validation data at the end."""
+    return min(30.0, 0.02 * budget)
 
 
 def plan_sentence(family: str, plan: Plan, data: Dataset) -> str:

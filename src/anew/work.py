@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from anew.data.dataset import Dataset
-from anew.errors import DataError, UserError
+from anew.errors import DataError
 from anew.evaluation.evidence import Evidence
 from anew.evaluation.metric import Score
 from anew.find import find
-from anew.job import Job, Quiet, Reporter, Request, command_line
+from anew.job import OWN_FAMILY, Job, Quiet, Reporter, Request, command_line
 from anew.model import Model, Samples
 from anew.plan import saving_slice
 from anew.spec import Tokens
@@ -55,27 +55,29 @@ def _keep_memory() -> None:
             glibc.mallopt(option, value)
 
 
-def new_run(folder: RunFolder, request: Mapping[str, Any], reporter: Reporter | None, started: float) -> Model:
-    """Carry out a request in its folder. An error before training leaves no folder behind; nothing was in it."""
+def new_run(
+    folder: RunFolder, request: Mapping[str, Any], reporter: Reporter | None, started: float, undo: str
+) -> Model:
+    """Carry out a request in its folder. undo: what to remove if it cannot be begun: "nothing", the "files" that were
+    written so far, or the "folder" with them."""
     use_threads()
-    job: Job | None = None
     try:
         job = Job(folder, Request(**request), reporter or Quiet(), started)
         job.begin()
-    except UserError:
-        _remove_begun(folder)
+    except Exception:
+        if os.environ.get("RANK", "0") == "0" and undo != "nothing":
+            _remove_begun(folder, undo == "folder")
         raise
     return _through(job, None)
 
 
-def _remove_begun(folder: RunFolder) -> None:
-    """A request that could not be begun leaves no run behind."""
-    if os.environ.get("RANK", "0") != "0":
-        return
-    with contextlib.suppress(OSError):
-        for path in folder.path.iterdir():
-            path.unlink()
-        folder.path.rmdir()
+def _remove_begun(folder: RunFolder, whole: bool) -> None:
+    """A request that could not be begun leaves no run behind, and nothing that was not its own is touched."""
+    for name in ("config.json", "tokenizer.json", OWN_FAMILY):
+        (folder.path / name).unlink(missing_ok=True)
+    if whole:
+        with contextlib.suppress(OSError):
+            folder.path.rmdir()
 
 
 def continue_run(
@@ -85,6 +87,7 @@ def continue_run(
     data: str | None,
     reporter: Reporter | None,
     started: float,
+    trust_code: bool,
 ) -> Model:
     """Finish a run, or give it more."""
     use_threads()
@@ -95,8 +98,8 @@ def continue_run(
     more = budget is not None or steps is not None
     if config["status"] == "finished" and not more:
         reporter.say("this run is finished; give --budget or --steps to go on with it")
-        return Model(folder)
-    job.reopen(data)
+        return Model(folder, trust_code=trust_code)
+    job.reopen(data, trust_code)
     if config["status"] == "trained" and not more:
         return _report(job)
     if more:
@@ -106,7 +109,9 @@ def continue_run(
         for note in notes:
             reporter.say(note)
         if state is None:
-            state = folder.decay_start()
+            state, notes = folder.decay_start()
+            for note in notes:
+                reporter.say(note)
     step = 0 if state is None else int(state["meta"]["step"])
     reporter.say(f"going on from step {step}")
     if job.world.first:
@@ -131,8 +136,8 @@ def _through(job: Job, state: dict[str, Any] | None) -> Model:
 
 def _report(job: Job) -> Model:
     if not job.world.first:
-        return Model(job.folder)
-    model = Model(job.folder, str(job.world.device))
+        return Model(job.folder, trust_code=True)
+    model = Model(job.folder, str(job.world.device), trust_code=True)
     budget = job.plan.budget_s
     left = None if budget is None else max(1.0, budget - job.elapsed() - 0.5 * saving_slice(budget))
     # A passage of a stream holds as much as many records or images.
@@ -229,7 +234,7 @@ def evaluated(
         scores=scores,
         shown=evaluation.show(),
         history=_history(folder),
-        notes=[*notes, *evaluation.left_out],
+        notes=[*dataset.scan.notes, *_skipped(dataset), *notes, *evaluation.left_out],
         command=command_line(),
         **_described(folder, config),
     )
@@ -239,6 +244,13 @@ def evaluated(
     if opened is None:
         dataset.close()
     return written
+
+
+def _skipped(data: Dataset) -> list[str]:
+    """What was refused, the first few by name."""
+    scan = data.scan
+    named = [f"skipped {r.name}: {r.reason}" for r in scan.refusals[:5]]
+    return [*named, f"skipped in all: {scan.refused}"] if scan.refused else []
 
 
 def _said(scores: Iterator[Score], reporter: Reporter) -> Iterator[Score]:

@@ -214,7 +214,9 @@ def test_a_family_of_your_own_is_one_file(image_run: tuple[Path, Path], tmp_path
     own = tmp_path / "own.py"
     own.write_text((Path(__file__).parents[1] / "toys.py").read_text())
     anew("train", data, "--run", tmp_path / "run", "--steps", 5, "--family", own, "--set", "width=32")
-    anew("sample", tmp_path / "run", "--out", tmp_path / "out", "-n", 3)
+    own.unlink()  # the run holds all it needs
+    assert "--trust-code" in anew("sample", tmp_path / "run", "--out", tmp_path / "out", code=2).stderr
+    anew("sample", tmp_path / "run", "--out", tmp_path / "out", "-n", 3, "--trust-code")
     assert len(list((tmp_path / "out").glob("0*.png"))) == 3
 
 
@@ -240,6 +242,13 @@ MISTAKES = [
     (("train", "{data}", "--steps", "3", "--family", "difusion"), "did you mean 'diffusion'"),
     (("train", "{data}", "--steps", "3", "--family", "diffusion"), "does not take tokens data"),
     (("train", "{data}", "--steps", "3", "--modality", "imag"), "did you mean 'image'"),
+    (("train", "{data}", "--steps", "3", "--set", "device=tpu"), "give auto, cpu, cuda"),
+    (("train", "{data}", "--steps", "3", "--set", "train_seconds=2"), "both steps and train_seconds"),
+    (("train", "{data}", "--steps", "3", "--family", "{odd}"), "cannot be run as Python"),
+    (("train", "{data}", "--plan", "{run}", "--set", "width=64"), "--plan takes 'width'"),
+    (("train", "{data}", "--plan", "{data}"), "holds no config.json"),
+    (("resume", "{run}", "--steps", "3"), "no more than the 12 steps"),
+    (("sample", "{run}", "--out", "{odd}"), "exists and is not empty"),
     (("sample", "{none}", "--out", "x"), "is no folder"),
     (("sample", "{run}", "--out", "x", "-n", "0"), "out of range"),
     (("sample", "{run}", "--out", "x", "--label", "cat"), "has no labels"),
@@ -266,7 +275,14 @@ def test_a_mistake_is_one_sentence(
 
     data, run = text_run
     (tmp_path / "empty").mkdir()
-    places = {"none": tmp_path / "none", "empty": tmp_path / "empty", "data": data, "run": run}
+    (tmp_path / "odd.py").write_text("this is no Python\n")
+    places = {
+        "none": tmp_path / "none",
+        "empty": tmp_path / "empty",
+        "data": data,
+        "run": run,
+        "odd": tmp_path / "odd.py",
+    }
     before = digest(run)
     filled = [a.format(**places) for a in arguments]
     if filled[0] == "train" and "--run" not in filled:
@@ -309,6 +325,48 @@ def test_altered_runs_are_refused(
             model.unlink()
         assert main(["sample", str(copy), "--out", str(tmp_path / "x")]) == 2
         assert says in capsys.readouterr().err
+
+
+def test_a_begun_run_is_never_removed(text_run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, _ = text_run
+    run = tmp_path / "run"
+    run.mkdir()
+    request = {"data": str(tmp_path / "gone"), "steps": 4, "settings": {"evaluate_samples": "2"}}
+    (run / "config.json").write_text(json.dumps({"request": request, "status": "begun"}))
+    anew("resume", run, code=2)
+    assert (run / "config.json").exists()
+    anew("resume", run, "--data", data)
+    assert json.loads((run / "config.json").read_text())["status"] == "finished"
+
+
+def test_a_damaged_decay_start_is_said(text_run: tuple[Path, Path], tmp_path: Path) -> None:
+    import shutil
+
+    _, run = text_run
+    shutil.copytree(run, tmp_path / "run")
+    state = tmp_path / "run" / "checkpoints" / "decay-start" / "state.safetensors"
+    state.write_bytes(state.read_bytes() + b"junk")
+    done = anew("resume", tmp_path / "run", "--steps", 14)
+    assert "decay-start is damaged" in done.stdout
+
+
+def test_edited_settings_are_one_sentence(
+    text_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    from anew.cli import main
+
+    _, run = text_run
+    for number, edit in enumerate(
+        ({"data": None}, {"spec": {"kind": "tokens"}}, {"family": {"name": "nothing", "config": {}}})
+    ):
+        copy = tmp_path / str(number)
+        shutil.copytree(run, copy)
+        config = json.loads((copy / "config.json").read_text()) | edit
+        (copy / "config.json").write_text(json.dumps(config))
+        assert main(["sample", str(copy), "--out", str(tmp_path / "x")]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_changed_data_is_refused_and_moved_data_is_found(

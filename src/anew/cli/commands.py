@@ -86,6 +86,7 @@ def _resume(arguments: argparse.Namespace, started: float) -> None:
                 budget=arguments.budget,
                 steps=arguments.steps,
                 data=arguments.data,
+                trust_code=arguments.trust_code,
                 reporter=progress,
                 started=started,
             )
@@ -119,11 +120,14 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
     how: dict[str, Any] = _settings(arguments)
     if arguments.stop is not None:
         how["stop"] = arguments.stop
-    model = api.load(arguments.run)
+    out = Path(arguments.out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"--out {arguments.out!r} exists and is not empty; give another folder")
+    model = api.load(arguments.run, trust_code=arguments.trust_code)
     samples = model.sample(arguments.n, seed=arguments.seed, prompt=prompt, label=arguments.label, **how)
-    paths = samples.save(arguments.out)
-    print(f"{len(paths)} files in {arguments.out}")
-    samples.save_sheet(arguments.out)
+    paths = samples.save(out)
+    sheet = samples.save_sheet(out)
+    print(f"{len(paths)} items in {out}, and all of them in {sheet.name}")
 
 
 def _read(path: Path) -> str:
@@ -138,7 +142,7 @@ def _read(path: Path) -> str:
 def _score(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
 
-    found = api.score(arguments.run, arguments.data)
+    found = api.score(arguments.run, arguments.data, trust_code=arguments.trust_code)
     if arguments.json:
         _print_json(found)
     else:
@@ -153,7 +157,21 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
     if arguments.n < 1:
         raise ConfigError(f"-n {arguments.n} is out of range; give at least 1")
     with ProgressLine(sys.stderr if arguments.json else sys.stdout) as progress:
-        found = api.evaluate(arguments.run, arguments.n, seed=arguments.seed, data=arguments.data, reporter=progress)
+        found = api.evaluate(
+            arguments.run,
+            arguments.n,
+            seed=arguments.seed,
+            data=arguments.data,
+            trust_code=arguments.trust_code,
+            reporter=progress,
+        )
+            arguments.run,
+            arguments.n,
+            seed=arguments.seed,
+            data=arguments.data,
+            trust_code=arguments.trust_code,
+            reporter=progress,
+        )
     if arguments.json:
         _print_json(found)
     else:

@@ -55,6 +55,10 @@ def _parser() -> _Parser:
     return parser
 
 
+def _trust(p: _Parser) -> None:
+    p.add_argument("--trust-code", action="store_true", help="run the family.py of a run whose family is its own code")
+
+
 def _add(commands: argparse._SubParsersAction[_Parser], name: str, help: str) -> _Parser:
     return commands.add_parser(name, help=help, description=help, allow_abbrev=False)
 
@@ -90,6 +94,7 @@ def _train(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _resume(commands: argparse._SubParsersAction[_Parser]) -> None:
     p = _add(commands, "resume", "finish a run that was stopped, or give it more time")
     p.add_argument("run")
+    _trust(p)
     p.add_argument("--budget", help="additional time: 90s, 10m, 2h")
     p.add_argument("--steps", type=int, help="the new total of steps")
     p.add_argument("--data", help="where the data lies now, if it was moved")
@@ -98,6 +103,7 @@ def _resume(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _sample(commands: argparse._SubParsersAction[_Parser]) -> None:
     p = _add(commands, "sample", "write new items as ordinary files")
     p.add_argument("run")
+    _trust(p)
     p.add_argument("--out", required=True, help="folder for the files")
     p.add_argument("-n", type=int, default=16, help="how many (default: 16)")
     p.add_argument("--seed", type=int, default=0)
@@ -111,6 +117,7 @@ def _sample(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _score(commands: argparse._SubParsersAction[_Parser]) -> None:
     p = _add(commands, "score", "bits per character of other data under a run's model")
     p.add_argument("run")
+    _trust(p)
     p.add_argument("data")
     p.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
@@ -118,6 +125,7 @@ def _score(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
     p = _add(commands, "evaluate", "measure samples of a run against its data and write the report")
     p.add_argument("run")
+    _trust(p)
     p.add_argument("-n", type=int, default=2000, help="samples to measure (default: 2000)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--data", help="where the data lies now, if it was moved")

@@ -90,9 +90,7 @@ def describe(found: dict[str, Any]) -> str:
     if found["refused"]:
         lines.append(f"refused: {found['refused']:,}")
         lines += [f"  {r['name']}: {r['reason']}" for r in found["refusals"][:5]]
-    lines.append(
-        f"family: {found['family']}, since the data is {found['why']}" if found["why"] else f"family: {found['family']}"
-    )
+    lines.append(f"family: {found['family']} ({found['why']})" if found["why"] else f"family: {found['family']}")
     for b in found["budgets"]:
         lines.append(
             f"  {_words(b['seconds'])}: {b['parameters']:,} parameters, about {b['steps']:,} steps, {b['epochs']:g} passes over the data"

@@ -109,8 +109,8 @@ class Watch:
             while (error := self._steps()) is not None:
                 tries += 1
                 self._go_back(error, tries)
+            self._save()
             if self.trainer.stopping:
-                self._save()
                 return "interrupted"
         return "finished" if self.trainer.shortened is None else "shortened"
 

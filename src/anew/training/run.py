@@ -71,6 +71,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         save_file({n: tensors[n].contiguous() for n in sorted(tensors)}, str(temporary), {"format": "pt"})
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # safetensors makes files that only their owner may read
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except (OSError, SafetensorError) as error:
@@ -108,8 +111,10 @@ class RunFolder:
     def create(cls, path: Path) -> RunFolder:
         """A new, empty run; RunError where something is in the way."""
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            what = "is a run already" if (path / "config.json").exists() else "exists and is not empty"
-            raise RunError(f"{str(path)!r} {what}; give another --run, or go on with `anew resume {path}`")
+            if not (path / "config.json").exists():
+                what = "exists and is not empty" if path.is_dir() else "is a file"
+                raise RunError(f"{str(path)!r} {what}; give another --run")
+            raise RunError(f"{str(path)!r} is a run already; give another --run, or go on with `anew resume {path}`")
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -185,10 +190,13 @@ class RunFolder:
             raise RunError(f"checkpoint {name} of {str(self.path)!r} is damaged ({fault}); resume from the one before")
         return state
 
-    def decay_start(self) -> dict[str, Any] | None:
-        """The checkpoint from which a longer run goes on; None where there is none or it is damaged."""
+    def decay_start(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The checkpoint from which a longer run goes on, None where there is none; and a sentence if it is damaged."""
         folder = self.checkpoints / DECAY_START
-        return self._read(folder)[0] if folder.is_dir() else None
+        if not folder.is_dir():
+            return None, []
+        state, fault = self._read(folder)
+        return state, [] if state else [f"checkpoint {DECAY_START} is damaged ({fault}); going on without it"]
 
     def _read(self, folder: Path) -> tuple[dict[str, Any] | None, str]:
         try:
