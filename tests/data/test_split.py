@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -61,11 +63,36 @@ def test_too_few_to_split() -> None:
         split.check(parts, [split.VALIDATION, split.TEST], "image")
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"), [(range(3), "3 image items are"), ([7] * 1000, r"1000 image items \(1 diff")]
+)
+def test_fewer_than_ten_different_items_are_refused(keys: Iterable[int], said: str) -> None:
+    own, carve = list(keys), [split.VALIDATION, split.TEST]
+    with pytest.raises(DataError, match=f"{said}.*give at least 10 different ones"):
+        split.check(split.divide(own, [1] * len(own), 0.1, carve), carve, "image", len(set(own)))
+    split.check(np.array([split.TRAIN, split.VALIDATION, split.TEST], dtype=np.uint8), [], "image")  # the user's own
+    parts = split.divide(list(range(10)), [1] * 10, 0.1, carve)
+    split.check(parts, carve, "image", 10)
+
+
+@pytest.mark.parametrize("every", [1000, 1900, 30_000])
+def test_far_line_ends_do_not_cost_a_part(every: int) -> None:
+    text = ("x" * every + "\n") * (20_000 // every) + "y" * 21_013
+    for size in (1000, 5000, 20_013, 21_013):
+        pieces = split.spans([Item("a", text[:size])], [split.VALIDATION, split.TEST])
+        sizes = [sum(len(item.data) for item, own in pieces if own == part) for part in range(3)]
+        assert sum(sizes) == size and min(sizes) > 0.02 * size
+
+
 @given(st.lists(st.text("ab \n", min_size=1, max_size=400), min_size=1, max_size=6), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_spans_cut_nothing_away(texts: list[str], both: bool) -> None:
     wanted = [split.VALIDATION, split.TEST] if both else [split.VALIDATION]
-    pieces = split.spans([Item(str(i), text) for i, text in enumerate(texts)], wanted)
+    try:
+        pieces = split.spans([Item(str(i), text) for i, text in enumerate(texts)], wanted)
+    except DataError as error:
+        assert "characters" in str(error) and sum(map(len, texts)) < 50
+        return
     assert "".join(item.data for item, _ in pieces) == "".join(texts)
     assert sum(item.begins for item, _ in pieces) == sum(item.ends for item, _ in pieces) == len(texts)
     assert {part for _, part in pieces} <= {split.TRAIN, *wanted}

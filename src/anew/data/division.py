@@ -149,7 +149,7 @@ def _by_content(
         lengths[number] = at + 1
     share = split.share_of(len(keys), split.ENOUGH)
     parts = split.divide(keys, sizes, share, out.carve)
-    split.check(parts, out.carve, modality.name)
+    split.check(parts, out.carve, modality.name, len(set(keys)))
     for number in train:
         out.parts[number] = np.full(lengths[number], OUT, dtype=np.uint8)
     for (number, at), part in zip(where, parts.tolist(), strict=True):

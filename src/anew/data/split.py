@@ -21,6 +21,8 @@ LARGEST = 0.10
 ENOUGH = 200  # items that a held-out part should have, where the share may grow for it
 ENOUGH_CHARACTERS = 20_000  # the same for spans
 STEERING = 0.6  # a validation span's share of a test span's: it fits few numbers, and its text is lost to the counts
+LEAST = 10  # different items, without which no split by item is made
+REACH = 2000  # characters within which a cut moves to a line end, or a quarter of what lies before the next cut
 REGION = 100_000  # characters of text that give one held-out span a part, at most REGIONS of them
 REGIONS = 10
 SHINGLE = 12  # characters
@@ -164,13 +166,16 @@ def divide(keys: Sequence[int], sizes: Sequence[int], share: float, wanted: Sequ
     return parts
 
 
-def check(parts: NDArray[np.uint8], carved: Sequence[int], what: str) -> None:
-    """Raise DataError where train or a carved part is empty."""
+def check(parts: NDArray[np.uint8], carved: Sequence[int], what: str, different: int | None = None) -> None:
+    """Raise DataError where train or a carved part is empty, or where fewer than LEAST `different` items were divided.
+
+    different: groups of twins among what was divided; None where nothing was."""
     counts = np.bincount(parts, minlength=3)
-    if any(counts[part] == 0 for part in (TRAIN, *carved)):
-        raise DataError(
-            f"{len(parts)} {what} items are too few to train on some and hold others out; give at least 10 different ones"
-        )
+    few = bool(carved) and different is not None and different < LEAST
+    if few or any(counts[part] == 0 for part in (TRAIN, *carved)):
+        said = "" if different in (None, len(parts)) else f" ({different} different, copies count once)"
+        items = f"1 {what} item is" if len(parts) == 1 else f"{len(parts)} {what} items{said} are"
+        raise DataError(f"{items} too few to train on some and hold others out; give at least {LEAST} different ones")
 
 
 def said(carved: Sequence[int], share: float, items: int, twins: int) -> list[str]:
@@ -186,7 +191,7 @@ def said(carved: Sequence[int], share: float, items: int, twins: int) -> list[st
 def spans(documents: Sequence[Item], wanted: Sequence[int]) -> list[tuple[Item, int]]:
     """Pieces of the documents with their parts: in each of up to REGIONS equal regions the last shares are held out.
 
-    Cuts are moved to the next line end (or space) where one is near.
+    Cuts are moved to the next line end (or space) where one is near. Raises DataError where a part would be empty.
     """
     total = sum(len(item.data) for item in documents)
     share = share_of(total, ENOUGH_CHARACTERS)
@@ -198,18 +203,27 @@ def spans(documents: Sequence[Item], wanted: Sequence[int]) -> list[tuple[Item, 
         shares = [share * (STEERING if part == VALIDATION else 1.0) for part in wanted]
         for place, part in enumerate(wanted):
             marks.append((stop - round(sum(shares[place:]) * (stop - start)), part))
-    return _cut(documents, marks)
+    pieces = _cut(documents, marks)
+    if any(part not in {own for _, own in pieces} for part in (TRAIN, *wanted)):
+        raise DataError(
+            f"{total:,} characters of text are too few to train on some and hold others out; give more text"
+        )
+    return pieces
 
 
 def _cut(documents: Sequence[Item], marks: Sequence[tuple[int, int]]) -> list[tuple[Item, int]]:
     pieces: list[tuple[Item, int]] = []
     offset, part, todo = 0, TRAIN, list(marks)
+    total = sum(len(item.data) for item in documents)
     for item in documents:
         text, at = item.data, 0
         while at < len(text):
             while todo and todo[0][0] <= offset + at:
                 part = todo.pop(0)[1]
-            stop = min(_line_end(text, todo[0][0] - offset), len(text)) if todo else len(text)
+            stop = len(text)
+            if todo:
+                mark, after = todo[0][0], todo[1][0] if len(todo) > 1 else total
+                stop = min(_line_end(text, mark - offset, min(REACH, (after - mark) // 4)), len(text))
             stop = max(stop, at + 1)
             begins, ends = at == 0 and item.begins, stop == len(text) and item.ends
             pieces.append((replace(item, data=text[at:stop], begins=begins, ends=ends), part))
@@ -218,11 +232,12 @@ def _cut(documents: Sequence[Item], marks: Sequence[tuple[int, int]]) -> list[tu
     return pieces
 
 
-def _line_end(text: str, at: int) -> int:
+def _line_end(text: str, at: int, reach: int) -> int:
+    """Where the line (or word) ends that `at` lies in, if that is less than `reach` away; else `at`."""
     if at >= len(text):
         return len(text)
     for mark in ("\n", " "):
-        found = text.find(mark, max(at - 1, 0), at + 2000)
+        found = text.find(mark, max(at - 1, 0), at + reach)
         if found >= 0:
             return found + 1
     return at

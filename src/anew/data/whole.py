@@ -84,7 +84,7 @@ class Whole:
             self._divide_items(base, train, carve, by_size=packed)
         else:
             self.parts = base
-        split.check(self.parts, carve, self.modality.name)
+            split.check(self.parts, carve, self.modality.name)
         self._compare_parts(code)
 
     def _compare_parts(self, code: dict[str | None, int]) -> None:
@@ -100,12 +100,12 @@ class Whole:
             )
 
     def _divide_spans(self, base: NDArray[np.uint8], train: NDArray[np.int64], carve: Sequence[int]) -> None:
-        pieces = split.spans(joined([self.items[i] for i in train]), carve)
-        total = sum(len(item.data) for item, _ in pieces)
+        total = sum(len(self.items[i].data) for i in train)
         if total < 1000:
             raise DataError(
                 f"the text has only {total} characters; at least 1,000 are needed to train on some and hold others out"
             )
+        pieces = split.spans(joined([self.items[i] for i in train]), carve)
         rest = np.flatnonzero(base != split.TRAIN)
         sizes = [sum(len(item.data) for item, own in pieces if own == part) for part in carve]
         n = sum(1 for _, part in pieces if part == carve[-1])
@@ -126,8 +126,10 @@ class Whole:
         keys = split.groups(own, self.modality)
         sizes = [self.modality.units(item) for item in own] if by_size else [1] * len(own)
         share = split.share_of(len(own), split.ENOUGH)
+        parts = split.divide(keys, sizes, share, carve)
+        split.check(parts, carve, self.modality.name, len(set(keys)))
         self.parts = base.copy()
-        self.parts[train] = split.divide(keys, sizes, share, carve)
+        self.parts[train] = parts
         self.notes += split.said(carve, share, len(own), len(keys) - len(set(keys)))
 
     @property
