@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -56,8 +57,10 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     stub = ModuleType("datasets")
     stub.load_dataset = load_dataset  # type: ignore[attr-defined]
+    stub.config = SimpleNamespace(HF_HUB_OFFLINE=False)  # type: ignore[attr-defined]
     stub.Image = lambda decode: SimpleNamespace(decode=decode)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "datasets", stub)
+    monkeypatch.setattr("anew.data.hub._reached", lambda path: True)
     return known
 
 
@@ -99,6 +102,26 @@ def test_unknown_names_are_one_sentence(hub: dict[str, Any]) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_without_a_network_only_the_cache_is_read_and_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    client = pytest.importorskip("huggingface_hub")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(client.HfApi, "dataset_info", refuse)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    start = time.monotonic()
+    with pytest.raises(
+        DataError, match=r"'me/none' is no path here, and as a hub name it cannot be loaded \(the hub does not"
+    ):
+        open_hub("me/none", {})
+    assert time.monotonic() - start < 3 and capfd.readouterr() == ("", "")
+    assert not datasets.config.HF_HUB_OFFLINE
+
+
 def test_useless_and_empty_data_sets_say_so(hub: dict[str, Any]) -> None:
     hub["me/numbers"] = {"train": Rows({"a": [1], "b": [2]})}
     hub["me/empty"] = {"train": Rows({"text": []})}
@@ -129,6 +152,7 @@ def test_the_real_package_on_a_local_file(tmp_path: Path, monkeypatch: pytest.Mo
     columns = {"image": [{"bytes": out.getvalue(), "path": None}] * 3, "label": [0, 1, 1]}
     made = datasets.DatasetDict({"train": datasets.Dataset.from_dict(columns, features=features)})
     monkeypatch.setattr(datasets, "load_dataset", lambda *_: made)
+    monkeypatch.setattr("anew.data.hub._reached", lambda path: True)
     reader = open_hub("me/pictures", {})
     (block,) = reader.blocks("image")
     assert [(i.data, i.label) for i in reader.read(block)] == [(out.getvalue(), name) for name in "abb"]  # type: ignore[union-attr]

@@ -119,3 +119,10 @@ def test_image_blocks_mix_the_classes(tmp_path: Path) -> None:
     assert reader.labels == ("a", "b") and sum(b.items for b in blocks) == 1200
     assert all(90 < sum(p.startswith("a/") for p in b.where) < 170 for b in blocks if b.items == source.BLOCK_ITEMS)
     assert len({b.name for b in blocks}) == len(blocks)
+
+
+def test_a_mistyped_path_in_a_folder_never_asks_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "d").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="'d/nosuch' does not exist in the folder 'd'"):
+        Source.open("d/nosuch", SUFFIXES)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from anew.data.source import BLOCK_BYTES, BLOCK_ITEMS, Block, Item, Refusal, par
 from anew.data.spans import in_order
 from anew.errors import DataError
 
+ANSWER = 5.0  # seconds in which the hub must answer
 SAMPLED = 64  # rows whose text is measured to say how many make a block
 
 
@@ -114,6 +117,53 @@ def split_name(name: str) -> tuple[str, str | None]:
     return path, config or None
 
 
+def _reached(path: str) -> bool:
+    """Whether the hub answers and knows the data set: one request, since the loader would try many times for minutes.
+
+    False where it does not answer, so that only the cache is left. Raises the client's error where the name is unknown."""
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        huggingface_hub.HfApi().dataset_info(path, timeout=ANSWER)
+    except (HfHubHTTPError, HFValidationError):
+        raise
+    except Exception:  # each version of the client has its own errors for a network that is not there
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the warnings of the hub's client off the screen: what matters of them comes as the error."""
+    loggers = [logging.getLogger(name) for name in ("huggingface_hub", "datasets")]
+    levels = [one.level for one in loggers]
+    try:
+        for one in loggers:
+            one.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
+
+
+@contextlib.contextmanager
+def _offline(wanted: bool) -> Iterator[None]:
+    """Have the loader read its cache alone."""
+    import datasets
+    from huggingface_hub import constants
+
+    places = [datasets.config, constants] if wanted else []
+    before = [place.HF_HUB_OFFLINE for place in places]
+    try:
+        for place in places:
+            place.HF_HUB_OFFLINE = True
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.HF_HUB_OFFLINE = value
+
+
 def open_hub(name: str, suffixes: Mapping[str, str]) -> HubReader:
     """The data set behind a hub name: downloaded once, then read from the cache of `datasets`.
 
@@ -126,10 +176,16 @@ def open_hub(name: str, suffixes: Mapping[str, str]) -> HubReader:
         how = "install it with `pip install 'anew[hub]'`"
         raise DataError(f"{name!r} is no path here; as a hub name it needs the package datasets: {how}") from None
     path, config = split_name(name)
+    reached = True
     try:
-        loaded = datasets.load_dataset(path, config)
+        with _quiet():
+            reached = _reached(path)
+        with _quiet(), _offline(not reached):
+            loaded = datasets.load_dataset(path, config)
     except Exception as error:  # the hub's client, its network and every format raise their own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
+        if not reached:
+            reason = "the hub does not answer, and it was not loaded before"
         raise DataError(
             f"{name!r} is no path here, and as a hub name it cannot be loaded ({reason}); give a folder, a file, or "
             "owner/name or owner/name:config of a public data set"
