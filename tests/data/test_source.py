@@ -126,3 +126,34 @@ def test_a_mistyped_path_in_a_folder_never_asks_the_hub(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="'d/nosuch' does not exist in the folder 'd'"):
         Source.open("d/nosuch", SUFFIXES)
+
+
+def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.png").write_bytes(PNG)
+    rows = "file_name,label\na.png,x\n./sub/../b.png,y\nc.png,x\n../../../etc/passwd,y\n"
+    (tmp_path / "metadata.csv").write_text(rows)
+    found = Source.open(tmp_path, SUFFIXES)
+    blocks = found.blocks("image")
+    assert {one.name: one.label for one in found.read(blocks[0]) if isinstance(one, Item)} == {
+        "a.png": "x",
+        "b.png": "y",
+    }
+    (note,) = found.notes
+    assert "2 files that metadata.csv names are not in the folder and left out, 1 of them outside" in note
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("fake.parquet", b"nothing of the kind", "fake.parquet was refused: "),
+        ("train-images-idx3-ubyte", b"\0\0\x08\x03\0\0", "train-images-idx3-ubyte was refused: its header is cut off"),
+    ],
+)
+def test_what_was_refused_is_named_where_nothing_is_left(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
+    from anew.data.choice import choose_kind
+
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=f"nothing that can be learned.*{reason}") as caught:
+        choose_kind(str(tmp_path), None)
+    assert "\n" not in str(caught.value)

@@ -41,10 +41,11 @@ def choose_kind(path: str, wanted: str | None) -> Chosen:
     source = Source.open(path, suffixes)
     found = {name: n for name, n in source.kinds.items() if name in kinds and n}
     if not found:
-        held = (
-            ", ".join(f"{n} {name}" for name, n in sorted(source.kinds.items(), key=lambda p: -p[1])[:5]) or "nothing"
+        held = ", ".join(f"{n} {name}" for name, n in sorted(source.kinds.items(), key=lambda p: -p[1])[:5])
+        said = (
+            f"{path!r} holds nothing that can be learned ({(held + _refused(source)).removeprefix('; ') or 'nothing'})"
         )
-        raise DataError(f"{path!r} holds nothing that can be learned ({held}); give {' or '.join(sorted(kinds))}")
+        raise DataError(f"{said}; give {' or '.join(sorted(kinds))}")
     if wanted is not None and wanted not in found:
         raise DataError(f"{path!r} holds no {wanted}; it holds {', '.join(sorted(found))}")
     kind = wanted or max(found, key=lambda name: (found[name], source.bytes.get(name, 0)))
@@ -56,6 +57,15 @@ def choose_kind(path: str, wanted: str | None) -> Chosen:
         raise DataError(f"{path!r} holds no usable {kind}{first}")
     whole = kinds[kind].light and sum(block.bytes for block in blocks) <= WHOLE_BYTES
     return Chosen(source, kind, blocks, whole, other, notes, _fingerprint(kind, blocks, source))
+
+
+def _refused(source: Source) -> str:
+    """`; NAME was refused: REASON` of the first file that could not be listed, and how many there are."""
+    if not source.refusals:
+        return ""
+    first, n = source.refusals[0], len(source.refusals)
+    more = f", and {n - 1} more" if n > 1 else ""
+    return f"; {first.name} was refused: {first.reason}{more}"
 
 
 def _notes(kind: str, found: dict[str, int], wanted: str | None) -> list[str]:

@@ -105,10 +105,13 @@ class IdxReader:
                 code, axes = (head[2], head[3]) if len(head) == 4 and head[:2] == b"\0\0" else (0, 0)
                 if code not in _TYPES or not 1 <= axes <= 4:
                     raise ValueError("its header is not that of an idx file")
-                shape = struct.unpack(f">{axes}I", stream.read(4 * axes))
+                sizes = stream.read(4 * axes)
+                if len(sizes) < 4 * axes:
+                    raise ValueError("its header is cut off")
+                shape = struct.unpack(f">{axes}I", sizes)
                 if math.prod(shape) == 0:
                     raise ValueError("its header says that it is empty")
-        except (*inflate.DAMAGE, struct.error, ValueError) as error:
+        except (*inflate.DAMAGE, ValueError) as error:
             self._refuse(file.path, str(error) if type(error) is ValueError else f"it cannot be read ({error})")
             return None
         return code, shape, 4 + 4 * axes

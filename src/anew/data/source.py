@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -210,7 +211,7 @@ class Source:
             raise DataError(f"{text!r} holds no files{some}; give a folder with text or images")
         if not any(file.bytes for file in files):
             raise DataError(f"{text!r} is empty: every file in it has zero bytes")
-        classes, files = _metadata(root, files)
+        classes, files, notes = _metadata(root, files)
         by_reader: dict[str, list[File]] = {}
         for file in files:
             by_reader.setdefault(reader_of(file.path), []).append(file)
@@ -222,7 +223,7 @@ class Source:
                 readers.append(folders.open_reader(own, root, suffixes, classes))
             else:
                 readers.append(importlib.import_module(f"anew.data.{name}").open_reader(own, root, suffixes))
-        return cls(text, readers)
+        return cls(text, readers, notes)
 
     @property
     def notes(self) -> list[str]:
@@ -291,12 +292,12 @@ def _checked(place: Path, call: Callable[[Path], Any]) -> Any:
         raise DataError(f"{str(place)!r} cannot be read ({error.strerror}); check its permissions") from None
 
 
-def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], list[File]]:
+def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], list[File], list[str]]:
     """Class by path from every `metadata.csv|jsonl|parquet` and every other small table that names image files beside it
-    (`labels.csv`), and the files without these tables."""
+    (`labels.csv`), the files without these tables, and a note where they name files that are not there."""
     listed = [f for f in files if suffix_of(f.path) in _TABLES]
     if not listed or len(listed) == len(files):
-        return {}, files
+        return {}, files, []
     from anew.data import tables
 
     plain = [f for f in listed if suffix_of(f.path) != ".parquet" and f.bytes <= NAMING_BYTES][:SAMPLE]
@@ -306,11 +307,20 @@ def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], lis
     for file in sorted(described):
         folder = PurePosixPath(file.path).parent
         for name, label in tables.metadata(root / file.path).items():
-            classes[str(folder / name)] = label
+            classes[posixpath.normpath(folder / name)] = label
     left = [f for f in files if f not in described]
+    missing = sorted(classes.keys() - {f.path for f in left})
     if classes:  # a folder of described files is no class of those that are not described
         classes = {**{f.path: None for f in left}, **classes}
-    return classes, left
+    return classes, left, [_missing(missing, described)] if missing else []
+
+
+def _missing(names: Sequence[str], tables: Iterable[File]) -> str:
+    """A note on the files that tables name and the folder does not hold; what lies outside it is never looked at."""
+    where = " and ".join(sorted(f.path for f in tables)[:3])
+    outside = sum(name.startswith(("../", "/")) for name in names)
+    lie = f", {outside} of them outside the folder" if outside else ""
+    return f"{len(names)} files that {where} names are not in the folder and left out{lie}; the first is {names[0]!r}"
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
