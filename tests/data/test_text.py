@@ -29,12 +29,25 @@ def names(n: int = 400) -> str:
         ("naïve".encode("utf-8-sig"), "naïve", "utf-8"),
         ("naïve €".encode("utf-16"), "naïve €", "utf-16-le"),
         ("naïve €".encode("cp1252"), "naïve €", "cp1252"),
+        ("naïve €\nb\n".encode() + b"d\xe9j\xe0 vu\r\n", "naïve €\nb\ndéjà vu\r\n", "utf-8 and cp1252"),
         (b"a\x81b", "a\x81b", "latin-1"),
         (b"one\r\ntwo\r\n", "one\r\ntwo\r\n", "utf-8"),
     ],
 )
 def test_encodings(data: bytes, text: str, encoding: str) -> None:
     assert decode_text(data) == (text, encoding)
+
+
+def test_what_was_guessed_is_said() -> None:
+    kind = Text(TextConfig())
+    old, both = "naïve €\n".encode("cp1252"), "naïve\n".encode() * 3 + b"d\xe9j\xe0\nplain\n" * 2
+    for name, data in (("a.txt", old), ("b.txt", old), ("c.txt", both), ("d.txt", "naïve".encode("utf-16"))):
+        for _ in range(2):
+            kind.read(Item(name, data))
+    assert kind.remarks() == [
+        "2 files are not UTF-8; read as Windows-1252: a.txt, b.txt",
+        "1 file is UTF-8 in part only; 2 lines that are not were read as Windows-1252: c.txt",
+    ]
 
 
 @pytest.mark.parametrize("data", [b"\x00\x01\x02" * 100, bytes(range(1, 9)) * 50 + b"\xff\xfe\xfd"])

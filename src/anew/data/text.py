@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from anew.spec import Batch, Spec, Tokens
 
 LEAST = 200  # characters without which nothing can be learned or held out
 SAMPLE_CHARACTERS = 2_000_000  # what sub-words are trained on
+MIXED = "utf-8 and cp1252"
 _PROSE = {".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log"}
 _CODE = (
     "py pyi c h cc cpp hpp cxx java js mjs jsx ts tsx go rs rb php pl pm lua r jl m swift kt kts scala clj ex exs erl hs ml"
@@ -87,7 +87,7 @@ class Text(Modality):
         self.layout = "document"
         self.book: codebook.Codebook
         self._widths: NDArray[np.float32]
-        self._encodings: dict[str, str] = {}
+        self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}  # name -> lines that are not UTF-8, {} for all
 
     # ---- what items are ----
 
@@ -128,9 +128,12 @@ class Text(Modality):
         """The item's text. Raises ValueError (one clause) if it is binary."""
         if isinstance(item.data, str):
             return codebook.clean(item.data)
-        text, encoding = decode_text(bytes(item.data))
-        if encoding not in ("utf-8", "utf-16-le", "utf-16-be"):
-            self._encodings[item.name] = encoding
+        data = bytes(item.data)
+        text, encoding = decode_text(data)
+        if encoding == MIXED:  # a large file comes in spans, and each may be read more than once
+            self._guessed.setdefault(item.name, {})[len(data), data[:64]] = guessed_lines(data)
+        elif encoding in ("cp1252", "latin-1"):
+            self._guessed.setdefault(item.name, {})
         return text
 
     def expand(self, item: Item) -> Iterator[Item]:
@@ -155,11 +158,18 @@ class Text(Modality):
         return None
 
     def remarks(self) -> list[str]:
-        if not self._encodings:
-            return []
-        kinds = ", ".join(f"{n} as {kind}" for kind, n in Counter(self._encodings.values()).most_common())
-        names = ", ".join(sorted(self._encodings)[:3])
-        return [f"{len(self._encodings)} files are not UTF-8 and were read by guess ({kinds}): {names}"]
+        whole = sorted(name for name, lines in self._guessed.items() if not lines)
+        mixed = sorted(name for name, lines in self._guessed.items() if lines)
+        notes = []
+        if whole:
+            notes.append(f"{_files(whole)} not UTF-8; read as Windows-1252: {', '.join(whole[:3])}")
+        if mixed:
+            lines = sum(sum(self._guessed[name].values()) for name in mixed)
+            notes.append(
+                f"{_files(mixed)} UTF-8 in part only; {lines} lines that are not were read as Windows-1252: "
+                f"{', '.join(mixed[:3])}"
+            )
+        return notes
 
     # ---- learning the tokens ----
 
@@ -302,6 +312,7 @@ def decode_text(data: bytes, whole: bool = True) -> tuple[str, str]:
     """The text of a file and the encoding it was read in. whole: False where the data may stop inside a character.
 
     UTF-8 or what a byte order mark says; otherwise Windows-1252, in which the bytes it leaves open are read as Latin-1.
+    Where some lines hold letters in UTF-8 and others are not UTF-8, each line is read on its own (MIXED).
     Raises ValueError (one clause) for binary data.
     """
     for bom, encoding in _BOMS:
@@ -317,10 +328,34 @@ def decode_text(data: bytes, whole: bool = True) -> tuple[str, str]:
     controls = sum(data.count(byte) for byte in range(32) if byte not in (9, 10, 12, 13, 27))
     if controls > len(data) / 100:
         raise ValueError("is binary (it holds control bytes)")
+    lines = data.splitlines(keepends=True)
+    if any(_is_utf8(line) for line in lines if not line.isascii()):
+        return "".join(line.decode("utf-8") if _is_utf8(line) else _windows(line)[0] for line in lines), MIXED
+    return _windows(data)
+
+
+def guessed_lines(data: bytes) -> int:
+    """How many lines are not UTF-8."""
+    return sum(not _is_utf8(line) for line in data.splitlines())
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _windows(data: bytes) -> tuple[str, str]:
     try:
         return data.decode("cp1252"), "cp1252"
     except UnicodeDecodeError:
         return data.decode("latin-1"), "latin-1"
+
+
+def _files(names: Sequence[str]) -> str:
+    return "1 file is" if len(names) == 1 else f"{len(names)} files are"
 
 
 def _spread(texts: Sequence[str], limit: int) -> list[str]:
