@@ -35,7 +35,9 @@ class Grid:
 class Tokens:
     """Discrete symbols. vocab: number of ids; length: most tokens in one example of a batch (the context).
 
-    special: ids with a meaning, among "begin", "end", "pad" (absent where the data has none).
+    special: ids with a meaning, among "begin", "end", "pad" (absent where the data has none). "rare": the first id of a
+    block, up to the next of these or the last id, that never stands for text of the train part and is not drawn, though
+    it is coded like any other.
     packed: True where an example is a window of one long stream, False where it is one whole record.
     """
 

@@ -139,13 +139,26 @@ def test_layout_and_tokens_can_be_set() -> None:
 
 def test_single_document_has_no_end_and_many_have() -> None:
     kind, _ = fitted(PROSE)
-    assert kind.spec.special == {}
+    assert kind.spec.special == {"rare": len(set(PROSE))}
     other = Text(TextConfig())
     other.fit([Item("a", PROSE), Item("b", PROSE)], SIZE, ())
     end = other.spec.special["end"]
     assert other.encode(Item("a", "x"))[-1] == end
     assert other.encode(Item("a", "x", ends=False))[-1] != end
     assert other.known("ab")[0] == end
+
+
+def test_rare_ids_are_those_of_unseen_characters() -> None:
+    for text, layout in ((PROSE, "document"), (names(), "list")):
+        kind, items = fitted(text, layout=layout, tokens="characters")
+        low, after = kind.spec.special["rare"], min(kind.spec.special.get("begin", kind.spec.vocab), kind.spec.vocab)
+        assert after - low == 17
+        assert not any(((ids >= low) & (ids < after)).any() for ids in map(kind.encode, items))
+        unseen = kind.book.encode("東")
+        assert ((unseen >= low) & (unseen < after)).all() and kind.book.decode(unseen.tolist()) == "東"
+    many = Text(TextConfig(tokens="characters"))
+    many.fit([Item("a", "".join(map(chr, range(0x4E00, 0x4E00 + 1100))))], SIZE, ())
+    assert "rare" not in many.spec.special  # some letters of the train part are escaped
 
 
 def test_state_restores_the_same(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -138,6 +138,21 @@ def test_records_stop_at_their_end_and_are_padded() -> None:
     assert out.shape[1] <= RECORDS.length + 1
 
 
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 10.0])
+def test_rare_ids_are_not_drawn_unless_the_prompt_has_them(counted: bool, temperature: float) -> None:
+    spec = Tokens(vocab=12, length=16, special={"rare": 3, "end": 11})
+    family = _counted(spec) if counted else _family(spec, counts=False)
+    how = TransformerSampling(temperature=temperature, max_tokens=20)
+    for known in (None, Known(torch.tensor([11, 1, 2]))):
+        drawn = _last(family, Ask(8, known=known, how=how))
+        assert not ((drawn >= 3) & (drawn < 11)).any()
+    prompts = Known(torch.tensor([[11, 1, 2], [11, 1, 5]]).repeat(4, 1))
+    drawn = _last(family, Ask(8, known=prompts, how=how))
+    odd = ((drawn >= 3) & (drawn < 11))[:, 3:].any(1)
+    assert not odd[::2].any() and (odd[1::2].any() or temperature == 0.0)
+
+
 def test_greedy_samples_repeat_the_rule() -> None:
     family = _counted()
     out = _last(family, Ask(1, known=Known(_stream(20)), how=TransformerSampling(temperature=0.0, max_tokens=5)))

@@ -38,6 +38,7 @@ class Codebook(Protocol):
 
     kind: str
     size: int
+    rare: int | None  # the first of the ids, up to the last, that the text it was fitted to never takes; None: no such
 
     def encode(self, text: str) -> NDArray[np.uint16]:
         """(n,) ids."""
@@ -70,9 +71,11 @@ class Characters:
 
     kind = "characters"
 
-    def __init__(self, letters: str) -> None:
+    def __init__(self, letters: str, complete: bool = False) -> None:
+        """complete: the letters are all that occurred, so that nothing is escaped in the text they come from."""
         self.letters = letters
         self.escape = len(letters)
+        self.rare = self.escape if complete else None
         self.size = len(letters) + 1 + 16
         table = code_points(letters)
         self._table = np.full(max(int(table.max(initial=0)) + 1, 128), self.escape, dtype=np.uint16)
@@ -86,7 +89,7 @@ class Characters:
             for point, n in zip(*np.unique(code_points(text), return_counts=True), strict=True):
                 counts[int(point)] = counts.get(int(point), 0) + int(n)
         kept = sorted(sorted(counts, key=lambda p: (-counts[p], p))[:most])
-        return cls("".join(map(chr, kept)))
+        return cls("".join(map(chr, kept)), complete=len(kept) == len(counts))
 
     def encode(self, text: str) -> NDArray[np.uint16]:
         points = code_points(text)
@@ -126,7 +129,7 @@ class Characters:
         return out
 
     def state(self) -> dict[str, Any]:
-        return {"kind": self.kind, "letters": self.letters}
+        return {"kind": self.kind, "letters": self.letters, "complete": self.rare is not None}
 
     def tokenizer(self, special: Sequence[str]) -> Any:
         from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
@@ -143,6 +146,7 @@ class SubWords:
     """Byte-level BPE: every text has ids, since every byte has one."""
 
     kind = "bpe"
+    rare: int | None = None  # its bytes that never occur are no block
 
     def __init__(self, tokenizer_json: str) -> None:
         from tokenizers import Tokenizer
@@ -222,7 +226,7 @@ def clean(text: str) -> str:
 def restored(state: dict[str, Any], folder: Path, special: Sequence[str]) -> Codebook:
     """The codebook of a saved run. Raises DataError where its tokenizer.json is missing or another one."""
     if state["kind"] == Characters.kind:
-        return Characters(state["letters"])
+        return Characters(state["letters"], state.get("complete", False))  # runs of old do not say
     path = folder / "tokenizer.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -219,6 +219,8 @@ class Text(Modality):
             special, extra = {"begin": n, "end": n + 1}, [0.0, 1.0]  # the end of a record stands for its line end
         else:
             special, extra = ({"end": n}, [0.0]) if many else ({}, [])
+        if self.book.rare is not None:
+            special["rare"] = self.book.rare
         self._widths = np.concatenate([widths, np.array(extra, dtype=np.float32)])
         self.spec = Tokens(n + len(extra), length, special, packed=self.layout == "document")
 
@@ -304,7 +306,8 @@ class Text(Modality):
 
     def save(self, folder: Path) -> None:
         names = {"begin": codebook.BEGIN, "end": codebook.END}
-        special = [names[name] for name, _ in sorted(self.spec.special.items(), key=lambda pair: pair[1])]
+        own = sorted((i, name) for name, i in self.spec.special.items() if name in names)
+        special = [names[name] for _, name in own]
         self.book.tokenizer(special).save(str(folder / "tokenizer.json"))
 
 

@@ -272,10 +272,12 @@ class Drawing:
         self.begin = special.get("begin", self.end)
         self.sources = [generator(seed, "draw", ask.first + i) for i in range(ask.n)]
         self.numbers, self.used = torch.empty(0), 0
+        self.banned = torch.zeros((ask.n, 0), dtype=torch.bool)  # (n, vocab) ids that are not drawn; empty: none
 
     @torch.inference_mode()
     def __iter__(self) -> Iterator[Tensor]:
         spec, n = self.family.spec, self.ask.n
+        self.banned = self._rare()
         ids, given = self._start()
         most = self.how.max_tokens or (500 if spec.packed else max(1, spec.length - ids.shape[1] + 1))
         out = torch.cat((ids, torch.full((n, most), self.pad)), 1)
@@ -291,13 +293,34 @@ class Drawing:
             if bool(ended.all()):
                 return
 
+    def _known(self) -> Tensor:
+        """(n, L) ids that are given."""
+        if self.ask.known is None:
+            return torch.zeros((self.ask.n, 0), dtype=torch.int64)
+        known = self.ask.known.x.cpu().long()
+        return known.expand(self.ask.n, -1) if known.ndim == 1 else known
+
+    def _rare(self) -> Tensor:
+        """(n, vocab) the ids that no text of the train part takes, save for a sample whose own start has such; or (n, 0)."""
+        special, vocab = self.family.spec.special, self.family.spec.vocab
+        if "rare" not in special:
+            return self.banned
+        low = special["rare"]
+        high = min((i for i in special.values() if i > low), default=vocab)
+        block = (torch.arange(vocab) >= low) & (torch.arange(vocab) < high)  # (vocab,)
+        known = self._known()
+        return block & ~((known >= low) & (known < high)).any(1, keepdim=True)
+
+    def _allowed(self, probability: Tensor) -> Tensor:
+        """(n, vocab) without what is not drawn, each row summing to 1."""
+        if not self.banned.shape[1]:
+            return probability
+        probability = probability.masked_fill(self.banned, 0.0)
+        return probability / probability.sum(-1, keepdim=True).clamp_min(1e-30)
+
     def _start(self) -> tuple[Tensor, int]:
         """(n, L) ids to start from, and how many of them the sample does not show."""
-        n = self.ask.n
-        known = torch.zeros((n, 0), dtype=torch.int64)
-        if self.ask.known is not None:
-            known = self.ask.known.x.cpu().long()
-            known = known.expand(n, -1) if known.ndim == 1 else known
+        n, known = self.ask.n, self._known()
         if self.begin is not None and (known.shape[1] == 0 or not bool((known[:, 0] == self.begin).all())):
             return torch.cat((torch.full((n, 1), self.begin), known), 1), 1
         if known.shape[1]:
@@ -308,9 +331,11 @@ class Drawing:
         """(n, 1): without a prompt or a token that begins, the first one is drawn by how common it is."""
         counting, vocab = self.family.counting, self.family.spec.vocab
         if counting is None or not counting.ready:
-            return (self._uniform() * vocab).long()[:, None]
+            uniform = torch.full((self.ask.n, vocab), 1 / vocab)
+            return choices.choose(self._allowed(uniform), self._uniform())[:, None]
         found = counting.last(np.zeros((self.ask.n, 0), dtype=np.int64))
-        return choices.choose(torch.from_numpy(counting.model.distribution(found)), self._uniform())[:, None]
+        common = torch.from_numpy(counting.model.distribution(found))
+        return choices.choose(self._allowed(common), self._uniform())[:, None]
 
     def _uniform(self) -> Tensor:
         """(n,) in [0, 1), the next of each sample's own numbers."""
@@ -335,7 +360,9 @@ class Drawing:
         counting, how = family.counting, self.how
         if counting is not None and counting.ready:
             log = torch.from_numpy(counting.mix(counting.last(ids.numpy()), log.numpy()))
-        return choices.reshape(log.exp(), how.temperature, how.top_k, how.top_p, how.min_p)
+        # Before the cuts, which count tokens, and after: a high temperature lifts even a zero.
+        cut = choices.reshape(self._allowed(log.exp()), how.temperature, how.top_k, how.top_p, how.min_p)
+        return self._allowed(cut)
 
 
 EXPORT = Transformer
