@@ -165,13 +165,6 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
             trust_code=arguments.trust_code,
             reporter=progress,
         )
-            arguments.run,
-            arguments.n,
-            seed=arguments.seed,
-            data=arguments.data,
-            trust_code=arguments.trust_code,
-            reporter=progress,
-        )
     if arguments.json:
         _print_json(found)
     else:
