@@ -151,6 +151,6 @@ def test_validation_that_gets_worse_begins_the_decay(tmp_path: Path) -> None:
 def test_decay_start_is_kept(tmp_path: Path) -> None:
     run = trainer(40)
     Watch(run, RunFolder(tmp_path), None, checkpoint_s=1e9).run()
-    state = RunFolder(tmp_path).decay_start()
-    assert state is not None
+    state, notes = RunFolder(tmp_path).decay_start()
+    assert state is not None and not notes
     assert state["meta"]["step"] == 20
