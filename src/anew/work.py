@@ -139,7 +139,9 @@ def _report(job: Job) -> Model:
         return Model(job.folder, trust_code=True)
     model = Model(job.folder, str(job.world.device), trust_code=True)
     budget = job.plan.budget_s
-    left = None if budget is None else max(1.0, budget - job.elapsed() - 0.5 * saving_slice(budget))
+    left = (
+        None if budget is None else max(1.0, budget - job.elapsed() - saving_slice(budget) - 0.3)
+    )  # leaving takes its part
     # A passage of a stream holds as much as many records or images.
     passages = isinstance(model.spec, Tokens) and model.spec.packed
     n = -(-job.train_config.evaluate_samples // 8) if passages else job.train_config.evaluate_samples
