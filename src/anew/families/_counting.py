@@ -114,7 +114,7 @@ class Counting(nn.Module):
         for k in set(longest.tolist()):
             rows = np.flatnonzero(longest == k)
             level, context = self.model.levels[k], found[k, rows]
-            out[rows, order + 1] = np.log((level.starts[context + 1] - level.starts[context]).clip(1))
+            out[rows, order + 1] = np.log(np.maximum(level.starts[context + 1] - level.starts[context], 1))
             out[rows, order + 2] = level.backoff[context]
         for place, log in ((order + 3, network), (order + 5, counts)):
             out[:, place] = -np.einsum("nv,nv->n", np.exp(log), log)

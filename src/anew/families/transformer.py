@@ -68,6 +68,9 @@ class TransformerSampling:
     max_tokens: int = knob(0, "most new tokens a sample; 0: a record's full length, or 500", low=0)
 
 
+PLAIN = (1.0, 0, 1.0, 0.0)  # temperature, top_k, top_p, min_p that change nothing
+
+
 class Transformer(Family):
     """P(token | tokens before), by a Qwen3-shaped decoder."""
 
@@ -360,6 +363,8 @@ class Drawing:
         counting, how = family.counting, self.how
         if counting is not None and counting.ready:
             log = torch.from_numpy(counting.mix(counting.last(ids.numpy()), log.numpy()))
+        if (how.temperature, how.top_k, how.top_p, how.min_p) == PLAIN:
+            return self._allowed(log.exp())
         # Before the cuts, which count tokens, and after: a high temperature lifts even a zero.
         cut = choices.reshape(self._allowed(log.exp()), how.temperature, how.top_k, how.top_p, how.min_p)
         return self._allowed(cut)
