@@ -23,9 +23,9 @@ from anew.planning import Planner, Quiet, Reporter, Request, choose_family, fini
 from anew.spec import Batch, spec_to_json
 from anew.training import events as events_file
 from anew.training.events import Events
-from anew.training.listen import Listener, Validation, Watch
+from anew.training.listen import Listener, Validation, Watch, validation_loss
 from anew.training.pace import Pace, ReplayPace, StepPace, TimePace
-from anew.training.run import RunFolder, write_atomic, write_tensors
+from anew.training.run import RunFolder, read_tensors, write_atomic, write_tensors
 from anew.training.trainer import Trainer
 
 VALIDATION_EXAMPLES = 256
@@ -42,6 +42,7 @@ class Job:
         self.folder = RunFolder(Path(self.world.agree(str(folder.path))))
         self.request, self.reporter, self.started = request, reporter, started
         self.record: dict[str, Any] = {}
+        self.before: dict[str, Tensor] | None = None  # the weights of a finished run that is given more
 
     def elapsed(self) -> float:
         return time.monotonic() - self.started
@@ -182,11 +183,23 @@ class Job:
             self.reporter.say(f"kept the weights of step {step}: later ones did worse on validation data")
         if self.world.first:
             whole = self.rebuilt(weights)
+            if self.before is not None and self._was_better(whole):
+                self.reporter.say("the weights from before did better on validation data and are kept; give more time")
+                whole = self.rebuilt(self.before)
             with torch.no_grad():
                 whole.finish(b.to(self.world.device) for b in self._finishing())
             write_tensors(self.folder.path / "model.safetensors", {n: t.cpu() for n, t in whole.state_dict().items()})
             self._status("trained")
         self.world.barrier()
+
+    def _was_better(self, now: Family) -> bool:
+        """Whether the weights that the run had before it was given more time beat the new ones on validation data."""
+        if self.before is None or not self.family.watch or not self.data.part_size("validation"):
+            return False
+        old, new = (
+            validation_loss(f, self._validation_batches(), self.plan.seed) for f in (self.rebuilt(self.before), now)
+        )
+        return old < new
 
     def rebuilt(self, weights: Mapping[str, Tensor]) -> Family:
         """The family on this process alone, with these whole weights, ready to sample."""
@@ -229,6 +242,10 @@ class Job:
             self.plan = dataclasses.replace(
                 self.plan, steps=None, budget_s=budget, train_s=spent + more, evaluate_s=evaluation_slice(budget)
             )
+        if (
+            budget is not None and self.record["status"] != "training"
+        ):  # by steps, a run equals one that was longer at once
+            self.before = read_tensors(self.folder.path / "model.safetensors")
         self.record["plan"] = cfg.to_json(self.plan)
         self._status("training")
         return state

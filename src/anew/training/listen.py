@@ -16,6 +16,7 @@ from torch import Tensor
 
 from anew import rng
 from anew.errors import TrainingError
+from anew.families.family import Family
 from anew.maths.schedules import decay_start
 from anew.rng import Moment
 from anew.spec import Batch
@@ -84,6 +85,20 @@ class Validation:
     def load(self, state: Mapping[str, Any]) -> None:
         self.best = {n.removeprefix("best/"): t for n, t in state["tensors"].items() if n.startswith("best/")}
         self.record = [(int(s), float(v)) for s, v in state["meta"].get("validation", [])]
+
+
+@torch.no_grad()
+def validation_loss(family: Family, batches: Iterable[Batch], seed: int) -> float:
+    """Mean loss of a family's first phase, in evaluation mode, with noise that is the same each time."""
+    total = count = 0.0
+    seen = 0
+    phase = family.phases()[0]
+    for batch in batches:
+        now = Moment(seed, 0, 0.0, "validation", seen, family.device, training=False)
+        with rng.at(now):
+            loss = phase.loss(batch.to(family.device), now)
+        total, count, seen = total + float(loss.total), count + float(loss.count), seen + len(batch)
+    return total / max(count, 1e-12)
 
 
 @dataclass
