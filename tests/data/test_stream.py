@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import threading
 from pathlib import Path
 
@@ -241,3 +242,16 @@ def test_an_error_while_making_reaches_who_needs_the_block(tmp_path: Path) -> No
     with pytest.raises(DataError, match="gone"):
         blocks.get(0)
     blocks.close()
+
+
+def test_a_few_large_documents_are_divided_by_their_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = random.Random(0)
+    for name in "abc":
+        words = [f"w{source.randint(0, 999)}" for _ in range(1_500_000)]
+        lines = (" ".join(words[i : i + 12]) for i in range(0, len(words), 12))
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
+    data = Dataset.open(tmp_path, cache=tmp_path / "cache")
+    data.fit(Size(60.0, 1, 1))
+    assert all(data.part_size(part) > 0 for part in ("train", "validation", "test"))
+    assert data.part_size("train") > 5 * data.part_size("test")
+    data.close()

@@ -117,7 +117,9 @@ def divide(source: Source, blocks: Sequence[Block], modality: Modality) -> Divis
     items = sum(blocks[i].items for i in train)
     cheap = items <= PASS_ITEMS and sum(blocks[i].bytes for i in train) <= PASS_BYTES
     listed = getattr(modality, "layout", "") == "list"
-    few_texts = getattr(modality, "layout", "") == "document" and items < split.FEW
+    # Pieces of one large document are no documents of their own.
+    documents = items - sum(blocks[i].continues for i in train)
+    few_texts = getattr(modality, "layout", "") == "document" and documents < split.FEW
     if (cheap and not listed and not few_texts) or len(train) < 8:
         _by_content(source, blocks, modality, train, out)
     else:
