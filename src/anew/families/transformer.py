@@ -25,7 +25,7 @@ from anew.rng import Moment, at, generator
 from anew.spec import Ask, Batch, Tokens
 
 TOKENS_A_STEP = 1024
-MOST_COUNTED = 4_000_000  # tokens; bounds the size of a run's file
+MOST_COUNTED = 2_000_000  # tokens; bounds the memory of counting (under 1 GB) and the size of a run
 CHUNK = 64  # random numbers of a sample that are drawn at once
 SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by dial
 
