@@ -247,7 +247,10 @@ class Job:
         ):  # by steps, a run equals one that was longer at once
             self.before = read_tensors(self.folder.path / "model.safetensors")
         self.record["plan"] = cfg.to_json(self.plan)
-        self._status("training")
+        if self.world.first:
+            if state is not None:  # first, so that a kill in between leaves a finished run
+                self.folder.forget_after(int(state["meta"]["step"]))
+            self._status("training")
         return state
 
 

@@ -116,6 +116,17 @@ def test_tensors_are_the_same_bytes_whatever_their_order(tmp_path: Path) -> None
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
+def test_a_decay_that_is_taken_back_is_not_found_again(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.save("decay-start", state(2))
+    folder.save("step-00000002", state(2))
+    folder.save("step-00000004", state(4))
+    folder.forget_after(2)
+    found, _ = folder.latest()
+    assert found is not None and found["meta"]["step"] == 2
+    assert folder.decay_start()[0] is not None
+
+
 def test_an_existing_run_is_not_touched(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run")
     folder.write_config({"request": {}})

@@ -173,6 +173,12 @@ class RunFolder:
         numbered = [p for p in self.checkpoints.iterdir() if p.name.startswith("step-")]
         return sorted(numbered, key=lambda p: int(p.name.removeprefix("step-")), reverse=True)
 
+    def forget_after(self, step: int) -> None:
+        """Remove checkpoints past a step: they are of a decay that is taken back, and a resume must not find them."""
+        for folder in self._steps():
+            if int(folder.name.removeprefix("step-")) > step:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def latest(self) -> tuple[dict[str, Any] | None, list[str]]:
         """The newest whole checkpoint, and a sentence for each newer one that is damaged. None where there is none."""
         notes: list[str] = []
