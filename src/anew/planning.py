@@ -15,7 +15,7 @@ from anew import config as cfg
 from anew.data.dataset import Dataset
 from anew.data.modality import Size
 from anew.errors import ConfigError, RunError, nearest
-from anew.families.family import Family, Scale
+from anew.families.family import Family, Scale, decay_share
 from anew.find import find, names
 from anew.plan import (
     DEFAULT_DIAL,
@@ -164,7 +164,7 @@ class Planner:
             dial=scale.dial,
             batch=config.batch,
             micro=self.train_config.micro,
-            decay=max(p.optim.decay for p in family.phases()),
+            decay=decay_share(family.phases()),
             parameters=sum(p.numel() for p in family.parameters()),
             steps=steps if train_s is None else None,
             budget_s=budget,

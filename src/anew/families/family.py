@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from anew.errors import ConfigError
+from anew.maths.latents import slerp
 from anew.rng import Moment
 from anew.spec import Ask, Batch, Spec
 
@@ -84,7 +86,8 @@ class Optim:
 class Phase:
     """A module, its loss and its optimiser; a GAN has two, most families one.
 
-    repeat: updates a step; every: acts on each `every`-th step; span: when in the run, as shares of the plan.
+    repeat: updates a step; every: acts on each `every`-th step; span: when in the run, as shares of the plan. Warm-up and
+    decay of the rate are those of the span, and are counted in the phase's own updates.
     """
 
     name: str
@@ -94,6 +97,37 @@ class Phase:
     repeat: int = 1
     every: int = 1
     span: tuple[float, float] = (0.0, 1.0)
+
+    def within(self, progress: float) -> float:
+        """Share of the span that is done when `progress` of the plan is."""
+        low, high = self.span
+        return min(1.0, max(0.0, (progress - low) / max(high - low, 1e-9)))
+
+    @property
+    def decay_start(self) -> float:
+        """Progress of the plan at which this phase's rate begins to fall."""
+        low, high = self.span
+        return low + (1.0 - min(1.0, max(0.0, self.optim.decay))) * (high - low)
+
+
+def decay_share(phases: Iterable[Phase]) -> float:
+    """Last share of a run in which the rate of some phase falls: what a longer run would take back."""
+    return 1.0 - min(phase.decay_start for phase in phases)
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """A trained pair that turns a Grid into a smaller Grid (latents) or into Tokens (codes), and back.
+
+    latent: what `encode` gives; (B, *shape) -> (B, *latent.shape) of about unit deviation, or (B, L) int64.
+    """
+
+    @property
+    def latent(self) -> Spec: ...
+
+    def encode(self, x: Tensor) -> Tensor: ...
+
+    def decode(self, z: Tensor) -> Tensor: ...
 
 
 class Family(nn.Module):
@@ -108,6 +142,7 @@ class Family(nn.Module):
     best_for: ClassVar[frozenset[str]] = frozenset({"quality"})  # among "quality", "speed", "latent"
     watch: ClassVar[bool] = True  # whether the first phase's loss on held-out data tells when to stop
     why: ClassVar[str] = ""  # one clause: why this family follows from the spec it accepts
+    no_walk: ClassVar[str] = "use a family that has one"  # one clause: why not, and what to use instead
 
     spec: Spec
     config: Any
@@ -154,6 +189,24 @@ class Family(nn.Module):
     def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
         """Drafts of (n, *shape) or (n, <=L) while they form; the last one is the sample."""
         raise NotImplementedError
+
+    def latents(self, ask: Ask, seed: int) -> Tensor:
+        """(n, K) numbers that samples start from, row i a function of (seed, ask.first + i): the space that `walk` moves in.
+        ConfigError where the family has none."""
+        name = type(self).__name__.lower()
+        raise ConfigError(f"the family {name!r} has no continuous space to walk in; {self.no_walk}")
+
+    def grow(self, latents: Tensor, ask: Ask) -> Iterator[Tensor]:
+        """Drafts of the samples (n, *shape) that start from `latents` (n, K), without further randomness."""
+        raise NotImplementedError
+
+    def invert(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """(n, K) latents that lead back to the items x (n, *shape), as nearly as the family can."""
+        raise NotImplementedError
+
+    def between(self, one: Tensor, other: Tensor, share: Tensor) -> Tensor:
+        """(n, K) latents at `share` (n,) of the way from one (K,) to other (K,): along the sphere, where normal numbers lie."""
+        return slerp(one, other, share)
 
     def bits(self, batch: Batch) -> Tensor | None:
         """(B,) bits of the counted targets of each example (exact, or a bound that the family's docstring states), or

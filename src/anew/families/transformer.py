@@ -78,6 +78,7 @@ class Transformer(Family):
     Sampling: ClassVar[type] = TransformerSampling
     accepts: ClassVar[tuple[type, ...]] = (Tokens,)
     why: ClassVar[str] = "a sequence of discrete symbols is best learned one symbol after another"
+    no_walk: ClassVar[str] = "it draws one symbol after another; train gan, vae or diffusion on continuous data"
 
     spec: Tokens
     config: TransformerConfig

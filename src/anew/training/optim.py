@@ -54,10 +54,10 @@ class Optimiser:
     def parameters(self) -> list[nn.Parameter]:
         return [p for _, _, parameters in self.members for p in parameters]
 
-    def rate(self, step: int, progress: float) -> float:
-        """Rate relative to each group's peak."""
+    def rate(self, updates: int, progress: float) -> float:
+        """Rate relative to each group's peak, after so many updates and at this share of the phase's span."""
         o = self.optim
-        return warmup_stable_decay(step, progress, warmup=o.warmup, decay=o.decay, power=o.power)
+        return warmup_stable_decay(updates, progress, warmup=o.warmup, decay=o.decay, power=o.power)
 
     @torch.no_grad()
     def step(self, rate: float) -> None:

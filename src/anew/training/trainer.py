@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anew import rng
 from anew.errors import TrainingError
-from anew.families.family import Family, Phase
+from anew.families.family import Family, Phase, decay_share
 from anew.maths.averages import power_decay, power_exponent
 from anew.rng import Moment
 from anew.spec import Batch
@@ -81,7 +81,7 @@ class Trainer:
         width = max(p.optim.average for p in self.phases)
         self.exponent = power_exponent(width) if width > 0 else None
         self.average = {n: p.detach().clone() for n, p in family.named_parameters()} if self.exponent else {}
-        self.decay = max(p.optim.decay for p in self.phases)
+        self.decay = decay_share(self.phases)
 
     def __iter__(self) -> Iterator[Stepped]:
         while (progress := self._progress()) is not None:
@@ -113,7 +113,9 @@ class Trainer:
         self.step += 1
         self.examples += self.batch
         self._keep_average()
-        rate = self.optims[self.phases[0].name].rate(self.step - 1, progress) * self.slowdown
+        acting = next((p for p in self.phases if p.name in losses), self.phases[0])
+        done = self.optims[acting.name].updates - 1
+        rate = self.optims[acting.name].rate(done, acting.within(progress)) * self.slowdown
         return Stepped(self.step, progress, losses, norms, logs, rate, self.examples)
 
     def _update(self, phase: Phase, turn: int, progress: float, logs: dict[str, float]) -> tuple[float, float]:
@@ -132,7 +134,7 @@ class Trainer:
         if not math.isfinite(norm):
             self._drop(optim)
             raise NonFinite(phase.name, self.step)
-        optim.step(optim.rate(self.step, progress) * self.slowdown)
+        optim.step(optim.rate(optim.updates, phase.within(progress)) * self.slowdown)
         self._drop(optim)
         self.data.prefetch(self.step + 1, name, start, rows, self.batch)
         return total / max(count, 1e-12), norm
