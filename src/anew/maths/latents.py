@@ -1,4 +1,4 @@
-"""Latent variables: moving between two of them."""
+"""Latent variables: moving between two of them, and what it costs to say them."""
 
 from __future__ import annotations
 
@@ -18,3 +18,19 @@ def slerp(one: Tensor, other: Tensor, share: Tensor) -> Tensor:
         return torch.lerp(one[None], other[None], share[:, None])
     weights = [torch.sin((1 - share) * angle) / torch.sin(angle), torch.sin(share * angle) / torch.sin(angle)]
     return weights[0][:, None] * one + weights[1][:, None] * other
+
+
+def normal_divergence(mean: Tensor, log_scale: Tensor, other_mean: Tensor, other_log_scale: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_scale)^2) || N(other_mean, exp(other_log_scale)^2)) of each value, in nats."""
+    gap = log_scale - other_log_scale
+    distance = (mean - other_mean) * torch.exp(-other_log_scale)
+    return 0.5 * (torch.exp(2 * gap) + distance.square() - 1.0) - gap
+
+
+def free_nats(divergence: Tensor, free: float) -> Tensor:
+    """(B,) sums of divergences (B, G), where each group has `free` nats that cost no more when they are given back.
+
+    Free bits (arXiv 1606.04934, appendix C.8) of each example instead of a batch's mean, so that how a batch is cut
+    changes nothing. A group below its free nats has no gradient.
+    """
+    return divergence.clamp(min=free).sum(1)
