@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -48,9 +49,21 @@ def test_always_a_distribution(seed: int, temperature: float, top_k: int, top_p:
 
 
 def test_choices_follow_the_distribution_and_never_the_impossible() -> None:
-    row = torch.tensor([[0.25, 0.0, 0.75, 0.0]])
-    uniform = torch.arange(1000) / 1000
-    found = choose(row.expand(1000, -1), uniform)
-    assert torch.bincount(found, minlength=4).tolist() == [250, 0, 750, 0]
-    assert choose(row, torch.tensor([1.0 - 2**-24])).item() == 2
-    assert choose(torch.tensor([[0.0, 1.0]]), torch.tensor([0.0])).item() == 1
+    row = np.array([[0.25, 0.0, 0.75, 0.0]], dtype=np.float32)
+    uniform = np.arange(1000, dtype=np.float32) / 1000
+    found = choose(np.repeat(row, 1000, 0), uniform)
+    assert np.bincount(found, minlength=4).tolist() == [250, 0, 750, 0]
+    assert choose(row, np.array([1.0 - 2**-24], dtype=np.float32)).item() == 2
+    assert choose(np.array([[0.0, 1.0]], dtype=np.float32), np.zeros(1, dtype=np.float32)).item() == 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0.0, 0.999))
+def test_one_row_is_chosen_like_many_and_needs_no_sum_of_one(seed: int, number: float) -> None:
+    rows = np.random.default_rng(seed).random((2, 40), dtype=np.float32) ** 4 * 3
+    rows[rows < 0.5] = 0.0
+    rows[:, 7] = 0.1
+    uniform = np.full(2, number, dtype=np.float32)
+    both = choose(rows, uniform)
+    assert both.tolist() == [choose(rows[i : i + 1], uniform[:1]).item() for i in range(2)]
+    assert (rows[np.arange(2), both] > 0).all()

@@ -22,6 +22,7 @@ KINDS = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Pair = tuple[Floats, Floats]
 
 
 class Counting(nn.Module):
@@ -90,23 +91,43 @@ class Counting(nn.Module):
 
     def mix(self, found: Ints, network: Floats) -> Floats:
         """found: (order+1, n) contexts, network: (n, V) log-probabilities -> (n, V) log-probabilities of both together."""
-        model = self.model
-        counts = np.log(model.distribution(found))
-        weights = (self._features(found, network, counts) @ self._gate).astype(np.float32)  # (n, 2)
-        return _normalise(weights[:, :1] * network + weights[:, 1:] * counts)
+        score = self._joined(found, network, np.exp(network))
+        score -= np.log(np.exp(score).sum(1, keepdims=True))
+        return score
+
+    def probability(self, found: Ints, logits: Floats) -> Floats:
+        """found: (order+1, n) contexts, logits: (n, V) of the network -> (n, V) in proportion to the joint probability."""
+        chance, log = softmax(logits)
+        score = self._joined(found, log, chance)
+        np.exp(score, out=score)
+        return score
+
+    def _joined(self, found: Ints, network: Floats, chance: Floats) -> Floats:
+        """(n, V) joint log-probabilities up to each row's constant, at most 0. chance: exp(network)."""
+        counted = self.model.distribution(found)
+        counts = np.log(counted)
+        weights = (self._features(found, (chance, network), (counted, counts)) @ self._gate).astype(np.float32)
+        score: Floats = weights[:, :1] * network
+        counts *= weights[:, 1:]
+        score += counts
+        score -= score.max(1, keepdims=True)
+        return score
 
     def fit(self, found: Ints, network: Floats, targets: Ints) -> None:
         """Set the gate from held-out targets (n,)."""
-        counts = np.log(self.model.distribution(found))
-        features = self._features(found, network, counts)
+        counted = self.model.distribution(found)
+        counts = np.log(counted)
+        features = self._features(found, (np.exp(network), network), (counted, counts))
         start = np.zeros(self.gate.shape)
         start[-1] = 0.5
         self.gate.copy_(torch.from_numpy(newton(start, features, network, counts, targets)))
         self.forget()
 
-    def _features(self, found: Ints, network: Floats, counts: Floats) -> Doubles:
+    def _features(self, found: Ints, network: Pair, counts: Pair) -> Doubles:
         """(n, F): the longest order seen (one of order+1), log of the types that followed it, the mass it leaves to
-        shorter ones, entropy and peak of the network, entropy and peak of the counts, 1."""
+        shorter ones, entropy and peak of the network, entropy and peak of the counts, 1.
+
+        network, counts: each (n, V) probabilities and their logarithms."""
         n, order = found.shape[1], self.order
         longest = (found >= 0).sum(0) - 1  # (n,)
         out = np.zeros((n, order + 1 + EXTRA))
@@ -116,9 +137,9 @@ class Counting(nn.Module):
             level, context = self.model.levels[k], found[k, rows]
             out[rows, order + 1] = np.log(np.maximum(level.starts[context + 1] - level.starts[context], 1))
             out[rows, order + 2] = level.backoff[context]
-        for place, log in ((order + 3, network), (order + 5, counts)):
-            out[:, place] = -np.einsum("nv,nv->n", np.exp(log), log)
-            out[:, place + 1] = np.exp(log.max(1))
+        for place, (chance, log) in ((order + 3, network), (order + 5, counts)):
+            out[:, place] = -np.vecdot(chance, log)
+            out[:, place + 1] = chance.max(1)
         out[:, -1] = 1.0
         return out
 
@@ -171,6 +192,16 @@ def _curvature(
             out[:, i, :, j] = block
             out[:, j, :, i] = block.T
     return out.reshape(2 * wide, 2 * wide) + 2 * ridge * np.eye(2 * wide)
+
+
+def softmax(logits: Floats) -> Pair:
+    """(n, V) -> probabilities and their logarithms."""
+    log = logits - logits.max(1, keepdims=True)
+    chance = np.exp(log)
+    total = chance.sum(1, keepdims=True)
+    log -= np.log(total)
+    chance /= total
+    return chance, log
 
 
 def _normalise(score: Floats) -> Floats:

@@ -21,7 +21,7 @@ from anew.errors import ConfigError
 from anew.families.family import Family, Group, Loss, Optim, Scale
 from anew.maths.mixture import Mixture, fit
 from anew.maths.paths import lognormal_levels, rho_levels
-from anew.maths.solvers import SOLVERS
+from anew.maths.solvers import SOLVERS, backwards
 from anew.nets.dit import DiT
 from anew.nets.unet import UNet
 from anew.rng import Moment, generator
@@ -31,6 +31,7 @@ FIT_VALUES = 48_000_000  # most values that the closed form is fitted on: bounds
 FIT_EXAMPLES = 10_000
 EXAMPLES_A_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
 ROWS = 128  # samples that go through the network at a time
+PATH = 3  # times as many noise levels on a path that is to be walked back as a sample passes through
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,7 @@ class Diffusion(Family):
     def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
         how: DiffusionSampling = ask.how or DiffusionSampling()
         c, std, size = self.config, self.spec.std, math.prod(self.spec.shape)
-        known = self._known(ask.known, ask.n) if ask.known else None
+        known = _known_values(ask.known, ask.n, self.spec.shape, self.device) if ask.known else None
         numbers = self._numbers(ask, seed)
         component = self._choose(ask, numbers[:, -1], known)
         rank = self.mixture_basis.shape[1]
@@ -251,6 +252,47 @@ class Diffusion(Family):
 
         for clean in SOLVERS[how.solver](denoise, y, levels):
             yield clean.view(ask.n, *self.spec.shape).clamp(-1, 1)
+
+    def latents(self, ask: Ask, seed: int) -> Tensor:
+        """(n, D) normal numbers; row i is a function of (seed, ask.first + i)."""
+        size = math.prod(self.spec.shape)
+        rows = [torch.randn(size, generator=generator(seed, "walk", ask.first + i)) for i in range(ask.n)]
+        return torch.stack(rows).to(self.device)
+
+    @torch.no_grad()
+    def grow(self, latents: Tensor, ask: Ask) -> Iterator[Tensor]:
+        """Drafts along the probability flow, which starts from one Gaussian for all rows: components are chosen by chance,
+        and a choice would be a jump in the walk."""
+        how: DiffusionSampling = ask.how or DiffusionSampling()
+        component = self._region(ask.label, len(latents))
+        levels = self._path(how)
+        y = self.mixture.colour(latents.to(self.device), levels[0], component)
+
+        def denoise(y: Tensor, level: Tensor) -> Tensor:
+            return self._guided(y, level, component, how.guidance)
+
+        for clean in SOLVERS[how.solver](denoise, y, levels):
+            yield clean.view(len(latents), *self.spec.shape).clamp(-1, 1)
+
+    @torch.no_grad()
+    def invert(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """(n, D): the probability flow, run from the items up to the noise that leads back to them."""
+        component = self._region(label, len(x))
+        levels = self._path(DiffusionSampling())[:-1].flip(0)
+        y = x.to(self.device).float().flatten(1)
+        y = backwards(lambda y, level: self._clean(y, level, component), y, levels)
+        return self.mixture.whiten(y, levels[-1], component)
+
+    def _path(self, how: DiffusionSampling) -> Tensor:
+        low, high = how.last * self.spec.std, self.config.level_high * self.spec.std
+        return rho_levels(PATH * how.steps, low, high, how.rho).to(self.device)
+
+    def _region(self, label: Tensor | None, n: int) -> Tensor:
+        """(n,) the component that a path runs in: the one of all data, or the largest of each row's class."""
+        if label is None:
+            return torch.full((n,), self.config.components, device=self.device)
+        _check_label(self.spec)
+        return (self.mixture_shares * (self.mixture_owners == label.to(self.device)[:, None])).argmax(1)
 
     def _guided(self, y: Tensor, level: Tensor, component: Tensor, guidance: float) -> Tensor:
         clean = self._clean(y, level, component)
@@ -277,8 +319,7 @@ class Diffusion(Family):
         """(n,) a component for each sample: by its share, or the nearest one where values are known."""
         weight = self.mixture_shares.expand(ask.n, -1)
         if ask.label is not None:
-            if not self.spec.classes:
-                raise ConfigError("a label was given, but the data had no labels; leave it out")
+            _check_label(self.spec)
             weight = weight * (self.mixture_owners == ask.label.to(self.device)[:, None])
         if known is not None:
             centres = self.mixture_centre + self.mixture_means @ self.mixture_basis.T  # (K, D)
@@ -290,18 +331,21 @@ class Diffusion(Family):
         chosen = (uniform >= total).sum(1).clamp(max=self.config.components)
         return torch.where(total[:, -1] > 0, chosen, self.config.components)
 
-    def _known(self, known: Known, n: int) -> tuple[Tensor, Tensor]:
-        """Values (n, D) and where they are to be kept (n, D) bool."""
-        shape = (n, *self.spec.shape)
-        mask = torch.ones_like(known.x) if known.mask is None else known.mask
-        try:
-            x = known.x.to(self.device).float().expand(shape).flatten(1)
-            return x, mask.to(self.device).expand(shape).flatten(1) > 0.5
-        except RuntimeError as problem:
-            given = tuple(known.x.shape)
-            raise ConfigError(
-                f"known values of shape {given} do not fit {self.spec.shape}; give that shape"
-            ) from problem
+
+def _check_label(spec: Grid) -> None:
+    if not spec.classes:
+        raise ConfigError("a label was given, but the data had no labels; leave it out")
+
+
+def _known_values(known: Known, n: int, shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Values (n, D) and where they are to be kept (n, D) bool."""
+    mask = torch.ones_like(known.x) if known.mask is None else known.mask
+    try:
+        x = known.x.to(device).float().expand(n, *shape).flatten(1)
+        return x, mask.to(device).expand(n, *shape).flatten(1) > 0.5
+    except RuntimeError as problem:
+        given = tuple(known.x.shape)
+        raise ConfigError(f"known values of shape {given} do not fit {shape}; give that shape") from problem
 
 
 EXPORT: Any = Diffusion

@@ -16,17 +16,15 @@ from torch.nn import functional
 from anew.config import knob
 from anew.errors import ConfigError
 from anew.families._counting import Counting, sequences
+from anew.families._drawing import Drawing
 from anew.families.family import Family, Group, Loss, Optim, Scale
-from anew.maths import logits as choices
 from anew.nets import layers
-from anew.nets.stream import Stream
 from anew.nets.transformer import Decoder, Shape
-from anew.rng import Moment, at, generator
+from anew.rng import Moment, at
 from anew.spec import Ask, Batch, Tokens
 
 TOKENS_A_STEP = 1024
 MOST_COUNTED = 2_000_000  # tokens; bounds the memory of counting (under 1 GB) and the size of a run
-CHUNK = 64  # random numbers of a sample that are drawn at once
 SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by dial
 
 
@@ -66,9 +64,6 @@ class TransformerSampling:
     top_p: float = knob(1.0, "choose among the fewest tokens that hold this mass", low=0.0, high=1.0)
     min_p: float = knob(0.0, "drop tokens below this share of the most probable one", low=0.0, high=1.0)
     max_tokens: int = knob(0, "most new tokens a sample; 0: a record's full length, or 500", low=0)
-
-
-PLAIN = (1.0, 0, 1.0, 0.0)  # temperature, top_k, top_p, min_p that change nothing
 
 
 class Transformer(Family):
@@ -225,7 +220,7 @@ class Transformer(Family):
 
     def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
         """Yields (n, t) ids while they grow: what is known, then new tokens, `pad` after an `end`."""
-        yield from Drawing(self, ask, seed)
+        yield from Drawing(self, ask, ask.how or TransformerSampling(), seed)
 
     def _kind(self) -> torch.dtype:
         if self.config.precision == "auto":
@@ -261,114 +256,6 @@ def fast_bf16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
     return bool(amx or getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
-
-
-class Drawing:
-    """n samples that grow together. Sample i depends on (seed, ask.first + i) and on what is known alone."""
-
-    def __init__(self, family: Transformer, ask: Ask, seed: int) -> None:
-        self.family, self.ask = family, ask
-        self.how: TransformerSampling = ask.how or TransformerSampling()
-        special = family.spec.special
-        self.end = special.get("end")
-        self.pad = special.get("pad", self.end or 0)
-        # In a stream of many documents the end of one is where the next begins.
-        self.begin = special.get("begin", self.end)
-        self.sources = [generator(seed, "draw", ask.first + i) for i in range(ask.n)]
-        self.numbers, self.used = torch.empty(0), 0
-        self.banned = torch.zeros((ask.n, 0), dtype=torch.bool)  # (n, vocab) ids that are not drawn; empty: none
-
-    @torch.inference_mode()
-    def __iter__(self) -> Iterator[Tensor]:
-        spec, n = self.family.spec, self.ask.n
-        self.banned = self._rare()
-        ids, given = self._start()
-        most = self.how.max_tokens or (500 if spec.packed else max(1, spec.length - ids.shape[1] + 1))
-        out = torch.cat((ids, torch.full((n, most), self.pad)), 1)
-        stream, begun, ended = Stream.open(self.family.net, n), False, torch.zeros(n, dtype=torch.bool)
-        for place in range(ids.shape[1], out.shape[1]):
-            probability = self._next(stream, out[:, :place], begun)
-            begun = True
-            token = choices.choose(probability, self._uniform())
-            out[:, place] = torch.where(ended, self.pad, token)
-            if self.end is not None:
-                ended |= token == self.end
-            yield out[:, given : place + 1].clone()
-            if bool(ended.all()):
-                return
-
-    def _known(self) -> Tensor:
-        """(n, L) ids that are given."""
-        if self.ask.known is None:
-            return torch.zeros((self.ask.n, 0), dtype=torch.int64)
-        known = self.ask.known.x.cpu().long()
-        return known.expand(self.ask.n, -1) if known.ndim == 1 else known
-
-    def _rare(self) -> Tensor:
-        """(n, vocab) the ids that no text of the train part takes, save for a sample whose own start has such; or (n, 0)."""
-        special, vocab = self.family.spec.special, self.family.spec.vocab
-        if "rare" not in special:
-            return self.banned
-        low = special["rare"]
-        high = min((i for i in special.values() if i > low), default=vocab)
-        block = (torch.arange(vocab) >= low) & (torch.arange(vocab) < high)  # (vocab,)
-        known = self._known()
-        return block & ~((known >= low) & (known < high)).any(1, keepdim=True)
-
-    def _allowed(self, probability: Tensor) -> Tensor:
-        """(n, vocab) without what is not drawn, each row summing to 1."""
-        if not self.banned.shape[1]:
-            return probability
-        probability = probability.masked_fill(self.banned, 0.0)
-        return probability / probability.sum(-1, keepdim=True).clamp_min(1e-30)
-
-    def _start(self) -> tuple[Tensor, int]:
-        """(n, L) ids to start from, and how many of them the sample does not show."""
-        n, known = self.ask.n, self._known()
-        if self.begin is not None and (known.shape[1] == 0 or not bool((known[:, 0] == self.begin).all())):
-            return torch.cat((torch.full((n, 1), self.begin), known), 1), 1
-        if known.shape[1]:
-            return known, 0
-        return self._first(), 0
-
-    def _first(self) -> Tensor:
-        """(n, 1): without a prompt or a token that begins, the first one is drawn by how common it is."""
-        counting, vocab = self.family.counting, self.family.spec.vocab
-        if counting is None or not counting.ready:
-            uniform = torch.full((self.ask.n, vocab), 1 / vocab)
-            return choices.choose(self._allowed(uniform), self._uniform())[:, None]
-        found = counting.last(np.zeros((self.ask.n, 0), dtype=np.int64))
-        common = torch.from_numpy(counting.model.distribution(found))
-        return choices.choose(self._allowed(common), self._uniform())[:, None]
-
-    def _uniform(self) -> Tensor:
-        """(n,) in [0, 1), the next of each sample's own numbers."""
-        if self.used % CHUNK == 0:
-            self.numbers = torch.stack([torch.rand(CHUNK, generator=source) for source in self.sources], 1)
-        self.used += 1
-        return self.numbers[(self.used - 1) % CHUNK]
-
-    def _next(self, stream: Stream, ids: Tensor, begun: bool) -> Tensor:
-        """(n, vocab) probabilities of what follows ids (n, L)."""
-        family, device = self.family, self.family.device
-        if begun and stream.used < family.net.shape.context:
-            fresh = ids[:, -1:]
-        else:
-            # A full window starts again from its later half: dropping only the oldest key is not what was trained.
-            length = family.spec.length
-            fresh = ids[:, -(length if not begun else max(1, length // 2)) :]
-            stream.reset()
-            if family.prefix:
-                fresh = torch.cat((family.label_ids(self.ask.label, self.ask.n).cpu()[:, None], fresh), 1)
-        log = stream.feed(fresh.to(device))[:, : family.spec.vocab].log_softmax(-1).cpu()
-        counting, how = family.counting, self.how
-        if counting is not None and counting.ready:
-            log = torch.from_numpy(counting.mix(counting.last(ids.numpy()), log.numpy()))
-        if (how.temperature, how.top_k, how.top_p, how.min_p) == PLAIN:
-            return self._allowed(log.exp())
-        # Before the cuts, which count tokens, and after: a high temperature lifts even a zero.
-        cut = choices.reshape(self._allowed(log.exp()), how.temperature, how.top_k, how.top_p, how.min_p)
-        return self._allowed(cut)
 
 
 EXPORT = Transformer

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+Floats = NDArray[np.float32]
 
 
 def reshape(
@@ -39,10 +43,16 @@ def _nucleus(probability: Tensor, top_p: float) -> Tensor:
     return torch.zeros_like(probability).scatter(-1, place, kept)
 
 
-def choose(probability: Tensor, uniform: Tensor) -> Tensor:
-    """(n, V) and (n,) in [0, 1) -> (n,) token ids: the first whose cumulated probability exceeds the number."""
-    total = probability.cumsum(-1)
-    last = total[:, -1:]
+def choose(probability: Floats, uniform: Floats) -> NDArray[np.int64]:
+    """(n, V) weights above or at zero and (n,) in [0, 1) -> (n,) token ids: the first whose cumulated share exceeds the
+    number. Rows need not sum to 1."""
+    total = probability.cumsum(1)
     # Scaled by the last sum, not 1, and never past the last token with any mass: rounding would find one without.
-    wanted = uniform[:, None].to(total.dtype) * last
-    return torch.minimum((total <= wanted).sum(-1), (total < last).sum(-1))
+    if len(total) == 1:
+        row = total[0]
+        place, end = row.searchsorted(uniform * row[-1], "right"), row.searchsorted(row[-1:], "left")
+    else:
+        last = total[:, -1:]
+        place, end = (total <= uniform[:, None] * last).sum(1), (total < last).sum(1)
+    chosen: NDArray[np.int64] = np.minimum(place, end)
+    return chosen

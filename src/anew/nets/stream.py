@@ -18,6 +18,7 @@ from anew.nets.layers import Positions
 from anew.nets.transformer import Block, Decoder
 
 Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
 
 
 class Stream:
@@ -41,8 +42,11 @@ class Stream:
         """Forget all positions."""
         self.used = 0
 
-    def feed(self, ids: Tensor) -> Tensor:
+    def feed(self, ids: Ints) -> Floats:
         """ids: (n, L) that come next, at most what room is left -> logits (n, V) after the last of them."""
+        return self._read(torch.from_numpy(ids).to(self.keys.device)).float().cpu().numpy()
+
+    def _read(self, ids: Tensor) -> Tensor:
         at = self.net.positions().span(self.used, self.used + ids.shape[1], self.keys.dtype)
         x = F.embedding(ids, self.net.embed)  # (n, L, W)
         for layer, weights in enumerate(self.blocks):
@@ -78,15 +82,17 @@ class ArrayStream(Stream):
         self.embed, self.head = _array(net.embed), _array(net.output().mT)
         self.matrices = [tuple(map(_array, (w.qkv, w.out, w.gate_up, w.down))) for w in self.blocks]
         self.past = [(_array(k), _array(v)) for k, v in zip(self.keys, self.values, strict=True)]  # each (n*H, L, D)
-        # Cosine and sine side by side, as the joint product with (identity, turn) gives them.
-        self.waves = np.concatenate((_array(at.cos), _array(at.sin)), 1)  # (L, 2D)
+        # Cosine and sine side by side, as the joint product with (identity, turn) gives them; queries carry the scale.
+        waves = np.concatenate((_array(at.cos), _array(at.sin)), 1)[:, None]  # (L, 1, 2D)
+        rows = np.repeat(np.array([shape.scale, 1.0], dtype=np.float32), shape.heads)  # (2H,)
+        self.waves = np.tile(waves * rows[:, None], (1, n, 1))  # (L, n*2H, 2D)
         self.turn = np.concatenate((np.eye(shape.size, dtype=np.float32), _array(at.turn)), 1)  # (D, 2D)
 
-    def feed(self, ids: Tensor) -> Tensor:
+    def feed(self, ids: Ints) -> Floats:
         if ids.shape[1] != 1:
             return super().feed(ids)
         with np.errstate(over="ignore"):  # a gate far below zero is zero
-            return torch.from_numpy(self._advance(self.embed[ids[:, 0].numpy()]))
+            return self._advance(self.embed[ids[:, 0]])
 
     def _advance(self, x: Floats) -> Floats:
         """x: (n, W), embedded -> logits (n, V)."""
@@ -95,7 +101,9 @@ class ArrayStream(Stream):
             x += self._step(layer, _norm(x) @ qkv) @ out
             inner = _norm(x) @ gate_up  # (n, 2F)
             gate = inner[:, :hidden]
-            gate /= 1.0 + np.exp(-gate)
+            fall = np.exp(-gate)
+            fall += 1.0
+            gate /= fall
             gate *= inner[:, hidden:]
             x += gate @ down
         self.used += 1
@@ -105,18 +113,17 @@ class ArrayStream(Stream):
         """joint: (n, 3W) queries, keys, values of one position -> (n, W)."""
         n, heads, size = self.n, self.net.shape.heads, self.net.shape.size
         wide, place = heads * size, self.used
-        pairs = joint[:, : 2 * wide].reshape(-1, size)  # (n*2H, D)
-        waved = (_norm(pairs) @ self.turn) * self.waves[place]  # (n*2H, 2D)
+        waved = _norm(joint[:, : 2 * wide].reshape(-1, size)) @ self.turn  # (n*2H, 2D)
+        waved *= self.waves[place]
         turned = (waved[:, :size] + waved[:, size:]).reshape(n, 2, heads, size)
         keys, values = self.past[layer]
         keys[:, place] = turned[:, 1].reshape(-1, size)
         values[:, place] = joint[:, 2 * wide :].reshape(-1, size)
-        q = turned[:, 0].reshape(-1, size, 1) * np.float32(self.net.shape.scale)
-        scores = np.matmul(keys[:, : place + 1], q)[:, :, 0]  # (n*H, L)
+        weights = np.matmul(keys[:, : place + 1], turned[:, 0].reshape(-1, size, 1))[:, :, 0]  # (n*H, L)
         # Queries and keys have unit size, so scores are bounded and need no shift by their maximum.
-        weights = np.exp(scores)
-        weights /= weights.sum(1, keepdims=True)
-        mixed: Floats = np.matmul(weights[:, None], values[:, : place + 1])
+        np.exp(weights, out=weights)
+        mixed: Floats = np.matmul(weights[:, None], values[:, : place + 1])[:, 0]  # (n*H, D)
+        mixed /= weights.sum(1, keepdims=True)
         return mixed.reshape(n, wide)
 
 
@@ -128,9 +135,10 @@ def _norm(x: Floats) -> Floats:
     size = x.shape[-1]
     if len(x) == 1:
         return x * (1.0 / math.sqrt(float(x[0].dot(x[0])) / size + layers.EPSILON))
-    # A product with a column of 1 / size is the cheapest mean of a row.
-    mean = (x * x) @ np.full((size, 1), 1.0 / size, dtype=np.float32)
-    scaled: Floats = x / np.sqrt(mean + np.float32(layers.EPSILON))
+    mean = np.vecdot(x, x)
+    mean /= size
+    mean += layers.EPSILON
+    scaled: Floats = x / np.sqrt(mean)[:, None]
     return scaled
 
 
