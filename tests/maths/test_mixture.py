@@ -71,3 +71,17 @@ def test_the_rest_is_described_by_what_suits_it() -> None:
     inner = torch.zeros(500, 3, 8, 8)
     inner[..., 3:6, 3:6] = torch.randn(500, 3, 3, 3, generator=source)
     assert torch.equal(fit(inner, None, 2, 0, 0, source).rows, torch.eye(8))
+
+
+def test_whitening_undoes_colouring() -> None:
+    x = torch.randn(500, 2, 4, 5, generator=torch.Generator().manual_seed(1)) * torch.linspace(0.2, 1.0, 5)
+    mixture = fit(x, None, 8, 3, 0, torch.Generator().manual_seed(0))
+    component, white = torch.tensor([0, 3, 1, 3]), torch.randn(4, 40, generator=torch.Generator().manual_seed(2))
+    level = torch.tensor(8.0)
+    y = mixture.colour(white, level, component)
+    assert float((mixture.whiten(y, level, component) - white).abs().max()) < 0.02
+    many = mixture.colour(
+        torch.randn(20000, 40, generator=torch.Generator().manual_seed(3)), level, torch.full((20000,), 3)
+    )
+    covered = x.flatten(1).var(0) + 64.0
+    assert torch.allclose(many.var(0), covered, rtol=0.1)

@@ -86,6 +86,7 @@ class Diffusion(Family):
     Sampling: ClassVar[type] = DiffusionSampling
     accepts: ClassVar[tuple[type, ...]] = (Grid,)
     why: ClassVar[str] = "continuous values on a grid: the best quality for the time"
+    crosses: ClassVar[bool] = True
 
     spec: Grid
     config: DiffusionConfig

@@ -143,6 +143,7 @@ class Family(nn.Module):
     watch: ClassVar[bool] = True  # whether the first phase's loss on held-out data tells when to stop
     why: ClassVar[str] = ""  # one clause: why this family follows from the spec it accepts
     no_walk: ClassVar[str] = "use a family that has one"  # one clause: why not, and what to use instead
+    crosses: ClassVar[bool] = False  # whether `grow` needs no label, so that a walk may lead from one class to another
 
     spec: Spec
     config: Any

@@ -78,6 +78,21 @@ class Mixture:
         point = self.means[component] + torch.einsum("nk,nrk->nr", along, self.axes[component])
         return self.centre + point @ self.basis.T + self._back(outside * self.rest.sqrt())
 
+    def colour(self, white: Tensor, level: Tensor, component: Tensor) -> Tensor:
+        """(N, D) normal numbers -> data of each row's component with noise of that level () upon it."""
+        inside = white @ self.basis  # (N, R)
+        outside = turn(white - inside @ self.basis.T, self.colours, self.rows, self.columns)
+        along = inside * (self.variances[component] + level.square()).sqrt()
+        point = self.means[component] + torch.einsum("nk,nrk->nr", along, self.axes[component])
+        return self.centre + point @ self.basis.T + self._back(outside * (self.rest + level.square()).sqrt())
+
+    def whiten(self, y: Tensor, level: Tensor, component: Tensor) -> Tensor:
+        """The inverse of `colour`, but for what the scales of `rest` bring into the basis: little where level is high."""
+        inside, outside = self.project(y)
+        along = torch.einsum("nr,nrk->nk", inside - self.means[component], self.axes[component])
+        along = along / (self.variances[component] + level.square()).sqrt()
+        return along @ self.basis.T + self._back(outside / (self.rest + level.square()).sqrt())
+
 
 def turn(x: Tensor, colours: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """(N, D) with its three axes multiplied by the matrices."""

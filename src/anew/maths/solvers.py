@@ -49,6 +49,15 @@ def multistep(denoise: Denoiser, y: Tensor, levels: Tensor) -> Iterator[Tensor]:
         y = slope + (then / now) * (y - slope)
 
 
+def backwards(denoise: Denoiser, y: Tensor, levels: Tensor) -> Tensor:
+    """The same equation from clean to noisy: y at rising `levels`, the first of them small. Second order (Heun)."""
+    for now, then in pairwise(levels):
+        slope = (y - denoise(y, now)) / now
+        guess = y + (then - now) * slope
+        y = y + (then - now) * (slope + (guess - denoise(guess, then)) / then) / 2
+    return y
+
+
 SOLVERS: dict[str, Callable[[Denoiser, Tensor, Tensor], Iterator[Tensor]]] = {
     "euler": euler,
     "heun": heun,
