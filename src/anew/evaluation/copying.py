@@ -10,6 +10,7 @@ Legend for shapes: m samples, n pooled real items (train and held-out), r permut
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,12 +85,19 @@ class Labels:
     """
 
     def __init__(
-        self, train: NDArray[np.bool_], groups: Indices, touched: Indices, *, repeats: int, source: np.random.Generator
+        self,
+        train: NDArray[np.bool_],
+        groups: Indices,
+        pool: Indices,
+        touched: Indices,
+        *,
+        repeats: int = PERMUTATIONS,
+        source: np.random.Generator,
     ) -> None:
-        """train, groups: (n,); touched: indices of pooled items that may be asked for."""
-        known, first = np.unique(groups, return_index=True)
-        label = train[first]
-        if (train != label[np.searchsorted(known, groups)]).any():
+        """train, groups: of all items, (n,) or longer; pool: indices of the pooled ones; touched: of those asked for."""
+        known, first = np.unique(groups[pool], return_index=True)
+        label = train[pool[first]]
+        if (train[pool] != label[np.searchsorted(known, groups[pool])]).any():
             raise ValueError("a group of twins has items in train and held-out; leave those out first")
         own = np.unique(groups[touched])
         ones, count = int(label.sum()), len(own)
@@ -97,8 +105,19 @@ class Labels:
         rank = source.random((repeats, count)).argsort(axis=1).argsort(axis=1)  # (r, groups)
         truth = label[np.searchsorted(known, own)][None]
         self.rows = np.concatenate([truth, rank < drawn[:, None]]).astype(np.uint8)  # (1 + r, groups)
-        self.share = float(train.mean())
+        self.share = float(train[pool].mean())
         self._groups, self._own = groups, own
+
+    def planted(self, row: int, items: Indices, repeats: int) -> Labels:
+        """Labels whose truth is permutation `row` (1 and up) with these items in train, beside `repeats` others.
+
+        Whatever the samples hold, such a truth has nothing to do with it: only what was planted is to be found.
+        """
+        truth = self.rows[row].copy()
+        truth[self.columns(items)] = 1
+        other = copy.copy(self)
+        other.rows = np.concatenate([truth[None], np.delete(self.rows, [0, row], axis=0)[:repeats]])
+        return other
 
     def columns(self, items: Indices) -> Indices:
         """Which column of `rows` holds the label of each item."""
