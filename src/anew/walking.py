@@ -1,0 +1,148 @@
+"""`walk`: a path through the space that a run's samples start from, between samples or between two given items."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from anew.data.modality import Item
+from anew.errors import ConfigError
+from anew.model import AT_ONCE, Model, Samples
+from anew.spec import Ask
+from anew.training.run import write_atomic
+
+MOST_FRAMES = 10_000
+COLUMNS = 11  # frames that a row of the strip shows
+SIDE = 192  # least pixels a side of the moving picture
+MOVING, RESTING = 70, 500  # milliseconds that a frame stays, and that a stop does
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Frames in order, as `Samples`. stops: index of the frame at each stop; ends: the two items given, as the run sees
+    them, None between samples; label: the class that the walk stays in, None where it is free."""
+
+    frames: Samples
+    stops: list[int]
+    ends: list[NDArray[Any]] | None
+    label: str | None
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write frames/, strip.png and walk.gif into the folder (made if missing); returns the paths of the last two."""
+        target = Path(folder)
+        self.frames.save(target / "frames")
+        paths = [target / "strip.png", target / "walk.gif"]
+        for path, data in zip(paths, (self.strip(), self.gif()), strict=True):
+            write_atomic(path, data)
+        return paths
+
+    def strip(self, columns: int = COLUMNS) -> bytes:
+        """PNG with a row for each stretch between two stops, in even steps; the items given stand beside the row."""
+        from anew.evaluation.sheet import sheet
+
+        wide = max(2, min(columns, 1 + max(b - a for a, b in zip(self.stops, self.stops[1:], strict=False))))
+        rows = [np.linspace(a, b, wide).round().astype(int) for a, b in zip(self.stops, self.stops[1:], strict=False)]
+        shown = [self.frames[int(i)] for row in rows for i in row]
+        if self.ends is None:
+            return sheet(shown, columns=wide)
+        shares = [f"{share:.0%}" for share in np.linspace(0, 1, wide)]
+        return sheet([self.ends[0], *shown, self.ends[1]], columns=wide + 2, labels=["given", *shares, "given"])
+
+    def gif(self) -> bytes:
+        """The frames forth and back as an animated GIF that goes on for ever."""
+        from anew.evaluation.sheet import rgb, zoom
+
+        height, width = self.frames[0].shape[:2]
+        factor = zoom(height, width, SIDE)
+        forth = [
+            Image.fromarray(np.repeat(np.repeat(rgb(f), factor, axis=0), factor, axis=1)).quantize(256)
+            for f in self.frames
+        ]
+        order = [*range(len(forth)), *range(len(forth) - 2, 0, -1)]
+        buffer = io.BytesIO()
+        stay = [RESTING if i in self.stops else MOVING for i in order]
+        images = [forth[i] for i in order]
+        images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=stay, loop=0, disposal=1)
+        return buffer.getvalue()
+
+
+def walked(
+    model: Model, n: int, stops: int, seed: int, label: str | None, ends: tuple[Any, Any] | None, how: dict[str, Any]
+) -> Walk:
+    """What `Model.walk` returns."""
+    _check(n, 2 if ends else stops)
+    settings = model.how(how)
+    family = model.family
+    one = _label(model, seed, label)
+    family.latents(Ask(1, one, how=settings), seed)  # says why, where there is no space to walk in
+    if ends is None:
+        names = _labels(model, stops, seed) if one is None else one.expand(stops)
+        marks, items = family.latents(Ask(stops, names, how=settings), seed), None
+    else:
+        items = torch.cat([_read(model, end) for end in ends])
+        marks = family.invert(items.to(model.device), None if one is None else one.expand(2)).cpu()
+    x = torch.cat(list(_frames(model, marks.cpu(), one, settings, n)))
+    frames = Samples(model.modality.decode(x), model.modality.write(x), [None] * n)
+    if frames.artifacts[0].suffix != ".png":
+        raise ConfigError(f"a walk is shown as images, and this run makes {model.modality.name}; give a run of images")
+    places = [round(i * (n - 1) / (len(marks) - 1)) for i in range(len(marks))]
+    shown = None if items is None else model.modality.decode(items)
+    return Walk(frames, places, shown, None if one is None else model.labels[int(one)])
+
+
+def _check(n: int, stops: int) -> None:
+    if not 2 <= stops <= 1000:
+        raise ConfigError(f"stops={stops} is out of range; give 2 to 1000")
+    if not stops <= n <= MOST_FRAMES:
+        raise ConfigError(f"n={n} is out of range; give {stops} (a frame for each stop) to {MOST_FRAMES:,}")
+
+
+def _label(model: Model, seed: int, label: str | None) -> Tensor | None:
+    """(1,) the class of the whole walk: the one asked for, or one drawn as the data has them where the family must be
+    told one; None where the walk is free."""
+    free = model.spec.classes == 0 or model.family.crosses
+    return None if free and label is None else model.labels_of(1, seed, label)
+
+
+def _labels(model: Model, n: int, seed: int) -> Tensor | None:
+    return model.labels_of(n, seed) if model.spec.classes else None
+
+
+def _read(model: Model, end: Any) -> Tensor:
+    """(1, *shape) the item in a file, an array or the bytes of a file."""
+    named = repr(str(end)) if isinstance(end, str | Path) else "the item given"
+    try:
+        data = Path(end).read_bytes() if isinstance(end, str | Path) else end
+    except OSError as error:
+        raise ConfigError(
+            f"{named} cannot be read ({error.strerror}); give a file of one {model.modality.name}"
+        ) from None
+    item = Item(str(end), data)
+    try:
+        reason = model.modality.accepts(item)
+        if reason is None:
+            return model.modality.batch(model.modality.encode(item)[None], None, None).x.float()
+    except ValueError as error:
+        reason = str(error)
+    raise ConfigError(f"{named} cannot be used: {reason}; give a file of one {model.modality.name}")
+
+
+def _frames(model: Model, marks: Tensor, label: Tensor | None, how: Any, n: int) -> Any:
+    """(<= AT_ONCE, *shape) at a time: n frames at even shares of the way along the stops."""
+    place = torch.linspace(0, len(marks) - 1, n, dtype=torch.float64)
+    start = place.floor().long().clamp(max=len(marks) - 2)
+    points = [
+        model.family.between(marks[i], marks[i + 1], (place[start == i] - i).float()) for i in range(len(marks) - 1)
+    ]
+    for part in torch.split(torch.cat(points), AT_ONCE):
+        ask = Ask(len(part), None if label is None else label.expand(len(part)), how=how)
+        *_, x = model.family.grow(part.to(model.device), ask)
+        yield x.cpu()
