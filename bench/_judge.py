@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from _mnist import Pixels
+from _figures import beside
+from _mnist import Digits, Pixels
 
 FAINT = 0.15
 
@@ -103,7 +104,20 @@ def frechet(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(first) + np.trace(second) - 2 * cross)
 
 
-def distances(judge: Judge, made: Pixels, real: Pixels) -> tuple[float, float]:
-    """Fréchet distance as the images are, and with faint pixels set to zero on both sides."""
-    plain = frechet(features(judge, made), features(judge, real))
-    return plain, frechet(features(judge, made, clean=True), features(judge, real, clean=True))
+class DigitSubject:
+    """MNIST with its judge. folder: `train` and `test` as PNG."""
+
+    def __init__(self, data: Digits, judge: Judge, folder: Path) -> None:
+        self.train, self.held, self.folder, self.judge = data.train, data.held, folder, judge
+        self.held_features = features(judge, data.held)
+        self.held_clean = features(judge, data.held, clean=True)
+
+    def judged(self, made: Pixels) -> dict[str, float]:
+        """`distance_clean` has faint pixels set to zero on both sides."""
+        plain = features(self.judge, made)
+        return {
+            "distance": frechet(plain, self.held_features),
+            "distance_clean": frechet(features(self.judge, made, clean=True), self.held_clean),
+            **beside(plain, self.held_features),
+            "samples": len(made),
+        }

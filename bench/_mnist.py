@@ -59,10 +59,11 @@ def write_png(folder: Path, images: Pixels, labels: Pixels | None = None) -> Non
         Image.fromarray(image).save(place / f"{i:05d}.png")
 
 
-def read_png(folder: Path) -> Pixels:
-    """All PNG files of a folder whose names are numbers (a sheet of all is not), in order, as grey (n, H, W)."""
+def read_png(folder: Path, mode: str = "L") -> Pixels:
+    """All PNG files of a folder whose names are numbers (a sheet of all is not), in order, as grey (n, H, W), or as
+    (n, H, W, 3) with the mode RGB."""
     paths = [path for path in sorted(folder.rglob("*.png")) if path.name[0].isdigit()]
-    return np.stack([np.asarray(Image.open(path).convert("L")) for path in paths])
+    return np.stack([np.asarray(Image.open(path).convert(mode)) for path in paths])
 
 
 def export(data: Digits, folder: Path, labels: bool = False) -> Path:

@@ -1,4 +1,4 @@
-"""denoising-diffusion-pytorch on grey images: its U-Net, its diffusion, its average of weights, its trainer's settings.
+"""denoising-diffusion-pytorch on grey or colour images: its U-Net, its diffusion, its average of weights, its trainer's settings.
 
 Runs as a script of its own in an environment that has the package (`images.py` starts it, pinned to one core). The
 loop is a plain one, because the package's trainer takes a number of steps and not a time; everything in the loop
@@ -9,39 +9,30 @@ better still in a short run: it is sampled too, so that the peer is shown at its
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
-from pathlib import Path
 
-import numpy as np
 import torch
 from denoising_diffusion_pytorch import GaussianDiffusion, Unet
 from ema_pytorch import EMA
+from torch import Tensor
+
+from _peer import begin, load, options, save
 
 
 @torch.inference_mode()
-def sample(diffusion: GaussianDiffusion, count: int) -> np.ndarray:
+def sample(diffusion: GaussianDiffusion, count: int) -> Tensor:
     sizes = [min(100, count - first) for first in range(0, count, 100)]
-    made = torch.cat([diffusion.sample(batch_size=size) for size in sizes])  # (n, 1, H, W) in [0, 1]
-    return (made[:, 0].clamp(0, 1) * 255).round().byte().numpy()
+    return torch.cat([diffusion.sample(batch_size=size) for size in sizes])  # (n, C, H, W) in [0, 1]
 
 
 def main() -> None:
-    build = argparse.ArgumentParser(description=__doc__)
-    build.add_argument("--images", type=Path, required=True, help=".npy of uint8 (N, H, W)")
-    build.add_argument("--out", type=Path, required=True, help=".npy to write: uint8 (n, H, W)")
-    build.add_argument("--seconds", type=float, default=300.0, help="process CPU seconds of training")
-    build.add_argument("--samples", type=int, default=1000)
-    build.add_argument("--seed", type=int, default=0)
-    build.add_argument("--rate", type=float, default=1e-3, help="learning rate; the trainer's own default is 1e-4")
-    given = build.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(given.seed)
+    given = begin(options(__doc__, 1e-3, "learning rate; the trainer's own default is 1e-4"))
 
-    images = torch.from_numpy(np.load(given.images))[:, None].float() / 255  # (N, 1, H, W)
+    images = load(given.images)  # (N, C, H, W)
+    channels = images.shape[1]
     # two heads of 16 instead of four of 32: attention as narrow as the network, a third less time a step
-    network = Unet(dim=16, dim_mults=(1, 2, 4), channels=1, attn_heads=2, attn_dim_head=16)
+    network = Unet(dim=16, dim_mults=(1, 2, 4), channels=channels, attn_heads=2, attn_dim_head=16)
     diffusion = GaussianDiffusion(network, image_size=images.shape[-1], timesteps=1000, sampling_timesteps=20)
     optimiser = torch.optim.Adam(diffusion.parameters(), lr=given.rate, betas=(0.9, 0.99))
     averages = {
@@ -64,7 +55,7 @@ def main() -> None:
     begun = time.process_time()
     for name, average in averages.items():
         made = sample(average.ema_model.eval(), given.samples)
-        np.save(given.out.with_name(f"{given.out.stem}{name}.npy"), made)
+        save(given.out.with_name(f"{given.out.stem}{name}.npy"), made)
     sampling = (time.process_time() - begun) / len(averages)
     print(
         json.dumps(

@@ -1,4 +1,4 @@
-"""diffusers' UNet2DModel on grey images, trained as its unconditional tutorial does, sampled with DDIM.
+"""diffusers' UNet2DModel on grey or colour images, trained as its unconditional tutorial does, sampled with DDIM.
 
 Runs as a script of its own in an environment that has the package (`images.py` starts it, pinned to one core): AdamW,
 linear warm-up, the cosine schedule of the tutorial over the time given, gradient norm 1. The last line it prints is
@@ -7,22 +7,21 @@ JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import time
-from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
 
+from _peer import begin, load, options, save
 
-def network(size: int) -> UNet2DModel:
+
+def network(size: int, channels: int) -> UNet2DModel:
     return UNet2DModel(
         sample_size=size,
-        in_channels=1,
-        out_channels=1,
+        in_channels=channels,
+        out_channels=channels,
         layers_per_block=1,
         block_out_channels=(16, 32, 64),
         norm_num_groups=8,
@@ -39,7 +38,7 @@ def train(model: UNet2DModel, images: torch.Tensor, seconds: float, rate: float)
     while (passed := (time.process_time() - begun) / seconds) < 1:
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, passed / 0.05) * 0.5 * (1 + math.cos(math.pi * passed))
-        clean = images[torch.randint(len(images), (32,))]  # (B, 1, H, W)
+        clean = images[torch.randint(len(images), (32,))]  # (B, C, H, W)
         noise, moment = torch.randn_like(clean), torch.randint(1000, (len(clean),))
         found = model(scheduler.add_noise(clean, noise, moment), moment, return_dict=False)[0]
         loss = torch.nn.functional.mse_loss(found, noise)
@@ -52,12 +51,12 @@ def train(model: UNet2DModel, images: torch.Tensor, seconds: float, rate: float)
 
 
 @torch.inference_mode()
-def sample(model: UNet2DModel, count: int, size: int, passes: int) -> torch.Tensor:
+def sample(model: UNet2DModel, count: int, shape: torch.Size, passes: int) -> torch.Tensor:
     scheduler = DDIMScheduler(num_train_timesteps=1000)
     scheduler.set_timesteps(passes)
     made = []
     for first in range(0, count, 100):
-        x = torch.randn(min(100, count - first), 1, size, size)
+        x = torch.randn(min(100, count - first), *shape)
         for moment in scheduler.timesteps:
             x = scheduler.step(model(x, moment, return_dict=False)[0], moment, x, eta=0.0).prev_sample
         made.append(x)
@@ -65,26 +64,17 @@ def sample(model: UNet2DModel, count: int, size: int, passes: int) -> torch.Tens
 
 
 def main() -> None:
-    build = argparse.ArgumentParser(description=__doc__)
-    build.add_argument("--images", type=Path, required=True, help=".npy of uint8 (N, H, W)")
-    build.add_argument("--out", type=Path, required=True, help=".npy to write: uint8 (n, H, W)")
-    build.add_argument("--seconds", type=float, default=300.0, help="process CPU seconds of training")
-    build.add_argument("--samples", type=int, default=1000)
-    build.add_argument("--seed", type=int, default=0)
-    build.add_argument("--rate", type=float, default=1e-3, help="learning rate; the tutorial's 1e-4 is for long runs")
-    given = build.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(given.seed)
+    given = begin(options(__doc__, 1e-3, "learning rate; the tutorial's 1e-4 is for long runs"))
 
-    images = torch.from_numpy(np.load(given.images))[:, None].float() / 127.5 - 1  # (N, 1, H, W)
-    model = network(images.shape[-1])
+    images = load(given.images) * 2 - 1  # (N, C, H, W)
+    model = network(images.shape[-1], images.shape[1])
     begun, wall = time.process_time(), time.monotonic()
     steps = train(model, images, given.seconds, given.rate)
     trained, wall = time.process_time() - begun, time.monotonic() - wall
     begun = time.process_time()
-    made = sample(model.eval(), given.samples, images.shape[-1], 30)
+    made = sample(model.eval(), given.samples, images.shape[1:], 30)
     sampling = time.process_time() - begun
-    np.save(given.out, ((made[:, 0] + 1) / 2 * 255).clamp(0, 255).round().byte().numpy())
+    save(given.out, (made + 1) / 2)
     print(
         json.dumps(
             {

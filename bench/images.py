@@ -1,10 +1,12 @@
 """Images: Fréchet distance after 300 seconds on one core, and the time of 1,000 samples, beside the peers in one run.
 
-    python bench/images.py --data MNIST-FOLDER [--seeds 3] [--only anew-whole ddpm ...]
+    python bench/images.py --data MNIST-FOLDER [--seeds 3] [--only vae-whole pythae ...]
+    python bench/images.py --colour FOLDER [--side 32]
 
-8,000 training and 2,000 held-out digits (fixed split). The judge is a small classifier that this benchmark trains,
-never on the held-out digits. Distances are between the samples and the held-out digits in the judge's 64 features;
-`distance_clean` has pixels under 0.15 set to zero on both sides; the floor is what 2,000 training digits get.
+Digits: 8,000 training and 2,000 held-out ones (fixed split). The judge is a small classifier that this benchmark
+trains, never on the held-out digits. Distances are between the samples and the held-out digits in the judge's 64
+features; `distance_clean` has pixels under 0.15 set to zero on both sides; the floor is what training digits get.
+Colour: any folder of images, brought to one size, a fixed 80/20 split; the judge is Anew's fixed embedding.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from _colour import Colour
 from _common import (
     HERE,
     Table,
@@ -32,14 +35,28 @@ from _common import (
     train_seconds,
     version_in,
 )
-from _judge import Judge, accuracy, distances, load_or_train
-from _mnist import Digits, Pixels, digits, export, read_png
+from _figures import Subject
+from _judge import DigitSubject, accuracy, load_or_train
+from _mnist import digits, export, read_png
 
 PEERS = {
+    "pythae": ("pythae", "_peer_pythae.py"),
+    "torchgan": ("torchgan", "_peer_torchgan.py"),
     "ddpm": ("denoising-diffusion-pytorch", "_peer_ddpm.py"),
     "diffusers": ("diffusers", "_peer_diffusers.py"),
 }
-ROWS = ("anew-train", "anew-whole", *PEERS)
+# what `anew train` is asked for, and the peers of the same kind
+FAMILIES = {
+    "anew": ((), ("ddpm", "diffusers")),
+    "vae": (("--family", "vae"), ("pythae",)),
+    "gan": (("--family", "gan"), ("torchgan",)),
+    "diffusion": (("--family", "diffusion", "--set", "space=pixel"), ("ddpm", "diffusers")),
+    "diffusion-latent": (("--family", "diffusion", "--set", "space=latent"), ("ddpm", "diffusers")),
+}
+FORMS = ("train", "whole")
+OURS = tuple(f"{family}-{form}" for family in FAMILIES for form in FORMS)
+ROWS = (*OURS, *PEERS)
+FIGURES = ("distance", "distance_clean", "precision", "recall", "coverage", "variety", "spread")
 # timed inside one process, as the peers' sampling is: no start-up, no image files
 TIMED = """
 import json, sys, time, anew
@@ -51,109 +68,161 @@ print(json.dumps({"cpu": time.process_time() - begun, "wall": time.perf_counter(
 """
 
 
-def judged(judge: Judge, data: Digits, made: Pixels) -> dict[str, float]:
-    plain, clean = distances(judge, made, data.held)
-    return {"distance": plain, "distance_clean": clean, "samples": len(made)}
+class Setting(NamedTuple):
+    """What every row of one command shares."""
+
+    given: argparse.Namespace
+    subject: Subject
+    place: Path
+    core: list[int]
+
+    @property
+    def mode(self) -> str:
+        return "L" if self.subject.train.ndim == 3 else "RGB"
 
 
-def run_peer(given: argparse.Namespace, name: str, data: Any, core: list[int], seed: int) -> dict[str, Any]:
+def run_peer(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
+    """A row for each file of samples that the peer writes: `ddpm` has two averages, `pythae` two samplers."""
+    given, place = setting.given, setting.place
     package, script = PEERS[name]
     python = environment(package, [package], given.work)
-    place = given.work / "images"
-    np.save(place / "train.npy", data.train)
-    made = place / f"{name}-{seed}.npy"
-    command = [python, str(HERE / script), "--images", str(place / "train.npy"), "--out", str(made)]
+    np.save(place / "train.npy", setting.subject.train)
+    stem = f"{name}-{seed}"
+    for old in (*place.glob(f"{stem}.npy"), *place.glob(f"{stem}_*.npy")):
+        old.unlink()
+    command = [python, str(HERE / script), "--images", str(place / "train.npy"), "--out", str(place / f"{stem}.npy")]
     command += ["--seconds", str(given.seconds), "--samples", str(given.samples), "--seed", str(seed)]
     command += [] if given.peer_rate is None else ["--rate", str(given.peer_rate)]
-    done = pinned(command, core, given.work).check()
+    done = pinned(command, setting.core, given.work).check()
     found = done.json()
+    endings = found.pop("endings", {})
     version = version_in(python, package)
-    files = {path.stem.removeprefix(made.stem): np.load(path) for path in [made, *place.glob(f"{made.stem}_*.npy")]}
-    return {"made": files, "version": version, "wall": done.wall, **found}
+    rows = []
+    for path in sorted((*place.glob(f"{stem}.npy"), *place.glob(f"{stem}_*.npy"))):
+        ending = path.stem.removeprefix(stem)
+        figures = setting.subject.judged(np.load(path))
+        own = endings.get(ending, {})
+        rows.append({"row": name + ending, **figures, "version": version, "wall": done.wall, **found, **own})
+    return rows
 
 
-def run_anew(given: argparse.Namespace, name: str, folder: Any, core: list[int], seed: int) -> dict[str, Any]:
-    whole, timed_only = ["--budget", f"{given.seconds:g}s"], ["--set", f"train_seconds={given.seconds:g}"]
-    options = whole if name == "anew-whole" else timed_only
-    place = fresh(given.work / "images" / f"{name}-{seed}")
+def run_anew(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
+    given, core = setting.given, setting.core
+    family, form = name.rsplit("-", 1)
+    seconds = f"{given.seconds:g}"
+    options = ["--budget", f"{seconds}s"] if form == "whole" else ["--set", f"train_seconds={seconds}"]
+    place = fresh(setting.place / f"{name}-{seed}")
     run, out = place / "run", place / "samples"
-    words = ["--run", run, "--seed", seed, *options, *knob_words(given.set)]
-    trained = anew("train", folder, *words, cores=core, scratch=given.work)
+    words = ["--run", run, "--seed", seed, *FAMILIES[family][0], *options, *knob_words(given.set)]
+    trained = anew("train", setting.subject.folder, *words, cores=core, scratch=given.work)
     words = ["--out", out, "-n", given.samples, "--seed", seed]
     sampled = anew("sample", run, *words, cores=core, scratch=given.work)
-    made = read_png(out)
+    made = read_png(out, setting.mode)
     timed = pinned([sys.executable, "-c", TIMED, str(run), "1000"], core, given.work).check().json()
     if len(made) != given.samples:
         raise SystemExit(f"anew sample wrote {len(made)} images where {given.samples} were asked for")
-    return {
-        "made": {"": made},
+    row = {
+        "row": name,
+        **setting.subject.judged(made),
         "wall": trained.wall,
         "cpu": trained.cpu,
         "sample_seconds_1000": timed["cpu"],
         "sample_command_seconds": sampled.wall,
         **plan_of(run),
     }
+    return [row]
 
 
 def plan_of(run: Path) -> dict[str, Any]:
     """What the plan chose, and how many steps it came to."""
-    plan = json.loads((run / "config.json").read_text())["plan"]
+    config = json.loads((run / "config.json").read_text())
+    plan = config["plan"]
     seconds, steps = train_seconds(run)
-    return {"steps": steps, "train_wall": seconds, "batch": plan["batch"], "parameters": plan["parameters"]}
+    found = {"steps": steps, "train_wall": seconds, "batch": plan["batch"], "parameters": plan["parameters"]}
+    return {"family": config.get("family") or plan.get("family"), **found}
 
 
-def make_judge(given: argparse.Namespace, data: Digits, rows: Table) -> Judge:
-    """Trained on the digits that neither the generators nor the score use, or on the generators' own 8,000."""
+def digit_subject(given: argparse.Namespace, rows: Table) -> Subject:
+    """The judge learns on the digits that neither the generators nor the score use, or on the generators' own 8,000."""
+    data, place = digits(given.data), given.work / "images"
+    folder = export(data, place / ("digits-by-label" if given.labels else "digits"), given.labels)
     images, labels = (data.rest, data.rest_labels) if given.judge == "rest" else (data.train, data.train_labels)
-    judge = load_or_train(given.work / "images" / f"judge-{given.judge}.pt", images, labels)
+    judge = load_or_train(place / f"judge-{given.judge}.pt", images, labels)
     right = accuracy(judge, data.held, data.held_labels)
-    rows.add(row=f"judge, trained on {len(images):,} digits", accuracy=right)
-    rows.add(row="floor: 2,000 training digits", **judged(judge, data, data.train[:2000]))
-    return judge
+    rows.add(row=f"judge, trained on {len(images):,} digits", data="mnist", accuracy=right)
+    return DigitSubject(data, judge, folder)
+
+
+def prepare(given: argparse.Namespace, rows: Table) -> Setting:
+    place = given.work / "images"
+    place.mkdir(parents=True, exist_ok=True)
+    subject: Subject
+    if given.colour is None:
+        subject = digit_subject(given, rows)
+    else:
+        subject = Colour(given.colour, place, given.side)
+        place = place / given.name
+        place.mkdir(exist_ok=True)
+    split = f"{len(subject.train):,} / {len(subject.held):,}"
+    rows.add(
+        row="floor: training images", data=given.name, split=split, **subject.judged(subject.train[: given.samples])
+    )
+    return Setting(given, subject, place, given.cores[-1:])
 
 
 def summary(rows: Table) -> list[dict[str, Any]]:
-    """Medians over the seeds, and how many times a peer's distance and sampling time are ours."""
+    """Medians over the seeds, and how many times the best peer's distance and time of its kind are ours."""
     lines: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(row["row"] for row in rows.rows if "seed" in row):
         mine = [row for row in rows.rows if row["row"] == name]
-        keys = ("distance", "distance_clean", "sample_seconds_1000", "wall", "steps")
+        keys = (*FIGURES, "sample_seconds_1000", "wall", "steps")
         middle = {key: median([row[key] for row in mine if row.get(key) is not None]) for key in keys}
         lines[name] = {"row": name, "seeds": len(mine), **middle}
-    for name, line in lines.items():
-        for peer in (other for other in lines if other.startswith("ddpm") and not name.startswith(tuple(PEERS))):
-            line[f"{peer} / distance"] = lines[peer]["distance"] / line["distance"]
-            line[f"{peer} / time"] = lines[peer]["sample_seconds_1000"] / line["sample_seconds_1000"]
+    for name in (name for name in lines if name in OURS):
+        line, kind = lines[name], FAMILIES[name.rsplit("-", 1)[0]][1]
+        peers = [other for other in lines.values() if other["row"].startswith(kind)]
+        if peers:
+            best = min(peers, key=lambda other: other["distance"])
+            line["best peer"] = best["row"]
+            line["peer / distance"] = best["distance"] / line["distance"]
+            line["peer / time"] = best["sample_seconds_1000"] / line["sample_seconds_1000"]
+            line["coverage - peer"] = line["coverage"] - max(other["coverage"] for other in peers)
     return list(lines.values())
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     build = parser(__doc__)
-    build.add_argument("--data", type=Path, required=True, help="folder of MNIST's idx files, gzipped or not")
-    build.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0")
-    build.add_argument("--only", nargs="*", choices=ROWS, default=list(ROWS), help="which rows")
+    source = build.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, help="folder of MNIST's idx files, gzipped or not")
+    source.add_argument("--colour", type=Path, help="folder of colour images, with or without subfolders")
+    build.add_argument("--side", type=int, default=32, help="height and width that colour images are brought to")
+    build.add_argument("--seeds", type=int, default=3, help="how many seeds")
+    build.add_argument("--first-seed", type=int, default=0, help="the first of them")
+    build.add_argument("--only", nargs="*", choices=ROWS, default=list(ROWS), help="which rows", metavar="ROW")
     build.add_argument("--seconds", type=float, default=300.0, help="training seconds, and the whole command's budget")
-    build.add_argument("--samples", type=int, default=2000, help="samples a row: the same number for everyone")
+    build.add_argument(
+        "--samples", type=int, help="samples a row, the same for everyone; 2000 digits or 1000 in colour"
+    )
     build.add_argument("--judge", choices=["train", "rest"], default="train", help="8,000 digits, or the other 50,000")
     build.add_argument("--labels", action="store_true", help="give Anew the digits in a folder for each label")
     build.add_argument("--peer-rate", type=float, help="another learning rate for the peers than their own default")
     given = build.parse_args()
-    torch.set_num_threads(1)
-    (given.work / "images").mkdir(parents=True, exist_ok=True)
+    given.samples = given.samples or (2000 if given.colour is None else 1000)
+    given.name = "mnist" if given.colour is None else given.colour.resolve().name
+    return given
 
-    data = digits(given.data)
-    folder = export(data, given.work / "images" / ("digits-by-label" if given.labels else "digits"), given.labels)
+
+def main() -> None:
+    given = arguments()
+    torch.set_num_threads(1)
     rows = Table("images")
-    judge = make_judge(given, data, rows)
-    core = given.cores[-1:]
-    for seed in range(given.seeds):
+    setting = prepare(given, rows)
+    for seed in range(given.first_seed, given.first_seed + given.seeds):
         for name in given.only:
-            source = data if name in PEERS else folder
-            found = (run_peer if name in PEERS else run_anew)(given, name, source, core, seed)
-            made = found.pop("made")
-            for ending, images in made.items():
-                rows.add(row=name + ending, seed=seed, **judged(judge, data, images), **found)
-    rows.show(["row", "seed", "distance", "distance_clean", "sample_seconds_1000", "wall", "steps", "parameters"])
+            for row in (run_peer if name in PEERS else run_anew)(setting, name, seed):
+                rows.add(**{"row": row.pop("row"), "data": given.name, "seconds": given.seconds, "seed": seed, **row})
+    shown = ("row", "seed", *FIGURES, "sample_seconds_1000", "wall", "steps", "parameters")
+    rows.show([key for key in shown if any(key in row for row in rows.rows)])
     print("\nMedians:\n" + table(summary(rows)))
 
 

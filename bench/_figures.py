@@ -1,0 +1,45 @@
+"""What the image benchmark measures on any judge's features, and the two data sets that it can be run on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+import _common  # noqa: F401  (with it the package of this checkout is found)
+from _mnist import Pixels
+from anew.evaluation.metric import NEIGHBOURS, neighbourhood, squared_distances, vendi_score
+
+MOST = 2000  # items of figures that compare all pairs
+
+
+class Subject(Protocol):
+    """Data with its split and its judge. train, held: (N, H, W) or (N, H, W, 3); folder: what Anew is given."""
+
+    train: Pixels
+    held: Pixels
+    folder: Path
+
+    def judged(self, made: Pixels) -> dict[str, float]: ...
+
+
+def apart(x: NDArray[np.float64]) -> float:
+    """Mean distance between two different rows."""
+    return float(np.sqrt(squared_distances(x, x)).sum() / (len(x) * (len(x) - 1)))
+
+
+def beside(made: NDArray[np.float64], held: NDArray[np.float64]) -> dict[str, float]:
+    """Precision, recall and coverage with five neighbours; variety as a share of held-out items', at equal number:
+    `variety` by the effective number of different items, `spread` by the mean distance between two."""
+    made, held = made[:MOST], held[:MOST]
+    around = neighbourhood(held, made, NEIGHBOURS)
+    n = min(len(made), len(held))
+    return {
+        "precision": float(around.precision.mean()),
+        "recall": float(around.recall.mean()),
+        "coverage": float(around.coverage.mean()),
+        "variety": vendi_score(made[:n]) / vendi_score(held[:n]),
+        "spread": apart(made[:n]) / apart(held[:n]),
+    }

@@ -1,0 +1,100 @@
+"""pythae's variational autoencoder, with two of its samplers: the normal prior and a mixture of ten Gaussians.
+
+Runs as a script of its own in an environment that has the package (`images.py` starts it, pinned to one core). Model,
+loss (squared error, its default) and networks are the package's: the multilayer perceptrons that it takes by default,
+or the convolutional ones that it proposes for the data set (`--network conv`). Adam at 1e-3 and batches of 100. The
+loop is a plain one with the step of its trainer, which takes a number of epochs and not a time. The last line it
+prints is JSON; each sampler's images go to a file of their own (`OUT_normal.npy`, `OUT_mixture.npy`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import torch
+from pythae.models import VAE, VAEConfig
+from pythae.models.nn.benchmarks.cifar import Decoder_Conv_AE_CIFAR, Encoder_Conv_VAE_CIFAR
+from pythae.models.nn.benchmarks.mnist import Decoder_Conv_AE_MNIST, Encoder_Conv_VAE_MNIST
+from pythae.samplers import GaussianMixtureSampler, GaussianMixtureSamplerConfig, NormalSampler
+from torch import Tensor
+
+from _peer import begin, load, options, save, seconds_of
+
+BATCH = 100
+COMPONENTS = 10
+
+
+def build(images: Tensor, latent: int, network: str) -> VAE:
+    shape = tuple(images.shape[1:])
+    config = VAEConfig(input_dim=shape, latent_dim=latent)
+    if network == "mlp":
+        return VAE(config)
+    made_for = {
+        (1, 28, 28): (Encoder_Conv_VAE_MNIST, Decoder_Conv_AE_MNIST),
+        (3, 32, 32): (Encoder_Conv_VAE_CIFAR, Decoder_Conv_AE_CIFAR),
+    }
+    if shape not in made_for:
+        raise SystemExit(f"pythae proposes convolutional networks for {list(made_for)}, not for {shape}")
+    encoder, decoder = made_for[shape]
+    return VAE(config, encoder=encoder(config), decoder=decoder(config))
+
+
+def train(model: VAE, images: Tensor, seconds: float, rate: float) -> int:
+    optimiser = torch.optim.Adam(model.parameters(), lr=rate)
+    steps, begun = 0, time.process_time()
+    model.train()
+    while time.process_time() - begun < seconds:
+        for rows in torch.randperm(len(images)).split(BATCH):
+            loss = model({"data": images[rows]}).loss
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            steps += 1
+            if time.process_time() - begun >= seconds:
+                break
+    return steps
+
+
+def main() -> None:
+    words = options(__doc__, 1e-3, "learning rate of Adam; its documents use 1e-3")
+    words.add_argument("--latent", type=int, default=16)
+    words.add_argument("--network", choices=["mlp", "conv"], default="mlp")
+    given = begin(words)
+
+    images = load(given.images)
+    model = build(images, given.latent, given.network)
+    begun = time.process_time()
+    steps = train(model, images, given.seconds, given.rate)
+    trained = time.process_time() - begun
+    model.eval()
+
+    normal = NormalSampler(model)
+    mixture = GaussianMixtureSampler(model, GaussianMixtureSamplerConfig(n_components=COMPONENTS))
+    begun = time.process_time()
+    mixture.fit(images)
+    fitted = time.process_time() - begun
+    endings: dict[str, dict[str, Any]] = {}
+    for name, sampler in (("_normal", normal), ("_mixture", mixture)):
+        with torch.inference_mode():
+            save(given.out.with_name(f"{given.out.stem}{name}.npy"), sampler.sample(given.samples))
+            endings[name] = {"sample_seconds_1000": seconds_of(sampler.sample)}
+    endings["_mixture"]["fit_seconds"] = fitted
+    print(
+        json.dumps(
+            {
+                "steps": steps,
+                "train_seconds": trained,
+                "parameters": sum(p.numel() for p in model.parameters()),
+                "network": given.network,
+                "latent": given.latent,
+                "passes": 1,
+                "endings": endings,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
