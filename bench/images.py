@@ -37,7 +37,7 @@ from _common import (
 )
 from _figures import Subject
 from _judge import DigitSubject, accuracy, load_or_train
-from _mnist import digits, export, read_png
+from _mnist import digits, export, read_png, write_sheet
 
 PEERS = {
     "pythae": ("pythae", "_peer_pythae.py"),
@@ -99,8 +99,9 @@ def run_peer(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
     version = version_in(python, package)
     rows = []
     for path in sorted((*place.glob(f"{stem}.npy"), *place.glob(f"{stem}_*.npy"))):
-        ending = path.stem.removeprefix(stem)
-        figures = setting.subject.judged(np.load(path))
+        ending, made = path.stem.removeprefix(stem), np.load(path)
+        figures = setting.subject.judged(made)
+        write_sheet(path.with_suffix(".png"), made)
         own = endings.get(ending, {})
         rows.append({"row": name + ending, **figures, "version": version, "wall": done.wall, **found, **own})
     return rows
@@ -118,6 +119,7 @@ def run_anew(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
     words = ["--out", out, "-n", given.samples, "--seed", seed]
     sampled = anew("sample", run, *words, cores=core, scratch=given.work)
     made = read_png(out, setting.mode)
+    write_sheet(place.with_suffix(".png"), made)
     timed = pinned([sys.executable, "-c", TIMED, str(run), "1000"], core, given.work).check().json()
     if len(made) != given.samples:
         raise SystemExit(f"anew sample wrote {len(made)} images where {given.samples} were asked for")
