@@ -265,16 +265,17 @@ def median(values: Sequence[float]) -> float | None:
 
 
 class Table:
-    """Collects the rows of one benchmark: each is recorded as it comes, all are printed at the end."""
+    """Collects the rows of one benchmark: each is recorded as it comes (if `kept`), all are printed at the end."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, kept: bool = True) -> None:
+        self.name, self.kept = name, kept
         self.rows: list[dict[str, Any]] = []
         self.facts = machine()
 
     def add(self, **row: Any) -> dict[str, Any]:
         self.rows.append(row)
-        record(self.name, row, self.facts)
+        if self.kept:
+            record(self.name, row, self.facts)
         print("  " + "  ".join(f"{key}: {shown(value)}" for key, value in row.items() if value is not None), flush=True)
         return row
 

@@ -138,10 +138,16 @@ def run_anew(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
 def plan_of(run: Path) -> dict[str, Any]:
     """What the plan chose, and how many steps it came to."""
     config = json.loads((run / "config.json").read_text())
-    plan = config["plan"]
+    plan, settings = config["plan"], config["request"]["settings"]
     seconds, steps = train_seconds(run)
-    found = {"steps": steps, "train_wall": seconds, "batch": plan["batch"], "parameters": plan["parameters"]}
-    return {"family": config.get("family") or plan.get("family"), **found}
+    return {
+        "family": config["family"]["name"],
+        "settings": settings,
+        "steps": steps,
+        "train_wall": seconds,
+        "batch": plan["batch"],
+        "parameters": plan["parameters"],
+    }
 
 
 def digit_subject(given: argparse.Namespace, rows: Table) -> Subject:
@@ -208,6 +214,7 @@ def arguments() -> argparse.Namespace:
     build.add_argument("--judge", choices=["train", "rest"], default="train", help="8,000 digits, or the other 50,000")
     build.add_argument("--labels", action="store_true", help="give Anew the digits in a folder for each label")
     build.add_argument("--peer-rate", type=float, help="another learning rate for the peers than their own default")
+    build.add_argument("--trial", action="store_true", help="print the rows, record none")
     given = build.parse_args()
     given.samples = given.samples or (2000 if given.colour is None else 1000)
     given.name = "mnist" if given.colour is None else given.colour.resolve().name
@@ -217,7 +224,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     given = arguments()
     torch.set_num_threads(1)
-    rows = Table("images")
+    rows = Table("images", kept=not given.trial)
     setting = prepare(given, rows)
     for seed in range(given.first_seed, given.first_seed + given.seeds):
         for name in given.only:
