@@ -168,6 +168,7 @@ class Job:
             validation,
             self.train_config.checkpoint_seconds,
             spent=lambda: time.monotonic() - zero,
+            say=self.reporter.say,
         )
         self.trainer = trainer
         try:

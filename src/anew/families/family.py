@@ -187,6 +187,13 @@ class Family(nn.Module):
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("main", self, self.loss, self.optim()),)
 
+    def react(self, logs: Mapping[str, float]) -> None:
+        """Called after each step with its logs, the same on every process: where a controller moves its own buffers."""
+
+    def warning(self, progress: float) -> str | None:
+        """What the user should know of a training that goes wrong, a sentence, or None; said once a run."""
+        return None
+
     def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
         """Drafts of (n, *shape) or (n, <=L) while they form; the last one is the sample."""
         raise NotImplementedError

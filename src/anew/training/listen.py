@@ -106,6 +106,7 @@ class Watch:
     """One training, watched until it ends: `outcome` is "finished", "interrupted", or "shortened" (by validation).
 
     checkpoint_s: seconds between checkpoints; they take at most a fiftieth of the time. spent: seconds before this process.
+    say: where the family's first warning goes; it is an event, too.
     """
 
     trainer: Trainer
@@ -115,6 +116,8 @@ class Watch:
     validation: Validation | None = None
     checkpoint_s: float = 30.0
     spent: Callable[[], float] = time.monotonic
+    say: Callable[[str], None] = lambda text: None
+    warned: bool = False
 
     def run(self) -> str:
         self.good, self.initial = "", self._initial()
@@ -148,8 +151,18 @@ class Watch:
                     self.events.write("validation", step=stepped.step, loss=loss)
             for listener in self.listeners:
                 listener(stepped)
+            self._warn(stepped)
             self._checkpoint(stepped)
         self.previous = stepped.progress
+
+    def _warn(self, stepped: Stepped) -> None:
+        warning = None if self.warned else self.trainer.family.warning(stepped.progress)
+        if warning is None:
+            return
+        self.warned = True
+        if self.events is not None:
+            self.events.write("warning", step=stepped.step, text=warning)
+            self.say(warning)
 
     def _checkpoint(self, stepped: Stepped) -> None:
         start = decay_start(self.trainer.decay)

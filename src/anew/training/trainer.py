@@ -110,6 +110,7 @@ class Trainer:
                 continue
             for turn in range(phase.repeat):
                 losses[phase.name], norms[phase.name] = self._update(phase, turn, progress, logs)
+        self.family.react(self._agreed(logs))
         self.step += 1
         self.examples += self.batch
         self._keep_average()
@@ -157,6 +158,12 @@ class Trainer:
             for key, log in extra.items():
                 logs[key] = logs.get(key, 0.0) + float(log) * len(part) / len(batch)
         return total, count
+
+    def _agreed(self, logs: dict[str, float]) -> dict[str, float]:
+        """The logs' means over all processes, in place."""
+        if self.world.size > 1 and logs:
+            logs.update(zip(logs, (v / self.world.size for v in self.world.sum(*logs.values())), strict=True))
+        return logs
 
     def _open(self, phase: Phase) -> None:
         """Gradients reach this phase's weights and no others."""
