@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from anew.data.modality import Item
+from anew.coding import read
 from anew.errors import ConfigError
+from anew.families.family import Family
 from anew.model import AT_ONCE, Model, Samples
 from anew.spec import Ask
 from anew.training.run import write_atomic
@@ -82,12 +83,13 @@ def walked(
     settings = model.how(how)
     family = model.family
     one = _label(model, seed, label)
-    family.latents(Ask(1, one, how=settings), seed)  # says why, where there is no space to walk in
+    if type(family).grow is Family.grow:
+        Family.latents(family, Ask(1), seed)  # says why there is no space to walk in
     if ends is None:
         names = _labels(model, stops, seed) if one is None else one.expand(stops)
         marks, items = family.latents(Ask(stops, names, how=settings), seed), None
     else:
-        items = torch.cat([_read(model, end) for end in ends])
+        items = torch.cat([read(model, end) for end in ends])
         marks = family.invert(items.to(model.device), None if one is None else one.expand(2)).cpu()
     x = torch.cat(list(_frames(model, marks.cpu(), one, settings, n)))
     frames = Samples(model.modality.decode(x), model.modality.write(x), [None] * n)
@@ -114,25 +116,6 @@ def _label(model: Model, seed: int, label: str | None) -> Tensor | None:
 
 def _labels(model: Model, n: int, seed: int) -> Tensor | None:
     return model.labels_of(n, seed) if model.spec.classes else None
-
-
-def _read(model: Model, end: Any) -> Tensor:
-    """(1, *shape) the item in a file, an array or the bytes of a file."""
-    named = repr(str(end)) if isinstance(end, str | Path) else "the item given"
-    try:
-        data = Path(end).read_bytes() if isinstance(end, str | Path) else end
-    except OSError as error:
-        raise ConfigError(
-            f"{named} cannot be read ({error.strerror}); give a file of one {model.modality.name}"
-        ) from None
-    item = Item(str(end), data)
-    try:
-        reason = model.modality.accepts(item)
-        if reason is None:
-            return model.modality.batch(model.modality.encode(item)[None], None, None).x.float()
-    except ValueError as error:
-        reason = str(error)
-    raise ConfigError(f"{named} cannot be used: {reason}; give a file of one {model.modality.name}")
 
 
 def _frames(model: Model, marks: Tensor, label: Tensor | None, how: Any, n: int) -> Any:

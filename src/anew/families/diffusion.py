@@ -252,33 +252,29 @@ class Diffusion(Family):
             return clean if known is None else torch.where(known[1], known[0], clean)
 
         for clean in SOLVERS[how.solver](denoise, y, levels):
-            yield clean.view(ask.n, *self.spec.shape).clamp(-1, 1)
+            x = clean.view(ask.n, *self.spec.shape)
+            yield x.clamp(-1, 1) if self.spec.bounded else x
 
     def latents(self, ask: Ask, seed: int) -> Tensor:
-        """(n, D) normal numbers; row i is a function of (seed, ask.first + i)."""
-        size = math.prod(self.spec.shape)
-        rows = [torch.randn(size, generator=generator(seed, "walk", ask.first + i)) for i in range(ask.n)]
-        return torch.stack(rows).to(self.device)
+        """(n, D) about normal numbers that lead to the samples of `draw`, as nearly as the flow can be undone."""
+        *_, x = self.draw(ask, seed)
+        return self.invert(x)
 
     @torch.no_grad()
     def grow(self, latents: Tensor, ask: Ask) -> Iterator[Tensor]:
-        """Drafts along the probability flow, which starts from one Gaussian for all rows: components are chosen by chance,
-        and a choice would be a jump in the walk."""
+        """Drafts along the probability flow from one Gaussian for all rows. Labels play no part, and components neither:
+        they are chosen, and a choice would be a jump in the walk."""
         how: DiffusionSampling = ask.how or DiffusionSampling()
-        component = self._region(ask.label, len(latents))
-        levels = self._path(how)
+        levels, component = self._path(how), torch.full((len(latents),), self.config.components, device=self.device)
         y = self.mixture.colour(latents.to(self.device), levels[0], component)
-
-        def denoise(y: Tensor, level: Tensor) -> Tensor:
-            return self._guided(y, level, component, how.guidance)
-
-        for clean in SOLVERS[how.solver](denoise, y, levels):
-            yield clean.view(len(latents), *self.spec.shape).clamp(-1, 1)
+        for clean in SOLVERS[how.solver](lambda y, level: self._clean(y, level, component), y, levels):
+            x = clean.view(len(latents), *self.spec.shape)
+            yield x.clamp(-1, 1) if self.spec.bounded else x
 
     @torch.no_grad()
     def invert(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """(n, D): the probability flow, run from the items up to the noise that leads back to them."""
-        component = self._region(label, len(x))
+        component = torch.full((len(x),), self.config.components, device=self.device)
         levels = self._path(DiffusionSampling())[:-1].flip(0)
         y = x.to(self.device).float().flatten(1)
         y = backwards(lambda y, level: self._clean(y, level, component), y, levels)
@@ -287,13 +283,6 @@ class Diffusion(Family):
     def _path(self, how: DiffusionSampling) -> Tensor:
         low, high = how.last * self.spec.std, self.config.level_high * self.spec.std
         return rho_levels(PATH * how.steps, low, high, how.rho).to(self.device)
-
-    def _region(self, label: Tensor | None, n: int) -> Tensor:
-        """(n,) the component that a path runs in: the one of all data, or the largest of each row's class."""
-        if label is None:
-            return torch.full((n,), self.config.components, device=self.device)
-        _check_label(self.spec)
-        return (self.mixture_shares * (self.mixture_owners == label.to(self.device)[:, None])).argmax(1)
 
     def _guided(self, y: Tensor, level: Tensor, component: Tensor, guidance: float) -> Tensor:
         clean = self._clean(y, level, component)
@@ -320,7 +309,8 @@ class Diffusion(Family):
         """(n,) a component for each sample: by its share, or the nearest one where values are known."""
         weight = self.mixture_shares.expand(ask.n, -1)
         if ask.label is not None:
-            _check_label(self.spec)
+            if not self.spec.classes:
+                raise ConfigError("a label was given, but the data had no labels; leave it out")
             weight = weight * (self.mixture_owners == ask.label.to(self.device)[:, None])
         if known is not None:
             centres = self.mixture_centre + self.mixture_means @ self.mixture_basis.T  # (K, D)
@@ -331,11 +321,6 @@ class Diffusion(Family):
         uniform = torch.special.ndtr(number)[:, None] * total[:, -1:]
         chosen = (uniform >= total).sum(1).clamp(max=self.config.components)
         return torch.where(total[:, -1] > 0, chosen, self.config.components)
-
-
-def _check_label(spec: Grid) -> None:
-    if not spec.classes:
-        raise ConfigError("a label was given, but the data had no labels; leave it out")
 
 
 def _known_values(known: Known, n: int, shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
