@@ -103,7 +103,10 @@ def blurred_texts(texts: Sequence[str], source: Source) -> list[str]:
 
 
 def digits(folder: Path) -> Data:
-    images, labels = read_idx(find(folder, "train-images-idx3-ubyte")), read_idx(find(folder, "train-labels-idx1-ubyte"))
+    images, labels = (
+        read_idx(find(folder, "train-images-idx3-ubyte")),
+        read_idx(find(folder, "train-labels-idx1-ubyte")),
+    )
     return _images("mnist", list(images), labels)
 
 

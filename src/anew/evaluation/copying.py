@@ -67,14 +67,12 @@ class Distance(ABC):
     def near(self, queries: Indices, pool: Indices) -> Nearest:
         """The nearest item of each query with its own scale; index -1 is replaced by the pool's first item, far away."""
         item, distance = self.nearest(queries, pool)
-        item = np.where(item < 0, pool[0], item)
+        return self.scaled(np.where(item < 0, pool[0], item), distance, pool)
+
+    def scaled(self, item: Indices, distance: Array, pool: Indices) -> Nearest:
+        """Items of the pool and distances to them, with the scale of each item in that pool."""
         different, where = np.unique(item, return_inverse=True)
         return Nearest(item, distance, self.nearest(different, pool)[1][where])
-
-
-def joined(parts: Sequence[Nearest]) -> Nearest:
-    """The samples of all parts in one."""
-    return Nearest(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("item", "distance", "scale")))
 
 
 class Labels:

@@ -23,7 +23,7 @@ from anew.rng import generator
 
 SIDE = 32  # larger images are shrunk to it: a copy is one in small too
 LEVELS = 8.0  # of 255: a contrast under which an image counts as flat
-BOUND = 64  # values of the bound
+BOUND, LEAST, MOST = 6, 64, 256  # values of an item to one of the bound, at least and at most so many
 QUERIES, TILE, POOL = 256, 256, 2048  # of the search: a tile of bounds stays in a processor's cache
 FILTERS, WINDOW, CELLS = 32, 5, 4  # of the embedding
 CHUNK = 512
@@ -128,7 +128,8 @@ class Search:
         """rows: (n, d) float32; rows of one group are never each other's nearest."""
         self._rows = rows
         self._group = np.unique(groups, return_inverse=True)[1]
-        self._basis = basis(rows, min(BOUND, rows.shape[1] - 1))  # (d, b - 1)
+        size = int(np.clip(rows.shape[1] // BOUND, LEAST, MOST))
+        self._basis = basis(rows, min(size, rows.shape[1] - 1))  # (d, b - 1)
 
     def nearest(self, queries: Indices, pool: Indices, variants: Callable[[Indices], Tensor]) -> tuple[Indices, Array]:
         """variants: gives (q, v, d) of queries' indices."""

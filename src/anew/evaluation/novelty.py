@@ -21,9 +21,8 @@ from anew.evaluation.copying import FOUND, Distance, Excess, Indices, Labels, Ne
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1)  # of samples that are replaced by planted copies
 DRAWS, CAUGHT = 20, 0.9  # a rate counts as caught where 9 of 10 draws of planted copies are found
 DRAW_PERMUTATIONS = 399
-POSING = 500  # held-out items that pose as samples
+POSING = 500  # real items that pose as samples
 FAILED = 0.001  # the p-value from which held-out items that pose as samples say that the test does not hold
-REFERENCE = 1000
 PAIRS = 12
 
 
@@ -210,12 +209,13 @@ class Audit:
         scan = copying.scan(made, labels, self.source)
         planted: list[Planted] = []
         control = excess = None
+        posing, rest = self._set_aside(held)
         if self.controls and not self._skipped(late, "planted copies"):
             planted = self._planted(nears, labels)
         if self.controls and not self._skipped(late, "held-out items posing as samples"):
-            control = self._posing(held)
+            control = self._control(posing, rest)
         if self.controls and not self._skipped(late, "the reference test"):
-            excess = self._reference(made, held)
+            excess = self._reference(made, posing, rest)
         found = scan.p <= FOUND
         return Copies(
             found=found,
@@ -243,29 +243,36 @@ class Audit:
         return True
 
     def _planted(self, nears: Sequence[Nearest], labels: Labels) -> list[Planted]:
-        """How often planted copies are caught, by kind and rate. Nothing is searched for anew."""
+        """How often planted copies are caught, from the highest rate down to one that is not. Nothing is searched anew."""
         size, found = self.sources.shape[1], []
-        for kind, offset in (("exact", 0), ("disturbed", size)):
-            for rate in RATES:
+        for which, kind in enumerate(("exact", "disturbed")):
+            for rate in reversed(RATES):
                 count = round(rate * self.m)
                 if count < 1:
-                    continue
-                caught = 0
-                for draw in range(DRAWS):
+                    break
+                offset, caught, missed = self.m + which * size, 0, 0
+                while caught + missed < DRAWS and missed <= (1.0 - CAUGHT) * DRAWS and (missed or caught < DRAWS // 2):
                     rows = np.arange(self.m)
                     chosen = self.source.choice(size, count, replace=False)
-                    rows[self.source.choice(self.m, count, replace=False)] = self.m + offset + chosen
-                    truth = labels.planted(1 + draw, self.sources[offset // size][chosen], DRAW_PERMUTATIONS)
-                    caught += copying.scan([n.take(rows) for n in nears], truth, self.source).p <= FOUND
-                found.append(Planted(kind, rate, caught / DRAWS))
+                    rows[self.source.choice(self.m, count, replace=False)] = offset + chosen
+                    truth = labels.planted(1 + caught + missed, self.sources[which][chosen], DRAW_PERMUTATIONS)
+                    seen = copying.scan([n.take(rows) for n in nears], truth, self.source).p <= FOUND
+                    caught, missed = caught + seen, missed + (not seen)
+                found.append(Planted(kind, rate, caught / (caught + missed)))
+                if found[-1].caught < CAUGHT:
+                    break
         return found
 
-    def _posing(self, held: Indices) -> float | None:
-        """p of half of the held-out items (whole groups) posing as samples of a generator that copies nothing."""
-        known = self.source.permutation(np.unique(self.groups[held]))
-        posing = held[np.isin(self.groups[held], known[: len(known) // 2])]
-        posing = posing if len(posing) <= POSING else np.sort(self.source.choice(posing, POSING, replace=False))
-        rest = self.pool[~np.isin(self.groups[self.pool], known[: len(known) // 2])]
+    def _set_aside(self, real: Indices) -> tuple[Indices, Indices]:
+        """Up to half of these real items (whole groups) to pose as samples, and the pool without them."""
+        known, count = np.unique(self.groups[real], return_counts=True)
+        order = self.source.permutation(len(known))
+        most = max(int((np.cumsum(count[order]) <= POSING).sum()), 1)
+        chosen = np.isin(self.groups[self.pool], known[order[: min(most, len(known) // 2)]])
+        return self.pool[chosen], self.pool[~chosen]
+
+    def _control(self, posing: Indices, rest: Indices) -> float | None:
+        """p of held-out items posing as samples of a generator that copies nothing."""
         if not len(posing) or self.train[rest].all():
             self.notes.append("Not measured: held-out items posing as samples in the copying test (there are too few).")
             return None
@@ -274,18 +281,26 @@ class Audit:
         labels = Labels(self.train, self.groups, rest, touched, source=self.source)
         return copying.scan(nears, labels, self.source).p
 
-    def _reference(self, made: Sequence[Nearest], real: Indices) -> Excess:
-        """Samples against real items' own nearest others; over several distances the least p, times their number."""
-        few = real if len(real) <= REFERENCE else np.sort(self.source.choice(real, REFERENCE, replace=False))
-        tests = [
-            copying.reference_test(n.ratio, d.near(few, self.pool).ratio, self.source)
-            for n, d in zip(made, self.distances, strict=True)
-        ]
+    def _reference(self, made: Sequence[Nearest], posing: Indices, rest: Indices) -> Excess | None:
+        """Samples against real items that pose as samples, both outside of the rest of the pool; over several distances
+        the least p, times their number."""
+        if not len(posing) or not len(rest):
+            self.notes.append("Not measured: the reference test for copies (there are too few real items).")
+            return None
+        queries = np.arange(self.n, self.n + self.m)
+        tests = []
+        for near, distance in zip(made, self.distances, strict=True):
+            item, apart = near.item.copy(), near.distance.copy()
+            moved = ~np.isin(item, rest)
+            if moved.any():
+                item[moved], apart[moved] = distance.nearest(queries[moved], rest)
+            ours = distance.scaled(item, apart, rest)
+            tests.append(copying.reference_test(ours.ratio, distance.near(posing, rest).ratio, self.source))
         best = min(tests, key=lambda e: e.p)
         return Excess(min(best.p * len(tests), 1.0), best.k, best.copied)
 
     def _without_held_out(self, made: Sequence[Nearest]) -> Copies:
-        excess = self._reference(made, self.pool)
+        excess = self._reference(made, *self._set_aside(self.pool)) or Excess(1.0, 0, 0.0)
         share = excess.copied / self.m if excess.p <= FOUND else 0.0
         half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.m))
         scan = Scan(excess.p, 0.0, excess.k, 0, 0.0, 0.0, 0.0, 0.0, 0, made[0].order(self.source))
@@ -314,13 +329,9 @@ class Audit:
 
 
 def limit_of(planted: Sequence[Planted]) -> float | None:
-    """The least rate from which on all planted copies, exact and disturbed, are caught."""
-    limit = None
-    for rate in sorted({p.rate for p in planted}, reverse=True):
-        if any(p.caught < CAUGHT for p in planted if p.rate == rate):
-            break
-        limit = rate
-    return limit
+    """The least rate that was caught of both kinds, exact and disturbed; higher ones were then caught too."""
+    caught = [{p.rate for p in planted if p.kind == kind and p.caught >= CAUGHT} for kind in ("exact", "disturbed")]
+    return min(caught[0] & caught[1], default=None)
 
 
 def audit(
