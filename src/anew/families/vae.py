@@ -10,7 +10,7 @@ distribution is where samples of such a model fail (arXiv 2106.05931 trains a pr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, ClassVar
@@ -22,14 +22,15 @@ from anew.config import knob
 from anew.errors import ConfigError
 from anew.families._prior import VectorPrior
 from anew.families.family import Family, Group, Loss, Optim, Phase, Scale
-from anew.maths.latents import free_nats, normal_divergence, slerp
+from anew.maths.latents import free_nats, normal_divergence, slerp, unit_scale
 from anew.maths.solvers import SOLVERS
 from anew.nets.autoencoder import Autoencoder
 from anew.rng import Moment, generator
 from anew.spec import Ask, Batch, Grid
 
-EXAMPLES_A_PARAMETER = 0.5
-ROWS = 128  # examples that go through a network at a time
+APPETITE = 110.0  # examples for each square of the width: digits in 5 minutes on one core take width 32
+ROWS = 128  # examples that go through a network at a time, where they are small
+VALUES = 4_000_000  # their values together at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class VaeConfig:
     patch: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
     channels: int = knob(8, "channels of the bottom latents", low=1, high=256)
     top: int = knob(32, "numbers in the top latents", low=1, high=4096)
-    logistics: int = knob(3, "logistic distributions in the mixture of each pixel", low=1, high=64)
+    logistics: int = knob(1, "logistic distributions in the mixture of each pixel", low=1, high=64)
     beta: float = knob(
         1.0, "weight of what bottom latents cost beyond the top ones; 1 is the bound", low=0.0, high=100.0
     )
@@ -68,7 +69,7 @@ class VaeSampling:
     steps: int = knob(20, "noise levels that top latents pass through in the learned prior", low=1, high=1000)
     solver: str = knob("multistep", "rule that moves from level to level", choices=tuple(SOLVERS))
     temperature: float = knob(0.0, "how much bottom latents vary around what the top says", low=0.0, high=2.0)
-    pixels: str = knob("mean", "what is taken of each pixel's distribution", choices=("mean", "likely", "sample"))
+    pixels: str = knob("mean", "what is taken of each pixel's distribution", choices=("mean", "sample"))
     guidance: float = knob(1.0, "how much the label counts; 1 is the plain model", low=0.0, high=20.0)
 
 
@@ -87,6 +88,8 @@ class Vae(Family):
     watch: ClassVar[bool] = False
     why: ClassVar[str] = "continuous values on a grid: a smooth space of latents, and a bound on the likelihood"
 
+    as_codec: ClassVar[Mapping[str, Any] | None] = {"prior_share": 0.0}
+
     spec: Grid
     config: VaeConfig
     centre: Tensor  # (c,) of z1, by channel
@@ -96,6 +99,10 @@ class Vae(Family):
         super().__init__(spec, config)
         if spec.axes != "CHW":
             raise ConfigError(f"vae takes grids with axes 'CHW', and this one has {spec.axes!r}")
+        if not spec.bounded:
+            raise ConfigError(
+                "vae gives a likelihood to 8-bit values, and these have no ends; use the family 'diffusion'"
+            )
         c = config
         self.codec = Autoencoder(
             spec.shape,
@@ -106,6 +113,7 @@ class Vae(Family):
             top=c.top,
             logistics=c.logistics,
         )
+        self.rows = max(1, min(ROWS, VALUES // math.prod(spec.shape)))
         self.prior = VectorPrior(c.top, spec.classes, c.prior_width, c.prior_depth)
         self.register_buffer("centre", torch.zeros(c.channels))
         self.register_buffer("scale", torch.ones(c.channels))
@@ -113,14 +121,12 @@ class Vae(Family):
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> VaeConfig:
         side = max(spec.shape[1:])
-        patch = 1 if side <= 12 else 2 if side <= 72 else 4 if side <= 256 else 8
-        width = (32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)]
+        small = scale.device == "cpu"
         return VaeConfig(
-            batch=64 if scale.device == "cpu" else 256,
-            width=width,
-            mults=(1, 2) if side <= 40 or 72 < side <= 256 else (1, 2, 2),
+            batch=(64 if side <= 64 else 32 if side <= 128 else 16) * (1 if small else 4),
+            width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)],
             depth=1 if scale.dial <= 3 else 2,
-            patch=patch,
+            patch=1 if side <= 12 else 2 if side <= 72 else 4 if side <= 256 else 8,
             top=32 if spec.shape[0] == 1 and side <= 40 else 64,
         )
 
@@ -131,7 +137,7 @@ class Vae(Family):
     @classmethod
     def appetite(cls, spec: Grid, config: VaeConfig, scale: Scale) -> float:
         """Examples of a whole run at the rate of the first phase, which is what the planner measures."""
-        return EXAMPLES_A_PARAMETER * config.width**2 * 60
+        return APPETITE * config.width**2
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 
@@ -208,47 +214,38 @@ class Vae(Family):
     @torch.no_grad()
     def finish(self, sweep: Iterable[Batch]) -> None:
         """Measure where bottom latents lie, so that `encode` gives unit deviation."""
-        means, squares = [], []
-        for batch in sweep:
-            (mean, log_scale), _ = self.codec.infer(batch.x.float(), self._dtype())
-            means.append(mean.transpose(0, 1).flatten(1))  # (c, N)
-            squares.append((2 * log_scale).exp().transpose(0, 1).flatten(1))
-        if not means:
-            return
-        mean, square = torch.cat(means, 1), torch.cat(squares, 1).mean(1)
-        # By the spread of samples, not of means: what carries nothing stays small and is not blown up to unit deviation.
-        self.centre.copy_(mean.mean(1))
-        spread = (mean.var(1, correction=0) + square).sqrt()
-        whole = ((mean - self.centre[:, None]) / spread[:, None]).square().mean().sqrt()
-        self.scale.copy_((spread * whole).clamp(min=1e-6))
+        found = [self.codec.infer(batch.x.float(), self._dtype())[0] for batch in sweep]
+        if found:
+            means, log_scales = (torch.cat(part) for part in zip(*found, strict=True))
+            for buffer, value in zip((self.centre, self.scale), unit_scale(means, log_scales), strict=True):
+                buffer.copy_(value)
 
     # -- code -----------------------------------------------------------------------------------------------------------
 
     @property
     def latent(self) -> Grid:
         """What `encode` gives: the bottom latents, of about unit deviation."""
-        return Grid((self.config.channels, *self.codec.sides), "CHW", self.spec.classes, 1.0)
+        return Grid((self.config.channels, *self.codec.sides), "CHW", self.spec.classes, 1.0, bounded=False)
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
         """(B, *latent.shape) mean of z1 given x (B, *shape), scaled to unit deviation."""
         kind, device = self._dtype(), self.device
-        parts = [self.codec.infer(some.to(device).float(), kind)[0][0] for some in torch.split(x, ROWS)]
+        parts = [self.codec.infer(some.to(device).float(), kind)[0][0] for some in torch.split(x, self.rows)]
         return (torch.cat(parts) - self.centre[:, None, None]) / self.scale[:, None, None]
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """(B, *shape) expected items given scaled bottom latents z (B, *latent.shape)."""
-        return self._shown(z.to(self.device) * self.scale[:, None, None] + self.centre[:, None, None], "mean")
+        return self._shown(z.to(self.device) * self.scale[:, None, None] + self.centre[:, None, None])
 
-    def _shown(self, bottom: Tensor, pixels: str, uniform: Tensor | None = None) -> Tensor:
-        kind, found = self._dtype(), []
-        for place, some in enumerate(torch.split(bottom, ROWS)):
+    def _shown(self, bottom: Tensor, numbers: Callable[[int, int], Tensor] | None = None) -> Tensor:
+        """(B, *shape) what bottom latents stand for: expected values, or sampled ones with numbers(first, count)."""
+        kind, first, found = self._dtype(), 0, []
+        for some in torch.split(bottom, self.rows):
             mixture = self.codec.pixels(some, kind)
-            if pixels == "sample" and uniform is not None:
-                found.append(mixture.sample(uniform[place * ROWS : (place + 1) * ROWS]))
-            else:
-                found.append(mixture.likely() if pixels == "likely" else mixture.mean())
+            found.append(mixture.mean() if numbers is None else mixture.sample(numbers(first, len(some))))
+            first += len(some)
         return torch.cat(found)
 
     @torch.no_grad()
@@ -256,7 +253,7 @@ class Vae(Family):
         """(B,) bits of each item at most: see the class."""
         x, kind = batch.x.float(), torch.float32
         bottom, top = self.codec.infer(x, kind)
-        noise = [self._noise_of(x, use, mean.shape) for use, (mean, _) in (("z1", bottom), ("z2", top))]
+        noise = [noise_of(x, use, mean.shape) for use, (mean, _) in (("z1", bottom), ("z2", top))]
         cost_top = normal_divergence(*top, torch.zeros(()), torch.zeros(())).sum(1)  # (B,)
         found = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         for sign in (1.0, -1.0):
@@ -266,26 +263,23 @@ class Vae(Family):
             found += 0.5 * (wrong.double() + cost.double() + cost_top.double())
         return found / math.log(2.0)
 
-    def _noise_of(self, x: Tensor, use: str, shape: torch.Size) -> Tensor:
-        """Normal numbers of `shape` (rows first), a function of each row's item."""
-        rows = x.contiguous().cpu().numpy()
-        sources = (generator("bits", use, blake2b(row.tobytes(), digest_size=8).hexdigest()) for row in rows)
-        return torch.stack([torch.randn(shape[1:], generator=source) for source in sources]).to(x.device)
-
     # -- draw -----------------------------------------------------------------------------------------------------------
 
     def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
-        how = self._how(ask)
+        how: VaeSampling = ask.how or VaeSampling()
         if ask.known is not None:
             raise ConfigError("vae cannot keep given values in a sample; leave them out, or use the family 'diffusion'")
-        latents = self.latents(ask, seed)
-        uniform = self._uniform(ask, seed) if how.pixels == "sample" else None
-        yield self._grown(latents, how, uniform)
+
+        def numbers(first: int, count: int) -> Tensor:
+            return pixel_numbers(self.spec, seed, ask.first + first, count).to(self.device)
+
+        yield self._grown(self.latents(ask, seed), numbers if how.pixels == "sample" else None)
 
     @torch.no_grad()
     def latents(self, ask: Ask, seed: int) -> Tensor:
         """(n, K + c h w): z2, then z1 in deviations from what z2 says; row i is a function of (seed, ask.first + i)."""
-        how, top = self._how(ask), self.config.top
+        how: VaeSampling = ask.how or VaeSampling()
+        top = self.config.top
         size = top + math.prod(self.latent.shape)
         rows = [torch.randn(size, generator=generator(seed, "draw", ask.first + i)) for i in range(ask.n)]
         numbers = torch.stack(rows).to(self.device)
@@ -297,21 +291,21 @@ class Vae(Family):
 
     def grow(self, latents: Tensor, ask: Ask) -> Iterator[Tensor]:
         """One draft, the items; where pixels are to be sampled, their mean is taken."""
-        yield self._grown(latents, self._how(ask))
+        yield self._grown(latents)
 
     @torch.no_grad()
-    def _grown(self, latents: Tensor, how: VaeSampling, uniform: Tensor | None = None) -> Tensor:
+    def _grown(self, latents: Tensor, numbers: Callable[[int, int], Tensor] | None = None) -> Tensor:
         latents, kind = latents.to(self.device), self._dtype()
         top, rest = latents[:, : self.config.top], latents[:, self.config.top :]
-        told = [self.codec.below(some, kind) for some in torch.split(top, ROWS)]
+        told = [self.codec.below(some, kind) for some in torch.split(top, self.rows)]
         mean, log_scale = (torch.cat(part) for part in zip(*told, strict=True))
-        return self._shown(mean + log_scale.exp() * rest.view_as(mean), how.pixels, uniform)
+        return self._shown(mean + log_scale.exp() * rest.view_as(mean), numbers)
 
     @torch.no_grad()
     def invert(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """(n, K + c h w): the means of both scales given x; `grow` leads back to what `decode(encode(x))` is."""
         kind, found = self._dtype(), []
-        for some in torch.split(x.to(self.device).float(), ROWS):
+        for some in torch.split(x.to(self.device).float(), self.rows):
             (bottom, _), (top, _) = self.codec.infer(some, kind)
             mean, log_scale = self.codec.below(top, kind)
             found.append(torch.cat([top, ((bottom - mean) / log_scale.exp()).flatten(1)], 1))
@@ -322,10 +316,6 @@ class Vae(Family):
         top = self.config.top
         return torch.cat([slerp(one[part], other[part], share) for part in (slice(top), slice(top, None))], 1)
 
-    def _how(self, ask: Ask) -> VaeSampling:
-        how: VaeSampling = ask.how or VaeSampling()
-        return how
-
     def _kinds(self, ask: Ask) -> Tensor:
         """(n,) what the prior is told: the label, or that there is none."""
         if ask.label is None:
@@ -334,11 +324,19 @@ class Vae(Family):
             raise ConfigError("a label was given, but the data had no labels; leave it out")
         return torch.where(ask.label < 0, self.spec.classes, ask.label).to(self.device)
 
-    def _uniform(self, ask: Ask, seed: int) -> Tensor:
-        """(n, 1 + C, H, W) numbers for `LogisticMixture.sample`."""
-        channels, *sides = self.spec.shape
-        sources = (generator(seed, "pixels", ask.first + i) for i in range(ask.n))
-        return torch.stack([torch.rand((1 + channels, *sides), generator=s) for s in sources]).to(self.device)
+
+def noise_of(x: Tensor, use: str, shape: torch.Size) -> Tensor:
+    """Normal numbers of `shape` (rows first), a function of each row's item."""
+    rows = x.contiguous().cpu().numpy()
+    sources = (generator("bits", use, blake2b(row.tobytes(), digest_size=8).hexdigest()) for row in rows)
+    return torch.stack([torch.randn(shape[1:], generator=source) for source in sources]).to(x.device)
+
+
+def pixel_numbers(spec: Grid, seed: int, first: int, count: int) -> Tensor:
+    """(count, 1 + C, H, W) uniform numbers for `LogisticMixture.sample`, a row a function of (seed, first + i)."""
+    channels, *sides = spec.shape
+    sources = (generator(seed, "pixels", first + i) for i in range(count))
+    return torch.stack([torch.rand((1 + channels, *sides), generator=source) for source in sources])
 
 
 EXPORT = Vae

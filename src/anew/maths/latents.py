@@ -34,3 +34,16 @@ def free_nats(divergence: Tensor, free: float) -> Tensor:
     changes nothing. A group below its free nats has no gradient.
     """
     return divergence.clamp(min=free).sum(1)
+
+
+def unit_scale(means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
+    """(c,) centres and (c,) scales that bring posterior means (N, c, h, w) to unit deviation over all channels.
+
+    Channels are measured by the spread of samples, so that one whose means hardly move stays small beside the others
+    and its noise is not blown up.
+    """
+    centre, total = means.mean((0, 2, 3)), (2 * log_scales).exp().mean((0, 2, 3))
+    spread = (means.var((0, 2, 3), correction=0) + total).sqrt()
+    shape = (-1, 1, 1)
+    whole = ((means - centre.view(shape)) / spread.view(shape)).square().mean().sqrt()
+    return centre, (spread * whole).clamp(min=1e-6)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 HALF = 1.0 / 255.0  # half of the distance between two levels
+PACE = 4.0  # log scale for a unit of a network's output
 LOWEST = -7.0  # log scale under which a level's bin holds all of the mass anyway
 
 
@@ -34,12 +35,15 @@ class LogisticMixture:
 
     @classmethod
     def of(cls, raw: Tensor, components: int, channels: int) -> LogisticMixture:
-        """From a network's output (B, K (1 + 2 C), H, W); raw zeros are wide components around zero."""
+        """From a network's output (B, K (1 + 2 C), H, W); raw zeros are wide components that lie apart from each other."""
         raw = raw.float()
         shape = (len(raw), components, channels, *raw.shape[2:])
         ends = components, components * (1 + channels)
         means, scales = raw[:, ends[0] : ends[1]].reshape(shape), raw[:, ends[1] :].reshape(shape)
-        return cls(raw[:, : ends[0]], means, scales.sub(1.0).clamp(min=LOWEST))
+        apart = torch.linspace(-0.5, 0.5, components) if components > 1 else torch.zeros(1)
+        means = means + apart.to(raw.device)[:, None, None, None]
+        # Scales range over several orders of magnitude, so that they move faster than centres do.
+        return cls(raw[:, : ends[0]], means, (PACE * scales - 1.5).clamp(min=LOWEST))
 
     def log_probability(self, x: Tensor) -> Tensor:
         """(B,) nats of x (B, C, H, W), summed over positions."""
@@ -58,10 +62,6 @@ class LogisticMixture:
     def mean(self) -> Tensor:
         """(B, C, H, W) expected values, each component's centre taken within [-1, 1]."""
         return (self.logits.softmax(1)[:, :, None] * self.means.clamp(-1.0, 1.0)).sum(1)
-
-    def likely(self) -> Tensor:
-        """(B, C, H, W) centres of the likeliest component of each position."""
-        return self._of_component(self.means, self.logits.argmax(1)).clamp(-1.0, 1.0)
 
     def sample(self, uniform: Tensor) -> Tensor:
         """(B, C, H, W) values on the 256 levels from uniform numbers (B, 1 + C, H, W) in [0, 1)."""
