@@ -1,10 +1,10 @@
 """pythae's variational autoencoder, with two of its samplers: the normal prior and a mixture of ten Gaussians.
 
 Runs as a script of its own in an environment that has the package (`images.py` starts it, pinned to one core). Model,
-loss (squared error, its default) and networks are the package's: the multilayer perceptrons that it takes by default,
-or the convolutional ones that it proposes for the data set (`--network conv`). Adam at 1e-3 and batches of 100. The
-loop is a plain one with the step of its trainer, which takes a number of epochs and not a time. The last line it
-prints is JSON; each sampler's images go to a file of their own (`OUT_normal.npy`, `OUT_mixture.npy`).
+losses and networks are the package's: squared error (its default) or cross-entropy, the multilayer perceptrons that it
+takes by default, or the convolutional networks that it proposes for the data set (`--network conv`). Adam at 1e-3 and
+batches of 100. The loop is a plain one with the step of its trainer, which takes a number of epochs and not a time. The
+last line it prints is JSON; each sampler's images go to a file of their own (`OUT_normal.npy`, `OUT_mixture.npy`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ BATCH = 100
 COMPONENTS = 10
 
 
-def build(images: Tensor, latent: int, network: str) -> VAE:
+def build(images: Tensor, latent: int, network: str, loss: str) -> VAE:
     shape = tuple(images.shape[1:])
-    config = VAEConfig(input_dim=shape, latent_dim=latent)
+    config = VAEConfig(input_dim=shape, latent_dim=latent, reconstruction_loss=loss)
     if network == "mlp":
         return VAE(config)
     made_for = {
@@ -61,10 +61,11 @@ def main() -> None:
     words = options(__doc__, 1e-3, "learning rate of Adam; its documents use 1e-3")
     words.add_argument("--latent", type=int, default=16)
     words.add_argument("--network", choices=["mlp", "conv"], default="mlp")
+    words.add_argument("--loss", choices=["mse", "bce"], default="mse", help="of the reconstruction")
     given = begin(words)
 
     images = load(given.images)
-    model = build(images, given.latent, given.network)
+    model = build(images, given.latent, given.network, given.loss)
     begun = time.process_time()
     steps = train(model, images, given.seconds, given.rate)
     trained = time.process_time() - begun
@@ -89,6 +90,7 @@ def main() -> None:
                 "parameters": sum(p.numel() for p in model.parameters()),
                 "network": given.network,
                 "latent": given.latent,
+                "loss": given.loss,
                 "passes": 1,
                 "endings": endings,
             }

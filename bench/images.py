@@ -40,10 +40,12 @@ from _judge import DigitSubject, accuracy, load_or_train
 from _mnist import digits, export, read_png, write_sheet
 
 PEERS = {
-    "pythae": ("pythae", "_peer_pythae.py"),
-    "torchgan": ("torchgan", "_peer_torchgan.py"),
-    "ddpm": ("denoising-diffusion-pytorch", "_peer_ddpm.py"),
-    "diffusers": ("diffusers", "_peer_diffusers.py"),
+    "pythae": ("pythae", "_peer_pythae.py", ("--loss", "bce")),
+    "pythae-mse": ("pythae", "_peer_pythae.py", ("--loss", "mse")),
+    "torchgan": ("torchgan", "_peer_torchgan.py", ()),
+    "torchgan-minimax": ("torchgan", "_peer_torchgan.py", ("--loss", "minimax")),
+    "ddpm": ("denoising-diffusion-pytorch", "_peer_ddpm.py", ()),
+    "diffusers": ("diffusers", "_peer_diffusers.py", ()),
 }
 # what `anew train` is asked for, and the peers of the same kind
 FAMILIES = {
@@ -56,6 +58,7 @@ FAMILIES = {
 FORMS = ("train", "whole")
 OURS = tuple(f"{family}-{form}" for family in FAMILIES for form in FORMS)
 ROWS = (*OURS, *PEERS)
+WEAKER = ("pythae-mse", "torchgan-minimax")  # another loss that the package offers: only where --only asks for it
 FIGURES = ("distance", "distance_clean", "precision", "recall", "coverage", "variety", "spread")
 # timed inside one process, as the peers' sampling is: no start-up, no image files
 TIMED = """
@@ -84,14 +87,14 @@ class Setting(NamedTuple):
 def run_peer(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
     """A row for each file of samples that the peer writes: `ddpm` has two averages, `pythae` two samplers."""
     given, place = setting.given, setting.place
-    package, script = PEERS[name]
+    package, script, own = PEERS[name]
     python = environment(package, [package], given.work)
     np.save(place / "train.npy", setting.subject.train)
     stem = f"{name}-{seed}"
     for old in (*place.glob(f"{stem}.npy"), *place.glob(f"{stem}_*.npy")):
         old.unlink()
     command = [python, str(HERE / script), "--images", str(place / "train.npy"), "--out", str(place / f"{stem}.npy")]
-    command += ["--seconds", str(given.seconds), "--samples", str(given.samples), "--seed", str(seed)]
+    command += ["--seconds", str(given.seconds), "--samples", str(given.samples), "--seed", str(seed), *own]
     command += [] if given.peer_rate is None else ["--rate", str(given.peer_rate)]
     done = pinned(command, setting.core, given.work).check()
     found = done.json()
@@ -102,8 +105,8 @@ def run_peer(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
         ending, made = path.stem.removeprefix(stem), np.load(path)
         figures = setting.subject.judged(made)
         write_sheet(path.with_suffix(".png"), made)
-        own = endings.get(ending, {})
-        rows.append({"row": name + ending, **figures, "version": version, "wall": done.wall, **found, **own})
+        facts = {**found, **endings.get(ending, {})}
+        rows.append({"row": name + ending, **figures, "version": version, "wall": done.wall, **facts})
     return rows
 
 
@@ -206,7 +209,7 @@ def arguments() -> argparse.Namespace:
     build.add_argument("--side", type=int, default=32, help="height and width that colour images are brought to")
     build.add_argument("--seeds", type=int, default=3, help="how many seeds")
     build.add_argument("--first-seed", type=int, default=0, help="the first of them")
-    build.add_argument("--only", nargs="*", choices=ROWS, default=list(ROWS), help="which rows", metavar="ROW")
+    build.add_argument("--only", nargs="*", choices=ROWS, metavar="ROW", help=f"of {', '.join(ROWS)}")
     build.add_argument("--seconds", type=float, default=300.0, help="training seconds, and the whole command's budget")
     build.add_argument(
         "--samples", type=int, help="samples a row, the same for everyone; 2000 digits or 1000 in colour"
@@ -216,6 +219,7 @@ def arguments() -> argparse.Namespace:
     build.add_argument("--peer-rate", type=float, help="another learning rate for the peers than their own default")
     build.add_argument("--trial", action="store_true", help="print the rows, record none")
     given = build.parse_args()
+    given.only = given.only or [row for row in ROWS if row not in WEAKER]
     given.samples = given.samples or (2000 if given.colour is None else 1000)
     given.name = "mnist" if given.colour is None else given.colour.resolve().name
     return given
