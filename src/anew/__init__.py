@@ -6,15 +6,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anew.api import evaluate, example, load, look, resume, score, train
+    from anew.api import evaluate, example, load, look, resume, score, train, walk
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
     from anew.model import Model, Samples
+    from anew.walking import Walk
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "anew.api": ("evaluate", "example", "load", "look", "resume", "score", "train"),
+    "anew.api": ("evaluate", "example", "load", "look", "resume", "score", "train", "walk"),
     "anew.model": ("Model", "Samples"),
+    "anew.walking": ("Walk",),
     "anew.errors": ("AnewError", "BudgetError", "ConfigError", "DataError", "RunError", "TrainingError", "UserError"),
 }
 _HOME = {name: home for home, members in _HOMES.items() for name in members}
@@ -29,6 +31,7 @@ __all__ = [
     "Samples",
     "TrainingError",
     "UserError",
+    "Walk",
     "evaluate",
     "example",
     "load",
@@ -36,6 +39,7 @@ __all__ = [
     "resume",
     "score",
     "train",
+    "walk",
 ]
 
 

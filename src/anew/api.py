@@ -1,4 +1,4 @@
-"""The verbs: look, train, resume, load, score, evaluate. The command line and every page call these and nothing below."""
+"""The verbs: look, train, resume, load, score, evaluate, walk. The command line and every page call these and nothing below."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from anew.training.run import RunFolder
 if TYPE_CHECKING:
     from anew.model import Model
     from anew.planning import Reporter
+    from anew.walking import Walk
 
 Settings = Mapping[str, Any]
+PREFERENCES = ("quality", "speed", "latent")
 
 
 def train(
@@ -27,6 +29,7 @@ def train(
     steps: int | None = None,
     family: str | None = None,
     modality: str | None = None,
+    prefer: str = "quality",
     seed: int = 0,
     settings: Settings | None = None,
     plan: str | Path | None = None,
@@ -38,11 +41,12 @@ def train(
     data: a folder, a file or a hub name. run: the folder to make (default: runs/NAME-N). budget: wall-clock time for all
     of it ("90s", "10m", "2h", or seconds); steps: a number of steps instead, nothing is measured and the same arguments
     give the same run. Without either the budget is 10 minutes. plan: a run whose plan is replayed step by step.
-    settings: knobs by name. Raises a UserError with one sentence where something given cannot be used.
+    prefer: what decides between families where none is given: "quality", "speed" (of sampling) or "latent" (a space to
+    walk in). settings: knobs by name. Raises a UserError with one sentence where something given cannot be used.
     """
     started = time.monotonic() if started is None else started
     request: dict[str, Any] = {"data": _place(data), "budget": None if budget is None else parse_seconds(budget), "steps": steps,
-               "family": family, "modality": modality, "seed": seed,
+               "family": family, "modality": modality, "prefer": prefer, "seed": seed,
                "settings": {k: str(v) for k, v in (settings or {}).items()}}  # fmt: skip
     _check(request)
     if plan is not None:
@@ -79,6 +83,8 @@ def _check(request: Mapping[str, Any]) -> None:
         raise ConfigError(f"steps={steps} is out of range; give at least 1")
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed={seed} is out of range; give 0 or more")
+    if request["prefer"] not in PREFERENCES:
+        raise ConfigError(f"prefer={request['prefer']!r} is not allowed; give {', '.join(PREFERENCES)}")
     if _trains_by_seconds(request["settings"]) and steps is not None:
         raise ConfigError("both steps and train_seconds were given; give one of them")
 
@@ -96,6 +102,7 @@ def _replay(request: Mapping[str, Any], plan: Path) -> dict[str, Any]:
     own |= {k: v for k, v in request["settings"].items() if k not in OUTSIDE_A_PLAN} | (
         {"seed": 1} if request["seed"] else {}
     )
+    own |= {} if request["prefer"] == "quality" else {"prefer": 1}
     if own:
         raise ConfigError(f"--plan takes {next(iter(own))!r} from the run that it replays; leave it out")
     config = RunFolder.open(plan).config()
@@ -152,12 +159,19 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
 
 
 def look(
-    data: str | Path, *, modality: str | None = None, seed: int = 0, settings: Settings | None = None
+    data: str | Path,
+    *,
+    modality: str | None = None,
+    prefer: str = "quality",
+    seed: int = 0,
+    settings: Settings | None = None,
 ) -> dict[str, Any]:
     """What the data is, how much, what was refused and why, which family follows and why, what budgets would buy."""
     from anew.looking import looked
 
-    return looked(str(data), modality, seed, dict(settings or {}))
+    if prefer not in PREFERENCES:
+        raise ConfigError(f"prefer={prefer!r} is not allowed; give {', '.join(PREFERENCES)}")
+    return looked(str(data), modality, prefer, seed, dict(settings or {}))
 
 
 def score(
@@ -180,6 +194,22 @@ def evaluate(
     from anew.work import evaluated
 
     return evaluated(load(run, trust_code=trust_code), n, seed, None if data is None else str(data), None, reporter)
+
+
+def walk(
+    run: str | Path,
+    n: int = 60,
+    *,
+    stops: int = 5,
+    seed: int = 0,
+    label: str | None = None,
+    ends: tuple[Any, Any] | None = None,
+    settings: Settings | None = None,
+    trust_code: bool = False,
+) -> Walk:
+    """A walk through the space that a run's samples start from: `anew.walk(run).save("walk/")`. See `Model.walk`."""
+    model = load(run, trust_code=trust_code)
+    return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **dict(settings or {}))
 
 
 def example(name: str, folder: str | Path) -> Path:
@@ -206,4 +236,4 @@ def _new_run(stem: str) -> Path:
     return path
 
 
-__all__ = ["evaluate", "example", "load", "look", "resume", "score", "train"]
+__all__ = ["evaluate", "example", "load", "look", "resume", "score", "train", "walk"]

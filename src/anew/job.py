@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from anew import config as cfg
+from anew import spaces
 from anew.data.dataset import Dataset
 from anew.errors import ConfigError, RunError
 from anew.families.family import Family
@@ -42,21 +43,34 @@ class Job:
         self.folder = RunFolder(Path(self.world.agree(str(folder.path))))
         self.request, self.reporter, self.started = request, reporter, started
         self.record: dict[str, Any] = {}
+        self.codec: dict[str, Any] | None = None  # what describes the codec whose latents the family works in
         self.before: dict[str, Tensor] | None = None  # the weights of a finished run that is given more
 
     def elapsed(self) -> float:
         return time.monotonic() - self.started
 
-    def begin(self) -> None:
-        """Read the data, choose family and sizes, write config.json. What follows needs the run folder alone."""
-        self.data = self.planner.open_data()
-        name, self.kind = choose_family(self.data.spec, self.request.family)
+    def begin(self, data: Dataset | None = None) -> None:
+        """Read the data (or take it), choose family and sizes, write config.json. What follows needs the run folder alone."""
+        self.data: Any = self.planner.open_data() if data is None else self.planner.take(data)
+        name, self.kind = choose_family(self.data.spec, self.request.family, self.request.prefer)
+        if spaces.space_of(self.train_config.space, self.data, name, self.kind) == "latent":
+            self.data = self.planner.data = spaces.encoded(self)
+            spaces.shorter(self)
         self.plan, config = self.planner.plan(name, self.kind)
         name = self._own_family(name)
         self.family = build(self.kind, self.data.spec, config, self.plan.seed, self.world.device)
         if self.plan.micro == 0:
             self.plan = dataclasses.replace(self.plan, micro=micro_rows(self.family, config, self.data, self.world))
-        self.record = {
+        self.record = self._described(name, config)
+        if self.world.first:
+            self.data.modality.save(self.folder.path)
+            self.folder.write_config(self.record)
+            spaces.clear(self.folder)
+        self.reporter.say(plan_sentence(name, self.plan, self.data))
+
+    def _described(self, name: str, config: Any) -> dict[str, Any]:
+        """All of config.json."""
+        record = {
             "request": dataclasses.asdict(self.request),
             "status": "training",
             "family": {"name": name, "config": cfg.to_json(config)},
@@ -67,10 +81,7 @@ class Job:
             "plan": cfg.to_json(self.plan),
             "versions": {"python": platform.python_version(), "torch": torch.__version__, "anew": _version()},
         }
-        if self.world.first:
-            self.data.modality.save(self.folder.path)
-            self.folder.write_config(self.record)
-        self.reporter.say(plan_sentence(name, self.plan, self.data))
+        return record if self.codec is None else {**record, "codec": self.codec}
 
     def _own_family(self, name: str) -> str:
         """A family from a user's file is copied into the run, which needs nothing else then."""
@@ -82,13 +93,15 @@ class Job:
 
     # -- go on with a run ---------------------------------------------------------------------------------------------
 
-    def reopen(self, data: str | None, trust_code: bool) -> None:
-        """Everything from the run folder instead of `begin`. data: where the data lies now, if it was moved."""
+    def reopen(self, where: str | None, trust_code: bool, data: Dataset | None = None) -> None:
+        """Everything from the run folder instead of `begin`. where: where the data lies now, if it was moved."""
         self.record = self.folder.config()
         self.train_config = cfg.from_json(TrainConfig, self.record["train"])
         self.plan = cfg.from_json(Plan, self.record["plan"])
         self.kind = family_of(self.record, self.folder.path, trust_code)
-        self.data = Dataset.reopen(self.record["data"], self.folder.path, data)
+        opened = data or Dataset.reopen(self.record["data"], self.folder.path, where)
+        self.data = spaces.reopened(self.record, self.folder.path, opened, self.world.device)
+        self.codec = self.record.get("codec")
         if spec_to_json(self.data.spec) != self.record["spec"]:
             raise RunError(f"the data does not fit the run {str(self.folder.path)!r} any more; train a new run")
         config: Any = cfg.from_json(self.kind.Config, self.record["family"]["config"])

@@ -14,13 +14,13 @@ from anew.data.modality import Size
 from anew.families.family import Scale
 from anew.find import find, names
 from anew.plan import Candidate, build, choose, measure
-from anew.planning import choose_family
+from anew.planning import PREFERENCES, choose_family
 from anew.spec import Tokens
 from anew.training.distributed import World
 from anew.work import use_threads
 
 
-def looked(path: str, modality: str | None, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
+def looked(path: str, modality: str | None, prefer: str, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
     """All that `anew look` prints, as JSON values."""
     use_threads()
     owner = (
@@ -33,11 +33,21 @@ def looked(path: str, modality: str | None, seed: int, settings: dict[str, Any])
     scan = data.scan
     data.fit(Size(600.0, scan.items, scan.bytes, torch.get_num_threads(), "cpu"))
     found = dataclasses.asdict(scan) | {"path": path, "fingerprint": data.fingerprint}
-    name, kind = choose_family(data.spec, None)
-    found |= {"family": name, "why": kind.why, "examples": data.train_items}
+    name, kind = choose_family(data.spec, None, prefer)
+    found |= {"family": name, "why": kind.why, "instead": _instead(data.spec, name), "examples": data.train_items}
     found["shape"] = list(data.spec.shape) if not isinstance(data.spec, Tokens) else [data.spec.length]
     found["budgets"] = list(_budgets(data, kind))
     data.close()
+    return found
+
+
+def _instead(spec: Any, taken: str) -> dict[str, dict[str, str]]:
+    """What the other preferences would choose, and why: preference -> family and reason."""
+    found: dict[str, dict[str, str]] = {}
+    for preference in PREFERENCES:
+        name, kind = choose_family(spec, None, preference)
+        if name != taken and preference in kind.best_for:
+            found[preference] = {"family": name, "why": kind.why}
     return found
 
 

@@ -8,13 +8,14 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from anew import config as cfg
-from anew import rng
+from anew import rng, spaces
+from anew.data.encoded import Encoded
 from anew.data.modality import Artifact, Item, Modality
 from anew.errors import ConfigError, RunError, nearest
 from anew.families.family import Family
@@ -23,6 +24,9 @@ from anew.job import family_of
 from anew.spec import Ask, Grid, Known, Tokens, spec_from_json
 from anew.training.distributed import pick_device
 from anew.training.run import RunFolder, read_tensors, write_atomic
+
+if TYPE_CHECKING:
+    from anew.walking import Walk
 
 MOST = 1_000_000  # samples in one call
 SHEET = 100  # images on one sheet
@@ -115,16 +119,21 @@ class Model:
 
     def _restore(self, trust_code: bool) -> None:
         folder = self.folder
-        self.modality = load_modality(self.config["data"], folder.path)
+        self.modality: Any = load_modality(self.config["data"], folder.path)
+        self.codec: Family | None = None
+        if "codec" in self.config:
+            self.codec = spaces.restored(self.config, folder.path, self.device)[0]
+            self.modality = Encoded(self.modality, self.codec)  # type: ignore[arg-type]
         self.labels: list[str] = list(self.config["data"].get("labels", []))
         self.label_shares: list[float] = list(self.config.get("label_shares", []))
         self.family = self._family(trust_code)
 
     @classmethod
-    def of(cls, family: Family, modality: Modality, config: Mapping[str, Any]) -> Model:
+    def of(cls, family: Family, modality: Any, config: Mapping[str, Any]) -> Model:
         """A model in memory, before its run is finished: for previews."""
         model = cls.__new__(cls)
         model.family, model.modality, model.config, model.device = family, modality, dict(config), family.device
+        model.codec = modality.codec if isinstance(modality, Encoded) else None  # type: ignore[assignment]
         model.labels, model.label_shares = list(config["data"]["labels"]), list(config["label_shares"])
         return model
 
@@ -201,6 +210,8 @@ class Model:
             return known
         if not isinstance(self.spec, Grid):
             raise ConfigError(f"{self.modality.name} data is not filled in by a mask; give a prompt")
+        if self.codec is not None:
+            raise ConfigError("this run works on latents, where no pixel can be kept; train one with space=pixel")
         image, mask = known
         try:
             stored = self.modality.encode(Item("known", image))
@@ -214,10 +225,41 @@ class Model:
             )
         return Known(self.modality.batch(stored[None], None, None).x[0], kept[None])
 
-    def _ask(self, n: int, seed: int, label: str | None, known: Known | None, how: Any, first: int) -> Ask:
-        return Ask(n, self._label(n, seed, label, first), known, how, first)
+    def walk(
+        self,
+        n: int = 60,
+        *,
+        stops: int = 5,
+        seed: int = 0,
+        label: str | None = None,
+        ends: tuple[Any, Any] | None = None,
+        **how: Any,
+    ) -> Walk:
+        """n frames of a walk through the space that samples start from, past `stops` samples of the seed.
 
-    def _label(self, n: int, seed: int, label: str | None, first: int) -> Tensor | None:
+        label: a class to stay in. ends: two items to walk between instead, as paths, bytes of files, or uint8 arrays.
+        how: the family's sampling knobs. ConfigError says why where the family has no such space."""
+        from anew.walking import walked  # walking builds on this module
+
+        return walked(self, n, stops, seed, label, ends, how)
+
+    def encode(self, items: Sequence[Any]) -> Tensor:
+        """(n, *latent) of items (paths, bytes of files, or uint8 arrays). For vae, and for runs with space=latent."""
+        from anew.coding import encoded  # coding builds on this module
+
+        return encoded(self, items)
+
+    def decode(self, latents: Tensor) -> Samples:
+        """The items that latents (n, *latent), as `encode` gives them, stand for."""
+        from anew.coding import decoded
+
+        return decoded(self, latents)
+
+    def _ask(self, n: int, seed: int, label: str | None, known: Known | None, how: Any, first: int) -> Ask:
+        return Ask(n, self.labels_of(n, seed, label, first), known, how, first)
+
+    def labels_of(self, n: int, seed: int, label: str | None = None, first: int = 0) -> Tensor | None:
+        """(n,) the class of each sample: the one asked for, or as the data has them; None without classes."""
         classes = self.spec.classes
         if classes == 0:
             if label is not None:

@@ -32,6 +32,11 @@ class TrainConfig:
         -1, "size of the model: 0 the smallest, each +1 about doubles a step; -1 chooses by the budget", low=-1, high=12
     )
     micro: int = knob(0, "rows of a batch in memory at once; 0 finds it by trying", unit="examples", low=0)
+    space: str = knob(
+        "auto",
+        "where the family works: on pixels, or on the latents of a codec that is trained first; auto: what wins",
+        choices=("auto", "pixel", "latent"),
+    )
     device: str = knob("auto", "auto, cpu, cuda or cuda:N")
     parallel: str = knob("ddp", "how torchrun's processes share a model", choices=("ddp", "fsdp"))
     train_seconds: float = knob(

@@ -36,6 +36,8 @@ from anew.training.distributed import World, join
 from anew.training.run import RunFolder
 from anew.training.trainer import Stepped
 
+PREFERENCES = ("quality", "speed", "latent")  # what may decide between families for continuous data
+
 
 class Reporter(Protocol):
     """Who shows how it goes. `say`: a sentence; `step`: a finished step and the seconds left, where known."""
@@ -62,25 +64,35 @@ class Request:
     steps: int | None = None
     family: str | None = None
     modality: str | None = None
+    prefer: str = "quality"
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
     plan_from: str | None = None
     fit_seconds: float | None = None  # the budget that sizes followed from, where a plan is replayed
 
 
-def choose_family(spec: Any, name: str | None) -> tuple[str, type[Family]]:
-    """The family asked for, if it accepts the spec, else the one that follows from the data."""
+def choose_family(spec: Any, name: str | None, prefer: str = "quality") -> tuple[str, type[Family]]:
+    """The family asked for, if it accepts the spec, else the one that follows from the data and from what is preferred.
+
+    Only one family takes discrete data, whatever is preferred; continuous data has one for each preference."""
     if name is not None:
         kind = find("families", name)
         if not isinstance(spec, kind.accepts):
             fit = [n for n in names("families") if isinstance(spec, find("families", n).accepts)]
             raise ConfigError(f"the family {name!r} does not take {spec.kind} data{nearest('', fit)}")
         return name, kind
-    for candidate in names("families"):
-        kind = find("families", candidate)
-        if isinstance(spec, kind.accepts) and "quality" in kind.best_for:
-            return candidate, kind
+    fit = [n for n in names("families") if isinstance(spec, find("families", n).accepts)]
+    for wanted in (prefer, "quality"):
+        for candidate in fit:
+            if wanted in find("families", candidate).best_for:
+                return candidate, find("families", candidate)
     raise ConfigError(f"no family here takes {spec.kind} data; give --family FILE.py")
+
+
+def codec_families() -> dict[str, type[Family]]:
+    """Families that can serve as a codec, by name."""
+    kinds = {name: find("families", name) for name in names("families")}
+    return {name: kind for name, kind in kinds.items() if kind.as_codec is not None}
 
 
 def owners(family: str | None, modality: str | None) -> dict[str, type]:
@@ -89,7 +101,7 @@ def owners(family: str | None, modality: str | None) -> dict[str, type]:
     for room, name in (("families", family), ("data", modality)):
         for one in [name] if name else names(room):
             kinds[one] = find(room, one).Config
-    return kinds
+    return kinds | {name: kind.Config for name, kind in codec_families().items() if name not in kinds}
 
 
 class Planner:
@@ -110,6 +122,8 @@ class Planner:
             for key, value in cfg.assign({name: text}, {owner: kind})[owner].items()
         }
 
+    data: Any  # a Dataset, or one seen through a codec
+
     def elapsed(self) -> float:
         return time.monotonic() - self.started
 
@@ -117,17 +131,23 @@ class Planner:
         """The data, with what was skipped and why said, and its modality fitted."""
         modality = self.request.modality
         settings = self._modality_settings(modality)
-        self.data = Dataset.open(self.request.data, modality=modality, settings=settings, seed=self.request.seed)
-        scan = self.data.scan
+        data = Dataset.open(self.request.data, modality=modality, settings=settings, seed=self.request.seed)
+        self.data = data
+        scan = data.scan
         seconds = self.request.budget or self.request.fit_seconds
-        self.data.fit(Size(seconds, scan.items, scan.bytes, torch.get_num_threads(), self.world.device.type))
+        data.fit(Size(seconds, scan.items, scan.bytes, torch.get_num_threads(), self.world.device.type))
         for note in scan.notes:  # fit adds what it decided: size, colours, tokens
             self.reporter.say(note)
         for refusal in scan.refusals[:5]:
             self.reporter.say(f"skipped {refusal.name}: {refusal.reason}")
         if scan.refused:
             self.reporter.say(f"skipped in all: {scan.refused}")
-        return self.data
+        return data
+
+    def take(self, data: Dataset) -> Dataset:
+        """Data that was opened and fitted already."""
+        self.data = data
+        return data
 
     def _modality_settings(self, name: str | None) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -145,10 +165,12 @@ class Planner:
         if self.request.plan_from is not None:
             return self._replayed(name, kind)
         given = self.given(name, kind.Config)
-        homes = {"train": TrainConfig, name: kind.Config, self.data.modality.name: type(self.data.modality).Config}
+        plain = getattr(self.data.modality, "plain", self.data.modality)
+        homes = {"train": TrainConfig, name: kind.Config, plain.name: type(plain).Config}
+        homes |= {} if plain is self.data.modality else {n: k.Config for n, k in codec_families().items()}
         cfg.assign(self.request.settings, homes)
-        budget, wanted = self.request.budget, self.train_config.train_seconds
-        train_s = wanted or (None if budget is None else self.time_to_train(budget, finish_cost(budget)))
+        budget = self.request.budget
+        train_s = self.seconds_to_train()
         scale = self._scale(train_s, max(self.train_config.dial, DEFAULT_DIAL))
         candidates: list[Candidate] = []
         if train_s is not None:
@@ -182,7 +204,7 @@ class Planner:
         allows at a third of the training rate (a forward pass in full precision, and the counts)."""
         if self.request.budget is None or picked is None:
             return 300_000.0
-        each = self.data.train_units / max(1, self.data.train_items)
+        each: float = self.data.train_units / max(1, self.data.train_items)
         affordable = 0.02 * self.request.budget * picked.batch / picked.step_s * each / 3
         return round(min(300_000.0, max(4_000.0, affordable)))
 
@@ -192,6 +214,13 @@ class Planner:
             fixed = type("Fixed", (kind,), {"dials": classmethod(lambda cls, spec, at: (self.train_config.dial,))})
             return measure(fixed, self.data.spec, scale, given, self.data, self.world, min(2.0, scale.seconds / 30))
         return measure(kind, self.data.spec, scale, given, self.data, self.world, min(15.0, scale.seconds / 25))
+
+    def seconds_to_train(self) -> float | None:
+        """Seconds of training that the request leaves from now on; None where it counts steps."""
+        budget, wanted = self.request.budget, float(self.train_config.train_seconds)
+        if wanted:
+            return wanted
+        return None if budget is None else self.time_to_train(budget, finish_cost(budget))
 
     def time_to_train(self, budget: float, needed: float, least: float | None = None) -> float:
         """Seconds left for training. BudgetError where that is under a second, unless `least` is to be taken then."""

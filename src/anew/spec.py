@@ -19,12 +19,14 @@ class Grid:
 
     shape: extent of one example, e.g. (1, 28, 28); axes: one letter an extent, e.g. "CHW"; classes: 0 without labels.
     std: standard deviation of the values over the train split (what noise levels are measured against).
+    bounded: whether values end at -1 and 1; those of latents do not.
     """
 
     shape: tuple[int, ...]
     axes: str
     classes: int = 0
     std: float = 0.5
+    bounded: bool = True
 
     @property
     def kind(self) -> str:
@@ -63,6 +65,7 @@ def spec_to_json(spec: Spec) -> dict[str, Any]:
             "axes": spec.axes,
             "classes": spec.classes,
             "std": spec.std,
+            "bounded": spec.bounded,
         }
     return {
         "kind": "tokens",
@@ -76,7 +79,7 @@ def spec_to_json(spec: Spec) -> dict[str, Any]:
 
 def spec_from_json(data: Mapping[str, Any]) -> Spec:
     if data["kind"] == "grid":
-        return Grid(tuple(data["shape"]), data["axes"], data["classes"], data["std"])
+        return Grid(tuple(data["shape"]), data["axes"], data["classes"], data["std"], data["bounded"])
     return Tokens(data["vocab"], data["length"], dict(data["special"]), data["classes"], data["packed"])
 
 

@@ -25,6 +25,7 @@ def run(arguments: argparse.Namespace, started: float) -> int:
         "sample": _sample,
         "score": _score,
         "evaluate": _evaluate,
+        "walk": _walk,
         "example": _example,
     }[arguments.command]
     handler(arguments, started)
@@ -43,7 +44,8 @@ def _look(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
     from anew.cli.show import describe
 
-    found = api.look(arguments.data, modality=arguments.modality, seed=arguments.seed, settings=_settings(arguments))
+    how = {"modality": arguments.modality, "prefer": arguments.prefer, "seed": arguments.seed}
+    found = api.look(arguments.data, settings=_settings(arguments), **how)
     if arguments.json:
         _print_json(found)
     else:
@@ -63,6 +65,7 @@ def _train(arguments: argparse.Namespace, started: float) -> None:
                 steps=arguments.steps,
                 family=arguments.family,
                 modality=arguments.modality,
+                prefer=arguments.prefer,
                 seed=arguments.seed,
                 settings=_settings(arguments),
                 plan=arguments.plan,
@@ -120,14 +123,19 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
     how: dict[str, Any] = _settings(arguments)
     if arguments.stop is not None:
         how["stop"] = arguments.stop
-    out = Path(arguments.out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {arguments.out!r} exists and is not empty; give another folder")
+    out = _new_folder(arguments.out)
     model = api.load(arguments.run, trust_code=arguments.trust_code)
     samples = model.sample(arguments.n, seed=arguments.seed, prompt=prompt, label=arguments.label, **how)
     paths = samples.save(out)
     sheet = samples.save_sheet(out)
     print(f"{len(paths)} items in {out}, and all of them in {sheet.name}")
+
+
+def _new_folder(name: str) -> Path:
+    out = Path(name)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"--out {name!r} exists and is not empty; give another folder")
+    return out
 
 
 def _read(path: Path) -> str:
@@ -169,6 +177,32 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
         _print_json(found)
     else:
         print(f"report: {Path(arguments.run) / 'report' / 'report.html'}")
+
+
+def _walk(arguments: argparse.Namespace, started: float) -> None:
+    from anew import api
+
+    out, ends = _new_folder(arguments.out), None
+    if arguments.start is not None or arguments.end is not None:
+        if arguments.start is None or arguments.end is None:
+            given, missing = ("--to", "--from") if arguments.start is None else ("--from", "--to")
+            raise ConfigError(f"{given} was given without {missing}; give both, or neither to walk between samples")
+        if arguments.stops is not None:
+            raise ConfigError("both --stops and --from were given; a walk between two items has no other stops")
+        ends = (arguments.start, arguments.end)
+    walk = api.walk(
+        arguments.run,
+        arguments.n,
+        stops=5 if arguments.stops is None else arguments.stops,
+        seed=arguments.seed,
+        label=arguments.label,
+        ends=ends,
+        settings=_settings(arguments),
+        trust_code=arguments.trust_code,
+    )
+    strip, moving = walk.save(out)
+    within = "" if walk.label is None else f" within the class {walk.label!r}"
+    print(f"{len(walk.frames)} frames{within} in {out / 'frames'}; {strip} shows them at once, {moving} moves")
 
 
 def _example(arguments: argparse.Namespace, started: float) -> None:

@@ -51,6 +51,7 @@ def _parser() -> _Parser:
     _sample(commands)
     _score(commands)
     _evaluate(commands)
+    _walk(commands)
     _example(commands)
     return parser
 
@@ -67,6 +68,12 @@ def _look(commands: argparse._SubParsersAction[_Parser]) -> None:
     p = _add(commands, "look", "say what DATA is, which family follows from it, and what each budget would buy")
     p.add_argument("data", help="a folder, a file, or a hub name like owner/name")
     p.add_argument("--modality", help="text or image, where DATA holds both")
+    p.add_argument(
+        "--prefer",
+        choices=("quality", "speed", "latent"),
+        default="quality",
+        help="what decides between families for continuous data: samples, their time, or a space to walk in",
+    )
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE")
     p.add_argument("--json", action="store_true", help="one JSON object on standard output")
@@ -85,6 +92,12 @@ def _train(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--plan", metavar="RUN", help="replay the plan and the logged progress of another run, step by step")
     p.add_argument("--family", help="a family by name, or a FILE.py that defines EXPORT (default: follows the data)")
     p.add_argument("--modality", help="text or image (default: follows the data)")
+    p.add_argument(
+        "--prefer",
+        choices=("quality", "speed", "latent"),
+        default="quality",
+        help="what decides between families for continuous data: samples, their time, or a space to walk in",
+    )
     p.add_argument("--seed", type=int, default=0)
     p.add_argument(
         "--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help="a setting; may be repeated"
@@ -130,6 +143,22 @@ def _evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--data", help="where the data lies now, if it was moved")
     p.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def _walk(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _add(
+        commands, "walk", "move through the space that samples start from: a strip, a moving picture, and the frames"
+    )
+    p.add_argument("run")
+    _trust(p)
+    p.add_argument("--out", required=True, help="folder for strip.png, walk.gif and frames/")
+    p.add_argument("-n", type=int, default=60, help="frames in all (default: 60)")
+    p.add_argument("--stops", type=int, help="random samples that the walk passes (default: 5)")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--label", help="a class of the data to stay in")
+    p.add_argument("--from", dest="start", metavar="FILE", help="walk from the item in this file ...")
+    p.add_argument("--to", dest="end", metavar="FILE", help="... to the item in this one, instead of between samples")
+    p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help="a sampling setting")
 
 
 def _example(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -91,6 +91,8 @@ def describe(found: dict[str, Any]) -> str:
         lines.append(f"refused: {found['refused']:,}")
         lines += [f"  {r['name']}: {r['reason']}" for r in found["refusals"][:5]]
     lines.append(f"family: {found['family']} ({found['why']})" if found["why"] else f"family: {found['family']}")
+    for preference, other in found["instead"].items():
+        lines.append(f"  --prefer {preference}: {other['family']} ({other['why']})")
     for b in found["budgets"]:
         lines.append(
             f"  {_words(b['seconds'])}: {b['parameters']:,} parameters, about {b['steps']:,} steps, {b['epochs']:g} passes over the data"

@@ -142,6 +142,7 @@ class Family(nn.Module):
     best_for: ClassVar[frozenset[str]] = frozenset({"quality"})  # among "quality", "speed", "latent"
     watch: ClassVar[bool] = True  # whether the first phase's loss on held-out data tells when to stop
     why: ClassVar[str] = ""  # one clause: why this family follows from the spec it accepts
+    as_codec: ClassVar[Mapping[str, Any] | None] = None  # Config fields where it serves as a Codec; None: it is none
     no_walk: ClassVar[str] = "use a family that has one"  # one clause: why not, and what to use instead
     crosses: ClassVar[bool] = False  # whether `grow` needs no label, so that a walk may lead from one class to another
 

@@ -1,0 +1,65 @@
+"""Items into a run's own values and latents, and back: what `Model.encode` and `Model.decode` do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anew.data.modality import Item
+from anew.errors import ConfigError
+from anew.families.family import Codec, Family
+from anew.model import Model, Samples
+
+
+def read(model: Model, item: Any) -> Tensor:
+    """(1, *shape) what the run's family sees of the item in a file, an array, or the bytes of a file."""
+    named = repr(str(item)) if isinstance(item, str | Path) else "the item given"
+    try:
+        data = Path(item).read_bytes() if isinstance(item, str | Path) else item
+    except OSError as error:
+        raise ConfigError(
+            f"{named} cannot be read ({error.strerror}); give a file of one {model.modality.name}"
+        ) from None
+    one = Item(str(item) if isinstance(item, str | Path) else "item", data)
+    try:
+        reason = model.modality.accepts(one)
+        if reason is None:
+            found: Tensor = model.modality.batch(model.modality.encode(one)[None], None, None).x.float()
+            return found
+    except ValueError as error:
+        reason = str(error)
+    raise ConfigError(f"{named} cannot be used: {reason}; give a file of one {model.modality.name}")
+
+
+def encoded(model: Model, items: Sequence[Any]) -> Tensor:
+    """(n, *latent) of items, by the codec of the run or the family that is one."""
+    codec = _codec(model)
+    if not len(items):
+        raise ConfigError("nothing to encode was given; give at least one item")
+    values = torch.cat([read(model, item) for item in items])
+    return values if model.codec is not None else codec.encode(values.to(model.device)).cpu()
+
+
+def decoded(model: Model, z: Tensor) -> Samples:
+    """Items from latents."""
+    codec = _codec(model)
+    wanted = tuple(codec.latent.shape)  # type: ignore[union-attr]
+    if z.ndim != len(wanted) + 1 or tuple(z.shape[1:]) != wanted or not len(z):
+        raise ConfigError(
+            f"latents of shape {tuple(z.shape)} do not fit this run; give (n, {', '.join(map(str, wanted))})"
+        )
+    x = z.float() if model.codec is not None else codec.decode(z.float().to(model.device)).cpu()
+    return Samples(model.modality.decode(x), model.modality.write(x), [None] * len(z))
+
+
+def _codec(model: Model) -> Codec:
+    """ConfigError where a run has none."""
+    codec: Family = model.codec or model.family
+    if codec.as_codec is None or not isinstance(codec, Codec):
+        name = model.config["family"]["name"]
+        raise ConfigError(f"the family {name!r} has no latents to encode into; train vae, or with space=latent")
+    return codec

@@ -1,0 +1,133 @@
+"""Data in the space of a codec: a Grid as a smaller Grid. The codec is handed in; what people see stays theirs.
+
+`Encoded` is the modality that a generator in that space works with, `EncodedDataset` the data set whose batches are codes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+
+from anew.data.dataset import Dataset
+from anew.data.modality import Artifact, Modality
+from anew.errors import ConfigError
+from anew.spec import Batch, Grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ROWS = 64  # items that are encoded at a time: always as many, so that an item's code never depends on its neighbours
+KEPT_BYTES = 512 * 2**20  # of codes in memory; what is beyond is encoded again each time
+
+
+class Coding(Protocol):
+    """What is asked of a codec here (`families.family.Codec`)."""
+
+    @property
+    def latent(self) -> Grid: ...
+
+    def encode(self, x: Tensor) -> Tensor: ...
+
+    def decode(self, z: Tensor) -> Tensor: ...
+
+
+class Encoded:
+    """A modality seen through a codec: items as people see them on one side, codes on the other.
+
+    Everything that concerns sources (reading, splitting, state) is the plain modality's, whose attributes show through."""
+
+    def __init__(self, plain: Modality, codec: Coding) -> None:
+        self.plain, self.codec = plain, codec
+        self.spec: Grid = codec.latent
+        self._last: tuple[Any, Any] = (None, None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "plain":
+            raise AttributeError(name)
+        return getattr(self.plain, name)
+
+    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+        """Stored rows -> codes."""
+        plain = self.plain.batch(rows, labels, lengths)
+        return replace(plain, x=self.codec.encode(plain.x).cpu())
+
+    def values(self, z: Tensor) -> Tensor:
+        """Codes (n, *latent) -> values of items (n, *shape). The same codes asked for again are not decoded again."""
+        if self._last[0] is not z:
+            self._last = (z, self.codec.decode(z).cpu())
+        found: Tensor = self._last[1]
+        return found
+
+    def decode(self, z: Tensor) -> list[Any]:
+        """Codes -> items as people see them."""
+        return self.plain.decode(self.values(z))
+
+    def write(self, z: Tensor) -> list[Artifact]:
+        """Codes -> ordinary files, one an item."""
+        return self.plain.write(self.values(z))
+
+    def known(self, prompt: str) -> Any:
+        raise ConfigError(f"{self.plain.name} data takes no prompt; leave --prompt out")
+
+
+class EncodedDataset:
+    """A data set whose batches are codes. What is read from it to be looked at or compared stays as it was."""
+
+    def __init__(self, plain: Dataset, codec: Coding) -> None:
+        self.plain, self.codec = plain, codec
+        self.modality = Encoded(plain.modality, codec)
+        self.spec: Grid = replace(codec.latent, classes=plain.spec.classes)
+        self._codes: dict[bytes, Tensor] = {}
+        self._bytes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "plain":
+            raise AttributeError(name)
+        return getattr(self.plain, name)
+
+    def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
+        """Rows of a step's global batch, as codes."""
+        return self._coded(self.plain.batch(step, phase, first, count, size))
+
+    def sweep(self, part: str = "train", limit: int | None = None) -> Iterator[Batch]:
+        """One ordered pass, as codes."""
+        return map(self._coded, self.plain.sweep(part, limit))
+
+    def scoring(self, part: str, **how: Any) -> Iterator[Batch]:
+        """Every item of the part once, as codes."""
+        return map(self._coded, self.plain.scoring(part, **how))
+
+    def _coded(self, batch: Batch) -> Batch:
+        import torch
+
+        keys = [hashlib.blake2b(row.numpy(), digest_size=16).digest() for row in batch.x.contiguous()]
+        fresh = {key: place for place, key in enumerate(keys) if key not in self._codes}
+        found = dict(zip(fresh, self._encode(batch.x[list(fresh.values())]), strict=True)) if fresh else {}
+        codes = torch.stack([self._codes[key] if key in self._codes else found[key] for key in keys])
+        for key, code in found.items():
+            size = code.numel() * code.element_size()
+            if self._bytes + size <= KEPT_BYTES:
+                self._codes[key] = code.clone()
+                self._bytes += size
+        return replace(batch, x=codes)
+
+    def _encode(self, x: Tensor) -> Tensor:
+        import torch
+
+        parts = []
+        for some in torch.split(x, ROWS):
+            filled = (
+                torch.cat((some, some.new_zeros((ROWS - len(some), *some.shape[1:])))) if len(some) < ROWS else some
+            )
+            parts.append(self.codec.encode(filled)[: len(some)].float().cpu())
+        return torch.cat(parts)
+
+    @property
+    def train_units(self) -> float:
+        """Values of the codes of the train part."""
+        return float(self.plain.train_items * math.prod(self.spec.shape))

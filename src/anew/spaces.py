@@ -1,0 +1,128 @@
+"""Where a family works: on the data itself, or on the latents of a codec that is learned first, inside the same budget.
+
+The first stage is an ordinary run in the folder `codec/` of the run, so that a kill loses nothing of it. Once it is over
+its weights are `codec.safetensors` and its description is in config.json; the folder goes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from anew import config as cfg
+from anew.data.dataset import Dataset
+from anew.data.encoded import EncodedDataset
+from anew.errors import ConfigError
+from anew.families.family import Family
+from anew.find import find
+from anew.plan import TrainConfig
+from anew.planning import codec_families
+from anew.spec import Grid, spec_from_json, spec_to_json
+from anew.training.run import RunFolder, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from anew.job import Job
+
+CODEC_SHARE = 0.45  # of the training time
+WEIGHTS, STAGE = "codec.safetensors", "codec"
+NOT_OF_A_STAGE = {"dial", "train_seconds", "previews", "evaluate_samples", "space", "tensorboard"}
+
+
+def space_of(wanted: str, data: Dataset, name: str, kind: type[Family]) -> str:
+    """ "pixel" or "latent" for a family on this data; ConfigError where latents were asked for and cannot be."""
+    spec = data.spec
+    able = isinstance(spec, Grid) and Grid in kind.accepts and kind.as_codec is None and bool(codec_families())
+    if wanted == "latent" and not able:
+        own = f"the family {name!r} has latents of its own"
+        raise ConfigError(
+            f"space=latent does not fit: {own if isinstance(spec, Grid) else 'this data is discrete'}; leave it out"
+        )
+    return "latent" if wanted == "latent" else "pixel"
+
+
+def encoded(job: Job) -> EncodedDataset:
+    """The job's data through a codec: the one of the run, the one of the run that is replayed, or one that is learned now."""
+    if job.request.plan_from is not None:
+        other = Path(job.request.plan_from)
+        codec, described = restored(RunFolder.open(other).config(), other, job.world.device)
+    else:
+        codec, described = _learned(job)
+    job.codec = described
+    if job.world.first:
+        write_tensors(job.folder.path / WEIGHTS, {n: t.cpu() for n, t in codec.state_dict().items()})
+    return EncodedDataset(job.data, codec)  # type: ignore[arg-type]
+
+
+def restored(record: Mapping[str, Any], folder: Path, device: torch.device) -> tuple[Family, dict[str, Any]]:
+    """The codec of a run and its description; RunError where its files do not fit."""
+    from anew.model import load_weights
+
+    described = dict(record["codec"])
+    kind: type[Family] = find("families", described["family"]["name"])
+    codec = kind(spec_from_json(described["spec"]), cfg.from_json(kind.Config, described["family"]["config"]))
+    load_weights(codec, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
+    return codec.to(device).eval(), described
+
+
+def clear(folder: RunFolder) -> None:
+    """The first stage's own run is no longer needed: its outcome is in the run."""
+    shutil.rmtree(folder.path / STAGE, ignore_errors=True)
+
+
+def _learned(job: Job) -> tuple[Family, dict[str, Any]]:
+    from anew.job import Job
+
+    name, kind = next(iter(codec_families().items()))
+    stage = Job(RunFolder(job.folder.path / STAGE), _request(job, name, kind), job.reporter, job.started)
+    begun = (stage.folder.path / "config.json").exists()
+    job.world.barrier()
+    state = None
+    if begun:
+        stage.reopen(None, False, data=job.data)
+        state, notes = stage.folder.latest()
+        for note in notes:
+            job.reporter.say(note)
+    else:
+        job.reporter.say(f"first a codec ({name}), whose latents the generator then works in")
+        stage.folder.path.mkdir(parents=True, exist_ok=True)
+        stage.begin(data=job.data)
+    if stage.record["status"] == "training" and stage.train([], state) == "interrupted":
+        raise KeyboardInterrupt
+    whole = stage.rebuilt(read_tensors(stage.folder.path / "model.safetensors"))
+    family = {"name": name, "config": stage.record["family"]["config"]}
+    return whole, {"family": family, "spec": spec_to_json(job.data.spec), "plan": stage.record["plan"]}
+
+
+def _request(job: Job, name: str, kind: type[Family]) -> Any:
+    """What is asked of the first stage: its share of the time, or as many steps as the second."""
+    request, settings = job.request, dict(kind.as_codec or {})
+    given = {f"{name}.{key}": str(value) for key, value in settings.items()}
+    own = {name: kind.Config, "train": TrainConfig, job.data.modality.name: type(job.data.modality).Config}
+    for key, value in request.settings.items():
+        owner, _, knob = key.rpartition(".")
+        fits = owner in own or (not owner and knob in cfg.knobs(TrainConfig))
+        if fits and knob not in NOT_OF_A_STAGE:
+            given[key] = value
+    given |= {"train.space": "pixel", "train.previews": "0"}
+    seconds = job.planner.seconds_to_train()
+    if seconds is not None:
+        given["train.train_seconds"] = str(CODEC_SHARE * seconds)
+    return dataclasses.replace(request, budget=None, family=name, settings=given)
+
+
+def shorter(job: Job) -> None:
+    """What is left for the second stage where training time itself was asked for."""
+    seconds = job.train_config.train_seconds
+    if seconds:
+        left = dataclasses.replace(job.train_config, train_seconds=(1.0 - CODEC_SHARE) * seconds)
+        job.train_config = job.planner.train_config = left
+
+
+def reopened(record: Mapping[str, Any], folder: Path, data: Dataset, device: torch.device) -> Any:
+    """The data of a saved run as its family sees it."""
+    return EncodedDataset(data, restored(record, folder, device)[0]) if "codec" in record else data  # type: ignore[arg-type]

@@ -1,0 +1,168 @@
+"""A family on the latents of a codec: one run folder, resumable to the bit, and items on the outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.samples import prose, shapes
+
+import anew
+from anew.data.dataset import Dataset
+from anew.data.encoded import Encoded, EncodedDataset
+from anew.data.modality import Size
+from anew.errors import ConfigError
+from anew.spec import Batch, Grid
+
+SMALL = {"space": "latent", "vae.width": "8", "vae.channels": "2", "diffusion.width": "8", "evaluate_samples": "24"}
+
+
+class Halves:
+    """A codec that adds up neighbours; `calls` counts the items that it was given."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    @property
+    def latent(self) -> Grid:
+        return Grid((1, 6, 6), "CHW", 0, 1.0, bounded=False)
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += len(x)
+        return torch.nn.functional.avg_pool2d(x[:, :1], 2)
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        self.calls += len(z)
+        return z.repeat_interleave(2, 2).repeat_interleave(2, 3).expand(-1, 3, -1, -1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shapes(tmp_path_factory.mktemp("spaces") / "shapes")
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("run") / "r"
+    anew.train(folder, target, steps=8, family="diffusion", settings=SMALL)
+    return target
+
+
+def opened(folder: Path) -> Dataset:
+    data = Dataset.open(folder)
+    data.fit(Size(None, data.scan.items, data.scan.bytes))
+    return data
+
+
+def test_batches_are_codes_and_what_is_looked_at_stays(folder: Path) -> None:
+    plain = opened(folder)
+    data = EncodedDataset(plain, Halves())
+    whole = plain.batch(0, "main", 0, 8, 8)
+    batch = data.batch(0, "main", 0, 8, 8)
+    assert isinstance(batch, Batch)
+    assert torch.equal(batch.x, Halves().encode(whole.x))
+    assert data.spec == replace(Halves().latent, classes=2)
+    assert all(np.array_equal(a, b) for a, b in zip(data.items("test", 5), plain.items("test", 5), strict=True))
+    assert sum(len(b) for b in data.sweep("train")) == plain.train_items
+    assert data.state() == plain.state()
+
+
+def test_an_item_is_encoded_once_and_alike_in_any_company(folder: Path) -> None:
+    codec = Halves()
+    data = EncodedDataset(opened(folder), codec)
+    first = data.batch(0, "main", 0, 8, 8)
+    calls = codec.calls
+    again = data.batch(0, "main", 0, 8, 8)
+    assert codec.calls == calls
+    assert torch.equal(first.x, again.x)
+    fresh = EncodedDataset(opened(folder), Halves()).batch(0, "main", 4, 2, 8)
+    assert torch.equal(fresh.x, first.x[4:6])
+
+
+def test_codes_are_decoded_once_for_items_and_files(folder: Path) -> None:
+    codec = Halves()
+    modality = Encoded(opened(folder).modality, codec)
+    z = torch.zeros(3, 1, 6, 6)
+    items, files = modality.decode(z), modality.write(z)
+    assert len(items) == len(files) == 3
+    assert codec.calls == 3
+    assert modality.name == "image"
+    with pytest.raises(ConfigError, match="no prompt"):
+        modality.known("x")
+
+
+def test_a_run_holds_its_codec_and_gives_items(run: Path) -> None:
+    assert (run / "codec.safetensors").exists()
+    assert not (run / "codec").exists()
+    config = json.loads((run / "config.json").read_text())
+    assert config["spec"]["bounded"] is False
+    model = anew.load(run)
+    made = model.sample(3, seed=1)
+    real = anew.load(run).modality.plain.spec
+    assert made[0].shape[:2] == tuple(real.shape[1:])
+    assert np.array_equal(made[2], model.sample(1, seed=1, first=2)[0])
+    with pytest.raises(ConfigError, match="space=pixel"):
+        model.sample(1, known=(made[0], np.ones(made[0].shape[:2])))
+
+
+def test_images_go_into_latents_and_back(run: Path, folder: Path) -> None:
+    model = anew.load(run)
+    files = sorted(folder.rglob("*.png"))[:3]
+    z = model.encode(files)
+    assert z.shape[0] == 3
+    assert len(model.decode(z)) == 3
+    assert torch.equal(model.encode([files[1].read_bytes()])[0], z[1])
+
+
+def test_a_family_without_a_space_refuses(run: Path, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="discrete"):
+        anew.train(prose(tmp_path / "a.txt"), tmp_path / "t", steps=2, settings={"space": "latent"})
+    with pytest.raises(ConfigError, match="latents of its own"):
+        anew.train(folder, tmp_path / "v", steps=2, family="vae", settings={"space": "latent"})
+    with pytest.raises(ConfigError, match=r"vae\.width"):
+        settings = {"space": "pixel", "vae.width": "8"}
+        anew.train(folder, tmp_path / "p", steps=2, family="diffusion", settings=settings)
+
+
+def test_a_plan_is_replayed_with_its_codec(run: Path, folder: Path, tmp_path: Path) -> None:
+    anew.train(folder, tmp_path / "again", plan=run)
+    for name in ("codec.safetensors", "model.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("where", ["codec", "checkpoints"])
+def test_a_kill_in_either_stage_costs_nothing(where: str, folder: Path, tmp_path: Path) -> None:
+    words: list[Any] = ["train", folder, "--family", "diffusion", "--steps", "40"]
+    words += [w for k, v in {**SMALL, "checkpoint_seconds": "0.05"}.items() for w in ("--set", f"{k}={v}")]
+
+    def command(*more: Any) -> subprocess.Popen[bytes]:
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        line = [sys.executable, "-m", "anew", *map(str, more)]
+        return subprocess.Popen(line, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    whole = command(*words, "--run", tmp_path / "whole")
+    assert whole.wait(240) == 0, whole.stderr and whole.stderr.read()
+    killed = command(*words, "--run", tmp_path / "killed")
+    wanted = tmp_path / "killed" / where
+    wanted = wanted / "checkpoints" if where == "codec" else wanted
+    while not any(wanted.glob("step-*/manifest.json")) and killed.poll() is None:
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert (tmp_path / "killed" / "codec").exists() is (where == "codec")
+    resumed = command("resume", tmp_path / "killed")
+    assert resumed.wait(240) == 0, resumed.stderr and resumed.stderr.read()
+    for name in ("codec.safetensors", "model.safetensors"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    shutil.rmtree(tmp_path / "whole")
