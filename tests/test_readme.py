@@ -29,7 +29,17 @@ def test_every_command_parses() -> None:
 
 
 def test_every_command_of_the_program_is_shown() -> None:
-    assert {words[0] for words in commands()} == {"look", "train", "sample", "score", "evaluate", "resume", "example"}
+    assert {words[0] for words in commands()} == {
+        "look",
+        "train",
+        "sample",
+        "score",
+        "evaluate",
+        "resume",
+        "example",
+        "walk",
+        "compare",
+    }
 
 
 @pytest.fixture

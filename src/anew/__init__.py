@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anew.api import evaluate, example, load, look, resume, score, train, walk
+    from anew.api import compare, evaluate, example, load, look, resume, score, train, walk
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
     from anew.model import Model, Samples
     from anew.walking import Walk
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "anew.api": ("evaluate", "example", "load", "look", "resume", "score", "train", "walk"),
+    "anew.api": ("compare", "evaluate", "example", "load", "look", "resume", "score", "train", "walk"),
     "anew.model": ("Model", "Samples"),
     "anew.walking": ("Walk",),
     "anew.errors": ("AnewError", "BudgetError", "ConfigError", "DataError", "RunError", "TrainingError", "UserError"),
@@ -32,6 +32,7 @@ __all__ = [
     "TrainingError",
     "UserError",
     "Walk",
+    "compare",
     "evaluate",
     "example",
     "load",

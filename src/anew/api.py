@@ -1,10 +1,10 @@
-"""The verbs: look, train, resume, load, score, evaluate, walk. The command line and every page call these and nothing below."""
+"""The verbs: look, train, resume, load, score, evaluate, walk, compare. The command line and every page call these and nothing below."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from anew.plan import seconds as parse_seconds
 from anew.training.run import RunFolder
 
 if TYPE_CHECKING:
+    from anew.comparing import Compared
     from anew.model import Model
     from anew.planning import Reporter
     from anew.walking import Walk
@@ -212,6 +213,44 @@ def walk(
     return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **dict(settings or {}))
 
 
+def compare(
+    data: str | Path | None,
+    out: str | Path,
+    *,
+    families: str | Sequence[str] = (),
+    runs: Sequence[str | Path] = (),
+    budget: str | float | None = None,
+    steps: int | None = None,
+    modality: str | None = None,
+    seed: int = 0,
+    settings: Settings | None = None,
+    n: int = 1000,
+    trust_code: bool = False,
+    reporter: Reporter | None = None,
+) -> Compared:
+    """Train several families on the same data, split and seed, each within the budget (5 minutes), or take finished `runs`;
+    measure them alike and write compare.json and compare.html into `out`.
+
+    families: names, as in "vae,gan,diffusion:latent"; n: samples of each. The same call goes on where it was stopped."""
+    if bool(runs) == bool(families):
+        raise ConfigError("give either families to train, as in --families vae,gan,diffusion, or finished runs")
+    if runs and not (data is None and budget is None and steps is None and not settings):
+        raise ConfigError("runs are compared as they are; leave data, budget, steps and settings out")
+    if not runs and data is None:
+        raise ConfigError("the data is missing; give what the families are to be trained on")
+    request: dict[str, Any] = {}
+    if data is not None:
+        seconds = None if budget is None else parse_seconds(budget)
+        seconds = parse_seconds("5m") if seconds is None and steps is None else seconds
+        request = {"data": _place(data), "families": families, "budget": seconds, "steps": steps, "modality": modality,
+                   "family": None, "prefer": "quality", "seed": seed,
+                   "settings": {k: str(v) for k, v in (settings or {}).items()}}  # fmt: skip
+        _check(request)
+    from anew.comparing import compared
+
+    return compared(Path(out), request, runs, n, trust_code, reporter)
+
+
 def example(name: str, folder: str | Path) -> Path:
     """Write real data that an installed package ships as ordinary files into a new folder."""
     from anew.examples import write_example
@@ -236,4 +275,4 @@ def _new_run(stem: str) -> Path:
     return path
 
 
-__all__ = ["evaluate", "example", "load", "look", "resume", "score", "train", "walk"]
+__all__ = ["compare", "evaluate", "example", "load", "look", "resume", "score", "train", "walk"]

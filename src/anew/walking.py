@@ -129,3 +129,21 @@ def _frames(model: Model, marks: Tensor, label: Tensor | None, how: Any, n: int)
         ask = Ask(len(part), None if label is None else label.expand(len(part)), how=how)
         *_, x = model.family.grow(part.to(model.device), ask)
         yield x.cpu()
+
+
+def between_pairs(model: Model, count: int, frames: int, seed: int) -> list[list[Any]]:
+    """`count` walks of `frames` items each, between samples of the seed two by two, both of one class where there are any."""
+    one = model.labels_of(count, seed)
+    label = None if one is None else one.repeat_interleave(2)
+    settings = model.how({})
+    marks = model.family.latents(Ask(2 * count, label, how=settings), seed).cpu()
+    share = torch.linspace(0, 1, frames)
+    points = torch.cat([model.family.between(marks[i], marks[i + 1], share) for i in range(0, len(marks), 2)])
+    label = None if one is None else one.repeat_interleave(frames)
+    found: list[Any] = []
+    for start in range(0, len(points), AT_ONCE):
+        part = points[start : start + AT_ONCE].to(model.device)
+        told = None if label is None else label[start : start + AT_ONCE]
+        *_, x = model.family.grow(part, Ask(len(part), told, how=settings))
+        found += model.modality.decode(x.cpu())
+    return [found[i : i + frames] for i in range(0, len(found), frames)]

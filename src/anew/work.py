@@ -228,7 +228,7 @@ def evaluated(
     shown.save(folder / "samples")
     shown.save_sheet(folder / "samples", "final")
     left = None if allowed_s is None else max(0.5, allowed_s - (time.monotonic() - begin))
-    evaluation = find("evaluation", config["data"]["modality"])(_evidence(model, dataset, list(samples), left, seed))
+    evaluation = find("evaluation", config["data"]["modality"])(evidence(model, dataset, list(samples), left, seed))
     events = Events(folder / "events.jsonl")
     scores = list(_said(evaluation.scores(), reporter))
     written = write_report(
@@ -300,7 +300,8 @@ def _samples_in_time(model: Model, n: int, seed: int, allowed_s: float | None) -
     return Samples(items, artifacts, labels), notes
 
 
-def _evidence(model: Model, data: Dataset, samples: list[Any], seconds: float | None, seed: int) -> Evidence:
+def evidence(model: Model, data: Dataset, samples: list[Any], seconds: float | None, seed: int) -> Evidence:
+    """What an evaluation of these samples receives."""
     text = isinstance(model.spec, Tokens)
 
     def bits(allowed: float | None) -> list[tuple[float, float]]:

@@ -25,6 +25,7 @@ def run(arguments: argparse.Namespace, started: float) -> int:
         "sample": _sample,
         "score": _score,
         "evaluate": _evaluate,
+        "compare": _compare,
         "walk": _walk,
         "example": _example,
     }[arguments.command]
@@ -177,6 +178,39 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
         _print_json(found)
     else:
         print(f"report: {Path(arguments.run) / 'report' / 'report.html'}")
+
+
+def _compare(arguments: argparse.Namespace, started: float) -> None:
+    from anew import api
+    from anew.cli.show import ProgressLine
+
+    with ProgressLine(sys.stderr if arguments.json else sys.stdout) as progress:
+        compared = api.compare(
+            arguments.data,
+            arguments.out,
+            families=arguments.families or (),
+            runs=arguments.runs,
+            budget=arguments.budget,
+            steps=arguments.steps,
+            modality=arguments.modality,
+            seed=arguments.seed,
+            settings=_settings(arguments),
+            n=arguments.n,
+            trust_code=arguments.trust_code,
+            reporter=progress,
+        )
+    if arguments.json:
+        _print_json(compared.found)
+        return
+    print(f"\n{compared.table}\n* the best, and what differs from it by no more than chance\n")
+    for sentence in compared.found["findings"]:
+        print(sentence)
+    for claim in compared.found["claims"]:
+        if claim["held"] != "not tested":
+            print(f"{claim['claim']}: {claim['held']} ({claim['because']})")
+    for note in compared.found["notes"]:
+        print(note)
+    print(f"page: {Path(arguments.out) / 'compare.html'}")
 
 
 def _walk(arguments: argparse.Namespace, started: float) -> None:

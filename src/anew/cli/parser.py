@@ -51,6 +51,7 @@ def _parser() -> _Parser:
     _sample(commands)
     _score(commands)
     _evaluate(commands)
+    _compare(commands)
     _walk(commands)
     _example(commands)
     return parser
@@ -143,6 +144,31 @@ def _evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--data", help="where the data lies now, if it was moved")
     p.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def _compare(commands: argparse._SubParsersAction[_Parser]) -> None:
+    p = _add(
+        commands, "compare", "train several families on the same data and budget, or take runs, and judge them alike"
+    )
+    p.add_argument("data", nargs="?", help="a folder, a file, or a hub name like owner/name")
+    p.add_argument("--out", required=True, help="folder for the runs, compare.html and compare.json")
+    p.add_argument("--families", help="names with commas between them: vae,gan,diffusion:pixel,diffusion:latent")
+    p.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="finished runs instead of families to train")
+    p.add_argument("--budget", help="wall-clock time of each family: 90s, 10m, 2h (default: 5m)")
+    p.add_argument("--steps", type=int, help="number of steps instead of a budget")
+    p.add_argument("--modality", help="text or image (default: follows the data)")
+    p.add_argument("-n", type=int, default=1000, help="samples of each that are measured (default: 1000)")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument(
+        "--set",
+        action="append",
+        type=_setting,
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting; gan.width=32 is for one",
+    )
+    p.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    _trust(p)
 
 
 def _walk(commands: argparse._SubParsersAction[_Parser]) -> None:

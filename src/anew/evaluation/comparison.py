@@ -142,7 +142,7 @@ def _decibels(power: Any) -> Any:
     return 10.0 * np.log10(np.asarray(power) + 1e-9)
 
 
-def table(entrants: Sequence[Entrant], width: int = 24) -> str:
+def table(entrants: Sequence[Entrant], width: int = 34) -> str:
     """Figures as rows and runs as columns, for a terminal; * marks the best and what ties with it."""
     measured = [e for e in entrants if not e.failed]
     names = rows(measured)

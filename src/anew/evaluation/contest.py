@@ -29,6 +29,10 @@ TERMS = {
         "Fine detail",
         "Power at high spatial frequencies as a multiple of real images: 1 is as sharp, less is blurrier, more is rougher.",
     ),
+    "spectrum_distance": (
+        "Detail of all sizes",
+        "Mean difference of power from real images, in decibels. 0: the same.",
+    ),
     "walk_length": (
         "Length of walks",
         "The path from one sample to another, as a multiple of the straight line in the embedding. 1 is straight.",
@@ -63,7 +67,7 @@ KIND_WORDS = {"vae": "VAE", "gan": "GAN", "diffusion": "diffusion", "transformer
 class Entrant:
     """One run in the comparison. kind: the family's name; scores: by name, facts included; failed: why it is not measured.
 
-    samples, walks: what is shown; spectrum: mean power by ring; no_walk: why it has no walks."""
+    samples, walks: what is shown; spectrum, real_spectrum: mean power by ring; no_walk: why it has no walks."""
 
     name: str
     kind: str
@@ -72,6 +76,7 @@ class Entrant:
     samples: list[Any] = field(default_factory=list)
     walks: list[list[Any]] = field(default_factory=list)
     spectrum: Any = None
+    real_spectrum: Any = None
     no_walk: str = ""
     failed: str = ""
 
