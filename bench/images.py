@@ -139,17 +139,21 @@ def run_anew(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
 
 
 def plan_of(run: Path) -> dict[str, Any]:
-    """What the plan chose, and how many steps it came to."""
+    """What the plan chose, and how many steps it came to. With a codec: the steps and time of the family on its latents,
+    the parameters of both."""
     config = json.loads((run / "config.json").read_text())
     plan, settings = config["plan"], config["request"]["settings"]
     seconds, steps = train_seconds(run)
+    codec = config.get("codec")
+    behind = codec["plan"]["parameters"] if codec else 0
     return {
         "family": config["family"]["name"],
+        "codec": codec["family"]["name"] if codec else None,
         "settings": settings,
         "steps": steps,
         "train_wall": seconds,
         "batch": plan["batch"],
-        "parameters": plan["parameters"],
+        "parameters": plan["parameters"] + behind,
     }
 
 
