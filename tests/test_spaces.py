@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -141,28 +140,46 @@ def test_a_plan_is_replayed_with_its_codec(run: Path, folder: Path, tmp_path: Pa
         assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("where", ["codec", "checkpoints"])
-def test_a_kill_in_either_stage_costs_nothing(where: str, folder: Path, tmp_path: Path) -> None:
-    words: list[Any] = ["train", folder, "--family", "diffusion", "--steps", "40"]
-    words += [w for k, v in {**SMALL, "checkpoint_seconds": "0.05"}.items() for w in ("--set", f"{k}={v}")]
+@pytest.fixture(scope="module")
+def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("whole") / "r"
+    command(*words(folder), "--run", target)
+    return target
 
-    def command(*more: Any) -> subprocess.Popen[bytes]:
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        line = [sys.executable, "-m", "anew", *map(str, more)]
-        return subprocess.Popen(line, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
-    whole = command(*words, "--run", tmp_path / "whole")
-    assert whole.wait(240) == 0, whole.stderr and whole.stderr.read()
-    killed = command(*words, "--run", tmp_path / "killed")
-    wanted = tmp_path / "killed" / where
-    wanted = wanted / "checkpoints" if where == "codec" else wanted
-    while not any(wanted.glob("step-*/manifest.json")) and killed.poll() is None:
-        time.sleep(0.02)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    assert (tmp_path / "killed" / "codec").exists() is (where == "codec")
-    resumed = command("resume", tmp_path / "killed")
-    assert resumed.wait(240) == 0, resumed.stderr and resumed.stderr.read()
+def words(folder: Path) -> list[Any]:
+    settings = {**SMALL, "checkpoint_seconds": "0.05"}
+    return [
+        "train",
+        folder,
+        "--family",
+        "diffusion",
+        "--steps",
+        "30",
+        *[w for k in settings for w in ("--set", f"{k}={settings[k]}")],
+    ]
+
+
+def line(*more: Any) -> list[str]:
+    return [sys.executable, "-m", "anew", *map(str, more)]
+
+
+def command(*more: Any) -> None:
+    done = subprocess.run(line(*more), env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("stage", ["codec", "generator"])
+def test_a_kill_in_either_stage_costs_nothing(stage: str, whole: Path, folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "killed"
+    saved = (target / "codec" if stage == "codec" else target) / "checkpoints"
+    quiet = subprocess.DEVNULL
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(line(*words(folder), "--run", target), env=env, stdout=quiet, stderr=quiet) as process:
+        while not any(saved.glob("step-*/manifest.json")) and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert (target / "codec").exists() is (stage == "codec")
+    command("resume", target)
     for name in ("codec.safetensors", "model.safetensors"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    shutil.rmtree(tmp_path / "whole")
+        assert (target / name).read_bytes() == (whole / name).read_bytes(), name
