@@ -16,6 +16,7 @@ from anew.data.dataset import Dataset
 from anew.errors import DataError
 from anew.evaluation.evidence import Evidence
 from anew.evaluation.metric import Score
+from anew.families.family import Family
 from anew.find import find
 from anew.job import OWN_FAMILY, Job, Quiet, Reporter, Request, command_line
 from anew.model import Model, Samples
@@ -315,7 +316,7 @@ def evidence(model: Model, data: Dataset, samples: list[Any], seconds: float | N
         train_text=(lambda limit: data.text("train", limit)) if text else None,
         test_text=(lambda limit: data.text("test", limit)) if text else None,
         samples=samples,
-        bits=bits if text else None,
+        bits=bits if text or (type(model.family).bits is not Family.bits and model.codec is None) else None,
         parts=(lambda: model.bits_by_part(data.scoring("test", limit=PARTS_MOST))) if text else None,
         seconds=seconds,
         seed=seed,

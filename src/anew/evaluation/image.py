@@ -59,6 +59,7 @@ class ImageEvaluation(Evaluation):
         self.sets: dict[str, list[NDArray[Any]]] = {}
 
     def scores(self) -> Iterator[Score]:
+        yield from self._likelihood()
         features = self._features()
         if features is None:
             return
@@ -75,6 +76,25 @@ class ImageEvaluation(Evaluation):
                 self.leave_out(name, "the time was spent")
                 continue
             yield from step(given)
+
+    def _likelihood(self) -> Iterator[Score]:
+        """Bits per dimension of held-out images under the model, and of PNG files of the same images."""
+        if self.evidence.bits is None:
+            return
+        limit = self.clock.left(0.2)
+        found = self.evidence.bits(None if limit == float("inf") else max(limit, 0.3))
+        if not found:
+            self.leave_out("bits per dimension", "no held-out image could be scored in the time left")
+            return
+        rows = np.array([bits / units for bits, units in found])
+        low, high = mean_interval(rows, self.evidence.seed)
+        source = "held-out images; an upper bound by the evidence lower bound"
+        yield Score("bits_per_dimension", float(rows.mean()), low, high, n=len(rows), source=source)
+        files = [8.0 * len(sheet.png(image)) / image.size for image in self.evidence.test(len(rows))]
+        if files:
+            low, high = mean_interval(np.array(files), self.evidence.seed)
+            source = "held-out images as PNG files, each by itself"
+            yield Score("bits_per_dimension_png", float(np.mean(files)), low, high, n=len(files), source=source)
 
     def show(self) -> dict[str, Any]:
         """{"kind": "image", "sheet": PNG, "real": PNG, "pairs": [{"sample": PNG, "nearest": PNG, "distance"}], "typical",

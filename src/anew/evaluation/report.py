@@ -83,14 +83,14 @@ def render(
 
 
 def _groups(scores: Sequence[Score]) -> list[dict[str, Any]]:
-    """Scores with their words and scale. Bits per character and its naive rows share one scale."""
-    bits = [s for s in scores if s.name.startswith("bits_per_character")]
+    """Scores with their words and scale. Bits per unit and the naive rows of it share one scale."""
+    bits = [s for s in scores if s.name.startswith("bits_per_")]
     rest = [s for s in scores if s not in bits]
     groups: list[dict[str, Any]] = []
     if bits:
         top = 1.1 * max(max(s.value, s.high or 0.0) for s in bits)
         rows = [_row(s, top, s.name.startswith(words.NAIVE)) for s in bits]
-        groups.append({"title": "How well unseen text is predicted", "rows": rows})
+        groups.append({"title": "How well unseen data is predicted", "rows": rows})
     if rest:
         groups.append({"title": "How samples compare with real data", "rows": [_row(s) for s in rest]})
     for group in groups:

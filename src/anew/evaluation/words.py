@@ -15,6 +15,11 @@ TERMS: dict[str, tuple[str, str]] = {
     "bits_per_character_network": ("… its network alone", "The model without its counting part."),
     "bits_per_character_xz": ("… the xz compressor", "A general compressor that has read the training text."),
     "bits_per_character_bz2": ("… the bz2 compressor", "A general compressor that has read the training text."),
+    "bits_per_dimension": (
+        "Bits per value",
+        "How many yes/no questions a colour value of an unseen image costs, at most, after what the model predicts.",
+    ),
+    "bits_per_dimension_png": ("… the PNG format", "A lossless compressor that has learned from no image."),
     "bigram_divergence": (
         "Pairs of characters",
         "How far the counts of character pairs are from those of unseen text: 0 is the same, 1 has nothing in common.",
@@ -50,7 +55,7 @@ TERMS: dict[str, tuple[str, str]] = {
         "How much fine and coarse detail differs from real images, in decibels. 0: the same.",
     ),
 }
-NAIVE = "bits_per_character_"
+NAIVE = ("bits_per_character_", "bits_per_dimension_")
 
 
 def term(name: str) -> tuple[str, str]:
