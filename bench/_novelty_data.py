@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _mnist import find, read_idx
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from _mnist import find, read_idx
 from anew.evaluation import kinds
 from anew.evaluation.novelty import Kind
 

@@ -148,18 +148,18 @@ def scan(nearests: Sequence[Nearest], labels: Labels, source: np.random.Generato
         _statistics(labels.rows, labels.columns(n.item[o]), _steps(n, o), labels.share)
         for n, o in zip(nearests, orders, strict=True)
     ]
-    tops = np.stack([t.max(axis=1, initial=0.0) for t in tables])  # (distances, 1 + r)
+    tops = np.stack([t.max(axis=1, initial=-np.inf) for t in tables])  # (distances, 1 + r)
     best = tops.max(axis=0)
     which = int(tops[:, 0].argmax())
     p = _p_value(best)
     near, order = nearests[which], orders[which]
-    steps = _steps(near, order)
-    if not len(steps):
+    column = labels.columns(near.item[order])
+    every = np.arange(FIRST, int((near.ratio < 1.0).sum()) + 1)
+    if not len(every):
         return Scan(p, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, which, order)
-    k = int(steps[int(tables[which][0].argmax())])
-    column = labels.columns(near.item[order[:k]])
-    hits = int(labels.rows[0, column].sum())
-    effective = k * k / float((np.unique(column, return_counts=True)[1] ** 2.0).sum())
+    k = int(every[int(_statistics(labels.rows[:1], column, every, labels.share)[0].argmax())])
+    hits = int(labels.rows[0, column[:k]].sum())
+    effective = k * k / float((np.unique(column[:k], return_counts=True)[1] ** 2.0).sum())
     copied, low, high = copies_among(k, hits, labels.share, effective)
     return Scan(p, float(best[0]), k, hits, k * labels.share, copied, low, high, which, order)
 

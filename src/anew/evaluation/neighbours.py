@@ -27,6 +27,7 @@ BOUND, LEAST, MOST = 6, 64, 256  # values of an item to one of the bound, at lea
 QUERIES, TILE, POOL = 256, 256, 2048  # of the search: a tile of bounds stays in a processor's cache
 FILTERS, WINDOW, CELLS = 32, 5, 4  # of the embedding
 CHUNK = 512
+MANY = 64  # rows of a tile with more candidates are multiplied out
 
 
 class PixelDistance(Distance):
@@ -176,16 +177,9 @@ class Search:
                 tile = own[top : top + TILE] @ part  # (rows, columns)
                 here = inside[(row[inside] >= top) & (row[inside] < top + TILE)]
                 tile[torch.from_numpy(row[here] - top), torch.from_numpy(column[here] - low)] = float("inf")
-                self._look(best, tile, half[top : top + TILE], top, low, slack)
+                limit = best.square[torch.arange(top, top + len(tile)) // kinds] / 2.0 - half[top : top + TILE] + slack
+                best.consider(tile, limit, top, low, slack)
         return best.result()
-
-    @staticmethod
-    def _look(best: _Best, tile: Tensor, half: Tensor, top: int, low: int, slack: float) -> None:
-        limit = best.square[(torch.arange(len(half)) + top) // best.kinds] / 2.0 - half + slack
-        rows = torch.nonzero(tile.amin(dim=1) < limit)[:, 0]
-        if len(rows):
-            found = torch.nonzero(tile[rows] < limit[rows][:, None])
-            best.look(rows[found[:, 0]] + top, found[:, 1] + low)
 
     def _twins(self, queries: Indices, pool: Indices, kinds: int) -> tuple[Indices, Indices]:
         """(row, column) of the table of query variants and pool items of one group; variants of a query in a row."""
@@ -207,6 +201,30 @@ class _Best:
         self.square = torch.full((count,), float("inf"))
         self.item = torch.full((count,), -1, dtype=torch.int64)
         self._flat, self._rows, self._pool = flat, rows, torch.from_numpy(pool)
+        self._chunk: tuple[int, Tensor, Tensor] = (-1, rows[:0], rows[:0])  # the pool's rows that were last multiplied
+
+    def consider(self, tile: Tensor, limit: Tensor, top: int, low: int, slack: float) -> None:
+        """Look at what is under its row's limit in a tile of bounds, rows from `top` and pool places from `low`."""
+        rows = torch.nonzero(tile.amin(dim=1) < limit)[:, 0]
+        if not len(rows):
+            return
+        under = tile[rows] < limit[rows][:, None]
+        many = under.sum(dim=1) > MANY
+        if many.any():  # a loose bound, as sharpened images have: all distances by one product are cheaper than pairs
+            under[many] &= self._near(rows[many] + top, low, tile.shape[1], slack)
+        found = torch.nonzero(under)
+        self.look(rows[found[:, 0]] + top, found[:, 1] + low)
+
+    def _near(self, rows: Tensor, low: int, count: int, slack: float) -> Tensor:
+        """Which of `count` pool places from `low` may be nearer to these rows than the best so far, (rows, count)."""
+        if self._chunk[0] != low:
+            part = self._rows[self._pool[low : low + count]]
+            self._chunk = (low, part, part.square().sum(dim=1) / 2.0)
+        _, part, half = self._chunk
+        flat = self._flat[rows]
+        table = half - flat @ part.T
+        limit = self.square[rows // self.kinds] / 2.0 - flat.square().sum(dim=1) / 2.0
+        return table < limit[:, None] + slack
 
     def look(self, rows: Tensor, columns: Tensor) -> None:
         """Real squared distances of pairs (row of flat, place in the pool); the best of each query is kept."""

@@ -211,7 +211,7 @@ class Audit:
         control = excess = None
         posing, rest = self._set_aside(held)
         if self.controls and not self._skipped(late, "planted copies"):
-            planted = self._planted(nears, labels)
+            planted = self._planted(nears, labels, self._unsuspicious(scan))
         if self.controls and not self._skipped(late, "held-out items posing as samples"):
             control = self._control(posing, rest)
         if self.controls and not self._skipped(late, "the reference test"):
@@ -242,7 +242,11 @@ class Audit:
         self.notes.append(f"Not measured: {what} in the copying test (the time was spent).")
         return True
 
-    def _planted(self, nears: Sequence[Nearest], labels: Labels) -> list[Planted]:
+    def _unsuspicious(self, scan: Scan) -> Indices:
+        """Samples that copies are planted among: all, less those that were found to be copies."""
+        return scan.order[scan.k :] if scan.p <= FOUND and scan.k < self.m else scan.order
+
+    def _planted(self, nears: Sequence[Nearest], labels: Labels, base: Indices) -> list[Planted]:
         """How often planted copies are caught, from the highest rate down to one that is not. Nothing is searched anew."""
         size, found = self.sources.shape[1], []
         for which, kind in enumerate(("exact", "disturbed")):
@@ -252,7 +256,7 @@ class Audit:
                     break
                 offset, caught, missed = self.m + which * size, 0, 0
                 while caught + missed < DRAWS and missed <= (1.0 - CAUGHT) * DRAWS and (missed or caught < DRAWS // 2):
-                    rows = np.arange(self.m)
+                    rows = base.copy() if len(base) == self.m else self.source.choice(base, self.m)
                     chosen = self.source.choice(size, count, replace=False)
                     rows[self.source.choice(self.m, count, replace=False)] = offset + chosen
                     truth = labels.planted(1 + caught + missed, self.sources[which][chosen], DRAW_PERMUTATIONS)

@@ -1,0 +1,195 @@
+"""The copying test on real data: false alarms, power, other methods on the same inputs, speed.
+
+python bench/novelty.py --mnist DIR --pictures DIR --books DIR --names DIR [--fraction 0.1] [--parts calibration,power]
+
+Each run draws 1,000 training, 1,000 held-out and 1,000 further real items; samples are made of the last (null runs: as
+they are, sharpened, blurred, of one mode only), with planted copies of training items in their place (power), or are all
+training items (copycat), or come of a naive generator fitted to the training items (naive; copies nothing).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import _novelty_data as data
+from _common import Table, fresh, parser, pinned
+from _novelty_data import Data
+from _novelty_rivals import rivals
+from anew.evaluation import kinds
+from anew.evaluation.novelty import Audit, audit
+
+SIZE = 1000
+NULL_RUNS = 13  # of each null generator of each data set: 208 in all
+POWER_RUNS = 20
+METHODS = ("meehan", "dcr", "authpct")
+LOADERS = {"mnist": data.digits, "pictures": data.pictures, "books": data.books, "names": data.records}
+Make = Callable[[Data, "Draw", np.random.Generator], Sequence[Any]]
+
+
+class Draw:
+    """Disjoint real items of one run; `further` become samples. one_mode: further ones are of one mode alone."""
+
+    def __init__(self, source: Data, seed: int, one_mode: bool = False) -> None:
+        self.random = np.random.default_rng(seed)
+        order = self.random.permutation(len(source.items))
+        first, rest = order[: 2 * SIZE], order[2 * SIZE :]
+        if one_mode:
+            mode = self.random.choice(source.mode[rest])
+            rest = rest[source.mode[rest] == mode]
+        rest = rest if len(rest) >= SIZE else self.random.choice(rest, SIZE)
+        self.train, self.held, self.further = (
+            [source.items[i] for i in part] for part in (first[:SIZE], first[SIZE:], rest[:SIZE])
+        )
+
+
+def planted(rate: float, disturb: Callable[[Any, np.random.Generator], Any] | None) -> Make:
+    def make(source: Data, draw: Draw, random: np.random.Generator) -> Sequence[Any]:
+        count = round(rate * SIZE)
+        copied = [draw.train[i] for i in random.choice(SIZE, count, replace=False)]
+        return [*(c if disturb is None else disturb(c, random) for c in copied), *draw.further[count:]]
+
+    return make
+
+
+def null_cases() -> Iterator[tuple[str, Make, bool]]:
+    yield "real", lambda source, draw, random: draw.further, False
+    yield "sharpened", lambda source, draw, random: source.sharpen(draw.further, random), False
+    yield "blurred", lambda source, draw, random: source.blur(draw.further, random), False
+    yield "one mode", lambda source, draw, random: draw.further, True
+
+
+def power_cases(source: Data) -> Iterator[tuple[str, Make, bool]]:
+    yield "1% exact", planted(0.01, None), False
+    for name, disturb in source.disturbances.items():
+        yield f"2% {name}", planted(0.02, disturb), False
+    yield "copycat", lambda source, draw, random: draw.train, False
+    yield "naive", lambda source, draw, random: source.naive(draw.train, SIZE, random), False
+
+
+def case(source: Data, name: str, make: Make, one_mode: bool, runs: int) -> dict[str, Any]:
+    """How often each method alarms over `runs` draws."""
+    alarms: Counter[str] = Counter()
+    shares, values = [], []
+    begin = time.process_time()
+    for run in range(runs):
+        draw = Draw(source, 1000 * run + 17, one_mode)
+        samples = list(make(source, draw, draw.random))
+        one = Audit(source.kind, samples, draw.train, draw.held, seed=run, controls=False)
+        found = one.run()
+        alarms["anew"] += found.found
+        shares.append(found.share)
+        other = rivals(one.distances[-1], SIZE, SIZE, len(samples), draw.random)
+        alarms.update(method for method in METHODS if other.alarms[method])
+        values.append((other.meehan, other.dcr, other.authentic))
+    middle = np.median(np.array(values), axis=0)
+    return {
+        "data": source.name,
+        "case": name,
+        "runs": runs,
+        **{method: alarms[method] for method in ("anew", *METHODS)},
+        "share": float(np.median(shares)),
+        "z": float(middle[0]),
+        "dcr_score": float(middle[1]),
+        "authentic": float(middle[2]),
+        "cpu_s": (time.process_time() - begin) / runs,
+    }
+
+
+def speed_images(folder: Path) -> dict[str, Any]:
+    """The whole audit, controls included, of 2,000 test digits as samples against 60,000 training digits."""
+    real = data.digits(folder).items
+    test = data.read_idx(data.find(folder, "t10k-images-idx3-ubyte"))
+    begin = time.monotonic()
+    found = audit(kinds.IMAGES, list(test[:2000]), list(real), list(test[2000:4000]))
+    return {"seconds": time.monotonic() - begin, "limit": found.detection_limit, "p": found.p}
+
+
+def speed_texts(folder: Path) -> dict[str, Any]:
+    """The whole audit of 500,000 characters against 10,000,000, all of the books of a folder, repeated where few."""
+    from anew.evaluation.longest import PassageDistance
+
+    text = "".join(p.read_text(encoding="utf-8") for p in sorted(folder.glob("*.txt")))
+    # A text that is shorter than that is joined with copies of itself in which every tenth character is another one.
+    random, parts = np.random.default_rng(0), [text]
+    while sum(map(len, parts)) < 10_500_000:
+        letters = np.array(list(text))
+        letters[random.random(len(letters)) < 0.1] = "x"
+        parts.append("".join(letters))
+    cut = kinds.passages(["".join(parts)[:10_500_000]]).texts
+    order = np.random.default_rng(1).permutation(len(cut))
+    begin = time.monotonic()
+    distance = PassageDistance([cut[i] for i in order], np.arange(len(order)))
+    distance.near(np.arange(2000), np.arange(2000, len(order)))
+    return {"seconds": time.monotonic() - begin, "characters": 10_500_000}
+
+
+def speed(given: argparse.Namespace, rows: Table) -> None:
+    place = fresh(given.work / "novelty")
+    for what, folder, allowed in (("images", given.mnist, 60.0), ("texts", given.books, 20.0)):
+        if folder is None:
+            continue
+        command = [sys.executable, __file__, "--one", what, "--mnist", str(folder), "--books", str(folder)]
+        done = pinned(command, given.cores, place).check()
+        found = done.json()
+        rows.add(
+            case=f"speed: {what}", **found, cpu_s=done.cpu, peak_gb=done.peak / 1e9,
+            passes=found["seconds"] < allowed and done.peak < 2e9,
+        )  # fmt: skip
+
+
+def judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The figures that are to be reached, from the rows."""
+    null = [r for r in rows if r["part"] == "calibration"]
+    if null:
+        runs = sum(r["runs"] for r in null)
+        alarms = {m: sum(r[m] for r in null) for m in ("anew", *METHODS)}
+        yield {"case": "null runs", "runs": runs, **alarms, "passes": alarms["anew"] <= 0.05 * runs}
+    for kind, least in (("1% exact", 0.95), ("2% ", 0.9), ("copycat", 1.0), ("naive", 0.0)):
+        for name in dict.fromkeys(r["data"] for r in rows):
+            own = [r for r in rows if r["part"] == "power" and r["data"] == name and r["case"].startswith(kind)]
+            if not own:
+                continue
+            runs = sum(r["runs"] for r in own)
+            alarms = {m: sum(r[m] for r in own) for m in ("anew", *METHODS)}
+            passes = alarms["anew"] == 0 if kind == "naive" else min(r["anew"] / r["runs"] for r in own) >= least
+            yield {"case": kind.strip(), "data": name, "runs": runs, **alarms, "passes": passes}
+
+
+def main() -> None:
+    build = parser(__doc__)
+    build.add_argument("--mnist", type=Path, help="folder of MNIST's idx files")
+    build.add_argument("--pictures", type=Path, help="folder with a folder of pictures for each class")
+    build.add_argument("--books", type=Path, help="folder of .txt books")
+    build.add_argument("--names", type=Path, help="file (or its folder) of one name a line")
+    build.add_argument("--fraction", type=float, default=1.0, help="of the runs")
+    build.add_argument("--parts", default="calibration,power,speed", help="which of them")
+    build.add_argument("--one", choices=("images", "texts"), help=argparse.SUPPRESS)
+    given = build.parse_args()
+    if given.one:
+        print(json.dumps(speed_images(given.mnist) if given.one == "images" else speed_texts(given.books)))
+        return
+    sources = [load(getattr(given, name)) for name, load in LOADERS.items() if getattr(given, name) is not None]
+    parts, rows = given.parts.split(","), Table("novelty")
+    for part, runs in (("calibration", NULL_RUNS), ("power", POWER_RUNS)):
+        for source in sources if part in parts else []:
+            for name, make, one_mode in null_cases() if part == "calibration" else power_cases(source):
+                count = max(round(given.fraction * runs), 1)
+                rows.add(part=part, **case(source, name, make, one_mode, count))
+    for verdict in list(judged(rows.rows)):
+        rows.add(part="verdict", **verdict)
+    if "speed" in parts:
+        speed(given, rows)
+    rows.show()
+
+
+if __name__ == "__main__":
+    main()
