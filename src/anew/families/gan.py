@@ -27,6 +27,7 @@ from anew.spec import Ask, Batch, Grid
 
 EXAMPLES_A_PARAMETER = 0.25
 ROWS = 128  # examples that go through the network at a time
+AUGMENT_PASSES = 50  # over the data in which the probability of augmentation could go from 0 to 1
 COLLAPSED = 0.25  # of the variety of real items
 JUDGED_FROM = 0.15  # of the run: before, a generator makes noise that is all alike
 STARTS, NEAREST, MOVES = 512, 4, 200  # of an inversion: numbers looked at, kept, and steps
@@ -34,7 +35,7 @@ STARTS, NEAREST, MOVES = 512, 4, 200  # of an inversion: numbers looked at, kept
 
 @dataclass(frozen=True, slots=True)
 class GanConfig:
-    batch: int = knob(64, "examples a step", low=1)
+    batch: int = knob(32, "examples a step", low=1)
     width: int = knob(48, "channels at the largest size", low=8, high=4096)
     mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width")
     depth: int = knob(1, "blocks a size", low=1, high=64)
@@ -47,8 +48,11 @@ class GanConfig:
         0.6, "augment more while real and generated are told apart better than this", low=0.0, high=1.0
     )
     augment_items: int = knob(100_000, "examples in which the probability could go from 0 to 1; 0 keeps it", low=0)
-    rate: float = knob(0.001, "peak learning rate (AdamW)", low=0.0, high=1.0)
-    momentum: float = knob(0.0, "first beta of AdamW", low=0.0, high=0.99)
+    rate: float = knob(0.03, "peak learning rate of matrices (Muon)", low=0.0, high=1.0)
+    rate_rest: float = knob(0.0015, "peak learning rate of the rest (AdamW)", low=0.0, high=1.0)
+    momentum: float = knob(
+        0.8, "momentum of matrices: an opponent moves, so that old gradients mislead", low=0.0, high=0.99
+    )
     decay: float = knob(0.5, "last share of the run in which the rate falls", low=0.0, high=1.0)
     average: float = knob(0.05, "relative width of the average of weights", low=0.0, high=0.25)
     precision: str = knob("auto", "arithmetic of the networks", choices=("auto", "fp32", "bf16"))
@@ -97,12 +101,13 @@ class Gan(Family):
         patch = 1 if side <= 12 else 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 40))
         halvings = max(1, math.ceil(math.log2(side / patch / 7))) if side >= 4 else 0
         return GanConfig(
-            batch=64 if scale.device == "cpu" else 256,
+            batch=32 if scale.device == "cpu" else 256,
             width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)],
             mults=(1, *(min(2 * 2**i, 4) for i in range(halvings))),
             depth=1 if scale.dial <= 3 else 2,
             patch=patch,
             augment=0.3 if scale.items < 2000 else 0.0,
+            augment_items=AUGMENT_PASSES * max(1000, scale.items),
         )
 
     @classmethod
@@ -133,8 +138,20 @@ class Gan(Family):
 
     def optim(self) -> Optim:
         c = self.config
-        group = Group(lambda name, parameter: True, "adamw", c.rate, betas=(c.momentum, 0.99))
-        return Optim((group,), warmup=20, decay=c.decay, average=c.average, clip=0.0)
+        return Optim(
+            (
+                Group(self._is_matrix, "muon", c.rate, momentum=c.momentum),
+                Group(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.0, 0.99)),
+            ),
+            warmup=20,
+            decay=c.decay,
+            average=c.average,
+            clip=0.0,  # neither rule looks at the size of gradients
+        )
+
+    @staticmethod
+    def _is_matrix(name: str, parameter: Tensor) -> bool:
+        return parameter.ndim == 4 and "stages" in name
 
     def _discriminator_loss(self, batch: Batch, now: Moment) -> Loss:
         c, kind = self.config, self._dtype()
