@@ -40,11 +40,16 @@ def cut(made: Tensor, height: int, width: int) -> Tensor:
 
 
 def train(
-    generator: nn.Module, discriminator: nn.Module, images: Tensor, seconds: float, rate: float, loss: str
+    generator: nn.Module,
+    discriminator: nn.Module,
+    images: Tensor,
+    seconds: float,
+    rates: tuple[float, float],
+    loss: str,
 ) -> int:
     betas = (0.5, 0.999)
-    first = torch.optim.Adam(generator.parameters(), lr=rate, betas=betas)
-    second = torch.optim.Adam(discriminator.parameters(), lr=3 * rate, betas=betas)
+    first = torch.optim.Adam(generator.parameters(), lr=rates[0], betas=betas)
+    second = torch.optim.Adam(discriminator.parameters(), lr=rates[1], betas=betas)
     generating = getattr(package_losses, f"{LOSSES[loss]}GeneratorLoss")()
     judging = getattr(package_losses, f"{LOSSES[loss]}DiscriminatorLoss")()
     device = torch.device("cpu")
@@ -61,7 +66,8 @@ def train(
 
 
 def main() -> None:
-    words = options(__doc__, 1e-4, "the generator's learning rate; the discriminator has three times it")
+    words = options(__doc__, 1e-4, "the generator's learning rate")
+    words.add_argument("--times", type=float, default=3.0, help="how many times it the discriminator's is")
     words.add_argument("--loss", choices=list(LOSSES), default="lsgan")
     given = begin(words)
 
@@ -73,7 +79,7 @@ def main() -> None:
     generator = DCGANGenerator(100, side, channels, last_nonlinearity=nn.Tanh(), **sizes)
     discriminator = DCGANDiscriminator(side, channels, last_nonlinearity=leaky, **sizes)
     begun = time.process_time()
-    steps = train(generator, discriminator, images, given.seconds, given.rate, given.loss)
+    steps = train(generator, discriminator, images, given.seconds, (given.rate, given.rate * given.times), given.loss)
     trained = time.process_time() - begun
     generator.eval()
 

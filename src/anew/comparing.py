@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anew.contestants import Contestant, contestants, train_all
+from anew.contestants import Contestant, contestants, log_of, train_all
 from anew.data.dataset import Dataset
 from anew.data.modality import Size
 from anew.errors import ConfigError, RunError, UserError
@@ -46,8 +47,8 @@ def compared(
     if not 20 <= n <= 10_000:
         raise ConfigError(f"n={n} is out of range; give 20 to 10,000")
     if runs:
-        entries = _given(runs, out)
-        _claim(out, {"runs": [str(Path(r).resolve()) for r in runs]})
+        entries = _given(runs)
+        request = {"runs": [str(Path(r).resolve()) for r in runs]}
         failed: dict[str, str] = {}
     else:
         entries = contestants(request["families"], out)
@@ -55,11 +56,13 @@ def compared(
         _fits(entries, request)
         _claim(out, request)
         failed = train_all(entries, request, reporter.say)
+        if len(failed) == len(entries) and not any(e.folder.exists() for e in entries):
+            _unclaim(out, entries)
         _some(failed, entries)
     return _judged(out, entries, failed, request, n, trust_code, reporter)
 
 
-def _given(runs: Sequence[str | Path], out: Path) -> list[Contestant]:
+def _given(runs: Sequence[str | Path]) -> list[Contestant]:
     """Finished runs under names that tell them apart: their folders', or as many parents with it as it takes."""
     paths = [Path(run).resolve() for run in runs]
     if len(set(paths)) < len(paths) or len(paths) < 2:
@@ -74,6 +77,8 @@ def _claim(out: Path, request: Mapping[str, Any]) -> None:
         if not (out / REQUEST).is_file():
             raise ConfigError(f"--out {str(out)!r} exists and is no comparison; give another folder")
         before = read_json(out / REQUEST)
+        if ("runs" in before) != ("runs" in request):
+            raise ConfigError(f"--out {str(out)!r} holds another comparison; give another folder")
         other = next((k for k in {**before, **request} if before.get(k) != request.get(k)), None)
         if other is not None:
             was, now = before.get(other), request.get(other)
@@ -86,6 +91,14 @@ def _claim(out: Path, request: Mapping[str, Any]) -> None:
     except OSError as error:
         raise ConfigError(f"cannot make the folder {str(out)!r} ({error.strerror}); give another") from None
     write_json(out / REQUEST, dict(request))
+
+
+def _unclaim(out: Path, entries: Sequence[Contestant]) -> None:
+    """Nothing could be begun: leave the folder as it was, so that a better request may have it."""
+    for path in (out / REQUEST, *(log_of(e) for e in entries)):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        out.rmdir()
 
 
 def _fits(entries: Sequence[Contestant], request: Mapping[str, Any]) -> None:
@@ -128,8 +141,10 @@ def _judged(
     folder = {e.asked: e.folder for e in entries}
     place = request.get("data")
     data = Dataset.reopen(configs[first]["data"], folder[first], place)
-    _same_split(configs, folder, data, place)
     try:
+        _same_split(configs, folder, data, place)
+        if "runs" in request:
+            _claim(out, request)
         entrants = _entrants(out, entries, failed, configs, data, n, trust_code, reporter)
         _some({e.name: e.failed for e in entrants if e.failed}, entries)
         compared = _written(out, entrants, configs, data, request)

@@ -58,6 +58,11 @@ def contestants(asked: str | Sequence[str], out: Path) -> list[Contestant]:
     return [Contestant(one, out / one.replace(":", "-")) for one in listed]
 
 
+def log_of(entry: Contestant) -> Path:
+    """What its process said, beside its run."""
+    return entry.folder.with_name(f"{entry.folder.name}.log")
+
+
 def train_all(entries: Sequence[Contestant], request: Mapping[str, Any], say: Say) -> dict[str, str]:
     """Train each that has not finished, one after another, or one a CUDA device side by side; what went wrong, by name."""
     devices = _devices()
@@ -124,16 +129,15 @@ def _train(
         env=environment,
     )
     running.append(process)
-    assert process.stdout is not None
-    with open(entry.folder.with_name(f"{entry.folder.name}.log"), "a", encoding="utf-8") as log:
-        for line in process.stdout:
+    with process, open(log_of(entry), "a", encoding="utf-8") as log:
+        for line in process.stdout or ():
             log.write(line)
             last = line.strip() or last
             if line.startswith("anew: "):
                 reason = line.removeprefix("anew: ").strip()
             elif line.startswith("step "):
                 say(f"{entry.asked}: {line.strip()}")
-    if process.wait() != 0:
+    if process.returncode != 0:
         return reason or last or f"it ended with code {process.returncode}"
     if not _finished(entry.folder):
         return "it was stopped; the same command goes on with it"

@@ -67,7 +67,7 @@ def _row(entrants: Sequence[Entrant], name: str) -> dict[str, Any]:
     title, meaning = term(name)
     winners = [] if name.startswith(words.NAIVE) else best(entrants, name)
     floor = next((e.scores[name].floor for e in entrants if name in e.scores), None)
-    cells = [{"value": _cell(e.scores.get(name)), "best": e in winners} for e in entrants]
+    cells = [_cell(e.scores.get(name)) | {"best": e in winners} for e in entrants]
     return {
         "name": name,
         "title": title,
@@ -77,15 +77,13 @@ def _row(entrants: Sequence[Entrant], name: str) -> dict[str, Any]:
     }
 
 
-def _cell(score: Score | None) -> Any:
-    from markupsafe import Markup
-
+def _cell(score: Score | None) -> dict[str, Any]:
     if score is None:
-        return "–"
-    if score.low is None or score.high is None:
-        return plain(score)
-    low, high = report.number(score.low), report.number(score.high)
-    return Markup("{} <small>{} to {}</small>").format(plain(score), low, high)
+        return {"value": "–", "between": ""}
+    between = ""
+    if score.low is not None and score.high is not None:
+        between = f"{report.number(score.low)} to {report.number(score.high)}"
+    return {"value": plain(score), "between": between}
 
 
 def plain(score: Score) -> str:

@@ -173,8 +173,9 @@ def _finding(
         floor = winners[0].scores[name].floor
         beside += [] if floor is None else [f"real against real {show(floor)}"]
         close = ", too close to call" if len(winners) > 1 else ""
-        more = f"; {', '.join(beside)}" if beside else ""
-        yield f"{what}: {_listed([e.name for e in winners])}{close} ({measured}{more})."
+        parts = [measured, *([", ".join(beside)] if beside else [])]
+        parts += _real_on_the_way(entrants) if name == "walk_length" else []
+        yield f"{what}: {_listed([e.name for e in winners])}{close} ({'; '.join(parts)})."
         return
 
 
@@ -257,7 +258,16 @@ def _together(
     for name in names:
         each = [f"{e.name} {_plain(e.scores[name].value)}" for e in (*these, *those) if name in e.scores]
         shown.append(f"{term(name)[0].lower()}: {', '.join(each)}")
+    if "walk_length" in names:
+        shown += _real_on_the_way([*these, *those])
     return Claim(claim, _held(found), "; ".join(shown))
+
+
+def _real_on_the_way(entrants: Sequence[Entrant]) -> list[str]:
+    """A cross-fade of two pictures is smooth too: whether what lies between looks real belongs beside it."""
+    name = "walk_realness"
+    found = [f"{e.name} {_share(e.scores[name].value)}" for e in entrants if name in e.scores]
+    return [f"frames on the way that look real: {', '.join(found)}"] if found else []
 
 
 def _held(found: Sequence[int]) -> str:

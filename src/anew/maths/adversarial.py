@@ -50,7 +50,7 @@ def variety(made: Tensor, real: Tensor) -> Tensor:
 
 def _distances(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean distance and mean distance to the nearest other row."""
-    pooled = [min(POOLED, side) for side in x.shape[2:]]
+    pooled = (min(POOLED, x.shape[2]), min(POOLED, x.shape[3]))
     flat = functional.adaptive_avg_pool2d(x.float(), pooled).flatten(1)
     apart = torch.cdist(flat, flat)
     others = apart + torch.diag(torch.full((len(x),), torch.inf, device=x.device))

@@ -126,7 +126,7 @@ class Discriminator(nn.Module):
                 x = self.shrink[place - 1](functional.avg_pool2d(x, 2))
             x = stage(x)
         features = torch.einsum("bchw,kchw->bkc", _active(x).float(), self.basis).flatten(1)  # (B, 2C)
-        logits = self.head(features).squeeze(1)
+        logits: Tensor = self.head(features).squeeze(1)
         if self.classes is not None and label is not None:
             logits = logits + (features * self.classes[label]).sum(1)
         return logits
