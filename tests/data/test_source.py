@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from anew.data import folders, source
-from anew.data.modality import Item, Refusal
+from anew.data.image import Image
+from anew.data.modality import Item, Modality, Refusal
 from anew.data.source import File, Source, label_of, list_files, part_of, reader_of, suffix_of
+from anew.data.text import Text
 from anew.errors import DataError
 
-SUFFIXES = {".txt": "text", ".png": "image"}
+KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -61,7 +63,7 @@ def test_listing_follows_links_but_no_loops_and_skips_hidden(tmp_path: Path) -> 
 )
 def test_nothing_to_list(tmp_path: Path, make, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(DataError, match=message):
-        Source.open(make(tmp_path), SUFFIXES)
+        Source.open(make(tmp_path), KINDS)
 
 
 def test_unreadable_folder_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +74,7 @@ def test_unreadable_folder_is_one_sentence(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(DataError, match="cannot be read"):
-        Source.open(tmp_path, SUFFIXES)
+        Source.open(tmp_path, KINDS)
 
 
 def test_unknown_endings_are_known_by_content(tmp_path: Path) -> None:
@@ -80,13 +82,13 @@ def test_unknown_endings_are_known_by_content(tmp_path: Path) -> None:
     (tmp_path / "a.smi").write_text("CCO\n")
     (tmp_path / "pic").write_bytes(PNG + b"\0" * 20)
     (tmp_path / "b.bin").write_bytes(b"\0\1\2\3" * 10)
-    found = Source.open(tmp_path, SUFFIXES)
+    found = Source.open(tmp_path, KINDS)
     assert found.kinds == {"text": 2, "image": 1, ".bin": 1}
 
 
 def test_file_that_vanishes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("hello")
-    found = Source.open(tmp_path, SUFFIXES)
+    found = Source.open(tmp_path, KINDS)
     blocks = found.blocks("text")
     (tmp_path / "x.txt").unlink()
     (one,) = found.read(blocks[0])
@@ -100,7 +102,7 @@ def test_spans_cover_a_large_file_exactly(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(folders, "WHOLE_BYTES", 1000)
     monkeypatch.setattr(folders, "BLOCK_BYTES", 4096)
     size, stamp = (tmp_path / "big.txt").stat().st_size, 0
-    reader = folders.open_reader([File("big.txt", size, stamp)], tmp_path, SUFFIXES)
+    reader = folders.open_reader([File("big.txt", size, stamp)], tmp_path, KINDS)
     blocks = reader.blocks("text")
     assert len(blocks) > 10 and sum(b.bytes for b in blocks) == size
     items = [one for block in blocks for one in reader.read(block)]
@@ -114,7 +116,7 @@ def test_spans_cover_a_large_file_exactly(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_image_blocks_mix_the_classes(tmp_path: Path) -> None:
     files = [File(f"{name}/{i}.png", 10, 0) for name in "ab" for i in range(600)]
-    reader = folders.open_reader(files, tmp_path, SUFFIXES)
+    reader = folders.open_reader(files, tmp_path, KINDS)
     blocks = reader.blocks("image")
     assert reader.labels == ("a", "b") and sum(b.items for b in blocks) == 1200
     assert all(90 < sum(p.startswith("a/") for p in b.where) < 170 for b in blocks if b.items == source.BLOCK_ITEMS)
@@ -125,7 +127,7 @@ def test_a_mistyped_path_in_a_folder_never_asks_the_hub(tmp_path: Path, monkeypa
     (tmp_path / "d").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="'d/nosuch' does not exist in the folder 'd'"):
-        Source.open("d/nosuch", SUFFIXES)
+        Source.open("d/nosuch", KINDS)
 
 
 def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
@@ -133,7 +135,7 @@ def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
         (tmp_path / f"{name}.png").write_bytes(PNG)
     rows = "file_name,label\na.png,x\n./sub/../b.png,y\nc.png,x\n../../../etc/passwd,y\n"
     (tmp_path / "metadata.csv").write_text(rows)
-    found = Source.open(tmp_path, SUFFIXES)
+    found = Source.open(tmp_path, KINDS)
     blocks = found.blocks("image")
     assert {one.name: one.label for one in found.read(blocks[0]) if isinstance(one, Item)} == {
         "a.png": "x",
@@ -157,3 +159,24 @@ def test_what_was_refused_is_named_where_nothing_is_left(tmp_path: Path, name: s
     with pytest.raises(DataError, match=f"nothing that can be learned.*{reason}") as caught:
         choose_kind(str(tmp_path), None)
     assert "\n" not in str(caught.value)
+
+
+def test_content_outweighs_an_ending_and_says_so(tmp_path: Path) -> None:
+    for index in range(3):
+        (tmp_path / f"{index}.txt").write_bytes(PNG + bytes(40))
+    (tmp_path / "words.txt").write_text("plain words\n" * 20)
+    (tmp_path / "odd.bin").write_bytes(bytes(range(200)))
+    found = Source.open(tmp_path, KINDS)
+    assert found.kinds == {"image": 3, "text": 1, ".bin": 1}
+    assert "3 .txt files hold image by content" in found.notes[0]
+
+
+def test_spans_of_records_hold_whole_records(tmp_path: Path) -> None:
+    class Headed(Text):
+        record = b">"
+
+    lines = "".join(f">{i}\n" + "ACGT" * 40_000 + "\n" + "TT\n" * 3 for i in range(110))
+    (tmp_path / "a.txt").write_text(lines)
+    found = Source.open(tmp_path, {"text": Headed})
+    texts = [one.data.decode() for block in found.blocks("text") for one in found.read(block) if isinstance(one, Item)]
+    assert "".join(texts) == lines and len(texts) > 5 and all(text[0] == ">" for text in texts)

@@ -13,6 +13,7 @@ from typing import IO, NamedTuple
 
 from anew.data import inflate
 from anew.data.columns import LABEL, TEXT, label_name
+from anew.data.modality import Modality
 from anew.data.source import BLOCK_BYTES, BLOCK_ITEMS, Block, File, Item, Refusal, label_of, part_of
 
 IMAGES = (".png", ".jpg", ".jpeg", ".webp")
@@ -310,6 +311,6 @@ def _told(data: bytes, kind: bytes) -> dict[str, str]:
     return told
 
 
-def open_reader(files: Sequence[File], root: Path, suffixes: Mapping[str, str]) -> ArchiveReader:
+def open_reader(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> ArchiveReader:
     """See `anew.data.source.OpenReader`."""
     return ArchiveReader(files, root)

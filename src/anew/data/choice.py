@@ -37,8 +37,7 @@ def choose_kind(path: str, wanted: str | None) -> Chosen:
     kinds: dict[str, Any] = {name: find("data", name) for name in names("data")}
     if wanted is not None and wanted not in kinds:
         raise DataError(f"{wanted!r} is no modality{nearest(wanted, kinds)}")
-    suffixes = {suffix: name for name, owner in kinds.items() for suffix in owner.suffixes}
-    source = Source.open(path, suffixes)
+    source = Source.open(path, kinds)
     found = {name: n for name, n in source.kinds.items() if name in kinds and n}
     if not found:
         held = ", ".join(f"{n} {name}" for name, n in sorted(source.kinds.items(), key=lambda p: -p[1])[:5])
@@ -116,14 +115,16 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Refu
     return good, bad
 
 
-def classes_of(chosen: Chosen, sample: Sequence[Item], seen: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+def classes_of(
+    chosen: Chosen, modality: Modality, sample: Sequence[Item], seen: Sequence[str]
+) -> tuple[tuple[str, ...], list[str]]:
     """(class names, notes). Folders are classes where every item has one and each holds several items.
 
     seen: class names met in reading, where the listing does not know them."""
     labels = chosen.source.labels(chosen.kind)
     if labels is None:
         labels = tuple(seen) or tuple(sorted({item.label for item in sample if item.label is not None}))
-    if chosen.kind == "text" or len(labels) < 2:
+    if not modality.classed or len(labels) < 2:
         return (), []
     items = sum(block.items for block in chosen.blocks)
     without = sum(item.label is None for item in sample)

@@ -85,7 +85,7 @@ class Dataset:
         held = self._store
         self.scan.items = held.documents if isinstance(held, Whole) else sum(self.scan.parts.values())
         if not hasattr(self, "spec"):
-            self.scan.labels, more = classes_of(chosen, self._sample, self._store.classes)
+            self.scan.labels, more = classes_of(chosen, kind, self._sample, self._store.classes)
             self._say(more)
         self._say([*self._store.notes, *kind.remarks()])
         self._sample = []

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.data.columns import Columns, choose, described, item_of
+from anew.data.modality import Modality
 from anew.data.source import BLOCK_BYTES, BLOCK_ITEMS, Block, Item, Refusal, part_of
 from anew.data.spans import in_order
 from anew.errors import DataError
@@ -164,7 +165,7 @@ def _offline(wanted: bool) -> Iterator[None]:
             place.HF_HUB_OFFLINE = value
 
 
-def open_hub(name: str, suffixes: Mapping[str, str]) -> HubReader:
+def open_hub(name: str, kinds: Mapping[str, type[Modality]]) -> HubReader:
     """The data set behind a hub name: downloaded once, then read from the cache of `datasets`.
 
     Raises DataError where the package is missing, the name is unknown, or the hub cannot be reached. Code that a data set

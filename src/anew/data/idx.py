@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.data import inflate
+from anew.data.modality import Modality
 from anew.data.source import BLOCK_ITEMS, Block, File, Item, Refusal, part_of
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -167,6 +168,6 @@ def _part(path: str) -> str | None:
     return "test" if PurePosixPath(path).name.lower().startswith("t10k") else part_of(path)
 
 
-def open_reader(files: Sequence[File], root: Path, suffixes: Mapping[str, str]) -> IdxReader:
+def open_reader(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> IdxReader:
     """See `anew.data.source.OpenReader`."""
     return IdxReader(files, root)

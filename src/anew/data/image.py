@@ -24,6 +24,7 @@ DECODED_PIXELS = 1 << 27  # stop decoding the sample here (about two seconds of 
 HELD_PIXELS = 1 << 24  # of the copies kept meanwhile: 50 MB as colour
 LARGEST = 1024  # pixels a side
 RUNGS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # sides that halve well inside a network
+_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
 FLAT = 0.02  # least standard deviation reported: noise levels are measured against it
 
 
@@ -70,6 +71,12 @@ class Image(Modality):
         self._wanted = wanted_size(config.size)
         self._frame = "crop"
         self._levels: pixels.Levels | None = None
+
+    @classmethod
+    def claims(cls, head: bytes) -> float:
+        if head.startswith(_MAGIC) or head[8:12] == b"WEBP":
+            return 1.0
+        return 0.5 if head.startswith(b"BM") else 0.0
 
     @property
     def _grid(self) -> Grid:

@@ -55,17 +55,26 @@ class Size:
     device: str = "cpu"
 
 
+SURE = 0.8  # a claim that outweighs a file's ending, see `Modality.claims`
+
+
 class Modality(ABC):
     """A kind of item. Stateless until `fit`; what fit learns is saved by `save` into the run folder and read by `load`.
 
     suffixes: file endings it takes, lower case with the dot. light: items cost little to encode, so that a small source is
     read and encoded whole; otherwise blocks are encoded in the background while training goes on.
+    textual: files are text, so blocks follow their bytes, and a large file is read in spans of whole lines. record: the
+    bytes that open a line where a record begins; spans then hold whole records ("": any line does).
+    classed: the labels of items may be learned as classes.
     """
 
     name: ClassVar[str]
     suffixes: ClassVar[frozenset[str]]
     Config: ClassVar[type]
     light: ClassVar[bool] = False
+    textual: ClassVar[bool] = False
+    record: ClassVar[bytes] = b""
+    classed: bool = True
     unit: ClassVar[str]  # what bits are divided by: "character", "residue", "dimension"
 
     config: Any
@@ -73,6 +82,12 @@ class Modality(ABC):
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    @classmethod
+    def claims(cls, head: bytes) -> float:
+        """How surely a file that begins with `head` (some KB) is of this kind, whatever it is called: 0 not at all or not to
+        be told, 1 certainly. From SURE up the content outweighs the file's ending, unless its own kind claims it as surely."""
+        return 0.0
 
     def survey(self, sample: Sequence[Item]) -> list[str]:
         """Decide, before the split, what an item is (a file of lines may be a list of records) from a sample of the source;

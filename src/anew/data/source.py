@@ -1,9 +1,9 @@
 """Where items come from. A source is a list of blocks, each cheap to list without opening and read as one unit.
 
-A reader is one file here with a function `open_reader(files, root, suffixes) -> Reader`:
+A reader is one file here with a function `open_reader(files, root, kinds) -> Reader`:
 `folders` (image files, text files and spans of large ones), `tables` (jsonl, csv, parquet), `archive` (tar shards),
 `idx` (MNIST's files), `hub` (Hugging Face names). Which of them takes a file is said by `reader_of`. `hub` is opened by
-`open_hub(name, suffixes) -> Reader`; `tables` also has `metadata(path) -> dict[str, str | None]`, the class by `file_name`
+`open_hub(name, kinds) -> Reader`; `tables` also has `metadata(path) -> dict[str, str | None]`, the class by `file_name`
 of a `metadata.csv|jsonl|parquet` that describes the files beside it (it is then no table of its own).
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
 
-from anew.data.modality import Item, Refusal
+from anew.data.modality import Item, Modality, Refusal
 from anew.errors import DataError
 
 __all__ = ["Block", "File", "Item", "Reader", "Refusal", "Source", "label_of", "part_of", "reader_of", "suffix_of"]
@@ -106,9 +106,9 @@ class Reader(Protocol):
 class OpenReader(Protocol):
     """A reader module's entry point."""
 
-    def __call__(self, files: Sequence[File], root: Path, suffixes: Mapping[str, str]) -> Reader:
+    def __call__(self, files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> Reader:
         """files: those that `reader_of` gave to this reader; root: what `File.path` is relative to;
-        suffixes: file ending -> modality name, over all modalities (how an archive knows what a member is).
+        kinds: all modalities by name (what a file holds is theirs to say).
 
         Raises DataError only where nothing can go on (a package that must be installed: say which extra)."""
         ...
@@ -125,6 +125,11 @@ def suffix_of(path: str) -> str:
         inner = name.rfind(".", 1, dot)
         return name[inner:] if inner > 0 else name[dot:]
     return name[dot:]
+
+
+def is_packed(path: str) -> bool:
+    """Whether the file is compressed by itself, by its ending."""
+    return path[path.rfind(".") :].lower() in _PACKED
 
 
 def reader_of(path: str) -> str:
@@ -184,7 +189,7 @@ class Source:
         self.bytes = _sum(reader.bytes for reader in readers)
 
     @classmethod
-    def open(cls, path: str | Path, suffixes: Mapping[str, str]) -> Source:
+    def open(cls, path: str | Path, kinds: Mapping[str, type[Modality]]) -> Source:
         """List a folder, a file or a hub name. Raises DataError where there is nothing to list."""
         text = os.fspath(path)
         place = Path(text).expanduser()
@@ -193,18 +198,18 @@ class Source:
         except OSError as error:
             raise DataError(f"{text!r} cannot be read ({error.strerror})") from None
         if there:
-            return cls._open_files(text, place, suffixes)
+            return cls._open_files(text, place, kinds)
         if "/" in text and Path(text.partition("/")[0]).is_dir():  # a mistyped path; hf:// still reaches the hub
             raise DataError(
                 f"{text!r} does not exist in the folder {text.partition('/')[0]!r}; give a folder or a file"
             )
         if _HUB.fullmatch(text) and not text.startswith((".", "~")):
             hub = importlib.import_module("anew.data.hub")
-            return cls(text, [hub.open_hub(text, suffixes)])
+            return cls(text, [hub.open_hub(text, kinds)])
         raise DataError(f"{text!r} does not exist; give a folder, a file, or a hub data set as owner/name")
 
     @classmethod
-    def _open_files(cls, text: str, place: Path, suffixes: Mapping[str, str]) -> Source:
+    def _open_files(cls, text: str, place: Path, kinds: Mapping[str, type[Modality]]) -> Source:
         root, files, hidden = list_files(place)
         if not files:
             some = f"; {hidden} hidden files are left out" if hidden else ""
@@ -220,9 +225,9 @@ class Source:
             if name == "folders":
                 from anew.data import folders
 
-                readers.append(folders.open_reader(own, root, suffixes, classes))
+                readers.append(folders.open_reader(own, root, kinds, classes))
             else:
-                readers.append(importlib.import_module(f"anew.data.{name}").open_reader(own, root, suffixes))
+                readers.append(importlib.import_module(f"anew.data.{name}").open_reader(own, root, kinds))
         return cls(text, readers, notes)
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from anew.data.columns import FILE_NAME, IMAGE, Columns, choose, class_names, described, is_image, item_of, label_name
+from anew.data.modality import Modality
 from anew.data.parquet import Parquet, Piece
 from anew.data.source import Block, File, Item, Refusal, part_of, suffix_of
 from anew.data.spans import Broken, Rows, Span, in_order
@@ -163,6 +164,6 @@ def metadata(path: Path) -> dict[str, str | None]:
         raise DataError(f"{str(path)!r} cannot be read as a table: {error}; mend it or take it away") from None
 
 
-def open_reader(files: Sequence[File], root: Path, suffixes: Mapping[str, str]) -> TableReader:
+def open_reader(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> TableReader:
     """See `anew.data.source.OpenReader`."""
     return TableReader(files, root)

@@ -78,6 +78,8 @@ class Text(Modality):
     Config = TextConfig
     unit = "character"
     light = True
+    textual = True
+    classed = False
 
     config: TextConfig
     spec: Tokens
@@ -90,6 +92,10 @@ class Text(Modality):
         self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}  # name -> lines that are not UTF-8, {} for all
 
     # ---- what items are ----
+
+    @classmethod
+    def claims(cls, head: bytes) -> float:
+        return 0.1 if plain(head) else 0.0
 
     def survey(self, sample: Sequence[Item]) -> list[str]:
         if self.config.layout != "auto":
@@ -309,6 +315,15 @@ class Text(Modality):
         own = sorted((i, name) for name, i in self.spec.special.items() if name in names)
         special = [names[name] for _, name in own]
         self.book.tokenizer(special).save(str(folder / "tokenizer.json"))
+
+
+def plain(head: bytes) -> bool:
+    """Whether the first bytes of a file look like text in some encoding."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return True
+    if not head.strip() or 0 in head:
+        return False
+    return sum(byte < 9 or 13 < byte < 27 for byte in head) <= len(head) / 200
 
 
 def decode_text(data: bytes, whole: bool = True) -> tuple[str, str]:
