@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from anew.evaluation.evidence import Evidence
-from anew.evaluation.image import EXPORT, Features, radial_spectra, spectrum_distance
+from anew.evaluation.image import EXPORT, levels, radial_spectra, spectrum_distance
 from anew.evaluation.metric import Score
 
 NAMES = [
@@ -21,7 +21,10 @@ NAMES = [
     "density",
     "coverage",
     "diversity",
+    "duplicate_share",
+    "two_sample_auc",
     "spectrum_distance",
+    "colour_distance",
 ]
 
 
@@ -94,7 +97,7 @@ def test_time_is_kept_and_what_was_left_out_is_said(evidence: Callable[..., Evid
     begin = time.monotonic()
     evaluation = EXPORT(evidence(*real, rings(150, 2), seconds=0.02))
     names = [s.name for s in evaluation.scores()]
-    assert names == NAMES and "items of each set" in evaluation.left_out[0]
+    assert names == NAMES and "images of each set" in evaluation.left_out[0]
     assert time.monotonic() - begin < 3.0
 
 
@@ -112,12 +115,17 @@ def test_spectrum_of_a_wave_stands_at_its_ring() -> None:
     assert spectrum_distance(np.ones((5, 4)), 10 * np.ones((3, 4))) == pytest.approx(10.0)
 
 
-def test_figures_that_take_long_are_left_out_by_name(evidence: Callable[..., Evidence], real: tuple) -> None:
-    evaluation = EXPORT(evidence(*real, rings(150, 2), seconds=60.0))
-    features = evaluation._features()
-    assert features is not None
+def test_figures_that_take_long_are_left_out_by_name(evidence: Callable[..., Evidence]) -> None:
+    source = np.random.default_rng(0)
+    sets = [list(source.integers(0, 256, (400, 8, 8), dtype=np.uint8)) for _ in range(3)]
+    evaluation = EXPORT(evidence(*sets))
+    assert evaluation._features() is not None
     evaluation.clock.limit = 0.0
-    evaluation._features = lambda: Features(
-        *(np.repeat(f, 3, axis=0) for f in (features.samples, features.test, features.train))
-    )  # type: ignore[method-assign]
-    assert list(evaluation.scores()) == [] and len(evaluation.left_out) == 5
+    assert list(evaluation.own()) == [] and len(evaluation.left_out) == 2
+
+
+def test_levels_are_counted_by_channel() -> None:
+    images = np.zeros((2, 3, 4, 2), dtype=np.uint8)
+    images[1, ..., 1] = 255
+    found = levels(images)
+    assert found.shape == (2, 2, 16) and found[0, 0, 0] == found[1, 1, 15] == 12 and found.sum() == 48

@@ -98,6 +98,22 @@ def test_neighbourhood_equals_an_independent_computation(k: int) -> None:
     assert found.coverage.mean() == pytest.approx((between.min(1) < radius).mean(), abs=1e-4)
 
 
+def test_manifold_figures_equal_prdc() -> None:
+    prdc = pytest.importorskip("prdc")
+    real, fake = sets(n=120)
+    expected = prdc.compute_prdc(real, fake[:90], nearest_k=5)
+    found = metric.neighbourhood(real, fake[:90], 5)
+    for name, value in expected.items():
+        assert getattr(found, name).mean() == pytest.approx(value, abs=1e-4)
+
+
+def test_clipped_density_counts_a_sample_once_and_no_outlier_as_wide() -> None:
+    line = np.append(np.arange(99.0), 500.0)[:, None]  # the last is an outlier, whose ball is huge
+    found = metric.neighbourhood(line, np.array([[300.0], [50.5]]), 5)
+    assert found.density[0] > 0.0 == found.clipped[0]
+    assert found.density[1] > 1.0 == found.clipped[1]
+
+
 def test_neighbourhood_of_identical_and_of_disjoint_sets() -> None:
     a, _ = sets(n=50)
     same, apart = metric.neighbourhood(a, a), metric.neighbourhood(a, a + 1000.0)
@@ -160,5 +176,5 @@ def test_resample_is_fixed_by_its_seed_and_stops_when_late() -> None:
 
 def test_score_as_json_has_the_fixed_keys_and_no_number_that_json_lacks() -> None:
     plain = metric.Score("density", float("nan"), floor=1.0, better="higher", n=5, source="x").to_json()
-    assert list(plain) == ["name", "value", "low", "high", "floor", "better", "n", "source"]
+    assert list(plain) == ["name", "value", "low", "high", "floor", "ceiling", "better", "n", "source"]
     assert json.loads(json.dumps(plain, allow_nan=False))["value"] is None

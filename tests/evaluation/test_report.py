@@ -100,7 +100,10 @@ def test_report_json_has_the_fixed_shape(tmp_path: Path) -> None:
     _, _, found = written(tmp_path)
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == found
     assert (found["run"], found["family"], found["modality"]) == ("first", "transformer", "text")
-    assert all(list(s) == ["name", "value", "low", "high", "floor", "better", "n", "source"] for s in found["scores"])
+    assert all(
+        list(s) == ["name", "value", "low", "high", "floor", "ceiling", "better", "n", "source"]
+        for s in found["scores"]
+    )
     assert "copies" not in found
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "report.json"]
 

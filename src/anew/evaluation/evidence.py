@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from anew.data.modality import Modality
-from anew.evaluation.metric import Score
+from anew.evaluation.likeness import Features, Likeness
+from anew.evaluation.metric import Score, mean_interval
+from anew.evaluation.novelty import Kind
 from anew.spec import Spec
 
 
@@ -22,6 +27,7 @@ class Evidence:
     samples: generated items in the same form.
     bits: (bits, units) of each scored example of the test part, in order; its argument is the seconds it may take.
     parts: bits per unit of the test part under parts of a mixed model alone, by name; empty where it is one part.
+    features: of samples, train and held-out items that the user brings, to be used instead of those made here.
     seconds: what the evaluation may take in all, the writing of the report included; None without a limit.
     """
 
@@ -36,8 +42,12 @@ class Evidence:
     seconds: float | None
     seed: int
     parts: Callable[[], dict[str, float]] | None = None
+    features: Features | None = None
 
 
+LEAST = 20  # items a figure needs
+MOST = 10_000
+FITTED = 256  # training items that an embedder takes its centre and scale from
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
 
 
@@ -62,23 +72,112 @@ class Clock:
 class Evaluation(ABC):
     """Measures one kind of items. A modality's file `evaluation/NAME.py` ends with `EXPORT = ItsEvaluation`.
 
-    left_out: sentences on what was not measured and why; complete once `scores` has ended.
+    A kind of items says how its items become features (`embedder`), which figures it has of its own (`own`), what a naive
+    generator of it makes (`naive`), how copies of it are told (`kind`) and how it is shown (`show`). What every kind has,
+    closeness and variety of features, is measured here.
+
+    noun: what items are called, in the plural; features: what `embedder` gives, one clause; unit: what bits are counted by.
+    left_out: sentences on what was not measured and why; complete once `scores` has ended. sets: the items that were
+    measured, as many of each: "samples", "test", "train" and, where there is a naive generator, "naive".
     """
+
+    noun: ClassVar[str] = "items"
+    features: ClassVar[str] = "features"
+    unit: ClassVar[str] = "dimension"
+    bound: ClassVar[str] = "; an upper bound by the evidence lower bound"
+    kind: ClassVar[Kind | None] = None
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
         limit = evidence.seconds
         self.clock = Clock(None if limit is None else max(limit - REPORT_SECONDS, 0.5 * limit))
         self.left_out: list[str] = []
+        self.sets: dict[str, list[Any]] = {}
+
+    # what a kind of items says
+
+    @abstractmethod
+    def embedder(self, train: Sequence[Any]) -> Callable[[Sequence[Any]], NDArray[Any]]:
+        """What turns items into features (n, d); may take centre and scale from a few training items."""
+
+    def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
+        """n items of a generator that knows next to nothing of the training items (noise, shuffled, bigrams); none here."""
+        return []
+
+    def own(self) -> Iterator[Score]:
+        """Figures that only this kind of items has, of `self.sets` (empty where there are too few items)."""
+        yield from ()
+
+    @abstractmethod
+    def show(self) -> dict[str, Any]:
+        """What the report displays of the samples: a sheet or texts, and the nearest training item of each."""
+
+    def items(self, part: str, n: int) -> list[Any]:
+        """n items of "samples", "train" or "test" (all, if fewer) that features are taken of."""
+        if part == "samples":
+            return self.evidence.samples[:n]
+        return (self.evidence.train if part == "train" else self.evidence.test)(n)
+
+    # what every kind has
 
     def leave_out(self, what: str, why: str) -> None:
         """Record what was not measured; the report's notes say it."""
         self.left_out.append(f"Not measured: {what} ({why}).")
 
-    @abstractmethod
     def scores(self) -> Iterator[Score]:
         """Figures as they are ready, the most important first; stops before the time is spent."""
+        yield from self.likelihood()
+        features = self._features()
+        if features is not None:
+            yield from Likeness(features, self.evidence.seed, self.clock.over, self.leave_out).scores()
+        yield from self.own()
 
-    @abstractmethod
-    def show(self) -> dict[str, Any]:
-        """What the report displays of the samples: a sheet or texts, and the nearest training item of each."""
+    def likelihood(self) -> Iterator[Score]:
+        """Bits per unit of held-out items under the model, where it has a likelihood."""
+        if self.evidence.bits is None:
+            return
+        limit = self.clock.left(0.2)
+        found = self.evidence.bits(None if limit == float("inf") else max(limit, 0.3))
+        if not found:
+            self.leave_out(f"bits per {self.unit}", "no held-out item could be scored in the time left")
+            return
+        rows = np.array([bits / units for bits, units in found])
+        low, high = mean_interval(rows, self.evidence.seed)
+        source = f"held-out {self.noun}{self.bound}"
+        yield Score(f"bits_per_{self.unit}", float(rows.mean()), low, high, n=len(rows), source=source)
+
+    def _features(self) -> Features | None:
+        """Embed as many of each as there are of the scarcest, or as half of the time allows."""
+        n = len(self.items("samples", MOST))
+        test, train = self.items("test", n), self.items("train", max(n, FITTED))
+        n = min(n, len(test), len(train))
+        if n < LEAST:
+            if self.evidence.features is not None:
+                return self.evidence.features
+            self.leave_out(
+                "closeness and variety", f"they need {LEAST} samples and {LEAST} held-out {self.noun}, here are {n}"
+            )
+            return None
+        embed, n = self._embed(train, n) if self.evidence.features is None else (None, n)
+        self.sets = {"samples": self.items("samples", n), "test": test[:n], "train": train[:n]}
+        naive = self.naive(self.sets["train"], n, np.random.default_rng(self.evidence.seed))
+        if naive:
+            self.sets["naive"] = naive
+        if embed is None:
+            return self.evidence.features
+        made = {name: embed(items) for name, items in self.sets.items()}
+        return Features(made["samples"], made["test"], made["train"], made.get("naive"), self.features, self.noun)
+
+    def _embed(self, train: Sequence[Any], n: int) -> tuple[Callable[[Sequence[Any]], NDArray[Any]], int]:
+        """The fitted embedder, and how many items of each set there is time for."""
+        start = time.monotonic()
+        fitted = train[: FITTED if self.clock.left() > 4.0 else FITTED // 4]
+        embed = self.embedder(fitted)
+        embed(fitted)
+        each = (time.monotonic() - start) / (2 * len(fitted))
+        afford = self.clock.left(0.5) / (4 * each)
+        if afford >= n:
+            return embed, n
+        n = max(min(n, 2 * LEAST), int(afford))
+        self.leave_out(f"more than {n:,} {self.noun} of each set", "the time allowed no more")
+        return embed, n

@@ -20,9 +20,11 @@ RESAMPLES = 100
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One figure. low, high: ends of a 95% interval; floor: what real data scores against real data at the same n.
+    """One figure. low, high: ends of a 95% interval; floor: what real data scores against real data at the same n;
+    ceiling: what a naive generator scores there.
 
-    n: items or characters that were measured; source: what it was measured on and with, one clause.
+    n: items or characters that were measured; source: what it was measured on and with, one clause; p: of the test that
+    samples and real items are of one distribution, where there is one.
     """
 
     name: str
@@ -33,13 +35,16 @@ class Score:
     better: Better = "lower"
     n: int = 0
     source: str = ""
+    ceiling: float | None = None
+    p: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object that report.json holds; a figure that is not finite becomes null, as JSON has no such number."""
         plain: dict[str, Any] = {"name": self.name}
-        for name in ("value", "low", "high", "floor"):
+        for name in ("value", "low", "high", "floor", "ceiling"):
             number = getattr(self, name)
             plain[name] = None if number is None or not np.isfinite(number) else float(number)
+        plain |= {} if self.p is None else {"p": float(self.p)}
         return plain | {"better": self.better, "n": int(self.n), "source": self.source}
 
 
@@ -122,6 +127,22 @@ class Grams:
         cross = ((a @ self.ab) * b).sum(axis=1) / (a.sum(axis=1) * b.sum(axis=1))
         return np.asarray(total - 2.0 * cross)
 
+    def permuted(self, source: np.random.Generator, repeats: int = 200) -> float:
+        """p of the distance: how often one as large comes about where all items are dealt to two sets by chance."""
+        n, m = len(self.aa), len(self.bb)
+        whole = np.block([[self.aa, self.ab], [self.ab.T, self.bb]])
+        np.fill_diagonal(whole, 0.0)
+        one = np.zeros((repeats + 1, n + m))
+        one[0, :n] = 1.0
+        for row in one[1:]:
+            row[source.permutation(n + m)[:n]] = 1.0
+        ours = one @ whole  # (r, n + m) sums over the first set
+        sums, both = whole.sum(axis=0)[None], (ours * one).sum(axis=1)
+        cross = (ours * (1.0 - one)).sum(axis=1)
+        others = ((sums - ours) * (1.0 - one)).sum(axis=1)
+        found = both / (n * (n - 1)) + others / (m * (m - 1)) - 2.0 * cross / (n * m)
+        return float((found[1:] >= found[0] - 1e-12).sum() + 1) / (repeats + 1)
+
 
 def kernel_distance(a: NDArray[Any], b: NDArray[Any], *, bandwidth: float | None = None) -> float:
     """Unbiased MMD^2 of a (n, d) and b (m, d): RBF of that bandwidth, or the polynomial kernel of KID without one."""
@@ -132,15 +153,17 @@ def kernel_distance(a: NDArray[Any], b: NDArray[Any], *, bandwidth: float | None
 
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
-    """Precision, recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020), one value an item:
-    the figure is the mean, and the spread over items gives its interval. precision, density: (m,) over samples;
-    recall, coverage: (n,) over real items.
+    """Precision, recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020), clipped density (Salvy et
+    al. 2025, arXiv 2507.01761, before it is divided by what real items get), one value an item: the figure is the mean,
+    and the spread over items gives its interval. precision, density, clipped: (m,) over samples; recall, coverage: (n,)
+    over real items.
     """
 
     precision: Array
     recall: Array
     density: Array
     coverage: Array
+    clipped: Array
 
 
 def radii(x: NDArray[Any], k: int = NEIGHBOURS) -> Array:
@@ -156,13 +179,21 @@ def neighbourhood(real: NDArray[Any], fake: NDArray[Any], k: int = NEIGHBOURS) -
     real_radius, fake_radius = radii(real, k), radii(fake, k)
     square = squared_distances(real, fake)  # (n, m)
     inside = square < real_radius[:, None]
+    # An outlier's ball is no larger than the median one, and a sample amid many real items counts no more than one.
+    near = square < np.minimum(real_radius, np.median(real_radius))[:, None]
     k = min(k, len(real) - 1)
     return Neighbourhood(
         precision=np.asarray(inside.any(axis=0), dtype=np.float64),
         recall=np.asarray((square < fake_radius[None, :]).any(axis=1), dtype=np.float64),
         density=inside.sum(axis=0) / k,
         coverage=(square.min(axis=1) < real_radius).astype(np.float64),
+        clipped=np.minimum(near.sum(axis=0) / k, 1.0),
     )
+
+
+def nearest_others(x: NDArray[Any]) -> Array:
+    """Distance of each row of x (n, d) to its nearest other row, (n,)."""
+    return np.asarray(np.sqrt(radii(x, 1)))
 
 
 def vendi_score(x: NDArray[Any]) -> float:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from anew.evaluation import baseline
 from anew.evaluation.evidence import Evaluation, Evidence
+from anew.evaluation.kinds import WIDTH as PIECE
+from anew.evaluation.kinds import passages
+from anew.evaluation.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.metric import Score, interval, jensen_shannon, ratio_interval
 from anew.evaluation.nearest import codes, covered, edit_distances, longest_matches, window_hashes
 from anew.spec import Tokens
@@ -32,6 +35,10 @@ class TextEvaluation(Evaluation):
     floor is n training characters in their place.
     """
 
+    noun = "texts"
+    features = f"{FEATURES} features ({NAME})"
+    unit = "character"
+
     def __init__(self, evidence: Evidence) -> None:
         super().__init__(evidence)
         spec = evidence.spec
@@ -40,10 +47,30 @@ class TextEvaluation(Evaluation):
 
     scored_s = 0.0  # seconds that scoring the whole model took
 
-    def scores(self) -> Iterator[Score]:
+    def embedder(self, train: Sequence[Any]) -> Callable[[Sequence[Any]], NDArray[Any]]:
+        return Kmers(train)
+
+    def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
+        return list(bigrams(train, n, source))
+
+    def items(self, part: str, n: int) -> list[Any]:
+        """Records; of other texts pieces of PIECE characters, in an order of chance."""
+        if self.records:
+            return [t for t in super().items(part, n) if t]
+        if part == "samples":
+            return self._cut([str(s) for s in self.evidence.samples])[:n]
+        return self._cut(self._part(part, TRAIN_MOST if part == "train" else TEST_MOST))[:n]
+
+    def _cut(self, texts: Sequence[str]) -> list[str]:
+        pieces = [t for t in passages(texts, PIECE).texts if len(t) == PIECE]
+        return [pieces[i] for i in np.random.default_rng(self.evidence.seed).permutation(len(pieces))]
+
+    def likelihood(self) -> Iterator[Score]:
         yield from self._likelihood()
         yield from self._kneser_ney()
         yield from self._parts()
+
+    def own(self) -> Iterator[Score]:
         yield from self._statistics()
         for name in baseline.COMPRESSORS:
             yield from self._compressor(name)

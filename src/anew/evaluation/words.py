@@ -50,6 +50,15 @@ TERMS: dict[str, tuple[str, str]] = {
     "density": ("Density", "How much real company a sample has: 1 is usual, low means unlike real items."),
     "coverage": ("Coverage", "Share of real items that have a sample close by: low means kinds of items are missing."),
     "diversity": ("Diversity", "How varied the samples are, as a multiple of real items: 1 is as varied, 0 all alike."),
+    "duplicate_share": ("Repeats", "Share of samples that are nearly the same as another sample."),
+    "two_sample_auc": (
+        "Told apart",
+        "How often a trained judge picks the generated one out of a pair: 0.5 is guessing, 1 is always.",
+    ),
+    "colour_distance": (
+        "Colours",
+        "How far the counts of dark, middle and bright values are from those of real images: 0 is the same.",
+    ),
     "spectrum_distance": (
         "Sharpness",
         "How much fine and coarse detail differs from real images, in decibels. 0: the same.",

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from anew.evaluation import smoothness
 from anew.evaluation.embedding import Embedding
-from anew.evaluation.image import FITTED, _embedded, _small, _stack, _tensor, radial_spectra
+from anew.evaluation.evidence import FITTED
+from anew.evaluation.image import _embedded, _small, _stack, _tensor, radial_spectra
 from anew.evaluation.metric import Score, interval, resample
 
 SPECTRUM_MOST = 500  # images whose spectra are taken
