@@ -10,7 +10,8 @@ import pytest
 
 from anew.evaluation.evidence import Evidence
 from anew.evaluation.metric import Score
-from anew.evaluation.text import EXPORT, _pieces, zipf_slope
+from anew.evaluation.statistics import zipf_slope
+from anew.evaluation.text import EXPORT, _pieces
 
 
 def prose(n: int, seed: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,18 +13,15 @@ from anew.evaluation.evidence import Evaluation, Evidence
 from anew.evaluation.kinds import WIDTH as PIECE
 from anew.evaluation.kinds import passages
 from anew.evaluation.kmers import FEATURES, NAME, Kmers, bigrams
-from anew.evaluation.metric import Score, interval, jensen_shannon, ratio_interval
-from anew.evaluation.nearest import codes, covered, edit_distances, longest_matches, window_hashes
+from anew.evaluation.metric import Score, ratio_interval
+from anew.evaluation.nearest import codes, edit_distances, longest_matches
+from anew.evaluation.statistics import Statistics
 from anew.spec import Tokens
 
 ORDER = 6  # characters of context of the counting model
 TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models read: they hold all counts in memory
-PASSAGE = 32  # characters that count as verbatim: some six words
-REPEAT = 16  # characters that count as a repetition within one sample
-BLOCKS = 20
 SHOWN = 12
 KNOWN_MOST = 16_000_000  # training characters that are searched for passages
-WORD = re.compile(r"\w+")
 
 
 class TextEvaluation(Evaluation):
@@ -194,17 +190,12 @@ class TextEvaluation(Evaluation):
         if sets is None:
             self.leave_out("statistics of the generated text", "there is too little of it, or of held-out text")
             return
-        measures: dict[str, Callable[..., Iterator[Score]]] = {
-            "runs of characters": self._ngrams,
-            "word frequencies": self._zipf,
-            "repetition": self._repeats,
-            "verbatim passages": self._verbatim,
-        }
-        for name, measure in measures.items():
+        own = Statistics(*sets, lambda: self._part("train", KNOWN_MOST), self.records, self.evidence.seed)
+        for name, measure in own.measures().items():
             if self.clock.over(0.9):
                 self.leave_out(name, "the time was spent")
                 continue
-            yield from measure(*sets)
+            yield from measure()
 
     def _equal(self) -> tuple[list[str], list[str], list[str]] | None:
         """Samples, held-out and training pieces: as many, of the same lengths."""
@@ -227,63 +218,6 @@ class TextEvaluation(Evaluation):
         source = np.random.default_rng(self.evidence.seed)
         return kept, _pieces(held, lengths, source), _pieces(known, lengths, source)
 
-    def _ngrams(self, samples: list[str], test: list[str], train: list[str]) -> Iterator[Score]:
-        for name, width in (("bigram_divergence", 2), ("fourgram_divergence", 4)):
-            counts = _ngram_counts([samples, test, train], width)  # three of (BLOCKS, symbols)
-            value = jensen_shannon(counts[0].sum(0), counts[1].sum(0))
-            floor = jensen_shannon(counts[2].sum(0), counts[1].sum(0))
-            source = np.random.default_rng(self.evidence.seed)
-            drawn = []
-            for _ in range(100):
-                weight = source.multinomial(BLOCKS, np.full(BLOCKS, 1.0 / BLOCKS), size=2)
-                drawn.append(jensen_shannon(weight[0] @ counts[0], weight[1] @ counts[1]))
-            low, high = interval(value, drawn)
-            n = int(sum(map(len, samples)))
-            note = f"Jensen-Shannon divergence in bits of {width}-character counts, samples against held-out text"
-            yield Score(name, value, None if low is None else max(low, 0.0), high, floor, "lower", n, note)
-
-    def _zipf(self, samples: list[str], test: list[str], train: list[str]) -> Iterator[Score]:
-        words = [[w.lower() for t in part for w in WORD.findall(t)] for part in (samples, test, train)]
-        slopes = [zipf_slope(part) for part in words]
-        if self.records or any(s is None for s in slopes):
-            return
-        own, held, known = (float(s) for s in slopes if s is not None)
-        note = (
-            f"difference of the slopes of log frequency over log rank of words: samples {own:.2f}, held-out {held:.2f}"
-        )
-        yield Score("zipf_distance", abs(own - held), floor=abs(known - held), n=len(words[0]), source=note)
-
-    def _repeats(self, samples: list[str], test: list[str], train: list[str]) -> Iterator[Score]:
-        if self.records:
-            value, floor = (1.0 - len(set(part)) / len(part) for part in (samples, test))
-            note = "share of samples that say again what another sample says; floor: the same among held-out records"
-            yield Score("repetition_rate", value, floor=floor, n=len(samples), source=note)
-            return
-        rows = [np.array([_repeated(t) for t in part], dtype=np.float64) for part in (samples, test)]  # (pieces, 2)
-        value, floor = (float(r[:, 0].sum() / max(r[:, 1].sum(), 1.0)) for r in rows)
-        low, high = ratio_interval(rows[0][:, 0], rows[0][:, 1] + 1e-9, self.evidence.seed)
-        note = f"share of {REPEAT}-character passages that stand earlier in the same sample; floor: held-out text"
-        yield Score("repetition_rate", value, low, high, floor, "lower", int(rows[0][:, 1].sum()), note)
-
-    def _verbatim(self, samples: list[str], test: list[str], train: list[str]) -> Iterator[Score]:
-        if self.records:
-            known = set(self._part("train", KNOWN_MOST))
-            value, floor = (sum(t in known for t in part) / len(part) for part in (samples, test))
-            note = (
-                f"share of samples that are one of {len(known):,} training records; floor: the same of held-out records"
-            )
-            yield Score("verbatim_share", value, floor=floor, n=len(samples), source=note)
-            return
-        training = "\n".join(self._part("train", KNOWN_MOST))
-        if len(training) < PASSAGE:
-            return
-        hashes = np.sort(window_hashes(codes(training), PASSAGE))
-        sets = [np.array([(covered(t, hashes, PASSAGE), len(t)) for t in part], np.float64) for part in (samples, test)]
-        value, floor = (float(s[:, 0].sum() / s[:, 1].sum()) for s in sets)
-        low, high = ratio_interval(sets[0][:, 0], sets[0][:, 1], self.evidence.seed)
-        note = f"share of characters in passages of {PASSAGE} or more that stand in the training text; floor: held-out text"
-        yield Score("verbatim_share", value, low, high, floor, "lower", int(sets[0][:, 1].sum()), note)
-
 
 def _pieces(text: str, lengths: Sequence[int], source: np.random.Generator) -> list[str]:
     """Cut pieces of these lengths from the whole text, without overlap, in an order of chance."""
@@ -295,47 +229,6 @@ def _pieces(text: str, lengths: Sequence[int], source: np.random.Generator) -> l
         pieces.append(text[place : place + length])
         place += length
     return pieces
-
-
-def _ngram_counts(sets: Sequence[Sequence[str]], width: int) -> list[NDArray[np.float64]]:
-    """Counts of character n-grams, (BLOCKS, symbols) for each set over the same symbols; none crosses two pieces."""
-    alphabet = np.unique(np.concatenate([codes(t) for part in sets for t in part]))
-    keys = []
-    for part in sets:
-        rows = []
-        for text in part:
-            ids = np.searchsorted(alphabet, codes(text)).astype(np.int64)
-            key = np.zeros(max(len(ids) - width + 1, 0), dtype=np.int64)
-            for step in range(width):
-                key = key * len(alphabet) + ids[step : step + len(key)]
-            rows.append(key)
-        keys.append(np.concatenate(rows))
-    symbols, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-    counts, start = [], 0
-    for key in keys:
-        own = inverse[start : start + len(key)]
-        block = np.arange(len(own)) * BLOCKS // max(len(own), 1)
-        flat = np.bincount(block * len(symbols) + own, minlength=BLOCKS * len(symbols))
-        counts.append(flat.reshape(BLOCKS, len(symbols)).astype(np.float64))
-        start += len(key)
-    return counts
-
-
-def zipf_slope(words: Sequence[str], most: int = 500) -> float | None:
-    """Slope of log frequency over log rank of the commonest words that occur at least twice; None under 20 of them."""
-    _, counts = np.unique(np.asarray(words, dtype=str), return_counts=True)
-    counts = np.sort(counts[counts >= 2])[::-1][:most]
-    if len(counts) < 20:
-        return None
-    return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0])
-
-
-def _repeated(text: str) -> tuple[int, int]:
-    """Passages of REPEAT characters that stand earlier in the text, and all passages."""
-    if len(text) < REPEAT:
-        return 0, 0
-    hashes = window_hashes(codes(text), REPEAT)
-    return len(hashes) - len(np.unique(hashes)), len(hashes)
 
 
 EXPORT = TextEvaluation
