@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anew.data.modality import Item
+from anew.data.modality import Handle, Item
 from anew.errors import ConfigError
 from anew.families.family import Codec, Family
 from anew.model import Model, Samples
@@ -19,7 +19,7 @@ def read(model: Model, item: Any) -> Tensor:
     """(1, *shape) what the run's family sees of the item in a file, an array, or the bytes of a file."""
     named = repr(str(item)) if isinstance(item, str | Path) else "the item given"
     try:
-        data = Path(item).read_bytes() if isinstance(item, str | Path) else item
+        data = _data(model, Path(item)) if isinstance(item, str | Path) else item
     except OSError as error:
         raise ConfigError(
             f"{named} cannot be read ({error.strerror}); give a file of one {model.modality.name}"
@@ -33,6 +33,14 @@ def read(model: Model, item: Any) -> Tensor:
     except ValueError as error:
         reason = str(error)
     raise ConfigError(f"{named} cannot be used: {reason}; give a file of one {model.modality.name}")
+
+
+def _data(model: Model, path: Path) -> Any:
+    """What `Item.data` is of a file."""
+    if not model.modality.streams:
+        return path.read_bytes()
+    path.stat()  # a file that is not there is said here
+    return Handle(path)
 
 
 def encoded(model: Model, items: Sequence[Any]) -> Tensor:
@@ -53,7 +61,7 @@ def decoded(model: Model, z: Tensor) -> Samples:
             f"latents of shape {tuple(z.shape)} do not fit this run; give (n, {', '.join(map(str, wanted))})"
         )
     x = z.float() if model.codec is not None else codec.decode(z.float().to(model.device)).cpu()
-    return Samples(model.modality.decode(x), model.modality.write(x), [None] * len(z))
+    return Samples(model.modality.decode(x), model.modality.write(x), [None] * len(z), model.modality)
 
 
 def _codec(model: Model) -> Codec:

@@ -104,9 +104,10 @@ def _fits(entries: Sequence[Contestant], request: Mapping[str, Any]) -> None:
     """Refuse, before anything is trained, families that cannot take the data."""
     from anew.planning import choose_family
 
-    data = Dataset.open(request["data"], modality=request["modality"], seed=request["seed"])
+    size = Size(request["budget"], 0, 0, 1, "cpu")
+    data = Dataset.open(request["data"], modality=request["modality"], seed=request["seed"], size=size)
     try:
-        data.fit(Size(request["budget"], data.scan.items, data.scan.bytes, 1, "cpu"))
+        data.fit(size)
         for entry in entries:
             choose_family(data.spec, entry.family)
     finally:
@@ -227,7 +228,9 @@ def _written(
         "n": count,
     }
     found = comparison.to_json(entrants, about, notes)
-    held = data.items("test", REAL, int(config["data"]["seed"]))
+    held = data.modality.pictures(data.items("test", REAL, int(config["data"]["seed"])))
+    for entrant in measured:
+        entrant.samples = data.modality.pictures(entrant.samples)
     each = f" for {request['budget']:g} s each" if request.get("budget") else ""
     page = comparison.page(
         entrants,

@@ -29,9 +29,10 @@ def looked(path: str, modality: str | None, prefer: str, seed: int, settings: di
     typed: dict[str, Any] = {}
     for values in cfg.assign(settings, owner).values():
         typed |= values
-    data = Dataset.open(path, modality=modality, settings=typed, seed=seed)
+    size = Size(600.0, 0, 0, torch.get_num_threads(), "cpu")
+    data = Dataset.open(path, modality=modality, settings=typed, seed=seed, size=size)
     scan = data.scan
-    data.fit(Size(600.0, scan.items, scan.bytes, torch.get_num_threads(), "cpu"))
+    data.fit(size)
     found = dataclasses.asdict(scan) | {"path": path, "fingerprint": data.fingerprint}
     name, kind = choose_family(data.spec, None, prefer)
     found |= {"family": name, "why": kind.why, "instead": _instead(data.spec, name), "examples": data.train_items}

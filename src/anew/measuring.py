@@ -116,13 +116,14 @@ def measure(model: Model, entrant: Entrant, data: Dataset, seed: int) -> None:
         return
     _bits(model, entrant, data, seed)
     n = max(len(entrant.samples), REAL)
-    yard = Yardstick(data.items("train", n, seed), data.items("test", n, seed), seed)
-    score, entrant.spectrum = yard.detail(entrant.samples)
+    pictures = data.modality.pictures
+    yard = Yardstick(pictures(data.items("train", n, seed)), pictures(data.items("test", n, seed)), seed)
+    score, entrant.spectrum = yard.detail(pictures(entrant.samples))
     entrant.real_spectrum = yard.spectrum
     entrant.scores[score.name] = score
     entrant.no_walk = _why_not(model)
     if not entrant.no_walk:
-        entrant.walks = between_pairs(model, WALKS, FRAMES, seed)
+        entrant.walks = [pictures(walk) for walk in between_pairs(model, WALKS, FRAMES, seed)]
         entrant.scores |= {s.name: s for s in yard.walks(entrant.walks)}
 
 

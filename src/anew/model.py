@@ -34,12 +34,15 @@ AT_ONCE = 256  # samples in one pass of the network
 
 
 class Samples(Sequence[Any]):
-    """New items, as people see them (str, or uint8 arrays), and as ordinary files."""
+    """New items, as people see them (str, or arrays), and as ordinary files. modality: how they are drawn."""
 
-    def __init__(self, items: list[Any], artifacts: list[Artifact], labels: list[str | None]) -> None:
+    def __init__(
+        self, items: list[Any], artifacts: list[Artifact], labels: list[str | None], modality: Modality
+    ) -> None:
         self._items = items
         self.artifacts = artifacts
         self.labels = labels
+        self.modality = modality
 
     def __getitem__(self, index: Any) -> Any:
         return self._items[index]
@@ -49,7 +52,12 @@ class Samples(Sequence[Any]):
 
     def head(self, n: int) -> Samples:
         """The first n."""
-        return Samples(self._items[:n], self.artifacts[:n], self.labels[:n])
+        return Samples(self._items[:n], self.artifacts[:n], self.labels[:n], self.modality)
+
+    def pictures(self) -> list[Any] | None:
+        """(H, W) or (H, W, C) uint8 of each; None where samples are read, not looked at."""
+        found = self.modality.pictures(self._items)
+        return None if isinstance(found[0], str) else found
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write one file a sample into the folder (made if missing); returns their paths."""
@@ -64,12 +72,13 @@ class Samples(Sequence[Any]):
         return paths
 
     def save_sheet(self, folder: str | Path, stem: str = "all") -> Path:
-        """All samples in one file to look at: a sheet of images, or one text (a record a line for short records)."""
+        """All samples in one file to look at: a sheet of pictures, or one text (a record a line for short records)."""
         target = _made(folder)
-        if self.artifacts[0].suffix == ".png":
+        pictures = self.head(SHEET).pictures()
+        if pictures is not None:
             from anew.evaluation.sheet import sheet
 
-            path, data = target / f"{stem}.png", sheet(self._items[:SHEET])
+            path, data = target / f"{stem}.png", sheet(pictures)
         else:
             short = all("\n" not in str(i) and len(str(i)) < 200 for i in self._items)
             between = "\n" if short else "\n\n----\n\n"
@@ -78,14 +87,21 @@ class Samples(Sequence[Any]):
         return path
 
     def _repr_html_(self) -> str:
-        parts = []
-        for artifact in self.artifacts[:64]:
-            if artifact.suffix == ".png":
-                data = base64.b64encode(artifact.data).decode()
-                parts.append(f'<img style="margin:2px;image-rendering:pixelated" src="data:image/png;base64,{data}">')
-            else:
-                parts.append(f"<pre>{html.escape(artifact.text or '')}</pre>")
-        return f"<div>{''.join(parts)}</div>"
+        return f"<div>{''.join(map(_html, self.artifacts[:64]))}</div>"
+
+
+_PLAYED = {
+    "image": '<img style="margin:2px;image-rendering:pixelated" src="{}">',
+    "audio": '<audio style="margin:2px" controls preload="none" src="{}"></audio>',
+    "video": '<video style="margin:2px" controls loop muted playsinline preload="metadata" src="{}"></video>',
+}
+
+
+def _html(artifact: Artifact) -> str:
+    kind = artifact.media.partition("/")[0]
+    if kind not in _PLAYED:
+        return f"<pre>{html.escape(artifact.text or '')}</pre>"
+    return _PLAYED[kind].format(f"data:{artifact.media};base64,{base64.b64encode(artifact.data).decode()}")
 
 
 def _made(folder: str | Path) -> Path:
@@ -191,7 +207,7 @@ class Model:
         if stop is not None:
             items = [_cut(item, stop, prompt) for item in items]
             artifacts = [Artifact(".txt", item.encode(), item) for item in items]
-        return Samples(items, artifacts, names)
+        return Samples(items, artifacts, names, self.modality)
 
     def stream(
         self, n: int = 1, *, seed: int = 0, prompt: str | None = None, label: str | None = None, **how: Any

@@ -131,11 +131,12 @@ class Planner:
         """The data, with what was skipped and why said, and its modality fitted."""
         modality = self.request.modality
         settings = self._modality_settings(modality)
-        data = Dataset.open(self.request.data, modality=modality, settings=settings, seed=self.request.seed)
+        seconds = self.request.budget or self.request.fit_seconds
+        size = Size(seconds, 0, 0, torch.get_num_threads(), self.world.device.type)
+        data = Dataset.open(self.request.data, modality=modality, settings=settings, seed=self.request.seed, size=size)
         self.data = data
         scan = data.scan
-        seconds = self.request.budget or self.request.fit_seconds
-        data.fit(Size(seconds, scan.items, scan.bytes, torch.get_num_threads(), self.world.device.type))
+        data.fit(size)
         for note in scan.notes:  # fit adds what it decided: size, colours, tokens
             self.reporter.say(note)
         for refusal in scan.refusals[:5]:

@@ -28,7 +28,7 @@ MOVING, RESTING = 70, 500  # milliseconds that a frame stays, and that a stop do
 
 @dataclass(frozen=True)
 class Walk:
-    """Frames in order, as `Samples`. stops: index of the frame at each stop; ends: the two items given, as the run sees
+    """Frames in order, as `Samples` that have pictures. stops: index of the frame at each stop; ends: the two items given, as the run sees
     them, None between samples; label: the class that the walk stays in, None where it is free."""
 
     frames: Samples
@@ -51,21 +51,24 @@ class Walk:
 
         wide = max(2, min(columns, 1 + max(b - a for a, b in zip(self.stops, self.stops[1:], strict=False))))
         rows = [np.linspace(a, b, wide).round().astype(int) for a, b in zip(self.stops, self.stops[1:], strict=False)]
-        shown = [self.frames[int(i)] for row in rows for i in row]
+        pictures = self.frames.pictures() or []
+        shown = [pictures[int(i)] for row in rows for i in row]
         if self.ends is None:
             return sheet(shown, columns=wide)
         shares = [f"{share:.0%}" for share in np.linspace(0, 1, wide)]
-        return sheet([self.ends[0], *shown, self.ends[1]], columns=wide + 2, labels=["given", *shares, "given"])
+        first, last = self.frames.modality.pictures(self.ends)
+        return sheet([first, *shown, last], columns=wide + 2, labels=["given", *shares, "given"])
 
     def gif(self) -> bytes:
         """The frames forth and back as an animated GIF that goes on for ever."""
         from anew.evaluation.sheet import rgb, zoom
 
-        height, width = self.frames[0].shape[:2]
+        pictures = self.frames.pictures() or []
+        height, width = pictures[0].shape[:2]
         factor = zoom(height, width, SIDE)
         forth = [
             Image.fromarray(np.repeat(np.repeat(rgb(f), factor, axis=0), factor, axis=1)).quantize(256)
-            for f in self.frames
+            for f in pictures
         ]
         order = [*range(len(forth)), *range(len(forth) - 2, 0, -1)]
         buffer = io.BytesIO()
@@ -92,9 +95,9 @@ def walked(
         items = torch.cat([read(model, end) for end in ends])
         marks = family.invert(items.to(model.device), None if one is None else one.expand(2)).cpu()
     x = torch.cat(list(_frames(model, marks.cpu(), one, settings, n)))
-    frames = Samples(model.modality.decode(x), model.modality.write(x), [None] * n)
-    if frames.artifacts[0].suffix != ".png":
-        raise ConfigError(f"a walk is shown as images, and this run makes {model.modality.name}; give a run of images")
+    frames = Samples(model.modality.decode(x), model.modality.write(x), [None] * n, model.modality)
+    if frames.pictures() is None:
+        raise ConfigError(f"a walk is shown as pictures, and {model.modality.name} has none; give a run of images")
     places = [round(i * (n - 1) / (len(marks) - 1)) for i in range(len(marks))]
     shown = None if items is None else model.modality.decode(items)
     return Walk(frames, places, shown, None if one is None else model.labels[int(one)])

@@ -29,9 +29,6 @@ from anew.training.listen import Listener
 from anew.training.run import RunFolder
 from anew.training.trainer import Stepped
 
-SHOWN = 36  # samples of a grid that a run keeps as files
-SHOWN_TEXTS = 8
-
 
 def use_threads() -> int:
     """As many threads as this process may run on (taskset, containers), shared with the others that torchrun started."""
@@ -225,7 +222,7 @@ def evaluated(
     dataset = opened or Dataset.reopen(config["data"], folder, data)
     share = 0.25 if isinstance(model.spec, Tokens) else 0.4  # text is judged by its bits first
     samples, notes = _samples_in_time(model, n, seed, None if allowed_s is None else share * allowed_s)
-    shown = samples.head(SHOWN_TEXTS if isinstance(model.spec, Tokens) else SHOWN)
+    shown = samples.head(model.modality.shown)
     shown.save(folder / "samples")
     shown.save_sheet(folder / "samples", "final")
     left = None if allowed_s is None else max(0.5, allowed_s - (time.monotonic() - begin))
@@ -298,7 +295,7 @@ def _samples_in_time(model: Model, n: int, seed: int, allowed_s: float | None) -
         else:
             chunk = 256
     notes = [] if len(items) >= n else [f"{len(items):,} samples instead of {n:,}, for lack of time"]
-    return Samples(items, artifacts, labels), notes
+    return Samples(items, artifacts, labels, model.modality), notes
 
 
 def evidence(model: Model, data: Dataset, samples: list[Any], seconds: float | None, seed: int) -> Evidence:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from anew.data.modality import Item, Modality, Refusal
+from anew.data.modality import Handle, Item, Modality, Refusal
 from anew.data.source import SAMPLE, WHOLE_BYTES, Block, Source
 from anew.errors import DataError, nearest
 from anew.find import find, names
@@ -84,8 +84,8 @@ def _fingerprint(kind: str, blocks: Sequence[Block], source: Source) -> str:
     for block in _spread(blocks, 4):
         for one, _ in zip(source.read(block), range(8), strict=False):
             data = one.reason if isinstance(one, Refusal) else one.data
-            if isinstance(data, np.ndarray):
-                data = data.tobytes()
+            if isinstance(data, np.ndarray | Handle):
+                data = data.digest() if isinstance(data, Handle) else data.tobytes()
             digest.update(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data))
     return digest.hexdigest()
 
@@ -109,7 +109,7 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Refu
                 bad.append(Refusal(one.name, reason))
             elif not isinstance(one, Refusal):
                 good.append(one)
-                size += len(one.data)
+                size += 0 if isinstance(one.data, Handle) else len(one.data)
         if size > SAMPLE_BYTES:
             break
     return good, bad

@@ -50,15 +50,18 @@ class Dataset:
         settings: Mapping[str, Any] | None = None,
         seed: int = 0,
         cache: Path | None = None,
+        size: Size | None = None,
     ) -> Dataset:
         """List the source, decide its modality and split it; nothing is learned yet.
 
-        settings: fields of the modality's Config; cache: where encoded blocks are kept (see `cache.cache_root`).
+        settings: fields of the modality's Config; cache: where encoded blocks are kept (see `cache.cache_root`); size: the
+        budget, where it is known (its items and bytes are counted here).
         Raises DataError where the source cannot be used."""
         chosen = choose_kind(str(path), modality)
         owner = find("data", chosen.kind)
         kind: Modality = owner(configs.from_json(owner.Config, dict(settings or {})))
         data = cls(chosen, kind, seed, cache)
+        kind.size = size
         data._survey(fresh=True)
         data._divide()
         return data
@@ -70,8 +73,10 @@ class Dataset:
         if not sample:
             first = f": {refused[0].name} {refused[0].reason}" if refused else ""
             raise DataError(f"{self.path!r} holds no usable {kind.name}{first}")
-        notes = [*chosen.source.notes, *chosen.notes, *(kind.survey(sample) if fresh else [])]
         items, size = sum(block.items for block in chosen.blocks), sum(block.bytes for block in chosen.blocks)
+        if kind.size is not None:
+            kind.size = replace(kind.size, items=items, bytes=size)
+        notes = [*chosen.source.notes, *chosen.notes, *(kind.survey(sample) if fresh else [])]
         self._sample = sample
         self.scan = Scan(kind.name, items, size, notes=notes, other=chosen.other)
 
@@ -97,7 +102,8 @@ class Dataset:
     # ---- fitting ----
 
     def fit(self, size: Size) -> Spec:
-        """Learn vocabulary, shape and scale from the train part, then make batches possible."""
+        """Learn vocabulary, shape and scale from the train part, then make batches possible. size: items and bytes are
+        counted here."""
         self._size = replace(size, items=self.scan.items, bytes=self.scan.bytes)
         self.spec = self.modality.fit(self._store.fit_items(), self._size, self.scan.labels)
         self._say(self.modality.remarks())
@@ -160,7 +166,7 @@ class Dataset:
         stored = self._ready().rows(self._number(part), n).samples(n, seed)
         if isinstance(stored, list):
             return [self.modality.decode(row[None].astype(np.int64))[0] for row in stored]
-        return self.modality.decode(self.modality.batch(stored, None, None).x)
+        return self.modality.seen(stored)
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
         """Documents (or records) of a text part in order, at most `limit` characters (default: 16 million)."""

@@ -15,6 +15,7 @@ from anew.data.source import Block, Source
 
 PASS_ITEMS = 20_000  # items, and
 PASS_BYTES = 256 * 1024 * 1024  # bytes, up to which every item is hashed once before training
+STREAM_BYTES = 4 * 1024**3  # the same of files that stay where they lie: of large ones little is read
 CHECKED = 4096  # items up to which every header is checked in that pass
 ALIKE_ITEMS = 2048  # items whose likeness (not only equality) is compared
 HELD_BLOCKS = {split.VALIDATION: 8, split.TEST: 16}  # of a source too large for a pass: 2,048 and 4,096 images
@@ -61,6 +62,7 @@ def expanded(source: Source, block: Block, modality: Modality) -> Iterator[Item 
 @dataclass(slots=True)
 class Division:
     """parts: a part number a block, or one for each of its records (OUT: refused). classes: train items by class name.
+    each: records that an item of the listing holds, where blocks are not counted.
 
     held: keys of carved items of other blocks; twins: sketches of the same; a train item like them is dropped.
     """
@@ -72,6 +74,12 @@ class Division:
     classes: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    each: float = 1.0
+
+    def items(self, block: int, listed: int, part: int) -> float:
+        """How many records of the part a block of so many listed items holds, estimated where it was not read."""
+        own = self.parts[block]
+        return listed * self.each * float(own == part) if isinstance(own, int) else float((own == part).sum())
 
     def share(self, block: int, part: int) -> float:
         """The share of a block's records that belong to the part."""
@@ -89,7 +97,7 @@ class Division:
     def counts(self, blocks: Sequence[Block]) -> dict[str, int]:
         """Items by part, estimated where blocks are not counted."""
         return {
-            name: round(sum(self.share(b, part) * blocks[b].items for b in range(len(blocks))))
+            name: round(sum(self.items(b, blocks[b].items, part) for b in range(len(blocks))))
             for part, name in enumerate(split.NAMES)
         }
 
@@ -115,7 +123,8 @@ def divide(source: Source, blocks: Sequence[Block], modality: Modality) -> Divis
     if not carve:
         return out
     items = sum(blocks[i].items for i in train)
-    cheap = items <= PASS_ITEMS and sum(blocks[i].bytes for i in train) <= PASS_BYTES
+    most = STREAM_BYTES if modality.streams else PASS_BYTES
+    cheap = items <= PASS_ITEMS and sum(blocks[i].bytes for i in train) <= most
     listed = getattr(modality, "layout", "") == "list"
     # Pieces of one large document are no documents of their own.
     documents = items - sum(blocks[i].continues for i in train)
@@ -137,6 +146,7 @@ def _by_content(
     check = sum(blocks[i].items for i in train) <= CHECKED
     lengths = {}
     classes: list[str] = []
+    recordings: list[str | None] = []
     for number in train:
         at = -1
         for at, one in enumerate(expanded(source, blocks[number], modality)):
@@ -148,16 +158,18 @@ def _by_content(
             sizes.append(len(one.data) if by_size else 1)
             where.append((number, at))
             classes.append(one.label or "")
+            recordings.append(one.group)
         lengths[number] = at + 1
     share = split.share_of(len(keys), split.ENOUGH)
-    parts = split.divide(keys, sizes, share, out.carve)
+    kept, notes = split.together(keys, recordings, share)
+    parts = split.divide(kept, sizes, share, out.carve)
     split.check(parts, out.carve, modality.name, len(set(keys)))
     for number in train:
         out.parts[number] = np.full(lengths[number], OUT, dtype=np.uint8)
     for (number, at), part in zip(where, parts.tolist(), strict=True):
         out.parts[number][at] = part  # type: ignore[index]
     out.classes = Counter(classes[i] for i in np.flatnonzero(parts == split.TRAIN))
-    out.notes += split.said(out.carve, share, len(keys), len(keys) - len(set(keys)))
+    out.notes += split.said(out.carve, share, len(keys), len(keys) - len(set(keys))) + notes
     if len(keys) > ALIKE_ITEMS:
         out.notes.append(f"copies that are not byte for byte the same were looked for among {ALIKE_ITEMS} items only")
 
@@ -166,14 +178,18 @@ def _by_blocks(
     source: Source, blocks: Sequence[Block], modality: Modality, train: Sequence[int], out: Division
 ) -> None:
     """Whole blocks are held out, drawn by the hash of their names; twins of theirs are dropped from train as they turn up."""
-    order = sorted(train, key=lambda i: split.name_hash(blocks[i].name))
+    order = _order(blocks, train, modality)
+    records = listed = 0
     items = sum(blocks[i].items for i in train)
     for part in out.carve:
         n = min(max(1, round(split.SHARE * len(train))), HELD_BLOCKS[part])
         for number in order[:n]:
             out.parts[number] = part
-            _remember(source, blocks[number], modality, out)
+            records += _remember(source, blocks[number], modality, out)
+            listed += blocks[number].items
         order = order[n:]
+    if modality.streams:
+        out.each = max(records / max(listed, 1), 1.0)
     held = sum(blocks[i].items for i in train if out.parts[i] != split.TRAIN)
     names = " and ".join(split.NAMES[part] for part in out.carve)
     out.notes.append(
@@ -183,10 +199,24 @@ def _by_blocks(
     )
 
 
-def _remember(source: Source, block: Block, modality: Modality, out: Division) -> None:
+def _order(blocks: Sequence[Block], train: Sequence[int], modality: Modality) -> list[int]:
+    """Blocks in random order; of recordings in parts, where there are many, the parts of one lie side by side."""
+    first, name = {}, ""
+    for i in train:
+        name = name if blocks[i].continues else blocks[i].name
+        first[i] = name
+    whole = modality.streams and len(set(first.values())) >= split.RECORDINGS
+    return sorted(train, key=lambda i: (split.name_hash(first[i] if whole else blocks[i].name), i))
+
+
+def _remember(source: Source, block: Block, modality: Modality, out: Division) -> int:
+    """Keep what twins of a block's records would share; returns how many records it holds."""
+    records = 0
     for one in expanded(source, block, modality):
+        records += isinstance(one, Item)
         if isinstance(one, Item) and one.begins and one.ends:
             key = content_key(one, modality, alike=False)
             out.held.add(key)
             if isinstance(one.data, str):
                 out.twins.add(key, split.sketch(one.data))
+    return records

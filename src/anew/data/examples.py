@@ -62,7 +62,8 @@ def examples_of(modality: Modality, encoded: Sequence[NDArray[Any]], labels: NDA
     """The form that fits the modality's spec."""
     spec: Spec = modality.spec
     if isinstance(spec, Grid):
-        return Grids(np.stack(encoded) if len(encoded) else np.zeros((0, *spec.shape), dtype=np.uint8), labels)
+        values = np.stack(encoded) if len(encoded) else np.zeros((0, *spec.shape), dtype=np.uint8)
+        return Grids(values, labels, int(np.prod(spec.shape)))
     flat = np.concatenate(encoded) if len(encoded) else np.zeros(0, dtype=np.uint16)
     widths = widths_of(modality)
     if spec.packed:
@@ -190,14 +191,14 @@ class Records:
 
 
 class Grids:
-    """Stored grids. values: (n, *shape) as the modality encodes them."""
+    """Stored grids. values: (n, ...) as the modality encodes them; size: values of one as the model sees it."""
 
     slack = 1
 
-    def __init__(self, values: NDArray[Any], labels: NDArray[Any] | None) -> None:
+    def __init__(self, values: NDArray[Any], labels: NDArray[Any] | None, size: int) -> None:
         self.values, self.labels = values, labels
         self.count = len(values)
-        self.units = float(values.size)
+        self.units = float(self.count * size)
 
     def take(self, which: NDArray[np.int64], shift: int = 0) -> Cut:
         return Cut(self.values[which], None if self.labels is None else self.labels[which])

@@ -1,20 +1,24 @@
-"""Reads folders and single files: image files in shuffled blocks, text files whole or as spans of large ones."""
+"""Reads folders and single files: files in shuffled blocks, text files whole or as spans of large ones, and files that are
+read as streams as handles, large ones in parts."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
-from anew.data.modality import SURE, Item, Modality, Refusal
-from anew.data.source import BLOCK_BYTES, BLOCK_ITEMS, WHOLE_BYTES, Block, File, is_packed, label_of, part_of, suffix_of
+from anew.data.claims import sort_files
+from anew.data.modality import Handle, Item, Modality, Refusal
+from anew.data.source import BLOCK_BYTES, BLOCK_ITEMS, WHOLE_BYTES, Block, File, is_packed, label_of, part_of
 
-SNIFFED = 16  # files of one ending that are opened to see what they are
-SNIFFED_EACH = 256  # files without an ending, or of one that seems to hold several kinds, that are each opened
-HEAD = 4096
+PART_BYTES = 8 * 1024 * 1024  # of a file that is read as a stream, in one block
+NAMED_CLASSES = (2, 100)  # fewest and most classes that file names may tell
+NAMED_FILES = 5  # of each class
+_NAMED = re.compile(r"([^\W_]+)(?:[-_ ].*)?[-_ ]\d+")
 _UTF16 = {b"\xff\xfe": b"\n\x00", b"\xfe\xff": b"\x00\n"}
 
 
@@ -28,8 +32,16 @@ def open_reader(
     return FolderReader(files, root, kinds, classes or {})
 
 
+class _Part(NamedTuple):
+    """Part `number` of `of` equal parts of a file."""
+
+    path: str
+    number: int
+    of: int
+
+
 class FolderReader:
-    """One item a file. See `source.Reader`."""
+    """One item a file, or several of a large one. See `source.Reader`."""
 
     def __init__(
         self,
@@ -39,75 +51,63 @@ class FolderReader:
         classes: Mapping[str, str | None],
     ) -> None:
         self._root = root
-        self._kinds = kinds
+        self._owners = kinds
         self._classes = classes
-        self._files: dict[str, list[File]] = {}
         self.labels: tuple[str, ...] | None = ()
-        self.notes: list[str] = []
-        self.refusals: list[Refusal] = []
-        by_suffix: dict[str, list[File]] = {}
-        for file in files:
-            by_suffix.setdefault(suffix_of(file.path), []).append(file)
-        owners = {suffix: name for name, owner in kinds.items() for suffix in owner.suffixes}
-        for suffix, own in by_suffix.items():
-            self._sort(suffix, own, owners.get(suffix))
-        for own in self._files.values():
-            own.sort()
+        found = sort_files(files, root, kinds)
+        self._files = found.files
+        self.notes: list[str] = found.notes
+        self.refusals: list[Refusal] = found.refusals
         self.kinds: Mapping[str, int] = {kind: len(own) for kind, own in self._files.items()}
         self.bytes: Mapping[str, int] = {kind: sum(f.bytes for f in own) for kind, own in self._files.items()}
-
-    def _sort(self, suffix: str, files: list[File], owner: str | None) -> None:
-        """Give the files of one ending to the kinds that they hold: its owner's, unless their content says otherwise."""
-        some = files[:: max(1, len(files) // SNIFFED)][:SNIFFED]
-        found = Counter(self._sniff(file, owner) for file in some)
-        mixed = len(found) > 1 or not suffix  # files without an ending have nothing else in common
-        if mixed and len(files) <= SNIFFED_EACH:
-            by_kind: dict[str | None, list[File]] = {}
-            for file in files:
-                by_kind.setdefault(self._sniff(file, owner), []).append(file)
-        else:
-            by_kind = {found.most_common(1)[0][0]: files}
-        for kind, own in by_kind.items():
-            self._files.setdefault(kind or owner or suffix or "no suffix", []).extend(own)
-            if kind is not None and kind != owner and suffix:
-                what = f"{own[0].path} holds" if len(own) == 1 else f"{len(own)} {suffix} files hold"
-                self.notes.append(f"{what} {kind} by content, whatever the ending says")
-
-    def _sniff(self, file: File, owner: str | None) -> str | None:
-        """The kind that the head of a file shows; None where nothing speaks against its owner, or for any kind."""
-        try:
-            with open(self._root / file.path, "rb") as stream:
-                head = stream.read(HEAD)
-        except OSError as error:
-            if owner is None:  # else reading it will say so
-                self.refusals.append(Refusal(file.path, f"cannot be read ({error.strerror})"))
-            return None
-        claims = {name: kind.claims(head) for name, kind in self._kinds.items()}
-        kind = max(claims, key=claims.__getitem__, default=None)
-        if kind is None or claims[kind] <= (claims[owner] if owner else 0.0):
-            return None
-        return kind if owner is None or claims[kind] >= SURE else None
 
     def blocks(self, kind: str) -> list[Block]:
         files = [f for f in self._files[kind] if f.bytes]
         self.refusals += [Refusal(f.path, "is empty") for f in self._files[kind] if not f.bytes]
+        owner = self._owners[kind]
+        if owner.named:
+            self._name_classes(files)
         self.labels = tuple(sorted({label for f in files if (label := self._label(f.path)) is not None}))
-        if not self._kinds[kind].textual:
+        if owner.streams:
+            small = [f for f in files if f.bytes <= 2 * PART_BYTES]
+            parts = [b for f in files if f.bytes > 2 * PART_BYTES for b in _file_parts(f)]
+            return _chunked(sorted(small, key=_shuffled), BLOCK_ITEMS, None, streamed=True) + parts
+        if not owner.textual:
             return _chunked(sorted(files, key=_shuffled), BLOCK_ITEMS, None)
         if sum(f.bytes for f in files) <= WHOLE_BYTES:
             return _chunked(files, BLOCK_ITEMS, BLOCK_BYTES)
         large = [f for f in files if f.bytes > 2 * BLOCK_BYTES and not is_packed(f.path)]
         small = [f for f in files if f not in set(large)]
-        record = self._kinds[kind].record
         return [
             *_chunked(sorted(small, key=_shuffled), BLOCK_ITEMS, BLOCK_BYTES),
-            *(block for file in large for block in _spans(file, record)),
+            *(block for file in large for block in _spans(file, owner.record)),
         ]
+
+    def _name_classes(self, files: Sequence[File]) -> None:
+        """Where nothing else tells classes: the first word of names like `dog_3.wav`, `0_anna_12.wav`, if all are so."""
+        if self._classes or len(files) < 2 or any(label_of(f.path) is not None for f in files):
+            return
+        named = {f.path: _NAMED.fullmatch(Path(f.path).stem) for f in files}
+        words = {path: match.group(1) for path, match in named.items() if match}
+        counts = Counter(words.values())
+        low, high = NAMED_CLASSES
+        if len(words) < len(files) or not low <= len(counts) <= high or min(counts.values()) < NAMED_FILES:
+            return
+        self._classes = words
+        path = files[0].path
+        self.notes.append(
+            f"the first word of every file name is taken as a class ({words[path]!r} of {Path(path).name!r}), "
+            f"{len(counts)} in all, since every name ends with a number; --set labels=off learns none"
+        )
 
     def _label(self, path: str) -> str | None:
         return self._classes[path] if path in self._classes else label_of(path)
 
     def read(self, block: Block) -> Iterator[Item | Refusal]:
+        if isinstance(block.where[0], _Part):
+            for part in block.where:
+                yield self._handle(part)
+            return
         if isinstance(block.where[0], str):
             for path in block.where:
                 yield self._read_one(path)
@@ -121,6 +121,14 @@ class FolderReader:
         if data:
             yield Item(path, data, self._label(path), begins=start == 0, ends=last)
 
+    def _handle(self, part: _Part) -> Item | Refusal:
+        handle = Handle(self._root / part.path, part.number, part.of)
+        try:
+            handle.path.stat()
+        except OSError as error:
+            return Refusal(part.path, f"cannot be read ({error.strerror})")
+        return Item(part.path, handle, self._label(part.path), begins=part.number == 0, ends=part.number == part.of - 1)
+
     def _read_one(self, path: str) -> Item | Refusal:
         try:
             return Item(path, (self._root / path).read_bytes(), self._label(path))
@@ -133,8 +141,8 @@ def _shuffled(file: File) -> bytes:
     return hashlib.blake2b(file.path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
-def _chunked(files: Sequence[File], most: int, most_bytes: int | None) -> list[Block]:
-    """Blocks of whole files, one part each."""
+def _chunked(files: Sequence[File], most: int, most_bytes: int | None, streamed: bool = False) -> list[Block]:
+    """Blocks of whole files, one part of the data each. streamed: they are handed over as handles."""
     by_part: dict[str | None, list[File]] = {}
     for file in files:
         by_part.setdefault(part_of(file.path), []).append(file)
@@ -144,21 +152,41 @@ def _chunked(files: Sequence[File], most: int, most_bytes: int | None) -> list[B
         size = 0
         for file in own:
             if chunk and (len(chunk) == most or (most_bytes is not None and size + file.bytes > most_bytes)):
-                blocks.append(_block(chunk, part))
+                blocks.append(_block(chunk, part, streamed))
                 chunk, size = [], 0
             chunk.append(file)
             size += file.bytes
         if chunk:
-            blocks.append(_block(chunk, part))
+            blocks.append(_block(chunk, part, streamed))
     return blocks
 
 
-def _block(files: Sequence[File], part: str | None) -> Block:
+def _block(files: Sequence[File], part: str | None, streamed: bool) -> Block:
     names = "\0".join(f"{f.path}\0{f.bytes}" for f in files)
     digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
     name = f"{files[0].path}+{len(files) - 1}#{digest}"
     size, stamp = sum(f.bytes for f in files), max(f.stamp for f in files)
-    return Block(name, len(files), size, tuple(f.path for f in files), part, stamp)
+    where = tuple(_Part(f.path, 0, 1) if streamed else f.path for f in files)
+    return Block(name, len(files), size, where, part, stamp)
+
+
+def _file_parts(file: File) -> list[Block]:
+    """A large file in equal parts of about PART_BYTES."""
+    of = max(2, round(file.bytes / PART_BYTES))
+    part = part_of(file.path)
+    return [
+        Block(
+            f"{file.path}@{number}/{of}",
+            1,
+            file.bytes // of,
+            (_Part(file.path, number, of),),
+            part,
+            file.stamp,
+            exact=False,
+            continues=number > 0,
+        )
+        for number in range(of)
+    ]
 
 
 def _spans(file: File, record: bytes) -> list[Block]:

@@ -201,7 +201,10 @@ class Image(Modality):
         return [pixels.shown(one) for one in values]
 
     def write(self, x: Any) -> list[Artifact]:
-        return [Artifact(".png", pixels.png(one)) for one in self.decode(x)]
+        return [Artifact(".png", pixels.png(one), media="image/png") for one in self.decode(x)]
+
+    def picture(self, item: Any) -> NDArray[Any]:
+        return np.asarray(item)
 
     def state(self) -> dict[str, Any]:
         spec = self._grid

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +14,52 @@ from numpy.typing import NDArray
 
 from anew.spec import Batch, Spec
 
+DIGESTED = 1 << 20  # bytes at the start, the middle and the end of a large file that stand for its content
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A file that stays where it lies: `Item.data` of modalities that read files as streams (`Modality.streams`).
+
+    part, of: a large file is listed as `of` equal parts, and this is number `part`, counted from 0.
+    at: one record in it, in the modality's own units (samples, frames), as `Modality.expand` cut it; None: all of the part.
+    """
+
+    path: Path
+    part: int = 0
+    of: int = 1
+    at: tuple[int, int] | None = None
+
+    def digest(self) -> bytes:
+        """16 bytes that follow from the content and the place in it; of a large file from its size and some of it."""
+        try:
+            stat = self.path.stat()
+            content = _digest(self.path, stat.st_size, stat.st_mtime_ns)
+        except OSError:  # vanished: whoever reads it refuses it
+            content = str(self.path).encode("utf-8", "surrogateescape")
+        place = repr((self.part, self.of, self.at)).encode()
+        return hashlib.blake2b(content + place, digest_size=16).digest()
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest(path: Path, size: int, stamp: int) -> bytes:
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    with open(path, "rb") as stream:
+        if size <= 4 * DIGESTED:
+            digest.update(stream.read())
+        else:
+            for start in (0, size // 2, size - DIGESTED):
+                stream.seek(start)
+                digest.update(stream.read(DIGESTED))
+    return digest.digest()
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One record as it lies in its source. data: bytes of a file, text, or an array; name: where it came from.
+    """One record as it lies in its source. data: bytes of a file, text, an array, or a `Handle`; name: where it came from.
 
     begins, ends: False where the item is a piece of a longer text that goes on before or after it.
+    group: what it was cut out of together with others (a recording); such records do not straddle parts.
     """
 
     name: str
@@ -25,6 +67,7 @@ class Item:
     label: str | None = None
     begins: bool = True
     ends: bool = True
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +80,13 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A sample as an ordinary file: suffix with the dot, and its bytes. text: what to show in a terminal, if anything."""
+    """A sample as an ordinary file: suffix with the dot, and its bytes. text: what to show in a terminal, if anything;
+    media: the type that a browser shows or plays it as ("image/png", "audio/wav")."""
 
     suffix: str
     data: bytes
     text: str | None = None
+    media: str = "text/plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +106,13 @@ SURE = 0.8  # a claim that outweighs a file's ending, see `Modality.claims`
 class Modality(ABC):
     """A kind of item. Stateless until `fit`; what fit learns is saved by `save` into the run folder and read by `load`.
 
-    suffixes: file endings it takes, lower case with the dot. light: items cost little to encode, so that a small source is
-    read and encoded whole; otherwise blocks are encoded in the background while training goes on.
+    suffixes: file endings it takes, lower case with the dot: a hint, `claims` decides. light: items cost little to encode,
+    so that a small source is read and encoded whole; otherwise blocks are encoded in the background while training goes on.
     textual: files are text, so blocks follow their bytes, and a large file is read in spans of whole lines. record: the
     bytes that open a line where a record begins; spans then hold whole records ("": any line does).
-    classed: the labels of items may be learned as classes.
+    streams: files are handed over as a `Handle` instead of their bytes, large ones as several parts (`expand` cuts them).
+    classed: the labels of items may be learned as classes. named: classes may stand in file names (`dog_3.wav`) where there
+    are no class folders. shown: samples that a run keeps.
     """
 
     name: ClassVar[str]
@@ -74,11 +121,15 @@ class Modality(ABC):
     light: ClassVar[bool] = False
     textual: ClassVar[bool] = False
     record: ClassVar[bytes] = b""
+    streams: ClassVar[bool] = False
     classed: bool = True
+    named: ClassVar[bool] = False
+    shown: ClassVar[int] = 36
     unit: ClassVar[str]  # what bits are divided by: "character", "residue", "dimension"
 
     config: Any
     spec: Spec
+    size: Size | None = None  # the budget, where it is known before `survey`: what a record is may depend on it
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -120,7 +171,8 @@ class Modality(ABC):
 
     @abstractmethod
     def encode(self, item: Item) -> NDArray[Any]:
-        """What the cache stores: (n,) unsigned ids for Tokens, uint8 or float16 of `spec.shape` for a Grid.
+        """What the cache stores: (n,) unsigned ids for Tokens; for a Grid an array of one shape for all items, that of
+        `spec` or whatever `batch` turns into it (a waveform).
 
         Raises ValueError (one clause) for an item whose body turns out to be damaged."""
 
@@ -143,12 +195,25 @@ class Modality(ABC):
 
     @abstractmethod
     def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
-        """Stored rows of one step -> model input. Grid: (B, *shape) stored values. Tokens: (B, L+1) ids; lengths (B,) the
+        """Stored rows of one step -> model input. Grid: (B, ...) stored values. Tokens: (B, L+1) ids; lengths (B,) the
         number of ids that are real in each row (None: all)."""
 
     @abstractmethod
     def decode(self, x: Any) -> list[Any]:
-        """Model output (n, ...) -> items as people see them: str for text, (H, W) or (H, W, C) uint8 for images."""
+        """Model output (n, ...) -> items as people see them: str for text, (H, W) or (H, W, C) uint8 for images, float32 for
+        sound."""
+
+    def seen(self, rows: NDArray[Any]) -> list[Any]:
+        """Stored rows of real items -> items as people see them; by default what the model's side of them decodes to."""
+        return self.decode(self.batch(rows, None, None).x)
+
+    def picture(self, item: Any) -> NDArray[Any] | None:
+        """(H, W) or (H, W, C) uint8: how an item, as people see it, looks on a sheet of many; None: it is read as text."""
+        return None
+
+    def pictures(self, items: Iterable[Any]) -> list[Any]:
+        """The picture of each item, or the item itself where there is none."""
+        return [item if (one := self.picture(item)) is None else one for item in items]
 
     @abstractmethod
     def write(self, x: Any) -> list[Artifact]:

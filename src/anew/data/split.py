@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.data.modality import Item, Modality
+from anew.data.modality import Handle, Item, Modality
 from anew.errors import DataError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -22,6 +22,7 @@ ENOUGH = 200  # items that a held-out part should have, where the share may grow
 ENOUGH_CHARACTERS = 20_000  # the same for spans
 STEERING = 0.6  # a validation span's share of a test span's: it fits few numbers, and its text is lost to the counts
 LEAST = 10  # different items, without which no split by item is made
+RECORDINGS = 40  # recordings from which whole ones are held out: each is then a small share of a held-out part
 REACH = 2000  # characters within which a cut moves to a line end, or a quarter of what lies before the next cut
 REGION = 100_000  # characters of text that give one held-out span a part, at most REGIONS of them
 REGIONS = 10
@@ -59,7 +60,7 @@ def exact_key(item: Item) -> int:
         return _hash(" ".join(item.data.casefold().split()).encode("utf-8", "surrogatepass"))
     if isinstance(item.data, np.ndarray):
         return _hash(repr(item.data.shape).encode() + np.ascontiguousarray(item.data).tobytes())
-    return _hash(bytes(item.data))
+    return _hash(item.data.digest() if isinstance(item.data, Handle) else bytes(item.data))
 
 
 def name_hash(name: str) -> int:
@@ -133,6 +134,33 @@ def groups(items: Sequence[Item], modality: Modality) -> list[int]:
         leader[keys[at]] = keys[at] if found is None else leader[found]
         twins.add(keys[at], one)
     return [leader.get(k, k) for k in keys]
+
+
+def together(keys: Sequence[int], groups: Sequence[str | None], share: float) -> tuple[list[int], list[str]]:
+    """(keys, notes): records that were cut out of one recording (`Item.group`) get one key, so that they stay in one part.
+
+    With fewer than RECORDINGS recordings that would leave too little to choose from: runs of neighbouring records, at most
+    a quarter of a held-out part each, stay together instead."""
+    names = {name for name in groups if name is not None}
+    if not names:
+        return list(keys), []
+    whole = len(names) >= RECORDINGS
+    run = len(keys) if whole else max(1, int(share * len(keys) / 4))
+    seen: dict[str, int] = defaultdict(int)
+    first: dict[tuple[str, int], int] = {}
+    out = []
+    for one, name in zip(keys, groups, strict=True):
+        if name is not None:
+            place = (name, seen[name] // run)
+            seen[name] += 1
+            one = first.setdefault(place, one)
+        out.append(one)
+    if whole:
+        return out, [f"what was cut out of one of the {len(names)} recordings is in one part"]
+    recordings = "1 recording is" if len(names) == 1 else f"{len(names)} recordings are"
+    return out, [
+        f"{recordings} too few to hold whole ones out (fewer than {RECORDINGS}): runs of {run} neighbouring clips stay in one part"
+    ]
 
 
 def share_of(amount: float, enough: float) -> float:

@@ -29,6 +29,10 @@ from anew.spec import Batch, Grid, Tokens
 FIT_BYTES, FIT_ITEMS = 4 * 1024 * 1024, 2048  # text, or grids, that `fit` sees
 MEASURED = 4096  # items of these that are encoded to learn how many examples a byte holds
 SWEEP_BYTES, SWEEP_ITEMS = 16 * 1024 * 1024, 4096  # text, or grids, of a sweep or of text() without a limit
+SWEEP_GRIDS, SWEEP_LEAST = (
+    512 * 1024 * 1024,
+    256,
+)  # bytes of stored grids that a sweep keeps at most, but so many always
 GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes shuffled together
 GROUP_BLOCKS = 64
 
@@ -51,7 +55,9 @@ class Stream:
         self._seen: set[int] = set()
         self._views: OrderedDict[int, Examples] = OrderedDict()
         self._held: dict[int, Examples] = {}
-        self.rates: dict[str, float] = {}  # examples, units and ids that a byte of the source holds
+        self.rates: dict[
+            str, float
+        ] = {}  # examples, units and ids that a byte of the source holds; of grids "ids": bytes each
 
     @property
     def classes(self) -> list[str]:
@@ -108,19 +114,21 @@ class Stream:
             raise DataError(f"none of the first {len(items)} items of {self._source.path!r} can be used")
         size = self._fit_bytes * len(items) / len(self._fit_items)
         view = examples_of(self.modality, encoded, None)
-        ids = sum(map(len, encoded))
-        self.rates = {"examples": view.count / size, "units": view.units / size, "ids": ids / size}
+        grid = isinstance(self.modality.spec, Grid)
+        ids = sum(one.nbytes for one in encoded) / len(encoded) if grid else sum(map(len, encoded)) / size
+        self.rates = {"examples": view.count / size, "units": view.units / size, "ids": ids}
         self._fit_items = []
 
     def _slots(self, number: int) -> int:
         if isinstance(self.modality.spec, Grid):
-            return max(1, round(self._blocks[number].items * self._division.share(number, split.TRAIN)))
+            return max(1, round(self._division.items(number, self._blocks[number].items, split.TRAIN)))
         return max(1, round(self._train_bytes(number) * self.rates["examples"]))
 
     def _encoded_bytes(self, number: int) -> float:
         spec = self.modality.spec
         if isinstance(spec, Grid):
-            return self._blocks[number].items * float(np.prod(spec.shape))
+            items = self._division.items(number, self._blocks[number].items, split.TRAIN)
+            return items * self.rates["ids"]  # bytes of a stored grid
         return self._blocks[number].bytes * self.rates["ids"] * 2
 
     def _encoded(self, name: int) -> Encoded:
@@ -206,8 +214,9 @@ class Stream:
     def _limit(self, limit: int | None) -> int:
         if limit is not None:
             return limit
-        grid = isinstance(self.modality.spec, Grid)
-        return SWEEP_ITEMS if grid else max(1, round(SWEEP_BYTES * self.rates["examples"]))
+        if isinstance(self.modality.spec, Grid):
+            return int(np.clip(SWEEP_GRIDS / self.rates["ids"], SWEEP_LEAST, SWEEP_ITEMS))
+        return max(1, round(SWEEP_BYTES * self.rates["examples"]))
 
     def sweep(self, part: int, limit: int | None) -> Iterator[Batch]:
         """Of train only the first blocks in the order of training: SWEEP_BYTES of text or SWEEP_ITEMS grids."""

@@ -53,7 +53,8 @@ def sheet(
     factor = zoom(max(p.shape[0] for p in pictures), max(p.shape[1] for p in pictures), least)
     pictures = [np.repeat(np.repeat(p, factor, axis=0), factor, axis=1) for p in pictures]
     height, width = (max(p.shape[axis] for p in pictures) for axis in (0, 1))
-    columns = min(columns or math.ceil(math.sqrt(len(pictures))), len(pictures))
+    # As wide as tall where nothing is asked: wide pictures stand in fewer columns.
+    columns = min(columns or math.ceil(math.sqrt(len(pictures) * height / width)), len(pictures))
     rows = math.ceil(len(pictures) / columns)
     step_x, step_y = width + gap, height + gap + (CAPTION if labels else 0)
     canvas = Image.new("RGB", (columns * step_x - gap, rows * step_y - gap), BACKGROUND)
