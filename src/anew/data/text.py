@@ -26,7 +26,6 @@ _CODE = (
     " mli fs cs vb sh bash zsh fish ps1 bat sql html htm css scss xml yaml yml toml ini cfg json lisp el scm vim asm s f90 f"
     " pas dart nim zig v sv vhd cmake abc smi smiles"
 )
-_CONTROLS = bytes([*range(9), *range(14, 27)])
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
@@ -92,8 +91,6 @@ class Text(Modality):
         self.book: codebook.Codebook
         self._widths: NDArray[np.float32]
         self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}  # name -> lines that are not UTF-8, {} for all
-
-    # ---- what items are ----
 
     @classmethod
     def claims(cls, head: bytes) -> float:
@@ -325,8 +322,8 @@ def plain(head: bytes) -> bool:
         return True
     if not head.strip() or 0 in head:
         return False
-    controls = len(head) - len(head.translate(None, _CONTROLS))  # thousands of files are opened: no loop over bytes
-    return controls <= len(head) / 200
+    # Thousands of files are opened: no loop over bytes.
+    return len(head) - len(head.translate(None, bytes([*range(9), *range(14, 27)]))) <= len(head) / 200
 
 
 def decode_text(data: bytes, whole: bool = True) -> tuple[str, str]:
