@@ -23,6 +23,7 @@ from anew.maths.mixture import Mixture, fit
 from anew.maths.paths import lognormal_levels, rho_levels
 from anew.maths.solvers import SOLVERS, backwards
 from anew.nets.dit import DiT
+from anew.nets.precision import arithmetic
 from anew.nets.unet import UNet
 from anew.rng import Moment, generator
 from anew.spec import Ask, Batch, Grid, Known
@@ -226,12 +227,7 @@ class Diffusion(Family):
         return skip, out, correction.float().flatten(1)
 
     def _dtype(self) -> torch.dtype:
-        if self.config.precision != "auto":
-            return {"fp32": torch.float32, "bf16": torch.bfloat16}[self.config.precision]
-        if self.device.type == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-        fast = self.device.type == "cpu" and torch.cpu._is_amx_tile_supported()
-        return torch.bfloat16 if fast else torch.float32
+        return arithmetic(self.config.precision, self.device)
 
     @torch.no_grad()
     def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:

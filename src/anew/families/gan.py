@@ -21,6 +21,7 @@ from anew.families.family import Family, Group, Loss, Optim, Phase, Scale
 from anew.maths.adversarial import ahead, penalised, running, squared_slope, variety
 from anew.maths.augment import MOST, NUMBERS, augment, controlled
 from anew.maths.latents import slerp
+from anew.nets.precision import arithmetic
 from anew.nets.resnet import Discriminator, Generator, bounded
 from anew.rng import Moment, generator
 from anew.spec import Ask, Batch, Grid
@@ -209,12 +210,7 @@ class Gan(Family):
         )
 
     def _dtype(self) -> torch.dtype:
-        if self.config.precision != "auto":
-            return {"fp32": torch.float32, "bf16": torch.bfloat16}[self.config.precision]
-        if self.device.type == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-        fast = self.device.type == "cpu" and torch.cpu._is_amx_tile_supported()
-        return torch.bfloat16 if fast else torch.float32
+        return arithmetic(self.config.precision, self.device)
 
     # -- draw -----------------------------------------------------------------------------------------------------------
 

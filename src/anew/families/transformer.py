@@ -19,6 +19,7 @@ from anew.families._counting import Counting, sequences
 from anew.families._drawing import Drawing
 from anew.families.family import Family, Group, Loss, Optim, Scale
 from anew.nets import layers
+from anew.nets.precision import arithmetic
 from anew.nets.transformer import Decoder, Shape
 from anew.rng import Moment, at
 from anew.spec import Ask, Batch, Tokens
@@ -223,9 +224,7 @@ class Transformer(Family):
         yield from Drawing(self, ask, ask.how or TransformerSampling(), seed)
 
     def _kind(self) -> torch.dtype:
-        if self.config.precision == "auto":
-            return torch.bfloat16 if fast_bf16(self.device) else torch.float32
-        return torch.bfloat16 if self.config.precision == "bf16" else torch.float32
+        return arithmetic(self.config.precision, self.device)
 
     def _logits(self, batch: Batch, kind: torch.dtype) -> Tensor:
         """(B, L, vocab) for the targets x[:, 1:]."""
@@ -248,14 +247,6 @@ def expected_epochs(spec: Tokens, scale: Scale, weights: int) -> float:
         return 6.0
     speed = 3e11 if scale.device.startswith("cuda") else 2e10 * scale.threads**0.8  # weights x tokens a second
     return scale.seconds * speed / weights / max(1.0, float(scale.items) * spec.length)
-
-
-def fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 matrix products have hardware of their own there."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    return bool(amx or getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 
 EXPORT = Transformer

@@ -25,6 +25,7 @@ from anew.families.family import Family, Group, Loss, Optim, Phase, Scale
 from anew.maths.latents import free_nats, normal_divergence, slerp, unit_scale
 from anew.maths.solvers import SOLVERS
 from anew.nets.autoencoder import Autoencoder
+from anew.nets.precision import arithmetic
 from anew.rng import Moment, generator
 from anew.spec import Ask, Batch, Grid
 
@@ -204,12 +205,7 @@ class Vae(Family):
         return Loss(self.prior.loss(z2, label, now, kind).sum(), size)
 
     def _dtype(self) -> torch.dtype:
-        if self.config.precision != "auto":
-            return {"fp32": torch.float32, "bf16": torch.bfloat16}[self.config.precision]
-        if self.device.type == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-        fast = self.device.type == "cpu" and torch.cpu._is_amx_tile_supported()
-        return torch.bfloat16 if fast else torch.float32
+        return arithmetic(self.config.precision, self.device)
 
     @torch.no_grad()
     def finish(self, sweep: Iterable[Batch]) -> None:
