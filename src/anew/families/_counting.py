@@ -7,7 +7,8 @@ likelihood is concave in the gate, so Newton's method finds the one optimum in a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -129,6 +130,8 @@ class Counting(nn.Module):
 
         network, counts: each (n, V) probabilities and their logarithms."""
         n, order = found.shape[1], self.order
+        if n == 1:
+            return self._feature_row(found[:, 0].tolist(), network, counts)
         longest = (found >= 0).sum(0) - 1  # (n,)
         out = np.zeros((n, order + 1 + EXTRA))
         out[np.arange(n), longest] = 1.0
@@ -141,6 +144,22 @@ class Counting(nn.Module):
             out[:, place] = -np.vecdot(chance, log)
             out[:, place + 1] = chance.max(1)
         out[:, -1] = 1.0
+        return out
+
+    def _feature_row(self, found: Sequence[int], network: Pair, counts: Pair) -> Doubles:
+        """`_features` of one target in plain numbers: most of a sampler's single step is the cost of calls."""
+        order = self.order
+        longest = sum(place >= 0 for place in found) - 1
+        level, context = self.model.levels[longest], found[longest]
+        out = np.zeros((1, order + 1 + EXTRA))
+        row = out[0]
+        row[longest] = 1.0
+        row[order + 1] = math.log(max(int(level.starts[context + 1]) - int(level.starts[context]), 1))
+        row[order + 2] = level.backoff[context]
+        for place, (chance, log) in ((order + 3, network), (order + 5, counts)):
+            row[place] = -chance[0].dot(log[0])
+            row[place + 1] = chance[0].max()
+        row[-1] = 1.0
         return out
 
 

@@ -45,6 +45,13 @@ class KneserNey:
 
     vocab: int
     levels: tuple[Level, ...]
+    unseen: Floats = field(init=False)  # (vocab,) after no context at all
+
+    def __post_init__(self) -> None:
+        level = self.levels[0]
+        row = np.full(self.vocab, level.backoff[0] / self.vocab, dtype=np.float32)
+        row[level.tokens] = level.values
+        object.__setattr__(self, "unseen", row)
 
     @property
     def order(self) -> int:
@@ -106,7 +113,7 @@ class KneserNey:
         """(n, vocab) after the contexts that `walk` found, from order 0 up."""
         if found.shape[1] == 1:
             return self._one(found[:, 0].tolist())[None]
-        out = np.repeat(self._unigram()[None], found.shape[1], axis=0)
+        out = np.repeat(self.unseen[None], found.shape[1], axis=0)
         for k in range(1, self.order + 1):
             rows = np.flatnonzero(found[k] >= 0)
             if not len(rows):
@@ -121,7 +128,7 @@ class KneserNey:
 
     def _one(self, found: Sequence[int]) -> Floats:
         """One row of `distribution`: slices instead of gathers, for a sampler's single stream."""
-        out = self._unigram()
+        out = self.unseen.copy()
         for k in range(1, self.order + 1):
             context = found[k]
             if context < 0:
@@ -130,12 +137,6 @@ class KneserNey:
             out *= level.backoff[context]
             pairs = slice(level.starts[context], level.starts[context + 1])
             out[level.tokens[pairs]] = level.values[pairs]
-        return out
-
-    def _unigram(self) -> Floats:
-        level = self.levels[0]
-        out = np.full(self.vocab, level.backoff[0] / self.vocab, dtype=np.float32)
-        out[level.tokens] = level.values
         return out
 
     def score(self, ids: Sequence[int] | NDArray[np.integer]) -> Floats:
