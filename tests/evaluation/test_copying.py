@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -109,6 +109,7 @@ def test_planted_truth() -> None:
     assert (truth.rows[0, others] == labels.rows[3, others]).all()
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.integers(0, 60), st.integers(1, 60), st.floats(0.05, 0.95))
 def test_deviance_is_the_likelihood_ratio(hits: int, k: int, share: float) -> None:
     hits = min(hits, k)

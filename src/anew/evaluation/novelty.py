@@ -151,7 +151,8 @@ def percent(share: float) -> str:
 
 
 class Audit:
-    """One audit, step by step. Items of all kinds have one index: train, held-out, samples, planted ones."""
+    """One audit, step by step. Items of all kinds have one index: real ones, samples, planted ones. given: which of the
+    train and then held-out items, as they were given, a real one is."""
 
     def __init__(
         self,
@@ -172,12 +173,16 @@ class Audit:
         self.notes: list[str] = []
         self.n, self.m = len(train) + len(held), len(samples)
         own = np.arange(self.n) if groups is None else np.unique(groups, return_inverse=True)[1]
-        self.train = np.arange(self.n) < len(train)
+        # In an order of chance: of several items at one distance the first is taken, and that must not tell its label.
+        self.given = self.source.permutation(self.n)
+        own, real = own[self.given], [*train, *held]
+        real = [real[i] for i in self.given]
+        self.train = self.given < len(train)
         self.pool = self._untwinned(own)
-        self.sources = self._sources(len(train)) if controls else np.zeros((2, 0), dtype=np.intp)
-        exact = [train[i] for i in self.sources[0]]
-        disturbed = [kind.disturb(train[i], self.source) for i in self.sources[1]]
-        items = [*train, *held, *samples, *exact, *disturbed]
+        self.sources = self._sources() if controls else np.zeros((2, 0), dtype=np.intp)
+        exact = [real[i] for i in self.sources[0]]
+        disturbed = [kind.disturb(real[i], self.source) for i in self.sources[1]]
+        items = [*real, *samples, *exact, *disturbed]
         self.groups = np.concatenate([own, own.max() + 1 + np.arange(len(items) - self.n)])
         self.distances = kind.distances(items, self.groups)
         self.controls = controls
@@ -191,10 +196,10 @@ class Audit:
             )
         return np.flatnonzero(~mixed)
 
-    def _sources(self, train: int) -> Indices:
+    def _sources(self) -> Indices:
         """Training items that planted copies are made of, (2, e): for exact and for disturbed ones."""
-        count = int(np.ceil(RATES[-1] * self.m))
-        return np.stack([self.source.choice(train, count, replace=count > train) for _ in range(2)])
+        count, train = int(np.ceil(RATES[-1] * self.m)), np.flatnonzero(self.train)
+        return np.stack([self.source.choice(train, count, replace=count > len(train)) for _ in range(2)])
 
     def run(self, late: Callable[[], bool] = lambda: False) -> Copies:
         """late: asked before each control; what it leaves no time for is said in the notes."""
@@ -329,7 +334,8 @@ class Audit:
         """The most suspicious samples that are nearest to a training item."""
         near = made[scan.which]
         rows = [i for i in scan.order if self.train[near.item[i]]][:PAIRS]
-        return [Pair(int(i), int(near.item[i]), float(near.distance[i]), float(near.scale[i])) for i in rows]
+        which = self.given[near.item]
+        return [Pair(int(i), int(which[i]), float(near.distance[i]), float(near.scale[i])) for i in rows]
 
 
 def limit_of(planted: Sequence[Planted]) -> float | None:
