@@ -27,6 +27,12 @@ from anew.spec import Batch, Grid
 SMALL = {"space": "latent", "vae.width": "8", "vae.channels": "2", "diffusion.width": "8", "evaluate_samples": "24"}
 
 
+CODED = {
+    "codes.width": "8", "levels": "3,3", "layers": "1", "transformer.width": "16", "heads": "1", "hidden": "32",
+    "evaluate_samples": "24",
+}  # fmt: skip
+
+
 class Halves:
     """A codec that adds up neighbours; `calls` counts the items that it was given."""
 
@@ -55,6 +61,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("run") / "r"
     anew.train(folder, target, steps=8, family="diffusion", settings=SMALL)
+    return target
+
+
+@pytest.fixture(scope="module")
+def coded(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("coded") / "r"
+    anew.train(folder, target, steps=8, family="transformer", settings=CODED)
     return target
 
 
@@ -134,26 +147,83 @@ def test_a_family_without_a_space_refuses(run: Path, folder: Path, tmp_path: Pat
         anew.train(folder, tmp_path / "p", steps=2, family="diffusion", settings=settings)
 
 
-def test_a_plan_is_replayed_with_its_codec(run: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_family_of_tokens_works_on_codes_of_images(coded: Path, folder: Path) -> None:
+    config = json.loads((coded / "config.json").read_text())
+    assert config["spec"]["kind"] == "tokens" and config["spec"]["shape"] == [3, 3] and config["spec"]["classes"] == 2
+    assert config["codec"]["family"]["name"] == "codes" and config["codec"]["family"]["config"]["levels"] == [3, 3]
+    model = anew.load(coded)
+    made = model.sample(3, seed=1)
+    assert made[0].shape == (12, 12) and made.artifacts[0].suffix == ".png"
+    assert np.array_equal(made[2], model.sample(1, seed=1, first=2)[0])
+    assert model.sample(2, label="disc").labels == ["disc", "disc"]
+    drafts = list(model.stream(1, seed=1))
+    assert len(drafts) == 9 and all(d[0].shape == (12, 12) for d in drafts)
+    assert np.array_equal(drafts[-1][0], made[0])
+    figures = json.loads((coded / "report" / "report.json").read_text())
+    assert "frechet_distance" in json.dumps(figures) and "bits" not in json.dumps(figures["scores"])
+
+
+def test_codes_of_images_are_read_and_written(coded: Path, folder: Path) -> None:
+    model = anew.load(coded)
+    files = sorted(folder.rglob("*.png"))[:3]
+    z = model.encode(files)
+    assert z.shape == (3, 9) and z.dtype == torch.int64
+    assert torch.equal(model.encode([files[1]])[0], z[1])
+    assert len(model.decode(z)) == 3
+    for wrong in (z + 9, z - 9, z.float(), z[:, :5]):
+        with pytest.raises(ConfigError, match="fit this run"):
+            model.decode(wrong)
+
+
+def test_what_codes_cannot_do_is_refused(coded: Path, folder: Path, tmp_path: Path) -> None:
+    model = anew.load(coded)
+    with pytest.raises(ConfigError, match="no continuous space"):
+        model.walk(4)
+    with pytest.raises(ConfigError, match="no prompt"):
+        model.sample(1, prompt="x")
+    with pytest.raises(ConfigError, match="no text to stop at"):
+        model.sample(1, stop="x")
+    with pytest.raises(ConfigError, match="space=pixel"):
+        model.score(folder)
+    with pytest.raises(ConfigError, match="give a family that works on its codes: transformer"):
+        anew.train(folder, tmp_path / "a", steps=2, family="codes")
+    with pytest.raises(ConfigError, match="takes codes alone"):
+        anew.train(folder, tmp_path / "b", steps=2, family="transformer", settings={"space": "pixel"})
+    with pytest.raises(ConfigError, match=r"vae\.width"):
+        anew.train(folder, tmp_path / "c", steps=2, family="transformer", settings={"vae.width": "8"})
+    assert not (tmp_path / "c" / "codec").exists()
+    with pytest.raises(ConfigError, match="levels=5,1"):
+        anew.train(folder, tmp_path / "d", steps=2, family="transformer", settings={"levels": "5,1"})
+
+
+@pytest.mark.parametrize("kind", ["run", "coded"])
+def test_a_plan_is_replayed_with_its_codec(
+    kind: str, folder: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    run = request.getfixturevalue(kind)
     anew.train(folder, tmp_path / "again", plan=run)
     for name in ("codec.safetensors", "model.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name
 
 
 @pytest.fixture(scope="module")
-def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("whole") / "r"
-    command(*words(folder), "--run", target)
-    return target
+def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    targets = {family: tmp_path_factory.mktemp(family) / "r" for family in STAGED}
+    for family, target in targets.items():
+        command(*words(folder, family), "--run", target)
+    return targets
 
 
-def words(folder: Path) -> list[Any]:
-    settings = {**SMALL, "checkpoint_seconds": "0.05"}
+STAGED = {"diffusion": SMALL, "transformer": CODED}
+
+
+def words(folder: Path, family: str) -> list[Any]:
+    settings = {**STAGED[family], "checkpoint_seconds": "0.05"}
     return [
         "train",
         folder,
         "--family",
-        "diffusion",
+        family,
         "--steps",
         "30",
         *[w for k in settings for w in ("--set", f"{k}={settings[k]}")],
@@ -169,17 +239,22 @@ def command(*more: Any) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("family", list(STAGED))
 @pytest.mark.parametrize("stage", ["codec", "generator"])
-def test_a_kill_in_either_stage_costs_nothing(stage: str, whole: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_kill_in_either_stage_costs_nothing(
+    stage: str, family: str, whole: dict[str, Path], folder: Path, tmp_path: Path
+) -> None:
     target = tmp_path / "killed"
     saved = (target / "codec" if stage == "codec" else target) / "checkpoints"
     quiet = subprocess.DEVNULL
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(line(*words(folder), "--run", target), env=env, stdout=quiet, stderr=quiet) as process:
+    with subprocess.Popen(
+        line(*words(folder, family), "--run", target), env=env, stdout=quiet, stderr=quiet
+    ) as process:
         while not any(saved.glob("step-*/manifest.json")) and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     assert (target / "codec").exists() is (stage == "codec")
     command("resume", target)
     for name in ("codec.safetensors", "model.safetensors"):
-        assert (target / name).read_bytes() == (whole / name).read_bytes(), name
+        assert (target / name).read_bytes() == (whole[family] / name).read_bytes(), name

@@ -9,14 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from anew.data.encoded import encoded_alike
 from anew.data.modality import Handle, Item
 from anew.errors import ConfigError
 from anew.families.family import Codec, Family
 from anew.model import Model, Samples
+from anew.spec import Tokens
 
 
 def read(model: Model, item: Any) -> Tensor:
     """(1, *shape) what the run's family sees of the item in a file, an array, or the bytes of a file."""
+    return _values(model, model.modality, item)
+
+
+def _values(model: Model, modality: Any, item: Any) -> Tensor:
+    """(1, *shape) the item as this modality, the run's own or the plain one behind it, gives it."""
     named = repr(str(item)) if isinstance(item, str | Path) else "the item given"
     try:
         data = _data(model, Path(item)) if isinstance(item, str | Path) else item
@@ -28,8 +35,8 @@ def read(model: Model, item: Any) -> Tensor:
     try:
         reason = model.modality.accepts(one)
         if reason is None:
-            found: Tensor = model.modality.batch(model.modality.encode(one)[None], None, None).x.float()
-            return found
+            found: Tensor = modality.batch(modality.encode(one)[None], None, None).x
+            return found.float() if found.is_floating_point() else found
     except ValueError as error:
         reason = str(error)
     raise ConfigError(f"{named} cannot be used: {reason}; give a file of one {model.modality.name}")
@@ -48,20 +55,27 @@ def encoded(model: Model, items: Sequence[Any]) -> Tensor:
     codec = _codec(model)
     if not len(items):
         raise ConfigError("nothing to encode was given; give at least one item")
-    values = torch.cat([read(model, item) for item in items])
-    return values if model.codec is not None else codec.encode(values.to(model.device)).cpu()
+    plain = getattr(model.modality, "plain", model.modality)
+    values = torch.cat([_values(model, plain, item) for item in items])
+    return encoded_alike(codec, values.to(model.device))
 
 
 def decoded(model: Model, z: Tensor) -> Samples:
     """Items from latents."""
     codec = _codec(model)
-    wanted = tuple(codec.latent.shape)  # type: ignore[union-attr]
+    latent = codec.latent
+    wanted = (latent.length,) if isinstance(latent, Tokens) else tuple(latent.shape)
     if z.ndim != len(wanted) + 1 or tuple(z.shape[1:]) != wanted or not len(z):
         raise ConfigError(
             f"latents of shape {tuple(z.shape)} do not fit this run; give (n, {', '.join(map(str, wanted))})"
         )
-    x = z.float() if model.codec is not None else codec.decode(z.float().to(model.device)).cpu()
-    return Samples(model.modality.decode(x), model.modality.write(x), [None] * len(z), model.modality)
+    if isinstance(latent, Tokens):
+        most = min([latent.vocab, *latent.special.values()]) - 1
+        if z.is_floating_point() or int(z.min()) < 0 or int(z.max()) > most:
+            raise ConfigError(f"these codes do not fit this run; give whole numbers from 0 to {most}")
+    plain = getattr(model.modality, "plain", model.modality)
+    x = codec.decode(z.to(model.device) if isinstance(latent, Tokens) else z.float().to(model.device)).cpu()
+    return Samples(plain.decode(x), plain.write(x), [None] * len(z), plain)
 
 
 def _codec(model: Model) -> Codec:

@@ -52,9 +52,14 @@ class Job:
     def begin(self, data: Dataset | None = None) -> None:
         """Read the data (or take it), choose family and sizes, write config.json. What follows needs the run folder alone."""
         self.data: Any = self.planner.open_data() if data is None else self.planner.take(data)
-        name, self.kind = choose_family(self.data.spec, self.request.family, self.request.prefer)
-        if spaces.space_of(self.train_config.space, self.data, name, self.kind) == "latent":
-            self.data = self.planner.data = spaces.encoded(self)
+        wanted = self.request.family, self.request.prefer
+        name, self.kind = choose_family(self.data.spec, *wanted, first_stage=data is not None)
+        codec = None if data is not None else spaces.codec_of(self.train_config.space, self.data, name, self.kind)
+        self.planner.codec = codec
+        if self.request.plan_from is None:
+            self.planner.check_settings(name, self.kind)
+        if codec is not None:
+            self.data = self.planner.data = spaces.encoded(self, codec)
             spaces.shorter(self)
         self.plan, config = self.planner.plan(name, self.kind)
         name = self._own_family(name)

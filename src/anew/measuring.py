@@ -18,7 +18,7 @@ from anew.evaluation.yardstick import Yardstick
 from anew.families.family import Family
 from anew.find import find
 from anew.model import AT_ONCE, Model
-from anew.spec import Ask, Grid
+from anew.spec import Ask, Grid, Tokens
 from anew.training import events
 from anew.walking import between_pairs
 from anew.work import evidence
@@ -50,7 +50,9 @@ def draw(model: Model, entrant: Entrant, n: int, seed: int) -> None:
     source = f"{count:,} samples on {model.device.type}, {torch.get_num_threads()} threads, no files written"
     entrant.fact("seconds_per_1000", 1000 * took / count, source)
     weights = "calls of each module, weighted by its parameters, over all that sampling calls"
-    entrant.fact("passes_per_1000", 1000 * (passes or drafts), weights if passes else "drafts: a pass for each symbol")
+    symbols = isinstance(model.spec, Tokens)
+    source = "drafts: a pass for each symbol" if symbols or not passes else weights
+    entrant.fact("passes_per_1000", 1000 * (drafts if symbols or not passes else passes), source)
     _training(model, entrant)
 
 

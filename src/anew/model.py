@@ -165,6 +165,11 @@ class Model:
     def spec(self) -> Any:
         return self.family.spec
 
+    @property
+    def item_spec(self) -> Any:
+        """What an item is, whatever the family works on."""
+        return getattr(self.modality, "plain", self.modality).spec
+
     def how(self, given: Mapping[str, Any]) -> Any:
         """The family's Sampling with the given knobs; ConfigError names the nearest where one is unknown."""
         values = cfg.assign(given, {"sampling": type(self.family).Sampling})["sampling"]
@@ -190,7 +195,7 @@ class Model:
         """
         _check_n(n)
         stop = how.pop("stop", None)
-        if stop is not None and not isinstance(self.spec, Tokens):
+        if stop is not None and not isinstance(self.item_spec, Tokens):
             raise ConfigError(f"{self.modality.name} data has no text to stop at; leave stop out")
         settings = self.how(how)
         given = self._known(prompt, known)
@@ -224,10 +229,10 @@ class Model:
             return Known(torch.as_tensor(self.modality.known(prompt)))
         if known is None or isinstance(known, Known):
             return known
-        if not isinstance(self.spec, Grid):
+        if not isinstance(self.item_spec, Grid):
             raise ConfigError(f"{self.modality.name} data is not filled in by a mask; give a prompt")
         if self.codec is not None:
-            raise ConfigError("this run works on latents, where no pixel can be kept; train one with space=pixel")
+            raise ConfigError("this run works on latents, where no pixel can be kept; train diffusion with space=pixel")
         image, mask = known
         try:
             stored = self.modality.encode(Item("known", image))
@@ -328,6 +333,10 @@ class Model:
     @torch.no_grad()
     def bits(self, batches: Iterator[Any], seconds: float | None = None) -> list[tuple[float, float]]:
         """(bits, units) of each scored example, until the seconds are spent. ConfigError where there is no likelihood."""
+        if self.codec is not None:
+            raise ConfigError(
+                "this run works on latents, whose bits are none of the items; score a run with space=pixel"
+            )
         begin = time.monotonic()
         found: list[tuple[float, float]] = []
         for batch in batches:

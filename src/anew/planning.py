@@ -71,17 +71,29 @@ class Request:
     fit_seconds: float | None = None  # the budget that sizes followed from, where a plan is replayed
 
 
-def choose_family(spec: Any, name: str | None, prefer: str = "quality") -> tuple[str, type[Family]]:
-    """The family asked for, if it accepts the spec, else the one that follows from the data and from what is preferred.
+def choose_family(
+    spec: Any, name: str | None, prefer: str = "quality", first_stage: bool = False
+) -> tuple[str, type[Family]]:
+    """The family asked for, if it accepts the spec or what a codec makes of it, else the one that follows from the data and
+    from what is preferred. first_stage: a codec is being learned, which need not generate.
 
     Only one family takes discrete data, whatever is preferred; continuous data has one for each preference."""
+    kinds = {n: find("families", n) for n in names("families")}
     if name is not None:
         kind = find("families", name)
-        if not isinstance(spec, kind.accepts):
-            fit = [n for n in names("families") if isinstance(spec, find("families", n).accepts)]
-            raise ConfigError(f"the family {name!r} does not take {spec.kind} data{nearest('', fit)}")
+        if not kind.generates and not first_stage:
+            on_it = [n for n, k in kinds.items() if k.generates and kind.codes in k.accepts]
+            raise ConfigError(
+                f"the family {name!r} is a codec and draws nothing by itself; "
+                f"give a family that works on its codes: {' or '.join(on_it)}"
+            )
+        if not isinstance(spec, kind.accepts) and not codecs_for(spec, kind):
+            takers = [
+                n for n, k in kinds.items() if k.generates and (isinstance(spec, k.accepts) or codecs_for(spec, k))
+            ]
+            raise ConfigError(f"the family {name!r} does not take {spec.kind} data{nearest('', takers)}")
         return name, kind
-    fit = [n for n in names("families") if isinstance(spec, find("families", n).accepts)]
+    fit = [n for n, kind in kinds.items() if kind.generates and isinstance(spec, kind.accepts)]
     for wanted in (prefer, "quality"):
         for candidate in fit:
             if wanted in find("families", candidate).best_for:
@@ -93,6 +105,14 @@ def codec_families() -> dict[str, type[Family]]:
     """Families that can serve as a codec, by name."""
     kinds = {name: find("families", name) for name in names("families")}
     return {name: kind for name, kind in kinds.items() if kind.as_codec is not None}
+
+
+def codecs_for(spec: Any, kind: type[Family]) -> list[str]:
+    """Names of the codecs that stand between data of this spec and a family: they take the one and give what the other takes.
+    None where the family has latents of its own."""
+    if kind.as_codec is not None:
+        return []
+    return [n for n, k in codec_families().items() if isinstance(spec, k.accepts) and k.codes in kind.accepts]
 
 
 def owners(family: str | None, modality: str | None) -> dict[str, type]:
@@ -123,6 +143,7 @@ class Planner:
         }
 
     data: Any  # a Dataset, or one seen through a codec
+    codec: str | None = None  # the family of that codec
 
     def elapsed(self) -> float:
         return time.monotonic() - self.started
@@ -161,15 +182,18 @@ class Planner:
             self.data.train_items, self.data.train_units, train_s, dial, self.world.device.type, torch.get_num_threads()
         )
 
+    def check_settings(self, name: str, kind: type[Family]) -> None:
+        """ConfigError for a setting that neither the training, the family, its codec nor the data has."""
+        modality = self.data.modality
+        homes = {"train": TrainConfig, name: kind.Config, modality.name: type(modality).Config}
+        homes |= {} if self.codec is None else {self.codec: find("families", self.codec).Config}
+        cfg.assign(self.request.settings, homes)
+
     def plan(self, name: str, kind: type[Family]) -> tuple[Plan, Any]:
         """The plan and the family's Config."""
         if self.request.plan_from is not None:
             return self._replayed(name, kind)
         given = self.given(name, kind.Config)
-        plain = getattr(self.data.modality, "plain", self.data.modality)
-        homes = {"train": TrainConfig, name: kind.Config, plain.name: type(plain).Config}
-        homes |= {} if plain is self.data.modality else {n: k.Config for n, k in codec_families().items()}
-        cfg.assign(self.request.settings, homes)
         budget = self.request.budget
         train_s = self.seconds_to_train()
         scale = self._scale(train_s, max(self.train_config.dial, DEFAULT_DIAL))

@@ -21,7 +21,7 @@ from anew.errors import ConfigError
 from anew.families.family import Family
 from anew.find import find
 from anew.plan import TrainConfig
-from anew.planning import codec_families
+from anew.planning import codecs_for
 from anew.spec import Grid, spec_from_json, spec_to_json
 from anew.training.run import RunFolder, read_tensors, write_tensors
 
@@ -33,25 +33,28 @@ WEIGHTS, STAGE = "codec.safetensors", "codec"
 NOT_OF_A_STAGE = {"dial", "train_seconds", "previews", "evaluate_samples", "space", "tensorboard"}
 
 
-def space_of(wanted: str, data: Dataset, name: str, kind: type[Family]) -> str:
-    """ "pixel" or "latent" for a family on this data; ConfigError where latents were asked for and cannot be."""
-    spec = data.spec
-    able = isinstance(spec, Grid) and Grid in kind.accepts and kind.as_codec is None and bool(codec_families())
+def codec_of(wanted: str, data: Dataset, name: str, kind: type[Family]) -> str | None:
+    """The family of the codec whose latents this family works on; None: it works on the data itself. ConfigError where a
+    space was asked for that cannot be. A family that does not take the data as it is works on what a codec makes of it."""
+    spec, able = data.spec, codecs_for(data.spec, kind)
+    direct = isinstance(spec, kind.accepts)
+    if wanted == "pixel" and not direct:
+        raise ConfigError(f"space=pixel does not fit: the family {name!r} takes codes alone; leave it out")
     if wanted == "latent" and not able:
         own = f"the family {name!r} has latents of its own"
         raise ConfigError(
             f"space=latent does not fit: {own if isinstance(spec, Grid) else 'this data is discrete'}; leave it out"
         )
-    return "latent" if wanted == "latent" else "pixel"
+    return able[0] if wanted == "latent" or not direct else None
 
 
-def encoded(job: Job) -> EncodedDataset:
+def encoded(job: Job, name: str) -> EncodedDataset:
     """The job's data through a codec: the one of the run, the one of the run that is replayed, or one that is learned now."""
     if job.request.plan_from is not None:
         other = Path(job.request.plan_from)
         codec, described = restored(RunFolder.open(other).config(), other, job.world.device)
     else:
-        codec, described = _learned(job)
+        codec, described = _learned(job, name, find("families", name))
     job.codec = described
     if job.world.first:
         write_tensors(job.folder.path / WEIGHTS, {n: t.cpu() for n, t in codec.state_dict().items()})
@@ -74,10 +77,9 @@ def clear(folder: RunFolder) -> None:
     shutil.rmtree(folder.path / STAGE, ignore_errors=True)
 
 
-def _learned(job: Job) -> tuple[Family, dict[str, Any]]:
+def _learned(job: Job, name: str, kind: type[Family]) -> tuple[Family, dict[str, Any]]:
     from anew.job import Job
 
-    name, kind = next(iter(codec_families().items()))
     stage = Job(RunFolder(job.folder.path / STAGE), _request(job, name, kind), job.reporter, job.started)
     begun = (stage.folder.path / "config.json").exists()
     job.world.barrier()
@@ -88,7 +90,7 @@ def _learned(job: Job) -> tuple[Family, dict[str, Any]]:
         for note in notes:
             job.reporter.say(note)
     else:
-        job.reporter.say(f"first a codec ({name}), whose latents the generator then works in")
+        job.reporter.say(f"first a codec ({name}), on whose latents the generator then works")
         stage.folder.path.mkdir(parents=True, exist_ok=True)
         stage.begin(data=job.data)
     if stage.record["status"] == "training" and stage.train([], state) == "interrupted":
@@ -105,7 +107,8 @@ def _request(job: Job, name: str, kind: type[Family]) -> Any:
     own = {name: kind.Config, "train": TrainConfig, job.data.modality.name: type(job.data.modality).Config}
     for key, value in request.settings.items():
         owner, _, knob = key.rpartition(".")
-        fits = owner in own or (not owner and knob in cfg.knobs(TrainConfig))
+        alone = knob in cfg.knobs(kind.Config) and knob not in cfg.knobs(job.kind.Config)
+        fits = owner in own or (not owner and (knob in cfg.knobs(TrainConfig) or alone))
         if fits and knob not in NOT_OF_A_STAGE:
             given[key] = value
     given |= {"train.space": "pixel", "train.previews": "0"}

@@ -41,6 +41,7 @@ class Tokens:
     block, up to the next of these or the last id, that never stands for text of the train part and is not drawn, though
     it is coded like any other.
     packed: True where an example is a window of one long stream, False where it is one whole record.
+    shape: extents of the grid on which the tokens of a record lie, the last axis fastest; () where they are a sequence.
     """
 
     vocab: int
@@ -48,6 +49,7 @@ class Tokens:
     special: Mapping[str, int] = field(default_factory=dict)
     classes: int = 0
     packed: bool = True
+    shape: tuple[int, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -74,13 +76,15 @@ def spec_to_json(spec: Spec) -> dict[str, Any]:
         "special": dict(spec.special),
         "classes": spec.classes,
         "packed": spec.packed,
+        "shape": list(spec.shape),
     }
 
 
 def spec_from_json(data: Mapping[str, Any]) -> Spec:
     if data["kind"] == "grid":
         return Grid(tuple(data["shape"]), data["axes"], data["classes"], data["std"], data["bounded"])
-    return Tokens(data["vocab"], data["length"], dict(data["special"]), data["classes"], data["packed"])
+    special, shape = dict(data["special"]), tuple(data.get("shape", ()))
+    return Tokens(data["vocab"], data["length"], special, data["classes"], data["packed"], shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def _report(job: Job) -> Model:
         None if budget is None else max(1.0, budget - job.elapsed() - saving_slice(budget) - 0.3)
     )  # leaving takes its part
     # A passage of a stream holds as much as many records or images.
-    passages = isinstance(model.spec, Tokens) and model.spec.packed
+    passages = isinstance(model.item_spec, Tokens) and model.item_spec.packed
     n = -(-job.train_config.evaluate_samples // 8) if passages else job.train_config.evaluate_samples
     evaluated(model, n, 0, None, left, job.reporter, job.data)
     job._status("finished")
@@ -171,7 +171,7 @@ class Previews:
         weights = self.job.trainer.weights()
         if self.job.world.first:
             model = Model.of(self.job.rebuilt(weights), self.job.data.modality, self.job.record)
-            samples = model.sample(2 if isinstance(model.spec, Tokens) else 16, seed=self.job.plan.seed)
+            samples = model.sample(2 if isinstance(model.item_spec, Tokens) else 16, seed=self.job.plan.seed)
             samples.save_sheet(self.job.folder.path / "samples", f"step-{stepped.step:08d}")
         self.cost += time.monotonic() - start
 
@@ -220,7 +220,7 @@ def evaluated(
     reporter = reporter or Quiet()
     config, folder = model.config, model.folder.path
     dataset = opened or Dataset.reopen(config["data"], folder, data)
-    share = 0.25 if isinstance(model.spec, Tokens) else 0.4  # text is judged by its bits first
+    share = 0.25 if isinstance(model.item_spec, Tokens) else 0.4  # text is judged by its bits first
     samples, notes = _samples_in_time(model, n, seed, None if allowed_s is None else share * allowed_s)
     shown = samples.head(model.modality.shown)
     shown.save(folder / "samples")
@@ -276,7 +276,7 @@ def _described(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
 def _samples_in_time(model: Model, n: int, seed: int, allowed_s: float | None) -> tuple[Samples, list[str]]:
     """Up to n samples, a chunk at a time, within the seconds given; and a note where it became fewer."""
     begin = time.monotonic()
-    chunk = 8 if isinstance(model.spec, Tokens) else 64
+    chunk = 8 if isinstance(model.item_spec, Tokens) else 64
     items: list[Any] = []
     artifacts: list[Any] = []
     labels: list[str | None] = []
@@ -300,7 +300,7 @@ def _samples_in_time(model: Model, n: int, seed: int, allowed_s: float | None) -
 
 def evidence(model: Model, data: Dataset, samples: list[Any], seconds: float | None, seed: int) -> Evidence:
     """What an evaluation of these samples receives."""
-    text = isinstance(model.spec, Tokens)
+    text = isinstance(model.item_spec, Tokens)
 
     def bits(allowed: float | None) -> list[tuple[float, float]]:
         return _bits_in_time(model, data, allowed)

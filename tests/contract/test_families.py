@@ -14,7 +14,7 @@ from anew.families.family import Family, Scale
 from anew.find import find, names
 from anew.model import load_weights
 from anew.plan import build
-from anew.planning import choose_family
+from anew.planning import choose_family, codecs_for
 from anew.rng import Moment, generator
 from anew.spec import Ask, Batch, Grid, Spec, Tokens
 from anew.training.distributed import World
@@ -26,6 +26,7 @@ SPECS: dict[str, Spec] = {
     "colour-labels": Grid((3, 9, 14), "CHW", 3, 0.5),
     "stream": Tokens(20, 16, {}, 0, True),
     "records-labels": Tokens(23, 12, {"begin": 20, "end": 21, "pad": 22}, 2, False),
+    "codes-labels": Tokens(21, 12, {"begin": 20, "rare": 20}, 3, False, (3, 4)),
 }
 
 
@@ -44,8 +45,10 @@ class Made:
             return Batch(x * 0.5, label, None, torch.full((count,), float(x[0].numel())))
         x = torch.randint(20, (size, self.spec.length + 1), generator=source)[first : first + count]
         mask = None
-        if not self.spec.packed:
-            x[:, 0], x[:, 5], x[:, 6:] = 20, 21, 22
+        if "begin" in self.spec.special:
+            x[:, 0] = self.spec.special["begin"]
+        if "end" in self.spec.special:
+            x[:, 5], x[:, 6:] = 21, 22
             mask = (x[:, 1:] != 22).float()
         units = torch.full((count,), float(self.spec.length)) if mask is None else mask.sum(1)
         return Batch(x, label, mask, units)
@@ -150,6 +153,10 @@ def check_weights_come_back(name: str, spec: Spec) -> None:
     state = {n: t.clone() for n, t in family.state_dict().items()}
     again = find("families", name)(spec, family.config)
     load_weights(again, state, Path("model.safetensors"))
+    if not family.generates:
+        x = Made(spec).batch(8, "", 0, 3, 3).x
+        assert torch.equal(family.encode(x), again.eval().encode(x))
+        return
     one, two = (last(f.eval(), Ask(3, labels(spec, 3), None, f.Sampling())) for f in (family, again))
     assert torch.equal(one, two)
 
@@ -168,6 +175,10 @@ def labels(spec: Spec, n: int) -> torch.Tensor | None:
 
 def check_samples_fit_the_spec_and_depend_on_their_index_alone(name: str, spec: Spec) -> None:
     family = ready(name, spec).eval()
+    if not family.generates:
+        with pytest.raises(ConfigError, match="codec"):
+            last(family, Ask(2))
+        return
     how = family.Sampling()
     together = last(family, Ask(5, labels(spec, 5), None, how))
     assert together.shape[0] == 5
@@ -176,7 +187,7 @@ def check_samples_fit_the_spec_and_depend_on_their_index_alone(name: str, spec: 
         assert torch.isfinite(together).all()
     else:
         assert together.ndim == 2
-        assert int(together.min()) >= 0 and int(together.max()) < spec.vocab
+        assert int(together.min()) >= 0 and int(together.max()) < spec.special.get("rare", spec.vocab)
     part = None if labels(spec, 5) is None else labels(spec, 5)[3:]
     alone = last(family, Ask(2, part, None, how, first=3))
     length = min(alone.shape[1], together.shape[1])
@@ -188,6 +199,8 @@ def check_samples_fit_the_spec_and_depend_on_their_index_alone(name: str, spec: 
 
 def check_seeds_differ(name: str, spec: Spec) -> None:
     family = ready(name, spec).eval()
+    if not family.generates:
+        return
     one, two = (last(family, Ask(4, labels(spec, 4), None, family.Sampling()), seed) for seed in (1, 2))
     length = min(one.shape[1], two.shape[1])
     assert not torch.equal(one[:, :length], two[:, :length])
@@ -204,8 +217,30 @@ def check_bits_are_exact_or_absent(name: str, spec: Spec) -> None:
     assert torch.allclose(bits, half, rtol=1e-4)
 
 
+def check_a_codec_gives_what_its_latents_say(name: str, spec: Spec) -> None:
+    family = ready(name, spec).eval()
+    if family.as_codec is None:
+        return
+    family.finish([Made(spec).batch(7, "", 0, 8, 8)])
+    x, latent = Made(spec).batch(3, "", 0, 5, 5).x, family.latent
+    z = family.encode(x)
+    assert isinstance(latent, family.codes)
+    assert tuple(z.shape[1:]) == (latent.shape if isinstance(latent, Grid) else (latent.length,))
+    assert family.decode(z).shape == x.shape
+    assert torch.isfinite(family.decode(z)).all()
+    if isinstance(latent, Tokens):
+        assert z.dtype == torch.int64
+        assert int(z.min()) >= 0 and int(z.max()) < latent.special["begin"] < latent.vocab
+        assert latent.classes == spec.classes
+        assert family.decode(z[:, :2]).shape == x.shape
+
+
 def check_other_data_is_refused_by_name(name: str, spec: Spec) -> None:
+    kind = find("families", name)
     other = SPECS["stream"] if isinstance(spec, Grid) else SPECS["grey"]
+    if codecs_for(other, kind):
+        assert choose_family(other, name)[1] is kind
+        return
     with pytest.raises(ConfigError, match=name):
         choose_family(other, name)
 
@@ -221,6 +256,7 @@ CHECKS: list[Callable[[str, Spec], None]] = [
     check_samples_fit_the_spec_and_depend_on_their_index_alone,
     check_seeds_differ,
     check_bits_are_exact_or_absent,
+    check_a_codec_gives_what_its_latents_say,
     check_other_data_is_refused_by_name,
 ]
 

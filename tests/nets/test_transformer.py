@@ -42,6 +42,23 @@ def test_a_later_token_changes_no_earlier_logit() -> None:
         assert torch.equal(net(ids)[:, :7], net(other)[:, :7])
 
 
+def test_a_token_on_a_grid_sees_what_stands_above_it_and_where_it_is() -> None:
+    net = _random(Shape(vocab=20, width=16, layers=0, heads=2, hidden=24, context=12, back=(4,), lead=1))
+    ids = torch.randint(1, 20, (1, 12))
+    with torch.no_grad():
+        before = net(ids)
+        other = ids.clone()
+        other[0, 3] = 0  # the third target
+        changed = (net(other) - before).abs().amax((0, 2)) > 0
+    # Of the fourth target it is the token before, of the seventh the one above.
+    assert changed.nonzero().flatten().tolist() == [3, 6]
+    with torch.no_grad():
+        alike = net(torch.full((1, 12), 5))
+    assert len(torch.unique(alike[0], dim=0)) == 12
+    with pytest.raises(ValueError, match="Qwen3"):
+        to_qwen3(net.state_dict(), net.shape)
+
+
 def test_rms_norm_has_the_gradient_of_the_library_one() -> None:
     x = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(layers.rms_norm, (x,))
@@ -81,9 +98,10 @@ def test_attention_equals_the_fused_kernel(kind: torch.dtype) -> None:
     assert torch.allclose(ours, fused.transpose(1, 2).reshape(2, 7, 24), atol=1e-5 if kind == torch.float32 else 3e-2)
 
 
+@pytest.mark.parametrize("back", [(), (3, 6)], ids=["sequence", "grid"])
 @pytest.mark.parametrize("kind", [Stream, ArrayStream])
-def test_a_stream_gives_the_logits_of_a_whole_pass(kind: type[Stream]) -> None:
-    net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12))
+def test_a_stream_gives_the_logits_of_a_whole_pass(kind: type[Stream], back: tuple[int, ...]) -> None:
+    net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12, back=back, lead=2))
     ids = torch.randint(0, 20, (3, 12))
     with torch.inference_mode():
         stream = kind(net, 3)

@@ -1,4 +1,4 @@
-"""Data in the space of a codec: a Grid as a smaller Grid. The codec is handed in; what people see stays theirs.
+"""Data in the space of a codec: a Grid as a smaller Grid, or as Tokens. The codec is handed in; what people see stays theirs.
 
 `Encoded` is the modality that a generator in that space works with, `EncodedDataset` the data set whose batches are codes.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from anew.data.dataset import Dataset
 from anew.data.modality import Artifact, Modality
 from anew.errors import ConfigError
-from anew.spec import Batch, Grid
+from anew.spec import Batch, Spec, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,11 +29,33 @@ class Coding(Protocol):
     """What is asked of a codec here (`families.family.Codec`)."""
 
     @property
-    def latent(self) -> Grid: ...
+    def latent(self) -> Spec: ...
 
     def encode(self, x: Tensor) -> Tensor: ...
 
     def decode(self, z: Tensor) -> Tensor: ...
+
+
+def seen(codes: Tensor, spec: Spec) -> Tensor:
+    """Codes as a family sees them: a row of Tokens starts with the one that begins it."""
+    import torch
+
+    if not isinstance(spec, Tokens):
+        return codes
+    return torch.cat((codes.new_full((len(codes), 1), spec.special["begin"]), codes), 1)
+
+
+def encoded_alike(codec: Coding, x: Tensor) -> Tensor:
+    """(n, *latent) codes of x (n, *shape), on the CPU: each the same in any company."""
+    import torch
+
+    parts = []
+    for some in torch.split(x, ROWS):
+        short = ROWS - len(some)
+        filled = torch.cat((some, some.new_zeros((short, *some.shape[1:])))) if short else some
+        found = codec.encode(filled)[: len(some)].cpu()
+        parts.append(found.float() if found.is_floating_point() else found)
+    return torch.cat(parts)
 
 
 class Encoded:
@@ -43,7 +65,7 @@ class Encoded:
 
     def __init__(self, plain: Modality, codec: Coding) -> None:
         self.plain, self.codec = plain, codec
-        self.spec: Grid = codec.latent
+        self.spec: Spec = codec.latent
         self._last: tuple[Any, Any] = (None, None)
 
     def __getattr__(self, name: str) -> Any:
@@ -54,10 +76,11 @@ class Encoded:
     def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
         """Stored rows -> codes."""
         plain = self.plain.batch(rows, labels, lengths)
-        return replace(plain, x=self.codec.encode(plain.x).cpu())
+        return replace(plain, x=seen(encoded_alike(self.codec, plain.x), self.spec))
 
     def values(self, z: Tensor) -> Tensor:
-        """Codes (n, *latent) -> values of items (n, *shape). The same codes asked for again are not decoded again."""
+        """Codes (n, *latent) -> values of items (n, *shape); a draft of Tokens may be shorter than a whole item. The same
+        codes asked for again are not decoded again."""
         if self._last[0] is not z:
             self._last = (z, self.codec.decode(z).cpu())
         found: Tensor = self._last[1]
@@ -81,7 +104,7 @@ class EncodedDataset:
     def __init__(self, plain: Dataset, codec: Coding) -> None:
         self.plain, self.codec = plain, codec
         self.modality = Encoded(plain.modality, codec)
-        self.spec: Grid = replace(codec.latent, classes=plain.spec.classes)
+        self.spec: Spec = replace(codec.latent, classes=plain.spec.classes)
         self._codes: dict[bytes, Tensor] = {}
         self._bytes = 0
 
@@ -98,36 +121,31 @@ class EncodedDataset:
         """One ordered pass, as codes."""
         return map(self._coded, self.plain.sweep(part, limit))
 
-    def scoring(self, part: str, **how: Any) -> Iterator[Batch]:
-        """Every item of the part once, as codes."""
-        return map(self._coded, self.plain.scoring(part, **how))
+    def scoring(self, part: str, *, limit: float | None = None, **how: Any) -> Iterator[Batch]:
+        """Every item of the part once, as codes. limit: stop at about so many values of codes."""
+        values = None if limit is None else limit / self._size * self.plain.train_units / max(1, self.plain.train_items)
+        return map(self._coded, self.plain.scoring(part, limit=values, **how))
 
     def _coded(self, batch: Batch) -> Batch:
         import torch
 
         keys = [hashlib.blake2b(row.numpy(), digest_size=16).digest() for row in batch.x.contiguous()]
         fresh = {key: place for place, key in enumerate(keys) if key not in self._codes}
-        found = dict(zip(fresh, self._encode(batch.x[list(fresh.values())]), strict=True)) if fresh else {}
+        found = dict(zip(fresh, encoded_alike(self.codec, batch.x[list(fresh.values())]), strict=True)) if fresh else {}
         codes = torch.stack([self._codes[key] if key in self._codes else found[key] for key in keys])
         for key, code in found.items():
             size = code.numel() * code.element_size()
             if self._bytes + size <= KEPT_BYTES:
                 self._codes[key] = code.clone()
                 self._bytes += size
-        return replace(batch, x=codes)
-
-    def _encode(self, x: Tensor) -> Tensor:
-        import torch
-
-        parts = []
-        for some in torch.split(x, ROWS):
-            filled = (
-                torch.cat((some, some.new_zeros((ROWS - len(some), *some.shape[1:])))) if len(some) < ROWS else some
-            )
-            parts.append(self.codec.encode(filled)[: len(some)].float().cpu())
-        return torch.cat(parts)
+        return replace(batch, x=seen(codes, self.spec))
 
     @property
     def train_units(self) -> float:
         """Values of the codes of the train part."""
-        return float(self.plain.train_items * math.prod(self.spec.shape))
+        return float(self.plain.train_items * self._size)
+
+    @property
+    def _size(self) -> int:
+        """Values of the codes of one item."""
+        return self.spec.length if isinstance(self.spec, Tokens) else math.prod(self.spec.shape)

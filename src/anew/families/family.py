@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from anew.errors import ConfigError
 from anew.maths.latents import slerp
 from anew.rng import Moment
-from anew.spec import Ask, Batch, Spec
+from anew.spec import Ask, Batch, Grid, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,10 @@ class Family(nn.Module):
     watch: ClassVar[bool] = True  # whether the first phase's loss on held-out data tells when to stop
     why: ClassVar[str] = ""  # one clause: why this family follows from the spec it accepts
     as_codec: ClassVar[Mapping[str, Any] | None] = None  # Config fields where it serves as a Codec; None: it is none
+    codes: ClassVar[type] = Grid  # the kind of spec that its latents have, where it serves as a Codec
+    generates: ClassVar[bool] = (
+        True  # whether it draws by itself; what is a codec alone is learned before another family
+    )
     no_walk: ClassVar[str] = "use a family that has one"  # one clause: why not, and what to use instead
     crosses: ClassVar[bool] = False  # whether `grow` needs no label, so that a walk may lead from one class to another
 

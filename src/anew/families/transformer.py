@@ -99,6 +99,8 @@ class Transformer(Family):
                 context=spec.length + self.prefix,
                 tied=config.tied,
                 dropout=config.dropout,
+                back=neighbours(spec.shape),
+                lead=1 + self.prefix,
             )
         )
 
@@ -239,6 +241,11 @@ class Transformer(Family):
         if label is None:
             return torch.full((n,), self.spec.vocab + self.spec.classes)
         return torch.where(label < 0, self.spec.vocab + self.spec.classes, self.spec.vocab + label)
+
+
+def neighbours(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """How many tokens before a token of a grid those stand that lie before it along each axis but the last."""
+    return tuple(math.prod(shape[axis:]) for axis in range(1, len(shape)))
 
 
 def expected_epochs(spec: Tokens, scale: Scale, weights: int) -> float:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from anew.nets import layers
 from anew.nets.layers import Positions
@@ -37,6 +36,7 @@ class Stream:
         device = net.embed.device
         self.keys = torch.zeros(room, device=device)  # (layers, n*H, L, D)
         self.values = torch.zeros(room, device=device)  # (layers, n*H, L, D)
+        self.past_ids = np.zeros((n, shape.context), dtype=np.int64)
 
     def reset(self) -> None:
         """Forget all positions."""
@@ -44,16 +44,19 @@ class Stream:
 
     def feed(self, ids: Ints) -> Floats:
         """ids: (n, L) that come next, at most what room is left -> logits (n, V) after the last of them."""
-        return self._read(torch.from_numpy(ids).to(self.keys.device)).float().cpu().numpy()
+        stop = self.used + ids.shape[1]
+        self.past_ids[:, self.used : stop] = ids
+        return self._read(torch.from_numpy(self.past_ids[:, :stop]).to(self.keys.device)).float().cpu().numpy()
 
     def _read(self, ids: Tensor) -> Tensor:
-        at = self.net.positions().span(self.used, self.used + ids.shape[1], self.keys.dtype)
-        x = F.embedding(ids, self.net.embed)  # (n, L, W)
+        """ids: (n, all so far) -> logits (n, V) after the last."""
+        at = self.net.positions().span(self.used, ids.shape[1], self.keys.dtype)
+        x = self.net.entered(ids, self.used)  # (n, L, W)
         for layer, weights in enumerate(self.blocks):
             x = x + self._attend(layer, layers.rms_norm(x) @ weights.qkv, at) @ weights.out
             gate, up = (layers.rms_norm(x) @ weights.gate_up).chunk(2, -1)
             x = x + layers.gated(gate, up) @ weights.down
-        self.used += ids.shape[1]
+        self.used = ids.shape[1]
         return layers.rms_norm(x[:, -1]) @ self.net.output().mT
 
     def _attend(self, layer: int, joint: Tensor, at: Positions) -> Tensor:
@@ -80,6 +83,8 @@ class ArrayStream(Stream):
         super().__init__(net, n)
         shape, at = net.shape, net.positions()
         self.embed, self.head = _array(net.embed), _array(net.output().mT)
+        if shape.back:
+            self.places, self.backs = _array(net.place_embed), _array(net.back_embed)
         self.matrices = [tuple(map(_array, (w.qkv, w.out, w.gate_up, w.down))) for w in self.blocks]
         self.past = [(_array(k), _array(v)) for k, v in zip(self.keys, self.values, strict=True)]  # each (n*H, L, D)
         # Cosine and sine side by side, as the joint product with (identity, turn) gives them; queries carry the scale.
@@ -91,8 +96,14 @@ class ArrayStream(Stream):
     def feed(self, ids: Ints) -> Floats:
         if ids.shape[1] != 1:
             return super().feed(ids)
+        self.past_ids[:, self.used] = ids[:, 0]
+        x = self.embed[ids[:, 0]]
+        if self.net.shape.back:
+            x += self.places[self.used]
+            for table, back in zip(self.backs, self.net.shape.back, strict=True):
+                x += table[self.past_ids[:, max(self.used + 1 - back, self.net.shape.lead - 1)]]
         with np.errstate(over="ignore"):  # a gate far below zero is zero
-            return self._advance(self.embed[ids[:, 0]])
+            return self._advance(x)
 
     def _advance(self, x: Floats) -> Floats:
         """x: (n, W), embedded -> logits (n, V)."""

@@ -22,7 +22,12 @@ QK_GAIN = 1.44  # attention's temperature once queries and keys have unit size (
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Sizes of a decoder. hidden: inner width of the gated layer; context: positions it is trained on."""
+    """Sizes of a decoder. hidden: inner width of the gated layer; context: positions it is trained on.
+
+    back: for tokens that lie on a grid, how many tokens before a target its neighbours along the slower axes stand (its
+    neighbour along the fastest is the token before it). They are shown beside that one, and each place has an embedding of
+    its own. lead: inputs in front of the first target.
+    """
 
     vocab: int
     width: int
@@ -33,6 +38,8 @@ class Shape:
     tied: bool = False
     base: float = 10_000.0
     dropout: float = 0.0
+    back: tuple[int, ...] = ()
+    lead: int = 1
 
     @property
     def size(self) -> int:
@@ -79,6 +86,9 @@ class Decoder(nn.Module):
         self.embed = nn.Parameter(torch.randn(shape.vocab, shape.width) * (0.02 if shape.tied else 0.8))
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.drop = Dropout(shape.dropout)
+        if shape.back:
+            self.place_embed = nn.Parameter(torch.randn(shape.context, shape.width) * 0.2)
+            self.back_embed = nn.Parameter(torch.randn(len(shape.back), shape.vocab, shape.width) * 0.4)
         if not shape.tied:
             self.head = nn.Parameter(torch.randn(shape.vocab, shape.width) * 0.001)
         self._positions: dict[torch.device, Positions] = {}
@@ -91,10 +101,24 @@ class Decoder(nn.Module):
             self._positions[device] = made.to(device)
         return self._positions[device]
 
+    def entered(self, ids: Tensor, start: int = 0) -> Tensor:
+        """ids: (B, L), all from the first on -> (B, L - start, W), what the blocks are given of those from `start` on."""
+        x = F.embedding(ids[:, start:], self.embed)
+        if self.shape.back:
+            x = x + self.place_embed[start : ids.shape[1]]
+            places = torch.arange(start, ids.shape[1], device=ids.device)
+            for table, back in zip(self.back_embed, self.shape.back, strict=True):
+                x = x + F.embedding(ids[:, self.behind(places, back)], table)
+        return x
+
+    def behind(self, places: Tensor, back: int) -> Tensor:
+        """Where the input stands that is `back` tokens before the target of each place; at the edge, the one that begins."""
+        return (places + 1 - back).clamp(min=self.shape.lead - 1)
+
     def hidden(self, ids: Tensor, kind: torch.dtype = torch.float32) -> Tensor:
         """ids: (B, L) with L up to the context -> (B, L, W), normalised, in `kind`."""
         at = self.positions().span(0, ids.shape[1], kind)
-        x = self.drop(F.embedding(ids, self.embed).to(kind))
+        x = self.drop(self.entered(ids).to(kind))
         for block in self.blocks:
             x = block(x, at)
         return layers.rms_norm(x)
@@ -114,7 +138,11 @@ def _matrix(rows: int, columns: int, zero: bool = False) -> nn.Parameter:
 
 
 def to_qwen3(state: Mapping[str, Tensor], shape: Shape) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A decoder's state dict -> the state dict and config.json of `transformers.Qwen3ForCausalLM` with equal logits."""
+    """A decoder's state dict -> the state dict and config.json of `transformers.Qwen3ForCausalLM` with equal logits.
+
+    ValueError for a decoder of a grid, which has embeddings that a Qwen3 has not."""
+    if shape.back:
+        raise ValueError("a decoder of tokens on a grid is no Qwen3")
     renamed = {"model.embed_tokens.weight": state["embed"], "model.norm.weight": torch.ones(shape.width)}
     renamed["lm_head.weight"] = state["embed" if shape.tied else "head"]
     modules = {"query": "self_attn.q_proj", "key": "self_attn.k_proj", "value": "self_attn.v_proj"}

@@ -1,0 +1,239 @@
+"""A codec of codes: a convolutional autoencoder whose latents are rounded, so that an item is a short row of whole numbers.
+
+Each place of a small grid holds a few numbers, each rounded to one of a few levels (finite scalar quantisation, arXiv
+2309.15505); together they are one code. No codebook is learned, and nearly all codes come into use. What learns how codes
+follow each other, and so makes new items, is a family that takes `Tokens`. With `sharp`, a discriminator that sees each item
+beside what became of it (the relativistic pairs of `maths.adversarial`) keeps fine detail that squared errors would blur.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from anew.config import knob
+from anew.errors import ConfigError
+from anew.families.family import Family, Group, Loss, Optim, Phase, Scale
+from anew.families.transformer import fast_bf16
+from anew.maths import quantise
+from anew.maths.adversarial import ahead, penalised, squared_slope
+from anew.nets.coder import Coder
+from anew.nets.resnet import Discriminator, bounded
+from anew.rng import Moment
+from anew.spec import Ask, Batch, Grid, Tokens
+
+APPETITE = 60.0  # examples for each square of the width
+ROWS = 128  # examples that go through a network at a time, where they are small
+VALUES = 4_000_000  # their values together at most
+
+
+@dataclass(frozen=True, slots=True)
+class CodesConfig:
+    batch: int = knob(64, "examples a step", low=1)
+    width: int = knob(32, "channels at the largest size", low=8, high=4096)
+    mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width")
+    depth: int = knob(1, "blocks a size and side", low=1, high=64)
+    patch: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
+    levels: tuple[int, ...] = knob(
+        (8, 5, 5, 5), "levels of each number of a code, 2 or more; their product is all codes"
+    )
+    sharp: float = knob(
+        0.0, "weight of what a discriminator says of decoded items; 0: none is trained", low=0.0, high=1e3
+    )
+    sharp_from: float = knob(0.5, "share of the run after which there is a discriminator", low=0.0, high=0.99)
+    judge: int = knob(16, "channels of the discriminator at the largest size", low=8, high=4096)
+    penalty: float = knob(1.0, "weight of the discriminator's squared slope at items", low=0.0, high=1e4)
+    penalty_every: int = knob(8, "the slope is measured at one of so many items of a step", low=1, high=1024)
+    rate: float = knob(0.02, "peak learning rate of matrices (Muon)", low=0.0, high=1.0)
+    rate_rest: float = knob(0.002, "peak learning rate of the rest (AdamW)", low=0.0, high=1.0)
+    decay: float = knob(0.5, "last share of the run in which the rate falls", low=0.0, high=1.0)
+    average: float = knob(0.05, "relative width of the average of weights", low=0.0, high=0.25)
+    precision: str = knob("auto", "arithmetic of the networks", choices=("auto", "fp32", "bf16"))
+
+
+@dataclass(frozen=True, slots=True)
+class CodesSampling:
+    """A codec draws nothing."""
+
+
+class Codes(Family):
+    """Grids with axes CHW, or CTHW, whose frames are coded one by one."""
+
+    Config: ClassVar[type] = CodesConfig
+    Sampling: ClassVar[type] = CodesSampling
+    accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    best_for: ClassVar[frozenset[str]] = frozenset()
+    # What counts is how good items look; with a discriminator the squared error even rises.
+    watch: ClassVar[bool] = False
+    why: ClassVar[str] = "continuous values on a grid, as a row of codes"
+    as_codec: ClassVar[Mapping[str, Any] | None] = {}
+    codes: ClassVar[type] = Tokens
+    generates: ClassVar[bool] = False
+
+    spec: Grid
+    config: CodesConfig
+
+    def __init__(self, spec: Grid, config: CodesConfig) -> None:
+        super().__init__(spec, config)
+        if spec.axes not in ("CHW", "CTHW"):
+            raise ConfigError(f"codes takes grids with axes 'CHW' or 'CTHW', and this one has {spec.axes!r}")
+        c = config
+        if not c.levels or min(c.levels) < 2:
+            raise ConfigError(f"levels={','.join(map(str, c.levels))} is not allowed; give 2 or more for each number")
+        shape = (spec.shape[0], *spec.shape[-2:])
+        self.coder = Coder(shape, tuple(c.width * m for m in c.mults), c.depth, c.patch, len(c.levels))
+        if c.sharp:
+            widths = tuple(c.judge * min(2**size, 4) for size in range(len(c.mults)))
+            self.judge = Discriminator(0, shape, widths, 1, c.patch)
+        self.rows = max(1, min(ROWS, VALUES // math.prod(spec.shape)))
+
+    @classmethod
+    def suggest(cls, spec: Grid, scale: Scale) -> CodesConfig:
+        side = max(spec.shape[-2:])
+        small = scale.device == "cpu"
+        return CodesConfig(
+            batch=(64 if side <= 64 else 32 if side <= 128 else 16) * (1 if small else 4),
+            width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)],
+            mults=(1, 2) if side <= 40 else (1, 2, 2),
+            depth=1 if scale.dial <= 3 else 2,
+            patch=1 if side <= 12 else 2 if side <= 72 else 4 if side <= 256 else 8,
+        )
+
+    @classmethod
+    def dials(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
+        return (0, 1, 2, 3) if scale.device == "cpu" else (2, 3, 4, 5, 6)
+
+    @classmethod
+    def appetite(cls, spec: Grid, config: CodesConfig, scale: Scale) -> float:
+        return APPETITE * config.width**2
+
+    # -- learn ----------------------------------------------------------------------------------------------------------
+
+    def phases(self) -> tuple[Phase, ...]:
+        c = self.config
+        coder = Phase("coder", self.coder, self._coder_loss, self.optim())
+        if not c.sharp:
+            return (coder,)
+        opponent = Optim(
+            (
+                Group(self._is_matrix, "muon", c.rate, momentum=0.8),
+                Group(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.0, 0.99)),
+            ),
+            warmup=20,
+            decay=c.decay,
+            average=c.average,
+            clip=0.0,
+        )
+        return Phase("judge", self.judge, self._judge_loss, opponent, span=(c.sharp_from, 1.0)), coder
+
+    def optim(self) -> Optim:
+        c = self.config
+        return Optim(
+            (
+                Group(self._is_matrix, "muon", c.rate),
+                Group(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.9, 0.99)),
+            ),
+            warmup=20,
+            decay=c.decay,
+            average=c.average,
+        )
+
+    @staticmethod
+    def _is_matrix(name: str, parameter: Tensor) -> bool:
+        return parameter.ndim == 4 and any(f".{part}." in f".{name}" for part in ("stages", "shrink", "grow"))
+
+    def _coder_loss(self, batch: Batch, now: Moment) -> Loss:
+        """Squared error in variances of the data, and what the discriminator says."""
+        c, kind, x = self.config, self._dtype(), self._frames(batch.x.float())
+        y = self._shown(self._rounded(x, kind), kind)
+        wrong = (y - x).square().flatten(1).mean(1) / self.spec.std**2  # (B * T,)
+        frames = len(x) // len(batch)
+        logs = {"wrong": wrong.mean().detach()}
+        total = wrong.sum()
+        if c.sharp and now.training and now.progress >= c.sharp_from:
+            made = self.judge(y, None, kind)
+            with torch.no_grad():
+                real = self.judge(x, None, kind)
+            total = total + c.sharp * ahead(made, real).sum()
+        return Loss(total / frames, len(batch), logs)
+
+    def _judge_loss(self, batch: Batch, now: Moment) -> Loss:
+        c, kind, x = self.config, self._dtype(), self._frames(batch.x.float())
+        with torch.no_grad():
+            y = self._shown(self._rounded(x, kind), kind)
+        size = len(x)
+        logits = self.judge(torch.cat([x, y]), None, kind)
+        total = ahead(logits[:size], logits[size:]).sum()
+        turn = penalised(now.step, now.first, size, c.penalty_every).to(x.device)
+        if len(turn) and c.penalty:
+            slope = squared_slope(lambda seen: self.judge(seen, None, kind), torch.cat([x[turn], y[turn]]))
+            total = total + 0.5 * c.penalty * c.penalty_every * slope.sum()
+        apart = torch.sign((logits[:size] - logits[size:]).detach()).mean()
+        return Loss(total * len(batch) / size, len(batch), {"apart": apart})
+
+    def _frames(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> (B * T, C, H, W); what has no frames stays as it is."""
+        return x.transpose(1, 2).flatten(0, 1) if x.ndim == 5 else x
+
+    def _rounded(self, x: Tensor, kind: torch.dtype) -> Tensor:
+        """(B, C, H, W) -> (B, n, h, w) levels."""
+        return quantise.rounded(quantise.squash(self.coder.said(x, kind)), self.config.levels)
+
+    def _shown(self, z: Tensor, kind: torch.dtype) -> Tensor:
+        x = self.coder.shown(z, kind)
+        return bounded(x) if self.spec.bounded else x
+
+    def _dtype(self) -> torch.dtype:
+        if self.config.precision != "auto":
+            return {"fp32": torch.float32, "bf16": torch.bfloat16}[self.config.precision]
+        return torch.bfloat16 if fast_bf16(self.device) else torch.float32
+
+    # -- code -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def latent(self) -> Tokens:
+        """What `encode` gives, and the token that begins each row, which is never drawn."""
+        codes, frames = math.prod(self.config.levels), self.spec.shape[1:-2]
+        shape = (*frames, *self.coder.sides)
+        special = {"begin": codes, "rare": codes}
+        return Tokens(codes + 1, math.prod(shape), special, self.spec.classes, packed=False, shape=shape)
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> Tensor:
+        """(B, L) int64 codes of x (B, *shape), places row by row."""
+        kind, found = self._dtype(), []
+        for some in torch.split(x, self.rows):
+            z = self._rounded(self._frames(some.to(self.device).float()), kind)
+            found.append(quantise.number(z, self.config.levels).reshape(len(some), -1))
+        return torch.cat(found)
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """(B, *shape) items of codes z (B, L); where a row is shorter, as a draft is, its end is the middle of all levels."""
+        kind, found = self._dtype(), []
+        for some in torch.split(z.to(self.device), self.rows):
+            found.append(self._decoded(some, kind))
+        return torch.cat(found)
+
+    def _decoded(self, codes: Tensor, kind: torch.dtype) -> Tensor:
+        latent = self.latent
+        values = quantise.values(codes, self.config.levels)  # (B, n, l)
+        values = torch.nn.functional.pad(values, (0, latent.length - values.shape[2]))
+        if self.spec.axes == "CHW":
+            return self._shown(values.view(len(codes), -1, *latent.shape), kind)
+        frames = self._frames(values.view(len(codes), -1, *latent.shape))
+        shown = self._shown(frames, kind)  # (B * T, C, H, W)
+        return shown.view(len(codes), -1, *shown.shape[1:]).transpose(1, 2)
+
+    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
+        raise ConfigError(
+            "codes is a codec and draws nothing by itself; sample a run of a family that works on its codes"
+        )
+
+
+EXPORT = Codes
