@@ -149,7 +149,7 @@ def test_a_family_without_a_space_refuses(run: Path, folder: Path, tmp_path: Pat
 
 def test_a_family_of_tokens_works_on_codes_of_images(coded: Path, folder: Path) -> None:
     config = json.loads((coded / "config.json").read_text())
-    assert config["spec"]["kind"] == "tokens" and config["spec"]["shape"] == [3, 3] and config["spec"]["classes"] == 2
+    assert config["spec"]["kind"] == "tokens" and config["spec"]["shape"] == [6, 6] and config["spec"]["classes"] == 2
     assert config["codec"]["family"]["name"] == "codes" and config["codec"]["family"]["config"]["levels"] == [3, 3]
     model = anew.load(coded)
     made = model.sample(3, seed=1)
@@ -157,17 +157,19 @@ def test_a_family_of_tokens_works_on_codes_of_images(coded: Path, folder: Path) 
     assert np.array_equal(made[2], model.sample(1, seed=1, first=2)[0])
     assert model.sample(2, label="disc").labels == ["disc", "disc"]
     drafts = list(model.stream(1, seed=1))
-    assert len(drafts) == 9 and all(d[0].shape == (12, 12) for d in drafts)
+    assert len(drafts) == 36 and all(d[0].shape == (12, 12) for d in drafts)
     assert np.array_equal(drafts[-1][0], made[0])
     figures = json.loads((coded / "report" / "report.json").read_text())
-    assert "frechet_distance" in json.dumps(figures) and "bits" not in json.dumps(figures["scores"])
+    assert "frechet_distance" in json.dumps(figures) and not any(
+        s["name"].startswith("bits") for s in figures["scores"]
+    )
 
 
 def test_codes_of_images_are_read_and_written(coded: Path, folder: Path) -> None:
     model = anew.load(coded)
     files = sorted(folder.rglob("*.png"))[:3]
     z = model.encode(files)
-    assert z.shape == (3, 9) and z.dtype == torch.int64
+    assert z.shape == (3, 36) and z.dtype == torch.int64
     assert torch.equal(model.encode([files[1]])[0], z[1])
     assert len(model.decode(z)) == 3
     for wrong in (z + 9, z - 9, z.float(), z[:, :5]):
@@ -178,7 +180,7 @@ def test_codes_of_images_are_read_and_written(coded: Path, folder: Path) -> None
 def test_what_codes_cannot_do_is_refused(coded: Path, folder: Path, tmp_path: Path) -> None:
     model = anew.load(coded)
     with pytest.raises(ConfigError, match="no continuous space"):
-        model.walk(4)
+        model.walk(8)
     with pytest.raises(ConfigError, match="no prompt"):
         model.sample(1, prompt="x")
     with pytest.raises(ConfigError, match="no text to stop at"):
