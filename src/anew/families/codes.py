@@ -19,10 +19,10 @@ from torch import Tensor
 from anew.config import knob
 from anew.errors import ConfigError
 from anew.families.family import Family, Group, Loss, Optim, Phase, Scale
-from anew.families.transformer import fast_bf16
 from anew.maths import quantise
 from anew.maths.adversarial import ahead, penalised, squared_slope
 from anew.nets.coder import Coder
+from anew.nets.precision import arithmetic
 from anew.nets.resnet import Discriminator, bounded
 from anew.rng import Moment
 from anew.spec import Ask, Batch, Grid, Tokens
@@ -189,9 +189,7 @@ class Codes(Family):
         return bounded(x) if self.spec.bounded else x
 
     def _dtype(self) -> torch.dtype:
-        if self.config.precision != "auto":
-            return {"fp32": torch.float32, "bf16": torch.bfloat16}[self.config.precision]
-        return torch.bfloat16 if fast_bf16(self.device) else torch.float32
+        return arithmetic(self.config.precision, self.device)
 
     # -- code -----------------------------------------------------------------------------------------------------------
 
