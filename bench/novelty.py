@@ -25,7 +25,7 @@ from _common import Table, fresh, parser, pinned
 from _novelty_data import Data
 from _novelty_rivals import rivals
 from anew.evaluation import kinds
-from anew.evaluation.novelty import Audit, audit
+from anew.evaluation.audit import Audit, audit
 
 SIZE = 1000
 NULL_RUNS = 13  # of each null generator of each data set: 208 in all
@@ -172,6 +172,7 @@ def main() -> None:
     build.add_argument("--names", type=Path, help="file (or its folder) of one name a line")
     build.add_argument("--fraction", type=float, default=1.0, help="of the runs")
     build.add_argument("--parts", default="calibration,power,speed", help="which of them")
+    build.add_argument("--cases", help='only these, with commas between them, as in "real,2% jpeg"')
     build.add_argument("--one", choices=("images", "texts"), help=argparse.SUPPRESS)
     given = build.parse_args()
     if given.one:
@@ -181,7 +182,8 @@ def main() -> None:
     parts, rows = given.parts.split(","), Table("novelty")
     for part, runs in (("calibration", NULL_RUNS), ("power", POWER_RUNS)):
         for source in sources if part in parts else []:
-            for name, make, one_mode in null_cases() if part == "calibration" else power_cases(source):
+            cases = null_cases() if part == "calibration" else power_cases(source)
+            for name, make, one_mode in (c for c in cases if given.cases is None or c[0] in given.cases.split(",")):
                 count = max(round(given.fraction * runs), 1)
                 rows.add(part=part, **case(source, name, make, one_mode, count))
     for verdict in list(judged(rows.rows)):

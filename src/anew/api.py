@@ -192,7 +192,7 @@ def evaluate(
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
     """Measure n samples of a run against its data and write `report/`; returns what report.json holds."""
-    from anew.work import evaluated
+    from anew.evaluating import evaluated
 
     return evaluated(load(run, trust_code=trust_code), n, seed, None if data is None else str(data), None, reporter)
 

@@ -21,6 +21,7 @@ from anew.measuring import REAL, draw, measure
 from anew.model import Model
 from anew.planning import Quiet, Reporter
 from anew.spec import Tokens
+from anew.threads import use_threads
 from anew.training.run import RunFolder, read_json, write_atomic, write_json
 
 REQUEST = "request.json"  # in the comparison's folder: what it compares, so that the same command goes on with it
@@ -39,8 +40,6 @@ def compared(
     out: Path, request: dict[str, Any], runs: Sequence[str | Path], n: int, trust_code: bool, reporter: Reporter | None
 ) -> Compared:
     """request: data, families, budget (seconds) or steps, seed, modality, settings; runs: finished ones instead."""
-    from anew.work import use_threads
-
     reporter = reporter or Quiet()
     use_threads()
     if not 20 <= n <= 10_000:

@@ -16,8 +16,8 @@ from anew.find import find, names
 from anew.plan import Candidate, build, choose, measure
 from anew.planning import PREFERENCES, choose_family
 from anew.spec import Tokens
+from anew.threads import use_threads
 from anew.training.distributed import World
-from anew.work import use_threads
 
 
 def looked(path: str, modality: str | None, prefer: str, seed: int, settings: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import nn
 
 from anew.data.dataset import Dataset
 from anew.errors import ConfigError
+from anew.evaluating import evidence
 from anew.evaluation.contest import Entrant
 from anew.evaluation.metric import Score, ratio_interval
 from anew.evaluation.yardstick import Yardstick
@@ -21,7 +22,6 @@ from anew.model import AT_ONCE, Model
 from anew.spec import Ask, Grid, Tokens
 from anew.training import events
 from anew.walking import between_pairs
-from anew.work import evidence
 
 SAMPLE_SECONDS = 8.0  # for the samples of a run; all runs are measured at the number that the slowest had time for
 TEXT_SECONDS = 12.0  # for the figures of a run of text

@@ -54,6 +54,11 @@ class Samples(Sequence[Any]):
         """The first n."""
         return Samples(self._items[:n], self.artifacts[:n], self.labels[:n], self.modality)
 
+    def with_more(self, more: Samples) -> Samples:
+        """These and then the others."""
+        artifacts, labels = [*self.artifacts, *more.artifacts], [*self.labels, *more.labels]
+        return Samples([*self._items, *more._items], artifacts, labels, self.modality)
+
     def pictures(self) -> list[Any] | None:
         """(H, W) or (H, W, C) uint8 of each; None where samples are read, not looked at."""
         found = self.modality.pictures(self._items)
@@ -331,8 +336,12 @@ class Model:
         return {name: value / units for name, value in bits.items()} if units else {}
 
     @torch.no_grad()
-    def bits(self, batches: Iterator[Any], seconds: float | None = None) -> list[tuple[float, float]]:
-        """(bits, units) of each scored example, until the seconds are spent. ConfigError where there is no likelihood."""
+    def bits(
+        self, batches: Iterator[Any], seconds: float | None = None, part: str | None = None
+    ) -> list[tuple[float, float]]:
+        """(bits, units) of each scored example, until the seconds are spent. ConfigError where there is no likelihood.
+
+        part: of a mixed model that part alone, see `Family.bits_by_part`; of others the model."""
         if self.codec is not None:
             raise ConfigError(
                 "this run works on latents, whose bits are none of the items; score a run with space=pixel"
@@ -340,7 +349,9 @@ class Model:
         begin = time.monotonic()
         found: list[tuple[float, float]] = []
         for batch in batches:
-            bits = self.family.bits(batch.to(self.device))
+            at = batch.to(self.device)
+            alone = self.family.bits_by_part(at) if part is not None else {}
+            bits = alone[part] if part in alone else self.family.bits(at)
             if bits is None:
                 raise ConfigError(
                     f"the family {self.config['family']['name']!r} has no likelihood, so data cannot be scored"

@@ -83,8 +83,8 @@ class Plan:
 
 
 def evaluation_slice(budget: float) -> float:
-    """Seconds of a budget kept for the report: a twentieth, at least 6 s, at most 10 minutes."""
-    return min(600.0, max(6.0, budget / 20))
+    """Seconds of a budget kept for the report: a fifteenth, at least 6 s, at most 10 minutes."""
+    return min(600.0, max(6.0, budget / 15))
 
 
 def saving_slice(budget: float) -> float:

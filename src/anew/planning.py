@@ -40,11 +40,14 @@ PREFERENCES = ("quality", "speed", "latent")  # what may decide between families
 
 
 class Reporter(Protocol):
-    """Who shows how it goes. `say`: a sentence; `step`: a finished step and the seconds left, where known."""
+    """Who shows how it goes. `say`: a sentence; `step`: a finished step and the seconds left, where known; `part`: how many
+    of so many are done of something that takes a while."""
 
     def say(self, text: str) -> None: ...
 
     def step(self, stepped: Stepped, left: float | None) -> None: ...
+
+    def part(self, what: str, done: int, of: int) -> None: ...
 
 
 class Quiet:
@@ -53,6 +56,8 @@ class Quiet:
     def say(self, text: str) -> None: ...
 
     def step(self, stepped: Stepped, left: float | None) -> None: ...
+
+    def part(self, what: str, done: int, of: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

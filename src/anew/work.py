@@ -3,54 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
-
-import torch
 
 from anew.data.dataset import Dataset
 from anew.errors import DataError
-from anew.evaluation.evidence import Evidence
-from anew.evaluation.metric import Score
-from anew.families.family import Family
-from anew.find import find
-from anew.job import OWN_FAMILY, Job, Quiet, Reporter, Request, command_line
-from anew.model import Model, Samples
+from anew.evaluating import evaluated
+from anew.job import OWN_FAMILY, Job, Quiet, Reporter, Request
+from anew.model import Model
 from anew.plan import saving_slice
 from anew.spec import Tokens
+from anew.threads import use_threads
 from anew.training import events as events_file
 from anew.training.distributed import leave
-from anew.training.events import Events
 from anew.training.listen import Listener
 from anew.training.run import RunFolder
 from anew.training.trainer import Stepped
-
-
-def use_threads() -> int:
-    """As many threads as this process may run on (taskset, containers), shared with the others that torchrun started."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    count = max(1, count // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    if torch.get_num_threads() != count:
-        torch.set_num_threads(count)
-    _keep_memory()
-    return count
-
-
-def _keep_memory() -> None:
-    """Let glibc keep freed memory: a step frees and asks for the same large blocks, and fresh pages cost as much as the
-    arithmetic on them."""
-    with contextlib.suppress(OSError, AttributeError):
-        glibc = ctypes.CDLL("libc.so.6")
-        for option, value in (
-            (-3, 1 << 30),
-            (-1, (1 << 31) - 1),
-            (-2, 64 << 20),
-        ):  # M_MMAP_THRESHOLD, M_TRIM_, M_TOP_PAD
-            glibc.mallopt(option, value)
 
 
 def new_run(
@@ -197,151 +167,6 @@ def _tensorboard(job: Job) -> list[Callable[[Stepped], None]]:
             writer.flush()
 
     return [write]
-
-
-# -- evaluate ---------------------------------------------------------------------------------------------------------
-
-
-def evaluated(
-    model: Model,
-    n: int,
-    seed: int,
-    data: str | None,
-    allowed_s: float | None,
-    reporter: Reporter | None,
-    opened: Dataset | None = None,
-) -> dict[str, Any]:
-    """Sample, measure, write samples/ and report/. allowed_s: seconds for all of it, None without a limit."""
-    from anew.evaluation.card import write_card
-    from anew.evaluation.report import write_report
-
-    use_threads()
-    begin = time.monotonic()
-    reporter = reporter or Quiet()
-    config, folder = model.config, model.folder.path
-    dataset = opened or Dataset.reopen(config["data"], folder, data)
-    share = 0.25 if isinstance(model.item_spec, Tokens) else 0.4  # text is judged by its bits first
-    samples, notes = _samples_in_time(model, n, seed, None if allowed_s is None else share * allowed_s)
-    shown = samples.head(model.modality.shown)
-    shown.save(folder / "samples")
-    shown.save_sheet(folder / "samples", "final")
-    left = None if allowed_s is None else max(0.5, allowed_s - (time.monotonic() - begin))
-    evaluation = find("evaluation", config["data"]["modality"])(evidence(model, dataset, list(samples), left, seed))
-    events = Events(folder / "events.jsonl")
-    scores = list(_said(evaluation.scores(), reporter))
-    written = write_report(
-        folder / "report",
-        scores=scores,
-        shown=evaluation.show(),
-        history=_history(folder),
-        notes=[*dataset.scan.notes, *_skipped(dataset), *notes, *evaluation.left_out],
-        command=command_line(),
-        **_described(folder, config),
-    )
-    write_card(folder, config, scores)
-    events.write("report", seconds=round(time.monotonic() - begin, 3))
-    events.close()
-    if opened is None:
-        dataset.close()
-    return written
-
-
-def _skipped(data: Dataset) -> list[str]:
-    """What was refused, the first few by name."""
-    scan = data.scan
-    named = [f"skipped {r.name}: {r.reason}" for r in scan.refusals[:5]]
-    return [*named, f"skipped in all: {scan.refused}"] if scan.refused else []
-
-
-def _said(scores: Iterator[Score], reporter: Reporter) -> Iterator[Score]:
-    """The scores, each shown as it is ready."""
-    for one in scores:
-        floor = "" if one.floor is None else f" (real against real: {one.floor:.4g})"
-        reporter.say(f"  {one.name}: {one.value:.4g}{floor}")
-        yield one
-
-
-def _described(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """What the report says of the run beside its figures."""
-    data = config["data"]
-    return {
-        "run": folder.name,
-        "family": config["family"]["name"],
-        "modality": data["modality"],
-        "settings": {"family": config["family"]["config"], "data": data["config"], "train": config["train"]},
-        "plan": config["plan"],
-    }
-
-
-def _samples_in_time(model: Model, n: int, seed: int, allowed_s: float | None) -> tuple[Samples, list[str]]:
-    """Up to n samples, a chunk at a time, within the seconds given; and a note where it became fewer."""
-    begin = time.monotonic()
-    chunk = 8 if isinstance(model.item_spec, Tokens) else 64
-    items: list[Any] = []
-    artifacts: list[Any] = []
-    labels: list[str | None] = []
-    while len(items) < max(1, n):
-        count = min(chunk, max(1, n) - len(items))
-        more = model.sample(count, seed=seed, first=len(items))
-        items += list(more)
-        artifacts += more.artifacts
-        labels += more.labels
-        spent = time.monotonic() - begin
-        if allowed_s is not None:
-            rate = len(items) / spent
-            chunk = int(min(256, rate * max(0.0, allowed_s - spent)))
-            if chunk < 1:
-                break
-        else:
-            chunk = 256
-    notes = [] if len(items) >= n else [f"{len(items):,} samples instead of {n:,}, for lack of time"]
-    return Samples(items, artifacts, labels, model.modality), notes
-
-
-def evidence(model: Model, data: Dataset, samples: list[Any], seconds: float | None, seed: int) -> Evidence:
-    """What an evaluation of these samples receives."""
-    text = isinstance(model.item_spec, Tokens)
-
-    def bits(allowed: float | None) -> list[tuple[float, float]]:
-        return _bits_in_time(model, data, allowed)
-
-    return Evidence(
-        modality=data.modality,
-        spec=data.spec,
-        train=lambda n: data.items("train", n, seed),
-        test=lambda n: data.items("test", n, seed),
-        train_text=(lambda limit: data.text("train", limit)) if text else None,
-        test_text=(lambda limit: data.text("test", limit)) if text else None,
-        samples=samples,
-        bits=bits if text or (type(model.family).bits is not Family.bits and model.codec is None) else None,
-        parts=(lambda: model.bits_by_part(data.scoring("test", limit=PARTS_MOST))) if text else None,
-        seconds=seconds,
-        seed=seed,
-    )
-
-
-PARTS_MOST = 120_000  # units of the test part, taken evenly, that parts of a mixed model are scored on
-PROBE = 8_000  # units that are scored to learn how long the whole part would take
-
-
-def _bits_in_time(model: Model, data: Dataset, allowed: float | None) -> list[tuple[float, float]]:
-    """The whole test part, or as much of it, taken evenly, as the time allows: its beginning alone may be easier."""
-    if allowed is None:
-        return model.bits(data.scoring("test"))
-    begin = time.monotonic()
-    probe = model.bits(data.scoring("test", limit=PROBE))
-    took = time.monotonic() - begin
-    most = 0.7 * (allowed - took) / max(took, 1e-6) * sum(units for _, units in probe)
-    return probe if most <= PROBE else model.bits(data.scoring("test", limit=most), allowed - took)
-
-
-def _history(folder: Path) -> list[dict[str, Any]]:
-    steps = [e for e in events_file.read(folder / "events.jsonl") if e.get("event") == "step"]
-    every = max(1, len(steps) // 1000)
-    return steps[::every]
-
-
-# -- score -----------------------------------------------------------------------------------------------------------
 
 
 def scored(model: Model, path: str, limit: float | None) -> dict[str, float]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from anew.evaluation import kinds
+from anew.evaluation.audit import audit
 from anew.evaluation.kinds import IMAGES, RECORDS, audit_texts, passages
-from anew.evaluation.novelty import audit
 
 WORDS = [
     f"{a}{b}" for a in ("al", "be", "cor", "du", "es", "fi", "gra") for b in ("na", "ro", "tis", "vex", "mo", "li")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from anew.evaluation import kinds
-from anew.evaluation.novelty import METHODS, RATES, Copies, Planted, audit, limit_of
+from anew.evaluation.audit import audit, limit_of
+from anew.evaluation.novelty import METHODS, RATES, Copies, Planted
 
 
 def points(n: int, seed: int) -> list[Any]:
@@ -89,7 +90,7 @@ def test_held_out_twins_are_left_out() -> None:
 
 def test_controls_that_time_forbids_are_said() -> None:
     found = audit(FEATURES, SAMPLES, TRAIN, HELD, seed=0, late=lambda: True)
-    assert len(found.notes) == 3 and all(n.startswith("Not measured") for n in found.notes)
+    assert len(found.notes) == 4 and all(n.startswith("Not measured") for n in found.notes)
     assert found.controls == [] and found.control_p is None and found.reference_p is None
 
 

@@ -17,6 +17,8 @@ class ProgressLine:
         self.steps = 0
         self._shown = 0.0
         self._line_progress = -1.0
+        self._part = 0
+        self._of = ""  # what the bar shows, where it is not steps
         self._marks: list[tuple[float, int]] = []
         self._bar: Any = None
         self._task: Any = None
@@ -35,7 +37,7 @@ class ProgressLine:
             self._bar = None
 
     def say(self, text: str) -> None:
-        if self._bar is not None and self.steps and text.startswith("  "):
+        if self._bar is not None and text.startswith("  "):
             self._end_bar()
         if self._bar is not None:
             self._bar.console.print(text, highlight=False, markup=False)
@@ -53,6 +55,31 @@ class ProgressLine:
         elif stepped.progress >= self._line_progress + 0.1 or now - self._shown > 60:
             self._line_progress, self._shown = stepped.progress, now
             print(self._sentence(stepped, left), file=self.stream, flush=True)
+
+    def part(self, what: str, done: int, of: int) -> None:
+        """A bar of something that takes a while; a plain line about every tenth of the way elsewhere."""
+        if self.live:
+            self._bar_of(what, done, of)
+        elif done >= of or done - self._part >= of / 10:
+            self._part = done
+            print(f"{what}: {done:,} of {of:,}", file=self.stream, flush=True)
+        if done >= of:
+            self._part, self._of = 0, ""
+            self._end_bar()
+
+    def _bar_of(self, what: str, done: int, of: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        if self._of != what:
+            self._end_bar()
+            self._of = what
+        if self._bar is None:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(file=self.stream), transient=True)
+            self._task = self._bar.add_task(what, total=of)
+            self._bar.start()
+        self._bar.update(self._task, completed=done)
 
     def _sentence(self, stepped: Any, left: float | None) -> str:
         losses = " ".join(f"{name} {value:.4f}" for name, value in stepped.losses.items()).replace("main ", "loss ")

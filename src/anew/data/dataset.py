@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from anew.find import find
 from anew.spec import Batch, Spec
 
 WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
+ALIKE_ITEMS = 20_000  # items among which near-duplicates are looked for; more are compared for equality only
 TEXT = 16_000_000  # characters that text() gives without a limit
 ALL = "all"  # the part that holds everything of data opened for scoring
 
@@ -180,6 +181,19 @@ class Dataset:
             out.append(item.data[:left])
             left -= len(item.data)
         return out
+
+    def held_out(self) -> tuple[tuple[str, ...], bool]:
+        """(parts that the copying audit takes as held out, whether chance alone drew their items from where training
+        items come from): parts carved from train, where there are any, else the user's own."""
+        carved = tuple(split.NAMES[part] for part in self._store.carved)
+        return (carved, self._store.drawn) if carved else (("validation", "test"), False)
+
+    def twins(self, items: Sequence[Any]) -> list[int]:
+        """One number of each item, as people see them, that near-duplicates share; of many items exact ones only."""
+        records = [Item("", item) for item in items]
+        if len(records) <= ALIKE_ITEMS:
+            return split.groups(records, self.modality)
+        return [split.exact_key(record) for record in records]
 
     def part_size(self, part: str) -> int:
         """Examples in a part."""

@@ -64,11 +64,13 @@ class Division:
     """parts: a part number a block, or one for each of its records (OUT: refused). classes: train items by class name.
     each: records that an item of the listing holds, where blocks are not counted.
 
-    held: keys of carved items of other blocks; twins: sketches of the same; a train item like them is dropped.
+    drawn: carved items were drawn one by one, not by whole blocks or
+    recordings. held: keys of carved items of other blocks; twins: sketches of the same; a train item like them is dropped.
     """
 
     parts: list[int | NDArray[np.uint8]]
     carve: list[int] = field(default_factory=list)
+    drawn: bool = True
     held: set[int] = field(default_factory=set)
     twins: split.Twins = field(default_factory=split.Twins)
     classes: Counter[str] = field(default_factory=Counter)
@@ -162,6 +164,7 @@ def _by_content(
         lengths[number] = at + 1
     share = split.share_of(len(keys), split.ENOUGH)
     kept, notes = split.together(keys, recordings, share)
+    out.drawn = all(name is None for name in recordings)
     parts = split.divide(kept, sizes, share, out.carve)
     split.check(parts, out.carve, modality.name, len(set(keys)))
     for number in train:

@@ -60,6 +60,16 @@ class Stream:
         ] = {}  # examples, units and ids that a byte of the source holds; of grids "ids": bytes each
 
     @property
+    def carved(self) -> list[int]:
+        """Parts that were carved from train."""
+        return self._division.carve
+
+    @property
+    def drawn(self) -> bool:
+        """Whether their items were drawn one by one."""
+        return self._division.drawn
+
+    @property
     def classes(self) -> list[str]:
         """Class names of the train part, where all of it was read."""
         return sorted(name for name in self._division.classes if name)

@@ -51,6 +51,8 @@ class Whole:
         if not self.items:
             raise DataError(f"none of the {self.refusals.count} items can be used{self.refusals.said()}")
         self._undivided = undivided
+        self.carved: list[int] = []  # parts that were carved from train
+        self.drawn = True  # item by item, or by spans that are too short to differ in kind
         self.documents = len(self.items)
         if undivided:
             self.parts = np.full(len(self.items), split.TEST, dtype=np.uint8)
@@ -74,6 +76,7 @@ class Whole:
 
     def _divide(self, blocks: Sequence[Block]) -> None:
         code, carve, notes = wanted_parts(blocks)
+        self.carved = carve
         self.notes += notes
         base = np.array([code[name] for name in self._codes], dtype=np.uint8)
         train = np.flatnonzero(base == split.TRAIN)

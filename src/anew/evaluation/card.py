@@ -16,7 +16,9 @@ from anew.evaluation.report import number
 TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names; others have none
 
 
-def write_card(folder: Path, config: Mapping[str, Any], scores: Sequence[Score]) -> None:
+def write_card(
+    folder: Path, config: Mapping[str, Any], scores: Sequence[Score], verdict: Mapping[str, str] | None = None
+) -> None:
     """Write README.md into a run folder. config: what config.json holds; its data path is kept to the last part."""
     data = config["data"]
     text = card(
@@ -26,6 +28,7 @@ def write_card(folder: Path, config: Mapping[str, Any], scores: Sequence[Score])
         data=Path(str(data.get("path", ""))).name or "data",
         parameters=config.get("plan", {}).get("parameters"),
         scores=scores,
+        verdict=verdict,
     )
     temporary = folder / ".README.md.tmp"
     with open(temporary, "w", encoding="utf-8", errors="replace") as file:
@@ -35,10 +38,19 @@ def write_card(folder: Path, config: Mapping[str, Any], scores: Sequence[Score])
     os.replace(temporary, folder / "README.md")
 
 
-def card(*, run: str, family: str, modality: str, data: str, parameters: int | None, scores: Sequence[Score]) -> str:
+def card(
+    *,
+    run: str,
+    family: str,
+    modality: str,
+    data: str,
+    parameters: int | None,
+    scores: Sequence[Score],
+    verdict: Mapping[str, str] | None = None,
+) -> str:
     """The card's text. The licence is `unknown` until the user, who alone knows what the data allows, says it."""
     size = "" if parameters is None else f" It has {parameters:,} parameters."
-    verdict = "\n".join(f"- {_plain(s)}" for s in words.verdict(scores).values())
+    said = "\n".join(f"- {_plain(s)}" for s in (verdict or words.verdict(scores)).values())
     return f"""---
 {metadata(family=family, modality=modality, data=data, run=run, scores=scores)}---
 
@@ -46,7 +58,7 @@ def card(*, run: str, family: str, modality: str, data: str, parameters: int | N
 
 A {family} model that makes new {modality} data, trained from scratch on `{_plain(data)}` with Anew.{size}
 
-{verdict}
+{said}
 
 ## Use
 
@@ -62,7 +74,8 @@ or `anew sample {_quoted(run)} --out samples/`.
 ## Measured
 
 On data that was held out from training. `floor` is what real data scores against other real data, where that can be
-measured: no generator is expected to beat it. `report/report.html` shows the same figures with samples.
+measured: no generator is expected to beat it. `ceiling` is what a naive generator
+scores. `report/report.html` shows the same figures with samples.
 
 {_table(scores)}
 
@@ -102,11 +115,11 @@ def _yaml(text: str) -> str:
 def _table(scores: Sequence[Score]) -> str:
     if not scores:
         return "Nothing was measured."
-    rows = ["| score | value | 95% interval | floor | better | n |", "|---|---|---|---|---|---|"]
+    rows = ["| score | value | 95% interval | floor | ceiling | better | n |", "|---|---|---|---|---|---|---|"]
     for s in scores:
         between = "" if s.low is None or s.high is None else f"{number(s.low)} to {number(s.high)}"
-        floor = "" if s.floor is None else number(s.floor)
-        rows.append(f"| {s.name} | {number(s.value)} | {between} | {floor} | {s.better} | {s.n:,} |")
+        ends = ["" if x is None else number(x) for x in (s.floor, s.ceiling)]
+        rows.append(f"| {s.name} | {number(s.value)} | {between} | {ends[0]} | {ends[1]} | {s.better} | {s.n:,} |")
     return "\n".join(rows)
 
 

@@ -12,10 +12,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.data.modality import Modality
+from anew.evaluation.audit import audit
 from anew.evaluation.likeness import Features, Likeness
-from anew.evaluation.metric import Score, mean_interval
-from anew.evaluation.novelty import Kind
-from anew.spec import Spec
+from anew.evaluation.metric import Score, mean_interval, ratio_interval
+from anew.evaluation.novelty import Copies, Kind
+from anew.spec import Grid, Spec
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Real items that the audit for copies holds samples against; of: how many training items there are in all.
+
+    groups: one number of each train and then each held item, which near-duplicates share; drawn: whether chance alone kept
+    the held items from training, one by one.
+    """
+
+    train: list[Any]
+    held: list[Any]
+    groups: NDArray[Any] | None
+    of: int
+    drawn: bool = True
+
+    def some(self, most: int) -> Pool:
+        """About `most` of the items, in their order: at most half of them held out, unless training items are few."""
+        held = min(len(self.held), max(most // 2, most - len(self.train)))
+        train = min(len(self.train), most - held)
+        if train == len(self.train) and held == len(self.held):
+            return self
+        n = len(self.train)
+        groups = None if self.groups is None else np.concatenate([self.groups[:train], self.groups[n : n + held]])
+        return Pool(self.train[:train], self.held[:held], groups, self.of, self.drawn)
 
 
 @dataclass(frozen=True)
@@ -25,7 +51,10 @@ class Evidence:
     train, test: n random items (all, if fewer) as people see them: str, or (H, W) or (H, W, C) uint8; fixed by the seed.
     train_text, test_text: texts of a part in order up to a number of characters, None where data is not text.
     samples: generated items in the same form.
+    pool: training and held-out items for the audit for copies, in an order of chance, at most so many of both; where items
+    are parts of long texts, whole texts.
     bits: (bits, units) of each scored example of the test part, in order; its argument is the seconds it may take.
+    seen: the same of a part ("train", "test") and about so many units of it, without what merely counts training items.
     parts: bits per unit of the test part under parts of a mixed model alone, by name; empty where it is one part.
     features: of samples, train and held-out items that the user brings, to be used instead of those made here.
     seconds: what the evaluation may take in all, the writing of the report included; None without a limit.
@@ -43,10 +72,16 @@ class Evidence:
     seed: int
     parts: Callable[[], dict[str, float]] | None = None
     features: Features | None = None
+    seen: Callable[[str, float], list[tuple[float, float]]] | None = None
+    pool: Callable[[int], Pool] | None = None
 
 
+FIGURES = 0.6  # of the time is for figures, the rest for the audit for copies and what is shown
+POOL_MOST = 200_000  # real items that the audit looks at
+POOL_FIRST = 2_000  # real items of a first audit, whose time says how many more there is time for
 LEAST = 20  # items a figure needs
 MOST = 10_000
+GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared
 FITTED = 256  # training items that an embedder takes its centre and scale from
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
 
@@ -85,12 +120,14 @@ class Evaluation(ABC):
     features: ClassVar[str] = "features"
     unit: ClassVar[str] = "dimension"
     bound: ClassVar[str] = "; an upper bound by the evidence lower bound"
-    kind: ClassVar[Kind | None] = None
+    kind: Kind | None = None
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
         limit = evidence.seconds
-        self.clock = Clock(None if limit is None else max(limit - REPORT_SECONDS, 0.5 * limit))
+        whole = None if limit is None else max(limit - REPORT_SECONDS, 0.5 * limit)
+        self.clock = Clock(None if whole is None else FIGURES * whole)
+        self.whole = Clock(whole)
         self.left_out: list[str] = []
         self.sets: dict[str, list[Any]] = {}
 
@@ -116,7 +153,9 @@ class Evaluation(ABC):
         """n items of "samples", "train" or "test" (all, if fewer) that features are taken of."""
         if part == "samples":
             return self.evidence.samples[:n]
-        return (self.evidence.train if part == "train" else self.evidence.test)(n)
+        found = (self.evidence.train if part == "train" else self.evidence.test)(n)
+        order = np.random.default_rng(self.evidence.seed).permutation(len(found))
+        return [found[i] for i in order]  # they come in their order in the data, and the first are not like all
 
     # what every kind has
 
@@ -131,6 +170,40 @@ class Evaluation(ABC):
         if features is not None:
             yield from Likeness(features, self.evidence.seed, self.clock.over, self.leave_out).scores()
         yield from self.own()
+        yield from self._gap()
+
+    def copies(self) -> Iterator[Copies]:
+        """The audit for copies: of all items, or in little time first of few, then of as many as there is time for."""
+        if self.kind is None or self.evidence.pool is None or not self.evidence.samples:
+            return
+        pool = self.evidence.pool(POOL_MOST)
+        if not pool.train:
+            return
+        size, most = self.size(pool), None
+        if self.whole.limit is not None and size > POOL_FIRST:
+            begin = self.whole.spent()
+            yield self.audited(pool, POOL_FIRST)
+            afford = POOL_FIRST * 0.8 * self.whole.left(0.9) / max(self.whole.spent() - begin, 1e-3)
+            if afford < 2 * POOL_FIRST:
+                return
+            most = int(afford) if afford < size else None
+        yield self.audited(pool, most)
+
+    def size(self, pool: Pool) -> int:
+        """Real items in a pool, as the audit counts them."""
+        return len(pool.train) + len(pool.held)
+
+    def audited(self, pool: Pool, most: int | None) -> Copies:
+        """The audit for copies among the items of a pool, or about `most` of them."""
+        assert self.kind is not None
+        some = pool if most is None else pool.some(most)
+        given = (self.evidence.samples[:MOST], some.train, some.held, some.groups)
+        how: dict[str, Any] = {"of": some.of, "drawn": some.drawn, "seed": self.evidence.seed, "late": self.late}
+        return audit(self.kind, *given, **how)
+
+    def late(self) -> bool:
+        """Whether there is no time for more but to show what was found."""
+        return self.whole.over(0.9)
 
     def likelihood(self) -> Iterator[Score]:
         """Bits per unit of held-out items under the model, where it has a likelihood."""
@@ -145,6 +218,28 @@ class Evaluation(ABC):
         low, high = mean_interval(rows, self.evidence.seed)
         source = f"held-out {self.noun}{self.bound}"
         yield Score(f"bits_per_{self.unit}", float(rows.mean()), low, high, n=len(rows), source=source)
+
+    def _gap(self) -> Iterator[Score]:
+        """How much better training items are predicted than held-out ones."""
+        if self.evidence.seen is None:
+            return
+        if self.clock.over(0.9):
+            self.leave_out("how much better training items are predicted", "the time was spent")
+            return
+        units = (
+            GAP_ITEMS * float(np.prod(self.evidence.spec.shape)) if isinstance(self.evidence.spec, Grid) else GAP_UNITS
+        )
+        rows = [np.array(self.evidence.seen(part, units)).reshape(-1, 2) for part in ("test", "train")]  # (examples, 2)
+        if min(map(len, rows)) < 2:
+            return
+        values = [float(r[:, 0].sum() / r[:, 1].sum()) for r in rows]
+        ends = [ratio_interval(r[:, 0], r[:, 1], self.evidence.seed) for r in rows]
+        half = float(np.linalg.norm([((high or 0.0) - (low or 0.0)) / 2.0 for low, high in ends]))
+        gap = values[0] - values[1]
+        source = (
+            f"bits per {self.unit} of held-out less those of training {self.noun}: {values[0]:.3f} and {values[1]:.3f}"
+        )
+        yield Score("bits_gap", gap, gap - half, gap + half, 0.0, "lower", sum(map(len, rows)), source)
 
     def _features(self) -> Features | None:
         """Embed as many of each as there are of the scarcest, or as half of the time allows."""

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.evaluation.audit import audit
 from anew.evaluation.copying import Distance, Indices
 from anew.evaluation.longest import EditDistance, PassageDistance
-from anew.evaluation.novelty import Copies, Kind, audit
+from anew.evaluation.novelty import Copies, Kind
 
 WIDTH = 256  # characters of a passage
 SHORTEST = 64  # shorter ends of texts are no passages
@@ -139,24 +140,30 @@ def audit_texts(
     *,
     width: int = WIDTH,
     most: int | None = None,
+    most_real: int | None = None,
+    drawn: bool = True,
     seed: int = 0,
     controls: bool = True,
     late: Callable[[], bool] = lambda: False,
 ) -> Copies:
     """The audit of passages of texts. What was held out as one piece is permuted as one: a document, or where spans were
-    cut out of few documents, spans of that length. most: sample passages that are looked at, drawn by chance."""
-    block = _block(train, held)
+    cut out of few documents, spans of that length. most, most_real: passages of samples, and of training and held-out
+    texts together, that are looked at, drawn by chance."""
+    block, source = _block(train, held), np.random.default_rng(seed)
     made, known, kept = (passages(t, width, b) for t, b in ((samples, None), (train, block), (held, block)))
-    chosen = np.arange(len(made.texts))
-    if most is not None and len(chosen) > most:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(chosen), most, replace=False))
-    groups = np.concatenate([known.group, kept.group + int(known.group.max(initial=-1)) + 1])
+    chosen = _some(np.arange(len(made.texts)), most, source)
+    half = None if most_real is None else max(most_real // 2, most_real - len(known.texts))
+    theirs = _some(kept.group, half, source)
+    ours = _some(known.group, None if most_real is None else most_real - len(theirs), source)
+    groups = np.concatenate([known.group[ours], kept.group[theirs] + int(known.group.max(initial=-1)) + 1])
     found = audit(
         PASSAGES,
         [made.texts[i] for i in chosen],
-        known.texts,
-        kept.texts,
+        [known.texts[i] for i in ours],
+        [kept.texts[i] for i in theirs],
         groups,
+        of=len(known.texts),
+        drawn=drawn,
         seed=seed,
         controls=controls,
         late=late,
@@ -165,13 +172,23 @@ def audit_texts(
         replace(
             pair,
             sample=int(made.owner[chosen[pair.sample]]),
-            train=int(known.owner[pair.train]),
+            train=int(known.owner[ours[pair.train]]),
             sample_start=int(made.start[chosen[pair.sample]]),
-            train_start=int(known.start[pair.train]),
+            train_start=int(known.start[ours[pair.train]]),
         )
         for pair in found.pairs
     ]
     return replace(found, pairs=pairs)
+
+
+def _some(groups: Indices, most: int | None, source: np.random.Generator) -> Indices:
+    """Indices of about `most` items of whole groups drawn by chance, rising; all of them where they are no more."""
+    if most is None or len(groups) <= most:
+        return np.arange(len(groups))
+    known, count = np.unique(groups, return_counts=True)
+    order = source.permutation(len(known))
+    last = max(int(np.searchsorted(np.cumsum(count[order]), most, side="right")), 1)
+    return np.flatnonzero(np.isin(groups, known[order[:last]]))
 
 
 def _block(train: Sequence[str], held: Sequence[str]) -> int | None:

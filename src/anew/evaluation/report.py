@@ -11,6 +11,7 @@ from typing import Any
 
 from anew.evaluation import draw, words
 from anew.evaluation.metric import Score
+from anew.evaluation.novelty import Copies
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
@@ -22,6 +23,7 @@ def write_report(
     family: str,
     modality: str,
     scores: list[Score],
+    copies: Copies | None = None,
     shown: dict[str, Any],
     history: list[dict[str, Any]],
     settings: dict[str, Any],
@@ -38,7 +40,8 @@ def write_report(
         "family": family,
         "modality": modality,
         "scores": [s.to_json() for s in scores],
-        "verdict": words.verdict(scores),
+        "copies": None if copies is None else copies.to_json(),
+        "verdict": words.verdict(scores, copies),
         "notes": notes,
     }
     page = render(

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation import baseline
-from anew.evaluation.evidence import Evaluation, Evidence
+from anew.evaluation.evidence import MOST, Evaluation, Evidence, Pool
+from anew.evaluation.kinds import PASSAGES, RECORDS, audit_texts, passages
 from anew.evaluation.kinds import WIDTH as PIECE
-from anew.evaluation.kinds import passages
 from anew.evaluation.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.metric import Score, ratio_interval
 from anew.evaluation.nearest import codes, edit_distances, longest_matches
+from anew.evaluation.novelty import Copies
 from anew.evaluation.statistics import Statistics
 from anew.spec import Tokens
 
@@ -39,6 +40,7 @@ class TextEvaluation(Evaluation):
         super().__init__(evidence)
         spec = evidence.spec
         self.records = isinstance(spec, Tokens) and not spec.packed
+        self.kind = RECORDS if self.records else PASSAGES
         self._texts: dict[tuple[str, int], list[str]] = {}
 
     scored_s = 0.0  # seconds that scoring the whole model took
@@ -52,7 +54,7 @@ class TextEvaluation(Evaluation):
     def items(self, part: str, n: int) -> list[Any]:
         """Records; of other texts pieces of PIECE characters, in an order of chance."""
         if self.records:
-            return [t for t in super().items(part, n) if t]
+            return [str(t) for t in super().items(part, n) if t]
         if part == "samples":
             return self._cut([str(s) for s in self.evidence.samples])[:n]
         return self._cut(self._part(part, TRAIN_MOST if part == "train" else TEST_MOST))[:n]
@@ -60,6 +62,16 @@ class TextEvaluation(Evaluation):
     def _cut(self, texts: Sequence[str]) -> list[str]:
         pieces = [t for t in passages(texts, PIECE).texts if len(t) == PIECE]
         return [pieces[i] for i in np.random.default_rng(self.evidence.seed).permutation(len(pieces))]
+
+    def size(self, pool: Pool) -> int:
+        return super().size(pool) if self.records else sum(map(len, [*pool.train, *pool.held])) // PIECE
+
+    def audited(self, pool: Pool, most: int | None) -> Copies:
+        if self.records:
+            return super().audited(pool, most)
+        samples = [str(s) for s in self.evidence.samples]
+        how: dict[str, Any] = {"drawn": pool.drawn, "seed": self.evidence.seed, "late": self.late}
+        return audit_texts(samples, pool.train, pool.held, most=MOST, most_real=most, **how)
 
     def likelihood(self) -> Iterator[Score]:
         yield from self._likelihood()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from anew.evaluation.metric import Score
+from anew.evaluation.novelty import Copies
 
 TERMS: dict[str, tuple[str, str]] = {
     "bits_per_character": (
@@ -51,6 +52,15 @@ TERMS: dict[str, tuple[str, str]] = {
     "coverage": ("Coverage", "Share of real items that have a sample close by: low means kinds of items are missing."),
     "diversity": ("Diversity", "How varied the samples are, as a multiple of real items: 1 is as varied, 0 all alike."),
     "duplicate_share": ("Repeats", "Share of samples that are nearly the same as another sample."),
+    "bits_gap": (
+        "Gap to training data",
+        "How many more bits unseen items cost than training items. Near 0: nothing was learned by heart.",
+    ),
+    "copied_share": ("Copies", "Share of samples that are copies of training items or nearly so."),
+    "novelty_auc": (
+        "Distance from training data",
+        "Chance that a sample is farther from its nearest training item than an unseen real item is: 0.5 is as new as real.",
+    ),
     "two_sample_auc": (
         "Told apart",
         "How often a trained judge picks the generated one out of a pair: 0.5 is guessing, 1 is always.",
@@ -72,13 +82,14 @@ def term(name: str) -> tuple[str, str]:
     return TERMS.get(name, (name.replace("_", " ").capitalize(), ""))
 
 
-def verdict(scores: Sequence[Score]) -> dict[str, str]:
+def verdict(scores: Sequence[Score], copies: Copies | None = None) -> dict[str, str]:
     """What was found, by question (closeness, variety, ...): whole sentences. Questions that were not measured are absent."""
     by_name = {s.name: s for s in scores}
     answers = {
-        "prediction": _likelihood(by_name),
         "closeness": _closeness(by_name),
-        "variety": _variety(by_name) or _repetition(by_name),
+        "variety": " ".join(s for s in (_variety(by_name), _repetition(by_name)) if s),
+        "novelty": "" if copies is None else copies.words(),
+        "prediction": " ".join(s for s in (_likelihood(by_name), _overfitting(by_name)) if s),
         "verbatim": _verbatim(by_name),
     }
     return {question: sentence for question, sentence in answers.items() if sentence}
@@ -97,6 +108,19 @@ def _likelihood(scores: Mapping[str, Score]) -> str:
         return f"{said}, about as well as merely counting which characters follow which ({naive.value:.2f})."
     word = "better" if change > 0 else "worse"
     return f"{said}, {abs(change):.0f}% {word} than merely counting which characters follow which ({naive.value:.2f})."
+
+
+def _overfitting(scores: Mapping[str, Score]) -> str:
+    """Whether training items are predicted better than chance has it, and much better."""
+    gap = scores.get("bits_gap")
+    if gap is None or gap.low is None:
+        return ""
+    if gap.low <= 0.0:
+        return "Training items are predicted no better than unseen ones, so nothing points to over-fitting."
+    bits = [s.value for n, s in scores.items() if n.startswith("bits_per_") and not n.startswith(NAIVE)]
+    if bits and gap.value > 0.1 * bits[0]:
+        return f"Training items are predicted {gap.value:.2f} bits better than unseen ones, which is a sign of over-fitting."
+    return f"Training items are predicted a little better than unseen ones ({gap.value:.2g} bits)."
 
 
 def _closeness(scores: Mapping[str, Score]) -> str:
