@@ -132,12 +132,26 @@ def test_every_sampling_knob_acts() -> None:
         "prior": "normal",
         "steps": 3,
         "solver": "euler",
-        "temperature": 1.0,
+        "temperature": 1.7,
         "guidance": 3.0,
         "pixels": "sample",
     }
     for name, value in knobs.items():
         assert not torch.allclose(last(family, 4, label, **{name: value}), plain, atol=1e-6), name
+
+
+def test_samples_vary_as_much_as_the_detail_of_held_out_items_needs() -> None:
+    family, batch = trained(), stripes(64, 2, 900)
+    assert float(family.temperature) < 1.0  # the top knows stripes
+    smooth = replace(batch, x=torch.full_like(batch.x, 0.2))
+    rough = replace(batch, x=torch.where(torch.arange(8) % 2 == 0, 1.0, -1.0).expand_as(batch.x))
+    state = {name: value.clone() for name, value in family.state_dict().items()}
+    found = []
+    for items in (smooth, rough):
+        family.finish([items])
+        found.append(float(family.temperature))
+    family.load_state_dict(state)
+    assert found == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("pixels", ["mean", "sample"])

@@ -32,6 +32,9 @@ from anew.spec import Ask, Batch, Grid
 APPETITE = 110.0  # examples for each square of the width: digits in 5 minutes on one core take width 32
 ROWS = 128  # examples that go through a network at a time, where they are small
 VALUES = 4_000_000  # their values together at most
+MEASURED = 128  # samples, and items, whose detail is compared
+ENOUGH = 0.75  # of the detail of held-out items: what noise adds beyond is noise
+TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,12 @@ class VaeSampling:
     prior: str = knob("learned", "where top latents come from", choices=("learned", "normal"))
     steps: int = knob(20, "noise levels that top latents pass through in the learned prior", low=1, high=1000)
     solver: str = knob("multistep", "rule that moves from level to level", choices=tuple(SOLVERS))
-    temperature: float = knob(0.0, "how much bottom latents vary around what the top says", low=0.0, high=2.0)
+    temperature: float = knob(
+        -1.0,
+        "how much bottom latents vary around what the top says; -1: as much as the detail of held-out items needs",
+        low=-1.0,
+        high=2.0,
+    )
     pixels: str = knob("mean", "what is taken of each pixel's distribution", choices=("mean", "sample"))
     guidance: float = knob(1.0, "how much the label counts; 1 is the plain model", low=0.0, high=20.0)
 
@@ -95,6 +103,7 @@ class Vae(Family):
     config: VaeConfig
     centre: Tensor  # (c,) of z1, by channel
     scale: Tensor  # (c,)
+    temperature: Tensor  # () of samples, where none is asked for
 
     def __init__(self, spec: Grid, config: VaeConfig) -> None:
         super().__init__(spec, config)
@@ -118,6 +127,7 @@ class Vae(Family):
         self.prior = VectorPrior(c.top, spec.classes, c.prior_width, c.prior_depth)
         self.register_buffer("centre", torch.zeros(c.channels))
         self.register_buffer("scale", torch.ones(c.channels))
+        self.register_buffer("temperature", torch.ones(()))
 
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> VaeConfig:
@@ -209,12 +219,19 @@ class Vae(Family):
 
     @torch.no_grad()
     def finish(self, sweep: Iterable[Batch]) -> None:
-        """Measure where bottom latents lie, so that `encode` gives unit deviation."""
-        found = [self.codec.infer(batch.x.float(), self._dtype())[0] for batch in sweep]
-        if found:
-            means, log_scales = (torch.cat(part) for part in zip(*found, strict=True))
-            for buffer, value in zip((self.centre, self.scale), unit_scale(means, log_scales), strict=True):
-                buffer.copy_(value)
+        """Measure where bottom latents lie, so that `encode` gives unit deviation, and how much samples should vary."""
+        found, some = [], []
+        for batch in sweep:
+            x = batch.x.float()
+            found.append(self.codec.infer(x, self._dtype())[0])
+            some += [x] if sum(map(len, some)) < MEASURED else []
+        if not found:
+            return
+        means, log_scales = (torch.cat(part) for part in zip(*found, strict=True))
+        for buffer, value in zip((self.centre, self.scale), unit_scale(means, log_scales), strict=True):
+            buffer.copy_(value)
+        if self.config.prior_share:
+            self.temperature.fill_(fitting_temperature(self, detail(torch.cat(some)[:MEASURED])))
 
     # -- code -----------------------------------------------------------------------------------------------------------
 
@@ -282,8 +299,9 @@ class Vae(Family):
         z2 = numbers[:, :top]
         if how.prior == "learned":
             plan: dict[str, Any] = {"steps": how.steps, "solver": how.solver, "guidance": how.guidance}
-            z2 = self.prior.draw(z2, self._kinds(ask), self._dtype(), **plan)
-        return torch.cat([z2, how.temperature * numbers[:, top:]], 1)
+            z2 = self.prior.draw(z2, kinds(self.spec, ask, self.device), self._dtype(), **plan)
+        spread = self.temperature if how.temperature < 0 else how.temperature
+        return torch.cat([z2, spread * numbers[:, top:]], 1)
 
     def grow(self, latents: Tensor, ask: Ask) -> Iterator[Tensor]:
         """One draft, the items; where pixels are to be sampled, their mean is taken."""
@@ -312,13 +330,29 @@ class Vae(Family):
         top = self.config.top
         return torch.cat([slerp(one[part], other[part], share) for part in (slice(top), slice(top, None))], 1)
 
-    def _kinds(self, ask: Ask) -> Tensor:
-        """(n,) what the prior is told: the label, or that there is none."""
-        if ask.label is None:
-            return torch.full((ask.n,), self.spec.classes, device=self.device)
-        if not self.spec.classes:
-            raise ConfigError("a label was given, but the data had no labels; leave it out")
-        return torch.where(ask.label < 0, self.spec.classes, ask.label).to(self.device)
+
+def kinds(spec: Grid, ask: Ask, device: torch.device) -> Tensor:
+    """(n,) what the prior is told: the label, or that there is none."""
+    if ask.label is None:
+        return torch.full((ask.n,), spec.classes, device=device)
+    if not spec.classes:
+        raise ConfigError("a label was given, but the data had no labels; leave it out")
+    return torch.where(ask.label < 0, spec.classes, ask.label).to(device)
+
+
+def fitting_temperature(family: Vae, wanted: float) -> float:
+    """The least temperature whose samples have nearly as much detail as is wanted: each bottom latent varies by itself,
+    which breaks what the top gets right, but where the top knows little, samples are blurs without."""
+    for temperature in TEMPERATURES[:-1]:
+        *_, made = family.draw(Ask(MEASURED, how=VaeSampling(temperature=temperature)), 0)
+        if detail(made) >= ENOUGH * wanted:
+            return temperature
+    return TEMPERATURES[-1]
+
+
+def detail(x: Tensor) -> float:
+    """Mean squared difference of neighbouring values of x (B, C, H, W), down and across."""
+    return sum(float(x.diff(dim=axis).square().mean()) for axis in (2, 3) if x.shape[axis] > 1)
 
 
 def noise_of(x: Tensor, use: str, shape: torch.Size) -> Tensor:

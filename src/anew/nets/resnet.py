@@ -18,6 +18,7 @@ from torch.nn import functional
 from anew.nets.convnet import Conv, Linear, to_depth, to_space
 
 SLOPE = 0.2
+ROOM = 0.1  # beyond the bounds, in which values may still be pushed outwards
 GAIN = math.sqrt(2.0 / (1.0 + SLOPE**2))  # what keeps the size of normal numbers through the activation
 
 
@@ -34,13 +35,14 @@ class _Bounded(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        outwards = ((x > 1.0) & (grads[0] < 0)) | ((x < -1.0) & (grads[0] > 0))
+        outwards = ((x > 1.0 + ROOM) & (grads[0] < 0)) | ((x < -1.0 - ROOM) & (grads[0] > 0))
         return grads[0].masked_fill(outwards, 0.0)
 
 
 def bounded(x: Tensor) -> Tensor:
-    """x cut to [-1, 1]. What lies outside feels the pull inwards alone, so that it can come back and cannot drift off: a
-    generator that must reach the bounds exactly, as a white background does, has nothing to learn there."""
+    """x cut to [-1, 1]. What lies far outside feels the pull inwards alone, so that it can come back and cannot drift off: a
+    generator that must reach the bounds exactly, as a white background does, has nothing to learn there. Within a margin the
+    pull outwards is felt too, so that such a background settles where small errors do not show."""
     return cast(Tensor, _Bounded.apply(x))  # type: ignore[no-untyped-call]
 
 
