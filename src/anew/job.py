@@ -54,7 +54,7 @@ class Job:
         self.data: Any = self.planner.open_data() if data is None else self.planner.take(data)
         wanted = self.request.family, self.request.prefer
         name, self.kind = choose_family(self.data.spec, *wanted, first_stage=data is not None)
-        codec = None if data is not None else spaces.codec_of(self.train_config.space, self.data, name, self.kind)
+        codec = None if data is not None else spaces.codec_of(self, name)
         self.planner.codec = codec
         if self.request.plan_from is None:
             self.planner.check_settings(name, self.kind)

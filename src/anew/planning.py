@@ -137,6 +137,7 @@ class Planner:
         cfg.assign(request.settings, owners(request.family, request.modality))  # unknown names fail before any reading
         self.train_config: TrainConfig = cfg.from_json(TrainConfig, self.given("train", TrainConfig))
         self.world: World = join(self.train_config.device)
+        self.least: float | None = None  # seconds of training that are taken even where the budget has less left
 
     def given(self, owner: str, kind: type) -> dict[str, Any]:
         """The settings that this owner has."""
@@ -182,7 +183,7 @@ class Planner:
             found |= self.given(one, find("data", one).Config)
         return found
 
-    def _scale(self, train_s: float | None, dial: int) -> Scale:
+    def scale(self, train_s: float | None, dial: int = DEFAULT_DIAL) -> Scale:
         return Scale(
             self.data.train_items, self.data.train_units, train_s, dial, self.world.device.type, torch.get_num_threads()
         )
@@ -201,7 +202,7 @@ class Planner:
         given = self.given(name, kind.Config)
         budget = self.request.budget
         train_s = self.seconds_to_train()
-        scale = self._scale(train_s, max(self.train_config.dial, DEFAULT_DIAL))
+        scale = self.scale(train_s, max(self.train_config.dial, DEFAULT_DIAL))
         candidates: list[Candidate] = []
         if train_s is not None:
             candidates = self._measured(kind, scale, given)
@@ -250,7 +251,7 @@ class Planner:
         budget, wanted = self.request.budget, float(self.train_config.train_seconds)
         if wanted:
             return wanted
-        return None if budget is None else self.time_to_train(budget, finish_cost(budget))
+        return None if budget is None else self.time_to_train(budget, finish_cost(budget), self.least)
 
     def time_to_train(self, budget: float, needed: float, least: float | None = None) -> float:
         """Seconds left for training. BudgetError where that is under a second, unless `least` is to be taken then."""

@@ -33,11 +33,11 @@ WEIGHTS, STAGE = "codec.safetensors", "codec"
 NOT_OF_A_STAGE = {"dial", "train_seconds", "previews", "evaluate_samples", "space", "tensorboard"}
 
 
-def codec_of(wanted: str, data: Dataset, name: str, kind: type[Family]) -> str | None:
-    """The family of the codec whose latents this family works on; None: it works on the data itself. ConfigError where a
-    space was asked for that cannot be. A family that does not take the data as it is works on what a codec makes of it."""
-    spec, able = data.spec, codecs_for(data.spec, kind)
-    direct = isinstance(spec, kind.accepts)
+def codec_of(job: Job, name: str) -> str | None:
+    """The family of the codec whose latents the job's family works on; None: it works on the data itself. ConfigError where
+    a space was asked for that cannot be. A family that does not take the data as it is works on what a codec makes of it."""
+    spec, kind, wanted = job.data.spec, job.kind, job.train_config.space
+    able, direct = codecs_for(spec, kind), isinstance(spec, kind.accepts)
     if wanted == "pixel" and not direct:
         raise ConfigError(f"space=pixel does not fit: the family {name!r} takes codes alone; leave it out")
     if wanted == "latent" and not able:
@@ -45,7 +45,16 @@ def codec_of(wanted: str, data: Dataset, name: str, kind: type[Family]) -> str |
         raise ConfigError(
             f"space=latent does not fit: {own if isinstance(spec, Grid) else 'this data is discrete'}; leave it out"
         )
-    return able[0] if wanted == "latent" or not direct else None
+    if wanted == "latent" or not direct:
+        return able[0]
+    return able[0] if wanted == "auto" and able and _latents_win(job) else None
+
+
+def _latents_win(job: Job) -> bool:
+    """What `auto` means where both spaces can be: as in the run that is replayed, else as the family knows itself."""
+    if job.request.plan_from is not None:
+        return "codec" in RunFolder.open(Path(job.request.plan_from)).config()
+    return job.kind.better_on_latents(job.data.spec, job.planner.scale(job.planner.seconds_to_train()))
 
 
 def encoded(job: Job, name: str) -> EncodedDataset:
@@ -56,6 +65,7 @@ def encoded(job: Job, name: str) -> EncodedDataset:
     else:
         codec, described = _learned(job, name, find("families", name))
     job.codec = described
+    job.planner.least = 1.0  # a codec that took longer than planned shall not have been for nothing
     if job.world.first:
         write_tensors(job.folder.path / WEIGHTS, {n: t.cpu() for n, t in codec.state_dict().items()})
     return EncodedDataset(job.data, codec)  # type: ignore[arg-type]

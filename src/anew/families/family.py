@@ -174,6 +174,11 @@ class Family(nn.Module):
         whose measured rate affords its appetite within the budget."""
         return 0.0
 
+    @classmethod
+    def better_on_latents(cls, spec: Any, scale: Scale) -> bool:
+        """Whether it does better on the latents of a codec, which is learned first, than on data of this spec itself."""
+        return False
+
     def prepare(self, sweep: Iterable[Batch]) -> None:
         """Learn what has a closed form (counts, means, spectra) from one pass over train data, into buffers.
 

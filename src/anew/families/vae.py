@@ -220,11 +220,12 @@ class Vae(Family):
     @torch.no_grad()
     def finish(self, sweep: Iterable[Batch]) -> None:
         """Measure where bottom latents lie, so that `encode` gives unit deviation, and how much samples should vary."""
-        found, some = [], []
+        found: list[tuple[Tensor, Tensor]] = []
+        some: list[Tensor] = []
         for batch in sweep:
             x = batch.x.float()
             found.append(self.codec.infer(x, self._dtype())[0])
-            some += [x] if sum(map(len, some)) < MEASURED else []
+            some += [x] if sum(len(one) for one in some) < MEASURED else []
         if not found:
             return
         means, log_scales = (torch.cat(part) for part in zip(*found, strict=True))
