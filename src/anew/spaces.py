@@ -28,7 +28,6 @@ from anew.training.run import RunFolder, read_tensors, write_tensors
 if TYPE_CHECKING:
     from anew.job import Job
 
-CODEC_SHARE = 0.45  # of the training time
 WEIGHTS, STAGE = "codec.safetensors", "codec"
 NOT_OF_A_STAGE = {"dial", "train_seconds", "previews", "evaluate_samples", "space", "tensorboard"}
 
@@ -124,7 +123,7 @@ def _request(job: Job, name: str, kind: type[Family]) -> Any:
     given |= {"train.space": "pixel", "train.previews": "0"}
     seconds = job.planner.seconds_to_train()
     if seconds is not None:
-        given["train.train_seconds"] = str(CODEC_SHARE * seconds)
+        given["train.train_seconds"] = str(kind.codec_share * seconds)
     return dataclasses.replace(request, budget=None, family=name, settings=given)
 
 
@@ -132,7 +131,8 @@ def shorter(job: Job) -> None:
     """What is left for the second stage where training time itself was asked for."""
     seconds = job.train_config.train_seconds
     if seconds:
-        left = dataclasses.replace(job.train_config, train_seconds=(1.0 - CODEC_SHARE) * seconds)
+        spent = find("families", job.planner.codec).codec_share * seconds
+        left = dataclasses.replace(job.train_config, train_seconds=seconds - spent)
         job.train_config = job.planner.train_config = left
 
 

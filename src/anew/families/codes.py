@@ -73,6 +73,7 @@ class Codes(Family):
     why: ClassVar[str] = "continuous values on a grid, as a row of codes"
     as_codec: ClassVar[Mapping[str, Any] | None] = {}
     codes: ClassVar[type] = Tokens
+    codec_share: ClassVar[float] = 0.2  # it is learned long before the family that learns how codes follow each other
     generates: ClassVar[bool] = False
 
     spec: Grid

@@ -144,6 +144,7 @@ class Family(nn.Module):
     why: ClassVar[str] = ""  # one clause: why this family follows from the spec it accepts
     as_codec: ClassVar[Mapping[str, Any] | None] = None  # Config fields where it serves as a Codec; None: it is none
     codes: ClassVar[type] = Grid  # the kind of spec that its latents have, where it serves as a Codec
+    codec_share: ClassVar[float] = 0.45  # of the training time, where it is learned before another family
     generates: ClassVar[bool] = (
         True  # whether it draws by itself; what is a codec alone is learned before another family
     )

@@ -100,7 +100,7 @@ class Transformer(Family):
                 tied=config.tied,
                 dropout=config.dropout,
                 back=neighbours(spec.shape),
-                lead=1 + self.prefix,
+                lead=1 + self.prefix + max(0, spec.length - math.prod(spec.shape)),
             )
         )
 
