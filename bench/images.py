@@ -54,6 +54,7 @@ FAMILIES = {
     "gan": (("--family", "gan"), ("torchgan",)),
     "diffusion": (("--family", "diffusion", "--set", "space=pixel"), ("ddpm", "diffusers")),
     "diffusion-latent": (("--family", "diffusion", "--set", "space=latent"), ("ddpm", "diffusers")),
+    "transformer": (("--family", "transformer"), ("ddpm", "diffusers")),
 }
 FORMS = ("train", "whole")
 OURS = tuple(f"{family}-{form}" for family in FAMILIES for form in FORMS)

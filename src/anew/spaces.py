@@ -131,7 +131,7 @@ def shorter(job: Job) -> None:
     """What is left for the second stage where training time itself was asked for."""
     seconds = job.train_config.train_seconds
     if seconds:
-        spent = find("families", job.planner.codec).codec_share * seconds
+        spent = find("families", str(job.planner.codec)).codec_share * seconds
         left = dataclasses.replace(job.train_config, train_seconds=seconds - spent)
         job.train_config = job.planner.train_config = left
 

@@ -33,13 +33,15 @@ def test_logits_equal_a_stock_qwen3(tied: bool) -> None:
         assert torch.allclose(stock(ids).logits, net(ids), atol=1e-4)
 
 
-def test_a_later_token_changes_no_earlier_logit() -> None:
-    net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12))
+@pytest.mark.parametrize("back", [(), (3, 6)], ids=["sequence", "grid"])
+@pytest.mark.parametrize("first", [1, 2, 7])
+def test_a_later_token_changes_no_earlier_logit(first: int, back: tuple[int, ...]) -> None:
+    net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12, back=back, lead=3))
     ids = torch.randint(0, 20, (2, 12))
     other = ids.clone()
-    other[:, 7:] = (other[:, 7:] + 1) % 20
+    other[:, first:] = (other[:, first:] + 1) % 20
     with torch.no_grad():
-        assert torch.equal(net(ids)[:, :7], net(other)[:, :7])
+        assert torch.equal(net(ids)[:, :first], net(other)[:, :first])
 
 
 def test_a_token_on_a_grid_sees_what_stands_above_it_and_where_it_is() -> None:
@@ -106,5 +108,6 @@ def test_a_stream_gives_the_logits_of_a_whole_pass(kind: type[Stream], back: tup
     with torch.inference_mode():
         stream = kind(net, 3)
         given = ids.numpy()
-        parts = [stream.feed(given[:, :5]), *(stream.feed(given[:, i : i + 1]) for i in range(5, 12))]
-        assert torch.allclose(torch.from_numpy(np.stack(parts, 1)), net(ids)[:, 4:], atol=1e-4)
+        parts = [stream.feed(given[:, :1]), stream.feed(given[:, 1:5])]
+        parts += [stream.feed(given[:, i : i + 1]) for i in range(5, 12)]
+        assert torch.allclose(torch.from_numpy(np.stack(parts, 1)), net(ids)[:, [0, *range(4, 12)]], atol=1e-4)

@@ -101,7 +101,7 @@ class ArrayStream(Stream):
         if self.net.shape.back:
             x += self.places[self.used]
             for table, back in zip(self.backs, self.net.shape.back, strict=True):
-                x += table[self.past_ids[:, max(self.used + 1 - back, self.net.shape.lead - 1)]]
+                x += table[self.past_ids[:, min(max(self.used + 1 - back, self.net.shape.lead - 1), self.used)]]
         with np.errstate(over="ignore"):  # a gate far below zero is zero
             return self._advance(x)
 

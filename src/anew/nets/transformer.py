@@ -112,8 +112,9 @@ class Decoder(nn.Module):
         return x
 
     def behind(self, places: Tensor, back: int) -> Tensor:
-        """Where the input stands that is `back` tokens before the target of each place; at the edge, the one that begins."""
-        return (places + 1 - back).clamp(min=self.shape.lead - 1)
+        """Where the input stands that is `back` tokens before the target of each place; at the edge, the last of those in
+        front, and never what is still to come."""
+        return (places + 1 - back).clamp(min=self.shape.lead - 1).minimum(places)
 
     def hidden(self, ids: Tensor, kind: torch.dtype = torch.float32) -> Tensor:
         """ids: (B, L) with L up to the context -> (B, L, W), normalised, in `kind`."""
