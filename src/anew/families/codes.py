@@ -39,9 +39,7 @@ class CodesConfig:
     mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width")
     depth: int = knob(1, "blocks a size and side", low=1, high=64)
     patch: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
-    levels: tuple[int, ...] = knob(
-        (8, 5, 5, 5), "levels of each number of a code, 2 or more; their product is all codes"
-    )
+    levels: tuple[int, ...] = knob((4, 4, 4), "levels of each number of a code, 2 or more; their product is all codes")
     sharp: float = knob(
         0.0, "weight of what a discriminator says of decoded items; 0: none is trained", low=0.0, high=1e3
     )
@@ -95,14 +93,18 @@ class Codes(Family):
 
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> CodesConfig:
+        """Few places and few codes: what is learned before is soon good enough, and what learns the codes is soon too small."""
         side = max(spec.shape[-2:])
         small = scale.device == "cpu"
+        mults = (1, 2) if side <= 40 else (1, 2, 2)
+        places = 6 if side <= 40 else 8 if side <= 128 else 16
         return CodesConfig(
             batch=(64 if side <= 64 else 32 if side <= 128 else 16) * (1 if small else 4),
             width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)],
-            mults=(1, 2) if side <= 40 else (1, 2, 2),
+            mults=mults,
             depth=1 if scale.dial <= 3 else 2,
-            patch=1 if side <= 12 else 2 if side <= 72 else 4 if side <= 256 else 8,
+            patch=math.ceil(side / (places * 2 ** (len(mults) - 1))),
+            levels=(4, 4, 4) if spec.shape[0] == 1 else (8, 8, 8),
         )
 
     @classmethod

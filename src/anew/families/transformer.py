@@ -27,6 +27,7 @@ from anew.spec import Ask, Batch, Tokens
 TOKENS_A_STEP = 1024
 MOST_COUNTED = 2_000_000  # tokens; bounds the memory of counting (under 1 GB) and the size of a run
 SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by dial
+GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # where tokens lie on a grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,23 +111,24 @@ class Transformer(Family):
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
         """Few epochs: no regularisation. Many: dropout, weight decay and a wide average of weights, so that more training
         does no harm (the two regimes of the many-epoch records, and what won on one megabyte of English)."""
-        depth, width = SIZES[min(max(scale.dial, 0), len(SIZES) - 1)]
+        sizes = SIZES if not spec.shape else GRID_SIZES
+        depth, width = sizes[min(max(scale.dial, 0), len(sizes) - 1)]
         hidden = round(width / 12) * 32
-        tokens = (
-            TOKENS_A_STEP * (1, 2, 2, 4)[min(max(scale.dial, 0), 3)] * (8 if scale.device.startswith("cuda") else 1)
-        )
+        steep = (1, 2, 2, 4) if not spec.shape else (2, 2, 2, 4)
+        tokens = TOKENS_A_STEP * steep[min(max(scale.dial, 0), 3)] * (8 if scale.device.startswith("cuda") else 1)
         epochs = expected_epochs(spec, scale, depth * (4 * width**2 + 3 * width * hidden) + spec.vocab * width)
         small = spec.vocab <= 300
         return TransformerConfig(
             batch=max(4, min(round(tokens / spec.length), max(4, scale.items // 8))),
             layers=depth,
             width=width,
-            heads=max(1, width // 64),
+            heads=max(1, width // (64 if not spec.shape else 32)),
             hidden=hidden,
             dropout=0.0 if epochs < 10 else 0.1 if epochs < 20 else 0.2,
             weight_decay=0.0 if epochs < 10 else 0.2,
             average=0.0 if epochs < 2 else 0.05,
-            counts=spec.vocab <= 8192,
+            counts=spec.vocab <= 8192
+            and not spec.shape,  # counted contexts are of what came last, not of what lies around
             order=(6 if scale.units < 5e6 else 8) if small else 4,
         )
 
