@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 
@@ -83,14 +82,14 @@ def test_colour_and_large_images(evidence: Callable[..., Evidence]) -> None:
     sets = [list(source.integers(0, 256, (30, 150, 90, 3), dtype=np.uint8)) for _ in range(3)]
     evaluation = EXPORT(evidence(*sets))
     assert [s.name for s in evaluation.scores()] == NAMES
-    assert evaluation.show()["pairs"]
+    assert evaluation.show().pairs
 
 
 def test_too_few_items_are_said(evidence: Callable[..., Evidence], real: tuple) -> None:
     evaluation = EXPORT(evidence(real[0], real[1], rings(5, 2)))
     assert list(evaluation.scores()) == []
     assert "20 samples" in evaluation.left_out[0]
-    assert len(evaluation.show()["pairs"]) == 5
+    assert len(evaluation.show().pairs) == 5
 
 
 def test_time_is_kept_and_what_was_left_out_is_said(evidence: Callable[..., Evidence], real: tuple) -> None:
@@ -103,9 +102,8 @@ def test_time_is_kept_and_what_was_left_out_is_said(evidence: Callable[..., Evid
 
 def test_shown_pairs_name_copies(evidence: Callable[..., Evidence], real: tuple) -> None:
     shown = EXPORT(evidence(*real, [real[0][7], *rings(30, 2)])).show()
-    assert shown["pairs"][0]["distance"] == 0.0 < shown["pairs"][1]["distance"]
-    assert shown["sheet"].startswith(b"\x89PNG") and shown["typical"] > 0
-    json.dumps([p["distance"] for p in shown["pairs"]])
+    assert shown.pairs[0].said == "exact copy" and shown.pairs[0].close and "differ" in shown.pairs[1].said
+    assert shown.sheet.startswith(b"\x89PNG") and "differs from" in shown.nearest
 
 
 def test_spectrum_of_a_wave_stands_at_its_ring() -> None:

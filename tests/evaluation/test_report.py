@@ -13,7 +13,9 @@ import pytest
 
 from anew.evaluation import draw, sheet, words
 from anew.evaluation.metric import Score
+from anew.evaluation.novelty import Copies, Planted
 from anew.evaluation.report import flat, number, write_report
+from anew.evaluation.shown import Beside, Item, Shown
 
 HOSTILE = "<script>alert(1)</script><img src='http://evil.example/x' onerror=alert(2)>{{ 7 * 7 }}</pre>&\ud800\x00"
 TEXT_SCORES = [
@@ -56,11 +58,7 @@ def written(folder: Path, **more: Any) -> tuple[str, Page, dict[str, Any]]:
         "family": "transformer",
         "modality": "text",
         "scores": TEXT_SCORES,
-        "shown": {
-            "kind": "text",
-            "nearest": "longest passage",
-            "samples": [{"text": "new words here", "match": None, "nearest": None, "distance": None}],
-        },
+        "shown": Shown(pairs=[Beside(Item(text="new words here" * 10), None)], nearest="longest passage"),
         "history": HISTORY,
         "settings": {"family": {"width": 64, "shape": [1, 2]}, "train": {"seed": None}},
         "plan": {"steps": 50, "batch": 8},
@@ -74,12 +72,25 @@ def written(folder: Path, **more: Any) -> tuple[str, Page, dict[str, Any]]:
     return html, page, found
 
 
-def image_shown() -> dict[str, Any]:
+def image_shown() -> Shown:
     images = list(np.random.default_rng(0).integers(0, 256, (6, 8, 8), dtype=np.uint8))
-    pair = {"sample": sheet.png(images[0]), "nearest": sheet.png(images[1])}
-    pairs = [pair | {"distance": 0.0}, pair | {"distance": 41.6}]
+    one, other = Item(sheet.png(images[0])), Item(sheet.png(images[1]))
     whole = sheet.sheet(images)
-    return {"kind": "image", "sheet": whole, "real": whole, "pairs": pairs, "typical": 44.0, "nearest": "nearest of 9"}
+    return Shown(
+        whole, whole, [Beside(one, other, "exact copy", True), Beside(one, other, "differ by 42")], "nearest of 9"
+    )
+
+
+def copies(**more: Any) -> Copies:
+    fields: dict[str, Any] = {
+        "found": False, "p": 0.4, "share": 0.0, "low": 0.0, "high": 0.0, "detection_limit": 0.02, "method": "scan",
+        "pairs": [], "distance": "pixels", "samples": 900, "train": 8000, "held_out": 1000, "of": 8000,
+        "controls": [Planted("exact", 0.1, 1.0), Planted("exact", 0.02, 0.4)],
+    }  # fmt: skip
+    return Copies(**(fields | more))
+
+
+LAWFUL = ("data:image/png;base64,", "data:audio/wav;base64,", "data:video/mp4;base64,", "#")
 
 
 def outside(page: Page) -> list[str]:
@@ -90,9 +101,7 @@ def outside(page: Page) -> list[str]:
             loads.append(tag)
         for name, value in attributes.items():
             if name in ("src", "href", "xlink:href", "srcset", "data", "poster", "action") or name.startswith("on"):
-                loads += (
-                    [] if value and value.startswith(("data:image/png;base64,", "#")) else [f"{tag} {name}={value}"]
-                )
+                loads += [] if value and value.startswith(LAWFUL) else [f"{tag} {name}={value}"]
     return loads
 
 
@@ -108,17 +117,23 @@ def test_report_json_has_the_fixed_shape(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "report.json"]
 
 
-@pytest.mark.parametrize("kind", ["text", "image", "records", "nothing"])
+@pytest.mark.parametrize("kind", ["text", "image", "records", "sound", "film", "nothing"])
 def test_the_page_loads_nothing_from_outside(tmp_path: Path, kind: str) -> None:
-    near = {"before": "", "text": HOSTILE, "after": ""}
-    row = {"text": HOSTILE, "match": [0, 5], "nearest": near, "distance": 3}
+    long, short = Item(text=HOSTILE + "\n" * 3, mark=(0, 5)), Item(text=HOSTILE[:90])
+    picture = image_shown().pairs[0].sample.picture
+    sound, film = Item(picture, b"RIFF", "audio/wav"), Item(None, b"ftyp", "video/mp4")
     shown = {
-        "text": {"kind": "text", "nearest": "longest", "samples": [row] * 6},
-        "records": {"kind": "records", "nearest": "fewest edits", "samples": [row]},
+        "text": Shown(pairs=[Beside(long, long, "close", True)] * 6, suspects=[Beside(long, None)]),
+        "records": Shown(pairs=[Beside(short, short, HOSTILE)]),
         "image": image_shown(),
-        "nothing": {},
+        "sound": Shown(pairs=[Beside(sound, sound)]),
+        "film": Shown(pairs=[Beside(film, film)]),
+        "nothing": Shown(),
     }[kind]
-    html, page, _ = written(tmp_path, shown=shown, scores=IMAGE_SCORES if kind == "image" else TEXT_SCORES)
+    assert shown.layout == {"text": "texts", "records": "rows", "nothing": "rows"}.get(kind, "tiles")
+    scores = IMAGE_SCORES if kind == "image" else TEXT_SCORES
+    html, page, _ = written(tmp_path, shown=shown, scores=scores, copies=copies())
+    assert {t for t, _ in page.tags} & {"audio", "video"} == {"sound": {"audio"}, "film": {"video"}}.get(kind, set())
     assert outside(page) == []
     assert "default-src 'none'" in html
     # Names of SVG's own language are the only addresses, and they are never fetched.
@@ -128,14 +143,13 @@ def test_the_page_loads_nothing_from_outside(tmp_path: Path, kind: str) -> None:
 
 
 def test_hostile_text_is_shown_as_text(tmp_path: Path) -> None:
-    near = {"before": HOSTILE, "text": HOSTILE, "after": HOSTILE}
-    row = {"text": HOSTILE, "match": [0, 5], "nearest": near, "distance": None}
+    row = Beside(Item(text=HOSTILE, mark=(0, 5)), Item(text=HOSTILE), HOSTILE)
     hostile = [Score(HOSTILE, 1.0, 0.9, 1.1, 1.0, source=HOSTILE)]
     _, page, _ = written(
         tmp_path,
         run=HOSTILE,
         scores=hostile,
-        shown={"kind": "text", "nearest": "longest", "samples": [row]},
+        shown=Shown(pairs=[row], nearest=HOSTILE),
         notes=[HOSTILE],
         command=HOSTILE,
         settings={HOSTILE: HOSTILE},
@@ -169,8 +183,8 @@ def test_images_with_pairs_and_floor(tmp_path: Path) -> None:
 
 
 def test_a_report_without_scores_says_so(tmp_path: Path) -> None:
-    _, page, found = written(tmp_path, scores=[], history=[], shown={})
-    assert "Nothing could be measured" in page.text and found["verdict"] == {}
+    _, page, found = written(tmp_path, scores=[], history=[], shown=Shown())
+    assert page.text.count("This could not be measured") == 3 and found["verdict"] == {} == found["grades"]
     assert "How it learned" not in page.text
 
 
@@ -220,3 +234,24 @@ def test_scale_ends_where_shares_end() -> None:
 def test_numbers_and_flat_settings() -> None:
     assert [number(v) for v in (0, 3.0, 0.00001234, 1234.5, 0.04)] == ["0", "3.00", "1.2e-05", "1,234", "0.0400"]
     assert flat({"a": {"b": 1, "c": None}, "d": [{"e": 1.5}]}) == {"a.b": "1", "d": '[{"e": 1.5}]'}
+
+
+def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -> None:
+    _, page, found = written(tmp_path, scores=IMAGE_SCORES, shown=image_shown(), copies=copies())
+    assert found["grades"] == {"closeness": "fair", "variety": "good", "novelty": "good"}
+    assert found["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
+    assert "No copying found; this audit would catch 2% or more." in page.text and "✓ new" in page.text
+    assert "caught 40%" in page.text and "not tried" in page.text
+    stolen = copies(found=True, p=0.001, share=0.1, low=0.05, high=0.2)
+    _, page, found = written(tmp_path, scores=IMAGE_SCORES, shown=image_shown(), copies=stolen)
+    assert found["grades"]["novelty"] == "poor" and "✗ copied" in page.text
+    unsure = written(tmp_path, scores=[], shown=Shown(), copies=copies(method="reference", held_out=0))[1]
+    assert "~ not proved" in unsure.text and "cannot prove it" in unsure.text
+
+
+def test_scales_show_floor_and_ceiling() -> None:
+    near = draw.scale(Score("frechet_distance", 30.0, 25.0, 33.0, 10.0, ceiling=60.0))
+    far = draw.scale(Score("frechet_distance", 30.0, 25.0, 33.0, 10.0, ceiling=6000.0))
+    assert "stroke-dasharray" in near and "naive generator 60" in near and "naive: " not in near
+    assert "naive: 6e+03" in far and "stroke-dasharray" not in far
+    assert ">0.5</text>" in draw.scale(Score("two_sample_auc", 0.7, 0.65, 0.75, 0.5, ceiling=1.0))

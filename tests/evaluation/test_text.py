@@ -79,16 +79,16 @@ def test_records(evidence: Callable[..., Evidence]) -> None:
     assert found["repetition_rate"].value == pytest.approx(1 / len(samples))
     assert found["bits_per_character_kneser_ney"].n == sum(len(t) + 1 for t in test)
     shown = evaluation.show()
-    assert shown["kind"] == "records" and shown["samples"][0]["distance"] == 0
-    assert shown["samples"][0]["nearest"]["text"] == train[0]
+    assert shown.layout == "rows" and shown.pairs[0].close and shown.pairs[0].said == "the same"
+    assert shown.pairs[0].nearest.text == train[0]
 
 
 def test_shown_match_is_what_stands_in_training(evidence: Callable[..., Evidence]) -> None:
     sample = "QQQ " + TRAIN[0][1000:1060] + " QQQ"
-    shown = EXPORT(evidence(TRAIN, TEST, [sample, "☃" * 20])).show()["samples"]
-    start, stop = shown[0]["match"]
-    assert sample[start:stop] == shown[0]["nearest"]["text"] and stop - start >= 60
-    assert shown[1]["match"] is None and shown[1]["nearest"] is None
+    shown = EXPORT(evidence(TRAIN, TEST, [sample, "☃" * 20])).show().pairs
+    start, stop = shown[0].sample.mark
+    assert sample[start:stop] == shown[0].nearest.marked[1] and stop - start >= 60
+    assert shown[1].sample.mark == (0, 0) and shown[1].nearest is None
 
 
 def test_time_is_kept_and_what_was_left_out_is_said(evidence: Callable[..., Evidence]) -> None:

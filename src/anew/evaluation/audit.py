@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from anew.evaluation import copying
 from anew.evaluation.copying import FOUND, Excess, Indices, Labels, Nearest, Scan
-from anew.evaluation.novelty import CAUGHT, RATES, Copies, Kind, Novel, Pair, Planted
+from anew.evaluation.novelty import CAUGHT, FAILED, RATES, Copies, Kind, Novel, Pair, Planted
 from anew.evaluation.two_sample import auc
 
 DRAWS = 20  # of planted copies at each rate; a rate counts as caught where 9 of 10 are found
@@ -110,7 +110,8 @@ class Audit:
             control = self._control(posing, rest)
         if self.controls and not self._skipped(late, "the reference test"):
             excess = self._reference(made, posing, rest)
-        found, whole = scan.p <= FOUND, self.m * self.part
+        # Where even held-out items look like copies, the two are no draws from one source, and nothing is proved.
+        found, whole = scan.p <= FOUND and (control is None or control > FAILED), self.m * self.part
         share, low, high = (min(x / whole, 1.0) * found for x in (scan.copied, scan.low, scan.high))
         return Copies(
             found=found,

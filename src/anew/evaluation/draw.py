@@ -13,7 +13,7 @@ import numpy as np
 from anew.evaluation.metric import Score
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b7280"  # of the palette of Okabe and Ito: told apart by all eyes
-SHARES = ("precision", "recall", "coverage")
+SHARES = ("precision", "recall", "density", "coverage", "novelty_auc")
 COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7")
 WIDTH, HEIGHT = 300, 40
 
@@ -96,14 +96,17 @@ def inline(svg: str, title: str) -> str:
 
 
 def scale(score: Score, top: float | None = None, naive: bool = False) -> str:
-    """A line from 0 to `top` with the score as a dot, its interval as a bar and the floor as a tick, inline SVG."""
+    """A line with the score as a dot, its interval as a bar, the floor and the ceiling as ticks, inline SVG. It begins at
+    zero (at guessing for `two_sample_auc`) and ends at `top`, or where what is drawn does; a ceiling far behind that is
+    named at the end."""
     numbers = [v for v in (score.value, score.high, score.floor) if v is not None and np.isfinite(v)]
-    high = top if top is not None else _top(score.name, max(numbers, default=0.0))
-    if high <= 0 or not np.isfinite(score.value):
+    low = 0.5 if score.name == "two_sample_auc" else 0.0
+    high = top if top is not None else _top(score, max(numbers, default=0.0))
+    if high <= low or not np.isfinite(score.value):
         return ""
 
     def at(value: float) -> float:
-        return 10 + (WIDTH - 20) * min(max(value / high, 0.0), 1.0)
+        return 10 + (WIDTH - 20) * min(max((value - low) / (high - low), 0.0), 1.0)
 
     colour, x, y = (GREY if naive else BLUE), at(score.value), 14
     parts = [_line(10, WIDTH - 10, y, y, "#d1d5db", 2)]
@@ -111,25 +114,47 @@ def scale(score: Score, top: float | None = None, naive: bool = False) -> str:
         parts.append(_line(at(score.low), at(score.high), y, y, colour, 7, 0.35))
     if score.floor is not None:
         parts.append(_line(at(score.floor), at(score.floor), 3, 25, ORANGE, 3))
+    far = score.ceiling is not None and score.ceiling > high * 1.001
+    if score.ceiling is not None:
+        place = at(score.ceiling)
+        parts += [_arrow(place, y)] if far else [_line(place, place, 3, 25, GREY, 3, dash=True)]
     circle = f'<circle cx="{x:.1f}" cy="{y}" r="6" fill="{colour}"/>'
     square = f'<rect x="{x - 5:.1f}" y="{y - 5}" width="10" height="10" fill="{colour}"/>'
-    parts += [square if naive else circle, _word(10, "start", "0"), _word(WIDTH - 10, "end", f"{high:.2g}")]
+    end = f"naive: {score.ceiling:.3g}" if far else f"{high:.2g}"
+    parts += [square if naive else circle, _word(10, "start", f"{low:g}"), _word(WIDTH - 10, "end", end)]
     parts.append(_word(WIDTH / 2, "middle", "← better" if score.better == "lower" else "better →"))
-    real = "" if score.floor is None else f", real against real {score.floor:.4g}"
-    label = escape(f"{score.name}: {score.value:.4g}{real}")
+    said = "".join(
+        f", {name} {value:.4g}"
+        for name, value in (("real against real", score.floor), ("naive generator", score.ceiling))
+        if value is not None
+    )
+    label = escape(f"{score.name}: {score.value:.4g}{said}")
     return f'<svg class="scale" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
-def _top(name: str, largest: float) -> float:
+FAR = 4.0  # times what is drawn, behind which a ceiling is named only
+
+
+def _top(score: Score, largest: float) -> float:
     """Where the scale of a score ends: at 1 for shares of everything, else a little behind the largest number."""
-    if name in SHARES and largest <= 1.0:
+    if score.name in SHARES and largest <= 1.0:
         return 1.0
-    return min(1.15 * largest, 1.0) if name.endswith(("_divergence", "_rate", "_share")) else 1.15 * largest
+    if score.ceiling is not None and np.isfinite(score.ceiling) and score.ceiling <= FAR * largest:
+        largest = max(largest, score.ceiling)
+    bounded = score.name.endswith(("_divergence", "_rate", "_share", "_auc"))
+    return min(1.15 * largest, 1.0) if bounded and largest <= 1.0 else 1.15 * largest
 
 
-def _line(x1: float, x2: float, y1: float, y2: float, colour: str, width: float, opacity: float = 1.0) -> str:
+def _arrow(x: float, y: float) -> str:
+    return f'<path d="M{x - 8:.1f} {y - 5} L{x:.1f} {y} L{x - 8:.1f} {y + 5}" fill="none" stroke="{GREY}" stroke-width="2"/>'
+
+
+def _line(
+    x1: float, x2: float, y1: float, y2: float, colour: str, width: float, opacity: float = 1.0, dash: bool = False
+) -> str:
+    dashes = ' stroke-dasharray="4 2"' if dash else ""
     ends = f'x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"'
-    return f'<line {ends} stroke="{colour}" stroke-width="{width}" stroke-opacity="{opacity}"/>'
+    return f'<line {ends} stroke="{colour}" stroke-width="{width}" stroke-opacity="{opacity}"{dashes}/>'
 
 
 def _word(x: float, anchor: str, text: str) -> str:

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.data.modality import Modality
+from anew.evaluation import sheet
 from anew.evaluation.audit import audit
 from anew.evaluation.likeness import Features, Likeness
 from anew.evaluation.metric import Score, mean_interval, ratio_interval
 from anew.evaluation.novelty import Copies, Kind
+from anew.evaluation.shown import Beside, Item, Shown
 from anew.spec import Grid, Spec
 
 
@@ -130,6 +132,7 @@ class Evaluation(ABC):
         self.whole = Clock(whole)
         self.left_out: list[str] = []
         self.sets: dict[str, list[Any]] = {}
+        self.suspects: list[Beside] = []
 
     # what a kind of items says
 
@@ -146,8 +149,18 @@ class Evaluation(ABC):
         yield from ()
 
     @abstractmethod
-    def show(self) -> dict[str, Any]:
-        """What the report displays of the samples: a sheet or texts, and the nearest training item of each."""
+    def show(self) -> Shown:
+        """What the report displays of the samples: a sheet, and the nearest training item of each; with `self.suspects`."""
+
+    def beside(self, sample: Any, train: Any, distance: float, usual: float) -> Beside:
+        """A suspicious sample and the training item that it is nearest to; usual: of that item to its nearest real one."""
+        said = f"{distance:.2g} apart, {usual:.2g} is usual there"
+        return Beside(self.item(sample), self.item(train), said, close=distance < 0.5 * usual)
+
+    def item(self, one: Any) -> Item:
+        """How an item stands on the page: its picture, or its text."""
+        picture = None if self.evidence.modality is None else self.evidence.modality.picture(one)
+        return Item(text=str(one)) if picture is None else Item(sheet.png(sheet.small(picture)))
 
     def items(self, part: str, n: int) -> list[Any]:
         """n items of "samples", "train" or "test" (all, if fewer) that features are taken of."""
@@ -199,7 +212,10 @@ class Evaluation(ABC):
         some = pool if most is None else pool.some(most)
         given = (self.evidence.samples[:MOST], some.train, some.held, some.groups)
         how: dict[str, Any] = {"of": some.of, "drawn": some.drawn, "seed": self.evidence.seed, "late": self.late}
-        return audit(self.kind, *given, **how)
+        found = audit(self.kind, *given, **how)
+        pairs = [(self.evidence.samples[p.sample], some.train[p.train], p) for p in found.pairs]
+        self.suspects = [self.beside(sample, train, p.distance, p.usual) for sample, train, p in pairs]
+        return found
 
     def late(self) -> bool:
         """Whether there is no time for more but to show what was found."""

@@ -17,6 +17,7 @@ from anew.evaluation.kinds import IMAGES
 from anew.evaluation.likeness import QUICK
 from anew.evaluation.metric import Score, interval, jensen_shannon, mean_interval, resample
 from anew.evaluation.nearest import nearest_pixels
+from anew.evaluation.shown import Beside, Item, Shown
 
 SHEET, PAIRS = 64, 12
 SEARCH_VALUES = 64_000_000  # pixel values of training images that the nearest one is looked for in
@@ -62,31 +63,33 @@ class ImageEvaluation(Evaluation):
                 continue
             yield from figure()
 
-    def show(self) -> dict[str, Any]:
-        """{"kind": "image", "sheet": PNG, "real": PNG, "pairs": [{"sample": PNG, "nearest": PNG, "distance"}], "typical",
-        "nearest": what the search was}. Distances are root mean squared differences of values of 0 to 255; `typical` is
-        the median distance of held-out images to their nearest training image."""
+    def show(self) -> Shown:
+        """Distances are root mean squared differences of values of 0 to 255, beside what held-out images typically have."""
         samples = self.evidence.samples
         if not samples:
-            return {"kind": "image", "pairs": []}
+            return Shown()
         values = int(np.prod(samples[0].shape))
-        share = 1.0 if self.clock.left() > 2.0 else 0.1  # late: look in fewer
+        share = 1.0 if self.whole.left() > 2.0 else 0.1  # late: look in fewer
         training = _stack(self.evidence.train(int(max(min(20_000, SEARCH_VALUES // values) * share, 500))))
         held = self._held(SHEET)
         index, distance = nearest_pixels(_stack(samples[:PAIRS]), training)
-        typical = float(np.median(nearest_pixels(_stack(held), training)[1]))
+        typical = float(np.median(nearest_pixels(_stack(held), training)[1])) if held else 0.0
         pairs = [
-            {"sample": sheet.png(_small(s)), "nearest": sheet.png(_small(training[i])), "distance": float(d)}
+            Beside(self.item(s), self.item(training[i]), _apart(d), d < 0.25 * typical)
             for s, i, d in zip(samples[:PAIRS], index, distance, strict=False)
         ]
-        return {
-            "kind": "image",
-            "sheet": sheet.sheet([_small(s) for s in samples[:SHEET]], gap=2, columns=8),
-            "real": sheet.sheet([_small(s) for s in held], gap=2, columns=8),
-            "pairs": pairs,
-            "typical": typical,
-            "nearest": f"nearest of {len(training):,} training images by their pixels",
-        }
+        return Shown(
+            sheet=sheet.sheet([sheet.small(s) for s in samples[:SHEET]], gap=2, columns=8),
+            real=sheet.sheet([sheet.small(s) for s in held], gap=2, columns=8) if held else None,
+            pairs=pairs,
+            nearest=f"The nearest of {len(training):,} training images, by their pixels. The number is how far their values "
+            "differ (0 is an exact copy, 255 the most there can be); a real image that was held out typically differs from "
+            f"its nearest training image by {typical:.0f}.",
+            suspects=self.suspects,
+        )
+
+    def item(self, one: Any) -> Item:
+        return Item(sheet.png(sheet.small(one)))
 
     def _held(self, n: int) -> list[NDArray[Any]]:
         return (self.sets.get("test") or self.evidence.test(n))[:n]
@@ -165,14 +168,8 @@ def _embedded(embedding: Embedding, images: Sequence[NDArray[Any]]) -> NDArray[A
     return np.concatenate([embedding(_tensor(images[i : i + 256])) for i in range(0, len(images), 256)])
 
 
-def _small(image: NDArray[Any], most: int = 128) -> NDArray[Any]:
-    """An image of at most `most` pixels a side, by whole strides of means: the report stays small."""
-    step = -(-max(image.shape[:2]) // most)
-    if step == 1:
-        return image
-    height, width = (s // step * step for s in image.shape[:2])
-    cut = image[:height, :width].reshape(height // step, step, width // step, step, -1).astype(np.float32)
-    return np.asarray(cut.mean(axis=(1, 3)).round(), dtype=np.uint8)
+def _apart(distance: float) -> str:
+    return "exact copy" if distance < 0.5 else f"differ by {distance:.0f}"
 
 
 EXPORT = ImageEvaluation

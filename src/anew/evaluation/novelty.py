@@ -108,9 +108,14 @@ class Copies:
             found.append(Score("novelty_auc", one.auc, one.low, one.high, 0.5, "higher", self.samples, said, 0.0))
         return found
 
+    @property
+    def fails(self) -> bool:
+        """Whether even held-out items look like copies: then nothing that the test finds counts."""
+        return self.method == "scan" and self.control_p is not None and self.control_p <= FAILED
+
     def words(self) -> str:
         """The verdict in a sentence or two for a reader who knows no statistics."""
-        if self.method == "scan" and self.control_p is not None and self.control_p <= FAILED:
+        if self.fails:
             return (
                 "The copying test does not hold here: even held-out items look like copies, so they and the training items "
                 "are not random draws from one source."

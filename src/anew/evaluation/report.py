@@ -11,7 +11,8 @@ from typing import Any
 
 from anew.evaluation import draw, words
 from anew.evaluation.metric import Score
-from anew.evaluation.novelty import Copies
+from anew.evaluation.novelty import CAUGHT, RATES, Copies, percent
+from anew.evaluation.shown import Shown
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
@@ -24,16 +25,18 @@ def write_report(
     modality: str,
     scores: list[Score],
     copies: Copies | None = None,
-    shown: dict[str, Any],
+    shown: Shown,
     history: list[dict[str, Any]],
     settings: dict[str, Any],
     plan: dict[str, Any],
     notes: list[str],
     command: str,
+    subtitle: str | None = None,
 ) -> dict[str, Any]:
     """Write both files into `folder` (made if missing), each whole or not at all; returns what report.json holds.
 
-    shown: what an Evaluation's `show` gave; history: one object a step with step, seconds, loss (or loss_NAME), rate.
+    shown: what an Evaluation's `show` gave; copies: of its audit, None where there was none;
+    history: one object a step with step, seconds, loss (or loss_NAME), rate.
     """
     found: dict[str, Any] = {
         "run": run,
@@ -42,6 +45,7 @@ def write_report(
         "scores": [s.to_json() for s in scores],
         "copies": None if copies is None else copies.to_json(),
         "verdict": words.verdict(scores, copies),
+        "grades": words.grades(scores, copies),
         "notes": notes,
     }
     page = render(
@@ -51,6 +55,7 @@ def write_report(
         curve=draw.curve(history),
         tables={"Settings": flat(settings), "Plan": flat(plan)},
         command=command,
+        subtitle=subtitle or f"New {modality} data from a {family} model, measured against real data it never saw.",
     )
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / "report.html", page)
@@ -62,10 +67,11 @@ def render(
     found: Mapping[str, Any],
     *,
     scores: Sequence[Score],
-    shown: Mapping[str, Any],
+    shown: Shown,
     curve: str,
     tables: Mapping[str, Mapping[str, str]],
     command: str,
+    subtitle: str,
 ) -> str:
     """The page. All text is escaped, whatever was sampled; only pictures drawn here enter as they are."""
     from jinja2 import Environment, StrictUndefined
@@ -76,9 +82,13 @@ def render(
     page = room.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return page.render(
         found=found,
-        shown={"kind": "none", **shown},
-        samples=[_marked(s) for s in shown.get("samples", [])],
+        shown=shown,
+        cards=words.cards(found["verdict"], found["grades"]),
+        more=[found["verdict"][q] for q in words.FURTHER if q in found["verdict"]],
         groups=_groups(scores),
+        subtitle=subtitle,
+        rates=[percent(rate) for rate in RATES],
+        planted=_planted(found["copies"]),
         curve=Markup(curve),
         tables={title: rows for title, rows in tables.items() if rows},
         command=command,
@@ -90,16 +100,28 @@ def _groups(scores: Sequence[Score]) -> list[dict[str, Any]]:
     bits = [s for s in scores if s.name.startswith("bits_per_")]
     rest = [s for s in scores if s not in bits]
     groups: list[dict[str, Any]] = []
+    for title, names in words.GROUPS.items():
+        rows = [_row(s) for s in rest if s.name in names or (not names and words.group_of(s.name) is None)]
+        if rows:
+            groups.append({"title": title, "rows": rows})
     if bits:
         top = 1.1 * max(max(s.value, s.high or 0.0) for s in bits)
         rows = [_row(s, top, s.name.startswith(words.NAIVE)) for s in bits]
         groups.append({"title": "How well unseen data is predicted", "rows": rows})
-    if rest:
-        groups.append({"title": "How samples compare with real data", "rows": [_row(s) for s in rest]})
     for group in groups:
         group["naive"] = any(r["naive"] for r in group["rows"])
-        group["floor"] = any(r["floor"] is not None for r in group["rows"])
+        for end in ("floor", "ceiling"):
+            group[end] = any(r[end] is not None for r in group["rows"])
     return groups
+
+
+def _planted(copies: Mapping[str, Any] | None) -> dict[str, list[str]]:
+    """How often planted copies were caught, by kind and rate; empty cells were not tried once a higher rate was missed."""
+    table: dict[str, list[str]] = {}
+    for one in [] if copies is None else copies["controls"]:
+        cells = table.setdefault(one["kind"], ["not tried"] * len(RATES))
+        cells[RATES.index(one["rate"])] = "caught" if one["caught"] >= CAUGHT else f"caught {one['caught']:.0%}"
+    return table
 
 
 def _row(score: Score, top: float | None = None, naive: bool = False) -> dict[str, Any]:
@@ -114,6 +136,7 @@ def _row(score: Score, top: float | None = None, naive: bool = False) -> dict[st
         "value": number(score.value),
         "between": between,
         "floor": None if score.floor is None else number(score.floor),
+        "ceiling": None if score.ceiling is None else number(score.ceiling),
         "better": score.better,
         "naive": naive,
         "n": f"{score.n:,}",
@@ -131,14 +154,6 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
 
 
-def _marked(sample: Mapping[str, Any]) -> dict[str, Any]:
-    """A text sample cut at the ends of its longest match."""
-    start, stop = sample["match"] or (0, 0)
-    text = sample["text"]
-    parts = {"before": text[:start], "match": text[start:stop], "after": text[stop:]}
-    return {**parts, "nearest": sample["nearest"], "distance": sample["distance"]}
-
-
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested settings as lines "family.width": "256"; lists of objects stay JSON."""
     lines: dict[str, str] = {}
@@ -151,8 +166,8 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return lines
 
 
-def _data_uri(data: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
+def _data_uri(data: bytes, kind: str = "image/png") -> str:
+    return f"data:{kind};base64," + base64.b64encode(data).decode("ascii")
 
 
 def _replace(path: Path, text: str) -> None:

@@ -16,12 +16,14 @@ from anew.evaluation.kmers import FEATURES, NAME, Kmers, bigrams
 from anew.evaluation.metric import Score, ratio_interval
 from anew.evaluation.nearest import codes, edit_distances, longest_matches
 from anew.evaluation.novelty import Copies
+from anew.evaluation.shown import Beside, Item, Shown
 from anew.evaluation.statistics import Statistics
 from anew.spec import Tokens
 
 ORDER = 6  # characters of context of the counting model
 TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models read: they hold all counts in memory
 SHOWN = 12
+CONTEXT = 60  # characters of training text shown around a passage
 KNOWN_MOST = 16_000_000  # training characters that are searched for passages
 
 
@@ -71,7 +73,18 @@ class TextEvaluation(Evaluation):
             return super().audited(pool, most)
         samples = [str(s) for s in self.evidence.samples]
         how: dict[str, Any] = {"drawn": pool.drawn, "seed": self.evidence.seed, "late": self.late}
-        return audit_texts(samples, pool.train, pool.held, most=MOST, most_real=most, **how)
+        found = audit_texts(samples, pool.train, pool.held, most=MOST, most_real=most, **how)
+
+        def piece(text: str, start: int) -> str:
+            return text[start : start + PIECE]
+
+        self.suspects = [
+            self.beside(
+                piece(samples[p.sample], p.sample_start), piece(pool.train[p.train], p.train_start), p.distance, p.usual
+            )
+            for p in found.pairs
+        ]
+        return found
 
     def likelihood(self) -> Iterator[Score]:
         yield from self._likelihood()
@@ -83,40 +96,53 @@ class TextEvaluation(Evaluation):
         for name in baseline.COMPRESSORS:
             yield from self._compressor(name)
 
-    def show(self) -> dict[str, Any]:
-        """{"kind": "text", "samples": [{"text", "match": [start, stop] | None, "nearest": {"before", "text", "after"} |
-        None, "distance": edits or None}], "nearest": what the search was}."""
+    def show(self) -> Shown:
         shown = [str(s) for s in self.evidence.samples[:SHOWN]]
         if self.records:
             return self._near_records(shown)
         training = "\n".join(self._part("train", KNOWN_MOST))
         shown = [s[:1500] for s in shown]
-        rows = []
+        pairs = []
         for text, match in zip(shown, longest_matches(shown, codes(training)), strict=True):
-            row: dict[str, Any] = {"text": text, "match": None, "nearest": None, "distance": None}
-            if match is not None:
-                end = match.place + match.length
-                row["match"] = [match.start, match.start + match.length]
-                row["nearest"] = {
-                    "before": training[max(match.place - 60, 0) : match.place],
-                    "text": training[match.place : end],
-                    "after": training[end : end + 60],
-                }
-            rows.append(row)
-        note = f"longest passage that also stands in the training text ({len(training):,} characters searched)"
-        return {"kind": "text", "samples": rows, "nearest": note}
+            if match is None:
+                pairs.append(Beside(Item(text=text), None, "no eight characters in a row stand in the training text"))
+                continue
+            begin, end = max(match.place - CONTEXT, 0), match.place + match.length
+            near = Item(text=training[begin : end + CONTEXT], mark=(match.place - begin, end - begin))
+            sample = Item(text=text, mark=(match.start, match.start + match.length))
+            pairs.append(Beside(sample, near, f"{match.length} characters in a row are the same"))
+        note = (
+            f"Marked: the longest passage of each that also stands word for word in the {len(training):,} characters of the "
+            "training text, with what surrounds it there. Real texts share passages too: set phrases, names."
+        )
+        return Shown(pairs=pairs, nearest=note, suspects=self.suspects)
 
-    def _near_records(self, shown: list[str]) -> dict[str, Any]:
+    def _near_records(self, shown: list[str]) -> Shown:
         training = self.evidence.train(20_000)
-        rows = []
+        pairs = []
         for text in shown:
             distance = edit_distances(text, training)
-            best = int(distance.argmin()) if len(distance) else 0
-            near = {"before": "", "text": training[best], "after": ""} if len(distance) else None
-            edits = int(distance[best]) if len(distance) else None
-            rows.append({"text": text, "match": None, "nearest": near, "distance": edits})
-        note = f"training record with the fewest edits between ({len(training):,} records searched)"
-        return {"kind": "records", "samples": rows, "nearest": note}
+            best = int(distance.argmin()) if len(distance) else -1
+            near = Item(text=str(training[best])) if best >= 0 else None
+            edits = int(distance[best]) if best >= 0 else 0
+            said = "the same" if edits == 0 else f"{edits} edit{'s' * (edits > 1)} between"
+            pairs.append(Beside(Item(text=text), near, said, edits == 0))
+        note = f"The one of {len(training):,} training records with the fewest characters to change."
+        return Shown(pairs=pairs, nearest=note, suspects=self.suspects)
+
+    def beside(self, sample: Any, train: Any, distance: float, usual: float) -> Beside:
+        """Records by their edits; passages with the longest part marked that both have."""
+        sample, train = str(sample), str(train)
+        if self.records:
+            return Beside(Item(text=sample), Item(text=train), "the same" if sample == train else "", sample == train)
+        match = longest_matches([sample], codes(train))[0]
+        if match is None:
+            return Beside(Item(text=sample), Item(text=train))
+        marks = (match.start, match.start + match.length), (match.place, match.place + match.length)
+        said = f"{match.length} characters in a row are the same"
+        return Beside(
+            Item(text=sample, mark=marks[0]), Item(text=train, mark=marks[1]), said, match.length > len(sample) / 2
+        )
 
     # likelihood and its naive rows
 

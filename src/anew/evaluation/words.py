@@ -74,12 +74,62 @@ TERMS: dict[str, tuple[str, str]] = {
         "How much fine and coarse detail differs from real images, in decibels. 0: the same.",
     ),
 }
+GROUPS: dict[str, tuple[str, ...]] = {
+    # titles of groups of figures on the page, in order; the one without names takes what is in no other
+    "How close samples are to real data": (),
+    "How varied they are": ("diversity", "recall", "coverage", "duplicate_share", "repetition_rate"),
+    "How new they are": ("copied_share", "novelty_auc", "verbatim_share", "bits_gap"),
+}
+FURTHER = ("prediction", "verbatim")  # questions that stand under the three cards
+QUESTIONS = {
+    "closeness": "Does it look like your data?",
+    "variety": "Is it as varied?",
+    "novelty": "Is it new, or copied?",
+}
 NAIVE = ("bits_per_character_", "bits_per_dimension_")
 
 
 def term(name: str) -> tuple[str, str]:
     """Title and explanation of a score; a name that is not known here is shown as it is."""
     return TERMS.get(name, (name.replace("_", " ").capitalize(), ""))
+
+
+Finding = tuple[int, str]  # a level, 0 the best, and what was found
+
+
+def group_of(name: str) -> str | None:
+    """The title of the group that names a figure."""
+    return next((title for title, names in GROUPS.items() if name in names), None)
+
+
+def cards(verdict: Mapping[str, str], grades: Mapping[str, str]) -> list[dict[str, str]]:
+    """The three questions that the page answers first, with their sentence and grade."""
+    missing = "This could not be measured; the notes at the end say why."
+    return [
+        {"name": name, "question": question, "said": verdict.get(name, missing), "grade": grades.get(name, "unknown")}
+        for name, question in QUESTIONS.items()
+    ]
+
+
+def grades(scores: Sequence[Score], copies: Copies | None = None) -> dict[str, str]:
+    """ "good", "fair" or "poor" of closeness, variety and novelty, where they were measured."""
+    by_name = {s.name: s for s in scores}
+    found = {}
+    near = _worst(by_name)
+    if near is not None:
+        found["closeness"] = ("good", "good", "fair", "fair", "poor")[near[0]]
+    elif (runs := _runs(by_name)) is not None:
+        found["closeness"] = ("good", "good", "fair", "poor")[runs]
+    one = by_name.get("diversity")
+    if one is not None:
+        share = one.value / one.floor if one.floor else one.value
+        found["variety"] = "good" if share >= 0.9 else "fair" if share >= 0.6 else "poor"
+        if found["variety"] == "good" and _repetition(by_name):
+            found["variety"] = "fair"
+    if copies is not None:
+        sure = copies.method == "scan" and copies.detection_limit is not None
+        found["novelty"] = "poor" if copies.found else "good" if sure and not copies.fails else "fair"
+    return found
 
 
 def verdict(scores: Sequence[Score], copies: Copies | None = None) -> dict[str, str]:
@@ -123,19 +173,39 @@ def _overfitting(scores: Mapping[str, Score]) -> str:
     return f"Training items are predicted a little better than unseen ones ({gap.value:.2g} bits)."
 
 
-def _closeness(scores: Mapping[str, Score]) -> str:
+def _worst(scores: Mapping[str, Score]) -> Finding | None:
     """The worst of several figures decides: each is blind to something, and none may hide what another sees."""
-    found = [f for f in (_frechet(scores), _kernel(scores), _spectrum(scores), *_shares(scores)) if f is not None]
-    if found:
-        level, because = max(found, key=lambda f: f[0])
-        return f"The samples are {LEVELS[level]} ({because})."
+    found = (_frechet(scores), _kernel(scores), _spectrum(scores), _told(scores), *_shares(scores))
+    return max((f for f in found if f is not None), key=lambda f: f[0], default=None)
+
+
+def _closeness(scores: Mapping[str, Score]) -> str:
+    worst = _worst(scores)
+    if worst is not None:
+        return f"The samples are {LEVELS[worst[0]]} ({worst[1]})."
+    level = _runs(scores)
+    if level is None:
+        return ""
+    runs = scores["fourgram_divergence"]
+    beside = f"divergence {runs.value:.2f}, real against real {runs.floor:.2f}, nothing in common 1"
+    return f"Runs of four characters in the generated text are {RUNS[level]} ({beside})."
+
+
+def _runs(scores: Mapping[str, Score]) -> int | None:
     runs = scores.get("fourgram_divergence")
     if runs is None or runs.floor is None or runs.floor >= 1.0:
-        return ""
+        return None
     # The divergence ends at 1, nothing in common; so it is the way from the floor to there that says how far.
-    words = RUNS[_level((runs.value - runs.floor) / (1.0 - runs.floor), (0.05, 0.15, 0.4))]
-    beside = f"divergence {runs.value:.2f}, real against real {runs.floor:.2f}, nothing in common 1"
-    return f"Runs of four characters in the generated text are {words} ({beside})."
+    return _level((runs.value - runs.floor) / (1.0 - runs.floor), (0.05, 0.15, 0.4))
+
+
+def _told(scores: Mapping[str, Score]) -> Finding | None:
+    """A classifier sees the least difference, also one that does not matter; so it never says "far"."""
+    one = scores.get("two_sample_auc")
+    if one is None:
+        return None
+    level = _level(one.value, (0.6, 0.7, 0.85)) if one.low is None or one.low > 0.5 else 0
+    return level, f"a trained judge picks the generated one of a pair {one.value:.0%} of the time, guessing is 50%"
 
 
 LEVELS = (
@@ -151,7 +221,6 @@ RUNS = (
     "recognisably different from those of real text",
     "far from those of real text",
 )
-Finding = tuple[int, str]
 
 
 def _level(value: float, steps: Sequence[float]) -> int:
@@ -164,7 +233,7 @@ def _frechet(scores: Mapping[str, Score]) -> Finding | None:
     if one is None or not one.floor or one.floor < 0 or one.n < 500:
         return None
     times = one.value / one.floor
-    return _level(times, (1.15, 2.0, 4.0, 10.0)), f"Fréchet distance {times:.2g} times that of real against real"
+    return _level(times, (1.15, 2.0, 4.0, 10.0)), f"Fréchet distance {times:.2g} times that between real items"
 
 
 def _kernel(scores: Mapping[str, Score]) -> Finding | None:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation import smoothness
+from anew.evaluation import sheet, smoothness
 from anew.evaluation.embedding import Embedding
 from anew.evaluation.evidence import FITTED
-from anew.evaluation.image import _embedded, _small, _stack, _tensor, radial_spectra
+from anew.evaluation.image import _embedded, _stack, _tensor, radial_spectra
 from anew.evaluation.metric import Score, interval, resample
 
 SPECTRUM_MOST = 500  # images whose spectra are taken
@@ -58,4 +58,4 @@ class Yardstick:
 
 def shown(images: Sequence[Any]) -> list[NDArray[Any]]:
     """Images small enough for a page."""
-    return [_small(np.asarray(image)) for image in images]
+    return [sheet.small(np.asarray(image)) for image in images]
