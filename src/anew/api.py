@@ -183,18 +183,55 @@ def score(
 
 
 def evaluate(
-    run: str | Path,
+    run: str | Path | None = None,
     n: int = 2000,
     *,
-    seed: int = 0,
+    samples: str | Path | None = None,
     data: str | Path | None = None,
+    held_out: str | Path | None = None,
+    features: str | Path | None = None,
+    modality: str | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
     trust_code: bool = False,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
-    """Measure n samples of a run against its data and write `report/`; returns what report.json holds."""
-    from anew.evaluating import evaluated
+    """Measure n samples of a run against its data and write its `report/`; or n of the `samples` made elsewhere against
+    `data`, and write the report into `out` (default: runs/NAME-N). Returns what report.json holds.
 
-    return evaluated(load(run, trust_code=trust_code), n, seed, None if data is None else str(data), None, reporter)
+    held_out: items of the same source that the generator of `samples` was not trained on (default: the parts of `data`,
+    if it has any); features: a safetensors file with `samples`, `held_out` and `train` (n, d), used instead of ours.
+    """
+    if (run is None) == (samples is None):
+        raise ConfigError("give either a run, or --samples DIR with --data DIR for samples made elsewhere")
+    if n < 1:
+        raise ConfigError(f"n={n} is out of range; give at least 1")
+    where = None if data is None else str(data)
+    if run is not None:
+        odd = {"--held-out": held_out, "--out": out, "--modality": modality}
+        given = next((name for name, value in odd.items() if value is not None), None)
+        if given is not None:
+            raise ConfigError(f"{given} is for samples made elsewhere; a run has its own held-out items and report")
+        from anew.evaluating import evaluated
+
+        own = _features(features)
+        return evaluated(load(run, trust_code=trust_code), n, seed, where, None, reporter, features=own)
+    if where is None:
+        raise ConfigError("--samples needs --data: the data that the samples are to be like")
+    for name, path in (("--samples", samples), ("--data", data), ("--held-out", held_out)):
+        if path is not None and not Path(path).exists():
+            raise DataError(f"{name} {str(path)!r} does not exist; give a folder or a file")
+    from anew.auditing import audited
+
+    folder = Path(out) if out is not None else _new_run(f"{Path(str(samples)).stem or 'samples'}-report")
+    held = None if held_out is None else str(held_out)
+    return audited(str(samples), where, held, n, seed, modality, folder, _features(features), reporter)
+
+
+def _features(path: str | Path | None) -> Any:
+    from anew.auditing import read_features
+
+    return None if path is None else read_features(str(path))
 
 
 def walk(

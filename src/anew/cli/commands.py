@@ -165,19 +165,29 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
 
     if arguments.n < 1:
         raise ConfigError(f"-n {arguments.n} is out of range; give at least 1")
+    out = arguments.out
+    if arguments.samples is not None and out is None:
+        out = api._new_run(f"{Path(arguments.samples).stem or 'samples'}-report")
     with ProgressLine(sys.stderr if arguments.json else sys.stdout) as progress:
         found = api.evaluate(
             arguments.run,
             arguments.n,
-            seed=arguments.seed,
+            samples=arguments.samples,
             data=arguments.data,
+            held_out=arguments.held_out,
+            features=arguments.features,
+            modality=arguments.modality,
+            out=out,
+            seed=arguments.seed,
             trust_code=arguments.trust_code,
             reporter=progress,
         )
     if arguments.json:
         _print_json(found)
     else:
-        print(f"report: {Path(arguments.run) / 'report' / 'report.html'}")
+        for sentence in found["verdict"].values():
+            print(sentence)
+        print(f"report: {(Path(arguments.run) / 'report' if out is None else Path(out)) / 'report.html'}")
 
 
 def _compare(arguments: argparse.Namespace, started: float) -> None:

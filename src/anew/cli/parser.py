@@ -137,12 +137,21 @@ def _score(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
-    p = _add(commands, "evaluate", "measure samples of a run against its data and write the report")
-    p.add_argument("run")
+    p = _add(commands, "evaluate", "measure samples of a run, or of any other tool, and audit them for copies")
+    p.add_argument("run", nargs="?", help="a run (or give --samples)")
     _trust(p)
     p.add_argument("-n", type=int, default=2000, help="samples to measure (default: 2000)")
+    p.add_argument("--samples", metavar="DIR", help="samples made elsewhere, instead of a run")
+    p.add_argument("--data", help="the data they are to be like; of a run: where its data lies now, if it was moved")
+    p.add_argument(
+        "--held-out", metavar="DIR", help="items like those of the data that the generator was not trained on"
+    )
+    p.add_argument("--features", metavar="FILE", help="safetensors: samples, held_out and train, (n, d) each")
+    p.add_argument("--modality", help="of samples made elsewhere (default: follows the data)")
+    p.add_argument(
+        "--out", metavar="DIR", help="folder for the report on samples made elsewhere (default: runs/NAME-report-N)"
+    )
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--data", help="where the data lies now, if it was moved")
     p.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 

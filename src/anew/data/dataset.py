@@ -183,17 +183,20 @@ class Dataset:
         return out
 
     def held_out(self) -> tuple[tuple[str, ...], bool]:
-        """(parts that the copying audit takes as held out, whether chance alone drew their items from where training
-        items come from): parts carved from train, where there are any, else the user's own."""
-        carved = tuple(split.NAMES[part] for part in self._store.carved)
-        return (carved, self._store.drawn) if carved else (("validation", "test"), False)
+        """(parts that the audit for copies takes as held out, whether chance alone drew their items): those carved from
+        train, where there are any, else the user's own."""
+        return (self.carved, self._store.drawn) if self.carved else (split.NAMES[1:], False)
+
+    @property
+    def carved(self) -> tuple[str, ...]:
+        """Held-out parts that were carved from train; the others are the user's own."""
+        return tuple(split.NAMES[part] for part in self._store.carved)
 
     def twins(self, items: Sequence[Any]) -> list[int]:
         """One number of each item, as people see them, that near-duplicates share; of many items exact ones only."""
         records = [Item("", item) for item in items]
-        if len(records) <= ALIKE_ITEMS:
-            return split.groups(records, self.modality)
-        return [split.exact_key(record) for record in records]
+        few = len(records) <= ALIKE_ITEMS
+        return split.groups(records, self.modality) if few else list(map(split.exact_key, records))
 
     def part_size(self, part: str) -> int:
         """Examples in a part."""
@@ -229,11 +232,12 @@ class Dataset:
         """The data of a saved run, ready for batches. path: where the data lies now, if it moved.
 
         Raises DataError where the data is not what the run was trained on."""
+        if path is None and state["path"].startswith("/") and not Path(state["path"]).exists():
+            raise DataError(f"the data of this run is not at {state['path']!r} any more; give --data PATH")
         chosen = choose_kind(path or state["path"], state["modality"])
         if chosen.fingerprint != state["fingerprint"]:
-            raise DataError(
-                f"{path or state['path']!r} is not the data of this run: it has moved or changed; give --data PATH"
-            )
+            where = path or state["path"]
+            raise DataError(f"{where!r} is not the data of this run: it has moved or changed; give --data PATH")
         data = cls._restored(chosen, state, folder)
         data._divide()
         data._store.rates = dict(state["rates"])

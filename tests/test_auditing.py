@@ -1,0 +1,86 @@
+"""Samples made elsewhere: audited with held-out items, with parts of the data, and without."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+
+import anew
+from anew.cli import main
+
+
+def pictures(folder: Path, n: int, seed: int) -> Path:
+    folder.mkdir(parents=True)
+    small = np.random.default_rng(seed).normal(size=(n, 4, 4))
+    for i, one in enumerate(np.clip(128 + 50 * np.kron(small, np.ones((1, 3, 3))), 0, 255).astype(np.uint8)):
+        Image.fromarray(one).save(folder / f"{i:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("elsewhere")
+    for name, n, seed in (("data", 120, 0), ("held", 120, 1), ("new", 60, 2)):
+        pictures(base / name, n, seed)
+    pictures(base / "copied", 60, 0)
+    return base
+
+
+def test_a_copier_is_found_with_held_out_items_and_a_clean_one_is_not(place: Path, tmp_path: Path) -> None:
+    stolen = anew.evaluate(samples=place / "copied", data=place / "data", held_out=place / "held", out=tmp_path / "a")
+    assert stolen["copies"]["found"] and stolen["copies"]["share"] > 0.8 and "scan" in stolen["copies"]["method"]
+    assert stolen["copies"]["held_out"] == 120 and stolen["copies"]["train"] == 120
+    clean = anew.evaluate(samples=place / "new", data=place / "data", held_out=place / "held", out=tmp_path / "b")
+    assert not clean["copies"]["found"] and clean["grades"]["novelty"] != "poor"
+    page = (tmp_path / "b" / "report.html").read_text()
+    assert "made elsewhere" in page and json.loads((tmp_path / "b" / "report.json").read_text()) == clean
+
+
+def test_without_held_out_items_the_weaker_method_is_named(place: Path, tmp_path: Path) -> None:
+    found = anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "out")
+    assert "not assumption-free" in found["copies"]["method"] and "Suspicion" in found["verdict"]["novelty"]
+    assert any("perfect there" in note for note in found["notes"])
+
+
+def test_parts_of_the_data_are_held_out(place: Path, tmp_path: Path) -> None:
+    data = tmp_path / "parts"
+    data.mkdir()
+    (data / "train").symlink_to(place / "data")
+    (data / "test").symlink_to(place / "held")
+    found = anew.evaluate(samples=place / "copied", data=data, out=tmp_path / "out")
+    assert found["copies"]["found"] and found["copies"]["held_out"] == 120
+
+
+def test_texts_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [f"{a}{b}" for a in ("al", "be", "cor", "du", "es", "fi") for b in ("na", "ro", "tis", "vex", "mo")]
+    for name, seed in (("data", 0), ("held", 1), ("made", 2)):
+        source = np.random.default_rng(seed)
+        (tmp_path / name).mkdir()
+        for i in range(70):
+            (tmp_path / name / f"{i}.txt").write_text(" ".join(source.choice(words, 130)))
+    where = ["--samples", str(tmp_path / "made"), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    assert main(["evaluate", *where, "--held-out", str(tmp_path / "held"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert not found["copies"]["found"] and found["modality"] == "text"
+    assert {"copied_share", "kernel_distance", "fourgram_divergence"} <= {s["name"] for s in found["scores"]}
+
+
+def test_what_does_not_fit_is_refused_in_one_sentence(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(anew.ConfigError, match="either a run"):
+        anew.evaluate()
+    with pytest.raises(anew.ConfigError, match="needs --data"):
+        anew.evaluate(samples=place / "new")
+    with pytest.raises(anew.DataError, match="does not exist"):
+        anew.evaluate(samples=place / "nowhere", data=place / "data")
+    with pytest.raises(anew.ConfigError, match="lacks the tensor 'train'"):
+        save_file({"samples": np.zeros((30, 2)), "held_out": np.zeros((30, 2))}, tmp_path / "f.safetensors")
+        anew.evaluate(samples=place / "new", data=place / "data", features=tmp_path / "f.safetensors")
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "a.txt").write_text("no picture " * 50)
+    with pytest.raises(anew.DataError, match="image items"):
+        anew.evaluate(samples=tmp_path / "words", data=place / "data", out=tmp_path / "out")
