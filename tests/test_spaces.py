@@ -28,7 +28,7 @@ SMALL = {"space": "latent", "vae.width": "8", "vae.channels": "2", "diffusion.wi
 
 
 CODED = {
-    "codes.width": "8", "levels": "3,3", "layers": "1", "transformer.width": "16", "heads": "1", "hidden": "32",
+    "codes.width": "8", "levels": "3,3", "kinds": "4", "layers": "1", "transformer.width": "16", "heads": "1", "hidden": "32",
     "evaluate_samples": "24",
 }  # fmt: skip
 
@@ -157,7 +157,7 @@ def test_a_family_of_tokens_works_on_codes_of_images(coded: Path, folder: Path) 
     assert np.array_equal(made[2], model.sample(1, seed=1, first=2)[0])
     assert model.sample(2, label="disc").labels == ["disc", "disc"]
     drafts = list(model.stream(1, seed=1))
-    assert len(drafts) == 36 and all(d[0].shape == (12, 12) for d in drafts)
+    assert len(drafts) == 37 and all(d[0].shape == (12, 12) for d in drafts)
     assert np.array_equal(drafts[-1][0], made[0])
     figures = json.loads((coded / "report" / "report.json").read_text())
     assert "frechet_distance" in json.dumps(figures) and not any(
@@ -169,10 +169,10 @@ def test_codes_of_images_are_read_and_written(coded: Path, folder: Path) -> None
     model = anew.load(coded)
     files = sorted(folder.rglob("*.png"))[:3]
     z = model.encode(files)
-    assert z.shape == (3, 36) and z.dtype == torch.int64
+    assert z.shape == (3, 37) and z.dtype == torch.int64
     assert torch.equal(model.encode([files[1]])[0], z[1])
     assert len(model.decode(z)) == 3
-    for wrong in (z + 9, z - 9, z.float(), z[:, :5]):
+    for wrong in (z + 13, z - 13, z.float(), z[:, :5]):
         with pytest.raises(ConfigError, match="fit this run"):
             model.decode(wrong)
 

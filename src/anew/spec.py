@@ -41,7 +41,7 @@ class Tokens:
     block, up to the next of these or the last id, that never stands for text of the train part and is not drawn, though
     it is coded like any other.
     packed: True where an example is a window of one long stream, False where it is one whole record.
-    shape: extents of the grid on which the tokens of a record lie, the last axis fastest; () where they are a sequence.
+    shape: extents of the grid on which a record's last tokens lie, the last axis fastest; () where they are a sequence.
     """
 
     vocab: int

@@ -17,13 +17,14 @@ from anew.families.codes import Codes, CodesConfig
 from anew.families.family import Scale
 from anew.families.transformer import neighbours
 from anew.plan import build
-from anew.spec import Grid, Tokens, spec_from_json, spec_to_json
+from anew.spec import Batch, Grid, Tokens, spec_from_json, spec_to_json
 
 VIDEO = Grid((2, 3, 10, 12), "CTHW", 2, 0.5, bounded=False)
 
 
 def made(spec: Grid, **config: object) -> Codes:
-    return build(Codes, spec, CodesConfig(width=8, levels=(3, 4), **config), 0, torch.device("cpu"))  # type: ignore
+    given = {"width": 8, "levels": (3, 4), "kinds": 0, **config}
+    return build(Codes, spec, CodesConfig(**given), 0, torch.device("cpu"))  # type: ignore
 
 
 def test_frames_are_coded_one_by_one() -> None:
@@ -40,6 +41,31 @@ def test_frames_are_coded_one_by_one() -> None:
     assert torch.allclose(family.decode(z)[:, :, 2], frame.decode(z.view(4, 3, 9)[:, 2]), atol=1e-5)
     for stepped in training(made(VIDEO), VIDEO, 2):
         assert stepped.losses["coder"] > 0
+
+
+def test_the_first_code_names_the_kind() -> None:
+    spec = Grid((1, 10, 12), "CHW", 0, 0.5)
+    family = made(spec, kinds=4).eval()
+    source = torch.Generator().manual_seed(0)
+    where = torch.arange(60) % 3  # fewer kinds than there are codes for them
+    x = torch.randn((3, *spec.shape), generator=source)[where] * 0.3
+    x = (x + 0.02 * torch.randn(x.shape, generator=source)).clamp(-1, 1)
+    family.prepare([Batch(x[:30]), Batch(x[30:])])
+    z = family.encode(x)
+    assert family.latent.length == z.shape[1] == 10 and family.latent.shape == (3, 3)
+    assert family.latent.vocab == 17 and int(z[:, 0].min()) >= 12 and int(z[:, 0].max()) < 16
+    first = torch.stack([z[where == k, 0].float().mean() for k in range(3)])
+    assert all(len(torch.unique(z[where == k, 0])) == 1 for k in range(3)) or len(torch.unique(z[:, 0])) == 4
+    assert len(torch.unique(first)) == 3
+    assert int(z[:, 1:].max()) < 12
+    assert all(bool(torch.isfinite(buffer).all()) for buffer in family.buffers())
+    # What an item looks like is in the other codes; a kind where none belongs does no harm.
+    other = z.clone()
+    other[:, 0] = 12
+    assert torch.equal(family.decode(z), family.decode(other))
+    other[:, 3] = 13
+    assert torch.isfinite(family.decode(other)).all()
+    assert family.decode(z[:, :1]).shape == x.shape
 
 
 def test_what_is_learned_is_the_way_back() -> None:

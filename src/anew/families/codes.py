@@ -1,6 +1,8 @@
 """A codec of codes: a convolutional autoencoder whose latents are rounded, so that an item is a short row of whole numbers.
 
-Each place of a small grid holds a few numbers, each rounded to one of a few levels (finite scalar quantisation, arXiv
+The first of them names the kind of item, one of some clusters of the data: whoever draws codes one after another then
+knows at once what the whole is to be, which a few hundred steps of training hardly teach. The others are read off a small
+grid, row by row. Each place of a small grid holds a few numbers, each rounded to one of a few levels (finite scalar quantisation, arXiv
 2309.15505); together they are one code. No codebook is learned, and nearly all codes come into use. What learns how codes
 follow each other, and so makes new items, is a family that takes `Tokens`. With `sharp`, a discriminator that sees each item
 beside what became of it (the relativistic pairs of `maths.adversarial`) keeps fine detail that squared errors would blur.
@@ -9,7 +11,7 @@ beside what became of it (the relativistic pairs of `maths.adversarial`) keeps f
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,13 +23,19 @@ from anew.errors import ConfigError
 from anew.families.family import Family, Group, Loss, Optim, Phase, Scale
 from anew.maths import quantise
 from anew.maths.adversarial import ahead, penalised, squared_slope
+from anew.maths.mixture import kmeans, principal
 from anew.nets.coder import Coder
 from anew.nets.precision import arithmetic
 from anew.nets.resnet import Discriminator, bounded
-from anew.rng import Moment
+from anew.rng import Moment, generator
 from anew.spec import Ask, Batch, Grid, Tokens
 
 APPETITE = 60.0  # examples for each square of the width
+SMALL = 16  # side of the small copies of items in which kinds are looked for
+RANK = 40  # principal directions of them that tell kinds apart
+MOST, MOST_VALUES = 20_000, 30_000_000  # items that kinds are found from, and values of their copies
+FAR = 1e6
+KINDS, LEAST = 100, 40  # kinds at most, and items of a kind at least, on average
 ROWS = 128  # examples that go through a network at a time, where they are small
 VALUES = 4_000_000  # their values together at most
 
@@ -40,6 +48,7 @@ class CodesConfig:
     depth: int = knob(1, "blocks a size and side", low=1, high=64)
     patch: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
     levels: tuple[int, ...] = knob((4, 4, 4), "levels of each number of a code, 2 or more; their product is all codes")
+    kinds: int = knob(100, "clusters of items that the first code names; 0: there is no such code", low=0, high=65536)
     sharp: float = knob(
         0.0, "weight of what a discriminator says of decoded items; 0: none is trained", low=0.0, high=1e3
     )
@@ -76,6 +85,9 @@ class Codes(Family):
 
     spec: Grid
     config: CodesConfig
+    centre: Tensor  # (P,) mean of small copies of items
+    basis: Tensor  # (P, R) their principal directions
+    means: Tensor  # (kinds, R) where each kind lies in them
 
     def __init__(self, spec: Grid, config: CodesConfig) -> None:
         super().__init__(spec, config)
@@ -90,6 +102,11 @@ class Codes(Family):
             widths = tuple(c.judge * min(2**size, 4) for size in range(len(c.mults)))
             self.judge = Discriminator(0, shape, widths, 1, c.patch)
         self.rows = max(1, min(ROWS, VALUES // math.prod(spec.shape)))
+        if c.kinds:
+            size = math.prod(self._small())
+            self.register_buffer("centre", torch.zeros(size))
+            self.register_buffer("basis", torch.zeros(size, min(RANK, size)))
+            self.register_buffer("means", torch.zeros(c.kinds, min(RANK, size)))
 
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> CodesConfig:
@@ -105,6 +122,7 @@ class Codes(Family):
             depth=1 if scale.dial <= 3 else 2,
             patch=math.ceil(side / (places * 2 ** (len(mults) - 1))),
             levels=(4, 4, 4) if spec.shape[0] == 1 else (8, 8, 8),
+            kinds=min(KINDS, scale.items // LEAST),
         )
 
     @classmethod
@@ -116,6 +134,42 @@ class Codes(Family):
         return APPETITE * config.width**2
 
     # -- learn ----------------------------------------------------------------------------------------------------------
+
+    def prepare(self, sweep: Iterable[Batch]) -> None:
+        """Find the kinds: k-means among principal components of small copies of the items."""
+        if not self.config.kinds:
+            return
+        found: list[Tensor] = []
+        for batch in sweep:
+            found.append(self._copies(batch.x).cpu())
+            if sum(map(len, found)) >= min(MOST, MOST_VALUES / len(self.centre)):
+                break
+        x, source = torch.cat(found), generator("kinds")
+        centre = x.mean(0)
+        basis = principal(x - centre, self.basis.shape[1], source)
+        inside = (x - centre) @ basis
+        where = kmeans(inside, self.config.kinds, source)
+        counts = torch.bincount(where, minlength=self.config.kinds)[:, None]
+        means = torch.zeros(self.means.shape).index_add_(0, where, inside) / counts.clamp(min=1)
+        means[counts[:, 0] == 0] = FAR  # fewer different items than kinds: nothing is nearest to such a one
+        for buffer, value in ((self.centre, centre), (self.basis, basis), (self.means, means)):
+            buffer.copy_(value)
+
+    def _small(self) -> tuple[int, ...]:
+        """The shape of a small copy of an item."""
+        *rest, height, breadth = self.spec.shape
+        return (*rest, min(SMALL, height), min(SMALL, breadth))
+
+    def _copies(self, x: Tensor) -> Tensor:
+        """(B, *shape) -> (B, P) small copies."""
+        frames = x.float().flatten(1, -3)  # (B, C, H, W) or (B, C * T, H, W)
+        height, breadth = self._small()[-2:]
+        return torch.nn.functional.adaptive_avg_pool2d(frames, (height, breadth)).flatten(1)
+
+    def _kind(self, x: Tensor) -> Tensor:
+        """(B, 1) the kind of each item x (B, *shape)."""
+        inside = (self._copies(x) - self.centre) @ self.basis
+        return torch.cdist(inside, self.means).argmin(1, keepdim=True)
 
     def phases(self) -> tuple[Phase, ...]:
         c = self.config
@@ -198,19 +252,22 @@ class Codes(Family):
 
     @property
     def latent(self) -> Tokens:
-        """What `encode` gives, and the token that begins each row, which is never drawn."""
-        codes, frames = math.prod(self.config.levels), self.spec.shape[1:-2]
-        shape = (*frames, *self.coder.sides)
-        special = {"begin": codes, "rare": codes}
-        return Tokens(codes + 1, math.prod(shape), special, self.spec.classes, packed=False, shape=shape)
+        """What `encode` gives, and the token that begins each row, which is never drawn. Kinds come behind the codes."""
+        begin = math.prod(self.config.levels) + self.config.kinds
+        shape = (*self.spec.shape[1:-2], *self.coder.sides)
+        length = math.prod(shape) + (1 if self.config.kinds else 0)
+        return Tokens(begin + 1, length, {"begin": begin, "rare": begin}, self.spec.classes, packed=False, shape=shape)
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
-        """(B, L) int64 codes of x (B, *shape), places row by row."""
+        """(B, L) int64 codes of x (B, *shape): its kind, then places row by row."""
         kind, found = self._dtype(), []
-        for some in torch.split(x, self.rows):
-            z = self._rounded(self._frames(some.to(self.device).float()), kind)
-            found.append(quantise.number(z, self.config.levels).reshape(len(some), -1))
+        for some in torch.split(x.to(self.device), self.rows):
+            z = self._rounded(self._frames(some.float()), kind)
+            codes = quantise.number(z, self.config.levels).reshape(len(some), -1)
+            if self.config.kinds:
+                codes = torch.cat([math.prod(self.config.levels) + self._kind(some), codes], 1)
+            found.append(codes)
         return torch.cat(found)
 
     @torch.no_grad()
@@ -222,12 +279,15 @@ class Codes(Family):
         return torch.cat(found)
 
     def _decoded(self, codes: Tensor, kind: torch.dtype) -> Tensor:
-        latent = self.latent
-        values = quantise.values(codes, self.config.levels)  # (B, n, l)
-        values = torch.nn.functional.pad(values, (0, latent.length - values.shape[2]))
+        shape, most = self.latent.shape, math.prod(self.config.levels) - 1
+        if self.config.kinds:
+            codes = codes[:, 1:]
+        # A kind where a code should be is improbable, not impossible; it counts as the last code.
+        values = quantise.values(codes.clamp(max=most), self.config.levels)  # (B, n, l)
+        values = torch.nn.functional.pad(values, (0, math.prod(shape) - values.shape[2]))
         if self.spec.axes == "CHW":
-            return self._shown(values.view(len(codes), -1, *latent.shape), kind)
-        frames = self._frames(values.view(len(codes), -1, *latent.shape))
+            return self._shown(values.view(len(codes), -1, *shape), kind)
+        frames = self._frames(values.view(len(codes), -1, *shape))
         shown = self._shown(frames, kind)  # (B * T, C, H, W)
         return shown.view(len(codes), -1, *shown.shape[1:]).transpose(1, 2)
 

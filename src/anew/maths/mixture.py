@@ -116,7 +116,7 @@ def fit(x: Tensor, label: Tensor | None, rank: int, components: int, classes: in
     """
     shape, x = x.shape[1:], x.flatten(1)
     centre = x.mean(0)
-    basis = _principal(x - centre, rank, source)  # (D, R)
+    basis = principal(x - centre, rank, source)  # (D, R)
     inside = (x - centre) @ basis
     turns, rest = _rest(x - centre - inside @ basis.T, shape, float((x - centre).square().mean()))
     where, owners = _clusters(inside, label, components, classes, source)
@@ -143,7 +143,7 @@ def _rest(outside: Tensor, shape: torch.Size, power: float) -> tuple[tuple[Tenso
     return min(found, key=lambda one: float((one[1] + floor).log().sum()))
 
 
-def _principal(centred: Tensor, rank: int, source: torch.Generator) -> Tensor:
+def principal(centred: Tensor, rank: int, source: torch.Generator) -> Tensor:
     """(D, R) leading principal directions by subspace iteration; directions beyond the data's rank are arbitrary."""
     guess = torch.randn(centred.shape[1], rank, generator=source)
     for _ in range(8):
@@ -177,18 +177,18 @@ def _clusters(
     owners = torch.full((components + 1,), -1)
     where = torch.zeros(len(z), dtype=torch.long)
     if label is None or classes == 0:
-        where = _kmeans(z, components, source) if components else where
+        where = kmeans(z, components, source) if components else where
         return where, owners
     owners[:components] = torch.arange(components) % classes
     for one in range(classes):
         homes = torch.nonzero(owners[:components] == one).flatten()
         rows = torch.nonzero(label == one).flatten()
         if len(rows):
-            where[rows] = homes[_kmeans(z[rows], len(homes), source)]
+            where[rows] = homes[kmeans(z[rows], len(homes), source)]
     return where, owners
 
 
-def _kmeans(z: Tensor, clusters: int, source: torch.Generator, rounds: int = 25) -> Tensor:
+def kmeans(z: Tensor, clusters: int, source: torch.Generator, rounds: int = 25) -> Tensor:
     """(N,) cluster of each row: Lloyd's algorithm from k-means++ seeds."""
     centres = z[torch.randint(len(z), (1,), generator=source)]
     while len(centres) < min(clusters, len(z)):
