@@ -180,15 +180,19 @@ def _worst(scores: Mapping[str, Score]) -> Finding | None:
 
 
 def _closeness(scores: Mapping[str, Score]) -> str:
-    worst = _worst(scores)
-    if worst is not None:
-        return f"The samples are {LEVELS[worst[0]]} ({worst[1]})."
-    level = _runs(scores)
-    if level is None:
-        return ""
-    runs = scores["fourgram_divergence"]
-    beside = f"divergence {runs.value:.2f}, real against real {runs.floor:.2f}, nothing in common 1"
-    return f"Runs of four characters in the generated text are {RUNS[level]} ({beside})."
+    worst, told = _worst(scores), _told(scores)
+    if worst is None:
+        level = _runs(scores)
+        if level is None:
+            return ""
+        runs = scores["fourgram_divergence"]
+        beside = f"divergence {runs.value:.2f}, real against real {runs.floor:.2f}, nothing in common 1"
+        return f"Runs of four characters in the generated text are {RUNS[level]} ({beside})."
+    said = f"The samples are {LEVELS[worst[0]]}"
+    if told is None:
+        return f"{said} ({worst[1]})."
+    most = "" if worst[1] == told[1] or worst[0] == 0 else f" What shows most: {worst[1]}."
+    return f"{said}: {told[1]}.{most}"
 
 
 def _runs(scores: Mapping[str, Score]) -> int | None:
@@ -205,7 +209,7 @@ def _told(scores: Mapping[str, Score]) -> Finding | None:
     if one is None:
         return None
     level = _level(one.value, (0.6, 0.7, 0.85)) if one.low is None or one.low > 0.5 else 0
-    return level, f"a trained judge picks the generated one of a pair {one.value:.0%} of the time, guessing is 50%"
+    return level, f"a trained judge picks the generated one out of a pair {one.value:.0%} of the time (guessing: 50%)"
 
 
 LEVELS = (
@@ -233,7 +237,7 @@ def _frechet(scores: Mapping[str, Score]) -> Finding | None:
     if one is None or not one.floor or one.floor < 0 or one.n < 500:
         return None
     times = one.value / one.floor
-    return _level(times, (1.15, 2.0, 4.0, 10.0)), f"Fréchet distance {times:.2g} times that between real items"
+    return _level(times, (1.15, 2.0, 4.0, 10.0)), f"a Fréchet distance {times:.2g} times that between real items"
 
 
 def _kernel(scores: Mapping[str, Score]) -> Finding | None:
@@ -242,7 +246,7 @@ def _kernel(scores: Mapping[str, Score]) -> Finding | None:
         return None
     seen = one.low is None or one.low > max(one.floor, 0.0)
     level = 1 + _level(one.value, (0.003, 0.01, 0.05)) if seen else 0
-    return level, f"kernel distance {one.value:.2g}, real against real {one.floor:.2g}, {one.n:,} samples"
+    return level, f"a kernel distance of {one.value:.2g} over {one.n:,} samples, between real items {one.floor:.2g}"
 
 
 def _spectrum(scores: Mapping[str, Score]) -> Finding | None:
