@@ -11,8 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anew.data.archive import ArchiveReader, members, open_reader, split_name
-from anew.data.modality import Item, Refusal
+from anew.data.image import Image
+from anew.data.modality import Item, Modality, Refusal
 from anew.data.source import File
+from anew.data.text import Text
+
+KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}
 
 
 def tar(entries: dict[str, bytes], mode: str = "w", form: int = tarfile.PAX_FORMAT) -> bytes:
@@ -27,7 +31,7 @@ def tar(entries: dict[str, bytes], mode: str = "w", form: int = tarfile.PAX_FORM
 
 def reader(folder: Path, data: bytes, name: str = "shard.tar") -> ArchiveReader:
     (folder / name).write_bytes(data)
-    return open_reader([File(name, len(data), 1)], folder, {})
+    return open_reader([File(name, len(data), 1)], folder, KINDS)
 
 
 def everything(opened: ArchiveReader, kind: str) -> list[Item | Refusal]:

@@ -16,8 +16,7 @@ from anew.data.columns import LABEL, TEXT, label_name
 from anew.data.modality import Modality
 from anew.data.source import BLOCK_BYTES, BLOCK_ITEMS, Block, File, Item, Refusal, label_of, part_of
 
-IMAGES = (".png", ".jpg", ".jpeg", ".webp")
-TAKEN = frozenset({".txt", ".json", ".cls", *IMAGES})
+TOLD = frozenset({".txt", ".json", ".cls"})  # members that hold a text, or say something of what lies beside them
 LARGEST = 1 << 28  # bytes of one member
 INFLATED = 1 << 33  # bytes of one `.tar.gz`: more is better unpacked by its owner
 LABELLED = 200_000  # samples whose classes are read while listing
@@ -33,20 +32,22 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class _Sample:
-    """Members of one stem by ending, without those that are not taken."""
+    """Members of one stem by ending, without those that are not taken. kinds: the ending of the member that a modality
+    takes, by its name."""
 
     stem: str
     places: dict[str, Place] = field(default_factory=dict)
     label: str | None = None
+    kinds: dict[str, str] = field(default_factory=dict)
 
-    def image(self) -> str | None:
-        return next((ending for ending in IMAGES if ending in self.places), None)
-
-    def text(self) -> str | None:
-        # A JSON beside an image describes it; alone it may hold a document.
-        if ".txt" in self.places:
-            return ".txt"
-        return ".json" if ".json" in self.places and self.image() is None else None
+    def settle(self, owners: Mapping[str, str]) -> None:
+        """Find what each modality takes. owners: modality by ending, of those whose files are no text."""
+        for ending in self.places:
+            if ending in owners:
+                self.kinds.setdefault(owners[ending], ending)
+        # A JSON beside something else describes it; alone it may hold a document.
+        if ".txt" in self.places or (".json" in self.places and not self.kinds):
+            self.kinds["text"] = ".txt" if ".txt" in self.places else ".json"
 
 
 @dataclass(slots=True)
@@ -61,7 +62,8 @@ class _Shard:
 class ArchiveReader:
     """See `anew.data.source.Reader`."""
 
-    def __init__(self, files: Sequence[File], root: Path) -> None:
+    def __init__(self, files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> None:
+        self._owners = {s: name for name, kind in kinds.items() if not kind.textual for s in kind.suffixes}
         self.notes: list[str] = []
         self.refusals: list[Refusal] = []
         self.kinds: dict[str, int] = {}
@@ -77,9 +79,8 @@ class ArchiveReader:
                 )
                 self.refusals.append(Refusal(file.path, reason))
         for sample in (sample for shard in self._shards.values() for sample in shard.samples):
-            for kind, ending in (("image", sample.image()), ("text", sample.text())):
-                if ending:
-                    self._count(kind, sample.places[ending].size)
+            for kind, ending in sample.kinds.items():
+                self._count(kind, sample.places[ending].size)
         self.labels: tuple[str, ...] | None = self._labels()
 
     def _count(self, kind: str, size: int) -> None:
@@ -100,7 +101,9 @@ class ArchiveReader:
                     self._add(by_stem, file.path, name, place)
             except ValueError as error:
                 self.refusals.append(Refusal(file.path, f"{error}; what stands before it is used"))
-        shard.samples = [s for s in by_stem.values() if s.image() or s.text()]
+        for sample in by_stem.values():
+            sample.settle(self._owners)
+        shard.samples = [s for s in by_stem.values() if s.kinds]
         if len({str(PurePosixPath(s.stem).parent) for s in shard.samples}) > 1:
             # Folders in an archive are often classes one after another; blocks must each be a fair mix.
             shard.samples.sort(key=lambda s: hashlib.blake2b(s.stem.encode(), digest_size=8).digest())
@@ -108,7 +111,7 @@ class ArchiveReader:
 
     def _add(self, by_stem: dict[str, _Sample], path: str, name: str, place: Place) -> None:
         stem, ending = split_name(name)
-        if ending not in TAKEN:
+        if ending not in TOLD and ending not in self._owners:
             self._count(ending or "no suffix", place.size)
         elif place.size > LARGEST:
             self.refusals.append(Refusal(f"{path}/{name}", f"it is larger than {LARGEST >> 20} MB"))
@@ -138,7 +141,7 @@ class ArchiveReader:
         for path, shard in self._shards.items():
             by_part: dict[str | None, list[int]] = {}
             for index, sample in enumerate(shard.samples):
-                if sample.image() if kind == "image" else sample.text() if kind == "text" else None:
+                if kind in sample.kinds:
                     part = part_of(path) or part_of(str(PurePosixPath(sample.stem).parent / "_"))
                     by_part.setdefault(part, []).append(index)
             for part, own in by_part.items():
@@ -193,9 +196,8 @@ def _chunks(samples: Sequence[_Sample], own: Sequence[int], kind: str) -> Iterat
     chunk: list[int] = []
     size = 0
     for index in own:
-        ending = samples[index].image() if kind == "image" else samples[index].text()
         chunk.append(index)
-        size += samples[index].places[ending or ""].size
+        size += samples[index].places[samples[index].kinds[kind]].size
         if len(chunk) >= BLOCK_ITEMS or (kind == "text" and size >= BLOCK_BYTES):
             yield chunk, size
             chunk, size = [], 0
@@ -215,7 +217,7 @@ def _label(stream: IO[bytes], sample: _Sample) -> str | None:
     try:
         if ".cls" in sample.places:
             return label_name(_bytes(stream, sample.places[".cls"])[:200].decode("utf-8", "replace").strip(), ())
-        if ".json" in sample.places and sample.image():
+        if ".json" in sample.places and set(sample.kinds) - {"text"}:
             told = json.loads(_bytes(stream, sample.places[".json"]))
             name = next((told[n] for n in (*LABEL, "cls") if n in told), None) if isinstance(told, dict) else None
             if (label := label_name(name, ())) is not None:
@@ -226,7 +228,7 @@ def _label(stream: IO[bytes], sample: _Sample) -> str | None:
 
 
 def _item(stream: IO[bytes], path: str, sample: _Sample, kind: str) -> Item | Refusal:
-    ending = (sample.image() if kind == "image" else sample.text()) or ""
+    ending = sample.kinds[kind]
     name = f"{path}/{sample.stem}{ending}"
     try:
         data = _bytes(stream, sample.places[ending])
@@ -313,4 +315,4 @@ def _told(data: bytes, kind: bytes) -> dict[str, str]:
 
 def open_reader(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> ArchiveReader:
     """See `anew.data.source.OpenReader`."""
-    return ArchiveReader(files, root)
+    return ArchiveReader(files, root, kinds)
