@@ -1,0 +1,148 @@
+"""Sound: Fréchet distance, digits recognised and tone of samples after 300 CPU seconds of training on one core.
+
+    python bench/audio.py --data FSDD [--seeds 3] [--only anew complex-unet ...]
+
+600 recordings are held out by the order of a hash. The judge is a small digit classifier on log-mel spectrograms that this
+benchmark trains on the others. Rows: `anew` is what Anew chooses by itself; the others take another form of sound or another
+network (see `_audio_forms.py`); `round-trip` is held-out clips through the spectrogram and back, without a model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from _audio_judge import Subject, clip, load_or_train
+from _common import HERE, Table, fresh, knob_words, parser, pinned, train_seconds
+from anew import config as configs
+from anew.data import audio, sound
+from anew.data.modality import Item, Size
+
+HELD = 600
+DIT = ("net=dit", "width=128", "depth=4", "patch=8")
+ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "anew": ("mel", ()),
+    "anew-unlabelled": ("mel", ("labels=off",)),
+    "mel-dit": ("mel", DIT),
+    "complex-unet": ("complex", ()),
+    "complex-dit": ("complex", DIT),
+    "raw-unet": ("raw", ()),
+    "raw-dit": ("raw", DIT),
+}
+
+
+def load(path: Path) -> NDArray[np.float32]:
+    head = sound.head(path)
+    return clip(*sound.read(path, 0, head.frames))
+
+
+def divided(data: Path) -> tuple[list[Path], list[Path]]:
+    """(training files, held-out files), the same wherever they lie."""
+    order = sorted(data.glob("*.wav"), key=lambda p: hashlib.sha256(p.name.encode()).digest())
+    return sorted(order[HELD:]), sorted(order[:HELD])
+
+
+def folder(place: Path, train: list[Path], held: list[Path]) -> Path:
+    """What Anew is given: links to the recordings, in `train/` and `test/`."""
+    made = fresh(place / "data")
+    for part, files in (("train", train), ("test", held)):
+        (made / part).mkdir()
+        for path in files:
+            (made / part / path.name).symlink_to(path)
+    return made
+
+
+def round_trip(given: argparse.Namespace, held: list[Path], subject: Subject) -> dict[str, Any]:
+    """Held-out clips as Anew sees them in 300 s on one thread, and back: what the form costs before any model."""
+    knobs = dict(word.split("=") for word in given.set)
+    kind = audio.Audio(configs.from_json(audio.AudioConfig, configs.assign(knobs, {"a": audio.AudioConfig})["a"]))
+    kind.size = Size(300.0, 0, 0)
+    held = [held[i] for i in np.random.default_rng(1).permutation(len(held))[: given.samples]]
+    items = [Item(path.name, path) for path in held]
+    kind.survey(items)
+    kind.fit(items, kind.size, ())
+    begun = time.process_time()
+    made = kind.decode(kind.batch(np.stack([kind.encode(item) for item in items]), None, None).x)
+    spent = time.process_time() - begun
+    said = [int(path.name[0]) for path in held]
+    return {**subject.judged([clip(x, kind.rate) for x in made], said), "sample_ms": 1000 * spent / len(made)}
+
+
+def run(given: argparse.Namespace, data: Path, subject: Subject, name: str, seed: int) -> dict[str, Any]:
+    form, knobs = ROWS[name]
+    place = given.work / "audio" / f"{name}-{given.seconds:g}-{seed}"
+    if not given.reuse:
+        fresh(place)
+    command = [sys.executable, str(HERE / "_audio_forms.py"), form]
+    own = [f"train_seconds={given.seconds:g}", "evaluate_samples=64", "previews=0"]
+    words = ["--run", place / "run", "--seed", seed, *knob_words([*own, *knobs, *given.set])]
+    cores = given.cores[:1]
+    trained = None
+    if not (place / "run" / "report").exists():
+        fresh(place)
+        trained = pinned([*command, "train", str(data), *map(str, words)], cores, given.work).check()
+    words = ["--out", place / "samples", "-n", given.samples, "--seed", seed]
+    sampled = pinned([*command, "sample", str(place / "run"), *map(str, words)], cores, given.work).check()
+    files = sorted((place / "samples").glob("[0-9]*.wav"))
+    labels = [path.stem.partition("-")[2] for path in files]
+    made = [load(path) for path in files]
+    asked = [int(label) for label in labels] if all(labels) else None
+    plan = json.loads((place / "run" / "config.json").read_text())["plan"]
+    seconds, count = train_seconds(place / "run")
+    return {
+        **subject.judged(made, asked),
+        "clips_s": count * plan["batch"] / (seconds or 1.0),
+        "steps": count,
+        "sample_ms": 1000 * sampled.cpu / len(made),
+        "wall": trained and trained.wall,
+        "cpu": trained and trained.cpu,
+    }
+
+
+def arguments() -> argparse.Namespace:
+    build = parser(__doc__)
+    build.add_argument("--data", type=Path, required=True, help="folder of fsdd's recordings")
+    build.add_argument("--seconds", type=float, default=300.0, help="CPU seconds of training")
+    build.add_argument("--samples", type=int, default=500)
+    build.add_argument("--seeds", type=int, default=1)
+    build.add_argument("--first-seed", type=int, default=0)
+    build.add_argument("--only", nargs="+", choices=[*ROWS, "round-trip"], default=["anew"], help="rows to run")
+    build.add_argument("--reuse", action="store_true", help="judge runs that are there already, train the others")
+    build.add_argument("--trial", action="store_true", help="print the rows, record none")
+    return build.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    torch.set_num_threads(1)
+    rows = Table("audio", kept=not given.trial)
+    train, held = divided(given.data)
+    known, apart = [load(p) for p in train], [load(p) for p in held]
+    labels = np.array([int(p.name[0]) for p in train])
+    judge = load_or_train(given.work / "audio" / "judge.pt", known, labels)
+    subject = Subject(judge, known, apart)
+    said = [int(p.name[0]) for p in held]
+    some = np.random.default_rng(0).permutation(len(known))[: given.samples]
+    rows.add(row="floor", **subject.judged([known[i] for i in some], labels[some].tolist()))
+    rows.add(row="held-out", recognised=subject.judged(apart, said)["recognised"])
+    data = folder(given.work / "audio", train, held)
+    for seed in range(given.first_seed, given.first_seed + given.seeds):
+        for name in given.only:
+            if name == "round-trip":
+                rows.add(row=name, knobs=" ".join(given.set), **round_trip(given, held, subject))
+            else:
+                rows.add(row=name, seconds=given.seconds, seed=seed, **run(given, data, subject, name, seed))
+    rows.show()
+
+
+if __name__ == "__main__":
+    main()
