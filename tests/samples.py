@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 WORDS = [
@@ -53,4 +55,24 @@ def shapes(folder: Path, count: int = 240, size: int = 12, seed: int = 0) -> Pat
         target = folder / kind / f"{index:04d}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         image.save(target)
+    return folder
+
+
+def tone(seed: int, rate: int = 8000, seconds: float = 0.4) -> NDArray[np.float32]:
+    """A plucked tone with harmonics, and some noise."""
+    source = np.random.default_rng(seed)
+    t = np.arange(round(rate * seconds)) / rate
+    pitch = source.uniform(110, 330)
+    parts = sum(np.sin(2 * np.pi * pitch * k * t + source.uniform(0, 6)) / k for k in range(1, 5))
+    x = parts * np.exp(-t / (0.3 * seconds)) + source.normal(0, 0.01, len(t))
+    return (0.5 * x / np.abs(x).max()).astype(np.float32)
+
+
+def tones(folder: Path, count: int = 60, rate: int = 8000, seconds: float = 0.4) -> Path:
+    """Tones as WAV, named by class and number."""
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        soundfile.write(folder / f"{'ab'[i % 2]}_{i}.wav", tone(i, rate, seconds), rate)
     return folder

@@ -18,7 +18,7 @@ ALLOWED = {
     "maths": BASE | {"maths"},
     "nets": BASE | {"maths", "nets"},
     "families": BASE | {"maths", "nets", "families"},
-    "data": BASE | {"data"},
+    "data": BASE | {"maths", "data"},
     "training": BASE | {"maths", "families.family", "training"},
     "evaluation": BASE | {"maths", "data.modality", "evaluation"},
     "cli": {"errors", "api", "cli", "examples", "__init__"},

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from anew.data.dataset import Dataset
-from anew.evaluation.evidence import LEAST, Evaluation, Evidence, Pool
+from anew.data.dataset import Dataset, item_labels
+from anew.evaluation.evidence import LEAST, Evaluation, Evidence, Labels, Pool
 from anew.evaluation.likeness import Features
 from anew.evaluation.metric import Score
 from anew.evaluation.novelty import Copies
@@ -182,7 +182,20 @@ def evidence(
         seed=seed,
         features=features,
         pool=lambda n: pool_of(data, model.item_spec, n, seed),
+        labels=_labels(model, data, len(samples), seed),
     )
+
+
+def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
+    """Classes of n samples of the seed and of real items; None where the run has none."""
+    asked = model.labels_of(n, seed)
+    if asked is None:
+        return None
+
+    def of(part: str) -> Callable[[int], Any]:
+        return lambda count: item_labels(data, part, count, seed)
+
+    return Labels(of("train"), of("test"), asked.numpy())
 
 
 def pool_of(data: Dataset, spec: Spec, n: int, seed: int) -> Pool:

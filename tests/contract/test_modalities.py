@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from PIL import Image
 
@@ -19,7 +20,7 @@ from anew.data.modality import Item, Modality, Size
 from anew.find import find, names
 from anew.spec import Grid, spec_from_json, spec_to_json
 from samples import names as name_list
-from samples import prose, shapes
+from samples import prose, shapes, tone, tones
 
 SIZE = Size(60.0, 40, 40_000)
 
@@ -32,12 +33,35 @@ def png(seed: int, mode: str = "RGB") -> bytes:
     return out.getvalue()
 
 
-def items(name: str) -> list[Item]:
-    if name == "image":
-        return [Item(f"{i}.png", png(i), "ab"[i % 2]) for i in range(40)]
+def wave(seed: int) -> bytes:
+    out = io.BytesIO()
+    soundfile.write(out, tone(seed), 8000, format="WAV")
+    return out.getvalue()
+
+
+def text_items() -> list[Item]:
     source = random.Random(0)
     words = ["alpha", "beta", "gamma", "délta", "ε", "ζeta", "\u4e2d\u6587", "line\n"]
     return [Item(f"{i}.txt", " ".join(source.choice(words) for _ in range(300)), "ab"[i % 2]) for i in range(40)]
+
+
+# what each modality is tried on: items, and the folder of a small data set
+ITEMS: dict[str, Callable[[], list[Item]]] = {
+    "audio": lambda: [Item(f"{i}.wav", wave(i), "ab"[i % 2]) for i in range(40)],
+    "image": lambda: [Item(f"{i}.png", png(i), "ab"[i % 2]) for i in range(40)],
+    "text": text_items,
+}
+DATA: dict[str, Callable[[Path], Path]] = {
+    "audio": lambda folder: tones(folder, 60),
+    "image": lambda folder: shapes(folder, 160),
+    "text": lambda folder: prose(folder / "book.txt", 600).parent,
+}
+UNLIKE = {"audio": 12.0}  # mean difference of pictures, of 255, that the way to the model's values and back may make
+LOST = {".wav": 40.0}  # mean difference of stored values that writing a sample and reading it again may make
+
+
+def items(name: str) -> list[Item]:
+    return ITEMS[name]()
 
 
 def fitted(name: str) -> Modality:
@@ -74,6 +98,10 @@ def check_decode_undoes_encode(name: str, tmp_path: Path) -> None:
         stored = modality.encode(item)
         if isinstance(modality.spec, Grid):
             back = modality.decode(modality.batch(stored[None], None, None).x)[0]
+            if name in UNLIKE:
+                one, two = (modality.picture(x).astype(int) for x in (modality.seen(stored[None])[0], back))
+                assert np.abs(one - two).mean() <= UNLIKE[name]
+                continue
             with Image.open(io.BytesIO(item.data)) as image:
                 assert np.abs(np.asarray(image).astype(int) - back.astype(int)).max() <= 1
         else:
@@ -105,8 +133,11 @@ def check_written_files_are_ordinary(name: str, tmp_path: Path) -> None:
         x = modality.batch(stored[None], None, None).x
     artifact = modality.write(x)[0]
     assert artifact.suffix in modality.suffixes
-    again = Item("again", artifact.data if name == "image" else artifact.data.decode(), None)
-    assert np.array_equal(modality.encode(again), stored)
+    again = Item("again", artifact.data.decode() if modality.textual else artifact.data, None)
+    if name in UNLIKE:  # a phase was found, not kept: what was written is what is read again
+        stored = modality.encode(Item("made", modality.decode(x)[0]))
+    lost = np.abs(modality.encode(again).astype(int) - stored.astype(int)).mean()
+    assert lost <= LOST.get(artifact.suffix, 0.0)
 
 
 def check_state_restores(name: str, tmp_path: Path) -> None:
@@ -131,7 +162,7 @@ def check_garbage_is_refused_with_a_clause(name: str, tmp_path: Path) -> None:
 
 
 def check_a_data_set_of_it_is_whole(name: str, tmp_path: Path) -> None:
-    path = shapes(tmp_path / "d", 160) if name == "image" else prose(tmp_path / "d" / "book.txt", 600).parent
+    path = DATA[name](tmp_path / "d")
     data = Dataset.open(path, seed=3)
     assert data.modality.name == name
     data.fit(SIZE)
@@ -166,7 +197,7 @@ def test_modality(check: Callable[[str, Path], None], name: str, tmp_path: Path)
 
 
 def test_the_battery_is_whole() -> None:
-    assert set(names("data")) >= {"text", "image"}
+    assert set(names("data")) == set(ITEMS) == set(DATA)
     assert set(names("data")) == set(names("evaluation"))
     assert len(names("data")) * len(CHECKS) >= 18
 

@@ -12,6 +12,7 @@ import numpy as np
 from anew import config as configs
 from anew.data import split
 from anew.data.choice import Chosen, choose_kind, classes_of, sample_of
+from anew.data.loader import shuffled
 from anew.data.modality import Item, Modality, Scan, Size
 from anew.data.stream import Stream
 from anew.data.whole import Whole
@@ -55,8 +56,7 @@ class Dataset:
     ) -> Dataset:
         """List the source, decide its modality and split it; nothing is learned yet.
 
-        settings: fields of the modality's Config; cache: where encoded blocks are kept (see `cache.cache_root`); size: the
-        budget, where it is known (its items and bytes are counted here).
+        settings: fields of the modality's Config; cache: where encoded blocks are kept; size: the budget, where it is known.
         Raises DataError where the source cannot be used."""
         chosen = choose_kind(str(path), modality)
         owner = find("data", chosen.kind)
@@ -275,3 +275,10 @@ class Dataset:
         if part not in names:
             raise DataError(f"{part!r} is no part; there are {', '.join(names)}")
         return split.TEST if self._all else split.NAMES.index(part)
+
+
+def item_labels(data: Dataset, part: str, n: int, seed: int = 0) -> tuple[list[str], Any]:
+    """(class names, (n,) class numbers) of the items that `data.items` gives for the same arguments."""
+    labels = (rows := data._ready().rows(data._number(part), n)).labels
+    numbers = np.zeros(rows.count, dtype=np.int64) if labels is None else np.asarray(labels)
+    return list(data.scan.labels), numbers[np.sort(shuffled(rows.count, seed)[:n])]

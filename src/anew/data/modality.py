@@ -23,18 +23,20 @@ class Handle:
 
     part, of: a large file is listed as `of` equal parts, and this is number `part`, counted from 0.
     at: one record in it, in the modality's own units (samples, frames), as `Modality.expand` cut it; None: all of the part.
+    body: the bytes where they come from no file of their own (a member of an archive).
     """
 
     path: Path
     part: int = 0
     of: int = 1
     at: tuple[int, int] | None = None
+    body: bytes | None = None
 
     def digest(self) -> bytes:
         """16 bytes that follow from the content and the place in it; of a large file from its size and some of it."""
         try:
-            stat = self.path.stat()
-            content = _digest(self.path, stat.st_size, stat.st_mtime_ns)
+            stat = self.path.stat() if self.body is None else None
+            content = _digest(self.path, stat.st_size, stat.st_mtime_ns) if stat else self.body or b""
         except OSError:  # vanished: whoever reads it refuses it
             content = str(self.path).encode("utf-8", "surrogateescape")
         place = repr((self.part, self.of, self.at)).encode()

@@ -144,6 +144,7 @@ def together(keys: Sequence[int], groups: Sequence[str | None], share: float) ->
     names = {name for name in groups if name is not None}
     if not names:
         return list(keys), []
+    cut = sum(name is not None for name in groups)
     whole = len(names) >= RECORDINGS
     run = len(keys) if whole else max(1, int(share * len(keys) / 4))
     seen: dict[str, int] = defaultdict(int)
@@ -157,6 +158,8 @@ def together(keys: Sequence[int], groups: Sequence[str | None], share: float) ->
         out.append(one)
     if whole:
         return out, [f"what was cut out of one of the {len(names)} recordings is in one part"]
+    if 10 * cut < len(keys):
+        return out, []
     recordings = "1 recording is" if len(names) == 1 else f"{len(names)} recordings are"
     return out, [
         f"{recordings} too few to hold whole ones out (fewer than {RECORDINGS}): runs of {run} neighbouring clips stay in one part"

@@ -47,6 +47,16 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """Classes of items. train, test: (class names, (n,) class numbers) of the items that `Evidence.train` and `test` give for
+    the same n; samples: (n,) what each sample was asked to be."""
+
+    train: Callable[[int], tuple[Sequence[str], NDArray[Any]]]
+    test: Callable[[int], tuple[Sequence[str], NDArray[Any]]]
+    samples: NDArray[Any]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Real and generated items, side by side.
 
@@ -59,6 +69,7 @@ class Evidence:
     seen: the same of a part ("train", "test") and about so many units of it, without what merely counts training items.
     parts: bits per unit of the test part under parts of a mixed model alone, by name; empty where it is one part.
     features: of samples, train and held-out items that the user brings, to be used instead of those made here.
+    labels: of samples and real items, None where the run has no classes.
     seconds: what the evaluation may take in all, the writing of the report included; None without a limit.
     """
 
@@ -76,6 +87,7 @@ class Evidence:
     features: Features | None = None
     seen: Callable[[str, float], list[tuple[float, float]]] | None = None
     pool: Callable[[int], Pool] | None = None
+    labels: Labels | None = None
 
 
 FIGURES = 0.6  # of the time is for figures, the rest for the audit for copies and what is shown

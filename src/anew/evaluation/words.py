@@ -71,7 +71,16 @@ TERMS: dict[str, tuple[str, str]] = {
     ),
     "spectrum_distance": (
         "Sharpness",
-        "How much fine and coarse detail differs from real images, in decibels. 0: the same.",
+        "How much fine and coarse detail (of sound: high and low tones) differs from real items, in decibels. 0: the same.",
+    ),
+    "periodicity_distance": (
+        "Tone",
+        "How differently exactly sounds repeat themselves at a pitch, as voices do and noise does not. 0: the same.",
+    ),
+    "loudness_distance": ("Loudness", "How far the spread of loudness is from that of real sounds, in decibels."),
+    "label_accuracy": (
+        "Labels",
+        "Share of samples that a classifier of real items takes for what they were asked to be.",
     ),
 }
 GROUPS: dict[str, tuple[str, ...]] = {

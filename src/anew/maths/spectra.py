@@ -1,0 +1,114 @@
+"""Sound and its spectrogram: short-time Fourier transform, mel bands, and the way back without a phase.
+
+Legend for shapes: B clips, N samples, F frequencies (n_fft / 2 + 1), M mel bands, T frames (N / hop).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LOWEST = 30.0  # Hz where the first mel band begins
+MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
+TINY = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """How a clip of N samples is cut: windows (Hann) of `size` samples every `hop`, N / hop of them, centred on their hop."""
+
+    rate: int
+    size: int
+    hop: int
+
+    def stft(self, x: Tensor) -> Tensor:
+        """(B, N) -> (B, F, T) complex."""
+        edge = (self.size - self.hop) // 2
+        padded = functional.pad(x, (edge, self.size - self.hop - edge))
+        window = _window(self.size)
+        return torch.stft(padded, self.size, self.hop, window=window, center=False, return_complex=True)
+
+    def istft(self, spectrum: Tensor, length: int) -> Tensor:
+        """(B, F, T) complex -> (B, length): the least-squares inverse (Griffin and Lim 1984)."""
+        window = _window(self.size)
+        count = spectrum.shape[2]
+        pieces = torch.fft.irfft(spectrum, self.size, dim=1) * window[:, None]  # (B, size, T)
+        whole = (1, (count - 1) * self.hop + self.size)
+        added = functional.fold(pieces, whole, (1, self.size), stride=(1, self.hop))[:, 0, 0]
+        square = window.square()[None, :, None].expand(1, self.size, count)
+        weight = functional.fold(square, whole, (1, self.size), stride=(1, self.hop))[0, 0, 0]
+        edge = (self.size - self.hop) // 2
+        return (added / weight.clamp_min(1e-3))[:, edge : edge + length]
+
+
+@functools.lru_cache(maxsize=8)
+def _window(size: int) -> Tensor:
+    return torch.hann_window(size)
+
+
+@functools.lru_cache(maxsize=8)
+def mel_bank(rate: int, size: int, bands: int) -> Tensor:
+    """(M, F) triangles, even on the mel scale from LOWEST to half the rate; each sums to one.
+
+    A band narrower than a frequency bin takes the two bins about its centre: none is empty, so that all can be undone."""
+    top = _mel(rate / 2)
+    points = 700.0 * (10.0 ** (torch.linspace(_mel(LOWEST), top, bands + 2, dtype=torch.float64) / 2595.0) - 1.0)
+    step = rate / size
+    low, centre, high = points[:-2, None], points[1:-1, None], points[2:, None]
+    low, high = torch.minimum(low, centre - step), torch.maximum(high, centre + step)
+    bins = torch.arange(size // 2 + 1, dtype=torch.float64) * step
+    bank = torch.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clamp_min(0.0)
+    return (bank / bank.sum(1, keepdim=True)).float()
+
+
+def _mel(hertz: float) -> float:
+    return 2595.0 * math.log10(1.0 + hertz / 700.0)
+
+
+def from_mel(mel: Tensor, bank: Tensor, rounds: int = 60) -> Tensor:
+    """(B, M, T) mel magnitudes -> (B, F, T) magnitudes, none negative, whose bands are nearest (multiplicative updates of
+    Lee and Seung 1999, from the clipped pseudo-inverse)."""
+    found: Tensor = (torch.linalg.pinv(bank) @ mel).clamp_min(1e-5)
+    wanted, gram = bank.T @ mel, bank.T @ bank
+    for _ in range(rounds):
+        found = found * wanted / (gram @ found + TINY)
+    return found
+
+
+def steady_phase(magnitude: Tensor, frames: Frames) -> Tensor:
+    """(B, F, T) a phase for magnitudes (B, F, T) in which every peak goes on as a steady tone from frame to frame, the bins
+    about it in step with it (Beauregard, Harish and Wyse 2015: single-pass inversion)."""
+    batch, bins, count = magnitude.shape
+    place = torch.arange(bins).expand(batch, bins)
+    far = torch.full_like(place, 2 * bins)
+    before = torch.zeros(batch, bins)
+    out = torch.empty_like(magnitude)
+    for frame in range(count):
+        wide = functional.pad(magnitude[:, :, frame], (1, 1))
+        low, middle, high = wide[:, :-2], wide[:, 1:-1], wide[:, 2:]
+        peak = (middle > low) & (middle >= high)
+        bend = low - 2 * middle + high
+        offset = torch.where(bend.abs() > TINY, 0.5 * (low - high) / bend, torch.zeros_like(bend)).clamp(-0.5, 0.5)
+        turned = before + frames.hop * 2 * math.pi * (place + offset) / frames.size
+        left = torch.where(peak, place, -far).cummax(1).values
+        right = torch.where(peak, place, far).flip(1).cummin(1).values.flip(1)
+        near = torch.where(place - left <= right - place, left, right).clamp(0, bins - 1)
+        before = turned.gather(1, near)
+        out[:, :, frame] = before + math.pi * (place - near)  # a Hann window turns neighbouring bins by half a turn
+    return out
+
+
+def griffin_lim(magnitude: Tensor, frames: Frames, length: int, rounds: int, phase: Tensor) -> Tensor:
+    """(B, length) a signal whose magnitudes come near (B, F, T), from a first phase: fast Griffin-Lim."""
+    turn = torch.polar(torch.ones_like(magnitude), phase)
+    last: Tensor | None = None
+    for _ in range(rounds):
+        real = frames.stft(frames.istft(magnitude * turn, length))
+        ahead = real if last is None else real + MOMENTUM * (real - last)
+        turn, last = ahead / ahead.abs().clamp_min(TINY), real
+    return frames.istft(magnitude * turn, length)
