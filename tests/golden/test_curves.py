@@ -26,6 +26,8 @@ CURVES = Path(__file__).with_name("curves.json")
 CASES = [
     ("transformer", "stream"),
     ("transformer", "records-labels"),
+    ("transformer", "codes-labels"),
+    ("codes", "grey"),
     ("diffusion", "grey"),
     ("diffusion", "colour-labels"),
 ]
