@@ -270,7 +270,8 @@ class Model:
         return walked(self, n, stops, seed, label, ends, how)
 
     def encode(self, items: Sequence[Any]) -> Tensor:
-        """(n, *latent) of items (paths, bytes of files, or uint8 arrays). For vae, and for runs with space=latent."""
+        """(n, *latent), or (n, L) codes, of items (paths, bytes of files, or uint8 arrays). For vae, and for runs on latents
+        or codes."""
         from anew.coding import encoded  # coding builds on this module
 
         return encoded(self, items)
