@@ -30,7 +30,7 @@ from anew.plan import (
     suggest,
     too_little,
 )
-from anew.spec import spec_to_json
+from anew.spec import Grid, spec_to_json
 from anew.training import events as events_file
 from anew.training.distributed import World, join
 from anew.training.run import RunFolder
@@ -92,13 +92,12 @@ def choose_family(
                 f"the family {name!r} is a codec and draws nothing by itself; "
                 f"give a family that works on its codes: {' or '.join(on_it)}"
             )
-        if not isinstance(spec, kind.accepts) and not codecs_for(spec, kind):
-            takers = [
-                n for n, k in kinds.items() if k.generates and (isinstance(spec, k.accepts) or codecs_for(spec, k))
-            ]
-            raise ConfigError(f"the family {name!r} does not take {spec.kind} data{nearest('', takers)}")
+        if not kind.takes(spec) and not codecs_for(spec, kind):
+            takers = [n for n, k in kinds.items() if k.generates and (k.takes(spec) or codecs_for(spec, k))]
+            what = f"grids with axes {spec.axes!r}" if isinstance(spec, Grid) else f"{spec.kind} data"
+            raise ConfigError(f"the family {name!r} does not take {what}{nearest('', takers)}")
         return name, kind
-    fit = [n for n, kind in kinds.items() if kind.generates and isinstance(spec, kind.accepts)]
+    fit = [n for n, kind in kinds.items() if kind.generates and kind.takes(spec)]
     for wanted in (prefer, "quality"):
         for candidate in fit:
             if wanted in find("families", candidate).best_for:
@@ -117,7 +116,7 @@ def codecs_for(spec: Any, kind: type[Family]) -> list[str]:
     None where the family has latents of its own."""
     if kind.as_codec is not None:
         return []
-    return [n for n, k in codec_families().items() if isinstance(spec, k.accepts) and k.codes in kind.accepts]
+    return [n for n, k in codec_families().items() if k.takes(spec) and k.codes in kind.accepts]
 
 
 def owners(family: str | None, modality: str | None) -> dict[str, type]:

@@ -24,6 +24,7 @@ from anew.training.trainer import Trainer
 SPECS: dict[str, Spec] = {
     "grey": Grid((1, 12, 12), "CHW", 0, 0.5),
     "colour-labels": Grid((3, 9, 14), "CHW", 3, 0.5),
+    "clips": Grid((2, 5, 8, 10), "CTHW", 2, 0.5),
     "stream": Tokens(20, 16, {}, 0, True),
     "records-labels": Tokens(23, 12, {"begin": 20, "end": 21, "pad": 22}, 2, False),
     "codes-labels": Tokens(21, 13, {"begin": 20, "rare": 20}, 3, False, (3, 4)),
@@ -42,7 +43,12 @@ class Made:
         label = torch.randint(classes, (size,), generator=source)[first : first + count] if classes else None
         if isinstance(self.spec, Grid):
             x = torch.rand((size, *self.spec.shape), generator=source)[first : first + count] * 2 - 1
-            return Batch(x * 0.5, label, None, torch.full((count,), float(x[0].numel())))
+            own = None
+            if self.spec.axes == "CTHW":  # every second clip is one frame shorter, and holds its last one
+                own = torch.ones(count, self.spec.shape[1], dtype=torch.bool)
+                own[(torch.arange(first, first + count) % 2).bool(), -1] = False
+                x[~own[:, -1], :, -1] = x[~own[:, -1], :, -2]
+            return Batch(x * 0.5, label, own, torch.full((count,), float(x[0].numel())))
         x = torch.randint(20, (size, self.spec.length + 1), generator=source)[first : first + count]
         mask = None
         if "begin" in self.spec.special:
@@ -64,7 +70,7 @@ class Made:
 
 
 def cases() -> list[tuple[str, str]]:
-    return [(f, s) for f in names("families") for s in SPECS if isinstance(SPECS[s], find("families", f).accepts)]
+    return [(f, s) for f in names("families") for s in SPECS if find("families", f).takes(SPECS[s])]
 
 
 def ready(name: str, spec: Spec) -> Family:

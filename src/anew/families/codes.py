@@ -74,6 +74,7 @@ class Codes(Family):
     Config: ClassVar[type] = CodesConfig
     Sampling: ClassVar[type] = CodesSampling
     accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    axes: ClassVar[tuple[str, ...] | None] = ("CHW", "CTHW")
     best_for: ClassVar[frozenset[str]] = frozenset()
     # What counts is how good items look; with a discriminator the squared error even rises.
     watch: ClassVar[bool] = False

@@ -8,23 +8,21 @@ noise level where the two distributions can hardly be told apart, instead of fro
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from anew.config import knob
 from anew.errors import ConfigError
+from anew.families._layouts import LAYOUTS, layout
 from anew.families.family import Family, Group, Loss, Optim, Scale
-from anew.maths.mixture import Mixture, fit
-from anew.maths.paths import lognormal_levels, rho_levels
+from anew.maths.mixture import Mixture
+from anew.maths.paths import rho_levels
 from anew.maths.solvers import SOLVERS, backwards
-from anew.nets.dit import DiT
 from anew.nets.precision import arithmetic
-from anew.nets.unet import UNet
 from anew.rng import Moment, generator
 from anew.spec import Ask, Batch, Grid, Known
 
@@ -51,6 +49,9 @@ class DiffusionConfig:
     label_drop: float = knob(0.1, "share of examples whose component is hidden", low=0.0, high=1.0)
     level_mean: float = knob(-0.8, "mean of the log noise level in training, in deviations of the data")
     level_deviation: float = knob(1.2, "spread of the log noise level in training", low=0.05, high=5.0)
+    group: int = knob(2, "clips: frames that the network sees as one moment", low=1, high=32)
+    given: float = knob(0.3, "clips: share of examples in which some frames are given", low=0.0, high=1.0)
+    apart: float = knob(0.1, "clips: share of examples whose frames have noise levels of their own", low=0.0, high=1.0)
     level_low: float = knob(0.01, "smallest noise level, in deviations of the data", low=1e-4, high=0.5)
     level_high: float = knob(8.0, "noise level where samples start, in deviations of the data", low=0.5, high=200.0)
     rate: float = knob(0.02, "peak learning rate of matrices (Muon)", low=0.0, high=1.0)
@@ -67,26 +68,15 @@ class DiffusionSampling:
     solver: str = knob("multistep", "rule that moves from level to level", choices=tuple(SOLVERS))
     guidance: float = knob(1.0, "how much the component or label counts; 1 is the plain model", low=0.0, high=20.0)
     rho: float = knob(3.0, "crowding of noise levels towards clean", low=1.0, high=20.0)
+    frames: int = knob(0, "clips: frames of each sample; 0 as the data has them", low=0, high=10_000)
     last: float = knob(0.03, "noise level of the last step, in deviations of the data", low=1e-4, high=0.5)
-
-
-def _unet_sizes(dial: int, side: float) -> dict[str, Any]:
-    """Width, mults and depth; `side` positions at the stem are halved down to 8 or fewer."""
-    halvings = max(1, math.ceil(math.log2(side / 8))) if side >= 4 else 0
-    widths = (32, 48, 64, 96, 128, 192, 256) if halvings < 2 else (24, 32, 48, 64, 96, 128, 192)
-    width = widths[min(max(dial, 0), 6)]
-    return {"net": "unet", "width": width, "mults": (1, *[2] * halvings), "depth": 1 if dial <= 3 else 2}
-
-
-def _dit_sizes(dial: int, side: float) -> dict[str, Any]:
-    width, depth = ((64, 4), (128, 4), (192, 6), (256, 8), (384, 8), (512, 12), (768, 12))[min(max(dial, 0), 6)]
-    return {"net": "dit", "width": width, "depth": depth}
 
 
 class Diffusion(Family):
     Config: ClassVar[type] = DiffusionConfig
     Sampling: ClassVar[type] = DiffusionSampling
     accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    axes: ClassVar[tuple[str, ...] | None] = tuple(LAYOUTS)
     why: ClassVar[str] = "continuous values on a grid: the best quality for the time"
     crosses: ClassVar[bool] = True
 
@@ -100,38 +90,10 @@ class Diffusion(Family):
 
     def __init__(self, spec: Grid, config: DiffusionConfig) -> None:
         super().__init__(spec, config)
-        if spec.axes != "CHW":
-            raise ConfigError(f"diffusion takes grids with axes 'CHW', and this one has {spec.axes!r}")
-        size = math.prod(spec.shape)
-        rank, kinds = min(config.rank, size), config.components + 1
-        self._register(
-            Mixture(
-                centre=torch.zeros(size),
-                basis=torch.zeros(size, rank),
-                colours=torch.eye(spec.shape[0]),
-                rows=torch.eye(spec.shape[1]),
-                columns=torch.eye(spec.shape[2]),
-                rest=torch.full((size,), spec.std**2),
-                means=torch.zeros(kinds, rank),
-                axes=torch.zeros(kinds, rank, rank),
-                variances=torch.zeros(kinds, rank),
-                shares=torch.zeros(kinds),
-                owners=torch.full((kinds,), -1),
-            )
-        )
-        self.net = self._network(spec, config)
-
-    @staticmethod
-    def _network(spec: Grid, config: DiffusionConfig) -> nn.Module:
-        channels, kinds = spec.shape[0], config.components + 1
-        common: dict[str, Any] = {"kinds": kinds, "width": config.width, "depth": config.depth, "patch": config.patch}
-        if config.net == "dit":
-            heads = max(1, config.width // 64)
-            if config.width % (4 * heads):
-                raise ConfigError(f"width={config.width} does not fit the patch Transformer; give a multiple of 64")
-            return DiT(2 * channels, channels, heads=heads, dropout=config.dropout, **common)
-        more: dict[str, Any] = {"mults": config.mults, "dropout": config.dropout, "attention": config.attention}
-        return UNet(2 * channels, channels, **common, **more)
+        self.layout = layout(spec)
+        rank, kinds = min(config.rank, self.layout.size), config.components + 1
+        self._register(self.layout.empty(rank, kinds))
+        self.net = self.layout.network(config)
 
     def _register(self, mixture: Mixture) -> None:
         for one in fields(mixture):
@@ -139,25 +101,20 @@ class Diffusion(Family):
 
     @property
     def mixture(self) -> Mixture:
-        return Mixture(**{one.name: getattr(self, f"mixture_{one.name}") for one in fields(Mixture)})
+        kind = self.layout.mixture
+        return kind(**{one.name: getattr(self, f"mixture_{one.name}") for one in fields(kind)})
 
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> DiffusionConfig:
-        side = max(spec.shape[1:])
-        patch = 1 if side <= 12 else 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 24))
         classes = max(1, spec.classes)
         components = min(256, scale.items // 32) // classes * classes
-        rate = (
-            5 if scale.device == "cpu" else 50
-        )  # examples a second, about, over the 100 epochs where copying may begin
-        hurry = scale.seconds is not None and scale.seconds < 100
+        # examples a second, about, over the 100 epochs where copying may begin
+        rate = 5 if scale.device == "cpu" else 50
         config = DiffusionConfig(
-            batch=64 if scale.device == "cpu" and (hurry or side > 40) else 128,
             components=max(components, spec.classes),
-            patch=patch,
             dropout=0.1 if scale.seconds is not None and scale.seconds * rate > scale.items else 0.0,
         )
-        return replace(config, **(_unet_sizes if patch <= 2 else _dit_sizes)(scale.dial, side / patch))
+        return replace(config, **layout(spec).sizes(scale))
 
     @classmethod
     def dials(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
@@ -165,9 +122,10 @@ class Diffusion(Family):
 
     @classmethod
     def appetite(cls, spec: Grid, config: DiffusionConfig, scale: Scale) -> float:
+        own = layout(spec)
         with torch.device("meta"):
-            parameters = sum(p.numel() for p in cls._network(spec, config).parameters())
-        return EXAMPLES_A_PARAMETER * parameters
+            parameters = sum(p.numel() for p in own.network(config).parameters())
+        return EXAMPLES_A_PARAMETER * parameters / own.parts  # each frame of a clip is an example
 
     @classmethod
     def better_on_latents(cls, spec: Grid, scale: Scale) -> bool:
@@ -195,18 +153,16 @@ class Diffusion(Family):
         return parameter.ndim >= 2 and inner and ".told." not in name
 
     def prepare(self, sweep: Iterable[Batch]) -> None:
-        rows: list[Tensor] = []
-        labels: list[Tensor] = []
-        most = min(FIT_EXAMPLES, max(2, FIT_VALUES // math.prod(self.spec.shape)))
+        seen: list[Batch] = []
+        most = min(FIT_EXAMPLES, max(2, FIT_VALUES // self.layout.size))
         for batch in sweep:
-            rows.append(batch.x.float().cpu())
-            labels.extend([] if batch.label is None else [batch.label.cpu()])
-            if sum(map(len, rows)) >= most:
+            seen.append(batch.to("cpu"))
+            if sum(map(len, seen)) >= most:
                 break
-        x = torch.cat(rows)[:most]
-        label = torch.cat(labels)[:most] if labels and self.spec.classes else None
+        x = torch.cat([batch.x.float() for batch in seen])[:most]
+        label, there = (_joined([getattr(batch, name) for batch in seen], most) for name in ("label", "mask"))
         rank, components = self.mixture_basis.shape[1], self.config.components
-        fitted = fit(x, label, rank, components, self.spec.classes, generator("mixture"))
+        fitted = self.layout.fit(x, there, label if self.spec.classes else None, rank, components)
         for one in fields(fitted):
             getattr(self, f"mixture_{one.name}").copy_(getattr(fitted, one.name))
 
@@ -218,51 +174,77 @@ class Diffusion(Family):
         if now.training and c.label_drop:
             hidden = now.uniform("hide", (len(x),)) < c.label_drop
             component = torch.where(hidden, c.components, component)
-        uniform = now.uniform("level", (len(x),))
-        level = std * lognormal_levels(uniform, c.level_mean, c.level_deviation, c.level_low, c.level_high)
-        y = x + level[:, None] * now.normal("noise", x.shape)
-        skip, out, correction = self._parts(y, level, component)
+        level, weight = self.layout.levels(now, batch, c)
+        y = self._noisy(x, std * level, now.normal("noise", x.shape))
+        skip, out, correction = self._parts(y, std * level, component)
         error = correction - (x - skip) / out
-        return Loss(error.square().mean(1).sum(), len(x), {"clean_error": (error * out).square().mean().detach()})
+        return Loss(self._mean(error, weight).sum(), len(x), {"clean_error": (error * out).square().mean().detach()})
+
+    def _noisy(self, x: Tensor, level: Tensor, noise: Tensor) -> Tensor:
+        """x (B, D) with noise of levels (B, F) on its parts; a part of infinite level is nothing."""
+        spread = self.mixture.spread(level)
+        return torch.where(spread.isinf(), 0.0, x + spread * noise)
+
+    def _mean(self, error: Tensor, weight: Tensor | None) -> Tensor:
+        """(B,) mean square of error (B, D); weight (B, F): what share each part has in it (None: all the same)."""
+        if weight is None:
+            return error.square().mean(1)
+        share = self.mixture.spread(weight) * (self.layout.parts / self.layout.size)
+        return (error.square() * share).sum(1)
 
     def _parts(self, y: Tensor, level: Tensor, component: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The clean estimate is skip + out * correction: (B, D), (B, 1), (B, D)."""
-        skip = self.mixture.denoise(y, level, component)
-        out = self.mixture.error(level, component).clamp(min=1e-4)[:, None]
-        into = (level.square() + self.spec.std**2).rsqrt()[:, None]
-        shape = (len(y), *self.spec.shape)
-        seen = torch.cat([(y * into).view(shape), (skip / self.spec.std).view(shape)], 1)
-        correction = self.net(seen.to(self._dtype()), level / self.spec.std, component)
+        """The clean estimate is skip + out * correction: (B, D), (B, D) or (B, 1), (B, D)."""
+        mixture, std = self.mixture, self.spec.std
+        skip, out = mixture.posterior(y, level, component)
+        out = mixture.spread(out.clamp(min=1e-4))
+        into = mixture.spread((level.square() + std**2).rsqrt())
+        shape, kind = (len(y), *self.spec.shape), self._dtype()
+        scaled = ((y * into).view(shape).to(kind), (skip / std).view(shape).to(kind))
+        correction = self.layout.correct(self.net, *scaled, level / std, component)
         return skip, out, correction.float().flatten(1)
 
     def _dtype(self) -> torch.dtype:
         return arithmetic(self.config.precision, self.device)
 
-    @torch.no_grad()
     def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
+        """Drafts; of a length of its own, if the layout has one, that is other than the spec's."""
+        return self.layout.whole(self._draw, replace(ask, how=ask.how or DiffusionSampling()), seed)
+
+    @torch.no_grad()
+    def _draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
         how: DiffusionSampling = ask.how or DiffusionSampling()
-        c, std, size = self.config, self.spec.std, math.prod(self.spec.shape)
         known = _known_values(ask.known, ask.n, self.spec.shape, self.device) if ask.known else None
         numbers = self._numbers(ask, seed)
-        component = self._choose(ask, numbers[:, -1], known)
-        rank = self.mixture_basis.shape[1]
-        levels = rho_levels(how.steps, how.last * std, c.level_high * std, how.rho).to(self.device)
-        first = self.mixture.draw(component, numbers[:, size : size + rank], numbers[:, :size])
+        component = self._choose(ask, numbers["kind"][:, 0], known)
+        first = self.mixture.draw(component, numbers["inside"], numbers["outside"])
+        levels = rho_levels(how.steps, how.last * self.spec.std, self.config.level_high * self.spec.std, how.rho)
+        levels = levels.to(self.device)
+        there = None if how.frames else self.layout.there(self.mixture, component, numbers["kind"][:, -1], known)
+        given = None if known is None else self.layout.given(known[1])
         if known is not None:
             first = torch.where(known[1], known[0], first)
-        y = first + levels[0] * numbers[:, size + rank : 2 * size + rank]
 
         def denoise(y: Tensor, level: Tensor) -> Tensor:
-            clean = self._guided(y, level, component, how.guidance)
+            each = level.expand(ask.n, self.layout.parts)
+            if known is not None and given is not None:
+                y = torch.where(self.mixture.spread(given), known[0], y)
+                each = torch.where(given, self.config.level_low * self.spec.std, each)
+            clean = self._guided(
+                y, each if there is None else each.masked_fill(~there, torch.inf), component, how.guidance
+            )
             return clean if known is None else torch.where(known[1], known[0], clean)
 
-        for clean in SOLVERS[how.solver](denoise, y, levels):
-            x = clean.view(ask.n, *self.spec.shape)
-            yield x.clamp(-1, 1) if self.spec.bounded else x
+        for clean in SOLVERS[how.solver](denoise, first + levels[0] * numbers["noise"], levels):
+            yield self._shown(clean, there)
+
+    def _shown(self, clean: Tensor, there: Tensor | None = None) -> Tensor:
+        x = clean.view(len(clean), *self.spec.shape)
+        x = x.clamp(-1, 1) if self.spec.bounded else x
+        return x if there is None else self.layout.held(x, there)
 
     def latents(self, ask: Ask, seed: int) -> Tensor:
         """(n, D) about normal numbers that lead to the samples of `draw`, as nearly as the flow can be undone."""
-        *_, x = self.draw(ask, seed)
+        *_, x = self._draw(ask, seed)
         return self.invert(x)
 
     @torch.no_grad()
@@ -273,8 +255,7 @@ class Diffusion(Family):
         levels, component = self._path(how), torch.full((len(latents),), self.config.components, device=self.device)
         y = self.mixture.colour(latents.to(self.device), levels[0], component)
         for clean in SOLVERS[how.solver](lambda y, level: self._clean(y, level, component), y, levels):
-            x = clean.view(len(latents), *self.spec.shape)
-            yield x.clamp(-1, 1) if self.spec.bounded else x
+            yield self._shown(clean)
 
     @torch.no_grad()
     def invert(self, x: Tensor, label: Tensor | None = None) -> Tensor:
@@ -297,18 +278,24 @@ class Diffusion(Family):
         return plain + guidance * (clean - plain)
 
     def _clean(self, y: Tensor, level: Tensor, component: Tensor) -> Tensor:
-        """(n, D) clean estimate, in parts that stay in a processor's cache."""
-        parts = []
-        for some, kind in zip(torch.split(y, ROWS), torch.split(component, ROWS), strict=True):
-            skip, out, correction = self._parts(some, level.expand(len(some)), kind)
+        """(n, D) clean estimate at levels (n, F) or () of its parts, in rows that stay in a processor's cache."""
+        parts, rows = [], max(1, ROWS // self.layout.parts)
+        level = level.expand(len(y), self.layout.parts)
+        y = torch.where(self.mixture.spread(level).isinf(), 0.0, y)
+        for some, noise, kind in zip(*(torch.split(t, rows) for t in (y, level, component)), strict=True):
+            skip, out, correction = self._parts(some, noise, kind)
             parts.append(skip + out * correction)
         return torch.cat(parts)
 
-    def _numbers(self, ask: Ask, seed: int) -> Tensor:
-        """(n, 2 D + R + 1) normal numbers; row i is a function of (seed, ask.first + i)."""
-        count = 2 * math.prod(self.spec.shape) + self.mixture_basis.shape[1] + 1
-        rows = [torch.randn(count, generator=generator(seed, "draw", ask.first + i)) for i in range(ask.n)]
-        return torch.stack(rows).to(self.device)
+    def _numbers(self, ask: Ask, seed: int) -> dict[str, Tensor]:
+        """Normal numbers by use, (n, count) each; row i is a function of (seed, ask.first + i)."""
+        size, rank = self.layout.size, self.mixture_basis.shape[1]
+        counts = {"outside": size, "inside": rank, "noise": size, "kind": self.layout.choices}
+        rows = [
+            torch.randn(sum(counts.values()), generator=generator(seed, "draw", ask.first + i)) for i in range(ask.n)
+        ]
+        parts = torch.split(torch.stack(rows).to(self.device), list(counts.values()), 1)
+        return dict(zip(counts, parts, strict=True))
 
     def _choose(self, ask: Ask, number: Tensor, known: tuple[Tensor, Tensor] | None) -> Tensor:
         """(n,) a component for each sample: by its share, or the nearest one where values are known."""
@@ -326,6 +313,12 @@ class Diffusion(Family):
         uniform = torch.special.ndtr(number)[:, None] * total[:, -1:]
         chosen = (uniform >= total).sum(1).clamp(max=self.config.components)
         return torch.where(total[:, -1] > 0, chosen, self.config.components)
+
+
+def _joined(parts: list[Tensor | None], most: int) -> Tensor | None:
+    """The rows of all parts, at most `most`; None where a part is missing."""
+    found = [part for part in parts if part is not None]
+    return torch.cat(found)[:most] if found and len(found) == len(parts) else None
 
 
 def _known_values(known: Known, n: int, shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -139,6 +139,7 @@ class Family(nn.Module):
     Config: ClassVar[type]
     Sampling: ClassVar[type]
     accepts: ClassVar[tuple[type, ...]]
+    axes: ClassVar[tuple[str, ...] | None] = None  # of the Grids that it takes; None: whatever they are
     best_for: ClassVar[frozenset[str]] = frozenset({"quality"})  # among "quality", "speed", "latent"
     watch: ClassVar[bool] = True  # whether the first phase's loss on held-out data tells when to stop
     why: ClassVar[str] = ""  # one clause: why this family follows from the spec it accepts
@@ -158,6 +159,13 @@ class Family(nn.Module):
         super().__init__()
         self.spec = spec
         self.config = config
+
+    @classmethod
+    def takes(cls, spec: Spec) -> bool:
+        """Whether the family works on data of this spec."""
+        if not isinstance(spec, cls.accepts):
+            return False
+        return not isinstance(spec, Grid) or cls.axes is None or spec.axes in cls.axes
 
     @classmethod
     def suggest(cls, spec: Any, scale: Scale) -> Any:

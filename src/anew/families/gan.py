@@ -72,6 +72,7 @@ class Gan(Family):
     Config: ClassVar[type] = GanConfig
     Sampling: ClassVar[type] = GanSampling
     accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    axes: ClassVar[tuple[str, ...] | None] = ("CHW",)
     best_for: ClassVar[frozenset[str]] = frozenset({"speed"})
     watch: ClassVar[bool] = False  # the discriminator's loss does not tell how good samples are
     why: ClassVar[str] = "continuous values on a grid: a sample takes one step"

@@ -92,6 +92,7 @@ class Vae(Family):
     Config: ClassVar[type] = VaeConfig
     Sampling: ClassVar[type] = VaeSampling
     accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    axes: ClassVar[tuple[str, ...] | None] = ("CHW",)
     best_for: ClassVar[frozenset[str]] = frozenset({"latent"})
     # The first phase's loss says nothing about the second one, whose weights would be thrown away with it.
     watch: ClassVar[bool] = False

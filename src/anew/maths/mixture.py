@@ -64,6 +64,16 @@ class Mixture:
         outside = outside * (self.rest / (self.rest + noise).clamp(min=1e-12))
         return self.centre + inside @ self.basis.T + self._back(outside)
 
+    def posterior(self, y: Tensor, level: Tensor, component: Tensor) -> tuple[Tensor, Tensor]:
+        """`denoise` and `error` (N, 1), for level (N, 1)."""
+        one = level.squeeze(1)
+        return self.denoise(y, one, component), self.error(one, component)[:, None]
+
+    def spread(self, level: Tensor) -> Tensor:
+        """Numbers for each part of an example that has a noise level of its own -> for each value, or what broadcasts to
+        that: here an example is one part, (N, 1)."""
+        return level
+
     def error(self, level: Tensor, component: Tensor) -> Tensor:
         """(N,) root mean square error of `denoise` per value: sqrt of the mean posterior variance."""
         noise = level.square()[:, None]
@@ -109,16 +119,44 @@ def cosines(size: int) -> Tensor:
     return wave.float()
 
 
-def fit(x: Tensor, label: Tensor | None, rank: int, components: int, classes: int, source: torch.Generator) -> Mixture:
+def empty(shape: tuple[int, ...], rank: int, kinds: int, variance: float) -> Mixture:
+    """What `fit` gives for items of shape (C, H, W), with nothing in it."""
+    size = math.prod(shape)
+    return Mixture(
+        centre=torch.zeros(size),
+        basis=torch.zeros(size, rank),
+        colours=torch.eye(shape[0]),
+        rows=torch.eye(shape[1]),
+        columns=torch.eye(shape[2]),
+        rest=torch.full((size,), variance),
+        means=torch.zeros(kinds, rank),
+        axes=torch.zeros(kinds, rank, rank),
+        variances=torch.zeros(kinds, rank),
+        shares=torch.zeros(kinds),
+        owners=torch.full((kinds,), -1),
+    )
+
+
+def fit(
+    x: Tensor,
+    label: Tensor | None,
+    rank: int,
+    components: int,
+    classes: int,
+    source: torch.Generator,
+    *,
+    turned: bool = True,
+) -> Mixture:
     """A mixture of x (N, C, H, W): principal components, k-means among them (within each class), a Gaussian a cluster.
 
     components: number of clusters K - 1, shared out evenly among classes; the last component is all of the data.
+    turned: whether what lies outside the components may be turned.
     """
     shape, x = x.shape[1:], x.flatten(1)
     centre = x.mean(0)
     basis = principal(x - centre, rank, source)  # (D, R)
     inside = (x - centre) @ basis
-    turns, rest = _rest(x - centre - inside @ basis.T, shape, float((x - centre).square().mean()))
+    turns, rest = _rest(x - centre - inside @ basis.T, shape, float((x - centre).square().mean()), turned)
     where, owners = _clusters(inside, label, components, classes, source)
     pooled = _covariance(inside)
     parts = [_gaussian(inside[where == k], pooled, inside) for k in range(components)]
@@ -128,15 +166,19 @@ def fit(x: Tensor, label: Tensor | None, rank: int, components: int, classes: in
     return Mixture(centre, basis, *turns, rest, means, axes, variances, shares, owners)
 
 
-def _rest(outside: Tensor, shape: torch.Size, power: float) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+def _rest(
+    outside: Tensor, shape: torch.Size, power: float, turned: bool
+) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
     """The turn that describes (N, D) with the fewest bits, and the variances (D,) under it.
 
     Either none, which suits drawings with empty borders, or principal colours and cosines, which suit photographs.
     """
     channels, height, breadth = shape
+    plain = (torch.eye(channels), torch.eye(height), torch.eye(breadth))
+    if not turned:
+        return plain, outside.square().mean(0)
     spread = outside.view(len(outside), channels, -1).transpose(0, 1).flatten(1)  # (C, N H W)
     _, colours = torch.linalg.eigh((spread @ spread.T).double())
-    plain = (torch.eye(channels), torch.eye(height), torch.eye(breadth))
     smooth = (colours.T.float().contiguous(), cosines(height), cosines(breadth))
     found = [(turns, turn(outside, *turns).square().mean(0)) for turns in (plain, smooth)]
     floor = 1e-2 * power + 1e-12  # details a tenth of the data's deviation need no description
