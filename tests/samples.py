@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from pathlib import Path
 
@@ -75,4 +76,29 @@ def tones(folder: Path, count: int = 60, rate: int = 8000, seconds: float = 0.4)
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(count):
         soundfile.write(folder / f"{'ab'[i % 2]}_{i}.wav", tone(i, rate, seconds), rate)
+    return folder
+
+
+def moving_dot(seed: int, size: int = 16, rate: float = 10.0, frames: int = 0) -> bytes:
+    """A GIF of a dot that moves to the right (even seeds) or down, of 5 to 7 frames unless said."""
+    source = random.Random(seed)
+    across, start, shade = source.randint(2, size - 4), source.randint(0, 2), source.randint(120, 255)
+    pictures = []
+    for step in range(frames or 5 + seed % 3):
+        image = Image.new("RGB", (size, size), (20, 40, 60))
+        along = (start + 2 * step) % (size - 2)
+        x, y = (along, across) if seed % 2 == 0 else (across, along)
+        ImageDraw.Draw(image).rectangle((x, y, x + 2, y + 2), fill=(shade, 255 - shade, step * 9))
+        pictures.append(image)
+    out = io.BytesIO()
+    pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:], duration=round(1000 / rate), loop=0)
+    return out.getvalue()
+
+
+def clips(folder: Path, count: int = 60) -> Path:
+    """Moving dots in class folders, as GIF."""
+    for index in range(count):
+        target = folder / ("right", "down")[index % 2] / f"{index:03d}.gif"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(moving_dot(index))
     return folder

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,7 +63,8 @@ class Samples(Sequence[Any]):
         return None if isinstance(found[0], str) else found
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write one file a sample into the folder (made if missing); returns their paths."""
+        """Write one file a sample into the folder (made if missing), and beside it its other formats; returns the paths of
+        the first."""
         target = _made(folder)
         digits = max(4, len(str(len(self.artifacts) - 1)))
         paths = []
@@ -74,6 +73,8 @@ class Samples(Sequence[Any]):
             stem = f"{index:0{digits}d}" if label is None else f"{index:0{digits}d}-{_safe(label)}"
             paths.append(target / f"{stem}{artifact.suffix}")
             write_atomic(paths[-1], artifact.data)
+            for other in artifact.also:
+                write_atomic(target / f"{stem}{other.suffix}", other.data)
         return paths
 
     def save_sheet(self, folder: str | Path, stem: str = "all") -> Path:
@@ -92,21 +93,7 @@ class Samples(Sequence[Any]):
         return path
 
     def _repr_html_(self) -> str:
-        return f"<div>{''.join(map(_html, self.artifacts[:64]))}</div>"
-
-
-_PLAYED = {
-    "image": '<img style="margin:2px;image-rendering:pixelated" src="{}">',
-    "audio": '<audio style="margin:2px" controls preload="none" src="{}"></audio>',
-    "video": '<video style="margin:2px" controls loop muted playsinline preload="metadata" src="{}"></video>',
-}
-
-
-def _html(artifact: Artifact) -> str:
-    kind = artifact.media.partition("/")[0]
-    if kind not in _PLAYED:
-        return f"<pre>{html.escape(artifact.text or '')}</pre>"
-    return _PLAYED[kind].format(f"data:{artifact.media};base64,{base64.b64encode(artifact.data).decode()}")
+        return f"<div>{''.join(artifact.html() for artifact in self.artifacts[:64])}</div>"
 
 
 def _made(folder: str | Path) -> Path:
@@ -195,8 +182,9 @@ class Model:
 
         prompt: what text starts with; label: one of the data's classes (default: as the data has them); how: the
         family's sampling knobs, as in `anew sample --set`. `stop="..."` ends text at that string.
-        known: (image, mask) to fill in: a uint8 array (H, W) or (H, W, C) or the bytes of an image file, and (H, W) that is
-        true where it is kept; or a `Known` in the model's own values.
+        known: (item, mask) to fill in: an image as a uint8 array (H, W) or (H, W, C) or the bytes of a file, and (H, W) that
+        is true where it is kept; a clip with one axis more, (T, H, W[, C]), and (T, H, W) or (T,) for whole frames; or a
+        `Known` in the model's own values.
         """
         _check_n(n)
         stop = how.pop("stop", None)
@@ -231,7 +219,8 @@ class Model:
 
     def _known(self, prompt: str | None, known: Known | tuple[Any, Any] | None) -> Known | None:
         if prompt is not None:
-            return Known(torch.as_tensor(self.modality.known(prompt)))
+            found = self.modality.known(prompt)
+            return found if isinstance(found, Known) else Known(torch.as_tensor(found))
         if known is None or isinstance(known, Known):
             return known
         if not isinstance(self.item_spec, Grid):
@@ -242,10 +231,12 @@ class Model:
         try:
             stored = self.modality.encode(Item("known", image))
         except ValueError as error:
-            raise ConfigError(f"the known image cannot be used: {error}") from None
-        kept = torch.as_tensor(mask).float()
-        if tuple(kept.shape) != self.spec.shape[1:]:
-            size, wanted = tuple(kept.shape), self.spec.shape[1:]
+            raise ConfigError(f"the known {self.modality.name} cannot be used: {error}") from None
+        kept, wanted = torch.as_tensor(mask).float(), self.spec.shape[1:]
+        if tuple(kept.shape) == wanted[: kept.dim()]:  # of frames alone: whatever they show
+            kept = kept.view(*kept.shape, *[1] * (len(wanted) - kept.dim())).expand(wanted)
+        if tuple(kept.shape) != wanted:
+            size = tuple(kept.shape)
             raise ConfigError(
                 f"the mask has the size {size}, and samples of this run have {wanted}; give one of that size"
             )

@@ -118,14 +118,14 @@ def _ended(folder: Path) -> None:
 def _sample(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
 
-    prompt = arguments.prompt
-    if arguments.prompt_file:
-        prompt = _read(Path(arguments.prompt_file))
     how: dict[str, Any] = _settings(arguments)
     if arguments.stop is not None:
         how["stop"] = arguments.stop
     out = _new_folder(arguments.out)
     model = api.load(arguments.run, trust_code=arguments.trust_code)
+    prompt = arguments.prompt
+    if arguments.prompt_file:
+        prompt = _read(model.modality, Path(arguments.prompt_file))
     samples = model.sample(arguments.n, seed=arguments.seed, prompt=prompt, label=arguments.label, **how)
     paths = samples.save(out)
     sheet = samples.save_sheet(out)
@@ -139,13 +139,12 @@ def _new_folder(name: str) -> Path:
     return out
 
 
-def _read(path: Path) -> str:
+def _read(modality: Any, path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (UnicodeDecodeError, OSError) as error:
-        raise ConfigError(
-            f"--prompt-file {str(path)!r} cannot be read as UTF-8 text ({error}); save it as UTF-8"
-        ) from None
+        found: str = modality.prompt_file(path)
+        return found
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"--prompt-file {str(path)!r} cannot be used: {error}; give another file") from None
 
 
 def _score(arguments: argparse.Namespace, started: float) -> None:

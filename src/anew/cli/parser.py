@@ -68,7 +68,7 @@ def _add(commands: argparse._SubParsersAction[_Parser], name: str, help: str) ->
 def _look(commands: argparse._SubParsersAction[_Parser]) -> None:
     p = _add(commands, "look", "say what DATA is, which family follows from it, and what each budget would buy")
     p.add_argument("data", help="a folder, a file, or a hub name like owner/name")
-    p.add_argument("--modality", help="text or image, where DATA holds both")
+    p.add_argument("--modality", help="text, image, video, ..., where DATA holds several")
     p.add_argument(
         "--prefer",
         choices=("quality", "speed", "latent"),
@@ -92,7 +92,7 @@ def _train(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     p.add_argument("--plan", metavar="RUN", help="replay the plan and the logged progress of another run, step by step")
     p.add_argument("--family", help="a family by name, or a FILE.py that defines EXPORT (default: follows the data)")
-    p.add_argument("--modality", help="text or image (default: follows the data)")
+    p.add_argument("--modality", help="text, image, video, ... (default: follows the data)")
     p.add_argument(
         "--prefer",
         choices=("quality", "speed", "latent"),
@@ -165,7 +165,7 @@ def _compare(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="finished runs instead of families to train")
     p.add_argument("--budget", help="wall-clock time of each family: 90s, 10m, 2h (default: 5m)")
     p.add_argument("--steps", type=int, help="number of steps instead of a budget")
-    p.add_argument("--modality", help="text or image (default: follows the data)")
+    p.add_argument("--modality", help="text, image, video, ... (default: follows the data)")
     p.add_argument("-n", type=int, default=1000, help="samples of each that are measured (default: 1000)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument(

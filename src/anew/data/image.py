@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from anew.config import knob
 from anew.data import pixels
-from anew.data.modality import Artifact, Item, Modality, Size
+from anew.data.modality import SURE, Artifact, Item, Modality, Size
 from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Grid, Spec
 
@@ -24,7 +24,7 @@ DECODED_PIXELS = 1 << 27  # stop decoding the sample here (about two seconds of 
 HELD_PIXELS = 1 << 24  # of the copies kept meanwhile: 50 MB as colour
 LARGEST = 1024  # pixels a side
 RUNGS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # sides that halve well inside a network
-_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
+_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 FLAT = 0.02  # least standard deviation reported: noise levels are measured against it
 
 
@@ -76,6 +76,8 @@ class Image(Modality):
     def claims(cls, head: bytes) -> float:
         if head.startswith(_MAGIC) or head[8:12] == b"WEBP":
             return 1.0
+        if head.startswith(b"GIF8"):
+            return SURE  # a moving one is claimed by more than that
         return 0.5 if head.startswith(b"BM") else 0.0
 
     @property

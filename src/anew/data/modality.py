@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
+import html
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -83,12 +85,27 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """A sample as an ordinary file: suffix with the dot, and its bytes. text: what to show in a terminal, if anything;
-    media: the type that a browser shows or plays it as ("image/png", "audio/wav")."""
+    media: the type that a browser shows or plays it as ("image/png", "audio/wav"); also: the same sample in other formats."""
 
     suffix: str
     data: bytes
     text: str | None = None
     media: str = "text/plain"
+    also: tuple[Artifact, ...] = ()
+
+    def html(self) -> str:
+        """What shows or plays it in a notebook."""
+        kind = self.media.partition("/")[0]
+        if kind not in _PLAYED:
+            return f"<pre>{html.escape(self.text or '')}</pre>"
+        return _PLAYED[kind].format(f"data:{self.media};base64,{base64.b64encode(self.data).decode()}")
+
+
+_PLAYED = {
+    "image": '<img style="margin:2px;image-rendering:pixelated" src="{}">',
+    "audio": '<audio style="margin:2px" controls preload="none" src="{}"></audio>',
+    "video": '<video style="margin:2px" controls loop muted playsinline preload="metadata" src="{}"></video>',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +237,13 @@ class Modality(ABC):
     @abstractmethod
     def write(self, x: Any) -> list[Artifact]:
         """Model output (n, ...) -> ordinary files, one an item."""
+
+    def prompt_file(self, path: Path) -> str:
+        """What `known` takes for the prompt that lies in a file: its text. Raises ValueError (one clause)."""
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"it cannot be read as UTF-8 text ({error})") from None
 
     def known(self, prompt: str) -> Any:
         """A user's prompt -> ids or values that samples start from. Raises ConfigError where the modality has no prompts."""
