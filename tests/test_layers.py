@@ -20,7 +20,7 @@ ALLOWED = {
     "families": BASE | {"maths", "nets", "families"},
     "data": BASE | {"maths", "data"},
     "training": BASE | {"maths", "families.family", "training"},
-    "evaluation": BASE | {"maths", "data.modality", "evaluation"},
+    "evaluation": BASE | {"maths", "data.modality", "data.frames", "evaluation"},
     "cli": {"errors", "api", "cli", "examples", "__init__"},
 }
 

@@ -1,4 +1,4 @@
-"""The kinds of items that the audit for copies compares: images, records, passages of texts."""
+"""The kinds of items that the audit for copies compares: images, clips, records, passages of texts."""
 
 from __future__ import annotations
 
@@ -36,6 +36,18 @@ def disturbed_image(image: NDArray[Any], source: np.random.Generator) -> NDArray
     if which == 1:
         return noisy_image(image, source)
     return jpeg_image(image)
+
+
+def _clip_distances(items: Sequence[Any], groups: NDArray[Any]) -> list[Distance]:
+    from anew.evaluation.neighbours import ClipDistance
+
+    return [ClipDistance(items, groups)]
+
+
+def disturbed_clip(clip: NDArray[Any], source: np.random.Generator) -> NDArray[Any]:
+    """All frames disturbed in one way. clip: (T, H, W) or (T, H, W, C) uint8."""
+    seed = source.integers(1 << 30)
+    return np.stack([disturbed_image(frame, np.random.default_rng(seed)) for frame in clip])
 
 
 SHIFTS = ((0, 1), (1, 0), (0, -1), (-1, 0))
@@ -82,6 +94,7 @@ def edited(text: str, source: np.random.Generator, share: float = EDITS) -> str:
 
 
 IMAGES = Kind("images", _image_distances, disturbed_image)
+CLIPS = Kind("clips", _clip_distances, disturbed_clip)
 RECORDS = Kind("records", lambda items, groups: [EditDistance(items, groups)], edited)
 PASSAGES = Kind("passages", lambda items, groups: [PassageDistance(items, groups)], edited)
 

@@ -52,6 +52,27 @@ class PixelDistance(Distance):
         return item, distance / np.sqrt(self._images[0].numel())
 
 
+class ClipDistance(Distance):
+    """Distance of clips: the least of `PixelDistance` between a frame of one and a frame of the other."""
+
+    name = "frames"
+
+    def __init__(self, clips: Sequence[NDArray[Any]], groups: NDArray[Any], frames: int = 3) -> None:
+        """clips: (T, H, W) or (T, H, W, C) uint8 of any length; frames: of each that are compared, evenly spread."""
+        self._frames = frames
+        spread = [clip[np.linspace(0, len(clip) - 1, frames).round().astype(int)] for clip in clips]
+        self._inner = PixelDistance(np.concatenate(spread), np.repeat(np.asarray(groups), frames))  # type: ignore[arg-type]
+
+    def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
+        within = np.arange(self._frames)
+        asked, known = ((rows[:, None] * self._frames + within).ravel() for rows in (queries, pool))
+        item, distance = self._inner.nearest(asked, known)
+        distance = distance.reshape(len(queries), -1)
+        rows, best = np.arange(len(queries)), distance.argmin(axis=1)
+        item = item.reshape(len(queries), -1)[rows, best]
+        return np.asarray(np.where(item < 0, -1, item // self._frames)), np.asarray(distance[rows, best])
+
+
 class EmbeddingDistance(Distance):
     """Euclidean distance of random convolutional features averaged over a coarse grid of cells, the less of the query's
     and its mirror image's: small shifts, noise and compression change it little."""

@@ -69,6 +69,20 @@ TERMS: dict[str, tuple[str, str]] = {
         "Colours",
         "How far the counts of dark, middle and bright values are from those of real images: 0 is the same.",
     ),
+    "frame_distance": ("Single frames", "Distance between the look of single frames and of unseen real ones."),
+    "frame_difference_distance": (
+        "What changes",
+        "Distance between what changes from frame to frame in samples and in unseen real clips.",
+    ),
+    "motion_distance": (
+        "Amount of motion",
+        "How far the amount of motion is from that of real clips, in decibels. 0: the same.",
+    ),
+    "motion_spectrum_distance": (
+        "Speed of motion",
+        "How differently slow and fast changes are mixed than in real clips, in decibels. 0: the same.",
+    ),
+    "bits_per_dimension_gif": ("… the GIF format", "A lossless compressor that has learned from no clip."),
     "spectrum_distance": (
         "Sharpness",
         "How much fine and coarse detail (of sound: high and low tones) differs from real items, in decibels. 0: the same.",
