@@ -127,7 +127,7 @@ class Video(Modality):
             yield item
             return
         handle = item.data
-        total = len(frames.timing(handle.path).at(self._rate or 10.0))
+        total = len(frames.timing(_source(item)).at(self._rate or 10.0))
         start, stop = (total * place // handle.of for place in (handle.part, handle.part + 1))
         pieces = max(1, round((stop - start) / self._span)) if total > self._span else 1
         bounds = np.linspace(start, stop, pieces + 1).round().astype(int).tolist()
@@ -306,7 +306,9 @@ class Video(Modality):
 
 
 def _source(item: Item) -> frames.Data:
-    return item.data.path if isinstance(item.data, Handle) else bytes(item.data)
+    if not isinstance(item.data, Handle):
+        return bytes(item.data)
+    return item.data.path if item.data.body is None else item.data.body
 
 
 def limits(size: Size) -> tuple[int, int]:

@@ -13,15 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anew.data.frames import gif
+from anew.data.frames import gif, mp4
 from anew.evaluation import sheet
 from anew.evaluation.embedding import FEATURES, NAME, Embedding
 from anew.evaluation.evidence import FITTED, Evaluation
 from anew.evaluation.kinds import CLIPS
 from anew.evaluation.metric import Score, frechet_distance, interval, mean_interval, resample
 from anew.evaluation.nearest import nearest_pixels
+from anew.evaluation.shown import Beside, Item, Shown
 
-SHEET, MOVING, PAIRS = 16, 36, 8  # clips on a sheet of frames, in the moving picture, beside their nearest
+SHEET, PAIRS, HELD = 16, 8, 64  # clips on a sheet of frames, beside their nearest, held out to compare with
 FRAMES = 4  # of each clip that count as pictures
 SEARCH_VALUES = 64_000_000  # values of training clips that the nearest one is looked for in
 VALUES = 32_000_000  # values of clips that figures of motion take of each set
@@ -110,34 +111,42 @@ class VideoEvaluation(Evaluation):
                 source = "held-out clips as GIF files, each by itself"
                 yield Score("bits_per_dimension_gif", float(np.mean(files)), low, high, n=len(files), source=source)
 
-    def show(self) -> dict[str, Any]:
-        """{"kind": "video", "sheet": PNG of frames, "real": the same of held-out clips, "moving": GIF of many samples,
-        "moving_real": GIF, "pairs": [{"sample": GIF, "nearest": GIF, "distance"}], "typical", "nearest": what the search was}."""
+    def show(self) -> Shown:
+        """Sheets of frames, a clip a row; distances are root mean squared differences of values of 0 to 255 over all frames,
+        beside what held-out clips typically have."""
         samples = self.evidence.samples
         if not samples:
-            return {"kind": "video", "pairs": []}
-        rate = float(getattr(self.evidence.modality, "rate", 10.0))
-        held = (self.sets.get("test") or self.evidence.test(MOVING))[:MOVING]
-        frames = max(len(clip) for clip in [*samples[:MOVING], *held])
+            return Shown()
+        held = (self.sets.get("test") or self.evidence.test(HELD))[:HELD]
+        frames = max(len(clip) for clip in [*samples[:PAIRS], *held])
         values = int(np.prod(samples[0].shape[1:])) * frames
         training = self.evidence.train(int(max(min(10_000, SEARCH_VALUES // values), 200)))
         frames = max(frames, *(len(clip) for clip in training))
         known = stacked(training, frames)
         index, distance = nearest_pixels(stacked(samples[:PAIRS], frames), known)
+        typical = float(np.median(nearest_pixels(stacked(held, frames), known)[1])) if held else 0.0
         pairs = [
-            {"sample": _gif([s], rate), "nearest": _gif([training[i]], rate), "distance": float(d)}
+            Beside(
+                self.item(s),
+                self.item(training[i]),
+                f"differ by {d:.0f}" if d >= 0.5 else "exact copy",
+                d < 0.25 * typical,
+            )
             for s, i, d in zip(samples[:PAIRS], index, distance, strict=False)
         ]
-        return {
-            "kind": "video",
-            "sheet": sheet.sheet([strip(clip) for clip in samples[:SHEET]], gap=3, columns=1),
-            "real": sheet.sheet([strip(clip) for clip in held[:SHEET]], gap=3, columns=1),
-            "moving": _gif(samples[:MOVING], rate),
-            "moving_real": _gif(held, rate),
-            "pairs": pairs,
-            "typical": float(np.median(nearest_pixels(stacked(held, frames), known)[1])),
-            "nearest": f"nearest of {len(training):,} training clips by the pixels of all frames",
-        }
+        return Shown(
+            sheet=sheet.sheet([strip(clip) for clip in samples[:SHEET]], gap=3, columns=1),
+            real=sheet.sheet([strip(clip) for clip in held[:SHEET]], gap=3, columns=1) if held else None,
+            pairs=pairs,
+            nearest=f"The nearest of {len(training):,} training clips, by the pixels of all frames. The number is how far their "
+            "values differ (0 is an exact copy, 255 the most there can be); a real clip that was held out typically differs "
+            f"from its nearest training clip by {typical:.0f}.",
+            suspects=self.suspects,
+        )
+
+    def item(self, one: Any) -> Item:
+        rate = float(getattr(self.evidence.modality, "rate", 10.0))
+        return Item(sheet.png(strip(one)), mp4(one, rate), "video/mp4")
 
 
 SPEEDS = 8
@@ -196,18 +205,6 @@ def strip(clip: Clip, most: int = 8) -> Clip:
     """Frames side by side, at most so many, evenly spread."""
     some = np.linspace(0, len(clip) - 1, min(len(clip), most)).round().astype(int)
     return np.concatenate(list(clip[some]), axis=1)
-
-
-def _gif(clips: Sequence[Any], rate: float) -> bytes:
-    """Clips side by side, moving; a clip that ends before others holds its last frame."""
-    frames, columns = max(len(clip) for clip in clips), int(np.ceil(np.sqrt(len(clips))))
-    values = stacked(clips, frames)  # (n, T, H, W[, C])
-    blank = np.full_like(values[:1], 255)
-    rows = [values[i : i + columns] for i in range(0, len(values), columns)]
-    rows[-1] = np.concatenate([rows[-1], *[blank] * (columns - len(rows[-1]))])
-    whole = np.concatenate([np.concatenate(list(row), axis=2) for row in rows], axis=1)  # (T, rows H, columns W[, C])
-    factor = sheet.zoom(*clips[0].shape[1:3])
-    return gif(whole.repeat(factor, 1).repeat(factor, 2), rate)
 
 
 EXPORT = VideoEvaluation
