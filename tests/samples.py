@@ -102,3 +102,55 @@ def clips(folder: Path, count: int = 60) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(moving_dot(index))
     return folder
+
+
+def sequences(path: Path, count: int = 400, seed: int = 0) -> Path:
+    """Made protein sequences as FASTA: families that each vary one ancestor, and loners."""
+    source = random.Random(seed)
+    letters = "ACDEFGHIKLMNPQRSTVWY"
+    records = []
+    for index in range(count):
+        if index % 5 == 0:
+            ancestor = [source.choice(letters) for _ in range(source.randint(50, 70))]
+        change = 0.1 if index % 10 < 5 else 1.0
+        own = "".join(source.choice(letters) if source.random() < change else letter for letter in ancestor)
+        records.append(f">s{index} made OS=Genus {'ab'[index % 2]} OX=1\n{own[:40]}\n{own[40:]}\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(records))
+    return path
+
+
+def program(seed: int, functions: int = 4) -> str:
+    """A made Python file."""
+    source = random.Random(seed)
+    parts = ['"""Made."""\n\nimport math\n']
+    for index in range(functions):
+        name, other = source.choice(WORDS), source.choice(WORDS)
+        parts.append(
+            f"\n\ndef {name}_{index}({other}, n=1):\n    if n > {source.randint(0, 9)}:\n"
+            f"        return math.sqrt({other})\n    return [{other} + i for i in range(n)]\n"
+        )
+    return "".join(parts)
+
+
+def programs(folder: Path, count: int = 80) -> Path:
+    """Files of made Python."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        (folder / f"m{index}.py").write_text(program(index))
+    return folder
+
+
+def molecule(seed: int) -> str:
+    """A made molecule as SMILES, always a real one."""
+    source = random.Random(seed)
+    pieces = ["C", "CC", "O", "N", "c1ccccc1", "C(=O)", "C(C)", "CN", "S", "C1CCCC1", "C(F)"]
+    return "C" + "".join(source.choice(pieces) for _ in range(source.randint(3, 7)))
+
+
+def molecules(folder: Path, count: int = 400) -> Path:
+    """A list of made molecules, with a name behind some."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [molecule(i) + (f" made-{i}" if i % 4 == 0 else "") for i in range(count)]
+    (folder / "made.smi").write_text("\n".join(lines) + "\n")
+    return folder

@@ -137,7 +137,8 @@ def _parsed(hint: Any, name: str, text: str) -> Any:
 def assign(settings: Mapping[str, Any], owners: Mapping[str, type]) -> dict[str, dict[str, Any]]:
     """Sort settings by the dataclass that has them: {"width": "64"} -> {"family": {"width": 64}}.
 
-    A key may name its owner ("transformer.width"). Other values are treated as the text that stands for them.
+    A key may name its owner ("transformer.width"). Of several owners those are left out that do not allow the value, unless
+    none does. Other values are treated as the text that stands for them.
     """
     found: dict[str, dict[str, Any]] = {owner: {} for owner in owners}
     names = {f.name for cls in owners.values() for f in dataclasses.fields(cls) if "knob" in f.metadata}
@@ -146,8 +147,14 @@ def assign(settings: Mapping[str, Any], owners: Mapping[str, type]) -> dict[str,
         homes = [o for o, cls in owners.items() if rest in knobs(cls) and prefix in ("", o)]
         if not homes:
             raise ConfigError(f"{full!r} is no setting here{nearest(rest, names)}")
+        text, refused = value if isinstance(value, str) else _as_text(value), None
         for owner in homes:
-            found[owner][rest] = parse(owners[owner], rest, value if isinstance(value, str) else _as_text(value))
+            try:
+                found[owner][rest] = parse(owners[owner], rest, text)
+            except ConfigError as error:
+                refused = error
+        if refused is not None and not any(rest in found[owner] for owner in homes):
+            raise refused
     return found
 
 

@@ -167,6 +167,7 @@ def evidence(
     """What an evaluation of these samples of a model receives."""
     text = isinstance(model.item_spec, Tokens)
     scores = text or (type(model.family).bits is not Family.bits and model.codec is None)
+    clusters = text and "clusters" in data.scan.parts
     return Evidence(
         modality=data.modality,
         spec=model.item_spec,
@@ -175,7 +176,7 @@ def evidence(
         train_text=(lambda limit: data.text("train", limit)) if text else None,
         test_text=(lambda limit: data.text("test", limit)) if text else None,
         samples=samples,
-        bits=(lambda allowed: _bits_in_time(model, data, allowed)) if scores else None,
+        bits=(lambda allowed: _bits_in_time(model, data, allowed, "test")) if scores else None,
         parts=(lambda: model.bits_by_part(data.scoring("test", limit=PARTS_MOST))) if text else None,
         seen=(lambda part, limit: learned_bits(model, data.scoring(part, limit=limit))) if scores else None,
         seconds=seconds,
@@ -183,6 +184,8 @@ def evidence(
         features=features,
         pool=lambda n: pool_of(data, model.item_spec, n, seed),
         labels=_labels(model, data, len(samples), seed),
+        clusters=(lambda allowed: _bits_in_time(model, data, allowed, "clusters")) if clusters else None,
+        clusters_text=(lambda limit: data.text("clusters", limit)) if clusters else None,
     )
 
 
@@ -224,15 +227,15 @@ def size_of(item: Any) -> int:
     return int(getattr(item, "nbytes", 0)) or 4 * len(item)
 
 
-def _bits_in_time(model: Model, data: Dataset, allowed: float | None) -> list[tuple[float, float]]:
-    """The whole test part, or as much of it, taken evenly, as the time allows: its beginning alone may be easier."""
+def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str) -> list[tuple[float, float]]:
+    """A whole part, or as much of it, taken evenly, as the time allows: its beginning alone may be easier."""
     if allowed is None:
-        return model.bits(data.scoring("test"))
+        return model.bits(data.scoring(part))
     begin = time.monotonic()
-    probe = model.bits(data.scoring("test", limit=PROBE))
+    probe = model.bits(data.scoring(part, limit=PROBE))
     took = time.monotonic() - begin
     most = 0.7 * (allowed - took) / max(took, 1e-6) * sum(units for _, units in probe)
-    return probe if most <= PROBE else model.bits(data.scoring("test", limit=most), allowed - took)
+    return probe if most <= PROBE else model.bits(data.scoring(part, limit=most), allowed - took)
 
 
 def learned_bits(model: Model, batches: Iterator[Batch]) -> list[tuple[float, float]]:

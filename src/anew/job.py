@@ -229,7 +229,8 @@ class Job:
 
     def _finishing(self) -> Iterator[Batch]:
         if self.data.part_size("validation"):
-            yield from self.data.scoring("validation", limit=self.plan.finish_units)
+            for batch in self.data.scoring("validation", limit=self.plan.finish_units):
+                yield from self.data.modality.views(batch)
 
     def _status(self, status: str) -> None:
         self.record["status"] = status

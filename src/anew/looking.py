@@ -12,7 +12,7 @@ from anew import config as cfg
 from anew.data.dataset import Dataset
 from anew.data.modality import Size
 from anew.families.family import Scale
-from anew.find import find, names
+from anew.find import find
 from anew.plan import Candidate, build, choose, measure
 from anew.planning import PREFERENCES, choose_family
 from anew.spec import Tokens
@@ -23,12 +23,10 @@ from anew.training.distributed import World
 def looked(path: str, modality: str | None, prefer: str, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
     """All that `anew look` prints, as JSON values."""
     use_threads()
-    owner = (
-        {modality: find("data", modality).Config} if modality else {n: find("data", n).Config for n in names("data")}
-    )
-    typed: dict[str, Any] = {}
-    for values in cfg.assign(settings, owner).values():
-        typed |= values
+
+    def typed(kind: str) -> dict[str, Any]:
+        return cfg.assign(settings, {kind: find("data", kind).Config})[kind]
+
     size = Size(600.0, 0, 0, torch.get_num_threads(), "cpu")
     data = Dataset.open(path, modality=modality, settings=typed, seed=seed, size=size)
     scan = data.scan

@@ -19,93 +19,17 @@ from anew.errors import ConfigError, RunError, nearest
 from anew.families.family import Family
 from anew.find import find
 from anew.job import family_of
+from anew.maths.likelihood import mean_bits
+from anew.samples import Samples
 from anew.spec import Ask, Grid, Known, Tokens, spec_from_json
 from anew.training.distributed import pick_device
-from anew.training.run import RunFolder, read_tensors, write_atomic
+from anew.training.run import RunFolder, read_tensors
 
 if TYPE_CHECKING:
     from anew.walking import Walk
 
 MOST = 1_000_000  # samples in one call
-SHEET = 100  # images on one sheet
 AT_ONCE = 256  # samples in one pass of the network
-
-
-class Samples(Sequence[Any]):
-    """New items, as people see them (str, or arrays), and as ordinary files. modality: how they are drawn."""
-
-    def __init__(
-        self, items: list[Any], artifacts: list[Artifact], labels: list[str | None], modality: Modality
-    ) -> None:
-        self._items = items
-        self.artifacts = artifacts
-        self.labels = labels
-        self.modality = modality
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._items[index]
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def head(self, n: int) -> Samples:
-        """The first n."""
-        return Samples(self._items[:n], self.artifacts[:n], self.labels[:n], self.modality)
-
-    def with_more(self, more: Samples) -> Samples:
-        """These and then the others."""
-        artifacts, labels = [*self.artifacts, *more.artifacts], [*self.labels, *more.labels]
-        return Samples([*self._items, *more._items], artifacts, labels, self.modality)
-
-    def pictures(self) -> list[Any] | None:
-        """(H, W) or (H, W, C) uint8 of each; None where samples are read, not looked at."""
-        found = self.modality.pictures(self._items)
-        return None if isinstance(found[0], str) else found
-
-    def save(self, folder: str | Path) -> list[Path]:
-        """Write one file a sample into the folder (made if missing), and beside it its other formats; returns the paths of
-        the first."""
-        target = _made(folder)
-        digits = max(4, len(str(len(self.artifacts) - 1)))
-        paths = []
-        for index, artifact in enumerate(self.artifacts):
-            label = self.labels[index]
-            stem = f"{index:0{digits}d}" if label is None else f"{index:0{digits}d}-{_safe(label)}"
-            paths.append(target / f"{stem}{artifact.suffix}")
-            write_atomic(paths[-1], artifact.data)
-            for other in artifact.also:
-                write_atomic(target / f"{stem}{other.suffix}", other.data)
-        return paths
-
-    def save_sheet(self, folder: str | Path, stem: str = "all") -> Path:
-        """All samples in one file to look at: a sheet of pictures, or one text (a record a line for short records)."""
-        target = _made(folder)
-        pictures = self.head(SHEET).pictures()
-        if pictures is not None:
-            from anew.evaluation.sheet import sheet
-
-            path, data = target / f"{stem}.png", sheet(pictures)
-        else:
-            short = all("\n" not in str(i) and len(str(i)) < 200 for i in self._items)
-            between = "\n" if short else "\n\n----\n\n"
-            path, data = target / f"{stem}.txt", between.join(map(str, self._items)).encode()
-        write_atomic(path, data)
-        return path
-
-    def _repr_html_(self) -> str:
-        return f"<div>{''.join(artifact.html() for artifact in self.artifacts[:64])}</div>"
-
-
-def _made(folder: str | Path) -> Path:
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the folder {str(folder)!r} ({error.strerror}); give another") from None
-    return Path(folder)
-
-
-def _safe(label: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in label)[:60] or "label"
 
 
 class Model:
@@ -173,6 +97,7 @@ class Model:
         *,
         seed: int = 0,
         prompt: str | None = None,
+        suffix: str | None = None,
         label: str | None = None,
         known: Known | tuple[Any, Any] | None = None,
         first: int = 0,
@@ -180,7 +105,8 @@ class Model:
     ) -> Samples:
         """n new items. Sample i depends on the seed and i alone.
 
-        prompt: what text starts with; label: one of the data's classes (default: as the data has them); how: the
+        prompt: what text starts with; suffix: what it ends with, where that can be given;
+        label: one of the data's classes (default: as the data has them); how: the
         family's sampling knobs, as in `anew sample --set`. `stop="..."` ends text at that string.
         known: (item, mask) to fill in: an image as a uint8 array (H, W) or (H, W, C) or the bytes of a file, and (H, W) that
         is true where it is kept; a clip with one axis more, (T, H, W[, C]), and (T, H, W) or (T,) for whole frames; or a
@@ -191,7 +117,7 @@ class Model:
         if stop is not None and not isinstance(self.item_spec, Tokens):
             raise ConfigError(f"{self.modality.name} data has no text to stop at; leave stop out")
         settings = self.how(how)
-        given = self._known(prompt, known)
+        given = self._known(prompt, known, suffix)
         items: list[Any] = []
         artifacts: list[Artifact] = []
         names: list[str | None] = []
@@ -217,9 +143,11 @@ class Model:
         for draft in self.family.draw(self._ask(n, seed, label, known, settings, 0), seed):
             yield self.modality.decode(draft.cpu())
 
-    def _known(self, prompt: str | None, known: Known | tuple[Any, Any] | None) -> Known | None:
-        if prompt is not None:
-            found = self.modality.known(prompt)
+    def _known(
+        self, prompt: str | None, known: Known | tuple[Any, Any] | None, suffix: str | None = None
+    ) -> Known | None:
+        if prompt is not None or suffix is not None:
+            found = self.modality.known(prompt or "", suffix or "")
             return found if isinstance(found, Known) else Known(torch.as_tensor(found))
         if known is None or isinstance(known, Known):
             return known
@@ -319,12 +247,12 @@ class Model:
         bits: dict[str, float] = {}
         units = 0.0
         for batch in batches:
-            found = self.family.bits_by_part(batch.to(self.device))
-            if not found:
+            views = [self.family.bits_by_part(b.to(self.device)) for b in self.modality.views(batch)]
+            if not views[0]:
                 return {}
             units += float(len(batch) if batch.units is None else batch.units.sum())
-            for name, value in found.items():
-                bits[name] = bits.get(name, 0.0) + float(value.double().sum())
+            for name in views[0]:
+                bits[name] = bits.get(name, 0.0) + float(mean_bits([view[name] for view in views]).sum())
         return {name: value / units for name, value in bits.items()} if units else {}
 
     @torch.no_grad()
@@ -341,18 +269,22 @@ class Model:
         begin = time.monotonic()
         found: list[tuple[float, float]] = []
         for batch in batches:
-            at = batch.to(self.device)
-            alone = self.family.bits_by_part(at) if part is not None else {}
-            bits = alone[part] if part in alone else self.family.bits(at)
-            if bits is None:
+            views = [_bits(self.family, b.to(self.device), part) for b in self.modality.views(batch)]
+            if any(view is None for view in views):
                 raise ConfigError(
                     f"the family {self.config['family']['name']!r} has no likelihood, so data cannot be scored"
                 )
             units = batch.units if batch.units is not None else torch.ones(len(batch))
-            found += zip(bits.double().tolist(), units.double().tolist(), strict=True)
+            bits = mean_bits([view for view in views if view is not None])
+            found += zip(bits.tolist(), units.double().tolist(), strict=True)
             if seconds is not None and time.monotonic() - begin > seconds:
                 break
         return found
+
+
+def _bits(family: Family, batch: Any, part: str | None) -> Tensor | None:
+    alone = family.bits_by_part(batch) if part is not None else {}
+    return alone[part] if part in alone else family.bits(batch)
 
 
 def load_weights(family: Family, weights: Mapping[str, Tensor], path: Path) -> None:
@@ -388,3 +320,6 @@ def _check_n(n: int) -> None:
 def _cut(text: str, stop: str, prompt: str | None) -> str:
     at = text.find(stop, len(prompt or ""))
     return text if at < 0 else text[:at]
+
+
+__all__ = ["AT_ONCE", "Model", "Samples", "load_modality", "load_weights"]

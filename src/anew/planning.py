@@ -156,7 +156,10 @@ class Planner:
     def open_data(self) -> Dataset:
         """The data, with what was skipped and why said, and its modality fitted."""
         modality = self.request.modality
-        settings = self._modality_settings(modality)
+
+        def settings(kind: str) -> dict[str, Any]:
+            return self.given(kind, find("data", kind).Config)
+
         seconds = self.request.budget or self.request.fit_seconds
         size = Size(seconds, 0, 0, torch.get_num_threads(), self.world.device.type)
         data = Dataset.open(self.request.data, modality=modality, settings=settings, seed=self.request.seed, size=size)
@@ -175,12 +178,6 @@ class Planner:
         """Data that was opened and fitted already."""
         self.data = data
         return data
-
-    def _modality_settings(self, name: str | None) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for one in [name] if name else names("data"):
-            found |= self.given(one, find("data", one).Config)
-        return found
 
     def scale(self, train_s: float | None, dial: int = DEFAULT_DIAL) -> Scale:
         return Scale(

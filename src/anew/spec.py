@@ -91,7 +91,8 @@ def spec_from_json(data: Mapping[str, Any]) -> Spec:
 class Batch:
     """Examples for one step.
 
-    x: (B, *shape) float for a Grid, (B, L+1) int64 for Tokens (inputs are x[:, :-1], targets x[:, 1:]).
+    x: (B, *shape) float for a Grid, (B, L+1) int64 for Tokens (inputs are x[:, :-1], targets x[:, 1:]; L up to
+    the length of the spec).
     label: (B,) int64. mask: (B, L) which targets count (None: all). units: (B,) characters, residues or pixels
     that the counted targets stand for: what bits are divided by.
     """

@@ -19,7 +19,19 @@ from anew.data.dataset import Dataset
 from anew.data.modality import Item, Modality, Size
 from anew.find import find, names
 from anew.spec import Grid, spec_from_json, spec_to_json
-from samples import clips, moving_dot, prose, shapes, tone, tones
+from samples import (
+    clips,
+    molecule,
+    molecules,
+    moving_dot,
+    program,
+    programs,
+    prose,
+    sequences,
+    shapes,
+    tone,
+    tones,
+)
 from samples import names as name_list
 
 SIZE = Size(60.0, 40, 40_000)
@@ -45,16 +57,36 @@ def text_items() -> list[Item]:
     return [Item(f"{i}.txt", " ".join(source.choice(words) for _ in range(300)), "ab"[i % 2]) for i in range(40)]
 
 
+def sequence_items() -> list[Item]:
+    source = random.Random(0)
+    made = ("".join(source.choice("ACDEFGHIKLMNPQRSTVWYX") for _ in range(source.randint(30, 80))) for _ in range(40))
+    return [Item(f"a.fasta:{i}", sequence, "ab"[i % 2]) for i, sequence in enumerate(made)]
+
+
+def code_items() -> list[Item]:
+    return [Item(f"{i}.py", program(i), None) for i in range(40)]
+
+
+def molecule_items() -> list[Item]:
+    return [Item(f"a.smi:{i}", molecule(i)) for i in range(40)]
+
+
 # what each modality is tried on: items, and the folder of a small data set
 ITEMS: dict[str, Callable[[], list[Item]]] = {
     "audio": lambda: [Item(f"{i}.wav", wave(i), "ab"[i % 2]) for i in range(40)],
+    "code": code_items,
     "image": lambda: [Item(f"{i}.png", png(i), "ab"[i % 2]) for i in range(40)],
+    "molecule": molecule_items,
+    "protein": sequence_items,
     "text": text_items,
     "video": lambda: [Item(f"{i}.gif", moving_dot(i), "ab"[i % 2]) for i in range(40)],
 }
 DATA: dict[str, Callable[[Path], Path]] = {
     "audio": lambda folder: tones(folder, 60),
+    "code": programs,
     "image": lambda folder: shapes(folder, 160),
+    "molecule": molecules,
+    "protein": lambda folder: sequences(folder / "a.fasta").parent,
     "text": lambda folder: prose(folder / "book.txt", 600).parent,
     "video": lambda folder: clips(folder, 60),
 }
@@ -147,7 +179,8 @@ def check_written_files_are_ordinary(name: str, tmp_path: Path) -> None:
     if name in UNLIKE:  # a phase was found, not kept: what was written is what is read again
         stored = modality.encode(Item("made", modality.decode(x)[0]))
     for file in (artifact, *artifact.also):
-        again = Item("again", file.data.decode() if modality.textual else file.data, None)
+        again = Item(f"again{file.suffix}", file.data)
+        again = next(iter(modality.expand(again))) if modality.textual else again
         lost = np.abs(modality.encode(again).astype(int) - stored.astype(int)).mean()
         assert lost <= LOST.get(file.suffix, 0.0)
 

@@ -61,7 +61,7 @@ def test_parts_are_whole_and_scored_once(source: Path) -> None:
         for stride in (None, 1 + data.spec.length // 3, data.spec.length):  # type: ignore[union-attr]
             batches = list(data.scoring(part, stride=stride, batch=7))
             assert sum(float(b.units.sum()) for b in batches) == held  # type: ignore[union-attr]
-            assert all(b.x.shape[1] == data.spec.length + 1 for b in batches)  # type: ignore[union-attr]
+            assert all(b.x.shape[1] <= data.spec.length + 1 for b in batches)  # type: ignore[union-attr]
         assert data.part_size(part) > 0 and data.items(part, 3)
         total += held
     files = sorted(source.iterdir())
@@ -147,8 +147,8 @@ def test_user_parts_are_kept(tmp_path: Path) -> None:
 
 
 def test_validation_alone_is_what_is_scored(tmp_path: Path) -> None:
-    (tmp_path / "train.smi").write_text(names(900))
-    (tmp_path / "valid.smi").write_text(names(300))
+    (tmp_path / "train.txt").write_text(names(900))
+    (tmp_path / "valid.txt").write_text(names(300))
     data = opened(tmp_path)
     assert data.scan.parts["test"] == 300 and data.scan.parts["validation"] > 20
     assert any("validation part is what gets scored" in note for note in data.scan.notes)
@@ -167,8 +167,8 @@ def test_held_out_names_alone_do_not_count(tmp_path: Path) -> None:
 
 
 def test_own_parts_that_overlap_are_said(tmp_path: Path) -> None:
-    (tmp_path / "train.smi").write_text(names(900))
-    (tmp_path / "test.smi").write_text(names(300))
+    (tmp_path / "train.txt").write_text(names(900))
+    (tmp_path / "test.txt").write_text(names(300))
     assert any("held-out items are in train too" in note for note in opened(tmp_path).scan.notes)
 
 

@@ -107,7 +107,7 @@ def test_spans_cover_a_large_file_exactly(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(blocks) > 10 and sum(b.bytes for b in blocks) == size
     items = [one for block in blocks for one in reader.read(block)]
     assert all(isinstance(one, Item) for one in items)
-    from anew.data.text import decode_text
+    from anew.data.decoding import decode_text
 
     assert "".join(decode_text(one.data)[0] for one in items) == text  # type: ignore[union-attr]
     assert [one.begins for one in items if isinstance(one, Item)].count(True) == 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from anew.data.decoding import decode_text
 from anew.data.lists import records, why_document
 from anew.data.modality import Item, Size
-from anew.data.text import Text, TextConfig, choose, decode_text
+from anew.data.text import Text, TextConfig, choose
 from anew.errors import ConfigError, DataError
 
 SIZE = Size(60.0, 1, 1)

@@ -123,11 +123,16 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         how["stop"] = arguments.stop
     out = _new_folder(arguments.out)
     model = api.load(arguments.run, trust_code=arguments.trust_code)
-    prompt = arguments.prompt
+    prompt, suffix = arguments.prompt, arguments.suffix
     if arguments.prompt_file:
-        prompt = _read(model.modality, Path(arguments.prompt_file))
-    samples = model.sample(arguments.n, seed=arguments.seed, prompt=prompt, label=arguments.label, **how)
+        prompt = _read("--prompt-file", model.modality, Path(arguments.prompt_file))
+    if arguments.suffix_file:
+        suffix = _read("--suffix-file", model.modality, Path(arguments.suffix_file))
+    samples = model.sample(arguments.n, seed=arguments.seed, prompt=prompt, suffix=suffix, label=arguments.label, **how)
     paths = samples.save(out)
+    if len(paths) == 1 < len(samples):
+        print(f"{len(samples)} items in {paths[0]}")
+        return
     sheet = samples.save_sheet(out)
     print(f"{len(paths)} items in {out}, and all of them in {sheet.name}")
 
@@ -139,12 +144,12 @@ def _new_folder(name: str) -> Path:
     return out
 
 
-def _read(modality: Any, path: Path) -> str:
+def _read(option: str, modality: Any, path: Path) -> str:
     try:
         found: str = modality.prompt_file(path)
         return found
     except (ValueError, OSError) as error:
-        raise ConfigError(f"--prompt-file {str(path)!r} cannot be used: {error}; give another file") from None
+        raise ConfigError(f"{option} {str(path)!r} cannot be used: {error}; give another file") from None
 
 
 def _score(arguments: argparse.Namespace, started: float) -> None:

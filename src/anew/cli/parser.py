@@ -123,6 +123,10 @@ def _sample(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--prompt", help="what text starts with")
     p.add_argument("--prompt-file", help="a file that holds the prompt")
+    p.add_argument(
+        "--suffix", help="what it ends with: code is filled in between, a sequence is grown towards its start"
+    )
+    p.add_argument("--suffix-file", help="a file that holds the suffix")
     p.add_argument("--stop", help="text ends where this appears")
     p.add_argument("--label", help="a class of the data (default: as the data has them)")
     p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help="a sampling setting")

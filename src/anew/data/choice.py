@@ -116,24 +116,24 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Refu
 
 
 def classes_of(
-    chosen: Chosen, modality: Modality, sample: Sequence[Item], seen: Sequence[str]
+    chosen: Chosen, modality: Modality, sample: Sequence[Item], seen: Sequence[str], items: int
 ) -> tuple[tuple[str, ...], list[str]]:
     """(class names, notes). Folders are classes where every item has one and each holds several items.
 
-    seen: class names met in reading, where the listing does not know them."""
-    labels = chosen.source.labels(chosen.kind)
+    seen: class names met in reading, where the listing does not know them; items: how many there are."""
+    labels = None if modality.labels_read else chosen.source.labels(chosen.kind)
     if labels is None:
         labels = tuple(seen) or tuple(sorted({item.label for item in sample if item.label is not None}))
     if not modality.classed or len(labels) < 2:
         return (), []
-    items = sum(block.items for block in chosen.blocks)
-    without = sum(item.label is None for item in sample)
+    without = 0 if modality.labels_read else sum(item.label is None for item in sample)
     if without:
         return (), [
             f"{without / len(sample):.0%} of the items lie outside the class folders, so no classes are learned"
         ]
     if len(labels) > MOST_CLASSES or items < FEWEST_OF_A_CLASS * len(labels):
-        return (), [f"{len(labels)} folders for {items} items are taken as an order, not as classes"]
+        what = "labels" if modality.labels_read else "folders"
+        return (), [f"{len(labels)} {what} for {items} items are taken as an order, not as classes"]
     return labels, []
 
 

@@ -24,9 +24,14 @@ END, BEGIN, ESCAPE = "<|end|>", "<|begin|>", "<|escape|>"
 
 # One regular expression that Python's `re` and the tokenizers package read alike: sets are spelt out, since their \s differ.
 _LETTERS, _SPACES = "A-Za-z\u0080-\U0010ffff", " \\t\\n\\r\\x0b\\x0c"
-_WORDS = (
+WORDS = (
     f" ?[{_LETTERS}]{{1,32}}| ?[0-9]{{1,8}}| ?[^{_SPACES}0-9{_LETTERS}]{{1,32}}"
     f"|[{_SPACES}]{{1,64}}(?![^{_SPACES}])|[{_SPACES}]"
+)
+# For programs: line ends with all of the next line's indentation are one piece, and no piece of spaces runs over a line end.
+INDENTED = (
+    f"\\n{{1,4}}[ \\t]{{0,64}}| ?[{_LETTERS}]{{1,32}}| ?[0-9]{{1,8}}| ?[^{_SPACES}0-9{_LETTERS}]{{1,32}}"
+    f"|[ \\t\\r\\x0b\\x0c]{{1,64}}(?![^{_SPACES}])|[{_SPACES}]"
 )
 _PIECE = 1 << 15
 _CUT = re.compile(f"[^{_SPACES}]\n(?=[^{_SPACES}])")
@@ -153,7 +158,7 @@ class SubWords:
 
         self.json = tokenizer_json
         self._model = Tokenizer.from_str(tokenizer_json)
-        self._split = re.compile(_WORDS)
+        self._split = re.compile(json.loads(tokenizer_json)["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"])
         self._words: dict[str, NDArray[np.uint16]] = {}
         letters = _byte_of_letter()
         pieces = sorted(self._model.get_vocab(with_added_tokens=False).items(), key=lambda pair: pair[1])
@@ -161,13 +166,13 @@ class SubWords:
         self.size = len(self.pieces)
 
     @classmethod
-    def fit(cls, texts: Iterable[str], vocab: int) -> SubWords:
-        """At most `vocab` ids (at least 257), trained on the texts."""
+    def fit(cls, texts: Iterable[str], vocab: int, words: str = WORDS) -> SubWords:
+        """At most `vocab` ids (at least 257), trained on the texts. words: the pieces that no id runs over."""
         from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
         model = Tokenizer(models.BPE())
         model.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.Split(Regex(_WORDS), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
+            [pre_tokenizers.Split(Regex(words), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
         )
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
         trainer = trainers.BpeTrainer(vocab_size=vocab, initial_alphabet=alphabet, show_progress=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,18 +49,20 @@ class Dataset:
         path: str | Path,
         *,
         modality: str | None = None,
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | Callable[[str], Mapping[str, Any]] | None = None,
         seed: int = 0,
         cache: Path | None = None,
         size: Size | None = None,
     ) -> Dataset:
         """List the source, decide its modality and split it; nothing is learned yet.
 
-        settings: fields of the modality's Config; cache: where encoded blocks are kept; size: the budget, where it is known.
+        settings: fields of the modality's Config, or what gives them for the name of a modality; cache: where encoded
+        blocks are kept; size: the budget, where it is known.
         Raises DataError where the source cannot be used."""
         chosen = choose_kind(str(path), modality)
         owner = find("data", chosen.kind)
-        kind: Modality = owner(configs.from_json(owner.Config, dict(settings or {})))
+        given = settings(chosen.kind) if callable(settings) else settings
+        kind: Modality = owner(configs.from_json(owner.Config, dict(given or {})))
         data = cls(chosen, kind, seed, cache)
         kind.size = size
         data._survey(fresh=True)
@@ -91,7 +93,7 @@ class Dataset:
         held = self._store
         self.scan.items = held.documents if isinstance(held, Whole) else sum(self.scan.parts.values())
         if not hasattr(self, "spec"):
-            self.scan.labels, more = classes_of(chosen, kind, self._sample, self._store.classes)
+            self.scan.labels, more = classes_of(chosen, kind, self._sample, self._store.classes, self.scan.items)
             self._say(more)
         self._say([*self._store.notes, *kind.remarks()])
         self._sample = []
@@ -271,10 +273,9 @@ class Dataset:
             self._store.close()
 
     def _number(self, part: str) -> int:
-        names = (ALL,) if self._all else split.NAMES
-        if part not in names:
-            raise DataError(f"{part!r} is no part; there are {', '.join(names)}")
-        return split.TEST if self._all else split.NAMES.index(part)
+        if part in (names := (ALL,) if self._all else split.NAMES):
+            return split.TEST if self._all else split.NAMES.index(part)
+        raise DataError(f"{part!r} is no part; there are {', '.join(names)}")
 
 
 def item_labels(data: Dataset, part: str, n: int, seed: int = 0) -> tuple[list[str], Any]:

@@ -94,7 +94,7 @@ class Encoded:
         """Codes -> ordinary files, one an item."""
         return self.plain.write(self.values(z))
 
-    def known(self, prompt: str) -> Any:
+    def known(self, prompt: str, suffix: str = "") -> Any:
         raise ConfigError(f"{self.plain.name} data takes no prompt; leave --prompt out")
 
 

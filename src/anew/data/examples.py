@@ -6,6 +6,7 @@ Three forms: one long stream of tokens, whole records, grids. Examples are numbe
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from anew.data.loader import shuffled
 from anew.data.modality import Modality
+from anew.data.split import mixed
 from anew.spec import Batch, Grid, Spec, Tokens
 
 STRETCH = 1_000_000  # tokens in one stretch of a sweep
@@ -178,7 +180,8 @@ class Records:
         return self.take(np.array([int(place * self.count)]))
 
     def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
-        yield from _batches(self, modality, self.count if limit is None else min(limit, self.count), 4096)
+        for batch in _batches(self, modality, self.count if limit is None else min(limit, self.count), 4096):
+            yield from modality.views(batch)
 
     def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
         share = 1.0 if limit is None else min(1.0, limit / max(self.units, 1.0))
@@ -223,6 +226,19 @@ def merged(cuts: Sequence[Cut]) -> Cut:
         return cuts[0]
     columns = zip(*cuts, strict=True)
     return Cut(*(None if column[0] is None else np.concatenate(column) for column in columns))  # type: ignore[arg-type]
+
+
+def drawn(modality: Modality, cut: Cut, index: NDArray[np.int64]) -> Batch:
+    """A training batch: of the codings that each row has, one by the hash of its global number."""
+    import torch
+
+    numbers = mixed(index.astype(np.uint64))
+    views = modality.views(modality.batch(*cut))
+    if len(views) == 1:
+        return modality.trained(views[0], numbers)
+    which = torch.from_numpy((numbers % np.uint64(len(views))).astype(np.int64))  # (B,)
+    rows = torch.stack([view.x for view in views])  # (views, B, L+1)
+    return modality.trained(replace(views[0], x=rows[which, torch.arange(len(which))]), numbers)
 
 
 def _batches(rows: Examples, modality: Modality, n: int, size: int) -> Iterator[Batch]:

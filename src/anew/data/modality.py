@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
+from anew.maths.relatives import Kin
 from anew.spec import Batch, Spec
 
 DIGESTED = 1 << 20  # bytes at the start, the middle and the end of a large file that stand for its content
@@ -131,7 +133,8 @@ class Modality(ABC):
     bytes that open a line where a record begins; spans then hold whole records ("": any line does).
     streams: files are handed over as a `Handle` instead of their bytes, large ones as several parts (`expand` cuts them).
     classed: the labels of items may be learned as classes. named: classes may stand in file names (`dog_3.wav`) where there
-    are no class folders. shown: samples that a run keeps.
+    are no class folders. labels_read: reading tells the classes (a header), the listing does not. shown: samples that a
+    run keeps.
     """
 
     name: ClassVar[str]
@@ -143,6 +146,7 @@ class Modality(ABC):
     streams: ClassVar[bool] = False
     classed: bool = True
     named: ClassVar[bool] = False
+    labels_read: bool = False
     shown: ClassVar[int] = 36
     unit: ClassVar[str]  # what bits are divided by: "character", "residue", "dimension"
 
@@ -170,6 +174,11 @@ class Modality(ABC):
 
     def signature(self, item: Item) -> bytes | None:
         """The same bytes for near-identical items, so that they land in one part; None: the content itself decides."""
+        return None
+
+    def kin(self, items: Sequence[Item]) -> Kin | None:
+        """Who is related to whom among items, where whole clusters of relatives should be held out besides items at random;
+        None where the kind knows no such thing."""
         return None
 
     def widths(self) -> NDArray[Any] | None:
@@ -217,6 +226,15 @@ class Modality(ABC):
         """Stored rows of one step -> model input. Grid: (B, ...) stored values. Tokens: (B, L+1) ids; lengths (B,) the
         number of ids that are real in each row (None: all)."""
 
+    def views(self, batch: Batch) -> list[Batch]:
+        """All codings of the same rows, this one first (a sequence from either end). Training draws one for each row; the
+        probability of an item is the mean of those of its codings."""
+        return [batch]
+
+    def trained(self, batch: Batch, numbers: NDArray[np.uint64]) -> Batch:
+        """What training makes of a batch (other orders of the same tokens); numbers: (B,) well-spread, all its chance."""
+        return batch
+
     @abstractmethod
     def decode(self, x: Any) -> list[Any]:
         """Model output (n, ...) -> items as people see them: str for text, (H, W) or (H, W, C) uint8 for images, float32 for
@@ -245,8 +263,13 @@ class Modality(ABC):
         except UnicodeDecodeError as error:
             raise ValueError(f"it cannot be read as UTF-8 text ({error})") from None
 
-    def known(self, prompt: str) -> Any:
-        """A user's prompt -> ids or values that samples start from. Raises ConfigError where the modality has no prompts."""
+    def together(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
+        """All samples in one file, where that is how such items are kept; None: a file each."""
+        return None
+
+    def known(self, prompt: str, suffix: str = "") -> Any:
+        """What a user gives of a sample, its beginning and its end -> ids or values that samples start from. Raises ConfigError
+        where the modality has no prompts, or no ends."""
         from anew.errors import ConfigError
 
         raise ConfigError(f"{self.name} data takes no prompt; leave --prompt out")

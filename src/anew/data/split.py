@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from anew.data.modality import Handle, Item, Modality
 from anew.errors import DataError
+from anew.maths.relatives import Kin
 
-TRAIN, VALIDATION, TEST = 0, 1, 2
-NAMES = ("train", "validation", "test")
+TRAIN, VALIDATION, TEST, CLUSTERS = 0, 1, 2, 3
+NAMES = ("train", "validation", "test", "clusters")  # the last: whole clusters of relatives, where items have such
 FEW = 50  # documents below which spans are held out instead of documents
 SHARE = 0.05  # of validation and of test; small data hold out more, up to LARGEST
 LARGEST = 0.10
@@ -195,6 +196,47 @@ def divide(keys: Sequence[int], sizes: Sequence[int], share: float, wanted: Sequ
             parts[which[one]] = open_parts[0]
             filled[open_parts[0]] += size
     return parts
+
+
+def by_relatives(
+    kin: Kin, keys: Sequence[int], share: float, wanted: Sequence[int]
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """(n,) parts: whole clusters of relatives to CLUSTERS (where TEST is wanted) and to half of VALIDATION, others at random
+    to TEST and to the other half; and sentences on it."""
+    n = len(keys)
+    names = np.array(keys, dtype=np.uint64)
+    target = share * n
+    own = (target if TEST in wanted else 0.0) + (target / 2 if VALIDATION in wanted else 0.0)
+    rank, large = kin.hold(np.argsort(mixed(names), kind="stable"), round(own), max(target / 2, 1.0))
+    clusters = int(rank.max(initial=-1)) + 1
+    if clusters < LEAST or (rank >= 0).sum() < own / 3:
+        note = (
+            f"{large / n:.0%} of the sequences or more are linked into clusters too large to be held out (shared {kin.k}-mers over "
+            f"the smaller set, at least {kin.threshold:g}, single linkage): all parts are drawn at random, and the figures "
+            "hold for new members of the families in train, not for new families"
+        )
+        return divide(keys, [1] * n, share, wanted), [note]
+    parts = np.full(n, TRAIN, dtype=np.uint8)
+    rest = np.flatnonzero(rank < 0)
+    parts[rest] = divide(names[rest].tolist(), [1] * len(rest), share, wanted)
+    parts[(parts == VALIDATION) & (mixed(names + np.uint64(1)) % 2 == 0)] = TRAIN  # the other half are clusters
+    order = np.argsort(rank[rank >= 0], kind="stable")
+    first = np.flatnonzero(rank >= 0)[order]
+    ends = np.searchsorted(rank[first], np.arange(clusters), side="right")
+    scored = int(ends[np.searchsorted(ends, target)]) if TEST in wanted and ends[-1] > target else 0
+    scored = len(first) if TEST in wanted and VALIDATION not in wanted else scored
+    parts[first[:scored]] = CLUSTERS
+    parts[first[scored:]] = VALIDATION
+    notes = [
+        f"{(parts == CLUSTERS).sum():,} of them are held out as whole clusters of relatives (part `clusters`; linked by "
+        f"shared {kin.k}-mers over the smaller set at least {kin.threshold:g}), and half of validation is"
+    ]
+    if large > n / 2:
+        notes.append(
+            f"at least {large / n:.0%} of the sequences lie in clusters too large to be held out and stay in train: figures of "
+            "the part clusters hold for outlying relatives of these, not for an unrelated family"
+        )
+    return parts, notes
 
 
 def check(parts: NDArray[np.uint8], carved: Sequence[int], what: str, different: int | None = None) -> None:

@@ -18,7 +18,7 @@ from anew.data import split
 from anew.data.cache import Blocks, Disk, Encoded, cache_name, cache_root
 from anew.data.division import OWN_BLOCKS, divide
 from anew.data.encoder import Encoder
-from anew.data.examples import Cut, Examples, examples_of, merged
+from anew.data.examples import Cut, Examples, drawn, examples_of, merged
 from anew.data.loader import Order
 from anew.data.modality import Item, Modality, Refusal
 from anew.data.refusals import Refusals
@@ -190,7 +190,7 @@ class Stream:
         self.prefetch(index, phase)
         slots = self._order.find(index, phase)
         pairs = zip(slots.blocks.tolist(), slots.places.tolist(), strict=True)
-        return self.modality.batch(*merged([self._near(block, place) for block, place in pairs]))
+        return drawn(self.modality, merged([self._near(block, place) for block, place in pairs]), index)
 
     def _near(self, block: int, place: float) -> Cut:
         for step in range(len(self._train)):  # a block whose items were all refused lends its slots to the next

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.config import knob
 from anew.data import codebook, lists
+from anew.data.decoding import MIXED, decode_text, guessed_lines, plain
 from anew.data.modality import Artifact, Item, Modality, Size
 from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Spec, Tokens
 
+PLAIN = 0.1  # how surely a plain text is text; kinds of text that only their ending tells claim half of it
 LEAST = 200  # characters without which nothing can be learned or held out
 SAMPLE_CHARACTERS = 2_000_000  # what sub-words are trained on
-MIXED = "utf-8 and cp1252"
-_PROSE = {".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log"}
-_CODE = (
-    "py pyi c h cc cpp hpp cxx java js mjs jsx ts tsx go rs rb php pl pm lua r jl m swift kt kts scala clj ex exs erl hs ml"
-    " mli fs cs vb sh bash zsh fish ps1 bat sql html htm css scss xml yaml yml toml ini cfg json lisp el scm vim asm s f90 f"
-    " pas dart nim zig v sv vhd cmake abc smi smiles"
-)
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +64,20 @@ class Text(Modality):
     """Characters count as in the original, line ends included; in a list each record's line end counts as one."""
 
     name = "text"
+    words: ClassVar[str] = codebook.WORDS
     shown = 8
-    suffixes = frozenset(_PROSE | {f".{name}" for name in _CODE.split()})
-    Config = TextConfig
+    suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
+    names: ClassVar[Mapping[str, str]] = {"begin": codebook.BEGIN, "end": codebook.END}  # of special ids, for others
+    Config: ClassVar[type] = TextConfig
     unit = "character"
     light = True
     textual = True
     classed = False
 
-    config: TextConfig
+    config: Any
     spec: Tokens
 
-    def __init__(self, config: TextConfig) -> None:
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.layout = "document"
         self.book: codebook.Codebook
@@ -94,7 +86,7 @@ class Text(Modality):
 
     @classmethod
     def claims(cls, head: bytes) -> float:
-        return 0.1 if plain(head) else 0.0
+        return PLAIN if plain(head) else 0.0
 
     def survey(self, sample: Sequence[Item]) -> list[str]:
         if self.config.layout != "auto":
@@ -193,25 +185,25 @@ class Text(Modality):
         if kind == "characters":
             self.book = codebook.Characters.fit(texts)
         else:
-            self.book = codebook.SubWords.fit(sample, max(self.config.vocab or choice.vocab or 1024, 257))
+            self.book = codebook.SubWords.fit(sample, max(self.config.vocab or choice.vocab or 1024, 257), self.words)
         self._set_spec(self._length(texts, choice), many=len({item.name for item in items}) > 1)
         return self.spec
 
     def _length(self, texts: Sequence[str], choice: Choice) -> int:
         if self.layout == "document":
-            wanted = self.config.context or choice.context or 128
+            wanted = int(self.config.context or choice.context or 128)
             if sum(map(len, texts)) > 200 * wanted:
                 return wanted
             return max(min(wanted, sum(len(self.book.encode(text)) for text in texts) // 8), 8)
         lengths = np.array([len(ids) for ids in self._encode_lines(texts[:50_000])]) + 1
         if self.config.context:
-            return min(self.config.context, int(lengths.max()))
+            return min(int(self.config.context), int(lengths.max()))
         common = float(np.percentile(lengths, 99.5))
         return int(min(lengths.max(), max(1.5 * common, 16.0), 1024))
 
     def _encode_lines(self, lines: Sequence[str]) -> list[NDArray[np.uint16]]:
         """The ids of each line; all at once where a token is a character, since calls cost more than work."""
-        if not isinstance(self.book, codebook.Characters):
+        if not lines or not isinstance(self.book, codebook.Characters):
             return [self.book.encode(line) for line in lines]
         ids = self.book.encode("".join(lines))
         firsts = np.append(np.flatnonzero(self.book.widths()[ids] > 0), len(ids))  # where each character begins
@@ -257,6 +249,8 @@ class Text(Modality):
     def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
         import torch
 
+        if lengths is not None:  # nothing is computed for what no row of this batch needs
+            rows = rows[:, : max(int(np.max(lengths)), 2)]
         x = rows.astype(np.int64)  # (B, L+1)
         widths = self._widths[x[:, 1:]]  # (B, L)
         mask = None
@@ -282,11 +276,13 @@ class Text(Modality):
     def write(self, x: Any) -> list[Artifact]:
         return [Artifact(".txt", text.encode("utf-8", "replace"), text) for text in self.decode(x)]
 
-    def known(self, prompt: str) -> Any:
+    def known(self, prompt: str, suffix: str = "") -> Any:
         """(n,) int64 ids. A record begins with its begin token, a text of many documents with the end of the one before."""
         import torch
 
         special = self.spec.special
+        if suffix:
+            raise ConfigError(f"{self.name} goes on from a prompt, and no end can be given; leave --suffix out")
         if self.layout == "list" and "\n" in prompt.strip("\n"):
             raise ConfigError("the prompt has several lines but each record of this list is one line; give one line")
         first = special.get("begin", special.get("end"))
@@ -306,70 +302,13 @@ class Text(Modality):
 
     def restore(self, state: dict[str, Any], folder: Path) -> None:
         self.layout = state["layout"]
-        self.book = codebook.restored(state["tokens"], folder, (codebook.BEGIN, codebook.END))
+        self.book = codebook.restored(state["tokens"], folder, tuple(self.names.values()))
         self._set_spec(state["length"], state["many"])
 
     def save(self, folder: Path) -> None:
-        names = {"begin": codebook.BEGIN, "end": codebook.END}
-        own = sorted((i, name) for name, i in self.spec.special.items() if name in names)
-        special = [names[name] for _, name in own]
+        own = sorted((i, name) for name, i in self.spec.special.items() if name in self.names)
+        special = [self.names[name] for _, name in own]
         self.book.tokenizer(special).save(str(folder / "tokenizer.json"))
-
-
-def plain(head: bytes) -> bool:
-    """Whether the first bytes of a file look like text in some encoding."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return True
-    if not head.strip() or 0 in head:
-        return False
-    # Thousands of files are opened: no loop over bytes.
-    return len(head) - len(head.translate(None, bytes([*range(9), *range(14, 27)]))) <= len(head) / 200
-
-
-def decode_text(data: bytes, whole: bool = True) -> tuple[str, str]:
-    """The text of a file and the encoding it was read in. whole: False where the data may stop inside a character.
-
-    UTF-8 or what a byte order mark says; otherwise Windows-1252, in which the bytes it leaves open are read as Latin-1.
-    Where some lines hold letters in UTF-8 and others are not UTF-8, each line is read on its own (MIXED).
-    Raises ValueError (one clause) for binary data.
-    """
-    for bom, encoding in _BOMS:
-        if data.startswith(bom):
-            body = data[len(bom) :]
-            return body.decode(encoding, "replace" if whole else "ignore"), encoding
-    if data.count(0) > len(data) / 1000:
-        raise ValueError("is binary (it holds NUL bytes)")
-    try:
-        return codecs.getincrementaldecoder("utf-8")().decode(data, final=whole), "utf-8"
-    except UnicodeDecodeError:
-        pass
-    controls = sum(data.count(byte) for byte in range(32) if byte not in (9, 10, 12, 13, 27))
-    if controls > len(data) / 100:
-        raise ValueError("is binary (it holds control bytes)")
-    lines = data.splitlines(keepends=True)
-    if any(_is_utf8(line) for line in lines if not line.isascii()):
-        return "".join(line.decode("utf-8") if _is_utf8(line) else _windows(line)[0] for line in lines), MIXED
-    return _windows(data)
-
-
-def guessed_lines(data: bytes) -> int:
-    """How many lines are not UTF-8."""
-    return sum(not _is_utf8(line) for line in data.splitlines())
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _windows(data: bytes) -> tuple[str, str]:
-    try:
-        return data.decode("cp1252"), "cp1252"
-    except UnicodeDecodeError:
-        return data.decode("latin-1"), "latin-1"
 
 
 def _files(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anew.data import split
 from anew.data.division import expanded, wanted_parts
-from anew.data.examples import Examples, examples_of, merged
+from anew.data.examples import Examples, drawn, examples_of, merged
 from anew.data.loader import shuffled
 from anew.data.modality import Item, Modality, Refusal
 from anew.data.refusals import Refusals
@@ -129,11 +129,16 @@ class Whole:
         keys = split.groups(own, self.modality)
         sizes = [self.modality.units(item) for item in own] if by_size else [1] * len(own)
         share = split.share_of(len(own), split.ENOUGH)
-        parts = split.divide(keys, sizes, share, carve)
+        kin = self.modality.kin(own)
+        more: list[str] = []
+        if kin is None:
+            parts = split.divide(keys, sizes, share, carve)
+        else:
+            parts, more = split.by_relatives(kin, keys, share, carve)
         split.check(parts, carve, self.modality.name, len(set(keys)))
         self.parts = base.copy()
         self.parts[train] = parts
-        self.notes += split.said(carve, share, len(own), len(keys) - len(set(keys)))
+        self.notes += [*split.said(carve, share, len(own), len(keys) - len(set(keys))), *more]
 
     @property
     def classes(self) -> list[str]:
@@ -142,8 +147,9 @@ class Whole:
 
     def scan_parts(self) -> dict[str, int]:
         """Items by part."""
-        counts = np.bincount(self.parts, minlength=3)
-        return {name: int(counts[i]) for i, name in enumerate(split.NAMES)}
+        counts = np.bincount(self.parts, minlength=len(split.NAMES))
+        shown = split.NAMES if counts[split.CLUSTERS] else split.NAMES[: split.CLUSTERS]
+        return {name: int(counts[i]) for i, name in enumerate(shown)}
 
     def of(self, part: int) -> list[Item]:
         """The items of a part in order."""
@@ -155,7 +161,7 @@ class Whole:
         """Encode all parts with the fitted modality."""
         del cache, name  # what is small is encoded again in less time than a cache takes
         number = {label: i for i, label in enumerate(labels)}
-        for part in range(3):
+        for part in range(len(split.NAMES)):
             items = self.of(part)
             encoded: list[NDArray[Any]] = []
             classes: list[int] = []
@@ -203,12 +209,12 @@ class Whole:
         epochs = index // rows.count
         if epochs[0] == epochs[-1]:
             order, shift = self._order(phase, int(epochs[0]), rows)
-            return self.modality.batch(*rows.take(order[index % rows.count], shift))
+            return drawn(self.modality, rows.take(order[index % rows.count], shift), index)
         cuts = []
         for epoch in np.unique(epochs):
             order, shift = self._order(phase, int(epoch), rows)
             cuts.append(rows.take(order[index[epochs == epoch] % rows.count], shift))
-        return self.modality.batch(*merged(cuts))
+        return drawn(self.modality, merged(cuts), index)
 
     def _order(self, phase: str, epoch: int, rows: Examples) -> tuple[NDArray[np.int64], int]:
         name = (phase, epoch)

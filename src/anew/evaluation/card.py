@@ -94,7 +94,7 @@ def metadata(*, family: str, modality: str, data: str, run: str, scores: Sequenc
     if task:
         lines.append(f"pipeline_tag: {task}")
     lines += ["tags:", *(f"- {_yaml(t)}" for t in dict.fromkeys(("anew", family, modality)))]
-    measured = [s for s in scores if s.to_json()["value"] is not None and not s.name.startswith(words.NAIVE)]
+    measured = [s for s in scores if s.to_json()["value"] is not None and not words.is_naive(s.name)]
     if measured:
         lines += ["model-index:", f"- name: {_yaml(run)}", "  results:", "  - task:"]
         lines.append(f"      type: {task or _yaml(modality)}")

@@ -65,7 +65,7 @@ def page(
 
 def _row(entrants: Sequence[Entrant], name: str) -> dict[str, Any]:
     title, meaning = term(name)
-    winners = [] if name.startswith(words.NAIVE) else best(entrants, name)
+    winners = [] if words.is_naive(name) else best(entrants, name)
     floor = next((e.scores[name].floor for e in entrants if name in e.scores), None)
     cells = [_cell(e.scores.get(name)) | {"best": e in winners} for e in entrants]
     return {

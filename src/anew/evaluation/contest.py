@@ -93,7 +93,7 @@ def term(name: str) -> tuple[str, str]:
 
 def rows(entrants: Sequence[Entrant]) -> list[str]:
     """Names of all figures that some entrant has, in the order of the table."""
-    found = {name for e in entrants for name in e.scores if not name.startswith(words.NAIVE)}
+    found = {name for e in entrants for name in e.scores if not words.is_naive(name)}
     middle = sorted(found - set(FIRST) - set(LAST))
     bits = [n for n in middle if n.startswith("bits")]
     order = [*FIRST, *bits, *[n for n in middle if n not in bits], *LAST]

@@ -68,6 +68,7 @@ class Evidence:
     bits: (bits, units) of each scored example of the test part, in order; its argument is the seconds it may take.
     seen: the same of a part ("train", "test") and about so many units of it, without what merely counts training items.
     parts: bits per unit of the test part under parts of a mixed model alone, by name; empty where it is one part.
+    clusters: the same as bits for the part of whole clusters of relatives, None where there is none; clusters_text: its texts.
     features: of samples, train and held-out items that the user brings, to be used instead of those made here.
     labels: of samples and real items, None where the run has no classes.
     seconds: what the evaluation may take in all, the writing of the report included; None without a limit.
@@ -88,6 +89,8 @@ class Evidence:
     seen: Callable[[str, float], list[tuple[float, float]]] | None = None
     pool: Callable[[int], Pool] | None = None
     labels: Labels | None = None
+    clusters: Callable[[float | None], list[tuple[float, float]]] | None = None
+    clusters_text: Callable[[int | None], list[str]] | None = None
 
 
 FIGURES = 0.6  # of the time is for figures, the rest for the audit for copies and what is shown

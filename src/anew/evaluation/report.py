@@ -106,7 +106,7 @@ def _groups(scores: Sequence[Score]) -> list[dict[str, Any]]:
             groups.append({"title": title, "rows": rows})
     if bits:
         top = 1.1 * max(max(s.value, s.high or 0.0) for s in bits)
-        rows = [_row(s, top, s.name.startswith(words.NAIVE)) for s in bits]
+        rows = [_row(s, top, words.is_naive(s.name)) for s in bits]
         groups.append({"title": "How well unseen data is predicted", "rows": rows})
     for group in groups:
         group["naive"] = any(r["naive"] for r in group["rows"])

@@ -153,20 +153,22 @@ class TextEvaluation(Evaluation):
         found = self.evidence.bits(self._bits_seconds())
         self.scored_s = self.clock.spent() - begin
         if not found:
-            self.leave_out("bits per character", "no test text could be scored in the time left")
+            self.leave_out(f"bits per {self.unit}", "no test text could be scored in the time left")
             return
         rows = np.asarray(found, dtype=np.float64)  # (examples, 2)
         whole = sum(len(t) + self.records for t in self._part("test", TEST_MOST))
         n = round(float(rows[:, 1].sum()))
-        part = f"{n:,} of {whole:,} characters of the test part" if n < 0.99 * whole < TEST_MOST else "whole test part"
-        yield self._ratio("bits_per_character", rows[:, 0], rows[:, 1], f"{part}, each character counted once")
+        part = (
+            f"{n:,} of {whole:,} {self.unit}s of the test part" if n < 0.99 * whole < TEST_MOST else "whole test part"
+        )
+        yield self._ratio(f"bits_per_{self.unit}", rows[:, 0], rows[:, 1], f"{part}, each {self.unit} counted once")
 
     def _parts(self) -> Iterator[Score]:
         """What the network of a mixed model reaches without its counts: the two are told apart."""
         if self.evidence.parts is None or self.clock.left(0.7) < self.scored_s:
             return
         for name, value in self.evidence.parts().items():
-            yield Score(f"bits_per_character_{name}", value, source=f"the model's {name} alone, on the test part")
+            yield Score(f"bits_per_{self.unit}_{name}", value, source=f"the model's {name} alone, on the test part")
 
     def _bits_seconds(self) -> float | None:
         """What scoring may take: enough is kept for the counting model beside it, where that fits at all."""
@@ -191,11 +193,11 @@ class TextEvaluation(Evaluation):
             return
         left = self.clock.left()
         if left < float("inf") and baseline.kneser_ney_seconds(train, test, ORDER, self.records) > left:
-            self.leave_out("bits per character of the counting model", "it would not have fitted in the time left")
+            self.leave_out(f"bits per {self.unit} of the counting model", "it would not have fitted in the time left")
             return
         bits = baseline.kneser_ney_bits(train, test, ORDER, self.records)
-        source = f"naive: counts of up to {ORDER} characters of context, {self._sizes(train, test)}"
-        yield self._ratio("bits_per_character_kneser_ney", bits, np.ones(len(bits)), source)
+        source = f"naive: counts of up to {ORDER} {self.unit}s of context, {self._sizes(train, test)}"
+        yield self._ratio(f"bits_per_{self.unit}_kneser_ney", bits, np.ones(len(bits)), source)
 
     def _compressor(self, name: str) -> Iterator[Score]:
         train, test = self._part("train", TRAIN_MOST), self._part("test", TEST_MOST)
@@ -203,16 +205,16 @@ class TextEvaluation(Evaluation):
             return
         size = 2 * sum(map(len, train)) + sum(map(len, test))
         if size / baseline.COMPRESSORS[name][1] > self.clock.left(0.95):
-            self.leave_out(f"bits per character of {name}", "it would not have fitted in the time left")
+            self.leave_out(f"bits per {self.unit} of {name}", "it would not have fitted in the time left")
             return
         bits = baseline.compressed_bits(name, train, test, self.records)
         units = sum(len(t) + self.records for t in test)
         source = f"naive: {name} compression, {self._sizes(train, test)}"
-        yield Score(f"bits_per_character_{name}", bits / units, n=units, source=source)
+        yield Score(f"bits_per_{self.unit}_{name}", bits / units, n=units, source=source)
 
     def _sizes(self, train: Sequence[str], test: Sequence[str]) -> str:
         sizes = [sum(len(t) + self.records for t in part) for part in (train, test)]
-        return f"{sizes[0]:,} training and {sizes[1]:,} test characters"
+        return f"{sizes[0]:,} training and {sizes[1]:,} test {self.unit}s"
 
     def _part(self, part: str, most: int) -> list[str]:
         """Texts of a part in order, up to `most` characters."""

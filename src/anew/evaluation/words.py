@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from anew.evaluation.metric import Score
@@ -16,6 +17,36 @@ TERMS: dict[str, tuple[str, str]] = {
     "bits_per_character_network": ("… its network alone", "The model without its counting part."),
     "bits_per_character_xz": ("… the xz compressor", "A general compressor that has read the training text."),
     "bits_per_character_bz2": ("… the bz2 compressor", "A general compressor that has read the training text."),
+    "bits_per_residue": (
+        "Bits per residue",
+        "How many yes/no questions a residue of an unseen sequence still costs; its end counts as one more. Lower is better.",
+    ),
+    "bits_per_residue_clusters": (
+        "Bits per residue, clusters",
+        "The same for whole clusters of relatives that were held out: nothing like them was in training.",
+    ),
+    "bits_per_residue_uniform": ("… all residues alike", "Knows nothing but the alphabet."),
+    "bits_per_residue_unigram": ("… frequencies alone", "Knows how common each residue is."),
+    "bits_per_residue_profile": ("… a profile of places", "Knows how common each residue is at each place."),
+    "bits_per_residue_kneser_ney": ("… a counting model (Kneser-Ney)", "Only counts which residues follow which."),
+    "bits_per_residue_clusters_kneser_ney": ("… the counting model, clusters", "The same on the held-out clusters."),
+    "bits_per_residue_network": ("… its network alone", "The model without its counting part."),
+    "bits_per_residue_xz": ("… the xz compressor", "A general compressor that has read the training sequences."),
+    "bits_per_residue_bz2": ("… the bz2 compressor", "A general compressor that has read the training sequences."),
+    "length_distance": ("Lengths", "How far lengths are from those of unseen sequences, in residues, on average."),
+    "composition_distance": (
+        "Composition",
+        "How far the shares of residues are from those of unseen sequences: 0 is the same, 1 has nothing in common.",
+    ),
+    "nearest_identity": (
+        "Likeness to training",
+        "Identity with the nearest training sequence, the median; real unseen sequences have the floor's.",
+    ),
+    "repeat_share": ("Repeats within", "Share of residues in pieces that stand earlier in the same sequence."),
+    "valid_share": ("Valid", "Share of samples that are molecules at all."),
+    "parse_share": ("Parses", "Share of the statements, functions and classes of generated programs that parse."),
+    "unique_share": ("Unique", "Share of the valid samples that differ from all others."),
+    "novel_share": ("New", "Share of the unique samples that are not in the training data."),
     "bits_per_dimension": (
         "Bits per value",
         "How many yes/no questions a colour value of an unseen image costs, at most, after what the model predicts.",
@@ -109,7 +140,12 @@ QUESTIONS = {
     "variety": "Is it as varied?",
     "novelty": "Is it new, or copied?",
 }
-NAIVE = ("bits_per_character_", "bits_per_dimension_")
+_BESIDE = re.compile(r"bits_per_(character|residue|dimension)(_clusters)?_.+")
+
+
+def is_naive(name: str) -> bool:
+    """Whether a score is a row beside the model's own: of a naive model, or of a part of it."""
+    return name != "bits_per_residue_clusters" and _BESIDE.fullmatch(name) is not None
 
 
 def term(name: str) -> tuple[str, str]:
@@ -169,18 +205,19 @@ def verdict(scores: Sequence[Score], copies: Copies | None = None) -> dict[str, 
 
 
 def _likelihood(scores: Mapping[str, Score]) -> str:
-    model = scores.get("bits_per_character")
-    if model is None:
+    unit = next((u for u in ("character", "residue") if f"bits_per_{u}" in scores), None)
+    if unit is None:
         return ""
-    said = f"The model predicts unseen text at {model.value:.2f} bits a character"
-    naive = scores.get("bits_per_character_kneser_ney")
+    model = scores[f"bits_per_{unit}"]
+    said = f"The model predicts unseen {PLACES[unit]} at {model.value:.2f} bits a {unit}"
+    naive = scores.get(f"bits_per_{unit}_kneser_ney")
     if naive is None:
         return said + "."
     change = 100.0 * (naive.value - model.value) / naive.value
     if abs(change) < 0.5:
-        return f"{said}, about as well as merely counting which characters follow which ({naive.value:.2f})."
+        return f"{said}, about as well as merely counting which {unit}s follow which ({naive.value:.2f})."
     word = "better" if change > 0 else "worse"
-    return f"{said}, {abs(change):.0f}% {word} than merely counting which characters follow which ({naive.value:.2f})."
+    return f"{said}, {abs(change):.0f}% {word} than merely counting which {unit}s follow which ({naive.value:.2f})."
 
 
 def _overfitting(scores: Mapping[str, Score]) -> str:
@@ -190,7 +227,7 @@ def _overfitting(scores: Mapping[str, Score]) -> str:
         return ""
     if gap.low <= 0.0:
         return "Training items are predicted no better than unseen ones, so nothing points to over-fitting."
-    bits = [s.value for n, s in scores.items() if n.startswith("bits_per_") and not n.startswith(NAIVE)]
+    bits = [s.value for n, s in scores.items() if n.startswith("bits_per_") and not is_naive(n)]
     if bits and gap.value > 0.1 * bits[0]:
         return f"Training items are predicted {gap.value:.2f} bits better than unseen ones, which is a sign of over-fitting."
     return f"Training items are predicted a little better than unseen ones ({gap.value:.2g} bits)."
@@ -242,6 +279,7 @@ LEVELS = (
     "recognisably different from the data",
     "far from the data",
 )
+PLACES = {"character": "text", "residue": "sequences"}
 RUNS = (
     "put together as in real text",
     "close to those of real text",

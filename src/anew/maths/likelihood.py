@@ -6,6 +6,8 @@ outermost bins reach to infinity, so that all masses sum to 1.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -78,3 +80,11 @@ class LogisticMixture:
         """(B, C, H, W) of (B, K, C, H, W) at the components (B, H, W)."""
         index = chosen[:, None, None].expand(-1, 1, values.shape[2], -1, -1)
         return values.gather(1, index).squeeze(1)
+
+
+def mean_bits(views: Sequence[Tensor]) -> Tensor:
+    """(B,) bits of the mean of the probabilities that codings of the same items have."""
+    if len(views) == 1:
+        return views[0].double()
+    stacked = torch.stack([view.double() for view in views]) * -math.log(2.0)  # (views, B)
+    return -(stacked.logsumexp(0) - math.log(len(views))) / math.log(2.0)

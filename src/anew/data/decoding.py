@@ -1,0 +1,67 @@
+"""Bytes of a file -> text, whatever encoding it is in."""
+
+from __future__ import annotations
+
+import codecs
+
+MIXED = "utf-8 and cp1252"
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
+)  # fmt: skip
+
+
+def plain(head: bytes) -> bool:
+    """Whether the first bytes of a file look like text in some encoding."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return True
+    if not head.strip() or 0 in head:
+        return False
+    # Thousands of files are opened: no loop over bytes.
+    return len(head) - len(head.translate(None, bytes([*range(9), *range(14, 27)]))) <= len(head) / 200
+
+
+def decode_text(data: bytes, whole: bool = True) -> tuple[str, str]:
+    """The text of a file and the encoding it was read in. whole: False where the data may stop inside a character.
+
+    UTF-8 or what a byte order mark says; otherwise Windows-1252, in which the bytes it leaves open are read as Latin-1.
+    Where some lines hold letters in UTF-8 and others are not UTF-8, each line is read on its own (MIXED).
+    Raises ValueError (one clause) for binary data.
+    """
+    for bom, encoding in _BOMS:
+        if data.startswith(bom):
+            body = data[len(bom) :]
+            return body.decode(encoding, "replace" if whole else "ignore"), encoding
+    if data.count(0) > len(data) / 1000:
+        raise ValueError("is binary (it holds NUL bytes)")
+    try:
+        return codecs.getincrementaldecoder("utf-8")().decode(data, final=whole), "utf-8"
+    except UnicodeDecodeError:
+        pass
+    controls = sum(data.count(byte) for byte in range(32) if byte not in (9, 10, 12, 13, 27))
+    if controls > len(data) / 100:
+        raise ValueError("is binary (it holds control bytes)")
+    lines = data.splitlines(keepends=True)
+    if any(_is_utf8(line) for line in lines if not line.isascii()):
+        return "".join(line.decode("utf-8") if _is_utf8(line) else _windows(line)[0] for line in lines), MIXED
+    return _windows(data)
+
+
+def guessed_lines(data: bytes) -> int:
+    """How many lines are not UTF-8."""
+    return sum(not _is_utf8(line) for line in data.splitlines())
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _windows(data: bytes) -> tuple[str, str]:
+    try:
+        return data.decode("cp1252"), "cp1252"
+    except UnicodeDecodeError:
+        return data.decode("latin-1"), "latin-1"

@@ -1,0 +1,115 @@
+"""Relatives among sequences: clusters by single linkage over shared k-mers, found only as far as they are needed.
+
+Two sequences are relatives if they share at least `threshold` of the smaller one's set of K-mers. A held-out part by
+clusters needs the whole clusters of its own members alone, so clusters are grown one at a time from a starting sequence,
+and growth stops where a cluster is too large to be held out: it stays in train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+K = 5
+BLOCK = 256  # sequences whose relatives are looked up at once
+Indices = NDArray[np.int64]
+
+
+class Kin:
+    """n sequences of letters. threshold: shared k-mers over the smaller set, above 0."""
+
+    def __init__(self, sequences: Sequence[str], threshold: float, k: int = K) -> None:
+        self.threshold, self.n, self.k = threshold, len(sequences), k
+        owner, kmer = kmers(sequences, k)
+        names, columns = np.unique(kmer, return_inverse=True)
+        ones = np.ones(len(owner), dtype=np.int32)
+        self._has = sparse.csr_matrix((ones, (owner, columns)), shape=(self.n, max(len(names), 1)))
+        self._of = self._has.T.tocsr()  # (k-mers, n)
+        self.sizes = np.asarray(self._has.sum(1)).ravel()  # (n,) different k-mers
+
+    def relatives(self, which: Indices) -> Indices:
+        """All sequences that are a relative of one of these (themselves included, where they have a k-mer)."""
+        found: list[Indices] = []
+        for at in range(0, len(which), BLOCK):
+            rows = which[at : at + BLOCK]
+            shared = (self._has[rows] @ self._of).tocoo()
+            least = self.threshold * np.minimum(self.sizes[rows[shared.row]], self.sizes[shared.col])
+            found.append(np.unique(shared.col[shared.data >= least]).astype(np.int64))
+        return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
+
+    def cluster(self, start: int, most: float, closed: NDArray[np.bool_]) -> Indices | None:
+        """All that is linked to `start`, or None where that is more than `most` sequences, or reaches a closed one."""
+        members = np.zeros(self.n, dtype=bool)
+        members[start] = True
+        front = np.array([start], dtype=np.int64)
+        while len(front):
+            linked = self.relatives(front)
+            front = linked[~members[linked]]
+            members[front] = True
+            if members.sum() > most or closed[front].any():
+                closed |= members  # whatever is linked to them is as large
+                return None
+        return np.flatnonzero(members)
+
+    def hold(self, order: Indices, target: int, most: float) -> tuple[Indices, int]:
+        """Whole clusters of at most `most`, grown in this order up to `target` sequences: (n,) the number of each sequence's
+        cluster, -1 where it is not held; and how many sequences are known to lie in larger clusters."""
+        rank = np.full(self.n, -1, dtype=np.int64)
+        closed = np.zeros(self.n, dtype=bool)
+        held = clusters = 0
+        for start in order.tolist():
+            if held >= target:
+                break
+            if rank[start] >= 0 or closed[start]:
+                continue
+            found = self.cluster(start, most, closed)
+            if found is not None:
+                rank[found] = clusters
+                held, clusters = held + len(found), clusters + 1
+        return rank, int(closed.sum())
+
+
+def kmers(sequences: Sequence[str], k: int = K) -> tuple[Indices, NDArray[np.uint64]]:
+    """(owner, k-mer) of the different k-mers of each sequence, both (m,). k: at most 8."""
+    lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
+    flat = np.frombuffer("".join(sequences).encode("ascii", "replace"), dtype=np.uint8).astype(np.uint64)
+    owner = np.repeat(np.arange(len(sequences), dtype=np.int64), lengths)
+    if len(flat) < k:
+        return owner[:0], flat[:0]
+    key = np.zeros(len(flat) - k + 1, dtype=np.uint64)
+    for offset in range(k):
+        key = (key << np.uint64(5)) | (flat[offset : offset + len(key)] & np.uint64(31))
+    whole = owner[: len(key)] == owner[k - 1 :]
+    bits = np.uint64(5 * k)  # five a letter; the rest is for the number of the sequence
+    pairs = np.unique((owner[: len(key)][whole].astype(np.uint64) << bits) | key[whole])
+    return (pairs >> bits).astype(np.int64), pairs & ((np.uint64(1) << bits) - np.uint64(1))
+
+
+class Nearest:
+    """Which of n sequences share the most of their k-mers with another one. Short k-mers: distant relatives share some."""
+
+    def __init__(self, sequences: Sequence[str], k: int = 3) -> None:
+        self.k, self.n = k, len(sequences)
+        owner, kmer = kmers(sequences, k)
+        order = np.argsort(kmer, kind="stable")
+        self._names, starts = np.unique(kmer[order], return_index=True)
+        self._starts = np.append(starts, len(order))
+        self._owner = owner[order]
+        self._sizes = np.bincount(owner, minlength=self.n)
+
+    def candidates(self, text: str, most: int = 8) -> list[int]:
+        """The `most` sequences with the largest shared share, the best first."""
+        own = kmers([text], self.k)[1]
+        if not len(own) or not len(self._names):
+            return []
+        place = np.minimum(np.searchsorted(self._names, own), len(self._names) - 1)
+        hit = place[self._names[place] == own].tolist()
+        if not hit:
+            return []
+        owners = np.concatenate([self._owner[self._starts[p] : self._starts[p + 1]] for p in hit])
+        shared = np.bincount(owners, minlength=self.n) / np.sqrt(np.maximum(self._sizes, 1))
+        best = np.argpartition(shared, -min(most, self.n))[-min(most, self.n) :]
+        return [int(i) for i in best[np.argsort(-shared[best])] if shared[i] > 0]

@@ -1,0 +1,183 @@
+"""FASTA as it comes: what is read, what is mended, what is refused; clusters of relatives; both directions."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import string
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anew.data import fasta
+from anew.data.dataset import Dataset
+from anew.data.fasta import PROTEIN, Record, cleaned, looks_like, parse, recognised, written
+from anew.data.modality import Item, Size
+from anew.data.protein import Protein, ProteinConfig
+from anew.errors import ConfigError
+from anew.maths.relatives import Kin, Nearest, kmers
+from samples import sequences
+
+SIZE = Size(60.0, 40, 40_000)
+HEADER = st.text(
+    st.characters(codec="utf-8", exclude_characters="\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=30
+)
+BODY = st.text(st.sampled_from(PROTEIN + "BXZ"), min_size=1, max_size=200)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(HEADER.map(str.strip), BODY), min_size=1, max_size=8), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_what_is_written_is_read_back(pairs: list[tuple[str, str]], end: str) -> None:
+    records = [Record(*pair) for pair in pairs]
+    assert list(parse(written(records).replace("\n", end))) == records
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.sampled_from(string.printable), max_size=300))
+def test_any_text_is_read_without_an_error(text: str) -> None:
+    for record in parse(text):
+        clean, _ = cleaned(record.sequence)
+        assert not set(clean) & set("-~\n\r ")
+
+
+def test_case_gaps_stops_numbers_and_comments_are_mended() -> None:
+    text = "; a comment\n>one two\r\nac-g t..M\r\n  1 KL 10\r\n\r\n>empty\n>stop\nMKV*\n"
+    records = list(parse(text))
+    assert [r.header for r in records] == ["one two", "empty", "stop"] and records[0].name == "one"
+    assert [cleaned(r.sequence)[0] for r in records] == ["ACGTMKL", "", "MKV"]
+
+
+@pytest.mark.parametrize(
+    ("sequences", "kind"),
+    [
+        (["ACGT", "ACGTN"], "dna"), (["ACGU"], "rna"), (["MKVLAAG"], "protein"), (["ACGT" * 9 + "RK"], "dna"),
+        (["ACGA" * 9 + "E"], "protein"), ([], "protein"),
+    ],
+)  # fmt: skip
+def test_alphabets_are_recognised(sequences: list[str], kind: str) -> None:
+    assert recognised(sequences) == kind
+
+
+@pytest.mark.parametrize(
+    ("head", "is_fasta"),
+    [
+        (b">a\nMKVLAAGIVGLLLAQWERTY\n", True), (b">a\r\nacgtacgtacgtacgtacgtacgtacgtacgtacgt\r\n>b\r\n", True),
+        (gzip.compress(b">a\nMKVLAAGIV\n"), True), (b">a\nMKV-LAA*\n", True),
+        (b"> he said\nand she went on to say this\n", False), (b"> quoted\nWell\n", False), (b"plain\n", False),
+        (b">a\n>b\n", False), (b"", False),
+    ],
+)  # fmt: skip
+def test_content_tells_fasta(head: bytes, is_fasta: bool) -> None:
+    assert looks_like(head) is is_fasta
+
+
+def file(folder: Path, name: str, data: bytes) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(data)
+    return folder
+
+
+def test_bad_records_are_refused_by_name_and_said(tmp_path: Path) -> None:
+    source = random.Random(0)
+    good = "".join(f">s{i % 40}\n{''.join(source.choices(PROTEIN, k=40)).lower()}\n" for i in range(60))
+    bad = ">none\n>odd\nMKV?L\n>gap\nMK--VL" + "A" * 20 + "\n>stop\nMK*VLAAAAAAA\n"
+    data = Dataset.open(file(tmp_path / "d", "a.txt", (good + bad).encode()))
+    assert data.modality.name == "protein"
+    said = " ".join(data.scan.notes)
+    refused = {r.name: r.reason for r in data.scan.refusals}
+    assert refused == {"a.txt:none": "has no residues", "a.txt:odd": "holds '?', which is no residue"}
+    for words in ("by content", "lower case", "held gaps", "held a stop", "share their name"):
+        assert words in said
+    data.close()
+
+
+def test_long_sequences_are_learned_in_pieces_and_very_long_ones_as_text(tmp_path: Path) -> None:
+    source = random.Random(1)
+    many = "".join(f">s{i}\n{''.join(source.choices('ACGT', k=60))}\n" for i in range(40))
+    long = "".join(f">long{i}\n" + "".join(source.choices("ACGT", k=100_000)) + "\n" for i in range(12))
+    data = Dataset.open(file(tmp_path / "d", "a.fna.gz", gzip.compress((many + long).encode())))
+    spec = data.fit(SIZE)
+    assert "DNA" in " ".join(data.scan.notes) and data.modality.layout == "list" and spec.length == 1024  # type: ignore
+    data.close()
+    genome = Dataset.open(file(tmp_path / "g", "g.fa", long.encode() * 2))
+    assert genome.fit(SIZE).packed  # type: ignore[union-attr]
+    genome.close()
+
+
+def test_damaged_gzip_is_refused(tmp_path: Path) -> None:
+    folder = file(tmp_path / "d", "bad.fasta.gz", gzip.compress(b">a\nMKV\n" * 50)[:30])
+    sequences(folder / "good.fasta", 100)
+    data = Dataset.open(folder)
+    assert [r.name for r in data.scan.refusals] == ["bad.fasta.gz"]
+    data.close()
+
+
+def test_labels_come_from_headers_on_request(tmp_path: Path) -> None:
+    path = sequences(tmp_path / "a.fasta", 100)
+    data = Dataset.open(path, settings={"labels": "organism"})
+    spec = data.fit(SIZE)
+    assert data.scan.labels == ("Genus a", "Genus b") and spec.classes == 2
+    data.close()
+    with pytest.raises(ConfigError, match="one pair of parentheses"):
+        Protein(ProteinConfig(labels="OS=.*"))
+
+
+def test_whole_clusters_are_held_out(tmp_path: Path) -> None:
+    data = Dataset.open(sequences(tmp_path / "a.fasta", 600))
+    data.fit(SIZE)
+    assert data.scan.parts["clusters"] >= 20 and "whole clusters" in " ".join(data.scan.notes)
+    parts = {part: data.text(part) for part in ("train", "test", "clusters")}
+    kin = Kin(parts["train"] + parts["clusters"], 0.25)
+    far = np.arange(len(parts["train"]), kin.n)
+    assert kin.relatives(far).min() >= len(parts["train"])
+    again = Kin(parts["train"] + parts["test"], 0.25)
+    assert again.relatives(np.arange(len(parts["train"]), again.n)).min() < len(parts["train"])
+    data.close()
+
+
+def test_one_large_cluster_is_said(tmp_path: Path) -> None:
+    source = random.Random(2)
+    ancestor = source.choices(PROTEIN, k=60)
+    own = [[source.choice(PROTEIN) if source.random() < 0.05 else x for x in ancestor] for _ in range(200)]
+    text = "".join(f">s{i}\n{''.join(one)}\n" for i, one in enumerate(own))
+    data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
+    assert "clusters" not in data.scan.parts and "too large to be held out" in " ".join(data.scan.notes)
+    data.close()
+
+
+def test_kmers_and_nearest() -> None:
+    owner, kmer = kmers(["ABCDEF", "ABC", "", "ABCDEFABCDEF"], 5)
+    assert np.bincount(owner, minlength=4).tolist() == [2, 0, 0, 6] and len(np.unique(kmer)) == 6
+    near = Nearest(["MKVLAAG", "WWWWWWW", "MKVLAAC"])
+    assert near.candidates("MKVLAAGI", 2)[0] == 0 and near.candidates("PPPPP") == []
+
+
+def both(texts: list[str]) -> Protein:
+    modality = Protein(ProteinConfig(direction="both"))
+    items = [Item(str(i), text) for i, text in enumerate(texts)]
+    modality.survey(items)
+    modality.fit(items, SIZE, ())
+    return modality
+
+
+def test_both_directions_are_codings_of_one_sequence() -> None:
+    modality = both(["MKVLAAGIVG" * 8, "MK" + "LAGG" * 30, "ACDEF" * 12])
+    rows = [modality.encode(Item("x", text)) for text in ("MKV", "MKVLA")]
+    padded = np.zeros((2, 12), dtype=np.int64)
+    for at, row in enumerate(rows):
+        padded[at, : len(row)] = row
+    forward, back = modality.views(modality.batch(padded, None, np.array([5, 7])))
+    assert modality.decode(back.x) == ["MKV", "MKVLA"] == modality.decode(forward.x)
+    assert back.x[0].tolist()[1:4] == forward.x[0].tolist()[1:4][::-1]
+    assert modality.decode(modality.known("", "VLA").tolist()) == ["VLA"]
+    with pytest.raises(ConfigError, match="an end can be given alone"):
+        modality.known("MK", "VLA")
+    with pytest.raises(ConfigError, match="is no residue"):
+        modality.known("M1")
+
+
+def test_the_alphabets_hold_their_unknown() -> None:
+    assert all(alphabet.unknown in alphabet.all for alphabet in fasta.ALPHABETS.values())

@@ -1,0 +1,125 @@
+"""Programs, molecules and residues: what parses, what is valid, lengths and likeness."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anew.evaluation.code import CodeEvaluation, python, python_blocks
+from anew.evaluation.evidence import Evidence
+from anew.evaluation.metric import Score
+from anew.evaluation.molecule import MoleculeEvaluation
+from anew.evaluation.protein import ProteinEvaluation, _identity, frequency_bits
+from anew.evaluation.words import is_naive
+from anew.maths.relatives import Nearest
+from anew.spec import Tokens
+from samples import molecule, program
+
+
+class Kind:
+    suffix = ".py"
+
+
+def evidence(samples: Sequence[str], train: Sequence[str], test: Sequence[str], packed: bool, **more: Any) -> Evidence:
+    fields: dict[str, Any] = {
+        "modality": Kind(), "spec": Tokens(30, 64, packed=packed), "samples": list(samples), "bits": None,
+        "train": lambda n: list(train[:n]), "test": lambda n: list(test[:n]), "seconds": None, "seed": 0,
+        "train_text": lambda limit: list(train), "test_text": lambda limit: list(test),
+    }  # fmt: skip
+    return Evidence(**{**fields, **more})
+
+
+def found(scores: Any) -> dict[str, Score]:
+    return {score.name: score for score in scores}
+
+
+def test_blocks_are_judged_by_the_parser() -> None:
+    text = '"""Doc\nof lines."""\n\nimport a\n\n\n@cached\ndef f(x):\n    return (\n        1\n    )\n\n\nif a:\n    b\nelse:\n    c\nd = ('
+    assert len(python_blocks(text)) == 5 and python(text) == (4, 4)
+    assert python("def f(:\n    x\ny = 1\nz") == (1, 2) and python("") == (0, 0) == python("x = 1")
+
+
+def test_parse_share_of_real_programs_is_whole_and_of_broken_ones_not() -> None:
+    real = [program(i) for i in range(30)]
+    own = found(CodeEvaluation(evidence(real[:10], real[10:20], real[20:], True))._parsed())["parse_share"]
+    assert own.value == 1.0 == own.floor and own.better == "higher"
+    broken = [text.replace("):", ")") for text in real[:10]]
+    assert found(CodeEvaluation(evidence(broken, real, real, True))._parsed())["parse_share"].value < 0.6
+
+
+def test_other_languages_are_judged_by_their_grammars() -> None:
+    pytest.importorskip("tree_sitter_language_pack")
+
+    class JavaScript:
+        suffix = ".js"
+
+    good, bad = "function f(x) { return x + 1; }\n" * 4, "function f(x { return x + ; }\n" * 4
+    for text, whole in ((good, True), (bad, False)):
+        one = CodeEvaluation(evidence([text] * 3, [good], [good] * 3, True, modality=JavaScript()))
+        score = found(one._parsed())["parse_share"]
+        assert (score.value == 1.0) is whole and score.floor == 1.0
+    none = CodeEvaluation(evidence([good], [good], [good], True, modality=type("X", (), {"suffix": ".zzz"})()))
+    assert not found(none._parsed()) and "no grammar" in none.left_out[0]
+
+
+def test_molecules_are_valid_unique_and_new() -> None:
+    pytest.importorskip("rdkit")
+    real = [molecule(i) for i in range(300)]
+    samples = [*real[:20], *real[:20], "C1CC", "c1cc", *(molecule(i) for i in range(900, 930))]
+    scores = found(MoleculeEvaluation(evidence(samples, real[:200], real[200:], False))._chemistry())
+    assert scores["valid_share"].value == pytest.approx(70 / 72) and scores["valid_share"].floor == 1.0
+    assert scores["unique_share"].value < 0.8 and 0.3 < scores["novel_share"].value < 0.8
+
+
+def sequences(n: int, seed: int, change: float = 0.2) -> list[str]:
+    source, letters = random.Random(seed), "ACDEFGHIKL"
+    ancestor = random.Random(7).choices(letters, k=60)
+    return ["".join(source.choice(letters) if source.random() < change else x for x in ancestor) for _ in range(n)]
+
+
+def test_frequencies_at_places_beat_frequencies() -> None:
+    train, test = sequences(200, 0), sequences(50, 1)
+    plain, units = frequency_bits(train, test, 1)
+    placed, _ = frequency_bits(train, test, 60)
+    assert units == 50 * 61 and placed < 0.7 * plain < 0.8 * units * math.log2(12)
+
+
+def test_figures_of_sequences_have_floors() -> None:
+    train, test = sequences(300, 0), sequences(80, 1)
+    pairs = [(150.0, 61.0)] * 80
+    one = ProteinEvaluation(
+        evidence(
+            sequences(60, 2), train, test, False, bits=lambda allowed: pairs, clusters=lambda allowed: pairs,
+            clusters_text=lambda limit: test,
+        )
+    )  # fmt: skip
+    scores = found(one.likelihood())
+    assert scores["bits_per_residue"].value == pytest.approx(150 / 61) == scores["bits_per_residue_clusters"].value
+    names = ("uniform", "unigram", "profile", "kneser_ney")
+    assert [is_naive(f"bits_per_residue_{name}") for name in names] == [True] * 4
+    assert not is_naive("bits_per_residue_clusters") and is_naive("bits_per_residue_clusters_kneser_ney")
+    assert scores["bits_per_residue_profile"].value < scores["bits_per_residue_unigram"].value
+    one.sets = {"samples": sequences(60, 2), "test": test[:60], "train": train[:60]}
+    own = found(
+        s
+        for measure in (one._lengths, one._composition, one._within, one._nearest)
+        for s in measure(*one.sets.values())
+    )
+    assert own["length_distance"].value == 0.0 and own["composition_distance"].value < 0.02
+    nearest = own["nearest_identity"]
+    assert nearest.floor is not None and abs(nearest.value - nearest.floor) < 0.05
+    copied = ProteinEvaluation(evidence(train[:60], train, test, False))
+    assert found(copied._nearest(train[:60], test[:60], train[:60]))["nearest_identity"].value == 1.0
+
+
+def test_identity_is_of_the_nearest() -> None:
+    known = ["MKVLAAGIV", "WWWWWWWWW"]
+    assert _identity("MKVLAAGIV", known, Nearest(known)) == 1.0
+    assert _identity("MKVLAAGI", known, Nearest(known)) == pytest.approx(8 / 9)
+    assert _identity("PPPP", known, Nearest(known)) == 0.0
+    assert np.isfinite(frequency_bits(["MKV"], ["WWW"], 1)[0])
