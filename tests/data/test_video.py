@@ -14,7 +14,7 @@ from anew.data.dataset import Dataset
 from anew.data.modality import Handle, Item, Size
 from anew.data.video import Video, VideoConfig, lengths_of, limits
 from anew.errors import ConfigError, DataError
-from samples import clips, moving_dot
+from samples import clips, moving_dot, shapes
 
 SIZE = Size(60.0, 0, 0)
 
@@ -258,3 +258,27 @@ def test_length_is_where_a_clip_last_changes() -> None:
     rows[1, :, 3:] = 9
     rows[2, 0, 5, 1, 1] = 1
     assert lengths_of(rows).tolist() == [1, 4, 6]
+
+
+def test_folders_of_numbered_frames_are_clips_and_numbered_pictures_are_not(tmp_path: Path) -> None:
+    for index in range(24):
+        with Image.open(io.BytesIO(moving_dot(index, size=24))) as image:
+            for number in range(image.n_frames):
+                image.seek(number)
+                target = tmp_path / "clips" / ("right", "down")[index % 2] / f"{index:02d}" / f"frame_{number + 1}.png"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                picture = Image.new("RGB", (24, 24), tuple(np.random.default_rng(index).integers(0, 255, 3)))
+                picture.paste(image.convert("RGB").crop((4, 4, 24, 24)), (4, 4))
+                picture.save(target)
+    data = fitted(tmp_path / "clips")
+    assert data.modality.name == "video" and data.scan.items == 24 and data.spec.classes == 2
+    assert any("folders of numbered pictures" in note for note in data.scan.notes)
+    batch = data.batch(0, "main", 0, 8, 8)
+    assert batch.mask is not None and set(batch.mask.sum(1).tolist()) <= {5, 6, 7}
+    data.close()
+    assert Dataset.open(shapes(tmp_path / "pictures", 60), size=SIZE).modality.name == "image"
+    for index in range(40):  # counted without a gap, and yet no frames
+        values = np.random.default_rng(index).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+        (tmp_path / "counted" / "ab"[index % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).save(tmp_path / "counted" / "ab"[index % 2] / f"{index // 2}.png")
+    assert Dataset.open(tmp_path / "counted", size=SIZE).modality.name == "image"

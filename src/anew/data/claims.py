@@ -25,11 +25,12 @@ class Sorted:
     files: dict[str, list[File]] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     other: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    gathered: list[str] = field(default_factory=list)
 
     @property
     def notes(self) -> list[str]:
         """Sentences on files whose content is not what they are called."""
-        return [
+        return self.gathered + [
             f"{names[0] if len(names) == 1 else f'{len(names)} {suffix} files'} hold{'s' * (len(names) == 1)} {kind} by "
             "content, whatever the ending says"
             for (kind, suffix), names in sorted(self.other.items())
@@ -40,15 +41,32 @@ def sort_files(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modal
     """kinds: all modalities by name."""
     suffixes = {suffix: name for name, kind in kinds.items() for suffix in kind.suffixes}
     by_suffix: dict[str, list[File]] = {}
+    out = Sorted()
+    files = _gathered(files, root, kinds, out)
     for file in files:
         by_suffix.setdefault(suffix_of(file.path), []).append(file)
-    out = Sorted()
     few = len(files) <= OPENED
     for suffix, own in by_suffix.items():
         _Group(suffix, suffixes.get(suffix), own, root, kinds).into(out, few)
     for found in out.files.values():
         found.sort()
     return out
+
+
+def _gathered(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]], out: Sorted) -> Sequence[File]:
+    """The files without those whose folders are one item each."""
+    folders: dict[str, list[File]] = {}
+    for file in files:
+        folders.setdefault(file.path.rpartition("/")[0], []).append(file)
+    for name, kind in kinds.items():
+        taken = kind.folders(root, {folder: [f.path for f in own] for folder, own in folders.items() if folder})
+        for folder in taken:
+            own = folders.pop(folder)
+            whole = File(folder, sum(f.bytes for f in own), max(f.stamp for f in own))
+            out.files.setdefault(name, []).append(whole)
+        if taken:
+            out.gathered.append(f"{len(taken)} folders of numbered pictures are taken as one {name} item each")
+    return [file for own in folders.values() for file in own] if out.gathered else files
 
 
 class _Group:

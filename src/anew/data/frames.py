@@ -18,10 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from anew.data import numbered
+
 PIXELS = 1 << 25  # most pixels of a frame: 8K
 FRAMES = 100_000  # of one file that are used: an hour at 25 a second
 STEADY = 0.1  # of the usual step from frame to frame, by which steps of a steady rate may differ
-Data = bytes | Path  # of a file
+UNTIMED = 10.0  # frames a second of folders of frames, which do not say
+Data = bytes | Path  # of a file; a path may be that of a folder of numbered frames
 ENCODERS = ("libx264", "libopenh264", "mpeg4")
 _GIF = (b"GIF87a", b"GIF89a")
 _CONTAINERS = (b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"FLV\x01")  # Matroska, MPEG, Flash
@@ -143,6 +146,10 @@ def _timing_of_file(path: Path, size: int, stamp: int) -> Timing:
 
 
 def _timing(data: Data) -> Timing:
+    if isinstance(data, Path) and data.is_dir():
+        shown = numbered.in_order(data)[:FRAMES]
+        width, height = numbered.picture(shown[0], 1 << 15).size
+        return Timing(width, height, np.arange(len(shown)) / UNTIMED, len(shown) / UNTIMED, True)
     with _opened(data) as (container, stream):
         width, height = stream.codec_context.width, stream.codec_context.height
         if not width * height:
@@ -182,6 +189,9 @@ def pictures(data: Data, wanted: Sequence[int], times: NDArray[np.float64], enou
     times: of all frames, as `timing` gives them; enough: pixels of the shorter side after which detail is of no use.
     Raises ValueError (one clause) where the body is damaged or cut off.
     """
+    if isinstance(data, Path) and data.is_dir():
+        shown = numbered.in_order(data)
+        return [numbered.picture(shown[number], enough) for number in wanted]
     found: dict[int, Image.Image] = {}
     todo = sorted(set(wanted))
     with _opened(data) as (container, stream):

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import html
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -49,6 +49,9 @@ class Handle:
 
 @functools.lru_cache(maxsize=4096)
 def _digest(path: Path, size: int, stamp: int) -> bytes:
+    if path.is_dir():
+        names = "\0".join(f"{file.name}\0{file.stat().st_size}" for file in sorted(path.iterdir()))
+        return hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=16).digest()
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
     with open(path, "rb") as stream:
         if size <= 4 * DIGESTED:
@@ -162,6 +165,12 @@ class Modality(ABC):
         """How surely a file that begins with `head` (some KB) is of this kind, whatever it is called: 0 not at all or not to
         be told, 1 certainly. From SURE up the content outweighs the file's ending, unless its own kind claims it as surely."""
         return 0.0
+
+    @classmethod
+    def folders(cls, root: Path, files: Mapping[str, Sequence[str]]) -> list[str]:
+        """Those folders below `root` that are one item each (numbered frames); files: paths in each folder, sorted. Their
+        `Handle` then points to a folder."""
+        return []
 
     def survey(self, sample: Sequence[Item]) -> list[str]:
         """Decide, before the split, what an item is (a file of lines may be a list of records) from a sample of the source;

@@ -6,7 +6,7 @@ grid's repeats its last one; `Batch.mask` tells which are its own, and what is w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.config import knob
-from anew.data import frames, pixels, shaping
+from anew.data import frames, numbered, pixels, shaping
 from anew.data.image import FLAT, wanted_size
 from anew.data.modality import Artifact, Handle, Item, Modality, Size
 from anew.errors import ConfigError, DataError
@@ -77,6 +77,10 @@ class Video(Modality):
     @classmethod
     def claims(cls, head: bytes) -> float:
         return frames.moving(head)
+
+    @classmethod
+    def folders(cls, root: Path, files: Mapping[str, Sequence[str]]) -> list[str]:
+        return numbered.folders_of_frames(root, files)
 
     @property
     def _grid(self) -> Grid:
@@ -248,11 +252,7 @@ class Video(Modality):
         return [clip[: lengths_of(clip[None, None])[0]] for clip in clips]
 
     def write(self, x: Any) -> list[Artifact]:
-        return [self._files(_long_enough(clip)) for clip in self.decode(x)]
-
-    def _files(self, clip: NDArray[np.uint8]) -> Artifact:
-        gif = Artifact(".gif", frames.gif(clip, self.rate), media="image/gif")
-        return Artifact(".mp4", frames.mp4(clip, self.rate), media="video/mp4", also=(gif,))
+        return [_files(_long_enough(clip), self.rate) for clip in self.decode(x)]
 
     def picture(self, item: Any) -> NDArray[Any]:
         """All frames side by side."""
@@ -328,6 +328,11 @@ def lengths_of(rows: NDArray[Any]) -> NDArray[np.intp]:
         return np.ones(len(rows), dtype=np.intp)
     moved = (rows[:, :, 1:] != rows[:, :, :-1]).any(axis=tuple(a for a in range(1, rows.ndim) if a != 2))  # (B, T - 1)
     return np.asarray((moved * np.arange(2, rows.shape[2] + 1)).max(axis=1).clip(1))
+
+
+def _files(clip: NDArray[np.uint8], rate: float) -> Artifact:
+    gif = Artifact(".gif", frames.gif(clip, rate), media="image/gif")
+    return Artifact(".mp4", frames.mp4(clip, rate), media="video/mp4", also=(gif,))
 
 
 def _long_enough(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
