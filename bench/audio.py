@@ -90,6 +90,7 @@ def run(given: argparse.Namespace, data: Path, subject: Subject, name: str, seed
     if not (place / "run" / "report").exists():
         fresh(place)
         trained = pinned([*command, "train", str(data), *map(str, words)], cores, given.work).check()
+    fresh(place / "samples")
     words = ["--out", place / "samples", "-n", given.samples, "--seed", seed]
     sampled = pinned([*command, "sample", str(place / "run"), *map(str, words)], cores, given.work).check()
     files = sorted((place / "samples").glob("[0-9]*.wav"))

@@ -1,0 +1,42 @@
+"""A run on sound from files to files: samples that play, a sheet to look at, a report with players."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import anew
+from samples import tones
+
+QUICK = {"batch": 4, "evaluate_samples": 24, "previews": 1, "seconds": 0.3}
+
+
+@pytest.mark.parametrize("family", ["diffusion", "gan", "vae"])
+def test_a_run_on_sound(tmp_path: Path, family: str) -> None:
+    folder = tones(tmp_path / "data", 260)
+    run = tmp_path / "run"
+    extra = {"space": "pixel"} if family == "diffusion" else {}
+    model = anew.train(folder, run, steps=2, family=family, settings={**QUICK, **extra})
+    samples = model.sample(3, label="a")
+    for path in samples.save(tmp_path / "out"):
+        x, rate = soundfile.read(path)
+        assert path.name.endswith("-a.wav") and rate == 8000 and np.isfinite(x).all() and len(x) == len(samples[0])
+    assert samples.save_sheet(tmp_path / "out").read_bytes().startswith(b"\x89PNG")
+    assert "<audio" in samples._repr_html_()
+    page = (run / "report" / "report.html").read_text()
+    assert "data:audio/wav;base64," in page and "media-src data:" in page
+    if family != "diffusion":
+        return
+    names = {score["name"] for score in anew.evaluate(run, n=24)["scores"]}
+    assert {
+        "frechet_distance",
+        "periodicity_distance",
+        "loudness_distance",
+        "spectrum_distance",
+        "label_accuracy",
+    } <= names
+    assert soundfile.read(io.BytesIO(samples.artifacts[0].data))[1] == 8000
