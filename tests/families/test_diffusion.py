@@ -147,3 +147,12 @@ def test_grey_images_and_time_for_both_stages_are_where_latents_win(
 ) -> None:
     scale = Scale(8000, 8000.0 * 784, seconds)
     assert Diffusion.better_on_latents(Grid((channels, 28, 28), "CHW"), scale) is wins
+
+
+@pytest.mark.parametrize(("bounded", "count"), [(True, 8), (False, 4)])
+def test_latents_pass_through_half_as_many_levels(bounded: bool, count: int) -> None:
+    torch.manual_seed(0)
+    config = DiffusionConfig(width=8, components=0, rank=4, precision="fp32")
+    family = Diffusion(Grid((1, 8, 8), "CHW", bounded=bounded), config)
+    assert len(list(family.draw(Ask(2), 0))) == count
+    assert len(list(family.draw(Ask(2, how=DiffusionSampling(steps=3)), 0))) == 3

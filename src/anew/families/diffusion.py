@@ -31,6 +31,7 @@ FIT_EXAMPLES = 10_000
 EXAMPLES_A_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
 LATENT_SECONDS = 60.0  # of training, from which on a codec and a denoiser of latents do better than one of grey pixels
 ROWS = 128  # samples that go through the network at a time
+STEPS = 8  # noise levels that a sample passes through
 PATH = 3  # times as many noise levels on a path that is to be walked back as a sample passes through
 
 
@@ -64,7 +65,9 @@ class DiffusionConfig:
 
 @dataclass(frozen=True, slots=True)
 class DiffusionSampling:
-    steps: int = knob(8, "noise levels a sample passes through", low=1, high=1000)
+    steps: int = knob(
+        0, "noise levels a sample passes through; 0: 8, or 4 of latents, whose decoder forgives more", low=0, high=1000
+    )
     solver: str = knob("multistep", "rule that moves from level to level", choices=tuple(SOLVERS))
     guidance: float = knob(1.0, "how much the component or label counts; 1 is the plain model", low=0.0, high=20.0)
     rho: float = knob(3.0, "crowding of noise levels towards clean", low=1.0, high=20.0)
@@ -217,7 +220,7 @@ class Diffusion(Family):
         numbers = self._numbers(ask, seed)
         component = self._choose(ask, numbers["kind"][:, 0], known)
         first = self.mixture.draw(component, numbers["inside"], numbers["outside"])
-        levels = rho_levels(how.steps, how.last * self.spec.std, self.config.level_high * self.spec.std, how.rho)
+        levels = rho_levels(self._steps(how), how.last * self.spec.std, self.config.level_high * self.spec.std, how.rho)
         levels = levels.to(self.device)
         there = None if how.frames else self.layout.there(self.mixture, component, numbers["kind"][:, -1], known)
         given = None if known is None else self.layout.given(known[1])
@@ -266,9 +269,12 @@ class Diffusion(Family):
         y = backwards(lambda y, level: self._clean(y, level, component), y, levels)
         return self.mixture.whiten(y, levels[-1], component)
 
+    def _steps(self, how: DiffusionSampling) -> int:
+        return how.steps or (STEPS if self.spec.bounded else STEPS // 2)
+
     def _path(self, how: DiffusionSampling) -> Tensor:
         low, high = how.last * self.spec.std, self.config.level_high * self.spec.std
-        return rho_levels(PATH * how.steps, low, high, how.rho).to(self.device)
+        return rho_levels(PATH * (how.steps or STEPS), low, high, how.rho).to(self.device)
 
     def _guided(self, y: Tensor, level: Tensor, component: Tensor, guidance: float) -> Tensor:
         clean = self._clean(y, level, component)
