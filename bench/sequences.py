@@ -1,0 +1,67 @@
+"""Sequences: bits of held-out proteins, programs, names and molecules after a time of training on one core.
+
+    python bench/sequences.py --proteins FASTA --code FOLDER --names FOLDER --molecules FOLDER
+
+Each is what a user would give, split by Anew itself: proteins at random and by clusters of relatives, programs by file.
+The naive rows (Kneser-Ney, compressors, and for proteins frequencies and a profile) are those of the same report.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from _common import Table, anew, fresh, knob_words, parser, train_seconds
+
+KINDS = {"proteins": 300.0, "code": 300.0, "names": 60.0, "molecules": 300.0}  # seconds of training each
+SHOWN = ("valid_share", "unique_share", "novel_share", "parse_share", "length_distance", "composition_distance")
+
+
+def report(run: Path) -> dict[str, Any]:
+    """The scores of a run by name, and whether copies were found."""
+    found = json.loads((run / "report" / "report.json").read_text())
+    scores = {one["name"]: one for one in found["scores"]}
+    values = {name: one["value"] for name, one in scores.items() if name.startswith("bits_per_") or name in SHOWN}
+    values |= {f"{name}_floor": scores[name]["floor"] for name in SHOWN if name in scores}
+    return values | {"copies_found": found.get("copies", {}).get("found"), "modality": found["modality"]}
+
+
+def main() -> None:
+    build = parser(__doc__)
+    for kind in KINDS:
+        build.add_argument(f"--{kind}", type=Path, help=f"a file or folder of {kind}")
+    build.add_argument("--seconds", type=float, help="training seconds of each, instead of its own")
+    build.add_argument("--seeds", type=int, default=1, help="how many seeds, from 0")
+    build.add_argument("--samples", type=int, default=500, help="samples that the report is made from")
+    given = build.parse_args()
+    taken = {kind: getattr(given, kind) for kind in KINDS if getattr(given, kind)}
+    if not taken:
+        build.error("give at least one of --" + ", --".join(KINDS))
+    given.work.mkdir(parents=True, exist_ok=True)
+    rows = Table("sequences")
+    for kind, data in taken.items():
+        for seed in range(given.seeds):
+            seconds = given.seconds or KINDS[kind]
+            run = fresh(given.work / "sequences" / f"{kind}-{seed}") / "run"
+            knobs = [f"train_seconds={seconds:g}", f"evaluate_samples={given.samples}", "previews=0", *given.set]
+            done = anew(
+                "train",
+                data,
+                "--run",
+                run,
+                "--seed",
+                seed,
+                *knob_words(knobs),
+                cores=given.cores[-1:],
+                scratch=given.work,
+            )
+            spent, steps = train_seconds(run)
+            rows.add(
+                what=kind, seed=seed, train_seconds=spent, steps=steps, wall=done.wall, cpu=done.cpu, **report(run)
+            )
+    rows.show()
+
+
+if __name__ == "__main__":
+    main()
