@@ -126,8 +126,11 @@ class TextEvaluation(Evaluation):
             near = Item(text=str(training[best])) if best >= 0 else None
             edits = int(distance[best]) if best >= 0 else 0
             said = "the same" if edits == 0 else f"{edits} edit{'s' * (edits > 1)} between"
-            pairs.append(Beside(Item(text=text), near, said, edits == 0))
-        note = f"The one of {len(training):,} training records with the fewest characters to change."
+            pairs.append(Beside(Item(text=text), near, said))
+        note = (
+            f"The one of {len(training):,} training records with the fewest characters to change. Short records coincide "
+            "by chance, too; whether they do so too often, the copying test says."
+        )
         return Shown(pairs=pairs, nearest=note, suspects=self.suspects)
 
     def beside(self, sample: Any, train: Any, distance: float, usual: float) -> Beside:

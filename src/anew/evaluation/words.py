@@ -153,6 +153,7 @@ def term(name: str) -> tuple[str, str]:
     return TERMS.get(name, (name.replace("_", " ").capitalize(), ""))
 
 
+FEW = 200  # samples under which figures are rough
 Finding = tuple[int, str]  # a level, 0 the best, and what was found
 
 
@@ -251,8 +252,10 @@ def _closeness(scores: Mapping[str, Score]) -> str:
     said = f"The samples are {LEVELS[worst[0]]}"
     if told is None:
         return f"{said} ({worst[1]})."
+    n = scores["two_sample_auc"].n
+    few = f" Only {n} samples were compared, so this is rough." if 0 < n < FEW else ""
     most = "" if worst[1] == told[1] or worst[0] == 0 else f" What shows most: {worst[1]}."
-    return f"{said}: {told[1]}.{most}"
+    return f"{said}: {told[1]}.{most}{few}"
 
 
 def _runs(scores: Mapping[str, Score]) -> int | None:
