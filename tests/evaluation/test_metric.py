@@ -107,6 +107,23 @@ def test_manifold_figures_equal_prdc() -> None:
         assert getattr(found, name).mean() == pytest.approx(value, abs=1e-4)
 
 
+def test_figures_equal_torch_fidelity() -> None:
+    pytest.importorskip("torch_fidelity")
+    import torch
+    from torch_fidelity import metric_fid, metric_kid, metric_prc
+
+    a, b = sets(n=150)
+    statistics = [metric_fid.fid_features_to_statistics(torch.tensor(x)) for x in (a, b)]
+    (expected,) = metric_fid.fid_statistics_to_metric(*statistics, False).values()
+    assert metric.frechet_distance(a, b) == pytest.approx(expected, abs=1e-4)
+    how = {"kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None, "kid_kernel_poly_coef0": 1}
+    grams = [metric_kid.kernel_poly(x, y, **how) for x, y in ((a, a), (a, b), (b, b))]
+    assert metric.kernel_distance(a, b) == pytest.approx(metric_kid.mmd2(*grams), abs=1e-4)
+    precision, recall = metric_prc.calculate_precision_recall_full(torch.tensor(b), torch.tensor(a), 5)
+    found = metric.neighbourhood(a, b, 5)
+    assert (found.precision.mean(), found.recall.mean()) == pytest.approx((precision, recall), abs=1e-4)
+
+
 def test_clipped_density_counts_a_sample_once_and_no_outlier_as_wide() -> None:
     line = np.append(np.arange(99.0), 500.0)[:, None]  # the last is an outlier, whose ball is huge
     found = metric.neighbourhood(line, np.array([[300.0], [50.5]]), 5)

@@ -208,11 +208,13 @@ class Evaluation(ABC):
         if not pool.train:
             return
         size, most = self.size(pool), None
-        if self.whole.limit is not None and size > POOL_FIRST:
+        first = POOL_FIRST if self.whole.left() > 3.0 else POOL_FIRST // 4
+        if self.whole.limit is not None and size > first:
             begin = self.whole.spent()
-            yield self.audited(pool, POOL_FIRST)
-            afford = POOL_FIRST * 0.8 * self.whole.left(0.9) / max(self.whole.spent() - begin, 1e-3)
-            if afford < 2 * POOL_FIRST:
+            yield self.audited(pool, first)
+            afford = first * 0.8 * self.whole.left(0.9) / max(self.whole.spent() - begin, 1e-3)
+            if afford < 2 * first:
+                self.leave_out("copies of all training items", "the time allowed to look at some of them only")
                 return
             most = int(afford) if afford < size else None
         yield self.audited(pool, most)
