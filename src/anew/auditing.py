@@ -93,8 +93,9 @@ class Sets:
         spec = real.spec
         self.packed = isinstance(spec, Tokens) and spec.packed
         self.textual = isinstance(spec, Tokens)
-        self.own = [p for p in NAMES[1:] if p not in real.carved] if held is None else []
-        self.rest = [p for p in NAMES if p not in self.own]
+        there = [p for p in NAMES if real.scan.parts.get(p)]
+        self.own = [p for p in there[1:] if p not in real.carved] if held is None else []
+        self.rest = [p for p in there if p not in self.own]
         self.samples = self._items([(made, "all")], n)
         if not self.samples:
             raise DataError(f"{made.path!r} holds no usable samples")

@@ -185,9 +185,9 @@ class Dataset:
         return out
 
     def held_out(self) -> tuple[tuple[str, ...], bool]:
-        """(parts that the audit for copies takes as held out, whether chance alone drew their items): those carved from
-        train, where there are any, else the user's own."""
-        return (self.carved, self._store.drawn) if self.carved else (split.NAMES[1:], False)
+        """(parts that the audit for copies takes as held out: carved ones, else the user's own; if chance alone drew them)."""
+        own = tuple(name for name in split.NAMES[1:] if self.scan.parts.get(name))
+        return (self.carved, self._store.drawn) if self.carved else (own, False)
 
     @property
     def carved(self) -> tuple[str, ...]:
