@@ -53,6 +53,12 @@ def test_ties_do_not_lean_to_training_items() -> None:
     assert 70 <= sum(near) <= 130
 
 
+def test_a_part_of_the_training_items_proves_less_and_says_so() -> None:
+    found = audit(FEATURES, SAMPLES[:100], TRAIN[:40], HELD[:40], of=40 * len(TRAIN), seed=0)
+    assert found.detection_limit is None
+    assert f"among 40 of {40 * len(TRAIN):,} training items" in found.words()
+
+
 def test_a_copycat_is_found_by_the_weaker_method_too() -> None:
     found = audit(FEATURES, TRAIN, TRAIN, [], seed=0)
     assert found.found and found.method == "reference" and found.held_out == 0 and found.share > 0.3

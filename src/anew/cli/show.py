@@ -47,6 +47,10 @@ class ProgressLine:
     def step(self, stepped: Any, left: float | None) -> None:
         self.steps += 1
         now = time.monotonic()
+        if (
+            self._marks and stepped.examples < self._marks[-1][1]
+        ):  # another training has begun, as after that of a codec
+            self._marks, self._line_progress = [], -1.0
         self._marks = [*self._marks[-50:], (now, stepped.examples)]
         if self.live:
             if now - self._shown > 0.2:

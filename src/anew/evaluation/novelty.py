@@ -13,6 +13,7 @@ from anew.evaluation import copying
 from anew.evaluation.copying import FOUND, Distance
 from anew.evaluation.metric import Score
 
+PARTLY = 0.9  # of the training items, below which the audit looked at a part of them
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1)  # of samples that are replaced by planted copies
 CAUGHT = 0.9  # a rate counts as caught where so many draws of planted copies are found
 FAILED = 0.001  # the p-value from which held-out items that pose as samples say that the test does not hold
@@ -144,6 +145,11 @@ class Copies:
             )
         if self.detection_limit is not None:
             return f"No copying found; this audit would catch {percent(self.detection_limit)} or more."
+        if self.train < PARTLY * self.of:
+            return (
+                f"No copying found among {self.train:,} of {self.of:,} training items, which is all that there was time to "
+                f"compare: too few to be sure to catch even {percent(RATES[-1])}. `anew evaluate` without a limit compares all."
+            )
         if not self.controls:
             return "No copying found; there was no time to measure what this audit would catch."
         held, samples = self.needed(RATES[-1])
