@@ -17,7 +17,8 @@ from anew.evaluation.copying import Labels, Nearest, scan
 def nearest(samples: NDArray[np.float64], pool: NDArray[np.float64]) -> Nearest:
     tree = cKDTree(pool)
     distance, item = tree.query(samples)
-    return Nearest(item, distance, tree.query(pool[item], k=2)[0][:, 1])
+    scale, own = tree.query(pool[item], k=2)
+    return Nearest(item, distance, scale[:, 1], own[:, 1])
 
 
 def scanned(
@@ -77,7 +78,7 @@ def test_whole_groups_are_permuted() -> None:
     """A hundred samples at a hundred items of one group are one observation: they can prove nothing."""
     source = np.random.default_rng(1)
     index = np.arange(200)
-    near = Nearest(np.arange(100), np.zeros(100), np.ones(100))
+    near = Nearest(np.arange(100), np.zeros(100), np.ones(100), np.arange(100))
     alone = Labels(index < 100, index, index, near.item, source=source)
     together = Labels(index < 100, index // 100, index, near.item, source=source)
     assert scan([near], alone, source).p <= 0.001
@@ -146,7 +147,7 @@ def test_interval_of_copies_is_clopper_pearsons(k: int, data: st.DataObject) -> 
 
 
 def test_ratio_of_items_without_distance() -> None:
-    near = Nearest(np.arange(4), np.array([0.0, 1.0, 0.0, 1.0]), np.array([2.0, 2.0, 0.0, 0.0]))
+    near = Nearest(np.arange(4), np.array([0.0, 1.0, 0.0, 1.0]), np.array([2.0, 2.0, 0.0, 0.0]), np.arange(4))
     assert near.ratio.tolist() == [0.0, 0.5, 1.0, np.inf]
     assert near.order(np.random.default_rng(0)).tolist() == [0, 1, 2, 3]
 

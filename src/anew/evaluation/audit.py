@@ -210,11 +210,17 @@ class Audit:
         queries = np.arange(self.n, self.n + self.m)
         tests = []
         for near, distance in zip(made, self.distances, strict=True):
-            item, apart = near.item.copy(), near.distance.copy()
+            item, own = near.item.copy(), near.own.copy()
+            apart, scale = near.distance.copy(), near.scale.copy()
+            # Only what led to an item that poses now is looked for again.
             moved = ~np.isin(item, rest)
             if moved.any():
                 item[moved], apart[moved] = distance.nearest(queries[moved], rest)
-            ours = distance.scaled(item, apart, rest)
+            again = moved | ~np.isin(near.own, rest)
+            if again.any():
+                fresh = distance.scaled(item[again], apart[again], rest)
+                scale[again], own[again] = fresh.scale, fresh.own
+            ours = Nearest(item, apart, scale, own)
             tests.append(copying.reference_test(ours.ratio, distance.near(posing, rest).ratio, self.source))
         best = min(tests, key=lambda e: e.p)
         return Excess(min(best.p * len(tests), 1.0), best.k, best.copied)

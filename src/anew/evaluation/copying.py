@@ -30,11 +30,12 @@ FIRST, STEP = 4, 1.12  # the scan looks at 4 samples, then at 12% more each time
 @dataclass(frozen=True, slots=True)
 class Nearest:
     """The nearest real item of each sample. item: its index; distance: to it; scale: that item's distance to its own
-    nearest real item, whatever their labels. All (m,)."""
+    nearest real item, whatever their labels; own: the index of that one, -1 without any. All (m,)."""
 
     item: Indices
     distance: Array
     scale: Array
+    own: Indices
 
     @property
     def ratio(self) -> Array:
@@ -49,7 +50,7 @@ class Nearest:
         return np.asarray(np.lexsort((chance, -self.scale, self.ratio)), dtype=np.intp)
 
     def take(self, rows: NDArray[Any]) -> Nearest:
-        return Nearest(self.item[rows], self.distance[rows], self.scale[rows])
+        return Nearest(self.item[rows], self.distance[rows], self.scale[rows], self.own[rows])
 
 
 class Distance(ABC):
@@ -72,7 +73,8 @@ class Distance(ABC):
     def scaled(self, item: Indices, distance: Array, pool: Indices) -> Nearest:
         """Items of the pool and distances to them, with the scale of each item in that pool."""
         different, where = np.unique(item, return_inverse=True)
-        return Nearest(item, distance, self.nearest(different, pool)[1][where])
+        own, scale = self.nearest(different, pool)
+        return Nearest(item, distance, scale[where], own[where])
 
 
 class Labels:
