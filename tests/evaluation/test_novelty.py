@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from anew.evaluation import kinds
-from anew.evaluation.audit import Audit, audit, limit_of
+from anew.evaluation.audit import Audit, audit, limit_of, proved
+from anew.evaluation.copying import Excess
 from anew.evaluation.novelty import METHODS, RATES, Copies, Planted
 
 
@@ -130,3 +131,10 @@ def test_the_limit_is_the_least_rate_caught_of_both_kinds() -> None:
 def test_nothing_to_audit() -> None:
     with pytest.raises(ValueError, match="samples and training items"):
         audit(FEATURES, [], TRAIN, HELD)
+
+
+def test_leaning_to_training_items_is_no_copying_where_samples_are_no_closer() -> None:
+    assert proved(0.001, Excess(0.1, 5, 4.0)) == 0.001
+    assert proved(0.001, Excess(0.5, 5, 0.0)) == 0.5
+    assert proved(0.3, Excess(0.001, 5, 4.0)) == 0.3  # sharper than the data, yet not towards training items
+    assert proved(0.001, None) == 0.001

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation import copying
-from anew.evaluation.copying import FOUND, Excess, Indices, Labels, Nearest, Scan
+from anew.evaluation.copying import FOUND, Array, Distance, Excess, Indices, Labels, Nearest, Scan
 from anew.evaluation.novelty import CAUGHT, FAILED, RATES, Copies, Kind, Novel, Pair, Planted
 from anew.evaluation.two_sample import auc
 
@@ -23,6 +23,7 @@ DRAWS = 20  # of planted copies at each rate; a rate counts as caught where 9 of
 DRAW_PERMUTATIONS = 399
 POSING = 500  # real items that pose as samples
 PAIRS = 12
+CLOSER = 0.25  # p of the reference test up to which samples count as closer than real items are to each other
 
 
 class Audit:
@@ -69,6 +70,7 @@ class Audit:
         self.groups = np.concatenate([own, own.max() + 1 + np.arange(len(items) - self.n)])
         self.distances = kind.distances(items, self.groups)
         self.controls = controls
+        self._posed: tuple[bytes, list[Array]] = (b"", [])
 
     def _untwinned(self, groups: Indices) -> Indices:
         """Indices of pooled items, less those of groups with items on both sides: their label says nothing."""
@@ -101,21 +103,23 @@ class Audit:
         labels = Labels(self.train, self.groups, self.pool, touched, source=self.source)
         scan = copying.scan(made, labels, self.source)
         planted: list[Planted] = []
-        excess = novel = None
+        excess = self._reference(made, posing, rest) if scan.p <= FOUND else None
+        novel = None
         if self.controls and not self._skipped(late, "planted copies"):
-            planted = self._planted(nears, labels, self._unsuspicious(scan))
+            planted = self._planted(nears, labels, self._unsuspicious(scan), self._apart(posing, rest))
         if self.controls and not self._skipped(late, "how novel samples are"):
             novel = self._novel(made, held)
         if self.controls and self.drawn and not self._skipped(late, "held-out items posing as samples"):
             control = self._control(posing, rest)
-        if self.controls and not self._skipped(late, "the reference test"):
+        if self.controls and excess is None and not self._skipped(late, "the reference test"):
             excess = self._reference(made, posing, rest)
+        p = proved(scan.p, excess)
         # Where even held-out items look like copies, the two are no draws from one source, and nothing is proved.
-        found, whole = scan.p <= FOUND and (control is None or control > FAILED), self.m * self.part
+        found, whole = p <= FOUND and (control is None or control > FAILED), self.m * self.part
         share, low, high = (min(x / whole, 1.0) * found for x in (scan.copied, scan.low, scan.high))
         return Copies(
             found=found,
-            p=scan.p,
+            p=p,
             share=share,
             low=low,
             high=high,
@@ -144,7 +148,18 @@ class Audit:
         """Samples that copies are planted among: all, less those that were found to be copies."""
         return scan.order[scan.k :] if scan.p <= FOUND and scan.k < self.m else scan.order
 
-    def _planted(self, nears: Sequence[Nearest], labels: Labels, base: Indices) -> list[Planted]:
+    def _apart(self, posing: Indices, rest: Indices) -> list[Array]:
+        """How far real items that pose as samples are from others, (h,) for each distance; empty where there are none."""
+        if not len(posing) or not len(rest):
+            return []
+        key = posing.tobytes()
+        if self._posed[0] != key:
+            self._posed = key, [d.near(posing, rest).ratio for d in self.distances]
+        return self._posed[1]
+
+    def _planted(
+        self, nears: Sequence[Nearest], labels: Labels, base: Indices, apart: Sequence[Array]
+    ) -> list[Planted]:
         """How often planted copies are caught, from the highest rate down to one that is not. Nothing is searched anew."""
         size, found = self.sources.shape[1], []
         for which, kind in enumerate(("exact", "disturbed")):
@@ -158,7 +173,9 @@ class Audit:
                     chosen = self.source.choice(size, count, replace=False)
                     rows[self.source.choice(self.m, count, replace=False)] = offset + chosen
                     truth = labels.planted(1 + caught + missed, self.sources[which][chosen], DRAW_PERMUTATIONS)
-                    seen = copying.scan([n.take(rows) for n in nears], truth, self.source).p <= FOUND
+                    mixed = [n.take(rows) for n in nears]
+                    seen = copying.scan(mixed, truth, self.source).p <= FOUND
+                    seen = seen and proved(0.0, least_excess(mixed, apart, self.source, DRAW_PERMUTATIONS)) <= FOUND
                     caught, missed = caught + seen, missed + (not seen)
                 found.append(Planted(kind, rate, caught / (caught + missed)))
                 if found[-1].caught < CAUGHT:
@@ -202,28 +219,27 @@ class Audit:
         return Novel(value, max(value - half, 0.0), min(value + half, 1.0))
 
     def _reference(self, made: Sequence[Nearest], posing: Indices, rest: Indices) -> Excess | None:
-        """Samples against real items that pose as samples, both outside of the rest of the pool; over several distances
-        the least p, times their number."""
-        if not len(posing) or not len(rest):
+        """Samples against real items that pose as samples, both outside of the rest of the pool."""
+        apart = self._apart(posing, rest)
+        if not apart:
             self.notes.append("Not measured: the reference test for copies (there are too few real items).")
             return None
+        ours = [self._outside(near, d, rest) for near, d in zip(made, self.distances, strict=True)]
+        return least_excess(ours, apart, self.source)
+
+    def _outside(self, near: Nearest, distance: Distance, rest: Indices) -> Nearest:
+        """The samples' nearest in a part of the pool: only what led to an item that poses now is looked for again."""
         queries = np.arange(self.n, self.n + self.m)
-        tests = []
-        for near, distance in zip(made, self.distances, strict=True):
-            item, own = near.item.copy(), near.own.copy()
-            apart, scale = near.distance.copy(), near.scale.copy()
-            # Only what led to an item that poses now is looked for again.
-            moved = ~np.isin(item, rest)
-            if moved.any():
-                item[moved], apart[moved] = distance.nearest(queries[moved], rest)
-            again = moved | ~np.isin(near.own, rest)
-            if again.any():
-                fresh = distance.scaled(item[again], apart[again], rest)
-                scale[again], own[again] = fresh.scale, fresh.own
-            ours = Nearest(item, apart, scale, own)
-            tests.append(copying.reference_test(ours.ratio, distance.near(posing, rest).ratio, self.source))
-        best = min(tests, key=lambda e: e.p)
-        return Excess(min(best.p * len(tests), 1.0), best.k, best.copied)
+        item, own = near.item.copy(), near.own.copy()
+        apart, scale = near.distance.copy(), near.scale.copy()
+        moved = ~np.isin(item, rest)
+        if moved.any():
+            item[moved], apart[moved] = distance.nearest(queries[moved], rest)
+        again = moved | ~np.isin(near.own, rest)
+        if again.any():
+            fresh = distance.scaled(item[again], apart[again], rest)
+            scale[again], own[again] = fresh.scale, fresh.own
+        return Nearest(item, apart, scale, own)
 
     def _without_proof(self, made: Sequence[Nearest], method: str, control: float | None = None) -> Copies:
         excess = self._reference(made, *self._set_aside(self.pool)) or Excess(1.0, 0, 0.0)
@@ -255,6 +271,25 @@ class Audit:
         rows = [i for i in scan.order if self.train[near.item[i]]][:PAIRS]
         which = self.given[near.item]
         return [Pair(int(i), int(which[i]), float(near.distance[i]), float(near.scale[i])) for i in rows]
+
+
+def least_excess(
+    made: Sequence[Nearest], apart: Sequence[Array], source: np.random.Generator, repeats: int = copying.PERMUTATIONS
+) -> Excess | None:
+    """The reference test of each distance: the least p, times their number; None without real items to compare with."""
+    tests = [copying.reference_test(n.ratio, real, source, repeats) for n, real in zip(made, apart, strict=False)]
+    if not tests:
+        return None
+    best = min(tests, key=lambda e: e.p)
+    return Excess(min(best.p * len(tests), 1.0), best.k, best.copied)
+
+
+def proved(p: float, excess: Excess | None) -> float:
+    """p of the scan where samples are also closer to real items than those are to each other, else of that if larger.
+
+    Any model that has learned from its training items leans to them, and with enough samples the scan sees it: phrases,
+    strokes. Copies lie closer than that."""
+    return p if excess is None or excess.p <= CLOSER else max(p, excess.p)
 
 
 def limit_of(planted: Sequence[Planted]) -> float | None:
