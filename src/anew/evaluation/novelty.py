@@ -153,10 +153,14 @@ class Copies:
         if not self.controls:
             return "No copying found; there was no time to measure what this audit would catch."
         held, samples = self.needed(RATES[-1])
-        ways = [f"{samples:,} samples"] + ([f"{held:,} held-out items"] if held > self.held_out else [])
+        ways = [f"{samples:,} samples"] if samples > self.samples else []
+        ways += [f"{held:,} held-out items"] if held > self.held_out else []
+        unsure = f"No copying found, but this audit could not be sure to catch even {percent(RATES[-1])}"
+        if not ways:
+            return f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other."
         return (
-            f"No copying found, but this audit could not be sure to catch even {percent(RATES[-1])}: {self.held_out:,} "
-            f"held-out items and {self.samples:,} samples are too few; about {' or '.join(ways)} are needed."
+            f"{unsure}: {self.held_out:,} held-out items and {self.samples:,} samples are too few; about "
+            f"{' or '.join(ways)} are needed."
         )
 
     def _suspicious(self, other: bool) -> str:
