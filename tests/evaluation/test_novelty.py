@@ -138,3 +138,13 @@ def test_leaning_to_training_items_is_no_copying_where_samples_are_no_closer() -
     assert proved(0.001, Excess(0.5, 5, 0.0)) == 0.5
     assert proved(0.3, Excess(0.001, 5, 4.0)) == 0.3  # sharper than the data, yet not towards training items
     assert proved(0.001, None) == 0.001
+
+
+def test_what_is_the_same_is_said_whatever_the_test_can_prove() -> None:
+    one = audit(FEATURES, TRAIN[:1], TRAIN, HELD, seed=0)
+    assert not one.found and one.same == 1
+    assert one.words().startswith("1 of 1 sample is the same as a training item")
+    assert "no time" not in one.words() and "are needed" in one.words()
+    all_of_them = audit(FEATURES, TRAIN, TRAIN, [], seed=0)
+    assert all_of_them.same == len(TRAIN) and all_of_them.to_json()["same"] == len(TRAIN)
+    assert audit(FEATURES, SAMPLES, TRAIN, HELD, seed=0).same == 0

@@ -114,7 +114,6 @@ class Audit:
         if self.controls and excess is None and not self._skipped(late, "the reference test"):
             excess = self._reference(made, posing, rest)
         p = proved(scan.p, excess)
-        # Where even held-out items look like copies, the two are no draws from one source, and nothing is proved.
         found, whole = p <= FOUND and (control is None or control > FAILED), self.m * self.part
         share, low, high = (min(x / whole, 1.0) * found for x in (scan.copied, scan.low, scan.high))
         return Copies(
@@ -133,6 +132,7 @@ class Audit:
             reference_p=None if excess is None else excess.p,
             control_p=control,
             of=self.of,
+            same=identical(made, self.train),
             novel=novel,
             controls=planted,
             notes=self.notes,
@@ -262,6 +262,7 @@ class Audit:
             reference_p=excess.p,
             control_p=control,
             of=self.of,
+            same=identical(made, self.train),
             notes=self.notes,
         )
 
@@ -282,6 +283,11 @@ def least_excess(
         return None
     best = min(tests, key=lambda e: e.p)
     return Excess(min(best.p * len(tests), 1.0), best.k, best.copied)
+
+
+def identical(made: Sequence[Nearest], train: NDArray[np.bool_]) -> int:
+    """Samples at distance 0 from a training item, by some distance."""
+    return int(np.any([(near.distance == 0.0) & train[near.item] for near in made], axis=0).sum())
 
 
 def proved(p: float, excess: Excess | None) -> float:

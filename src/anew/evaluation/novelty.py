@@ -13,6 +13,7 @@ from anew.evaluation import copying
 from anew.evaluation.copying import FOUND, Distance
 from anew.evaluation.metric import Score
 
+REACHABLE = 10**7  # held-out items that somebody may have; a need for more is no advice
 PARTLY = 0.9  # of the training items, below which the audit looked at a part of them
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1)  # of samples that are replaced by planted copies
 CAUGHT = 0.9  # a rate counts as caught where so many draws of planted copies are found
@@ -68,6 +69,7 @@ class Copies:
     share: of the samples that are copies, 0 where none are found, low and high: its 95% interval;
     detection_limit: the least planted rate that was caught, exact and disturbed, None where not even 10% was;
     method: "scan" with held-out items, "reference" without; reference_p: of the test that is not free of assumptions;
+    same: samples at distance 0 from a training item that was looked at, whatever the test says of them;
     control_p: of held-out items posing as samples, or the least of theirs and of training items' where the user held
     items out, None where it was not run; novel: None where it was not run.
     """
@@ -87,6 +89,7 @@ class Copies:
     reference_p: float | None = None
     control_p: float | None = None
     of: int = 0
+    same: int = 0
     novel: Novel | None = None
     controls: list[Planted] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -122,8 +125,16 @@ class Copies:
                 "are not random draws from one source."
             )
         if self.found:
-            return f"{self._found()}{self._suspicious(other=False)}"
-        return f"{self._clean()}{self._suspicious(other=True)}"
+            fact = "" if self.method == "scan" else self._same()
+            return f"{fact}{self._found()}{self._suspicious(other=False)}"
+        return f"{self._same()}{self._clean()}{self._suspicious(other=True)}"
+
+    def _same(self) -> str:
+        """A fact that needs no test, whatever the test can prove."""
+        if not self.same:
+            return ""
+        are = f"sample{'s are' if self.same > 1 else ' is'} the same as a training item"
+        return f"{self.same:,} of {self.samples:,} {are}, as short or simple ones may be by chance. "
 
     def _found(self) -> str:
         extent = f"about {percent(self.share)} of the samples ({percent(self.low)} to {percent(self.high)})"
@@ -150,16 +161,16 @@ class Copies:
                 f"No copying found among {self.train:,} of {self.of:,} training items, which is all that there was time to "
                 f"compare: too few to be sure to catch even {percent(RATES[-1])}. `anew evaluate` without a limit compares all."
             )
-        if not self.controls:
+        if not self.controls and round(RATES[-1] * self.samples) >= 1:
             return "No copying found; there was no time to measure what this audit would catch."
         held, samples = self.needed(RATES[-1])
         ways = [f"{samples:,} samples"] if samples > self.samples else []
-        ways += [f"{held:,} held-out items"] if held > self.held_out else []
+        ways += [f"{held:,} held-out items"] if self.held_out < held <= REACHABLE else []
         unsure = f"No copying found, but this audit could not be sure to catch even {percent(RATES[-1])}"
         if not ways:
             return f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other."
         return (
-            f"{unsure}: {self.held_out:,} held-out items and {self.samples:,} samples are too few; about "
+            f"{unsure}: {self.held_out:,} held-out items and {self.samples:,} sample{'s' * (self.samples > 1)} are too few; about "
             f"{' or '.join(ways)} are needed."
         )
 
