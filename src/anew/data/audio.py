@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from anew.config import knob
 from anew.data import clips, sound
-from anew.data.modality import Artifact, Handle, Item, Modality, Size
+from anew.data.modality import Artifact, Handle, Item, Modality, Size, usable_classes
 from anew.data.spectrogram import Scale
 from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Grid, Spec
@@ -193,21 +193,13 @@ class Audio(Modality):
         shape, self.notes = self._cut, []
         rows = np.stack(found)
         self._scale = Scale.of(shape, rows, self.config.level == "keep", PEAK)
-        classes = self._classes(labels, size.items)
+        classes = usable_classes(self.config.labels, labels, size.items, "clips", self.notes)
         self.spec = Grid((1, shape.bands, shape.frames), "CHW", classes)
         std = float(self.batch(rows, None, None).x.std())
         if std < FLAT:
             self.notes.append("The clips sampled hold all but the same sound: there is hardly anything to learn.")
         self.spec = replace(self._grid, std=max(std, FLAT))
         return self.spec
-
-    def _classes(self, labels: Sequence[str], items: int) -> int:
-        if self.config.labels == "off" or len(labels) < 2:
-            return 0
-        if 2 * len(labels) > max(items, 1):
-            self.notes.append(f"{len(labels)} classes for {items} clips are too many: labels are not used.")
-            return 0
-        return len(labels)
 
     def encode(self, item: Item) -> NDArray[np.int16]:
         return np.asarray(np.rint(np.clip(self.samples(item), -1.0, 1.0) * 32767.0), dtype=np.int16)

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from anew.config import knob
 from anew.data import pixels
-from anew.data.modality import SURE, Artifact, Item, Modality, Size
+from anew.data.modality import SURE, Artifact, Item, Modality, Size, usable_classes
 from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Grid, Spec
 
@@ -119,7 +119,8 @@ class Image(Modality):
         if std < FLAT:
             self.notes.append("The images sampled are all but one flat colour: there is hardly anything to learn.")
         shape = (channels, height, width)
-        self.spec = Grid(shape, "CHW", self._classes(labels, size.items), max(std, FLAT))
+        classes = usable_classes(self.config.labels, labels, size.items, "images", self.notes)
+        self.spec = Grid(shape, "CHW", classes, max(std, FLAT))
         return self.spec
 
     def _channels(self, eight: list[Pillow.Image], see_through: bool) -> int:
@@ -151,14 +152,6 @@ class Image(Modality):
             )
             self.notes.append(f"Images of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {why}.")
         return chosen
-
-    def _classes(self, labels: Sequence[str], items: int) -> int:
-        if self.config.labels == "off" or len(labels) < 2:
-            return 0
-        if 2 * len(labels) > max(items, 1):
-            self.notes.append(f"{len(labels)} classes for {items} images are too many: labels are not used.")
-            return 0
-        return len(labels)
 
     def encode(self, item: Item) -> NDArray[np.uint8]:
         channels, height, width = self._grid.shape

@@ -296,6 +296,17 @@ class Modality(ABC):
         return None
 
 
+def usable_classes(wanted: str, labels: Sequence[str], items: int, what: str, notes: list[str]) -> int:
+    """How many classes condition the generator: all, or none where labels are "off" or too many for the items (a note
+    says so). what: the items in the plural."""
+    if wanted == "off" or len(labels) < 2:
+        return 0
+    if 2 * len(labels) > max(items, 1):
+        notes.append(f"{len(labels)} classes for {items} {what} are too many: labels are not used.")
+        return 0
+    return len(labels)
+
+
 @dataclass(slots=True)
 class Scan:
     """What was found in a source. Counts are of items; `notes` are sentences for `anew look`."""

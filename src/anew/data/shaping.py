@@ -53,16 +53,6 @@ def even_size(
     return chosen
 
 
-def classes(wanted: str, labels: Sequence[str], items: int, notes: list[str]) -> int:
-    """How many classes condition the generator."""
-    if wanted == "off" or len(labels) < 2:
-        return 0
-    if 2 * len(labels) > max(items, 1):
-        notes.append(f"{len(labels)} classes for {items} videos are too many: labels are not used.")
-        return 0
-    return len(labels)
-
-
 def budget_words(size: Size) -> str:
     """The budget, for sentences."""
     if size.seconds is None:

@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 from anew.config import knob
 from anew.data import frames, numbered, pixels, shaping
 from anew.data.image import FLAT, wanted_size
-from anew.data.modality import Artifact, Handle, Item, Modality, Size
+from anew.data.modality import Artifact, Handle, Item, Modality, Size, usable_classes
 from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Grid, Known, Spec
 
@@ -192,7 +192,7 @@ class Video(Modality):
         ready = [pixels.stored(pixels.shaped(one, width, height, self._frame), channels) for one in flat]
         std = float(np.std(np.stack(ready).astype(np.float32))) / 127.5
         shape = (channels, length, height, width)
-        classes = shaping.classes(self.config.labels, labels, size.items, self.notes)
+        classes = usable_classes(self.config.labels, labels, size.items, "videos", self.notes)
         self.spec = Grid(shape, "CTHW", classes, max(std, FLAT))
         return self.spec
 
