@@ -213,7 +213,7 @@ class Source:
         root, files, hidden = list_files(place)
         if not files:
             some = f"; {hidden} hidden files are left out" if hidden else ""
-            raise DataError(f"{text!r} holds no files{some}; give a folder with text or images")
+            raise DataError(f"{text!r} holds no files{some}; give a folder with text, images, sound or clips")
         if not any(file.bytes for file in files):
             raise DataError(f"{text!r} is empty: every file in it has zero bytes")
         classes, files, notes = _metadata(root, files)
