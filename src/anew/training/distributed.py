@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from anew.errors import ConfigError
 from anew.families.family import Loss
 from anew.rng import Moment
 from anew.spec import Batch
+
+LINGER = 0.2  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,9 @@ def join(device: str = "auto") -> World:
 def leave() -> None:
     """Close the process group, if one was opened."""
     if dist.is_initialized():
+        # gloo's threads take the interpreter's lock to let go of the tensors of collectives that are done. One that
+        # still waits for it when the interpreter ends aborts the whole process (C++ cannot unwind), hence the pause.
+        time.sleep(LINGER)
         dist.destroy_process_group()
 
 
