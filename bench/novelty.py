@@ -172,7 +172,7 @@ def main() -> None:
     build.add_argument("--names", type=Path, help="file (or its folder) of one name a line")
     build.add_argument("--fraction", type=float, default=1.0, help="of the runs")
     build.add_argument("--parts", default="calibration,power,speed", help="which of them")
-    build.add_argument("--cases", help='only these, with commas between them, as in "real,2% jpeg"')
+    build.add_argument("--cases", help='only these, with commas between them, as in "real,2%% jpeg"')
     build.add_argument("--one", choices=("images", "texts"), help=argparse.SUPPRESS)
     given = build.parse_args()
     if given.one:

@@ -22,6 +22,7 @@ from anew.find import find
 from anew.plan import Plan, TrainConfig, build, evaluation_slice, micro_rows
 from anew.planning import Planner, Quiet, Reporter, Request, choose_family, finish_cost, plan_sentence
 from anew.spec import Batch, spec_to_json
+from anew.threads import Crew, available
 from anew.training import events as events_file
 from anew.training.events import Events
 from anew.training.listen import Listener, Validation, Watch, validation_loss
@@ -151,13 +152,16 @@ class Job:
         if self.plan.steps is not None:
             return StepPace(self.plan.steps)
         seconds = self.plan.train_s
+        # Several processes have their threads shared out; on a GPU the cores only feed it.
+        alone = self.world.size == 1 and self.world.device.type == "cpu"
+        took = Crew(self.reporter.say, available()).took if alone else (lambda seconds: None)
         if self.train_config.train_seconds:
-            return TimePace(self.train_config.train_seconds, spent, only_training=True)
+            return TimePace(self.train_config.train_seconds, spent, only_training=True, took=took)
         if self.plan.budget_s is not None and spent == 0.0:
             # Known exactly only now: reading, measuring and preparing are over.
             seconds = self.planner.time_to_train(self.plan.budget_s, finish_cost(self.plan.budget_s), least=1.0)
         assert seconds is not None
-        return TimePace(seconds, spent)
+        return TimePace(seconds, spent, took=took)
 
     def _validation(self, trainer: Trainer) -> Validation | None:
         repeated = self.plan.epochs is None or self.plan.epochs > 1.5

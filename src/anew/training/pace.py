@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -43,12 +43,19 @@ class StepPace:
 class TimePace:
     """`seconds` of wall-clock time from `spent` on; the last step ends before they do.
 
-    only_training: time inside `aside()` is given back, so that `seconds` is training alone.
+    only_training: time inside `aside()` is given back, so that `seconds` is training alone. took: told what each step took.
     """
 
-    def __init__(self, seconds: float, spent: float = 0.0, only_training: bool = False) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        spent: float = 0.0,
+        only_training: bool = False,
+        took: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self.seconds = seconds
         self.only_training = only_training
+        self.took = took
         self._zero = time.monotonic() - spent
         self._last: float | None = None
         self._step_s = 0.0
@@ -62,6 +69,7 @@ class TimePace:
         if self._last is not None:
             # Rises at once and falls slowly: a step that would not fit is not begun.
             took = now - self._last
+            self.took(took)
             self._step_s = (
                 took if self._step_s == 0.0 else max(0.9 * self._step_s + 0.1 * took, min(took, 2 * self._step_s))
             )
