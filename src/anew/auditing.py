@@ -113,7 +113,7 @@ class Sets:
             f"held-out items of {self.held.path!r}" if self.held is not None else f"its {' and '.join(self.own)} part"
         )
         beside = f", and with {where}" if self.proved else "; no held-out items were given"
-        return f"{len(self.samples):,} samples made elsewhere, compared with {self.real.path!r}{beside}."
+        return f"{len(self.samples):,} sample{'s' * (len(self.samples) != 1)} made elsewhere, compared with {self.real.path!r}{beside}."
 
     def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[Any]:
         """n items of some parts in an order of chance; of long texts whole texts, as they lie."""

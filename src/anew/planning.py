@@ -281,7 +281,7 @@ def plan_sentence(family: str, plan: Plan, data: Dataset) -> str:
             f"{plan.train_s:.0f} s of training, about {plan.expected_steps:,} steps, {plan.epochs:g} passes over the data"
         )
     elif plan.steps is not None:
-        lines.append(f"{plan.steps:,} steps")
+        lines.append(f"{plan.steps:,} step{'s' * (plan.steps != 1)}")
     for c in plan.candidates:
         rate = c.batch / c.step_s
         lines.append(

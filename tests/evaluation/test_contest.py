@@ -61,3 +61,14 @@ def test_rows_are_in_order() -> None:
     names = rows([VAE, entrant("x", parameters=5, odd_share=0.1, bits_per_dimension=3.0)])
     assert names[0] == "frechet_distance"
     assert names[-4:] == ["bits_per_dimension", "odd_share", "seconds_per_1000", "parameters"]
+
+
+def test_noise_wins_no_walk_and_a_run_of_one_step_tests_no_claim() -> None:
+    real = {"walk_realness": (0.8, 0.05)}
+    walker = entrant("vae", walk_length=(1.5, 0.1), walk_evenness=(0.8, 0.05), **real)
+    other = entrant("gan", walk_length=(1.9, 0.1), walk_evenness=(0.7, 0.05), **real)
+    noise = entrant("gan:x", walk_length=(1.0, 0.0), walk_evenness=(1.0, 0.0), walk_realness=(0.0, 0.0), steps=1)
+    assert [e.name for e in best([walker, other, noise], "walk_length")] == ["vae"]
+    assert next(e.name for e in best([walker, other, noise], "walk_evenness")) == "vae"
+    assert held(walker, noise)["GAN"] == "not tested"
+    assert held(walker, other, noise)["GAN"] == held(walker, other)["GAN"]

@@ -255,3 +255,17 @@ def test_scales_show_floor_and_ceiling() -> None:
     assert "stroke-dasharray" in near and "naive generator 60" in near and "naive: " not in near
     assert "naive: 6e+03" in far and "stroke-dasharray" not in far
     assert ">0.5</text>" in draw.scale(Score("two_sample_auc", 0.7, 0.65, 0.75, 0.5, ceiling=1.0))
+
+
+def test_a_model_of_a_few_steps_is_hardly_trained_not_collapsed() -> None:
+    scores = [Score("diversity", 0.03, floor=1.0, better="higher"), Score("two_sample_auc", 0.99, floor=0.5, n=500)]
+    said = words.verdict(scores, steps=1)
+    assert "hardly trained (1 step)" in said["closeness"] and "collapsed" not in said["variety"]
+    assert "hardly" not in words.verdict(scores, steps=5000)["closeness"]
+
+
+def test_what_looks_like_nothing_real_is_not_praised_as_new() -> None:
+    far = Score("two_sample_auc", 0.999, 0.99, 1.0, floor=0.5, n=500), Score("spectrum_distance", 9.9, floor=0.1)
+    assert words.grades(far, copies())["novelty"] == "fair" and words.grades(far[:1], copies())["novelty"] == "good"
+    assert "easy for samples that do not look like the data" in words.verdict(far, copies())["novelty"]
+    assert "easy" not in words.verdict(far[:1], copies())["novelty"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ TERMS = {
     "parameters": ("Parameters", "Of all networks that sampling may need."),
 }
 PLAIN = {"training_seconds", "steps", "parameters"}  # facts, which nobody wins
+WALKING = 0.5  # of the best share of real-looking frames, below which walks are not compared: noise walks evenly, too
 CLOSE = 0.05  # figures without an interval that differ by less are called a tie
 KIND_WORDS = {"vae": "VAE", "gan": "GAN", "diffusion": "diffusion", "transformer": "Transformer"}
 
@@ -135,10 +137,18 @@ def at_floor(score: Score) -> bool:
 
 def best(entrants: Sequence[Entrant], name: str) -> list[Entrant]:
     """The best by a figure, and those that tie with it; best first. Empty where fewer than two have it."""
-    having = sorted((e for e in entrants if name in e.scores), key=lambda e: merit(e.scores[name]))
+    having = sorted((e for e in comparable(entrants, name) if name in e.scores), key=lambda e: merit(e.scores[name]))
     if len(having) < 2 or name in PLAIN:
         return []
     return [e for e in having if e is having[0] or tie(e.scores[name], having[0].scores[name])]
+
+
+def comparable(entrants: Sequence[Entrant], name: str) -> list[Entrant]:
+    """Who may win by a figure: of walks, those whose frames look about as real as others'."""
+    real = {e.name: e.scores["walk_realness"].value for e in entrants if "walk_realness" in e.scores}
+    if name not in ("walk_length", "walk_evenness") or not real:
+        return list(entrants)
+    return [e for e in entrants if real.get(e.name, 0.0) >= WALKING * max(real.values())]
 
 
 def findings(entrants: Sequence[Entrant]) -> list[str]:
@@ -217,7 +227,7 @@ class Claim:
 def claims(entrants: Sequence[Entrant]) -> list[Claim]:
     """What textbooks say of the families, beside what was measured on this data."""
     vae, gan, diffusion = (_of(entrants, kind) for kind in ("vae", "gan", "diffusion"))
-    rest = [e for e in entrants if e not in diffusion]
+    rest = [e for kind in dict.fromkeys(e.kind for e in entrants if e.kind != "diffusion") for e in _of(entrants, kind)]
     return [
         _together("A VAE walks more smoothly than a GAN", vae, gan, ("walk_length", "walk_evenness")),
         _together("A VAE's samples are blurrier than a GAN's", gan, vae, ("fine_detail",), _sharper),
@@ -227,7 +237,9 @@ def claims(entrants: Sequence[Entrant]) -> list[Claim]:
 
 
 def _of(entrants: Sequence[Entrant], kind: str) -> list[Entrant]:
-    return [e for e in entrants if e.kind == kind and not e.failed]
+    """Runs of a family that were trained enough to stand for it."""
+    runs = [e for e in entrants if e.kind == kind and not e.failed]
+    return [e for e in runs if "steps" not in e.scores or e.scores["steps"].value >= words.BARELY]
 
 
 def _better(one: Score, other: Score) -> int:
@@ -250,7 +262,10 @@ def _together(
 ) -> Claim:
     """Whether all of these are better than all of those, by every figure named."""
     found = [
-        better(a.scores[n], b.scores[n]) for n in names for a in these for b in those if n in a.scores and n in b.scores
+        better(a.scores[n], b.scores[n])
+        for n in names
+        for a, b in itertools.product(comparable(these, n), comparable(those, n))
+        if n in a.scores and n in b.scores
     ]
     if not found:
         return Claim(claim, "not tested", "no two runs here can be compared in this")

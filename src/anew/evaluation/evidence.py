@@ -277,9 +277,9 @@ class Evaluation(ABC):
 
     def _features(self) -> Features | None:
         """Embed as many of each as there are of the scarcest, or as half of the time allows."""
-        n = len(self.items("samples", MOST))
-        test, train = self.items("test", n), self.items("train", max(n, FITTED))
-        n = min(n, len(test), len(train))
+        many = len(self.items("samples", MOST))
+        test, train = self.items("test", many), self.items("train", max(many, FITTED))
+        n = min(many, len(test), len(train))
         if n < LEAST:
             if self.evidence.features is not None:
                 return self.evidence.features
@@ -287,6 +287,9 @@ class Evaluation(ABC):
                 "closeness and variety", f"they need {LEAST} samples and {LEAST} held-out {self.noun}, here are {n}"
             )
             return None
+        if n < many:
+            scarce = f"there are {len(test):,} held-out and {len(train):,} training {self.noun}"
+            self.leave_out(f"closeness and variety of more than {n:,} of the {many:,} samples", scarce)
         embed, n = self._embed(train, n) if self.evidence.features is None else (None, n)
         self.sets = {"samples": self.items("samples", n), "test": test[:n], "train": train[:n]}
         naive = self.naive(self.sets["train"], n, np.random.default_rng(self.evidence.seed))

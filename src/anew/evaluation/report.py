@@ -44,7 +44,7 @@ def write_report(
         "modality": modality,
         "scores": [s.to_json() for s in scores],
         "copies": None if copies is None else copies.to_json(),
-        "verdict": words.verdict(scores, copies),
+        "verdict": words.verdict(scores, copies, max((h["step"] for h in history), default=None)),
         "grades": words.grades(scores, copies),
         "notes": notes,
     }

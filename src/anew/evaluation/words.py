@@ -154,6 +154,7 @@ def term(name: str) -> tuple[str, str]:
 
 
 FEW = 200  # samples under which figures are rough
+BARELY = 50  # steps of training under which a run says little about its family
 Finding = tuple[int, str]  # a level, 0 the best, and what was found
 
 
@@ -187,22 +188,42 @@ def grades(scores: Sequence[Score], copies: Copies | None = None) -> dict[str, s
         if found["variety"] == "good" and _repetition(by_name):
             found["variety"] = "fair"
     if copies is not None:
-        sure = copies.method == "scan" and copies.detection_limit is not None
-        found["novelty"] = "poor" if copies.found else "good" if sure and not copies.fails else "fair"
+        sure = copies.method == "scan" and copies.detection_limit is not None and not copies.fails
+        # What looks like nothing real is new, too, and deserves no praise for it.
+        sure = sure and found.get("closeness") != "poor"
+        found["novelty"] = "poor" if copies.found else "good" if sure else "fair"
     return found
 
 
-def verdict(scores: Sequence[Score], copies: Copies | None = None) -> dict[str, str]:
-    """What was found, by question (closeness, variety, ...): whole sentences. Questions that were not measured are absent."""
+def verdict(scores: Sequence[Score], copies: Copies | None = None, steps: int | None = None) -> dict[str, str]:
+    """What was found, by question (closeness, variety, ...): whole sentences. Questions that were not measured are absent.
+    steps: of training, where they are known."""
     by_name = {s.name: s for s in scores}
+    barely = _barely(steps)
+    near, varied = _closeness(by_name), _variety(by_name, bool(barely))
     answers = {
-        "closeness": _closeness(by_name),
-        "variety": " ".join(s for s in (_variety(by_name), _repetition(by_name)) if s),
-        "novelty": "" if copies is None else copies.words(),
+        "closeness": f"{near} {barely}".rstrip() if near else "",
+        "variety": " ".join(s for s in (varied, _repetition(by_name)) if s),
+        "novelty": "" if copies is None else copies.words() + _far(by_name, copies),
         "prediction": " ".join(s for s in (_likelihood(by_name), _overfitting(by_name)) if s),
         "verbatim": _verbatim(by_name),
     }
     return {question: sentence for question, sentence in answers.items() if sentence}
+
+
+def _barely(steps: int | None) -> str:
+    """Said of a model that has hardly been trained."""
+    if steps is None or steps >= BARELY:
+        return ""
+    return f"The model was hardly trained ({steps} step{'s' * (steps != 1)}): give it more time, or see what else uses the cores."
+
+
+def _far(scores: Mapping[str, Score], copies: Copies) -> str:
+    """Samples that are unlike the data are no copies either."""
+    worst = _worst(scores)
+    if worst is None or worst[0] < len(LEVELS) - 1 or copies.found:
+        return ""
+    return " That is easy for samples that do not look like the data."
 
 
 def _likelihood(scores: Mapping[str, Score]) -> str:
@@ -332,12 +353,12 @@ def _shares(scores: Mapping[str, Score]) -> list[Finding]:
     return found
 
 
-def _variety(scores: Mapping[str, Score]) -> str:
+def _variety(scores: Mapping[str, Score], barely: bool) -> str:
     one = scores.get("diversity")
     if one is None:
         return ""
     share = one.value / one.floor if one.floor else one.value
-    if share < 0.3:
+    if share < 0.3 and not barely:
         return f"The generator has collapsed: the samples have {share:.0%} of the variety of the data."
     words = (
         "as varied as real items"
