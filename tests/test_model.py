@@ -92,3 +92,12 @@ def test_look_is_plain_json(tmp_path: Path) -> None:
     found = anew.look(prose(tmp_path / "book.txt"))
     assert json.loads(json.dumps(found))["family"] == "transformer"
     assert len(found["budgets"]) == 3
+
+
+def test_the_kind_of_data_says_how_to_sample_and_the_user_has_the_last_word(
+    text: anew.Model, images: anew.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for model in (text, images):
+        monkeypatch.setattr(type(model.modality), "sampling", {"min_p": 0.05})
+    assert text.how({}).min_p == 0.05 and text.how({"min_p": 0.0, "top_k": 5}).min_p == 0.0
+    assert not hasattr(images.how({}), "min_p")

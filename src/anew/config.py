@@ -56,6 +56,11 @@ def knobs(cls: type) -> dict[str, Knob]:
     return {f.name: f.metadata["knob"] for f in dataclasses.fields(cls) if "knob" in f.metadata}
 
 
+def known(values: Mapping[str, Any], cls: type) -> dict[str, Any]:
+    """Those of the values that a dataclass has knobs for."""
+    return {name: value for name, value in values.items() if name in knobs(cls)}
+
+
 def check(config: Any) -> None:
     """Raise ConfigError where a field is outside its knob's range."""
     for name, one in knobs(type(config)).items():

@@ -87,9 +87,10 @@ class Model:
         return getattr(self.modality, "plain", self.modality).spec
 
     def how(self, given: Mapping[str, Any]) -> Any:
-        """The family's Sampling with the given knobs; ConfigError names the nearest where one is unknown."""
-        values = cfg.assign(given, {"sampling": type(self.family).Sampling})["sampling"]
-        return cfg.from_json(type(self.family).Sampling, values)
+        """The family's Sampling with the given knobs, else the data's; ConfigError names the nearest where one is unknown."""
+        kind = type(self.family).Sampling
+        given = cfg.known(self.modality.sampling, kind) | dict(given)
+        return cfg.from_json(kind, cfg.assign(given, {"sampling": kind})["sampling"])
 
     def sample(
         self,

@@ -54,6 +54,7 @@ class Code(Text):
     name = "code"
     suffixes = frozenset(f".{name}" for name in _SUFFIXES.split())
     Config: ClassVar[type] = CodeConfig
+    sampling: ClassVar[Mapping[str, Any]] = {"min_p": 0.05}  # one symbol out of place, and a function does not parse
     words: ClassVar[str] = codebook.INDENTED
     names: ClassVar[Mapping[str, str]] = {**Text.names, **{name: f"<|{name}|>" for name in FIM}}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -34,6 +34,7 @@ class Molecule(Text):
     name = "molecule"
     suffixes = frozenset({".smi", ".smiles", ".can", ".ism"})
     Config: ClassVar[type] = MoleculeConfig
+    sampling: ClassVar[Mapping[str, Any]] = {"min_p": 0.05}  # one symbol out of place, and it is no molecule
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
