@@ -1,0 +1,29 @@
+"""Opens, divides and encodes a data set, prints the CPU seconds of encoding and what came of it. Run by `reading.py`, pinned.
+
+python bench/_reading.py DATA CACHE"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from anew.data.dataset import Dataset
+from anew.data.modality import Size
+
+
+def main() -> None:
+    place, cache = sys.argv[1], Path(sys.argv[2])
+    data = Dataset.open(place, cache=cache)
+    divided = time.process_time()
+    data.fit(Size(300.0, data.scan.items, data.scan.bytes))
+    items = sum(len(batch) for batch in data.sweep("train"))
+    ended = time.process_time()
+    data.close()
+    row = {"kind": data.scan.modality, "files": data.scan.items, "swept": items, "examples": data.train_items}
+    print(json.dumps({**row, "encoding_s": ended - divided}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Reading: how long `anew look` takes, and encoding a whole data set beside one epoch of training on it.
+
+    python bench/reading.py --data fsdd=DIR sprites=DIR ... [--look 10000]
+
+Encoding is the CPU time from a divided data set to the end of a first pass over its encoded train part, with nothing
+cached. The epoch is that of the smallest network that Anew would take, so the hardest to be faster than: the median step
+times the steps of an epoch, on a core that nothing else uses. `look`, which finds twins and divides the data, is timed on a
+folder that holds at least `--look` files (links to those given).
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import sys
+from pathlib import Path
+
+from _common import HERE, Table, anew, events, fresh, knob_words, parser, pinned
+
+LOOK_SECONDS, TIMES = 20.0, 5.0
+
+
+def multiplied(source: Path, target: Path, least: int) -> int:
+    """Links to every file of a folder under new names, until there are `least`. How many there are."""
+    files = sorted(path for path in source.rglob("*") if path.is_file())
+    rounds = max(1, -(-least // max(len(files), 1)))
+    for number, path in itertools.product(range(rounds), files):
+        place = target / path.relative_to(source).parent
+        place.mkdir(parents=True, exist_ok=True)
+        os.symlink(path, place / f"{path.stem}-{number}{path.suffix}")
+    return rounds * len(files)
+
+
+def epoch(given: argparse.Namespace, data: Path, run: Path, examples: int) -> float:
+    """Seconds of one pass of training over so many examples."""
+    knobs = knob_words(["evaluate_samples=8", *given.set])
+    anew("train", data, "--run", run, "--steps", given.steps, *knobs, cores=given.cores, scratch=given.work)
+    steps = [event for event in events(run) if event.get("event") == "step"]
+    gaps = [b["seconds"] - a["seconds"] for a, b in itertools.pairwise(steps)]
+    batch = steps[1]["examples"] - steps[0]["examples"]
+    return statistics.median(gaps) * examples / batch
+
+
+def main() -> None:
+    build = parser(__doc__)
+    build.add_argument("--data", nargs="+", required=True, metavar="NAME=PATH", help="data sets by name")
+    build.add_argument("--look", type=int, default=0, help="files that `look` is timed on; 0: those that there are")
+    build.add_argument("--steps", type=int, default=30, help="steps that the pace of training is taken from")
+    given = build.parse_args()
+    place, rows = fresh(given.work / "reading"), Table("reading")
+    for name, path in (word.split("=", 1) for word in given.data):
+        data = Path(path).resolve()
+        looked, files = data, None
+        if data.is_dir() and given.look:
+            looked = fresh(place / name / "look")
+            files = multiplied(data, looked, given.look)
+        look = anew("look", looked, "--json", cores=given.cores, scratch=given.work)
+        command = [sys.executable, HERE / "_reading.py", data, fresh(place / name / "cache")]
+        found = json.loads(pinned(list(map(str, command)), given.cores, given.work).check().out.splitlines()[-1])
+        seconds = epoch(given, data, place / name / "run", found["examples"])
+        facts = {"kind": found["kind"], "looked_at": files, "look_s": look.wall, "look_cpu_s": look.cpu}
+        rows.add(
+            what=name,
+            **facts,
+            examples=found["examples"],
+            encoding_s=found["encoding_s"],
+            epoch_s=seconds,
+            times=seconds / found["encoding_s"],
+            passes=seconds / found["encoding_s"] >= TIMES and look.wall <= LOOK_SECONDS,
+        )
+    rows.show()
+
+
+if __name__ == "__main__":
+    main()
