@@ -77,7 +77,7 @@ def evaluated(
         copies=found.copies,
         shown=evaluation.show(),
         history=_history(folder),
-        notes=[*dataset.scan.notes, *skipped(dataset), *notes, *evaluation.left_out, *found.notes],
+        notes=[*warnings(folder), *dataset.scan.notes, *skipped(dataset), *notes, *evaluation.left_out, *found.notes],
         command=command_line(),
         **_described(folder, config),
     )
@@ -115,6 +115,12 @@ def skipped(data: Dataset) -> list[str]:
     scan = data.scan
     named = [f"skipped {r.name}: {r.reason}" for r in scan.refusals[:5]]
     return [*named, f"skipped in all: {scan.refused}"] if scan.refused else []
+
+
+def warnings(folder: Path) -> list[str]:
+    """What training warned of, in its last part, as sentences: a run that was given more time may have recovered."""
+    found = [e for e in events_file.read(folder / "events.jsonl") if e.get("event") == "warning" and e.get("text")]
+    return [f"Warning of step {e['step']:,} in training: {e['text']}." for e in found[-1:]]
 
 
 def _described(folder: Path, config: dict[str, Any]) -> dict[str, Any]:

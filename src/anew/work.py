@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from anew.evaluating import evaluated
 from anew.job import OWN_FAMILY, Job, Quiet, Reporter, Request
 from anew.model import Model
 from anew.plan import saving_slice
+from anew.previews import Previews
 from anew.spec import Tokens
 from anew.threads import use_threads
 from anew.training import events as events_file
@@ -116,34 +116,6 @@ def _report(job: Job) -> Model:
     evaluated(model, n, 0, None, left, job.reporter, job.data)
     job._status("finished")
     return model
-
-
-class Previews:
-    """Samples of the averaged weights into `samples/` while training, as often as their cost stays under a hundredth."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.points = job.train_config.previews
-        self.done = 0
-        self.cost = 0.0
-        self.begun = time.monotonic()
-
-    def __call__(self, stepped: Stepped) -> None:
-        if self.points == 0 or stepped.progress * (self.points + 1) < self.done + 1:
-            return
-        self.done = int(stepped.progress * (self.points + 1))
-        total = self.job.plan.train_s
-        dear = total is not None and self.cost > total / 100
-        if self.job.world.agree(dear):
-            return
-        start = time.monotonic()
-        # A copy that is whole on one process: sharded weights cannot be sampled from.
-        weights = self.job.trainer.weights()
-        if self.job.world.first:
-            model = Model.of(self.job.rebuilt(weights), self.job.data.modality, self.job.record)
-            samples = model.sample(2 if isinstance(model.item_spec, Tokens) else 16, seed=self.job.plan.seed)
-            samples.save_sheet(self.job.folder.path / "samples", f"step-{stepped.step:08d}")
-        self.cost += time.monotonic() - start
 
 
 def _tensorboard(job: Job) -> list[Callable[[Stepped], None]]:

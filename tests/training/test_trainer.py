@@ -13,7 +13,7 @@ import torch
 from anew.errors import TrainingError
 from anew.plan import build
 from anew.training.distributed import World
-from anew.training.events import Events, progress_record
+from anew.training.events import Events, progress_record, read
 from anew.training.listen import Validation, Watch
 from anew.training.pace import ReplayPace, StepPace
 from anew.training.run import RunFolder
@@ -122,6 +122,19 @@ def test_a_signal_saves_and_stops(tmp_path: Path, number: int) -> None:
     assert all(True for _ in straight)
     for name, value in straight.weights().items():
         assert torch.equal(value, again.weights()[name])
+
+
+def test_what_a_listener_returns_is_a_warning_said_once(tmp_path: Path) -> None:
+    events, said = Events(tmp_path / "events.jsonl"), []
+    run = trainer()
+
+    def listener(stepped: Stepped) -> str | None:
+        return f"all alike at {stepped.step}" if stepped.step >= 5 else None
+
+    Watch(run, RunFolder(tmp_path), events, [listener], checkpoint_s=1e9, say=said.append).run()
+    events.close()
+    written = [e for e in read(tmp_path / "events.jsonl") if e["event"] == "warning"]
+    assert said == ["all alike at 5"] and [(e["step"], e["text"]) for e in written] == [(5, "all alike at 5")]
 
 
 def test_the_log_replays_a_run(tmp_path: Path) -> None:

@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 from anew.evaluation import clips, sheet
 from anew.evaluation.embedding import FEATURES, NAME, Embedding
 from anew.evaluation.evidence import Evaluation
-from anew.evaluation.likeness import QUICK
-from anew.evaluation.metric import Score, interval, mean_interval, resample
+from anew.evaluation.likeness import PAIRS_MOST, QUICK
+from anew.evaluation.metric import Score, interval, resample
 from anew.evaluation.nearest import nearest_pixels
-from anew.evaluation.probe import MOST, Probe
 from anew.evaluation.shown import Beside, Item, Shown
 
 SHEET, PAIRS = 36, 12
 SEARCHED = 4_000  # training clips that the nearest one is looked for in
-FEWEST = 5  # labelled training clips a class that a probe needs
 
 
 class AudioEvaluation(Evaluation):
@@ -63,7 +61,6 @@ class AudioEvaluation(Evaluation):
             ("spectrum distance", self._spectrum),
             ("periodicity", lambda: self._numbers("periodicity_distance", clips.periodicity, PERIODIC)),
             ("loudness", lambda: self._numbers("loudness_distance", clips.loudness, LOUD)),
-            ("labels", self._labels),
         ]
         for name, figure in figures:
             if self.clock.over(0.85) and len(self.sets["samples"]) > QUICK:
@@ -81,13 +78,13 @@ class AudioEvaluation(Evaluation):
 
     def _mean_levels(self, part: str) -> NDArray[np.float64]:
         """(n, M) mean power of each band of each clip of a set."""
-        level = clips.spectrograms(self.sets[part][:MOST], self.rate).double()
+        level = clips.spectrograms(self.sets[part][:PAIRS_MOST], self.rate).double()
         return np.asarray((10.0 ** (level / 10.0)).mean(2).numpy())
 
     def _numbers(self, name: str, of: Callable[[Sequence[Any], int], NDArray[Any]], what: str) -> Iterator[Score]:
         """Distance of the distributions of a number that every clip has."""
         made, test, train, naive = (
-            of(self.sets[part][:MOST], self.rate) for part in ("samples", "test", "train", "naive")
+            of(self.sets[part][:PAIRS_MOST], self.rate) for part in ("samples", "test", "train", "naive")
         )
         distance = clips.earth_mover
         value = distance(made, test)
@@ -96,29 +93,8 @@ class AudioEvaluation(Evaluation):
         source = f"{what}; median of samples {np.median(made):.3g}, of held-out clips {np.median(test):.3g}"
         yield Score(name, value, low, high, distance(train, test), "lower", len(made), source, distance(naive, test))
 
-    def _labels(self) -> Iterator[Score]:
-        """Share of samples that a probe, trained on real clips, takes for what they were asked to be."""
-        told = self.evidence.labels
-        if told is None:
-            return
-        names, known = told.train(MOST)
-        if len(known) < FEWEST * len(names):
-            self.leave_out(
-                "labels", f"{len(known)} labelled clips of {len(names)} classes are too few to train a probe on"
-            )
-            return
-        probe = Probe(self._coarse(self.evidence.train(MOST)), known, len(names))
-        right = probe(self._coarse(self.evidence.samples[: len(told.samples)])) == told.samples
-        _, held = told.test(MOST)
-        floor = float((probe(self._coarse(self.evidence.test(MOST))) == held).mean())
-        low, high = mean_interval(right.astype(np.float64), self.evidence.seed)
-        source = "samples that a classifier trained on real clips takes for their label; floor: held-out clips"
-        yield Score(
-            "label_accuracy", float(right.mean()), low, high, floor, "higher", len(right), source, 1 / len(names)
-        )
-
-    def _coarse(self, items: Sequence[Any]) -> NDArray[Any]:
-        """(n, 16 x 32) spectrograms, coarse."""
+    def probed(self, items: Sequence[Any]) -> NDArray[Any]:
+        """(n, 32 x 32) spectrograms, coarse: what is said shows there best, and they take little time."""
         pooled = torch.nn.functional.adaptive_avg_pool2d(clips.spectrograms(items, self.rate), (32, 32))
         return np.asarray(pooled.flatten(1).numpy())
 

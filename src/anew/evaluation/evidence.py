@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from anew.data.modality import Modality
 from anew.evaluation import sheet
 from anew.evaluation.audit import audit
-from anew.evaluation.likeness import Features, Likeness
+from anew.evaluation.classes import Classes, Labelled, affordable
+from anew.evaluation.likeness import QUICK, Features, Likeness
 from anew.evaluation.metric import Score, mean_interval, ratio_interval
 from anew.evaluation.novelty import Copies, Kind
+from anew.evaluation.probe import MOST as PROBED
 from anew.evaluation.shown import Beside, Item, Shown
 from anew.spec import Grid, Spec
 
@@ -100,6 +102,8 @@ LEAST = 20  # items a figure needs
 MOST = 10_000
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared
 FITTED = 256  # training items that an embedder takes its centre and scale from
+PROBE_SHARE = 0.1  # of the time for figures, for a probe of classes
+TRIED = 16  # items whose features tell how long those of a probe would take
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
 
 
@@ -148,12 +152,19 @@ class Evaluation(ABC):
         self.left_out: list[str] = []
         self.sets: dict[str, list[Any]] = {}
         self.suspects: list[Beside] = []
+        self._embedder: Callable[[Sequence[Any]], NDArray[Any]] | None = None
+        self._further: list[Any] = []  # training items in no set, for a probe
+        self._read: dict[str, tuple[int, int]] = {}  # items of a part that were asked for, and that came
 
     # what a kind of items says
 
     @abstractmethod
     def embedder(self, train: Sequence[Any]) -> Callable[[Sequence[Any]], NDArray[Any]]:
         """What turns items into features (n, d); may take centre and scale from a few training items."""
+
+    def probed(self, items: Sequence[Any]) -> NDArray[Any] | None:
+        """Features (n, d) that tell classes better than those of `embedder`; None: those do."""
+        return None
 
     def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
         """n items of a generator that knows next to nothing of the training items (noise, shuffled, bigrams); none here."""
@@ -197,6 +208,7 @@ class Evaluation(ABC):
         features = self._features()
         if features is not None:
             yield from Likeness(features, self.evidence.seed, self.clock.over, self.leave_out).scores()
+            yield from self._classes(features)
         yield from self.own()
         yield from self._gap()
 
@@ -253,6 +265,51 @@ class Evaluation(ABC):
         source = f"held-out {self.noun}{self.bound}"
         yield Score(f"bits_per_{self.unit}", float(rows.mean()), low, high, n=len(rows), source=source)
 
+    def _classes(self, features: Features) -> Iterator[Score]:
+        """What a probe tells of the classes of samples, where the run has some."""
+        told = self.evidence.labels
+        if told is None or not self.sets:
+            return
+        train, test = self._classes_of("train", told.train), self._classes_of("test", told.test)
+        n = len(self.sets["samples"])
+        if self._embedder is None or train is None or test is None:
+            self.leave_out("the mix of classes", "the features are not of whole labelled items")
+            return
+        look: Callable[[Sequence[Any]], Any] = self._embedder if self.probed(self._further[:1]) is None else self.probed
+        limit, begin = self.clock.limit, time.monotonic()
+        look(self._further[:TRIED])
+        each = (time.monotonic() - begin) / TRIED
+        many = affordable(len(self._further), each, float("inf") if limit is None else PROBE_SHARE * limit)
+        if many == 0 or (self.clock.over(0.95) and n > QUICK):
+            self.leave_out("the mix of classes", "the time was spent")
+            return
+        if look is self._embedder:
+            rows: dict[str, Any] = {
+                "samples": features.samples,
+                "test": features.held,
+                "train": features.train,
+                "naive": features.naive,
+            }
+        else:
+            rows = {part: look(items) for part, items in self.sets.items()}
+        asked = np.asarray(told.samples)[:n]
+        known = Labelled(look(self._further[:many]), train[n : n + many])
+        made, held, other = (
+            Labelled(rows[part], own[:n]) for part, own in (("samples", asked), ("test", test), ("train", train))
+        )
+        names, naive = told.train(1)[0], rows.get("naive")
+        kinds = Classes(names, known, made, held, other, naive, self.noun, self.evidence.seed, self.leave_out)
+        yield from kinds.scores()
+
+    def _classes_of(
+        self, part: str, of: Callable[[int], tuple[Sequence[str], NDArray[Any]]]
+    ) -> NDArray[np.intp] | None:
+        """Class numbers of the items of a part in the order of `items`; None where items are pieces of what has labels."""
+        asked, came = self._read[part]
+        numbers = np.asarray(of(asked)[1], dtype=np.intp)
+        order = np.random.default_rng(self.evidence.seed).permutation(len(numbers))
+        return numbers[order] if len(numbers) == came else None
+
     def _gap(self) -> Iterator[Score]:
         """How much better training items are predicted than held-out ones."""
         if self.evidence.seen is None:
@@ -278,7 +335,9 @@ class Evaluation(ABC):
     def _features(self) -> Features | None:
         """Embed as many of each as there are of the scarcest, or as half of the time allows."""
         many = len(self.items("samples", MOST))
-        test, train = self.items("test", many), self.items("train", max(many, FITTED))
+        asked = max(many, FITTED) + (0 if self.evidence.labels is None else min(max(many, FITTED), PROBED))
+        test, train = self.items("test", many), self.items("train", asked)
+        self._read = {"test": (many, len(test)), "train": (asked, len(train))}
         n = min(many, len(test), len(train))
         if n < LEAST:
             if self.evidence.features is not None:
@@ -291,6 +350,7 @@ class Evaluation(ABC):
             scarce = f"there are {len(test):,} held-out and {len(train):,} training {self.noun}"
             self.leave_out(f"closeness and variety of more than {n:,} of the {many:,} samples", scarce)
         embed, n = self._embed(train, n) if self.evidence.features is None else (None, n)
+        self._embedder, self._further = embed, train[n:]
         self.sets = {"samples": self.items("samples", n), "test": test[:n], "train": train[:n]}
         naive = self.naive(self.sets["train"], n, np.random.default_rng(self.evidence.seed))
         if naive:

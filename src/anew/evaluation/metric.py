@@ -24,7 +24,7 @@ class Score:
     ceiling: what a naive generator scores there.
 
     n: items or characters that were measured; source: what it was measured on and with, one clause; p: of the test that
-    samples and real items are of one distribution, where there is one.
+    samples and real items are of one distribution, where there is one; said: what readers should know beside the number.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Score:
     source: str = ""
     ceiling: float | None = None
     p: float | None = None
+    said: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The object that report.json holds; a figure that is not finite becomes null, as JSON has no such number."""
@@ -45,6 +46,7 @@ class Score:
             number = getattr(self, name)
             plain[name] = None if number is None or not np.isfinite(number) else float(number)
         plain |= {} if self.p is None else {"p": float(self.p)}
+        plain |= {"said": self.said} if self.said else {}
         return plain | {"better": self.better, "n": int(self.n), "source": self.source}
 
 

@@ -140,7 +140,7 @@ def _row(score: Score, top: float | None = None, naive: bool = False) -> dict[st
         "better": score.better,
         "naive": naive,
         "n": f"{score.n:,}",
-        "source": score.source,
+        "source": "; ".join(s for s in (score.source, score.said) if s),
         "scale": Markup(draw.scale(score, top, naive)),
     }
 

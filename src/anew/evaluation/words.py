@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from anew.evaluation.classes import mixed
 from anew.evaluation.metric import Score
 from anew.evaluation.novelty import Copies
 
@@ -123,6 +124,10 @@ TERMS: dict[str, tuple[str, str]] = {
         "How differently exactly sounds repeat themselves at a pitch, as voices do and noise does not. 0: the same.",
     ),
     "loudness_distance": ("Loudness", "How far the spread of loudness is from that of real sounds, in decibels."),
+    "label_histogram": (
+        "Mix of classes",
+        "Share of samples that would have to be of another class for all classes to be as common as in real items.",
+    ),
     "label_accuracy": (
         "Labels",
         "Share of samples that a classifier of real items takes for what they were asked to be.",
@@ -131,7 +136,7 @@ TERMS: dict[str, tuple[str, str]] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     # titles of groups of figures on the page, in order; the one without names takes what is in no other
     "How close samples are to real data": (),
-    "How varied they are": ("diversity", "recall", "coverage", "duplicate_share", "repetition_rate"),
+    "How varied they are": ("diversity", "recall", "coverage", "label_histogram", "duplicate_share", "repetition_rate"),
     "How new they are": ("copied_share", "novelty_auc", "verbatim_share", "bits_gap"),
 }
 FURTHER = ("prediction", "verbatim")  # questions that stand under the three cards
@@ -185,7 +190,7 @@ def grades(scores: Sequence[Score], copies: Copies | None = None) -> dict[str, s
     if one is not None:
         share = one.value / one.floor if one.floor else one.value
         found["variety"] = "good" if share >= 0.9 else "fair" if share >= 0.6 else "poor"
-        if found["variety"] == "good" and _repetition(by_name):
+        if found["variety"] == "good" and (_repetition(by_name) or mixed(by_name)):
             found["variety"] = "fair"
     if copies is not None:
         sure = copies.method == "scan" and copies.detection_limit is not None and not copies.fails
@@ -203,7 +208,7 @@ def verdict(scores: Sequence[Score], copies: Copies | None = None, steps: int | 
     near, varied = _closeness(by_name), _variety(by_name, bool(barely))
     answers = {
         "closeness": f"{near} {barely}".rstrip() if near else "",
-        "variety": " ".join(s for s in (varied, _repetition(by_name)) if s),
+        "variety": " ".join(s for s in (varied, mixed(by_name), _repetition(by_name)) if s),
         "novelty": "" if copies is None else copies.words() + _far(by_name, copies),
         "prediction": " ".join(s for s in (_likelihood(by_name), _overfitting(by_name)) if s),
         "verbatim": _verbatim(by_name),

@@ -18,7 +18,7 @@ from torch import Tensor
 from anew.config import knob
 from anew.errors import ConfigError
 from anew.families.family import Family, Group, Loss, Optim, Phase, Scale
-from anew.maths.adversarial import ahead, penalised, running, squared_slope, variety
+from anew.maths.adversarial import COLLAPSED, ahead, penalised, running, squared_slope, variety
 from anew.maths.augment import MOST, NUMBERS, augment, controlled
 from anew.maths.latents import slerp
 from anew.nets.precision import arithmetic
@@ -29,7 +29,6 @@ from anew.spec import Ask, Batch, Grid
 EXAMPLES_A_PARAMETER = 0.25
 ROWS = 128  # examples that go through the network at a time
 AUGMENT_PASSES = 50  # over the data in which the probability of augmentation could go from 0 to 1
-COLLAPSED = 0.25  # of the variety of real items
 JUDGED_FROM = 0.15  # of the run: before, a generator makes noise that is all alike
 STARTS, NEAREST, MOVES = 512, 4, 200  # of an inversion: numbers looked at, kept, and steps
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 POOLED = 16  # sides that variety is measured at
 KEPT = 0.95  # of the running means
+COLLAPSED = 0.25  # of the variety of real items: what has less has collapsed
 
 
 def ahead(mine: Tensor, other: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from anew.training.events import Events
 from anew.training.run import DECAY_START, RunFolder
 from anew.training.trainer import NonFinite, Stepped, Trainer
 
-Listener = Callable[[Stepped], None]
+Listener = Callable[[Stepped], str | None]  # what it returns is a warning, said like the family's own
 TRIES = 3  # how often a run goes back after a non-finite loss before it gives up
 
 
@@ -106,7 +106,7 @@ class Watch:
     """One training, watched until it ends: `outcome` is "finished", "interrupted", or "shortened" (by validation).
 
     checkpoint_s: seconds between checkpoints; they take at most a fiftieth of the time. spent: seconds before this process.
-    say: where the family's first warning goes; it is an event, too.
+    say: where the first warning of the family or a listener goes; it is an event, too.
     """
 
     trainer: Trainer
@@ -149,15 +149,14 @@ class Watch:
                 loss = self.validation.check(stepped)
                 if self.events is not None:
                     self.events.write("validation", step=stepped.step, loss=loss)
-            for listener in self.listeners:
-                listener(stepped)
-            self._warn(stepped)
+            said = [listener(stepped) for listener in self.listeners]
+            self._warn(stepped, [self.trainer.family.warning(stepped.progress), *said])
             self._checkpoint(stepped)
         self.previous = stepped.progress
 
-    def _warn(self, stepped: Stepped) -> None:
-        warning = None if self.warned else self.trainer.family.warning(stepped.progress)
-        if warning is None:
+    def _warn(self, stepped: Stepped, said: Iterable[str | None]) -> None:
+        warning = next((text for text in said if text is not None), None)
+        if warning is None or self.warned:
             return
         self.warned = True
         if self.events is not None:
