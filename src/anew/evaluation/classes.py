@@ -16,9 +16,7 @@ from anew.evaluation.metric import Score, interval, mean_interval, resample
 from anew.evaluation.probe import MOST, Probe
 
 FEWEST = 5  # labelled training items a class that a probe needs
-TOLD = (
-    0.2  # of the way from naming the commonest class to no error that a probe has to go, or its word counts for nothing
-)
+TOLD = 0.2  # of the way from guessing the commonest class to no error: a probe that gets less far tells nothing
 ASKED = 0.2  # beyond what real items differ by: from here on other classes were asked for than the data has
 SURE = 3.0  # deviations of chance from which a class is named as too common or too rare
 UNLIKE = 0.2  # of the share of real items that look like a real item
