@@ -140,6 +140,9 @@ def resume(
             request["data"] = _place(data)
         if steps is not None or budget is not None:
             request |= {"steps": steps, "budget": None if budget is None else parse_seconds(budget)}
+        _check(request)
+        if request["data"].startswith("/") and not Path(request["data"]).exists():
+            raise DataError(f"the data of this run is not at {request['data']!r} any more; give --data PATH")
         from anew.work import new_run
 
         return new_run(folder, request, reporter, started, "nothing")
@@ -175,10 +178,11 @@ def look(
     return looked(str(data), modality, prefer, seed, dict(settings or {}))
 
 
-def score(
-    run: str | Path, data: str | Path, *, limit: float | None = None, trust_code: bool = False
-) -> dict[str, float]:
-    """Bits per character (residue, dimension) of other data under the model; context carries across a document."""
+def score(run: str | Path, data: str | Path, *, limit: float | None = None, trust_code: bool = False) -> dict[str, Any]:
+    """Bits per character (residue, dimension) of other data under the model; context carries across a document.
+
+    Returns the figures, `bound` ("exact" or "an upper bound"), how many items were `skipped`, and `notes` on which and why.
+    """
     return load(run, trust_code=trust_code).score(data, limit=limit)
 
 

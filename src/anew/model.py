@@ -234,10 +234,11 @@ class Model:
             raise RunError("the family drew nothing; train the run again")
         return last.cpu()
 
-    def score(self, data: str | Path, *, limit: float | None = None) -> dict[str, float]:
+    def score(self, data: str | Path, *, limit: float | None = None) -> dict[str, Any]:
         """Bits per character (residue, dimension) of other data under the model; context carries across a document.
 
-        limit: about how many units to score, taken evenly (None: all)."""
+        limit: about how many units to score, taken evenly (None: all). `bound` says whether the bits are exact, `skipped`
+        how many items were refused, `notes` which and why. Raises ConfigError where the run has no likelihood."""
         from anew.work import scored  # work builds on this module
 
         return scored(self, str(data), limit)
@@ -263,24 +264,28 @@ class Model:
         """(bits, units) of each scored example, until the seconds are spent. ConfigError where there is no likelihood.
 
         part: of a mixed model that part alone, see `Family.bits_by_part`; of others the model."""
-        if self.codec is not None:
-            raise ConfigError(
-                "this run works on latents, whose bits are none of the items; score a run with space=pixel"
-            )
+        scorable(self)
         begin = time.monotonic()
         found: list[tuple[float, float]] = []
         for batch in batches:
             views = [_bits(self.family, b.to(self.device), part) for b in self.modality.views(batch)]
-            if any(view is None for view in views):
-                raise ConfigError(
-                    f"the family {self.config['family']['name']!r} has no likelihood, so data cannot be scored"
-                )
             units = batch.units if batch.units is not None else torch.ones(len(batch))
             bits = mean_bits([view for view in views if view is not None])
             found += zip(bits.tolist(), units.double().tolist(), strict=True)
             if seconds is not None and time.monotonic() - begin > seconds:
                 break
         return found
+
+
+def scorable(model: Model) -> None:
+    """ConfigError where items have no likelihood under the run."""
+    if model.codec is not None:
+        raise ConfigError(
+            "this run works on what a codec makes of the items, whose bits are none of theirs; score a run of vae"
+        )
+    if type(model.family).bits is Family.bits:
+        name = model.config["family"]["name"]
+        raise ConfigError(f"the family {name!r} has no likelihood, so data cannot be scored; score a run of vae")
 
 
 def _bits(family: Family, batch: Any, part: str | None) -> Tensor | None:

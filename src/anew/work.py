@@ -9,9 +9,9 @@ from typing import Any
 
 from anew.data.dataset import Dataset
 from anew.errors import DataError
-from anew.evaluating import evaluated
+from anew.evaluating import evaluated, skipped
 from anew.job import OWN_FAMILY, Job, Quiet, Reporter, Request
-from anew.model import Model
+from anew.model import Model, scorable
 from anew.plan import saving_slice
 from anew.previews import Previews
 from anew.spec import Tokens
@@ -141,9 +141,10 @@ def _tensorboard(job: Job) -> list[Callable[[Stepped], None]]:
     return [write]
 
 
-def scored(model: Model, path: str, limit: float | None) -> dict[str, float]:
-    """Bits per unit of all items of other data, with the tokens and sizes of the run."""
+def scored(model: Model, path: str, limit: float | None) -> dict[str, Any]:
+    """Bits per unit of all items of other data, with the tokens and sizes of the run; see Model.score."""
     use_threads()
+    scorable(model)
     state = model.config["data"]
     data = Dataset.open_like(state, model.folder.path, path)
     pairs = model.bits(data.scoring("all", limit=limit))
@@ -154,4 +155,6 @@ def scored(model: Model, path: str, limit: float | None) -> dict[str, float]:
     data.close()
     parts = model.bits_by_part(data.scoring("all", limit=limit))
     alone = {f"bits_per_{unit}_{name}": value for name, value in parts.items()}
-    return {f"bits_per_{unit}": bits / units, **alone, f"{unit}s": units, "bits": bits}
+    figures = {f"bits_per_{unit}": bits / units, **alone, f"{unit}s": units, "bits": bits}
+    bound = "exact" if isinstance(model.spec, Tokens) else "an upper bound"
+    return {**figures, "bound": bound, "skipped": data.scan.refused, "notes": skipped(data)}

@@ -159,8 +159,12 @@ def _score(arguments: argparse.Namespace, started: float) -> None:
     if arguments.json:
         _print_json(found)
     else:
+        said = "" if found["bound"] == "exact" else f" ({found['bound']})"
         for name, value in found.items():
-            print(f"{name}: {value:.6g}")
+            if isinstance(value, float):
+                print(f"{name}: {value:.6g}{said * name.startswith('bits')}")
+        for note in found["notes"]:
+            print(note)
 
 
 def _evaluate(arguments: argparse.Namespace, started: float) -> None:

@@ -238,8 +238,11 @@ class Dataset:
             raise DataError(f"the data of this run is not at {state['path']!r} any more; give --data PATH")
         chosen = choose_kind(path or state["path"], state["modality"])
         if chosen.fingerprint != state["fingerprint"]:
-            where = path or state["path"]
-            raise DataError(f"{where!r} is not the data of this run: it has moved or changed; give --data PATH")
+            where, mend = (
+                path or state["path"],
+                "give --data PATH" if path is None else "give the same files, unchanged",
+            )
+            raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")
         data = cls._restored(chosen, state, folder)
         data._divide()
         data._store.rates = dict(state["rates"])
@@ -253,6 +256,7 @@ class Dataset:
         data = cls._restored(choose_kind(path, state["modality"]), state, folder)
         data._store = Whole(data._chosen.source, data._chosen.blocks, data.modality, data.seed, undivided=True)
         data._all = True
+        data._store.refusals.add(data._chosen.source.refusals)
         data._encode()
         return data
 

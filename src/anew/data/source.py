@@ -199,10 +199,9 @@ class Source:
             raise DataError(f"{text!r} cannot be read ({error.strerror})") from None
         if there:
             return cls._open_files(text, place, kinds)
-        if "/" in text and Path(text.partition("/")[0]).is_dir():  # a mistyped path; hf:// still reaches the hub
-            raise DataError(
-                f"{text!r} does not exist in the folder {text.partition('/')[0]!r}; give a folder or a file"
-            )
+        if "/" in text and Path(text.partition("/")[0] or "/").is_dir():  # a mistyped path; hf:// still reaches the hub
+            near = next(parent for parent in place.parents if parent.is_dir())
+            raise DataError(f"{text!r} does not exist in the folder {str(near)!r}; give a folder or a file")
         if _HUB.fullmatch(text) and not text.startswith((".", "~")):
             hub = importlib.import_module("anew.data.hub")
             return cls(text, [hub.open_hub(text, kinds)])

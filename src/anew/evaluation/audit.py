@@ -243,7 +243,8 @@ class Audit:
 
     def _without_proof(self, made: Sequence[Nearest], method: str, control: float | None = None) -> Copies:
         excess = self._reference(made, *self._set_aside(self.pool)) or Excess(1.0, 0, 0.0)
-        share = excess.copied / self.m if excess.p <= FOUND else 0.0
+        same = identical(made, self.train)
+        share = max(excess.copied, same) / self.m if excess.p <= FOUND else 0.0
         half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.m))
         scan = Scan(excess.p, 0.0, excess.k, 0, 0.0, 0.0, 0.0, 0.0, 0, made[0].order(self.source))
         return Copies(
@@ -262,7 +263,7 @@ class Audit:
             reference_p=excess.p,
             control_p=control,
             of=self.of,
-            same=identical(made, self.train),
+            same=same,
             notes=self.notes,
         )
 

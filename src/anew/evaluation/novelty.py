@@ -125,16 +125,17 @@ class Copies:
                 "are not random draws from one source."
             )
         if self.found:
-            fact = "" if self.method == "scan" else self._same()
+            fact = "" if self.method == "scan" else self._same(chance=False)
             return f"{fact}{self._found()}{self._suspicious(other=False)}"
-        return f"{self._same()}{self._clean()}{self._suspicious(other=True)}"
+        return f"{self._same(chance=True)}{self._clean()}{self._suspicious(other=True)}"
 
-    def _same(self) -> str:
-        """A fact that needs no test, whatever the test can prove."""
+    def _same(self, chance: bool) -> str:
+        """A fact that needs no test, whatever the test can prove. chance: whether it may be one of chance."""
         if not self.same:
             return ""
         are = f"sample{'s are' if self.same > 1 else ' is'} the same as a training item"
-        return f"{self.same:,} of {self.samples:,} {are}, as short or simple ones may be by chance. "
+        why = ", as short or simple ones may be by chance" if chance else ""
+        return f"{self.same:,} of {self.samples:,} {are}{why}. "
 
     def _found(self) -> str:
         extent = f"about {percent(self.share)} of the samples ({percent(self.low)} to {percent(self.high)})"

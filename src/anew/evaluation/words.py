@@ -82,7 +82,10 @@ TERMS: dict[str, tuple[str, str]] = {
     "recall": ("Recall", "Share of real items that look like some sample."),
     "density": ("Density", "How much real company a sample has: 1 is usual, low means unlike real items."),
     "coverage": ("Coverage", "Share of real items that have a sample close by: low means kinds of items are missing."),
-    "diversity": ("Diversity", "How varied the samples are, as a multiple of real items: 1 is as varied, 0 all alike."),
+    "diversity": (
+        "Diversity",
+        "How varied samples are, as a multiple of held-out items; as many training items get the figure for real ones.",
+    ),
     "duplicate_share": ("Repeats", "Share of samples that are nearly the same as another sample."),
     "bits_gap": (
         "Gap to training data",
@@ -374,9 +377,9 @@ def _variety(scores: Mapping[str, Score], barely: bool) -> str:
     )
     missing = scores.get("coverage")
     if missing is None or not missing.floor:
-        return f"The samples are {words} ({share:.0%})."
+        return f"The samples are {words} ({share:.0%} of what real ones have)."
     near = f"{missing.value:.0%} of real items have a sample close by (real against real: {missing.floor:.0%})"
-    return f"The samples are {words} ({share:.0%}), and {near}."
+    return f"The samples are {words} ({share:.0%} of what real ones have), and {near}."
 
 
 def _repetition(scores: Mapping[str, Score]) -> str:
