@@ -248,9 +248,9 @@ class Dataset:
         return data
 
     @classmethod
-    def open_like(cls, state: Mapping[str, Any], folder: Path, path: str) -> Dataset:
-        """Other data in the form of a saved run, all of it in the part "all" (for scoring), none for training."""
-        data = cls._restored(choose_kind(path, state["modality"]), state, folder)
+    def open_like(cls, state: Mapping[str, Any], folder: Path, path: str, samples: bool = False) -> Dataset:
+        """Other data in the form of a saved run, all in the part "all", none for training. samples: each counts once."""
+        data = cls._restored(choose_kind(path, state["modality"], samples), state, folder)
         data._store = Whole(data._chosen.source, data._chosen.blocks, data.modality, data.seed, undivided=True)
         data._all = True
         data._encode()
