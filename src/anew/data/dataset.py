@@ -85,7 +85,7 @@ class Dataset:
 
     def _divide(self) -> None:
         chosen, kind = self._chosen, self.modality
-        listed = getattr(kind, "layout", "") == "list" and self.scan.bytes > WHOLE_LIST_BYTES
+        listed = getattr(kind, "layout", "") == "list" and self.scan.bytes > max(WHOLE_LIST_BYTES, kind.related)
         store = Whole if chosen.whole and not listed else Stream
         self._store = store(chosen.source, chosen.blocks, kind, self.seed)
         self._store.refusals.add(chosen.source.refusals)

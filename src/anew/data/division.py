@@ -124,6 +124,7 @@ def divide(source: Source, blocks: Sequence[Block], modality: Modality) -> Divis
     train = [i for i, part in enumerate(base) if part == split.TRAIN]
     if not carve:
         return out
+    notes += split.without_clusters(modality)
     items = sum(blocks[i].items for i in train)
     most = STREAM_BYTES if modality.streams else PASS_BYTES
     cheap = items <= PASS_ITEMS and sum(blocks[i].bytes for i in train) <= most

@@ -19,7 +19,7 @@ def each_once(files: Sequence[File], kind: type[Modality], names: Iterable[str])
     apart = {_stem(name)[0] for name in names if _SINGLE.fullmatch(_stem(name)[1])}
     sheets = [f for f in files if _stem(f.path)[0] in apart and _SHEET.fullmatch(_stem(f.path)[1])]
     kept = [f for f in files if f not in set(sheets)]
-    notes = [f"{_listed(sheets)} left out, which shows samples that lie beside it as files"] if sheets else []
+    notes = [f"left out: {_listed(sheets)}, sheets of samples that lie beside them"] if sheets else []
     if kind.textual:  # `list.c` and `list.h` are two
         return kept, notes
     same: dict[tuple[str, str], list[File]] = defaultdict(list)
@@ -29,7 +29,7 @@ def each_once(files: Sequence[File], kind: type[Modality], names: Iterable[str])
     best = {max(own, key=lambda f: (suffix_of(f.path) in kind.suffixes, f.bytes)) for own in same.values()}
     again = [f for f in kept if f not in best]
     if again:
-        notes.append(f"{_listed(again)} left out, which differs from another sample in its ending alone")
+        notes.append(f"left out: {_listed(again)}, which differ from another sample in their ending alone")
     return [f for f in kept if f in best], notes
 
 
@@ -40,4 +40,4 @@ def _stem(path: str) -> tuple[str, str]:
 
 
 def _listed(files: Sequence[File]) -> str:
-    return f"{files[0].path} is" if len(files) == 1 else f"{files[0].path} and {len(files) - 1} more are each"
+    return files[0].path if len(files) == 1 else f"{files[0].path} and {len(files) - 1} more"

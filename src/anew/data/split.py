@@ -116,7 +116,11 @@ class Twins:
 
 
 def alike(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> float:
-    """Estimated Jaccard similarity of two sketches."""
+    """Estimated Jaccard similarity of two sketches; below ALIKE a bound of it."""
+    shared = int((a[np.minimum(np.searchsorted(a, b), len(a) - 1)] == b).sum())
+    most = shared / min(SKETCH, len(a) + len(b) - shared)
+    if most < ALIKE:  # the estimate is no larger, and takes ten times as long
+        return most
     both = np.union1d(a, b)[:SKETCH]
     return float(np.isin(both, a).__and__(np.isin(both, b)).mean())
 
@@ -237,6 +241,16 @@ def by_relatives(
             "the part clusters hold for outlying relatives of these, not for an unrelated family"
         )
     return parts, notes
+
+
+def without_clusters(modality: Modality) -> list[str]:
+    """A sentence where records may have relatives, but are too many to look for them."""
+    if not modality.related or getattr(modality, "layout", "") != "list":
+        return []
+    return [
+        f"there is no part `clusters`: clusters of relatives are looked for in up to {modality.related >> 20} MB of sequences; "
+        "the figures hold for new members of the families in train, not for new families"
+    ]
 
 
 def check(parts: NDArray[np.uint8], carved: Sequence[int], what: str, different: int | None = None) -> None:

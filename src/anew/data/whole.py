@@ -132,7 +132,7 @@ class Whole:
         kin = self.modality.kin(own)
         more: list[str] = []
         if kin is None:
-            parts = split.divide(keys, sizes, share, carve)
+            parts, more = split.divide(keys, sizes, share, carve), split.without_clusters(self.modality)
         else:
             parts, more = split.by_relatives(kin, keys, share, carve)
         split.check(parts, carve, self.modality.name, len(set(keys)))
