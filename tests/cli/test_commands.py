@@ -96,7 +96,9 @@ def test_samples_are_files_and_depend_on_the_seed(image_run: tuple[Path, Path], 
         assert image.mode == "L"
 
 
-def test_one_sample_is_one_file_and_a_sheet_says_how_many_it_shows(image_run: tuple[Path, Path], tmp_path: Path) -> None:
+def test_one_sample_is_one_file_and_a_sheet_says_how_many_it_shows(
+    image_run: tuple[Path, Path], tmp_path: Path
+) -> None:
     _, run = image_run
     said = anew("sample", run, "--out", tmp_path / "one", "-n", 1).stdout
     assert [p.suffix for p in (tmp_path / "one").iterdir()] == [".png"] and said.startswith("1 item in")
