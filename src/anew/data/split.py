@@ -265,13 +265,14 @@ def check(parts: NDArray[np.uint8], carved: Sequence[int], what: str, different:
         raise DataError(f"{items} too few to train on some and hold others out; give at least {LEAST} different ones")
 
 
-def said(carved: Sequence[int], share: float, items: int, twins: int) -> list[str]:
-    """Sentences on a split by content."""
-    names = " and ".join(NAMES[part] for part in carved)
-    each = " each" if len(carved) > 1 else ""
-    notes = [f"split by content: {share:.0%} of {items} items{each} to {names}, the rest to train"]
+def said(parts: NDArray[np.uint8], twins: int, by_size: bool) -> list[str]:
+    """Sentences on a split by content into these parts. by_size: the held-out ones have their shares of the text."""
+    items, counts = len(parts), np.bincount(parts, minlength=len(NAMES)).tolist()
+    each = ", so that each has its share of the text" if by_size else ""
+    where = [f"{n:,} to {name}" for name, n in zip(NAMES, counts, strict=True) if n]
+    notes = [f"split at random by content{each}: of {items:,} items {', '.join(where)}"]
     if twins:
-        notes.append(f"{twins} of {items} items repeat another or nearly so; such twins are in one part")
+        notes.append(f"{twins:,} of {items:,} items repeat another or nearly so; such twins are in one part")
     return notes
 
 

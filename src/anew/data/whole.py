@@ -138,7 +138,7 @@ class Whole:
         split.check(parts, carve, self.modality.name, len(set(keys)))
         self.parts = base.copy()
         self.parts[train] = parts
-        self.notes += [*split.said(carve, share, len(own), len(keys) - len(set(keys))), *more]
+        self.notes += [*split.said(parts, len(keys) - len(set(keys)), by_size), *more]
 
     @property
     def classes(self) -> list[str]:
