@@ -138,6 +138,19 @@ def test_comments_are_no_molecules(tmp_path: Path) -> None:
     data.close()
 
 
+def test_samples_that_are_no_molecules_count(tmp_path: Path) -> None:
+    data = Dataset.open(molecules(tmp_path / "data"))
+    data.fit(Size(None, 60, 2000))
+    (tmp_path / "samples.smi").write_text("CCO\nC(C\nc1c)C\n")
+    counts = []
+    for samples in (True, False):
+        other = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "samples.smi"), samples)
+        counts.append(len(other.text("all")))
+        other.close()
+    assert counts == [3, 1]
+    data.close()
+
+
 def test_molecules_are_read_line_by_line_and_bad_ones_refused(tmp_path: Path) -> None:
     folder = molecules(tmp_path)
     with open(folder / "made.smi", "a") as out:

@@ -251,8 +251,8 @@ class Dataset:
     def open_like(cls, state: Mapping[str, Any], folder: Path, path: str, samples: bool = False) -> Dataset:
         """Other data in the form of a saved run, all in the part "all", none for training. samples: each counts once."""
         data = cls._restored(choose_kind(path, state["modality"], samples), state, folder)
+        data._all, data.modality.made = True, samples
         data._store = Whole(data._chosen.source, data._chosen.blocks, data.modality, data.seed, undivided=True)
-        data._all = True
         data._encode()
         return data
 

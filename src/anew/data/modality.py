@@ -158,6 +158,7 @@ class Modality(ABC):
 
     config: Any
     spec: Spec
+    made: bool = False  # what is read are samples: a generator's faults count, and are no reason to refuse one
     size: Size | None = None  # the budget, where it is known before `survey`: what a record is may depend on it
 
     def __init__(self, config: Any) -> None:

@@ -81,7 +81,9 @@ class Molecule(Text):
             return super().accepts(item)
         if len(item.data) > LONGEST:
             return f"is longer than {LONGEST} characters"
-        return None if _is_smiles(item.data) else "is no SMILES (it holds what no molecule is written with)"
+        return (
+            None if self.made or _is_smiles(item.data) else "is no SMILES (it holds what no molecule is written with)"
+        )
 
     def remarks(self) -> list[str]:
         found = super().remarks()
