@@ -49,8 +49,8 @@ def audited(
     real.fit(Size(None, real.scan.items, real.scan.bytes))
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
-        made, held = (None if p is None else _like(real, Path(folder), p) for p in (samples, held_out))
-    assert made is not None
+        made = _like(real, Path(folder), samples, samples=True)
+        held = None if held_out is None else _like(real, Path(folder), held_out)
     try:
         sets = Sets(real, made, held, n, seed)
         reporter.say(sets.sentence())
@@ -77,10 +77,10 @@ def audited(
                 one.close()
 
 
-def _like(real: Dataset, folder: Path, path: str) -> Dataset:
+def _like(real: Dataset, folder: Path, path: str, samples: bool = False) -> Dataset:
     """Other items in the form of the data. Raises DataError where they are of another kind."""
     try:
-        return Dataset.open_like(real.state(), folder, path)
+        return Dataset.open_like(real.state(), folder, path, samples)
     except DataError as error:
         raise DataError(f"{error} (it must hold {real.modality.name} items, as the data does)") from None
 
@@ -99,7 +99,8 @@ class Sets:
         self.samples = self._items([(made, "all")], n)
         if not self.samples:
             raise DataError(f"{made.path!r} holds no usable samples")
-        self.notes = [*real.scan.notes] if self.proved else [*real.scan.notes, KNOWN]
+        self.notes = [*real.scan.notes, *(f"samples: {note}" for note in made.scan.notes)]
+        self.notes += [] if self.proved else [KNOWN]
         if len(self.samples) < LEAST:
             self.notes.append(f"{len(self.samples)} samples are too few for most figures; give {LEAST} or more.")
 

@@ -63,8 +63,13 @@ class Samples(Sequence[Any]):
                 write_atomic(target / f"{stem}{other.suffix}", other.data)
         return paths
 
+    @property
+    def on_sheet(self) -> int:
+        """How many `save_sheet` shows, the first."""
+        return len(self) if self.head(1).pictures() is None else min(SHEET, len(self))
+
     def save_sheet(self, folder: str | Path, stem: str = "all") -> Path:
-        """All samples in one file to look at: a sheet of pictures, or one text (a record a line for short records)."""
+        """Samples in one file to look at: a sheet of pictures of the first, or one text (a record a line for short records)."""
         target = _made(folder)
         pictures = self.head(SHEET).pictures()
         if pictures is not None:

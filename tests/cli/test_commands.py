@@ -96,6 +96,16 @@ def test_samples_are_files_and_depend_on_the_seed(image_run: tuple[Path, Path], 
         assert image.mode == "L"
 
 
+def test_one_sample_is_one_file_and_a_sheet_says_how_many_it_shows(
+    image_run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _, run = image_run
+    said = anew("sample", run, "--out", tmp_path / "one", "-n", 1).stdout
+    assert [p.suffix for p in (tmp_path / "one").iterdir()] == [".png"] and said.startswith("1 item in")
+    assert "all of them in all.png" in anew("sample", run, "--out", tmp_path / "two", "-n", 2).stdout
+    assert "first 100 of them" in anew("sample", run, "--out", tmp_path / "many", "-n", 101).stdout
+
+
 def test_text_goes_on_from_a_prompt_and_stops(text_run: tuple[Path, Path], tmp_path: Path) -> None:
     _, run = text_run
     anew("sample", run, "--out", tmp_path / "a", "-n", 2, "--prompt", "The river ", "--set", "max_tokens=40")

@@ -108,6 +108,49 @@ def test_molecules_are_known_by_content_and_names_are_not(tmp_path: Path) -> Non
     assert choose_kind(str(tmp_path / "m"), None).kind == "molecule"
 
 
+LICENCE = "# Copyright of somebody\n# (see LICENCE)\n#\n"
+OTHER = {
+    "comments": LICENCE * 20,
+    "dates": "".join(f"2020-01-{i:02}\n" for i in range(60)),
+    "addresses": "".join(f"192.168.1.{i}\n" for i in range(60)),
+    "numbers": "".join(f"-{i}.1\n" for i in range(60)),
+    "telephones": "".join(f"+1({i})555-12\n" for i in range(60)),
+    "moves": "".join(f"{i}. Nf3 Nc6\n" for i in range(60)),
+    "rules": "----\n====\n" * 60,
+    "table": "smiles,value\n" + "".join(f"{molecule(i)},{i}\n" for i in range(60)),
+}
+
+
+@pytest.mark.parametrize("text", OTHER.values(), ids=OTHER)
+def test_what_is_written_with_the_same_signs_is_no_list_of_molecules(text: str) -> None:
+    assert Molecule.claims(text.encode()) < 0.1
+
+
+def test_comments_are_no_molecules(tmp_path: Path) -> None:
+    lines = LICENCE + "".join(molecule(i) + "\n" for i in range(60))
+    assert Molecule.claims(lines.encode()) > 0.8
+    (tmp_path / "a.smi").write_text(lines)
+    (tmp_path / "b.smi").write_text(LICENCE)
+    data = Dataset.open(tmp_path)
+    assert sum(data.scan.parts.values()) == 60
+    assert [(r.name, r.reason) for r in data.scan.refusals] == [("b.smi", "holds no molecule")]
+    assert "6 lines begin with # " in " ".join(data.scan.notes)
+    data.close()
+
+
+def test_samples_that_are_no_molecules_count(tmp_path: Path) -> None:
+    data = Dataset.open(molecules(tmp_path / "data"))
+    data.fit(Size(None, 60, 2000))
+    (tmp_path / "samples.smi").write_text("CCO\nC(C\nc1c)C\n")
+    counts = []
+    for samples in (True, False):
+        other = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "samples.smi"), samples)
+        counts.append(len(other.text("all")))
+        other.close()
+    assert counts == [3, 1]
+    data.close()
+
+
 def test_molecules_are_read_line_by_line_and_bad_ones_refused(tmp_path: Path) -> None:
     folder = molecules(tmp_path)
     with open(folder / "made.smi", "a") as out:

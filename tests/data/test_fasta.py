@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anew.data import fasta
+from anew.data import dataset, fasta, folders
 from anew.data.dataset import Dataset
 from anew.data.fasta import PROTEIN, Record, cleaned, looks_like, parse, recognised, written
 from anew.data.modality import Item, Size
@@ -181,3 +181,17 @@ def test_both_directions_are_codings_of_one_sequence() -> None:
 
 def test_the_alphabets_hold_their_unknown() -> None:
     assert all(alphabet.unknown in alphabet.all for alphabet in fasta.ALPHABETS.values())
+
+
+def test_more_sequences_than_are_searched_for_relatives_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Protein, "related", 3000)
+    place = sequences(tmp_path / "a.fasta", 600)
+    data = Dataset.open(place)
+    said = " ".join(data.scan.notes)
+    assert "clusters" not in data.scan.parts and "no part `clusters`" in said and "not for new families" in said
+    monkeypatch.setattr(dataset, "WHOLE_LIST_BYTES", 3000)  # the same where they are streamed
+    monkeypatch.setattr(folders, "WHOLE_BYTES", 3000)
+    monkeypatch.setattr(folders, "BLOCK_BYTES", 2000)
+    data = Dataset.open(place)
+    assert "no part `clusters`" in " ".join(data.scan.notes)
+    assert sum(data.scan.parts.values()) == pytest.approx(600, rel=0.2)  # sequences, not blocks of them

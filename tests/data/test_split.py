@@ -104,3 +104,10 @@ def test_spans_hold_out_their_share_at_line_ends() -> None:
     share = sum(len(item.data) for item, part in pieces if part == split.TEST) / len(text)
     assert 0.045 < share < 0.055 and all(item.data.endswith("\n") for item, _ in pieces)
     assert sum(part == split.TEST for _, part in pieces) == split.REGIONS
+
+
+def test_the_sentence_on_a_split_says_the_counts_of_each_part() -> None:
+    parts = np.repeat([split.TRAIN, split.VALIDATION, split.TEST], [1800, 100, 120]).astype(np.uint8)
+    said = split.said(parts, 1002, False)
+    assert said[0] == "split at random by content: of 2,020 items 1,800 to train, 100 to validation, 120 to test"
+    assert said[1].startswith("1,002 of 2,020 items repeat") and "share of the text" in split.said(parts, 0, True)[0]

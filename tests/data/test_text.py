@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from anew.data.dataset import Dataset
 from anew.data.decoding import decode_text
 from anew.data.lists import records, why_document
 from anew.data.modality import Item, Size
@@ -188,3 +191,14 @@ def test_choice_grows_with_the_text() -> None:
     sizes = [choose(n, 100, 60.0, "document").vocab for n in (200_000, 1_000_000, 50_000_000, 10**9)]
     assert sizes == sorted(sizes) and len(set(sizes)) == 4
     assert choose(10**6, 40, 60.0, "list").kind == "characters"
+
+
+def test_a_short_list_beside_a_long_one_is_a_list_too(tmp_path: Path) -> None:
+    words = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in ("na", "rin", "to", "vel", "mi", "sso")]
+    for part, own in (("train", words[:300]), ("test", words[300:340])):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "names.txt").write_text("\n".join(own) + "\n")
+    data = Dataset.open(tmp_path)
+    assert data.scan.parts["test"] == 40 and sum(data.scan.parts.values()) == 340
+    (tmp_path / "train" / "README.txt").write_text("About these names\n\nThey were made up,\nall of them.\n")
+    assert Dataset.open(tmp_path).modality.layout == "document"  # type: ignore[attr-defined]

@@ -130,11 +130,12 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         suffix = _read("--suffix-file", model.modality, Path(arguments.suffix_file))
     samples = model.sample(arguments.n, seed=arguments.seed, prompt=prompt, suffix=suffix, label=arguments.label, **how)
     paths = samples.save(out)
-    if len(paths) == 1 < len(samples):
-        print(f"{len(samples)} items in {paths[0]}")
+    if len(paths) == 1:  # all in one file, or one alone: nothing that a sheet would show besides
+        print(f"{len(samples)} item{'s' * (len(samples) != 1)} in {paths[0]}")
         return
     sheet = samples.save_sheet(out)
-    print(f"{len(paths)} items in {out}, and all of them in {sheet.name}")
+    shown = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
+    print(f"{len(paths)} items in {out}, and {shown} of them in {sheet.name}")
 
 
 def _new_folder(name: str) -> Path:

@@ -32,12 +32,13 @@ class Chosen:
     fingerprint: str
 
 
-def choose_kind(path: str, wanted: str | None) -> Chosen:
-    """List the path and take the wanted modality, or the one of most items (of most bytes where that is a draw)."""
+def choose_kind(path: str, wanted: str | None, once: bool = False) -> Chosen:
+    """List the path and take the wanted modality, or the one of most items (of most bytes where that is a draw). once: see
+    `Source.open`."""
     kinds: dict[str, Any] = {name: find("data", name) for name in names("data")}
     if wanted is not None and wanted not in kinds:
         raise DataError(f"{wanted!r} is no modality{nearest(wanted, kinds)}")
-    source = Source.open(path, kinds)
+    source = Source.open(path, kinds, once)
     found = {name: n for name, n in source.kinds.items() if name in kinds and n}
     if not found:
         held = ", ".join(f"{n} {name}" for name, n in sorted(source.kinds.items(), key=lambda p: -p[1])[:5])

@@ -85,7 +85,7 @@ class Dataset:
 
     def _divide(self) -> None:
         chosen, kind = self._chosen, self.modality
-        listed = getattr(kind, "layout", "") == "list" and self.scan.bytes > WHOLE_LIST_BYTES
+        listed = getattr(kind, "layout", "") == "list" and self.scan.bytes > max(WHOLE_LIST_BYTES, kind.related)
         store = Whole if chosen.whole and not listed else Stream
         self._store = store(chosen.source, chosen.blocks, kind, self.seed)
         self._store.refusals.add(chosen.source.refusals)
@@ -251,11 +251,11 @@ class Dataset:
         return data
 
     @classmethod
-    def open_like(cls, state: Mapping[str, Any], folder: Path, path: str) -> Dataset:
-        """Other data in the form of a saved run, all of it in the part "all" (for scoring), none for training."""
-        data = cls._restored(choose_kind(path, state["modality"]), state, folder)
+    def open_like(cls, state: Mapping[str, Any], folder: Path, path: str, samples: bool = False) -> Dataset:
+        """Other data in the form of a saved run, all in the part "all", none for training. samples: each counts once."""
+        data = cls._restored(choose_kind(path, state["modality"], samples), state, folder)
+        data._all, data.modality.made = True, samples
         data._store = Whole(data._chosen.source, data._chosen.blocks, data.modality, data.seed, undivided=True)
-        data._all = True
         data._store.refusals.add(data._chosen.source.refusals)
         data._encode()
         return data

@@ -20,6 +20,7 @@ CHECKED = 4096  # items up to which every header is checked in that pass
 ALIKE_ITEMS = 2048  # items whose likeness (not only equality) is compared
 HELD_BLOCKS = {split.VALIDATION: 8, split.TEST: 16}  # of a source too large for a pass: 2,048 and 4,096 images
 OWN_BLOCKS = 40  # blocks of the user's own held-out parts that are read, evenly spread
+LOOKED = 4  # blocks of lines that are counted where none has to be read
 OUT = 255  # the part of an item that was refused
 
 
@@ -121,13 +122,18 @@ def divide(source: Source, blocks: Sequence[Block], modality: Modality) -> Divis
                 f"of the large {split.NAMES[part]} part {OWN_BLOCKS} of {base.count(part)} blocks are read, evenly spread"
             )
     out = Division(list(base), carve, notes=notes)
+    listed = getattr(modality, "layout", "") == "list"
     train = [i for i, part in enumerate(base) if part == split.TRAIN]
     if not carve:
+        if listed:  # how many lines a block has, from some of them
+            some = train[:: max(1, len(train) // LOOKED)]
+            records = sum(isinstance(one, Item) for b in some for one in expanded(source, blocks[b], modality))
+            out.each = max(records / max(sum(blocks[b].items for b in some), 1), 1.0)
         return out
+    notes += split.without_clusters(modality)
     items = sum(blocks[i].items for i in train)
     most = STREAM_BYTES if modality.streams else PASS_BYTES
     cheap = items <= PASS_ITEMS and sum(blocks[i].bytes for i in train) <= most
-    listed = getattr(modality, "layout", "") == "list"
     # Pieces of one large document are no documents of their own.
     documents = items - sum(blocks[i].continues for i in train)
     few_texts = getattr(modality, "layout", "") == "document" and documents < split.FEW
@@ -172,7 +178,7 @@ def _by_content(
     for (number, at), part in zip(where, parts.tolist(), strict=True):
         out.parts[number][at] = part  # type: ignore[index]
     out.classes = Counter(classes[i] for i in np.flatnonzero(parts == split.TRAIN))
-    out.notes += split.said(out.carve, share, len(keys), len(keys) - len(set(keys))) + notes
+    out.notes += split.said(parts, len(keys) - len(set(keys)), by_size) + notes
     if len(keys) > ALIKE_ITEMS:
         out.notes.append(f"copies that are not byte for byte the same were looked for among {ALIKE_ITEMS} items only")
 
@@ -191,8 +197,7 @@ def _by_blocks(
             records += _remember(source, blocks[number], modality, out)
             listed += blocks[number].items
         order = order[n:]
-    if modality.streams:
-        out.each = max(records / max(listed, 1), 1.0)
+    out.each = max(records / max(listed, 1), 1.0)
     held = sum(blocks[i].items for i in train if out.parts[i] != split.TRAIN)
     names = " and ".join(split.NAMES[part] for part in out.carve)
     out.notes.append(

@@ -13,6 +13,7 @@ from typing import IO, NamedTuple
 
 from anew.data.claims import sort_files
 from anew.data.modality import Handle, Item, Modality, Refusal
+from anew.data.once import each_once
 from anew.data.source import BLOCK_BYTES, BLOCK_ITEMS, WHOLE_BYTES, Block, File, is_packed, label_of, part_of
 
 PART_BYTES = 8 * 1024 * 1024  # of a file that is read as a stream, in one block
@@ -27,9 +28,11 @@ def open_reader(
     root: Path,
     kinds: Mapping[str, type[Modality]],
     classes: Mapping[str, str | None] | None = None,
+    once: bool = False,
 ) -> FolderReader:
-    """classes: label by path, from metadata files; a path that is not in it has the label of its folder."""
-    return FolderReader(files, root, kinds, classes or {})
+    """classes: label by path, from metadata files; a path that is not in it has the label of its folder. once: see
+    `Source.open`."""
+    return FolderReader(files, root, kinds, classes or {}, once)
 
 
 class _Part(NamedTuple):
@@ -49,6 +52,7 @@ class FolderReader:
         root: Path,
         kinds: Mapping[str, type[Modality]],
         classes: Mapping[str, str | None],
+        once: bool,
     ) -> None:
         self._root = root
         self._owners = kinds
@@ -58,6 +62,10 @@ class FolderReader:
         self._files = found.files
         self.notes: list[str] = found.notes
         self.refusals: list[Refusal] = found.refusals
+        if once:
+            for kind in self._files.keys() & kinds.keys():
+                self._files[kind], notes = each_once(self._files[kind], kinds[kind], [f.path for f in files])
+                self.notes = [*self.notes, *notes]
         self.kinds: Mapping[str, int] = {kind: len(own) for kind, own in self._files.items()}
         self.bytes: Mapping[str, int] = {kind: sum(f.bytes for f in own) for kind, own in self._files.items()}
 

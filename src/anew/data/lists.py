@@ -27,15 +27,21 @@ _STAMP = re.compile(r"\s*[\[(<{]|\s*\d{1,4}[-/:.]\d{1,2}[-/:.]\d|\s*\w{3} +\d{1,
 _CODE_END = (":", "{", "}", ";", ")", "\\", "->")
 
 
-def why_document(text: str) -> str | None:
-    """None if the text is a list, else the first reason (one clause) why it is a document."""
+def why_documents(texts: Sequence[str]) -> list[str | None]:
+    """`why_document` of each. Beside a list of enough lines a short one (a test part) is a list too."""
+    reasons = [why_document(text) for text in texts]
+    return [why_document(text, 1) for text in texts] if None in reasons else reasons
+
+
+def why_document(text: str, least: int = LEAST_LINES) -> str | None:
+    """None if the text is a list, else the first reason (one clause) why it is a document. least: lines of a list."""
     lines = text.split("\n", SAMPLE_LINES)[:SAMPLE_LINES]
     lines = [line.rstrip("\r") for line in lines]
     if lines and not lines[-1]:
         lines.pop()
     full = [line for line in lines if line.strip()]
     n = len(full)
-    if n < LEAST_LINES:
+    if n < least:
         return f"it has {n} lines"
     return _shape(lines, full) or _flow(full)
 

@@ -137,7 +137,8 @@ class Modality(ABC):
     streams: files are handed over as a `Handle` instead of their bytes, large ones as several parts (`expand` cuts them).
     classed: the labels of items may be learned as classes. named: classes may stand in file names (`dog_3.wav`) where there
     are no class folders. labels_read: reading tells the classes (a header), the listing does not. shown: samples that a
-    run keeps. sampling: knobs that suit samples of this kind, for families that have them.
+    run keeps. sampling: knobs that suit samples of this kind, for families that have them. related: bytes of a list, up to
+    which it is kept whole and `kin` finds relatives in it; 0: the kind knows no relatives.
     """
 
     name: ClassVar[str]
@@ -151,11 +152,13 @@ class Modality(ABC):
     named: ClassVar[bool] = False
     labels_read: bool = False
     shown: ClassVar[int] = 36
+    related: ClassVar[int] = 0
     sampling: ClassVar[Mapping[str, Any]] = {}
     unit: ClassVar[str]  # what bits are divided by: "character", "residue", "dimension"
 
     config: Any
     spec: Spec
+    made: bool = False  # what is read are samples: a generator's faults count, and are no reason to refuse one
     size: Size | None = None  # the budget, where it is known before `survey`: what a record is may depend on it
 
     def __init__(self, config: Any) -> None:

@@ -21,6 +21,7 @@ from anew.config import knob
 from anew.data import fasta
 from anew.data.decoding import plain
 from anew.data.modality import Artifact, Item, Size
+from anew.data.source import WHOLE_BYTES
 from anew.data.text import PLAIN, Text
 from anew.errors import ConfigError, DataError
 from anew.maths import relatives
@@ -117,6 +118,7 @@ class Protein(Text):
     unit = "residue"
     names: ClassVar[Mapping[str, str]] = {**Text.names, "back": "<|back|>"}
     record = b">"
+    related = WHOLE_BYTES  # bytes, and residues where these are packed: 10 s of one core, and 0.6 GB
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -234,7 +236,7 @@ class Protein(Text):
     # ---- parts ----
 
     def kin(self, items: Sequence[Item]) -> relatives.Kin | None:
-        if self.layout != "list":
+        if self.layout != "list" or sum(len(item.data) for item in items) > self.related:
             return None
         return relatives.Kin([item.data for item in items], self.config.relatives, KMER[self.alphabet])
 

@@ -116,7 +116,11 @@ class Twins:
 
 
 def alike(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> float:
-    """Estimated Jaccard similarity of two sketches."""
+    """Estimated Jaccard similarity of two sketches; below ALIKE a bound of it."""
+    shared = int((a[np.minimum(np.searchsorted(a, b), len(a) - 1)] == b).sum())
+    most = shared / min(SKETCH, len(a) + len(b) - shared)
+    if most < ALIKE:  # the estimate is no larger, and takes ten times as long
+        return most
     both = np.union1d(a, b)[:SKETCH]
     return float(np.isin(both, a).__and__(np.isin(both, b)).mean())
 
@@ -239,6 +243,16 @@ def by_relatives(
     return parts, notes
 
 
+def without_clusters(modality: Modality) -> list[str]:
+    """A sentence where records may have relatives, but are too many to look for them."""
+    if not modality.related or getattr(modality, "layout", "") != "list":
+        return []
+    return [
+        f"there is no part `clusters`: clusters of relatives are looked for in up to {modality.related >> 20} MB of sequences; "
+        "the figures hold for new members of the families in train, not for new families"
+    ]
+
+
 def check(parts: NDArray[np.uint8], carved: Sequence[int], what: str, different: int | None = None) -> None:
     """Raise DataError where train or a carved part is empty, or where fewer than LEAST `different` items were divided.
 
@@ -251,13 +265,14 @@ def check(parts: NDArray[np.uint8], carved: Sequence[int], what: str, different:
         raise DataError(f"{items} too few to train on some and hold others out; give at least {LEAST} different ones")
 
 
-def said(carved: Sequence[int], share: float, items: int, twins: int) -> list[str]:
-    """Sentences on a split by content."""
-    names = " and ".join(NAMES[part] for part in carved)
-    each = " each" if len(carved) > 1 else ""
-    notes = [f"split by content: {share:.0%} of {items} items{each} to {names}, the rest to train"]
+def said(parts: NDArray[np.uint8], twins: int, by_size: bool) -> list[str]:
+    """Sentences on a split by content into these parts. by_size: the held-out ones have their shares of the text."""
+    items, counts = len(parts), np.bincount(parts, minlength=len(NAMES)).tolist()
+    each = ", so that each has its share of the text" if by_size else ""
+    where = [f"{n:,} to {name}" for name, n in zip(NAMES, counts, strict=True) if n]
+    notes = [f"split at random by content{each}: of {items:,} items {', '.join(where)}"]
     if twins:
-        notes.append(f"{twins} of {items} items repeat another or nearly so; such twins are in one part")
+        notes.append(f"{twins:,} of {items:,} items repeat another or nearly so; such twins are in one part")
     return notes
 
 

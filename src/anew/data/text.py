@@ -96,7 +96,7 @@ class Text(Modality):
         files = [text for text in map(self._peek, (i for i in sample if not isinstance(i.data, str))) if text]
         if rows and not files:
             return self._survey_rows(rows)
-        reasons = [lists.why_document(text) for text in files]
+        reasons = lists.why_documents(files)
         if not reasons:
             return []
         if all(reason is None for reason in reasons):

@@ -132,13 +132,13 @@ class Whole:
         kin = self.modality.kin(own)
         more: list[str] = []
         if kin is None:
-            parts = split.divide(keys, sizes, share, carve)
+            parts, more = split.divide(keys, sizes, share, carve), split.without_clusters(self.modality)
         else:
             parts, more = split.by_relatives(kin, keys, share, carve)
         split.check(parts, carve, self.modality.name, len(set(keys)))
         self.parts = base.copy()
         self.parts[train] = parts
-        self.notes += [*split.said(carve, share, len(own), len(keys) - len(set(keys))), *more]
+        self.notes += [*split.said(parts, len(keys) - len(set(keys)), by_size), *more]
 
     @property
     def classes(self) -> list[str]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 K = 5
+TABLE = 1 << 26  # numbers of a table of k-mers: 5 letters of 5 bits and more
 BLOCK = 256  # sequences whose relatives are looked up at once
 Indices = NDArray[np.int64]
 
@@ -24,11 +25,12 @@ class Kin:
     def __init__(self, sequences: Sequence[str], threshold: float, k: int = K) -> None:
         self.threshold, self.n, self.k = threshold, len(sequences), k
         owner, kmer = kmers(sequences, k)
-        names, columns = np.unique(kmer, return_inverse=True)
+        different, columns = _numbered(kmer)
+        self.sizes = np.bincount(owner, minlength=self.n)  # (n,) different k-mers
+        rows = np.concatenate([[0], np.cumsum(self.sizes)])  # pairs come in the order of their sequences
         ones = np.ones(len(owner), dtype=np.int32)
-        self._has = sparse.csr_matrix((ones, (owner, columns)), shape=(self.n, max(len(names), 1)))
+        self._has = sparse.csr_matrix((ones, columns, rows), shape=(self.n, max(different, 1)))
         self._of = self._has.T.tocsr()  # (k-mers, n)
-        self.sizes = np.asarray(self._has.sum(1)).ravel()  # (n,) different k-mers
 
     def relatives(self, which: Indices) -> Indices:
         """All sequences that are a relative of one of these (themselves included, where they have a k-mer)."""
@@ -75,17 +77,31 @@ class Kin:
 def kmers(sequences: Sequence[str], k: int = K) -> tuple[Indices, NDArray[np.uint64]]:
     """(owner, k-mer) of the different k-mers of each sequence, both (m,). k: at most 8."""
     lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
-    flat = np.frombuffer("".join(sequences).encode("ascii", "replace"), dtype=np.uint8).astype(np.uint64)
+    flat = np.frombuffer("".join(sequences).encode("ascii", "replace"), dtype=np.uint8) & np.uint8(31)
     owner = np.repeat(np.arange(len(sequences), dtype=np.int64), lengths)
     if len(flat) < k:
-        return owner[:0], flat[:0]
-    key = np.zeros(len(flat) - k + 1, dtype=np.uint64)
+        return owner[:0], np.zeros(0, dtype=np.uint64)
+    pairs = owner[: len(flat) - k + 1].astype(np.uint64)  # the sequence, and behind it five bits a letter
     for offset in range(k):
-        key = (key << np.uint64(5)) | (flat[offset : offset + len(key)] & np.uint64(31))
-    whole = owner[: len(key)] == owner[k - 1 :]
-    bits = np.uint64(5 * k)  # five a letter; the rest is for the number of the sequence
-    pairs = np.unique((owner[: len(key)][whole].astype(np.uint64) << bits) | key[whole])
+        pairs <<= np.uint64(5)
+        pairs |= flat[offset : offset + len(pairs)]
+    pairs = pairs[owner[: len(pairs)] == owner[k - 1 :]]
+    pairs.sort()
+    pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])] if len(pairs) else pairs
+    bits = np.uint64(5 * k)
     return (pairs >> bits).astype(np.int64), pairs & ((np.uint64(1) << bits) - np.uint64(1))
+
+
+def _numbered(values: NDArray[np.uint64]) -> tuple[int, NDArray[np.int32]]:
+    """(how many different values, each one's number in their order). A table where they are small: sorting takes longer."""
+    top = int(values.max(initial=0))
+    if top >= TABLE:
+        names, numbers = np.unique(values, return_inverse=True)
+        return len(names), numbers.astype(np.int32)
+    there = np.zeros(top + 1, dtype=np.bool_)
+    there[values] = True
+    number = np.cumsum(there, dtype=np.int32)
+    return int(number[-1]) if len(values) else 0, number[values] - np.int32(1)
 
 
 class Nearest:
