@@ -36,8 +36,10 @@ def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
         assert scores["steps"] == 2
         assert scores["passes_per_1000"] == pytest.approx(1000 if run["name"] == "gan" else 8000, rel=0.05)
         assert (out / run["run"] / "report" / "report.html").exists()
+        assert run["copies"]["samples"] == 4 and run["copies"]["found"] is False
     assert {c["held"] for c in found["claims"]} <= {"yes", "no", "partly", "tie", "not tested"}
     page = (out / "compare.html").read_text()
+    assert page.count("(4 samples)") == 2  # what each report says of copies
     assert page.count("data:image/png;base64") == 5  # two sheets and the real one, two walks
     assert not re.search(r'(src|href)="(?!data:|#|[\w./-]+report\.html)', page)
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")

@@ -72,6 +72,7 @@ def test_score_counts_every_character_and_tells_the_parts_apart(text: anew.Model
     assert found["characters"] == len(other.read_text())
     assert found["bits_per_character"] < found["bits_per_character_network"]  # the counts help after ten steps
     assert found["bits"] == pytest.approx(found["bits_per_character"] * found["characters"])
+    assert found["bound"] == "exact" and found["skipped"] == 0 and found["notes"] == []
 
 
 def test_images_have_no_bits(images: anew.Model, tmp_path: Path) -> None:

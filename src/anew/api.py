@@ -141,10 +141,10 @@ def resume(
         if steps is not None or budget is not None:
             request |= {"steps": steps, "budget": None if budget is None else parse_seconds(budget)}
         _check(request)
-        if request["data"].startswith("/") and not Path(request["data"]).exists():
-            raise DataError(f"the data of this run is not at {request['data']!r} any more; give --data PATH")
+        from anew.data.dataset import check_there
         from anew.work import new_run
 
+        check_there(request["data"])
         return new_run(folder, request, reporter, started, "nothing")
     from anew.work import continue_run
 

@@ -187,6 +187,7 @@ def _entrants(
         found.append(one)
         if one.failed:
             continue
+        one.copies = _audit(entry.folder)
         reporter.say(f"{one.name}: sampling")
         try:
             models[one.name] = Model(RunFolder.open(entry.folder), trust_code=trust_code)
@@ -199,6 +200,15 @@ def _entrants(
             reporter.say(f"{one.name}: measuring {at_once:,} samples")
             one.samples = one.samples[:at_once]
             measure(models.pop(one.name), one, data, seed)
+    return found
+
+
+def _audit(folder: Path) -> dict[str, Any] | None:
+    """What the run's own report holds under `copies`."""
+    try:
+        found: dict[str, Any] | None = read_json(folder / "report" / "report.json").get("copies")
+    except RunError:
+        return None
     return found
 
 

@@ -106,6 +106,8 @@ class Job:
         self.plan = cfg.from_json(Plan, self.record["plan"])
         self.kind = family_of(self.record, self.folder.path, trust_code)
         opened = data or Dataset.reopen(self.record["data"], self.folder.path, where)
+        if where is not None:
+            self.record["data"]["path"] = str(Path(where).absolute())  # so that it need not be said again
         self.data = spaces.reopened(self.record, self.folder.path, opened, self.world.device)
         self.codec = self.record.get("codec")
         if spec_to_json(self.data.spec) != self.record["spec"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anew.evaluation.contest import Entrant, at_floor, best, claims, findings, rows, tie
+from anew.evaluation.contest import Entrant, at_floor, best, claims, copied, findings, rows, tie
 from anew.evaluation.metric import Score
 
 
@@ -72,3 +72,12 @@ def test_noise_wins_no_walk_and_a_run_of_one_step_tests_no_claim() -> None:
     assert next(e.name for e in best([walker, other, noise], "walk_evenness")) == "vae"
     assert held(walker, noise)["GAN"] == "not tested"
     assert held(walker, other, noise)["GAN"] == held(walker, other)["GAN"]
+
+
+def test_who_copies_is_said_before_who_wins() -> None:
+    copies = {"found": True, "verdict": "Copying found: about 40% of the samples.", "samples": 100}
+    copier = Entrant("gan", "gan", scores={"frechet_distance": Score("frechet_distance", 1.0)}, copies=copies)
+    other = Entrant("vae", "vae", scores={"frechet_distance": Score("frechet_distance", 9.0)})
+    first, *rest = findings([copier, other])
+    assert first == "gan: Copying found: about 40% of the samples. (100 samples) What it wins, it may owe to that."
+    assert rest and "no audit" in copied(other)

@@ -234,16 +234,7 @@ class Dataset:
         """The data of a saved run, ready for batches. path: where the data lies now, if it moved.
 
         Raises DataError where the data is not what the run was trained on."""
-        if path is None and state["path"].startswith("/") and not Path(state["path"]).exists():
-            raise DataError(f"the data of this run is not at {state['path']!r} any more; give --data PATH")
-        chosen = choose_kind(path or state["path"], state["modality"])
-        if chosen.fingerprint != state["fingerprint"]:
-            where, mend = (
-                path or state["path"],
-                "give --data PATH" if path is None else "give the same files, unchanged",
-            )
-            raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")
-        data = cls._restored(chosen, state, folder)
+        data = cls._restored(_same(state, path), state, folder)
         data._divide()
         data._store.rates = dict(state["rates"])
         data._encode()
@@ -280,6 +271,23 @@ class Dataset:
         if part in (names := (ALL,) if self._all else split.NAMES):
             return split.TEST if self._all else split.NAMES.index(part)
         raise DataError(f"{part!r} is no part; there are {', '.join(names)}")
+
+
+def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
+    """The data that a run was trained on, at `path` now if it moved. Raises DataError where it is not the same."""
+    if path is None:
+        check_there(state["path"])
+    chosen = choose_kind(path or state["path"], state["modality"])
+    if chosen.fingerprint != state["fingerprint"]:
+        where, mend = path or state["path"], "give --data PATH" if path is None else "give the same files, unchanged"
+        raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")
+    return chosen
+
+
+def check_there(path: str) -> None:
+    """Raises DataError where the data of a run has moved away."""
+    if path.startswith("/") and not Path(path).exists():
+        raise DataError(f"the data of this run is not at {path!r} any more; give --data PATH")
 
 
 def item_labels(data: Dataset, part: str, n: int, seed: int = 0) -> tuple[list[str], Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from anew.evaluation import draw, report, words
-from anew.evaluation.contest import PLAIN, Entrant, best, claims, findings, rows, term
+from anew.evaluation.contest import PLAIN, Entrant, best, claims, copied, findings, rows, term
 from anew.evaluation.metric import Score
 from anew.evaluation.sheet import sheet
 from anew.evaluation.yardstick import shown
@@ -19,6 +19,7 @@ TEMPLATE = report.TEMPLATE.with_name("comparison.html")
 SHEET, SHEET_COLUMNS = 36, 6
 WALKS = 4  # that the page shows of each run
 TEXTS = 2
+COPIES = ("found", "p", "share", "detection_limit", "samples", "verdict")  # of a run's audit, in compare.json
 MARKS = {"yes": "✓ held", "no": "✗ did not", "partly": "~ partly", "tie": "≈ a tie", "not tested": "– not tested"}
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))  # with colours, for eyes that see none
 
@@ -58,6 +59,7 @@ def page(
         texts=[] if images else _texts(measured, real),
         spectra=Markup(spectra(measured, spectrum)) if spectrum is not None else "",
         walks=_walks(measured) if images else [],
+        copies=[(e.name, copied(e)) for e in measured],
         notes=notes,
         command=command,
     )
@@ -167,7 +169,7 @@ def to_json(entrants: Sequence[Entrant], about: Mapping[str, Any], notes: Sequen
     measured = [e for e in entrants if not e.failed]
     runs = [
         {"name": e.name, "family": e.kind, "run": e.run, "failed": e.failed or None, "no_walk": e.no_walk or None,
-         "scores": [e.scores[n].to_json() for n in sorted(e.scores)]}
+         "copies": e.copies and {k: e.copies[k] for k in COPIES}, "scores": [e.scores[n].to_json() for n in sorted(e.scores)]}
         for e in entrants
     ]  # fmt: skip
     winners = {n: [e.name for e in best(measured, n)] for n in rows(measured)}

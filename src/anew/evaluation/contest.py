@@ -69,7 +69,8 @@ KIND_WORDS = {"vae": "VAE", "gan": "GAN", "diffusion": "diffusion", "transformer
 class Entrant:
     """One run in the comparison. kind: the family's name; scores: by name, facts included; failed: why it is not measured.
 
-    samples, walks: what is shown; spectrum, real_spectrum: mean power by ring; no_walk: why it has no walks."""
+    copies: what the run's own report says of copies, None without one; samples, walks: what is shown; spectrum,
+    real_spectrum: mean power by ring; no_walk: why it has no walks."""
 
     name: str
     kind: str
@@ -81,6 +82,7 @@ class Entrant:
     real_spectrum: Any = None
     no_walk: str = ""
     failed: str = ""
+    copies: dict[str, Any] | None = None
 
     def fact(self, name: str, value: float | None, source: str) -> None:
         """A figure without an interval; None is left out."""
@@ -162,7 +164,17 @@ def findings(entrants: Sequence[Entrant]) -> list[str]:
         ("Best prediction of unseen data", ("bits_per_dimension", "bits_per_character", "bits_per_residue"), _plain),
         ("Fastest sampling", ("seconds_per_1000",), _seconds),
     )
-    return [s for what, names, show in questions for s in _finding(entrants, what, names, show)]
+    found = [
+        f"{e.name}: {copied(e)} What it wins, it may owe to that." for e in entrants if e.copies and e.copies["found"]
+    ]
+    return found + [s for what, names, show in questions for s in _finding(entrants, what, names, show)]
+
+
+def copied(entrant: Entrant) -> str:
+    """What the run's own report says of copies, and of how many samples."""
+    if entrant.copies is None:
+        return "The run's report has no audit for copies."
+    return f"{entrant.copies['verdict']} ({entrant.copies['samples']:,} samples)"
 
 
 def _finding(

@@ -1,0 +1,55 @@
+"""The verbs, called from Python: what they refuse before anything is touched."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import anew
+from samples import names
+
+
+def begun(tmp_path: Path, data: Path) -> Path:
+    """A run that was stopped before its plan was made."""
+    run = tmp_path / "run"
+    run.mkdir()
+    request = {"data": str(data), "budget": None, "steps": 3, "family": None, "modality": None, "prefer": "quality",
+               "seed": 0, "settings": {"evaluate_samples": "4"}}  # fmt: skip
+    (run / "config.json").write_text(json.dumps({"request": request, "status": "begun"}))
+    return run
+
+
+@pytest.mark.parametrize("steps", [0, -3])
+def test_a_run_that_has_only_begun_checks_its_steps(steps: int, tmp_path: Path) -> None:
+    run = begun(tmp_path, names(tmp_path / "names.txt"))
+    before = (run / "config.json").read_bytes()
+    with pytest.raises(anew.ConfigError, match=r"steps=-?\d is out of range; give at least 1"):
+        anew.resume(run, steps=steps)
+    assert (run / "config.json").read_bytes() == before and not (run / "model.safetensors").exists()
+
+
+def test_moved_data_is_said_and_then_remembered(tmp_path: Path) -> None:
+    for place in ("one", "two", "three"):
+        (tmp_path / place).mkdir()
+    data, moved, again = (tmp_path / place / "names.txt" for place in ("one", "two", "three"))
+    run = begun(tmp_path, names(data))
+    data.rename(moved)
+    with pytest.raises(anew.DataError, match=r"not at .*names.txt' any more; give --data PATH"):
+        anew.resume(run)
+    anew.resume(run, data=moved)
+    moved.rename(again)
+    with pytest.raises(anew.DataError, match="give --data PATH"):
+        anew.resume(run, steps=4)
+    anew.resume(run, steps=4, data=again)
+    assert json.loads((run / "config.json").read_text())["data"]["path"] == str(again)
+    anew.evaluate(run, 4)
+    other = names(tmp_path / "other.txt", seed=5)
+    with pytest.raises(anew.DataError, match="give the same files, unchanged"):
+        anew.evaluate(run, 4, data=other)
+
+
+def test_a_mistyped_path_names_the_folder_that_is_there(tmp_path: Path) -> None:
+    with pytest.raises(anew.DataError, match=rf"does not exist in the folder '{tmp_path}'"):
+        anew.look(tmp_path / "no" / "such")
