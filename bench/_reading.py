@@ -18,11 +18,15 @@ def main() -> None:
     data = Dataset.open(place, cache=cache)
     divided = time.process_time()
     data.fit(Size(300.0, data.scan.items, data.scan.bytes))
+    fitted = time.process_time()
     items = sum(len(batch) for batch in data.sweep("train"))
-    ended = time.process_time()
+    encoded = time.process_time()
+    for _ in data.sweep("train"):  # what every pass costs: reading what is encoded, spectrograms
+        pass
+    again = time.process_time() - encoded
     data.close()
     row = {"kind": data.scan.modality, "files": data.scan.items, "swept": items, "examples": data.train_items}
-    print(json.dumps({**row, "encoding_s": ended - divided}))
+    print(json.dumps({**row, "encoding_s": max(encoded - divided - again, fitted - divided)}))
 
 
 if __name__ == "__main__":
