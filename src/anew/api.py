@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anew.errors import ConfigError, DataError, RunError
+from anew.config import whole
+from anew.errors import ConfigError, DataError, RunError, short
 from anew.plan import seconds as parse_seconds
 from anew.training.run import RunFolder
 
@@ -46,15 +47,15 @@ def train(
     walk in). settings: knobs by name. Raises a UserError with one sentence where something given cannot be used.
     """
     started = time.monotonic() if started is None else started
-    request: dict[str, Any] = {"data": _place(data), "budget": None if budget is None else parse_seconds(budget), "steps": steps,
-               "family": family, "modality": modality, "prefer": prefer, "seed": seed,
+    request: dict[str, Any] = {"data": _place(data), "budget": None if budget is None else parse_seconds(budget),
+               "steps": _steps(steps), "family": family, "modality": modality, "prefer": prefer, "seed": whole("seed", seed),
                "settings": {k: str(v) for k, v in (settings or {}).items()}}  # fmt: skip
     _check(request)
     if plan is not None:
         request = _replay(request, Path(plan))
     elif steps is None and budget is None and not _trains_by_seconds(request["settings"]):
         request["budget"] = parse_seconds("10m")
-    folder = Path(run) if run is not None else _new_run(Path(data).stem or "data")
+    folder = Path(run) if run is not None else _run_of(data)
     undo = "files" if folder.exists() else "folder"
     if os.environ.get("RANK", "0") == "0":
         # Written before PyTorch is imported: a kill from here on can be resumed.
@@ -66,6 +67,8 @@ def train(
 
 def _place(data: str | Path) -> str:
     """Where the data lies, whatever folder a later `resume` is called from."""
+    if not isinstance(data, str | os.PathLike):
+        raise DataError(f"data={short(data)} is no path; give a folder, a file or a hub name like owner/name")
     if Path(data).exists():
         return str(Path(data).resolve())
     if not _is_hub_name(str(data)):
@@ -74,20 +77,17 @@ def _place(data: str | Path) -> str:
 
 
 def _check(request: Mapping[str, Any]) -> None:
-    steps, seed = request["steps"], request["seed"]
+    steps = request["steps"]
     if request["budget"] is not None and steps is not None:
         raise ConfigError("both budget and steps were given; give one of them")
-    for name, value in (("steps", steps), ("seed", seed)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise ConfigError(f"{name}={value!r} is not allowed; give a whole number")
-    if steps is not None and not 1 <= steps <= 10**12:
-        raise ConfigError(f"steps={steps} is out of range; give at least 1")
-    if not 0 <= seed < 2**63:
-        raise ConfigError(f"seed={seed} is out of range; give 0 or more")
     if request["prefer"] not in PREFERENCES:
         raise ConfigError(f"prefer={request['prefer']!r} is not allowed; give {', '.join(PREFERENCES)}")
     if _trains_by_seconds(request["settings"]) and steps is not None:
         raise ConfigError("both steps and train_seconds were given; give one of them")
+
+
+def _steps(steps: int | None) -> int | None:
+    return None if steps is None else whole("steps", steps, 1, 10**12)
 
 
 def _trains_by_seconds(settings: Mapping[str, str]) -> bool:
@@ -156,7 +156,7 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
     """
     from anew.model import Model
 
-    return Model(RunFolder.open(Path(run)), device, trust_code=trust_code)
+    return Model(RunFolder.open(run), device, trust_code=trust_code)
 
 
 def look(
@@ -172,7 +172,7 @@ def look(
 
     if prefer not in PREFERENCES:
         raise ConfigError(f"prefer={prefer!r} is not allowed; give {', '.join(PREFERENCES)}")
-    return looked(str(data), modality, prefer, seed, dict(settings or {}))
+    return looked(str(data), modality, prefer, whole("seed", seed), dict(settings or {}))
 
 
 def score(
@@ -206,6 +206,7 @@ def evaluate(
         raise ConfigError("give either a run, or --samples DIR with --data DIR for samples made elsewhere")
     if n < 1:
         raise ConfigError(f"n={n} is out of range; give at least 1")
+    seed = whole("seed", seed)
     where = None if data is None else str(data)
     if run is not None:
         odd = {"--held-out": held_out, "--out": out, "--modality": modality}
@@ -240,7 +241,7 @@ def walk(
     *,
     stops: int = 5,
     seed: int = 0,
-    label: str | None = None,
+    label: str | int | None = None,
     ends: tuple[Any, Any] | None = None,
     settings: Settings | None = None,
     trust_code: bool = False,
@@ -279,8 +280,8 @@ def compare(
     if data is not None:
         seconds = None if budget is None else parse_seconds(budget)
         seconds = parse_seconds("5m") if seconds is None and steps is None else seconds
-        request = {"data": _place(data), "families": families, "budget": seconds, "steps": steps, "modality": modality,
-                   "family": None, "prefer": "quality", "seed": seed,
+        request = {"data": _place(data), "families": families, "budget": seconds, "steps": _steps(steps), "modality": modality,
+                   "family": None, "prefer": "quality", "seed": whole("seed", seed),
                    "settings": {k: str(v) for k, v in (settings or {}).items()}}  # fmt: skip
         _check(request)
     from anew.comparing import compared
@@ -303,6 +304,11 @@ def _is_hub_name(name: str) -> bool:
         and not name.startswith((".", "/", "~"))
         and not name.endswith("/")
     )
+
+
+def _run_of(data: str | Path) -> Path:
+    """The folder of a new run on the data, where none was named."""
+    return _new_run(Path(data).stem or "data")
 
 
 def _new_run(stem: str) -> Path:
