@@ -47,8 +47,8 @@ def train(
     walk in). settings: knobs by name. Raises a UserError with one sentence where something given cannot be used.
     """
     started = time.monotonic() if started is None else started
-    request: dict[str, Any] = {"data": _place(data), "budget": None if budget is None else parse_seconds(budget),
-               "steps": _steps(steps), "family": family, "modality": modality, "prefer": prefer, "seed": whole("seed", seed),
+    request: dict[str, Any] = {"data": _place(data), "budget": None if budget is None else parse_seconds(budget), "steps": steps,
+               "family": family, "modality": modality, "prefer": prefer, "seed": seed,
                "settings": {k: str(v) for k, v in (settings or {}).items()}}  # fmt: skip
     _check(request)
     if plan is not None:
@@ -76,18 +76,18 @@ def _place(data: str | Path) -> str:
     return str(data)
 
 
-def _check(request: Mapping[str, Any]) -> None:
+def _check(request: dict[str, Any]) -> None:
+    """Raise ConfigError where the request cannot be; its whole numbers become Python's, which JSON takes."""
     steps = request["steps"]
     if request["budget"] is not None and steps is not None:
         raise ConfigError("both budget and steps were given; give one of them")
+    if steps is not None:
+        request["steps"] = whole("steps", steps, 1, 10**12)
+    request["seed"] = whole("seed", request["seed"])
     if request["prefer"] not in PREFERENCES:
         raise ConfigError(f"prefer={request['prefer']!r} is not allowed; give {', '.join(PREFERENCES)}")
     if _trains_by_seconds(request["settings"]) and steps is not None:
         raise ConfigError("both steps and train_seconds were given; give one of them")
-
-
-def _steps(steps: int | None) -> int | None:
-    return None if steps is None else whole("steps", steps, 1, 10**12)
 
 
 def _trains_by_seconds(settings: Mapping[str, str]) -> bool:
@@ -280,8 +280,8 @@ def compare(
     if data is not None:
         seconds = None if budget is None else parse_seconds(budget)
         seconds = parse_seconds("5m") if seconds is None and steps is None else seconds
-        request = {"data": _place(data), "families": families, "budget": seconds, "steps": _steps(steps), "modality": modality,
-                   "family": None, "prefer": "quality", "seed": whole("seed", seed),
+        request = {"data": _place(data), "families": families, "budget": seconds, "steps": steps, "modality": modality,
+                   "family": None, "prefer": "quality", "seed": seed,
                    "settings": {k: str(v) for k, v in (settings or {}).items()}}  # fmt: skip
         _check(request)
     from anew.comparing import compared
