@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ class Inner:
     on: bool = knob(True, "on")
     mults: tuple[int, ...] = knob((1, 2), "mults")
     few: int | None = knob(None, "few")
+    free: float = knob(0.0, "without bounds")
 
 
 def test_text_becomes_the_fields_type() -> None:
@@ -70,8 +73,8 @@ def test_times(text: str | float, value: float) -> None:
     assert seconds(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "-5", "0", "ten", "5x", "m", "1e9h", "nan", 0, -1, float("nan")])
-def test_what_is_no_time(text: str | float) -> None:
+@pytest.mark.parametrize("text", ["", "-5", "0", "ten", "5x", "m", "1e9h", "nan", 0, -1, float("nan"), [1], True, None])
+def test_what_is_no_time(text: Any) -> None:
     with pytest.raises(ConfigError, match="is no time"):
         seconds(text)
 
@@ -82,3 +85,39 @@ def test_any_text_is_a_time_or_a_clear_error(text: str) -> None:
         assert seconds(text) > 0
     except ConfigError as error:
         assert "is no time" in str(error)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999"])
+def test_what_is_not_finite_is_no_value(text: str) -> None:
+    for name in ("rate", "free"):
+        with pytest.raises(ConfigError, match=rf"{name}=.* is not allowed; give a finite number"):
+            cfg.assign({name: text}, {"inner": Inner})
+        with pytest.raises(ConfigError, match="give a finite number"):
+            cfg.assign({name: float(text)}, {"inner": Inner})
+    with pytest.raises(ConfigError, match="give a whole number"):
+        cfg.assign({"width": text}, {"inner": Inner})
+
+
+def test_every_knob_of_every_kind_refuses_what_is_not_finite() -> None:
+    from anew.find import find, names
+    from anew.plan import TrainConfig
+
+    kinds = [TrainConfig, *(find("data", name).Config for name in names("data"))]
+    for name in names("families"):
+        kinds += [find("families", name).Config, find("families", name).Sampling]
+    floats = [(kind, f.name) for kind in kinds for f in fields(kind) if f.type in ("float", float)]
+    assert len(floats) > 30
+    for kind, name in floats:
+        for text in ("nan", "inf"):
+            with pytest.raises(ConfigError):
+                cfg.parse(kind, name, text)
+
+
+def test_whole_numbers() -> None:
+    assert cfg.whole("seed", np.int64(3)) == 3 and type(cfg.whole("seed", np.int64(3))) is int
+    for value in (1.5, "a", None, True, [1], np.ones(3)):
+        with pytest.raises(ConfigError, match="is not allowed; give a whole number"):
+            cfg.whole("seed", value)
+    for number in (-1, 10**23):
+        with pytest.raises(ConfigError, match="out of range; give 0 to 9,223,372,036,854,775,807"):
+            cfg.whole("seed", number)

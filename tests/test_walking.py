@@ -65,7 +65,7 @@ def test_walks_of_pairs_are_apart(model: anew.Model) -> None:
 def test_mistakes_are_one_sentence(model: anew.Model, tmp_path: Path) -> None:
     with pytest.raises(anew.ConfigError, match="give 5"):
         model.walk(3)
-    with pytest.raises(anew.ConfigError, match="2 to 1000"):
+    with pytest.raises(anew.ConfigError, match="2 to 1,000"):
         model.walk(3, stops=1)
     with pytest.raises(anew.ConfigError, match="cannot be read"):
         model.walk(4, ends=(tmp_path / "none.png", tmp_path / "none.png"))

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anew.errors import ConfigError, DataError, RunError
+from anew.config import whole
+from anew.errors import ConfigError, DataError, RunError, short
 from anew.plan import seconds as parse_seconds
 from anew.training.run import RunFolder
 
@@ -54,7 +55,7 @@ def train(
         request = _replay(request, Path(plan))
     elif steps is None and budget is None and not _trains_by_seconds(request["settings"]):
         request["budget"] = parse_seconds("10m")
-    folder = Path(run) if run is not None else _new_run(Path(data).stem or "data")
+    folder = Path(run) if run is not None else _run_of(data)
     undo = "files" if folder.exists() else "folder"
     if os.environ.get("RANK", "0") == "0":
         # Written before PyTorch is imported: a kill from here on can be resumed.
@@ -66,6 +67,8 @@ def train(
 
 def _place(data: str | Path) -> str:
     """Where the data lies, whatever folder a later `resume` is called from."""
+    if not isinstance(data, str | os.PathLike):
+        raise DataError(f"data={short(data)} is no path; give a folder, a file or a hub name like owner/name")
     if Path(data).exists():
         return str(Path(data).resolve())
     if not _is_hub_name(str(data)):
@@ -73,17 +76,14 @@ def _place(data: str | Path) -> str:
     return str(data)
 
 
-def _check(request: Mapping[str, Any]) -> None:
-    steps, seed = request["steps"], request["seed"]
+def _check(request: dict[str, Any]) -> None:
+    """Raise ConfigError where the request cannot be; its whole numbers become Python's, which JSON takes."""
+    steps = request["steps"]
     if request["budget"] is not None and steps is not None:
         raise ConfigError("both budget and steps were given; give one of them")
-    for name, value in (("steps", steps), ("seed", seed)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-            raise ConfigError(f"{name}={value!r} is not allowed; give a whole number")
-    if steps is not None and not 1 <= steps <= 10**12:
-        raise ConfigError(f"steps={steps} is out of range; give at least 1")
-    if not 0 <= seed < 2**63:
-        raise ConfigError(f"seed={seed} is out of range; give 0 or more")
+    if steps is not None:
+        request["steps"] = whole("steps", steps, 1, 10**12)
+    request["seed"] = whole("seed", request["seed"])
     if request["prefer"] not in PREFERENCES:
         raise ConfigError(f"prefer={request['prefer']!r} is not allowed; give {', '.join(PREFERENCES)}")
     if _trains_by_seconds(request["settings"]) and steps is not None:
@@ -159,7 +159,7 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
     """
     from anew.model import Model
 
-    return Model(RunFolder.open(Path(run)), device, trust_code=trust_code)
+    return Model(RunFolder.open(run), device, trust_code=trust_code)
 
 
 def look(
@@ -175,7 +175,7 @@ def look(
 
     if prefer not in PREFERENCES:
         raise ConfigError(f"prefer={prefer!r} is not allowed; give {', '.join(PREFERENCES)}")
-    return looked(str(data), modality, prefer, seed, dict(settings or {}))
+    return looked(str(data), modality, prefer, whole("seed", seed), dict(settings or {}))
 
 
 def score(run: str | Path, data: str | Path, *, limit: float | None = None, trust_code: bool = False) -> dict[str, Any]:
@@ -210,6 +210,7 @@ def evaluate(
         raise ConfigError("give either a run, or --samples DIR with --data DIR for samples made elsewhere")
     if n < 1:
         raise ConfigError(f"n={n} is out of range; give at least 1")
+    seed = whole("seed", seed)
     where = None if data is None else str(data)
     if run is not None:
         odd = {"--held-out": held_out, "--out": out, "--modality": modality}
@@ -244,7 +245,7 @@ def walk(
     *,
     stops: int = 5,
     seed: int = 0,
-    label: str | None = None,
+    label: str | int | None = None,
     ends: tuple[Any, Any] | None = None,
     settings: Settings | None = None,
     trust_code: bool = False,
@@ -307,6 +308,11 @@ def _is_hub_name(name: str) -> bool:
         and not name.startswith((".", "/", "~"))
         and not name.endswith("/")
     )
+
+
+def _run_of(data: str | Path) -> Path:
+    """The folder of a new run on the data, where none was named."""
+    return _new_run(Path(data).stem or "data")
 
 
 def _new_run(stem: str) -> Path:

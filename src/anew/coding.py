@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from anew.data.encoded import encoded_alike
 from anew.data.modality import Handle, Item
-from anew.errors import ConfigError
+from anew.errors import ConfigError, short
 from anew.families.family import Codec, Family
 from anew.model import Model, Samples
-from anew.spec import Tokens
+from anew.spec import Grid, Known, Tokens
 
 
 def read(model: Model, item: Any) -> Tensor:
@@ -24,6 +25,8 @@ def read(model: Model, item: Any) -> Tensor:
 
 def _values(model: Model, modality: Any, item: Any) -> Tensor:
     """(1, *shape) the item as this modality, the run's own or the plain one behind it, gives it."""
+    if not isinstance(item, str | Path | bytes | bytearray | memoryview | np.ndarray | Handle):
+        raise ConfigError(f"{short(item)} is no item; give a path, the bytes of a file, or an array")
     named = repr(str(item)) if isinstance(item, str | Path) else "the item given"
     try:
         data = _data(model, Path(item)) if isinstance(item, str | Path) else item
@@ -33,7 +36,7 @@ def _values(model: Model, modality: Any, item: Any) -> Tensor:
         ) from None
     one = Item(str(item) if isinstance(item, str | Path) else "item", data)
     try:
-        reason = model.modality.accepts(one)
+        reason = None if isinstance(data, np.ndarray) else model.modality.accepts(one)
         if reason is None:
             found: Tensor = modality.batch(modality.encode(one)[None], None, None).x
             return found.float() if found.is_floating_point() else found
@@ -48,6 +51,38 @@ def _data(model: Model, path: Path) -> Any:
         return path.read_bytes()
     path.stat()  # a file that is not there is said here
     return Handle(path)
+
+
+def kept(model: Model, known: Any) -> Known:
+    """What samples keep of an item, given as (item, mask), in the values of the run."""
+    if isinstance(known, Known):
+        return known
+    name = model.modality.name
+    if not isinstance(model.item_spec, Grid):
+        raise ConfigError(f"{name} data is not filled in by a mask; give a prompt")
+    if model.codec is not None:
+        raise ConfigError("this run works on latents, where no pixel can be kept; train diffusion with space=pixel")
+    if not isinstance(known, tuple | list) or len(known) != 2:
+        raise ConfigError(f"known is no pair; give (item, mask): one {name}, and what of it is kept")
+    x, wanted = read(model, known[0])[0], model.spec.shape[1:]
+    mask = _mask(known[1], wanted)
+    if tuple(mask.shape) == wanted[: mask.dim()]:  # of frames alone: whatever they show
+        mask = mask.view(*mask.shape, *[1] * (len(wanted) - mask.dim())).expand(wanted)
+    if tuple(mask.shape) != wanted:
+        size = tuple(mask.shape)
+        raise ConfigError(f"the mask has the size {size}, and samples of this run have {wanted}; give one of that size")
+    return Known(x, mask[None])
+
+
+def _mask(mask: Any, wanted: tuple[int, ...]) -> Tensor:
+    """float32 of any shape."""
+    try:
+        found = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))  # a copy: strides may be odd
+        if not found.is_complex() and bool(found.isfinite().all()):
+            return found.float()
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise ConfigError(f"the mask {short(mask)} is no array of true and false; give one of the size {wanted}")
 
 
 def encoded(model: Model, items: Sequence[Any]) -> Tensor:
@@ -65,6 +100,10 @@ def decoded(model: Model, z: Tensor) -> Samples:
     codec = _codec(model)
     latent = codec.latent
     wanted = (latent.length,) if isinstance(latent, Tokens) else tuple(latent.shape)
+    try:
+        z = torch.as_tensor(z)
+    except (TypeError, ValueError, RuntimeError):
+        raise ConfigError(f"{short(z)} are no latents; give numbers (n, {', '.join(map(str, wanted))})") from None
     if z.ndim != len(wanted) + 1 or tuple(z.shape[1:]) != wanted or not len(z):
         raise ConfigError(
             f"latents of shape {tuple(z.shape)} do not fit this run; give (n, {', '.join(map(str, wanted))})"
@@ -73,6 +112,8 @@ def decoded(model: Model, z: Tensor) -> Samples:
         most = min([latent.vocab, *latent.special.values()]) - 1
         if z.is_floating_point() or int(z.min()) < 0 or int(z.max()) > most:
             raise ConfigError(f"these codes do not fit this run; give whole numbers from 0 to {most}")
+    elif z.is_complex() or not bool(z.isfinite().all()):
+        raise ConfigError("these latents hold values that are not finite real numbers; give what `encode` made")
     plain = getattr(model.modality, "plain", model.modality)
     x = codec.decode(z.to(model.device) if isinstance(latent, Tokens) else z.float().to(model.device)).cpu()
     return Samples(plain.decode(x), plain.write(x), [None] * len(z), plain)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import operator
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from anew.errors import ConfigError, nearest
+from anew.errors import ConfigError, nearest, short
 
 C = TypeVar("C")
+MOST = 2**63 - 1  # of a whole number that others keep in 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Knob:
             raise ConfigError(f"{name}={value!r} is not allowed{nearest(str(value), self.choices)}")
         if isinstance(value, bool) or not isinstance(value, int | float):
             return
+        if isinstance(value, float) and not math.isfinite(value):  # NaN is neither below nor above a bound
+            raise ConfigError(f"{name}={value!r} is not allowed; give a finite number")
         if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
             low = "" if self.low is None else f"at least {self.low:g}"
             high = "" if self.high is None else f"at most {self.high:g}"
@@ -65,6 +70,19 @@ def check(config: Any) -> None:
     """Raise ConfigError where a field is outside its knob's range."""
     for name, one in knobs(type(config)).items():
         one.check(name, getattr(config, name))
+
+
+def whole(name: str, value: Any, low: int = 0, high: int = MOST) -> int:
+    """The value, which may be one of NumPy's, as a whole number from low to high; ConfigError says what is allowed."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise ConfigError(f"{name}={short(value)} is not allowed; give a whole number")
+    if not low <= number <= high:
+        raise ConfigError(f"{name}={number} is out of range; give {low} to {high:,}")
+    return number
 
 
 def to_json(config: Any) -> dict[str, Any]:

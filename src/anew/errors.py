@@ -43,6 +43,12 @@ class TrainingError(AnewError):
     """Training could not go on; the last good state is kept in the run."""
 
 
+def short(value: object) -> str:
+    """The value as a sentence may show it: one line, not too long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the closest allowed name, else the list of allowed names."""
     names = sorted(set(allowed))

@@ -13,15 +13,17 @@ from torch import Tensor
 
 from anew import config as cfg
 from anew import rng, spaces
+from anew.asking import class_of, given, stop_of
+from anew.config import whole
 from anew.data.encoded import Encoded
-from anew.data.modality import Artifact, Item, Modality
-from anew.errors import ConfigError, RunError, nearest
+from anew.data.modality import Artifact, Modality
+from anew.errors import ConfigError, RunError, short
 from anew.families.family import Family
 from anew.find import find
 from anew.job import family_of
 from anew.maths.likelihood import mean_bits
 from anew.samples import Samples
-from anew.spec import Ask, Grid, Known, Tokens, spec_from_json
+from anew.spec import Ask, Known, spec_from_json
 from anew.training.distributed import pick_device
 from anew.training.run import RunFolder, read_tensors
 
@@ -73,8 +75,10 @@ class Model:
         kind = family_of(self.config, self.folder.path, trust_code)
         spec = spec_from_json(self.config["spec"])
         family: Family = kind(spec, cfg.from_json(kind.Config, self.config["family"]["config"]))
-        weights = read_tensors(self.folder.path / "model.safetensors")
-        load_weights(family, weights, self.folder.path / "model.safetensors")
+        path = self.folder.path / "model.safetensors"
+        if self.config.get("status") == "training" and not path.exists():
+            raise RunError(f"{str(path)!r} is missing: the run is not finished; run `anew resume {self.folder.path}`")
+        load_weights(family, read_tensors(path), path)
         return family.to(self.device).eval()
 
     @property
@@ -99,7 +103,7 @@ class Model:
         seed: int = 0,
         prompt: str | None = None,
         suffix: str | None = None,
-        label: str | None = None,
+        label: str | int | None = None,
         known: Known | tuple[Any, Any] | None = None,
         first: int = 0,
         **how: Any,
@@ -107,69 +111,41 @@ class Model:
         """n new items. Sample i depends on the seed and i alone.
 
         prompt: what text starts with; suffix: what it ends with, where that can be given;
-        label: one of the data's classes (default: as the data has them); how: the
-        family's sampling knobs, as in `anew sample --set`. `stop="..."` ends text at that string.
-        known: (item, mask) to fill in: an image as a uint8 array (H, W) or (H, W, C) or the bytes of a file, and (H, W) that
-        is true where it is kept; a clip with one axis more, (T, H, W[, C]), and (T, H, W) or (T,) for whole frames; or a
-        `Known` in the model's own values.
+        label: one of the data's classes, or its place in `labels` (default: as the data has them); how: the
+        family's sampling knobs, as in `anew sample --set`. `stop="..."` ends what is new of a text before that string.
+        known: (item, mask) to fill in: an image as a path, the bytes of a file or a uint8 array (H, W) or (H, W, C), and
+        (H, W) that is true where it is kept; a clip with one axis more, (T, H, W[, C]), and (T, H, W) or (T,) for whole
+        frames; or a `Known` in the model's own values.
         """
-        _check_n(n)
-        stop = how.pop("stop", None)
-        if stop is not None and not isinstance(self.item_spec, Tokens):
-            raise ConfigError(f"{self.modality.name} data has no text to stop at; leave stop out")
+        n, seed, first = whole("n", n, 1, MOST), whole("seed", seed), whole("first", first)
+        stop = stop_of(self, how.pop("stop", None))
         settings = self.how(how)
-        given = self._known(prompt, known, suffix)
+        begun = given(self, prompt, suffix, known)
         items: list[Any] = []
         artifacts: list[Artifact] = []
         names: list[str | None] = []
         for start in range(0, n, AT_ONCE):
             count = min(AT_ONCE, n - start)
-            ask = self._ask(count, seed, label, given, settings, first + start)
+            ask = self._ask(count, seed, label, begun, settings, first + start)
             x = self._last(ask, seed, stop)
-            items += self.modality.decode(x)
-            artifacts += self.modality.write(x)
+            shown = self.modality.decode(x)
+            if stop is not None:
+                ended = self.modality.ended(x, _ids(begun), stop)
+                shown = [text if cut is None else cut for text, cut in zip(shown, ended, strict=True)]
+            items += shown
+            artifacts += self.modality.write(x) if stop is None else self.modality.files(shown)
             names += [None] * count if ask.label is None else [self.labels[int(i)] for i in ask.label]
-        if stop is not None:
-            items = [_cut(item, stop, prompt) for item in items]
-            artifacts = [Artifact(".txt", item.encode(), item) for item in items]
         return Samples(items, artifacts, names, self.modality)
 
     def stream(
-        self, n: int = 1, *, seed: int = 0, prompt: str | None = None, label: str | None = None, **how: Any
+        self, n: int = 1, *, seed: int = 0, prompt: str | None = None, label: str | int | None = None, **how: Any
     ) -> Iterator[list[Any]]:
         """Drafts while they form, each the list of n items so far; the last is the sample. To cancel, stop iterating."""
-        _check_n(n)
+        n, seed = whole("n", n, 1, MOST), whole("seed", seed)
         settings = self.how(how)
-        known = self._known(prompt, None)
+        known = given(self, prompt, None, None)
         for draft in self.family.draw(self._ask(n, seed, label, known, settings, 0), seed):
             yield self.modality.decode(draft.cpu())
-
-    def _known(
-        self, prompt: str | None, known: Known | tuple[Any, Any] | None, suffix: str | None = None
-    ) -> Known | None:
-        if prompt is not None or suffix is not None:
-            found = self.modality.known(prompt or "", suffix or "")
-            return found if isinstance(found, Known) else Known(torch.as_tensor(found))
-        if known is None or isinstance(known, Known):
-            return known
-        if not isinstance(self.item_spec, Grid):
-            raise ConfigError(f"{self.modality.name} data is not filled in by a mask; give a prompt")
-        if self.codec is not None:
-            raise ConfigError("this run works on latents, where no pixel can be kept; train diffusion with space=pixel")
-        image, mask = known
-        try:
-            stored = self.modality.encode(Item("known", image))
-        except ValueError as error:
-            raise ConfigError(f"the known {self.modality.name} cannot be used: {error}") from None
-        kept, wanted = torch.as_tensor(mask).float(), self.spec.shape[1:]
-        if tuple(kept.shape) == wanted[: kept.dim()]:  # of frames alone: whatever they show
-            kept = kept.view(*kept.shape, *[1] * (len(wanted) - kept.dim())).expand(wanted)
-        if tuple(kept.shape) != wanted:
-            size = tuple(kept.shape)
-            raise ConfigError(
-                f"the mask has the size {size}, and samples of this run have {wanted}; give one of that size"
-            )
-        return Known(self.modality.batch(stored[None], None, None).x[0], kept[None])
 
     def walk(
         self,
@@ -177,7 +153,7 @@ class Model:
         *,
         stops: int = 5,
         seed: int = 0,
-        label: str | None = None,
+        label: str | int | None = None,
         ends: tuple[Any, Any] | None = None,
         **how: Any,
     ) -> Walk:
@@ -202,20 +178,18 @@ class Model:
 
         return decoded(self, latents)
 
-    def _ask(self, n: int, seed: int, label: str | None, known: Known | None, how: Any, first: int) -> Ask:
+    def _ask(self, n: int, seed: int, label: str | int | None, known: Known | None, how: Any, first: int) -> Ask:
         return Ask(n, self.labels_of(n, seed, label, first), known, how, first)
 
-    def labels_of(self, n: int, seed: int, label: str | None = None, first: int = 0) -> Tensor | None:
+    def labels_of(self, n: int, seed: int, label: str | int | None = None, first: int = 0) -> Tensor | None:
         """(n,) the class of each sample: the one asked for, or as the data has them; None without classes."""
         classes = self.spec.classes
         if classes == 0:
             if label is not None:
-                raise ConfigError(f"--label {label!r} was given, but this run has no labels; leave it out")
+                raise ConfigError(f"--label {short(label)} was given, but this run has no labels; leave it out")
             return None
         if label is not None:
-            if label not in self.labels:
-                raise ConfigError(f"{label!r} is no label of this run{nearest(label, self.labels)}")
-            return torch.full((n,), self.labels.index(label))
+            return torch.full((n,), class_of(self.labels, label))
         shares = torch.tensor(self.label_shares or [1.0] * classes, dtype=torch.float64).cumsum(0)
         u = rng.Moment(seed, 0, phase="sample", first=first).uniform("label", (n,)).double()
         return torch.searchsorted(shares / shares[-1], u, right=True).clamp_(max=classes - 1)
@@ -224,11 +198,9 @@ class Model:
         last: Tensor | None = None
         for number, draft in enumerate(self.family.draw(ask, seed)):
             last = draft
-            if (
-                stop is not None
-                and number % 16 == 15
-                and all(stop in str(t) for t in self.modality.decode(draft.cpu()))
-            ):
+            if stop is None or number % 16 != 15:
+                continue
+            if None not in self.modality.ended(draft.cpu(), _ids(ask.known), stop):
                 break
         if last is None:
             raise RunError("the family drew nothing; train the run again")
@@ -318,14 +290,8 @@ def load_modality(data: Mapping[str, Any], folder: Path) -> Modality:
     return modality
 
 
-def _check_n(n: int) -> None:
-    if not isinstance(n, int) or not 1 <= n <= MOST:
-        raise ConfigError(f"n={n!r} is out of range; give 1 to {MOST:,}")
-
-
-def _cut(text: str, stop: str, prompt: str | None) -> str:
-    at = text.find(stop, len(prompt or ""))
-    return text if at < 0 else text[:at]
+def _ids(known: Known | None) -> Tensor | None:
+    return None if known is None else known.x
 
 
 __all__ = ["AT_ONCE", "Model", "Samples", "load_modality", "load_weights"]

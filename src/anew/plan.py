@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import torch
 
 from anew import rng
 from anew.config import knob
-from anew.errors import BudgetError, ConfigError
+from anew.errors import BudgetError, ConfigError, short
 from anew.families.family import Family, Scale
 from anew.spec import Spec
 from anew.threads import faster_alone
@@ -96,9 +98,12 @@ def saving_slice(budget: float) -> float:
 
 def seconds(text: str | float) -> float:
     """'90', '60s', '10m', '2h' or '1h30m' as seconds; ConfigError where it is none of these or not positive."""
-    value = float(text) if isinstance(text, int | float) else _parse_seconds(text.strip().lower())
+    if isinstance(text, str):
+        value = _parse_seconds(text.strip().lower())
+    else:  # NumPy's numbers are Real, too
+        value = float(text) if isinstance(text, Real) and not isinstance(text, bool) else math.nan
     if not 0 < value < 366 * 86400:
-        raise ConfigError(f"budget {text!r} is no time; give seconds, or like 60s, 10m, 2h")
+        raise ConfigError(f"budget {short(text)} is no time; give seconds, or like 60s, 10m, 2h")
     return value
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from anew.coding import read
+from anew.config import whole
 from anew.errors import ConfigError
 from anew.families.family import Family
 from anew.model import AT_ONCE, Model, Samples
@@ -79,10 +80,18 @@ class Walk:
 
 
 def walked(
-    model: Model, n: int, stops: int, seed: int, label: str | None, ends: tuple[Any, Any] | None, how: dict[str, Any]
+    model: Model,
+    n: int,
+    stops: int,
+    seed: int,
+    label: str | int | None,
+    ends: tuple[Any, Any] | None,
+    how: dict[str, Any],
 ) -> Walk:
     """What `Model.walk` returns."""
-    _check(n, 2 if ends else stops)
+    if ends is not None and (not isinstance(ends, tuple | list) or len(ends) != 2):
+        raise ConfigError("ends is no pair; give the two items to walk between")
+    n, stops, seed = _checked(n, 2 if ends else stops), whole("stops", stops), whole("seed", seed)
     settings = model.how(how)
     family = model.family
     one = _label(model, seed, label)
@@ -103,14 +112,15 @@ def walked(
     return Walk(frames, places, shown, None if one is None else model.labels[int(one)])
 
 
-def _check(n: int, stops: int) -> None:
-    if not 2 <= stops <= 1000:
-        raise ConfigError(f"stops={stops} is out of range; give 2 to 1000")
-    if not stops <= n <= MOST_FRAMES:
+def _checked(n: int, stops: int) -> int:
+    """n as a number that has a frame for each stop."""
+    stops, n = whole("stops", stops, 2, 1000), whole("n", n, 1, MOST_FRAMES)
+    if n < stops:
         raise ConfigError(f"n={n} is out of range; give {stops} (a frame for each stop) to {MOST_FRAMES:,}")
+    return n
 
 
-def _label(model: Model, seed: int, label: str | None) -> Tensor | None:
+def _label(model: Model, seed: int, label: str | int | None) -> Tensor | None:
     """(1,) the class of the whole walk: the one asked for, or one drawn as the data has them where the family must be
     told one; None where the walk is free."""
     free = model.spec.classes == 0 or model.family.crosses

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,8 +178,28 @@ def test_a_signal_saves_and_leaves_with_zero(text_run: tuple[Path, Path], tmp_pa
     process.send_signal(signal.SIGTERM)
     out, error = process.communicate(timeout=60)
     assert process.returncode == 0, error
-    assert "anew resume" in out
+    assert f"anew resume {tmp_path / 'run'}`" in out
     assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
+    assert (
+        f"anew resume {tmp_path / 'run'}`" in anew("sample", tmp_path / "run", "--out", tmp_path / "x", code=2).stderr
+    )
+
+
+def test_a_run_without_a_name_is_named_where_it_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from anew import api
+    from anew.cli import main
+
+    def stopped(data: str, run: Path, **how: Any) -> None:
+        how["reporter"].steps = 1
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(api, "train", stopped)
+    (tmp_path / "runs" / "book-1").mkdir(parents=True)
+    assert main(["train", "book.txt"]) == 0
+    assert "go on with `anew resume runs/book-2`" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
@@ -264,6 +285,17 @@ MISTAKES = [
     (("sample", "{run}", "--out", "x", "--label", "cat"), "has no labels"),
     (("sample", "{run}", "--out", "x", "--set", "temprature=1"), "did you mean 'temperature'"),
     (("sample", "{run}", "--out", "x", "--prompt-file", "{none}"), "is no file"),
+    (("sample", "{run}", "--out", "x", "--suffix-file", "{none}"), "--suffix-file .* is no file"),
+    (("sample", "{run}", "--out", "x", "--suffix", "a", "--suffix-file", "{odd}"), "both --suffix and --suffix-file"),
+    (("sample", "{run}", "--out", "x", "--stop", ""), "stop='' is not allowed"),
+    (("sample", "{run}", "--out", "x", "--seed", "-1"), "seed=-1 is out of range"),
+    (("sample", "{run}", "--out", "x", "--set", "temperature=nan"), "temperature=nan is not allowed; give a finite"),
+    (("walk", "{run}", "--out", "x", "--seed", "-1"), "seed=-1 is out of range"),
+    (("look", "{data}", "--seed", "-1"), "seed=-1 is out of range"),
+    (("train", "{data}", "--steps", "3", "--set", "rate=nan"), "rate=nan is not allowed; give a finite number"),
+    (("train", "{data}", "--steps", "3", "--set", "checkpoint_seconds=inf"), "checkpoint_seconds=inf is not allowed"),
+    (("train", "{data}", "--set", "train_seconds=nan"), "train_seconds=nan is not allowed"),
+    (("train", "{data}", "--steps", "3", "--seed", "-1"), "seed=-1 is out of range"),
     (("example", "digitz", "{none}"), "did you mean 'digits'"),
     ((), None),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,13 @@ def _train(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
     from anew.cli.show import ProgressLine
 
+    # Named here already: an interrupted training returns no model that would say it.
+    run = api._run_of(arguments.data) if arguments.run is None else arguments.run
     with ProgressLine() as progress:
         try:
             model = api.train(
                 arguments.data,
-                arguments.run,
+                run,
                 budget=arguments.budget,
                 steps=arguments.steps,
                 family=arguments.family,
@@ -74,7 +77,7 @@ def _train(arguments: argparse.Namespace, started: float) -> None:
                 started=started,
             )
         except KeyboardInterrupt:
-            _interrupted(progress)
+            _interrupted(progress, run)
             return
     _ended(model.folder.path)
 
@@ -95,21 +98,25 @@ def _resume(arguments: argparse.Namespace, started: float) -> None:
                 started=started,
             )
         except KeyboardInterrupt:
-            _interrupted(progress)
+            _interrupted(progress, arguments.run)
             return
     _ended(model.folder.path)
 
 
-def _interrupted(progress: Any) -> None:
+def _interrupted(progress: Any, run: str | Path) -> None:
     if progress.steps == 0:
         raise KeyboardInterrupt
-    progress.say("stopped; the state is saved, go on with `anew resume RUN`")
+    if _first():
+        progress.say(f"stopped; the state is saved, go on with `anew resume {run}`")
+
+
+def _first() -> bool:
+    """Whether this process speaks for all that torchrun began."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _ended(folder: Path) -> None:
-    import os
-
-    if os.environ.get("RANK", "0") == "0":
+    if _first():
         print(
             f"run: {folder}\nreport: {folder / 'report' / 'report.html'}\nmore samples: anew sample {folder} --out DIR"
         )
@@ -124,9 +131,9 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
     out = _new_folder(arguments.out)
     model = api.load(arguments.run, trust_code=arguments.trust_code)
     prompt, suffix = arguments.prompt, arguments.suffix
-    if arguments.prompt_file:
+    if arguments.prompt_file is not None:
         prompt = _read("--prompt-file", model.modality, Path(arguments.prompt_file))
-    if arguments.suffix_file:
+    if arguments.suffix_file is not None:
         suffix = _read("--suffix-file", model.modality, Path(arguments.suffix_file))
     samples = model.sample(arguments.n, seed=arguments.seed, prompt=prompt, suffix=suffix, label=arguments.label, **how)
     paths = samples.save(out)

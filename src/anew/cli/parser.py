@@ -216,9 +216,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         actions[0].choices.get(arguments.command, parser).error(f"unrecognized arguments: {' '.join(odd)}")
     if arguments.command is None and not arguments.version:
         parser.error("a command is missing")
-    if getattr(arguments, "prompt_file", None):
-        if arguments.prompt is not None:
-            raise ConfigError("both --prompt and --prompt-file were given; give one of them")
-        if not os.path.isfile(arguments.prompt_file):
-            raise ConfigError(f"--prompt-file {arguments.prompt_file!r} is no file; give the path of a text file")
+    for name in ("prompt", "suffix"):
+        path = getattr(arguments, f"{name}_file", None)
+        if path is None:
+            continue
+        if getattr(arguments, name) is not None:
+            raise ConfigError(f"both --{name} and --{name}-file were given; give one of them")
+        if not os.path.isfile(path):
+            raise ConfigError(f"--{name}-file {path!r} is no file; give the path of a text file")
     return arguments

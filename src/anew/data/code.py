@@ -128,9 +128,27 @@ class Code(Text):
         return torch.from_numpy(np.concatenate([*far, self._gap(before[cut:], after[: keep[1]], [])]).astype(np.int64))
 
     def _decode_one(self, row: Sequence[int]) -> str:
+        marks = [self.spec.special[name] for name in FIM]
+        if marks[0] not in row or marks[2] not in row:
+            return super()._decode_one([i for i in row if i not in marks])
+        return self._text([i for part in self._filled(row) for i in part])
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return self.book.decode([i for i in ids if 0 <= i < self.book.size])
+
+    def _ended(self, row: Sequence[int], given: Sequence[int], stop: str) -> str | None:
+        """What stands behind a gap stays, and no `stop` is looked for in it."""
+        if self.spec.special[FIM[0]] not in given:
+            return super()._ended(row, given, stop)
+        before, inside, after = self._filled(row)
+        text = self._text([*before, *inside, *after])
+        high = len(text) - len(self._text(after))
+        at = text.find(stop, len(self._text(before)), high)
+        return None if at < 0 else text[:at] + text[high:]
+
+    def _filled(self, row: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
+        """What stands before a gap, in it, and after it."""
         prefix, suffix, middle = (self.spec.special[name] for name in FIM)
-        if prefix not in row or middle not in row:
-            return super()._decode_one([i for i in row if i not in (prefix, suffix, middle)])
         place = row.index(prefix)
         far, gap = row[:place], row[place + 1 :]
         first, last = _cut(far, suffix)
@@ -138,11 +156,10 @@ class Code(Text):
         before, after = _cut(known, suffix)
         end = self.spec.special["end"]
         inside = inside[: inside.index(end)] if end in inside else inside
-        whole = [*first, *before, *inside, *after, *last]
-        return self.book.decode([i for i in whole if 0 <= i < self.book.size])
+        return [*first, *before], inside, [*after, *last]
 
-    def write(self, x: Any) -> list[Artifact]:
-        return [Artifact(self.suffix, text.encode("utf-8", "replace"), text) for text in self.decode(x)]
+    def files(self, texts: Sequence[str]) -> list[Artifact]:
+        return [Artifact(self.suffix, text.encode("utf-8", "replace"), text) for text in texts]
 
     # ---- keeping ----
 

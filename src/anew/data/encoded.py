@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from numpy.typing import NDArray
 
 from anew.data.dataset import Dataset
-from anew.data.modality import Artifact, Modality
-from anew.errors import ConfigError
+from anew.data.modality import Artifact, Modality, takes_no_prompt
 from anew.spec import Batch, Spec, Tokens
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class Encoded:
         return self.plain.write(self.values(z))
 
     def known(self, prompt: str, suffix: str = "") -> Any:
-        raise ConfigError(f"{self.plain.name} data takes no prompt; leave --prompt out")
+        raise takes_no_prompt(self.plain.name, prompt, suffix)
 
 
 class EncodedDataset:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.errors import ConfigError
 from anew.maths.relatives import Kin
 from anew.spec import Batch, Spec
 
@@ -269,6 +270,11 @@ class Modality(ABC):
     def write(self, x: Any) -> list[Artifact]:
         """Model output (n, ...) -> ordinary files, one an item."""
 
+    def ended(self, x: Any, known: Any, stop: str) -> list[str | None]:
+        """The text of each sample (n, L) without what follows the first `stop` in what was drawn, and without it; None where
+        it has not appeared. known: ids (L,) or (n, L) that samples start from, or None. `files(texts)` then writes them."""
+        raise ConfigError(f"{self.name} data has no text to stop at; leave stop out")
+
     def prompt_file(self, path: Path) -> str:
         """What `known` takes for the prompt that lies in a file: its text. Raises ValueError (one clause)."""
         try:
@@ -283,9 +289,7 @@ class Modality(ABC):
     def known(self, prompt: str, suffix: str = "") -> Any:
         """What a user gives of a sample, its beginning and its end -> ids or values that samples start from. Raises ConfigError
         where the modality has no prompts, or no ends."""
-        from anew.errors import ConfigError
-
-        raise ConfigError(f"{self.name} data takes no prompt; leave --prompt out")
+        raise takes_no_prompt(self.name, prompt, suffix)
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
@@ -298,6 +302,12 @@ class Modality(ABC):
     def save(self, folder: Path) -> None:
         """Write further files that belong to the run (tokenizer.json)."""
         return None
+
+
+def takes_no_prompt(name: str, prompt: str, suffix: str) -> ConfigError:
+    """The ConfigError that names what was given."""
+    given = "suffix" if suffix and not prompt else "prompt"
+    return ConfigError(f"{name} data takes no {given}; leave --{given} out")
 
 
 def usable_classes(wanted: str, labels: Sequence[str], items: int, what: str, notes: list[str]) -> int:

@@ -94,8 +94,8 @@ class Molecule(Text):
             found.append(f"{comments:,} lines begin with {COMMENT} and are left out as comments")
         return found
 
-    def write(self, x: Any) -> list[Artifact]:
-        return [Artifact(".smi", f"{text}\n".encode("utf-8", "replace"), text) for text in self.decode(x)]
+    def files(self, texts: Sequence[str]) -> list[Artifact]:
+        return [Artifact(".smi", f"{text}\n".encode("utf-8", "replace"), text) for text in texts]
 
     def together(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
         return Artifact(".smi", b"".join(artifact.data for artifact in artifacts))

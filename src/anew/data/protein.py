@@ -296,9 +296,16 @@ class Protein(Text):
         text = super()._decode_one([i for i in row if i != self.spec.special.get("back", -1)])
         return text[::-1] if row and row[0] == self.spec.special.get("back", -1) else text
 
-    def write(self, x: Any) -> list[Artifact]:
-        found = self.decode(x)
-        return [Artifact(".fasta", fasta.written([fasta.Record("sample", text)]).encode(), text) for text in found]
+    def _ended(self, row: Sequence[int], given: Sequence[int], stop: str) -> str | None:
+        """A sequence that grows towards its start ends where the last `stop` before what was given does."""
+        if not given or given[0] != self.spec.special.get("back", -1):
+            return super()._ended(row, given, stop)
+        text = self._decode_one(row)
+        at = text.rfind(stop, 0, len(text) - len(self._decode_one(given)))
+        return None if at < 0 else text[at + len(stop) :]
+
+    def files(self, texts: Sequence[str]) -> list[Artifact]:
+        return [Artifact(".fasta", fasta.written([fasta.Record("sample", text)]).encode(), text) for text in texts]
 
     def together(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
         records = [

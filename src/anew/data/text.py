@@ -155,18 +155,7 @@ class Text(Modality):
         return None
 
     def remarks(self) -> list[str]:
-        whole = sorted(name for name, lines in self._guessed.items() if not lines)
-        mixed = sorted(name for name, lines in self._guessed.items() if lines)
-        notes = []
-        if whole:
-            notes.append(f"{_files(whole)} not UTF-8; read as Windows-1252: {', '.join(whole[:3])}")
-        if mixed:
-            lines = sum(sum(self._guessed[name].values()) for name in mixed)
-            notes.append(
-                f"{_files(mixed)} UTF-8 in part only; {lines} lines that are not were read as Windows-1252: "
-                f"{', '.join(mixed[:3])}"
-            )
-        return notes
+        return _guesses(self._guessed)
 
     # ---- learning the tokens ----
 
@@ -274,7 +263,19 @@ class Text(Modality):
         return self.book.decode([i for i in row[start:stop] if 0 <= i < self.book.size])
 
     def write(self, x: Any) -> list[Artifact]:
-        return [Artifact(".txt", text.encode("utf-8", "replace"), text) for text in self.decode(x)]
+        return self.files(self.decode(x))
+
+    def files(self, texts: Sequence[str]) -> list[Artifact]:
+        return [Artifact(".txt", text.encode("utf-8", "replace"), text) for text in texts]
+
+    def ended(self, x: Any, known: Any, stop: str) -> list[str | None]:
+        given = ([] if known is None else _rows(known)) or [[]]  # of each sample, or one for all
+        return [self._ended(row, given[i % len(given)], stop) for i, row in enumerate(_rows(x))]
+
+    def _ended(self, row: Sequence[int], given: Sequence[int], stop: str) -> str | None:
+        text = self._decode_one(row)
+        at = text.find(stop, len(self._decode_one(given)))
+        return None if at < 0 else text[:at]
 
     def known(self, prompt: str, suffix: str = "") -> Any:
         """(n,) int64 ids. A record begins with its begin token, a text of many documents with the end of the one before."""
@@ -309,6 +310,22 @@ class Text(Modality):
         own = sorted((i, name) for name, i in self.spec.special.items() if name in self.names)
         special = [self.names[name] for _, name in own]
         self.book.tokenizer(special).save(str(folder / "tokenizer.json"))
+
+
+def _guesses(guessed: Mapping[str, Mapping[Any, int]]) -> list[str]:
+    """Sentences on files that are not UTF-8. guessed: name -> lines that are not, {} for all."""
+    whole = sorted(name for name, lines in guessed.items() if not lines)
+    mixed = sorted(name for name, lines in guessed.items() if lines)
+    notes = []
+    if whole:
+        notes.append(f"{_files(whole)} not UTF-8; read as Windows-1252: {', '.join(whole[:3])}")
+    if mixed:
+        lines = sum(sum(guessed[name].values()) for name in mixed)
+        notes.append(
+            f"{_files(mixed)} UTF-8 in part only; {lines} lines that are not were read as Windows-1252: "
+            f"{', '.join(mixed[:3])}"
+        )
+    return notes
 
 
 def _files(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from anew.errors import RunError
+from anew.errors import RunError, short
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,10 +122,13 @@ class RunFolder:
         return cls(path)
 
     @classmethod
-    def open(cls, path: Path) -> RunFolder:
-        if not path.is_dir():
+    def open(cls, path: str | Path) -> RunFolder:
+        """RunError where there is no such folder."""
+        if not isinstance(path, str | os.PathLike):
+            raise RunError(f"run={short(path)} is no path; give the folder of a run that train made")
+        if not Path(path).is_dir():
             raise RunError(f"{str(path)!r} is no folder; give a run that train made")
-        return cls(path)
+        return cls(Path(path))
 
     @property
     def checkpoints(self) -> Path:
