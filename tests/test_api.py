@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ def begun(tmp_path: Path, data: Path) -> Path:
 def test_a_run_that_has_only_begun_checks_its_steps(steps: int, tmp_path: Path) -> None:
     run = begun(tmp_path, names(tmp_path / "names.txt"))
     before = (run / "config.json").read_bytes()
-    with pytest.raises(anew.ConfigError, match=r"steps=-?\d is out of range; give at least 1"):
+    with pytest.raises(anew.ConfigError, match=r"steps=-?\d is out of range; give 1 to"):
         anew.resume(run, steps=steps)
     assert (run / "config.json").read_bytes() == before and not (run / "model.safetensors").exists()
 
@@ -53,3 +55,16 @@ def test_moved_data_is_said_and_then_remembered(tmp_path: Path) -> None:
 def test_a_mistyped_path_names_the_folder_that_is_there(tmp_path: Path) -> None:
     with pytest.raises(anew.DataError, match=rf"does not exist in the folder '{tmp_path}'"):
         anew.look(tmp_path / "no" / "such")
+
+
+def test_what_is_no_path_is_said(tmp_path: Path) -> None:
+    data = names(tmp_path / "names.txt")
+    with pytest.raises(anew.ConfigError, match="run=5 is no path"):
+        anew.train(data, 5)  # type: ignore[arg-type]
+    with pytest.raises(anew.RunError, match="run=None is no path"):
+        anew.resume(None)  # type: ignore[arg-type]
+
+
+def test_a_request_is_checked_without_pytorch(tmp_path: Path) -> None:
+    code = "import sys, anew.api; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0

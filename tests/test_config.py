@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anew import config as cfg
-from anew.config import knob
+from anew.config import knob, seconds
 from anew.errors import ConfigError
-from anew.plan import seconds
 
 
 @dataclass(frozen=True)

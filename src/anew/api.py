@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anew.config import seconds as parse_seconds
 from anew.config import whole
 from anew.errors import ConfigError, DataError, RunError, short
-from anew.plan import seconds as parse_seconds
 from anew.training.run import RunFolder
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def train(
         request = _replay(request, Path(plan))
     elif steps is None and budget is None and not _trains_by_seconds(request["settings"]):
         request["budget"] = parse_seconds("10m")
-    folder = Path(run) if run is not None else _run_of(data)
+    folder = _run_of(data) if run is None else _named(run)
     undo = "files" if folder.exists() else "folder"
     if os.environ.get("RANK", "0") == "0":
         # Written before PyTorch is imported: a kill from here on can be resumed.
@@ -132,7 +132,7 @@ def resume(
     started = time.monotonic() if started is None else started
     if budget is not None and steps is not None:
         raise ConfigError("both budget and steps were given; give one of them")
-    folder = RunFolder.open(Path(run))
+    folder = RunFolder.open(run)
     config = folder.config()
     if config.get("status") == "begun":
         request = dict(config["request"])
@@ -308,6 +308,13 @@ def _is_hub_name(name: str) -> bool:
         and not name.startswith((".", "/", "~"))
         and not name.endswith("/")
     )
+
+
+def _named(run: str | Path) -> Path:
+    """The folder of a new run that was named."""
+    if not isinstance(run, str | os.PathLike):
+        raise ConfigError(f"run={short(run)} is no path; give the folder that the run is to be made in")
+    return Path(run)
 
 
 def _run_of(data: str | Path) -> Path:

@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, TypeVar
 
 from anew.errors import ConfigError, nearest, short
@@ -183,3 +184,29 @@ def assign(settings: Mapping[str, Any], owners: Mapping[str, type]) -> dict[str,
 
 def _as_text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def seconds(text: str | float) -> float:
+    """'90', '60s', '10m', '2h' or '1h30m' as seconds; ConfigError where it is none of these or not positive."""
+    if isinstance(text, str):
+        value = _parse_seconds(text.strip().lower())
+    else:  # NumPy's numbers are Real, too
+        value = float(text) if isinstance(text, Real) and not isinstance(text, bool) else math.nan
+    if not 0 < value < 366 * 86400:
+        raise ConfigError(f"budget {short(text)} is no time; give seconds, or like 60s, 10m, 2h")
+    return value
+
+
+def _parse_seconds(text: str) -> float:
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    total, digits = 0.0, ""
+    for letter in text:
+        if letter.isdigit() or letter == ".":
+            digits += letter
+        elif letter in units and digits.replace(".", "", 1).isdigit():
+            total, digits = total + float(digits) * units[letter], ""
+        else:
+            return -1.0
+    if not digits:
+        return total or -1.0
+    return total + float(digits) if digits.replace(".", "", 1).isdigit() else -1.0

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import torch
 
 from anew import rng
 from anew.config import knob
-from anew.errors import BudgetError, ConfigError, short
+from anew.errors import BudgetError
 from anew.families.family import Family, Scale
 from anew.spec import Spec
 from anew.threads import faster_alone
@@ -94,32 +92,6 @@ def evaluation_slice(budget: float) -> float:
 def saving_slice(budget: float) -> float:
     """Seconds kept for writing the final files and leaving."""
     return min(3.0, 0.7 + budget / 200)
-
-
-def seconds(text: str | float) -> float:
-    """'90', '60s', '10m', '2h' or '1h30m' as seconds; ConfigError where it is none of these or not positive."""
-    if isinstance(text, str):
-        value = _parse_seconds(text.strip().lower())
-    else:  # NumPy's numbers are Real, too
-        value = float(text) if isinstance(text, Real) and not isinstance(text, bool) else math.nan
-    if not 0 < value < 366 * 86400:
-        raise ConfigError(f"budget {short(text)} is no time; give seconds, or like 60s, 10m, 2h")
-    return value
-
-
-def _parse_seconds(text: str) -> float:
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-    total, digits = 0.0, ""
-    for letter in text:
-        if letter.isdigit() or letter == ".":
-            digits += letter
-        elif letter in units and digits.replace(".", "", 1).isdigit():
-            total, digits = total + float(digits) * units[letter], ""
-        else:
-            return -1.0
-    if not digits:
-        return total or -1.0
-    return total + float(digits) if digits.replace(".", "", 1).isdigit() else -1.0
 
 
 def build(kind: type[Family], spec: Spec, config: Any, seed: int, device: torch.device) -> Family:

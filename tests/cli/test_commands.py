@@ -373,7 +373,8 @@ def test_a_begun_run_is_never_removed(text_run: tuple[Path, Path], tmp_path: Pat
     data, _ = text_run
     run = tmp_path / "run"
     run.mkdir()
-    request = {"data": str(tmp_path / "gone"), "steps": 4, "settings": {"evaluate_samples": "2"}}
+    request = {"data": str(tmp_path / "gone"), "budget": None, "steps": 4, "family": None, "modality": None,
+               "prefer": "quality", "seed": 0, "settings": {"evaluate_samples": "2"}}  # fmt: skip
     (run / "config.json").write_text(json.dumps({"request": request, "status": "begun"}))
     anew("resume", run, code=2)
     assert (run / "config.json").exists()
