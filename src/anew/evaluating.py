@@ -25,7 +25,7 @@ from anew.threads import use_threads
 from anew.training import events as events_file
 from anew.training.events import Events
 
-POOL_BYTES = 512 * 2**20  # of real items that the audit for copies holds in memory
+POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which takes about ten times as much memory
 STOPPED_SECONDS = 20.0  # for what is left once sampling was stopped by hand
 PARTS_MOST = 120_000  # units of the test part, taken evenly, that parts of a mixed model are scored on
 PROBE = 8_000  # units that are scored to learn how long the whole part would take
@@ -215,7 +215,7 @@ def pool_of(data: Dataset, spec: Spec, n: int, seed: int) -> Pool:
         return Pool(train, [text for part in held for text in data.text(part)], None, len(train), drawn)
     one = data.items("train", 1, seed)
     n = min(n, max(int(POOL_BYTES // max(size_of(one[0]), 1)), 1_000)) if one else n
-    parts = [data.items(part, n // 2, seed) for part in held]
+    parts = [data.items(part, n // 2 // len(held), seed) for part in held]
     others = [item for part in parts for item in part]
     return pooled(data, data.items("train", n - len(others), seed), others, data.part_size("train"), drawn, seed)
 

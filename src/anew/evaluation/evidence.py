@@ -216,20 +216,22 @@ class Evaluation(ABC):
         """The audit for copies: of all items, or in little time first of few, then of as many as there is time for."""
         if self.kind is None or self.evidence.pool is None or not self.evidence.samples:
             return
-        pool = self.evidence.pool(POOL_MOST)
+        limited = self.whole.limit is not None
+        first = POOL_FIRST if self.whole.left() > 3.0 else POOL_FIRST // 4
+        begin = self.whole.spent()
+        pool = self.evidence.pool(first if limited else POOL_MOST)  # to read all of a large set may take minutes
         if not pool.train:
             return
-        size, most = self.size(pool), None
-        first = POOL_FIRST if self.whole.left() > 3.0 else POOL_FIRST // 4
-        if self.whole.limit is not None and size > first:
-            begin = self.whole.spent()
-            yield self.audited(pool, first)
-            afford = first * 0.8 * self.whole.left(0.9) / max(self.whole.spent() - begin, 1e-3)
-            if afford < 2 * first:
-                self.leave_out("copies of all training items", "the time allowed to look at some of them only")
-                return
-            most = int(afford) if afford < size else None
-        yield self.audited(pool, most)
+        yield self.audited(pool, first if limited else None)
+        if not limited or (self.size(pool) < first and pool.of <= len(pool.train)):
+            return
+        afford = int(first * 0.8 * self.whole.left(0.9) / max(self.whole.spent() - begin, 1e-3))
+        if afford < 2 * first:
+            self.leave_out("copies of all training items", "the time allowed to look at some of them only")
+            return
+        if self.size(pool) <= first:
+            pool = self.evidence.pool(min(afford, POOL_MOST))
+        yield self.audited(pool, afford if afford < self.size(pool) else None)
 
     def size(self, pool: Pool) -> int:
         """Real items in a pool, as the audit counts them."""
