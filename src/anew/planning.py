@@ -270,7 +270,7 @@ class Planner:
 
 def finish_cost(budget: float) -> float:
     """Seconds kept for choosing the weights and fitting what needs validation data at the end."""
-    return min(30.0, 0.02 * budget)
+    return min(30.0, 0.02 * budget + min(1.0, budget / 60))
 
 
 def plan_sentence(family: str, plan: Plan, data: Dataset) -> str:

@@ -25,6 +25,7 @@ TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models rea
 SHOWN = 12
 CONTEXT = 60  # characters of training text shown around a passage
 KNOWN_MOST = 16_000_000  # training characters that are searched for passages
+SEARCH_SECONDS = 4.0  # that the search of so many may take
 
 
 class TextEvaluation(Evaluation):
@@ -100,7 +101,8 @@ class TextEvaluation(Evaluation):
         shown = [str(s) for s in self.evidence.samples[:SHOWN]]
         if self.records:
             return self._near_records(shown)
-        training = "\n".join(self._part("train", KNOWN_MOST))
+        most = KNOWN_MOST if self.whole.left() > SEARCH_SECONDS else KNOWN_MOST // 8
+        training = "\n".join(self._part("train", most))
         shown = [s[:1500] for s in shown]
         pairs = []
         for text, match in zip(shown, longest_matches(shown, codes(training)), strict=True):
