@@ -13,7 +13,7 @@ IN_FOLDER = 1000
 
 
 def text(folder: Path, source: str, gigabytes: float, seed: int = 0) -> Path:
-    """Files of 10 MB, 100 to a folder: words with their punctuation, as frequent as in the source. Made once."""
+    """Files of 10 MB, 100 to a folder: runs of 16 words of the source, in an order of chance. Made once."""
     done = folder / f"made-{gigabytes:g}"
     if done.exists():
         return folder / "text"
@@ -22,12 +22,13 @@ def text(folder: Path, source: str, gigabytes: float, seed: int = 0) -> Path:
         raise SystemExit("the text given has fewer than 1,000 words; give a book or more")
     lines = [word + (b"\n\n" if number % 160 == 159 else b" ") for number, word in enumerate(words)]
     rng = np.random.default_rng(seed)
-    some = int(FILE_BYTES / (sum(map(len, lines)) / len(lines)))
+    runs = [b"".join(lines[at : at + 16]) for at in range(len(lines))]
+    some = int(FILE_BYTES / (sum(map(len, runs)) / len(runs)))
     for number in range(max(1, round(gigabytes * 1e9 / FILE_BYTES))):
         place = folder / "text" / f"{number // 100:03d}"
         place.mkdir(parents=True, exist_ok=True)
-        order = rng.integers(0, len(lines), some)
-        (place / f"{number:05d}.txt").write_bytes(b"".join([lines[i] for i in order.tolist()]))
+        order = rng.integers(0, len(runs), some)
+        (place / f"{number:05d}.txt").write_bytes(b"".join([runs[i] for i in order.tolist()]))
     done.touch()
     return folder / "text"
 

@@ -41,13 +41,22 @@ def pace(run: Path, begun: float) -> tuple[float, float, int]:
 
 
 def small_part(folder: Path, place: Path, files: int) -> Path:
-    """Copies the first files of a large folder, spread over it, into a folder of their own."""
+    """Copies files of a large folder, spread over it, into a folder of their own, with the folders that they lie in."""
     every = sorted(path for path in folder.rglob("*") if path.is_file())
     step = max(1, len(every) // files)
     target = fresh(place / "part")
     for path in every[::step][:files]:
-        shutil.copy(path, target / path.name)
+        copy = target / path.relative_to(folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
     return target
+
+
+def sizes_of(config: dict[str, Any]) -> list[str]:
+    """Knobs by which a run on less data takes the sizes of this one."""
+    tokens, components = config["data"]["learned"].get("tokens", {}), config["family"]["config"].get("components")
+    vocab = [f"vocab={tokens['size']}"] if tokens.get("kind") == "bpe" else []
+    return [f"dial={config['plan']['dial']}", *vocab, *([] if components is None else [f"components={components}"])]
 
 
 def train(given: argparse.Namespace, data: Path, run: Path, knobs: list[str]) -> Finished:
@@ -60,8 +69,9 @@ def measured(given: argparse.Namespace, rows: Table, kind: str, data: Path, smal
     place = fresh(given.work / "scale" / f"runs-{kind}")
     done = train(given, data, place / "large", [])
     first, step, steps = pace(place / "large", done.begun)
-    plan = json.loads((place / "large" / "config.json").read_text())["plan"]
-    same = train(given, small, place / "small", [f"dial={plan['dial']}", *given.small_set])
+    config = json.loads((place / "large" / "config.json").read_text())
+    plan = config["plan"]
+    same = train(given, small, place / "small", [*sizes_of(config), *given.small_set])
     small_first, small_step, small_steps = pace(place / "small", same.begun)
     small_plan = json.loads((place / "small" / "config.json").read_text())["plan"]
     like = {key: (plan[key], small_plan[key]) for key in ("batch", "parameters") if plan[key] != small_plan[key]}
