@@ -138,9 +138,11 @@ class Transformer(Family):
 
     @classmethod
     def appetite(cls, spec: Tokens, config: TransformerConfig, scale: Scale) -> float:
-        """About one and a half tokens for each weight of the blocks: below that a smaller network learns more in the time."""
+        """About one and a half tokens for each weight of the blocks: below that a smaller network learns more in the time.
+        Records are shorter than the longest one, which the length is."""
         weights = config.layers * (4 * config.width**2 + 3 * config.width * config.hidden)
-        return 1.5 * weights / spec.length
+        mean = spec.length if spec.packed or spec.shape else scale.units / max(1, scale.items) + 1.0
+        return 1.5 * weights / min(float(spec.length), max(1.0, mean))
 
     def optim(self) -> Optim:
         c = self.config
