@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anew import config as cfg
@@ -79,6 +79,7 @@ def test_what_is_no_time(text: Any) -> None:
 
 
 @given(st.text(max_size=8))
+@example("²")  # a digit that no number is written with
 def test_any_text_is_a_time_or_a_clear_error(text: str) -> None:
     try:
         assert seconds(text) > 0

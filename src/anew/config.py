@@ -201,12 +201,12 @@ def _parse_seconds(text: str) -> float:
     units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
     total, digits = 0.0, ""
     for letter in text:
-        if letter.isdigit() or letter == ".":
+        if letter.isdecimal() or letter == ".":
             digits += letter
-        elif letter in units and digits.replace(".", "", 1).isdigit():
+        elif letter in units and digits.replace(".", "", 1).isdecimal():
             total, digits = total + float(digits) * units[letter], ""
         else:
             return -1.0
     if not digits:
         return total or -1.0
-    return total + float(digits) if digits.replace(".", "", 1).isdigit() else -1.0
+    return total + float(digits) if digits.replace(".", "", 1).isdecimal() else -1.0

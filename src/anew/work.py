@@ -152,8 +152,8 @@ def scored(model: Model, path: str, limit: float | None) -> dict[str, Any]:
     if units <= 0:
         raise DataError(f"{path!r} holds nothing to score; give text files like those the run was trained on")
     unit = model.modality.unit
-    data.close()
     parts = model.bits_by_part(data.scoring("all", limit=limit))
+    data.close()
     alone = {f"bits_per_{unit}_{name}": value for name, value in parts.items()}
     figures = {f"bits_per_{unit}": bits / units, **alone, f"{unit}s": units, "bits": bits}
     bound = "exact" if isinstance(model.spec, Tokens) else "an upper bound"

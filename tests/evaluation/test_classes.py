@@ -125,3 +125,12 @@ def test_every_kind_with_labels_measures_them(evidence: Callable[..., Evidence])
     short = IMAGE(replace(base, seconds=0.05))
     assert "label_histogram" not in {s.name for s in short.scores()}
     assert any("the mix of classes (the time was spent)" in text for text in short.left_out)
+
+
+def test_where_no_training_items_are_left_for_a_probe_it_is_said(evidence: Callable[..., Evidence]) -> None:
+    train, test = labels(25, 0), labels(60, 1)
+    given = Labels(lambda n: (NAMES, train[:n]), lambda n: (NAMES, test[:n]), labels(40, 2))
+    base = evidence([], [], pictures(labels(40, 2), 2), labels=given)
+    few = IMAGE(replace(base, train=lambda n: pictures(train, 0)[:n], test=lambda n: pictures(test, 1)[:n]))
+    assert "label_histogram" not in {s.name for s in few.scores()}
+    assert any("no training images are left to train a probe on" in text for text in few.left_out)

@@ -66,6 +66,18 @@ def test_in_little_time_few_items_are_looked_at_and_it_is_said(evidence: Callabl
     assert found.controls or any("planted copies" in n for n in found.notes)
 
 
+def test_what_memory_does_not_hold_is_not_looked_at_twice(evidence: Callable[..., Evidence]) -> None:
+    asked: list[int] = []
+
+    def capped(n: int) -> Pool:
+        asked.append(n)
+        return Pool(TRAIN[:60], HELD[:40], None, 5000, True)  # however many there is time for
+
+    evaluation = IMAGE(evidence(TRAIN, HELD, pictures(100, 5), pool=capped, seconds=60.0))
+    found = list(evaluation.copies())
+    assert len(found) == 1 and found[0].of == 5000 and asked[0] == 2000 < asked[-1] <= 200_000
+
+
 def test_a_part_of_a_pool_is_half_held_out_where_it_can_be() -> None:
     pool = Pool(list(range(100)), list(range(100, 130)), np.arange(130), 500)
     assert pool.some(130) is pool

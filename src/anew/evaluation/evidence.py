@@ -223,15 +223,17 @@ class Evaluation(ABC):
         if not pool.train:
             return
         yield self.audited(pool, first if limited else None)
+        looked = min(first, self.size(pool))
         if not limited or (self.size(pool) < first and pool.of <= len(pool.train)):
             return
-        afford = int(first * 0.8 * self.whole.left(0.9) / max(self.whole.spent() - begin, 1e-3))
-        if afford < 2 * first:
+        afford = int(looked * 0.8 * self.whole.left(0.9) / max(self.whole.spent() - begin, 1e-3))
+        if afford < 2 * looked:
             self.leave_out("copies of all training items", "the time allowed to look at some of them only")
             return
         if self.size(pool) <= first:
             pool = self.evidence.pool(min(afford, POOL_MOST))
-        yield self.audited(pool, afford if afford < self.size(pool) else None)
+        if self.size(pool) > looked:  # else no more of them are held in memory
+            yield self.audited(pool, afford if afford < self.size(pool) else None)
 
     def size(self, pool: Pool) -> int:
         """Real items in a pool, as the audit counts them."""
@@ -272,15 +274,22 @@ class Evaluation(ABC):
         told = self.evidence.labels
         if told is None or not self.sets:
             return
-        train, test = self._classes_of("train", told.train), self._classes_of("test", told.test)
+        train, test = (
+            class_numbers(of, self._read[part], self.evidence.seed)
+            for part, of in (("train", told.train), ("test", told.test))
+        )
         n = len(self.sets["samples"])
         if self._embedder is None or train is None or test is None:
             self.leave_out("the mix of classes", "the features are not of whole labelled items")
             return
+        if not self._further:
+            self.leave_out("the mix of classes", f"no training {self.noun} are left to train a probe on")
+            return
         look: Callable[[Sequence[Any]], Any] = self._embedder if self.probed(self._further[:1]) is None else self.probed
         limit, begin = self.clock.limit, time.monotonic()
-        look(self._further[:TRIED])
-        each = (time.monotonic() - begin) / TRIED
+        tried = self._further[:TRIED]
+        look(tried)
+        each = (time.monotonic() - begin) / len(tried)
         many = affordable(len(self._further), each, float("inf") if limit is None else PROBE_SHARE * limit)
         if many == 0 or (self.clock.over(0.95) and n > QUICK):
             self.leave_out("the mix of classes", "the time was spent")
@@ -302,15 +311,6 @@ class Evaluation(ABC):
         names, naive = told.train(1)[0], rows.get("naive")
         kinds = Classes(names, known, made, held, other, naive, self.noun, self.evidence.seed, self.leave_out)
         yield from kinds.scores()
-
-    def _classes_of(
-        self, part: str, of: Callable[[int], tuple[Sequence[str], NDArray[Any]]]
-    ) -> NDArray[np.intp] | None:
-        """Class numbers of the items of a part in the order of `items`; None where items are pieces of what has labels."""
-        asked, came = self._read[part]
-        numbers = np.asarray(of(asked)[1], dtype=np.intp)
-        order = np.random.default_rng(self.evidence.seed).permutation(len(numbers))
-        return numbers[order] if len(numbers) == came else None
 
     def _gap(self) -> Iterator[Score]:
         """How much better training items are predicted than held-out ones."""
@@ -375,3 +375,13 @@ class Evaluation(ABC):
         n = max(min(n, 2 * LEAST), int(afford))
         self.leave_out(f"more than {n:,} {self.noun} of each set", "the time allowed no more")
         return embed, n
+
+
+def class_numbers(
+    of: Callable[[int], tuple[Sequence[str], NDArray[Any]]], read: tuple[int, int], seed: int
+) -> NDArray[np.intp] | None:
+    """Class numbers of the items of a part in the order of `Evaluation.items`; None where items are pieces of what has labels.
+    read: items that were asked for, and that came."""
+    numbers = np.asarray(of(read[0])[1], dtype=np.intp)
+    order = np.random.default_rng(seed).permutation(len(numbers))
+    return numbers[order] if len(numbers) == read[1] else None

@@ -159,8 +159,8 @@ class Copies:
             return f"No copying found; this audit would catch {percent(self.detection_limit)} or more."
         if self.train < PARTLY * self.of:
             return (
-                f"No copying found among {self.train:,} of {self.of:,} training items, which is all that there was time to "
-                f"compare: too few to be sure to catch even {percent(RATES[-1])}. `anew evaluate` without a limit compares all."
+                f"No copying found among {self.train:,} of {self.of:,} training items, which is what there was time or "
+                f"memory to compare: too few to be sure to catch even {percent(RATES[-1])}. `anew evaluate` has no limit of time."
             )
         if not self.controls and round(RATES[-1] * self.samples) >= 1:
             return "No copying found; there was no time to measure what this audit would catch."
