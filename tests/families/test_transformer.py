@@ -128,6 +128,27 @@ def test_a_prompt_is_kept_and_may_be_longer_than_the_context() -> None:
     assert torch.equal(out[:, :50], prompt.expand(2, -1))
 
 
+@pytest.mark.parametrize("spec", [PACKED, RECORDS])
+def test_what_follows_a_prompt_is_what_scoring_it_expects(spec: Tokens) -> None:
+    """The gate has seen how network and counts did on the prompt, whichever way it is read."""
+    family = _counted(spec)
+    assert family.counting is not None
+    family.counting.gate.normal_()
+    family.counting.forget()
+    begin = 10 if spec.classes else int(_stream(1)[0])
+    prompt = torch.cat((torch.tensor([begin]), _stream(6) % 10))
+    label = torch.tensor([1]) if spec.classes else None
+    out = _last(family, Ask(1, known=Known(prompt), label=label, how=TransformerSampling(temperature=0, max_tokens=2)))[
+        0
+    ]
+    for place in range(7, len(out)):
+        mask = torch.zeros(spec.vocab, place)
+        mask[:, -1] = 1.0
+        rows = torch.cat((out[:place].expand(spec.vocab, -1), torch.arange(spec.vocab)[:, None]), 1)
+        bits = family.bits(Batch(rows, None if label is None else label.expand(spec.vocab), mask))
+        assert int(bits.argmin()) == int(out[place])
+
+
 def test_records_stop_at_their_end_and_are_padded() -> None:
     family = _family(RECORDS)
     out = _last(family, Ask(64, label=torch.zeros(64, dtype=torch.int64)))

@@ -1,5 +1,5 @@
 """The counting head of the Transformer: Kneser-Ney probabilities, joined to the network's by a gate that sees how sure
-each side is.
+each side is and how well it did on the tokens before.
 
 log p = a log p_network + b log p_counts - log Z, where (a, b) = features . gate, fitted on held-out tokens. The
 likelihood is concave in the gate, so Newton's method finds the one optimum in a few steps.
@@ -18,12 +18,46 @@ from torch import Tensor, nn
 from anew.maths.ngram import ARRAYS, KneserNey
 from anew.spec import Batch
 
-EXTRA = 7  # features beside one for each order: see `_features`
+EXTRA = 12  # features beside one for each order: see `_features`
+MEMORY = 0.97  # what a token's weight among those before shrinks to with every further one
+PRIOR = 4.0  # tokens' worth of doubt: means over few tokens lie near 0
+WORST = -8.0  # nats that one token may count at most, so that features stay in the range of the fit
 KINDS = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Pair = tuple[Floats, Floats]
+
+
+class Past:
+    """How well network and counts foretold the tokens so far in n rows: decayed means of their log-probabilities.
+
+    A record without relatives in the train part, or a text by another hand, shows itself by counts that did badly.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._sums, self._weight = np.zeros((n, 2)), 0.0
+
+    @property
+    def means(self) -> Doubles:
+        """(n, 2) nats of network and counts, 0 before the first token."""
+        return self._sums / (self._weight + PRIOR)
+
+    def add(self, network: NDArray[np.floating], counts: NDArray[np.floating]) -> None:
+        """The next token of every row came; (n,) log-probabilities that each side gave it."""
+        self._sums *= MEMORY
+        self._sums[:, 0] += np.maximum(network, WORST)
+        self._sums[:, 1] += np.maximum(counts, WORST)
+        self._weight = MEMORY * self._weight + 1.0
+
+    def offer(self, network: Floats, counts: Floats) -> None:
+        """(n, V) log-probabilities of what comes next, kept until `came` says what it was."""
+        self._offered = network, counts
+
+    def came(self, tokens: Ints) -> None:
+        """tokens: (n,) that were drawn after the last offer."""
+        rows = np.arange(len(tokens))
+        self.add(*(side[rows, tokens] for side in self._offered))
 
 
 class Counting(nn.Module):
@@ -90,48 +124,66 @@ class Counting(nn.Module):
         recent = ids[:, max(0, ids.shape[1] - self.order) :].tolist()
         return np.array([self.model.tail(row) for row in recent], dtype=np.int64).T
 
-    def mix(self, found: Ints, network: Floats) -> Floats:
-        """found: (order+1, n) contexts, network: (n, V) log-probabilities -> (n, V) log-probabilities of both together."""
-        score = self._joined(found, network, np.exp(network))
+    def past(self, found: Ints, network: Floats, targets: Ints) -> Doubles:
+        """found: (order+1, B*L) contexts, network: (B*L, V) log-probabilities, targets: (B, L) -> (B*L, 2) how each side
+        did on a row's targets before each one."""
+        past, out = Past(len(targets)), np.empty((*targets.shape, 2))
+        for place, told in enumerate(self.told(found, network, targets).transpose(2, 0, 1)):
+            out[:, place] = past.means
+            past.add(*told)
+        return out.reshape(-1, 2)
+
+    def told(self, found: Ints, network: Floats, targets: Ints) -> Floats:
+        """Contexts, network and targets as for `past` -> (2, B, L) log-probabilities that each side gave the targets."""
+        flat = targets.ravel()
+        sides = network[np.arange(len(flat)), flat], np.log(self.model.probability(found, flat))
+        return np.stack(sides).reshape(2, *targets.shape)
+
+    def mix(self, found: Ints, network: Floats, past: Doubles) -> Floats:
+        """found: (order+1, n) contexts, network: (n, V) log-probabilities, past: (n, 2) -> (n, V) log-probabilities of both
+        together."""
+        counted = self.model.distribution(found)
+        score = self._joined(found, (np.exp(network), network), (counted, np.log(counted)), past)
         score -= np.log(np.exp(score).sum(1, keepdims=True))
         return score
 
-    def probability(self, found: Ints, logits: Floats) -> Floats:
-        """found: (order+1, n) contexts, logits: (n, V) of the network -> (n, V) in proportion to the joint probability."""
-        chance, log = softmax(logits)
-        score = self._joined(found, log, chance)
+    def probability(self, found: Ints, logits: Floats, past: Past) -> Floats:
+        """found: (order+1, n) contexts, logits: (n, V) of the network -> (n, V) in proportion to the joint probability.
+        `past` is told what both sides say and wants to hear what came."""
+        network, counted = softmax(logits), self.model.distribution(found)
+        counts = np.log(counted)
+        score = self._joined(found, network, (counted, counts), past.means)
+        past.offer(network[1], counts)
         np.exp(score, out=score)
         return score
 
-    def _joined(self, found: Ints, network: Floats, chance: Floats) -> Floats:
-        """(n, V) joint log-probabilities up to each row's constant, at most 0. chance: exp(network)."""
-        counted = self.model.distribution(found)
-        counts = np.log(counted)
-        weights = (self._features(found, (chance, network), (counted, counts)) @ self._gate).astype(np.float32)
-        score: Floats = weights[:, :1] * network
-        counts *= weights[:, 1:]
-        score += counts
+    def _joined(self, found: Ints, network: Pair, counts: Pair, past: Doubles) -> Floats:
+        """(n, V) joint log-probabilities up to each row's constant, at most 0."""
+        weights = (self._features(found, network, counts, past) @ self._gate).astype(np.float32)
+        score: Floats = weights[:, :1] * network[1]
+        score += weights[:, 1:] * counts[1]
         score -= score.max(1, keepdims=True)
         return score
 
-    def fit(self, found: Ints, network: Floats, targets: Ints) -> None:
+    def fit(self, found: Ints, network: Floats, targets: Ints, past: Doubles) -> None:
         """Set the gate from held-out targets (n,)."""
         counted = self.model.distribution(found)
         counts = np.log(counted)
-        features = self._features(found, (np.exp(network), network), (counted, counts))
+        features = self._features(found, (np.exp(network), network), (counted, counts), past)
         start = np.zeros(self.gate.shape)
         start[-1] = 0.5
         self.gate.copy_(torch.from_numpy(newton(start, features, network, counts, targets)))
         self.forget()
 
-    def _features(self, found: Ints, network: Pair, counts: Pair) -> Doubles:
+    def _features(self, found: Ints, network: Pair, counts: Pair, past: Doubles) -> Doubles:
         """(n, F): the longest order seen (one of order+1), log of the types that followed it, the mass it leaves to
-        shorter ones, entropy and peak of the network, entropy and peak of the counts, 1.
+        shorter ones, entropy and peak of the network, entropy and peak of the counts, how both did before with squares
+        and product, 1.
 
-        network, counts: each (n, V) probabilities and their logarithms."""
+        network, counts: each (n, V) probabilities and their logarithms. past: (n, 2)."""
         n, order = found.shape[1], self.order
         if n == 1:
-            return self._feature_row(found[:, 0].tolist(), network, counts)
+            return self._feature_row(found[:, 0].tolist(), network, counts, past[0].tolist())
         longest = (found >= 0).sum(0) - 1  # (n,)
         out = np.zeros((n, order + 1 + EXTRA))
         out[np.arange(n), longest] = 1.0
@@ -143,10 +195,13 @@ class Counting(nn.Module):
         for place, (chance, log) in ((order + 3, network), (order + 5, counts)):
             out[:, place] = -np.vecdot(chance, log)
             out[:, place + 1] = chance.max(1)
+        out[:, order + 7 : order + 9] = past
+        out[:, order + 9 : order + 11] = past**2
+        out[:, order + 11] = past[:, 0] * past[:, 1]
         out[:, -1] = 1.0
         return out
 
-    def _feature_row(self, found: Sequence[int], network: Pair, counts: Pair) -> Doubles:
+    def _feature_row(self, found: Sequence[int], network: Pair, counts: Pair, past: Sequence[float]) -> Doubles:
         """`_features` of one target in plain numbers: most of a sampler's single step is the cost of calls."""
         order = self.order
         longest = sum(place >= 0 for place in found) - 1
@@ -159,7 +214,8 @@ class Counting(nn.Module):
         for place, (chance, log) in ((order + 3, network), (order + 5, counts)):
             row[place] = -chance[0].dot(log[0])
             row[place + 1] = chance[0].max()
-        row[-1] = 1.0
+        one, two = past
+        row[order + 7 :] = (one, two, one * one, two * two, one * two, 1.0)
         return out
 
 

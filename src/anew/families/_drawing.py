@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anew.families._counting import Counting, softmax
+from anew.families._counting import Counting, Past, softmax
 from anew.maths import logits as choices
 from anew.nets.stream import Stream
 from anew.nets.transformer import Decoder
@@ -21,6 +21,7 @@ from anew.rng import generator
 from anew.spec import Ask, Tokens
 
 CHUNK = 64  # random numbers of a sample that are drawn at once
+WIDEST = 8_388_608  # numbers of a prompt's logits in memory at once
 PLAIN = (1.0, 0, 1.0, 0.0)  # temperature, top_k, top_p, min_p that change nothing
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -51,6 +52,7 @@ class Drawing:
         self.numbers, self.used = np.zeros((0, 0), dtype=np.float32), 0
         self.plain = (how.temperature, how.top_k, how.top_p, how.min_p) == PLAIN
         self.counting = family.counting if family.counting is not None and family.counting.ready else None
+        self.past = Past(ask.n)
 
     @torch.inference_mode()
     def __iter__(self) -> Iterator[Tensor]:
@@ -65,6 +67,8 @@ class Drawing:
         for place in range(start.shape[1], ids.shape[1]):
             token = choices.choose(self._next(stream, ids[:, :place], begun), self._uniform())
             begun = True
+            if self.counting is not None:
+                self.past.came(token)
             if self.end is not None:
                 token = np.where(ended, self.pad, token)
                 ended |= token == self.end
@@ -115,7 +119,10 @@ class Drawing:
 
     def _next(self, stream: Stream, ids: Ints, begun: bool) -> Floats:
         """(n, V) probabilities of what follows ids (n, L); plain draws need no row to sum to 1."""
-        logits = stream.feed(self._fresh(stream, ids, begun))[:, : self.family.spec.vocab]
+        fresh = self._fresh(stream, ids, begun)
+        if not begun and self.counting is not None:
+            self._recall(self.counting, fresh)
+        logits = stream.feed(fresh)[:, : self.family.spec.vocab]
         probability: Floats = self._joint(logits, ids)
         if self.plain:
             return probability if self.allowed is None else probability * self.allowed
@@ -129,7 +136,23 @@ class Drawing:
     def _joint(self, logits: Floats, ids: Ints) -> Floats:
         """(n, V) in proportion to the probability by network and counts together."""
         counting = self.counting
-        return softmax(logits)[0] if counting is None else counting.probability(counting.last(ids), logits)
+        return softmax(logits)[0] if counting is None else counting.probability(counting.last(ids), logits, self.past)
+
+    def _recall(self, counting: Counting, fresh: Ints) -> None:
+        """How network and counts would have done on what is given. fresh: (n, l), labels in front."""
+        family, lead = self.family, self.family.prefix
+        targets = fresh[:, lead + 1 :]
+        at_once = max(1, WIDEST // max(1, targets.shape[1] * family.spec.vocab))
+        told = np.zeros((2, *targets.shape))
+        for first in range(0, len(targets) if targets.shape[1] else 0, at_once):
+            rows = fresh[first : first + at_once]
+            ids = torch.from_numpy(rows[:, :-1]).to(family.net.embed.device)
+            logits = family.net(ids)[:, lead:, : family.spec.vocab].flatten(0, 1)
+            network = logits.log_softmax(-1).cpu().numpy()
+            found = counting.contexts(rows[:, lead:-1])
+            told[:, first : first + at_once] = counting.told(found, network, rows[:, lead + 1 :])
+        for place in range(targets.shape[1]):
+            self.past.add(told[0, :, place], told[1, :, place])
 
     def _fresh(self, stream: Stream, ids: Ints, begun: bool) -> Ints:
         """(n, l) the tokens that the stream has not seen yet, or the later half of a full window, to start again from."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from anew.spec import Ask, Batch, Tokens
 
 TOKENS_A_STEP = 1024
 MOST_COUNTED = 2_000_000  # tokens; bounds the memory of counting (under 1 GB) and the size of a run
+MOST_FITTED = 131_072  # held-out targets that the gate is fitted on; fewer for a large vocabulary
 SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by dial
 GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # where tokens lie on a grid
 
@@ -66,6 +67,24 @@ class TransformerSampling:
     top_p: float = knob(1.0, "choose among the fewest tokens that hold this mass", low=0.0, high=1.0)
     min_p: float = knob(0.0, "drop tokens below this share of the most probable one", low=0.0, high=1.0)
     max_tokens: int = knob(0, "most new tokens a sample; 0: a record's full length, or 500", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Of n targets (V: vocabulary): contexts (order+1, n), the network's log-probabilities (n, V), targets (n,), how both
+    sides did before (n, 2), whether each counts (n,)."""
+
+    found: NDArray[np.int64]
+    network: NDArray[np.float32]
+    targets: NDArray[np.int64]
+    past: NDArray[np.float64]
+    counted: NDArray[np.bool_]
+
+    def rows(self, which: NDArray[Any]) -> Evidence:
+        """Of the targets that a mask or numbers choose."""
+        return Evidence(
+            self.found[:, which], self.network[which], self.targets[which], self.past[which], self.counted[which]
+        )
 
 
 class Transformer(Family):
@@ -179,18 +198,20 @@ class Transformer(Family):
         """Fit the gate between network and counts."""
         if self.counting is None or not self.counting.ready:
             return
-        most = min(16_384, 16_777_216 // self.spec.vocab)
-        found, network, targets, have = [], [], [], 0
+        most = min(MOST_FITTED, 16_777_216 // self.spec.vocab)
+        parts, have = [], 0
         for batch in sweep:
-            log, contexts, counted = self._evidence(batch)
-            found.append(contexts[:, counted])
-            network.append(log[counted])
-            targets.append(batch.x[:, 1:].flatten().cpu().numpy()[counted])
-            have += int(counted.sum())
+            evidence = self._evidence(batch)
+            parts.append(evidence.rows(evidence.counted))
+            have += len(parts[-1].targets)
             if have >= most:
                 break
         if have:
-            self.counting.fit(np.concatenate(found, 1), np.concatenate(network), np.concatenate(targets))
+            found = np.concatenate([part.found for part in parts], 1)
+            network, targets, past = (
+                np.concatenate([getattr(part, name) for part in parts]) for name in ("network", "targets", "past")
+            )
+            self.counting.fit(found, network, targets, past)
 
     @torch.inference_mode()
     def bits(self, batch: Batch, part: Literal["all", "network"] = "all") -> Tensor:
@@ -199,13 +220,13 @@ class Transformer(Family):
             logits = self._logits(batch, torch.float32)
             losses = functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
         else:
-            log, found, counted = self._evidence(batch)
-            targets = batch.x[:, 1:].flatten().cpu().numpy()
-            values = np.zeros(len(targets), dtype=np.float32)
-            rows = np.flatnonzero(counted)
-            for part_rows in np.array_split(rows, 1 + rows.size * self.spec.vocab // 8_388_608):
-                mixed = self.counting.mix(found[:, part_rows], log[part_rows])
-                values[part_rows] = -mixed[np.arange(len(part_rows)), targets[part_rows]]
+            evidence = self._evidence(batch)
+            values = np.zeros(len(evidence.targets), dtype=np.float32)
+            rows = np.flatnonzero(evidence.counted)
+            for some in np.array_split(rows, 1 + rows.size * self.spec.vocab // 8_388_608):
+                own = evidence.rows(some)
+                mixed = self.counting.mix(own.found, own.network, own.past)
+                values[some] = -mixed[np.arange(len(some)), own.targets]
             losses = torch.from_numpy(values)
         losses = losses.view(len(batch), -1).double()
         if batch.mask is not None:
@@ -217,13 +238,15 @@ class Transformer(Family):
         mixed = self.counting is not None and self.counting.ready
         return {"network": self.bits(batch, "network")} if mixed else {}
 
-    def _evidence(self, batch: Batch) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
-        """Network log-probabilities (B*L, vocab), contexts (order+1, B*L), and which targets count (B*L,)."""
+    def _evidence(self, batch: Batch) -> Evidence:
+        """What the gate sees of all targets of a batch."""
         assert self.counting is not None
-        log = self._logits(batch, torch.float32).flatten(0, 1).log_softmax(-1).cpu().numpy()
-        found = self.counting.contexts(batch.x[:, :-1].cpu().numpy())
-        counted = np.ones(len(log), dtype=bool) if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
-        return log, found, counted
+        ids = batch.x.cpu().numpy()
+        network = self._logits(batch, torch.float32).flatten(0, 1).log_softmax(-1).cpu().numpy()
+        found = self.counting.contexts(ids[:, :-1])
+        counted = np.ones(len(network), dtype=bool) if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
+        past = self.counting.past(found, network, ids[:, 1:])
+        return Evidence(found, network, ids[:, 1:].ravel(), past, counted)
 
     def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
         """Yields (n, t) ids while they grow: what is known, then new tokens, `pad` after an `end`."""
