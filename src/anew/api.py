@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Settings = Mapping[str, Any]
 PREFERENCES = ("quality", "speed", "latent")
+MOST_MEASURED = 1_000_000  # samples of one report
 
 
 def train(
@@ -208,9 +209,7 @@ def evaluate(
     """
     if (run is None) == (samples is None):
         raise ConfigError("give either a run, or --samples DIR with --data DIR for samples made elsewhere")
-    if n < 1:
-        raise ConfigError(f"n={n} is out of range; give at least 1")
-    seed = whole("seed", seed)
+    n, seed = whole("n", n, 1, MOST_MEASURED), whole("seed", seed)
     where = None if data is None else str(data)
     if run is not None:
         odd = {"--held-out": held_out, "--out": out, "--modality": modality}
@@ -274,6 +273,7 @@ def compare(
     measure them alike and write compare.json and compare.html into `out`.
 
     families: names, as in "vae,gan,diffusion:latent"; n: samples of each. The same call goes on where it was stopped."""
+    n = whole("n", n, 1, MOST_MEASURED)
     if bool(runs) == bool(families):
         raise ConfigError("give either families to train, as in --families vae,gan,diffusion, or finished runs")
     if runs and not (data is None and budget is None and steps is None and not settings):
