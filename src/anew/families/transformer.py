@@ -141,7 +141,7 @@ class Transformer(Family):
             batch=max(4, min(round(tokens / spec.length), max(4, scale.items // 8))),
             layers=depth,
             width=width,
-            heads=max(1, width // (64 if not spec.shape else 32)),
+            heads=max(1, width // (64 if spec.packed else 32)),  # whole records gain by more of them, excerpts hardly
             hidden=hidden,
             dropout=0.0 if epochs < 10 else 0.1 if epochs < 20 else 0.2,
             weight_decay=0.0 if epochs < 10 else 0.2,
