@@ -186,6 +186,8 @@ def shaped(image: Image.Image, width: int, height: int, frame: str) -> Image.Ima
         inner = (max(inner[0], width), max(inner[1], height))
     if inner != image.size:
         image = image.resize(inner, Image.Resampling.BICUBIC, reducing_gap=3.0)  # RGBA: weighted by alpha
+    if image.size == (width, height):
+        return image
     left, top = (width - image.width) // 2, (height - image.height) // 2
     if frame == "crop":
         return image.crop((-left, -top, width - left, height - top))
@@ -204,7 +206,8 @@ def stored(image: Image.Image, channels: int) -> NDArray[np.uint8]:
         return np.ascontiguousarray(values.transpose(2, 0, 1))  # (4, H, W)
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, (255,) * 4), image).convert("RGB")
-    values = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    mode = "L" if channels == 1 else "RGB"
+    values = np.asarray(image if image.mode == mode else image.convert(mode))
     return np.ascontiguousarray(values[None] if channels == 1 else values.transpose(2, 0, 1))  # (C, H, W)
 
 
