@@ -139,7 +139,9 @@ class FolderReader:
 
     def _read_one(self, path: str) -> Item | Refusal:
         try:
-            return Item(path, (self._root / path).read_bytes(), self._label(path))
+            # A path object and a buffer would double what reading a small file takes.
+            with open(f"{self._root}/{path}", "rb", buffering=0) as stream:
+                return Item(path, stream.read(), self._label(path))
         except OSError as error:
             return Refusal(path, f"cannot be read ({error.strerror})")
 
