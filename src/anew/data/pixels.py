@@ -206,8 +206,9 @@ def stored(image: Image.Image, channels: int) -> NDArray[np.uint8]:
         return np.ascontiguousarray(values.transpose(2, 0, 1))  # (4, H, W)
     image = on_white(image)
     mode = "L" if channels == 1 else "RGB"
-    values = np.asarray(image if image.mode == mode else image.convert(mode))
-    return np.ascontiguousarray(values[None] if channels == 1 else values.transpose(2, 0, 1))  # (C, H, W)
+    body = (image if image.mode == mode else image.convert(mode)).tobytes()
+    values = np.frombuffer(body, np.uint8).reshape(image.height, image.width, -1)
+    return np.ascontiguousarray(values.transpose(2, 0, 1))  # (C, H, W)
 
 
 def on_white(image: Image.Image) -> Image.Image:
