@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import sys
@@ -18,6 +19,7 @@ def names(room: str) -> list[str]:
     return sorted(p.stem for p in folder.glob("*.py") if not p.stem.startswith("_") and _declares(p))
 
 
+@functools.cache
 def _declares(path: Path) -> bool:
     # Reading the text is enough and imports nothing: a registered file says `EXPORT = ClassName` at top level.
     return any(line.startswith(("EXPORT = ", "EXPORT: ")) for line in path.read_text(encoding="utf-8").splitlines())

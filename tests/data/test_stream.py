@@ -15,6 +15,7 @@ from PIL import Image
 from anew.data import choice, division, folders, stream
 from anew.data.cache import Blocks, Disk, Encoded
 from anew.data.dataset import Dataset
+from anew.data.image import Image as ImageKind
 from anew.data.modality import Size
 from anew.errors import DataError
 
@@ -66,6 +67,15 @@ def test_images_batches_are_pure_and_cached(tmp_path: Path, small_blocks: None) 
             assert found.label is not None and torch.equal(found.label, batches[step].label[8:])  # type: ignore[index]
         again.close()
     assert list((tmp_path / "c1").rglob("*.npz")) and not list((tmp_path / "c1").rglob("*.part"))
+
+
+def test_no_image_is_encoded_twice(tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    encode = ImageKind.encode
+    monkeypatch.setattr(ImageKind, "encode", lambda self, item: (seen.append(item.name), encode(self, item))[1])
+    data = opened(pictures(tmp_path / "d", 150), tmp_path / "c")
+    assert sum(len(b) for b in data.sweep()) == data.scan.parts["train"] == len(seen) == len(set(seen))
+    data.close()
 
 
 def test_every_image_once_an_epoch(tmp_path: Path, small_blocks: None) -> None:

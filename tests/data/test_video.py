@@ -147,6 +147,19 @@ def test_other_rates_and_sizes_are_brought_together_and_said(tmp_path: Path) -> 
     data.close()
 
 
+@pytest.mark.parametrize(("width", "mode"), [(16, "RGB"), (21, "RGB"), (21, "RGBA")])
+def test_frames_of_gifs_are_exact(tmp_path: Path, width: int, mode: str) -> None:
+    shown = np.random.default_rng(width).integers(0, 2, (5, 19, width, len(mode)), dtype=np.uint8) * 255
+    shown[..., :3] *= shown[..., 3:] // 255 if mode == "RGBA" else 1
+    first, *rest = map(Image.fromarray, shown)
+    first.save(tmp_path / "a.gif", save_all=True, append_images=rest, duration=100, disposal=2)
+    found = frames.pictures(tmp_path / "a.gif", range(5), frames.timing(tmp_path / "a.gif").times, 64)
+    assert [one.mode for one in found] == [mode] * 5
+    for one, values in zip(found, shown, strict=True):
+        clear = np.asarray(one)[..., 3:] == 0 if mode == "RGBA" else False
+        assert np.array_equal(np.where(clear, 0, np.asarray(one)), values)
+
+
 def test_transparent_gifs_keep_their_alpha(tmp_path: Path) -> None:
     for index in range(20):
         (tmp_path / f"{index}.gif").write_bytes(gif([100] * (5 + index % 3), "RGBA", index))

@@ -186,6 +186,8 @@ def shaped(image: Image.Image, width: int, height: int, frame: str) -> Image.Ima
         inner = (max(inner[0], width), max(inner[1], height))
     if inner != image.size:
         image = image.resize(inner, Image.Resampling.BICUBIC, reducing_gap=3.0)  # RGBA: weighted by alpha
+    if image.size == (width, height):
+        return image
     left, top = (width - image.width) // 2, (height - image.height) // 2
     if frame == "crop":
         return image.crop((-left, -top, width - left, height - top))
@@ -202,10 +204,18 @@ def stored(image: Image.Image, channels: int) -> NDArray[np.uint8]:
         alpha = values[..., 3:].astype(np.uint16)
         values[..., :3] = (values[..., :3] * alpha + 127) // 255
         return np.ascontiguousarray(values.transpose(2, 0, 1))  # (4, H, W)
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (255,) * 4), image).convert("RGB")
-    values = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    return np.ascontiguousarray(values[None] if channels == 1 else values.transpose(2, 0, 1))  # (C, H, W)
+    image = on_white(image)
+    mode = "L" if channels == 1 else "RGB"
+    body = (image if image.mode == mode else image.convert(mode)).tobytes()
+    values = np.frombuffer(body, np.uint8).reshape(image.height, image.width, -1)
+    return np.ascontiguousarray(values.transpose(2, 0, 1))  # (C, H, W)
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """An 8-bit image without transparency."""
+    if image.mode != "RGBA":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, (255,) * 4), image).convert("RGB")
 
 
 def shown(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -233,7 +243,7 @@ def perceptual_hash(image: Image.Image) -> bytes:
     Measured: with 7 x 7 one handwritten digit in nine would pass for a copy of another, with 10 x 10 one in forty; of
     images saved again as JPEG it knows 37% (32-pixel photographs) to 77% (drawings) again."""
     if image.mode != "L":
-        image = Image.fromarray(stored(image, 1)[0])
+        image = on_white(image).convert("L")
     small = image.resize((10, 10), Image.Resampling.BOX)
     values = np.frombuffer(small.tobytes(), np.uint8).reshape(10, 10).astype(np.int16)
     rises = [(values[:, 1:] - values[:, :-1] > 12).reshape(-1), (values[1:] - values[:-1] > 12).reshape(-1)]

@@ -27,12 +27,9 @@ from anew.errors import DataError
 from anew.spec import Batch, Grid, Tokens
 
 FIT_BYTES, FIT_ITEMS = 4 * 1024 * 1024, 2048  # text, or grids, that `fit` sees
-MEASURED = 4096  # items of these that are encoded to learn how many examples a byte holds
+MEASURED = 4096  # items of this text that are encoded to learn how many examples a byte holds
 SWEEP_BYTES, SWEEP_ITEMS = 16 * 1024 * 1024, 4096  # text, or grids, of a sweep or of text() without a limit
-SWEEP_GRIDS, SWEEP_LEAST = (
-    512 * 1024 * 1024,
-    256,
-)  # bytes of stored grids that a sweep keeps at most, but so many always
+SWEEP_GRIDS, SWEEP_LEAST = 512 * 1024 * 1024, 256  # bytes of stored grids that a sweep keeps, but so many always
 GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes shuffled together
 GROUP_BLOCKS = 64
 
@@ -55,9 +52,8 @@ class Stream:
         self._seen: set[int] = set()
         self._views: OrderedDict[int, Examples] = OrderedDict()
         self._held: dict[int, Examples] = {}
-        self.rates: dict[
-            str, float
-        ] = {}  # examples, units and ids that a byte of the source holds; of grids "ids": bytes each
+        # Examples, units and ids that a byte of the source holds; of grids only "ids": bytes of each.
+        self.rates: dict[str, float] = {}
 
     @property
     def carved(self) -> list[int]:
@@ -83,8 +79,10 @@ class Stream:
         self.rates = {}
         found: list[Item] = []
         self._fit_bytes = 0.0
+        self._fit_blocks: list[int] = []
         for place in Order([1] * len(self._train), 1, self._seed).first():
             number = self._train[place]
+            self._fit_blocks.append(number)
             found += [one for one, _ in self._encoder.items(number) if isinstance(one, Item)]
             self._fit_bytes += self._train_bytes(number)
             text = bool(found) and isinstance(found[0].data, str)
@@ -106,28 +104,28 @@ class Stream:
         self._held.clear()
         self._coming = (-1, -1, -1)
         self._encoder.labels = {label: i for i, label in enumerate(labels)}
-        if not self.rates:
-            self._measure()
         parts = [part if isinstance(part, int) else part.tobytes().hex() for part in self._division.parts]
         stamp = max(block.stamp for block in self._blocks)
         folder = cache_name(*name, stamp, list(labels), self.modality.state(), parts)
         names = [f"{block.name}|{kind}" for kind in ("train", "held") for block in self._blocks]
         self._store = Blocks(names, self._encoder.encode, Disk(cache_root(cache), folder))
+        if not self.rates:
+            self._measure()
         size = max(1.0, float(np.mean([self._encoded_bytes(number) for number in self._train])))
         group = int(np.clip(GROUP_BYTES / size, 2, GROUP_BLOCKS))
         self._order = Order([self._slots(number) for number in self._train], group, self._seed)
 
     def _measure(self) -> None:
-        items = self._fit_items[:MEASURED]
-        encoded = [one for one in self.modality.encode_many(items) if not isinstance(one, str)]
-        if not encoded:
+        items, self._fit_items = self._fit_items, []
+        if isinstance(self.modality.spec, Grid):  # all take as much; a block is encoded that training begins with
+            first = next((one for one in map(self._encoded, self._fit_blocks) if len(one.parts)), None)
+            self.rates = {"ids": first.values.nbytes / len(first.parts)} if first else {}
+        elif encoded := [one for one in self.modality.encode_many(items[:MEASURED]) if not isinstance(one, str)]:
+            size = self._fit_bytes * min(len(items), MEASURED) / len(items)
+            view, ids = examples_of(self.modality, encoded, None), sum(map(len, encoded))
+            self.rates = {"examples": view.count / size, "units": view.units / size, "ids": ids / size}
+        if not self.rates:
             raise DataError(f"none of the first {len(items)} items of {self._source.path!r} can be used")
-        size = self._fit_bytes * len(items) / len(self._fit_items)
-        view = examples_of(self.modality, encoded, None)
-        grid = isinstance(self.modality.spec, Grid)
-        ids = sum(one.nbytes for one in encoded) / len(encoded) if grid else sum(map(len, encoded)) / size
-        self.rates = {"examples": view.count / size, "units": view.units / size, "ids": ids}
-        self._fit_items = []
 
     def _slots(self, number: int) -> int:
         if isinstance(self.modality.spec, Grid):

@@ -18,7 +18,7 @@ from torch import Tensor
 from anew.config import knob
 from anew.errors import ConfigError
 from anew.families._layouts import LAYOUTS, layout
-from anew.families.family import Family, Group, Loss, Optim, Scale
+from anew.families.family import Family, Group, Loss, Optim, Scale, parameters_of
 from anew.maths.mixture import Mixture
 from anew.maths.paths import rho_levels
 from anew.maths.solvers import SOLVERS, backwards
@@ -126,8 +126,7 @@ class Diffusion(Family):
     @classmethod
     def appetite(cls, spec: Grid, config: DiffusionConfig, scale: Scale) -> float:
         own = layout(spec)
-        with torch.device("meta"):
-            parameters = sum(p.numel() for p in own.network(config).parameters())
+        parameters = parameters_of(lambda: own.network(config))
         return EXAMPLES_A_PARAMETER * parameters / own.parts  # each frame of a clip is an example
 
     @classmethod

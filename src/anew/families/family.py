@@ -115,6 +115,13 @@ def decay_share(phases: Iterable[Phase]) -> float:
     return 1.0 - min(phase.decay_start for phase in phases)
 
 
+def parameters_of(make: Callable[[], nn.Module]) -> int:
+    """How many parameters a network would have. The state of chance stays as it is."""
+    # Not on the device "meta": its first tensor loads torch's compiler, a second of CPU time.
+    with torch.random.fork_rng(devices=[]):
+        return sum(p.numel() for p in make().parameters())
+
+
 @runtime_checkable
 class Codec(Protocol):
     """A trained pair that turns a Grid into a smaller Grid (latents) or into Tokens (codes), and back.

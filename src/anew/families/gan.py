@@ -17,7 +17,7 @@ from torch import Tensor
 
 from anew.config import knob
 from anew.errors import ConfigError
-from anew.families.family import Family, Group, Loss, Optim, Phase, Scale
+from anew.families.family import Family, Group, Loss, Optim, Phase, Scale, parameters_of
 from anew.maths.adversarial import COLLAPSED, ahead, penalised, running, squared_slope, variety
 from anew.maths.augment import MOST, NUMBERS, augment, controlled
 from anew.maths.latents import slerp
@@ -117,9 +117,7 @@ class Gan(Family):
 
     @classmethod
     def appetite(cls, spec: Grid, config: GanConfig, scale: Scale) -> float:
-        with torch.device("meta"):
-            parameters = sum(p.numel() for p in cls(spec, config).parameters())
-        return EXAMPLES_A_PARAMETER * parameters
+        return EXAMPLES_A_PARAMETER * parameters_of(lambda: cls(spec, config))
 
     def prepare(self, sweep: Iterable[Batch]) -> None:
         if self.spec.classes:

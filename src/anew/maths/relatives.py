@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 K = 5
 TABLE = 1 << 26  # numbers of a table of k-mers: 5 letters of 5 bits and more
@@ -23,6 +22,8 @@ class Kin:
     """n sequences of letters. threshold: shared k-mers over the smaller set, above 0."""
 
     def __init__(self, sequences: Sequence[str], threshold: float, k: int = K) -> None:
+        from scipy import sparse  # a tenth of a second, which most commands have no need of
+
         self.threshold, self.n, self.k = threshold, len(sequences), k
         owner, kmer = kmers(sequences, k)
         different, columns = _numbered(kmer)
