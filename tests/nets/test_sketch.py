@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from anew.nets.sketch import Sketch
+from anew.nets.sketch import Sketch, clusters
 
 
 def tones(n: int = 2000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -19,7 +19,7 @@ def tones(n: int = 2000) -> tuple[torch.Tensor, torch.Tensor]:
 def fitted(components: int = 2, classes: int = 0) -> Sketch:
     x, label = tones()
     sketch = Sketch((2, 8, 6), 6, components, classes)
-    sketch.fit(x, label if classes else None)
+    sketch.fit(sketch.shrunken(x), label if classes else None)
     return sketch
 
 
@@ -62,7 +62,7 @@ def test_a_label_has_kinds_of_its_own() -> None:
 
 def test_large_items_are_sketched_small() -> None:
     sketch = Sketch((3, 130, 70), 4, 2, 0)
-    sketch.fit(torch.randn(12, 3, 130, 70, generator=torch.Generator().manual_seed(0)), None)
+    sketch.fit(sketch.shrunken(torch.randn(12, 3, 130, 70, generator=torch.Generator().manual_seed(0))), None)
     assert len(sketch.centre) < 3 * 40 * 40
     made, _ = drawn(sketch, 2)
     assert made.shape == (2, 3, 130, 70)
@@ -72,8 +72,16 @@ def test_large_items_are_sketched_small() -> None:
 def test_few_items_and_many_kinds(n: int) -> None:
     x, _ = tones(n)
     sketch = Sketch((2, 8, 6), 6, 5, 0)
-    sketch.fit(x, None)
+    sketch.fit(sketch.shrunken(x), None)
     made, kind = drawn(sketch, 10)
     assert bool(torch.isfinite(made).all())
     assert bool((sketch.shares[kind] > 0).all())
     assert bool(torch.isfinite(sketch.numbers(x, sketch.kind(x, None))).all())
+
+
+def test_clusters_are_as_many_as_the_items_fill() -> None:
+    assert clusters(8000, 0, (3, 32, 32)) == 128
+    assert clusters(8000, 10, (3, 32, 32)) == 120
+    assert clusters(8000, 0, (3, 512, 512)) < 10
+    assert clusters(20, 0, (3, 32, 32)) == 0
+    assert clusters(20, 3, (3, 32, 32)) == 3

@@ -25,14 +25,13 @@ from anew.maths.augment import MOST, NUMBERS, augment, controlled
 from anew.maths.latents import slerp
 from anew.nets.precision import arithmetic
 from anew.nets.resnet import Discriminator, Generator, bounded
-from anew.nets.sketch import FIT_EXAMPLES, FIT_VALUES, Sketch
+from anew.nets.sketch import MOST_CLUSTERS, Sketch, clusters, most_read
 from anew.rng import Moment, generator
 from anew.spec import Ask, Batch, Grid
 
 EXAMPLES_A_PARAMETER = 0.25
 ROWS = 128  # examples that go through the network at a time
 AUGMENT_PASSES = 50  # over the data in which the probability of augmentation could go from 0 to 1
-ITEMS_A_CLUSTER, MOST_CLUSTERS = 32, 64
 JUDGED_FROM = 0.15  # of the run: before, a generator makes noise that is all alike
 STARTS, MOVES = 4, 200  # of an inversion: starts for an item, and steps
 
@@ -45,7 +44,7 @@ class GanConfig:
     depth: int = knob(1, "blocks a size", low=1, high=64)
     patch: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
     numbers: int = knob(64, "random numbers that an item is made from", low=1, high=4096)
-    components: int = knob(64, "clusters of items, which serve as classes", low=0, high=1024)
+    components: int = knob(MOST_CLUSTERS, "clusters of items, which serve as classes", low=0, high=1024)
     rank: int = knob(32, "principal components in the sketch that items start from", low=1, high=1024)
     penalty: float = knob(2.0, "weight of the discriminator's squared slope at items", low=0.0, high=1e4)
     penalty_every: int = knob(4, "the slope is measured at one of so many items of a step", low=1, high=1024)
@@ -107,10 +106,8 @@ class Gan(Family):
         side = max(spec.shape[1:])
         patch = 1 if side <= 12 else 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 40))
         halvings = max(1, math.ceil(math.log2(side / patch / 7))) if side >= 4 else 0
-        classes = max(1, spec.classes)
-        components = max(min(MOST_CLUSTERS, scale.items // ITEMS_A_CLUSTER) // classes * classes, spec.classes)
         return GanConfig(
-            components=components,
+            components=clusters(scale.items, spec.classes, spec.shape),
             batch=32 if scale.device == "cpu" else 256,
             width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)],
             mults=(1, *(min(2 * 2**i, 4) for i in range(halvings))),
@@ -131,14 +128,14 @@ class Gan(Family):
         return EXAMPLES_A_PARAMETER * parameters
 
     def prepare(self, sweep: Iterable[Batch]) -> None:
-        seen: list[Batch] = []
-        most = min(FIT_EXAMPLES, max(2, FIT_VALUES // math.prod(self.spec.shape)))
+        small, labels, left = [], [], most_read(self.spec.shape)
         for batch in sweep:
-            seen.append(batch.to("cpu"))
-            if sum(map(len, seen)) >= most:
+            small.append(self.sketch.shrunken(batch.x).cpu())
+            labels += [] if batch.label is None else [batch.label.cpu()]
+            left -= len(batch)
+            if left <= 0:
                 break
-        label = torch.cat([batch.label for batch in seen if batch.label is not None]) if self.spec.classes else None
-        self.sketch.fit(torch.cat([batch.x for batch in seen]), label)
+        self.sketch.fit(torch.cat(small), torch.cat(labels) if self.spec.classes else None)
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 

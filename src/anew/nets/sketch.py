@@ -18,10 +18,21 @@ from anew.maths.mixture import fit
 from anew.rng import generator
 
 SIDE = 32  # to about which items are shrunken: few principal components have no finer detail
-FIT_VALUES = 48_000_000  # most values that it is fitted on: bounds its memory to 200 MB
-FIT_EXAMPLES = 10_000
-ROWS = 500  # items that are shrunken at a time
+READ_VALUES = 100_000_000  # most values that are read to fit it: about a second's
+READ_ITEMS = 10_000
+ITEMS_A_CLUSTER, MOST_CLUSTERS = 32, 128
 FARTHEST = 3.0  # deviations at which numbers found for an item are cut
+
+
+def most_read(shape: tuple[int, ...]) -> int:
+    """How many items of that shape a sketch is fitted on at most."""
+    return min(READ_ITEMS, max(2, READ_VALUES // math.prod(shape)))
+
+
+def clusters(items: int, classes: int, shape: tuple[int, ...]) -> int:
+    """How many components suit so many items: the same number for each class, and at least one."""
+    fitted, each = min(items, most_read(shape)), max(1, classes)
+    return max(classes, min(MOST_CLUSTERS, fitted // ITEMS_A_CLUSTER) // each * each)
 
 
 class Sketch(nn.Module):
@@ -50,19 +61,18 @@ class Sketch(nn.Module):
         owners = torch.arange(self.kinds) % classes if classes else torch.full((self.kinds,), -1)
         self.register_buffer("owners", owners.index_fill(0, torch.tensor([components]), -1))
 
-    def fit(self, x: Tensor, label: Tensor | None) -> None:
-        """x (N, *shape); label (N,) where there are classes."""
-        small = torch.cat([self._shrunken(part) for part in torch.split(x, ROWS)])
+    def fit(self, small: Tensor, label: Tensor | None) -> None:
+        """small: (N, ...) shrunken items; label (N,) where there are classes."""
         found = fit(small, label, self.rank, self.kinds - 1, self.classes, generator(0, "sketch"), turned=False)
         for name in ("centre", "basis", "means", "shares", "owners"):
             getattr(self, name).copy_(getattr(found, name))
         self.axes.copy_(found.axes * found.variances.sqrt()[:, None])
 
-    def _shrunken(self, x: Tensor) -> Tensor:
+    def shrunken(self, x: Tensor) -> Tensor:
         return functional.adaptive_avg_pool2d(x.float(), self.small)
 
     def _inside(self, x: Tensor) -> Tensor:
-        return (self._shrunken(x).flatten(1) - self.centre) @ self.basis
+        return (self.shrunken(x).flatten(1) - self.centre) @ self.basis
 
     def kind(self, x: Tensor, label: Tensor | None) -> Tensor:
         """(B,) the kind whose mean is nearest to each of x (B, *shape), of those of its class where labels are given."""
