@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 
 from anew.nets.sketch import Sketch, clusters
+from anew.spec import Batch
 
 
 def tones(n: int = 2000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -19,7 +20,7 @@ def tones(n: int = 2000) -> tuple[torch.Tensor, torch.Tensor]:
 def fitted(components: int = 2, classes: int = 0) -> Sketch:
     x, label = tones()
     sketch = Sketch((2, 8, 6), 6, components, classes)
-    sketch.fit(sketch.shrunken(x), label if classes else None)
+    sketch.fit([Batch(x[:700], label[:700]), Batch(x[700:], label[700:])])
     return sketch
 
 
@@ -62,7 +63,7 @@ def test_a_label_has_kinds_of_its_own() -> None:
 
 def test_large_items_are_sketched_small() -> None:
     sketch = Sketch((3, 130, 70), 4, 2, 0)
-    sketch.fit(sketch.shrunken(torch.randn(12, 3, 130, 70, generator=torch.Generator().manual_seed(0))), None)
+    sketch.fit([Batch(torch.randn(12, 3, 130, 70, generator=torch.Generator().manual_seed(0)))])
     assert len(sketch.centre) < 3 * 40 * 40
     made, _ = drawn(sketch, 2)
     assert made.shape == (2, 3, 130, 70)
@@ -72,7 +73,7 @@ def test_large_items_are_sketched_small() -> None:
 def test_few_items_and_many_kinds(n: int) -> None:
     x, _ = tones(n)
     sketch = Sketch((2, 8, 6), 6, 5, 0)
-    sketch.fit(sketch.shrunken(x), None)
+    sketch.fit([Batch(x)])
     made, kind = drawn(sketch, 10)
     assert bool(torch.isfinite(made).all())
     assert bool((sketch.shares[kind] > 0).all())
@@ -80,8 +81,16 @@ def test_few_items_and_many_kinds(n: int) -> None:
 
 
 def test_clusters_are_as_many_as_the_items_fill() -> None:
-    assert clusters(8000, 0, (3, 32, 32)) == 128
-    assert clusters(8000, 10, (3, 32, 32)) == 120
-    assert clusters(8000, 0, (3, 512, 512)) < 10
-    assert clusters(20, 0, (3, 32, 32)) == 0
-    assert clusters(20, 3, (3, 32, 32)) == 3
+    assert clusters(8000, 0) == 128
+    assert clusters(8000, 10) == 120
+    assert clusters(20, 0) == 0
+    assert clusters(20, 3) == 3
+
+
+def test_of_many_items_some_of_all_are_held() -> None:
+    x, label = tones(5000)
+    order = label.argsort()
+    x, label = x[order].repeat_interleave(5, 0), label[order].repeat_interleave(5)
+    sketch = Sketch((2, 8, 6), 6, 2, 2)
+    sketch.fit(Batch(x[at : at + 333], label[at : at + 333]) for at in range(0, len(x), 333))
+    assert sketch.shares[:2].tolist() == pytest.approx([0.75, 0.25], abs=0.02)

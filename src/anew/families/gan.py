@@ -25,7 +25,7 @@ from anew.maths.augment import MOST, NUMBERS, augment, controlled
 from anew.maths.latents import slerp
 from anew.nets.precision import arithmetic
 from anew.nets.resnet import Discriminator, Generator, bounded
-from anew.nets.sketch import MOST_CLUSTERS, Sketch, clusters, most_read
+from anew.nets.sketch import MOST_CLUSTERS, Sketch, clusters
 from anew.rng import Moment, generator
 from anew.spec import Ask, Batch, Grid
 
@@ -107,7 +107,7 @@ class Gan(Family):
         patch = 1 if side <= 12 else 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 40))
         halvings = max(1, math.ceil(math.log2(side / patch / 7))) if side >= 4 else 0
         return GanConfig(
-            components=clusters(scale.items, spec.classes, spec.shape),
+            components=clusters(scale.items, spec.classes),
             batch=32 if scale.device == "cpu" else 256,
             width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)],
             mults=(1, *(min(2 * 2**i, 4) for i in range(halvings))),
@@ -128,14 +128,7 @@ class Gan(Family):
         return EXAMPLES_A_PARAMETER * parameters
 
     def prepare(self, sweep: Iterable[Batch]) -> None:
-        small, labels, left = [], [], most_read(self.spec.shape)
-        for batch in sweep:
-            small.append(self.sketch.shrunken(batch.x).cpu())
-            labels += [] if batch.label is None else [batch.label.cpu()]
-            left -= len(batch)
-            if left <= 0:
-                break
-        self.sketch.fit(torch.cat(small), torch.cat(labels) if self.spec.classes else None)
+        self.sketch.fit(sweep)
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ Legend for shapes: B items, D values of a shrunken item, R principal components,
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -16,23 +17,18 @@ from torch.nn import functional
 
 from anew.maths.mixture import fit
 from anew.rng import generator
+from anew.spec import Batch
 
 SIDE = 32  # to about which items are shrunken: few principal components have no finer detail
-READ_VALUES = 100_000_000  # most values that are read to fit it: about a second's
-READ_ITEMS = 10_000
+HELD = 8192  # most items that it is fitted on
 ITEMS_A_CLUSTER, MOST_CLUSTERS = 32, 128
 FARTHEST = 3.0  # deviations at which numbers found for an item are cut
 
 
-def most_read(shape: tuple[int, ...]) -> int:
-    """How many items of that shape a sketch is fitted on at most."""
-    return min(READ_ITEMS, max(2, READ_VALUES // math.prod(shape)))
-
-
-def clusters(items: int, classes: int, shape: tuple[int, ...]) -> int:
+def clusters(items: int, classes: int) -> int:
     """How many components suit so many items: the same number for each class, and at least one."""
-    fitted, each = min(items, most_read(shape)), max(1, classes)
-    return max(classes, min(MOST_CLUSTERS, fitted // ITEMS_A_CLUSTER) // each * each)
+    each = max(1, classes)
+    return max(classes, min(MOST_CLUSTERS, items // ITEMS_A_CLUSTER) // each * each)
 
 
 class Sketch(nn.Module):
@@ -61,18 +57,33 @@ class Sketch(nn.Module):
         owners = torch.arange(self.kinds) % classes if classes else torch.full((self.kinds,), -1)
         self.register_buffer("owners", owners.index_fill(0, torch.tensor([components]), -1))
 
-    def fit(self, small: Tensor, label: Tensor | None) -> None:
-        """small: (N, ...) shrunken items; label (N,) where there are classes."""
+    def fit(self, sweep: Iterable[Batch]) -> None:
+        small, label = self._held(sweep)
         found = fit(small, label, self.rank, self.kinds - 1, self.classes, generator(0, "sketch"), turned=False)
         for name in ("centre", "basis", "means", "shares", "owners"):
             getattr(self, name).copy_(getattr(found, name))
         self.axes.copy_(found.axes * found.variances.sqrt()[:, None])
 
-    def shrunken(self, x: Tensor) -> Tensor:
+    def _held(self, sweep: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
+        """Shrunken items and their labels: all, or each second, fourth or so of many, as items may come ordered by class."""
+        parts: list[tuple[Tensor, Tensor]] = []
+        stride, seen, held = 1, 0, 0
+        for batch in sweep:
+            rows = torch.arange(-seen % stride, len(batch), stride, device=batch.x.device)
+            label = torch.zeros(len(batch), dtype=torch.long) if batch.label is None else batch.label
+            parts.append((self._shrunken(batch.x[rows]).cpu(), label.cpu()[rows.cpu()]))
+            seen, held = seen + len(batch), held + len(rows)
+            if held > HELD:
+                small, labels = (torch.cat(column)[::2] for column in zip(*parts, strict=True))
+                parts, held, stride = [(small, labels)], len(small), 2 * stride
+        small, labels = (torch.cat(column) for column in zip(*parts, strict=True))
+        return small, labels if self.classes else None
+
+    def _shrunken(self, x: Tensor) -> Tensor:
         return functional.adaptive_avg_pool2d(x.float(), self.small)
 
     def _inside(self, x: Tensor) -> Tensor:
-        return (self.shrunken(x).flatten(1) - self.centre) @ self.basis
+        return (self._shrunken(x).flatten(1) - self.centre) @ self.basis
 
     def kind(self, x: Tensor, label: Tensor | None) -> Tensor:
         """(B,) the kind whose mean is nearest to each of x (B, *shape), of those of its class where labels are given."""
