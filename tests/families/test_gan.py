@@ -16,7 +16,18 @@ from anew.training.distributed import World
 from anew.training.pace import StepPace
 from anew.training.trainer import Trainer
 
-SMALL = GanConfig(batch=32, width=16, mults=(1, 2), patch=1, numbers=16, augment_items=0, decay=0.3, precision="fp32")
+SMALL = GanConfig(
+    batch=32,
+    width=16,
+    mults=(1, 2),
+    patch=1,
+    numbers=16,
+    components=4,
+    rank=8,
+    augment_items=0,
+    decay=0.3,
+    precision="fp32",
+)
 
 
 def stripes(n: int, classes: int, seed: int = 0) -> Batch:

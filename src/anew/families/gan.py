@@ -1,7 +1,9 @@
 """A generative adversarial network: one network makes items out of random numbers, another tells them from real ones.
 
 The baseline of R3GAN (arXiv 2501.05441): each generated item is judged against a real one, the discriminator's slope is kept
-small at both, and neither network has a normalisation layer. With few items the discriminator sees changed items only, and
+small at both, and neither network has a normalisation layer. What is made starts from a sketch, a closed form of the data's
+coarse part (`anew.nets.sketch`), whose clusters serve both networks as classes: in a run of minutes few items are seen, and
+how often each kind occurs need not be learned from them. With few items the discriminator sees changed items only, and
 a controller sets how often (arXiv 2006.06676). A sample is one pass of the averaged generator.
 """
 
@@ -23,6 +25,7 @@ from anew.maths.augment import MOST, NUMBERS, augment, controlled
 from anew.maths.latents import slerp
 from anew.nets.precision import arithmetic
 from anew.nets.resnet import Discriminator, Generator, bounded
+from anew.nets.sketch import MOST_CLUSTERS, Sketch, clusters
 from anew.rng import Moment, generator
 from anew.spec import Ask, Batch, Grid
 
@@ -30,7 +33,7 @@ EXAMPLES_A_PARAMETER = 0.25
 ROWS = 128  # examples that go through the network at a time
 AUGMENT_PASSES = 50  # over the data in which the probability of augmentation could go from 0 to 1
 JUDGED_FROM = 0.15  # of the run: before, a generator makes noise that is all alike
-STARTS, NEAREST, MOVES = 512, 4, 200  # of an inversion: numbers looked at, kept, and steps
+STARTS, MOVES = 4, 200  # of an inversion: starts for an item, and steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class GanConfig:
     depth: int = knob(1, "blocks a size", low=1, high=64)
     patch: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
     numbers: int = knob(64, "random numbers that an item is made from", low=1, high=4096)
+    components: int = knob(MOST_CLUSTERS, "clusters of items, which serve as classes", low=0, high=1024)
+    rank: int = knob(32, "principal components in the sketch that items start from", low=1, high=1024)
     penalty: float = knob(2.0, "weight of the discriminator's squared slope at items", low=0.0, high=1e4)
     penalty_every: int = knob(4, "the slope is measured at one of so many items of a step", low=1, high=1024)
     augment: float = knob(0.0, "probability of each augmentation when training begins", low=0.0, high=MOST)
@@ -79,7 +84,6 @@ class Gan(Family):
 
     spec: Grid
     config: GanConfig
-    shares: Tensor  # (classes,) how common each class is
     strength: Tensor  # () probability of each augmentation
     apart: Tensor  # () running mean of how well pairs are told apart
     variety: Tensor  # () running mean of the variety of what is generated
@@ -89,9 +93,10 @@ class Gan(Family):
         if spec.axes != "CHW":
             raise ConfigError(f"gan takes grids with axes 'CHW', and this one has {spec.axes!r}")
         widths = tuple(config.width * m for m in config.mults)
-        self.generator = Generator(config.numbers, spec.classes, spec.shape, widths, config.depth, config.patch)
-        self.discriminator = Discriminator(spec.classes, spec.shape, widths, config.depth, config.patch)
-        self.register_buffer("shares", torch.full((spec.classes,), 1.0 / max(1, spec.classes)))
+        self.sketch = Sketch(spec.shape, min(config.rank, config.numbers), config.components, spec.classes)
+        kinds = self.sketch.kinds
+        self.generator = Generator(config.numbers, kinds, spec.shape, widths, config.depth, config.patch)
+        self.discriminator = Discriminator(kinds, spec.shape, widths, config.depth, config.patch)
         self.register_buffer("strength", torch.tensor(config.augment))
         self.register_buffer("apart", torch.zeros(()))
         self.register_buffer("variety", torch.ones(()))
@@ -102,6 +107,7 @@ class Gan(Family):
         patch = 1 if side <= 12 else 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 40))
         halvings = max(1, math.ceil(math.log2(side / patch / 7))) if side >= 4 else 0
         return GanConfig(
+            components=clusters(scale.items, spec.classes),
             batch=32 if scale.device == "cpu" else 256,
             width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)],
             mults=(1, *(min(2 * 2**i, 4) for i in range(halvings))),
@@ -120,12 +126,7 @@ class Gan(Family):
         return EXAMPLES_A_PARAMETER * parameters_of(lambda: cls(spec, config))
 
     def prepare(self, sweep: Iterable[Batch]) -> None:
-        if self.spec.classes:
-            counts = torch.zeros(self.spec.classes, device=self.device)
-            for batch in sweep:
-                if batch.label is not None:
-                    counts += torch.bincount(batch.label.to(self.device), minlength=self.spec.classes)
-            self.shares.copy_(counts / counts.sum() if counts.sum() > 0 else self.shares)
+        self.sketch.fit(sweep)
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 
@@ -154,37 +155,36 @@ class Gan(Family):
 
     def _discriminator_loss(self, batch: Batch, now: Moment) -> Loss:
         c, kind = self.config, self._dtype()
-        label = batch.label if self.spec.classes else None
+        label = self._kinds(batch)
         with torch.no_grad():
-            made = self._augmented(self._made(batch, now), now, "made")
+            made = self._augmented(self._made(label, now), now, "made")
             real = self._augmented(batch.x.float(), now, "real")
         size = len(batch)
-        both = None if label is None else torch.cat([label, label])
-        logits = self.discriminator(torch.cat([real, made]), both, kind)
+        logits = self.discriminator(torch.cat([real, made]), torch.cat([label, label]), kind)
         total = ahead(logits[:size], logits[size:]).sum()
         turn = penalised(now.step, now.first, size, c.penalty_every).to(real.device)
         if len(turn) and c.penalty:
-            told = None if label is None else torch.cat([label[turn], label[turn]])
-            seen = torch.cat([real[turn], made[turn]])
+            told, seen = torch.cat([label[turn], label[turn]]), torch.cat([real[turn], made[turn]])
             slope = squared_slope(lambda x: self.discriminator(x, told, kind), seen)
             total = total + 0.5 * c.penalty * c.penalty_every * slope.sum()
         apart = torch.sign((logits[:size] - logits[size:]).detach()).mean()
         return Loss(total, size, {"apart": apart})
 
     def _generator_loss(self, batch: Batch, now: Moment) -> Loss:
-        kind = self._dtype()
-        label = batch.label if self.spec.classes else None
-        items = self._made(batch, now)
+        kind, label = self._dtype(), self._kinds(batch)
+        items = self._made(label, now)
         made = self.discriminator(self._augmented(items, now, "made"), label, kind)
         with torch.no_grad():
             real = self.discriminator(self._augmented(batch.x.float(), now, "real"), label, kind)
         logs = {"variety": variety(items.detach(), batch.x), "augment": self.strength.detach()}
         return Loss(ahead(made, real).sum(), len(batch), logs)
 
-    def _made(self, batch: Batch, now: Moment) -> Tensor:
-        z = now.normal("numbers", (len(batch), self.config.numbers))
-        weights = None if batch.label is None or not self.spec.classes else self._weights(batch.label)
-        return self._generated(z, weights, self._dtype())
+    def _kinds(self, batch: Batch) -> Tensor:
+        return self.sketch.kind(batch.x, batch.label if self.spec.classes else None)
+
+    def _made(self, label: Tensor, now: Moment) -> Tensor:
+        z = now.normal("numbers", (len(label), self.config.numbers))
+        return self._generated(torch.cat([z, self._weights(label)], 1), self._dtype())
 
     def _augmented(self, x: Tensor, now: Moment, use: str) -> Tensor:
         strength = float(self.strength)
@@ -219,69 +219,55 @@ class Gan(Family):
 
     @torch.no_grad()
     def latents(self, ask: Ask, seed: int) -> Tensor:
-        """(n, K + classes): normal numbers, then weights of the classes; row i is a function of (seed, ask.first + i)."""
+        """(n, N + kinds): normal numbers, then weights of the kinds; row i is a function of (seed, ask.first + i)."""
         how: GanSampling = ask.how or GanSampling()
         sources = [generator(seed, "draw", ask.first + i) for i in range(ask.n)]
         rows = torch.stack([torch.randn(self.config.numbers + 1, generator=source) for source in sources])
         z = how.spread * rows[:, :-1].to(self.device)
-        if not self.spec.classes:
-            if ask.label is not None:
-                raise ConfigError("a label was given, but the data had no labels; leave it out")
-            return z
-        chosen = self._chosen(rows[:, -1].to(self.device))
-        if ask.label is not None:
-            label = ask.label.to(self.device)
-            chosen = torch.where(label < 0, chosen, label)
+        if ask.label is not None and not self.spec.classes:
+            raise ConfigError("a label was given, but the data had no labels; leave it out")
+        label = None if ask.label is None else ask.label.to(self.device)
+        chosen = self.sketch.choose(torch.special.ndtr(rows[:, -1].to(self.device)), label)
         return torch.cat([z, self._weights(chosen)], 1)
 
-    def _chosen(self, number: Tensor) -> Tensor:
-        """(n,) classes, as common as in the data, from normal numbers (n,)."""
-        uniform = torch.special.ndtr(number)
-        return torch.searchsorted(self.shares.cumsum(0), uniform).clamp(max=self.spec.classes - 1)
-
     def _weights(self, label: Tensor) -> Tensor:
-        return torch.nn.functional.one_hot(label, self.spec.classes).to(self.device, torch.float32)
+        return torch.nn.functional.one_hot(label, self.sketch.kinds).to(self.device, torch.float32)
 
     @torch.no_grad()
     def grow(self, latents: Tensor, ask: Ask) -> Iterator[Tensor]:
-        """One draft: the items. Classes are those that the latents hold."""
+        """One draft: the items. Kinds are those that the latents hold."""
         kind = self._dtype()
-        shown = [self._shown(some, kind) for some in torch.split(latents.to(self.device), ROWS)]
+        shown = [self._generated(some, kind) for some in torch.split(latents.to(self.device), ROWS)]
         yield torch.cat(shown)
 
-    def _shown(self, latents: Tensor, kind: torch.dtype) -> Tensor:
+    def _generated(self, latents: Tensor, kind: torch.dtype) -> Tensor:
         z, weights = latents[:, : self.config.numbers], latents[:, self.config.numbers :]
-        return self._generated(z, weights if self.spec.classes else None, kind)
-
-    def _generated(self, z: Tensor, weights: Tensor | None, kind: torch.dtype) -> Tensor:
-        x: Tensor = self.generator(z, weights, kind)
+        x: Tensor = self.generator(z, weights, self.sketch(z, weights), kind)
         return bounded(x) if self.spec.bounded else x
 
     def invert(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """(n, K + classes) latents, each found by a fixed number of steps down the squared error from the nearest of many
-        random ones; without a label the class is that of the nearest."""
+        """(n, N + kinds) latents, each found by a fixed number of steps down the squared error from the best of a few
+        starts: the item's own kind and the numbers of its sketch, and random numbers for the rest."""
         found = []
-        for place in range(0, len(x), ROWS // NEAREST):
-            rows = slice(place, place + ROWS // NEAREST)
-            found.append(self._inverted(x[rows].to(self.device).float(), None if label is None else label[rows]))
+        known = None if label is None or not self.spec.classes else label.to(self.device)
+        for place in range(0, len(x), ROWS // STARTS):
+            rows = slice(place, place + ROWS // STARTS)
+            part = x[rows].to(self.device).float()
+            kind = self.sketch.kind(part, None if known is None else known[rows])
+            found.append(self._inverted(part, kind))
         return torch.cat(found)
 
-    def _inverted(self, x: Tensor, label: Tensor | None) -> Tensor:
+    def _inverted(self, x: Tensor, kind: Tensor) -> Tensor:
         size, numbers = math.prod(self.spec.shape), self.config.numbers
-        looked = self.latents(Ask(STARTS), 0)
-        items = next(self.grow(looked, Ask(STARTS))).flatten(1)  # (STARTS, D)
-        nearest = torch.cdist(x.flatten(1), items).topk(NEAREST, largest=False).indices  # (n, NEAREST)
-        start = looked[nearest.flatten()]  # (n * NEAREST, K + classes)
-        if label is not None and self.spec.classes:
-            start[:, numbers:] = self._weights(label.to(self.device)).repeat_interleave(NEAREST, 0)
-        z, weights = start[:, :numbers], start[:, numbers:]
-        aim = x.repeat_interleave(NEAREST, 0)
+        z = self.latents(Ask(STARTS), 0)[:, :numbers].repeat(len(x), 1)  # (n * STARTS, N)
+        z[:, : self.sketch.rank] = self.sketch.numbers(x, kind).repeat_interleave(STARTS, 0)
+        weights, aim = self._weights(kind).repeat_interleave(STARTS, 0), x.repeat_interleave(STARTS, 0)
         moved, slopes = torch.zeros_like(z), torch.zeros_like(z)
         error = torch.zeros(len(z), device=z.device)
         for step in range(MOVES):
             with torch.enable_grad():
                 z = z.detach().requires_grad_(True)
-                made = self._shown(torch.cat([z, weights], 1), torch.float32)
+                made = self._generated(torch.cat([z, weights], 1), torch.float32)
                 error = (made - aim).square().flatten(1).sum(1)
                 # Held near where normal numbers lie, so that walks between inverted items stay on known ground.
                 (slope,) = torch.autograd.grad((error + 0.001 * size / numbers * z.square().sum(1)).sum(), z)
@@ -289,11 +275,11 @@ class Gan(Family):
             slopes.lerp_(slope.square().mean(1, keepdim=True).expand_as(slopes), 0.05)
             bias = (1 - 0.9 ** (step + 1)) / (1 - 0.95 ** (step + 1)) ** 0.5
             z = z.detach() - 0.1 * (1 - step / MOVES) * moved / bias / (slopes.sqrt() + 1e-12)
-        best = error.view(-1, NEAREST).argmin(1) + NEAREST * torch.arange(len(x), device=x.device)
+        best = error.view(-1, STARTS).argmin(1) + STARTS * torch.arange(len(x), device=x.device)
         return torch.cat([z, weights], 1)[best].detach()
 
     def between(self, one: Tensor, other: Tensor, share: Tensor) -> Tensor:
-        """Numbers along the sphere, weights of the classes along a line."""
+        """Numbers along the sphere, weights of the kinds along a line."""
         numbers = self.config.numbers
         straight = torch.lerp(one[None, numbers:], other[None, numbers:], share[:, None])
         return torch.cat([slerp(one[:numbers], other[:numbers], share), straight], 1)

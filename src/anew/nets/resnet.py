@@ -18,6 +18,7 @@ from torch.nn import functional
 from anew.nets.convnet import Conv, Linear, to_depth, to_space
 
 SLOPE = 0.2
+START = 0.1  # of unit size: what an untrained generator adds to a sketch
 ROOM = 0.1  # beyond the bounds, in which values may still be pushed outwards
 GAIN = math.sqrt(2.0 / (1.0 + SLOPE**2))  # what keeps the size of normal numbers through the activation
 
@@ -72,35 +73,50 @@ def sides(shape: tuple[int, ...], patch: int, sizes: int) -> tuple[int, int]:
     return -(-shape[1] // multiple), -(-shape[2] // multiple)
 
 
-class Generator(nn.Module):
-    """(B, K) numbers and (B, classes) weights of the classes -> (B, *shape), any shape (C, H, W).
+def _padded(x: Tensor, multiple: int) -> Tensor:
+    """With zeros below and to the right, so that both sides are multiples."""
+    pad = (-x.shape[3] % multiple, -x.shape[2] % multiple)
+    return functional.pad(x, (0, pad[0], 0, pad[1])) if any(pad) else x
 
-    widths: channels of each size, the largest size first; patch: side of the patches that its last layer writes.
+
+class Generator(nn.Module):
+    """(B, N) numbers, (B, kinds) weights of the kinds and a sketch (B, *shape) -> (B, *shape), any shape (C, H, W).
+
+    The sketch is seen at each size, and what comes out is added to it. widths: channels of each size, the largest size
+    first; patch: side of the patches that its last layer writes.
     """
 
     def __init__(
-        self, numbers: int, classes: int, shape: tuple[int, ...], widths: tuple[int, ...], depth: int, patch: int
+        self, numbers: int, kinds: int, shape: tuple[int, ...], widths: tuple[int, ...], depth: int, patch: int
     ) -> None:
         super().__init__()
         self.shape, self.patch, self.small = shape, patch, sides(shape, patch, len(widths))
-        self.classes = nn.Parameter(torch.randn(classes, numbers)) if classes else None
-        self.start = Linear(numbers * (2 if classes else 1), widths[-1] * math.prod(self.small))
+        self.kinds = nn.Parameter(torch.randn(kinds, numbers))
+        self.start = Linear(2 * numbers, widths[-1] * math.prod(self.small))
+        self.seen = nn.ModuleList(Conv(shape[0] * patch**2, width, 1) for width in widths)
         self.stages = _stages(widths, depth)
         self.grow = nn.ModuleList(Conv(large, small, 1) for small, large in pairwise(widths))
         self.out = Conv(widths[0], shape[0] * patch**2)
         with torch.no_grad():
-            self.out.weight.mul_(0.5 * GAIN)
+            self.out.weight.mul_(START * GAIN)
 
-    def forward(self, z: Tensor, weights: Tensor | None, kind: torch.dtype) -> Tensor:
-        if self.classes is not None and weights is not None:
-            z = torch.cat([z, weights @ self.classes], 1)
+    def forward(self, z: Tensor, weights: Tensor, sketch: Tensor, kind: torch.dtype) -> Tensor:
+        views = self._views(sketch.to(kind))
+        z = torch.cat([z, weights @ self.kinds], 1)
         x = self.start(z.to(kind)).view(len(z), *self.small, -1).permute(0, 3, 1, 2)  # channels_last
-        x = self.stages[-1](x)
+        x = self.stages[-1](x + self.seen[-1](views[-1]))
         for place in reversed(range(len(self.grow))):
             x = functional.interpolate(self.grow[place](x), scale_factor=2, mode="nearest")
-            x = self.stages[place](x)
+            x = self.stages[place](x + self.seen[place](views[place]))
         x = to_space(self.out(_active(x)), self.patch)
-        return x[:, :, : self.shape[1], : self.shape[2]].float().contiguous()
+        return sketch + x[:, :, : self.shape[1], : self.shape[2]].float().contiguous()
+
+    def _views(self, sketch: Tensor) -> list[Tensor]:
+        """The sketch in patches at each size, the largest first."""
+        views = [to_depth(_padded(sketch, self.patch * 2 ** len(self.grow)), self.patch)]
+        for _ in self.grow:
+            views.append(functional.avg_pool2d(views[-1], 2))
+        return views
 
 
 class Discriminator(nn.Module):
@@ -120,9 +136,7 @@ class Discriminator(nn.Module):
         self.classes = nn.Parameter(torch.randn(classes, 2 * last) / math.sqrt(2 * last)) if classes else None
 
     def forward(self, x: Tensor, label: Tensor | None, kind: torch.dtype) -> Tensor:
-        pad = (-x.shape[3] % self.multiple, -x.shape[2] % self.multiple)
-        x = functional.pad(x, (0, pad[0], 0, pad[1])) if any(pad) else x
-        x = self.stem(to_depth(x.to(kind), self.patch))
+        x = self.stem(to_depth(_padded(x, self.multiple).to(kind), self.patch))
         for place, stage in enumerate(self.stages):
             if place:
                 x = self.shrink[place - 1](functional.avg_pool2d(x, 2))
