@@ -42,7 +42,6 @@ class Tokens:
     it is coded like any other.
     packed: True where an example is a window of one long stream, False where it is one whole record.
     shape: extents of the grid on which a record's last tokens lie, the last axis fastest; () where they are a sequence.
-    related: True where records descend from each other, so that many are near to others and unseen ones may lie farther off.
     """
 
     vocab: int
@@ -51,7 +50,6 @@ class Tokens:
     classes: int = 0
     packed: bool = True
     shape: tuple[int, ...] = ()
-    related: bool = False
 
     @property
     def kind(self) -> str:
@@ -79,7 +77,6 @@ def spec_to_json(spec: Spec) -> dict[str, Any]:
         "classes": spec.classes,
         "packed": spec.packed,
         "shape": list(spec.shape),
-        "related": spec.related,
     }
 
 
@@ -87,9 +84,7 @@ def spec_from_json(data: Mapping[str, Any]) -> Spec:
     if data["kind"] == "grid":
         return Grid(tuple(data["shape"]), data["axes"], data["classes"], data["std"], data["bounded"])
     special, shape = dict(data["special"]), tuple(data.get("shape", ()))
-    return Tokens(
-        data["vocab"], data["length"], special, data["classes"], data["packed"], shape, data.get("related", False)
-    )
+    return Tokens(data["vocab"], data["length"], special, data["classes"], data["packed"], shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,8 +267,7 @@ class Protein(Text):
             special["back"] = vocab
             vocab += 1
             self._widths = np.append(self._widths, np.float32(0))
-        packed = self.spec.packed
-        self.spec = Tokens(vocab, length, special, getattr(self, "classes", 0), packed, related=not packed)
+        self.spec = Tokens(vocab, length, special, getattr(self, "classes", 0), self.spec.packed)
 
     def _encode_lines(self, lines: Sequence[str]) -> list[NDArray[np.uint16]]:
         return [self.book.encode(line) for line in lines]

@@ -129,8 +129,7 @@ class Transformer(Family):
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
         """Few epochs: no regularisation. Many: dropout, weight decay and a wide average of weights, so that more training
-        does no harm (the two regimes of the many-epoch records, and what won on one megabyte of English). One pass over
-        related records is like many: without dropout what is learned soon helps on near relatives alone."""
+        does no harm (the two regimes of the many-epoch records, and what won on one megabyte of English)."""
         sizes = SIZES if not spec.shape else GRID_SIZES
         depth, width = sizes[min(max(scale.dial, 0), len(sizes) - 1)]
         hidden = round(width / 12) * 32
@@ -144,7 +143,7 @@ class Transformer(Family):
             width=width,
             heads=max(1, width // (64 if spec.packed else 32)),  # whole records gain by more of them, excerpts hardly
             hidden=hidden,
-            dropout=0.2 if epochs >= 20 else 0.1 if epochs >= 10 or spec.related else 0.0,
+            dropout=0.0 if epochs < 10 else 0.1 if epochs < 20 else 0.2,
             weight_decay=0.0 if epochs < 10 else 0.2,
             average=0.0 if epochs < 2 else 0.05,
             counts=spec.vocab <= 8192
