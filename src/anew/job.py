@@ -139,7 +139,13 @@ class Job:
         )
         validation = self._validation(trainer)
         if state is not None:
-            trainer.load_state_dict(state)
+            try:
+                trainer.load_state_dict(state)
+            except RuntimeError as error:
+                what = str(error).splitlines()[-1].strip()[:120]
+                raise RunError(
+                    f"the last checkpoint does not fit this version of anew ({what}); train again"
+                ) from error
             if validation is not None:
                 validation.load(state)
         outcome = self._watch(trainer, pace, listeners, validation, spent)

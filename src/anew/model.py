@@ -273,7 +273,10 @@ def load_weights(family: Family, weights: Mapping[str, Tensor], path: Path) -> N
     odd += [n for n in wanted if n in weights and wanted[n].shape != weights[n].shape]
     odd += [n for n in wanted if n in weights and wanted[n].dtype != weights[n].dtype]
     if odd:
-        raise RunError(f"the weights in {str(path)!r} do not fit config.json ({odd[0]}); restore both from one run")
+        raise RunError(
+            f"the weights in {str(path)!r} do not fit config.json ({odd[0]}): they are of another run or an older "
+            "anew; restore both from one run, or train again"
+        )
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not math.isfinite(float(tensor.float().abs().sum())):
             raise RunError(

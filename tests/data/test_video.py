@@ -158,6 +158,8 @@ def test_frames_of_gifs_are_exact(tmp_path: Path, width: int, mode: str) -> None
     for one, values in zip(found, shown, strict=True):
         clear = np.asarray(one)[..., 3:] == 0 if mode == "RGBA" else False
         assert np.array_equal(np.where(clear, 0, np.asarray(one)), values)
+    small = frames.pictures(tmp_path / "a.gif", range(5), frames.timing(tmp_path / "a.gif").times, 4)
+    assert [one.mode for one in small] == [mode] * 5 and small[0].size < found[0].size
 
 
 def test_transparent_gifs_keep_their_alpha(tmp_path: Path) -> None:

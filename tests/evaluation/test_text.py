@@ -83,6 +83,14 @@ def test_records(evidence: Callable[..., Evidence]) -> None:
     assert shown.pairs[0].nearest.text == train[0]
 
 
+def test_empty_samples_are_left_out_of_likeness(evidence: Callable[..., Evidence]) -> None:
+    source = np.random.default_rng(1)
+    names = ["".join(source.choice(list("aeinorst"), 6)) for _ in range(900)]
+    samples = [*names[:150], *[""] * 20, *names[150:200]]
+    found = {s.name: s for s in EXPORT(evidence(names[200:600], names[600:900], samples, packed=False)).scores()}
+    assert found["kernel_distance"].n == 200
+
+
 def test_shown_match_is_what_stands_in_training(evidence: Callable[..., Evidence]) -> None:
     sample = "QQQ " + TRAIN[0][1000:1060] + " QQQ"
     shown = EXPORT(evidence(TRAIN, TEST, [sample, "☃" * 20])).show().pairs

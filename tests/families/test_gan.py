@@ -192,5 +192,7 @@ def test_what_cannot_be_done_is_refused() -> None:
         last(made(), Ask(2, known=Known(torch.zeros(1, 8, 8))))
     with pytest.raises(ConfigError, match="no labels"):
         last(made(), Ask(2, label=torch.zeros(2, dtype=torch.int64)))
+    with pytest.raises(ConfigError, match="less than the 3 classes; give at least 3"):
+        made(3, components=2)
     with pytest.raises(ConfigError, match="CHW"):
         Gan(Grid((2, 64), "CT"), SMALL)

@@ -94,3 +94,21 @@ def test_of_many_items_some_of_all_are_held() -> None:
     sketch = Sketch((2, 8, 6), 6, 2, 2)
     sketch.fit(Batch(x[at : at + 333], label[at : at + 333]) for at in range(0, len(x), 333))
     assert sketch.shares[:2].tolist() == pytest.approx([0.75, 0.25], abs=0.02)
+
+
+def test_a_class_that_was_not_seen_has_a_kind_of_its_own() -> None:
+    x, _ = tones(60)
+    sketch = Sketch((2, 8, 6), 6, 6, 3)
+    sketch.fit([Batch(x, torch.arange(60) % 2)])
+    asked = torch.full((20,), 2)
+    made, kind = drawn(sketch, 20, asked)
+    assert kind.unique().tolist() == [2] and bool(torch.isfinite(made).all())
+    assert sketch.kind(x[:20], asked).unique().tolist() == [2]
+
+
+def test_kinds_that_never_occur_are_not_drawn() -> None:
+    x, _ = tones(60)
+    sketch = Sketch((2, 8, 6), 6, 3, 0)
+    sketch.fit([Batch(x)])
+    ends = torch.tensor([0.0, 1.0 - 2.0**-53], dtype=torch.float64)
+    assert bool((sketch.shares[sketch.choose(ends, None)] > 0).all())

@@ -233,7 +233,7 @@ def _picture(frame: Any, enough: int) -> Image.Image:
     values = np.ascontiguousarray(values)  # lines may be padded
     if kind == "RGB" or values[..., 3].min() < 255:
         return Image.frombuffer(kind.replace("BGR", "RGB"), size, values, "raw", kind, 0, 1)
-    return Image.frombuffer("RGB", size, values, "raw", kind.replace("A", "X"), 0, 1)
+    return Image.frombuffer("RGB", size, values, "raw", kind.replace("A", "X"), 0, 1).convert("RGB")
 
 
 @lru_cache(maxsize=256)

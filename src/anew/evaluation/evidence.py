@@ -336,7 +336,8 @@ class Evaluation(ABC):
 
     def _features(self) -> Features | None:
         """Embed as many of each as there are of the scarcest, or as half of the time allows."""
-        many = len(self.items("samples", MOST))
+        samples = self.items("samples", MOST)
+        many = len(samples)
         asked = max(many, FITTED) + (0 if self.evidence.labels is None else min(max(many, FITTED), PROBED))
         test, train = self.items("test", many), self.items("train", asked)
         self._read = {"test": (many, len(test)), "train": (asked, len(train))}
@@ -353,7 +354,7 @@ class Evaluation(ABC):
             self.leave_out(f"closeness and variety of more than {n:,} of the {many:,} samples", scarce)
         embed, n = self._embed(train, n) if self.evidence.features is None else (None, n)
         self._embedder, self._further = embed, train[n:]
-        self.sets = {"samples": self.items("samples", n), "test": test[:n], "train": train[:n]}
+        self.sets = {"samples": samples[:n], "test": test[:n], "train": train[:n]}
         naive = self.naive(self.sets["train"], n, np.random.default_rng(self.evidence.seed))
         if naive:
             self.sets["naive"] = naive

@@ -18,7 +18,7 @@ from torch import Tensor
 from anew.config import knob
 from anew.errors import ConfigError
 from anew.families._layouts import LAYOUTS, layout
-from anew.families.family import Family, Group, Loss, Optim, Scale, parameters_of
+from anew.families.family import Family, Group, Loss, Optim, Scale, check_components, parameters_of
 from anew.maths.mixture import Mixture
 from anew.maths.paths import rho_levels
 from anew.maths.solvers import SOLVERS, backwards
@@ -94,6 +94,7 @@ class Diffusion(Family):
     def __init__(self, spec: Grid, config: DiffusionConfig) -> None:
         super().__init__(spec, config)
         self.layout = layout(spec)
+        check_components(config.components, spec.classes)
         rank, kinds = min(config.rank, self.layout.size), config.components + 1
         self._register(self.layout.empty(rank, kinds))
         self.net = self.layout.network(config)

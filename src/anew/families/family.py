@@ -115,6 +115,12 @@ def decay_share(phases: Iterable[Phase]) -> float:
     return 1.0 - min(phase.decay_start for phase in phases)
 
 
+def check_components(components: int, classes: int) -> None:
+    """ConfigError where not each class has a component of its own."""
+    if components < classes:
+        raise ConfigError(f"components={components} is less than the {classes} classes; give at least {classes}")
+
+
 def parameters_of(make: Callable[[], nn.Module]) -> int:
     """How many parameters a network would have. The state of chance stays as it is."""
     # Not on the device "meta": its first tensor loads torch's compiler, a second of CPU time.

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from anew.config import knob
 from anew.errors import ConfigError
-from anew.families.family import Family, Group, Loss, Optim, Phase, Scale, parameters_of
+from anew.families.family import Family, Group, Loss, Optim, Phase, Scale, check_components, parameters_of
 from anew.maths.adversarial import COLLAPSED, ahead, penalised, running, squared_slope, variety
 from anew.maths.augment import MOST, NUMBERS, augment, controlled
 from anew.maths.latents import slerp
@@ -45,7 +45,7 @@ class GanConfig:
     patch: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
     numbers: int = knob(64, "random numbers that an item is made from", low=1, high=4096)
     components: int = knob(MOST_CLUSTERS, "clusters of items, which serve as classes", low=0, high=1024)
-    rank: int = knob(32, "principal components in the sketch that items start from", low=1, high=1024)
+    rank: int = knob(32, "principal components in the sketch that items start from", low=1, high=256)
     penalty: float = knob(2.0, "weight of the discriminator's squared slope at items", low=0.0, high=1e4)
     penalty_every: int = knob(4, "the slope is measured at one of so many items of a step", low=1, high=1024)
     augment: float = knob(0.0, "probability of each augmentation when training begins", low=0.0, high=MOST)
@@ -92,6 +92,7 @@ class Gan(Family):
         super().__init__(spec, config)
         if spec.axes != "CHW":
             raise ConfigError(f"gan takes grids with axes 'CHW', and this one has {spec.axes!r}")
+        check_components(config.components, spec.classes)
         widths = tuple(config.width * m for m in config.mults)
         self.sketch = Sketch(spec.shape, min(config.rank, config.numbers), config.components, spec.classes)
         kinds = self.sketch.kinds
@@ -154,37 +155,37 @@ class Gan(Family):
         return parameter.ndim == 4 and "stages" in name
 
     def _discriminator_loss(self, batch: Batch, now: Moment) -> Loss:
-        c, kind = self.config, self._dtype()
-        label = self._kinds(batch)
+        c, dtype = self.config, self._dtype()
+        kinds = self._kinds(batch)
         with torch.no_grad():
-            made = self._augmented(self._made(label, now), now, "made")
+            made = self._augmented(self._made(kinds, now), now, "made")
             real = self._augmented(batch.x.float(), now, "real")
         size = len(batch)
-        logits = self.discriminator(torch.cat([real, made]), torch.cat([label, label]), kind)
+        logits = self.discriminator(torch.cat([real, made]), torch.cat([kinds, kinds]), dtype)
         total = ahead(logits[:size], logits[size:]).sum()
         turn = penalised(now.step, now.first, size, c.penalty_every).to(real.device)
         if len(turn) and c.penalty:
-            told, seen = torch.cat([label[turn], label[turn]]), torch.cat([real[turn], made[turn]])
-            slope = squared_slope(lambda x: self.discriminator(x, told, kind), seen)
+            told, seen = torch.cat([kinds[turn], kinds[turn]]), torch.cat([real[turn], made[turn]])
+            slope = squared_slope(lambda x: self.discriminator(x, told, dtype), seen)
             total = total + 0.5 * c.penalty * c.penalty_every * slope.sum()
         apart = torch.sign((logits[:size] - logits[size:]).detach()).mean()
         return Loss(total, size, {"apart": apart})
 
     def _generator_loss(self, batch: Batch, now: Moment) -> Loss:
-        kind, label = self._dtype(), self._kinds(batch)
-        items = self._made(label, now)
-        made = self.discriminator(self._augmented(items, now, "made"), label, kind)
+        dtype, kinds = self._dtype(), self._kinds(batch)
+        items = self._made(kinds, now)
+        made = self.discriminator(self._augmented(items, now, "made"), kinds, dtype)
         with torch.no_grad():
-            real = self.discriminator(self._augmented(batch.x.float(), now, "real"), label, kind)
+            real = self.discriminator(self._augmented(batch.x.float(), now, "real"), kinds, dtype)
         logs = {"variety": variety(items.detach(), batch.x), "augment": self.strength.detach()}
         return Loss(ahead(made, real).sum(), len(batch), logs)
 
     def _kinds(self, batch: Batch) -> Tensor:
         return self.sketch.kind(batch.x, batch.label if self.spec.classes else None)
 
-    def _made(self, label: Tensor, now: Moment) -> Tensor:
-        z = now.normal("numbers", (len(label), self.config.numbers))
-        return self._generated(torch.cat([z, self._weights(label)], 1), self._dtype())
+    def _made(self, kinds: Tensor, now: Moment) -> Tensor:
+        z = now.normal("numbers", (len(kinds), self.config.numbers))
+        return self._generated(torch.cat([z, self._weights(kinds)], 1), self._dtype())
 
     def _augmented(self, x: Tensor, now: Moment, use: str) -> Tensor:
         strength = float(self.strength)
@@ -226,8 +227,7 @@ class Gan(Family):
         z = how.spread * rows[:, :-1].to(self.device)
         if ask.label is not None and not self.spec.classes:
             raise ConfigError("a label was given, but the data had no labels; leave it out")
-        label = None if ask.label is None else ask.label.to(self.device)
-        chosen = self.sketch.choose(torch.special.ndtr(rows[:, -1].to(self.device)), label)
+        chosen = self.sketch.choose(torch.special.ndtr(rows[:, -1].double()), ask.label)
         return torch.cat([z, self._weights(chosen)], 1)
 
     def _weights(self, label: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """What of a distribution has a closed form: a mixture of Gaussians over principal components, fitted in one pass.
 
 It serves diffusion twice: its posterior mean is the best linear denoiser of a component, which a network need only
-correct; and at high noise its noised samples are those of the data, so that sampling may start there.
+correct; and at high noise its noised samples are those of the data, so that sampling may start there. To a GAN it gives
+the coarse part of what is made.
 
 Shapes: N examples, D = C H W values of one example, R principal components, K mixture components.
 """

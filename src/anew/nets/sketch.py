@@ -22,6 +22,7 @@ from anew.spec import Batch
 SIDE = 32  # to about which items are shrunken: few principal components have no finer detail
 HELD = 8192  # most items that it is fitted on
 ITEMS_A_CLUSTER, MOST_CLUSTERS = 32, 128
+RARE = 1e-6  # share of a class that none of the items has which the sketch is fitted on
 FARTHEST = 3.0  # deviations at which numbers found for an item are cut
 
 
@@ -63,6 +64,10 @@ class Sketch(nn.Module):
         for name in ("centre", "basis", "means", "shares", "owners"):
             getattr(self, name).copy_(getattr(found, name))
         self.axes.copy_(found.axes * found.variances.sqrt()[:, None])
+        for one in range(self.classes):
+            own = torch.nonzero(self.owners == one).flatten()
+            if not self.shares[own].any():  # the sketch of all items, under a kind of its own
+                self.means[own[0]], self.axes[own[0]], self.shares[own[0]] = self.means[-1], self.axes[-1], RARE
 
     def _held(self, sweep: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
         """Shrunken items and their labels: all, or each second, fourth or so of many, as items may come ordered by class."""
@@ -94,13 +99,17 @@ class Sketch(nn.Module):
         return distance.argmin(1)
 
     def choose(self, uniform: Tensor, label: Tensor | None) -> Tensor:
-        """(B,) kinds as common as in the data, or as in the class where a label (B,) is 0 or more; uniform (B,)."""
-        shares = self.shares.expand(len(uniform), -1)
+        """(B,) kinds as common as in the data, or as in the class where a label (B,) is 0 or more; uniform (B,) in [0, 1).
+
+        In double precision on the CPU: the same kinds on every machine, and none that never occurs."""
+        shares = self.shares.cpu().double().expand(len(uniform), -1)
         if label is not None:
-            foreign = (label >= 0)[:, None] & (self.owners != label[:, None])
-            shares = (shares + 1e-12).masked_fill(foreign, 0.0)
+            label = label.cpu()
+            foreign = (label >= 0)[:, None] & (self.owners.cpu() != label[:, None])
+            shares = shares.masked_fill(foreign, 0.0)
         reached = shares.cumsum(1)
-        return (reached <= uniform[:, None] * reached[:, -1:]).sum(1).clamp(max=self.kinds - 1)
+        chosen = (reached <= uniform.cpu().double()[:, None] * reached[:, -1:]).sum(1)
+        return chosen.clamp(max=self.kinds - 1).to(self.shares.device)
 
     def numbers(self, x: Tensor, kind: Tensor) -> Tensor:
         """(B, R) the numbers whose sketch lies nearest to x (B, *shape)."""
