@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from anew.errors import TrainingError
+from anew.errors import ConfigError, TrainingError
 from anew.plan import build
 from anew.training.distributed import World
 from anew.training.events import Events, progress_record, read
@@ -40,6 +40,13 @@ def test_a_resumed_run_is_the_same_run(kind: type) -> None:
     assert [s.losses for s in second] == losses[7:]
     for name, value in whole.weights().items():
         assert torch.equal(value, second.weights()[name]), name
+
+
+def test_networks_that_call_each_other_are_not_sharded() -> None:
+    family = build(TwoPhase, POINT, ToyConfig(), 0, torch.device("cpu"))
+    two = World(rank=0, size=2)
+    with pytest.raises(ConfigError, match="leave it out"):
+        Trainer(family, Points(), StepPace(2), seed=3, batch=16, micro=16, world=two, shard=True)
 
 
 def test_micro_batches_change_nothing() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from anew import rng
-from anew.errors import TrainingError
+from anew.errors import ConfigError, TrainingError
 from anew.families.family import Family, Phase, decay_share
 from anew.maths.averages import power_decay, power_exponent
 from anew.rng import Moment
@@ -76,6 +76,10 @@ class Trainer:
         self.shortened: float | None = None
         self.stopping = False
         self.phases = family.phases()
+        if shard and world.size > 1 and len(self.phases) > 1:
+            raise ConfigError(
+                "parallel=fsdp shards one network, and this family trains several that call each other; leave it out"
+            )
         self.whole = {p.name: wrap(p.module, p.loss, world, shard) for p in self.phases}
         self.optims = {p.name: Optimiser(p.module, p.optim) for p in self.phases}
         width = max(p.optim.average for p in self.phases)
