@@ -141,6 +141,7 @@ class Drawing:
     def _recall(self, counting: Counting, fresh: Ints) -> None:
         """How network and counts would have done on what is given. fresh: (n, l), labels in front."""
         family, lead = self.family, self.family.prefix
+        fresh = fresh[:1] if (fresh == fresh[0]).all() else fresh  # one prompt for all is read once
         targets = fresh[:, lead + 1 :]
         at_once = max(1, WIDEST // max(1, targets.shape[1] * family.spec.vocab))
         told = np.zeros((2, *targets.shape))
