@@ -355,8 +355,7 @@ class Evaluation(ABC):
         embed, n = self._embed(train, n) if self.evidence.features is None else (None, n)
         self._embedder, self._further = embed, train[n:]
         self.sets = {"samples": samples[:n], "test": test[:n], "train": train[:n]}
-        naive = self.naive(self.sets["train"], n, np.random.default_rng(self.evidence.seed))
-        if naive:
+        if naive := self.naive(self.sets["train"], n, np.random.default_rng(self.evidence.seed)):
             self.sets["naive"] = naive
         if embed is None:
             return self.evidence.features
