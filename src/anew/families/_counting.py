@@ -22,6 +22,7 @@ EXTRA = 12  # features beside one for each order: see `_features`
 MEMORY = 0.97  # what a token's weight among those before shrinks to with every further one
 PRIOR = 4.0  # tokens' worth of doubt: means over few tokens lie near 0
 WORST = -8.0  # nats that one token may count at most, so that features stay in the range of the fit
+AT_ONCE = 8_388_608  # log-probabilities that are joined at a time; bounds memory
 KINDS = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anew.families._counting import Counting, Past, softmax
+from anew.families._counting import AT_ONCE, Counting, Past, softmax
 from anew.maths import logits as choices
 from anew.nets.stream import Stream
 from anew.nets.transformer import Decoder
@@ -21,7 +21,6 @@ from anew.rng import generator
 from anew.spec import Ask, Tokens
 
 CHUNK = 64  # random numbers of a sample that are drawn at once
-WIDEST = 8_388_608  # numbers of a prompt's logits in memory at once
 PLAIN = (1.0, 0, 1.0, 0.0)  # temperature, top_k, top_p, min_p that change nothing
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -143,7 +142,7 @@ class Drawing:
         family, lead = self.family, self.family.prefix
         fresh = fresh[:1] if (fresh == fresh[0]).all() else fresh  # one prompt for all is read once
         targets = fresh[:, lead + 1 :]
-        at_once = max(1, WIDEST // max(1, targets.shape[1] * family.spec.vocab))
+        at_once = max(1, AT_ONCE // max(1, targets.shape[1] * family.spec.vocab))
         told = np.zeros((2, *targets.shape))
         for first in range(0, len(targets) if targets.shape[1] else 0, at_once):
             rows = fresh[first : first + at_once]

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from anew.config import knob
 from anew.errors import ConfigError
-from anew.families._counting import Counting, sequences
+from anew.families._counting import AT_ONCE, Counting, sequences
 from anew.families._drawing import Drawing
 from anew.families.family import Family, Group, Loss, Optim, Scale
 from anew.nets import layers
@@ -223,7 +223,7 @@ class Transformer(Family):
             evidence = self._evidence(batch)
             values = np.zeros(len(evidence.targets), dtype=np.float32)
             rows = np.flatnonzero(evidence.counted)
-            for some in np.array_split(rows, 1 + rows.size * self.spec.vocab // 8_388_608):
+            for some in np.array_split(rows, 1 + rows.size * self.spec.vocab // AT_ONCE):
                 own = evidence.rows(some)
                 mixed = self.counting.mix(own.found, own.network, own.past)
                 values[some] = -mixed[np.arange(len(some)), own.targets]
