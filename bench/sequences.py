@@ -2,6 +2,7 @@
 
     python bench/sequences.py --proteins FASTA --code FOLDER --names FOLDER --molecules FOLDER
 
+With --budget the whole command has that wall-clock time and all the cores given; without it, training alone is timed, on one.
 Each is what a user would give, split by Anew itself: proteins at random and by clusters of relatives, programs by file.
 The naive rows (Kneser-Ney, compressors, and for proteins frequencies and a profile) are those of the same report.
 """
@@ -32,6 +33,7 @@ def main() -> None:
     for kind in KINDS:
         build.add_argument(f"--{kind}", type=Path, help=f"a file or folder of {kind}")
     build.add_argument("--seconds", type=float, help="training seconds of each, instead of its own")
+    build.add_argument("--budget", help="wall-clock time of the whole command on all cores, such as 30m")
     build.add_argument("--seeds", type=int, default=1, help="how many seeds, from 0")
     build.add_argument("--samples", type=int, default=500, help="samples that the report is made from")
     given = build.parse_args()
@@ -44,21 +46,21 @@ def main() -> None:
         for seed in range(given.seeds):
             seconds = given.seconds or KINDS[kind]
             run = fresh(given.work / "sequences" / f"{kind}-{seed}") / "run"
-            knobs = [f"train_seconds={seconds:g}", f"evaluate_samples={given.samples}", "previews=0", *given.set]
-            done = anew(
-                "train",
-                data,
-                "--run",
-                run,
-                "--seed",
-                seed,
-                *knob_words(knobs),
-                cores=given.cores[-1:],
-                scratch=given.work,
-            )
+            time = ["--budget", given.budget] if given.budget else knob_words([f"train_seconds={seconds:g}"])
+            knobs = knob_words([f"evaluate_samples={given.samples}", "previews=0", *given.set])
+            words = ["train", data, "--run", run, "--seed", seed, *time, *knobs]
+            done = anew(*words, cores=given.cores if given.budget else given.cores[-1:], scratch=given.work)
             spent, steps = train_seconds(run)
+            asked = {"budget": given.budget} if given.budget else {}
             rows.add(
-                what=kind, seed=seed, train_seconds=spent, steps=steps, wall=done.wall, cpu=done.cpu, **report(run)
+                what=kind,
+                seed=seed,
+                train_seconds=spent,
+                steps=steps,
+                wall=done.wall,
+                cpu=done.cpu,
+                **asked,
+                **report(run),
             )
     rows.show()
 
