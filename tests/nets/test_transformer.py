@@ -61,6 +61,22 @@ def test_a_token_on_a_grid_sees_what_stands_above_it_and_where_it_is() -> None:
         to_qwen3(net.state_dict(), net.shape)
 
 
+def test_padding_behind_records_is_left_out_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "ROUND", 4)
+    net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12))
+    ids, counted = torch.randint(0, 20, (3, 12)), torch.ones(3, 12)
+    counted[0, 5:] = counted[2, 9:] = 0
+    counted[1, :4] = 0  # context of targets that count elsewhere: computed all the same
+    kept = layers.Kept.until(counted)
+    assert kept.places.tolist() == [*range(5), *range(12, 33), 5, 6]  # two of padding make a multiple of four
+    weights = kept.take(counted.flatten())[:, None] * torch.randn(28, 20)
+    found = []
+    for logits in (net(ids, kept=kept), kept.take(net(ids).flatten(0, 1))):
+        wanted = weights * logits
+        found.append((wanted, *torch.autograd.grad(wanted.sum(), list(net.parameters()))))
+    assert all(torch.allclose(a, b, atol=1e-4, rtol=1e-3) for a, b in zip(*found, strict=True))
+
+
 def test_rms_norm_has_the_gradient_of_the_library_one() -> None:
     x = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(layers.rms_norm, (x,))

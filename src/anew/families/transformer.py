@@ -19,6 +19,7 @@ from anew.families._counting import AT_ONCE, Counting, sequences
 from anew.families._drawing import Drawing
 from anew.families.family import Family, Group, Loss, Optim, Scale
 from anew.nets import layers
+from anew.nets.layers import Kept
 from anew.nets.precision import arithmetic
 from anew.nets.transformer import Decoder, Shape
 from anew.rng import Moment, at
@@ -177,12 +178,9 @@ class Transformer(Family):
     def loss(self, batch: Batch, now: Moment) -> Loss:
         """Cross-entropy in nats, summed over the targets that count."""
         with at(now):
-            logits = self._logits(batch, self._kind())
-        losses = layers.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten())  # (B*L,)
-        if batch.mask is None:
-            return Loss(losses.sum(), losses.numel())
-        mask = batch.mask.flatten().to(losses.dtype)
-        return Loss((losses * mask).sum(), mask.sum())
+            logits, targets = self._counted(batch, self._kind())
+        losses = layers.cross_entropy(logits, targets)  # (N,)
+        return Loss(losses.sum(), losses.numel())
 
     def prepare(self, sweep: Iterable[Batch]) -> None:
         """Count tokens and their contexts."""
@@ -257,11 +255,24 @@ class Transformer(Family):
 
     def _logits(self, batch: Batch, kind: torch.dtype) -> Tensor:
         """(B, L, vocab) for the targets x[:, 1:]."""
+        return self.net(self._inputs(batch), kind)[:, self.prefix :, : self.spec.vocab]  # type: ignore[no-any-return]
+
+    def _counted(self, batch: Batch, kind: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Logits (N, vocab) and targets (N,) of all that counts. Nothing is computed for the padding behind a record."""
+        targets = batch.x[:, 1:]
+        if batch.mask is None:
+            return self._logits(batch, kind).flatten(0, 1), targets.flatten()
+        counted = functional.pad(batch.mask > 0, (self.prefix, 0))  # (B, prefix + L)
+        kept = Kept.until(counted)
+        logits = self.net(self._inputs(batch), kind, kept)[kept.take(counted.flatten()), : self.spec.vocab]
+        return logits, targets[batch.mask > 0]
+
+    def _inputs(self, batch: Batch) -> Tensor:
+        """(B, prefix + L) ids: a label's, where there are classes, and those before each target."""
         ids = batch.x[:, :-1]
         if not self.prefix:
-            return self.net(ids, kind)  # type: ignore[no-any-return]
-        ids = torch.cat((self.label_ids(batch.label, len(batch)).to(ids.device)[:, None], ids), 1)
-        return self.net(ids, kind)[:, 1:, : self.spec.vocab]  # type: ignore[no-any-return]
+            return ids
+        return torch.cat((self.label_ids(batch.label, len(batch)).to(ids.device)[:, None], ids), 1)
 
     def label_ids(self, label: Tensor | None, n: int) -> Tensor:
         """(n,) ids of the tokens that stand for labels; negative or no label: the token for an unknown one."""

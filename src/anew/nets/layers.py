@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 EPSILON = 1e-6
+ROUND = 64  # kept places are a multiple of it, where there are so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,37 @@ class Positions:
         return Positions(*(t.to(device) for t in (self.cos, self.sin, self.turn, self.mask)))
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The places of B rows of L that are computed: all but most of the padding behind records.
+
+    places: (N,) their numbers among B*L."""
+
+    rows: int
+    length: int
+    places: Tensor
+
+    @classmethod
+    def until(cls, counted: Tensor) -> Kept:
+        """All places up to the last one of each row that counts. counted: (B, L), 0 where not."""
+        behind = (counted > 0).flip(1).cumsum(1).flip(1)  # (B, L) how many count from here on
+        needed = behind.flatten() > 0
+        places = needed.nonzero().squeeze(1)
+        # A new number of rows costs a CPU's matrix products more, once, than the rows that round it up.
+        spare = (~needed).nonzero().squeeze(1)[: -len(places) % ROUND]
+        rows, length = counted.shape
+        return cls(rows, length, torch.cat((places, spare)))
+
+    def take(self, x: Tensor) -> Tensor:
+        """(B*L, ...) -> (N, ...)."""
+        return x.index_select(0, self.places)
+
+    def spread(self, x: Tensor) -> Tensor:
+        """(N, W) -> (B, L, W), zero elsewhere."""
+        wide = x.new_zeros(self.rows * self.length, x.shape[-1])
+        return wide.index_copy_(0, self.places, x).view(self.rows, self.length, -1)
+
+
 def rms_norm(x: Tensor) -> Tensor:
     """x / sqrt(mean(x^2) + 1e-6) over the last dimension, without a weight (it would fold into the next matrix).
 
@@ -61,11 +93,14 @@ def rotate(x: Tensor, at: Positions) -> Tensor:
     return torch.addcmul(x * at.cos, x @ at.turn, at.sin)
 
 
-def attention(joint: Tensor, at: Positions, heads: int, scale: float) -> Tensor:
+def attention(joint: Tensor, at: Positions, heads: int, scale: float, kept: Kept | None = None) -> Tensor:
     """Causal attention with normalised, rotated queries and keys. joint: (B, L, 3W), queries, keys, values side by side.
 
-    Returns (B, L, W). On a CPU explicit products beat the fused kernel several times in bf16; CUDA uses the fused one.
+    Returns (B, L, W); of kept places alone, (N, 3W) gives (N, W). On a CPU explicit products beat the fused kernel several
+    times in bf16; CUDA uses the fused one.
     """
+    if kept is not None:
+        return kept.take(attention(kept.spread(joint), at, heads, scale).flatten(0, 1))
     if not joint.is_cuda:
         return cast(Tensor, _apply(_Attention, joint, at, heads, scale))
     batch, length, _ = joint.shape

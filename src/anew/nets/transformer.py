@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anew.nets import layers
-from anew.nets.layers import Positions
+from anew.nets.layers import Kept, Positions
 from anew.rng import Dropout
 
 QK_GAIN = 1.44  # attention's temperature once queries and keys have unit size (1.2 each, as nanochat)
@@ -65,11 +65,11 @@ class Block(nn.Module):
         self.down = _matrix(wide, inner, zero=True)
         self.drop = Dropout(shape.dropout)
 
-    def forward(self, x: Tensor, at: Positions) -> Tensor:
-        """x: (B, L, W) -> (B, L, W)."""
+    def forward(self, x: Tensor, at: Positions, kept: Kept | None = None) -> Tensor:
+        """x: (B, L, W) -> (B, L, W), or (N, W) of the kept places."""
         kind = x.dtype
         joint = F.linear(layers.rms_norm(x), torch.cat((self.query, self.key, self.value)).to(kind))  # (B, L, 3W)
-        mixed = layers.attention(joint, at, self.shape.heads, self.shape.scale)
+        mixed = layers.attention(joint, at, self.shape.heads, self.shape.scale, kept)
         x = x + self.drop(F.linear(mixed, self.out.to(kind)))
         level = layers.rms_norm(x)
         inner = layers.gated(F.linear(level, self.gate.to(kind)), F.linear(level, self.up.to(kind)))  # (B, L, F)
@@ -116,21 +116,22 @@ class Decoder(nn.Module):
         front, and never what is still to come."""
         return (places + 1 - back).clamp(min=self.shape.lead - 1).minimum(places)
 
-    def hidden(self, ids: Tensor, kind: torch.dtype = torch.float32) -> Tensor:
-        """ids: (B, L) with L up to the context -> (B, L, W), normalised, in `kind`."""
+    def hidden(self, ids: Tensor, kind: torch.dtype = torch.float32, kept: Kept | None = None) -> Tensor:
+        """ids: (B, L) with L up to the context -> (B, L, W), or (N, W) of the kept places, normalised, in `kind`."""
         at = self.positions().span(0, ids.shape[1], kind)
-        x = self.drop(self.entered(ids).to(kind))
+        x = self.entered(ids)
+        x = self.drop((x if kept is None else kept.take(x.flatten(0, 1))).to(kind))
         for block in self.blocks:
-            x = block(x, at)
+            x = block(x, at, kept)
         return layers.rms_norm(x)
 
     def output(self) -> Tensor:
         """The matrix (V, W) that turns hidden states into logits."""
         return self.embed if self.shape.tied else self.head
 
-    def forward(self, ids: Tensor, kind: torch.dtype = torch.float32) -> Tensor:
-        """ids: (B, L) -> logits (B, L, V) in `kind`."""
-        return F.linear(self.hidden(ids, kind), self.output().to(kind))
+    def forward(self, ids: Tensor, kind: torch.dtype = torch.float32, kept: Kept | None = None) -> Tensor:
+        """ids: (B, L) -> logits (B, L, V), or (N, V) of the kept places, in `kind`."""
+        return F.linear(self.hidden(ids, kind, kept), self.output().to(kind))
 
 
 def _matrix(rows: int, columns: int, zero: bool = False) -> nn.Parameter:
