@@ -2,51 +2,84 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
-from anew.families._counting import MEMORY, PRIOR, WORST, Counting, Past, softmax
+from anew.families._counting import MEMORY, PRIOR, WORST, Counting, Past, Seen, Watch
+from anew.families._gate import softmax
 
 
-def head(vocab: int = 7, order: int = 3) -> tuple[Counting, np.random.Generator]:
+def head(vocab: int = 7, order: int = 3, aligned: bool = False) -> tuple[Counting, np.random.Generator]:
     source = np.random.default_rng(0)
-    counting = Counting(vocab=vocab, order=order)
-    counting.learn([source.integers(0, vocab, 400)])
+    counting = Counting(vocab=vocab, order=order, aligned=aligned)
+    counting.learn(list(source.integers(0, vocab, (10, 40))))
     return counting, source
 
 
-def past_of(means: np.ndarray) -> Past:
-    """A past with these means, whatever led to them."""
-    past = Past(len(means))
-    past._sums, past._weight = means * (1 + PRIOR), 1.0
-    return past
-
-
-def test_a_single_target_is_joined_as_among_others() -> None:
-    counting, source = head()
+@pytest.mark.parametrize("aligned", [False, True])
+def test_a_row_alone_is_joined_as_among_others(aligned: bool) -> None:
+    counting, source = head(aligned=aligned)
     counting.gate.normal_()
     counting.forget()
     ids = np.concatenate((source.integers(0, 7, (5, 9)), np.zeros((1, 9), dtype=np.int64)))
-    logits = source.normal(size=(6, 7)).astype(np.float32)
-    means = -source.uniform(0, 3, (6, 2))
-    found = counting.last(ids)
-    together = counting.probability(found, logits, past_of(means))
-    for row in range(6):
-        one = slice(row, row + 1)
-        alone = counting.probability(found[:, one], logits[one], past_of(means[one]))
-        np.testing.assert_allclose(alone[0], together[row], rtol=1e-4)
+    logits = source.normal(size=(9, 6, 7)).astype(np.float32)
+    together, alone = Watch(counting, 6), [Watch(counting, 1) for _ in range(6)]
+    for watch, rows in ((together, ids), *zip(alone, ids[:, None], strict=True)):
+        watch.begin(rows[:, 0])
+    for place in range(1, 9):
+        found = counting.last(ids[:, :place])
+        whole = counting.probability(found, logits[place], together)
+        together.came(ids[:, place])
+        for row, watch in enumerate(alone):
+            one = slice(row, row + 1)
+            single = counting.probability(found[:, one], logits[place, one], watch)
+            np.testing.assert_allclose(single[0], whole[row], rtol=1e-4)
+            watch.came(ids[one, place])
 
 
-def test_the_past_of_a_batch_is_that_of_its_targets_one_by_one() -> None:
-    counting, source = head()
+@pytest.mark.parametrize("aligned", [False, True])
+def test_a_batch_is_seen_as_its_targets_one_by_one(aligned: bool) -> None:
+    counting, source = head(aligned=aligned)
+    counting.gate.normal_()
+    counting.forget()
     ids = source.integers(0, 7, (3, 12))
     logits = source.normal(size=(3, 11, 7)).astype(np.float32)
-    network = softmax(logits.reshape(-1, 7))[1]
-    batch = counting.past(counting.contexts(ids[:, :-1]), network, ids[:, 1:]).reshape(3, 11, 2)
-    past = Past(3)
+    seen = counting.look(ids, softmax(logits.reshape(-1, 7))[1])
+    past = seen.past.reshape(3, 11, counting.sides)
+    mixed = np.exp(counting.mix(seen)).reshape(3, 11, 7)
+    watch = Watch(counting, 3)
+    watch.begin(ids[:, 0])
     for place in range(11):
-        np.testing.assert_allclose(batch[:, place], past.means, rtol=1e-5, atol=1e-7)
-        counting.probability(counting.last(ids[:, : place + 1]), logits[:, place], past)
-        past.came(ids[:, place + 1])
+        np.testing.assert_allclose(past[:, place], watch.past.means, rtol=1e-5, atol=1e-7)
+        chance = counting.probability(counting.last(ids[:, : place + 1]), logits[:, place], watch)
+        np.testing.assert_allclose(mixed[:, place], chance / chance.sum(1, keepdims=True), rtol=1e-4)
+        watch.came(ids[:, place + 1])
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_one_row_repeated_is_that_row(aligned: bool) -> None:
+    counting, source = head(aligned=aligned)
+    ids = source.integers(0, 7, (1, 10))
+    network = softmax(source.normal(size=(9, 7)).astype(np.float32))[1]
+    told = counting.told(counting.contexts(ids[:, :-1]), network, ids[:, 1:])
+    one, many = Watch(counting, 1), Watch(counting, 4)
+    for watch, rows in ((one, 1), (many, 4)):
+        assert len(list(counting.watched(ids.repeat(rows, 0), told.repeat(rows, 1), watch))) == 9
+    logits = source.normal(size=(4, 7)).astype(np.float32)
+    found = counting.last(ids.repeat(4, 0))
+    chances = [counting.probability(found, logits, watch) for watch in (one.repeated(4), many)]
+    np.testing.assert_allclose(*chances, rtol=1e-5)
+
+
+def test_parts_of_what_is_seen_are_put_together_again() -> None:
+    for aligned in (False, True):
+        counting, source = head(aligned=aligned)
+        ids = source.integers(0, 7, (3, 12))
+        seen = counting.look(ids, softmax(source.normal(size=(33, 7)).astype(np.float32))[1])
+        again = Seen.joined([seen.rows(np.arange(10)), seen.rows(np.arange(33) >= 10)])
+        np.testing.assert_allclose(counting.mix(again), counting.mix(seen), rtol=1e-5)
 
 
 def test_the_past_forgets_and_bounds_a_single_surprise() -> None:
@@ -72,13 +105,10 @@ def test_counts_that_do_badly_on_a_record_lose_their_say_there() -> None:
     wrong = source.random((40, 59)) < 0.3
     network[wrong] = 1 / 7
     log = np.log(network.reshape(-1, 7))
-    found = counting.contexts(rows[:, :-1])
-    past = counting.past(found, log, rows[:, 1:])
+    knowing = counting.look(rows, log)
     flat = rows[:, 1:].ravel()
-    blind = np.zeros_like(past)
     bits = []
-    for seen in (blind, past):
-        counting.gate.zero_()
-        counting.fit(found, log, flat, seen)
-        bits.append(-counting.mix(found, log, seen)[np.arange(len(flat)), flat].mean())
+    for seen in (replace(knowing, past=np.zeros_like(knowing.past)), knowing):
+        counting.fit(seen, flat)
+        bits.append(-counting.mix(seen)[np.arange(len(flat)), flat].mean())
     assert bits[1] < bits[0] - 0.01

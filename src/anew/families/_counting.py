@@ -1,78 +1,142 @@
-"""The counting head of the Transformer: Kneser-Ney probabilities, joined to the network's by a gate that sees how sure
-each side is and how well it did on the tokens before.
+"""The counting head of the Transformer: Kneser-Ney probabilities and, in records of a small alphabet, those of known records
+that lie beside the new one, joined to the network's by a gate that sees how sure each side is and how well it did on the
+tokens before.
 
-log p = a log p_network + b log p_counts - log Z, where (a, b) = features . gate, fitted on held-out tokens. The
-likelihood is concave in the gate, so Newton's method finds the one optimum in a few steps.
+Legend for shapes: n targets, V vocabulary, F features, S sides (network, counts and perhaps aligned records).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from anew.families._gate import joined, newton, normalise, softmax
+from anew.maths.aligned import Aligned
 from anew.maths.ngram import ARRAYS, KneserNey
 from anew.spec import Batch
 
 EXTRA = 12  # features beside one for each order: see `_features`
+BESIDE = 7  # more of them where records are aligned
 MEMORY = 0.97  # what a token's weight among those before shrinks to with every further one
 PRIOR = 4.0  # tokens' worth of doubt: means over few tokens lie near 0
 WORST = -8.0  # nats that one token may count at most, so that features stay in the range of the fit
+MOST_EVIDENCE = 30.0  # nats of evidence for a relative; more says no more
 AT_ONCE = 8_388_608  # log-probabilities that are joined at a time; bounds memory
 KINDS = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}
+ALIGNED = {"aligned_ids": torch.int32, "aligned_lengths": torch.int64, "aligned_change": torch.float32}
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Pair = tuple[Floats, Floats]
+Pair = tuple[Floats, Floats]  # probabilities and their logarithms, each (n, V)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the gate sees of n targets. found: (order+1, n) contexts; network: (n, V) log-probabilities; past: (n, S) how each
+    side did before; aligned: (n, V) log-probabilities of aligned records, or None; evidence: (n,) nats for such."""
+
+    found: Ints
+    network: Floats
+    past: Doubles
+    aligned: Floats | None = None
+    evidence: Floats | None = None
+
+    def rows(self, which: NDArray[np.bool_] | Ints) -> Seen:
+        """Of the targets that a mask or numbers choose."""
+        return self._each(lambda name, value: value[:, which] if name == "found" else value[which])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Seen]) -> Seen:
+        """Of all parts, one behind the other."""
+        names = [one.name for one in fields(cls) if getattr(parts[0], one.name) is not None]
+        return cls(**{n: np.concatenate([getattr(p, n) for p in parts], int(n == "found")) for n in names})
+
+    def _each(self, change: Callable[[str, NDArray[Any]], NDArray[Any]]) -> Seen:
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return Seen(**{name: change(name, value) for name, value in values.items() if value is not None})
 
 
 class Past:
-    """How well network and counts foretold the tokens so far in n rows: decayed means of their log-probabilities.
+    """How well each of S sides foretold the tokens so far in n rows: decayed means of their log-probabilities.
 
     A record without relatives in the train part, or a text by another hand, shows itself by counts that did badly.
     """
 
-    def __init__(self, n: int) -> None:
-        self._sums, self._weight = np.zeros((n, 2)), 0.0
+    def __init__(self, n: int, sides: int = 2) -> None:
+        self._sums, self._weight = np.zeros((n, sides)), 0.0
 
     @property
     def means(self) -> Doubles:
-        """(n, 2) nats of network and counts, 0 before the first token."""
+        """(n, S) nats of each side, 0 before the first token."""
         return self._sums / (self._weight + PRIOR)
 
-    def add(self, network: NDArray[np.floating], counts: NDArray[np.floating]) -> None:
+    def repeated(self, n: int) -> Past:
+        """n rows of what this one row has shown."""
+        other = Past(n, self._sums.shape[1])
+        other._sums, other._weight = self._sums.repeat(n, 0), self._weight
+        return other
+
+    def add(self, *told: NDArray[np.floating]) -> None:
         """The next token of every row came; (n,) log-probabilities that each side gave it."""
         self._sums *= MEMORY
-        self._sums[:, 0] += np.maximum(network, WORST)
-        self._sums[:, 1] += np.maximum(counts, WORST)
+        for column, side in zip(self._sums.T, told, strict=True):
+            column += np.maximum(side, WORST)
         self._weight = MEMORY * self._weight + 1.0
 
-    def offer(self, network: Floats, counts: Floats) -> None:
-        """(n, V) log-probabilities of what comes next, kept until `came` says what it was."""
-        self._offered = network, counts
+
+class Watch:
+    """What n rows that grow together have shown so far."""
+
+    def __init__(self, counting: Counting, n: int) -> None:
+        self.past = Past(n, counting.sides)
+        self.following = counting.records.follow(n) if counting.aligned else None
+        self._offered: list[Floats] = []
+
+    def repeated(self, n: int) -> Watch:
+        """n rows that have all shown what this one row has."""
+        other = copy(self)
+        other.past = self.past.repeated(n)
+        other.following = None if self.following is None else self.following.repeated(n)
+        return other
+
+    def begin(self, ids: Ints) -> None:
+        """ids: (n,) that stand in front, and are no targets."""
+        if self.following is not None:
+            self.following.came(ids)
+
+    def offer(self, sides: Sequence[Floats]) -> None:
+        """S of (n, V) log-probabilities of what comes next, kept until `came` says what it was."""
+        self._offered = list(sides)
 
     def came(self, tokens: Ints) -> None:
         """tokens: (n,) that were drawn after the last offer."""
         rows = np.arange(len(tokens))
-        self.add(*(side[rows, tokens] for side in self._offered))
+        self.past.add(*(side[rows, tokens] for side in self._offered))
+        self.begin(tokens)
 
 
 class Counting(nn.Module):
-    """Counts and gate as buffers. n targets, V vocabulary, F features."""
+    """Counts, known records and gate as buffers. aligned: whether records are looked at side by side."""
 
     gate: Tensor
 
-    def __init__(self, vocab: int, order: int) -> None:
+    def __init__(self, vocab: int, order: int, aligned: bool = False) -> None:
         super().__init__()
-        self.vocab, self.order = vocab, order
-        gate = torch.zeros(order + 1 + EXTRA, 2, dtype=torch.float64)
-        gate[-1] = 0.5
+        self.vocab, self.order, self.aligned = vocab, order, aligned
+        self.sides = 3 if aligned else 2
+        gate = torch.zeros(order + 1 + EXTRA + (BESIDE if aligned else 0), self.sides, dtype=torch.float64)
+        gate[-1] = 1 / self.sides
         self.register_buffer("gate", gate)
         self._model: KneserNey | None = None
+        self._records: Aligned | None = None
         self._gate = gate.numpy()
         self.register_load_state_dict_post_hook(lambda module, _: module.forget())  # type: ignore[no-untyped-call]
 
@@ -83,32 +147,43 @@ class Counting(nn.Module):
 
     def learn(self, sequences: Iterable[Ints]) -> None:
         """Count token sequences that do not continue each other."""
-        model = KneserNey.fit(sequences, self.vocab, self.order)
-        for name, array in model.arrays().items():
+        sequences = list(sequences)
+        arrays = KneserNey.fit(sequences, self.vocab, self.order).arrays()
+        if self.aligned:
+            known = Aligned.fit(sequences, self.vocab)
+            arrays |= dict(zip(ALIGNED, (known.ids, known.lengths, known.change), strict=True))
+        for name, array in arrays.items():
             self.register_buffer(name, torch.from_numpy(array).to(self.gate.device))
         self.forget()
 
     def make_room(self, shapes: Mapping[str, torch.Size]) -> None:
         """Empty buffers for a state dict, whose names come without prefix."""
-        for k in range(self.order + 1):
-            for name in ARRAYS:
-                if f"{name}_{k}" in shapes:
-                    kind = KINDS.get(name, torch.float32)
-                    empty = torch.zeros(shapes[f"{name}_{k}"], dtype=kind, device=self.gate.device)
-                    self.register_buffer(f"{name}_{k}", empty)
+        levels = (f"{name}_{k}" for k in range(self.order + 1) for name in ARRAYS)
+        for name in (*levels, *ALIGNED):
+            if name in shapes:
+                kind = ALIGNED.get(name) or KINDS.get(name.rpartition("_")[0], torch.float32)
+                self.register_buffer(name, torch.zeros(shapes[name], dtype=kind, device=self.gate.device))
         self.forget()
 
     def forget(self) -> None:
         """The buffers have changed."""
-        self._model = None
+        self._model = self._records = None
 
     @property
     def model(self) -> KneserNey:
         if self._model is None:
-            arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers() if name != "gate"}
+            arrays = {n: b.cpu().numpy() for n, b in self.named_buffers() if n != "gate" and n not in ALIGNED}
             self._model = KneserNey.restore(self.vocab, arrays)
             self._gate = self.gate.cpu().numpy()
         return self._model
+
+    @property
+    def records(self) -> Aligned:
+        """The train part's, where `aligned`."""
+        if self._records is None:
+            ids, lengths, change = (self.get_buffer(name).cpu().numpy() for name in ALIGNED)
+            self._records = Aligned(ids, lengths, self.vocab, change)
+        return self._records
 
     def contexts(self, ids: Ints) -> Ints:
         """ids: (B, L) -> contexts (order+1, B*L) of what follows each id, none across rows."""
@@ -125,166 +200,134 @@ class Counting(nn.Module):
         recent = ids[:, max(0, ids.shape[1] - self.order) :].tolist()
         return np.array([self.model.tail(row) for row in recent], dtype=np.int64).T
 
-    def past(self, found: Ints, network: Floats, targets: Ints) -> Doubles:
-        """found: (order+1, B*L) contexts, network: (B*L, V) log-probabilities, targets: (B, L) -> (B*L, 2) how each side
-        did on a row's targets before each one."""
-        past, out = Past(len(targets)), np.empty((*targets.shape, 2))
-        for place, told in enumerate(self.told(found, network, targets).transpose(2, 0, 1)):
-            out[:, place] = past.means
-            past.add(*told)
-        return out.reshape(-1, 2)
+    def look(self, ids: Ints, network: Floats) -> Seen:
+        """What the gate sees of the targets ids[:, 1:]. ids: (B, L+1), network: (B*L, V) log-probabilities."""
+        found = self.contexts(ids[:, :-1])
+        shape = (len(ids), ids.shape[1] - 1)
+        past = np.empty((*shape, self.sides))
+        aligned, evidence = (
+            np.empty((*shape, size), dtype=np.float32) for size in (self.vocab if self.aligned else 0, 1)
+        )
+        told = self.told(found, network, ids[:, 1:])
+        for place, (means, ahead) in enumerate(self.watched(ids, told, Watch(self, len(ids)))):
+            past[:, place] = means
+            if ahead is not None:
+                np.log(ahead[0], out=aligned[:, place])
+                evidence[:, place, 0] = ahead[1]
+        seen = Seen(found, network, past.reshape(-1, self.sides))
+        if not self.aligned:
+            return seen
+        return replace(seen, aligned=aligned.reshape(-1, self.vocab), evidence=evidence.ravel())
 
     def told(self, found: Ints, network: Floats, targets: Ints) -> Floats:
-        """Contexts, network and targets as for `past` -> (2, B, L) log-probabilities that each side gave the targets."""
+        """found: (order+1, B*L) contexts, network: (B*L, V) log-probabilities, targets: (B, L) -> (2, B, L) log-probabilities
+        that network and counts gave the targets."""
         flat = targets.ravel()
-        sides = network[np.arange(len(flat)), flat], np.log(self.model.probability(found, flat))
-        return np.stack(sides).reshape(2, *targets.shape)
+        both = network[np.arange(len(flat)), flat], np.log(self.model.probability(found, flat))
+        return np.stack(both).reshape(2, *targets.shape)
 
-    def mix(self, found: Ints, network: Floats, past: Doubles) -> Floats:
-        """found: (order+1, n) contexts, network: (n, V) log-probabilities, past: (n, 2) -> (n, V) log-probabilities of both
-        together."""
-        counted = self.model.distribution(found)
-        score = self._joined(found, (np.exp(network), network), (counted, np.log(counted)), past)
-        score -= np.log(np.exp(score).sum(1, keepdims=True))
-        return score
+    def watched(self, ids: Ints, told: Floats, watch: Watch) -> Iterator[tuple[Doubles, tuple[Floats, Floats] | None]]:
+        """Show `watch` the ids (B, L+1), of whose targets network and counts told (2, B, L). Before each target: how all sides
+        did so far (B, S), and what `Following.ahead` says."""
+        rows = np.arange(len(ids))
+        watch.begin(ids[:, 0])
+        for place, tokens in enumerate(ids[:, 1:].T):
+            ahead = None if watch.following is None else watch.following.ahead()
+            yield watch.past.means, ahead
+            beside = () if ahead is None else (np.log(ahead[0][rows, tokens]),)
+            watch.past.add(*told[:, :, place], *beside)
+            watch.begin(tokens)
 
-    def probability(self, found: Ints, logits: Floats, past: Past) -> Floats:
+    def mix(self, seen: Seen) -> Floats:
+        """(n, V) log-probabilities of all sides together."""
+        return normalise(self._joined(seen.found, self._pairs(seen), seen.past, seen.evidence))
+
+    def probability(self, found: Ints, logits: Floats, watch: Watch) -> Floats:
         """found: (order+1, n) contexts, logits: (n, V) of the network -> (n, V) in proportion to the joint probability.
-        `past` is told what both sides say and wants to hear what came."""
-        network, counted = softmax(logits), self.model.distribution(found)
-        counts = np.log(counted)
-        score = self._joined(found, network, (counted, counts), past.means)
-        past.offer(network[1], counts)
+        `watch` is told what all sides say and wants to hear what came."""
+        counted = self.model.distribution(found)
+        pairs, evidence = [softmax(logits), (counted, np.log(counted))], None
+        if watch.following is not None:
+            chance, evidence = watch.following.ahead()
+            pairs.append((chance, np.log(chance)))
+        watch.offer([log for _, log in pairs])
+        score = self._joined(found, pairs, watch.past.means, evidence)
         np.exp(score, out=score)
         return score
 
-    def _joined(self, found: Ints, network: Pair, counts: Pair, past: Doubles) -> Floats:
-        """(n, V) joint log-probabilities up to each row's constant, at most 0."""
-        weights = (self._features(found, network, counts, past) @ self._gate).astype(np.float32)
-        score: Floats = weights[:, :1] * network[1]
-        score += weights[:, 1:] * counts[1]
-        score -= score.max(1, keepdims=True)
-        return score
-
-    def fit(self, found: Ints, network: Floats, targets: Ints, past: Doubles) -> None:
+    def fit(self, seen: Seen, targets: Ints) -> None:
         """Set the gate from held-out targets (n,)."""
-        counted = self.model.distribution(found)
-        counts = np.log(counted)
-        features = self._features(found, (np.exp(network), network), (counted, counts), past)
-        start = np.zeros(self.gate.shape)
-        start[-1] = 0.5
-        self.gate.copy_(torch.from_numpy(newton(start, features, network, counts, targets)))
-        self.forget()
+        pairs = self._pairs(seen)
+        features = self._features(seen.found, pairs, seen.past, seen.evidence)
+        self._gate = newton(features, [log for _, log in pairs], targets)
+        self.gate.copy_(torch.from_numpy(self._gate))
 
-    def _features(self, found: Ints, network: Pair, counts: Pair, past: Doubles) -> Doubles:
-        """(n, F): the longest order seen (one of order+1), log of the types that followed it, the mass it leaves to
-        shorter ones, entropy and peak of the network, entropy and peak of the counts, how both did before with squares
-        and product, 1.
+    def _pairs(self, seen: Seen) -> list[Pair]:
+        """Probabilities and their logarithms of each side."""
+        counted = self.model.distribution(seen.found)
+        logs = [seen.network] if seen.aligned is None else [seen.network, seen.aligned]
+        pairs = [(np.exp(log), log) for log in logs]
+        return [pairs[0], (counted, np.log(counted)), *pairs[1:]]
 
-        network, counts: each (n, V) probabilities and their logarithms. past: (n, 2)."""
+    def _joined(self, found: Ints, pairs: Sequence[Pair], past: Doubles, evidence: Floats | None) -> Floats:
+        return joined(self._features(found, pairs, past, evidence), self._gate, [log for _, log in pairs])
+
+    def _features(self, found: Ints, pairs: Sequence[Pair], past: Doubles, evidence: Floats | None) -> Doubles:
+        """(n, F): the longest order seen (one of order+1), log of the types that followed it, the mass it leaves to shorter
+        ones, entropy and peak of the network and of the counts, how both did before with squares and product; of aligned
+        records entropy, peak, evidence and how they did before, with its square and products; 1."""
         n, order = found.shape[1], self.order
         if n == 1:
-            return self._feature_row(found[:, 0].tolist(), network, counts, past[0].tolist())
+            more = 0.0 if evidence is None else float(evidence[0])
+            return self._feature_row(found[:, 0].tolist(), pairs, past[0].tolist(), more)
         longest = (found >= 0).sum(0) - 1  # (n,)
-        out = np.zeros((n, order + 1 + EXTRA))
+        out = np.zeros((n, self.gate.shape[0]))
         out[np.arange(n), longest] = 1.0
         for k in set(longest.tolist()):
             rows = np.flatnonzero(longest == k)
             level, context = self.model.levels[k], found[k, rows]
             out[rows, order + 1] = np.log(np.maximum(level.starts[context + 1] - level.starts[context], 1))
             out[rows, order + 2] = level.backoff[context]
-        for place, (chance, log) in ((order + 3, network), (order + 5, counts)):
-            out[:, place] = -np.vecdot(chance, log)
-            out[:, place + 1] = chance.max(1)
-        out[:, order + 7 : order + 9] = past
-        out[:, order + 9 : order + 11] = past**2
+        for place, (chance, log) in zip((3, 5, EXTRA), pairs, strict=False):
+            out[:, order + place] = -np.vecdot(chance, log)
+            out[:, order + place + 1] = chance.max(1)
+        out[:, order + 7 : order + 9] = past[:, :2]
+        out[:, order + 9 : order + 11] = past[:, :2] ** 2
         out[:, order + 11] = past[:, 0] * past[:, 1]
+        if evidence is not None:
+            out[:, order + EXTRA + 2] = np.minimum(evidence, MOST_EVIDENCE) / 10
+            out[:, order + EXTRA + 3] = past[:, 2]
+            out[:, order + EXTRA + 4 : -1] = past[:, 2:] * past
         out[:, -1] = 1.0
         return out
 
-    def _feature_row(self, found: Sequence[int], network: Pair, counts: Pair, past: Sequence[float]) -> Doubles:
+    def _feature_row(
+        self, found: Sequence[int], pairs: Sequence[Pair], past: Sequence[float], evidence: float
+    ) -> Doubles:
         """`_features` of one target in plain numbers: most of a sampler's single step is the cost of calls."""
         order = self.order
         longest = sum(place >= 0 for place in found) - 1
         level, context = self.model.levels[longest], found[longest]
-        out = np.zeros((1, order + 1 + EXTRA))
+        out = np.zeros((1, self.gate.shape[0]))
         row = out[0]
-        row[longest] = 1.0
+        row[longest] = row[-1] = 1.0
         row[order + 1] = math.log(max(int(level.starts[context + 1]) - int(level.starts[context]), 1))
         row[order + 2] = level.backoff[context]
-        for place, (chance, log) in ((order + 3, network), (order + 5, counts)):
-            row[place] = -chance[0].dot(log[0])
-            row[place + 1] = chance[0].max()
-        one, two = past
-        row[order + 7 :] = (one, two, one * one, two * two, one * two, 1.0)
+        for place, (chance, log) in zip((3, 5, EXTRA), pairs, strict=False):
+            row[order + place] = -chance[0].dot(log[0])
+            row[order + place + 1] = chance[0].max()
+        one, two = past[:2]
+        row[order + 7 : order + EXTRA] = (one, two, one * one, two * two, one * two)
+        if self.aligned:
+            three = past[2]
+            row[order + EXTRA + 2 : -1] = (
+                min(evidence, MOST_EVIDENCE) / 10,
+                three,
+                three * one,
+                three * two,
+                three * three,
+            )
         return out
-
-
-def newton(
-    gate: Doubles, features: Doubles, network: Floats, counts: Floats, targets: Ints, ridge: float = 1e-4
-) -> Doubles:
-    """The gate (F, 2) of highest mean log-likelihood less ridge |gate|^2, by damped Newton steps."""
-    n, rows = len(targets), np.arange(len(targets))
-    chosen = np.stack((network[rows, targets], counts[rows, targets]), 1).astype(np.float64)  # (n, 2)
-
-    def look(gate: Doubles) -> tuple[float, Floats]:
-        weights = (features @ gate).astype(np.float32)
-        log = _normalise(weights[:, :1] * network + weights[:, 1:] * counts)
-        return float(ridge * (gate**2).sum() - log[rows, targets].mean(dtype=np.float64)), log
-
-    loss, log = look(gate)
-    for _ in range(12):
-        probability = np.exp(log)
-        mean = np.stack([np.einsum("nv,nv->n", probability, side) for side in (network, counts)], 1)  # (n, 2)
-        slope = features.T @ (mean - chosen) / n + 2 * ridge * gate  # (F, 2)
-        step = np.linalg.solve(_curvature(features, probability, network, counts, mean, ridge), slope.ravel())
-        size = 1.0
-        while True:
-            tried = gate - size * step.reshape(gate.shape)
-            other, log_other = look(tried)
-            if other < loss or size < 1e-3:
-                break
-            size /= 2
-        if other >= loss:
-            return gate
-        done = loss - other < 1e-6
-        gate, loss, log = tried, other, log_other
-        if done:
-            break
-    return gate
-
-
-def _curvature(
-    features: Doubles, probability: Floats, network: Floats, counts: Floats, mean: NDArray[np.floating], ridge: float
-) -> Doubles:
-    """(2F, 2F): second derivative of the loss; each target adds the covariance of both log-probabilities."""
-    wide = features.shape[1]
-    out = np.zeros((wide, 2, wide, 2))
-    sides = (network, counts)
-    for i in range(2):
-        for j in range(i, 2):
-            shared = np.einsum("nv,nv,nv->n", probability, sides[i], sides[j]) - mean[:, i] * mean[:, j]
-            block = features.T @ (features * shared[:, None]) / len(features)
-            out[:, i, :, j] = block
-            out[:, j, :, i] = block.T
-    return out.reshape(2 * wide, 2 * wide) + 2 * ridge * np.eye(2 * wide)
-
-
-def softmax(logits: Floats) -> Pair:
-    """(n, V) -> probabilities and their logarithms."""
-    log = logits - logits.max(1, keepdims=True)
-    chance = np.exp(log)
-    total = chance.sum(1, keepdims=True)
-    log -= np.log(total)
-    chance /= total
-    return chance, log
-
-
-def _normalise(score: Floats) -> Floats:
-    """(n, V) scores -> log-probabilities, in place."""
-    score -= score.max(1, keepdims=True)
-    score -= np.log(np.exp(score).sum(1, keepdims=True))
-    return score
 
 
 def sequences(sweep: Iterable[Batch], most: int) -> Iterator[Ints]:

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anew.families._counting import AT_ONCE, Counting, Past, softmax
+from anew.families._counting import AT_ONCE, Counting, Watch
+from anew.families._gate import softmax
 from anew.maths import logits as choices
 from anew.nets.stream import Stream
 from anew.nets.transformer import Decoder
@@ -51,7 +52,6 @@ class Drawing:
         self.numbers, self.used = np.zeros((0, 0), dtype=np.float32), 0
         self.plain = (how.temperature, how.top_k, how.top_p, how.min_p) == PLAIN
         self.counting = family.counting if family.counting is not None and family.counting.ready else None
-        self.past = Past(ask.n)
 
     @torch.inference_mode()
     def __iter__(self) -> Iterator[Tensor]:
@@ -67,7 +67,7 @@ class Drawing:
             token = choices.choose(self._next(stream, ids[:, :place], begun), self._uniform())
             begun = True
             if self.counting is not None:
-                self.past.came(token)
+                self.watch.came(token)
             if self.end is not None:
                 token = np.where(ended, self.pad, token)
                 ended |= token == self.end
@@ -135,24 +135,26 @@ class Drawing:
     def _joint(self, logits: Floats, ids: Ints) -> Floats:
         """(n, V) in proportion to the probability by network and counts together."""
         counting = self.counting
-        return softmax(logits)[0] if counting is None else counting.probability(counting.last(ids), logits, self.past)
+        return softmax(logits)[0] if counting is None else counting.probability(counting.last(ids), logits, self.watch)
 
     def _recall(self, counting: Counting, fresh: Ints) -> None:
-        """How network and counts would have done on what is given. fresh: (n, l), labels in front."""
+        """What all sides would have said of what is given. fresh: (n, l), labels in front."""
         family, lead = self.family, self.family.prefix
         fresh = fresh[:1] if (fresh == fresh[0]).all() else fresh  # one prompt for all is read once
-        targets = fresh[:, lead + 1 :]
-        at_once = max(1, AT_ONCE // max(1, targets.shape[1] * family.spec.vocab))
-        told = np.zeros((2, *targets.shape))
-        for first in range(0, len(targets) if targets.shape[1] else 0, at_once):
-            rows = fresh[first : first + at_once]
-            ids = torch.from_numpy(rows[:, :-1]).to(family.net.embed.device)
+        known = fresh[:, lead:]
+        length = known.shape[1] - 1
+        at_once = max(1, AT_ONCE // max(1, length * family.spec.vocab))
+        told = np.zeros((2, len(known), length), dtype=np.float32)
+        for first in range(0, len(known) if length else 0, at_once):
+            some = slice(first, first + at_once)
+            ids = torch.from_numpy(fresh[some, :-1]).to(family.net.embed.device)
             logits = family.net(ids)[:, lead:, : family.spec.vocab].flatten(0, 1)
             network = logits.log_softmax(-1).cpu().numpy()
-            found = counting.contexts(rows[:, lead:-1])
-            told[:, first : first + at_once] = counting.told(found, network, rows[:, lead + 1 :])
-        for place in range(targets.shape[1]):
-            self.past.add(told[0, :, place], told[1, :, place])
+            told[:, some] = counting.told(counting.contexts(known[some, :-1]), network, known[some, 1:])
+        watch = Watch(counting, len(known))
+        for _ in counting.watched(known, told, watch):
+            pass
+        self.watch = watch if len(known) == self.ask.n else watch.repeated(self.ask.n)
 
     def _fresh(self, stream: Stream, ids: Ints, begun: bool) -> Ints:
         """(n, l) the tokens that the stream has not seen yet, or the later half of a full window, to start again from."""

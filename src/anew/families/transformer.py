@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from anew.config import knob
 from anew.errors import ConfigError
-from anew.families._counting import AT_ONCE, Counting, sequences
+from anew.families._counting import AT_ONCE, Counting, Seen, sequences
 from anew.families._drawing import Drawing
 from anew.families.family import Family, Group, Loss, Optim, Scale
 from anew.nets import layers
@@ -51,6 +51,9 @@ class TransformerConfig:
     decay: float = knob(0.5, "last share of the run in which the rate falls to zero", low=0.0, high=1.0)
     average: float = knob(0.0, "relative width of the average of weights; 0 keeps the last", low=0.0, high=0.28)
     counts: bool = knob(True, "join Kneser-Ney probabilities to the network's")
+    aligned: bool = knob(
+        False, "join what stands next in records of the train part that lie beside this one; needs counts"
+    )
     order: int = knob(4, "longest context that is counted", unit="tokens", low=0, high=16)
     precision: str = knob(
         "auto", "number type of training; auto: bf16 where the hardware has it", choices=("auto", "fp32", "bf16")
@@ -68,24 +71,6 @@ class TransformerSampling:
     top_p: float = knob(1.0, "choose among the fewest tokens that hold this mass", low=0.0, high=1.0)
     min_p: float = knob(0.0, "drop tokens below this share of the most probable one", low=0.0, high=1.0)
     max_tokens: int = knob(0, "most new tokens a sample; 0: a record's full length, or 500", low=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Of n targets (V: vocabulary): contexts (order+1, n), the network's log-probabilities (n, V), targets (n,), how both
-    sides did before (n, 2), whether each counts (n,)."""
-
-    found: NDArray[np.int64]
-    network: NDArray[np.float32]
-    targets: NDArray[np.int64]
-    past: NDArray[np.float64]
-    counted: NDArray[np.bool_]
-
-    def rows(self, which: NDArray[Any]) -> Evidence:
-        """Of the targets that a mask or numbers choose."""
-        return Evidence(
-            self.found[:, which], self.network[which], self.targets[which], self.past[which], self.counted[which]
-        )
 
 
 class Transformer(Family):
@@ -125,7 +110,11 @@ class Transformer(Family):
             )
         )
 
-        self.counting = Counting(spec.vocab, config.order) if config.counts else None
+        if config.aligned and not config.counts:
+            raise ConfigError(
+                "aligned=true joins known records to what is counted; give aligned=false with counts=false"
+            )
+        self.counting = Counting(spec.vocab, config.order, config.aligned) if config.counts else None
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
@@ -149,6 +138,7 @@ class Transformer(Family):
             average=0.0 if epochs < 2 else 0.05,
             counts=spec.vocab <= 8192
             and not spec.shape,  # counted contexts are of what came last, not of what lies around
+            aligned=small and not spec.packed and not spec.shape,
             order=(6 if scale.units < 5e6 else 8) if small else 4,
         )
 
@@ -197,19 +187,16 @@ class Transformer(Family):
         if self.counting is None or not self.counting.ready:
             return
         most = min(MOST_FITTED, 16_777_216 // self.spec.vocab)
-        parts, have = [], 0
+        parts, targets, have = [], [], 0
         for batch in sweep:
-            evidence = self._evidence(batch)
-            parts.append(evidence.rows(evidence.counted))
-            have += len(parts[-1].targets)
+            seen, own, counted = self._seen(batch)
+            parts.append(seen.rows(counted))
+            targets.append(own[counted])
+            have += len(targets[-1])
             if have >= most:
                 break
         if have:
-            found = np.concatenate([part.found for part in parts], 1)
-            network, targets, past = (
-                np.concatenate([getattr(part, name) for part in parts]) for name in ("network", "targets", "past")
-            )
-            self.counting.fit(found, network, targets, past)
+            self.counting.fit(Seen.joined(parts), np.concatenate(targets))
 
     @torch.inference_mode()
     def bits(self, batch: Batch, part: Literal["all", "network"] = "all") -> Tensor:
@@ -218,13 +205,12 @@ class Transformer(Family):
             logits = self._logits(batch, torch.float32)
             losses = functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
         else:
-            evidence = self._evidence(batch)
-            values = np.zeros(len(evidence.targets), dtype=np.float32)
-            rows = np.flatnonzero(evidence.counted)
+            seen, targets, counted = self._seen(batch)
+            values = np.zeros(len(targets), dtype=np.float32)
+            rows = np.flatnonzero(counted)
             for some in np.array_split(rows, 1 + rows.size * self.spec.vocab // AT_ONCE):
-                own = evidence.rows(some)
-                mixed = self.counting.mix(own.found, own.network, own.past)
-                values[some] = -mixed[np.arange(len(some)), own.targets]
+                mixed = self.counting.mix(seen.rows(some))
+                values[some] = -mixed[np.arange(len(some)), targets[some]]
             losses = torch.from_numpy(values)
         losses = losses.view(len(batch), -1).double()
         if batch.mask is not None:
@@ -236,15 +222,14 @@ class Transformer(Family):
         mixed = self.counting is not None and self.counting.ready
         return {"network": self.bits(batch, "network")} if mixed else {}
 
-    def _evidence(self, batch: Batch) -> Evidence:
-        """What the gate sees of all targets of a batch."""
+    def _seen(self, batch: Batch) -> tuple[Seen, NDArray[np.int64], NDArray[np.bool_]]:
+        """What the gate sees of all targets of a batch; these (n,); and whether each counts (n,)."""
         assert self.counting is not None
         ids = batch.x.cpu().numpy()
         network = self._logits(batch, torch.float32).flatten(0, 1).log_softmax(-1).cpu().numpy()
-        found = self.counting.contexts(ids[:, :-1])
-        counted = np.ones(len(network), dtype=bool) if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
-        past = self.counting.past(found, network, ids[:, 1:])
-        return Evidence(found, network, ids[:, 1:].ravel(), past, counted)
+        targets = ids[:, 1:].ravel()
+        counted = np.ones(len(targets), dtype=bool) if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
+        return self.counting.look(ids, network), targets, counted
 
     def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
         """Yields (n, t) ids while they grow: what is known, then new tokens, `pad` after an `end`."""
