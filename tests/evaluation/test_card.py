@@ -68,3 +68,11 @@ def test_without_scores_there_is_no_index() -> None:
     text = card(run="r", family="f", modality="protein", data="d", parameters=None, scores=[])
     assert "model-index" not in block(text) and "pipeline_tag" not in block(text)
     assert "Nothing was measured." in text
+
+
+def test_a_model_that_keeps_its_records_says_so() -> None:
+    texts = [
+        card(run="r", family="f", modality="protein", data="d", parameters=1, scores=[], holds=holds)
+        for holds in (True, False)
+    ]
+    assert ["training records themselves" in text for text in texts] == [True, False]

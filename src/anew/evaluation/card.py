@@ -29,6 +29,7 @@ def write_card(
         parameters=config.get("plan", {}).get("parameters"),
         scores=scores,
         verdict=verdict,
+        holds=bool(config["family"].get("config", {}).get("aligned")),
     )
     temporary = folder / ".README.md.tmp"
     with open(temporary, "w", encoding="utf-8", errors="replace") as file:
@@ -47,8 +48,12 @@ def card(
     parameters: int | None,
     scores: Sequence[Score],
     verdict: Mapping[str, str] | None = None,
+    holds: bool = False,
 ) -> str:
-    """The card's text. The licence is `unknown` until the user, who alone knows what the data allows, says it."""
+    """The card's text. The licence is `unknown` until the user, who alone knows what the data allows, says it.
+
+    holds: the model keeps its training records as they are."""
+    kept = "\n`model.safetensors` holds the training records themselves, as the knob `aligned` says.\n" if holds else ""
     size = "" if parameters is None else f" It has {parameters:,} parameters."
     said = "\n".join(f"- {_plain(s)}" for s in (verdict or words.verdict(scores)).values())
     return f"""---
@@ -84,7 +89,7 @@ scores. `report/report.html` shows the same figures with samples.
 The model knows nothing but its training data, faults and biases included. The figures say how close samples are to
 that data; they are no promise of privacy. No licence has been chosen: before sharing, set `license` above to what the
 training data allows.
-"""
+{kept}"""
 
 
 def metadata(*, family: str, modality: str, data: str, run: str, scores: Sequence[Score]) -> str:
