@@ -112,3 +112,29 @@ def test_counts_that_do_badly_on_a_record_lose_their_say_there() -> None:
         counting.fit(seen, flat)
         bits.append(-counting.mix(seen)[np.arange(len(flat)), flat].mean())
     assert bits[1] < bits[0] - 0.01
+
+
+def related(source: np.random.Generator, n: int, ancestors: np.ndarray) -> np.ndarray:
+    """n records that share most of one of the ancestors."""
+    own = ancestors[np.arange(n) % len(ancestors)]
+    return np.where(source.random(own.shape) < 0.75, own, source.integers(0, 20, own.shape))
+
+
+@pytest.mark.parametrize("relatives", [True, False])
+def test_known_records_stay_where_they_help_and_their_absence_is_loaded_too(relatives: bool) -> None:
+    source = np.random.default_rng(0)
+    ancestors = source.integers(0, 20, (30, 60))
+    counting = Counting(vocab=20, order=2, aligned=True)
+    counting.learn(list(related(source, 150, ancestors)))
+    held = related(source, 40, ancestors) if relatives else source.integers(0, 20, (40, 60))
+    network = np.full((40 * 59, 20), -np.log(20), dtype=np.float32)
+    counting.fit(counting.look(held, network), held[:, 1:].ravel())
+    assert counting.aligned is relatives
+    assert ("aligned_ids" in counting.state_dict()) is relatives
+    again = Counting(vocab=20, order=2, aligned=True)
+    again.make_room({name: value.shape for name, value in counting.state_dict().items()})
+    again.load_state_dict(counting.state_dict())
+    mixed = [one.mix(one.look(held, network)) for one in (counting, again)]
+    np.testing.assert_array_equal(*mixed)
+    bits = -mixed[0][np.arange(40 * 59), held[:, 1:].ravel()].mean() / np.log(2)
+    assert bits < 3.9 if relatives else bits < 4.5

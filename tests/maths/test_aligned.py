@@ -17,7 +17,7 @@ def bits(known: Aligned, rows: np.ndarray, first: int = 1) -> float:
     following, found = known.follow(len(rows)), []
     following.came(rows[:, 0])
     for place in range(1, rows.shape[1]):
-        chance, _ = following.ahead()
+        chance = following.ahead().chance
         np.testing.assert_allclose(chance.sum(1), 1.0, rtol=1e-4)
         found.append(-np.log2(chance[np.arange(len(rows)), rows[:, place]]))
         following.came(rows[:, place])
@@ -48,7 +48,7 @@ def test_evidence_tells_relatives_from_strangers() -> None:
     rows = np.stack([np.where(np.arange(100) % 7 == 3, 0, records[5]), source.integers(0, VOCAB, 100)])
     for place in range(100):
         if place:
-            _, evidence = following.ahead()
+            evidence = following.ahead().evidence
         following.came(rows[:, place])
     assert evidence[0] > 2 * evidence[1]
 
@@ -93,7 +93,7 @@ def test_hardly_any_known_records_foretell_how_common_tokens_are(records: list[n
     known = Aligned.fit(records, 5)
     following = known.follow(2)
     for tokens in ((1, 0), (2, 0), (4, 4)):
-        chance, evidence = following.ahead()
+        chance, evidence, _ = following.ahead()
         assert (chance > 0).all()
         assert np.isfinite(evidence).all()
         following.came(np.array(tokens))
@@ -114,7 +114,7 @@ def test_any_records_give_probabilities(seed: int, vocab: int, length: int) -> N
     again = Aligned(known.ids, known.lengths, vocab, known.change)
     follows: list[Following] = [known.follow(3), again.follow(3)]
     for tokens in source.integers(0, vocab, (length, 3)):
-        (chance, evidence), (other, _) = (one.ahead() for one in follows)
+        (chance, evidence, _), (other, _, _) = (one.ahead() for one in follows)
         assert (chance > 0).all()
         assert np.isfinite(evidence).all()
         np.testing.assert_allclose(chance.sum(1), 1.0, rtol=1e-4)

@@ -15,6 +15,14 @@ from anew.evaluation.report import number
 
 TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names; others have none
 
+LIMITS = """\
+The model knows nothing but its training data, faults and biases included. The figures say how close samples are to
+that data; they are no promise of privacy. No licence has been chosen: before sharing, set `license` above to what the
+training data allows."""
+KEPT = """
+`model.safetensors` holds the training records themselves, unless they were of no use to it (knob `aligned`).
+"""
+
 
 def write_card(
     folder: Path, config: Mapping[str, Any], scores: Sequence[Score], verdict: Mapping[str, str] | None = None
@@ -53,7 +61,6 @@ def card(
     """The card's text. The licence is `unknown` until the user, who alone knows what the data allows, says it.
 
     holds: the model keeps its training records as they are."""
-    kept = "\n`model.safetensors` holds the training records themselves, as the knob `aligned` says.\n" if holds else ""
     size = "" if parameters is None else f" It has {parameters:,} parameters."
     said = "\n".join(f"- {_plain(s)}" for s in (verdict or words.verdict(scores)).values())
     return f"""---
@@ -86,10 +93,8 @@ scores. `report/report.html` shows the same figures with samples.
 
 ## Limits
 
-The model knows nothing but its training data, faults and biases included. The figures say how close samples are to
-that data; they are no promise of privacy. No licence has been chosen: before sharing, set `license` above to what the
-training data allows.
-{kept}"""
+{LIMITS}
+{KEPT if holds else ""}"""
 
 
 def metadata(*, family: str, modality: str, data: str, run: str, scores: Sequence[Score]) -> str:

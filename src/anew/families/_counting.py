@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anew.families._gate import joined, newton, normalise, softmax
-from anew.maths.aligned import Aligned
+from anew.maths.aligned import Ahead, Aligned
 from anew.maths.ngram import ARRAYS, KneserNey
 from anew.spec import Batch
 
@@ -28,6 +28,7 @@ BESIDE = 7  # more of them where records are aligned
 MEMORY = 0.97  # what a token's weight among those before shrinks to with every further one
 PRIOR = 4.0  # tokens' worth of doubt: means over few tokens lie near 0
 WORST = -8.0  # nats that one token may count at most, so that features stay in the range of the fit
+GAIN = 0.005  # share of the bits of held-out records that known records must save
 MOST_EVIDENCE = 30.0  # nats of evidence for a relative; more says no more
 AT_ONCE = 8_388_608  # log-probabilities that are joined at a time; bounds memory
 KINDS = {"contexts": torch.int64, "starts": torch.int64, "tokens": torch.int32}
@@ -41,13 +42,14 @@ Pair = tuple[Floats, Floats]  # probabilities and their logarithms, each (n, V)
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What the gate sees of n targets. found: (order+1, n) contexts; network: (n, V) log-probabilities; past: (n, S) how each
-    side did before; aligned: (n, V) log-probabilities of aligned records, or None; evidence: (n,) nats for such."""
+    side did before; of aligned records, or None: (n, V) log-probabilities, (n,) nats of evidence, (n,) whether one is near."""
 
     found: Ints
     network: Floats
     past: Doubles
     aligned: Floats | None = None
     evidence: Floats | None = None
+    near: NDArray[np.bool_] | None = None
 
     def rows(self, which: NDArray[np.bool_] | Ints) -> Seen:
         """Of the targets that a mask or numbers choose."""
@@ -132,7 +134,7 @@ class Counting(nn.Module):
         super().__init__()
         self.vocab, self.order, self.aligned = vocab, order, aligned
         self.sides = 3 if aligned else 2
-        gate = torch.zeros(order + 1 + EXTRA + (BESIDE if aligned else 0), self.sides, dtype=torch.float64)
+        gate = torch.zeros(self._wide(aligned), self.sides, dtype=torch.float64)
         gate[-1] = 1 / self.sides
         self.register_buffer("gate", gate)
         self._model: KneserNey | None = None
@@ -158,6 +160,9 @@ class Counting(nn.Module):
 
     def make_room(self, shapes: Mapping[str, torch.Size]) -> None:
         """Empty buffers for a state dict, whose names come without prefix."""
+        if "gate" in shapes and shapes["gate"] != self.gate.shape:  # its fit found no use for known records
+            self._without_records()
+            self.register_buffer("gate", torch.zeros(shapes["gate"], dtype=torch.float64, device=self.gate.device))
         levels = (f"{name}_{k}" for k in range(self.order + 1) for name in ARRAYS)
         for name in (*levels, *ALIGNED):
             if name in shapes:
@@ -205,19 +210,18 @@ class Counting(nn.Module):
         found = self.contexts(ids[:, :-1])
         shape = (len(ids), ids.shape[1] - 1)
         past = np.empty((*shape, self.sides))
-        aligned, evidence = (
-            np.empty((*shape, size), dtype=np.float32) for size in (self.vocab if self.aligned else 0, 1)
-        )
+        aligned = np.empty((*shape, self.vocab if self.aligned else 0), dtype=np.float32)
+        evidence, near = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=bool)
         told = self.told(found, network, ids[:, 1:])
         for place, (means, ahead) in enumerate(self.watched(ids, told, Watch(self, len(ids)))):
             past[:, place] = means
             if ahead is not None:
-                np.log(ahead[0], out=aligned[:, place])
-                evidence[:, place, 0] = ahead[1]
+                np.log(ahead.chance, out=aligned[:, place])
+                evidence[:, place], near[:, place] = ahead.evidence, ahead.near
         seen = Seen(found, network, past.reshape(-1, self.sides))
         if not self.aligned:
             return seen
-        return replace(seen, aligned=aligned.reshape(-1, self.vocab), evidence=evidence.ravel())
+        return replace(seen, aligned=aligned.reshape(-1, self.vocab), evidence=evidence.ravel(), near=near.ravel())
 
     def told(self, found: Ints, network: Floats, targets: Ints) -> Floats:
         """found: (order+1, B*L) contexts, network: (B*L, V) log-probabilities, targets: (B, L) -> (2, B, L) log-probabilities
@@ -226,7 +230,7 @@ class Counting(nn.Module):
         both = network[np.arange(len(flat)), flat], np.log(self.model.probability(found, flat))
         return np.stack(both).reshape(2, *targets.shape)
 
-    def watched(self, ids: Ints, told: Floats, watch: Watch) -> Iterator[tuple[Doubles, tuple[Floats, Floats] | None]]:
+    def watched(self, ids: Ints, told: Floats, watch: Watch) -> Iterator[tuple[Doubles, Ahead | None]]:
         """Show `watch` the ids (B, L+1), of whose targets network and counts told (2, B, L). Before each target: how all sides
         did so far (B, S), and what `Following.ahead` says."""
         rows = np.arange(len(ids))
@@ -234,7 +238,7 @@ class Counting(nn.Module):
         for place, tokens in enumerate(ids[:, 1:].T):
             ahead = None if watch.following is None else watch.following.ahead()
             yield watch.past.means, ahead
-            beside = () if ahead is None else (np.log(ahead[0][rows, tokens]),)
+            beside = () if ahead is None else (np.log(ahead.chance[rows, tokens]),)
             watch.past.add(*told[:, :, place], *beside)
             watch.begin(tokens)
 
@@ -248,7 +252,7 @@ class Counting(nn.Module):
         counted = self.model.distribution(found)
         pairs, evidence = [softmax(logits), (counted, np.log(counted))], None
         if watch.following is not None:
-            chance, evidence = watch.following.ahead()
+            chance, evidence, _ = watch.following.ahead()
             pairs.append((chance, np.log(chance)))
         watch.offer([log for _, log in pairs])
         score = self._joined(found, pairs, watch.past.means, evidence)
@@ -256,11 +260,33 @@ class Counting(nn.Module):
         return score
 
     def fit(self, seen: Seen, targets: Ints) -> None:
-        """Set the gate from held-out targets (n,)."""
-        pairs = self._pairs(seen)
-        features = self._features(seen.found, pairs, seen.past, seen.evidence)
-        self._gate = newton(features, [log for _, log in pairs], targets)
-        self.gate.copy_(torch.from_numpy(self._gate))
+        """Set the gate from held-out targets (n,). Known records stay where they foretell these better by a GAIN."""
+        alone = replace(seen, past=seen.past[:, :2], aligned=None, evidence=None, near=None)
+        gate, loss = self._fitted(alone, targets)
+        if self.aligned:
+            wider, other = self._fitted(seen, targets)
+            if other < (1.0 - GAIN) * loss:
+                gate = wider
+            else:
+                self._without_records()
+        self._gate = gate
+        self.register_buffer("gate", torch.from_numpy(gate).to(self.gate.device))
+
+    def _fitted(self, seen: Seen, targets: Ints) -> tuple[Doubles, float]:
+        """A gate and its mean nats. Records that are nearly copies of known ones have no part in it where there are others:
+        they would teach it to draw copies."""
+        far = np.arange(len(targets)) if seen.near is None else np.flatnonzero(~seen.near)
+        some, wanted = (seen.rows(far), targets[far]) if len(far) else (seen, targets)
+        pairs = self._pairs(some)
+        features = self._features(some.found, pairs, some.past, some.evidence)
+        self._gate = newton(features, [log for _, log in pairs], wanted)
+        return self._gate, -float(self.mix(seen)[np.arange(len(targets)), targets].mean(dtype=np.float64))
+
+    def _without_records(self) -> None:
+        """Known records are of no use."""
+        for name in ALIGNED:
+            self._buffers.pop(name, None)
+        self.aligned, self.sides, self._records = False, 2, None
 
     def _pairs(self, seen: Seen) -> list[Pair]:
         """Probabilities and their logarithms of each side."""
@@ -278,10 +304,10 @@ class Counting(nn.Module):
         records entropy, peak, evidence and how they did before, with its square and products; 1."""
         n, order = found.shape[1], self.order
         if n == 1:
-            more = 0.0 if evidence is None else float(evidence[0])
+            more = None if evidence is None else float(evidence[0])
             return self._feature_row(found[:, 0].tolist(), pairs, past[0].tolist(), more)
         longest = (found >= 0).sum(0) - 1  # (n,)
-        out = np.zeros((n, self.gate.shape[0]))
+        out = np.zeros((n, self._wide(evidence is not None)))
         out[np.arange(n), longest] = 1.0
         for k in set(longest.tolist()):
             rows = np.flatnonzero(longest == k)
@@ -301,14 +327,18 @@ class Counting(nn.Module):
         out[:, -1] = 1.0
         return out
 
+    def _wide(self, aligned: bool) -> int:
+        """Number of features."""
+        return self.order + 1 + EXTRA + (BESIDE if aligned else 0)
+
     def _feature_row(
-        self, found: Sequence[int], pairs: Sequence[Pair], past: Sequence[float], evidence: float
+        self, found: Sequence[int], pairs: Sequence[Pair], past: Sequence[float], evidence: float | None
     ) -> Doubles:
         """`_features` of one target in plain numbers: most of a sampler's single step is the cost of calls."""
         order = self.order
         longest = sum(place >= 0 for place in found) - 1
         level, context = self.model.levels[longest], found[longest]
-        out = np.zeros((1, self.gate.shape[0]))
+        out = np.zeros((1, self._wide(evidence is not None)))
         row = out[0]
         row[longest] = row[-1] = 1.0
         row[order + 1] = math.log(max(int(level.starts[context + 1]) - int(level.starts[context]), 1))
@@ -318,7 +348,7 @@ class Counting(nn.Module):
             row[order + place + 1] = chance[0].max()
         one, two = past[:2]
         row[order + 7 : order + EXTRA] = (one, two, one * one, two * two, one * two)
-        if self.aligned:
+        if evidence is not None:
             three = past[2]
             row[order + EXTRA + 2 : -1] = (
                 min(evidence, MOST_EVIDENCE) / 10,

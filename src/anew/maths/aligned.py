@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ PROPOSALS = 64  # places that a step offers to a row, evenly among all that shar
 BACK = 32  # tokens before a proposal that its first score comes from
 KEEP = 0.97  # what a score shrinks to with each token: relatives part from each other along the way
 KEEP_HITS = 0.95  # the same of an expert's hits and tries
-TRUST, DOUBT = 0.6, 2.0  # share of hits that is expected of a new expert, and tries' worth of it
-MOST_TRUST = 0.995
+TRUST, DOUBT = 0.45, 2.0  # share of hits that is expected of a new expert, and tries' worth of it
+MOST_TRUST = 0.55  # more would let a gate draw copies of known records, for which held-out records give no reason
 SHARPNESS = 0.5  # experts that follow relatives of one another are no independent evidence
 CHANCE_HITS = 16  # places that share a context by chance alone: it is as long as brings them to this number
 LEARNED = 500  # records that show which token stands in for which
@@ -31,6 +32,15 @@ ROWS = 256  # rows whose proposals are looked at together; bounds memory
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Places = NDArray[np.int32]
+
+
+class Ahead(NamedTuple):
+    """What n rows expect next. chance: (n, V) probabilities above 0; evidence: (n,) nats that a relative is followed; near:
+    (n,) whether it is so near that its experts are trusted as much as any may be."""
+
+    chance: Floats
+    evidence: Floats
+    near: NDArray[np.bool_]
 
 
 class Aligned:
@@ -102,8 +112,8 @@ class Following:
             setattr(other, name, getattr(self, name).repeat(n, 0))
         return other
 
-    def ahead(self) -> tuple[Floats, Floats]:
-        """(n, V) probabilities of what comes next, each above 0, and (n,) nats of evidence that a relative is followed."""
+    def ahead(self) -> Ahead:
+        """Of what comes next."""
         n, known = len(self.places), self.known
         for first in range(0, n, ROWS):
             self._propose(slice(first, min(first + ROWS, n)))
@@ -122,7 +132,8 @@ class Following:
         )
         chance = copied + changed @ known.change + (nobody / total)[:, None] * known.common
         chance /= chance.sum(1, keepdims=True)
-        return chance, np.log(total) + top
+        near = (self._weights * (trust >= MOST_TRUST)).sum(1) > 0.5
+        return Ahead(chance, np.log(total) + top, near)
 
     def came(self, tokens: Ints) -> None:
         """tokens: (n,) that came next."""
