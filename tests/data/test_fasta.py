@@ -107,6 +107,17 @@ def test_long_sequences_are_learned_in_pieces_and_very_long_ones_as_text(tmp_pat
     genome.close()
 
 
+@pytest.mark.parametrize("text", [">long\n{}\n", "{}\n"])
+def test_one_long_sequence_is_one_text(tmp_path: Path, text: str) -> None:
+    body = "".join(random.Random(3).choices(PROTEIN, k=6000))
+    lines = "\n".join(body[at : at + 60] for at in range(0, 6000, 60))
+    data = Dataset.open(file(tmp_path / "d", "a.fasta", text.format(lines).encode()))
+    assert data.fit(SIZE).packed and data.train_items > 0  # type: ignore[union-attr]
+    assert sum(batch.mask.sum() for batch in data.scoring("test")) == sum(map(len, data.text("test")))  # type: ignore
+    assert ("no header" in " ".join(data.scan.notes)) == (">" not in text)
+    data.close()
+
+
 def test_damaged_gzip_is_refused(tmp_path: Path) -> None:
     folder = file(tmp_path / "d", "bad.fasta.gz", gzip.compress(b">a\nMKV\n" * 50)[:30])
     sequences(folder / "good.fasta", 100)

@@ -169,6 +169,7 @@ class Protein(Text):
         text = fasta.inflated(bytes(item.data)).decode("utf-8", "replace")
         found = False
         for number, record in enumerate(fasta.parse(text)):
+            self._seen["bare"] += number == 0 and ">" not in text
             found = True
             if record.name:
                 self._names[record.name] += 1
@@ -228,6 +229,9 @@ class Protein(Text):
             "odd": "held letters outside the alphabet, read as unknown residues (T and U as each other)",
         }
         notes = [f"{self._seen[key]:,} sequences {what}" for key, what in said.items() if self._seen[key]]
+        if self._seen["bare"]:
+            files = "1 file has" if self._seen["bare"] == 1 else f"{self._seen['bare']:,} files have"
+            notes.append(f"{files} no header (>), so that all its lines were read as one sequence")
         repeated = sum(n for n in self._names.values() if n > 1)
         if repeated:
             notes.append(f"{repeated:,} records share their name with another; each is kept")
@@ -257,7 +261,7 @@ class Protein(Text):
         else:
             longest = max(map(len, texts)) + 1
             length = min(self.config.context or min(longest, LONGEST), longest)
-        self._set_spec(length, many=len(items) > 1)
+        self._set_spec(length, many=len({item.name for item in items}) > 1)  # spans of one have one name
         return self.spec
 
     def _set_spec(self, length: int, many: bool) -> None:
