@@ -65,7 +65,8 @@ def test_alphabets_are_recognised(sequences: list[str], kind: str) -> None:
     ("head", "is_fasta"),
     [
         (b">a\nMKVLAAGIVGLLLAQWERTY\n", True), (b">a\r\nacgtacgtacgtacgtacgtacgtacgtacgtacgt\r\n>b\r\n", True),
-        (gzip.compress(b">a\nMKVLAAGIV\n"), True), (b">a\nMKV-LAA*\n", True),
+        (gzip.compress(b">a\nMKVLAAGIV\n"), True), (b"\xef\xbb\xbf>a\nMKVLAAGIV\n", True),
+        (">a\nMKVLAAGIV\n".encode("utf-16"), True), (b">a\x00\x01\nMKV\n", False), (b">a\nMKV-LAA*\n", True),
         (b"> he said\nand she went on to say this\n", False), (b"> quoted\nWell\n", False), (b"plain\n", False),
         (b">a\n>b\n", False), (b"", False),
     ],
@@ -115,6 +116,15 @@ def test_one_long_sequence_is_one_text(tmp_path: Path, text: str) -> None:
     assert data.fit(SIZE).packed and data.train_items > 0  # type: ignore[union-attr]
     assert sum(batch.mask.sum() for batch in data.scoring("test")) == sum(map(len, data.text("test")))  # type: ignore
     assert ("no header" in " ".join(data.scan.notes)) == (">" not in text)
+    data.close()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "cp1252"])
+def test_any_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    text = "".join(f">s\u00e9{i}\n{'MKVLAAGIVG'[i % 7 :]}{'ACDEFGHIKL'[: i % 9]}\n" for i in range(60))
+    bom = "\ufeff" * (encoding == "utf-16-be")
+    data = Dataset.open(file(tmp_path / "d", "a.fasta", (bom + text).encode(encoding)))
+    assert data.scan.items == 60 and not data.scan.refused
     data.close()
 
 

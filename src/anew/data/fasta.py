@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from anew.data.decoding import decode_text
 from anew.data.inflate import DAMAGE, MAGIC
 
 LINE = 60  # residues of a line that is written
@@ -122,13 +123,18 @@ def inflated(data: bytes) -> bytes:
     return whole
 
 
+def decoded(data: bytes) -> str:
+    """The text of a file, whether gzip or not, in whatever encoding it is. Raises ValueError (one clause)."""
+    return decode_text(inflated(data))[0]
+
+
 def looks_like(head: bytes) -> bool:
     """Whether a file that begins with `head` is FASTA: headers, each with lines of residues alone behind it."""
     if is_packed(head):
         head = _head_inflated(head)
     try:
-        text = head.decode("ascii", "replace")
-    except UnicodeDecodeError:
+        text = decode_text(head, whole=False)[0]
+    except ValueError:
         return False
     lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     lines = [line for line in lines[:-1] or lines if line and not line.startswith(";")]

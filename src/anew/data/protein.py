@@ -157,7 +157,7 @@ class Protein(Text):
             yield fasta.Record("", item.data)
             return
         try:
-            text = fasta.inflated(bytes(item.data)).decode("utf-8", "replace")
+            text = fasta.decoded(bytes(item.data))
         except ValueError:
             return
         yield from fasta.parse(text)
@@ -166,7 +166,7 @@ class Protein(Text):
         if isinstance(item.data, str):
             yield Item(item.name, self._cleaned(item.data), item.label)
             return
-        text = fasta.inflated(bytes(item.data)).decode("utf-8", "replace")
+        text = fasta.decoded(bytes(item.data))
         found = False
         for number, record in enumerate(fasta.parse(text)):
             self._seen["bare"] += number == 0 and ">" not in text
