@@ -104,7 +104,13 @@ def test_long_sequences_are_learned_in_pieces_and_very_long_ones_as_text(tmp_pat
     assert "DNA" in " ".join(data.scan.notes) and data.modality.layout == "list" and spec.length == 1024  # type: ignore
     data.close()
     genome = Dataset.open(file(tmp_path / "g", "g.fa", long.encode() * 2))
-    assert genome.fit(SIZE).packed  # type: ignore[union-attr]
+    assert genome.fit(SIZE).packed and "direction" not in " ".join(genome.scan.notes)  # type: ignore[union-attr]
+    genome.close()
+    genome = Dataset.open(tmp_path / "g", settings={"direction": "both"})
+    genome.fit(SIZE)
+    assert "direction=both is left out" in " ".join(genome.scan.notes)
+    with pytest.raises(ConfigError, match="as one text"):
+        genome.modality.known("", "ACG")  # type: ignore[attr-defined]
     genome.close()
 
 

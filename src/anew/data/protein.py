@@ -150,6 +150,8 @@ class Protein(Text):
             notes.append(
                 f"half of the sequences are longer than {LONG:,} residues, so they are read as one text, not as records"
             )
+        if self.config.direction == "both" and self.layout == "document":
+            notes.append("direction=both is left out: one text is learned from first to last residue only")
         return notes
 
     def _parsed(self, item: Item) -> Iterator[fasta.Record]:
@@ -329,6 +331,11 @@ class Protein(Text):
             raise ConfigError(f"the prompt holds {strange[0]!r}, which is no residue; give letters of {letters}")
         special = self.spec.special
         if suffix:
+            if self.layout == "document":
+                raise ConfigError(
+                    "this run learned its sequences as one text, from first to last residue only, so that no end can be given; "
+                    "give a --prompt instead"
+                )
             if "back" not in special or prompt:
                 raise ConfigError(
                     "an end can be given alone, to a run that was trained with --set direction=both; give a --prompt instead"
