@@ -147,9 +147,33 @@ def test_labels_come_from_headers_on_request(tmp_path: Path) -> None:
     data = Dataset.open(path, settings={"labels": "organism"})
     spec = data.fit(SIZE)
     assert data.scan.labels == ("Genus a", "Genus b") and spec.classes == 2
+    assert "labels" not in " ".join(data.scan.notes)
     data.close()
     with pytest.raises(ConfigError, match="one pair of parentheses"):
         Protein(ProteinConfig(labels="OS=.*"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("family", "none of the 100 headers that were read has PF, IPR, "), ("folder", "lie in no class folders"),
+        (r"G=(\w+)", r"none of the 100 headers that were read has what matches G=(\w+), so no classes"),
+        (r"(Genus) ", "each of the 100 headers that were read says 'Genus'"),
+        (r"(Genus b)", "50 of the 100 headers that were read have what matches (Genus b); the others are of the class 'other'"),
+    ],
+)  # fmt: skip
+def test_labels_that_headers_do_not_hold_are_said(tmp_path: Path, labels: str, said: str) -> None:
+    data = Dataset.open(sequences(tmp_path / "a.fasta", 100), settings={"labels": labels})
+    assert f"labels={labels}: " in " ".join(data.scan.notes) and said in " ".join(data.scan.notes)
+    assert len(data.scan.labels) == 2 * ("of the class" in said)
+    data.close()
+
+
+def test_sequences_without_headers_have_no_labels(tmp_path: Path) -> None:
+    rows = "".join(f"{'ACDEFGHIKLMNPQRSTVWY'[i % 11 :] * 99}\n" for i in range(20))
+    data = Dataset.open(file(tmp_path / "d", "a.fasta", rows.encode()), settings={"labels": "organism"})
+    assert "labels=organism: the sequences have no headers" in " ".join(data.scan.notes)
+    data.close()
 
 
 def test_whole_clusters_are_held_out(tmp_path: Path) -> None:

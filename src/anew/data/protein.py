@@ -7,7 +7,6 @@ do). Long sequences (genomes) are one text instead.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from anew.config import knob
 from anew.data import fasta
 from anew.data.decoding import plain
+from anew.data.headers import Headers
 from anew.data.modality import Artifact, Item, Size
 from anew.data.source import WHOLE_BYTES
 from anew.data.text import PLAIN, Text
@@ -31,10 +31,6 @@ LEAST = 200  # residues without which nothing can be learned or held out
 LONG = 4096  # residues; where the median sequence is longer, all of them are read as one text
 LONGEST = 1024  # residues that the model sees at once
 KMER = {"protein": relatives.K, "dna": 8, "rna": 8}  # few letters need longer words to be told by
-ORGANISM = re.compile(r"\bOS=(.+?)(?= [A-Z]{2}=|$)|\[([^\[\]]+)\]\s*$")
-FAMILY = re.compile(r"\b(PF\d{5}|IPR\d{6}|cd\d{5}|TIGR\d{5}|PTHR\d{5})\b")
-LABELS = {"organism": ORGANISM, "family": FAMILY}
-OTHER = "other"  # the class of sequences whose header says none
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +121,8 @@ class Protein(Text):
         self.layout = "list"
         self.alphabet = config.alphabet
         self.classed = config.labels != "none"
-        self.labels_read = config.labels not in ("none", "folder")
-        self._pattern = _pattern(config.labels) if self.labels_read else None
+        self._headers = Headers(config.labels)
+        self.labels_read = self._headers.read
         self._seen: Counter[str] = Counter()  # what was mended in reading
         self._names: Counter[str] = Counter()
 
@@ -176,7 +172,7 @@ class Protein(Text):
             if record.name:
                 self._names[record.name] += 1
             name = f"{item.name}:{record.name or number + 1}"
-            yield Item(name, self._cleaned(record.sequence), self._label(record, item.label))
+            yield Item(name, self._cleaned(record.sequence), self._headers.label(record.header, item.label))
         if not found:
             raise ValueError("holds no sequence")
 
@@ -200,12 +196,6 @@ class Protein(Text):
         """U of RNA among DNA is a T, and the other way; else unknown."""
         other = {"T": "U", "U": "T"}.get(letter, "")
         return other if other and other in alphabet.letters else alphabet.unknown
-
-    def _label(self, record: fasta.Record, folder: str | None) -> str | None:
-        if self._pattern is None:
-            return folder
-        found = self._pattern.search(record.header)
-        return next((g.strip() for g in found.groups() if g), OTHER) if found else OTHER
 
     def read(self, item: Item) -> str:
         if isinstance(item.data, str):
@@ -237,7 +227,7 @@ class Protein(Text):
         repeated = sum(n for n in self._names.values() if n > 1)
         if repeated:
             notes.append(f"{repeated:,} records share their name with another; each is kept")
-        return notes
+        return [*notes, *self._headers.remarks()]
 
     # ---- parts ----
 
@@ -355,23 +345,6 @@ class Protein(Text):
         kept = state["tokens"]
         self.book = Residues(kept["alphabet"], kept["letters"], kept["seen"])
         self._set_spec(state["length"], state["many"])
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    """What finds a class in a header."""
-    if text in LABELS:
-        return LABELS[text]
-    try:
-        pattern = re.compile(text)
-    except re.error as error:
-        raise ConfigError(
-            f"labels={text!r} is no pattern ({error}); give none, folder, organism, family, or one"
-        ) from None
-    if pattern.groups != 1:
-        raise ConfigError(
-            f"labels={text!r} has {pattern.groups} groups; mark what the class is with one pair of parentheses"
-        )
-    return pattern
 
 
 EXPORT = Protein
