@@ -199,6 +199,32 @@ def test_one_large_cluster_is_said(tmp_path: Path) -> None:
     data.close()
 
 
+def test_few_small_clusters_are_said(tmp_path: Path) -> None:
+    source = random.Random(4)
+    families = [source.choices(PROTEIN, k=60) for _ in range(24)]
+    text = "".join(
+        f">s{i}_{j}\n{''.join(source.choice(PROTEIN) if source.random() < 0.05 else x for x in own)}\n"
+        for i, own in enumerate(families)
+        for j in range(10)
+    )
+    data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
+    said = " ".join(data.scan.notes)
+    assert "clusters" not in data.scan.parts and "too large" not in said
+    assert "would be 4 clusters of relatives alone, and at least 10 are needed" in said
+    data.close()
+
+
+@pytest.mark.parametrize("own", ["test", "validation"])  # either is what gets scored
+def test_clusters_beside_a_part_of_the_users_own(tmp_path: Path, own: str) -> None:
+    sequences(tmp_path / "train" / "a.fasta", 600)
+    sequences(tmp_path / own / "b.fasta", 100, seed=1)
+    data = Dataset.open(tmp_path)
+    said = " ".join(data.scan.notes)
+    assert data.scan.parts["test"] == 100 and "clusters" not in data.scan.parts and "0 of them" not in said
+    assert "half of validation is whole clusters" in said and "the test part is the source's own" in said
+    data.close()
+
+
 def test_kmers_and_nearest() -> None:
     owner, kmer = kmers(["ABCDEF", "ABC", "", "ABCDEFABCDEF"], 5)
     assert np.bincount(owner, minlength=4).tolist() == [2, 0, 0, 6] and len(np.unique(kmer)) == 6
