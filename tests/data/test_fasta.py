@@ -256,6 +256,33 @@ def test_both_directions_are_codings_of_one_sequence() -> None:
         modality.known("M1")
 
 
+def test_prompts_are_read_as_the_data_is(tmp_path: Path) -> None:
+    for letters, prompt in (("ACGT", "acgu"), ("ACGU", "ac-g\nT"), ("ACDEU", "acdu")):
+        modality = Protein(ProteinConfig())
+        items = [Item(str(i), letters * 30) for i in range(3)]
+        modality.survey(items)
+        modality.fit(items, SIZE, ())
+        expected = {"acdu": "ACDU"}.get(prompt, letters)
+        assert modality.decode(modality.known(prompt).tolist()) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b">one the first\nMKV\nLA\n>two\nWW\n", "MKVLA"), (b"MKV\nLA\n", "MKVLA"), (gzip.compress(b">a\nMK\n"), "MK"),
+        (b">one\n>two\nMK\n", "no sequence"), (b"", "no sequence"), (b"RIFF\x00\x00\x00\x01", "is binary"),
+    ],
+)  # fmt: skip
+def test_the_first_sequence_of_a_file_is_a_prompt(tmp_path: Path, content: bytes, found: str) -> None:
+    path = tmp_path / "x.fasta"
+    path.write_bytes(content)
+    if " " in found:
+        with pytest.raises(ValueError, match=found):
+            Protein(ProteinConfig()).prompt_file(path)
+    else:
+        assert Protein(ProteinConfig()).prompt_file(path) == found
+
+
 def test_the_alphabets_hold_their_unknown() -> None:
     assert all(alphabet.unknown in alphabet.all for alphabet in fasta.ALPHABETS.values())
 

@@ -38,6 +38,11 @@ class Alphabet:
     def all(self) -> str:
         return self.letters + self.more
 
+    def nearest(self, letter: str) -> str:
+        """What another letter is read as: U of RNA among DNA as a T, and the other way; else unknown."""
+        other = {"T": "U", "U": "T"}.get(letter, "")
+        return other if other and other in self.letters else self.unknown
+
 
 ALPHABETS = {
     "protein": Alphabet("protein", PROTEIN, PROTEIN_MORE, "X"),
@@ -92,6 +97,20 @@ def cleaned(sequence: str) -> tuple[str, bool]:
     upper = sequence.upper()
     whole = _GAPS.sub("", upper)
     return whole.rstrip("*"), len(whole) < len(upper)
+
+
+def given(part: str, alphabet: Alphabet) -> str:
+    """Residues that a user gives, as those of data are read; letters of no alphabet stay."""
+    swapped = {ord(c): alphabet.nearest(c) for c in "TU" if c not in alphabet.all}
+    return cleaned("".join(part.split()))[0].translate(swapped)
+
+
+def first(data: bytes) -> str:
+    """The first sequence of a file; residues may stand there without a header. Raises ValueError (one clause)."""
+    record = next(parse(decoded(data)), None)
+    if record is None or not record.sequence:
+        raise ValueError("it holds no sequence")
+    return record.sequence
 
 
 def written(records: Iterable[Record]) -> str:

@@ -188,14 +188,8 @@ class Protein(Text):
         odd = {c for c in set(clean) if c not in alphabet.all and c.isascii() and c.isalpha()}
         if odd:
             self._seen["odd"] += 1
-            clean = clean.translate({ord(c): self._nearest(c, alphabet) for c in odd})
+            clean = clean.translate({ord(c): alphabet.nearest(c) for c in odd})
         return clean
-
-    @staticmethod
-    def _nearest(letter: str, alphabet: fasta.Alphabet) -> str:
-        """U of RNA among DNA is a T, and the other way; else unknown."""
-        other = {"T": "U", "U": "T"}.get(letter, "")
-        return other if other and other in alphabet.letters else alphabet.unknown
 
     def read(self, item: Item) -> str:
         if isinstance(item.data, str):
@@ -314,7 +308,7 @@ class Protein(Text):
         """Residues that samples begin with; or, where both directions were learned, that they end with."""
         import torch
 
-        clean = [fasta.cleaned(part)[0].translate(str.maketrans("", "", " \n\r\t")) for part in (prompt, suffix)]
+        clean = [fasta.given(part, fasta.ALPHABETS[self.alphabet]) for part in (prompt, suffix)]
         letters = self.book.decode(range(self.book.size))
         strange = sorted(set("".join(clean)) - set(letters))
         if strange:
@@ -334,6 +328,9 @@ class Protein(Text):
         first = special.get("begin", special.get("end"))
         ids = self.book.encode(clean[0]).astype(np.int64)
         return torch.from_numpy(ids if first is None else np.concatenate([[first], ids]))
+
+    def prompt_file(self, path: Path) -> str:
+        return fasta.first(path.read_bytes())
 
     # ---- keeping ----
 
