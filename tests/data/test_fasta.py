@@ -65,7 +65,8 @@ def test_alphabets_are_recognised(sequences: list[str], kind: str) -> None:
     ("head", "is_fasta"),
     [
         (b">a\nMKVLAAGIVGLLLAQWERTY\n", True), (b">a\r\nacgtacgtacgtacgtacgtacgtacgtacgtacgt\r\n>b\r\n", True),
-        (gzip.compress(b">a\nMKVLAAGIV\n"), True), (b">a\nMKV-LAA*\n", True),
+        (gzip.compress(b">a\nMKVLAAGIV\n"), True), (b"\xef\xbb\xbf>a\nMKVLAAGIV\n", True),
+        (">a\nMKVLAAGIV\n".encode("utf-16"), True), (b">a\x00\x01\nMKV\n", False), (b">a\nMKV-LAA*\n", True),
         (b"> he said\nand she went on to say this\n", False), (b"> quoted\nWell\n", False), (b"plain\n", False),
         (b">a\n>b\n", False), (b"", False),
     ],
@@ -103,8 +104,34 @@ def test_long_sequences_are_learned_in_pieces_and_very_long_ones_as_text(tmp_pat
     assert "DNA" in " ".join(data.scan.notes) and data.modality.layout == "list" and spec.length == 1024  # type: ignore
     data.close()
     genome = Dataset.open(file(tmp_path / "g", "g.fa", long.encode() * 2))
-    assert genome.fit(SIZE).packed  # type: ignore[union-attr]
+    assert genome.fit(SIZE).packed and "direction" not in " ".join(genome.scan.notes)  # type: ignore[union-attr]
     genome.close()
+    genome = Dataset.open(tmp_path / "g", settings={"direction": "both"})
+    genome.fit(SIZE)
+    assert "direction=both is left out" in " ".join(genome.scan.notes)
+    with pytest.raises(ConfigError, match="as one text"):
+        genome.modality.known("", "ACG")  # type: ignore[attr-defined]
+    genome.close()
+
+
+@pytest.mark.parametrize("text", [">long\n{}\n", "{}\n"])
+def test_one_long_sequence_is_one_text(tmp_path: Path, text: str) -> None:
+    body = "".join(random.Random(3).choices(PROTEIN, k=6000))
+    lines = "\n".join(body[at : at + 60] for at in range(0, 6000, 60))
+    data = Dataset.open(file(tmp_path / "d", "a.fasta", text.format(lines).encode()))
+    assert data.fit(SIZE).packed and data.train_items > 0  # type: ignore[union-attr]
+    assert sum(batch.mask.sum() for batch in data.scoring("test")) == sum(map(len, data.text("test")))  # type: ignore
+    assert ("no header" in " ".join(data.scan.notes)) == (">" not in text)
+    data.close()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "cp1252"])
+def test_any_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    text = "".join(f">s\u00e9{i}\n{'MKVLAAGIVG'[i % 7 :]}{'ACDEFGHIKL'[: i % 9]}\n" for i in range(60))
+    bom = "\ufeff" * (encoding == "utf-16-be")
+    data = Dataset.open(file(tmp_path / "d", "a.fasta", (bom + text).encode(encoding)))
+    assert data.scan.items == 60 and not data.scan.refused
+    data.close()
 
 
 def test_damaged_gzip_is_refused(tmp_path: Path) -> None:
@@ -120,9 +147,33 @@ def test_labels_come_from_headers_on_request(tmp_path: Path) -> None:
     data = Dataset.open(path, settings={"labels": "organism"})
     spec = data.fit(SIZE)
     assert data.scan.labels == ("Genus a", "Genus b") and spec.classes == 2
+    assert "labels" not in " ".join(data.scan.notes)
     data.close()
     with pytest.raises(ConfigError, match="one pair of parentheses"):
         Protein(ProteinConfig(labels="OS=.*"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("family", "none of the 100 headers that were read has PF, IPR, "), ("folder", "lie in no class folders"),
+        (r"G=(\w+)", r"none of the 100 headers that were read has what matches G=(\w+), so no classes"),
+        (r"(Genus) ", "each of the 100 headers that were read says 'Genus'"),
+        (r"(Genus b)", "50 of the 100 headers that were read have what matches (Genus b); the others are of the class 'other'"),
+    ],
+)  # fmt: skip
+def test_labels_that_headers_do_not_hold_are_said(tmp_path: Path, labels: str, said: str) -> None:
+    data = Dataset.open(sequences(tmp_path / "a.fasta", 100), settings={"labels": labels})
+    assert f"labels={labels}: " in " ".join(data.scan.notes) and said in " ".join(data.scan.notes)
+    assert len(data.scan.labels) == 2 * ("of the class" in said)
+    data.close()
+
+
+def test_sequences_without_headers_have_no_labels(tmp_path: Path) -> None:
+    rows = "".join(f"{'ACDEFGHIKLMNPQRSTVWY'[i % 11 :] * 99}\n" for i in range(20))
+    data = Dataset.open(file(tmp_path / "d", "a.fasta", rows.encode()), settings={"labels": "organism"})
+    assert "labels=organism: the sequences have no headers" in " ".join(data.scan.notes)
+    data.close()
 
 
 def test_whole_clusters_are_held_out(tmp_path: Path) -> None:
@@ -145,6 +196,32 @@ def test_one_large_cluster_is_said(tmp_path: Path) -> None:
     text = "".join(f">s{i}\n{''.join(one)}\n" for i, one in enumerate(own))
     data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
     assert "clusters" not in data.scan.parts and "too large to be held out" in " ".join(data.scan.notes)
+    data.close()
+
+
+def test_few_small_clusters_are_said(tmp_path: Path) -> None:
+    source = random.Random(4)
+    families = [source.choices(PROTEIN, k=60) for _ in range(24)]
+    text = "".join(
+        f">s{i}_{j}\n{''.join(source.choice(PROTEIN) if source.random() < 0.05 else x for x in own)}\n"
+        for i, own in enumerate(families)
+        for j in range(10)
+    )
+    data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
+    said = " ".join(data.scan.notes)
+    assert "clusters" not in data.scan.parts and "too large" not in said
+    assert "would be 4 clusters of relatives alone, and at least 10 are needed" in said
+    data.close()
+
+
+@pytest.mark.parametrize("own", ["test", "validation"])  # either is what gets scored
+def test_clusters_beside_a_part_of_the_users_own(tmp_path: Path, own: str) -> None:
+    sequences(tmp_path / "train" / "a.fasta", 600)
+    sequences(tmp_path / own / "b.fasta", 100, seed=1)
+    data = Dataset.open(tmp_path)
+    said = " ".join(data.scan.notes)
+    assert data.scan.parts["test"] == 100 and "clusters" not in data.scan.parts and "0 of them" not in said
+    assert "half of validation is whole clusters" in said and "the test part is the source's own" in said
     data.close()
 
 
@@ -177,6 +254,33 @@ def test_both_directions_are_codings_of_one_sequence() -> None:
         modality.known("MK", "VLA")
     with pytest.raises(ConfigError, match="is no residue"):
         modality.known("M1")
+
+
+def test_prompts_are_read_as_the_data_is(tmp_path: Path) -> None:
+    for letters, prompt in (("ACGT", "acgu"), ("ACGU", "ac-g\nT"), ("ACDEU", "acdu")):
+        modality = Protein(ProteinConfig())
+        items = [Item(str(i), letters * 30) for i in range(3)]
+        modality.survey(items)
+        modality.fit(items, SIZE, ())
+        expected = {"acdu": "ACDU"}.get(prompt, letters)
+        assert modality.decode(modality.known(prompt).tolist()) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b">one the first\nMKV\nLA\n>two\nWW\n", "MKVLA"), (b"MKV\nLA\n", "MKVLA"), (gzip.compress(b">a\nMK\n"), "MK"),
+        (b">one\n>two\nMK\n", "no sequence"), (b"", "no sequence"), (b"RIFF\x00\x00\x00\x01", "is binary"),
+    ],
+)  # fmt: skip
+def test_the_first_sequence_of_a_file_is_a_prompt(tmp_path: Path, content: bytes, found: str) -> None:
+    path = tmp_path / "x.fasta"
+    path.write_bytes(content)
+    if " " in found:
+        with pytest.raises(ValueError, match=found):
+            Protein(ProteinConfig()).prompt_file(path)
+    else:
+        assert Protein(ProteinConfig()).prompt_file(path) == found
 
 
 def test_the_alphabets_hold_their_unknown() -> None:

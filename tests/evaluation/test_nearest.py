@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import time
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anew.evaluation.nearest import codes, covered, edit_distances, longest_matches, nearest_pixels, window_hashes
+from anew.evaluation.nearest import (
+    Match,
+    codes,
+    covered,
+    edit_distances,
+    longest_matches,
+    nearest_pixels,
+    window_hashes,
+)
 
 few = st.text(alphabet="abc ", min_size=0, max_size=60)
 
@@ -23,7 +32,9 @@ def test_longest_match_equals_difflib(text: str, training: str) -> None:
         return
     assert match is not None and match.length == expected
     end = match.place + match.length
-    assert text[match.start : match.start + match.length] == training[match.place : end]
+    passage = text[match.start : match.start + match.length]
+    assert passage == training[match.place : end] and match.place == training.find(passage)
+    assert not any(text[i : i + match.length] in training for i in range(match.start))
 
 
 def test_longest_matches_of_several_texts_and_of_none() -> None:
@@ -31,6 +42,17 @@ def test_longest_matches_of_several_texts_and_of_none() -> None:
     found = longest_matches(["a brown fox jumped", "nothing here to see", "", "héllo lazy dog 🐶"], training)
     assert [None if m is None else m.length for m in found] == [15, None, None, 9]
     assert longest_matches(["anything at all"], codes("")) == [None]
+    many = "".join(map(chr, range(0x4E00, 0x5200)))  # more letters than a byte tells apart
+    assert longest_matches([many[300:700]], codes("ab" + many)) == [Match(0, 400, 302)]
+
+
+def test_what_repeats_everywhere_takes_no_more_time() -> None:
+    training = codes((" " * 12 + "x = 1\n") * 60_000)  # a million characters; eight spaces stand at a quarter of them
+    texts = [" " * 1500, (" " * 8 + "y = 2\n") * 100, (" " * 12 + "x = 1\n") * 80]
+    begin = time.process_time()
+    found = longest_matches(texts, training)
+    assert time.process_time() - begin < 5.0  # pairs of places would be a billion
+    assert [None if m is None else m.length for m in found] == [12, 9, 1440]
 
 
 @given(few, few)

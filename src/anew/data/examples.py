@@ -81,8 +81,12 @@ def widths_of(modality: Modality) -> NDArray[Any]:
 
 
 def start_of(modality: Modality, spec: Tokens) -> int:
-    """The id that stands before the first token of a stream: the end of a document before it, else a line end."""
-    return spec.special["end"] if "end" in spec.special else int(modality.known("\n").reshape(-1)[-1])
+    """The id that stands before the first token of a stream: the end of a document before it, else a line end, or any id
+    of what has no lines."""
+    if "end" in spec.special:
+        return spec.special["end"]
+    ids = modality.known("\n").reshape(-1)
+    return int(ids[-1]) if len(ids) else 0
 
 
 def _units(ids: NDArray[Any], widths: NDArray[Any]) -> float:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from anew.data.decoding import decode_text
 from anew.data.inflate import DAMAGE, MAGIC
 
 LINE = 60  # residues of a line that is written
@@ -36,6 +37,11 @@ class Alphabet:
     @property
     def all(self) -> str:
         return self.letters + self.more
+
+    def nearest(self, letter: str) -> str:
+        """What another letter is read as: U of RNA among DNA as a T, and the other way; else unknown."""
+        other = {"T": "U", "U": "T"}.get(letter, "")
+        return other if other and other in self.letters else self.unknown
 
 
 ALPHABETS = {
@@ -93,6 +99,20 @@ def cleaned(sequence: str) -> tuple[str, bool]:
     return whole.rstrip("*"), len(whole) < len(upper)
 
 
+def given(part: str, alphabet: Alphabet) -> str:
+    """Residues that a user gives, as those of data are read; letters of no alphabet stay."""
+    swapped = {ord(c): alphabet.nearest(c) for c in "TU" if c not in alphabet.all}
+    return cleaned("".join(part.split()))[0].translate(swapped)
+
+
+def first(data: bytes) -> str:
+    """The first sequence of a file; residues may stand there without a header. Raises ValueError (one clause)."""
+    record = next(parse(decoded(data)), None)
+    if record is None or not record.sequence:
+        raise ValueError("it holds no sequence")
+    return record.sequence
+
+
 def written(records: Iterable[Record]) -> str:
     """FASTA text."""
     out = io.StringIO()
@@ -122,13 +142,18 @@ def inflated(data: bytes) -> bytes:
     return whole
 
 
+def decoded(data: bytes) -> str:
+    """The text of a file, whether gzip or not, in whatever encoding it is. Raises ValueError (one clause)."""
+    return decode_text(inflated(data))[0]
+
+
 def looks_like(head: bytes) -> bool:
     """Whether a file that begins with `head` is FASTA: headers, each with lines of residues alone behind it."""
     if is_packed(head):
         head = _head_inflated(head)
     try:
-        text = head.decode("ascii", "replace")
-    except UnicodeDecodeError:
+        text = decode_text(head, whole=False)[0]
+    except ValueError:
         return False
     lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     lines = [line for line in lines[:-1] or lines if line and not line.startswith(";")]

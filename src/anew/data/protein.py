@@ -7,7 +7,6 @@ do). Long sequences (genomes) are one text instead.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from anew.config import knob
 from anew.data import fasta
 from anew.data.decoding import plain
+from anew.data.headers import Headers
 from anew.data.modality import Artifact, Item, Size
 from anew.data.source import WHOLE_BYTES
 from anew.data.text import PLAIN, Text
@@ -31,10 +31,6 @@ LEAST = 200  # residues without which nothing can be learned or held out
 LONG = 4096  # residues; where the median sequence is longer, all of them are read as one text
 LONGEST = 1024  # residues that the model sees at once
 KMER = {"protein": relatives.K, "dna": 8, "rna": 8}  # few letters need longer words to be told by
-ORGANISM = re.compile(r"\bOS=(.+?)(?= [A-Z]{2}=|$)|\[([^\[\]]+)\]\s*$")
-FAMILY = re.compile(r"\b(PF\d{5}|IPR\d{6}|cd\d{5}|TIGR\d{5}|PTHR\d{5})\b")
-LABELS = {"organism": ORGANISM, "family": FAMILY}
-OTHER = "other"  # the class of sequences whose header says none
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +121,8 @@ class Protein(Text):
         self.layout = "list"
         self.alphabet = config.alphabet
         self.classed = config.labels != "none"
-        self.labels_read = config.labels not in ("none", "folder")
-        self._pattern = _pattern(config.labels) if self.labels_read else None
+        self._headers = Headers(config.labels)
+        self.labels_read = self._headers.read
         self._seen: Counter[str] = Counter()  # what was mended in reading
         self._names: Counter[str] = Counter()
 
@@ -150,6 +146,8 @@ class Protein(Text):
             notes.append(
                 f"half of the sequences are longer than {LONG:,} residues, so they are read as one text, not as records"
             )
+        if self.config.direction == "both" and self.layout == "document":
+            notes.append("direction=both is left out: one text is learned from first to last residue only")
         return notes
 
     def _parsed(self, item: Item) -> Iterator[fasta.Record]:
@@ -157,7 +155,7 @@ class Protein(Text):
             yield fasta.Record("", item.data)
             return
         try:
-            text = fasta.inflated(bytes(item.data)).decode("utf-8", "replace")
+            text = fasta.decoded(bytes(item.data))
         except ValueError:
             return
         yield from fasta.parse(text)
@@ -166,14 +164,15 @@ class Protein(Text):
         if isinstance(item.data, str):
             yield Item(item.name, self._cleaned(item.data), item.label)
             return
-        text = fasta.inflated(bytes(item.data)).decode("utf-8", "replace")
+        text = fasta.decoded(bytes(item.data))
         found = False
         for number, record in enumerate(fasta.parse(text)):
+            self._seen["bare"] += number == 0 and ">" not in text
             found = True
             if record.name:
                 self._names[record.name] += 1
             name = f"{item.name}:{record.name or number + 1}"
-            yield Item(name, self._cleaned(record.sequence), self._label(record, item.label))
+            yield Item(name, self._cleaned(record.sequence), self._headers.label(record.header, item.label))
         if not found:
             raise ValueError("holds no sequence")
 
@@ -189,20 +188,8 @@ class Protein(Text):
         odd = {c for c in set(clean) if c not in alphabet.all and c.isascii() and c.isalpha()}
         if odd:
             self._seen["odd"] += 1
-            clean = clean.translate({ord(c): self._nearest(c, alphabet) for c in odd})
+            clean = clean.translate({ord(c): alphabet.nearest(c) for c in odd})
         return clean
-
-    @staticmethod
-    def _nearest(letter: str, alphabet: fasta.Alphabet) -> str:
-        """U of RNA among DNA is a T, and the other way; else unknown."""
-        other = {"T": "U", "U": "T"}.get(letter, "")
-        return other if other and other in alphabet.letters else alphabet.unknown
-
-    def _label(self, record: fasta.Record, folder: str | None) -> str | None:
-        if self._pattern is None:
-            return folder
-        found = self._pattern.search(record.header)
-        return next((g.strip() for g in found.groups() if g), OTHER) if found else OTHER
 
     def read(self, item: Item) -> str:
         if isinstance(item.data, str):
@@ -228,10 +215,13 @@ class Protein(Text):
             "odd": "held letters outside the alphabet, read as unknown residues (T and U as each other)",
         }
         notes = [f"{self._seen[key]:,} sequences {what}" for key, what in said.items() if self._seen[key]]
+        if self._seen["bare"]:
+            files = "1 file has" if self._seen["bare"] == 1 else f"{self._seen['bare']:,} files have"
+            notes.append(f"{files} no header (>), so that all its lines were read as one sequence")
         repeated = sum(n for n in self._names.values() if n > 1)
         if repeated:
             notes.append(f"{repeated:,} records share their name with another; each is kept")
-        return notes
+        return [*notes, *self._headers.remarks()]
 
     # ---- parts ----
 
@@ -257,7 +247,7 @@ class Protein(Text):
         else:
             longest = max(map(len, texts)) + 1
             length = min(self.config.context or min(longest, LONGEST), longest)
-        self._set_spec(length, many=len(items) > 1)
+        self._set_spec(length, many=len({item.name for item in items}) > 1)  # spans of one have one name
         return self.spec
 
     def _set_spec(self, length: int, many: bool) -> None:
@@ -318,13 +308,18 @@ class Protein(Text):
         """Residues that samples begin with; or, where both directions were learned, that they end with."""
         import torch
 
-        clean = [fasta.cleaned(part)[0].translate(str.maketrans("", "", " \n\r\t")) for part in (prompt, suffix)]
+        clean = [fasta.given(part, fasta.ALPHABETS[self.alphabet]) for part in (prompt, suffix)]
         letters = self.book.decode(range(self.book.size))
         strange = sorted(set("".join(clean)) - set(letters))
         if strange:
             raise ConfigError(f"the prompt holds {strange[0]!r}, which is no residue; give letters of {letters}")
         special = self.spec.special
         if suffix:
+            if self.layout == "document":
+                raise ConfigError(
+                    "this run learned its sequences as one text, from first to last residue only, so that no end can be given; "
+                    "give a --prompt instead"
+                )
             if "back" not in special or prompt:
                 raise ConfigError(
                     "an end can be given alone, to a run that was trained with --set direction=both; give a --prompt instead"
@@ -333,6 +328,9 @@ class Protein(Text):
         first = special.get("begin", special.get("end"))
         ids = self.book.encode(clean[0]).astype(np.int64)
         return torch.from_numpy(ids if first is None else np.concatenate([[first], ids]))
+
+    def prompt_file(self, path: Path) -> str:
+        return fasta.first(path.read_bytes())
 
     # ---- keeping ----
 
@@ -344,23 +342,6 @@ class Protein(Text):
         kept = state["tokens"]
         self.book = Residues(kept["alphabet"], kept["letters"], kept["seen"])
         self._set_spec(state["length"], state["many"])
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    """What finds a class in a header."""
-    if text in LABELS:
-        return LABELS[text]
-    try:
-        pattern = re.compile(text)
-    except re.error as error:
-        raise ConfigError(
-            f"labels={text!r} is no pattern ({error}); give none, folder, organism, family, or one"
-        ) from None
-    if pattern.groups != 1:
-        raise ConfigError(
-            f"labels={text!r} has {pattern.groups} groups; mark what the class is with one pair of parentheses"
-        )
-    return pattern
 
 
 EXPORT = Protein

@@ -212,14 +212,9 @@ def by_relatives(
     target = share * n
     own = (target if TEST in wanted else 0.0) + (target / 2 if VALIDATION in wanted else 0.0)
     rank, large = kin.hold(np.argsort(mixed(names), kind="stable"), round(own), max(target / 2, 1.0))
-    clusters = int(rank.max(initial=-1)) + 1
-    if clusters < LEAST or (rank >= 0).sum() < own / 3:
-        note = (
-            f"{large / n:.0%} of the sequences or more are linked into clusters too large to be held out (shared {kin.k}-mers over "
-            f"the smaller set, at least {kin.threshold:g}, single linkage): all parts are drawn at random, and the figures "
-            "hold for new members of the families in train, not for new families"
-        )
-        return divide(keys, [1] * n, share, wanted), [note]
+    clusters, held = int(rank.max(initial=-1)) + 1, int((rank >= 0).sum())
+    if clusters < LEAST or held < own / 3:
+        return divide(keys, [1] * n, share, wanted), [_no_clusters(kin, clusters, held, large, held < own / 3)]
     parts = np.full(n, TRAIN, dtype=np.uint8)
     rest = np.flatnonzero(rank < 0)
     parts[rest] = divide(names[rest].tolist(), [1] * len(rest), share, wanted)
@@ -231,16 +226,48 @@ def by_relatives(
     scored = len(first) if TEST in wanted and VALIDATION not in wanted else scored
     parts[first[:scored]] = CLUSTERS
     parts[first[scored:]] = VALIDATION
-    notes = [
-        f"{(parts == CLUSTERS).sum():,} of them are held out as whole clusters of relatives (part `clusters`; linked by "
-        f"shared {kin.k}-mers over the smaller set at least {kin.threshold:g}), and half of validation is"
-    ]
-    if large > n / 2:
-        notes.append(
-            f"at least {large / n:.0%} of the sequences lie in clusters too large to be held out and stay in train: figures of "
-            "the part clusters hold for outlying relatives of these, not for an unrelated family"
+    return parts, _clusters_said(kin, parts, large)
+
+
+def _linked(kin: Kin) -> str:
+    return f"linked by shared {kin.k}-mers over the smaller set, at least {kin.threshold:g}"
+
+
+def _no_clusters(kin: Kin, clusters: int, held: int, large: int, few: bool) -> str:
+    """A sentence on why no clusters are held out: most lie in larger ones (few), or those that could be are too few."""
+    why = (
+        f"{large / kin.n:.0%} of the sequences or more lie in clusters of relatives too large to be held out"
+        if few
+        else f"{held:,} sequences to hold out would be {clusters} cluster{'s' * (clusters != 1)} of relatives alone, and at "
+        f"least {LEAST} are needed"
+    )
+    return (
+        f"{why} ({_linked(kin)}, single linkage): all parts are drawn at random, and the figures hold for new members of the "
+        "families in train, not for new families"
+    )
+
+
+def _clusters_said(kin: Kin, parts: NDArray[np.uint8], large: int) -> list[str]:
+    """Sentences on clusters that are held out; large: sequences in those that are too large."""
+    scored, what = int((parts == CLUSTERS).sum()), "figures of the part clusters hold"
+    if scored:
+        said = (
+            f"{scored:,} of them are held out as whole clusters of relatives (part `clusters`; {_linked(kin)}), and half of "
+            "validation is"
         )
-    return parts, notes
+    else:
+        said = (
+            f"half of validation is whole clusters of relatives ({_linked(kin)}); there is no part `clusters`, since the test "
+            "part is the source's own"
+        )
+        what = "that half holds"
+    notes = [said]
+    if large > kin.n / 2:
+        notes.append(
+            f"at least {large / kin.n:.0%} of the sequences lie in clusters too large to be held out and stay in train: {what} "
+            "for outlying relatives of these, not for an unrelated family"
+        )
+    return notes
 
 
 def without_clusters(modality: Modality) -> list[str]:

@@ -1,10 +1,12 @@
 """The nearest training item of a sample, for display: exact search, no index to build.
 
-Passages are found by hashing every window of k characters; matches longer than k are runs of windows on one diagonal.
+What stands where begins with the same characters lies together in the order of all suffixes, so the longest match of a
+place is with a neighbour in that order: time and memory follow the length of the texts, whatever they repeat.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 Codes = NDArray[np.uint32]
 Hashes = NDArray[np.uint64]
+Places = NDArray[np.intp]
 
 
 def codes(text: str) -> Codes:
@@ -56,34 +59,85 @@ class Match:
 
 
 def longest_matches(texts: Sequence[str], training: Codes, k: int = 8) -> list[Match | None]:
-    """The longest passage of each text that stands in the training text; None where not even k characters do."""
-    known = window_hashes(training, k) if len(training) >= k else np.zeros(0, dtype=np.uint64)
-    rows = [window_hashes(codes(t), k) if len(t) >= k else np.zeros(0, dtype=np.uint64) for t in texts]
-    wanted = np.unique(np.concatenate([np.zeros(0, dtype=np.uint64), *rows]))
-    if not len(wanted) or not len(known):
+    """The longest passage of each text that stands in the training text; None where not even k characters do.
+
+    Of equally long ones the first in the text, where it first stands in the training text."""
+    from pydivsufsort import divsufsort
+
+    rows = [codes(t) for t in texts]
+    if not len(training) or not any(map(len, rows)):
         return [None] * len(texts)
-    slot = np.minimum(np.searchsorted(wanted, known), len(wanted) - 1)
-    places = np.flatnonzero(wanted[slot] == known)  # where in the training text some window of the texts begins
-    order = places[np.argsort(slot[places], kind="stable")]
-    starts = np.searchsorted(slot[order], np.arange(len(wanted) + 1))
-    return [_longest(np.searchsorted(wanted, row), order, starts, k) for row in rows]
+    ids = _joined(training, rows)
+    order = divsufsort(ids)  # places in the order of what begins there
+    start, before, after = _neighbours(order, len(training) + 1)
+    owner = np.repeat(np.arange(len(rows)), [len(row) + 1 for row in rows])
+    ends = len(training) + np.cumsum([len(row) + 1 for row in rows])
+    own = owner[start - len(training) - 1]
+    left = ends[own] - start  # characters of the text from there
+    length = np.maximum(_shared(ids, start, before, left), _shared(ids, start, after, left))
+    found: list[Match | None] = []
+    for number, end in enumerate(ends):
+        mine = np.flatnonzero(own == number)
+        best = mine[np.lexsort((start[mine], -length[mine]))[0]]
+        if length[best] < k:
+            found.append(None)
+            continue
+        first = int(end - len(rows[number]))
+        places = _places(ids, order, int(start[best]), int(length[best]))
+        place = int(places[places < len(training)].min())
+        found.append(Match(int(start[best]) - first, int(length[best]), place))
+    return found
 
 
-def _longest(slots: NDArray[np.intp], order: NDArray[np.intp], starts: NDArray[np.intp], k: int) -> Match | None:
-    """The longest run along a diagonal among all pairs (position in the text, position in training) of one text."""
-    first, count = starts[slots], starts[slots + 1] - starts[slots]
-    if not count.sum():
-        return None
-    position = np.repeat(np.arange(len(slots)), count)
-    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    place = order[np.repeat(first, count) + within]
-    sort = np.lexsort((position, place - position))
-    position, place = position[sort], place[sort]
-    follows = (np.diff(position) == 1) & (np.diff(place) == 1)
-    begin = np.flatnonzero(np.concatenate(([True], ~follows)))
-    length = np.diff(np.append(begin, len(position)))
-    best = int(np.argmax(length))
-    return Match(int(position[begin[best]]), int(length[best]) + k - 1, int(place[begin[best]]))
+def _joined(training: Codes, rows: Sequence[Codes]) -> NDArray[Any]:
+    """The training text and the others as small numbers, 0 after each; all characters that no text has are one."""
+    letters = np.unique(np.concatenate(rows))
+    kind = np.min_scalar_type(len(letters) + 1)
+    table = np.ones(int(max(letters.max(), training.max())) + 1, dtype=kind)
+    table[letters] = np.arange(2, len(letters) + 2)
+    end = np.zeros(1, dtype=kind)
+    return np.concatenate([part for row in (training, *rows) for part in (table[row], end)])
+
+
+def _neighbours(order: Places, known: int) -> tuple[Places, Places, Places]:
+    """Places of at least `known`, and for each the last one before it in the order that is less, and the first one after it.
+    They share the most with what begins there. -1: none."""
+    rank = np.flatnonzero(order >= known)
+    gaps = np.diff(rank) > 1
+    breaks = np.flatnonzero(gaps) + 1
+    run = np.append(0, np.cumsum(gaps))
+    low, high = rank[np.append(0, breaks)] - 1, rank[np.append(breaks, len(rank)) - 1] + 1
+    padded = np.append(order, -1)
+    return order[rank], padded[low][run], padded[high][run]
+
+
+def _shared(ids: NDArray[Any], one: Places, other: Places, most: Places) -> Places:
+    """Characters that are the same from two places on, at most so many; 0 where there is no other place."""
+    length = np.zeros(len(one), dtype=np.intp)
+    alive = np.flatnonzero((other >= 0) & (most > 0))
+    step = np.arange(32)
+    while len(alive):
+        here = length[alive, None] + step
+        a, b = (np.minimum(place[alive, None] + here, len(ids) - 1) for place in (one, other))
+        same = (ids[a] == ids[b]) & (here < most[alive, None])
+        length[alive] += np.where(same.all(axis=1), len(step), same.argmin(axis=1))
+        alive = alive[same.all(axis=1)]
+    return length
+
+
+def _places(ids: NDArray[Any], order: Places, start: int, length: int) -> Places:
+    """Where these characters stand: in the order all such places lie together."""
+    wanted = ids[start : start + length]
+
+    def side(place: int) -> int:
+        here = ids[order[place] : order[place] + length]
+        odd = np.flatnonzero(here != wanted[: len(here)])
+        if len(odd):
+            return -1 if here[odd[0]] < wanted[odd[0]] else 1
+        return 0 if len(here) == length else -1
+
+    everywhere = range(len(order))
+    return order[bisect_left(everywhere, 0, key=side) : bisect_right(everywhere, 0, key=side)]
 
 
 def edit_distances(text: str, records: Sequence[str], longest: int = 128) -> NDArray[np.int32]:

@@ -1,0 +1,81 @@
+"""Classes of sequences from their headers, and what is said where headers do not name one."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from anew.errors import ConfigError
+
+ORGANISM = re.compile(r"\bOS=(.+?)(?= [A-Z]{2}=|$)|\[([^\[\]]+)\]\s*$")
+FAMILY = re.compile(r"\b(PF\d{5}|IPR\d{6}|cd\d{5}|TIGR\d{5}|PTHR\d{5})\b")
+LABELS = {
+    "organism": (ORGANISM, "OS=NAME, or [NAME] at the end"),
+    "family": (FAMILY, "PF, IPR, cd, TIGR or PTHR with its number"),
+}
+OTHER = "other"  # the class of sequences whose header says none
+
+
+class Headers:
+    """wanted: none, folder, organism, family, or a pattern with one (group), which finds the class in a header."""
+
+    def __init__(self, wanted: str) -> None:
+        self.wanted = wanted
+        self.read = wanted not in ("none", "folder")
+        self._pattern: re.Pattern[str] | None = None
+        if self.read:
+            self._pattern, self._sought = _pattern(wanted)
+        self._classes: Counter[str | None] = Counter()
+        self._looked = 0
+        self._said: list[str] | None = None
+
+    def label(self, header: str, folder: str | None) -> str | None:
+        """The class of a record with this header, in a file of this class folder."""
+        found = self._search(header) if self._pattern is not None else folder
+        self._classes[found] += 1
+        return found
+
+    def _search(self, header: str) -> str:
+        assert self._pattern is not None
+        self._looked += bool(header)
+        found = self._pattern.search(header)
+        return next((g.strip() for g in found.groups() if g), OTHER) if found else OTHER
+
+    def remarks(self) -> list[str]:
+        """What was missed in the records up to the first time that this is asked: sources may be read again later."""
+        if self._said is None:
+            self._said = self._missed() if self.wanted != "none" and self._classes else []
+        return self._said
+
+    def _missed(self) -> list[str]:
+        named = [name for name in self._classes if name is not None and not (self.read and name == OTHER)]
+        asked, headers = f"labels={self.wanted}", f"{self._looked:,} headers that were read"
+        if not self.read:
+            where = f"all lie in the folder {named[0]!r}" if named else "lie in no class folders"
+            return [f"{asked}: the sequences {where}, so no classes are learned"] if len(self._classes) < 2 else []
+        if not self._looked:
+            return [f"{asked}: the sequences have no headers, so no classes are learned"]
+        if not named:
+            return [f"{asked}: none of the {headers} has {self._sought}, so no classes are learned"]
+        if len(self._classes) < 2:
+            return [f"{asked}: each of the {headers} says {named[0]!r}, so no classes are learned"]
+        n = sum(self._classes[name] for name in named)
+        rest = f"{asked}: {n:,} of the {headers} have {self._sought}; the others are of the class {OTHER!r}"
+        return [rest] if n < self._classes.total() else []
+
+
+def _pattern(text: str) -> tuple[re.Pattern[str], str]:
+    """What finds a class in a header, and what it looks for in words."""
+    if text in LABELS:
+        return LABELS[text]
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise ConfigError(
+            f"labels={text!r} is no pattern ({error}); give none, folder, organism, family, or one"
+        ) from None
+    if pattern.groups != 1:
+        raise ConfigError(
+            f"labels={text!r} has {pattern.groups} groups; mark what the class is with one pair of parentheses"
+        )
+    return pattern, f"what matches {text}"
