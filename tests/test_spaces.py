@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.samples import prose, shapes
+from tests.samples import clips, prose, shapes
 
 import anew
 from anew.data.dataset import Dataset
@@ -260,3 +260,11 @@ def test_a_kill_in_either_stage_costs_nothing(
     command("resume", target)
     for name in ("codec.safetensors", "model.safetensors"):
         assert (target / name).read_bytes() == (whole[family] / name).read_bytes(), name
+
+
+def test_codes_of_clips_of_several_lengths_are_learned(tmp_path: Path) -> None:
+    data = clips(tmp_path / "data", 40)
+    settings = {"size": 16, "evaluate_samples": 4}
+    model = anew.train(data, tmp_path / "run", family="transformer", steps=2, settings=settings)
+    assert model.sample(2)
+    assert list((tmp_path / "run" / "samples").rglob("*.gif"))

@@ -1,6 +1,7 @@
 """Data in the space of a codec: a Grid as a smaller Grid, or as Tokens. The codec is handed in; what people see stays theirs.
 
 `Encoded` is the modality that a generator in that space works with, `EncodedDataset` the data set whose batches are codes.
+All codes of an item count: a mask of the plain batch (which frames of a clip are its own) says nothing about them.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Encoded:
     def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
         """Stored rows -> codes."""
         plain = self.plain.batch(rows, labels, lengths)
-        return replace(plain, x=seen(encoded_alike(self.codec, plain.x), self.spec))
+        return replace(plain, x=seen(encoded_alike(self.codec, plain.x), self.spec), mask=None)
 
     def values(self, z: Tensor) -> Tensor:
         """Codes (n, *latent) -> values of items (n, *shape); a draft of Tokens may be shorter than a whole item. The same
@@ -137,7 +138,7 @@ class EncodedDataset:
             if self._bytes + size <= KEPT_BYTES:
                 self._codes[key] = code.clone()
                 self._bytes += size
-        return replace(batch, x=seen(codes, self.spec))
+        return replace(batch, x=seen(codes, self.spec), mask=None)
 
     @property
     def train_units(self) -> float:
