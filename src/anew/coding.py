@@ -32,7 +32,7 @@ def _values(model: Model, modality: Any, item: Any) -> Tensor:
         data = _data(model, Path(item)) if isinstance(item, str | Path) else item
     except OSError as error:
         raise ConfigError(
-            f"{named} cannot be read ({error.strerror}); give a file of one {model.modality.name}"
+            f"{named} cannot be read ({error.strerror}); give a file of one {model.modality.noun or model.modality.name}"
         ) from None
     one = Item(str(item) if isinstance(item, str | Path) else "item", data)
     try:
@@ -42,7 +42,9 @@ def _values(model: Model, modality: Any, item: Any) -> Tensor:
             return found.float() if found.is_floating_point() else found
     except ValueError as error:
         reason = str(error)
-    raise ConfigError(f"{named} cannot be used: {reason}; give a file of one {model.modality.name}")
+    raise ConfigError(
+        f"{named} cannot be used: {reason}; give a file of one {model.modality.noun or model.modality.name}"
+    )
 
 
 def _data(model: Model, path: Path) -> Any:

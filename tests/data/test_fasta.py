@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anew.cli.show import describe
 from anew.data import dataset, fasta, folders
 from anew.data.dataset import Dataset
 from anew.data.fasta import PROTEIN, Record, cleaned, looks_like, parse, recognised, written
 from anew.data.modality import Item, Size
 from anew.data.protein import Protein, ProteinConfig
-from anew.errors import ConfigError
+from anew.errors import ConfigError, DataError
+from anew.looking import looked
 from anew.maths.relatives import Kin, Nearest, kmers
 from samples import sequences
 
@@ -101,7 +103,8 @@ def test_long_sequences_are_learned_in_pieces_and_very_long_ones_as_text(tmp_pat
     long = "".join(f">long{i}\n" + "".join(source.choices("ACGT", k=100_000)) + "\n" for i in range(12))
     data = Dataset.open(file(tmp_path / "d", "a.fna.gz", gzip.compress((many + long).encode())))
     spec = data.fit(SIZE)
-    assert "DNA" in " ".join(data.scan.notes) and data.modality.layout == "list" and spec.length == 1024  # type: ignore
+    assert "DNA" in " ".join(data.scan.notes) and "protein" not in " ".join(data.scan.notes)
+    assert data.modality.layout == "list" and spec.length == 1024  # type: ignore
     data.close()
     genome = Dataset.open(file(tmp_path / "g", "g.fa", long.encode() * 2))
     assert genome.fit(SIZE).packed and "direction" not in " ".join(genome.scan.notes)  # type: ignore[union-attr]
@@ -187,6 +190,16 @@ def test_whole_clusters_are_held_out(tmp_path: Path) -> None:
     again = Kin(parts["train"] + parts["test"], 0.25)
     assert again.relatives(np.arange(len(parts["train"]), again.n)).min() < len(parts["train"])
     data.close()
+
+
+def test_sequences_are_called_so(tmp_path: Path) -> None:
+    text = "".join(f">s{i}\n{'ACGT' * 9 + 'ACGT'[i % 4] * i}\n" for i in range(6)).encode()
+    with pytest.raises(DataError, match="6 sequences are too few to train on some"):
+        Dataset.open(file(tmp_path / "few", "a.fna", text))
+    with pytest.raises(DataError, match="no usable sequence"):
+        Dataset.open(file(tmp_path / "none", "a.fna", b"\x00\x01\x02" * 400))
+    found = looked(str(sequences(tmp_path / "a.fasta", 100)), None, "quality", 0, {})
+    assert "100 sequences, " in describe(found)
 
 
 def test_one_large_cluster_is_said(tmp_path: Path) -> None:

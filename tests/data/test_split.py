@@ -60,7 +60,7 @@ def test_groups_are_never_parted() -> None:
 def test_too_few_to_split() -> None:
     parts = split.divide([1, 1, 1], [1] * 3, 0.1, [split.VALIDATION, split.TEST])
     with pytest.raises(DataError, match="too few"):
-        split.check(parts, [split.VALIDATION, split.TEST], "image")
+        split.check(parts, [split.VALIDATION, split.TEST], "image item")
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,12 @@ def test_too_few_to_split() -> None:
 def test_fewer_than_ten_different_items_are_refused(keys: Iterable[int], said: str) -> None:
     own, carve = list(keys), [split.VALIDATION, split.TEST]
     with pytest.raises(DataError, match=f"{said}.*give at least 10 different ones"):
-        split.check(split.divide(own, [1] * len(own), 0.1, carve), carve, "image", len(set(own)))
-    split.check(np.array([split.TRAIN, split.VALIDATION, split.TEST], dtype=np.uint8), [], "image")  # the user's own
+        split.check(split.divide(own, [1] * len(own), 0.1, carve), carve, "image item", len(set(own)))
+    split.check(
+        np.array([split.TRAIN, split.VALIDATION, split.TEST], dtype=np.uint8), [], "image item"
+    )  # the user's own
     parts = split.divide(list(range(10)), [1] * 10, 0.1, carve)
-    split.check(parts, carve, "image", 10)
+    split.check(parts, carve, "image item", 10)
 
 
 @pytest.mark.parametrize("every", [1000, 1900, 30_000])

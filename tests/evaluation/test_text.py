@@ -99,6 +99,16 @@ def test_shown_match_is_what_stands_in_training(evidence: Callable[..., Evidence
     assert shown[1].sample.mark == (0, 0) and shown[1].nearest is None
 
 
+def test_of_a_long_training_text_part_is_searched_and_said(
+    evidence: Callable[..., Evidence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = EXPORT(evidence(TRAIN, TEST, [TRAIN[0][:100]])).show()
+    assert "in the " in shown.nearest and "no more of it" not in shown.nearest
+    monkeypatch.setattr("anew.evaluation.text.KNOWN_MOST", 5_000)
+    shown = EXPORT(evidence(TRAIN, TEST, [TRAIN[0][:100]])).show()
+    assert "in 5,000 characters of the training text (no more of it was searched)" in shown.nearest
+
+
 def test_time_is_kept_and_what_was_left_out_is_said(evidence: Callable[..., Evidence]) -> None:
     asked: list[float | None] = []
 

@@ -109,7 +109,8 @@ def describe(found: dict[str, Any]) -> str:
     """`anew look` in a few lines."""
     size = found["bytes"]
     amount = f"{size / 1e9:.2f} GB" if size > 1e9 else f"{size / 1e6:.2f} MB" if size > 1e5 else f"{size:,} bytes"
-    lines = [f"{found['path']}: {found['items']:,} {found['modality']} items, {amount}"]
+    items = f"{found['items']:,} {found['noun']}{'s' * (found['items'] != 1)}"
+    lines = [f"{found['path']}: {items}, {amount}"]
     if found["labels"]:
         shown = ", ".join(found["labels"][:8]) + (", ..." if len(found["labels"]) > 8 else "")
         lines.append(f"labels: {len(found['labels'])} ({shown})")

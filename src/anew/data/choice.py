@@ -54,7 +54,7 @@ def choose_kind(path: str, wanted: str | None, once: bool = False) -> Chosen:
     blocks = source.blocks(kind)
     if not blocks:
         first = f": {source.refusals[0].name} {source.refusals[0].reason}" if source.refusals else ""
-        raise DataError(f"{path!r} holds no usable {kind}{first}")
+        raise DataError(f"{path!r} holds no usable {kinds[kind].noun or kind}{first}")
     whole = kinds[kind].light and sum(block.bytes for block in blocks) <= WHOLE_BYTES
     return Chosen(source, kind, blocks, whole, other, notes, _fingerprint(kind, blocks, source))
 

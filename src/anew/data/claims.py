@@ -19,7 +19,7 @@ UNKNOWN = "no suffix"  # the kind of files without an ending that nothing claims
 
 @dataclass(slots=True)
 class Sorted:
-    """files: by modality name, or by ending where no modality takes them; other: by (modality, ending), files in which it
+    """files: by modality name, or by ending where no modality takes them; other: by (what, ending), files in which it
     was found against their ending."""
 
     files: dict[str, list[File]] = field(default_factory=dict)
@@ -121,4 +121,5 @@ class _Group:
     def _put(self, out: Sorted, file: File, kind: str | None) -> None:
         out.files.setdefault(kind or self.suffix or UNKNOWN, []).append(file)
         if kind is not None and kind != self.owner and self.suffix:
-            out.other.setdefault((kind, self.suffix), []).append(file.path)
+            noun = self.kinds[kind].noun
+            out.other.setdefault((f"{noun}s" if noun else kind, self.suffix), []).append(file.path)

@@ -75,7 +75,7 @@ class Dataset:
         sample, refused = sample_of(chosen, kind)
         if not sample:
             first = f": {refused[0].name} {refused[0].reason}" if refused else ""
-            raise DataError(f"{self.path!r} holds no usable {kind.name}{first}")
+            raise DataError(f"{self.path!r} holds no usable {kind.noun or kind.name}{first}")
         items, size = sum(block.items for block in chosen.blocks), sum(block.bytes for block in chosen.blocks)
         if kind.size is not None:
             kind.size = replace(kind.size, items=items, bytes=size)

@@ -138,8 +138,9 @@ class Modality(ABC):
     streams: files are handed over as a `Handle` instead of their bytes, large ones as several parts (`expand` cuts them).
     classed: the labels of items may be learned as classes. named: classes may stand in file names (`dog_3.wav`) where there
     are no class folders. labels_read: reading tells the classes (a header), the listing does not. shown: samples that a
-    run keeps. sampling: knobs that suit samples of this kind, for families that have them. related: bytes of a list, up to
-    which it is kept whole and `kin` finds relatives in it; 0: the kind knows no relatives.
+    run keeps. noun: what one item is called, where that is not NAME item. sampling: knobs that suit samples of this kind, for
+    families that have them. related: bytes of a list, up to which it is kept whole and `kin` finds relatives in it; 0: the
+    kind knows no relatives.
     """
 
     name: ClassVar[str]
@@ -153,6 +154,7 @@ class Modality(ABC):
     named: ClassVar[bool] = False
     labels_read: bool = False
     shown: ClassVar[int] = 36
+    noun: ClassVar[str] = ""
     related: ClassVar[int] = 0
     sampling: ClassVar[Mapping[str, Any]] = {}
     unit: ClassVar[str]  # what bits are divided by: "character", "residue", "dimension"
@@ -170,6 +172,11 @@ class Modality(ABC):
         """How surely a file that begins with `head` (some KB) is of this kind, whatever it is called: 0 not at all or not to
         be told, 1 certainly. From SURE up the content outweighs the file's ending, unless its own kind claims it as surely."""
         return 0.0
+
+    @classmethod
+    def called(cls) -> str:
+        """What one item is called; an `s` behind it makes it several."""
+        return cls.noun or f"{cls.name} item"
 
     @classmethod
     def folders(cls, root: Path, files: Mapping[str, Sequence[str]]) -> list[str]:

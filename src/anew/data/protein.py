@@ -105,6 +105,7 @@ class Protein(Text):
     """Residues count as bits do in lists of text: the end of each sequence, which must be predicted too, counts as one."""
 
     name = "protein"
+    noun = "sequence"
     suffixes = frozenset(
         f".{name}{packed}"
         for name in ("fasta", "fa", "faa", "fna", "fas", "ffn", "frn", "fsa", "afa")
@@ -143,9 +144,8 @@ class Protein(Text):
         long = bool(sequences) and float(np.median([len(s) for s in sequences])) > LONG
         self.layout = ("document" if long else "list") if self.config.layout == "auto" else self.config.layout
         if long and self.config.layout == "auto":
-            notes.append(
-                f"half of the sequences are longer than {LONG:,} residues, so they are read as one text, not as records"
-            )
+            which = "half of the sequences are" if len(sequences) > 1 else "the sequence is"
+            notes.append(f"{which} longer than {LONG:,} residues: read as one text, not as records")
         if self.config.direction == "both" and self.layout == "document":
             notes.append("direction=both is left out: one text is learned from first to last residue only")
         return notes
@@ -209,12 +209,13 @@ class Protein(Text):
 
     def remarks(self) -> list[str]:
         said = {
-            "lower": "in lower case were read as upper case",
+            "lower": "had lower case, read as upper case",
             "gaps": "held gaps, which were taken out (an alignment?)",
             "stops": "held a stop (*) inside, read as an unknown residue",
             "odd": "held letters outside the alphabet, read as unknown residues (T and U as each other)",
         }
-        notes = [f"{self._seen[key]:,} sequences {what}" for key, what in said.items() if self._seen[key]]
+        counts = {key: self._seen[key] for key in said if self._seen[key]}
+        notes = [f"{n:,} sequence{'s' * (n != 1)} {said[key]}" for key, n in counts.items()]
         if self._seen["bare"]:
             files = "1 file has" if self._seen["bare"] == 1 else f"{self._seen['bare']:,} files have"
             notes.append(f"{files} no header (>), so that all its lines were read as one sequence")

@@ -283,12 +283,12 @@ def without_clusters(modality: Modality) -> list[str]:
 def check(parts: NDArray[np.uint8], carved: Sequence[int], what: str, different: int | None = None) -> None:
     """Raise DataError where train or a carved part is empty, or where fewer than LEAST `different` items were divided.
 
-    different: groups of twins among what was divided; None where nothing was."""
+    what: what an item is called. different: groups of twins among what was divided; None where nothing was."""
     counts = np.bincount(parts, minlength=3)
     few = bool(carved) and different is not None and different < LEAST
     if few or any(counts[part] == 0 for part in (TRAIN, *carved)):
         said = "" if different in (None, len(parts)) else f" ({different} different, copies count once)"
-        items = f"1 {what} item is" if len(parts) == 1 else f"{len(parts)} {what} items{said} are"
+        items = f"1 {what} is" if len(parts) == 1 else f"{len(parts)} {what}s{said} are"
         raise DataError(f"{items} too few to train on some and hold others out; give at least {LEAST} different ones")
 
 

@@ -87,7 +87,7 @@ class Whole:
             self._divide_items(base, train, carve, by_size=packed)
         else:
             self.parts = base
-            split.check(self.parts, carve, self.modality.name)
+            split.check(self.parts, carve, self.modality.called())
         self._compare_parts(code)
 
     def _compare_parts(self, code: dict[str | None, int]) -> None:
@@ -106,14 +106,14 @@ class Whole:
         total = sum(len(self.items[i].data) for i in train)
         if total < 1000:
             raise DataError(
-                f"the text has only {total} characters; at least 1,000 are needed to train on some and hold others out"
+                f"the text has only {total} {self.modality.unit}s; at least 1,000 are needed to train on some and hold others out"
             )
         pieces = split.spans(joined([self.items[i] for i in train]), carve)
         rest = np.flatnonzero(base != split.TRAIN)
         sizes = [sum(len(item.data) for item, own in pieces if own == part) for part in carve]
         n = sum(1 for _, part in pieces if part == carve[-1])
         said = " and ".join(
-            f"{size:,} characters to {split.NAMES[part]}" for size, part in zip(sizes, carve, strict=True)
+            f"{size:,} {self.modality.unit}s to {split.NAMES[part]}" for size, part in zip(sizes, carve, strict=True)
         )
         self.notes.append(
             f"fewer than {split.FEW} documents, so contiguous spans are held out ({n} for each part): {said}"
@@ -135,7 +135,7 @@ class Whole:
             parts, more = split.divide(keys, sizes, share, carve), split.without_clusters(self.modality)
         else:
             parts, more = split.by_relatives(kin, keys, share, carve)
-        split.check(parts, carve, self.modality.name, len(set(keys)))
+        split.check(parts, carve, self.modality.called(), len(set(keys)))
         self.parts = base.copy()
         self.parts[train] = parts
         self.notes += [*split.said(parts, len(keys) - len(set(keys)), by_size), *more]

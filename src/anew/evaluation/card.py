@@ -11,7 +11,7 @@ from typing import Any
 
 from anew.evaluation import words
 from anew.evaluation.metric import Score
-from anew.evaluation.report import number
+from anew.evaluation.report import KINDS, number
 
 TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names; others have none
 
@@ -68,7 +68,7 @@ def card(
 
 # {_plain(run)}
 
-A {family} model that makes new {modality} data, trained from scratch on `{_plain(data)}` with Anew.{size}
+A {family} model that makes new {KINDS.get(modality, modality)} data, trained from scratch on `{_plain(data)}` with Anew.{size}
 
 {said}
 

@@ -15,6 +15,7 @@ from anew.evaluation.novelty import CAUGHT, RATES, Copies, percent
 from anew.evaluation.shown import Shown
 
 TEMPLATE = Path(__file__).with_name("report.html")
+KINDS = {"protein": "sequence"}  # what new data of a modality is called, where its name says too much
 
 
 def write_report(
@@ -55,7 +56,8 @@ def write_report(
         curve=draw.curve(history),
         tables={"Settings": flat(settings), "Plan": flat(plan)},
         command=command,
-        subtitle=subtitle or f"New {modality} data from a {family} model, measured against real data it never saw.",
+        subtitle=subtitle
+        or f"New {KINDS.get(modality, modality)} data from a {family} model, measured against real data it never saw.",
     )
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / "report.html", page)

@@ -25,7 +25,7 @@ TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models rea
 SHOWN = 12
 CONTEXT = 60  # characters of training text shown around a passage
 KNOWN_MOST = 16_000_000  # training characters that are searched for passages
-SEARCH_SECONDS = 4.0  # that the search of so many may take
+SEARCH_SECONDS = 6.0  # that the search of so many may take
 
 
 class TextEvaluation(Evaluation):
@@ -103,19 +103,22 @@ class TextEvaluation(Evaluation):
             return self._near_records(shown)
         most = KNOWN_MOST if self.whole.left() > SEARCH_SECONDS else KNOWN_MOST // 8
         training = "\n".join(self._part("train", most))
+        where = f"the {len(training):,} characters of the training text"
+        if len(training) >= most:
+            where = f"{len(training):,} characters of the training text (no more of it was searched)"
         shown = [s[:1500] for s in shown]
         pairs = []
         for text, match in zip(shown, longest_matches(shown, codes(training)), strict=True):
             if match is None:
-                pairs.append(Beside(Item(text=text), None, "no eight characters in a row stand in the training text"))
+                pairs.append(Beside(Item(text=text), None, "no eight characters in a row stand in what was searched"))
                 continue
             begin, end = max(match.place - CONTEXT, 0), match.place + match.length
             near = Item(text=training[begin : end + CONTEXT], mark=(match.place - begin, end - begin))
             sample = Item(text=text, mark=(match.start, match.start + match.length))
             pairs.append(Beside(sample, near, f"{match.length} characters in a row are the same"))
         note = (
-            f"Marked: the longest passage of each that also stands word for word in the {len(training):,} characters of the "
-            "training text, with what surrounds it there. Real texts share passages too: set phrases, names."
+            f"Marked: the longest passage of each that also stands word for word in {where}, with what surrounds it there. "
+            "Real texts share passages too: set phrases, names."
         )
         return Shown(pairs=pairs, nearest=note, suspects=self.suspects)
 
