@@ -16,7 +16,15 @@ from typing import Any
 from _common import Table, anew, fresh, knob_words, parser, train_seconds
 
 KINDS = {"proteins": 300.0, "code": 300.0, "names": 60.0, "molecules": 300.0}  # seconds of training each
-SHOWN = ("valid_share", "unique_share", "novel_share", "parse_share", "length_distance", "composition_distance")
+SHOWN = (
+    "valid_share",
+    "unique_share",
+    "novel_share",
+    "parse_share",
+    "function_share",
+    "length_distance",
+    "composition_distance",
+)
 
 
 def report(run: Path) -> dict[str, Any]:

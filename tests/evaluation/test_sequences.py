@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluation.code import CodeEvaluation, python, python_blocks
+from anew.evaluation.code import CodeEvaluation, functions, python, python_blocks
 from anew.evaluation.evidence import Evidence
 from anew.evaluation.metric import Score
 from anew.evaluation.molecule import MoleculeEvaluation
@@ -44,10 +44,16 @@ def test_blocks_are_judged_by_the_parser() -> None:
     assert python("def f(:\n    x\ny = 1\nz") == (1, 2) and python("") == (0, 0) == python("x = 1")
 
 
+def test_functions_are_judged_where_they_end_within_the_text() -> None:
+    text = "class A:\n    def f(self,\n    ):\n        return 1\n\n    def g(self:\n        pass\n\ndef h():\n    x\ny\ndef cut(a):\n    b"
+    assert functions(text) == (2, 3) and functions("x = 1\n") == (0, 0)
+
+
 def test_parse_share_of_real_programs_is_whole_and_of_broken_ones_not() -> None:
     real = [program(i) for i in range(30)]
-    own = found(CodeEvaluation(evidence(real[:10], real[10:20], real[20:], True))._parsed())["parse_share"]
-    assert own.value == 1.0 == own.floor and own.better == "higher"
+    both = found(CodeEvaluation(evidence(real[:10], real[10:20], real[20:], True))._parsed())
+    for own in (both["parse_share"], both["function_share"]):
+        assert own.value == 1.0 == own.floor and own.better == "higher"
     broken = [text.replace("):", ")") for text in real[:10]]
     assert found(CodeEvaluation(evidence(broken, real, real, True))._parsed())["parse_share"].value < 0.6
 

@@ -7,12 +7,14 @@ class at the outermost level) is judged on its own, beside blocks of as long str
 from __future__ import annotations
 
 import ast
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from anew.evaluation import words
 from anew.evaluation.metric import Score, ratio_interval
 from anew.evaluation.text import TEST_MOST, TextEvaluation
 
@@ -49,15 +51,25 @@ class CodeEvaluation(TextEvaluation):
             return
         source = np.random.default_rng(self.evidence.seed)
         held = [text[: len(samples[i % len(samples)])] for i, text in enumerate(self._held(source, len(samples)))]
-        own, real = (np.array([judge(text) for text in part], dtype=np.float64) for part in (samples, held))
+        note = f"outermost blocks of {len(samples)} samples, the last of each left out; floor: held-out files cut alike"
+        yield from self._share("parse_share", judge, samples, held, note)
+        if judge is python:
+            note = "functions and methods that end within their sample; floor: those of held-out files cut alike"
+            yield from self._share("function_share", functions, samples, held, note)
+
+    def _share(
+        self, name: str, judge: Judge, samples: Sequence[str], held: Sequence[str], note: str
+    ) -> Iterator[Score]:
+        own, real = (
+            np.array([judge(text) for text in part], dtype=np.float64).reshape(-1, 2) for part in (samples, held)
+        )
         if not own[:, 1].sum():
-            self.leave_out("the share that parses", "no sample holds a whole block")
+            self.leave_out(words.term(name)[0], "no sample holds a whole one")
             return
         low, high = ratio_interval(own[:, 0], own[:, 1] + 1e-9, self.evidence.seed)
-        floor = float(real[:, 0].sum() / real[:, 1].sum()) if len(real) and real[:, 1].sum() else None
+        floor = float(real[:, 0].sum() / real[:, 1].sum()) if real[:, 1].sum() else None
         value, n = float(own[:, 0].sum() / own[:, 1].sum()), int(own[:, 1].sum())
-        note = f"{n:,} outermost blocks of {len(samples)} samples, the last of each left out; floor: held-out files cut alike"
-        yield Score("parse_share", value, low, high, floor, "higher", n, note)
+        yield Score(name, value, low, high, floor, "higher", n, f"{n:,} {note}")
 
     def _held(self, source: np.random.Generator, n: int) -> list[str]:
         """Held-out files, each from its beginning, as samples are."""
@@ -101,6 +113,27 @@ def python_blocks(text: str) -> list[str]:
             blocks.append([line])
     found = ["\n".join(block) for block in blocks if any(line.strip() for line in block)]
     return _rejoined(found)
+
+
+def functions(text: str) -> tuple[int, int]:
+    """(functions and methods that parse, all of them that end within the text) of a stretch of Python."""
+    lines = text.split("\n")
+    found = []
+    for first, line in enumerate(lines):
+        if line.lstrip().startswith(("def ", "async def ")):
+            last = next((at for at in range(first + 1, len(lines)) if _leaves(lines[at], _edge(line))), None)
+            if last is not None:
+                found.append(textwrap.dedent("\n".join(lines[first:last])))
+    return sum(map(_parses, found)), len(found)
+
+
+def _edge(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _leaves(line: str, edge: int) -> bool:
+    """Whether a line is outside of what began at this edge. A closing bracket there still ends the arguments."""
+    return bool(line.strip()) and _edge(line) <= edge and line.lstrip()[0] not in ")]}"
 
 
 def _rejoined(blocks: Sequence[str]) -> list[str]:

@@ -45,6 +45,7 @@ TERMS: dict[str, tuple[str, str]] = {
     ),
     "repeat_share": ("Repeats within", "Share of residues in pieces that stand earlier in the same sequence."),
     "valid_share": ("Valid", "Share of samples that are molecules at all."),
+    "function_share": ("Functions parse", "Share of the whole functions and methods in generated programs that parse."),
     "parse_share": ("Parses", "Share of the statements, functions and classes of generated programs that parse."),
     "unique_share": ("Unique", "Share of the valid samples that differ from all others."),
     "novel_share": ("New", "Share of the unique samples that are not in the training data."),
