@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rapidfuzz import process
+from rapidfuzz.distance import Levenshtein
 
 Codes = NDArray[np.uint32]
 Hashes = NDArray[np.uint64]
@@ -142,22 +144,9 @@ def _places(ids: NDArray[Any], order: Places, start: int, length: int) -> Places
 
 def edit_distances(text: str, records: Sequence[str], longest: int = 128) -> NDArray[np.int32]:
     """Levenshtein distance of a short text to each record, (n,), on the first `longest` characters of each."""
-    rows = [codes(r[:longest]) for r in records]
-    lengths = np.array([len(r) for r in rows], dtype=np.intp)
-    table = np.zeros((int(lengths.max(initial=0)), len(rows)), dtype=np.uint32)  # (characters, records)
-    for index, row in enumerate(rows):
-        table[: len(row), index] = row
-    before = np.repeat(np.arange(len(table) + 1, dtype=np.int32)[:, None], len(rows), axis=1)
-    for index, code in enumerate(codes(text[:longest])):
-        here = np.empty_like(before)
-        here[0] = index + 1
-        swap = before[:-1] + (table != code)
-        drop = before[1:] + 1
-        np.minimum(swap, drop, out=here[1:])
-        for j in range(1, len(here)):
-            np.minimum(here[j], here[j - 1] + 1, out=here[j])
-        before = here
-    return np.asarray(before[lengths, np.arange(len(rows))])
+    rows = [record[:longest] for record in records]
+    found = process.cdist([text[:longest]], rows, scorer=Levenshtein.distance, dtype=np.int32)
+    return np.asarray(found, dtype=np.int32).reshape(-1)
 
 
 def nearest_pixels(images: NDArray[Any], training: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

@@ -25,7 +25,7 @@ TRUST, DOUBT = 0.45, 2.0  # share of hits that is expected of a new expert, and 
 MOST_TRUST = 0.55  # more would let a gate draw copies of known records, for which held-out records give no reason
 SHARPNESS = 0.5  # experts that follow relatives of one another are no independent evidence
 CHANCE_HITS = 16  # places that share a context by chance alone: it is as long as brings them to this number
-LEARNED = 500  # records that show which token stands in for which
+LEARNED = 50_000  # tokens of records that show which one stands in for which
 PRIOR = 20.0  # tokens' worth of how common they are, added to what was seen
 EMPTY = np.float32(-1e9)  # the score of a slot without an expert
 ROWS = 256  # rows whose proposals are looked at together; bounds memory
@@ -66,7 +66,8 @@ class Aligned:
         ids = np.concatenate(parts)
         lengths = np.array([len(one) for one in parts], dtype=np.int64)
         known = cls(ids, lengths, vocab)
-        which = np.unique(np.linspace(0, len(parts) - 1, LEARNED).round().astype(np.int64))
+        many = max(1, LEARNED // int(lengths.max()))
+        which = np.unique(np.linspace(0, len(parts) - 1, many).round().astype(np.int64))
         seen = np.zeros((vocab, vocab))
         rows = np.zeros((len(which), int(lengths[which].max())), dtype=np.int64)
         for row, one in zip(rows, which, strict=True):
