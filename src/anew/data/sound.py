@@ -5,9 +5,10 @@ Legend for shapes: N samples, C channels.
 
 from __future__ import annotations
 
+import atexit
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.data.modality import Handle
+from anew.data.recordings import Recordings, quiet, recording
 
 Samples = NDArray[np.float32]
 SHORTEST = 0.01  # seconds
@@ -24,6 +26,8 @@ DECODED = 1 << 27  # values decoded at once: 512 MB
 SILENT = 1e-4  # largest value below which there is nothing to hear (-80 dB)
 EDGE = 1e-3  # level of the loudest stretch, as a share, below which a clip's ends are cut off (-60 dB)
 STEP = 0.01  # seconds in which levels are measured
+_IN_ORDER = Recordings()
+atexit.register(_IN_ORDER.close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +83,29 @@ def head(data: Any) -> Head:
 
 def read(data: Any, start: int, stop: int) -> tuple[Samples, int]:
     """((N,) mono samples from `start` up to `stop`, rate). Raises ValueError (one clause)."""
-    with _opened(data) as file:
-        if (stop - start) * file.channels > DECODED:
-            raise ValueError(f"{stop - start} samples of {file.channels} channels at once are over the limit")
-        if start:
-            file.seek(min(start, max(int(file.frames) - 1, 0)))
-        values = file.read(stop - start, dtype="float32", always_2d=True)  # (N, C)
-        rate = int(file.samplerate)
-    if not len(values):
+    clip = recording(data) if isinstance(data, Handle) and data.at is not None else None
+    mono, rate = (clip and _IN_ORDER.read(clip, start, stop)) or _read(data, start, stop, clip)
+    if not len(mono):
         raise ValueError("it holds no samples, or is cut off")
-    mono = np.ascontiguousarray(values[:, 0] if values.shape[1] == 1 else values.mean(axis=1, dtype=np.float32))
     if not np.isfinite(mono).all():
         raise ValueError("it holds values that are no numbers (NaN or infinite)")
     return mono, rate
+
+
+def _read(data: Any, start: int, stop: int, clip: Any) -> tuple[Samples, int]:
+    """The same unchecked, from the file. clip: the recording's name, where this is one of its clips."""
+    with _opened(data) as file:
+        if (stop - start) * file.channels > DECODED:
+            raise ValueError(f"{stop - start} samples of {file.channels} channels at once are over the limit")
+        mpeg = str(file.subtype).startswith("MPEG")
+        if clip and mpeg and (kept := _IN_ORDER.read(clip, start, stop, file)):
+            return kept
+        if start:
+            file.seek(min(start, max(int(file.frames) - 1, 0)))
+        with quiet() if mpeg else nullcontext():
+            values = file.read(stop - start, dtype="float32", always_2d=True)  # (N, C)
+        mono = values[:, 0] if values.shape[1] == 1 else values.mean(axis=1, dtype=np.float32)
+        return np.ascontiguousarray(mono), int(file.samplerate)
 
 
 def resampled(x: Samples, rate: int, wanted: int) -> Samples:
