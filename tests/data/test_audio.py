@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from anew.data import clips, sound
+from anew.data import clips, folders, sound
 from anew.data.audio import Audio, AudioConfig
 from anew.data.dataset import Dataset
 from anew.data.modality import Handle, Item, Refusal, Size
@@ -99,6 +99,16 @@ def test_one_bad_file_among_many_is_named_and_skipped(tmp_path: Path) -> None:
     data.close()
 
 
+def test_bad_bodies_are_named_before_training(tmp_path: Path) -> None:
+    folder = tones(tmp_path / "d", 60)
+    (folder / "a_98.wav").write_bytes(encoded(np.zeros(4000)))
+    (folder / "a_99.wav").write_bytes(encoded(np.full(4000, np.nan), subtype="FLOAT"))
+    data = Dataset.open(folder, size=SIZE)
+    assert {r.name: r.reason for r in data.scan.refusals}.keys() == {"a_98.wav", "a_99.wav"} and data.scan.refused == 2
+    assert sum(data.scan.parts.values()) == 60
+    data.close()
+
+
 def test_a_folder_of_bad_files_is_one_sentence(tmp_path: Path) -> None:
     for i in range(12):
         (tmp_path / f"{i}.wav").write_bytes(b"RIFF\x24\0\0\0WAVE" + bytes(20))
@@ -141,8 +151,6 @@ def test_a_day_of_sound_is_streamed(tmp_path: Path) -> None:
 
 
 def test_large_files_are_listed_in_parts_that_cover_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from anew.data import folders
-
     soundfile.write(tmp_path / "long.wav", np.tile(tone(3), 200), 8000)
     monkeypatch.setattr(folders, "PART_BYTES", 200_000)
     data = Dataset.open(tmp_path / "long.wav", size=SIZE)
@@ -175,7 +183,8 @@ def test_twins_at_another_level_and_depth_share_a_signature() -> None:
     assert one == modality.signature(Item("b", encoded(0.5 * tone(5), subtype="PCM_24")))
     others = {modality.signature(Item(str(i), encoded(tone(i)))) for i in range(40)}
     assert len(others) >= 36
-    assert modality.signature(Item("c", b"no sound")) is None
+    with pytest.raises(ValueError, match="silent"):
+        modality.signature(Item("c", encoded(np.zeros(4000))))
 
 
 def test_loudness_is_kept_where_asked() -> None:

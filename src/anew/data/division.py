@@ -106,10 +106,11 @@ class Division:
 
 
 def content_key(item: Item, modality: Modality, alike: bool) -> int:
-    """What twins share: see `split.key`; pieces of one long text share its name. alike: also the modality's signature."""
+    """What twins share: see `split.key`; pieces of one long text share its name. alike: also the modality's signature, which
+    raises ValueError (one clause) for an item that cannot be used."""
     if not (item.begins and item.ends):
         return split.key(Item(item.name, item.name), modality)
-    return split.key(item, modality) if alike else split.exact_key(item)
+    return split.usable_key(item, modality) if alike else split.exact_key(item)
 
 
 def divide(source: Source, blocks: Sequence[Block], modality: Modality) -> Division:
@@ -160,9 +161,13 @@ def _by_content(
         for at, one in enumerate(expanded(source, blocks[number], modality)):
             reason = one.reason if isinstance(one, Refusal) else modality.accepts(one) if check else None
             if reason is not None or isinstance(one, Refusal):
-                out.refusals.append(Refusal(one.name, reason or ""))
+                out.refusals.append(Refusal(one.name, reason or "", one.group))
                 continue
-            keys.append(content_key(one, modality, alike=len(keys) < ALIKE_ITEMS))
+            try:
+                keys.append(content_key(one, modality, alike=len(keys) < ALIKE_ITEMS))
+            except ValueError as error:
+                out.refusals.append(Refusal(one.name, str(error), one.group))
+                continue
             sizes.append(len(one.data) if by_size else 1)
             where.append((number, at))
             classes.append(one.label or "")

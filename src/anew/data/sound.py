@@ -117,10 +117,15 @@ def resampled(x: Samples, rate: int, wanted: int) -> Samples:
     return np.asarray(soxr.resample(x, rate, wanted, quality="HQ"), dtype=np.float32)
 
 
-def trimmed(x: Samples, rate: int) -> Samples:
-    """Without what is silent against its loudest stretch at both ends. Raises ValueError (one clause) for silence."""
+def heard(x: Samples) -> None:
+    """Raises ValueError (one clause) for silence."""
     if float(np.abs(x).max(initial=0.0)) < SILENT:
         raise ValueError("it is silent")
+
+
+def trimmed(x: Samples, rate: int) -> Samples:
+    """Without what is silent against its loudest stretch at both ends. Raises ValueError (one clause) for silence."""
+    heard(x)
     step = max(1, round(STEP * rate))
     whole = np.pad(x, (0, -len(x) % step)).reshape(-1, step)
     level = np.sqrt(np.square(whole, dtype=np.float64).mean(axis=1))

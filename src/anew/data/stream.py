@@ -143,7 +143,7 @@ class Stream:
         one = self._store.get(name)
         if name not in self._seen:
             self._seen.add(name)
-            self.refusals.add(Refusal(*refused) for refused in one.refusals)
+            self.refusals.add(Refusal(str(name), str(reason), *rest) for name, reason, *rest in one.refusals)
         return one
 
     def _view(self, number: int) -> Examples:
