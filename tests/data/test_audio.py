@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from anew.data import clips, folders, sound
+from anew.data import clips, division, folders, sound, stream
 from anew.data.audio import Audio, AudioConfig
 from anew.data.dataset import Dataset
 from anew.data.modality import Handle, Item, Refusal, Size
@@ -158,6 +158,45 @@ def test_large_files_are_listed_in_parts_that_cover_them(tmp_path: Path, monkeyp
     assert any("neighbouring clips stay in one part" in note for note in data.scan.notes)
     data.fit(SIZE)
     assert sum(data.part_size(p) for p in ("train", "validation", "test")) == sum(data.scan.parts.values()) > 50
+    data.close()
+
+
+def recording(path: Path, silent: slice, seconds: int = 120) -> Path:
+    x = np.concatenate([tone(i, 8000, 1.0) for i in range(seconds)])
+    x[silent] = 0
+    soundfile.write(path, x, 8000, subtype="FLOAT")
+    return path
+
+
+@pytest.mark.parametrize(("alike", "blocks"), [(2048, 1), (2048, 12), (20, 12), (0, 12)])
+def test_a_long_silence_is_refused_and_the_rest_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: int, blocks: int
+) -> None:
+    monkeypatch.setattr(division, "ALIKE_ITEMS", alike)
+    monkeypatch.setattr(division, "BODIES", 2 * alike)
+    monkeypatch.setattr(folders, "PART_BYTES", 4 * 8000 * 120 // blocks)
+    recording(tmp_path / "a.wav", slice(0, 90 * 8000))
+    data = Dataset.open(tmp_path, size=SIZE, cache=tmp_path / "cache")
+    data.fit(SIZE)
+    assert min(data.part_size(part) for part in ("train", "validation", "test")) > 0
+    held = [data.part_size(part) for part in ("validation", "test")]
+    assert held == [data.scan.parts[part] for part in ("validation", "test")]  # all of them can be used
+    (line,) = data.scan.refusals
+    assert line.name == "a.wav" and line.reason.startswith("it is silent (") and "the first at 0.00 s" in line.reason
+    assert data.items("train", 5) and data.batch(0, "main", 0, 4, 4).x.isfinite().all()
+    data.close()
+
+
+def test_blocks_without_sound_are_not_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(division, "STREAM_BYTES", 1000)
+    monkeypatch.setattr(folders, "PART_BYTES", 4 * 8000 * 120 // 16)
+    monkeypatch.setattr(stream, "FIT_ITEMS", 10)
+    recording(tmp_path / "a.wav", slice(20 * 8000, 110 * 8000))
+    data = Dataset.open(tmp_path, size=SIZE, cache=tmp_path / "cache")
+    assert "too large for a first pass" in " ".join(data.scan.notes)
+    data.fit(SIZE)
+    assert min(data.part_size(part) for part in ("train", "validation", "test")) > 0
+    assert data.batch(0, "main", 0, 4, 4).x.isfinite().all()
     data.close()
 
 
