@@ -12,11 +12,11 @@ def test_many_stretches_of_one_recording_are_one_line() -> None:
     found.add([Refusal("long.wav at 7.50 s", "it holds NaN", "long.wav"), Refusal("bad.wav", "it is silent")])
     assert found.count == 252
     assert [(one.name, one.reason) for one in found.first] == [
-        ("long.wav", "it is silent (250 stretches, the first at 0.00 s)"),
+        ("long.wav", "it is silent (250 stretches, one at 0.00 s)"),
         ("long.wav at 7.50 s", "it holds NaN"),
         ("bad.wav", "it is silent"),
     ]
-    assert found.said() == ": long.wav it is silent (250 stretches, the first at 0.00 s)"
+    assert found.said() == ": long.wav it is silent (250 stretches, one at 0.00 s)"
 
 
 def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:

@@ -24,6 +24,7 @@ HELD_BLOCKS = {split.VALIDATION: 8, split.TEST: 16}  # of a source too large for
 OWN_BLOCKS = 40  # blocks of the user's own held-out parts that are read, evenly spread
 LOOKED = 4  # blocks of lines that are counted where none has to be read
 BODIES = 4 * ALIKE_ITEMS  # that are read for it, where many cannot be used
+EMPTY = 32_768  # records of blocks without anything usable that are read before the split
 ROUNDS = 16  # of drawing what is held out and reading it, where much of it turns out to be unusable
 SPREAD = 16  # records of a block that show whether it holds anything usable
 OUT = 255  # the part of an item that was refused
@@ -201,18 +202,21 @@ def _by_content(
 ) -> None:
     found = _Records()
     found.read(source, blocks, modality, train, out)
-    share = split.share_of(len(found.keys), split.ENOUGH)
-    kept, notes = split.together(found.keys, found.recordings, share)
-    out.drawn = 10 * sum(name is not None for name in found.recordings) < len(found.recordings)
-    parts = split.divide(kept, found.sizes, share, out.carve)
-    if _tells(modality):
-        bad = _Bodies(source, blocks, modality, found, out)
-        for _ in range(ROUNDS):
-            if not bad.among(parts):
-                break
-            parts[bad.usable] = split.divide(
-                [kept[i] for i in bad.usable], [found.sizes[i] for i in bad.usable], share, out.carve
-            )
+    bodies, tells = _Bodies(source, blocks, modality, found, out), _tells(modality)
+    if tells:
+        bodies.empty_blocks()
+    own = bodies.usable
+    share = split.share_of(len(own), split.ENOUGH)
+    recordings = [found.recordings[i] for i in own]
+    runs, notes = split.together([found.keys[i] for i in own], recordings, share)
+    out.drawn = 10 * sum(name is not None for name in recordings) < len(recordings)
+    kept = dict(zip(own.tolist(), runs, strict=True))
+    for _ in range(ROUNDS):
+        own = bodies.usable
+        bodies.parts[own] = split.divide([kept[i] for i in own], [found.sizes[i] for i in own], share, out.carve)
+        if not tells or not bodies.held():
+            break
+    parts = bodies.parts
     left = parts[parts != OUT]
     twins = len(left) - len({one for one, part in zip(found.keys, parts.tolist(), strict=True) if part != OUT})
     _enough(left, out, modality.name, len(left) - twins)
@@ -240,20 +244,39 @@ def _enough(parts: NDArray[np.uint8], out: Division, what: str, different: int) 
 
 
 class _Bodies:
-    """Reads those records that were drawn to be held out and not read yet. usable: numbers of what is left to divide."""
+    """Reads records whose bodies were not read yet; what cannot be used is refused. parts: of all records; OUT of those."""
 
     def __init__(
         self, source: Source, blocks: Sequence[Block], modality: Modality, found: _Records, out: Division
     ) -> None:
         self._source, self._blocks, self._modality, self._found, self._out = source, blocks, modality, found, out
         self._seen = np.array(found.sound, dtype=bool)
-        self.usable = np.arange(len(found.keys))
+        self.parts = np.full(len(found.keys), split.TRAIN, dtype=np.uint8)
 
-    def among(self, parts: NDArray[np.uint8]) -> bool:
-        """Whether some held-out records cannot be used; they are refused, and their parts become OUT."""
-        todo = np.flatnonzero(~self._seen & (parts != split.TRAIN) & (parts != OUT))
+    @property
+    def usable(self) -> NDArray[np.intp]:
+        """Numbers of what is left to divide."""
+        return np.flatnonzero(self.parts != OUT)
+
+    def empty_blocks(self) -> None:
+        """Read all of those blocks of which a few records, evenly spread, show nothing usable."""
+        block_of = np.array([number for number, _ in self._found.where], dtype=np.int64)
+        left = EMPTY
+        for number in np.unique(block_of[~self._seen]).tolist():
+            todo = np.flatnonzero(~self._seen & (block_of == number))
+            some = todo[_spread(len(todo))]
+            if self.read(some) == len(some) and len(todo) <= left:
+                self.read(todo[~self._seen[todo]])
+                left -= len(todo)
+
+    def held(self) -> int:
+        """Read what is held out."""
+        return self.read(np.flatnonzero(~self._seen & (self.parts != split.TRAIN) & (self.parts != OUT)))
+
+    def read(self, todo: NDArray[np.intp]) -> int:
+        """Read these; how many cannot be used."""
         self._seen[todo] = True
-        number_of = {self._found.where[i]: int(i) for i in todo}
+        number_of = {self._found.where[i]: i for i in todo.tolist()}
         bad: list[int] = []
         for number in sorted({block for block, _ in number_of}):
             for at, one in enumerate(expanded(self._source, self._blocks[number], self._modality)):
@@ -263,9 +286,8 @@ class _Bodies:
                 if reason is not None:
                     bad.append(number_of[number, at])
                     self._out.refusals.append(Refusal(one.name, reason, one.group))
-        parts[bad] = OUT
-        self.usable = np.flatnonzero(parts != OUT)
-        return bool(bad)
+        self.parts[bad] = OUT
+        return len(bad)
 
 
 def _tells(modality: Modality) -> bool:
@@ -276,8 +298,12 @@ def holds(modality: Modality, records: Sequence[Item]) -> bool:
     """Whether a few records, evenly spread, show one that can be used; always, where the modality does not tell."""
     if not _tells(modality):
         return True
-    places = np.unique(np.linspace(0, len(records) - 1, min(SPREAD, len(records))).round().astype(int))
-    return any(modality.damage(records[place]) is None for place in places)
+    return any(modality.damage(records[place]) is None for place in _spread(len(records)))
+
+
+def _spread(n: int) -> NDArray[np.intp]:
+    """A few of n places, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(SPREAD, n)).round().astype(np.intp))
 
 
 def _by_blocks(

@@ -63,7 +63,7 @@ class _Line:
         if one.group is None or self.count == 1:
             return one if self.count == 1 else Refusal(one.name, f"{one.reason} ({self.count:,} times)")
         place = one.name.removeprefix(one.group)
-        where = f", the first{place}" if place else ""
+        where = f", one{place}" if place else ""
         return Refusal(one.group, f"{one.reason} ({self.count:,} stretches{where})")
 
 
