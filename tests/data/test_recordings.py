@@ -68,6 +68,28 @@ def test_without_room_on_the_disk_it_is_read_in_stretches(
     kept.close()
 
 
+def test_what_was_given_up_is_decoded_again_from_the_start(tmp_path: Path) -> None:
+    path = mp3(tmp_path / "a.mp3", 10)
+    first = sound.read(Handle(path, at=(5000, 9000)), 5000, 9000)[0]
+    sound._IN_ORDER.close()
+    assert np.array_equal(sound.read(Handle(path, at=(5000, 9000)), 5000, 9000)[0], first)
+
+
+@pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG"])
+def test_clips_are_the_same_in_any_order(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"a.{form}"
+    soundfile.write(path, np.concatenate([tone(i, 8000, 1.0) for i in range(30)]), 8000, format=form)
+    ranges = [(start, start + 4000) for start in range(0, 230_000, 4000)]
+
+    def clips(order: list[tuple[int, int]]) -> dict[tuple[int, int], Any]:
+        return {at: sound.read(Handle(path, at=at), *at)[0] for at in order}
+
+    first, again = clips(ranges), clips(ranges[::-1])
+    assert all(np.array_equal(first[at], again[at]) for at in ranges)
+    soundfile.write(path, np.concatenate([tone(i, 8000, 1.0) for i in range(40, 50)]), 8000, format=form)
+    assert not np.array_equal(clips(ranges[:1])[ranges[0]], first[ranges[0]])  # another file of the same name
+
+
 def test_the_disk_holds_the_latest(tmp_path: Path) -> None:
     kept, paths = Recordings(disk=5 * 160_000), [mp3(tmp_path / f"{i}.mp3", 10) for i in range(8)]
     for path in paths:

@@ -70,7 +70,7 @@ class Recordings:
 
     def read(self, name: Any, start: int, stop: int, file: Any = None) -> tuple[NDArray[np.float32], int] | None:
         """((N,) samples from `start` up to `stop`, rate) of a recording; None where it is not decoded yet and there is no
-        file. file: the recording, just opened."""
+        file. file: the recording, open."""
         with self._lock:
             if file is not None and name not in self._whole:
                 self._keep(name, file)
@@ -146,6 +146,8 @@ def _written(file: Any, folder: Path) -> _Whole:
     out = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (kept open: it lives as long as that)
     try:
         with quiet():
+            if file.tell():
+                file.seek(0)
             size = sum(out.write(piece.tobytes()) for piece in _pieces(file, int(file.frames)))
     except OSError:
         out.close()

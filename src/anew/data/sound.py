@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import io
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -43,9 +44,42 @@ class Head:
         return self.frames / self.rate
 
 
+class _Open(threading.local):
+    """The recording that this thread read a clip of last: the next clip is mostly the one after it."""
+
+    clip: Any = None
+    file: Any = None
+
+
+_OPEN = _Open()
+
+
+@contextmanager
+def _left_open(data: Any, clip: Any) -> Iterator[Any]:
+    """As `_opened`, but not closed before a clip of another recording is read. clip: what names the recording."""
+    if _OPEN.clip != clip:
+        if _OPEN.file is not None:
+            _OPEN.file.close()
+        _OPEN.clip = _OPEN.file = None
+        with _clauses():
+            _OPEN.file = _soundfile(data)
+        _OPEN.clip = clip
+    try:
+        with _clauses():
+            yield _OPEN.file
+    except ValueError:
+        _OPEN.clip = None  # who knows where it stands
+        raise
+
+
 @contextmanager
 def _opened(data: Any) -> Iterator[Any]:
     """A soundfile of bytes or of a Handle. Raises ValueError (one clause)."""
+    with _clauses(), _soundfile(data) as file:
+        yield file
+
+
+def _soundfile(data: Any) -> Any:
     import soundfile
 
     source: Any = data
@@ -55,9 +89,16 @@ def _opened(data: Any) -> Iterator[Any]:
         if not len(data):
             raise ValueError("the file is empty")
         source = io.BytesIO(bytes(data))
+    return soundfile.SoundFile(source)
+
+
+@contextmanager
+def _clauses() -> Iterator[None]:
+    """Errors of reading as a ValueError of one clause."""
+    import soundfile
+
     try:
-        with soundfile.SoundFile(source) as file:
-            yield file
+        yield
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror or error})") from None
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
@@ -94,13 +135,13 @@ def read(data: Any, start: int, stop: int) -> tuple[Samples, int]:
 
 def _read(data: Any, start: int, stop: int, clip: Any) -> tuple[Samples, int]:
     """The same unchecked, from the file. clip: the recording's name, where this is one of its clips."""
-    with _opened(data) as file:
+    with _left_open(data, clip) if clip else _opened(data) as file:
         if (stop - start) * file.channels > DECODED:
             raise ValueError(f"{stop - start} samples of {file.channels} channels at once are over the limit")
         mpeg = str(file.subtype).startswith("MPEG")
         if clip and mpeg and (kept := _IN_ORDER.read(clip, start, stop, file)):
             return kept
-        if start:
+        if start != file.tell():
             file.seek(min(start, max(int(file.frames) - 1, 0)))
         with quiet() if mpeg else nullcontext():
             values = file.read(stop - start, dtype="float32", always_2d=True)  # (N, C)
