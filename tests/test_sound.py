@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import soundfile
 
 import anew
+from anew import planning
+from anew.data import division
 from samples import tones
 
 QUICK = {"batch": 4, "evaluate_samples": 24, "previews": 1, "seconds": 0.3}
@@ -42,3 +45,23 @@ def test_a_run_on_sound(tmp_path: Path, family: str) -> None:
     # The classes of these tones are those of their numbers: nobody hears them.
     assert any("the mix of classes (a probe names the class of" in note for note in report["notes"])
     assert soundfile.read(io.BytesIO(samples.artifacts[0].data))[1] == 8000
+
+
+def test_what_turns_out_bad_in_training_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(division, "ALIKE_ITEMS", 0)  # no body is read before
+    folder = tones(tmp_path / "data", 60)
+    soundfile.write(folder / "a_98.wav", np.full(4000, np.nan), 8000, subtype="FLOAT")
+    soundfile.write(folder / "a_99.wav", np.zeros(4000), 8000)
+    lines: list[str] = []
+    monkeypatch.setattr(planning.Quiet, "say", lambda self, text: lines.append(text))
+    anew.train(folder, tmp_path / "run", steps=2, family="gan", settings=QUICK)
+    said = [
+        "skipped a_98.wav: it holds values that are no numbers (NaN or infinite)",
+        "skipped a_99.wav: it is silent",
+        "skipped in all: 2",
+    ]
+    assert set(said) <= set(lines) and len(lines) == len(set(lines))
+    notes = json.loads((tmp_path / "run" / "report" / "report.json").read_text())["notes"]
+    assert set(said) <= set(notes)
+    data = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
+    assert data["refused"] == 2 and any("a_99.wav: it is silent" in one for one in data["refusals"])

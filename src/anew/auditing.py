@@ -11,9 +11,10 @@ import numpy as np
 
 from anew.data.dataset import Dataset
 from anew.data.modality import Size
+from anew.data.refusals import skipped
 from anew.data.split import NAMES
 from anew.errors import ConfigError, DataError
-from anew.evaluating import measured, pooled, skipped
+from anew.evaluating import measured, pooled
 from anew.evaluation.evidence import LEAST, POOL_MOST, Evaluation, Evidence, Pool
 from anew.evaluation.likeness import Features
 from anew.find import find
@@ -67,7 +68,7 @@ def audited(
             history=[],
             settings={"samples": samples, "data": data, "held-out": held_out, "seed": seed},
             plan={},
-            notes=[*sets.notes, *skipped(made), *evaluation.left_out, *found.notes],
+            notes=[*sets.notes, *skipped(made.scan), *evaluation.left_out, *found.notes],
             command=command_line(),
             subtitle=sets.sentence(),
         )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from anew.data.dataset import Dataset, item_labels
+from anew.data.refusals import skipped
 from anew.evaluation.evidence import LEAST, Evaluation, Evidence, Labels, Pool
 from anew.evaluation.likeness import Features
 from anew.evaluation.metric import Score
@@ -71,13 +72,14 @@ def evaluated(
     )
     events = Events(folder / "events.jsonl")
     found = measured(evaluation, reporter)
+    known = [*warnings(folder), *dataset.scan.notes, *skipped(dataset.scan)]
     written = write_report(
         folder / "report",
         scores=found.scores,
         copies=found.copies,
         shown=evaluation.show(),
         history=_history(folder),
-        notes=[*warnings(folder), *dataset.scan.notes, *skipped(dataset), *notes, *evaluation.left_out, *found.notes],
+        notes=[*known, *notes, *evaluation.left_out, *found.notes],
         command=command_line(),
         **_described(folder, config),
     )
@@ -108,13 +110,6 @@ def measured(evaluation: Evaluation, reporter: Reporter) -> Measured:
         found.notes += found.copies.notes
         reporter.say(f"  {found.copies.words()}")
     return found
-
-
-def skipped(data: Dataset) -> list[str]:
-    """What was refused, the first few by name."""
-    scan = data.scan
-    named = [f"skipped {r.name}: {r.reason}" for r in scan.refusals[:5]]
-    return [*named, f"skipped in all: {scan.refused}"] if scan.refused else []
 
 
 def warnings(folder: Path) -> list[str]:

@@ -13,7 +13,8 @@ import torch
 
 from anew import config as cfg
 from anew.data.dataset import Dataset
-from anew.data.modality import Size
+from anew.data.modality import Scan, Size
+from anew.data.refusals import skipped
 from anew.errors import ConfigError, RunError, nearest
 from anew.families.family import Family, Scale, decay_share
 from anew.find import find, names
@@ -136,6 +137,7 @@ class Planner:
         cfg.assign(request.settings, owners(request.family, request.modality))  # unknown names fail before any reading
         self.train_config: TrainConfig = cfg.from_json(TrainConfig, self.given("train", TrainConfig))
         self.world: World = join(self.train_config.device)
+        self._said: list[str] = []  # what was said of items that were refused
         self.least: float | None = None  # seconds of training that are taken even where the budget has less left
 
     def given(self, owner: str, kind: type) -> dict[str, Any]:
@@ -168,11 +170,16 @@ class Planner:
         data.fit(size)
         for note in scan.notes:  # fit adds what it decided: size, colours, tokens
             self.reporter.say(note)
-        for refusal in scan.refusals[:5]:
-            self.reporter.say(f"skipped {refusal.name}: {refusal.reason}")
-        if scan.refused:
-            self.reporter.say(f"skipped in all: {scan.refused}")
+        self.say_skipped(data.scan)
         return data
+
+    def say_skipped(self, scan: Scan) -> None:
+        """What was refused, where that was not said yet: most bodies are read only when they are used."""
+        lines = skipped(scan)
+        for line in lines:
+            if line not in self._said:
+                self.reporter.say(line)
+        self._said = lines
 
     def take(self, data: Dataset) -> Dataset:
         """Data that was opened and fitted already."""

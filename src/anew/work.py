@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from anew.data.dataset import Dataset
+from anew.data.refusals import skipped
 from anew.errors import DataError
-from anew.evaluating import evaluated, skipped
+from anew.evaluating import evaluated
 from anew.job import OWN_FAMILY, Job, Quiet, Reporter, Request
 from anew.model import Model, scorable
 from anew.plan import saving_slice
@@ -96,6 +97,7 @@ def _through(job: Job, state: dict[str, Any] | None) -> Model:
             raise KeyboardInterrupt
         if outcome == "shortened":
             job.reporter.say("validation data said that more training would make it worse: the run ended early")
+        job.planner.say_skipped(job.data.scan)
         return _report(job)
     finally:
         job.data.close()
@@ -114,6 +116,8 @@ def _report(job: Job) -> Model:
     passages = isinstance(model.item_spec, Tokens) and model.item_spec.packed
     n = -(-job.train_config.evaluate_samples // 8) if passages else job.train_config.evaluate_samples
     evaluated(model, n, 0, None, left, job.reporter, job.data)
+    job.planner.say_skipped(job.data.scan)
+    job.record["data"] |= job.data.scan.left_out()
     job._status("finished")
     return model
 
@@ -157,4 +161,4 @@ def scored(model: Model, path: str, limit: float | None) -> dict[str, Any]:
     alone = {f"bits_per_{unit}_{name}": value for name, value in parts.items()}
     figures = {f"bits_per_{unit}": bits / units, **alone, f"{unit}s": units, "bits": bits}
     bound = "exact" if isinstance(model.spec, Tokens) else "an upper bound"
-    return {**figures, "bound": bound, "skipped": data.scan.refused, "notes": skipped(data)}
+    return {**figures, "bound": bound, "skipped": data.scan.refused, "notes": skipped(data.scan)}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from anew.data import clips, sound
+from anew.data import clips, division, folders, sound, stream
 from anew.data.audio import Audio, AudioConfig
 from anew.data.dataset import Dataset
 from anew.data.modality import Handle, Item, Refusal, Size
@@ -99,6 +99,16 @@ def test_one_bad_file_among_many_is_named_and_skipped(tmp_path: Path) -> None:
     data.close()
 
 
+def test_bad_bodies_are_named_before_training(tmp_path: Path) -> None:
+    folder = tones(tmp_path / "d", 60)
+    (folder / "a_98.wav").write_bytes(encoded(np.zeros(4000)))
+    (folder / "a_99.wav").write_bytes(encoded(np.full(4000, np.nan), subtype="FLOAT"))
+    data = Dataset.open(folder, size=SIZE)
+    assert {r.name: r.reason for r in data.scan.refusals}.keys() == {"a_98.wav", "a_99.wav"} and data.scan.refused == 2
+    assert sum(data.scan.parts.values()) == 60
+    data.close()
+
+
 def test_a_folder_of_bad_files_is_one_sentence(tmp_path: Path) -> None:
     for i in range(12):
         (tmp_path / f"{i}.wav").write_bytes(b"RIFF\x24\0\0\0WAVE" + bytes(20))
@@ -141,8 +151,6 @@ def test_a_day_of_sound_is_streamed(tmp_path: Path) -> None:
 
 
 def test_large_files_are_listed_in_parts_that_cover_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from anew.data import folders
-
     soundfile.write(tmp_path / "long.wav", np.tile(tone(3), 200), 8000)
     monkeypatch.setattr(folders, "PART_BYTES", 200_000)
     data = Dataset.open(tmp_path / "long.wav", size=SIZE)
@@ -150,6 +158,45 @@ def test_large_files_are_listed_in_parts_that_cover_them(tmp_path: Path, monkeyp
     assert any("neighbouring clips stay in one part" in note for note in data.scan.notes)
     data.fit(SIZE)
     assert sum(data.part_size(p) for p in ("train", "validation", "test")) == sum(data.scan.parts.values()) > 50
+    data.close()
+
+
+def recording(path: Path, silent: slice, seconds: int = 120) -> Path:
+    x = np.concatenate([tone(i, 8000, 1.0) for i in range(seconds)])
+    x[silent] = 0
+    soundfile.write(path, x, 8000, subtype="FLOAT")
+    return path
+
+
+@pytest.mark.parametrize(("alike", "blocks"), [(2048, 1), (2048, 12), (20, 12), (0, 12)])
+def test_a_long_silence_is_refused_and_the_rest_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: int, blocks: int
+) -> None:
+    monkeypatch.setattr(division, "ALIKE_ITEMS", alike)
+    monkeypatch.setattr(division, "BODIES", 2 * alike)
+    monkeypatch.setattr(folders, "PART_BYTES", 4 * 8000 * 120 // blocks)
+    recording(tmp_path / "a.wav", slice(0, 90 * 8000))
+    data = Dataset.open(tmp_path, size=SIZE, cache=tmp_path / "cache")
+    data.fit(SIZE)
+    assert min(data.part_size(part) for part in ("train", "validation", "test")) > 0
+    held = [data.part_size(part) for part in ("validation", "test")]
+    assert held == [data.scan.parts[part] for part in ("validation", "test")]  # all of them can be used
+    (line,) = data.scan.refusals
+    assert line.name == "a.wav" and line.reason.startswith("it is silent (") and " stretches, one at " in line.reason
+    assert data.items("train", 5) and data.batch(0, "main", 0, 4, 4).x.isfinite().all()
+    data.close()
+
+
+def test_blocks_without_sound_are_not_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(division, "STREAM_BYTES", 1000)
+    monkeypatch.setattr(folders, "PART_BYTES", 4 * 8000 * 120 // 16)
+    monkeypatch.setattr(stream, "FIT_ITEMS", 10)
+    recording(tmp_path / "a.wav", slice(20 * 8000, 110 * 8000))
+    data = Dataset.open(tmp_path, size=SIZE, cache=tmp_path / "cache")
+    assert "too large for a first pass" in " ".join(data.scan.notes)
+    data.fit(SIZE)
+    assert min(data.part_size(part) for part in ("train", "validation", "test")) > 0
+    assert data.batch(0, "main", 0, 4, 4).x.isfinite().all()
     data.close()
 
 
@@ -175,7 +222,8 @@ def test_twins_at_another_level_and_depth_share_a_signature() -> None:
     assert one == modality.signature(Item("b", encoded(0.5 * tone(5), subtype="PCM_24")))
     others = {modality.signature(Item(str(i), encoded(tone(i)))) for i in range(40)}
     assert len(others) >= 36
-    assert modality.signature(Item("c", b"no sound")) is None
+    with pytest.raises(ValueError, match="silent"):
+        modality.signature(Item("c", encoded(np.zeros(4000))))
 
 
 def test_loudness_is_kept_where_asked() -> None:

@@ -168,14 +168,21 @@ class Audio(Modality):
         x = sound.faded(x, max(1, round(EDGE * shape.rate)))
         return sound.levelled(x, PEAK) if self.config.level == "clip" else x
 
+    def damage(self, item: Item) -> str | None:
+        at = getattr(item.data, "at", None)
+        try:
+            if at is None:
+                self.samples(item)
+            else:
+                sound.heard(sound.read(item.data, *at)[0])
+        except ValueError as error:
+            return str(error)
+        return None
+
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one clip that differ in encoding, level or in little else: which of neighbouring
         bands and stretches of time is louder."""
-        try:
-            x = self.samples(item)
-        except ValueError:
-            return None  # damaged: it will be refused when it is encoded
-        coarse = _coarse(x)  # (12, 16)
+        coarse = _coarse(self.samples(item))  # (12, 16)
         rises = [(np.diff(coarse, axis=axis) > 1.5).reshape(-1) for axis in (0, 1)]
         return np.packbits(np.concatenate(rises)).tobytes()
 

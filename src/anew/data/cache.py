@@ -29,13 +29,13 @@ PAUSE = 0.002  # seconds the background thread yields after each piece of work: 
 @dataclass(slots=True)
 class Encoded:
     """One block. values: (n, *shape) grids, or the ids of all items in one; lengths: (n,) ids of each; labels: (n,)
-    class numbers; parts: (n,) part numbers; refusals: [name, reason] of what was left out."""
+    class numbers; parts: (n,) part numbers; refusals: [name, reason, group] of what was left out."""
 
     values: NDArray[Any]
     lengths: NDArray[np.int64]
     labels: NDArray[np.int64]
     parts: NDArray[np.uint8]
-    refusals: list[list[str]] = field(default_factory=list)
+    refusals: list[list[str | None]] = field(default_factory=list)
 
     @property
     def bytes(self) -> int:

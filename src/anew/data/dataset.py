@@ -33,7 +33,6 @@ class Dataset:
         self.path = chosen.source.path
         self.seed = seed
         self.modality = modality
-        self.scan: Scan
         self.spec: Spec
         self.fingerprint = chosen.fingerprint
         self._chosen = chosen
@@ -81,7 +80,7 @@ class Dataset:
             kind.size = replace(kind.size, items=items, bytes=size)
         notes = [*chosen.source.notes, *chosen.notes, *(kind.survey(sample) if fresh else [])]
         self._sample = sample
-        self.scan = Scan(kind.name, items, size, notes=notes, other=chosen.other)
+        self._scan = Scan(kind.name, items, size, notes=notes, other=chosen.other)
 
     def _divide(self) -> None:
         chosen, kind = self._chosen, self.modality
@@ -97,7 +96,13 @@ class Dataset:
             self._say(more)
         self._say([*self._store.notes, *kind.remarks()])
         self._sample = []
-        self._store.refusals.into(self.scan)
+
+    @property
+    def scan(self) -> Scan:
+        """What was found so far: most bodies are read, and some refused, only when they are used."""
+        if hasattr(self, "_store"):
+            self._store.refusals.into(self._scan)
+        return self._scan
 
     def _say(self, notes: Iterable[str]) -> None:
         self.scan.notes += [note for note in notes if note not in self.scan.notes]
@@ -117,7 +122,6 @@ class Dataset:
         kind = self.modality
         labels = self.scan.labels if self.spec.classes else ()
         self._store.encode(labels, self._cache, [self.fingerprint, kind.name, configs.to_json(kind.config)])
-        self._store.refusals.into(self.scan)
 
     # ---- training ----
 
@@ -226,6 +230,7 @@ class Dataset:
             "fingerprint": self.fingerprint,
             "parts": dict(self.scan.parts),
             "notes": list(self.scan.notes),
+            **self.scan.left_out(),
             "seconds": None if size is None else size.seconds,
         }
 

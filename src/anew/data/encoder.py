@@ -45,7 +45,7 @@ class Encoder:
         todo: list[tuple[Item, int]] = []
         for one, part in self.items(number, held):
             if isinstance(one, Refusal):
-                out.refused.append([one.name, one.reason])
+                out.refused.append([one.name, one.reason, one.group])
                 continue
             todo.append((one, part))
             if len(todo) == PIECE:
@@ -61,9 +61,10 @@ class Encoder:
         for (item, part), one in zip(todo, encoded, strict=True):
             label = self.labels.get(item.label or "", -1 if self.labels else 0)
             if isinstance(one, str):
-                out.refused.append([item.name, one])
+                out.refused.append([item.name, one, item.group])
             elif label < 0:
-                out.refused.append([item.name, f"has the class {item.label!r}, which the listing did not show"])
+                unknown = f"has the class {item.label!r}, which the listing did not show"
+                out.refused.append([item.name, unknown, item.group])
             else:
                 out.values.append(one)
                 out.labels.append(label)
@@ -83,4 +84,4 @@ class _Pile:
         self.values: list[NDArray[Any]] = []
         self.labels: list[int] = []
         self.parts: list[int] = []
-        self.refused: list[list[str]] = []
+        self.refused: list[list[str | None]] = []

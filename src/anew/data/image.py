@@ -96,11 +96,8 @@ class Image(Modality):
 
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one picture that differ in encoding alone or in little else."""
-        try:
-            image = pixels.load(pixels.open_image(item.data), enough=(64, 64))
-            return pixels.perceptual_hash(pixels.to_eight_bits(image))
-        except ValueError:
-            return None  # damaged: it will be refused when it is encoded
+        image = pixels.load(pixels.open_image(item.data), enough=(64, 64))
+        return pixels.perceptual_hash(pixels.to_eight_bits(image))
 
     def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
         self.notes = []

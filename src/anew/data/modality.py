@@ -82,10 +82,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An item that cannot be used, and why (one clause)."""
+    """An item that cannot be used, and why (one clause). group: see `Item`."""
 
     name: str
     reason: str
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,9 @@ class Modality(ABC):
         return (item,)
 
     def signature(self, item: Item) -> bytes | None:
-        """The same bytes for near-identical items, so that they land in one part; None: the content itself decides."""
+        """The same bytes for near-identical items, so that they land in one part; None: the content itself decides.
+
+        Raises ValueError (one clause) where it reads the body and finds that `encode` would refuse the item."""
         return None
 
     def kin(self, items: Sequence[Item]) -> Kin | None:
@@ -213,6 +216,11 @@ class Modality(ABC):
     @abstractmethod
     def accepts(self, item: Item) -> str | None:
         """None if the item's content can be used, else the reason as one clause (`Refusal`). Cheap: reads headers only."""
+
+    def damage(self, item: Item) -> str | None:
+        """Why `encode` would refuse a record cut out of a large file, as one clause, where that is cheap to tell from its body
+        before `fit`: nobody holds out what cannot be used."""
+        return None
 
     @abstractmethod
     def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
@@ -337,7 +345,11 @@ class Scan:
     bytes: int
     labels: tuple[str, ...] = ()
     parts: dict[str, int] = field(default_factory=dict)  # train, validation, test -> items (or spans)
-    refusals: list[Refusal] = field(default_factory=list)  # the first ones; `refused` counts all
+    refusals: list[Refusal] = field(default_factory=list)  # one for each file and reason; `refused` counts all items
     refused: int = 0
     other: dict[str, int] = field(default_factory=dict)  # items of kinds not taken, by modality or suffix
     notes: list[str] = field(default_factory=list)
+
+    def left_out(self) -> dict[str, Any]:
+        """How many items were refused so far, and some by name, as JSON values."""
+        return {"refused": self.refused, "refusals": [f"{one.name}: {one.reason}" for one in self.refusals]}

@@ -1,36 +1,73 @@
-"""What was refused: all counted, the first ones kept."""
+"""What was refused: all counted; of each reason the first files kept, and of a file with many such records one line."""
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from anew.data.modality import Refusal, Scan
 
-KEPT = 20
+KEPT = 20  # reasons, files of each, and lines in all
+SHOWN = 5  # of them in a list that people read
 
 
-@dataclass(slots=True)
 class Refusals:
     """Thread-safe: blocks are encoded in the background."""
 
-    first: list[Refusal] = field(default_factory=list)
-    count: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self) -> None:
+        self.count = 0
+        self._found: dict[str, dict[str, _Line]] = {}
+        self._lock = threading.Lock()
 
     def add(self, refusals: Iterable[Refusal]) -> None:
         """Count these."""
         with self._lock:
-            for refusal in refusals:
+            for one in refusals:
                 self.count += 1
-                if len(self.first) < KEPT:
-                    self.first.append(refusal)
+                if one.reason not in self._found and len(self._found) >= KEPT:
+                    continue
+                files, name = self._found.setdefault(one.reason, {}), one.group or one.name
+                if name in files:
+                    files[name].count += 1
+                elif len(files) < KEPT:
+                    files[name] = _Line(one)
+
+    @property
+    def first(self) -> list[Refusal]:
+        """One for each file and reason: the first file of every reason, then the second of every reason, and so on."""
+        with self._lock:
+            rows = itertools.zip_longest(*(files.values() for files in self._found.values()))
+            return [line.told() for row in rows for line in row if line is not None][:KEPT]
 
     def into(self, scan: Scan) -> None:
         """Write into the scan."""
-        scan.refusals, scan.refused = list(self.first), self.count
+        scan.refusals, scan.refused = self.first, self.count
 
     def said(self) -> str:
         """`: NAME REASON` of the first one, for an error."""
-        return f": {self.first[0].name} {self.first[0].reason}" if self.first else ""
+        first = self.first
+        return f": {first[0].name} {first[0].reason}" if first else ""
+
+
+@dataclass(slots=True)
+class _Line:
+    """What was refused of one file for one reason: the first record, and how many."""
+
+    first: Refusal
+    count: int = field(default=1)
+
+    def told(self) -> Refusal:
+        one = self.first
+        if one.group is None or self.count == 1:
+            return one if self.count == 1 else Refusal(one.name, f"{one.reason} ({self.count:,} times)")
+        place = one.name.removeprefix(one.group)
+        where = f", one{place}" if place else ""
+        return Refusal(one.group, f"{one.reason} ({self.count:,} stretches{where})")
+
+
+def skipped(scan: Scan) -> list[str]:
+    """What was refused, the first few by name, as lines for people."""
+    named = [f"skipped {one.name}: {one.reason}" for one in scan.refusals[:SHOWN]]
+    return [*named, f"skipped in all: {scan.refused}"] if scan.refused else []

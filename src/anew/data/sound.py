@@ -5,9 +5,11 @@ Legend for shapes: N samples, C channels.
 
 from __future__ import annotations
 
+import atexit
 import io
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.data.modality import Handle
+from anew.data.recordings import Recordings, quiet, recording
 
 Samples = NDArray[np.float32]
 SHORTEST = 0.01  # seconds
@@ -24,6 +27,8 @@ DECODED = 1 << 27  # values decoded at once: 512 MB
 SILENT = 1e-4  # largest value below which there is nothing to hear (-80 dB)
 EDGE = 1e-3  # level of the loudest stretch, as a share, below which a clip's ends are cut off (-60 dB)
 STEP = 0.01  # seconds in which levels are measured
+_IN_ORDER = Recordings()
+atexit.register(_IN_ORDER.close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +44,42 @@ class Head:
         return self.frames / self.rate
 
 
+class _Open(threading.local):
+    """The recording that this thread read a clip of last: the next clip is mostly the one after it."""
+
+    clip: Any = None
+    file: Any = None
+
+
+_OPEN = _Open()
+
+
+@contextmanager
+def _left_open(data: Any, clip: Any) -> Iterator[Any]:
+    """As `_opened`, but not closed before a clip of another recording is read. clip: what names the recording."""
+    if _OPEN.clip != clip:
+        if _OPEN.file is not None:
+            _OPEN.file.close()
+        _OPEN.clip = _OPEN.file = None
+        with _clauses():
+            _OPEN.file = _soundfile(data)
+        _OPEN.clip = clip
+    try:
+        with _clauses():
+            yield _OPEN.file
+    except ValueError:
+        _OPEN.clip = None  # who knows where it stands
+        raise
+
+
 @contextmanager
 def _opened(data: Any) -> Iterator[Any]:
     """A soundfile of bytes or of a Handle. Raises ValueError (one clause)."""
+    with _clauses(), _soundfile(data) as file:
+        yield file
+
+
+def _soundfile(data: Any) -> Any:
     import soundfile
 
     source: Any = data
@@ -51,9 +89,16 @@ def _opened(data: Any) -> Iterator[Any]:
         if not len(data):
             raise ValueError("the file is empty")
         source = io.BytesIO(bytes(data))
+    return soundfile.SoundFile(source)
+
+
+@contextmanager
+def _clauses() -> Iterator[None]:
+    """Errors of reading as a ValueError of one clause."""
+    import soundfile
+
     try:
-        with soundfile.SoundFile(source) as file:
-            yield file
+        yield
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror or error})") from None
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
@@ -79,19 +124,29 @@ def head(data: Any) -> Head:
 
 def read(data: Any, start: int, stop: int) -> tuple[Samples, int]:
     """((N,) mono samples from `start` up to `stop`, rate). Raises ValueError (one clause)."""
-    with _opened(data) as file:
-        if (stop - start) * file.channels > DECODED:
-            raise ValueError(f"{stop - start} samples of {file.channels} channels at once are over the limit")
-        if start:
-            file.seek(min(start, max(int(file.frames) - 1, 0)))
-        values = file.read(stop - start, dtype="float32", always_2d=True)  # (N, C)
-        rate = int(file.samplerate)
-    if not len(values):
+    clip = recording(data) if isinstance(data, Handle) and data.at is not None else None
+    mono, rate = (clip and _IN_ORDER.read(clip, start, stop)) or _read(data, start, stop, clip)
+    if not len(mono):
         raise ValueError("it holds no samples, or is cut off")
-    mono = np.ascontiguousarray(values[:, 0] if values.shape[1] == 1 else values.mean(axis=1, dtype=np.float32))
     if not np.isfinite(mono).all():
         raise ValueError("it holds values that are no numbers (NaN or infinite)")
     return mono, rate
+
+
+def _read(data: Any, start: int, stop: int, clip: Any) -> tuple[Samples, int]:
+    """The same unchecked, from the file. clip: the recording's name, where this is one of its clips."""
+    with _left_open(data, clip) if clip else _opened(data) as file:
+        if (stop - start) * file.channels > DECODED:
+            raise ValueError(f"{stop - start} samples of {file.channels} channels at once are over the limit")
+        mpeg = str(file.subtype).startswith("MPEG")
+        if clip and mpeg and (kept := _IN_ORDER.read(clip, start, stop, file)):
+            return kept
+        if start != file.tell():
+            file.seek(min(start, max(int(file.frames) - 1, 0)))
+        with quiet() if mpeg else nullcontext():
+            values = file.read(stop - start, dtype="float32", always_2d=True)  # (N, C)
+        mono = values[:, 0] if values.shape[1] == 1 else values.mean(axis=1, dtype=np.float32)
+        return np.ascontiguousarray(mono), int(file.samplerate)
 
 
 def resampled(x: Samples, rate: int, wanted: int) -> Samples:
@@ -103,10 +158,15 @@ def resampled(x: Samples, rate: int, wanted: int) -> Samples:
     return np.asarray(soxr.resample(x, rate, wanted, quality="HQ"), dtype=np.float32)
 
 
-def trimmed(x: Samples, rate: int) -> Samples:
-    """Without what is silent against its loudest stretch at both ends. Raises ValueError (one clause) for silence."""
+def heard(x: Samples) -> None:
+    """Raises ValueError (one clause) for silence."""
     if float(np.abs(x).max(initial=0.0)) < SILENT:
         raise ValueError("it is silent")
+
+
+def trimmed(x: Samples, rate: int) -> Samples:
+    """Without what is silent against its loudest stretch at both ends. Raises ValueError (one clause) for silence."""
+    heard(x)
     step = max(1, round(STEP * rate))
     whole = np.pad(x, (0, -len(x) % step)).reshape(-1, step)
     level = np.sqrt(np.square(whole, dtype=np.float64).mean(axis=1))

@@ -51,6 +51,14 @@ def _hash(data: bytes) -> int:
 
 def key(item: Item, modality: Modality) -> int:
     """64 bits that twins share: of the text without case and spacing, of the modality's signature, or of the bytes."""
+    try:
+        return usable_key(item, modality)
+    except ValueError:
+        return exact_key(item)
+
+
+def usable_key(item: Item, modality: Modality) -> int:
+    """The same of an item that can be used. Raises ValueError (one clause) where the signature finds that it cannot."""
     signature = None if isinstance(item.data, str) else modality.signature(item)
     return exact_key(item) if signature is None else _hash(b"signature" + signature)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from anew.data import split
 from anew.data.cache import Blocks, Disk, Encoded, cache_name, cache_root
-from anew.data.division import OWN_BLOCKS, divide
+from anew.data.division import OWN_BLOCKS, divide, holds
 from anew.data.encoder import Encoder
 from anew.data.examples import Cut, Examples, drawn, examples_of, merged
 from anew.data.loader import Order
@@ -80,10 +80,13 @@ class Stream:
         found: list[Item] = []
         self._fit_bytes = 0.0
         self._fit_blocks: list[int] = []
-        for place in Order([1] * len(self._train), 1, self._seed).first():
-            number = self._train[place]
+        numbers = [self._train[place] for place in Order([1] * len(self._train), 1, self._seed).first()]
+        for number in numbers:
+            own = [one for one, _ in self._encoder.items(number) if isinstance(one, Item)]
+            if not holds(self.modality, own) and number != numbers[-1]:
+                continue
             self._fit_blocks.append(number)
-            found += [one for one, _ in self._encoder.items(number) if isinstance(one, Item)]
+            found += own
             self._fit_bytes += self._train_bytes(number)
             text = bool(found) and isinstance(found[0].data, str)
             if self._fit_bytes >= FIT_BYTES if text else len(found) >= FIT_ITEMS:
@@ -143,7 +146,7 @@ class Stream:
         one = self._store.get(name)
         if name not in self._seen:
             self._seen.add(name)
-            self.refusals.add(Refusal(*refused) for refused in one.refusals)
+            self.refusals.add(Refusal(str(name), str(reason), *rest) for name, reason, *rest in one.refusals)
         return one
 
     def _view(self, number: int) -> Examples:
@@ -157,16 +160,8 @@ class Stream:
 
     def _examples(self, found: Sequence[Encoded], part: int | None = None) -> Examples:
         """The items of some blocks (of one part) together."""
-        values: list[NDArray[Any]] = []
-        labels: list[NDArray[np.int64]] = []
-        for one in found:
-            keep = np.ones(len(one.parts), dtype=bool) if part is None else one.parts == part
-            whole: Sequence[NDArray[Any]] = one.values  # type: ignore[assignment]
-            if isinstance(self.modality.spec, Tokens):
-                whole = np.split(one.values, np.cumsum(one.lengths)[:-1])
-            values += [value for value, kept in zip(whole, keep, strict=True) if kept] if len(keep) else []
-            labels.append(one.labels[keep])
-        return examples_of(self.modality, values, np.concatenate(labels) if self._encoder.labels else None)
+        values, labels = _chosen(found, part, isinstance(self.modality.spec, Tokens))
+        return examples_of(self.modality, values, labels if self._encoder.labels else None)
 
     # ---- training ----
 
@@ -251,6 +246,8 @@ class Stream:
         order = self._order.first()
         counts = np.cumsum(self._order.slots[order])
         stop = int(np.searchsorted(counts, max(enough, self._limit(None)))) + 1
+        while stop < len(order) and not any(len(self._encoded(self._train[place]).parts) for place in order[:stop]):
+            stop += 1
         return [self._train[place] for place in order[:stop]]
 
     def _held_blocks(self, part: int, offset: int = 0) -> list[int]:
@@ -283,3 +280,17 @@ class Stream:
         """End the background thread."""
         if hasattr(self, "_store"):
             self._store.close()
+
+
+def _chosen(found: Sequence[Encoded], part: int | None, tokens: bool) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
+    """(values, labels) of the items of some blocks that belong to the part."""
+    values: list[NDArray[Any]] = []
+    labels: list[NDArray[np.int64]] = []
+    for one in found:
+        keep = np.ones(len(one.parts), dtype=bool) if part is None else one.parts == part
+        whole: Sequence[NDArray[Any]] = one.values  # type: ignore[assignment]
+        if tokens:
+            whole = np.split(one.values, np.cumsum(one.lengths)[:-1])
+        values += [value for value, kept in zip(whole, keep, strict=True) if kept] if len(keep) else []
+        labels.append(one.labels[keep])
+    return values, np.concatenate([np.zeros(0, dtype=np.int64), *labels])

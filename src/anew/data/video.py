@@ -151,15 +151,12 @@ class Video(Modality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one clip that differ in encoding alone; None of clips cut out of longer videos, and
         of those without a contour."""
-        if item.group is not None:
+        if item.group is not None or isinstance(item.data, np.ndarray):
             return None
-        try:
-            timing, wanted = self._wanted_frames(item)
-            if timing.width * timing.height * len(wanted) > ALIKE_PIXELS:
-                return None
-            found = frames.pictures(_source(item), wanted.tolist(), timing.times, 64)
-        except ValueError:
-            return None  # damaged: it will be refused when it is encoded
+        timing, wanted = self._wanted_frames(item)
+        if timing.width * timing.height * len(wanted) > ALIKE_PIXELS:
+            return None
+        found = frames.pictures(_source(item), wanted.tolist(), timing.times, 64)
         some = [found[place] for place in (0, len(found) // 3, 2 * len(found) // 3, len(found) - 1)]
         hashes = b"".join(pixels.perceptual_hash(pixels.to_eight_bits(one)) for one in some)
         return hashes if any(hashes) else None

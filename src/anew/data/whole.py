@@ -69,7 +69,7 @@ class Whole:
             for one in expanded(source, block, self.modality):
                 reason = one.reason if isinstance(one, Refusal) else self.modality.accepts(one)
                 if isinstance(one, Refusal) or reason is not None:
-                    self.refusals.add([Refusal(one.name, reason or "")])
+                    self.refusals.add([Refusal(one.name, reason or "", one.group)])
                 else:
                     self.items.append(one)
                     self._codes.append(block.part)
@@ -167,7 +167,7 @@ class Whole:
             classes: list[int] = []
             for item, one in zip(items, self.modality.encode_many(items), strict=True):
                 if isinstance(one, str):
-                    self.refusals.add([Refusal(item.name, one)])
+                    self.refusals.add([Refusal(item.name, one, item.group)])
                 else:
                     encoded.append(one)
                     classes.append(number.get(item.label or "", 0))
