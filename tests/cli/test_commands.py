@@ -285,6 +285,7 @@ MISTAKES = [
     (("sample", "{run}", "--out", "x", "--label", "cat"), "has no labels"),
     (("sample", "{run}", "--out", "x", "--set", "temprature=1"), "did you mean 'temperature'"),
     (("sample", "{run}", "--out", "x", "--prompt-file", "{none}"), "is no file"),
+    (("sample", "{run}", "--out", "x", "--prompt-file", "{empty}"), "is a folder; give a file"),
     (("sample", "{run}", "--out", "x", "--suffix-file", "{none}"), "--suffix-file .* is no file"),
     (("sample", "{run}", "--out", "x", "--suffix", "a", "--suffix-file", "{odd}"), "both --suffix and --suffix-file"),
     (("sample", "{run}", "--out", "x", "--stop", ""), "stop='' is not allowed"),

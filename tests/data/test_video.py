@@ -256,6 +256,37 @@ def test_prompts_are_beginnings_and_ends(tmp_path: Path) -> None:
     data.close()
 
 
+def test_prompts_may_be_pictures_and_folders_of_frames(tmp_path: Path) -> None:
+    data = fitted(clips(tmp_path / "d", 60))
+    video = data.modality
+    with Image.open(io.BytesIO(moving_dot(0, frames=3))) as image:
+        for number in range(image.n_frames):
+            image.seek(number)
+            target = tmp_path / "frames" / f"f{number + 7}.png"
+            target.parent.mkdir(exist_ok=True)
+            image.convert("RGB").save(target)
+    image = Image.open(target)
+    image.save(tmp_path / "still.gif", duration=100, loop=0)
+    image.convert("L").save(tmp_path / "grey.jpg")
+    for path in (target, tmp_path / "still.gif", tmp_path / "grey.jpg"):
+        known = video.known(video.prompt_file(path), str(target))
+        assert known.mask is not None and known.mask.flatten().tolist() == [1, 0, 0, 0, 0, 0, 1]
+    assert (
+        np.abs(np.asarray(video.known(str(target)).x[:, 0]) - np.asarray(image).transpose(2, 0, 1) / 127.5 + 1).max()
+        < 1e-5
+    )
+    known = video.known(video.prompt_file(target.parent))
+    assert known.mask is not None and known.mask.flatten().tolist() == [1, 1, 1, 0, 0, 0, 0]
+    (tmp_path / "cut.gif").write_bytes(moving_dot(5)[:-200])
+    (tmp_path / "words.txt").write_text("no picture")
+    for odd in (tmp_path / "cut.gif", tmp_path / "words.txt", tmp_path):
+        with pytest.raises(
+            ConfigError, match="give a short video, an animated GIF, a picture, or a folder of numbered"
+        ):
+            video.known(str(odd))
+    data.close()
+
+
 def test_what_is_written_opens_again(tmp_path: Path) -> None:
     data = fitted(clips(tmp_path / "d", 40))
     artifact = data.modality.write(data.batch(0, "main", 0, 1, 1).x)[0]

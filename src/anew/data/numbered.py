@@ -20,12 +20,18 @@ _NAME = re.compile(r"(.*?)(\d+)(\.(?:png|jpe?g|bmp|webp|tiff?))", re.IGNORECASE)
 
 
 def numbers(names: Sequence[str]) -> list[int] | None:
-    """The numbers of pictures named alike, where they count up by one; None where they do not."""
+    """The numbers of pictures named alike; None where they are not, or share a number."""
     found = [_NAME.fullmatch(name) for name in names]
-    if len(names) < FEWEST or not all(found) or len({(m[1], m[3].lower()) for m in found if m}) != 1:
+    if not all(found) or len({(m[1], m[3].lower()) for m in found if m}) != 1:
         return None
     counted = [int(m[2]) for m in found if m]
-    return counted if sorted(counted) == list(range(min(counted), min(counted) + len(counted))) else None
+    return counted if len(set(counted)) == len(counted) else None
+
+
+def _counts_up(names: Sequence[str]) -> bool:
+    """Whether enough pictures are numbered one by one."""
+    counted = numbers(names)
+    return counted is not None and len(counted) >= FEWEST and max(counted) - min(counted) == len(counted) - 1
 
 
 def in_order(folder: Path) -> list[Path]:
@@ -39,7 +45,7 @@ def in_order(folder: Path) -> list[Path]:
 
 def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]]) -> list[str]:
     """All folders of numbered pictures, if most of some of them hold frames; else none."""
-    found = [folder for folder, own in files.items() if numbers([path.rpartition("/")[2] for path in own]) is not None]
+    found = [folder for folder, own in files.items() if _counts_up([path.rpartition("/")[2] for path in own])]
     some = found[:: max(1, len(found) // LOOKED)][:LOOKED]
     firsts = [_small(in_order(root / folder)[:1]) for folder in some]
     told = [
