@@ -179,6 +179,11 @@ class Modality(ABC):
         return cls.noun or f"{cls.name} item"
 
     @classmethod
+    def many(cls) -> str:
+        """What its items are called together."""
+        return f"{cls.noun}s" if cls.noun else cls.name
+
+    @classmethod
     def folders(cls, root: Path, files: Mapping[str, Sequence[str]]) -> list[str]:
         """Those folders below `root` that are one item each (numbered frames); files: paths in each folder, sorted. Their
         `Handle` then points to a folder."""
