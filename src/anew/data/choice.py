@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from anew.data.modality import Handle, Item, Modality, Refusal
+from anew.data.refusals import named
 from anew.data.source import SAMPLE, WHOLE_BYTES, Block, Source
 from anew.errors import DataError, nearest
 from anew.find import find, names
@@ -53,8 +54,8 @@ def choose_kind(path: str, wanted: str | None, once: bool = False) -> Chosen:
     notes = _notes(kind, found, wanted)
     blocks = source.blocks(kind)
     if not blocks:
-        first = f": {source.refusals[0].name} {source.refusals[0].reason}" if source.refusals else ""
-        raise DataError(f"{path!r} holds no usable {kinds[kind].noun or kind}{first}")
+        why = f": {named(source.refusals)}" if source.refusals else ""
+        raise DataError(f"{path!r} holds no usable {kinds[kind].noun or kind}{why}")
     whole = kinds[kind].light and sum(block.bytes for block in blocks) <= WHOLE_BYTES
     return Chosen(source, kind, blocks, whole, other, notes, _fingerprint(kind, blocks, source))
 

@@ -14,6 +14,7 @@ from anew.data import split
 from anew.data.choice import Chosen, choose_kind, classes_of, sample_of
 from anew.data.loader import shuffled
 from anew.data.modality import Item, Modality, Scan, Size
+from anew.data.refusals import named
 from anew.data.stream import Stream
 from anew.data.whole import Whole
 from anew.errors import DataError
@@ -74,8 +75,9 @@ class Dataset:
         chosen, kind = self._chosen, self.modality
         sample, refused = sample_of(chosen, kind)
         if not sample:
-            first = f": {refused[0].name} {refused[0].reason}" if refused else ""
-            raise DataError(f"{self.path!r} holds no usable {kind.noun or kind.name}{first}")
+            refused = [*refused, *chosen.source.refusals]
+            why = f": {named(refused)}" if refused else ""
+            raise DataError(f"{self.path!r} holds no usable {kind.noun or kind.name}{why}")
         items, size = sum(block.items for block in chosen.blocks), sum(block.bytes for block in chosen.blocks)
         if kind.size is not None:
             kind.size = replace(kind.size, items=items, bytes=size)
@@ -88,7 +90,6 @@ class Dataset:
         listed = getattr(kind, "layout", "") == "list" and self.scan.bytes > max(WHOLE_LIST_BYTES, kind.related)
         store = Whole if chosen.whole and not listed else Stream
         self._store = store(chosen.source, chosen.blocks, kind, self.seed)
-        self._store.refusals.add(chosen.source.refusals)
         self.scan.parts = self._store.scan_parts()
         held = self._store
         self.scan.items = held.documents if isinstance(held, Whole) else sum(self.scan.parts.values())
@@ -247,7 +248,6 @@ class Dataset:
         data = cls._restored(choose_kind(path, state["modality"], samples), state, folder)
         data._all, data.modality.made = True, samples
         data._store = Whole(data._chosen.source, data._chosen.blocks, data.modality, data.seed, undivided=True)
-        data._store.refusals.add(data._chosen.source.refusals)
         data._encode()
         return data
 

@@ -172,7 +172,7 @@ def _by_content(
     kept, notes = split.together(keys, recordings, share)
     out.drawn = 10 * sum(name is not None for name in recordings) < len(recordings)
     parts = split.divide(kept, sizes, share, out.carve)
-    split.check(parts, out.carve, modality.called(), len(set(keys)))
+    split.check(parts, out.carve, modality.called(), len(set(keys)), [*out.refusals, *source.refusals])
     for number in train:
         out.parts[number] = np.full(lengths[number], OUT, dtype=np.uint8)
     for (number, at), part in zip(where, parts.tolist(), strict=True):

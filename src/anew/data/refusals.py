@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from anew.data.modality import Refusal, Scan
 
 KEPT = 20
+SAID = 3  # in a sentence
 
 
 @dataclass(slots=True)
@@ -32,5 +33,12 @@ class Refusals:
         scan.refusals, scan.refused = list(self.first), self.count
 
     def said(self) -> str:
-        """`: NAME REASON` of the first one, for an error."""
-        return f": {self.first[0].name} {self.first[0].reason}" if self.first else ""
+        """`: NAME: REASON; ...` of some, for an error."""
+        return f": {named(self.first)}" if self.first else ""
+
+
+def named(refusals: Sequence[Refusal]) -> str:
+    """`NAME: REASON; ...` of some that were refused for different reasons, where there are such."""
+    by_reason = {one.reason: one for one in reversed(refusals)}
+    some = [one for one in refusals if by_reason[one.reason] is one][:SAID]
+    return "; ".join(f"{one.name}: {one.reason}" for one in some) + "; and others" * (len(refusals) > len(some))
