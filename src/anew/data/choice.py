@@ -22,7 +22,7 @@ FEWEST_OF_A_CLASS = 5  # items a class on average, below which folders are an or
 
 @dataclass(slots=True)
 class Chosen:
-    """A source and the modality taken from it. whole: small enough to be kept in memory."""
+    """A source and the modality taken from it. whole: small enough to be kept in memory; asked: the user says the modality."""
 
     source: Source
     kind: str
@@ -31,15 +31,17 @@ class Chosen:
     other: dict[str, int]
     notes: list[str]
     fingerprint: str
+    asked: bool = False
 
 
-def choose_kind(path: str, wanted: str | None, once: bool = False) -> Chosen:
+def choose_kind(path: str, wanted: str | None, once: bool = False, asked: bool = True) -> Chosen:
     """List the path and take the wanted modality, or the one of most items (of most bytes where that is a draw). once: see
-    `Source.open`."""
+    `Source.open`; asked: the user says the wanted one, see `Modality.folders`."""
     kinds: dict[str, Any] = {name: find("data", name) for name in names("data")}
     if wanted is not None and wanted not in kinds:
         raise DataError(f"{wanted!r} is no modality{nearest(wanted, kinds)}")
-    source = Source.open(path, kinds, once)
+    asked = asked and wanted is not None
+    source = Source.open(path, kinds, once, wanted if asked else None)
     found = {name: n for name, n in source.kinds.items() if name in kinds and n}
     if not found:
         held = ", ".join(f"{n} {name}" for name, n in sorted(source.kinds.items(), key=lambda p: -p[1])[:5])
@@ -57,7 +59,7 @@ def choose_kind(path: str, wanted: str | None, once: bool = False) -> Chosen:
         why = f": {named(source.refusals)}" if source.refusals else ""
         raise DataError(f"{path!r} holds no usable {kinds[kind].noun or kind}{why}")
     whole = kinds[kind].light and sum(block.bytes for block in blocks) <= WHOLE_BYTES
-    return Chosen(source, kind, blocks, whole, other, notes, _fingerprint(kind, blocks, source))
+    return Chosen(source, kind, blocks, whole, other, notes, _fingerprint(kind, blocks, source), asked)
 
 
 def _refused(source: Source) -> str:

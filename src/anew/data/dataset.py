@@ -220,6 +220,7 @@ class Dataset:
             "path": str(Path(self.path).absolute()) if Path(self.path).exists() else self.path,
             "seed": self.seed,
             "modality": self.modality.name,
+            "asked": self._chosen.asked,
             "config": configs.to_json(self.modality.config),
             "learned": self.modality.state(),
             "labels": list(self.scan.labels),
@@ -277,7 +278,7 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
     """The data that a run was trained on, at `path` now if it moved. Raises DataError where it is not the same."""
     if path is None:
         check_there(state["path"])
-    chosen = choose_kind(path or state["path"], state["modality"])
+    chosen = choose_kind(path or state["path"], state["modality"], asked=state.get("asked", False))
     if chosen.fingerprint != state["fingerprint"]:
         where, mend = path or state["path"], "give --data PATH" if path is None else "give the same files, unchanged"
         raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")

@@ -184,9 +184,9 @@ class Modality(ABC):
         return f"{cls.noun}s" if cls.noun else cls.name
 
     @classmethod
-    def folders(cls, root: Path, files: Mapping[str, Sequence[str]]) -> list[str]:
+    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
         """Those folders below `root` that are one item each (numbered frames); files: paths in each folder, sorted. Their
-        `Handle` then points to a folder."""
+        `Handle` then points to a folder. asked: the user says that items are of this kind, so names are enough."""
         return []
 
     def survey(self, sample: Sequence[Item]) -> list[str]:

@@ -79,8 +79,8 @@ class Video(Modality):
         return frames.moving(head)
 
     @classmethod
-    def folders(cls, root: Path, files: Mapping[str, Sequence[str]]) -> list[str]:
-        return numbered.folders_of_frames(root, files)
+    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
+        return numbered.folders_of_frames(root, files, asked)
 
     @property
     def _grid(self) -> Grid:
