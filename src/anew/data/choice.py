@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +48,10 @@ def choose_kind(path: str, wanted: str | None, once: bool = False, asked: bool =
         said = (
             f"{path!r} holds nothing that can be learned ({(held + _refused(source)).removeprefix('; ') or 'nothing'})"
         )
-        raise DataError(f"{said}; give {' or '.join(sorted(kinds))}")
+        raise DataError(f"{said}; {_advice(source, kinds) or 'give ' + ' or '.join(sorted(kinds))}")
     if wanted is not None and wanted not in found:
-        raise DataError(f"{path!r} holds no {wanted}; it holds {', '.join(sorted(found))}")
+        said = f"{path!r} holds no {wanted}; it holds {', '.join(sorted(found))}"
+        raise DataError("; ".join(filter(None, [said, _advice(source, {wanted: kinds[wanted]})])))
     kind = wanted or max(found, key=lambda name: (found[name], source.bytes.get(name, 0)))
     other = {name: n for name, n in source.kinds.items() if name != kind and n}
     notes = _notes(kind, found, wanted)
@@ -60,6 +61,14 @@ def choose_kind(path: str, wanted: str | None, once: bool = False, asked: bool =
         raise DataError(f"{path!r} holds no usable {kinds[kind].noun or kind}{why}")
     whole = kinds[kind].light and sum(block.bytes for block in blocks) <= WHOLE_BYTES
     return Chosen(source, kind, blocks, whole, other, notes, _fingerprint(kind, blocks, source), asked)
+
+
+def _advice(source: Source, kinds: Mapping[str, Any]) -> str:
+    """What to convert files to whose formats these modalities do not read; empty where there are none."""
+    told = {
+        suffix: form for kind in kinds.values() for suffix, form in kind.foreign.items() if source.kinds.get(suffix)
+    }
+    return "; ".join(f"convert {suffix} files to {form}, which are read" for suffix, form in sorted(told.items()))
 
 
 def _refused(source: Source) -> str:

@@ -139,8 +139,8 @@ class Modality(ABC):
     classed: the labels of items may be learned as classes. named: classes may stand in file names (`dog_3.wav`) where there
     are no class folders. labels_read: reading tells the classes (a header), the listing does not. shown: samples that a
     run keeps. noun: what one item is called, where that is not NAME item. sampling: knobs that suit samples of this kind, for
-    families that have them. related: bytes of a list, up to which it is kept whole and `kin` finds relatives in it; 0: the
-    kind knows no relatives.
+    families that have them. foreign: endings of such items that are not read, and what to convert them to. related: bytes of
+    a list, up to which it is kept whole and `kin` finds relatives in it; 0: the kind knows no relatives.
     """
 
     name: ClassVar[str]
@@ -155,6 +155,7 @@ class Modality(ABC):
     labels_read: bool = False
     shown: ClassVar[int] = 36
     noun: ClassVar[str] = ""
+    foreign: ClassVar[Mapping[str, str]] = {}
     related: ClassVar[int] = 0
     sampling: ClassVar[Mapping[str, Any]] = {}
     unit: ClassVar[str]  # what bits are divided by: "character", "residue", "dimension"
