@@ -53,8 +53,8 @@ class Job:
     def begin(self, data: Dataset | None = None) -> None:
         """Read the data (or take it), choose family and sizes, write config.json. What follows needs the run folder alone."""
         self.data: Any = self.planner.open_data() if data is None else self.planner.take(data)
-        wanted = self.request.family, self.request.prefer
-        name, self.kind = choose_family(self.data.spec, *wanted, first_stage=data is not None)
+        wanted = self.request.family, self.request.prefer, data is not None, self.data.modality.many()
+        name, self.kind = choose_family(self.data.spec, *wanted)
         codec = None if data is not None else spaces.codec_of(self, name)
         self.planner.codec = codec
         if self.request.plan_from is None:

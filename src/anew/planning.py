@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from anew import config as cfg
 from anew.data.dataset import Dataset
 from anew.data.modality import Scan, Size
 from anew.data.refusals import skipped
-from anew.errors import ConfigError, RunError, nearest
+from anew.errors import ConfigError, RunError
 from anew.families.family import Family, Scale, decay_share
 from anew.find import find, names
 from anew.plan import (
@@ -31,7 +31,7 @@ from anew.plan import (
     suggest,
     too_little,
 )
-from anew.spec import Grid, spec_to_json
+from anew.spec import spec_to_json
 from anew.training import events as events_file
 from anew.training.distributed import World, join
 from anew.training.run import RunFolder
@@ -78,10 +78,10 @@ class Request:
 
 
 def choose_family(
-    spec: Any, name: str | None, prefer: str = "quality", first_stage: bool = False
+    spec: Any, name: str | None, prefer: str = "quality", first_stage: bool = False, what: str = "this data"
 ) -> tuple[str, type[Family]]:
     """The family asked for, if it accepts the spec or what a codec makes of it, else the one that follows from the data and
-    from what is preferred. first_stage: a codec is being learned, which need not generate.
+    from what is preferred. first_stage: a codec is being learned, which need not generate. what: the data in sentences.
 
     Only one family takes discrete data, whatever is preferred; continuous data has one for each preference."""
     kinds = {n: find("families", n) for n in names("families")}
@@ -95,15 +95,18 @@ def choose_family(
             )
         if not kind.takes(spec) and not codecs_for(spec, kind):
             takers = [n for n, k in kinds.items() if k.generates and (k.takes(spec) or codecs_for(spec, k))]
-            what = f"grids with axes {spec.axes!r}" if isinstance(spec, Grid) else f"{spec.kind} data"
-            raise ConfigError(f"the family {name!r} does not take {what}{nearest('', takers)}")
+            raise ConfigError(f"the family {name!r} does not take {what}; give {_one_of(takers)}")
         return name, kind
     fit = [n for n, kind in kinds.items() if kind.generates and kind.takes(spec)]
     for wanted in (prefer, "quality"):
         for candidate in fit:
             if wanted in find("families", candidate).best_for:
                 return candidate, find("families", candidate)
-    raise ConfigError(f"no family here takes {spec.kind} data; give --family FILE.py")
+    raise ConfigError(f"no family here takes {what}; give --family FILE.py")
+
+
+def _one_of(takers: Sequence[str]) -> str:
+    return " or ".join(takers) or "--family FILE.py"
 
 
 def codec_families() -> dict[str, type[Family]]:

@@ -22,7 +22,7 @@ from anew.families.family import Family
 from anew.find import find
 from anew.plan import TrainConfig
 from anew.planning import codecs_for
-from anew.spec import Grid, Spec, spec_from_json, spec_to_json
+from anew.spec import Grid, spec_from_json, spec_to_json
 from anew.training.run import RunFolder, read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def codec_of(job: Job, name: str) -> str | None:
     if wanted == "pixel" and not direct:
         raise ConfigError(f"space=pixel does not fit: the family {name!r} takes codes alone; leave it out")
     if wanted == "latent" and not able:
-        raise ConfigError(f"space=latent does not fit: {_not_latent(spec, name, kind)}; leave it out")
+        raise ConfigError(f"space=latent does not fit: {_not_latent(job.data, name, kind)}; leave it out")
     if wanted == "latent" or not direct:
         return able[0]
     return able[0] if wanted == "auto" and able and _latents_win(job) else None
@@ -53,13 +53,13 @@ def _latents_win(job: Job) -> bool:
     return job.kind.better_on_latents(job.data.spec, job.planner.scale(job.planner.seconds_to_train()))
 
 
-def _not_latent(spec: Spec, name: str, kind: type[Family]) -> str:
+def _not_latent(data: Any, name: str, kind: type[Family]) -> str:
     """Why the family cannot work on latents of this data, one clause."""
-    if not isinstance(spec, Grid):
+    if not isinstance(data.spec, Grid):
         return "this data is discrete"
     if kind.as_codec is not None:
         return f"the family {name!r} has latents of its own"
-    return f"no codec makes what {name!r} takes of grids with axes {spec.axes!r}"
+    return f"no codec makes what {name!r} takes of {data.modality.many()}"
 
 
 def encoded(job: Job, name: str) -> EncodedDataset:

@@ -15,6 +15,7 @@ from anew.data.dataset import Dataset
 from anew.data.modality import Handle
 from anew.data.source import list_files
 from anew.data.split import RECORDINGS, together
+from anew.errors import DataError
 from anew.find import find
 
 KINDS = {name: find("data", name) for name in ("text", "image")}
@@ -97,3 +98,14 @@ def test_the_fingerprint_follows_content(tmp_path: Path) -> None:
         write(tmp_path / "d", **{f"{i}__png": picture(i * 8)})
     one = choose_kind(str(tmp_path / "d"), None).fingerprint
     assert one == choose_kind(str(tmp_path / "d"), None).fingerprint
+
+
+@pytest.mark.parametrize("wanted", [None, "audio"])
+def test_formats_that_are_not_read_are_to_be_converted(tmp_path: Path, wanted: str | None) -> None:
+    for index in range(3):
+        (tmp_path / f"{index}.m4a").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(64))
+    with pytest.raises(DataError, match=r"3 \.m4a\); convert \.m4a files to WAV, FLAC, OGG or MP3, which are read"):
+        choose_kind(str(tmp_path), wanted)
+    (tmp_path / "more.txt").write_text("Some words that somebody wrote.")
+    with pytest.raises(DataError, match=r"holds no audio; it holds text; convert \.m4a files to WAV"):
+        choose_kind(str(tmp_path), "audio")

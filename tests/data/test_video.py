@@ -256,6 +256,37 @@ def test_prompts_are_beginnings_and_ends(tmp_path: Path) -> None:
     data.close()
 
 
+def test_prompts_may_be_pictures_and_folders_of_frames(tmp_path: Path) -> None:
+    data = fitted(clips(tmp_path / "d", 60))
+    video = data.modality
+    with Image.open(io.BytesIO(moving_dot(0, frames=3))) as image:
+        for number in range(image.n_frames):
+            image.seek(number)
+            target = tmp_path / "frames" / f"f{number + 7}.png"
+            target.parent.mkdir(exist_ok=True)
+            image.convert("RGB").save(target)
+    image = Image.open(target)
+    image.save(tmp_path / "still.gif", duration=100, loop=0)
+    image.convert("L").save(tmp_path / "grey.jpg")
+    for path in (target, tmp_path / "still.gif", tmp_path / "grey.jpg"):
+        known = video.known(video.prompt_file(path), str(target))
+        assert known.mask is not None and known.mask.flatten().tolist() == [1, 0, 0, 0, 0, 0, 1]
+    assert (
+        np.abs(np.asarray(video.known(str(target)).x[:, 0]) - np.asarray(image).transpose(2, 0, 1) / 127.5 + 1).max()
+        < 1e-5
+    )
+    known = video.known(video.prompt_file(target.parent))
+    assert known.mask is not None and known.mask.flatten().tolist() == [1, 1, 1, 0, 0, 0, 0]
+    (tmp_path / "cut.gif").write_bytes(moving_dot(5)[:-200])
+    (tmp_path / "words.txt").write_text("no picture")
+    for odd in (tmp_path / "cut.gif", tmp_path / "words.txt", tmp_path):
+        with pytest.raises(
+            ConfigError, match="give a short video, an animated GIF, a picture, or a folder of numbered"
+        ):
+            video.known(str(odd))
+    data.close()
+
+
 def test_what_is_written_opens_again(tmp_path: Path) -> None:
     data = fitted(clips(tmp_path / "d", 40))
     artifact = data.modality.write(data.batch(0, "main", 0, 1, 1).x)[0]
@@ -275,17 +306,22 @@ def test_length_is_where_a_clip_last_changes() -> None:
     assert lengths_of(rows).tolist() == [1, 4, 6]
 
 
-def test_folders_of_numbered_frames_are_clips_and_numbered_pictures_are_not(tmp_path: Path) -> None:
+def framed(folder: Path) -> Path:
+    """24 clips as folders of numbered frames, each before a background of its own."""
     for index in range(24):
         with Image.open(io.BytesIO(moving_dot(index, size=24))) as image:
             for number in range(image.n_frames):
                 image.seek(number)
-                target = tmp_path / "clips" / ("right", "down")[index % 2] / f"{index:02d}" / f"frame_{number + 1}.png"
+                target = folder / ("right", "down")[index % 2] / f"{index:02d}" / f"frame_{number + 1}.png"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 picture = Image.new("RGB", (24, 24), tuple(np.random.default_rng(index).integers(0, 255, 3)))
                 picture.paste(image.convert("RGB").crop((4, 4, 24, 24)), (4, 4))
                 picture.save(target)
-    data = fitted(tmp_path / "clips")
+    return folder
+
+
+def test_folders_of_numbered_frames_are_clips_and_numbered_pictures_are_not(tmp_path: Path) -> None:
+    data = fitted(framed(tmp_path / "clips"))
     assert data.modality.name == "video" and data.scan.items == 24 and data.spec.classes == 2
     assert any("folders of numbered pictures" in note for note in data.scan.notes)
     batch = data.batch(0, "main", 0, 8, 8)
@@ -297,3 +333,28 @@ def test_folders_of_numbered_frames_are_clips_and_numbered_pictures_are_not(tmp_
         (tmp_path / "counted" / "ab"[index % 2]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(values).save(tmp_path / "counted" / "ab"[index % 2] / f"{index // 2}.png")
     assert Dataset.open(tmp_path / "counted", size=SIZE).modality.name == "image"
+
+
+def test_a_missing_number_leaves_a_folder_a_clip(tmp_path: Path) -> None:
+    (framed(tmp_path) / "down" / "01" / "frame_3.png").unlink()
+    data = fitted(tmp_path)
+    assert data.modality.name == "video" and data.scan.items == 24 and not data.scan.other
+    data.close()
+
+
+def test_folders_of_numbered_pictures_are_clips_where_video_is_asked_for(tmp_path: Path) -> None:
+    source = np.random.default_rng(0)
+    for index in range(120):  # what no look would take for frames
+        target = tmp_path / f"{index // 10}" / f"{3 * index}.png"
+        target.parent.mkdir(exist_ok=True)
+        Image.fromarray(source.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(target)
+    assert Dataset.open(tmp_path, size=SIZE).modality.name == "image"
+    data = Dataset.open(tmp_path, size=SIZE, modality="video")
+    data.fit(SIZE)
+    assert data.scan.items == 12 and data.spec.shape[1] == 5
+    again = Dataset.reopen(data.state(), tmp_path)
+    assert again.scan.items == 12
+    with pytest.raises(DataError, match="holds no video"):
+        Dataset.reopen(data.state() | {"asked": False}, tmp_path)
+    again.close()
+    data.close()

@@ -156,6 +156,8 @@ def _read(option: str, modality: Any, path: Path) -> str:
     try:
         found: str = modality.prompt_file(path)
         return found
+    except IsADirectoryError:
+        raise ConfigError(f"{option} {str(path)!r} is a folder; give a file") from None
     except (ValueError, OSError) as error:
         raise ConfigError(f"{option} {str(path)!r} cannot be used: {error}; give another file") from None
 

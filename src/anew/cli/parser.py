@@ -122,7 +122,9 @@ def _sample(commands: argparse._SubParsersAction[_Parser]) -> None:
     p.add_argument("-n", type=int, default=16, help="how many (default: 16)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--prompt", help="what text starts with")
-    p.add_argument("--prompt-file", help="a file that holds the prompt")
+    p.add_argument(
+        "--prompt-file", help="a file that holds the prompt; for clips a video, a picture or a folder of frames"
+    )
     p.add_argument(
         "--suffix", help="what it ends with: code is filled in between, a sequence is grown towards its start"
     )
@@ -222,6 +224,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             continue
         if getattr(arguments, name) is not None:
             raise ConfigError(f"both --{name} and --{name}-file were given; give one of them")
-        if not os.path.isfile(path):
-            raise ConfigError(f"--{name}-file {path!r} is no file; give the path of a text file")
+        if not os.path.exists(path):
+            raise ConfigError(f"--{name}-file {path!r} is no file; give the path of one that is there")
     return arguments

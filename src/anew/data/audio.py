@@ -6,7 +6,7 @@ A clip is stored as its samples; `batch` makes the spectrogram, and `decode` fin
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -67,6 +67,9 @@ class Audio(Modality):
     Config: ClassVar[type] = AudioConfig
     streams: ClassVar[bool] = True
     named: ClassVar[bool] = True
+    foreign: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        (".m4a", ".m4b", ".aac", ".wma", ".amr", ".ac3"), "WAV, FLAC, OGG or MP3"
+    )
     shown: ClassVar[int] = 24
     unit: ClassVar[str] = "dimension"
 

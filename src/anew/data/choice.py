@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from anew.data.modality import Handle, Item, Modality, Refusal
+from anew.data.refusals import named
 from anew.data.source import SAMPLE, WHOLE_BYTES, Block, Source
 from anew.errors import DataError, nearest
 from anew.find import find, names
@@ -21,7 +22,7 @@ FEWEST_OF_A_CLASS = 5  # items a class on average, below which folders are an or
 
 @dataclass(slots=True)
 class Chosen:
-    """A source and the modality taken from it. whole: small enough to be kept in memory."""
+    """A source and the modality taken from it. whole: small enough to be kept in memory; asked: the user says the modality."""
 
     source: Source
     kind: str
@@ -30,33 +31,44 @@ class Chosen:
     other: dict[str, int]
     notes: list[str]
     fingerprint: str
+    asked: bool = False
 
 
-def choose_kind(path: str, wanted: str | None, once: bool = False) -> Chosen:
+def choose_kind(path: str, wanted: str | None, once: bool = False, asked: bool = True) -> Chosen:
     """List the path and take the wanted modality, or the one of most items (of most bytes where that is a draw). once: see
-    `Source.open`."""
+    `Source.open`; asked: the user says the wanted one, see `Modality.folders`."""
     kinds: dict[str, Any] = {name: find("data", name) for name in names("data")}
     if wanted is not None and wanted not in kinds:
         raise DataError(f"{wanted!r} is no modality{nearest(wanted, kinds)}")
-    source = Source.open(path, kinds, once)
+    asked = asked and wanted is not None
+    source = Source.open(path, kinds, once, wanted if asked else None)
     found = {name: n for name, n in source.kinds.items() if name in kinds and n}
     if not found:
         held = ", ".join(f"{n} {name}" for name, n in sorted(source.kinds.items(), key=lambda p: -p[1])[:5])
         said = (
             f"{path!r} holds nothing that can be learned ({(held + _refused(source)).removeprefix('; ') or 'nothing'})"
         )
-        raise DataError(f"{said}; give {' or '.join(sorted(kinds))}")
+        raise DataError(f"{said}; {_advice(source, kinds) or 'give ' + ' or '.join(sorted(kinds))}")
     if wanted is not None and wanted not in found:
-        raise DataError(f"{path!r} holds no {wanted}; it holds {', '.join(sorted(found))}")
+        said = f"{path!r} holds no {wanted}; it holds {', '.join(sorted(found))}"
+        raise DataError("; ".join(filter(None, [said, _advice(source, {wanted: kinds[wanted]})])))
     kind = wanted or max(found, key=lambda name: (found[name], source.bytes.get(name, 0)))
     other = {name: n for name, n in source.kinds.items() if name != kind and n}
     notes = _notes(kind, found, wanted)
     blocks = source.blocks(kind)
     if not blocks:
-        first = f": {source.refusals[0].name} {source.refusals[0].reason}" if source.refusals else ""
-        raise DataError(f"{path!r} holds no usable {kinds[kind].noun or kind}{first}")
+        why = f": {named(source.refusals)}" if source.refusals else ""
+        raise DataError(f"{path!r} holds no usable {kinds[kind].noun or kind}{why}")
     whole = kinds[kind].light and sum(block.bytes for block in blocks) <= WHOLE_BYTES
-    return Chosen(source, kind, blocks, whole, other, notes, _fingerprint(kind, blocks, source))
+    return Chosen(source, kind, blocks, whole, other, notes, _fingerprint(kind, blocks, source), asked)
+
+
+def _advice(source: Source, kinds: Mapping[str, Any]) -> str:
+    """What to convert files to whose formats these modalities do not read; empty where there are none."""
+    told = {
+        suffix: form for kind in kinds.values() for suffix, form in kind.foreign.items() if source.kinds.get(suffix)
+    }
+    return "; ".join(f"convert {suffix} files to {form}, which are read" for suffix, form in sorted(told.items()))
 
 
 def _refused(source: Source) -> str:

@@ -37,12 +37,14 @@ class Sorted:
         ]
 
 
-def sort_files(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> Sorted:
-    """kinds: all modalities by name."""
+def sort_files(
+    files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]], asked: str | None = None
+) -> Sorted:
+    """kinds: all modalities by name; asked: the one that the user says, see `Modality.folders`."""
     suffixes = {suffix: name for name, kind in kinds.items() for suffix in kind.suffixes}
     by_suffix: dict[str, list[File]] = {}
     out = Sorted()
-    files = _gathered(files, root, kinds, out)
+    files = _gathered(files, root, kinds, out, asked)
     for file in files:
         by_suffix.setdefault(suffix_of(file.path), []).append(file)
     few = len(files) <= OPENED
@@ -53,13 +55,16 @@ def sort_files(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modal
     return out
 
 
-def _gathered(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]], out: Sorted) -> Sequence[File]:
+def _gathered(
+    files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]], out: Sorted, asked: str | None
+) -> Sequence[File]:
     """The files without those whose folders are one item each."""
     folders: dict[str, list[File]] = {}
     for file in files:
         folders.setdefault(file.path.rpartition("/")[0], []).append(file)
     for name, kind in kinds.items():
-        taken = kind.folders(root, {folder: [f.path for f in own] for folder, own in folders.items() if folder})
+        paths = {folder: [f.path for f in own] for folder, own in folders.items() if folder}
+        taken = kind.folders(root, paths, name == asked)
         for folder in taken:
             own = folders.pop(folder)
             whole = File(folder, sum(f.bytes for f in own), max(f.stamp for f in own))
@@ -121,5 +126,4 @@ class _Group:
     def _put(self, out: Sorted, file: File, kind: str | None) -> None:
         out.files.setdefault(kind or self.suffix or UNKNOWN, []).append(file)
         if kind is not None and kind != self.owner and self.suffix:
-            noun = self.kinds[kind].noun
-            out.other.setdefault((f"{noun}s" if noun else kind, self.suffix), []).append(file.path)
+            out.other.setdefault((self.kinds[kind].many(), self.suffix), []).append(file.path)

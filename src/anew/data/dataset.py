@@ -14,6 +14,7 @@ from anew.data import split
 from anew.data.choice import Chosen, choose_kind, classes_of, sample_of
 from anew.data.loader import shuffled
 from anew.data.modality import Item, Modality, Scan, Size
+from anew.data.refusals import named
 from anew.data.stream import Stream
 from anew.data.whole import Whole
 from anew.errors import DataError
@@ -73,8 +74,9 @@ class Dataset:
         chosen, kind = self._chosen, self.modality
         sample, refused = sample_of(chosen, kind)
         if not sample:
-            first = f": {refused[0].name} {refused[0].reason}" if refused else ""
-            raise DataError(f"{self.path!r} holds no usable {kind.noun or kind.name}{first}")
+            refused = [*refused, *chosen.source.refusals]
+            why = f": {named(refused)}" if refused else ""
+            raise DataError(f"{self.path!r} holds no usable {kind.noun or kind.name}{why}")
         items, size = sum(block.items for block in chosen.blocks), sum(block.bytes for block in chosen.blocks)
         if kind.size is not None:
             kind.size = replace(kind.size, items=items, bytes=size)
@@ -87,7 +89,6 @@ class Dataset:
         listed = getattr(kind, "layout", "") == "list" and self.scan.bytes > max(WHOLE_LIST_BYTES, kind.related)
         store = Whole if chosen.whole and not listed else Stream
         self._store = store(chosen.source, chosen.blocks, kind, self.seed)
-        self._store.refusals.add(chosen.source.refusals)
         self.scan.parts = self._store.scan_parts()
         held = self._store
         self.scan.items = held.documents if isinstance(held, Whole) else sum(self.scan.parts.values())
@@ -223,6 +224,7 @@ class Dataset:
             "path": str(Path(self.path).absolute()) if Path(self.path).exists() else self.path,
             "seed": self.seed,
             "modality": self.modality.name,
+            "asked": self._chosen.asked,
             "config": configs.to_json(self.modality.config),
             "learned": self.modality.state(),
             "labels": list(self.scan.labels),
@@ -252,7 +254,6 @@ class Dataset:
         data = cls._restored(choose_kind(path, state["modality"], samples), state, folder)
         data._all, data.modality.made = True, samples
         data._store = Whole(data._chosen.source, data._chosen.blocks, data.modality, data.seed, undivided=True)
-        data._store.refusals.add(data._chosen.source.refusals)
         data._encode()
         return data
 
@@ -282,7 +283,7 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
     """The data that a run was trained on, at `path` now if it moved. Raises DataError where it is not the same."""
     if path is None:
         check_there(state["path"])
-    chosen = choose_kind(path or state["path"], state["modality"])
+    chosen = choose_kind(path or state["path"], state["modality"], asked=state.get("asked", False))
     if chosen.fingerprint != state["fingerprint"]:
         where, mend = path or state["path"], "give --data PATH" if path is None else "give the same files, unchanged"
         raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")

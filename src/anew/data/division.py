@@ -219,7 +219,7 @@ def _by_content(
     parts = bodies.parts
     left = parts[parts != OUT]
     twins = len(left) - len({one for one, part in zip(found.keys, parts.tolist(), strict=True) if part != OUT})
-    _enough(left, out, modality.called(), len(left) - twins)
+    _enough(left, out, source.refusals, modality.called(), len(left) - twins)
     for number in train:
         out.parts[number] = np.full(found.lengths[number], OUT, dtype=np.uint8)
     for (number, at), part in zip(found.where, parts.tolist(), strict=True):
@@ -230,10 +230,10 @@ def _by_content(
         out.notes.append(f"copies that are not byte for byte the same were looked for among {ALIKE_ITEMS} items only")
 
 
-def _enough(parts: NDArray[np.uint8], out: Division, what: str, different: int) -> None:
+def _enough(parts: NDArray[np.uint8], out: Division, others: Sequence[Refusal], what: str, different: int) -> None:
     """Raise DataError where too little is left to divide, with what was refused first."""
     refused = Refusals()
-    refused.add(out.refusals)
+    refused.add([*out.refusals, *others])
     if not len(parts) and refused.count:
         raise DataError(f"none of the {refused.count} {what}s can be used{refused.said()}")
     try:

@@ -31,10 +31,11 @@ def open_reader(
     kinds: Mapping[str, type[Modality]],
     classes: Mapping[str, str | None] | None = None,
     once: bool = False,
+    asked: str | None = None,
 ) -> FolderReader:
-    """classes: label by path, from metadata files; a path that is not in it has the label of its folder. once: see
+    """classes: label by path, from metadata files; a path that is not in it has the label of its folder. once, asked: see
     `Source.open`."""
-    return FolderReader(files, root, kinds, classes or {}, once)
+    return FolderReader(files, root, kinds, classes or {}, once, asked)
 
 
 class _Part(NamedTuple):
@@ -55,12 +56,13 @@ class FolderReader:
         kinds: Mapping[str, type[Modality]],
         classes: Mapping[str, str | None],
         once: bool,
+        asked: str | None,
     ) -> None:
         self._root = root
         self._owners = kinds
         self._classes = classes
         self.labels: tuple[str, ...] | None = ()
-        found = sort_files(files, root, kinds)
+        found = sort_files(files, root, kinds, asked)
         self._files = found.files
         self.notes: list[str] = found.notes
         self.refusals: list[Refusal] = found.refusals

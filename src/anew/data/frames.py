@@ -243,6 +243,22 @@ def _see_through(form: str) -> bool:
     return form == "pal8" or any(part.is_alpha for part in av.VideoFormat(form).components)
 
 
+def untimed(data: Data) -> bool:
+    """Whether the frames have no times of their own, as those of folders."""
+    return isinstance(data, Path) and data.is_dir()
+
+
+def still(path: Path) -> NDArray[np.uint8] | None:
+    """(1, H, W) or (1, H, W, C) of a file that is a single picture; None of any other."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4096)
+        head = path.read_bytes() if head.startswith(_GIF) else head
+        return None if moving(head) else np.asarray(numbered.picture(path, 1 << 15))[None]
+    except (OSError, ValueError):
+        return None
+
+
 def mp4(clip: NDArray[np.uint8], rate: float, least: int = 128) -> bytes:
     """An MP4 of (T, H, W) or (T, H, W, C) that any player opens: even sides, enlarged by a whole factor until the shorter
     one reaches `least`, what is see-through on white."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -62,6 +62,7 @@ class Image(Modality):
         {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
         | {".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".jp2", ".pcx", ".sgi"}
     )
+    foreign: ClassVar[Mapping[str, str]] = dict.fromkeys((".heic", ".heif", ".svg", ".psd"), "PNG or JPEG")
     Config: ClassVar[type] = ImageConfig
     unit: ClassVar[str] = "dimension"
 

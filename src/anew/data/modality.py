@@ -140,8 +140,8 @@ class Modality(ABC):
     classed: the labels of items may be learned as classes. named: classes may stand in file names (`dog_3.wav`) where there
     are no class folders. labels_read: reading tells the classes (a header), the listing does not. shown: samples that a
     run keeps. noun: what one item is called, where that is not NAME item. sampling: knobs that suit samples of this kind, for
-    families that have them. related: bytes of a list, up to which it is kept whole and `kin` finds relatives in it; 0: the
-    kind knows no relatives.
+    families that have them. foreign: endings of such items that are not read, and what to convert them to. related: bytes of
+    a list, up to which it is kept whole and `kin` finds relatives in it; 0: the kind knows no relatives.
     """
 
     name: ClassVar[str]
@@ -156,6 +156,7 @@ class Modality(ABC):
     labels_read: bool = False
     shown: ClassVar[int] = 36
     noun: ClassVar[str] = ""
+    foreign: ClassVar[Mapping[str, str]] = {}
     related: ClassVar[int] = 0
     sampling: ClassVar[Mapping[str, Any]] = {}
     unit: ClassVar[str]  # what bits are divided by: "character", "residue", "dimension"
@@ -180,9 +181,14 @@ class Modality(ABC):
         return cls.noun or f"{cls.name} item"
 
     @classmethod
-    def folders(cls, root: Path, files: Mapping[str, Sequence[str]]) -> list[str]:
+    def many(cls) -> str:
+        """What its items are called together."""
+        return f"{cls.noun}s" if cls.noun else cls.name
+
+    @classmethod
+    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
         """Those folders below `root` that are one item each (numbered frames); files: paths in each folder, sorted. Their
-        `Handle` then points to a folder."""
+        `Handle` then points to a folder. asked: the user says that items are of this kind, so names are enough."""
         return []
 
     def survey(self, sample: Sequence[Item]) -> list[str]:

@@ -16,16 +16,25 @@ from anew.data import pixels
 FEWEST = 4  # frames
 LOOKED = 8  # folders, and pairs of neighbours in each, that are compared
 ALIKE = 0.5  # neighbours differ by less than this share of what pictures that lie apart do
+GAPS = 0.5  # most numbers of a folder that may be missing, where other folders hold frames
 _NAME = re.compile(r"(.*?)(\d+)(\.(?:png|jpe?g|bmp|webp|tiff?))", re.IGNORECASE)
 
 
 def numbers(names: Sequence[str]) -> list[int] | None:
-    """The numbers of pictures named alike, where they count up by one; None where they do not."""
+    """The numbers of pictures named alike; None where they are not, or share a number."""
     found = [_NAME.fullmatch(name) for name in names]
-    if len(names) < FEWEST or not all(found) or len({(m[1], m[3].lower()) for m in found if m}) != 1:
+    if not all(found) or len({(m[1], m[3].lower()) for m in found if m}) != 1:
         return None
     counted = [int(m[2]) for m in found if m]
-    return counted if sorted(counted) == list(range(min(counted), min(counted) + len(counted))) else None
+    return counted if len(set(counted)) == len(counted) else None
+
+
+def _missing(names: Sequence[str]) -> float:
+    """The share of numbers between the first and the last that no picture has; 1 where there are too few pictures."""
+    counted = numbers(names)
+    if counted is None or len(counted) < FEWEST:
+        return 1.0
+    return 1.0 - len(counted) / (max(counted) - min(counted) + 1)
 
 
 def in_order(folder: Path) -> list[Path]:
@@ -37,15 +46,22 @@ def in_order(folder: Path) -> list[Path]:
     return [file for _, file in sorted(zip(counted, files, strict=True))]
 
 
-def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]]) -> list[str]:
-    """All folders of numbered pictures, if most of some of them hold frames; else none."""
-    found = [folder for folder, own in files.items() if numbers([path.rpartition("/")[2] for path in own]) is not None]
+def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
+    """All folders of pictures that count up by one, if most of some of them hold frames, and with them those in which a few
+    numbers are missing; else none. asked: all folders of numbered pictures are taken for frames without a look."""
+    named = {folder: [path.rpartition("/")[2] for path in own] for folder, own in files.items()}
+    if asked:
+        return [folder for folder, own in named.items() if len(own) > 1 and numbers(own) is not None]
+    missing = {folder: _missing(own) for folder, own in named.items()}
+    found = [folder for folder, share in missing.items() if not share]
+    gaps = [folder for folder, share in missing.items() if 0 < share <= GAPS]
     some = found[:: max(1, len(found) // LOOKED)][:LOOKED]
     firsts = [_small(in_order(root / folder)[:1]) for folder in some]
     told = [
         _moves(root / folder, [f for at, f in enumerate(firsts) if at != place]) for place, folder in enumerate(some)
     ]
-    return found if 4 * sum(told) >= 3 * len(told) > 0 else []
+    clips = 4 * sum(told) >= 3 * len(told) > 0
+    return [*found, *(gaps if len(gaps) <= len(found) else [])] if clips else []
 
 
 def _moves(folder: Path, others: Sequence[NDArray[np.float32]]) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from anew.data.modality import Refusal, Scan
 
 KEPT = 20  # reasons, files of each, and lines in all
 SHOWN = 5  # of them in a list that people read
+SAID = 3  # in a sentence
 
 
 class Refusals:
@@ -46,9 +47,8 @@ class Refusals:
         scan.refusals, scan.refused = self.first, self.count
 
     def said(self) -> str:
-        """`: NAME REASON` of the first one, for an error."""
-        first = self.first
-        return f": {first[0].name} {first[0].reason}" if first else ""
+        """`: NAME: REASON; ...` of some, for an error."""
+        return f": {named(self.first)}" if self.first else ""
 
 
 @dataclass(slots=True)
@@ -69,5 +69,12 @@ class _Line:
 
 def skipped(scan: Scan) -> list[str]:
     """What was refused, the first few by name, as lines for people."""
-    named = [f"skipped {one.name}: {one.reason}" for one in scan.refusals[:SHOWN]]
-    return [*named, f"skipped in all: {scan.refused}"] if scan.refused else []
+    lines = [f"skipped {one.name}: {one.reason}" for one in scan.refusals[:SHOWN]]
+    return [*lines, f"skipped in all: {scan.refused}"] if scan.refused else []
+
+
+def named(refusals: Sequence[Refusal]) -> str:
+    """`NAME: REASON; ...` of some that were refused for different reasons, where there are such."""
+    by_reason = {one.reason: one for one in reversed(refusals)}
+    some = [one for one in refusals if by_reason[one.reason] is one][:SAID]
+    return "; ".join(f"{one.name}: {one.reason}" for one in some) + "; and others" * (len(refusals) > len(some))

@@ -189,8 +189,11 @@ class Source:
         self.bytes = _sum(reader.bytes for reader in readers)
 
     @classmethod
-    def open(cls, path: str | Path, kinds: Mapping[str, type[Modality]], once: bool = False) -> Source:
-        """List a folder, a file or a hub name. once: it holds samples, and none of them counts twice (`once`).
+    def open(
+        cls, path: str | Path, kinds: Mapping[str, type[Modality]], once: bool = False, asked: str | None = None
+    ) -> Source:
+        """List a folder, a file or a hub name. once: it holds samples, and none of them counts twice (`once`). asked: the
+        modality that the user says, see `Modality.folders`.
 
         Raises DataError where there is nothing to list."""
         text = os.fspath(path)
@@ -200,7 +203,7 @@ class Source:
         except OSError as error:
             raise DataError(f"{text!r} cannot be read ({error.strerror})") from None
         if there:
-            return cls._open_files(text, place, kinds, once)
+            return cls._open_files(text, place, kinds, once, asked)
         if "/" in text and Path(text.partition("/")[0] or "/").is_dir():  # a mistyped path; hf:// still reaches the hub
             near = next(parent for parent in place.parents if parent.is_dir())
             raise DataError(f"{text!r} does not exist in the folder {str(near)!r}; give a folder or a file")
@@ -210,7 +213,9 @@ class Source:
         raise DataError(f"{text!r} does not exist; give a folder, a file, or a hub data set as owner/name")
 
     @classmethod
-    def _open_files(cls, text: str, place: Path, kinds: Mapping[str, type[Modality]], once: bool) -> Source:
+    def _open_files(
+        cls, text: str, place: Path, kinds: Mapping[str, type[Modality]], once: bool, asked: str | None
+    ) -> Source:
         root, files, hidden = list_files(place)
         if not files:
             some = f"; {hidden} hidden files are left out" if hidden else ""
@@ -226,7 +231,7 @@ class Source:
             if name == "folders":
                 from anew.data import folders
 
-                readers.append(folders.open_reader(own, root, kinds, classes, once))
+                readers.append(folders.open_reader(own, root, kinds, classes, once, asked))
             else:
                 readers.append(importlib.import_module(f"anew.data.{name}").open_reader(own, root, kinds))
         return cls(text, readers, notes)

@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.data.modality import Handle, Item, Modality
+from anew.data.modality import Handle, Item, Modality, Refusal
+from anew.data.refusals import named
 from anew.errors import DataError
 from anew.maths.relatives import Kin
 
@@ -288,16 +289,26 @@ def without_clusters(modality: Modality) -> list[str]:
     ]
 
 
-def check(parts: NDArray[np.uint8], carved: Sequence[int], what: str, different: int | None = None) -> None:
+def check(
+    parts: NDArray[np.uint8],
+    carved: Sequence[int],
+    what: str,
+    different: int | None = None,
+    refused: Sequence[Refusal] = (),
+) -> None:
     """Raise DataError where train or a carved part is empty, or where fewer than LEAST `different` items were divided.
 
-    what: what an item is called. different: groups of twins among what was divided; None where nothing was."""
+    what: what an item is called. different: groups of twins among what was divided; None where nothing was. refused: what
+    else there was."""
     counts = np.bincount(parts, minlength=3)
     few = bool(carved) and different is not None and different < LEAST
     if few or any(counts[part] == 0 for part in (TRAIN, *carved)):
         said = "" if different in (None, len(parts)) else f" ({different} different, copies count once)"
         items = f"1 {what} is" if len(parts) == 1 else f"{len(parts)} {what}s{said} are"
-        raise DataError(f"{items} too few to train on some and hold others out; give at least {LEAST} different ones")
+        others = f" (others were refused: {named(refused)})" if refused else ""
+        raise DataError(
+            f"{items} too few to train on some and hold others out; give at least {LEAST} different ones{others}"
+        )
 
 
 def said(parts: NDArray[np.uint8], twins: int, by_size: bool) -> list[str]:

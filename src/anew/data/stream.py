@@ -44,7 +44,7 @@ class Stream:
         self._encoder = Encoder(source, self._blocks, modality, self._division)
         self.notes = self._division.notes
         self.refusals = Refusals()
-        self.refusals.add(self._division.refusals)
+        self.refusals.add([*self._division.refusals, *source.refusals])
         self._train = [b for b in range(len(blocks)) if self._division.share(b, split.TRAIN) > 0]
         if not self._train:
             raise DataError(f"{source.path!r} has no train part")

@@ -79,8 +79,8 @@ class Video(Modality):
         return frames.moving(head)
 
     @classmethod
-    def folders(cls, root: Path, files: Mapping[str, Sequence[str]]) -> list[str]:
-        return numbered.folders_of_frames(root, files)
+    def folders(cls, root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
+        return numbered.folders_of_frames(root, files, asked)
 
     @property
     def _grid(self) -> Grid:
@@ -220,7 +220,9 @@ class Video(Modality):
             found = [pixels.open_image(frame) for frame in item.data]
         else:
             timing, wanted = self._wanted_frames(item)
-            wanted = timing.at(self._rate or timing.rate)[:: self._step] if all_of_it else wanted
+            if all_of_it:  # pictures without times are at the pace of the run's files
+                untimed = timing.at(timing.rate if frames.untimed(_source(item)) else self._rate or timing.rate)
+                wanted = untimed[:: self._step]
             found = frames.pictures(_source(item), wanted.tolist(), timing.times, max(height, width))
         if not found:
             raise ValueError("it has no frames")
@@ -262,7 +264,7 @@ class Video(Modality):
         """The clips in these files as what samples begin and end with; between the two at least a quarter is left free."""
         import torch
 
-        begin, end = ([] if not path else self._given(path) for path in (prompt, suffix))
+        begin, end = ([] if not path else _given(self, path) for path in (prompt, suffix))
         length = self._grid.shape[1]
         if end:
             keep = max(1, (length - length // 4) // (2 if begin else 1))
@@ -275,12 +277,6 @@ class Video(Modality):
         if end:
             mask[:, -len(end) :] = 1.0
         return Known(self.batch(rows, None, None).x[0], mask)
-
-    def _given(self, path: str) -> list[NDArray[np.uint8]]:
-        try:
-            return self._frames_of(Item(path, Handle(Path(path))), all_of_it=True)
-        except ValueError as error:
-            raise ConfigError(f"{path!r} cannot be used as a prompt: {error}; give a file of a short clip") from None
 
     def state(self) -> dict[str, Any]:
         spec = self._grid
@@ -306,6 +302,20 @@ def _source(item: Item) -> frames.Data:
     if not isinstance(item.data, Handle):
         return bytes(item.data)
     return item.data.path if item.data.body is None else item.data.body
+
+
+def _given(video: Video, path: str) -> list[NDArray[np.uint8]]:
+    """(C, H, W) of each frame of a clip, of a folder of them, or of a single picture."""
+    try:
+        return video._frames_of(Item(path, Handle(Path(path))), all_of_it=True)
+    except ValueError as error:
+        still = frames.still(Path(path))
+        if still is not None:
+            return video._frames_of(Item(path, still))
+        raise ConfigError(
+            f"{path!r} cannot be used as a prompt: {error}; give a short video, an animated GIF, a picture, or a folder of "
+            "numbered pictures"
+        ) from None
 
 
 def limits(size: Size) -> tuple[int, int]:

@@ -48,6 +48,7 @@ class Whole:
         self.items: list[Item] = []
         self.parts: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
         self._read(source, blocks)
+        self.refusals.add(source.refusals)
         if not self.items:
             raise DataError(f"none of the {self.refusals.count} items can be used{self.refusals.said()}")
         self._undivided = undivided
@@ -87,7 +88,7 @@ class Whole:
             self._divide_items(base, train, carve, by_size=packed)
         else:
             self.parts = base
-            split.check(self.parts, carve, self.modality.called())
+            split.check(self.parts, carve, self.modality.called(), refused=self.refusals.first)
         self._compare_parts(code)
 
     def _compare_parts(self, code: dict[str | None, int]) -> None:
@@ -135,7 +136,7 @@ class Whole:
             parts, more = split.divide(keys, sizes, share, carve), split.without_clusters(self.modality)
         else:
             parts, more = split.by_relatives(kin, keys, share, carve)
-        split.check(parts, carve, self.modality.called(), len(set(keys)))
+        split.check(parts, carve, self.modality.called(), len(set(keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
         self.notes += [*split.said(parts, len(keys) - len(set(keys)), by_size), *more]
