@@ -16,7 +16,9 @@ def test_many_stretches_of_one_recording_are_one_line() -> None:
         ("long.wav at 7.50 s", "it holds NaN"),
         ("bad.wav", "it is silent"),
     ]
-    assert found.said() == ": long.wav it is silent (250 stretches, one at 0.00 s)"
+    assert found.said() == (
+        ": long.wav: it is silent (250 stretches, one at 0.00 s); long.wav at 7.50 s: it holds NaN; bad.wav: it is silent"
+    )
 
 
 def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:
