@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "anew"
-BASE = {"errors", "spec", "config", "rng", "find"}
+BASE = {"errors", "extras", "spec", "config", "rng", "find"}
 ALLOWED = {
     "errors": set(),
+    "extras": {"errors"},
     "spec": {"errors"},
     "config": {"errors"},
     "rng": {"errors"},

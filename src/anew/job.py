@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from anew import __version__, spaces
 from anew import config as cfg
-from anew import spaces
 from anew.data.dataset import Dataset
 from anew.errors import ConfigError, RunError
 from anew.families.family import Family
@@ -85,7 +85,7 @@ class Job:
             "label_shares": self.data.label_shares(),
             "train": cfg.to_json(self.train_config),
             "plan": cfg.to_json(self.plan),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "anew": _version()},
+            "versions": {"python": platform.python_version(), "torch": torch.__version__, "anew": __version__},
         }
         return record if self.codec is None else {**record, "codec": self.codec}
 
@@ -284,15 +284,6 @@ class Job:
                 self.folder.forget_after(int(state["meta"]["step"]))
             self._status("training")
         return state
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("anew")
-    except PackageNotFoundError:
-        return "source"
 
 
 def family_of(config: Mapping[str, Any], folder: Path, trust_code: bool) -> type[Family]:

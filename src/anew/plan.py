@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +15,7 @@ from anew import rng
 from anew.config import knob
 from anew.errors import BudgetError
 from anew.families.family import Family, Scale
+from anew.memory import free_memory
 from anew.spec import Spec
 from anew.threads import faster_alone
 from anew.training.distributed import World
@@ -185,26 +184,6 @@ def micro_rows(family: Family, config: Any, data: Batches, world: World) -> int:
     while micro > 1 and micro > fitting:
         micro = -(-micro // 2)
     return micro
-
-
-def free_memory(device: torch.device) -> float:
-    """Bytes that can still be had: of the device, or of this machine or container."""
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    free = _meminfo_available()
-    for limit, used in (("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),):
-        if Path(limit).exists() and (text := Path(limit).read_text().strip()).isdigit():
-            free = min(free, float(text) - float(Path(used).read_text()))
-    return max(free, 2.0**28)
-
-
-def _meminfo_available() -> float:
-    info = Path("/proc/meminfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return float(line.split()[1]) * 1024
-    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")) / 2
 
 
 def too_little(budget: float, spent: float, needed: float) -> BudgetError:

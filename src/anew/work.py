@@ -11,6 +11,7 @@ from anew.data.dataset import Dataset
 from anew.data.refusals import skipped
 from anew.errors import DataError
 from anew.evaluating import evaluated
+from anew.extras import require
 from anew.job import OWN_FAMILY, Job, Quiet, Reporter, Request
 from anew.model import Model, scorable
 from anew.plan import saving_slice
@@ -125,10 +126,9 @@ def _report(job: Job) -> Model:
 def _tensorboard(job: Job) -> list[Callable[[Stepped], None]]:
     if not job.train_config.tensorboard or not job.world.first:
         return []
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise DataError("tensorboard=true needs TensorBoard; install it with `pip install 'anew[track]'`") from None
+    require("tensorboard", extra="track", purpose="tensorboard=true")
+    from torch.utils.tensorboard import SummaryWriter
+
     writer = SummaryWriter(str(job.folder.path))
 
     def write(stepped: Stepped) -> None:

@@ -212,7 +212,9 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(DataError, match="pip install pyarrow"):
+    with pytest.raises(
+        DataError, match=r"'a\.parquet' needs the package pyarrow; install it with `pip install 'anew\[tables\]'`"
+    ):
         reader(tmp_path, {"a.parquet": b"PAR1"})
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import platformdirs
 from numpy.typing import NDArray
 
 VERSION = 1  # of what is stored; another one is another folder
@@ -47,8 +48,7 @@ def cache_root(given: Path | None) -> Path:
     """`given`, else $ANEW_CACHE, else the user's cache folder."""
     if given is not None:
         return Path(given)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return Path(os.environ.get("ANEW_CACHE") or (Path(home) if home else Path.home() / ".cache") / "anew")
+    return Path(os.environ.get("ANEW_CACHE") or platformdirs.user_cache_dir("anew", appauthor=False))
 
 
 def cache_name(*parts: Any) -> str:

@@ -292,7 +292,7 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
 
 def check_there(path: str) -> None:
     """Raises DataError where the data of a run has moved away."""
-    if path.startswith("/") and not Path(path).exists():
+    if Path(path).is_absolute() and not Path(path).exists():
         raise DataError(f"the data of this run is not at {path!r} any more; give --data PATH")
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anew.data import numbered
+from anew.extras import require
 
 PIXELS = 1 << 25  # most pixels of a frame: 8K
 FRAMES = 100_000  # of one file that are used: an hour at 25 a second
@@ -107,8 +108,7 @@ def _ends(data: Data) -> tuple[bytes, bytes]:
 @contextmanager
 def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
     """The container and its stream of moving pictures; ValueError (one clause) where there is none."""
-    import av
-
+    av = require("av", extra="video", purpose="reading video")
     head, tail = _ends(data)
     if not head:
         raise ValueError("the file is empty")
@@ -238,8 +238,7 @@ def _picture(frame: Any, enough: int) -> Image.Image:
 
 @lru_cache(maxsize=256)
 def _see_through(form: str) -> bool:
-    import av
-
+    av = require("av", extra="video", purpose="reading video")
     return form == "pal8" or any(part.is_alpha for part in av.VideoFormat(form).components)
 
 
@@ -264,8 +263,7 @@ def mp4(clip: NDArray[np.uint8], rate: float, least: int = 128) -> bytes:
     one reaches `least`, what is see-through on white."""
     from fractions import Fraction
 
-    import av
-
+    av = require("av", extra="video", purpose="writing video")
     factor = max(1, -(-least // min(clip.shape[1:3])))
     frames = [_on_white(frame).repeat(factor, 0).repeat(factor, 1) for frame in clip]
     frames = [np.pad(f, ((0, f.shape[0] % 2), (0, f.shape[1] % 2), (0, 0)), "edge") for f in frames]

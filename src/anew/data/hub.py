@@ -14,6 +14,7 @@ from anew.data.modality import Modality
 from anew.data.source import BLOCK_BYTES, BLOCK_ITEMS, Block, Item, Refusal, part_of
 from anew.data.spans import in_order
 from anew.errors import DataError
+from anew.extras import require
 
 ANSWER = 5.0  # seconds in which the hub must answer
 SAMPLED = 64  # rows whose text is measured to say how many make a block
@@ -171,11 +172,7 @@ def open_hub(name: str, kinds: Mapping[str, type[Modality]]) -> HubReader:
     Raises DataError where the package is missing, the name is unknown, or the hub cannot be reached. Code that a data set
     brings along is never run.
     """
-    try:
-        import datasets
-    except ImportError:
-        how = "install it with `pip install 'anew[hub]'`"
-        raise DataError(f"{name!r} is no path here; as a hub name it needs the package datasets: {how}") from None
+    datasets = require("datasets", extra="hub", purpose=f"{name!r} is no file or folder; as a hub name it")
     path, config = split_name(name)
     reached = True
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.data.source import BLOCK_BYTES, BLOCK_ITEMS
-from anew.errors import DataError
+from anew.extras import require
 
 PIECES = 16  # most blocks that one row group is cut into: each of them decodes what stands before it
 
@@ -25,15 +25,6 @@ class Piece:
     bytes: int
 
 
-def _pyarrow(name: str) -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        how = "install it with `pip install pyarrow`, or `pip install 'anew[hub]'`"
-        raise DataError(f"{name!r} is a parquet file, which needs the package pyarrow; {how}") from None
-    return pyarrow.parquet
-
-
 class Parquet:
     """One parquet file. columns, count and samples as in `Rows`.
 
@@ -43,7 +34,7 @@ class Parquet:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._library = _pyarrow(path.name)
+        self._library = require("pyarrow.parquet", extra="tables", purpose=f"reading {path.name!r}")
         with self._open() as file:
             schema = file.schema_arrow
             self.columns: list[str] = list(schema.names)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from anew.data.cache import SPARE, cache_root
 from anew.data.modality import Handle
+from anew.extras import require
 
 DISK = 4 * 1024**3  # bytes of decoded recordings kept on the disk: 12 hours at 44,100 Hz; the longest unused go first
 FILES = 64  # of them
@@ -157,8 +158,7 @@ def _written(file: Any, folder: Path) -> _Whole:
 
 def _pieces(file: Any, n: int) -> Iterator[NDArray[np.float16]]:
     """The next n samples of an open sound file, piece by piece; fewer where it ends or is damaged before."""
-    import soundfile
-
+    soundfile = require("soundfile", extra="audio", purpose="reading sound")
     while n > 0:
         try:
             values = file.read(min(n, PIECE // file.channels), dtype="float32", always_2d=True)  # (N, C)

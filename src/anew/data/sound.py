@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from anew.data.modality import Handle
 from anew.data.recordings import Recordings, quiet, recording
+from anew.extras import require
 
 Samples = NDArray[np.float32]
 SHORTEST = 0.01  # seconds
@@ -80,8 +81,7 @@ def _opened(data: Any) -> Iterator[Any]:
 
 
 def _soundfile(data: Any) -> Any:
-    import soundfile
-
+    soundfile = require("soundfile", extra="audio", purpose="reading sound")
     source: Any = data
     if isinstance(data, Handle):
         source = data.path if data.body is None else io.BytesIO(data.body)
@@ -95,8 +95,7 @@ def _soundfile(data: Any) -> Any:
 @contextmanager
 def _clauses() -> Iterator[None]:
     """Errors of reading as a ValueError of one clause."""
-    import soundfile
-
+    soundfile = require("soundfile", extra="audio", purpose="reading sound")
     try:
         yield
     except OSError as error:
@@ -153,8 +152,7 @@ def resampled(x: Samples, rate: int, wanted: int) -> Samples:
     """(N,) at another rate, band-limited."""
     if rate == wanted:
         return x
-    import soxr
-
+    soxr = require("soxr", extra="audio", purpose="reading sound")
     return np.asarray(soxr.resample(x, rate, wanted, quality="HQ"), dtype=np.float32)
 
 
@@ -199,8 +197,7 @@ def levelled(x: Samples, peak: float) -> Samples:
 
 def written(x: Samples, rate: int, kind: str) -> bytes:
     """A file of kind "wav" or "flac", 16 bits."""
-    import soundfile
-
+    soundfile = require("soundfile", extra="audio", purpose="writing sound")
     out = io.BytesIO()
     soundfile.write(out, np.clip(x, -1.0, 1.0), rate, format=kind.upper(), subtype="PCM_16")
     return out.getvalue()

@@ -21,6 +21,8 @@ DEEP = 70.0  # decibels below the loudest that a spectrogram reaches
 STORED = 32767.0  # of a stored sample, for 1
 AT_ONCE = 64  # clips whose phases are found at a time
 PICTURE = 96  # least height and width of a picture
+# From silence to the loudest, ever brighter: it reads the same in grey and without red or green.
+COLOURS = ((0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,11 @@ class Scale:
 
     def picture(self, item: Any) -> NDArray[np.uint8]:
         """(H, W, 3) of (N,) samples: the spectrogram in colour, low tones below."""
-        import matplotlib
-
         level = self.decibels(np.asarray(item, dtype=np.float32)[None] * STORED)[0].numpy()[::-1]
         unit = np.clip((level - self.top) / DEEP + 1.0, 0.0, 1.0)
         tall, wide = (max(1, -(-PICTURE // side)) for side in unit.shape)
-        coloured = matplotlib.colormaps["magma"](np.repeat(np.repeat(unit, tall, axis=0), wide, axis=1), bytes=True)
-        return np.asarray(coloured[..., :3], dtype=np.uint8)
+        large = np.repeat(np.repeat(unit, tall, axis=0), wide, axis=1)
+        channels = [
+            np.interp(large, np.linspace(0.0, 1.0, len(COLOURS)), column) for column in zip(*COLOURS, strict=True)
+        ]
+        return np.stack(channels, axis=-1).round().astype(np.uint8)

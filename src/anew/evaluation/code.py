@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from anew.errors import DataError
 from anew.evaluation import words
 from anew.evaluation.metric import Score, ratio_interval
 from anew.evaluation.text import TEST_MOST, TextEvaluation
+from anew.extras import require
 
 # endings -> names of grammars in tree-sitter-language-pack
 GRAMMARS = {
@@ -82,12 +84,12 @@ class CodeEvaluation(TextEvaluation):
             self.leave_out("the share that parses", f"there is no grammar for .{ending} here")
             return None
         try:
-            from tree_sitter_language_pack import get_parser
-        except ImportError:
-            self.leave_out("the share that parses", "it needs tree-sitter; install it with `pip install 'anew[code]'`")
+            grammars = require("tree_sitter_language_pack", extra="code", purpose="parsing code")
+        except DataError as error:
+            self.leave_out("the share that parses", str(error))
             return None
         try:
-            parser: Any = get_parser(name)  # type: ignore[arg-type,unused-ignore]
+            parser: Any = grammars.get_parser(name)
         except Exception as error:  # the package raises its own kinds, and fetches some grammars
             self.leave_out("the share that parses", f"the grammar of {name} cannot be had ({type(error).__name__})")
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from anew.evaluation import draw, report, words
 from anew.evaluation.contest import PLAIN, Entrant, best, claims, copied, findings, rows, term
+from anew.evaluation.line_chart import Line, Panel, line_chart
 from anew.evaluation.metric import Score
 from anew.evaluation.sheet import sheet
 from anew.evaluation.yardstick import shown
@@ -21,7 +21,8 @@ WALKS = 4  # that the page shows of each run
 TEXTS = 2
 COPIES = ("found", "p", "share", "detection_limit", "samples", "verdict")  # of a run's audit, in compare.json
 MARKS = {"yes": "✓ held", "no": "✗ did not", "partly": "~ partly", "tie": "≈ a tie", "not tested": "– not tested"}
-DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))  # with colours, for eyes that see none
+DASHES = ("7 3", "7 3 2 3", "2 2", "9 2 2 2 2 2", "1 2", "12 4")  # with colours, for eyes that see none
+SPECTRA_HEIGHT = 240
 
 
 def page(
@@ -115,27 +116,13 @@ def _walks(entrants: Sequence[Entrant]) -> list[dict[str, Any]]:
 
 def spectra(entrants: Sequence[Entrant], real: Any) -> str:
     """Mean radial power spectra in decibels, inline SVG."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "anew", "font.size": 11}
-    with matplotlib.rc_context(style | {"font.family": "sans-serif"}):
-        figure = Figure(figsize=(7.2, 3.2), layout="constrained")
-        axes = figure.subplots()
-        at = np.linspace(0, 0.5, len(real) + 1)[1:]
-        axes.plot(at, _decibels(real), color="#111827", linewidth=2.6, label="real, held out")
-        drawn = [e for e in entrants if e.spectrum is not None]
-        for index, e in enumerate(drawn):
-            colour, dash = draw.COLOURS[index % len(draw.COLOURS)], DASHES[(index + 1) % len(DASHES)]
-            axes.plot(at, _decibels(e.spectrum), color=colour, linestyle=dash, linewidth=1.8, label=e.name)
-        axes.set(xlabel="cycles a pixel", ylabel="power, dB")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
-        axes.legend(frameon=False)
-        buffer = io.StringIO()
-        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(buffer, format="svg", metadata=nothing)
-    return draw.inline(buffer.getvalue(), "Power spectra of samples and of real images")
+    at = np.linspace(0, 0.5, len(real) + 1)[1:]
+    lines = [Line(at, _decibels(real), "#111827", "real, held out", width=2.6)]
+    for index, e in enumerate(e for e in entrants if e.spectrum is not None):
+        colour, dash = draw.COLOURS[index % len(draw.COLOURS)], DASHES[index % len(DASHES)]
+        lines.append(Line(at, _decibels(e.spectrum), colour, e.name, dash=dash))
+    panel = Panel(lines, "power, dB", SPECTRA_HEIGHT)
+    return line_chart([panel], "cycles a pixel", "Power spectra of samples and of real images")
 
 
 def _decibels(power: Any) -> Any:

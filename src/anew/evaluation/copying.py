@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.maths.intervals import clopper_pearson
+
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
@@ -226,12 +228,8 @@ def copies_among(k: int, hits: float, share: float, effective: float | None = No
 
     A copy always hits, any other sample does with probability `share`. effective: independent samples among the k.
     """
-    from scipy.stats import beta
-
     size = float(effective or k)
-    top = hits / k * size
-    low = float(beta.ppf(0.025, top, size - top + 1.0)) if top > 0.0 else 0.0
-    high = float(beta.ppf(0.975, top + 1.0, size - top)) if top < size else 1.0
+    low, high = clopper_pearson(hits / k * size, size)
     return tuple(k * max(part - share, 0.0) / (1.0 - share) for part in (hits / k, low, high))  # type: ignore[return-value]
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
 
+from anew.evaluation.line_chart import Line, Panel, line_chart
 from anew.evaluation.metric import Score
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b7280"  # of the palette of Okabe and Ito: told apart by all eyes
 SHARES = ("precision", "recall", "density", "coverage", "novelty_auc")
 COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7")
-WIDTH, HEIGHT = 300, 40
+WIDTH, HEIGHT = 300, 40  # of a scale
+LOSS_HEIGHT, RATE_HEIGHT = 210, 70  # of the panels of a training curve
 
 
 def curve(history: Sequence[Mapping[str, Any]]) -> str:
@@ -24,31 +24,12 @@ def curve(history: Sequence[Mapping[str, Any]]) -> str:
     rows = [r for r in history if all(_number(r.get(k)) for k in names)]
     if len(rows) < 2 or not names:
         return ""
-    import matplotlib
-    from matplotlib.figure import Figure
-
     x, unit = _time(rows)
-    style: dict[Any, Any] = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "anew",
-        "font.size": 11,
-        "font.family": "sans-serif",
-    }
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        _losses(upper, x, {k: np.array([float(r[k]) for r in rows]) for k in names})
-        if all(_number(r.get("rate")) for r in rows):
-            lower.plot(x, np.array([float(r["rate"]) for r in rows]), color=ORANGE, linewidth=1.5)
-        lower.set(ylabel="rate", xlabel=unit)
-        lower.set_ylim(bottom=0)
-        for axes in (upper, lower):
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.grid(alpha=0.25)
-        buffer = io.StringIO()
-        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(buffer, format="svg", metadata=nothing)
-    return inline(buffer.getvalue(), "Training loss and learning rate over the run")
+    panels = [_losses(x, {k: np.array([float(r[k]) for r in rows]) for k in names})]
+    if all(_number(r.get("rate")) for r in rows):
+        rate = Line(x, np.array([float(r["rate"]) for r in rows]), ORANGE, width=1.5)
+        panels.append(Panel([rate], "rate", RATE_HEIGHT, low=0.0))
+    return line_chart(panels, unit, "Training loss and learning rate over the run")
 
 
 def _number(value: Any) -> bool:
@@ -63,20 +44,16 @@ def _time(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray[Any, Any], str]
     return (x / 60.0, "minutes of training") if x[-1] > 180 else (x, "seconds of training")
 
 
-def _losses(axes: Any, x: np.ndarray[Any, Any], losses: Mapping[str, np.ndarray[Any, Any]]) -> None:
+def _losses(x: np.ndarray[Any, Any], losses: Mapping[str, np.ndarray[Any, Any]]) -> Panel:
     """Each loss as it was, pale, and as a running mean; the first steps may leave the picture at the top."""
-    ends = []
+    lines, ends = [], []
     for (name, loss), colour in zip(losses.items(), COLOURS, strict=False):
-        axes.plot(x, loss, color=colour, alpha=0.25, linewidth=0.8)
-        axes.plot(x, running_mean(loss), color=colour, linewidth=1.8, label=name.removeprefix("loss_"))
+        legend = name.removeprefix("loss_") if len(losses) > 1 else ""
+        lines += [Line(x, loss, colour, width=0.8, opacity=0.25), Line(x, running_mean(loss), colour, legend)]
         calm = loss[len(loss) // 50 :]
         ends += [float(calm.min()), float(np.quantile(calm, 0.995))]
     low, high = min(ends), max(ends)
-    if high > low:
-        axes.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
-    axes.set_ylabel("training loss")
-    if len(losses) > 1:
-        axes.legend(frameon=False)
+    return Panel(lines, "training loss", LOSS_HEIGHT, low - 0.05 * (high - low), high + 0.1 * (high - low))
 
 
 def running_mean(values: np.ndarray[Any, Any], share: float = 0.04) -> np.ndarray[Any, Any]:
@@ -84,15 +61,6 @@ def running_mean(values: np.ndarray[Any, Any], share: float = 0.04) -> np.ndarra
     width = max(1, round(len(values) * share))
     total = np.convolve(values, np.ones(width), "same")
     return total / np.convolve(np.ones(len(values)), np.ones(width), "same")
-
-
-def inline(svg: str, title: str) -> str:
-    """A whole SVG file as an element of a page: no prolog, no metadata, as wide as the page."""
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    head, rest = body.split(">", 1)
-    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    return f'{head} role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>{rest}'
 
 
 def scale(score: Score, top: float | None = None, naive: bool = False) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from anew.errors import DataError
 from anew.evaluation.metric import Score
 from anew.evaluation.text import KNOWN_MOST, TextEvaluation
+from anew.extras import require
 
 
 class MoleculeEvaluation(TextEvaluation):
@@ -25,10 +27,8 @@ class MoleculeEvaluation(TextEvaluation):
             return
         try:
             made = canonical(samples)
-        except ImportError:
-            self.leave_out(
-                "validity, uniqueness, novelty", "they need RDKit; install it with `pip install 'anew[chem]'`"
-            )
+        except DataError as error:
+            self.leave_out("validity, uniqueness, novelty", str(error))
             return
         held = canonical(self.evidence.test(len(samples)))
         valid, real = ([one for one in part if one is not None] for part in (made, held))
@@ -65,14 +65,14 @@ def _share(hits: int, n: int) -> tuple[float, float]:
 
 
 def canonical(molecules: Sequence[str]) -> list[str | None]:
-    """The canonical SMILES of each, None for what is no molecule. ImportError without RDKit."""
-    from rdkit import Chem, rdBase
-
+    """The canonical SMILES of each, None for what is no molecule. DataError without RDKit."""
+    chem = require("rdkit.Chem", extra="molecules", purpose="chemistry")
+    base = require("rdkit.rdBase", extra="molecules", purpose="chemistry")
     out: list[str | None] = []
-    with rdBase.BlockLogs():
+    with base.BlockLogs():
         for text in molecules:
-            one = Chem.MolFromSmiles(text) if text else None
-            out.append(None if one is None else Chem.MolToSmiles(one))
+            one = chem.MolFromSmiles(text) if text else None
+            out.append(None if one is None else chem.MolToSmiles(one))
     return out
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 K = 5
 TABLE = 1 << 26  # numbers of a table of k-mers: 5 letters of 5 bits and more
-BLOCK = 256  # sequences whose relatives are looked up at once
+PAIRS = 1 << 22  # of a k-mer and a sequence that has it, looked up at once
 Indices = NDArray[np.int64]
 
 
@@ -22,26 +22,37 @@ class Kin:
     """n sequences of letters. threshold: shared k-mers over the smaller set, above 0."""
 
     def __init__(self, sequences: Sequence[str], threshold: float, k: int = K) -> None:
-        from scipy import sparse  # a tenth of a second, which most commands have no need of
-
         self.threshold, self.n, self.k = threshold, len(sequences), k
         owner, kmer = kmers(sequences, k)
         different, columns = _numbered(kmer)
         self.sizes = np.bincount(owner, minlength=self.n)  # (n,) different k-mers
-        rows = np.concatenate([[0], np.cumsum(self.sizes)])  # pairs come in the order of their sequences
-        ones = np.ones(len(owner), dtype=np.int32)
-        self._has = sparse.csr_matrix((ones, columns, rows), shape=(self.n, max(different, 1)))
-        self._of = self._has.T.tocsr()  # (k-mers, n)
+        self._columns = columns  # the k-mers of the first sequence, then those of the second, ...
+        self._rows = np.concatenate([[0], np.cumsum(self.sizes)])  # (n + 1,) where each sequence's begin
+        by_kmer = columns.astype(np.int64) << 32 | owner
+        by_kmer.sort()
+        self._owners = (by_kmer & 0xFFFFFFFF).astype(np.int32)  # the sequences with the first k-mer, ...
+        self._kmers = np.concatenate([[0], np.cumsum(np.bincount(columns, minlength=different))])
 
     def relatives(self, which: Indices) -> Indices:
         """All sequences that are a relative of one of these (themselves included, where they have a k-mer)."""
-        found: list[Indices] = []
-        for at in range(0, len(which), BLOCK):
-            rows = which[at : at + BLOCK]
-            shared = (self._has[rows] @ self._of).tocoo()
-            least = self.threshold * np.minimum(self.sizes[rows[shared.row]], self.sizes[shared.col])
-            found.append(np.unique(shared.col[shared.data >= least]).astype(np.int64))
-        return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
+        found = [np.zeros(0, dtype=np.int64)]
+        for sequence in which.tolist():
+            shared = self._shared(sequence)
+            others = np.flatnonzero(shared)
+            found.append(
+                others[shared[others] >= self.threshold * np.minimum(self.sizes[sequence], self.sizes[others])]
+            )
+        return np.unique(np.concatenate(found))
+
+    def _shared(self, sequence: int) -> Indices:
+        """(n,) how many different k-mers each sequence has in common with this one."""
+        kmers = self._columns[self._rows[sequence] : self._rows[sequence + 1]]
+        starts, counts = self._kmers[kmers], self._kmers[kmers + 1] - self._kmers[kmers]
+        shared = np.zeros(self.n, dtype=np.int64)
+        parts = 1 + int(counts.sum()) // PAIRS
+        for start, count in zip(np.array_split(starts, parts), np.array_split(counts, parts), strict=True):
+            shared += np.bincount(self._owners[_ranges(start, count)], minlength=self.n)
+        return shared
 
     def cluster(self, start: int, most: float, closed: NDArray[np.bool_]) -> Indices | None:
         """All that is linked to `start`, or None where that is more than `most` sequences, or reaches a closed one."""
@@ -73,6 +84,13 @@ class Kin:
                 rank[found] = clusters
                 held, clusters = held + len(found), clusters + 1
         return rank, int(closed.sum())
+
+
+def _ranges(starts: Indices, counts: Indices) -> Indices:
+    """start, start + 1, ... of `count` numbers for each pair, one after the other."""
+    before = np.cumsum(counts) - counts
+    numbers: Indices = np.arange(counts.sum()) + np.repeat(starts - before, counts)
+    return numbers
 
 
 def kmers(sequences: Sequence[str], k: int = K) -> tuple[Indices, NDArray[np.uint64]]:

@@ -1,0 +1,58 @@
+"""Exact intervals of shares, from the beta distribution."""
+
+from __future__ import annotations
+
+import math
+
+TINY = 1e-300
+STEPS = 500  # of the continued fraction: a few dozen are enough but for counts in the millions
+
+
+def clopper_pearson(hits: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """The interval of a share of which `hits` of `n` were seen. Both may be fractions: effective numbers of samples."""
+    tail = (1.0 - level) / 2.0
+    low = beta_quantile(tail, hits, n - hits + 1.0) if hits > 0.0 else 0.0
+    high = beta_quantile(1.0 - tail, hits + 1.0, n - hits) if hits < n else 1.0
+    return low, high
+
+
+def beta_quantile(p: float, a: float, b: float) -> float:
+    """x in [0, 1] below which a Beta(a, b) variable lies with probability p. a, b: above 0."""
+    low, high = 0.0, 1.0
+    while (middle := (low + high) / 2.0) not in (low, high):
+        if beta_cumulative(middle, a, b) < p:
+            low = middle
+        else:
+            high = middle
+    return middle
+
+
+def beta_cumulative(x: float, a: float, b: float) -> float:
+    """The regularised incomplete beta function I_x(a, b)."""
+    if x <= 0.0 or x >= 1.0:
+        return float(x >= 1.0)
+    if x > (a + 1.0) / (a + b + 2.0):  # the continued fraction converges quickly on the other side only
+        return 1.0 - beta_cumulative(1.0 - x, b, a)
+    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    return math.exp(log_front) / a / _continued_fraction(x, a, b)
+
+
+def _continued_fraction(x: float, a: float, b: float) -> float:
+    """1 + d1 x / (1 + d2 x / (1 + ...)) by Lentz's method; equation 8.17.22 of the NIST Digital Library of
+    Mathematical Functions."""
+    value, c, d = 1.0, 1.0, 0.0
+    for step in range(1, STEPS):
+        term = _coefficient(step, a, b)
+        d = 1.0 / ((1.0 + term * x * d) or TINY)
+        c = (1.0 + term * x / c) or TINY
+        value *= c * d
+        if abs(c * d - 1.0) < 1e-15:
+            break
+    return value
+
+
+def _coefficient(step: int, a: float, b: float) -> float:
+    m = step // 2
+    if step % 2:
+        return -(a + m) * (a + b + m) / ((a + 2 * m) * (a + 2 * m + 1.0))
+    return m * (b - m) / ((a + 2 * m - 1.0) * (a + 2 * m))

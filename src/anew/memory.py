@@ -1,0 +1,64 @@
+"""Memory that this process may still take: of a GPU, of the machine, and within the limits of a container."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import torch
+
+CGROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
+LEAST_BYTES = 2.0**28  # what is always assumed: a limit that is read as used up is a limit read wrongly
+# Names of the limit, of what is used, and of the part of that which the kernel takes back on demand (files it has cached).
+V2 = ("memory.max", "memory.current", "inactive_file")
+V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that can still be had: of the device, or of this machine or container."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    return max(min(float(psutil.virtual_memory().available), container_memory(CGROUPS, MEMBERSHIP)), LEAST_BYTES)
+
+
+def container_memory(root: Path, membership: Path) -> float:
+    """Bytes left under the tightest limit of the control groups that a process is in; infinite without a limit.
+
+    root: where control groups are mounted; membership: the list of the process's groups, as in /proc/PID/cgroup.
+    """
+    try:
+        lines = membership.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return math.inf  # no Linux
+    left = math.inf
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "memory" in controllers.split(","):
+            names, base = (V1, root / "memory") if controllers else (V2, root)
+            left = min(left, *(_left(folder, names) for folder in _with_parents(base, path)))
+    return left
+
+
+def _with_parents(base: Path, path: str) -> Iterator[Path]:
+    """The group's folder and those above it: each may have a limit. Inside a container the path may not be there."""
+    folder = base / path.strip("/")
+    yield folder
+    while folder != base and base in folder.parents:
+        folder = folder.parent
+        yield folder
+
+
+def _left(folder: Path, names: tuple[str, str, str]) -> float:
+    limit, used, reclaimable = names
+    try:
+        most = (folder / limit).read_text(encoding="ascii").strip()
+        if not most.isdigit():  # "max"
+            return math.inf
+        taken = float((folder / used).read_text(encoding="ascii"))
+        statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
+        return float(most) - taken + float(statistics.get(reclaimable, 0))
+    except (OSError, ValueError):
+        return math.inf
