@@ -44,11 +44,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # PEP 562: torch is imported by the first thing that needs it, not by `import anew`.
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'anew' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a checker of types that saw it would take every name, also a wrong one
+
+    def __getattr__(name: str) -> Any:
+        # PEP 562: torch is imported by the first thing that needs it, not by `import anew`.
+        if name in _HOME:
+            return getattr(importlib.import_module(_HOME[name]), name)
+        raise AttributeError(f"module 'anew' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
