@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --durations=10
 
 .PHONY: demo test check slow
 
@@ -22,13 +23,22 @@ demo: $(VENV)/ready
 	@echo; echo "New digits: runs/demo/digits/samples/final.png"
 	@echo "Reports:    runs/demo/digits/report/report.html and runs/demo/prose/report/report.html"
 
+# `make test ROOM=data` or `make test-data`: the tests of one room alone.
+ifdef ROOM
+test: $(VENV)/ready
+	$(PYTEST) -m "not slow" $(or $(wildcard tests/$(ROOM) tests/test_$(ROOM).py),$(error there is no tests/$(ROOM)))
+else
 test: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
+endif
+
+test-%:
+	$(MAKE) test ROOM=$*
 
 check: test
 
 slow: $(VENV)/ready
-	$(BIN)/python -m pytest
+	$(PYTEST)

@@ -82,7 +82,7 @@ def test_a_wheel_holds_all_files_of_the_package_and_nothing_else(built: Path) ->
     package = ROOT / "src" / "anew"
     files = {p.relative_to(package.parent).as_posix() for p in package.rglob("*") if p.is_file() and p.suffix != ".pyc"}
     assert names == files
-    assert {"anew/py.typed", "anew/evaluation/report.html"} <= names
+    assert "anew/py.typed" in names and any(name.endswith("report.html") for name in names)
 
 
 def test_the_metadata_of_a_wheel(built: Path) -> None:
