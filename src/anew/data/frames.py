@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anew.data import numbered
-from anew.data.media_limits import FILM_PIXELS, GIF_PIXELS
+from anew.data.media_limits import FILM_PIXELS, GIF_FRAMES, GIF_PIXELS
 
 PIXELS = 1 << 25  # most pixels of a frame: 8K
 FRAMES = 100_000  # of one file that are used: an hour at 25 a second
@@ -162,13 +162,14 @@ def _timing(data: Data) -> Timing:
             raise ValueError("its video stream has no pictures")
         if width * height > PIXELS:
             raise ValueError(f"frames of {width}x{height} are over the limit of {PIXELS >> 20} megapixels")
-        most = GIF_PIXELS if container.format.name == "gif" else FILM_PIXELS
+        gif = container.format.name == "gif"
+        used, most = (min(GIF_FRAMES, FRAMES), GIF_PIXELS) if gif else (FRAMES, FILM_PIXELS)
         base, found, more = float(stream.time_base or 1 / 1000), [], False
         for packet in container.demux(stream):
             if packet.size and packet.pts is not None:
                 found.append((packet.pts * base, (packet.duration or 0) * base))
-            if len(found) > FRAMES:
-                found, more = found[:FRAMES], True
+            if len(found) > used:
+                found, more = found[:used], True
                 break
             if width * height * len(found) > most:
                 raise ValueError(f"its frames of {width}x{height} are over {most >> 30} gigapixels together")

@@ -136,7 +136,8 @@ class Image(Modality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one picture that differ in encoding alone or in little else."""
         image = pixels.load(pixels.open_image(item.data), enough=(64, 64))
-        return pixels.perceptual_hash(pixels.to_eight_bits(image))
+        own = pixels.levels([pixels.span(image)], image.mode == "F") if pixels.is_deep(image) else None
+        return pixels.perceptual_hash(pixels.to_eight_bits(pixels.smaller(image, 64), own))
 
     def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
         self.notes = []
@@ -182,9 +183,7 @@ class Image(Modality):
         if pixels.is_deep(image):
             small = pixels.reduced(np.asarray(image), 2 * enough)
             return Glimpse(size, small, drawn, pixels.span(image), image.mode == "F")
-        if max(image.size) > 8 * enough and image.mode in ("RGB", "RGBA", "L") and not image.info.get("transparency"):
-            image = image.reduce(max(image.size) // (4 * enough))  # a large one is not copied whole
-        image = pixels.to_eight_bits(image)
+        image = pixels.to_eight_bits(pixels.smaller(image, 2 * enough))
         if max(image.size) > 2 * enough:  # keep the sample small in memory
             image = image.copy()
             image.thumbnail((2 * enough, 2 * enough))
@@ -225,6 +224,7 @@ class Image(Modality):
         image = pixels.open_image(item.data)
         if not isinstance(item.data, np.ndarray):
             image = pixels.load(image, enough=self._enough(pixels.size_of(image), width, height))
+            image = pixels.smaller(image, 4 * max(width, height))
         image = pixels.to_eight_bits(image, self._levels)
         return pixels.stored(pixels.shaped(image, width, height, self._frame), channels)
 

@@ -20,6 +20,7 @@ PIXELS = 1 << 26  # most decoded pixels of one image: 64 megapixels, 200 MB as c
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "JPEG2000", "MPO", "PCX", "SGI")
 OPAQUE = 250  # alpha from here on counts as opaque
 GREY = 3  # channels that differ by no more than this are grey (JPEG rounding)
+LARGE = 1 << 22  # pixels of an image from which on it is made smaller before anything else
 STRIP = 1 << 22  # pixels of a deep image that are worked on at a time
 Levels = tuple[float, float]  # values of a deep image that become black and white
 
@@ -116,11 +117,23 @@ def span(image: Image.Image) -> Levels:
     """Smallest and largest finite value of a loaded deep image."""
     lows, highs = [], []
     for values in _strips(np.asarray(image)):
-        finite = values[np.isfinite(values)]
+        finite = values[np.isfinite(values)] if image.mode == "F" else values
         if finite.size:
             lows.append(float(finite.min()))
             highs.append(float(finite.max()))
     return (min(lows), max(highs)) if lows else (0.0, 0.0)
+
+
+def smaller(image: Image.Image, side: int) -> Image.Image:
+    """A loaded image, a large one reduced by a whole factor so far that its shorter side keeps at least `side` pixels, and a
+    deep one then of mode F: what follows costs a fraction."""
+    factor = min(image.size) // max(side, 1)
+    if factor < 2 or image.width * image.height <= LARGE:
+        return image
+    if is_deep(image):
+        return Image.fromarray(reduced(np.asarray(image), side))
+    plain = image.mode in ("L", "RGB", "RGBA") and "transparency" not in image.info
+    return image.reduce(factor) if plain else image
 
 
 def _strips(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
@@ -130,8 +143,10 @@ def _strips(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 
 def reduced(values: NDArray[Any], side: int) -> NDArray[np.float32]:
-    """(h, w) of a deep image (H, W): the means of blocks, so many to a block that the shorter side keeps at least `side`. What is
-    no number counts as zero."""
+    """(h, w) of a deep image (H, W): the means of blocks, so many to a block that the shorter side keeps at least `side`, of
+    large blocks of some of their pixels. What is no number counts as zero."""
+    step = max(1, min(values.shape) // side // 4)
+    values = values[::step, ::step]
     block = max(1, min(values.shape) // side)
     height, width = values.shape[0] // block, values.shape[1] // block
     rows = max(1, STRIP // values.shape[1] // block) * block

@@ -20,6 +20,7 @@ from PIL import Image as Pillow
 from anew.config import knob
 from anew.data import frames, isolation, numbered, pixels, shaping
 from anew.data.image import FLAT, wanted_size
+from anew.data.media_limits import GIF_FRAMES
 from anew.data.modality import Artifact, Handle, Item, Modality, Size, usable_classes
 from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Grid, Known, Spec
@@ -110,7 +111,8 @@ class Video(Modality):
             seen = f"{rates.min():.3g} to {rates.max():.3g} frames a second, not all at a steady pace"
             notes.append(f"Videos have {seen}: all are read at {self._rate:.3g}.")
         if any(one.cut for one in found):
-            notes.append(f"Of videos of over {frames.FRAMES:,} frames only the first so many are used.")
+            most = f"over {frames.FRAMES:,} frames, and of GIFs of over {GIF_FRAMES:,},"
+            notes.append(f"Of videos of {most} only the first so many are used.")
         lengths = [len(one.at(self._rate)) for one in found]
         return [*notes, *self._clips(lengths)]
 
