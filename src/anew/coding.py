@@ -36,10 +36,11 @@ def _values(model: Model, modality: Any, item: Any) -> Tensor:
         ) from None
     one = Item(str(item) if isinstance(item, str | Path) else "item", data)
     try:
-        reason = None if isinstance(data, np.ndarray) else model.modality.accepts(one)
-        if reason is None:
-            found: Tensor = modality.batch(modality.encode(one)[None], None, None).x
+        (row,) = modality.encode_many([one])
+        if not isinstance(row, str):
+            found: Tensor = modality.batch(row[None], None, None).x
             return found.float() if found.is_floating_point() else found
+        reason = row
     except ValueError as error:
         reason = str(error)
     raise ConfigError(

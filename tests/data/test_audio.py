@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from anew.data import clips, division, folders, sound, stream
+from anew.data import clips, division, folders, records, sound, stream
 from anew.data.audio import Audio, AudioConfig
 from anew.data.dataset import Dataset
 from anew.data.modality import Handle, Item, Refusal, Size
@@ -184,8 +184,8 @@ def recording(path: Path, silent: slice, seconds: int = 120) -> Path:
 def test_a_long_silence_is_refused_and_the_rest_trained_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: int, blocks: int
 ) -> None:
-    monkeypatch.setattr(division, "ALIKE_ITEMS", alike)
-    monkeypatch.setattr(division, "BODIES", 2 * alike)
+    monkeypatch.setattr(records, "ALIKE_ITEMS", alike)
+    monkeypatch.setattr(records, "BODIES", 2 * alike)
     monkeypatch.setattr(folders, "PART_BYTES", 4 * 8000 * 120 // blocks)
     recording(tmp_path / "a.wav", slice(0, 90 * 8000))
     data = Dataset.open(tmp_path, size=SIZE, cache=tmp_path / "cache")

@@ -71,8 +71,10 @@ def test_images_batches_are_pure_and_cached(tmp_path: Path, small_blocks: None) 
 
 def test_no_image_is_encoded_twice(tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    encode = ImageKind.encode
-    monkeypatch.setattr(ImageKind, "encode", lambda self, item: (seen.append(item.name), encode(self, item))[1])
+    encode = ImageKind.encode_many
+    monkeypatch.setattr(
+        ImageKind, "encode_many", lambda self, items: (seen.extend(item.name for item in items), encode(self, items))[1]
+    )
     data = opened(pictures(tmp_path / "d", 150), tmp_path / "c")
     assert sum(len(b) for b in data.sweep()) == data.scan.parts["train"] == len(seen) == len(set(seen))
     data.close()

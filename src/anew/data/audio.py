@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.config import knob
-from anew.data import clips, sound
-from anew.data.modality import Artifact, Handle, Item, Modality, Size, usable_classes
+from anew.data import clips, isolation, sound
+from anew.data.modality import Artifact, Handle, Item, Modality, Size, each, usable_classes
 from anew.data.spectrogram import Scale
 from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Grid, Spec
@@ -67,6 +67,7 @@ class Audio(Modality):
     Config: ClassVar[type] = AudioConfig
     streams: ClassVar[bool] = True
     named: ClassVar[bool] = True
+    native: ClassVar[bool] = True
     foreign: ClassVar[Mapping[str, str]] = dict.fromkeys(
         (".m4a", ".m4b", ".aac", ".wma", ".amr", ".ac3"), "WAV, FLAC, OGG or MP3"
     )
@@ -81,6 +82,9 @@ class Audio(Modality):
         self.notes: list[str] = []
         self._scale: Scale
         self._last: tuple[Any, list[sound.Samples]] = (None, [])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_last": (None, [])}  # what was decoded last is of no use elsewhere
 
     @classmethod
     def claims(cls, head: bytes) -> float:
@@ -113,12 +117,10 @@ class Audio(Modality):
     # ---- what clips are ----
 
     def survey(self, sample: Sequence[Item]) -> list[str]:
-        heads = []
-        for item in sample:
-            try:
-                heads.append(sound.head(item.data))
-            except ValueError:
-                continue  # refused by name when it is read
+        found = isolation.each(self, "head", sample)
+        heads = [
+            one for one in found if not isinstance(one, ValueError)
+        ]  # those are refused by name when they are read
         if not heads:
             raise DataError("no sound file of the sample can be read")
         config = self.config
@@ -127,6 +129,10 @@ class Audio(Modality):
         done += ["every clip is brought to the same peak"] * (config.level == "clip")
         said = [f"{' and '.join(done).capitalize()} (trim=..., level=...)."] if done else []
         return clips.told(heads, self.shape, self.size) + said
+
+    def head(self, item: Item) -> sound.Head:
+        """What the header of a file says. Raises ValueError (one clause)."""
+        return sound.head(item.data)
 
     def expand(self, item: Item) -> Iterator[Item]:
         if isinstance(item.data, np.ndarray):
@@ -191,11 +197,11 @@ class Audio(Modality):
 
     def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
         found, refused = [], ""
-        for item in items:
-            try:
-                found.append(self.encode(item))
-            except ValueError as error:
-                refused = refused or f"{item.name}: {error}"
+        for item, one in each(self, "encode", items):
+            if isinstance(one, ValueError):
+                refused = refused or f"{item.name}: {one}"
+            else:
+                found.append(one)
             if len(found) >= LOOKED:
                 break
         if not found:

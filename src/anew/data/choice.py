@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from anew.data.modality import Handle, Item, Modality, Refusal
+from anew.data.modality import Handle, Item, Modality, Refusal, reasons
 from anew.data.refusals import named
 from anew.data.source import SAMPLE, WHOLE_BYTES, Block, Source
 from anew.errors import DataError, nearest
@@ -116,8 +117,7 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Refu
     blocks = _spread(chosen.blocks, 16)
     per_block = max(SAMPLE // len(blocks), 1)
     for block in blocks:
-        for one, _ in zip(chosen.source.read(block), range(per_block), strict=False):
-            reason = one.reason if isinstance(one, Refusal) else modality.accepts(one)
+        for one, reason in reasons(modality, "accepts", itertools.islice(chosen.source.read(block), per_block)):
             if reason is not None:
                 bad.append(Refusal(one.name, reason))
             elif not isinstance(one, Refusal):

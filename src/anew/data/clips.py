@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from anew.data.media_limits import CLIPS
 from anew.data.modality import Size
 from anew.data.sound import Head
 
@@ -77,14 +78,18 @@ def choose(heads: Sequence[Head], size: Size | None, seconds: float | None, rate
     return Shape(chosen, hop, window, min(bands, window // 4), frames)
 
 
-def cuts(frames: int, rate: int, shape: Shape, part: int, of: int) -> list[tuple[int, int]] | None:
-    """(start, stop) in samples of the file's own rate of the clips that begin in part `part` of `of`; None: one clip, all."""
+def cuts(frames: int, rate: int, shape: Shape, part: int, of: int) -> Iterator[tuple[int, int]] | None:
+    """(start, stop) in samples of the file's own rate of the clips that begin in part `part` of `of`; None: one clip, all.
+
+    Raises ValueError (one clause) where they are more than anybody has use for."""
     length = shape.seconds * rate
     if of == 1 and frames < LONG * length:
         return None
     first, stop = math.ceil(frames * part / of / length), math.ceil(frames * (part + 1) / of / length)
-    bounds = [(round(i * length), round((i + 1) * length)) for i in range(first, stop)]
-    return [(a, b) for a, b in bounds if b <= frames]
+    if stop - first > CLIPS:
+        raise ValueError(f"it is {frames / rate / 3600:,.1f} hours long: at most {CLIPS:,} clips of a file are taken")
+    bounds = ((round(i * length), round((i + 1) * length)) for i in range(first, stop))
+    return ((a, b) for a, b in bounds if b <= frames)
 
 
 def told(heads: Sequence[Head], shape: Shape, size: Size | None) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from anew import config as configs
-from anew.data import split
+from anew.data import isolation, split
 from anew.data.choice import Chosen, choose_kind, classes_of, sample_of
 from anew.data.loader import shuffled
 from anew.data.modality import Item, Modality, Scan, Size
@@ -34,6 +34,8 @@ class Dataset:
         self.path = chosen.source.path
         self.seed = seed
         self.modality = modality
+        if modality.native:
+            isolation.start()
         self.spec: Spec
         self.fingerprint = chosen.fingerprint
         self._chosen = chosen

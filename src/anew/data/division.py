@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.data import split
-from anew.data.modality import Item, Modality, Refusal
+from anew.data.modality import Item, Modality, Refusal, reasons
+from anew.data.records import ALIKE_ITEMS, Records, content_key, expanded
 from anew.data.refusals import Refusals
 from anew.data.source import Block, Source
 from anew.errors import DataError
@@ -18,12 +19,9 @@ from anew.errors import DataError
 PASS_ITEMS = 20_000  # items, and
 PASS_BYTES = 256 * 1024 * 1024  # bytes, up to which every item is hashed once before training
 STREAM_BYTES = 4 * 1024**3  # the same of files that stay where they lie: of large ones little is read
-CHECKED = 4096  # items up to which every header is checked in that pass
-ALIKE_ITEMS = 2048  # items whose likeness (not only equality) is compared
 HELD_BLOCKS = {split.VALIDATION: 8, split.TEST: 16}  # of a source too large for a pass: 2,048 and 4,096 images
 OWN_BLOCKS = 40  # blocks of the user's own held-out parts that are read, evenly spread
 LOOKED = 4  # blocks of lines that are counted where none has to be read
-BODIES = 4 * ALIKE_ITEMS  # that are read for it, where many cannot be used
 EMPTY = 32_768  # records of blocks without anything usable that are read before the split
 ROUNDS = 16  # of drawing what is held out and reading it, where much of it turns out to be unusable
 SPREAD = 16  # records of a block that show whether it holds anything usable
@@ -52,18 +50,6 @@ def wanted_parts(blocks: Sequence[Block]) -> tuple[dict[str | None, int], list[i
     code["validation"] = split.TEST
     note = "the source's own validation part is what gets scored (test); another validation part is carved from train"
     return code, [split.VALIDATION], [note]
-
-
-def expanded(source: Source, block: Block, modality: Modality) -> Iterator[Item | Refusal]:
-    """The records of a block; each item that cannot be expanded is one Refusal."""
-    for one in source.read(block):
-        if isinstance(one, Refusal):
-            yield one
-            continue
-        try:
-            yield from modality.expand(one)
-        except ValueError as error:
-            yield Refusal(one.name, str(error))
 
 
 @dataclass(slots=True)
@@ -99,7 +85,7 @@ class Division:
         """Whether a train item is a twin of a carved one."""
         if not self.held:
             return False
-        if content_key(item, modality, alike=False) in self.held:
+        if content_key(item) in self.held:
             return True
         return isinstance(item.data, str) and self.twins.match(split.sketch(item.data)) is not None
 
@@ -109,14 +95,6 @@ class Division:
             name: round(sum(self.items(b, blocks[b].items, part) for b in range(len(blocks))))
             for part, name in enumerate(split.NAMES[: split.CLUSTERS])
         }
-
-
-def content_key(item: Item, modality: Modality, alike: bool) -> int:
-    """What twins share: see `split.key`; pieces of one long text share its name. alike: also the modality's signature, which
-    raises ValueError (one clause) for an item that cannot be used."""
-    if not (item.begins and item.ends):
-        return split.key(Item(item.name, item.name), modality)
-    return split.usable_key(item, modality) if alike else split.exact_key(item)
 
 
 def divide(source: Source, blocks: Sequence[Block], modality: Modality) -> Division:
@@ -151,57 +129,12 @@ def divide(source: Source, blocks: Sequence[Block], modality: Modality) -> Divis
     return out
 
 
-class _Records:
-    """The usable records of the blocks that are divided, in order. where: (block, place in it) of each; lengths: records of
-    each block, the refused ones too; sound: whether the body of each was read already."""
-
-    def __init__(self) -> None:
-        self.keys: list[int] = []
-        self.sizes: list[int] = []
-        self.where: list[tuple[int, int]] = []
-        self.classes: list[str] = []
-        self.recordings: list[str | None] = []
-        self.sound: list[bool] = []
-        self.lengths: dict[int, int] = {}
-        self._bodies = 0  # that were read
-
-    def read(
-        self, source: Source, blocks: Sequence[Block], modality: Modality, train: Sequence[int], out: Division
-    ) -> None:
-        """All of them; what cannot be used joins the refusals."""
-        check = sum(blocks[i].items for i in train) <= CHECKED
-        by_size = getattr(modality, "layout", "") == "document"
-        for number in train:
-            at = -1
-            for at, one in enumerate(expanded(source, blocks[number], modality)):
-                reason = one.reason if isinstance(one, Refusal) else modality.accepts(one) if check else None
-                if reason is None and isinstance(one, Item):
-                    reason = self._take(one, modality, by_size)
-                if reason is None:
-                    self.where.append((number, at))
-                else:
-                    out.refusals.append(Refusal(one.name, reason, one.group))
-            self.lengths[number] = at + 1
-
-    def _take(self, one: Item, modality: Modality, by_size: bool) -> str | None:
-        alike = len(self.keys) < ALIKE_ITEMS and self._bodies < BODIES
-        self._bodies += alike
-        try:
-            self.keys.append(content_key(one, modality, alike))
-        except ValueError as error:
-            return str(error)
-        self.sound.append(alike)
-        self.sizes.append(len(one.data) if by_size else 1)
-        self.classes.append(one.label or "")
-        self.recordings.append(one.group)
-        return None
-
-
 def _by_content(
     source: Source, blocks: Sequence[Block], modality: Modality, train: Sequence[int], out: Division
 ) -> None:
-    found = _Records()
-    found.read(source, blocks, modality, train, out)
+    found = Records()
+    found.read(source, blocks, modality, train)
+    out.refusals += found.refusals
     bodies, tells = _Bodies(source, blocks, modality, found, out), _tells(modality)
     if tells:
         bodies.empty_blocks()
@@ -247,7 +180,7 @@ class _Bodies:
     """Reads records whose bodies were not read yet; what cannot be used is refused. parts: of all records; OUT of those."""
 
     def __init__(
-        self, source: Source, blocks: Sequence[Block], modality: Modality, found: _Records, out: Division
+        self, source: Source, blocks: Sequence[Block], modality: Modality, found: Records, out: Division
     ) -> None:
         self._source, self._blocks, self._modality, self._found, self._out = source, blocks, modality, found, out
         self._seen = np.array(found.sound, dtype=bool)
@@ -279,10 +212,10 @@ class _Bodies:
         number_of = {self._found.where[i]: i for i in todo.tolist()}
         bad: list[int] = []
         for number in sorted({block for block, _ in number_of}):
-            for at, one in enumerate(expanded(self._source, self._blocks[number], self._modality)):
-                if (number, at) not in number_of or isinstance(one, Refusal):
-                    continue
-                reason = self._modality.damage(one)
+            records = enumerate(expanded(self._source, self._blocks[number], self._modality))
+            wanted = [(at, one) for at, one in records if (number, at) in number_of]
+            found = reasons(self._modality, "damage", [one for _, one in wanted])
+            for (at, _), (one, reason) in zip(wanted, found, strict=True):
                 if reason is not None:
                     bad.append(number_of[number, at])
                     self._out.refusals.append(Refusal(one.name, reason, one.group))
@@ -298,7 +231,8 @@ def holds(modality: Modality, records: Sequence[Item]) -> bool:
     """Whether a few records, evenly spread, show one that can be used; always, where the modality does not tell."""
     if not _tells(modality):
         return True
-    return any(modality.damage(records[place]) is None for place in _spread(len(records)))
+    some = [records[place] for place in _spread(len(records))]
+    return any(reason is None for _, reason in reasons(modality, "damage", some))
 
 
 def _spread(n: int) -> NDArray[np.intp]:
@@ -363,7 +297,7 @@ def _remember(source: Source, block: Block, modality: Modality, out: Division) -
     for one in expanded(source, block, modality):
         records += isinstance(one, Item)
         if isinstance(one, Item) and one.begins and one.ends:
-            key = content_key(one, modality, alike=False)
+            key = content_key(one)
             out.held.add(key)
             if isinstance(one.data, str):
                 out.twins.add(key, split.sketch(one.data))

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from anew.data import split
 from anew.data.cache import Encoded
-from anew.data.division import OUT, Division, expanded
+from anew.data.division import OUT, Division
 from anew.data.modality import Item, Modality, Refusal
+from anew.data.records import expanded
 from anew.data.source import Block, Source
 from anew.spec import Grid
 

@@ -77,6 +77,11 @@ class FolderReader:
         files = [f for f in self._files[kind] if f.bytes]
         self.refusals += [Refusal(f.path, "is empty") for f in self._files[kind] if not f.bytes]
         owner = self._owners[kind]
+        large = [f for f in files if owner.largest and f.bytes > owner.largest]
+        if large:
+            over = f"is over the limit of {owner.largest >> 20} MB for one {owner.called()}"
+            self.refusals += [Refusal(f.path, f"{over} ({f.bytes >> 20:,} MB)") for f in large]
+            files = [f for f in files if f.bytes <= owner.largest]
         if owner.named:
             self._name_classes(files)
         self.labels = tuple(sorted({label for f in files if (label := self._label(f.path)) is not None}))

@@ -20,6 +20,7 @@ from PIL import Image
 
 from anew.data import numbered
 from anew.extras import require
+from anew.data.media_limits import FILM_PIXELS, GIF_FRAMES, GIF_PIXELS
 
 PIXELS = 1 << 25  # most pixels of a frame: 8K
 FRAMES = 100_000  # of one file that are used: an hour at 25 a second
@@ -126,6 +127,8 @@ def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
         if not streams:
             raise ValueError("it holds no video stream")
         stream = streams[0]
+        if stream.codec_context is None:
+            raise ValueError("its codec is not known")
         try:
             yield container, stream
         except av.error.FFmpegError:
@@ -159,13 +162,17 @@ def _timing(data: Data) -> Timing:
             raise ValueError("its video stream has no pictures")
         if width * height > PIXELS:
             raise ValueError(f"frames of {width}x{height} are over the limit of {PIXELS >> 20} megapixels")
+        gif = container.format.name == "gif"
+        used, most = (min(GIF_FRAMES, FRAMES), GIF_PIXELS) if gif else (FRAMES, FILM_PIXELS)
         base, found, more = float(stream.time_base or 1 / 1000), [], False
         for packet in container.demux(stream):
             if packet.size and packet.pts is not None:
                 found.append((packet.pts * base, (packet.duration or 0) * base))
-            if len(found) > FRAMES:
-                found, more = found[:FRAMES], True
+            if len(found) > used:
+                found, more = found[:used], True
                 break
+            if width * height * len(found) > most:
+                raise ValueError(f"its frames of {width}x{height} are over {most >> 30} gigapixels together")
         if not more and len(found) < 0.9 * stream.frames:
             raise ValueError(f"its body is cut off: {len(found)} of {stream.frames} frames are there")
         usual = float(stream.average_rate or 0) or 10.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,15 +14,18 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.config import knob
-from anew.data import pixels
+from anew.data import isolation, pixels
+from anew.data.media_limits import IMAGE_BYTES
 from anew.data.modality import SURE, Artifact, Item, Modality, Size, usable_classes
 from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Grid, Spec
 
 LOOKED = 2048  # images of the sample whose headers decide the size
 DECODED = 1024  # of these, images whose pixels decide channels, depth and scale
-DECODED_PIXELS = 1 << 27  # stop decoding the sample here (about two seconds of PNG), though never below 16 images
+DECODED_PIXELS = 1 << 27  # stop decoding the sample here (about two seconds of PNG), though never below LEAST images
+MOST_PIXELS = 1 << 28  # but here also where it is fewer than those
 HELD_PIXELS = 1 << 24  # of the copies kept meanwhile: 50 MB as colour
+LEAST, AT_ONCE = 16, 4  # images: decoded at least, and between two looks at how much was
 LARGEST = 1024  # pixels a side
 RUNGS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # sides that halve well inside a network
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
@@ -38,6 +42,18 @@ class ImageConfig:
     labels: str = knob("auto", "whether classes condition the generator", choices=("auto", "off"))
 
 
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """size: (width, height) of an image; small: a copy, (h, w) or (h, w, C) of 8 bits, or the values of a deep one as floats;
+    drawn: pixels decoded for it; span: smallest and largest value of a deep image, floating where those are floats."""
+
+    size: tuple[int, int]
+    small: NDArray[Any] | None = None
+    drawn: int = 0
+    span: pixels.Levels | None = None
+    floating: bool = False
+
+
 @dataclass(slots=True)
 class _Sample:
     """What `fit` saw: (width, height) of all looked at, small copies of those decoded, (low, high) of deep ones."""
@@ -49,6 +65,26 @@ class _Sample:
     refused: str = ""
     drawn: int = 0  # pixels decoded
     held: int = 0  # pixels of the copies
+
+    @property
+    def decodes(self) -> bool:
+        """Whether more are to be decoded."""
+        spent = self.drawn >= DECODED_PIXELS or self.held > HELD_PIXELS
+        few = len(self.images) < LEAST and self.drawn < MOST_PIXELS
+        return len(self.images) < DECODED and (not spent or few)
+
+    def add(self, one: Glimpse) -> None:
+        """Count it in."""
+        self.sizes.append(one.size)
+        if one.small is None:
+            return
+        self.drawn += one.drawn
+        if one.span is not None:
+            self.spans.append(one.span)
+            self.floating = self.floating or one.floating
+        image = Pillow.fromarray(one.small)
+        self.held += _area(image.size)
+        self.images.append(image)
 
 
 class Image(Modality):
@@ -62,6 +98,8 @@ class Image(Modality):
         {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
         | {".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".jp2", ".pcx", ".sgi"}
     )
+    native: ClassVar[bool] = True
+    largest: ClassVar[int] = IMAGE_BYTES
     foreign: ClassVar[Mapping[str, str]] = dict.fromkeys((".heic", ".heif", ".svg", ".psd"), "PNG or JPEG")
     Config: ClassVar[type] = ImageConfig
     unit: ClassVar[str] = "dimension"
@@ -98,12 +136,13 @@ class Image(Modality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one picture that differ in encoding alone or in little else."""
         image = pixels.load(pixels.open_image(item.data), enough=(64, 64))
-        return pixels.perceptual_hash(pixels.to_eight_bits(image))
+        own = pixels.levels([pixels.span(image)], image.mode == "F") if pixels.is_deep(image) else None
+        return pixels.perceptual_hash(pixels.to_eight_bits(pixels.smaller(image, 64), own))
 
     def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
         self.notes = []
         limit = side_limit(size)
-        sample = _look(items, enough=3 * max(limit, *(self._wanted or (0, 0))))
+        sample = self._look(items, enough=3 * max(limit, *(self._wanted or (0, 0))))
         if not sample.images:
             raise DataError(f"no image of the train part can be read; the first one: {sample.refused or 'none given'}")
         if sample.spans:
@@ -120,6 +159,35 @@ class Image(Modality):
         classes = usable_classes(self.config.labels, labels, size.items, "images", self.notes)
         self.spec = Grid(shape, "CHW", classes, max(std, FLAT))
         return self.spec
+
+    def _look(self, items: Iterable[Item], enough: int) -> _Sample:
+        sample, left = _Sample(), iter(items)
+        while len(sample.sizes) < LOOKED and (some := list(itertools.islice(left, AT_ONCE))):
+            found = isolation.each(self, "glimpse", some, enough if sample.decodes else 0)
+            for item, one in zip(some, found, strict=True):
+                if isinstance(one, ValueError):
+                    sample.refused = sample.refused or f"{item.name}: {one}"
+                else:
+                    sample.add(one)
+        return sample
+
+    def glimpse(self, item: Item, enough: int) -> Glimpse:
+        """enough: pixels a side of the copy; 0: none is made. Raises ValueError (one clause)."""
+        image = pixels.open_image(item.data)
+        size = pixels.size_of(image)
+        if not enough:
+            return Glimpse(size)
+        if not isinstance(item.data, np.ndarray):
+            image = pixels.load(image, enough=(enough, enough))
+        drawn = max(_area(image.size), _area(size) // 16)  # a JPEG decoded at an eighth still costs that
+        if pixels.is_deep(image):
+            small = pixels.reduced(np.asarray(image), 2 * enough)
+            return Glimpse(size, small, drawn, pixels.span(image), image.mode == "F")
+        image = pixels.to_eight_bits(pixels.smaller(image, 2 * enough))
+        if max(image.size) > 2 * enough:  # keep the sample small in memory
+            image = image.copy()
+            image.thumbnail((2 * enough, 2 * enough))
+        return Glimpse(size, np.asarray(image), drawn)
 
     def _channels(self, eight: list[Pillow.Image], see_through: bool) -> int:
         if self.config.channels != "auto":
@@ -156,6 +224,7 @@ class Image(Modality):
         image = pixels.open_image(item.data)
         if not isinstance(item.data, np.ndarray):
             image = pixels.load(image, enough=self._enough(pixels.size_of(image), width, height))
+            image = pixels.smaller(image, 4 * max(width, height))
         image = pixels.to_eight_bits(image, self._levels)
         return pixels.stored(pixels.shaped(image, width, height, self._frame), channels)
 
@@ -165,14 +234,8 @@ class Image(Modality):
         ratio = 2.0 * (min(ratios) if self._frame == "pad" else max(ratios))
         return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
 
-    def encode_many(self, items: Sequence[Item]) -> list[NDArray[Any] | str]:
-        return [self._encode_or_say(item) for item in items]
-
-    def _encode_or_say(self, item: Item) -> NDArray[Any] | str:
-        try:
-            return self.encode(item)  # opens the header itself: no need to ask `accepts` first
-        except ValueError as error:
-            return str(error)
+    def encode_checked(self, item: Item) -> NDArray[np.uint8]:
+        return self.encode(item)  # opens the header itself: no need to ask `accepts` first
 
     def units(self, item: Item) -> int:
         """Dimensions of the stored image, which bits are divided by."""
@@ -215,39 +278,6 @@ class Image(Modality):
         self._frame = state["frame"]
         self._levels = (state["levels"][0], state["levels"][1]) if state["levels"] else None
         self.notes = list(state["notes"])
-
-
-def _look(items: Iterable[Item], enough: int) -> _Sample:
-    sample = _Sample()
-    for item in items:
-        try:
-            _take(sample, item, enough)
-        except ValueError as error:
-            sample.refused = sample.refused or f"{item.name}: {error}"
-        if len(sample.sizes) >= LOOKED:
-            break
-    return sample
-
-
-def _take(sample: _Sample, item: Item, enough: int) -> None:
-    image = pixels.open_image(item.data)
-    size = pixels.size_of(image)
-    spent = sample.drawn + _area(size) > DECODED_PIXELS or sample.held > HELD_PIXELS
-    if len(sample.images) < DECODED and (not spent or len(sample.images) < 16):
-        if not isinstance(item.data, np.ndarray):
-            image = pixels.load(image, enough=(enough, enough))
-        sample.drawn += max(_area(image.size), _area(size) // 16)  # a JPEG decoded at an eighth still costs that
-        if pixels.is_deep(image):
-            sample.spans.append(pixels.span(image))
-            sample.floating = sample.floating or image.mode == "F"
-        else:
-            image = pixels.to_eight_bits(image)
-            if max(image.size) > 2 * enough:  # keep the sample small in memory
-                image = image.copy()
-                image.thumbnail((2 * enough, 2 * enough))
-        sample.held += _area(image.size)
-        sample.images.append(image)
-    sample.sizes.append(size)
 
 
 def side_limit(size: Size) -> int:

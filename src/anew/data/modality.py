@@ -7,7 +7,7 @@ import functools
 import hashlib
 import html
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.data import isolation
 from anew.errors import ConfigError
 from anew.maths.relatives import Kin
 from anew.spec import Batch, Spec
@@ -36,6 +37,9 @@ class Handle:
     of: int = 1
     at: tuple[int, int] | None = None
     body: bytes | None = None
+
+    def __reduce__(self) -> Any:  # a tenth of what pickling a frozen class with slots costs
+        return Handle, (self.path, self.part, self.of, self.at, self.body)
 
     def digest(self) -> bytes:
         """16 bytes that follow from the content and the place in it; of a large file from its size and some of it."""
@@ -78,6 +82,9 @@ class Item:
     begins: bool = True
     ends: bool = True
     group: str | None = None
+
+    def __reduce__(self) -> Any:
+        return Item, (self.name, self.data, self.label, self.begins, self.ends, self.group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +148,9 @@ class Modality(ABC):
     are no class folders. labels_read: reading tells the classes (a header), the listing does not. shown: samples that a
     run keeps. noun: what one item is called, where that is not NAME item. sampling: knobs that suit samples of this kind, for
     families that have them. foreign: endings of such items that are not read, and what to convert them to. related: bytes of
-    a list, up to which it is kept whole and `kin` finds relatives in it; 0: the kind knows no relatives.
+    a list, up to which it is kept whole and `kin` finds relatives in it; 0: the kind knows no relatives. native: libraries in C
+    decode its files, so whatever reads one goes through `each` or `encode_many`, which do it in another process. largest: bytes
+    of a file, 0: any.
     """
 
     name: ClassVar[str]
@@ -159,6 +168,8 @@ class Modality(ABC):
     foreign: ClassVar[Mapping[str, str]] = {}
     related: ClassVar[int] = 0
     sampling: ClassVar[Mapping[str, Any]] = {}
+    native: ClassVar[bool] = False
+    largest: ClassVar[int] = 0
     unit: ClassVar[str]  # what bits are divided by: "character", "residue", "dimension"
 
     config: Any
@@ -241,16 +252,15 @@ class Modality(ABC):
 
     def encode_many(self, items: Sequence[Item]) -> list[NDArray[Any] | str]:
         """`encode` for each, or the reason (one clause) why an item cannot be. Faster where a modality can work in bulk."""
-        return [self._try(item) for item in items]
+        found = isolation.each(self, "encode_checked", items)
+        return [str(one) if isinstance(one, ValueError) else one for one in found]
 
-    def _try(self, item: Item) -> NDArray[Any] | str:
+    def encode_checked(self, item: Item) -> NDArray[Any]:
+        """`encode` of an item whose header was not looked at yet. Raises ValueError (one clause)."""
         reason = self.accepts(item)
         if reason is not None:
-            return reason
-        try:
-            return self.encode(item)
-        except ValueError as error:
-            return str(error)
+            raise ValueError(reason)
+        return self.encode(item)
 
     @abstractmethod
     def units(self, item: Item) -> int:
@@ -323,6 +333,23 @@ class Modality(ABC):
     def save(self, folder: Path) -> None:
         """Write further files that belong to the run (tokenizer.json)."""
         return None
+
+
+def each(modality: Modality, method: str, ones: Iterable[Item | Refusal]) -> Iterator[tuple[Item | Refusal, Any]]:
+    """Each with what this method of the modality makes of it: a list instead of an iterator, a ValueError (one clause) where
+    the item cannot be used, None beside a refusal. A few are read ahead."""
+    for piece in isolation.pieces(ones):
+        found = isolation.each(modality, method, [one for one in piece if isinstance(one, Item)])
+        for one in piece:
+            yield one, next(found) if isinstance(one, Item) else None
+
+
+def reasons(
+    modality: Modality, method: str, ones: Iterable[Item | Refusal]
+) -> Iterator[tuple[Item | Refusal, str | None]]:
+    """The same of methods that say why an item cannot be used (`accepts`, `damage`), and the reason of a refusal."""
+    for one, reason in each(modality, method, ones):
+        yield one, one.reason if isinstance(one, Refusal) else None if reason is None else str(reason)
 
 
 def takes_no_prompt(name: str, prompt: str, suffix: str) -> ConfigError:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from anew.data import pixels
+from anew.data import isolation, pixels
 
 FEWEST = 4  # frames
 LOOKED = 8  # folders, and pairs of neighbours in each, that are compared
@@ -78,14 +78,21 @@ def _moves(folder: Path, others: Sequence[NDArray[np.float32]]) -> bool:
 
 def _small(paths: Sequence[Path]) -> NDArray[np.float32]:
     """(n, 16, 16) grey thumbnails; nothing of pictures that cannot be read."""
+    try:
+        return np.asarray(isolation.call(_thumbnails, None, list(paths)))
+    except ValueError:
+        return np.zeros((0, 16, 16), dtype=np.float32)
+
+
+def _thumbnails(_: None, paths: Sequence[Path]) -> NDArray[np.float32]:
     found = []
     for path in paths:
         try:
             image = pixels.to_eight_bits(pixels.load(pixels.open_image(path.read_bytes()), enough=(32, 32)))
             grey = pixels.stored(image, 1)[0]
             found.append(np.asarray(Image.fromarray(grey).resize((16, 16)), dtype=np.float32))
-        except (ValueError, OSError):
-            return np.zeros((0, 16, 16), dtype=np.float32)
+        except OSError as error:
+            raise ValueError(str(error)) from None
     return np.stack(found) if found else np.zeros((0, 16, 16), dtype=np.float32)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,8 @@ PIXELS = 1 << 26  # most decoded pixels of one image: 64 megapixels, 200 MB as c
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "JPEG2000", "MPO", "PCX", "SGI")
 OPAQUE = 250  # alpha from here on counts as opaque
 GREY = 3  # channels that differ by no more than this are grey (JPEG rounding)
+LARGE = 1 << 22  # pixels of an image from which on it is made smaller before anything else
+STRIP = 1 << 22  # pixels of a deep image that are worked on at a time
 Levels = tuple[float, float]  # values of a deep image that become black and white
 
 _quiet = threading.Lock()  # `warnings.catch_warnings` changes a process-wide list
@@ -112,9 +115,47 @@ def _clause(error: BaseException) -> str:
 
 def span(image: Image.Image) -> Levels:
     """Smallest and largest finite value of a loaded deep image."""
-    values = np.asarray(image, dtype=np.float64)
-    values = values[np.isfinite(values)]
-    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    lows, highs = [], []
+    for values in _strips(np.asarray(image)):
+        finite = values[np.isfinite(values)] if image.mode == "F" else values
+        if finite.size:
+            lows.append(float(finite.min()))
+            highs.append(float(finite.max()))
+    return (min(lows), max(highs)) if lows else (0.0, 0.0)
+
+
+def smaller(image: Image.Image, side: int) -> Image.Image:
+    """A loaded image, a large one reduced by a whole factor so far that its shorter side keeps at least `side` pixels, and a
+    deep one then of mode F: what follows costs a fraction."""
+    factor = min(image.size) // max(side, 1)
+    if factor < 2 or image.width * image.height <= LARGE:
+        return image
+    if is_deep(image):
+        return Image.fromarray(reduced(np.asarray(image), side))
+    plain = image.mode in ("L", "RGB", "RGBA") and "transparency" not in image.info
+    return image.reduce(factor) if plain else image
+
+
+def _strips(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Rows of (H, W), some at a time: a copy of 64 megapixels in numbers of 8 bytes takes half a gigabyte."""
+    rows = max(1, STRIP // max(values.shape[1], 1))
+    return (values[top : top + rows] for top in range(0, len(values), rows))
+
+
+def reduced(values: NDArray[Any], side: int) -> NDArray[np.float32]:
+    """(h, w) of a deep image (H, W): the means of blocks, so many to a block that the shorter side keeps at least `side`, of
+    large blocks of some of their pixels. What is no number counts as zero."""
+    step = max(1, min(values.shape) // side // 4)
+    values = values[::step, ::step]
+    block = max(1, min(values.shape) // side)
+    height, width = values.shape[0] // block, values.shape[1] // block
+    rows = max(1, STRIP // values.shape[1] // block) * block
+    strips = []
+    for top in range(0, height * block, rows):
+        part = np.asarray(values[top : min(top + rows, height * block), : width * block], dtype=np.float64)
+        part = np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0)
+        strips.append(part.reshape(-1, block, width, block).mean(axis=(1, 3)))
+    return np.concatenate(strips).astype(np.float32)
 
 
 def levels(spans: list[Levels], floating: bool) -> Levels:
@@ -138,9 +179,13 @@ def to_eight_bits(image: Image.Image, known: Levels | None = None) -> Image.Imag
     """
     if is_deep(image):
         low, high = known or levels([span(image)], image.mode == "F")
-        values = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=low, posinf=high, neginf=low)  # (H, W)
-        scaled = np.clip((values - low) * (255.0 / (high - low)), 0.0, 255.0)
-        return Image.fromarray(np.rint(scaled).astype(np.uint8))
+        values = np.asarray(image)  # (H, W)
+        eight = np.empty(values.shape, dtype=np.uint8)
+        for part, out in zip(_strips(values), _strips(eight), strict=True):
+            # In 8 bytes: the largest floats less the smallest are no float of 4 bytes, nor is 255 by a very small one.
+            finite = np.nan_to_num(part.astype(np.float64), nan=low, posinf=high, neginf=low)
+            out[:] = np.rint((finite.clip(low, high) - low) * (255.0 / (high - low)))
+        return Image.fromarray(eight)
     try:
         if image.mode in ("L", "RGB", "RGBA") and "transparency" not in image.info:
             return image

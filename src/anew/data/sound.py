@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.data.media_limits import ANY_SAMPLES_A_BYTE, SAMPLES_A_BYTE
 from anew.data.modality import Handle
 from anew.data.recordings import Recordings, quiet, recording
 from anew.extras import require
@@ -111,14 +112,24 @@ def _clause(error: BaseException) -> str:
 def head(data: Any) -> Head:
     """Of an encoded file. Raises ValueError (one clause) where it cannot be used."""
     with _opened(data) as file:
-        found = Head(int(file.samplerate), int(file.channels), int(file.frames))
+        found, form = Head(int(file.samplerate), int(file.channels), int(file.frames)), str(file.format)
     if not (1 <= found.channels <= CHANNELS and RATES[0] <= found.rate <= RATES[1]):
         raise ValueError(f"{found.channels} channels at {found.rate} Hz are out of range")
     if found.frames <= 0:
         raise ValueError("it holds no samples")
+    if found.frames > (most := _bytes(data) * SAMPLES_A_BYTE.get(form, ANY_SAMPLES_A_BYTE)):
+        raise ValueError(f"its header claims {found.frames:,} samples, where its bytes hold at most {int(most):,}")
     if found.seconds < SHORTEST:
         raise ValueError(f"it is only {1000 * found.seconds:.2g} ms long; at least {1000 * SHORTEST:.0f} ms are needed")
     return found
+
+
+def _bytes(data: Any) -> int:
+    body = data.body if isinstance(data, Handle) else data
+    try:
+        return len(body) if isinstance(body, bytes) else (data.path if body is None else Path(body)).stat().st_size
+    except OSError as error:
+        raise ValueError(f"it cannot be read ({error.strerror})") from None
 
 
 def read(data: Any, start: int, stop: int) -> tuple[Samples, int]:

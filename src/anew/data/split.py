@@ -61,7 +61,12 @@ def key(item: Item, modality: Modality) -> int:
 def usable_key(item: Item, modality: Modality) -> int:
     """The same of an item that can be used. Raises ValueError (one clause) where the signature finds that it cannot."""
     signature = None if isinstance(item.data, str) else modality.signature(item)
-    return exact_key(item) if signature is None else _hash(b"signature" + signature)
+    return exact_key(item) if signature is None else signature_key(signature)
+
+
+def signature_key(signature: bytes) -> int:
+    """64 bits of a modality's signature."""
+    return _hash(b"signature" + signature)
 
 
 def exact_key(item: Item) -> int:

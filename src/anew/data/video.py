@@ -6,6 +6,7 @@ grid's repeats its last one; `Batch.mask` tells which are its own, and what is w
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.config import knob
-from anew.data import frames, numbered, pixels, shaping
+from anew.data import frames, isolation, numbered, pixels, shaping
 from anew.data.image import FLAT, wanted_size
+from anew.data.media_limits import GIF_FRAMES
 from anew.data.modality import Artifact, Handle, Item, Modality, Size, usable_classes
 from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Grid, Known, Spec
@@ -50,7 +52,7 @@ class _Seen:
 
     sizes: list[tuple[int, int]] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
-    clips: list[list[Pillow.Image]] = field(default_factory=list)
+    clips: list[list[NDArray[np.uint8]]] = field(default_factory=list)
     refused: str = ""
 
 
@@ -63,6 +65,7 @@ class Video(Modality):
     )
     Config: ClassVar[type] = VideoConfig
     streams: ClassVar[bool] = True
+    native: ClassVar[bool] = True
     unit: ClassVar[str] = "dimension"
 
     def __init__(self, config: VideoConfig) -> None:
@@ -97,7 +100,9 @@ class Video(Modality):
     # ---- what an item is ----
 
     def survey(self, sample: Sequence[Item]) -> list[str]:
-        found = [frames.timing(_source(item)) for item in sample]
+        found = [one for one in isolation.each(self, "timing", sample) if not isinstance(one, ValueError)]
+        if not found:
+            raise DataError("no video of the sample can be read")
         rates = np.array([one.rate for one in found])
         notes = []
         if not self._rate:
@@ -106,9 +111,14 @@ class Video(Modality):
             seen = f"{rates.min():.3g} to {rates.max():.3g} frames a second, not all at a steady pace"
             notes.append(f"Videos have {seen}: all are read at {self._rate:.3g}.")
         if any(one.cut for one in found):
-            notes.append(f"Of videos of over {frames.FRAMES:,} frames only the first so many are used.")
+            most = f"over {frames.FRAMES:,} frames, and of GIFs of over {GIF_FRAMES:,},"
+            notes.append(f"Of videos of {most} only the first so many are used.")
         lengths = [len(one.at(self._rate)) for one in found]
         return [*notes, *self._clips(lengths)]
+
+    def timing(self, item: Item) -> frames.Timing:
+        """When the frames of its file are shown. Raises ValueError (one clause)."""
+        return frames.timing(_source(item))
 
     def _clips(self, lengths: list[int]) -> list[str]:
         """Settle how long a clip is and which frames are kept of it, from lengths of videos at the common rate."""
@@ -181,7 +191,7 @@ class Video(Modality):
         if min(seen.lengths) < max(seen.lengths):
             few = f"{min(seen.lengths)} to {max(seen.lengths)} frames"
             self.notes.append(f"Clips have {few}; how long each kind is is learned too.")
-        flat = [pixels.to_eight_bits(one) for clip in seen.clips for one in clip[:: max(1, len(clip) // 4)]]
+        flat = [Pillow.fromarray(one) for clip in seen.clips for one in clip]
         see_through = sum(map(pixels.transparent, flat)) >= 0.1 * len(flat)
         channels = shaping.channels(self.config.channels, flat, see_through, self.notes)
         self._frame = shaping.frame(self.config.frame, seen.sizes, see_through and channels == 4, self._wanted)
@@ -194,26 +204,36 @@ class Video(Modality):
         return self.spec
 
     def _look(self, items: Iterable[Item], enough: int) -> _Seen:
-        seen = _Seen()
-        for item in items:
-            try:
-                timing, wanted = self._wanted_frames(item)
-                if len(seen.clips) < DECODED:
-                    seen.clips.append(frames.pictures(_source(item), wanted.tolist(), timing.times, enough))
-                seen.sizes.append((timing.width, timing.height))
-                seen.lengths.append(len(wanted))
-            except ValueError as error:
-                seen.refused = seen.refused or f"{item.name}: {error}"
+        seen, left = _Seen(), iter(items)
+        while some := list(itertools.islice(left, isolation.PIECE)):
+            found = isolation.each(self, "glimpse", some, enough if len(seen.clips) < DECODED else 0)
+            for item, one in zip(some, found, strict=True):
+                if isinstance(one, ValueError):
+                    seen.refused = seen.refused or f"{item.name}: {one}"
+                    continue
+                size, length, clip = one
+                seen.sizes.append(size)
+                seen.lengths.append(length)
+                seen.clips += [clip] if clip else []
         return seen
+
+    def glimpse(self, item: Item, enough: int) -> tuple[tuple[int, int], int, list[NDArray[np.uint8]]]:
+        """((width, height), frames, some of them) of a clip. enough: see `frames.pictures`; 0: none is decoded.
+
+        Raises ValueError (one clause)."""
+        timing, wanted = self._wanted_frames(item)
+        found = frames.pictures(_source(item), wanted.tolist(), timing.times, enough) if enough else []
+        some = [np.asarray(pixels.to_eight_bits(one)) for one in found[:: max(1, len(found) // 4)]]
+        return (timing.width, timing.height), len(wanted), some
 
     # ---- tensors ----
 
     def encode(self, item: Item) -> NDArray[np.uint8]:
         length = self._grid.shape[1]
-        ready = self._frames_of(item)[:length]
+        ready = self.frames_of(item)[:length]
         return np.stack(ready + [ready[-1]] * (length - len(ready)), axis=1)  # (C, T, H, W)
 
-    def _frames_of(self, item: Item, all_of_it: bool = False) -> list[NDArray[np.uint8]]:
+    def frames_of(self, item: Item, all_of_it: bool = False) -> list[NDArray[np.uint8]]:
         """(C, H, W) of each frame that a clip keeps, or that a whole video has at the same pace."""
         channels, _, height, width = self._grid.shape
         if isinstance(item.data, np.ndarray):
@@ -306,16 +326,20 @@ def _source(item: Item) -> frames.Data:
 
 def _given(video: Video, path: str) -> list[NDArray[np.uint8]]:
     """(C, H, W) of each frame of a clip, of a folder of them, or of a single picture."""
-    try:
-        return video._frames_of(Item(path, Handle(Path(path))), all_of_it=True)
-    except ValueError as error:
-        still = frames.still(Path(path))
+    (found,) = isolation.each(video, "frames_of", [Item(path, Handle(Path(path)))], True)
+    if isinstance(found, ValueError):
+        still = isolation.call(_still, None, Path(path))
         if still is not None:
-            return video._frames_of(Item(path, still))
+            return video.frames_of(Item(path, still))
         raise ConfigError(
-            f"{path!r} cannot be used as a prompt: {error}; give a short video, an animated GIF, a picture, or a folder of "
+            f"{path!r} cannot be used as a prompt: {found}; give a short video, an animated GIF, a picture, or a folder of "
             "numbered pictures"
-        ) from None
+        )
+    return cast(list[NDArray[np.uint8]], found)
+
+
+def _still(_: None, path: Path) -> NDArray[np.uint8] | None:
+    return frames.still(path)
 
 
 def limits(size: Size) -> tuple[int, int]:

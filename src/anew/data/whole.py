@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.data import split
-from anew.data.division import expanded, wanted_parts
+from anew.data.division import wanted_parts
 from anew.data.examples import Examples, drawn, examples_of, merged
 from anew.data.loader import shuffled
-from anew.data.modality import Item, Modality, Refusal
+from anew.data.modality import Item, Modality, Refusal, reasons
+from anew.data.records import expanded
 from anew.data.refusals import Refusals
 from anew.data.source import Block, Source
 from anew.errors import DataError
@@ -67,8 +68,7 @@ class Whole:
     def _read(self, source: Source, blocks: Sequence[Block]) -> None:
         self._codes: list[str | None] = []
         for block in blocks:
-            for one in expanded(source, block, self.modality):
-                reason = one.reason if isinstance(one, Refusal) else self.modality.accepts(one)
+            for one, reason in reasons(self.modality, "accepts", expanded(source, block, self.modality)):
                 if isinstance(one, Refusal) or reason is not None:
                     self.refusals.add([Refusal(one.name, reason or "", one.group)])
                 else:
