@@ -8,6 +8,8 @@ Texts are cut into passages first: `kinds.audit_texts`.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from anew.evaluation import copying
 from anew.evaluation.copying import FOUND, Array, Distance, Excess, Indices, Labels, Nearest, Scan
-from anew.evaluation.novelty import CAUGHT, FAILED, RATES, Copies, Kind, Novel, Pair, Planted
+from anew.evaluation.novelty import CAUGHT, FAILED, RATES, Copies, Kind, Novel, Pair, Planted, percent
 from anew.evaluation.two_sample import auc
 
 DRAWS = 20  # of planted copies at each rate; a rate counts as caught where 9 of 10 are found
@@ -87,8 +89,9 @@ class Audit:
         count, train = int(np.ceil(RATES[-1] * self.m)), self.pool[self.train[self.pool]]
         return np.stack([self.source.choice(train, count, replace=count > len(train)) for _ in range(2)])
 
-    def run(self, late: Callable[[], bool] = lambda: False) -> Copies:
-        """late: asked before each control; what it leaves no time for is said in the notes."""
+    def run(self, left: Callable[[], float] = lambda: math.inf) -> Copies:
+        """left: the seconds left, asked before each control and each draw of planted copies; what there is no time for is
+        said in the notes."""
         queries = np.arange(self.n, self.n + self.m + self.sources.size)
         nears = [d.near(queries, self.pool) for d in self.distances]
         made = [n.take(np.arange(self.m)) for n in nears]
@@ -105,13 +108,13 @@ class Audit:
         planted: list[Planted] = []
         excess = self._reference(made, posing, rest) if scan.p <= FOUND else None
         novel = None
-        if self.controls and not self._skipped(late, "planted copies"):
-            planted = self._planted(nears, labels, self._unsuspicious(scan), self._apart(posing, rest))
-        if self.controls and not self._skipped(late, "how novel samples are"):
+        if self.controls and not self._skipped(left, "planted copies"):
+            planted = self._planted(nears, labels, self._unsuspicious(scan), self._apart(posing, rest), left)
+        if self.controls and not self._skipped(left, "how novel samples are"):
             novel = self._novel(made, held)
-        if self.controls and self.drawn and not self._skipped(late, "held-out items posing as samples"):
+        if self.controls and self.drawn and not self._skipped(left, "held-out items posing as samples"):
             control = self._control(posing, rest)
-        if self.controls and excess is None and not self._skipped(late, "the reference test"):
+        if self.controls and excess is None and not self._skipped(left, "the reference test"):
             excess = self._reference(made, posing, rest)
         p = proved(scan.p, excess)
         found, whole = p <= FOUND and (control is None or control > FAILED), self.m * self.part
@@ -138,8 +141,8 @@ class Audit:
             notes=self.notes,
         )
 
-    def _skipped(self, late: Callable[[], bool], what: str) -> bool:
-        if not late():
+    def _skipped(self, left: Callable[[], float], what: str) -> bool:
+        if left() > 0.0:
             return False
         self.notes.append(f"Not measured: {what} in the copying test (the time was spent).")
         return True
@@ -158,29 +161,65 @@ class Audit:
         return self._posed[1]
 
     def _planted(
-        self, nears: Sequence[Nearest], labels: Labels, base: Indices, apart: Sequence[Array]
+        self,
+        nears: Sequence[Nearest],
+        labels: Labels,
+        base: Indices,
+        apart: Sequence[Array],
+        left: Callable[[], float],
     ) -> list[Planted]:
         """How often planted copies are caught, from the highest rate down to one that is not. Nothing is searched anew."""
-        size, found = self.sources.shape[1], []
+        planted: list[Planted] = []
         for which, kind in enumerate(("exact", "disturbed")):
             for rate in reversed(RATES):
                 count = round(rate * self.m * self.part)
                 if count < 1:
                     break
-                offset, caught, missed = self.m + which * size, 0, 0
-                while caught + missed < DRAWS and missed <= (1.0 - CAUGHT) * DRAWS and (missed or caught < DRAWS // 2):
-                    rows = base.copy() if len(base) == self.m else self.source.choice(base, self.m)
-                    chosen = self.source.choice(size, count, replace=False)
-                    rows[self.source.choice(self.m, count, replace=False)] = offset + chosen
-                    truth = labels.planted(1 + caught + missed, self.sources[which][chosen], DRAW_PERMUTATIONS)
-                    mixed = [n.take(rows) for n in nears]
-                    seen = copying.scan(mixed, truth, self.source).p <= FOUND
-                    seen = seen and proved(0.0, least_excess(mixed, apart, self.source, DRAW_PERMUTATIONS)) <= FOUND
-                    caught, missed = caught + seen, missed + (not seen)
-                found.append(Planted(kind, rate, caught / (caught + missed)))
-                if found[-1].caught < CAUGHT:
+                caught = self._caught(lambda n, of=(which, count): self._draw(nears, labels, base, apart, *of, n), left)
+                if caught is None:
+                    self.notes.append(
+                        f"Not measured: {kind} planted copies at {percent(rate)} of the samples or fewer in the copying "
+                        "test (the time was spent)."
+                    )
                     break
-        return found
+                planted.append(Planted(kind, rate, caught))
+                if caught < CAUGHT:
+                    break
+        return planted
+
+    def _caught(self, draw: Callable[[int], bool], left: Callable[[], float]) -> float | None:
+        """The share of draws of one rate that are caught; None where the time is spent before that is known."""
+        caught, missed, longest = 0, 0, 0.0
+        while caught + missed < DRAWS and missed <= (1.0 - CAUGHT) * DRAWS and (missed or caught < DRAWS // 2):
+            fewest = min(DRAWS - caught - missed, int((1.0 - CAUGHT) * DRAWS) + 1 - missed)  # draws that settle it
+            if left() <= fewest * longest:
+                return None
+            begin = time.monotonic()
+            seen = draw(1 + caught + missed)
+            longest = max(longest, time.monotonic() - begin)
+            caught, missed = caught + seen, missed + (not seen)
+        return caught / (caught + missed)
+
+    def _draw(
+        self,
+        nears: Sequence[Nearest],
+        labels: Labels,
+        base: Indices,
+        apart: Sequence[Array],
+        which: int,
+        count: int,
+        number: int,
+    ) -> bool:
+        """Plant `count` exact (which = 0) or disturbed (1) copies among the samples: are they found?"""
+        size = self.sources.shape[1]
+        rows = base.copy() if len(base) == self.m else self.source.choice(base, self.m)
+        chosen = self.source.choice(size, count, replace=False)
+        rows[self.source.choice(self.m, count, replace=False)] = self.m + which * size + chosen
+        truth = labels.planted(number, self.sources[which][chosen], DRAW_PERMUTATIONS)
+        mixed = [n.take(rows) for n in nears]
+        if copying.scan(mixed, truth, self.source).p > FOUND:
+            return False
+        return proved(0.0, least_excess(mixed, apart, self.source, DRAW_PERMUTATIONS)) <= FOUND
 
     def _set_aside(self, real: Indices) -> tuple[Indices, Indices]:
         """Up to half of these real items (whole groups) to pose as samples, and the pool without them."""
@@ -316,8 +355,8 @@ def audit(
     drawn: bool = True,
     seed: int = 0,
     controls: bool = True,
-    late: Callable[[], bool] = lambda: False,
+    left: Callable[[], float] = lambda: math.inf,
 ) -> Copies:
     """Are samples copies of training items? held: items of the same source that chance kept from training, none for the
     weaker method; groups, of, drawn: see Audit."""
-    return Audit(kind, samples, train, held, groups, of=of, drawn=drawn, seed=seed, controls=controls).run(late)
+    return Audit(kind, samples, train, held, groups, of=of, drawn=drawn, seed=seed, controls=controls).run(left)
