@@ -17,7 +17,7 @@ from anew.asking import class_of, given, stop_of
 from anew.config import whole
 from anew.data.encoded import Encoded
 from anew.data.modality import Artifact, Modality
-from anew.errors import ConfigError, RunError, short
+from anew.errors import ConfigError, RunError, command, short
 from anew.families.family import Family
 from anew.find import find
 from anew.job import family_of
@@ -41,7 +41,9 @@ class Model:
         self.folder = folder
         self.config = folder.config()
         if self.config.get("status") == "begun":
-            raise RunError(f"{str(folder.path)!r} was stopped before training began; run `anew resume {folder.path}`")
+            raise RunError(
+                f"{str(folder.path)!r} was stopped before training began; run `{command('anew', 'resume', folder.path)}`"
+            )
         self.device = torch.device(pick_device(device))
         try:
             self._restore(trust_code)
@@ -77,7 +79,9 @@ class Model:
         family: Family = kind(spec, cfg.from_json(kind.Config, self.config["family"]["config"]))
         path = self.folder.path / "model.safetensors"
         if self.config.get("status") == "training" and not path.exists():
-            raise RunError(f"{str(path)!r} is missing: the run is not finished; run `anew resume {self.folder.path}`")
+            raise RunError(
+                f"{str(path)!r} is missing: the run is not finished; run `{command('anew', 'resume', self.folder.path)}`"
+            )
         load_weights(family, read_tensors(path), path)
         return family.to(self.device).eval()
 
@@ -186,7 +190,7 @@ class Model:
         classes = self.spec.classes
         if classes == 0:
             if label is not None:
-                raise ConfigError(f"--label {short(label)} was given, but this run has no labels; leave it out")
+                raise ConfigError(f"`label` {short(label)} was given, but this run has no labels; leave it out")
             return None
         if label is not None:
             return torch.full((n,), class_of(self.labels, label))

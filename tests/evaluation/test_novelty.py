@@ -14,6 +14,7 @@ from anew.evaluation import kinds
 from anew.evaluation.audit import Audit, audit, limit_of, proved
 from anew.evaluation.copying import Excess
 from anew.evaluation.novelty import METHODS, RATES, Copies, Planted
+from anew.evaluation.planting import caught_share
 
 
 def points(n: int, seed: int) -> list[Any]:
@@ -115,7 +116,6 @@ def test_planted_copies_end_with_the_time() -> None:
 
 
 def test_a_slow_draw_is_not_repeated_without_time() -> None:
-    trial = Audit(FEATURES, SAMPLES, TRAIN, HELD, seed=0)
     drawn: list[int] = []
 
     def draw(number: int) -> bool:
@@ -123,8 +123,8 @@ def test_a_slow_draw_is_not_repeated_without_time() -> None:
         time.sleep(0.02)
         return True
 
-    assert trial._caught(draw, lambda: 0.03) is None and drawn == [1]
-    assert trial._caught(draw, lambda: 10.0) == 1.0 and len(drawn) == 11
+    assert caught_share(draw, lambda: 0.03) is None and drawn == [1]
+    assert caught_share(draw, lambda: 10.0) == 1.0 and len(drawn) == 11
 
 
 def test_json_has_the_fixed_names() -> None:
