@@ -119,7 +119,11 @@ def _train(
         return ""
     say(f"{entry.asked}: {shell('anew', *command)}")
     begin, last, reason = time.monotonic(), "", ""
-    environment = {**os.environ, **({} if device is None else {"CUDA_VISIBLE_DEVICES": device})}
+    environment = {
+        **os.environ,
+        "ANEW_PARENT": str(os.getpid()),
+        **({} if device is None else {"CUDA_VISIBLE_DEVICES": device}),
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "anew", *command],
         stdout=subprocess.PIPE,

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from anew import config as cfg
 from anew import rng, spaces
+from anew.arguments import optional_number, path, switch
 from anew.asking import class_of, given, stop_of
 from anew.config import whole
 from anew.data.encoded import Encoded
 from anew.data.modality import Artifact, Modality
-from anew.errors import ConfigError, RunError, command, short
+from anew.errors import ConfigError, DataError, RunError, command, short
 from anew.families.family import Family
 from anew.find import find
 from anew.job import family_of
@@ -38,6 +39,9 @@ class Model:
     """A generator ready to sample. `load(run)` makes one; it needs the run folder alone, not the data."""
 
     def __init__(self, folder: RunFolder, device: str = "auto", *, trust_code: bool = False) -> None:
+        if not isinstance(folder, RunFolder):
+            raise ConfigError(f"`folder` must be a RunFolder (got {short(folder)}); anew.load takes a path")
+        trust_code = switch("trust_code", trust_code)
         self.folder = folder
         self.config = folder.config()
         if self.config.get("status") == "begun":
@@ -148,8 +152,8 @@ class Model:
         n, seed = whole("n", n, 1, MOST), whole("seed", seed)
         settings = self.how(how)
         known = given(self, prompt, None, None)
-        for draft in self.family.draw(self._ask(n, seed, label, known, settings, 0), seed):
-            yield self.modality.decode(draft.cpu())
+        ask = self._ask(n, seed, label, known, settings, 0)
+        return (self.modality.decode(draft.cpu()) for draft in self.family.draw(ask, seed))
 
     def walk(
         self,
@@ -217,7 +221,7 @@ class Model:
         how many items were refused, `notes` which and why. Raises ConfigError where the run has no likelihood."""
         from anew.work import scored  # work builds on this module
 
-        return scored(self, str(data), limit)
+        return scored(self, str(path("data", data, DataError)), optional_number("limit", limit))
 
     @torch.no_grad()
     def bits_by_part(self, batches: Iterator[Any]) -> dict[str, float]:

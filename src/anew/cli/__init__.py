@@ -8,6 +8,7 @@ goes on).
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -23,8 +24,6 @@ def process_start() -> float:
     """time.monotonic() at which this process began: a budget covers start-up too."""
     now = time.monotonic()
     with contextlib.suppress(OSError, ValueError, IndexError):
-        import os
-
         with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
             ticks = float(file.read().rpartition(")")[2].split()[19])
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
@@ -42,11 +41,25 @@ def main(argv: list[str] | None = None) -> int:
         arguments = parse(words)
         from anew.cli import commands
 
+        _end_with_parent()
         with _signals() as stopped:
             commands.run(arguments, started)
         return faults.STOPPED if stopped else faults.DONE
 
     return faults.ended(work, words, lambda sentence: options_in(sentence, words))
+
+
+def _end_with_parent() -> None:
+    """A training of a comparison stops as on SIGTERM where the comparison was killed: nobody would go on with its run."""
+    parent = os.environ.get("ANEW_PARENT", "")
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if parent.isdecimal() and os.getppid() == int(parent):
+        threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager
