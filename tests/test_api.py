@@ -38,11 +38,11 @@ def test_moved_data_is_said_and_then_remembered(tmp_path: Path) -> None:
     data, moved, again = (tmp_path / place / "names.txt" for place in ("one", "two", "three"))
     run = begun(tmp_path, names(data))
     data.rename(moved)
-    with pytest.raises(anew.DataError, match=r"not at .*names.txt' any more; give --data PATH"):
+    with pytest.raises(anew.DataError, match=r"not at .*names.txt' any more; give `data`: where it lies now"):
         anew.resume(run)
     anew.resume(run, data=moved)
     moved.rename(again)
-    with pytest.raises(anew.DataError, match="give --data PATH"):
+    with pytest.raises(anew.DataError, match="give `data`: where it lies now"):
         anew.resume(run, steps=4)
     anew.resume(run, steps=4, data=again)
     assert json.loads((run / "config.json").read_text())["data"]["path"] == str(again)
@@ -59,9 +59,9 @@ def test_a_mistyped_path_names_the_folder_that_is_there(tmp_path: Path) -> None:
 
 def test_what_is_no_path_is_said(tmp_path: Path) -> None:
     data = names(tmp_path / "names.txt")
-    with pytest.raises(anew.ConfigError, match="run=5 is no path"):
+    with pytest.raises(anew.ConfigError, match="`run` must be a path"):
         anew.train(data, 5)  # type: ignore[arg-type]
-    with pytest.raises(anew.RunError, match="run=None is no path"):
+    with pytest.raises(anew.RunError, match="`run` must be a path"):
         anew.resume(None)  # type: ignore[arg-type]
 
 

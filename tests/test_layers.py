@@ -22,7 +22,8 @@ ALLOWED = {
     "data": BASE | {"maths", "data"},
     "training": BASE | {"maths", "families.family", "training"},
     "evaluation": BASE | {"maths", "data.modality", "data.frames", "evaluation"},
-    "cli": {"errors", "api", "cli", "examples", "__init__"},
+    "arguments": {"errors"},
+    "cli": {"errors", "arguments", "api", "cli", "examples", "__init__"},
 }
 
 

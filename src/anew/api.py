@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anew import arguments
+from anew.config import as_text, whole
 from anew.config import seconds as parse_seconds
-from anew.config import whole
 from anew.errors import ConfigError, DataError, RunError, short
 from anew.training.run import RunFolder
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 Settings = Mapping[str, Any]
 PREFERENCES = ("quality", "speed", "latent")
+HUB_NAME = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")  # owner/name, or owner/name:config
 MOST_MEASURED = 1_000_000  # samples of one report
 
 
@@ -48,15 +51,13 @@ def train(
     walk in). settings: knobs by name. Raises a UserError with one sentence where something given cannot be used.
     """
     started = time.monotonic() if started is None else started
-    request: dict[str, Any] = {"data": _place(data), "budget": None if budget is None else parse_seconds(budget), "steps": steps,
-               "family": family, "modality": modality, "prefer": prefer, "seed": seed,
-               "settings": {k: str(v) for k, v in (settings or {}).items()}}  # fmt: skip
-    _check(request)
+    request = _request(data, budget, steps, family, modality, prefer, seed, settings)
+    reporter = arguments.reporter(reporter)
     if plan is not None:
-        request = _replay(request, Path(plan))
+        request = _replay(request, arguments.path("plan", plan))
     elif steps is None and budget is None and not _trains_by_seconds(request["settings"]):
         request["budget"] = parse_seconds("10m")
-    folder = _run_of(data) if run is None else _named(run)
+    folder = default_run(data) if run is None else arguments.path("run", run)
     undo = "files" if folder.exists() else "folder"
     if os.environ.get("RANK", "0") == "0":
         # Written before PyTorch is imported: a kill from here on can be resumed.
@@ -66,12 +67,31 @@ def train(
     return new_run(RunFolder(folder), request, reporter, started, undo)
 
 
-def _place(data: str | Path) -> str:
+def _request(
+    data: Any, budget: Any, steps: Any, family: Any, modality: Any, prefer: Any, seed: Any, settings: Any
+) -> dict[str, Any]:
+    """What is asked of a training, as config.json holds it."""
+    if arguments.optional_text("family", family) is not None and os.fspath(family).endswith(".py"):
+        arguments.path("family", family)
+    request = {
+        "data": _place(data),
+        "budget": None if budget is None else parse_seconds(budget),
+        "steps": steps,
+        "family": arguments.optional_text("family", family),
+        "modality": arguments.optional_text("modality", modality),
+        "prefer": prefer,
+        "seed": seed,
+        "settings": {name: as_text(value) for name, value in arguments.settings(settings).items()},
+    }
+    _check(request)
+    return request
+
+
+def _place(data: Any) -> str:
     """Where the data lies, whatever folder a later `resume` is called from."""
-    if not isinstance(data, str | os.PathLike):
-        raise DataError(f"data={short(data)} is no path; give a folder, a file or a hub name like owner/name")
-    if Path(data).exists():
-        return str(Path(data).resolve())
+    place = arguments.path("data", data, DataError)
+    if place.exists():
+        return str(place.resolve())
     if not _is_hub_name(str(data)):
         raise DataError(f"{str(data)!r} does not exist; give a folder, a file or a hub name like owner/name")
     return str(data)
@@ -81,14 +101,13 @@ def _check(request: dict[str, Any]) -> None:
     """Raise ConfigError where the request cannot be; its whole numbers become Python's, which JSON takes."""
     steps = request["steps"]
     if request["budget"] is not None and steps is not None:
-        raise ConfigError("both budget and steps were given; give one of them")
+        raise ConfigError("both `budget` and `steps` were given; give one of them")
     if steps is not None:
         request["steps"] = whole("steps", steps, 1, 10**12)
     request["seed"] = whole("seed", request["seed"])
-    if request["prefer"] not in PREFERENCES:
-        raise ConfigError(f"prefer={request['prefer']!r} is not allowed; give {', '.join(PREFERENCES)}")
+    arguments.choice("prefer", request["prefer"], PREFERENCES)
     if _trains_by_seconds(request["settings"]) and steps is not None:
-        raise ConfigError("both steps and train_seconds were given; give one of them")
+        raise ConfigError("both `steps` and the setting train_seconds were given; give one of them")
 
 
 def _trains_by_seconds(settings: Mapping[str, str]) -> bool:
@@ -100,13 +119,12 @@ OUTSIDE_A_PLAN = {"evaluate_samples", "previews", "tensorboard", "checkpoint_sec
 
 def _replay(request: Mapping[str, Any], plan: Path) -> dict[str, Any]:
     """The request of the run whose plan is replayed, for the data given: everything else is the plan's."""
-    own = {name: request[name] for name in ("budget", "steps", "family", "modality") if request[name] is not None}
-    own |= {k: v for k, v in request["settings"].items() if k not in OUTSIDE_A_PLAN} | (
-        {"seed": 1} if request["seed"] else {}
-    )
-    own |= {} if request["prefer"] == "quality" else {"prefer": 1}
+    own = [name for name in ("budget", "steps", "family", "modality") if request[name] is not None]
+    own += [name for name in request["settings"] if name.rpartition(".")[2] not in OUTSIDE_A_PLAN]
+    own += ["seed"] if request["seed"] else []
+    own += ["prefer"] if request["prefer"] != "quality" else []
     if own:
-        raise ConfigError(f"--plan takes {next(iter(own))!r} from the run that it replays; leave it out")
+        raise ConfigError(f"`plan` takes {own[0]!r} from the run that it replays; leave it out")
     config = RunFolder.open(plan).config()
     if "plan" not in config:
         raise RunError(f"{str(plan)!r} was stopped before its plan was made; give a run that has trained")
@@ -132,15 +150,19 @@ def resume(
     """
     started = time.monotonic() if started is None else started
     if budget is not None and steps is not None:
-        raise ConfigError("both budget and steps were given; give one of them")
-    folder = RunFolder.open(run)
+        raise ConfigError("both `budget` and `steps` were given; give one of them")
+    steps = None if steps is None else whole("steps", steps, 1, 10**12)
+    more = None if budget is None else parse_seconds(budget)
+    reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
+    where = arguments.optional_path("data", data, DataError)
+    folder = _opened(run)
     config = folder.config()
     if config.get("status") == "begun":
         request = dict(config["request"])
         if data is not None:
             request["data"] = _place(data)
-        if steps is not None or budget is not None:
-            request |= {"steps": steps, "budget": None if budget is None else parse_seconds(budget)}
+        if steps is not None or more is not None:
+            request |= {"steps": steps, "budget": more}
         _check(request)
         from anew.data.dataset import check_there
         from anew.work import new_run
@@ -149,8 +171,7 @@ def resume(
         return new_run(folder, request, reporter, started, "nothing")
     from anew.work import continue_run
 
-    more = None if budget is None else parse_seconds(budget)
-    return continue_run(folder, more, steps, None if data is None else str(data), reporter, started, trust_code)
+    return continue_run(folder, more, steps, None if where is None else str(where), reporter, started, trust_code)
 
 
 def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> Model:
@@ -160,7 +181,11 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
     """
     from anew.model import Model
 
-    return Model(RunFolder.open(run), device, trust_code=trust_code)
+    return Model(_opened(run), device, trust_code=arguments.switch("trust_code", trust_code))
+
+
+def _opened(run: Any) -> RunFolder:
+    return RunFolder.open(arguments.path("run", run, RunError))
 
 
 def look(
@@ -174,9 +199,10 @@ def look(
     """What the data is, how much, what was refused and why, which family follows and why, what budgets would buy."""
     from anew.looking import looked
 
-    if prefer not in PREFERENCES:
-        raise ConfigError(f"prefer={prefer!r} is not allowed; give {', '.join(PREFERENCES)}")
-    return looked(str(data), modality, prefer, whole("seed", seed), dict(settings or {}))
+    where = str(arguments.path("data", data, DataError))
+    arguments.choice("prefer", prefer, PREFERENCES)
+    kind = arguments.optional_text("modality", modality)
+    return looked(where, kind, prefer, whole("seed", seed), arguments.settings(settings))
 
 
 def score(run: str | Path, data: str | Path, *, limit: float | None = None, trust_code: bool = False) -> dict[str, Any]:
@@ -208,34 +234,44 @@ def evaluate(
     if it has any); features: a safetensors file with `samples`, `held_out` and `train` (n, d), used instead of ours.
     """
     if (run is None) == (samples is None):
-        raise ConfigError("give either a run, or --samples DIR with --data DIR for samples made elsewhere")
+        raise ConfigError("give either `run`, or `samples` with `data` for samples made elsewhere")
     n, seed = whole("n", n, 1, MOST_MEASURED), whole("seed", seed)
-    where = None if data is None else str(data)
+    reporter, kind = arguments.reporter(reporter), arguments.optional_text("modality", modality)
+    trust_code = arguments.switch("trust_code", trust_code)
+    where = arguments.optional_path("data", data, DataError)
+    held, target = arguments.optional_path("held_out", held_out), arguments.optional_path("out", out)
+    table = arguments.optional_path("features", features)
     if run is not None:
-        odd = {"--held-out": held_out, "--out": out, "--modality": modality}
-        given = next((name for name, value in odd.items() if value is not None), None)
-        if given is not None:
-            raise ConfigError(f"{given} is for samples made elsewhere; a run has its own held-out items and report")
+        odd = {"held_out": held_out, "out": out, "modality": modality}
+        name = next((name for name, value in odd.items() if value is not None), None)
+        if name is not None:
+            sentence = f"`{name}` is for samples made elsewhere; a run has its own held-out items and report"
+            raise ConfigError(sentence)
         from anew.evaluating import evaluated
 
-        own = _features(features)
-        return evaluated(load(run, trust_code=trust_code), n, seed, where, None, reporter, features=own)
+        model, moved = load(run, trust_code=trust_code), None if where is None else str(where)
+        return evaluated(model, n, seed, moved, None, reporter, features=_features(table))
+    made = arguments.path("samples", samples)
     if where is None:
-        raise ConfigError("--samples needs --data: the data that the samples are to be like")
-    for name, path in (("--samples", samples), ("--data", data), ("--held-out", held_out)):
-        if path is not None and not Path(path).exists():
-            raise DataError(f"{name} {str(path)!r} does not exist; give a folder or a file")
+        raise ConfigError("`samples` needs `data`: the data that the samples are to be like")
+    _there({"samples": made, "data": where, "held_out": held})
     from anew.auditing import audited
 
-    folder = Path(out) if out is not None else _new_run(f"{Path(str(samples)).stem or 'samples'}-report")
-    held = None if held_out is None else str(held_out)
-    return audited(str(samples), where, held, n, seed, modality, folder, _features(features), reporter)
+    of = None if held is None else str(held)
+    folder = default_report(made) if target is None else target
+    return audited(str(made), str(where), of, n, seed, kind, folder, _features(table), reporter)
 
 
-def _features(path: str | Path | None) -> Any:
+def _there(places: Mapping[str, Path | None]) -> None:
+    missing = next((name for name, place in places.items() if place is not None and not place.exists()), None)
+    if missing is not None:
+        raise DataError(f"`{missing}` {str(places[missing])!r} does not exist; give a folder or a file")
+
+
+def _features(table: Path | None) -> Any:
     from anew.auditing import read_features
 
-    return None if path is None else read_features(str(path))
+    return None if table is None else read_features(str(table))
 
 
 def walk(
@@ -251,7 +287,8 @@ def walk(
 ) -> Walk:
     """A walk through the space that a run's samples start from: `anew.walk(run).save("walk/")`. See `Model.walk`."""
     model = load(run, trust_code=trust_code)
-    return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **dict(settings or {}))
+    how = arguments.keywords(settings, model.walk)
+    return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **how)
 
 
 def compare(
@@ -274,52 +311,50 @@ def compare(
 
     families: names, as in "vae,gan,diffusion:latent"; n: samples of each. The same call goes on where it was stopped."""
     n = whole("n", n, 1, MOST_MEASURED)
-    if bool(runs) == bool(families):
-        raise ConfigError("give either families to train, as in --families vae,gan,diffusion, or finished runs")
-    if runs and not (data is None and budget is None and steps is None and not settings):
+    listed = [arguments.path("runs", run, RunError) for run in arguments.several("runs", runs)]
+    named = arguments.several("families", families)
+    odd = next((name for name in named if not isinstance(name, str)), None)
+    if odd is not None:
+        raise ConfigError(f"`families` must be names (got {short(odd)})")
+    if bool(listed) == bool(named):
+        raise ConfigError("give either `families` to train, as in vae,gan,diffusion, or `runs` that are finished")
+    if listed and not (data is None and budget is None and steps is None and not settings):
         raise ConfigError("runs are compared as they are; leave data, budget, steps and settings out")
-    if not runs and data is None:
-        raise ConfigError("the data is missing; give what the families are to be trained on")
+    if not listed and data is None:
+        raise ConfigError("`data` is missing; give what the families are to be trained on")
+    reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
+    target = arguments.path("out", out)
     request: dict[str, Any] = {}
     if data is not None:
-        seconds = None if budget is None else parse_seconds(budget)
-        seconds = parse_seconds("5m") if seconds is None and steps is None else seconds
-        request = {"data": _place(data), "families": families, "budget": seconds, "steps": steps, "modality": modality,
-                   "family": None, "prefer": "quality", "seed": seed,
-                   "settings": {k: str(v) for k, v in (settings or {}).items()}}  # fmt: skip
-        _check(request)
+        limit = "5m" if budget is None and steps is None else budget
+        request = _request(data, limit, steps, None, modality, "quality", seed, settings)
+        request["families"] = [name.strip() for each in named for name in each.split(",") if name.strip()]
     from anew.comparing import compared
 
-    return compared(Path(out), request, runs, n, trust_code, reporter)
+    return compared(target, request, listed, n, trust_code, reporter)
 
 
 def example(name: str, folder: str | Path) -> Path:
     """Write real data that an installed package ships as ordinary files into a new folder."""
     from anew.examples import write_example
 
-    write_example(name, Path(folder))
-    return Path(folder)
+    target = arguments.path("folder", folder)
+    write_example(arguments.optional_text("name", name) or "", target)
+    return target
 
 
 def _is_hub_name(name: str) -> bool:
-    return (
-        not Path(name).exists()
-        and name.count("/") == 1
-        and not name.startswith((".", "/", "~"))
-        and not name.endswith("/")
-    )
+    return not name.startswith((".", "/", "~")) and HUB_NAME.fullmatch(name) is not None
 
 
-def _named(run: str | Path) -> Path:
-    """The folder of a new run that was named."""
-    if not isinstance(run, str | os.PathLike):
-        raise ConfigError(f"run={short(run)} is no path; give the folder that the run is to be made in")
-    return Path(run)
-
-
-def _run_of(data: str | Path) -> Path:
+def default_run(data: str | Path) -> Path:
     """The folder of a new run on the data, where none was named."""
-    return _new_run(Path(data).stem or "data")
+    return _new_run(arguments.stem(Path(data)) or "data")
+
+
+def default_report(samples: Path) -> Path:
+    """The folder of a report on samples made elsewhere, where none was named."""
+    return _new_run(f"{arguments.stem(samples) or 'samples'}-report")
 
 
 def _new_run(stem: str) -> Path:

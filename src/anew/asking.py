@@ -20,7 +20,7 @@ def given(model: Model, prompt: Any, suffix: Any, known: Any) -> Known | None:
     texts = str | Path if model.modality.streams else str  # of what lies in files, the file is given
     for name, text in (("prompt", prompt), ("suffix", suffix)):
         if text is not None and not isinstance(text, texts):
-            raise ConfigError(f"{name}={short(text)} is no text; give a string")
+            raise ConfigError(f"`{name}` must be a string (got {short(text)})")
     if prompt is not None or suffix:
         if known is not None:
             raise ConfigError("both a prompt and known were given; give one of them")
@@ -50,4 +50,4 @@ def class_of(names: list[str], label: Any) -> int:
         return names.index(str(label))
     if hasattr(label, "__index__") and not any(map(str.isdecimal, names)):
         return whole("label", label, 0, len(names) - 1)
-    raise ConfigError(f"{short(label)} is no label of this run{nearest(str(label), names)}")
+    raise ConfigError(f"unknown `label` {short(label)}{nearest(str(label), names)}")

@@ -1,4 +1,4 @@
-"""`evaluate --samples`: samples made elsewhere, measured and audited against the data that they are to be like."""
+"""`evaluate` with `samples`: samples made elsewhere, measured and audited against the data that they are to be like."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from anew.threads import use_threads
 TEXT = 16_000_000  # characters of each of samples, training and held-out texts
 KNOWN = (
     "No held-out items were given, so closeness and variety are measured against items that the generator may have been "
-    "trained on: one that copies them looks perfect there. Give --held-out DIR, or DATA with train/ and test/ folders."
+    "trained on: one that copies them looks perfect there. Give held-out items, or data with train/ and test/ folders."
 )
 
 
@@ -189,19 +189,19 @@ def read_features(path: str) -> Features:
     try:
         found = load_file(path)
     except Exception as error:  # whatever a damaged file makes of the reader
-        raise ConfigError(f"--features {path!r} cannot be read as safetensors ({str(error)[:80]})") from None
+        raise ConfigError(f"`features` {path!r} cannot be read as safetensors ({str(error)[:80]})") from None
     missing = [name for name in ("samples", "held_out", "train") if name not in found]
     if missing:
-        raise ConfigError(f"--features {path!r} lacks the tensor {missing[0]!r}; it needs samples, held_out and train")
+        raise ConfigError(f"`features` {path!r} lacks the tensor {missing[0]!r}; it needs samples, held_out and train")
     rows = {k: found[k].astype(np.float64) for k in ("samples", "held_out", "train", "naive") if k in found}
     shapes = {k: v.shape for k, v in rows.items()}
     if any(len(s) != 2 for s in shapes.values()) or len({s[1] for s in shapes.values()}) != 1:
-        raise ConfigError(f"--features {path!r} holds shapes {shapes}; give (n, d) with the same d for all")
+        raise ConfigError(f"`features` {path!r} holds shapes {shapes}; give (n, d) with the same d for all")
     if not all(np.isfinite(v).all() for v in rows.values()):
-        raise ConfigError(f"--features {path!r} holds numbers that are not finite; leave those rows out")
+        raise ConfigError(f"`features` {path!r} holds numbers that are not finite; leave those rows out")
     n = min(len(v) for v in rows.values())
     if n < LEAST:
-        raise ConfigError(f"--features {path!r} has {n} rows of one kind; give at least {LEAST} of each")
+        raise ConfigError(f"`features` {path!r} has {n} rows of one kind; give at least {LEAST} of each")
     what = f"{shapes['samples'][1]} features of {Path(path).name}"
     naive = rows["naive"][:n] if "naive" in rows else None
     return Features(rows["samples"][:n], rows["held_out"][:n], rows["train"][:n], naive, what, "items")

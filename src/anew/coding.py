@@ -30,9 +30,10 @@ def _values(model: Model, modality: Any, item: Any) -> Tensor:
     named = repr(str(item)) if isinstance(item, str | Path) else "the item given"
     try:
         data = _data(model, Path(item)) if isinstance(item, str | Path) else item
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        why = getattr(error, "strerror", None) or str(error)
         raise ConfigError(
-            f"{named} cannot be read ({error.strerror}); give a file of one {model.modality.noun or model.modality.name}"
+            f"{named} cannot be read ({why}); give a file of one {model.modality.noun or model.modality.name}"
         ) from None
     one = Item(str(item) if isinstance(item, str | Path) else "item", data)
     try:
@@ -66,7 +67,7 @@ def kept(model: Model, known: Any) -> Known:
     if model.codec is not None:
         raise ConfigError("this run works on latents, where no pixel can be kept; train diffusion with space=pixel")
     if not isinstance(known, tuple | list) or len(known) != 2:
-        raise ConfigError(f"known is no pair; give (item, mask): one {name}, and what of it is kept")
+        raise ConfigError(f"`known` must be a pair: give (item, mask): one {name}, and what of it is kept")
     x, wanted = read(model, known[0])[0], model.spec.shape[1:]
     mask = _mask(known[1], wanted)
     if tuple(mask.shape) == wanted[: mask.dim()]:  # of frames alone: whatever they show
@@ -91,6 +92,8 @@ def _mask(mask: Any, wanted: tuple[int, ...]) -> Tensor:
 def encoded(model: Model, items: Sequence[Any]) -> Tensor:
     """(n, *latent) of items, by the codec of the run or the family that is one."""
     codec = _codec(model)
+    if isinstance(items, str | Path | bytes) or not isinstance(items, Sequence | np.ndarray):
+        raise ConfigError(f"`items` must be a list of items (got {short(items)})")
     if not len(items):
         raise ConfigError("nothing to encode was given; give at least one item")
     plain = getattr(model.modality, "plain", model.modality)

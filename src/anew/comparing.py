@@ -64,7 +64,7 @@ def _given(runs: Sequence[str | Path]) -> list[Contestant]:
     """Finished runs under names that tell them apart: their folders', or as many parents with it as it takes."""
     paths = [Path(run).resolve() for run in runs]
     if len(set(paths)) < len(paths) or len(paths) < 2:
-        raise ConfigError(f"--runs names {len(set(paths))} different runs; give two or more, each once")
+        raise ConfigError(f"`runs` names {len(set(paths))} different runs; give two or more, each once")
     depth = next(d for d in range(1, 99) if len({p.parts[-d:] for p in paths}) == len(paths))
     return [Contestant("/".join(p.parts[-depth:]), Path(run)) for p, run in zip(paths, runs, strict=True)]
 
@@ -73,15 +73,15 @@ def _claim(out: Path, request: Mapping[str, Any]) -> None:
     """Make the folder, or find that it holds the same comparison; ConfigError where it is in the way."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not (out / REQUEST).is_file():
-            raise ConfigError(f"--out {str(out)!r} exists and is no comparison; give another folder")
+            raise ConfigError(f"`out` {str(out)!r} exists and is no comparison; give another folder")
         before = read_json(out / REQUEST)
         if ("runs" in before) != ("runs" in request):
-            raise ConfigError(f"--out {str(out)!r} holds another comparison; give another folder")
+            raise ConfigError(f"`out` {str(out)!r} holds another comparison; give another folder")
         other = next((k for k in {**before, **request} if before.get(k) != request.get(k)), None)
         if other is not None:
             was, now = before.get(other), request.get(other)
             raise ConfigError(
-                f"--out {str(out)!r} holds another comparison ({other} was {was}, now {now}); give another"
+                f"`out` {str(out)!r} holds another comparison ({other} was {was}, now {now}); give another"
             )
         return
     try:
@@ -134,7 +134,7 @@ def _judged(
     configs = {e.asked: RunFolder.open(e.folder).config() for e in entries if e.asked not in failed}
     unfinished = next((name for name, c in configs.items() if "plan" not in c or c["status"] != "finished"), None)
     if unfinished is not None:
-        raise RunError(f"the run {unfinished!r} is not finished; finish it with `anew resume`, then compare")
+        raise RunError(f"the run {unfinished!r} is not finished; finish it with resume, then compare")
     _same_kind(configs)
     first = next(iter(configs))
     folder = next(e.folder for e in entries if e.asked == first)
@@ -164,7 +164,7 @@ def _same_kind(configs: Mapping[str, Mapping[str, Any]]) -> None:
             sizes = ["x".join(map(str, s)) for s in shapes]
             raise RunError(
                 f"the runs {first!r} and {other!r} are of the same data at different sizes ({sizes[0]} and {sizes[1]}), "
-                "whose figures cannot be compared; train both with the same --set size=..."
+                "whose figures cannot be compared; train both with the same setting size"
             )
 
 

@@ -29,6 +29,10 @@ class Knob:
     choices: tuple[str, ...] = ()
 
     def check(self, name: str, value: Any) -> None:
+        if isinstance(value, tuple):
+            for each in value:
+                self.check(name, each)
+            return
         if self.choices and value not in self.choices:
             raise ConfigError(f"{name}={value!r} is not allowed{nearest(str(value), self.choices)}")
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -107,7 +111,7 @@ def from_json(cls: type[C], data: Mapping[str, Any]) -> C:
     fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in data:
         if name not in fields:
-            raise ConfigError(f"{name!r} is no setting of {cls.__name__}{nearest(name, fields)}")
+            raise ConfigError(f"unknown setting {name!r} of {cls.__name__}{nearest(name, fields)}")
     config = cls(**{name: _shaped(hints[name], value, name) for name, value in data.items()})
     check(config)
     return config
@@ -170,8 +174,8 @@ def assign(settings: Mapping[str, Any], owners: Mapping[str, type]) -> dict[str,
         prefix, _, rest = full.rpartition(".")
         homes = [o for o, cls in owners.items() if rest in knobs(cls) and prefix in ("", o)]
         if not homes:
-            raise ConfigError(f"{full!r} is no setting here{nearest(rest, names)}")
-        text, refused = value if isinstance(value, str) else _as_text(value), None
+            raise ConfigError(f"unknown setting {full!r}{nearest(rest, names)}")
+        text, refused = value if isinstance(value, str) else as_text(value), None
         for owner in homes:
             try:
                 found[owner][rest] = parse(owners[owner], rest, text)
@@ -182,7 +186,8 @@ def assign(settings: Mapping[str, Any], owners: Mapping[str, type]) -> dict[str,
     return found
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """The text that stands for the value of a setting."""
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
@@ -193,7 +198,7 @@ def seconds(text: str | float) -> float:
     else:  # NumPy's numbers are Real, too
         value = float(text) if isinstance(text, Real) and not isinstance(text, bool) else math.nan
     if not 0 < value < 366 * 86400:
-        raise ConfigError(f"budget {short(text)} is no time; give seconds, or like 60s, 10m, 2h")
+        raise ConfigError(f"`budget` must be a time like 60s, 10m, 2h, or seconds (got {short(text)})")
     return value
 
 

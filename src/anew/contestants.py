@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.errors import ConfigError, UserError, nearest
+from anew.errors import command as shell
 from anew.training.run import RunFolder
 
 SPACES = ("auto", "pixel", "latent")
@@ -37,7 +38,7 @@ class Contestant:
 
 
 def contestants(asked: str | Sequence[str], out: Path) -> list[Contestant]:
-    """What `--families` names; ConfigError where a name or a space is unknown or one is given twice."""
+    """The families that were named; ConfigError where a name or a space is unknown or one is given twice."""
     from anew.find import names
 
     listed = [a.strip() for a in (asked.split(",") if isinstance(asked, str) else asked) if a.strip()]
@@ -53,7 +54,7 @@ def contestants(asked: str | Sequence[str], out: Path) -> list[Contestant]:
         raise ConfigError(f"{twice!r} was given twice; name each family once")
     if len(listed) < 2:
         raise ConfigError(
-            f"--families {','.join(listed)!r} names {len(listed)}; give two or more, as in vae,gan,diffusion"
+            f"`families` names {len(listed)} ({','.join(listed)}); give two or more, as in vae,gan,diffusion"
         )
     return [Contestant(one, out / one.replace(":", "-")) for one in listed]
 
@@ -116,9 +117,13 @@ def _train(
     if command is None:
         say(f"{entry.asked}: is trained already")
         return ""
-    say(f"{entry.asked}: anew {' '.join(command)}")
+    say(f"{entry.asked}: {shell('anew', *command)}")
     begin, last, reason = time.monotonic(), "", ""
-    environment = {**os.environ, **({} if device is None else {"CUDA_VISIBLE_DEVICES": device})}
+    environment = {
+        **os.environ,
+        "ANEW_PARENT": str(os.getpid()),
+        **({} if device is None else {"CUDA_VISIBLE_DEVICES": device}),
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "anew", *command],
         stdout=subprocess.PIPE,

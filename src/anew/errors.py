@@ -1,26 +1,31 @@
-"""The tree of exceptions.
+"""The tree of exceptions, and how values, commands and what came from files are shown in their sentences.
 
-AnewError
-├── UserError          a mistake the user can mend: one sentence, exit code 2
+AnewError              one sentence; the command line ends with exit code 2
+├── UserError          a mistake the user can mend
 │   ├── DataError      the path, the files in it, or what they hold
-│   ├── ConfigError    an option or knob: unknown name, value out of range
+│   ├── ConfigError    an argument or setting: unknown name, wrong type, value out of range
 │   ├── BudgetError    the time given cannot do what was asked
 │   └── RunError       a run folder: exists, missing, damaged, does not fit
-└── TrainingError      training could not go on (a loss that stays non-finite): exit code 1
+└── TrainingError      training could not go on (a loss that stays non-finite)
 """
 
 from __future__ import annotations
 
 import difflib
+import os
+import re
+import shlex
 from collections.abc import Iterable
 
 
 class AnewError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base of all errors that this package raises on purpose: what was given, what is allowed, how to mend it.
+
+    Names of arguments stand in backticks; the command line shows its own options in their place."""
 
 
 class UserError(AnewError):
-    """What was given, what is allowed, how to mend it: one sentence."""
+    """A mistake that the user can mend: one sentence."""
 
 
 class DataError(UserError):
@@ -54,3 +59,34 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     names = sorted(set(allowed))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; allowed: {', '.join(names) or 'none'}"
+
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text with control characters, marks that turn the direction of text, and lone surrogates as \\xNN or \\uNNNN.
+
+    Names and labels come from files: raw, they could clear a terminal or hide what follows."""
+    return _UNPRINTABLE.sub(lambda match: _escaped(ord(match[0])), text)
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def command(*words: object) -> str:
+    """A command as it can be pasted into a shell."""
+    return shlex.join(os.fspath(w) if isinstance(w, os.PathLike) else str(w) for w in words)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory could not be had: Python's, PyTorch's on this machine, or that of a GPU."""
+    if isinstance(error, MemoryError):
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in said for sign in _MEMORY_SIGNS)
+
+
+_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "storage size calculation overflowed",
+                 "invalid buffer size", "bytes was requested but")  # fmt: skip

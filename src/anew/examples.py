@@ -41,7 +41,7 @@ def write_example(name: str, folder: Path) -> int:
     become data. Raises ConfigError for an unknown name, DataError for a folder with something in it or a missing package.
     """
     if name not in EXAMPLES:
-        raise ConfigError(f"{name!r} is no example{nearest(name, EXAMPLES)}")
+        raise ConfigError(f"unknown example {name!r}{nearest(name, EXAMPLES)}")
     folder = Path(folder)
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

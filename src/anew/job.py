@@ -16,7 +16,7 @@ from torch import Tensor
 from anew import __version__, spaces
 from anew import config as cfg
 from anew.data.dataset import Dataset
-from anew.errors import ConfigError, RunError
+from anew.errors import ConfigError, RunError, command
 from anew.families.family import Family
 from anew.find import find
 from anew.plan import Plan, TrainConfig, build, evaluation_slice, micro_rows
@@ -265,7 +265,7 @@ class Job:
                        + [int(s["meta"]["step"]) for s in states])  # fmt: skip
             if steps <= done:
                 raise ConfigError(
-                    f"--steps {steps} is no more than the {done} steps that are done; give a larger total"
+                    f"`steps` {steps} is no more than the {done} steps that are done; give a larger total"
                 )
             self.plan = dataclasses.replace(self.plan, steps=steps, train_s=None, budget_s=None, expected_steps=steps)
         elif budget is not None:
@@ -294,7 +294,7 @@ def family_of(config: Mapping[str, Any], folder: Path, trust_code: bool) -> type
         return kind
     if not trust_code:
         raise RunError(
-            f"the family of this run is code ({folder / OWN_FAMILY}); read it, then give --trust-code to run it"
+            f"the family of this run is code ({folder / OWN_FAMILY}); read it, then give `trust_code` to run it"
         )
     own: type[Family] = find("families", str(folder / OWN_FAMILY))
     return own
@@ -302,7 +302,7 @@ def family_of(config: Mapping[str, Any], folder: Path, trust_code: bool) -> type
 
 def command_line() -> str:
     """The command that began this process, for the report."""
-    return " ".join(["anew", *sys.argv[1:]])
+    return command("anew", *sys.argv[1:])
 
 
 __all__ = ["Job", "Quiet", "Reporter", "Request", "choose_family", "command_line"]

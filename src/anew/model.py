@@ -13,11 +13,12 @@ from torch import Tensor
 
 from anew import config as cfg
 from anew import rng, spaces
+from anew.arguments import optional_number, path, switch
 from anew.asking import class_of, given, stop_of
 from anew.config import whole
 from anew.data.encoded import Encoded
 from anew.data.modality import Artifact, Modality
-from anew.errors import ConfigError, RunError, short
+from anew.errors import ConfigError, DataError, RunError, command, short
 from anew.families.family import Family
 from anew.find import find
 from anew.job import family_of
@@ -38,10 +39,15 @@ class Model:
     """A generator ready to sample. `load(run)` makes one; it needs the run folder alone, not the data."""
 
     def __init__(self, folder: RunFolder, device: str = "auto", *, trust_code: bool = False) -> None:
+        if not isinstance(folder, RunFolder):
+            raise ConfigError(f"`folder` must be a RunFolder (got {short(folder)}); anew.load takes a path")
+        trust_code = switch("trust_code", trust_code)
         self.folder = folder
         self.config = folder.config()
         if self.config.get("status") == "begun":
-            raise RunError(f"{str(folder.path)!r} was stopped before training began; run `anew resume {folder.path}`")
+            raise RunError(
+                f"{str(folder.path)!r} was stopped before training began; run `{command('anew', 'resume', folder.path)}`"
+            )
         self.device = torch.device(pick_device(device))
         try:
             self._restore(trust_code)
@@ -77,7 +83,9 @@ class Model:
         family: Family = kind(spec, cfg.from_json(kind.Config, self.config["family"]["config"]))
         path = self.folder.path / "model.safetensors"
         if self.config.get("status") == "training" and not path.exists():
-            raise RunError(f"{str(path)!r} is missing: the run is not finished; run `anew resume {self.folder.path}`")
+            raise RunError(
+                f"{str(path)!r} is missing: the run is not finished; run `{command('anew', 'resume', self.folder.path)}`"
+            )
         load_weights(family, read_tensors(path), path)
         return family.to(self.device).eval()
 
@@ -144,8 +152,8 @@ class Model:
         n, seed = whole("n", n, 1, MOST), whole("seed", seed)
         settings = self.how(how)
         known = given(self, prompt, None, None)
-        for draft in self.family.draw(self._ask(n, seed, label, known, settings, 0), seed):
-            yield self.modality.decode(draft.cpu())
+        ask = self._ask(n, seed, label, known, settings, 0)
+        return (self.modality.decode(draft.cpu()) for draft in self.family.draw(ask, seed))
 
     def walk(
         self,
@@ -186,7 +194,7 @@ class Model:
         classes = self.spec.classes
         if classes == 0:
             if label is not None:
-                raise ConfigError(f"--label {short(label)} was given, but this run has no labels; leave it out")
+                raise ConfigError(f"`label` {short(label)} was given, but this run has no labels; leave it out")
             return None
         if label is not None:
             return torch.full((n,), class_of(self.labels, label))
@@ -213,7 +221,7 @@ class Model:
         how many items were refused, `notes` which and why. Raises ConfigError where the run has no likelihood."""
         from anew.work import scored  # work builds on this module
 
-        return scored(self, str(data), limit)
+        return scored(self, str(path("data", data, DataError)), optional_number("limit", limit))
 
     @torch.no_grad()
     def bits_by_part(self, batches: Iterator[Any]) -> dict[str, float]:

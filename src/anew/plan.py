@@ -10,10 +10,11 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from anew import rng
 from anew.config import knob
-from anew.errors import BudgetError
+from anew.errors import BudgetError, ConfigError, out_of_memory
 from anew.families.family import Family, Scale
 from anew.memory import free_memory
 from anew.spec import Spec
@@ -22,6 +23,7 @@ from anew.training.distributed import World
 from anew.training.pace import StepPace
 from anew.training.trainer import Batches, Trainer
 
+SIZES = ("width", "depth", "layers", "hidden", "mults", "numbers", "channels")  # settings that make a network large
 DEFAULT_DIAL = 0  # without a budget nothing is measured: the smallest size, unless `dial` says otherwise
 
 
@@ -32,7 +34,9 @@ class TrainConfig:
     dial: int = knob(
         -1, "size of the model: 0 the smallest, each +1 about doubles a step; -1 chooses by the budget", low=-1, high=12
     )
-    micro: int = knob(0, "rows of a batch in memory at once; 0 finds it by trying", unit="examples", low=0)
+    micro: int = knob(
+        0, "rows of a batch in memory at once; 0 finds it by trying", unit="examples", low=0, high=1_000_000
+    )
     space: str = knob(
         "auto",
         "where the family works: on pixels, or on the latents of a codec that is trained first; auto: what wins",
@@ -93,10 +97,37 @@ def saving_slice(budget: float) -> float:
     return min(3.0, 0.7 + budget / 200)
 
 
+class _Weighed(TorchFunctionMode):
+    """Adds up the tensors that are made; MemoryError before more are filled than there is memory for, since the system
+    lends memory that it does not have and then ends whichever process it likes."""
+
+    MAKERS = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.arange, torch.eye)
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit, self.bytes = limit, 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if func in self.MAKERS:
+            self.bytes += made.numel() * made.element_size()
+            if self.bytes > self.limit:
+                raise MemoryError
+        return made
+
+
 def build(kind: type[Family], spec: Spec, config: Any, seed: int, device: torch.device) -> Family:
-    """A family with weights that are a function of the seed alone."""
+    """A family with weights that are a function of the seed alone. ConfigError where memory does not hold them."""
     torch.manual_seed(rng.key(seed, "weights"))
-    return kind(spec, config).to(device)
+    try:
+        with _Weighed(free_memory(torch.device("cpu"))):
+            family = kind(spec, config)
+        return family.to(device)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        sizes = ", ".join(f"{name}={getattr(config, name)}" for name in SIZES if hasattr(config, name))
+        raise ConfigError(f"a network of this size does not fit in memory ({sizes}); give smaller settings") from error
 
 
 def suggest(kind: type[Family], spec: Spec, scale: Scale, given: Mapping[str, Any]) -> Any:

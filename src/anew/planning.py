@@ -102,11 +102,11 @@ def choose_family(
         for candidate in fit:
             if wanted in find("families", candidate).best_for:
                 return candidate, find("families", candidate)
-    raise ConfigError(f"no family here takes {what}; give --family FILE.py")
+    raise ConfigError(f"no family here takes {what}; give a `family` of your own, FILE.py")
 
 
 def _one_of(takers: Sequence[str]) -> str:
-    return " or ".join(takers) or "--family FILE.py"
+    return " or ".join(takers) or "a family of your own, FILE.py"
 
 
 def codec_families() -> dict[str, type[Family]]:
@@ -124,7 +124,7 @@ def codecs_for(spec: Any, kind: type[Family]) -> list[str]:
 
 
 def owners(family: str | None, modality: str | None) -> dict[str, type]:
-    """Whose settings `--set` may name, before the data is read: all of them where a name is not given yet."""
+    """Whose settings may be named, before the data is read: all of them where a name is not given yet."""
     kinds: dict[str, type] = {"train": TrainConfig}
     for room, name in (("families", family), ("data", modality)):
         for one in [name] if name else names(room):

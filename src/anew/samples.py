@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from anew.arguments import optional_text, path
+from anew.config import whole
 from anew.data.modality import Artifact, Modality
 from anew.errors import ConfigError
 from anew.training.run import write_atomic
@@ -32,6 +34,7 @@ class Samples(Sequence[Any]):
 
     def head(self, n: int) -> Samples:
         """The first n."""
+        n = whole("n", n)
         return Samples(self._items[:n], self.artifacts[:n], self.labels[:n], self.modality)
 
     def with_more(self, more: Samples) -> Samples:
@@ -70,29 +73,32 @@ class Samples(Sequence[Any]):
 
     def save_sheet(self, folder: str | Path, stem: str = "all") -> Path:
         """Samples in one file to look at: a sheet of pictures of the first, or one text (a record a line for short records)."""
-        target = _made(folder)
+        target, stem = _made(folder), optional_text("stem", stem) or ""
+        if Path(stem).name != stem:
+            raise ConfigError(f"`stem` must be the beginning of a file's name (got {stem!r})")
         pictures = self.head(SHEET).pictures()
         if pictures is not None:
             from anew.evaluation.sheet import sheet
 
-            path, data = target / f"{stem}.png", sheet(pictures)
+            place, data = target / f"{stem}.png", sheet(pictures)
         else:
             short = all("\n" not in str(i) and len(str(i)) < 200 for i in self._items)
             between = "\n" if short else "\n\n----\n\n"
-            path, data = target / f"{stem}.txt", between.join(map(str, self._items)).encode()
-        write_atomic(path, data)
-        return path
+            place, data = target / f"{stem}.txt", between.join(map(str, self._items)).encode()
+        write_atomic(place, data)
+        return place
 
     def _repr_html_(self) -> str:
         return f"<div>{''.join(artifact.html() for artifact in self.artifacts[:64])}</div>"
 
 
 def _made(folder: str | Path) -> Path:
+    target = path("folder", folder)
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot make the folder {str(folder)!r} ({error.strerror}); give another") from None
-    return Path(folder)
+    return target
 
 
 def _safe(label: str) -> str:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from anew.arguments import path
 from anew.coding import read
 from anew.config import whole
-from anew.errors import ConfigError
+from anew.errors import ConfigError, short
 from anew.families.family import Family
 from anew.model import AT_ONCE, Model, Samples
 from anew.spec import Ask
@@ -39,17 +40,18 @@ class Walk:
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write frames/, strip.png and walk.gif into the folder (made if missing); returns the paths of the last two."""
-        target = Path(folder)
+        target = path("folder", folder)
         self.frames.save(target / "frames")
         paths = [target / "strip.png", target / "walk.gif"]
-        for path, data in zip(paths, (self.strip(), self.gif()), strict=True):
-            write_atomic(path, data)
+        for place, data in zip(paths, (self.strip(), self.gif()), strict=True):
+            write_atomic(place, data)
         return paths
 
     def strip(self, columns: int = COLUMNS) -> bytes:
         """PNG with a row for each stretch between two stops, in even steps; the items given stand beside the row."""
         from anew.evaluation.sheet import sheet
 
+        columns = whole("columns", columns, 1, 1000)
         wide = max(2, min(columns, 1 + max(b - a for a, b in zip(self.stops, self.stops[1:], strict=False))))
         rows = [np.linspace(a, b, wide).round().astype(int) for a, b in zip(self.stops, self.stops[1:], strict=False)]
         pictures = self.frames.pictures() or []
@@ -90,7 +92,7 @@ def walked(
 ) -> Walk:
     """What `Model.walk` returns."""
     if ends is not None and (not isinstance(ends, tuple | list) or len(ends) != 2):
-        raise ConfigError("ends is no pair; give the two items to walk between")
+        raise ConfigError(f"`ends` must be a pair, the two items to walk between (got {short(ends)})")
     n, stops, seed = _checked(n, 2 if ends else stops), whole("stops", stops), whole("seed", seed)
     settings = model.how(how)
     family = model.family

@@ -67,7 +67,7 @@ def continue_run(
     job = Job(folder, Request(**config["request"]), reporter, started)
     more = budget is not None or steps is not None
     if config["status"] == "finished" and not more:
-        reporter.say("this run is finished; give --budget or --steps to go on with it")
+        reporter.say("this run is finished; give it more budget or steps to go on with it")
         return Model(folder, trust_code=trust_code)
     job.reopen(data, trust_code)
     if config["status"] == "trained" and not more:

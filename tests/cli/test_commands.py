@@ -167,7 +167,7 @@ def test_more_steps_go_on_from_the_undecayed_weights(image_run: tuple[Path, Path
     assert "no more than" in anew("resume", tmp_path / "run", "--steps", 2, code=2).stderr
 
 
-def test_a_signal_saves_and_leaves_with_zero(text_run: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_signal_saves_and_leaves_with_75(text_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = text_run
     command = [sys.executable, "-m", "anew", "train", str(data), "--run", str(tmp_path / "run"), "--steps", "100000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV)
@@ -177,7 +177,7 @@ def test_a_signal_saves_and_leaves_with_zero(text_run: tuple[Path, Path], tmp_pa
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     out, error = process.communicate(timeout=60)
-    assert process.returncode == 0, error
+    assert process.returncode == 75, error
     assert f"anew resume {tmp_path / 'run'}`" in out
     assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
     assert (
@@ -193,12 +193,14 @@ def test_a_run_without_a_name_is_named_where_it_stops(
 
     def stopped(data: str, run: Path, **how: Any) -> None:
         how["reporter"].steps = 1
+        run.mkdir()
+        (run / "config.json").write_text("{}")
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(api, "train", stopped)
     (tmp_path / "runs" / "book-1").mkdir(parents=True)
-    assert main(["train", "book.txt"]) == 0
+    assert main(["train", "book.txt"]) == 75
     assert "go on with `anew resume runs/book-2`" in capsys.readouterr().out
 
 
@@ -263,7 +265,7 @@ MISTAKES = [
     (("train", "{empty}", "--steps", "3"), "no usable|nothing|empty|holds no"),
     (("train", "{data}", "--run", "{run}"), "is a run already"),
     (("train", "{data}", "--steps", "3", "--budget", "3s"), "both budget and steps"),
-    (("train", "{data}", "--budget", "soon"), "is no time"),
+    (("train", "{data}", "--budget", "soon"), "--budget must be a time"),
     (("train", "{data}", "--budget", "1s"), "too little|give at least"),
     (("train", "{data}", "--bugdet", "1m"), "did you mean '--budget'"),
     (("trian", "{data}"), "did you mean 'train'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from anew.evaluation import kinds
 from anew.evaluation.audit import Audit, audit, limit_of, proved
 from anew.evaluation.copying import Excess
 from anew.evaluation.novelty import METHODS, RATES, Copies, Planted
+from anew.evaluation.planting import caught_share
 
 
 def points(n: int, seed: int) -> list[Any]:
@@ -95,9 +97,34 @@ def test_held_out_twins_are_left_out() -> None:
 
 
 def test_controls_that_time_forbids_are_said() -> None:
-    found = audit(FEATURES, SAMPLES, TRAIN, HELD, seed=0, late=lambda: True)
+    found = audit(FEATURES, SAMPLES, TRAIN, HELD, seed=0, left=lambda: 0.0)
     assert len(found.notes) == 4 and all(n.startswith("Not measured") for n in found.notes)
     assert found.controls == [] and found.control_p is None and found.reference_p is None
+
+
+def test_planted_copies_end_with_the_time() -> None:
+    left, asked = iter([1.0] * 5), []
+
+    def seconds() -> float:
+        asked.append(1)
+        return next(left, 0.0)
+
+    found = audit(FEATURES, SAMPLES, TRAIN, HELD, seed=0, left=seconds)
+    assert found.controls == [] and found.detection_limit is None
+    assert any("exact planted copies at" in n and "the time was spent" in n for n in found.notes)
+    assert "there was no time to measure" in found.words()
+
+
+def test_a_slow_draw_is_not_repeated_without_time() -> None:
+    drawn: list[int] = []
+
+    def draw(number: int) -> bool:
+        drawn.append(number)
+        time.sleep(0.02)
+        return True
+
+    assert caught_share(draw, lambda: 0.03) is None and drawn == [1]
+    assert caught_share(draw, lambda: 10.0) == 1.0 and len(drawn) == 11
 
 
 def test_json_has_the_fixed_names() -> None:

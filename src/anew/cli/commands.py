@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from anew.errors import ConfigError
+from anew import arguments as checked
+from anew.cli.terminal import write, write_json
+from anew.errors import ConfigError, command
+
+UNFINISHED = ".unfinished.json"  # in a folder of samples while they are written: which command it is that writes them
 
 
-def run(arguments: argparse.Namespace, started: float) -> int:
-    """Carry out the parsed command."""
+def run(arguments: argparse.Namespace, started: float) -> None:
+    """Carry out the parsed command. KeyboardInterrupt where a signal stopped it before its end."""
     if arguments.version:
         import anew
 
-        print(anew.__version__)
-        return 0
+        write(anew.__version__)
+        return
     handler = {
         "look": _look,
         "train": _train,
@@ -31,11 +37,6 @@ def run(arguments: argparse.Namespace, started: float) -> int:
         "example": _example,
     }[arguments.command]
     handler(arguments, started)
-    return 0
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False))
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, str]:
@@ -49,9 +50,9 @@ def _look(arguments: argparse.Namespace, started: float) -> None:
     how = {"modality": arguments.modality, "prefer": arguments.prefer, "seed": arguments.seed}
     found = api.look(arguments.data, settings=_settings(arguments), **how)
     if arguments.json:
-        _print_json(found)
+        write_json(found)
     else:
-        print(describe(found))
+        write(describe(found))
 
 
 def _train(arguments: argparse.Namespace, started: float) -> None:
@@ -59,7 +60,7 @@ def _train(arguments: argparse.Namespace, started: float) -> None:
     from anew.cli.show import ProgressLine
 
     # Named here already: an interrupted training returns no model that would say it.
-    run = api._run_of(arguments.data) if arguments.run is None else arguments.run
+    run = api.default_run(checked.path("data", arguments.data)) if arguments.run is None else arguments.run
     with ProgressLine() as progress:
         try:
             model = api.train(
@@ -78,7 +79,7 @@ def _train(arguments: argparse.Namespace, started: float) -> None:
             )
         except KeyboardInterrupt:
             _interrupted(progress, run)
-            return
+            raise
     _ended(model.folder.path)
 
 
@@ -99,15 +100,14 @@ def _resume(arguments: argparse.Namespace, started: float) -> None:
             )
         except KeyboardInterrupt:
             _interrupted(progress, arguments.run)
-            return
+            raise
     _ended(model.folder.path)
 
 
 def _interrupted(progress: Any, run: str | Path) -> None:
-    if progress.steps == 0:
-        raise KeyboardInterrupt
-    if _first():
-        progress.say(f"stopped; the state is saved, go on with `anew resume {run}`")
+    if _first() and (Path(run) / "config.json").exists():
+        state = "the state is saved, go on" if progress.steps else "go on"
+        progress.say(f"{state} with `{command('anew', 'resume', run)}`")
 
 
 def _first() -> bool:
@@ -117,39 +117,66 @@ def _first() -> bool:
 
 def _ended(folder: Path) -> None:
     if _first():
-        print(
-            f"run: {folder}\nreport: {folder / 'report' / 'report.html'}\nmore samples: anew sample {folder} --out DIR"
-        )
+        more = command("anew", "sample", folder, "--out", "DIR")
+        write(f"run: {folder}\nreport: {folder / 'report' / 'report.html'}\nmore samples: {more}")
 
 
 def _sample(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
 
-    how: dict[str, Any] = _settings(arguments)
-    if arguments.stop is not None:
-        how["stop"] = arguments.stop
-    out = _new_folder(arguments.out)
-    model = api.load(arguments.run, trust_code=arguments.trust_code)
-    prompt, suffix = arguments.prompt, arguments.suffix
-    if arguments.prompt_file is not None:
-        prompt = _read("--prompt-file", model.modality, Path(arguments.prompt_file))
-    if arguments.suffix_file is not None:
-        suffix = _read("--suffix-file", model.modality, Path(arguments.suffix_file))
-    samples = model.sample(arguments.n, seed=arguments.seed, prompt=prompt, suffix=suffix, label=arguments.label, **how)
-    paths = samples.save(out)
-    if len(paths) == 1:  # all in one file, or one alone: nothing that a sheet would show besides
-        print(f"{len(samples)} item{'s' * (len(samples) != 1)} in {paths[0]}")
-        return
-    sheet = samples.save_sheet(out)
-    shown = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
-    print(f"{len(paths)} items in {out}, and {shown} of them in {sheet.name}")
+    out = checked.path("out", arguments.out)
+    with _filling(out, arguments):
+        model = api.load(arguments.run, trust_code=arguments.trust_code)
+        how = checked.keywords(_settings(arguments), model.sample)
+        if arguments.stop is not None:
+            how["stop"] = arguments.stop
+        prompt, suffix = arguments.prompt, arguments.suffix
+        if arguments.prompt_file is not None:
+            prompt = _read("--prompt-file", model.modality, Path(arguments.prompt_file))
+        if arguments.suffix_file is not None:
+            suffix = _read("--suffix-file", model.modality, Path(arguments.suffix_file))
+        seed, label = arguments.seed, arguments.label
+        samples = model.sample(arguments.n, seed=seed, prompt=prompt, suffix=suffix, label=label, **how)
+        _begin(out, arguments)
+        paths = samples.save(out)
+        if len(paths) == 1:  # all in one file, or one alone: nothing that a sheet would show besides
+            said = f"{len(samples)} item{'s' * (len(samples) != 1)} in {paths[0]}"
+        else:
+            sheet = samples.save_sheet(out)
+            shown = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
+            said = f"{len(paths)} items in {out}, and {shown} of them in {sheet.name}"
+    write(said)
 
 
-def _new_folder(name: str) -> Path:
-    out = Path(name)
+@contextlib.contextmanager
+def _filling(out: Path, arguments: argparse.Namespace) -> Iterator[None]:
+    """A folder that must be new, empty, or left half-written by the same command, which then writes it again."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {name!r} exists and is not empty; give another folder")
-    return out
+        mark = out / UNFINISHED
+        if not mark.is_file():
+            raise ConfigError(f"--out {str(out)!r} exists and is not empty; give another folder")
+        if mark.read_text(encoding="utf-8", errors="replace") != _asked(arguments):
+            raise ConfigError(
+                f"--out {str(out)!r} holds part of what another command wrote, which was stopped; "
+                "give that command again, or another folder"
+            )
+        for left in [*out.glob(".*.tmp"), *out.glob("*/.*.tmp")]:
+            left.unlink(missing_ok=True)
+    yield
+    (out / UNFINISHED).unlink(missing_ok=True)
+
+
+def _begin(out: Path, arguments: argparse.Namespace) -> None:
+    """From here on the folder is unfinished."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / UNFINISHED).write_text(_asked(arguments), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--out {str(out)!r} cannot be written ({error.strerror}); give another folder") from None
+
+
+def _asked(arguments: argparse.Namespace) -> str:
+    return json.dumps({name: value for name, value in vars(arguments).items() if name not in ("out", "debug")})
 
 
 def _read(option: str, modality: Any, path: Path) -> str:
@@ -167,25 +194,23 @@ def _score(arguments: argparse.Namespace, started: float) -> None:
 
     found = api.score(arguments.run, arguments.data, trust_code=arguments.trust_code)
     if arguments.json:
-        _print_json(found)
+        write_json(found)
     else:
         said = "" if found["bound"] == "exact" else f" ({found['bound']})"
         for name, value in found.items():
             if isinstance(value, float):
-                print(f"{name}: {value:.6g}{said * name.startswith('bits')}")
+                write(f"{name}: {value:.6g}{said * name.startswith('bits')}")
         for note in found["notes"]:
-            print(note)
+            write(note)
 
 
 def _evaluate(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
     from anew.cli.show import ProgressLine
 
-    if arguments.n < 1:
-        raise ConfigError(f"-n {arguments.n} is out of range; give at least 1")
     out = arguments.out
     if arguments.samples is not None and out is None:
-        out = api._new_run(f"{Path(arguments.samples).stem or 'samples'}-report")
+        out = api.default_report(checked.path("samples", arguments.samples))
     with ProgressLine(sys.stderr if arguments.json else sys.stdout) as progress:
         found = api.evaluate(
             arguments.run,
@@ -201,11 +226,11 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
             reporter=progress,
         )
     if arguments.json:
-        _print_json(found)
+        write_json(found)
     else:
         for sentence in found["verdict"].values():
-            print(sentence)
-        print(f"report: {(Path(arguments.run) / 'report' if out is None else Path(out)) / 'report.html'}")
+            write(sentence)
+        write(f"report: {(Path(arguments.run) / 'report' if out is None else Path(out)) / 'report.html'}")
 
 
 def _compare(arguments: argparse.Namespace, started: float) -> None:
@@ -228,23 +253,23 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
             reporter=progress,
         )
     if arguments.json:
-        _print_json(compared.found)
+        write_json(compared.found)
         return
-    print(f"\n{compared.table}\n* the best, and what differs from it by no more than chance\n")
+    write(f"\n{compared.table}\n* the best, and what differs from it by no more than chance\n")
     for sentence in compared.found["findings"]:
-        print(sentence)
+        write(sentence)
     for claim in compared.found["claims"]:
         if claim["held"] != "not tested":
-            print(f"{claim['claim']}: {claim['held']} ({claim['because']})")
+            write(f"{claim['claim']}: {claim['held']} ({claim['because']})")
     for note in compared.found["notes"]:
-        print(note)
-    print(f"page: {Path(arguments.out) / 'compare.html'}")
+        write(note)
+    write(f"page: {Path(arguments.out) / 'compare.html'}")
 
 
 def _walk(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
 
-    out, ends = _new_folder(arguments.out), None
+    out, ends = checked.path("out", arguments.out), None
     if arguments.start is not None or arguments.end is not None:
         if arguments.start is None or arguments.end is None:
             given, missing = ("--to", "--from") if arguments.start is None else ("--from", "--to")
@@ -252,19 +277,21 @@ def _walk(arguments: argparse.Namespace, started: float) -> None:
         if arguments.stops is not None:
             raise ConfigError("both --stops and --from were given; a walk between two items has no other stops")
         ends = (arguments.start, arguments.end)
-    walk = api.walk(
-        arguments.run,
-        arguments.n,
-        stops=5 if arguments.stops is None else arguments.stops,
-        seed=arguments.seed,
-        label=arguments.label,
-        ends=ends,
-        settings=_settings(arguments),
-        trust_code=arguments.trust_code,
-    )
-    strip, moving = walk.save(out)
+    with _filling(out, arguments):
+        walk = api.walk(
+            arguments.run,
+            arguments.n,
+            stops=5 if arguments.stops is None else arguments.stops,
+            seed=arguments.seed,
+            label=arguments.label,
+            ends=ends,
+            settings=_settings(arguments),
+            trust_code=arguments.trust_code,
+        )
+        _begin(out, arguments)
+        strip, moving = walk.save(out)
     within = "" if walk.label is None else f" within the class {walk.label!r}"
-    print(f"{len(walk.frames)} frames{within} in {out / 'frames'}; {strip} shows them at once, {moving} moves")
+    write(f"{len(walk.frames)} frames{within} in {out / 'frames'}; {strip} shows them at once, {moving} moves")
 
 
 def _example(arguments: argparse.Namespace, started: float) -> None:
@@ -272,8 +299,8 @@ def _example(arguments: argparse.Namespace, started: float) -> None:
 
     if arguments.name is None:
         for name, line in examples.EXAMPLES.items():
-            print(f"{name}: {line}")
+            write(f"{name}: {line}")
         return
     if arguments.dir is None:
         raise ConfigError(f"the folder is missing; give `anew example {arguments.name} DIR`")
-    print(f"wrote {api.example(arguments.name, arguments.dir)}")
+    write(f"wrote {api.example(arguments.name, arguments.dir)}")

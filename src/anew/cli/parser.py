@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from collections.abc import Sequence
 from typing import NoReturn
 
+from anew import arguments as checked
 from anew.errors import ConfigError, nearest
+
+DEBUG = "show the traceback of an error instead of writing it to a file (also: ANEW_DEBUG=1)"
+ENDS = """exit codes:
+  0   done
+  1   a bug in Anew: the traceback is in a file that is named
+  2   something given has to change, or the machine has no room for it: one sentence says what
+  75  stopped by Ctrl-C or SIGTERM: `anew resume RUN`, or the same `anew compare`, goes on"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -41,9 +48,12 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="anew",
         description="New data from your data: the right model for it, in the time you have, with proof that it is new.",
+        epilog=ENDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="print the version")
+    parser.add_argument("--debug", action="store_true", help=DEBUG)
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
     _look(commands)
     _train(commands)
@@ -62,7 +72,9 @@ def _trust(p: _Parser) -> None:
 
 
 def _add(commands: argparse._SubParsersAction[_Parser], name: str, help: str) -> _Parser:
-    return commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+    p = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+    p.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG)
+    return p
 
 
 def _look(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -214,8 +226,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     arguments, odd = parser.parse_known_args(list(argv) or ["--help"])
     if odd:
         # The command's own parser knows the options to compare with.
-        actions = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-        actions[0].choices.get(arguments.command, parser).error(f"unrecognized arguments: {' '.join(odd)}")
+        _commands(parser).get(arguments.command, parser).error(f"unrecognized arguments: {' '.join(odd)}")
     if arguments.command is None and not arguments.version:
         parser.error("a command is missing")
     for name in ("prompt", "suffix"):
@@ -224,6 +235,24 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
             continue
         if getattr(arguments, name) is not None:
             raise ConfigError(f"both --{name} and --{name}-file were given; give one of them")
-        if not os.path.exists(path):
+        place = checked.path(f"{name}_file", path)
+        if not place.exists():
             raise ConfigError(f"--{name}-file {path!r} is no file; give the path of one that is there")
+        if not (place.is_file() or place.is_dir()):  # to read a pipe or a device may never end
+            raise ConfigError(f"--{name}-file {path!r} is not an ordinary file; give the path of one")
     return arguments
+
+
+def _commands(parser: _Parser) -> dict[str, _Parser]:
+    choices: dict[str, _Parser] = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
+    return choices
+
+
+def options_in(sentence: str, argv: Sequence[str]) -> str:
+    """A sentence of the library, whose arguments stand in backticks, with the options of the command that was given."""
+    commands = _commands(_parser())
+    parser = next((commands[word] for word in argv if word in commands), None)
+    shown = {"settings": "--set", "ends": "--from and --to", "folder": "DIR"}
+    for action in [] if parser is None else parser._actions:
+        shown[action.dest] = action.option_strings[-1] if action.option_strings else action.dest.upper()
+    return re.sub(r"`(\w+)`", lambda match: shown.get(match[1], match[1]), sentence)

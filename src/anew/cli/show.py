@@ -7,6 +7,9 @@ import time
 from types import TracebackType
 from typing import Any, TextIO
 
+from anew.cli.terminal import lines, write
+from anew.errors import printable
+
 
 class ProgressLine:
     """Reporter for a terminal (a bar that rewrites itself) or a log (a plain line about every tenth of the way)."""
@@ -40,9 +43,9 @@ class ProgressLine:
         if self._bar is not None and text.startswith("  "):
             self._end_bar()
         if self._bar is not None:
-            self._bar.console.print(text, highlight=False, markup=False)
+            self._bar.console.print(lines(text), highlight=False, markup=False)
         else:
-            print(text, file=self.stream, flush=True)
+            write(text, self.stream)
 
     def step(self, stepped: Any, left: float | None) -> None:
         self.steps += 1
@@ -58,7 +61,7 @@ class ProgressLine:
                 self._update(stepped, left)
         elif stepped.progress >= self._line_progress + 0.1 or now - self._shown > 60:
             self._line_progress, self._shown = stepped.progress, now
-            print(self._sentence(stepped, left), file=self.stream, flush=True)
+            write(self._sentence(stepped, left), self.stream)
 
     def part(self, what: str, done: int, of: int) -> None:
         """A bar of something that takes a while; a plain line about every tenth of the way elsewhere."""
@@ -66,7 +69,7 @@ class ProgressLine:
             self._bar_of(what, done, of)
         elif done >= of or done - self._part >= of / 10:
             self._part = done
-            print(f"{what}: {done:,} of {of:,}", file=self.stream, flush=True)
+            write(f"{what}: {done:,} of {of:,}", self.stream)
         if done >= of:
             self._part, self._of = 0, ""
             self._end_bar()
@@ -94,6 +97,7 @@ class ProgressLine:
 
     def _update(self, stepped: Any, left: float | None) -> None:
         from rich.console import Console
+        from rich.markup import escape
         from rich.progress import BarColumn, Progress, TextColumn
 
         if self._bar is None:
@@ -102,7 +106,9 @@ class ProgressLine:
             )
             self._task = self._bar.add_task("", total=1.0)
             self._bar.start()
-        self._bar.update(self._task, completed=stepped.progress, description=self._sentence(stepped, left))
+        self._bar.update(
+            self._task, completed=stepped.progress, description=escape(printable(self._sentence(stepped, left)))
+        )
 
 
 def describe(found: dict[str, Any]) -> str:

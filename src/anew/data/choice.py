@@ -87,7 +87,7 @@ def _notes(kind: str, found: dict[str, int], wanted: str | None) -> list[str]:
         return []
     held = ", ".join(f"{n} {name}" for name, n in sorted(rest.items()))
     why = "as asked" if wanted else "since most items are"
-    return [f"{kind} is taken, {why}; left out: {held} (choose with --modality {' or --modality '.join(sorted(rest))})"]
+    return [f"{kind} is taken, {why}; left out: {held} (choose with the modality {' or '.join(sorted(rest))})"]
 
 
 def _fingerprint(kind: str, blocks: Sequence[Block], source: Source) -> str:

@@ -96,7 +96,7 @@ def told(heads: Sequence[Head], shape: Shape, size: Size | None) -> list[str]:
     """Sentences on what becomes of files with these headers."""
     out = [
         f"Clips of {shape.seconds:.2f} s at {shape.rate:,} Hz, seen as {shape.bands} bands x {shape.frames} frames: "
-        f"what {_budget(size)} affords (--set seconds=..., rate=... choose others)."
+        f"what {_budget(size)} affords (the settings seconds and rate choose others)."
     ]
     rates, channels = Counter(h.rate for h in heads), max(h.channels for h in heads)
     if set(rates) != {shape.rate}:

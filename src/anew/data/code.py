@@ -119,7 +119,7 @@ class Code(Text):
         if not suffix:
             return super().known(prompt)
         if not self.config.fim:
-            raise ConfigError("this run was trained with fim=0 and fills no gaps; leave --suffix out")
+            raise ConfigError("this run was trained with fim=0 and fills no gaps; leave `suffix` out")
         before, after = self.book.encode(prompt), self.book.encode(suffix)
         room = max(self.spec.length // 2, 8)
         keep = (max(room // 2, room - len(after)), max(room // 2, room - len(before)))

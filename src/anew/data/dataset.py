@@ -287,7 +287,10 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
         check_there(state["path"])
     chosen = choose_kind(path or state["path"], state["modality"], asked=state.get("asked", False))
     if chosen.fingerprint != state["fingerprint"]:
-        where, mend = path or state["path"], "give --data PATH" if path is None else "give the same files, unchanged"
+        where, mend = (
+            path or state["path"],
+            "give `data`: where it lies now" if path is None else "give the same files, unchanged",
+        )
         raise DataError(f"{where!r} is not the data of this run: it has moved or changed; {mend}")
     return chosen
 
@@ -295,7 +298,7 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
 def check_there(path: str) -> None:
     """Raises DataError where the data of a run has moved away."""
     if Path(path).is_absolute() and not Path(path).exists():
-        raise DataError(f"the data of this run is not at {path!r} any more; give --data PATH")
+        raise DataError(f"the data of this run is not at {path!r} any more; give `data`: where it lies now")
 
 
 def item_labels(data: Dataset, part: str, n: int, seed: int = 0) -> tuple[list[str], Any]:

@@ -114,7 +114,7 @@ class FolderReader:
         path = files[0].path
         self.notes.append(
             f"the first word of every file name is taken as a class ({words[path]!r} of {Path(path).name!r}), "
-            f"{len(counts)} in all, since every name ends with a number; --set labels=off learns none"
+            f"{len(counts)} in all, since every name ends with a number; the setting labels=off learns none"
         )
 
     def _label(self, path: str) -> str | None:

@@ -140,7 +140,7 @@ class Protein(Text):
         if self.alphabet == "auto":
             self.alphabet = fasta.recognised(sequences)
             name = fasta.ALPHABETS[self.alphabet].name
-            notes.append(f"the letters are {name}, by what occurs; --set alphabet=... says otherwise")
+            notes.append(f"the letters are {name}, by what occurs; the setting alphabet says otherwise")
         long = bool(sequences) and float(np.median([len(s) for s in sequences])) > LONG
         self.layout = ("document" if long else "list") if self.config.layout == "auto" else self.config.layout
         if long and self.config.layout == "auto":
@@ -319,11 +319,11 @@ class Protein(Text):
             if self.layout == "document":
                 raise ConfigError(
                     "this run learned its sequences as one text, from first to last residue only, so that no end can be given; "
-                    "give a --prompt instead"
+                    "give a `prompt` instead"
                 )
             if "back" not in special or prompt:
                 raise ConfigError(
-                    "an end can be given alone, to a run that was trained with --set direction=both; give a --prompt instead"
+                    "an end can be given alone, to a run that was trained with direction=both; give a `prompt` instead"
                 )
             return torch.tensor([special["back"], *self.book.encode(clean[1][::-1]).tolist()])
         first = special.get("begin", special.get("end"))

@@ -101,18 +101,18 @@ class Text(Modality):
             return []
         if all(reason is None for reason in reasons):
             self.layout = "list"
-            return [f"each line is a record of its own ({lists.RULE}); --set layout=document reads it as one text"]
+            return [f"each line is a record of its own ({lists.RULE}); layout=document reads it as one text"]
         lines = max(text.count("\n") for text in files)
         if lines >= lists.LEAST_LINES and len(files) <= 3:
             reason = next(reason for reason in reasons if reason is not None)
-            return [f"read as a document, not a list of lines: {reason}; --set layout=list takes each line as a record"]
+            return [f"read as a document, not a list of lines: {reason}; layout=list takes each line as a record"]
         return []
 
     def _survey_rows(self, rows: Sequence[str]) -> list[str]:
         short = sum(len(row) <= lists.LONGEST and "\n" not in row.strip("\n") for row in rows)
         if len(rows) >= lists.LEAST_LINES and short >= 0.99 * len(rows):
             self.layout = "list"
-            return ["each row is a short record of its own; --set layout=document joins the rows into one text"]
+            return ["each row is a short record of its own; layout=document joins the rows into one text"]
         return []
 
     def _peek(self, item: Item) -> str | None:
@@ -283,7 +283,7 @@ class Text(Modality):
 
         special = self.spec.special
         if suffix:
-            raise ConfigError(f"{self.name} goes on from a prompt, and no end can be given; leave --suffix out")
+            raise ConfigError(f"{self.name} goes on from a prompt, and takes no end; leave `suffix` out")
         if self.layout == "list" and "\n" in prompt.strip("\n"):
             raise ConfigError("the prompt has several lines but each record of this list is one line; give one line")
         first = special.get("begin", special.get("end"))

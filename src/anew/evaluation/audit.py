@@ -8,6 +8,7 @@ Texts are cut into passages first: `kinds.audit_texts`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,14 +17,12 @@ from numpy.typing import NDArray
 
 from anew.evaluation import copying
 from anew.evaluation.copying import FOUND, Array, Distance, Excess, Indices, Labels, Nearest, Scan
-from anew.evaluation.novelty import CAUGHT, FAILED, RATES, Copies, Kind, Novel, Pair, Planted
+from anew.evaluation.novelty import FAILED, RATES, Copies, Kind, Novel, Pair, Planted
+from anew.evaluation.planting import Planting, least_excess, limit_of, proved
 from anew.evaluation.two_sample import auc
 
-DRAWS = 20  # of planted copies at each rate; a rate counts as caught where 9 of 10 are found
-DRAW_PERMUTATIONS = 399
 POSING = 500  # real items that pose as samples
 PAIRS = 12
-CLOSER = 0.25  # p of the reference test up to which samples count as closer than real items are to each other
 
 
 class Audit:
@@ -87,8 +86,8 @@ class Audit:
         count, train = int(np.ceil(RATES[-1] * self.m)), self.pool[self.train[self.pool]]
         return np.stack([self.source.choice(train, count, replace=count > len(train)) for _ in range(2)])
 
-    def run(self, late: Callable[[], bool] = lambda: False) -> Copies:
-        """late: asked before each control; what it leaves no time for is said in the notes."""
+    def run(self, left: Callable[[], float] = lambda: math.inf) -> Copies:
+        """left: seconds left, asked before each control and each planted draw; the notes say what was left out."""
         queries = np.arange(self.n, self.n + self.m + self.sources.size)
         nears = [d.near(queries, self.pool) for d in self.distances]
         made = [n.take(np.arange(self.m)) for n in nears]
@@ -102,16 +101,16 @@ class Audit:
         touched = np.concatenate([*(n.item for n in nears), self.sources.ravel()])
         labels = Labels(self.train, self.groups, self.pool, touched, source=self.source)
         scan = copying.scan(made, labels, self.source)
-        planted: list[Planted] = []
         excess = self._reference(made, posing, rest) if scan.p <= FOUND else None
-        novel = None
-        if self.controls and not self._skipped(late, "planted copies"):
-            planted = self._planted(nears, labels, self._unsuspicious(scan), self._apart(posing, rest))
-        if self.controls and not self._skipped(late, "how novel samples are"):
+        planted, novel = list[Planted](), None
+        if self.controls and not self._skipped(left, "planted copies"):
+            plants = Planting(nears, labels, self._unsuspicious(scan), self._apart(posing, rest), self.sources, self.m)
+            planted = plants.run(self.source, self.m * self.part, left, self.notes)
+        if self.controls and not self._skipped(left, "how novel samples are"):
             novel = self._novel(made, held)
-        if self.controls and self.drawn and not self._skipped(late, "held-out items posing as samples"):
+        if self.controls and self.drawn and not self._skipped(left, "held-out items posing as samples"):
             control = self._control(posing, rest)
-        if self.controls and excess is None and not self._skipped(late, "the reference test"):
+        if self.controls and excess is None and not self._skipped(left, "the reference test"):
             excess = self._reference(made, posing, rest)
         p = proved(scan.p, excess)
         found, whole = p <= FOUND and (control is None or control > FAILED), self.m * self.part
@@ -138,8 +137,8 @@ class Audit:
             notes=self.notes,
         )
 
-    def _skipped(self, late: Callable[[], bool], what: str) -> bool:
-        if not late():
+    def _skipped(self, left: Callable[[], float], what: str) -> bool:
+        if left() > 0.0:
             return False
         self.notes.append(f"Not measured: {what} in the copying test (the time was spent).")
         return True
@@ -156,31 +155,6 @@ class Audit:
         if self._posed[0] != key:
             self._posed = key, [d.near(posing, rest).ratio for d in self.distances]
         return self._posed[1]
-
-    def _planted(
-        self, nears: Sequence[Nearest], labels: Labels, base: Indices, apart: Sequence[Array]
-    ) -> list[Planted]:
-        """How often planted copies are caught, from the highest rate down to one that is not. Nothing is searched anew."""
-        size, found = self.sources.shape[1], []
-        for which, kind in enumerate(("exact", "disturbed")):
-            for rate in reversed(RATES):
-                count = round(rate * self.m * self.part)
-                if count < 1:
-                    break
-                offset, caught, missed = self.m + which * size, 0, 0
-                while caught + missed < DRAWS and missed <= (1.0 - CAUGHT) * DRAWS and (missed or caught < DRAWS // 2):
-                    rows = base.copy() if len(base) == self.m else self.source.choice(base, self.m)
-                    chosen = self.source.choice(size, count, replace=False)
-                    rows[self.source.choice(self.m, count, replace=False)] = offset + chosen
-                    truth = labels.planted(1 + caught + missed, self.sources[which][chosen], DRAW_PERMUTATIONS)
-                    mixed = [n.take(rows) for n in nears]
-                    seen = copying.scan(mixed, truth, self.source).p <= FOUND
-                    seen = seen and proved(0.0, least_excess(mixed, apart, self.source, DRAW_PERMUTATIONS)) <= FOUND
-                    caught, missed = caught + seen, missed + (not seen)
-                found.append(Planted(kind, rate, caught / (caught + missed)))
-                if found[-1].caught < CAUGHT:
-                    break
-        return found
 
     def _set_aside(self, real: Indices) -> tuple[Indices, Indices]:
         """Up to half of these real items (whole groups) to pose as samples, and the pool without them."""
@@ -275,34 +249,9 @@ class Audit:
         return [Pair(int(i), int(which[i]), float(near.distance[i]), float(near.scale[i])) for i in rows]
 
 
-def least_excess(
-    made: Sequence[Nearest], apart: Sequence[Array], source: np.random.Generator, repeats: int = copying.PERMUTATIONS
-) -> Excess | None:
-    """The reference test of each distance: the least p, times their number; None without real items to compare with."""
-    tests = [copying.reference_test(n.ratio, real, source, repeats) for n, real in zip(made, apart, strict=False)]
-    if not tests:
-        return None
-    best = min(tests, key=lambda e: e.p)
-    return Excess(min(best.p * len(tests), 1.0), best.k, best.copied)
-
-
 def identical(made: Sequence[Nearest], train: NDArray[np.bool_]) -> int:
     """Samples at distance 0 from a training item, by some distance."""
     return int(np.any([(near.distance == 0.0) & train[near.item] for near in made], axis=0).sum())
-
-
-def proved(p: float, excess: Excess | None) -> float:
-    """p of the scan where samples are also closer to real items than those are to each other, else of that if larger.
-
-    Any model that has learned from its training items leans to them, and with enough samples the scan sees it: phrases,
-    strokes. Copies lie closer than that."""
-    return p if excess is None or excess.p <= CLOSER else max(p, excess.p)
-
-
-def limit_of(planted: Sequence[Planted]) -> float | None:
-    """The least rate that was caught of both kinds, exact and disturbed; higher ones were then caught too."""
-    caught = [{p.rate for p in planted if p.kind == kind and p.caught >= CAUGHT} for kind in ("exact", "disturbed")]
-    return min(caught[0] & caught[1], default=None)
 
 
 def audit(
@@ -316,8 +265,11 @@ def audit(
     drawn: bool = True,
     seed: int = 0,
     controls: bool = True,
-    late: Callable[[], bool] = lambda: False,
+    left: Callable[[], float] = lambda: math.inf,
 ) -> Copies:
     """Are samples copies of training items? held: items of the same source that chance kept from training, none for the
     weaker method; groups, of, drawn: see Audit."""
-    return Audit(kind, samples, train, held, groups, of=of, drawn=drawn, seed=seed, controls=controls).run(late)
+    return Audit(kind, samples, train, held, groups, of=of, drawn=drawn, seed=seed, controls=controls).run(left)
+
+
+__all__ = ["Audit", "audit", "limit_of", "proved"]

@@ -244,16 +244,11 @@ class Evaluation(ABC):
         assert self.kind is not None
         some = pool if most is None else pool.some(most)
         given = (self.evidence.samples[:MOST], some.train, some.held, some.groups)
-        how: dict[str, Any] = {"of": some.of, "drawn": some.drawn, "seed": self.evidence.seed, "late": self.late}
+        how: dict[str, Any] = {"of": some.of, "drawn": some.drawn, "seed": self.evidence.seed, "left": self.whole.left}
         found = audit(self.kind, *given, **how)
         pairs = [(self.evidence.samples[p.sample], some.train[p.train], p) for p in found.pairs]
         self.suspects = [self.beside(sample, train, p.distance, p.usual) for sample, train, p in pairs]
         return found
-
-    def late(self) -> bool:
-        """Whether there is no time for more but to show what was found: what an audit would have caught is worth a
-        second of it."""
-        return self.whole.over(1.0)
 
     def likelihood(self) -> Iterator[Score]:
         """Bits per unit of held-out items under the model, where it has a likelihood."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -157,7 +158,7 @@ def audit_texts(
     drawn: bool = True,
     seed: int = 0,
     controls: bool = True,
-    late: Callable[[], bool] = lambda: False,
+    left: Callable[[], float] = lambda: math.inf,
 ) -> Copies:
     """The audit of passages of texts. What was held out as one piece is permuted as one: a document, or where spans were
     cut out of few documents, spans of that length. most, most_real: passages of samples, and of training and held-out
@@ -179,7 +180,7 @@ def audit_texts(
         drawn=drawn,
         seed=seed,
         controls=controls,
-        late=late,
+        left=left,
     )
     pairs = [
         replace(

@@ -162,7 +162,7 @@ class Copies:
                 f"No copying found among {self.train:,} of {self.of:,} training items, which is what there was time or "
                 f"memory to compare: too few to be sure to catch even {percent(RATES[-1])}. `anew evaluate` has no limit of time."
             )
-        if not self.controls and round(RATES[-1] * self.samples) >= 1:
+        if all(p.caught >= CAUGHT for p in self.controls) and round(RATES[-1] * self.samples) >= 1:
             return "No copying found; there was no time to measure what this audit would catch."
         held, samples = self.needed(RATES[-1])
         ways = [f"{samples:,} samples"] if samples > self.samples else []

@@ -73,7 +73,7 @@ class TextEvaluation(Evaluation):
         if self.records:
             return super().audited(pool, most)
         samples = [str(s) for s in self.evidence.samples]
-        how: dict[str, Any] = {"drawn": pool.drawn, "seed": self.evidence.seed, "late": self.late}
+        how: dict[str, Any] = {"drawn": pool.drawn, "seed": self.evidence.seed, "left": self.whole.left}
         found = audit_texts(samples, pool.train, pool.held, most=MOST, most_real=most, **how)
 
         def piece(text: str, start: int) -> str:

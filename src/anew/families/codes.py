@@ -42,12 +42,14 @@ VALUES = 4_000_000  # their values together at most
 
 @dataclass(frozen=True, slots=True)
 class CodesConfig:
-    batch: int = knob(64, "examples a step", low=1)
+    batch: int = knob(64, "examples a step", low=1, high=1_000_000)
     width: int = knob(32, "channels at the largest size", low=8, high=4096)
-    mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width")
+    mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width", low=1, high=64)
     depth: int = knob(1, "blocks a size and side", low=1, high=64)
     patch: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
-    levels: tuple[int, ...] = knob((4, 4, 4), "levels of each number of a code, 2 or more; their product is all codes")
+    levels: tuple[int, ...] = knob(
+        (4, 4, 4), "levels of each number of a code, 2 or more; their product is all codes", high=65_536
+    )
     kinds: int = knob(100, "clusters of items that the first code names; 0: there is no such code", low=0, high=65536)
     sharp: float = knob(
         0.0, "weight of what a discriminator says of decoded items; 0: none is trained", low=0.0, high=1e3

@@ -37,10 +37,10 @@ PATH = 3  # times as many noise levels on a path that is to be walked back as a 
 
 @dataclass(frozen=True, slots=True)
 class DiffusionConfig:
-    batch: int = knob(128, "examples a step", low=1)
+    batch: int = knob(128, "examples a step", low=1, high=1_000_000)
     net: str = knob("unet", "U-Net for small grids, patch Transformer for large ones", choices=("unet", "dit"))
     width: int = knob(64, "channels (U-Net: at its largest size)", low=8, high=4096)
-    mults: tuple[int, ...] = knob((1, 2), "U-Net: channels of each size, as multiples of width")
+    mults: tuple[int, ...] = knob((1, 2), "U-Net: channels of each size, as multiples of width", low=1, high=64)
     depth: int = knob(1, "blocks (U-Net: a size and side)", low=1, high=64)
     patch: int = knob(2, "side of the patches that the network sees as one position", low=1, high=64)
     attention: bool = knob(False, "U-Net: attention at its smallest size")

@@ -38,9 +38,9 @@ STARTS, MOVES = 4, 200  # of an inversion: starts for an item, and steps
 
 @dataclass(frozen=True, slots=True)
 class GanConfig:
-    batch: int = knob(32, "examples a step", low=1)
+    batch: int = knob(32, "examples a step", low=1, high=1_000_000)
     width: int = knob(48, "channels at the largest size", low=8, high=4096)
-    mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width")
+    mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width", low=1, high=64)
     depth: int = knob(1, "blocks a size", low=1, high=64)
     patch: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
     numbers: int = knob(64, "random numbers that an item is made from", low=1, high=4096)

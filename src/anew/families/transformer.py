@@ -36,18 +36,18 @@ GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 76
 class TransformerConfig:
     """What a Transformer is made of and how it learns."""
 
-    batch: int = knob(16, "examples a step", low=1)
+    batch: int = knob(16, "examples a step", low=1, high=1_000_000)
     layers: int = knob(4, "blocks of attention and gated layer", low=1, high=200)
-    width: int = knob(128, "size of the stream between blocks; a multiple of heads", low=8)
-    heads: int = knob(2, "attention heads; width / heads is even", low=1)
-    hidden: int = knob(352, "inner size of the gated layer", low=8)
+    width: int = knob(128, "size of the stream between blocks; a multiple of heads", low=8, high=65_536)
+    heads: int = knob(2, "attention heads; width / heads is even", low=1, high=4096)
+    hidden: int = knob(352, "inner size of the gated layer", low=8, high=262_144)
     tied: bool = knob(False, "one matrix for embedding and output")
     dropout: float = knob(0.0, "share of each block's output that is dropped in training", low=0.0, high=0.9)
     rate: float = knob(0.02, "peak learning rate of matrices (Muon)", low=0.0, high=10.0)
     rate_embed: float = knob(0.05, "peak learning rate of the embedding (AdamW)", low=0.0, high=10.0)
     rate_head: float = knob(0.01, "peak learning rate of the output matrix (AdamW)", low=0.0, high=10.0)
     weight_decay: float = knob(0.0, "decoupled weight decay of matrices, times their rate", low=0.0, high=10.0)
-    warmup: int = knob(10, "steps of linear warm-up", low=0)
+    warmup: int = knob(10, "steps of linear warm-up", low=0, high=1_000_000_000)
     decay: float = knob(0.5, "last share of the run in which the rate falls to zero", low=0.0, high=1.0)
     average: float = knob(0.0, "relative width of the average of weights; 0 keeps the last", low=0.0, high=0.28)
     counts: bool = knob(True, "join Kneser-Ney probabilities to the network's")

@@ -39,9 +39,9 @@ TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class VaeConfig:
-    batch: int = knob(64, "examples a step", low=1)
+    batch: int = knob(64, "examples a step", low=1, high=1_000_000)
     width: int = knob(48, "channels at the largest size", low=8, high=4096)
-    mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width")
+    mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width", low=1, high=64)
     depth: int = knob(1, "blocks a size and side", low=1, high=64)
     patch: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
     channels: int = knob(8, "channels of the bottom latents", low=1, high=256)

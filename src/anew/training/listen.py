@@ -215,7 +215,7 @@ class Watch:
         if tries > TRIES:
             raise TrainingError(
                 f"{error}, and going back to step {back} {TRIES} times with a lower rate did not help; "
-                "give a lower rate with --set, or look at the data for values out of range"
+                "give a lower setting rate, or look at the data for values out of range"
             ) from error
         slower = self.trainer.slowdown * 0.5
         self.trainer.load_state_dict(good)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from anew.errors import RunError, short
+from anew.errors import RunError, command, short
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise RunError(
-            f"cannot write {str(path)!r} ({error.strerror}); free some space or give another --run"
+            f"cannot write {str(path)!r} ({error.strerror}); free some space or give another folder"
         ) from error
 
 
@@ -79,7 +79,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
         raise RunError(
-            f"cannot write {str(path)!r} ({_clause(error)}); free some space or give another --run"
+            f"cannot write {str(path)!r} ({_clause(error)}); free some space or give another folder"
         ) from error
 
 
@@ -113,12 +113,14 @@ class RunFolder:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             if not (path / "config.json").exists():
                 what = "exists and is not empty" if path.is_dir() else "is a file"
-                raise RunError(f"{str(path)!r} {what}; give another --run")
-            raise RunError(f"{str(path)!r} is a run already; give another --run, or go on with `anew resume {path}`")
+                raise RunError(f"{str(path)!r} {what}; give another folder")
+            raise RunError(
+                f"{str(path)!r} is a run already; give another folder, or go on with `{command('anew', 'resume', path)}`"
+            )
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"cannot make the folder {str(path)!r} ({error.strerror}); give another --run") from None
+            raise RunError(f"cannot make the folder {str(path)!r} ({error.strerror}); give another folder") from None
         return cls(path)
 
     @classmethod

@@ -1,0 +1,128 @@
+"""Kill verbs: SIGKILL at random instants of sample, evaluate and compare; the same command again must end as if never killed.
+
+    python bench/kill_verbs.py --data DIR [--kills 20] [--verbs sample evaluate compare] [--steps 30]
+
+After each kill every JSON file that is there must be whole. Then the same command is given again: it must succeed, and
+samples, figures and weights must be those of the command that was never killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from _common import Table, anew_command, fresh, knob_words, parser, pinned
+from kill import ENDED, killed
+
+Command = Callable[[Path], list[str]]
+VERBS = ("sample", "evaluate", "compare")
+
+
+def digest(folder: Path, pattern: str) -> str:
+    """Of names and contents of files."""
+    found = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob(pattern) if p.is_file()):
+        found.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    return found.hexdigest()
+
+
+def outcome(verb: str, place: Path) -> str:
+    """What must not depend on a kill."""
+    if verb == "sample":
+        return digest(place / "out", "*")
+    if verb == "evaluate":
+        report = json.loads((place / "run" / "report" / "report.json").read_text())
+        return digest(place / "run" / "samples", "*") + json.dumps(report["scores"])
+    return digest(place / "out", "model.safetensors") + json.dumps(
+        json.loads((place / "out" / "compare.json").read_text())
+    )
+
+
+def damaged(place: Path) -> list[str]:
+    """JSON files that are not whole."""
+    bad = []
+    for path in place.rglob("*.json*"):
+        texts = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+        try:
+            for text in texts[:-1] if path.suffix == ".jsonl" else texts:  # the last line may be cut: it is dropped
+                json.loads(text)
+        except ValueError:
+            bad.append(str(path.relative_to(place)))
+    return bad
+
+
+def commands(given: argparse.Namespace) -> dict[str, Command]:
+    small = knob_words(["evaluate_samples=20", *given.set])
+    families = ("--families", given.families, "--steps", given.steps, "-n", 20, *small)
+    return {
+        "sample": lambda place: anew_command("sample", place / "run", "--out", place / "out", "-n", given.samples),
+        "evaluate": lambda place: anew_command("evaluate", place / "run", "-n", given.samples),
+        "compare": lambda place: anew_command("compare", given.data, "--out", place / "out", *families),
+    }
+
+
+def trial(
+    verb: str, command: Command, place: Path, run: Path, cores: Sequence[int], after: float, wanted: str
+) -> dict[str, Any]:
+    shutil.copytree(run, fresh(place) / "run")
+    cut = killed(command(place), cores, place / "scratch", after)
+    bad = damaged(place)
+    again = pinned(command(place), cores, place / "scratch")
+    # A command that had ended is refused where it would write over what is there.
+    good = (again.code == 0 or not cut) and outcome(verb, place) == wanted
+    row = {
+        "verb": verb,
+        "instant_s": round(after, 3),
+        "met": "killed" if cut else ENDED,
+        "damaged": len(bad),
+        "same": good,
+    }
+    if not good:
+        row["error"] = (again.err or again.out).strip().splitlines()[-1:]
+    else:
+        shutil.rmtree(place)
+    return row
+
+
+def main() -> None:
+    build = parser(__doc__)
+    build.add_argument("--data", type=Path, required=True, help="any data that the families take")
+    build.add_argument("--kills", type=int, default=20, help="random instants of each verb")
+    build.add_argument("--verbs", nargs="*", choices=VERBS, default=VERBS)
+    build.add_argument("--families", default="vae,gan")
+    build.add_argument("--steps", type=int, default=30)
+    build.add_argument("--samples", type=int, default=100)
+    build.add_argument("--seed", type=int, default=0)
+    given = build.parse_args()
+
+    rows, chance, cores = Table("kill-verbs"), random.Random(given.seed), given.cores[:1]
+    work = fresh(given.work / "kill-verbs")
+    run = work / "trained"
+    small = knob_words(["evaluate_samples=20", *given.set])
+    pinned(anew_command("train", given.data, "--run", run, "--steps", given.steps, *small), cores, work).check()
+    for verb in given.verbs:
+        command, whole = commands(given)[verb], fresh(work / f"{verb}-whole")
+        shutil.copytree(run, whole / "run")
+        took = pinned(command(whole), cores, whole / "scratch").check().wall
+        wanted, met = outcome(verb, whole), 0
+        print(f"{verb}, uninterrupted: {took:.1f} s", flush=True)
+        while met < given.kills:
+            place = work / f"{verb}-{len(rows.rows)}"
+            row = rows.add(**trial(verb, command, place, run, cores, chance.uniform(0.5, took), wanted))
+            met += row["met"] != ENDED
+    rows.show()
+    kills = [row for row in rows.rows if row["met"] != ENDED]
+    good = sum(row["same"] and not row["damaged"] for row in kills)
+    print(f"\n{good} of {len(kills)} kills: no damaged file, and the same command ended as if never killed")
+    if good < len(kills):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

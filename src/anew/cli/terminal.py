@@ -1,0 +1,55 @@
+"""The one place where the command line prints. What came from files is shown, never obeyed: control characters are escaped.
+
+A reader that goes away (`anew look DATA | head`) ends the output, not the work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, TextIO
+
+from anew.errors import UserError, printable
+
+
+def lines(text: str) -> str:
+    """The text with its line breaks, and everything else that a terminal would obey escaped."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def write(text: str, stream: TextIO | None = None) -> None:
+    """Print lines of text to standard output, or to another stream."""
+    _emit(lines(text), sys.stdout if stream is None else stream)
+
+
+def write_json(value: Any) -> None:
+    """Print one JSON object, in ASCII: any name can be written so."""
+    _emit(json.dumps(value).replace("\x7f", "\\u007f"), sys.stdout)
+
+
+def complain(text: str) -> None:
+    """Print one sentence to standard error."""
+    _emit(printable(f"anew: {text}"), sys.stderr)
+
+
+def _emit(text: str, stream: TextIO | None) -> None:
+    if stream is None:  # it was closed before we began
+        return
+    encoding = stream.encoding or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    except BrokenPipeError:
+        silence(stream)
+    except OSError as error:
+        silence(stream)
+        raise UserError(
+            f"the output cannot be written ({error.strerror}); free some space or send it elsewhere"
+        ) from None
+
+
+def silence(stream: TextIO) -> None:
+    """Let the rest of a stream go nowhere; Python's last flush of it would fail again otherwise."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -1,0 +1,177 @@
+"""Wrong calls of every public function: one AnewError, one sentence, which names the argument; nothing is left behind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import anew
+from samples import names
+
+LONG, NUL, LONE = "n" * 300, "a\0b", "\ud800"
+PATHS: list[Any] = [5, 1.5, True, b"x", "", LONG, NUL, LONE, ["x"], object()]
+WHOLES: list[Any] = [True, 1.5, math.nan, "3", None, -1, 2**70, [1]]
+TEXTS: list[Any] = [5, True, "", b"x", ["x"], object()]
+SETTINGS: list[Any] = ["width=3", ["width"], {1: 2}, 5, {"widht": 3}, {"width": object()}, {"width": "x"}]
+BUDGETS: list[Any] = [True, "soon", "", -1, 0, math.nan, math.inf, [1], "10x"]
+SWITCHES: list[Any] = ["yes", 1, None]
+REPORTERS: list[Any] = [5, "x", object()]
+
+# What a sentence names instead of the argument: a setting, what the run lacks, what is unknown.
+NAMED = {"settings": "", "families": "", "widht": "setting 'widht'", "items": "", "known": "", "name": ""}
+
+TRAIN: dict[str, list[Any]] = {
+    "data": [*PATHS, None], "run": PATHS, "budget": BUDGETS, "steps": [w for w in WHOLES if w is not None],
+    "family": [*TEXTS, "difusion", LONG + ".py", NUL + ".py"], "modality": [*TEXTS, "imag"], "prefer": [5, None, "best", ["speed"]],
+    "seed": WHOLES, "settings": [*SETTINGS, {"device": 5}, {"device": "tpu"}, {"width": 10**9}], "plan": PATHS, "reporter": REPORTERS,
+}  # fmt: skip
+EVALUATE: dict[str, list[Any]] = {
+    "n": [*WHOLES, 0], "seed": WHOLES, "data": PATHS, "features": PATHS, "modality": ["imag"], "out": PATHS, "held_out": PATHS,
+    "trust_code": SWITCHES, "reporter": REPORTERS,
+}  # fmt: skip
+COMPARE: dict[str, list[Any]] = {
+    "data": PATHS, "out": [*PATHS, None], "families": [5, [5], "vae", ["vae", "vae"], "vae,gan:odd", b"vae"],
+    "runs": [5, "x", [5], [""]], "budget": BUDGETS, "steps": [True, 0, "3"], "seed": WHOLES, "n": [*WHOLES, 0],
+    "settings": SETTINGS[:4], "trust_code": SWITCHES, "reporter": REPORTERS, "modality": TEXTS,
+}  # fmt: skip
+SAMPLE: dict[str, list[Any]] = {
+    "n": [*WHOLES, 0], "seed": WHOLES, "first": WHOLES, "prompt": [5, b"x", ["x"], True], "suffix": [5, b"x"],
+    "label": [5, "cat", ["x"], 1.5], "known": [5, "x", (1, 2)], "stop": [5, "", ["x"]], "temperature": ["x", None, math.nan, -1],
+    "widht": [3],
+}  # fmt: skip
+MODEL: dict[str, tuple[Callable[[anew.Model, dict[str, Any]], Any], dict[str, list[Any]]]] = {
+    "sample": (lambda m, k: m.sample(**{"n": 1, **k}), SAMPLE),
+    "stream": (lambda m, k: m.stream(**k), {k: v for k, v in SAMPLE.items() if k in ("n", "seed", "prompt", "label")}),
+    "walk": (lambda m, k: m.walk(**k), {"n": [*WHOLES, 0], "seed": WHOLES, "stops": [*WHOLES, 1], "ends": [5, "ab", (1,)], "label": [5]}),
+    "score": (lambda m, k: m.score(**{"data": "x", **k}), {"data": [*PATHS, None], "limit": ["x", True, 0, -1, math.nan, [1]]}),
+    "encode": (lambda m, k: m.encode(**k), {"items": [5, None, "x"]}),
+    "save": (lambda m, k: m.sample(1).save(**k), {"folder": [*PATHS, None]}),
+    "save_sheet": (lambda m, k: m.sample(1).save_sheet(**{"folder": "sheet", **k}), {"folder": PATHS, "stem": [5, "", "a/b"]}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("misuse")
+    data = names(folder / "names.txt")
+    anew.train(
+        data, folder / "run", steps=1, settings={"evaluate_samples": 0, "previews": 0, "width": 16, "hidden": 16}
+    )
+    return folder
+
+
+def wrong(call: Callable[[], Any], argument: str, value: Any) -> None:
+    with pytest.raises(anew.AnewError) as caught:
+        call()
+    sentence = str(caught.value)
+    assert sentence and "\n" not in sentence and "Traceback" not in sentence
+    assert " --" not in sentence, "the library names arguments, not options"
+    assert isinstance(caught.value, anew.UserError), sentence
+    assert len(sentence) < 700, sentence
+    assert NAMED.get(argument, argument) in sentence, sentence
+
+
+def every(table: dict[str, list[Any]]) -> list[Any]:
+    return [pytest.param(k, v, id=f"{k}-{v!r:.20}") for k, values in table.items() for v in values]
+
+
+def _train(place: Path, argument: str, value: Any) -> None:
+    anew.train(
+        **{
+            "data": place / "names.txt",
+            "run": "made",
+            **({} if argument == "budget" else {"steps": 1}),
+            argument: value,
+        }
+    )
+
+
+@pytest.mark.parametrize(("argument", "value"), every(TRAIN))
+def test_train(argument: str, value: Any, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrong(lambda: _train(place, argument, value), argument, value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("argument", "value"), every(EVALUATE))
+def test_evaluate(argument: str, value: Any, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrong(lambda: anew.evaluate(**{"run": place / "run", argument: value}), argument, value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", PATHS)
+def test_evaluate_samples(value: Any, place: Path) -> None:
+    wrong(lambda: anew.evaluate(samples=value, data=place / "names.txt"), "samples", value)
+    wrong(lambda: anew.evaluate(value), "run", value)
+
+
+@pytest.mark.parametrize(("argument", "value"), every(COMPARE))
+def test_compare(argument: str, value: Any, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    call: dict[str, Any] = {"data": place / "names.txt", "out": "made", "families": "vae,gan", argument: value}
+    if argument == "runs":
+        call = {"data": None, "out": "made", "runs": value}
+    wrong(lambda: anew.compare(**call), argument, value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verb", sorted(MODEL))
+def test_model(verb: str, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = anew.load(place / "run")
+    call, table = MODEL[verb]
+    for argument, values in table.items():
+        for value in values:
+            try:
+                wrong(lambda argument=argument, value=value: call(model, {argument: value}), argument, value)
+            except BaseException as error:
+                raise AssertionError(f"{verb}({argument}={value!r:.60})") from error
+
+
+LOOK: dict[str, list[Any]] = {
+    "data": [*PATHS, None], "modality": [*TEXTS, "imag"], "prefer": [5, None, "best"], "seed": WHOLES, "settings": SETTINGS[:4],
+}  # fmt: skip
+RESUME: dict[str, list[Any]] = {
+    "run": [*PATHS, None], "budget": BUDGETS, "steps": [0, True, "3", 1.5], "data": PATHS, "trust_code": SWITCHES,
+    "reporter": REPORTERS,
+}  # fmt: skip
+LOAD: dict[str, list[Any]] = {
+    "run": [*PATHS, None],
+    "device": [5, None, "tpu", "cuda:99", ["cpu"]],
+    "trust_code": SWITCHES,
+}
+
+
+@pytest.mark.parametrize(("argument", "value"), every(LOOK))
+def test_look(argument: str, value: Any, place: Path) -> None:
+    wrong(lambda: anew.look(**{"data": place / "names.txt", argument: value}), argument, value)
+
+
+@pytest.mark.parametrize(("argument", "value"), every(RESUME))
+def test_resume(argument: str, value: Any, place: Path) -> None:
+    wrong(lambda: anew.resume(**{"run": place / "run", argument: value}), argument, value)
+
+
+@pytest.mark.parametrize(("argument", "value"), every(LOAD))
+def test_load(argument: str, value: Any, place: Path) -> None:
+    wrong(lambda: anew.load(**{"run": place / "run", argument: value}), argument, value)
+
+
+@pytest.mark.parametrize("value", [*SETTINGS[:4], {"n": 3}, {"seed": 1}])
+def test_settings_of_a_walk(value: Any, place: Path) -> None:
+    wrong(lambda: anew.walk(place / "run", settings=value), "settings", value)
+
+
+@pytest.mark.parametrize("value", [*PATHS, None])
+def test_example_folder(value: Any) -> None:
+    wrong(lambda: anew.example("prose", value), "folder", value)
+
+
+@pytest.mark.parametrize("value", [*TEXTS, "digitz"])
+def test_example_name(value: Any, tmp_path: Path) -> None:
+    wrong(lambda: anew.example(value, tmp_path / "made"), "name", value)
