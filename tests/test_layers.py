@@ -8,18 +8,21 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "anew"
-BASE = {"errors", "spec", "config", "rng", "find"}
+BASE = {"errors", "spec", "config", "rng", "registry", "files", "schema"}
 ALLOWED = {
     "errors": set(),
     "spec": {"errors"},
     "config": {"errors"},
     "rng": {"errors"},
-    "find": {"errors"},
+    "registry": {"errors"},
+    "files": {"errors"},
+    "schema": {"errors"},
     "maths": BASE | {"maths"},
     "nets": BASE | {"maths", "nets"},
     "families": BASE | {"maths", "nets", "families"},
     "data": BASE | {"maths", "data"},
-    "training": BASE | {"maths", "families.family", "training"},
+    "runs": BASE | {"runs"},
+    "training": BASE | {"maths", "families.family", "runs", "training"},
     "evaluation": BASE | {"maths", "data.modality", "data.frames", "evaluation"},
     "cli": {"errors", "api", "cli", "examples", "__init__"},
 }

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from anew import files
 from anew.coding import read
 from anew.config import whole
 from anew.errors import ConfigError
 from anew.families.family import Family
 from anew.model import AT_ONCE, Model, Samples
 from anew.spec import Ask
-from anew.training.run import write_atomic
 
 MOST_FRAMES = 10_000
 COLUMNS = 11  # frames that a row of the strip shows
@@ -43,7 +43,7 @@ class Walk:
         self.frames.save(target / "frames")
         paths = [target / "strip.png", target / "walk.gif"]
         for path, data in zip(paths, (self.strip(), self.gif()), strict=True):
-            write_atomic(path, data)
+            files.write(path, data)
         return paths
 
     def strip(self, columns: int = COLUMNS) -> bytes:
