@@ -29,7 +29,7 @@ for i in range(repeats):
     begun = time.process_time()
     made = model.sample(streams, seed=2 + i, max_tokens=length, **how)
     rates.append(sum(map(len, made)) / (time.process_time() - begun))
-shape = model.config["family"]["config"]
+shape = model.record.family.config
 print(json.dumps({"characters_per_second": statistics.median(rates), "streams": streams, "shape": shape}))
 """
 

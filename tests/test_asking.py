@@ -125,7 +125,7 @@ def test_seeds_are_checked_alike(images: anew.Model, tmp_path: Path, seed: Any) 
 def test_counts_may_be_numpys(images: anew.Model, tmp_path: Path) -> None:
     data, run = images.folder.path.parent / "data", tmp_path / "run"
     again = anew.train(data, run, steps=np.int64(2), seed=np.uint8(7), family="vae", settings=FEW)
-    assert again.config["request"]["seed"] == 7 and again.config["plan"]["steps"] == 2
+    assert again.record.request.seed == 7 and again.record.plan.steps == 2
     assert len(images.sample(np.int64(2), seed=np.int32(1), first=np.uint8(1))) == 2
     for n in (0, 2.0, "2", None, np.ones(2)):
         with pytest.raises(anew.ConfigError, match=r"^n="):

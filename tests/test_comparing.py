@@ -12,7 +12,7 @@ import pytest
 import anew
 from anew.contestants import Contestant, command_of, contestants
 from anew.data.dataset import Dataset
-from anew.training.run import read_json
+from anew.files import read_json
 from samples import names, shapes
 
 QUICK = {"batch": 8, "evaluate_samples": 4, "previews": 0}

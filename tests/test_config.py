@@ -99,12 +99,12 @@ def test_what_is_not_finite_is_no_value(text: str) -> None:
 
 
 def test_every_knob_of_every_kind_refuses_what_is_not_finite() -> None:
-    from anew.find import find, names
     from anew.plan import TrainConfig
+    from anew.registry import available, load
 
-    kinds = [TrainConfig, *(find("data", name).Config for name in names("data"))]
-    for name in names("families"):
-        kinds += [find("families", name).Config, find("families", name).Sampling]
+    kinds = [TrainConfig, *(load("data", name).Config for name in available("data"))]
+    for name in available("families"):
+        kinds += [load("families", name).Config, load("families", name).Sampling]
     floats = [(kind, f.name) for kind in kinds for f in fields(kind) if f.type in ("float", float)]
     assert len(floats) > 30
     for kind, name in floats:

@@ -8,19 +8,22 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "anew"
-BASE = {"errors", "extras", "spec", "config", "rng", "find"}
+BASE = {"errors", "extras", "spec", "config", "rng", "registry", "files", "schema"}
 ALLOWED = {
     "errors": set(),
     "extras": {"errors"},
     "spec": {"errors"},
     "config": {"errors"},
     "rng": {"errors"},
-    "find": {"errors"},
+    "registry": {"errors"},
+    "files": {"errors"},
+    "schema": {"errors"},
     "maths": BASE | {"maths"},
     "nets": BASE | {"maths", "nets"},
     "families": BASE | {"maths", "nets", "families"},
     "data": BASE | {"maths", "data"},
-    "training": BASE | {"maths", "families.family", "training"},
+    "runs": BASE | {"runs"},
+    "training": BASE | {"maths", "families.family", "runs", "training"},
     "evaluation": BASE | {"maths", "data.modality", "data.frames", "evaluation"},
     "arguments": {"errors"},
     "cli": {"errors", "arguments", "api", "cli", "examples", "__init__"},

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from anew import arguments
 from anew.config import as_text, whole
 from anew.config import seconds as parse_seconds
 from anew.errors import ConfigError, DataError, RunError, short
-from anew.training.run import RunFolder
+from anew.registry import check_name, load_user_family
+from anew.runs.folder import OWN_FAMILY, RunFolder
 
 if TYPE_CHECKING:
     from anew.comparing import Compared
@@ -53,6 +55,7 @@ def train(
     started = time.monotonic() if started is None else started
     request = _request(data, budget, steps, family, modality, prefer, seed, settings)
     reporter = arguments.reporter(reporter)
+    own = _own_family(request)
     if plan is not None:
         request = _replay(request, arguments.path("plan", plan))
     elif steps is None and budget is None and not _trains_by_seconds(request["settings"]):
@@ -60,11 +63,47 @@ def train(
     folder = default_run(data) if run is None else arguments.path("run", run)
     undo = "files" if folder.exists() else "folder"
     if os.environ.get("RANK", "0") == "0":
-        # Written before PyTorch is imported: a kill from here on can be resumed.
-        RunFolder.create(folder).write_config({"request": request, "status": "begun"})
-    from anew.work import new_run
+        RunFolder.create(folder)
+    return _begin(RunFolder(folder), request, reporter, started, undo, own)
 
-    return new_run(RunFolder(folder), request, reporter, started, undo)
+
+def _begin(
+    folder: RunFolder,
+    request: Mapping[str, Any],
+    reporter: Reporter | None,
+    started: float,
+    undo: str,
+    own: Path | None,
+) -> Model:
+    """Train in a new folder. own: the user's file of a family, which is copied into the run: it needs nothing else then."""
+    from anew import files
+    from anew.runs.record import Begun, requested
+
+    asked = requested(request)
+    with folder.locked():
+        if os.environ.get("RANK", "0") == "0":
+            if own is not None:
+                files.write(folder.path / OWN_FAMILY, own.read_bytes())
+            # Written before PyTorch is imported: a kill from here on can be resumed.
+            folder.write_config(Begun(request=asked))
+        from anew.work import new_run
+
+        return new_run(folder, asked, reporter, started, undo, lambda: None if own is None else load_user_family(own))
+
+
+def _own_family(request: dict[str, Any]) -> Path | None:
+    """The user's own file where the family is one, and the request then names the copy in the run; else the name is checked."""
+    family = request["family"]
+    if not isinstance(family, str) or not family.endswith(".py"):
+        for room, name in (("families", family), ("data", request["modality"])):
+            if isinstance(name, str):
+                check_name(room, name)
+        return None
+    path = Path(family)
+    if not path.is_file():
+        raise ConfigError(f"the family file {family!r} does not exist; give a Python file that ends with EXPORT = ...")
+    request["family"] = OWN_FAMILY
+    return path
 
 
 def _request(
@@ -118,20 +157,24 @@ OUTSIDE_A_PLAN = {"evaluate_samples", "previews", "tensorboard", "checkpoint_sec
 
 
 def _replay(request: Mapping[str, Any], plan: Path) -> dict[str, Any]:
-    """The request of the run whose plan is replayed, for the data given: everything else is the plan's."""
-    own = [name for name in ("budget", "steps", "family", "modality") if request[name] is not None]
+    """The request of the run whose plan is replayed, for the data given: everything else is the plan's. Code in that run is
+    not run for it: a family of the user's own is given again."""
+    record = RunFolder.open(plan).record()
+    before = asdict(record.request)
+    code = record.family.name == OWN_FAMILY
+    if code and request["family"] != OWN_FAMILY:
+        file = str(plan / OWN_FAMILY)
+        raise RunError(f"the family of {str(plan)!r} is code; read {file!r}, then give that file as `family`")
+    alike = ("family",) if code else ()
+    own = [n for n in ("budget", "steps", "family", "modality") if request[n] is not None and n not in alike]
     own += [name for name in request["settings"] if name.rpartition(".")[2] not in OUTSIDE_A_PLAN]
     own += ["seed"] if request["seed"] else []
     own += ["prefer"] if request["prefer"] != "quality" else []
     if own:
         raise ConfigError(f"`plan` takes {own[0]!r} from the run that it replays; leave it out")
-    config = RunFolder.open(plan).config()
-    if "plan" not in config:
-        raise RunError(f"{str(plan)!r} was stopped before its plan was made; give a run that has trained")
-    before = config["request"]
     kept = {k: v for k, v in before["settings"].items() if k.rpartition(".")[2] != "train_seconds"}
     return {**before, "data": request["data"], "budget": None, "steps": None, "plan_from": str(plan.resolve()),
-            "settings": kept | dict(request["settings"]), "fit_seconds": config["data"].get("seconds")}  # fmt: skip
+            "settings": kept | dict(request["settings"]), "fit_seconds": record.data.seconds}  # fmt: skip
 
 
 def resume(
@@ -156,22 +199,33 @@ def resume(
     reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
     where = arguments.optional_path("data", data, DataError)
     folder = _opened(run)
-    config = folder.config()
-    if config.get("status") == "begun":
-        request = dict(config["request"])
-        if data is not None:
-            request["data"] = _place(data)
-        if steps is not None or more is not None:
-            request |= {"steps": steps, "budget": more}
-        _check(request)
-        from anew.data.dataset import check_there
-        from anew.work import new_run
+    with folder.locked():
+        record = folder.read()
+        if record.status == "begun":
+            request = asdict(record.request)
+            if data is not None:
+                request["data"] = _place(data)
+            if steps is not None or more is not None:
+                request |= {"steps": steps, "budget": more}
+            return _resume_begun(folder, request, reporter, started, trust_code)
+        from anew.work import continue_run
 
-        check_there(request["data"])
-        return new_run(folder, request, reporter, started, "nothing")
-    from anew.work import continue_run
+        return continue_run(folder, more, steps, None if where is None else str(where), reporter, started, trust_code)
 
-    return continue_run(folder, more, steps, None if where is None else str(where), reporter, started, trust_code)
+
+def _resume_begun(
+    folder: RunFolder, request: dict[str, Any], reporter: Reporter | None, started: float, trust_code: bool
+) -> Model:
+    _check(request)
+    from anew.data.dataset import check_there
+    from anew.restoring import own_family
+    from anew.runs.record import requested
+    from anew.work import new_run
+
+    check_there(request["data"])
+    asked = requested(request)
+    own = own_family(asked.family, folder.path, trust_code)
+    return new_run(folder, asked, reporter, started, "nothing", lambda: own)
 
 
 def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> Model:
@@ -249,8 +303,9 @@ def evaluate(
             raise ConfigError(sentence)
         from anew.evaluating import evaluated
 
-        model, moved = load(run, trust_code=trust_code), None if where is None else str(where)
-        return evaluated(model, n, seed, moved, None, reporter, features=_features(table))
+        model_data, own = None if where is None else str(where), _features(table)
+        with _opened(run).locked():
+            return evaluated(load(run, trust_code=trust_code), n, seed, model_data, None, reporter, features=own)
     made = arguments.path("samples", samples)
     if where is None:
         raise ConfigError("`samples` needs `data`: the data that the samples are to be like")

@@ -17,9 +17,9 @@ from anew.errors import ConfigError, DataError
 from anew.evaluating import measured, pooled
 from anew.evaluation.evidence import LEAST, POOL_MOST, Evaluation, Evidence, Pool
 from anew.evaluation.likeness import Features
-from anew.find import find
 from anew.job import command_line
 from anew.planning import Quiet, Reporter
+from anew.registry import load
 from anew.spec import Tokens
 from anew.threads import use_threads
 
@@ -55,7 +55,7 @@ def audited(
     try:
         sets = Sets(real, made, held, n, seed)
         reporter.say(sets.sentence())
-        evaluation: Evaluation = find("evaluation", real.modality.name)(sets.evidence(features))
+        evaluation: Evaluation = load("evaluation", real.modality.name)(sets.evidence(features))
         found = measured(evaluation, reporter)
         return write_report(
             out,

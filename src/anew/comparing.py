@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anew import files
 from anew.contestants import Contestant, contestants, log_of, train_all
 from anew.data.dataset import Dataset
 from anew.data.modality import Size
@@ -20,9 +21,10 @@ from anew.job import command_line
 from anew.measuring import REAL, draw, measure
 from anew.model import Model
 from anew.planning import Quiet, Reporter
+from anew.runs.folder import RunFolder
+from anew.runs.record import RunRecord
 from anew.spec import Tokens
 from anew.threads import use_threads
-from anew.training.run import RunFolder, read_json, write_atomic, write_json
 
 REQUEST = "request.json"  # in the comparison's folder: what it compares, so that the same command goes on with it
 
@@ -74,7 +76,7 @@ def _claim(out: Path, request: Mapping[str, Any]) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not (out / REQUEST).is_file():
             raise ConfigError(f"`out` {str(out)!r} exists and is no comparison; give another folder")
-        before = read_json(out / REQUEST)
+        before = files.read_json(out / REQUEST)
         if ("runs" in before) != ("runs" in request):
             raise ConfigError(f"`out` {str(out)!r} holds another comparison; give another folder")
         other = next((k for k in {**before, **request} if before.get(k) != request.get(k)), None)
@@ -88,7 +90,7 @@ def _claim(out: Path, request: Mapping[str, Any]) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot make the folder {str(out)!r} ({error.strerror}); give another") from None
-    write_json(out / REQUEST, dict(request))
+    files.write_json(out / REQUEST, dict(request))
 
 
 def _unclaim(out: Path, entries: Sequence[Contestant]) -> None:
@@ -131,37 +133,40 @@ def _judged(
     reporter: Reporter,
 ) -> Compared:
     begin = time.monotonic()
-    configs = {e.asked: RunFolder.open(e.folder).config() for e in entries if e.asked not in failed}
-    unfinished = next((name for name, c in configs.items() if "plan" not in c or c["status"] != "finished"), None)
-    if unfinished is not None:
-        raise RunError(f"the run {unfinished!r} is not finished; finish it with resume, then compare")
-    _same_kind(configs)
-    first = next(iter(configs))
+    records: dict[str, RunRecord] = {}
+    for entry in entries:
+        if entry.asked not in failed:
+            record = RunFolder.open(entry.folder).read()
+            if record.status != "finished":
+                raise RunError(f"the run {entry.asked!r} is not finished; finish it with resume, then compare")
+            records[entry.asked] = record
+    _same_kind(records)
+    first = next(iter(records))
     folder = next(e.folder for e in entries if e.asked == first)
     # The same data is divided the same way whatever the seed, so no run was trained on what another is scored on.
-    data = Dataset.reopen(configs[first]["data"], folder, request.get("data"))
+    data = Dataset.reopen(records[first].data.model_dump(), folder, request.get("data"))
     try:
         if "runs" in request:
             _claim(out, request)
-        entrants = _entrants(out, entries, failed, configs, data, n, trust_code, reporter)
+        entrants = _entrants(out, entries, failed, records, data, n, trust_code, reporter)
         _some({e.name: e.failed for e in entrants if e.failed}, entries)
-        compared = _written(out, entrants, configs, data, request)
+        compared = _written(out, entrants, records, data, request)
     finally:
         data.close()
     reporter.say(f"compared in {time.monotonic() - begin:.0f} s")
     return compared
 
 
-def _same_kind(configs: Mapping[str, Mapping[str, Any]]) -> None:
+def _same_kind(records: Mapping[str, RunRecord]) -> None:
     """RunError where runs are of different data, or of images of different shapes."""
-    first, *rest = configs
+    first, *rest = records
     for other in rest:
-        one, two = configs[first]["data"], configs[other]["data"]
-        if one["fingerprint"] != two["fingerprint"]:
+        one, two = records[first].data, records[other].data
+        if one.fingerprint != two.fingerprint:
             raise RunError(f"the runs {first!r} and {other!r} are of different data; give runs of the same data")
-        shapes = [d["learned"].get("shape") for d in (one, two)]
+        shapes = [d.learned.get("shape") for d in (one, two)]
         if shapes[0] != shapes[1]:
-            sizes = ["x".join(map(str, s)) for s in shapes]
+            sizes = ["x".join(map(str, s or ())) for s in shapes]
             raise RunError(
                 f"the runs {first!r} and {other!r} are of the same data at different sizes ({sizes[0]} and {sizes[1]}), "
                 "whose figures cannot be compared; train both with the same setting size"
@@ -172,17 +177,17 @@ def _entrants(
     out: Path,
     entries: Sequence[Contestant],
     failed: Mapping[str, str],
-    configs: Mapping[str, Any],
+    records: Mapping[str, RunRecord],
     data: Dataset,
     n: int,
     trust_code: bool,
     reporter: Reporter,
 ) -> list[Entrant]:
     """All runs, measured at the same number of samples."""
-    seed = int(next(iter(configs.values()))["data"]["seed"])
+    seed = next(iter(records.values())).data.seed
     found, models = [], {}
     for entry in entries:
-        kind = configs[entry.asked]["family"]["name"] if entry.asked in configs else entry.family
+        kind = records[entry.asked].family.name if entry.asked in records else entry.family
         one = Entrant(entry.asked, kind, os.path.relpath(entry.folder, out), failed=failed.get(entry.asked, ""))
         found.append(one)
         if one.failed:
@@ -206,10 +211,11 @@ def _entrants(
 def _audit(folder: Path) -> dict[str, Any] | None:
     """What the run's own report holds under `copies`."""
     try:
-        found: dict[str, Any] | None = read_json(folder / "report" / "report.json").get("copies")
+        found = files.read_json(folder / "report" / "report.json")
     except RunError:
         return None
-    return found
+    copies = found.get("copies") if isinstance(found, dict) else None
+    return copies if isinstance(copies, dict) else None
 
 
 def _amount(n: int, data: Dataset) -> int:
@@ -220,30 +226,30 @@ def _amount(n: int, data: Dataset) -> int:
 
 
 def _written(
-    out: Path, entrants: list[Entrant], configs: Mapping[str, Any], data: Dataset, request: Mapping[str, Any]
+    out: Path, entrants: list[Entrant], records: Mapping[str, RunRecord], data: Dataset, request: Mapping[str, Any]
 ) -> Compared:
-    config = next(iter(configs.values()))
+    about_data = next(iter(records.values())).data
     notes = [f"{e.name} failed: {e.failed}" for e in entrants if e.failed]
     notes += [f"{e.name} has no walks: {e.no_walk}" for e in entrants if e.no_walk]
     measured = [e for e in entrants if not e.failed]
     count = len(measured[0].samples)
     about = {
-        "data": config["data"]["path"],
+        "data": about_data.path,
         "modality": data.modality.name,
         "fingerprint": data.fingerprint,
-        "parts": dict(config["data"]["parts"]),
+        "parts": dict(about_data.parts),
         "budget": request.get("budget"),
-        "seed": config["data"]["seed"],
+        "seed": about_data.seed,
         "n": count,
     }
     found = comparison.to_json(entrants, about, notes)
-    held = data.modality.pictures(data.items("test", REAL, int(config["data"]["seed"])))
+    held = data.modality.pictures(data.items("test", REAL, about_data.seed))
     for entrant in measured:
         entrant.samples = data.modality.pictures(entrant.samples)
     each = f" for {request['budget']:g} s each" if request.get("budget") else ""
     page = comparison.page(
         entrants,
-        title=Path(str(config["data"]["path"])).name,
+        title=Path(about_data.path).name,
         subtitle=f"Trained on the same items{each} and measured on the same {data.part_size('test'):,} that none of them saw; "
         f"{count:,} samples each.",
         real=held,
@@ -251,6 +257,6 @@ def _written(
         notes=notes,
         command=command_line(),
     )
-    write_json(out / "compare.json", found)
-    write_atomic(out / "compare.html", page.encode("utf-8", "replace"))
+    files.write_json(out / "compare.json", found)
+    files.write_text(out / "compare.html", page)
     return Compared(out, found, comparison.table(entrants))

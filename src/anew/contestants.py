@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anew import files
 from anew.errors import ConfigError, UserError, nearest
 from anew.errors import command as shell
-from anew.training.run import RunFolder
+from anew.runs.folder import RunFolder
 
 SPACES = ("auto", "pixel", "latent")
 Say = Callable[[str], None]
@@ -39,10 +40,10 @@ class Contestant:
 
 def contestants(asked: str | Sequence[str], out: Path) -> list[Contestant]:
     """The families that were named; ConfigError where a name or a space is unknown or one is given twice."""
-    from anew.find import names
+    from anew.registry import available
 
     listed = [a.strip() for a in (asked.split(",") if isinstance(asked, str) else asked) if a.strip()]
-    known = names("families")
+    known = available("families")
     for one in listed:
         family, colon, space = one.partition(":")
         if family not in known:
@@ -134,7 +135,7 @@ def _train(
         env=environment,
     )
     running.append(process)
-    with process, open(log_of(entry), "a", encoding="utf-8") as log:
+    with process, files.open_to_append(log_of(entry)) as log:
         for line in process.stdout or ():
             log.write(line)
             last = line.strip() or last
@@ -171,6 +172,6 @@ def _is_for(key: str, family: str, asked: Sequence[str]) -> bool:
 
 def _finished(folder: Path) -> bool:
     try:
-        return bool(RunFolder.open(folder).config().get("status") == "finished")
+        return bool(RunFolder.open(folder).read().status == "finished")
     except UserError:
         return False

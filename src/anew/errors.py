@@ -15,7 +15,10 @@ import difflib
 import os
 import re
 import shlex
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class AnewError(Exception):
@@ -90,3 +93,28 @@ def out_of_memory(error: BaseException) -> bool:
 
 _MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "storage size calculation overflowed",
                  "invalid buffer size", "bytes was requested but")  # fmt: skip
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Whatever goes wrong inside while something is made from a file of a run is a RunError that names the file: its values
+    may be anything. What is wrong with the device (its memory is full) is not the file's fault and stays as it is."""
+    try:
+        yield
+    except ConfigError as error:  # a setting in the file, not one that was given now
+        raise RunError(f"{str(path)!r} does not fit this version of anew: {error}") from error
+    except AnewError:
+        raise
+    except Exception as error:  # any: the values that reach our code and PyTorch's are a stranger's
+        if _of_the_device(error):
+            raise
+        what = f"{type(error).__name__}: {error}".splitlines()[0][:120]
+        raise RunError(f"{str(path)!r} was edited or is of another version ({what}); restore it") from error
+
+
+def _of_the_device(error: Exception) -> bool:
+    torch = sys.modules.get("torch")  # not imported for this: without it nothing of it was raised
+    kinds = tuple(
+        k for name in ("OutOfMemoryError", "AcceleratorError") if (k := getattr(torch, name, None)) is not None
+    )
+    return isinstance(error, kinds)

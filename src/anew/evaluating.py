@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from anew import config as cfg
 from anew.data.dataset import Dataset, item_labels
 from anew.data.refusals import skipped
 from anew.evaluation.evidence import LEAST, Evaluation, Evidence, Labels, Pool
@@ -17,14 +18,15 @@ from anew.evaluation.likeness import Features
 from anew.evaluation.metric import Score
 from anew.evaluation.novelty import Copies
 from anew.families.family import Family
-from anew.find import find
 from anew.job import command_line
 from anew.model import Model, Samples
 from anew.planning import Quiet, Reporter
+from anew.registry import load
+from anew.runs import events as events_file
+from anew.runs.events import Events
+from anew.runs.record import RunRecord
 from anew.spec import Batch, Spec, Tokens
 from anew.threads import use_threads
-from anew.training import events as events_file
-from anew.training.events import Events
 
 POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which takes about ten times as much memory
 STOPPED_SECONDS = 20.0  # for what is left once sampling was stopped by hand
@@ -58,8 +60,8 @@ def evaluated(
     use_threads()
     begin = time.monotonic()
     reporter = reporter or Quiet()
-    config, folder = model.config, model.folder.path
-    dataset = opened or Dataset.reopen(config["data"], folder, data)
+    record, folder = model.record, model.folder.path
+    dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
     share = 0.25 if isinstance(model.item_spec, Tokens) else 0.4  # text is judged by its bits first
     samples, notes, stopped = _sampled(model, n, seed, None if allowed_s is None else share * allowed_s, reporter)
     shown = samples.head(model.modality.shown)
@@ -67,10 +69,10 @@ def evaluated(
     shown.save_sheet(folder / "samples", "final")
     left = None if allowed_s is None else max(0.5, allowed_s - (time.monotonic() - begin))
     left = STOPPED_SECONDS if stopped and left is None else left
-    evaluation: Evaluation = find("evaluation", config["data"]["modality"])(
+    evaluation: Evaluation = load("evaluation", record.data.modality)(
         evidence(model, dataset, list(samples), left, seed, features)
     )
-    events = Events(folder / "events.jsonl")
+    events = Events(folder / events_file.NAME)
     found = measured(evaluation, reporter)
     known = [*warnings(folder), *dataset.scan.notes, *skipped(dataset.scan)]
     written = write_report(
@@ -81,9 +83,9 @@ def evaluated(
         history=_history(folder),
         notes=[*known, *notes, *evaluation.left_out, *found.notes],
         command=command_line(),
-        **_described(folder, config),
+        **_described(folder, record),
     )
-    write_card(folder, config, found.scores, written["verdict"])
+    write_card(folder, record.model_dump(), found.scores, written["verdict"])
     events.write("report", seconds=round(time.monotonic() - begin, 3))
     events.close()
     if opened is None:
@@ -114,19 +116,18 @@ def measured(evaluation: Evaluation, reporter: Reporter) -> Measured:
 
 def warnings(folder: Path) -> list[str]:
     """What training warned of, in its last part, as sentences: a run that was given more time may have recovered."""
-    found = [e for e in events_file.read(folder / "events.jsonl") if e.get("event") == "warning" and e.get("text")]
+    found = [e for e in events_file.read(folder / events_file.NAME) if e["event"] == "warning" and e["text"]]
     return [f"Warning of step {e['step']:,} in training: {e['text']}." for e in found[-1:]]
 
 
-def _described(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+def _described(folder: Path, record: RunRecord) -> dict[str, Any]:
     """What the report says of the run beside its figures."""
-    data = config["data"]
     return {
         "run": folder.name,
-        "family": config["family"]["name"],
-        "modality": data["modality"],
-        "settings": {"family": config["family"]["config"], "data": data["config"], "train": config["train"]},
-        "plan": config["plan"],
+        "family": record.family.name,
+        "modality": record.data.modality,
+        "settings": {"family": record.family.config, "data": record.data.config, "train": record.train},
+        "plan": cfg.to_json(record.plan),
     }
 
 
@@ -246,6 +247,6 @@ def learned_bits(model: Model, batches: Iterator[Batch]) -> list[tuple[float, fl
 
 
 def _history(folder: Path) -> list[dict[str, Any]]:
-    steps = [e for e in events_file.read(folder / "events.jsonl") if e.get("event") == "step"]
+    steps = [e for e in events_file.read(folder / events_file.NAME) if e["event"] == "step"]
     every = max(1, len(steps) // 1000)
     return steps[::every]

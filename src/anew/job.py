@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,35 +16,44 @@ from torch import Tensor
 from anew import __version__, spaces
 from anew import config as cfg
 from anew.data.dataset import Dataset
-from anew.errors import ConfigError, RunError, command
+from anew.errors import ConfigError, RunError, command, restoring
 from anew.families.family import Family
-from anew.find import find
-from anew.plan import Plan, TrainConfig, build, evaluation_slice, micro_rows
-from anew.planning import Planner, Quiet, Reporter, Request, choose_family, finish_cost, plan_sentence
-from anew.spec import Batch, spec_to_json
+from anew.plan import TrainConfig, build, evaluation_slice, micro_rows
+from anew.planning import Planner, Quiet, Reporter, choose_family, finish_cost, plan_sentence
+from anew.restoring import WEIGHTS
+from anew.runs import events as events_file
+from anew.runs.events import Events
+from anew.runs.folder import CONFIG, RunFolder
+from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Request, RunRecord
+from anew.runs.tensors import read_tensors, write_tensors
+from anew.spec import Batch
 from anew.threads import Crew, available
-from anew.training import events as events_file
-from anew.training.events import Events
 from anew.training.listen import Listener, Validation, Watch, validation_loss
 from anew.training.pace import Pace, ReplayPace, StepPace, TimePace
-from anew.training.run import RunFolder, read_tensors, write_atomic, write_tensors
 from anew.training.trainer import Trainer
 
 VALIDATION_EXAMPLES = 256
-OWN_FAMILY = "family.py"  # in the run, where its family is a user's own file
 
 
 class Job:
-    """One training in this process. `started`: time.monotonic() when the command began, which the budget counts from."""
+    """One training in this process. `started`: time.monotonic() when the command began, which the budget counts from; own: the
+    class of a family of the user's own."""
 
-    def __init__(self, folder: RunFolder, request: Request, reporter: Reporter, started: float) -> None:
-        self.planner = Planner(request, reporter, started)
+    def __init__(
+        self,
+        folder: RunFolder,
+        request: Request,
+        reporter: Reporter,
+        started: float,
+        own: type[Family] | None = None,
+    ) -> None:
+        self.planner = Planner(request, reporter, started, own)
         self.train_config, self.world = self.planner.train_config, self.planner.world
         # Rank 0 made the folder; a default name that others found for themselves could be the next one.
         self.folder = RunFolder(Path(self.world.agree(str(folder.path))))
         self.request, self.reporter, self.started = request, reporter, started
-        self.record: dict[str, Any] = {}
-        self.codec: dict[str, Any] | None = None  # what describes the codec whose latents the family works in
+        self.record: RunRecord
+        self.codec: CodecRecord | None = None  # what describes the codec whose latents the family works in
         self.before: dict[str, Tensor] | None = None  # the weights of a finished run that is given more
 
     def elapsed(self) -> float:
@@ -54,7 +63,7 @@ class Job:
         """Read the data (or take it), choose family and sizes, write config.json. What follows needs the run folder alone."""
         self.data: Any = self.planner.open_data() if data is None else self.planner.take(data)
         wanted = self.request.family, self.request.prefer, data is not None, self.data.modality.many()
-        name, self.kind = choose_family(self.data.spec, *wanted)
+        name, self.kind = choose_family(self.data.spec, *wanted, own=self.planner.own)
         codec = None if data is not None else spaces.codec_of(self, name)
         self.planner.codec = codec
         if self.request.plan_from is None:
@@ -63,7 +72,6 @@ class Job:
             self.data = self.planner.data = spaces.encoded(self, codec)
             spaces.shorter(self)
         self.plan, config = self.planner.plan(name, self.kind)
-        name = self._own_family(name)
         self.family = build(self.kind, self.data.spec, config, self.plan.seed, self.world.device)
         if self.plan.micro == 0:
             self.plan = dataclasses.replace(self.plan, micro=micro_rows(self.family, config, self.data, self.world))
@@ -74,46 +82,41 @@ class Job:
             spaces.clear(self.folder)
         self.reporter.say(plan_sentence(name, self.plan, self.data))
 
-    def _described(self, name: str, config: Any) -> dict[str, Any]:
+    def _described(self, name: str, config: Any) -> RunRecord:
         """All of config.json."""
-        record = {
-            "request": dataclasses.asdict(self.request),
-            "status": "training",
-            "family": {"name": name, "config": cfg.to_json(config)},
-            "spec": spec_to_json(self.data.spec),
-            "data": self.data.state(),
-            "label_shares": self.data.label_shares(),
-            "train": cfg.to_json(self.train_config),
-            "plan": cfg.to_json(self.plan),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "anew": __version__},
-        }
-        return record if self.codec is None else {**record, "codec": self.codec}
-
-    def _own_family(self, name: str) -> str:
-        """A family from a user's file is copied into the run, which needs nothing else then."""
-        if not name.endswith(".py"):
-            return name
-        if self.world.first:
-            write_atomic(self.folder.path / OWN_FAMILY, Path(name).read_bytes())
-        return OWN_FAMILY
+        return RunRecord(
+            request=self.request,
+            status="training",
+            family=FamilyRecord(name=name, config=cfg.to_json(config)),
+            spec=self.data.spec,
+            data=DataRecord(**self.data.state()),
+            label_shares=self.data.label_shares(),
+            train=cfg.to_json(self.train_config),
+            plan=self.plan,
+            versions={"python": platform.python_version(), "torch": torch.__version__, "anew": __version__},
+            codec=self.codec,
+        )
 
     # -- go on with a run ---------------------------------------------------------------------------------------------
 
-    def reopen(self, where: str | None, trust_code: bool, data: Dataset | None = None) -> None:
-        """Everything from the run folder instead of `begin`. where: where the data lies now, if it was moved."""
-        self.record = self.folder.config()
-        self.train_config = cfg.from_json(TrainConfig, self.record["train"])
-        self.plan = cfg.from_json(Plan, self.record["plan"])
-        self.kind = family_of(self.record, self.folder.path, trust_code)
-        opened = data or Dataset.reopen(self.record["data"], self.folder.path, where)
-        if where is not None:
-            self.record["data"]["path"] = str(Path(where).absolute())  # so that it need not be said again
-        self.data = spaces.reopened(self.record, self.folder.path, opened, self.world.device)
-        self.codec = self.record.get("codec")
-        if spec_to_json(self.data.spec) != self.record["spec"]:
-            raise RunError(f"the data does not fit the run {str(self.folder.path)!r} any more; train a new run")
-        config: Any = cfg.from_json(self.kind.Config, self.record["family"]["config"])
-        self.family = build(self.kind, self.data.spec, config, self.plan.seed, self.world.device)
+    def reopen(self, kind: type[Family], where: str | None = None, data: Dataset | None = None) -> None:
+        """Everything from the run folder instead of `begin`. kind: its family's; where: where the data lies now, if it was
+        moved."""
+        record, folder = self.folder.record(), self.folder.path
+        self.kind, self.plan, self.codec = kind, record.plan, record.codec
+        with restoring(folder / CONFIG):
+            self.train_config = cfg.from_json(TrainConfig, record.train)
+            config: Any = cfg.from_json(kind.Config, record.family.config)
+        opened = data or Dataset.reopen(record.data.model_dump(), folder, where)
+        if where is not None:  # so that it need not be said again
+            moved = record.data.model_copy(update={"path": str(Path(where).absolute())})
+            record = record.model_copy(update={"data": moved})
+        self.record = record
+        self.data = spaces.reopened(record, folder, opened, self.world.device)
+        if self.data.spec != record.spec:
+            raise RunError(f"the data does not fit the run {str(folder)!r} any more; train a new run")
+        with restoring(folder / CONFIG):
+            self.family = build(kind, self.data.spec, config, self.plan.seed, self.world.device)
 
     # -- train --------------------------------------------------------------------------------------------------------
 
@@ -124,7 +127,8 @@ class Job:
             self.family.prepare(b.to(self.world.device) for b in self.data.sweep("train"))
         else:
             sizes = {n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")}
-            self.family.size_state(sizes)
+            with restoring(self.folder.checkpoints):
+                self.family.size_state(sizes)
         spent = 0.0 if state is None else float(state["meta"].get("spent", 0.0))
         pace = self._pace(spent)
         trainer = Trainer(
@@ -139,15 +143,11 @@ class Job:
         )
         validation = self._validation(trainer)
         if state is not None:
-            try:
+            with restoring(self.folder.checkpoints):
                 trainer.load_state_dict(state)
-            except RuntimeError as error:
-                what = str(error).splitlines()[-1].strip()[:120]
-                raise RunError(
-                    f"the last checkpoint does not fit this version of anew ({what}); train again"
-                ) from error
-            if validation is not None:
-                validation.load(state)
+                self.family.check_state()
+                if validation is not None:
+                    validation.load(state)
         outcome = self._watch(trainer, pace, listeners, validation, spent)
         if outcome != "interrupted":
             self._keep(trainer, validation)
@@ -155,7 +155,7 @@ class Job:
 
     def _pace(self, spent: float) -> Pace:
         if self.request.plan_from is not None:
-            logged = events_file.progress_record(Path(self.request.plan_from) / "events.jsonl")
+            logged = events_file.progress_record(Path(self.request.plan_from) / events_file.NAME)
             return ReplayPace(logged[: self.plan.steps])
         if self.plan.steps is not None:
             return StepPace(self.plan.steps)
@@ -189,7 +189,7 @@ class Job:
         self, trainer: Trainer, pace: Pace, listeners: list[Listener], validation: Validation | None, spent: float
     ) -> str:
         zero = time.monotonic() - spent
-        events = Events(self.folder.path / "events.jsonl") if self.world.first else None
+        events = Events(self.folder.path / events_file.NAME) if self.world.first else None
         watch = Watch(
             trainer,
             self.folder,
@@ -219,7 +219,7 @@ class Job:
                 whole = self.rebuilt(self.before)
             with torch.no_grad():
                 whole.finish(b.to(self.world.device) for b in self._finishing())
-            write_tensors(self.folder.path / "model.safetensors", {n: t.cpu() for n, t in whole.state_dict().items()})
+            write_tensors(self.folder.path / WEIGHTS, {n: t.cpu() for n, t in whole.state_dict().items()})
             self._status("trained")
         self.world.barrier()
 
@@ -244,8 +244,8 @@ class Job:
             for batch in self.data.scoring("validation", limit=self.plan.finish_units):
                 yield from self.data.modality.views(batch)
 
-    def _status(self, status: str) -> None:
-        self.record["status"] = status
+    def _status(self, status: Literal["training", "trained", "finished"]) -> None:
+        self.record = self.record.model_copy(update={"status": status})
         self.folder.write_config(self.record)
 
     def extend(self, budget: float | None, steps: int | None) -> dict[str, Any] | None:
@@ -261,7 +261,7 @@ class Job:
             state = start
         if steps is not None:
             states = [s for s in (latest, start) if s is not None]
-            done = max([len(events_file.progress_record(self.folder.path / "events.jsonl"))]
+            done = max([len(events_file.progress_record(self.folder.path / events_file.NAME))]
                        + [int(s["meta"]["step"]) for s in states])  # fmt: skip
             if steps <= done:
                 raise ConfigError(
@@ -275,10 +275,10 @@ class Job:
                 self.plan, steps=None, budget_s=budget, train_s=spent + more, evaluate_s=evaluation_slice(budget)
             )
         if (
-            budget is not None and self.record["status"] != "training"
+            budget is not None and self.record.status != "training"
         ):  # by steps, a run equals one that was longer at once
-            self.before = read_tensors(self.folder.path / "model.safetensors")
-        self.record["plan"] = cfg.to_json(self.plan)
+            self.before = read_tensors(self.folder.path / WEIGHTS)
+        self.record = self.record.model_copy(update={"plan": self.plan})
         if self.world.first:
             if state is not None:  # first, so that a kill in between leaves a finished run
                 self.folder.forget_after(int(state["meta"]["step"]))
@@ -286,23 +286,9 @@ class Job:
         return state
 
 
-def family_of(config: Mapping[str, Any], folder: Path, trust_code: bool) -> type[Family]:
-    """The family class of a run. One of its own is code in the run folder, which runs only where it is trusted."""
-    name = str(config["family"]["name"])
-    if not name.endswith(".py"):
-        kind: type[Family] = find("families", name)
-        return kind
-    if not trust_code:
-        raise RunError(
-            f"the family of this run is code ({folder / OWN_FAMILY}); read it, then give `trust_code` to run it"
-        )
-    own: type[Family] = find("families", str(folder / OWN_FAMILY))
-    return own
-
-
 def command_line() -> str:
     """The command that began this process, for the report."""
     return command("anew", *sys.argv[1:])
 
 
-__all__ = ["Job", "Quiet", "Reporter", "Request", "choose_family", "command_line"]
+__all__ = ["Job", "Quiet", "Reporter", "choose_family", "command_line"]

@@ -12,9 +12,10 @@ from anew import config as cfg
 from anew.data.dataset import Dataset
 from anew.data.modality import Size
 from anew.families.family import Scale
-from anew.find import find
-from anew.plan import Candidate, build, choose, measure
+from anew.plan import build, choose, measure
 from anew.planning import PREFERENCES, choose_family
+from anew.registry import load
+from anew.runs.record import Candidate
 from anew.spec import Tokens
 from anew.threads import use_threads
 from anew.training.distributed import World
@@ -25,7 +26,7 @@ def looked(path: str, modality: str | None, prefer: str, seed: int, settings: di
     use_threads()
 
     def typed(kind: str) -> dict[str, Any]:
-        return cfg.assign(settings, {kind: find("data", kind).Config})[kind]
+        return cfg.assign(settings, {kind: load("data", kind).Config})[kind]
 
     size = Size(600.0, 0, 0, torch.get_num_threads(), "cpu")
     data = Dataset.open(path, modality=modality, settings=typed, seed=seed, size=size)

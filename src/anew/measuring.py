@@ -17,10 +17,10 @@ from anew.evaluation.contest import Entrant
 from anew.evaluation.metric import Score, ratio_interval
 from anew.evaluation.yardstick import Yardstick
 from anew.families.family import Family
-from anew.find import find
 from anew.model import AT_ONCE, Model
+from anew.registry import load
+from anew.runs import events
 from anew.spec import Ask, Grid, Tokens
-from anew.training import events
 from anew.walking import between_pairs
 
 SAMPLE_SECONDS = 8.0  # for the samples of a run; all runs are measured at the number that the slowest had time for
@@ -98,7 +98,7 @@ def counted(model: Model) -> Iterator[Calls]:
 
 
 def _training(model: Model, entrant: Entrant) -> None:
-    steps = [e for e in events.read(model.folder.path / "events.jsonl") if e.get("event") == "step"]
+    steps = [e for e in events.read(model.folder.path / events.NAME) if e["event"] == "step"]
     whole = [model.family, getattr(model, "codec", None)]
     entrant.fact("training_seconds", steps[-1].get("seconds") if steps else None, "events.jsonl")
     entrant.fact("steps", steps[-1]["step"] if steps else None, "events.jsonl")
@@ -110,7 +110,7 @@ def measure(model: Model, entrant: Entrant, data: Dataset, seed: int) -> None:
     """All figures of the entrant's samples against the held-out part."""
     images = isinstance(data.spec, Grid)
     seconds = IMAGE_SECONDS if images else TEXT_SECONDS
-    found = find("evaluation", data.modality.name)(evidence(model, data, entrant.samples, seconds, seed))
+    found = load("evaluation", data.modality.name)(evidence(model, data, entrant.samples, seconds, seed))
     for score in found.scores():
         entrant.scores[score.name] = score
     if not images:

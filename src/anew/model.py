@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,17 +15,18 @@ from anew import rng, spaces
 from anew.arguments import optional_number, path, switch
 from anew.asking import class_of, given, stop_of
 from anew.config import whole
+from anew.data.dataset import fitted
 from anew.data.encoded import Encoded
-from anew.data.modality import Artifact, Modality
+from anew.data.modality import Artifact
 from anew.errors import ConfigError, DataError, RunError, command, short
 from anew.families.family import Family
-from anew.find import find
-from anew.job import family_of
 from anew.maths.likelihood import mean_bits
+from anew.restoring import WEIGHTS, family_of, restored_family
+from anew.runs.folder import CONFIG, RunFolder
+from anew.runs.record import RunRecord
 from anew.samples import Samples
-from anew.spec import Ask, Known, spec_from_json
+from anew.spec import Ask, Known
 from anew.training.distributed import pick_device
-from anew.training.run import RunFolder, read_tensors
 
 if TYPE_CHECKING:
     from anew.walking import Walk
@@ -43,51 +43,38 @@ class Model:
             raise ConfigError(f"`folder` must be a RunFolder (got {short(folder)}); anew.load takes a path")
         trust_code = switch("trust_code", trust_code)
         self.folder = folder
-        self.config = folder.config()
-        if self.config.get("status") == "begun":
-            raise RunError(
-                f"{str(folder.path)!r} was stopped before training began; run `{command('anew', 'resume', folder.path)}`"
-            )
+        self.record = folder.record()
         self.device = torch.device(pick_device(device))
-        try:
-            self._restore(trust_code)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
-            what = f"{type(error).__name__}: {error}".splitlines()[0][:120]
-            raise RunError(
-                f"{str(folder.path / 'config.json')!r} was edited or is of another version ({what}); restore it"
-            ) from error
+        self._restore(trust_code)
 
     def _restore(self, trust_code: bool) -> None:
-        folder = self.folder
-        self.modality: Any = load_modality(self.config["data"], folder.path)
+        record, folder = self.record, self.folder.path
+        kind = family_of(record.family.name, folder, trust_code)
+        plain = fitted(record.data.model_dump(), folder)
+        self.modality: Any = plain
         self.codec: Family | None = None
-        if "codec" in self.config:
-            self.codec = spaces.restored(self.config, folder.path, self.device)[0]
-            self.modality = Encoded(self.modality, self.codec)  # type: ignore[arg-type]
-        self.labels: list[str] = list(self.config["data"].get("labels", []))
-        self.label_shares: list[float] = list(self.config.get("label_shares", []))
-        self.family = self._family(trust_code)
+        if record.codec is not None:
+            self.codec = spaces.restored(record, folder, self.device)
+            self.modality = Encoded(plain, self.codec)  # type: ignore[arg-type]
+        if self.modality.spec != record.spec or (record.codec is not None and record.codec.spec != plain.spec):
+            raise RunError(f"{str(folder / CONFIG)!r} was edited: what it says of the data does not fit; restore it")
+        self.labels: list[str] = list(record.data.labels)
+        self.label_shares: list[float] = list(record.label_shares)
+        weights = folder / WEIGHTS
+        if record.status == "training" and not weights.exists():
+            raise RunError(
+                f"{str(weights)!r} is missing: the run is not finished; run `{command('anew', 'resume', folder)}`"
+            )
+        self.family = restored_family(record.family, record.spec, kind, weights, self.device)
 
     @classmethod
-    def of(cls, family: Family, modality: Any, config: Mapping[str, Any]) -> Model:
+    def of(cls, family: Family, modality: Any, record: RunRecord) -> Model:
         """A model in memory, before its run is finished: for previews."""
         model = cls.__new__(cls)
-        model.family, model.modality, model.config, model.device = family, modality, dict(config), family.device
+        model.family, model.modality, model.record, model.device = family, modality, record, family.device
         model.codec = modality.codec if isinstance(modality, Encoded) else None  # type: ignore[assignment]
-        model.labels, model.label_shares = list(config["data"]["labels"]), list(config["label_shares"])
+        model.labels, model.label_shares = list(record.data.labels), list(record.label_shares)
         return model
-
-    def _family(self, trust_code: bool) -> Family:
-        kind = family_of(self.config, self.folder.path, trust_code)
-        spec = spec_from_json(self.config["spec"])
-        family: Family = kind(spec, cfg.from_json(kind.Config, self.config["family"]["config"]))
-        path = self.folder.path / "model.safetensors"
-        if self.config.get("status") == "training" and not path.exists():
-            raise RunError(
-                f"{str(path)!r} is missing: the run is not finished; run `{command('anew', 'resume', self.folder.path)}`"
-            )
-        load_weights(family, read_tensors(path), path)
-        return family.to(self.device).eval()
 
     @property
     def spec(self) -> Any:
@@ -264,7 +251,7 @@ def scorable(model: Model) -> None:
             "this run works on what a codec makes of the items, whose bits are none of theirs; score a run of vae"
         )
     if type(model.family).bits is Family.bits:
-        name = model.config["family"]["name"]
+        name = model.record.family.name
         raise ConfigError(f"the family {name!r} has no likelihood, so data cannot be scored; score a run of vae")
 
 
@@ -273,36 +260,8 @@ def _bits(family: Family, batch: Any, part: str | None) -> Tensor | None:
     return alone[part] if part in alone else family.bits(batch)
 
 
-def load_weights(family: Family, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Put weights into a family; names, shapes and kinds are checked first, RunError where they do not fit."""
-    family.size_state({name: tensor.shape for name, tensor in weights.items()})
-    wanted = family.state_dict()
-    odd = sorted(set(wanted) ^ set(weights))
-    odd += [n for n in wanted if n in weights and wanted[n].shape != weights[n].shape]
-    odd += [n for n in wanted if n in weights and wanted[n].dtype != weights[n].dtype]
-    if odd:
-        raise RunError(
-            f"the weights in {str(path)!r} do not fit config.json ({odd[0]}): they are of another run or an older "
-            "anew; restore both from one run, or train again"
-        )
-    for name, tensor in weights.items():
-        if tensor.is_floating_point() and not math.isfinite(float(tensor.float().abs().sum())):
-            raise RunError(
-                f"the weights in {str(path)!r} hold values that are not finite ({name}); restore it or train again"
-            )
-    family.load_state_dict(dict(weights))
-
-
-def load_modality(data: Mapping[str, Any], folder: Path) -> Modality:
-    """The fitted modality that a run's config describes."""
-    kind = find("data", data["modality"])
-    modality: Modality = kind(cfg.from_json(kind.Config, data["config"]))
-    modality.restore(data["learned"], folder)
-    return modality
-
-
 def _ids(known: Known | None) -> Tensor | None:
     return None if known is None else known.x
 
 
-__all__ = ["AT_ONCE", "Model", "Samples", "load_modality", "load_weights"]
+__all__ = ["AT_ONCE", "Model", "Samples"]

@@ -17,6 +17,7 @@ from anew.config import knob
 from anew.errors import BudgetError, ConfigError, out_of_memory
 from anew.families.family import Family, Scale
 from anew.memory import free_memory
+from anew.runs.record import Candidate
 from anew.spec import Spec
 from anew.threads import faster_alone
 from anew.training.distributed import World
@@ -52,39 +53,6 @@ class TrainConfig:
     validation: bool = knob(True, "let held-out validation data choose the weights and begin the decay early")
     evaluate_samples: int = knob(1000, "samples that the report is made from", low=0, high=1_000_000)
     tensorboard: bool = knob(False, "write TensorBoard files into the run (needs the extra `track`)")
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A size that was measured: seconds a step, examples that the budget would buy, examples it should see."""
-
-    dial: int
-    parameters: int
-    batch: int
-    step_s: float
-    examples: float
-    appetite: float
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a training will do; saved in the run. Seconds are wall-clock, None where steps alone decide."""
-
-    seed: int
-    dial: int
-    batch: int
-    micro: int
-    decay: float
-    parameters: int
-    steps: int | None = None
-    budget_s: float | None = None
-    train_s: float | None = None
-    evaluate_s: float | None = None
-    expected_steps: int | None = None
-    epochs: float | None = None
-    finish_units: float = 300_000.0
-    candidates: tuple[Candidate, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def evaluation_slice(budget: float) -> float:

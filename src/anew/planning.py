@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,13 +14,10 @@ from anew import config as cfg
 from anew.data.dataset import Dataset
 from anew.data.modality import Scan, Size
 from anew.data.refusals import skipped
-from anew.errors import ConfigError, RunError
+from anew.errors import ConfigError, RunError, restoring
 from anew.families.family import Family, Scale, decay_share
-from anew.find import find, names
 from anew.plan import (
     DEFAULT_DIAL,
-    Candidate,
-    Plan,
     TrainConfig,
     build,
     choose,
@@ -31,10 +27,11 @@ from anew.plan import (
     suggest,
     too_little,
 )
-from anew.spec import spec_to_json
-from anew.training import events as events_file
+from anew.registry import available, load
+from anew.runs import events as events_file
+from anew.runs.folder import CONFIG, OWN_FAMILY, RunFolder
+from anew.runs.record import Candidate, Plan, Request
 from anew.training.distributed import World, join
-from anew.training.run import RunFolder
 from anew.training.trainer import Stepped
 
 PREFERENCES = ("quality", "speed", "latent")  # what may decide between families for continuous data
@@ -61,32 +58,22 @@ class Quiet:
     def part(self, what: str, done: int, of: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the user asked for. budget: seconds in all; steps: their number; plan_from: a run whose plan is replayed."""
-
-    data: str
-    budget: float | None = None
-    steps: int | None = None
-    family: str | None = None
-    modality: str | None = None
-    prefer: str = "quality"
-    seed: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    plan_from: str | None = None
-    fit_seconds: float | None = None  # the budget that sizes followed from, where a plan is replayed
-
-
 def choose_family(
-    spec: Any, name: str | None, prefer: str = "quality", first_stage: bool = False, what: str = "this data"
+    spec: Any,
+    name: str | None,
+    prefer: str = "quality",
+    first_stage: bool = False,
+    what: str = "this data",
+    own: type[Family] | None = None,
 ) -> tuple[str, type[Family]]:
     """The family asked for, if it accepts the spec or what a codec makes of it, else the one that follows from the data and
-    from what is preferred. first_stage: a codec is being learned, which need not generate. what: the data in sentences.
+    from what is preferred. first_stage: a codec is being learned, which need not generate. what: the data in sentences. own:
+    the class that the name `family.py` stands for.
 
     Only one family takes discrete data, whatever is preferred; continuous data has one for each preference."""
-    kinds = {n: find("families", n) for n in names("families")}
+    kinds = {n: load("families", n) for n in available("families")}
     if name is not None:
-        kind = find("families", name)
+        kind = family_named(name, own)
         if not kind.generates and not first_stage:
             on_it = [n for n, k in kinds.items() if k.generates and kind.codes in k.accepts]
             raise ConfigError(
@@ -100,9 +87,15 @@ def choose_family(
     fit = [n for n, kind in kinds.items() if kind.generates and kind.takes(spec)]
     for wanted in (prefer, "quality"):
         for candidate in fit:
-            if wanted in find("families", candidate).best_for:
-                return candidate, find("families", candidate)
+            if wanted in load("families", candidate).best_for:
+                return candidate, load("families", candidate)
     raise ConfigError(f"no family here takes {what}; give a `family` of your own, FILE.py")
+
+
+def family_named(name: str, own: type[Family] | None) -> type[Family]:
+    """The family of this name; of `family.py` the class that was loaded from there."""
+    kind: type[Family] = own if name == OWN_FAMILY and own is not None else load("families", name)
+    return kind
 
 
 def _one_of(takers: Sequence[str]) -> str:
@@ -111,7 +104,7 @@ def _one_of(takers: Sequence[str]) -> str:
 
 def codec_families() -> dict[str, type[Family]]:
     """Families that can serve as a codec, by name."""
-    kinds = {name: find("families", name) for name in names("families")}
+    kinds = {name: load("families", name) for name in available("families")}
     return {name: kind for name, kind in kinds.items() if kind.as_codec is not None}
 
 
@@ -123,21 +116,25 @@ def codecs_for(spec: Any, kind: type[Family]) -> list[str]:
     return [n for n, k in codec_families().items() if k.takes(spec) and k.codes in kind.accepts]
 
 
-def owners(family: str | None, modality: str | None) -> dict[str, type]:
+def owners(family: str | None, modality: str | None, own: type[Family] | None = None) -> dict[str, type]:
     """Whose settings may be named, before the data is read: all of them where a name is not given yet."""
     kinds: dict[str, type] = {"train": TrainConfig}
-    for room, name in (("families", family), ("data", modality)):
-        for one in [name] if name else names(room):
-            kinds[one] = find(room, one).Config
+    for one in [family] if family else available("families"):
+        kinds[one] = family_named(one, own).Config
+    for one in [modality] if modality else available("data"):
+        kinds[one] = load("data", one).Config
     return kinds | {name: kind.Config for name, kind in codec_families().items() if name not in kinds}
 
 
 class Planner:
-    """Reads the data and settles sizes. `started`: time.monotonic() when the command began, which the budget counts from."""
+    """Reads the data and settles sizes. `started`: time.monotonic() when the command began, which the budget counts from;
+    own: the class of a family of the user's own."""
 
-    def __init__(self, request: Request, reporter: Reporter, started: float) -> None:
-        self.request, self.reporter, self.started = request, reporter, started
-        cfg.assign(request.settings, owners(request.family, request.modality))  # unknown names fail before any reading
+    def __init__(self, request: Request, reporter: Reporter, started: float, own: type[Family] | None = None) -> None:
+        self.request, self.reporter, self.started, self.own = request, reporter, started, own
+        cfg.assign(
+            request.settings, owners(request.family, request.modality, own)
+        )  # unknown names fail before any reading
         self.train_config: TrainConfig = cfg.from_json(TrainConfig, self.given("train", TrainConfig))
         self.world: World = join(self.train_config.device)
         self._said: list[str] = []  # what was said of items that were refused
@@ -163,7 +160,7 @@ class Planner:
         modality = self.request.modality
 
         def settings(kind: str) -> dict[str, Any]:
-            return self.given(kind, find("data", kind).Config)
+            return self.given(kind, load("data", kind).Config)
 
         seconds = self.request.budget or self.request.fit_seconds
         size = Size(seconds, 0, 0, torch.get_num_threads(), self.world.device.type)
@@ -198,7 +195,7 @@ class Planner:
         """ConfigError for a setting that neither the training, the family, its codec nor the data has."""
         modality = self.data.modality
         homes = {"train": TrainConfig, name: kind.Config, modality.name: type(modality).Config}
-        homes |= {} if self.codec is None else {self.codec: find("families", self.codec).Config}
+        homes |= {} if self.codec is None else {self.codec: load("families", self.codec).Config}
         cfg.assign(self.request.settings, homes)
 
     def plan(self, name: str, kind: type[Family]) -> tuple[Plan, Any]:
@@ -269,13 +266,13 @@ class Planner:
     def _replayed(self, name: str, kind: type[Family]) -> tuple[Plan, Any]:
         """The plan and the logged progress of another run: the same steps again, whatever the clock says."""
         other = RunFolder.open(Path(str(self.request.plan_from)))
-        config = other.config()
-        if config["spec"] != spec_to_json(self.data.spec):
+        record = other.record()
+        if record.spec != self.data.spec:
             raise RunError(f"the plan of {str(other.path)!r} was made for other data; give the data of that run")
-        plan = cfg.from_json(Plan, config["plan"])
-        steps = len(events_file.progress_record(other.path / "events.jsonl"))
-        plan = dataclasses.replace(plan, steps=steps, budget_s=None, train_s=None, evaluate_s=None)
-        return plan, cfg.from_json(kind.Config, config["family"]["config"])
+        steps = len(events_file.progress_record(other.path / events_file.NAME))
+        plan = dataclasses.replace(record.plan, steps=steps, budget_s=None, train_s=None, evaluate_s=None)
+        with restoring(other.path / CONFIG):
+            return plan, cfg.from_json(kind.Config, record.family.config)
 
 
 def finish_cost(budget: float) -> float:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from anew import files
 from anew.arguments import optional_text, path
 from anew.config import whole
 from anew.data.modality import Artifact, Modality
 from anew.errors import ConfigError
-from anew.training.run import write_atomic
 
 SHEET = 100  # images on one sheet
 
@@ -53,17 +53,15 @@ class Samples(Sequence[Any]):
         target = _made(folder)
         joint = self.modality.together(self.artifacts, self.labels)
         if joint is not None:
-            write_atomic(target / f"samples{joint.suffix}", joint.data)
-            return [target / f"samples{joint.suffix}"]
+            return [files.write_inside(target, f"samples{joint.suffix}", joint.data)]
         digits = max(4, len(str(len(self.artifacts) - 1)))
         paths = []
         for index, artifact in enumerate(self.artifacts):
             label = self.labels[index]
             stem = f"{index:0{digits}d}" if label is None else f"{index:0{digits}d}-{_safe(label)}"
-            paths.append(target / f"{stem}{artifact.suffix}")
-            write_atomic(paths[-1], artifact.data)
+            paths.append(files.write_inside(target, f"{stem}{artifact.suffix}", artifact.data))
             for other in artifact.also:
-                write_atomic(target / f"{stem}{other.suffix}", other.data)
+                files.write_inside(target, f"{stem}{other.suffix}", other.data)
         return paths
 
     @property
@@ -85,7 +83,7 @@ class Samples(Sequence[Any]):
             short = all("\n" not in str(i) and len(str(i)) < 200 for i in self._items)
             between = "\n" if short else "\n\n----\n\n"
             place, data = target / f"{stem}.txt", between.join(map(str, self._items)).encode()
-        write_atomic(place, data)
+        files.write(place, data)
         return place
 
     def _repr_html_(self) -> str:
@@ -93,6 +91,7 @@ class Samples(Sequence[Any]):
 
 
 def _made(folder: str | Path) -> Path:
+    """A folder to write samples into. The user may name a link to one; that of a run is none, see `RunFolder.open`."""
     target = path("folder", folder)
     try:
         target.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +16,21 @@ import torch
 from anew import config as cfg
 from anew.data.dataset import Dataset
 from anew.data.encoded import EncodedDataset
-from anew.errors import ConfigError
-from anew.families.family import Family
-from anew.find import find
+from anew.errors import ConfigError, RunError
+from anew.families.family import Codec, Family
 from anew.plan import TrainConfig
 from anew.planning import codecs_for
-from anew.spec import Grid, spec_from_json, spec_to_json
-from anew.training.run import RunFolder, read_tensors, write_tensors
+from anew.registry import load
+from anew.restoring import CODEC_WEIGHTS, WEIGHTS, restored_family
+from anew.runs.folder import CONFIG, RunFolder
+from anew.runs.record import CodecRecord, RunRecord
+from anew.runs.tensors import read_tensors, write_tensors
+from anew.spec import Grid
 
 if TYPE_CHECKING:
     from anew.job import Job
 
-WEIGHTS, STAGE = "codec.safetensors", "codec"
+STAGE = "codec"
 NOT_OF_A_STAGE = {"dial", "train_seconds", "previews", "evaluate_samples", "space", "tensorboard"}
 
 
@@ -49,7 +51,7 @@ def codec_of(job: Job, name: str) -> str | None:
 def _latents_win(job: Job) -> bool:
     """What `auto` means where both spaces can be: as in the run that is replayed, else as the family knows itself."""
     if job.request.plan_from is not None:
-        return "codec" in RunFolder.open(Path(job.request.plan_from)).config()
+        return RunFolder.open(Path(job.request.plan_from)).record().codec is not None
     return job.kind.better_on_latents(job.data.spec, job.planner.scale(job.planner.seconds_to_train()))
 
 
@@ -65,26 +67,28 @@ def _not_latent(data: Any, name: str, kind: type[Family]) -> str:
 def encoded(job: Job, name: str) -> EncodedDataset:
     """The job's data through a codec: the one of the run, the one of the run that is replayed, or one that is learned now."""
     if job.request.plan_from is not None:
-        other = Path(job.request.plan_from)
-        codec, described = restored(RunFolder.open(other).config(), other, job.world.device)
+        other = RunFolder.open(Path(job.request.plan_from))
+        record = other.record()
+        codec, described = restored(record, other.path, job.world.device), record.codec
     else:
-        codec, described = _learned(job, name, find("families", name))
+        codec, described = _learned(job, name, load("families", name))
     job.codec = described
     job.planner.least = 1.0  # a codec that took longer than planned shall not have been for nothing
     if job.world.first:
-        write_tensors(job.folder.path / WEIGHTS, {n: t.cpu() for n, t in codec.state_dict().items()})
+        write_tensors(job.folder.path / CODEC_WEIGHTS, {n: t.cpu() for n, t in codec.state_dict().items()})
     return EncodedDataset(job.data, codec)  # type: ignore[arg-type]
 
 
-def restored(record: Mapping[str, Any], folder: Path, device: torch.device) -> tuple[Family, dict[str, Any]]:
-    """The codec of a run and its description; RunError where its files do not fit."""
-    from anew.model import load_weights
-
-    described = dict(record["codec"])
-    kind: type[Family] = find("families", described["family"]["name"])
-    codec = kind(spec_from_json(described["spec"]), cfg.from_json(kind.Config, described["family"]["config"]))
-    load_weights(codec, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
-    return codec.to(device).eval(), described
+def restored(record: RunRecord, folder: Path, device: torch.device) -> Family:
+    """The codec of a run; RunError where its files do not fit."""
+    described = record.codec
+    if described is None:
+        raise RunError(f"{str(folder)!r} has no codec: its family works on the data itself")
+    kind: type[Family] = load("families", described.family.name)
+    codec = restored_family(described.family, described.spec, kind, folder / CODEC_WEIGHTS, device)
+    if not isinstance(codec, Codec) or kind.as_codec is None:
+        raise RunError(f"{str(folder / CONFIG)!r} was edited: {described.family.name} is not a codec; restore it")
+    return codec
 
 
 def clear(folder: RunFolder) -> None:
@@ -92,15 +96,15 @@ def clear(folder: RunFolder) -> None:
     shutil.rmtree(folder.path / STAGE, ignore_errors=True)
 
 
-def _learned(job: Job, name: str, kind: type[Family]) -> tuple[Family, dict[str, Any]]:
+def _learned(job: Job, name: str, kind: type[Family]) -> tuple[Family, CodecRecord]:
     from anew.job import Job
 
     stage = Job(RunFolder(job.folder.path / STAGE), _request(job, name, kind), job.reporter, job.started)
-    begun = (stage.folder.path / "config.json").exists()
+    begun = (stage.folder.path / CONFIG).exists()
     job.world.barrier()
     state = None
     if begun:
-        stage.reopen(None, False, data=job.data)
+        stage.reopen(kind, data=job.data)
         state, notes = stage.folder.latest()
         for note in notes:
             job.reporter.say(note)
@@ -108,11 +112,11 @@ def _learned(job: Job, name: str, kind: type[Family]) -> tuple[Family, dict[str,
         job.reporter.say(f"first a codec ({name}), on whose latents the generator then works")
         stage.folder.path.mkdir(parents=True, exist_ok=True)
         stage.begin(data=job.data)
-    if stage.record["status"] == "training" and stage.train([], state) == "interrupted":
+    if stage.record.status == "training" and stage.train([], state) == "interrupted":
         raise KeyboardInterrupt
-    whole = stage.rebuilt(read_tensors(stage.folder.path / "model.safetensors"))
-    family = {"name": name, "config": stage.record["family"]["config"]}
-    return whole, {"family": family, "spec": spec_to_json(job.data.spec), "plan": stage.record["plan"]}
+    whole = stage.rebuilt(read_tensors(stage.folder.path / WEIGHTS))
+    family = CodecRecord.Family(name=name, config=stage.record.family.config)
+    return whole, CodecRecord(family=family, spec=job.data.spec, plan=stage.record.plan)
 
 
 def _request(job: Job, name: str, kind: type[Family]) -> Any:
@@ -137,11 +141,11 @@ def shorter(job: Job) -> None:
     """What is left for the second stage where training time itself was asked for."""
     seconds = job.train_config.train_seconds
     if seconds:
-        spent = find("families", str(job.planner.codec)).codec_share * seconds
+        spent = load("families", str(job.planner.codec)).codec_share * seconds
         left = dataclasses.replace(job.train_config, train_seconds=seconds - spent)
         job.train_config = job.planner.train_config = left
 
 
-def reopened(record: Mapping[str, Any], folder: Path, data: Dataset, device: torch.device) -> Any:
+def reopened(record: RunRecord, folder: Path, data: Dataset, device: torch.device) -> Any:
     """The data of a saved run as its family sees it."""
-    return EncodedDataset(data, restored(record, folder, device)[0]) if "codec" in record else data  # type: ignore[arg-type]
+    return data if record.codec is None else EncodedDataset(data, restored(record, folder, device))  # type: ignore[arg-type]

@@ -5,12 +5,29 @@ Legend for shapes: B examples, L tokens, C channels, T frames, H rows, W columns
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+MOST_VALUES, MOST_IDS, MOST_LENGTH, MOST_CLASSES = 2**30, 2**24, 2**24, 2**20  # in one example, vocabulary, ...
+
+
+def _check_number(name: str, value: Any, low: int, high: int) -> None:
+    # A spec may come out of the file of a run that somebody else made.
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"{name} must be a whole number from {low} to {high:,} (got {value!r:.40})")
+
+
+def _check_extents(shape: Any, most: int) -> None:
+    for extent in shape:
+        _check_number("an extent of the shape", extent, 1, most)
+    if math.prod(shape) > most:
+        raise ValueError(f"the shape {shape!r:.60} holds more than {most:,} values")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +44,14 @@ class Grid:
     classes: int = 0
     std: float = 0.5
     bounded: bool = True
+
+    def __post_init__(self) -> None:
+        _check_extents(self.shape, MOST_VALUES)
+        _check_number("classes", self.classes, 0, MOST_CLASSES)
+        if not isinstance(self.axes, str) or len(self.axes) != len(self.shape):
+            raise ValueError(f"axes must name each of {len(self.shape)} extents (got {self.axes!r:.40})")
+        if not isinstance(self.std, int | float) or not 0.0 < self.std < 1e6:
+            raise ValueError(f"std must be a number above 0 (got {self.std!r:.40})")
 
     @property
     def kind(self) -> str:
@@ -50,6 +75,14 @@ class Tokens:
     classes: int = 0
     packed: bool = True
     shape: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_number("vocab", self.vocab, 1, MOST_IDS)
+        _check_number("length", self.length, 1, MOST_LENGTH)
+        _check_number("classes", self.classes, 0, MOST_CLASSES)
+        _check_extents(self.shape, self.length)
+        for name, number in self.special.items():
+            _check_number(f"special.{name}", number, 0, self.vocab - 1)
 
     @property
     def kind(self) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from anew import files
 from anew.arguments import path
 from anew.coding import read
 from anew.config import whole
@@ -20,7 +21,6 @@ from anew.errors import ConfigError, short
 from anew.families.family import Family
 from anew.model import AT_ONCE, Model, Samples
 from anew.spec import Ask
-from anew.training.run import write_atomic
 
 MOST_FRAMES = 10_000
 COLUMNS = 11  # frames that a row of the strip shows
@@ -44,7 +44,7 @@ class Walk:
         self.frames.save(target / "frames")
         paths = [target / "strip.png", target / "walk.gif"]
         for place, data in zip(paths, (self.strip(), self.gif()), strict=True):
-            write_atomic(place, data)
+            files.write(place, data)
         return paths
 
     def strip(self, columns: int = COLUMNS) -> bytes:

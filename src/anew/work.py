@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from anew.data.dataset import Dataset
@@ -12,27 +12,36 @@ from anew.data.refusals import skipped
 from anew.errors import DataError
 from anew.evaluating import evaluated
 from anew.extras import require
-from anew.job import OWN_FAMILY, Job, Quiet, Reporter, Request
+from anew.families.family import Family
+from anew.job import Job, Quiet, Reporter
 from anew.model import Model, scorable
 from anew.plan import saving_slice
 from anew.previews import Previews
+from anew.restoring import family_of
+from anew.runs import events as events_file
+from anew.runs import lock
+from anew.runs.folder import CONFIG, OWN_FAMILY, RunFolder
+from anew.runs.record import Request
 from anew.spec import Tokens
 from anew.threads import use_threads
-from anew.training import events as events_file
 from anew.training.distributed import leave
 from anew.training.listen import Listener
-from anew.training.run import RunFolder
 from anew.training.trainer import Stepped
 
 
 def new_run(
-    folder: RunFolder, request: Mapping[str, Any], reporter: Reporter | None, started: float, undo: str
+    folder: RunFolder,
+    request: Request,
+    reporter: Reporter | None,
+    started: float,
+    undo: str,
+    own: Callable[[], type[Family] | None],
 ) -> Model:
     """Carry out a request in its folder. undo: what to remove if it cannot be begun: "nothing", the "files" that were
-    written so far, or the "folder" with them."""
+    written so far, or the "folder" with them. own: gives the class of a family of the user's own."""
     use_threads()
     try:
-        job = Job(folder, Request(**request), reporter or Quiet(), started)
+        job = Job(folder, request, reporter or Quiet(), started, own())
         job.begin()
     except Exception:
         if os.environ.get("RANK", "0") == "0" and undo != "nothing":
@@ -43,8 +52,9 @@ def new_run(
 
 def _remove_begun(folder: RunFolder, whole: bool) -> None:
     """A request that could not be begun leaves no run behind, and nothing that was not its own is touched."""
-    for name in ("config.json", "tokenizer.json", OWN_FAMILY):
-        (folder.path / name).unlink(missing_ok=True)
+    for name in (CONFIG, "tokenizer.json", OWN_FAMILY, lock.NAME):
+        with contextlib.suppress(OSError):  # Windows keeps files that are open
+            (folder.path / name).unlink(missing_ok=True)
     if whole:
         with contextlib.suppress(OSError):
             folder.path.rmdir()
@@ -63,14 +73,15 @@ def continue_run(
     use_threads()
     reporter = reporter or Quiet()
     folder.clear_temporary()
-    config = folder.config()
-    job = Job(folder, Request(**config["request"]), reporter, started)
+    record = folder.record()
+    kind = family_of(record.family.name, folder.path, trust_code)
     more = budget is not None or steps is not None
-    if config["status"] == "finished" and not more:
+    if record.status == "finished" and not more:
         reporter.say("this run is finished; give it more budget or steps to go on with it")
         return Model(folder, trust_code=trust_code)
-    job.reopen(data, trust_code)
-    if config["status"] == "trained" and not more:
+    job = Job(folder, record.request, reporter, started, kind if record.family.name == OWN_FAMILY else None)
+    job.reopen(kind, data)
+    if record.status == "trained" and not more:
         return _report(job)
     if more:
         state = job.extend(budget, steps)
@@ -85,7 +96,9 @@ def continue_run(
     step = 0 if state is None else int(state["meta"]["step"])
     reporter.say(f"going on from step {step}")
     if job.world.first:
-        events_file.truncate(folder.path / "events.jsonl", step)
+        lost = events_file.truncate(folder.path / events_file.NAME, step)
+        if lost:
+            reporter.say(f"{events_file.NAME}: {lost} damaged line{'s' * (lost != 1)} left out")
     return _through(job, state)
 
 
@@ -118,7 +131,8 @@ def _report(job: Job) -> Model:
     n = -(-job.train_config.evaluate_samples // 8) if passages else job.train_config.evaluate_samples
     evaluated(model, n, 0, None, left, job.reporter, job.data)
     job.planner.say_skipped(job.data.scan)
-    job.record["data"] |= job.data.scan.left_out()
+    data = job.record.data.model_copy(update=job.data.scan.left_out())
+    job.record = job.record.model_copy(update={"data": data})
     job._status("finished")
     return model
 
@@ -149,8 +163,7 @@ def scored(model: Model, path: str, limit: float | None) -> dict[str, Any]:
     """Bits per unit of all items of other data, with the tokens and sizes of the run; see Model.score."""
     use_threads()
     scorable(model)
-    state = model.config["data"]
-    data = Dataset.open_like(state, model.folder.path, path)
+    data = Dataset.open_like(model.record.data.model_dump(), model.folder.path, path)
     pairs = model.bits(data.scoring("all", limit=limit))
     bits, units = sum(b for b, _ in pairs), sum(u for _, u in pairs)
     if units <= 0:

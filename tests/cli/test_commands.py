@@ -350,7 +350,7 @@ def test_altered_runs_are_refused(
     _, run = text_run
     for harm, says in (
         ("weights", "do not fit"),
-        ("pretend", "no whole safetensors"),
+        ("pretend", "not a whole safetensors"),
         ("config", "cannot be read"),
         ("gone", "missing"),
     ):
@@ -378,7 +378,7 @@ def test_a_begun_run_is_never_removed(text_run: tuple[Path, Path], tmp_path: Pat
     run.mkdir()
     request = {"data": str(tmp_path / "gone"), "budget": None, "steps": 4, "family": None, "modality": None,
                "prefer": "quality", "seed": 0, "settings": {"evaluate_samples": "2"}}  # fmt: skip
-    (run / "config.json").write_text(json.dumps({"request": request, "status": "begun"}))
+    (run / "config.json").write_text(json.dumps({"format": 1, "request": request, "status": "begun"}))
     anew("resume", run, code=2)
     assert (run / "config.json").exists()
     anew("resume", run, "--data", data)

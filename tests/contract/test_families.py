@@ -11,10 +11,10 @@ import torch
 from anew import config as cfg
 from anew.errors import ConfigError
 from anew.families.family import Family, Scale
-from anew.find import find, names
-from anew.model import load_weights
 from anew.plan import build
 from anew.planning import choose_family, codecs_for
+from anew.registry import available, load
+from anew.restoring import load_weights
 from anew.rng import Moment, generator
 from anew.spec import Ask, Batch, Grid, Spec, Tokens
 from anew.training.distributed import World
@@ -70,11 +70,11 @@ class Made:
 
 
 def cases() -> list[tuple[str, str]]:
-    return [(f, s) for f in names("families") for s in SPECS if find("families", f).takes(SPECS[s])]
+    return [(f, s) for f in available("families") for s in SPECS if load("families", f).takes(SPECS[s])]
 
 
 def ready(name: str, spec: Spec) -> Family:
-    kind = find("families", name)
+    kind = load("families", name)
     config = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
     family = build(kind, spec, config, 0, torch.device("cpu"))
     family.prepare(Made(spec).sweep())
@@ -86,7 +86,7 @@ def training(family: Family, spec: Spec, total: int = 6, batch: int = 8, micro: 
 
 
 def check_suggest_is_pure(name: str, spec: Spec) -> None:
-    kind = find("families", name)
+    kind = load("families", name)
     for dial in kind.dials(spec, Scale(256, 5000.0, 10.0)):
         scale = Scale(256, 5000.0, 10.0, dial)
         config = kind.suggest(spec, scale)
@@ -97,7 +97,7 @@ def check_suggest_is_pure(name: str, spec: Spec) -> None:
 
 
 def check_every_knob_is_documented(name: str, spec: Spec) -> None:
-    kind = find("families", name)
+    kind = load("families", name)
     for owner in (kind.Config, kind.Sampling):
         for knob in cfg.knobs(owner).values():
             assert len(knob.help) > 5
@@ -121,7 +121,7 @@ def check_training_is_finite_and_every_weight_has_a_group(name: str, spec: Spec)
 
 def check_micro_batches_change_nothing(name: str, spec: Spec) -> None:
     config = {"precision": "fp32"}
-    kind = find("families", name)
+    kind = load("families", name)
     losses = []
     for micro in (8, 3):
         suggested = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
@@ -140,7 +140,7 @@ def check_resume_is_exact(name: str, spec: Spec) -> None:
     for _ in range(3):
         next(steps)
     state = first.state_dict()
-    kind = find("families", name)
+    kind = load("families", name)
     again = build(kind, spec, first.family.config, 9, torch.device("cpu"))
     again.size_state({n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")})
     second = training(again, spec)
@@ -157,7 +157,7 @@ def check_weights_come_back(name: str, spec: Spec) -> None:
     family = ready(name, spec).eval()
     family.finish([Made(spec).batch(7, "", 0, 8, 8)])
     state = {n: t.clone() for n, t in family.state_dict().items()}
-    again = find("families", name)(spec, family.config)
+    again = load("families", name)(spec, family.config)
     load_weights(again, state, Path("model.safetensors"))
     if not family.generates:
         x = Made(spec).batch(8, "", 0, 3, 3).x
@@ -242,7 +242,7 @@ def check_a_codec_gives_what_its_latents_say(name: str, spec: Spec) -> None:
 
 
 def check_other_data_is_refused_by_name(name: str, spec: Spec) -> None:
-    kind = find("families", name)
+    kind = load("families", name)
     other = SPECS["stream"] if isinstance(spec, Grid) else SPECS["grey"]
     if codecs_for(other, kind):
         assert choose_family(other, name)[1] is kind
@@ -274,6 +274,6 @@ def test_family(check: Callable[[str, Spec], None], case: tuple[str, str]) -> No
 
 
 def test_the_battery_is_whole() -> None:
-    assert set(names("families")) >= {"transformer", "diffusion"}
+    assert set(available("families")) >= {"transformer", "diffusion"}
     assert len(cases()) * len(CHECKS) >= 44
-    assert {f for f, _ in cases()} == set(names("families"))
+    assert {f for f, _ in cases()} == set(available("families"))

@@ -17,7 +17,7 @@ from PIL import Image, ImageSequence
 from anew import config as cfg
 from anew.data.dataset import Dataset
 from anew.data.modality import Item, Modality, Size
-from anew.find import find, names
+from anew.registry import available, load
 from anew.spec import Grid, spec_from_json, spec_to_json
 from samples import (
     clips,
@@ -109,7 +109,7 @@ def as_seen(data: bytes) -> np.ndarray[Any, Any]:
 
 
 def fitted(name: str) -> Modality:
-    kind = find("data", name)
+    kind = load("data", name)
     modality: Modality = kind(kind.Config())
     modality.survey(items(name))
     modality.fit(items(name)[:30], SIZE, ("a", "b"))
@@ -122,7 +122,7 @@ def check_spec_round_trip(name: str, tmp_path: Path) -> None:
 
 
 def check_config_round_trip(name: str, tmp_path: Path) -> None:
-    kind = find("data", name)
+    kind = load("data", name)
     config = kind.Config()
     cfg.check(config)
     assert cfg.from_json(kind.Config, cfg.to_json(config)) == config
@@ -191,7 +191,7 @@ def check_state_restores(name: str, tmp_path: Path) -> None:
     modality = fitted(name)
     modality.save(tmp_path)
     state = json.loads(json.dumps(modality.state()))
-    again: Modality = find("data", name)(modality.config)
+    again: Modality = load("data", name)(modality.config)
     again.restore(state, tmp_path)
     assert again.spec == modality.spec
     for item in items(name)[:3]:
@@ -235,16 +235,16 @@ CHECKS: list[Callable[[str, Path], None]] = [
 ]
 
 
-@pytest.mark.parametrize("name", names("data"))
+@pytest.mark.parametrize("name", available("data"))
 @pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__.removeprefix("check_"))
 def test_modality(check: Callable[[str, Path], None], name: str, tmp_path: Path) -> None:
     check(name, tmp_path)
 
 
 def test_the_battery_is_whole() -> None:
-    assert set(names("data")) == set(ITEMS) == set(DATA)
-    assert set(names("data")) == set(names("evaluation"))
-    assert len(names("data")) * len(CHECKS) >= 18
+    assert set(available("data")) == set(ITEMS) == set(DATA)
+    assert set(available("data")) == set(available("evaluation"))
+    assert len(available("data")) * len(CHECKS) >= 18
 
 
 def test_a_list_counts_every_character(tmp_path: Path) -> None:

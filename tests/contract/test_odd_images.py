@@ -11,7 +11,7 @@ from PIL import Image
 
 import anew
 from anew.errors import DataError
-from anew.find import find, names
+from anew.registry import available, load
 from anew.spec import Grid
 
 LITTLE = {"evaluate_samples": "20", "previews": "0"}
@@ -38,7 +38,7 @@ def lonely(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_ways_are_all_families_that_make_images() -> None:
-    kinds = {name: find("families", name) for name in names("families")}
+    kinds = {name: load("families", name) for name in available("families")}
     able = {n for n, k in kinds.items() if k.generates and Grid in k.accepts}
     assert able == {way.partition("-")[0] for way in WAYS}
 

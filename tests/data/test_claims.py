@@ -16,9 +16,9 @@ from anew.data.modality import Handle
 from anew.data.source import list_files
 from anew.data.split import RECORDINGS, together
 from anew.errors import DataError
-from anew.find import find
+from anew.registry import load
 
-KINDS = {name: find("data", name) for name in ("text", "image")}
+KINDS = {name: load("data", name) for name in ("text", "image")}
 
 
 def picture(seed: int = 90) -> bytes:

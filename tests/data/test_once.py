@@ -12,11 +12,11 @@ from anew.data.dataset import Dataset
 from anew.data.modality import Modality, Size
 from anew.data.once import each_once
 from anew.data.source import File
-from anew.find import find
+from anew.registry import load
 
 
 def kept(kind: str, *names: str) -> tuple[list[str], list[str]]:
-    owner: type[Modality] = find("data", kind)
+    owner: type[Modality] = load("data", kind)
     files, notes = each_once([File(name, 9 + len(name), 1) for name in sorted(names)], owner, names)
     return [file.path for file in files], notes
 

@@ -16,8 +16,8 @@ from test_families import SPECS, Made
 
 from anew import config as cfg
 from anew.families.family import Family, Scale
-from anew.find import find
 from anew.plan import build
+from anew.registry import load
 from anew.training.distributed import World
 from anew.training.pace import StepPace
 from anew.training.trainer import Trainer
@@ -34,7 +34,7 @@ CASES = [
 
 
 def curve(name: str, spec_name: str) -> list[float]:
-    kind, spec = find("families", name), SPECS[spec_name]
+    kind, spec = load("families", name), SPECS[spec_name]
     small = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
     config = cfg.from_json(kind.Config, cfg.to_json(small) | {"precision": "fp32", "batch": 8})
     family: Family = build(kind, spec, config, 0, torch.device("cpu"))

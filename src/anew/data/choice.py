@@ -14,7 +14,7 @@ from anew.data.modality import Handle, Item, Modality, Refusal, reasons
 from anew.data.refusals import named
 from anew.data.source import SAMPLE, WHOLE_BYTES, Block, Source
 from anew.errors import DataError, nearest
-from anew.find import find, names
+from anew.registry import available, load
 
 SAMPLE_BYTES = 8 * 1024 * 1024
 MOST_CLASSES = 1000
@@ -38,7 +38,7 @@ class Chosen:
 def choose_kind(path: str, wanted: str | None, once: bool = False, asked: bool = True) -> Chosen:
     """List the path and take the wanted modality, or the one of most items (of most bytes where that is a draw). once: see
     `Source.open`; asked: the user says the wanted one, see `Modality.folders`."""
-    kinds: dict[str, Any] = {name: find("data", name) for name in names("data")}
+    kinds: dict[str, Any] = {name: load("data", name) for name in available("data")}
     if wanted is not None and wanted not in kinds:
         raise DataError(f"{wanted!r} is no modality{nearest(wanted, kinds)}")
     asked = asked and wanted is not None

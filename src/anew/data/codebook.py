@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from anew import files
 from anew.errors import DataError
 
 MOST_IDS = 65_000  # ids are stored in 16 bits, a few are left for special tokens
@@ -231,13 +232,13 @@ def clean(text: str) -> str:
 def restored(state: dict[str, Any], folder: Path, special: Sequence[str]) -> Codebook:
     """The codebook of a saved run. Raises DataError where its tokenizer.json is missing or another one."""
     if state["kind"] == Characters.kind:
-        return Characters(state["letters"], state.get("complete", False))  # runs of old do not say
+        return Characters(state["letters"], state["complete"])
     path = folder / "tokenizer.json"
+    data = files.read_json(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
         data["added_tokens"] = [one for one in data.get("added_tokens", []) if one["content"] not in special]
         book = SubWords(_same_text(data))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # the package raises a bare Exception for a tokenizer that it cannot read
         raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is not whole") from None
     if book.state() != state:
         raise DataError(f"{str(path)!r} is not the tokenizer that the run was trained with")

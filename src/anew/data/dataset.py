@@ -17,8 +17,8 @@ from anew.data.modality import Item, Modality, Scan, Size
 from anew.data.refusals import named
 from anew.data.stream import Stream
 from anew.data.whole import Whole
-from anew.errors import DataError
-from anew.find import find
+from anew.errors import DataError, restoring
+from anew.registry import load
 from anew.spec import Batch, Spec
 
 WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
@@ -62,7 +62,7 @@ class Dataset:
         blocks are kept; size: the budget, where it is known.
         Raises DataError where the source cannot be used."""
         chosen = choose_kind(str(path), modality)
-        owner = find("data", chosen.kind)
+        owner = load("data", chosen.kind)
         given = settings(chosen.kind) if callable(settings) else settings
         kind: Modality = owner(configs.from_json(owner.Config, dict(given or {})))
         data = cls(chosen, kind, seed, cache)
@@ -261,9 +261,7 @@ class Dataset:
 
     @classmethod
     def _restored(cls, chosen: Chosen, state: Mapping[str, Any], folder: Path) -> Dataset:
-        owner = find("data", state["modality"])
-        kind: Modality = owner(configs.from_json(owner.Config, state["config"]))
-        kind.restore(dict(state["learned"]), folder)
+        kind = fitted(state, folder)
         data = cls(chosen, kind, state["seed"], None)
         data._survey(fresh=False)
         data.spec = kind.spec
@@ -279,6 +277,15 @@ class Dataset:
         if part in (names := (ALL,) if self._all else split.NAMES):
             return split.TEST if self._all else split.NAMES.index(part)
         raise DataError(f"{part!r} is no part; there are {', '.join(names)}")
+
+
+def fitted(state: Mapping[str, Any], folder: Path) -> Modality:
+    """The modality of a saved run; RunError where what the run says of it does not fit."""
+    owner = load("data", state["modality"])
+    with restoring(folder / "config.json"):
+        kind: Modality = owner(configs.from_json(owner.Config, state["config"]))
+        kind.restore(dict(state["learned"]), folder)
+    return kind
 
 
 def _same(state: Mapping[str, Any], path: str | None) -> Chosen:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anew.data import numbered
-from anew.extras import require
 from anew.data.media_limits import FILM_PIXELS, GIF_FRAMES, GIF_PIXELS
+from anew.extras import require
 
 PIXELS = 1 << 25  # most pixels of a frame: 8K
 FRAMES = 100_000  # of one file that are used: an hour at 25 a second

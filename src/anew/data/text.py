@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from anew import files
 from anew.config import knob
 from anew.data import codebook, lists
 from anew.data.decoding import MIXED, decode_text, guessed_lines, plain
@@ -309,7 +310,7 @@ class Text(Modality):
     def save(self, folder: Path) -> None:
         own = sorted((i, name) for name, i in self.spec.special.items() if name in self.names)
         special = [self.names[name] for _, name in own]
-        self.book.tokenizer(special).save(str(folder / "tokenizer.json"))
+        files.write_text(folder / "tokenizer.json", self.book.tokenizer(special).to_str(pretty=True))
 
 
 def _guesses(guessed: Mapping[str, Mapping[Any, int]]) -> list[str]:

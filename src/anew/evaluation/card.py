@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from anew import files
 from anew.evaluation import words
 from anew.evaluation.metric import Score
 from anew.evaluation.report import KINDS, number
@@ -39,12 +39,7 @@ def write_card(
         verdict=verdict,
         holds=bool(config["family"].get("config", {}).get("aligned")),
     )
-    temporary = folder / ".README.md.tmp"
-    with open(temporary, "w", encoding="utf-8", errors="replace") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, folder / "README.md")
+    files.write_text(folder / "README.md", text)
 
 
 def card(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from anew import files
 from anew.evaluation import draw, words
 from anew.evaluation.metric import Score
 from anew.evaluation.novelty import CAUGHT, RATES, Copies, percent
@@ -59,9 +59,10 @@ def write_report(
         subtitle=subtitle
         or f"New {KINDS.get(modality, modality)} data from a {family} model, measured against real data it never saw.",
     )
+    files.check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / "report.html", page)
-    _replace(folder / "report.json", json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    files.write_text(folder / "report.html", page)
+    files.write_json(folder / "report.json", found)
     return found
 
 
@@ -170,13 +171,3 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _data_uri(data: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64," + base64.b64encode(data).decode("ascii")
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    # A lone surrogate can come out of a sampler of bytes, and is no reason to lose a report.
-    with open(temporary, "w", encoding="utf-8", errors="replace") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

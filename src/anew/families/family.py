@@ -260,6 +260,10 @@ class Family(nn.Module):
     def size_state(self, state: Mapping[str, torch.Size]) -> None:
         """Make room for buffers whose size is learned by `prepare`, before a state dict is loaded. `state`: name -> shape."""
 
+    def check_state(self) -> None:
+        """Raise ValueError (one clause) where whole numbers in the buffers cannot be: a state dict may come from anybody, and
+        its names, shapes and kinds alone were checked so far."""
+
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device

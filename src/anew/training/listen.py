@@ -19,9 +19,9 @@ from anew.errors import TrainingError
 from anew.families.family import Family
 from anew.maths.schedules import decay_start
 from anew.rng import Moment
+from anew.runs.events import Events
+from anew.runs.folder import DECAY_START, RunFolder
 from anew.spec import Batch
-from anew.training.events import Events
-from anew.training.run import DECAY_START, RunFolder
 from anew.training.trainer import NonFinite, Stepped, Trainer
 
 Listener = Callable[[Stepped], str | None]  # what it returns is a warning, said like the family's own

@@ -10,13 +10,27 @@ from typing import Any
 import pytest
 import torch
 
+from anew import files
 from anew.errors import RunError
-from anew.training import run as runs
-from anew.training.run import RunFolder, read_tensors, write_json, write_tensors
+from anew.files import write_json
+from anew.runs.folder import RunFolder
+from anew.runs.record import Begun, Request
+from anew.runs.tensors import read_tensors, write_tensors
+
+
+def meta(step: int) -> dict[str, Any]:
+    return {
+        "step": step,
+        "examples": 8 * step,
+        "slowdown": 1.0,
+        "shortened": None,
+        "updates": {"main": step},
+        "spent": 1.0,
+    }
 
 
 def state(step: int) -> dict[str, Any]:
-    return {"tensors": {"weights/w": torch.full((4, 3), float(step))}, "meta": {"step": step, "spent": 1.0}}
+    return {"tensors": {"weights/w": torch.full((4, 3), float(step))}, "meta": meta(step)}
 
 
 def test_two_checkpoints_are_kept_and_the_newest_is_read(tmp_path: Path) -> None:
@@ -71,10 +85,10 @@ def test_a_kill_between_any_two_writes_leaves_a_whole_checkpoint(
                 raise KeyboardInterrupt
             real(a, b)
 
-        monkeypatch.setattr(runs.os, "replace", dying)
+        monkeypatch.setattr(files.os, "replace", dying)
         with pytest.raises(KeyboardInterrupt):
             folder.save("step-00000002", state(2))
-        monkeypatch.setattr(runs.os, "replace", real)
+        monkeypatch.setattr(files.os, "replace", real)
         found, _ = folder.latest()
         assert found is not None and found["meta"]["step"] == 1
         folder.clear_temporary()
@@ -88,7 +102,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pyte
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(runs.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(RunError, match=r"No space left on device.*kept: step-00000001"):
         folder.save("step-00000002", state(2))
     monkeypatch.undo()
@@ -105,7 +119,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pyte
 def test_what_only_pretends_to_be_safetensors(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(data)
-    with pytest.raises(RunError, match="no whole safetensors file"):
+    with pytest.raises(RunError, match="not a whole safetensors file"):
         read_tensors(path)
 
 
@@ -129,7 +143,7 @@ def test_a_decay_that_is_taken_back_is_not_found_again(tmp_path: Path) -> None:
 
 def test_an_existing_run_is_not_touched(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run")
-    folder.write_config({"request": {}})
+    folder.write_config(Begun(request=Request(data="x")))
     with pytest.raises(RunError, match="is a run already; give another --run, or go on with `anew resume"):
         RunFolder.create(tmp_path / "run")
     (tmp_path / "other").mkdir()
@@ -141,11 +155,11 @@ def test_an_existing_run_is_not_touched(tmp_path: Path) -> None:
 def test_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is no folder"):
         RunFolder.open(tmp_path / "none")
-    with pytest.raises(RunError, match=r"holds no config\.json"):
-        RunFolder.open(tmp_path).config()
+    with pytest.raises(RunError, match=r"is not a run \(it has no config\.json\)"):
+        RunFolder.open(tmp_path).read()
     write_json(tmp_path / "config.json", [1, 2])
     with pytest.raises(RunError, match="does not describe a run"):
-        RunFolder.open(tmp_path).config()
+        RunFolder.open(tmp_path).read()
     (tmp_path / "config.json").write_text('{"cut": ')
     with pytest.raises(RunError, match="cannot be read"):
-        RunFolder.open(tmp_path).config()
+        RunFolder.open(tmp_path).read()

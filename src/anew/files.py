@@ -1,0 +1,164 @@
+"""Files written whole or not at all and never through a link; and files read only where they are ordinary ones.
+
+A folder may come from a stranger, so names in it may be links, pipes or devices.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+from typing import Any, TextIO
+
+from anew.errors import RunError
+
+SUFFIX = r"(\.[A-Za-z0-9]{1,8}){1,2}"  # what the name of a sample file may end with
+JSON_BYTES = 64 * 2**20  # of a JSON file, at most
+_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # absent on Windows
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for its other end
+
+
+def temporary_name(name: str) -> str:
+    """A name in the same folder that nobody can foresee; see `is_temporary`."""
+    return f".{name}.{secrets.token_hex(8)}.tmp"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a kill may have left this behind."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+def write(path: Path, data: bytes) -> None:
+    """The file is either the old one or the new one, whole, also after a power cut. Where a link has its name, the link is
+    replaced and what it points to stays. RunError where the disk is full or the folder is gone."""
+    temporary = path.with_name(temporary_name(path.name))
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY, 0o666)
+        with open(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
+
+
+def _mend(error: OSError) -> str:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return "its folder is gone; do not move or delete it while anew is at work"
+    return "free some space or choose another folder"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename last, where the system can open folders (Windows cannot)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """UTF-8, atomically. A lone surrogate, which a sampler of bytes may make, is replaced."""
+    write(path, text.encode("utf-8", "replace"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """JSON in ASCII, atomically, so that a name that is not UTF-8 comes back as it was."""
+    write(path, (json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode())
+
+
+def open_to_append(path: Path) -> TextIO:
+    """A text file to write behind; made if missing. RunError where its name is that of a link or no ordinary file."""
+    check_regular(path, missing_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK | _BINARY, 0o666)
+    except OSError as error:
+        raise RunError(f"cannot write {str(path)!r} ({error.strerror}); {_mend(error)}") from error
+    return open(handle, "a", encoding="utf-8", newline="\n")
+
+
+def check_regular(path: Path, most: int | None = None, missing_ok: bool = False) -> None:
+    """RunError where a file is missing, a link, a pipe or another special file, or larger than `most` bytes."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        if missing_ok:
+            return
+        raise RunError(f"{str(path)!r} is missing; the folder is not whole, restore it or train again") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{str(path)!r} cannot be read ({clause(error)}); give another folder") from None
+    _check(path, found, most)
+
+
+def _check(path: Path, found: os.stat_result, most: int | None) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise RunError(f"{str(path)!r} is a link; put the file itself there, as `cp -rL` does for a whole folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise RunError(f"{str(path)!r} is not an ordinary file; restore it or train again")
+    if most is not None and found.st_size > most:
+        raise RunError(
+            f"{str(path)!r} has {found.st_size:,} bytes, more than such a file may have ({most:,}); restore it"
+        )
+
+
+def read(path: Path, most: int) -> bytes:
+    """All bytes of an ordinary file; RunError as in `check_regular`."""
+    check_regular(path, most)
+    try:
+        with open(os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAIT | _BINARY), "rb") as file:
+            _check(path, os.fstat(file.fileno()), most)
+            return file.read(most + 1)
+    except OSError as error:
+        raise RunError(f"{str(path)!r} cannot be read ({error.strerror}); restore it or train again") from None
+
+
+def read_json(path: Path, most: int = JSON_BYTES) -> Any:
+    """The JSON value in an ordinary file; RunError where it is missing or damaged."""
+    data = read(path, most)
+    try:
+        return json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # brackets may be nested deeper than the interpreter goes
+        raise RunError(f"{str(path)!r} cannot be read as JSON ({clause(error)}); restore it or train again") from None
+
+
+def check_folder(path: Path) -> None:
+    """RunError where a folder is a link or a file; a missing one is in order."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise RunError(f"{str(path)!r} cannot be read ({clause(error)}); give another folder") from None
+    if not stat.S_ISDIR(found.st_mode):
+        what = "a link" if stat.S_ISLNK(found.st_mode) else "not a folder"
+        raise RunError(
+            f"{str(path)!r} is {what}; a run holds its own folders: restore it or copy the run with `cp -rL`"
+        )
+
+
+def write_inside(folder: Path, name: str, data: bytes) -> Path:
+    """Write a file straight into a folder, whatever made its name; RunError where the name leads elsewhere."""
+    path = folder / name
+    if path.parent != folder or not re.fullmatch(rf"[^/\\\0]+{SUFFIX}", name):
+        raise RunError(f"{name!r} is not the name of a sample file; restore the run it comes from")
+    write(path, data)
+    return path
+
+
+def clause(error: BaseException) -> str:
+    """Why, in a few words on one line."""
+    strerror = getattr(error, "strerror", None)
+    lines = str(strerror or error).splitlines() or [""]
+    return lines[0].strip()[:120] or type(error).__name__

@@ -1,0 +1,38 @@
+"""What the JSON files of a checkpoint hold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+from anew.schema import NotNegative, Positive, Real, Record, Share, Whole
+
+Digest = Annotated[str, StringConstraints(strict=True, pattern="^[0-9a-f]{64}$")]
+
+
+class Manifest(Record):
+    """SHA-256 of both files: what it does not name could be anything."""
+
+    step: Whole
+    sha256: Annotated[dict[str, Digest], Field(min_length=2, max_length=2)]
+
+    @model_validator(mode="after")
+    def _both(self) -> Manifest:
+        if set(self.sha256) != {"state.safetensors", "meta.json"}:
+            raise ValueError("sha256 must name state.safetensors and meta.json")
+        return self
+
+
+class Meta(Record):
+    """Of `Trainer.state_dict` and `Validation.state`. spent: seconds of training so far; slowdown: factor of the rate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    step: Whole
+    examples: Whole
+    slowdown: Positive
+    shortened: Share | None
+    updates: dict[str, Whole]
+    spent: NotNegative
+    validation: tuple[tuple[Whole, Real], ...] = ()

@@ -1,0 +1,97 @@
+"""events.jsonl: one line an event, appended; the record of progress that replays a budgeted run."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from anew import files
+from anew.errors import RunError
+
+NAME = "events.jsonl"
+BYTES = 2**31  # of the file, at most
+TEXTS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
+NEEDED = {"step": ("step", "progress"), "warning": ("step", "text"), "validation": ("step", "loss")}
+
+
+class Events:
+    """Appends JSON lines; flushed at most every `every` seconds and on close."""
+
+    def __init__(self, path: Path, every: float = 1.0) -> None:
+        self._every = every
+        self._flushed = time.monotonic()
+        cut = path.exists() and not files.read(path, BYTES).endswith(b"\n")
+        self._file = files.open_to_append(path)
+        if cut and path.stat().st_size:
+            self._file.write("\n")  # a kill left half a line, and the next one is to be whole
+
+    def write(self, kind: str, **fields: Any) -> None:
+        self._file.write(json.dumps({"event": kind, "time": round(time.time(), 3), **fields}) + "\n")
+        if time.monotonic() - self._flushed >= self._every:
+            self.flush()
+
+    def flush(self) -> None:
+        self._file.flush()
+        self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The events of all whole lines; damaged ones are left out. None where there is no such file."""
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Events, and how many lines are none."""
+    if not path.exists() and not path.is_symlink():
+        return [], 0
+    lines = [line for line in files.read(path, BYTES).split(b"\n") if line.strip()]
+    events = [event for line in lines if (event := _event(line)) is not None]
+    return events, len(lines) - len(events)
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    """The event of a line, None where it is none: fields are finite numbers (or null), text where text belongs."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        return None
+    fits = all(_fits(name, value) for name, value in event.items())
+    return event if fits and all(name in event for name in NEEDED.get(event["event"], ())) else None
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name in TEXTS:
+        return isinstance(value, str)
+    if name in ("step", "examples"):
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+    if value is None:
+        return name != "progress"
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and (name != "progress" or 0.0 <= value <= 1.0)
+    )
+
+
+def truncate(path: Path, step: int) -> int:
+    """Forget steps after `step`: a resumed run takes them again. Other events stay. Returns how many damaged lines were left
+    out, one that a kill cut short not counted."""
+    events, bad = _read(path)
+    cut = bad > 0 and not files.read(path, BYTES).endswith(b"\n")
+    kept = [e for e in events if e["event"] != "step" or e["step"] <= step]
+    files.write(path, "".join(json.dumps(e) + "\n" for e in kept).encode())
+    return bad - cut
+
+
+def progress_record(path: Path) -> list[float]:
+    """Progress by step, 0-based, of a run's steps; RunError where one is missing, since nothing could be replayed then."""
+    steps = {e["step"]: e["progress"] for e in read(path) if e["event"] == "step"}
+    missing = next((step for step in range(1, len(steps) + 1) if step not in steps), None)
+    if missing is not None:
+        raise RunError(f"{str(path)!r} does not say how step {missing:,} went; restore it or give another run")
+    return [float(steps[step]) for step in sorted(steps)]

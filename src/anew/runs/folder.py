@@ -1,0 +1,207 @@
+"""The run folder: complete, portable, resumable. safetensors and JSON only; a kill at any instant leaves a whole checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anew import files
+from anew.errors import RunError, short
+from anew.runs import lock
+from anew.runs.tensors import read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from anew.runs.record import Begun, RunRecord
+
+KEEP = 2  # checkpoints kept beside the one where the decay starts
+DECAY_START = "decay-start"
+CONFIG, OWN_FAMILY = "config.json", "family.py"  # the latter where the family is a user's own file
+STATE, META, MANIFEST = "state.safetensors", "meta.json", "manifest.json"
+FOLDERS = ("checkpoints", "samples", "report", "codec", "codec/checkpoints", "codec/samples")  # that a run may have
+_STEP = re.compile(r"step-(\d{1,15})")
+
+
+class RunFolder:
+    """Paths and atomic writes of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path) -> RunFolder:
+        """A new, empty run; RunError where something is in the way."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if not (path / "config.json").exists():
+                what = "exists and is not empty" if path.is_dir() else "is a file"
+                raise RunError(f"{str(path)!r} {what}; give another --run")
+            raise RunError(f"{str(path)!r} is a run already; give another --run, or go on with `anew resume {path}`")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot make the folder {str(path)!r} ({error.strerror}); give another --run") from None
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """RunError where there is no such folder."""
+        if not isinstance(path, str | os.PathLike):
+            raise RunError(f"run={short(path)} is no path; give the folder of a run that train made")
+        folder = Path(path)
+        try:
+            there = folder.is_dir()
+        except (OSError, ValueError) as error:  # a name too long, or with a zero in it
+            raise RunError(f"run={short(path)} cannot be opened ({files.clause(error)}); give another folder") from None
+        if not there:
+            raise RunError(f"{str(path)!r} is no folder; give a run that train made")
+        for name in FOLDERS:
+            files.check_folder(folder / name)
+        return cls(folder)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else writes into the run meanwhile; RunError says who does so already."""
+        with lock.locked(self.path):
+            yield
+
+    def read(self) -> Begun | RunRecord:
+        """What config.json says; RunError where it does not fit. `Begun` before the plan is made."""
+        from anew.runs import record  # pydantic: it takes longer to import than all that comes before
+
+        return record.read(self.path / CONFIG)
+
+    def record(self) -> RunRecord:
+        """What config.json says of a run that has a plan; RunError where it has none yet."""
+        found = self.read()
+        if found.status == "begun":
+            raise RunError(f"{str(self.path)!r} was stopped before training began; finish it with `anew resume`")
+        return found
+
+    def write_config(self, record: Begun | RunRecord) -> None:
+        files.write_json(self.path / CONFIG, record.model_dump())
+
+    def save(self, name: str, state: Mapping[str, Any]) -> None:
+        """A checkpoint: files under a temporary name, synced, renamed, the manifest with checksums last."""
+        target, temporary = self.checkpoints / name, self.checkpoints / files.temporary_name(name)
+        try:
+            files.check_folder(self.checkpoints)
+            self.checkpoints.mkdir(exist_ok=True)
+            temporary.mkdir()
+            write_tensors(temporary / STATE, state["tensors"])
+            files.write_json(temporary / META, state["meta"])
+            sums = {file: _digest(temporary / file) for file in (STATE, META)}
+            files.write_json(temporary / MANIFEST, {"step": state["meta"]["step"], "sha256": sums})
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(temporary, target)
+            files.sync_folder(self.checkpoints)
+        except (RunError, OSError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if not self.path.is_dir():
+                raise RunError(
+                    f"the run folder {str(self.path)!r} is gone, so nothing can be saved; train again"
+                ) from error
+            reason = files.clause(error.__cause__ or error)
+            raise RunError(
+                f"cannot save a checkpoint in {str(self.path)!r} ({reason}); kept: {self._kept()}"
+            ) from error
+        self._drop_old()
+
+    def _kept(self) -> str:
+        try:
+            names = sorted(p.name for p in self.checkpoints.iterdir() if not files.is_temporary(p.name))
+        except OSError:
+            names = []
+        return ", ".join(names) or "none"
+
+    def _drop_old(self) -> None:
+        for old in self._steps()[KEEP:]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def _steps(self) -> list[Path]:
+        """Folders of step checkpoints, newest first; what has another name is none."""
+        if not self.checkpoints.is_dir():
+            return []
+        numbered = [(int(m[1]), p) for p in self.checkpoints.iterdir() if (m := _STEP.fullmatch(p.name))]
+        return [path for _, path in sorted(numbered, reverse=True)]
+
+    def forget_after(self, step: int) -> None:
+        """Remove checkpoints past a step: they are of a decay that is taken back, and a resume must not find them."""
+        for folder in self._steps():
+            if int(folder.name.removeprefix("step-")) > step:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def latest(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The newest whole checkpoint, and a sentence for each newer one that is damaged. None where there is none."""
+        notes: list[str] = []
+        for folder in self._steps():
+            state, fault = self._read(folder)
+            if state is not None:
+                return state, notes
+            notes.append(f"checkpoint {folder.name} is damaged ({fault}); going back to the one before")
+        return None, notes
+
+    def checkpoint(self, name: str) -> dict[str, Any]:
+        """A checkpoint by name; RunError where it is damaged."""
+        state, fault = self._read(self.checkpoints / name)
+        if state is None:
+            raise RunError(f"checkpoint {name} of {str(self.path)!r} is damaged ({fault}); resume from the one before")
+        return state
+
+    def decay_start(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The checkpoint from which a longer run goes on, None where there is none; and a sentence if it is damaged."""
+        folder = self.checkpoints / DECAY_START
+        if not folder.is_dir():
+            return None, []
+        state, fault = self._read(folder)
+        return state, [] if state else [f"checkpoint {DECAY_START} is damaged ({fault}); going on without it"]
+
+    def _read(self, folder: Path) -> tuple[dict[str, Any] | None, str]:
+        """The state in a checkpoint, or why there is none."""
+        from anew.runs.checkpoint import Manifest, Meta
+        from anew.schema import checked
+
+        try:
+            files.check_folder(folder)
+            manifest = checked(Manifest, files.read_json(folder / MANIFEST), MANIFEST)
+            for file in (STATE, META):
+                files.check_regular(folder / file)
+                if _digest(folder / file) != manifest.sha256[file]:
+                    return None, f"the checksum of {file} differs"
+            meta = files.read_json(folder / META)
+            checked(Meta, meta, META)
+            return {"tensors": read_tensors(folder / STATE), "meta": meta}, ""
+        except (RunError, OSError, ValueError) as error:
+            return None, files.clause(error)
+
+    def clear_temporary(self) -> None:
+        """Remove what a kill left half-written."""
+        for folder in (self.path, *(self.path / name for name in FOLDERS)):
+            for left in (
+                folder.iterdir() if folder.is_dir() and (folder == self.path or not folder.is_symlink()) else ()
+            ):
+                if files.is_temporary(left.name):
+                    _remove(left)
+
+
+def _remove(path: Path) -> None:
+    """A file, a link, or a folder and all in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,56 @@
+"""One writer of a run at a time. The operating system lets go of the lock of a process that has died."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from anew import files
+from anew.errors import RunError
+
+NAME = ".lock"
+BYTES = 4096
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run for as long as the context lasts; RunError says who holds it. Of the processes of torchrun the
+    first one holds it for all."""
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    from filelock import FileLock, Timeout
+
+    path = folder / NAME
+    files.check_regular(path, missing_ok=True)
+    holder = _holder(path)  # first: older releases of filelock empty the file when they try
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunError(f"the run {str(folder)!r} is in use by {holder}; wait until it is done, or stop it") from None
+    except (OSError, NotImplementedError) as error:
+        raise RunError(f"cannot lock {str(folder)!r} ({files.clause(error)}); copy the run to another disk") from None
+    try:
+        with contextlib.suppress(OSError):  # who holds it is said where it can be
+            path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}))
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows keeps files that are open
+            path.unlink()
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    """Who holds the lock since when, as far as the file says it."""
+    try:
+        found = files.read_json(path, BYTES)
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(found["since"])))
+        return f"process {int(found['pid'])} on {str(found['host'])[:60]!r} since {since}"
+    except (RunError, KeyError, TypeError, ValueError, OverflowError, OSError):
+        return "another process"

@@ -1,0 +1,194 @@
+"""config.json of a run, as typed records. What does not fit is one RunError that names the file and the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+
+from anew import files
+from anew.errors import ConfigError, RunError
+from anew.runs.folder import OWN_FAMILY
+from anew.schema import Count, Flag, Name, NotNegative, Positive, Real, Record, Share, Text, Whole, described
+from anew.spec import Grid, Spec, Tokens, spec_from_json, spec_to_json
+
+FORMAT = 1  # of config.json, as in `Begun` and `RunRecord`; raised where an older one can no longer be read
+FILE_BYTES = 64 * 2**20
+
+STRICT = ConfigDict(extra="forbid")
+
+
+def _family(value: Any) -> str:
+    if value == OWN_FAMILY or (isinstance(value, str) and value.isidentifier() and len(value) < 100):
+        return str(value)
+    raise ValueError(f"a family's name or {OWN_FAMILY!r} is expected")
+
+
+def _spec(value: Any) -> Spec:
+    if isinstance(value, Grid | Tokens):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("an object is expected")
+    try:
+        return spec_from_json(value)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"it does not describe data ({type(error).__name__}: {files.clause(error)})") from None
+
+
+FamilyName = Annotated[str, PlainValidator(_family)]
+SpecField = Annotated[Grid | Tokens, PlainValidator(_spec), PlainSerializer(spec_to_json)]
+Settings = dict[str, Any]  # of a dataclass with knobs, which checks them
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
+class Request:
+    """What the user asked for. budget: seconds in all; steps: their number; family: a name, or `family.py` in the run;
+    plan_from: a run whose plan is replayed; fit_seconds: the budget that sizes followed from, where a plan is replayed."""
+
+    data: Text
+    budget: Positive | None = None
+    steps: Count | None = None
+    family: FamilyName | None = None
+    modality: Name | None = None
+    prefer: Literal["quality", "speed", "latent"] = "quality"
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
+    settings: Mapping[Text, Text] = Field(default_factory=dict)
+    plan_from: Text | None = None
+    fit_seconds: Positive | None = None
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
+class Candidate:
+    """A size that was measured: seconds a step, examples that the budget would buy, examples it should see."""
+
+    dial: Annotated[int, Field(strict=True)]
+    parameters: Whole
+    batch: Count
+    step_s: NotNegative
+    examples: NotNegative
+    appetite: NotNegative
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
+class Plan:
+    """What a training will do; saved in the run. Seconds are wall-clock, None where steps alone decide."""
+
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+    dial: Annotated[int, Field(strict=True)]
+    batch: Count
+    micro: Whole
+    decay: Share
+    parameters: Whole
+    steps: Whole | None = None
+    budget_s: Positive | None = None
+    train_s: NotNegative | None = None
+    evaluate_s: NotNegative | None = None
+    expected_steps: Whole | None = None
+    epochs: NotNegative | None = None
+    finish_units: NotNegative = 300_000.0
+    candidates: tuple[Candidate, ...] = ()
+    notes: tuple[Text, ...] = ()
+
+
+class FamilyRecord(Record):
+    """Which family, and its Config."""
+
+    name: FamilyName
+    config: Settings
+
+
+class CodecRecord(Record):
+    """The codec whose latents the family works in. Its family is one of ours: a user's own would be code."""
+
+    class Family(Record):
+        name: Name
+        config: Settings
+
+    family: Family
+    spec: SpecField
+    plan: Plan
+
+
+class DataRecord(Record):
+    """What `Dataset.state` gives. learned: the modality's own, which it checks."""
+
+    path: Text
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+    modality: Name
+    asked: Flag
+    config: Settings
+    learned: dict[str, Any]
+    labels: list[Text]
+    rates: dict[Text, Real]
+    fingerprint: Text
+    parts: dict[Text, Whole]
+    notes: list[Text]
+    refused: Whole
+    refusals: list[Text]
+    seconds: Positive | None
+
+
+class Begun(Record):
+    """A run whose plan is not made yet: the request alone."""
+
+    format: Literal[1] = 1
+    status: Literal["begun"] = "begun"
+    request: Request
+
+
+class RunRecord(Record):
+    """All of config.json. label_shares: of each class in the train part, empty without classes."""
+
+    format: Literal[1] = 1
+    request: Request
+    status: Literal["training", "trained", "finished"]
+    family: FamilyRecord
+    spec: SpecField
+    data: DataRecord
+    label_shares: list[Share]
+    train: Settings
+    plan: Plan
+    versions: dict[str, Text]
+    codec: CodecRecord | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        classes = self.spec.classes
+        if len(self.data.labels) < classes:
+            raise ValueError(f"data.labels has {len(self.data.labels)} names for {classes} classes")
+        if self.label_shares and (len(self.label_shares) != classes or not sum(self.label_shares)):
+            raise ValueError(f"label_shares must have one share for each of {classes} classes, and not all 0")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return self.model_dump(exclude_none=False)
+
+
+def requested(values: Mapping[str, Any]) -> Request:
+    """The request of a user; ConfigError where a value has another type."""
+    try:
+        return Request(**values)
+    except ValidationError as error:
+        raise ConfigError(f"{described(error)}; give another value") from None
+
+
+def read(path: Path) -> Begun | RunRecord:
+    """The record in a file; RunError where it is missing, damaged, of another format, or does not fit."""
+    if not path.exists() and not path.is_symlink():
+        raise RunError(f"{str(path.parent)!r} is not a run (it has no {path.name}); give a folder that train made")
+    value = files.read_json(path, FILE_BYTES)
+    if not isinstance(value, dict) or "request" not in value:
+        raise RunError(f"{str(path)!r} does not describe a run; restore it or train again")
+    if value.get("format") != FORMAT or isinstance(value["format"], bool):
+        found = f"format {value['format']!r:.40}" if "format" in value else "a format without a number"
+        raise RunError(f"{str(path)!r} has {found}, and this version of anew reads format {FORMAT}; train again")
+    kind = Begun if value.get("status") == "begun" else RunRecord
+    try:
+        return kind.model_validate(value)
+    except (ValidationError, RecursionError) as error:
+        what = described(error) if isinstance(error, ValidationError) else "it is nested too deep"
+        raise RunError(f"{str(path)!r} does not describe a run: {what}; restore it or train again") from None
