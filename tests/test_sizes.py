@@ -1,4 +1,4 @@
-"""Files stay under 400 lines, classes under 250, functions under 50, nesting at most 3 blocks deep."""
+"""Files stay under 500 lines, classes under 300, functions under 60, nesting at most 3 blocks deep."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def depth(node: ast.AST) -> int:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_sizes(path: Path) -> None:
     text = path.read_text()
-    assert len(text.splitlines()) <= 400
+    assert len(text.splitlines()) <= 500
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ClassDef):
-            assert length(node) <= 250, f"class {node.name}"
+            assert length(node) <= 300, f"class {node.name}"
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert length(node) <= 50, f"function {node.name}"
+            assert length(node) <= 60, f"function {node.name}"
             assert depth(node) <= 3, f"function {node.name} is nested too deep"

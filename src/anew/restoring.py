@@ -30,7 +30,7 @@ def family_of(name: str | None, folder: Path, trust_code: bool) -> type[Family]:
         return kind
     path = folder / OWN_FAMILY
     if not trust_code:
-        raise RunError(f"the family of this run is code ({path}); read it, then give --trust-code to run it")
+        raise RunError(f"the family of this run is code ({path}); read it, then give `trust_code` to run it")
     files.check_regular(path, CODE_BYTES)
     own: type[Family] = load_user_family(path)
     return own

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anew import files
-from anew.errors import RunError, short
+from anew.errors import RunError, command, short
 from anew.runs import lock
 from anew.runs.tensors import read_tensors, write_tensors
 
@@ -40,12 +40,14 @@ class RunFolder:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             if not (path / "config.json").exists():
                 what = "exists and is not empty" if path.is_dir() else "is a file"
-                raise RunError(f"{str(path)!r} {what}; give another --run")
-            raise RunError(f"{str(path)!r} is a run already; give another --run, or go on with `anew resume {path}`")
+                raise RunError(f"{str(path)!r} {what}; give another folder")
+            raise RunError(
+                f"{str(path)!r} is a run already; give another folder, or go on with `{command('anew', 'resume', path)}`"
+            )
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"cannot make the folder {str(path)!r} ({error.strerror}); give another --run") from None
+            raise RunError(f"cannot make the folder {str(path)!r} ({error.strerror}); give another folder") from None
         return cls(path)
 
     @classmethod
