@@ -15,6 +15,9 @@ WORDS = [
     "garden", "letter", "winter", "morning", "walked", "spoke", "found", "lost", "kept", "gave",
 ]  # fmt: skip
 
+# Settings of a decoder that learns nothing to speak of, for tests of everything around it.
+TINY = {"width": 32, "layers": 1, "heads": 1, "hidden": 64}
+
 
 def prose(path: Path, sentences: int = 1500, seed: int = 0) -> Path:
     """A text of made sentences, one file."""

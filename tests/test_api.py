@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import anew
-from samples import names
+from samples import TINY, names
 
 
 def begun(tmp_path: Path, data: Path) -> Path:
@@ -18,7 +18,7 @@ def begun(tmp_path: Path, data: Path) -> Path:
     run = tmp_path / "run"
     run.mkdir()
     request = {"data": str(data), "budget": None, "steps": 3, "family": None, "modality": None, "prefer": "quality",
-               "seed": 0, "settings": {"evaluate_samples": "4"}}  # fmt: skip
+               "seed": 0, "settings": {"evaluate_samples": "4", **{key: str(value) for key, value in TINY.items()}}}  # fmt: skip
     (run / "config.json").write_text(json.dumps({"request": request, "status": "begun"}))
     return run
 
@@ -36,7 +36,7 @@ def test_moved_data_is_said_and_then_remembered(tmp_path: Path) -> None:
     for place in ("one", "two", "three"):
         (tmp_path / place).mkdir()
     data, moved, again = (tmp_path / place / "names.txt" for place in ("one", "two", "three"))
-    run = begun(tmp_path, names(data))
+    run = begun(tmp_path, names(data, 300))
     data.rename(moved)
     with pytest.raises(anew.DataError, match=r"not at .*names.txt' any more; give `data`: where it lies now"):
         anew.resume(run)

@@ -11,7 +11,7 @@ import torch
 
 import anew
 from anew.asking import class_of
-from samples import programs, prose, sequences, shapes
+from samples import TINY, programs, prose, sequences, shapes
 
 FEW = {"evaluate_samples": 0, "previews": 0}
 
@@ -19,19 +19,19 @@ FEW = {"evaluate_samples": 0, "previews": 0}
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("text")
-    return anew.train(prose(folder / "book.txt"), folder / "run", steps=10, settings=FEW)
+    return anew.train(prose(folder / "book.txt", 1000), folder / "run", steps=10, settings={**FEW, **TINY})
 
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("code")
-    return anew.train(programs(folder / "data", 60), folder / "run", steps=10, settings=FEW)
+    return anew.train(programs(folder / "data", 60), folder / "run", steps=10, settings={**FEW, **TINY})
 
 
 @pytest.fixture(scope="module")
 def protein(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("protein")
-    settings = {**FEW, "direction": "both"}
+    settings = {**FEW, **TINY, "direction": "both"}
     return anew.train(sequences(folder / "data"), folder / "run", steps=10, settings=settings)
 
 
