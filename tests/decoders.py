@@ -25,6 +25,9 @@ def acted(_: Any, word: str) -> Any:
         os._exit(3)
     elif word == "hang":
         time.sleep(60)
+    elif word == "spin":
+        while True:
+            pass
     elif word == "grow":
         return len(bytearray(1 << 31))
     elif word == "odd":

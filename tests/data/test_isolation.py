@@ -23,7 +23,7 @@ from decoders import Native, acted, item
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    one = Worker(seconds=1.0, share=1 << 28)
+    one = Worker(seconds=0.5, share=1 << 28)
     yield one
     one.close()
 
@@ -44,7 +44,8 @@ def test_values_come_back_as_they_are(worker: Worker) -> None:
         ("crash", r"brings its decoder down \(SIGSEGV\)"),
         ("abort", r"brings its decoder down \(SIGABRT\)"),
         ("leave", r"brings its decoder down \(exit code 3\)"),
-        ("hang", "takes more than 1 s"),
+        ("hang", "takes more than 0.5 s"),
+        ("spin", "takes more than 0.5 s"),
         ("grow", "more memory"),
         ("odd", r"cannot be decoded \(KeyError: 'odd'\)"),
         ("refuse", "^it is odd$"),

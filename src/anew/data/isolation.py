@@ -28,7 +28,8 @@ import numpy as np
 
 from anew.errors import AnewError
 
-SECONDS = 20.0  # that one item may take where it is tried alone; half of it among others
+SECONDS = 20.0  # of CPU that one item may take where it is tried alone; half of it among others
+PATIENCE = 4  # times as many by the clock: on a busy machine nothing else may be refused than on an idle one
 SHARE = 3 << 30  # bytes of memory that decoding may take (on Linux, where a process can be held to it)
 MESSAGE = 1 << 34  # bytes, beyond which whoever writes has lost its mind
 PIECE, PIECE_BYTES = 16, 1 << 25  # items, and bytes of them, that are sent at a time
@@ -167,7 +168,7 @@ class Worker:
     def _why(self, code: int) -> str:
         if self._closed:
             raise RuntimeError("the worker is closed")
-        if code == _HUNG:
+        if code == _HUNG or (hasattr(signal, "SIGPROF") and code == -signal.SIGPROF):
             return f"it takes more than {self.seconds:g} s to decode"
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"it brings its decoder down ({name})"
@@ -288,10 +289,14 @@ def _timed(
     try:
         for item in items:
             if time.monotonic() > armed + slack:
-                faulthandler.dump_traceback_later(seconds + slack, exit=True, file=null)
+                faulthandler.dump_traceback_later(PATIENCE * seconds + slack, exit=True, file=null)
                 armed = time.monotonic()
+            if hasattr(signal, "setitimer"):  # not on Windows, where the clock alone counts
+                signal.setitimer(signal.ITIMER_PROF, seconds)
             yield _tried(function, subject, item)
     finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_PROF, 0.0)
         faulthandler.cancel_dump_traceback_later()
 
 
