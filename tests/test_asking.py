@@ -176,11 +176,11 @@ def test_an_image_to_fill_in_may_be_a_file(images: anew.Model) -> None:
 
 
 def test_what_is_given_twice_or_is_no_text(text: anew.Model, images: anew.Model) -> None:
-    with pytest.raises(anew.ConfigError, match="image data takes no suffix; leave --suffix out"):
+    with pytest.raises(anew.ConfigError, match="image data takes no suffix; leave `suffix` out"):
         images.sample(1, suffix="x")
-    with pytest.raises(anew.ConfigError, match="image data takes no prompt; leave --prompt out"):
+    with pytest.raises(anew.ConfigError, match="image data takes no prompt; leave `prompt` out"):
         images.sample(1, prompt="x")
-    with pytest.raises(anew.ConfigError, match="prompt=5 is no text"):
+    with pytest.raises(anew.ConfigError, match="`prompt` must be a string"):
         text.sample(1, prompt=5)
     with pytest.raises(anew.ConfigError, match="both a prompt and known"):
         text.sample(1, prompt="x", known=(IMAGE, MASK))
@@ -188,7 +188,7 @@ def test_what_is_given_twice_or_is_no_text(text: anew.Model, images: anew.Model)
 
 @pytest.mark.parametrize("ends", [(IMAGE,), IMAGE, (), (IMAGE, None), (3, IMAGE), "ab"])
 def test_ends_of_a_walk_are_two_items(images: anew.Model, ends: Any) -> None:
-    with pytest.raises(anew.ConfigError, match=r"ends is no pair|is no item"):
+    with pytest.raises(anew.ConfigError, match=r"`ends` must be a pair|is no item"):
         images.walk(6, ends=ends)
 
 

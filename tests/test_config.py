@@ -41,7 +41,7 @@ def test_text_becomes_the_fields_type() -> None:
         ("width", "1.5", "a whole number"),
         ("kind", "c", "not allowed"),
         ("on", "maybe", "true or false"),
-        ("other.width", "3", "no setting here"),
+        ("other.width", "3", "unknown setting"),
     ],
 )
 def test_one_sentence_says_what_is_wrong(name: str, text: str, says: str) -> None:

@@ -355,7 +355,7 @@ def reasons(
 def takes_no_prompt(name: str, prompt: str, suffix: str) -> ConfigError:
     """The ConfigError that names what was given."""
     given = "suffix" if suffix and not prompt else "prompt"
-    return ConfigError(f"{name} data takes no {given}; leave --{given} out")
+    return ConfigError(f"{name} data takes no {given}; leave `{given}` out")
 
 
 def usable_classes(wanted: str, labels: Sequence[str], items: int, what: str, notes: list[str]) -> int:

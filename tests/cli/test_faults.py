@@ -1,0 +1,151 @@
+"""How commands end: exit codes, reports of bugs, limits of the machine."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anew import api
+from anew.cli import main
+from anew.cli.faults import FAULT, MISTAKE, STOPPED
+
+LOOK = ["look", "book.txt"]
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def look(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(api, "look", look)
+
+
+def test_a_bug_is_one_sentence_and_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    failing(monkeypatch, ZeroDivisionError("division by zero"))
+    assert main(LOOK) == FAULT
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "this is a bug in Anew (ZeroDivisionError)" in said and "please send" in said
+    place = re.search("'(.*anew-bug-.*)'", said)
+    assert place is not None
+    report = Path(place[1]).read_text()
+    assert report.startswith("anew look book.txt\n") and "python: 3." in report and "Traceback" in report
+
+
+@pytest.mark.parametrize("words", [["--debug", *LOOK], [*LOOK, "--debug"]])
+def test_debug_shows_the_traceback(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, ZeroDivisionError("division by zero"))
+    assert main(words) == FAULT
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("ANEW_DEBUG", "1")
+    assert main(LOOK) == FAULT
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (MemoryError(), MISTAKE, "not enough memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), MISTAKE, "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), MISTAKE, "not enough memory"),
+        (OSError(errno.ENOSPC, "No space left on device", "x.bin"), MISTAKE, "no room for 'x.bin'"),
+        (OSError(errno.EMFILE, "Too many open files"), MISTAKE, "ulimit -n"),
+        (RecursionError("maximum recursion depth exceeded"), FAULT, "nested too deep"),
+        (KeyboardInterrupt(), STOPPED, "stopped"),
+    ],
+)
+def test_limits_have_sentences(
+    error: BaseException,
+    code: int,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    failing(monkeypatch, error)
+    assert main(LOOK) == code
+    said = capsys.readouterr().err
+    assert says in said and said.count("\n") == 1 and "Traceback" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_stop_and_handlers_are_put_back(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(*_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(api, "look", look)
+    before = signal.getsignal(number)
+    assert main(LOOK) == STOPPED
+    assert signal.getsignal(number) is before
+
+
+def test_a_verb_that_finishes_after_a_signal_was_still_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def example(name: str, folder: str) -> Path:
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return Path(folder)
+
+    monkeypatch.setattr(api, "example", example)
+    assert main(["example", "prose", "made"]) == STOPPED
+
+
+def test_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
+    assert "exit codes:" in said and "75" in said and "--debug" in said
+
+
+@pytest.mark.parametrize("name", ["n" * 300, ""])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("look", "{}"),
+        ("train", "{}"),
+        ("train", "{file}", "--run", "{}"),
+        ("train", "{file}", "--plan", "{}"),
+        ("train", "{file}", "--run", "made", "--family", "{}"),
+        ("resume", "{}"),
+        ("sample", "{}", "--out", "x"),
+        ("sample", "{dir}", "--out", "{}"),
+        ("sample", "{dir}", "--out", "x", "--prompt-file", "{}"),
+        ("score", "{}", "{file}"),
+        ("evaluate", "{}"),
+        ("evaluate", "--samples", "{}", "--data", "{file}"),
+        ("evaluate", "--samples", "{file}", "--data", "{}"),
+        ("evaluate", "--samples", "{file}", "--data", "{file}", "--out", "{}"),
+        ("compare", "{file}", "--families", "vae,gan", "--out", "{}"),
+        ("compare", "--runs", "{}", "{dir}", "--out", "x"),
+        ("walk", "{dir}", "--out", "{}"),
+        ("example", "prose", "{}"),
+    ],
+)
+def test_names_that_cannot_be(
+    words: tuple[str, ...],
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "book.txt").write_text("a line\n")
+    filled = [w.replace("{}", name).replace("{file}", "book.txt").replace("{dir}", str(tmp_path)) for w in words]
+    assert main(filled) == MISTAKE
+    assert capsys.readouterr().err.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["book.txt"]
+
+
+def test_a_pipe_as_a_prompt_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["sample", str(tmp_path), "--out", "x", "--prompt-file", str(tmp_path / "pipe")]) == MISTAKE
+    assert "is not an ordinary file" in capsys.readouterr().err

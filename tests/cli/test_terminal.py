@@ -1,0 +1,73 @@
+"""What is printed is shown, never obeyed; a reader that goes away ends the output alone."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+import anew
+from anew.cli import terminal
+from anew.cli.parser import options_in
+from anew.errors import command, out_of_memory, printable
+
+SRC = Path(anew.__file__).parent
+EVIL = "a\x1b[2J\x07\x7f\x9b\u202eb\udcff\u2066 é"
+
+
+def test_printable_escapes_what_a_terminal_obeys() -> None:
+    assert printable(EVIL) == "a\\x1b[2J\\x07\\x7f\\x9b\\u202eb\\udcff\\u2066 é"
+    assert printable("one\ntwo\t") == "one\\x0atwo\\x09"
+
+
+def test_all_sinks_escape(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.write(f"{EVIL}\nnext")
+    terminal.complain(EVIL)
+    terminal.write_json({"name": EVIL})
+    out, error = capsys.readouterr()
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u2066]", out + error)
+    assert json.loads(out.splitlines()[2]) == {"name": EVIL}
+
+
+def test_nothing_else_prints() -> None:
+    for path in (SRC / "cli").glob("*.py"):
+        if path.name != "terminal.py":
+            assert not re.search(r"(?<!\.)\bprint\(|\bstd(out|err)\.write", path.read_text()), path.name
+
+
+def test_letters_that_the_stream_lacks_are_escaped() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    terminal.write("é", stream)
+    stream.seek(0)
+    assert stream.read() == "\\xe9\n"
+
+
+def test_a_reader_that_went_away_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as stream:
+        terminal.write("x", stream)
+        terminal.write("y", stream)
+
+
+def test_the_library_names_arguments_and_the_command_line_options() -> None:
+    sentence = "`held_out` is for samples; give `data`, `trust_code` or `ends`, as `anew look` does"
+    shown = options_in(sentence, ["evaluate", "run"])
+    assert shown.startswith("--held-out is for samples; give --data, --trust-code or --from and --to, as `anew look`")
+    assert options_in("`data` must be", ["train"]) == "DATA must be"
+    for path in SRC.rglob("*.py"):
+        if path.parent.name != "cli" and path.name not in ("contestants.py", "card.py"):  # these write commands
+            assert not re.search(r"--[a-z]", path.read_text().replace("anew sample --set", "")), path
+
+
+def test_commands_can_be_pasted() -> None:
+    assert command("anew", "resume", Path("a b"), 3) == "anew resume 'a b' 3"
+
+
+def test_memory_that_could_not_be_had() -> None:
+    assert out_of_memory(MemoryError()) and out_of_memory(RuntimeError("CUDA out of memory"))
+    assert not out_of_memory(RuntimeError("shapes differ")) and not out_of_memory(ValueError("out of memory"))

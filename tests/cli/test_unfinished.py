@@ -1,0 +1,77 @@
+"""A folder of samples that a kill left half-written: the same command writes it again, another one is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anew import api
+from anew.cli import main
+
+SAMPLE = ["sample", "run", "--out", "out", "-n", "3"]
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours catches it."""
+
+
+class Drawn:
+    """Samples that are killed while they are saved, or are not."""
+
+    on_sheet = 3
+
+    def __init__(self, killed: bool) -> None:
+        self.killed = killed
+
+    def __len__(self) -> int:
+        return 3
+
+    def save(self, folder: Path) -> list[Path]:
+        (folder / "0000.txt").write_text("new" if not self.killed else "ol")
+        (folder / ".0001.txt.tmp").write_text("half")
+        if self.killed:
+            raise Killed
+        (folder / ".0001.txt.tmp").unlink()
+        return [folder / "0000.txt", folder / "0001.txt", folder / "0002.txt"]
+
+    def save_sheet(self, folder: Path) -> Path:
+        return folder / "all.txt"
+
+
+class Loaded:
+    """A model that draws nothing."""
+
+    modality = None
+
+    def __init__(self, killed: bool) -> None:
+        self.killed = killed
+
+    def sample(self, n: int, *, seed: int, prompt: Any, suffix: Any, label: Any, **how: Any) -> Drawn:
+        return Drawn(self.killed)
+
+
+def test_half_written_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(api, "load", lambda run, trust_code: Loaded(killed=True))
+    with pytest.raises(Killed):
+        main(SAMPLE)
+    assert (tmp_path / "out" / ".unfinished.json").is_file()
+    monkeypatch.setattr(api, "load", lambda run, trust_code: Loaded(killed=False))
+    assert main([*SAMPLE, "--seed", "1"]) == 2
+    assert "holds part of what another command wrote, which was stopped" in capsys.readouterr().err
+    assert main(SAMPLE) == 0
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["0000.txt"]
+    assert (tmp_path / "out" / "0000.txt").read_text() == "new"
+    assert main(SAMPLE) == 2
+    assert "exists and is not empty" in capsys.readouterr().err
+
+
+def test_what_is_refused_leaves_the_folder_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(api, "load", lambda run, trust_code: Loaded(killed=False))
+    assert main([*SAMPLE, "--set", "seed=3"]) == 2
+    assert not (tmp_path / "out").exists()
