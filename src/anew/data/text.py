@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anew import files
 from anew.config import knob
-from anew.data import codebook, lists
+from anew.data import codebook, learned, lists
 from anew.data.decoding import MIXED, decode_text, guessed_lines, plain
 from anew.data.modality import Artifact, Item, Modality, Size
 from anew.errors import ConfigError, DataError
@@ -303,6 +303,7 @@ class Text(Modality):
         }
 
     def restore(self, state: dict[str, Any], folder: Path) -> None:
+        learned.check(learned.LearnedText, state)
         self.layout = state["layout"]
         self.book = codebook.restored(state["tokens"], folder, tuple(self.names.values()))
         self._set_spec(state["length"], state["many"])

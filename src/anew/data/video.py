@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.config import knob
-from anew.data import frames, numbered, pixels, shaping
+from anew.data import frames, learned, numbered, pixels, shaping
 from anew.data.image import FLAT, wanted_size
 from anew.data.modality import Artifact, Handle, Item, Modality, Size, usable_classes
 from anew.errors import ConfigError, DataError
@@ -292,6 +292,7 @@ class Video(Modality):
         }
 
     def restore(self, state: dict[str, Any], folder: Path) -> None:
+        learned.check(learned.LearnedVideo, state)
         self.spec = Grid(tuple(state["shape"]), "CTHW", state["classes"], state["std"])
         self._frame, self._rate = state["frame"], state["rate"]
         self._step, self._span = state["step"], state["span"]
