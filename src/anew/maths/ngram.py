@@ -35,6 +35,8 @@ class Level:
     pairs: Ints = field(init=False)  # (P,) sorted keys: context id * vocab + token
 
     def index(self, vocab: int) -> None:
+        if len(self.starts) != len(self.contexts) + 1 or int(self.starts[-1]) != len(self.tokens):
+            raise ValueError("the counts do not fit each other")  # before memory is taken for what they say
         owner = np.repeat(np.arange(len(self.contexts), dtype=np.int64), np.diff(self.starts))
         object.__setattr__(self, "pairs", owner * vocab + self.tokens)
 
