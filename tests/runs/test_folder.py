@@ -193,5 +193,5 @@ def test_counts_that_lead_outside_are_refused(harm: str) -> None:
         arrays["starts_1"][1] = 10**6
     else:
         arrays["values_1"] = arrays["values_1"][:-1]
-    with pytest.raises(ValueError, match="counts|negative"):
+    with pytest.raises(ValueError, match=r"counts|negative"):
         KneserNey.restore(3, arrays).check()

@@ -309,8 +309,7 @@ class Text(Modality):
         self._set_spec(state["length"], state["many"])
 
     def save(self, folder: Path) -> None:
-        own = sorted((i, name) for name, i in self.spec.special.items() if name in self.names)
-        special = [self.names[name] for _, name in own]
+        special = [self.names[n] for n, _ in sorted(self.spec.special.items(), key=lambda p: p[1]) if n in self.names]
         files.write_text(folder / "tokenizer.json", self.book.tokenizer(special).to_str(pretty=True))
 
 
