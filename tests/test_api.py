@@ -19,7 +19,7 @@ def begun(tmp_path: Path, data: Path) -> Path:
     run.mkdir()
     request = {"data": str(data), "budget": None, "steps": 3, "family": None, "modality": None, "prefer": "quality",
                "seed": 0, "settings": {"evaluate_samples": "4", **{key: str(value) for key, value in TINY.items()}}}  # fmt: skip
-    (run / "config.json").write_text(json.dumps({"request": request, "status": "begun"}))
+    (run / "config.json").write_text(json.dumps({"request": request, "format": 1, "status": "begun"}))
     return run
 
 

@@ -163,3 +163,35 @@ def test_what_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"cut": ')
     with pytest.raises(RunError, match="cannot be read"):
         RunFolder.open(tmp_path).read()
+
+
+def test_a_folder_that_is_deleted_while_it_trains_is_said(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    (tmp_path / "run").rmdir()
+    with pytest.raises(RunError, match="is gone"):
+        folder.save("step-00000001", state(1))
+
+
+@pytest.mark.parametrize("suffix", ["/../../../x.txt", "", ".py/x", 5, ".waytoolongforone"])
+def test_the_ending_of_samples_is_checked_where_it_is_restored(suffix: object, tmp_path: Path) -> None:
+    from anew.data.code import Code, CodeConfig
+
+    with pytest.raises(ValueError, match="suffix must be the ending of a file"):
+        Code(CodeConfig()).restore({"suffix": suffix}, tmp_path)
+
+
+@pytest.mark.parametrize("harm", ["tokens", "starts", "cut"])
+def test_counts_that_lead_outside_are_refused(harm: str) -> None:
+    from anew.maths.ngram import KneserNey
+
+    counts = KneserNey.fit([[0, 1, 2, 1, 0, 2]], 3, 1)
+    counts.check()
+    arrays = {name: array.copy() for name, array in counts.arrays().items()}
+    if harm == "tokens":
+        arrays["tokens_1"][0] = 3
+    elif harm == "starts":
+        arrays["starts_1"][1] = 10**6
+    else:
+        arrays["values_1"] = arrays["values_1"][:-1]
+    with pytest.raises(ValueError, match=r"counts|negative"):
+        KneserNey.restore(3, arrays).check()

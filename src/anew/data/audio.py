@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from anew.config import knob
 from anew.data import clips, isolation, sound
 from anew.data.modality import Artifact, Handle, Item, Modality, Size, each, usable_classes
+from anew.data import clips, learned, sound
+from anew.data.modality import Artifact, Handle, Item, Modality, Size, usable_classes
 from anew.data.spectrogram import Scale
 from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Grid, Spec
@@ -276,6 +278,7 @@ class Audio(Modality):
         }
 
     def restore(self, state: dict[str, Any], folder: Path) -> None:
+        learned.check(learned.LearnedAudio, state)
         self.spec = Grid(tuple(state["shape"]), "CHW", state["classes"], state["std"])
         self.shape = clips.Shape(**state["clip"])
         self._scale, self.notes = Scale(self.shape, state["top"], state["gain"]), list(state["notes"])

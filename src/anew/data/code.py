@@ -6,6 +6,7 @@ a middle can be asked for; nothing of it is counted in the bits of a text.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from anew import files
 from anew.config import knob
 from anew.data import codebook
 from anew.data.decoding import plain
@@ -168,6 +170,8 @@ class Code(Text):
 
     def restore(self, state: dict[str, Any], folder: Path) -> None:
         self.suffix = state["suffix"]
+        if not isinstance(self.suffix, str) or not re.fullmatch(files.SUFFIX, self.suffix):
+            raise ValueError(f"suffix must be the ending of a file, like .py (got {self.suffix!r:.40})")
         super().restore(state, folder)
 
 

@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 from anew.config import knob
 from anew.data import isolation, pixels
 from anew.data.media_limits import IMAGE_BYTES
+from anew.data import learned, pixels
 from anew.data.modality import SURE, Artifact, Item, Modality, Size, usable_classes
 from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Grid, Spec
@@ -274,6 +275,7 @@ class Image(Modality):
         }
 
     def restore(self, state: dict[str, Any], folder: Path) -> None:
+        learned.check(learned.LearnedImage, state)
         self.spec = Grid(tuple(state["shape"]), "CHW", state["classes"], state["std"])
         self._frame = state["frame"]
         self._levels = (state["levels"][0], state["levels"][1]) if state["levels"] else None

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.config import knob
-from anew.data import fasta
+from anew.data import fasta, learned
 from anew.data.decoding import plain
 from anew.data.headers import Headers
 from anew.data.modality import Artifact, Item, Size
@@ -339,6 +339,7 @@ class Protein(Text):
         return super().state() | {"alphabet": self.alphabet, "classes": self.spec.classes}
 
     def restore(self, state: dict[str, Any], folder: Path) -> None:
+        learned.check(learned.LearnedText, state)
         self.layout, self.alphabet, self.classes = state["layout"], state["alphabet"], state["classes"]
         kept = state["tokens"]
         self.book = Residues(kept["alphabet"], kept["letters"], kept["seen"])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anew import files
 from anew.config import knob
-from anew.data import codebook, lists
+from anew.data import codebook, learned, lists
 from anew.data.decoding import MIXED, decode_text, guessed_lines, plain
 from anew.data.modality import Artifact, Item, Modality, Size
 from anew.errors import ConfigError, DataError
@@ -303,13 +303,13 @@ class Text(Modality):
         }
 
     def restore(self, state: dict[str, Any], folder: Path) -> None:
+        learned.check(learned.LearnedText, state)
         self.layout = state["layout"]
         self.book = codebook.restored(state["tokens"], folder, tuple(self.names.values()))
         self._set_spec(state["length"], state["many"])
 
     def save(self, folder: Path) -> None:
-        own = sorted((i, name) for name, i in self.spec.special.items() if name in self.names)
-        special = [self.names[name] for _, name in own]
+        special = [self.names[n] for n, _ in sorted(self.spec.special.items(), key=lambda p: p[1]) if n in self.names]
         files.write_text(folder / "tokenizer.json", self.book.tokenizer(special).to_str(pretty=True))
 
 

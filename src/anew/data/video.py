@@ -19,6 +19,7 @@ from PIL import Image as Pillow
 
 from anew.config import knob
 from anew.data import frames, isolation, numbered, pixels, shaping
+from anew.data import frames, learned, numbered, pixels, shaping
 from anew.data.image import FLAT, wanted_size
 from anew.data.media_limits import GIF_FRAMES
 from anew.data.modality import Artifact, Handle, Item, Modality, Size, usable_classes
@@ -312,6 +313,7 @@ class Video(Modality):
         }
 
     def restore(self, state: dict[str, Any], folder: Path) -> None:
+        learned.check(learned.LearnedVideo, state)
         self.spec = Grid(tuple(state["shape"]), "CTHW", state["classes"], state["std"])
         self._frame, self._rate = state["frame"], state["rate"]
         self._step, self._span = state["step"], state["span"]

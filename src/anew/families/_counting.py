@@ -170,6 +170,19 @@ class Counting(nn.Module):
                 self.register_buffer(name, torch.zeros(shapes[name], dtype=kind, device=self.gate.device))
         self.forget()
 
+    def check(self) -> None:
+        """ValueError where the buffers, which may come from anybody, lead outside of each other."""
+        if not self.ready:
+            return
+        if len(self.model.levels) != self.order + 1:
+            raise ValueError(f"counts of {len(self.model.levels)} orders instead of {self.order + 1}")
+        self.model.check()
+        ids, lengths = (self._buffers.get(name) for name in ("aligned_ids", "aligned_lengths"))
+        if ids is not None and lengths is not None:
+            inside = bool(((ids >= 0) & (ids < self.vocab)).all()) and bool((lengths > 0).all())
+            if not inside or int(lengths.sum()) != len(ids):
+                raise ValueError("the known records cannot be")
+
     def forget(self) -> None:
         """The buffers have changed."""
         self._model = self._records = None

@@ -181,6 +181,10 @@ class Transformer(Family):
         if self.counting is not None:
             self.counting.make_room({name.removeprefix("counting."): shape for name, shape in state.items()})
 
+    def check_state(self) -> None:
+        if self.counting is not None:
+            self.counting.check()
+
     @torch.inference_mode()
     def finish(self, sweep: Iterable[Batch]) -> None:
         """Fit the gate between network and counts."""

@@ -35,6 +35,8 @@ class Level:
     pairs: Ints = field(init=False)  # (P,) sorted keys: context id * vocab + token
 
     def index(self, vocab: int) -> None:
+        if len(self.starts) != len(self.contexts) + 1 or int(self.starts[-1]) != len(self.tokens):
+            raise ValueError("the counts do not fit each other")  # before memory is taken for what they say
         owner = np.repeat(np.arange(len(self.contexts), dtype=np.int64), np.diff(self.starts))
         object.__setattr__(self, "pairs", owner * vocab + self.tokens)
 
@@ -147,6 +149,18 @@ class KneserNey:
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """All that `restore` needs, by name."""
         return {f"{name}_{k}": getattr(level, name) for k, level in enumerate(self.levels) for name in ARRAYS}
+
+    def check(self) -> None:
+        """ValueError where arrays that were restored cannot be counts: an index in them would lead outside."""
+        for k, level in enumerate(self.levels):
+            contexts, starts, tokens = level.contexts, level.starts, level.tokens
+            fits = len(starts) == len(contexts) + 1 == len(level.backoff) + 1 and len(tokens) == len(level.values)
+            fits = (
+                fits and int(starts[0]) == 0 and int(starts[-1]) == len(tokens) and bool((np.diff(starts) >= 0).all())
+            )
+            fits = fits and bool((tokens >= 0).all()) and bool((tokens < self.vocab).all())
+            if not fits or bool((level.values < 0).any()) or bool((level.backoff < 0).any()):
+                raise ValueError(f"the counts of order {k} cannot be")
 
     @classmethod
     def restore(cls, vocab: int, arrays: Mapping[str, NDArray[np.generic]]) -> KneserNey:

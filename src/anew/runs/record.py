@@ -156,6 +156,8 @@ class RunRecord(Record):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if (self.request.family == OWN_FAMILY) != (self.family.name == OWN_FAMILY):
+            raise ValueError(f"request.family is {self.request.family!r} and family.name {self.family.name!r}")
         classes = self.spec.classes
         if len(self.data.labels) < classes:
             raise ValueError(f"data.labels has {len(self.data.labels)} names for {classes} classes")

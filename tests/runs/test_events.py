@@ -1,0 +1,38 @@
+"""events.jsonl: damaged lines are left out and counted, and nothing that lacks steps is replayed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anew.errors import RunError
+from anew.runs.events import Events, progress_record, read, truncate
+
+STEP = '{"event": "step", "time": 1.0, "step": %d, "progress": 0.%d}\n'
+BAD = ["[" * 100_000, "null", "{", '{"event": 5}', '{"event": "step", "step": "x", "progress": 0.1}',
+       '{"event": "step", "step": 2}', '{"event": "warning", "text": "t"}', '{"event": "step", "step": 1, "progress": []}']  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD, ids=[line[:30] for line in BAD])
+def test_a_damaged_line_is_left_out_and_counted(bad: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(STEP % (1, 1) + bad + "\n" + STEP % (2, 2))
+    assert progress_record(path) == [0.1, 0.2]
+    assert truncate(path, 1) == 1 and [e["step"] for e in read(path)] == [1]
+
+
+def test_half_a_line_does_not_spoil_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(STEP % (1, 1) + '{"event": "st')
+    events = Events(path)
+    events.write("report", seconds=1.0)
+    events.close()
+    assert [e["event"] for e in read(path)] == ["step", "report"]
+
+
+def test_a_missing_step_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(STEP % (1, 1) + STEP % (3, 3))
+    with pytest.raises(RunError, match="does not say how step 2 went"):
+        progress_record(path)
