@@ -49,6 +49,21 @@ def short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def printable(text: str) -> str:
+    """The text with every character as an escape (`\\x1b`) that a terminal might obey or UTF-8 cannot write.
+
+    Names of files and classes come from anybody: they pass here on their way into a sentence. Bytes of a file name that
+    are not UTF-8 are shown as such bytes (`\\xe9`)."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # what a byte of a file name that is not UTF-8 was read as
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the closest allowed name, else the list of allowed names."""
     names = sorted(set(allowed))

@@ -10,7 +10,7 @@ import pytest
 from anew.data import folders, source
 from anew.data.image import Image
 from anew.data.modality import Item, Modality, Refusal
-from anew.data.source import File, Source, label_of, list_files, part_of, reader_of, suffix_of
+from anew.data.source import File, Source, label_of, part_of, reader_of, suffix_of
 from anew.data.text import Text
 from anew.errors import DataError
 
@@ -42,15 +42,6 @@ def test_readers_and_suffixes() -> None:
     assert reader_of("a.JSONL") == "tables" and reader_of("x/shard.tar.gz") == "archive"
     assert reader_of("train-images-idx3-ubyte.gz") == "idx" and reader_of("a.txt") == "folders"
     assert suffix_of("A.TXT") == ".txt" and suffix_of("a.tar.gz") == ".tar.gz" and suffix_of("LICENSE") == ""
-
-
-def test_listing_follows_links_but_no_loops_and_skips_hidden(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "x.txt").write_text("hello")
-    (tmp_path / ".git").mkdir()
-    (tmp_path / "a" / "loop").symlink_to(tmp_path)
-    _, files, hidden = list_files(tmp_path)
-    assert [f.path for f in files] == ["a/x.txt"] and hidden == 1
 
 
 @pytest.mark.parametrize(

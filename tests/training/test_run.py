@@ -149,3 +149,9 @@ def test_what_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"cut": ')
     with pytest.raises(RunError, match="cannot be read"):
         RunFolder.open(tmp_path).config()
+
+
+def test_names_that_are_not_utf8_are_written_and_read_back(tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", {"labels": ["caf\udce9", "Zürich"]})
+    assert "Zürich" in (tmp_path / "config.json").read_text(encoding="utf-8")
+    assert runs.read_json(tmp_path / "config.json") == {"labels": ["caf\udce9", "Zürich"]}

@@ -7,7 +7,7 @@ import sys
 import time
 
 from anew.cli.parser import parse
-from anew.errors import AnewError, UserError
+from anew.errors import AnewError, UserError, printable
 
 
 def process_start() -> float:
@@ -33,10 +33,10 @@ def main(argv: list[str] | None = None) -> int:
 
         return commands.run(arguments, started)
     except UserError as error:
-        print(f"anew: {error}", file=sys.stderr)
+        print(f"anew: {printable(str(error))}", file=sys.stderr)
         return 2
     except AnewError as error:
-        print(f"anew: {error}", file=sys.stderr)
+        print(f"anew: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("anew: stopped", file=sys.stderr)

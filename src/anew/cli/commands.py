@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from anew.errors import ConfigError
+from anew.errors import ConfigError, printable
 
 
 def run(arguments: argparse.Namespace, started: float) -> int:
@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace, started: float) -> int:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False))
+    # A name of a file that is not UTF-8 is escaped as JSON does it.
+    print(json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode())
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, str]:
@@ -174,7 +175,7 @@ def _score(arguments: argparse.Namespace, started: float) -> None:
             if isinstance(value, float):
                 print(f"{name}: {value:.6g}{said * name.startswith('bits')}")
         for note in found["notes"]:
-            print(note)
+            print(printable(note))
 
 
 def _evaluate(arguments: argparse.Namespace, started: float) -> None:
@@ -204,7 +205,7 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
         _print_json(found)
     else:
         for sentence in found["verdict"].values():
-            print(sentence)
+            print(printable(sentence))
         print(f"report: {(Path(arguments.run) / 'report' if out is None else Path(out)) / 'report.html'}")
 
 
@@ -232,12 +233,12 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
         return
     print(f"\n{compared.table}\n* the best, and what differs from it by no more than chance\n")
     for sentence in compared.found["findings"]:
-        print(sentence)
+        print(printable(sentence))
     for claim in compared.found["claims"]:
         if claim["held"] != "not tested":
             print(f"{claim['claim']}: {claim['held']} ({claim['because']})")
     for note in compared.found["notes"]:
-        print(note)
+        print(printable(note))
     print(f"page: {Path(arguments.out) / 'compare.html'}")
 
 

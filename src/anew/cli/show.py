@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import Any, TextIO
 
+from anew.errors import printable
+
 
 class ProgressLine:
     """Reporter for a terminal (a bar that rewrites itself) or a log (a plain line about every tenth of the way)."""
@@ -37,6 +39,7 @@ class ProgressLine:
             self._bar = None
 
     def say(self, text: str) -> None:
+        text = plain(text)
         if self._bar is not None and text.startswith("  "):
             self._end_bar()
         if self._bar is not None:
@@ -129,7 +132,12 @@ def describe(found: dict[str, Any]) -> str:
         lines.append(
             f"  {_words(b['seconds'])}: {b['parameters']:,} parameters, about {b['steps']:,} steps, {b['epochs']:g} passes over the data"
         )
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
+
+
+def plain(text: str) -> str:
+    """What may be printed of lines of text."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _words(seconds: float) -> str:

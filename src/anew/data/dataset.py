@@ -17,7 +17,7 @@ from anew.data.modality import Item, Modality, Scan, Size
 from anew.data.refusals import named
 from anew.data.stream import Stream
 from anew.data.whole import Whole
-from anew.errors import DataError
+from anew.errors import DataError, printable
 from anew.find import find
 from anew.spec import Batch, Spec
 
@@ -106,7 +106,7 @@ class Dataset:
         return self._scan
 
     def _say(self, notes: Iterable[str]) -> None:
-        self.scan.notes += [note for note in notes if note not in self.scan.notes]
+        self.scan.notes += [note for note in map(printable, notes) if note not in self.scan.notes]
 
     # ---- fitting ----
 

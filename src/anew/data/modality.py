@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.errors import ConfigError
+from anew.errors import ConfigError, printable
 from anew.maths.relatives import Kin
 from anew.spec import Batch, Spec
 
@@ -82,11 +82,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An item that cannot be used, and why (one clause). group: see `Item`."""
+    """An item that cannot be used, and why (one clause); all of it is made printable. group: see `Item`."""
 
     name: str
     reason: str
     group: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "reason", printable(self.reason))
+        if self.group is not None:
+            object.__setattr__(self, "group", printable(self.group))
 
 
 @dataclass(frozen=True, slots=True)
