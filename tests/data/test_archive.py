@@ -124,7 +124,7 @@ def test_a_cut_off_shard_gives_what_stands_before(tmp_path: Path) -> None:
 def test_what_is_no_tar(tmp_path: Path) -> None:
     opened = reader(tmp_path, b"PK" + b"z" * 5000)
     assert opened.kinds == {}
-    assert "no tar archive" in opened.refusals[0].reason
+    assert "not a tar archive" in opened.refusals[0].reason
 
 
 def test_a_changed_shard_is_refused(tmp_path: Path) -> None:

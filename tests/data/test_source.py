@@ -171,10 +171,3 @@ def test_spans_of_records_hold_whole_records(tmp_path: Path) -> None:
     found = Source.open(tmp_path, {"text": Headed})
     texts = [one.data.decode() for block in found.blocks("text") for one in found.read(block) if isinstance(one, Item)]
     assert "".join(texts) == lines and len(texts) > 5 and all(text[0] == ">" for text in texts)
-
-
-@pytest.mark.parametrize("size", [0, 1, folders.SMALL - 1, folders.SMALL, folders.SMALL + 1, 2 * folders.LARGE + 3])
-def test_files_of_any_size_are_read_whole(tmp_path: Path, size: int) -> None:
-    body = bytes(range(256)) * (size // 256 + 1)
-    (tmp_path / "a").write_bytes(body[:size])
-    assert folders._read_all(str(tmp_path / "a")) == body[:size]

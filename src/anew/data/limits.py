@@ -21,9 +21,11 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A file that is read into memory whole (a picture, a short text). bytes: of it."""
+    """What is kept in memory whole. bytes: of one file (a picture, a short text); text: of all the text of a source whose
+    files are small, however much they expand to."""
 
     bytes: int = 256 * MB
+    text: int = 256 * MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,36 +45,48 @@ class Fasta:
 
 @dataclass(frozen=True, slots=True)
 class Idx:
-    """MNIST's files. inflated: bytes of all packed images of one source, which lie in temporary files; labels: of one
-    file."""
+    """MNIST's files. image: bytes of one; labels: bytes of one file of them; inflated: bytes of all packed images of one
+    source, which lie in temporary files."""
 
+    image: int = 256 * MB
+    labels: int = 64 * MB
     inflated: int = 8 * GB
-    labels: int = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table in text. row: bytes of one (more is damage: a quote that never closes); cells: of one row."""
+    """A table in text. row: bytes of one (more is damage: a quote that never closes, and JSON takes twenty times as much
+    memory); cells: of one row."""
 
-    row: int = 128 * MB
+    row: int = 32 * MB
     cells: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Parquet:
-    """A table in parquet. cell: bytes of one, decoded; batch: of the cells that are decoded at once; columns: of a file."""
+    """A table in parquet. Through its dictionary, a few bytes may stand for the same long cell in every row. cell: bytes of
+    the cells of one row, decoded; batch: of the rows that are decoded at once; columns: of a file. The rows of one block may
+    decode to `growth` times what the file says that they take, but always to `least` and never to more than `most`."""
 
-    cell: int = 16 * MB
+    cell: int = 64 * MB
     batch: int = 64 * MB
     columns: int = 10_000
+    growth: int = 16
+    least: int = 16 * MB
+    most: int = 2 * GB
+
+    def block(self, stated: int) -> int:
+        """Bytes that the rows of a block may decode to. stated: what the file says."""
+        return min(self.most, max(self.least, self.growth * stated))
 
 
 @dataclass(frozen=True, slots=True)
 class Tar:
-    """An archive. members: of one; member: bytes of one that is read; inflated: bytes of all packed archives of one source,
-    which lie in temporary files; described: bytes of a member that describes another; header: of an extended header."""
+    """An archive. members: of all archives of one source; member: bytes of one that is read; inflated: bytes of all packed
+    archives of one source, which lie in temporary files; described: bytes of a member that describes another; header: of an
+    extended header."""
 
-    members: int = 2_000_000
+    members: int = 1_000_000
     member: int = 256 * MB
     inflated: int = 8 * GB
     described: int = 1 * MB

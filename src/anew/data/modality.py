@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.data.reading import read_whole
 from anew.errors import ConfigError, printable
 from anew.maths.relatives import Kin
 from anew.spec import Batch, Spec
@@ -305,7 +306,7 @@ class Modality(ABC):
     def prompt_file(self, path: Path) -> str:
         """What `known` takes for the prompt that lies in a file: its text. Raises ValueError (one clause)."""
         try:
-            return path.read_text(encoding="utf-8")
+            return read_whole(path).decode("utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(f"it cannot be read as UTF-8 text ({error})") from None
 
