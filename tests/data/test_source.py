@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from anew.data import folders, source
+from anew.data import folders, limits, source
+from anew.data.dataset import Dataset
 from anew.data.image import Image
 from anew.data.modality import Item, Modality, Refusal
 from anew.data.source import File, Source, label_of, part_of, reader_of, suffix_of
@@ -171,3 +174,12 @@ def test_spans_of_records_hold_whole_records(tmp_path: Path) -> None:
     found = Source.open(tmp_path, {"text": Headed})
     texts = [one.data.decode() for block in found.blocks("text") for one in found.read(block) if isinstance(one, Item)]
     assert "".join(texts) == lines and len(texts) > 5 and all(text[0] == ">" for text in texts)
+
+
+def test_small_files_may_not_expand_to_any_amount_of_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "WHOLE", replace(limits.WHOLE, text=20_000))
+    (tmp_path / "a.fasta").write_text("".join(f">s{i}\nACDE{'FGHIKLMN'[i % 8]}ACD{i % 7 * 'W'}Y\n" for i in range(200)))
+    (tmp_path / "z.fasta.gz").write_bytes(gzip.compress(b">a\n" + b"ACDE\n" * 10_000))
+    data = Dataset.open(tmp_path)
+    assert data.scan.items == 200 and data.scan.refused == 1
+    assert "beyond the 19.5 KB of text" in data.scan.refusals[0].reason

@@ -184,7 +184,7 @@ def _widths(column: Any) -> NDArray[np.int64]:
         if not len(column.dictionary):
             return np.zeros(len(column), np.int64)
         cells: NDArray[np.int64] = _widths(column.dictionary)
-        return cells[compute.fill_null(column.indices, 0).to_numpy(zero_copy_only=False)]
+        return np.asarray(cells[compute.fill_null(column.indices, 0).to_numpy(zero_copy_only=False)])
     if pyarrow.types.is_struct(column.type):
         return sum((_widths(child) for child in column.flatten()), np.zeros(len(column), np.int64))
     if not any(is_kind(column.type) for is_kind in (pyarrow.types.is_string, pyarrow.types.is_binary,
