@@ -64,7 +64,7 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; allowed: {', '.join(names) or 'none'}"
 
 
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
@@ -75,6 +75,8 @@ def printable(text: str) -> str:
 
 
 def _escaped(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # what a byte of a file name that is not UTF-8 was read as
+        code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 

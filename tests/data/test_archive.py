@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anew.data import inflate, limits
 from anew.data.archive import ArchiveReader, members, open_reader, split_name
 from anew.data.image import Image
 from anew.data.modality import Item, Modality, Refusal
@@ -124,7 +127,7 @@ def test_a_cut_off_shard_gives_what_stands_before(tmp_path: Path) -> None:
 def test_what_is_no_tar(tmp_path: Path) -> None:
     opened = reader(tmp_path, b"PK" + b"z" * 5000)
     assert opened.kinds == {}
-    assert "no tar archive" in opened.refusals[0].reason
+    assert "not a tar archive" in opened.refusals[0].reason
 
 
 def test_a_changed_shard_is_refused(tmp_path: Path) -> None:
@@ -151,3 +154,37 @@ def test_altered_archives_raise_only_value_errors(data: st.DataObject) -> None:
             assert 0 <= place.start <= place.start + place.size <= len(body)
     except ValueError:
         pass
+
+
+def test_archives_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = {f"{i}.txt": b"text" for i in range(8)}
+    data = tar(entries, "w:gz")
+    for name in ("a.tar.gz", "b.tar.gz"):
+        (tmp_path / name).write_bytes(data)
+    files = [File(name, len(data), 1) for name in ("a.tar.gz", "b.tar.gz")]
+    monkeypatch.setattr(limits, "TAR", replace(limits.TAR, members=12))
+    opened = open_reader(files, tmp_path, KINDS)
+    assert opened.kinds == {"text": 12}
+    assert [r.reason[:34] for r in opened.refusals] == ["the archives hold more than 12 fil"]
+    monkeypatch.setattr(limits, "TAR", replace(limits.TAR, members=100, inflated=15_000))
+    opened = open_reader(files, tmp_path, KINDS)
+    assert opened.kinds == {"text": 8}
+    assert "inflate to more than 14.6 KB" in opened.refusals[0].reason
+
+
+def test_an_inflated_file_that_is_not_a_tar_is_refused_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inflate, "mapped", lambda *_: pytest.fail("it was unpacked"))
+    for body in (b"x" * 5000, b"short"):
+        assert "not a tar archive" in reader(tmp_path, gzip.compress(body), "a.tar.gz").refusals[0].reason
+    assert "damaged gzip" in reader(tmp_path, gzip.compress(b"x" * 5000)[:12], "a.tar.gz").refusals[0].reason
+
+
+def test_names_that_are_not_utf8_and_deep_descriptions(tmp_path: Path) -> None:
+    entries = {"a/caf\udce9.png": b"png", "b/x.png": b"png", "b/x.json": b"[" * 100_000}
+    opened = reader(tmp_path, tar(entries, form=tarfile.GNU_FORMAT))
+    assert sorted(item.name for item in everything(opened, "image")) == [
+        "shard.tar/a/caf\udce9.png",
+        "shard.tar/b/x.png",
+    ]

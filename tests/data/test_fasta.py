@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 import string
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anew.cli.show import describe
-from anew.data import dataset, fasta, folders
+from anew.data import dataset, fasta, folders, limits
 from anew.data.dataset import Dataset
 from anew.data.fasta import PROTEIN, Record, cleaned, looks_like, parse, recognised, written
-from anew.data.modality import Item, Size
+from anew.data.modality import Item, Refusal, Size
 from anew.data.protein import Protein, ProteinConfig
+from anew.data.source import Source
 from anew.errors import ConfigError, DataError
 from anew.looking import looked
 from anew.maths.relatives import Kin, Nearest, kmers
@@ -312,3 +314,33 @@ def test_more_sequences_than_are_searched_for_relatives_say_so(tmp_path: Path, m
     data = Dataset.open(place)
     assert "no part `clusters`" in " ".join(data.scan.notes)
     assert sum(data.scan.parts.values()) == pytest.approx(600, rel=0.2)  # sequences, not blocks of them
+
+
+def test_packed_files_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FASTA", replace(limits.FASTA, inflated=1000))
+    assert fasta.decoded(gzip.compress(b">a\nACDE\n")) == ">a\nACDE\n"
+    for bomb in (gzip.compress(b"A" * 1001), gzip.compress(b"A" * 600) * 2):  # one member, and two
+        with pytest.raises(ValueError, match="inflates to more than 1000 bytes; unpack it"):
+            fasta.decoded(bomb)
+    with pytest.raises(ValueError, match="damaged gzip"):
+        fasta.decoded(gzip.compress(b">a\nACDE\n") + b"garbage")
+
+
+def test_records_that_are_too_long_are_refused_by_span(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FASTA", replace(limits.FASTA, record=50_000))
+    monkeypatch.setattr(folders, "WHOLE_BYTES", 1000)
+    monkeypatch.setattr(folders, "BLOCK_BYTES", 4000)
+    (tmp_path / "a.fasta").write_text(">a\nACDE\n" + ">b\n" + "ACDE\n" * 20_000 + ">c\nACDE\n" * 1000)
+    source = Source.open(tmp_path, {"protein": Protein})
+    found = [one for block in source.blocks("protein") for one in source.read(block)]
+    assert [one.reason for one in found if isinstance(one, Refusal)] == [
+        "holds a record of more than 48.8 KB; split it"
+    ]
+    assert sum(bytes(one.data).count(b">c") for one in found if isinstance(one, Item)) >= 990
+
+
+def test_lines_are_cut_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = ">a\r\nAC\r\n\r\nDE\r>b\nAC\n\n"
+    whole = list(fasta.parse(text))
+    monkeypatch.setattr(fasta, "LINES", 3)
+    assert list(fasta.parse(text)) == whole == [fasta.Record("a", "ACDE"), fasta.Record("b", "AC")]

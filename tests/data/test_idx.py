@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from anew.data import limits
 from anew.data.idx import IdxReader, key_of, open_reader
 from anew.data.modality import Item, Refusal
 from anew.data.source import BLOCK_ITEMS, File
@@ -143,3 +145,19 @@ def test_a_file_that_vanished_is_refused_item_by_item(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"images.idx": idx(IMAGES)})
     (tmp_path / "images.idx").unlink()
     assert all(isinstance(found, Refusal) for found in everything(opened))
+
+
+def test_headers_that_lie_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lie = struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 28, 28) + b"\0" * 784
+    labels = gzip.compress(struct.pack(">BBBBI", 0, 0, 0x0E, 1, 2**31) + b"\0" * 1000)
+    opened = reader(tmp_path, {"images.idx": lie, "labels.idx.gz": labels})
+    assert opened.kinds == {"image": 1} and len(opened.refusals) == 2
+    vast = struct.pack(">BBBB3I", 0, 0, 8, 3, 1, 2**31, 2**31)
+    assert "larger than 256 MB each" in reader(tmp_path, {"images.idx": vast}).refusals[0].reason
+    monkeypatch.setattr(limits, "IDX", replace(limits.IDX, inflated=5000, labels=100))
+    opened = reader(
+        tmp_path, {"a-images.idx.gz": gzip.compress(idx(IMAGES)), "images.idx": idx(IMAGES), "labels.idx": idx(LABELS)}
+    )
+    reasons = {r.name: r.reason for r in opened.refusals}
+    assert opened.kinds == {"image": 300} and "packed images of more than" in reasons["a-images.idx.gz"]
+    assert "labels of more than 100 bytes" in reasons["labels.idx"]

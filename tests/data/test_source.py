@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from anew.data import folders, source
+from anew.data import folders, limits, source
+from anew.data.dataset import Dataset
 from anew.data.image import Image
 from anew.data.modality import Item, Modality, Refusal
-from anew.data.source import File, Source, label_of, list_files, part_of, reader_of, suffix_of
+from anew.data.source import File, Source, label_of, part_of, reader_of, suffix_of
 from anew.data.text import Text
 from anew.errors import DataError
 
@@ -42,15 +45,6 @@ def test_readers_and_suffixes() -> None:
     assert reader_of("a.JSONL") == "tables" and reader_of("x/shard.tar.gz") == "archive"
     assert reader_of("train-images-idx3-ubyte.gz") == "idx" and reader_of("a.txt") == "folders"
     assert suffix_of("A.TXT") == ".txt" and suffix_of("a.tar.gz") == ".tar.gz" and suffix_of("LICENSE") == ""
-
-
-def test_listing_follows_links_but_no_loops_and_skips_hidden(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "x.txt").write_text("hello")
-    (tmp_path / ".git").mkdir()
-    (tmp_path / "a" / "loop").symlink_to(tmp_path)
-    _, files, hidden = list_files(tmp_path)
-    assert [f.path for f in files] == ["a/x.txt"] and hidden == 1
 
 
 @pytest.mark.parametrize(
@@ -182,8 +176,10 @@ def test_spans_of_records_hold_whole_records(tmp_path: Path) -> None:
     assert "".join(texts) == lines and len(texts) > 5 and all(text[0] == ">" for text in texts)
 
 
-@pytest.mark.parametrize("size", [0, 1, folders.SMALL - 1, folders.SMALL, folders.SMALL + 1, 2 * folders.LARGE + 3])
-def test_files_of_any_size_are_read_whole(tmp_path: Path, size: int) -> None:
-    body = bytes(range(256)) * (size // 256 + 1)
-    (tmp_path / "a").write_bytes(body[:size])
-    assert folders._read_all(str(tmp_path / "a")) == body[:size]
+def test_small_files_may_not_expand_to_any_amount_of_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "WHOLE", replace(limits.WHOLE, text=20_000))
+    (tmp_path / "a.fasta").write_text("".join(f">s{i}\nACDE{'FGHIKLMN'[i % 8]}ACD{i % 7 * 'W'}Y\n" for i in range(200)))
+    (tmp_path / "z.fasta.gz").write_bytes(gzip.compress(b">a\n" + b"ACDE\n" * 10_000))
+    data = Dataset.open(tmp_path)
+    assert data.scan.items == 200 and data.scan.refused == 1
+    assert "beyond the 19.5 KB of text" in data.scan.refusals[0].reason

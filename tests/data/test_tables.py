@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from anew.data import spans
-from anew.data.columns import choose
+from anew.data import limits, spans
+from anew.data.columns import Place, choose, image_bytes
 from anew.data.modality import Item, Refusal
 from anew.data.source import File
 from anew.data.tables import TableReader, metadata, names_files, open_reader
@@ -254,9 +256,72 @@ def test_damaged_metadata_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_quote_that_never_closes_ends_in_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spans, "LONGEST", 4096)
+    monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
     monkeypatch.setattr(spans, "BLOCK_BYTES", 512)
     data = b'text,n\ngood,1\n"open,2\n' + b"more,3\n" * 3000
     found = everything(reader(tmp_path, {"a.csv": data}))
     assert isinstance(found[0], Item)
     assert any(isinstance(one, Refusal) for one in found)
+
+
+@pytest.mark.parametrize("arrow", [True, False])
+def test_a_long_cell_in_every_row_is_refused_before_it_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arrow: bool
+) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(limits, "PARQUET", replace(limits.PARQUET, least=1 << 16))
+    cells: Any = pyarrow.DictionaryArray.from_arrays([0] * 4000, ["x y " * 50_000])
+    parquet.write_table(pyarrow.table({"text": cells}), tmp_path / "a.parquet", store_schema=arrow)
+    opened = reader(tmp_path, {"b.csv": b"text\nfirst\nsecond\n"})
+    both = open_reader([File("a.parquet", 1000, 1), File("b.csv", 20, 1)], tmp_path, {})
+    assert texts(opened) == texts(both) == ["first", "second"]
+    assert "hold far more than the file says" in both.refusals[0].reason
+
+
+def test_a_cell_that_is_too_long_is_refused_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PARQUET", replace(limits.PARQUET, cell=1000, batch=3000))
+    cells = [f"{i} " * (600 if i == 7 else 3) for i in range(20)]
+    found = everything(reader(tmp_path, {"a.parquet": parquet_of(tmp_path / "a.parquet", {"text": cells})}))
+    assert [one.data for one in found if isinstance(one, Item)] == cells[:7] + cells[8:]
+    assert [one.reason for one in found if isinstance(one, Refusal)] == ["the row holds 1.17 KB; at most 1000 bytes"]
+
+
+def test_lists_are_not_read_and_many_columns_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = parquet_of(tmp_path / "a.parquet", {"text": ["one", "two"], "label": [[1] * 1000, [2]]})
+    assert [one.label for one in everything(reader(tmp_path, {"a.parquet": data}))] == [None, None]  # type: ignore[union-attr]
+    monkeypatch.setattr(limits, "PARQUET", replace(limits.PARQUET, columns=1))
+    assert "more than 1 columns" in reader(tmp_path, {"a.parquet": data}).refusals[0].reason
+
+
+def test_rows_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = csv_of([[f"c{i}" for i in range(100_000)], ["x"] * 100_000])
+    deep = b'{"text": "good"}\n' + b"[" * 100_000 + b"\n"
+    opened = reader(tmp_path, {"wide.csv": wide, "deep.jsonl": deep, "nul.csv": b"text\na\x00b\nc\n"})
+    assert "100,000 columns" in opened.refusals[0].reason
+    found = everything(opened)
+    assert [one.data for one in found if isinstance(one, Item)] == ["good", "a\x00b", "c"]
+    assert [one.reason for one in found if isinstance(one, Refusal)] == ["the line is no JSON"]
+    monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
+    monkeypatch.setattr(spans, "BLOCK_BYTES", 512)
+    assert "longer than 4 KB" in reader(tmp_path, {"line.csv": b"\0" * 50_000}).refusals[0].reason
+
+
+def test_pictures_are_regular_files_and_never_those_of_this_machine_for_a_hub(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "good.png").write_bytes(b"picture")
+    place = Place(tmp_path, tmp_path)
+    assert image_bytes("good.png", place) == image_bytes(b"picture", None) == b"picture"
+    for cell, where, reason in [
+        ("p.png", place, "'p.png' is not a regular file"),
+        ("loop.png", place, "'loop.png'"),
+        ("a\0.png", place, "null"),
+        ("x" * 5000 + ".png", place, "cannot be read"),
+        ("good.png", None, "names a file"),
+        ({"path": str(tmp_path / "good.png"), "bytes": None}, None, "names a file"),
+    ]:
+        with pytest.raises(ValueError, match=reason) as caught:
+            image_bytes(cell, where)
+        assert len(str(caught.value)) < 200

@@ -12,7 +12,7 @@ import torch
 
 from anew import files
 from anew.errors import RunError
-from anew.files import write_json
+from anew.files import read_json, write_json
 from anew.runs.folder import RunFolder
 from anew.runs.record import Begun, Request
 from anew.runs.tensors import read_tensors, write_tensors
@@ -195,3 +195,9 @@ def test_counts_that_lead_outside_are_refused(harm: str) -> None:
         arrays["values_1"] = arrays["values_1"][:-1]
     with pytest.raises(ValueError, match=r"counts|negative"):
         KneserNey.restore(3, arrays).check()
+
+
+def test_names_that_are_not_utf8_are_written_and_read_back(tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", {"labels": ["caf\udce9", "Zürich"]})
+    (tmp_path / "config.json").read_text(encoding="ascii")
+    assert read_json(tmp_path / "config.json") == {"labels": ["caf\udce9", "Zürich"]}

@@ -40,6 +40,7 @@ class ProgressLine:
             self._bar = None
 
     def say(self, text: str) -> None:
+        text = plain(text)
         if self._bar is not None and text.startswith("  "):
             self._end_bar()
         if self._bar is not None:
@@ -135,7 +136,12 @@ def describe(found: dict[str, Any]) -> str:
         lines.append(
             f"  {_words(b['seconds'])}: {b['parameters']:,} parameters, about {b['steps']:,} steps, {b['epochs']:g} passes over the data"
         )
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
+
+
+def plain(text: str) -> str:
+    """What may be printed of lines of text."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _words(seconds: float) -> str:

@@ -6,21 +6,21 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from anew.data import inflate
+from anew.data import inflate, limits
 from anew.data.columns import LABEL, TEXT, label_name
 from anew.data.modality import Modality
 from anew.data.source import BLOCK_BYTES, BLOCK_ITEMS, Block, File, Item, Refusal, label_of, part_of
 
 TOLD = frozenset({".txt", ".json", ".cls"})  # members that hold a text, or say something of what lies beside them
-LARGEST = 1 << 28  # bytes of one member
-INFLATED = 1 << 33  # bytes of one `.tar.gz`: more is better unpacked by its owner
 LABELLED = 200_000  # samples whose classes are read while listing
 _RECORD = 512
+_END = b"\0" * _RECORD
 
 
 class Place(NamedTuple):
@@ -32,22 +32,25 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class _Sample:
-    """Members of one stem by ending, without those that are not taken. kinds: the ending of the member that a modality
-    takes, by its name."""
+    """Members of one stem by ending, without those that are not taken. kinds: see `_kinds`; samples alike share it."""
 
     stem: str
     places: dict[str, Place] = field(default_factory=dict)
     label: str | None = None
-    kinds: dict[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
-    def settle(self, owners: Mapping[str, str]) -> None:
-        """Find what each modality takes. owners: modality by ending, of those whose files are no text."""
-        for ending in self.places:
-            if ending in owners:
-                self.kinds.setdefault(owners[ending], ending)
-        # A JSON beside something else describes it; alone it may hold a document.
-        if ".txt" in self.places or (".json" in self.places and not self.kinds):
-            self.kinds["text"] = ".txt" if ".txt" in self.places else ".json"
+
+def _kinds(endings: Sequence[str], owners: Mapping[str, str]) -> dict[str, str]:
+    """The ending of the member that a modality takes, by its name. owners: modality by ending, of those whose files are not
+    text."""
+    kinds: dict[str, str] = {}
+    for ending in endings:
+        if ending in owners:
+            kinds.setdefault(owners[ending], ending)
+    # A JSON beside something else describes it; alone it may hold a document.
+    if ".txt" in endings or (".json" in endings and not kinds):
+        kinds["text"] = ".txt" if ".txt" in endings else ".json"
+    return kinds
 
 
 @dataclass(slots=True)
@@ -70,6 +73,8 @@ class ArchiveReader:
         self.bytes: dict[str, int] = {}
         self._root = root
         self._shards: dict[str, _Shard] = {}
+        # What is left of the bounds on all archives together.
+        self._members, self._inflated = limits.TAR.members, limits.TAR.inflated
         for file in files:
             try:
                 self._shards[file.path] = self._list(file)
@@ -91,9 +96,7 @@ class ArchiveReader:
         path = self._root / file.path
         shard = _Shard(file, [])
         if inflate.is_gzip(path):
-            shard.body = inflate.mapped(path, INFLATED).data
-            if len(shard.body) == INFLATED:
-                raise ValueError(f"it inflates to more than {INFLATED >> 30} GB; unpack it into a folder")
+            shard.body = self._unpacked(path)
         by_stem: dict[str, _Sample] = {}
         with self._open(shard) as stream:
             try:
@@ -101,22 +104,46 @@ class ArchiveReader:
                     self._add(by_stem, file.path, name, place)
             except ValueError as error:
                 self.refusals.append(Refusal(file.path, f"{error}; what stands before it is used"))
+        known: dict[tuple[str, ...], dict[str, str]] = {}
         for sample in by_stem.values():
-            sample.settle(self._owners)
+            endings = tuple(sample.places)
+            if endings not in known:
+                known[endings] = _kinds(endings, self._owners)
+            sample.kinds = known[endings]
         shard.samples = [s for s in by_stem.values() if s.kinds]
-        if len({str(PurePosixPath(s.stem).parent) for s in shard.samples}) > 1:
+        if len({s.stem.rpartition("/")[0] for s in shard.samples}) > 1:
             # Folders in an archive are often classes one after another; blocks must each be a fair mix.
-            shard.samples.sort(key=lambda s: hashlib.blake2b(s.stem.encode(), digest_size=8).digest())
+            shard.samples.sort(key=_shuffled)
         return shard
 
+    def _unpacked(self, path: Path) -> memoryview:
+        try:
+            with inflate.opened(path) as stream:
+                _checked(stream.read(_RECORD), 0)  # before anything is unpacked
+        except inflate.DAMAGE:
+            raise ValueError("it is damaged gzip data") from None
+        body = inflate.mapped(path, self._inflated).data
+        if len(body) >= self._inflated:
+            raise ValueError(
+                f"it and the archives before it inflate to more than {limits.size(limits.TAR.inflated)}; unpack it into a folder"
+            )
+        self._inflated -= len(body)
+        return body
+
     def _add(self, by_stem: dict[str, _Sample], path: str, name: str, place: Place) -> None:
+        self._members -= 1
+        if self._members < 0:
+            raise ValueError(f"the archives hold more than {limits.TAR.members:,} files; unpack some of them")
         stem, ending = split_name(name)
         if ending not in TOLD and ending not in self._owners:
             self._count(ending or "no suffix", place.size)
-        elif place.size > LARGEST:
-            self.refusals.append(Refusal(f"{path}/{name}", f"it is larger than {LARGEST >> 20} MB"))
+        elif place.size > limits.TAR.member:
+            self.refusals.append(Refusal(f"{path}/{name}", f"it is larger than {limits.size(limits.TAR.member)}"))
         else:
-            by_stem.setdefault(stem, _Sample(stem)).places[ending] = place
+            sample = by_stem.get(stem)
+            if sample is None:
+                sample = by_stem[stem] = _Sample(stem)
+            sample.places[sys.intern(ending)] = place
 
     def _open(self, shard: _Shard) -> IO[bytes]:
         if shard.body is not None:
@@ -191,6 +218,10 @@ def split_name(name: str) -> tuple[str, str]:
     return folder + slash + first, (dot + rest).lower()
 
 
+def _shuffled(sample: _Sample) -> bytes:
+    return hashlib.blake2b(sample.stem.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+
+
 def _chunks(samples: Sequence[_Sample], own: Sequence[int], kind: str) -> Iterator[tuple[list[int], int]]:
     """Runs of samples of about one block, with their bytes."""
     chunk: list[int] = []
@@ -216,9 +247,11 @@ def _bytes(stream: IO[bytes], place: Place) -> bytes:
 def _label(stream: IO[bytes], sample: _Sample) -> str | None:
     try:
         if ".cls" in sample.places:
-            return label_name(_bytes(stream, sample.places[".cls"])[:200].decode("utf-8", "replace").strip(), ())
-        if ".json" in sample.places and set(sample.kinds) - {"text"}:
-            told = json.loads(_bytes(stream, sample.places[".json"]))
+            start, size = sample.places[".cls"]
+            return label_name(_bytes(stream, Place(start, min(size, 200))).decode("utf-8", "replace").strip(), ())
+        place = sample.places.get(".json")
+        if place is not None and place.size <= limits.TAR.described and set(sample.kinds) - {"text"}:
+            told = json.loads(_bytes(stream, place))
             name = next((told[n] for n in (*LABEL, "cls") if n in told), None) if isinstance(told, dict) else None
             if (label := label_name(name, ())) is not None:
                 return label
@@ -260,23 +293,29 @@ def members(stream: IO[bytes]) -> Iterator[tuple[str, Place]]:
     while at + _RECORD <= size:
         stream.seek(at)
         head = stream.read(_RECORD)
-        if not head.strip(b"\0"):
+        if head == _END:
             return
-        length, kind = _number(head[124:136]), head[156:157]
-        if _sum(head) != _number(head[148:156]):
-            raise ValueError(f"it is no tar archive, or damaged at byte {at}")
+        length, kind = _checked(head, at), head[156:157]
         if kind not in b"xgL":
             length = int(told.get("size", length))
         start = at + _RECORD
         if start + length > size:
             raise ValueError(f"it is cut off at byte {size}")
         if kind in (b"x", b"L"):
-            told.update(_told(stream.read(min(length, 1 << 20)), kind))
+            told.update(_told(stream.read(min(length, limits.TAR.header)), kind))
         elif kind != b"g":
             if kind in (b"0", b"\0", b"7"):
                 yield told.get("path") or _name(head), Place(start, length)
             told = {}
         at = start + -(-length // _RECORD) * _RECORD
+
+
+def _checked(head: bytes, at: int) -> int:
+    """The bytes of the member behind a record. Raises ValueError (one clause) where it is none."""
+    length = _number(head[124:136]) if len(head) == _RECORD else 0
+    if head != _END and (len(head) < _RECORD or _sum(head) != _number(head[148:156])):
+        raise ValueError(f"it is not a tar archive, or damaged at byte {at}")
+    return length
 
 
 def _number(field: bytes) -> int:
@@ -285,7 +324,7 @@ def _number(field: bytes) -> int:
     try:
         return int(field.strip(b" \0") or b"0", 8)
     except ValueError:
-        raise ValueError("it is no tar archive, or damaged") from None
+        raise ValueError("it is not a tar archive, or damaged") from None
 
 
 def _sum(head: bytes) -> int:

@@ -15,10 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.config import knob
-from anew.data import clips, isolation, sound
+from anew.data import clips, isolation, learned, sound
 from anew.data.modality import Artifact, Handle, Item, Modality, Size, each, usable_classes
-from anew.data import clips, learned, sound
-from anew.data.modality import Artifact, Handle, Item, Modality, Size, usable_classes
 from anew.data.spectrogram import Scale
 from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Grid, Spec

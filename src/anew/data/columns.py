@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anew.data import limits
+from anew.data.reading import read_whole, too_large
 from anew.data.source import Item, Refusal, suffix_of
+from anew.errors import short
 
 TEXT = ("text", "content", "document", "sentence", "article")  # names taken, first found wins
 IMAGE = ("image", "img", "picture", "photo", "file_name", "image_path", "filename", "path", "file")
@@ -55,24 +58,39 @@ def is_image(cell: Any) -> bool:
     return isinstance(cell, bytes) or (isinstance(cell, str) and suffix_of(cell) in Image.suffixes)
 
 
-def image_bytes(cell: Any, folder: Path, root: Path) -> bytes:
-    """The encoded image that a cell holds or names, relative to `folder`. Raises ValueError (one clause).
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a table lies. folder: what paths in its cells are relative to; root: the data folder, which they may not leave."""
 
-    Paths that lead out of `root` are not followed: a table from elsewhere must not reach other files.
+    folder: Path
+    root: Path
+
+
+def image_bytes(cell: Any, place: Place | None) -> bytes:
+    """The encoded image that a cell holds, or names where the table has a place. Raises ValueError (one clause).
+
+    Paths that lead out of the data folder are not followed, and no path of a table that came from a hub (place: None): a
+    table from elsewhere must not reach other files.
     """
     if isinstance(cell, Mapping):
         cell = cell.get("bytes") or cell.get("path")
     if isinstance(cell, bytes):
+        if len(cell) > limits.WHOLE.bytes:
+            raise ValueError(f"the cell {too_large(len(cell), limits.WHOLE.bytes)}")
         return cell
     if not isinstance(cell, str) or not cell:
         raise ValueError("the cell holds no image")
-    path = (folder / cell).resolve()
-    if not path.is_relative_to(root.resolve()):
-        raise ValueError(f"{cell!r} lies outside the data folder")
+    if place is None:
+        raise ValueError(f"the cell names a file ({short(cell)}) and does not hold it")
     try:
-        return path.read_bytes()
+        path = (place.folder / cell).resolve()
+        if not path.is_relative_to(place.root.resolve()):
+            raise ValueError("lies outside the data folder")
+        return read_whole(path)
     except OSError as error:
-        raise ValueError(f"{cell!r} cannot be read ({error.strerror})") from None
+        raise ValueError(f"{short(cell)} cannot be read ({error.strerror})") from None
+    except (ValueError, RuntimeError) as error:  # NUL in the path; a link to itself
+        raise ValueError(f"{short(cell)} {error}") from None
 
 
 def label_name(cell: Any, names: tuple[str, ...]) -> str | None:
@@ -86,8 +104,8 @@ def label_name(cell: Any, names: tuple[str, ...]) -> str | None:
     return str(cell).strip() or None
 
 
-def item_of(row: Mapping[str, Any], columns: Columns, kind: str, name: str, folder: Path, root: Path) -> Item | Refusal:
-    """One row of a table as an item of this kind."""
+def item_of(row: Mapping[str, Any], columns: Columns, kind: str, name: str, place: Place | None) -> Item | Refusal:
+    """One row of a table as an item of this kind; place: see `image_bytes`."""
     column = columns.of(kind)
     cell = row.get(column) if column else None
     label = label_name(row.get(columns.label), columns.names) if columns.label else None
@@ -96,7 +114,7 @@ def item_of(row: Mapping[str, Any], columns: Columns, kind: str, name: str, fold
             return Refusal(name, f"column {column!r} is empty" if not cell else f"column {column!r} holds no text")
         return Item(name, cell, label)
     try:
-        return Item(name, image_bytes(cell, folder, root), label)
+        return Item(name, image_bytes(cell, place), label)
     except ValueError as error:
         return Refusal(name, str(error))
 

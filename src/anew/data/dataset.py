@@ -17,7 +17,7 @@ from anew.data.modality import Item, Modality, Scan, Size
 from anew.data.refusals import named
 from anew.data.stream import Stream
 from anew.data.whole import Whole
-from anew.errors import DataError, restoring
+from anew.errors import DataError, printable, restoring
 from anew.registry import load
 from anew.spec import Batch, Spec
 
@@ -108,7 +108,7 @@ class Dataset:
         return self._scan
 
     def _say(self, notes: Iterable[str]) -> None:
-        self.scan.notes += [note for note in notes if note not in self.scan.notes]
+        self.scan.notes += [note for note in map(printable, notes) if note not in self.scan.notes]
 
     # ---- fitting ----
 

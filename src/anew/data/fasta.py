@@ -12,11 +12,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from anew.data import limits
 from anew.data.decoding import decode_text
 from anew.data.inflate import DAMAGE, MAGIC
 
 LINE = 60  # residues of a line that is written
-INFLATED = 1 << 30  # bytes that a compressed file may hold
+LINES = 1 << 20  # characters that are cut into lines at a time
 PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
 PROTEIN_MORE = "BJOUXZ"  # ambiguous (B, J, Z), rare (O, U) and unknown residues
 DNA, RNA = "ACGT", "ACGU"
@@ -81,7 +82,7 @@ def parse(text: str) -> Iterator[Record]:
     """The records of a file in order. Residues before the first header are a record without one."""
     header: str | None = None
     lines: list[str] = []
-    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+    for line in _lines(text):
         if line.startswith(">"):
             if header is not None or lines:
                 yield Record(header or "", "".join(lines))
@@ -90,6 +91,18 @@ def parse(text: str) -> Iterator[Record]:
             lines.append(line.translate(_IGNORED))
     if header is not None or any(lines):
         yield Record(header or "", "".join(lines))
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines of a text, some of them at a time: all at once they would take several times its memory."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    start = 0
+    while start <= len(text):
+        end = text.find("\n", start + LINES)
+        end = len(text) if end < 0 else end
+        yield from text[start:end].split("\n")
+        start = end + 1
 
 
 def cleaned(sequence: str) -> tuple[str, bool]:
@@ -132,13 +145,14 @@ def inflated(data: bytes) -> bytes:
     """The bytes of a file, whether gzip or not. Raises ValueError (one clause) for damage and for what is too large."""
     if not is_packed(data):
         return data
+    most = limits.FASTA.inflated
     try:
         with gzip.open(io.BytesIO(data)) as stream:
-            whole = stream.read(INFLATED + 1)
+            whole = stream.read(most + 1)
     except DAMAGE:
         raise ValueError("is damaged gzip data") from None
-    if len(whole) > INFLATED:
-        raise ValueError(f"inflates to more than {INFLATED >> 30} GB; split it")
+    if len(whole) > most:
+        raise ValueError(f"inflates to more than {limits.size(most)}; unpack it, since plain files are read in pieces")
     return whole
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from anew.data import limits
 from anew.data.claims import sort_files
 from anew.data.modality import Handle, Item, Modality, Refusal
 from anew.data.once import each_once
+from anew.data.reading import read_whole, too_large
+from anew.data.record_starts import RecordStarts
 from anew.data.source import BLOCK_BYTES, BLOCK_ITEMS, WHOLE_BYTES, Block, File, is_packed, label_of, part_of
 
 PART_BYTES = 8 * 1024 * 1024  # of a file that is read as a stream, in one block
-SMALL, LARGE = 1 << 16, 1 << 20  # bytes of a file that are asked for at first, and at a time from then on
+REACH = 1 << 16  # bytes in which a line of a large file should end; a longer one is cut
 NAMED_CLASSES = (2, 100)  # fewest and most classes that file names may tell
 NAMED_FILES = 5  # of each class
 _NAMED = re.compile(r"([^\W_]+)(?:[-_ ].*)?[-_ ]\d+")
@@ -61,6 +63,7 @@ class FolderReader:
         self._root = root
         self._owners = kinds
         self._classes = classes
+        self._starts: defaultdict[str, RecordStarts] = defaultdict(RecordStarts)
         self.labels: tuple[str, ...] | None = ()
         found = sort_files(files, root, kinds, asked)
         self._files = found.files
@@ -77,11 +80,11 @@ class FolderReader:
         files = [f for f in self._files[kind] if f.bytes]
         self.refusals += [Refusal(f.path, "is empty") for f in self._files[kind] if not f.bytes]
         owner = self._owners[kind]
-        large = [f for f in files if owner.largest and f.bytes > owner.largest]
-        if large:
-            over = f"is over the limit of {owner.largest >> 20} MB for one {owner.called()}"
-            self.refusals += [Refusal(f.path, f"{over} ({f.bytes >> 20:,} MB)") for f in large]
-            files = [f for f in files if f.bytes <= owner.largest]
+        if not owner.textual:  # each is read whole, or decoded from end to end
+            most = owner.largest or (limits.WHOLE.bytes if not owner.streams else 0)
+            large = [f for f in files if most and f.bytes > most]
+            self.refusals += [Refusal(f.path, too_large(f.bytes, most)) for f in large]
+            files = [f for f in files if not most or f.bytes <= most]
         if owner.named:
             self._name_classes(files)
         self.labels = tuple(sorted({label for f in files if (label := self._label(f.path)) is not None}))
@@ -131,9 +134,12 @@ class FolderReader:
             return
         path, start, stop, record = block.where[0]
         try:
-            data, last = _read_span(self._root / path, start, stop, record)
+            data, last = _read_span(self._root / path, start, stop, record, self._starts[path])
         except OSError as error:
             yield Refusal(path, f"cannot be read ({error.strerror})")
+            return
+        except ValueError as error:
+            yield Refusal(path, str(error))
             return
         if data:
             yield Item(path, data, self._label(path), begins=start == 0, ends=last)
@@ -148,21 +154,11 @@ class FolderReader:
 
     def _read_one(self, path: str) -> Item | Refusal:
         try:
-            return Item(path, _read_all(f"{self._root}/{path}"), self._label(path))
+            return Item(path, read_whole(f"{self._root}/{path}"), self._label(path))
         except OSError as error:
             return Refusal(path, f"cannot be read ({error.strerror})")
-
-
-def _read_all(path: str) -> bytes:
-    # A path object and a stream would take three times as long as reading a small file does.
-    opened = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        found = [os.read(opened, SMALL)]
-        while found[-1]:
-            found.append(os.read(opened, SMALL if len(found[-1]) < SMALL else LARGE))
-    finally:
-        os.close(opened)
-    return b"".join(found) if len(found) > 2 else found[0]
+        except ValueError as error:
+            return Refusal(path, str(error))
 
 
 def _shuffled(file: File) -> bytes:
@@ -237,40 +233,41 @@ def _spans(file: File, record: bytes) -> list[Block]:
     ]
 
 
-def _read_span(path: Path, start: int, stop: int, record: bytes) -> tuple[bytes, bool]:
+def _read_span(path: Path, start: int, stop: int, record: bytes, starts: RecordStarts) -> tuple[bytes, bool]:
     """(bytes from the first line start at or after `start` to the one at or after `stop`, whether the file ends there).
 
-    record: what such a line must begin with."""
+    record: what such a line must begin with; starts: where such lines were found. Raises ValueError (one clause) where a
+    record is too long."""
     with open(path, "rb") as stream:
         size = stream.seek(0, 2)
         stream.seek(0)
         mark = stream.read(2)
         line_end = _UTF16.get(mark, b"\n")
-        reach = 1 << 30 if record else 65536
-        low, high = (_line_start(stream, at, size, line_end, record, reach) for at in (start, stop))
+
+        def bound(at: int) -> int:
+            if at <= 0 or at >= size:
+                return max(min(at, size), 0)
+            return starts.after(stream, at, size, line_end, record) if record else _line_start(stream, at, line_end)
+
+        low, high = bound(start), bound(stop)
+        if high - low > limits.FASTA.record:
+            raise ValueError(f"holds a record of more than {limits.size(limits.FASTA.record)}; split it")
         stream.seek(low)
         data = stream.read(high - low)
     return (mark + data if data and low > 0 and mark in _UTF16 else data), high >= size
 
 
-def _line_start(stream: IO[bytes], at: int, size: int, line_end: bytes, record: bytes, reach: int) -> int:
-    """The first line (or record) start at or after `at`; where none comes within `reach`, the next start of a character."""
-    if at <= 0 or at >= size:
-        return max(min(at, size), 0)
+def _line_start(stream: IO[bytes], at: int, line_end: bytes) -> int:
+    """The first line start at or after `at`; where none comes within REACH, the next start of a character."""
     width = len(line_end)
     base = (at - 1) // width * width
     stream.seek(base)
-    data = b""
-    while len(data) < reach and (more := stream.read(65536)):
-        searched = max(len(data) - width - len(record), 0) // width * width
-        data += more
-        found = data.find(line_end + record, searched)
-        while found >= 0 and found % width:
-            found = data.find(line_end + record, found + 1)
-        if found >= 0:
-            return base + found + width
-    if record:
-        return size
+    data = stream.read(REACH)
+    found = data.find(line_end)
+    while found >= 0 and found % width:
+        found = data.find(line_end, found + 1)
+    if found >= 0:
+        return base + found + width
     skip = 1
     while width == 1 and skip < len(data) and data[skip] & 0xC0 == 0x80:
         skip += 1

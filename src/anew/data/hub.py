@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from anew.data.columns import Columns, choose, described, item_of
@@ -82,7 +81,7 @@ class HubReader:
             return
         for offset, cells in enumerate(zip(*(part[column] for column in wanted), strict=True)):
             name = f"{self._name}/{split}#{start + offset}"
-            yield item_of(dict(zip(wanted, cells, strict=True)), self._columns, kind, name, Path(), Path())
+            yield item_of(dict(zip(wanted, cells, strict=True)), self._columns, kind, name, place=None)
 
 
 def _undecoded(rows: Any, columns: list[str], library: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.data import inflate
+from anew.data import inflate, limits
 from anew.data.modality import Modality
 from anew.data.source import BLOCK_ITEMS, Block, File, Item, Refusal, part_of
 
@@ -46,6 +46,7 @@ class IdxReader:
         self._pairs: dict[str, _Pair] = {}
         heads = {file.path: head for file in files if (head := self._head(file)) is not None}
         by_path = {file.path: file for file in files}
+        self._inflated = limits.IDX.inflated  # what is left of it
         labels = {key_of(path): path for path, (_, shape, _) in heads.items() if len(shape) == 1}
         for path, (code, shape, start) in heads.items():
             if len(shape) == 1:
@@ -127,6 +128,9 @@ class IdxReader:
         if shape[0] != images or dtype.kind not in "iu":
             self._refuse(path, f"it holds {shape[0]} labels of type 0x{code:02x} for {images} images")
             return None
+        if shape[0] * dtype.itemsize > limits.IDX.labels:
+            self._refuse(path, f"it holds labels of more than {limits.size(limits.IDX.labels)}")
+            return None
         try:
             with inflate.opened(self._root / path) as stream:
                 data = stream.read(start + shape[0] * dtype.itemsize)[start:]
@@ -147,14 +151,25 @@ class IdxReader:
 
     def _here(self, file: File, shape: tuple[int, ...], start: int) -> tuple[int, ...]:
         """The shape with no more images than the file can hold, whatever its header says."""
-        most = (file.bytes * (inflate.MOST if inflate.is_gzip(self._root / file.path) else 1) - start) // math.prod(
-            shape[1:]
-        )
-        if most >= shape[0]:
-            return shape
-        missing = shape[0] - max(most, 0)
-        self._refuse(file.path, f"it is cut off: {missing} of the {shape[0]} images that its header names are missing")
-        return (max(most, 0), *shape[1:])
+        each = math.prod(shape[1:])
+        if each > limits.IDX.image:
+            self._refuse(file.path, f"its images are larger than {limits.size(limits.IDX.image)} each")
+            return (0, *shape[1:])
+        packed = inflate.is_gzip(self._root / file.path)
+        held = (file.bytes * (limits.GZIP.ratio if packed else 1) - start) // each
+        images = min(shape[0], max(held, 0))
+        if images < shape[0]:
+            missing = shape[0] - images
+            self._refuse(
+                file.path, f"it is cut off: {missing} of the {shape[0]} images that its header names are missing"
+            )
+        if packed and images * each > self._inflated:
+            self._refuse(
+                file.path, f"packed images of more than {limits.size(limits.IDX.inflated)} in all; unpack them"
+            )
+            return (0, *shape[1:])
+        self._inflated -= images * each if packed else 0
+        return (images, *shape[1:])
 
 
 def key_of(path: str) -> str:

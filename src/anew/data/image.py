@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.config import knob
-from anew.data import isolation, pixels
+from anew.data import isolation, learned, pixels
 from anew.data.media_limits import IMAGE_BYTES
-from anew.data import learned, pixels
 from anew.data.modality import SURE, Artifact, Item, Modality, Size, usable_classes
 from anew.errors import ConfigError, DataError
 from anew.spec import Batch, Grid, Spec

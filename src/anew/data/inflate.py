@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 16
-MOST = 1032  # bytes that one byte of a gzip stream can stand for
 DAMAGE = (OSError, EOFError, zlib.error)  # what reading a cut or altered stream raises
 
 

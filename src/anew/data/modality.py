@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.data import isolation
-from anew.errors import ConfigError
+from anew.data.reading import read_whole
+from anew.errors import ConfigError, printable
 from anew.maths.relatives import Kin
 from anew.spec import Batch, Spec
 
@@ -89,11 +90,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An item that cannot be used, and why (one clause). group: see `Item`."""
+    """An item that cannot be used, and why (one clause); all of it is made printable. group: see `Item`."""
 
     name: str
     reason: str
     group: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "reason", printable(self.reason))
+        if self.group is not None:
+            object.__setattr__(self, "group", printable(self.group))
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +316,7 @@ class Modality(ABC):
     def prompt_file(self, path: Path) -> str:
         """What `known` takes for the prompt that lies in a file: its text. Raises ValueError (one clause)."""
         try:
-            return path.read_text(encoding="utf-8")
+            return read_whole(path).decode("utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(f"it cannot be read as UTF-8 text ({error})") from None
 

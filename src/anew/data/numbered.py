@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anew.data import isolation, pixels
+from anew.data.reading import read_whole
 
 FEWEST = 4  # frames
 LOOKED = 8  # folders, and pairs of neighbours in each, that are compared
@@ -88,7 +89,7 @@ def _thumbnails(_: None, paths: Sequence[Path]) -> NDArray[np.float32]:
     found = []
     for path in paths:
         try:
-            image = pixels.to_eight_bits(pixels.load(pixels.open_image(path.read_bytes()), enough=(32, 32)))
+            image = pixels.to_eight_bits(pixels.load(pixels.open_image(read_whole(path)), enough=(32, 32)))
             grey = pixels.stored(image, 1)[0]
             found.append(np.asarray(Image.fromarray(grey).resize((16, 16)), dtype=np.float32))
         except OSError as error:
@@ -99,7 +100,7 @@ def _thumbnails(_: None, paths: Sequence[Path]) -> NDArray[np.float32]:
 def picture(path: Path, enough: int) -> Image.Image:
     """A frame as 8-bit picture; ValueError (one clause) where it is damaged."""
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
     except OSError as error:
         raise ValueError(f"{path.name} cannot be read ({error.strerror})") from None
     return pixels.to_eight_bits(pixels.load(pixels.open_image(data), enough=(2 * enough, 2 * enough)))

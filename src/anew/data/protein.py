@@ -21,6 +21,7 @@ from anew.data import fasta, learned
 from anew.data.decoding import plain
 from anew.data.headers import Headers
 from anew.data.modality import Artifact, Item, Size
+from anew.data.reading import read_whole
 from anew.data.source import WHOLE_BYTES
 from anew.data.text import PLAIN, Text
 from anew.errors import ConfigError, DataError
@@ -331,7 +332,7 @@ class Protein(Text):
         return torch.from_numpy(ids if first is None else np.concatenate([[first], ids]))
 
     def prompt_file(self, path: Path) -> str:
-        return fasta.first(path.read_bytes())
+        return fasta.first(read_whole(path))
 
     # ---- keeping ----
 

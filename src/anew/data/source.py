@@ -14,12 +14,14 @@ import importlib
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from anew.data.listing import File, list_files, shortened
 from anew.data.modality import Item, Modality, Refusal
+from anew.data.refusals import named
 from anew.errors import DataError
 
 __all__ = ["Block", "File", "Item", "Reader", "Refusal", "Source", "label_of", "part_of", "reader_of", "suffix_of"]
@@ -44,14 +46,6 @@ _ARCHIVES = frozenset({".tar", ".tgz", ".tar.gz"})
 _IDX = re.compile(r"[-.](idx[1-4][-.]ubyte|ubyte)(\.gz)?$|\.idx(\.gz)?$", re.IGNORECASE)
 _HUB = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")
 _METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
-
-
-class File(NamedTuple):
-    """One file of the listing. path: relative to the root, with `/`; stamp: modification time in nanoseconds."""
-
-    path: str
-    bytes: int
-    stamp: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +174,14 @@ class Source:
     path: as the user gave it; kinds, bytes: over all readers, see `Reader`.
     """
 
-    def __init__(self, path: str, readers: Sequence[Reader], notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: str, readers: Sequence[Reader], notes: Sequence[str] = (), refusals: Sequence[Refusal] = ()
+    ) -> None:
+        """notes, refusals: of the listing itself, beside those of the readers."""
         self.path = path
         self.readers = list(readers)
         self._notes = list(notes)
+        self._refusals = list(refusals)
         self._home: dict[str, Reader] = {}
         self.kinds = _sum(reader.kinds for reader in readers)
         self.bytes = _sum(reader.bytes for reader in readers)
@@ -197,11 +195,15 @@ class Source:
 
         Raises DataError where there is nothing to list."""
         text = os.fspath(path)
-        place = Path(text).expanduser()
+        if not text:
+            raise DataError("the path of the data is empty; give a folder, a file, or a hub data set as owner/name")
         try:
+            place = Path(text).expanduser()
             there = place.exists()
         except OSError as error:
-            raise DataError(f"{text!r} cannot be read ({error.strerror})") from None
+            raise DataError(f"{shortened(text)!r} cannot be read ({error.strerror})") from None
+        except RuntimeError:
+            raise DataError(f"{shortened(text)!r} names the home of an unknown user; give a folder or a file") from None
         if there:
             return cls._open_files(text, place, kinds, once, asked)
         if "/" in text and Path(text.partition("/")[0] or "/").is_dir():  # a mistyped path; hf:// still reaches the hub
@@ -216,9 +218,10 @@ class Source:
     def _open_files(
         cls, text: str, place: Path, kinds: Mapping[str, type[Modality]], once: bool, asked: str | None
     ) -> Source:
-        root, files, hidden = list_files(place)
+        root, files, hidden, refusals = list_files(place)
         if not files:
             some = f"; {hidden} hidden files are left out" if hidden else ""
+            some += f"; {named(refusals)}" if refusals else ""
             raise DataError(f"{text!r} holds no files{some}; give a folder with text, images, sound or clips")
         if not any(file.bytes for file in files):
             raise DataError(f"{text!r} is empty: every file in it has zero bytes")
@@ -234,7 +237,7 @@ class Source:
                 readers.append(folders.open_reader(own, root, kinds, classes, once, asked))
             else:
                 readers.append(importlib.import_module(f"anew.data.{name}").open_reader(own, root, kinds))
-        return cls(text, readers, notes)
+        return cls(text, readers, notes, refusals)
 
     @property
     def notes(self) -> list[str]:
@@ -244,7 +247,7 @@ class Source:
     @property
     def refusals(self) -> list[Refusal]:
         """What could not be listed."""
-        return [refusal for reader in self.readers for refusal in reader.refusals]
+        return [*self._refusals, *(refusal for reader in self.readers for refusal in reader.refusals)]
 
     def blocks(self, kind: str) -> list[Block]:
         """The blocks of all readers that hold this modality."""
@@ -266,41 +269,6 @@ class Source:
     def read(self, block: Block) -> Iterator[Item | Refusal]:
         """The items of one block."""
         return self._home[block.name].read(block)
-
-
-def list_files(place: Path) -> tuple[Path, list[File], int]:
-    """(root, every file below it in the order of paths, number of hidden ones left out). Follows links, but no loops."""
-    if place.is_file():
-        info = _checked(place, os.stat)
-        return place.parent, [File(place.name, info.st_size, info.st_mtime_ns)], 0
-    files: list[File] = []
-    hidden = 0
-    seen: set[tuple[int, int]] = set()
-    todo = [""]
-    while todo:
-        folder = todo.pop()
-        info = _checked(place / folder, os.stat)
-        if (info.st_dev, info.st_ino) in seen:
-            continue
-        seen.add((info.st_dev, info.st_ino))
-        with _checked(place / folder, os.scandir) as entries:
-            here = list(entries)
-        shown = [entry for entry in here if not entry.name.startswith(".") and entry.name != "__pycache__"]
-        hidden += len(here) - len(shown)
-        todo += [f"{folder}{entry.name}/" for entry in shown if entry.is_dir()]
-        for entry in shown:
-            if entry.is_file():
-                stat = entry.stat()
-                files.append(File(folder + entry.name, stat.st_size, stat.st_mtime_ns))
-    files.sort()
-    return place, files, hidden
-
-
-def _checked(place: Path, call: Callable[[Path], Any]) -> Any:
-    try:
-        return call(place)
-    except OSError as error:
-        raise DataError(f"{str(place)!r} cannot be read ({error.strerror}); check its permissions") from None
 
 
 def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], list[File], list[str]]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from anew.data import limits
 from anew.data.source import BLOCK_BYTES, suffix_of
 
 SCANNED = 1 << 28  # bytes up to which a file with quoted line breaks is scanned for them while listing
-LONGEST = 1 << 27  # bytes of one row: more is damage (a quote that never closes)
 _DELIMITERS = ",;\t|"
 
 
@@ -46,7 +46,9 @@ class Rows:
         self._is_csv = suffix_of(path.name) not in (".jsonl", ".ndjson")
         quote = b'"' if self._is_csv else None
         with path.open("rb") as stream:
-            start, _ = _rows_until(stream, 0, min(BLOCK_BYTES, size), quote)
+            start, whole = _rows_until(stream, 0, min(BLOCK_BYTES, size), quote)
+        if not whole and _row_end(start, False, quote) is None:
+            raise ValueError(_too_long())
         if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise ValueError("it is UTF-16; save it as UTF-8")
         if not start.strip():
@@ -55,6 +57,8 @@ class Rows:
         self._header: list[str] = []
         if self._is_csv:
             self._header = [name.strip() for name in next(self._csv(_decoded(start, True)), [])]
+            if len(self._header) > limits.ROWS.cells:
+                raise ValueError(f"it has {len(self._header):,} columns; at most {limits.ROWS.cells:,} are read")
         self.exact = len(start) >= size
         self.head = [row for row in self._parse(start, first=True) if not isinstance(row, Broken)]
         self.columns = self._header or list(dict.fromkeys(name for row in self.head[:100] for name in row))
@@ -88,7 +92,7 @@ class Rows:
             data, whole = _rows_until(stream, start, span.stop, quote)
         yield from self._parse(data, first=span.start == 0)
         if not whole:
-            yield Broken(f"a row is longer than {LONGEST >> 20} MB (a quote that never closes?)")
+            yield Broken(_too_long())
 
     def _quoted(self, spans: int) -> list[bool]:
         """For each span, whether its start lies within quotes."""
@@ -127,6 +131,10 @@ class Rows:
             yield Broken(f"the rest of its block cannot be read ({error})")
 
 
+def _too_long() -> str:
+    return f"a row is longer than {limits.size(limits.ROWS.row)} (a quote that never closes?)"
+
+
 def _decoded(data: bytes, first: bool) -> str:
     try:
         return data.decode("utf-8-sig" if first else "utf-8")
@@ -154,14 +162,14 @@ def _delimiter(start: bytes, suffix: str) -> str:
 
 
 def _row_start(stream: IO[bytes], start: int, inside: bool, quote: bytes | None) -> int:
-    """Where the first row begins at or after `start`; the end of the file if none does."""
+    """Where the first row begins at or after `start`; where none does within the bytes of a row, some place behind them."""
     if start == 0:
         return 0
     stream.seek(start - 1)
     if stream.read(1) == b"\n" and not inside:
         return start
     position, odd = start, inside
-    while data := stream.read(BLOCK_BYTES):
+    while position - start <= limits.ROWS.row and (data := stream.read(BLOCK_BYTES)):
         end = _row_end(data, odd, quote)
         if end is not None:
             return position + end
@@ -186,7 +194,7 @@ def _row_end(data: bytes, inside: bool, quote: bytes | None) -> int | None:
 
 
 def _rows_until(stream: IO[bytes], start: int, stop: int, quote: bytes | None) -> tuple[bytes, bool]:
-    """Whole rows that begin in [start, stop), and whether the last one ended within LONGEST."""
+    """Whole rows that begin in [start, stop), and whether the last one ended within `limits.ROWS.row` bytes."""
     if start >= stop:
         return b"", True
     stream.seek(start)
@@ -194,13 +202,13 @@ def _rows_until(stream: IO[bytes], start: int, stop: int, quote: bytes | None) -
     odd = quote is not None and bool(data.count(quote) % 2)
     if data.endswith(b"\n") and not odd:
         return bytes(data), True
-    while len(data) < LONGEST and (more := stream.read(BLOCK_BYTES)):
+    while len(data) < limits.ROWS.row and (more := stream.read(BLOCK_BYTES)):
         end = _row_end(more, odd, quote)
         if end is not None:
             return bytes(data + more[:end]), True
         odd ^= quote is not None and bool(more.count(quote) % 2)
         data += more
-    return bytes(data), len(data) < LONGEST
+    return bytes(data), len(data) < limits.ROWS.row
 
 
 def in_order(columns: Sequence[str], limit: int = 12) -> str:

@@ -6,7 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from anew.data.columns import FILE_NAME, IMAGE, Columns, choose, class_names, described, is_image, item_of, label_name
+from anew.data.columns import (
+    FILE_NAME,
+    IMAGE,
+    Columns,
+    Place,
+    choose,
+    class_names,
+    described,
+    is_image,
+    item_of,
+    label_name,
+)
 from anew.data.modality import Modality
 from anew.data.parquet import Parquet, Piece
 from anew.data.source import Block, File, Item, Refusal, part_of, suffix_of
@@ -77,14 +88,14 @@ class TableReader:
     def read(self, block: Block) -> Iterator[Item | Refusal]:
         path, kind, where = block.where
         _, table, columns = self._tables[path]
-        folder, name, number = (self._root / path).parent, "", 0
+        place, name, number = Place((self._root / path).parent, self._root), "", 0
         try:
             for number, row in enumerate(_rows(table, where, columns.wanted(kind))):
                 name = _row_name(path, where, number)
                 if isinstance(row, Broken):
                     yield Refusal(name, str(row))
                 else:
-                    yield item_of(row, columns, kind, name, folder, self._root)
+                    yield item_of(row, columns, kind, name, place)
         except OSError as error:
             yield Refusal(path, f"it cannot be read ({error.strerror or error})")
         except ValueError as error:

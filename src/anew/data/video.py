@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.config import knob
-from anew.data import frames, isolation, numbered, pixels, shaping
-from anew.data import frames, learned, numbered, pixels, shaping
+from anew.data import frames, isolation, learned, numbered, pixels, shaping
 from anew.data.image import FLAT, wanted_size
 from anew.data.media_limits import GIF_FRAMES
 from anew.data.modality import Artifact, Handle, Item, Modality, Size, usable_classes

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.data import split
+from anew.data import limits, split
 from anew.data.division import wanted_parts
 from anew.data.examples import Examples, drawn, examples_of, merged
 from anew.data.loader import shuffled
@@ -67,8 +67,12 @@ class Whole:
 
     def _read(self, source: Source, blocks: Sequence[Block]) -> None:
         self._codes: list[str | None] = []
+        left = limits.WHOLE.text
         for block in blocks:
             for one, reason in reasons(self.modality, "accepts", expanded(source, block, self.modality)):
+                left -= 0 if reason is not None or isinstance(one, Refusal) else len(one.data)
+                if left < 0 and reason is None:
+                    reason = f"is beyond the {limits.size(limits.WHOLE.text)} of text that small files may expand to"
                 if isinstance(one, Refusal) or reason is not None:
                     self.refusals.add([Refusal(one.name, reason or "", one.group)])
                 else:

@@ -1,0 +1,106 @@
+"""What the bytes of each format may hold at most: the one place for bounds on data that comes from anybody.
+
+A file is small on the disk and may still stand for any amount of memory or time: it is sparse, packed, or its header
+lies. Each format says here where it ends, as one frozen dataclass and its one instance; readers ask the instance and
+refuse by name what goes beyond it. Bytes of a file are known from the listing, so the first bound costs nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A folder that is listed. shown: characters of a path in a sentence."""
+
+    shown: int = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What is kept in memory whole. bytes: of one file (a picture, a short text); text: of all the text of a source whose
+    files are small, however much they expand to."""
+
+    bytes: int = 256 * MB
+    text: int = 256 * MB
+
+
+@dataclass(frozen=True, slots=True)
+class Gzip:
+    """A gzip stream. ratio: bytes that one of its bytes can stand for (deflate allows no more)."""
+
+    ratio: int = 1032
+
+
+@dataclass(frozen=True, slots=True)
+class Fasta:
+    """inflated: bytes of a packed file; record: bytes of one sequence in a plain one (a chromosome has up to 250 MB)."""
+
+    inflated: int = 64 * MB
+    record: int = 256 * MB
+
+
+@dataclass(frozen=True, slots=True)
+class Idx:
+    """MNIST's files. image: bytes of one; labels: bytes of one file of them; inflated: bytes of all packed images of one
+    source, which lie in temporary files."""
+
+    image: int = 256 * MB
+    labels: int = 64 * MB
+    inflated: int = 8 * GB
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A table in text. row: bytes of one (more is damage: a quote that never closes, and JSON takes twenty times as much
+    memory); cells: of one row."""
+
+    row: int = 32 * MB
+    cells: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parquet:
+    """A table in parquet. Through its dictionary, a few bytes may stand for the same long cell in every row. cell: bytes of
+    the cells of one row, decoded; batch: of the rows that are decoded at once; columns: of a file. The rows of one block may
+    decode to `growth` times what the file says that they take, but always to `least` and never to more than `most`."""
+
+    cell: int = 64 * MB
+    batch: int = 64 * MB
+    columns: int = 10_000
+    growth: int = 16
+    least: int = 16 * MB
+    most: int = 2 * GB
+
+    def block(self, stated: int) -> int:
+        """Bytes that the rows of a block may decode to. stated: what the file says."""
+        return min(self.most, max(self.least, self.growth * stated))
+
+
+@dataclass(frozen=True, slots=True)
+class Tar:
+    """An archive. members: of all archives of one source; member: bytes of one that is read; inflated: bytes of all packed
+    archives of one source, which lie in temporary files; described: bytes of a member that describes another; header: of an
+    extended header."""
+
+    members: int = 1_000_000
+    member: int = 256 * MB
+    inflated: int = 8 * GB
+    described: int = 1 * MB
+    header: int = 1 * MB
+
+
+LISTING, WHOLE, GZIP, FASTA, IDX, ROWS, PARQUET, TAR = (
+    Listing(), Whole(), Gzip(), Fasta(), Idx(), Rows(), Parquet(), Tar(),
+)  # fmt: skip
+
+
+def size(count: int) -> str:
+    """Bytes as a sentence says them: `256 MB`."""
+    for unit, name in ((GB, "GB"), (MB, "MB"), (KB, "KB")):
+        if count >= unit:
+            return f"{count / unit:.3g} {name}"
+    return f"{count} bytes"

@@ -1,0 +1,106 @@
+"""Lists what lies below a path. What cannot be read is refused by name; it never ends the listing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from anew.data import limits
+from anew.data.modality import Refusal
+from anew.errors import DataError
+
+_SPECIAL = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class File(NamedTuple):
+    """One file of the listing. path: relative to the root, with `/`; stamp: modification time in nanoseconds."""
+
+    path: str
+    bytes: int
+    stamp: int
+
+
+class Listing(NamedTuple):
+    """root: what paths are relative to; files: in the order of paths; hidden: number of entries left out for their name."""
+
+    root: Path
+    files: list[File]
+    hidden: int
+    refusals: list[Refusal]
+
+
+def list_files(place: Path) -> Listing:
+    """Every file below a folder, or the one file. Follows links, but no loops.
+
+    Raises DataError where `place` itself cannot be read or is neither a folder nor a regular file."""
+    info = _info(place)
+    if stat.S_ISREG(info.st_mode):
+        return Listing(place.parent, [File(place.name, info.st_size, info.st_mtime_ns)], 0, [])
+    if not stat.S_ISDIR(info.st_mode):
+        raise DataError(f"{str(place)!r} is {_named(info.st_mode)}; give a folder or a file")
+    out = Listing(place, [], 0, [])
+    hidden = 0
+    seen: set[tuple[int, int]] = {(info.st_dev, info.st_ino)}
+    todo = [""]
+    while todo:
+        folder = todo.pop()
+        try:
+            with os.scandir(f"{place}/{folder}") as entries:
+                hidden += sum(_add(entry, folder, out, todo, seen) for entry in entries)
+        except OSError as error:
+            if not folder:
+                raise DataError(f"{str(place)!r} cannot be read ({error.strerror}); check its permissions") from None
+            _refuse(out, folder.rstrip("/"), f"cannot be read ({error.strerror})")
+    out.files.sort()
+    return out._replace(hidden=hidden)
+
+
+def _info(place: Path) -> os.stat_result:
+    try:
+        return place.stat()
+    except OSError as error:
+        raise DataError(f"{shortened(str(place))!r} cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _add(entry: os.DirEntry[str], folder: str, out: Listing, todo: list[str], seen: set[tuple[int, int]]) -> bool:
+    """Put an entry where it belongs; whether it is hidden."""
+    if entry.name.startswith(".") or entry.name == "__pycache__":
+        return True
+    path = folder + entry.name
+    try:
+        info = entry.stat()
+    except FileNotFoundError:
+        _refuse(out, path, "is a link to nothing" if entry.is_symlink() else "vanished while the folder was listed")
+        return False
+    except OSError as error:
+        _refuse(out, path, f"cannot be read ({error.strerror})")
+        return False
+    if stat.S_ISREG(info.st_mode):
+        out.files.append(File(path, info.st_size, info.st_mtime_ns))
+    elif not stat.S_ISDIR(info.st_mode):
+        _refuse(out, path, f"is {_named(info.st_mode)}, not a file")
+    elif (info.st_dev, info.st_ino) not in seen:
+        seen.add((info.st_dev, info.st_ino))
+        todo.append(f"{path}/")
+    return False
+
+
+def _named(mode: int) -> str:
+    return _SPECIAL.get(stat.S_IFMT(mode), "neither a file nor a folder")
+
+
+def _refuse(out: Listing, path: str, reason: str) -> None:
+    out.refusals.append(Refusal(shortened(path), reason))
+
+
+def shortened(path: str) -> str:
+    """The path as a sentence may show it: beginning and end of a long one."""
+    half = limits.LISTING.shown // 2
+    return path if len(path) <= 2 * half else f"{path[:half]}...{path[-half:]}"
