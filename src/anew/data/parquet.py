@@ -48,6 +48,7 @@ class Parquet:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._library = require("pyarrow.parquet", extra="tables", purpose=f"reading {path.name!r}")
+        self._cells: dict[tuple[Any, ...], int] = {}  # by row group and columns: bytes of the longest cells
         with self._open() as file:
             if file.metadata.num_columns > limits.PARQUET.columns:
                 raise ValueError(f"it has more than {limits.PARQUET.columns:,} columns")
@@ -113,11 +114,13 @@ class Parquet:
         """Rows that are decoded together: so few that they fit `limits.PARQUET.batch` even if each holds the longest cell of
         its column's dictionary."""
         each = piece.bytes // (piece.stop - piece.start)
-        if repeated:
+        known = (piece.group, *repeated)
+        if repeated and known not in self._cells:
             with self._open(repeated) as file:
                 columns = sorted({path.split(".")[0] for path in repeated})
                 batch = next(file.iter_batches(1, row_groups=[piece.group], columns=columns))
-            each = max(each, sum(map(_longest, batch.columns)))
+            self._cells[known] = sum(map(_longest, batch.columns))
+        each = max(each, self._cells.get(known, 0))
         return max(1, min(BLOCK_ITEMS, piece.stop, limits.PARQUET.batch // max(each, 1)))
 
 
