@@ -2,7 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check slow
+SECONDS := 600
+
+.PHONY: demo test check slow fuzz
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed: make PYTHON=python3.11 ...')"
@@ -32,3 +34,6 @@ check: test
 
 slow: $(VENV)/ready
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/ready
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS)
