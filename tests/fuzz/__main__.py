@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import sys
@@ -84,6 +85,12 @@ def steps(only: Sequence[str], seed: int, keep: bool = True) -> Iterator[Step]:
 def fuzz(turns: Iterator[Step], seconds: float, count: int | None = None) -> dict[str, Row]:
     """Take turns until the time, or their number, is over; what fails is told at once."""
     rows: dict[str, Row] = {}
+    with contextlib.suppress(KeyboardInterrupt):  # what was found by then is shown
+        _take(turns, seconds, count, rows)
+    return rows
+
+
+def _take(turns: Iterator[Step], seconds: float, count: int | None, rows: dict[str, Row]) -> None:
     end = time.monotonic() + seconds
     for name, step in itertools.islice(turns, count):
         if time.monotonic() >= end:
@@ -94,7 +101,6 @@ def fuzz(turns: Iterator[Step], seconds: float, count: int | None = None) -> dic
         rows[name].add(outcome, failures, tried, about, time.monotonic() - began)
         for signature in rows[name].signatures.keys() - known:
             print(f"{name}: {signature} | {rows[name].signatures[signature]}"[:600].replace("\n", " "), flush=True)
-    return rows
 
 
 def table(rows: dict[str, Row]) -> str:

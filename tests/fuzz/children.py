@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -19,6 +20,8 @@ from typing import Any
 from anew.errors import AnewError
 
 POLL = 0.01  # seconds between two looks at a child
+PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 TICK = os.sysconf("SC_CLK_TCK")
 SRC = "/anew/"
 
@@ -48,8 +51,8 @@ class Outcome:
     @property
     def signature(self) -> str:
         """The same for failures that have the same cause, most likely."""
-        said = re.sub(r"\d+|0x[0-9a-f]+", "#", (self.detail.splitlines() or [""])[0])
-        return f"{self.fault} {self.where or said[:40]}".strip()
+        said = re.sub(r"'[^']*'|\d+|0x[0-9a-f]+", "#", (self.detail.splitlines() or [""])[0])
+        return f"{self.fault} {self.where or said[:60]}".strip()
 
 
 class Failed(Exception):
@@ -99,6 +102,7 @@ def _reported(outcome: Outcome, result: dict[str, Any]) -> Outcome:
 def _work(work: Callable[[], Any], result: Path, errors: Path) -> None:
     """The child: never returns."""
     os.setpgid(0, 0)
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a harness that is killed leaves no child behind
     out = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(out, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -23,6 +23,7 @@ from fuzz.mutations import mutated
 
 BAD = 40  # damaged files in a batch
 TRIES = 3  # failures looked for in one batch
+SLOW = ("hang", "memory")  # faults that take so long to be seen that a batch is left after one of them
 SIZE = Size(60.0, 0, 0)
 ONE_FILE = Limits(cpu=20.0, wall=60.0)
 WHOLE_BATCH = Limits(cpu=60.0, wall=180.0)
@@ -117,6 +118,8 @@ def batch(name: str, seed: int, keep: bool = True, path: Any = whole_path) -> tu
         failures.append(single)
         if keep:
             corpus.keep(name, files, f"{name} {seed}", single, modality, first)
+        if single.fault in SLOW:
+            break
         bad = [data for data in bad if data not in files]
         outcome = try_files(name, bad, modality, first, path) if bad else Outcome()
     return whole, failures, BAD

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
+import io
 import random
 import re
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 Mutation = Callable[[random.Random, bytes], bytes]
 
@@ -203,6 +208,41 @@ def repacked(inner: Sequence[Mutation]) -> Mutation:
     return lie
 
 
+# ---- little files that hold a great deal ----
+
+
+@functools.cache
+def _packed_zeros(head: bytes, unit: bytes, count: int) -> bytes:
+    packer = zlib.compressobj(6, wbits=31)
+    parts = [packer.compress(head), *(packer.compress(unit) for _ in range(count)), packer.flush()]
+    return b"".join(parts)
+
+
+@functools.cache
+def _parquet_bomb() -> bytes:
+    """Thousands of rows that name one long string through the dictionary."""
+    cells = pa.DictionaryArray.from_arrays(pa.array([0] * 4000, pa.int32()), pa.array(["x y " * 5_000_000]))
+    out = io.BytesIO()
+    pq.write_table(pa.table({"text": cells}), out, compression="zstd")
+    return out.getvalue()
+
+
+def bomb(make: Callable[[], bytes]) -> Mutation:
+    """Seldom a file that holds far more than its size, else blind damage: each takes its time."""
+
+    def lie(source: random.Random, data: bytes) -> bytes:
+        return make() if source.random() < 0.1 else source.choice(BLIND)(source, data)
+
+    return lie
+
+
+MB = 1 << 20
+fasta_bomb = bomb(lambda: _packed_zeros(b">s1 made\n", b"A" * MB, 256))
+idx_bomb = bomb(lambda: _packed_zeros(b"\0\0\x08\x03" + struct.pack(">III", 2**20, 16, 16), bytes(MB), 256))
+tar_bomb = bomb(lambda: _packed_zeros(b"a.png".ljust(124, b"\0") + b"77777777777\0", bytes(MB), 256))
+parquet_bomb = bomb(_parquet_bomb)
+
+
 def unicode_mess(source: random.Random, data: bytes) -> bytes:
     """Characters that text code trips over: NUL, surrogates, control codes, marks of direction, quotes, long lines."""
     mess = source.choice(
@@ -271,13 +311,13 @@ LIES: dict[str, tuple[Mutation, ...]] = {
     "mp4": (mp4_box,), "mov": (mp4_box,),
     "avi": (_after(b"avih", 4, 4, "little", EXTREMES_32), _after(b"strh", 4, 4, "little", EXTREMES_32),
             _after(b"strf", 8, 4, "little", EXTREMES_32), _after(b"movi", -8, 4, "little", EXTREMES_32)),
-    "parquet-text": (parquet_footer,), "parquet-images": (parquet_footer,),
+    "parquet-text": (parquet_footer, parquet_bomb), "parquet-images": (parquet_footer,),
     "tar": (_at(124, 8, "big", (int.from_bytes(b"77777777", "big"), 0)), _at(156, 1, "big", tuple(b"0123456gxLKS"))),
-    "tar.gz": (repacked((*BLIND, _at(124, 8, "big", (int.from_bytes(b"77777777", "big"),)))),),
+    "tar.gz": (repacked((*BLIND, _at(124, 8, "big", (int.from_bytes(b"77777777", "big"),)))), tar_bomb),
     "idx": (_at(4, 4, "big", EXTREMES_32), _at(8, 4, "big", EXTREMES_32), _at(12, 4, "big", EXTREMES_32),
             _at(2, 2, "big", (0, 0x803, 0x804, 0xD02, 0xB01))),
-    "idx.gz": (repacked((*BLIND, _at(4, 4, "big", EXTREMES_32), _at(8, 4, "big", EXTREMES_32))),),
-    "fasta.gz": (repacked((*BLIND, unicode_mess)),),
+    "idx.gz": (repacked((*BLIND, _at(4, 4, "big", EXTREMES_32), _at(8, 4, "big", EXTREMES_32))), idx_bomb),
+    "fasta.gz": (repacked((*BLIND, unicode_mess)), fasta_bomb),
     "fasta": (unicode_mess,), "csv": (unicode_mess,), "tsv": (unicode_mess,), "jsonl": (unicode_mess,), "text": (unicode_mess,),
     "smiles": (unicode_mess,), "code": (unicode_mess,), "metadata-csv": (unicode_mess,), "metadata-jsonl": (unicode_mess,),
     "metadata-parquet": (parquet_footer,),
