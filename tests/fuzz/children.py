@@ -151,12 +151,16 @@ def _watched(child: int, limits: Limits) -> Outcome:
     return outcome
 
 
-def _usage(child: int) -> tuple[float, int]:
-    """(seconds of processor time, peak bytes of memory) of a process so far."""
+def _usage(process: int) -> tuple[float, int]:
+    """(seconds of processor time, peak bytes of memory) of a process and all that it has started, so far."""
     try:
-        stat = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
-        status = Path(f"/proc/{child}/status").read_text()
+        stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        status = Path(f"/proc/{process}/status").read_text()
+        threads = Path(f"/proc/{process}/task").iterdir()  # a child is listed under the thread that started it
+        started = [one for thread in threads for one in (thread / "children").read_text().split()]
     except OSError:
         return 0.0, 0
-    peak = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
-    return (int(stat[11]) + int(stat[12])) / TICK, peak * 1024
+    peak = 1024 * next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
+    cpu = sum(map(int, stat[11:15])) / TICK
+    inner = [_usage(int(one)) for one in started]
+    return cpu + sum(used for used, _ in inner), peak + sum(memory for _, memory in inner)

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -55,6 +56,15 @@ def test_a_child_that_takes_too_much_memory_is_ended() -> None:
     outcome = run(hoard, Limits(memory=own_memory() + 50_000_000))
     assert outcome.fault == "memory"
     assert outcome.peak > own_memory() // 2
+
+
+def test_what_a_child_starts_counts_too() -> None:
+    def start() -> None:
+        subprocess.run([sys.executable, "-c", "held = bytearray(b'x') * 400_000_000; import time; time.sleep(60)"])
+
+    assert run(start, Limits(memory=own_memory() + 50_000_000)).fault == "memory"
+    busy = [sys.executable, "-c", "while True: pass"]
+    assert run(lambda: subprocess.run(busy, check=True), Limits(cpu=0.5)).fault == "hang"
 
 
 def test_a_failure_names_the_code() -> None:
