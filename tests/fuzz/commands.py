@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -98,6 +99,7 @@ def called(line: list[str]) -> int:
 def _lines(place: Path, lines: list[list[str]], call: Callable[[list[str]], int]) -> None:
     os.chdir(place)
     os.environ["ANEW_CACHE"] = str(place / "cache")
+    os.environ["TMPDIR"], tempfile.tempdir = str(place), None  # reports of bugs are written there
     os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
     for line in lines:
         (place / "line").write_text(repr(line))
@@ -118,6 +120,14 @@ def _tried(lines: list[list[str]], call: Callable[[list[str]], int]) -> tuple[Ou
         os.mkfifo(place / "fifo")
         outcome = run(lambda: _lines(place, lines, call), LIMITS, quiet=False)
         last = (place / "line").read_text() if (place / "line").exists() else ""
+        reports = [path.read_text(errors="replace") for path in place.glob("anew-bug-*.txt")]
+    if outcome.fault == "exit":
+        said = [*outcome.log.strip().splitlines(), *(line for report in reports for line in report.splitlines())]
+        ours = [frame for line in said for frame in re.findall(r'/anew/(\S+\.py)", line \d+, in (\w+)', line)]
+        outcome.where, outcome.detail = (
+            ":".join(ours[-1]) if ours else "",
+            f"{outcome.detail}; {said[-1] if said else ''}",
+        )
     if outcome.fault is None and "Traceback" in outcome.log:
         outcome.fault, outcome.detail = "traceback", outcome.log[outcome.log.rindex("Traceback") :][:300]
     return outcome, last
