@@ -44,9 +44,10 @@ def test_every_kept_file_is_small_and_in_the_index(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kinds", "turns"), [(["png", "jsonl", "parquet-text"], 3), (["run protein"], 2), (["commands"], 1)]
+    ("kinds", "seed", "turns"),
+    [(["png", "jsonl", "parquet-images"], 0, 3), (["run protein"], 0, 1), (["commands"], 1, 1)],
 )
-def test_a_short_turn_of_each_kind(kinds: list[str], turns: int) -> None:
-    found = fuzz("--no-keep", "--count", str(turns), "--only", *kinds)
+def test_a_short_turn_of_each_kind(kinds: list[str], seed: int, turns: int) -> None:
+    found = fuzz("--no-keep", "--seed", str(seed), "--count", str(turns), "--only", *kinds)
     assert found.returncode == 0, found.stdout + found.stderr
     assert found.stdout.splitlines()[-1].startswith("all")
