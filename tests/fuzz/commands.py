@@ -13,7 +13,7 @@ from pathlib import Path
 from fuzz.children import Failed, Limits, Outcome, run
 from fuzz.runs import finished
 
-LIMITS = Limits(cpu=60.0, wall=240.0)
+LIMITS = Limits(cpu=60.0)
 EXIT_CODES = (0, 2, 75)
 GROUP = 12  # command lines in one child; those that train or measure are rare
 

@@ -25,8 +25,8 @@ BAD = 40  # damaged files in a batch
 TRIES = 3  # failures looked for in one batch
 SLOW = ("hang", "memory")  # faults that take so long to be seen that a batch is left after one of them
 SIZE = Size(60.0, 0, 0)
-ONE_FILE = Limits(cpu=20.0, wall=60.0)
-WHOLE_BATCH = Limits(cpu=60.0, wall=180.0)
+ONE_FILE = Limits(cpu=20.0)
+WHOLE_BATCH = Limits(cpu=60.0)
 GOOD, FIRST, LAST = (
     "m-good",
     "a-bad",

@@ -19,7 +19,7 @@ from samples import prose, sequences, shapes
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "fuzz"
-LIMITS = Limits(cpu=45.0, wall=150.0)
+LIMITS = Limits(cpu=45.0)
 VERBS_TRIED = 3  # of one altered run
 FEW = {"evaluate_samples": "8", "previews": "1"}
 KINDS: dict[str, dict[str, Any]] = {
@@ -47,7 +47,7 @@ def finished(kind: str) -> Path:
     (home / "data").mkdir(parents=True)
     {"text": lambda: prose(home / "data" / "a.txt", 150), "image": lambda: shapes(home / "data", 60),
      "protein": lambda: sequences(home / "data" / "a.fasta", 60)}[KINDS[kind]["data"]]()  # fmt: skip
-    made = run(lambda: _train(kind, home), Limits(cpu=120.0, wall=400.0), quiet=False)
+    made = run(lambda: _train(kind, home), Limits(cpu=120.0, idle=120.0), quiet=False)
     if made.fault is not None or made.value is not None:
         raise RuntimeError(f"no run of {kind} could be made: {made.detail or made.value}\n{made.log}")
     return home

@@ -44,7 +44,7 @@ def spin() -> None:
     ],
 )
 def test_a_child_is_watched(work: Any, fault: str | None) -> None:
-    assert run(work, Limits(cpu=0.7, wall=2.0)).fault == fault
+    assert run(work, Limits(cpu=0.7, idle=2.0)).fault == fault
 
 
 def test_a_child_that_takes_too_much_memory_is_ended() -> None:
