@@ -3,7 +3,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --durations=10
 
-.PHONY: demo test check slow
+SECONDS := 600
+
+.PHONY: demo test check slow fuzz
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed: make PYTHON=python3.11 ...')"
@@ -42,3 +44,6 @@ check: test
 
 slow: $(VENV)/ready
 	$(PYTEST)
+
+fuzz: $(VENV)/ready
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS)

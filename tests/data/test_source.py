@@ -124,6 +124,23 @@ def test_a_mistyped_path_in_a_folder_never_asks_the_hub(tmp_path: Path, monkeypa
         Source.open("d/nosuch", KINDS)
 
 
+def test_one_damaged_table_of_several_is_named_and_left_out(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+        (tmp_path / folder / "metadata.csv").write_bytes(
+            b"file_name,label\n0.png,red\n" if folder == "a" else b"file_name\n"
+        )
+    opened = Source.open(tmp_path, KINDS)
+    assert opened.kinds == {"image": 2}
+    (block,) = opened.blocks("image")
+    assert [one.label for one in opened.read(block) if isinstance(one, Item)] == ["red", None]
+    assert any("b/metadata.csv" in note and "no class" in note for note in opened.notes)
+    (tmp_path / "a" / "metadata.csv").unlink()
+    with pytest.raises(DataError, match="mend it or take it away"):  # now nothing says what the classes are
+        Source.open(tmp_path, KINDS)
+
+
 def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / f"{name}.png").write_bytes(PNG)

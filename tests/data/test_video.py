@@ -76,6 +76,8 @@ def test_content_tells_moving_pictures_from_still_ones(tmp_path: Path) -> None:
     assert frames.moving(film(tmp_path / "a.mp4", 5).read_bytes()) >= 0.8
     assert frames.moving(b"\0\0\0\x20ftypavif" + bytes(20)) == 0.0
     assert frames.moving(b"no video at all") == 0.0
+    head = moving_dot(0)
+    assert all(0.0 <= frames.moving(head[:length]) <= 1.0 for length in range(len(head)))
 
 
 def test_a_folder_of_gifs_is_what_most_of_them_are(tmp_path: Path) -> None:

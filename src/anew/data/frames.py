@@ -77,7 +77,8 @@ def animated(head: bytes) -> float:
             at += 11 + _table(head[at + 9 : at + 10])
         else:
             hints = max(hints, 0.9 if head[at + 3 : at + 14] == b"NETSCAPE2.0" else 0.0)
-            delay = struct.unpack("<H", head[at + 4 : at + 6])[0] if head[at + 1 : at + 2] == b"\xf9" else 0
+            field = head[at + 4 : at + 6].ljust(2, b"\0")  # `head` may end within it
+            delay = struct.unpack("<H", field)[0] if head[at + 1 : at + 2] == b"\xf9" else 0
             hints = max(hints, 0.85 if delay else 0.0)
             at += 2
         if frames > 1:

@@ -32,6 +32,7 @@ BLOCK_ITEMS = 256  # image files, or rows with images, in one block
 WHOLE_BYTES = 16 * 1024 * 1024  # text up to this size is read and kept whole
 SAMPLE = 256  # items that `kinds` and header checks may look at
 
+SHOWN = 3  # damaged tables that are named
 NAMING_BYTES = 64 * 1024 * 1024  # of a table that may name the image files beside it
 
 _PART = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
@@ -283,15 +284,24 @@ def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], lis
     described = {f for f in listed if PurePosixPath(f.path).name.lower() in _METADATA}
     described |= {f for f in plain if f not in described and tables.names_files(root / f.path)}
     classes: dict[str, str | None] = {}
+    damaged: list[DataError] = []
     for file in sorted(described):
         folder = PurePosixPath(file.path).parent
-        for name, label in tables.metadata(root / file.path).items():
-            classes[posixpath.normpath(folder / name)] = label
+        try:
+            rows = tables.metadata(root / file.path)
+        except DataError as error:
+            damaged.append(error)
+            continue
+        classes |= {posixpath.normpath(folder / name): label for name, label in rows.items()}
+    if damaged and len(damaged) == len(described):  # nothing is left that says what the classes are
+        raise damaged[0]
     left = [f for f in files if f not in described]
     missing = sorted(classes.keys() - {f.path for f in left})
     if classes:  # a folder of described files is no class of those that are not described
         classes = {**{f.path: None for f in left}, **classes}
-    return classes, left, [_missing(missing, described)] if missing else []
+    notes = [f"{error}; what it describes has no class" for error in damaged[:SHOWN]]
+    notes += [f"{len(damaged)} tables cannot be read in all"] if len(damaged) > SHOWN else []
+    return classes, left, [*notes, *([_missing(missing, described)] if missing else [])]
 
 
 def _missing(names: Sequence[str], tables: Iterable[File]) -> str:

@@ -1,0 +1,154 @@
+"""`python -m fuzz`: damaged files, altered runs and odd command lines until the time is over; a table at the end."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fuzz import commands, containers, corpus, runs
+from fuzz.children import Outcome
+from fuzz.formats import FORMATS
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "bench" / "results" / "fuzz.jsonl"
+SHARES = {"containers": 6, "runs": 3, "commands": 1}  # turns of each in a round
+
+
+@dataclass(slots=True)
+class Row:
+    """What was tried of one kind. tried: files, runs or command lines; seconds and peak: of the children."""
+
+    tried: int = 0
+    batches: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    peak: int = 0
+    signatures: dict[str, str] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome, failures: Sequence[Outcome], tried: int, about: str, seconds: float) -> None:
+        self.tried += tried
+        self.batches += 1
+        self.failed += bool(failures)
+        self.seconds += seconds
+        self.peak = max(self.peak, outcome.peak, *(one.peak for one in failures), 0)
+        for one in failures:
+            if one.signature not in self.signatures:
+                self.signatures[one.signature] = f"{about}: {one.detail}"
+
+
+Step = tuple[str, Callable[[], tuple[Outcome, list[Outcome], int, str]]]
+
+
+def _container(name: str, seed: int, keep: bool) -> tuple[Outcome, list[Outcome], int, str]:
+    return *containers.batch(name, seed, keep), f"seed {seed}"
+
+
+def _altered(kind: str, seed: int) -> tuple[Outcome, list[Outcome], int, str]:
+    outcome, failures, about = runs.case(kind, seed)
+    return outcome, failures, 1, f"seed {seed} ({about})"
+
+
+def _lines(seed: int) -> tuple[Outcome, list[Outcome], int, str]:
+    return *commands.group(seed), f"seed {seed}"
+
+
+def steps(only: Sequence[str], seed: int, keep: bool = True) -> Iterator[Step]:
+    """Turns without end: containers, runs and command lines in their shares, each kind with seeds that count up."""
+    formats = [name for name in FORMATS if not only or name in only or "containers" in only]
+    kinds = [name for name in runs.KINDS if not only or f"run {name}" in only or "runs" in only]
+    lines = ["commands"] if not only or "commands" in only else []
+    files = ((f"{name}", lambda n=name, s=s: _container(n, s, keep)) for s in itertools.count(seed) for name in formats)
+    altered = ((f"run {kind}", lambda k=kind, s=s: _altered(k, s)) for s in itertools.count(seed) for kind in kinds)
+    typed = (("commands", lambda s=s: _lines(s)) for s in itertools.count(seed))
+    sources = [
+        (files, SHARES["containers"], formats),
+        (altered, SHARES["runs"], kinds),
+        (typed, SHARES["commands"], lines),
+    ]
+    wanted = [(turns, share) for turns, share, names in sources if names]
+    if not wanted:
+        raise SystemExit(
+            f"nothing is called {', '.join(only)}; give containers, runs, commands, a format or 'run KIND'"
+        )
+    while True:
+        for turns, share in wanted:
+            yield from itertools.islice(turns, share)
+
+
+def fuzz(turns: Iterator[Step], seconds: float, count: int | None = None) -> dict[str, Row]:
+    """Take turns until the time, or their number, is over; what fails is told at once."""
+    rows: dict[str, Row] = {}
+    with contextlib.suppress(KeyboardInterrupt):  # what was found by then is shown
+        _take(turns, seconds, count, rows)
+    return rows
+
+
+def _take(turns: Iterator[Step], seconds: float, count: int | None, rows: dict[str, Row]) -> None:
+    end = time.monotonic() + seconds
+    for name, step in itertools.islice(turns, count):
+        if time.monotonic() >= end:
+            break
+        began = time.monotonic()
+        outcome, failures, tried, about = step()
+        known = set(rows.setdefault(name, Row()).signatures)
+        rows[name].add(outcome, failures, tried, about, time.monotonic() - began)
+        for signature in rows[name].signatures.keys() - known:
+            print(f"{name}: {signature} | {rows[name].signatures[signature]}"[:600].replace("\n", " "), flush=True)
+
+
+def table(rows: dict[str, Row]) -> str:
+    """The figures of every kind, aligned."""
+    lines = [("kind", "tried", "batches", "failed", "a second", "peak MB")]
+    for name, row in rows.items():
+        rate = f"{row.tried / max(row.seconds, 1e-9):.1f}"
+        lines.append((name, str(row.tried), str(row.batches), str(row.failed), rate, str(row.peak >> 20)))
+    total = Row(*(sum(getattr(row, name) for row in rows.values()) for name in ("tried", "batches", "failed")))
+    total.peak = max((row.peak for row in rows.values()), default=0)
+    lines.append(("all", str(total.tried), str(total.batches), str(total.failed), "", str(total.peak >> 20)))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]) for name, *cells in lines)
+
+
+def record(rows: dict[str, Row], seed: int, seconds: float) -> None:
+    """Append the figures to bench/results/fuzz.jsonl."""
+    figures = {name: {"tried": r.tried, "batches": r.batches, "failed": r.failed, "seconds": round(r.seconds, 1), "peak_mb": r.peak >> 20,
+                      "signatures": sorted(r.signatures)} for name, r in rows.items()}  # fmt: skip
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    with open(RESULTS, "a") as file:
+        file.write(
+            json.dumps({"day": time.strftime("%Y-%m-%d"), "seed": seed, "seconds": seconds, "kinds": figures}) + "\n"
+        )
+
+
+def main() -> int:
+    """Exit code 1 where anything failed."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600.0, help="how long (default: 600)")
+    parser.add_argument("--count", type=int, help="how many turns at most")
+    parser.add_argument("--seed", type=int, default=0, help="where the seeds begin")
+    parser.add_argument("--only", nargs="+", default=[], help="containers, runs, commands, a format, or 'run KIND'")
+    parser.add_argument("--record", action="store_true", help="append the figures to bench/results/fuzz.jsonl")
+    parser.add_argument("--no-keep", action="store_true", help="keep no failing files in the corpus")
+    parser.add_argument("--replay", action="store_true", help="try the files of the corpus again instead; JSON")
+    given = parser.parse_args()
+    containers.preload()
+    if given.replay:
+        found = containers.replay(corpus.lines())
+        print(json.dumps(found, indent=1))
+        return 1 if any(found.values()) else 0
+    rows = fuzz(steps(given.only, given.seed, not given.no_keep), given.seconds, given.count)
+    print(table(rows))
+    if given.record:
+        record(rows, given.seed, given.seconds)
+    return 1 if any(row.failed for row in rows.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
