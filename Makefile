@@ -3,7 +3,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --durations=10
 
-SECONDS := 600
 
 .PHONY: demo test check slow fuzz
 
@@ -46,4 +45,4 @@ slow: $(VENV)/ready
 	$(PYTEST)
 
 fuzz: $(VENV)/ready
-	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS)
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),600)
