@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import fuzz.__main__ as main
 from fuzz import commands, containers, corpus, runs, tampering
 from fuzz.children import Limits, Outcome, run
 from fuzz.formats import FORMATS, good_files
@@ -215,3 +217,23 @@ def test_odd_exit_codes_and_tracebacks_of_the_command_line_are_seen(home: Path) 
 def test_good_files_are_small() -> None:
     for name in ("png", "wav", "jsonl"):
         assert max(map(len, good_files(name))) < corpus.MOST_BYTES
+
+
+def test_figures_are_shown_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "RESULTS", tmp_path / "results" / "fuzz.jsonl")
+    fine, broken = Outcome(peak=3 << 20), Outcome("crash", "killed", peak=5 << 20)
+    turns = [("gif", lambda: (fine, [], 40, "seed 0")), ("gif", lambda: (broken, [broken], 40, "seed 1"))]
+    rows = main.fuzz(iter(turns), 60.0)
+    assert main.table(rows).splitlines()[1].split()[:4] == ["gif", "80", "2", "1"]
+    assert main.table(rows).splitlines()[-1].split() == ["all", "80", "2", "1", "5"]
+    main.record(rows, 0, 60.0)
+    (line,) = (tmp_path / "results" / "fuzz.jsonl").read_text().splitlines()
+    assert json.loads(line)["kinds"]["gif"]["signatures"] == ["crash killed"]
+
+
+def test_turns_take_every_kind_that_is_wanted() -> None:
+    names = [name for name, _ in itertools.islice(main.steps([], 0), 100)]
+    assert set(names) == {*FORMATS, *(f"run {kind}" for kind in runs.KINDS), "commands"}
+    assert {name for name, _ in itertools.islice(main.steps(["gif", "run text"], 0), 20)} == {"gif", "run text"}
+    with pytest.raises(SystemExit, match="nothing is called"):
+        next(main.steps(["x"], 0))
