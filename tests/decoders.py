@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from anew.data import isolation
+from anew.core import isolation
 from anew.errors import DataError
 
 

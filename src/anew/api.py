@@ -10,18 +10,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anew import arguments
-from anew.config import as_text, whole
-from anew.config import seconds as parse_seconds
+from anew.core import arguments
+from anew.core.registry import check_name, load_user_family
+from anew.core.settings import as_text, whole
+from anew.core.settings import seconds as parse_seconds
 from anew.errors import ConfigError, DataError, RunError, short
-from anew.registry import check_name, load_user_family
 from anew.runs.folder import OWN_FAMILY, RunFolder
 
 if TYPE_CHECKING:
-    from anew.comparing import Compared
-    from anew.model import Model
-    from anew.planning import Reporter
-    from anew.walking import Walk
+    from anew.planning.planner import Reporter
+    from anew.sampling.interpolation import Walk
+    from anew.sampling.model import Model
+    from anew.workflows.compare.run import Compared
 
 Settings = Mapping[str, Any]
 PREFERENCES = ("quality", "speed", "latent")
@@ -76,7 +76,7 @@ def _begin(
     own: Path | None,
 ) -> Model:
     """Train in a new folder. own: the user's file of a family, which is copied into the run: it needs nothing else then."""
-    from anew import files
+    from anew.core import files
     from anew.runs.record import Begun, requested
 
     asked = requested(request)
@@ -86,7 +86,7 @@ def _begin(
                 files.write(folder.path / OWN_FAMILY, own.read_bytes())
             # Written before PyTorch is imported: a kill from here on can be resumed.
             folder.write_config(Begun(request=asked))
-        from anew.work import new_run
+        from anew.workflows.train import new_run
 
         return new_run(folder, asked, reporter, started, undo, lambda: None if own is None else load_user_family(own))
 
@@ -208,7 +208,7 @@ def resume(
             if steps is not None or more is not None:
                 request |= {"steps": steps, "budget": more}
             return _resume_begun(folder, request, reporter, started, trust_code)
-        from anew.work import continue_run
+        from anew.workflows.train import continue_run
 
         return continue_run(folder, more, steps, None if where is None else str(where), reporter, started, trust_code)
 
@@ -218,9 +218,9 @@ def _resume_begun(
 ) -> Model:
     _check(request)
     from anew.data.dataset import check_there
-    from anew.restoring import own_family
     from anew.runs.record import requested
-    from anew.work import new_run
+    from anew.sampling.restore import own_family
+    from anew.workflows.train import new_run
 
     check_there(request["data"])
     asked = requested(request)
@@ -233,7 +233,7 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
 
     trust_code: run the `family.py` that a run with a family of its own holds. Look at it first: it is code.
     """
-    from anew.model import Model
+    from anew.sampling.model import Model
 
     return Model(_opened(run), device, trust_code=arguments.switch("trust_code", trust_code))
 
@@ -251,7 +251,7 @@ def look(
     settings: Settings | None = None,
 ) -> dict[str, Any]:
     """What the data is, how much, what was refused and why, which family follows and why, what budgets would buy."""
-    from anew.looking import looked
+    from anew.workflows.inspect import looked
 
     where = str(arguments.path("data", data, DataError))
     arguments.choice("prefer", prefer, PREFERENCES)
@@ -301,7 +301,7 @@ def evaluate(
         if name is not None:
             sentence = f"`{name}` is for samples made elsewhere; a run has its own held-out items and report"
             raise ConfigError(sentence)
-        from anew.evaluating import evaluated
+        from anew.workflows.evaluate import evaluated
 
         model_data, own = None if where is None else str(where), _features(table)
         with _opened(run).locked():
@@ -310,7 +310,7 @@ def evaluate(
     if where is None:
         raise ConfigError("`samples` needs `data`: the data that the samples are to be like")
     _there({"samples": made, "data": where, "held_out": held})
-    from anew.auditing import audited
+    from anew.workflows.audit import audited
 
     of = None if held is None else str(held)
     folder = default_report(made) if target is None else target
@@ -324,7 +324,7 @@ def _there(places: Mapping[str, Path | None]) -> None:
 
 
 def _features(table: Path | None) -> Any:
-    from anew.auditing import read_features
+    from anew.workflows.audit import read_features
 
     return None if table is None else read_features(str(table))
 
@@ -384,14 +384,14 @@ def compare(
         limit = "5m" if budget is None and steps is None else budget
         request = _request(data, limit, steps, None, modality, "quality", seed, settings)
         request["families"] = [name.strip() for each in named for name in each.split(",") if name.strip()]
-    from anew.comparing import compared
+    from anew.workflows.compare.run import compared
 
     return compared(target, request, listed, n, trust_code, reporter)
 
 
 def example(name: str, folder: str | Path) -> Path:
     """Write real data that an installed package ships as ordinary files into a new folder."""
-    from anew.examples import write_example
+    from anew.workflows.examples import write_example
 
     target = arguments.path("folder", folder)
     write_example(arguments.optional_text("name", name) or "", target)

@@ -12,9 +12,9 @@ import pytest
 import soundfile
 from PIL import Image as Pillow
 
-from anew.data import clips, frames, pixels, sound
 from anew.data.dataset import Dataset
-from anew.data.image import Image, ImageConfig
+from anew.data.formats import audio, audio_clips, frames, pixels
+from anew.data.modalities.image import Image, ImageConfig
 from anew.data.modality import Item, Size
 from samples import tone
 
@@ -53,17 +53,17 @@ def gif(n: int, side: int = 32) -> bytes:
 
 
 def test_a_header_may_not_claim_more_than_its_bytes_hold() -> None:
-    assert sound.head(flac()).frames == 4000
+    assert audio.head(flac()).frames == 4000
     with pytest.raises(ValueError, match="claims 64,424,513,440 samples, where its bytes hold at most"):
-        sound.head(flac(0xF_0000_0FA0))
+        audio.head(flac(0xF_0000_0FA0))
 
 
 def test_clips_of_one_file_are_bounded_and_made_one_by_one() -> None:
-    shape = clips.Shape(8000, 64, 512, 48, 48)
-    found = clips.cuts(10**8, 8000, shape, 0, 1)
+    shape = audio_clips.Shape(8000, 64, 512, 48, 48)
+    found = audio_clips.cuts(10**8, 8000, shape, 0, 1)
     assert found is not None and next(iter(found)) == (0, 3072)
     with pytest.raises(ValueError, match="hours long: at most 100,000 clips"):
-        clips.cuts(10**10, 8000, shape, 0, 1)
+        audio_clips.cuts(10**10, 8000, shape, 0, 1)
 
 
 def test_a_codec_that_nobody_knows_is_said() -> None:

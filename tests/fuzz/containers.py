@@ -62,10 +62,10 @@ def whole_path(folder: Path, modality: str | None) -> dict[str, Any]:
 
 def preload() -> None:
     """Import what children would import one by one, so that a fork has it already."""
+    import anew.maths
     import torch
 
     import anew.data
-    import anew.maths
 
     torch.set_num_threads(1)
     for room in (anew.data, anew.maths):

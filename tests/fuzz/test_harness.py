@@ -70,7 +70,7 @@ def test_what_a_child_starts_counts_too() -> None:
 
 
 def test_a_failure_names_the_code() -> None:
-    from anew.config import seconds
+    from anew.core.settings import seconds
 
     outcome = run(lambda: seconds(object()))  # type: ignore[arg-type]
     assert outcome.fault in (None, "traceback")

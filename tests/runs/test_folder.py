@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from anew import files
+from anew.core import files
+from anew.core.files import read_json, write_json
 from anew.errors import RunError
-from anew.files import read_json, write_json
 from anew.runs.folder import RunFolder
 from anew.runs.record import Begun, Request
 from anew.runs.tensors import read_tensors, write_tensors
@@ -174,7 +174,7 @@ def test_a_folder_that_is_deleted_while_it_trains_is_said(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("suffix", ["/../../../x.txt", "", ".py/x", 5, ".waytoolongforone"])
 def test_the_ending_of_samples_is_checked_where_it_is_restored(suffix: object, tmp_path: Path) -> None:
-    from anew.data.code import Code, CodeConfig
+    from anew.data.modalities.code import Code, CodeConfig
 
     with pytest.raises(ValueError, match="suffix must be the ending of a file"):
         Code(CodeConfig()).restore({"suffix": suffix}, tmp_path)
@@ -182,7 +182,7 @@ def test_the_ending_of_samples_is_checked_where_it_is_restored(suffix: object, t
 
 @pytest.mark.parametrize("harm", ["tokens", "starts", "cut"])
 def test_counts_that_lead_outside_are_refused(harm: str) -> None:
-    from anew.maths.ngram import KneserNey
+    from anew.estimators.kneser_ney import KneserNey
 
     counts = KneserNey.fit([[0, 1, 2, 1, 0, 2]], 3, 1)
     counts.check()

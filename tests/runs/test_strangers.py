@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import anew
-from anew import files
+from anew.core import files
+from anew.core.registry import load
 from anew.errors import AnewError, ConfigError, RunError, restoring
-from anew.registry import load
 from anew.runs.lock import locked
 from samples import names
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from anew import arguments as checked
 from anew.cli.terminal import write, write_json
+from anew.core import arguments as checked
 from anew.errors import ConfigError, command
 
 UNFINISHED = ".unfinished.json"  # in a folder of samples while they are written: which command it is that writes them
@@ -295,7 +295,8 @@ def _walk(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _example(arguments: argparse.Namespace, started: float) -> None:
-    from anew import api, examples
+    from anew import api
+    from anew.workflows import examples
 
     if arguments.name is None:
         for name, line in examples.EXAMPLES.items():

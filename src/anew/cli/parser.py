@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
-from anew import arguments as checked
+from anew.core import arguments as checked
 from anew.errors import ConfigError, nearest
 
 DEBUG = "show the traceback of an error instead of writing it to a file (also: ANEW_DEBUG=1)"

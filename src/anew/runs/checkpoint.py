@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from anew.schema import NotNegative, Positive, Real, Record, Share, Whole
+from anew.core.schema import NotNegative, Positive, Real, Record, Share, Whole
 
 Digest = Annotated[str, StringConstraints(strict=True, pattern="^[0-9a-f]{64}$")]
 

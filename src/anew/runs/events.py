@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from anew import files
+from anew.core import files
 from anew.errors import RunError
 
 NAME = "events.jsonl"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anew import files
+from anew.core import files
 from anew.errors import RunError, command, short
 from anew.runs import lock
 from anew.runs.tensors import read_tensors, write_tensors
@@ -169,8 +169,8 @@ class RunFolder:
 
     def _read(self, folder: Path) -> tuple[dict[str, Any] | None, str]:
         """The state in a checkpoint, or why there is none."""
+        from anew.core.schema import checked
         from anew.runs.checkpoint import Manifest, Meta
-        from anew.schema import checked
 
         try:
             files.check_folder(folder)

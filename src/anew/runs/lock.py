@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from anew import files
+from anew.core import files
 from anew.errors import RunError
 
 NAME = ".lock"

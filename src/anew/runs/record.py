@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
-from anew import files
+from anew.core import files
+from anew.core.schema import Count, Flag, Name, NotNegative, Positive, Real, Record, Share, Text, Whole, described
+from anew.core.specs import Grid, Spec, Tokens, spec_from_json, spec_to_json
 from anew.errors import ConfigError, RunError
 from anew.runs.folder import OWN_FAMILY
-from anew.schema import Count, Flag, Name, NotNegative, Positive, Real, Record, Share, Text, Whole, described
-from anew.spec import Grid, Spec, Tokens, spec_from_json, spec_to_json
 
 FORMAT = 1  # of config.json, as in `Begun` and `RunRecord`; raised where an older one can no longer be read
 FILE_BYTES = 64 * 2**20

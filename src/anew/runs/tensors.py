@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anew import files
+from anew.core import files
 from anew.errors import RunError
 
 if TYPE_CHECKING:

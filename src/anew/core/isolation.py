@@ -1,0 +1,355 @@
+"""Decoding in a process of its own: a file from anybody may crash a native library, hang it or fill the memory, and that must
+cost this one file alone.
+
+The worker is a plain Python process that speaks over its two pipes. It ends when its parent does, since its pipe does. What
+is asked of it lies in pieces of some items, which is what makes it cheap. Where a piece brings it down, each item of the piece
+is tried alone, in a new worker where need be, so that only the guilty one is refused.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import faulthandler
+import io
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, Any, NoReturn, cast
+
+import numpy as np
+
+from anew.errors import AnewError
+
+SECONDS = 20.0  # of CPU that one item may take where it is tried alone; half of it among others
+PATIENCE = 4  # times as many by the clock: on a busy machine nothing else may be refused than on an idle one
+SHARE = 3 << 30  # bytes of memory that decoding may take (on Linux, where a process can be held to it)
+MESSAGE = 1 << 34  # bytes, beyond which whoever writes has lost its mind
+PIECE, PIECE_BYTES = 16, 1 << 25  # items, and bytes of them, that are sent at a time
+_OURS = ("import sys; sys.path[:] = sys.argv[1:]", "from anew.core.isolation import serve", "serve()")
+_HUNG = 1  # exit code of faulthandler's watchdog
+_BROKEN = 70  # exit code where `serve` itself fails
+_KNOWN = {
+    *(("numpy", name) for name in ("ndarray", "dtype")),
+    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
+    *((room, name) for room in ("pathlib", "pathlib._local") for name in ("PosixPath", "WindowsPath")),
+    ("builtins", "ValueError"),
+}
+_inside = False  # whether this process is a worker
+
+
+class _Died(Exception):
+    """The worker has ended in the middle of its work; the message is a clause about the item."""
+
+
+class Worker:
+    """One process, started when it is first needed and again after it died. Thread-safe.
+
+    seconds: that an item may take; share: bytes of memory."""
+
+    def __init__(self, seconds: float = SECONDS, share: int = SHARE) -> None:
+        self.seconds, self.share = seconds, share
+        self._process: subprocess.Popen[bytes] | None = None
+        self._greeted = False
+        self._complaint: IO[bytes] | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        _workers.add(self)
+
+    def start(self) -> None:
+        """Start the process, if there is none, without waiting until it is ready."""
+        with self._lock:
+            self._running()
+
+    def run(self, function: Callable[[Any, Any], Any], subject: Any, items: Sequence[Any]) -> list[Any]:
+        """[function(subject, item) for item in items] in the process; a ValueError (one clause) in the place of each item
+        that cannot be decoded, whatever the reason. function: one of a module; an AnewError that it raises is raised."""
+        with self._lock:
+            try:
+                found = self._asked(function, subject, items, self.seconds / 2)
+            except _Died:
+                found = [self._alone(function, subject, item) for item in items]
+        for one in found:
+            if isinstance(one, AnewError):
+                raise one
+        return found
+
+    def close(self) -> None:
+        """End the process for good."""
+        self._closed = True
+        self._end()
+
+    # ---- inside the lock ----
+
+    def _alone(self, function: Callable[[Any, Any], Any], subject: Any, item: Any) -> Any:
+        try:
+            return self._asked(function, subject, [item], self.seconds)[0]
+        except _Died as death:
+            return ValueError(str(death))
+
+    def _asked(
+        self, function: Callable[[Any, Any], Any], subject: Any, items: Sequence[Any], seconds: float
+    ) -> list[Any]:
+        message = pickle.dumps((function, subject, items, seconds, self.share), 5)
+        process = self._running()
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            if not self._greeted:
+                self._greet(process)
+            _put(process.stdin, message)
+            answer = _get(process.stdout)
+        except (EOFError, OSError):
+            code = self._end()
+            raise _Died(self._why(code)) from None
+        except BaseException:  # interrupted: the answer would be taken for that to the next question
+            self._end()
+            raise
+        found: list[Any] = _Answers(io.BytesIO(answer)).load()
+        return found
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._closed:
+            raise RuntimeError("the worker is closed")
+        if self._process is None:
+            self._complaint = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `_end`)
+            one = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", "\n".join(_OURS), *sys.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._complaint,
+                env=os.environ | one,
+            )
+            self._greeted = False
+        return self._process
+
+    def _greet(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        try:
+            _get(process.stdout)
+        except (EOFError, OSError):
+            if self._closed:
+                raise
+            assert self._complaint is not None
+            self._complaint.seek(0)
+            said = self._complaint.read().decode(errors="replace").strip().splitlines()
+            self._end()
+            raise AnewError(
+                f"the process that decodes files does not start ({said[-1] if said else 'it says nothing'}); "
+                f"check that {sys.executable!r} runs"
+            ) from None
+        self._greeted = True
+
+    def _end(self) -> int:
+        """Its exit code."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):  # what was not sent yet
+                assert pipe is not None
+                pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # dead, or about to end since its pipe has
+            process.wait(0.05)
+        process.kill()
+        code = process.wait()
+        if self._complaint is not None:
+            self._complaint.close()
+        return code
+
+    def _why(self, code: int) -> str:
+        if self._closed:
+            raise RuntimeError("the worker is closed")
+        if code == _HUNG or (hasattr(signal, "SIGPROF") and code == -signal.SIGPROF):
+            return f"it takes more than {self.seconds:g} s to decode"
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return f"it brings its decoder down ({name})"
+
+    def _forget(self) -> None:
+        """In a forked child: the process is the parent's, and its pipe must end with the parent."""
+        process, self._process = self._process, None
+        self._lock = threading.Lock()
+        if process is not None:
+            process.returncode = 0
+            for pipe in (process.stdin, process.stdout):
+                cast(Any, pipe).raw.close()  # not flushed: what is buffered is the parent's
+
+
+class _Answers(pickle.Unpickler):
+    """Arrays and plain values of ours: a worker that a file has taken over shall not run anything here."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _KNOWN or (module.startswith(("anew.data.", "anew.errors")) and "." not in name):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"a worker may not answer with {module}.{name}")
+
+
+def _forget_all() -> None:
+    for one in list(_workers):
+        one._forget()
+
+
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+_worker = Worker()
+atexit.register(_worker.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+def start() -> None:
+    """Start the worker in the background, since it will be needed."""
+    if not _inside:
+        _worker.start()
+
+
+def call(function: Callable[[Any, Any], Any], subject: Any, item: Any) -> Any:
+    """function(subject, item) in the worker. Raises ValueError (one clause) where that cannot be decoded."""
+    found = function(subject, item) if _inside else _worker.run(function, subject, [item])[0]
+    if isinstance(found, ValueError):
+        raise found
+    return found
+
+
+def each(owner: Any, method: str, items: Iterable[Any], *more: Any) -> Iterator[Any]:
+    """owner.method(item, *more) of each item, in order, of iterators a list; a ValueError (one clause) in the place of each that it
+    refuses. owner: a modality; the worker decodes for those that are `native`, whatever is no array."""
+    if _inside or not owner.native:
+        yield from (_done((owner, method, more), item) for item in items)
+        return
+    for piece in pieces(items):
+        if all(isinstance(item.data, np.ndarray) for item in piece):
+            yield from (_done((owner, method, more), item) for item in piece)
+        else:
+            yield from _worker.run(_done, (owner, method, more), piece)
+
+
+def pieces(items: Iterable[Any]) -> Iterator[list[Any]]:
+    """Lists of PIECE neighbours, or of about PIECE_BYTES."""
+    piece: list[Any] = []
+    size = 0
+    for item in items:
+        data = getattr(item, "data", b"")
+        data = getattr(data, "body", data)  # of a Handle
+        piece.append(item)
+        size += len(data) if isinstance(data, bytes) else 0
+        if len(piece) == PIECE or size >= PIECE_BYTES:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
+
+
+def _done(subject: tuple[Any, str, tuple[Any, ...]], item: Any) -> Any:
+    owner, method, more = subject
+    try:
+        found = getattr(owner, method)(item, *more)
+        return list(found) if isinstance(found, Iterator) else found
+    except ValueError as error:
+        return ValueError(str(error))
+
+
+# ---- in the worker ----
+
+
+def serve() -> NoReturn:
+    """Answer what is asked until the pipe ends."""
+    global _inside
+    _inside = True
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    asks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):  # libraries may write what they like
+        os.dup2(null, stream)
+    try:
+        _put(answers, b"")
+        while True:
+            function, subject, items, seconds, share = pickle.loads(_get(asks))
+            _hold_to(share)
+            found = list(_timed(function, subject, items, seconds, null))
+            _put(answers, pickle.dumps(found, 5))
+    except (EOFError, BrokenPipeError):
+        os._exit(0)
+    except BaseException:
+        os._exit(_BROKEN)
+
+
+def _timed(
+    function: Callable[[Any, Any], Any], subject: Any, items: Sequence[Any], seconds: float, null: int
+) -> Iterator[Any]:
+    """What the function makes of each; the process ends where one item takes more than so many seconds."""
+    slack, armed = min(1.0, seconds / 4), -1e9  # to arm it for every item would cost a thread each
+    try:
+        for item in items:
+            if time.monotonic() > armed + slack:
+                faulthandler.dump_traceback_later(PATIENCE * seconds + slack, exit=True, file=null)
+                armed = time.monotonic()
+            if hasattr(signal, "setitimer"):  # not on Windows, where the clock alone counts
+                signal.setitimer(signal.ITIMER_PROF, seconds)
+            yield _tried(function, subject, item)
+    finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_PROF, 0.0)
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _tried(function: Callable[[Any, Any], Any], subject: Any, item: Any) -> Any:
+    try:
+        return function(subject, item)
+    except (ValueError, AnewError) as error:
+        return error if isinstance(error, AnewError) else ValueError(str(error))
+    except MemoryError:
+        return ValueError("it takes more memory to decode than a file may")
+    except Exception as error:  # readers of libraries raise almost anything on damaged files
+        text = str(error).strip().splitlines()
+        return ValueError(
+            f"it cannot be decoded ({type(error).__name__}{': ' if text else ''}{text[0] if text else ''})"
+        )
+
+
+def _hold_to(share: int) -> None:
+    """Let this process take no more than `share` bytes beyond what it has, and leave no image of it where it crashes."""
+    global _held
+    if sys.platform != "linux" or _held:
+        return
+    _held = True
+    import resource
+
+    with open("/proc/self/statm") as stream:
+        limit = int(stream.read().split()[0]) * resource.getpagesize() + share
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+_held = False  # to its share of memory
+
+
+# ---- the pipe ----
+
+
+def _put(pipe: IO[bytes], message: bytes) -> None:
+    pipe.write(len(message).to_bytes(8, "little"))
+    pipe.write(message)
+    pipe.flush()
+
+
+def _get(pipe: IO[bytes]) -> bytes:
+    return _exactly(pipe, int.from_bytes(_exactly(pipe, 8), "little"))
+
+
+def _exactly(pipe: IO[bytes], size: int) -> bytes:
+    found = pipe.read(size) if size <= MESSAGE else b""
+    if size > MESSAGE or len(found) < size:
+        raise EOFError
+    return found
+
+
+__all__ = ["PIECE", "Worker", "call", "each", "pieces", "start"]

@@ -1,0 +1,85 @@
+"""Names -> classes. File names are the registry: a new family or modality is one new file."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+from anew.errors import ConfigError, nearest
+
+MEMBERS = {"families": "family", "data": "modality", "evaluation": "evaluation"}  # what a room holds
+FAMILY = ("Config", "Sampling", "accepts", "suggest")  # what a class must have to be a family
+
+
+PACKAGE = Path(__file__).parents[1]
+# Where each kind of class lives: a family is a package of its own, a modality or an evaluation one file.
+PATTERNS = {
+    "families": "families/*/family.py",
+    "data": "data/modalities/*.py",
+    "evaluation": "evaluation/modalities/*.py",
+}
+
+
+def available(room: str) -> list[str]:
+    """Names in a room ("families", "data", "evaluation"), sorted."""
+    return sorted(_members(room))
+
+
+@functools.cache
+def _members(room: str) -> dict[str, str]:
+    """Module by name."""
+    members = {}
+    for path in PACKAGE.glob(PATTERNS[room]):
+        name = path.parent.name if path.stem == "family" else path.stem
+        if _declares(path):
+            members[name] = ".".join(("anew", *path.relative_to(PACKAGE).with_suffix("").parts))
+    return members
+
+
+def _declares(path: Path) -> bool:
+    # Reading the text is enough and imports nothing: a registered file says `EXPORT = ClassName` at top level.
+    return any(line.startswith(("EXPORT = ", "EXPORT: ")) for line in path.read_text(encoding="utf-8").splitlines())
+
+
+def check_name(room: str, name: str) -> None:
+    """ConfigError, with the nearest name, where a room has no such member. Imports nothing."""
+    known = available(room)
+    if name not in known:
+        raise ConfigError(f"unknown {MEMBERS[room]} {name!r}{nearest(name, known)}")
+
+
+def load(room: str, name: str) -> Any:
+    """The class that the room's file `name` exports. Names only: a path is an unknown name, and runs no code.
+
+    Raises ConfigError naming the nearest name."""
+    check_name(room, name)
+    return importlib.import_module(_members(room)[name]).EXPORT
+
+
+def load_user_family(path: Path) -> Any:
+    """The family that a user's own Python file exports. This runs the file: call it for what the user named or trusts.
+
+    Raises ConfigError where the file is missing, fails, or exports something else."""
+    if not path.is_file():
+        raise ConfigError(
+            f"the family file {str(path)!r} does not exist; give a Python file that ends with EXPORT = ..."
+        )
+    spec = importlib.util.spec_from_file_location(f"anew_user_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{str(path)!r} cannot be imported as Python; give a file whose name ends with .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file may raise
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ConfigError(f"{str(path)!r} cannot be run as Python ({what}); mend the file") from error
+    family = getattr(module, "EXPORT", None)
+    missing = next((name for name in FAMILY if not hasattr(family, name)), None)
+    if missing is not None:
+        raise ConfigError(f"{str(path)!r} exports no family ({missing} is missing); end it with `EXPORT = YourFamily`")
+    return family

@@ -1,0 +1,282 @@
+"""Text <-> ids without loss: single characters, or byte-level sub-words (BPE) trained on the user's own text.
+
+Both know how many characters of the original each id stands for, so that bits per character are exact.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core import files
+from anew.errors import DataError
+
+MOST_IDS = 65_000  # ids are stored in 16 bits, a few are left for special tokens
+HEX = 6  # digits of an escaped code point
+END, BEGIN, ESCAPE = "<|end|>", "<|begin|>", "<|escape|>"
+
+# One regular expression that Python's `re` and the tokenizers package read alike: sets are spelt out, since their \s differ.
+_LETTERS, _SPACES = "A-Za-z\u0080-\U0010ffff", " \\t\\n\\r\\x0b\\x0c"
+WORDS = (
+    f" ?[{_LETTERS}]{{1,32}}| ?[0-9]{{1,8}}| ?[^{_SPACES}0-9{_LETTERS}]{{1,32}}"
+    f"|[{_SPACES}]{{1,64}}(?![^{_SPACES}])|[{_SPACES}]"
+)
+# For programs: line ends with all of the next line's indentation are one piece, and no piece of spaces runs over a line end.
+INDENTED = (
+    f"\\n{{1,4}}[ \\t]{{0,64}}| ?[{_LETTERS}]{{1,32}}| ?[0-9]{{1,8}}| ?[^{_SPACES}0-9{_LETTERS}]{{1,32}}"
+    f"|[ \\t\\r\\x0b\\x0c]{{1,64}}(?![^{_SPACES}])|[{_SPACES}]"
+)
+_PIECE = 1 << 15
+_CUT = re.compile(f"[^{_SPACES}]\n(?=[^{_SPACES}])")
+_WORD_CACHE = 400_000  # distinct words kept with their ids (about 100 MB)
+
+
+class Codebook(Protocol):
+    """A way to write text as ids 0..size-1."""
+
+    kind: str
+    size: int
+    rare: int | None  # the first of the ids, up to the last, that the text it was fitted to never takes; None: no such
+
+    def encode(self, text: str) -> NDArray[np.uint16]:
+        """(n,) ids."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; what no text can mean becomes U+FFFD."""
+        ...
+
+    def widths(self) -> NDArray[np.float32]:
+        """(size,) characters of the original that each id stands for."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """JSON values, enough to know it again."""
+        ...
+
+    def tokenizer(self, special: Sequence[str]) -> Any:
+        """A `tokenizers.Tokenizer` with the special tokens behind the ids."""
+        ...
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """(n,) the characters as numbers; lone surrogates included."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
+
+class Characters:
+    """Ids are the characters of the training text by code point; any other is an escape id and six hexadecimal digits."""
+
+    kind = "characters"
+
+    def __init__(self, letters: str, complete: bool = False) -> None:
+        """complete: the letters are all that occurred, so that nothing is escaped in the text they come from."""
+        self.letters = letters
+        self.escape = len(letters)
+        self.rare = self.escape if complete else None
+        self.size = len(letters) + 1 + 16
+        table = code_points(letters)
+        self._table = np.full(max(int(table.max(initial=0)) + 1, 128), self.escape, dtype=np.uint16)
+        self._table[table] = np.arange(len(letters), dtype=np.uint16)
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], most: int = 1024) -> Characters:
+        """The `most` frequent characters of the texts."""
+        counts: dict[int, int] = {}
+        for text in texts:
+            for point, n in zip(*np.unique(code_points(text), return_counts=True), strict=True):
+                counts[int(point)] = counts.get(int(point), 0) + int(n)
+        kept = sorted(sorted(counts, key=lambda p: (-counts[p], p))[:most])
+        return cls("".join(map(chr, kept)), complete=len(kept) == len(counts))
+
+    def encode(self, text: str) -> NDArray[np.uint16]:
+        points = code_points(text)
+        ids = self._table[np.minimum(points, len(self._table) - 1)]
+        ids[points >= len(self._table)] = self.escape
+        unknown = np.flatnonzero(ids == self.escape)
+        if not len(unknown):
+            return ids
+        digits = (points[unknown][:, None] >> np.arange(4 * (HEX - 1), -1, -4, dtype=np.uint32)) & 15
+        repeats = np.ones(len(ids), dtype=np.int64)
+        repeats[unknown] = 1 + HEX
+        out = np.repeat(ids, repeats)
+        at = np.cumsum(repeats)[unknown] - HEX  # where the digits of each escaped character begin
+        out[at[:, None] + np.arange(HEX)] = self.escape + 1 + digits
+        return out
+
+    def decode(self, ids: Sequence[int]) -> str:
+        out: list[str] = []
+        at, n = 0, len(ids)
+        while at < n:
+            one = ids[at]
+            at += 1
+            if one < self.escape:
+                out.append(self.letters[one])
+                continue
+            point, digits, stop = 0, 0, min(at + HEX, n)
+            while one == self.escape and at < stop and ids[at] > self.escape:
+                point, digits = point * 16 + (ids[at] - self.escape - 1), digits + 1
+                at += 1
+            real = digits == HEX and point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
+            out.append(chr(point) if real else "\ufffd")
+        return "".join(out)
+
+    def widths(self) -> NDArray[np.float32]:
+        out = np.ones(self.size, dtype=np.float32)
+        out[self.escape + 1 :] = 0
+        return out
+
+    def state(self) -> dict[str, Any]:
+        return {"kind": self.kind, "letters": self.letters, "complete": self.rare is not None}
+
+    def tokenizer(self, special: Sequence[str]) -> Any:
+        from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+
+        names = [*self.letters, ESCAPE, *(f"<|{digit:x}|>" for digit in range(16))]
+        out = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token=ESCAPE))
+        out.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        out.decoder = decoders.Fuse()
+        out.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
+        return out
+
+
+class SubWords:
+    """Byte-level BPE: every text has ids, since every byte has one."""
+
+    kind = "bpe"
+    rare: int | None = None  # its bytes that never occur are no block
+
+    def __init__(self, tokenizer_json: str) -> None:
+        from tokenizers import Tokenizer
+
+        self.json = tokenizer_json
+        self._model = Tokenizer.from_str(tokenizer_json)
+        self._split = re.compile(json.loads(tokenizer_json)["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"])
+        self._words: dict[str, NDArray[np.uint16]] = {}
+        letters = _byte_of_letter()
+        pieces = sorted(self._model.get_vocab(with_added_tokens=False).items(), key=lambda pair: pair[1])
+        self.pieces = [bytes(letters[c] for c in piece) for piece, _ in pieces]
+        self.size = len(self.pieces)
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], vocab: int, words: str = WORDS) -> SubWords:
+        """At most `vocab` ids (at least 257), trained on the texts. words: the pieces that no id runs over."""
+        from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+        model = Tokenizer(models.BPE())
+        model.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Split(Regex(words), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
+        )
+        alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+        trainer = trainers.BpeTrainer(vocab_size=vocab, initial_alphabet=alphabet, show_progress=False)
+        chunks = (clean(text[i : i + 10_000]) for text in texts for i in range(0, len(text), 10_000))
+        model.train_from_iterator(chunks, trainer)
+        from tokenizers import decoders
+
+        model.decoder = decoders.ByteLevel()
+        return cls(model.to_str())
+
+    def encode(self, text: str) -> NDArray[np.uint16]:
+        pieces = [self._encode(piece) for piece in _pieces(clean(text))]
+        return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.uint16)
+
+    def _encode(self, text: str) -> NDArray[np.uint16]:
+        words = self._split.findall(text)
+        # The package takes about a second for a megabyte; most words repeat, so each distinct one is encoded once.
+        numbers: dict[str, int] = {}
+        which = np.fromiter((numbers.setdefault(word, len(numbers)) for word in words), np.int64, len(words))
+        known = self._words
+        new = [word for word in numbers if word not in known]
+        if new:
+            found = self._model.encode_batch_fast(new, add_special_tokens=False)
+            if len(known) + len(new) > _WORD_CACHE:  # a new dict, since another thread may be reading the old one
+                known = self._words = {word: known[word] for word in numbers if word in known}
+            known.update((word, np.array(one.ids, np.uint16)) for word, one in zip(new, found, strict=True))
+        return _joined([known[word] for word in numbers], which)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return b"".join([self.pieces[i] for i in ids]).decode("utf-8", "replace")
+
+    def widths(self) -> NDArray[np.float32]:
+        # A character counts where its first byte is: bytes 10xxxxxx go on with a character that has begun.
+        return np.array([sum((b & 0xC0) != 0x80 for b in piece) for piece in self.pieces], dtype=np.float32)
+
+    def state(self) -> dict[str, Any]:
+        return {"kind": self.kind, "size": self.size, "digest": hashlib.sha256(self.json.encode()).hexdigest()[:32]}
+
+    def tokenizer(self, special: Sequence[str]) -> Any:
+        from tokenizers import AddedToken, Tokenizer
+
+        out = Tokenizer.from_str(self.json)
+        out.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
+        return out
+
+
+def clean(text: str) -> str:
+    """The text with each lone surrogate (from broken JSON escapes) as U+FFFD: the same number of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text
+
+
+def restored(state: dict[str, Any], folder: Path, special: Sequence[str]) -> Codebook:
+    """The codebook of a saved run. Raises DataError where its tokenizer.json is missing or another one."""
+    if state["kind"] == Characters.kind:
+        return Characters(state["letters"], state["complete"])
+    path = folder / "tokenizer.json"
+    data = files.read_json(path)
+    try:
+        data["added_tokens"] = [one for one in data.get("added_tokens", []) if one["content"] not in special]
+        book = SubWords(_same_text(data))
+    except Exception as error:  # the package raises a bare Exception for a tokenizer that it cannot read
+        raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is not whole") from None
+    if book.state() != state:
+        raise DataError(f"{str(path)!r} is not the tokenizer that the run was trained with")
+    return book
+
+
+def _same_text(data: dict[str, Any]) -> str:
+    from tokenizers import Tokenizer
+
+    return str(Tokenizer.from_str(json.dumps(data)).to_str())
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text in pieces of about _PIECE characters, cut where the ids stay the same: at a line end between two words.
+
+    Each piece lets other threads run: the regular expression holds the interpreter for its whole length."""
+    at = 0
+    while at < len(text):
+        found = _CUT.search(text, at + _PIECE)
+        stop = found.end() if found else len(text)
+        yield text[at:stop]
+        at = stop
+        time.sleep(0)
+
+
+def _joined(parts: list[NDArray[np.uint16]], which: NDArray[np.int64]) -> NDArray[np.uint16]:
+    """parts[which[0]] + parts[which[1]] + ... without a Python loop over `which`."""
+    lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
+    flat = np.concatenate(parts)
+    starts = np.cumsum(lengths) - lengths
+    n = lengths[which]
+    ends = np.cumsum(n)
+    out: NDArray[np.uint16] = flat[np.arange(ends[-1]) + np.repeat(starts[which] - (ends - n), n)]
+    return out
+
+
+def _byte_of_letter() -> dict[str, int]:
+    """The byte that each letter of the ByteLevel alphabet stands for (printable bytes are themselves, the rest follow 256)."""
+    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    rest = [byte for byte in range(256) if byte not in own]
+    return {chr(byte): byte for byte in own} | {chr(256 + i): byte for i, byte in enumerate(rest)}

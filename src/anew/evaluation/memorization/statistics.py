@@ -1,0 +1,278 @@
+"""The statistics of copying: did the generator see these real items, or others like them?
+
+Held-out items were kept from training by chance alone, so to a generator that only learned the distribution they are
+exchangeable with training items, however good, sharp, blurred or collapsed it is. The scan asks whether the samples that
+lie suspiciously near to a real item lie near to training items more often than chance has it; the labels of the real
+items, never those of the samples, are permuted, so the p-value is exact for any generator.
+
+Legend for shapes: m samples, n pooled real items (train and held-out), r permutations, g steps of the scan.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.functional.intervals import clopper_pearson
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+FOUND = 0.01  # the p-value up to which copying counts as found
+PERMUTATIONS = 999
+FIRST, STEP = 4, 1.12  # the scan looks at 4 samples, then at 12% more each time
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The nearest real item of each sample. item: its index; distance: to it; scale: that item's distance to its own
+    nearest real item, whatever their labels; own: the index of that one, -1 without any. All (m,)."""
+
+    item: Indices
+    distance: Array
+    scale: Array
+    own: Indices
+
+    @property
+    def ratio(self) -> Array:
+        """distance / scale: how much closer a sample is than real items are to each other there; 1 where both are 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            plain = self.distance / self.scale
+        return np.where(self.scale > 0.0, plain, np.where(self.distance > 0.0, np.inf, 1.0))
+
+    def order(self, source: np.random.Generator) -> Indices:
+        """Samples, the most suspicious first; among equals the one whose item stands most alone, then by chance."""
+        chance = source.random(len(self.item))
+        return np.asarray(np.lexsort((chance, -self.scale, self.ratio)), dtype=np.intp)
+
+    def take(self, rows: NDArray[Any]) -> Nearest:
+        return Nearest(self.item[rows], self.distance[rows], self.scale[rows], self.own[rows])
+
+
+class Distance(ABC):
+    """Exact nearest neighbours among items that are all known from the start: real ones, samples, planted copies."""
+
+    name = ""
+
+    @abstractmethod
+    def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
+        """The nearest item of the pool for each query and its distance, both (m,); its own group is never its nearest.
+
+        queries, pool: indices of items; pool rises. An item without any neighbour gets index -1 and distance inf.
+        """
+
+    def near(self, queries: Indices, pool: Indices) -> Nearest:
+        """The nearest item of each query with its own scale; index -1 is replaced by the pool's first item, far away."""
+        item, distance = self.nearest(queries, pool)
+        return self.scaled(np.where(item < 0, pool[0], item), distance, pool)
+
+    def scaled(self, item: Indices, distance: Array, pool: Indices) -> Nearest:
+        """Items of the pool and distances to them, with the scale of each item in that pool."""
+        different, where = np.unique(item, return_inverse=True)
+        own, scale = self.nearest(different, pool)
+        return Nearest(item, distance, scale[where], own[where])
+
+
+class Labels:
+    """The true labels of the pooled items (1: train) and `repeats` permutations of them, whole groups together.
+
+    Only groups that some sample is nearest to are ever drawn: the labels of those among all groups are a
+    hypergeometric number of ones in an order of chance.
+    """
+
+    def __init__(
+        self,
+        train: NDArray[np.bool_],
+        groups: Indices,
+        pool: Indices,
+        touched: Indices,
+        *,
+        repeats: int = PERMUTATIONS,
+        source: np.random.Generator,
+    ) -> None:
+        """train, groups: of all items, (n,) or longer; pool: indices of the pooled ones; touched: of those asked for."""
+        known, first = np.unique(groups[pool], return_index=True)
+        label = train[pool[first]]
+        if (train[pool] != label[np.searchsorted(known, groups[pool])]).any():
+            raise ValueError("a group of twins has items in train and held-out; leave those out first")
+        own = np.unique(groups[touched])
+        ones, count = int(label.sum()), len(own)
+        drawn = source.hypergeometric(ones, len(known) - ones, count, size=repeats)  # (r,)
+        rank = source.random((repeats, count)).argsort(axis=1).argsort(axis=1)  # (r, groups)
+        truth = label[np.searchsorted(known, own)][None]
+        self.rows = np.concatenate([truth, rank < drawn[:, None]]).astype(np.uint8)  # (1 + r, groups)
+        self.share = float(train[pool].mean())
+        self._groups, self._own = groups, own
+
+    def planted(self, row: int, items: Indices, repeats: int) -> Labels:
+        """Labels whose truth is permutation `row` (1 and up) with these items in train, beside `repeats` others.
+
+        Whatever the samples hold, such a truth has nothing to do with it: only what was planted is to be found.
+        """
+        truth = self.rows[row].copy()
+        truth[self.columns(items)] = 1
+        other = copy.copy(self)
+        other.rows = np.concatenate([truth[None], np.delete(self.rows, [0, row], axis=0)[:repeats]])
+        return other
+
+    def columns(self, items: Indices) -> Indices:
+        """Which column of `rows` holds the label of each item."""
+        return np.asarray(np.searchsorted(self._own, self._groups[items]), dtype=np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """p: of the permutation test. At the most telling step `hits` of the `k` most suspicious samples are nearest to a
+    training item, where `expected` would be by chance; `copied` is the number of samples that are copies then, low and
+    high the ends of its 95% interval; `which` distance it was, and the samples in its order."""
+
+    p: float
+    statistic: float
+    k: int
+    hits: int
+    expected: float
+    copied: float
+    low: float
+    high: float
+    which: int
+    order: Indices
+
+
+def scan(nearests: Sequence[Nearest], labels: Labels, source: np.random.Generator) -> Scan:
+    """The label-exchangeability scan over one or several distances of the same samples; the largest statistic of all
+    counts, and the same permutations serve all, so looking twice costs nothing in validity."""
+    orders = [n.order(source) for n in nearests]
+    tables = [
+        _statistics(labels.rows, labels.columns(n.item[o]), _steps(n, o), labels.share)
+        for n, o in zip(nearests, orders, strict=True)
+    ]
+    tops = np.stack([t.max(axis=1, initial=-np.inf) for t in tables])  # (distances, 1 + r)
+    best = tops.max(axis=0)
+    which = int(tops[:, 0].argmax())
+    p = _p_value(best)
+    near, order = nearests[which], orders[which]
+    column = labels.columns(near.item[order])
+    every = np.arange(FIRST, int((near.ratio < 1.0).sum()) + 1)
+    if not len(every):
+        return Scan(p, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, which, order)
+    k = int(every[int(_statistics(labels.rows[:1], column, every, labels.share)[0].argmax())])
+    hits = int(labels.rows[0, column[:k]].sum())
+    effective = k * k / float((np.unique(column[:k], return_counts=True)[1] ** 2.0).sum())
+    copied, low, high = copies_among(k, hits, labels.share, effective)
+    return Scan(p, float(best[0]), k, hits, k * labels.share, copied, low, high, which, order)
+
+
+def _p_value(statistics: Array) -> float:
+    """Of the first against the others; the tolerance keeps a tie from being lost to rounding."""
+    return float((statistics[1:] >= statistics[0] - 1e-9).sum() + 1) / len(statistics)
+
+
+def _steps(near: Nearest, order: Indices) -> Indices:
+    """How many of the most suspicious samples the scan looks at, rising (g,): only samples that are closer to a real
+    item than real items are to each other there can be copies; the others would show a small general lead of training
+    items, which any learner has."""
+    most = int((near.ratio[order] < 1.0).sum())
+    return steps_to(most)
+
+
+def steps_to(most: int) -> Indices:
+    """4, 5, 6, ... growing by 12% each, and `most`; none where `most` is under 4."""
+    if most < FIRST:
+        return np.zeros(0, dtype=np.intp)
+    count = int(np.log(max(most / FIRST, 1.0)) / np.log(STEP)) + 1
+    return np.unique(np.append(np.round(FIRST * STEP ** np.arange(count)), most).astype(np.intp))
+
+
+def _statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, share: float) -> Array:
+    """Signed root of the binomial deviance of the share of train labels at each step, (1 + r, g).
+
+    It is the standardised count, with tails that hold for shares near 0 and 1 too: of 9 training items to 1 held-out
+    the plain standardised count cannot pass sqrt(k / 9). Several samples at one item count as one in its variance.
+    """
+    if not len(steps):
+        return np.zeros((len(rows), 0))
+    used = columns[: steps[-1]]
+    hits = np.cumsum(rows[:, used], axis=1, dtype=np.int32)[:, steps - 1]  # (1 + r, g)
+    square = np.cumsum(2 * earlier(used) + 1)[steps - 1]  # sum of squared numbers of samples at one group
+    part = hits / steps
+    effective = steps.astype(np.float64) ** 2 / square
+    return deviance_root(part, share) * np.sqrt(effective)
+
+
+def deviance_root(part: Array, share: float) -> Array:
+    """sqrt(2 KL(part || share)) of a Bernoulli share, negative where part is below it."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one = np.where(part > 0.0, part * np.log(part / share), 0.0)
+        none = np.where(part < 1.0, (1.0 - part) * np.log((1.0 - part) / (1.0 - share)), 0.0)
+    return np.asarray(np.sign(part - share) * np.sqrt(np.maximum(2.0 * (one + none), 0.0)))
+
+
+def earlier(values: Indices) -> Indices:
+    """How often each value occurs before its place, (k,)."""
+    order = np.argsort(values, kind="stable")
+    begins = np.flatnonzero(np.diff(values[order], prepend=-1))
+    run = np.arange(len(values)) - np.repeat(begins, np.diff(np.append(begins, len(values))))
+    out = np.empty(len(values), dtype=np.intp)
+    out[order] = run
+    return out
+
+
+def copies_among(k: int, hits: float, share: float, effective: float | None = None) -> tuple[float, float, float]:
+    """How many of k samples are copies, with a 95% interval (Clopper and Pearson's of the share of hits).
+
+    A copy always hits, any other sample does with probability `share`. effective: independent samples among the k.
+    """
+    size = float(effective or k)
+    low, high = clopper_pearson(hits / k * size, size)
+    return tuple(k * max(part - share, 0.0) / (1.0 - share) for part in (hits / k, low, high))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """Of the reference test: p, and how many samples lie closer than the real items' own nearest explain."""
+
+    p: float
+    k: int
+    copied: float
+
+
+def reference_test(samples: Array, real: Array, source: np.random.Generator, repeats: int = PERMUTATIONS) -> Excess:
+    """Are samples closer to real items than real items are to each other? samples (m,), real (h,): ratios, small is near.
+
+    More powerful than the scan where few items are held out, but not free of assumptions: a generator that is sharper or
+    less varied than its data raises it without copying anything.
+    """
+    values = np.concatenate([samples, real])
+    made = np.concatenate([np.ones(len(samples), np.uint8), np.zeros(len(real), np.uint8)])
+    order = np.lexsort((source.random(len(values)), values))
+    most = int((values < 1.0).sum())
+    steps, share = steps_to(most), float(made.mean())
+    if not len(steps):
+        return Excess(1.0, 0, 0.0)
+    rows = np.stack([made, *(source.permutation(made) for _ in range(repeats))])[:, order]
+    table = _statistics(rows, np.arange(len(values)), steps, share)
+    best = table.max(axis=1)
+    k = int(steps[int(table[0].argmax())])
+    hits = int(rows[0, :k].sum())
+    expected = (k - hits) * share / (1.0 - share)  # as many as the real ones among them stand for
+    return Excess(_p_value(best), k, max(hits - expected, 0.0))
+
+
+def least_copies(share: float, looks: int = 10) -> int:
+    """Copies that a scan needs to reach FOUND, all first in its order, where `share` of the real items is train.
+
+    Each hits by chance with probability `share`; `looks`: steps of the scan that count as independent.
+    """
+    return int(np.ceil(np.log(FOUND / looks) / np.log(share)))
+
+
+def held_out_needed(copies: float, train: int, looks: int = 10) -> int:
+    """Held-out items with which `copies` copies suffice, beside `train` training items; the converse of least_copies."""
+    share = float((FOUND / looks) ** (1.0 / max(copies, 1e-9)))
+    return int(np.ceil(train * (1.0 - share) / share)) if share > 0.0 else 10**12

@@ -1,0 +1,68 @@
+"""Without the optional packages everything else works, and what needs one of them says so in one sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anew.core.extras import require
+from anew.data.formats import audio, frames
+from anew.errors import DataError
+from samples import prose
+
+OPTIONAL = (
+    *("av", "datasets", "huggingface_hub", "matplotlib", "mlxtend", "pandas", "pyarrow", "rdkit", "scipy", "sklearn"),
+    *("soundfile", "soxr", "tensorboard", "transformers", "tree_sitter_language_pack"),
+)
+
+
+def without_extras(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command line in a process that finds none of the optional packages."""
+    block = f"import sys; sys.modules |= dict.fromkeys({OPTIONAL!r}); from anew.cli import main; "
+    run = f"sys.exit(main({[str(word) for word in words]!r}))"
+    return subprocess.run([sys.executable, "-c", block + run], check=False, capture_output=True, text=True)
+
+
+def refusal(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence of a refused command."""
+    lines = done.stderr.strip().splitlines()
+    assert (done.returncode, len(lines)) == (2, 1), done.stderr
+    return lines[0]
+
+
+def test_help_and_text_need_no_extra(tmp_path: Path) -> None:
+    assert "train" in without_extras("--help").stdout
+    prose(tmp_path / "data" / "book.txt", 200)
+    few = ("--steps", "2", "--set", "evaluate_samples=4", "--set", "previews=0")
+    done = without_extras("train", tmp_path / "data", "--run", tmp_path / "run", *few)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "report" / "report.html").exists()
+
+
+def test_sound_names_its_extra(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    wave = np.sin(np.arange(16000) / 20).astype(np.float32)
+    for index in range(3):
+        (tmp_path / "data" / f"{index}.wav").write_bytes(audio.written(wave * (1 - index / 10), 16000, "wav"))
+    said = refusal(without_extras("look", tmp_path / "data"))
+    assert said == "anew: reading sound needs the package soundfile; install it with `pip install 'anew[audio]'`"
+
+
+def test_film_names_its_extra(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for index in range(3):
+        clip = np.random.default_rng(index).integers(0, 256, (8, 16, 16), dtype=np.uint8)
+        (tmp_path / "data" / f"{index}.mp4").write_bytes(frames.mp4(clip, 8.0))
+    said = refusal(without_extras("look", tmp_path / "data"))
+    assert said == "anew: reading video needs the package av; install it with `pip install 'anew[video]'`"
+
+
+def test_a_package_that_does_not_load_is_not_called_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_library.py").write_text("raise OSError('libbroken.so.1 is not there')\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(DataError, match=r"does not load \(libbroken\.so\.1 is not there\); reinstall it with"):
+        require("broken_library", extra="audio", purpose="reading sound")

@@ -1,0 +1,179 @@
+"""The worker that decodes: what brings it down costs one item."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anew.core import isolation
+from anew.core.isolation import Worker
+from anew.errors import DataError
+from decoders import Native, acted, item
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    one = Worker(seconds=0.5, share=1 << 28)
+    yield one
+    one.close()
+
+
+def run(worker: Worker, *words: str) -> list[Any]:
+    return worker.run(acted, None, list(words))
+
+
+def test_values_come_back_as_they_are(worker: Worker) -> None:
+    found = worker.run(acted, None, ["array", "text", "none"])
+    assert np.array_equal(found[0], np.arange(6, dtype=np.int16).reshape(2, 3)) and found[0].dtype == np.int16
+    assert found[1:] == ["text", None]
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("crash", r"brings its decoder down \(SIGSEGV\)"),
+        ("abort", r"brings its decoder down \(SIGABRT\)"),
+        ("leave", r"brings its decoder down \(exit code 3\)"),
+        ("hang", "takes more than 0.5 s"),
+        ("spin", "takes more than 0.5 s"),
+        ("grow", "more memory"),
+        ("odd", r"cannot be decoded \(KeyError: 'odd'\)"),
+        ("refuse", "^it is odd$"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_the_guilty_item_alone_is_lost(worker: Worker, word: str, reason: str) -> None:
+    found = run(worker, "a", "b", word, "c")
+    assert isinstance(found[2], ValueError)
+    with pytest.raises(ValueError, match=reason):
+        raise found[2]
+    assert [found[0], found[1], found[3]] == ["a", "b", "c"]
+    assert run(worker, "d") == ["d"]
+
+
+def test_two_guilty_ones_are_told_apart(worker: Worker) -> None:
+    found = run(worker, "crash", "a", "leave", "b")
+    assert found[1::2] == ["a", "b"] and all(isinstance(one, ValueError) for one in found[::2])
+
+
+def test_errors_of_ours_are_raised(worker: Worker) -> None:
+    with pytest.raises(DataError, match="ours"):
+        run(worker, "a", "ours")
+    assert run(worker, "a") == ["a"]
+
+
+def test_what_libraries_print_goes_nowhere(worker: Worker, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(worker, "print") == ["print"]
+    out, err = capfd.readouterr()
+    assert out == err == ""
+
+
+def test_an_answer_may_not_run_anything(worker: Worker) -> None:
+    with pytest.raises(Exception, match="may not answer"):
+        run(worker, "pickle")
+
+
+def test_killed_from_outside_it_is_started_again(worker: Worker) -> None:
+    pid = worker.run(acted, None, ["pid"])[0]
+    os.kill(pid, signal.SIGKILL)
+    assert run(worker, "a", "b") == ["a", "b"]
+    assert worker.run(acted, None, ["pid"])[0] != pid
+
+
+def test_threads_share_it(worker: Worker) -> None:
+    found: dict[int, list[Any]] = {}
+
+    def ask(number: int) -> None:
+        found[number] = run(worker, *(f"{number}-{i}" for i in range(20)))
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert found == {n: [f"{n}-{i}" for i in range(20)] for n in range(8)}
+
+
+def test_an_interrupted_question_leaves_no_answer_behind(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(worker, "a")
+
+    def interrupted(pipe: Any) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(isolation, "_get", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(worker, "b")
+    assert run(worker, "c") == ["c"]
+
+
+def test_one_that_does_not_start_says_so(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_OURS", ("raise RuntimeError('odd')",))
+    with pytest.raises(Exception, match=r"does not start.*odd"):
+        run(worker, "a")
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("end", ["pass", "os.kill(os.getpid(), 9)", "os._exit(0)"])
+def test_it_ends_with_its_parent(end: str) -> None:
+    program = (
+        f"import os, sys; sys.path[:0] = {[str(Path(__file__).parents[1])]!r}\n"
+        "from anew.data import isolation; from decoders import acted\n"
+        f"print(isolation._worker.run(acted, None, ['pid'])[0], flush=True); {end}"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    pid, late = int(done.stdout), time.monotonic() + 10.0
+    while alive(pid) and time.monotonic() < late:
+        time.sleep(0.02)
+    assert not alive(pid)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_has_one_of_its_own(worker: Worker) -> None:
+    pid = worker.run(acted, None, ["pid"])[0]
+    child = os.fork()
+    if not child:
+        own = worker.run(acted, None, ["pid"])[0]
+        worker.close()
+        os._exit(0 if own != pid else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert worker.run(acted, None, ["pid"])[0] == pid
+
+
+def test_every_method_of_a_modality_passes_it() -> None:
+    modality = Native(None)
+    words = ["a", "crash", "b"]
+    encoded = modality.encode_many([item(word) for word in words])
+    assert encoded[::2] == ["a", "b"] and "decoder down" in str(encoded[1])
+    found = list(isolation.each(modality, "expand", [item("a"), item("crash")]))
+    assert found[0] == ["a", "a"] and isinstance(found[1], ValueError)
+    arrays = [item(np.zeros(3)) for _ in range(2)]
+    assert list(isolation.each(modality, "where", arrays)) == [os.getpid()] * 2  # nothing to decode
+    assert next(isolation.each(modality, "where", [item("a")])) != os.getpid()
+
+
+def test_pieces_are_bounded_by_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "PIECE_BYTES", 100)
+    assert [len(piece) for piece in isolation.pieces([item(b"x")] * 40)] == [16, 16, 8]
+    assert [len(piece) for piece in isolation.pieces([item(b"x" * 50)] * 5)] == [2, 2, 1]

@@ -1,0 +1,139 @@
+"""What a folder holds, whatever lies in it: nothing in it ends the listing."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from anew.data.modalities.image import Image
+from anew.data.modalities.text import Text
+from anew.data.modality import Modality
+from anew.data.sources.base import Source
+from anew.data.sources.listing import list_files, shortened
+from anew.errors import DataError
+
+KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}
+
+
+def refused(folder: Path) -> dict[str, str]:
+    (folder / "good.txt").write_text("good")
+    listing = list_files(folder)
+    assert "good.txt" in [f.path for f in listing.files]
+    return {refusal.name: refusal.reason for refusal in listing.refusals}
+
+
+def test_listing_follows_links_but_no_loops_and_skips_hidden(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.txt").write_text("hello")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    listing = list_files(tmp_path)
+    assert [f.path for f in listing.files] == ["a/x.txt"] and listing.hidden == 1 and not listing.refusals
+
+
+def test_links_that_lead_nowhere_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "itself").symlink_to("itself")
+    (tmp_path / "dangling").symlink_to("missing")
+    reasons = refused(tmp_path)
+    assert "cannot be read" in reasons["itself"] and reasons["dangling"] == "is a link to nothing"
+
+
+def test_what_is_not_a_regular_file_is_refused_by_name(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "zero.txt").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.relpath(tmp_path / "sock.txt"))
+        reasons = refused(tmp_path)
+    assert reasons == {
+        "pipe.txt": "is a named pipe, not a file",
+        "zero.txt": "is a device, not a file",
+        "sock.txt": "is a socket, not a file",
+    }
+
+
+def test_a_folder_that_cannot_be_read_is_refused_and_the_rest_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def closed(path: str) -> object:
+        if "closed" in path:
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert refused(tmp_path) == {"closed": "cannot be read (Permission denied)"}
+
+
+def test_a_folder_that_is_too_deep_is_refused_with_a_short_name(tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(25):
+        os.mkdir("d" * 200, dir_fd=here)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    ((name, reason),) = refused(tmp_path).items()
+    assert "cannot be read" in reason and len(name) < 130 and name.endswith("ddd")
+
+
+def test_an_entry_that_vanishes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("a")
+    scan = os.scandir
+
+    class Late:
+        def __init__(self, path: str) -> None:
+            self._entries = scan(path)
+
+        def __enter__(self) -> list[os.DirEntry[str]]:
+            entries = list(self._entries)
+            (tmp_path / "b.txt").unlink()
+            return entries
+
+        def __exit__(self, *_: object) -> None:
+            self._entries.close()
+
+    monkeypatch.setattr(os, "scandir", Late)
+    listing = list_files(tmp_path)
+    assert [f.path for f in listing.files] == ["a.txt"]
+    assert [r.reason for r in listing.refusals] == ["vanished while the folder was listed"]
+
+
+def test_names_that_are_not_utf8_are_listed_and_shown_escaped(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(folder)
+    for number in range(3):
+        Path(os.fsdecode(folder + b"/%d.txt" % number)).write_text("some text")
+    os.symlink(b"nothing", folder + b"/x\x1b[2J")
+    source = Source.open(tmp_path, KINDS)
+    assert source.blocks("text") and source.labels("text") == ("caf\udce9",)
+    assert [r.name for r in source.refusals] == [r"caf\xe9/x\x1b[2J"]
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda p: os.mkfifo(p / "pipe") or p / "pipe", "is a named pipe; give a folder or a file"),
+    (lambda p: "/dev/zero", "is a device"),
+    (lambda p: "", "path of the data is empty"),
+    (lambda p: "~nobody-of-this-name/x", "unknown user"),
+    (lambda p: "x" * 5000, "cannot be read"),
+])  # fmt: skip
+def test_data_that_is_no_place_to_read_is_one_sentence(tmp_path: Path, make, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(DataError, match=message) as caught:
+        Source.open(make(tmp_path), KINDS)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_folder_without_a_readable_file_says_why(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="holds no files; pipe: is a named pipe"):
+        Source.open(tmp_path, KINDS)
+
+
+def test_long_paths_are_shortened_in_the_middle() -> None:
+    assert shortened("a/b.txt") == "a/b.txt"
+    assert len(shortened("a" * 500 + "/b.txt")) <= 123 and shortened("a" * 500 + "/b.txt").endswith("/b.txt")
