@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from anew.data.dataset import Dataset
 from anew.data.formats import audio, audio_clips, frames, pixels
 from anew.data.modalities.image import Image, ImageConfig
-from anew.data.modality import Item, Size
+from anew.data.types import Item, Size
 from samples import tone
 
 

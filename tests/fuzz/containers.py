@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.data.dataset import Dataset, item_labels
-from anew.data.modality import Size
+from anew.data.types import Size
 from anew.errors import DataError
 from fuzz import corpus
 from fuzz.children import Failed, Limits, Outcome, run

@@ -15,6 +15,8 @@ import stat
 from pathlib import Path
 from typing import Any, TextIO
 
+import platformdirs
+
 from anew.errors import RunError
 
 SUFFIX = r"(\.[A-Za-z0-9]{1,8}){1,2}"  # what the name of a sample file may end with
@@ -162,3 +164,13 @@ def clause(error: BaseException) -> str:
     strerror = getattr(error, "strerror", None)
     lines = str(strerror or error).splitlines() or [""]
     return lines[0].strip()[:120] or type(error).__name__
+
+
+SPARE = 2 * 1024**3  # bytes that stay free on the disk
+
+
+def cache_root(given: Path | None) -> Path:
+    """`given`, else $ANEW_CACHE, else the user's cache folder."""
+    if given is not None:
+        return Path(given)
+    return Path(os.environ.get("ANEW_CACHE") or platformdirs.user_cache_dir("anew", appauthor=False))

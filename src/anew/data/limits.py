@@ -104,3 +104,6 @@ def size(count: int) -> str:
         if count >= unit:
             return f"{count / unit:.3g} {name}"
     return f"{count} bytes"
+
+
+WHOLE_BYTES = 16 * 1024 * 1024  # text up to this size is read and kept whole

@@ -13,8 +13,8 @@ import torch
 from anew.core import settings as cfg
 from anew.core.registry import available, load
 from anew.data.dataset import Dataset
-from anew.data.modality import Scan, Size
 from anew.data.skipped import skipped
+from anew.data.types import Scan, Size
 from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family, Scale, decay_share
 from anew.planning.budget import (

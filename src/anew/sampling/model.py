@@ -13,11 +13,12 @@ from torch import Tensor
 from anew.core import random
 from anew.core import settings as cfg
 from anew.core.arguments import optional_number, path, switch
+from anew.core.device import pick_device
 from anew.core.settings import whole
 from anew.core.specs import Ask, Known
 from anew.data.dataset import fitted
 from anew.data.latent_dataset import Encoded
-from anew.data.modality import Artifact
+from anew.data.types import Artifact
 from anew.errors import ConfigError, DataError, RunError, command, short
 from anew.families.base import Family
 from anew.functional.likelihood import mean_bits
@@ -26,7 +27,6 @@ from anew.runs.record import RunRecord
 from anew.sampling.conditioning import class_of, given, stop_of
 from anew.sampling.restore import WEIGHTS, family_of, restored_family
 from anew.sampling.samples import Samples
-from anew.training.distributed import pick_device
 from anew.workflows import codec_stage
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Any
 from anew.core import files
 from anew.core.arguments import optional_text, path
 from anew.core.settings import whole
-from anew.data.modality import Artifact, Modality
+from anew.data.modality import Modality
+from anew.data.types import Artifact
 from anew.errors import ConfigError
 
 SHEET = 100  # images on one sheet

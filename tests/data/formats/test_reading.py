@@ -12,8 +12,8 @@ from anew.data import limits
 from anew.data.formats.reading import read_whole
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
-from anew.data.modality import Item, Refusal
-from anew.data.sources.base import Source
+from anew.data.sources.source import Source
+from anew.data.types import Item, Refusal
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 2_100_003])

@@ -11,11 +11,15 @@ import pytest
 
 from anew.data import limits
 from anew.data.dataset import Dataset
+from anew.data.file_names import label_of, part_of, suffix_of
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
-from anew.data.modality import Item, Modality, Refusal
+from anew.data.modality import Modality
 from anew.data.sources import base, folder
-from anew.data.sources.base import File, Source, label_of, part_of, reader_of, suffix_of
+from anew.data.sources.base import reader_of
+from anew.data.sources.listing import File
+from anew.data.sources.source import Source
+from anew.data.types import Item, Refusal
 from anew.errors import DataError
 
 KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}
@@ -126,11 +130,11 @@ def test_a_mistyped_path_in_a_folder_never_asks_the_hub(tmp_path: Path, monkeypa
 
 
 def test_one_damaged_table_of_several_is_named_and_left_out(tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-        (tmp_path / folder / "metadata.csv").write_bytes(
-            b"file_name,label\n0.png,red\n" if folder == "a" else b"file_name\n"
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+        (tmp_path / name / "metadata.csv").write_bytes(
+            b"file_name,label\n0.png,red\n" if name == "a" else b"file_name\n"
         )
     opened = Source.open(tmp_path, KINDS)
     assert opened.kinds == {"image": 2}

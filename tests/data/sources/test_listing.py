@@ -11,8 +11,8 @@ import pytest
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
 from anew.data.modality import Modality
-from anew.data.sources.base import Source
 from anew.data.sources.listing import list_files, shortened
+from anew.data.sources.source import Source
 from anew.errors import DataError
 
 KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}

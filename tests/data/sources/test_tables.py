@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anew.data import limits
-from anew.data.modality import Item, Refusal
 from anew.data.sources import delimited_rows
-from anew.data.sources.base import File
 from anew.data.sources.columns import Place, choose, image_bytes
+from anew.data.sources.listing import File
 from anew.data.sources.tables import TableReader, metadata, names_files, open_reader
+from anew.data.types import Item, Refusal
 from anew.errors import DataError
 
 TEXTS = [

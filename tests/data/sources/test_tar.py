@@ -16,9 +16,10 @@ from anew.data import limits
 from anew.data.formats import gzip_files
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
-from anew.data.modality import Item, Modality, Refusal
-from anew.data.sources.base import File
+from anew.data.modality import Modality
+from anew.data.sources.listing import File
 from anew.data.sources.tar import ArchiveReader, members, open_reader, split_name
+from anew.data.types import Item, Refusal
 
 KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from anew.core.extras import require
 from anew.data.formats.mp3_cache import Recordings, quiet, recording
 from anew.data.media_limits import ANY_SAMPLES_A_BYTE, SAMPLES_A_BYTE
-from anew.data.modality import Handle
+from anew.data.types import Handle
 
 Samples = NDArray[np.float32]
 SHORTEST = 0.01  # seconds

@@ -15,12 +15,14 @@ from anew.core.specs import Batch
 from anew.data import limits
 from anew.data.loading.epoch_order import shuffled
 from anew.data.loading.rows import Examples, drawn, examples_of, merged
-from anew.data.modality import Item, Modality, Refusal, reasons
+from anew.data.modality import Modality, reasons
 from anew.data.skipped import Refusals
-from anew.data.sources.base import Block, Source
+from anew.data.sources.base import Block
+from anew.data.sources.source import Source
 from anew.data.splitting import split
 from anew.data.splitting.records import expanded
 from anew.data.splitting.streaming_split import wanted_parts
+from anew.data.types import Item, Refusal
 from anew.errors import DataError
 
 

@@ -22,9 +22,9 @@ from anew.data.formats import fasta, learned
 from anew.data.formats.fasta_labels import Headers
 from anew.data.formats.reading import read_whole
 from anew.data.formats.text_encoding import plain
+from anew.data.limits import WHOLE_BYTES
 from anew.data.modalities.text import PLAIN, Text
-from anew.data.modality import Artifact, Item, Size
-from anew.data.sources.base import WHOLE_BYTES
+from anew.data.types import Artifact, Item, Size
 from anew.errors import ConfigError, DataError
 from anew.estimators import sequence_clusters
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from anew.data import limits
-from anew.data.sources.base import BLOCK_BYTES, suffix_of
+from anew.data.file_names import suffix_of
+from anew.data.sources.base import BLOCK_BYTES
 
 SCANNED = 1 << 28  # bytes up to which a file with quoted line breaks is scanned for them while listing
 _DELIMITERS = ",;\t|"

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from anew.data import limits
+from anew.data.file_names import is_packed, label_of, part_of
 from anew.data.formats.reading import read_whole, too_large
-from anew.data.modality import Handle, Item, Modality, Refusal
-from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, WHOLE_BYTES, Block, File, is_packed, label_of, part_of
+from anew.data.limits import WHOLE_BYTES
+from anew.data.modality import Modality
+from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block
 from anew.data.sources.detect import sort_files
+from anew.data.sources.listing import File
 from anew.data.sources.record_starts import RecordStarts
 from anew.data.sources.sample_files import each_once
+from anew.data.types import Handle, Item, Refusal
 
 PART_BYTES = 8 * 1024 * 1024  # of a file that is read as a stream, in one block
 REACH = 1 << 16  # bytes in which a line of a large file should end; a longer one is cut

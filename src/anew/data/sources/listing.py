@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anew.data import limits
-from anew.data.modality import Refusal
+from anew.data.types import Refusal
 from anew.errors import DataError
 
 _SPECIAL = {

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from anew.core import isolation
-from anew.data.modality import Item, Modality, Refusal, each, reasons
-from anew.data.sources.base import Block, Source
+from anew.data.modality import Modality, each, reasons
+from anew.data.sources.base import Block
+from anew.data.sources.source import Source
 from anew.data.splitting import split
+from anew.data.types import Item, Refusal
 
 CHECKED = 4096  # items up to which every header is checked in that pass
 ALIKE_ITEMS = 2048  # items whose likeness (not only equality) is compared

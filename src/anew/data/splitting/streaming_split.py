@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.data.modality import Item, Modality, Refusal, reasons
+from anew.data.modality import Modality, reasons
 from anew.data.skipped import Refusals
-from anew.data.sources.base import Block, Source
+from anew.data.sources.base import Block
+from anew.data.sources.source import Source
 from anew.data.splitting import split
 from anew.data.splitting.records import ALIKE_ITEMS, Records, content_key, expanded
+from anew.data.types import Item, Refusal
 from anew.errors import DataError
 
 PASS_ITEMS = 20_000  # items, and
