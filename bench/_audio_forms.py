@@ -17,9 +17,9 @@ import torch  # noqa: E402
 
 import _common  # noqa: E402, F401  (with it the package of this checkout is found)
 from anew import cli  # noqa: E402
-from anew.data import audio  # noqa: E402
-from anew.maths.spectra import Frames  # noqa: E402
-from anew.spec import Batch, Grid  # noqa: E402
+from anew.core.specs import Batch, Grid  # noqa: E402
+from anew.data.modalities import audio  # noqa: E402
+from anew.functional.spectrogram import Frames  # noqa: E402
 
 POWER = 0.4  # compression of amplitudes: the complex form
 

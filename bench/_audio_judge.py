@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import _common  # noqa: F401  (with it the package of this checkout is found)
-from anew.data import sound
-from anew.evaluation.clips import earth_mover, periodicity
-from anew.evaluation.metric import frechet_distance, neighbourhood
-from anew.maths.spectra import Frames, mel_bank
+from anew.data.formats import audio
+from anew.evaluation.features.audio import earth_mover, periodicity
+from anew.evaluation.metrics.statistics import frechet_distance, neighbourhood
+from anew.functional.spectrogram import Frames, mel_bank
 
 RATE, LENGTH = 8_000, 6_144
 FRAMES, BANDS, DEEP = Frames(RATE, 256, 128), 40, 60.0  # decibels below the loudest that are heard
@@ -26,8 +26,8 @@ SURE = 0.9
 
 def clip(x: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     """Any recording as the judge hears it: 8 kHz, without silence at its ends, one length, one peak."""
-    x = sound.trimmed(sound.resampled(x, rate, RATE), RATE)
-    return sound.levelled(sound.fitted(x, LENGTH), 1.0)
+    x = audio.trimmed(audio.resampled(x, rate, RATE), RATE)
+    return audio.levelled(audio.fitted(x, LENGTH), 1.0)
 
 
 def spectrograms(clips: Sequence[NDArray[np.float32]]) -> Tensor:

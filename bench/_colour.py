@@ -17,7 +17,7 @@ from PIL import Image
 from _figures import beside
 from _judge import frechet
 from _mnist import Pixels, write_png
-from anew.evaluation.embedding import Embedding
+from anew.evaluation.features.random_conv import Embedding
 
 KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 HELD = 0.2

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import _common  # noqa: F401  (with it the package of this checkout is found)
 from _mnist import Pixels
-from anew.evaluation.metric import NEIGHBOURS, neighbourhood, squared_distances, vendi_score
+from anew.evaluation.metrics.statistics import NEIGHBOURS, neighbourhood, squared_distances, vendi_score
 
 MOST = 2000  # items of figures that compare all pairs
 

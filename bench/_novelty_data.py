@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from _mnist import find, read_idx
-from anew.evaluation import kinds
-from anew.evaluation.novelty import Kind
+from anew.evaluation.memorization import item_types
+from anew.evaluation.memorization.result import Kind
 
 Source = np.random.Generator
 
@@ -34,11 +34,11 @@ class Data:
 
 
 IMAGE_DISTURBANCES: dict[str, Callable[[Any, Source], Any]] = {
-    "shift": lambda x, source: kinds.shifted_image(x, *kinds.SHIFTS[source.integers(4)]),
-    "noise": lambda x, source: kinds.noisy_image(x, source),
-    "jpeg": lambda x, source: kinds.jpeg_image(x),
+    "shift": lambda x, source: item_types.shifted_image(x, *item_types.SHIFTS[source.integers(4)]),
+    "noise": lambda x, source: item_types.noisy_image(x, source),
+    "jpeg": lambda x, source: item_types.jpeg_image(x),
 }
-TEXT_DISTURBANCES: dict[str, Callable[[Any, Source], Any]] = {"edits": kinds.edited}
+TEXT_DISTURBANCES: dict[str, Callable[[Any, Source], Any]] = {"edits": item_types.edited}
 
 
 def filtered(images: Sequence[Any], how: ImageFilter.Filter | type[ImageFilter.Filter]) -> list[Any]:
@@ -99,7 +99,7 @@ def typical_texts(texts: Sequence[str], source: Source) -> list[str]:
 
 
 def blurred_texts(texts: Sequence[str], source: Source) -> list[str]:
-    return [kinds.edited(t, source, 0.2) for t in texts]
+    return [item_types.edited(t, source, 0.2) for t in texts]
 
 
 def digits(folder: Path) -> Data:
@@ -117,15 +117,15 @@ def pictures(folder: Path) -> Data:
 
 
 def _images(name: str, items: Sequence[Any], mode: NDArray[Any]) -> Data:
-    return Data(name, kinds.IMAGES, items, mode, sharp_images, blurred_images, IMAGE_DISTURBANCES, gaussian)
+    return Data(name, item_types.IMAGES, items, mode, sharp_images, blurred_images, IMAGE_DISTURBANCES, gaussian)
 
 
 def books(folder: Path) -> Data:
     """Passages of the books of a folder."""
     paths = sorted(folder.glob("*.txt"))
-    cut = kinds.passages([p.read_text(encoding="utf-8") for p in paths])
-    whole = [i for i, t in enumerate(cut.texts) if len(t) == kinds.WIDTH]
-    return _texts(folder.name, kinds.PASSAGES, [cut.texts[i] for i in whole], cut.owner[whole])
+    cut = item_types.passages([p.read_text(encoding="utf-8") for p in paths])
+    whole = [i for i, t in enumerate(cut.texts) if len(t) == item_types.WIDTH]
+    return _texts(folder.name, item_types.PASSAGES, [cut.texts[i] for i in whole], cut.owner[whole])
 
 
 def records(place: Path) -> Data:
@@ -133,7 +133,7 @@ def records(place: Path) -> Data:
     path = place if place.is_file() else sorted(place.glob("*.txt"))[0]
     lines = list(dict.fromkeys(path.read_text(encoding="utf-8").split("\n")))
     lines = [line for line in lines if line]
-    return _texts(path.stem, kinds.RECORDS, lines, np.array([line[0] for line in lines]))
+    return _texts(path.stem, item_types.RECORDS, lines, np.array([line[0] for line in lines]))
 
 
 def _texts(name: str, kind: Kind, items: Sequence[Any], mode: NDArray[Any]) -> Data:

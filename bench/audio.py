@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from _audio_judge import Subject, clip, load_or_train
 from _common import HERE, Table, fresh, knob_words, parser, pinned, train_seconds
-from anew import config as configs
-from anew.data import audio, sound
+from anew.core import settings as configs
+from anew.data.formats import audio as sound_files
+from anew.data.modalities import audio
 from anew.data.modality import Item, Size
 
 HELD = 600
@@ -41,8 +42,8 @@ ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def load(path: Path) -> NDArray[np.float32]:
-    head = sound.head(path)
-    return clip(*sound.read(path, 0, head.frames))
+    head = sound_files.head(path)
+    return clip(*sound_files.read(path, 0, head.frames))
 
 
 def divided(data: Path) -> tuple[list[Path], list[Path]]:

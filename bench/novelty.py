@@ -24,8 +24,8 @@ import _novelty_data as data
 from _common import Table, fresh, parser, pinned
 from _novelty_data import Data
 from _novelty_rivals import rivals
-from anew.evaluation import kinds
-from anew.evaluation.audit import Audit, audit
+from anew.evaluation.memorization import item_types
+from anew.evaluation.memorization.audit import Audit, audit
 
 SIZE = 1000
 NULL_RUNS = 13  # of each null generator of each data set: 208 in all
@@ -109,13 +109,13 @@ def speed_images(folder: Path) -> dict[str, Any]:
     real = data.digits(folder).items
     test = data.read_idx(data.find(folder, "t10k-images-idx3-ubyte"))
     begin = time.monotonic()
-    found = audit(kinds.IMAGES, list(test[:2000]), list(real), list(test[2000:4000]))
+    found = audit(item_types.IMAGES, list(test[:2000]), list(real), list(test[2000:4000]))
     return {"seconds": time.monotonic() - begin, "limit": found.detection_limit, "p": found.p}
 
 
 def speed_texts(folder: Path) -> dict[str, Any]:
     """The whole audit of 500,000 characters against 10,000,000, all of the books of a folder, repeated where few."""
-    from anew.evaluation.longest import PassageDistance
+    from anew.evaluation.memorization.texts import PassageDistance
 
     text = "".join(p.read_text(encoding="utf-8") for p in sorted(folder.glob("*.txt")))
     # A text that is shorter than that is joined with copies of itself in which every tenth character is another one.
@@ -124,7 +124,7 @@ def speed_texts(folder: Path) -> dict[str, Any]:
         letters = np.array(list(text))
         letters[random.random(len(letters)) < 0.1] = "x"
         parts.append("".join(letters))
-    cut = kinds.passages(["".join(parts)[:10_500_000]]).texts
+    cut = item_types.passages(["".join(parts)[:10_500_000]]).texts
     order = np.random.default_rng(1).permutation(len(cut))
     begin = time.monotonic()
     distance = PassageDistance([cut[i] for i in order], np.arange(len(order)))

@@ -20,7 +20,7 @@ from PIL import Image
 
 from _clips import Clips, Subject
 from _common import Table, anew, fresh, knob_words, median, parser, table, train_seconds
-from anew.data import frames, pixels
+from anew.data.formats import frames, pixels
 
 FORMS = {"anew-train": "train_seconds", "anew-whole": "budget"}
 NAIVE = ("floor", "still", "mean")

@@ -1,65 +1,121 @@
-"""Who may import whom: downwards only."""
+"""Who may import whom: downwards only, no circles, and every module stands in exactly one room."""
 
 from __future__ import annotations
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "anew"
-BASE = {"errors", "spec", "config", "rng", "find"}
-ALLOWED = {
-    "errors": set(),
-    "spec": {"errors"},
-    "config": {"errors"},
-    "rng": {"errors"},
-    "find": {"errors"},
-    "maths": BASE | {"maths"},
-    "nets": BASE | {"maths", "nets"},
-    "families": BASE | {"maths", "nets", "families"},
-    "data": BASE | {"maths", "data"},
-    "training": BASE | {"maths", "families.family", "training"},
-    "evaluation": BASE | {"maths", "data.modality", "data.frames", "evaluation"},
-    "cli": {"errors", "api", "cli", "examples", "__init__"},
+
+# Each room and what it may import besides itself. A module belongs to the room with the longest matching name, and a
+# room may import the rooms that are named, with all that lies below their names.
+CORE = ("errors", "core")
+DATA_BASE = (*CORE, "data.types", "data.skipped", "data.limits", "data.file_names")
+ROOMS: dict[str, tuple[str, ...]] = {
+    "errors": (),
+    "core": ("errors",),
+    "functional": CORE,
+    "estimators": (*CORE, "functional"),
+    "runs": CORE,
+    "nets": (*CORE, "functional"),
+    "data.limits": (),
+    "data.file_names": (),
+    "data.types": CORE,
+    "data.skipped": (*CORE, "data.types"),
+    "data.formats": (*DATA_BASE, "functional"),
+    "data.modality": (*DATA_BASE, "estimators"),
+    "data.modalities": (*DATA_BASE, "data.formats", "data.modality", "functional", "estimators"),
+    "data.sources": (*DATA_BASE, "data.formats", "data.modality"),
+    "data.splitting": (*DATA_BASE, "data.modality", "data.sources", "estimators"),
+    "data.loading": (*DATA_BASE, "data.modality", "data.sources", "data.splitting"),
+    "data": (*CORE, "data"),
+    "families": (*CORE, "functional", "estimators", "nets"),
+    "evaluation": (*CORE, "functional", "estimators", "data.types", "data.modality", "data.formats"),
+    "training": (*CORE, "functional", "runs", "families.base"),
+    "sampling": (*CORE, "functional", "estimators", "data", "families.base", "runs", "evaluation.reporting.sheet"),
+    "planning": (*CORE, "functional", "data", "families.base", "runs", "training"),
+    "workflows": (*CORE, "functional", "data", "families.base", "runs", "training", "sampling", "planning", "evaluation"),
+    "api": (*CORE, "runs", "data.dataset", "sampling", "planning", "workflows"),
+    "cli": ("errors", "api"),
+    "__init__": ("errors", "api", "sampling"),
+    "__main__": ("cli",),
 }
 
 
-def imports(path: Path) -> list[str]:
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "anew":
-            inner = node.module.removeprefix("anew").lstrip(".")
-            found += [inner] if inner else [alias.name for alias in node.names]
-        elif isinstance(node, ast.Import):
-            found += [a.name.removeprefix("anew.") for a in node.names if a.name.startswith("anew")]
-    return found
-
-
-def cases() -> list[tuple[str, str]]:
-    pairs = []
+def modules() -> dict[str, Path]:
+    """Path of each module by its name below `anew`; a package is named without `__init__`."""
+    names = {}
     for path in sorted(SRC.rglob("*.py")):
-        room = path.relative_to(SRC).parts[0].removesuffix(".py")
-        if room in ALLOWED:
-            pairs += [(str(path.relative_to(SRC)), target) for target in imports(path)]
-    return pairs
+        parts = path.relative_to(SRC).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)] = path
+    return names
 
 
-def test_there_is_something_to_check() -> None:
-    assert len(cases()) > 50
+MODULES = modules()
 
 
-@pytest.mark.parametrize(("path", "target"), sorted(set(cases())))
-def test_imports_go_downwards(path: str, target: str) -> None:
-    room = path.split("/")[0].removesuffix(".py")
-    allowed = ALLOWED[room]
-    fits = any(target == a or target.startswith(f"{a}.") for a in allowed) or (room == "cli" and target == "anew")
-    assert fits, f"{path} may not import anew.{target}"
+def room_of(module: str) -> str:
+    rooms = [room for room in ROOMS if module == room or module.startswith(f"{room}.")]
+    assert rooms, f"{module} stands in no room: name it in ROOMS"
+    return max(rooms, key=len)
 
 
-def test_trainer_names_no_family() -> None:
+def imports(source: str) -> set[str]:
+    """Modules below `anew` that a source text imports, local and type-only imports included."""
+    targets: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            base = (node.module or "").split(".")
+            if base[0] == "anew":
+                names = [".".join([*base[1:], alias.name]) for alias in node.names]
+                targets |= {name if name in MODULES else ".".join(base[1:]) or "__init__" for name in names}
+        elif isinstance(node, ast.Import):
+            plain = [alias.name for alias in node.names if alias.name.split(".")[0] == "anew"]
+            targets |= {name.removeprefix("anew").lstrip(".") or "__init__" for name in plain}
+    return targets
+
+
+def violations(module: str, source: str) -> list[str]:
+    """Imports of a module that its room does not allow."""
+    room = room_of(module)
+    allowed = (room, *ROOMS[room])
+    wrong = []
+    for target in imports(source):
+        inside = room_of(target) == room
+        if not inside and not any(target == name or target.startswith(f"{name}.") for name in allowed[1:]):
+            wrong.append(f"{module} may not import {target}")
+    return wrong
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_downwards(module: str) -> None:
+    assert not violations(module, MODULES[module].read_text())
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name not in ("cli", "__main__") and "cli." not in name])
+def test_an_upward_import_in_any_file_is_noticed(module: str) -> None:
+    assert violations(module, f"{MODULES[module].read_text()}\n\ndef late() -> None:\n    from anew.cli import main\n")
+
+
+def test_no_circles() -> None:
+    graph = {}
+    for name, path in MODULES.items():
+        packages = [name.rsplit(".", up)[0] for up in range(1, name.count(".") + 1)]
+        graph[name] = {t for t in imports(path.read_text()) if t != name and t not in packages}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"imports go in a circle: {' -> '.join(error.args[1])}")
+
+
+def test_the_trainer_names_no_family() -> None:
+    names = [path.parent.name for path in SRC.glob("families/*/family.py")]
+    assert len(names) >= 5
     for path in (SRC / "training").glob("*.py"):
-        text = path.read_text()
-        assert "isinstance(family" not in text
-        for name in ("transformer", "diffusion"):
-            assert name not in text.lower(), f"{path.name} knows a family"
+        words = path.read_text().lower()
+        assert "isinstance(family" not in words
+        assert not [name for name in names if f"families.{name}" in words or f'"{name}"' in words], path.name

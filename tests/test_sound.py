@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 import anew
-from anew import planning
-from anew.data import division
+from anew.data.splitting import streaming_split
+from anew.planning import planner
 from samples import tones
 
 QUICK = {"batch": 4, "evaluate_samples": 24, "previews": 1, "seconds": 0.3}
@@ -48,12 +48,12 @@ def test_a_run_on_sound(tmp_path: Path, family: str) -> None:
 
 
 def test_what_turns_out_bad_in_training_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(division, "ALIKE_ITEMS", 0)  # no body is read before
+    monkeypatch.setattr(streaming_split, "ALIKE_ITEMS", 0)  # no body is read before
     folder = tones(tmp_path / "data", 60)
     soundfile.write(folder / "a_98.wav", np.full(4000, np.nan), 8000, subtype="FLOAT")
     soundfile.write(folder / "a_99.wav", np.zeros(4000), 8000)
     lines: list[str] = []
-    monkeypatch.setattr(planning.Quiet, "say", lambda self, text: lines.append(text))
+    monkeypatch.setattr(planner.Quiet, "say", lambda self, text: lines.append(text))
     anew.train(folder, tmp_path / "run", steps=2, family="gan", settings=QUICK)
     said = [
         "skipped a_98.wav: it holds values that are no numbers (NaN or infinite)",

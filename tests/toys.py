@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from anew.config import knob
-from anew.families.family import Family, Group, Loss, Optim, Phase, Scale
-from anew.rng import Dropout, Moment, generator
-from anew.spec import Ask, Batch, Grid
+from anew.core.random import Dropout, Moment, generator
+from anew.core.settings import knob
+from anew.core.specs import Ask, Batch, Grid
+from anew.families.base import Family, Group, Loss, Optim, Phase, Scale
 
 
 class Points:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from anew.api import compare, evaluate, example, load, look, resume, score, train, walk
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
-    from anew.model import Model, Samples
-    from anew.walking import Walk
+    from anew.sampling.interpolation import Walk
+    from anew.sampling.model import Model, Samples
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "anew.api": ("compare", "evaluate", "example", "load", "look", "resume", "score", "train", "walk"),
-    "anew.model": ("Model", "Samples"),
-    "anew.walking": ("Walk",),
+    "anew.sampling.model": ("Model", "Samples"),
+    "anew.sampling.interpolation": ("Walk",),
     "anew.errors": ("AnewError", "BudgetError", "ConfigError", "DataError", "RunError", "TrainingError", "UserError"),
 }
 _HOME = {name: home for home, members in _HOMES.items() for name in members}

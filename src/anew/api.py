@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anew.config import seconds as parse_seconds
-from anew.config import whole
+from anew.core.settings import seconds as parse_seconds
+from anew.core.settings import whole
 from anew.errors import ConfigError, DataError, RunError, short
-from anew.training.run import RunFolder
+from anew.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from anew.comparing import Compared
-    from anew.model import Model
-    from anew.planning import Reporter
-    from anew.walking import Walk
+    from anew.planning.planner import Reporter
+    from anew.sampling.interpolation import Walk
+    from anew.sampling.model import Model
+    from anew.workflows.compare.run import Compared
 
 Settings = Mapping[str, Any]
 PREFERENCES = ("quality", "speed", "latent")
@@ -61,7 +61,7 @@ def train(
     if os.environ.get("RANK", "0") == "0":
         # Written before PyTorch is imported: a kill from here on can be resumed.
         RunFolder.create(folder).write_config({"request": request, "status": "begun"})
-    from anew.work import new_run
+    from anew.workflows.train import new_run
 
     return new_run(RunFolder(folder), request, reporter, started, undo)
 
@@ -143,11 +143,11 @@ def resume(
             request |= {"steps": steps, "budget": None if budget is None else parse_seconds(budget)}
         _check(request)
         from anew.data.dataset import check_there
-        from anew.work import new_run
+        from anew.workflows.train import new_run
 
         check_there(request["data"])
         return new_run(folder, request, reporter, started, "nothing")
-    from anew.work import continue_run
+    from anew.workflows.train import continue_run
 
     more = None if budget is None else parse_seconds(budget)
     return continue_run(folder, more, steps, None if data is None else str(data), reporter, started, trust_code)
@@ -158,7 +158,7 @@ def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> 
 
     trust_code: run the `family.py` that a run with a family of its own holds. Look at it first: it is code.
     """
-    from anew.model import Model
+    from anew.sampling.model import Model
 
     return Model(RunFolder.open(run), device, trust_code=trust_code)
 
@@ -172,7 +172,7 @@ def look(
     settings: Settings | None = None,
 ) -> dict[str, Any]:
     """What the data is, how much, what was refused and why, which family follows and why, what budgets would buy."""
-    from anew.looking import looked
+    from anew.workflows.inspect import looked
 
     if prefer not in PREFERENCES:
         raise ConfigError(f"prefer={prefer!r} is not allowed; give {', '.join(PREFERENCES)}")
@@ -216,7 +216,7 @@ def evaluate(
         given = next((name for name, value in odd.items() if value is not None), None)
         if given is not None:
             raise ConfigError(f"{given} is for samples made elsewhere; a run has its own held-out items and report")
-        from anew.evaluating import evaluated
+        from anew.workflows.evaluate import evaluated
 
         own = _features(features)
         return evaluated(load(run, trust_code=trust_code), n, seed, where, None, reporter, features=own)
@@ -225,7 +225,7 @@ def evaluate(
     for name, path in (("--samples", samples), ("--data", data), ("--held-out", held_out)):
         if path is not None and not Path(path).exists():
             raise DataError(f"{name} {str(path)!r} does not exist; give a folder or a file")
-    from anew.auditing import audited
+    from anew.workflows.audit import audited
 
     folder = Path(out) if out is not None else _new_run(f"{Path(str(samples)).stem or 'samples'}-report")
     held = None if held_out is None else str(held_out)
@@ -233,7 +233,7 @@ def evaluate(
 
 
 def _features(path: str | Path | None) -> Any:
-    from anew.auditing import read_features
+    from anew.workflows.audit import read_features
 
     return None if path is None else read_features(str(path))
 
@@ -288,14 +288,14 @@ def compare(
                    "family": None, "prefer": "quality", "seed": seed,
                    "settings": {k: str(v) for k, v in (settings or {}).items()}}  # fmt: skip
         _check(request)
-    from anew.comparing import compared
+    from anew.workflows.compare.run import compared
 
     return compared(Path(out), request, runs, n, trust_code, reporter)
 
 
 def example(name: str, folder: str | Path) -> Path:
     """Write real data that an installed package ships as ordinary files into a new folder."""
-    from anew.examples import write_example
+    from anew.workflows.examples import write_example
 
     write_example(name, Path(folder))
     return Path(folder)

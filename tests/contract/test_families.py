@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 import torch
 
-from anew import config as cfg
+from anew.core import settings as cfg
+from anew.core.random import Moment, generator
+from anew.core.registry import find, names
+from anew.core.specs import Ask, Batch, Grid, Spec, Tokens
 from anew.errors import ConfigError
-from anew.families.family import Family, Scale
-from anew.find import find, names
-from anew.model import load_weights
-from anew.plan import build
-from anew.planning import choose_family, codecs_for
-from anew.rng import Moment, generator
-from anew.spec import Ask, Batch, Grid, Spec, Tokens
+from anew.families.base import Family, Scale
+from anew.planning.budget import build
+from anew.planning.planner import choose_family, codecs_for
+from anew.sampling.model import load_weights
 from anew.training.distributed import World
-from anew.training.pace import StepPace
+from anew.training.progress import StepPace
 from anew.training.trainer import Trainer
 
 SPECS: dict[str, Spec] = {

@@ -14,11 +14,11 @@ import soundfile
 import torch
 from PIL import Image, ImageSequence
 
-from anew import config as cfg
+from anew.core import settings as cfg
+from anew.core.registry import find, names
+from anew.core.specs import Grid, spec_from_json, spec_to_json
 from anew.data.dataset import Dataset
 from anew.data.modality import Item, Modality, Size
-from anew.find import find, names
-from anew.spec import Grid, spec_from_json, spec_to_json
 from samples import (
     clips,
     molecule,

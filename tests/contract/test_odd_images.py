@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import anew
+from anew.core.registry import find, names
+from anew.core.specs import Grid
 from anew.errors import DataError
-from anew.find import find, names
-from anew.spec import Grid
 
 LITTLE = {"evaluate_samples": "20", "previews": "0"}
 WAYS: dict[str, dict[str, str]] = {

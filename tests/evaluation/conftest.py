@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluation.evidence import Evidence
-from anew.spec import Grid, Spec, Tokens
+from anew.core.specs import Grid, Spec, Tokens
+from anew.evaluation.base import Evidence
 
 
 def picker(items: list[Any], seed: int) -> Callable[[int], list[Any]]:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluation.code import CodeEvaluation, functions, python, python_blocks
-from anew.evaluation.evidence import Evidence
-from anew.evaluation.metric import Score
-from anew.evaluation.molecule import MoleculeEvaluation
-from anew.evaluation.protein import ProteinEvaluation, _identity, frequency_bits
-from anew.evaluation.words import is_naive
-from anew.maths.relatives import Nearest
-from anew.spec import Tokens
+from anew.core.specs import Tokens
+from anew.estimators.sequence_clusters import Nearest
+from anew.evaluation.base import Evidence
+from anew.evaluation.metrics.statistics import Score
+from anew.evaluation.modalities.code import CodeEvaluation, functions, python, python_blocks
+from anew.evaluation.modalities.molecule import MoleculeEvaluation
+from anew.evaluation.modalities.protein import ProteinEvaluation, _identity, frequency_bits
+from anew.evaluation.reporting.verdict import is_naive
 from samples import molecule, program
 
 

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
-
-from test_families import SPECS, Made
-
-from anew import config as cfg
-from anew.families.family import Family, Scale
-from anew.find import find
-from anew.plan import build
+from anew.core import settings as cfg
+from anew.core.registry import find
+from anew.families.base import Family, Scale
+from anew.planning.budget import build
 from anew.training.distributed import World
-from anew.training.pace import StepPace
+from anew.training.progress import StepPace
 from anew.training.trainer import Trainer
+from contract.test_families import SPECS, Made
 
 CURVES = Path(__file__).with_name("curves.json")
 CASES = [

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from anew.nets.convnet import Attention, ChannelNorm, Conv, Linear, to_depth, to_space
+from anew.nets.conv_blocks import Attention, ChannelNorm, Conv, Linear, to_depth, to_space
 from anew.nets.unet import UNet
 
 

@@ -7,9 +7,9 @@ import itertools
 import torch
 from torch import nn
 
-from anew.families.family import Group, Optim
-from anew.maths.averages import power_decay, power_exponent
-from anew.maths.schedules import warmup_stable_decay
+from anew.families.base import Group, Optim
+from anew.functional.ema import power_decay, power_exponent
+from anew.functional.schedules import warmup_stable_decay
 from anew.training.optim import Optimiser, orthogonal
 
 

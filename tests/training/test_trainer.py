@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from anew.errors import ConfigError, TrainingError
-from anew.plan import build
+from anew.planning.budget import build
+from anew.runs.events import Events, progress_record, read
+from anew.runs.folder import RunFolder
 from anew.training.distributed import World
-from anew.training.events import Events, progress_record, read
-from anew.training.listen import Validation, Watch
-from anew.training.pace import ReplayPace, StepPace
-from anew.training.run import RunFolder
+from anew.training.loop import Validation, Watch
+from anew.training.progress import ReplayPace, StepPace
 from anew.training.trainer import NonFinite, Stepped, Trainer
 from toys import POINT, Points, Toy, ToyConfig, TwoPhase
 

@@ -268,7 +268,8 @@ def _walk(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _example(arguments: argparse.Namespace, started: float) -> None:
-    from anew import api, examples
+    from anew import api
+    from anew.workflows import examples
 
     if arguments.name is None:
         for name, line in examples.EXAMPLES.items():

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from anew import config as configs
-from anew.data import split
-from anew.data.choice import Chosen, choose_kind, classes_of, sample_of
-from anew.data.loader import shuffled
+from anew.core import settings as configs
+from anew.core.registry import find
+from anew.core.specs import Batch, Spec
+from anew.data.loading.epoch_order import shuffled
+from anew.data.loading.in_memory import Whole
+from anew.data.loading.streaming import Stream
 from anew.data.modality import Item, Modality, Scan, Size
-from anew.data.refusals import named
-from anew.data.stream import Stream
-from anew.data.whole import Whole
+from anew.data.skipped import named
+from anew.data.sources.open import Chosen, choose_kind, classes_of, sample_of
+from anew.data.splitting import split
 from anew.errors import DataError
-from anew.find import find
-from anew.spec import Batch, Spec
 
 WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
 ALIKE_ITEMS = 20_000  # items among which near-duplicates are looked for; more are compared for equality only

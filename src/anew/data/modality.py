@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.specs import Batch, Spec
 from anew.errors import ConfigError
-from anew.maths.relatives import Kin
-from anew.spec import Batch, Spec
+from anew.estimators.sequence_clusters import Kin
 
 DIGESTED = 1 << 20  # bytes at the start, the middle and the end of a large file that stand for its content
 

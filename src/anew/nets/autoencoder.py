@@ -1,7 +1,7 @@
 """Networks of a variational autoencoder with two scales of latents: items -> bottom grid and top vector, and back.
 
 The chain is top vector z2 -> bottom grid z1 -> item x: x is decoded from the bottom alone, and the top says how the
-bottom is distributed. Convolutions work as in `anew.nets.convnet`: none at full size, bf16 where that is fast.
+bottom is distributed. Convolutions work as in `anew.nets.conv_blocks`: none at full size, bf16 where that is fast.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anew.maths.likelihood import LogisticMixture
-from anew.nets.convnet import ChannelNorm, Condition, Conv, Linear, to_depth, to_space
+from anew.functional.likelihood import LogisticMixture
+from anew.nets.conv_blocks import ChannelNorm, Condition, Conv, Linear, to_depth, to_space
 
 SMALL = 4  # side that a grid is halved to before it becomes a vector
 

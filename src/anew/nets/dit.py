@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anew.nets.convnet import Condition, Linear, to_depth, to_space
-from anew.rng import Dropout
+from anew.core.random import Dropout
+from anew.nets.conv_blocks import Condition, Linear, to_depth, to_space
 
 
 def rotations(height: int, breadth: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anew.nets.convnet import Conv, Linear, to_depth, to_space
+from anew.nets.conv_blocks import Conv, Linear, to_depth, to_space
 
 SLOPE = 0.2
 START = 0.1  # of unit size: what an untrained generator adds to a sketch

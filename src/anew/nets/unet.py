@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anew.nets.convnet import Attention, ChannelNorm, Condition, Conv, Linear, to_depth, to_space
-from anew.rng import Dropout
+from anew.core.random import Dropout
+from anew.nets.conv_blocks import Attention, ChannelNorm, Condition, Conv, Linear, to_depth, to_space
 
 
 class Block(nn.Module):

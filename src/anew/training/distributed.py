@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from anew.core.random import Moment
+from anew.core.specs import Batch
 from anew.errors import ConfigError
-from anew.families.family import Loss
-from anew.rng import Moment
-from anew.spec import Batch
+from anew.families.base import Loss
 
 LINGER = 0.2  # seconds
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from anew.families.family import Group, Optim
-from anew.maths.schedules import warmup_stable_decay
+from anew.families.base import Group, Optim
+from anew.functional.schedules import warmup_stable_decay
 from anew.training.distributed import full, shard_like
 
 

@@ -11,15 +11,15 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from anew import rng
+from anew.core import random
+from anew.core.random import Moment
+from anew.core.specs import Batch
 from anew.errors import ConfigError, TrainingError
-from anew.families.family import Family, Phase, decay_share
-from anew.maths.averages import power_decay, power_exponent
-from anew.rng import Moment
-from anew.spec import Batch
+from anew.families.base import Family, Phase, decay_share
+from anew.functional.ema import power_decay, power_exponent
 from anew.training.distributed import World, full, gathering, shard_like, wrap
 from anew.training.optim import Optimiser
-from anew.training.pace import Pace
+from anew.training.progress import Pace
 
 
 class Batches(Protocol):
@@ -154,7 +154,7 @@ class Trainer:
             first = self.step * self.batch + start + cut
             now = Moment(self.seed, self.step, progress, name, first, self.world.device)
             whole = self.whole[phase.name]
-            with rng.at(now), gathering(whole, cut == cuts[-1]):
+            with random.at(now), gathering(whole, cut == cuts[-1]):
                 value, counted, extra = whole(part, now)
                 value.backward()
             total += float(value.detach())

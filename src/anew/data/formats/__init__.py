@@ -1,0 +1,1 @@
+"""Bytes to arrays and text, and back. It knows no data set."""

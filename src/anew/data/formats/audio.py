@@ -1,0 +1,206 @@
+"""Sound files -> mono samples at one rate, through soundfile and soxr: headers, stretches, limits.
+
+Legend for shapes: N samples, C channels.
+"""
+
+from __future__ import annotations
+
+import atexit
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.data.formats.mp3_cache import Recordings, quiet, recording
+from anew.data.modality import Handle
+
+Samples = NDArray[np.float32]
+SHORTEST = 0.01  # seconds
+CHANNELS, RATES = 64, (1_000, 768_000)  # what is taken for a damaged header beyond
+DECODED = 1 << 27  # values decoded at once: 512 MB
+SILENT = 1e-4  # largest value below which there is nothing to hear (-80 dB)
+EDGE = 1e-3  # level of the loudest stretch, as a share, below which a clip's ends are cut off (-60 dB)
+STEP = 0.01  # seconds in which levels are measured
+_IN_ORDER = Recordings()
+atexit.register(_IN_ORDER.close)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the header of a file says. frames: samples a channel."""
+
+    rate: int
+    channels: int
+    frames: int
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.rate
+
+
+class _Open(threading.local):
+    """The recording that this thread read a clip of last: the next clip is mostly the one after it."""
+
+    clip: Any = None
+    file: Any = None
+
+
+_OPEN = _Open()
+
+
+@contextmanager
+def _left_open(data: Any, clip: Any) -> Iterator[Any]:
+    """As `_opened`, but not closed before a clip of another recording is read. clip: what names the recording."""
+    if _OPEN.clip != clip:
+        if _OPEN.file is not None:
+            _OPEN.file.close()
+        _OPEN.clip = _OPEN.file = None
+        with _clauses():
+            _OPEN.file = _soundfile(data)
+        _OPEN.clip = clip
+    try:
+        with _clauses():
+            yield _OPEN.file
+    except ValueError:
+        _OPEN.clip = None  # who knows where it stands
+        raise
+
+
+@contextmanager
+def _opened(data: Any) -> Iterator[Any]:
+    """A soundfile of bytes or of a Handle. Raises ValueError (one clause)."""
+    with _clauses(), _soundfile(data) as file:
+        yield file
+
+
+def _soundfile(data: Any) -> Any:
+    import soundfile
+
+    source: Any = data
+    if isinstance(data, Handle):
+        source = data.path if data.body is None else io.BytesIO(data.body)
+    elif not isinstance(data, Path):
+        if not len(data):
+            raise ValueError("the file is empty")
+        source = io.BytesIO(bytes(data))
+    return soundfile.SoundFile(source)
+
+
+@contextmanager
+def _clauses() -> Iterator[None]:
+    """Errors of reading as a ValueError of one clause."""
+    import soundfile
+
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"it cannot be read ({error.strerror or error})") from None
+    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+        raise ValueError(f"its content is no sound of a known format, or damaged ({_clause(error)})") from None
+
+
+def _clause(error: BaseException) -> str:
+    return str(error).strip().splitlines()[-1].rpartition(": ")[2].rstrip(".")[:100] or type(error).__name__
+
+
+def head(data: Any) -> Head:
+    """Of an encoded file. Raises ValueError (one clause) where it cannot be used."""
+    with _opened(data) as file:
+        found = Head(int(file.samplerate), int(file.channels), int(file.frames))
+    if not (1 <= found.channels <= CHANNELS and RATES[0] <= found.rate <= RATES[1]):
+        raise ValueError(f"{found.channels} channels at {found.rate} Hz are out of range")
+    if found.frames <= 0:
+        raise ValueError("it holds no samples")
+    if found.seconds < SHORTEST:
+        raise ValueError(f"it is only {1000 * found.seconds:.2g} ms long; at least {1000 * SHORTEST:.0f} ms are needed")
+    return found
+
+
+def read(data: Any, start: int, stop: int) -> tuple[Samples, int]:
+    """((N,) mono samples from `start` up to `stop`, rate). Raises ValueError (one clause)."""
+    clip = recording(data) if isinstance(data, Handle) and data.at is not None else None
+    mono, rate = (clip and _IN_ORDER.read(clip, start, stop)) or _read(data, start, stop, clip)
+    if not len(mono):
+        raise ValueError("it holds no samples, or is cut off")
+    if not np.isfinite(mono).all():
+        raise ValueError("it holds values that are no numbers (NaN or infinite)")
+    return mono, rate
+
+
+def _read(data: Any, start: int, stop: int, clip: Any) -> tuple[Samples, int]:
+    """The same unchecked, from the file. clip: the recording's name, where this is one of its clips."""
+    with _left_open(data, clip) if clip else _opened(data) as file:
+        if (stop - start) * file.channels > DECODED:
+            raise ValueError(f"{stop - start} samples of {file.channels} channels at once are over the limit")
+        mpeg = str(file.subtype).startswith("MPEG")
+        if clip and mpeg and (kept := _IN_ORDER.read(clip, start, stop, file)):
+            return kept
+        if start != file.tell():
+            file.seek(min(start, max(int(file.frames) - 1, 0)))
+        with quiet() if mpeg else nullcontext():
+            values = file.read(stop - start, dtype="float32", always_2d=True)  # (N, C)
+        mono = values[:, 0] if values.shape[1] == 1 else values.mean(axis=1, dtype=np.float32)
+        return np.ascontiguousarray(mono), int(file.samplerate)
+
+
+def resampled(x: Samples, rate: int, wanted: int) -> Samples:
+    """(N,) at another rate, band-limited."""
+    if rate == wanted:
+        return x
+    import soxr
+
+    return np.asarray(soxr.resample(x, rate, wanted, quality="HQ"), dtype=np.float32)
+
+
+def heard(x: Samples) -> None:
+    """Raises ValueError (one clause) for silence."""
+    if float(np.abs(x).max(initial=0.0)) < SILENT:
+        raise ValueError("it is silent")
+
+
+def trimmed(x: Samples, rate: int) -> Samples:
+    """Without what is silent against its loudest stretch at both ends. Raises ValueError (one clause) for silence."""
+    heard(x)
+    step = max(1, round(STEP * rate))
+    whole = np.pad(x, (0, -len(x) % step)).reshape(-1, step)
+    level = np.sqrt(np.square(whole, dtype=np.float64).mean(axis=1))
+    loud = np.flatnonzero(level > max(EDGE * level.max(), SILENT / 4))
+    return x[max(loud[0] - 1, 0) * step : (loud[-1] + 2) * step]
+
+
+def fitted(x: Samples, length: int) -> Samples:
+    """(length,): the loudest stretch of a longer clip, or a shorter one with silence behind it."""
+    if len(x) <= length:
+        return np.pad(x, (0, length - len(x)))
+    power = np.concatenate([[0.0], np.cumsum(np.square(x, dtype=np.float64))])
+    start = int(np.argmax(power[length:] - power[:-length]))
+    return x[start : start + length]
+
+
+def faded(x: Samples, edge: int) -> Samples:
+    """With both ends brought to zero within `edge` samples, so that a cut is no click."""
+    ramp = np.linspace(0.0, 1.0, edge, endpoint=False, dtype=np.float32)
+    x = x.copy()
+    x[:edge] *= ramp
+    x[len(x) - edge :] *= ramp[::-1]
+    return x
+
+
+def levelled(x: Samples, peak: float) -> Samples:
+    """Scaled so that its largest value is `peak`."""
+    return np.asarray(x * np.float32(peak / max(float(np.abs(x).max()), SILENT)), dtype=np.float32)
+
+
+def written(x: Samples, rate: int, kind: str) -> bytes:
+    """A file of kind "wav" or "flac", 16 bits."""
+    import soundfile
+
+    out = io.BytesIO()
+    soundfile.write(out, np.clip(x, -1.0, 1.0), rate, format=kind.upper(), subtype="PCM_16")
+    return out.getvalue()

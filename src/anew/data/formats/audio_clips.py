@@ -1,0 +1,119 @@
+"""What a clip of sound is: seconds, rate, bands and frames that a budget affords, and how long recordings are cut."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from anew.data.formats.audio import Head
+from anew.data.modality import Size
+
+BANDS = ((0, 48), (3_000, 64), (9_000, 96), (20_000, 128))  # (values of a clip from which on, mel bands)
+TOP_RATES = {48: 11_025, 64: 16_000, 96: 22_050, 128: 44_100}  # Hz, the most that so many bands are enough for
+RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100)
+HOP, SHORT_HOP = 0.016, 0.004  # seconds, most and least: a window is at least four hops, so that phases can be found
+WINDOW = 0.064  # seconds: resolves the harmonics of a voice
+ROUND = 16  # frames come in multiples, which halve well inside a network
+SECONDS = (0.25, 10.0)  # of a clip, unless asked for
+LONG = 2.0  # a file longer than so many clips is cut into clips
+USUAL = 0.98  # of the files should fit into one clip
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """rate in Hz; hop and window in samples; bands x frames is what the model sees; cut: files longer than a few clips are
+    cut into clips (else each file is one clip)."""
+
+    rate: int
+    hop: int
+    window: int
+    bands: int
+    frames: int
+
+    @property
+    def length(self) -> int:
+        """Samples of a clip."""
+        return self.hop * self.frames
+
+    @property
+    def seconds(self) -> float:
+        return self.length / self.rate
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def values_of(size: Size | None) -> float:
+    """Values of a clip that the budget can learn: 48 x 48 in a minute of one CPU thread, four times as many for sixty
+    squared times the work; 64 x 64 without a budget. An accelerator counts as a hundred threads."""
+    if size is None or size.seconds is None:
+        return 64.0 * 64.0
+    work = size.seconds * (max(1, min(size.threads, 16)) if size.device == "cpu" else 100)
+    return float(np.clip(48.0**2 * (work / 60.0) ** 0.36, 32.0**2, 128.0 * 640.0))
+
+
+def choose(heads: Sequence[Head], size: Size | None, seconds: float | None, rate: int | None) -> Shape:
+    """The shape of clips for files with these headers. seconds, rate: what the user asks for."""
+    values = values_of(size)
+    bands = next(bands for least, bands in reversed(BANDS) if values >= least)
+    own = float(np.median([head.rate for head in heads]))
+    chosen = rate or next((r for r in RATES if r >= min(own, TOP_RATES[bands]) - 1), RATES[-1])
+    if rate is None and own < RATES[0]:
+        chosen = round(own)
+    most = max(ROUND, int(values / bands) // ROUND * ROUND)
+    usual = float(np.quantile([head.seconds for head in heads], USUAL))
+    wanted = seconds or float(np.clip(min(usual, most * HOP), *SECONDS))
+    # As many frames as the budget has where the hop stays above its least, else fewer.
+    frames = max(ROUND, min(most, int(wanted / SHORT_HOP) // ROUND * ROUND))
+    if wanted / frames > HOP:
+        frames = math.ceil(wanted / HOP / ROUND) * ROUND
+    hop = max(1, math.ceil(wanted * chosen / frames / 8) * 8)
+    window = 2 ** max(5, round(math.log2(WINDOW * chosen)), math.ceil(math.log2(4 * hop)))
+    return Shape(chosen, hop, window, min(bands, window // 4), frames)
+
+
+def cuts(frames: int, rate: int, shape: Shape, part: int, of: int) -> list[tuple[int, int]] | None:
+    """(start, stop) in samples of the file's own rate of the clips that begin in part `part` of `of`; None: one clip, all."""
+    length = shape.seconds * rate
+    if of == 1 and frames < LONG * length:
+        return None
+    first, stop = math.ceil(frames * part / of / length), math.ceil(frames * (part + 1) / of / length)
+    bounds = [(round(i * length), round((i + 1) * length)) for i in range(first, stop)]
+    return [(a, b) for a, b in bounds if b <= frames]
+
+
+def told(heads: Sequence[Head], shape: Shape, size: Size | None) -> list[str]:
+    """Sentences on what becomes of files with these headers."""
+    out = [
+        f"Clips of {shape.seconds:.2f} s at {shape.rate:,} Hz, seen as {shape.bands} bands x {shape.frames} frames: "
+        f"what {_budget(size)} affords (--set seconds=..., rate=... choose others)."
+    ]
+    rates, channels = Counter(h.rate for h in heads), max(h.channels for h in heads)
+    if set(rates) != {shape.rate}:
+        seen = f"{min(rates):,} Hz" if len(rates) == 1 else f"{min(rates):,} to {max(rates):,} Hz"
+        out.append(f"Files of {seen} are resampled to {shape.rate:,} Hz.")
+    if channels > 1:
+        out.append(f"Files of up to {channels} channels are mixed to one.")
+    long = sum(h.seconds >= LONG * shape.seconds for h in heads)
+    over = sum(shape.seconds < h.seconds for h in heads) - long
+    if long:
+        out.append(
+            f"Files of {LONG * shape.seconds:.1f} s and more are cut into clips ({long} of {len(heads)} looked at)."
+        )
+    if over:
+        out.append(
+            f"Of files somewhat longer than a clip the loudest stretch is taken ({over} of {len(heads)} looked at)."
+        )
+    return out
+
+
+def _budget(size: Size | None) -> str:
+    if size is None or size.seconds is None:
+        return "a run without a budget"
+    where = "1 thread" if size.threads == 1 else f"{size.threads} threads"
+    return f"{size.seconds:g} s on {where if size.device == 'cpu' else size.device}"

@@ -1,0 +1,61 @@
+"""What one shape of clips follows from: sizes, colours and classes that were seen. Each says what it decides in `notes`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image as Pillow
+
+from anew.data.formats import pixels
+from anew.data.modalities.image import chosen_size
+from anew.data.modality import Size
+
+LARGEST = 256  # pixels a side that are suggested
+
+
+def channels(wanted: str, seen: Sequence[Pillow.Image], see_through: bool, notes: list[str]) -> int:
+    """1 grey, 3 colour, 4 colour with transparency; seen: 8-bit frames."""
+    if wanted != "auto":
+        return {"grey": 1, "rgb": 3, "rgba": 4}[wanted]
+    if see_through:
+        return 4
+    if any(map(pixels.transparent, seen)):
+        notes.append("Few clips are transparent: they are laid on white (channels=rgba keeps transparency).")
+    return 3 if any(map(pixels.coloured, seen)) else 1
+
+
+def frame(wanted: str, sizes: Sequence[tuple[int, int]], see_through: bool, size: tuple[int, int] | None) -> str:
+    """How clips of another shape come to it: "crop" or "pad"."""
+    if wanted != "auto":
+        return wanted
+    return "pad" if len(set(sizes)) > 1 and see_through and size is None else "crop"
+
+
+def even_size(
+    sizes: Sequence[tuple[int, int]],
+    size: Size,
+    side: int,
+    wanted: tuple[int, int] | None,
+    frame: str,
+    notes: list[str],
+) -> tuple[int, int]:
+    """(width, height), both even as video files want it. side: pixels that the budget affords."""
+    width, height = wanted or chosen_size(sizes, side, frame)
+    chosen = (width + width % 2, height + height % 2)
+    how = {"crop": "scaled to cover and cut at the middle", "pad": "set in the middle of a canvas"}[frame]
+    if len(set(sizes)) > 1:
+        low, high = (f"{w}x{h}" for w, h in (min(sizes), max(sizes)))
+        notes.append(f"Videos differ in size ({low} to {high}): each is {how} at {chosen[0]}x{chosen[1]}.")
+    elif chosen != sizes[0]:
+        keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more"
+        why = "as asked" if wanted else f"what {budget_words(size)} affords; {keeps}"
+        notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {why}.")
+    return chosen
+
+
+def budget_words(size: Size) -> str:
+    """The budget, for sentences."""
+    if size.seconds is None:
+        return "a run without a budget"
+    where = "1 thread" if size.threads == 1 else f"{size.threads} threads"
+    return f"{size.seconds:g} s on {where if size.device == 'cpu' else size.device}"

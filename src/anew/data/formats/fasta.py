@@ -1,0 +1,180 @@
+"""FASTA as text: records of a header and a sequence, and what of a sequence are residues.
+
+Read with tolerance: any line ends, blank lines, `;` comments, lower case (soft masking), gaps of alignments, line numbers,
+stops at the end of a translation. What cannot be meant (a letter of no alphabet) is refused by record.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from anew.data.formats.gzip_files import DAMAGE, MAGIC
+from anew.data.formats.text_encoding import decode_text
+
+LINE = 60  # residues of a line that is written
+INFLATED = 1 << 30  # bytes that a compressed file may hold
+PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
+PROTEIN_MORE = "BJOUXZ"  # ambiguous (B, J, Z), rare (O, U) and unknown residues
+DNA, RNA = "ACGT", "ACGU"
+NUCLEOTIDE_MORE = "BDHKMNRSVWY"  # IUPAC codes for one of several bases
+_IGNORED = str.maketrans("", "", " \t\v\f0123456789")
+_GAPS = re.compile(r"[-.~]")
+
+
+@dataclass(frozen=True, slots=True)
+class Alphabet:
+    """letters: what is usual; more: what else may stand there; unknown: what any other letter is read as."""
+
+    name: str
+    letters: str
+    more: str
+    unknown: str
+
+    @property
+    def all(self) -> str:
+        return self.letters + self.more
+
+    def nearest(self, letter: str) -> str:
+        """What another letter is read as: U of RNA among DNA as a T, and the other way; else unknown."""
+        other = {"T": "U", "U": "T"}.get(letter, "")
+        return other if other and other in self.letters else self.unknown
+
+
+ALPHABETS = {
+    "protein": Alphabet("protein", PROTEIN, PROTEIN_MORE, "X"),
+    "dna": Alphabet("DNA", DNA, NUCLEOTIDE_MORE, "N"),
+    "rna": Alphabet("RNA", RNA, NUCLEOTIDE_MORE, "N"),
+}
+
+
+def recognised(sequences: Iterable[str]) -> str:
+    """The key in ALPHABETS of what these sequences (upper case) are written in."""
+    counts: dict[str, int] = {}
+    for sequence in sequences:
+        for letter in set(sequence):
+            counts[letter] = counts.get(letter, 0) + sequence.count(letter)
+    total = sum(counts.values())
+    bases = sum(counts.get(letter, 0) for letter in "ACGTUN")
+    if not total or bases < 0.9 * total or any(letter not in DNA + "U" + NUCLEOTIDE_MORE for letter in counts):
+        return "protein"
+    return "rna" if counts.get("U", 0) > counts.get("T", 0) else "dna"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """header: what follows `>`, as it stands; sequence: as it stands, without white space and line numbers."""
+
+    header: str
+    sequence: str
+
+    @property
+    def name(self) -> str:
+        """The first word of the header."""
+        return self.header.split(None, 1)[0] if self.header.strip() else ""
+
+
+def parse(text: str) -> Iterator[Record]:
+    """The records of a file in order. Residues before the first header are a record without one."""
+    header: str | None = None
+    lines: list[str] = []
+    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+        if line.startswith(">"):
+            if header is not None or lines:
+                yield Record(header or "", "".join(lines))
+            header, lines = line[1:].strip(), []
+        elif line and not line.startswith(";"):
+            lines.append(line.translate(_IGNORED))
+    if header is not None or any(lines):
+        yield Record(header or "", "".join(lines))
+
+
+def cleaned(sequence: str) -> tuple[str, bool]:
+    """(residues in upper case without gaps, and without stops at the end; whether there were gaps)."""
+    upper = sequence.upper()
+    whole = _GAPS.sub("", upper)
+    return whole.rstrip("*"), len(whole) < len(upper)
+
+
+def given(part: str, alphabet: Alphabet) -> str:
+    """Residues that a user gives, as those of data are read; letters of no alphabet stay."""
+    swapped = {ord(c): alphabet.nearest(c) for c in "TU" if c not in alphabet.all}
+    return cleaned("".join(part.split()))[0].translate(swapped)
+
+
+def first(data: bytes) -> str:
+    """The first sequence of a file; residues may stand there without a header. Raises ValueError (one clause)."""
+    record = next(parse(decoded(data)), None)
+    if record is None or not record.sequence:
+        raise ValueError("it holds no sequence")
+    return record.sequence
+
+
+def written(records: Iterable[Record]) -> str:
+    """FASTA text."""
+    out = io.StringIO()
+    for record in records:
+        out.write(f">{record.header}\n")
+        for at in range(0, len(record.sequence), LINE):
+            out.write(record.sequence[at : at + LINE] + "\n")
+    return out.getvalue()
+
+
+def is_packed(data: bytes) -> bool:
+    """Whether the bytes are those of a gzip file."""
+    return data.startswith(MAGIC)
+
+
+def inflated(data: bytes) -> bytes:
+    """The bytes of a file, whether gzip or not. Raises ValueError (one clause) for damage and for what is too large."""
+    if not is_packed(data):
+        return data
+    try:
+        with gzip.open(io.BytesIO(data)) as stream:
+            whole = stream.read(INFLATED + 1)
+    except DAMAGE:
+        raise ValueError("is damaged gzip data") from None
+    if len(whole) > INFLATED:
+        raise ValueError(f"inflates to more than {INFLATED >> 30} GB; split it")
+    return whole
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file, whether gzip or not, in whatever encoding it is. Raises ValueError (one clause)."""
+    return decode_text(inflated(data))[0]
+
+
+def looks_like(head: bytes) -> bool:
+    """Whether a file that begins with `head` is FASTA: headers, each with lines of residues alone behind it."""
+    if is_packed(head):
+        head = _head_inflated(head)
+    try:
+        text = decode_text(head, whole=False)[0]
+    except ValueError:
+        return False
+    lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    lines = [line for line in lines[:-1] or lines if line and not line.startswith(";")]
+    if not lines or not lines[0].startswith(">"):
+        return False
+    bodies = [line for line in lines if not line.startswith(">")]
+    # Quoted mail and prose begin with `>` too, but not with lines of residues alone.
+    if not bodies or sum(_RESIDUES.fullmatch(line) is None for line in bodies) > len(bodies) / 20:
+        return False
+    letters = "".join(bodies)
+    capitals = sum(map(str.isupper, letters)) >= 0.7 * sum(map(str.isalpha, letters))
+    return capitals or len(letters) >= 30 * len(bodies)
+
+
+_RESIDUES = re.compile(r"[A-Za-z*.~-]+(?:[ \d]+[A-Za-z*.~-]{5,})*[ \d]*")
+
+
+def _head_inflated(head: bytes) -> bytes:
+    import zlib
+
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, 4096)
+    except zlib.error:
+        return b""

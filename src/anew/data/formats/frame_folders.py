@@ -1,0 +1,98 @@
+"""Folders of numbered pictures that are the frames of one video each: their content tells them from folders of pictures that
+merely have numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from anew.data.formats import pixels
+
+FEWEST = 4  # frames
+LOOKED = 8  # folders, and pairs of neighbours in each, that are compared
+ALIKE = 0.5  # neighbours differ by less than this share of what pictures that lie apart do
+GAPS = 0.5  # most numbers of a folder that may be missing, where other folders hold frames
+_NAME = re.compile(r"(.*?)(\d+)(\.(?:png|jpe?g|bmp|webp|tiff?))", re.IGNORECASE)
+
+
+def numbers(names: Sequence[str]) -> list[int] | None:
+    """The numbers of pictures named alike; None where they are not, or share a number."""
+    found = [_NAME.fullmatch(name) for name in names]
+    if not all(found) or len({(m[1], m[3].lower()) for m in found if m}) != 1:
+        return None
+    counted = [int(m[2]) for m in found if m]
+    return counted if len(set(counted)) == len(counted) else None
+
+
+def _missing(names: Sequence[str]) -> float:
+    """The share of numbers between the first and the last that no picture has; 1 where there are too few pictures."""
+    counted = numbers(names)
+    if counted is None or len(counted) < FEWEST:
+        return 1.0
+    return 1.0 - len(counted) / (max(counted) - min(counted) + 1)
+
+
+def in_order(folder: Path) -> list[Path]:
+    """The frames of a folder by their numbers; ValueError (one clause) where it is none."""
+    files = [file for file in folder.iterdir() if not file.name.startswith(".")]
+    counted = numbers([file.name for file in files])
+    if counted is None:
+        raise ValueError("its files are no numbered pictures")
+    return [file for _, file in sorted(zip(counted, files, strict=True))]
+
+
+def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
+    """All folders of pictures that count up by one, if most of some of them hold frames, and with them those in which a few
+    numbers are missing; else none. asked: all folders of numbered pictures are taken for frames without a look."""
+    named = {folder: [path.rpartition("/")[2] for path in own] for folder, own in files.items()}
+    if asked:
+        return [folder for folder, own in named.items() if len(own) > 1 and numbers(own) is not None]
+    missing = {folder: _missing(own) for folder, own in named.items()}
+    found = [folder for folder, share in missing.items() if not share]
+    gaps = [folder for folder, share in missing.items() if 0 < share <= GAPS]
+    some = found[:: max(1, len(found) // LOOKED)][:LOOKED]
+    firsts = [_small(in_order(root / folder)[:1]) for folder in some]
+    told = [
+        _moves(root / folder, [f for at, f in enumerate(firsts) if at != place]) for place, folder in enumerate(some)
+    ]
+    clips = 4 * sum(told) >= 3 * len(told) > 0
+    return [*found, *(gaps if len(gaps) <= len(found) else [])] if clips else []
+
+
+def _moves(folder: Path, others: Sequence[NDArray[np.float32]]) -> bool:
+    """Whether neighbours are far more alike than pictures that lie apart: in other folders, or half of this one away."""
+    shown = in_order(folder)
+    starts = np.linspace(0, len(shown) - 2, min(LOOKED, len(shown) - 1)).round().astype(int)
+    one, after = _small([shown[i] for i in starts]), _small([shown[i + 1] for i in starts])
+    far = [f for f in others if len(f)] or [_small([shown[(i + len(shown) // 2) % len(shown)]]) for i in starts]
+    if not len(one) or len(one) != len(after):
+        return False
+    apart = float(np.mean([np.abs(one - f).mean() for f in far if len(f)] or [0.0]))
+    return float(np.abs(one - after).mean()) < ALIKE * apart
+
+
+def _small(paths: Sequence[Path]) -> NDArray[np.float32]:
+    """(n, 16, 16) grey thumbnails; nothing of pictures that cannot be read."""
+    found = []
+    for path in paths:
+        try:
+            image = pixels.to_eight_bits(pixels.load(pixels.open_image(path.read_bytes()), enough=(32, 32)))
+            grey = pixels.stored(image, 1)[0]
+            found.append(np.asarray(Image.fromarray(grey).resize((16, 16)), dtype=np.float32))
+        except (ValueError, OSError):
+            return np.zeros((0, 16, 16), dtype=np.float32)
+    return np.stack(found) if found else np.zeros((0, 16, 16), dtype=np.float32)
+
+
+def picture(path: Path, enough: int) -> Image.Image:
+    """A frame as 8-bit picture; ValueError (one clause) where it is damaged."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path.name} cannot be read ({error.strerror})") from None
+    return pixels.to_eight_bits(pixels.load(pixels.open_image(data), enough=(2 * enough, 2 * enough)))

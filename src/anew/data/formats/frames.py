@@ -1,0 +1,321 @@
+"""Moving pictures: files -> frames and their times, and back, pure functions over PyAV and Pillow.
+
+Legend for shapes: T frames, H rows, W columns, C channels (1 grey, 3 colour, 4 colour with transparency).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from anew.data.formats import frame_folders
+
+PIXELS = 1 << 25  # most pixels of a frame: 8K
+FRAMES = 100_000  # of one file that are used: an hour at 25 a second
+STEADY = 0.1  # of the usual step from frame to frame, by which steps of a steady rate may differ
+UNTIMED = 10.0  # frames a second of folders of frames, which do not say
+Data = bytes | Path  # of a file; a path may be that of a folder of numbered frames
+ENCODERS = ("libx264", "libopenh264", "mpeg4")
+_GIF = (b"GIF87a", b"GIF89a")
+_CONTAINERS = (b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"FLV\x01")  # Matroska, MPEG, Flash
+_NO_VIDEO = (b"M4A ", b"M4B ", b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"crx ")  # brands of ISO files
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """times (T,): when each frame is shown, in seconds from 0; length: of all together; steady: at one rate."""
+
+    width: int
+    height: int
+    times: NDArray[np.float64]
+    length: float
+    steady: bool
+    cut: bool = False  # whether the file has more frames than are used
+
+    @property
+    def rate(self) -> float:
+        """Frames a second on average."""
+        return len(self.times) / self.length
+
+    def at(self, rate: float) -> NDArray[np.intp]:
+        """(n,) which frame is to be seen at 0, 1 / rate, 2 / rate, ...; all of them where that is the file's own rate."""
+        if self.steady and abs(self.rate / rate - 1.0) < STEADY:
+            return np.arange(len(self.times))
+        wanted = np.arange(max(1, round(self.length * rate))) / rate
+        return np.asarray(np.searchsorted(self.times, wanted + 0.25 / rate, side="right") - 1).clip(0)
+
+
+def moving(head: bytes) -> float:
+    """How surely a file that begins with `head` holds moving pictures."""
+    if head[4:8] == b"ftyp":
+        return 0.0 if head[8:12] in _NO_VIDEO else 0.9
+    if head.startswith(_CONTAINERS) or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
+        return 0.9
+    if head[:4] == b"OggS":
+        return 0.9 if b"\x80theora" in head[:512] else 0.0
+    return animated(head) if head.startswith(_GIF) else 0.0
+
+
+def animated(head: bytes) -> float:
+    """How surely a GIF that begins so has more than one frame: certainly where a second one begins within `head`."""
+    at, frames, hints = 13 + _table(head[10:11]), 0, 0.0
+    while at + 2 <= len(head) and head[at] in b"!,":
+        if head[at] == 0x2C:
+            frames += 1
+            at += 11 + _table(head[at + 9 : at + 10])
+        else:
+            hints = max(hints, 0.9 if head[at + 3 : at + 14] == b"NETSCAPE2.0" else 0.0)
+            delay = struct.unpack("<H", head[at + 4 : at + 6])[0] if head[at + 1 : at + 2] == b"\xf9" else 0
+            hints = max(hints, 0.85 if delay else 0.0)
+            at += 2
+        if frames > 1:
+            return 1.0
+        while at < len(head) and head[at]:
+            at += 1 + head[at]
+        at += 1
+    return 0.0 if at < len(head) else hints  # what ends within `head` with one frame is a picture
+
+
+def _table(flags: bytes) -> int:
+    """Bytes of a GIF's colour table."""
+    return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
+
+
+def _ends(data: Data) -> tuple[bytes, bytes]:
+    """The first 6 and the last 64 bytes."""
+    if not isinstance(data, Path):
+        return data[:6], data[-64:]
+    try:
+        with open(data, "rb") as stream:
+            head = stream.read(6)
+            stream.seek(max(0, stream.seek(0, 2) - 64))
+            return head, stream.read()
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from None
+
+
+@contextmanager
+def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
+    """The container and its stream of moving pictures; ValueError (one clause) where there is none."""
+    import av
+
+    head, tail = _ends(data)
+    if not head:
+        raise ValueError("the file is empty")
+    if head in _GIF and b";" not in tail:
+        raise ValueError("its body is cut off")
+    try:
+        # Naming the format saves half of what opening costs.
+        kind = "gif" if head in _GIF else None
+        place: Any = str(data) if isinstance(data, Path) else io.BytesIO(data)
+        container = av.open(place, format=kind, metadata_errors="ignore")
+    except (av.error.FFmpegError, ValueError, OSError):
+        raise ValueError("its content is no video of a known format, or its header is damaged") from None
+    with container:
+        streams = [s for s in container.streams.video if not s.disposition & s.disposition.__class__.attached_pic]
+        if not streams:
+            raise ValueError("it holds no video stream")
+        stream = streams[0]
+        try:
+            yield container, stream
+        except av.error.FFmpegError:
+            raise ValueError("its body is damaged or cut off") from None
+
+
+def timing(data: Data) -> Timing:
+    """What the headers of all frames say, without decoding any. Raises ValueError (one clause) for what is no video."""
+    if not isinstance(data, Path):
+        return _timing(data)
+    try:
+        stat = data.stat()
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from None
+    return _timing_of_file(data, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _timing_of_file(path: Path, size: int, stamp: int) -> Timing:
+    return _timing(path)
+
+
+def _timing(data: Data) -> Timing:
+    if isinstance(data, Path) and data.is_dir():
+        shown = frame_folders.in_order(data)[:FRAMES]
+        width, height = frame_folders.picture(shown[0], 1 << 15).size
+        return Timing(width, height, np.arange(len(shown)) / UNTIMED, len(shown) / UNTIMED, True)
+    with _opened(data) as (container, stream):
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if not width * height:
+            raise ValueError("its video stream has no pictures")
+        if width * height > PIXELS:
+            raise ValueError(f"frames of {width}x{height} are over the limit of {PIXELS >> 20} megapixels")
+        base, found, more = float(stream.time_base or 1 / 1000), [], False
+        for packet in container.demux(stream):
+            if packet.size and packet.pts is not None:
+                found.append((packet.pts * base, (packet.duration or 0) * base))
+            if len(found) > FRAMES:
+                found, more = found[:FRAMES], True
+                break
+        if not more and len(found) < 0.9 * stream.frames:
+            raise ValueError(f"its body is cut off: {len(found)} of {stream.frames} frames are there")
+        usual = float(stream.average_rate or 0) or 10.0
+    return _timed(width, height, sorted(found), usual, more)
+
+
+def _timed(width: int, height: int, found: list[tuple[float, float]], usual: float, cut: bool) -> Timing:
+    if len(found) < 2:
+        raise ValueError("it has a single frame, which makes it a picture" if found else "it holds no frames")
+    times = np.array([time for time, _ in found])
+    times -= times[0]
+    steps = np.diff(times)
+    step = float(np.median(steps)) or 1.0 / usual
+    if times[-1] <= 0:  # a format without times
+        times, steps = np.arange(len(found)) * step, np.full(len(found) - 1, step)
+    last = found[-1][1] or step
+    steady = bool((np.abs(np.append(steps, last) - step) < STEADY * step + 2e-3).all())
+    return Timing(width, height, times, float(times[-1] + last), steady, cut)
+
+
+def pictures(data: Data, wanted: Sequence[int], times: NDArray[np.float64], enough: int) -> list[Image.Image]:
+    """The frames with these numbers (rising, repeats allowed) as RGB or RGBA.
+
+    times: of all frames, as `timing` gives them; enough: pixels of the shorter side after which detail is of no use.
+    Raises ValueError (one clause) where the body is damaged or cut off.
+    """
+    if isinstance(data, Path) and data.is_dir():
+        shown = frame_folders.in_order(data)
+        return [frame_folders.picture(shown[number], enough) for number in wanted]
+    found: dict[int, Image.Image] = {}
+    todo = sorted(set(wanted))
+    with _opened(data) as (container, stream):
+        stream.thread_type = "NONE"  # small pictures: threads cost more than they bring, and training has the cores
+        base = float(stream.time_base or 1 / 1000)
+        start = stream.start_time or 0
+        if times[todo[0]] > 2.0:
+            container.seek(start + int(times[todo[0]] / base), stream=stream)
+        number = None
+        for frame in container.decode(stream):
+            if number is None and times[todo[0]] > 2.0 and frame.pts is not None:
+                shown = (frame.pts - start) * base
+                number = int(np.argmin(np.abs(times - shown)))
+            number = number if number is not None else 0
+            if number in todo:
+                found[number] = _picture(frame, enough)
+            if number >= todo[-1]:
+                break
+            number += 1
+    if not found or len(found) < len(todo) - 1:
+        raise ValueError("its body is damaged or cut off: frames are missing")
+    known = np.array(sorted(found))
+    places = (np.searchsorted(known, np.asarray(wanted), side="right") - 1).clip(0)
+    return [found[number] for number in known[places].tolist()]
+
+
+def _picture(frame: Any, enough: int) -> Image.Image:
+    ratio = min(1.0, 2.0 * enough / min(frame.width, frame.height))
+    size = max(1, round(frame.width * ratio)), max(1, round(frame.height * ratio))
+    if frame.format.name == "bgra" and size == (frame.width, frame.height):  # of GIFs: nothing to convert
+        kind, values = "BGRA", frame.to_ndarray()
+    else:
+        kind = "RGBA" if _see_through(frame.format.name) else "RGB"
+        form = {"RGBA": "rgba", "RGB": "rgb24"}[kind]
+        values = frame.to_ndarray(width=size[0], height=size[1], format=form, interpolation="AREA")
+    values = np.ascontiguousarray(values)  # lines may be padded
+    if kind == "RGB" or values[..., 3].min() < 255:
+        return Image.frombuffer(kind.replace("BGR", "RGB"), size, values, "raw", kind, 0, 1)
+    return Image.frombuffer("RGB", size, values, "raw", kind.replace("A", "X"), 0, 1).convert("RGB")
+
+
+@lru_cache(maxsize=256)
+def _see_through(form: str) -> bool:
+    import av
+
+    return form == "pal8" or any(part.is_alpha for part in av.VideoFormat(form).components)
+
+
+def untimed(data: Data) -> bool:
+    """Whether the frames have no times of their own, as those of folders."""
+    return isinstance(data, Path) and data.is_dir()
+
+
+def still(path: Path) -> NDArray[np.uint8] | None:
+    """(1, H, W) or (1, H, W, C) of a file that is a single picture; None of any other."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4096)
+        head = path.read_bytes() if head.startswith(_GIF) else head
+        return None if moving(head) else np.asarray(frame_folders.picture(path, 1 << 15))[None]
+    except (OSError, ValueError):
+        return None
+
+
+def mp4(clip: NDArray[np.uint8], rate: float, least: int = 128) -> bytes:
+    """An MP4 of (T, H, W) or (T, H, W, C) that any player opens: even sides, enlarged by a whole factor until the shorter
+    one reaches `least`, what is see-through on white."""
+    from fractions import Fraction
+
+    import av
+
+    factor = max(1, -(-least // min(clip.shape[1:3])))
+    frames = [_on_white(frame).repeat(factor, 0).repeat(factor, 1) for frame in clip]
+    frames = [np.pad(f, ((0, f.shape[0] % 2), (0, f.shape[1] % 2), (0, 0)), "edge") for f in frames]
+    out = io.BytesIO()
+    codec = next(name for name in ENCODERS if name in av.codecs_available)
+    options = {"crf": "12", "preset": "medium"} if codec == "libx264" else {"b": "4000000"}
+    with av.open(out, "w", format="mp4") as container:
+        stream: Any = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1001), options=options)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for values in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(values), format="rgb24")))
+        container.mux(stream.encode())
+    return out.getvalue()
+
+
+def _on_white(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3)."""
+    image = Image.fromarray(frame)
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (255,) * 4), image)
+    return np.asarray(image.convert("RGB"))
+
+
+def gif(clip: NDArray[np.uint8], rate: float) -> bytes:
+    """An endless GIF of (T, H, W) or (T, H, W, C). One palette for all frames: exact where 255 colours are enough."""
+    values = clip if clip.ndim == 4 else clip[..., None].repeat(3, 3)
+    clear = values[..., 3] < 128 if values.shape[3] == 4 else np.zeros(values.shape[:3], dtype=bool)
+    places, palette = _indexed(np.where(clear[..., None], 0, values[..., :3]).astype(np.uint8))
+    places[clear] = 255
+    images = [Image.fromarray(one) for one in places]
+    for image in images:
+        image.putpalette(palette)
+    out = io.BytesIO()
+    more: dict[str, Any] = {"transparency": 255, "disposal": 2} if clear.any() else {}
+    # Pillow takes milliseconds, the format hundredths of a second.
+    images[0].save(
+        out, "GIF", save_all=True, append_images=images[1:], duration=max(20, 10 * round(100 / rate)), loop=0,
+        optimize=False, **more,
+    )  # fmt: skip
+    return out.getvalue()
+
+
+def _indexed(values: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bytes]:
+    """(T, H, W) places in a palette, and the palette of at most 255 colours, of (T, H, W, 3)."""
+    packed = values.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
+    colours, places = np.unique(packed, return_inverse=True)
+    if len(colours) <= 255:
+        table = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], 1).astype(np.uint8)
+        return places.reshape(packed.shape).astype(np.uint8), table.tobytes()
+    tall = Image.fromarray(values.reshape(-1, values.shape[2], 3))
+    few = tall.quantize(255, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return np.array(few).reshape(packed.shape), bytes(few.getpalette() or [])

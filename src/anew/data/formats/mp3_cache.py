@@ -1,0 +1,171 @@
+"""Recordings of a format in which a seek is slow and loud (MP3), decoded in order, once, so that clips are read from the result.
+
+What is decoded lies in files without a name, which the system removes with the process. Legend for shapes: N samples, C channels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.data.loading.cache import SPARE, cache_root
+from anew.data.modality import Handle
+
+DISK = 4 * 1024**3  # bytes of decoded recordings kept on the disk: 12 hours at 44,100 Hz; the longest unused go first
+FILES = 64  # of them
+STRETCH = 1 << 23  # samples decoded at a time of a recording that is longer, or has no room on the disk
+STRETCHES = 4  # of them, kept in memory: 64 MB
+PIECE = 1 << 16  # values decoded at once: what is lost before a place that is damaged
+LARGEST = 60_000.0  # value that two bytes hold; a level of 1 is full scale
+# How lines begin that the decoder writes about frames it mends.
+_CHATTER = (b"[src/libmpg123", b"Note: Illegal Audio", b"Note: Trying to resync", b"Note: Skipped ", b"Warning: Xing ")
+_one = threading.Lock()
+
+
+class _Whole(NamedTuple):
+    """file: (N,) float16 samples of all channels mixed."""
+
+    file: IO[bytes]
+    bytes: int
+    rate: int
+
+
+class _Stretch(NamedTuple):
+    """samples: the same from number `first` of the recording on."""
+
+    samples: NDArray[np.float16]
+    first: int
+    rate: int
+
+
+def recording(handle: Handle) -> tuple[Any, ...] | None:
+    """What the clips cut out of one recording share, and nothing else does; None where it has vanished."""
+    if handle.body is not None:
+        return str(handle.path), len(handle.body), hash(handle.body)
+    try:
+        stat = handle.path.stat()
+    except OSError:
+        return None
+    return str(handle.path), stat.st_size, stat.st_mtime_ns
+
+
+class Recordings:
+    """Thread-safe: blocks are encoded in the background."""
+
+    def __init__(self, disk: int = DISK) -> None:
+        self._disk = disk
+        self._whole: OrderedDict[Any, _Whole] = OrderedDict()
+        self._stretches: OrderedDict[Any, _Stretch] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, name: Any, start: int, stop: int, file: Any = None) -> tuple[NDArray[np.float32], int] | None:
+        """((N,) samples from `start` up to `stop`, rate) of a recording; None where it is not decoded yet and there is no
+        file. file: the recording, open."""
+        with self._lock:
+            if file is not None and name not in self._whole:
+                self._keep(name, file)
+            whole = self._whole.get(name)
+            if whole is not None:
+                self._whole.move_to_end(name)
+                whole.file.seek(2 * start)
+                samples = np.frombuffer(whole.file.read(2 * (stop - start)), dtype=np.float16)
+                return samples.astype(np.float32), whole.rate
+            numbers = range(start // STRETCH, (stop - 1) // STRETCH + 1)
+            if file is None and any((name, number) not in self._stretches for number in numbers):
+                return None
+            found = [self._stretch(name, number, file) for number in numbers]
+            parts = [one.samples[max(start - one.first, 0) : stop - one.first] for one in found]
+            return np.concatenate(parts).astype(np.float32), found[0].rate
+
+    def _keep(self, name: Any, file: Any) -> None:
+        """Decode all of it onto the disk, if there is room."""
+        size = 2 * int(file.frames)
+        folder = cache_root(None)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if size > self._disk or shutil.disk_usage(folder).free < SPARE + size:
+                return
+            while self._whole and (
+                sum(w.bytes for w in self._whole.values()) + size > self._disk or len(self._whole) >= FILES
+            ):
+                self._whole.popitem(last=False)[1].file.close()
+            self._whole[name] = _written(file, folder)
+        except OSError:  # no room after all: it is read in stretches
+            return
+
+    def close(self) -> None:
+        """Let all go."""
+        with self._lock:
+            while self._whole:
+                self._whole.popitem()[1].file.close()
+            self._stretches.clear()
+
+    def _stretch(self, name: Any, number: int, file: Any) -> _Stretch:
+        found = self._stretches.get((name, number))
+        if found is None:
+            with quiet():
+                file.seek(min(number * STRETCH, max(int(file.frames) - 1, 0)))
+                samples = np.concatenate([np.zeros(0, np.float16), *_pieces(file, STRETCH)])
+            while len(self._stretches) >= STRETCHES:
+                self._stretches.popitem(last=False)
+            found = self._stretches[name, number] = _Stretch(samples, number * STRETCH, int(file.samplerate))
+        return found
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the lines that the decoder writes to the process's standard error; what others write there comes behind."""
+    with _one, tempfile.TemporaryFile() as caught:
+        try:
+            real = os.dup(2)
+        except OSError:  # closed
+            yield
+            return
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(real, 2)
+            caught.seek(0)
+            os.write(real, b"".join(line for line in caught if not line.startswith(_CHATTER)))
+            os.close(real)
+
+
+def _written(file: Any, folder: Path) -> _Whole:
+    """All that an open sound file holds."""
+    out = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (kept open: it lives as long as that)
+    try:
+        with quiet():
+            if file.tell():
+                file.seek(0)
+            size = sum(out.write(piece.tobytes()) for piece in _pieces(file, int(file.frames)))
+    except OSError:
+        out.close()
+        raise
+    return _Whole(out, size, int(file.samplerate))
+
+
+def _pieces(file: Any, n: int) -> Iterator[NDArray[np.float16]]:
+    """The next n samples of an open sound file, piece by piece; fewer where it ends or is damaged before."""
+    import soundfile
+
+    while n > 0:
+        try:
+            values = file.read(min(n, PIECE // file.channels), dtype="float32", always_2d=True)  # (N, C)
+        except (soundfile.SoundFileError, RuntimeError):
+            return
+        if not len(values):
+            return
+        mono = values[:, 0] if values.shape[1] == 1 else values.mean(axis=1, dtype=np.float32)
+        yield np.clip(mono, -LARGEST, LARGEST).astype(np.float16)
+        n -= len(values)

@@ -1,0 +1,1 @@
+"""Encoded records in memory or streamed, in the order of training."""

@@ -1,0 +1,147 @@
+"""Step -> slots: the order of training is a pure function of seed, epoch and phase, known before anything is encoded.
+
+Every block has a number of slots fixed at listing time. An epoch is a permutation of blocks, cut into groups of neighbours;
+within a group all slots are shuffled. So an epoch mixes well, only a group or two must be in memory, and the block and place
+of any example of any step are found at once. A slot's place is a share of its block's real content, whatever that turns out to be.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.random import key
+from anew.data.splitting.split import mixed
+
+
+def shuffled(n: int, key: int) -> NDArray[np.int64]:
+    """(n,) a permutation of 0..n-1 that depends on n and key alone, on every machine and in every version."""
+    start = mixed(np.array([key & (2**64 - 1)], dtype=np.uint64))[0]
+    return np.argsort(mixed(np.arange(n, dtype=np.uint64) ^ start), kind="stable")
+
+
+@dataclass(slots=True)
+class Slots:
+    """Where some examples lie. blocks: (B,) numbers of blocks; places: (B,) shares of the block's content in [0, 1)."""
+
+    blocks: NDArray[np.int64]
+    places: NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class _Epoch:
+    """order: block numbers; bounds: first position in `order` of each group and the end; ends: slots up to each block."""
+
+    order: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    shift: float
+
+
+class Order:
+    """The order of a source in blocks. slots: (blocks,) examples of each; group: most blocks shuffled together."""
+
+    def __init__(self, slots: Sequence[int], group: int, seed: int) -> None:
+        self.slots = np.asarray(slots, dtype=np.int64)
+        self.total = int(self.slots.sum())
+        self._group = max(group, 1)
+        self._seed = seed
+        self._epochs: OrderedDict[int, _Epoch] = OrderedDict()
+        self._perms: OrderedDict[tuple[str, int, int], NDArray[np.int64]] = OrderedDict()
+
+    def find(self, index: NDArray[np.int64], phase: str) -> Slots:
+        """The slots of examples with these global numbers (ascending)."""
+        blocks = np.empty(len(index), dtype=np.int64)
+        places = np.empty(len(index))
+        for number in np.unique(index // self.total).tolist():
+            epoch = self._epoch(number)
+            rows = np.flatnonzero(index // self.total == number)
+            at = index[rows] % self.total
+            starts = self._starts(epoch)
+            groups = np.searchsorted(starts, at, side="right")
+            for group in np.unique(groups).tolist():
+                own = rows[groups == group]
+                first = int(starts[group - 1]) if group else 0
+                slot = self._perm(phase, number, group)[index[own] % self.total - first] + first
+                where = np.searchsorted(epoch.ends, slot, side="right")
+                blocks[own] = epoch.order[where]
+                size = self.slots[blocks[own]]
+                inside = slot - (epoch.ends[where] - size)
+                places[own] = np.minimum((inside + epoch.shift) / size, 1 - 1e-9)
+        return Slots(blocks, places)
+
+    @staticmethod
+    def _starts(epoch: _Epoch) -> NDArray[np.int64]:
+        return epoch.ends[epoch.bounds[1:-1] - 1]  # first slot of every group but the first
+
+    def upcoming(self, index: int) -> tuple[int, int, int]:
+        """(epoch, group, number of blocks of the next group that should be ready) at an example."""
+        number, at = divmod(index, self.total)
+        epoch = self._epoch(number)
+        starts = self._starts(epoch)
+        group = int(np.searchsorted(starts, at, side="right"))
+        first = int(starts[group - 1]) if group else 0
+        after = int(starts[group]) if group < len(starts) else self.total
+        share = (at - first) / (after - first)
+        # Ahead of use by a quarter of a group: evenly, since a burst would take time from training.
+        return number, group, int(np.ceil((share + 0.25) * len(self._next(number, group))))
+
+    def wanted(self, number: int, group: int, ahead: int) -> list[int]:
+        """The blocks of a group, and the first `ahead` of the group after it."""
+        epoch = self._epoch(number)
+        own: list[int] = epoch.order[epoch.bounds[group] : epoch.bounds[group + 1]].tolist()
+        return own + self._next(number, group)[:ahead]
+
+    def _next(self, number: int, group: int) -> list[int]:
+        epoch, group = self._epoch(number), group + 1
+        if group + 1 >= len(epoch.bounds):
+            epoch, group = self._epoch(number + 1), 0
+        found: list[int] = epoch.order[epoch.bounds[group] : epoch.bounds[group + 1]].tolist()
+        return found
+
+    def first(self) -> list[int]:
+        """All blocks in the order of the first epoch: a short look at the data reads the same blocks as training."""
+        found: list[int] = self._epoch(0).order.tolist()
+        return found
+
+    def _epoch(self, number: int) -> _Epoch:
+        def make() -> _Epoch:
+            one = key(self._seed, "epoch", number)
+            order = shuffled(len(self.slots), one)
+            return _Epoch(order, self._bounds(number), np.cumsum(self.slots[order]), (one % 4096) / 4096)
+
+        found: _Epoch = _kept(self._epochs, number, make, 4)
+        return found
+
+    def _bounds(self, number: int) -> NDArray[np.int64]:
+        # The first epoch begins with small groups, so that the first step waits for two blocks and not for a whole group.
+        sizes, left, size = [], len(self.slots), 2 if number == 0 else self._group
+        while left > 0:
+            sizes.append(min(size, left))
+            left -= sizes[-1]
+            size = min(size + (size + 1) // 2 if len(sizes) > 1 else size, self._group)
+        return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+    def _perm(self, phase: str, number: int, group: int) -> NDArray[np.int64]:
+        def make() -> NDArray[np.int64]:
+            epoch = self._epoch(number)
+            low, high = epoch.bounds[group], epoch.bounds[group + 1]
+            n = int(self.slots[epoch.order[low:high]].sum())
+            return shuffled(n, key(self._seed, "order", phase, number, group))
+
+        found: NDArray[np.int64] = _kept(self._perms, (phase, number, group), make, 6)
+        return found
+
+
+def _kept(store: OrderedDict[Any, Any], name: Any, make: Callable[[], Any], most: int) -> Any:
+    """store[name], made if missing; the store keeps the `most` latest."""
+    if name not in store:
+        while len(store) >= most:
+            store.popitem(last=False)
+        store[name] = make()
+    return store[name]

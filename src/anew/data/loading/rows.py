@@ -1,0 +1,274 @@
+"""Encoded items of one part, held as flat arrays, and the examples that can be cut from them.
+
+Three forms: one long stream of tokens, whole records, grids. Examples are numbered 0..count-1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.specs import Batch, Grid, Spec, Tokens
+from anew.data.loading.epoch_order import shuffled
+from anew.data.modality import Modality
+from anew.data.splitting.split import mixed
+
+STRETCH = 1_000_000  # tokens in one stretch of a sweep
+
+
+class Cut(NamedTuple):
+    """Stored rows of some examples: rows (B, L+1) or (B, *shape), labels (B,) or None, lengths (B,) or None."""
+
+    rows: NDArray[Any]
+    labels: NDArray[Any] | None = None
+    lengths: NDArray[Any] | None = None
+
+
+class Examples(Protocol):
+    """Examples of one part (or of one block's share of it).
+
+    slack: positions by which all examples of an epoch may be shifted together, at least 1; units: over all of it.
+    """
+
+    count: int
+    slack: int
+    units: float
+    labels: NDArray[Any] | None
+
+    def take(self, which: NDArray[np.int64], shift: int = 0) -> Cut:
+        """The examples with these numbers."""
+        ...
+
+    def near(self, place: float) -> Cut:
+        """One example at about this share (in [0, 1)) of the whole."""
+        ...
+
+    def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
+        """All in order, for `Family.prepare`."""
+        ...
+
+    def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
+        """Each target once, see `Dataset.scoring`."""
+        ...
+
+    def samples(self, n: int, seed: int) -> NDArray[Any] | list[NDArray[Any]]:
+        """n stored items at random, in order of their place, for `Modality.decode`."""
+        ...
+
+
+def examples_of(modality: Modality, encoded: Sequence[NDArray[Any]], labels: NDArray[Any] | None) -> Examples:
+    """The form that fits the modality's spec."""
+    spec: Spec = modality.spec
+    if isinstance(spec, Grid):
+        values = np.stack(encoded) if len(encoded) else np.zeros((0, *spec.shape), dtype=np.uint8)
+        return Grids(values, labels, int(np.prod(spec.shape)))
+    flat = np.concatenate(encoded) if len(encoded) else np.zeros(0, dtype=np.uint16)
+    widths = widths_of(modality)
+    if spec.packed:
+        return Packed(flat, spec.length, widths, start_of(modality, spec))
+    lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+    return Records(flat, lengths, spec, widths, labels)
+
+
+def widths_of(modality: Modality) -> NDArray[Any]:
+    """(vocab,) units of each id; one each where the modality does not say."""
+    widths = modality.widths()
+    return np.ones(modality.spec.vocab, dtype=np.float32) if widths is None else widths  # type: ignore[union-attr]
+
+
+def start_of(modality: Modality, spec: Tokens) -> int:
+    """The id that stands before the first token of a stream: the end of a document before it, else a line end, or any id
+    of what has no lines."""
+    if "end" in spec.special:
+        return spec.special["end"]
+    ids = modality.known("\n").reshape(-1)
+    return int(ids[-1]) if len(ids) else 0
+
+
+def _units(ids: NDArray[Any], widths: NDArray[Any]) -> float:
+    return float(np.bincount(ids, minlength=len(widths)) @ widths.astype(np.float64)) if len(ids) else 0.0
+
+
+class Packed:
+    """One stream of tokens; an example is a window of length+1 ids. ids: (n,)."""
+
+    labels: NDArray[Any] | None = None
+
+    def __init__(self, ids: NDArray[Any], length: int, widths: NDArray[Any], start: int) -> None:
+        self.ids = ids
+        self.length = length
+        self.start = start
+        self.units = _units(ids, widths)
+        fits = max((len(ids) - 1) // length, 0)
+        # One window fewer leaves room for a random shift, so that window borders differ from epoch to epoch.
+        self.count = fits - 1 if fits > 8 else max(fits, min(len(ids), 1))
+        self.slack = max(len(ids) - self.count * length, 1)
+        self._span = np.arange(length + 1)
+
+    def take(self, which: NDArray[np.int64], shift: int = 0) -> Cut:
+        return self._at(which * self.length + shift)
+
+    def near(self, place: float) -> Cut:
+        return self._at(np.array([int(place * max(len(self.ids) - self.length, 1))]))
+
+    def _at(self, starts: NDArray[np.int64]) -> Cut:
+        index = starts[:, None] + self._span  # (B, L+1)
+        if len(self.ids) <= self.length:
+            index %= len(self.ids)  # a stream of less than one window repeats itself
+        return Cut(self.ids[index])
+
+    def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
+        n = len(self.ids) if limit is None else min(limit * self.length + 1, len(self.ids))
+        for at in range(0, max(n - 1, 0), STRETCH):
+            yield modality.batch(self.ids[None, at : min(at + STRETCH + 1, n)], None, None)
+
+    def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
+        stream = np.append(self.ids.dtype.type(self.start), self.ids)  # what comes first needs a context too
+        windows = _windows(len(self.ids), self.length, stride or max(self.length // 2, 1))
+        if limit is not None and limit < self.units:
+            keep = max(1, round(len(windows) * limit / self.units))
+            windows = windows[np.linspace(0, len(windows) - 1, keep).round().astype(int)]
+        target = np.arange(self.length)
+        for at in range(0, len(windows), batch):
+            start, low, high = windows[at : at + batch].T
+            rows = stream[np.minimum(start[:, None] + self._span, len(stream) - 1)]
+            yield _masked(modality, rows, (target >= low[:, None]) & (target < high[:, None]))
+
+    def samples(self, n: int, seed: int) -> list[NDArray[Any]]:
+        windows = max(len(self.ids) // self.length, 1)
+        chosen = np.sort(shuffled(windows, seed)[:n])
+        return [self.ids[at * self.length : (at + 1) * self.length] for at in chosen]
+
+
+class Records:
+    """Whole records; an example is one record, or one window of a record longer than the spec's length."""
+
+    slack = 1
+
+    def __init__(
+        self,
+        flat: NDArray[Any],
+        lengths: NDArray[np.int64],
+        spec: Tokens,
+        widths: NDArray[Any],
+        labels: NDArray[Any] | None,
+    ) -> None:
+        self.flat, self.labels = flat, labels
+        self.length = spec.length
+        self.pad = spec.special.get("pad", spec.special.get("end", 0))
+        begin = spec.special.get("begin")
+        counted = flat if begin is None else flat[flat != begin]
+        self.units = _units(counted, widths)
+        starts = np.cumsum(lengths) - lengths
+        pieces = np.maximum(-(-(lengths - 1) // self.length), 1)
+        within = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        self.owner = np.repeat(np.arange(len(lengths)), pieces)
+        self.starts = starts[self.owner] + within * self.length
+        self.lengths = np.minimum(lengths[self.owner] - within * self.length, self.length + 1)
+        self.records = (starts, lengths)
+        self.count = len(self.starts)
+        self._span = np.arange(self.length + 1)
+
+    def take(self, which: NDArray[np.int64], shift: int = 0) -> Cut:
+        lengths = self.lengths[which]
+        index = self.starts[which][:, None] + self._span
+        rows = self.flat[np.minimum(index, len(self.flat) - 1)]
+        rows[self._span >= lengths[:, None]] = self.pad
+        return Cut(rows, None if self.labels is None else self.labels[self.owner[which]], lengths)
+
+    def near(self, place: float) -> Cut:
+        return self.take(np.array([int(place * self.count)]))
+
+    def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
+        for batch in _batches(self, modality, self.count if limit is None else min(limit, self.count), 4096):
+            yield from modality.views(batch)
+
+    def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
+        share = 1.0 if limit is None else min(1.0, limit / max(self.units, 1.0))
+        yield from _batches(self, modality, max(1, round(self.count * share)), batch)
+
+    def samples(self, n: int, seed: int) -> list[NDArray[Any]]:
+        starts, lengths = self.records
+        chosen = np.sort(shuffled(len(starts), seed)[:n])
+        return [self.flat[starts[at] : starts[at] + lengths[at]] for at in chosen]
+
+
+class Grids:
+    """Stored grids. values: (n, ...) as the modality encodes them; size: values of one as the model sees it."""
+
+    slack = 1
+
+    def __init__(self, values: NDArray[Any], labels: NDArray[Any] | None, size: int) -> None:
+        self.values, self.labels = values, labels
+        self.count = len(values)
+        self.units = float(self.count * size)
+
+    def take(self, which: NDArray[np.int64], shift: int = 0) -> Cut:
+        return Cut(self.values[which], None if self.labels is None else self.labels[which])
+
+    def near(self, place: float) -> Cut:
+        return self.take(np.array([int(place * self.count)]))
+
+    def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
+        yield from _batches(self, modality, self.count if limit is None else min(limit, self.count), 256)
+
+    def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
+        share = 1.0 if limit is None else min(1.0, limit / max(self.units, 1.0))
+        yield from _batches(self, modality, max(1, round(self.count * share)), batch)
+
+    def samples(self, n: int, seed: int) -> NDArray[Any]:
+        return self.values[np.sort(shuffled(self.count, seed)[:n])]
+
+
+def merged(cuts: Sequence[Cut]) -> Cut:
+    """The rows of several cuts, one behind the other."""
+    if len(cuts) == 1:
+        return cuts[0]
+    columns = zip(*cuts, strict=True)
+    return Cut(*(None if column[0] is None else np.concatenate(column) for column in columns))  # type: ignore[arg-type]
+
+
+def drawn(modality: Modality, cut: Cut, index: NDArray[np.int64]) -> Batch:
+    """A training batch: of the codings that each row has, one by the hash of its global number."""
+    import torch
+
+    numbers = mixed(index.astype(np.uint64))
+    views = modality.views(modality.batch(*cut))
+    if len(views) == 1:
+        return modality.trained(views[0], numbers)
+    which = torch.from_numpy((numbers % np.uint64(len(views))).astype(np.int64))  # (B,)
+    rows = torch.stack([view.x for view in views])  # (views, B, L+1)
+    return modality.trained(replace(views[0], x=rows[which, torch.arange(len(which))]), numbers)
+
+
+def _batches(rows: Examples, modality: Modality, n: int, size: int) -> Iterator[Batch]:
+    """Batches of all examples, or of n evenly spread ones."""
+    n = min(n, rows.count)
+    which = np.linspace(0, rows.count - 1, n).round().astype(np.int64)
+    for at in range(0, n, size):
+        yield modality.batch(*rows.take(which[at : at + size]))
+
+
+def _windows(n: int, length: int, stride: int) -> NDArray[np.int64]:
+    """(windows, 3): start, and first and last+1 counted target within the window, so that n targets count once each."""
+    stride = min(max(stride, 1), length)
+    done = min(length, n)
+    out = [(0, 0, done)]
+    while done < n:
+        stop = min(done + stride, n)
+        out.append((stop - length, done - stop + length, length))
+        done = stop
+    return np.array(out, dtype=np.int64)
+
+
+def _masked(modality: Modality, rows: NDArray[Any], mask: NDArray[np.bool_]) -> Batch:
+    """A batch whose counted targets are those of the mask (B, L)."""
+    import torch
+
+    plain = modality.batch(rows, None, None)
+    units = (widths_of(modality)[rows[:, 1:]] * mask).sum(1)
+    return Batch(plain.x, plain.label, torch.from_numpy(mask), torch.from_numpy(units.astype(np.float32)))

@@ -1,0 +1,87 @@
+"""One block of a source -> its encoded items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.specs import Grid
+from anew.data.loading.cache import Encoded
+from anew.data.modality import Item, Modality, Refusal
+from anew.data.sources.base import Block, Source
+from anew.data.splitting import split
+from anew.data.splitting.streaming_split import OUT, Division, expanded
+
+PIECE = 16  # items encoded at a time: between pieces other threads get their turn
+
+
+class Encoder:
+    """Encodes block `n`, its train items as number n and its held-out ones as number n + len(blocks). Thread-safe.
+
+    labels: class number by name, empty where classes are not learned.
+    """
+
+    def __init__(self, source: Source, blocks: Sequence[Block], modality: Modality, division: Division) -> None:
+        self._source, self._blocks, self._modality, self._division = source, blocks, modality, division
+        self.labels: dict[str, int] = {}
+
+    def items(self, number: int, held: bool = False) -> Iterator[tuple[Item | Refusal, int]]:
+        """Train (or held-out) items of a block with their parts, and refusals; twins of held-out items are left out."""
+        parts = self._division.parts[number]
+        for at, one in enumerate(expanded(self._source, self._blocks[number], self._modality)):
+            part = parts if isinstance(parts, int) else int(parts[at]) if at < len(parts) else OUT
+            if part == OUT or (part != split.TRAIN) != held:
+                continue
+            if isinstance(one, Refusal) or held or not self._division.repeats(one, self._modality):
+                yield one, part
+
+    def encode(self, name: int) -> Encoded:
+        """Block `name`, see the class."""
+        number, held = name % len(self._blocks), name >= len(self._blocks)
+        out = _Pile()
+        todo: list[tuple[Item, int]] = []
+        for one, part in self.items(number, held):
+            if isinstance(one, Refusal):
+                out.refused.append([one.name, one.reason, one.group])
+                continue
+            todo.append((one, part))
+            if len(todo) == PIECE:
+                self._some(todo, out)
+                todo = []
+        self._some(todo, out)
+        lengths = np.fromiter(map(len, out.values), dtype=np.int64, count=len(out.values))
+        labels, parts = np.array(out.labels, dtype=np.int64), np.array(out.parts, dtype=np.uint8)
+        return Encoded(self._joined(out.values), lengths, labels, parts, out.refused)
+
+    def _some(self, todo: Sequence[tuple[Item, int]], out: _Pile) -> None:
+        encoded = self._modality.encode_many([item for item, _ in todo]) if todo else []
+        for (item, part), one in zip(todo, encoded, strict=True):
+            label = self.labels.get(item.label or "", -1 if self.labels else 0)
+            if isinstance(one, str):
+                out.refused.append([item.name, one, item.group])
+            elif label < 0:
+                unknown = f"has the class {item.label!r}, which the listing did not show"
+                out.refused.append([item.name, unknown, item.group])
+            else:
+                out.values.append(one)
+                out.labels.append(label)
+                out.parts.append(part)
+
+    def _joined(self, values: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        spec = self._modality.spec
+        if isinstance(spec, Grid):
+            return np.stack(values) if values else np.zeros((0, *spec.shape), dtype=np.uint8)
+        return np.concatenate(values) if values else np.zeros(0, dtype=np.uint16)
+
+
+class _Pile:
+    """What is encoded so far of one block."""
+
+    def __init__(self) -> None:
+        self.values: list[NDArray[Any]] = []
+        self.labels: list[int] = []
+        self.parts: list[int] = []
+        self.refused: list[list[str | None]] = []

@@ -1,0 +1,1 @@
+"""Where records come from: folders, tables, archives, the hub."""

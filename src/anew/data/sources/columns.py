@@ -1,0 +1,114 @@
+"""Which columns of a table are text, images and classes, and what their cells hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anew.data.sources.base import Item, Refusal, suffix_of
+
+TEXT = ("text", "content", "document", "sentence", "article")  # names taken, first found wins
+IMAGE = ("image", "img", "picture", "photo", "file_name", "image_path", "filename", "path", "file")
+LABEL = ("label", "class", "category", "labels", "fine_label", "coarse_label")
+FILE_NAME = "file_name"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The column of each role, None where there is none. names: what whole-number labels are called, if that is known."""
+
+    text: str | None = None
+    image: str | None = None
+    label: str | None = None
+    names: tuple[str, ...] = ()
+
+    def of(self, kind: str) -> str | None:
+        return {"text": self.text, "image": self.image}.get(kind)
+
+    def wanted(self, kind: str) -> list[str]:
+        return [column for column in (self.of(kind), self.label) if column is not None]
+
+
+def choose(columns: Sequence[str], samples: Mapping[str, Any], names: tuple[str, ...] = ()) -> Columns:
+    """The role of each column, from its name and one value that is not empty.
+
+    A column of strings counts as text without a known name only where it is the only column of strings.
+    """
+    by_name = {name.strip().lower(): name for name in reversed(columns)}
+    label = next((by_name[n] for n in LABEL if n in by_name), None)
+    image = next((by_name[n] for n in IMAGE if n in by_name and is_image(samples.get(by_name[n]))), None)
+    strings = [c for c in columns if isinstance(samples.get(c), str) and c not in (image, label)]
+    text = next((by_name[n] for n in TEXT if n in by_name and by_name[n] in strings), None)
+    if text is None and image is None and len(strings) == 1:
+        text = strings[0]
+    return Columns(text, image, label, names)
+
+
+def is_image(cell: Any) -> bool:
+    """Whether a cell can stand for an image: bytes, `{"bytes": ..., "path": ...}`, or a path with an image's ending."""
+    from anew.data.modalities.image import Image
+
+    if isinstance(cell, Mapping):
+        return is_image(cell.get("bytes")) or is_image(cell.get("path"))
+    return isinstance(cell, bytes) or (isinstance(cell, str) and suffix_of(cell) in Image.suffixes)
+
+
+def image_bytes(cell: Any, folder: Path, root: Path) -> bytes:
+    """The encoded image that a cell holds or names, relative to `folder`. Raises ValueError (one clause).
+
+    Paths that lead out of `root` are not followed: a table from elsewhere must not reach other files.
+    """
+    if isinstance(cell, Mapping):
+        cell = cell.get("bytes") or cell.get("path")
+    if isinstance(cell, bytes):
+        return cell
+    if not isinstance(cell, str) or not cell:
+        raise ValueError("the cell holds no image")
+    path = (folder / cell).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise ValueError(f"{cell!r} lies outside the data folder")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{cell!r} cannot be read ({error.strerror})") from None
+
+
+def label_name(cell: Any, names: tuple[str, ...]) -> str | None:
+    """A class as text; None where the cell is empty or holds more than one value."""
+    if cell is None or cell == "" or isinstance(cell, list | dict | bytes):
+        return None
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    if isinstance(cell, int) and not isinstance(cell, bool) and names:
+        return names[cell] if 0 <= cell < len(names) else None
+    return str(cell).strip() or None
+
+
+def item_of(row: Mapping[str, Any], columns: Columns, kind: str, name: str, folder: Path, root: Path) -> Item | Refusal:
+    """One row of a table as an item of this kind."""
+    column = columns.of(kind)
+    cell = row.get(column) if column else None
+    label = label_name(row.get(columns.label), columns.names) if columns.label else None
+    if kind == "text":
+        if not isinstance(cell, str) or not cell:
+            return Refusal(name, f"column {column!r} is empty" if not cell else f"column {column!r} holds no text")
+        return Item(name, cell, label)
+    try:
+        return Item(name, image_bytes(cell, folder, root), label)
+    except ValueError as error:
+        return Refusal(name, str(error))
+
+
+def described(columns: Columns, path: str) -> str:
+    """A sentence on what was taken from a table."""
+    taken = [f"{c!r} as {role}" for role, c in (("text", columns.text), ("image", columns.image)) if c]
+    label = f", {columns.label!r} as class" if columns.label else ""
+    return f"{path}: column {' and '.join(taken)}{label}."
+
+
+def class_names(rows: Iterator[Any], columns: Columns) -> set[str]:
+    """Every class that some rows name."""
+    found = (label_name(row.get(columns.label), columns.names) for row in rows)
+    return {name for name in found if name is not None}

@@ -1,0 +1,209 @@
+"""Rows of `.jsonl`, `.csv` and `.tsv` files, read in spans of bytes so that large files are neither indexed nor held."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from anew.data.sources.base import BLOCK_BYTES, suffix_of
+
+SCANNED = 1 << 28  # bytes up to which a file with quoted line breaks is scanned for them while listing
+LONGEST = 1 << 27  # bytes of one row: more is damage (a quote that never closes)
+_DELIMITERS = ",;\t|"
+
+
+class Broken(ValueError):
+    """A row that cannot be read, and why (one clause)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Bytes of a file whose rows are read together: those that begin at or after start and before stop.
+
+    inside: start lies within quotes.
+    """
+
+    start: int
+    stop: int
+    inside: bool = False
+
+
+class Rows:
+    """One file of rows. columns: their names; count: rows, exact or estimated (`exact`); head: the first rows.
+
+    Raises ValueError (one clause) where the file is no such table, OSError where it cannot be opened.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path = path
+        self.size = size
+        self._is_csv = suffix_of(path.name) not in (".jsonl", ".ndjson")
+        quote = b'"' if self._is_csv else None
+        with path.open("rb") as stream:
+            start, _ = _rows_until(stream, 0, min(BLOCK_BYTES, size), quote)
+        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise ValueError("it is UTF-16; save it as UTF-8")
+        if not start.strip():
+            raise ValueError("it is empty")
+        self._delimiter = _delimiter(start, suffix_of(path.name))
+        self._header: list[str] = []
+        if self._is_csv:
+            self._header = [name.strip() for name in next(self._csv(_decoded(start, True)), [])]
+        self.exact = len(start) >= size
+        self.head = [row for row in self._parse(start, first=True) if not isinstance(row, Broken)]
+        self.columns = self._header or list(dict.fromkeys(name for row in self.head[:100] for name in row))
+        self.count = len(self.head) if self.exact else round(len(self.head) * size / len(start))
+        if not self.head:
+            raise ValueError("it holds no row that can be read")
+
+    @property
+    def samples(self) -> dict[str, Any]:
+        """One value that is not empty for each column."""
+        found: dict[str, Any] = {}
+        for row in self.head[:200]:
+            for name, cell in row.items():
+                if name not in found and cell not in (None, ""):
+                    found[name] = cell
+        return found
+
+    def spans(self) -> list[Span]:
+        """The whole file in spans of about BLOCK_BYTES."""
+        starts = range(0, self.size, BLOCK_BYTES)
+        stops = [min(start + BLOCK_BYTES, self.size) for start in starts]
+        inside = self._quoted(len(starts))
+        return [Span(*ends) for ends in zip(starts, stops, inside, strict=True)]
+
+    def read(self, span: Span) -> Iterator[dict[str, Any] | Broken]:
+        """The rows of a span in order; OSError where the file cannot be opened."""
+        quote = b'"' if self._is_csv else None
+        with self.path.open("rb") as stream:
+            start = _row_start(stream, span.start, span.inside, quote)
+            # What follows is parsed with the right parity, so the end is found by reading on from a known row start.
+            data, whole = _rows_until(stream, start, span.stop, quote)
+        yield from self._parse(data, first=span.start == 0)
+        if not whole:
+            yield Broken(f"a row is longer than {LONGEST >> 20} MB (a quote that never closes?)")
+
+    def _quoted(self, spans: int) -> list[bool]:
+        """For each span, whether its start lies within quotes."""
+        inside = [False] * spans
+        if not self._is_csv or (self.size > SCANNED and not self._breaks_in_head()):
+            return inside
+        with self.path.open("rb") as stream:
+            quotes = 0
+            for index in range(spans):
+                inside[index] = bool(quotes % 2)
+                quotes += stream.read(BLOCK_BYTES).count(b'"')
+        return inside
+
+    def _breaks_in_head(self) -> bool:
+        return any(isinstance(cell, str) and "\n" in cell for row in self.head for cell in row.values())
+
+    def _csv(self, text: str) -> Iterator[list[str]]:
+        csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # documents are longer than the default of 131,072
+        return csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter)
+
+    def _parse(self, data: bytes, first: bool) -> Iterator[dict[str, Any] | Broken]:
+        text = _decoded(data, first)
+        yield from self._parse_csv(text, first) if self._is_csv else _parse_json(text)
+
+    def _parse_csv(self, text: str, first: bool) -> Iterator[dict[str, Any] | Broken]:
+        rows = self._csv(text)
+        if first:
+            next(rows, None)
+        try:
+            for row in rows:
+                if len(row) == len(self._header):
+                    yield dict(zip(self._header, row, strict=True))
+                elif row:
+                    yield Broken(f"the row has {len(row)} cells for {len(self._header)} columns")
+        except csv.Error as error:
+            yield Broken(f"the rest of its block cannot be read ({error})")
+
+
+def _decoded(data: bytes, first: bool) -> str:
+    try:
+        return data.decode("utf-8-sig" if first else "utf-8")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")  # what spreadsheets write where they do not write UTF-8
+
+
+def _parse_json(text: str) -> Iterator[dict[str, Any] | Broken]:
+    for line in text.split("\n"):  # not splitlines: JSON text may hold other line separators
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            yield Broken("the line is no JSON")
+            continue
+        yield row if isinstance(row, dict) else Broken("the line is no JSON object")
+
+
+def _delimiter(start: bytes, suffix: str) -> str:
+    if suffix == ".tsv":
+        return "\t"
+    line = start.split(b"\n", 1)[0].decode("utf-8-sig", "replace")
+    return max(_DELIMITERS, key=line.count)
+
+
+def _row_start(stream: IO[bytes], start: int, inside: bool, quote: bytes | None) -> int:
+    """Where the first row begins at or after `start`; the end of the file if none does."""
+    if start == 0:
+        return 0
+    stream.seek(start - 1)
+    if stream.read(1) == b"\n" and not inside:
+        return start
+    position, odd = start, inside
+    while data := stream.read(BLOCK_BYTES):
+        end = _row_end(data, odd, quote)
+        if end is not None:
+            return position + end
+        odd ^= quote is not None and bool(data.count(quote) % 2)
+        position += len(data)
+    return position
+
+
+def _row_end(data: bytes, inside: bool, quote: bytes | None) -> int | None:
+    """Just behind the first line break outside quotes, or None."""
+    seen, counted = int(inside), 0
+    end = data.find(b"\n")
+    while end >= 0:
+        if quote is None:
+            return end + 1
+        seen += data.count(quote, counted, end)
+        counted = end
+        if seen % 2 == 0:
+            return end + 1
+        end = data.find(b"\n", end + 1)
+    return None
+
+
+def _rows_until(stream: IO[bytes], start: int, stop: int, quote: bytes | None) -> tuple[bytes, bool]:
+    """Whole rows that begin in [start, stop), and whether the last one ended within LONGEST."""
+    if start >= stop:
+        return b"", True
+    stream.seek(start)
+    data = bytearray(stream.read(stop - start))
+    odd = quote is not None and bool(data.count(quote) % 2)
+    if data.endswith(b"\n") and not odd:
+        return bytes(data), True
+    while len(data) < LONGEST and (more := stream.read(BLOCK_BYTES)):
+        end = _row_end(more, odd, quote)
+        if end is not None:
+            return bytes(data + more[:end]), True
+        odd ^= quote is not None and bool(more.count(quote) % 2)
+        data += more
+    return bytes(data), len(data) < LONGEST
+
+
+def in_order(columns: Sequence[str], limit: int = 12) -> str:
+    """Column names for a sentence."""
+    shown = ", ".join(columns[:limit])
+    return shown + (f" and {len(columns) - limit} more" if len(columns) > limit else "")

@@ -1,0 +1,129 @@
+"""Which modality each file of a listing belongs to: its content decides, its ending is a hint."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anew.data.modality import SURE, Modality, Refusal
+from anew.data.sources.base import File, suffix_of
+
+HEAD = 4096  # bytes of a file that are looked at
+OPENED = 4096  # files up to which each is looked at
+SAMPLED = 64  # files of one ending, evenly spread, that stand for the rest in larger folders if they are all alike
+MOST_OPENED = 50_000  # of one ending, where they are not
+UNKNOWN = "no suffix"  # the kind of files without an ending that nothing claims
+
+
+@dataclass(slots=True)
+class Sorted:
+    """files: by modality name, or by ending where no modality takes them; other: by (what, ending), files in which it
+    was found against their ending."""
+
+    files: dict[str, list[File]] = field(default_factory=dict)
+    refusals: list[Refusal] = field(default_factory=list)
+    other: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    gathered: list[str] = field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on files whose content is not what they are called."""
+        return self.gathered + [
+            f"{names[0] if len(names) == 1 else f'{len(names)} {suffix} files'} hold{'s' * (len(names) == 1)} {kind} by "
+            "content, whatever the ending says"
+            for (kind, suffix), names in sorted(self.other.items())
+        ]
+
+
+def sort_files(
+    files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]], asked: str | None = None
+) -> Sorted:
+    """kinds: all modalities by name; asked: the one that the user says, see `Modality.folders`."""
+    suffixes = {suffix: name for name, kind in kinds.items() for suffix in kind.suffixes}
+    by_suffix: dict[str, list[File]] = {}
+    out = Sorted()
+    files = _gathered(files, root, kinds, out, asked)
+    for file in files:
+        by_suffix.setdefault(suffix_of(file.path), []).append(file)
+    few = len(files) <= OPENED
+    for suffix, own in by_suffix.items():
+        _Group(suffix, suffixes.get(suffix), own, root, kinds).into(out, few)
+    for found in out.files.values():
+        found.sort()
+    return out
+
+
+def _gathered(
+    files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]], out: Sorted, asked: str | None
+) -> Sequence[File]:
+    """The files without those whose folders are one item each."""
+    folders: dict[str, list[File]] = {}
+    for file in files:
+        folders.setdefault(file.path.rpartition("/")[0], []).append(file)
+    for name, kind in kinds.items():
+        paths = {folder: [f.path for f in own] for folder, own in folders.items() if folder}
+        taken = kind.folders(root, paths, name == asked)
+        for folder in taken:
+            own = folders.pop(folder)
+            whole = File(folder, sum(f.bytes for f in own), max(f.stamp for f in own))
+            out.files.setdefault(name, []).append(whole)
+        if taken:
+            out.gathered.append(f"{len(taken)} folders of numbered pictures are taken as one {name} item each")
+    return [file for own in folders.values() for file in own] if out.gathered else files
+
+
+class _Group:
+    """The files of one ending. owner: the modality that knows the ending."""
+
+    def __init__(
+        self, suffix: str, owner: str | None, files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]
+    ) -> None:
+        self.suffix, self.owner, self.files, self.root, self.kinds = suffix, owner, files, root, kinds
+
+    def into(self, out: Sorted, few: bool) -> None:
+        """Sort the files into what was found so far; few: each may be looked at."""
+        looked = list(self.files) if few else self.files[:: max(1, len(self.files) // SAMPLED)]
+        claims = {file.path: self._claims(file, out) for file in looked}
+        weak = self._weak(list(claims.values()))
+        if len(looked) < len(self.files):
+            found = Counter(self._kind(one, weak) for one in claims.values())
+            if len(found) == 1 or len(self.files) > MOST_OPENED:
+                kind = found.most_common(1)[0][0]
+                for file in self.files:
+                    self._put(out, file, kind)
+                return
+            claims |= {file.path: self._claims(file, out) for file in self.files if file.path not in claims}
+        for file in self.files:
+            self._put(out, file, self._kind(claims[file.path], weak))
+
+    def _claims(self, file: File, out: Sorted) -> dict[str, float]:
+        try:
+            with open(self.root / file.path, "rb") as stream:
+                head = stream.read(HEAD)
+        except OSError as error:
+            if self.owner is None:  # the reader of a known kind says it itself
+                out.refusals.append(Refusal(file.path, f"cannot be read ({error.strerror})"))
+            return {}
+        return {name: claim for name, kind in self.kinds.items() if (claim := kind.claims(head)) > 0}
+
+    def _weak(self, claims: Sequence[Mapping[str, float]]) -> str | None:
+        """The modality that unsure claims may stand for here: most files' one, where the ending's owner claims none."""
+        if self.owner is not None and any(self.owner in one for one in claims):
+            return None
+        best = Counter(max(one, key=lambda name: one[name]) for one in claims if one)
+        return next((name for name, n in best.most_common(1) if 2 * n > len(claims)), None)
+
+    def _kind(self, claims: Mapping[str, float], weak: str | None) -> str | None:
+        """The modality of a file; None: what no modality takes."""
+        if not claims:
+            return self.owner
+        best = max(claims, key=lambda name: (claims[name], name == self.owner))
+        alone = not self.suffix  # files without an ending have nothing else in common
+        return best if claims[best] >= SURE or best in (self.owner, weak) or alone else self.owner
+
+    def _put(self, out: Sorted, file: File, kind: str | None) -> None:
+        out.files.setdefault(kind or self.suffix or UNKNOWN, []).append(file)
+        if kind is not None and kind != self.owner and self.suffix:
+            out.other.setdefault((self.kinds[kind].many(), self.suffix), []).append(file.path)

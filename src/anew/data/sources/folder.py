@@ -1,0 +1,272 @@
+"""Reads folders and single files: files in shuffled blocks, text files whole or as spans of large ones, and files that are
+read as streams as handles, large ones in parts."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from anew.data.modality import Handle, Item, Modality, Refusal
+from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, WHOLE_BYTES, Block, File, is_packed, label_of, part_of
+from anew.data.sources.detect import sort_files
+from anew.data.sources.sample_files import each_once
+
+PART_BYTES = 8 * 1024 * 1024  # of a file that is read as a stream, in one block
+SMALL, LARGE = 1 << 16, 1 << 20  # bytes of a file that are asked for at first, and at a time from then on
+NAMED_CLASSES = (2, 100)  # fewest and most classes that file names may tell
+NAMED_FILES = 5  # of each class
+_NAMED = re.compile(r"([^\W_]+)(?:[-_ ].*)?[-_ ]\d+")
+_UTF16 = {b"\xff\xfe": b"\n\x00", b"\xfe\xff": b"\x00\n"}
+
+
+def open_reader(
+    files: Sequence[File],
+    root: Path,
+    kinds: Mapping[str, type[Modality]],
+    classes: Mapping[str, str | None] | None = None,
+    once: bool = False,
+    asked: str | None = None,
+) -> FolderReader:
+    """classes: label by path, from metadata files; a path that is not in it has the label of its folder. once, asked: see
+    `Source.open`."""
+    return FolderReader(files, root, kinds, classes or {}, once, asked)
+
+
+class _Part(NamedTuple):
+    """Part `number` of `of` equal parts of a file."""
+
+    path: str
+    number: int
+    of: int
+
+
+class FolderReader:
+    """One item a file, or several of a large one. See `source.Reader`."""
+
+    def __init__(
+        self,
+        files: Sequence[File],
+        root: Path,
+        kinds: Mapping[str, type[Modality]],
+        classes: Mapping[str, str | None],
+        once: bool,
+        asked: str | None,
+    ) -> None:
+        self._root = root
+        self._owners = kinds
+        self._classes = classes
+        self.labels: tuple[str, ...] | None = ()
+        found = sort_files(files, root, kinds, asked)
+        self._files = found.files
+        self.notes: list[str] = found.notes
+        self.refusals: list[Refusal] = found.refusals
+        if once:
+            for kind in self._files.keys() & kinds.keys():
+                self._files[kind], notes = each_once(self._files[kind], kinds[kind], [f.path for f in files])
+                self.notes = [*self.notes, *notes]
+        self.kinds: Mapping[str, int] = {kind: len(own) for kind, own in self._files.items()}
+        self.bytes: Mapping[str, int] = {kind: sum(f.bytes for f in own) for kind, own in self._files.items()}
+
+    def blocks(self, kind: str) -> list[Block]:
+        files = [f for f in self._files[kind] if f.bytes]
+        self.refusals += [Refusal(f.path, "is empty") for f in self._files[kind] if not f.bytes]
+        owner = self._owners[kind]
+        if owner.named:
+            self._name_classes(files)
+        self.labels = tuple(sorted({label for f in files if (label := self._label(f.path)) is not None}))
+        if owner.streams:
+            small = [f for f in files if f.bytes <= 2 * PART_BYTES]
+            parts = [b for f in files if f.bytes > 2 * PART_BYTES for b in _file_parts(f)]
+            return _chunked(sorted(small, key=_shuffled), BLOCK_ITEMS, None, streamed=True) + parts
+        if not owner.textual:
+            return _chunked(sorted(files, key=_shuffled), BLOCK_ITEMS, None)
+        if sum(f.bytes for f in files) <= WHOLE_BYTES:
+            return _chunked(files, BLOCK_ITEMS, BLOCK_BYTES)
+        large = [f for f in files if f.bytes > 2 * BLOCK_BYTES and not is_packed(f.path)]
+        small = [f for f in files if f not in set(large)]
+        return [
+            *_chunked(sorted(small, key=_shuffled), BLOCK_ITEMS, BLOCK_BYTES),
+            *(block for file in large for block in _spans(file, owner.record)),
+        ]
+
+    def _name_classes(self, files: Sequence[File]) -> None:
+        """Where nothing else tells classes: the first word of names like `dog_3.wav`, `0_anna_12.wav`, if all are so."""
+        if self._classes or len(files) < 2 or any(label_of(f.path) is not None for f in files):
+            return
+        named = {f.path: _NAMED.fullmatch(Path(f.path).stem) for f in files}
+        words = {path: match.group(1) for path, match in named.items() if match}
+        counts = Counter(words.values())
+        low, high = NAMED_CLASSES
+        if len(words) < len(files) or not low <= len(counts) <= high or min(counts.values()) < NAMED_FILES:
+            return
+        self._classes = words
+        path = files[0].path
+        self.notes.append(
+            f"the first word of every file name is taken as a class ({words[path]!r} of {Path(path).name!r}), "
+            f"{len(counts)} in all, since every name ends with a number; --set labels=off learns none"
+        )
+
+    def _label(self, path: str) -> str | None:
+        return self._classes[path] if path in self._classes else label_of(path)
+
+    def read(self, block: Block) -> Iterator[Item | Refusal]:
+        if isinstance(block.where[0], _Part):
+            for part in block.where:
+                yield self._handle(part)
+            return
+        if isinstance(block.where[0], str):
+            for path in block.where:
+                yield self._read_one(path)
+            return
+        path, start, stop, record = block.where[0]
+        try:
+            data, last = _read_span(self._root / path, start, stop, record)
+        except OSError as error:
+            yield Refusal(path, f"cannot be read ({error.strerror})")
+            return
+        if data:
+            yield Item(path, data, self._label(path), begins=start == 0, ends=last)
+
+    def _handle(self, part: _Part) -> Item | Refusal:
+        handle = Handle(self._root / part.path, part.number, part.of)
+        try:
+            handle.path.stat()
+        except OSError as error:
+            return Refusal(part.path, f"cannot be read ({error.strerror})")
+        return Item(part.path, handle, self._label(part.path), begins=part.number == 0, ends=part.number == part.of - 1)
+
+    def _read_one(self, path: str) -> Item | Refusal:
+        try:
+            return Item(path, _read_all(f"{self._root}/{path}"), self._label(path))
+        except OSError as error:
+            return Refusal(path, f"cannot be read ({error.strerror})")
+
+
+def _read_all(path: str) -> bytes:
+    # A path object and a stream would take three times as long as reading a small file does.
+    opened = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        found = [os.read(opened, SMALL)]
+        while found[-1]:
+            found.append(os.read(opened, SMALL if len(found[-1]) < SMALL else LARGE))
+    finally:
+        os.close(opened)
+    return b"".join(found) if len(found) > 2 else found[0]
+
+
+def _shuffled(file: File) -> bytes:
+    # Files of one class lie together; blocks must each be a fair mix, since a short budget reads only some.
+    return hashlib.blake2b(file.path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+
+
+def _chunked(files: Sequence[File], most: int, most_bytes: int | None, streamed: bool = False) -> list[Block]:
+    """Blocks of whole files, one part of the data each. streamed: they are handed over as handles."""
+    by_part: dict[str | None, list[File]] = {}
+    for file in files:
+        by_part.setdefault(part_of(file.path), []).append(file)
+    blocks: list[Block] = []
+    for part, own in sorted(by_part.items(), key=lambda pair: pair[0] or ""):
+        chunk: list[File] = []
+        size = 0
+        for file in own:
+            if chunk and (len(chunk) == most or (most_bytes is not None and size + file.bytes > most_bytes)):
+                blocks.append(_block(chunk, part, streamed))
+                chunk, size = [], 0
+            chunk.append(file)
+            size += file.bytes
+        if chunk:
+            blocks.append(_block(chunk, part, streamed))
+    return blocks
+
+
+def _block(files: Sequence[File], part: str | None, streamed: bool) -> Block:
+    names = "\0".join(f"{f.path}\0{f.bytes}" for f in files)
+    digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    name = f"{files[0].path}+{len(files) - 1}#{digest}"
+    size, stamp = sum(f.bytes for f in files), max(f.stamp for f in files)
+    where = tuple(_Part(f.path, 0, 1) if streamed else f.path for f in files)
+    return Block(name, len(files), size, where, part, stamp)
+
+
+def _file_parts(file: File) -> list[Block]:
+    """A large file in equal parts of about PART_BYTES."""
+    of = max(2, round(file.bytes / PART_BYTES))
+    part = part_of(file.path)
+    return [
+        Block(
+            f"{file.path}@{number}/{of}",
+            1,
+            file.bytes // of,
+            (_Part(file.path, number, of),),
+            part,
+            file.stamp,
+            exact=False,
+            continues=number > 0,
+        )
+        for number in range(of)
+    ]
+
+
+def _spans(file: File, record: bytes) -> list[Block]:
+    """A large text file in spans of about BLOCK_BYTES; `_read_span` moves their bounds to where lines or records start."""
+    n = max(1, round(file.bytes / BLOCK_BYTES))
+    bounds = [file.bytes * i // n for i in range(n + 1)]
+    part = part_of(file.path)
+    return [
+        Block(
+            f"{file.path}@{start}-{stop}",
+            1,
+            stop - start,
+            ((file.path, start, stop, record),),
+            part,
+            file.stamp,
+            continues=start > 0,
+        )
+        for start, stop in itertools.pairwise(bounds)
+    ]
+
+
+def _read_span(path: Path, start: int, stop: int, record: bytes) -> tuple[bytes, bool]:
+    """(bytes from the first line start at or after `start` to the one at or after `stop`, whether the file ends there).
+
+    record: what such a line must begin with."""
+    with open(path, "rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(0)
+        mark = stream.read(2)
+        line_end = _UTF16.get(mark, b"\n")
+        reach = 1 << 30 if record else 65536
+        low, high = (_line_start(stream, at, size, line_end, record, reach) for at in (start, stop))
+        stream.seek(low)
+        data = stream.read(high - low)
+    return (mark + data if data and low > 0 and mark in _UTF16 else data), high >= size
+
+
+def _line_start(stream: IO[bytes], at: int, size: int, line_end: bytes, record: bytes, reach: int) -> int:
+    """The first line (or record) start at or after `at`; where none comes within `reach`, the next start of a character."""
+    if at <= 0 or at >= size:
+        return max(min(at, size), 0)
+    width = len(line_end)
+    base = (at - 1) // width * width
+    stream.seek(base)
+    data = b""
+    while len(data) < reach and (more := stream.read(65536)):
+        searched = max(len(data) - width - len(record), 0) // width * width
+        data += more
+        found = data.find(line_end + record, searched)
+        while found >= 0 and found % width:
+            found = data.find(line_end + record, found + 1)
+        if found >= 0:
+            return base + found + width
+    if record:
+        return size
+    skip = 1
+    while width == 1 and skip < len(data) and data[skip] & 0xC0 == 0x80:
+        skip += 1
+    return base + (skip if width == 1 else width)

@@ -1,0 +1,195 @@
+"""Data sets of the Hugging Face hub, `owner/name` or `owner/name:config`, through the package `datasets`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from anew.data.modality import Modality
+from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block, Item, Refusal, part_of
+from anew.data.sources.columns import Columns, choose, described, item_of
+from anew.data.sources.delimited_rows import in_order
+from anew.errors import DataError
+
+ANSWER = 5.0  # seconds in which the hub must answer
+SAMPLED = 64  # rows whose text is measured to say how many make a block
+
+
+class HubReader:
+    """See `anew.data.sources.base.Reader`. splits: name -> a `datasets.Dataset`, whose rows lie memory-mapped on disk."""
+
+    def __init__(self, name: str, splits: Mapping[str, Any], library: Any) -> None:
+        self.refusals: list[Refusal] = []
+        self._name = name
+        self._splits = {split: rows for split, rows in splits.items() if len(rows)}
+        if not self._splits:
+            raise DataError(f"{name!r} holds no rows; choose another data set or configuration")
+        first = next(iter(self._splits.values()))
+        columns = list(first.column_names)
+        pictures = [c for c in columns if type(first.features[c]).__name__ == "Image"]
+        # Encoded bytes, not decoded pictures: the modality checks sizes before it decodes.
+        self._splits = {
+            split: _undecoded(rows, [c for c in pictures if c in rows.column_names], library)
+            for split, rows in self._splits.items()
+        }
+        self._columns = _chosen(next(iter(self._splits.values())), columns)
+        if not (self._columns.text or self._columns.image):
+            raise DataError(f"{name!r} has no column named text or image (its columns: {in_order(columns)})")
+        self.notes: list[str] = [described(self._columns, name)]
+        rows_of_all = sum(len(rows) for rows in self._splits.values())
+        taken = [kind for kind in ("text", "image") if self._columns.of(kind)]
+        self.kinds: Mapping[str, int] = dict.fromkeys(taken, rows_of_all)
+        self.bytes: Mapping[str, int] = {
+            kind: sum(round(self._width(split, kind) * len(rows)) for split, rows in self._splits.items())
+            for kind in taken
+        }
+        self.labels: tuple[str, ...] | None = (
+            () if self._columns.label is None else tuple(sorted(self._columns.names)) or None
+        )
+
+    def _width(self, split: str, kind: str) -> float:
+        """Mean bytes of a row's text or image, over rows evenly spaced."""
+        rows, column = self._splits[split], self._columns.of(kind)
+        cells = rows.select_columns([column]).select(range(0, len(rows), max(1, len(rows) // SAMPLED)))[:][column]
+        return sum(map(_weight, cells)) / len(cells)
+
+    def blocks(self, kind: str) -> list[Block]:
+        if self._columns.of(kind) is None:
+            return []
+        found = []
+        for split, rows in self._splits.items():
+            width = self._width(split, kind)
+            step = max(1, round(BLOCK_BYTES / max(width, 1.0))) if kind == "text" else BLOCK_ITEMS
+            stamp = _stamp(rows)
+            for start in range(0, len(rows), step):
+                count = min(step, len(rows) - start)
+                where, name = (split, kind, start, count), f"{self._name}/{split}#{start}+{count}"
+                found.append(Block(name, count, round(width * count), where, part_of(f"{split}/_"), stamp))
+        return found
+
+    def read(self, block: Block) -> Iterator[Item | Refusal]:
+        split, kind, start, count = block.where
+        wanted = self._columns.wanted(kind)
+        try:
+            part = self._splits[split].select_columns(wanted)[start : start + count]  # column -> cells
+        except Exception as error:  # a damaged download raises what its format's reader raises
+            yield Refusal(block.name, f"it cannot be read ({error})")
+            return
+        for offset, cells in enumerate(zip(*(part[column] for column in wanted), strict=True)):
+            name = f"{self._name}/{split}#{start + offset}"
+            yield item_of(dict(zip(wanted, cells, strict=True)), self._columns, kind, name, Path(), Path())
+
+
+def _undecoded(rows: Any, columns: list[str], library: Any) -> Any:
+    for column in columns:
+        rows = rows.cast_column(column, library.Image(decode=False))
+    return rows
+
+
+def _chosen(rows: Any, columns: list[str]) -> Columns:
+    samples: dict[str, Any] = {}
+    for name, cells in rows[:8].items():
+        samples.update((name, cell) for cell in reversed(cells) if cell not in (None, ""))
+    chosen = choose(columns, samples)
+    names = getattr(rows.features[chosen.label], "names", None) if chosen.label else None
+    return choose(columns, samples, tuple(names or ()))
+
+
+def _weight(cell: Any) -> int:
+    if isinstance(cell, Mapping):
+        cell = cell.get("bytes")
+    return (
+        len(cell.encode("utf-8", "replace")) if isinstance(cell, str) else len(cell) if isinstance(cell, bytes) else 0
+    )
+
+
+def _stamp(rows: Any) -> int:
+    mark = str(getattr(rows, "_fingerprint", "")).encode()
+    return int.from_bytes(hashlib.blake2b(mark, digest_size=7).digest(), "big")
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """`owner/name:config` -> (owner/name, config or None)."""
+    path, _, config = name.removeprefix("hf://").partition(":")
+    return path, config or None
+
+
+def _reached(path: str) -> bool:
+    """Whether the hub answers and knows the data set: one request, since the loader would try many times for minutes.
+
+    False where it does not answer, so that only the cache is left. Raises the client's error where the name is unknown."""
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        huggingface_hub.HfApi().dataset_info(path, timeout=ANSWER)
+    except (HfHubHTTPError, HFValidationError):
+        raise
+    except Exception:  # each version of the client has its own errors for a network that is not there
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the warnings of the hub's client off the screen: what matters of them comes as the error."""
+    loggers = [logging.getLogger(name) for name in ("huggingface_hub", "datasets")]
+    levels = [one.level for one in loggers]
+    try:
+        for one in loggers:
+            one.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
+
+
+@contextlib.contextmanager
+def _offline(wanted: bool) -> Iterator[None]:
+    """Have the loader read its cache alone."""
+    import datasets
+    from huggingface_hub import constants
+
+    places = [datasets.config, constants] if wanted else []
+    before = [place.HF_HUB_OFFLINE for place in places]
+    try:
+        for place in places:
+            place.HF_HUB_OFFLINE = True
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.HF_HUB_OFFLINE = value
+
+
+def open_hub(name: str, kinds: Mapping[str, type[Modality]]) -> HubReader:
+    """The data set behind a hub name: downloaded once, then read from the cache of `datasets`.
+
+    Raises DataError where the package is missing, the name is unknown, or the hub cannot be reached. Code that a data set
+    brings along is never run.
+    """
+    try:
+        import datasets
+    except ImportError:
+        how = "install it with `pip install 'anew[hub]'`"
+        raise DataError(f"{name!r} is no path here; as a hub name it needs the package datasets: {how}") from None
+    path, config = split_name(name)
+    reached = True
+    try:
+        with _quiet():
+            reached = _reached(path)
+        with _quiet(), _offline(not reached):
+            loaded = datasets.load_dataset(path, config)
+    except Exception as error:  # the hub's client, its network and every format raise their own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
+        if not reached:
+            reason = "the hub does not answer, and it was not loaded before"
+        raise DataError(
+            f"{name!r} is no path here, and as a hub name it cannot be loaded ({reason}); give a folder, a file, or "
+            "owner/name or owner/name:config of a public data set"
+        ) from None
+    splits = loaded if isinstance(loaded, Mapping) else {"train": loaded}
+    return HubReader(name, splits, datasets)

@@ -1,0 +1,153 @@
+"""What a source is: the modality of most of its items, its blocks, its classes, its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from anew.core.registry import find, names
+from anew.data.modality import Handle, Item, Modality, Refusal
+from anew.data.skipped import named
+from anew.data.sources.base import SAMPLE, WHOLE_BYTES, Block, Source
+from anew.errors import DataError, nearest
+
+SAMPLE_BYTES = 8 * 1024 * 1024
+MOST_CLASSES = 1000
+FEWEST_OF_A_CLASS = 5  # items a class on average, below which folders are an order and no classes
+
+
+@dataclass(slots=True)
+class Chosen:
+    """A source and the modality taken from it. whole: small enough to be kept in memory; asked: the user says the modality."""
+
+    source: Source
+    kind: str
+    blocks: list[Block]
+    whole: bool
+    other: dict[str, int]
+    notes: list[str]
+    fingerprint: str
+    asked: bool = False
+
+
+def choose_kind(path: str, wanted: str | None, once: bool = False, asked: bool = True) -> Chosen:
+    """List the path and take the wanted modality, or the one of most items (of most bytes where that is a draw). once: see
+    `Source.open`; asked: the user says the wanted one, see `Modality.folders`."""
+    kinds: dict[str, Any] = {name: find("data", name) for name in names("data")}
+    if wanted is not None and wanted not in kinds:
+        raise DataError(f"{wanted!r} is no modality{nearest(wanted, kinds)}")
+    asked = asked and wanted is not None
+    source = Source.open(path, kinds, once, wanted if asked else None)
+    found = {name: n for name, n in source.kinds.items() if name in kinds and n}
+    if not found:
+        held = ", ".join(f"{n} {name}" for name, n in sorted(source.kinds.items(), key=lambda p: -p[1])[:5])
+        said = (
+            f"{path!r} holds nothing that can be learned ({(held + _refused(source)).removeprefix('; ') or 'nothing'})"
+        )
+        raise DataError(f"{said}; {_advice(source, kinds) or 'give ' + ' or '.join(sorted(kinds))}")
+    if wanted is not None and wanted not in found:
+        said = f"{path!r} holds no {wanted}; it holds {', '.join(sorted(found))}"
+        raise DataError("; ".join(filter(None, [said, _advice(source, {wanted: kinds[wanted]})])))
+    kind = wanted or max(found, key=lambda name: (found[name], source.bytes.get(name, 0)))
+    other = {name: n for name, n in source.kinds.items() if name != kind and n}
+    notes = _notes(kind, found, wanted)
+    blocks = source.blocks(kind)
+    if not blocks:
+        why = f": {named(source.refusals)}" if source.refusals else ""
+        raise DataError(f"{path!r} holds no usable {kinds[kind].noun or kind}{why}")
+    whole = kinds[kind].light and sum(block.bytes for block in blocks) <= WHOLE_BYTES
+    return Chosen(source, kind, blocks, whole, other, notes, _fingerprint(kind, blocks, source), asked)
+
+
+def _advice(source: Source, kinds: Mapping[str, Any]) -> str:
+    """What to convert files to whose formats these modalities do not read; empty where there are none."""
+    told = {
+        suffix: form for kind in kinds.values() for suffix, form in kind.foreign.items() if source.kinds.get(suffix)
+    }
+    return "; ".join(f"convert {suffix} files to {form}, which are read" for suffix, form in sorted(told.items()))
+
+
+def _refused(source: Source) -> str:
+    """`; NAME was refused: REASON` of the first file that could not be listed, and how many there are."""
+    if not source.refusals:
+        return ""
+    first, n = source.refusals[0], len(source.refusals)
+    more = f", and {n - 1} more" if n > 1 else ""
+    return f"; {first.name} was refused: {first.reason}{more}"
+
+
+def _notes(kind: str, found: dict[str, int], wanted: str | None) -> list[str]:
+    rest = {name: n for name, n in found.items() if name != kind}
+    if not rest:
+        return []
+    held = ", ".join(f"{n} {name}" for name, n in sorted(rest.items()))
+    why = "as asked" if wanted else "since most items are"
+    return [f"{kind} is taken, {why}; left out: {held} (choose with --modality {' or --modality '.join(sorted(rest))})"]
+
+
+def _fingerprint(kind: str, blocks: Sequence[Block], source: Source) -> str:
+    """Of names and sizes of all blocks and the content of the first items of a few."""
+    digest = hashlib.blake2b(kind.encode(), digest_size=16)
+    for block in sorted(blocks, key=lambda b: b.name):
+        digest.update(f"{block.name}\0{block.items}\0{block.bytes}\0{block.part}\n".encode("utf-8", "surrogateescape"))
+    for block in _spread(blocks, 4):
+        for one, _ in zip(source.read(block), range(8), strict=False):
+            data = one.reason if isinstance(one, Refusal) else one.data
+            if isinstance(data, np.ndarray | Handle):
+                data = data.digest() if isinstance(data, Handle) else data.tobytes()
+            digest.update(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data))
+    return digest.hexdigest()
+
+
+def _spread(blocks: Sequence[Block], n: int) -> list[Block]:
+    places = np.unique(np.linspace(0, len(blocks) - 1, min(n, len(blocks))).round().astype(int))
+    return [blocks[i] for i in places]
+
+
+def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Refusal]]:
+    """(usable items, refused ones) of a bounded sample, spread over the source; headers only are checked."""
+    good: list[Item] = []
+    bad: list[Refusal] = []
+    size = 0
+    blocks = _spread(chosen.blocks, 16)
+    per_block = max(SAMPLE // len(blocks), 1)
+    for block in blocks:
+        for one, _ in zip(chosen.source.read(block), range(per_block), strict=False):
+            reason = one.reason if isinstance(one, Refusal) else modality.accepts(one)
+            if reason is not None:
+                bad.append(Refusal(one.name, reason))
+            elif not isinstance(one, Refusal):
+                good.append(one)
+                size += 0 if isinstance(one.data, Handle) else len(one.data)
+        if size > SAMPLE_BYTES:
+            break
+    return good, bad
+
+
+def classes_of(
+    chosen: Chosen, modality: Modality, sample: Sequence[Item], seen: Sequence[str], items: int
+) -> tuple[tuple[str, ...], list[str]]:
+    """(class names, notes). Folders are classes where every item has one and each holds several items.
+
+    seen: class names met in reading, where the listing does not know them; items: how many there are."""
+    labels = None if modality.labels_read else chosen.source.labels(chosen.kind)
+    if labels is None:
+        labels = tuple(seen) or tuple(sorted({item.label for item in sample if item.label is not None}))
+    if not modality.classed or len(labels) < 2:
+        return (), []
+    without = 0 if modality.labels_read else sum(item.label is None for item in sample)
+    if without:
+        return (), [
+            f"{without / len(sample):.0%} of the items lie outside the class folders, so no classes are learned"
+        ]
+    if len(labels) > MOST_CLASSES or items < FEWEST_OF_A_CLASS * len(labels):
+        what = "labels" if modality.labels_read else "folders"
+        return (), [f"{len(labels)} {what} for {items} items are taken as an order, not as classes"]
+    return labels, []
+
+
+__all__ = ["Chosen", "choose_kind", "classes_of", "sample_of"]

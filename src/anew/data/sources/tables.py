@@ -1,0 +1,179 @@
+"""Tables: `.jsonl`, `.csv`, `.tsv` and `.parquet` with a column of text or images, and maybe one of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from anew.data.modality import Modality
+from anew.data.sources.base import Block, File, Item, Refusal, part_of, suffix_of
+from anew.data.sources.columns import (
+    FILE_NAME,
+    IMAGE,
+    Columns,
+    choose,
+    class_names,
+    described,
+    is_image,
+    item_of,
+    label_name,
+)
+from anew.data.sources.delimited_rows import Broken, Rows, Span, in_order
+from anew.data.sources.parquet import Parquet, Piece
+from anew.errors import DataError
+
+
+class TableReader:
+    """See `anew.data.sources.base.Reader`. Blocks are spans of bytes (`Rows`) or pieces of row groups (`Parquet`)."""
+
+    def __init__(self, files: Sequence[File], root: Path) -> None:
+        self.notes: list[str] = []
+        self.refusals: list[Refusal] = []
+        self._root = root
+        self._tables: dict[str, tuple[File, Rows | Parquet, Columns]] = {}
+        self.kinds: dict[str, int] = {}
+        self.bytes: dict[str, int] = {}
+        known: list[set[str] | None] = []
+        for file in files:
+            opened = self._open(file)
+            if opened is None:
+                continue
+            table, columns = opened
+            self._tables[file.path] = (file, table, columns)
+            known.append(_labels(table, columns))
+            for kind in ("text", "image"):
+                if columns.of(kind):
+                    self.kinds[kind] = self.kinds.get(kind, 0) + table.count
+                    self.bytes[kind] = self.bytes.get(kind, 0) + file.bytes
+        sets = [labels for labels in known if labels is not None]
+        self.labels: tuple[str, ...] | None = tuple(sorted(set().union(*sets))) if len(sets) == len(known) else None
+        self.notes += _notes({path: columns for path, (_, _, columns) in self._tables.items()})
+
+    def _open(self, file: File) -> tuple[Rows | Parquet, Columns] | None:
+        try:
+            table, columns = _opened(self._root / file.path, file.bytes)
+        except (OSError, ValueError) as error:
+            reason = str(error) if isinstance(error, ValueError) else f"it cannot be read ({error.strerror or error})"
+            self.refusals.append(Refusal(file.path, reason))
+            return None
+        if columns.text or columns.image:
+            return table, columns
+        suffix = suffix_of(file.path)
+        self.kinds[suffix] = self.kinds.get(suffix, 0) + 1
+        self.bytes[suffix] = self.bytes.get(suffix, 0) + file.bytes
+        reason = f"no column is named text or image; name one so (its columns: {in_order(table.columns)})"
+        self.refusals.append(Refusal(file.path, reason))
+        return None
+
+    def blocks(self, kind: str) -> list[Block]:
+        found: list[Block] = []
+        for path, (file, table, columns) in self._tables.items():
+            if not columns.of(kind):
+                continue
+            part = part_of(path)
+            if isinstance(table, Parquet):
+                for piece in table.pieces(columns.wanted(kind), kind):
+                    name, rows = f"{path}#{piece.group}:{piece.start}", piece.stop - piece.start
+                    found.append(Block(name, rows, piece.bytes, (path, kind, piece), part, file.stamp))
+                continue
+            for span in table.spans():
+                size = span.stop - span.start
+                rows = max(1, round(table.count * size / file.bytes))
+                where, name = (path, kind, span), f"{path}@{span.start}"
+                found.append(Block(name, rows, size, where, part, file.stamp, exact=table.exact))
+        return found
+
+    def read(self, block: Block) -> Iterator[Item | Refusal]:
+        path, kind, where = block.where
+        _, table, columns = self._tables[path]
+        folder, name, number = (self._root / path).parent, "", 0
+        try:
+            for number, row in enumerate(_rows(table, where, columns.wanted(kind))):
+                name = _row_name(path, where, number)
+                if isinstance(row, Broken):
+                    yield Refusal(name, str(row))
+                else:
+                    yield item_of(row, columns, kind, name, folder, self._root)
+        except OSError as error:
+            yield Refusal(path, f"it cannot be read ({error.strerror or error})")
+        except ValueError as error:
+            yield Refusal(name or path, str(error))
+
+
+def _opened(path: Path, size: int) -> tuple[Rows | Parquet, Columns]:
+    if suffix_of(path.name) == ".parquet":
+        parquet = Parquet(path)
+        columns = choose(parquet.columns, parquet.samples)
+        return parquet, choose(parquet.columns, parquet.samples, parquet.names.get(columns.label or "", ()))
+    rows = Rows(path, size)
+    return rows, choose(rows.columns, rows.samples)
+
+
+def _rows(table: Rows | Parquet, where: Any, columns: Sequence[str]) -> Iterator[dict[str, Any] | Broken]:
+    return table.read(where, columns) if isinstance(table, Parquet) else table.read(where)
+
+
+def _row_name(path: str, where: Span | Piece, number: int) -> str:
+    """Where a row stands: its number in the file, or in its row group or span where only that is known."""
+    if isinstance(where, Piece):
+        return f"{path}#{where.group}:{where.start + number}"
+    return f"{path}#{number}" if where.start == 0 else f"{path}@{where.start}#{number}"
+
+
+def _labels(table: Rows | Parquet, columns: Columns) -> set[str] | None:
+    if columns.label is None:
+        return set()
+    if columns.names:
+        return set(columns.names)
+    return class_names(iter(table.head), columns) if isinstance(table, Rows) and table.exact else None
+
+
+def _notes(taken: Mapping[str, Columns]) -> list[str]:
+    """One sentence for each way of reading; shards that are alike share it."""
+    alike: dict[Columns, list[str]] = {}
+    for path, columns in taken.items():
+        alike.setdefault(columns, []).append(path)
+    more = {
+        columns: f" (and {len(paths) - 1} more tables)" if len(paths) > 1 else "" for columns, paths in alike.items()
+    }
+    return [described(columns, paths[0] + more[columns]) for columns, paths in alike.items()]
+
+
+def names_files(path: Path) -> bool:
+    """Whether a table names image files in one of its columns, as `metadata.csv` does; False for what is no table."""
+    try:
+        table, columns = _opened(path, path.stat().st_size)
+    except (OSError, ValueError, DataError):
+        return False
+    cell = table.samples.get(columns.image or "")
+    return columns.text is None and isinstance(cell, str) and is_image(cell)
+
+
+def metadata(path: Path) -> dict[str, str | None]:
+    """The class (None: none given) by file name, with `/`, relative to the table's folder; {} if no column names
+    files, or none says their class.
+
+    Raises DataError where the table cannot be read.
+    """
+    try:
+        table, columns = _opened(path, path.stat().st_size)
+        by_name = {name.lower(): name for name in table.columns}
+        column = by_name.get(FILE_NAME) or next((by_name[n] for n in IMAGE if n in by_name), None)
+        if column is None or columns.label is None:
+            return {}
+        wanted = [column, columns.label]
+        spans = table.pieces(wanted, "text") if isinstance(table, Parquet) else table.spans()
+        rows = (row for span in spans for row in _rows(table, span, wanted) if not isinstance(row, Broken))
+        return {
+            str(PurePosixPath(row[column].replace("\\", "/"))): label_name(row.get(columns.label), columns.names)
+            for row in rows
+            if isinstance(row.get(column), str)
+        }
+    except (OSError, ValueError) as error:
+        raise DataError(f"{str(path)!r} cannot be read as a table: {error}; mend it or take it away") from None
+
+
+def open_reader(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> TableReader:
+    """See `anew.data.sources.base.OpenReader`."""
+    return TableReader(files, root)

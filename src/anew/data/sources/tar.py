@@ -1,0 +1,318 @@
+"""Tar shards as WebDataset writes them: members that share a stem are one sample. Read in place: nothing is extracted, no
+name becomes a path, and only plain kinds of members are opened (no pickle, no code)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
+
+from anew.data.formats import gzip_files
+from anew.data.modality import Modality
+from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block, File, Item, Refusal, label_of, part_of
+from anew.data.sources.columns import LABEL, TEXT, label_name
+
+TOLD = frozenset({".txt", ".json", ".cls"})  # members that hold a text, or say something of what lies beside them
+LARGEST = 1 << 28  # bytes of one member
+INFLATED = 1 << 33  # bytes of one `.tar.gz`: more is better unpacked by its owner
+LABELLED = 200_000  # samples whose classes are read while listing
+_RECORD = 512
+
+
+class Place(NamedTuple):
+    """Where the bytes of a member lie in its (inflated) archive."""
+
+    start: int
+    size: int
+
+
+@dataclass(slots=True)
+class _Sample:
+    """Members of one stem by ending, without those that are not taken. kinds: the ending of the member that a modality
+    takes, by its name."""
+
+    stem: str
+    places: dict[str, Place] = field(default_factory=dict)
+    label: str | None = None
+    kinds: dict[str, str] = field(default_factory=dict)
+
+    def settle(self, owners: Mapping[str, str]) -> None:
+        """Find what each modality takes. owners: modality by ending, of those whose files are no text."""
+        for ending in self.places:
+            if ending in owners:
+                self.kinds.setdefault(owners[ending], ending)
+        # A JSON beside something else describes it; alone it may hold a document.
+        if ".txt" in self.places or (".json" in self.places and not self.kinds):
+            self.kinds["text"] = ".txt" if ".txt" in self.places else ".json"
+
+
+@dataclass(slots=True)
+class _Shard:
+    """An archive and its samples. body: its bytes where it had to be inflated (else it is opened for each read)."""
+
+    file: File
+    samples: list[_Sample]
+    body: memoryview | None = None
+
+
+class ArchiveReader:
+    """See `anew.data.sources.base.Reader`."""
+
+    def __init__(self, files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> None:
+        self._owners = {s: name for name, kind in kinds.items() if not kind.textual for s in kind.suffixes}
+        self.notes: list[str] = []
+        self.refusals: list[Refusal] = []
+        self.kinds: dict[str, int] = {}
+        self.bytes: dict[str, int] = {}
+        self._root = root
+        self._shards: dict[str, _Shard] = {}
+        for file in files:
+            try:
+                self._shards[file.path] = self._list(file)
+            except (OSError, ValueError) as error:
+                reason = (
+                    str(error) if isinstance(error, ValueError) else f"it cannot be read ({error.strerror or error})"
+                )
+                self.refusals.append(Refusal(file.path, reason))
+        for sample in (sample for shard in self._shards.values() for sample in shard.samples):
+            for kind, ending in sample.kinds.items():
+                self._count(kind, sample.places[ending].size)
+        self.labels: tuple[str, ...] | None = self._labels()
+
+    def _count(self, kind: str, size: int) -> None:
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        self.bytes[kind] = self.bytes.get(kind, 0) + size
+
+    def _list(self, file: File) -> _Shard:
+        path = self._root / file.path
+        shard = _Shard(file, [])
+        if gzip_files.is_gzip(path):
+            shard.body = gzip_files.mapped(path, INFLATED).data
+            if len(shard.body) == INFLATED:
+                raise ValueError(f"it inflates to more than {INFLATED >> 30} GB; unpack it into a folder")
+        by_stem: dict[str, _Sample] = {}
+        with self._open(shard) as stream:
+            try:
+                for name, place in members(stream):
+                    self._add(by_stem, file.path, name, place)
+            except ValueError as error:
+                self.refusals.append(Refusal(file.path, f"{error}; what stands before it is used"))
+        for sample in by_stem.values():
+            sample.settle(self._owners)
+        shard.samples = [s for s in by_stem.values() if s.kinds]
+        if len({str(PurePosixPath(s.stem).parent) for s in shard.samples}) > 1:
+            # Folders in an archive are often classes one after another; blocks must each be a fair mix.
+            shard.samples.sort(key=lambda s: hashlib.blake2b(s.stem.encode(), digest_size=8).digest())
+        return shard
+
+    def _add(self, by_stem: dict[str, _Sample], path: str, name: str, place: Place) -> None:
+        stem, ending = split_name(name)
+        if ending not in TOLD and ending not in self._owners:
+            self._count(ending or "no suffix", place.size)
+        elif place.size > LARGEST:
+            self.refusals.append(Refusal(f"{path}/{name}", f"it is larger than {LARGEST >> 20} MB"))
+        else:
+            by_stem.setdefault(stem, _Sample(stem)).places[ending] = place
+
+    def _open(self, shard: _Shard) -> IO[bytes]:
+        if shard.body is not None:
+            return io.BufferedReader(_View(shard.body))
+        return (self._root / shard.file.path).open("rb")
+
+    def _labels(self) -> tuple[str, ...] | None:
+        if sum(len(shard.samples) for shard in self._shards.values()) > LABELLED:
+            told = any({".cls", ".json"} & s.places.keys() for shard in self._shards.values() for s in shard.samples)
+            if told:
+                return None
+        found: set[str] = set()
+        for shard in self._shards.values():
+            with self._open(shard) as stream:
+                for sample in shard.samples:
+                    sample.label = _label(stream, sample)
+                    found.update([sample.label] if sample.label is not None else [])
+        return tuple(sorted(found))
+
+    def blocks(self, kind: str) -> list[Block]:
+        found: list[Block] = []
+        for path, shard in self._shards.items():
+            by_part: dict[str | None, list[int]] = {}
+            for index, sample in enumerate(shard.samples):
+                if kind in sample.kinds:
+                    part = part_of(path) or part_of(str(PurePosixPath(sample.stem).parent / "_"))
+                    by_part.setdefault(part, []).append(index)
+            for part, own in by_part.items():
+                for chunk, size in _chunks(shard.samples, own, kind):
+                    name = f"{path}#{chunk[0]}" if part is None else f"{path}#{part}{chunk[0]}"
+                    found.append(Block(name, len(chunk), size, (path, kind, tuple(chunk)), part, shard.file.stamp))
+        return found
+
+    def read(self, block: Block) -> Iterator[Item | Refusal]:
+        path, kind, chunk = block.where
+        shard = self._shards[path]
+        try:
+            with self._open(shard) as stream:
+                for index in chunk:
+                    yield _item(stream, path, shard.samples[index], kind)
+        except OSError as error:
+            yield Refusal(path, f"it cannot be read ({error.strerror or error})")
+
+
+class _View(io.RawIOBase):
+    """A file over bytes that stay where they are."""
+
+    def __init__(self, body: memoryview) -> None:
+        self._body, self._at = body, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset + {0: 0, 1: self._at, 2: len(self._body)}[whence]
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        part = self._body[self._at : self._at + len(buffer)]
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """(stem, ending): WebDataset splits the last part of a member's name at its first dot."""
+    folder, slash, last = name.rpartition("/")
+    first, dot, rest = last.partition(".")
+    return folder + slash + first, (dot + rest).lower()
+
+
+def _chunks(samples: Sequence[_Sample], own: Sequence[int], kind: str) -> Iterator[tuple[list[int], int]]:
+    """Runs of samples of about one block, with their bytes."""
+    chunk: list[int] = []
+    size = 0
+    for index in own:
+        chunk.append(index)
+        size += samples[index].places[samples[index].kinds[kind]].size
+        if len(chunk) >= BLOCK_ITEMS or (kind == "text" and size >= BLOCK_BYTES):
+            yield chunk, size
+            chunk, size = [], 0
+    if chunk:
+        yield chunk, size
+
+
+def _bytes(stream: IO[bytes], place: Place) -> bytes:
+    stream.seek(place.start)
+    data = stream.read(place.size)
+    if len(data) < place.size:
+        raise ValueError("the archive ends within it")
+    return data
+
+
+def _label(stream: IO[bytes], sample: _Sample) -> str | None:
+    try:
+        if ".cls" in sample.places:
+            return label_name(_bytes(stream, sample.places[".cls"])[:200].decode("utf-8", "replace").strip(), ())
+        if ".json" in sample.places and set(sample.kinds) - {"text"}:
+            told = json.loads(_bytes(stream, sample.places[".json"]))
+            name = next((told[n] for n in (*LABEL, "cls") if n in told), None) if isinstance(told, dict) else None
+            if (label := label_name(name, ())) is not None:
+                return label
+    except (ValueError, RecursionError):
+        return None  # a damaged description takes the class away, not the picture
+    return label_of(sample.stem)
+
+
+def _item(stream: IO[bytes], path: str, sample: _Sample, kind: str) -> Item | Refusal:
+    ending = sample.kinds[kind]
+    name = f"{path}/{sample.stem}{ending}"
+    try:
+        data = _bytes(stream, sample.places[ending])
+        label = _label(stream, sample) if sample.label is None else sample.label
+        return Item(name, _text_of(data) if ending == ".json" else data, label)
+    except (ValueError, RecursionError) as error:
+        return Refusal(name, str(error))
+
+
+def _text_of(data: bytes) -> str:
+    try:
+        told = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("it is no JSON") from None
+    found = next((told[n] for n in TEXT if isinstance(told.get(n), str)), None) if isinstance(told, dict) else None
+    if not found:
+        raise ValueError(f"it holds no {TEXT[0]!r}")
+    return str(found)
+
+
+def members(stream: IO[bytes]) -> Iterator[tuple[str, Place]]:
+    """Name and place of every ordinary file in a tar stream (POSIX ustar and pax, GNU long names), seeking over bodies.
+
+    Raises ValueError (one clause) at the first record that is damaged or cut off.
+    """
+    size = stream.seek(0, 2)
+    at = 0
+    told: dict[str, str] = {}  # of the next member, from pax and GNU records before it
+    while at + _RECORD <= size:
+        stream.seek(at)
+        head = stream.read(_RECORD)
+        if not head.strip(b"\0"):
+            return
+        length, kind = _number(head[124:136]), head[156:157]
+        if _sum(head) != _number(head[148:156]):
+            raise ValueError(f"it is no tar archive, or damaged at byte {at}")
+        if kind not in b"xgL":
+            length = int(told.get("size", length))
+        start = at + _RECORD
+        if start + length > size:
+            raise ValueError(f"it is cut off at byte {size}")
+        if kind in (b"x", b"L"):
+            told.update(_told(stream.read(min(length, 1 << 20)), kind))
+        elif kind != b"g":
+            if kind in (b"0", b"\0", b"7"):
+                yield told.get("path") or _name(head), Place(start, length)
+            told = {}
+        at = start + -(-length // _RECORD) * _RECORD
+
+
+def _number(field: bytes) -> int:
+    if field[0] & 0x80:  # GNU: a binary number, where octal digits do not suffice
+        return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
+    try:
+        return int(field.strip(b" \0") or b"0", 8)
+    except ValueError:
+        raise ValueError("it is no tar archive, or damaged") from None
+
+
+def _sum(head: bytes) -> int:
+    return sum(head) - sum(head[148:156]) + 8 * 32
+
+
+def _name(head: bytes) -> str:
+    name = head[:100].split(b"\0", 1)[0]
+    prefix = head[345:500].split(b"\0", 1)[0] if head[257:262] == b"ustar" and head[262:263] == b"\0" else b""
+    return (prefix + b"/" + name if prefix else name).decode("utf-8", "surrogateescape")
+
+
+def _told(data: bytes, kind: bytes) -> dict[str, str]:
+    if kind == b"L":
+        return {"path": data.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")}
+    told = {}
+    while data:
+        digits, _, _ = data.partition(b" ")
+        if not digits.isdigit() or int(digits) <= len(digits) + 1:
+            break
+        key, _, value = data[len(digits) + 1 : int(digits)].rstrip(b"\n").partition(b"=")
+        if key == b"path" or (key == b"size" and value.isdigit()):
+            told[key.decode()] = value.decode("utf-8", "surrogateescape")
+        data = data[int(digits) :]
+    return told
+
+
+def open_reader(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> ArchiveReader:
+    """See `anew.data.sources.base.OpenReader`."""
+    return ArchiveReader(files, root, kinds)

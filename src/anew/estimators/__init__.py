@@ -1,0 +1,1 @@
+"""Models fitted in closed form or by counting, without gradients: fit, state, predict."""

@@ -1,0 +1,1 @@
+"""Features that metrics are taken of."""

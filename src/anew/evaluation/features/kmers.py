@@ -1,0 +1,92 @@
+"""Features of texts and other strings: which short runs of characters they hold, and plain statistics of length and kind.
+
+Counts of runs of one to four characters are hashed into cells, their roots (Hellinger) mixed by a fixed random matrix: the
+same on every machine, with no vocabulary to learn.
+
+Legend for shapes: n texts, c cells, d features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.evaluation.memorization.nearest import codes
+
+WIDTHS = (1, 2, 3, 4)
+CELLS = 512  # of each width
+MIXED = 96
+PLAIN = 8
+FEATURES = MIXED + PLAIN
+NAME = f"counts of runs of {WIDTHS[0]} to {WIDTHS[-1]} characters, lengths and kinds of characters"
+
+
+class Kmers:
+    """Texts to (n, FEATURES) float64, each feature of deviation 1 over the texts that it was fitted to."""
+
+    def __init__(self, train: Sequence[str]) -> None:
+        self._mix = np.random.default_rng(0).normal(size=(CELLS * len(WIDTHS), MIXED)) / np.sqrt(MIXED)  # (c, d)
+        raw = self._read(train)
+        self._centre, deviation = raw.mean(axis=0), raw.std(axis=0)
+        self._scale = np.where(deviation > 1e-9, deviation, 1.0)
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[Any]:
+        return np.asarray((self._read(texts) - self._centre) / self._scale)
+
+    def _read(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        rows = [np.concatenate([*(_cells(t, width) for width in WIDTHS)]) for t in texts]
+        return np.concatenate([np.stack(rows) @ self._mix, np.array([_plain(t) for t in texts])], axis=1)
+
+
+def _cells(text: str, width: int) -> NDArray[np.float64]:
+    """Roots of the shares of the runs of `width` characters that fall into each cell, (CELLS,)."""
+    x = codes(text).astype(np.uint64)
+    n = len(x) - width + 1
+    if n < 1:
+        return np.zeros(CELLS)
+    value = np.full(n, width, dtype=np.uint64)
+    for offset in range(width):
+        value = (value ^ x[offset : offset + n]) * np.uint64(0x9E3779B97F4A7C15)
+        value ^= value >> np.uint64(29)
+    return np.sqrt(np.bincount((value % np.uint64(CELLS)).astype(np.intp), minlength=CELLS) / n)
+
+
+def _plain(text: str) -> list[float]:
+    n = max(len(text), 1)
+    words = text.split()
+    counted = [sum(map(kind, text)) / n for kind in (str.isalpha, str.isupper, str.isdigit, str.isspace)]
+    length = float(np.mean([len(w) for w in words])) if words else 0.0
+    return [float(np.log1p(len(text))), float(np.log1p(length)), len(set(text)) / n, text.count("\n") / n, *counted]
+
+
+def bigrams(train: Sequence[str], n: int, source: np.random.Generator, most: int = 100_000) -> list[str]:
+    """n texts of a chain of characters by pairs, each as long as a random training text: a naive generator.
+
+    most: training characters that are counted."""
+    ends = "\x00"  # stands before and after a text
+    x = codes(ends + ends.join(t for t in train if t)[:most].rstrip(ends) + ends)
+    known, ids = np.unique(x, return_inverse=True)
+    order = np.argsort(
+        ids[:-1], kind="stable"
+    )  # places by their character: what follows them are draws of the next one
+    following = ids[1:][order]
+    start = np.searchsorted(ids[:-1][order], np.arange(len(known) + 1))
+    stop = int(np.searchsorted(known, 0))
+
+    def after(last: NDArray[np.intp]) -> NDArray[np.intp]:
+        low, high = start[last], start[last + 1]
+        return np.asarray(following[low + (source.random(len(last)) * (high - low)).astype(np.intp)])
+
+    lengths = [len(train[i]) for i in source.integers(len(train), size=n)]
+    rows = np.zeros((n, max(lengths, default=0)), dtype=np.intp)
+    last = np.full(n, stop)
+    for column in range(rows.shape[1]):
+        last = after(last)
+        ended = last == stop
+        last[ended] = after(last[ended])  # a text that would end goes on with a beginning
+        rows[:, column] = last
+    text = known[rows].astype("<u4")
+    return [text[i, :size].tobytes().decode("utf-32-le", "surrogatepass") for i, size in enumerate(lengths)]

@@ -1,0 +1,129 @@
+"""A fixed random-weight convolutional embedding: features for any Grid that need no download and know no data set.
+
+Random convolutional features judge generators much as trained ones do (arXiv 2208.09218), and are the same on every
+machine. Each level of convolution, rectifier and halving is read out as mean and deviation in a coarse grid of cells;
+a random orthogonal matrix mixes what was read into few features.
+
+Legend for shapes: n items, C channels, r read-outs, d features.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from anew.core.random import generator
+
+NAME = "random-convolution embedding"
+FEATURES = 128
+WIDTHS = (32, 64, 128)
+CELLS = {1: 16, 2: 4, 3: 2}  # cells an axis that a level is read out in, by number of extents
+LARGEST = {1: 4096, 2: 64, 3: 32}  # larger extents are shrunk to this first: fine detail is the spectrum's part
+CHUNK = 64  # items at once: the first level's maps then stay in a processor's cache
+
+
+class Embedding:
+    """(n, C, *extents) values in [-1, 1], one to three extents, to (n, d) float32. Seeded, never trained.
+
+    `fit` takes centre and scale from training items, so that every read-out counts alike and distances have a scale.
+    """
+
+    def __init__(self, channels: int, extents: int, features: int = FEATURES, seed: int = 0) -> None:
+        self.extents = extents
+        self.features = features
+        self.seed = seed
+        self._weights: list[tuple[Tensor, Tensor]] = []
+        inner = channels
+        for level, width in enumerate(WIDTHS):
+            source = generator("embedding", seed, extents, level, inner)
+            weight = torch.empty((width, inner, *(3,) * extents)).normal_(generator=source)
+            # Filters without a mean answer to edges and texture; every second one keeps its mean, for tone.
+            ones = (1,) * (extents + 1)
+            edges = weight - weight.flatten(1).mean(1).view(-1, *ones)
+            weight = torch.where((torch.arange(width) % 2 == 0).view(-1, *ones), weight, edges)
+            bias = torch.empty(width).uniform_(-0.2, 0.2, generator=source)
+            self._weights.append((weight * math.sqrt(2.0 / (inner * 3**extents)), bias))
+            inner = width
+        self._cells: dict[tuple[int, ...], Tensor] = {}
+        self._centre = torch.zeros(0)
+        self._mix = torch.zeros(0)  # (r, d)
+        self._offset = torch.zeros(0)
+        self._scale = torch.ones(0)
+
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> Embedding:
+        """Take centre and scale from training items x (n, C, *extents); a few hundred are enough."""
+        read = torch.cat([self._read(part) for part in torch.split(x, CHUNK)])  # (n, r)
+        self._centre = read.mean(dim=0)
+        deviation = read.std(dim=0, correction=0)
+        alive = deviation > 1e-4  # a cell that is the same in every item says nothing, and its scale would be infinite
+        size = read.shape[1]
+        random = torch.empty(size, min(self.features, size)).normal_(generator=generator("mix", self.seed, size))
+        mix = torch.linalg.qr(random)[0] * (math.sqrt(size) / math.sqrt(random.shape[1]))  # (r, d)
+        self._mix = mix * (alive / deviation.clamp_min(1e-4))[:, None]
+        mixed = (read - self._centre) @ self._mix
+        self._offset = mixed.mean(dim=0)
+        self._scale = 1.0 / mixed.std(dim=0, correction=0).clamp_min(1e-6)
+        return self
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor) -> NDArray[Any]:
+        """Features (n, d) of items (n, C, *extents); call `fit` before."""
+        parts = [
+            ((self._read(part) - self._centre) @ self._mix - self._offset) * self._scale
+            for part in torch.split(x, CHUNK)
+        ]
+        return torch.cat(parts).numpy()
+
+    def _read(self, x: Tensor) -> Tensor:
+        hidden = self._shrunk(x)
+        parts = []
+        for level, (weight, bias) in enumerate(self._weights):
+            hidden = functional.leaky_relu(_convolve(hidden, weight, bias), 0.1)  # (n, width, *extents)
+            cells = self._pooling(tuple(hidden.shape[2:]))  # (extent product, cells)
+            flat = hidden.flatten(2)
+            mean = flat @ cells  # (n, width, cells)
+            parts += [mean, (flat.square() @ cells - mean.square()).clamp_min(1e-8).sqrt()]
+            if level + 1 < len(self._weights):
+                hidden = _halve(hidden)
+        return torch.cat([p.flatten(1) for p in parts], dim=1)  # (n, r)
+
+    def _shrunk(self, x: Tensor) -> Tensor:
+        most = LARGEST[self.extents]
+        size = [min(s, most) for s in x.shape[2:]]
+        if size == list(x.shape[2:]):
+            return x
+        if self.extents == 3:  # no antialiased form exists in three dimensions: means of whole cells instead
+            return functional.adaptive_avg_pool3d(x, (size[0], size[1], size[2]))
+        if self.extents == 1:
+            return functional.interpolate(x.unsqueeze(2), size=(1, *size), mode="bilinear", antialias=True).squeeze(2)
+        return functional.interpolate(x, size=size, mode="bilinear", antialias=True)
+
+    def _pooling(self, extents: tuple[int, ...]) -> Tensor:
+        """Means over cells as a matrix (extent product, cells): faster than adaptive pooling, and for any extents."""
+        if extents not in self._cells:
+            whole = torch.ones(1, 1)
+            for size in extents:
+                count = min(CELLS[self.extents], size)
+                axis = torch.zeros(size, count)
+                for cell in range(count):
+                    low, high = cell * size // count, -(-(cell + 1) * size // count)
+                    axis[low:high, cell] = 1.0 / (high - low)
+                whole = torch.kron(whole, axis)
+            self._cells[extents] = whole
+        return self._cells[extents]
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    one = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}[weight.dim() - 2]
+    return one(x, weight, bias, padding=1)
+
+
+def _halve(x: Tensor) -> Tensor:
+    one = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}[x.dim() - 2]
+    return one(x, 2, ceil_mode=True)

@@ -1,0 +1,1 @@
+"""A codec of discrete codes (finite scalar quantisation)."""

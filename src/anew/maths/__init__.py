@@ -1,1 +1,0 @@
-"""Pure functions on tensors: no module, no state, no file."""

@@ -1,0 +1,53 @@
+"""What is asked of a model, checked: what is given of samples, of which class they are, where their text ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from anew.core.settings import whole
+from anew.core.specs import Known, Tokens
+from anew.errors import ConfigError, nearest, short
+
+if TYPE_CHECKING:
+    from anew.sampling.model import Model
+
+
+def given(model: Model, prompt: Any, suffix: Any, known: Any) -> Known | None:
+    """What samples start from, in the values of the run; None: from nothing. See `Model.sample`."""
+    texts = str | Path if model.modality.streams else str  # of what lies in files, the file is given
+    for name, text in (("prompt", prompt), ("suffix", suffix)):
+        if text is not None and not isinstance(text, texts):
+            raise ConfigError(f"{name}={short(text)} is no text; give a string")
+    if prompt is not None or suffix:
+        if known is not None:
+            raise ConfigError("both a prompt and known were given; give one of them")
+        found = model.modality.known(prompt or "", suffix or "")
+        return found if isinstance(found, Known) else Known(torch.as_tensor(found))
+    if known is None:
+        return None
+    from anew.sampling.latents import kept  # coding builds on the model
+
+    return kept(model, known)
+
+
+def stop_of(model: Model, stop: Any) -> str | None:
+    """The text that samples end before, None where they have their own ends."""
+    if stop is None:
+        return None
+    if not isinstance(model.item_spec, Tokens):
+        raise ConfigError(f"{model.modality.name} data has no text to stop at; leave stop out")
+    if not isinstance(stop, str) or not stop:
+        raise ConfigError(f"stop={short(stop)} is not allowed; give a text of one character or more")
+    return stop
+
+
+def class_of(names: list[str], label: Any) -> int:
+    """The place in `names` of a class by its name, or by this place where no class is called by a number."""
+    if str(label) in names:
+        return names.index(str(label))
+    if hasattr(label, "__index__") and not any(map(str.isdecimal, names)):
+        return whole("label", label, 0, len(names) - 1)
+    raise ConfigError(f"{short(label)} is no label of this run{nearest(str(label), names)}")

@@ -1,0 +1,147 @@
+"""Where a family works: on the data itself, or on the latents of a codec that is learned first, inside the same budget.
+
+The first stage is an ordinary run in the folder `codec/` of the run, so that a kill loses nothing of it. Once it is over
+its weights are `codec.safetensors` and its description is in config.json; the folder goes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from anew.core import settings as cfg
+from anew.core.registry import find
+from anew.core.specs import Grid, spec_from_json, spec_to_json
+from anew.data.dataset import Dataset
+from anew.data.latent_dataset import EncodedDataset
+from anew.errors import ConfigError
+from anew.families.base import Family
+from anew.planning.budget import TrainConfig
+from anew.planning.planner import codecs_for
+from anew.runs.folder import RunFolder, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from anew.workflows.job import Job
+
+WEIGHTS, STAGE = "codec.safetensors", "codec"
+NOT_OF_A_STAGE = {"dial", "train_seconds", "previews", "evaluate_samples", "space", "tensorboard"}
+
+
+def codec_of(job: Job, name: str) -> str | None:
+    """The family of the codec whose latents the job's family works on; None: it works on the data itself. ConfigError where
+    a space was asked for that cannot be. A family that does not take the data as it is works on what a codec makes of it."""
+    spec, kind, wanted = job.data.spec, job.kind, job.train_config.space
+    able, direct = codecs_for(spec, kind), kind.takes(spec)
+    if wanted == "pixel" and not direct:
+        raise ConfigError(f"space=pixel does not fit: the family {name!r} takes codes alone; leave it out")
+    if wanted == "latent" and not able:
+        raise ConfigError(f"space=latent does not fit: {_not_latent(job.data, name, kind)}; leave it out")
+    if wanted == "latent" or not direct:
+        return able[0]
+    return able[0] if wanted == "auto" and able and _latents_win(job) else None
+
+
+def _latents_win(job: Job) -> bool:
+    """What `auto` means where both spaces can be: as in the run that is replayed, else as the family knows itself."""
+    if job.request.plan_from is not None:
+        return "codec" in RunFolder.open(Path(job.request.plan_from)).config()
+    return job.kind.better_on_latents(job.data.spec, job.planner.scale(job.planner.seconds_to_train()))
+
+
+def _not_latent(data: Any, name: str, kind: type[Family]) -> str:
+    """Why the family cannot work on latents of this data, one clause."""
+    if not isinstance(data.spec, Grid):
+        return "this data is discrete"
+    if kind.as_codec is not None:
+        return f"the family {name!r} has latents of its own"
+    return f"no codec makes what {name!r} takes of {data.modality.many()}"
+
+
+def encoded(job: Job, name: str) -> EncodedDataset:
+    """The job's data through a codec: the one of the run, the one of the run that is replayed, or one that is learned now."""
+    if job.request.plan_from is not None:
+        other = Path(job.request.plan_from)
+        codec, described = restored(RunFolder.open(other).config(), other, job.world.device)
+    else:
+        codec, described = _learned(job, name, find("families", name))
+    job.codec = described
+    job.planner.least = 1.0  # a codec that took longer than planned shall not have been for nothing
+    if job.world.first:
+        write_tensors(job.folder.path / WEIGHTS, {n: t.cpu() for n, t in codec.state_dict().items()})
+    return EncodedDataset(job.data, codec)  # type: ignore[arg-type]
+
+
+def restored(record: Mapping[str, Any], folder: Path, device: torch.device) -> tuple[Family, dict[str, Any]]:
+    """The codec of a run and its description; RunError where its files do not fit."""
+    from anew.sampling.model import load_weights
+
+    described = dict(record["codec"])
+    kind: type[Family] = find("families", described["family"]["name"])
+    codec = kind(spec_from_json(described["spec"]), cfg.from_json(kind.Config, described["family"]["config"]))
+    load_weights(codec, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
+    return codec.to(device).eval(), described
+
+
+def clear(folder: RunFolder) -> None:
+    """The first stage's own run is no longer needed: its outcome is in the run."""
+    shutil.rmtree(folder.path / STAGE, ignore_errors=True)
+
+
+def _learned(job: Job, name: str, kind: type[Family]) -> tuple[Family, dict[str, Any]]:
+    from anew.workflows.job import Job
+
+    stage = Job(RunFolder(job.folder.path / STAGE), _request(job, name, kind), job.reporter, job.started)
+    begun = (stage.folder.path / "config.json").exists()
+    job.world.barrier()
+    state = None
+    if begun:
+        stage.reopen(None, False, data=job.data)
+        state, notes = stage.folder.latest()
+        for note in notes:
+            job.reporter.say(note)
+    else:
+        job.reporter.say(f"first a codec ({name}), on whose latents the generator then works")
+        stage.folder.path.mkdir(parents=True, exist_ok=True)
+        stage.begin(data=job.data)
+    if stage.record["status"] == "training" and stage.train([], state) == "interrupted":
+        raise KeyboardInterrupt
+    whole = stage.rebuilt(read_tensors(stage.folder.path / "model.safetensors"))
+    family = {"name": name, "config": stage.record["family"]["config"]}
+    return whole, {"family": family, "spec": spec_to_json(job.data.spec), "plan": stage.record["plan"]}
+
+
+def _request(job: Job, name: str, kind: type[Family]) -> Any:
+    """What is asked of the first stage: its share of the time, or as many steps as the second."""
+    request, settings = job.request, dict(kind.as_codec or {})
+    given = {f"{name}.{key}": str(value) for key, value in settings.items()}
+    own = {name: kind.Config, "train": TrainConfig, job.data.modality.name: type(job.data.modality).Config}
+    for key, value in request.settings.items():
+        owner, _, knob = key.rpartition(".")
+        alone = knob in cfg.knobs(kind.Config) and knob not in cfg.knobs(job.kind.Config)
+        fits = owner in own or (not owner and (knob in cfg.knobs(TrainConfig) or alone))
+        if fits and knob not in NOT_OF_A_STAGE:
+            given[key] = value
+    given |= {"train.space": "pixel", "train.previews": "0"}
+    seconds = job.planner.seconds_to_train()
+    if seconds is not None:
+        given["train.train_seconds"] = str(kind.codec_share * seconds)
+    return dataclasses.replace(request, budget=None, family=name, settings=given)
+
+
+def shorter(job: Job) -> None:
+    """What is left for the second stage where training time itself was asked for."""
+    seconds = job.train_config.train_seconds
+    if seconds:
+        spent = find("families", str(job.planner.codec)).codec_share * seconds
+        left = dataclasses.replace(job.train_config, train_seconds=seconds - spent)
+        job.train_config = job.planner.train_config = left
+
+
+def reopened(record: Mapping[str, Any], folder: Path, data: Dataset, device: torch.device) -> Any:
+    """The data of a saved run as its family sees it."""
+    return EncodedDataset(data, restored(record, folder, device)[0]) if "codec" in record else data  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""`compare`: several generators of the same data, trained and measured alike."""

@@ -1,0 +1,171 @@
+"""The trainings of a comparison: each is a process of its own, so that memory is returned and a failure is its own."""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anew.errors import ConfigError, UserError, nearest
+from anew.runs.folder import RunFolder
+
+SPACES = ("auto", "pixel", "latent")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A family that is to be trained, as it was asked for ("diffusion:latent"); folder: its run in the comparison."""
+
+    asked: str
+    folder: Path
+
+    @property
+    def family(self) -> str:
+        return self.asked.partition(":")[0]
+
+    @property
+    def space(self) -> str:
+        return self.asked.partition(":")[2]
+
+
+def contestants(asked: str | Sequence[str], out: Path) -> list[Contestant]:
+    """What `--families` names; ConfigError where a name or a space is unknown or one is given twice."""
+    from anew.core.registry import names
+
+    listed = [a.strip() for a in (asked.split(",") if isinstance(asked, str) else asked) if a.strip()]
+    known = names("families")
+    for one in listed:
+        family, colon, space = one.partition(":")
+        if family not in known:
+            raise ConfigError(f"{family!r} is no family{nearest(family, known)}")
+        if colon and space not in SPACES:
+            raise ConfigError(f"{space!r} in {one!r} is no space{nearest(space, SPACES)}")
+    twice = next((one for one in listed if listed.count(one) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{twice!r} was given twice; name each family once")
+    if len(listed) < 2:
+        raise ConfigError(
+            f"--families {','.join(listed)!r} names {len(listed)}; give two or more, as in vae,gan,diffusion"
+        )
+    return [Contestant(one, out / one.replace(":", "-")) for one in listed]
+
+
+def log_of(entry: Contestant) -> Path:
+    """What its process said, beside its run."""
+    return entry.folder.with_name(f"{entry.folder.name}.log")
+
+
+def train_all(entries: Sequence[Contestant], request: Mapping[str, Any], say: Say) -> dict[str, str]:
+    """Train each that has not finished, one after another, or one a CUDA device side by side; what went wrong, by name."""
+    devices = _devices()
+    free: queue.Queue[str | None] = queue.Queue()
+    for device in devices:
+        free.put(device)
+    running: list[subprocess.Popen[str]] = []
+
+    def one(entry: Contestant) -> str:
+        device = free.get()
+        try:
+            return _train(entry, request, device, say, running)
+        finally:
+            free.put(device)
+
+    with ThreadPoolExecutor(len(devices)) as pool:
+        try:
+            reasons = list(pool.map(one, entries))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end(running)
+            raise
+    return {e.asked: reason for e, reason in zip(entries, reasons, strict=True) if reason}
+
+
+def _end(running: Sequence[subprocess.Popen[str]]) -> None:
+    """A training that is stopped saves its state, so that the same command goes on with it."""
+    for process in running:
+        if process.poll() is None:
+            process.terminate()
+    for process in running:
+        process.wait()
+
+
+def _devices() -> list[str | None]:
+    """Values for CUDA_VISIBLE_DEVICES where there are several devices, else one None: as it is."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count < 2:
+        return [None]
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return list(seen.split(",")) if seen else [str(i) for i in range(count)]
+
+
+def _train(
+    entry: Contestant, request: Mapping[str, Any], device: str | None, say: Say, running: list[subprocess.Popen[str]]
+) -> str:
+    """Why it failed, or nothing. What the process says goes to a file beside its run, and every line of it is passed on."""
+    command = command_of(entry, request)
+    if command is None:
+        say(f"{entry.asked}: is trained already")
+        return ""
+    say(f"{entry.asked}: anew {' '.join(command)}")
+    begin, last, reason = time.monotonic(), "", ""
+    environment = {**os.environ, **({} if device is None else {"CUDA_VISIBLE_DEVICES": device})}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "anew", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        env=environment,
+    )
+    running.append(process)
+    with process, open(log_of(entry), "a", encoding="utf-8") as log:
+        for line in process.stdout or ():
+            log.write(line)
+            last = line.strip() or last
+            if line.startswith("anew: "):
+                reason = line.removeprefix("anew: ").strip()
+            elif line.startswith("step "):
+                say(f"{entry.asked}: {line.strip()}")
+    if process.returncode != 0:
+        return reason or last or f"it ended with code {process.returncode}"
+    if not _finished(entry.folder):
+        return "it was stopped; the same command goes on with it"
+    say(f"{entry.asked}: done in {time.monotonic() - begin:.0f} s")
+    return ""
+
+
+def command_of(entry: Contestant, request: Mapping[str, Any]) -> list[str] | None:
+    """The arguments that train a contestant or go on with it; None where it is finished."""
+    if (entry.folder / "config.json").exists():
+        return None if _finished(entry.folder) else ["resume", str(entry.folder)]
+    words = ["train", request["data"], "--run", str(entry.folder), "--family", entry.family]
+    words += ["--seed", str(request["seed"])]
+    words += ["--steps", str(request["steps"])] if request["steps"] else ["--budget", f"{request['budget']:g}s"]
+    words += ["--modality", request["modality"]] if request["modality"] else []
+    settings = {k: v for k, v in request["settings"].items() if _is_for(k, entry.family, request["families"])}
+    settings |= {"space": entry.space} if entry.space else {}
+    return [*words, *(w for key, value in settings.items() for w in ("--set", f"{key}={value}"))]
+
+
+def _is_for(key: str, family: str, asked: Sequence[str]) -> bool:
+    """A setting that names a family ("gan.width") is for that one alone."""
+    owner = key.rpartition(".")[0]
+    return owner == family or owner not in {one.partition(":")[0] for one in asked}
+
+
+def _finished(folder: Path) -> bool:
+    try:
+        return bool(RunFolder.open(folder).config().get("status") == "finished")
+    except UserError:
+        return False

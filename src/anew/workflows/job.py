@@ -1,0 +1,317 @@
+"""From a request to a finished run: read, plan, train, finish, sample, report. Every step is in the run folder before the next."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anew.core import settings as cfg
+from anew.core.registry import find
+from anew.core.specs import Batch, spec_to_json
+from anew.core.threads import Crew, available
+from anew.data.dataset import Dataset
+from anew.errors import ConfigError, RunError
+from anew.families.base import Family
+from anew.planning.budget import Plan, TrainConfig, build, evaluation_slice, micro_rows
+from anew.planning.planner import Planner, Quiet, Reporter, Request, choose_family, finish_cost, plan_sentence
+from anew.runs import events as events_file
+from anew.runs.events import Events
+from anew.runs.folder import RunFolder, read_tensors, write_atomic, write_tensors
+from anew.training.loop import Listener, Validation, Watch, validation_loss
+from anew.training.progress import Pace, ReplayPace, StepPace, TimePace
+from anew.training.trainer import Trainer
+from anew.workflows import codec_stage
+
+VALIDATION_EXAMPLES = 256
+OWN_FAMILY = "family.py"  # in the run, where its family is a user's own file
+
+
+class Job:
+    """One training in this process. `started`: time.monotonic() when the command began, which the budget counts from."""
+
+    def __init__(self, folder: RunFolder, request: Request, reporter: Reporter, started: float) -> None:
+        self.planner = Planner(request, reporter, started)
+        self.train_config, self.world = self.planner.train_config, self.planner.world
+        # Rank 0 made the folder; a default name that others found for themselves could be the next one.
+        self.folder = RunFolder(Path(self.world.agree(str(folder.path))))
+        self.request, self.reporter, self.started = request, reporter, started
+        self.record: dict[str, Any] = {}
+        self.codec: dict[str, Any] | None = None  # what describes the codec whose latents the family works in
+        self.before: dict[str, Tensor] | None = None  # the weights of a finished run that is given more
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    def begin(self, data: Dataset | None = None) -> None:
+        """Read the data (or take it), choose family and sizes, write config.json. What follows needs the run folder alone."""
+        self.data: Any = self.planner.open_data() if data is None else self.planner.take(data)
+        wanted = self.request.family, self.request.prefer, data is not None, self.data.modality.many()
+        name, self.kind = choose_family(self.data.spec, *wanted)
+        codec = None if data is not None else codec_stage.codec_of(self, name)
+        self.planner.codec = codec
+        if self.request.plan_from is None:
+            self.planner.check_settings(name, self.kind)
+        if codec is not None:
+            self.data = self.planner.data = codec_stage.encoded(self, codec)
+            codec_stage.shorter(self)
+        self.plan, config = self.planner.plan(name, self.kind)
+        name = self._own_family(name)
+        self.family = build(self.kind, self.data.spec, config, self.plan.seed, self.world.device)
+        if self.plan.micro == 0:
+            self.plan = dataclasses.replace(self.plan, micro=micro_rows(self.family, config, self.data, self.world))
+        self.record = self._described(name, config)
+        if self.world.first:
+            self.data.modality.save(self.folder.path)
+            self.folder.write_config(self.record)
+            codec_stage.clear(self.folder)
+        self.reporter.say(plan_sentence(name, self.plan, self.data))
+
+    def _described(self, name: str, config: Any) -> dict[str, Any]:
+        """All of config.json."""
+        record = {
+            "request": dataclasses.asdict(self.request),
+            "status": "training",
+            "family": {"name": name, "config": cfg.to_json(config)},
+            "spec": spec_to_json(self.data.spec),
+            "data": self.data.state(),
+            "label_shares": self.data.label_shares(),
+            "train": cfg.to_json(self.train_config),
+            "plan": cfg.to_json(self.plan),
+            "versions": {"python": platform.python_version(), "torch": torch.__version__, "anew": _version()},
+        }
+        return record if self.codec is None else {**record, "codec": self.codec}
+
+    def _own_family(self, name: str) -> str:
+        """A family from a user's file is copied into the run, which needs nothing else then."""
+        if not name.endswith(".py"):
+            return name
+        if self.world.first:
+            write_atomic(self.folder.path / OWN_FAMILY, Path(name).read_bytes())
+        return OWN_FAMILY
+
+    # -- go on with a run ---------------------------------------------------------------------------------------------
+
+    def reopen(self, where: str | None, trust_code: bool, data: Dataset | None = None) -> None:
+        """Everything from the run folder instead of `begin`. where: where the data lies now, if it was moved."""
+        self.record = self.folder.config()
+        self.train_config = cfg.from_json(TrainConfig, self.record["train"])
+        self.plan = cfg.from_json(Plan, self.record["plan"])
+        self.kind = family_of(self.record, self.folder.path, trust_code)
+        opened = data or Dataset.reopen(self.record["data"], self.folder.path, where)
+        if where is not None:
+            self.record["data"]["path"] = str(Path(where).absolute())  # so that it need not be said again
+        self.data = codec_stage.reopened(self.record, self.folder.path, opened, self.world.device)
+        self.codec = self.record.get("codec")
+        if spec_to_json(self.data.spec) != self.record["spec"]:
+            raise RunError(f"the data does not fit the run {str(self.folder.path)!r} any more; train a new run")
+        config: Any = cfg.from_json(self.kind.Config, self.record["family"]["config"])
+        self.family = build(self.kind, self.data.spec, config, self.plan.seed, self.world.device)
+
+    # -- train --------------------------------------------------------------------------------------------------------
+
+    def train(self, listeners: list[Listener], state: dict[str, Any] | None = None) -> str:
+        """Prepare, step until the plan is done, choose the weights, write model.safetensors. Returns the outcome."""
+        if state is None:
+            torch.manual_seed(0)
+            self.family.prepare(b.to(self.world.device) for b in self.data.sweep("train"))
+        else:
+            sizes = {n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")}
+            self.family.size_state(sizes)
+        spent = 0.0 if state is None else float(state["meta"].get("spent", 0.0))
+        pace = self._pace(spent)
+        trainer = Trainer(
+            self.family,
+            self.data,
+            pace,
+            seed=self.plan.seed,
+            batch=self.plan.batch,
+            micro=self.plan.micro,
+            world=self.world,
+            shard=self.train_config.parallel == "fsdp",
+        )
+        validation = self._validation(trainer)
+        if state is not None:
+            try:
+                trainer.load_state_dict(state)
+            except RuntimeError as error:
+                what = str(error).splitlines()[-1].strip()[:120]
+                raise RunError(
+                    f"the last checkpoint does not fit this version of anew ({what}); train again"
+                ) from error
+            if validation is not None:
+                validation.load(state)
+        outcome = self._watch(trainer, pace, listeners, validation, spent)
+        if outcome != "interrupted":
+            self._keep(trainer, validation)
+        return outcome
+
+    def _pace(self, spent: float) -> Pace:
+        if self.request.plan_from is not None:
+            logged = events_file.progress_record(Path(self.request.plan_from) / "events.jsonl")
+            return ReplayPace(logged[: self.plan.steps])
+        if self.plan.steps is not None:
+            return StepPace(self.plan.steps)
+        seconds = self.plan.train_s
+        # Several processes have their threads shared out; on a GPU the cores only feed it.
+        alone = self.world.size == 1 and self.world.device.type == "cpu"
+        took = Crew(self.reporter.say, available()).took if alone else (lambda seconds: None)
+        if self.train_config.train_seconds:
+            return TimePace(self.train_config.train_seconds, spent, only_training=True, took=took)
+        if self.plan.budget_s is not None and spent == 0.0:
+            # Known exactly only now: reading, measuring and preparing are over.
+            seconds = self.planner.time_to_train(self.plan.budget_s, finish_cost(self.plan.budget_s), least=1.0)
+        assert seconds is not None
+        return TimePace(seconds, spent, took=took)
+
+    def _validation(self, trainer: Trainer) -> Validation | None:
+        repeated = self.plan.epochs is None or self.plan.epochs > 1.5
+        if not (self.train_config.validation and repeated and self.family.watch and self.data.part_size("validation")):
+            return None
+        return Validation(trainer, self._validation_batches)
+
+    def _validation_batches(self) -> Iterator[Batch]:
+        seen = 0
+        for batch in self.data.scoring("validation"):
+            yield batch
+            seen += len(batch)
+            if seen >= VALIDATION_EXAMPLES:
+                return
+
+    def _watch(
+        self, trainer: Trainer, pace: Pace, listeners: list[Listener], validation: Validation | None, spent: float
+    ) -> str:
+        zero = time.monotonic() - spent
+        events = Events(self.folder.path / "events.jsonl") if self.world.first else None
+        watch = Watch(
+            trainer,
+            self.folder,
+            events,
+            [lambda stepped: self.reporter.step(stepped, pace.left(stepped.step)), *listeners],
+            validation,
+            self.train_config.checkpoint_seconds,
+            spent=lambda: time.monotonic() - zero,
+            say=self.reporter.say,
+        )
+        self.trainer = trainer
+        try:
+            return watch.run()
+        finally:
+            if events is not None:
+                events.close()
+
+    def _keep(self, trainer: Trainer, validation: Validation | None) -> None:
+        """The weights to sample from, with what the family fits on validation data, into model.safetensors."""
+        weights, step = (trainer.weights(), None) if validation is None else validation.final()
+        if step is not None:
+            self.reporter.say(f"kept the weights of step {step}: later ones did worse on validation data")
+        if self.world.first:
+            whole = self.rebuilt(weights)
+            if self.before is not None and self._was_better(whole):
+                self.reporter.say("the weights from before did better on validation data and are kept; give more time")
+                whole = self.rebuilt(self.before)
+            with torch.no_grad():
+                whole.finish(b.to(self.world.device) for b in self._finishing())
+            write_tensors(self.folder.path / "model.safetensors", {n: t.cpu() for n, t in whole.state_dict().items()})
+            self._status("trained")
+        self.world.barrier()
+
+    def _was_better(self, now: Family) -> bool:
+        """Whether the weights that the run had before it was given more time beat the new ones on validation data."""
+        if self.before is None or not self.family.watch or not self.data.part_size("validation"):
+            return False
+        old, new = (
+            validation_loss(f, self._validation_batches(), self.plan.seed) for f in (self.rebuilt(self.before), now)
+        )
+        return old < new
+
+    def rebuilt(self, weights: Mapping[str, Tensor]) -> Family:
+        """The family on this process alone, with these whole weights, ready to sample."""
+        whole = build(self.kind, self.data.spec, self.family.config, self.plan.seed, self.world.device)
+        whole.size_state({n: t.shape for n, t in weights.items()})
+        whole.load_state_dict(dict(weights))
+        return whole.eval()
+
+    def _finishing(self) -> Iterator[Batch]:
+        if self.data.part_size("validation"):
+            for batch in self.data.scoring("validation", limit=self.plan.finish_units):
+                yield from self.data.modality.views(batch)
+
+    def _status(self, status: str) -> None:
+        self.record["status"] = status
+        self.folder.write_config(self.record)
+
+    def extend(self, budget: float | None, steps: int | None) -> dict[str, Any] | None:
+        """Give a run more: a new total of steps, or further seconds. Returns the state to go on from, undecayed."""
+        latest, notes = self.folder.latest()
+        for note in notes:
+            self.reporter.say(note)
+        start, notes = self.folder.decay_start()
+        for note in notes:
+            self.reporter.say(note)
+        state = latest
+        if start is not None and (latest is None or latest["meta"]["step"] > start["meta"]["step"]):
+            state = start
+        if steps is not None:
+            states = [s for s in (latest, start) if s is not None]
+            done = max([len(events_file.progress_record(self.folder.path / "events.jsonl"))]
+                       + [int(s["meta"]["step"]) for s in states])  # fmt: skip
+            if steps <= done:
+                raise ConfigError(
+                    f"--steps {steps} is no more than the {done} steps that are done; give a larger total"
+                )
+            self.plan = dataclasses.replace(self.plan, steps=steps, train_s=None, budget_s=None, expected_steps=steps)
+        elif budget is not None:
+            spent = 0.0 if state is None else float(state["meta"]["spent"])
+            more = self.planner.time_to_train(budget, finish_cost(budget))
+            self.plan = dataclasses.replace(
+                self.plan, steps=None, budget_s=budget, train_s=spent + more, evaluate_s=evaluation_slice(budget)
+            )
+        if (
+            budget is not None and self.record["status"] != "training"
+        ):  # by steps, a run equals one that was longer at once
+            self.before = read_tensors(self.folder.path / "model.safetensors")
+        self.record["plan"] = cfg.to_json(self.plan)
+        if self.world.first:
+            if state is not None:  # first, so that a kill in between leaves a finished run
+                self.folder.forget_after(int(state["meta"]["step"]))
+            self._status("training")
+        return state
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("anew")
+    except PackageNotFoundError:
+        return "source"
+
+
+def family_of(config: Mapping[str, Any], folder: Path, trust_code: bool) -> type[Family]:
+    """The family class of a run. One of its own is code in the run folder, which runs only where it is trusted."""
+    name = str(config["family"]["name"])
+    if not name.endswith(".py"):
+        kind: type[Family] = find("families", name)
+        return kind
+    if not trust_code:
+        raise RunError(
+            f"the family of this run is code ({folder / OWN_FAMILY}); read it, then give --trust-code to run it"
+        )
+    own: type[Family] = find("families", str(folder / OWN_FAMILY))
+    return own
+
+
+def command_line() -> str:
+    """The command that began this process, for the report."""
+    return " ".join(["anew", *sys.argv[1:]])
+
+
+__all__ = ["Job", "Quiet", "Reporter", "Request", "choose_family", "command_line"]

@@ -1,0 +1,96 @@
+"""Samples while training: sheets to look at, and a warning where they are all alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from anew.core.specs import Grid, Tokens
+from anew.functional.adversarial import COLLAPSED, POOLED, variety
+from anew.sampling.model import Model
+from anew.training.trainer import Stepped
+
+if TYPE_CHECKING:
+    from anew.workflows.job import Job
+
+SAMPLES, TEXTS = 16, 2
+JUDGED_FROM = 0.35  # of every phase: before, what a family draws may be a blur that is the same everywhere
+JUDGED_STEPS = 200  # and of less training nothing is said
+ALIKE = 0.01  # of the range of values: real items that differ by less have no variety to be compared with
+
+
+class Previews:
+    """Samples of the averaged weights into `samples/` while training, as often as their cost stays under a hundredth.
+
+    Called after a step; returns a warning where the samples have collapsed."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.points = job.train_config.previews
+        self.done = 0
+        self.cost = 0.0
+
+    def __call__(self, stepped: Stepped) -> str | None:
+        if self.points == 0 or stepped.progress * (self.points + 1) < self.done + 1:
+            return None
+        self.done = int(stepped.progress * (self.points + 1))
+        total = self.job.plan.train_s
+        dear = total is not None and self.cost > total / 100
+        if self.job.world.agree(dear):
+            return None
+        start = time.monotonic()
+        # A copy that is whole on one process: sharded weights cannot be sampled from.
+        weights = self.job.trainer.weights()
+        warning = None
+        if self.job.world.first:
+            model = Model.of(self.job.rebuilt(weights), self.job.data.modality, self.job.record)
+            samples = model.sample(TEXTS if isinstance(model.item_spec, Tokens) else SAMPLES, seed=self.job.plan.seed)
+            samples.save_sheet(self.job.folder.path / "samples", f"step-{stepped.step:08d}")
+            warning = self._collapse(model, samples, stepped) if self._judged(stepped) else None
+        self.cost += time.monotonic() - start
+        return warning
+
+    def _judged(self, stepped: Stepped) -> bool:
+        """Whether training is far enough for samples to say something of it: in all phases, since any may be the one that
+        makes them varied (the prior of a VAE)."""
+        phases = self.job.trainer.phases
+        return stepped.step >= JUDGED_STEPS and all(p.within(stepped.progress) >= JUDGED_FROM for p in phases)
+
+    def _collapse(self, model: Model, samples: Sequence[Any], stepped: Stepped) -> str | None:
+        """A warning where samples are far less varied than as many training items, those of the step that was taken last."""
+        if not isinstance(model.item_spec, Grid):
+            return None
+        data, trainer = self.job.data, self.job.trainer
+        count = min(len(samples), trainer.batch)
+        x = data.batch(stepped.step - 1, trainer.phases[0].name, 0, count, trainer.batch).x
+        codes = isinstance(model.spec, Tokens)
+        real = data.modality.decode(x[:, 1:] if codes else x)  # before codes stands the token that begins them
+        return collapse(*(pooled(data.modality.pictures(items[:count])) for items in (list(samples), real)))
+
+
+def pooled(pictures: Sequence[Any]) -> Tensor:
+    """(n, C, 16, 16) in [0, 1] of pictures (H, W) or (H, W, C) uint8 of any sizes."""
+    rows = []
+    for picture in pictures:
+        values = torch.from_numpy(np.array(picture, dtype=np.float32)) / 255.0
+        values = values[None] if values.ndim == 2 else values.permute(2, 0, 1)  # (C, H, W)
+        rows.append(functional.adaptive_avg_pool2d(values, POOLED))
+    return torch.stack(rows)
+
+
+def collapse(made: Tensor, real: Tensor) -> str | None:
+    """A warning by name where items made (n, C, H, W) have less than COLLAPSED of the variety of real ones."""
+    if len(made) < 2 or float(real.var(0).mean().sqrt()) < ALIKE:
+        return None
+    share = float(variety(made, real))
+    if share >= COLLAPSED:
+        return None
+    return (
+        f"the generator has collapsed: {share:.0%} of the variety of your data; give more time, another seed or family"
+    )

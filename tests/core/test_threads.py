@@ -1,0 +1,58 @@
+"""All threads, or one where the cores are shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from anew.core.threads import Crew, faster_alone
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def run(crew: Crew, steps: int, seconds: dict[int, float]) -> list[int]:
+    """Threads of each step, where a step takes seconds[threads]."""
+    seen = []
+    for _ in range(steps):
+        seen.append(torch.get_num_threads())
+        crew.took(seconds[seen[-1]])
+    return seen
+
+
+def test_one_thread_while_the_cores_are_shared_and_all_when_they_are_free() -> None:
+    said: list[str] = []
+    crew = Crew(said.append, 2)
+    assert set(run(crew, 20, {2: 0.1, 1: 0.15})) == {2}
+    crowded = run(crew, 200, {2: 3.0, 1: 0.3})
+    assert crowded.count(2) < 8
+    assert crowded[-1] == 1
+    assert set(run(crew, 1200, {2: 0.1, 1: 0.15})[-100:]) == {2}
+    assert len(said) == 2
+
+
+def test_steps_that_are_slow_by_themselves_stay_with_all_threads() -> None:
+    said: list[str] = []
+    crew = Crew(said.append, 2)
+    run(crew, 20, {2: 0.1, 1: 0.15})
+    assert run(crew, 300, {2: 0.5, 1: 0.8}).count(1) < 20
+    assert not said
+
+
+def test_one_thread_has_nothing_to_choose() -> None:
+    torch.set_num_threads(1)
+    assert set(run(Crew(lambda text: None, 1), 50, {1: 1.0})) == {1}
+
+
+def test_the_plan_is_measured_with_what_is_faster() -> None:
+    assert faster_alone(1.0, lambda: 0.9) == 1.0
+    assert torch.get_num_threads() == 2
+    assert faster_alone(1.0, lambda: 0.1) == 0.1
+    assert torch.get_num_threads() == 1

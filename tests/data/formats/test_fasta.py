@@ -1,0 +1,316 @@
+"""FASTA as it comes: what is read, what is mended, what is refused; clusters of relatives; both directions."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import string
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anew.cli.show import describe
+from anew.data import dataset
+from anew.data.dataset import Dataset
+from anew.data.formats import fasta
+from anew.data.formats.fasta import PROTEIN, Record, cleaned, looks_like, parse, recognised, written
+from anew.data.modalities.protein import Protein, ProteinConfig
+from anew.data.modality import Item, Size
+from anew.data.sources import folder
+from anew.errors import ConfigError, DataError
+from anew.estimators.sequence_clusters import Kin, Nearest, kmers
+from anew.workflows.inspect import looked
+from samples import sequences
+
+SIZE = Size(60.0, 40, 40_000)
+HEADER = st.text(
+    st.characters(codec="utf-8", exclude_characters="\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=30
+)
+BODY = st.text(st.sampled_from(PROTEIN + "BXZ"), min_size=1, max_size=200)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(HEADER.map(str.strip), BODY), min_size=1, max_size=8), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_what_is_written_is_read_back(pairs: list[tuple[str, str]], end: str) -> None:
+    records = [Record(*pair) for pair in pairs]
+    assert list(parse(written(records).replace("\n", end))) == records
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.sampled_from(string.printable), max_size=300))
+def test_any_text_is_read_without_an_error(text: str) -> None:
+    for record in parse(text):
+        clean, _ = cleaned(record.sequence)
+        assert not set(clean) & set("-~\n\r ")
+
+
+def test_case_gaps_stops_numbers_and_comments_are_mended() -> None:
+    text = "; a comment\n>one two\r\nac-g t..M\r\n  1 KL 10\r\n\r\n>empty\n>stop\nMKV*\n"
+    records = list(parse(text))
+    assert [r.header for r in records] == ["one two", "empty", "stop"] and records[0].name == "one"
+    assert [cleaned(r.sequence)[0] for r in records] == ["ACGTMKL", "", "MKV"]
+
+
+@pytest.mark.parametrize(
+    ("sequences", "kind"),
+    [
+        (["ACGT", "ACGTN"], "dna"), (["ACGU"], "rna"), (["MKVLAAG"], "protein"), (["ACGT" * 9 + "RK"], "dna"),
+        (["ACGA" * 9 + "E"], "protein"), ([], "protein"),
+    ],
+)  # fmt: skip
+def test_alphabets_are_recognised(sequences: list[str], kind: str) -> None:
+    assert recognised(sequences) == kind
+
+
+@pytest.mark.parametrize(
+    ("head", "is_fasta"),
+    [
+        (b">a\nMKVLAAGIVGLLLAQWERTY\n", True), (b">a\r\nacgtacgtacgtacgtacgtacgtacgtacgtacgt\r\n>b\r\n", True),
+        (gzip.compress(b">a\nMKVLAAGIV\n"), True), (b"\xef\xbb\xbf>a\nMKVLAAGIV\n", True),
+        (">a\nMKVLAAGIV\n".encode("utf-16"), True), (b">a\x00\x01\nMKV\n", False), (b">a\nMKV-LAA*\n", True),
+        (b"> he said\nand she went on to say this\n", False), (b"> quoted\nWell\n", False), (b"plain\n", False),
+        (b">a\n>b\n", False), (b"", False),
+    ],
+)  # fmt: skip
+def test_content_tells_fasta(head: bytes, is_fasta: bool) -> None:
+    assert looks_like(head) is is_fasta
+
+
+def file(folder: Path, name: str, data: bytes) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(data)
+    return folder
+
+
+def test_bad_records_are_refused_by_name_and_said(tmp_path: Path) -> None:
+    source = random.Random(0)
+    good = "".join(f">s{i % 40}\n{''.join(source.choices(PROTEIN, k=40)).lower()}\n" for i in range(60))
+    bad = ">none\n>odd\nMKV?L\n>gap\nMK--VL" + "A" * 20 + "\n>stop\nMK*VLAAAAAAA\n"
+    data = Dataset.open(file(tmp_path / "d", "a.txt", (good + bad).encode()))
+    assert data.modality.name == "protein"
+    said = " ".join(data.scan.notes)
+    refused = {r.name: r.reason for r in data.scan.refusals}
+    assert refused == {"a.txt:none": "has no residues", "a.txt:odd": "holds '?', which is no residue"}
+    for words in ("by content", "lower case", "held gaps", "held a stop", "share their name"):
+        assert words in said
+    data.close()
+
+
+def test_long_sequences_are_learned_in_pieces_and_very_long_ones_as_text(tmp_path: Path) -> None:
+    source = random.Random(1)
+    many = "".join(f">s{i}\n{''.join(source.choices('ACGT', k=60))}\n" for i in range(40))
+    long = "".join(f">long{i}\n" + "".join(source.choices("ACGT", k=100_000)) + "\n" for i in range(12))
+    data = Dataset.open(file(tmp_path / "d", "a.fna.gz", gzip.compress((many + long).encode())))
+    spec = data.fit(SIZE)
+    assert "DNA" in " ".join(data.scan.notes) and "protein" not in " ".join(data.scan.notes)
+    assert data.modality.layout == "list" and spec.length == 1024  # type: ignore
+    data.close()
+    genome = Dataset.open(file(tmp_path / "g", "g.fa", long.encode() * 2))
+    assert genome.fit(SIZE).packed and "direction" not in " ".join(genome.scan.notes)  # type: ignore[union-attr]
+    genome.close()
+    genome = Dataset.open(tmp_path / "g", settings={"direction": "both"})
+    genome.fit(SIZE)
+    assert "direction=both is left out" in " ".join(genome.scan.notes)
+    with pytest.raises(ConfigError, match="as one text"):
+        genome.modality.known("", "ACG")  # type: ignore[attr-defined]
+    genome.close()
+
+
+@pytest.mark.parametrize("text", [">long\n{}\n", "{}\n"])
+def test_one_long_sequence_is_one_text(tmp_path: Path, text: str) -> None:
+    body = "".join(random.Random(3).choices(PROTEIN, k=6000))
+    lines = "\n".join(body[at : at + 60] for at in range(0, 6000, 60))
+    data = Dataset.open(file(tmp_path / "d", "a.fasta", text.format(lines).encode()))
+    assert data.fit(SIZE).packed and data.train_items > 0  # type: ignore[union-attr]
+    assert sum(batch.mask.sum() for batch in data.scoring("test")) == sum(map(len, data.text("test")))  # type: ignore
+    assert ("no header" in " ".join(data.scan.notes)) == (">" not in text)
+    data.close()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "cp1252"])
+def test_any_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    text = "".join(f">s\u00e9{i}\n{'MKVLAAGIVG'[i % 7 :]}{'ACDEFGHIKL'[: i % 9]}\n" for i in range(60))
+    bom = "\ufeff" * (encoding == "utf-16-be")
+    data = Dataset.open(file(tmp_path / "d", "a.fasta", (bom + text).encode(encoding)))
+    assert data.scan.items == 60 and not data.scan.refused
+    data.close()
+
+
+def test_damaged_gzip_is_refused(tmp_path: Path) -> None:
+    folder = file(tmp_path / "d", "bad.fasta.gz", gzip.compress(b">a\nMKV\n" * 50)[:30])
+    sequences(folder / "good.fasta", 100)
+    data = Dataset.open(folder)
+    assert [r.name for r in data.scan.refusals] == ["bad.fasta.gz"]
+    data.close()
+
+
+def test_labels_come_from_headers_on_request(tmp_path: Path) -> None:
+    path = sequences(tmp_path / "a.fasta", 100)
+    data = Dataset.open(path, settings={"labels": "organism"})
+    spec = data.fit(SIZE)
+    assert data.scan.labels == ("Genus a", "Genus b") and spec.classes == 2
+    assert "labels" not in " ".join(data.scan.notes)
+    data.close()
+    with pytest.raises(ConfigError, match="one pair of parentheses"):
+        Protein(ProteinConfig(labels="OS=.*"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("family", "none of the 100 headers that were read has PF, IPR, "), ("folder", "lie in no class folders"),
+        (r"G=(\w+)", r"none of the 100 headers that were read has what matches G=(\w+), so no classes"),
+        (r"(Genus) ", "each of the 100 headers that were read says 'Genus'"),
+        (r"(Genus b)", "50 of the 100 headers that were read have what matches (Genus b); the others are of the class 'other'"),
+    ],
+)  # fmt: skip
+def test_labels_that_headers_do_not_hold_are_said(tmp_path: Path, labels: str, said: str) -> None:
+    data = Dataset.open(sequences(tmp_path / "a.fasta", 100), settings={"labels": labels})
+    assert f"labels={labels}: " in " ".join(data.scan.notes) and said in " ".join(data.scan.notes)
+    assert len(data.scan.labels) == 2 * ("of the class" in said)
+    data.close()
+
+
+def test_sequences_without_headers_have_no_labels(tmp_path: Path) -> None:
+    rows = "".join(f"{'ACDEFGHIKLMNPQRSTVWY'[i % 11 :] * 99}\n" for i in range(20))
+    data = Dataset.open(file(tmp_path / "d", "a.fasta", rows.encode()), settings={"labels": "organism"})
+    assert "labels=organism: the sequences have no headers" in " ".join(data.scan.notes)
+    data.close()
+
+
+def test_whole_clusters_are_held_out(tmp_path: Path) -> None:
+    data = Dataset.open(sequences(tmp_path / "a.fasta", 600))
+    data.fit(SIZE)
+    assert data.scan.parts["clusters"] >= 20 and "whole clusters" in " ".join(data.scan.notes)
+    parts = {part: data.text(part) for part in ("train", "test", "clusters")}
+    kin = Kin(parts["train"] + parts["clusters"], 0.25)
+    far = np.arange(len(parts["train"]), kin.n)
+    assert kin.relatives(far).min() >= len(parts["train"])
+    again = Kin(parts["train"] + parts["test"], 0.25)
+    assert again.relatives(np.arange(len(parts["train"]), again.n)).min() < len(parts["train"])
+    data.close()
+
+
+def test_sequences_are_called_so(tmp_path: Path) -> None:
+    text = "".join(f">s{i}\n{'ACGT' * 9 + 'ACGT'[i % 4] * i}\n" for i in range(6)).encode()
+    with pytest.raises(DataError, match="6 sequences are too few to train on some"):
+        Dataset.open(file(tmp_path / "few", "a.fna", text))
+    with pytest.raises(DataError, match="no usable sequence"):
+        Dataset.open(file(tmp_path / "none", "a.fna", b"\x00\x01\x02" * 400))
+    found = looked(str(sequences(tmp_path / "a.fasta", 100)), None, "quality", 0, {})
+    assert "100 sequences, " in describe(found)
+
+
+def test_one_large_cluster_is_said(tmp_path: Path) -> None:
+    source = random.Random(2)
+    ancestor = source.choices(PROTEIN, k=60)
+    own = [[source.choice(PROTEIN) if source.random() < 0.05 else x for x in ancestor] for _ in range(200)]
+    text = "".join(f">s{i}\n{''.join(one)}\n" for i, one in enumerate(own))
+    data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
+    assert "clusters" not in data.scan.parts and "too large to be held out" in " ".join(data.scan.notes)
+    data.close()
+
+
+def test_few_small_clusters_are_said(tmp_path: Path) -> None:
+    source = random.Random(4)
+    families = [source.choices(PROTEIN, k=60) for _ in range(24)]
+    text = "".join(
+        f">s{i}_{j}\n{''.join(source.choice(PROTEIN) if source.random() < 0.05 else x for x in own)}\n"
+        for i, own in enumerate(families)
+        for j in range(10)
+    )
+    data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
+    said = " ".join(data.scan.notes)
+    assert "clusters" not in data.scan.parts and "too large" not in said
+    assert "would be 4 clusters of relatives alone, and at least 10 are needed" in said
+    data.close()
+
+
+@pytest.mark.parametrize("own", ["test", "validation"])  # either is what gets scored
+def test_clusters_beside_a_part_of_the_users_own(tmp_path: Path, own: str) -> None:
+    sequences(tmp_path / "train" / "a.fasta", 600)
+    sequences(tmp_path / own / "b.fasta", 100, seed=1)
+    data = Dataset.open(tmp_path)
+    said = " ".join(data.scan.notes)
+    assert data.scan.parts["test"] == 100 and "clusters" not in data.scan.parts and "0 of them" not in said
+    assert "half of validation is whole clusters" in said and "the test part is the source's own" in said
+    data.close()
+
+
+def test_kmers_and_nearest() -> None:
+    owner, kmer = kmers(["ABCDEF", "ABC", "", "ABCDEFABCDEF"], 5)
+    assert np.bincount(owner, minlength=4).tolist() == [2, 0, 0, 6] and len(np.unique(kmer)) == 6
+    near = Nearest(["MKVLAAG", "WWWWWWW", "MKVLAAC"])
+    assert near.candidates("MKVLAAGI", 2)[0] == 0 and near.candidates("PPPPP") == []
+
+
+def both(texts: list[str]) -> Protein:
+    modality = Protein(ProteinConfig(direction="both"))
+    items = [Item(str(i), text) for i, text in enumerate(texts)]
+    modality.survey(items)
+    modality.fit(items, SIZE, ())
+    return modality
+
+
+def test_both_directions_are_codings_of_one_sequence() -> None:
+    modality = both(["MKVLAAGIVG" * 8, "MK" + "LAGG" * 30, "ACDEF" * 12])
+    rows = [modality.encode(Item("x", text)) for text in ("MKV", "MKVLA")]
+    padded = np.zeros((2, 12), dtype=np.int64)
+    for at, row in enumerate(rows):
+        padded[at, : len(row)] = row
+    forward, back = modality.views(modality.batch(padded, None, np.array([5, 7])))
+    assert modality.decode(back.x) == ["MKV", "MKVLA"] == modality.decode(forward.x)
+    assert back.x[0].tolist()[1:4] == forward.x[0].tolist()[1:4][::-1]
+    assert modality.decode(modality.known("", "VLA").tolist()) == ["VLA"]
+    with pytest.raises(ConfigError, match="an end can be given alone"):
+        modality.known("MK", "VLA")
+    with pytest.raises(ConfigError, match="is no residue"):
+        modality.known("M1")
+
+
+def test_prompts_are_read_as_the_data_is(tmp_path: Path) -> None:
+    for letters, prompt in (("ACGT", "acgu"), ("ACGU", "ac-g\nT"), ("ACDEU", "acdu")):
+        modality = Protein(ProteinConfig())
+        items = [Item(str(i), letters * 30) for i in range(3)]
+        modality.survey(items)
+        modality.fit(items, SIZE, ())
+        expected = {"acdu": "ACDU"}.get(prompt, letters)
+        assert modality.decode(modality.known(prompt).tolist()) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b">one the first\nMKV\nLA\n>two\nWW\n", "MKVLA"), (b"MKV\nLA\n", "MKVLA"), (gzip.compress(b">a\nMK\n"), "MK"),
+        (b">one\n>two\nMK\n", "no sequence"), (b"", "no sequence"), (b"RIFF\x00\x00\x00\x01", "is binary"),
+    ],
+)  # fmt: skip
+def test_the_first_sequence_of_a_file_is_a_prompt(tmp_path: Path, content: bytes, found: str) -> None:
+    path = tmp_path / "x.fasta"
+    path.write_bytes(content)
+    if " " in found:
+        with pytest.raises(ValueError, match=found):
+            Protein(ProteinConfig()).prompt_file(path)
+    else:
+        assert Protein(ProteinConfig()).prompt_file(path) == found
+
+
+def test_the_alphabets_hold_their_unknown() -> None:
+    assert all(alphabet.unknown in alphabet.all for alphabet in fasta.ALPHABETS.values())
+
+
+def test_more_sequences_than_are_searched_for_relatives_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Protein, "related", 3000)
+    place = sequences(tmp_path / "a.fasta", 600)
+    data = Dataset.open(place)
+    said = " ".join(data.scan.notes)
+    assert "clusters" not in data.scan.parts and "no part `clusters`" in said and "not for new families" in said
+    monkeypatch.setattr(dataset, "WHOLE_LIST_BYTES", 3000)  # the same where they are streamed
+    monkeypatch.setattr(folder, "WHOLE_BYTES", 3000)
+    monkeypatch.setattr(folder, "BLOCK_BYTES", 2000)
+    data = Dataset.open(place)
+    assert "no part `clusters`" in " ".join(data.scan.notes)
+    assert sum(data.scan.parts.values()) == pytest.approx(600, rel=0.2)  # sequences, not blocks of them

@@ -1,0 +1,74 @@
+"""Ids give the text back, whatever it is, and count its characters."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anew.data.formats.tokenizer import Characters, Codebook, SubWords, clean, restored
+from anew.errors import DataError
+
+SAMPLE = (
+    "The quick brown fox jumps over the lazy dog.\n\tfor i in range(10): print(i)\n" * 40 + "naïve café — 東京 🎉\n"
+)
+BOOKS: list[Codebook] = [Characters.fit([SAMPLE[:2000]]), SubWords.fit([SAMPLE], 300)]
+ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.text(
+    "the fox\n\t <|end|>0123é東", max_size=60
+)
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=lambda b: b.kind)
+@given(text=ANY)
+@settings(max_examples=150, deadline=None)
+def test_round_trip_and_character_count(book: Codebook, text: str) -> None:
+    ids = book.encode(text)
+    assert ids.dtype == np.uint16 and (not len(ids) or int(ids.max()) < book.size)
+    assert book.decode(ids.tolist()) == text
+    assert book.widths()[ids].sum() == len(text)
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=lambda b: b.kind)
+def test_any_ids_decode_to_some_text(book: Codebook) -> None:
+    rng = random.Random(0)
+    for _ in range(50):
+        text = book.decode([rng.randrange(book.size) for _ in range(30)])
+        assert isinstance(text, str)
+        text.encode()  # no lone surrogates
+
+
+def test_long_text_is_cut_where_ids_stay_the_same() -> None:
+    book = SubWords.fit([SAMPLE], 300)
+    text = SAMPLE * 30
+    whole = book._model.encode(text, add_special_tokens=False).ids
+    assert book.encode(text).tolist() == whole
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=lambda b: b.kind)
+def test_saved_tokenizer_is_the_same(book: Codebook, tmp_path: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    book.tokenizer(["<|end|>"]).save(str(tmp_path / "tokenizer.json"))
+    again = restored(book.state(), tmp_path, ["<|end|>"])
+    assert again.encode(SAMPLE).tolist() == book.encode(SAMPLE).tolist()
+    stock = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"))
+    assert stock.encode(SAMPLE[:500], add_special_tokens=False) == book.encode(SAMPLE[:500]).tolist()
+    assert stock.convert_tokens_to_ids("<|end|>") == book.size
+
+
+def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
+    SubWords.fit([SAMPLE[::-1]], 290).tokenizer([]).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(DataError, match="is not the tokenizer"):
+        restored(BOOKS[1].state(), tmp_path, [])
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(DataError, match="cannot be read"):
+        restored(BOOKS[1].state(), tmp_path, [])
+
+
+def test_lone_surrogates_become_one_character() -> None:
+    assert clean("a\ud800b") == "a\ufffdb"
+    assert BOOKS[1].decode(BOOKS[1].encode("a\ud800b").tolist()) == "a\ufffdb"

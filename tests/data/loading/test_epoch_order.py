@@ -1,0 +1,75 @@
+"""The order of slots: a pure function that visits each once an epoch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anew.data.loading.epoch_order import Order, shuffled
+
+
+def epoch(order: Order, number: int, phase: str = "main") -> list[tuple[int, int]]:
+    index = np.arange(number * order.total, (number + 1) * order.total)
+    slots = order.find(index, phase)
+    inside = np.floor(slots.places * order.slots[slots.blocks] + 1e-6).astype(int)
+    return list(zip(slots.blocks.tolist(), inside.tolist(), strict=True))
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(1, 9), st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_each_slot_once_an_epoch(slots: list[int], group: int, number: int) -> None:
+    order = Order(slots, group, seed=5)
+    found = epoch(order, number)
+    assert len(set(found)) == len(found) == sum(slots)
+    assert found == epoch(Order(slots, group, seed=5), number)
+
+
+def test_order_differs_by_epoch_seed_and_phase() -> None:
+    slots = [50] * 10
+    base = epoch(Order(slots, 4, 0), 0)
+    assert base != epoch(Order(slots, 4, 0), 1) and base != epoch(Order(slots, 4, 1), 0)
+    assert base != epoch(Order(slots, 4, 0), 0, "other")
+
+
+def test_any_slice_of_the_index_gives_the_same_slots() -> None:
+    order = Order([7, 3, 9, 5, 8, 2], 2, 0)
+    whole = order.find(np.arange(100), "main")
+    for low, high in ((0, 13), (30, 37), (33, 70), (99, 100)):
+        part = Order([7, 3, 9, 5, 8, 2], 2, 0).find(np.arange(low, high), "main")
+        assert part.blocks.tolist() == whole.blocks[low:high].tolist()
+        assert part.places.tolist() == whole.places[low:high].tolist()
+
+
+def test_first_examples_need_two_blocks_and_wanted_says_which() -> None:
+    order = Order([100] * 300, 64, 0)
+    early = order.find(np.arange(150), "main")
+    assert len(set(early.blocks.tolist())) <= 2
+    late = order.find(np.arange(25_000, 25_500), "main")
+    assert len(set(late.blocks.tolist())) > 30
+    for index in (0, 150, 25_000, 29_999):
+        number, group, ahead = order.upcoming(index)
+        wanted = order.wanted(number, group, ahead)
+        assert set(order.find(np.arange(index, index + 1), "main").blocks.tolist()) <= set(wanted)
+
+
+def test_the_next_group_is_wanted_before_it_begins() -> None:
+    order = Order([100] * 40, 8, 0)
+    ready: set[int] = set()
+    for index in range(0, 2 * order.total, 50):
+        used = set(order.find(np.arange(index, index + 50), "main").blocks.tolist())
+        assert index == 0 or used <= ready
+        ready = set(order.wanted(*order.upcoming(index)))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 1000])
+def test_shuffled_is_a_permutation(n: int) -> None:
+    assert sorted(shuffled(n, 3).tolist()) == list(range(n))
+
+
+def test_shuffled_is_fixed_for_ever() -> None:
+    assert shuffled(8, 123).tolist() == FIXED
+
+
+FIXED = [7, 1, 3, 2, 5, 6, 0, 4]

@@ -1,0 +1,269 @@
+"""Sources read in blocks: same batches whatever was encoded before, on disk or not, in the background or not."""
+
+from __future__ import annotations
+
+import io
+import random
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from anew.data.dataset import Dataset
+from anew.data.loading import streaming
+from anew.data.loading.cache import Blocks, Disk, Encoded
+from anew.data.modalities.image import Image as ImageKind
+from anew.data.modality import Size
+from anew.data.sources import folder, open
+from anew.data.splitting import streaming_split
+from anew.errors import DataError
+
+SIZE = Size(60.0, 0, 0)
+
+
+def png(seed: int, side: int = 12) -> bytes:
+    rng = np.random.default_rng(seed)
+    out = io.BytesIO()
+    Image.fromarray(rng.integers(0, 255, (side, side, 3), dtype=np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+def pictures(folder: Path, n: int, classes: int = 2) -> Path:
+    for i in range(n):
+        place = folder / f"class{i % classes}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{i}.png").write_bytes(png(i))
+    return folder
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "BLOCK_ITEMS", 16)
+    monkeypatch.setattr(folder, "BLOCK_BYTES", 8192)
+    monkeypatch.setattr(folder, "WHOLE_BYTES", 10_000)
+    monkeypatch.setattr(open, "WHOLE_BYTES", 10_000)
+    monkeypatch.setattr(streaming, "FIT_ITEMS", 40)
+    monkeypatch.setattr(streaming, "FIT_BYTES", 40_000)
+
+
+def opened(path: Path, cache: Path, **more: object) -> Dataset:
+    data = Dataset.open(path, cache=cache, **more)  # type: ignore[arg-type]
+    data.fit(SIZE)
+    return data
+
+
+def test_images_batches_are_pure_and_cached(tmp_path: Path, small_blocks: None) -> None:
+    folder = pictures(tmp_path / "d", 200)
+    first = opened(folder, tmp_path / "c1")
+    assert first.scan.labels == ("class0", "class1") and sum(first.scan.parts.values()) == 200
+    batches = [first.batch(step, "main", 0, 24, 24) for step in range(12)]
+    first.close()
+    for cache in (tmp_path / "c1", tmp_path / "c2"):  # from disk, then encoded anew; last step first
+        again = opened(folder, cache)
+        for step in (11, 3, 0):
+            found = again.batch(step, "main", 8, 16, 24)
+            assert torch.equal(found.x, batches[step].x[8:])
+            assert found.label is not None and torch.equal(found.label, batches[step].label[8:])  # type: ignore[index]
+        again.close()
+    assert list((tmp_path / "c1").rglob("*.npz")) and not list((tmp_path / "c1").rglob("*.part"))
+
+
+def test_no_image_is_encoded_twice(tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    encode = ImageKind.encode
+    monkeypatch.setattr(ImageKind, "encode", lambda self, item: (seen.append(item.name), encode(self, item))[1])
+    data = opened(pictures(tmp_path / "d", 150), tmp_path / "c")
+    assert sum(len(b) for b in data.sweep()) == data.scan.parts["train"] == len(seen) == len(set(seen))
+    data.close()
+
+
+def test_every_image_once_an_epoch(tmp_path: Path, small_blocks: None) -> None:
+    data = opened(pictures(tmp_path / "d", 150), tmp_path / "c")
+    n = data.train_items
+    assert n == data.scan.parts["train"]
+    for epoch in range(2):
+        rows = torch.cat([data.batch(0, "main", epoch * n + i, 1, n).x for i in range(n)])
+        assert len(torch.unique(rows.flatten(1), dim=0)) == n
+    data.close()
+
+
+def test_items_reads_as_many_as_asked(tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "SWEEP_ITEMS", 20)
+    data = opened(pictures(tmp_path / "d", 120), tmp_path / "c")
+    assert len(data.items("train", 5)) == 5 and len(data.items("train", 10**6)) == data.scan.parts["train"]
+    assert data.items("train", 1)[0].shape == (12, 12, 3)
+    assert sum(len(b) for b in data.sweep()) == 20
+    assert abs(sum(data.label_shares()) - 1) < 1e-9
+    data.close()
+
+
+def test_two_images_are_too_few(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="too few"):
+        Dataset.open(pictures(tmp_path / "d", 2), cache=tmp_path / "c")
+
+
+def test_damaged_image_is_refused_by_name_and_training_goes_on(tmp_path: Path, small_blocks: None) -> None:
+    folder = pictures(tmp_path / "d", 120)
+    (folder / "class0" / "broken.png").write_bytes(png(500)[:100])
+    data = opened(folder, tmp_path / "c")
+    for step in range(8):
+        assert data.batch(step, "main", 0, 16, 16).x.isfinite().all()
+    list(data.scoring("validation"))
+    list(data.scoring("test"))
+    store = data._store
+    assert store.refusals.count == 1 and store.refusals.first[0].name.endswith("broken.png")
+    data.close()
+
+
+def test_large_images_are_divided_by_blocks_and_twins_are_dropped(
+    tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming_split, "PASS_ITEMS", 100)
+    folder = pictures(tmp_path / "d", 320)
+    for i in range(320):
+        (folder / f"class{i % 2}" / f"copy{i}.png").write_bytes(png(i))
+    data = opened(folder, tmp_path / "c")
+    assert "too large for a first pass" in " ".join(data.scan.notes)
+    train = torch.unique(
+        torch.cat([data.batch(s, "main", 0, 32, 32).x for s in range(data.train_items // 32)]).flatten(1), dim=0
+    )
+    held = torch.cat([b.x for part in ("validation", "test") for b in data.scoring(part)]).flatten(1)
+    both = torch.cat([train, torch.unique(held, dim=0)])
+    assert len(torch.unique(both, dim=0)) == len(both)
+    data.close()
+
+
+def text_folder(folder: Path, n: int = 80) -> Path:
+    folder.mkdir()
+    for i in range(n):
+        rng = np.random.default_rng(i)
+        words = " ".join("".join(rng.choice(list("abcdefgh"), 5)) for _ in range(200))
+        (folder / f"{i}.txt").write_text(f"Document {i}.\n{words}\n\n")
+    return folder
+
+
+def test_streamed_text_scores_every_character_once(tmp_path: Path, small_blocks: None) -> None:
+    data = opened(text_folder(tmp_path / "d"), tmp_path / "c", settings={"tokens": "characters"})
+    assert isinstance(data._store, streaming.Stream)
+    for part in ("validation", "test"):
+        held = sum(map(len, data.text(part)))
+        assert held and sum(float(b.units.sum()) for b in data.scoring(part)) == held  # type: ignore[union-attr]
+    step = data.batch(3, "main", 0, 8, 8)
+    assert step.x.shape == (8, data.spec.length + 1)  # type: ignore[union-attr]
+    assert 0.7 < data.train_units / sum(map(len, data.text("train"))) < 1.3
+    data.close()
+
+
+def test_one_large_file_and_a_large_list(tmp_path: Path, small_blocks: None) -> None:
+    big = tmp_path / "big.txt"
+    big.write_text("".join(f"A line about {i * i}.\n\n" for i in range(6000)))
+    data = opened(big, tmp_path / "c")
+    assert data.scan.parts["train"] > data.scan.parts["test"] > 0
+    assert data.spec.special == {}  # type: ignore[union-attr]
+    text = "".join(data.text("train", 10**9) + data.text("validation") + data.text("test"))
+    assert len(text) == big.stat().st_size
+    data.close()
+    lines = tmp_path / "list.txt"
+    lines.write_text("".join(f"n{i}x{i % 13}\n" for i in range(9000)))
+    listed = opened(lines, tmp_path / "c")
+    assert listed.batch(0, "main", 0, 8, 8).mask is not None
+    held = listed.text("test")
+    assert not set(held) & set(listed.text("train"))
+    assert sum(float(b.units.sum()) for b in listed.scoring("test")) == sum(len(t) + 1 for t in held)  # type: ignore[union-attr]
+    listed.close()
+
+
+def test_reopened_stream_gives_the_same_batches(tmp_path: Path, small_blocks: None) -> None:
+    data = opened(text_folder(tmp_path / "d"), tmp_path / "c")
+    data.modality.save(tmp_path)
+    again = Dataset.reopen(data.state(), tmp_path)
+    assert torch.equal(again.batch(5, "main", 0, 8, 8).x, data.batch(5, "main", 0, 8, 8).x)
+    assert again.train_items == data.train_items
+    (tmp_path / "d" / "0.txt").write_text("changed")
+    with pytest.raises(DataError, match="not the data of this run"):
+        Dataset.reopen(data.state(), tmp_path)
+    data.close()
+    again.close()
+
+
+# ---- the cache itself ----
+
+
+def block(n: int) -> Encoded:
+    return Encoded(
+        np.full((2, 3), n, np.uint8), np.full(2, 3), np.zeros(2, np.int64), np.zeros(2, np.uint8), [["a", "b"]]
+    )
+
+
+def test_blocks_are_made_once_by_many_threads(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def make(number: int) -> Encoded:
+        made.append(number)
+        return block(number)
+
+    blocks = Blocks([str(i) for i in range(30)], make, Disk(tmp_path, "x"))
+    blocks.want(range(30))
+    threads = [threading.Thread(target=lambda: [blocks.get(i) for i in range(30)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == list(range(30)) and blocks.get(7).values[0, 0] == 7
+    blocks.close()
+
+
+def test_memory_is_bounded_and_disk_gives_blocks_back(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def make(number: int) -> Encoded:
+        made.append(number)
+        return block(number)
+
+    blocks = Blocks([str(i) for i in range(9)], make, Disk(tmp_path, "x"), memory=3 * block(0).bytes)
+    for i in [*range(9), *range(9)]:
+        assert blocks.get(i).values[0, 0] == i
+    assert made == list(range(9)) and len(blocks._kept) == 3
+    assert blocks.get(0).refusals == [["a", "b"]]
+
+
+def test_damaged_cache_file_and_full_disk_only_cost_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(tmp_path, "x")
+    disk.store("a", block(1))
+    (path,) = (tmp_path / "x").glob("*.npz")
+    path.write_bytes(path.read_bytes()[:50])
+    assert disk.load("a") is None
+
+    def full(*args: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    disk.store("b", block(2))
+    assert disk.load("b") is None and not list((tmp_path / "x").glob("*.part"))
+
+
+def test_an_error_while_making_reaches_who_needs_the_block(tmp_path: Path) -> None:
+    def make(number: int) -> Encoded:
+        raise DataError("gone")
+
+    blocks = Blocks(["a"], make, Disk(tmp_path, "x"))
+    blocks.want([0])
+    with pytest.raises(DataError, match="gone"):
+        blocks.get(0)
+    blocks.close()
+
+
+def test_a_few_large_documents_are_divided_by_their_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = random.Random(0)
+    for name in "abc":
+        words = [f"w{source.randint(0, 999)}" for _ in range(1_500_000)]
+        lines = (" ".join(words[i : i + 12]) for i in range(0, len(words), 12))
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
+    data = Dataset.open(tmp_path, cache=tmp_path / "cache")
+    data.fit(Size(60.0, 1, 1))
+    assert all(data.part_size(part) > 0 for part in ("train", "validation", "test"))
+    assert data.part_size("train") > 5 * data.part_size("test")
+    data.close()

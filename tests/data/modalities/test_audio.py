@@ -1,0 +1,286 @@
+"""Sound: what is read, refused, cut, said; and that a long recording is streamed."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from anew.data.dataset import Dataset
+from anew.data.formats import audio, audio_clips
+from anew.data.loading import streaming
+from anew.data.modalities.audio import Audio, AudioConfig
+from anew.data.modality import Handle, Item, Refusal, Size
+from anew.data.sources import folder
+from anew.data.splitting import streaming_split
+from anew.errors import ConfigError, DataError
+from samples import tone, tones
+
+SIZE = Size(60.0, 60, 400_000)
+
+
+def encoded(x: Any, rate: int = 8000, form: str = "WAV", subtype: str | None = None) -> bytes:
+    out = io.BytesIO()
+    soundfile.write(out, x, rate, format=form, subtype=subtype)
+    return out.getvalue()
+
+
+def surveyed(*data: bytes, **settings: Any) -> Audio:
+    modality = Audio(AudioConfig(**settings))
+    modality.size = SIZE
+    modality.survey([Item(str(i), one) for i, one in enumerate(data)])
+    return modality
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype"),
+    [("WAV", "PCM_U8"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", None)],
+)
+def test_formats_sound_alike(form: str, subtype: str | None) -> None:
+    x = tone(1, 16_000)
+    data = encoded(x, 16_000, form, subtype)
+    assert Audio.claims(data[:4096]) >= 0.8
+    modality = surveyed(encoded(x, 16_000))
+    got, wanted = (modality.samples(Item("x", d)) for d in (data, encoded(x, 16_000)))
+    size = [np.abs(np.fft.rfft(one))[20:400] for one in (got, wanted)]
+    assert np.corrcoef(size)[0, 1] > 0.98  # MP3 and Vorbis shift a little
+    assert np.abs(got).max() == pytest.approx(0.95, abs=0.01)
+
+
+def test_rates_and_channels_are_brought_to_one_and_said() -> None:
+    stereo = np.stack([tone(2, 44_100), tone(2, 44_100)], 1)
+    modality = Audio(AudioConfig())
+    said = modality.survey([Item("a", encoded(stereo, 44_100)), Item("b", encoded(tone(2, 8000), 8000))])
+    assert any("8,000 to 44,100 Hz are resampled" in s for s in said) and any("2 channels" in s for s in said)
+    one, two = (modality.samples(Item("x", d)) for d in (encoded(stereo, 44_100), encoded(tone(2, 44_100), 44_100)))
+    assert one.shape == (modality._cut.length,) and np.abs(one - two).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"RIFF\x24\0\0\0WAVEfmt nonsense", "no sound of a known format"),
+        (encoded(np.zeros(0)), "holds no samples"),
+        (encoded(np.ones(8)), "only 1 ms long"),
+        (encoded(np.zeros(4000)), "silent"),
+        (encoded(np.full(4000, np.nan), subtype="FLOAT"), "no numbers"),
+        (encoded(np.full(4000, np.inf), subtype="FLOAT"), "no numbers"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_a_reason(data: bytes, reason: str) -> None:
+    modality = surveyed(encoded(tone(0)))
+    (found,) = modality.encode_many([Item("x", data)])
+    assert isinstance(found, str) and reason in found and "\n" not in found
+
+
+def test_a_cut_off_file_keeps_what_is_there_or_is_refused() -> None:
+    modality = surveyed(encoded(tone(0)))
+    for form in ("WAV", "FLAC", "OGG", "MP3"):
+        whole = encoded(tone(0), form=form)
+        (found,) = modality.encode_many([Item("x", whole[: len(whole) // 2])])
+        assert isinstance(found, str) or found.shape == (modality._cut.length,)
+
+
+def test_one_bad_file_among_many_is_named_and_skipped(tmp_path: Path) -> None:
+    folder = tones(tmp_path / "d", 30)
+    (folder / "a_99.wav").write_bytes(b"RIFF" + bytes(100))
+    (folder / "a_98.wav").write_bytes(b"")
+    data = Dataset.open(folder, size=SIZE)
+    assert data.scan.refused == 2 and {r.name for r in data.scan.refusals} == {"a_99.wav", "a_98.wav"}
+    assert sum(data.scan.parts.values()) == 30 and data.scan.labels == ("a", "b")
+    assert any("first word of every file name" in note for note in data.scan.notes)
+    data.fit(SIZE)
+    batch = data.batch(0, "main", 0, 4, 4)
+    assert tuple(batch.x.shape) == (4, *data.spec.shape) and batch.label is not None
+    data.close()
+
+
+def test_bad_bodies_are_named_before_training(tmp_path: Path) -> None:
+    folder = tones(tmp_path / "d", 60)
+    (folder / "a_98.wav").write_bytes(encoded(np.zeros(4000)))
+    (folder / "a_99.wav").write_bytes(encoded(np.full(4000, np.nan), subtype="FLOAT"))
+    data = Dataset.open(folder, size=SIZE)
+    assert {r.name: r.reason for r in data.scan.refusals}.keys() == {"a_98.wav", "a_99.wav"} and data.scan.refused == 2
+    assert sum(data.scan.parts.values()) == 60
+    data.close()
+
+
+def test_a_folder_of_bad_files_is_one_sentence(tmp_path: Path) -> None:
+    for i in range(12):
+        (tmp_path / f"{i}.wav").write_bytes(b"RIFF\x24\0\0\0WAVE" + bytes(20))
+    with pytest.raises(DataError, match=r"holds no usable audio: .*wav: its content is no sound"):
+        Dataset.open(tmp_path, size=SIZE)
+
+
+def test_too_few_good_files_name_some_of_the_bad_ones(tmp_path: Path) -> None:
+    for index in range(2):
+        (tmp_path / f"good{index}.wav").write_bytes(encoded(tone(index)))
+    (tmp_path / "empty.wav").write_bytes(b"")
+    for index in range(5):
+        (tmp_path / f"bad{index}.wav").write_bytes(b"RIFF" + bytes(9 + index))
+    with pytest.raises(
+        DataError, match=r"2 audio items are too few.*cannot be used: bad\d.wav: .*empty.wav: is empty; and others"
+    ):
+        Dataset.open(tmp_path, size=SIZE)
+
+
+def long_file(path: Path, seconds: int, rate: int = 8000) -> Path:
+    """A WAV whose samples are a hole in the file, with a second of tone in the middle."""
+    size = 2 * seconds * rate
+    head = b"RIFF" + (36 + size).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
+    head += b"\1\0\1\0" + rate.to_bytes(4, "little") + (2 * rate).to_bytes(4, "little") + b"\2\0\x10\0"
+    with open(path, "wb") as out:
+        out.write(head + b"data" + size.to_bytes(4, "little"))
+        out.seek(44 + size // 2)
+        out.write((tone(0, rate, 1.0) * 32767).astype("<i2").tobytes())
+        out.truncate(44 + size)
+    return path
+
+
+def test_a_day_of_sound_is_streamed(tmp_path: Path) -> None:
+    path = long_file(tmp_path / "day.wav", 24 * 3600)
+    modality = Audio(AudioConfig())
+    modality.size = SIZE
+    modality.survey([Item("day.wav", Handle(path))])
+    tracemalloc.start()
+    parts = [Item("day.wav", Handle(path, number, 100)) for number in range(100)]
+    found = [item for part in parts for item in modality.expand(part)]
+    seconds = modality._cut.seconds
+    assert len(found) == int(24 * 3600 / seconds)
+    starts = [item.data.at[0] for item in found]
+    assert starts == sorted(set(starts)) and len({item.group for item in found}) == 1
+    middle = min(found, key=lambda item: abs(item.data.at[0] - 12 * 3600 * 8000 - 2000))
+    assert np.abs(modality.encode(middle)).max() > 30_000
+    with pytest.raises(ValueError, match="silent"):
+        modality.encode(found[0])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 << 20
+
+
+def test_large_files_are_listed_in_parts_that_cover_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / "long.wav", np.tile(tone(3), 200), 8000)
+    monkeypatch.setattr(folder, "PART_BYTES", 200_000)
+    data = Dataset.open(tmp_path / "long.wav", size=SIZE)
+    assert len(data._chosen.blocks) == 6
+    assert any("neighbouring clips stay in one part" in note for note in data.scan.notes)
+    data.fit(SIZE)
+    assert sum(data.part_size(p) for p in ("train", "validation", "test")) == sum(data.scan.parts.values()) > 50
+    data.close()
+
+
+def recording(path: Path, silent: slice, seconds: int = 120) -> Path:
+    x = np.concatenate([tone(i, 8000, 1.0) for i in range(seconds)])
+    x[silent] = 0
+    soundfile.write(path, x, 8000, subtype="FLOAT")
+    return path
+
+
+@pytest.mark.parametrize(("alike", "blocks"), [(2048, 1), (2048, 12), (20, 12), (0, 12)])
+def test_a_long_silence_is_refused_and_the_rest_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: int, blocks: int
+) -> None:
+    monkeypatch.setattr(streaming_split, "ALIKE_ITEMS", alike)
+    monkeypatch.setattr(streaming_split, "BODIES", 2 * alike)
+    monkeypatch.setattr(folder, "PART_BYTES", 4 * 8000 * 120 // blocks)
+    recording(tmp_path / "a.wav", slice(0, 90 * 8000))
+    data = Dataset.open(tmp_path, size=SIZE, cache=tmp_path / "cache")
+    data.fit(SIZE)
+    assert min(data.part_size(part) for part in ("train", "validation", "test")) > 0
+    held = [data.part_size(part) for part in ("validation", "test")]
+    assert held == [data.scan.parts[part] for part in ("validation", "test")]  # all of them can be used
+    (line,) = data.scan.refusals
+    assert line.name == "a.wav" and line.reason.startswith("it is silent (") and " stretches, one at " in line.reason
+    assert data.items("train", 5) and data.batch(0, "main", 0, 4, 4).x.isfinite().all()
+    data.close()
+
+
+def test_blocks_without_sound_are_not_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming_split, "STREAM_BYTES", 1000)
+    monkeypatch.setattr(folder, "PART_BYTES", 4 * 8000 * 120 // 16)
+    monkeypatch.setattr(streaming, "FIT_ITEMS", 10)
+    recording(tmp_path / "a.wav", slice(20 * 8000, 110 * 8000))
+    data = Dataset.open(tmp_path, size=SIZE, cache=tmp_path / "cache")
+    assert "too large for a first pass" in " ".join(data.scan.notes)
+    data.fit(SIZE)
+    assert min(data.part_size(part) for part in ("train", "validation", "test")) > 0
+    assert data.batch(0, "main", 0, 4, 4).x.isfinite().all()
+    data.close()
+
+
+def test_shapes_follow_files_and_budget() -> None:
+    def shape(rate: int, seconds: float, budget: float | None, threads: int = 1) -> audio_clips.Shape:
+        size = None if budget is None else Size(budget, 100, 0, threads)
+        return audio_clips.choose([audio.Head(rate, 1, round(rate * seconds))] * 20, size, None, None)
+
+    minute, longer, hours = shape(8000, 0.7, 60), shape(8000, 0.7, 300), shape(44_100, 30.0, 36_000, 16)
+    assert (minute.bands, minute.frames) == (48, 48) and (longer.bands, longer.frames) == (64, 64)
+    assert minute.seconds == pytest.approx(0.7, abs=0.1) and longer.rate == 8000
+    assert hours.rate == 44_100 and hours.bands == 128 and hours.seconds > 3 * longer.seconds
+    assert shape(44_100, 30.0, 60).rate < 20_000
+    for one in (minute, longer, hours):
+        assert one.window >= 4 * one.hop and one.frames % 16 == 0
+    asked = audio_clips.choose([audio.Head(44_100, 2, 44_100)], None, 4.0, 22_050)
+    assert asked.rate == 22_050 and asked.seconds == pytest.approx(4.0, rel=0.05)
+
+
+def test_twins_at_another_level_and_depth_share_a_signature() -> None:
+    modality = surveyed(encoded(tone(0)))
+    one = modality.signature(Item("a", encoded(tone(5))))
+    assert one == modality.signature(Item("b", encoded(0.5 * tone(5), subtype="PCM_24")))
+    others = {modality.signature(Item(str(i), encoded(tone(i)))) for i in range(40)}
+    assert len(others) >= 36
+    with pytest.raises(ValueError, match="silent"):
+        modality.signature(Item("c", encoded(np.zeros(4000))))
+
+
+def test_loudness_is_kept_where_asked() -> None:
+    loud, quiet = encoded(tone(1)), encoded(0.1 * tone(1))
+    modality = surveyed(loud, level="keep")
+    modality.fit([Item(str(i), d) for i, d in enumerate((loud, quiet) * 6)], SIZE, ())
+    rows = np.stack([modality.encode(Item("x", d)) for d in (loud, quiet)])
+    back = modality.decode(modality.batch(rows, None, None).x)
+    assert 5 < np.abs(back[0]).max() / np.abs(back[1]).max() < 20
+
+
+def test_shards_hold_sound_too(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as out:
+        for i in range(30):
+            for ending, data in (("flac", encoded(tone(i), form="FLAC")), ("cls", b"xy"[i % 2 : i % 2 + 1])):
+                info = tarfile.TarInfo(f"{i:03d}.{ending}")
+                info.size = len(data)
+                out.addfile(info, io.BytesIO(data))
+    data = Dataset.open(tmp_path / "a.tar", size=SIZE)
+    assert data.modality.name == "audio" and data.scan.labels == ("x", "y") and sum(data.scan.parts.values()) == 30
+    data.fit(SIZE)
+    assert data.batch(0, "main", 0, 4, 4).x.shape[0] == 4
+    data.close()
+
+
+def test_a_low_rate_is_refused() -> None:
+    with pytest.raises(ConfigError, match="rate=500 is too low"):
+        Audio(AudioConfig(rate=500))
+
+
+def test_files_are_ordinary() -> None:
+    for kind in ("wav", "flac"):
+        modality = surveyed(encoded(tone(0)), file=kind)
+        artifact = modality.file(tone(1))
+        x, rate = soundfile.read(io.BytesIO(artifact.data))
+        assert artifact.media == f"audio/{kind}" and rate == 8000 and np.abs(x - tone(1)).max() < 1e-4
+
+
+def test_a_vanished_file_is_a_refusal(tmp_path: Path) -> None:
+    folder = tones(tmp_path / "d", 20)
+    data = Dataset.open(folder, size=SIZE)
+    (folder / "a_0.wav").unlink()
+    found = [one for block in data._chosen.blocks for one in data._chosen.source.read(block)]
+    assert [one.name for one in found if isinstance(one, Refusal)] == ["a_0.wav"]
+    data.close()

@@ -1,0 +1,162 @@
+"""Programs: indentation in one piece, gaps that are filled in, what is taken as code; molecules by content."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from anew.core.specs import Batch
+from anew.data.dataset import Dataset
+from anew.data.formats import tokenizer
+from anew.data.modalities.code import FIM, Code, CodeConfig
+from anew.data.modalities.molecule import Molecule
+from anew.data.modality import Item, Size
+from anew.data.sources.open import choose_kind
+from anew.errors import ConfigError
+from samples import molecule, molecules, names, program, programs, prose
+
+SIZE = Size(60.0, 40, 40_000)
+
+
+def fitted(**knobs: object) -> Code:
+    modality = Code(CodeConfig(**{"context": 64, **knobs}))  # type: ignore[arg-type]
+    items = [Item(f"{i}.py", program(i)) for i in range(40)]
+    modality.survey(items)
+    modality.fit(items, SIZE, ())
+    return modality
+
+
+def test_indentation_is_one_piece() -> None:
+    text = "def f(x):\n    if x:\n\n        return x  # why\n\ty = 1\r\n"
+    pieces = re.findall(tokenizer.INDENTED, text)
+    assert "".join(pieces) == text
+    assert pieces[:1] == ["def"] and "\n    " in pieces and "\n\n        " in pieces and "\n\t" in pieces
+
+
+def test_tokens_give_any_text_back() -> None:
+    modality = fitted()
+    for text in (program(99), "\t\n\n  \n x", "é\n        ∑ = '\u4e2d'\n", "    indented first"):
+        ids = modality.encode(Item("x.py", text))
+        assert modality.decode(ids[None].astype(np.int64)) == [text]
+
+
+def test_a_folder_of_programs_is_code_and_says_what_was_left(tmp_path: Path) -> None:
+    programs(tmp_path, 30)
+    prose(tmp_path / "read.txt", 20)
+    chosen = choose_kind(str(tmp_path), None)
+    assert chosen.kind == "code" and chosen.other == {"text": 1} and "left out: 1 text" in chosen.notes[0]
+
+
+def test_training_shows_gaps_that_hold_the_same_tokens() -> None:
+    modality = fitted(fim=0.9)
+    ids = modality.encode(Item("x.py", program(7, 30)))[: 4 * 65].reshape(4, 65)
+    batch = modality.batch(ids, None, None)
+    out = modality.trained(batch, np.arange(4, dtype=np.uint64) * np.uint64(2**62)).x.numpy()
+    special = modality.spec.special
+    changed = [row for row in range(4) if out[row, 0] == special[FIM[0]]]
+    assert changed
+    for row in changed:
+        own, kept = out[row].tolist(), ids[row, :61].tolist()
+        middle = own.index(special[FIM[2]])
+        suffix = own.index(special[FIM[1]])
+        whole = own[1:suffix] + own[middle + 1 : -1] + own[suffix + 1 : middle]
+        assert whole == kept and own[-1] == special["end"] and len(own) == 65
+    plain = Code(replace(modality.config, fim=0.0))
+    plain.book, plain.layout = modality.book, "document"
+    plain._set_spec(64, True)
+    assert torch.equal(plain.trained(batch, np.arange(4, dtype=np.uint64)).x, batch.x)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 12), (12, 1), (12, 12)])
+def test_a_filled_gap_is_the_whole_file(sizes: tuple[int, int]) -> None:
+    modality = fitted()
+    prefix, suffix, middle = program(1, sizes[0]), program(2, sizes[1]), "x = 1\n"
+    known = modality.known(prefix, suffix)
+    window = len(known) - int((known == modality.spec.special[FIM[0]]).nonzero()[0])
+    assert window <= modality.spec.length
+    drawn = torch.cat((known, torch.from_numpy(modality.book.encode(middle).astype(np.int64)), torch.tensor([0])))
+    drawn[-1] = modality.spec.special["end"]
+    assert modality.decode(drawn[None]) == [prefix + middle + suffix]
+    with pytest.raises(ConfigError, match="fills no gaps"):
+        fitted(fim=0.0).known("a", "b")
+
+
+def test_a_saved_tokenizer_comes_back(tmp_path: Path) -> None:
+    modality = fitted()
+    modality.save(tmp_path)
+    again = Code(modality.config)
+    again.restore(modality.state(), tmp_path)
+    text = program(50)
+    assert np.array_equal(again.encode(Item("x", text)), modality.encode(Item("x", text)))
+    assert again.spec == modality.spec and isinstance(
+        modality.batch(again.encode(Item("x", text))[None], None, None), Batch
+    )
+
+
+def test_molecules_are_known_by_content_and_names_are_not(tmp_path: Path) -> None:
+    lines = "".join(molecule(i) + "\n" for i in range(60))
+    assert Molecule.claims(lines.encode()) > 0.8
+    listed = names(tmp_path / "n" / "names.txt", 300).read_bytes()
+    assert max(Molecule.claims(one) for one in (listed, b"CON\nNO\nSON\n" * 20, b"")) < 0.1
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "list.txt").write_text(lines)
+    assert choose_kind(str(tmp_path / "m"), None).kind == "molecule"
+
+
+LICENCE = "# Copyright of somebody\n# (see LICENCE)\n#\n"
+OTHER = {
+    "comments": LICENCE * 20,
+    "dates": "".join(f"2020-01-{i:02}\n" for i in range(60)),
+    "addresses": "".join(f"192.168.1.{i}\n" for i in range(60)),
+    "numbers": "".join(f"-{i}.1\n" for i in range(60)),
+    "telephones": "".join(f"+1({i})555-12\n" for i in range(60)),
+    "moves": "".join(f"{i}. Nf3 Nc6\n" for i in range(60)),
+    "rules": "----\n====\n" * 60,
+    "table": "smiles,value\n" + "".join(f"{molecule(i)},{i}\n" for i in range(60)),
+}
+
+
+@pytest.mark.parametrize("text", OTHER.values(), ids=OTHER)
+def test_what_is_written_with_the_same_signs_is_no_list_of_molecules(text: str) -> None:
+    assert Molecule.claims(text.encode()) < 0.1
+
+
+def test_comments_are_no_molecules(tmp_path: Path) -> None:
+    lines = LICENCE + "".join(molecule(i) + "\n" for i in range(60))
+    assert Molecule.claims(lines.encode()) > 0.8
+    (tmp_path / "a.smi").write_text(lines)
+    (tmp_path / "b.smi").write_text(LICENCE)
+    data = Dataset.open(tmp_path)
+    assert sum(data.scan.parts.values()) == 60
+    assert [(r.name, r.reason) for r in data.scan.refusals] == [("b.smi", "holds no molecule")]
+    assert "6 lines begin with # " in " ".join(data.scan.notes)
+    data.close()
+
+
+def test_samples_that_are_no_molecules_count(tmp_path: Path) -> None:
+    data = Dataset.open(molecules(tmp_path / "data"))
+    data.fit(Size(None, 60, 2000))
+    (tmp_path / "samples.smi").write_text("CCO\nC(C\nc1c)C\n")
+    counts = []
+    for samples in (True, False):
+        other = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "samples.smi"), samples)
+        counts.append(len(other.text("all")))
+        other.close()
+    assert counts == [3, 1]
+    data.close()
+
+
+def test_molecules_are_read_line_by_line_and_bad_ones_refused(tmp_path: Path) -> None:
+    folder = molecules(tmp_path)
+    with open(folder / "made.smi", "a") as out:
+        out.write("\nC(C\nhello there\n" + "C" * 500 + "\n")
+    data = Dataset.open(folder)
+    reasons = [r.reason for r in data.scan.refusals]
+    assert len(reasons) == 3 and "longer than 400" in reasons[1] and "no SMILES" in reasons[0]  # another reason first
+    assert "a name behind the molecule" in " ".join(data.scan.notes)
+    data.close()

@@ -1,0 +1,204 @@
+"""Encodings, lists or documents, records and streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anew.data.dataset import Dataset
+from anew.data.formats.line_records import records, why_document
+from anew.data.formats.text_encoding import decode_text
+from anew.data.modalities.text import Text, TextConfig, choose
+from anew.data.modality import Item, Size
+from anew.errors import ConfigError, DataError
+
+SIZE = Size(60.0, 1, 1)
+PROSE = "It was a bright cold day in April, and the clocks were\nstriking thirteen. Winston Smith, his chin\n\n" * 60
+
+
+def names(n: int = 400) -> str:
+    return "".join(
+        f"{a}{b}{i % 7}\n"
+        for i, (a, b) in enumerate((a, b) for a in "abcdefghijklmnopqrst" for b in "aeiouxyzlm" * 2)
+        if i < n
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "encoding"),
+    [
+        ("naïve €".encode(), "naïve €", "utf-8"),
+        ("naïve".encode("utf-8-sig"), "naïve", "utf-8"),
+        ("naïve €".encode("utf-16"), "naïve €", "utf-16-le"),
+        ("naïve €".encode("cp1252"), "naïve €", "cp1252"),
+        ("naïve €\nb\n".encode() + b"d\xe9j\xe0 vu\r\n", "naïve €\nb\ndéjà vu\r\n", "utf-8 and cp1252"),
+        (b"a\x81b", "a\x81b", "latin-1"),
+        (b"one\r\ntwo\r\n", "one\r\ntwo\r\n", "utf-8"),
+    ],
+)
+def test_encodings(data: bytes, text: str, encoding: str) -> None:
+    assert decode_text(data) == (text, encoding)
+
+
+def test_what_was_guessed_is_said() -> None:
+    kind = Text(TextConfig())
+    old, both = "naïve €\n".encode("cp1252"), "naïve\n".encode() * 3 + b"d\xe9j\xe0\nplain\n" * 2
+    for name, data in (("a.txt", old), ("b.txt", old), ("c.txt", both), ("d.txt", "naïve".encode("utf-16"))):
+        for _ in range(2):
+            kind.read(Item(name, data))
+    assert kind.remarks() == [
+        "2 files are not UTF-8; read as Windows-1252: a.txt, b.txt",
+        "1 file is UTF-8 in part only; 2 lines that are not were read as Windows-1252: c.txt",
+    ]
+
+
+@pytest.mark.parametrize("data", [b"\x00\x01\x02" * 100, bytes(range(1, 9)) * 50 + b"\xff\xfe\xfd"])
+def test_binary_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="binary"):
+        decode_text(data)
+    assert "binary" in (Text(TextConfig()).accepts(Item("x", data)) or "")
+
+
+def test_a_head_may_stop_inside_a_character() -> None:
+    assert decode_text("é".encode()[:1], whole=False) == ("", "utf-8")
+
+
+def test_what_is_a_list() -> None:
+    assert why_document(names()) is None
+    assert why_document("CC(=O)Nc1ccc(O)cc1\nCCO\nc1ccccc1C\n" * 100) is None
+    verbs = ["rejects", "approves", "delays", "drops", "sees", "backs", "cuts"]
+    headlines = "".join(
+        f"{who} {v} plan for {n} new homes\n" for n in range(20) for v in verbs for who in ("Council", "City", "Mayor")
+    )
+    assert why_document(headlines) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        names(150),
+        PROSE,
+        PROSE.replace("\n\n", "\n"),
+        "ROMEO:\nBut soft, what light\nJULIET:\nAy me\n\n" * 80,
+        "def f(x):\n    return x + 1\n" * 200,
+        "".join(f"2024-05-01 12:00:{i % 60:02d} INFO server started on port {i}\n" for i in range(400)),
+        ">sp|P1|A\nMKTAYIAKQR\n" * 200,
+        "Shall I compare thee to a summer's day,\nThou art more lovely and more temperate;\n" * 150,
+        "a" * 60 + "\n" + ("b" * 60 + "\n") * 300,
+    ],
+)
+def test_what_is_a_document(text: str) -> None:
+    assert why_document(text) is not None
+
+
+def test_records_have_no_line_ends() -> None:
+    assert records("a\r\nb\n\n c \n") == ["a", "b", " c "]
+
+
+def fitted(text: str, **settings: object) -> tuple[Text, list[Item]]:
+    kind = Text(TextConfig(**settings))  # type: ignore[arg-type]
+    item = Item("file.txt", text.encode())
+    kind.survey([item])
+    items = list(kind.expand(item))
+    kind.fit(items, SIZE, ())
+    return kind, items
+
+
+def test_list_has_begin_end_and_counts_line_ends() -> None:
+    kind, items = fitted(names())
+    assert kind.layout == "list" and not kind.spec.packed and len(items) == 400
+    ids = kind.encode(items[5])
+    assert ids[0] == kind.spec.special["begin"] and ids[-1] == kind.spec.special["end"]
+    assert kind.decode(ids[None])[0] == items[5].data
+    assert kind.widths()[ids[1:]].sum() == kind.units(items[5]) == len(items[5].data) + 1
+
+
+def test_many_lines_at_once_are_the_same_as_one_by_one() -> None:
+    kind, items = fitted(names())
+    odd = [*items[:20], Item("new", "émile東"), Item("x", "z"), Item("y", "🎉")]
+    for one, many in zip([kind.encode(item) for item in odd], kind.encode_many(odd), strict=True):
+        assert not isinstance(many, str) and one.tolist() == many.tolist()
+
+
+def test_batch_masks_padding_and_counts_characters() -> None:
+    kind, items = fitted(names())
+    rows = np.full((2, kind.spec.length + 1), kind.spec.special["end"], dtype=np.uint16)
+    lengths = []
+    for row, item in zip(rows, items[:2], strict=True):
+        ids = kind.encode(item)
+        row[: len(ids)] = ids
+        lengths.append(len(ids))
+    batch = kind.batch(rows, None, np.array(lengths))
+    assert batch.mask is not None and batch.mask.sum(1).tolist() == [n - 1 for n in lengths]
+    assert batch.units is not None and batch.units.tolist() == [len(i.data) + 1 for i in items[:2]]
+
+
+def test_layout_and_tokens_can_be_set() -> None:
+    kind, items = fitted(names(), layout="document", tokens="bpe", vocab=300, context=24)
+    assert kind.spec.packed and len(items) == 1 and kind.spec.length == 24
+    assert 257 <= kind.spec.vocab <= 300
+
+
+def test_single_document_has_no_end_and_many_have() -> None:
+    kind, _ = fitted(PROSE)
+    assert kind.spec.special == {"rare": len(set(PROSE))}
+    other = Text(TextConfig())
+    other.fit([Item("a", PROSE), Item("b", PROSE)], SIZE, ())
+    end = other.spec.special["end"]
+    assert other.encode(Item("a", "x"))[-1] == end
+    assert other.encode(Item("a", "x", ends=False))[-1] != end
+    assert other.known("ab")[0] == end
+
+
+def test_rare_ids_are_those_of_unseen_characters() -> None:
+    for text, layout in ((PROSE, "document"), (names(), "list")):
+        kind, items = fitted(text, layout=layout, tokens="characters")
+        low, after = kind.spec.special["rare"], min(kind.spec.special.get("begin", kind.spec.vocab), kind.spec.vocab)
+        assert after - low == 17
+        assert not any(((ids >= low) & (ids < after)).any() for ids in map(kind.encode, items))
+        unseen = kind.book.encode("東")
+        assert ((unseen >= low) & (unseen < after)).all() and kind.book.decode(unseen.tolist()) == "東"
+    many = Text(TextConfig(tokens="characters"))
+    many.fit([Item("a", "".join(map(chr, range(0x4E00, 0x4E00 + 1100))))], SIZE, ())
+    assert "rare" not in many.spec.special  # some letters of the train part are escaped
+
+
+def test_state_restores_the_same(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    for text, settings in ((names(), {}), (PROSE, {"tokens": "bpe"}), (PROSE, {"tokens": "characters"})):
+        kind, items = fitted(text, **settings)
+        kind.save(tmp_path)
+        again = Text(TextConfig())
+        again.restore(kind.state(), tmp_path)
+        assert again.spec == kind.spec and again.encode(items[0]).tolist() == kind.encode(items[0]).tolist()
+
+
+def test_too_little_text() -> None:
+    with pytest.raises(DataError, match="at least"):
+        Text(TextConfig()).fit([Item("a", "short")], SIZE, ())
+
+
+def test_prompt_of_a_list_is_one_line() -> None:
+    kind, _ = fitted(names())
+    assert kind.known("ab").tolist()[0] == kind.spec.special["begin"]
+    with pytest.raises(ConfigError, match="one line"):
+        kind.known("a\nb")
+
+
+def test_choice_grows_with_the_text() -> None:
+    assert choose(50_000, 60, 60.0, "document").kind == "characters"
+    sizes = [choose(n, 100, 60.0, "document").vocab for n in (200_000, 1_000_000, 50_000_000, 10**9)]
+    assert sizes == sorted(sizes) and len(set(sizes)) == 4
+    assert choose(10**6, 40, 60.0, "list").kind == "characters"
+
+
+def test_a_short_list_beside_a_long_one_is_a_list_too(tmp_path: Path) -> None:
+    words = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in ("na", "rin", "to", "vel", "mi", "sso")]
+    for part, own in (("train", words[:300]), ("test", words[300:340])):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "names.txt").write_text("\n".join(own) + "\n")
+    data = Dataset.open(tmp_path)
+    assert data.scan.parts["test"] == 40 and sum(data.scan.parts.values()) == 340
+    (tmp_path / "train" / "README.txt").write_text("About these names\n\nThey were made up,\nall of them.\n")
+    assert Dataset.open(tmp_path).modality.layout == "document"  # type: ignore[attr-defined]

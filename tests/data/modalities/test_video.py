@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+import io
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from anew.data.dataset import Dataset
+from anew.data.formats import frames
+from anew.data.modalities.video import Video, VideoConfig, lengths_of, limits
+from anew.data.modality import Handle, Item, Size
+from anew.errors import ConfigError, DataError
+from samples import clips, moving_dot, shapes
+
+SIZE = Size(60.0, 0, 0)
+
+
+def film(path: Path, count: int, rate: int = 25, size: tuple[int, int] = (32, 24), codec: str = "libx264") -> Path:
+    """A video whose frames get brighter, one by one, over a pattern of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    source = np.random.default_rng(list(path.name.encode()))
+    pattern = source.integers(0, 30, (4, 4, 1)).repeat(size[1] // 4, 0).repeat(size[0] // 4, 1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for index in range(count):
+            values = np.repeat(pattern + 20 + 200 * index // count, 3, 2).astype(np.uint8)
+            values[:4, (index % 8) * 4 : (index % 8) * 4 + 4] = 255
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def sound(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        for _ in range(8):
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def gif(durations: list[int], mode: str = "RGB", seed: int = 0) -> bytes:
+    """Squares of noise that grow; with alpha what is around them is clear."""
+    source = np.random.default_rng(seed)
+    pictures = []
+    for index in range(len(durations)):
+        picture = Image.new(mode, (16, 16), (90, 90, 30, 0)[: len(mode)])
+        side = 4 + index
+        noise = source.integers(0, 255, (side, side, 3), dtype=np.uint8)
+        picture.paste(Image.fromarray(noise).convert(mode), (2, 2))
+        pictures.append(picture)
+    out = io.BytesIO()
+    pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0, disposal=2)
+    return out.getvalue()
+
+
+def fitted(folder: Path, **settings: object) -> Dataset:
+    data = Dataset.open(folder, settings=settings, size=SIZE)
+    data.fit(SIZE)
+    return data
+
+
+def test_content_tells_moving_pictures_from_still_ones(tmp_path: Path) -> None:
+    still = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(still, "GIF")
+    assert frames.moving(still.getvalue()) == 0.0
+    assert frames.moving(moving_dot(0)) == 1.0
+    assert frames.moving(moving_dot(0)[:150]) >= 0.8  # cut before the second frame: it says that it repeats
+    assert frames.moving(film(tmp_path / "a.mp4", 5).read_bytes()) >= 0.8
+    assert frames.moving(b"\0\0\0\x20ftypavif" + bytes(20)) == 0.0
+    assert frames.moving(b"no video at all") == 0.0
+
+
+def test_a_folder_of_gifs_is_what_most_of_them_are(tmp_path: Path) -> None:
+    clips(tmp_path / "moving", 40)
+    Image.new("RGB", (16, 16)).save(tmp_path / "moving" / "still.gif")
+    assert Dataset.open(tmp_path / "moving", size=SIZE).modality.name == "video"
+    for index in range(30):
+        values = np.random.default_rng(index).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+        (tmp_path / "still").mkdir(exist_ok=True)
+        Image.fromarray(values).save(tmp_path / "still" / f"{index}.gif")
+    (tmp_path / "still" / "one.gif").write_bytes(moving_dot(3))
+    assert Dataset.open(tmp_path / "still", size=SIZE).modality.name == "image"
+
+
+def test_clips_keep_their_own_length(tmp_path: Path) -> None:
+    data = fitted(clips(tmp_path / "d", 60))
+    assert data.spec.shape == (3, 7, 16, 16) and data.spec.axes == "CTHW" and data.spec.classes == 2
+    batch = data.batch(0, "main", 0, 16, 16)
+    assert batch.mask is not None and set(batch.mask.sum(1).tolist()) == {5, 6, 7}
+    short = int((batch.mask.sum(1) == 5).nonzero()[0])
+    assert (batch.x[short, :, 4] == batch.x[short, :, 6]).all()
+    assert {len(clip) for clip in data.modality.decode(batch.x)} == {5, 6, 7}
+    assert any("5 to 7 frames" in note for note in data.scan.notes)
+    data.close()
+
+
+def test_a_long_video_becomes_many_clips_that_stay_together(tmp_path: Path) -> None:
+    for index in range(3):
+        film(tmp_path / f"{index}.mp4", 300)
+    data = Dataset.open(tmp_path, size=SIZE)
+    assert data.scan.items > 20
+    spec = data.fit(SIZE)
+    assert spec.shape[1] == limits(SIZE)[1] == 8
+    video = data.modality
+    assert isinstance(video, Video) and video.rate == pytest.approx(12.5)
+    assert any("cut into clips of 8 frames" in note for note in data.scan.notes)
+    made = list(video.expand(Item("0.mp4", Handle(tmp_path / "0.mp4"))))
+    assert {one.group for one in made} == {"0.mp4"}
+    assert made[0].data.at[0] == 0 and made[-1].data.at[1] == 300
+    assert all(a.data.at[1] == b.data.at[0] for a, b in pairwise(made))
+    late = video.encode(made[-1]).astype(int)  # read by seeking: its frames are the bright ones
+    assert late[:, :, 12:].mean() > 180
+    data.close()
+
+
+def test_parts_of_a_large_file_cover_it_once(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", 200)
+    video = Video(VideoConfig())
+    video.size = SIZE
+    video.survey([Item("a.mp4", Handle(path))])
+    cuts = [one.data.at for part in range(3) for one in video.expand(Item("a.mp4", Handle(path, part, 3)))]
+    assert cuts[0][0] == 0 and cuts[-1][1] == 200
+    assert all(a[1] == b[0] for a, b in pairwise(cuts))
+
+
+def test_other_rates_and_sizes_are_brought_together_and_said(tmp_path: Path) -> None:
+    for index in range(12):
+        film(tmp_path / f"a{index}.mp4", 10 + index, rate=10)
+    film(tmp_path / "fast.webm", 60, rate=30, size=(64, 48), codec="libvpx-vp9")
+    (tmp_path / "uneven.gif").write_bytes(gif([100, 300, 100, 200]))
+    data = fitted(tmp_path)
+    video = data.modality
+    assert any("frames a second" in note for note in data.scan.notes)
+    assert any("differ in size" in note for note in data.scan.notes)
+    uneven = frames.timing(tmp_path / "uneven.gif")
+    assert not uneven.steady and uneven.at(10.0).tolist() == [0, 1, 1, 1, 2, 3, 3]
+    assert len(frames.timing(tmp_path / "fast.webm").at(10.0)) == 20
+    assert isinstance(video, Video) and video.rate * video._step == pytest.approx(10.0)
+    data.close()
+
+
+@pytest.mark.parametrize(("width", "mode"), [(16, "RGB"), (21, "RGB"), (21, "RGBA")])
+def test_frames_of_gifs_are_exact(tmp_path: Path, width: int, mode: str) -> None:
+    shown = np.random.default_rng(width).integers(0, 2, (5, 19, width, len(mode)), dtype=np.uint8) * 255
+    shown[..., :3] *= shown[..., 3:] // 255 if mode == "RGBA" else 1
+    first, *rest = map(Image.fromarray, shown)
+    first.save(tmp_path / "a.gif", save_all=True, append_images=rest, duration=100, disposal=2)
+    found = frames.pictures(tmp_path / "a.gif", range(5), frames.timing(tmp_path / "a.gif").times, 64)
+    assert [one.mode for one in found] == [mode] * 5
+    for one, values in zip(found, shown, strict=True):
+        clear = np.asarray(one)[..., 3:] == 0 if mode == "RGBA" else False
+        assert np.array_equal(np.where(clear, 0, np.asarray(one)), values)
+    small = frames.pictures(tmp_path / "a.gif", range(5), frames.timing(tmp_path / "a.gif").times, 4)
+    assert [one.mode for one in small] == [mode] * 5 and small[0].size < found[0].size
+
+
+def test_transparent_gifs_keep_their_alpha(tmp_path: Path) -> None:
+    for index in range(20):
+        (tmp_path / f"{index}.gif").write_bytes(gif([100] * (5 + index % 3), "RGBA", index))
+    data = fitted(tmp_path)
+    assert data.spec.shape[0] == 4
+    clip = data.items("train", 1)[0]
+    assert clip.shape[-1] == 4 and clip[..., 3].min() == 0 and clip[..., 3].max() == 255
+    artifact = data.modality.write(data.batch(0, "main", 0, 1, 1).x)[0]
+    with Image.open(io.BytesIO(artifact.also[0].data)) as image:
+        assert image.n_frames >= 4
+        assert image.convert("RGBA").getextrema()[3][0] == 0
+    data.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("empty", "empty"), ("text", "no video"), ("one frame", "single frame"), ("cut gif", "cut off"),
+     ("cut mp4", "no video"), ("sound", "no video stream"), ("gone", "cannot be read")],
+)  # fmt: skip
+def test_what_is_no_video_is_refused_with_a_reason(name: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.mp4"
+    if name == "sound":
+        sound(path)
+    elif name != "gone":
+        still = io.BytesIO()
+        Image.new("RGB", (16, 16)).save(still, "GIF")
+        whole = film(tmp_path / "whole.mp4", 20).read_bytes()
+        path.write_bytes({"empty": b"", "text": b"words " * 50, "one frame": still.getvalue(),
+                          "cut gif": moving_dot(1)[:-300], "cut mp4": whole[: len(whole) // 2]}[name])  # fmt: skip
+    said = Video(VideoConfig()).accepts(Item("x", Handle(path)))
+    assert said is not None and reason in said and "\n" not in said
+
+
+def test_a_body_that_is_cut_off_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.webm", 60, codec="libvpx-vp9", size=(64, 64))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 3] + bytes(len(whole) // 3))
+    video = Video(VideoConfig())
+    said = video.accepts(Item("a", Handle(path)))
+    if said is None:  # its index says that all is there
+        timing = frames.timing(path)
+        with pytest.raises(ValueError, match="cut off"):
+            frames.pictures(path, list(range(len(timing.times))), timing.times, 64)
+
+
+def test_frames_over_the_limit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path / "a.mp4", 5)
+    monkeypatch.setattr(frames, "PIXELS", 500)
+    with pytest.raises(ValueError, match="over the limit"):
+        frames.timing(path.read_bytes())
+
+
+def test_only_the_first_frames_of_endless_videos_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path / "a.mp4", 60)
+    monkeypatch.setattr(frames, "FRAMES", 50)
+    timing = frames.timing(path.read_bytes())
+    assert timing.cut and len(timing.times) == 50
+
+
+def test_bad_files_among_good_ones_are_named_and_skipped(tmp_path: Path) -> None:
+    clips(tmp_path, 40)
+    (tmp_path / "right" / "bad.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(100))
+    (tmp_path / "down" / "cut.gif").write_bytes(moving_dot(5)[:-200])
+    data = fitted(tmp_path)
+    assert data.scan.refused == 2
+    assert {refusal.name for refusal in data.scan.refusals} == {"right/bad.mp4", "down/cut.gif"}
+    data.close()
+
+
+def test_nothing_usable_says_why(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(100))
+    with pytest.raises(DataError, match="no video"):
+        Dataset.open(tmp_path, size=SIZE)
+
+
+def test_prompts_are_beginnings_and_ends(tmp_path: Path) -> None:
+    data = fitted(clips(tmp_path / "d", 60))
+    video = data.modality
+    assert isinstance(video, Video)
+    path = tmp_path / "start.gif"
+    path.write_bytes(moving_dot(0, frames=3))
+    known = video.known(video.prompt_file(path))
+    assert known.x.shape == (3, 7, 16, 16) and known.mask is not None
+    assert known.mask.flatten().tolist() == [1, 1, 1, 0, 0, 0, 0]
+    both = video.known(str(path), str(path))
+    assert both.mask is not None and both.mask.flatten().tolist() == [1, 1, 1, 0, 1, 1, 1]
+    long = tmp_path / "long.gif"
+    long.write_bytes(moving_dot(0, frames=20))
+    assert video.known(str(long)).x.shape[1] == 20
+    with pytest.raises(ConfigError, match="prompt"):
+        video.known(str(tmp_path / "none.gif"))
+    data.close()
+
+
+def test_prompts_may_be_pictures_and_folders_of_frames(tmp_path: Path) -> None:
+    data = fitted(clips(tmp_path / "d", 60))
+    video = data.modality
+    with Image.open(io.BytesIO(moving_dot(0, frames=3))) as image:
+        for number in range(image.n_frames):
+            image.seek(number)
+            target = tmp_path / "frames" / f"f{number + 7}.png"
+            target.parent.mkdir(exist_ok=True)
+            image.convert("RGB").save(target)
+    image = Image.open(target)
+    image.save(tmp_path / "still.gif", duration=100, loop=0)
+    image.convert("L").save(tmp_path / "grey.jpg")
+    for path in (target, tmp_path / "still.gif", tmp_path / "grey.jpg"):
+        known = video.known(video.prompt_file(path), str(target))
+        assert known.mask is not None and known.mask.flatten().tolist() == [1, 0, 0, 0, 0, 0, 1]
+    assert (
+        np.abs(np.asarray(video.known(str(target)).x[:, 0]) - np.asarray(image).transpose(2, 0, 1) / 127.5 + 1).max()
+        < 1e-5
+    )
+    known = video.known(video.prompt_file(target.parent))
+    assert known.mask is not None and known.mask.flatten().tolist() == [1, 1, 1, 0, 0, 0, 0]
+    (tmp_path / "cut.gif").write_bytes(moving_dot(5)[:-200])
+    (tmp_path / "words.txt").write_text("no picture")
+    for odd in (tmp_path / "cut.gif", tmp_path / "words.txt", tmp_path):
+        with pytest.raises(
+            ConfigError, match="give a short video, an animated GIF, a picture, or a folder of numbered"
+        ):
+            video.known(str(odd))
+    data.close()
+
+
+def test_what_is_written_opens_again(tmp_path: Path) -> None:
+    data = fitted(clips(tmp_path / "d", 40))
+    artifact = data.modality.write(data.batch(0, "main", 0, 1, 1).x)[0]
+    with av.open(io.BytesIO(artifact.data)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264" and stream.codec_context.pix_fmt == "yuv420p"
+        assert min(stream.width, stream.height) >= 128
+        assert sum(1 for _ in container.decode(stream)) >= 4
+    assert artifact.media == "video/mp4" and artifact.also[0].suffix == ".gif"
+    data.close()
+
+
+def test_length_is_where_a_clip_last_changes() -> None:
+    rows = np.zeros((3, 1, 6, 2, 2), np.uint8)
+    rows[1, :, 3:] = 9
+    rows[2, 0, 5, 1, 1] = 1
+    assert lengths_of(rows).tolist() == [1, 4, 6]
+
+
+def framed(folder: Path) -> Path:
+    """24 clips as folders of numbered frames, each before a background of its own."""
+    for index in range(24):
+        with Image.open(io.BytesIO(moving_dot(index, size=24))) as image:
+            for number in range(image.n_frames):
+                image.seek(number)
+                target = folder / ("right", "down")[index % 2] / f"{index:02d}" / f"frame_{number + 1}.png"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                picture = Image.new("RGB", (24, 24), tuple(np.random.default_rng(index).integers(0, 255, 3)))
+                picture.paste(image.convert("RGB").crop((4, 4, 24, 24)), (4, 4))
+                picture.save(target)
+    return folder
+
+
+def test_folders_of_numbered_frames_are_clips_and_numbered_pictures_are_not(tmp_path: Path) -> None:
+    data = fitted(framed(tmp_path / "clips"))
+    assert data.modality.name == "video" and data.scan.items == 24 and data.spec.classes == 2
+    assert any("folders of numbered pictures" in note for note in data.scan.notes)
+    batch = data.batch(0, "main", 0, 8, 8)
+    assert batch.mask is not None and set(batch.mask.sum(1).tolist()) <= {5, 6, 7}
+    data.close()
+    assert Dataset.open(shapes(tmp_path / "pictures", 60), size=SIZE).modality.name == "image"
+    for index in range(40):  # counted without a gap, and yet no frames
+        values = np.random.default_rng(index).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+        (tmp_path / "counted" / "ab"[index % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).save(tmp_path / "counted" / "ab"[index % 2] / f"{index // 2}.png")
+    assert Dataset.open(tmp_path / "counted", size=SIZE).modality.name == "image"
+
+
+def test_a_missing_number_leaves_a_folder_a_clip(tmp_path: Path) -> None:
+    (framed(tmp_path) / "down" / "01" / "frame_3.png").unlink()
+    data = fitted(tmp_path)
+    assert data.modality.name == "video" and data.scan.items == 24 and not data.scan.other
+    data.close()
+
+
+def test_folders_of_numbered_pictures_are_clips_where_video_is_asked_for(tmp_path: Path) -> None:
+    source = np.random.default_rng(0)
+    for index in range(120):  # what no look would take for frames
+        target = tmp_path / f"{index // 10}" / f"{3 * index}.png"
+        target.parent.mkdir(exist_ok=True)
+        Image.fromarray(source.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(target)
+    assert Dataset.open(tmp_path, size=SIZE).modality.name == "image"
+    data = Dataset.open(tmp_path, size=SIZE, modality="video")
+    data.fit(SIZE)
+    assert data.scan.items == 12 and data.spec.shape[1] == 5
+    again = Dataset.reopen(data.state(), tmp_path)
+    assert again.scan.items == 12
+    with pytest.raises(DataError, match="holds no video"):
+        Dataset.reopen(data.state() | {"asked": False}, tmp_path)
+    again.close()
+    data.close()

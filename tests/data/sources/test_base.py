@@ -1,0 +1,189 @@
+"""Listing, parts, labels, spans and what cannot be read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from anew.data.modalities.image import Image
+from anew.data.modalities.text import Text
+from anew.data.modality import Item, Modality, Refusal
+from anew.data.sources import base, folder
+from anew.data.sources.base import File, Source, label_of, list_files, part_of, reader_of, suffix_of
+from anew.errors import DataError
+
+KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("train/a/x.png", "train"), ("Val/x.png", "validation"), ("dev.txt", "validation"), ("test.smi", "test"),
+        ("train-00000-of-00002.parquet", "train"), ("names_valid.csv", "validation"), ("testing/x.png", "test"),
+        ("greatest.txt", None), ("latest/x.png", None), ("a/b.txt", None),
+        ("test.py", None), ("lib/x/test/a.txt", None),
+    ],
+)  # fmt: skip
+def test_part_of(path: str, part: str | None) -> None:
+    assert part_of(path) == part
+
+
+@pytest.mark.parametrize(
+    ("path", "label"), [("cat/1.png", "cat"), ("train/dog/1.png", "dog"), ("1.png", None), ("a/b/1.png", "b")]
+)
+def test_label_of(path: str, label: str | None) -> None:
+    assert label_of(path) == label
+
+
+def test_readers_and_suffixes() -> None:
+    assert reader_of("a.JSONL") == "tables" and reader_of("x/shard.tar.gz") == "tar"
+    assert reader_of("train-images-idx3-ubyte.gz") == "idx" and reader_of("a.txt") == "folder"
+    assert suffix_of("A.TXT") == ".txt" and suffix_of("a.tar.gz") == ".tar.gz" and suffix_of("LICENSE") == ""
+
+
+def test_listing_follows_links_but_no_loops_and_skips_hidden(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.txt").write_text("hello")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    _, files, hidden = list_files(tmp_path)
+    assert [f.path for f in files] == ["a/x.txt"] and hidden == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: p / "missing", "does not exist"),
+        (lambda p: p, "holds no files"),
+        (lambda p: ((p / "e.txt").write_bytes(b"") and None) or p, "is empty"),
+    ],
+)
+def test_nothing_to_list(tmp_path: Path, make, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(DataError, match=message):
+        Source.open(make(tmp_path), KINDS)
+
+
+def test_unreadable_folder_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.txt").write_text("a")
+
+    def refuse(path: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError, match="cannot be read"):
+        Source.open(tmp_path, KINDS)
+
+
+def test_unknown_endings_are_known_by_content(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("just words\n")
+    (tmp_path / "a.smi").write_text("CCO\n")
+    (tmp_path / "pic").write_bytes(PNG + b"\0" * 20)
+    (tmp_path / "b.bin").write_bytes(b"\0\1\2\3" * 10)
+    found = Source.open(tmp_path, KINDS)
+    assert found.kinds == {"text": 2, "image": 1, ".bin": 1}
+
+
+def test_file_that_vanishes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("hello")
+    found = Source.open(tmp_path, KINDS)
+    blocks = found.blocks("text")
+    (tmp_path / "x.txt").unlink()
+    (one,) = found.read(blocks[0])
+    assert isinstance(one, Refusal) and "cannot be read" in one.reason
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig"])
+def test_spans_cover_a_large_file_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    text = "".join(f"line {i} naïve 東京\n" for i in range(3000)) + "x" * 9000
+    (tmp_path / "big.txt").write_bytes(text.encode(encoding))
+    monkeypatch.setattr(folder, "WHOLE_BYTES", 1000)
+    monkeypatch.setattr(folder, "BLOCK_BYTES", 4096)
+    size, stamp = (tmp_path / "big.txt").stat().st_size, 0
+    reader = folder.open_reader([File("big.txt", size, stamp)], tmp_path, KINDS)
+    blocks = reader.blocks("text")
+    assert len(blocks) > 10 and sum(b.bytes for b in blocks) == size
+    items = [one for block in blocks for one in reader.read(block)]
+    assert all(isinstance(one, Item) for one in items)
+    from anew.data.formats.text_encoding import decode_text
+
+    assert "".join(decode_text(one.data)[0] for one in items) == text  # type: ignore[union-attr]
+    assert [one.begins for one in items if isinstance(one, Item)].count(True) == 1
+    assert isinstance(items[-1], Item) and items[-1].ends
+
+
+def test_image_blocks_mix_the_classes(tmp_path: Path) -> None:
+    files = [File(f"{name}/{i}.png", 10, 0) for name in "ab" for i in range(600)]
+    reader = folder.open_reader(files, tmp_path, KINDS)
+    blocks = reader.blocks("image")
+    assert reader.labels == ("a", "b") and sum(b.items for b in blocks) == 1200
+    assert all(90 < sum(p.startswith("a/") for p in b.where) < 170 for b in blocks if b.items == base.BLOCK_ITEMS)
+    assert len({b.name for b in blocks}) == len(blocks)
+
+
+def test_a_mistyped_path_in_a_folder_never_asks_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "d").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="'d/nosuch' does not exist in the folder 'd'"):
+        Source.open("d/nosuch", KINDS)
+
+
+def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.png").write_bytes(PNG)
+    rows = "file_name,label\na.png,x\n./sub/../b.png,y\nc.png,x\n../../../etc/passwd,y\n"
+    (tmp_path / "metadata.csv").write_text(rows)
+    found = Source.open(tmp_path, KINDS)
+    blocks = found.blocks("image")
+    assert {one.name: one.label for one in found.read(blocks[0]) if isinstance(one, Item)} == {
+        "a.png": "x",
+        "b.png": "y",
+    }
+    (note,) = found.notes
+    assert "2 files that metadata.csv names are not in the folder and left out, 1 of them outside" in note
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("fake.parquet", b"nothing of the kind", "fake.parquet was refused: "),
+        ("train-images-idx3-ubyte", b"\0\0\x08\x03\0\0", "train-images-idx3-ubyte was refused: its header is cut off"),
+    ],
+)
+def test_what_was_refused_is_named_where_nothing_is_left(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
+    from anew.data.sources.open import choose_kind
+
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=f"nothing that can be learned.*{reason}") as caught:
+        choose_kind(str(tmp_path), None)
+    assert "\n" not in str(caught.value)
+
+
+def test_content_outweighs_an_ending_and_says_so(tmp_path: Path) -> None:
+    for index in range(3):
+        (tmp_path / f"{index}.txt").write_bytes(PNG + bytes(40))
+    (tmp_path / "words.txt").write_text("plain words\n" * 20)
+    (tmp_path / "odd.bin").write_bytes(bytes(range(200)))
+    found = Source.open(tmp_path, KINDS)
+    assert found.kinds == {"image": 3, "text": 1, ".bin": 1}
+    assert "3 .txt files hold image by content" in found.notes[0]
+
+
+def test_spans_of_records_hold_whole_records(tmp_path: Path) -> None:
+    class Headed(Text):
+        record = b">"
+
+    lines = "".join(f">{i}\n" + "ACGT" * 40_000 + "\n" + "TT\n" * 3 for i in range(110))
+    (tmp_path / "a.txt").write_text(lines)
+    found = Source.open(tmp_path, {"text": Headed})
+    texts = [one.data.decode() for block in found.blocks("text") for one in found.read(block) if isinstance(one, Item)]
+    assert "".join(texts) == lines and len(texts) > 5 and all(text[0] == ">" for text in texts)
+
+
+@pytest.mark.parametrize("size", [0, 1, folder.SMALL - 1, folder.SMALL, folder.SMALL + 1, 2 * folder.LARGE + 3])
+def test_files_of_any_size_are_read_whole(tmp_path: Path, size: int) -> None:
+    body = bytes(range(256)) * (size // 256 + 1)
+    (tmp_path / "a").write_bytes(body[:size])
+    assert folder._read_all(str(tmp_path / "a")) == body[:size]

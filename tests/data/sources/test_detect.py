@@ -1,0 +1,111 @@
+"""Content decides what a file is, its ending is a hint."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anew.core.registry import find
+from anew.data.dataset import Dataset
+from anew.data.modality import Handle
+from anew.data.sources.base import list_files
+from anew.data.sources.detect import sort_files
+from anew.data.sources.open import choose_kind
+from anew.data.splitting.split import RECORDINGS, together
+from anew.errors import DataError
+
+KINDS = {name: find("data", name) for name in ("text", "image")}
+
+
+def picture(seed: int = 90) -> bytes:
+    out = io.BytesIO()
+    values = np.random.default_rng(seed).integers(0, 256, (12, 12), dtype=np.uint8)
+    Image.fromarray(values).save(out, "PNG")
+    return out.getvalue()
+
+
+def sorted_kinds(folder: Path) -> dict[str, list[str]]:
+    root, files, _ = list_files(folder)
+    return {kind: [f.path for f in own] for kind, own in sort_files(files, root, KINDS).files.items()}
+
+
+def write(folder: Path, **files: bytes) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name.replace("__", ".")).write_bytes(data)
+    return folder
+
+
+def test_a_sure_claim_beats_the_ending(tmp_path: Path) -> None:
+    folder = write(tmp_path / "d", a__png=picture(), b__txt=picture(1), c__txt=b"some words\n" * 9, d=picture(2))
+    assert sorted_kinds(folder) == {"image": ["a.png", "b.txt", "d"], "text": ["c.txt"]}
+
+
+def test_text_in_one_file_named_as_an_image_is_a_damaged_image(tmp_path: Path) -> None:
+    folder = write(tmp_path / "d", a__png=picture(), b__png=b"<html>not found</html>")
+    assert sorted_kinds(folder) == {"image": ["a.png", "b.png"]}
+
+
+def test_unknown_endings_follow_their_content(tmp_path: Path) -> None:
+    folder = write(tmp_path / "d", a__q=b"prose " * 50, b__q=b"more prose " * 50, c__q=picture(), e__z=b"\0\1\2" * 50)
+    assert sorted_kinds(folder) == {"text": ["a.q", "b.q"], "image": ["c.q"], ".z": ["e.z"]}
+
+
+def test_look_says_what_was_taken_by_content(tmp_path: Path) -> None:
+    for i in range(30):
+        write(tmp_path / "d", **{f"{i}__dat": picture(i * 8)})
+    data = Dataset.open(tmp_path / "d")
+    assert data.modality.name == "image"
+    assert any("30 .dat files hold image by content" in note for note in data.scan.notes)
+    data.close()
+
+
+def test_large_folders_are_sampled_and_mixed_ones_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from anew.data.sources import detect
+
+    monkeypatch.setattr(detect, "OPENED", 4)
+    monkeypatch.setattr(detect, "SAMPLED", 4)
+    for i in range(12):
+        write(tmp_path / "d", **{f"{i:02d}__txt": picture(i) if i % 5 else b"words and words " * 4})
+        write(tmp_path / "e", **{f"{i:02d}__png": picture(i)})
+    assert sorted_kinds(tmp_path / "e") == {"image": [f"{i:02d}.png" for i in range(12)]}
+    assert len(sorted_kinds(tmp_path / "d")["text"]) == 3
+
+
+def test_recordings_stay_whole_or_in_runs() -> None:
+    many = [f"{i // 3}" for i in range(3 * RECORDINGS)]
+    keys, notes = together(range(len(many)), many, 0.1)
+    assert len(set(keys)) == RECORDINGS and str(RECORDINGS) in notes[0]
+    keys, notes = together(range(400), ["one"] * 400, 0.1)
+    assert len(set(keys)) == 40 and "runs of 10" in notes[0]
+    assert together([4, 5], [None, None], 0.1) == ([4, 5], [])
+
+
+def test_a_handle_stands_for_its_content(tmp_path: Path) -> None:
+    write(tmp_path, a=b"x" * 100, b=b"x" * 100, c=b"y" * 100)
+    a, b, c = (Handle(tmp_path / name) for name in "abc")
+    assert a.digest() == b.digest() != c.digest()
+    assert Handle(tmp_path / "a", 0, 2).digest() != Handle(tmp_path / "a", 1, 2).digest()
+    assert Handle(tmp_path / "gone").digest()  # whoever reads it refuses it
+
+
+def test_the_fingerprint_follows_content(tmp_path: Path) -> None:
+    for i in range(20):
+        write(tmp_path / "d", **{f"{i}__png": picture(i * 8)})
+    one = choose_kind(str(tmp_path / "d"), None).fingerprint
+    assert one == choose_kind(str(tmp_path / "d"), None).fingerprint
+
+
+@pytest.mark.parametrize("wanted", [None, "audio"])
+def test_formats_that_are_not_read_are_to_be_converted(tmp_path: Path, wanted: str | None) -> None:
+    for index in range(3):
+        (tmp_path / f"{index}.m4a").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(64))
+    with pytest.raises(DataError, match=r"3 \.m4a\); convert \.m4a files to WAV, FLAC, OGG or MP3, which are read"):
+        choose_kind(str(tmp_path), wanted)
+    (tmp_path / "more.txt").write_text("Some words that somebody wrote.")
+    with pytest.raises(DataError, match=r"holds no audio; it holds text; convert \.m4a files to WAV"):
+        choose_kind(str(tmp_path), "audio")

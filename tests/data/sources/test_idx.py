@@ -1,0 +1,145 @@
+"""idx files: pairs by name, parts, damage."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anew.data.modality import Item, Refusal
+from anew.data.sources.base import BLOCK_ITEMS, File
+from anew.data.sources.idx import IdxReader, key_of, open_reader
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (300, 5, 4), dtype=np.uint8)
+LABELS = (np.arange(300) % 11).astype(np.uint8)
+
+
+def idx(values: np.ndarray, code: int = 0x08) -> bytes:
+    return struct.pack(f">BBBB{values.ndim}I", 0, 0, code, values.ndim, *values.shape) + values.tobytes()
+
+
+def reader(folder: Path, files: dict[str, bytes]) -> IdxReader:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return open_reader([File(name, len(data), 7) for name, data in files.items()], folder, {})
+
+
+def everything(opened: IdxReader) -> list[Item | Refusal]:
+    return [found for block in opened.blocks("image") for found in opened.read(block)]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_mnist_as_it_is_distributed(tmp_path: Path, zipped: bool) -> None:
+    pack = gzip.compress if zipped else bytes
+    end = ".gz" if zipped else ""
+    opened = reader(
+        tmp_path,
+        {
+            f"train-images-idx3-ubyte{end}": pack(idx(IMAGES)),
+            f"train-labels-idx1-ubyte{end}": pack(idx(LABELS)),
+            f"t10k-images-idx3-ubyte{end}": pack(idx(IMAGES[:10])),
+            f"t10k-labels-idx1-ubyte{end}": pack(idx(LABELS[:10])),
+        },
+    )
+    assert opened.kinds == {"image": 310}
+    assert opened.labels == tuple(sorted(map(str, range(11))))
+    assert not opened.refusals
+    blocks = opened.blocks("image")
+    assert {block.part for block in blocks} == {"train", "test"}
+    assert sum(block.items for block in blocks) == 310
+    assert max(block.items for block in blocks) <= BLOCK_ITEMS
+    assert len({block.name for block in blocks}) == len(blocks)
+    found = [item for block in blocks if block.part == "train" for item in opened.read(block)]
+    assert all(isinstance(item, Item) for item in found)
+    assert (np.stack([item.data for item in found]) == IMAGES).all()  # type: ignore[union-attr]
+    assert [item.label for item in found] == [str(v) for v in LABELS]  # type: ignore[union-attr]
+    assert opened.blocks("text") == []
+
+
+def test_other_spellings_pair_up() -> None:
+    for images, labels in (
+        ("train-images.idx3-ubyte", "train-labels.idx1-ubyte"),
+        ("a/emnist-images-idx3-ubyte.gz", "a/emnist-labels-idx1-ubyte"),
+        ("image.idx", "label.idx"),
+    ):
+        assert key_of(images) == key_of(labels)
+    assert key_of("train-images-idx3-ubyte") != key_of("t10k-images-idx3-ubyte")
+    assert key_of("a/images.idx") != key_of("b/images.idx")
+
+
+def test_without_labels_and_in_colour(tmp_path: Path) -> None:
+    colour = np.random.default_rng(1).integers(0, 256, (3, 4, 4, 3), dtype=np.uint8)
+    opened = reader(tmp_path, {"images.idx": idx(colour)})
+    (first, *_) = everything(opened)
+    assert isinstance(first, Item)
+    assert first.label is None
+    assert (first.data == colour[0]).all()
+    assert opened.labels == ()
+
+
+def test_wide_labels(tmp_path: Path) -> None:
+    wide = (np.arange(300) * 1000).astype(">i4")
+    opened = reader(tmp_path, {"images.idx": idx(IMAGES), "labels.idx": idx(wide, 0x0C)})
+    assert everything(opened)[2].label == "2000"  # type: ignore[union-attr]
+
+
+def test_labels_alone_and_labels_that_do_not_fit(tmp_path: Path) -> None:
+    opened = reader(
+        tmp_path, {"a-labels.idx": idx(LABELS), "b-images.idx": idx(IMAGES), "b-labels.idx": idx(LABELS[:5])}
+    )
+    reasons = {refusal.name: refusal.reason for refusal in opened.refusals}
+    assert "its images are missing" in reasons["a-labels.idx"]
+    assert "5 labels" in reasons["b-labels.idx"]
+    assert opened.kinds == {"image": 300}
+    assert everything(opened)[0].label is None  # type: ignore[union-attr]
+
+
+def test_cut_off_plain_file(tmp_path: Path) -> None:
+    opened = reader(tmp_path, {"images.idx": idx(IMAGES)[: 16 + 100 * 20 + 3]})
+    assert opened.kinds == {"image": 100}
+    assert "200 of the 300 images" in opened.refusals[0].reason
+    assert len(everything(opened)) == 100
+
+
+def test_cut_off_gzip_file_gives_what_can_be_read(tmp_path: Path) -> None:
+    whole = gzip.compress(idx(IMAGES))
+    found = everything(reader(tmp_path, {"images.idx.gz": whole[: len(whole) // 2]}))
+    good = [item for item in found if isinstance(item, Item)]
+    bad = [item for item in found if isinstance(item, Refusal)]
+    assert 50 < len(good) < 200
+    assert len(good) + len(bad) == 300
+    assert (np.stack([item.data for item in good]) == IMAGES[: len(good)]).all()
+    assert "damaged or ends" in bad[0].reason
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\0\0",
+        b"hello there",
+        gzip.compress(b"")[:5],
+        b"\0\0\x08\x03" + b"\xff" * 12,
+        idx(np.zeros((0, 4, 4), np.uint8)),
+    ],
+)
+def test_no_idx_file_at_all(tmp_path: Path, data: bytes) -> None:
+    opened = reader(tmp_path, {"images.idx": data})
+    assert opened.kinds == {} or opened.kinds == {"image": 0}
+    assert everything(opened) == []
+    assert len(opened.refusals) == 1
+
+
+def test_floats_are_refused_with_the_reason(tmp_path: Path) -> None:
+    opened = reader(tmp_path, {"images.idx": idx(IMAGES.astype(">f4"), 0x0D)})
+    assert "no 8-bit images" in opened.refusals[0].reason
+
+
+def test_a_file_that_vanished_is_refused_item_by_item(tmp_path: Path) -> None:
+    opened = reader(tmp_path, {"images.idx": idx(IMAGES)})
+    (tmp_path / "images.idx").unlink()
+    assert all(isinstance(found, Refusal) for found in everything(opened))

@@ -1,0 +1,56 @@
+"""Folders of samples: sheets and second formats are no samples of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anew.core.registry import find
+from anew.data.dataset import Dataset
+from anew.data.modality import Modality, Size
+from anew.data.sources.base import File
+from anew.data.sources.sample_files import each_once
+
+
+def kept(kind: str, *names: str) -> tuple[list[str], list[str]]:
+    owner: type[Modality] = find("data", kind)
+    files, notes = each_once([File(name, 9 + len(name), 1) for name in sorted(names)], owner, names)
+    return [file.path for file in files], notes
+
+
+def test_a_clip_in_two_formats_is_one_sample() -> None:
+    found, notes = kept("video", *(f"{i:04}.{end}" for i in range(3) for end in ("mp4", "gif")))
+    assert found == ["0000.mp4", "0001.mp4", "0002.mp4"] and "ending alone" in notes[0]
+    assert kept("audio", "a.wav", "a.flac", "b.flac")[0] == ["a.flac", "b.flac"]  # the larger file
+    assert kept("image", "cat/1.png", "dog/1.jpg")[0] == ["cat/1.png", "dog/1.jpg"]  # two folders, two samples
+    assert kept("code", "list.c", "list.h") == (["list.c", "list.h"], [])
+
+
+@pytest.mark.parametrize("sheet", ["all.png", "final.png", "step-00000100.png"])
+def test_a_sheet_is_a_sample_only_where_it_is_alone(sheet: str) -> None:
+    found, notes = kept("image", "0000.png", "0001-cat.png", sheet)
+    assert found == ["0000.png", "0001-cat.png"] and sheet in notes[0]
+    assert kept("image", sheet) == ([sheet], [])
+    assert kept("image", sheet, "cat.png") == (sorted([sheet, "cat.png"]), [])
+    assert kept("image", "0000.png", f"more/{sheet}")[0] == ["0000.png", f"more/{sheet}"]
+
+
+def test_a_list_of_all_beside_the_file_of_all() -> None:
+    assert kept("molecule", "samples.smi", "final.txt")[0] == ["samples.smi"]
+    assert kept("text", "0000.txt", "0001.txt", "all.txt")[0] == ["0000.txt", "0001.txt"]
+
+
+def test_samples_are_opened_without_them_and_data_with_them(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    source = np.random.default_rng(0)
+    for name in [*(f"{i:04}.png" for i in range(40)), "all.png"]:
+        Image.fromarray(source.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / "d" / name)
+    data = Dataset.open(tmp_path / "d")
+    assert data.scan.items == 41
+    data.fit(Size(None, 41, 1))
+    for samples, n in ((True, 40), (False, 41)):
+        other = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "d"), samples)
+        assert other.part_size("all") == n and bool(other.scan.notes) == samples

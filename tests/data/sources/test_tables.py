@@ -1,0 +1,260 @@
+"""Tables: columns chosen by name, rows whole whatever they hold, pictures in cells, metadata beside files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from anew.data.modality import Item, Refusal
+from anew.data.sources import delimited_rows
+from anew.data.sources.base import File
+from anew.data.sources.columns import choose
+from anew.data.sources.tables import TableReader, metadata, names_files, open_reader
+from anew.errors import DataError
+
+TEXTS = [
+    "first",
+    'with "quotes"',
+    "two\nlines",
+    "semi; colon, comma\ttab",
+    "Zürich 日本",
+    "\u2028separator",
+    " spaces ",
+]
+
+
+def csv_of(rows: list[list[Any]], delimiter: str = ",") -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter).writerows(rows)
+    return out.getvalue().encode()
+
+
+def reader(folder: Path, files: dict[str, bytes]) -> TableReader:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return open_reader([File(name, (folder / name).stat().st_size, 1) for name in files], folder, {})
+
+
+def everything(opened: TableReader, kind: str = "text") -> list[Item | Refusal]:
+    return [found for block in opened.blocks(kind) for found in opened.read(block)]
+
+
+def texts(opened: TableReader) -> list[Any]:
+    return [item.data for item in everything(opened)]  # type: ignore[union-attr]
+
+
+def parquet_of(path: Path, columns: dict[str, Any], **options: Any) -> bytes:
+    table = pytest.importorskip("pyarrow").table(columns)
+    told = options.pop("metadata", None)
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(table.replace_schema_metadata(told) if told else table, path, **options)
+    return path.read_bytes()
+
+
+def test_csv_tsv_and_jsonl(tmp_path: Path) -> None:
+    lines = "\n".join(json.dumps({"id": i, "text": t}, ensure_ascii=False) for i, t in enumerate(TEXTS))
+    for name, data in (
+        ("a.csv", csv_of([["id", "Text"], *enumerate(TEXTS)])),  # type: ignore[list-item]
+        ("a.tsv", csv_of([["id", "text"], *enumerate(TEXTS)], "\t")),  # type: ignore[list-item]
+        ("semicolons.csv", csv_of([["id", "text"], *enumerate(TEXTS)], ";")),  # type: ignore[list-item]
+        ("bom.csv", b"\xef\xbb\xbf" + csv_of([["text", "id"], *[[t, 1] for t in TEXTS]])),
+        ("a.jsonl", lines.encode()),
+        ("a.ndjson", lines.encode() + b"\n"),
+    ):
+        opened = reader(tmp_path, {name: data})
+        assert texts(opened) == TEXTS
+        assert opened.kinds == {"text": len(TEXTS)}
+        assert opened.labels == ()
+        assert "as text" in opened.notes[0]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.text(st.sampled_from('ab"\n\r,;é '), min_size=1, max_size=30), min_size=1, max_size=40),
+    st.integers(5, 80),
+    st.booleans(),
+)
+def test_rows_are_whole_wherever_spans_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[str], span: int, as_csv: bool
+) -> None:
+    data = csv_of([["text", "n"], *[[t, 1] for t in rows]]) if as_csv else b"".join(
+        json.dumps({"text": t}, ensure_ascii=False).encode() + b"\n" for t in rows
+    )  # fmt: skip
+    path = tmp_path / ("t.csv" if as_csv else "t.jsonl")
+    path.write_bytes(data)
+    table = delimited_rows.Rows(path, len(data))
+    with monkeypatch.context() as patch:
+        patch.setattr(delimited_rows, "BLOCK_BYTES", span)
+        found = [row for one in table.spans() for row in table.read(one)]
+    assert not [row for row in found if isinstance(row, delimited_rows.Broken)]
+    assert [row["text"] for row in found] == rows  # type: ignore[index]
+
+
+def test_a_first_row_longer_than_a_block(tmp_path: Path) -> None:
+    rows = ["x" * (2 * delimited_rows.BLOCK_BYTES), "short"]
+    assert (
+        texts(reader(tmp_path, {"a.jsonl": b"".join(json.dumps({"text": t}).encode() + b"\n" for t in rows)})) == rows
+    )
+    assert texts(reader(tmp_path, {"a.csv": csv_of([["text", "n"], *[[t, 1] for t in rows]])})) == rows
+
+
+def test_many_blocks_and_a_fair_estimate(tmp_path: Path) -> None:
+    rows = [["text", "label"], *[[f"record {i} " + "x" * 90 + "\ny", i % 3] for i in range(12_000)]]
+    opened = reader(tmp_path, {"train.csv": csv_of(rows)})
+    blocks = opened.blocks("text")
+    assert len(blocks) > 1
+    assert {block.part for block in blocks} == {"train"}
+    assert len({block.name for block in blocks}) == len(blocks)
+    assert sum(block.items for block in blocks) == pytest.approx(12_000, rel=0.05)
+    items = everything(opened)
+    assert len(items) == 12_000
+    assert len({item.name for item in items}) == 12_000
+    assert opened.labels is None  # only reading tells
+    assert {item.label for item in items} == {"0", "1", "2"}  # type: ignore[union-attr]
+
+
+def test_small_tables_know_their_classes(tmp_path: Path) -> None:
+    opened = reader(tmp_path, {"a.csv": b"text,label\nx,dog\ny,cat\nz,\n"})
+    assert opened.labels == ("cat", "dog")
+    assert [item.label for item in everything(opened)] == ["dog", "cat", None]  # type: ignore[union-attr]
+
+
+def test_damaged_rows_are_named_and_the_rest_read(tmp_path: Path) -> None:
+    opened = reader(
+        tmp_path, {"a.csv": b"text,n\ngood,1\nbad\nfine,2\n", "b.jsonl": b'{"text":"a"}\n{oops\n[1]\n{"text":""}\n'}
+    )
+    found = everything(opened)
+    assert [item.data for item in found if isinstance(item, Item)] == ["good", "fine", "a"]
+    reasons = {one.name: one.reason for one in found if isinstance(one, Refusal)}
+    assert reasons == {
+        "a.csv#1": "the row has 1 cells for 2 columns",
+        "b.jsonl#1": "the line is no JSON",
+        "b.jsonl#2": "the line is no JSON object",
+        "b.jsonl#3": "column 'text' is empty",
+    }
+
+
+def test_old_encodings_are_read_and_utf16_is_refused(tmp_path: Path) -> None:
+    opened = reader(tmp_path, {"a.csv": "text,n\nZürich,1\n".encode("cp1252"), "b.csv": "text\nx\n".encode("utf-16")})
+    assert texts(opened) == ["Zürich"]
+    assert "UTF-16" in opened.refusals[0].reason
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"text,n\n", b"\x00\xff\x00\xff" * 50])
+def test_empty_tables(tmp_path: Path, data: bytes) -> None:
+    opened = reader(tmp_path, {"a.csv": data})
+    assert opened.kinds.get("text", 0) == 0
+    assert len(opened.refusals) == 1
+
+
+def test_no_column_to_take_says_what_there_is(tmp_path: Path) -> None:
+    opened = reader(tmp_path, {"a.csv": b"name,street,n\nx,y,1\n"})
+    assert opened.kinds == {".csv": 1}
+    assert "its columns: name, street, n" in opened.refusals[0].reason
+
+
+def test_the_only_column_of_strings_is_text() -> None:
+    assert choose(["smiles", "weight"], {"smiles": "CCO", "weight": 46.1}).text == "smiles"
+    assert choose(["a", "b"], {"a": "x", "b": "y"}).text is None
+    both = choose(["image", "text", "label"], {"image": b"x", "text": "caption", "label": 1})
+    assert (both.image, both.text, both.label) == ("image", "text", "label")
+
+
+def test_parquet_text_in_pieces(tmp_path: Path) -> None:
+    rows = [f"record {i} " + "x" * 200 for i in range(9000)]
+    data = {"text": rows, "vector": [[0.5]] * 9000}
+    parquet_of(tmp_path / "a.parquet", data, row_group_size=4000)
+    opened = reader(tmp_path, {"a.parquet": (tmp_path / "a.parquet").read_bytes()})
+    blocks = opened.blocks("text")
+    assert len(blocks) >= 3
+    assert opened.kinds == {"text": 9000}
+    assert texts(opened) == rows
+
+
+def test_parquet_images_as_hugging_face_writes_them(tmp_path: Path) -> None:
+    told = {
+        "info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "image": {"_type": "Image"}}}
+    }
+    columns = {
+        "image": [{"bytes": b"one", "path": "a.png"}, {"bytes": b"two", "path": None}, None],
+        "label": [1, 0, -1],
+    }
+    parquet_of(tmp_path / "test-0.parquet", columns, metadata={"huggingface": json.dumps(told)})
+    opened = reader(tmp_path, {"test-0.parquet": (tmp_path / "test-0.parquet").read_bytes()})
+    assert opened.labels == ("cat", "dog")
+    assert opened.kinds == {"image": 3}
+    assert opened.blocks("image")[0].part == "test"
+    first, second, third = everything(opened, "image")
+    assert (first.data, first.label, second.data, second.label) == (b"one", "dog", b"two", "cat")  # type: ignore[union-attr]
+    assert isinstance(third, Refusal)
+
+
+def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
+    whole = parquet_of(
+        tmp_path / "b.parquet", {"text": [f"record {i} {i * i}" for i in range(5000)]}, compression="none"
+    )
+    opened = reader(tmp_path, {"a.parquet": whole[: len(whole) // 2]})
+    assert "damaged" in opened.refusals[0].reason
+    altered = whole[:100] + bytes(2000) + whole[2100:]
+    for found in everything(reader(tmp_path, {"c.parquet": altered})):
+        assert isinstance(found, Item | Refusal)
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(DataError, match="pip install pyarrow"):
+        reader(tmp_path, {"a.parquet": b"PAR1"})
+
+
+def test_image_paths_are_read_beside_the_table_and_nowhere_else(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    home = tmp_path / "data"
+    (home / "pictures").mkdir(parents=True)
+    (home / "pictures" / "a.png").write_bytes(b"pixels")
+    opened = reader(home, {"a.csv": b"image,label\npictures/a.png,cat\n../secret.png,dog\nmissing.png,cat\n"})
+    good, outside, missing = everything(opened, "image")
+    assert (good.data, good.label) == (b"pixels", "cat")  # type: ignore[union-attr]
+    assert "outside" in outside.reason  # type: ignore[union-attr]
+    assert "cannot be read" in missing.reason  # type: ignore[union-attr]
+
+
+def test_metadata_gives_classes_by_file_name(tmp_path: Path) -> None:
+    expected = {"a.png": "cat", "sub/b.png": "dog", "c.png": None}
+    (tmp_path / "metadata.csv").write_bytes(b"file_name,label\na.png,cat\nsub\\b.png,dog\n./c.png,\n")
+    lines = [{"file_name": "a.png", "label": "cat"}, {"file_name": "sub/b.png", "label": "dog"}, {"file_name": "c.png"}]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    parquet_of(tmp_path / "metadata.parquet", {"file_name": list(expected), "label": list(expected.values())})
+    for suffix in ("csv", "jsonl", "parquet"):
+        assert metadata(tmp_path / f"metadata.{suffix}") == expected
+        assert names_files(tmp_path / f"metadata.{suffix}")
+    (tmp_path / "other.csv").write_bytes(b"text,n\nx,1\n")
+    assert metadata(tmp_path / "other.csv") == {}
+    (tmp_path / "captions.csv").write_bytes(b"file_name,caption\na.png,words\n")
+    assert metadata(tmp_path / "captions.csv") == {}  # the classes of folders stay
+    assert not names_files(tmp_path / "other.csv")
+
+
+def test_damaged_metadata_is_one_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "metadata.parquet").write_bytes(b"nothing of the kind")
+    with pytest.raises(DataError, match=r"metadata\.parquet.*mend it or take it away"):
+        metadata(tmp_path / "metadata.parquet")
+
+
+def test_a_quote_that_never_closes_ends_in_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited_rows, "LONGEST", 4096)
+    monkeypatch.setattr(delimited_rows, "BLOCK_BYTES", 512)
+    data = b'text,n\ngood,1\n"open,2\n' + b"more,3\n" * 3000
+    found = everything(reader(tmp_path, {"a.csv": data}))
+    assert isinstance(found[0], Item)
+    assert any(isinstance(one, Refusal) for one in found)

@@ -1,0 +1,153 @@
+"""Tar shards: samples by stem, nothing extracted, only plain members opened, damage survived."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anew.data.modalities.image import Image
+from anew.data.modalities.text import Text
+from anew.data.modality import Item, Modality, Refusal
+from anew.data.sources.base import File
+from anew.data.sources.tar import ArchiveReader, members, open_reader, split_name
+
+KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}
+
+
+def tar(entries: dict[str, bytes], mode: str = "w", form: int = tarfile.PAX_FORMAT) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode, format=form) as archive:  # type: ignore[call-overload]
+        for name, data in entries.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def reader(folder: Path, data: bytes, name: str = "shard.tar") -> ArchiveReader:
+    (folder / name).write_bytes(data)
+    return open_reader([File(name, len(data), 1)], folder, KINDS)
+
+
+def everything(opened: ArchiveReader, kind: str) -> list[Item | Refusal]:
+    return [found for block in opened.blocks(kind) for found in opened.read(block)]
+
+
+def shard(count: int = 10) -> dict[str, bytes]:
+    entries = {}
+    for index in range(count):
+        entries[f"{index:04d}.png"] = b"png%d" % index
+        entries[f"{index:04d}.cls"] = b"%d\n" % (index % 3)
+        entries[f"{index:04d}.txt"] = b"caption %d" % index
+        entries[f"{index:04d}.pyd"] = b"pickled"
+    return entries
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_samples_by_stem(tmp_path: Path, form: int, zipped: bool) -> None:
+    name = "train-0001.tar.gz" if zipped else "train-0001.tar"
+    opened = reader(tmp_path, tar(shard(), "w:gz" if zipped else "w", form), name)
+    assert opened.kinds == {"image": 10, "text": 10, ".pyd": 10}
+    assert opened.labels == ("0", "1", "2")
+    assert {block.part for block in opened.blocks("image")} == {"train"}
+    images = everything(opened, "image")
+    assert [(item.data, item.label) for item in images] == [(b"png%d" % i, str(i % 3)) for i in range(10)]  # type: ignore[union-attr]
+    assert [item.data for item in everything(opened, "text")] == [b"caption %d" % i for i in range(10)]  # type: ignore[union-attr]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [name]
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_long_and_foreign_names(tmp_path: Path, form: int) -> None:
+    name = "ä/" * 80 + "日本.txt"
+    (item,) = everything(reader(tmp_path, tar({name: b"text"}, form=form)), "text")
+    assert item.name == f"shard.tar/{name}"
+
+
+def test_names_that_climb_out_stay_names(tmp_path: Path) -> None:
+    opened = reader(tmp_path, tar({"../../evil.txt": b"x", "/etc/evil.txt": b"y"}))
+    assert len(everything(opened, "text")) == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["shard.tar"]
+
+
+def test_links_and_folders_are_no_samples(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        link = tarfile.TarInfo("a.txt")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+        folder = tarfile.TarInfo("b.txt")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+    assert reader(tmp_path, out.getvalue()).kinds == {}
+
+
+def test_json_describes_an_image_or_holds_a_document(tmp_path: Path) -> None:
+    opened = reader(
+        tmp_path,
+        tar({"a.jpg": b"J", "a.json": b'{"label": "cat"}', "b.json": b'{"text": "words"}', "c.json": b'{"no": 1}', "d.json": b"{"}),
+    )  # fmt: skip
+    (image,) = everything(opened, "image")
+    assert isinstance(image, Item)
+    assert image.label == "cat"
+    found = {one.name: one for one in everything(opened, "text")}
+    assert found["shard.tar/b.json"].data == "words"  # type: ignore[union-attr]
+    assert "holds no 'text'" in found["shard.tar/c.json"].reason  # type: ignore[union-attr]
+    assert "no JSON" in found["shard.tar/d.json"].reason  # type: ignore[union-attr]
+
+
+def test_a_packed_folder_gives_parts_and_classes_and_fair_blocks(tmp_path: Path) -> None:
+    entries = {
+        f"{part}/{kind}/{i}.png": b"x" for part in ("train", "test") for kind in ("cat", "dog") for i in range(300)
+    }
+    opened = reader(tmp_path, tar(entries), "pets.tar")
+    assert opened.labels == ("cat", "dog")
+    blocks = opened.blocks("image")
+    assert {block.part for block in blocks} == {"train", "test"}
+    assert len({block.name for block in blocks}) == len(blocks)
+    first = [item.label for item in opened.read(blocks[0])]  # type: ignore[union-attr]
+    assert 0.3 < first.count("cat") / len(first) < 0.7
+
+
+def test_a_cut_off_shard_gives_what_stands_before(tmp_path: Path) -> None:
+    entries = {f"{i}.txt": bytes([65 + i]) * 1000 for i in range(8)}
+    opened = reader(tmp_path, tar(entries, form=tarfile.USTAR_FORMAT)[: 5 * 1536 + 700])
+    assert len(everything(opened, "text")) == 5
+    assert "cut off" in opened.refusals[0].reason
+
+
+def test_what_is_no_tar(tmp_path: Path) -> None:
+    opened = reader(tmp_path, b"PK" + b"z" * 5000)
+    assert opened.kinds == {}
+    assert "no tar archive" in opened.refusals[0].reason
+
+
+def test_a_changed_shard_is_refused(tmp_path: Path) -> None:
+    opened = reader(tmp_path, tar(shard()))
+    (tmp_path / "shard.tar").write_bytes(b"")
+    assert all(isinstance(found, Refusal) for found in everything(opened, "image"))
+    (tmp_path / "shard.tar").unlink()
+    assert all(isinstance(found, Refusal) for found in everything(opened, "image"))
+
+
+def test_stem_ends_at_the_first_dot() -> None:
+    assert split_name("a.b/c.seg.PNG") == ("a.b/c", ".seg.png")
+    assert split_name("plain") == ("plain", "")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_altered_archives_raise_only_value_errors(data: st.DataObject) -> None:
+    body = bytearray(tar(shard(3)))
+    for _ in range(data.draw(st.integers(1, 6))):
+        body[data.draw(st.integers(0, 2048))] = data.draw(st.integers(0, 255))
+    try:
+        for _, place in members(io.BytesIO(bytes(body))):
+            assert 0 <= place.start <= place.start + place.size <= len(body)
+    except ValueError:
+        pass

@@ -1,0 +1,42 @@
+"""What was refused is counted, and said a file and a reason at a time."""
+
+from __future__ import annotations
+
+from anew.data.modality import Refusal, Scan
+from anew.data.skipped import KEPT, Refusals, skipped
+
+
+def test_many_stretches_of_one_recording_are_one_line() -> None:
+    found = Refusals()
+    found.add(Refusal(f"long.wav at {i}.00 s", "it is silent", "long.wav") for i in range(250))
+    found.add([Refusal("long.wav at 7.50 s", "it holds NaN", "long.wav"), Refusal("bad.wav", "it is silent")])
+    assert found.count == 252
+    assert [(one.name, one.reason) for one in found.first] == [
+        ("long.wav", "it is silent (250 stretches, one at 0.00 s)"),
+        ("long.wav at 7.50 s", "it holds NaN"),
+        ("bad.wav", "it is silent"),
+    ]
+    assert found.said() == (
+        ": long.wav: it is silent (250 stretches, one at 0.00 s); long.wav at 7.50 s: it holds NaN; bad.wav: it is silent"
+    )
+
+
+def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:
+    found, scan = Refusals(), Scan("audio", 0, 0)
+    found.add(Refusal(f"{i}.wav", "it is empty") for i in range(1000))
+    found.add([Refusal("z.wav", "it holds NaN")])
+    found.into(scan)
+    lines = skipped(scan)
+    assert lines[:2] == ["skipped 0.wav: it is empty", "skipped z.wav: it holds NaN"]
+    assert len(lines) == 6 and lines[-1] == "skipped in all: 1001"
+    assert len(scan.refusals) == KEPT
+
+
+def test_what_is_kept_is_bounded() -> None:
+    found = Refusals()
+    found.add(Refusal(f"{i}.wav", f"reason {i}") for i in range(1000))
+    assert found.count == 1000 and len(found.first) == KEPT and len(found._found) == KEPT
+    assert skipped(Scan("audio", 0, 0)) == []
+    found = Refusals()
+    found.add([Refusal("a.txt", "it is empty")] * 2)
+    assert found.first == [Refusal("a.txt", "it is empty (2 times)")]

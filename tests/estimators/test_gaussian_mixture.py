@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anew.estimators.gaussian_mixture import cosines, fit
+
+
+def two_blobs(n: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two Gaussian blobs in 10 dimensions, of 3 varying directions each, and their names."""
+    source = torch.Generator().manual_seed(0)
+    where = torch.randint(2, (n,), generator=source)
+    directions = torch.randn(2, 3, 10, generator=source)
+    x = torch.einsum("nk,nkd->nd", torch.randn(n, 3, generator=source), directions[where])
+    return x + torch.where(where == 1, 8.0, -8.0)[:, None], where
+
+
+def grid(x: torch.Tensor) -> torch.Tensor:
+    return x.view(len(x), 2, -1, 1)
+
+
+def test_finds_the_clusters_and_draws_like_them() -> None:
+    x, where = two_blobs()
+    mixture = fit(grid(x), None, 6, 2, 0, torch.Generator().manual_seed(1))
+    found = mixture.assign(x)
+    assert float((found == where).float().mean()) in (0.0, 1.0)
+    assert mixture.shares.tolist() == pytest.approx([0.5, 0.5, 0.0], abs=0.03)
+    source = torch.Generator().manual_seed(2)
+    kind = torch.zeros(20_000, dtype=torch.long)
+    drawn = mixture.draw(kind, torch.randn(20_000, 6, generator=source), torch.randn(20_000, 10, generator=source))
+    torch.testing.assert_close(drawn.mean(0), x[found == 0].mean(0), atol=0.2, rtol=0)
+    torch.testing.assert_close(torch.cov(drawn.T), torch.cov(x[found == 0].T), atol=0.7, rtol=0)
+
+
+def test_denoising_is_as_good_as_it_says() -> None:
+    x, _ = two_blobs()
+    mixture = fit(grid(x), None, 10, 2, 0, torch.Generator().manual_seed(1))
+    component = mixture.assign(x)
+    level = torch.full((len(x),), 0.8)
+    y = x + level[:, None] * torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
+    error = (mixture.denoise(y, level, component) - x).square().mean(1)
+    promised = mixture.error(level, component).square()
+    assert float(error.mean()) == pytest.approx(float(promised.mean()), rel=0.05)
+    assert float(error.mean()) < 0.3 * 0.8**2
+
+
+def test_classes_own_their_components() -> None:
+    x, where = two_blobs()
+    mixture = fit(grid(x), where, 4, 4, 2, torch.Generator().manual_seed(1))
+    assert mixture.owners.tolist() == [0, 1, 0, 1, -1]
+    assert torch.equal(mixture.owners[mixture.assign(x, where)], where)
+    assert float(mixture.shares.sum()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_fewer_examples_than_components(n: int) -> None:
+    x = torch.randn(n, 12, generator=torch.Generator().manual_seed(0))
+    mixture = fit(grid(x), None, 8, 5, 0, torch.Generator().manual_seed(1))
+    level = torch.full((n,), 0.5)
+    assert bool(torch.isfinite(mixture.denoise(x, level, mixture.assign(x))).all())
+    assert bool(torch.isfinite(mixture.error(level, mixture.assign(x))).all())
+
+
+def test_the_rest_is_described_by_what_suits_it() -> None:
+    source = torch.Generator().manual_seed(0)
+    wave = cosines(8)
+    torch.testing.assert_close(wave @ wave.T, torch.eye(8), atol=1e-5, rtol=0)
+    fall = 1 / (1 + torch.arange(8.0))
+    smooth = wave.T @ (torch.randn(500, 3, 8, 8, generator=source) * fall[:, None] * fall) @ wave
+    assert not torch.equal(fit(smooth, None, 2, 0, 0, source).rows, torch.eye(8))
+    inner = torch.zeros(500, 3, 8, 8)
+    inner[..., 3:6, 3:6] = torch.randn(500, 3, 3, 3, generator=source)
+    assert torch.equal(fit(inner, None, 2, 0, 0, source).rows, torch.eye(8))
+
+
+def test_whitening_undoes_colouring() -> None:
+    x = torch.randn(500, 2, 4, 5, generator=torch.Generator().manual_seed(1)) * torch.linspace(0.2, 1.0, 5)
+    mixture = fit(x, None, 8, 3, 0, torch.Generator().manual_seed(0))
+    component, white = torch.tensor([0, 3, 1, 3]), torch.randn(4, 40, generator=torch.Generator().manual_seed(2))
+    level = torch.tensor(8.0)
+    y = mixture.colour(white, level, component)
+    assert float((mixture.whiten(y, level, component) - white).abs().max()) < 0.02
+    many = mixture.colour(
+        torch.randn(20000, 40, generator=torch.Generator().manual_seed(3)), level, torch.full((20000,), 3)
+    )
+    covered = x.flatten(1).var(0) + 64.0
+    assert torch.allclose(many.var(0), covered, rtol=0.1)

@@ -1,0 +1,91 @@
+"""The counting model against a slow one written with dictionaries, and the laws that any distribution keeps."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anew.estimators.kneser_ney import KneserNey, discounts
+
+SEQUENCES = st.lists(st.lists(st.integers(0, 4), max_size=30), min_size=1, max_size=4)
+
+
+def _slow(sequences: list[list[int]], vocab: int, order: int) -> dict[tuple[int, ...], np.ndarray]:
+    """Context (oldest first) -> distribution, by the definition of interpolated modified Kneser-Ney."""
+    counts: list[dict[tuple[int, ...], dict[int, int]]] = [
+        defaultdict(lambda: defaultdict(int)) for _ in range(order + 1)
+    ]
+    for row in sequences:
+        for i, token in enumerate(row):
+            for k in range(min(i, order) + 1):
+                if k in (order, i):
+                    counts[k][tuple(row[i - k : i])][token] += 1
+    for k in range(order, 0, -1):
+        for context, tokens in counts[k].items():
+            for token in tokens:
+                counts[k - 1][context[1:]][token] += 1
+    found: dict[tuple[int, ...], np.ndarray] = {}
+    for k in range(order + 1):
+        taken = discounts(np.array([c for tokens in counts[k].values() for c in tokens.values()], dtype=np.int64))
+        for context, tokens in counts[k].items():
+            below = found[context[1:]] if k else np.full(vocab, 1.0 / vocab)
+            total, kept = sum(tokens.values()), np.zeros(vocab)
+            for token, count in tokens.items():
+                kept[token] = (count - taken[min(count, 3)]) / total
+            found[context] = kept + (1.0 - kept.sum()) * below
+    return found or {(): np.full(vocab, 1.0 / vocab)}
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEQUENCES, st.integers(0, 3))
+def test_equals_the_definition(sequences: list[list[int]], order: int) -> None:
+    slow = _slow(sequences, 5, order)
+    model = KneserNey.fit(sequences, 5, order)
+    for row in [*sequences, [4, 3, 2, 1, 0, 1, 2]]:
+        scores = model.score(row)
+        for i, token in enumerate(row):
+            for k in range(min(i, order), -1, -1):
+                if tuple(row[i - k : i]) in slow and all(tuple(row[i - j : i]) in slow for j in range(k)):
+                    assert scores[i] == pytest.approx(slow[tuple(row[i - k : i])][token], rel=1e-4)
+                    break
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEQUENCES, st.integers(0, 4))
+def test_distributions_sum_to_one_and_agree_with_single_probabilities(sequences: list[list[int]], order: int) -> None:
+    model = KneserNey.fit(sequences, 6, order)
+    row = np.array([0, 1, 5, 2, 3, 0, 1, 4], dtype=np.int64)
+    found = model.walk(row, np.arange(len(row)))
+    full = model.distribution(found)
+    assert np.allclose(full.sum(1), 1.0, atol=1e-5)
+    assert (full > 0).all()
+    assert np.allclose(full[np.arange(len(row)), row], model.score(row), rtol=1e-4)
+    for i in range(len(row)):
+        assert model.tail(row[:i].tolist()) == found[:, i].tolist()
+        assert np.allclose(model.distribution(found[:, i : i + 1])[0], full[i], rtol=1e-5)
+
+
+def test_restored_arrays_give_the_same_model() -> None:
+    rows = np.random.default_rng(0).integers(0, 9, (3, 200))
+    model = KneserNey.fit(rows, 9, 3)
+    again = KneserNey.restore(9, model.arrays())
+    assert np.array_equal(model.score(rows[0]), again.score(rows[0]))
+
+
+def test_no_context_reaches_across_sequences() -> None:
+    apart = KneserNey.fit([[0, 1] * 20, [2, 3] * 20], 4, 2)
+    found = apart.walk(np.array([1, 2, 0], dtype=np.int64), np.arange(3))
+    assert found[2, 2] == -1  # "1 2" was never seen: the sequences do not continue each other
+
+
+def test_a_rule_of_the_data_is_learned() -> None:
+    model = KneserNey.fit([[0, 1, 2, 3] * 200], 4, 3)
+    assert model.score([0, 1, 2, 3] * 5)[4:].min() > 0.95
+
+
+def test_nothing_counted_is_uniform() -> None:
+    assert np.allclose(KneserNey.fit([], 4, 2).score([0, 1, 2]), 0.25)

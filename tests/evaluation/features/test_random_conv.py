@@ -1,0 +1,59 @@
+"""The embedding is the same every time, takes any Grid, and tells apart what differs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from anew.evaluation.features.random_conv import FEATURES, Embedding
+from anew.evaluation.metrics.statistics import frechet_distance
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 28, 28), (3, 8, 8), (3, 96, 70), (1, 1, 5), (2, 300), (3, 4, 16, 16), (1, 40, 3, 40)]
+)
+def test_any_grid_shape(shape: tuple[int, ...]) -> None:
+    x = noise(30, *shape)
+    features = Embedding(shape[0], len(shape) - 1).fit(x)(x)
+    assert features.shape == (30, FEATURES) and np.isfinite(features).all()
+
+
+def test_same_numbers_again_whatever_the_chunks() -> None:
+    x = noise(150, 1, 16, 16)
+    one, two = Embedding(1, 2).fit(x), Embedding(1, 2).fit(x)
+    np.testing.assert_array_equal(one(x), two(x))
+    np.testing.assert_allclose(one(x)[70:80], two(x[70:80]), atol=1e-4)
+
+
+def test_standardised_on_what_it_was_fitted_on() -> None:
+    x = noise(200, 3, 12, 12)
+    features = Embedding(3, 2).fit(x)(x)
+    np.testing.assert_allclose(features.mean(0), 0.0, atol=1e-4)
+    np.testing.assert_allclose(features.std(0), 1.0, atol=1e-3)
+
+
+def test_a_constant_border_does_no_harm() -> None:
+    x = torch.full((60, 1, 28, 28), -1.0)
+    x[:, :, 10:18, 10:18] = noise(60, 1, 8, 8)
+    features = Embedding(1, 2).fit(x)(x)
+    assert np.isfinite(features).all() and np.abs(features).max() < 20
+
+
+def test_distance_grows_with_damage() -> None:
+    def blobs(seed: int) -> torch.Tensor:
+        rough = noise(300, 1, 4, 4, seed=seed)
+        return torch.nn.functional.interpolate(rough, scale_factor=5, mode="bicubic").clamp(-1, 1)
+
+    train, test, fresh = blobs(1), blobs(2), blobs(3)
+    embedding = Embedding(1, 2).fit(train)
+    reference = embedding(test)
+    levels = [
+        frechet_distance(embedding((fresh + s * noise(300, 1, 20, 20)).clamp(-1, 1)), reference) for s in (0, 0.3, 1)
+    ]
+    assert levels[0] < levels[1] < levels[2]
+    assert levels[0] < 2 * frechet_distance(embedding(train), reference)

@@ -1,0 +1,107 @@
+"""Exact image search, against scipy and scikit-learn on all variants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
+
+from anew.evaluation.memorization import images
+from anew.evaluation.memorization.images import EmbeddingDistance, FeatureDistance, PixelDistance
+
+
+def pictures(n: int, shape: tuple[int, ...], seed: int = 0) -> NDArray[Any]:
+    """Smooth random images, as real ones are: white noise has no near neighbours."""
+    source = np.random.default_rng(seed)
+    small = source.normal(size=(n, 3, 3, *shape[2:]))
+    big = np.kron(small, np.ones((1, -(-shape[0] // 3), -(-shape[1] // 3), *(1,) * (len(shape) - 2))))
+    big = big[:, : shape[0], : shape[1]] + 0.2 * source.normal(size=(n, *shape))
+    return np.clip(128 + 50 * big, 0, 255).astype(np.uint8)
+
+
+def expected(
+    views: NDArray[Any], rows: NDArray[Any], queries: NDArray[Any], pool: NDArray[Any], groups: NDArray[Any]
+) -> NDArray[Any]:
+    """(q, p) least distance over views, infinite within a group."""
+    table = np.stack([cdist(views[q], rows[pool]).min(axis=0) for q in queries])
+    table[groups[queries][:, None] == groups[pool][None]] = np.inf
+    return table
+
+
+@pytest.mark.parametrize("shape", [(12, 10), (12, 12, 3), (40, 36, 1)])
+@pytest.mark.parametrize("sizes", [(256, 256, 2048, 64), (7, 50, 13, 2)])
+def test_nearest_image_equals_all_pairs(
+    shape: tuple[int, ...], sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, size in zip(("QUERIES", "TILE", "POOL", "MANY"), sizes, strict=True):
+        monkeypatch.setattr(images, name, size)
+    items = pictures(90, shape)
+    groups = np.arange(90)
+    groups[40:60] = np.arange(40, 60) // 3
+    queries, pool = np.arange(0, 50), np.arange(20, 90)
+    item, apart = PixelDistance(list(items), groups).nearest(queries, pool)
+    plain = images.standardised(list(items))
+    views = images.shifted(plain, 1, True).flatten(2).double().numpy()
+    table = expected(views, plain.flatten(1).double().numpy(), queries, pool, groups)
+    table /= np.sqrt(plain[0].numel())
+    np.testing.assert_allclose(apart, table.min(axis=1), atol=1e-5)
+    np.testing.assert_allclose(table[np.arange(50), item - 20], table.min(axis=1), atol=1e-5)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_feature_search_equals_scikit_learn(seed: int) -> None:
+    source = np.random.default_rng(seed)
+    rows = source.normal(size=(80, int(source.integers(2, 200)))) * source.gamma(1.0, size=(80, 1)) + 3.0
+    item, apart = FeatureDistance(rows, np.arange(80)).nearest(np.arange(20), np.arange(20, 80))
+    known = NearestNeighbors(n_neighbors=1).fit(rows[20:].astype(np.float32))
+    distance, place = known.kneighbors(rows[:20].astype(np.float32))
+    np.testing.assert_allclose(apart, distance[:, 0], rtol=1e-4)
+    assert (item == place[:, 0] + 20).mean() > 0.95
+
+
+def test_embedding_search_equals_all_pairs() -> None:
+    images = list(pictures(60, (14, 14)))
+    distance = EmbeddingDistance(images, np.arange(60))
+    item, apart = distance.nearest(np.arange(10), np.arange(10, 60))
+    views = images.features(images.standardised(images)).double().numpy()
+    table = expected(views, views[:, 0], np.arange(10), np.arange(10, 60), np.arange(60))
+    np.testing.assert_allclose(apart, table.min(axis=1), atol=1e-5)
+    assert (item - 10 == table.argmin(axis=1)).all()
+
+
+def test_a_bound_is_never_larger_than_the_distance() -> None:
+    rows = torch.randn(50, 300) * torch.rand(300)
+    search = images.Search(rows, np.arange(50))
+    bounds = search.bounds(rows)
+    assert bounds.shape[1] < 80
+    below, real = (cdist(x.double().numpy(), x.double().numpy()) for x in (bounds, rows))
+    assert (below <= real + 1e-4).all() and below.mean() > 0.9 * real.mean()
+
+
+def test_what_a_copy_is() -> None:
+    items = pictures(40, (16, 16))
+    base = images[0].astype(int)
+    moved = np.roll(images[1], 1, axis=1)
+    mirrored = images[2][:, ::-1]
+    paler = (base // 2 + 60).astype(np.uint8)
+    items = [*images, moved, mirrored, paler]
+    near = PixelDistance(items, np.arange(43)).near(np.arange(40, 43), np.arange(40))
+    assert near.item.tolist() == [1, 2, 0]
+    assert (near.ratio < 0.8).all() and near.distance[1] == 0.0 and near.distance[2] < 0.15
+
+
+def test_empty_pools_and_flat_images() -> None:
+    items = [np.zeros((8, 8), np.uint8), np.full((8, 8), 9, np.uint8), pictures(1, (8, 8))[0]]
+    distance = PixelDistance(items, np.array([0, 0, 1]))
+    assert distance.nearest(np.array([0]), np.array([1]))[0].tolist() == [-1]
+    item, apart = distance.nearest(np.array([0]), np.array([1, 2]))
+    assert item.tolist() == [2] and np.isfinite(apart[0])
+    assert np.isinf(distance.nearest(np.array([0]), np.zeros(0, dtype=np.intp))[1][0])

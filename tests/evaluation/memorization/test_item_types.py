@@ -1,0 +1,93 @@
+"""Kinds of items: images, records, passages of texts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anew.evaluation.memorization import item_types
+from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.item_types import IMAGES, RECORDS, audit_texts, passages
+
+WORDS = [
+    f"{a}{b}" for a in ("al", "be", "cor", "du", "es", "fi", "gra") for b in ("na", "ro", "tis", "vex", "mo", "li")
+]
+
+
+def prose(characters: int, seed: int) -> str:
+    source = np.random.default_rng(seed)
+    return " ".join(source.choice(WORDS, characters // 4))[:characters]
+
+
+def test_passages_cover_a_text_and_know_where_they_stand() -> None:
+    texts = [prose(1000, 0), "short", prose(300, 1), ""]
+    cut = passages(texts, 256)
+    assert [len(t) for t in cut.texts] == [256, 256, 256, 232, 5, 256]  # an end of 44 characters is none
+    for text, owner, start in zip(cut.texts, cut.owner, cut.start, strict=True):
+        assert texts[owner][start : start + len(text)] == text
+    assert cut.group.tolist() == [0, 0, 0, 0, 1, 2]
+    assert passages(texts, 256, block=512).group.tolist() == [0, 0, 1, 1, 2, 3]
+
+
+def test_copied_passages_are_found_in_place() -> None:
+    train = [prose(512, i) for i in range(100)]
+    held = [prose(512, 1000 + i) for i in range(100)]
+    samples = [prose(256, 2000 + i) for i in range(200)]
+    clean = audit_texts(samples, train, held, seed=0)
+    assert not clean.found
+    source = np.random.default_rng(0)
+    for i in range(30):
+        samples[i] = item_types.edited(train[i][256:], source)
+    found = audit_texts(samples, train, held, seed=0)
+    assert found.found and found.distance == "longest verbatim passage"
+    for pair in found.pairs:
+        assert pair.sample == pair.train and pair.train_start == 256 and pair.sample_start == 0
+    assert audit_texts(samples, train, held, seed=0, most=50, controls=False).samples == 50
+
+
+def test_spans_of_few_documents_are_permuted_as_one() -> None:
+    train, held = [prose(20_000, i) for i in range(3)], [prose(2_000, 10 + i) for i in range(3)]
+    assert item_types._block(train, held) == 2_000
+    assert item_types._block(held, held) is None and item_types._block(train, []) is None
+    found = audit_texts([prose(256, 100 + i) for i in range(60)], train, held, seed=0)
+    assert not found.found
+
+
+def test_copied_records_are_found() -> None:
+    source = np.random.default_rng(0)
+    letters = list("abcdefgh")
+    made = ["".join(source.choice(letters, 12)) for _ in range(700)]
+    train, held, samples = made[:250], made[250:500], made[500:]
+    assert not audit(RECORDS, samples, train, held, seed=0).found
+    found = audit(RECORDS, [*train[:30], *samples[30:]], train, held, seed=0)
+    assert found.found and found.pairs[0].distance == 0.0
+
+
+@pytest.mark.parametrize("shape", [(12, 12), (12, 12, 1), (12, 12, 3), (12, 12, 4)])
+def test_disturbed_images_keep_their_form(shape: tuple[int, ...]) -> None:
+    source = np.random.default_rng(0)
+    image = source.integers(0, 256, shape).astype(np.uint8)
+    for _ in range(12):
+        other = item_types.disturbed_image(image, source)
+        assert other.shape == shape and other.dtype == np.uint8
+    moved = item_types.shifted_image(image, 0, 1)
+    assert (moved[:, 1:] == image[:, :-1]).all() and (moved[:, 0] == image[:, 0]).all()
+
+
+def test_copied_images_are_found() -> None:
+    source = np.random.default_rng(0)
+    small = source.normal(size=(600, 4, 4))
+    images = list(np.clip(128 + 50 * np.kron(small, np.ones((1, 4, 4))), 0, 255).astype(np.uint8))
+    train, held, samples = images[:200], images[200:400], images[400:]
+    assert not audit(IMAGES, samples, train, held, seed=0).found
+    copies = [item_types.disturbed_image(t, source) for t in train[:25]]
+    found = audit(IMAGES, [*copies, *samples[25:]], train, held, seed=0)
+    assert found.found and {p.sample for p in found.pairs} <= set(range(25))
+
+
+def test_edits() -> None:
+    source = np.random.default_rng(0)
+    assert item_types.edited("", source) in ("", "?")
+    text = prose(400, 0)
+    other = item_types.edited(text, source)
+    assert other != text and abs(len(other) - len(text)) <= 20

@@ -1,0 +1,136 @@
+"""Classes as a probe sees them, on items whose classes are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anew.evaluation.base import Evidence, Labels
+from anew.evaluation.metrics.classes import Classes, Labelled, affordable, mixed, total_variation
+from anew.evaluation.metrics.statistics import Score
+from anew.evaluation.modalities.image import EXPORT as IMAGE
+from anew.evaluation.reporting.verdict import grades, verdict
+
+NAMES = ["cat", "dog", "fox", "owl"]
+
+
+def labels(n: int, seed: int, weights: tuple[float, ...] = (0.25,) * 4) -> Any:
+    return np.random.default_rng(seed).choice(4, size=n, p=weights)
+
+
+def rows(numbers: Any, seed: int, apart: float = 4.0) -> Labelled:
+    source = np.random.default_rng(seed)
+    return Labelled(source.normal(size=(len(numbers), 6)) + apart * np.eye(6)[numbers], np.asarray(numbers))
+
+
+def found(made: Any, asked: Any = None, apart: float = 4.0, known: int = 400) -> tuple[dict[str, Score], list[str]]:
+    """Scores where samples are of the classes `made`, and were asked to be of the classes `asked`."""
+    left: list[str] = []
+    samples = Labelled(rows(made, 3, apart).rows, np.asarray(made if asked is None else asked))
+    sets = [rows(labels(n, seed), seed, apart) for n, seed in ((known, 0), (500, 1), (500, 2))]
+    kinds = Classes(
+        NAMES, sets[0], samples, sets[1], sets[2], None, "items", 0, lambda *said: left.append(" ".join(said))
+    )
+    return {s.name: s for s in kinds.scores()}, left
+
+
+def test_a_generator_with_the_classes_of_the_data_meets_the_floor() -> None:
+    scores, left = found(labels(500, 5))
+    mix = scores["label_histogram"]
+    assert mix.value < 0.1 and mix.low is not None and mix.low <= mix.value and not mix.said and not left
+    assert mixed(scores) == "" and scores["label_accuracy"].value > 0.95
+
+
+def test_classes_that_are_too_common_and_too_rare_are_named() -> None:
+    scores, _ = found(labels(500, 5, (0.5, 0.25, 0.25, 0.0)), labels(500, 6))
+    mix = scores["label_histogram"]
+    assert mix.value == pytest.approx(0.25, abs=0.08) and mix.low is not None and mix.low > mix.floor
+    assert (
+        "'cat' is too common (5" in mix.said
+        and "'owl' is too rare (1% of samples, 2" in mix.said
+        and "dog" not in mix.said
+    )
+    assert scores["label_accuracy"].value < 0.5 and mix.to_json()["said"] == mix.said
+    varied = {"diversity": Score("diversity", 1.0, floor=1.0)}
+    said = verdict([*scores.values(), *varied.values()])["variety"]
+    assert "Classes are not as common as in the data: 'cat' is too common" in said
+    assert grades([*scores.values(), *varied.values()])["variety"] == "fair"
+
+
+def test_of_samples_like_no_real_item_nothing_is_said() -> None:
+    scores, _ = found(np.zeros(500, dtype=int), labels(500, 6))
+    assert "'cat' is too common (99%" in mixed(scores)
+    assert mixed(scores | {"precision": Score("precision", 0.0, floor=0.9)}) == ""
+
+
+def test_where_one_class_was_asked_for_it_is_compared_with_that_class() -> None:
+    one = np.full(500, 2)
+    scores, _ = found(one)
+    mix = scores["label_histogram"]
+    assert mix.value < 0.05 and "of the classes asked for" in mix.source and not mix.said
+    wrong, _ = found(np.full(500, 1), one)
+    assert wrong["label_histogram"].value > 0.9 and "'dog' is too common" in wrong["label_histogram"].said
+
+
+@pytest.mark.parametrize(
+    ("apart", "known", "why"), [(0.0, 400, "guessing alone"), (4.0, 12, "too few to train a probe")]
+)
+def test_where_a_probe_tells_nothing_it_is_said(apart: float, known: int, why: str) -> None:
+    scores, left = found(labels(500, 5), apart=apart, known=known)
+    assert not scores and len(left) == 1 and why in left[0]
+
+
+def test_total_variation_is_half_the_sum_of_differences() -> None:
+    assert total_variation([0, 0, 1, 1], [0, 1, 1, 1], 3) == pytest.approx(0.25)
+    assert total_variation([0], [2], 3) == 1.0
+
+
+def test_a_probe_is_as_large_as_its_time() -> None:
+    assert affordable(5000, 1e-3, float("inf")) == 2000 and affordable(700, 1e-3, 10.0) == 700
+    assert affordable(5000, 1e-3, 0.6) == 500 and affordable(5000, 1e-3, 0.01) == 0
+
+
+def pictures(numbers: Any, seed: int) -> list[Any]:
+    """One corner is bright: which one is the class."""
+    source, made = np.random.default_rng(seed), []
+    for number in numbers:
+        image = source.integers(0, 90, (16, 16))
+        row, column = divmod(int(number), 2)
+        image[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8] += 150
+        made.append(image.astype(np.uint8))
+    return made
+
+
+def test_every_kind_with_labels_measures_them(evidence: Callable[..., Evidence]) -> None:
+    parts = {name: labels(n, seed) for name, n, seed in (("train", 900, 0), ("test", 300, 1))}
+
+    def items(name: str, seed: int) -> Callable[[int], list[Any]]:
+        made = pictures(parts[name], seed)
+        return lambda n: made[:n]
+
+    def told(name: str) -> Callable[[int], Any]:
+        return lambda n: (NAMES, parts[name][:n])
+
+    asked = labels(200, 2)
+    given = Labels(told("train"), told("test"), asked)
+    base = evidence([], [], pictures(asked, 2), labels=given)
+    base = replace(base, train=items("train", 0), test=items("test", 1))
+    scores = {s.name: s for s in IMAGE(base).scores()}
+    assert scores["label_accuracy"].value > 0.95 and scores["label_accuracy"].floor > 0.95
+    assert scores["label_histogram"].value < 0.2
+    short = IMAGE(replace(base, seconds=0.05))
+    assert "label_histogram" not in {s.name for s in short.scores()}
+    assert any("the mix of classes (the time was spent)" in text for text in short.left_out)
+
+
+def test_where_no_training_items_are_left_for_a_probe_it_is_said(evidence: Callable[..., Evidence]) -> None:
+    train, test = labels(25, 0), labels(60, 1)
+    given = Labels(lambda n: (NAMES, train[:n]), lambda n: (NAMES, test[:n]), labels(40, 2))
+    base = evidence([], [], pictures(labels(40, 2), 2), labels=given)
+    few = IMAGE(replace(base, train=lambda n: pictures(train, 0)[:n], test=lambda n: pictures(test, 1)[:n]))
+    assert "label_histogram" not in {s.name for s in few.scores()}
+    assert any("no training images are left to train a probe on" in text for text in few.left_out)

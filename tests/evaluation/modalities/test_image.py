@@ -1,0 +1,129 @@
+"""Scores of images: real samples meet the floor, damage is seen by name, time is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from anew.evaluation.base import Evidence
+from anew.evaluation.metrics.statistics import Score
+from anew.evaluation.modalities.image import EXPORT, levels, radial_spectra, spectrum_distance
+
+NAMES = [
+    "frechet_distance",
+    "kernel_distance",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "diversity",
+    "duplicate_share",
+    "two_sample_auc",
+    "spectrum_distance",
+    "colour_distance",
+]
+
+
+def rings(n: int, seed: int, kinds: int = 8) -> list[np.ndarray]:
+    """Small pictures of rings and bars at random places."""
+    source = np.random.default_rng(seed)
+    y, x = np.mgrid[:16, :16]
+    images = []
+    for _ in range(n):
+        kind, a, b = source.integers(kinds), *source.uniform(5, 11, 2)
+        far = np.hypot(y - a, x - b)
+        shape = np.abs(far - 3) < 1.2 if kind % 2 else np.abs((y - a) * np.cos(kind) + (x - b) * np.sin(kind)) < 1.2
+        images.append((shape * 230 + source.integers(0, 20, (16, 16))).astype(np.uint8))
+    return images
+
+
+@pytest.fixture(scope="module")
+def real() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    return rings(260, 0), rings(150, 1)
+
+
+def by_name(evidence: Evidence) -> dict[str, Score]:
+    return {s.name: s for s in EXPORT(evidence).scores()}
+
+
+def test_real_samples_score_like_the_floor(evidence: Callable[..., Evidence], real: tuple) -> None:
+    found = by_name(evidence(*real, rings(150, 2)))
+    assert list(found) == NAMES
+    for score in found.values():
+        assert score.floor is not None and score.n == 150
+        assert score.low is not None and score.high is not None and score.low <= score.value <= score.high
+    assert found["frechet_distance"].value < 1.6 * found["frechet_distance"].floor
+    assert abs(found["kernel_distance"].value) < 0.01
+    for name in ("coverage", "diversity", "recall", "precision"):
+        assert found[name].value == pytest.approx(found[name].floor, abs=0.12)
+        assert found[name].better == "higher"
+
+
+def test_collapse_noise_and_blur_are_each_seen(evidence: Callable[..., Evidence], real: tuple) -> None:
+    one = [rings(1, 5)[0]] * 150
+    collapsed = by_name(evidence(*real, one))
+    assert collapsed["diversity"].value < 0.2 and collapsed["coverage"].value < 0.1
+    noise = list(np.random.default_rng(0).integers(0, 256, (150, 16, 16), dtype=np.uint8))
+    assert by_name(evidence(*real, noise))["precision"].value == 0.0
+    soft = [((i.astype(float) + np.roll(i, 1, 0) + np.roll(i, 1, 1)) / 3).astype(np.uint8) for i in rings(150, 2)]
+    blurred = by_name(evidence(*real, soft))["spectrum_distance"]
+    assert blurred.value > 3 * blurred.floor and "blurrier" in blurred.source
+
+
+def test_equal_n_everywhere(evidence: Callable[..., Evidence], real: tuple) -> None:
+    assert {s.n for s in by_name(evidence(real[0], real[1][:60], rings(200, 2))).values()} == {60}
+
+
+def test_colour_and_large_images(evidence: Callable[..., Evidence]) -> None:
+    source = np.random.default_rng(0)
+    sets = [list(source.integers(0, 256, (30, 150, 90, 3), dtype=np.uint8)) for _ in range(3)]
+    evaluation = EXPORT(evidence(*sets))
+    assert [s.name for s in evaluation.scores()] == NAMES
+    assert evaluation.show().pairs
+
+
+def test_too_few_items_are_said(evidence: Callable[..., Evidence], real: tuple) -> None:
+    evaluation = EXPORT(evidence(real[0], real[1], rings(5, 2)))
+    assert list(evaluation.scores()) == []
+    assert "20 samples" in evaluation.left_out[0]
+    assert len(evaluation.show().pairs) == 5
+
+
+def test_time_is_kept_and_what_was_left_out_is_said(evidence: Callable[..., Evidence], real: tuple) -> None:
+    begin = time.monotonic()
+    evaluation = EXPORT(evidence(*real, rings(150, 2), seconds=0.02))
+    names = [s.name for s in evaluation.scores()]
+    assert names == NAMES and "images of each set" in evaluation.left_out[0]
+    assert time.monotonic() - begin < 3.0
+
+
+def test_shown_pairs_name_copies(evidence: Callable[..., Evidence], real: tuple) -> None:
+    shown = EXPORT(evidence(*real, [real[0][7], *rings(30, 2)])).show()
+    assert shown.pairs[0].said == "exact copy" and shown.pairs[0].close and "differ" in shown.pairs[1].said
+    assert shown.sheet.startswith(b"\x89PNG") and "differs from" in shown.nearest
+
+
+def test_spectrum_of_a_wave_stands_at_its_ring() -> None:
+    y = np.arange(32)
+    wave = (127 + 100 * np.cos(2 * np.pi * 4 * y / 32))[None, :, None] * np.ones((1, 1, 32))
+    assert radial_spectra(wave).argmax() == 3  # ring 0 is left out
+    assert spectrum_distance(np.ones((5, 4)), 10 * np.ones((3, 4))) == pytest.approx(10.0)
+
+
+def test_figures_that_take_long_are_left_out_by_name(evidence: Callable[..., Evidence]) -> None:
+    source = np.random.default_rng(0)
+    sets = [list(source.integers(0, 256, (400, 8, 8), dtype=np.uint8)) for _ in range(3)]
+    evaluation = EXPORT(evidence(*sets))
+    assert evaluation._features() is not None
+    evaluation.clock.limit = 0.0
+    assert list(evaluation.own()) == [] and len(evaluation.left_out) == 2
+
+
+def test_levels_are_counted_by_channel() -> None:
+    images = np.zeros((2, 3, 4, 2), dtype=np.uint8)
+    images[1, ..., 1] = 255
+    found = levels(images)
+    assert found.shape == (2, 2, 16) and found[0, 0, 0] == found[1, 1, 15] == 12 and found.sum() == 48

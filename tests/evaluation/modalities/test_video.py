@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anew.evaluation.base import Evidence
+from anew.evaluation.memorization.item_types import CLIPS
+from anew.evaluation.modalities.video import EXPORT, energy, speeds, stacked, strip
+
+
+def dots(n: int, seed: int, pace: int = 1) -> list[np.ndarray[Any, Any]]:
+    """Squares that move `pace` pixels a frame, in 5 or 6 frames of 16 x 16."""
+    source = np.random.default_rng(seed)
+    made = []
+    for _ in range(n):
+        clip = np.full((5 + source.integers(2), 16, 16, 3), 30, np.uint8)
+        row, start, colour = source.integers(12), source.integers(5), source.integers(60, 255, 3)
+        for frame in range(len(clip)):
+            left = start + pace * frame
+            clip[frame, row : row + 4, left : left + 4] = colour
+        made.append(clip)
+    return made
+
+
+def measured(make: Callable[..., Evidence], samples: list[Any]) -> dict[str, Any]:
+    evidence = make(dots(80, 0), dots(60, 1), samples, modality=SimpleNamespace(rate=10.0))
+    return {score.name: score for score in EXPORT(evidence).scores()}
+
+
+def test_real_clips_are_near_the_floor_and_still_ones_at_the_ceiling(evidence: Callable[..., Evidence]) -> None:
+    real = measured(evidence, dots(60, 2))
+    still = measured(evidence, [np.repeat(clip[:1], 6, axis=0) for clip in dots(60, 2)])
+    for name in ("frame_difference_distance", "motion_distance", "motion_spectrum_distance"):
+        assert real[name].value < 0.5 * still[name].value, name
+    change = still["frame_difference_distance"]
+    assert change.ceiling is not None and change.value > 0.5 * change.ceiling
+    assert real["frame_distance"].floor is not None
+    assert "of real motion" in real["motion_distance"].source
+    assert {"frechet_distance", "coverage"} <= set(real)
+
+
+def test_faster_motion_is_seen(evidence: Callable[..., Evidence]) -> None:
+    fast = measured(evidence, dots(60, 2, pace=2))
+    assert fast["motion_distance"].low is not None and fast["motion_distance"].low > 0.5
+
+
+def test_clips_are_shown_moving_and_frame_by_frame(evidence: Callable[..., Evidence]) -> None:
+    train = dots(60, 0)
+    shown = EXPORT(evidence(train, dots(40, 1), train[:10], modality=SimpleNamespace(rate=10.0))).show()
+    assert shown.layout == "tiles" and shown.pairs[0].close and shown.pairs[0].said == "exact copy"
+    for data in (shown.sheet, shown.real, shown.pairs[0].sample.picture):
+        assert data is not None and Image.open(io.BytesIO(data)).format == "PNG"
+    assert shown.pairs[0].sample.kind == "video/mp4" and b"ftyp" in (shown.pairs[0].sample.media or b"")[:12]
+
+
+def test_a_copied_frame_is_enough_for_a_copy() -> None:
+    train, held = dots(40, 0), dots(10, 1)
+    sample = [np.concatenate([held[0][:1], train[7][-1:], held[1][:1]])]
+    items = sample + train
+    distance = CLIPS.distances(items, np.arange(len(items)))[0]
+    item, value = distance.nearest(np.array([0]), np.arange(1, len(items)))
+    assert item[0] == 8 and value[0] == pytest.approx(0.0, abs=1e-3)
+    disturbed = CLIPS.disturb(train[0], np.random.default_rng(0))
+    assert disturbed.shape == train[0].shape and not np.array_equal(disturbed, train[0])
+
+
+def test_figures_of_motion() -> None:
+    still = np.zeros((5, 8, 8), np.uint8)
+    blinking = np.stack([np.full((8, 8), 255 * (t % 2), np.uint8) for t in range(8)])
+    assert energy(still) == 0.0 and energy(blinking) == pytest.approx(1.0)
+    assert speeds(blinking).argmax() == len(speeds(blinking)) - 1
+    assert speeds(still[:1]).sum() == 0.0
+    assert stacked([still, still[:2]], 4).shape == (2, 4, 8, 8)
+    assert strip(blinking, 4).shape == (8, 32)

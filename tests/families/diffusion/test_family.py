@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+
+from anew.core.random import Moment, generator
+from anew.core.specs import Ask, Batch, Grid, Known
+from anew.errors import ConfigError
+from anew.families.base import Scale
+from anew.families.diffusion.family import Diffusion, DiffusionConfig, DiffusionSampling
+
+SMALL = DiffusionConfig(batch=16, width=16, depth=1, components=6, rank=8, precision="fp32")
+
+
+def stripes(n: int, classes: int, seed: int = 0) -> Batch:
+    """Images of 8 x 8 whose rows (class 0) or columns (class 1) are bright in a random half."""
+    source = torch.Generator().manual_seed(seed)
+    label = torch.randint(2, (n,), generator=source)
+    bright = torch.rand((n, 8), generator=source) < 0.5
+    lines = torch.where(bright, 0.8, -0.8)
+    x = torch.where(label[:, None, None] == 0, lines[:, :, None], lines[:, None, :]).expand(n, 8, 8)
+    return Batch(x[:, None].contiguous(), label if classes else None)
+
+
+@cache
+def trained(classes: int, steps: int) -> Diffusion:
+    torch.manual_seed(0)
+    family = Diffusion(Grid((1, 8, 8), "CHW", classes, 0.8), SMALL)
+    family.prepare([stripes(512, classes)])
+    optimiser = torch.optim.Adam(family.parameters(), 3e-3)
+    for step in range(steps):
+        loss = family.loss(stripes(32, classes, step), Moment(0, step))
+        optimiser.zero_grad()
+        (loss.total / loss.count).backward()
+        optimiser.step()
+    return family.eval()
+
+
+def last(family: Diffusion, ask: Ask, seed: int = 0) -> torch.Tensor:
+    *_, sample = family.draw(ask, seed)
+    return sample
+
+
+def test_starts_at_the_closed_form_and_learns() -> None:
+    before, after = trained(0, 0), trained(0, 100)
+    batch = stripes(128, 0, 1000)
+    with torch.no_grad():
+        first = float(before.loss(batch, Moment(5, 0, training=False)).total) / len(batch)
+        second = float(after.loss(batch, Moment(5, 0, training=False)).total) / len(batch)
+    assert first == pytest.approx(1.0, abs=0.35)
+    assert second < 0.98 * first
+
+
+def test_samples_depend_on_their_own_index_alone() -> None:
+    family = trained(0, 5)
+    whole = last(family, Ask(5))
+    part = last(family, Ask(2, first=3))
+    torch.testing.assert_close(whole[3:], part, atol=1e-4, rtol=0)
+    assert not torch.allclose(whole[0], whole[1], atol=1e-2)
+    assert not torch.allclose(whole, last(family, Ask(5), seed=1), atol=1e-2)
+
+
+def test_drafts_are_as_many_as_steps_and_in_range() -> None:
+    drafts = list(trained(0, 5).draw(Ask(3, how=DiffusionSampling(steps=4)), 0))
+    assert len(drafts) == 4
+    assert all(d.shape == (3, 1, 8, 8) and float(d.abs().max()) <= 1 for d in drafts)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_labels_are_followed(guidance: float) -> None:
+    family = trained(2, 100)
+    how = DiffusionSampling(guidance=guidance)
+    for one in (0, 1):
+        x = last(family, Ask(32, label=torch.full((32,), one), how=how))[:, 0]
+        along_rows, along_columns = x.var(2).mean(), x.var(1).mean()
+        assert (along_rows < along_columns) == (one == 0)
+
+
+def test_known_values_are_kept_and_the_rest_fits_them() -> None:
+    family = trained(0, 100)
+    truth = stripes(24, 2, 77)
+    assert truth.label is not None
+    mask = torch.zeros(1, 8, 8)
+    mask[:, :, :4] = 1
+    x = last(family, Ask(24, known=Known(truth.x, mask)))
+    assert torch.equal(x[..., :4], truth.x[..., :4])
+    rows = truth.label == 0  # there the left half says what the right half is
+    assert float((x - truth.x)[rows][..., 4:].abs().mean()) < 0.65  # 0.8 by chance
+
+
+def test_known_values_of_another_shape_are_refused() -> None:
+    with pytest.raises(ConfigError, match="do not fit"):
+        last(trained(0, 0), Ask(2, known=Known(torch.zeros(3, 8, 8))))
+
+
+def test_other_axes_are_refused() -> None:
+    with pytest.raises(ConfigError, match="CHW"):
+        Diffusion(Grid((2, 64), "CT"), SMALL)
+
+
+def test_loss_of_rows_does_not_depend_on_the_micro_batch() -> None:
+    family, batch = trained(0, 5), stripes(32, 0)
+    whole = family.loss(batch, Moment(0, 3)).total
+    parts = [family.loss(batch.rows(i, i + 8), Moment(0, 3, first=i)).total for i in range(0, 32, 8)]
+    torch.testing.assert_close(whole, torch.stack(parts).sum(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "items", "net"),
+    [((1, 8, 8), 1200, "unet"), ((3, 50, 28), 40, "unet"), ((4, 64, 64), 3000, "unet"), ((3, 128, 96), 500, "dit")],
+)
+def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int, net: str) -> None:
+    spec = Grid(shape, "CHW", 0, 0.5)
+    scale = Scale(items, items * 1.0, 60.0)
+    config = Diffusion.suggest(spec, scale)
+    assert config.net == net
+    family = Diffusion(spec, replace(config, precision="fp32"))
+    x = torch.rand((3, *shape), generator=generator("x")) * 2 - 1
+    family.prepare([Batch(x)])
+    assert bool(torch.isfinite(family.loss(Batch(x), Moment(0, 0)).total))
+    assert last(family, Ask(2, how=DiffusionSampling(steps=2))).shape == (2, *shape)
+    costs = [Diffusion.appetite(spec, Diffusion.suggest(spec, replace(scale, dial=d)), scale) for d in range(4)]
+    assert costs == sorted(costs) and costs[0] > 0
+
+
+def test_label_shares_are_kept_without_being_asked() -> None:
+    spec = Grid((1, 8, 8), "CHW", 2, 0.8)
+    family = Diffusion(spec, SMALL)
+    batch = stripes(400, 2)
+    assert batch.label is not None
+    rare = Batch(batch.x[(batch.label == 0) | (torch.arange(400) % 8 == 0)])
+    label = batch.label[(batch.label == 0) | (torch.arange(400) % 8 == 0)]
+    family.prepare([Batch(rare.x, label)])
+    x = last(family, Ask(200, how=DiffusionSampling(steps=2)))[:, 0]
+    share = float((x.var(2).mean(1) < x.var(1).mean(1)).float().mean())
+    assert share == pytest.approx(float((label == 0).float().mean()), abs=0.12)
+
+
+@pytest.mark.parametrize(
+    ("channels", "seconds", "wins"), [(1, 300.0, True), (1, 20.0, False), (1, None, False), (3, 300.0, False)]
+)
+def test_grey_images_and_time_for_both_stages_are_where_latents_win(
+    channels: int, seconds: float | None, wins: bool
+) -> None:
+    scale = Scale(8000, 8000.0 * 784, seconds)
+    assert Diffusion.better_on_latents(Grid((channels, 28, 28), "CHW"), scale) is wins
+
+
+@pytest.mark.parametrize(("bounded", "count"), [(True, 8), (False, 4)])
+def test_latents_pass_through_half_as_many_levels(bounded: bool, count: int) -> None:
+    torch.manual_seed(0)
+    config = DiffusionConfig(width=8, components=0, rank=4, precision="fp32")
+    family = Diffusion(Grid((1, 8, 8), "CHW", bounded=bounded), config)
+    assert len(list(family.draw(Ask(2), 0))) == count
+    assert len(list(family.draw(Ask(2, how=DiffusionSampling(steps=3)), 0))) == 3

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+
+from anew.core.random import Moment
+from anew.core.specs import Ask, Batch, Grid, Known
+from anew.errors import ConfigError
+from anew.families.base import Scale
+from anew.families.gan.family import Gan, GanConfig, GanSampling
+from anew.training.distributed import World
+from anew.training.progress import StepPace
+from anew.training.trainer import Trainer
+
+SMALL = GanConfig(
+    batch=32,
+    width=16,
+    mults=(1, 2),
+    patch=1,
+    numbers=16,
+    components=4,
+    rank=8,
+    augment_items=0,
+    decay=0.3,
+    precision="fp32",
+)
+
+
+def stripes(n: int, classes: int, seed: int = 0) -> Batch:
+    """Images of 8 x 8 whose rows (class 0) or columns (class 1) are bright in a random half."""
+    source = torch.Generator().manual_seed(seed)
+    label = torch.randint(2, (n,), generator=source)
+    bright = torch.rand((n, 8), generator=source) < 0.5
+    lines = torch.where(bright, 0.8, -0.8)
+    x = torch.where(label[:, None, None] == 0, lines[:, :, None], lines[:, None, :]).expand(n, 8, 8)
+    return Batch(x[:, None].contiguous(), label if classes else None)
+
+
+class Stripes:
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
+        return stripes(size, self.classes, step * 2 + (phase == "generator")).rows(first, first + count)
+
+    def prefetch(self, *where: Any) -> None: ...
+
+
+def trainer(family: Gan, data: Any, steps: int) -> Trainer:
+    batch = family.config.batch
+    return Trainer(family, data, StepPace(steps), seed=1, batch=batch, micro=batch, world=World())
+
+
+def made(classes: int = 0, **given: Any) -> Gan:
+    torch.manual_seed(0)
+    family = Gan(Grid((1, 8, 8), "CHW", classes, 0.8), replace(SMALL, **given))
+    family.prepare([stripes(256, classes)])
+    return family
+
+
+@cache
+def trained(classes: int, steps: int = 80) -> Gan:
+    run = trainer(made(classes), Stripes(classes), steps)
+    assert all(torch.isfinite(torch.tensor(list(s.losses.values()))).all() for s in run)
+    run.family.load_state_dict(run.weights())
+    assert isinstance(run.family, Gan)
+    return run.family.eval()
+
+
+def last(family: Gan, ask: Ask, seed: int = 0) -> torch.Tensor:
+    *_, sample = family.draw(ask, seed)
+    return sample
+
+
+def test_learns_labels_and_varies() -> None:
+    family = trained(2)
+    for one in (0, 1):
+        x = last(family, Ask(64, label=torch.full((64,), one)))[:, 0]
+        along_rows, along_columns = x.var(2).mean(), x.var(1).mean()
+        assert (along_rows < along_columns) == (one == 0)
+        assert float(x.std(0).mean()) > 0.3
+    assert float(family.variety) > 0.4
+    assert family.warning(1.0) is None
+
+
+def test_samples_are_one_draft_in_range_and_depend_on_their_own_index_alone() -> None:
+    family = trained(2)
+    drafts = list(family.draw(Ask(5), 0))
+    assert len(drafts) == 1
+    assert float(drafts[0].abs().max()) <= 1.0
+    torch.testing.assert_close(drafts[0][3:], last(family, Ask(2, first=3)), atol=1e-4, rtol=0)
+
+
+def test_less_spread_is_less_variety() -> None:
+    family = trained(0)
+    wide, narrow = (last(family, Ask(64, how=GanSampling(spread=s))).std(0).mean() for s in (1.0, 0.3))
+    assert float(narrow) < 0.8 * float(wide)
+
+
+def test_latents_lead_to_the_samples_and_back() -> None:
+    family = trained(2)
+    ask = Ask(3, label=torch.tensor([0, 1, 0]))
+    latents = family.latents(ask, 7)
+    x = last(family, ask, 7)
+    torch.testing.assert_close(next(family.grow(latents, ask)), x)
+    found = family.invert(x)
+    assert found.shape == latents.shape
+    back = next(family.grow(found, Ask(3)))
+    assert float((back - x).square().mean()) < 0.25 * float((x.roll(1, 0) - x).square().mean())
+    assert torch.equal(found, family.invert(x))
+    middle = family.between(latents[0], latents[1], torch.tensor([0.0, 0.5, 1.0]))
+    torch.testing.assert_close(middle[[0, 2]], latents[:2], atol=1e-5, rtol=0)
+
+
+def test_loss_of_rows_does_not_depend_on_the_micro_batch() -> None:
+    family, batch = made(2, augment=0.5), stripes(32, 2)
+    for phase in family.phases():
+        whole = phase.loss(batch, Moment(0, 3)).total
+        parts = [phase.loss(batch.rows(i, i + 5), Moment(0, 3, first=i)).total for i in range(0, 32, 5)]
+        torch.testing.assert_close(whole, torch.stack(parts).sum(), rtol=1e-4, atol=1e-4)
+
+
+def test_each_phase_moves_its_own_network_alone() -> None:
+    family = made()
+    before = {n: p.clone() for n, p in family.named_parameters()}
+    run = trainer(family, Stripes(0), 3)
+    run.phases = run.phases[:1]
+    assert all(s.losses for s in _skipping(run))
+    moved = {n.partition(".")[0] for n, p in family.named_parameters() if not torch.equal(p, before[n])}
+    assert moved == {"discriminator"}
+
+
+def _skipping(run: Trainer) -> Any:
+    run.family.react = lambda logs: None  # type: ignore[method-assign]
+    return list(run)
+
+
+def test_the_strength_of_augmentation_follows_the_discriminator() -> None:
+    family = made(augment=0.2, augment_items=320)
+    for _ in range(40):
+        family.react({"apart": 1.0, "variety": 1.0})
+    assert float(family.strength) > 0.5
+    for _ in range(80):
+        family.react({"apart": 0.0, "variety": 1.0})
+    assert float(family.strength) == 0.0
+
+
+def test_a_collapse_is_told_with_its_share_once_it_can_be_judged() -> None:
+    family = made()
+    for _ in range(200):
+        family.react({"apart": 0.5, "variety": 0.03})
+    assert family.warning(0.05) is None
+    assert "collapsed: 3% of the variety of your data" in str(family.warning(0.5))
+
+
+@pytest.mark.parametrize(
+    ("shape", "items"),
+    [((1, 8, 8), 5), ((1, 28, 28), 8000), ((3, 9, 14), 40), ((4, 64, 64), 1900), ((3, 512, 512), 50), ((1, 1, 30), 9)],
+)
+def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int) -> None:
+    spec = Grid(shape, "CHW", 0, 0.5)
+    config = Gan.suggest(spec, Scale(items, 1.0, 60.0))
+    family = Gan(spec, replace(config, augment=0.8, precision="fp32"))
+    batch = Batch(torch.full((2, *shape), -1.0))  # all alike
+    for phase in family.phases():
+        assert bool(torch.isfinite(phase.loss(batch, Moment(0, 0)).total))
+    assert last(family, Ask(2)).shape == (2, *shape)
+    scale = Scale(items, 1.0, 60.0)
+    costs = [Gan.appetite(spec, Gan.suggest(spec, replace(scale, dial=d)), scale) for d in range(4)]
+    assert costs == sorted(costs) and costs[0] > 0
+
+
+def test_constant_images_train_to_the_end() -> None:
+    class Flat:
+        def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
+            return Batch(torch.full((count, 1, 8, 8), 0.25))
+
+        def prefetch(self, *where: Any) -> None: ...
+
+    family = made(augment=0.5)
+    for stepped in trainer(family, Flat(), 8):
+        assert all(torch.isfinite(torch.tensor(v)) for v in stepped.losses.values())
+    assert bool(torch.isfinite(last(family.eval(), Ask(2))).all())
+
+
+def test_what_cannot_be_done_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot keep given values"):
+        last(made(), Ask(2, known=Known(torch.zeros(1, 8, 8))))
+    with pytest.raises(ConfigError, match="no labels"):
+        last(made(), Ask(2, label=torch.zeros(2, dtype=torch.int64)))
+    with pytest.raises(ConfigError, match="less than the 3 classes; give at least 3"):
+        made(3, components=2)
+    with pytest.raises(ConfigError, match="CHW"):
+        Gan(Grid((2, 64), "CT"), SMALL)

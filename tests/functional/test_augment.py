@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anew.functional.augment import MOST, NUMBERS, augment, controlled
+
+
+def uniform(n: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(n, NUMBERS, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 14), (4, 12, 10)])
+def test_at_strength_zero_nothing_changes_and_rows_stand_alone(shape: tuple[int, ...]) -> None:
+    x, numbers = torch.rand(6, *shape) * 2 - 1, uniform(6)
+    assert torch.equal(augment(x, numbers, 0.0), x)
+    whole = augment(x, numbers, 0.7)
+    assert whole.shape == x.shape
+    assert bool(torch.isfinite(whole).all())
+    torch.testing.assert_close(whole[2:4], augment(x[2:4], numbers[2:4], 0.7), atol=1e-5, rtol=0)
+
+
+def test_most_items_stay_as_they_are_at_a_low_strength() -> None:
+    x = torch.rand(400, 3, 8, 8) * 2 - 1
+    same = (augment(x, uniform(400), 0.1) - x).abs().amax((1, 2, 3)) < 1e-3
+    assert 0.9**4 - 0.08 < float(same.float().mean()) < 0.9**4 + 0.08
+
+
+def test_gradients_reach_the_items() -> None:
+    x = (torch.rand(8, 3, 8, 8) * 2 - 1).requires_grad_(True)
+    (grad,) = torch.autograd.grad(augment(x, uniform(8), 1.0).square().sum(), x)
+    assert bool(torch.isfinite(grad).all())
+    assert bool((grad.abs().amax((1, 2, 3)) > 0).all())
+
+
+def test_transparency_keeps_its_values_under_colour_changes() -> None:
+    x, numbers = torch.rand(5, 4, 8, 8), uniform(5)
+    numbers[:, :4] = torch.tensor([0.0, 1.0, 1.0, 1.0])  # colour alone is on
+    changed = augment(x, numbers, 0.5)
+    torch.testing.assert_close(changed[:, 3], x[:, 3], atol=1e-5, rtol=0)
+    assert float((changed[:, :3] - x[:, :3]).abs().mean()) > 0.01
+
+
+def test_strength_follows_how_far_items_are_told_apart() -> None:
+    strength = torch.tensor(0.3)
+    assert float(controlled(strength, torch.tensor(0.9), 0.6, 0.01)) == pytest.approx(0.31)
+    assert float(controlled(strength, torch.tensor(0.2), 0.6, 0.01)) == pytest.approx(0.29)
+    assert float(controlled(torch.tensor(MOST), torch.tensor(1.0), 0.6, 0.1)) == pytest.approx(MOST)
+    assert float(controlled(torch.tensor(0.0), torch.tensor(0.0), 0.6, 0.1)) == 0.0

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from anew.functional.noise import rho_levels
+from anew.functional.ode import SOLVERS
+
+DEVIATION = 0.6
+
+
+def gaussian(y: Tensor, level: Tensor) -> Tensor:
+    """The exact denoiser of N(0, DEVIATION^2)."""
+    return y * DEVIATION**2 / (DEVIATION**2 + level**2)
+
+
+def error(solver: str, steps: int) -> float:
+    """Distance to the exact solution at the smallest positive level, which is y scaled by the change of deviation."""
+    levels = rho_levels(steps, 0.02, 5.0, 3.0)
+    y = torch.linspace(-10, 10, 11, dtype=torch.float64)
+    *_, last = SOLVERS[solver](gaussian, y, levels.double())
+    exact = y * DEVIATION / (DEVIATION**2 + 25) ** 0.5
+    return float((last - exact).abs().max())
+
+
+@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("heun", 2), ("multistep", 2)])
+def test_converges_at_its_order(solver: str, order: int) -> None:
+    coarse, fine = error(solver, 16), error(solver, 64)
+    assert fine < coarse / 4 ** (order - 0.5) or fine < 5e-3
+
+
+def test_second_order_beats_first_at_few_steps() -> None:
+    assert error("multistep", 12) < error("euler", 12) / 1.5
+    assert error("heun", 12) < error("euler", 12) / 2
+
+
+@pytest.mark.parametrize(("solver", "passes"), [("euler", 5), ("heun", 9), ("multistep", 5)])
+def test_passes_and_drafts(solver: str, passes: int) -> None:
+    calls = []
+
+    def denoise(y: Tensor, level: Tensor) -> Tensor:
+        calls.append(float(level))
+        return gaussian(y, level)
+
+    drafts = list(SOLVERS[solver](denoise, torch.ones(3), rho_levels(5, 0.02, 5.0, 3.0)))
+    assert len(drafts) == 5
+    assert len(calls) == passes

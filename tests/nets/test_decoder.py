@@ -1,0 +1,129 @@
+"""The decoder: gradients of its fused layers, causality, and equality with a stock Qwen3."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from anew.nets import attention
+from anew.nets.decoder import Decoder, Shape, to_qwen3
+from anew.nets.incremental import ArrayStream, Stream
+
+
+def _random(shape: Shape) -> Decoder:
+    torch.manual_seed(0)
+    net = Decoder(shape)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return net.eval()
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_logits_equal_a_stock_qwen3(tied: bool) -> None:
+    transformers = pytest.importorskip("transformers")
+    net = _random(Shape(vocab=50, width=32, layers=3, heads=2, hidden=48, context=16, tied=tied))
+    state, config = to_qwen3(net.state_dict(), net.shape)
+    stock = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**config)).eval()
+    missing, unexpected = stock.load_state_dict(state, strict=False)
+    assert not missing and not unexpected
+    ids = torch.randint(0, 50, (3, 16))
+    with torch.no_grad():
+        assert torch.allclose(stock(ids).logits, net(ids), atol=1e-4)
+
+
+@pytest.mark.parametrize("back", [(), (3, 6)], ids=["sequence", "grid"])
+@pytest.mark.parametrize("first", [1, 2, 7])
+def test_a_later_token_changes_no_earlier_logit(first: int, back: tuple[int, ...]) -> None:
+    net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12, back=back, lead=3))
+    ids = torch.randint(0, 20, (2, 12))
+    other = ids.clone()
+    other[:, first:] = (other[:, first:] + 1) % 20
+    with torch.no_grad():
+        assert torch.equal(net(ids)[:, :first], net(other)[:, :first])
+
+
+def test_a_token_on_a_grid_sees_what_stands_above_it_and_where_it_is() -> None:
+    net = _random(Shape(vocab=20, width=16, layers=0, heads=2, hidden=24, context=12, back=(4,), lead=1))
+    ids = torch.randint(1, 20, (1, 12))
+    with torch.no_grad():
+        before = net(ids)
+        other = ids.clone()
+        other[0, 3] = 0  # the third target
+        changed = (net(other) - before).abs().amax((0, 2)) > 0
+    # Of the fourth target it is the token before, of the seventh the one above.
+    assert changed.nonzero().flatten().tolist() == [3, 6]
+    with torch.no_grad():
+        alike = net(torch.full((1, 12), 5))
+    assert len(torch.unique(alike[0], dim=0)) == 12
+    with pytest.raises(ValueError, match="Qwen3"):
+        to_qwen3(net.state_dict(), net.shape)
+
+
+def test_padding_behind_records_is_left_out_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "ROUND", 4)
+    net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12))
+    ids, counted = torch.randint(0, 20, (3, 12)), torch.ones(3, 12)
+    counted[0, 5:] = counted[2, 9:] = 0
+    counted[1, :4] = 0  # context of targets that count elsewhere: computed all the same
+    kept = attention.Kept.until(counted)
+    assert kept.places.tolist() == [*range(5), *range(12, 33), 5, 6]  # two of padding make a multiple of four
+    weights = kept.take(counted.flatten())[:, None] * torch.randn(28, 20)
+    found = []
+    for logits in (net(ids, kept=kept), kept.take(net(ids).flatten(0, 1))):
+        wanted = weights * logits
+        found.append((wanted, *torch.autograd.grad(wanted.sum(), list(net.parameters()))))
+    assert all(torch.allclose(a, b, atol=1e-4, rtol=1e-3) for a, b in zip(*found, strict=True))
+
+
+def test_rms_norm_has_the_gradient_of_the_library_one() -> None:
+    x = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(attention.rms_norm, (x,))
+    assert torch.allclose(attention.rms_norm(x), F.rms_norm(x, (8,), eps=attention.EPSILON))
+
+
+def test_attention_has_the_right_gradient() -> None:
+    at = attention.Positions.make(5, 4, 100.0).span(0, 5, torch.float64)
+    joint = torch.randn(2, 5, 3 * 3 * 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: attention.attention(x, at, 3, 0.7), (joint,))
+
+
+def test_cross_entropy_equals_the_library_one() -> None:
+    logits = torch.randn(6, 9, dtype=torch.float64, requires_grad=True)
+    target = torch.randint(0, 9, (6,))
+    assert torch.allclose(
+        attention.cross_entropy(logits, target).double(), F.cross_entropy(logits, target, reduction="none")
+    )
+    ours = torch.autograd.grad(attention.cross_entropy(logits, target).sum(), logits)[0]
+    theirs = torch.autograd.grad(F.cross_entropy(logits, target, reduction="sum"), logits)[0]
+    assert torch.allclose(ours, theirs)
+
+
+def test_cross_entropy_in_bf16_stays_finite_far_from_the_target() -> None:
+    logits = torch.tensor([[200.0, 0.0]], dtype=torch.bfloat16)
+    assert attention.cross_entropy(logits, torch.tensor([1])).item() == pytest.approx(200.0)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_attention_equals_the_fused_kernel(kind: torch.dtype) -> None:
+    at = attention.Positions.make(7, 8, 100.0).span(0, 7, kind)
+    joint = torch.randn(2, 7, 3 * 3 * 8).to(kind)
+    q, k, v = joint.view(2, 7, 3, 3, 8).permute(2, 0, 3, 1, 4)
+    q, k = (attention.rotate(F.rms_norm(t, (8,), eps=attention.EPSILON), at) for t in (q, k))
+    fused = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.5)
+    ours = attention.attention(joint, at, 3, 0.5)
+    assert torch.allclose(ours, fused.transpose(1, 2).reshape(2, 7, 24), atol=1e-5 if kind == torch.float32 else 3e-2)
+
+
+@pytest.mark.parametrize("back", [(), (3, 6)], ids=["sequence", "grid"])
+@pytest.mark.parametrize("kind", [Stream, ArrayStream])
+def test_a_stream_gives_the_logits_of_a_whole_pass(kind: type[Stream], back: tuple[int, ...]) -> None:
+    net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12, back=back, lead=2))
+    ids = torch.randint(0, 20, (3, 12))
+    with torch.inference_mode():
+        stream = kind(net, 3)
+        given = ids.numpy()
+        parts = [stream.feed(given[:, :1]), stream.feed(given[:, 1:5])]
+        parts += [stream.feed(given[:, i : i + 1]) for i in range(5, 12)]
+        assert torch.allclose(torch.from_numpy(np.stack(parts, 1)), net(ids)[:, [0, *range(4, 12)]], atol=1e-4)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anew.nets.unet3d import SpaceTime, turns
+
+
+def net(group: int = 2, **more: int) -> SpaceTime:
+    return SpaceTime(3, 2, kinds=3, width=16, mults=(1, 2), depth=1, patch=2, group=group, **more)
+
+
+@pytest.mark.parametrize(
+    ("frames", "height", "breadth", "group"), [(4, 8, 8, 2), (5, 10, 7, 2), (1, 8, 12, 1), (9, 8, 8, 4)]
+)
+def test_keeps_the_size_of_any_clip(frames: int, height: int, breadth: int, group: int) -> None:
+    x, level = torch.randn(2, 3, frames, height, breadth), torch.rand(2, frames) + 0.1
+    assert net(group)(x, level, torch.tensor([0, 2])).shape == (2, 2, frames, height, breadth)
+
+
+def test_starts_at_zero_and_learns_from_every_weight() -> None:
+    one = net()
+    x, level, kind = torch.randn(3, 3, 6, 8, 8), torch.rand(3, 6) + 0.1, torch.tensor([0, 1, 2])
+    assert one(x, level, kind).abs().max() == 0
+    for parameter in one.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    one(x, level, kind).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in one.parameters())
+
+
+def test_every_frame_hears_of_every_other_and_of_its_level() -> None:
+    one = net(1)
+    for parameter in one.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    x, level, kind = torch.randn(1, 3, 6, 8, 8), torch.full((1, 6), 0.5), torch.tensor([0])
+    before = one(x, level, kind)
+    other = x.clone()
+    other[:, :, 5] += 1.0
+    assert (one(other, level, kind) - before)[:, :, 0].abs().max() > 1e-6
+    noisy = level.clone()
+    noisy[:, 3] = 2.0
+    assert (one(x, noisy, kind) - before)[:, :, 3].abs().max() > 1e-4
+
+
+def test_turns_keep_lengths_and_differ_by_place() -> None:
+    cosine, sine = turns((2, 3, 4), 32, torch.device("cpu"))
+    assert cosine.shape == (24, 16)
+    torch.testing.assert_close(cosine.square() + sine.square(), torch.ones(24, 16))
+    assert len({tuple(row.tolist()) for row in torch.cat([cosine, sine], 1)}) == 24

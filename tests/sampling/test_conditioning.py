@@ -1,0 +1,216 @@
+"""What is asked of a model: where text ends, what is given of samples, classes, numbers; refused in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import anew
+from anew.sampling.conditioning import class_of
+from samples import programs, prose, sequences, shapes
+
+FEW = {"evaluate_samples": 0, "previews": 0}
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
+    folder = tmp_path_factory.mktemp("text")
+    return anew.train(prose(folder / "book.txt"), folder / "run", steps=10, settings=FEW)
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
+    folder = tmp_path_factory.mktemp("code")
+    return anew.train(programs(folder / "data", 60), folder / "run", steps=10, settings=FEW)
+
+
+@pytest.fixture(scope="module")
+def protein(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
+    folder = tmp_path_factory.mktemp("protein")
+    settings = {**FEW, "direction": "both"}
+    return anew.train(sequences(folder / "data"), folder / "run", steps=10, settings=settings)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
+    folder = tmp_path_factory.mktemp("images")
+    settings = {**FEW, "batch": 16}
+    return anew.train(shapes(folder / "data"), folder / "run", steps=6, family="diffusion", settings=settings)
+
+
+@pytest.mark.parametrize("prompt", [None, "", "The old. ", "river? The. A \u4e2d."])
+def test_text_is_what_it_is_without_a_stop_up_to_the_first_one_behind_the_prompt(
+    text: anew.Model, prompt: str | None
+) -> None:
+    for stop in (".", "th", " "):
+        whole = text.sample(5, seed=3, prompt=prompt, max_tokens=100)
+        ended = text.sample(5, seed=3, prompt=prompt, max_tokens=100, stop=stop)
+        for one, other, artifact in zip(whole, ended, ended.artifacts, strict=True):
+            at = one.find(stop, len(prompt or ""))
+            assert other == (one if at < 0 else one[:at])
+            assert artifact.text == other and artifact.suffix == ".txt"
+        assert any(len(other) < len(one) for one, other in zip(whole, ended, strict=True))
+
+
+def test_a_stop_counts_in_the_gap_alone_and_what_follows_stays(code: anew.Model, tmp_path: Path) -> None:
+    before, after = "def first(x):\n    y = x\n", "\n    return x  # why\n\ndef last(x):\n    return x\n"
+    whole = code.sample(4, seed=1, prompt=before, suffix=after, max_tokens=80)
+    for stop in ("\n", "x", " "):
+        ended = code.sample(4, seed=1, prompt=before, suffix=after, max_tokens=80, stop=stop)
+        for one, other in zip(whole, ended, strict=True):
+            assert one.startswith(before) and one.endswith(after)
+            gap = one[len(before) : len(one) - len(after)]
+            assert other == before + gap.split(stop)[0] + after
+    assert {path.suffix for path in ended.save(tmp_path)} == {".py"}
+    assert (tmp_path / "0000.py").read_text() == ended[0]
+    onwards = code.sample(2, prompt=before, max_tokens=60, stop="x")
+    assert all(one.startswith(before) and "x" not in one[len(before) :] for one in onwards)
+
+
+def test_a_sequence_that_grows_towards_its_start_keeps_its_end(protein: anew.Model) -> None:
+    whole = protein.sample(6, suffix="LKML", max_tokens=60)
+    ended = protein.sample(6, suffix="LKML", max_tokens=60, stop="L")
+    for one, other in zip(whole, ended, strict=True):
+        assert one.endswith("LKML")
+        assert other == one[:-4].rpartition("L")[2] + "LKML"
+    assert {artifact.suffix for artifact in ended.artifacts} == {".fasta"}
+    assert ended.artifacts[0].data.startswith(b">")
+
+
+@pytest.mark.parametrize("stop", ["", 5, b"x"])
+def test_what_is_no_text_to_stop_at(text: anew.Model, images: anew.Model, stop: Any) -> None:
+    with pytest.raises(anew.ConfigError, match="give a text of one character or more"):
+        text.sample(1, stop=stop)
+    with pytest.raises(anew.ConfigError, match="no text to stop at"):
+        images.sample(1, stop=".")
+
+
+def test_a_class_goes_by_its_name_or_its_place(images: anew.Model) -> None:
+    assert images.labels == ["bar", "disc"]
+    by_name, by_place = images.sample(2, label="disc"), images.sample(2, label=np.int64(1))
+    assert all(np.array_equal(one, two) for one, two in zip(by_name, by_place, strict=True))
+    assert images.walk(4, stops=2, label=0).label == "bar"
+    for label, says in ((2, "give 0 to 1"), (-1, "give 0 to 1"), (1.5, "no label"), (True, "whole number")):
+        with pytest.raises(anew.ConfigError, match=says):
+            images.sample(1, label=label)
+    numbers = ["0", "1", "10", "2"]
+    assert class_of(numbers, 10) == 2 and class_of(numbers, "2") == 3
+    with pytest.raises(anew.ConfigError, match="no label"):
+        class_of(numbers, 3)
+
+
+@pytest.mark.parametrize("seed", [-1, 10**23, 1.5, "a", None, True])
+def test_seeds_are_checked_alike(images: anew.Model, tmp_path: Path, seed: Any) -> None:
+    folder = images.folder.path
+    data = str(folder.parent / "data")
+    for ask in (
+        lambda: images.sample(1, seed=seed),
+        lambda: next(images.stream(1, seed=seed)),
+        lambda: images.walk(4, stops=2, seed=seed),
+        lambda: anew.walk(folder, 4, stops=2, seed=seed),
+        lambda: anew.train(data, tmp_path / "run", steps=2, seed=seed),
+        lambda: anew.look(data, seed=seed),
+        lambda: anew.evaluate(folder, 8, seed=seed),
+        lambda: anew.compare(data, tmp_path / "out", families="vae", steps=2, seed=seed),
+    ):
+        with pytest.raises(anew.ConfigError, match=r"^seed="):
+            ask()
+    assert not (tmp_path / "run").exists()
+
+
+def test_counts_may_be_numpys(images: anew.Model, tmp_path: Path) -> None:
+    data, run = images.folder.path.parent / "data", tmp_path / "run"
+    again = anew.train(data, run, steps=np.int64(2), seed=np.uint8(7), family="vae", settings=FEW)
+    assert again.config["request"]["seed"] == 7 and again.config["plan"]["steps"] == 2
+    assert len(images.sample(np.int64(2), seed=np.int32(1), first=np.uint8(1))) == 2
+    for n in (0, 2.0, "2", None, np.ones(2)):
+        with pytest.raises(anew.ConfigError, match=r"^n="):
+            images.sample(n)
+    for name, value in (("n", "6"), ("stops", 2.5)):
+        with pytest.raises(anew.ConfigError, match=f"^{name}="):
+            images.walk(**{"n": 6, name: value})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "nan"])
+def test_how_samples_are_drawn_is_finite(text: anew.Model, images: anew.Model, value: Any) -> None:
+    for name in ("temperature", "top_p", "min_p"):
+        with pytest.raises(anew.ConfigError, match="give a finite number"):
+            text.sample(1, **{name: value})
+    for ask in (images.sample, images.walk):
+        with pytest.raises(anew.ConfigError, match="give a finite number"):
+            ask(6, guidance=value)
+
+
+IMAGE, MASK = np.zeros((12, 12), np.uint8), np.ones((12, 12), bool)
+
+
+@pytest.mark.parametrize(
+    ("known", "says"),
+    [
+        (IMAGE, "known is no pair"), ((IMAGE,), "known is no pair"), ("ab", "known is no pair"),
+        ((IMAGE, "abc"), "the mask 'abc' is no array"), ((IMAGE, None), "is no array of true and false"),
+        ((IMAGE, MASK * np.nan), "is no array of true and false"), ((IMAGE, MASK[:3]), "the mask has the size"),
+        ((None, MASK), "None is no item"), ((3, MASK), "3 is no item"), ((IMAGE.astype(float), MASK), "no 8-bit image"),
+        (("nothere.png", MASK), "'nothere.png' cannot be read"), ((b"no image", MASK), "no image of a known format"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_filled_in(images: anew.Model, known: Any, says: str) -> None:
+    with pytest.raises(anew.ConfigError, match=says) as error:
+        images.sample(1, known=known)
+    assert "\n" not in str(error.value)
+
+
+def test_an_image_to_fill_in_may_be_a_file(images: anew.Model) -> None:
+    from PIL import Image
+
+    path = next((images.folder.path.parent / "data").rglob("*.png"))
+    with Image.open(path) as image:
+        pixels = np.asarray(image)
+    ways = [images.sample(1, known=(way, MASK[::-1]))[0] for way in (path, str(path), path.read_bytes(), pixels)]
+    assert all(np.array_equal(way, ways[0]) for way in ways)
+    assert np.abs(ways[0].astype(int) - pixels.astype(int)).max() <= 1
+
+
+def test_what_is_given_twice_or_is_no_text(text: anew.Model, images: anew.Model) -> None:
+    with pytest.raises(anew.ConfigError, match="image data takes no suffix; leave --suffix out"):
+        images.sample(1, suffix="x")
+    with pytest.raises(anew.ConfigError, match="image data takes no prompt; leave --prompt out"):
+        images.sample(1, prompt="x")
+    with pytest.raises(anew.ConfigError, match="prompt=5 is no text"):
+        text.sample(1, prompt=5)
+    with pytest.raises(anew.ConfigError, match="both a prompt and known"):
+        text.sample(1, prompt="x", known=(IMAGE, MASK))
+
+
+@pytest.mark.parametrize("ends", [(IMAGE,), IMAGE, (), (IMAGE, None), (3, IMAGE), "ab"])
+def test_ends_of_a_walk_are_two_items(images: anew.Model, ends: Any) -> None:
+    with pytest.raises(anew.ConfigError, match=r"ends is no pair|is no item"):
+        images.walk(6, ends=ends)
+
+
+def test_paths_and_times_that_are_none(images: anew.Model, tmp_path: Path) -> None:
+    with pytest.raises(anew.RunError, match="run=None is no path"):
+        anew.load(None)  # type: ignore[arg-type]
+    with pytest.raises(anew.ConfigError, match=r"budget \[1\] is no time"):
+        anew.train(images.folder.path.parent / "data", tmp_path / "run", budget=[1])  # type: ignore[arg-type]
+    with pytest.raises(anew.DataError, match="data=None is no path"):
+        anew.train(None, tmp_path / "run")  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
+def test_latents_are_finite_numbers_of_the_shape(tmp_path: Path) -> None:
+    model = anew.train(
+        shapes(tmp_path / "data", 60), tmp_path / "run", steps=4, family="vae", settings={**FEW, "batch": 8}
+    )
+    z = model.encode([IMAGE, IMAGE])
+    assert np.array_equal(model.decode(z.numpy())[0], model.decode(z)[0])
+    for wrong in ([1, 2], "ab", None, [[1], [2, 3]], z * torch.nan, z / 0, z + 1j):
+        with pytest.raises(anew.ConfigError, match="latents"):
+            model.decode(wrong)
+    for item in (None, 3, z):
+        with pytest.raises(anew.ConfigError, match="is no item"):
+            model.encode([item])

@@ -1,0 +1,129 @@
+"""Comparisons from the data to the page: several families, runs that exist, what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import anew
+from anew.data.dataset import Dataset
+from anew.runs.folder import read_json
+from anew.workflows.compare.subprocesses import Contestant, command_of, contestants
+from samples import names, shapes
+
+QUICK = {"batch": 8, "evaluate_samples": 4, "previews": 0}
+
+
+@pytest.fixture(scope="module")
+def duel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("duel")
+    data = shapes(folder / "data")
+    anew.compare(data, folder / "out", families="gan,diffusion:pixel", steps=2, settings=QUICK, n=24)
+    return data, folder / "out"
+
+
+def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
+    _, out = duel
+    found = json.loads((out / "compare.json").read_text())
+    assert [r["name"] for r in found["runs"]] == ["gan", "diffusion:pixel"]
+    for run in found["runs"]:
+        scores = {s["name"]: s["value"] for s in run["scores"]}
+        assert {"frechet_distance", "coverage", "fine_detail", "walk_length", "seconds_per_1000"} <= set(scores)
+        assert scores["steps"] == 2
+        assert scores["passes_per_1000"] == pytest.approx(1000 if run["name"] == "gan" else 8000, rel=0.05)
+        assert (out / run["run"] / "report" / "report.html").exists()
+        assert run["copies"]["samples"] == 4 and run["copies"]["found"] is False
+    assert {c["held"] for c in found["claims"]} <= {"yes", "no", "partly", "tie", "not tested"}
+    page = (out / "compare.html").read_text()
+    assert page.count("(4 samples)") == 2  # what each report says of copies
+    assert page.count("data:image/png;base64") == 5  # two sheets and the real one, two walks
+    assert not re.search(r'(src|href)="(?!data:|#|[\w./-]+report\.html)', page)
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+
+
+def test_the_same_call_goes_on_and_another_is_refused(duel: tuple[Path, Path]) -> None:
+    data, out = duel
+    before = (out / "gan" / "model.safetensors").stat().st_mtime_ns
+    again = anew.compare(data, out, families="gan,diffusion:pixel", steps=2, settings=QUICK, n=24)
+    assert (out / "gan" / "model.safetensors").stat().st_mtime_ns == before
+    assert "Fréchet distance" in again.table and "real" in again.table
+    with pytest.raises(anew.ConfigError, match=r"another comparison.*steps was 2, now 3"):
+        anew.compare(data, out, families="gan,diffusion:pixel", steps=3, settings=QUICK)
+
+
+def test_finished_runs_are_compared(duel: tuple[Path, Path], tmp_path: Path) -> None:
+    _, out = duel
+    found = anew.compare(None, tmp_path / "out", runs=[out / "gan", out / "diffusion-pixel"], n=24).found
+    assert [r["name"] for r in found["runs"]] == ["gan", "diffusion-pixel"]
+
+
+def test_runs_of_several_seeds_hold_out_the_same_items(duel: tuple[Path, Path], tmp_path: Path) -> None:
+    data, out = duel
+    other = anew.train(data, tmp_path / "other", steps=1, seed=1, family="gan", settings=QUICK).folder.path
+    assert len(anew.compare(None, tmp_path / "out", runs=[out / "gan", other], n=24).found["runs"]) == 2
+    splits = [Dataset.reopen(read_json(run / "config.json")["data"], run) for run in (out / "gan", other)]
+    held = [sorted(item.tobytes() for item in split.items("test", 1000)) for split in splits]
+    assert held[0] == held[1]
+    for split in splits:
+        split.close()
+
+
+def test_runs_that_differ_are_refused(duel: tuple[Path, Path], tmp_path: Path) -> None:
+    data, out = duel
+    large = anew.train(data, tmp_path / "large", steps=1, family="gan", settings={**QUICK, "size": 16})
+    with pytest.raises(anew.RunError, match="1x12x12 and 1x16x16"):
+        anew.compare(None, tmp_path / "out", runs=[out / "gan", large.folder.path])
+    more = anew.train(shapes(tmp_path / "more", 120), tmp_path / "small", steps=1, family="gan", settings=QUICK)
+    with pytest.raises(anew.RunError, match="different data"):
+        anew.compare(None, tmp_path / "out", runs=[out / "gan", more.folder.path])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_run_is_reported_and_the_rest_compared(duel: tuple[Path, Path], tmp_path: Path) -> None:
+    _, out = duel
+    shutil.copytree(out / "gan", tmp_path / "bad")
+    (tmp_path / "bad" / "model.safetensors").write_bytes(b"nothing")
+    found = anew.compare(None, tmp_path / "out", runs=[out / "gan", tmp_path / "bad"], n=24).found
+    assert [bool(r["failed"]) for r in found["runs"]] == [False, True]
+    assert any("bad failed" in note for note in found["notes"])
+
+
+def test_nothing_trained_leaves_nothing(tmp_path: Path) -> None:
+    data = shapes(tmp_path / "data", 40)
+    with pytest.raises(anew.RunError, match="no family could be trained"):
+        anew.compare(data, tmp_path / "out", families="gan,diffusion", budget="1s")
+    assert not (tmp_path / "out").exists()
+
+
+def test_families_that_cannot_take_the_data_are_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(anew.ConfigError, match="'gan' does not take text; give transformer"):
+        anew.compare(names(tmp_path / "names.txt"), tmp_path / "out", families="transformer,gan", steps=1)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("gan", "two or more"),
+        ("gan,gan", "given twice"),
+        ("gan,vea", "did you mean 'vae'"),
+        ("gan,diffusion:latnt", "did you mean 'latent'"),
+    ],
+)
+def test_odd_families_are_one_sentence(asked: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(anew.ConfigError, match=says):
+        contestants(asked, tmp_path)
+
+
+def test_settings_of_one_family_are_for_it_alone(tmp_path: Path) -> None:
+    request = {"data": "d", "seed": 3, "steps": None, "budget": 60.0, "modality": None, "families": ["gan", "vae:latent"],
+               "settings": {"gan.width": "8", "batch": "4", "train.previews": "0"}}  # fmt: skip
+    one, other = (command_of(Contestant(name, tmp_path / name), request) for name in request["families"])
+    assert one is not None and other is not None
+    assert "gan.width=8" in one and "gan.width=8" not in other
+    assert "batch=4" in one and "batch=4" in other and "train.previews=0" in other
+    assert "space=latent" in other and one[one.index("--budget") :][:2] == ["--budget", "60s"]

@@ -1,0 +1,107 @@
+"""Samples while training: a collapse is said by name, once, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from anew.core.specs import Batch, Grid, Tokens
+from anew.workflows import previews
+from anew.workflows.evaluate import warnings
+from anew.workflows.previews import Previews, collapse, pooled
+
+
+def noise(n: int, seed: int = 0, size: float = 0.2) -> torch.Tensor:
+    return 0.5 + size * torch.randn(n, 1, 16, 16, generator=torch.Generator().manual_seed(seed))
+
+
+def test_samples_that_are_all_alike_are_told_by_name() -> None:
+    said = collapse(noise(16, 1, 0.006), noise(16))
+    assert said is not None and said.startswith("the generator has collapsed: 3% of the variety of your data;")
+
+
+def test_few_kinds_many_times_have_collapsed_too() -> None:
+    assert "collapsed: 0%" in str(collapse(noise(2, 1).repeat(8, 1, 1, 1), noise(16)))
+
+
+def test_samples_as_varied_as_blurred_items_have_not() -> None:
+    assert collapse(noise(16, 1), noise(16)) is None
+    assert collapse(noise(16, 1, 0.1), noise(16)) is None
+
+
+def test_data_without_variety_is_no_measure() -> None:
+    assert collapse(torch.zeros(16, 1, 16, 16), noise(16, 0, 0.002)) is None
+    assert collapse(noise(1), noise(1)) is None
+
+
+def test_pictures_of_any_size_are_brought_to_one() -> None:
+    grey, colour = np.full((28, 40), 255, np.uint8), np.full((9, 9, 3), 51, np.uint8)
+    assert pooled([grey, grey.T]).shape == (2, 1, 16, 16) and float(pooled([grey]).min()) == 1.0
+    assert pooled([colour]).shape == (1, 3, 16, 16) and float(pooled([colour]).mean()) == pytest.approx(0.2)
+
+
+class Drawn(list[Any]):
+    def save_sheet(self, folder: Path, stem: str) -> None: ...
+
+
+def job(made: torch.Tensor, spec: Any, path: Path) -> Any:
+    """What previews ask of a job; its model draws `made` always."""
+    asked: list[Any] = []
+
+    def batch(step: int, phase: str, first: int, count: int, size: int) -> Batch:
+        asked.append((step, phase, first, count, size))
+        return Batch(noise(count, step))
+
+    modality = SimpleNamespace(
+        decode=lambda x: [(255 * i[0].clamp(0, 1)).byte().numpy() for i in x], pictures=lambda items: items
+    )
+    main = SimpleNamespace(name="main", within=lambda progress: progress)
+    return SimpleNamespace(
+        train_config=SimpleNamespace(previews=4), plan=SimpleNamespace(train_s=None, seed=0), record={}, asked=asked,
+        world=SimpleNamespace(agree=lambda value: value, first=True), folder=SimpleNamespace(path=path),
+        trainer=SimpleNamespace(weights=dict, phases=[main], batch=32), rebuilt=lambda weights: None,
+        data=SimpleNamespace(batch=batch, modality=modality), spec=spec,
+        model=SimpleNamespace(item_spec=spec, spec=spec, sample=lambda n, seed: Drawn(modality.decode(made[:n]))),
+    )  # fmt: skip
+
+
+def said(
+    made: torch.Tensor, spec: Any, at: list[tuple[int, float]], path: Path, monkeypatch: Any
+) -> tuple[list[Any], Any]:
+    one = job(made, spec, path)
+    monkeypatch.setattr(previews, "Model", SimpleNamespace(of=lambda family, modality, record: one.model))
+    preview = Previews(one)
+    return [preview(SimpleNamespace(step=step, progress=progress)) for step, progress in at], one  # type: ignore[arg-type]
+
+
+GRID, TEXT = Grid((1, 16, 16), "CHW"), Tokens(vocab=8, length=4)
+AT = [(200, 0.1), (300, 0.2), (400, 0.4), (410, 0.41), (800, 0.8)]
+
+
+def test_collapse_is_told_of_previews_late_enough_in_training(tmp_path: Path, monkeypatch: Any) -> None:
+    flat = noise(16, 1, 0.004)
+    found, one = said(flat, GRID, AT, tmp_path, monkeypatch)
+    assert [text is not None for text in found] == [False, False, True, False, True]
+    assert one.asked == [(399, "main", 0, 16, 32), (799, "main", 0, 16, 32)]  # items of the step that was just taken
+    assert not any(said(noise(16, 1), GRID, AT, tmp_path, monkeypatch)[0])
+    assert not any(said(flat, GRID, [(90, 0.4), (180, 0.8)], tmp_path, monkeypatch)[0])  # hardly trained
+
+
+def test_text_is_not_judged(tmp_path: Path, monkeypatch: Any) -> None:
+    found, one = said(noise(16, 1, 0.004), TEXT, AT, tmp_path, monkeypatch)
+    assert not any(found) and not one.asked
+
+
+def test_the_report_says_the_last_warning(tmp_path: Path) -> None:
+    assert warnings(tmp_path) == []
+    lines: list[dict[str, Any]] = [{"event": "step", "step": 1}] + [
+        {"event": "warning", "step": step, "text": f"the generator has collapsed: {step}%"} for step in (7, 9)
+    ]
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert warnings(tmp_path) == ["Warning of step 9 in training: the generator has collapsed: 9%."]
