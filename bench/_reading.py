@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from anew.data.dataset import Dataset
-from anew.data.modality import Size
+from anew.data.types import Size
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from _common import HERE, Table, fresh, knob_words, parser, pinned, train_second
 from anew.core import settings as configs
 from anew.data.formats import audio as sound_files
 from anew.data.modalities import audio
-from anew.data.modality import Item, Size
+from anew.data.types import Item, Size
 
 HELD = 600
 DIT = ("net=dit", "width=128", "depth=4", "patch=8")

@@ -18,7 +18,8 @@ from anew.core import settings as cfg
 from anew.core.registry import find, names
 from anew.core.specs import Grid, spec_from_json, spec_to_json
 from anew.data.dataset import Dataset
-from anew.data.modality import Item, Modality, Size
+from anew.data.modality import Modality
+from anew.data.types import Item, Size
 from samples import (
     clips,
     molecule,

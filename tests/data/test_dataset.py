@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from anew.data.dataset import Dataset
-from anew.data.modality import Size
+from anew.data.types import Size
 from anew.errors import ConfigError, DataError
 
 SIZE = Size(60.0, 0, 0)

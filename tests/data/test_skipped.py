@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from anew.data.modality import Refusal, Scan
 from anew.data.skipped import KEPT, Refusals, skipped
+from anew.data.types import Refusal, Scan
 
 
 def test_many_stretches_of_one_recording_are_one_line() -> None:

@@ -20,7 +20,7 @@ import anew
 from anew.core.specs import Batch, Grid
 from anew.data.dataset import Dataset
 from anew.data.latent_dataset import Encoded, EncodedDataset
-from anew.data.modality import Size
+from anew.data.types import Size
 from anew.errors import ConfigError
 from samples import clips, prose, shapes
 

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 ROWS = 16  # examples that share one generator: few enough to waste little, enough to keep seeding cheap
@@ -98,3 +100,14 @@ class Dropout(nn.Module):
             return nn.functional.dropout(x, self.p)
         keep = now.uniform(now.nth("dropout"), x.shape) >= self.p
         return x * keep.to(x.dtype) / (1.0 - self.p)
+
+
+_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+
+
+def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Well-spread 64-bit numbers from any (splitmix64)."""
+    z = values + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * _MIX[0]
+    z = (z ^ (z >> np.uint64(27))) * _MIX[1]
+    return z ^ (z >> np.uint64(31))

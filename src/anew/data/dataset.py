@@ -15,10 +15,11 @@ from anew.core.specs import Batch, Spec
 from anew.data.loading.epoch_order import shuffled
 from anew.data.loading.in_memory import Whole
 from anew.data.loading.streaming import Stream
-from anew.data.modality import Item, Modality, Scan, Size
+from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.open import Chosen, choose_kind, classes_of, sample_of
 from anew.data.splitting import split
+from anew.data.types import Item, Scan, Size
 from anew.errors import DataError
 
 WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.dataset import Dataset
-from anew.data.modality import Artifact, Modality, takes_no_prompt
+from anew.data.modality import Modality, takes_no_prompt
+from anew.data.types import Artifact
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from anew.data.modality import Refusal, Scan
+from anew.data.types import Refusal, Scan
 
 KEPT = 20  # reasons, files of each, and lines in all
 SHOWN = 5  # of them in a list that people read

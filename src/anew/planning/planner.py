@@ -15,8 +15,8 @@ from anew.core import settings as cfg
 from anew.core.registry import find, names
 from anew.core.specs import spec_to_json
 from anew.data.dataset import Dataset
-from anew.data.modality import Scan, Size
 from anew.data.skipped import skipped
+from anew.data.types import Scan, Size
 from anew.errors import ConfigError, RunError
 from anew.families.base import Family, Scale, decay_share
 from anew.planning.budget import (

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from anew.core.specs import Grid, Known, Tokens
 from anew.data.latent_dataset import encoded_alike
-from anew.data.modality import Handle, Item
+from anew.data.types import Handle, Item
 from anew.errors import ConfigError, short
 from anew.families.base import Codec, Family
 from anew.sampling.model import Model, Samples

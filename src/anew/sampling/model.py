@@ -13,18 +13,19 @@ from torch import Tensor
 
 from anew.core import random
 from anew.core import settings as cfg
+from anew.core.device import pick_device
 from anew.core.registry import find
 from anew.core.settings import whole
 from anew.core.specs import Ask, Known, spec_from_json
 from anew.data.latent_dataset import Encoded
-from anew.data.modality import Artifact, Modality
+from anew.data.modality import Modality
+from anew.data.types import Artifact
 from anew.errors import ConfigError, RunError, short
 from anew.families.base import Family
 from anew.functional.likelihood import mean_bits
 from anew.runs.folder import RunFolder, read_tensors
 from anew.sampling.conditioning import class_of, given, stop_of
 from anew.sampling.samples import Samples
-from anew.training.distributed import pick_device
 from anew.workflows import codec_stage
 from anew.workflows.job import family_of
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from anew.data.modality import Artifact, Modality
+from anew.data.modality import Modality
+from anew.data.types import Artifact
 from anew.errors import ConfigError
 from anew.runs.folder import write_atomic
 

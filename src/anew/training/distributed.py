@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from anew.core.device import pick_device
 from anew.core.random import Moment
 from anew.core.specs import Batch
 from anew.errors import ConfigError
@@ -90,16 +90,6 @@ def leave() -> None:
         # still waits for it when the interpreter ends aborts the whole process (C++ cannot unwind), hence the pause.
         time.sleep(LINGER)
         dist.destroy_process_group()
-
-
-def pick_device(device: str, local: int = 0) -> str:
-    if device == "auto":
-        return f"cuda:{local % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise ConfigError(f"device={device!r} is not allowed; give auto, cpu, cuda or cuda:N")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device={device!r} is not here: PyTorch finds no CUDA device; give auto or cpu")
-    return f"cuda:{local}" if device == "cuda" else device
 
 
 class LossModule(nn.Module):

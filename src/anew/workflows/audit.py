@@ -13,9 +13,9 @@ from anew.core.registry import find
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
-from anew.data.modality import Size
 from anew.data.skipped import skipped
 from anew.data.splitting.split import NAMES
+from anew.data.types import Size
 from anew.errors import ConfigError, DataError
 from anew.evaluation.base import LEAST, POOL_MOST, Evaluation, Evidence, Pool
 from anew.evaluation.metrics.fidelity import Features

@@ -13,7 +13,7 @@ from anew.core.registry import find
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
-from anew.data.modality import Size
+from anew.data.types import Size
 from anew.families.base import Scale
 from anew.planning.budget import Candidate, build, choose, measure
 from anew.planning.planner import PREFERENCES, choose_family

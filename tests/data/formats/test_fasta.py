@@ -18,8 +18,8 @@ from anew.data.dataset import Dataset
 from anew.data.formats import fasta
 from anew.data.formats.fasta import PROTEIN, Record, cleaned, looks_like, parse, recognised, written
 from anew.data.modalities.protein import Protein, ProteinConfig
-from anew.data.modality import Item, Size
 from anew.data.sources import folder
+from anew.data.types import Item, Size
 from anew.errors import ConfigError, DataError
 from anew.estimators.sequence_clusters import Kin, Nearest, kmers
 from anew.workflows.inspect import looked

@@ -14,7 +14,7 @@ from anew.data.dataset import Dataset
 from anew.data.formats import audio, mp3_cache
 from anew.data.formats.mp3_cache import Recordings, quiet, recording
 from anew.data.modalities.audio import Audio, AudioConfig
-from anew.data.modality import Handle, Item, Size
+from anew.data.types import Handle, Item, Size
 from samples import tone
 
 

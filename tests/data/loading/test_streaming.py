@@ -16,9 +16,9 @@ from anew.data.dataset import Dataset
 from anew.data.loading import streaming
 from anew.data.loading.cache import Blocks, Disk, Encoded
 from anew.data.modalities.image import Image as ImageKind
-from anew.data.modality import Size
 from anew.data.sources import folder, open
 from anew.data.splitting import streaming_split
+from anew.data.types import Size
 from anew.errors import DataError
 
 SIZE = Size(60.0, 0, 0)

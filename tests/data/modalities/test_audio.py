@@ -16,9 +16,9 @@ from anew.data.dataset import Dataset
 from anew.data.formats import audio, audio_clips
 from anew.data.loading import streaming
 from anew.data.modalities.audio import Audio, AudioConfig
-from anew.data.modality import Handle, Item, Refusal, Size
 from anew.data.sources import folder
 from anew.data.splitting import streaming_split
+from anew.data.types import Handle, Item, Refusal, Size
 from anew.errors import ConfigError, DataError
 from samples import tone, tones
 

@@ -15,8 +15,8 @@ from anew.data.dataset import Dataset
 from anew.data.formats import tokenizer
 from anew.data.modalities.code import FIM, Code, CodeConfig
 from anew.data.modalities.molecule import Molecule
-from anew.data.modality import Item, Size
 from anew.data.sources.open import choose_kind
+from anew.data.types import Item, Size
 from anew.errors import ConfigError
 from samples import molecule, molecules, names, program, programs, prose
 

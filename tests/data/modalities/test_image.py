@@ -18,8 +18,9 @@ from PIL import Image as Pillow
 from anew.core.settings import from_json
 from anew.core.specs import Grid
 from anew.data.formats import pixels
-from anew.data.modalities.image import Image, ImageConfig, chosen_size, side_limit, wanted_size
-from anew.data.modality import Item, Size
+from anew.data.formats.image_size import chosen_size
+from anew.data.modalities.image import Image, ImageConfig, side_limit, wanted_size
+from anew.data.types import Item, Size
 from anew.errors import ConfigError, DataError
 
 MINUTE = Size(60.0, 100, 10_000, 1)

@@ -11,7 +11,7 @@ from anew.data.dataset import Dataset
 from anew.data.formats.line_records import records, why_document
 from anew.data.formats.text_encoding import decode_text
 from anew.data.modalities.text import Text, TextConfig, choose
-from anew.data.modality import Item, Size
+from anew.data.types import Item, Size
 from anew.errors import ConfigError, DataError
 
 SIZE = Size(60.0, 1, 1)

@@ -12,7 +12,7 @@ from PIL import Image
 from anew.data.dataset import Dataset
 from anew.data.formats import frames
 from anew.data.modalities.video import Video, VideoConfig, lengths_of, limits
-from anew.data.modality import Handle, Item, Size
+from anew.data.types import Handle, Item, Size
 from anew.errors import ConfigError, DataError
 from samples import clips, moving_dot, shapes
 

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from anew.data.file_names import label_of, part_of, suffix_of
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
-from anew.data.modality import Item, Modality, Refusal
+from anew.data.modality import Modality
 from anew.data.sources import base, folder
-from anew.data.sources.base import File, Source, label_of, list_files, part_of, reader_of, suffix_of
+from anew.data.sources.base import File, reader_of
+from anew.data.sources.listing import list_files
+from anew.data.sources.source import Source
+from anew.data.types import Item, Refusal
 from anew.errors import DataError
 
 KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}

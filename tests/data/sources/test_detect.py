@@ -11,11 +11,11 @@ from PIL import Image
 
 from anew.core.registry import find
 from anew.data.dataset import Dataset
-from anew.data.modality import Handle
-from anew.data.sources.base import list_files
 from anew.data.sources.detect import sort_files
+from anew.data.sources.listing import list_files
 from anew.data.sources.open import choose_kind
 from anew.data.splitting.split import RECORDINGS, together
+from anew.data.types import Handle
 from anew.errors import DataError
 
 KINDS = {name: find("data", name) for name in ("text", "image")}

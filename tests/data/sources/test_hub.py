@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from anew.data.modality import Item
 from anew.data.sources.hub import open_hub, split_name
+from anew.data.types import Item
 from anew.errors import DataError
 
 

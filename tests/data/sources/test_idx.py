@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anew.data.modality import Item, Refusal
 from anew.data.sources.base import BLOCK_ITEMS, File
 from anew.data.sources.idx import IdxReader, key_of, open_reader
+from anew.data.types import Item, Refusal
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (300, 5, 4), dtype=np.uint8)
 LABELS = (np.arange(300) % 11).astype(np.uint8)

@@ -10,9 +10,10 @@ from PIL import Image
 
 from anew.core.registry import find
 from anew.data.dataset import Dataset
-from anew.data.modality import Modality, Size
+from anew.data.modality import Modality
 from anew.data.sources.base import File
 from anew.data.sources.sample_files import each_once
+from anew.data.types import Size
 
 
 def kept(kind: str, *names: str) -> tuple[list[str], list[str]]:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from anew.data.modality import Item, Refusal
 from anew.data.sources import delimited_rows
 from anew.data.sources.base import File
 from anew.data.sources.columns import choose
 from anew.data.sources.tables import TableReader, metadata, names_files, open_reader
+from anew.data.types import Item, Refusal
 from anew.errors import DataError
 
 TEXTS = [

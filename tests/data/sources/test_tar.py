@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
-from anew.data.modality import Item, Modality, Refusal
+from anew.data.modality import Modality
 from anew.data.sources.base import File
 from anew.data.sources.tar import ArchiveReader, members, open_reader, split_name
+from anew.data.types import Item, Refusal
 
 KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}
 

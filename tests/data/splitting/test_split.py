@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anew.data.modalities.text import Text, TextConfig
-from anew.data.modality import Item
 from anew.data.splitting import split
+from anew.data.types import Item
 from anew.errors import DataError
 
 TEXT = Text(TextConfig())

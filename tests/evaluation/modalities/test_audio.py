@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anew.core.specs import Grid
-from anew.data.modality import Artifact
+from anew.data.types import Artifact
 from anew.evaluation.base import Evidence, Labels
 from anew.evaluation.features import audio
 from anew.evaluation.metrics.probe import Probe

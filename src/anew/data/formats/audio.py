@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.data.formats.mp3_cache import Recordings, quiet, recording
-from anew.data.modality import Handle
+from anew.data.types import Handle
 
 Samples = NDArray[np.float32]
 SHORTEST = 0.01  # seconds

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from anew.data.formats.audio import Head
-from anew.data.modality import Size
+from anew.data.types import Size
 
 BANDS = ((0, 48), (3_000, 64), (9_000, 96), (20_000, 128))  # (values of a clip from which on, mel bands)
 TOP_RATES = {48: 11_025, 64: 16_000, 96: 22_050, 128: 44_100}  # Hz, the most that so many bands are enough for

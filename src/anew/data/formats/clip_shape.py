@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from PIL import Image as Pillow
 
 from anew.data.formats import pixels
-from anew.data.modalities.image import chosen_size
-from anew.data.modality import Size
+from anew.data.formats.image_size import chosen_size
+from anew.data.types import Size
 
 LARGEST = 256  # pixels a side that are suggested
 

@@ -18,8 +18,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.data.loading.cache import SPARE, cache_root
-from anew.data.modality import Handle
+from anew.core.files import SPARE, cache_root
+from anew.data.types import Handle
 
 DISK = 4 * 1024**3  # bytes of decoded recordings kept on the disk: 12 hours at 44,100 Hz; the longest unused go first
 FILES = 64  # of them

@@ -19,10 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.files import SPARE
+
 VERSION = 1  # of what is stored; another one is another folder
 MEMORY = 512 * 1024 * 1024  # bytes of encoded blocks kept in memory
 DISK = 20 * 1024**3  # bytes that all cached sources may take; the longest unused go first
-SPARE = 2 * 1024**3  # bytes that stay free on the disk
+
+
 PAUSE = 0.002  # seconds the background thread yields after each piece of work: training holds the same interpreter
 
 
@@ -41,14 +44,6 @@ class Encoded:
     def bytes(self) -> int:
         """Size in memory."""
         return int(self.values.nbytes + 32 * len(self.lengths))
-
-
-def cache_root(given: Path | None) -> Path:
-    """`given`, else $ANEW_CACHE, else the user's cache folder."""
-    if given is not None:
-        return Path(given)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return Path(os.environ.get("ANEW_CACHE") or (Path(home) if home else Path.home() / ".cache") / "anew")
 
 
 def cache_name(*parts: Any) -> str:

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.random import key
-from anew.data.splitting.split import mixed
+from anew.core.random import key, mixed
 
 
 def shuffled(n: int, key: int) -> NDArray[np.int64]:

@@ -14,11 +14,13 @@ from anew.core.random import key
 from anew.core.specs import Batch
 from anew.data.loading.epoch_order import shuffled
 from anew.data.loading.rows import Examples, drawn, examples_of, merged
-from anew.data.modality import Item, Modality, Refusal
+from anew.data.modality import Modality
 from anew.data.skipped import Refusals
-from anew.data.sources.base import Block, Source
+from anew.data.sources.base import Block
+from anew.data.sources.source import Source
 from anew.data.splitting import split
 from anew.data.splitting.streaming_split import expanded, wanted_parts
+from anew.data.types import Item, Refusal
 from anew.errors import DataError
 
 

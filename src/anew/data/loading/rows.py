@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.random import mixed
 from anew.core.specs import Batch, Grid, Spec, Tokens
 from anew.data.loading.epoch_order import shuffled
 from anew.data.modality import Modality
-from anew.data.splitting.split import mixed
 
 STRETCH = 1_000_000  # tokens in one stretch of a sweep
 

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from anew.core.specs import Grid
 from anew.data.loading.cache import Encoded
-from anew.data.modality import Item, Modality, Refusal
-from anew.data.sources.base import Block, Source
+from anew.data.modality import Modality
+from anew.data.sources.base import Block
+from anew.data.sources.source import Source
 from anew.data.splitting import split
 from anew.data.splitting.streaming_split import OUT, Division, expanded
+from anew.data.types import Item, Refusal
 
 PIECE = 16  # items encoded at a time: between pieces other threads get their turn
 

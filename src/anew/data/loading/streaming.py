@@ -14,16 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.files import cache_root
 from anew.core.specs import Batch, Grid, Tokens
-from anew.data.loading.cache import Blocks, Disk, Encoded, cache_name, cache_root
+from anew.data.loading.cache import Blocks, Disk, Encoded, cache_name
 from anew.data.loading.epoch_order import Order
 from anew.data.loading.rows import Cut, Examples, drawn, examples_of, merged
 from anew.data.loading.shard_encoder import Encoder
-from anew.data.modality import Item, Modality, Refusal
+from anew.data.modality import Modality
 from anew.data.skipped import Refusals
-from anew.data.sources.base import Block, Source
+from anew.data.sources.base import Block
+from anew.data.sources.source import Source
 from anew.data.splitting import split
 from anew.data.splitting.streaming_split import OWN_BLOCKS, divide, holds
+from anew.data.types import Item, Refusal
 from anew.errors import DataError
 
 FIT_BYTES, FIT_ITEMS = 4 * 1024 * 1024, 2048  # text, or grids, that `fit` sees

@@ -18,7 +18,8 @@ from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips
 from anew.data.formats.audio_grid import Scale
-from anew.data.modality import Artifact, Handle, Item, Modality, Size, usable_classes
+from anew.data.modality import Modality, usable_classes
+from anew.data.types import Artifact, Handle, Item, Size
 from anew.errors import ConfigError, DataError
 
 LOOKED = 256  # clips of the train part that scale and spread are measured on

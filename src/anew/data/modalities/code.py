@@ -15,14 +15,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.random import mixed
 from anew.core.settings import knob
 from anew.core.specs import Batch, Spec, Tokens
+from anew.data.file_names import suffix_of
 from anew.data.formats import tokenizer
 from anew.data.formats.text_encoding import plain
 from anew.data.modalities.text import PLAIN, Text
-from anew.data.modality import Artifact, Item, Size
-from anew.data.sources.base import suffix_of
-from anew.data.splitting.split import mixed
+from anew.data.types import Artifact, Item, Size
 from anew.errors import ConfigError
 
 _SUFFIXES = (

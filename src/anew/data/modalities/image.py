@@ -15,7 +15,9 @@ from PIL import Image as Pillow
 from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import pixels
-from anew.data.modality import SURE, Artifact, Item, Modality, Size, usable_classes
+from anew.data.formats.image_size import RUNGS, chosen_size
+from anew.data.modality import SURE, Modality, usable_classes
+from anew.data.types import Artifact, Item, Size
 from anew.errors import ConfigError, DataError
 
 LOOKED = 2048  # images of the sample whose headers decide the size
@@ -23,7 +25,8 @@ DECODED = 1024  # of these, images whose pixels decide channels, depth and scale
 DECODED_PIXELS = 1 << 27  # stop decoding the sample here (about two seconds of PNG), though never below 16 images
 HELD_PIXELS = 1 << 24  # of the copies kept meanwhile: 50 MB as colour
 LARGEST = 1024  # pixels a side
-RUNGS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)  # sides that halve well inside a network
+
+
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 FLAT = 0.02  # least standard deviation reported: noise levels are measured against it
 
@@ -58,10 +61,7 @@ class Image(Modality):
     """
 
     name: ClassVar[str] = "image"
-    suffixes: ClassVar[frozenset[str]] = frozenset(
-        {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
-        | {".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".jp2", ".pcx", ".sgi"}
-    )
+    suffixes: ClassVar[frozenset[str]] = pixels.SUFFIXES
     foreign: ClassVar[Mapping[str, str]] = dict.fromkeys((".heic", ".heif", ".svg", ".psd"), "PNG or JPEG")
     Config: ClassVar[type] = ImageConfig
     unit: ClassVar[str] = "dimension"
@@ -259,41 +259,6 @@ def side_limit(size: Size) -> int:
         return 64
     work = size.seconds * (max(1, min(size.threads, 16)) if size.device == "cpu" else 100)
     return int(min(max(32.0 * (work / 60.0) ** (np.log(2) / np.log(60)), RUNGS[0]), RUNGS[-1]))
-
-
-def chosen_size(sizes: Sequence[tuple[int, int]], limit: int, frame: str) -> tuple[int, int]:
-    """(width, height) for images of these sizes.
-
-    All equal: kept up to one and a half times the limit (a side is the root of the area), so that 28 or 64 stay as they
-    are; above, scaled down to the largest rung within the limit. Mixed: the median shape if nearly all share it, else a
-    square; its shorter side the median shorter side (cropped) or the 90th percentile of the longer (padded), within the
-    limit.
-    """
-    ordered = np.asarray(sizes, dtype=np.float64)  # (n, 2)
-    rung = max(r for r in RUNGS if r <= max(limit, RUNGS[0]))
-    width, height = np.median(ordered, axis=0)
-    if len(set(sizes)) == 1:
-        side = float(np.sqrt(width * height))
-        if side <= 1.5 * limit:
-            return int(width), int(height)
-        return _scaled(width, height, rung / side)
-    if frame == "pad":
-        side = min(rung, 4 * int(np.ceil(np.quantile(ordered.max(axis=1), 0.9) / 4)))
-        return int(side), int(side)
-    aspect = np.log(ordered[:, 0] / ordered[:, 1])
-    common = float(np.median(aspect))
-    if float((np.abs(aspect - common) < 0.1).mean()) < 0.9 or abs(common) < 0.1:
-        common = 0.0
-    shorter = max(1.0, float(np.median(ordered.min(axis=1))))
-    shape = (max(1.0, float(np.exp(common))), max(1.0, float(np.exp(-common))))
-    side = min(shorter * float(np.sqrt(shape[0] * shape[1])), float(rung))
-    return _scaled(*shape, side / float(np.sqrt(shape[0] * shape[1])))
-
-
-def _scaled(width: float, height: float, ratio: float) -> tuple[int, int]:
-    """Both sides times ratio, to multiples of 4 where they reach 4 (networks halve them)."""
-    scaled = [side * ratio for side in (width, height)]
-    return tuple(max(4 * round(s / 4), 4) if s >= 4 else max(1, round(s)) for s in scaled)  # type: ignore[return-value]
 
 
 def wanted_size(text: Any) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ from anew.core.settings import knob
 from anew.data.formats import tokenizer
 from anew.data.formats.text_encoding import plain
 from anew.data.modalities.text import PLAIN, Text
-from anew.data.modality import Artifact, Item
+from anew.data.types import Artifact, Item
 
 LONGEST = 400  # characters of a molecule
 FEWEST = 20  # lines that a file must show to be known by content

@@ -21,9 +21,9 @@ from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import fasta
 from anew.data.formats.fasta_labels import Headers
 from anew.data.formats.text_encoding import plain
+from anew.data.limits import WHOLE_BYTES
 from anew.data.modalities.text import PLAIN, Text
-from anew.data.modality import Artifact, Item, Size
-from anew.data.sources.base import WHOLE_BYTES
+from anew.data.types import Artifact, Item, Size
 from anew.errors import ConfigError, DataError
 from anew.estimators import sequence_clusters
 

@@ -14,7 +14,8 @@ from anew.core.settings import knob
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import line_records, tokenizer
 from anew.data.formats.text_encoding import MIXED, decode_text, guessed_lines, plain
-from anew.data.modality import Artifact, Item, Modality, Size
+from anew.data.modality import Modality
+from anew.data.types import Artifact, Item, Size
 from anew.errors import ConfigError, DataError
 
 PLAIN = 0.1  # how surely a plain text is text; kinds of text that only their ending tells claim half of it

@@ -20,7 +20,8 @@ from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, Known, Spec
 from anew.data.formats import clip_shape, frame_folders, frames, pixels
 from anew.data.modalities.image import FLAT, wanted_size
-from anew.data.modality import Artifact, Handle, Item, Modality, Size, usable_classes
+from anew.data.modality import Modality, usable_classes
+from anew.data.types import Artifact, Handle, Item, Size
 from anew.errors import ConfigError, DataError
 
 CLIP = 32  # most frames of a clip

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anew.data.sources.base import Item, Refusal, suffix_of
+from anew.data.file_names import suffix_of
+from anew.data.formats import pixels
+from anew.data.types import Item, Refusal
 
 TEXT = ("text", "content", "document", "sentence", "article")  # names taken, first found wins
 IMAGE = ("image", "img", "picture", "photo", "file_name", "image_path", "filename", "path", "file")
@@ -48,11 +50,9 @@ def choose(columns: Sequence[str], samples: Mapping[str, Any], names: tuple[str,
 
 def is_image(cell: Any) -> bool:
     """Whether a cell can stand for an image: bytes, `{"bytes": ..., "path": ...}`, or a path with an image's ending."""
-    from anew.data.modalities.image import Image
-
     if isinstance(cell, Mapping):
         return is_image(cell.get("bytes")) or is_image(cell.get("path"))
-    return isinstance(cell, bytes) or (isinstance(cell, str) and suffix_of(cell) in Image.suffixes)
+    return isinstance(cell, bytes) or (isinstance(cell, str) and suffix_of(cell) in pixels.SUFFIXES)
 
 
 def image_bytes(cell: Any, folder: Path, root: Path) -> bytes:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from anew.data.sources.base import BLOCK_BYTES, suffix_of
+from anew.data.file_names import suffix_of
+from anew.data.sources.base import BLOCK_BYTES
 
 SCANNED = 1 << 28  # bytes up to which a file with quoted line breaks is scanned for them while listing
 LONGEST = 1 << 27  # bytes of one row: more is damage (a quote that never closes)

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anew.data.modality import SURE, Modality, Refusal
-from anew.data.sources.base import File, suffix_of
+from anew.data.file_names import suffix_of
+from anew.data.modality import SURE, Modality
+from anew.data.sources.base import File
+from anew.data.types import Refusal
 
 HEAD = 4096  # bytes of a file that are looked at
 OPENED = 4096  # files up to which each is looked at

@@ -12,10 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from anew.data.modality import Handle, Item, Modality, Refusal
-from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, WHOLE_BYTES, Block, File, is_packed, label_of, part_of
+from anew.data.file_names import is_packed, label_of, part_of
+from anew.data.limits import WHOLE_BYTES
+from anew.data.modality import Modality
+from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block, File
 from anew.data.sources.detect import sort_files
 from anew.data.sources.sample_files import each_once
+from anew.data.types import Handle, Item, Refusal
 
 PART_BYTES = 8 * 1024 * 1024  # of a file that is read as a stream, in one block
 SMALL, LARGE = 1 << 16, 1 << 20  # bytes of a file that are asked for at first, and at a time from then on

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from anew.data.file_names import part_of
 from anew.data.modality import Modality
-from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block, Item, Refusal, part_of
+from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block
 from anew.data.sources.columns import Columns, choose, described, item_of
 from anew.data.sources.delimited_rows import in_order
+from anew.data.types import Item, Refusal
 from anew.errors import DataError
 
 ANSWER = 5.0  # seconds in which the hub must answer

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.data.file_names import part_of
 from anew.data.formats import gzip_files
 from anew.data.modality import Modality
-from anew.data.sources.base import BLOCK_ITEMS, Block, File, Item, Refusal, part_of
+from anew.data.sources.base import BLOCK_ITEMS, Block, File
+from anew.data.types import Item, Refusal
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _ROLE = re.compile(r"images?|labels?", re.IGNORECASE)

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from anew.core.registry import find, names
-from anew.data.modality import Handle, Item, Modality, Refusal
+from anew.data.limits import WHOLE_BYTES
+from anew.data.modality import Modality
 from anew.data.skipped import named
-from anew.data.sources.base import SAMPLE, WHOLE_BYTES, Block, Source
+from anew.data.sources.base import Block
+from anew.data.sources.source import SAMPLE, Source
+from anew.data.types import Handle, Item, Refusal
 from anew.errors import DataError, nearest
 
 SAMPLE_BYTES = 8 * 1024 * 1024

@@ -6,8 +6,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from anew.data.file_names import suffix_of
 from anew.data.modality import Modality
-from anew.data.sources.base import File, suffix_of
+from anew.data.sources.base import File
 
 _SINGLE = re.compile(r"samples|\d{4,}(-.*)?")  # as `Samples.save` names what a sheet shows
 _SHEET = re.compile(r"all|final|step-\d{8}")  # as sheets of samples and previews are named

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from anew.data.file_names import part_of, suffix_of
 from anew.data.modality import Modality
-from anew.data.sources.base import Block, File, Item, Refusal, part_of, suffix_of
+from anew.data.sources.base import Block, File
 from anew.data.sources.columns import (
     FILE_NAME,
     IMAGE,
@@ -21,6 +22,7 @@ from anew.data.sources.columns import (
 )
 from anew.data.sources.delimited_rows import Broken, Rows, Span, in_order
 from anew.data.sources.parquet import Parquet, Piece
+from anew.data.types import Item, Refusal
 from anew.errors import DataError
 
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
+from anew.data.file_names import label_of, part_of
 from anew.data.formats import gzip_files
 from anew.data.modality import Modality
-from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block, File, Item, Refusal, label_of, part_of
+from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block, File
 from anew.data.sources.columns import LABEL, TEXT, label_name
+from anew.data.types import Item, Refusal
 
 TOLD = frozenset({".txt", ".json", ".cls"})  # members that hold a text, or say something of what lies beside them
 LARGEST = 1 << 28  # bytes of one member

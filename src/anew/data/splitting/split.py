@@ -10,8 +10,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.data.modality import Handle, Item, Modality, Refusal
+from anew.core.random import mixed
+from anew.data.modality import Modality
 from anew.data.skipped import named
+from anew.data.types import Handle, Item, Refusal
 from anew.errors import DataError
 from anew.estimators.sequence_clusters import Kin
 
@@ -34,16 +36,6 @@ LEAST_SKETCHED = 200  # characters below which only equality after normalisation
 ALIKE = 0.7  # shared shingles (Jaccard) that make two documents near-duplicates
 SKETCHED_ITEMS = 20_000
 SKETCHED_CHARACTERS = 4_000  # of the beginning of each document
-
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-
-
-def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Well-spread 64-bit numbers from any (splitmix64)."""
-    z = values + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * _MIX[0]
-    z = (z ^ (z >> np.uint64(27))) * _MIX[1]
-    return z ^ (z >> np.uint64(31))
 
 
 def _hash(data: bytes) -> int:

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.data.modality import Item, Modality, Refusal
+from anew.data.modality import Modality
 from anew.data.skipped import Refusals
-from anew.data.sources.base import Block, Source
+from anew.data.sources.base import Block
+from anew.data.sources.source import Source
 from anew.data.splitting import split
+from anew.data.types import Item, Refusal
 from anew.errors import DataError
 
 PASS_ITEMS = 20_000  # items, and

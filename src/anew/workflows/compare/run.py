@@ -13,7 +13,7 @@ from typing import Any
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
-from anew.data.modality import Size
+from anew.data.types import Size
 from anew.errors import ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
 from anew.evaluation.reporting.ranking import Entrant

@@ -1,0 +1,157 @@
+"""All readers of one path."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from anew.data.file_names import suffix_of
+from anew.data.modality import Modality
+from anew.data.sources.base import _TABLES, Block, File, Reader, reader_of
+from anew.data.sources.listing import list_files
+from anew.data.types import Item, Refusal
+from anew.errors import DataError
+
+SAMPLE = 256  # items that `kinds` and header checks may look at
+_HUB = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")
+
+
+class Source:
+    """All readers of one path. Listing opens no bodies beyond a bounded sample.
+
+    path: as the user gave it; kinds, bytes: over all readers, see `Reader`.
+    """
+
+    def __init__(self, path: str, readers: Sequence[Reader], notes: Sequence[str] = ()) -> None:
+        self.path = path
+        self.readers = list(readers)
+        self._notes = list(notes)
+        self._home: dict[str, Reader] = {}
+        self.kinds = _sum(reader.kinds for reader in readers)
+        self.bytes = _sum(reader.bytes for reader in readers)
+
+    @classmethod
+    def open(
+        cls, path: str | Path, kinds: Mapping[str, type[Modality]], once: bool = False, asked: str | None = None
+    ) -> Source:
+        """List a folder, a file or a hub name. once: it holds samples, and none of them counts twice (`once`). asked: the
+        modality that the user says, see `Modality.folders`.
+
+        Raises DataError where there is nothing to list."""
+        text = os.fspath(path)
+        place = Path(text).expanduser()
+        try:
+            there = place.exists()
+        except OSError as error:
+            raise DataError(f"{text!r} cannot be read ({error.strerror})") from None
+        if there:
+            return cls._open_files(text, place, kinds, once, asked)
+        if "/" in text and Path(text.partition("/")[0] or "/").is_dir():  # a mistyped path; hf:// still reaches the hub
+            near = next(parent for parent in place.parents if parent.is_dir())
+            raise DataError(f"{text!r} does not exist in the folder {str(near)!r}; give a folder or a file")
+        if _HUB.fullmatch(text) and not text.startswith((".", "~")):
+            hub = importlib.import_module("anew.data.sources.hub")
+            return cls(text, [hub.open_hub(text, kinds)])
+        raise DataError(f"{text!r} does not exist; give a folder, a file, or a hub data set as owner/name")
+
+    @classmethod
+    def _open_files(
+        cls, text: str, place: Path, kinds: Mapping[str, type[Modality]], once: bool, asked: str | None
+    ) -> Source:
+        root, files, hidden = list_files(place)
+        if not files:
+            some = f"; {hidden} hidden files are left out" if hidden else ""
+            raise DataError(f"{text!r} holds no files{some}; give a folder with text, images, sound or clips")
+        if not any(file.bytes for file in files):
+            raise DataError(f"{text!r} is empty: every file in it has zero bytes")
+        classes, files, notes = _metadata(root, files)
+        by_reader: dict[str, list[File]] = {}
+        for file in files:
+            by_reader.setdefault(reader_of(file.path), []).append(file)
+        readers: list[Reader] = []
+        for name, own in sorted(by_reader.items()):
+            if name == "folder":
+                from anew.data.sources import folder
+
+                readers.append(folder.open_reader(own, root, kinds, classes, once, asked))
+            else:
+                readers.append(importlib.import_module(f"anew.data.sources.{name}").open_reader(own, root, kinds))
+        return cls(text, readers, notes)
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences of all readers."""
+        return [*self._notes, *(note for reader in self.readers for note in reader.notes)]
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """What could not be listed."""
+        return [refusal for reader in self.readers for refusal in reader.refusals]
+
+    def blocks(self, kind: str) -> list[Block]:
+        """The blocks of all readers that hold this modality."""
+        found: list[Block] = []
+        for reader in self.readers:
+            if reader.kinds.get(kind):
+                own = reader.blocks(kind)
+                self._home.update((block.name, reader) for block in own)
+                found.extend(own)
+        return found
+
+    def labels(self, kind: str) -> tuple[str, ...] | None:
+        """Class names where the listing knows them; None where only reading tells."""
+        sets = [reader.labels for reader in self.readers if reader.kinds.get(kind)]
+        if any(labels is None for labels in sets):
+            return None
+        return tuple(sorted({label for labels in sets if labels for label in labels}))
+
+    def read(self, block: Block) -> Iterator[Item | Refusal]:
+        """The items of one block."""
+        return self._home[block.name].read(block)
+
+
+NAMING_BYTES = 64 * 1024 * 1024  # of a table that may name the image files beside it
+_METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
+
+
+def _metadata(root: Path, files: list[File]) -> tuple[dict[str, str | None], list[File], list[str]]:
+    """Class by path from every `metadata.csv|jsonl|parquet` and every other small table that names image files beside it
+    (`labels.csv`), the files without these tables, and a note where they name files that are not there."""
+    listed = [f for f in files if suffix_of(f.path) in _TABLES]
+    if not listed or len(listed) == len(files):
+        return {}, files, []
+    from anew.data.sources import tables
+
+    plain = [f for f in listed if suffix_of(f.path) != ".parquet" and f.bytes <= NAMING_BYTES][:SAMPLE]
+    described = {f for f in listed if PurePosixPath(f.path).name.lower() in _METADATA}
+    described |= {f for f in plain if f not in described and tables.names_files(root / f.path)}
+    classes: dict[str, str | None] = {}
+    for file in sorted(described):
+        folder = PurePosixPath(file.path).parent
+        for name, label in tables.metadata(root / file.path).items():
+            classes[posixpath.normpath(folder / name)] = label
+    left = [f for f in files if f not in described]
+    missing = sorted(classes.keys() - {f.path for f in left})
+    if classes:  # a folder of described files is no class of those that are not described
+        classes = {**{f.path: None for f in left}, **classes}
+    return classes, left, [_missing(missing, described)] if missing else []
+
+
+def _missing(names: Sequence[str], tables: Iterable[File]) -> str:
+    """A note on the files that tables name and the folder does not hold; what lies outside it is never looked at."""
+    where = " and ".join(sorted(f.path for f in tables)[:3])
+    outside = sum(name.startswith(("../", "/")) for name in names)
+    lie = f", {outside} of them outside the folder" if outside else ""
+    return f"{len(names)} files that {where} names are not in the folder and left out{lie}; the first is {names[0]!r}"
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    out: dict[str, int] = {}
+    for one in counts:
+        for name, n in one.items():
+            out[name] = out.get(name, 0) + n
+    return out

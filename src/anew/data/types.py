@@ -1,0 +1,136 @@
+"""The values that pass between sources, modalities and whoever looks at data."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import html
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+DIGESTED = 1 << 20  # bytes at the start, the middle and the end of a large file that stand for its content
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A file that stays where it lies: `Item.data` of modalities that read files as streams (`Modality.streams`).
+
+    part, of: a large file is listed as `of` equal parts, and this is number `part`, counted from 0.
+    at: one record in it, in the modality's own units (samples, frames), as `Modality.expand` cut it; None: all of the part.
+    body: the bytes where they come from no file of their own (a member of an archive).
+    """
+
+    path: Path
+    part: int = 0
+    of: int = 1
+    at: tuple[int, int] | None = None
+    body: bytes | None = None
+
+    def digest(self) -> bytes:
+        """16 bytes that follow from the content and the place in it; of a large file from its size and some of it."""
+        try:
+            stat = self.path.stat() if self.body is None else None
+            content = _digest(self.path, stat.st_size, stat.st_mtime_ns) if stat else self.body or b""
+        except OSError:  # vanished: whoever reads it refuses it
+            content = str(self.path).encode("utf-8", "surrogateescape")
+        place = repr((self.part, self.of, self.at)).encode()
+        return hashlib.blake2b(content + place, digest_size=16).digest()
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest(path: Path, size: int, stamp: int) -> bytes:
+    if path.is_dir():
+        names = "\0".join(f"{file.name}\0{file.stat().st_size}" for file in sorted(path.iterdir()))
+        return hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    with open(path, "rb") as stream:
+        if size <= 4 * DIGESTED:
+            digest.update(stream.read())
+        else:
+            for start in (0, size // 2, size - DIGESTED):
+                stream.seek(start)
+                digest.update(stream.read(DIGESTED))
+    return digest.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One record as it lies in its source. data: bytes of a file, text, an array, or a `Handle`; name: where it came from.
+
+    begins, ends: False where the item is a piece of a longer text that goes on before or after it.
+    group: what it was cut out of together with others (a recording); such records do not straddle parts.
+    """
+
+    name: str
+    data: Any
+    label: str | None = None
+    begins: bool = True
+    ends: bool = True
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An item that cannot be used, and why (one clause). group: see `Item`."""
+
+    name: str
+    reason: str
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A sample as an ordinary file: suffix with the dot, and its bytes. text: what to show in a terminal, if anything;
+    media: the type that a browser shows or plays it as ("image/png", "audio/wav"); also: the same sample in other formats."""
+
+    suffix: str
+    data: bytes
+    text: str | None = None
+    media: str = "text/plain"
+    also: tuple[Artifact, ...] = ()
+
+    def html(self) -> str:
+        """What shows or plays it in a notebook."""
+        kind = self.media.partition("/")[0]
+        if kind not in _PLAYED:
+            return f"<pre>{html.escape(self.text or '')}</pre>"
+        return _PLAYED[kind].format(f"data:{self.media};base64,{base64.b64encode(self.data).decode()}")
+
+
+_PLAYED = {
+    "image": '<img style="margin:2px;image-rendering:pixelated" src="{}">',
+    "audio": '<audio style="margin:2px" controls preload="none" src="{}"></audio>',
+    "video": '<video style="margin:2px" controls loop muted playsinline preload="metadata" src="{}"></video>',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What sizes may follow from: seconds of the whole budget (None: steps only), bytes and items in the source."""
+
+    seconds: float | None
+    items: int
+    bytes: int
+    threads: int = 1
+    device: str = "cpu"
+
+
+@dataclass(slots=True)
+class Scan:
+    """What was found in a source. Counts are of items; `notes` are sentences for `anew look`."""
+
+    modality: str
+    items: int
+    bytes: int
+    labels: tuple[str, ...] = ()
+    parts: dict[str, int] = field(default_factory=dict)  # train, validation, test -> items (or spans)
+    refusals: list[Refusal] = field(default_factory=list)  # one for each file and reason; `refused` counts all items
+    refused: int = 0
+    other: dict[str, int] = field(default_factory=dict)  # items of kinds not taken, by modality or suffix
+    notes: list[str] = field(default_factory=list)
+
+    def left_out(self) -> dict[str, Any]:
+        """How many items were refused so far, and some by name, as JSON values."""
+        return {"refused": self.refused, "refusals": [f"{one.name}: {one.reason}" for one in self.refusals]}
