@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from anew.core.random import Dropout, Moment, generator
 from anew.core.settings import knob
-from anew.core.specs import Ask, Batch, Grid
+from anew.core.specs import Batch, Grid, SampleRequest
 from anew.families.base import Family, Group, Loss, Optim, Phase, Scale
 
 
@@ -79,10 +79,15 @@ class Toy(Family):
         error = (self.net(batch.x + 0.3 * noise) - batch.x).square().flatten(1).mean(1)
         return Loss(error.sum(), len(batch))
 
-    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
-        how = ask.how or ToySampling()
+    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+        how = request.sampling or ToySampling()
         with torch.no_grad():
-            x = Moment(seed, 0, phase="sample", first=ask.first).normal("noise", (ask.n, *self.spec.shape)) * how.spread
+            x = (
+                Moment(seed, 0, phase="sample", first=request.first_index).normal(
+                    "noise", (request.n, *self.spec.shape)
+                )
+                * how.spread
+            )
             yield self.net(x)
 
 

@@ -11,7 +11,7 @@ import torch
 from anew.core import settings as cfg
 from anew.core.random import Moment, generator
 from anew.core.registry import find, names
-from anew.core.specs import Ask, Batch, Grid, Spec, Tokens
+from anew.core.specs import Batch, Grid, SampleRequest, Spec, Tokens
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale
 from anew.planning.budget import build
@@ -163,13 +163,13 @@ def check_weights_come_back(name: str, spec: Spec) -> None:
         x = Made(spec).batch(8, "", 0, 3, 3).x
         assert torch.equal(family.encode(x), again.eval().encode(x))
         return
-    one, two = (last(f.eval(), Ask(3, labels(spec, 3), None, f.Sampling())) for f in (family, again))
+    one, two = (last(f.eval(), SampleRequest(3, labels(spec, 3), None, f.Sampling())) for f in (family, again))
     assert torch.equal(one, two)
 
 
-def last(family: Family, ask: Ask, seed: int = 5) -> torch.Tensor:
+def last(family: Family, request: SampleRequest, seed: int = 5) -> torch.Tensor:
     found = None
-    for draft in family.draw(ask, seed):
+    for draft in family.draw(request, seed):
         found = draft
     assert found is not None
     return found.clone()
@@ -183,10 +183,10 @@ def check_samples_fit_the_spec_and_depend_on_their_index_alone(name: str, spec: 
     family = ready(name, spec).eval()
     if not family.generates:
         with pytest.raises(ConfigError, match="codec"):
-            last(family, Ask(2))
+            last(family, SampleRequest(2))
         return
     how = family.Sampling()
-    together = last(family, Ask(5, labels(spec, 5), None, how))
+    together = last(family, SampleRequest(5, labels(spec, 5), None, how))
     assert together.shape[0] == 5
     if isinstance(spec, Grid):
         assert tuple(together.shape[1:]) == spec.shape
@@ -195,7 +195,7 @@ def check_samples_fit_the_spec_and_depend_on_their_index_alone(name: str, spec: 
         assert together.ndim == 2
         assert int(together.min()) >= 0 and int(together.max()) < spec.special.get("rare", spec.vocab)
     part = None if labels(spec, 5) is None else labels(spec, 5)[3:]
-    alone = last(family, Ask(2, part, None, how, first=3))
+    alone = last(family, SampleRequest(2, part, None, how, first_index=3))
     length = min(alone.shape[1], together.shape[1])
     if isinstance(spec, Grid):
         assert torch.allclose(together[3:], alone, atol=2e-2)
@@ -207,7 +207,7 @@ def check_seeds_differ(name: str, spec: Spec) -> None:
     family = ready(name, spec).eval()
     if not family.generates:
         return
-    one, two = (last(family, Ask(4, labels(spec, 4), None, family.Sampling()), seed) for seed in (1, 2))
+    one, two = (last(family, SampleRequest(4, labels(spec, 4), None, family.Sampling()), seed) for seed in (1, 2))
     length = min(one.shape[1], two.shape[1])
     assert not torch.equal(one[:, :length], two[:, :length])
 

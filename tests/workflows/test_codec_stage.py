@@ -111,7 +111,7 @@ def test_codes_are_decoded_once_for_items_and_files(folder: Path) -> None:
     assert codec.calls == 3
     assert modality.name == "image"
     with pytest.raises(ConfigError, match="no prompt"):
-        modality.known("x")
+        modality.condition_from_prompt("x")
 
 
 def test_a_run_holds_its_codec_and_gives_items(run: Path) -> None:

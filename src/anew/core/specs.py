@@ -115,11 +115,12 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is given of a sample. One idea for a prompt, a prefix and an inpainting mask.
+class Condition:
+    """What is given of a sample: one type for a prompt, a prefix and an inpainting mask.
 
-    Tokens: x (L,) or (n, L) ids that the sample starts with, mask None.
-    Grid: x (*shape) or (n, *shape) values, mask same shape or (1, H, W), 1 where x is to be kept.
+    Attributes:
+        x: For Tokens, ids that the sample starts with, (L,) or (n, L). For a Grid, values (*shape) or (n, *shape).
+        mask: For a Grid, 1 where x is to be kept, of x's shape or (1, H, W); None keeps all of it. None for Tokens.
     """
 
     x: Tensor
@@ -127,14 +128,19 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What a sampler is asked for: n samples, a label for each (or None), what is known, and the family's `Sampling`.
+class SampleRequest:
+    """What a sampler is asked for. Sample i depends on (seed, first_index + i) alone, never on the batch it came in.
 
-    first: the global index of the first sample; sample i depends on (seed, first + i) alone, never on the batch it came in.
+    Attributes:
+        n: Number of samples.
+        labels: Class of each sample, (n,) int64; None where the data has no classes.
+        condition: What is given of the samples; None generates from nothing.
+        sampling: The family's `Sampling`; None takes its defaults.
+        first_index: Global index of the first sample.
     """
 
     n: int
-    label: Tensor | None = None
-    known: Known | None = None
-    how: Any = None
-    first: int = 0
+    labels: Tensor | None = None
+    condition: Condition | None = None
+    sampling: Any = None
+    first_index: int = 0

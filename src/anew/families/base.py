@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from anew.core.random import Moment
-from anew.core.specs import Ask, Batch, Grid, Spec
+from anew.core.specs import Batch, Grid, SampleRequest, Spec
 from anew.errors import ConfigError
 from anew.functional.latents import slerp
 
@@ -226,17 +226,17 @@ class Family(nn.Module):
         """What the user should know of a training that goes wrong, a sentence, or None; said once a run."""
         return None
 
-    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
+    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Drafts of (n, *shape) or (n, <=L) while they form; the last one is the sample."""
         raise NotImplementedError
 
-    def latents(self, ask: Ask, seed: int) -> Tensor:
-        """(n, K) numbers that samples start from, row i a function of (seed, ask.first + i): the space that `walk` moves in.
+    def latents(self, request: SampleRequest, seed: int) -> Tensor:
+        """(n, K) numbers that samples start from, row i a function of (seed, request.first_index + i): the space that `walk` moves in.
         ConfigError where the family has none."""
         name = type(self).__name__.lower()
         raise ConfigError(f"the family {name!r} has no continuous space to walk in; {self.no_walk}")
 
-    def grow(self, latents: Tensor, ask: Ask) -> Iterator[Tensor]:
+    def grow(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """Drafts of the samples (n, *shape) that start from `latents` (n, K), without further randomness."""
         raise NotImplementedError
 

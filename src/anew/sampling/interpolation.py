@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from anew.core.settings import whole
-from anew.core.specs import Ask
+from anew.core.specs import SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Family
 from anew.runs.folder import write_atomic
@@ -96,10 +96,10 @@ def walked(
     family = model.family
     one = _label(model, seed, label)
     if type(family).grow is Family.grow:
-        Family.latents(family, Ask(1), seed)  # says why there is no space to walk in
+        Family.latents(family, SampleRequest(1), seed)  # says why there is no space to walk in
     if ends is None:
         names = _labels(model, stops, seed) if one is None else one.expand(stops)
-        marks, items = family.latents(Ask(stops, names, how=settings), seed), None
+        marks, items = family.latents(SampleRequest(stops, names, sampling=settings), seed), None
     else:
         items = torch.cat([read(model, end) for end in ends])
         marks = family.invert(items.to(model.device), None if one is None else one.expand(2)).cpu()
@@ -139,8 +139,8 @@ def _frames(model: Model, marks: Tensor, label: Tensor | None, how: Any, n: int)
         model.family.between(marks[i], marks[i + 1], (place[start == i] - i).float()) for i in range(len(marks) - 1)
     ]
     for part in torch.split(torch.cat(points), AT_ONCE):
-        ask = Ask(len(part), None if label is None else label.expand(len(part)), how=how)
-        *_, x = model.family.grow(part.to(model.device), ask)
+        request = SampleRequest(len(part), None if label is None else label.expand(len(part)), sampling=how)
+        *_, x = model.family.grow(part.to(model.device), request)
         yield x.cpu()
 
 
@@ -149,7 +149,7 @@ def between_pairs(model: Model, count: int, frames: int, seed: int) -> list[list
     one = model.labels_of(count, seed)
     label = None if one is None else one.repeat_interleave(2)
     settings = model.how({})
-    marks = model.family.latents(Ask(2 * count, label, how=settings), seed).cpu()
+    marks = model.family.latents(SampleRequest(2 * count, label, sampling=settings), seed).cpu()
     share = torch.linspace(0, 1, frames)
     points = torch.cat([model.family.between(marks[i], marks[i + 1], share) for i in range(0, len(marks), 2)])
     label = None if one is None else one.repeat_interleave(frames)
@@ -157,6 +157,6 @@ def between_pairs(model: Model, count: int, frames: int, seed: int) -> list[list
     for start in range(0, len(points), AT_ONCE):
         part = points[start : start + AT_ONCE].to(model.device)
         told = None if label is None else label[start : start + AT_ONCE]
-        *_, x = model.family.grow(part, Ask(len(part), told, how=settings))
+        *_, x = model.family.grow(part, SampleRequest(len(part), told, sampling=settings))
         found += model.modality.decode(x.cpu())
     return [found[i : i + frames] for i in range(0, len(found), frames)]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anew.core.specs import Grid, Known, Tokens
+from anew.core.specs import Condition, Grid, Tokens
 from anew.data.latent_dataset import encoded_alike
 from anew.data.types import Handle, Item
 from anew.errors import ConfigError, short
@@ -55,9 +55,9 @@ def _data(model: Model, path: Path) -> Any:
     return Handle(path)
 
 
-def kept(model: Model, known: Any) -> Known:
+def kept(model: Model, known: Any) -> Condition:
     """What samples keep of an item, given as (item, mask), in the values of the run."""
-    if isinstance(known, Known):
+    if isinstance(known, Condition):
         return known
     name = model.modality.name
     if not isinstance(model.item_spec, Grid):
@@ -73,7 +73,7 @@ def kept(model: Model, known: Any) -> Known:
     if tuple(mask.shape) != wanted:
         size = tuple(mask.shape)
         raise ConfigError(f"the mask has the size {size}, and samples of this run have {wanted}; give one of that size")
-    return Known(x, mask[None])
+    return Condition(x, mask[None])
 
 
 def _mask(mask: Any, wanted: tuple[int, ...]) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from anew.core.random import Moment, generator
-from anew.core.specs import Ask, Batch, Grid, Known
+from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.diffusion.family import Diffusion, DiffusionConfig, DiffusionSampling
@@ -39,8 +39,8 @@ def trained(classes: int, steps: int) -> Diffusion:
     return family.eval()
 
 
-def last(family: Diffusion, ask: Ask, seed: int = 0) -> torch.Tensor:
-    *_, sample = family.draw(ask, seed)
+def last(family: Diffusion, request: SampleRequest, seed: int = 0) -> torch.Tensor:
+    *_, sample = family.draw(request, seed)
     return sample
 
 
@@ -56,15 +56,15 @@ def test_starts_at_the_closed_form_and_learns() -> None:
 
 def test_samples_depend_on_their_own_index_alone() -> None:
     family = trained(0, 5)
-    whole = last(family, Ask(5))
-    part = last(family, Ask(2, first=3))
+    whole = last(family, SampleRequest(5))
+    part = last(family, SampleRequest(2, first_index=3))
     torch.testing.assert_close(whole[3:], part, atol=1e-4, rtol=0)
     assert not torch.allclose(whole[0], whole[1], atol=1e-2)
-    assert not torch.allclose(whole, last(family, Ask(5), seed=1), atol=1e-2)
+    assert not torch.allclose(whole, last(family, SampleRequest(5), seed=1), atol=1e-2)
 
 
 def test_drafts_are_as_many_as_steps_and_in_range() -> None:
-    drafts = list(trained(0, 5).draw(Ask(3, how=DiffusionSampling(steps=4)), 0))
+    drafts = list(trained(0, 5).draw(SampleRequest(3, sampling=DiffusionSampling(steps=4)), 0))
     assert len(drafts) == 4
     assert all(d.shape == (3, 1, 8, 8) and float(d.abs().max()) <= 1 for d in drafts)
 
@@ -74,7 +74,7 @@ def test_labels_are_followed(guidance: float) -> None:
     family = trained(2, 100)
     how = DiffusionSampling(guidance=guidance)
     for one in (0, 1):
-        x = last(family, Ask(32, label=torch.full((32,), one), how=how))[:, 0]
+        x = last(family, SampleRequest(32, labels=torch.full((32,), one), sampling=how))[:, 0]
         along_rows, along_columns = x.var(2).mean(), x.var(1).mean()
         assert (along_rows < along_columns) == (one == 0)
 
@@ -85,7 +85,7 @@ def test_known_values_are_kept_and_the_rest_fits_them() -> None:
     assert truth.label is not None
     mask = torch.zeros(1, 8, 8)
     mask[:, :, :4] = 1
-    x = last(family, Ask(24, known=Known(truth.x, mask)))
+    x = last(family, SampleRequest(24, condition=Condition(truth.x, mask)))
     assert torch.equal(x[..., :4], truth.x[..., :4])
     rows = truth.label == 0  # there the left half says what the right half is
     assert float((x - truth.x)[rows][..., 4:].abs().mean()) < 0.65  # 0.8 by chance
@@ -93,7 +93,7 @@ def test_known_values_are_kept_and_the_rest_fits_them() -> None:
 
 def test_known_values_of_another_shape_are_refused() -> None:
     with pytest.raises(ConfigError, match="do not fit"):
-        last(trained(0, 0), Ask(2, known=Known(torch.zeros(3, 8, 8))))
+        last(trained(0, 0), SampleRequest(2, condition=Condition(torch.zeros(3, 8, 8))))
 
 
 def test_other_axes_are_refused() -> None:
@@ -121,7 +121,7 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int, net: str) 
     x = torch.rand((3, *shape), generator=generator("x")) * 2 - 1
     family.prepare([Batch(x)])
     assert bool(torch.isfinite(family.loss(Batch(x), Moment(0, 0)).total))
-    assert last(family, Ask(2, how=DiffusionSampling(steps=2))).shape == (2, *shape)
+    assert last(family, SampleRequest(2, sampling=DiffusionSampling(steps=2))).shape == (2, *shape)
     costs = [Diffusion.appetite(spec, Diffusion.suggest(spec, replace(scale, dial=d)), scale) for d in range(4)]
     assert costs == sorted(costs) and costs[0] > 0
 
@@ -134,7 +134,7 @@ def test_label_shares_are_kept_without_being_asked() -> None:
     rare = Batch(batch.x[(batch.label == 0) | (torch.arange(400) % 8 == 0)])
     label = batch.label[(batch.label == 0) | (torch.arange(400) % 8 == 0)]
     family.prepare([Batch(rare.x, label)])
-    x = last(family, Ask(200, how=DiffusionSampling(steps=2)))[:, 0]
+    x = last(family, SampleRequest(200, sampling=DiffusionSampling(steps=2)))[:, 0]
     share = float((x.var(2).mean(1) < x.var(1).mean(1)).float().mean())
     assert share == pytest.approx(float((label == 0).float().mean()), abs=0.12)
 
@@ -154,5 +154,5 @@ def test_latents_pass_through_half_as_many_levels(bounded: bool, count: int) -> 
     torch.manual_seed(0)
     config = DiffusionConfig(width=8, components=0, rank=4, precision="fp32")
     family = Diffusion(Grid((1, 8, 8), "CHW", bounded=bounded), config)
-    assert len(list(family.draw(Ask(2), 0))) == count
-    assert len(list(family.draw(Ask(2, how=DiffusionSampling(steps=3)), 0))) == 3
+    assert len(list(family.draw(SampleRequest(2), 0))) == count
+    assert len(list(family.draw(SampleRequest(2, sampling=DiffusionSampling(steps=3)), 0))) == 3

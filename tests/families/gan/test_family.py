@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from anew.core.random import Moment
-from anew.core.specs import Ask, Batch, Grid, Known
+from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.gan.family import Gan, GanConfig, GanSampling
@@ -71,15 +71,15 @@ def trained(classes: int, steps: int = 80) -> Gan:
     return run.family.eval()
 
 
-def last(family: Gan, ask: Ask, seed: int = 0) -> torch.Tensor:
-    *_, sample = family.draw(ask, seed)
+def last(family: Gan, request: SampleRequest, seed: int = 0) -> torch.Tensor:
+    *_, sample = family.draw(request, seed)
     return sample
 
 
 def test_learns_labels_and_varies() -> None:
     family = trained(2)
     for one in (0, 1):
-        x = last(family, Ask(64, label=torch.full((64,), one)))[:, 0]
+        x = last(family, SampleRequest(64, labels=torch.full((64,), one)))[:, 0]
         along_rows, along_columns = x.var(2).mean(), x.var(1).mean()
         assert (along_rows < along_columns) == (one == 0)
         assert float(x.std(0).mean()) > 0.3
@@ -89,27 +89,27 @@ def test_learns_labels_and_varies() -> None:
 
 def test_samples_are_one_draft_in_range_and_depend_on_their_own_index_alone() -> None:
     family = trained(2)
-    drafts = list(family.draw(Ask(5), 0))
+    drafts = list(family.draw(SampleRequest(5), 0))
     assert len(drafts) == 1
     assert float(drafts[0].abs().max()) <= 1.0
-    torch.testing.assert_close(drafts[0][3:], last(family, Ask(2, first=3)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(drafts[0][3:], last(family, SampleRequest(2, first_index=3)), atol=1e-4, rtol=0)
 
 
 def test_less_spread_is_less_variety() -> None:
     family = trained(0)
-    wide, narrow = (last(family, Ask(64, how=GanSampling(spread=s))).std(0).mean() for s in (1.0, 0.3))
+    wide, narrow = (last(family, SampleRequest(64, sampling=GanSampling(spread=s))).std(0).mean() for s in (1.0, 0.3))
     assert float(narrow) < 0.8 * float(wide)
 
 
 def test_latents_lead_to_the_samples_and_back() -> None:
     family = trained(2)
-    ask = Ask(3, label=torch.tensor([0, 1, 0]))
-    latents = family.latents(ask, 7)
-    x = last(family, ask, 7)
-    torch.testing.assert_close(next(family.grow(latents, ask)), x)
+    request = SampleRequest(3, labels=torch.tensor([0, 1, 0]))
+    latents = family.latents(request, 7)
+    x = last(family, request, 7)
+    torch.testing.assert_close(next(family.grow(latents, request)), x)
     found = family.invert(x)
     assert found.shape == latents.shape
-    back = next(family.grow(found, Ask(3)))
+    back = next(family.grow(found, SampleRequest(3)))
     assert float((back - x).square().mean()) < 0.25 * float((x.roll(1, 0) - x).square().mean())
     assert torch.equal(found, family.invert(x))
     middle = family.between(latents[0], latents[1], torch.tensor([0.0, 0.5, 1.0]))
@@ -168,7 +168,7 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int) -> None:
     batch = Batch(torch.full((2, *shape), -1.0))  # all alike
     for phase in family.phases():
         assert bool(torch.isfinite(phase.loss(batch, Moment(0, 0)).total))
-    assert last(family, Ask(2)).shape == (2, *shape)
+    assert last(family, SampleRequest(2)).shape == (2, *shape)
     scale = Scale(items, 1.0, 60.0)
     costs = [Gan.appetite(spec, Gan.suggest(spec, replace(scale, dial=d)), scale) for d in range(4)]
     assert costs == sorted(costs) and costs[0] > 0
@@ -184,14 +184,14 @@ def test_constant_images_train_to_the_end() -> None:
     family = made(augment=0.5)
     for stepped in trainer(family, Flat(), 8):
         assert all(torch.isfinite(torch.tensor(v)) for v in stepped.losses.values())
-    assert bool(torch.isfinite(last(family.eval(), Ask(2))).all())
+    assert bool(torch.isfinite(last(family.eval(), SampleRequest(2))).all())
 
 
 def test_what_cannot_be_done_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot keep given values"):
-        last(made(), Ask(2, known=Known(torch.zeros(1, 8, 8))))
+        last(made(), SampleRequest(2, condition=Condition(torch.zeros(1, 8, 8))))
     with pytest.raises(ConfigError, match="no labels"):
-        last(made(), Ask(2, label=torch.zeros(2, dtype=torch.int64)))
+        last(made(), SampleRequest(2, labels=torch.zeros(2, dtype=torch.int64)))
     with pytest.raises(ConfigError, match="less than the 3 classes; give at least 3"):
         made(3, components=2)
     with pytest.raises(ConfigError, match="CHW"):

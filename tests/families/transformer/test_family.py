@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from anew.core.random import Moment
-from anew.core.specs import Ask, Batch, Known, Tokens
+from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.transformer.family import EXPORT, Transformer, TransformerConfig, TransformerSampling
@@ -39,8 +39,8 @@ def _counted(spec: Tokens = PACKED) -> Transformer:
     return family
 
 
-def _last(family: Transformer, ask: Ask, seed: int = 0) -> torch.Tensor:
-    return list(family.draw(ask, seed))[-1]
+def _last(family: Transformer, request: SampleRequest, seed: int = 0) -> torch.Tensor:
+    return list(family.draw(request, seed))[-1]
 
 
 def test_bits_are_the_sum_of_what_one_token_after_another_costs() -> None:
@@ -107,14 +107,14 @@ def test_a_sample_depends_on_seed_and_index_alone(spec: Tokens) -> None:
     family = _counted(spec)
     how = TransformerSampling(max_tokens=40)
     label = torch.tensor([0, 1, 2, 0, 1]) if spec.classes else None
-    many = _last(family, Ask(5, label=label, how=how, first=10))
-    one = _last(family, Ask(1, label=None if label is None else label[3:4], how=how, first=13))
+    many = _last(family, SampleRequest(5, labels=label, sampling=how, first_index=10))
+    one = _last(family, SampleRequest(1, labels=None if label is None else label[3:4], sampling=how, first_index=13))
     assert torch.equal(many[3, : one.shape[1]], one[0])
-    assert not torch.equal(many, _last(family, Ask(5, label=label, how=how, first=10), seed=1))
+    assert not torch.equal(many, _last(family, SampleRequest(5, labels=label, sampling=how, first_index=10), seed=1))
 
 
 def test_drafts_grow_by_one_token_and_keep_what_came_before() -> None:
-    drafts = list(_counted().draw(Ask(2, how=TransformerSampling(max_tokens=30)), 0))
+    drafts = list(_counted().draw(SampleRequest(2, sampling=TransformerSampling(max_tokens=30)), 0))
     assert len(drafts) == 30
     for short, long in itertools.pairwise(drafts):
         assert long.shape[1] == short.shape[1] + 1
@@ -123,7 +123,7 @@ def test_drafts_grow_by_one_token_and_keep_what_came_before() -> None:
 
 def test_a_prompt_is_kept_and_may_be_longer_than_the_context() -> None:
     prompt = _stream(50)
-    out = _last(_counted(), Ask(2, known=Known(prompt), how=TransformerSampling(max_tokens=7)))
+    out = _last(_counted(), SampleRequest(2, condition=Condition(prompt), sampling=TransformerSampling(max_tokens=7)))
     assert out.shape == (2, 57)
     assert torch.equal(out[:, :50], prompt.expand(2, -1))
 
@@ -138,9 +138,12 @@ def test_what_follows_a_prompt_is_what_scoring_it_expects(spec: Tokens) -> None:
     begin = 10 if spec.classes else int(_stream(1)[0])
     prompt = torch.cat((torch.tensor([begin]), _stream(6) % 10))
     label = torch.tensor([1]) if spec.classes else None
-    out = _last(family, Ask(1, known=Known(prompt), label=label, how=TransformerSampling(temperature=0, max_tokens=2)))[
-        0
-    ]
+    out = _last(
+        family,
+        SampleRequest(
+            1, condition=Condition(prompt), labels=label, sampling=TransformerSampling(temperature=0, max_tokens=2)
+        ),
+    )[0]
     for place in range(7, len(out)):
         mask = torch.zeros(spec.vocab, place)
         mask[:, -1] = 1.0
@@ -151,7 +154,7 @@ def test_what_follows_a_prompt_is_what_scoring_it_expects(spec: Tokens) -> None:
 
 def test_records_stop_at_their_end_and_are_padded() -> None:
     family = _family(RECORDS)
-    out = _last(family, Ask(64, label=torch.zeros(64, dtype=torch.int64)))
+    out = _last(family, SampleRequest(64, labels=torch.zeros(64, dtype=torch.int64)))
     ended = (out == 11).any(1)
     assert bool(ended.any())
     for row in out[ended]:
@@ -165,20 +168,30 @@ def test_rare_ids_are_not_drawn_unless_the_prompt_has_them(counted: bool, temper
     spec = Tokens(vocab=12, length=16, special={"rare": 3, "end": 11})
     family = _counted(spec) if counted else _family(spec, counts=False)
     how = TransformerSampling(temperature=temperature, max_tokens=20)
-    for known in (None, Known(torch.tensor([11, 1, 2]))):
-        drawn = _last(family, Ask(8, known=known, how=how))
+    for known in (None, Condition(torch.tensor([11, 1, 2]))):
+        drawn = _last(family, SampleRequest(8, condition=known, sampling=how))
         assert not ((drawn >= 3) & (drawn < 11)).any()
-    prompts = Known(torch.tensor([[11, 1, 2], [11, 1, 5]]).repeat(4, 1))
-    drawn = _last(family, Ask(8, known=prompts, how=how))
+    prompts = Condition(torch.tensor([[11, 1, 2], [11, 1, 5]]).repeat(4, 1))
+    drawn = _last(family, SampleRequest(8, condition=prompts, sampling=how))
     odd = ((drawn >= 3) & (drawn < 11))[:, 3:].any(1)
     assert not odd[::2].any() and (odd[1::2].any() or temperature == 0.0)
 
 
 def test_greedy_samples_repeat_the_rule() -> None:
     family = _counted()
-    out = _last(family, Ask(1, known=Known(_stream(20)), how=TransformerSampling(temperature=0.0, max_tokens=5)))
+    out = _last(
+        family,
+        SampleRequest(1, condition=Condition(_stream(20)), sampling=TransformerSampling(temperature=0.0, max_tokens=5)),
+    )
     assert torch.equal(
-        out, _last(family, Ask(1, known=Known(_stream(20)), how=TransformerSampling(temperature=0.0, max_tokens=5)), 9)
+        out,
+        _last(
+            family,
+            SampleRequest(
+                1, condition=Condition(_stream(20)), sampling=TransformerSampling(temperature=0.0, max_tokens=5)
+            ),
+            9,
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anew.core import settings as cfg
 from anew.core.random import Moment
-from anew.core.specs import Ask, Batch, Grid, Known
+from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Codec, Scale
 from anew.families.vae.family import Vae, VaeConfig, VaeSampling
@@ -59,7 +59,7 @@ def trained(classes: int = 2, steps: int = 250) -> Vae:
 
 
 def last(family: Vae, n: int, label: Tensor | None = None, seed: int = 3, first: int = 0, **how: Any) -> Tensor:
-    return list(family.draw(Ask(n, label, None, cfg.from_json(VaeSampling, how), first), seed))[-1]
+    return list(family.draw(SampleRequest(n, label, None, cfg.from_json(VaeSampling, how), first), seed))[-1]
 
 
 def test_it_is_a_codec_of_unit_deviation() -> None:
@@ -163,23 +163,23 @@ def test_a_sample_depends_on_its_own_number_alone(pixels: str) -> None:
 
 def test_samples_grow_from_their_latents() -> None:
     family = trained()
-    ask = Ask(4, None, None, VaeSampling(temperature=0.7))
-    latents = family.latents(ask, 3)
-    (grown,) = family.grow(latents, ask)
+    request = SampleRequest(4, None, None, VaeSampling(temperature=0.7))
+    latents = family.latents(request, 3)
+    (grown,) = family.grow(latents, request)
     assert torch.allclose(grown, last(family, 4, temperature=0.7), atol=1e-5)
 
 
 def test_inverted_items_lead_back() -> None:
     family, held = trained(), stripes(8, 0, 5000).x
     latents = family.invert(held)
-    assert latents.shape == family.latents(Ask(8), 0).shape
-    (grown,) = family.grow(latents, Ask(8))
+    assert latents.shape == family.latents(SampleRequest(8), 0).shape
+    (grown,) = family.grow(latents, SampleRequest(8))
     assert torch.allclose(grown, family.decode(family.encode(held)), atol=1e-3)
 
 
 def test_a_walk_begins_and_ends_at_its_items() -> None:
     family = trained()
-    one, other = family.latents(Ask(2, None, None, VaeSampling(temperature=1.0)), 0)
+    one, other = family.latents(SampleRequest(2, None, None, VaeSampling(temperature=1.0)), 0)
     ends = family.between(one, other, torch.tensor([0.0, 1.0]))
     assert torch.allclose(ends, torch.stack([one, other]), atol=1e-4)
 
@@ -240,7 +240,7 @@ def test_free_nats_and_the_rise_act() -> None:
 def test_what_it_cannot_do_is_said() -> None:
     family = trained()
     with pytest.raises(ConfigError, match="given values"):
-        list(family.draw(Ask(1, None, Known(torch.zeros(1, 8, 8))), 0))
+        list(family.draw(SampleRequest(1, None, Condition(torch.zeros(1, 8, 8))), 0))
     with pytest.raises(ConfigError, match="no labels"):
         last(Vae(Grid((1, 8, 8), "CHW", 0, 0.8), SMALL), 1, torch.zeros(1, dtype=torch.int64))
     with pytest.raises(ConfigError, match="CHW"):

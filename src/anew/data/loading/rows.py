@@ -85,7 +85,7 @@ def start_of(modality: Modality, spec: Tokens) -> int:
     of what has no lines."""
     if "end" in spec.special:
         return spec.special["end"]
-    ids = modality.known("\n").reshape(-1)
+    ids = modality.condition_from_prompt("\n").reshape(-1)
     return int(ids[-1]) if len(ids) else 0
 
 

@@ -113,13 +113,13 @@ class Code(Text):
         pieces = [piece for mark, part in zip(marks, parts, strict=False) for piece in ([mark], part)]
         return np.concatenate([*pieces, *parts[len(FIM) :]]).astype(np.int64)
 
-    def known(self, prompt: str, suffix: str = "") -> Any:
+    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
         """Ids of a beginning; with a suffix those of a gap. What does not fit in the window stands before the gap's tokens:
         the start of the prefix, a suffix token, and the end of the suffix."""
         import torch
 
         if not suffix:
-            return super().known(prompt)
+            return super().condition_from_prompt(prompt)
         if not self.config.fim:
             raise ConfigError("this run was trained with fim=0 and fills no gaps; leave --suffix out")
         before, after = self.book.encode(prompt), self.book.encode(suffix)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from anew.core.random import Moment, generator
 from anew.core.settings import knob
-from anew.core.specs import Ask, Batch, Grid, Known
+from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import Mixture
 from anew.families.base import Family, Group, Loss, Optim, Scale, check_components, parameters_of
@@ -209,16 +209,16 @@ class Diffusion(Family):
     def _dtype(self) -> torch.dtype:
         return arithmetic(self.config.precision, self.device)
 
-    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
+    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Drafts; of a length of its own, if the layout has one, that is other than the spec's."""
-        return self.layout.whole(self._draw, replace(ask, how=ask.how or DiffusionSampling()), seed)
+        return self.layout.whole(self._draw, replace(request, sampling=request.sampling or DiffusionSampling()), seed)
 
     @torch.no_grad()
-    def _draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
-        how: DiffusionSampling = ask.how or DiffusionSampling()
-        known = _known_values(ask.known, ask.n, self.spec.shape, self.device) if ask.known else None
-        numbers = self._numbers(ask, seed)
-        component = self._choose(ask, numbers["kind"][:, 0], known)
+    def _draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+        how: DiffusionSampling = request.sampling or DiffusionSampling()
+        known = _known_values(request.condition, request.n, self.spec.shape, self.device) if request.condition else None
+        numbers = self._numbers(request, seed)
+        component = self._choose(request, numbers["kind"][:, 0], known)
         first = self.mixture.draw(component, numbers["inside"], numbers["outside"])
         levels = rho_levels(self._steps(how), how.last * self.spec.std, self.config.level_high * self.spec.std, how.rho)
         levels = levels.to(self.device)
@@ -228,7 +228,7 @@ class Diffusion(Family):
             first = torch.where(known[1], known[0], first)
 
         def denoise(y: Tensor, level: Tensor) -> Tensor:
-            each = level.expand(ask.n, self.layout.parts)
+            each = level.expand(request.n, self.layout.parts)
             if known is not None and given is not None:
                 y = torch.where(self.mixture.spread(given), known[0], y)
                 each = torch.where(given, self.config.level_low * self.spec.std, each)
@@ -245,16 +245,16 @@ class Diffusion(Family):
         x = x.clamp(-1, 1) if self.spec.bounded else x
         return x if there is None else self.layout.held(x, there)
 
-    def latents(self, ask: Ask, seed: int) -> Tensor:
+    def latents(self, request: SampleRequest, seed: int) -> Tensor:
         """(n, D) about normal numbers that lead to the samples of `draw`, as nearly as the flow can be undone."""
-        *_, x = self._draw(ask, seed)
+        *_, x = self._draw(request, seed)
         return self.invert(x)
 
     @torch.no_grad()
-    def grow(self, latents: Tensor, ask: Ask) -> Iterator[Tensor]:
+    def grow(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """Drafts along the probability flow from one Gaussian for all rows. Labels play no part, and components neither:
         they are chosen, and a choice would be a jump in the walk."""
-        how: DiffusionSampling = ask.how or DiffusionSampling()
+        how: DiffusionSampling = request.sampling or DiffusionSampling()
         levels, component = self._path(how), torch.full((len(latents),), self.config.components, device=self.device)
         y = self.mixture.colour(latents.to(self.device), levels[0], component)
         for clean in SOLVERS[how.solver](lambda y, level: self._clean(y, level, component), y, levels):
@@ -293,23 +293,24 @@ class Diffusion(Family):
             parts.append(skip + out * correction)
         return torch.cat(parts)
 
-    def _numbers(self, ask: Ask, seed: int) -> dict[str, Tensor]:
-        """Normal numbers by use, (n, count) each; row i is a function of (seed, ask.first + i)."""
+    def _numbers(self, request: SampleRequest, seed: int) -> dict[str, Tensor]:
+        """Normal numbers by use, (n, count) each; row i is a function of (seed, request.first_index + i)."""
         size, rank = self.layout.size, self.mixture_basis.shape[1]
         counts = {"outside": size, "inside": rank, "noise": size, "kind": self.layout.choices}
         rows = [
-            torch.randn(sum(counts.values()), generator=generator(seed, "draw", ask.first + i)) for i in range(ask.n)
+            torch.randn(sum(counts.values()), generator=generator(seed, "draw", request.first_index + i))
+            for i in range(request.n)
         ]
         parts = torch.split(torch.stack(rows).to(self.device), list(counts.values()), 1)
         return dict(zip(counts, parts, strict=True))
 
-    def _choose(self, ask: Ask, number: Tensor, known: tuple[Tensor, Tensor] | None) -> Tensor:
+    def _choose(self, request: SampleRequest, number: Tensor, known: tuple[Tensor, Tensor] | None) -> Tensor:
         """(n,) a component for each sample: by its share, or the nearest one where values are known."""
-        weight = self.mixture_shares.expand(ask.n, -1)
-        if ask.label is not None:
+        weight = self.mixture_shares.expand(request.n, -1)
+        if request.labels is not None:
             if not self.spec.classes:
                 raise ConfigError("a label was given, but the data had no labels; leave it out")
-            weight = weight * (self.mixture_owners == ask.label.to(self.device)[:, None])
+            weight = weight * (self.mixture_owners == request.labels.to(self.device)[:, None])
         if known is not None:
             centres = self.mixture_centre + self.mixture_means @ self.mixture_basis.T  # (K, D)
             distance = ((known[0][:, None] - centres).square() * known[1][:, None]).sum(2)  # (n, K)
@@ -327,7 +328,7 @@ def _joined(parts: list[Tensor | None], most: int) -> Tensor | None:
     return torch.cat(found)[:most] if found and len(found) == len(parts) else None
 
 
-def _known_values(known: Known, n: int, shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+def _known_values(known: Condition, n: int, shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     """Values (n, D) and where they are to be kept (n, D) bool."""
     mask = torch.ones_like(known.x) if known.mask is None else known.mask
     try:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anew.core.random import Moment, generator, key
-from anew.core.specs import Ask, Batch, Grid, Known
+from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.estimators.clip_mixture import ClipMixture, empty_clips, fit_clips
 from anew.estimators.gaussian_mixture import Mixture, empty, fit
@@ -30,7 +30,7 @@ from anew.nets.unet3d import SpaceTime
 RANK = 192  # principal components of clips, which vary in more ways than pictures
 BASIS_VALUES = 1 << 24  # most values of their basis: 64 MB of a run
 
-Draw = Callable[[Ask, int], Iterator[Tensor]]
+Draw = Callable[[SampleRequest, int], Iterator[Tensor]]
 
 
 class Layout(ABC):
@@ -87,11 +87,13 @@ class Layout(ABC):
         """Samples (B, *shape) as they are shown, where some lack the last parts."""
         return x
 
-    def whole(self, draw: Draw, ask: Ask, seed: int) -> Iterator[Tensor]:
+    def whole(self, draw: Draw, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Drafts of `draw`, put together where samples are to be longer than what it makes."""
-        if ask.how.frames:
-            raise ConfigError(f"frames={ask.how.frames} counts the frames of clips, and these are none; leave it out")
-        return draw(ask, seed)
+        if request.sampling.frames:
+            raise ConfigError(
+                f"frames={request.sampling.frames} counts the frames of clips, and these are none; leave it out"
+            )
+        return draw(request, seed)
 
 
 class Still(Layout):
@@ -236,11 +238,11 @@ class Clip(Layout):
         found: Tensor = places <= length
         return found
 
-    def whole(self, draw: Draw, ask: Ask, seed: int) -> Iterator[Tensor]:
+    def whole(self, draw: Draw, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Longer clips grow by windows: each goes on from the later half of what is there."""
-        frames, known = self.parts, self._known(ask.known)
+        frames, known = self.parts, self._known(request.condition)
         given = 0 if known is None else known.x.shape[-3]
-        wanted = ask.how.frames or (given + max(1, frames // 2) if given > frames else 0)
+        wanted = request.sampling.frames or (given + max(1, frames // 2) if given > frames else 0)
         total = max(wanted or frames, given)
         if known is not None:
             known = _longer(known, max(total, frames))
@@ -248,7 +250,11 @@ class Clip(Layout):
         start, window = 0, 0
         while True:
             inside = _window(known, done, start, frames)
-            part = replace(ask, known=inside, how=replace(ask.how, frames=total) if wanted else ask.how)
+            part = replace(
+                request,
+                condition=inside,
+                sampling=replace(request.sampling, frames=total) if wanted else request.sampling,
+            )
             for draft in draw(part, seed if not window else key(seed, "window", window)):
                 whole = draft if done is None else torch.cat([done[:, :, :start], draft], 2)
                 yield whole[:, :, :wanted] if wanted else whole
@@ -257,7 +263,7 @@ class Clip(Layout):
             done, window = whole, window + 1
             start = min(start + frames - frames // 2, total - frames)
 
-    def _known(self, known: Known | None) -> Known | None:
+    def _known(self, known: Condition | None) -> Condition | None:
         """With a mask of as many dimensions."""
         if known is None:
             return None
@@ -265,7 +271,7 @@ class Clip(Layout):
             given = tuple(known.x.shape)
             raise ConfigError(f"known values of shape {given} do not fit {self.spec.shape}; only the frames may differ")
         mask = torch.ones_like(known.x) if known.mask is None else known.mask.to(known.x).expand(known.x.shape)
-        return Known(known.x, mask)
+        return Condition(known.x, mask)
 
     def held(self, x: Tensor, there: Tensor) -> Tensor:
         last = there.sum(1) - 1
@@ -273,31 +279,31 @@ class Clip(Layout):
         return x.gather(2, place[:, None, :, None, None].expand_as(x))
 
 
-def _longer(known: Known, frames: int) -> Known:
+def _longer(known: Condition, frames: int) -> Condition:
     """With so many frames: those that are added are not known."""
     missing = frames - known.x.shape[-3]
     if missing <= 0:
         return known
     pad = (0, 0, 0, 0, 0, missing)
-    return Known(functional.pad(known.x, pad), functional.pad(_mask(known), pad))
+    return Condition(functional.pad(known.x, pad), functional.pad(_mask(known), pad))
 
 
-def _mask(known: Known) -> Tensor:
+def _mask(known: Condition) -> Tensor:
     return torch.ones_like(known.x) if known.mask is None else known.mask
 
 
-def _window(known: Known | None, done: Tensor | None, start: int, frames: int) -> Known | None:
+def _window(known: Condition | None, done: Tensor | None, start: int, frames: int) -> Condition | None:
     """What is known of the frames from `start` on: by the user, and by what was drawn before (n, C, T, H, W)."""
     if known is not None:
-        known = Known(*(t[..., start : start + frames, :, :] for t in (known.x, _mask(known))))
+        known = Condition(*(t[..., start : start + frames, :, :] for t in (known.x, _mask(known))))
     if done is None:
         return known
-    before = _longer(Known(done[:, :, start:]), frames)
+    before = _longer(Condition(done[:, :, start:]), frames)
     if known is None:
         return before
     drawn = _mask(before) > 0.5
     mask = torch.where(drawn, 1.0, _mask(known).to(before.x).expand_as(before.x))
-    return Known(torch.where(drawn, before.x, known.x.to(before.x)), mask)
+    return Condition(torch.where(drawn, before.x, known.x.to(before.x)), mask)
 
 
 LAYOUTS: dict[str, type[Layout]] = {"CHW": Still, "CTHW": Clip}

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from anew.core.random import Moment, generator
 from anew.core.settings import knob
-from anew.core.specs import Ask, Batch, Grid, Tokens
+from anew.core.specs import Batch, Grid, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import kmeans, principal
 from anew.families.base import Family, Group, Loss, Optim, Phase, Scale
@@ -292,7 +292,7 @@ class Codes(Family):
         shown = self._shown(frames, kind)  # (B * T, C, H, W)
         return shown.view(len(codes), -1, *shown.shape[1:]).transpose(1, 2)
 
-    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
+    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         raise ConfigError(
             "codes is a codec and draws nothing by itself; sample a run of a family that works on its codes"
         )

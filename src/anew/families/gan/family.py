@@ -19,7 +19,7 @@ from torch import Tensor
 
 from anew.core.random import Moment, generator
 from anew.core.settings import knob
-from anew.core.specs import Ask, Batch, Grid
+from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Family, Group, Loss, Optim, Phase, Scale, check_components, parameters_of
 from anew.families.gan.coarse_prior import MOST_CLUSTERS, Sketch, clusters
@@ -213,28 +213,28 @@ class Gan(Family):
 
     # -- draw -----------------------------------------------------------------------------------------------------------
 
-    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
-        if ask.known is not None:
+    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+        if request.condition is not None:
             raise ConfigError("gan cannot keep given values in a sample; leave them out, or use the family 'diffusion'")
-        yield from self.grow(self.latents(ask, seed), ask)
+        yield from self.grow(self.latents(request, seed), request)
 
     @torch.no_grad()
-    def latents(self, ask: Ask, seed: int) -> Tensor:
-        """(n, N + kinds): normal numbers, then weights of the kinds; row i is a function of (seed, ask.first + i)."""
-        how: GanSampling = ask.how or GanSampling()
-        sources = [generator(seed, "draw", ask.first + i) for i in range(ask.n)]
+    def latents(self, request: SampleRequest, seed: int) -> Tensor:
+        """(n, N + kinds): normal numbers, then weights of the kinds; row i is a function of (seed, request.first_index + i)."""
+        how: GanSampling = request.sampling or GanSampling()
+        sources = [generator(seed, "draw", request.first_index + i) for i in range(request.n)]
         rows = torch.stack([torch.randn(self.config.numbers + 1, generator=source) for source in sources])
         z = how.spread * rows[:, :-1].to(self.device)
-        if ask.label is not None and not self.spec.classes:
+        if request.labels is not None and not self.spec.classes:
             raise ConfigError("a label was given, but the data had no labels; leave it out")
-        chosen = self.sketch.choose(torch.special.ndtr(rows[:, -1].double()), ask.label)
+        chosen = self.sketch.choose(torch.special.ndtr(rows[:, -1].double()), request.labels)
         return torch.cat([z, self._weights(chosen)], 1)
 
     def _weights(self, label: Tensor) -> Tensor:
         return torch.nn.functional.one_hot(label, self.sketch.kinds).to(self.device, torch.float32)
 
     @torch.no_grad()
-    def grow(self, latents: Tensor, ask: Ask) -> Iterator[Tensor]:
+    def grow(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """One draft: the items. Kinds are those that the latents hold."""
         kind = self._dtype()
         shown = [self._generated(some, kind) for some in torch.split(latents.to(self.device), ROWS)]
@@ -259,7 +259,7 @@ class Gan(Family):
 
     def _inverted(self, x: Tensor, kind: Tensor) -> Tensor:
         size, numbers = math.prod(self.spec.shape), self.config.numbers
-        z = self.latents(Ask(STARTS), 0)[:, :numbers].repeat(len(x), 1)  # (n * STARTS, N)
+        z = self.latents(SampleRequest(STARTS), 0)[:, :numbers].repeat(len(x), 1)  # (n * STARTS, N)
         z[:, : self.sketch.rank] = self.sketch.numbers(x, kind).repeat_interleave(STARTS, 0)
         weights, aim = self._weights(kind).repeat_interleave(STARTS, 0), x.repeat_interleave(STARTS, 0)
         moved, slopes = torch.zeros_like(z), torch.zeros_like(z)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from anew.core.random import Moment, at
 from anew.core.settings import knob
-from anew.core.specs import Ask, Batch, Tokens
+from anew.core.specs import Batch, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.families.base import Family, Group, Loss, Optim, Scale
 from anew.families.transformer.ngram_mixer import AT_ONCE, Counting, Seen, sequences
@@ -231,9 +231,9 @@ class Transformer(Family):
         counted = np.ones(len(targets), dtype=bool) if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
         return self.counting.look(ids, network), targets, counted
 
-    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
+    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Yields (n, t) ids while they grow: what is known, then new tokens, `pad` after an `end`."""
-        yield from Drawing(self, ask, ask.how or TransformerSampling(), seed)
+        yield from Drawing(self, request, request.sampling or TransformerSampling(), seed)
 
     def _kind(self) -> torch.dtype:
         return arithmetic(self.config.precision, self.device)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.core.random import generator
-from anew.core.specs import Ask, Tokens
+from anew.core.specs import SampleRequest, Tokens
 from anew.families.transformer.mixing import softmax
 from anew.families.transformer.ngram_mixer import AT_ONCE, Counting, Watch
 from anew.functional import token_choice as choices
@@ -39,23 +39,23 @@ class Drawn(Protocol):
 
 
 class Drawing:
-    """n samples that grow together. Sample i depends on (seed, ask.first + i) and on what is known alone."""
+    """n samples that grow together. Sample i depends on (seed, request.first_index + i) and on what is known alone."""
 
-    def __init__(self, family: Drawn, ask: Ask, how: Any, seed: int) -> None:
-        self.family, self.ask, self.how = family, ask, how
+    def __init__(self, family: Drawn, request: SampleRequest, how: Any, seed: int) -> None:
+        self.family, self.request, self.how = family, request, how
         special = family.spec.special
         self.end = special.get("end")
         self.pad = special.get("pad", self.end or 0)
         # In a stream of many documents the end of one is where the next begins.
         self.begin = special.get("begin", self.end)
-        self.sources = [generator(seed, "draw", ask.first + i) for i in range(ask.n)]
+        self.sources = [generator(seed, "draw", request.first_index + i) for i in range(request.n)]
         self.numbers, self.used = np.zeros((0, 0), dtype=np.float32), 0
         self.plain = (how.temperature, how.top_k, how.top_p, how.min_p) == PLAIN
         self.counting = family.counting if family.counting is not None and family.counting.ready else None
 
     @torch.inference_mode()
     def __iter__(self) -> Iterator[Tensor]:
-        spec, n = self.family.spec, self.ask.n
+        spec, n = self.family.spec, self.request.n
         self.allowed = allowed(spec.special, spec.vocab, self._known())
         start, given = self._start()
         most = self.how.max_tokens or (500 if spec.packed else max(1, spec.length - start.shape[1] + 1))
@@ -78,14 +78,14 @@ class Drawing:
 
     def _known(self) -> Ints:
         """(n, L) ids that are given."""
-        if self.ask.known is None:
-            return np.zeros((self.ask.n, 0), dtype=np.int64)
-        known = self.ask.known.x.cpu().long()
-        return (known.expand(self.ask.n, -1) if known.ndim == 1 else known).numpy()
+        if self.request.condition is None:
+            return np.zeros((self.request.n, 0), dtype=np.int64)
+        known = self.request.condition.x.cpu().long()
+        return (known.expand(self.request.n, -1) if known.ndim == 1 else known).numpy()
 
     def _start(self) -> tuple[Ints, int]:
         """(n, L) ids to start from, and how many of them the sample does not show."""
-        n, known = self.ask.n, self._known()
+        n, known = self.request.n, self._known()
         if self.begin is not None and (known.shape[1] == 0 or not (known[:, 0] == self.begin).all()):
             return np.concatenate((np.full((n, 1), self.begin), known), 1), 1
         if known.shape[1]:
@@ -94,7 +94,7 @@ class Drawing:
 
     def _common(self) -> Floats:
         """(n, V): without a prompt or a token that begins, the first token is drawn by how common it is."""
-        n, vocab = self.ask.n, self.family.spec.vocab
+        n, vocab = self.request.n, self.family.spec.vocab
         if self.counting is None:
             return np.full((n, vocab), 1 / vocab, dtype=np.float32)
         return self.counting.model.distribution(self.counting.last(np.zeros((n, 0), dtype=np.int64)))
@@ -154,7 +154,7 @@ class Drawing:
         watch = Watch(counting, len(known))
         for _ in counting.watched(known, told, watch):
             pass
-        self.watch = watch if len(known) == self.ask.n else watch.repeated(self.ask.n)
+        self.watch = watch if len(known) == self.request.n else watch.repeated(self.request.n)
 
     def _fresh(self, stream: Stream, ids: Ints, begun: bool) -> Ints:
         """(n, l) the tokens that the stream has not seen yet, or the later half of a full window, to start again from."""
@@ -167,7 +167,7 @@ class Drawing:
         stream.reset()
         if not family.prefix:
             return fresh
-        label = family.label_ids(self.ask.label, self.ask.n).cpu().numpy()
+        label = family.label_ids(self.request.labels, self.request.n).cpu().numpy()
         return np.concatenate((label[:, None], fresh), 1)
 
 

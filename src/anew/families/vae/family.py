@@ -20,7 +20,7 @@ from torch import Tensor
 
 from anew.core.random import Moment, generator
 from anew.core.settings import knob
-from anew.core.specs import Ask, Batch, Grid
+from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Family, Group, Loss, Optim, Phase, Scale
 from anew.families.vae.prior import VectorPrior
@@ -280,32 +280,32 @@ class Vae(Family):
 
     # -- draw -----------------------------------------------------------------------------------------------------------
 
-    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
-        how: VaeSampling = ask.how or VaeSampling()
-        if ask.known is not None:
+    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+        how: VaeSampling = request.sampling or VaeSampling()
+        if request.condition is not None:
             raise ConfigError("vae cannot keep given values in a sample; leave them out, or use the family 'diffusion'")
 
         def numbers(first: int, count: int) -> Tensor:
-            return pixel_numbers(self.spec, seed, ask.first + first, count).to(self.device)
+            return pixel_numbers(self.spec, seed, request.first_index + first, count).to(self.device)
 
-        yield self._grown(self.latents(ask, seed), numbers if how.pixels == "sample" else None)
+        yield self._grown(self.latents(request, seed), numbers if how.pixels == "sample" else None)
 
     @torch.no_grad()
-    def latents(self, ask: Ask, seed: int) -> Tensor:
-        """(n, K + c h w): z2, then z1 in deviations from what z2 says; row i is a function of (seed, ask.first + i)."""
-        how: VaeSampling = ask.how or VaeSampling()
+    def latents(self, request: SampleRequest, seed: int) -> Tensor:
+        """(n, K + c h w): z2, then z1 in deviations from what z2 says; row i is a function of (seed, request.first_index + i)."""
+        how: VaeSampling = request.sampling or VaeSampling()
         top = self.config.top
         size = top + math.prod(self.latent.shape)
-        rows = [torch.randn(size, generator=generator(seed, "draw", ask.first + i)) for i in range(ask.n)]
+        rows = [torch.randn(size, generator=generator(seed, "draw", request.first_index + i)) for i in range(request.n)]
         numbers = torch.stack(rows).to(self.device)
         z2 = numbers[:, :top]
         if how.prior == "learned":
             plan: dict[str, Any] = {"steps": how.steps, "solver": how.solver, "guidance": how.guidance}
-            z2 = self.prior.draw(z2, kinds(self.spec, ask, self.device), self._dtype(), **plan)
+            z2 = self.prior.draw(z2, kinds(self.spec, request, self.device), self._dtype(), **plan)
         spread = self.temperature if how.temperature < 0 else how.temperature
         return torch.cat([z2, spread * numbers[:, top:]], 1)
 
-    def grow(self, latents: Tensor, ask: Ask) -> Iterator[Tensor]:
+    def grow(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """One draft, the items; where pixels are to be sampled, their mean is taken."""
         yield self._grown(latents)
 
@@ -333,20 +333,20 @@ class Vae(Family):
         return torch.cat([slerp(one[part], other[part], share) for part in (slice(top), slice(top, None))], 1)
 
 
-def kinds(spec: Grid, ask: Ask, device: torch.device) -> Tensor:
+def kinds(spec: Grid, request: SampleRequest, device: torch.device) -> Tensor:
     """(n,) what the prior is told: the label, or that there is none."""
-    if ask.label is None:
-        return torch.full((ask.n,), spec.classes, device=device)
+    if request.labels is None:
+        return torch.full((request.n,), spec.classes, device=device)
     if not spec.classes:
         raise ConfigError("a label was given, but the data had no labels; leave it out")
-    return torch.where(ask.label < 0, spec.classes, ask.label).to(device)
+    return torch.where(request.labels < 0, spec.classes, request.labels).to(device)
 
 
 def fitting_temperature(family: Vae, wanted: float) -> float:
     """The least temperature whose samples have nearly as much detail as is wanted: each bottom latent varies by itself,
     which breaks what the top gets right, but where the top knows little, samples are blurs without."""
     for temperature in TEMPERATURES[:-1]:
-        *_, made = family.draw(Ask(MEASURED, how=VaeSampling(temperature=temperature)), 0)
+        *_, made = family.draw(SampleRequest(MEASURED, sampling=VaeSampling(temperature=temperature)), 0)
         if detail(made) >= ENOUGH * wanted:
             return temperature
     return TEMPERATURES[-1]
