@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from anew.core.random import Dropout, Moment, generator
+from anew.core.random import Dropout, StepContext, generator
 from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.families.base import Family, Group, Loss, Optim, Phase, Scale
@@ -74,8 +74,8 @@ class Toy(Family):
         hidden = self.drop(torch.tanh(self.blocks[0](x.flatten(1))))
         return self.blocks[1](hidden).view(x.shape)
 
-    def loss(self, batch: Batch, now: Moment) -> Loss:
-        noise = now.normal("noise", batch.x.shape)
+    def loss(self, batch: Batch, context: StepContext) -> Loss:
+        noise = context.normal("noise", batch.x.shape)
         error = (self.net(batch.x + 0.3 * noise) - batch.x).square().flatten(1).mean(1)
         return Loss(error.sum(), len(batch))
 
@@ -83,7 +83,7 @@ class Toy(Family):
         how = request.sampling or ToySampling()
         with torch.no_grad():
             x = (
-                Moment(seed, 0, phase="sample", first=request.first_index).normal(
+                StepContext(seed, 0, phase="sample", first_row=request.first_index).normal(
                     "noise", (request.n, *self.spec.shape)
                 )
                 * how.spread
@@ -104,8 +104,8 @@ class TwoPhase(Toy):
             Phase("maker", self.blocks, self.loss, groups(), every=2),
         )
 
-    def critic_loss(self, batch: Batch, now: Moment) -> Loss:
-        made = self.net(now.normal("z", batch.x.shape)).flatten(1)
+    def critic_loss(self, batch: Batch, context: StepContext) -> Loss:
+        made = self.net(context.normal("z", batch.x.shape)).flatten(1)
         return Loss((self.critic(made) - self.critic(batch.x.flatten(1))).square().sum(), len(batch))
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from anew.core import settings as cfg
-from anew.core.random import Moment, generator
+from anew.core.random import StepContext, generator
 from anew.core.registry import find, names
 from anew.core.specs import Batch, Grid, SampleRequest, Spec, Tokens
 from anew.errors import ConfigError
@@ -106,8 +106,8 @@ def check_every_knob_is_documented(name: str, spec: Spec) -> None:
 def check_loss_is_keyed(name: str, spec: Spec) -> None:
     family, batch = ready(name, spec).train(), Made(spec).batch(0, "", 0, 8, 8)
     phase = family.phases()[0]
-    one = phase.loss(batch, Moment(1, 4, 0.1, "main"))
-    two = phase.loss(batch, Moment(1, 4, 0.1, "main"))
+    one = phase.loss(batch, StepContext(1, 4, 0.1, "main"))
+    two = phase.loss(batch, StepContext(1, 4, 0.1, "main"))
     assert torch.isfinite(one.total)
     assert float(one.count) > 0
     assert torch.equal(one.total, two.total)

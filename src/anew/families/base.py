@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from anew.core.random import Moment
+from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid, SampleRequest, Spec
 from anew.errors import ConfigError
 from anew.functional.latents import slerp
@@ -92,7 +92,7 @@ class Phase:
 
     name: str
     module: nn.Module
-    loss: Callable[[Batch, Moment], Loss]
+    loss: Callable[[Batch, StepContext], Loss]
     optim: Optim
     repeat: int = 1
     every: int = 1
@@ -213,7 +213,7 @@ class Family(nn.Module):
     def optim(self) -> Optim:
         raise NotImplementedError
 
-    def loss(self, batch: Batch, now: Moment) -> Loss:
+    def loss(self, batch: Batch, context: StepContext) -> Loss:
         raise NotImplementedError
 
     def phases(self) -> tuple[Phase, ...]:

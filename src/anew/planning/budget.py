@@ -177,9 +177,9 @@ def micro_rows(family: Family, config: Any, data: Batches, world: World) -> int:
         return tensor
 
     family.train()
-    now = random.Moment(0, 0, 0.0, "plan", 0, world.device)
-    with random.at(now), torch.autograd.graph.saved_tensors_hooks(weigh, lambda t: t):
-        family.phases()[0].loss(batch, now)
+    context = random.StepContext(0, 0, 0.0, "plan", 0, world.device)
+    with random.use_context(context), torch.autograd.graph.saved_tensors_hooks(weigh, lambda t: t):
+        family.phases()[0].loss(batch, context)
     fitting = int(free_memory(world.device) / 3 / max(1.0, saved / tried))
     micro = rows
     while micro > 1 and micro > fitting:

@@ -195,7 +195,7 @@ class Model:
         if label is not None:
             return torch.full((n,), class_of(self.labels, label))
         shares = torch.tensor(self.label_shares or [1.0] * classes, dtype=torch.float64).cumsum(0)
-        u = random.Moment(seed, 0, phase="sample", first=first).uniform("label", (n,)).double()
+        u = random.StepContext(seed, 0, phase="sample", first_row=first).uniform("label", (n,)).double()
         return torch.searchsorted(shares / shares[-1], u, right=True).clamp_(max=classes - 1)
 
     def _last(self, request: SampleRequest, seed: int, stop: str | None) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from anew.core.device import pick_device
-from anew.core.random import Moment
+from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.errors import ConfigError
 from anew.families.base import Loss
@@ -95,17 +95,17 @@ def leave() -> None:
 class LossModule(nn.Module):
     """A phase's loss as a forward pass, since DDP and FSDP2 act where a module is called."""
 
-    def __init__(self, module: nn.Module, loss: Callable[[Batch, Moment], Loss]) -> None:
+    def __init__(self, module: nn.Module, loss: Callable[[Batch, StepContext], Loss]) -> None:
         super().__init__()
         self.module = module
         self.loss = loss
 
-    def forward(self, batch: Batch, now: Moment) -> tuple[Tensor, float | Tensor, dict[str, Tensor]]:
-        loss = self.loss(batch, now)
+    def forward(self, batch: Batch, context: StepContext) -> tuple[Tensor, float | Tensor, dict[str, Tensor]]:
+        loss = self.loss(batch, context)
         return loss.total, loss.count, dict(loss.logs)
 
 
-def wrap(module: nn.Module, loss: Callable[[Batch, Moment], Loss], world: World, shard: bool) -> nn.Module:
+def wrap(module: nn.Module, loss: Callable[[Batch, StepContext], Loss], world: World, shard: bool) -> nn.Module:
     """The phase as one callable: as it is for one process, DDP for several, FSDP2 where weights are to be sharded."""
     if world.size == 1:
         return LossModule(module, loss)

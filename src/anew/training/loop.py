@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from anew.core import random
-from anew.core.random import Moment
+from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.errors import TrainingError
 from anew.families.base import Family
@@ -65,9 +65,9 @@ class Validation:
         whole = self.trainer.whole[self.trainer.phases[0].name]
         with self.trainer.averaged() as family:
             for batch in self.batches():
-                now = Moment(self.trainer.seed, 0, 0.0, "validation", seen, family.device, training=False)
-                with random.at(now):
-                    value, counted, _ = whole(batch.to(family.device), now)
+                context = StepContext(self.trainer.seed, 0, 0.0, "validation", seen, family.device, training=False)
+                with random.use_context(context):
+                    value, counted, _ = whole(batch.to(family.device), context)
                 total, count, seen = total + float(value), count + float(counted), seen + len(batch)
         return total / max(count, 1e-12)
 
@@ -94,9 +94,9 @@ def validation_loss(family: Family, batches: Iterable[Batch], seed: int) -> floa
     seen = 0
     phase = family.phases()[0]
     for batch in batches:
-        now = Moment(seed, 0, 0.0, "validation", seen, family.device, training=False)
-        with random.at(now):
-            loss = phase.loss(batch.to(family.device), now)
+        context = StepContext(seed, 0, 0.0, "validation", seen, family.device, training=False)
+        with random.use_context(context):
+            loss = phase.loss(batch.to(family.device), context)
         total, count, seen = total + float(loss.total), count + float(loss.count), seen + len(batch)
     return total / max(count, 1e-12)
 

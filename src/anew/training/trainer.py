@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from anew.core import random
-from anew.core.random import Moment
+from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.errors import ConfigError, TrainingError
 from anew.families.base import Family, Phase, decay_share
@@ -152,10 +152,10 @@ class Trainer:
         for cut in cuts:
             part = batch.rows(cut, cut + self.micro)
             first = self.step * self.batch + start + cut
-            now = Moment(self.seed, self.step, progress, name, first, self.world.device)
+            context = StepContext(self.seed, self.step, progress, name, first, self.world.device)
             whole = self.whole[phase.name]
-            with random.at(now), gathering(whole, cut == cuts[-1]):
-                value, counted, extra = whole(part, now)
+            with random.use_context(context), gathering(whole, cut == cuts[-1]):
+                value, counted, extra = whole(part, context)
                 value.backward()
             total += float(value.detach())
             count += float(counted)

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import torch
 
-from anew.core.random import Moment
+from anew.core.random import StepContext
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.diffusion.family import Diffusion, DiffusionConfig, DiffusionSampling
@@ -38,7 +38,7 @@ def trained(steps: int = 120) -> Diffusion:
     family.prepare([bars(256)])
     optimiser = torch.optim.Adam(family.parameters(), 3e-3)
     for step in range(steps):
-        loss = family.loss(bars(32, step), Moment(0, step))
+        loss = family.loss(bars(32, step), StepContext(0, step))
         optimiser.zero_grad()
         (loss.total / loss.count).backward()
         optimiser.step()

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 import torch
 
-from anew.core.random import Moment, generator
+from anew.core.random import StepContext, generator
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Scale
@@ -32,7 +32,7 @@ def trained(classes: int, steps: int) -> Diffusion:
     family.prepare([stripes(512, classes)])
     optimiser = torch.optim.Adam(family.parameters(), 3e-3)
     for step in range(steps):
-        loss = family.loss(stripes(32, classes, step), Moment(0, step))
+        loss = family.loss(stripes(32, classes, step), StepContext(0, step))
         optimiser.zero_grad()
         (loss.total / loss.count).backward()
         optimiser.step()
@@ -48,8 +48,8 @@ def test_starts_at_the_closed_form_and_learns() -> None:
     before, after = trained(0, 0), trained(0, 100)
     batch = stripes(128, 0, 1000)
     with torch.no_grad():
-        first = float(before.loss(batch, Moment(5, 0, training=False)).total) / len(batch)
-        second = float(after.loss(batch, Moment(5, 0, training=False)).total) / len(batch)
+        first = float(before.loss(batch, StepContext(5, 0, training=False)).total) / len(batch)
+        second = float(after.loss(batch, StepContext(5, 0, training=False)).total) / len(batch)
     assert first == pytest.approx(1.0, abs=0.35)
     assert second < 0.98 * first
 
@@ -103,8 +103,8 @@ def test_other_axes_are_refused() -> None:
 
 def test_loss_of_rows_does_not_depend_on_the_micro_batch() -> None:
     family, batch = trained(0, 5), stripes(32, 0)
-    whole = family.loss(batch, Moment(0, 3)).total
-    parts = [family.loss(batch.rows(i, i + 8), Moment(0, 3, first=i)).total for i in range(0, 32, 8)]
+    whole = family.loss(batch, StepContext(0, 3)).total
+    parts = [family.loss(batch.rows(i, i + 8), StepContext(0, 3, first_row=i)).total for i in range(0, 32, 8)]
     torch.testing.assert_close(whole, torch.stack(parts).sum(), rtol=1e-4, atol=1e-4)
 
 
@@ -120,7 +120,7 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int, net: str) 
     family = Diffusion(spec, replace(config, precision="fp32"))
     x = torch.rand((3, *shape), generator=generator("x")) * 2 - 1
     family.prepare([Batch(x)])
-    assert bool(torch.isfinite(family.loss(Batch(x), Moment(0, 0)).total))
+    assert bool(torch.isfinite(family.loss(Batch(x), StepContext(0, 0)).total))
     assert last(family, SampleRequest(2, sampling=DiffusionSampling(steps=2))).shape == (2, *shape)
     costs = [Diffusion.appetite(spec, Diffusion.suggest(spec, replace(scale, dial=d)), scale) for d in range(4)]
     assert costs == sorted(costs) and costs[0] > 0

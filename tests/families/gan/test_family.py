@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from anew.core.random import Moment
+from anew.core.random import StepContext
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Scale
@@ -119,8 +119,8 @@ def test_latents_lead_to_the_samples_and_back() -> None:
 def test_loss_of_rows_does_not_depend_on_the_micro_batch() -> None:
     family, batch = made(2, augment=0.5), stripes(32, 2)
     for phase in family.phases():
-        whole = phase.loss(batch, Moment(0, 3)).total
-        parts = [phase.loss(batch.rows(i, i + 5), Moment(0, 3, first=i)).total for i in range(0, 32, 5)]
+        whole = phase.loss(batch, StepContext(0, 3)).total
+        parts = [phase.loss(batch.rows(i, i + 5), StepContext(0, 3, first_row=i)).total for i in range(0, 32, 5)]
         torch.testing.assert_close(whole, torch.stack(parts).sum(), rtol=1e-4, atol=1e-4)
 
 
@@ -167,7 +167,7 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int) -> None:
     family = Gan(spec, replace(config, augment=0.8, precision="fp32"))
     batch = Batch(torch.full((2, *shape), -1.0))  # all alike
     for phase in family.phases():
-        assert bool(torch.isfinite(phase.loss(batch, Moment(0, 0)).total))
+        assert bool(torch.isfinite(phase.loss(batch, StepContext(0, 0)).total))
     assert last(family, SampleRequest(2)).shape == (2, *shape)
     scale = Scale(items, 1.0, 60.0)
     costs = [Gan.appetite(spec, Gan.suggest(spec, replace(scale, dial=d)), scale) for d in range(4)]

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from anew.core.random import Moment
+from anew.core.random import StepContext
 from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.families.base import Scale
@@ -89,7 +89,7 @@ def test_state_with_counts_loads_into_a_new_family() -> None:
 def test_loss_in_bits_equals_the_networks_bits() -> None:
     family = _family(RECORDS)
     batch = Batch(torch.randint(0, 13, (5, 9)), torch.tensor([0, 1, 2, 0, 1]), (torch.rand(5, 8) > 0.3).float())
-    loss = family.loss(batch, Moment(0, 0))
+    loss = family.loss(batch, StepContext(0, 0))
     assert loss.total.item() / math.log(2) == pytest.approx(family.bits(batch).sum().item(), rel=1e-3)
     assert float(loss.count) == batch.mask.sum()  # type: ignore[union-attr]
 
@@ -221,7 +221,7 @@ def test_a_training_step_lowers_the_loss() -> None:
     optimiser = torch.optim.AdamW(family.parameters(), lr=0.01)
     first = None
     for step in range(30):
-        loss = family.loss(batch, Moment(0, step))
+        loss = family.loss(batch, StepContext(0, step))
         (loss.total / loss.count).backward()
         optimiser.step()
         optimiser.zero_grad()

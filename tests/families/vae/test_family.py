@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from anew.core import settings as cfg
-from anew.core.random import Moment
+from anew.core.random import StepContext
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Codec, Scale
@@ -100,7 +100,7 @@ def test_the_prior_learns_what_a_normal_distribution_is_not() -> None:
         kind = torch.randint(2, (32,), generator=source)
         z = (2.0 * kind[:, None, None] - 1) + 0.1 * torch.randn((32, 8, 2), generator=source)
         told = torch.where(torch.rand(32, generator=source) < 0.3, 2, kind)
-        loss = prior.loss(z, told, Moment(0, step), torch.float32).mean()
+        loss = prior.loss(z, told, StepContext(0, step), torch.float32).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -230,11 +230,11 @@ def test_free_nats_and_the_rise_act() -> None:
     torch.manual_seed(0)
     family, batch = Vae(Grid((1, 8, 8), "CHW", 0, 0.8), SMALL), stripes(8, 0)
     (codec, _) = family.phases()
-    early, late = (codec.loss(batch, Moment(0, 0, progress)).total.item() for progress in (0.0, 0.5))
+    early, late = (codec.loss(batch, StepContext(0, 0, progress)).total.item() for progress in (0.0, 0.5))
     assert early < late
     freed = Vae(Grid((1, 8, 8), "CHW", 0, 0.8), replace(SMALL, free=50.0))
     freed.load_state_dict(family.state_dict())
-    assert freed.phases()[0].loss(batch, Moment(0, 0, 0.5)).total.item() > late
+    assert freed.phases()[0].loss(batch, StepContext(0, 0, 0.5)).total.item() > late
 
 
 def test_what_it_cannot_do_is_said() -> None:

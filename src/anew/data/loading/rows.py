@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.random import mixed
+from anew.core.random import splitmix64
 from anew.core.specs import Batch, Grid, Spec, Tokens
 from anew.data.loading.epoch_order import shuffled
 from anew.data.modality import Modality
@@ -236,7 +236,7 @@ def drawn(modality: Modality, cut: Cut, index: NDArray[np.int64]) -> Batch:
     """A training batch: of the codings that each row has, one by the hash of its global number."""
     import torch
 
-    numbers = mixed(index.astype(np.uint64))
+    numbers = splitmix64(index.astype(np.uint64))
     views = modality.views(modality.batch(*cut))
     if len(views) == 1:
         return modality.trained(views[0], numbers)

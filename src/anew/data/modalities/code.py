@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.random import mixed
+from anew.core.random import splitmix64
 from anew.core.settings import knob
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.file_names import suffix_of
@@ -96,7 +96,7 @@ class Code(Text):
         import torch
 
         x = batch.x.numpy()
-        chance = np.stack([mixed(numbers + np.uint64(i)) for i in range(3)]) / 2.0**64  # (3, B)
+        chance = np.stack([splitmix64(numbers + np.uint64(i)) for i in range(3)]) / 2.0**64  # (3, B)
         end, length = self.spec.special["end"], x.shape[1] - len(FIM) - 1
         chosen = np.flatnonzero((chance[0] < self.config.fim) & ~(x[:, :length] == end).any(1))
         if length < 8 or not len(chosen):

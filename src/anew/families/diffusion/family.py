@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from anew.core.random import Moment, generator
+from anew.core.random import StepContext, generator
 from anew.core.settings import knob
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
@@ -50,7 +50,7 @@ class DiffusionConfig:
     label_drop: float = knob(0.1, "share of examples whose component is hidden", low=0.0, high=1.0)
     level_mean: float = knob(-0.8, "mean of the log noise level in training, in deviations of the data")
     level_deviation: float = knob(1.2, "spread of the log noise level in training", low=0.05, high=5.0)
-    group: int = knob(2, "clips: frames that the network sees as one moment", low=1, high=32)
+    group: int = knob(2, "clips: frames that the network sees as one context", low=1, high=32)
     given: float = knob(0.3, "clips: share of examples in which some frames are given", low=0.0, high=1.0)
     apart: float = knob(0.1, "clips: share of examples whose frames have noise levels of their own", low=0.0, high=1.0)
     level_low: float = knob(0.01, "smallest noise level, in deviations of the data", low=1e-4, high=0.5)
@@ -169,16 +169,16 @@ class Diffusion(Family):
         for one in fields(fitted):
             getattr(self, f"mixture_{one.name}").copy_(getattr(fitted, one.name))
 
-    def loss(self, batch: Batch, now: Moment) -> Loss:
+    def loss(self, batch: Batch, context: StepContext) -> Loss:
         c, std = self.config, self.spec.std
         x = batch.x.flatten(1).float()
         label = batch.label if self.spec.classes else None
         component = self.mixture.assign(x, label)
-        if now.training and c.label_drop:
-            hidden = now.uniform("hide", (len(x),)) < c.label_drop
+        if context.training and c.label_drop:
+            hidden = context.uniform("hide", (len(x),)) < c.label_drop
             component = torch.where(hidden, c.components, component)
-        level, weight = self.layout.levels(now, batch, c)
-        y = self._noisy(x, std * level, now.normal("noise", x.shape))
+        level, weight = self.layout.levels(context, batch, c)
+        y = self._noisy(x, std * level, context.normal("noise", x.shape))
         skip, out, correction = self._parts(y, std * level, component)
         error = correction - (x - skip) / out
         return Loss(self._mean(error, weight).sum(), len(x), {"clean_error": (error * out).square().mean().detach()})

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anew.core.random import Moment, generator, key
+from anew.core.random import StepContext, generator, key
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.estimators.clip_mixture import ClipMixture, empty_clips, fit_clips
@@ -64,7 +64,7 @@ class Layout(ABC):
         """The closed form of x (N, *shape); there (N, F): which parts examples have (None: all)."""
 
     @abstractmethod
-    def levels(self, now: Moment, batch: Batch, config: Any) -> tuple[Tensor, Tensor | None]:
+    def levels(self, context: StepContext, batch: Batch, config: Any) -> tuple[Tensor, Tensor | None]:
         """(B, F) noise levels of training in deviations of the data, and (B, F) the weight of each part in the loss."""
 
     @abstractmethod
@@ -125,9 +125,9 @@ class Still(Layout):
     def fit(self, x: Tensor, there: Tensor | None, label: Tensor | None, rank: int, components: int) -> Mixture:
         return fit(x, label, rank, components, self.spec.classes, generator("mixture"))
 
-    def levels(self, now: Moment, batch: Batch, config: Any) -> tuple[Tensor, Tensor | None]:
+    def levels(self, context: StepContext, batch: Batch, config: Any) -> tuple[Tensor, Tensor | None]:
         c = config
-        uniform = now.uniform("level", (len(batch),))
+        uniform = context.uniform("level", (len(batch),))
         return lognormal_levels(uniform, c.level_mean, c.level_deviation, c.level_low, c.level_high)[:, None], None
 
     def correct(self, net: nn.Module, y: Tensor, skip: Tensor, level: Tensor, component: Tensor) -> Tensor:
@@ -187,15 +187,15 @@ class Clip(Layout):
         length = torch.full((len(x),), self.parts) if there is None else there.sum(1).long().clamp(min=1)
         return fit_clips(x, length, label, rank, components, self.spec.classes, generator("mixture"))
 
-    def levels(self, now: Moment, batch: Batch, config: Any) -> tuple[Tensor, Tensor | None]:
+    def levels(self, context: StepContext, batch: Batch, config: Any) -> tuple[Tensor, Tensor | None]:
         c, size = config, (len(batch), self.parts)
         there = torch.ones(size, device=batch.x.device) if batch.mask is None else batch.mask.float()
-        uniform = now.uniform("level", size)
-        task = now.uniform("task", (len(batch), 4))  # which task, and its details
+        uniform = context.uniform("level", size)
+        task = context.uniform("task", (len(batch), 4))  # which task, and its details
         apart = (task[:, :1] >= c.given) & (task[:, :1] < c.given + c.apart)
         uniform = torch.where(apart, uniform, uniform[:, :1])
         level = lognormal_levels(uniform, c.level_mean, c.level_deviation, c.level_low, c.level_high)
-        kept = (task[:, :1] < c.given) & self._kept(task[:, 1:], now.uniform("frames", size), there)
+        kept = (task[:, :1] < c.given) & self._kept(task[:, 1:], context.uniform("frames", size), there)
         level = torch.where(kept, c.level_low, level).masked_fill(there == 0, torch.inf)
         counted = there * ~kept
         return level, counted / counted.sum(1, keepdim=True).clamp(min=1)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from anew.core.random import Moment, generator
+from anew.core.random import StepContext, generator
 from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, SampleRequest, Tokens
 from anew.errors import ConfigError
@@ -205,7 +205,7 @@ class Codes(Family):
     def _is_matrix(name: str, parameter: Tensor) -> bool:
         return parameter.ndim == 4 and any(f".{part}." in f".{name}" for part in ("stages", "shrink", "grow"))
 
-    def _coder_loss(self, batch: Batch, now: Moment) -> Loss:
+    def _coder_loss(self, batch: Batch, context: StepContext) -> Loss:
         """Squared error in variances of the data, and what the discriminator says."""
         c, kind, x = self.config, self._dtype(), self._frames(batch.x.float())
         y = self._shown(self._rounded(x, kind), kind)
@@ -213,21 +213,21 @@ class Codes(Family):
         frames = len(x) // len(batch)
         logs = {"wrong": wrong.mean().detach()}
         total = wrong.sum()
-        if c.sharp and now.training and now.progress >= c.sharp_from:
+        if c.sharp and context.training and context.progress >= c.sharp_from:
             made = self.judge(y, None, kind)
             with torch.no_grad():
                 real = self.judge(x, None, kind)
             total = total + c.sharp * ahead(made, real).sum()
         return Loss(total / frames, len(batch), logs)
 
-    def _judge_loss(self, batch: Batch, now: Moment) -> Loss:
+    def _judge_loss(self, batch: Batch, context: StepContext) -> Loss:
         c, kind, x = self.config, self._dtype(), self._frames(batch.x.float())
         with torch.no_grad():
             y = self._shown(self._rounded(x, kind), kind)
         size = len(x)
         logits = self.judge(torch.cat([x, y]), None, kind)
         total = ahead(logits[:size], logits[size:]).sum()
-        turn = penalised(now.step, now.first, size, c.penalty_every).to(x.device)
+        turn = penalised(context.step, context.first_row, size, c.penalty_every).to(x.device)
         if len(turn) and c.penalty:
             slope = squared_slope(lambda seen: self.judge(seen, None, kind), torch.cat([x[turn], y[turn]]))
             total = total + 0.5 * c.penalty * c.penalty_every * slope.sum()

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from anew.core.random import Moment, generator
+from anew.core.random import StepContext, generator
 from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
@@ -154,16 +154,16 @@ class Gan(Family):
     def _is_matrix(name: str, parameter: Tensor) -> bool:
         return parameter.ndim == 4 and "stages" in name
 
-    def _discriminator_loss(self, batch: Batch, now: Moment) -> Loss:
+    def _discriminator_loss(self, batch: Batch, context: StepContext) -> Loss:
         c, dtype = self.config, self._dtype()
         kinds = self._kinds(batch)
         with torch.no_grad():
-            made = self._augmented(self._made(kinds, now), now, "made")
-            real = self._augmented(batch.x.float(), now, "real")
+            made = self._augmented(self._made(kinds, context), context, "made")
+            real = self._augmented(batch.x.float(), context, "real")
         size = len(batch)
         logits = self.discriminator(torch.cat([real, made]), torch.cat([kinds, kinds]), dtype)
         total = ahead(logits[:size], logits[size:]).sum()
-        turn = penalised(now.step, now.first, size, c.penalty_every).to(real.device)
+        turn = penalised(context.step, context.first_row, size, c.penalty_every).to(real.device)
         if len(turn) and c.penalty:
             told, seen = torch.cat([kinds[turn], kinds[turn]]), torch.cat([real[turn], made[turn]])
             slope = squared_slope(lambda x: self.discriminator(x, told, dtype), seen)
@@ -171,27 +171,27 @@ class Gan(Family):
         apart = torch.sign((logits[:size] - logits[size:]).detach()).mean()
         return Loss(total, size, {"apart": apart})
 
-    def _generator_loss(self, batch: Batch, now: Moment) -> Loss:
+    def _generator_loss(self, batch: Batch, context: StepContext) -> Loss:
         dtype, kinds = self._dtype(), self._kinds(batch)
-        items = self._made(kinds, now)
-        made = self.discriminator(self._augmented(items, now, "made"), kinds, dtype)
+        items = self._made(kinds, context)
+        made = self.discriminator(self._augmented(items, context, "made"), kinds, dtype)
         with torch.no_grad():
-            real = self.discriminator(self._augmented(batch.x.float(), now, "real"), kinds, dtype)
+            real = self.discriminator(self._augmented(batch.x.float(), context, "real"), kinds, dtype)
         logs = {"variety": variety(items.detach(), batch.x), "augment": self.strength.detach()}
         return Loss(ahead(made, real).sum(), len(batch), logs)
 
     def _kinds(self, batch: Batch) -> Tensor:
         return self.sketch.kind(batch.x, batch.label if self.spec.classes else None)
 
-    def _made(self, kinds: Tensor, now: Moment) -> Tensor:
-        z = now.normal("numbers", (len(kinds), self.config.numbers))
+    def _made(self, kinds: Tensor, context: StepContext) -> Tensor:
+        z = context.normal("numbers", (len(kinds), self.config.numbers))
         return self._generated(torch.cat([z, self._weights(kinds)], 1), self._dtype())
 
-    def _augmented(self, x: Tensor, now: Moment, use: str) -> Tensor:
+    def _augmented(self, x: Tensor, context: StepContext, use: str) -> Tensor:
         strength = float(self.strength)
         if strength <= 0.0:
             return x
-        return augment(x, now.uniform(f"augment {use}", (len(x), NUMBERS)), strength)
+        return augment(x, context.uniform(f"augment {use}", (len(x), NUMBERS)), strength)
 
     def react(self, logs: Mapping[str, float]) -> None:
         c = self.config

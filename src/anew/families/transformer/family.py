@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from anew.core.random import Moment, at
+from anew.core.random import StepContext, use_context
 from anew.core.settings import knob
 from anew.core.specs import Batch, SampleRequest, Tokens
 from anew.errors import ConfigError
@@ -165,9 +165,9 @@ class Transformer(Family):
         )
         return Optim(groups, warmup=c.warmup, decay=c.decay, average=c.average)
 
-    def loss(self, batch: Batch, now: Moment) -> Loss:
+    def loss(self, batch: Batch, context: StepContext) -> Loss:
         """Cross-entropy in nats, summed over the targets that count."""
-        with at(now):
+        with use_context(context):
             logits, targets = self._counted(batch, self._kind())
         losses = attention.cross_entropy(logits, targets)  # (N,)
         return Loss(losses.sum(), losses.numel())

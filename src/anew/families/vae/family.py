@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from anew.core.random import Moment, generator
+from anew.core.random import StepContext, generator
 from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
@@ -177,43 +177,43 @@ class Vae(Family):
         inner = any(f".{part}." in f".{name}" for part in ("stages", "blocks", "shrink", "grow", "up", "down"))
         return parameter.ndim >= 2 and inner
 
-    def _codec_loss(self, batch: Batch, now: Moment) -> Loss:
+    def _codec_loss(self, batch: Batch, context: StepContext) -> Loss:
         """The negative bound with weighted costs, in nats a value."""
         c, codec, kind = self.config, self.codec, self._dtype()
         x = batch.x.float()
         bottom, top = codec.infer(x, kind)
         z1, z2 = (
-            mean + scale.exp() * now.normal(use, mean.shape) for use, (mean, scale) in (("z1", bottom), ("z2", top))
+            mean + scale.exp() * context.normal(use, mean.shape) for use, (mean, scale) in (("z1", bottom), ("z2", top))
         )
         told = codec.below(z2, kind)
         cost = normal_divergence(*bottom, *told).sum((2, 3))  # (B, c)
         cost_top = normal_divergence(*top, torch.zeros(()), torch.zeros(())).sum(1, keepdim=True)  # (B, 1)
-        if c.through and now.training:
-            alone = now.uniform("through", (len(x), 1, 1, 1)) < c.through
+        if c.through and context.training:
+            alone = context.uniform("through", (len(x), 1, 1, 1)) < c.through
             z1 = torch.where(alone, told[0], z1)
         wrong = -codec.pixels(z1, kind).log_probability(x)  # (B,)
-        rise = self._rise(now)
+        rise = self._rise(context)
         costs = rise * (c.beta * free_nats(cost, c.free) + c.beta_top * free_nats(cost_top, c.free))
         size = math.prod(self.spec.shape)
         logs = {"pixels": wrong.mean() / size, "bottom": cost.sum(1).mean() / size, "top": cost_top.mean() / size}
         return Loss((wrong + costs).sum() / size, len(x), {name: log.detach() for name, log in logs.items()})
 
-    def _rise(self, now: Moment) -> float:
+    def _rise(self, context: StepContext) -> float:
         length = self.config.rise * (1.0 - self.config.prior_share)
-        return min(1.0, now.progress / length) if now.training and length > 0 else 1.0
+        return min(1.0, context.progress / length) if context.training and length > 0 else 1.0
 
-    def _prior_loss(self, batch: Batch, now: Moment) -> Loss:
+    def _prior_loss(self, batch: Batch, context: StepContext) -> Loss:
         """Squared error of the denoiser of z2, as a share of what is to be expected."""
         c, size, kind = self.config, len(batch), self._dtype()
         with torch.no_grad():
             _, (mean, log_scale) = self.codec.infer(batch.x.float(), kind)
-        noise = now.normal("posterior", (size, c.prior_repeat, c.top))
+        noise = context.normal("posterior", (size, c.prior_repeat, c.top))
         z2 = mean[:, None] + log_scale.exp()[:, None] * noise  # (B, R, K)
         label = torch.full((size,), self.spec.classes, device=z2.device)
         if self.spec.classes and batch.label is not None:
-            hidden = now.uniform("hide", (size,)) < c.label_drop
+            hidden = context.uniform("hide", (size,)) < c.label_drop
             label = torch.where(hidden, self.spec.classes, batch.label)
-        return Loss(self.prior.loss(z2, label, now, kind).sum(), size)
+        return Loss(self.prior.loss(z2, label, context, kind).sum(), size)
 
     def _dtype(self) -> torch.dtype:
         return arithmetic(self.config.precision, self.device)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from anew.core.random import Moment
+from anew.core.random import StepContext
 from anew.functional.noise import lognormal_levels, rho_levels
 from anew.functional.ode import SOLVERS
 from anew.nets.autoencoder import VectorDenoiser
@@ -26,11 +26,11 @@ class VectorPrior(nn.Module):
         self.kinds = kinds
         self.net = VectorDenoiser(size, kinds + 1, width, depth)
 
-    def loss(self, z: Tensor, kind: Tensor, now: Moment, precision: torch.dtype) -> Tensor:
+    def loss(self, z: Tensor, kind: Tensor, context: StepContext, precision: torch.dtype) -> Tensor:
         """(B,) squared error at several noise levels of each of z (B, R, size), over its expected size. kind: (B,)."""
         size, repeat = z.shape[:2]
-        level = lognormal_levels(now.uniform("level", (size, repeat)), *LOG_LEVEL, *LEVELS)
-        y = z + level[..., None] * now.normal("noise", z.shape)
+        level = lognormal_levels(context.uniform("level", (size, repeat)), *LOG_LEVEL, *LEVELS)
+        y = z + level[..., None] * context.normal("noise", z.shape)
         kinds = kind[:, None].expand(size, repeat).flatten()
         skip, out, correction = self._parts(y.flatten(0, 1), level.flatten(), kinds, precision)
         error = correction - (z.flatten(0, 1) - skip) / out
