@@ -14,9 +14,9 @@ SCRIPT = """
 import json, sys
 sys.path[:0] = [{tests!r}, {src!r}]
 import torch
-from anew.plan import build
+from anew.planning.budget import build
 from anew.training.distributed import join, leave
-from anew.training.pace import StepPace
+from anew.training.progress import StepPace
 from anew.training.trainer import Trainer
 from toys import POINT, Points, Toy, ToyConfig
 torch.set_num_threads(1)
