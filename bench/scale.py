@@ -56,7 +56,11 @@ def sizes_of(config: dict[str, Any]) -> list[str]:
     """Knobs by which a run on less data takes the sizes of this one."""
     tokens, components = config["data"]["learned"].get("tokens", {}), config["family"]["config"].get("components")
     vocab = [f"vocab={tokens['size']}"] if tokens.get("kind") == "bpe" else []
-    return [f"dial={config['plan']['dial']}", *vocab, *([] if components is None else [f"components={components}"])]
+    return [
+        f"model_size={config['plan']['model_size']}",
+        *vocab,
+        *([] if components is None else [f"components={components}"]),
+    ]
 
 
 def train(given: argparse.Namespace, data: Path, run: Path, knobs: list[str]) -> Finished:

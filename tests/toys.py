@@ -55,7 +55,7 @@ class Toy(Family):
 
     Config: ClassVar[type] = ToyConfig
     Sampling: ClassVar[type] = ToySampling
-    accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    spec_types: ClassVar[tuple[type, ...]] = (Grid,)
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
@@ -65,7 +65,7 @@ class Toy(Family):
 
     @classmethod
     def suggest(cls, spec: Any, scale: Scale) -> ToyConfig:
-        return ToyConfig(width=16 * 2**scale.dial)
+        return ToyConfig(width=16 * 2**scale.model_size)
 
     def optim(self) -> Optim:
         return groups()
@@ -79,7 +79,7 @@ class Toy(Family):
         error = (self.net(batch.x + 0.3 * noise) - batch.x).square().flatten(1).mean(1)
         return Loss(error.sum(), len(batch))
 
-    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+    def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         how = request.sampling or ToySampling()
         with torch.no_grad():
             x = (

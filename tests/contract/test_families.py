@@ -70,14 +70,14 @@ class Made:
 
 
 def cases() -> list[tuple[str, str]]:
-    return [(f, s) for f in names("families") for s in SPECS if find("families", f).takes(SPECS[s])]
+    return [(f, s) for f in names("families") for s in SPECS if find("families", f).supports(SPECS[s])]
 
 
 def ready(name: str, spec: Spec) -> Family:
     kind = find("families", name)
     config = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
     family = build(kind, spec, config, 0, torch.device("cpu"))
-    family.prepare(Made(spec).sweep())
+    family.fit_closed_form(Made(spec).sweep())
     return family
 
 
@@ -87,13 +87,13 @@ def training(family: Family, spec: Spec, total: int = 6, batch: int = 8, micro: 
 
 def check_suggest_is_pure(name: str, spec: Spec) -> None:
     kind = find("families", name)
-    for dial in kind.dials(spec, Scale(256, 5000.0, 10.0)):
-        scale = Scale(256, 5000.0, 10.0, dial)
+    for model_size in kind.candidate_sizes(spec, Scale(256, 5000.0, 10.0)):
+        scale = Scale(256, 5000.0, 10.0, model_size)
         config = kind.suggest(spec, scale)
         assert config == kind.suggest(spec, scale)
         cfg.check(config)
         assert cfg.from_json(kind.Config, cfg.to_json(config)) == config
-        assert kind.appetite(spec, config, scale) >= 0
+        assert kind.target_examples(spec, config, scale) >= 0
 
 
 def check_every_knob_is_documented(name: str, spec: Spec) -> None:
@@ -127,7 +127,7 @@ def check_micro_batches_change_nothing(name: str, spec: Spec) -> None:
         suggested = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
         given = {k: v for k, v in config.items() if k in cfg.knobs(kind.Config)}
         family = build(kind, spec, cfg.from_json(kind.Config, cfg.to_json(suggested) | given), 0, torch.device("cpu"))
-        family.prepare(Made(spec).sweep())
+        family.fit_closed_form(Made(spec).sweep())
         losses.append([next(iter(s.losses.values())) for s in training(family, spec, 3, micro=micro)])
     assert torch.allclose(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=2e-3)
 
@@ -142,7 +142,9 @@ def check_resume_is_exact(name: str, spec: Spec) -> None:
     state = first.state_dict()
     kind = find("families", name)
     again = build(kind, spec, first.family.config, 9, torch.device("cpu"))
-    again.size_state({n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")})
+    again.allocate_buffers(
+        {n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")}
+    )
     second = training(again, spec)
     second.load_state_dict(state)
     assert all(True for _ in second)
@@ -155,7 +157,7 @@ def check_weights_come_back(name: str, spec: Spec) -> None:
     from pathlib import Path
 
     family = ready(name, spec).eval()
-    family.finish([Made(spec).batch(7, "", 0, 8, 8)])
+    family.calibrate([Made(spec).batch(7, "", 0, 8, 8)])
     state = {n: t.clone() for n, t in family.state_dict().items()}
     again = find("families", name)(spec, family.config)
     load_weights(again, state, Path("model.safetensors"))
@@ -169,7 +171,7 @@ def check_weights_come_back(name: str, spec: Spec) -> None:
 
 def last(family: Family, request: SampleRequest, seed: int = 5) -> torch.Tensor:
     found = None
-    for draft in family.draw(request, seed):
+    for draft in family.sample(request, seed):
         found = draft
     assert found is not None
     return found.clone()
@@ -227,10 +229,10 @@ def check_a_codec_gives_what_its_latents_say(name: str, spec: Spec) -> None:
     family = ready(name, spec).eval()
     if family.as_codec is None:
         return
-    family.finish([Made(spec).batch(7, "", 0, 8, 8)])
+    family.calibrate([Made(spec).batch(7, "", 0, 8, 8)])
     x, latent = Made(spec).batch(3, "", 0, 5, 5).x, family.latent
     z = family.encode(x)
-    assert isinstance(latent, family.codes)
+    assert isinstance(latent, family.latent_spec_type)
     assert tuple(z.shape[1:]) == (latent.shape if isinstance(latent, Grid) else (latent.length,))
     assert family.decode(z).shape == x.shape
     assert torch.isfinite(family.decode(z)).all()

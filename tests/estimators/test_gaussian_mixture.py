@@ -27,7 +27,7 @@ def test_finds_the_clusters_and_draws_like_them() -> None:
     assert mixture.shares.tolist() == pytest.approx([0.5, 0.5, 0.0], abs=0.03)
     source = torch.Generator().manual_seed(2)
     kind = torch.zeros(20_000, dtype=torch.long)
-    drawn = mixture.draw(kind, torch.randn(20_000, 6, generator=source), torch.randn(20_000, 10, generator=source))
+    drawn = mixture.sample(kind, torch.randn(20_000, 6, generator=source), torch.randn(20_000, 10, generator=source))
     torch.testing.assert_close(drawn.mean(0), x[found == 0].mean(0), atol=0.2, rtol=0)
     torch.testing.assert_close(torch.cov(drawn.T), torch.cov(x[found == 0].T), atol=0.7, rtol=0)
 

@@ -34,7 +34,7 @@ def curve(name: str, spec_name: str) -> list[float]:
     small = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
     config = cfg.from_json(kind.Config, cfg.to_json(small) | {"precision": "fp32", "batch": 8})
     family: Family = build(kind, spec, config, 0, torch.device("cpu"))
-    family.prepare(Made(spec).sweep())
+    family.fit_closed_form(Made(spec).sweep())
     trainer = Trainer(family, Made(spec), StepPace(12), seed=1, batch=8, micro=8, world=World())
     return [round(next(iter(s.losses.values())), 5) for s in trainer]
 

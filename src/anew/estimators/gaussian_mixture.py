@@ -83,7 +83,7 @@ class Mixture:
         total = total + (self.rest * noise / (self.rest + noise).clamp(min=1e-12)).sum(1)
         return (total / len(self.centre)).sqrt()
 
-    def draw(self, component: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
+    def sample(self, component: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
         """(N, D) samples of each row's component from standard normal numbers (N, R) and (N, D)."""
         along = inside * self.variances[component].sqrt()
         point = self.means[component] + torch.einsum("nk,nrk->nr", along, self.axes[component])

@@ -23,14 +23,14 @@ class Scale:
     """What a family may derive its sizes from.
 
     seconds: training time (None where only steps are given); items: examples in the train split (windows or records for
-    tokens); units: characters, residues or pixels in it; dial: 0 the smallest candidate, each +1 about doubles the cost
+    tokens); units: characters, residues or pixels in it; model_size: 0 the smallest candidate, each +1 about doubles the cost
     of a step; device, threads: where it will run.
     """
 
     items: int
     units: float
     seconds: float | None = None
-    dial: int = 0
+    model_size: int = 0
     device: str = "cpu"
     threads: int = 1
 
@@ -151,19 +151,21 @@ class Family(nn.Module):
 
     Config: ClassVar[type]
     Sampling: ClassVar[type]
-    accepts: ClassVar[tuple[type, ...]]
+    spec_types: ClassVar[tuple[type, ...]]
     axes: ClassVar[tuple[str, ...] | None] = None  # of the Grids that it takes; None: whatever they are
-    best_for: ClassVar[frozenset[str]] = frozenset({"quality"})  # among "quality", "speed", "latent"
-    watch: ClassVar[bool] = True  # whether the first phase's loss on held-out data tells when to stop
-    why: ClassVar[str] = ""  # one clause: why this family follows from the spec it accepts
+    preferred_for: ClassVar[frozenset[str]] = frozenset({"quality"})  # among "quality", "speed", "latent"
+    early_stopping: ClassVar[bool] = True  # whether the first phase's loss on held-out data tells when to stop
+    rationale: ClassVar[str] = ""  # one clause: why this family follows from the spec it accepts
     as_codec: ClassVar[Mapping[str, Any] | None] = None  # Config fields where it serves as a Codec; None: it is none
-    codes: ClassVar[type] = Grid  # the kind of spec that its latents have, where it serves as a Codec
+    latent_spec_type: ClassVar[type] = Grid  # the kind of spec that its latents have, where it serves as a Codec
     codec_share: ClassVar[float] = 0.45  # of the training time, where it is learned before another family
     generates: ClassVar[bool] = (
         True  # whether it draws by itself; what is a codec alone is learned before another family
     )
-    no_walk: ClassVar[str] = "use a family that has one"  # one clause: why not, and what to use instead
-    crosses: ClassVar[bool] = False  # whether `grow` needs no label, so that a walk may lead from one class to another
+    no_interpolation_reason: ClassVar[str] = "use a family that has one"  # one clause: why not, and what to use instead
+    interpolates_across_classes: ClassVar[bool] = (
+        False  # whether `generate` needs no label, so that a walk may lead from one class to another
+    )
 
     spec: Spec
     config: Any
@@ -174,26 +176,26 @@ class Family(nn.Module):
         self.config = config
 
     @classmethod
-    def takes(cls, spec: Spec) -> bool:
+    def supports(cls, spec: Spec) -> bool:
         """Whether the family works on data of this spec."""
-        if not isinstance(spec, cls.accepts):
+        if not isinstance(spec, cls.spec_types):
             return False
         return not isinstance(spec, Grid) or cls.axes is None or spec.axes in cls.axes
 
     @classmethod
     def suggest(cls, spec: Any, scale: Scale) -> Any:
-        """A Config for the spec at `scale.dial`; a pure function of its arguments."""
+        """A Config for the spec at `scale.model_size`; a pure function of its arguments."""
         raise NotImplementedError
 
     @classmethod
-    def dials(cls, spec: Any, scale: Scale) -> tuple[int, ...]:
+    def candidate_sizes(cls, spec: Any, scale: Scale) -> tuple[int, ...]:
         """Dials worth measuring for this budget, smallest first."""
         return (0, 1, 2)
 
     @classmethod
-    def appetite(cls, spec: Any, config: Any, scale: Scale) -> float:
+    def target_examples(cls, spec: Any, config: Any, scale: Scale) -> float:
         """Examples that this Config should see before a larger one is worth it; the planner takes the largest Config
-        whose measured rate affords its appetite within the budget."""
+        whose measured rate affords its target_examples within the budget."""
         return 0.0
 
     @classmethod
@@ -201,13 +203,13 @@ class Family(nn.Module):
         """Whether it does better on the latents of a codec, which is learned first, than on data of this spec itself."""
         return False
 
-    def prepare(self, sweep: Iterable[Batch]) -> None:
+    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Learn what has a closed form (counts, means, spectra) from one pass over train data, into buffers.
 
         Packed tokens come as (1, n) stretches of text in order, records as (B, L+1) with mask, grids as (B, *shape).
         Called once before step 0 and never on resume, since buffers are part of the state."""
 
-    def finish(self, sweep: Iterable[Batch]) -> None:
+    def calibrate(self, sweep: Iterable[Batch]) -> None:
         """Fit what needs held-out validation data once training is over; `sweep` gives scoring batches of that part."""
 
     def optim(self) -> Optim:
@@ -219,32 +221,32 @@ class Family(nn.Module):
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("main", self, self.loss, self.optim()),)
 
-    def react(self, logs: Mapping[str, float]) -> None:
+    def on_step_end(self, logs: Mapping[str, float]) -> None:
         """Called after each step with its logs, the same on every process: where a controller moves its own buffers."""
 
     def warning(self, progress: float) -> str | None:
         """What the user should know of a training that goes wrong, a sentence, or None; said once a run."""
         return None
 
-    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+    def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Drafts of (n, *shape) or (n, <=L) while they form; the last one is the sample."""
         raise NotImplementedError
 
-    def latents(self, request: SampleRequest, seed: int) -> Tensor:
+    def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
         """(n, K) numbers that samples start from, row i a function of (seed, request.first_index + i): the space that `walk` moves in.
         ConfigError where the family has none."""
         name = type(self).__name__.lower()
-        raise ConfigError(f"the family {name!r} has no continuous space to walk in; {self.no_walk}")
+        raise ConfigError(f"the family {name!r} has no continuous space to walk in; {self.no_interpolation_reason}")
 
-    def grow(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
+    def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """Drafts of the samples (n, *shape) that start from `latents` (n, K), without further randomness."""
         raise NotImplementedError
 
-    def invert(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+    def encode_to_latents(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """(n, K) latents that lead back to the items x (n, *shape), as nearly as the family can."""
         raise NotImplementedError
 
-    def between(self, one: Tensor, other: Tensor, share: Tensor) -> Tensor:
+    def interpolate(self, one: Tensor, other: Tensor, share: Tensor) -> Tensor:
         """(n, K) latents at `share` (n,) of the way from one (K,) to other (K,): along the sphere, where normal numbers lie."""
         return slerp(one, other, share)
 
@@ -257,8 +259,8 @@ class Family(nn.Module):
         """(B,) bits under parts of the model alone, by name, where it is a mixture: what each would reach without the rest."""
         return {}
 
-    def size_state(self, state: Mapping[str, torch.Size]) -> None:
-        """Make room for buffers whose size is learned by `prepare`, before a state dict is loaded. `state`: name -> shape."""
+    def allocate_buffers(self, state: Mapping[str, torch.Size]) -> None:
+        """Make room for buffers whose size is learned by `fit_closed_form`, before a state dict is loaded. `state`: name -> shape."""
 
     @property
     def device(self) -> torch.device:

@@ -23,14 +23,14 @@ from anew.training.distributed import World
 from anew.training.progress import StepPace
 from anew.training.trainer import Batches, Trainer
 
-DEFAULT_DIAL = 0  # without a budget nothing is measured: the smallest size, unless `dial` says otherwise
+DEFAULT_MODEL_SIZE = 0  # without a budget nothing is measured: the smallest size, unless `model_size` says otherwise
 
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
     """Settings of the training itself, whatever the family."""
 
-    dial: int = knob(
+    model_size: int = knob(
         -1, "size of the model: 0 the smallest, each +1 about doubles a step; -1 chooses by the budget", low=-1, high=12
     )
     micro: int = knob(0, "rows of a batch in memory at once; 0 finds it by trying", unit="examples", low=0)
@@ -55,12 +55,12 @@ class TrainConfig:
 class Candidate:
     """A size that was measured: seconds a step, examples that the budget would buy, examples it should see."""
 
-    dial: int
+    model_size: int
     parameters: int
     batch: int
     step_s: float
     examples: float
-    appetite: float
+    target_examples: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Plan:
     """What a training will do; saved in the run. Seconds are wall-clock, None where steps alone decide."""
 
     seed: int
-    dial: int
+    model_size: int
     batch: int
     micro: int
     decay: float
@@ -118,19 +118,21 @@ def measure(
     """Time a few steps of each candidate size, smallest first, until one is out of reach or the time is spent."""
     found: list[Candidate] = []
     begin = time.monotonic()
-    dials = kind.dials(spec, scale)
-    for number, dial in enumerate(dials):
-        at = dataclasses.replace(scale, dial=dial)
+    candidate_sizes = kind.candidate_sizes(spec, scale)
+    for number, model_size in enumerate(candidate_sizes):
+        at = dataclasses.replace(scale, model_size=model_size)
         config = suggest(kind, spec, at, given)
         left = allowed_s - (time.monotonic() - begin)
-        share = max(0.2, left / (len(dials) - number))
+        share = max(0.2, left / (len(candidate_sizes) - number))
         step_s, parameters = _time_steps(build(kind, spec, config, 0, world.device), config, data, world, share)
         if number == 0 and world.size == 1 and world.device.type == "cpu":
             family = build(kind, spec, config, 0, world.device)
             step_s = faster_alone(step_s, partial(_step_seconds, family, config, data, world, share / 2))
         examples = (scale.seconds or 0.0) / step_s * config.batch
-        found.append(Candidate(dial, parameters, config.batch, step_s, examples, kind.appetite(spec, config, at)))
-        enough = found[-1].examples < found[-1].appetite or time.monotonic() - begin > allowed_s
+        found.append(
+            Candidate(model_size, parameters, config.batch, step_s, examples, kind.target_examples(spec, config, at))
+        )
+        enough = found[-1].examples < found[-1].target_examples or time.monotonic() - begin > allowed_s
         if world.agree(enough):
             break
     return found
@@ -159,8 +161,8 @@ def _time_steps(family: Family, config: Any, data: Batches, world: World, allowe
 
 
 def choose(candidates: list[Candidate]) -> Candidate:
-    """The largest candidate whose appetite the budget affords, else the smallest."""
-    fit = [c for c in candidates if c.examples >= c.appetite]
+    """The largest candidate whose target_examples the budget affords, else the smallest."""
+    fit = [c for c in candidates if c.examples >= c.target_examples]
     return fit[-1] if fit else candidates[0]
 
 

@@ -20,7 +20,7 @@ from anew.data.types import Scan, Size
 from anew.errors import ConfigError, RunError
 from anew.families.base import Family, Scale, decay_share
 from anew.planning.budget import (
-    DEFAULT_DIAL,
+    DEFAULT_MODEL_SIZE,
     Candidate,
     Plan,
     TrainConfig,
@@ -88,19 +88,19 @@ def choose_family(
     if name is not None:
         kind = find("families", name)
         if not kind.generates and not first_stage:
-            on_it = [n for n, k in kinds.items() if k.generates and kind.codes in k.accepts]
+            on_it = [n for n, k in kinds.items() if k.generates and kind.latent_spec_type in k.spec_types]
             raise ConfigError(
                 f"the family {name!r} is a codec and draws nothing by itself; "
                 f"give a family that works on its codes: {' or '.join(on_it)}"
             )
-        if not kind.takes(spec) and not codecs_for(spec, kind):
-            takers = [n for n, k in kinds.items() if k.generates and (k.takes(spec) or codecs_for(spec, k))]
+        if not kind.supports(spec) and not codecs_for(spec, kind):
+            takers = [n for n, k in kinds.items() if k.generates and (k.supports(spec) or codecs_for(spec, k))]
             raise ConfigError(f"the family {name!r} does not take {what}; give {_one_of(takers)}")
         return name, kind
-    fit = [n for n, kind in kinds.items() if kind.generates and kind.takes(spec)]
+    fit = [n for n, kind in kinds.items() if kind.generates and kind.supports(spec)]
     for wanted in (prefer, "quality"):
         for candidate in fit:
-            if wanted in find("families", candidate).best_for:
+            if wanted in find("families", candidate).preferred_for:
                 return candidate, find("families", candidate)
     raise ConfigError(f"no family here takes {what}; give --family FILE.py")
 
@@ -120,7 +120,7 @@ def codecs_for(spec: Any, kind: type[Family]) -> list[str]:
     None where the family has latents of its own."""
     if kind.as_codec is not None:
         return []
-    return [n for n, k in codec_families().items() if k.takes(spec) and k.codes in kind.accepts]
+    return [n for n, k in codec_families().items() if k.supports(spec) and k.latent_spec_type in kind.spec_types]
 
 
 def owners(family: str | None, modality: str | None) -> dict[str, type]:
@@ -189,9 +189,14 @@ class Planner:
         self.data = data
         return data
 
-    def scale(self, train_s: float | None, dial: int = DEFAULT_DIAL) -> Scale:
+    def scale(self, train_s: float | None, model_size: int = DEFAULT_MODEL_SIZE) -> Scale:
         return Scale(
-            self.data.train_items, self.data.train_units, train_s, dial, self.world.device.type, torch.get_num_threads()
+            self.data.train_items,
+            self.data.train_units,
+            train_s,
+            model_size,
+            self.world.device.type,
+            torch.get_num_threads(),
         )
 
     def check_settings(self, name: str, kind: type[Family]) -> None:
@@ -208,19 +213,19 @@ class Planner:
         given = self.given(name, kind.Config)
         budget = self.request.budget
         train_s = self.seconds_to_train()
-        scale = self.scale(train_s, max(self.train_config.dial, DEFAULT_DIAL))
+        scale = self.scale(train_s, max(self.train_config.model_size, DEFAULT_MODEL_SIZE))
         candidates: list[Candidate] = []
         if train_s is not None:
             candidates = self._measured(kind, scale, given)
             picked = choose(candidates)
-            scale = dataclasses.replace(scale, dial=picked.dial)
+            scale = dataclasses.replace(scale, model_size=picked.model_size)
         config = suggest(kind, self.data.spec, scale, given)
         family = build(kind, self.data.spec, config, 0, torch.device("cpu"))
         steps = self.request.steps
         expected = steps if train_s is None else int(train_s / picked.step_s)
         plan = Plan(
             seed=self.request.seed,
-            dial=scale.dial,
+            model_size=scale.model_size,
             batch=config.batch,
             micro=self.train_config.micro,
             decay=decay_share(family.phases()),
@@ -247,8 +252,12 @@ class Planner:
 
     def _measured(self, kind: type[Family], scale: Scale, given: Mapping[str, Any]) -> list[Candidate]:
         assert scale.seconds is not None
-        if self.train_config.dial >= 0:
-            fixed = type("Fixed", (kind,), {"dials": classmethod(lambda cls, spec, at: (self.train_config.dial,))})
+        if self.train_config.model_size >= 0:
+            fixed = type(
+                "Fixed",
+                (kind,),
+                {"candidate_sizes": classmethod(lambda cls, spec, at: (self.train_config.model_size,))},
+            )
             return measure(fixed, self.data.spec, scale, given, self.data, self.world, min(2.0, scale.seconds / 30))
         return measure(kind, self.data.spec, scale, given, self.data, self.world, min(15.0, scale.seconds / 25))
 
@@ -285,7 +294,7 @@ def finish_cost(budget: float) -> float:
 
 def plan_sentence(family: str, plan: Plan, data: Dataset) -> str:
     """The plan in a few lines."""
-    lines = [f"{family}: {plan.parameters:,} parameters, batches of {plan.batch} (size {plan.dial})"]
+    lines = [f"{family}: {plan.parameters:,} parameters, batches of {plan.batch} (size {plan.model_size})"]
     if plan.train_s is not None:
         lines.append(
             f"{plan.train_s:.0f} s of training, about {plan.expected_steps:,} steps, {plan.epochs:g} passes over the data"
@@ -295,6 +304,6 @@ def plan_sentence(family: str, plan: Plan, data: Dataset) -> str:
     for c in plan.candidates:
         rate = c.batch / c.step_s
         lines.append(
-            f"  size {c.dial}: {c.parameters:,} parameters, {rate:,.0f} examples/s, wants {c.appetite:,.0f} of them"
+            f"  size {c.model_size}: {c.parameters:,} parameters, {rate:,.0f} examples/s, wants {c.target_examples:,.0f} of them"
         )
     return "\n".join([*lines, *plan.notes])

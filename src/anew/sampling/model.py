@@ -146,7 +146,7 @@ class Model:
         n, seed = whole("n", n, 1, MOST), whole("seed", seed)
         settings = self.how(how)
         known = given(self, prompt, None, None)
-        for draft in self.family.draw(self._request(n, seed, label, known, settings, 0), seed):
+        for draft in self.family.sample(self._request(n, seed, label, known, settings, 0), seed):
             yield self.modality.decode(draft.cpu())
 
     def walk(
@@ -200,7 +200,7 @@ class Model:
 
     def _last(self, request: SampleRequest, seed: int, stop: str | None) -> Tensor:
         last: Tensor | None = None
-        for number, draft in enumerate(self.family.draw(request, seed)):
+        for number, draft in enumerate(self.family.sample(request, seed)):
             last = draft
             if stop is None or number % 16 != 15:
                 continue
@@ -271,7 +271,7 @@ def _bits(family: Family, batch: Any, part: str | None) -> Tensor | None:
 
 def load_weights(family: Family, weights: Mapping[str, Tensor], path: Path) -> None:
     """Put weights into a family; names, shapes and kinds are checked first, RunError where they do not fit."""
-    family.size_state({name: tensor.shape for name, tensor in weights.items()})
+    family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
     wanted = family.state_dict()
     odd = sorted(set(wanted) ^ set(weights))
     odd += [n for n in wanted if n in weights and wanted[n].shape != weights[n].shape]

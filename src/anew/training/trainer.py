@@ -114,7 +114,7 @@ class Trainer:
                 continue
             for turn in range(phase.repeat):
                 losses[phase.name], norms[phase.name] = self._update(phase, turn, progress, logs)
-        self.family.react(self._agreed(logs))
+        self.family.on_step_end(self._agreed(logs))
         self.step += 1
         self.examples += self.batch
         self._keep_average()

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from anew.workflows.job import Job
 
 WEIGHTS, STAGE = "codec.safetensors", "codec"
-NOT_OF_A_STAGE = {"dial", "train_seconds", "previews", "evaluate_samples", "space", "tensorboard"}
+NOT_OF_A_STAGE = {"model_size", "train_seconds", "previews", "evaluate_samples", "space", "tensorboard"}
 
 
 def codec_of(job: Job, name: str) -> str | None:
     """The family of the codec whose latents the job's family works on; None: it works on the data itself. ConfigError where
     a space was asked for that cannot be. A family that does not take the data as it is works on what a codec makes of it."""
     spec, kind, wanted = job.data.spec, job.kind, job.train_config.space
-    able, direct = codecs_for(spec, kind), kind.takes(spec)
+    able, direct = codecs_for(spec, kind), kind.supports(spec)
     if wanted == "pixel" and not direct:
         raise ConfigError(f"space=pixel does not fit: the family {name!r} takes codes alone; leave it out")
     if wanted == "latent" and not able:

@@ -121,10 +121,10 @@ class Job:
         """Prepare, step until the plan is done, choose the weights, write model.safetensors. Returns the outcome."""
         if state is None:
             torch.manual_seed(0)
-            self.family.prepare(b.to(self.world.device) for b in self.data.sweep("train"))
+            self.family.fit_closed_form(b.to(self.world.device) for b in self.data.sweep("train"))
         else:
             sizes = {n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")}
-            self.family.size_state(sizes)
+            self.family.allocate_buffers(sizes)
         spent = 0.0 if state is None else float(state["meta"].get("spent", 0.0))
         pace = self._pace(spent)
         trainer = Trainer(
@@ -173,7 +173,12 @@ class Job:
 
     def _validation(self, trainer: Trainer) -> Validation | None:
         repeated = self.plan.epochs is None or self.plan.epochs > 1.5
-        if not (self.train_config.validation and repeated and self.family.watch and self.data.part_size("validation")):
+        if not (
+            self.train_config.validation
+            and repeated
+            and self.family.early_stopping
+            and self.data.part_size("validation")
+        ):
             return None
         return Validation(trainer, self._validation_batches)
 
@@ -218,14 +223,14 @@ class Job:
                 self.reporter.say("the weights from before did better on validation data and are kept; give more time")
                 whole = self.rebuilt(self.before)
             with torch.no_grad():
-                whole.finish(b.to(self.world.device) for b in self._finishing())
+                whole.calibrate(b.to(self.world.device) for b in self._finishing())
             write_tensors(self.folder.path / "model.safetensors", {n: t.cpu() for n, t in whole.state_dict().items()})
             self._status("trained")
         self.world.barrier()
 
     def _was_better(self, now: Family) -> bool:
         """Whether the weights that the run had before it was given more time beat the new ones on validation data."""
-        if self.before is None or not self.family.watch or not self.data.part_size("validation"):
+        if self.before is None or not self.family.early_stopping or not self.data.part_size("validation"):
             return False
         old, new = (
             validation_loss(f, self._validation_batches(), self.plan.seed) for f in (self.rebuilt(self.before), now)
@@ -235,7 +240,7 @@ class Job:
     def rebuilt(self, weights: Mapping[str, Tensor]) -> Family:
         """The family on this process alone, with these whole weights, ready to sample."""
         whole = build(self.kind, self.data.spec, self.family.config, self.plan.seed, self.world.device)
-        whole.size_state({n: t.shape for n, t in weights.items()})
+        whole.allocate_buffers({n: t.shape for n, t in weights.items()})
         whole.load_state_dict(dict(weights))
         return whole.eval()
 

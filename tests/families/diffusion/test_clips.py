@@ -35,7 +35,7 @@ def bars(n: int, seed: int = 0) -> Batch:
 def trained(steps: int = 120) -> Diffusion:
     torch.manual_seed(0)
     family = Diffusion(Grid((1, FRAMES, 8, 8), "CTHW", 2, 0.5), CONFIG)
-    family.prepare([bars(256)])
+    family.fit_closed_form([bars(256)])
     optimiser = torch.optim.Adam(family.parameters(), 3e-3)
     for step in range(steps):
         loss = family.loss(bars(32, step), StepContext(0, step))
@@ -46,7 +46,7 @@ def trained(steps: int = 120) -> Diffusion:
 
 
 def last(family: Diffusion, request: SampleRequest, seed: int = 0) -> torch.Tensor:
-    *_, sample = family.draw(request, seed)
+    *_, sample = family.sample(request, seed)
     return sample
 
 

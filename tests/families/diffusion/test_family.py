@@ -29,7 +29,7 @@ def stripes(n: int, classes: int, seed: int = 0) -> Batch:
 def trained(classes: int, steps: int) -> Diffusion:
     torch.manual_seed(0)
     family = Diffusion(Grid((1, 8, 8), "CHW", classes, 0.8), SMALL)
-    family.prepare([stripes(512, classes)])
+    family.fit_closed_form([stripes(512, classes)])
     optimiser = torch.optim.Adam(family.parameters(), 3e-3)
     for step in range(steps):
         loss = family.loss(stripes(32, classes, step), StepContext(0, step))
@@ -40,7 +40,7 @@ def trained(classes: int, steps: int) -> Diffusion:
 
 
 def last(family: Diffusion, request: SampleRequest, seed: int = 0) -> torch.Tensor:
-    *_, sample = family.draw(request, seed)
+    *_, sample = family.sample(request, seed)
     return sample
 
 
@@ -64,7 +64,7 @@ def test_samples_depend_on_their_own_index_alone() -> None:
 
 
 def test_drafts_are_as_many_as_steps_and_in_range() -> None:
-    drafts = list(trained(0, 5).draw(SampleRequest(3, sampling=DiffusionSampling(steps=4)), 0))
+    drafts = list(trained(0, 5).sample(SampleRequest(3, sampling=DiffusionSampling(steps=4)), 0))
     assert len(drafts) == 4
     assert all(d.shape == (3, 1, 8, 8) and float(d.abs().max()) <= 1 for d in drafts)
 
@@ -119,10 +119,12 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int, net: str) 
     assert config.net == net
     family = Diffusion(spec, replace(config, precision="fp32"))
     x = torch.rand((3, *shape), generator=generator("x")) * 2 - 1
-    family.prepare([Batch(x)])
+    family.fit_closed_form([Batch(x)])
     assert bool(torch.isfinite(family.loss(Batch(x), StepContext(0, 0)).total))
     assert last(family, SampleRequest(2, sampling=DiffusionSampling(steps=2))).shape == (2, *shape)
-    costs = [Diffusion.appetite(spec, Diffusion.suggest(spec, replace(scale, dial=d)), scale) for d in range(4)]
+    costs = [
+        Diffusion.target_examples(spec, Diffusion.suggest(spec, replace(scale, model_size=d)), scale) for d in range(4)
+    ]
     assert costs == sorted(costs) and costs[0] > 0
 
 
@@ -133,7 +135,7 @@ def test_label_shares_are_kept_without_being_asked() -> None:
     assert batch.label is not None
     rare = Batch(batch.x[(batch.label == 0) | (torch.arange(400) % 8 == 0)])
     label = batch.label[(batch.label == 0) | (torch.arange(400) % 8 == 0)]
-    family.prepare([Batch(rare.x, label)])
+    family.fit_closed_form([Batch(rare.x, label)])
     x = last(family, SampleRequest(200, sampling=DiffusionSampling(steps=2)))[:, 0]
     share = float((x.var(2).mean(1) < x.var(1).mean(1)).float().mean())
     assert share == pytest.approx(float((label == 0).float().mean()), abs=0.12)
@@ -154,5 +156,5 @@ def test_latents_pass_through_half_as_many_levels(bounded: bool, count: int) -> 
     torch.manual_seed(0)
     config = DiffusionConfig(width=8, components=0, rank=4, precision="fp32")
     family = Diffusion(Grid((1, 8, 8), "CHW", bounded=bounded), config)
-    assert len(list(family.draw(SampleRequest(2), 0))) == count
-    assert len(list(family.draw(SampleRequest(2, sampling=DiffusionSampling(steps=3)), 0))) == 3
+    assert len(list(family.sample(SampleRequest(2), 0))) == count
+    assert len(list(family.sample(SampleRequest(2, sampling=DiffusionSampling(steps=3)), 0))) == 3

@@ -44,7 +44,7 @@ def test_the_first_code_names_the_kind() -> None:
     where = torch.arange(60) % 3  # fewer kinds than there are codes for them
     x = torch.randn((3, *spec.shape), generator=source)[where] * 0.3
     x = (x + 0.02 * torch.randn(x.shape, generator=source)).clamp(-1, 1)
-    family.prepare([Batch(x[:30]), Batch(x[30:])])
+    family.fit_closed_form([Batch(x[:30]), Batch(x[30:])])
     z = family.encode(x)
     assert family.latent.length == z.shape[1] == 10 and family.latent.shape == (3, 3)
     assert family.latent.vocab == 17 and int(z[:, 0].min()) >= 12 and int(z[:, 0].max()) < 16

@@ -58,7 +58,7 @@ def trainer(family: Gan, data: Any, steps: int) -> Trainer:
 def made(classes: int = 0, **given: Any) -> Gan:
     torch.manual_seed(0)
     family = Gan(Grid((1, 8, 8), "CHW", classes, 0.8), replace(SMALL, **given))
-    family.prepare([stripes(256, classes)])
+    family.fit_closed_form([stripes(256, classes)])
     return family
 
 
@@ -72,7 +72,7 @@ def trained(classes: int, steps: int = 80) -> Gan:
 
 
 def last(family: Gan, request: SampleRequest, seed: int = 0) -> torch.Tensor:
-    *_, sample = family.draw(request, seed)
+    *_, sample = family.sample(request, seed)
     return sample
 
 
@@ -89,7 +89,7 @@ def test_learns_labels_and_varies() -> None:
 
 def test_samples_are_one_draft_in_range_and_depend_on_their_own_index_alone() -> None:
     family = trained(2)
-    drafts = list(family.draw(SampleRequest(5), 0))
+    drafts = list(family.sample(SampleRequest(5), 0))
     assert len(drafts) == 1
     assert float(drafts[0].abs().max()) <= 1.0
     torch.testing.assert_close(drafts[0][3:], last(family, SampleRequest(2, first_index=3)), atol=1e-4, rtol=0)
@@ -104,15 +104,15 @@ def test_less_spread_is_less_variety() -> None:
 def test_latents_lead_to_the_samples_and_back() -> None:
     family = trained(2)
     request = SampleRequest(3, labels=torch.tensor([0, 1, 0]))
-    latents = family.latents(request, 7)
+    latents = family.initial_latents(request, 7)
     x = last(family, request, 7)
-    torch.testing.assert_close(next(family.grow(latents, request)), x)
-    found = family.invert(x)
+    torch.testing.assert_close(next(family.generate(latents, request)), x)
+    found = family.encode_to_latents(x)
     assert found.shape == latents.shape
-    back = next(family.grow(found, SampleRequest(3)))
+    back = next(family.generate(found, SampleRequest(3)))
     assert float((back - x).square().mean()) < 0.25 * float((x.roll(1, 0) - x).square().mean())
-    assert torch.equal(found, family.invert(x))
-    middle = family.between(latents[0], latents[1], torch.tensor([0.0, 0.5, 1.0]))
+    assert torch.equal(found, family.encode_to_latents(x))
+    middle = family.interpolate(latents[0], latents[1], torch.tensor([0.0, 0.5, 1.0]))
     torch.testing.assert_close(middle[[0, 2]], latents[:2], atol=1e-5, rtol=0)
 
 
@@ -135,24 +135,24 @@ def test_each_phase_moves_its_own_network_alone() -> None:
 
 
 def _skipping(run: Trainer) -> Any:
-    run.family.react = lambda logs: None  # type: ignore[method-assign]
+    run.family.on_step_end = lambda logs: None  # type: ignore[method-assign]
     return list(run)
 
 
 def test_the_strength_of_augmentation_follows_the_discriminator() -> None:
     family = made(augment=0.2, augment_items=320)
     for _ in range(40):
-        family.react({"apart": 1.0, "variety": 1.0})
+        family.on_step_end({"apart": 1.0, "variety": 1.0})
     assert float(family.strength) > 0.5
     for _ in range(80):
-        family.react({"apart": 0.0, "variety": 1.0})
+        family.on_step_end({"apart": 0.0, "variety": 1.0})
     assert float(family.strength) == 0.0
 
 
 def test_a_collapse_is_told_with_its_share_once_it_can_be_judged() -> None:
     family = made()
     for _ in range(200):
-        family.react({"apart": 0.5, "variety": 0.03})
+        family.on_step_end({"apart": 0.5, "variety": 0.03})
     assert family.warning(0.05) is None
     assert "collapsed: 3% of the variety of your data" in str(family.warning(0.5))
 
@@ -170,7 +170,7 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int) -> None:
         assert bool(torch.isfinite(phase.loss(batch, StepContext(0, 0)).total))
     assert last(family, SampleRequest(2)).shape == (2, *shape)
     scale = Scale(items, 1.0, 60.0)
-    costs = [Gan.appetite(spec, Gan.suggest(spec, replace(scale, dial=d)), scale) for d in range(4)]
+    costs = [Gan.target_examples(spec, Gan.suggest(spec, replace(scale, model_size=d)), scale) for d in range(4)]
     assert costs == sorted(costs) and costs[0] > 0
 
 

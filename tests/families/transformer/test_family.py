@@ -35,12 +35,12 @@ def _stream(n: int = 400) -> torch.Tensor:
 
 def _counted(spec: Tokens = PACKED) -> Transformer:
     family = _family(spec)
-    family.prepare([Batch(_stream()[None])])
+    family.fit_closed_form([Batch(_stream()[None])])
     return family
 
 
 def _last(family: Transformer, request: SampleRequest, seed: int = 0) -> torch.Tensor:
-    return list(family.draw(request, seed))[-1]
+    return list(family.sample(request, seed))[-1]
 
 
 def test_bits_are_the_sum_of_what_one_token_after_another_costs() -> None:
@@ -69,7 +69,7 @@ def test_counts_beat_an_untrained_network_and_the_gate_learns_so() -> None:
     family = _counted()
     held = Batch(_stream(1000)[-340:].view(20, 17))
     before, alone = family.bits(held).sum(), family.bits(held, "network").sum()
-    family.finish([held])
+    family.calibrate([held])
     after = family.bits(held).sum()
     assert after < before < alone
     assert after.item() / (20 * 16) == pytest.approx(1.0, abs=0.15)  # one of two tokens follows: one bit
@@ -77,10 +77,10 @@ def test_counts_beat_an_untrained_network_and_the_gate_learns_so() -> None:
 
 def test_state_with_counts_loads_into_a_new_family() -> None:
     family = _counted()
-    family.finish([Batch(_stream(170).view(10, 17))])
+    family.calibrate([Batch(_stream(170).view(10, 17))])
     state = {name: tensor.clone() for name, tensor in family.state_dict().items()}
     again = _family()
-    again.size_state({name: tensor.shape for name, tensor in state.items()})
+    again.allocate_buffers({name: tensor.shape for name, tensor in state.items()})
     again.load_state_dict(state)
     batch = Batch(_stream(17)[None])
     assert torch.equal(family.bits(batch), again.bits(batch))
@@ -114,7 +114,7 @@ def test_a_sample_depends_on_seed_and_index_alone(spec: Tokens) -> None:
 
 
 def test_drafts_grow_by_one_token_and_keep_what_came_before() -> None:
-    drafts = list(_counted().draw(SampleRequest(2, sampling=TransformerSampling(max_tokens=30)), 0))
+    drafts = list(_counted().sample(SampleRequest(2, sampling=TransformerSampling(max_tokens=30)), 0))
     assert len(drafts) == 30
     for short, long in itertools.pairwise(drafts):
         assert long.shape[1] == short.shape[1] + 1
@@ -199,13 +199,13 @@ def test_greedy_samples_repeat_the_rule() -> None:
 @pytest.mark.parametrize("spec", [PACKED, RECORDS, Tokens(1024, 128), Tokens(32_000, 256)])
 def test_suggestions_are_usable(spec: Tokens, seconds: float | None) -> None:
     scale = Scale(items=3000, units=1e6, seconds=seconds)
-    dials = Transformer.dials(spec, scale)
+    candidate_sizes = Transformer.candidate_sizes(spec, scale)
     costs = []
-    for dial in dials:
-        one = Scale(items=3000, units=1e6, seconds=seconds, dial=dial)
+    for model_size in candidate_sizes:
+        one = Scale(items=3000, units=1e6, seconds=seconds, model_size=model_size)
         config = EXPORT.suggest(spec, one)
         assert config.width % config.heads == 0 and (config.width // config.heads) % 2 == 0
-        assert Transformer.appetite(spec, config, one) >= 0
+        assert Transformer.target_examples(spec, config, one) >= 0
         costs.append(config.layers * config.width**2 * config.batch)
     assert costs == sorted(costs)
 

@@ -54,12 +54,12 @@ def trained(classes: int = 2, steps: int = 250) -> Vae:
     for _ in trainer:
         pass
     family.load_state_dict(trainer.weights())
-    family.eval().finish([stripes(64, classes, seed) for seed in range(900, 904)])
+    family.eval().calibrate([stripes(64, classes, seed) for seed in range(900, 904)])
     return family
 
 
 def last(family: Vae, n: int, label: Tensor | None = None, seed: int = 3, first: int = 0, **how: Any) -> Tensor:
-    return list(family.draw(SampleRequest(n, label, None, cfg.from_json(VaeSampling, how), first), seed))[-1]
+    return list(family.sample(SampleRequest(n, label, None, cfg.from_json(VaeSampling, how), first), seed))[-1]
 
 
 def test_it_is_a_codec_of_unit_deviation() -> None:
@@ -107,7 +107,7 @@ def test_the_prior_learns_what_a_normal_distribution_is_not() -> None:
     numbers = torch.randn((256, 2), generator=source)
     with torch.no_grad():
         both = [
-            prior.draw(numbers, torch.full((256,), kind), torch.float32, steps=12, solver="multistep", guidance=1.0)
+            prior.sample(numbers, torch.full((256,), kind), torch.float32, steps=12, solver="multistep", guidance=1.0)
             for kind in (0, 1, 2)
         ]
     assert float((both[0] + 1).square().mean().sqrt()) < 0.4
@@ -148,7 +148,7 @@ def test_samples_vary_as_much_as_the_detail_of_held_out_items_needs() -> None:
     state = {name: value.clone() for name, value in family.state_dict().items()}
     found = []
     for items in (smooth, rough):
-        family.finish([items])
+        family.calibrate([items])
         found.append(float(family.temperature))
     family.load_state_dict(state)
     assert found == [0.0, 1.0]
@@ -164,23 +164,23 @@ def test_a_sample_depends_on_its_own_number_alone(pixels: str) -> None:
 def test_samples_grow_from_their_latents() -> None:
     family = trained()
     request = SampleRequest(4, None, None, VaeSampling(temperature=0.7))
-    latents = family.latents(request, 3)
-    (grown,) = family.grow(latents, request)
+    latents = family.initial_latents(request, 3)
+    (grown,) = family.generate(latents, request)
     assert torch.allclose(grown, last(family, 4, temperature=0.7), atol=1e-5)
 
 
 def test_inverted_items_lead_back() -> None:
     family, held = trained(), stripes(8, 0, 5000).x
-    latents = family.invert(held)
-    assert latents.shape == family.latents(SampleRequest(8), 0).shape
-    (grown,) = family.grow(latents, SampleRequest(8))
+    latents = family.encode_to_latents(held)
+    assert latents.shape == family.initial_latents(SampleRequest(8), 0).shape
+    (grown,) = family.generate(latents, SampleRequest(8))
     assert torch.allclose(grown, family.decode(family.encode(held)), atol=1e-3)
 
 
 def test_a_walk_begins_and_ends_at_its_items() -> None:
     family = trained()
-    one, other = family.latents(SampleRequest(2, None, None, VaeSampling(temperature=1.0)), 0)
-    ends = family.between(one, other, torch.tensor([0.0, 1.0]))
+    one, other = family.initial_latents(SampleRequest(2, None, None, VaeSampling(temperature=1.0)), 0)
+    ends = family.interpolate(one, other, torch.tensor([0.0, 1.0]))
     assert torch.allclose(ends, torch.stack([one, other]), atol=1e-4)
 
 
@@ -220,7 +220,7 @@ def test_constant_images_stay_finite(value: float) -> None:
     for stepped in trainer:
         assert all(abs(loss) < 1e4 for loss in stepped.losses.values())
     family.load_state_dict(trainer.weights())
-    family.eval().finish([Batch(torch.full((3, 1, 8, 8), value))])
+    family.eval().calibrate([Batch(torch.full((3, 1, 8, 8), value))])
     assert torch.isfinite(family.encode(torch.full((2, 1, 8, 8), value))).all()
     assert torch.isfinite(last(family, 2)).all()
     assert torch.isfinite(family.bits(Batch(torch.full((2, 1, 8, 8), value)))).all()
@@ -240,7 +240,7 @@ def test_free_nats_and_the_rise_act() -> None:
 def test_what_it_cannot_do_is_said() -> None:
     family = trained()
     with pytest.raises(ConfigError, match="given values"):
-        list(family.draw(SampleRequest(1, None, Condition(torch.zeros(1, 8, 8))), 0))
+        list(family.sample(SampleRequest(1, None, Condition(torch.zeros(1, 8, 8))), 0))
     with pytest.raises(ConfigError, match="no labels"):
         last(Vae(Grid((1, 8, 8), "CHW", 0, 0.8), SMALL), 1, torch.zeros(1, dtype=torch.int64))
     with pytest.raises(ConfigError, match="CHW"):

@@ -48,7 +48,7 @@ class Examples(Protocol):
         ...
 
     def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
-        """All in order, for `Family.prepare`."""
+        """All in order, for `Family.fit_closed_form`."""
         ...
 
     def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:

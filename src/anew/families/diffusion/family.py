@@ -78,10 +78,10 @@ class DiffusionSampling:
 class Diffusion(Family):
     Config: ClassVar[type] = DiffusionConfig
     Sampling: ClassVar[type] = DiffusionSampling
-    accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = tuple(LAYOUTS)
-    why: ClassVar[str] = "continuous values on a grid: the best quality for the time"
-    crosses: ClassVar[bool] = True
+    rationale: ClassVar[str] = "continuous values on a grid: the best quality for the time"
+    interpolates_across_classes: ClassVar[bool] = True
 
     spec: Grid
     config: DiffusionConfig
@@ -121,11 +121,11 @@ class Diffusion(Family):
         return replace(config, **layout(spec).sizes(scale))
 
     @classmethod
-    def dials(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
+    def candidate_sizes(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
         return (0, 1, 2, 3) if scale.device == "cpu" else (2, 3, 4, 5, 6)
 
     @classmethod
-    def appetite(cls, spec: Grid, config: DiffusionConfig, scale: Scale) -> float:
+    def target_examples(cls, spec: Grid, config: DiffusionConfig, scale: Scale) -> float:
         own = layout(spec)
         parameters = parameters_of(lambda: own.network(config))
         return EXAMPLES_A_PARAMETER * parameters / own.parts  # each frame of a clip is an example
@@ -155,7 +155,7 @@ class Diffusion(Family):
         inner = any(part in name for part in (".down.", ".up.", ".shrink.", ".grow.", ".blocks."))
         return parameter.ndim >= 2 and inner and ".told." not in name
 
-    def prepare(self, sweep: Iterable[Batch]) -> None:
+    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         seen: list[Batch] = []
         most = min(FIT_EXAMPLES, max(2, FIT_VALUES // self.layout.size))
         for batch in sweep:
@@ -209,7 +209,7 @@ class Diffusion(Family):
     def _dtype(self) -> torch.dtype:
         return arithmetic(self.config.precision, self.device)
 
-    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+    def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Drafts; of a length of its own, if the layout has one, that is other than the spec's."""
         return self.layout.whole(self._draw, replace(request, sampling=request.sampling or DiffusionSampling()), seed)
 
@@ -219,7 +219,7 @@ class Diffusion(Family):
         known = _known_values(request.condition, request.n, self.spec.shape, self.device) if request.condition else None
         numbers = self._numbers(request, seed)
         component = self._choose(request, numbers["kind"][:, 0], known)
-        first = self.mixture.draw(component, numbers["inside"], numbers["outside"])
+        first = self.mixture.sample(component, numbers["inside"], numbers["outside"])
         levels = rho_levels(self._steps(how), how.last * self.spec.std, self.config.level_high * self.spec.std, how.rho)
         levels = levels.to(self.device)
         there = None if how.frames else self.layout.there(self.mixture, component, numbers["kind"][:, -1], known)
@@ -245,13 +245,13 @@ class Diffusion(Family):
         x = x.clamp(-1, 1) if self.spec.bounded else x
         return x if there is None else self.layout.held(x, there)
 
-    def latents(self, request: SampleRequest, seed: int) -> Tensor:
+    def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
         """(n, D) about normal numbers that lead to the samples of `draw`, as nearly as the flow can be undone."""
         *_, x = self._draw(request, seed)
-        return self.invert(x)
+        return self.encode_to_latents(x)
 
     @torch.no_grad()
-    def grow(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
+    def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """Drafts along the probability flow from one Gaussian for all rows. Labels play no part, and components neither:
         they are chosen, and a choice would be a jump in the walk."""
         how: DiffusionSampling = request.sampling or DiffusionSampling()
@@ -261,7 +261,7 @@ class Diffusion(Family):
             yield self._shown(clean)
 
     @torch.no_grad()
-    def invert(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+    def encode_to_latents(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """(n, D): the probability flow, run from the items up to the noise that leads back to them."""
         component = torch.full((len(x),), self.config.components, device=self.device)
         levels = self._path(DiffusionSampling())[:-1].flip(0)

@@ -53,7 +53,7 @@ class Layout(ABC):
 
     @abstractmethod
     def sizes(self, scale: Scale) -> dict[str, Any]:
-        """Fields of the config that follow from the shape and the dial."""
+        """Fields of the config that follow from the shape and the model_size."""
 
     @abstractmethod
     def empty(self, rank: int, kinds: int) -> Mixture:
@@ -116,7 +116,7 @@ class Still(Layout):
         side = max(self.spec.shape[1:])
         patch = 1 if side <= 12 else 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 24))
         hurry = scale.seconds is not None and scale.seconds < 100
-        found = (_unet_sizes if patch <= 2 else _dit_sizes)(scale.dial, side / patch)
+        found = (_unet_sizes if patch <= 2 else _dit_sizes)(scale.model_size, side / patch)
         return found | {"patch": patch, "batch": 64 if scale.device == "cpu" and (hurry or side > 40) else 128}
 
     def empty(self, rank: int, kinds: int) -> Mixture:
@@ -163,8 +163,8 @@ class Clip(Layout):
         side = max(self.spec.shape[2:])
         patch = 1 if side <= 12 else 2 if side <= 40 else 4
         halvings = max(1, math.ceil(math.log2(side / patch / 8))) if side / patch >= 4 else 0
-        width = (32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)]
-        depth = 1 if scale.dial <= 3 else 2
+        width = (32, 48, 64, 96, 128, 192, 256)[min(max(scale.model_size, 0), 6)]
+        depth = 1 if scale.model_size <= 3 else 2
         group = 2 if self.spec.shape[1] > 2 else 1
         mults = (1, *[2] * halvings)
         batch = 32 if scale.device == "cpu" else 64
@@ -317,14 +317,14 @@ def layout(spec: Grid) -> Layout:
     return LAYOUTS[spec.axes](spec)
 
 
-def _unet_sizes(dial: int, side: float) -> dict[str, Any]:
+def _unet_sizes(model_size: int, side: float) -> dict[str, Any]:
     """Width, mults and depth; `side` positions at the stem are halved down to 8 or fewer."""
     halvings = max(1, math.ceil(math.log2(side / 8))) if side >= 4 else 0
     widths = (32, 48, 64, 96, 128, 192, 256) if halvings < 2 else (24, 32, 48, 64, 96, 128, 192)
-    width = widths[min(max(dial, 0), 6)]
-    return {"net": "unet", "width": width, "mults": (1, *[2] * halvings), "depth": 1 if dial <= 3 else 2}
+    width = widths[min(max(model_size, 0), 6)]
+    return {"net": "unet", "width": width, "mults": (1, *[2] * halvings), "depth": 1 if model_size <= 3 else 2}
 
 
-def _dit_sizes(dial: int, side: float) -> dict[str, Any]:
-    width, depth = ((64, 4), (128, 4), (192, 6), (256, 8), (384, 8), (512, 12), (768, 12))[min(max(dial, 0), 6)]
+def _dit_sizes(model_size: int, side: float) -> dict[str, Any]:
+    width, depth = ((64, 4), (128, 4), (192, 6), (256, 8), (384, 8), (512, 12), (768, 12))[min(max(model_size, 0), 6)]
     return {"net": "dit", "width": width, "depth": depth}

@@ -73,14 +73,14 @@ class Codes(Family):
 
     Config: ClassVar[type] = CodesConfig
     Sampling: ClassVar[type] = CodesSampling
-    accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = ("CHW", "CTHW")
-    best_for: ClassVar[frozenset[str]] = frozenset()
+    preferred_for: ClassVar[frozenset[str]] = frozenset()
     # What counts is how good items look; with a discriminator the squared error even rises.
-    watch: ClassVar[bool] = False
-    why: ClassVar[str] = "continuous values on a grid, as a row of codes"
+    early_stopping: ClassVar[bool] = False
+    rationale: ClassVar[str] = "continuous values on a grid, as a row of codes"
     as_codec: ClassVar[Mapping[str, Any] | None] = {}
-    codes: ClassVar[type] = Tokens
+    latent_spec_type: ClassVar[type] = Tokens
     codec_share: ClassVar[float] = 0.2  # it is learned long before the family that learns how codes follow each other
     generates: ClassVar[bool] = False
 
@@ -118,25 +118,25 @@ class Codes(Family):
         places = 6 if side <= 40 else 8 if side <= 128 else 16
         return CodesConfig(
             batch=(64 if side <= 64 else 32 if side <= 128 else 16) * (1 if small else 4),
-            width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)],
+            width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.model_size, 0), 6)],
             mults=mults,
-            depth=1 if scale.dial <= 3 else 2,
+            depth=1 if scale.model_size <= 3 else 2,
             patch=math.ceil(side / (places * 2 ** (len(mults) - 1))),
             levels=(4, 4, 4) if spec.shape[0] == 1 else (8, 8, 8),
             kinds=min(KINDS, scale.items // LEAST),
         )
 
     @classmethod
-    def dials(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
+    def candidate_sizes(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
         return (0, 1, 2, 3) if scale.device == "cpu" else (2, 3, 4, 5, 6)
 
     @classmethod
-    def appetite(cls, spec: Grid, config: CodesConfig, scale: Scale) -> float:
+    def target_examples(cls, spec: Grid, config: CodesConfig, scale: Scale) -> float:
         return APPETITE * config.width**2
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 
-    def prepare(self, sweep: Iterable[Batch]) -> None:
+    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Find the kinds: k-means among principal components of small copies of the items."""
         if not self.config.kinds:
             return
@@ -292,7 +292,7 @@ class Codes(Family):
         shown = self._shown(frames, kind)  # (B * T, C, H, W)
         return shown.view(len(codes), -1, *shown.shape[1:]).transpose(1, 2)
 
-    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+    def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         raise ConfigError(
             "codes is a codec and draws nothing by itself; sample a run of a family that works on its codes"
         )

@@ -75,12 +75,12 @@ class Gan(Family):
 
     Config: ClassVar[type] = GanConfig
     Sampling: ClassVar[type] = GanSampling
-    accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = ("CHW",)
-    best_for: ClassVar[frozenset[str]] = frozenset({"speed"})
-    watch: ClassVar[bool] = False  # the discriminator's loss does not tell how good samples are
-    why: ClassVar[str] = "continuous values on a grid: a sample takes one step"
-    crosses: ClassVar[bool] = True
+    preferred_for: ClassVar[frozenset[str]] = frozenset({"speed"})
+    early_stopping: ClassVar[bool] = False  # the discriminator's loss does not tell how good samples are
+    rationale: ClassVar[str] = "continuous values on a grid: a sample takes one step"
+    interpolates_across_classes: ClassVar[bool] = True
 
     spec: Grid
     config: GanConfig
@@ -110,23 +110,23 @@ class Gan(Family):
         return GanConfig(
             components=clusters(scale.items, spec.classes),
             batch=32 if scale.device == "cpu" else 256,
-            width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)],
+            width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.model_size, 0), 6)],
             mults=(1, *(min(2 * 2**i, 4) for i in range(halvings))),
-            depth=1 if scale.dial <= 3 else 2,
+            depth=1 if scale.model_size <= 3 else 2,
             patch=patch,
             augment=0.3 if scale.items < 2000 else 0.0,
             augment_items=AUGMENT_PASSES * max(1000, scale.items),
         )
 
     @classmethod
-    def dials(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
+    def candidate_sizes(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
         return (0, 1, 2, 3) if scale.device == "cpu" else (2, 3, 4, 5, 6)
 
     @classmethod
-    def appetite(cls, spec: Grid, config: GanConfig, scale: Scale) -> float:
+    def target_examples(cls, spec: Grid, config: GanConfig, scale: Scale) -> float:
         return EXAMPLES_A_PARAMETER * parameters_of(lambda: cls(spec, config))
 
-    def prepare(self, sweep: Iterable[Batch]) -> None:
+    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         self.sketch.fit(sweep)
 
     # -- learn ----------------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ class Gan(Family):
             return x
         return augment(x, context.uniform(f"augment {use}", (len(x), NUMBERS)), strength)
 
-    def react(self, logs: Mapping[str, float]) -> None:
+    def on_step_end(self, logs: Mapping[str, float]) -> None:
         c = self.config
         self.apart.copy_(running(self.apart, logs["apart"]))
         self.variety.copy_(running(self.variety, logs["variety"]))
@@ -213,13 +213,13 @@ class Gan(Family):
 
     # -- draw -----------------------------------------------------------------------------------------------------------
 
-    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+    def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         if request.condition is not None:
             raise ConfigError("gan cannot keep given values in a sample; leave them out, or use the family 'diffusion'")
-        yield from self.grow(self.latents(request, seed), request)
+        yield from self.generate(self.initial_latents(request, seed), request)
 
     @torch.no_grad()
-    def latents(self, request: SampleRequest, seed: int) -> Tensor:
+    def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
         """(n, N + kinds): normal numbers, then weights of the kinds; row i is a function of (seed, request.first_index + i)."""
         how: GanSampling = request.sampling or GanSampling()
         sources = [generator(seed, "draw", request.first_index + i) for i in range(request.n)]
@@ -234,7 +234,7 @@ class Gan(Family):
         return torch.nn.functional.one_hot(label, self.sketch.kinds).to(self.device, torch.float32)
 
     @torch.no_grad()
-    def grow(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
+    def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """One draft: the items. Kinds are those that the latents hold."""
         kind = self._dtype()
         shown = [self._generated(some, kind) for some in torch.split(latents.to(self.device), ROWS)]
@@ -245,7 +245,7 @@ class Gan(Family):
         x: Tensor = self.generator(z, weights, self.sketch(z, weights), kind)
         return bounded(x) if self.spec.bounded else x
 
-    def invert(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+    def encode_to_latents(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """(n, N + kinds) latents, each found by a fixed number of steps down the squared error from the best of a few
         starts: the item's own kind and the numbers of its sketch, and random numbers for the rest."""
         found = []
@@ -259,7 +259,7 @@ class Gan(Family):
 
     def _inverted(self, x: Tensor, kind: Tensor) -> Tensor:
         size, numbers = math.prod(self.spec.shape), self.config.numbers
-        z = self.latents(SampleRequest(STARTS), 0)[:, :numbers].repeat(len(x), 1)  # (n * STARTS, N)
+        z = self.initial_latents(SampleRequest(STARTS), 0)[:, :numbers].repeat(len(x), 1)  # (n * STARTS, N)
         z[:, : self.sketch.rank] = self.sketch.numbers(x, kind).repeat_interleave(STARTS, 0)
         weights, aim = self._weights(kind).repeat_interleave(STARTS, 0), x.repeat_interleave(STARTS, 0)
         moved, slopes = torch.zeros_like(z), torch.zeros_like(z)
@@ -278,7 +278,7 @@ class Gan(Family):
         best = error.view(-1, STARTS).argmin(1) + STARTS * torch.arange(len(x), device=x.device)
         return torch.cat([z, weights], 1)[best].detach()
 
-    def between(self, one: Tensor, other: Tensor, share: Tensor) -> Tensor:
+    def interpolate(self, one: Tensor, other: Tensor, share: Tensor) -> Tensor:
         """Numbers along the sphere, weights of the kinds along a line."""
         numbers = self.config.numbers
         straight = torch.lerp(one[None, numbers:], other[None, numbers:], share[:, None])

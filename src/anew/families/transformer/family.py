@@ -28,7 +28,7 @@ from anew.nets.precision import arithmetic
 TOKENS_A_STEP = 1024
 MOST_COUNTED = 2_000_000  # tokens; bounds the memory of counting (under 1 GB) and the size of a run
 MOST_FITTED = 131_072  # held-out targets that the gate is fitted on; fewer for a large vocabulary
-SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by dial
+SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by model_size
 GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # where tokens lie on a grid
 
 
@@ -78,9 +78,11 @@ class Transformer(Family):
 
     Config: ClassVar[type] = TransformerConfig
     Sampling: ClassVar[type] = TransformerSampling
-    accepts: ClassVar[tuple[type, ...]] = (Tokens,)
-    why: ClassVar[str] = "a sequence of discrete symbols is best learned one symbol after another"
-    no_walk: ClassVar[str] = "it draws one symbol after another; train gan, vae or diffusion on continuous data"
+    spec_types: ClassVar[tuple[type, ...]] = (Tokens,)
+    rationale: ClassVar[str] = "a sequence of discrete symbols is best learned one symbol after another"
+    no_interpolation_reason: ClassVar[str] = (
+        "it draws one symbol after another; train gan, vae or diffusion on continuous data"
+    )
 
     spec: Tokens
     config: TransformerConfig
@@ -121,10 +123,10 @@ class Transformer(Family):
         """Few epochs: no regularisation. Many: dropout, weight decay and a wide average of weights, so that more training
         does no harm (the two regimes of the many-epoch records, and what won on one megabyte of English)."""
         sizes = SIZES if not spec.shape else GRID_SIZES
-        depth, width = sizes[min(max(scale.dial, 0), len(sizes) - 1)]
+        depth, width = sizes[min(max(scale.model_size, 0), len(sizes) - 1)]
         hidden = round(width / 12) * 32
         steep = (1, 2, 2, 4) if not spec.shape else (2, 2, 2, 4)
-        tokens = TOKENS_A_STEP * steep[min(max(scale.dial, 0), 3)] * (8 if scale.device.startswith("cuda") else 1)
+        tokens = TOKENS_A_STEP * steep[min(max(scale.model_size, 0), 3)] * (8 if scale.device.startswith("cuda") else 1)
         epochs = expected_epochs(spec, scale, depth * (4 * width**2 + 3 * width * hidden) + spec.vocab * width)
         small = spec.vocab <= 300
         return TransformerConfig(
@@ -143,11 +145,11 @@ class Transformer(Family):
         )
 
     @classmethod
-    def dials(cls, spec: Tokens, scale: Scale) -> tuple[int, ...]:
+    def candidate_sizes(cls, spec: Tokens, scale: Scale) -> tuple[int, ...]:
         return tuple(range(len(SIZES)))
 
     @classmethod
-    def appetite(cls, spec: Tokens, config: TransformerConfig, scale: Scale) -> float:
+    def target_examples(cls, spec: Tokens, config: TransformerConfig, scale: Scale) -> float:
         """About one and a half tokens for each weight of the blocks: below that a smaller network learns more in the time.
         Records are shorter than the longest one, which the length is."""
         weights = config.layers * (4 * config.width**2 + 3 * config.width * config.hidden)
@@ -172,17 +174,17 @@ class Transformer(Family):
         losses = attention.cross_entropy(logits, targets)  # (N,)
         return Loss(losses.sum(), losses.numel())
 
-    def prepare(self, sweep: Iterable[Batch]) -> None:
+    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Count tokens and their contexts."""
         if self.counting is not None:
             self.counting.learn(sequences(sweep, MOST_COUNTED))
 
-    def size_state(self, state: Mapping[str, torch.Size]) -> None:
+    def allocate_buffers(self, state: Mapping[str, torch.Size]) -> None:
         if self.counting is not None:
             self.counting.make_room({name.removeprefix("counting."): shape for name, shape in state.items()})
 
     @torch.inference_mode()
-    def finish(self, sweep: Iterable[Batch]) -> None:
+    def calibrate(self, sweep: Iterable[Batch]) -> None:
         """Fit the gate between network and counts."""
         if self.counting is None or not self.counting.ready:
             return
@@ -231,7 +233,7 @@ class Transformer(Family):
         counted = np.ones(len(targets), dtype=bool) if batch.mask is None else batch.mask.flatten().cpu().numpy() > 0
         return self.counting.look(ids, network), targets, counted
 
-    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+    def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Yields (n, t) ids while they grow: what is known, then new tokens, `pad` after an `end`."""
         yield from Drawing(self, request, request.sampling or TransformerSampling(), seed)
 

@@ -91,12 +91,12 @@ class Vae(Family):
 
     Config: ClassVar[type] = VaeConfig
     Sampling: ClassVar[type] = VaeSampling
-    accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = ("CHW",)
-    best_for: ClassVar[frozenset[str]] = frozenset({"latent"})
+    preferred_for: ClassVar[frozenset[str]] = frozenset({"latent"})
     # The first phase's loss says nothing about the second one, whose weights would be thrown away with it.
-    watch: ClassVar[bool] = False
-    why: ClassVar[str] = "continuous values on a grid: a smooth space of latents, and a bound on the likelihood"
+    early_stopping: ClassVar[bool] = False
+    rationale: ClassVar[str] = "continuous values on a grid: a smooth space of latents, and a bound on the likelihood"
 
     as_codec: ClassVar[Mapping[str, Any] | None] = {"prior_share": 0.0}
 
@@ -136,18 +136,18 @@ class Vae(Family):
         small = scale.device == "cpu"
         return VaeConfig(
             batch=(64 if side <= 64 else 32 if side <= 128 else 16) * (1 if small else 4),
-            width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)],
-            depth=1 if scale.dial <= 3 else 2,
+            width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.model_size, 0), 6)],
+            depth=1 if scale.model_size <= 3 else 2,
             patch=1 if side <= 12 else 2 if side <= 72 else 4 if side <= 256 else 8,
             top=32 if spec.shape[0] == 1 and side <= 40 else 64,
         )
 
     @classmethod
-    def dials(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
+    def candidate_sizes(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
         return (0, 1, 2, 3) if scale.device == "cpu" else (2, 3, 4, 5, 6)
 
     @classmethod
-    def appetite(cls, spec: Grid, config: VaeConfig, scale: Scale) -> float:
+    def target_examples(cls, spec: Grid, config: VaeConfig, scale: Scale) -> float:
         """Examples of a whole run at the rate of the first phase, which is what the planner measures."""
         return APPETITE * config.width**2
 
@@ -219,7 +219,7 @@ class Vae(Family):
         return arithmetic(self.config.precision, self.device)
 
     @torch.no_grad()
-    def finish(self, sweep: Iterable[Batch]) -> None:
+    def calibrate(self, sweep: Iterable[Batch]) -> None:
         """Measure where bottom latents lie, so that `encode` gives unit deviation, and how much samples should vary."""
         found: list[tuple[Tensor, Tensor]] = []
         some: list[Tensor] = []
@@ -280,7 +280,7 @@ class Vae(Family):
 
     # -- draw -----------------------------------------------------------------------------------------------------------
 
-    def draw(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+    def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         how: VaeSampling = request.sampling or VaeSampling()
         if request.condition is not None:
             raise ConfigError("vae cannot keep given values in a sample; leave them out, or use the family 'diffusion'")
@@ -288,10 +288,10 @@ class Vae(Family):
         def numbers(first: int, count: int) -> Tensor:
             return pixel_numbers(self.spec, seed, request.first_index + first, count).to(self.device)
 
-        yield self._grown(self.latents(request, seed), numbers if how.pixels == "sample" else None)
+        yield self._grown(self.initial_latents(request, seed), numbers if how.pixels == "sample" else None)
 
     @torch.no_grad()
-    def latents(self, request: SampleRequest, seed: int) -> Tensor:
+    def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
         """(n, K + c h w): z2, then z1 in deviations from what z2 says; row i is a function of (seed, request.first_index + i)."""
         how: VaeSampling = request.sampling or VaeSampling()
         top = self.config.top
@@ -301,11 +301,11 @@ class Vae(Family):
         z2 = numbers[:, :top]
         if how.prior == "learned":
             plan: dict[str, Any] = {"steps": how.steps, "solver": how.solver, "guidance": how.guidance}
-            z2 = self.prior.draw(z2, kinds(self.spec, request, self.device), self._dtype(), **plan)
+            z2 = self.prior.sample(z2, kinds(self.spec, request, self.device), self._dtype(), **plan)
         spread = self.temperature if how.temperature < 0 else how.temperature
         return torch.cat([z2, spread * numbers[:, top:]], 1)
 
-    def grow(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
+    def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """One draft, the items; where pixels are to be sampled, their mean is taken."""
         yield self._grown(latents)
 
@@ -318,8 +318,8 @@ class Vae(Family):
         return self._shown(mean + log_scale.exp() * rest.view_as(mean), numbers)
 
     @torch.no_grad()
-    def invert(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """(n, K + c h w): the means of both scales given x; `grow` leads back to what `decode(encode(x))` is."""
+    def encode_to_latents(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """(n, K + c h w): the means of both scales given x; `generate` leads back to what `decode(encode(x))` is."""
         kind, found = self._dtype(), []
         for some in torch.split(x.to(self.device).float(), self.rows):
             (bottom, _), (top, _) = self.codec.infer(some, kind)
@@ -327,7 +327,7 @@ class Vae(Family):
             found.append(torch.cat([top, ((bottom - mean) / log_scale.exp()).flatten(1)], 1))
         return torch.cat(found)
 
-    def between(self, one: Tensor, other: Tensor, share: Tensor) -> Tensor:
+    def interpolate(self, one: Tensor, other: Tensor, share: Tensor) -> Tensor:
         """Each scale of latents goes along its own sphere."""
         top = self.config.top
         return torch.cat([slerp(one[part], other[part], share) for part in (slice(top), slice(top, None))], 1)
@@ -346,7 +346,7 @@ def fitting_temperature(family: Vae, wanted: float) -> float:
     """The least temperature whose samples have nearly as much detail as is wanted: each bottom latent varies by itself,
     which breaks what the top gets right, but where the top knows little, samples are blurs without."""
     for temperature in TEMPERATURES[:-1]:
-        *_, made = family.draw(SampleRequest(MEASURED, sampling=VaeSampling(temperature=temperature)), 0)
+        *_, made = family.sample(SampleRequest(MEASURED, sampling=VaeSampling(temperature=temperature)), 0)
         if detail(made) >= ENOUGH * wanted:
             return temperature
     return TEMPERATURES[-1]

@@ -42,7 +42,7 @@ class VectorPrior(nn.Module):
         correction = self.net((y * total.rsqrt()).to(precision), level, kind).float()
         return y / total, level[:, None] * total.rsqrt(), correction
 
-    def draw(
+    def sample(
         self, numbers: Tensor, kind: Tensor, precision: torch.dtype, *, steps: int, solver: str, guidance: float
     ) -> Tensor:
         """(n, size) vectors of kinds (n,) that the model makes of standard normal numbers (n, size)."""
