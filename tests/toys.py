@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from anew.core.random import Dropout, StepContext, generator
 from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, SampleRequest
-from anew.families.base import Family, Group, Loss, Optim, Phase, Scale
+from anew.families.base import Family, Scale
+from anew.families.phases import Loss, OptimizerConfig, ParameterGroup, Phase
 
 
 class Points:
@@ -45,9 +46,9 @@ class ToySampling:
     spread: float = knob(1.0, "size of the noise", low=0.0, high=10.0)
 
 
-def groups(lr: float = 0.01) -> Optim:
-    matrix = Group(lambda name, p: p.ndim == 2, "muon", lr)
-    return Optim((matrix, Group(lambda name, p: True, "adamw", lr)), warmup=2, decay=0.5)
+def groups(lr: float = 0.01) -> OptimizerConfig:
+    matrix = ParameterGroup(lambda name, p: p.ndim == 2, "muon", lr)
+    return OptimizerConfig((matrix, ParameterGroup(lambda name, p: True, "adamw", lr)), warmup_steps=2, decay=0.5)
 
 
 class Toy(Family):
@@ -67,7 +68,7 @@ class Toy(Family):
     def suggest(cls, spec: Any, scale: Scale) -> ToyConfig:
         return ToyConfig(width=16 * 2**scale.model_size)
 
-    def optim(self) -> Optim:
+    def optimizer(self) -> OptimizerConfig:
         return groups()
 
     def net(self, x: Tensor) -> Tensor:
@@ -92,7 +93,7 @@ class Toy(Family):
 
 
 class TwoPhase(Toy):
-    """Two modules with a loss each, the second acting on every other step."""
+    """Two modules with a loss each, the second acting in the later half."""
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
@@ -100,8 +101,8 @@ class TwoPhase(Toy):
 
     def phases(self) -> tuple[Phase, ...]:
         return (
-            Phase("critic", self.critic, self.critic_loss, groups(), repeat=2),
-            Phase("maker", self.blocks, self.loss, groups(), every=2),
+            Phase("critic", self.critic, self.critic_loss, groups()),
+            Phase("maker", self.blocks, self.loss, groups(), span=(0.5, 1.0)),
         )
 
     def critic_loss(self, batch: Batch, context: StepContext) -> Loss:

@@ -18,7 +18,7 @@ from anew.planning.budget import build
 from anew.planning.planner import choose_family, codecs_for
 from anew.sampling.model import load_weights
 from anew.training.distributed import World
-from anew.training.progress import StepPace
+from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 
 SPECS: dict[str, Spec] = {
@@ -82,7 +82,7 @@ def ready(name: str, spec: Spec) -> Family:
 
 
 def training(family: Family, spec: Spec, total: int = 6, batch: int = 8, micro: int = 8) -> Trainer:
-    return Trainer(family, Made(spec), StepPace(total), seed=1, batch=batch, micro=micro, world=World())
+    return Trainer(family, Made(spec), StepProgress(total), seed=1, batch_size=batch, micro_batch=micro, world=World())
 
 
 def check_suggest_is_pure(name: str, spec: Spec) -> None:
@@ -227,7 +227,7 @@ def check_bits_are_exact_or_absent(name: str, spec: Spec) -> None:
 
 def check_a_codec_gives_what_its_latents_say(name: str, spec: Spec) -> None:
     family = ready(name, spec).eval()
-    if family.as_codec is None:
+    if family.codec_config is None:
         return
     family.calibrate([Made(spec).batch(7, "", 0, 8, 8)])
     x, latent = Made(spec).batch(3, "", 0, 5, 5).x, family.latent

@@ -14,7 +14,7 @@ from anew.core.registry import find
 from anew.families.base import Family, Scale
 from anew.planning.budget import build
 from anew.training.distributed import World
-from anew.training.progress import StepPace
+from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 from contract.test_families import SPECS, Made
 
@@ -23,7 +23,7 @@ CASES = [
     ("transformer", "stream"),
     ("transformer", "records-labels"),
     ("transformer", "codes-labels"),
-    ("codes", "grey"),
+    ("fsq", "grey"),
     ("diffusion", "grey"),
     ("diffusion", "colour-labels"),
 ]
@@ -35,7 +35,7 @@ def curve(name: str, spec_name: str) -> list[float]:
     config = cfg.from_json(kind.Config, cfg.to_json(small) | {"precision": "fp32", "batch": 8})
     family: Family = build(kind, spec, config, 0, torch.device("cpu"))
     family.fit_closed_form(Made(spec).sweep())
-    trainer = Trainer(family, Made(spec), StepPace(12), seed=1, batch=8, micro=8, world=World())
+    trainer = Trainer(family, Made(spec), StepProgress(12), seed=1, batch_size=8, micro_batch=8, world=World())
     return [round(next(iter(s.losses.values())), 5) for s in trainer]
 
 

@@ -20,7 +20,7 @@ from anew.core.threads import faster_alone
 from anew.errors import BudgetError
 from anew.families.base import Family, Scale
 from anew.training.distributed import World
-from anew.training.progress import StepPace
+from anew.training.progress import StepProgress
 from anew.training.trainer import Batches, Trainer
 
 DEFAULT_MODEL_SIZE = 0  # without a budget nothing is measured: the smallest size, unless `model_size` says otherwise
@@ -133,7 +133,7 @@ def measure(
             Candidate(model_size, parameters, config.batch, step_s, examples, kind.target_examples(spec, config, at))
         )
         enough = found[-1].examples < found[-1].target_examples or time.monotonic() - begin > allowed_s
-        if world.agree(enough):
+        if world.broadcast(enough):
             break
     return found
 
@@ -145,7 +145,9 @@ def _step_seconds(family: Family, config: Any, data: Batches, world: World, allo
 def _time_steps(family: Family, config: Any, data: Batches, world: World, allowed_s: float) -> tuple[float, int]:
     rows = world.rows(config.batch)[1]
     micro = micro_rows(family, config, data, world)
-    trainer = Trainer(family, data, StepPace(10**6), seed=0, batch=config.batch, micro=min(micro, rows), world=world)
+    trainer = Trainer(
+        family, data, StepProgress(10**6), seed=0, batch_size=config.batch, micro_batch=min(micro, rows), world=world
+    )
     steps = iter(trainer)
     begin = time.monotonic()
     next(steps)  # the first one allocates; it is timed only if there is time for no other
@@ -154,10 +156,10 @@ def _time_steps(family: Family, config: Any, data: Batches, world: World, allowe
         start = time.monotonic()
         next(steps)
         times.append(time.monotonic() - start)
-        if world.agree(time.monotonic() - begin > allowed_s):
+        if world.broadcast(time.monotonic() - begin > allowed_s):
             break
     rest = sorted(times[1:]) or times
-    return world.agree(rest[len(rest) // 2]), sum(p.numel() for p in family.parameters())
+    return world.broadcast(rest[len(rest) // 2]), sum(p.numel() for p in family.parameters())
 
 
 def choose(candidates: list[Candidate]) -> Candidate:

@@ -18,7 +18,8 @@ from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
 from anew.data.types import Scan, Size
 from anew.errors import ConfigError, RunError
-from anew.families.base import Family, Scale, decay_share
+from anew.families.base import Family, Scale
+from anew.families.phases import decay_share
 from anew.planning.budget import (
     DEFAULT_MODEL_SIZE,
     Candidate,
@@ -34,8 +35,8 @@ from anew.planning.budget import (
 )
 from anew.runs import events as events_file
 from anew.runs.folder import RunFolder
-from anew.training.distributed import World, join
-from anew.training.trainer import Stepped
+from anew.training.distributed import World, init
+from anew.training.trainer import StepResult
 
 PREFERENCES = ("quality", "speed", "latent")  # what may decide between families for continuous data
 
@@ -46,7 +47,7 @@ class Reporter(Protocol):
 
     def say(self, text: str) -> None: ...
 
-    def step(self, stepped: Stepped, left: float | None) -> None: ...
+    def step(self, result: StepResult, left: float | None) -> None: ...
 
     def part(self, what: str, done: int, of: int) -> None: ...
 
@@ -56,7 +57,7 @@ class Quiet:
 
     def say(self, text: str) -> None: ...
 
-    def step(self, stepped: Stepped, left: float | None) -> None: ...
+    def step(self, result: StepResult, left: float | None) -> None: ...
 
     def part(self, what: str, done: int, of: int) -> None: ...
 
@@ -112,13 +113,13 @@ def _one_of(takers: Sequence[str]) -> str:
 def codec_families() -> dict[str, type[Family]]:
     """Families that can serve as a codec, by name."""
     kinds = {name: find("families", name) for name in names("families")}
-    return {name: kind for name, kind in kinds.items() if kind.as_codec is not None}
+    return {name: kind for name, kind in kinds.items() if kind.codec_config is not None}
 
 
 def codecs_for(spec: Any, kind: type[Family]) -> list[str]:
     """Names of the codecs that stand between data of this spec and a family: they take the one and give what the other takes.
     None where the family has latents of its own."""
-    if kind.as_codec is not None:
+    if kind.codec_config is not None:
         return []
     return [n for n, k in codec_families().items() if k.supports(spec) and k.latent_spec_type in kind.spec_types]
 
@@ -139,7 +140,7 @@ class Planner:
         self.request, self.reporter, self.started = request, reporter, started
         cfg.assign(request.settings, owners(request.family, request.modality))  # unknown names fail before any reading
         self.train_config: TrainConfig = cfg.from_json(TrainConfig, self.given("train", TrainConfig))
-        self.world: World = join(self.train_config.device)
+        self.world: World = init(self.train_config.device)
         self._said: list[str] = []  # what was said of items that were refused
         self.least: float | None = None  # seconds of training that are taken even where the budget has less left
 
@@ -273,7 +274,7 @@ class Planner:
         left = budget - self.elapsed() - evaluation_slice(budget) - saving_slice(budget) - needed
         if left < 1.0 and least is None:
             raise too_little(budget, self.elapsed(), needed)
-        return float(self.world.agree(max(left, least or 1.0)))
+        return float(self.world.broadcast(max(left, least or 1.0)))
 
     def _replayed(self, name: str, kind: type[Family]) -> tuple[Plan, Any]:
         """The plan and the logged progress of another run: the same steps again, whatever the clock says."""

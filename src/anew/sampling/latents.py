@@ -124,7 +124,7 @@ def decoded(model: Model, z: Tensor) -> Samples:
 def _codec(model: Model) -> Codec:
     """ConfigError where a run has none."""
     codec: Family = model.codec or model.family
-    if codec.as_codec is None or not isinstance(codec, Codec):
+    if codec.codec_config is None or not isinstance(codec, Codec):
         name = model.config["family"]["name"]
         raise ConfigError(f"the family {name!r} has no latents to encode into; train vae, or with space=latent")
     return codec

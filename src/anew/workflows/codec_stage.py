@@ -57,7 +57,7 @@ def _not_latent(data: Any, name: str, kind: type[Family]) -> str:
     """Why the family cannot work on latents of this data, one clause."""
     if not isinstance(data.spec, Grid):
         return "this data is discrete"
-    if kind.as_codec is not None:
+    if kind.codec_config is not None:
         return f"the family {name!r} has latents of its own"
     return f"no codec makes what {name!r} takes of {data.modality.many()}"
 
@@ -71,7 +71,7 @@ def encoded(job: Job, name: str) -> EncodedDataset:
         codec, described = _learned(job, name, find("families", name))
     job.codec = described
     job.planner.least = 1.0  # a codec that took longer than planned shall not have been for nothing
-    if job.world.first:
+    if job.world.is_main:
         write_tensors(job.folder.path / WEIGHTS, {n: t.cpu() for n, t in codec.state_dict().items()})
     return EncodedDataset(job.data, codec)  # type: ignore[arg-type]
 
@@ -117,7 +117,7 @@ def _learned(job: Job, name: str, kind: type[Family]) -> tuple[Family, dict[str,
 
 def _request(job: Job, name: str, kind: type[Family]) -> Any:
     """What is asked of the first stage: its share of the time, or as many steps as the second."""
-    request, settings = job.request, dict(kind.as_codec or {})
+    request, settings = job.request, dict(kind.codec_config or {})
     given = {f"{name}.{key}": str(value) for key, value in settings.items()}
     own = {name: kind.Config, "train": TrainConfig, job.data.modality.name: type(job.data.modality).Config}
     for key, value in request.settings.items():
@@ -129,7 +129,7 @@ def _request(job: Job, name: str, kind: type[Family]) -> Any:
     given |= {"train.space": "pixel", "train.previews": "0"}
     seconds = job.planner.seconds_to_train()
     if seconds is not None:
-        given["train.train_seconds"] = str(kind.codec_share * seconds)
+        given["train.train_seconds"] = str(kind.codec_time_share * seconds)
     return dataclasses.replace(request, budget=None, family=name, settings=given)
 
 
@@ -137,7 +137,7 @@ def shorter(job: Job) -> None:
     """What is left for the second stage where training time itself was asked for."""
     seconds = job.train_config.train_seconds
     if seconds:
-        spent = find("families", str(job.planner.codec)).codec_share * seconds
+        spent = find("families", str(job.planner.codec)).codec_time_share * seconds
         left = dataclasses.replace(job.train_config, train_seconds=seconds - spent)
         job.train_config = job.planner.train_config = left
 

@@ -25,9 +25,10 @@ from anew.planning.planner import Planner, Quiet, Reporter, Request, choose_fami
 from anew.runs import events as events_file
 from anew.runs.events import Events
 from anew.runs.folder import RunFolder, read_tensors, write_atomic, write_tensors
-from anew.training.loop import Listener, Validation, Watch, validation_loss
-from anew.training.progress import Pace, ReplayPace, StepPace, TimePace
+from anew.training.loop import Listener, TrainingLoop
+from anew.training.progress import Progress, ReplayProgress, StepProgress, TimeProgress
 from anew.training.trainer import Trainer
+from anew.training.validation import Validation, validation_loss
 from anew.workflows import codec_stage
 
 VALIDATION_EXAMPLES = 256
@@ -41,7 +42,7 @@ class Job:
         self.planner = Planner(request, reporter, started)
         self.train_config, self.world = self.planner.train_config, self.planner.world
         # Rank 0 made the folder; a default name that others found for themselves could be the next one.
-        self.folder = RunFolder(Path(self.world.agree(str(folder.path))))
+        self.folder = RunFolder(Path(self.world.broadcast(str(folder.path))))
         self.request, self.reporter, self.started = request, reporter, started
         self.record: dict[str, Any] = {}
         self.codec: dict[str, Any] | None = None  # what describes the codec whose latents the family works in
@@ -68,7 +69,7 @@ class Job:
         if self.plan.micro == 0:
             self.plan = dataclasses.replace(self.plan, micro=micro_rows(self.family, config, self.data, self.world))
         self.record = self._described(name, config)
-        if self.world.first:
+        if self.world.is_main:
             self.data.modality.save(self.folder.path)
             self.folder.write_config(self.record)
             codec_stage.clear(self.folder)
@@ -93,7 +94,7 @@ class Job:
         """A family from a user's file is copied into the run, which needs nothing else then."""
         if not name.endswith(".py"):
             return name
-        if self.world.first:
+        if self.world.is_main:
             write_atomic(self.folder.path / OWN_FAMILY, Path(name).read_bytes())
         return OWN_FAMILY
 
@@ -126,14 +127,14 @@ class Job:
             sizes = {n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")}
             self.family.allocate_buffers(sizes)
         spent = 0.0 if state is None else float(state["meta"].get("spent", 0.0))
-        pace = self._pace(spent)
+        progress = self._progress(spent)
         trainer = Trainer(
             self.family,
             self.data,
-            pace,
+            progress,
             seed=self.plan.seed,
-            batch=self.plan.batch,
-            micro=self.plan.micro,
+            batch_size=self.plan.batch,
+            micro_batch=self.plan.micro,
             world=self.world,
             shard=self.train_config.parallel == "fsdp",
         )
@@ -147,29 +148,29 @@ class Job:
                     f"the last checkpoint does not fit this version of anew ({what}); train again"
                 ) from error
             if validation is not None:
-                validation.load(state)
-        outcome = self._watch(trainer, pace, listeners, validation, spent)
+                validation.load_state_dict(state)
+        outcome = self._watch(trainer, progress, listeners, validation, spent)
         if outcome != "interrupted":
             self._keep(trainer, validation)
         return outcome
 
-    def _pace(self, spent: float) -> Pace:
+    def _progress(self, spent: float) -> Progress:
         if self.request.plan_from is not None:
             logged = events_file.progress_record(Path(self.request.plan_from) / "events.jsonl")
-            return ReplayPace(logged[: self.plan.steps])
+            return ReplayProgress(logged[: self.plan.steps])
         if self.plan.steps is not None:
-            return StepPace(self.plan.steps)
+            return StepProgress(self.plan.steps)
         seconds = self.plan.train_s
         # Several processes have their threads shared out; on a GPU the cores only feed it.
         alone = self.world.size == 1 and self.world.device.type == "cpu"
-        took = Crew(self.reporter.say, available()).took if alone else (lambda seconds: None)
+        on_step_time = Crew(self.reporter.say, available()).took if alone else (lambda seconds: None)
         if self.train_config.train_seconds:
-            return TimePace(self.train_config.train_seconds, spent, only_training=True, took=took)
+            return TimeProgress(self.train_config.train_seconds, spent, only_training=True, on_step_time=on_step_time)
         if self.plan.budget_s is not None and spent == 0.0:
             # Known exactly only now: reading, measuring and preparing are over.
             seconds = self.planner.time_to_train(self.plan.budget_s, finish_cost(self.plan.budget_s), least=1.0)
         assert seconds is not None
-        return TimePace(seconds, spent, took=took)
+        return TimeProgress(seconds, spent, on_step_time=on_step_time)
 
     def _validation(self, trainer: Trainer) -> Validation | None:
         repeated = self.plan.epochs is None or self.plan.epochs > 1.5
@@ -191,15 +192,20 @@ class Job:
                 return
 
     def _watch(
-        self, trainer: Trainer, pace: Pace, listeners: list[Listener], validation: Validation | None, spent: float
+        self,
+        trainer: Trainer,
+        progress: Progress,
+        listeners: list[Listener],
+        validation: Validation | None,
+        spent: float,
     ) -> str:
         zero = time.monotonic() - spent
-        events = Events(self.folder.path / "events.jsonl") if self.world.first else None
-        watch = Watch(
+        events = Events(self.folder.path / "events.jsonl") if self.world.is_main else None
+        watch = TrainingLoop(
             trainer,
             self.folder,
             events,
-            [lambda stepped: self.reporter.step(stepped, pace.left(stepped.step)), *listeners],
+            [lambda result: self.reporter.step(result, progress.seconds_left(result.step)), *listeners],
             validation,
             self.train_config.checkpoint_seconds,
             spent=lambda: time.monotonic() - zero,
@@ -214,10 +220,10 @@ class Job:
 
     def _keep(self, trainer: Trainer, validation: Validation | None) -> None:
         """The weights to sample from, with what the family fits on validation data, into model.safetensors."""
-        weights, step = (trainer.weights(), None) if validation is None else validation.final()
+        weights, step = (trainer.weights(), None) if validation is None else validation.final_weights()
         if step is not None:
             self.reporter.say(f"kept the weights of step {step}: later ones did worse on validation data")
-        if self.world.first:
+        if self.world.is_main:
             whole = self.rebuilt(weights)
             if self.before is not None and self._was_better(whole):
                 self.reporter.say("the weights from before did better on validation data and are kept; give more time")
@@ -284,7 +290,7 @@ class Job:
         ):  # by steps, a run equals one that was longer at once
             self.before = read_tensors(self.folder.path / "model.safetensors")
         self.record["plan"] = cfg.to_json(self.plan)
-        if self.world.first:
+        if self.world.is_main:
             if state is not None:  # first, so that a kill in between leaves a finished run
                 self.folder.forget_after(int(state["meta"]["step"]))
             self._status("training")

@@ -72,10 +72,10 @@ def test_what_is_learned_is_the_way_back() -> None:
 
 def _trained(family: Codes, data: Made, steps: int):  # type: ignore[no-untyped-def]
     from anew.training.distributed import World
-    from anew.training.progress import StepPace
+    from anew.training.progress import StepProgress
     from anew.training.trainer import Trainer
 
-    return Trainer(family, data, StepPace(steps), seed=1, batch=8, micro=8, world=World())
+    return Trainer(family, data, StepProgress(steps), seed=1, batch_size=8, micro_batch=8, world=World())
 
 
 def test_a_discriminator_comes_in_where_it_is_asked_for() -> None:

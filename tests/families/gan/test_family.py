@@ -13,7 +13,7 @@ from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.gan.family import Gan, GanConfig, GanSampling
 from anew.training.distributed import World
-from anew.training.progress import StepPace
+from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 
 SMALL = GanConfig(
@@ -52,7 +52,7 @@ class Stripes:
 
 def trainer(family: Gan, data: Any, steps: int) -> Trainer:
     batch = family.config.batch
-    return Trainer(family, data, StepPace(steps), seed=1, batch=batch, micro=batch, world=World())
+    return Trainer(family, data, StepProgress(steps), seed=1, batch_size=batch, micro_batch=batch, world=World())
 
 
 def made(classes: int = 0, **given: Any) -> Gan:

@@ -17,7 +17,7 @@ from anew.families.vae.family import Vae, VaeConfig, VaeSampling
 from anew.families.vae.prior import VectorPrior
 from anew.functional.likelihood import HALF
 from anew.training.distributed import World
-from anew.training.progress import StepPace
+from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 
 SMALL = VaeConfig(
@@ -50,7 +50,9 @@ class Stripes:
 def trained(classes: int = 2, steps: int = 250) -> Vae:
     torch.manual_seed(0)
     family = Vae(Grid((1, 8, 8), "CHW", classes, 0.8), SMALL)
-    trainer = Trainer(family, Stripes(classes), StepPace(steps), seed=1, batch=32, micro=32, world=World())
+    trainer = Trainer(
+        family, Stripes(classes), StepProgress(steps), seed=1, batch_size=32, micro_batch=32, world=World()
+    )
     for _ in trainer:
         pass
     family.load_state_dict(trainer.weights())
@@ -186,7 +188,7 @@ def test_a_walk_begins_and_ends_at_its_items() -> None:
 
 def test_phases_touch_their_own_weights_alone() -> None:
     family = Vae(Grid((1, 8, 8), "CHW", 0, 0.8), SMALL)
-    trainer = Trainer(family, Stripes(0), StepPace(10), seed=1, batch=32, micro=32, world=World())
+    trainer = Trainer(family, Stripes(0), StepProgress(10), seed=1, batch_size=32, micro_batch=32, world=World())
     before = {n: p.detach().clone() for n, p in family.named_parameters()}
     moved: list[set[str]] = []
     for stepped in trainer:
@@ -216,7 +218,7 @@ def test_constant_images_stay_finite(value: float) -> None:
             return Batch(torch.full((count, 1, 8, 8), value))
 
     family = Vae(Grid((1, 8, 8), "CHW", 0, 0.0), SMALL)
-    trainer = Trainer(family, Constant(0), StepPace(20), seed=1, batch=8, micro=8, world=World())
+    trainer = Trainer(family, Constant(0), StepProgress(20), seed=1, batch_size=8, micro_batch=8, world=World())
     for stepped in trainer:
         assert all(abs(loss) < 1e4 for loss in stepped.losses.values())
     family.load_state_dict(trainer.weights())

@@ -20,8 +20,9 @@ from anew.core.settings import knob
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import Mixture
-from anew.families.base import Family, Group, Loss, Optim, Scale, check_components, parameters_of
+from anew.families.base import Family, Scale, check_clusters, count_parameters
 from anew.families.diffusion.layouts import LAYOUTS, layout
+from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.functional.noise import rho_levels
 from anew.functional.ode import SOLVERS, backwards
 from anew.nets.precision import arithmetic
@@ -94,7 +95,7 @@ class Diffusion(Family):
     def __init__(self, spec: Grid, config: DiffusionConfig) -> None:
         super().__init__(spec, config)
         self.layout = layout(spec)
-        check_components(config.components, spec.classes)
+        check_clusters("components", config.components, spec.classes)
         rank, kinds = min(config.rank, self.layout.size), config.components + 1
         self._register(self.layout.empty(rank, kinds))
         self.net = self.layout.network(config)
@@ -127,7 +128,7 @@ class Diffusion(Family):
     @classmethod
     def target_examples(cls, spec: Grid, config: DiffusionConfig, scale: Scale) -> float:
         own = layout(spec)
-        parameters = parameters_of(lambda: own.network(config))
+        parameters = count_parameters(lambda: own.network(config))
         return EXAMPLES_A_PARAMETER * parameters / own.parts  # each frame of a clip is an example
 
     @classmethod
@@ -138,16 +139,16 @@ class Diffusion(Family):
         grey = spec.axes == "CHW" and spec.shape[0] == 1 and spec.bounded
         return grey and scale.seconds is not None and scale.seconds >= LATENT_SECONDS
 
-    def optim(self) -> Optim:
+    def optimizer(self) -> OptimizerConfig:
         c = self.config
-        return Optim(
+        return OptimizerConfig(
             (
-                Group(self._is_matrix, "muon", c.rate, weight_decay=c.weight_decay),
-                Group(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.9, 0.99)),
+                ParameterGroup(self._is_matrix, "muon", c.rate, weight_decay=c.weight_decay),
+                ParameterGroup(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.9, 0.99)),
             ),
-            warmup=20,
+            warmup_steps=20,
             decay=c.decay,
-            average=c.average,
+            ema_width=c.average,
         )
 
     @staticmethod

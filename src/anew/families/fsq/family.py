@@ -23,7 +23,8 @@ from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.estimators.gaussian_mixture import kmeans, principal
-from anew.families.base import Family, Group, Loss, Optim, Phase, Scale
+from anew.families.base import Family, Scale
+from anew.families.phases import Loss, OptimizerConfig, ParameterGroup, Phase
 from anew.functional import fsq
 from anew.functional.adversarial import ahead, penalised, squared_slope
 from anew.nets.codec import Coder
@@ -79,9 +80,11 @@ class Codes(Family):
     # What counts is how good items look; with a discriminator the squared error even rises.
     early_stopping: ClassVar[bool] = False
     rationale: ClassVar[str] = "continuous values on a grid, as a row of codes"
-    as_codec: ClassVar[Mapping[str, Any] | None] = {}
+    codec_config: ClassVar[Mapping[str, Any] | None] = {}
     latent_spec_type: ClassVar[type] = Tokens
-    codec_share: ClassVar[float] = 0.2  # it is learned long before the family that learns how codes follow each other
+    codec_time_share: ClassVar[float] = (
+        0.2  # it is learned long before the family that learns how codes follow each other
+    )
     generates: ClassVar[bool] = False
 
     spec: Grid
@@ -174,31 +177,31 @@ class Codes(Family):
 
     def phases(self) -> tuple[Phase, ...]:
         c = self.config
-        coder = Phase("coder", self.coder, self._coder_loss, self.optim())
+        coder = Phase("coder", self.coder, self._coder_loss, self.optimizer())
         if not c.sharp:
             return (coder,)
-        opponent = Optim(
+        opponent = OptimizerConfig(
             (
-                Group(self._is_matrix, "muon", c.rate, momentum=0.8),
-                Group(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.0, 0.99)),
+                ParameterGroup(self._is_matrix, "muon", c.rate, momentum=0.8),
+                ParameterGroup(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.0, 0.99)),
             ),
-            warmup=20,
+            warmup_steps=20,
             decay=c.decay,
-            average=c.average,
-            clip=0.0,
+            ema_width=c.average,
+            grad_clip=0.0,
         )
         return Phase("judge", self.judge, self._judge_loss, opponent, span=(c.sharp_from, 1.0)), coder
 
-    def optim(self) -> Optim:
+    def optimizer(self) -> OptimizerConfig:
         c = self.config
-        return Optim(
+        return OptimizerConfig(
             (
-                Group(self._is_matrix, "muon", c.rate),
-                Group(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.9, 0.99)),
+                ParameterGroup(self._is_matrix, "muon", c.rate),
+                ParameterGroup(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.9, 0.99)),
             ),
-            warmup=20,
+            warmup_steps=20,
             decay=c.decay,
-            average=c.average,
+            ema_width=c.average,
         )
 
     @staticmethod

@@ -21,8 +21,9 @@ from anew.core.random import StepContext, generator
 from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
-from anew.families.base import Family, Group, Loss, Optim, Phase, Scale, check_components, parameters_of
+from anew.families.base import Family, Scale, check_clusters, count_parameters
 from anew.families.gan.coarse_prior import MOST_CLUSTERS, Sketch, clusters
+from anew.families.phases import Loss, OptimizerConfig, ParameterGroup, Phase
 from anew.functional.adversarial import COLLAPSED, ahead, penalised, running, squared_slope, variety
 from anew.functional.augment import MOST, NUMBERS, augment, controlled
 from anew.functional.latents import slerp
@@ -92,7 +93,7 @@ class Gan(Family):
         super().__init__(spec, config)
         if spec.axes != "CHW":
             raise ConfigError(f"gan takes grids with axes 'CHW', and this one has {spec.axes!r}")
-        check_components(config.components, spec.classes)
+        check_clusters("components", config.components, spec.classes)
         widths = tuple(config.width * m for m in config.mults)
         self.sketch = Sketch(spec.shape, min(config.rank, config.numbers), config.components, spec.classes)
         kinds = self.sketch.kinds
@@ -124,7 +125,7 @@ class Gan(Family):
 
     @classmethod
     def target_examples(cls, spec: Grid, config: GanConfig, scale: Scale) -> float:
-        return EXAMPLES_A_PARAMETER * parameters_of(lambda: cls(spec, config))
+        return EXAMPLES_A_PARAMETER * count_parameters(lambda: cls(spec, config))
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         self.sketch.fit(sweep)
@@ -133,21 +134,21 @@ class Gan(Family):
 
     def phases(self) -> tuple[Phase, ...]:
         return (
-            Phase("discriminator", self.discriminator, self._discriminator_loss, self.optim()),
-            Phase("generator", self.generator, self._generator_loss, self.optim()),
+            Phase("discriminator", self.discriminator, self._discriminator_loss, self.optimizer()),
+            Phase("generator", self.generator, self._generator_loss, self.optimizer()),
         )
 
-    def optim(self) -> Optim:
+    def optimizer(self) -> OptimizerConfig:
         c = self.config
-        return Optim(
+        return OptimizerConfig(
             (
-                Group(self._is_matrix, "muon", c.rate, momentum=c.momentum),
-                Group(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.0, 0.99)),
+                ParameterGroup(self._is_matrix, "muon", c.rate, momentum=c.momentum),
+                ParameterGroup(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.0, 0.99)),
             ),
-            warmup=20,
+            warmup_steps=20,
             decay=c.decay,
-            average=c.average,
-            clip=0.0,  # neither rule looks at the size of gradients
+            ema_width=c.average,
+            grad_clip=0.0,  # neither rule looks at the size of gradients
         )
 
     @staticmethod

@@ -17,7 +17,8 @@ from anew.core.random import StepContext, use_context
 from anew.core.settings import knob
 from anew.core.specs import Batch, SampleRequest, Tokens
 from anew.errors import ConfigError
-from anew.families.base import Family, Group, Loss, Optim, Scale
+from anew.families.base import Family, Scale
+from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.transformer.ngram_mixer import AT_ONCE, Counting, Seen, sequences
 from anew.families.transformer.sampler import Drawing
 from anew.nets import attention
@@ -156,16 +157,16 @@ class Transformer(Family):
         mean = spec.length if spec.packed or spec.shape else scale.units / max(1, scale.items) + 1.0
         return 1.5 * weights / min(float(spec.length), max(1.0, mean))
 
-    def optim(self) -> Optim:
+    def optimizer(self) -> OptimizerConfig:
         c = self.config
         groups = (
-            Group(
+            ParameterGroup(
                 lambda name, p: ".blocks." in f".{name}" and p.ndim == 2, "muon", c.rate, weight_decay=c.weight_decay
             ),
-            Group(lambda name, p: name.endswith("embed"), "adamw", c.rate_embed, eps=1e-10),
-            Group(lambda name, p: True, "adamw", c.rate_head, eps=1e-10),
+            ParameterGroup(lambda name, p: name.endswith("embed"), "adamw", c.rate_embed, eps=1e-10),
+            ParameterGroup(lambda name, p: True, "adamw", c.rate_head, eps=1e-10),
         )
-        return Optim(groups, warmup=c.warmup, decay=c.decay, average=c.average)
+        return OptimizerConfig(groups, warmup_steps=c.warmup, decay=c.decay, ema_width=c.average)
 
     def loss(self, batch: Batch, context: StepContext) -> Loss:
         """Cross-entropy in nats, summed over the targets that count."""

@@ -22,7 +22,8 @@ from anew.core.random import StepContext, generator
 from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
-from anew.families.base import Family, Group, Loss, Optim, Phase, Scale
+from anew.families.base import Family, Scale
+from anew.families.phases import Loss, OptimizerConfig, ParameterGroup, Phase
 from anew.families.vae.prior import VectorPrior
 from anew.functional.latents import free_nats, normal_divergence, slerp, unit_scale
 from anew.functional.ode import SOLVERS
@@ -98,7 +99,7 @@ class Vae(Family):
     early_stopping: ClassVar[bool] = False
     rationale: ClassVar[str] = "continuous values on a grid: a smooth space of latents, and a bound on the likelihood"
 
-    as_codec: ClassVar[Mapping[str, Any] | None] = {"prior_share": 0.0}
+    codec_config: ClassVar[Mapping[str, Any] | None] = {"prior_share": 0.0}
 
     spec: Grid
     config: VaeConfig
@@ -155,21 +156,21 @@ class Vae(Family):
 
     def phases(self) -> tuple[Phase, ...]:
         turn = 1.0 - self.config.prior_share
-        codec = Phase("codec", self.codec, self._codec_loss, self.optim(), span=(0.0, turn))
+        codec = Phase("codec", self.codec, self._codec_loss, self.optimizer(), span=(0.0, turn))
         if turn >= 1.0:
             return (codec,)
-        return codec, Phase("prior", self.prior, self._prior_loss, self.optim(), span=(turn, 1.0))
+        return codec, Phase("prior", self.prior, self._prior_loss, self.optimizer(), span=(turn, 1.0))
 
-    def optim(self) -> Optim:
+    def optimizer(self) -> OptimizerConfig:
         c = self.config
-        return Optim(
+        return OptimizerConfig(
             (
-                Group(self._is_matrix, "muon", c.rate, weight_decay=c.weight_decay),
-                Group(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.9, 0.99)),
+                ParameterGroup(self._is_matrix, "muon", c.rate, weight_decay=c.weight_decay),
+                ParameterGroup(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.9, 0.99)),
             ),
-            warmup=20,
+            warmup_steps=20,
             decay=c.decay,
-            average=c.average,
+            ema_width=c.average,
         )
 
     @staticmethod
