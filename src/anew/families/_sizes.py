@@ -12,7 +12,7 @@ from anew.families.phases import OptimizerConfig, ParameterGroup
 T = TypeVar("T")
 
 CONV_WIDTHS = (32, 48, 64, 96, 128, 192, 256)  # by model size: each about doubles the cost of a step
-DEEP_FROM = 4  # model size from which on a convolutional stage has two blocks: more width alone gains little there
+DEEP_FROM = 4  # model size from which on a convolutional stage has two blocks
 
 
 def at_size(ladder: Sequence[T], model_size: int) -> T:

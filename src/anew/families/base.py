@@ -111,7 +111,7 @@ class Family(nn.Module):
     early_stopping: ClassVar[bool] = True
     generates: ClassVar[bool] = True
     codec_config: ClassVar[Mapping[str, Any] | None] = None
-    codec_time_share: ClassVar[float] = 0.45  # a codec's rounding is lost for good, so it gets nearly half of the time
+    codec_time_share: ClassVar[float] = 0.45
     latent_spec_type: ClassVar[type] = Grid
     no_interpolation_reason: ClassVar[str] = "use a family that has one"
     interpolates_across_classes: ClassVar[bool] = False

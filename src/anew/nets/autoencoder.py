@@ -174,7 +174,7 @@ class Autoencoder(nn.Module):
         self.bottom = Conv(widths[-1], 2 * channels)
         self.summary = Summary(widths[-1], self.sides, 2 * top)
         self.unfolding = Unfolding(top, widths[-1], self.sides, 2 * channels, depth)
-        self.decoder = Decoder(channels, LogisticMixture.parameters(logistics, shape[0]), widths, depth, patch)
+        self.decoder = Decoder(channels, LogisticMixture.num_parameters(logistics, shape[0]), widths, depth, patch)
 
     def infer(self, x: Tensor, kind: torch.dtype) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Means and log scales of z1 and of z2, given x (B, C, H, W)."""
@@ -188,7 +188,7 @@ class Autoencoder(nn.Module):
     def pixels(self, bottom: Tensor, kind: torch.dtype) -> LogisticMixture:
         """The distribution of x given z1."""
         z = bottom.to(kind, memory_format=torch.channels_last)
-        return LogisticMixture.of(self.decoder(z, *self.shape[1:]), self.logistics, self.shape[0])
+        return LogisticMixture.from_network(self.decoder(z, *self.shape[1:]), self.logistics, self.shape[0])
 
 
 class VectorDenoiser(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from anew.core.specs import Grid, Tokens
-from anew.functional.adversarial import COLLAPSED, POOLED, variety
+from anew.functional.adversarial import COLLAPSED, POOLED_SIDE, diversity_ratio
 from anew.sampling.model import Model
 from anew.training.trainer import StepResult
 
@@ -80,7 +80,7 @@ def pooled(pictures: Sequence[Any]) -> Tensor:
     for picture in pictures:
         values = torch.from_numpy(np.array(picture, dtype=np.float32)) / 255.0
         values = values[None] if values.ndim == 2 else values.permute(2, 0, 1)  # (C, H, W)
-        rows.append(functional.adaptive_avg_pool2d(values, POOLED))
+        rows.append(functional.adaptive_avg_pool2d(values, POOLED_SIDE))
     return torch.stack(rows)
 
 
@@ -88,7 +88,7 @@ def collapse(made: Tensor, real: Tensor) -> str | None:
     """A warning by name where items made (n, C, H, W) have less than COLLAPSED of the variety of real ones."""
     if len(made) < 2 or float(real.var(0).mean().sqrt()) < ALIKE:
         return None
-    share = float(variety(made, real))
+    share = float(diversity_ratio(made, real))
     if share >= COLLAPSED:
         return None
     return (

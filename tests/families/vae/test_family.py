@@ -15,7 +15,7 @@ from anew.errors import ConfigError
 from anew.families.base import Codec, Scale
 from anew.families.vae.family import Vae, VaeConfig, VaeSampling
 from anew.families.vae.prior import VectorPrior
-from anew.functional.likelihood import HALF
+from anew.functional.likelihood import HALF_BIN
 from anew.training.distributed import World
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
@@ -32,7 +32,7 @@ def stripes(n: int, classes: int, seed: int = 0) -> Batch:
     bright = torch.rand((n, 4), generator=source) < 0.5
     lines = torch.where(bright, 0.8, -0.8).repeat_interleave(2, 1)
     x = torch.where(label[:, None, None] == 0, lines[:, :, None], lines[:, None, :]).expand(n, 8, 8)
-    x = ((x + 1) / (2 * HALF)).round() * 2 * HALF - 1
+    x = ((x + 1) / (2 * HALF_BIN)).round() * 2 * HALF_BIN - 1
     return Batch(x[:, None].contiguous(), label if classes else None)
 
 
@@ -88,8 +88,8 @@ def test_bits_are_a_bound_that_training_lowers() -> None:
 def test_bits_depend_on_the_item_alone() -> None:
     family, batch = trained(), stripes(6, 0, 5000)
     together = family.bits(batch)
-    backwards = family.bits(Batch(batch.x.flip(0)))
-    assert torch.allclose(together.flip(0), backwards, rtol=1e-5)
+    encode_flow = family.bits(Batch(batch.x.flip(0)))
+    assert torch.allclose(together.flip(0), encode_flow, rtol=1e-5)
 
 
 def test_the_prior_learns_what_a_normal_distribution_is_not() -> None:

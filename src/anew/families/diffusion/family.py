@@ -23,8 +23,8 @@ from anew.estimators.gaussian_mixture import Mixture
 from anew.families.base import Family, Scale, check_clusters, count_parameters
 from anew.families.diffusion.layouts import LAYOUTS, layout
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
-from anew.functional.noise import rho_levels
-from anew.functional.ode import SOLVERS, backwards
+from anew.functional.noise import karras_sigmas
+from anew.functional.ode import SOLVERS, encode_flow
 from anew.nets.precision import arithmetic
 
 FIT_VALUES = 48_000_000  # most values that the closed form is fitted on: bounds its memory to 200 MB
@@ -221,7 +221,9 @@ class Diffusion(Family):
         numbers = self._numbers(request, seed)
         component = self._choose(request, numbers["kind"][:, 0], known)
         first = self.mixture.sample(component, numbers["inside"], numbers["outside"])
-        levels = rho_levels(self._steps(how), how.last * self.spec.std, self.config.level_high * self.spec.std, how.rho)
+        levels = karras_sigmas(
+            self._steps(how), how.last * self.spec.std, self.config.level_high * self.spec.std, how.rho
+        )
         levels = levels.to(self.device)
         there = None if how.frames else self.layout.there(self.mixture, component, numbers["kind"][:, -1], known)
         given = None if known is None else self.layout.given(known[1])
@@ -267,7 +269,7 @@ class Diffusion(Family):
         component = torch.full((len(x),), self.config.components, device=self.device)
         levels = self._path(DiffusionSampling())[:-1].flip(0)
         y = x.to(self.device).float().flatten(1)
-        y = backwards(lambda y, level: self._clean(y, level, component), y, levels)
+        y = encode_flow(lambda y, level: self._clean(y, level, component), y, levels)
         return self.mixture.whiten(y, levels[-1], component)
 
     def _steps(self, how: DiffusionSampling) -> int:
@@ -275,7 +277,7 @@ class Diffusion(Family):
 
     def _path(self, how: DiffusionSampling) -> Tensor:
         low, high = how.last * self.spec.std, self.config.level_high * self.spec.std
-        return rho_levels(PATH * (how.steps or STEPS), low, high, how.rho).to(self.device)
+        return karras_sigmas(PATH * (how.steps or STEPS), low, high, how.rho).to(self.device)
 
     def _guided(self, y: Tensor, level: Tensor, component: Tensor, guidance: float) -> Tensor:
         clean = self._clean(y, level, component)

@@ -22,7 +22,7 @@ from anew.errors import ConfigError
 from anew.estimators.clip_mixture import ClipMixture, empty_clips, fit_clips
 from anew.estimators.gaussian_mixture import Mixture, empty, fit
 from anew.families.base import Scale
-from anew.functional.noise import lognormal_levels
+from anew.functional.noise import lognormal_sigmas
 from anew.nets.dit import DiT
 from anew.nets.unet import UNet
 from anew.nets.unet3d import SpaceTime
@@ -128,7 +128,7 @@ class Still(Layout):
     def levels(self, context: StepContext, batch: Batch, config: Any) -> tuple[Tensor, Tensor | None]:
         c = config
         uniform = context.uniform("level", (len(batch),))
-        return lognormal_levels(uniform, c.level_mean, c.level_deviation, c.level_low, c.level_high)[:, None], None
+        return lognormal_sigmas(uniform, c.level_mean, c.level_deviation, c.level_low, c.level_high)[:, None], None
 
     def correct(self, net: nn.Module, y: Tensor, skip: Tensor, level: Tensor, component: Tensor) -> Tensor:
         found: Tensor = net(torch.cat([y, skip], 1), level.float().squeeze(1), component)
@@ -194,7 +194,7 @@ class Clip(Layout):
         task = context.uniform("task", (len(batch), 4))  # which task, and its details
         apart = (task[:, :1] >= c.given) & (task[:, :1] < c.given + c.apart)
         uniform = torch.where(apart, uniform, uniform[:, :1])
-        level = lognormal_levels(uniform, c.level_mean, c.level_deviation, c.level_low, c.level_high)
+        level = lognormal_sigmas(uniform, c.level_mean, c.level_deviation, c.level_low, c.level_high)
         kept = (task[:, :1] < c.given) & self._kept(task[:, 1:], context.uniform("frames", size), there)
         level = torch.where(kept, c.level_low, level).masked_fill(there == 0, torch.inf)
         counted = there * ~kept

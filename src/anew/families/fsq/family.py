@@ -26,7 +26,7 @@ from anew.estimators.gaussian_mixture import kmeans, principal
 from anew.families.base import Family, Scale
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup, Phase
 from anew.functional import fsq
-from anew.functional.adversarial import ahead, penalised, squared_slope
+from anew.functional.adversarial import gradient_penalty, lazy_rows, relativistic_loss
 from anew.nets.codec import Coder
 from anew.nets.precision import arithmetic
 from anew.nets.resnet import Discriminator, bounded
@@ -220,7 +220,7 @@ class Codes(Family):
             made = self.judge(y, None, kind)
             with torch.no_grad():
                 real = self.judge(x, None, kind)
-            total = total + c.sharp * ahead(made, real).sum()
+            total = total + c.sharp * relativistic_loss(made, real).sum()
         return Loss(total / frames, len(batch), logs)
 
     def _judge_loss(self, batch: Batch, context: StepContext) -> Loss:
@@ -229,10 +229,10 @@ class Codes(Family):
             y = self._shown(self._rounded(x, kind), kind)
         size = len(x)
         logits = self.judge(torch.cat([x, y]), None, kind)
-        total = ahead(logits[:size], logits[size:]).sum()
-        turn = penalised(context.step, context.first_row, size, c.penalty_every).to(x.device)
+        total = relativistic_loss(logits[:size], logits[size:]).sum()
+        turn = lazy_rows(context.step, context.first_row, size, c.penalty_every).to(x.device)
         if len(turn) and c.penalty:
-            slope = squared_slope(lambda seen: self.judge(seen, None, kind), torch.cat([x[turn], y[turn]]))
+            slope = gradient_penalty(lambda seen: self.judge(seen, None, kind), torch.cat([x[turn], y[turn]]))
             total = total + 0.5 * c.penalty * c.penalty_every * slope.sum()
         apart = torch.sign((logits[:size] - logits[size:]).detach()).mean()
         return Loss(total * len(batch) / size, len(batch), {"apart": apart})
@@ -243,7 +243,7 @@ class Codes(Family):
 
     def _rounded(self, x: Tensor, kind: torch.dtype) -> Tensor:
         """(B, C, H, W) -> (B, n, h, w) levels."""
-        return fsq.rounded(fsq.squash(self.coder.said(x, kind)), self.config.levels)
+        return fsq.quantize(fsq.bound(self.coder.said(x, kind)), self.config.levels)
 
     def _shown(self, z: Tensor, kind: torch.dtype) -> Tensor:
         x = self.coder.shown(z, kind)
@@ -268,7 +268,7 @@ class Codes(Family):
         kind, found = self._dtype(), []
         for some in torch.split(x.to(self.device), self.rows):
             z = self._rounded(self._frames(some.float()), kind)
-            codes = fsq.number(z, self.config.levels).reshape(len(some), -1)
+            codes = fsq.values_to_codes(z, self.config.levels).reshape(len(some), -1)
             if self.config.kinds:
                 codes = torch.cat([math.prod(self.config.levels) + self._kind(some), codes], 1)
             found.append(codes)
@@ -287,7 +287,7 @@ class Codes(Family):
         if self.config.kinds:
             codes = codes[:, 1:]
         # A kind where a code should be is improbable, not impossible; it counts as the last code.
-        values = fsq.values(codes.clamp(max=most), self.config.levels)  # (B, n, l)
+        values = fsq.codes_to_values(codes.clamp(max=most), self.config.levels)  # (B, n, l)
         values = torch.nn.functional.pad(values, (0, math.prod(shape) - values.shape[2]))
         if self.spec.axes == "CHW":
             return self._shown(values.view(len(codes), -1, *shape), kind)

@@ -24,8 +24,15 @@ from anew.errors import ConfigError
 from anew.families.base import Family, Scale, check_clusters, count_parameters
 from anew.families.gan.coarse_prior import MOST_CLUSTERS, Sketch, clusters
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup, Phase
-from anew.functional.adversarial import COLLAPSED, ahead, penalised, running, squared_slope, variety
-from anew.functional.augment import MOST, NUMBERS, augment, controlled
+from anew.functional.adversarial import (
+    COLLAPSED,
+    diversity_ratio,
+    gradient_penalty,
+    lazy_rows,
+    relativistic_loss,
+    update_running_mean,
+)
+from anew.functional.augment import MAX_P, NUM_UNIFORMS, augment, updated_p
 from anew.functional.latents import slerp
 from anew.nets.precision import arithmetic
 from anew.nets.resnet import Discriminator, Generator, bounded
@@ -49,7 +56,7 @@ class GanConfig:
     rank: int = knob(32, "principal components in the sketch that items start from", low=1, high=256)
     penalty: float = knob(2.0, "weight of the discriminator's squared slope at items", low=0.0, high=1e4)
     penalty_every: int = knob(4, "the slope is measured at one of so many items of a step", low=1, high=1024)
-    augment: float = knob(0.0, "probability of each augmentation when training begins", low=0.0, high=MOST)
+    augment: float = knob(0.0, "probability of each augmentation when training begins", low=0.0, high=MAX_P)
     augment_target: float = knob(
         0.6, "augment more while real and generated are told apart better than this", low=0.0, high=1.0
     )
@@ -163,11 +170,11 @@ class Gan(Family):
             real = self._augmented(batch.x.float(), context, "real")
         size = len(batch)
         logits = self.discriminator(torch.cat([real, made]), torch.cat([kinds, kinds]), dtype)
-        total = ahead(logits[:size], logits[size:]).sum()
-        turn = penalised(context.step, context.first_row, size, c.penalty_every).to(real.device)
+        total = relativistic_loss(logits[:size], logits[size:]).sum()
+        turn = lazy_rows(context.step, context.first_row, size, c.penalty_every).to(real.device)
         if len(turn) and c.penalty:
             told, seen = torch.cat([kinds[turn], kinds[turn]]), torch.cat([real[turn], made[turn]])
-            slope = squared_slope(lambda x: self.discriminator(x, told, dtype), seen)
+            slope = gradient_penalty(lambda x: self.discriminator(x, told, dtype), seen)
             total = total + 0.5 * c.penalty * c.penalty_every * slope.sum()
         apart = torch.sign((logits[:size] - logits[size:]).detach()).mean()
         return Loss(total, size, {"apart": apart})
@@ -178,8 +185,8 @@ class Gan(Family):
         made = self.discriminator(self._augmented(items, context, "made"), kinds, dtype)
         with torch.no_grad():
             real = self.discriminator(self._augmented(batch.x.float(), context, "real"), kinds, dtype)
-        logs = {"variety": variety(items.detach(), batch.x), "augment": self.strength.detach()}
-        return Loss(ahead(made, real).sum(), len(batch), logs)
+        logs = {"variety": diversity_ratio(items.detach(), batch.x), "augment": self.strength.detach()}
+        return Loss(relativistic_loss(made, real).sum(), len(batch), logs)
 
     def _kinds(self, batch: Batch) -> Tensor:
         return self.sketch.kind(batch.x, batch.label if self.spec.classes else None)
@@ -192,14 +199,14 @@ class Gan(Family):
         strength = float(self.strength)
         if strength <= 0.0:
             return x
-        return augment(x, context.uniform(f"augment {use}", (len(x), NUMBERS)), strength)
+        return augment(x, context.uniform(f"augment {use}", (len(x), NUM_UNIFORMS)), strength)
 
     def on_step_end(self, logs: Mapping[str, float]) -> None:
         c = self.config
-        self.apart.copy_(running(self.apart, logs["apart"]))
-        self.variety.copy_(running(self.variety, logs["variety"]))
+        self.apart.copy_(update_running_mean(self.apart, logs["apart"]))
+        self.variety.copy_(update_running_mean(self.variety, logs["variety"]))
         if c.augment_items:
-            self.strength.copy_(controlled(self.strength, self.apart, c.augment_target, c.batch / c.augment_items))
+            self.strength.copy_(updated_p(self.strength, self.apart, c.augment_target, c.batch / c.augment_items))
 
     def warning(self, progress: float) -> str | None:
         if progress < JUDGED_FROM or float(self.variety) >= COLLAPSED:

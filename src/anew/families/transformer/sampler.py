@@ -17,7 +17,7 @@ from anew.core.random import generator
 from anew.core.specs import SampleRequest, Tokens
 from anew.families.transformer.mixing import softmax
 from anew.families.transformer.ngram_mixer import AT_ONCE, Counting, Watch
-from anew.functional import token_choice as choices
+from anew.functional import token_choice
 from anew.nets.decoder import Decoder
 from anew.nets.incremental import Stream
 
@@ -64,7 +64,7 @@ class Drawing:
         ended = np.zeros(n, dtype=bool)
         stream, begun = Stream.open(self.family.net, n), False
         for place in range(start.shape[1], ids.shape[1]):
-            token = choices.choose(self._next(stream, ids[:, :place], begun), self._uniform())
+            token = token_choice.sample_tokens(self._next(stream, ids[:, :place], begun), self._uniform())
             begun = True
             if self.counting is not None:
                 self.watch.came(token)
@@ -90,7 +90,7 @@ class Drawing:
             return np.concatenate((np.full((n, 1), self.begin), known), 1), 1
         if known.shape[1]:
             return known, 0
-        return choices.choose(self._permitted(self._common()), self._uniform())[:, None], 0
+        return token_choice.sample_tokens(self._permitted(self._common()), self._uniform())[:, None], 0
 
     def _common(self) -> Floats:
         """(n, V): without a prompt or a token that begins, the first token is drawn by how common it is."""
@@ -128,7 +128,9 @@ class Drawing:
         how = self.how
         probability = self._permitted(probability / probability.sum(1, keepdims=True))
         # Before the cuts, which count tokens, and after: a high temperature lifts even a zero.
-        cut = choices.reshape(torch.from_numpy(probability), how.temperature, how.top_k, how.top_p, how.min_p)
+        cut = token_choice.filter_probabilities(
+            torch.from_numpy(probability), how.temperature, how.top_k, how.top_p, how.min_p
+        )
         uncut: Floats = cut.numpy()
         return self._permitted(uncut)
 

@@ -25,7 +25,7 @@ from anew.errors import ConfigError
 from anew.families.base import Family, Scale
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup, Phase
 from anew.families.vae.prior import VectorPrior
-from anew.functional.latents import free_nats, normal_divergence, slerp, unit_scale
+from anew.functional.latents import normal_kl, slerp, sum_with_free_bits, unit_scale
 from anew.functional.ode import SOLVERS
 from anew.nets.autoencoder import Autoencoder
 from anew.nets.precision import arithmetic
@@ -187,14 +187,14 @@ class Vae(Family):
             mean + scale.exp() * context.normal(use, mean.shape) for use, (mean, scale) in (("z1", bottom), ("z2", top))
         )
         told = codec.below(z2, kind)
-        cost = normal_divergence(*bottom, *told).sum((2, 3))  # (B, c)
-        cost_top = normal_divergence(*top, torch.zeros(()), torch.zeros(())).sum(1, keepdim=True)  # (B, 1)
+        cost = normal_kl(*bottom, *told).sum((2, 3))  # (B, c)
+        cost_top = normal_kl(*top, torch.zeros(()), torch.zeros(())).sum(1, keepdim=True)  # (B, 1)
         if c.through and context.training:
             alone = context.uniform("through", (len(x), 1, 1, 1)) < c.through
             z1 = torch.where(alone, told[0], z1)
-        wrong = -codec.pixels(z1, kind).log_probability(x)  # (B,)
+        wrong = -codec.pixels(z1, kind).log_prob(x)  # (B,)
         rise = self._rise(context)
-        costs = rise * (c.beta * free_nats(cost, c.free) + c.beta_top * free_nats(cost_top, c.free))
+        costs = rise * (c.beta * sum_with_free_bits(cost, c.free) + c.beta_top * sum_with_free_bits(cost_top, c.free))
         size = math.prod(self.spec.shape)
         logs = {"pixels": wrong.mean() / size, "bottom": cost.sum(1).mean() / size, "top": cost_top.mean() / size}
         return Loss((wrong + costs).sum() / size, len(x), {name: log.detach() for name, log in logs.items()})
@@ -270,12 +270,12 @@ class Vae(Family):
         x, kind = batch.x.float(), torch.float32
         bottom, top = self.codec.infer(x, kind)
         noise = [noise_of(x, use, mean.shape) for use, (mean, _) in (("z1", bottom), ("z2", top))]
-        cost_top = normal_divergence(*top, torch.zeros(()), torch.zeros(())).sum(1)  # (B,)
+        cost_top = normal_kl(*top, torch.zeros(()), torch.zeros(())).sum(1)  # (B,)
         found = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         for sign in (1.0, -1.0):
             z1, z2 = (m + sign * s.exp() * n for (m, s), n in zip((bottom, top), noise, strict=True))
-            cost = normal_divergence(*bottom, *self.codec.below(z2, kind)).flatten(1).sum(1)
-            wrong = -self.codec.pixels(z1, kind).log_probability(x)
+            cost = normal_kl(*bottom, *self.codec.below(z2, kind)).flatten(1).sum(1)
+            wrong = -self.codec.pixels(z1, kind).log_prob(x)
             found += 0.5 * (wrong.double() + cost.double() + cost_top.double())
         return found / math.log(2.0)
 

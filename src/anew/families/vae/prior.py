@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from anew.core.random import StepContext
-from anew.functional.noise import lognormal_levels, rho_levels
+from anew.functional.noise import karras_sigmas, lognormal_sigmas
 from anew.functional.ode import SOLVERS
 from anew.nets.autoencoder import VectorDenoiser
 
@@ -29,7 +29,7 @@ class VectorPrior(nn.Module):
     def loss(self, z: Tensor, kind: Tensor, context: StepContext, precision: torch.dtype) -> Tensor:
         """(B,) squared error at several noise levels of each of z (B, R, size), over its expected size. kind: (B,)."""
         size, repeat = z.shape[:2]
-        level = lognormal_levels(context.uniform("level", (size, repeat)), *LOG_LEVEL, *LEVELS)
+        level = lognormal_sigmas(context.uniform("level", (size, repeat)), *LOG_LEVEL, *LEVELS)
         y = z + level[..., None] * context.normal("noise", z.shape)
         kinds = kind[:, None].expand(size, repeat).flatten()
         skip, out, correction = self._parts(y.flatten(0, 1), level.flatten(), kinds, precision)
@@ -47,7 +47,7 @@ class VectorPrior(nn.Module):
     ) -> Tensor:
         """(n, size) vectors of kinds (n,) that the model makes of standard normal numbers (n, size)."""
         low, high = LEVELS
-        levels = rho_levels(steps, low, high, CROWDING).to(numbers.device)
+        levels = karras_sigmas(steps, low, high, CROWDING).to(numbers.device)
         found = []
         for some, wanted in zip(torch.split(numbers, ROWS), torch.split(kind, ROWS), strict=True):
 
