@@ -32,7 +32,7 @@ CASES = [
 def curve(name: str, spec_name: str) -> list[float]:
     kind, spec = find("families", name), SPECS[spec_name]
     small = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
-    config = cfg.from_json(kind.Config, cfg.to_json(small) | {"precision": "fp32", "batch": 8})
+    config = cfg.from_json(kind.Config, cfg.to_json(small) | {"precision": "fp32", "batch_size": 8})
     family: Family = build(kind, spec, config, 0, torch.device("cpu"))
     family.fit_closed_form(Made(spec).sweep())
     trainer = Trainer(family, Made(spec), StepProgress(12), seed=1, batch_size=8, micro_batch=8, world=World())

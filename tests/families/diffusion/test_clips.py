@@ -14,7 +14,16 @@ from anew.families.diffusion.family import Diffusion, DiffusionConfig, Diffusion
 
 FRAMES = 6
 CONFIG = DiffusionConfig(
-    batch=16, width=16, mults=(1, 2), depth=1, patch=2, group=2, components=2, rank=16, given=0.5, precision="fp32"
+    batch_size=16,
+    width=16,
+    channel_mults=(1, 2),
+    depth=1,
+    patch_size=2,
+    frame_group=2,
+    num_components=2,
+    rank=16,
+    p_conditioning=0.5,
+    precision="fp32",
 )
 
 
@@ -103,15 +112,15 @@ def test_frames_that_are_not_there_change_nothing() -> None:
         noise = torch.randn(16, 384, generator=torch.Generator().manual_seed(1))
         other.x[:, :, 4:][batch.label == 1] = 0.3  # type: ignore[index]
         one, two = (
-            family._clean(family._noisy(b.x.flatten(1), level, noise), level, component) for b in (batch, other)
+            family._denoise(family._add_noise(b.x.flatten(1), level, noise), level, component) for b in (batch, other)
         )
     own = batch.mask[:, None, :, None, None].expand_as(batch.x).flatten(1)  # type: ignore[index]
     torch.testing.assert_close(one[own], two[own])
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(ConfigError, match="only the frames may differ"):
+    with pytest.raises(ConfigError, match="any number of frames"):
         last(trained(0), SampleRequest(2, condition=Condition(torch.zeros(1, 6, 9, 8))))
-    still = Diffusion(Grid((1, 8, 8), "CHW"), DiffusionConfig(width=16, components=2, rank=4))
+    still = Diffusion(Grid((1, 8, 8), "CHW"), DiffusionConfig(width=16, num_components=2, rank=4))
     with pytest.raises(ConfigError, match="frames=5"):
         last(still, SampleRequest(1, sampling=DiffusionSampling(frames=5)))

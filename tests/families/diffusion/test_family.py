@@ -12,7 +12,7 @@ from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.diffusion.family import Diffusion, DiffusionConfig, DiffusionSampling
 
-SMALL = DiffusionConfig(batch=16, width=16, depth=1, components=6, rank=8, precision="fp32")
+SMALL = DiffusionConfig(batch_size=16, width=16, depth=1, num_components=6, rank=8, precision="fp32")
 
 
 def stripes(n: int, classes: int, seed: int = 0) -> Batch:
@@ -92,7 +92,7 @@ def test_known_values_are_kept_and_the_rest_fits_them() -> None:
 
 
 def test_known_values_of_another_shape_are_refused() -> None:
-    with pytest.raises(ConfigError, match="do not fit"):
+    with pytest.raises(ConfigError, match="must have the shape"):
         last(trained(0, 0), SampleRequest(2, condition=Condition(torch.zeros(3, 8, 8))))
 
 
@@ -154,7 +154,7 @@ def test_grey_images_and_time_for_both_stages_are_where_latents_win(
 @pytest.mark.parametrize(("bounded", "count"), [(True, 8), (False, 4)])
 def test_latents_pass_through_half_as_many_levels(bounded: bool, count: int) -> None:
     torch.manual_seed(0)
-    config = DiffusionConfig(width=8, components=0, rank=4, precision="fp32")
+    config = DiffusionConfig(width=8, num_components=0, rank=4, precision="fp32")
     family = Diffusion(Grid((1, 8, 8), "CHW", bounded=bounded), config)
     assert len(list(family.sample(SampleRequest(2), 0))) == count
     assert len(list(family.sample(SampleRequest(2, sampling=DiffusionSampling(steps=3)), 0))) == 3

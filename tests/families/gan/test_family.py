@@ -17,14 +17,14 @@ from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 
 SMALL = GanConfig(
-    batch=32,
+    batch_size=32,
     width=16,
-    mults=(1, 2),
-    patch=1,
-    numbers=16,
-    components=4,
+    channel_mults=(1, 2),
+    patch_size=1,
+    latent_dim=16,
+    num_clusters=4,
     rank=8,
-    augment_items=0,
+    augment_examples=0,
     decay=0.3,
     precision="fp32",
 )
@@ -51,7 +51,7 @@ class Stripes:
 
 
 def trainer(family: Gan, data: Any, steps: int) -> Trainer:
-    batch = family.config.batch
+    batch = family.config.batch_size
     return Trainer(family, data, StepProgress(steps), seed=1, batch_size=batch, micro_batch=batch, world=World())
 
 
@@ -83,7 +83,7 @@ def test_learns_labels_and_varies() -> None:
         along_rows, along_columns = x.var(2).mean(), x.var(1).mean()
         assert (along_rows < along_columns) == (one == 0)
         assert float(x.std(0).mean()) > 0.3
-    assert float(family.variety) > 0.4
+    assert float(family.diversity) > 0.4
     assert family.warning(1.0) is None
 
 
@@ -95,9 +95,11 @@ def test_samples_are_one_draft_in_range_and_depend_on_their_own_index_alone() ->
     torch.testing.assert_close(drafts[0][3:], last(family, SampleRequest(2, first_index=3)), atol=1e-4, rtol=0)
 
 
-def test_less_spread_is_less_variety() -> None:
+def test_a_lower_truncation_is_less_variety() -> None:
     family = trained(0)
-    wide, narrow = (last(family, SampleRequest(64, sampling=GanSampling(spread=s))).std(0).mean() for s in (1.0, 0.3))
+    wide, narrow = (
+        last(family, SampleRequest(64, sampling=GanSampling(truncation=s))).std(0).mean() for s in (1.0, 0.3)
+    )
     assert float(narrow) < 0.8 * float(wide)
 
 
@@ -117,7 +119,7 @@ def test_latents_lead_to_the_samples_and_back() -> None:
 
 
 def test_loss_of_rows_does_not_depend_on_the_micro_batch() -> None:
-    family, batch = made(2, augment=0.5), stripes(32, 2)
+    family, batch = made(2, augment_p=0.5), stripes(32, 2)
     for phase in family.phases():
         whole = phase.loss(batch, StepContext(0, 3)).total
         parts = [phase.loss(batch.rows(i, i + 5), StepContext(0, 3, first_row=i)).total for i in range(0, 32, 5)]
@@ -139,20 +141,20 @@ def _skipping(run: Trainer) -> Any:
     return list(run)
 
 
-def test_the_strength_of_augmentation_follows_the_discriminator() -> None:
-    family = made(augment=0.2, augment_items=320)
+def test_the_probability_of_augmentation_follows_the_discriminator() -> None:
+    family = made(augment_p=0.2, augment_examples=320)
     for _ in range(40):
-        family.on_step_end({"apart": 1.0, "variety": 1.0})
-    assert float(family.strength) > 0.5
+        family.on_step_end({"sign_accuracy": 1.0, "diversity": 1.0})
+    assert float(family.augment_p) > 0.5
     for _ in range(80):
-        family.on_step_end({"apart": 0.0, "variety": 1.0})
-    assert float(family.strength) == 0.0
+        family.on_step_end({"sign_accuracy": 0.0, "diversity": 1.0})
+    assert float(family.augment_p) == 0.0
 
 
 def test_a_collapse_is_told_with_its_share_once_it_can_be_judged() -> None:
     family = made()
     for _ in range(200):
-        family.on_step_end({"apart": 0.5, "variety": 0.03})
+        family.on_step_end({"sign_accuracy": 0.5, "diversity": 0.03})
     assert family.warning(0.05) is None
     assert "collapsed: 3% of the variety of your data" in str(family.warning(0.5))
 
@@ -164,7 +166,7 @@ def test_a_collapse_is_told_with_its_share_once_it_can_be_judged() -> None:
 def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int) -> None:
     spec = Grid(shape, "CHW", 0, 0.5)
     config = Gan.suggest(spec, Scale(items, 1.0, 60.0))
-    family = Gan(spec, replace(config, augment=0.8, precision="fp32"))
+    family = Gan(spec, replace(config, augment_p=0.8, precision="fp32"))
     batch = Batch(torch.full((2, *shape), -1.0))  # all alike
     for phase in family.phases():
         assert bool(torch.isfinite(phase.loss(batch, StepContext(0, 0)).total))
@@ -181,7 +183,7 @@ def test_constant_images_train_to_the_end() -> None:
 
         def prefetch(self, *where: Any) -> None: ...
 
-    family = made(augment=0.5)
+    family = made(augment_p=0.5)
     for stepped in trainer(family, Flat(), 8):
         assert all(torch.isfinite(torch.tensor(v)) for v in stepped.losses.values())
     assert bool(torch.isfinite(last(family.eval(), SampleRequest(2))).all())
@@ -193,6 +195,6 @@ def test_what_cannot_be_done_is_refused() -> None:
     with pytest.raises(ConfigError, match="no labels"):
         last(made(), SampleRequest(2, labels=torch.zeros(2, dtype=torch.int64)))
     with pytest.raises(ConfigError, match="less than the 3 classes; give at least 3"):
-        made(3, components=2)
+        made(3, num_clusters=2)
     with pytest.raises(ConfigError, match="CHW"):
         Gan(Grid((2, 64), "CT"), SMALL)
