@@ -10,7 +10,8 @@ from anew.core.random import StepContext, generator
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Scale
-from anew.families.diffusion.family import Diffusion, DiffusionConfig, DiffusionSampling
+from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
+from anew.families.diffusion.family import Diffusion
 
 SMALL = DiffusionConfig(batch_size=16, width=16, depth=1, num_components=6, rank=8, precision="fp32")
 

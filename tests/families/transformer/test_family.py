@@ -12,11 +12,12 @@ from anew.core.random import StepContext
 from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.families.base import Scale
-from anew.families.transformer.family import EXPORT, Transformer, TransformerConfig, TransformerSampling
+from anew.families.transformer.config import TransformerConfig, TransformerSampling
+from anew.families.transformer.family import EXPORT, Transformer
 
 PACKED = Tokens(vocab=12, length=16)
 RECORDS = Tokens(vocab=13, length=8, special={"begin": 10, "end": 11, "pad": 12}, classes=3, packed=False)
-SMALL = {"batch": 4, "layers": 2, "width": 16, "heads": 2, "hidden": 24, "order": 2, "precision": "fp32"}
+SMALL = {"batch_size": 4, "layers": 2, "width": 16, "heads": 2, "mlp_size": 24, "ngram_order": 2, "precision": "fp32"}
 
 
 def _family(spec: Tokens = PACKED, **settings: object) -> Transformer:
@@ -132,9 +133,9 @@ def test_a_prompt_is_kept_and_may_be_longer_than_the_context() -> None:
 def test_what_follows_a_prompt_is_what_scoring_it_expects(spec: Tokens) -> None:
     """The gate has seen how network and counts did on the prompt, whichever way it is read."""
     family = _counted(spec)
-    assert family.counting is not None
-    family.counting.gate.normal_()
-    family.counting.forget()
+    assert family.mixer is not None
+    family.mixer.gate.normal_()
+    family.mixer.clear_cache()
     begin = 10 if spec.classes else int(_stream(1)[0])
     prompt = torch.cat((torch.tensor([begin]), _stream(6) % 10))
     label = torch.tensor([1]) if spec.classes else None
@@ -166,7 +167,7 @@ def test_records_stop_at_their_end_and_are_padded() -> None:
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 10.0])
 def test_rare_ids_are_not_drawn_unless_the_prompt_has_them(counted: bool, temperature: float) -> None:
     spec = Tokens(vocab=12, length=16, special={"rare": 3, "end": 11})
-    family = _counted(spec) if counted else _family(spec, counts=False)
+    family = _counted(spec) if counted else _family(spec, ngrams=False)
     how = TransformerSampling(temperature=temperature, max_tokens=20)
     for known in (None, Condition(torch.tensor([11, 1, 2]))):
         drawn = _last(family, SampleRequest(8, condition=known, sampling=how))
@@ -206,7 +207,7 @@ def test_suggestions_are_usable(spec: Tokens, seconds: float | None) -> None:
         config = EXPORT.suggest(spec, one)
         assert config.width % config.heads == 0 and (config.width // config.heads) % 2 == 0
         assert Transformer.target_examples(spec, config, one) >= 0
-        costs.append(config.layers * config.width**2 * config.batch)
+        costs.append(config.layers * config.width**2 * config.batch_size)
     assert costs == sorted(costs)
 
 
