@@ -65,7 +65,7 @@ def job(made: torch.Tensor, spec: Any, path: Path) -> Any:
     return SimpleNamespace(
         train_config=SimpleNamespace(previews=4), plan=SimpleNamespace(train_s=None, seed=0), record={}, asked=asked,
         world=SimpleNamespace(broadcast=lambda value: value, is_main=True), folder=SimpleNamespace(path=path),
-        trainer=SimpleNamespace(weights=dict, phases=[main], batch=32), rebuilt=lambda weights: None,
+        trainer=SimpleNamespace(weights=dict, phases=[main], batch_size=32), rebuilt=lambda weights: None,
         data=SimpleNamespace(batch=batch, modality=modality), spec=spec,
         model=SimpleNamespace(item_spec=spec, spec=spec, sample=lambda n, seed: Drawn(modality.decode(made[:n]))),
     )  # fmt: skip

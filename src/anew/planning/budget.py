@@ -128,9 +128,11 @@ def measure(
         if number == 0 and world.size == 1 and world.device.type == "cpu":
             family = build(kind, spec, config, 0, world.device)
             step_s = faster_alone(step_s, partial(_step_seconds, family, config, data, world, share / 2))
-        examples = (scale.seconds or 0.0) / step_s * config.batch
+        examples = (scale.seconds or 0.0) / step_s * config.batch_size
         found.append(
-            Candidate(model_size, parameters, config.batch, step_s, examples, kind.target_examples(spec, config, at))
+            Candidate(
+                model_size, parameters, config.batch_size, step_s, examples, kind.target_examples(spec, config, at)
+            )
         )
         enough = found[-1].examples < found[-1].target_examples or time.monotonic() - begin > allowed_s
         if world.broadcast(enough):
@@ -143,10 +145,16 @@ def _step_seconds(family: Family, config: Any, data: Batches, world: World, allo
 
 
 def _time_steps(family: Family, config: Any, data: Batches, world: World, allowed_s: float) -> tuple[float, int]:
-    rows = world.rows(config.batch)[1]
+    rows = world.rows(config.batch_size)[1]
     micro = micro_rows(family, config, data, world)
     trainer = Trainer(
-        family, data, StepProgress(10**6), seed=0, batch_size=config.batch, micro_batch=min(micro, rows), world=world
+        family,
+        data,
+        StepProgress(10**6),
+        seed=0,
+        batch_size=config.batch_size,
+        micro_batch=min(micro, rows),
+        world=world,
     )
     steps = iter(trainer)
     begin = time.monotonic()
@@ -170,9 +178,9 @@ def choose(candidates: list[Candidate]) -> Candidate:
 
 def micro_rows(family: Family, config: Any, data: Batches, world: World) -> int:
     """Rows whose saved activations take at most a third of the free memory, measured on a few rows."""
-    start, rows = world.rows(config.batch)
+    start, rows = world.rows(config.batch_size)
     tried = min(4, rows)
-    batch = data.batch(0, "plan", start, tried, config.batch).to(world.device)
+    batch = data.batch(0, "plan", start, tried, config.batch_size).to(world.device)
     saved = 0
 
     def weigh(tensor: torch.Tensor) -> torch.Tensor:

@@ -227,7 +227,7 @@ class Planner:
         plan = Plan(
             seed=self.request.seed,
             model_size=scale.model_size,
-            batch=config.batch,
+            batch=config.batch_size,
             micro=self.train_config.micro,
             decay=decay_share(family.phases()),
             parameters=sum(p.numel() for p in family.parameters()),
@@ -237,7 +237,7 @@ class Planner:
             evaluate_s=None if budget is None else evaluation_slice(budget),
             expected_steps=expected,
             finish_units=self._finish_units(picked if train_s is not None else None),
-            epochs=None if expected is None else round(expected * config.batch / max(1, self.data.train_items), 3),
+            epochs=None if expected is None else round(expected * config.batch_size / max(1, self.data.train_items), 3),
             candidates=tuple(candidates),
         )
         return plan, config

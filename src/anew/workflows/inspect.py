@@ -77,8 +77,8 @@ def _extrapolated(measured: list[Candidate], kind: Any, data: Dataset, scale: Sc
         at = dataclasses.replace(scale, model_size=model_size)
         config = kind.suggest(data.spec, at)
         before = found[-1]
-        step_s = 2 * before.step_s * config.batch / before.batch
+        step_s = 2 * before.step_s * config.batch_size / before.batch
         parameters = sum(p.numel() for p in build(kind, data.spec, config, 0, torch.device("cpu")).parameters())
         target_examples = kind.target_examples(data.spec, config, at)
-        found.append(Candidate(model_size, parameters, config.batch, step_s, 0.0, target_examples))
+        found.append(Candidate(model_size, parameters, config.batch_size, step_s, 0.0, target_examples))
     return found

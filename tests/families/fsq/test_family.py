@@ -9,7 +9,7 @@ from anew.core.specs import Batch, Grid, Tokens, spec_from_json, spec_to_json
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.fsq.family import Fsq, FsqConfig
-from anew.families.transformer.family import neighbours
+from anew.families.transformer.family import neighbour_offsets
 from anew.planning.budget import build
 from contract.test_families import Made, training
 
@@ -114,9 +114,9 @@ def test_an_image_becomes_few_codes(side: int) -> None:
 
 
 def test_neighbours_of_a_code_lie_along_the_other_axes() -> None:
-    assert neighbours(()) == () and neighbours((9,)) == ()
-    assert neighbours((4, 7)) == (7,)
-    assert neighbours((3, 4, 7)) == (28, 7)
+    assert neighbour_offsets(()) == () and neighbour_offsets((9,)) == ()
+    assert neighbour_offsets((4, 7)) == (7,)
+    assert neighbour_offsets((3, 4, 7)) == (28, 7)
 
 
 def test_the_shape_of_tokens_is_kept_and_older_runs_have_none() -> None:
