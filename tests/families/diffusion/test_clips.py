@@ -76,11 +76,11 @@ def test_samples_move_as_their_class_does_and_are_as_long() -> None:
 
 def test_goes_on_from_a_beginning_and_fills_between() -> None:
     truth = bars(32, 77)
-    assert truth.label is not None
-    truth = Batch(truth.x[truth.label == 0], truth.label[truth.label == 0])
+    assert truth.labels is not None
+    truth = Batch(truth.x[truth.labels == 0], truth.labels[truth.labels == 0])
     for kept in ([1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1]):
         mask = torch.tensor(kept, dtype=torch.float).view(1, FRAMES, 1, 1)
-        x = last(trained(), SampleRequest(len(truth), labels=truth.label, condition=Condition(truth.x, mask)))
+        x = last(trained(), SampleRequest(len(truth), labels=truth.labels, condition=Condition(truth.x, mask)))
         keep = torch.tensor(kept, dtype=torch.bool)
         assert torch.equal(x[:, :, keep], truth.x[:, :, keep])
         assert (columns(x) == columns(truth.x)).float().mean() > 0.8
@@ -106,12 +106,12 @@ def test_a_sample_depends_on_its_own_index_alone() -> None:
 
 def test_frames_that_are_not_there_change_nothing() -> None:
     family, batch = trained(0), bars(16, 5)
-    other = Batch(batch.x.clone(), batch.label, batch.mask)
+    other = Batch(batch.x.clone(), batch.labels, batch.mask)
     with torch.no_grad():
         component = torch.zeros(16, dtype=torch.long)
         level = torch.where(batch.mask, 0.3, torch.inf)  # type: ignore[arg-type]
         noise = torch.randn(16, 384, generator=torch.Generator().manual_seed(1))
-        other.x[:, :, 4:][batch.label == 1] = 0.3  # type: ignore[index]
+        other.x[:, :, 4:][batch.labels == 1] = 0.3  # type: ignore[index]
         one, two = (
             family._denoise(family._add_noise(b.x.flatten(1), level, noise), level, component) for b in (batch, other)
         )

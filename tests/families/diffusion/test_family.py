@@ -83,12 +83,12 @@ def test_labels_are_followed(guidance: float) -> None:
 def test_known_values_are_kept_and_the_rest_fits_them() -> None:
     family = trained(0, 100)
     truth = stripes(24, 2, 77)
-    assert truth.label is not None
+    assert truth.labels is not None
     mask = torch.zeros(1, 8, 8)
     mask[:, :, :4] = 1
     x = last(family, SampleRequest(24, condition=Condition(truth.x, mask)))
     assert torch.equal(x[..., :4], truth.x[..., :4])
-    rows = truth.label == 0  # there the left half says what the right half is
+    rows = truth.labels == 0  # there the left half says what the right half is
     assert float((x - truth.x)[rows][..., 4:].abs().mean()) < 0.65  # 0.8 by chance
 
 
@@ -133,9 +133,9 @@ def test_label_shares_are_kept_without_being_asked() -> None:
     spec = Grid((1, 8, 8), "CHW", 2, 0.8)
     family = Diffusion(spec, SMALL)
     batch = stripes(400, 2)
-    assert batch.label is not None
-    rare = Batch(batch.x[(batch.label == 0) | (torch.arange(400) % 8 == 0)])
-    label = batch.label[(batch.label == 0) | (torch.arange(400) % 8 == 0)]
+    assert batch.labels is not None
+    rare = Batch(batch.x[(batch.labels == 0) | (torch.arange(400) % 8 == 0)])
+    label = batch.labels[(batch.labels == 0) | (torch.arange(400) % 8 == 0)]
     family.fit_closed_form([Batch(rare.x, label)])
     x = last(family, SampleRequest(200, sampling=DiffusionSampling(steps=2)))[:, 0]
     share = float((x.var(2).mean(1) < x.var(1).mean(1)).float().mean())

@@ -30,7 +30,7 @@ def test_latents_lead_to_what_is_drawn() -> None:
 @pytest.mark.parametrize("classes", [0, 2])
 def test_an_item_comes_back(classes: int) -> None:
     family, batch = trained(classes, 100), stripes(16, classes, 50)
-    z = family.encode_to_latents(batch.x, batch.label)
+    z = family.encode_to_latents(batch.x, batch.labels)
     assert float((grown(family, z) - batch.x).abs().mean()) < 0.02
     assert float(z.square().mean()) < 3.0
 

@@ -271,4 +271,4 @@ def _masked(modality: Modality, rows: NDArray[Any], mask: NDArray[np.bool_]) -> 
 
     plain = modality.batch(rows, None, None)
     units = (widths_of(modality)[rows[:, 1:]] * mask).sum(1)
-    return Batch(plain.x, plain.label, torch.from_numpy(mask), torch.from_numpy(units.astype(np.float32)))
+    return Batch(plain.x, plain.labels, torch.from_numpy(mask), torch.from_numpy(units.astype(np.float32)))

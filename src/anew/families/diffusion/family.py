@@ -134,7 +134,7 @@ class Diffusion(Family):
             if sum(map(len, batches)) >= most:
                 break
         x = torch.cat([batch.x.float() for batch in batches])[:most]
-        labels = _concatenate([batch.label for batch in batches], most) if self.spec.classes else None
+        labels = _concatenate([batch.labels for batch in batches], most) if self.spec.classes else None
         part_mask = _concatenate([batch.mask for batch in batches], most)
         rank = self.mixture_basis.shape[1]
         mixture = self.layout.fit_mixture(x, part_mask, labels, rank, self.config.num_components)
@@ -145,7 +145,7 @@ class Diffusion(Family):
         """Squared error of the network's output, each part of an example weighted alike."""
         std = self.spec.std
         x = batch.x.flatten(1).float()  # (B, D)
-        component = self.mixture.assign(x, batch.label if self.spec.classes else None)
+        component = self.mixture.assign(x, batch.labels if self.spec.classes else None)
         if context.training and self.config.label_dropout:
             is_hidden = context.uniform("hide", (len(x),)) < self.config.label_dropout
             component = torch.where(is_hidden, self.any_component, component)

@@ -105,7 +105,7 @@ class CoarsePrior(nn.Module):
         stride, n_seen, n_kept = 1, 0, 0
         for batch in sweep:
             rows = torch.arange(-n_seen % stride, len(batch), stride, device=batch.x.device)
-            label = torch.zeros(len(batch), dtype=torch.long) if batch.label is None else batch.label
+            label = torch.zeros(len(batch), dtype=torch.long) if batch.labels is None else batch.labels
             items.append(self._shrink(batch.x[rows]).cpu())
             labels.append(label.cpu()[rows.cpu()])
             n_seen += len(batch)

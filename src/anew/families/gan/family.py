@@ -192,7 +192,7 @@ class Gan(Family):
 
     def _assign(self, batch: Batch) -> Tensor:
         """(B,) the component of each real item."""
-        return self.coarse_prior.assign(batch.x, batch.label if self.spec.classes else None)
+        return self.coarse_prior.assign(batch.x, batch.labels if self.spec.classes else None)
 
     def _generate_like(self, component: Tensor, context: StepContext) -> Tensor:
         """(B, *shape) new items of the components (B,)."""

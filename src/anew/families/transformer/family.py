@@ -248,7 +248,7 @@ class Transformer(Family):
         ids = batch.x[:, :-1]
         if not self.num_label_tokens:
             return ids
-        return torch.cat((self.label_ids(batch.label, len(batch)).to(ids.device)[:, None], ids), 1)
+        return torch.cat((self.label_ids(batch.labels, len(batch)).to(ids.device)[:, None], ids), 1)
 
     def label_ids(self, labels: Tensor | None, n: int) -> Tensor:
         """(n,) ids of the tokens that stand for labels; negative or no label: the token for an unknown one."""

@@ -213,9 +213,9 @@ class Vae(Family):
         z2 = top.mean[:, None] + top.log_scale.exp()[:, None] * noise  # (B, R, K)
         any_class = self.prior.any_class
         labels = torch.full((size,), any_class, device=z2.device)
-        if self.spec.classes and batch.label is not None:
+        if self.spec.classes and batch.labels is not None:
             is_hidden = context.uniform("hide", (size,)) < c.label_dropout
-            labels = torch.where(is_hidden, any_class, batch.label)
+            labels = torch.where(is_hidden, any_class, batch.labels)
         return Loss(self.prior.loss(z2, labels, context, dtype).sum(), size)
 
     def _dtype(self) -> torch.dtype:
