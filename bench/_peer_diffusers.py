@@ -39,8 +39,8 @@ def train(model: UNet2DModel, images: torch.Tensor, seconds: float, rate: float)
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, passed / 0.05) * 0.5 * (1 + math.cos(math.pi * passed))
         clean = images[torch.randint(len(images), (32,))]  # (B, C, H, W)
-        noise, moment = torch.randn_like(clean), torch.randint(1000, (len(clean),))
-        found = model(scheduler.add_noise(clean, noise, moment), moment, return_dict=False)[0]
+        noise, context = torch.randn_like(clean), torch.randint(1000, (len(clean),))
+        found = model(scheduler.add_noise(clean, noise, context), context, return_dict=False)[0]
         loss = torch.nn.functional.mse_loss(found, noise)
         optimiser.zero_grad()
         loss.backward()
@@ -57,8 +57,8 @@ def sample(model: UNet2DModel, count: int, shape: torch.Size, passes: int) -> to
     made = []
     for first in range(0, count, 100):
         x = torch.randn(min(100, count - first), *shape)
-        for moment in scheduler.timesteps:
-            x = scheduler.step(model(x, moment, return_dict=False)[0], moment, x, eta=0.0).prev_sample
+        for context in scheduler.timesteps:
+            x = scheduler.step(model(x, context, return_dict=False)[0], context, x, eta=0.0).prev_sample
         made.append(x)
     return torch.cat(made)
 

@@ -29,7 +29,7 @@ from anew.data.modalities import audio
 from anew.data.types import Item, Size
 
 HELD = 600
-DIT = ("net=dit", "width=128", "depth=4", "patch=8")
+DIT = ("net=dit", "width=128", "depth=4", "patch_size=8")
 ROWS: dict[str, tuple[str, tuple[str, ...]]] = {
     "anew": ("mel", ()),
     "anew-unlabelled": ("mel", ("labels=off",)),

@@ -3,7 +3,7 @@
     python bench/reading.py --data fsdd=DIR sprites=DIR ... [--look 10000]
 
 Encoding is the CPU time from a divided data set to the end of a first pass over its train part, with nothing cached, less
-that of a second pass. The epoch is that of the network of `--dial` (1: what five minutes on one core buy, or less): the
+that of a second pass. The epoch is that of the network of `--model-size` (1: what five minutes on one core buy, or less): the
 median step times the steps of an epoch, on a core that nothing else uses. `look`, which finds twins and divides the data, is timed on a
 folder that holds at least `--look` files (links to those given).
 """
@@ -36,7 +36,7 @@ def multiplied(source: Path, target: Path, least: int) -> int:
 
 def epoch(given: argparse.Namespace, data: Path, run: Path, examples: int) -> float:
     """Seconds of one pass of training over so many examples."""
-    knobs = knob_words(["evaluate_samples=8", f"dial={given.dial}", *given.set])
+    knobs = knob_words(["evaluate_samples=8", f"model_size={given.model_size}", *given.set])
     anew("train", data, "--run", run, "--steps", given.steps, *knobs, cores=given.cores, scratch=given.work)
     steps = [event for event in events(run) if event.get("event") == "step"]
     gaps = [b["seconds"] - a["seconds"] for a, b in itertools.pairwise(steps)]
@@ -48,7 +48,7 @@ def main() -> None:
     build = parser(__doc__)
     build.add_argument("--data", nargs="+", required=True, metavar="NAME=PATH", help="data sets by name")
     build.add_argument("--look", type=int, default=0, help="files that `look` is timed on; 0: those that there are")
-    build.add_argument("--dial", type=int, default=1, help="size of the network whose epoch is compared")
+    build.add_argument("--model-size", type=int, default=1, help="size of the network whose epoch is compared")
     build.add_argument("--steps", type=int, default=30, help="steps that the pace of training is taken from")
     given = build.parse_args()
     place, rows = fresh(given.work / "reading"), Table("reading")
@@ -67,7 +67,7 @@ def main() -> None:
             what=name,
             **facts,
             examples=found["examples"],
-            dial=given.dial,
+            model_size=given.model_size,
             encoding_s=found["encoding_s"],
             epoch_s=seconds,
             times=seconds / found["encoding_s"],

@@ -54,9 +54,10 @@ def small_part(folder: Path, place: Path, files: int) -> Path:
 
 def sizes_of(config: dict[str, Any]) -> list[str]:
     """Knobs by which a run on less data takes the sizes of this one."""
-    tokens, components = config["data"]["learned"].get("tokens", {}), config["family"]["config"].get("components")
+    tokens, family = config["data"]["learned"].get("tokens", {}), config["family"]["config"]
     vocab = [f"vocab={tokens['size']}"] if tokens.get("kind") == "bpe" else []
-    return [f"dial={config['plan']['dial']}", *vocab, *([] if components is None else [f"components={components}"])]
+    clusters = [f"{name}={family[name]}" for name in ("num_components", "num_clusters") if name in family]
+    return [f"model_size={config['plan']['model_size']}", *vocab, *clusters]
 
 
 def train(given: argparse.Namespace, data: Path, run: Path, knobs: list[str]) -> Finished:

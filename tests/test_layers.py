@@ -35,7 +35,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "data": (*CORE, "data"),
     "families": (*CORE, "functional", "estimators", "nets"),
     "evaluation": (*CORE, "functional", "estimators", "data.types", "data.modality", "data.formats"),
-    "training": (*CORE, "functional", "runs", "families.base"),
+    "training": (*CORE, "functional", "runs", "families.base", "families.phases"),
     "sampling": (*CORE, "functional", "estimators", "data", "families.base", "runs", "evaluation.reporting.sheet"),
     "planning": (*CORE, "functional", "data", "families.base", "runs", "training"),
     "workflows": (

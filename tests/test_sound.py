@@ -15,7 +15,7 @@ from anew.data.splitting import records
 from anew.planning import planner
 from samples import tones
 
-QUICK = {"batch": 4, "evaluate_samples": 24, "previews": 1, "seconds": 0.3}
+QUICK = {"batch_size": 4, "evaluate_samples": 24, "previews": 1, "seconds": 0.3}
 
 
 @pytest.mark.parametrize("family", ["diffusion", "gan", "vae"])

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from anew.core.random import Dropout, Moment, generator
+from anew.core.random import Dropout, StepContext, generator
 from anew.core.settings import knob
-from anew.core.specs import Ask, Batch, Grid
-from anew.families.base import Family, Group, Loss, Optim, Phase, Scale
+from anew.core.specs import Batch, Grid, SampleRequest
+from anew.families.base import Family, Scale
+from anew.families.phases import Loss, OptimizerConfig, ParameterGroup, Phase
 
 
 class Points:
@@ -45,9 +46,9 @@ class ToySampling:
     spread: float = knob(1.0, "size of the noise", low=0.0, high=10.0)
 
 
-def groups(lr: float = 0.01) -> Optim:
-    matrix = Group(lambda name, p: p.ndim == 2, "muon", lr)
-    return Optim((matrix, Group(lambda name, p: True, "adamw", lr)), warmup=2, decay=0.5)
+def groups(lr: float = 0.01) -> OptimizerConfig:
+    matrix = ParameterGroup(lambda name, p: p.ndim == 2, "muon", lr)
+    return OptimizerConfig((matrix, ParameterGroup(lambda name, p: True, "adamw", lr)), warmup_steps=2, decay=0.5)
 
 
 class Toy(Family):
@@ -55,7 +56,7 @@ class Toy(Family):
 
     Config: ClassVar[type] = ToyConfig
     Sampling: ClassVar[type] = ToySampling
-    accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    spec_types: ClassVar[tuple[type, ...]] = (Grid,)
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
@@ -65,29 +66,34 @@ class Toy(Family):
 
     @classmethod
     def suggest(cls, spec: Any, scale: Scale) -> ToyConfig:
-        return ToyConfig(width=16 * 2**scale.dial)
+        return ToyConfig(width=16 * 2**scale.model_size)
 
-    def optim(self) -> Optim:
+    def optimizer(self) -> OptimizerConfig:
         return groups()
 
     def net(self, x: Tensor) -> Tensor:
         hidden = self.drop(torch.tanh(self.blocks[0](x.flatten(1))))
         return self.blocks[1](hidden).view(x.shape)
 
-    def loss(self, batch: Batch, now: Moment) -> Loss:
-        noise = now.normal("noise", batch.x.shape)
+    def loss(self, batch: Batch, context: StepContext) -> Loss:
+        noise = context.normal("noise", batch.x.shape)
         error = (self.net(batch.x + 0.3 * noise) - batch.x).square().flatten(1).mean(1)
         return Loss(error.sum(), len(batch))
 
-    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
-        how = ask.how or ToySampling()
+    def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+        how = request.sampling or ToySampling()
         with torch.no_grad():
-            x = Moment(seed, 0, phase="sample", first=ask.first).normal("noise", (ask.n, *self.spec.shape)) * how.spread
+            x = (
+                StepContext(seed, 0, phase="sample", first_row=request.first_index).normal(
+                    "noise", (request.n, *self.spec.shape)
+                )
+                * how.spread
+            )
             yield self.net(x)
 
 
 class TwoPhase(Toy):
-    """Two modules with a loss each, the second acting on every other step."""
+    """Two modules with a loss each, the second acting in the later half."""
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
@@ -95,12 +101,12 @@ class TwoPhase(Toy):
 
     def phases(self) -> tuple[Phase, ...]:
         return (
-            Phase("critic", self.critic, self.critic_loss, groups(), repeat=2),
-            Phase("maker", self.blocks, self.loss, groups(), every=2),
+            Phase("critic", self.critic, self.critic_loss, groups()),
+            Phase("maker", self.blocks, self.loss, groups(), span=(0.5, 1.0)),
         )
 
-    def critic_loss(self, batch: Batch, now: Moment) -> Loss:
-        made = self.net(now.normal("z", batch.x.shape)).flatten(1)
+    def critic_loss(self, batch: Batch, context: StepContext) -> Loss:
+        made = self.net(context.normal("z", batch.x.shape)).flatten(1)
         return Loss((self.critic(made) - self.critic(batch.x.flatten(1))).square().sum(), len(batch))
 
 

@@ -49,7 +49,7 @@ def text_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def image_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("image")
     data = shapes(folder / "data")
-    anew("train", data, "--run", folder / "run", "--steps", 8, "--set", "evaluate_samples=24", "--set", "batch=16")
+    anew("train", data, "--run", folder / "run", "--steps", 8, "--set", "evaluate_samples=24", "--set", "batch_size=16")
     return data, folder / "run"
 
 
@@ -79,7 +79,18 @@ def test_a_run_is_complete(made: str, request: pytest.FixtureRequest) -> None:
 
 def test_the_same_steps_give_the_same_bytes(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, run = image_run
-    anew("train", data, "--run", tmp_path / "again", "--steps", 8, "--set", "evaluate_samples=0", "--set", "batch=16")
+    anew(
+        "train",
+        data,
+        "--run",
+        tmp_path / "again",
+        "--steps",
+        8,
+        "--set",
+        "evaluate_samples=0",
+        "--set",
+        "batch_size=16",
+    )
     assert digest(tmp_path / "again") == digest(run)
 
 
@@ -155,7 +166,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(text_run: tuple[Path, Path], tmp
 
 def test_more_steps_go_on_from_the_undecayed_weights(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
-    common = ("--set", "evaluate_samples=0", "--set", "batch=16")
+    common = ("--set", "evaluate_samples=0", "--set", "batch_size=16")
     anew("train", data, "--run", tmp_path / "run", "--steps", 6, *common)
     done = anew("resume", tmp_path / "run")
     assert "finished" in done.stdout
@@ -255,7 +266,7 @@ def test_a_family_of_your_own_is_one_file(image_run: tuple[Path, Path], tmp_path
 
 def test_tensorboard_files_are_written_when_asked_for(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
-    common = ("--steps", 3, "--set", "evaluate_samples=0", "--set", "batch=16")
+    common = ("--steps", 3, "--set", "evaluate_samples=0", "--set", "batch_size=16")
     anew("train", data, "--run", tmp_path / "run", *common, "--set", "tensorboard=true")
     assert list((tmp_path / "run").glob("events.out.tfevents*"))
 

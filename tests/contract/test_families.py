@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from anew.core import settings as cfg
-from anew.core.random import Moment, generator
+from anew.core.random import StepContext, generator
 from anew.core.registry import available, load
-from anew.core.specs import Ask, Batch, Grid, Spec, Tokens
+from anew.core.specs import Batch, Grid, SampleRequest, Spec, Tokens
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale
 from anew.planning.budget import build
 from anew.planning.planner import choose_family, codecs_for
 from anew.sampling.restore import load_weights
 from anew.training.distributed import World
-from anew.training.progress import StepPace
+from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 
 SPECS: dict[str, Spec] = {
@@ -70,30 +70,30 @@ class Made:
 
 
 def cases() -> list[tuple[str, str]]:
-    return [(f, s) for f in available("families") for s in SPECS if load("families", f).takes(SPECS[s])]
+    return [(f, s) for f in available("families") for s in SPECS if load("families", f).supports(SPECS[s])]
 
 
 def ready(name: str, spec: Spec) -> Family:
     kind = load("families", name)
     config = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
     family = build(kind, spec, config, 0, torch.device("cpu"))
-    family.prepare(Made(spec).sweep())
+    family.fit_closed_form(Made(spec).sweep())
     return family
 
 
 def training(family: Family, spec: Spec, total: int = 6, batch: int = 8, micro: int = 8) -> Trainer:
-    return Trainer(family, Made(spec), StepPace(total), seed=1, batch=batch, micro=micro, world=World())
+    return Trainer(family, Made(spec), StepProgress(total), seed=1, batch_size=batch, micro_batch=micro, world=World())
 
 
 def check_suggest_is_pure(name: str, spec: Spec) -> None:
     kind = load("families", name)
-    for dial in kind.dials(spec, Scale(256, 5000.0, 10.0)):
-        scale = Scale(256, 5000.0, 10.0, dial)
+    for model_size in kind.candidate_sizes(spec, Scale(256, 5000.0, 10.0)):
+        scale = Scale(256, 5000.0, 10.0, model_size)
         config = kind.suggest(spec, scale)
         assert config == kind.suggest(spec, scale)
         cfg.check(config)
         assert cfg.from_json(kind.Config, cfg.to_json(config)) == config
-        assert kind.appetite(spec, config, scale) >= 0
+        assert kind.target_examples(spec, config, scale) >= 0
 
 
 def check_every_knob_is_documented(name: str, spec: Spec) -> None:
@@ -106,8 +106,8 @@ def check_every_knob_is_documented(name: str, spec: Spec) -> None:
 def check_loss_is_keyed(name: str, spec: Spec) -> None:
     family, batch = ready(name, spec).train(), Made(spec).batch(0, "", 0, 8, 8)
     phase = family.phases()[0]
-    one = phase.loss(batch, Moment(1, 4, 0.1, "main"))
-    two = phase.loss(batch, Moment(1, 4, 0.1, "main"))
+    one = phase.loss(batch, StepContext(1, 4, 0.1, "main"))
+    two = phase.loss(batch, StepContext(1, 4, 0.1, "main"))
     assert torch.isfinite(one.total)
     assert float(one.count) > 0
     assert torch.equal(one.total, two.total)
@@ -127,7 +127,7 @@ def check_micro_batches_change_nothing(name: str, spec: Spec) -> None:
         suggested = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
         given = {k: v for k, v in config.items() if k in cfg.knobs(kind.Config)}
         family = build(kind, spec, cfg.from_json(kind.Config, cfg.to_json(suggested) | given), 0, torch.device("cpu"))
-        family.prepare(Made(spec).sweep())
+        family.fit_closed_form(Made(spec).sweep())
         losses.append([next(iter(s.losses.values())) for s in training(family, spec, 3, micro=micro)])
     assert torch.allclose(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=2e-3)
 
@@ -142,7 +142,9 @@ def check_resume_is_exact(name: str, spec: Spec) -> None:
     state = first.state_dict()
     kind = load("families", name)
     again = build(kind, spec, first.family.config, 9, torch.device("cpu"))
-    again.size_state({n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")})
+    again.allocate_buffers(
+        {n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")}
+    )
     second = training(again, spec)
     second.load_state_dict(state)
     assert all(True for _ in second)
@@ -155,7 +157,7 @@ def check_weights_come_back(name: str, spec: Spec) -> None:
     from pathlib import Path
 
     family = ready(name, spec).eval()
-    family.finish([Made(spec).batch(7, "", 0, 8, 8)])
+    family.calibrate([Made(spec).batch(7, "", 0, 8, 8)])
     state = {n: t.clone() for n, t in family.state_dict().items()}
     again = load("families", name)(spec, family.config)
     load_weights(again, state, Path("model.safetensors"))
@@ -163,13 +165,13 @@ def check_weights_come_back(name: str, spec: Spec) -> None:
         x = Made(spec).batch(8, "", 0, 3, 3).x
         assert torch.equal(family.encode(x), again.eval().encode(x))
         return
-    one, two = (last(f.eval(), Ask(3, labels(spec, 3), None, f.Sampling())) for f in (family, again))
+    one, two = (last(f.eval(), SampleRequest(3, labels(spec, 3), None, f.Sampling())) for f in (family, again))
     assert torch.equal(one, two)
 
 
-def last(family: Family, ask: Ask, seed: int = 5) -> torch.Tensor:
+def last(family: Family, request: SampleRequest, seed: int = 5) -> torch.Tensor:
     found = None
-    for draft in family.draw(ask, seed):
+    for draft in family.sample(request, seed):
         found = draft
     assert found is not None
     return found.clone()
@@ -183,10 +185,10 @@ def check_samples_fit_the_spec_and_depend_on_their_index_alone(name: str, spec: 
     family = ready(name, spec).eval()
     if not family.generates:
         with pytest.raises(ConfigError, match="codec"):
-            last(family, Ask(2))
+            last(family, SampleRequest(2))
         return
     how = family.Sampling()
-    together = last(family, Ask(5, labels(spec, 5), None, how))
+    together = last(family, SampleRequest(5, labels(spec, 5), None, how))
     assert together.shape[0] == 5
     if isinstance(spec, Grid):
         assert tuple(together.shape[1:]) == spec.shape
@@ -195,7 +197,7 @@ def check_samples_fit_the_spec_and_depend_on_their_index_alone(name: str, spec: 
         assert together.ndim == 2
         assert int(together.min()) >= 0 and int(together.max()) < spec.special.get("rare", spec.vocab)
     part = None if labels(spec, 5) is None else labels(spec, 5)[3:]
-    alone = last(family, Ask(2, part, None, how, first=3))
+    alone = last(family, SampleRequest(2, part, None, how, first_index=3))
     length = min(alone.shape[1], together.shape[1])
     if isinstance(spec, Grid):
         assert torch.allclose(together[3:], alone, atol=2e-2)
@@ -207,7 +209,7 @@ def check_seeds_differ(name: str, spec: Spec) -> None:
     family = ready(name, spec).eval()
     if not family.generates:
         return
-    one, two = (last(family, Ask(4, labels(spec, 4), None, family.Sampling()), seed) for seed in (1, 2))
+    one, two = (last(family, SampleRequest(4, labels(spec, 4), None, family.Sampling()), seed) for seed in (1, 2))
     length = min(one.shape[1], two.shape[1])
     assert not torch.equal(one[:, :length], two[:, :length])
 
@@ -225,12 +227,12 @@ def check_bits_are_exact_or_absent(name: str, spec: Spec) -> None:
 
 def check_a_codec_gives_what_its_latents_say(name: str, spec: Spec) -> None:
     family = ready(name, spec).eval()
-    if family.as_codec is None:
+    if family.codec_config is None:
         return
-    family.finish([Made(spec).batch(7, "", 0, 8, 8)])
+    family.calibrate([Made(spec).batch(7, "", 0, 8, 8)])
     x, latent = Made(spec).batch(3, "", 0, 5, 5).x, family.latent
     z = family.encode(x)
-    assert isinstance(latent, family.codes)
+    assert isinstance(latent, family.latent_spec_type)
     assert tuple(z.shape[1:]) == (latent.shape if isinstance(latent, Grid) else (latent.length,))
     assert family.decode(z).shape == x.shape
     assert torch.isfinite(family.decode(z)).all()

@@ -39,7 +39,7 @@ def lonely(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_ways_are_all_families_that_make_images() -> None:
     kinds = {name: load("families", name) for name in available("families")}
-    able = {n for n, k in kinds.items() if k.generates and Grid in k.accepts}
+    able = {n for n, k in kinds.items() if k.generates and Grid in k.spec_types}
     assert able == {way.partition("-")[0] for way in WAYS}
 
 

@@ -7,34 +7,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anew.core import random
-from anew.core.random import Moment
+from anew.core.random import StepContext
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 50), st.integers(1, 40), st.integers(0, 39), st.integers(0, 5))
 def test_rows_do_not_depend_on_their_batch(first: int, count: int, cut: int, step: int) -> None:
     cut = min(cut, count - 1)
-    whole = Moment(1, step, first=first).normal("noise", (count, 3))
-    part = Moment(1, step, first=first + cut).normal("noise", (count - cut, 3))
+    whole = StepContext(1, step, first_row=first).normal("noise", (count, 3))
+    part = StepContext(1, step, first_row=first + cut).normal("noise", (count - cut, 3))
     assert torch.equal(whole[cut:], part)
 
 
 def test_seed_step_phase_and_use_matter() -> None:
-    base = Moment(1, 2, phase="a").normal("x", (4, 4))
-    for other in (Moment(2, 2, phase="a"), Moment(1, 3, phase="a"), Moment(1, 2, phase="b")):
+    base = StepContext(1, 2, phase="a").normal("x", (4, 4))
+    for other in (StepContext(2, 2, phase="a"), StepContext(1, 3, phase="a"), StepContext(1, 2, phase="b")):
         assert not torch.equal(base, other.normal("x", (4, 4)))
-    assert not torch.equal(base, Moment(1, 2, phase="a").normal("y", (4, 4)))
+    assert not torch.equal(base, StepContext(1, 2, phase="a").normal("y", (4, 4)))
 
 
 def test_dropout_is_keyed_and_scaled() -> None:
     drop = random.Dropout(0.25).train()
     x = torch.ones(64, 100)
-    with random.at(Moment(0, 1, first=32)):
+    with random.use_context(StepContext(0, 1, first_row=32)):
         one, again = drop(x), drop(x)
-    with random.at(Moment(0, 1, first=32)):
+    with random.use_context(StepContext(0, 1, first_row=32)):
         assert torch.equal(one, drop(x))
     assert not torch.equal(one, again)  # the second layer of a pass has a mask of its own
-    with random.at(Moment(0, 1, first=48)):
+    with random.use_context(StepContext(0, 1, first_row=48)):
         assert torch.equal(one[16:], drop(x[16:]))
     assert abs(float(one.mean()) - 1.0) < 0.03
     assert torch.equal(drop.eval()(x), x)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anew.estimators.gaussian_mixture import cosines, fit
+from anew.estimators.gaussian_mixture import dct_matrix, fit_mixture
 
 
 def two_blobs(n: int = 4000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -21,67 +21,73 @@ def grid(x: torch.Tensor) -> torch.Tensor:
 
 def test_finds_the_clusters_and_draws_like_them() -> None:
     x, where = two_blobs()
-    mixture = fit(grid(x), None, 6, 2, 0, torch.Generator().manual_seed(1))
+    mixture = fit_mixture(grid(x), None, rank=6, num_clusters=2, classes=0, source=torch.Generator().manual_seed(1))
     found = mixture.assign(x)
     assert float((found == where).float().mean()) in (0.0, 1.0)
-    assert mixture.shares.tolist() == pytest.approx([0.5, 0.5, 0.0], abs=0.03)
+    assert mixture.weights.tolist() == pytest.approx([0.5, 0.5, 0.0], abs=0.03)
     source = torch.Generator().manual_seed(2)
-    kind = torch.zeros(20_000, dtype=torch.long)
-    drawn = mixture.draw(kind, torch.randn(20_000, 6, generator=source), torch.randn(20_000, 10, generator=source))
+    component = torch.zeros(20_000, dtype=torch.long)
+    drawn = mixture.sample(
+        component, torch.randn(20_000, 6, generator=source), torch.randn(20_000, 10, generator=source)
+    )
     torch.testing.assert_close(drawn.mean(0), x[found == 0].mean(0), atol=0.2, rtol=0)
     torch.testing.assert_close(torch.cov(drawn.T), torch.cov(x[found == 0].T), atol=0.7, rtol=0)
 
 
 def test_denoising_is_as_good_as_it_says() -> None:
     x, _ = two_blobs()
-    mixture = fit(grid(x), None, 10, 2, 0, torch.Generator().manual_seed(1))
+    mixture = fit_mixture(grid(x), None, rank=10, num_clusters=2, classes=0, source=torch.Generator().manual_seed(1))
     component = mixture.assign(x)
-    level = torch.full((len(x),), 0.8)
-    y = x + level[:, None] * torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
-    error = (mixture.denoise(y, level, component) - x).square().mean(1)
-    promised = mixture.error(level, component).square()
+    sigma = torch.full((len(x),), 0.8)
+    y = x + sigma[:, None] * torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
+    error = (mixture.denoise(y, sigma, component) - x).square().mean(1)
+    promised = mixture.posterior_std(sigma, component).square()
     assert float(error.mean()) == pytest.approx(float(promised.mean()), rel=0.05)
     assert float(error.mean()) < 0.3 * 0.8**2
 
 
 def test_classes_own_their_components() -> None:
     x, where = two_blobs()
-    mixture = fit(grid(x), where, 4, 4, 2, torch.Generator().manual_seed(1))
-    assert mixture.owners.tolist() == [0, 1, 0, 1, -1]
-    assert torch.equal(mixture.owners[mixture.assign(x, where)], where)
-    assert float(mixture.shares.sum()) == pytest.approx(1)
+    mixture = fit_mixture(grid(x), where, rank=4, num_clusters=4, classes=2, source=torch.Generator().manual_seed(1))
+    assert mixture.component_class.tolist() == [0, 1, 0, 1, -1]
+    assert torch.equal(mixture.component_class[mixture.assign(x, where)], where)
+    assert float(mixture.weights.sum()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_fewer_examples_than_components(n: int) -> None:
     x = torch.randn(n, 12, generator=torch.Generator().manual_seed(0))
-    mixture = fit(grid(x), None, 8, 5, 0, torch.Generator().manual_seed(1))
-    level = torch.full((n,), 0.5)
-    assert bool(torch.isfinite(mixture.denoise(x, level, mixture.assign(x))).all())
-    assert bool(torch.isfinite(mixture.error(level, mixture.assign(x))).all())
+    mixture = fit_mixture(grid(x), None, rank=8, num_clusters=5, classes=0, source=torch.Generator().manual_seed(1))
+    sigma = torch.full((n,), 0.5)
+    assert bool(torch.isfinite(mixture.denoise(x, sigma, mixture.assign(x))).all())
+    assert bool(torch.isfinite(mixture.posterior_std(sigma, mixture.assign(x))).all())
 
 
 def test_the_rest_is_described_by_what_suits_it() -> None:
     source = torch.Generator().manual_seed(0)
-    wave = cosines(8)
+    wave = dct_matrix(8)
     torch.testing.assert_close(wave @ wave.T, torch.eye(8), atol=1e-5, rtol=0)
     fall = 1 / (1 + torch.arange(8.0))
     smooth = wave.T @ (torch.randn(500, 3, 8, 8, generator=source) * fall[:, None] * fall) @ wave
-    assert not torch.equal(fit(smooth, None, 2, 0, 0, source).rows, torch.eye(8))
+    assert not torch.equal(
+        fit_mixture(smooth, None, rank=2, num_clusters=0, classes=0, source=source).row_rotation, torch.eye(8)
+    )
     inner = torch.zeros(500, 3, 8, 8)
     inner[..., 3:6, 3:6] = torch.randn(500, 3, 3, 3, generator=source)
-    assert torch.equal(fit(inner, None, 2, 0, 0, source).rows, torch.eye(8))
+    assert torch.equal(
+        fit_mixture(inner, None, rank=2, num_clusters=0, classes=0, source=source).row_rotation, torch.eye(8)
+    )
 
 
 def test_whitening_undoes_colouring() -> None:
     x = torch.randn(500, 2, 4, 5, generator=torch.Generator().manual_seed(1)) * torch.linspace(0.2, 1.0, 5)
-    mixture = fit(x, None, 8, 3, 0, torch.Generator().manual_seed(0))
+    mixture = fit_mixture(x, None, rank=8, num_clusters=3, classes=0, source=torch.Generator().manual_seed(0))
     component, white = torch.tensor([0, 3, 1, 3]), torch.randn(4, 40, generator=torch.Generator().manual_seed(2))
-    level = torch.tensor(8.0)
-    y = mixture.colour(white, level, component)
-    assert float((mixture.whiten(y, level, component) - white).abs().max()) < 0.02
-    many = mixture.colour(
-        torch.randn(20000, 40, generator=torch.Generator().manual_seed(3)), level, torch.full((20000,), 3)
+    sigma = torch.tensor(8.0)
+    y = mixture.unwhiten(white, sigma, component)
+    assert float((mixture.whiten(y, sigma, component) - white).abs().max()) < 0.02
+    many = mixture.unwhiten(
+        torch.randn(20000, 40, generator=torch.Generator().manual_seed(3)), sigma, torch.full((20000,), 3)
     )
     covered = x.flatten(1).var(0) + 64.0
     assert torch.allclose(many.var(0), covered, rtol=0.1)

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anew.functional.augment import MOST, NUMBERS, augment, controlled
+from anew.functional.augment import MAX_P, NUM_UNIFORMS, augment, updated_p
 
 
 def uniform(n: int, seed: int = 0) -> torch.Tensor:
-    return torch.rand(n, NUMBERS, generator=torch.Generator().manual_seed(seed))
+    return torch.rand(n, NUM_UNIFORMS, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 14), (4, 12, 10)])
@@ -43,7 +43,7 @@ def test_transparency_keeps_its_values_under_colour_changes() -> None:
 
 def test_strength_follows_how_far_items_are_told_apart() -> None:
     strength = torch.tensor(0.3)
-    assert float(controlled(strength, torch.tensor(0.9), 0.6, 0.01)) == pytest.approx(0.31)
-    assert float(controlled(strength, torch.tensor(0.2), 0.6, 0.01)) == pytest.approx(0.29)
-    assert float(controlled(torch.tensor(MOST), torch.tensor(1.0), 0.6, 0.1)) == pytest.approx(MOST)
-    assert float(controlled(torch.tensor(0.0), torch.tensor(0.0), 0.6, 0.1)) == 0.0
+    assert float(updated_p(strength, torch.tensor(0.9), 0.6, 0.01)) == pytest.approx(0.31)
+    assert float(updated_p(strength, torch.tensor(0.2), 0.6, 0.01)) == pytest.approx(0.29)
+    assert float(updated_p(torch.tensor(MAX_P), torch.tensor(1.0), 0.6, 0.1)) == pytest.approx(MAX_P)
+    assert float(updated_p(torch.tensor(0.0), torch.tensor(0.0), 0.6, 0.1)) == 0.0

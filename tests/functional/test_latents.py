@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
-from anew.functional.latents import free_nats, normal_divergence, slerp
+from anew.functional.latents import normal_kl, slerp, sum_with_free_bits
 
 NUMBER = st.floats(-3, 3)
 
@@ -15,12 +15,12 @@ NUMBER = st.floats(-3, 3)
 def test_normal_divergence_is_that_of_torch(mean: float, log_scale: float, other: float, other_log: float) -> None:
     parts = torch.tensor([mean, log_scale, other, other_log], dtype=torch.float64)
     theirs = kl_divergence(Normal(parts[0], parts[1].exp()), Normal(parts[2], parts[3].exp()))
-    assert float(normal_divergence(*parts)) == pytest.approx(float(theirs), rel=1e-6, abs=1e-9)
+    assert float(normal_kl(*parts)) == pytest.approx(float(theirs), rel=1e-6, abs=1e-9)
 
 
 def test_free_nats_cost_no_more_when_given_back() -> None:
     cost = torch.tensor([[0.1, 2.0], [0.9, 0.5]], requires_grad=True)
-    total = free_nats(cost, 0.6)
+    total = sum_with_free_bits(cost, 0.6)
     assert torch.allclose(total, torch.tensor([2.6, 1.5]))
     total.sum().backward()
     assert cost.grad is not None
@@ -29,7 +29,7 @@ def test_free_nats_cost_no_more_when_given_back() -> None:
 
 def test_no_free_nats_change_nothing() -> None:
     cost = torch.rand(4, 3)
-    assert torch.equal(free_nats(cost, 0.0), cost.sum(1))
+    assert torch.equal(sum_with_free_bits(cost, 0.0), cost.sum(1))
 
 
 @given(st.floats(0, 1), st.integers(0, 100))

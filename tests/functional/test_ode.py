@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from anew.functional.noise import rho_levels
+from anew.functional.noise import karras_sigmas
 from anew.functional.ode import SOLVERS
 
 DEVIATION = 0.6
@@ -17,7 +17,7 @@ def gaussian(y: Tensor, level: Tensor) -> Tensor:
 
 def error(solver: str, steps: int) -> float:
     """Distance to the exact solution at the smallest positive level, which is y scaled by the change of deviation."""
-    levels = rho_levels(steps, 0.02, 5.0, 3.0)
+    levels = karras_sigmas(steps, 0.02, 5.0, 3.0)
     y = torch.linspace(-10, 10, 11, dtype=torch.float64)
     *_, last = SOLVERS[solver](gaussian, y, levels.double())
     exact = y * DEVIATION / (DEVIATION**2 + 25) ** 0.5
@@ -43,6 +43,6 @@ def test_passes_and_drafts(solver: str, passes: int) -> None:
         calls.append(float(level))
         return gaussian(y, level)
 
-    drafts = list(SOLVERS[solver](denoise, torch.ones(3), rho_levels(5, 0.02, 5.0, 3.0)))
+    drafts = list(SOLVERS[solver](denoise, torch.ones(3), karras_sigmas(5, 0.02, 5.0, 3.0)))
     assert len(drafts) == 5
     assert len(calls) == passes

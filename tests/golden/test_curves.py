@@ -14,7 +14,7 @@ from anew.core.registry import load
 from anew.families.base import Family, Scale
 from anew.planning.budget import build
 from anew.training.distributed import World
-from anew.training.progress import StepPace
+from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 from contract.test_families import SPECS, Made
 
@@ -23,7 +23,7 @@ CASES = [
     ("transformer", "stream"),
     ("transformer", "records-labels"),
     ("transformer", "codes-labels"),
-    ("codes", "grey"),
+    ("fsq", "grey"),
     ("diffusion", "grey"),
     ("diffusion", "colour-labels"),
 ]
@@ -32,10 +32,10 @@ CASES = [
 def curve(name: str, spec_name: str) -> list[float]:
     kind, spec = load("families", name), SPECS[spec_name]
     small = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
-    config = cfg.from_json(kind.Config, cfg.to_json(small) | {"precision": "fp32", "batch": 8})
+    config = cfg.from_json(kind.Config, cfg.to_json(small) | {"precision": "fp32", "batch_size": 8})
     family: Family = build(kind, spec, config, 0, torch.device("cpu"))
-    family.prepare(Made(spec).sweep())
-    trainer = Trainer(family, Made(spec), StepPace(12), seed=1, batch=8, micro=8, world=World())
+    family.fit_closed_form(Made(spec).sweep())
+    trainer = Trainer(family, Made(spec), StepProgress(12), seed=1, batch_size=8, micro_batch=8, world=World())
     return [round(next(iter(s.losses.values())), 5) for s in trainer]
 
 

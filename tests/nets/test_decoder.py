@@ -8,11 +8,11 @@ import torch
 from torch.nn import functional as F
 
 from anew.nets import attention
-from anew.nets.decoder import Decoder, Shape, to_qwen3
-from anew.nets.incremental import ArrayStream, Stream
+from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
+from anew.nets.incremental import CachedDecoder, NumpyDecoder
 
 
-def _random(shape: Shape) -> Decoder:
+def _random(shape: DecoderConfig) -> Decoder:
     torch.manual_seed(0)
     net = Decoder(shape)
     for parameter in net.parameters():
@@ -23,8 +23,18 @@ def _random(shape: Shape) -> Decoder:
 @pytest.mark.parametrize("tied", [False, True])
 def test_logits_equal_a_stock_qwen3(tied: bool) -> None:
     transformers = pytest.importorskip("transformers")
-    net = _random(Shape(vocab=50, width=32, layers=3, heads=2, hidden=48, context=16, tied=tied))
-    state, config = to_qwen3(net.state_dict(), net.shape)
+    net = _random(
+        DecoderConfig(
+            vocab_size=50,
+            hidden_size=32,
+            num_layers=3,
+            num_heads=2,
+            mlp_size=48,
+            context_length=16,
+            tie_embeddings=tied,
+        )
+    )
+    state, config = to_qwen3(net.state_dict(), net.config)
     stock = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**config)).eval()
     missing, unexpected = stock.load_state_dict(state, strict=False)
     assert not missing and not unexpected
@@ -36,7 +46,18 @@ def test_logits_equal_a_stock_qwen3(tied: bool) -> None:
 @pytest.mark.parametrize("back", [(), (3, 6)], ids=["sequence", "grid"])
 @pytest.mark.parametrize("first", [1, 2, 7])
 def test_a_later_token_changes_no_earlier_logit(first: int, back: tuple[int, ...]) -> None:
-    net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12, back=back, lead=3))
+    net = _random(
+        DecoderConfig(
+            vocab_size=20,
+            hidden_size=16,
+            num_layers=2,
+            num_heads=2,
+            mlp_size=24,
+            context_length=12,
+            neighbour_offsets=back,
+            num_prefix=3,
+        )
+    )
     ids = torch.randint(0, 20, (2, 12))
     other = ids.clone()
     other[:, first:] = (other[:, first:] + 1) % 20
@@ -45,7 +66,18 @@ def test_a_later_token_changes_no_earlier_logit(first: int, back: tuple[int, ...
 
 
 def test_a_token_on_a_grid_sees_what_stands_above_it_and_where_it_is() -> None:
-    net = _random(Shape(vocab=20, width=16, layers=0, heads=2, hidden=24, context=12, back=(4,), lead=1))
+    net = _random(
+        DecoderConfig(
+            vocab_size=20,
+            hidden_size=16,
+            num_layers=0,
+            num_heads=2,
+            mlp_size=24,
+            context_length=12,
+            neighbour_offsets=(4,),
+            num_prefix=1,
+        )
+    )
     ids = torch.randint(1, 20, (1, 12))
     with torch.no_grad():
         before = net(ids)
@@ -58,20 +90,22 @@ def test_a_token_on_a_grid_sees_what_stands_above_it_and_where_it_is() -> None:
         alike = net(torch.full((1, 12), 5))
     assert len(torch.unique(alike[0], dim=0)) == 12
     with pytest.raises(ValueError, match="Qwen3"):
-        to_qwen3(net.state_dict(), net.shape)
+        to_qwen3(net.state_dict(), net.config)
 
 
 def test_padding_behind_records_is_left_out_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "ROUND", 4)
-    net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12))
+    monkeypatch.setattr(attention, "ROW_MULTIPLE", 4)
+    net = _random(
+        DecoderConfig(vocab_size=20, hidden_size=16, num_layers=2, num_heads=2, mlp_size=24, context_length=12)
+    )
     ids, counted = torch.randint(0, 20, (3, 12)), torch.ones(3, 12)
     counted[0, 5:] = counted[2, 9:] = 0
     counted[1, :4] = 0  # context of targets that count elsewhere: computed all the same
-    kept = attention.Kept.until(counted)
-    assert kept.places.tolist() == [*range(5), *range(12, 33), 5, 6]  # two of padding make a multiple of four
-    weights = kept.take(counted.flatten())[:, None] * torch.randn(28, 20)
+    rows = attention.UnpaddedRows.up_to_last(counted)
+    assert rows.indices.tolist() == [*range(5), *range(12, 33), 5, 6]  # two of padding make a multiple of four
+    weights = rows.gather(counted.flatten())[:, None] * torch.randn(28, 20)
     found = []
-    for logits in (net(ids, kept=kept), kept.take(net(ids).flatten(0, 1))):
+    for logits in (net(ids, rows=rows), rows.gather(net(ids).flatten(0, 1))):
         wanted = weights * logits
         found.append((wanted, *torch.autograd.grad(wanted.sum(), list(net.parameters()))))
     assert all(torch.allclose(a, b, atol=1e-4, rtol=1e-3) for a, b in zip(*found, strict=True))
@@ -84,9 +118,9 @@ def test_rms_norm_has_the_gradient_of_the_library_one() -> None:
 
 
 def test_attention_has_the_right_gradient() -> None:
-    at = attention.Positions.make(5, 4, 100.0).span(0, 5, torch.float64)
+    at = attention.PositionTables.make(5, 4, 100.0).span(0, 5, torch.float64)
     joint = torch.randn(2, 5, 3 * 3 * 4, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: attention.attention(x, at, 3, 0.7), (joint,))
+    assert torch.autograd.gradcheck(lambda x: attention.causal_attention(x, at, 3, 0.7), (joint,))
 
 
 def test_cross_entropy_equals_the_library_one() -> None:
@@ -107,19 +141,30 @@ def test_cross_entropy_in_bf16_stays_finite_far_from_the_target() -> None:
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_attention_equals_the_fused_kernel(kind: torch.dtype) -> None:
-    at = attention.Positions.make(7, 8, 100.0).span(0, 7, kind)
+    at = attention.PositionTables.make(7, 8, 100.0).span(0, 7, kind)
     joint = torch.randn(2, 7, 3 * 3 * 8).to(kind)
     q, k, v = joint.view(2, 7, 3, 3, 8).permute(2, 0, 3, 1, 4)
-    q, k = (attention.rotate(F.rms_norm(t, (8,), eps=attention.EPSILON), at) for t in (q, k))
+    q, k = (attention.apply_rope(F.rms_norm(t, (8,), eps=attention.EPSILON), at) for t in (q, k))
     fused = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.5)
-    ours = attention.attention(joint, at, 3, 0.5)
+    ours = attention.causal_attention(joint, at, 3, 0.5)
     assert torch.allclose(ours, fused.transpose(1, 2).reshape(2, 7, 24), atol=1e-5 if kind == torch.float32 else 3e-2)
 
 
 @pytest.mark.parametrize("back", [(), (3, 6)], ids=["sequence", "grid"])
-@pytest.mark.parametrize("kind", [Stream, ArrayStream])
-def test_a_stream_gives_the_logits_of_a_whole_pass(kind: type[Stream], back: tuple[int, ...]) -> None:
-    net = _random(Shape(vocab=20, width=16, layers=2, heads=2, hidden=24, context=12, back=back, lead=2))
+@pytest.mark.parametrize("kind", [CachedDecoder, NumpyDecoder])
+def test_a_stream_gives_the_logits_of_a_whole_pass(kind: type[CachedDecoder], back: tuple[int, ...]) -> None:
+    net = _random(
+        DecoderConfig(
+            vocab_size=20,
+            hidden_size=16,
+            num_layers=2,
+            num_heads=2,
+            mlp_size=24,
+            context_length=12,
+            neighbour_offsets=back,
+            num_prefix=2,
+        )
+    )
     ids = torch.randint(0, 20, (3, 12))
     with torch.inference_mode():
         stream = kind(net, 3)

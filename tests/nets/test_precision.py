@@ -11,8 +11,8 @@ CPU = torch.device("cpu")
 
 
 def test_what_is_asked_for_is_taken() -> None:
-    assert precision.arithmetic("fp32", CPU) is torch.float32
-    assert precision.arithmetic("bf16", CPU) is torch.bfloat16
+    assert precision.compute_dtype("fp32", CPU) is torch.float32
+    assert precision.compute_dtype("bf16", CPU) is torch.bfloat16
 
 
 @pytest.mark.parametrize(
@@ -24,10 +24,10 @@ def test_bf16_is_taken_where_the_processor_has_either_hardware_for_it(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: dots, raising=False)
-    assert precision.arithmetic("auto", CPU) is kind
+    assert precision.compute_dtype("auto", CPU) is kind
 
 
 def test_an_older_library_is_answered_by_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.delattr(torch.cpu, name, raising=False)
-    assert precision.arithmetic("auto", CPU) is torch.float32
+    assert precision.compute_dtype("auto", CPU) is torch.float32

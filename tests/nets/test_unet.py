@@ -4,20 +4,29 @@ import pytest
 import torch
 from torch.nn import functional
 
-from anew.nets.conv_blocks import Attention, ChannelNorm, Conv, Linear, to_depth, to_space
+from anew.nets.conv_blocks import Attention, ChannelNorm, Conv, Linear, depth_to_space, space_to_depth
 from anew.nets.unet import UNet
 
 
 @pytest.mark.parametrize(("channels", "height", "breadth", "patch"), [(1, 8, 8, 1), (3, 28, 20, 2), (4, 50, 33, 4)])
 def test_keeps_the_size_of_any_grid(channels: int, height: int, breadth: int, patch: int) -> None:
-    net = UNet(2 * channels, channels, kinds=3, width=16, mults=(1, 2), depth=1, patch=patch, attention=True)
+    net = UNet(
+        2 * channels,
+        channels,
+        num_components=3,
+        channels=16,
+        channel_mults=(1, 2),
+        depth=1,
+        patch_size=patch,
+        attention=True,
+    )
     x = torch.randn(2, 2 * channels, height, breadth)
     out = net(x, torch.tensor([0.1, 1.0]), torch.tensor([0, 2]))
     assert out.shape == (2, channels, height, breadth)
 
 
 def test_starts_at_zero_and_learns_from_every_weight() -> None:
-    net = UNet(2, 1, kinds=3, width=16, mults=(1, 2), depth=1, patch=2)
+    net = UNet(2, 1, num_components=3, channels=16, channel_mults=(1, 2), depth=1, patch_size=2)
     x, level, kind = torch.randn(4, 2, 8, 8), torch.rand(4) + 0.1, torch.tensor([0, 1, 2, 0])
     assert net(x, level, kind).abs().max() == 0
     for parameter in net.parameters():
@@ -27,7 +36,7 @@ def test_starts_at_zero_and_learns_from_every_weight() -> None:
 
 
 def test_computes_in_the_dtype_of_its_input() -> None:
-    net = UNet(2, 1, kinds=1, width=16, mults=(1, 2), depth=1, patch=2)
+    net = UNet(2, 1, num_components=1, channels=16, channel_mults=(1, 2), depth=1, patch_size=2)
     torch.nn.init.normal_(net.out.weight, std=0.1)
     x, level, kind = torch.randn(2, 2, 8, 8), torch.rand(2) + 0.1, torch.zeros(2, dtype=torch.long)
     exact, rough = net(x, level, kind), net(x.bfloat16(), level, kind)
@@ -37,9 +46,9 @@ def test_computes_in_the_dtype_of_its_input() -> None:
 
 def test_depth_and_space_are_inverse() -> None:
     x = torch.randn(2, 3, 12, 8)
-    assert to_depth(x, 4).shape == (2, 48, 3, 2)
-    assert torch.equal(to_space(to_depth(x, 4), 4), x)
-    torch.testing.assert_close(to_depth(x, 1), x)
+    assert space_to_depth(x, 4).shape == (2, 48, 3, 2)
+    assert torch.equal(depth_to_space(space_to_depth(x, 4), 4), x)
+    torch.testing.assert_close(space_to_depth(x, 1), x)
 
 
 def test_blocks_agree_with_the_stock_ones() -> None:

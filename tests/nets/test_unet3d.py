@@ -3,11 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anew.nets.unet3d import SpaceTime, turns
+from anew.nets.unet3d import UNet3d, rope_3d
 
 
-def net(group: int = 2, **more: int) -> SpaceTime:
-    return SpaceTime(3, 2, kinds=3, width=16, mults=(1, 2), depth=1, patch=2, group=group, **more)
+def net(group: int = 2, **more: int) -> UNet3d:
+    return UNet3d(
+        3, 2, num_components=3, channels=16, channel_mults=(1, 2), depth=1, patch_size=2, frame_group=group, **more
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def test_every_frame_hears_of_every_other_and_of_its_level() -> None:
 
 
 def test_turns_keep_lengths_and_differ_by_place() -> None:
-    cosine, sine = turns((2, 3, 4), 32, torch.device("cpu"))
+    cosine, sine = rope_3d((2, 3, 4), 32, torch.device("cpu"))
     assert cosine.shape == (24, 16)
     torch.testing.assert_close(cosine.square() + sine.square(), torch.ones(24, 16))
     assert len({tuple(row.tolist()) for row in torch.cat([cosine, sine], 1)}) == 24

@@ -38,7 +38,7 @@ def protein(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("images")
-    settings = {**FEW, "batch": 16}
+    settings = {**FEW, "batch_size": 16}
     return anew.train(shapes(folder / "data"), folder / "run", steps=6, family="diffusion", settings=settings)
 
 
@@ -204,7 +204,7 @@ def test_paths_and_times_that_are_none(images: anew.Model, tmp_path: Path) -> No
 
 def test_latents_are_finite_numbers_of_the_shape(tmp_path: Path) -> None:
     model = anew.train(
-        shapes(tmp_path / "data", 60), tmp_path / "run", steps=4, family="vae", settings={**FEW, "batch": 8}
+        shapes(tmp_path / "data", 60), tmp_path / "run", steps=4, family="vae", settings={**FEW, "batch_size": 8}
     )
     z = model.encode([IMAGE, IMAGE])
     assert np.array_equal(model.decode(z.numpy())[0], model.decode(z)[0])

@@ -17,7 +17,7 @@ from samples import prose, shapes
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("walk")
-    settings = {"evaluate_samples": 8, "batch": 16}
+    settings = {"evaluate_samples": 8, "batch_size": 16}
     return anew.train(shapes(folder / "data"), folder / "run", steps=6, family="diffusion", settings=settings)
 
 

@@ -14,7 +14,7 @@ from samples import prose, shapes
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
     folder = tmp_path_factory.mktemp("images")
-    settings = {"evaluate_samples": 8, "batch": 16}
+    settings = {"evaluate_samples": 8, "batch_size": 16}
     return anew.train(shapes(folder / "data"), folder / "run", steps=6, settings=settings)
 
 

@@ -14,22 +14,22 @@ SCRIPT = """
 import json, sys
 sys.path[:0] = [{tests!r}, {src!r}]
 import torch
-from anew.plan import build
-from anew.training.distributed import join, leave
-from anew.training.pace import StepPace
+from anew.planning.budget import build
+from anew.training.distributed import init, shutdown
+from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 from toys import POINT, Points, Toy, ToyConfig
 torch.set_num_threads(1)
-world = join("cpu")
+world = init("cpu")
 family = build(Toy, POINT, ToyConfig(), 0, world.device)
-trainer = Trainer(family, Points(), StepPace(50), seed=3, batch=16, micro=4, world=world, shard={shard})
+trainer = Trainer(family, Points(), StepProgress(50), seed=3, batch_size=16, micro_batch=4, world=world, shard={shard})
 losses = [s.losses["main"] for s in trainer]
 state = trainer.state_dict()
 weights = trainer.weights()
-if world.first:
+if world.is_main:
     print(json.dumps({{"losses": losses, "sum": sum(float(w.double().abs().sum()) for w in weights.values()),
                       "names": sorted(state["tensors"])}}))
-leave()
+shutdown()
 """
 
 

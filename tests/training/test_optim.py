@@ -7,16 +7,16 @@ import itertools
 import torch
 from torch import nn
 
-from anew.families.base import Group, Optim
+from anew.families.phases import OptimizerConfig, ParameterGroup
 from anew.functional.ema import power_decay, power_exponent
 from anew.functional.schedules import warmup_stable_decay
-from anew.training.optim import Optimiser, orthogonal
+from anew.training.optim import Optimizer, orthogonalize
 
 
 def test_orthogonal_flattens_the_spectrum() -> None:
     torch.manual_seed(0)
     for shape in ((16, 48), (48, 16), (3, 20, 20)):
-        values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+        values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)))
         assert float(values.max()) < 1.35
         assert float(values.median()) > 0.6
 
@@ -25,8 +25,8 @@ def test_adamw_equals_pytorchs() -> None:
     torch.manual_seed(0)
     ours, theirs = nn.Linear(5, 3), nn.Linear(5, 3)
     theirs.load_state_dict(ours.state_dict())
-    group = Group(lambda name, p: True, "adamw", 0.01, (0.9, 0.95), 1e-8, 0.1)
-    one = Optimiser(ours, Optim((group,)))
+    group = ParameterGroup(lambda name, p: True, "adamw", 0.01, (0.9, 0.95), 1e-8, 0.1)
+    one = Optimizer(ours, OptimizerConfig((group,)))
     two = torch.optim.AdamW(theirs.parameters(), 0.01, (0.9, 0.95), 1e-8, 0.1)
     for _ in range(5):
         x = torch.randn(7, 5)
@@ -43,7 +43,9 @@ def test_muon_is_close_to_pytorchs() -> None:
     torch.manual_seed(0)
     ours, theirs = nn.Linear(24, 48, bias=False), nn.Linear(24, 48, bias=False)
     theirs.load_state_dict(ours.state_dict())
-    one = Optimiser(ours, Optim((Group(lambda name, p: True, "muon", 0.02, weight_decay=0.1, momentum=0.95),)))
+    one = Optimizer(
+        ours, OptimizerConfig((ParameterGroup(lambda name, p: True, "muon", 0.02, weight_decay=0.1, momentum=0.95),))
+    )
     two = torch.optim.Muon(theirs.parameters(), lr=0.02, weight_decay=0.1, momentum=0.95, nesterov=True)
     for _ in range(4):
         x = torch.randn(64, 24)
@@ -56,9 +58,9 @@ def test_muon_is_close_to_pytorchs() -> None:
 
 
 def test_a_parameter_without_a_group_is_an_error() -> None:
-    group = Group(lambda name, p: p.ndim == 2, "muon", 0.01)
+    group = ParameterGroup(lambda name, p: p.ndim == 2, "muon", 0.01)
     try:
-        Optimiser(nn.Linear(3, 2), Optim((group,)))
+        Optimizer(nn.Linear(3, 2), OptimizerConfig((group,)))
     except ValueError as error:
         assert "'bias'" in str(error)
     else:
@@ -66,7 +68,7 @@ def test_a_parameter_without_a_group_is_an_error() -> None:
 
 
 def test_schedule_rises_stays_and_lands_on_zero() -> None:
-    rate = [warmup_stable_decay(s, s / 100, warmup=5, decay=0.4) for s in range(101)]
+    rate = [warmup_stable_decay(s, s / 100, warmup_steps=5, decay=0.4) for s in range(101)]
     assert rate[0] == 0.2
     assert all(r == 1.0 for r in rate[5:60])
     assert rate[100] == 0.0

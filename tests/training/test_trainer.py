@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from anew.core.random import StepContext
+from anew.core.specs import Batch
 from anew.errors import ConfigError, TrainingError
+from anew.families.phases import Loss, Phase
 from anew.planning.budget import build
 from anew.runs.events import Events, progress_record, read
 from anew.runs.folder import RunFolder
 from anew.training.distributed import World
-from anew.training.loop import Validation, Watch
-from anew.training.progress import ReplayPace, StepPace
-from anew.training.trainer import NonFinite, Stepped, Trainer
+from anew.training.loop import TrainingLoop
+from anew.training.progress import ReplayProgress, StepProgress
+from anew.training.trainer import NonFinite, StepResult, Trainer
+from anew.training.validation import Validation
 from toys import POINT, Points, Toy, ToyConfig, TwoPhase
 
 
 def trainer(total: int = 20, kind: type = Toy, micro: int = 16, data: Any = None, **config: Any) -> Trainer:
     family = build(kind, POINT, ToyConfig(**config), 0, torch.device("cpu"))
-    return Trainer(family, data or Points(), StepPace(total), seed=3, batch=16, micro=micro, world=World())
+    return Trainer(
+        family, data or Points(), StepProgress(total), seed=3, batch_size=16, micro_batch=micro, world=World()
+    )
 
 
 @pytest.mark.parametrize("kind", [Toy, TwoPhase])
@@ -46,7 +54,7 @@ def test_networks_that_call_each_other_are_not_sharded() -> None:
     family = build(TwoPhase, POINT, ToyConfig(), 0, torch.device("cpu"))
     two = World(rank=0, size=2)
     with pytest.raises(ConfigError, match="leave it out"):
-        Trainer(family, Points(), StepPace(2), seed=3, batch=16, micro=16, world=two, shard=True)
+        Trainer(family, Points(), StepProgress(2), seed=3, batch_size=16, micro_batch=16, world=two, shard=True)
 
 
 def test_micro_batches_change_nothing() -> None:
@@ -65,16 +73,37 @@ def test_gradients_reach_only_the_phase_in_hand() -> None:
         assert moved == (name == "critic.weight"), name  # the bias cancels in this loss
 
 
-def test_a_second_phase_acts_when_it_is_due() -> None:
+def test_a_phase_acts_within_its_span() -> None:
     seen = [set(s.losses) for s in trainer(4, TwoPhase)]
-    assert seen == [{"critic", "maker"}, {"critic"}, {"critic", "maker"}, {"critic"}]
+    assert seen == [{"critic"}, {"critic"}, {"critic", "maker"}, {"critic", "maker"}]
+
+
+class SharedLog(TwoPhase):
+    """Both phases log a number of one name."""
+
+    def phases(self) -> tuple[Phase, ...]:
+        def logged(loss: Callable[[Batch, StepContext], Loss]) -> Callable[[Batch, StepContext], Loss]:
+            return lambda batch, context: replace(loss(batch, context), logs={"error": torch.ones(())})
+
+        return tuple(replace(phase, loss=logged(phase.loss), span=(0.0, 1.0)) for phase in super().phases())
+
+
+def test_a_name_in_the_logs_is_of_one_phase() -> None:
+    with pytest.raises(ValueError, match="two phases log 'error'"):
+        next(iter(trainer(kind=SharedLog)))
+
+
+def test_logs_are_means_over_the_batch() -> None:
+    run = trainer(kind=SharedLog, micro=5)
+    run.phases = run.phases[:1]
+    assert next(iter(run)).logs == {"error": pytest.approx(1.0)}
 
 
 def test_training_learns_and_the_rate_lands_on_zero() -> None:
     events = list(trainer(150, dropout=0.0))
     assert events[-1].losses["main"] < 0.5 * events[0].losses["main"]
-    assert events[-1].rate < 0.05
-    assert max(e.rate for e in events) == 1.0
+    assert events[-1].lr_factor < 0.05
+    assert max(e.lr_factor for e in events) == 1.0
 
 
 def test_a_non_finite_loss_touches_no_weight() -> None:
@@ -100,25 +129,25 @@ class Heals(Points):
 
 def test_going_back_lowers_the_rate_and_goes_on(tmp_path: Path) -> None:
     run = trainer(data=Heals(poison=5))
-    assert Watch(run, RunFolder(tmp_path), None, checkpoint_s=1e9).run() == "finished"
+    assert TrainingLoop(run, RunFolder(tmp_path), None, checkpoint_seconds=1e9).run() == "finished"
     assert run.step == 20
-    assert run.slowdown == 0.5
+    assert run.lr_scale == 0.5
 
 
 def test_three_times_is_enough(tmp_path: Path) -> None:
     run = trainer(data=Points(poison=5))
     with pytest.raises(TrainingError, match="phase 'main' is not finite at step 5"):
-        Watch(run, RunFolder(tmp_path), None, checkpoint_s=1e9).run()
+        TrainingLoop(run, RunFolder(tmp_path), None, checkpoint_seconds=1e9).run()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_stops(tmp_path: Path, number: int) -> None:
-    def kick(stepped: Stepped) -> None:
-        if stepped.step == 6:
+    def kick(result: StepResult) -> None:
+        if result.step == 6:
             os.kill(os.getpid(), number)
 
     run = trainer()
-    assert Watch(run, RunFolder(tmp_path), None, [kick], checkpoint_s=1e9).run() == "interrupted"
+    assert TrainingLoop(run, RunFolder(tmp_path), None, [kick], checkpoint_seconds=1e9).run() == "interrupted"
     state, notes = RunFolder(tmp_path).latest()
     assert state is not None and not notes
     assert state["meta"]["step"] == 6
@@ -135,10 +164,10 @@ def test_what_a_listener_returns_is_a_warning_said_once(tmp_path: Path) -> None:
     events, said = Events(tmp_path / "events.jsonl"), []
     run = trainer()
 
-    def listener(stepped: Stepped) -> str | None:
-        return f"all alike at {stepped.step}" if stepped.step >= 5 else None
+    def listener(result: StepResult) -> str | None:
+        return f"all alike at {result.step}" if result.step >= 5 else None
 
-    Watch(run, RunFolder(tmp_path), events, [listener], checkpoint_s=1e9, say=said.append).run()
+    TrainingLoop(run, RunFolder(tmp_path), events, [listener], checkpoint_seconds=1e9, say=said.append).run()
     events.close()
     written = [e for e in read(tmp_path / "events.jsonl") if e["event"] == "warning"]
     assert said == ["all alike at 5"] and [(e["step"], e["text"]) for e in written] == [(5, "all alike at 5")]
@@ -147,10 +176,10 @@ def test_what_a_listener_returns_is_a_warning_said_once(tmp_path: Path) -> None:
 def test_the_log_replays_a_run(tmp_path: Path) -> None:
     events = Events(tmp_path / "events.jsonl")
     run = trainer()
-    Watch(run, RunFolder(tmp_path), events, checkpoint_s=1e9).run()
+    TrainingLoop(run, RunFolder(tmp_path), events, checkpoint_seconds=1e9).run()
     events.close()
     again = trainer()
-    again.pace = ReplayPace(progress_record(tmp_path / "events.jsonl"))
+    again.progress = ReplayProgress(progress_record(tmp_path / "events.jsonl"))
     assert all(True for _ in again)
     for name, value in run.weights().items():
         assert torch.equal(value, again.weights()[name])
@@ -161,16 +190,19 @@ def test_validation_that_gets_worse_begins_the_decay(tmp_path: Path) -> None:
     validation = Validation(run, lambda: iter([Points().batch(10**6, "", 0, 16, 16)]))
     values = iter([1.0, 0.9] + [2.0 + i for i in range(100)])
     validation.loss = lambda: next(values)  # type: ignore[method-assign]
-    assert Watch(run, RunFolder(tmp_path), None, validation=validation, checkpoint_s=1e9).run() == "shortened"
+    assert (
+        TrainingLoop(run, RunFolder(tmp_path), None, validation=validation, checkpoint_seconds=1e9).run()
+        == "stopped_early"
+    )
     assert run.step < 300
-    weights, step = validation.final()
-    assert step == validation.record[1][0]
-    assert all(torch.equal(weights[n], validation.best[n]) for n in weights)
+    weights, step = validation.final_weights()
+    assert step == validation.history[1][0]
+    assert all(torch.equal(weights[n], validation.best_weights[n]) for n in weights)
 
 
 def test_decay_start_is_kept(tmp_path: Path) -> None:
     run = trainer(40)
-    Watch(run, RunFolder(tmp_path), None, checkpoint_s=1e9).run()
+    TrainingLoop(run, RunFolder(tmp_path), None, checkpoint_seconds=1e9).run()
     state, notes = RunFolder(tmp_path).decay_start()
     assert state is not None and not notes
     assert state["meta"]["step"] == 20

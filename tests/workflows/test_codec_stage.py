@@ -24,11 +24,17 @@ from anew.data.types import Size
 from anew.errors import ConfigError
 from samples import clips, prose, shapes
 
-SMALL = {"space": "latent", "vae.width": "8", "vae.channels": "2", "diffusion.width": "8", "evaluate_samples": "24"}
+SMALL = {
+    "space": "latent",
+    "vae.width": "8",
+    "vae.latent_channels": "2",
+    "diffusion.width": "8",
+    "evaluate_samples": "24",
+}
 
 
 CODED = {
-    "codes.width": "8", "levels": "3,3", "kinds": "4", "layers": "1", "transformer.width": "16", "heads": "1", "hidden": "32",
+    "fsq.width": "8", "levels": "3,3", "num_clusters": "4", "layers": "1", "transformer.width": "16", "heads": "1", "mlp_size": "32",
     "evaluate_samples": "24",
 }  # fmt: skip
 
@@ -111,7 +117,7 @@ def test_codes_are_decoded_once_for_items_and_files(folder: Path) -> None:
     assert codec.calls == 3
     assert modality.name == "image"
     with pytest.raises(ConfigError, match="no prompt"):
-        modality.known("x")
+        modality.condition_from_prompt("x")
 
 
 def test_a_run_holds_its_codec_and_gives_items(run: Path) -> None:
@@ -150,7 +156,7 @@ def test_a_family_without_a_space_refuses(run: Path, folder: Path, tmp_path: Pat
 def test_a_family_of_tokens_works_on_codes_of_images(coded: Path, folder: Path) -> None:
     config = json.loads((coded / "config.json").read_text())
     assert config["spec"]["kind"] == "tokens" and config["spec"]["shape"] == [6, 6] and config["spec"]["classes"] == 2
-    assert config["codec"]["family"]["name"] == "codes" and config["codec"]["family"]["config"]["levels"] == [3, 3]
+    assert config["codec"]["family"]["name"] == "fsq" and config["codec"]["family"]["config"]["levels"] == [3, 3]
     model = anew.load(coded)
     made = model.sample(3, seed=1)
     assert made[0].shape == (12, 12) and made.artifacts[0].suffix == ".png"
@@ -188,7 +194,7 @@ def test_what_codes_cannot_do_is_refused(coded: Path, folder: Path, tmp_path: Pa
     with pytest.raises(ConfigError, match="score a run of vae"):
         model.score(folder)
     with pytest.raises(ConfigError, match="give a family that works on its codes: transformer"):
-        anew.train(folder, tmp_path / "a", steps=2, family="codes")
+        anew.train(folder, tmp_path / "a", steps=2, family="fsq")
     with pytest.raises(ConfigError, match="takes codes alone"):
         anew.train(folder, tmp_path / "b", steps=2, family="transformer", settings={"space": "pixel"})
     with pytest.raises(ConfigError, match=r"vae\.width"):

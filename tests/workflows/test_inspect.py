@@ -34,6 +34,6 @@ def test_counting_parameters_takes_no_chance() -> None:
     spec, scale = Grid((3, 16, 16), "CHW", 0, 0.5), Scale(1000, 1e6, 60.0)
     for kind in (Diffusion, Gan):
         config, before = kind.suggest(spec, scale), torch.get_rng_state()
-        first = kind.appetite(spec, config, scale)
-        assert first == kind.appetite(spec, config, scale) > 0
+        first = kind.target_examples(spec, config, scale)
+        assert first == kind.target_examples(spec, config, scale) > 0
         assert torch.equal(before, torch.get_rng_state())

@@ -64,8 +64,8 @@ def job(made: torch.Tensor, spec: Any, path: Path) -> Any:
     main = SimpleNamespace(name="main", within=lambda progress: progress)
     return SimpleNamespace(
         train_config=SimpleNamespace(previews=4), plan=SimpleNamespace(train_s=None, seed=0), record={}, asked=asked,
-        world=SimpleNamespace(agree=lambda value: value, first=True), folder=SimpleNamespace(path=path),
-        trainer=SimpleNamespace(weights=dict, phases=[main], batch=32), rebuilt=lambda weights: None,
+        world=SimpleNamespace(broadcast=lambda value: value, is_main=True), folder=SimpleNamespace(path=path),
+        trainer=SimpleNamespace(weights=dict, phases=[main], batch_size=32), rebuilt=lambda weights: None,
         data=SimpleNamespace(batch=batch, modality=modality), spec=spec,
         model=SimpleNamespace(item_spec=spec, spec=spec, sample=lambda n, seed: Drawn(modality.decode(made[:n]))),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Randomness keyed by (seed, step, phase, use, example): a value, never a history.
+"""Randomness keyed by (seed, step, phase, stream, example): a value, never a history.
 
 No generator state is saved anywhere: a resumed run, a run on two processes and a run in smaller micro-batches draw the
 same numbers for the same example of the same step.
@@ -7,7 +7,7 @@ same numbers for the same example of the same step.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-ROWS = 16  # examples that share one generator: few enough to waste little, enough to keep seeding cheap
+ROWS_PER_GENERATOR = 16  # few enough to waste little at the ends of a batch, enough to keep seeding cheap
 
 
 def key(*parts: int | str | float) -> int:
@@ -32,57 +32,65 @@ def generator(*parts: int | str | float) -> torch.Generator:
 
 
 @dataclass(slots=True)
-class Moment:
+class StepContext:
     """When and where a loss is computed: all that its randomness may depend on.
 
-    step: finished steps so far; progress: share of the plan done, 0 to 1; first: global index of the batch's row 0.
+    Attributes:
+        seed: Seed of the run.
+        step: Finished steps so far.
+        progress: Share of the plan that is done, in [0, 1].
+        phase: Name of the phase, and of the update where a phase has several a step.
+        first_row: Global index of the batch's row 0.
+        device: Where the numbers are needed; they are drawn on the CPU, so that they are the same on every device.
+        training: False where a loss is only measured.
     """
 
     seed: int
     step: int
     progress: float = 0.0
     phase: str = "main"
-    first: int = 0
+    first_row: int = 0
     device: str | torch.device = "cpu"
     training: bool = True
-    _uses: dict[str, int] = field(default_factory=dict)
+    _calls: dict[str, int] = field(default_factory=dict)
 
-    def normal(self, use: str, shape: tuple[int, ...] | torch.Size) -> Tensor:
-        """Standard normal numbers of `shape` (rows first), a function of each row's global index."""
-        return self._draw(use, tuple(shape), torch.Tensor.normal_)
+    def normal(self, stream: str, shape: tuple[int, ...] | torch.Size) -> Tensor:
+        """Standard normal numbers of `shape` (rows first), a function of the stream and each row's global index."""
+        return self._numbers(stream, tuple(shape), torch.Tensor.normal_)
 
-    def uniform(self, use: str, shape: tuple[int, ...] | torch.Size) -> Tensor:
-        """Uniform numbers in [0, 1) of `shape` (rows first), a function of each row's global index."""
-        return self._draw(use, tuple(shape), torch.Tensor.uniform_)
+    def uniform(self, stream: str, shape: tuple[int, ...] | torch.Size) -> Tensor:
+        """Uniform numbers in [0, 1) of `shape` (rows first), a function of the stream and each row's global index."""
+        return self._numbers(stream, tuple(shape), torch.Tensor.uniform_)
 
-    def nth(self, use: str) -> str:
-        """`use` with a running number: for layers that are called several times in one forward pass."""
-        self._uses[use] = self._uses.get(use, -1) + 1
-        return f"{use}/{self._uses[use]}"
+    def next_stream(self, stream: str) -> str:
+        """The stream's name with a running number, for layers that are called several times in one forward pass."""
+        self._calls[stream] = self._calls.get(stream, -1) + 1
+        return f"{stream}/{self._calls[stream]}"
 
-    def _draw(self, use: str, shape: tuple[int, ...], fill: object) -> Tensor:
-        rows, rest = shape[0], shape[1:]
-        low, high = self.first // ROWS, (self.first + rows - 1) // ROWS
-        parts = []
-        for chunk in range(low, high + 1):
-            source = generator(self.seed, self.step, self.phase, use, chunk)
-            parts.append(fill(torch.empty((ROWS, *rest)), generator=source))  # type: ignore[operator]
-        whole = torch.cat(parts) if len(parts) > 1 else parts[0]
-        start = self.first - low * ROWS
-        return whole[start : start + rows].to(self.device)
+    def _numbers(self, stream: str, shape: tuple[int, ...], fill_: Callable[..., Tensor]) -> Tensor:
+        n_rows, row_shape = shape[0], shape[1:]
+        first_chunk = self.first_row // ROWS_PER_GENERATOR
+        last_chunk = (self.first_row + n_rows - 1) // ROWS_PER_GENERATOR
+        chunks = []
+        for chunk in range(first_chunk, last_chunk + 1):
+            source = generator(self.seed, self.step, self.phase, stream, chunk)
+            chunks.append(fill_(torch.empty((ROWS_PER_GENERATOR, *row_shape)), generator=source))
+        rows = torch.cat(chunks) if len(chunks) > 1 else chunks[0]
+        start = self.first_row - first_chunk * ROWS_PER_GENERATOR
+        return rows[start : start + n_rows].to(self.device)
 
 
-_now: ContextVar[Moment | None] = ContextVar("anew_moment", default=None)
+_active: ContextVar[StepContext | None] = ContextVar("anew_step_context", default=None)
 
 
 @contextmanager
-def at(moment: Moment) -> Iterator[Moment]:
-    """Layers inside (dropout) draw from this moment."""
-    token = _now.set(moment)
+def use_context(context: StepContext) -> Iterator[StepContext]:
+    """Layers that are called inside (dropout) draw from this context."""
+    token = _active.set(context)
     try:
-        yield moment
+        yield context
     finally:
-        _now.reset(token)
+        _active.reset(token)
 
 
 class Dropout(nn.Module):
@@ -93,21 +101,22 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        now = _now.get()
+        context = _active.get()
         if not self.training or self.p == 0.0:
             return x
-        if now is None:
+        if context is None:
             return nn.functional.dropout(x, self.p)
-        keep = now.uniform(now.nth("dropout"), x.shape) >= self.p
-        return x * keep.to(x.dtype) / (1.0 - self.p)
+        kept = context.uniform(context.next_stream("dropout"), x.shape) >= self.p
+        return x * kept.to(x.dtype) / (1.0 - self.p)
 
 
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio, odd: the increment of splitmix64
+_MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
-def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Well-spread 64-bit numbers from any (splitmix64)."""
-    z = values + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * _MIX[0]
-    z = (z ^ (z >> np.uint64(27))) * _MIX[1]
+def splitmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Hashes of 64-bit integers, spread evenly: the output function of SplitMix64 (Steele, Lea and Flood 2014)."""
+    z = values + _GOLDEN_GAMMA
+    z = (z ^ (z >> np.uint64(30))) * _MULTIPLIERS[0]
+    z = (z ^ (z >> np.uint64(27))) * _MULTIPLIERS[1]
     return z ^ (z >> np.uint64(31))

@@ -1,16 +1,17 @@
 """All that data and families know of each other: what a tensor is, a batch of it, and what is asked of a sampler.
 
-Legend for shapes: B examples, L tokens, C channels, T frames, H rows, W columns.
+Legend for shapes: B examples, n samples, L tokens, C channels, T frames, H rows, W columns.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -34,9 +35,12 @@ def _check_extents(shape: Any, most: int) -> None:
 class Grid:
     """Continuous values on a regular grid, scaled to [-1, 1] unless the modality says otherwise.
 
-    shape: extent of one example, e.g. (1, 28, 28); axes: one letter an extent, e.g. "CHW"; classes: 0 without labels.
-    std: standard deviation of the values over the train split (what noise levels are measured against).
-    bounded: whether values end at -1 and 1; those of latents do not.
+    Attributes:
+        shape: Extent of one example, e.g. (1, 28, 28).
+        axes: One letter an extent, e.g. "CHW".
+        classes: Number of classes, 0 without labels.
+        std: Standard deviation of the values over the train split (what noise levels are measured against).
+        bounded: Whether values end at -1 and 1; those of latents do not.
     """
 
     shape: tuple[int, ...]
@@ -60,13 +64,17 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Discrete symbols. vocab: number of ids; length: most tokens in one example of a batch (the context).
+    """Discrete symbols.
 
-    special: ids with a meaning, among "begin", "end", "pad" (absent where the data has none). "rare": the first id of a
-    block, up to the next of these or the last id, that never stands for text of the train part and is not drawn, though
-    it is coded like any other.
-    packed: True where an example is a window of one long stream, False where it is one whole record.
-    shape: extents of the grid on which a record's last tokens lie, the last axis fastest; () where they are a sequence.
+    Attributes:
+        vocab: Number of ids.
+        length: Most tokens in one example of a batch (the context).
+        special: Ids with a meaning, among "begin", "end", "pad" (absent where the data has none). "rare": the first id of a
+            block, up to the next of these or the last id, that never stands for text of the train part and is not sampled,
+            though it is coded like any other.
+        classes: Number of classes, 0 without labels.
+        packed: True where an example is a window of one long stream, False where it is one whole record.
+        shape: Extents of the grid on which a record's last tokens lie, the last axis fastest; () where they are a sequence.
     """
 
     vocab: int
@@ -93,6 +101,7 @@ Spec = Grid | Tokens
 
 
 def spec_to_json(spec: Spec) -> dict[str, Any]:
+    """A spec as config.json holds it."""
     if isinstance(spec, Grid):
         return {
             "kind": "grid",
@@ -114,6 +123,7 @@ def spec_to_json(spec: Spec) -> dict[str, Any]:
 
 
 def spec_from_json(data: Mapping[str, Any]) -> Spec:
+    """Undo `spec_to_json`."""
     if data["kind"] == "grid":
         return Grid(tuple(data["shape"]), data["axes"], data["classes"], data["std"], data["bounded"])
     special, shape = dict(data["special"]), tuple(data.get("shape", ()))
@@ -124,35 +134,41 @@ def spec_from_json(data: Mapping[str, Any]) -> Spec:
 class Batch:
     """Examples for one step.
 
-    x: (B, *shape) float for a Grid, (B, L+1) int64 for Tokens (inputs are x[:, :-1], targets x[:, 1:]; L up to
-    the length of the spec).
-    label: (B,) int64. mask: (B, L) which targets count (None: all). units: (B,) characters, residues or pixels
-    that the counted targets stand for: what bits are divided by.
+    Attributes:
+        x: For a Grid, (B, *shape) float. For Tokens, (B, L+1) int64, L up to the length of the spec: inputs are x[:, :-1],
+            targets x[:, 1:].
+        labels: (B,) int64 class of each example; None without classes.
+        mask: (B, L) which targets count, or (B, T) which frames of a clip are there; None: all.
+        units: (B,) characters, residues or pixels that the counted targets stand for: what bits are divided by.
     """
 
     x: Tensor
-    label: Tensor | None = None
+    labels: Tensor | None = None
     mask: Tensor | None = None
     units: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.x.shape[0])
 
-    def to(self, device: Any) -> Batch:
-        move = [None if t is None else t.to(device, non_blocking=True) for t in (self.label, self.mask, self.units)]
-        return Batch(self.x.to(device, non_blocking=True), *move)
+    def to(self, device: str | torch.device) -> Batch:
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def rows(self, start: int, stop: int) -> Batch:
-        cut = [None if t is None else t[start:stop] for t in (self.label, self.mask, self.units)]
-        return Batch(self.x[start:stop], *cut)
+        """The examples start .. stop - 1."""
+        return self._map(lambda tensor: tensor[start:stop])
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        labels, mask, units = (None if t is None else change(t) for t in (self.labels, self.mask, self.units))
+        return Batch(change(self.x), labels, mask, units)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is given of a sample. One idea for a prompt, a prefix and an inpainting mask.
+class Condition:
+    """What is given of a sample: one type for a prompt, a prefix and an inpainting mask.
 
-    Tokens: x (L,) or (n, L) ids that the sample starts with, mask None.
-    Grid: x (*shape) or (n, *shape) values, mask same shape or (1, H, W), 1 where x is to be kept.
+    Attributes:
+        x: For Tokens, ids that the sample starts with, (L,) or (n, L). For a Grid, values (*shape) or (n, *shape).
+        mask: For a Grid, 1 where x is to be kept, of x's shape or (1, H, W); None keeps all of it. None for Tokens.
     """
 
     x: Tensor
@@ -160,14 +176,19 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What a sampler is asked for: n samples, a label for each (or None), what is known, and the family's `Sampling`.
+class SampleRequest:
+    """What a sampler is asked for. Sample i depends on (seed, first_index + i) alone, never on the batch it came in.
 
-    first: the global index of the first sample; sample i depends on (seed, first + i) alone, never on the batch it came in.
+    Attributes:
+        n: Number of samples.
+        labels: Class of each sample, (n,) int64; None where the data has no classes.
+        condition: What is given of the samples; None generates from nothing.
+        sampling: The family's `Sampling`; None takes its defaults.
+        first_index: Global index of the first sample.
     """
 
     n: int
-    label: Tensor | None = None
-    known: Known | None = None
-    how: Any = None
-    first: int = 0
+    labels: Tensor | None = None
+    condition: Condition | None = None
+    sampling: Any = None
+    first_index: int = 0

@@ -95,7 +95,7 @@ class Encoded:
         """Codes -> ordinary files, one an item."""
         return self.plain.write(self.values(z))
 
-    def known(self, prompt: str, suffix: str = "") -> Any:
+    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
         raise takes_no_prompt(self.plain.name, prompt, suffix)
 
 

@@ -191,7 +191,7 @@ class Modality(ABC):
         raise ConfigError(f"{self.name} data has no text to stop at; leave stop out")
 
     def prompt_file(self, path: Path) -> str:
-        """What `known` takes for the prompt that lies in a file: its text. Raises ValueError (one clause)."""
+        """What `condition_from_prompt` takes for the prompt that lies in a file: its text. Raises ValueError (one clause)."""
         try:
             return read_whole(path).decode("utf-8")
         except UnicodeDecodeError as error:
@@ -201,7 +201,7 @@ class Modality(ABC):
         """All samples in one file, where that is how such items are kept; None: a file each."""
         return None
 
-    def known(self, prompt: str, suffix: str = "") -> Any:
+    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
         """What a user gives of a sample, its beginning and its end -> ids or values that samples start from. Raises ConfigError
         where the modality has no prompts, or no ends."""
         raise takes_no_prompt(self.name, prompt, suffix)

@@ -1,10 +1,10 @@
 """Places in known records that lie beside what a new record has shown so far, and what stands next there.
 
-An expert follows one place step by step and foretells what stands there, with the trust that its own hits have earned: the
+An expert follows one place step by step and predicts what stands there, with the trust that its own hits have earned: the
 expert model of Cao, Dix, Allison and Mears, "A simple statistical algorithm for biological sequence compression" (DCC 2007).
 Unlike a counted context it goes on where a token differs: relatives that share every second residue share no six in a row.
 
-Legend for shapes: N known tokens, V vocabulary, n rows, K experts of a row, M proposals to a row.
+Legend for shapes: N known tokens, V vocabulary, n rows, E experts of a row, P proposals to a row, B tokens looked back at.
 """
 
 from __future__ import annotations
@@ -16,215 +16,256 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-EXPERTS = 64
-PROPOSALS = 64  # places that a step offers to a row, evenly among all that share its last tokens
-BACK = 32  # tokens before a proposal that its first score comes from
-KEEP = 0.97  # what a score shrinks to with each token: relatives part from each other along the way
-KEEP_HITS = 0.95  # the same of an expert's hits and tries
-TRUST, DOUBT = 0.45, 2.0  # share of hits that is expected of a new expert, and tries' worth of it
-MOST_TRUST = 0.55  # more would let a gate draw copies of known records, for which held-out records give no reason
-SHARPNESS = 0.5  # experts that follow relatives of one another are no independent evidence
-CHANCE_HITS = 16  # places that share a context by chance alone: it is as long as brings them to this number
-LEARNED = 50_000  # tokens of records that show which one stands in for which
-PRIOR = 20.0  # tokens' worth of how common they are, added to what was seen
-EMPTY = np.float32(-1e9)  # the score of a slot without an expert
+EXPERTS = 64  # E
+PROPOSALS = 64  # P: places that a step offers to a row, evenly among all that share its last tokens
+LOOK_BACK = 32  # B: tokens before a proposal that its first score comes from
+SCORE_DECAY = 0.97  # of a score with each token: relatives part from each other along the way
+HIT_DECAY = 0.95  # of an expert's hits and tries with each token
+PRIOR_HIT_RATE = 0.45  # share of hits that is expected of a new expert
+PRIOR_TRIES = 2.0  # tries' worth of that expectation
+MAX_TRUST = 0.55  # more would let a gate draw copies of known records, for which held-out records give no reason
+SHARPNESS = 0.5  # below 1: experts that follow relatives of one another are not independent evidence
+CHANCE_HITS = 16  # places that share a context at random: it is as long as brings them to this number
+SUBSTITUTION_TOKENS = 50_000  # tokens of records that show which token stands in for which
+SUBSTITUTION_PRIOR = 20.0  # tokens' worth of how common they are, added to what was observed
+NO_EXPERT = np.float32(-1e9)  # the score of a slot without an expert
 ROWS = 256  # rows whose proposals are looked at together; bounds memory
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-Places = NDArray[np.int32]
+Positions = NDArray[np.int32]
 
 
-class Ahead(NamedTuple):
-    """What n rows expect next. chance: (n, V) probabilities above 0; evidence: (n,) nats that a relative is followed; near:
-    (n,) whether it is so near that its experts are trusted as much as any may be."""
+class Prediction(NamedTuple):
+    """What n rows expect next.
 
-    chance: Floats
-    evidence: Floats
-    near: NDArray[np.bool_]
+    Attributes:
+        probabilities: (n, V), above 0.
+        log_odds: (n,) nats of evidence that a relative is followed, rather than nobody.
+        is_near: (n,) whether it is so near that its experts are trusted as much as any may be.
+    """
+
+    probabilities: Floats
+    log_odds: Floats
+    is_near: Bools
 
 
-class Aligned:
-    """Known records. ids: (N,) tokens, one record behind the other; lengths: (records,); change: (V, V) probability of the
-    column's token where the row's one was expected and did not come."""
+class AlignmentIndex:
+    """Known records, and where each short context of theirs stands.
 
-    def __init__(self, ids: Places, lengths: Ints, vocab: int, change: Floats | None = None) -> None:
-        self.ids, self.lengths, self.vocab = ids, lengths, vocab
+    Args:
+        ids: (N,) tokens, one record behind the other.
+        lengths: (records,) tokens of each record.
+        vocab_size: V.
+        substitution: (V, V) probability of the column's token where the row's one was expected and did not come; None
+            takes how common tokens are.
+
+    Attributes:
+        record: (N,) record of each token.
+        depth: (N,) tokens before it in its record.
+        frequencies: (V,) how common each token is.
+        context_length: Last tokens that make a place a proposal.
+    """
+
+    def __init__(self, ids: Positions, lengths: Ints, vocab_size: int, substitution: Floats | None = None) -> None:
+        self.ids, self.lengths, self.vocab_size = ids, lengths, vocab_size
         starts = np.cumsum(lengths) - lengths
-        self.owner = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)  # (N,)
-        self.depth = (np.arange(len(ids)) - starts[self.owner]).astype(np.int32)  # (N,) tokens before it in its record
-        common = np.bincount(ids, minlength=vocab) + 0.5
-        self.common: Floats = (common / common.sum()).astype(np.float32)  # (V,)
-        self.change = _off_diagonal(np.zeros((vocab, vocab)), self.common) if change is None else change
-        self.log_common, self.log_change = np.log(self.common), np.log(np.maximum(self.change, 1e-9))
-        self.context = context_of(len(ids), self.common)
-        self._index()
+        self.record = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        self.depth = (np.arange(len(ids)) - starts[self.record]).astype(np.int32)
+        counts = np.bincount(ids, minlength=vocab_size) + 0.5
+        self.frequencies: Floats = (counts / counts.sum()).astype(np.float32)
+        if substitution is None:
+            substitution = _substitution_rows(np.zeros((vocab_size, vocab_size)), self.frequencies)
+        self.substitution = substitution
+        self.log_frequencies = np.log(self.frequencies)
+        self.log_substitution = np.log(np.maximum(self.substitution, 1e-9))
+        self.context_length = suggest_context_length(len(ids), self.frequencies)
+        self._build_index()
 
     @classmethod
-    def fit(cls, sequences: Iterable[Sequence[int] | NDArray[np.integer]], vocab: int) -> Aligned:
-        """Of records; some of them are read again without themselves, to learn what stands in for what."""
-        parts = [np.asarray(one, dtype=np.int32) for one in sequences if len(one)] or [np.zeros(1, dtype=np.int32)]
-        ids = np.concatenate(parts)
-        lengths = np.array([len(one) for one in parts], dtype=np.int64)
-        known = cls(ids, lengths, vocab)
-        many = max(1, LEARNED // int(lengths.max()))
-        which = np.unique(np.linspace(0, len(parts) - 1, many).round().astype(np.int64))
-        seen = np.zeros((vocab, vocab))
-        rows = np.zeros((len(which), int(lengths[which].max())), dtype=np.int64)
-        for row, one in zip(rows, which, strict=True):
-            row[: lengths[one]] = parts[one]
-        following = known.follow(len(which), without=which)
+    def fit(cls, sequences: Iterable[Sequence[int] | NDArray[np.integer]], vocab_size: int) -> AlignmentIndex:
+        """An index of records. Some of them are read again without themselves, to learn which token stands in for which."""
+        records = [np.asarray(sequence, dtype=np.int32) for sequence in sequences if len(sequence)]
+        records = records or [np.zeros(1, dtype=np.int32)]
+        ids = np.concatenate(records)
+        lengths = np.array([len(record) for record in records], dtype=np.int64)
+        index = cls(ids, lengths, vocab_size)
+        num_read = max(1, SUBSTITUTION_TOKENS // int(lengths.max()))
+        read = np.unique(np.linspace(0, len(records) - 1, num_read).round().astype(np.int64))
+        rows = np.zeros((len(read), int(lengths[read].max())), dtype=np.int64)
+        for row, record in zip(rows, read, strict=True):
+            row[: lengths[record]] = records[record]
+        counts = np.zeros((vocab_size, vocab_size))
+        experts = index.experts(len(read), excluded=read)
         for place in range(rows.shape[1]):
             if place:
-                following.ahead()
-                live = np.flatnonzero(place < lengths[which])
-                following.count_changes(seen, live, rows[:, place])
-            following.came(rows[:, place])
-        return cls(ids, lengths, vocab, _off_diagonal(seen, known.common))
+                experts.predict()
+                unfinished = np.flatnonzero(place < lengths[read])
+                experts.count_substitutions(counts, unfinished, rows[:, place])
+            experts.observe(rows[:, place])
+        return cls(ids, lengths, vocab_size, _substitution_rows(counts, index.frequencies))
 
-    def _index(self) -> None:
-        """Places (N',) in the order of the `context` tokens before them, and these as one number each."""
-        places = np.flatnonzero(self.depth >= self.context)
-        keys = np.zeros(len(places), dtype=np.int64)
-        for back in range(self.context, 0, -1):
-            keys = keys * self.vocab + self.ids[places - back]
+    def _build_index(self) -> None:
+        """Positions (N',) in the order of the `context_length` tokens before them, and these tokens as one number each."""
+        positions = np.flatnonzero(self.depth >= self.context_length)
+        keys = np.zeros(len(positions), dtype=np.int64)
+        for back in range(self.context_length, 0, -1):
+            keys = keys * self.vocab_size + self.ids[positions - back]
         order = np.argsort(keys, kind="stable")
-        self.keys, self.places = keys[order], places[order].astype(np.int32)
+        self.keys, self.positions = keys[order], positions[order].astype(np.int32)
 
-    def follow(self, n: int, without: Ints | None = None) -> Following:
-        """For n rows that grow together. without: (n,) a record that a row's experts keep away from."""
-        return Following(self, n, without)
+    def experts(self, n: int, excluded: Ints | None = None) -> AlignmentExperts:
+        """Experts for n rows that grow together. excluded: (n,) a record that a row's experts keep away from."""
+        return AlignmentExperts(self, n, excluded)
 
 
-class Following:
-    """The experts of n rows. Rows do not depend on each other."""
+class AlignmentExperts:
+    """The experts of n rows. Rows do not depend on each other.
 
-    def __init__(self, known: Aligned, n: int, without: Ints | None) -> None:
-        self.known, self.without = known, without
-        self.history = np.full((n, BACK), -1, dtype=np.int64)
-        self.places = np.full((n, EXPERTS), -1, dtype=np.int32)  # the known token that comes next
-        self.scores = np.full((n, EXPERTS), EMPTY)  # nats above how common tokens are
+    Attributes:
+        history: (n, B) the last tokens of each row, -1 where there are none yet.
+        positions: (n, E) the known token that each expert predicts next, -1 without an expert.
+        scores: (n, E) nats by which the expert did better than how common tokens are.
+        hits: (n, E) decayed number of tokens that it predicted.
+        tries: (n, E) decayed number of tokens that it was asked for.
+    """
+
+    def __init__(self, index: AlignmentIndex, n: int, excluded: Ints | None) -> None:
+        self.index, self.excluded = index, excluded
+        self.history = np.full((n, LOOK_BACK), -1, dtype=np.int64)
+        self.positions = np.full((n, EXPERTS), -1, dtype=np.int32)
+        self.scores = np.full((n, EXPERTS), NO_EXPERT)
         self.hits = np.zeros((n, EXPERTS), dtype=np.float32)
         self.tries = np.zeros((n, EXPERTS), dtype=np.float32)
 
-    def repeated(self, n: int) -> Following:
+    def repeat(self, n: int) -> AlignmentExperts:
         """n rows of what this one row has shown."""
-        other = Following(self.known, n, None)
-        for name in ("history", "places", "scores", "hits", "tries"):
+        other = AlignmentExperts(self.index, n, None)
+        for name in ("history", "positions", "scores", "hits", "tries"):
             setattr(other, name, getattr(self, name).repeat(n, 0))
         return other
 
-    def ahead(self) -> Ahead:
-        """Of what comes next."""
-        n, known = len(self.places), self.known
+    def predict(self) -> Prediction:
+        """What comes next."""
+        n, index = len(self.positions), self.index
         for first in range(0, n, ROWS):
             self._propose(slice(first, min(first + ROWS, n)))
-        level = np.where(self.scores > EMPTY / 2, self.scores * SHARPNESS, EMPTY)
-        top = np.maximum(level.max(1), 0.0)  # (n,)
-        self._weights = np.exp(level - top[:, None])  # (n, K)
-        nobody = np.exp(-top)
-        total = self._weights.sum(1) + nobody
-        self._weights /= total[:, None]
-        told, trust = known.ids[self.places], self._trust()  # (n, K)
-        slots = (np.arange(n)[:, None] * known.vocab + told).ravel()
-        sure = self._weights * trust
-        copied, changed = (
-            np.bincount(slots, part.ravel(), n * known.vocab).reshape(n, -1).astype(np.float32)
-            for part in (sure, self._weights - sure)
-        )
-        chance = copied + changed @ known.change + (nobody / total)[:, None] * known.common
-        chance /= chance.sum(1, keepdims=True)
-        near = (self._weights * (trust >= MOST_TRUST)).sum(1) > 0.5
-        return Ahead(chance, np.log(total) + top, near)
+        log_weights = np.where(self.scores > NO_EXPERT / 2, self.scores * SHARPNESS, NO_EXPERT)  # (n, E)
+        # Nobody is followed with the log weight 0; all are shifted by the largest.
+        largest = np.maximum(log_weights.max(1), 0.0)  # (n,)
+        weights = np.exp(log_weights - largest[:, None])
+        nobody = np.exp(-largest)  # (n,)
+        total = weights.sum(1) + nobody
+        self._weights = weights / total[:, None]  # (n, E)
+        trust = self._trust()  # (n, E)
+        predicted = index.ids[self.positions]  # (n, E)
+        trusted = self._scatter(predicted, self._weights * trust)  # (n, V)
+        distrusted = self._scatter(predicted, self._weights - self._weights * trust)  # (n, V)
+        probabilities = trusted + distrusted @ index.substitution + (nobody / total)[:, None] * index.frequencies
+        probabilities /= probabilities.sum(1, keepdims=True)
+        is_near = (self._weights * (trust >= MAX_TRUST)).sum(1) > 0.5
+        return Prediction(probabilities, np.log(total) + largest, is_near)
 
-    def came(self, tokens: Ints) -> None:
+    def _scatter(self, tokens: Positions, weights: NDArray[np.floating]) -> Floats:
+        """(n, V) weights (n, E) summed by token (n, E)."""
+        n, vocab_size = len(tokens), self.index.vocab_size
+        cells = (np.arange(n)[:, None] * vocab_size + tokens).ravel()
+        return np.bincount(cells, weights.ravel(), n * vocab_size).reshape(n, -1).astype(np.float32)
+
+    def observe(self, tokens: Ints) -> None:
         """tokens: (n,) that came next."""
-        known, live = self.known, self.scores > EMPTY / 2
-        told, token = known.ids[self.places], tokens[:, None]
-        same = told == token
-        gained = _gain(same, told, token, self._trust(), known)
-        self.scores = np.where(live, KEEP * self.scores + gained, EMPTY).astype(np.float32)
-        self.hits, self.tries = KEEP_HITS * self.hits + same, KEEP_HITS * self.tries + 1.0
-        self.places = np.where(live, self.places + 1, -1).astype(np.int32)
-        over = self.places >= len(known.ids)
-        self.places[over] = -1
-        ended = over | (known.depth[self.places] == 0)  # the next record has begun
-        self.scores[ended], self.places[ended] = EMPTY, -1
+        index, is_live = self.index, self.scores > NO_EXPERT / 2
+        predicted, token = index.ids[self.positions], tokens[:, None]
+        is_hit = predicted == token
+        gain = _log_gain(is_hit, predicted, token, self._trust(), index)
+        self.scores = np.where(is_live, SCORE_DECAY * self.scores + gain, NO_EXPERT).astype(np.float32)
+        self.hits = HIT_DECAY * self.hits + is_hit
+        self.tries = HIT_DECAY * self.tries + 1.0
+        self.positions = np.where(is_live, self.positions + 1, -1).astype(np.int32)
+        is_past_end = self.positions >= len(index.ids)
+        self.positions[is_past_end] = -1
+        has_ended = is_past_end | (index.depth[self.positions] == 0)  # the next record has begun
+        self.scores[has_ended], self.positions[has_ended] = NO_EXPERT, -1
         self.history = np.concatenate((self.history[:, 1:], token), 1)
 
-    def count_changes(self, seen: NDArray[np.float64], rows: Ints, tokens: Ints) -> None:
-        """Add to `seen` (V, V) what came (n,) where experts of these rows were wrong; after `ahead`."""
-        told = self.known.ids[self.places[rows]]
-        came = np.broadcast_to(tokens[rows, None], told.shape)
-        wrong = self._weights[rows] * (1.0 - self._trust()[rows]) * (told != came)
-        np.add.at(seen, (told, came), wrong)
+    def count_substitutions(self, counts: Doubles, rows: Ints, tokens: Ints) -> None:
+        """Add to `counts` (V, V) the tokens (n,) that came where experts of these rows were wrong; after `predict`."""
+        predicted = self.index.ids[self.positions[rows]]
+        observed = np.broadcast_to(tokens[rows, None], predicted.shape)
+        weight = self._weights[rows] * (1.0 - self._trust()[rows]) * (predicted != observed)
+        np.add.at(counts, (predicted, observed), weight)
 
     def _trust(self) -> Floats:
         return _trust(self.hits, self.tries)
 
     def _propose(self, rows: slice) -> None:
         """Places that share the last tokens take the slots of experts that score less."""
-        known, history = self.known, self.history[rows]
-        places, good = self._shared(history)
-        good &= ~(places[:, :, None] == self.places[rows, None, :]).any(2)
-        if self.without is not None:
-            good &= known.owner[places] != self.without[rows, None]
-        back = np.arange(1, BACK + 1)
-        before = known.ids[np.maximum(places[:, :, None] - back, 0)]  # (n, M, BACK)
-        shown = history[:, None, ::-1]
-        real = (known.depth[places][:, :, None] >= back) & (shown >= 0)
-        same = (before == shown) & real
-        weights = (KEEP_HITS ** (back - 1.0)).astype(np.float32)
-        hits, tries = same @ weights, real @ weights  # (n, M)
-        gained = _gain(same, before, shown, _trust(hits, tries)[:, :, None], known) * real
-        scores = gained @ (KEEP ** (back - 1.0)).astype(np.float32)
-        scores[~good] = EMPTY
-        parts = ((self.scores, scores), (self.hits, hits), (self.tries, tries), (self.places, places))
-        joined = [np.concatenate((old[rows], new), 1) for old, new in parts]
-        best = np.argpartition(-joined[0], EXPERTS - 1, axis=1)[:, :EXPERTS]
-        for (old, _), new in zip(parts, joined, strict=True):
-            old[rows] = np.take_along_axis(new, best, 1)
+        index, history = self.index, self.history[rows]
+        positions, is_good = self._matching_positions(history)  # (n, P)
+        is_good &= ~(positions[:, :, None] == self.positions[rows, None, :]).any(2)  # followed already
+        if self.excluded is not None:
+            is_good &= index.record[positions] != self.excluded[rows, None]
+        back = np.arange(1, LOOK_BACK + 1)  # (B,)
+        before = index.ids[np.maximum(positions[:, :, None] - back, 0)]  # (n, P, B)
+        recent = history[:, None, ::-1]  # (n, 1, B), the newest first as in `before`
+        exists = (index.depth[positions][:, :, None] >= back) & (recent >= 0)  # (n, P, B)
+        is_hit = (before == recent) & exists
+        hit_weights = (HIT_DECAY ** (back - 1.0)).astype(np.float32)  # (B,)
+        hits, tries = is_hit @ hit_weights, exists @ hit_weights  # each (n, P)
+        gain = _log_gain(is_hit, before, recent, _trust(hits, tries)[:, :, None], index) * exists
+        scores = gain @ (SCORE_DECAY ** (back - 1.0)).astype(np.float32)  # (n, P)
+        scores[~is_good] = NO_EXPERT
+        all_scores = np.concatenate((self.scores[rows], scores), 1)  # (n, E + P)
+        best = np.argpartition(-all_scores, EXPERTS - 1, axis=1)[:, :EXPERTS]
+        proposals = ((self.scores, scores), (self.hits, hits), (self.tries, tries), (self.positions, positions))
+        for slots, proposed in proposals:
+            slots[rows] = np.take_along_axis(np.concatenate((slots[rows], proposed), 1), best, 1)
 
-    def _shared(self, history: Ints) -> tuple[Places, NDArray[np.bool_]]:
-        """(n, M) places behind the same last tokens, and which of them are real."""
-        known = self.known
-        recent = history[:, history.shape[1] - known.context :]
+    def _matching_positions(self, history: Ints) -> tuple[Positions, Bools]:
+        """(n, P) positions behind the same last tokens, and which of them are real."""
+        index = self.index
+        recent = history[:, history.shape[1] - index.context_length :]
         keys = np.zeros(len(recent), dtype=np.int64)
         for column in recent.T:
-            keys = keys * known.vocab + column
+            keys = keys * index.vocab_size + column
         keys[(recent < 0).any(1)] = -1
-        low = np.searchsorted(known.keys, keys)[:, None]
-        count = np.searchsorted(known.keys, keys, side="right")[:, None] - low
-        step = np.arange(PROPOSALS)
-        spread = (count * ((step + 0.5) / PROPOSALS)).astype(np.int64)
-        chosen = low + np.where(count <= PROPOSALS, step, spread)  # (n, M)
-        if not len(known.places):  # no record is longer than a context
+        first = np.searchsorted(index.keys, keys)[:, None]  # (n, 1)
+        count = np.searchsorted(index.keys, keys, side="right")[:, None] - first
+        step = np.arange(PROPOSALS)  # (P,)
+        evenly = (count * ((step + 0.5) / PROPOSALS)).astype(np.int64)
+        chosen = first + np.where(count <= PROPOSALS, step, evenly)  # (n, P)
+        if not len(index.positions):  # no record is longer than a context
             return np.zeros(chosen.shape, dtype=np.int32), np.zeros(chosen.shape, dtype=bool)
-        return known.places[np.minimum(chosen, len(known.places) - 1)], step < count
+        return index.positions[np.minimum(chosen, len(index.positions) - 1)], step < count
 
 
-def context_of(tokens: int, common: Floats) -> int:
-    """How many last tokens make a place a proposal: as many as few places share by chance."""
-    entropy = max(float(-(common * np.log(common)).sum()), 0.1)
-    wanted = round(math.log(max(tokens, 1) / CHANCE_HITS) / entropy) if tokens > CHANCE_HITS else 1
-    return max(2, min(wanted, BACK, int(62 / math.log2(max(len(common), 2)))))
+def suggest_context_length(num_tokens: int, frequencies: Floats) -> int:
+    """How many last tokens make a place a proposal: as many as few places share at random."""
+    entropy = max(float(-(frequencies * np.log(frequencies)).sum()), 0.1)
+    length = round(math.log(max(num_tokens, 1) / CHANCE_HITS) / entropy) if num_tokens > CHANCE_HITS else 1
+    longest_key = int(62 / math.log2(max(len(frequencies), 2)))  # tokens that fit into one 64-bit number
+    return max(2, min(length, LOOK_BACK, longest_key))
 
 
 def _trust(hits: Floats, tries: Floats) -> Floats:
     """The probability that an expert is right, from its own record."""
-    trust: Floats = np.minimum((hits + np.float32(TRUST * DOUBT)) / (tries + np.float32(DOUBT)), np.float32(MOST_TRUST))
+    prior_hits, prior_tries = np.float32(PRIOR_HIT_RATE * PRIOR_TRIES), np.float32(PRIOR_TRIES)
+    trust: Floats = np.minimum((hits + prior_hits) / (tries + prior_tries), np.float32(MAX_TRUST))
     return trust
 
 
-def _gain(same: NDArray[np.bool_], told: Places, came: Ints, trust: Floats, known: Aligned) -> Floats:
-    """Nats by which experts foretold what came better than how common it is."""
-    right, wrong = np.log(trust), np.log1p(-trust) + known.log_change[told, came]
-    gain: Floats = np.where(same, right, wrong) - known.log_common[came]
+def _log_gain(is_hit: Bools, predicted: Positions, observed: Ints, trust: Floats, index: AlignmentIndex) -> Floats:
+    """Nats by which experts predicted what came better than how common it is."""
+    log_hit = np.log(trust)
+    log_miss = np.log1p(-trust) + index.log_substitution[predicted, observed]
+    gain: Floats = np.where(is_hit, log_hit, log_miss) - index.log_frequencies[observed]
     return gain
 
 
-def _off_diagonal(seen: NDArray[np.float64], common: Floats) -> Floats:
-    """(V, V) rows of probabilities from what was seen and how common tokens are, none for the token itself."""
-    counts = seen + PRIOR * common
-    np.fill_diagonal(counts, 0.0)
-    rows: Floats = (counts / np.maximum(counts.sum(1, keepdims=True), 1e-30)).astype(np.float32)
+def _substitution_rows(counts: Doubles, frequencies: Floats) -> Floats:
+    """(V, V) rows of probabilities from observed counts and how common tokens are, none for the token itself."""
+    smoothed = counts + SUBSTITUTION_PRIOR * frequencies
+    np.fill_diagonal(smoothed, 0.0)
+    rows: Floats = (smoothed / np.maximum(smoothed.sum(1, keepdims=True), 1e-30)).astype(np.float32)
     return rows

@@ -4,7 +4,7 @@ Given a component, a clip is centre + basis z + e, with z Gaussian and e indepen
 frame the posterior of z has a closed form: what is known of some frames says what the others may be, so that the same
 mixture continues a clip, fills between frames and generates.
 
-Shapes: N clips, T frames, D = C T H W values of one clip, R principal components, K mixture components.
+Legend for shapes: N clips, T frames, D = C T H W values of one clip, R principal components, K mixture components.
 """
 
 from __future__ import annotations
@@ -14,85 +14,125 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from anew.estimators.gaussian_mixture import Mixture, empty, fit
+from anew.estimators.gaussian_mixture import TINY, GaussianMixture, empty_mixture, fit_mixture
 
 
 @dataclass(frozen=True, slots=True)
-class ClipMixture(Mixture):
-    """grams (T, R, R): the products of each frame's part of the basis with itself; they sum to the identity.
+class ClipMixture(GaussianMixture):
+    """A mixture of clips. Its rotations are the identity.
 
-    spare (T,): mean variance of a frame's values outside the basis. lengths (K, T): how often a clip of each component has
-    1, 2, ... T frames. Turns are the identity."""
+    Attributes:
+        frame_grams: (T, R, R) products of each frame's part of the basis with itself; they sum to the identity.
+        frame_residual_variance: (T,) mean variance of a frame's values outside the basis.
+        length_counts: (K, T) how often a clip of each component has 1, 2, ... T frames.
+    """
 
-    grams: Tensor
-    spare: Tensor
-    lengths: Tensor
+    frame_grams: Tensor
+    frame_residual_variance: Tensor
+    length_counts: Tensor
 
     @property
     def frames(self) -> int:
-        return len(self.spare)
+        return len(self.frame_residual_variance)
 
-    def spread(self, level: Tensor) -> Tensor:
+    def per_value(self, per_part: Tensor) -> Tensor:
         """(N, T) a number a frame -> (N, D), the same for each of the frame's values."""
-        area = len(self.rows) * len(self.columns)
+        area = len(self.row_rotation) * len(self.column_rotation)
         channels = len(self.centre) // (area * self.frames)
-        return level[:, None, :, None].expand(-1, channels, -1, area).reshape(len(level), -1)
+        return per_part[:, None, :, None].expand(-1, channels, -1, area).reshape(len(per_part), -1)
 
-    def posterior(self, y: Tensor, level: Tensor, component: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, D) best estimate of x from y = x + level e, and (N, T) its root mean square error in each frame.
+    def posterior(self, y: Tensor, sigma: Tensor, component: Tensor) -> tuple[Tensor, Tensor]:
+        """Best estimate of x from y = x + sigma e, and its error.
 
-        level (N, T): infinite where a frame tells nothing."""
-        noise = level.square()
-        scales = self.variances[component].sqrt()
-        axes, means = self.axes[component] * scales[:, None], self.means[component]  # (N, R, R), (N, R)
-        weight = 1.0 / (self.spare + noise)  # (N, T)
-        precision = (weight @ self.grams.flatten(1)).view(axes.shape)
-        inner = axes.mT @ precision @ axes
-        inner.diagonal(dim1=1, dim2=2).add_(1.0)
-        root = torch.linalg.cholesky(inner)  # (N, R, R)
-        start = self.centre + means @ self.basis.T
-        told = torch.where(self.spread(weight) > 0, (y - start) * self.spread(weight), 0.0) @ self.basis  # (N, R)
+        Args:
+            y: (N, D).
+            sigma: (N, T), infinite where a frame tells nothing.
+            component: (N,).
+
+        Returns:
+            The estimate (N, D) and its root mean square error in each frame (N, T).
+        """
+        noise_variance = sigma.square()  # (N, T)
+        scales = self.variances[component].sqrt()  # (N, R)
+        axes = self.eigenvectors[component] * scales[:, None]  # (N, R, R)
+        prior_mean = self.centre + self.means[component] @ self.basis.T  # (N, D)
+        weight = 1.0 / (self.frame_residual_variance + noise_variance)  # (N, T)
+        # The posterior precision of z in the component's own axes is the identity plus what the frames tell.
+        evidence = (weight @ self.frame_grams.flatten(1)).view(axes.shape)  # (N, R, R)
+        precision = axes.mT @ evidence @ axes
+        precision.diagonal(dim1=1, dim2=2).add_(1.0)
+        root = torch.linalg.cholesky(precision)  # (N, R, R)
+        value_weight = self.per_value(weight)  # (N, D)
+        told = torch.where(value_weight > 0, (y - prior_mean) * value_weight, 0.0) @ self.basis  # (N, R)
         half = torch.linalg.solve_triangular(root, axes.mT, upper=False)  # (N, R, R): its square is the covariance
-        inside = start + ((half.mT @ (half @ told[..., None])).squeeze(-1)) @ self.basis.T
-        kept = self.rest / (self.rest + self.spread(noise)).clamp(min=1e-12)
-        clean = inside + torch.where(kept > 0, (y - inside) * kept, 0.0)
-        covariance = half.mT @ half
-        area = len(self.centre) // self.frames
-        error = covariance.flatten(1) @ self.grams.flatten(1).T / area  # (N, T)
-        outside = self.spare * torch.where(noise.isinf(), 1.0, noise * weight)
-        return clean, (error + outside).clamp(min=0).sqrt()
+        in_basis = prior_mean + ((half.mT @ (half @ told[..., None])).squeeze(-1)) @ self.basis.T
+        shrinkage = self.residual_variance / (self.residual_variance + self.per_value(noise_variance)).clamp(min=TINY)
+        denoised = in_basis + torch.where(shrinkage > 0, (y - in_basis) * shrinkage, 0.0)
+        return denoised, self._posterior_std(half, noise_variance, weight)
+
+    def _posterior_std(self, half: Tensor, noise_variance: Tensor, weight: Tensor) -> Tensor:
+        """(N, T) root mean square error of each frame's values."""
+        values_per_frame = len(self.centre) // self.frames
+        covariance = half.mT @ half  # (N, R, R)
+        in_basis = covariance.flatten(1) @ self.frame_grams.flatten(1).T / values_per_frame  # (N, T)
+        outside = self.frame_residual_variance * torch.where(noise_variance.isinf(), 1.0, noise_variance * weight)
+        return (in_basis + outside).clamp(min=0).sqrt()
 
 
-def empty_clips(shape: tuple[int, ...], rank: int, kinds: int, variance: float) -> ClipMixture:
-    """What `fit_clips` gives for clips of shape (C, T, H, W), with nothing in it."""
-    channels, frames, height, breadth = shape
-    plain = empty((channels * frames, height, breadth), rank, kinds, variance)
-    return _with_frames(plain, frames, torch.zeros(kinds, frames))
+def empty_clip_mixture(shape: tuple[int, ...], rank: int, num_components: int, variance: float) -> ClipMixture:
+    """A mixture as `fit_clip_mixture` gives for clips of shape (C, T, H, W), with nothing in it."""
+    channels, frames, height, width = shape
+    mixture = empty_mixture((channels * frames, height, width), rank, num_components, variance)
+    return _with_frames(mixture, frames, torch.zeros(num_components, frames))
 
 
-def fit_clips(
+def fit_clip_mixture(
     x: Tensor,
-    length: Tensor,
-    label: Tensor | None,
+    lengths: Tensor,
+    labels: Tensor | None,
+    *,
     rank: int,
-    components: int,
+    num_clusters: int,
     classes: int,
     source: torch.Generator,
 ) -> ClipMixture:
-    """A mixture of x (N, C, T, H, W) with length (N,) frames each, as `anew.estimators.gaussian_mixture.fit` makes one of pictures."""
-    channels, frames, height, breadth = x.shape[1:]
-    flat = x.reshape(len(x), channels * frames, height, breadth)
-    plain = fit(flat, label, rank, components, classes, source, turned=False)
-    lengths = torch.zeros(components + 1, frames)
-    for where in (plain.assign(x.flatten(1), label if classes else None), torch.full_like(length, components)):
-        lengths.index_put_((where, length - 1), torch.ones(len(x)), accumulate=True)
-    return _with_frames(plain, frames, lengths)
+    """A mixture of clips, as `fit_mixture` makes one of pictures.
+
+    Args:
+        x: (N, C, T, H, W).
+        lengths: (N,) frames of each clip, 1 to T.
+        labels: (N,) classes; None where they play no part.
+        rank: R.
+        num_clusters: K - 1; the last component is all of the data.
+        classes: Number of classes, 0 without labels.
+        source: Random numbers.
+    """
+    channels, frames, height, width = x.shape[1:]
+    flat = x.reshape(len(x), channels * frames, height, width)
+    mixture = fit_mixture(
+        flat,
+        labels,
+        rank=rank,
+        num_clusters=num_clusters,
+        classes=classes,
+        source=source,
+        rotate_residual=False,
+    )
+    length_counts = torch.zeros(num_clusters + 1, frames)
+    own_component = mixture.assign(x.flatten(1), labels if classes else None)
+    for component in (own_component, torch.full_like(lengths, num_clusters)):
+        length_counts.index_put_((component, lengths - 1), torch.ones(len(x)), accumulate=True)
+    return _with_frames(mixture, frames, length_counts)
 
 
-def _with_frames(plain: Mixture, frames: int, lengths: Tensor) -> ClipMixture:
-    rank = plain.basis.shape[1]
-    basis = plain.basis.view(-1, frames, len(plain.rows) * len(plain.columns), rank)
-    grams = torch.einsum("ctpr,ctps->trs", basis, basis)
-    spare = plain.rest.view(*basis.shape[:3]).mean((0, 2))
-    parts = {one.name: getattr(plain, one.name) for one in fields(plain)}
-    return ClipMixture(**parts, grams=grams, spare=spare, lengths=lengths)
+def _with_frames(mixture: GaussianMixture, frames: int, length_counts: Tensor) -> ClipMixture:
+    rank = mixture.basis.shape[1]
+    area = len(mixture.row_rotation) * len(mixture.column_rotation)
+    basis = mixture.basis.view(-1, frames, area, rank)  # (C, T, H W, R)
+    residual_variance = mixture.residual_variance.view(-1, frames, area)  # (C, T, H W)
+    return ClipMixture(
+        **{field.name: getattr(mixture, field.name) for field in fields(mixture)},
+        frame_grams=torch.einsum("ctpr,ctps->trs", basis, basis),
+        frame_residual_variance=residual_variance.mean((0, 2)),
+        length_counts=length_counts,
+    )

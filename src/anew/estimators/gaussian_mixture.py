@@ -4,194 +4,250 @@ It serves diffusion twice: its posterior mean is the best linear denoiser of a c
 correct; and at high noise its noised samples are those of the data, so that sampling may start there. To a GAN it gives
 the coarse part of what is made.
 
-Shapes: N examples, D = C H W values of one example, R principal components, K mixture components.
+Legend for shapes: N examples, D = C H W values of one example, R principal components, K mixture components.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+TINY = 1e-12  # a variance of zero stays harmless
+ANY_CLASS = -1
+
 
 @dataclass(frozen=True, slots=True)
-class Mixture:
-    """centre (D,); basis (D, R) orthonormal. What lies outside the basis is turned by the orthonormal colours (C, C), rows
-    (H, H) and columns (W, W), and rest (D,) is the variance of each value there.
+class GaussianMixture:
+    """Gaussians in the space of principal components, and independent values outside it, in a rotated frame.
 
-    means (K, R), axes (K, R, R) and variances (K, R): each component's Gaussian in the basis, axes in columns.
-    shares (K,): how often each component occurs; owners (K,): its class, -1 for all classes.
+    Attributes:
+        centre: (D,) mean of all data.
+        basis: (D, R) orthonormal principal directions.
+        channel_rotation: (C, C) orthonormal; rotates what lies outside the basis, with the next two.
+        row_rotation: (H, H).
+        column_rotation: (W, W).
+        residual_variance: (D,) variance of each value outside the basis, rotated.
+        means: (K, R) mean of each component in the basis.
+        eigenvectors: (K, R, R) axes of each component's covariance, in columns.
+        variances: (K, R) variances along them.
+        weights: (K,) how often each component occurs.
+        component_class: (K,) class of each component; ANY_CLASS for all classes.
     """
 
     centre: Tensor
     basis: Tensor
-    colours: Tensor
-    rows: Tensor
-    columns: Tensor
-    rest: Tensor
+    channel_rotation: Tensor
+    row_rotation: Tensor
+    column_rotation: Tensor
+    residual_variance: Tensor
     means: Tensor
-    axes: Tensor
+    eigenvectors: Tensor
     variances: Tensor
-    shares: Tensor
-    owners: Tensor
+    weights: Tensor
+    component_class: Tensor
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, D) -> coordinates in the basis (N, R), and what is left outside it, turned (N, D)."""
+        """x (N, D) -> coordinates in the basis (N, R), and the rest, rotated (N, D)."""
         centred = x - self.centre
-        inside = centred @ self.basis  # (N, R)
-        return inside, turn(centred - inside @ self.basis.T, self.colours, self.rows, self.columns)
+        coordinates = centred @ self.basis  # (N, R)
+        return coordinates, self._rotate(centred - coordinates @ self.basis.T)
 
-    def _back(self, outside: Tensor) -> Tensor:
-        return turn(outside, self.colours.T, self.rows.T, self.columns.T)
+    def _rotate(self, x: Tensor) -> Tensor:
+        return rotate(x, self.channel_rotation, self.row_rotation, self.column_rotation)
 
-    def assign(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """(N,) the component whose mean is nearest, among those of the example's class where a label is given."""
-        inside, _ = self.project(x)
-        distance = torch.cdist(inside, self.means)  # (N, K)
-        distance = distance.masked_fill(self.shares == 0, torch.inf)
-        if label is not None:
-            distance = distance.masked_fill(self.owners != label[:, None], torch.inf)
+    def _rotate_back(self, x: Tensor) -> Tensor:
+        return rotate(x, self.channel_rotation.T, self.row_rotation.T, self.column_rotation.T)
+
+    def assign(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(N,) the component whose mean is nearest to x (N, D), among those of the example's class where labels are given."""
+        coordinates, _ = self.project(x)
+        distance = torch.cdist(coordinates, self.means)  # (N, K)
+        distance = distance.masked_fill(self.weights == 0, torch.inf)
+        if labels is not None:
+            distance = distance.masked_fill(self.component_class != labels[:, None], torch.inf)
         return distance.argmin(1)
 
-    def denoise(self, y: Tensor, level: Tensor, component: Tensor) -> Tensor:
-        """(N, D) best linear estimate of x from y = x + level e within each row's component; level (N,)."""
-        inside, outside = self.project(y)
-        noise = level.square()[:, None]  # (N, 1)
-        variances, axes, means = (t[component] for t in (self.variances, self.axes, self.means))
-        along = torch.einsum("nr,nrk->nk", inside - means, axes) * (variances / (variances + noise))
-        inside = means + torch.einsum("nk,nrk->nr", along, axes)
-        outside = outside * (self.rest / (self.rest + noise).clamp(min=1e-12))
-        return self.centre + inside @ self.basis.T + self._back(outside)
+    def denoise(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+        """(N, D) best linear estimate of x from y = x + sigma e within each row's component; sigma (N,)."""
+        coordinates, residual = self.project(y)
+        noise_variance = sigma.square()[:, None]  # (N, 1)
+        variances, axes, means = self.variances[component], self.eigenvectors[component], self.means[component]
+        along = torch.einsum("nr,nrk->nk", coordinates - means, axes) * (variances / (variances + noise_variance))
+        coordinates = means + torch.einsum("nk,nrk->nr", along, axes)
+        residual = residual * (self.residual_variance / (self.residual_variance + noise_variance).clamp(min=TINY))
+        return self.centre + coordinates @ self.basis.T + self._rotate_back(residual)
 
-    def posterior(self, y: Tensor, level: Tensor, component: Tensor) -> tuple[Tensor, Tensor]:
-        """`denoise` and `error` (N, 1), for level (N, 1)."""
-        one = level.squeeze(1)
-        return self.denoise(y, one, component), self.error(one, component)[:, None]
-
-    def spread(self, level: Tensor) -> Tensor:
-        """Numbers for each part of an example that has a noise level of its own -> for each value, or what broadcasts to
-        that: here an example is one part, (N, 1)."""
-        return level
-
-    def error(self, level: Tensor, component: Tensor) -> Tensor:
+    def posterior_std(self, sigma: Tensor, component: Tensor) -> Tensor:
         """(N,) root mean square error of `denoise` per value: sqrt of the mean posterior variance."""
-        noise = level.square()[:, None]
+        noise_variance = sigma.square()[:, None]
         variances = self.variances[component]
-        total = (variances * noise / (variances + noise)).sum(1)
-        total = total + (self.rest * noise / (self.rest + noise).clamp(min=1e-12)).sum(1)
+        total = (variances * noise_variance / (variances + noise_variance)).sum(1)
+        rest = self.residual_variance
+        total = total + (rest * noise_variance / (rest + noise_variance).clamp(min=TINY)).sum(1)
         return (total / len(self.centre)).sqrt()
 
-    def draw(self, component: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
+    def posterior(self, y: Tensor, sigma: Tensor, component: Tensor) -> tuple[Tensor, Tensor]:
+        """`denoise` (N, D) and `posterior_std` (N, 1), for sigma (N, 1)."""
+        sigma = sigma.squeeze(1)
+        return self.denoise(y, sigma, component), self.posterior_std(sigma, component)[:, None]
+
+    def per_value(self, per_part: Tensor) -> Tensor:
+        """One number for each part of an example that has a noise level of its own -> one for each value, or what broadcasts
+        to that. Here an example is one part: (N, 1)."""
+        return per_part
+
+    def sample(self, component: Tensor, basis_noise: Tensor, residual_noise: Tensor) -> Tensor:
         """(N, D) samples of each row's component from standard normal numbers (N, R) and (N, D)."""
-        along = inside * self.variances[component].sqrt()
-        point = self.means[component] + torch.einsum("nk,nrk->nr", along, self.axes[component])
-        return self.centre + point @ self.basis.T + self._back(outside * self.rest.sqrt())
+        along = basis_noise * self.variances[component].sqrt()
+        coordinates = self.means[component] + torch.einsum("nk,nrk->nr", along, self.eigenvectors[component])
+        residual = residual_noise * self.residual_variance.sqrt()
+        return self.centre + coordinates @ self.basis.T + self._rotate_back(residual)
 
-    def colour(self, white: Tensor, level: Tensor, component: Tensor) -> Tensor:
-        """(N, D) normal numbers -> data of each row's component with noise of that level () upon it."""
-        inside = white @ self.basis  # (N, R)
-        outside = turn(white - inside @ self.basis.T, self.colours, self.rows, self.columns)
-        along = inside * (self.variances[component] + level.square()).sqrt()
-        point = self.means[component] + torch.einsum("nk,nrk->nr", along, self.axes[component])
-        return self.centre + point @ self.basis.T + self._back(outside * (self.rest + level.square()).sqrt())
+    def unwhiten(self, white: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+        """(N, D) normal numbers -> data of each row's component with noise of the level sigma () upon it."""
+        white_coordinates = white @ self.basis  # (N, R)
+        residual = self._rotate(white - white_coordinates @ self.basis.T)
+        along = white_coordinates * (self.variances[component] + sigma.square()).sqrt()
+        coordinates = self.means[component] + torch.einsum("nk,nrk->nr", along, self.eigenvectors[component])
+        residual = residual * (self.residual_variance + sigma.square()).sqrt()
+        return self.centre + coordinates @ self.basis.T + self._rotate_back(residual)
 
-    def whiten(self, y: Tensor, level: Tensor, component: Tensor) -> Tensor:
-        """The inverse of `colour`, but for what the scales of `rest` bring into the basis: little where level is high."""
-        inside, outside = self.project(y)
-        along = torch.einsum("nr,nrk->nk", inside - self.means[component], self.axes[component])
-        along = along / (self.variances[component] + level.square()).sqrt()
-        return along @ self.basis.T + self._back(outside / (self.rest + level.square()).sqrt())
+    def whiten(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+        """The inverse of `unwhiten`, but for what the residual's scales bring into the basis: little where sigma is high."""
+        coordinates, residual = self.project(y)
+        along = torch.einsum("nr,nrk->nk", coordinates - self.means[component], self.eigenvectors[component])
+        along = along / (self.variances[component] + sigma.square()).sqrt()
+        residual = residual / (self.residual_variance + sigma.square()).sqrt()
+        return along @ self.basis.T + self._rotate_back(residual)
 
 
-def turn(x: Tensor, colours: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """(N, D) with its three axes multiplied by the matrices."""
-    grid = x.view(len(x), len(colours), len(rows), len(columns))
+def rotate(x: Tensor, channels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """x (N, D) with its three axes multiplied by the matrices (C, C), (H, H) and (W, W)."""
+    grid = x.view(len(x), len(channels), len(rows), len(columns))
     grid = (rows @ (grid @ columns.T)).flatten(2)  # (N, C, H W)
-    return (colours @ grid).flatten(1)
+    return (channels @ grid).flatten(1)
 
 
-def cosines(size: int) -> Tensor:
+def dct_matrix(size: int) -> Tensor:
     """(size, size) orthonormal discrete cosine transform (type II), one frequency a row."""
     place = torch.arange(size, dtype=torch.float64)
-    wave = torch.cos(math.pi / size * (place + 0.5) * place[:, None]) * math.sqrt(2 / size)
-    wave[0] /= math.sqrt(2)
-    return wave.float()
+    waves = torch.cos(math.pi / size * (place + 0.5) * place[:, None]) * math.sqrt(2 / size)
+    waves[0] /= math.sqrt(2)
+    return waves.float()
 
 
-def empty(shape: tuple[int, ...], rank: int, kinds: int, variance: float) -> Mixture:
-    """What `fit` gives for items of shape (C, H, W), with nothing in it."""
+def empty_mixture(shape: tuple[int, ...], rank: int, num_components: int, variance: float) -> GaussianMixture:
+    """A mixture as `fit_mixture` gives for items of shape (C, H, W), with nothing in it. num_components: K."""
     size = math.prod(shape)
-    return Mixture(
+    return GaussianMixture(
         centre=torch.zeros(size),
         basis=torch.zeros(size, rank),
-        colours=torch.eye(shape[0]),
-        rows=torch.eye(shape[1]),
-        columns=torch.eye(shape[2]),
-        rest=torch.full((size,), variance),
-        means=torch.zeros(kinds, rank),
-        axes=torch.zeros(kinds, rank, rank),
-        variances=torch.zeros(kinds, rank),
-        shares=torch.zeros(kinds),
-        owners=torch.full((kinds,), -1),
+        channel_rotation=torch.eye(shape[0]),
+        row_rotation=torch.eye(shape[1]),
+        column_rotation=torch.eye(shape[2]),
+        residual_variance=torch.full((size,), variance),
+        means=torch.zeros(num_components, rank),
+        eigenvectors=torch.zeros(num_components, rank, rank),
+        variances=torch.zeros(num_components, rank),
+        weights=torch.zeros(num_components),
+        component_class=torch.full((num_components,), ANY_CLASS),
     )
 
 
-def fit(
+def fit_mixture(
     x: Tensor,
-    label: Tensor | None,
+    labels: Tensor | None,
+    *,
     rank: int,
-    components: int,
+    num_clusters: int,
     classes: int,
     source: torch.Generator,
-    *,
-    turned: bool = True,
-) -> Mixture:
-    """A mixture of x (N, C, H, W): principal components, k-means among them (within each class), a Gaussian a cluster.
+    rotate_residual: bool = True,
+) -> GaussianMixture:
+    """Principal components, k-means among them (within each class), a Gaussian a cluster.
 
-    components: number of clusters K - 1, shared out evenly among classes; the last component is all of the data.
-    turned: whether what lies outside the components may be turned.
+    Args:
+        x: (N, C, H, W).
+        labels: (N,) classes; None where they play no part.
+        rank: R, number of principal components.
+        num_clusters: K - 1, shared out evenly among classes; the last component is all of the data.
+        classes: Number of classes, 0 without labels.
+        source: Random numbers.
+        rotate_residual: Whether what lies outside the components may be rotated.
     """
     shape, x = x.shape[1:], x.flatten(1)
     centre = x.mean(0)
-    basis = principal(x - centre, rank, source)  # (D, R)
-    inside = (x - centre) @ basis
-    turns, rest = _rest(x - centre - inside @ basis.T, shape, float((x - centre).square().mean()), turned)
-    where, owners = _clusters(inside, label, components, classes, source)
-    pooled = _covariance(inside)
-    parts = [_gaussian(inside[where == k], pooled, inside) for k in range(components)]
-    parts.append((inside.mean(0), *_eigen(pooled)))
-    means, axes, variances = (torch.stack(part) for part in zip(*parts, strict=True))
-    shares = torch.bincount(where, minlength=components + 1).float() / max(1, len(x))
-    return Mixture(centre, basis, *turns, rest, means, axes, variances, shares, owners)
+    centred = x - centre
+    basis = principal_directions(centred, rank, source)  # (D, R)
+    coordinates = centred @ basis  # (N, R)
+    residual = centred - coordinates @ basis.T
+    if rotate_residual:
+        rotations, residual_variance = _shortest_description(residual, shape, float(centred.square().mean()))
+    else:
+        rotations, residual_variance = _no_rotation(shape), residual.square().mean(0)
+    cluster, component_class = _cluster(coordinates, labels, num_clusters, classes, source)
+    pooled = _covariance(coordinates)
+    gaussians = [_fit_gaussian(coordinates[cluster == k], pooled, coordinates) for k in range(num_clusters)]
+    gaussians.append(_Gaussian(coordinates.mean(0), *_eigen(pooled)))
+    return GaussianMixture(
+        centre=centre,
+        basis=basis,
+        channel_rotation=rotations[0],
+        row_rotation=rotations[1],
+        column_rotation=rotations[2],
+        residual_variance=residual_variance,
+        means=torch.stack([g.mean for g in gaussians]),
+        eigenvectors=torch.stack([g.eigenvectors for g in gaussians]),
+        variances=torch.stack([g.variances for g in gaussians]),
+        weights=torch.bincount(cluster, minlength=num_clusters + 1).float() / max(1, len(x)),
+        component_class=component_class,
+    )
 
 
-def _rest(
-    outside: Tensor, shape: torch.Size, power: float, turned: bool
-) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-    """The turn that describes (N, D) with the fewest bits, and the variances (D,) under it.
+Rotations = tuple[Tensor, Tensor, Tensor]  # of channels, rows and columns
+
+
+def _no_rotation(shape: torch.Size) -> Rotations:
+    channels, height, width = shape
+    return torch.eye(channels), torch.eye(height), torch.eye(width)
+
+
+def _shortest_description(residual: Tensor, shape: torch.Size, power: float) -> tuple[Rotations, Tensor]:
+    """The rotations that describe residual (N, D) with the fewest bits, and the variances (D,) under them.
 
     Either none, which suits drawings with empty borders, or principal colours and cosines, which suit photographs.
     """
-    channels, height, breadth = shape
-    plain = (torch.eye(channels), torch.eye(height), torch.eye(breadth))
-    if not turned:
-        return plain, outside.square().mean(0)
-    spread = outside.view(len(outside), channels, -1).transpose(0, 1).flatten(1)  # (C, N H W)
-    _, colours = torch.linalg.eigh((spread @ spread.T).double())
-    smooth = (colours.T.float().contiguous(), cosines(height), cosines(breadth))
-    found = [(turns, turn(outside, *turns).square().mean(0)) for turns in (plain, smooth)]
-    floor = 1e-2 * power + 1e-12  # details a tenth of the data's deviation need no description
-    return min(found, key=lambda one: float((one[1] + floor).log().sum()))
+    channels, height, width = shape
+    by_channel = residual.view(len(residual), channels, -1).transpose(0, 1).flatten(1)  # (C, N H W)
+    _, colours = torch.linalg.eigh((by_channel @ by_channel.T).double())
+    candidates = [
+        _no_rotation(shape),
+        (colours.T.float().contiguous(), dct_matrix(height), dct_matrix(width)),
+    ]
+    described = [(rotations, rotate(residual, *rotations).square().mean(0)) for rotations in candidates]
+    floor = 1e-2 * power + TINY  # details a tenth of the data's deviation need no description
+    return min(described, key=lambda pair: float((pair[1] + floor).log().sum()))
 
 
-def principal(centred: Tensor, rank: int, source: torch.Generator) -> Tensor:
-    """(D, R) leading principal directions by subspace iteration; directions beyond the data's rank are arbitrary."""
-    guess = torch.randn(centred.shape[1], rank, generator=source)
+def principal_directions(centred: Tensor, rank: int, source: torch.Generator) -> Tensor:
+    """(D, R) leading principal directions of centred (N, D) by subspace iteration; directions beyond the data's rank are
+    arbitrary."""
+    basis = torch.randn(centred.shape[1], rank, generator=source)
     for _ in range(8):
-        guess = torch.linalg.qr(centred.T @ (centred @ guess) + 1e-6 * guess)[0]
-    return guess
+        basis = torch.linalg.qr(centred.T @ (centred @ basis) + 1e-6 * basis)[0]
+    return basis
+
+
+class _Gaussian(NamedTuple):
+    """mean (R,), eigenvectors (R, R) of its covariance in columns, variances (R,) along them."""
+
+    mean: Tensor
+    eigenvectors: Tensor
+    variances: Tensor
 
 
 def _covariance(z: Tensor) -> Tensor:
@@ -200,46 +256,48 @@ def _covariance(z: Tensor) -> Tensor:
 
 
 def _eigen(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvectors in columns, and eigenvalues."""
     values, vectors = torch.linalg.eigh(covariance.double())
     return vectors.float(), values.clamp(min=0).float()
 
 
-def _gaussian(z: Tensor, pooled: Tensor, everything: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean, axes, variances of one cluster; the covariance is shrunk towards the pooled one where examples are few."""
+def _fit_gaussian(z: Tensor, pooled: Tensor, everything: Tensor) -> _Gaussian:
+    """Of one cluster (n, R); the covariance is shrunk towards the pooled one where examples are few."""
     if len(z) == 0:
-        return everything.mean(0), *_eigen(pooled)
-    prior = len(pooled) / 4  # pseudo-examples: a covariance of R dimensions needs more than R examples
-    within = pooled * (_covariance(z).trace() / pooled.trace().clamp(min=1e-12))
-    return z.mean(0), *_eigen((_covariance(z) * len(z) + within * prior) / (len(z) + prior))
+        return _Gaussian(everything.mean(0), *_eigen(pooled))
+    covariance = _covariance(z)
+    pseudo_examples = len(pooled) / 4  # a covariance of R dimensions needs more than R examples
+    prior = pooled * (covariance.trace() / pooled.trace().clamp(min=TINY))
+    shrunk = (covariance * len(z) + prior * pseudo_examples) / (len(z) + pseudo_examples)
+    return _Gaussian(z.mean(0), *_eigen(shrunk))
 
 
-def _clusters(
-    z: Tensor, label: Tensor | None, components: int, classes: int, source: torch.Generator
+def _cluster(
+    z: Tensor, labels: Tensor | None, num_clusters: int, classes: int, source: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Cluster of each row (N,), and the class that owns each cluster (K,), -1 where labels play no part."""
-    owners = torch.full((components + 1,), -1)
-    where = torch.zeros(len(z), dtype=torch.long)
-    if label is None or classes == 0:
-        where = kmeans(z, components, source) if components else where
-        return where, owners
-    owners[:components] = torch.arange(components) % classes
-    for one in range(classes):
-        homes = torch.nonzero(owners[:components] == one).flatten()
-        rows = torch.nonzero(label == one).flatten()
+    """Cluster of each row of z (N,), and the class of each component (K,), ANY_CLASS where labels play no part."""
+    component_class = torch.full((num_clusters + 1,), ANY_CLASS)
+    cluster = torch.zeros(len(z), dtype=torch.long)
+    if labels is None or classes == 0:
+        return kmeans(z, num_clusters, source) if num_clusters else cluster, component_class
+    component_class[:num_clusters] = torch.arange(num_clusters) % classes
+    for label in range(classes):
+        components = torch.nonzero(component_class[:num_clusters] == label).flatten()
+        rows = torch.nonzero(labels == label).flatten()
         if len(rows):
-            where[rows] = homes[kmeans(z[rows], len(homes), source)]
-    return where, owners
+            cluster[rows] = components[kmeans(z[rows], len(components), source)]
+    return cluster, component_class
 
 
-def kmeans(z: Tensor, clusters: int, source: torch.Generator, rounds: int = 25) -> Tensor:
-    """(N,) cluster of each row: Lloyd's algorithm from k-means++ seeds."""
+def kmeans(z: Tensor, num_clusters: int, source: torch.Generator, iterations: int = 25) -> Tensor:
+    """(N,) cluster of each row of z (N, R): Lloyd's algorithm from k-means++ seeds."""
     centres = z[torch.randint(len(z), (1,), generator=source)]
-    while len(centres) < min(clusters, len(z)):
-        distance = torch.cdist(z, centres).amin(1).square() + 1e-12
+    while len(centres) < min(num_clusters, len(z)):
+        distance = torch.cdist(z, centres).amin(1).square() + TINY
         centres = torch.cat([centres, z[torch.multinomial(distance, 1, generator=source)]])
-    for _ in range(rounds):
-        where = torch.cdist(z, centres).argmin(1)
-        counts = torch.bincount(where, minlength=len(centres))[:, None]
-        sums = torch.zeros_like(centres).index_add_(0, where, z)
+    for _ in range(iterations):
+        cluster = torch.cdist(z, centres).argmin(1)
+        counts = torch.bincount(cluster, minlength=len(centres))[:, None]
+        sums = torch.zeros_like(centres).index_add_(0, cluster, z)
         centres = torch.where(counts > 0, sums / counts.clamp(min=1), centres)
     return torch.cdist(z, centres).argmin(1)

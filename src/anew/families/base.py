@@ -1,20 +1,21 @@
-"""What every family is: a module that says what it accepts, how it learns (phases) and how it draws (drafts).
+"""What every family is: a module that says which data it supports, how it learns (phases) and how it samples (drafts).
 
-The trainer knows this file and no family. A family knows specs, maths and nets, and no data, trainer or command line.
+A family knows specs, functions, estimators and nets, and neither data nor trainer nor command line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from anew.core.random import Moment
-from anew.core.specs import Ask, Batch, Grid, Spec
+from anew.core.random import StepContext
+from anew.core.specs import Batch, Grid, SampleRequest, Spec
 from anew.errors import ConfigError
+from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.functional.latents import slerp
 
 
@@ -22,107 +23,45 @@ from anew.functional.latents import slerp
 class Scale:
     """What a family may derive its sizes from.
 
-    seconds: training time (None where only steps are given); items: examples in the train split (windows or records for
-    tokens); units: characters, residues or pixels in it; dial: 0 the smallest candidate, each +1 about doubles the cost
-    of a step; device, threads: where it will run.
+    Attributes:
+        items: Examples in the train split (windows or records for tokens).
+        units: Characters, residues or pixels in it.
+        seconds: Training time; None where only steps are given.
+        model_size: 0 for the smallest candidate; each +1 about doubles the cost of a step.
+        device: Type of the device that it will run on, e.g. "cpu".
+        threads: Threads that it will have there.
     """
 
     items: int
     units: float
     seconds: float | None = None
-    dial: int = 0
+    model_size: int = 0
     device: str = "cpu"
     threads: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """total: sum over what counts in the batch, fp32, with gradient; count: how much counted (examples or targets).
-
-    The trainer divides by the count of the whole global batch, so that micro-batches, masks and processes change nothing.
-    logs: further scalars to show, each already a mean.
-    """
-
-    total: Tensor
-    count: float | Tensor
-    logs: Mapping[str, Tensor] = field(default_factory=dict)
+def check_axes(family: str, spec: Grid, allowed: Iterable[str]) -> None:
+    """Raise ConfigError where the axes of a grid are not among the allowed ones."""
+    if spec.axes not in allowed:
+        expected = " or ".join(map(repr, allowed))
+        raise ConfigError(f"{family} supports grids with axes {expected} (got {spec.axes!r})")
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Parameters that share an update rule; the first group of a phase whose `match(name, parameter)` holds takes it.
-
-    rule: "muon" for matrices (more dimensions are flattened behind the first), "adamw" for everything else.
-    lr: peak rate; weight_decay: decoupled, multiplied by the scheduled lr.
-    """
-
-    match: Callable[[str, Tensor], bool]
-    rule: Literal["muon", "adamw"]
-    lr: float
-    betas: tuple[float, float] = (0.9, 0.95)
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-    momentum: float = 0.95
+def check_clusters(setting: str, number: int, classes: int) -> None:
+    """Raise ConfigError where there are fewer clusters than classes: each class needs one of its own."""
+    if number < classes:
+        raise ConfigError(f"{setting} must be at least the number of classes, {classes} (got {number})")
 
 
-@dataclass(frozen=True, slots=True)
-class Optim:
-    """How a phase's parameters move.
-
-    warmup: steps of linear warm-up; decay: last share of the run in which the rate falls to zero (warm-up, stable, decay);
-    power: exponent of the fall; clip: largest global gradient norm; average: relative width of the power-function average
-    of weights (EDM2, arXiv 2312.02696, eq. 121; 0 keeps the raw weights).
-    """
-
-    groups: tuple[Group, ...]
-    warmup: int = 20
-    decay: float = 0.5
-    power: float = 1.0
-    clip: float = 1.0
-    average: float = 0.05
+def class_labels(request: SampleRequest, classes: int) -> Tensor | None:
+    """The labels (n,) of a request; ConfigError where there are labels and the data has no classes."""
+    if request.labels is not None and not classes:
+        raise ConfigError("a label was given, but the data has no labels; leave it out")
+    return request.labels
 
 
-@dataclass(frozen=True)
-class Phase:
-    """A module, its loss and its optimiser; a GAN has two, most families one.
-
-    repeat: updates a step; every: acts on each `every`-th step; span: when in the run, as shares of the plan. Warm-up and
-    decay of the rate are those of the span, and are counted in the phase's own updates.
-    """
-
-    name: str
-    module: nn.Module
-    loss: Callable[[Batch, Moment], Loss]
-    optim: Optim
-    repeat: int = 1
-    every: int = 1
-    span: tuple[float, float] = (0.0, 1.0)
-
-    def within(self, progress: float) -> float:
-        """Share of the span that is done when `progress` of the plan is."""
-        low, high = self.span
-        return min(1.0, max(0.0, (progress - low) / max(high - low, 1e-9)))
-
-    @property
-    def decay_start(self) -> float:
-        """Progress of the plan at which this phase's rate begins to fall."""
-        low, high = self.span
-        return low + (1.0 - min(1.0, max(0.0, self.optim.decay))) * (high - low)
-
-
-def decay_share(phases: Iterable[Phase]) -> float:
-    """Last share of a run in which the rate of some phase falls: what a longer run would take back."""
-    return 1.0 - min(phase.decay_start for phase in phases)
-
-
-def check_components(components: int, classes: int) -> None:
-    """ConfigError where not each class has a component of its own."""
-    if components < classes:
-        raise ConfigError(f"components={components} is less than the {classes} classes; give at least {classes}")
-
-
-def parameters_of(make: Callable[[], nn.Module]) -> int:
-    """How many parameters a network would have. The state of chance stays as it is."""
+def count_parameters(make: Callable[[], nn.Module]) -> int:
+    """How many parameters a network would have. The global random state stays as it is."""
     # Not on the device "meta": its first tensor loads torch's compiler, a second of CPU time.
     with torch.random.fork_rng(devices=[]):
         return sum(p.numel() for p in make().parameters())
@@ -132,7 +71,8 @@ def parameters_of(make: Callable[[], nn.Module]) -> int:
 class Codec(Protocol):
     """A trained pair that turns a Grid into a smaller Grid (latents) or into Tokens (codes), and back.
 
-    latent: what `encode` gives; (B, *shape) -> (B, *latent.shape) of about unit deviation, or (B, L) int64.
+    Attributes:
+        latent: What `encode` gives: (B, *shape) -> (B, *latent.shape) of about unit deviation, or (B, L) int64.
     """
 
     @property
@@ -144,26 +84,37 @@ class Codec(Protocol):
 
 
 class Family(nn.Module):
-    """Base of all families. A one-loss family writes `loss`, `optim`, `draw`, and `suggest`; the rest has defaults.
+    """Base of all families. A one-loss family writes `suggest`, `optimizer`, `loss` and `sample`; the rest has defaults.
 
-    Config: frozen dataclass of knobs, holds at least `batch: int` (examples a step). Sampling: frozen dataclass of knobs.
+    Attributes:
+        Config: Frozen dataclass of settings; holds at least `batch_size: int`, the examples of a step.
+        Sampling: Frozen dataclass of settings.
+        spec_types: Types of spec that it supports.
+        axes: Axes of the Grids that it supports, e.g. ("CHW",); None for any.
+        preferred_for: What it is the first choice for, among "quality", "speed" and "latent".
+        rationale: Why this family follows from the spec, one clause.
+        early_stopping: Whether the first phase's loss on held-out data tells when to stop.
+        generates: Whether it samples by itself. What is a codec alone is learned before another family.
+        codec_config: Config fields where it serves as a Codec; None where it cannot.
+        codec_time_share: Share of the training time that it takes as a codec.
+        latent_spec_type: Type of the spec of its latents, where it serves as a Codec.
+        no_interpolation_reason: What to use instead where it has no continuous space, one clause.
+        interpolates_across_classes: Whether `generate` needs no label, so that a path may lead from class to class.
     """
 
     Config: ClassVar[type]
     Sampling: ClassVar[type]
-    accepts: ClassVar[tuple[type, ...]]
-    axes: ClassVar[tuple[str, ...] | None] = None  # of the Grids that it takes; None: whatever they are
-    best_for: ClassVar[frozenset[str]] = frozenset({"quality"})  # among "quality", "speed", "latent"
-    watch: ClassVar[bool] = True  # whether the first phase's loss on held-out data tells when to stop
-    why: ClassVar[str] = ""  # one clause: why this family follows from the spec it accepts
-    as_codec: ClassVar[Mapping[str, Any] | None] = None  # Config fields where it serves as a Codec; None: it is none
-    codes: ClassVar[type] = Grid  # the kind of spec that its latents have, where it serves as a Codec
-    codec_share: ClassVar[float] = 0.45  # of the training time, where it is learned before another family
-    generates: ClassVar[bool] = (
-        True  # whether it draws by itself; what is a codec alone is learned before another family
-    )
-    no_walk: ClassVar[str] = "use a family that has one"  # one clause: why not, and what to use instead
-    crosses: ClassVar[bool] = False  # whether `grow` needs no label, so that a walk may lead from one class to another
+    spec_types: ClassVar[tuple[type, ...]]
+    axes: ClassVar[tuple[str, ...] | None] = None
+    preferred_for: ClassVar[frozenset[str]] = frozenset({"quality"})
+    rationale: ClassVar[str] = ""
+    early_stopping: ClassVar[bool] = True
+    generates: ClassVar[bool] = True
+    codec_config: ClassVar[Mapping[str, Any] | None] = None
+    codec_time_share: ClassVar[float] = 0.45
+    latent_spec_type: ClassVar[type] = Grid
+    no_interpolation_reason: ClassVar[str] = "use a family that has one"
+    interpolates_across_classes: ClassVar[bool] = False
 
     spec: Spec
     config: Any
@@ -173,27 +124,33 @@ class Family(nn.Module):
         self.spec = spec
         self.config = config
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    # -- what it fits ---------------------------------------------------------------------------------------------------
+
     @classmethod
-    def takes(cls, spec: Spec) -> bool:
+    def supports(cls, spec: Spec) -> bool:
         """Whether the family works on data of this spec."""
-        if not isinstance(spec, cls.accepts):
+        if not isinstance(spec, cls.spec_types):
             return False
         return not isinstance(spec, Grid) or cls.axes is None or spec.axes in cls.axes
 
     @classmethod
     def suggest(cls, spec: Any, scale: Scale) -> Any:
-        """A Config for the spec at `scale.dial`; a pure function of its arguments."""
+        """A Config for the spec at `scale.model_size`; a pure function of its arguments."""
         raise NotImplementedError
 
     @classmethod
-    def dials(cls, spec: Any, scale: Scale) -> tuple[int, ...]:
-        """Dials worth measuring for this budget, smallest first."""
+    def candidate_sizes(cls, spec: Any, scale: Scale) -> tuple[int, ...]:
+        """Model sizes worth measuring for this budget, smallest first."""
         return (0, 1, 2)
 
     @classmethod
-    def appetite(cls, spec: Any, config: Any, scale: Scale) -> float:
-        """Examples that this Config should see before a larger one is worth it; the planner takes the largest Config
-        whose measured rate affords its appetite within the budget."""
+    def target_examples(cls, spec: Any, config: Any, scale: Scale) -> float:
+        """Examples that this Config should see before a larger one is worth it. The planner takes the largest Config whose
+        measured speed reaches its target within the budget."""
         return 0.0
 
     @classmethod
@@ -201,52 +158,85 @@ class Family(nn.Module):
         """Whether it does better on the latents of a codec, which is learned first, than on data of this spec itself."""
         return False
 
-    def prepare(self, sweep: Iterable[Batch]) -> None:
+    # -- learn ----------------------------------------------------------------------------------------------------------
+
+    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Learn what has a closed form (counts, means, spectra) from one pass over train data, into buffers.
 
-        Packed tokens come as (1, n) stretches of text in order, records as (B, L+1) with mask, grids as (B, *shape).
-        Called once before step 0 and never on resume, since buffers are part of the state."""
+        Called once before step 0 and never on resume, since buffers are part of the state.
 
-    def finish(self, sweep: Iterable[Batch]) -> None:
-        """Fit what needs held-out validation data once training is over; `sweep` gives scoring batches of that part."""
+        Args:
+            sweep: Batches of train data: packed tokens as (1, n) stretches of text in order, records as (B, L+1) with mask,
+                grids as (B, *shape).
+        """
 
-    def optim(self) -> Optim:
+    def calibrate(self, sweep: Iterable[Batch]) -> None:
+        """Fit what needs held-out validation data once training is over.
+
+        Args:
+            sweep: Scoring batches of the validation part.
+        """
+
+    def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
+        """Make room for buffers whose size `fit_closed_form` learned, before a state dict is loaded.
+
+        Args:
+            shapes: Shape of each entry of the state dict, by name.
+        """
+
+    def optimizer(self) -> OptimizerConfig:
+        """How the parameters of the one phase move, where there is one."""
         raise NotImplementedError
 
-    def loss(self, batch: Batch, now: Moment) -> Loss:
+    def loss(self, batch: Batch, context: StepContext) -> Loss:
+        """The loss of the one phase, where there is one."""
         raise NotImplementedError
 
     def phases(self) -> tuple[Phase, ...]:
-        return (Phase("main", self, self.loss, self.optim()),)
+        """What is trained, in the order in which phases act within a step."""
+        return (Phase("main", self, self.loss, self.optimizer()),)
 
-    def react(self, logs: Mapping[str, float]) -> None:
+    def on_step_end(self, logs: Mapping[str, float]) -> None:
         """Called after each step with its logs, the same on every process: where a controller moves its own buffers."""
 
     def warning(self, progress: float) -> str | None:
         """What the user should know of a training that goes wrong, a sentence, or None; said once a run."""
         return None
 
-    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
+    # -- sample ---------------------------------------------------------------------------------------------------------
+
+    def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Drafts of (n, *shape) or (n, <=L) while they form; the last one is the sample."""
         raise NotImplementedError
 
-    def latents(self, ask: Ask, seed: int) -> Tensor:
-        """(n, K) numbers that samples start from, row i a function of (seed, ask.first + i): the space that `walk` moves in.
-        ConfigError where the family has none."""
-        name = type(self).__name__.lower()
-        raise ConfigError(f"the family {name!r} has no continuous space to walk in; {self.no_walk}")
+    def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
+        """What samples start from, the space in which `interpolate` moves.
 
-    def grow(self, latents: Tensor, ask: Ask) -> Iterator[Tensor]:
+        Returns:
+            (n, K), row i a function of (seed, request.first_index + i).
+
+        Raises:
+            ConfigError: The family has no such space.
+        """
+        name = type(self).__name__.lower()
+        raise ConfigError(
+            f"the family {name!r} has no continuous space to interpolate in; {self.no_interpolation_reason}"
+        )
+
+    def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """Drafts of the samples (n, *shape) that start from `latents` (n, K), without further randomness."""
         raise NotImplementedError
 
-    def invert(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+    def encode_to_latents(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(n, K) latents that lead back to the items x (n, *shape), as nearly as the family can."""
         raise NotImplementedError
 
-    def between(self, one: Tensor, other: Tensor, share: Tensor) -> Tensor:
-        """(n, K) latents at `share` (n,) of the way from one (K,) to other (K,): along the sphere, where normal numbers lie."""
-        return slerp(one, other, share)
+    def interpolate(self, start: Tensor, end: Tensor, fractions: Tensor) -> Tensor:
+        """(n, K) latents at `fractions` (n,) of the way from start (K,) to end (K,): along the sphere, where normal numbers
+        lie."""
+        return slerp(start, end, fractions)
+
+    # -- score ----------------------------------------------------------------------------------------------------------
 
     def bits(self, batch: Batch) -> Tensor | None:
         """(B,) bits of the counted targets of each example (exact, or a bound that the family's docstring states), or
@@ -257,13 +247,9 @@ class Family(nn.Module):
         """(B,) bits under parts of the model alone, by name, where it is a mixture: what each would reach without the rest."""
         return {}
 
-    def size_state(self, state: Mapping[str, torch.Size]) -> None:
-        """Make room for buffers whose size is learned by `prepare`, before a state dict is loaded. `state`: name -> shape."""
-
     def check_state(self) -> None:
-        """Raise ValueError (one clause) where whole numbers in the buffers cannot be: a state dict may come from anybody, and
-        its names, shapes and kinds alone were checked so far."""
+        """Check buffers that were loaded, of which only names, shapes and dtypes were checked so far.
 
-    @property
-    def device(self) -> torch.device:
-        return next(self.parameters()).device
+        Raises:
+            ValueError: An index in a buffer would lead outside; one clause.
+        """

@@ -8,40 +8,44 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-STEEP = 1.6  # of the sigmoid that gives normal numbers about the same share of each level (iFSQ, arXiv 2601.17124)
+STEEPNESS = 1.6  # of the sigmoid that gives normal numbers about the same share of each level (iFSQ, arXiv 2601.17124)
 
 
-def squash(x: Tensor) -> Tensor:
+def bound(x: Tensor) -> Tensor:
     """Any numbers -> (-1, 1), about evenly spread where they were standard normal."""
-    return 2.0 * torch.sigmoid(STEEP * x) - 1.0
+    return 2.0 * torch.sigmoid(STEEPNESS * x) - 1.0
 
 
-def rounded(x: Tensor, levels: Sequence[int]) -> Tensor:
-    """x (B, len(levels), ...) in [-1, 1] -> the nearest of each channel's levels, which lie evenly from -1 to 1.
+def quantize(x: Tensor, levels: Sequence[int]) -> Tensor:
+    """The nearest of each channel's levels, which lie evenly from -1 to 1. Gradients pass as if nothing had been rounded.
 
-    Gradients pass as if nothing had been rounded."""
-    half = _shaped([(n - 1) / 2 for n in levels], x)
-    found = ((x + 1.0) * half).round() / half - 1.0
-    return x + (found - x).detach()
-
-
-def number(x: Tensor, levels: Sequence[int]) -> Tensor:
-    """Rounded values (B, len(levels), ...) -> (B, ...) int64, the code's place among all of them; the first channel counts
-    fastest."""
-    half = _shaped([(n - 1) / 2 for n in levels], x)
-    places = ((x.double() + 1.0) * half).round().long()
-    weights = [math.prod(levels[:i]) for i in range(len(levels))]
-    return (places * _shaped(weights, x).long()).sum(1)
+    Args:
+        x: (B, len(levels), ...) in [-1, 1].
+        levels: Number of levels of each channel, 2 or more.
+    """
+    half_range = _per_channel([(n - 1) / 2 for n in levels], x)
+    quantized = ((x + 1.0) * half_range).round() / half_range - 1.0
+    return x + (quantized - x).detach()
 
 
-def values(codes: Tensor, levels: Sequence[int]) -> Tensor:
-    """Codes (B, ...) -> rounded values (B, len(levels), ...) fp32: the inverse of `number`."""
-    found, rest = [], codes.long()
+def values_to_codes(x: Tensor, levels: Sequence[int]) -> Tensor:
+    """Quantized values (B, len(levels), ...) -> codes (B, ...) int64 in [0, prod(levels)); the first channel counts fastest."""
+    half_range = _per_channel([(n - 1) / 2 for n in levels], x)
+    indices = ((x.double() + 1.0) * half_range).round().long()
+    strides = [math.prod(levels[:i]) for i in range(len(levels))]
+    return (indices * _per_channel(strides, x).long()).sum(1)
+
+
+def codes_to_values(codes: Tensor, levels: Sequence[int]) -> Tensor:
+    """Codes (B, ...) -> quantized values (B, len(levels), ...) fp32: the inverse of `values_to_codes`."""
+    channels = []
+    remainder = codes.long()
     for n in levels:
-        found.append((rest % n).float() * (2.0 / (n - 1)) - 1.0)
-        rest = rest // n
-    return torch.stack(found, 1)
+        channels.append((remainder % n).float() * (2.0 / (n - 1)) - 1.0)
+        remainder = remainder // n
+    return torch.stack(channels, 1)
 
 
-def _shaped(row: Sequence[float], x: Tensor) -> Tensor:
+def _per_channel(row: Sequence[float], x: Tensor) -> Tensor:
+    """One number for each channel of x (B, C, ...), as (C, 1, ...)."""
     return torch.tensor(row, device=x.device, dtype=torch.float32).view(-1, *[1] * (x.ndim - 2))

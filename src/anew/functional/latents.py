@@ -1,49 +1,75 @@
-"""Latent variables: moving between two of them, and what it costs to say them."""
+"""Latent variables: the way between two of them, and what it costs to encode them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+NEARLY_PARALLEL = 1e-3  # radians: below, the sine in the denominator loses its digits
 
-def slerp(one: Tensor, other: Tensor, share: Tensor) -> Tensor:
-    """(n, K) points at `share` (n,) of the way from one (K,) to other (K,) along the arc between them.
 
-    Shoemake 1985: sin((1 - t) a) / sin a, sin(t a) / sin a for the angle a between the two; lengths are interpolated
-    with them, so that normal numbers stay as long as normal numbers are. Nearly parallel ends are joined by a line.
+def slerp(start: Tensor, end: Tensor, fractions: Tensor) -> Tensor:
+    """Points on the arc between two vectors (spherical linear interpolation, Shoemake 1985).
+
+    Lengths are interpolated with the directions, so that normal numbers stay as long as normal numbers are. Nearly
+    parallel ends are joined by a line.
+
+    Args:
+        start: (K,).
+        end: (K,).
+        fractions: (n,) shares of the way, in [0, 1].
+
+    Returns:
+        (n, K).
     """
-    cosine = torch.nn.functional.cosine_similarity(one, other, dim=0, eps=1e-12).clamp(-1.0, 1.0)
+    cosine = torch.nn.functional.cosine_similarity(start, end, dim=0, eps=1e-12).clamp(-1.0, 1.0)
     angle = torch.arccos(cosine)
-    if float(angle) < 1e-3 or float(angle) > torch.pi - 1e-3:
-        return torch.lerp(one[None], other[None], share[:, None])
-    weights = [torch.sin((1 - share) * angle) / torch.sin(angle), torch.sin(share * angle) / torch.sin(angle)]
-    return weights[0][:, None] * one + weights[1][:, None] * other
+    if float(angle) < NEARLY_PARALLEL or float(angle) > torch.pi - NEARLY_PARALLEL:
+        return torch.lerp(start[None], end[None], fractions[:, None])
+    start_weight = torch.sin((1 - fractions) * angle) / torch.sin(angle)  # (n,)
+    end_weight = torch.sin(fractions * angle) / torch.sin(angle)  # (n,)
+    return start_weight[:, None] * start + end_weight[:, None] * end
 
 
-def normal_divergence(mean: Tensor, log_scale: Tensor, other_mean: Tensor, other_log_scale: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_scale)^2) || N(other_mean, exp(other_log_scale)^2)) of each value, in nats."""
-    gap = log_scale - other_log_scale
-    distance = (mean - other_mean) * torch.exp(-other_log_scale)
-    return 0.5 * (torch.exp(2 * gap) + distance.square() - 1.0) - gap
+def normal_kl(mean: Tensor, log_scale: Tensor, prior_mean: Tensor, prior_log_scale: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_scale)^2) || N(prior_mean, exp(prior_log_scale)^2)) of each value, in nats."""
+    log_ratio = log_scale - prior_log_scale
+    distance = (mean - prior_mean) * torch.exp(-prior_log_scale)
+    return 0.5 * (torch.exp(2 * log_ratio) + distance.square() - 1.0) - log_ratio
 
 
-def free_nats(divergence: Tensor, free: float) -> Tensor:
-    """(B,) sums of divergences (B, G), where each group has `free` nats that cost no more when they are given back.
+def sum_with_free_bits(kl: Tensor, free_nats: float) -> Tensor:
+    """Sums of divergences, of which the first `free_nats` of each group cost the same whether they are used or not.
 
     Free bits (arXiv 1606.04934, appendix C.8) of each example instead of a batch's mean, so that how a batch is cut
     changes nothing. A group below its free nats has no gradient.
+
+    Args:
+        kl: (B, G) nats of each group.
+        free_nats: Nats of a group that are free.
+
+    Returns:
+        (B,).
     """
-    return divergence.clamp(min=free).sum(1)
+    return kl.clamp(min=free_nats).sum(1)
 
 
 def unit_scale(means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
-    """(c,) centres and (c,) scales that bring posterior means (N, c, h, w) to unit deviation over all channels.
+    """Shift and scale of each channel that bring posterior means to unit deviation over all channels.
 
     Channels are measured by the spread of samples, so that one whose means hardly move stays small beside the others
     and its noise is not blown up.
+
+    Args:
+        means: (N, c, h, w).
+        log_scales: (N, c, h, w).
+
+    Returns:
+        Centres (c,) and scales (c,).
     """
-    centre, total = means.mean((0, 2, 3)), (2 * log_scales).exp().mean((0, 2, 3))
-    spread = (means.var((0, 2, 3), correction=0) + total).sqrt()
-    shape = (-1, 1, 1)
-    whole = ((means - centre.view(shape)) / spread.view(shape)).square().mean().sqrt()
-    return centre, (spread * whole).clamp(min=1e-6)
+    centre = means.mean((0, 2, 3))  # (c,)
+    noise_variance = (2 * log_scales).exp().mean((0, 2, 3))  # (c,)
+    spread = (means.var((0, 2, 3), correction=0) + noise_variance).sqrt()  # (c,)
+    per_channel = (-1, 1, 1)
+    overall = ((means - centre.view(per_channel)) / spread.view(per_channel)).square().mean().sqrt()
+    return centre, (spread * overall).clamp(min=1e-6)

@@ -1,7 +1,7 @@
 """Noise levels: which of them training sees, and which a sample passes through.
 
-Data and noise mix as y = x + s e (EDM, arXiv 2206.00364). The straight path x_t = t x + (1 - t) e of flow matching is the same
-one on another scale, y = x_t / t with s = (1 - t) / t. Everything counts the noise level s, in data units.
+Data and noise mix as y = x + sigma e (EDM, arXiv 2206.00364). The straight path x_t = t x + (1 - t) e of flow matching is
+the same one on another scale, y = x_t / t with sigma = (1 - t) / t. Everything counts sigma, in data units.
 """
 
 from __future__ import annotations
@@ -12,23 +12,34 @@ import torch
 from torch import Tensor
 
 
-def lognormal_levels(uniform: Tensor, mean: float, deviation: float, low: float, high: float) -> Tensor:
-    """Noise levels with log s ~ N(mean, deviation), truncated to [low, high], from uniform numbers in [0, 1).
+def lognormal_sigmas(uniform: Tensor, log_mean: float, log_std: float, sigma_min: float, sigma_max: float) -> Tensor:
+    """Noise levels with log sigma ~ N(log_mean, log_std^2), truncated to [sigma_min, sigma_max].
 
-    The truncated quantile function is used, so no draw is rejected and each uniform number gives one level.
+    The truncated quantile function is used, so that no draw is rejected and each uniform number gives one level.
+
+    Args:
+        uniform: Numbers in [0, 1), of any shape.
+        log_mean: Mean of log sigma.
+        log_std: Standard deviation of log sigma.
+        sigma_min: Smallest level.
+        sigma_max: Largest level.
+
+    Returns:
+        Levels of the same shape.
     """
-    below, above = (_cumulative((math.log(edge) - mean) / deviation) for edge in (low, high))
-    share = (below + (above - below) * uniform).clamp(1e-6, 1 - 1e-6)
-    log: Tensor = mean + deviation * torch.special.ndtri(share.double()).to(uniform.dtype)
-    return log.exp().clamp(low, high)
+    below = _normal_cdf((math.log(sigma_min) - log_mean) / log_std)
+    above = _normal_cdf((math.log(sigma_max) - log_mean) / log_std)
+    quantile = (below + (above - below) * uniform).clamp(1e-6, 1 - 1e-6)
+    log_sigma: Tensor = log_mean + log_std * torch.special.ndtri(quantile.double()).to(uniform.dtype)
+    return log_sigma.exp().clamp(sigma_min, sigma_max)
 
 
-def _cumulative(z: float) -> float:
+def _normal_cdf(z: float) -> float:
     return 0.5 * (1.0 + math.erf(z / math.sqrt(2.0)))
 
 
-def rho_levels(steps: int, low: float, high: float, rho: float) -> Tensor:
-    """(steps + 1,) falling noise levels, the last one 0: EDM's grid (arXiv 2206.00364, eq. 5)."""
+def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float) -> Tensor:
+    """(steps + 1,) falling noise levels, the last one 0 (arXiv 2206.00364, eq. 5). rho: crowding towards sigma_min."""
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64) if steps > 1 else torch.zeros(1, dtype=torch.float64)
-    grid = (high ** (1 / rho) + ramp * (low ** (1 / rho) - high ** (1 / rho))) ** rho
-    return torch.cat([grid, torch.zeros(1, dtype=torch.float64)]).float()
+    sigmas = (sigma_max ** (1 / rho) + ramp * (sigma_min ** (1 / rho) - sigma_max ** (1 / rho))) ** rho
+    return torch.cat([sigmas, torch.zeros(1, dtype=torch.float64)]).float()

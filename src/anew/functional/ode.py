@@ -1,7 +1,7 @@
-"""Solvers of the probability-flow equation dy/ds = (y - D(y, s)) / s, as functions of a denoiser D.
+"""Solvers of the probability-flow equation dy/dsigma = (y - D(y, sigma)) / sigma, as functions of a denoiser D.
 
-Each takes noisy data y = x + s e at `levels[0]` and falling levels that end in 0, and yields the clean estimate that
-each step is built on; the last one yielded is the sample.
+Each takes noisy data y = x + sigma e at `sigmas[0]` and falling noise levels that end in 0, and yields the denoised
+estimate that each step is built on; the last one yielded is the sample.
 """
 
 from __future__ import annotations
@@ -12,49 +12,62 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]  # (y, level ()) -> clean estimate, same shape as y
+Denoiser = Callable[[Tensor, Tensor], Tensor]  # (y, sigma ()) -> denoised estimate, same shape as y
 
 
-def euler(denoise: Denoiser, y: Tensor, levels: Tensor) -> Iterator[Tensor]:
-    """First order, one pass a step."""
-    for now, then in pairwise(levels):
-        clean = denoise(y, now)
-        yield clean
-        y = clean + (then / now) * (y - clean)
+def euler(denoise: Denoiser, y: Tensor, sigmas: Tensor) -> Iterator[Tensor]:
+    """First order, one evaluation a step."""
+    for sigma, sigma_next in pairwise(sigmas):
+        denoised = denoise(y, sigma)
+        yield denoised
+        y = denoised + (sigma_next / sigma) * (y - denoised)
 
 
-def heun(denoise: Denoiser, y: Tensor, levels: Tensor) -> Iterator[Tensor]:
-    """Second order, two passes a step but one in the last (arXiv 2206.00364, algorithm 1)."""
-    for now, then in pairwise(levels):
-        clean = denoise(y, now)
-        yield clean
-        guess = clean + (then / now) * (y - clean)
-        if then > 0:
-            slope = ((y - clean) / now + (guess - denoise(guess, then)) / then) / 2
-            guess = y + (then - now) * slope
-        y = guess
+def heun(denoise: Denoiser, y: Tensor, sigmas: Tensor) -> Iterator[Tensor]:
+    """Second order, two evaluations a step but one in the last (arXiv 2206.00364, algorithm 1)."""
+    for sigma, sigma_next in pairwise(sigmas):
+        denoised = denoise(y, sigma)
+        yield denoised
+        y_next = denoised + (sigma_next / sigma) * (y - denoised)
+        if sigma_next > 0:
+            slope = (y - denoised) / sigma
+            slope_next = (y_next - denoise(y_next, sigma_next)) / sigma_next
+            y_next = y + (sigma_next - sigma) * (slope + slope_next) / 2
+        y = y_next
 
 
-def multistep(denoise: Denoiser, y: Tensor, levels: Tensor) -> Iterator[Tensor]:
-    """Second order, one pass a step, first order in the last step: DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2)."""
-    before: tuple[Tensor, Tensor] | None = None  # the estimate and the log level of the step before
-    for now, then in pairwise(levels):
-        clean = denoise(y, now)
-        yield clean
-        slope = clean
-        if before is not None and then > 0:
-            ratio = (torch.log(now) - torch.log(then)) / (before[1] - torch.log(now))
-            slope = clean + 0.5 * ratio * (clean - before[0])
-        before = (clean, torch.log(now))
-        y = slope + (then / now) * (y - slope)
+def multistep(denoise: Denoiser, y: Tensor, sigmas: Tensor) -> Iterator[Tensor]:
+    """Second order, one evaluation a step, first order in the last step: DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2)."""
+    previous: tuple[Tensor, Tensor] | None = None  # the denoised estimate and log sigma of the step before
+    for sigma, sigma_next in pairwise(sigmas):
+        denoised = denoise(y, sigma)
+        yield denoised
+        extrapolated = denoised
+        if previous is not None and sigma_next > 0:
+            previous_denoised, previous_log_sigma = previous
+            ratio = (torch.log(sigma) - torch.log(sigma_next)) / (previous_log_sigma - torch.log(sigma))
+            extrapolated = denoised + 0.5 * ratio * (denoised - previous_denoised)
+        previous = (denoised, torch.log(sigma))
+        y = extrapolated + (sigma_next / sigma) * (y - extrapolated)
 
 
-def backwards(denoise: Denoiser, y: Tensor, levels: Tensor) -> Tensor:
-    """The same equation from clean to noisy: y at rising `levels`, the first of them small. Second order (Heun)."""
-    for now, then in pairwise(levels):
-        slope = (y - denoise(y, now)) / now
-        guess = y + (then - now) * slope
-        y = y + (then - now) * (slope + (guess - denoise(guess, then)) / then) / 2
+def encode_flow(denoise: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
+    """The same equation from clean to noisy. Second order (Heun).
+
+    Args:
+        denoise: The denoiser.
+        x: Clean data, taken to be at sigmas[0].
+        sigmas: Rising noise levels, the first of them small.
+
+    Returns:
+        y at sigmas[-1].
+    """
+    y = x
+    for sigma, sigma_next in pairwise(sigmas):
+        slope = (y - denoise(y, sigma)) / sigma
+        y_next = y + (sigma_next - sigma) * slope
+        slope_next = (y_next - denoise(y_next, sigma_next)) / sigma_next
+        y = y + (sigma_next - sigma) * (slope + slope_next) / 2
     return y
 
 

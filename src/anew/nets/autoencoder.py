@@ -1,157 +1,182 @@
-"""Networks of a variational autoencoder with two scales of latents: items -> bottom grid and top vector, and back.
+"""Convolutional autoencoders: one with two scales of latent distributions for a VAE, one with a plain grid for a codec.
 
-The chain is top vector z2 -> bottom grid z1 -> item x: x is decoded from the bottom alone, and the top says how the
-bottom is distributed. Convolutions work as in `anew.nets.conv_blocks`: none at full size, bf16 where that is fast.
+The chain of the VAE is top vector z2 -> bottom grid z1 -> item x: x is decoded from the bottom alone, and the top says
+how the bottom is distributed. Convolutions work as in `anew.nets.conv_blocks`: none at full size, bf16 where that is fast.
+
+Legend for shapes: B items, C channels, H rows, W columns, h rows and w columns of the latent grid.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from anew.functional.likelihood import LogisticMixture
-from anew.nets.conv_blocks import ChannelNorm, Condition, Conv, Linear, to_depth, to_space
+from anew.nets.conv_blocks import (
+    ChannelNorm,
+    ConditionEmbedding,
+    Conv,
+    Linear,
+    depth_to_space,
+    latent_sides,
+    pad_to_multiple,
+    space_to_depth,
+)
 
-SMALL = 4  # side that a grid is halved to before it becomes a vector
+VECTOR_SIDE = 4  # side that a grid is halved to before it becomes a vector
+
+
+class Normal(NamedTuple):
+    """Independent normal distributions. Both tensors have the shape of a value."""
+
+    mean: Tensor
+    log_scale: Tensor
 
 
 class Block(nn.Module):
     """Norm, convolution, SiLU, convolution, added to the input."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = ChannelNorm(width)
-        self.first = Conv(width, width)
-        self.second = Conv(width, width, zero=True)
+        self.norm = ChannelNorm(channels)
+        self.conv1 = Conv(channels, channels)
+        self.conv2 = Conv(channels, channels, zero_init=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        change: Tensor = self.second(functional.silu(self.first(self.norm(x))))
-        return x + change
+        residual: Tensor = self.conv2(functional.silu(self.conv1(self.norm(x))))
+        return x + residual
 
 
-def _blocks(width: int, depth: int) -> nn.ModuleList:
-    return nn.ModuleList(Block(width) for _ in range(depth))
+def _stages(widths: tuple[int, ...], depth: int) -> nn.ModuleList:
+    return nn.ModuleList(nn.Sequential(*(Block(width) for _ in range(depth))) for width in widths)
 
 
-def _run(blocks: nn.ModuleList, x: Tensor) -> Tensor:
-    for block in blocks:
-        x = block(x)
-    return x
-
-
-def padded(x: Tensor, multiple: int) -> Tensor:
-    """(B, C, H, W) with its last row and column repeated until both sides divide by `multiple`."""
-    height, breadth = x.shape[2:]
-    pad = (0, -breadth % multiple, 0, -height % multiple)
-    return functional.pad(x, pad, "replicate") if any(pad) else x
-
-
-def split(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Means and log scales, fp32, from the two halves of a network's channels; log scales stay within e^-6 to e^3."""
-    mean, log_scale = x.float().chunk(2, 1)
+def to_normal(output: Tensor) -> Normal:
+    """Distributions, in fp32, from the two halves of a network's channels; log scales stay within e^-6 to e^3."""
+    mean, log_scale = output.float().chunk(2, 1)
     # Smooth bounds: a hard clamp would have no gradient to come back by.
-    return mean, 4.5 * torch.tanh(log_scale / 4.5) - 1.5
+    return Normal(mean, 4.5 * torch.tanh(log_scale / 4.5) - 1.5)
 
 
 class Encoder(nn.Module):
-    """(B, into, H, W) -> features (B, widths[-1], h, w), h = ceil(H / (patch 2^(sizes - 1)))."""
+    """(B, in_channels, H, W) -> features (B, widths[-1], h, w).
 
-    def __init__(self, into: int, widths: tuple[int, ...], depth: int, patch: int) -> None:
+    Args:
+        in_channels: Channels of the input.
+        widths: Channels of each size, the largest size first.
+        depth: Blocks a size.
+        patch_size: Side of the patches that the stem reads.
+    """
+
+    def __init__(self, in_channels: int, widths: tuple[int, ...], depth: int, patch_size: int) -> None:
         super().__init__()
-        self.patch, self.multiple = patch, patch * 2 ** (len(widths) - 1)
-        self.stem = Conv(into * patch**2, widths[0])
-        self.stages = nn.ModuleList(_blocks(width, depth) for width in widths)
-        self.shrink = nn.ModuleList(Conv(4 * fine, coarse, 1) for fine, coarse in pairwise(widths))
+        self.patch_size, self.multiple = patch_size, patch_size * 2 ** (len(widths) - 1)
+        self.stem = Conv(in_channels * patch_size**2, widths[0])
+        self.stages = _stages(widths, depth)
+        self.downsample = nn.ModuleList(Conv(4 * fine, coarse, 1) for fine, coarse in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(to_depth(padded(x, self.multiple), self.patch))
-        for place, stage in enumerate(self.stages):
-            if place:
-                x = self.shrink[place - 1](to_depth(x, 2))
-            x = _run(stage, x)  # type: ignore[arg-type]
+        x = self.stem(space_to_depth(pad_to_multiple(x, self.multiple, "replicate"), self.patch_size))
+        for i, stage in enumerate(self.stages):
+            if i:
+                x = self.downsample[i - 1](space_to_depth(x, 2))
+            x = stage(x)
         return x
 
 
 class Decoder(nn.Module):
-    """(B, into, h, w) -> (B, out, H, W) of the given size."""
+    """(B, in_channels, h, w) -> (B, out_channels, height, width). Arguments as for `Encoder`."""
 
-    def __init__(self, into: int, out: int, widths: tuple[int, ...], depth: int, patch: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, widths: tuple[int, ...], depth: int, patch_size: int
+    ) -> None:
         super().__init__()
-        self.patch = patch
-        self.stem = Conv(into, widths[-1])
-        self.stages = nn.ModuleList(_blocks(width, depth) for width in reversed(widths))
-        self.grow = nn.ModuleList(Conv(coarse, 4 * fine, 1) for coarse, fine in pairwise(reversed(widths)))
+        self.patch_size = patch_size
+        self.stem = Conv(in_channels, widths[-1])
+        self.stages = _stages(widths[::-1], depth)
+        self.upsample = nn.ModuleList(Conv(coarse, 4 * fine, 1) for coarse, fine in pairwise(widths[::-1]))
         self.norm = ChannelNorm(widths[0])
-        self.out = Conv(widths[0], out * patch**2)
+        self.out = Conv(widths[0], out_channels * patch_size**2)
         self.out.weight.data.mul_(0.1)  # distributions start alike, and only nearly so
 
-    def forward(self, z: Tensor, height: int, breadth: int) -> Tensor:
+    def forward(self, z: Tensor, height: int, width: int) -> Tensor:
         x = self.stem(z)
-        for place, stage in enumerate(self.stages):
-            if place:
-                x = to_space(self.grow[place - 1](x), 2)
-            x = _run(stage, x)  # type: ignore[arg-type]
-        x = to_space(self.out(functional.silu(self.norm(x))), self.patch)
-        return x[:, :, :height, :breadth].contiguous(memory_format=torch.contiguous_format)
+        for i, stage in enumerate(self.stages):
+            if i:
+                x = depth_to_space(self.upsample[i - 1](x), 2)
+            x = stage(x)
+        x = depth_to_space(self.out(functional.silu(self.norm(x))), self.patch_size)
+        return x[:, :, :height, :width].contiguous(memory_format=torch.contiguous_format)
 
 
 def _halvings(sides: tuple[int, int]) -> list[tuple[int, int]]:
-    """The sides of a grid as it is halved down to `SMALL`, itself first."""
-    found = [sides]
-    while max(found[-1]) > SMALL:
-        found.append((-(-found[-1][0] // 2), -(-found[-1][1] // 2)))
-    return found
+    """The sides of a grid as it is halved down to `VECTOR_SIDE`, itself first."""
+    pyramid = [sides]
+    while max(pyramid[-1]) > VECTOR_SIDE:
+        rows, columns = pyramid[-1]
+        pyramid.append((-(-rows // 2), -(-columns // 2)))
+    return pyramid
 
 
-class Summary(nn.Module):
-    """Features (B, width, h, w) -> (B, out), the grid halved until it is small."""
+class GridToVector(nn.Module):
+    """Features (B, channels, h, w) -> (B, out_features), the grid halved until it is small."""
 
-    def __init__(self, width: int, sides: tuple[int, int], out: int) -> None:
+    def __init__(self, channels: int, sides: tuple[int, int], out_features: int) -> None:
         super().__init__()
-        sizes = _halvings(sides)
-        self.shrink = nn.ModuleList(Conv(4 * width, width, 1) for _ in sizes[1:])
-        self.blocks = _blocks(width, len(sizes) - 1)
-        self.norm = ChannelNorm(width)
-        self.out = Linear(width * sizes[-1][0] * sizes[-1][1], out)
+        pyramid = _halvings(sides)
+        rows, columns = pyramid[-1]
+        self.downsample = nn.ModuleList(Conv(4 * channels, channels, 1) for _ in pyramid[1:])
+        self.blocks = nn.ModuleList(Block(channels) for _ in pyramid[1:])
+        self.norm = ChannelNorm(channels)
+        self.out = Linear(channels * rows * columns, out_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        for shrink, block in zip(self.shrink, self.blocks, strict=True):
-            x = block(shrink(to_depth(padded(x, 2), 2)))
-        found: Tensor = self.out(functional.silu(self.norm(x)).flatten(1))
-        return found
+        for downsample, block in zip(self.downsample, self.blocks, strict=True):
+            x = block(downsample(space_to_depth(pad_to_multiple(x, 2, "replicate"), 2)))
+        vector: Tensor = self.out(functional.silu(self.norm(x)).flatten(1))
+        return vector
 
 
-class Unfolding(nn.Module):
-    """A vector (B, into) -> (B, out, h, w), through the same sizes as `Summary`."""
+class VectorToGrid(nn.Module):
+    """A vector (B, in_features) -> (B, out_channels, h, w), through the same sizes as `GridToVector`."""
 
-    def __init__(self, into: int, width: int, sides: tuple[int, int], out: int, depth: int) -> None:
+    def __init__(self, in_features: int, channels: int, sides: tuple[int, int], out_channels: int, depth: int) -> None:
         super().__init__()
-        self.sizes = _halvings(sides)[::-1]
-        self.width = width
-        self.first = Linear(into, width * self.sizes[0][0] * self.sizes[0][1])
-        self.grow = nn.ModuleList(Conv(width, 4 * width, 1) for _ in self.sizes[1:])
-        self.stages = nn.ModuleList(_blocks(width, depth) for _ in self.sizes)
-        self.norm = ChannelNorm(width)
-        self.out = Conv(width, out)
+        self.pyramid = _halvings(sides)[::-1]
+        self.channels = channels
+        rows, columns = self.pyramid[0]
+        self.start = Linear(in_features, channels * rows * columns)
+        self.upsample = nn.ModuleList(Conv(channels, 4 * channels, 1) for _ in self.pyramid[1:])
+        self.stages = _stages((channels,) * len(self.pyramid), depth)
+        self.norm = ChannelNorm(channels)
+        self.out = Conv(channels, out_channels)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = self.first(z).view(len(z), self.width, *self.sizes[0]).contiguous(memory_format=torch.channels_last)
-        for place, stage in enumerate(self.stages):
-            if place:
-                height, breadth = self.sizes[place]
-                x = to_space(self.grow[place - 1](x), 2)[:, :, :height, :breadth]
-            x = _run(stage, x)  # type: ignore[arg-type]
-        found: Tensor = self.out(functional.silu(self.norm(x)))
-        return found
+        x = self.start(z).view(len(z), self.channels, *self.pyramid[0]).contiguous(memory_format=torch.channels_last)
+        for i, stage in enumerate(self.stages):
+            if i:
+                rows, columns = self.pyramid[i]
+                x = depth_to_space(self.upsample[i - 1](x), 2)[:, :, :rows, :columns]
+            x = stage(x)
+        grid: Tensor = self.out(functional.silu(self.norm(x)))
+        return grid
 
 
-class Autoencoder(nn.Module):
-    """All networks of the chain for items of `shape` (C, H, W); `kind` is the type that is computed in.
+class VariationalAutoencoder(nn.Module):
+    """All networks of the chain z2 -> z1 -> x. Methods take the dtype that is computed in.
 
-    channels: of z1 (B, c, h, w); top: numbers in z2 (B, K); logistics: components of the mixture of each pixel.
+    Args:
+        shape: (C, H, W) of an item.
+        widths: Channels of each size, the largest size first.
+        depth: Blocks a size and side.
+        patch_size: Side of the patches that are one position.
+        latent_channels: Channels of z1 (B, c, h, w).
+        top_dim: Numbers in z2 (B, K).
+        num_mixtures: Logistic distributions in the mixture of each pixel.
     """
 
     def __init__(
@@ -160,53 +185,99 @@ class Autoencoder(nn.Module):
         *,
         widths: tuple[int, ...],
         depth: int,
-        patch: int,
-        channels: int,
-        top: int,
-        logistics: int,
+        patch_size: int,
+        latent_channels: int,
+        top_dim: int,
+        num_mixtures: int,
     ) -> None:
         super().__init__()
-        self.shape, self.logistics = shape, logistics
-        multiple = patch * 2 ** (len(widths) - 1)
-        self.sides = -(-shape[1] // multiple), -(-shape[2] // multiple)
-        self.encoder = Encoder(shape[0], widths, depth, patch)
+        self.shape, self.num_mixtures = shape, num_mixtures
+        self.sides = latent_sides(shape[1], shape[2], patch_size, len(widths))
+        self.encoder = Encoder(shape[0], widths, depth, patch_size)
         self.norm = ChannelNorm(widths[-1])
-        self.bottom = Conv(widths[-1], 2 * channels)
-        self.summary = Summary(widths[-1], self.sides, 2 * top)
-        self.unfolding = Unfolding(top, widths[-1], self.sides, 2 * channels, depth)
-        self.decoder = Decoder(channels, LogisticMixture.parameters(logistics, shape[0]), widths, depth, patch)
+        self.to_bottom = Conv(widths[-1], 2 * latent_channels)
+        self.to_top = GridToVector(widths[-1], self.sides, 2 * top_dim)
+        self.from_top = VectorToGrid(top_dim, widths[-1], self.sides, 2 * latent_channels, depth)
+        out_channels = LogisticMixture.num_parameters(num_mixtures, shape[0])
+        self.decoder = Decoder(latent_channels, out_channels, widths, depth, patch_size)
 
-    def infer(self, x: Tensor, kind: torch.dtype) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Means and log scales of z1 and of z2, given x (B, C, H, W)."""
-        features = self.encoder(x.to(kind))
-        return split(self.bottom(functional.silu(self.norm(features)))), split(self.summary(features))
+    def encode(self, x: Tensor, dtype: torch.dtype) -> tuple[Normal, Normal]:
+        """Posteriors of z1 (B, c, h, w) and of z2 (B, K), given x (B, C, H, W)."""
+        features = self.encoder(x.to(dtype))
+        return to_normal(self.to_bottom(functional.silu(self.norm(features)))), to_normal(self.to_top(features))
 
-    def below(self, top: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Mean and log scale of z1 given z2."""
-        return split(self.unfolding(top.to(kind)))
+    def bottom_prior(self, top: Tensor, dtype: torch.dtype) -> Normal:
+        """The distribution of z1 given z2."""
+        return to_normal(self.from_top(top.to(dtype)))
 
-    def pixels(self, bottom: Tensor, kind: torch.dtype) -> LogisticMixture:
+    def decode(self, bottom: Tensor, dtype: torch.dtype) -> LogisticMixture:
         """The distribution of x given z1."""
-        z = bottom.to(kind, memory_format=torch.channels_last)
-        return LogisticMixture.of(self.decoder(z, *self.shape[1:]), self.logistics, self.shape[0])
+        z = bottom.to(dtype, memory_format=torch.channels_last)
+        output = self.decoder(z, self.shape[1], self.shape[2])
+        return LogisticMixture.from_network(output, self.num_mixtures, self.shape[0])
+
+
+class GridAutoencoder(nn.Module):
+    """Items -> a few numbers for each place of a small grid, and back. Methods take the dtype that is computed in.
+
+    Args:
+        shape: (C, H, W) of an item.
+        widths: Channels of each size, the largest size first.
+        depth: Blocks a size and side.
+        patch_size: Side of the patches that are one position.
+        latent_channels: Numbers for each place.
+
+    Attributes:
+        sides: Rows h and columns w of places.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], widths: tuple[int, ...], depth: int, patch_size: int, latent_channels: int
+    ) -> None:
+        super().__init__()
+        self.shape = shape
+        self.sides = latent_sides(shape[1], shape[2], patch_size, len(widths))
+        self.encoder = Encoder(shape[0], widths, depth, patch_size)
+        self.norm = ChannelNorm(widths[-1])
+        self.to_latent = Conv(widths[-1], latent_channels)
+        self.decoder = Decoder(latent_channels, shape[0], widths, depth, patch_size)
+
+    def encode(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """(B, C, H, W) -> (B, n, h, w) fp32, without bounds."""
+        features = self.encoder(x.to(dtype))
+        latent: Tensor = self.to_latent(functional.silu(self.norm(features)))
+        return latent.float()
+
+    def decode(self, z: Tensor, dtype: torch.dtype) -> Tensor:
+        """(B, n, h, w) -> (B, C, H, W) fp32."""
+        z = z.to(dtype, memory_format=torch.channels_last)
+        x: Tensor = self.decoder(z, self.shape[1], self.shape[2])
+        return x.float()
 
 
 class VectorDenoiser(nn.Module):
-    """Noisy vectors (B, size) at levels (B,) of kinds (B,) -> corrections (B, size): gated residual layers."""
+    """Noisy vectors (B, size) at noise levels (B,) of components (B,) -> (B, size): gated residual layers.
 
-    def __init__(self, size: int, kinds: int, width: int, depth: int) -> None:
+    Args:
+        size: Numbers of a vector.
+        num_components: Components that it can be told.
+        hidden_size: Size of the residual stream.
+        depth: Number of layers.
+    """
+
+    def __init__(self, size: int, num_components: int, hidden_size: int, depth: int) -> None:
         super().__init__()
-        self.condition = Condition(width, kinds)
-        self.into = Linear(size, width)
-        self.told = nn.ModuleList(Linear(width, width) for _ in range(depth))
-        self.up = nn.ModuleList(Linear(width, 2 * width) for _ in range(depth))
-        self.down = nn.ModuleList(Linear(2 * width, width, zero=True) for _ in range(depth))
-        self.out = Linear(width, size, zero=True)
+        self.condition = ConditionEmbedding(hidden_size, num_components)
+        self.stem = Linear(size, hidden_size)
+        self.modulation = nn.ModuleList(Linear(hidden_size, hidden_size) for _ in range(depth))
+        self.up = nn.ModuleList(Linear(hidden_size, 2 * hidden_size) for _ in range(depth))
+        self.down = nn.ModuleList(Linear(2 * hidden_size, hidden_size, zero_init=True) for _ in range(depth))
+        self.out = Linear(hidden_size, size, zero_init=True)
 
-    def forward(self, y: Tensor, level: Tensor, kind: Tensor) -> Tensor:
-        condition = self.condition(level, kind).to(y.dtype)
-        x = self.into(y)
-        for told, up, down in zip(self.told, self.up, self.down, strict=True):
-            x = x + down(functional.silu(up(functional.layer_norm(x, x.shape[-1:]) + told(condition))))
-        found: Tensor = self.out(functional.layer_norm(x, x.shape[-1:]))
-        return found
+    def forward(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+        condition = self.condition(sigma, component).to(y.dtype)
+        x = self.stem(y)
+        for modulation, up, down in zip(self.modulation, self.up, self.down, strict=True):
+            x = x + down(functional.silu(up(functional.layer_norm(x, x.shape[-1:]) + modulation(condition))))
+        out: Tensor = self.out(functional.layer_norm(x, x.shape[-1:]))
+        return out

@@ -2,6 +2,8 @@
 
 Weights stay fp32 and are cast where they are used: a bf16 convolution on a CPU with matrix units is 5 to 8 times the
 fp32 one. Activations are channels_last. Norms are over channels, because bf16 GroupNorm is ten times slower there.
+
+Legend for shapes: B examples, C channels, H rows, W columns.
 """
 
 from __future__ import annotations
@@ -12,16 +14,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+NUM_FREQUENCIES = 16  # of the waves that a noise level becomes
+
 
 class Conv(nn.Module):
-    """A same-size convolution whose fp32 weights are cast to the input's dtype. zero: start at the zero map."""
+    """A convolution that keeps the size, whose fp32 weights are cast to the input's dtype.
 
-    def __init__(self, into: int, out: int, kernel: int = 3, *, zero: bool = False) -> None:
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Side of the kernel, odd.
+        zero_init: Start at the zero map.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, *, zero_init: bool = False) -> None:
         super().__init__()
-        self.padding = kernel // 2
-        bound = 0.0 if zero else 1 / math.sqrt(into * kernel**2)
-        self.weight = nn.Parameter(torch.empty(out, into, kernel, kernel).normal_() * bound)
-        self.bias = nn.Parameter(torch.zeros(out))
+        self.padding = kernel_size // 2
+        std = 0.0 if zero_init else 1 / math.sqrt(in_channels * kernel_size**2)
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size).normal_() * std)
+        self.bias = nn.Parameter(torch.zeros(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight.to(x.dtype, memory_format=torch.channels_last)
@@ -29,12 +40,20 @@ class Conv(nn.Module):
 
 
 class Linear(nn.Module):
-    """A linear map whose fp32 weights are cast to the input's dtype. zero: start at the zero map."""
+    """A linear map whose fp32 weights are cast to the input's dtype.
 
-    def __init__(self, into: int, out: int, *, bias: bool = True, zero: bool = False) -> None:
+    Args:
+        in_features: Size of the input.
+        out_features: Size of the output.
+        bias: Whether a bias is added.
+        zero_init: Start at the zero map.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, bias: bool = True, zero_init: bool = False) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(out, into).normal_() * (0.0 if zero else 1 / math.sqrt(into)))
-        self.bias = nn.Parameter(torch.zeros(out)) if bias else None
+        std = 0.0 if zero_init else 1 / math.sqrt(in_features)
+        self.weight = nn.Parameter(torch.empty(out_features, in_features).normal_() * std)
+        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
@@ -43,72 +62,102 @@ class Linear(nn.Module):
 class ChannelNorm(nn.Module):
     """LayerNorm over the channels of (B, C, H, W), with a learned gain and bias."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.gain = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width))
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        last = x.permute(0, 2, 3, 1)  # (B, H, W, C)
+        channels_last = x.permute(0, 2, 3, 1)  # (B, H, W, C)
         gain, bias = self.gain.to(x.dtype), self.bias.to(x.dtype)
-        return functional.layer_norm(last, last.shape[-1:], gain, bias, 1e-5).permute(0, 3, 1, 2)
+        normed = functional.layer_norm(channels_last, channels_last.shape[-1:], gain, bias, 1e-5)
+        return normed.permute(0, 3, 1, 2)
 
 
-def to_depth(x: Tensor, size: int) -> Tensor:
-    """(B, C, H, W) -> (B, size * size * C, H / size, W / size), channels_last: each patch becomes one position."""
-    if size == 1:
+def space_to_depth(x: Tensor, patch_size: int) -> Tensor:
+    """(B, C, H, W) -> (B, P * P * C, H / P, W / P), channels_last: each patch of side P becomes one position."""
+    if patch_size == 1:
         return x.contiguous(memory_format=torch.channels_last)
     b, c, h, w = x.shape
-    x = x.permute(0, 2, 3, 1).reshape(b, h // size, size, w // size, size, c).transpose(2, 3)
-    return x.reshape(b, h // size, w // size, size * size * c).permute(0, 3, 1, 2)
+    p = patch_size
+    x = x.permute(0, 2, 3, 1).reshape(b, h // p, p, w // p, p, c).transpose(2, 3)  # (B, H/P, W/P, P, P, C)
+    return x.reshape(b, h // p, w // p, p * p * c).permute(0, 3, 1, 2)
 
 
-def to_space(x: Tensor, size: int) -> Tensor:
-    """The inverse of `to_depth`."""
-    if size == 1:
+def depth_to_space(x: Tensor, patch_size: int) -> Tensor:
+    """The inverse of `space_to_depth`."""
+    if patch_size == 1:
         return x
     b, c, h, w = x.shape
-    x = x.permute(0, 2, 3, 1).reshape(b, h, w, size, size, c // size**2).transpose(2, 3)
-    return x.reshape(b, h * size, w * size, c // size**2).permute(0, 3, 1, 2)
+    p = patch_size
+    x = x.permute(0, 2, 3, 1).reshape(b, h, w, p, p, c // p**2).transpose(2, 3)  # (B, H, P, W, P, C)
+    return x.reshape(b, h * p, w * p, c // p**2).permute(0, 3, 1, 2)
+
+
+def latent_sides(height: int, width: int, patch_size: int, num_sizes: int) -> tuple[int, int]:
+    """Rows and columns of the smallest of `num_sizes` sizes, the largest in patches and each next one half of it, rounded
+    up."""
+    multiple = patch_size * 2 ** (num_sizes - 1)
+    return -(-height // multiple), -(-width // multiple)
+
+
+def pad_to_multiple(x: Tensor, multiple: int, mode: str = "constant") -> Tensor:
+    """(B, C, H, W) padded below and to the right, so that both sides are multiples. mode: as in `functional.pad`."""
+    height, width = x.shape[2:]
+    pad = (0, -width % multiple, 0, -height % multiple)
+    return functional.pad(x, pad, mode) if any(pad) else x
 
 
 class Attention(nn.Module):
     """Self-attention over all positions of (B, C, H, W), queries and keys normalised, added to its input."""
 
-    def __init__(self, width: int, head: int = 32) -> None:
+    def __init__(self, channels: int, head_dim: int = 32) -> None:
         super().__init__()
-        self.heads = max(1, width // head)
-        self.norm = ChannelNorm(width)
-        self.into = Linear(width, 3 * width, bias=False)
-        self.out = Linear(width, width, zero=True)
+        self.num_heads = max(1, channels // head_dim)
+        self.norm = ChannelNorm(channels)
+        self.qkv = Linear(channels, 3 * channels, bias=False)
+        self.proj = Linear(channels, channels, zero_init=True)
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
-        flat = self.norm(x).permute(0, 2, 3, 1).reshape(b, h * w, c)
-        parts = self.into(flat).reshape(b, h * w, 3, self.heads, c // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, HW, C / heads)
-        query, key = (functional.layer_norm(t, t.shape[-1:]) for t in (query, key))
+        positions = self.norm(x).permute(0, 2, 3, 1).reshape(b, h * w, c)
+        qkv = self.qkv(positions).reshape(b, h * w, 3, self.num_heads, c // self.num_heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, HW, C / heads)
+        query = functional.layer_norm(query, query.shape[-1:])
+        key = functional.layer_norm(key, key.shape[-1:])
         heads = functional.scaled_dot_product_attention(query, key, value)
-        mixed: Tensor = self.out(heads.transpose(1, 2).reshape(b, h * w, c))
-        return x + mixed.reshape(b, h, w, c).permute(0, 3, 1, 2)
+        attended: Tensor = self.proj(heads.transpose(1, 2).reshape(b, h * w, c))
+        return x + attended.reshape(b, h, w, c).permute(0, 3, 1, 2)
 
 
-class Condition(nn.Module):
-    """(B,) noise level and (B,) component -> (B, width): what every block is told.
+def frequencies() -> Tensor:
+    """Frequencies of the waves that a number becomes, evenly spaced in their logarithms."""
+    return torch.exp(torch.linspace(0.0, math.log(64.0), NUM_FREQUENCIES)) * 0.25
 
-    kinds: number of components (the caller keeps one of them for "any").
+
+def fourier_features(x: Tensor, freqs: Tensor) -> Tensor:
+    """(...) -> (..., 2 F) cosines and sines of about unit size."""
+    angle = x[..., None] * freqs
+    return torch.cat([angle.cos(), angle.sin()], -1) * math.sqrt(2)
+
+
+class ConditionEmbedding(nn.Module):
+    """(B,) noise levels and (B,) components -> (B, dim).
+
+    Args:
+        dim: Size of the embedding.
+        num_components: Number of components (the caller keeps one of them for "any").
     """
 
     frequencies: Tensor
 
-    def __init__(self, width: int, kinds: int) -> None:
+    def __init__(self, dim: int, num_components: int) -> None:
         super().__init__()
-        self.register_buffer("frequencies", torch.exp(torch.linspace(0.0, math.log(64.0), 16)) * 0.25, persistent=False)
-        self.level = Linear(32, width)
-        self.kind = nn.Parameter(torch.randn(kinds, width))
-        self.mix = Linear(width, width)
+        self.register_buffer("frequencies", frequencies(), persistent=False)
+        self.sigma = Linear(2 * NUM_FREQUENCIES, dim)
+        self.component = nn.Parameter(torch.randn(num_components, dim))
+        self.mix = Linear(dim, dim)
 
-    def forward(self, level: Tensor, kind: Tensor) -> Tensor:
-        angle = level.log()[:, None] * self.frequencies  # (B, 16)
-        wave = torch.cat([angle.cos(), angle.sin()], 1) * math.sqrt(2)
-        return functional.silu(self.mix(functional.silu(self.level(wave) + self.kind[kind])))
+    def forward(self, sigma: Tensor, component: Tensor) -> Tensor:
+        features = fourier_features(sigma.log(), self.frequencies)  # (B, 2 F)
+        return functional.silu(self.mix(functional.silu(self.sigma(features) + self.component[component])))

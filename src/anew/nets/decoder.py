@@ -1,6 +1,6 @@
 """A causal decoder whose network is a Qwen3: pre-norm, rotary positions, normalised queries and keys, SwiGLU, no bias.
 
-Norms carry no weight (it folds into the matrix behind), so `to_qwen3` writes ones there. Legend as in `layers`.
+Norms carry no weight (it folds into the matrix behind), so `to_qwen3` writes ones there. Legend as in `attention`.
 """
 
 from __future__ import annotations
@@ -15,168 +15,209 @@ from torch.nn import functional as F
 
 from anew.core.random import Dropout
 from anew.nets import attention
-from anew.nets.attention import Kept, Positions
+from anew.nets.attention import PositionTables, UnpaddedRows
 
 QK_GAIN = 1.44  # attention's temperature once queries and keys have unit size (1.2 each, as nanochat)
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """Sizes of a decoder. hidden: inner width of the gated layer; context: positions it is trained on.
+class DecoderConfig:
+    """Sizes of a decoder.
 
-    back: for tokens that lie on a grid, how many tokens before a target its neighbours along the slower axes stand (its
-    neighbour along the fastest is the token before it). They are shown beside that one, and each place has an embedding of
-    its own. lead: inputs in front of the first target.
+    Attributes:
+        vocab_size: Number of token ids.
+        hidden_size: Size of the residual stream.
+        num_layers: Number of blocks.
+        num_heads: Attention heads.
+        mlp_size: Inner size of the gated MLP.
+        context_length: Positions that it is trained on.
+        tie_embeddings: One matrix for embedding and output.
+        rope_base: Base of the rotary angles.
+        dropout: Share of each block's output that is dropped in training.
+        neighbour_offsets: For tokens that lie on a grid, how many tokens before a target its neighbours along the slower
+            axes stand (its neighbour along the fastest is the token before it). They are shown beside that one, and each
+            place has an embedding of its own.
+        num_prefix: Inputs in front of the first target.
     """
 
-    vocab: int
-    width: int
-    layers: int
-    heads: int
-    hidden: int
-    context: int
-    tied: bool = False
-    base: float = 10_000.0
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    mlp_size: int
+    context_length: int
+    tie_embeddings: bool = False
+    rope_base: float = 10_000.0
     dropout: float = 0.0
-    back: tuple[int, ...] = ()
-    lead: int = 1
+    neighbour_offsets: tuple[int, ...] = ()
+    num_prefix: int = 1
 
     @property
-    def size(self) -> int:
-        """Of one head."""
-        return self.width // self.heads
+    def head_dim(self) -> int:
+        return self.hidden_size // self.num_heads
 
     @property
-    def scale(self) -> float:
+    def attention_scale(self) -> float:
         """Of the inner products of queries and keys."""
-        return float(QK_GAIN * self.size**-0.5)
+        return float(QK_GAIN * self.head_dim**-0.5)
 
 
 class Block(nn.Module):
-    """Attention, then a gated layer, each on a normalised copy of the stream and added back to it."""
+    """Attention, then a gated MLP, each on a normalised copy of the stream and added back to it."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
-        self.shape = shape
-        wide, inner = shape.width, shape.hidden
-        self.query, self.key, self.value = (_matrix(wide, wide) for _ in range(3))
-        self.out = _matrix(wide, wide, zero=True)
-        self.gate, self.up = _matrix(inner, wide), _matrix(inner, wide)
-        self.down = _matrix(wide, inner, zero=True)
-        self.drop = Dropout(shape.dropout)
+        self.config = config
+        hidden_size, mlp_size = config.hidden_size, config.mlp_size
+        self.query = _matrix(hidden_size, hidden_size)
+        self.key = _matrix(hidden_size, hidden_size)
+        self.value = _matrix(hidden_size, hidden_size)
+        self.out = _matrix(hidden_size, hidden_size, zero_init=True)
+        self.gate = _matrix(mlp_size, hidden_size)
+        self.up = _matrix(mlp_size, hidden_size)
+        self.down = _matrix(hidden_size, mlp_size, zero_init=True)
+        self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Tensor, at: Positions, kept: Kept | None = None) -> Tensor:
-        """x: (B, L, W) -> (B, L, W), or (N, W) of the kept places."""
-        kind = x.dtype
-        joint = F.linear(attention.rms_norm(x), torch.cat((self.query, self.key, self.value)).to(kind))  # (B, L, 3W)
-        mixed = attention.attention(joint, at, self.shape.heads, self.shape.scale, kept)
-        x = x + self.drop(F.linear(mixed, self.out.to(kind)))
-        level = attention.rms_norm(x)
-        inner = attention.gated(F.linear(level, self.gate.to(kind)), F.linear(level, self.up.to(kind)))  # (B, L, F)
-        fed: Tensor = self.drop(F.linear(inner, self.down.to(kind)))
-        return x + fed
+    def forward(self, x: Tensor, positions: PositionTables, rows: UnpaddedRows | None = None) -> Tensor:
+        """x: (B, L, W) -> (B, L, W), or (N, W) of unpadded rows."""
+        dtype, config = x.dtype, self.config
+        qkv_weight = torch.cat((self.query, self.key, self.value)).to(dtype)
+        qkv = F.linear(attention.rms_norm(x), qkv_weight)  # (B, L, 3W)
+        attended = attention.causal_attention(qkv, positions, config.num_heads, config.attention_scale, rows)
+        x = x + self.dropout(F.linear(attended, self.out.to(dtype)))
+        normed = attention.rms_norm(x)
+        inner = attention.swiglu(
+            F.linear(normed, self.gate.to(dtype)), F.linear(normed, self.up.to(dtype))
+        )  # (B, L, F)
+        residual: Tensor = self.dropout(F.linear(inner, self.down.to(dtype)))
+        return x + residual
 
 
 class Decoder(nn.Module):
-    """Token ids to next-token logits. Weights are kept in fp32; `kind` is the type that a forward pass computes in."""
+    """Token ids to next-token logits. Weights are kept in fp32; `dtype` is what a forward pass computes in."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
-        self.shape = shape
-        self.embed = nn.Parameter(torch.randn(shape.vocab, shape.width) * (0.02 if shape.tied else 0.8))
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
-        self.drop = Dropout(shape.dropout)
-        if shape.back:
-            self.place_embed = nn.Parameter(torch.randn(shape.context, shape.width) * 0.2)
-            self.back_embed = nn.Parameter(torch.randn(len(shape.back), shape.vocab, shape.width) * 0.4)
-        if not shape.tied:
-            self.head = nn.Parameter(torch.randn(shape.vocab, shape.width) * 0.001)
-        self._positions: dict[torch.device, Positions] = {}
+        self.config = config
+        vocab_size, hidden_size = config.vocab_size, config.hidden_size
+        embedding_std = 0.02 if config.tie_embeddings else 0.8
+        self.token_embedding = nn.Parameter(torch.randn(vocab_size, hidden_size) * embedding_std)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.dropout = Dropout(config.dropout)
+        if config.neighbour_offsets:
+            num_neighbours = len(config.neighbour_offsets)
+            self.position_embedding = nn.Parameter(torch.randn(config.context_length, hidden_size) * 0.2)
+            self.neighbour_embedding = nn.Parameter(torch.randn(num_neighbours, vocab_size, hidden_size) * 0.4)
+        if not config.tie_embeddings:
+            self.head = nn.Parameter(torch.randn(vocab_size, hidden_size) * 0.001)
+        self._positions: dict[torch.device, PositionTables] = {}
 
-    def positions(self) -> Positions:
+    def positions(self) -> PositionTables:
         """Of the whole context, on the device of the weights."""
-        device = self.embed.device
+        device = self.token_embedding.device
         if device not in self._positions:
-            made = Positions.make(self.shape.context, self.shape.size, self.shape.base)
-            self._positions[device] = made.to(device)
+            c = self.config
+            self._positions[device] = PositionTables.make(c.context_length, c.head_dim, c.rope_base).to(device)
         return self._positions[device]
 
-    def entered(self, ids: Tensor, start: int = 0) -> Tensor:
-        """ids: (B, L), all from the first on -> (B, L - start, W), what the blocks are given of those from `start` on."""
-        x = F.embedding(ids[:, start:], self.embed)
-        if self.shape.back:
-            x = x + self.place_embed[start : ids.shape[1]]
-            places = torch.arange(start, ids.shape[1], device=ids.device)
-            for table, back in zip(self.back_embed, self.shape.back, strict=True):
-                x = x + F.embedding(ids[:, self.behind(places, back)], table)
+    def embed(self, ids: Tensor, start: int = 0) -> Tensor:
+        """What the blocks are given of the positions from `start` on.
+
+        Args:
+            ids: (B, L), all from the first position on.
+            start: First position that is embedded.
+
+        Returns:
+            (B, L - start, W).
+        """
+        x = F.embedding(ids[:, start:], self.token_embedding)
+        if self.config.neighbour_offsets:
+            x = x + self.position_embedding[start : ids.shape[1]]
+            positions = torch.arange(start, ids.shape[1], device=ids.device)
+            for table, offset in zip(self.neighbour_embedding, self.config.neighbour_offsets, strict=True):
+                x = x + F.embedding(ids[:, self.neighbour_index(positions, offset)], table)
         return x
 
-    def behind(self, places: Tensor, back: int) -> Tensor:
-        """Where the input stands that is `back` tokens before the target of each place; at the edge, the last of those in
-        front, and never what is still to come."""
-        return (places + 1 - back).clamp(min=self.shape.lead - 1).minimum(places)
+    def neighbour_index(self, positions: Tensor, offset: int) -> Tensor:
+        """Where the input stands that is `offset` tokens before the target of each position; at the edge, the last of those
+        in front, and never what is still to come."""
+        return (positions + 1 - offset).clamp(min=self.config.num_prefix - 1).minimum(positions)
 
-    def hidden(self, ids: Tensor, kind: torch.dtype = torch.float32, kept: Kept | None = None) -> Tensor:
-        """ids: (B, L) with L up to the context -> (B, L, W), or (N, W) of the kept places, normalised, in `kind`."""
-        at = self.positions().span(0, ids.shape[1], kind)
-        x = self.entered(ids)
-        x = self.drop((x if kept is None else kept.take(x.flatten(0, 1))).to(kind))
+    def hidden_states(
+        self, ids: Tensor, dtype: torch.dtype = torch.float32, rows: UnpaddedRows | None = None
+    ) -> Tensor:
+        """ids: (B, L) with L up to the context -> (B, L, W), or (N, W) of unpadded rows, normalised, in `dtype`."""
+        positions = self.positions().span(0, ids.shape[1], dtype)
+        x = self.embed(ids)
+        x = self.dropout((x if rows is None else rows.gather(x.flatten(0, 1))).to(dtype))
         for block in self.blocks:
-            x = block(x, at, kept)
+            x = block(x, positions, rows)
         return attention.rms_norm(x)
 
-    def output(self) -> Tensor:
+    def output_matrix(self) -> Tensor:
         """The matrix (V, W) that turns hidden states into logits."""
-        return self.embed if self.shape.tied else self.head
+        return self.token_embedding if self.config.tie_embeddings else self.head
 
-    def forward(self, ids: Tensor, kind: torch.dtype = torch.float32, kept: Kept | None = None) -> Tensor:
-        """ids: (B, L) -> logits (B, L, V), or (N, V) of the kept places, in `kind`."""
-        return F.linear(self.hidden(ids, kind, kept), self.output().to(kind))
+    def forward(self, ids: Tensor, dtype: torch.dtype = torch.float32, rows: UnpaddedRows | None = None) -> Tensor:
+        """ids: (B, L) -> logits (B, L, V), or (N, V) of unpadded rows, in `dtype`."""
+        return F.linear(self.hidden_states(ids, dtype, rows), self.output_matrix().to(dtype))
 
 
-def _matrix(rows: int, columns: int, zero: bool = False) -> nn.Parameter:
-    values = torch.zeros(rows, columns) if zero else torch.randn(rows, columns) * columns**-0.5
+def _matrix(rows: int, columns: int, zero_init: bool = False) -> nn.Parameter:
+    values = torch.zeros(rows, columns) if zero_init else torch.randn(rows, columns) * columns**-0.5
     return nn.Parameter(values)
 
 
-def to_qwen3(state: Mapping[str, Tensor], shape: Shape) -> tuple[dict[str, Tensor], dict[str, Any]]:
+QWEN3_NAMES = {  # of the matrices of a block
+    "query": "self_attn.q_proj",
+    "key": "self_attn.k_proj",
+    "value": "self_attn.v_proj",
+    "out": "self_attn.o_proj",
+    "gate": "mlp.gate_proj",
+    "up": "mlp.up_proj",
+    "down": "mlp.down_proj",
+}
+
+
+def to_qwen3(state: Mapping[str, Tensor], config: DecoderConfig) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """A decoder's state dict -> the state dict and config.json of `transformers.Qwen3ForCausalLM` with equal logits.
 
-    ValueError for a decoder of a grid, which has embeddings that a Qwen3 has not."""
-    if shape.back:
-        raise ValueError("a decoder of tokens on a grid is no Qwen3")
-    renamed = {"model.embed_tokens.weight": state["embed"], "model.norm.weight": torch.ones(shape.width)}
-    renamed["lm_head.weight"] = state["embed" if shape.tied else "head"]
-    modules = {"query": "self_attn.q_proj", "key": "self_attn.k_proj", "value": "self_attn.v_proj"}
-    modules |= {"out": "self_attn.o_proj", "gate": "mlp.gate_proj", "up": "mlp.up_proj", "down": "mlp.down_proj"}
-    for layer in range(shape.layers):
+    Raises:
+        ValueError: The decoder is one of a grid, whose further embeddings a Qwen3 does not have.
+    """
+    if config.neighbour_offsets:
+        raise ValueError("a decoder of tokens on a grid cannot be written as a Qwen3")
+    embedding = state["token_embedding"]
+    renamed = {"model.embed_tokens.weight": embedding, "model.norm.weight": torch.ones(config.hidden_size)}
+    renamed["lm_head.weight"] = embedding if config.tie_embeddings else state["head"]
+    for layer in range(config.num_layers):
         prefix = f"model.layers.{layer}."
-        for ours, theirs in modules.items():
-            renamed[f"{prefix}{theirs}.weight"] = state[f"blocks.{layer}.{ours}"]
+        for name, qwen3_name in QWEN3_NAMES.items():
+            renamed[f"{prefix}{qwen3_name}.weight"] = state[f"blocks.{layer}.{name}"]
         for norm in ("input_layernorm", "post_attention_layernorm"):
-            renamed[f"{prefix}{norm}.weight"] = torch.ones(shape.width)
+            renamed[f"{prefix}{norm}.weight"] = torch.ones(config.hidden_size)
         for norm in ("q_norm", "k_norm"):
-            renamed[f"{prefix}self_attn.{norm}.weight"] = torch.full((shape.size,), QK_GAIN**0.5)
-    return renamed, _qwen3_config(shape)
+            renamed[f"{prefix}self_attn.{norm}.weight"] = torch.full((config.head_dim,), QK_GAIN**0.5)
+    return renamed, _qwen3_config(config)
 
 
-def _qwen3_config(shape: Shape) -> dict[str, Any]:
+def _qwen3_config(config: DecoderConfig) -> dict[str, Any]:
     return {
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",
-        "vocab_size": shape.vocab,
-        "hidden_size": shape.width,
-        "intermediate_size": shape.hidden,
-        "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.heads,
-        "head_dim": shape.size,
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.mlp_size,
+        "num_hidden_layers": config.num_layers,
+        "num_attention_heads": config.num_heads,
+        "num_key_value_heads": config.num_heads,
+        "head_dim": config.head_dim,
         "hidden_act": "silu",
-        "max_position_embeddings": shape.context,
+        "max_position_embeddings": config.context_length,
         "rms_norm_eps": attention.EPSILON,
-        "rope_theta": shape.base,
-        "rope_parameters": {"rope_type": "default", "rope_theta": shape.base},
-        "tie_word_embeddings": shape.tied,
+        "rope_theta": config.rope_base,
+        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_base},
+        "tie_word_embeddings": config.tie_embeddings,
         "attention_bias": False,
         "use_sliding_window": False,
         "dtype": "float32",

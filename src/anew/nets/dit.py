@@ -1,7 +1,9 @@
 """A patch Transformer for large grids (DiT, arXiv 2212.09748; plain large patches as in JiT, arXiv 2511.13720).
 
 Rotary positions on both axes, so that no size is built in; queries and keys are normalised; SwiGLU; each block's scale,
-shift and gate come from the condition and start at zero.
+shift and gate come from the condition and start at zero (adaLN-Zero).
+
+Legend for shapes: B examples, N patches, C hidden size, H rows, W columns.
 """
 
 from __future__ import annotations
@@ -11,54 +13,64 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anew.core.random import Dropout
-from anew.nets.conv_blocks import Condition, Linear, to_depth, to_space
+from anew.nets.conv_blocks import ConditionEmbedding, Linear, depth_to_space, pad_to_multiple, space_to_depth
 
 
-def rotations(height: int, breadth: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(H W, size / 2) cosines and sines: the first half of the angles counts rows, the second columns."""
-    quarter = size // 4
-    pace = 100.0 ** (-torch.arange(quarter, device=device) / quarter)
-    rows = torch.arange(height, device=device)[:, None, None] * pace  # (H, 1, size / 4)
-    columns = torch.arange(breadth, device=device)[None, :, None] * pace  # (1, W, size / 4)
-    both = [t.expand(height, breadth, quarter) for t in (rows, columns)]
-    angle = torch.cat(both, -1).reshape(height * breadth, 2 * quarter)
+def rope_2d(rows: int, columns: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(rows * columns, head_dim / 2) cosines and sines: the first half of the angles counts rows, the second columns."""
+    quarter = head_dim // 4
+    rates = 100.0 ** (-torch.arange(quarter, device=device) / quarter)
+    row_angles = torch.arange(rows, device=device)[:, None, None] * rates  # (rows, 1, head_dim / 4)
+    column_angles = torch.arange(columns, device=device)[None, :, None] * rates  # (1, columns, head_dim / 4)
+    both = [angles.expand(rows, columns, quarter) for angles in (row_angles, column_angles)]
+    angle = torch.cat(both, -1).reshape(rows * columns, 2 * quarter)
     return angle.cos(), angle.sin()
 
 
-def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """(B, heads, N, size) turned by its position's angles."""
+def apply_rope(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate pairs of values by the angles of their positions.
+
+    Args:
+        x: (B, heads, N, head_dim); value i is paired with value i + head_dim / 2.
+        cos: (N, head_dim / 2).
+        sin: (N, head_dim / 2).
+    """
     left, right = x.chunk(2, -1)
-    cosine, sine = cosine.to(x.dtype), sine.to(x.dtype)
-    return torch.cat([left * cosine - right * sine, left * sine + right * cosine], -1)
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    return torch.cat([left * cos - right * sin, left * sin + right * cos], -1)
 
 
 class Block(nn.Module):
-    """Attention and a gated layer, each between a scale and shift, and a gate, that the condition gives."""
+    """Attention and a gated MLP, each between a scale and shift, and a gate, that the condition gives."""
 
-    def __init__(self, width: int, heads: int, condition: int, dropout: float) -> None:
+    def __init__(self, hidden_size: int, num_heads: int, condition_dim: int, dropout: float) -> None:
         super().__init__()
-        hidden = 8 * round(width * 8 / 3 / 8)
-        self.heads = heads
-        self.told = Linear(condition, 6 * width, zero=True)
-        self.into, self.mixed = Linear(width, 3 * width, bias=False), Linear(width, width, bias=False)
-        self.up, self.down = Linear(width, 2 * hidden, bias=False), Linear(hidden, width, bias=False)
+        mlp_size = 8 * round(hidden_size * 8 / 3 / 8)  # as many weights as a plain MLP of four times the hidden size
+        self.num_heads = num_heads
+        self.modulation = Linear(condition_dim, 6 * hidden_size, zero_init=True)
+        self.qkv = Linear(hidden_size, 3 * hidden_size, bias=False)
+        self.proj = Linear(hidden_size, hidden_size, bias=False)
+        self.up = Linear(hidden_size, 2 * mlp_size, bias=False)
+        self.down = Linear(mlp_size, hidden_size, bias=False)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, condition: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-        scale, shift, gate, scale2, shift2, gate2 = self.told(condition)[:, None].chunk(6, -1)
-        x = x + gate * self._attend(_norm(x) * (1 + scale) + shift, turn)
-        left, right = self.up(_norm(x) * (1 + scale2) + shift2).chunk(2, -1)
-        change: Tensor = gate2 * self.down(self.dropout(functional.silu(left) * right))
-        return x + change
+    def forward(self, x: Tensor, condition: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
+        modulation = self.modulation(condition)[:, None]  # (B, 1, 6 C)
+        attn_scale, attn_shift, attn_gate, mlp_scale, mlp_shift, mlp_gate = modulation.chunk(6, -1)
+        x = x + attn_gate * self._attend(_norm(x) * (1 + attn_scale) + attn_shift, rope)
+        gate, up = self.up(_norm(x) * (1 + mlp_scale) + mlp_shift).chunk(2, -1)
+        residual: Tensor = mlp_gate * self.down(self.dropout(functional.silu(gate) * up))
+        return x + residual
 
-    def _attend(self, x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    def _attend(self, x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
         b, n, c = x.shape
-        parts = self.into(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        query, key, value = parts.unbind(0)  # (B, heads, N, size)
-        query, key = (rotate(_norm(t), *turn) for t in (query, key))
+        qkv = self.qkv(x).reshape(b, n, 3, self.num_heads, c // self.num_heads).permute(2, 0, 3, 1, 4)
+        query, key, value = qkv.unbind(0)  # each (B, heads, N, head_dim)
+        query = apply_rope(_norm(query), *rope)
+        key = apply_rope(_norm(key), *rope)
         heads = functional.scaled_dot_product_attention(query, key, value)
-        out: Tensor = self.mixed(heads.transpose(1, 2).reshape(b, n, c))
-        return out
+        attended: Tensor = self.proj(heads.transpose(1, 2).reshape(b, n, c))
+        return attended
 
 
 def _norm(x: Tensor) -> Tensor:
@@ -66,44 +78,54 @@ def _norm(x: Tensor) -> Tensor:
 
 
 class DiT(nn.Module):
-    """(B, into, H, W) at noise level (B,) of component (B,) -> (B, out, H, W), any H and W.
+    """(B, in_channels, H, W) at noise levels (B,) of components (B,) -> (B, out_channels, H, W), any H and W.
 
-    patch: side of a patch; neck: width that each patch is squeezed through first; width: divisible by 4 times heads.
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        num_components: Components that it can be told.
+        hidden_size: Size of the residual stream; a multiple of 4 * num_heads.
+        depth: Number of blocks.
+        num_heads: Attention heads.
+        patch_size: Side of a patch.
+        bottleneck: Size that each patch is squeezed through first.
+        dropout: Share of the MLPs' hidden values that is dropped in training.
     """
 
     def __init__(
         self,
-        into: int,
-        out: int,
+        in_channels: int,
+        out_channels: int,
         *,
-        kinds: int,
-        width: int,
+        num_components: int,
+        hidden_size: int,
         depth: int,
-        heads: int,
-        patch: int,
-        neck: int = 128,
+        num_heads: int,
+        patch_size: int,
+        bottleneck: int = 128,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.patch, self.size = patch, width // heads
-        self.condition = Condition(width, kinds)
-        inside = into * patch**2
-        self.stem = nn.Sequential(Linear(inside, min(neck, inside), bias=False), Linear(min(neck, inside), width))
-        self.blocks = nn.ModuleList(Block(width, heads, width, dropout) for _ in range(depth))
-        self.told = Linear(width, 2 * width, zero=True)
-        self.out = Linear(width, out * patch**2, zero=True)
+        self.patch_size = patch_size
+        self.head_dim = hidden_size // num_heads
+        self.condition = ConditionEmbedding(hidden_size, num_components)
+        patch_values = in_channels * patch_size**2
+        bottleneck = min(bottleneck, patch_values)
+        self.stem = nn.Sequential(Linear(patch_values, bottleneck, bias=False), Linear(bottleneck, hidden_size))
+        self.blocks = nn.ModuleList(Block(hidden_size, num_heads, hidden_size, dropout) for _ in range(depth))
+        self.modulation = Linear(hidden_size, 2 * hidden_size, zero_init=True)
+        self.out = Linear(hidden_size, out_channels * patch_size**2, zero_init=True)
 
-    def forward(self, x: Tensor, level: Tensor, kind: Tensor) -> Tensor:
-        height, breadth = x.shape[2:]
-        pad = (-breadth % self.patch, -height % self.patch)
-        x = functional.pad(x, (0, pad[0], 0, pad[1])) if any(pad) else x
-        x = to_depth(x, self.patch).permute(0, 2, 3, 1)  # (B, rows, columns, patch * patch * into)
-        b, rows, columns, _ = x.shape
-        x = self.stem(x.reshape(b, rows * columns, -1))
-        condition = self.condition(level, kind).to(x.dtype)
-        turn = rotations(rows, columns, self.size, x.device)
+    def forward(self, x: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        x = space_to_depth(pad_to_multiple(x, self.patch_size), self.patch_size).permute(0, 2, 3, 1)
+        batch, rows, columns, _ = x.shape  # the last: patch_size^2 * in_channels
+        x = self.stem(x.reshape(batch, rows * columns, -1))  # (B, N, C)
+        condition = self.condition(sigma, component).to(x.dtype)
+        rope = rope_2d(rows, columns, self.head_dim, x.device)
         for block in self.blocks:
-            x = block(x, condition, turn)
-        scale, shift = self.told(condition)[:, None].chunk(2, -1)
-        x = self.out(_norm(x) * (1 + scale) + shift).reshape(b, rows, columns, -1).permute(0, 3, 1, 2)
-        return to_space(x, self.patch)[:, :, :height, :breadth].contiguous(memory_format=torch.contiguous_format)
+            x = block(x, condition, rope)
+        scale, shift = self.modulation(condition)[:, None].chunk(2, -1)
+        x = self.out(_norm(x) * (1 + scale) + shift).reshape(batch, rows, columns, -1).permute(0, 3, 1, 2)
+        x = depth_to_space(x, self.patch_size)[:, :, :height, :width]
+        return x.contiguous(memory_format=torch.contiguous_format)

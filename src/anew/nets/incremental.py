@@ -1,11 +1,12 @@
-"""A decoder that generates: keys and values are kept, weights are laid out once for one position at a time.
+"""A decoder that generates: keys and values are cached, weights are laid out once for one position at a time.
 
-Legend for shapes: n streams, L positions, W width, H heads, D head size.
+Legend for shapes: n sequences, L positions, W hidden size, H heads, D head size, F inner size of the MLP, V vocabulary.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,147 +14,189 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.nets import attention
-from anew.nets.attention import Positions
+from anew.nets.attention import PositionTables
 from anew.nets.decoder import Block, Decoder
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-class Stream:
-    """n sequences that grow together, up to the decoder's context. Use inside `torch.inference_mode`."""
+def make_incremental(net: Decoder, n: int) -> CachedDecoder:
+    """The quicker of both decoders for where the weights are."""
+    return NumpyDecoder(net, n) if net.token_embedding.device.type == "cpu" else CachedDecoder(net, n)
 
-    @classmethod
-    def open(cls, net: Decoder, n: int) -> Stream:
-        """The quicker of both kinds for where the weights are."""
-        return ArrayStream(net, n) if net.embed.device.type == "cpu" else Stream(net, n)
+
+class CachedDecoder:
+    """n sequences that grow together, up to the decoder's context. Use inside `torch.inference_mode`.
+
+    Args:
+        net: The decoder.
+        n: Number of sequences.
+
+    Attributes:
+        length: Positions that have been read.
+    """
 
     def __init__(self, net: Decoder, n: int) -> None:
-        shape = net.shape
-        self.net, self.n, self.used = net, n, 0
-        self.blocks = [_Weights(block) for block in net.blocks]  # type: ignore[arg-type]
-        room = (shape.layers, n * shape.heads, shape.context, shape.size)
-        device = net.embed.device
-        self.keys = torch.zeros(room, device=device)  # (layers, n*H, L, D)
-        self.values = torch.zeros(room, device=device)  # (layers, n*H, L, D)
-        self.past_ids = np.zeros((n, shape.context), dtype=np.int64)
+        c = net.config
+        self.net, self.n, self.length = net, n, 0
+        self.weights = [_BlockWeights(block) for block in net.blocks]  # type: ignore[arg-type]
+        device = net.token_embedding.device
+        cache_shape = (c.num_layers, n * c.num_heads, c.context_length, c.head_dim)
+        self.keys = torch.zeros(cache_shape, device=device)  # (layers, n*H, L, D)
+        self.values = torch.zeros(cache_shape, device=device)  # (layers, n*H, L, D)
+        self.ids = np.zeros((n, c.context_length), dtype=np.int64)
 
     def reset(self) -> None:
         """Forget all positions."""
-        self.used = 0
+        self.length = 0
 
     def feed(self, ids: Ints) -> Floats:
-        """ids: (n, L) that come next, at most what room is left -> logits (n, V) after the last of them."""
-        stop = self.used + ids.shape[1]
-        self.past_ids[:, self.used : stop] = ids
-        return self._read(torch.from_numpy(self.past_ids[:, :stop]).to(self.keys.device)).float().cpu().numpy()
+        """Read what comes next.
 
-    def _read(self, ids: Tensor) -> Tensor:
+        Args:
+            ids: (n, L), at most what room is left in the context.
+
+        Returns:
+            Logits (n, V) after the last of them.
+        """
+        stop = self.length + ids.shape[1]
+        self.ids[:, self.length : stop] = ids
+        return self._forward(torch.from_numpy(self.ids[:, :stop]).to(self.keys.device)).float().cpu().numpy()
+
+    def _forward(self, ids: Tensor) -> Tensor:
         """ids: (n, all so far) -> logits (n, V) after the last."""
-        at = self.net.positions().span(self.used, ids.shape[1], self.keys.dtype)
-        x = self.net.entered(ids, self.used)  # (n, L, W)
-        for layer, weights in enumerate(self.blocks):
-            x = x + self._attend(layer, attention.rms_norm(x) @ weights.qkv, at) @ weights.out
+        positions = self.net.positions().span(self.length, ids.shape[1], self.keys.dtype)
+        x = self.net.embed(ids, self.length)  # (n, L, W)
+        for layer, weights in enumerate(self.weights):
+            x = x + self._attend(layer, attention.rms_norm(x) @ weights.qkv, positions) @ weights.out
             gate, up = (attention.rms_norm(x) @ weights.gate_up).chunk(2, -1)
-            x = x + attention.gated(gate, up) @ weights.down
-        self.used = ids.shape[1]
-        return attention.rms_norm(x[:, -1]) @ self.net.output().mT
+            x = x + attention.swiglu(gate, up) @ weights.down
+        self.length = ids.shape[1]
+        return attention.rms_norm(x[:, -1]) @ self.net.output_matrix().mT
 
-    def _attend(self, layer: int, joint: Tensor, at: Positions) -> Tensor:
-        """joint: (n, L, 3W) queries, keys, values -> (n, L, W)."""
-        shape, length = self.net.shape, joint.shape[1]
-        start, stop = self.used, self.used + length
-        parts = joint.view(self.n, length, 3, shape.heads, shape.size).permute(2, 0, 3, 1, 4)
-        both, v = parts[:2].reshape(2, -1, length, shape.size), parts[2].reshape(-1, length, shape.size)
-        q, k = attention.rotate(attention.rms_norm(both), at)  # each (n*H, L, D)
+    def _attend(self, layer: int, qkv: Tensor, positions: PositionTables) -> Tensor:
+        """qkv: (n, L, 3W) -> (n, L, W)."""
+        c, new_length = self.net.config, qkv.shape[1]
+        start, stop = self.length, self.length + new_length
+        by_head = qkv.view(self.n, new_length, 3, c.num_heads, c.head_dim).permute(2, 0, 3, 1, 4)
+        qk = by_head[:2].reshape(2, -1, new_length, c.head_dim)
+        q, k = attention.apply_rope(attention.rms_norm(qk), positions)  # each (n*H, L, D)
         self.keys[layer, :, start:stop] = k
-        self.values[layer, :, start:stop] = v
-        scores = torch.bmm(q, self.keys[layer, :, :stop].mT) * shape.scale  # (n*H, L, stop)
-        if length > 1:
-            scores += at.mask
-        mixed = torch.bmm(scores.softmax(-1), self.values[layer, :, :stop])
-        return mixed.view(self.n, shape.heads, length, shape.size).transpose(1, 2).reshape(self.n, length, shape.width)
+        self.values[layer, :, start:stop] = by_head[2].reshape(-1, new_length, c.head_dim)
+        scores = torch.bmm(q, self.keys[layer, :, :stop].mT) * c.attention_scale  # (n*H, L, stop)
+        if new_length > 1:
+            scores += positions.mask
+        heads = torch.bmm(scores.softmax(-1), self.values[layer, :, :stop])
+        by_row = heads.view(self.n, c.num_heads, new_length, c.head_dim).transpose(1, 2)
+        return by_row.reshape(self.n, new_length, c.hidden_size)
 
 
-class ArrayStream(Stream):
-    """A stream that takes single steps in NumPy: at these sizes most of a step is the cost of calling, and its calls are
-    several times cheaper. It shares the memory of keys and values with `Stream`, which takes what is longer."""
+class NumpyDecoder(CachedDecoder):
+    """A decoder that takes single steps in NumPy: at these sizes most of a step is the cost of calling, and its calls are
+    several times cheaper. It shares the memory of keys and values with `CachedDecoder`, which reads what is longer."""
 
     def __init__(self, net: Decoder, n: int) -> None:
         super().__init__(net, n)
-        shape, at = net.shape, net.positions()
-        self.embed, self.head = _array(net.embed), _array(net.output().mT)
-        if shape.back:
-            self.places, self.backs = _array(net.place_embed), _array(net.back_embed)
-        self.matrices = [tuple(map(_array, (w.qkv, w.out, w.gate_up, w.down))) for w in self.blocks]
-        self.past = [(_array(k), _array(v)) for k, v in zip(self.keys, self.values, strict=True)]  # each (n*H, L, D)
-        # Cosine and sine side by side, as the joint product with (identity, turn) gives them; queries carry the scale.
-        waves = np.concatenate((_array(at.cos), _array(at.sin)), 1)[:, None]  # (L, 1, 2D)
-        rows = np.repeat(np.array([shape.scale, 1.0], dtype=np.float32), shape.heads)  # (2H,)
-        self.waves = np.tile(waves * rows[:, None], (1, n, 1))  # (L, n*2H, 2D)
-        self.turn = np.concatenate((np.eye(shape.size, dtype=np.float32), _array(at.turn)), 1)  # (D, 2D)
+        c, positions = net.config, net.positions()
+        self.token_embedding = _as_numpy(net.token_embedding)
+        self.head = _as_numpy(net.output_matrix().mT)
+        if c.neighbour_offsets:
+            self.position_embedding = _as_numpy(net.position_embedding)
+            self.neighbour_embedding = _as_numpy(net.neighbour_embedding)
+        self.layers = [
+            _NumpyLayer(
+                qkv=_as_numpy(weights.qkv),
+                out=_as_numpy(weights.out),
+                gate_up=_as_numpy(weights.gate_up),
+                down=_as_numpy(weights.down),
+                keys=_as_numpy(keys),
+                values=_as_numpy(values),
+            )
+            for weights, keys, values in zip(self.weights, self.keys, self.values, strict=True)
+        ]
+        # Cosine and sine side by side, as the joint product with (identity, rotate_half) gives them; queries carry the
+        # scale of the scores.
+        cos_sin = np.concatenate((_as_numpy(positions.cos), _as_numpy(positions.sin)), 1)[:, None]  # (L, 1, 2D)
+        scales = np.repeat(np.array([c.attention_scale, 1.0], dtype=np.float32), c.num_heads)  # (2H,)
+        self.cos_sin = np.tile(cos_sin * scales[:, None], (1, n, 1))  # (L, n*2H, 2D)
+        identity = np.eye(c.head_dim, dtype=np.float32)
+        self.rotation = np.concatenate((identity, _as_numpy(positions.rotate_half)), 1)  # (D, 2D)
 
     def feed(self, ids: Ints) -> Floats:
         if ids.shape[1] != 1:
             return super().feed(ids)
-        self.past_ids[:, self.used] = ids[:, 0]
-        x = self.embed[ids[:, 0]]
-        if self.net.shape.back:
-            x += self.places[self.used]
-            for table, back in zip(self.backs, self.net.shape.back, strict=True):
-                x += table[self.past_ids[:, min(max(self.used + 1 - back, self.net.shape.lead - 1), self.used)]]
+        self.ids[:, self.length] = ids[:, 0]
+        x = self.token_embedding[ids[:, 0]]  # (n, W)
+        c = self.net.config
+        if c.neighbour_offsets:
+            x += self.position_embedding[self.length]
+            for table, offset in zip(self.neighbour_embedding, c.neighbour_offsets, strict=True):
+                neighbour = min(max(self.length + 1 - offset, c.num_prefix - 1), self.length)
+                x += table[self.ids[:, neighbour]]
         with np.errstate(over="ignore"):  # a gate far below zero is zero
-            return self._advance(x)
+            return self._step(x)
 
-    def _advance(self, x: Floats) -> Floats:
+    def _step(self, x: Floats) -> Floats:
         """x: (n, W), embedded -> logits (n, V)."""
-        hidden = self.net.shape.hidden
-        for layer, (qkv, out, gate_up, down) in enumerate(self.matrices):
-            x += self._step(layer, _norm(x) @ qkv) @ out
-            inner = _norm(x) @ gate_up  # (n, 2F)
-            gate = inner[:, :hidden]
-            fall = np.exp(-gate)
-            fall += 1.0
-            gate /= fall
-            gate *= inner[:, hidden:]
-            x += gate @ down
-        self.used += 1
-        return _norm(x) @ self.head
+        mlp_size = self.net.config.mlp_size
+        for layer in self.layers:
+            x += self._attend_one(layer, _rms_norm(x) @ layer.qkv) @ layer.out
+            gate_up = _rms_norm(x) @ layer.gate_up  # (n, 2F)
+            gate = gate_up[:, :mlp_size]
+            denominator = np.exp(-gate)
+            denominator += 1.0
+            gate /= denominator
+            gate *= gate_up[:, mlp_size:]
+            x += gate @ layer.down
+        self.length += 1
+        return _rms_norm(x) @ self.head
 
-    def _step(self, layer: int, joint: Floats) -> Floats:
-        """joint: (n, 3W) queries, keys, values of one position -> (n, W)."""
-        n, heads, size = self.n, self.net.shape.heads, self.net.shape.size
-        wide, place = heads * size, self.used
-        waved = _norm(joint[:, : 2 * wide].reshape(-1, size)) @ self.turn  # (n*2H, 2D)
-        waved *= self.waves[place]
-        turned = (waved[:, :size] + waved[:, size:]).reshape(n, 2, heads, size)
-        keys, values = self.past[layer]
-        keys[:, place] = turned[:, 1].reshape(-1, size)
-        values[:, place] = joint[:, 2 * wide :].reshape(-1, size)
-        weights = np.matmul(keys[:, : place + 1], turned[:, 0].reshape(-1, size, 1))[:, :, 0]  # (n*H, L)
+    def _attend_one(self, layer: _NumpyLayer, qkv: Floats) -> Floats:
+        """qkv: (n, 3W) of one position -> (n, W)."""
+        c, position = self.net.config, self.length
+        hidden_size, head_dim = c.hidden_size, c.head_dim
+        parts = _rms_norm(qkv[:, : 2 * hidden_size].reshape(-1, head_dim)) @ self.rotation  # (n*2H, 2D)
+        parts *= self.cos_sin[position]
+        qk = (parts[:, :head_dim] + parts[:, head_dim:]).reshape(self.n, 2, c.num_heads, head_dim)
+        layer.keys[:, position] = qk[:, 1].reshape(-1, head_dim)
+        layer.values[:, position] = qkv[:, 2 * hidden_size :].reshape(-1, head_dim)
+        queries = qk[:, 0].reshape(-1, head_dim, 1)
+        weights = np.matmul(layer.keys[:, : position + 1], queries)[:, :, 0]  # (n*H, L)
         # Queries and keys have unit size, so scores are bounded and need no shift by their maximum.
         np.exp(weights, out=weights)
-        mixed: Floats = np.matmul(weights[:, None], values[:, : place + 1])[:, 0]  # (n*H, D)
-        mixed /= weights.sum(1, keepdims=True)
-        return mixed.reshape(n, wide)
+        heads: Floats = np.matmul(weights[:, None], layer.values[:, : position + 1])[:, 0]  # (n*H, D)
+        heads /= weights.sum(1, keepdims=True)
+        return heads.reshape(self.n, hidden_size)
 
 
-def _array(x: Tensor) -> Floats:
+class _NumpyLayer(NamedTuple):
+    """A block's matrices, transposed, and its part of the cache (n*H, L, D)."""
+
+    qkv: Floats
+    out: Floats
+    gate_up: Floats
+    down: Floats
+    keys: Floats
+    values: Floats
+
+
+def _as_numpy(x: Tensor) -> Floats:
     return x.detach().contiguous().numpy()
 
 
-def _norm(x: Floats) -> Floats:
+def _rms_norm(x: Floats) -> Floats:
     size = x.shape[-1]
     if len(x) == 1:
         return x * (1.0 / math.sqrt(float(x[0].dot(x[0])) / size + attention.EPSILON))
-    mean = np.vecdot(x, x)
-    mean /= size
-    mean += attention.EPSILON
-    scaled: Floats = x / np.sqrt(mean)[:, None]
-    return scaled
+    mean_square = np.vecdot(x, x)
+    mean_square /= size
+    mean_square += attention.EPSILON
+    normed: Floats = x / np.sqrt(mean_square)[:, None]
+    return normed
 
 
-class _Weights:
+class _BlockWeights:
     """A block's matrices, joined and transposed."""
 
     def __init__(self, block: Block) -> None:

@@ -3,6 +3,8 @@
 What keeps the signal in range is how blocks start: the last convolution of each at zero, the first scaled by the depth
 (Fixup, arXiv 1901.09321). Sizes change outside of the blocks, by interpolation or averages, so that no pattern of the
 sampling shows. Everything runs in the dtype that is asked for; logits are fp32.
+
+Legend for shapes: B items, Z latent numbers, K clusters, C channels.
 """
 
 from __future__ import annotations
@@ -15,19 +17,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anew.nets.conv_blocks import Conv, Linear, to_depth, to_space
+from anew.nets.conv_blocks import Conv, Linear, depth_to_space, latent_sides, pad_to_multiple, space_to_depth
 
-SLOPE = 0.2
-START = 0.1  # of unit size: what an untrained generator adds to a sketch
-ROOM = 0.1  # beyond the bounds, in which values may still be pushed outwards
-GAIN = math.sqrt(2.0 / (1.0 + SLOPE**2))  # what keeps the size of normal numbers through the activation
+SLOPE = 0.2  # of the activation below zero
+ACTIVATION_GAIN = math.sqrt(2.0 / (1.0 + SLOPE**2))  # keeps the size of normal numbers through the activation
+INITIAL_OUTPUT = 0.1  # of unit size: what an untrained generator adds to the coarse item
+MARGIN = 0.1  # beyond the bounds, in which values may still be pushed outwards
 
 
-def _active(x: Tensor) -> Tensor:
+def _activate(x: Tensor) -> Tensor:
     return functional.leaky_relu(x, SLOPE)
 
 
-class _Bounded(torch.autograd.Function):
+class _SoftClamp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
@@ -36,113 +38,134 @@ class _Bounded(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        outwards = ((x > 1.0 + ROOM) & (grads[0] < 0)) | ((x < -1.0 - ROOM) & (grads[0] > 0))
-        return grads[0].masked_fill(outwards, 0.0)
+        grad = grads[0]
+        pushes_outwards = ((x > 1.0 + MARGIN) & (grad < 0)) | ((x < -1.0 - MARGIN) & (grad > 0))
+        return grad.masked_fill(pushes_outwards, 0.0)
 
 
-def bounded(x: Tensor) -> Tensor:
+def soft_clamp(x: Tensor) -> Tensor:
     """x cut to [-1, 1]. What lies far outside feels the pull inwards alone, so that it can come back and cannot drift off: a
     generator that must reach the bounds exactly, as a white background does, has nothing to learn there. Within a margin the
     pull outwards is felt too, so that such a background settles where small errors do not show."""
-    return cast(Tensor, _Bounded.apply(x))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _SoftClamp.apply(x))  # type: ignore[no-untyped-call]
 
 
 class Block(nn.Module):
-    """Activation and convolution, twice, added to the input. blocks: how many the network has in all."""
+    """Activation and convolution, twice, added to the input.
 
-    def __init__(self, width: int, blocks: int) -> None:
+    Args:
+        channels: Channels of input and output.
+        num_blocks: How many blocks the network has in all.
+    """
+
+    def __init__(self, channels: int, num_blocks: int) -> None:
         super().__init__()
-        self.first = Conv(width, width)
-        self.second = Conv(width, width, zero=True)
+        self.conv1 = Conv(channels, channels)
+        self.conv2 = Conv(channels, channels, zero_init=True)
         with torch.no_grad():
-            self.first.weight.mul_(GAIN * blocks**-0.5)
+            self.conv1.weight.mul_(ACTIVATION_GAIN * num_blocks**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        change: Tensor = self.second(_active(self.first(_active(x))))
-        return x + change
+        residual: Tensor = self.conv2(_activate(self.conv1(_activate(x))))
+        return x + residual
 
 
 def _stages(widths: tuple[int, ...], depth: int) -> nn.ModuleList:
-    blocks = len(widths) * depth
-    return nn.ModuleList(nn.Sequential(*(Block(width, blocks) for _ in range(depth))) for width in widths)
-
-
-def sides(shape: tuple[int, ...], patch: int, sizes: int) -> tuple[int, int]:
-    """Rows and columns of the smallest of `sizes` sizes, each half of the one before, rounded up."""
-    multiple = patch * 2 ** (sizes - 1)
-    return -(-shape[1] // multiple), -(-shape[2] // multiple)
-
-
-def _padded(x: Tensor, multiple: int) -> Tensor:
-    """With zeros below and to the right, so that both sides are multiples."""
-    pad = (-x.shape[3] % multiple, -x.shape[2] % multiple)
-    return functional.pad(x, (0, pad[0], 0, pad[1])) if any(pad) else x
+    num_blocks = len(widths) * depth
+    return nn.ModuleList(nn.Sequential(*(Block(width, num_blocks) for _ in range(depth))) for width in widths)
 
 
 class Generator(nn.Module):
-    """(B, N) numbers, (B, kinds) weights of the kinds and a sketch (B, *shape) -> (B, *shape), any shape (C, H, W).
+    """Latents (B, Z), weights of the clusters (B, K) and coarse items (B, *shape) -> items (B, *shape).
 
-    The sketch is seen at each size, and what comes out is added to it. widths: channels of each size, the largest size
-    first; patch: side of the patches that its last layer writes.
+    The coarse item is seen at each size, and what comes out is added to it.
+
+    Args:
+        latent_dim: Z.
+        num_clusters: K.
+        shape: (C, H, W) of an item.
+        widths: Channels of each size, the largest size first.
+        depth: Blocks a size.
+        patch_size: Side of the patches that the last layer writes.
     """
 
     def __init__(
-        self, numbers: int, kinds: int, shape: tuple[int, ...], widths: tuple[int, ...], depth: int, patch: int
+        self,
+        latent_dim: int,
+        num_clusters: int,
+        shape: tuple[int, ...],
+        widths: tuple[int, ...],
+        depth: int,
+        patch_size: int,
     ) -> None:
         super().__init__()
-        self.shape, self.patch, self.small = shape, patch, sides(shape, patch, len(widths))
-        self.kinds = nn.Parameter(torch.randn(kinds, numbers))
-        self.start = Linear(2 * numbers, widths[-1] * math.prod(self.small))
-        self.seen = nn.ModuleList(Conv(shape[0] * patch**2, width, 1) for width in widths)
+        self.shape, self.patch_size = shape, patch_size
+        self.sides = latent_sides(shape[1], shape[2], patch_size, len(widths))
+        self.cluster_embedding = nn.Parameter(torch.randn(num_clusters, latent_dim))
+        self.start = Linear(2 * latent_dim, widths[-1] * math.prod(self.sides))
+        self.from_coarse = nn.ModuleList(Conv(shape[0] * patch_size**2, width, 1) for width in widths)
         self.stages = _stages(widths, depth)
-        self.grow = nn.ModuleList(Conv(large, small, 1) for small, large in pairwise(widths))
-        self.out = Conv(widths[0], shape[0] * patch**2)
+        self.upsample = nn.ModuleList(Conv(coarse, fine, 1) for fine, coarse in pairwise(widths))
+        self.out = Conv(widths[0], shape[0] * patch_size**2)
         with torch.no_grad():
-            self.out.weight.mul_(START * GAIN)
+            self.out.weight.mul_(INITIAL_OUTPUT * ACTIVATION_GAIN)
 
-    def forward(self, z: Tensor, weights: Tensor, sketch: Tensor, kind: torch.dtype) -> Tensor:
-        views = self._views(sketch.to(kind))
-        z = torch.cat([z, weights @ self.kinds], 1)
-        x = self.start(z.to(kind)).view(len(z), *self.small, -1).permute(0, 3, 1, 2)  # channels_last
-        x = self.stages[-1](x + self.seen[-1](views[-1]))
-        for place in reversed(range(len(self.grow))):
-            x = functional.interpolate(self.grow[place](x), scale_factor=2, mode="nearest")
-            x = self.stages[place](x + self.seen[place](views[place]))
-        x = to_space(self.out(_active(x)), self.patch)
-        return sketch + x[:, :, : self.shape[1], : self.shape[2]].float().contiguous()
+    def forward(self, z: Tensor, cluster_weights: Tensor, coarse: Tensor, dtype: torch.dtype) -> Tensor:
+        pyramid = self._pyramid(coarse.to(dtype))
+        z = torch.cat([z, cluster_weights @ self.cluster_embedding], 1)  # (B, 2 Z)
+        x = self.start(z.to(dtype)).view(len(z), *self.sides, -1).permute(0, 3, 1, 2)  # channels_last
+        x = self.stages[-1](x + self.from_coarse[-1](pyramid[-1]))
+        for i in reversed(range(len(self.upsample))):
+            x = functional.interpolate(self.upsample[i](x), scale_factor=2, mode="nearest")
+            x = self.stages[i](x + self.from_coarse[i](pyramid[i]))
+        x = depth_to_space(self.out(_activate(x)), self.patch_size)
+        return coarse + x[:, :, : self.shape[1], : self.shape[2]].float().contiguous()
 
-    def _views(self, sketch: Tensor) -> list[Tensor]:
-        """The sketch in patches at each size, the largest first."""
-        views = [to_depth(_padded(sketch, self.patch * 2 ** len(self.grow)), self.patch)]
-        for _ in self.grow:
-            views.append(functional.avg_pool2d(views[-1], 2))
-        return views
+    def _pyramid(self, coarse: Tensor) -> list[Tensor]:
+        """The coarse item in patches at each size, the largest first."""
+        multiple = self.patch_size * 2 ** len(self.upsample)
+        pyramid = [space_to_depth(pad_to_multiple(coarse, multiple), self.patch_size)]
+        for _ in self.upsample:
+            pyramid.append(functional.avg_pool2d(pyramid[-1], 2))
+        return pyramid
 
 
 class Discriminator(nn.Module):
-    """(B, *shape) and (B,) labels -> (B,) logits: how real each item looks, as an item of its class (projection, arXiv
-    1802.05637). widths: channels of each size, the largest size first; patch: side of the patches its stem reads."""
+    """Items (B, *shape) and clusters (B,) -> logits (B,): how real each item looks, as one of its cluster (projection
+    discriminator, arXiv 1802.05637).
 
-    def __init__(self, classes: int, shape: tuple[int, ...], widths: tuple[int, ...], depth: int, patch: int) -> None:
+    Args:
+        num_clusters: Number of clusters; 0 where it is not told any.
+        shape: (C, H, W) of an item.
+        widths: Channels of each size, the largest size first.
+        depth: Blocks a size.
+        patch_size: Side of the patches that the stem reads.
+    """
+
+    def __init__(
+        self, num_clusters: int, shape: tuple[int, ...], widths: tuple[int, ...], depth: int, patch_size: int
+    ) -> None:
         super().__init__()
-        self.patch, self.multiple = patch, patch * 2 ** (len(widths) - 1)
-        small, last = sides(shape, patch, len(widths)), widths[-1]
-        self.stem = Conv(shape[0] * patch**2, widths[0])
+        self.patch_size, self.multiple = patch_size, patch_size * 2 ** (len(widths) - 1)
+        sides = latent_sides(shape[1], shape[2], patch_size, len(widths))
+        num_features = 2 * widths[-1]
+        self.stem = Conv(shape[0] * patch_size**2, widths[0])
         self.stages = _stages(widths, depth)
-        self.shrink = nn.ModuleList(Conv(small, large, 1) for small, large in pairwise(widths))
+        self.downsample = nn.ModuleList(Conv(fine, coarse, 1) for fine, coarse in pairwise(widths))
         # A learned weight for each channel and place, twice, instead of a pooled mean.
-        self.basis = nn.Parameter(torch.randn(2, last, *small) / math.sqrt(math.prod(small)))
-        self.head = Linear(2 * last, 1)
-        self.classes = nn.Parameter(torch.randn(classes, 2 * last) / math.sqrt(2 * last)) if classes else None
+        self.pooling = nn.Parameter(torch.randn(2, widths[-1], *sides) / math.sqrt(math.prod(sides)))
+        self.head = Linear(num_features, 1)
+        embedding = torch.randn(num_clusters, num_features) / math.sqrt(num_features) if num_clusters else None
+        self.cluster_embedding = None if embedding is None else nn.Parameter(embedding)
 
-    def forward(self, x: Tensor, label: Tensor | None, kind: torch.dtype) -> Tensor:
-        x = self.stem(to_depth(_padded(x, self.multiple).to(kind), self.patch))
-        for place, stage in enumerate(self.stages):
-            if place:
-                x = self.shrink[place - 1](functional.avg_pool2d(x, 2))
+    def forward(self, x: Tensor, cluster: Tensor | None, dtype: torch.dtype) -> Tensor:
+        x = self.stem(space_to_depth(pad_to_multiple(x, self.multiple).to(dtype), self.patch_size))
+        for i, stage in enumerate(self.stages):
+            if i:
+                x = self.downsample[i - 1](functional.avg_pool2d(x, 2))
             x = stage(x)
-        features = torch.einsum("bchw,kchw->bkc", _active(x).float(), self.basis).flatten(1)  # (B, 2C)
+        features = torch.einsum("bchw,kchw->bkc", _activate(x).float(), self.pooling).flatten(1)  # (B, 2C)
         logits: Tensor = self.head(features).squeeze(1)
-        if self.classes is not None and label is not None:
-            logits = logits + (features * self.classes[label]).sum(1)
+        if self.cluster_embedding is not None and cluster is not None:
+            logits = logits + (features * self.cluster_embedding[cluster]).sum(1)
         return logits

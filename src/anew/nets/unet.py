@@ -9,95 +9,112 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anew.core.random import Dropout
-from anew.nets.conv_blocks import Attention, ChannelNorm, Condition, Conv, Linear, to_depth, to_space
+from anew.nets.conv_blocks import (
+    Attention,
+    ChannelNorm,
+    ConditionEmbedding,
+    Conv,
+    Linear,
+    depth_to_space,
+    pad_to_multiple,
+    space_to_depth,
+)
 
 
 class Block(nn.Module):
     """Norm, convolution, condition, SiLU, convolution, added to the input. Dropout takes whole channels of an example."""
 
-    def __init__(self, width: int, condition: int, dropout: float) -> None:
+    def __init__(self, channels: int, condition_dim: int, dropout: float) -> None:
         super().__init__()
-        self.norm = ChannelNorm(width)
-        self.first = Conv(width, width)
-        self.told = Linear(condition, width)
+        self.norm = ChannelNorm(channels)
+        self.conv1 = Conv(channels, channels)
+        self.modulation = Linear(condition_dim, channels)
         self.dropout = Dropout(dropout)
-        self.second = Conv(width, width, zero=True)
+        self.conv2 = Conv(channels, channels, zero_init=True)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        hidden = self.first(self.norm(x)) + self.told(condition)[:, :, None, None].to(x.dtype)
+        hidden = self.conv1(self.norm(x)) + self.modulation(condition)[:, :, None, None].to(x.dtype)
         hidden = functional.silu(hidden)
-        if (
-            self.training and self.dropout.p
-        ):  # a number a channel: keyed noise for every value would cost a third of a step
+        if self.training and self.dropout.p:
+            # One number a channel: keyed noise for every value would cost a third of a step.
             hidden = hidden * self.dropout(hidden.new_ones(*hidden.shape[:2], 1, 1))
-        change: Tensor = self.second(hidden)
-        return x + change
+        residual: Tensor = self.conv2(hidden)
+        return x + residual
 
 
 class Stage(nn.Module):
     """Blocks of one size, with attention after each where asked."""
 
-    def __init__(self, width: int, depth: int, condition: int, dropout: float, attention: bool) -> None:
+    def __init__(self, channels: int, depth: int, condition_dim: int, dropout: float, attention: bool) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width, condition, dropout) for _ in range(depth))
-        self.attention = nn.ModuleList(Attention(width) for _ in range(depth if attention else 0))
+        self.blocks = nn.ModuleList(Block(channels, condition_dim, dropout) for _ in range(depth))
+        self.attention = nn.ModuleList(Attention(channels) for _ in range(depth if attention else 0))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        for place, block in enumerate(self.blocks):
+        for i, block in enumerate(self.blocks):
             x = block(x, condition)
             if len(self.attention):
-                x = self.attention[place](x)
+                x = self.attention[i](x)
         return x
 
 
 class UNet(nn.Module):
-    """(B, into, H, W) at noise level (B,) of component (B,) -> (B, out, H, W), any H and W.
+    """(B, in_channels, H, W) at noise levels (B,) of components (B,) -> (B, out_channels, H, W), any H and W.
 
-    patch: size of the stem's patches; mults: width of each size, as multiples of `width`; depth: blocks a size
-    and side.
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        num_components: Components that it can be told.
+        channels: Channels at the largest size.
+        channel_mults: Channels of each size, as multiples of `channels`; each next size is half of the one before.
+        depth: Blocks a size and side.
+        patch_size: Side of the stem's patches.
+        dropout: Share of hidden channels that is dropped in training.
+        attention: Whether there is attention at the smallest size.
     """
 
     def __init__(
         self,
-        into: int,
-        out: int,
+        in_channels: int,
+        out_channels: int,
         *,
-        kinds: int,
-        width: int,
-        mults: tuple[int, ...],
+        num_components: int,
+        channels: int,
+        channel_mults: tuple[int, ...],
         depth: int,
-        patch: int,
+        patch_size: int,
         dropout: float = 0.0,
         attention: bool = False,
     ) -> None:
         super().__init__()
-        self.patch, self.multiple = patch, patch * 2 ** (len(mults) - 1)
-        widths, told = [width * m for m in mults], 4 * width
-        self.condition = Condition(told, kinds)
-        self.stem = Conv(into * patch**2, width)
+        self.patch_size = patch_size
+        self.multiple = patch_size * 2 ** (len(channel_mults) - 1)
+        widths = [channels * mult for mult in channel_mults]
+        condition_dim = 4 * channels
         last = len(widths) - 1
-        self.down = nn.ModuleList(Stage(w, depth, told, dropout, attention and i == last) for i, w in enumerate(widths))
-        self.up = nn.ModuleList(Stage(w, depth, told, dropout, False) for w in widths[:-1])
-        pairs = list(pairwise(widths))
-        self.shrink = nn.ModuleList(Conv(4 * small, large, 1) for small, large in pairs)
-        self.grow = nn.ModuleList(Conv(large, 4 * small, 1) for small, large in pairs)
-        self.norm = ChannelNorm(width)
-        self.out = Conv(width, out * patch**2, zero=True)
+        self.condition = ConditionEmbedding(condition_dim, num_components)
+        self.stem = Conv(in_channels * patch_size**2, channels)
+        self.down = nn.ModuleList(
+            Stage(w, depth, condition_dim, dropout, attention and i == last) for i, w in enumerate(widths)
+        )
+        self.up = nn.ModuleList(Stage(w, depth, condition_dim, dropout, False) for w in widths[:-1])
+        self.downsample = nn.ModuleList(Conv(4 * fine, coarse, 1) for fine, coarse in pairwise(widths))
+        self.upsample = nn.ModuleList(Conv(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
+        self.norm = ChannelNorm(channels)
+        self.out = Conv(channels, out_channels * patch_size**2, zero_init=True)
 
-    def forward(self, x: Tensor, level: Tensor, kind: Tensor) -> Tensor:
-        height, breadth = x.shape[2:]
-        pad = (-breadth % self.multiple, -height % self.multiple)
-        x = functional.pad(x, (0, pad[0], 0, pad[1])) if any(pad) else x
-        condition = self.condition(level, kind).to(x.dtype)
-        x = self.stem(to_depth(x, self.patch))
-        kept: list[Tensor] = []
-        for place, stage in enumerate(self.down):
-            if place:
-                kept.append(x)
-                x = self.shrink[place - 1](to_depth(x, 2))
+    def forward(self, x: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        condition = self.condition(sigma, component).to(x.dtype)
+        x = self.stem(space_to_depth(pad_to_multiple(x, self.multiple), self.patch_size))
+        skips: list[Tensor] = []
+        for i, stage in enumerate(self.down):
+            if i:
+                skips.append(x)
+                x = self.downsample[i - 1](space_to_depth(x, 2))
             x = stage(x, condition)
-        for place in reversed(range(len(self.up))):
-            x = kept[place] + to_space(self.grow[place](x), 2)
-            x = self.up[place](x, condition)
-        x = to_space(self.out(functional.silu(self.norm(x))), self.patch)
-        return x[:, :, :height, :breadth].contiguous(memory_format=torch.contiguous_format)
+        for i in reversed(range(len(self.up))):
+            x = skips[i] + depth_to_space(self.upsample[i](x), 2)
+            x = self.up[i](x, condition)
+        x = depth_to_space(self.out(functional.silu(self.norm(x))), self.patch_size)
+        return x[:, :, :height, :width].contiguous(memory_format=torch.contiguous_format)

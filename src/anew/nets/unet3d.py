@@ -1,179 +1,200 @@
 """A U-Net for clips, factorised: convolutions within frames, convolutions over time at each place, and attention over
 all frames and places at the smallest size. No length and no size is built in.
 
-Legend for shapes: B examples, T frames, G groups of `group` frames that share one position in time, C channels.
+Legend for shapes: B examples, T frames, G groups of `frame_group` frames that share one position in time, C channels,
+H rows, W columns.
 """
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anew.nets.conv_blocks import ChannelNorm, Conv, Linear, to_depth, to_space
-from anew.nets.dit import rotate
+from anew.nets.conv_blocks import (
+    NUM_FREQUENCIES,
+    ChannelNorm,
+    Conv,
+    Linear,
+    depth_to_space,
+    fourier_features,
+    frequencies,
+    space_to_depth,
+)
+from anew.nets.dit import apply_rope
 from anew.nets.unet import Block
 
-HEAD = 32  # channels of an attention head
+HEAD_DIM = 32  # channels of an attention head
 
 
 class FrameCondition(nn.Module):
-    """(B, T) noise levels and (B,) components -> (B, G, width): what the blocks are told of each group of frames."""
+    """(B, T) noise levels and (B,) components -> (B, G, dim), the condition of each group of frames."""
 
     frequencies: Tensor
 
-    def __init__(self, width: int, kinds: int, group: int) -> None:
+    def __init__(self, dim: int, num_components: int, frame_group: int) -> None:
         super().__init__()
-        self.register_buffer("frequencies", torch.exp(torch.linspace(0.0, math.log(64.0), 16)) * 0.25, persistent=False)
-        self.group = group
-        self.level = Linear(32 * group, width)
-        self.place = Linear(32, width)
-        self.kind = nn.Parameter(torch.randn(kinds, width))
-        self.mix = Linear(width, width)
+        self.register_buffer("frequencies", frequencies(), persistent=False)
+        self.frame_group = frame_group
+        self.sigma = Linear(2 * NUM_FREQUENCIES * frame_group, dim)
+        self.position = Linear(2 * NUM_FREQUENCIES, dim)
+        self.component = nn.Parameter(torch.randn(num_components, dim))
+        self.mix = Linear(dim, dim)
 
-    def forward(self, level: Tensor, kind: Tensor) -> Tensor:
-        batch, frames = level.shape
-        told = self.level(self._wave(level.log()).view(batch, frames // self.group, -1))
-        places = torch.arange(frames // self.group, device=level.device)
-        told = told + self.place(self._wave(places.to(level.dtype))) + self.kind[kind][:, None]
-        return functional.silu(self.mix(functional.silu(told)))
-
-    def _wave(self, x: Tensor) -> Tensor:
-        """(...) -> (..., 32)."""
-        angle = x[..., None] * self.frequencies
-        return torch.cat([angle.cos(), angle.sin()], -1) * math.sqrt(2)
+    def forward(self, sigma: Tensor, component: Tensor) -> Tensor:
+        batch, frames = sigma.shape
+        groups = frames // self.frame_group
+        sigma_features = fourier_features(sigma.log(), self.frequencies).view(batch, groups, -1)
+        positions = torch.arange(groups, device=sigma.device).to(sigma.dtype)
+        hidden = self.sigma(sigma_features)  # (B, G, dim)
+        hidden = hidden + self.position(fourier_features(positions, self.frequencies))
+        hidden = hidden + self.component[component][:, None]
+        return functional.silu(self.mix(functional.silu(hidden)))
 
 
-class OverTime(nn.Module):
+class TemporalConv(nn.Module):
     """Norm, SiLU and a convolution over three neighbouring groups of frames at each place, added to the input."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = ChannelNorm(width)
-        self.weight = nn.Parameter(torch.zeros(width, width, 3, 1))
-        self.bias = nn.Parameter(torch.zeros(width))
+        self.norm = ChannelNorm(channels)
+        self.weight = nn.Parameter(torch.zeros(channels, channels, 3, 1))
+        self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, groups: int) -> Tensor:
+        """x: (B G, C, H, W)."""
         n, c, h, w = x.shape
-        line = functional.silu(self.norm(x)).permute(0, 2, 3, 1).reshape(n // groups, groups, h * w, c)
+        lines = functional.silu(self.norm(x)).permute(0, 2, 3, 1).reshape(n // groups, groups, h * w, c)
         weight = self.weight.to(x.dtype, memory_format=torch.channels_last)
-        line = line.permute(0, 3, 1, 2)  # (B, C, G, H W), still in the order of channels_last: no copy
-        line = functional.conv2d(line, weight, self.bias.to(x.dtype), padding=(1, 0))
-        return x + line.permute(0, 2, 3, 1).reshape(n, h, w, c).permute(0, 3, 1, 2)
+        lines = lines.permute(0, 3, 1, 2)  # (B, C, G, H W), still in the order of channels_last: no copy
+        lines = functional.conv2d(lines, weight, self.bias.to(x.dtype), padding=(1, 0))
+        return x + lines.permute(0, 2, 3, 1).reshape(n, h, w, c).permute(0, 3, 1, 2)
 
 
-class Everywhere(nn.Module):
+class SpaceTimeAttention(nn.Module):
     """Self-attention over all places of all frames, added to the input; rotary positions in time, rows and columns."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.heads = max(1, width // HEAD)
-        self.norm = ChannelNorm(width)
-        self.into = Linear(width, 3 * width, bias=False)
-        self.out = Linear(width, width, zero=True)
+        self.num_heads = max(1, channels // HEAD_DIM)
+        self.norm = ChannelNorm(channels)
+        self.qkv = Linear(channels, 3 * channels, bias=False)
+        self.proj = Linear(channels, channels, zero_init=True)
 
     def forward(self, x: Tensor, groups: int) -> Tensor:
+        """x: (B G, C, H, W)."""
         n, c, h, w = x.shape
-        flat = self.norm(x).permute(0, 2, 3, 1).reshape(n // groups, groups * h * w, c)
-        parts = self.into(flat).reshape(*flat.shape[:2], 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        query, key, value = parts.unbind(0)  # (B, heads, G H W, size)
-        turn = turns((groups, h, w), c // self.heads, x.device)
-        query, key = (rotate(functional.layer_norm(t, t.shape[-1:]), *turn) for t in (query, key))
+        head_dim = c // self.num_heads
+        positions = self.norm(x).permute(0, 2, 3, 1).reshape(n // groups, groups * h * w, c)
+        qkv = self.qkv(positions).reshape(*positions.shape[:2], 3, self.num_heads, head_dim).permute(2, 0, 3, 1, 4)
+        query, key, value = qkv.unbind(0)  # each (B, heads, G H W, head_dim)
+        cos, sin = rope_3d((groups, h, w), head_dim, x.device)
+        query = apply_rope(functional.layer_norm(query, query.shape[-1:]), cos, sin)
+        key = apply_rope(functional.layer_norm(key, key.shape[-1:]), cos, sin)
         heads = functional.scaled_dot_product_attention(query, key, value)
-        mixed: Tensor = self.out(heads.transpose(1, 2).reshape(flat.shape))
-        return x + mixed.reshape(n, h, w, c).permute(0, 3, 1, 2)
+        attended: Tensor = self.proj(heads.transpose(1, 2).reshape(positions.shape))
+        return x + attended.reshape(n, h, w, c).permute(0, 3, 1, 2)
 
 
-def turns(extents: tuple[int, int, int], size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(G H W, size / 2) cosines and sines: a third of the angles counts each axis."""
-    half = size // 2
+def rope_3d(extents: tuple[int, int, int], head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(G H W, head_dim / 2) cosines and sines: a third of the angles counts each axis, time taking what is over."""
+    half = head_dim // 2
     shares = (half - 2 * (half // 3), half // 3, half // 3)
-    grids = torch.meshgrid(*(torch.arange(e, device=device) for e in extents), indexing="ij")
-    parts = []
+    grids = torch.meshgrid(*(torch.arange(extent, device=device) for extent in extents), indexing="ij")
+    angles = []
     for grid, share in zip(grids, shares, strict=True):
-        pace = 100.0 ** (-torch.arange(share, device=device) / max(share, 1))
-        parts.append(grid.reshape(-1, 1) * pace)
-    angle = torch.cat(parts, 1)
+        rates = 100.0 ** (-torch.arange(share, device=device) / max(share, 1))
+        angles.append(grid.reshape(-1, 1) * rates)
+    angle = torch.cat(angles, 1)
     return angle.cos(), angle.sin()
 
 
 class Stage(nn.Module):
     """Blocks of one size; each is a block within frames and one over time, and attention where asked."""
 
-    def __init__(self, width: int, depth: int, condition: int, dropout: float, attention: bool) -> None:
+    def __init__(self, channels: int, depth: int, condition_dim: int, dropout: float, attention: bool) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width, condition, dropout) for _ in range(depth))
-        self.times = nn.ModuleList(OverTime(width) for _ in range(depth))
-        self.attention = nn.ModuleList(Everywhere(width) for _ in range(depth if attention else 0))
+        self.blocks = nn.ModuleList(Block(channels, condition_dim, dropout) for _ in range(depth))
+        self.temporal = nn.ModuleList(TemporalConv(channels) for _ in range(depth))
+        self.attention = nn.ModuleList(SpaceTimeAttention(channels) for _ in range(depth if attention else 0))
 
     def forward(self, x: Tensor, condition: Tensor, groups: int) -> Tensor:
-        for place, (block, time) in enumerate(zip(self.blocks, self.times, strict=True)):
-            x = time(block(x, condition), groups)
+        for i, (block, temporal) in enumerate(zip(self.blocks, self.temporal, strict=True)):
+            x = temporal(block(x, condition), groups)
             if len(self.attention):
-                x = self.attention[place](x, groups)
+                x = self.attention[i](x, groups)
         return x
 
 
-class SpaceTime(nn.Module):
-    """(B, into, T, H, W) at noise levels (B, T) of component (B,) -> (B, out, T, H, W), any T, H and W.
+class UNet3d(nn.Module):
+    """(B, in_channels, T, H, W) at noise levels (B, T) of components (B,) -> (B, out_channels, T, H, W), any T, H and W.
 
-    patch: side of the stem's patches; group: frames that share a position in time; mults: width of each size, as
-    multiples of `width`; depth: blocks a size and side.
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        num_components: Components that it can be told.
+        channels: Channels at the largest size.
+        channel_mults: Channels of each size, as multiples of `channels`; each next size is half of the one before.
+        depth: Blocks a size and side.
+        patch_size: Side of the stem's patches.
+        frame_group: Frames that share a position in time.
+        dropout: Share of hidden channels that is dropped in training.
     """
 
     def __init__(
         self,
-        into: int,
-        out: int,
+        in_channels: int,
+        out_channels: int,
         *,
-        kinds: int,
-        width: int,
-        mults: tuple[int, ...],
+        num_components: int,
+        channels: int,
+        channel_mults: tuple[int, ...],
         depth: int,
-        patch: int,
-        group: int,
+        patch_size: int,
+        frame_group: int,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.patch, self.group, self.multiple = patch, group, patch * 2 ** (len(mults) - 1)
-        widths, told = [width * m for m in mults], 4 * width
-        self.condition = FrameCondition(told, kinds, group)
-        self.stem = Conv(into * group * patch**2, width)
+        self.patch_size, self.frame_group = patch_size, frame_group
+        self.multiple = patch_size * 2 ** (len(channel_mults) - 1)
+        widths = [channels * mult for mult in channel_mults]
+        condition_dim = 4 * channels
         last = len(widths) - 1
-        self.down = nn.ModuleList(Stage(w, depth, told, dropout, i == last) for i, w in enumerate(widths))
-        self.up = nn.ModuleList(Stage(w, depth, told, dropout, False) for w in widths[:-1])
-        pairs = list(pairwise(widths))
-        self.shrink = nn.ModuleList(Conv(4 * small, large, 1) for small, large in pairs)
-        self.grow = nn.ModuleList(Conv(large, 4 * small, 1) for small, large in pairs)
-        self.norm = ChannelNorm(width)
-        self.out = Conv(width, out * group * patch**2, zero=True)
+        self.condition = FrameCondition(condition_dim, num_components, frame_group)
+        self.stem = Conv(in_channels * frame_group * patch_size**2, channels)
+        self.down = nn.ModuleList(Stage(w, depth, condition_dim, dropout, i == last) for i, w in enumerate(widths))
+        self.up = nn.ModuleList(Stage(w, depth, condition_dim, dropout, False) for w in widths[:-1])
+        self.downsample = nn.ModuleList(Conv(4 * fine, coarse, 1) for fine, coarse in pairwise(widths))
+        self.upsample = nn.ModuleList(Conv(coarse, 4 * fine, 1) for fine, coarse in pairwise(widths))
+        self.norm = ChannelNorm(channels)
+        self.out = Conv(channels, out_channels * frame_group * patch_size**2, zero_init=True)
 
-    def forward(self, x: Tensor, level: Tensor, kind: Tensor) -> Tensor:
-        frames, height, breadth = x.shape[2:]
-        pad = (-breadth % self.multiple, -height % self.multiple, -frames % self.group)
-        if any(pad):
-            x = functional.pad(x, (0, pad[0], 0, pad[1], 0, pad[2]))
-            level = functional.pad(level, (0, pad[2]), value=1.0)
-        batch, _, long, high, broad = x.shape
-        groups = long // self.group
-        condition = self.condition(level, kind).flatten(0, 1).to(x.dtype)  # (B G, told)
-        x = x.transpose(1, 2).reshape(batch * groups, -1, high, broad)  # frames of a group lie in channels
-        x = self._through(self.stem(to_depth(x, self.patch)), condition, groups)
-        x = to_space(self.out(functional.silu(self.norm(x))), self.patch)
-        x = x.reshape(batch, long, -1, high, broad)[:, :frames, :, :height, :breadth]
+    def forward(self, x: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+        frames, height, width = x.shape[2:]
+        pad_frames, pad_rows, pad_columns = -frames % self.frame_group, -height % self.multiple, -width % self.multiple
+        if pad_frames or pad_rows or pad_columns:
+            x = functional.pad(x, (0, pad_columns, 0, pad_rows, 0, pad_frames))
+            sigma = functional.pad(sigma, (0, pad_frames), value=1.0)
+        batch, _, padded_frames, padded_height, padded_width = x.shape
+        groups = padded_frames // self.frame_group
+        condition = self.condition(sigma, component).flatten(0, 1).to(x.dtype)  # (B G, dim)
+        # The frames of a group lie in channels.
+        x = x.transpose(1, 2).reshape(batch * groups, -1, padded_height, padded_width)
+        x = self._run_stages(self.stem(space_to_depth(x, self.patch_size)), condition, groups)
+        x = depth_to_space(self.out(functional.silu(self.norm(x))), self.patch_size)
+        x = x.reshape(batch, padded_frames, -1, padded_height, padded_width)[:, :frames, :, :height, :width]
         return x.transpose(1, 2).contiguous(memory_format=torch.contiguous_format)
 
-    def _through(self, x: Tensor, condition: Tensor, groups: int) -> Tensor:
-        kept: list[Tensor] = []
-        for place, stage in enumerate(self.down):
-            if place:
-                kept.append(x)
-                x = self.shrink[place - 1](to_depth(x, 2))
+    def _run_stages(self, x: Tensor, condition: Tensor, groups: int) -> Tensor:
+        skips: list[Tensor] = []
+        for i, stage in enumerate(self.down):
+            if i:
+                skips.append(x)
+                x = self.downsample[i - 1](space_to_depth(x, 2))
             x = stage(x, condition, groups)
-        for place in reversed(range(len(self.up))):
-            x = kept[place] + to_space(self.grow[place](x), 2)
-            x = self.up[place](x, condition, groups)
+        for i in reversed(range(len(self.up))):
+            x = skips[i] + depth_to_space(self.upsample[i](x), 2)
+            x = self.up[i](x, condition, groups)
         return x

@@ -21,18 +21,26 @@ from anew.errors import BudgetError, ConfigError, out_of_memory
 from anew.families.base import Family, Scale
 from anew.runs.record import Candidate
 from anew.training.distributed import World
-from anew.training.progress import StepPace
+from anew.training.progress import StepProgress
 from anew.training.trainer import Batches, Trainer
 
-SIZES = ("width", "depth", "layers", "hidden", "mults", "numbers", "channels")  # settings that make a network large
-DEFAULT_DIAL = 0  # without a budget nothing is measured: the smallest size, unless `dial` says otherwise
+SIZES = (
+    "width",
+    "depth",
+    "layers",
+    "mlp_size",
+    "channel_mults",
+    "latent_dim",
+    "latent_channels",
+)  # settings that make a network large
+DEFAULT_MODEL_SIZE = 0  # without a budget nothing is measured: the smallest size, unless `dial` says otherwise
 
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
     """Settings of the training itself, whatever the family."""
 
-    dial: int = knob(
+    model_size: int = knob(
         -1, "size of the model: 0 the smallest, each +1 about doubles a step; -1 chooses by the budget", low=-1, high=12
     )
     micro: int = knob(
@@ -116,20 +124,24 @@ def measure(
     """Time a few steps of each candidate size, smallest first, until one is out of reach or the time is spent."""
     found: list[Candidate] = []
     begin = time.monotonic()
-    dials = kind.dials(spec, scale)
-    for number, dial in enumerate(dials):
-        at = dataclasses.replace(scale, dial=dial)
+    candidate_sizes = kind.candidate_sizes(spec, scale)
+    for number, model_size in enumerate(candidate_sizes):
+        at = dataclasses.replace(scale, model_size=model_size)
         config = suggest(kind, spec, at, given)
         left = allowed_s - (time.monotonic() - begin)
-        share = max(0.2, left / (len(dials) - number))
+        share = max(0.2, left / (len(candidate_sizes) - number))
         step_s, parameters = _time_steps(build(kind, spec, config, 0, world.device), config, data, world, share)
         if number == 0 and world.size == 1 and world.device.type == "cpu":
             family = build(kind, spec, config, 0, world.device)
             step_s = faster_alone(step_s, partial(_step_seconds, family, config, data, world, share / 2))
-        examples = (scale.seconds or 0.0) / step_s * config.batch
-        found.append(Candidate(dial, parameters, config.batch, step_s, examples, kind.appetite(spec, config, at)))
-        enough = found[-1].examples < found[-1].appetite or time.monotonic() - begin > allowed_s
-        if world.agree(enough):
+        examples = (scale.seconds or 0.0) / step_s * config.batch_size
+        found.append(
+            Candidate(
+                model_size, parameters, config.batch_size, step_s, examples, kind.target_examples(spec, config, at)
+            )
+        )
+        enough = found[-1].examples < found[-1].target_examples or time.monotonic() - begin > allowed_s
+        if world.broadcast(enough):
             break
     return found
 
@@ -139,9 +151,17 @@ def _step_seconds(family: Family, config: Any, data: Batches, world: World, allo
 
 
 def _time_steps(family: Family, config: Any, data: Batches, world: World, allowed_s: float) -> tuple[float, int]:
-    rows = world.rows(config.batch)[1]
+    rows = world.rows(config.batch_size)[1]
     micro = micro_rows(family, config, data, world)
-    trainer = Trainer(family, data, StepPace(10**6), seed=0, batch=config.batch, micro=min(micro, rows), world=world)
+    trainer = Trainer(
+        family,
+        data,
+        StepProgress(10**6),
+        seed=0,
+        batch_size=config.batch_size,
+        micro_batch=min(micro, rows),
+        world=world,
+    )
     steps = iter(trainer)
     begin = time.monotonic()
     next(steps)  # the first one allocates; it is timed only if there is time for no other
@@ -150,23 +170,23 @@ def _time_steps(family: Family, config: Any, data: Batches, world: World, allowe
         start = time.monotonic()
         next(steps)
         times.append(time.monotonic() - start)
-        if world.agree(time.monotonic() - begin > allowed_s):
+        if world.broadcast(time.monotonic() - begin > allowed_s):
             break
     rest = sorted(times[1:]) or times
-    return world.agree(rest[len(rest) // 2]), sum(p.numel() for p in family.parameters())
+    return world.broadcast(rest[len(rest) // 2]), sum(p.numel() for p in family.parameters())
 
 
 def choose(candidates: list[Candidate]) -> Candidate:
-    """The largest candidate whose appetite the budget affords, else the smallest."""
-    fit = [c for c in candidates if c.examples >= c.appetite]
+    """The largest candidate whose target_examples the budget affords, else the smallest."""
+    fit = [c for c in candidates if c.examples >= c.target_examples]
     return fit[-1] if fit else candidates[0]
 
 
 def micro_rows(family: Family, config: Any, data: Batches, world: World) -> int:
     """Rows whose saved activations take at most a third of the free memory, measured on a few rows."""
-    start, rows = world.rows(config.batch)
+    start, rows = world.rows(config.batch_size)
     tried = min(4, rows)
-    batch = data.batch(0, "plan", start, tried, config.batch).to(world.device)
+    batch = data.batch(0, "plan", start, tried, config.batch_size).to(world.device)
     saved = 0
 
     def weigh(tensor: torch.Tensor) -> torch.Tensor:
@@ -175,9 +195,9 @@ def micro_rows(family: Family, config: Any, data: Batches, world: World) -> int:
         return tensor
 
     family.train()
-    now = random.Moment(0, 0, 0.0, "plan", 0, world.device)
-    with random.at(now), torch.autograd.graph.saved_tensors_hooks(weigh, lambda t: t):
-        family.phases()[0].loss(batch, now)
+    context = random.StepContext(0, 0, 0.0, "plan", 0, world.device)
+    with random.use_context(context), torch.autograd.graph.saved_tensors_hooks(weigh, lambda t: t):
+        family.phases()[0].loss(batch, context)
     fitting = int(free_memory(world.device) / 3 / max(1.0, saved / tried))
     micro = rows
     while micro > 1 and micro > fitting:

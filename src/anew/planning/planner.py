@@ -16,9 +16,10 @@ from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
 from anew.data.types import Scan, Size
 from anew.errors import ConfigError, RunError, restoring
-from anew.families.base import Family, Scale, decay_share
+from anew.families.base import Family, Scale
+from anew.families.phases import decay_share
 from anew.planning.budget import (
-    DEFAULT_DIAL,
+    DEFAULT_MODEL_SIZE,
     TrainConfig,
     build,
     choose,
@@ -31,8 +32,8 @@ from anew.planning.budget import (
 from anew.runs import events as events_file
 from anew.runs.folder import CONFIG, OWN_FAMILY, RunFolder
 from anew.runs.record import Candidate, Plan, Request
-from anew.training.distributed import World, join
-from anew.training.trainer import Stepped
+from anew.training.distributed import World, init
+from anew.training.trainer import StepResult
 
 PREFERENCES = ("quality", "speed", "latent")  # what may decide between families for continuous data
 
@@ -43,7 +44,7 @@ class Reporter(Protocol):
 
     def say(self, text: str) -> None: ...
 
-    def step(self, stepped: Stepped, left: float | None) -> None: ...
+    def step(self, result: StepResult, left: float | None) -> None: ...
 
     def part(self, what: str, done: int, of: int) -> None: ...
 
@@ -53,7 +54,7 @@ class Quiet:
 
     def say(self, text: str) -> None: ...
 
-    def step(self, stepped: Stepped, left: float | None) -> None: ...
+    def step(self, result: StepResult, left: float | None) -> None: ...
 
     def part(self, what: str, done: int, of: int) -> None: ...
 
@@ -75,19 +76,19 @@ def choose_family(
     if name is not None:
         kind = family_named(name, own)
         if not kind.generates and not first_stage:
-            on_it = [n for n, k in kinds.items() if k.generates and kind.codes in k.accepts]
+            on_it = [n for n, k in kinds.items() if k.generates and kind.latent_spec_type in k.spec_types]
             raise ConfigError(
                 f"the family {name!r} is a codec and draws nothing by itself; "
                 f"give a family that works on its codes: {' or '.join(on_it)}"
             )
-        if not kind.takes(spec) and not codecs_for(spec, kind):
-            takers = [n for n, k in kinds.items() if k.generates and (k.takes(spec) or codecs_for(spec, k))]
+        if not kind.supports(spec) and not codecs_for(spec, kind):
+            takers = [n for n, k in kinds.items() if k.generates and (k.supports(spec) or codecs_for(spec, k))]
             raise ConfigError(f"the family {name!r} does not take {what}; give {_one_of(takers)}")
         return name, kind
-    fit = [n for n, kind in kinds.items() if kind.generates and kind.takes(spec)]
+    fit = [n for n, kind in kinds.items() if kind.generates and kind.supports(spec)]
     for wanted in (prefer, "quality"):
         for candidate in fit:
-            if wanted in load("families", candidate).best_for:
+            if wanted in load("families", candidate).preferred_for:
                 return candidate, load("families", candidate)
     raise ConfigError(f"no family here takes {what}; give a `family` of your own, FILE.py")
 
@@ -105,15 +106,15 @@ def _one_of(takers: Sequence[str]) -> str:
 def codec_families() -> dict[str, type[Family]]:
     """Families that can serve as a codec, by name."""
     kinds = {name: load("families", name) for name in available("families")}
-    return {name: kind for name, kind in kinds.items() if kind.as_codec is not None}
+    return {name: kind for name, kind in kinds.items() if kind.codec_config is not None}
 
 
 def codecs_for(spec: Any, kind: type[Family]) -> list[str]:
     """Names of the codecs that stand between data of this spec and a family: they take the one and give what the other takes.
     None where the family has latents of its own."""
-    if kind.as_codec is not None:
+    if kind.codec_config is not None:
         return []
-    return [n for n, k in codec_families().items() if k.takes(spec) and k.codes in kind.accepts]
+    return [n for n, k in codec_families().items() if k.supports(spec) and k.latent_spec_type in kind.spec_types]
 
 
 def owners(family: str | None, modality: str | None, own: type[Family] | None = None) -> dict[str, type]:
@@ -136,7 +137,7 @@ class Planner:
             request.settings, owners(request.family, request.modality, own)
         )  # unknown names fail before any reading
         self.train_config: TrainConfig = cfg.from_json(TrainConfig, self.given("train", TrainConfig))
-        self.world: World = join(self.train_config.device)
+        self.world: World = init(self.train_config.device)
         self._said: list[str] = []  # what was said of items that were refused
         self.least: float | None = None  # seconds of training that are taken even where the budget has less left
 
@@ -186,9 +187,14 @@ class Planner:
         self.data = data
         return data
 
-    def scale(self, train_s: float | None, dial: int = DEFAULT_DIAL) -> Scale:
+    def scale(self, train_s: float | None, model_size: int = DEFAULT_MODEL_SIZE) -> Scale:
         return Scale(
-            self.data.train_items, self.data.train_units, train_s, dial, self.world.device.type, torch.get_num_threads()
+            self.data.train_items,
+            self.data.train_units,
+            train_s,
+            model_size,
+            self.world.device.type,
+            torch.get_num_threads(),
         )
 
     def check_settings(self, name: str, kind: type[Family]) -> None:
@@ -205,20 +211,20 @@ class Planner:
         given = self.given(name, kind.Config)
         budget = self.request.budget
         train_s = self.seconds_to_train()
-        scale = self.scale(train_s, max(self.train_config.dial, DEFAULT_DIAL))
+        scale = self.scale(train_s, max(self.train_config.model_size, DEFAULT_MODEL_SIZE))
         candidates: list[Candidate] = []
         if train_s is not None:
             candidates = self._measured(kind, scale, given)
             picked = choose(candidates)
-            scale = dataclasses.replace(scale, dial=picked.dial)
+            scale = dataclasses.replace(scale, model_size=picked.model_size)
         config = suggest(kind, self.data.spec, scale, given)
         family = build(kind, self.data.spec, config, 0, torch.device("cpu"))
         steps = self.request.steps
         expected = steps if train_s is None else int(train_s / picked.step_s)
         plan = Plan(
             seed=self.request.seed,
-            dial=scale.dial,
-            batch=config.batch,
+            model_size=scale.model_size,
+            batch=config.batch_size,
             micro=self.train_config.micro,
             decay=decay_share(family.phases()),
             parameters=sum(p.numel() for p in family.parameters()),
@@ -228,7 +234,7 @@ class Planner:
             evaluate_s=None if budget is None else evaluation_slice(budget),
             expected_steps=expected,
             finish_units=self._finish_units(picked if train_s is not None else None),
-            epochs=None if expected is None else round(expected * config.batch / max(1, self.data.train_items), 3),
+            epochs=None if expected is None else round(expected * config.batch_size / max(1, self.data.train_items), 3),
             candidates=tuple(candidates),
         )
         return plan, config
@@ -244,8 +250,12 @@ class Planner:
 
     def _measured(self, kind: type[Family], scale: Scale, given: Mapping[str, Any]) -> list[Candidate]:
         assert scale.seconds is not None
-        if self.train_config.dial >= 0:
-            fixed = type("Fixed", (kind,), {"dials": classmethod(lambda cls, spec, at: (self.train_config.dial,))})
+        if self.train_config.model_size >= 0:
+            fixed = type(
+                "Fixed",
+                (kind,),
+                {"candidate_sizes": classmethod(lambda cls, spec, at: (self.train_config.model_size,))},
+            )
             return measure(fixed, self.data.spec, scale, given, self.data, self.world, min(2.0, scale.seconds / 30))
         return measure(kind, self.data.spec, scale, given, self.data, self.world, min(15.0, scale.seconds / 25))
 
@@ -261,7 +271,7 @@ class Planner:
         left = budget - self.elapsed() - evaluation_slice(budget) - saving_slice(budget) - needed
         if left < 1.0 and least is None:
             raise too_little(budget, self.elapsed(), needed)
-        return float(self.world.agree(max(left, least or 1.0)))
+        return float(self.world.broadcast(max(left, least or 1.0)))
 
     def _replayed(self, name: str, kind: type[Family]) -> tuple[Plan, Any]:
         """The plan and the logged progress of another run: the same steps again, whatever the clock says."""
@@ -282,7 +292,7 @@ def finish_cost(budget: float) -> float:
 
 def plan_sentence(family: str, plan: Plan, data: Dataset) -> str:
     """The plan in a few lines."""
-    lines = [f"{family}: {plan.parameters:,} parameters, batches of {plan.batch} (size {plan.dial})"]
+    lines = [f"{family}: {plan.parameters:,} parameters, batches of {plan.batch} (size {plan.model_size})"]
     if plan.train_s is not None:
         lines.append(
             f"{plan.train_s:.0f} s of training, about {plan.expected_steps:,} steps, {plan.epochs:g} passes over the data"
@@ -292,6 +302,6 @@ def plan_sentence(family: str, plan: Plan, data: Dataset) -> str:
     for c in plan.candidates:
         rate = c.batch / c.step_s
         lines.append(
-            f"  size {c.dial}: {c.parameters:,} parameters, {rate:,.0f} examples/s, wants {c.appetite:,.0f} of them"
+            f"  size {c.model_size}: {c.parameters:,} parameters, {rate:,.0f} examples/s, wants {c.target_examples:,.0f} of them"
         )
     return "\n".join([*lines, *plan.notes])

@@ -64,12 +64,12 @@ class Request:
 class Candidate:
     """A size that was measured: seconds a step, examples that the budget would buy, examples it should see."""
 
-    dial: Annotated[int, Field(strict=True)]
+    model_size: Annotated[int, Field(strict=True)]
     parameters: Whole
     batch: Count
     step_s: NotNegative
     examples: NotNegative
-    appetite: NotNegative
+    target_examples: NotNegative
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
@@ -77,7 +77,7 @@ class Plan:
     """What a training will do; saved in the run. Seconds are wall-clock, None where steps alone decide."""
 
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-    dial: Annotated[int, Field(strict=True)]
+    model_size: Annotated[int, Field(strict=True)]
     batch: Count
     micro: Whole
     decay: Share

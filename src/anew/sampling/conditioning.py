@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from anew.core.settings import whole
-from anew.core.specs import Known, Tokens
+from anew.core.specs import Condition, Tokens
 from anew.errors import ConfigError, nearest, short
 
 if TYPE_CHECKING:
     from anew.sampling.model import Model
 
 
-def given(model: Model, prompt: Any, suffix: Any, known: Any) -> Known | None:
+def given(model: Model, prompt: Any, suffix: Any, known: Any) -> Condition | None:
     """What samples start from, in the values of the run; None: from nothing. See `Model.sample`."""
     texts = str | Path if model.modality.streams else str  # of what lies in files, the file is given
     for name, text in (("prompt", prompt), ("suffix", suffix)):
@@ -24,8 +24,8 @@ def given(model: Model, prompt: Any, suffix: Any, known: Any) -> Known | None:
     if prompt is not None or suffix:
         if known is not None:
             raise ConfigError("both a prompt and known were given; give one of them")
-        found = model.modality.known(prompt or "", suffix or "")
-        return found if isinstance(found, Known) else Known(torch.as_tensor(found))
+        found = model.modality.condition_from_prompt(prompt or "", suffix or "")
+        return found if isinstance(found, Condition) else Condition(torch.as_tensor(found))
     if known is None:
         return None
     from anew.sampling.latents import kept  # coding builds on the model

@@ -16,7 +16,7 @@ from torch import Tensor
 from anew.core import files
 from anew.core.arguments import path
 from anew.core.settings import whole
-from anew.core.specs import Ask
+from anew.core.specs import SampleRequest
 from anew.errors import ConfigError, short
 from anew.families.base import Family
 from anew.sampling.latents import read
@@ -97,14 +97,14 @@ def walked(
     settings = model.how(how)
     family = model.family
     one = _label(model, seed, label)
-    if type(family).grow is Family.grow:
-        Family.latents(family, Ask(1), seed)  # says why there is no space to walk in
+    if type(family).generate is Family.generate:
+        Family.initial_latents(family, SampleRequest(1), seed)  # says why there is no space to walk in
     if ends is None:
         names = _labels(model, stops, seed) if one is None else one.expand(stops)
-        marks, items = family.latents(Ask(stops, names, how=settings), seed), None
+        marks, items = family.initial_latents(SampleRequest(stops, names, sampling=settings), seed), None
     else:
         items = torch.cat([read(model, end) for end in ends])
-        marks = family.invert(items.to(model.device), None if one is None else one.expand(2)).cpu()
+        marks = family.encode_to_latents(items.to(model.device), None if one is None else one.expand(2)).cpu()
     x = torch.cat(list(_frames(model, marks.cpu(), one, settings, n)))
     frames = Samples(model.modality.decode(x), model.modality.write(x), [None] * n, model.modality)
     if frames.pictures() is None:
@@ -125,7 +125,7 @@ def _checked(n: int, stops: int) -> int:
 def _label(model: Model, seed: int, label: str | int | None) -> Tensor | None:
     """(1,) the class of the whole walk: the one asked for, or one drawn as the data has them where the family must be
     told one; None where the walk is free."""
-    free = model.spec.classes == 0 or model.family.crosses
+    free = model.spec.classes == 0 or model.family.interpolates_across_classes
     return None if free and label is None else model.labels_of(1, seed, label)
 
 
@@ -138,11 +138,11 @@ def _frames(model: Model, marks: Tensor, label: Tensor | None, how: Any, n: int)
     place = torch.linspace(0, len(marks) - 1, n, dtype=torch.float64)
     start = place.floor().long().clamp(max=len(marks) - 2)
     points = [
-        model.family.between(marks[i], marks[i + 1], (place[start == i] - i).float()) for i in range(len(marks) - 1)
+        model.family.interpolate(marks[i], marks[i + 1], (place[start == i] - i).float()) for i in range(len(marks) - 1)
     ]
     for part in torch.split(torch.cat(points), AT_ONCE):
-        ask = Ask(len(part), None if label is None else label.expand(len(part)), how=how)
-        *_, x = model.family.grow(part.to(model.device), ask)
+        request = SampleRequest(len(part), None if label is None else label.expand(len(part)), sampling=how)
+        *_, x = model.family.generate(part.to(model.device), request)
         yield x.cpu()
 
 
@@ -151,14 +151,14 @@ def between_pairs(model: Model, count: int, frames: int, seed: int) -> list[list
     one = model.labels_of(count, seed)
     label = None if one is None else one.repeat_interleave(2)
     settings = model.how({})
-    marks = model.family.latents(Ask(2 * count, label, how=settings), seed).cpu()
+    marks = model.family.initial_latents(SampleRequest(2 * count, label, sampling=settings), seed).cpu()
     share = torch.linspace(0, 1, frames)
-    points = torch.cat([model.family.between(marks[i], marks[i + 1], share) for i in range(0, len(marks), 2)])
+    points = torch.cat([model.family.interpolate(marks[i], marks[i + 1], share) for i in range(0, len(marks), 2)])
     label = None if one is None else one.repeat_interleave(frames)
     found: list[Any] = []
     for start in range(0, len(points), AT_ONCE):
         part = points[start : start + AT_ONCE].to(model.device)
         told = None if label is None else label[start : start + AT_ONCE]
-        *_, x = model.family.grow(part, Ask(len(part), told, how=settings))
+        *_, x = model.family.generate(part, SampleRequest(len(part), told, sampling=settings))
         found += model.modality.decode(x.cpu())
     return [found[i : i + frames] for i in range(0, len(found), frames)]

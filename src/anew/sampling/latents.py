@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anew.core.specs import Grid, Known, Tokens
+from anew.core.specs import Condition, Grid, Tokens
 from anew.data.latent_dataset import encoded_alike
 from anew.data.types import Handle, Item
 from anew.errors import ConfigError, short
@@ -57,9 +57,9 @@ def _data(model: Model, path: Path) -> Any:
     return Handle(path)
 
 
-def kept(model: Model, known: Any) -> Known:
+def kept(model: Model, known: Any) -> Condition:
     """What samples keep of an item, given as (item, mask), in the values of the run."""
-    if isinstance(known, Known):
+    if isinstance(known, Condition):
         return known
     name = model.modality.name
     if not isinstance(model.item_spec, Grid):
@@ -75,7 +75,7 @@ def kept(model: Model, known: Any) -> Known:
     if tuple(mask.shape) != wanted:
         size = tuple(mask.shape)
         raise ConfigError(f"the mask has the size {size}, and samples of this run have {wanted}; give one of that size")
-    return Known(x, mask[None])
+    return Condition(x, mask[None])
 
 
 def _mask(mask: Any, wanted: tuple[int, ...]) -> Tensor:
@@ -128,7 +128,7 @@ def decoded(model: Model, z: Tensor) -> Samples:
 def _codec(model: Model) -> Codec:
     """ConfigError where a run has none."""
     codec: Family = model.codec or model.family
-    if codec.as_codec is None or not isinstance(codec, Codec):
+    if codec.codec_config is None or not isinstance(codec, Codec):
         name = model.record.family.name
         raise ConfigError(f"the family {name!r} has no latents to encode into; train vae, or with space=latent")
     return codec

@@ -15,7 +15,7 @@ from anew.core import settings as cfg
 from anew.core.arguments import optional_number, path, switch
 from anew.core.device import pick_device
 from anew.core.settings import whole
-from anew.core.specs import Ask, Known
+from anew.core.specs import Condition, SampleRequest
 from anew.data.dataset import fitted
 from anew.data.latent_dataset import Encoded
 from anew.data.types import Artifact
@@ -100,7 +100,7 @@ class Model:
         prompt: str | None = None,
         suffix: str | None = None,
         label: str | int | None = None,
-        known: Known | tuple[Any, Any] | None = None,
+        known: Condition | tuple[Any, Any] | None = None,
         first: int = 0,
         **how: Any,
     ) -> Samples:
@@ -111,7 +111,7 @@ class Model:
         family's sampling knobs, as in `anew sample --set`. `stop="..."` ends what is new of a text before that string.
         known: (item, mask) to fill in: an image as a path, the bytes of a file or a uint8 array (H, W) or (H, W, C), and
         (H, W) that is true where it is kept; a clip with one axis more, (T, H, W[, C]), and (T, H, W) or (T,) for whole
-        frames; or a `Known` in the model's own values.
+        frames; or a `Condition` in the model's own values.
         """
         n, seed, first = whole("n", n, 1, MOST), whole("seed", seed), whole("first", first)
         stop = stop_of(self, how.pop("stop", None))
@@ -122,15 +122,15 @@ class Model:
         names: list[str | None] = []
         for start in range(0, n, AT_ONCE):
             count = min(AT_ONCE, n - start)
-            ask = self._ask(count, seed, label, begun, settings, first + start)
-            x = self._last(ask, seed, stop)
+            request = self._request(count, seed, label, begun, settings, first + start)
+            x = self._last(request, seed, stop)
             shown = self.modality.decode(x)
             if stop is not None:
                 ended = self.modality.ended(x, _ids(begun), stop)
                 shown = [text if cut is None else cut for text, cut in zip(shown, ended, strict=True)]
             items += shown
             artifacts += self.modality.write(x) if stop is None else self.modality.files(shown)
-            names += [None] * count if ask.label is None else [self.labels[int(i)] for i in ask.label]
+            names += [None] * count if request.labels is None else [self.labels[int(i)] for i in request.labels]
         return Samples(items, artifacts, names, self.modality)
 
     def stream(
@@ -140,8 +140,8 @@ class Model:
         n, seed = whole("n", n, 1, MOST), whole("seed", seed)
         settings = self.how(how)
         known = given(self, prompt, None, None)
-        ask = self._ask(n, seed, label, known, settings, 0)
-        return (self.modality.decode(draft.cpu()) for draft in self.family.draw(ask, seed))
+        ask = self._request(n, seed, label, known, settings, 0)
+        return (self.modality.decode(draft.cpu()) for draft in self.family.sample(ask, seed))
 
     def walk(
         self,
@@ -174,8 +174,10 @@ class Model:
 
         return decoded(self, latents)
 
-    def _ask(self, n: int, seed: int, label: str | int | None, known: Known | None, how: Any, first: int) -> Ask:
-        return Ask(n, self.labels_of(n, seed, label, first), known, how, first)
+    def _request(
+        self, n: int, seed: int, label: str | int | None, known: Condition | None, how: Any, first: int
+    ) -> SampleRequest:
+        return SampleRequest(n, self.labels_of(n, seed, label, first), known, how, first)
 
     def labels_of(self, n: int, seed: int, label: str | int | None = None, first: int = 0) -> Tensor | None:
         """(n,) the class of each sample: the one asked for, or as the data has them; None without classes."""
@@ -187,16 +189,16 @@ class Model:
         if label is not None:
             return torch.full((n,), class_of(self.labels, label))
         shares = torch.tensor(self.label_shares or [1.0] * classes, dtype=torch.float64).cumsum(0)
-        u = random.Moment(seed, 0, phase="sample", first=first).uniform("label", (n,)).double()
+        u = random.StepContext(seed, 0, phase="sample", first_row=first).uniform("label", (n,)).double()
         return torch.searchsorted(shares / shares[-1], u, right=True).clamp_(max=classes - 1)
 
-    def _last(self, ask: Ask, seed: int, stop: str | None) -> Tensor:
+    def _last(self, request: SampleRequest, seed: int, stop: str | None) -> Tensor:
         last: Tensor | None = None
-        for number, draft in enumerate(self.family.draw(ask, seed)):
+        for number, draft in enumerate(self.family.sample(request, seed)):
             last = draft
             if stop is None or number % 16 != 15:
                 continue
-            if None not in self.modality.ended(draft.cpu(), _ids(ask.known), stop):
+            if None not in self.modality.ended(draft.cpu(), _ids(request.condition), stop):
                 break
         if last is None:
             raise RunError("the family drew nothing; train the run again")
@@ -261,7 +263,7 @@ def _bits(family: Family, batch: Any, part: str | None) -> Tensor | None:
     return alone[part] if part in alone else family.bits(batch)
 
 
-def _ids(known: Known | None) -> Tensor | None:
+def _ids(known: Condition | None) -> Tensor | None:
     return None if known is None else known.x
 
 

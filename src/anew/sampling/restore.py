@@ -46,7 +46,7 @@ def restored_family(
 ) -> Family:
     """A family as a run holds it, ready to sample; RunError where its files do not fit."""
     with restoring(weights.parent / CONFIG):
-        if not kind.takes(spec):
+        if not kind.supports(spec):
             raise RunError(
                 f"{str(weights.parent / CONFIG)!r} was edited: {record.name} does not take such data; restore it"
             )
@@ -58,7 +58,7 @@ def restored_family(
 def load_weights(family: Family, weights: Mapping[str, Tensor], path: Path) -> None:
     """Put weights into a family; names, shapes and kinds are checked first, RunError where they do not fit."""
     with restoring(path):
-        family.size_state({name: tensor.shape for name, tensor in weights.items()})
+        family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
     wanted = family.state_dict()
     odd = sorted(set(wanted) ^ set(weights))
     odd += [n for n in wanted if n in weights and wanted[n].shape != weights[n].shape]

@@ -16,33 +16,42 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from anew.core.device import pick_device
-from anew.core.random import Moment
+from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.errors import ConfigError
-from anew.families.base import Loss
+from anew.families.phases import Loss
 
-LINGER = 0.2  # seconds
+GLOO_PAUSE = 0.2  # seconds; see `shutdown`
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process among all: rank 0 writes files and decides on time."""
+    """This process among all of a run: the main one writes files and decides on time.
+
+    Attributes:
+        rank: Number of this process, 0 for the main one.
+        size: Number of processes.
+        device: Where this process computes.
+    """
 
     rank: int = 0
     size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         return self.rank == 0
 
-    def rows(self, batch: int) -> tuple[int, int]:
-        """First row and number of rows of the global batch that this process computes."""
-        if batch % self.size:
-            raise ConfigError(
-                f"batch={batch} cannot be shared by {self.size} processes; give a multiple of {self.size}"
-            )
-        return self.rank * (batch // self.size), batch // self.size
+    def rows(self, batch_size: int) -> tuple[int, int]:
+        """First row and number of rows of the global batch that this process computes.
+
+        Raises:
+            ConfigError: The batch does not divide among the processes.
+        """
+        if batch_size % self.size:
+            raise ConfigError(f"batch_size must be a multiple of the {self.size} processes (got {batch_size})")
+        count = batch_size // self.size
+        return self.rank * count, count
 
     def sum(self, *values: float) -> list[float]:
         """Each value summed over all processes."""
@@ -52,29 +61,34 @@ class World:
         dist.all_reduce(packed)
         return [float(v) for v in packed.tolist()]
 
-    def agree(self, value: Any) -> Any:
-        """Rank 0's value, on every process; a JSON value, so that nothing is unpickled."""
+    def broadcast(self, value: Any) -> Any:
+        """The main process's value, on every process; a JSON value, so that nothing is unpickled."""
         if self.size == 1:
             return value
-        data = json.dumps(value).encode() if self.first else b""
+        data = json.dumps(value).encode() if self.is_main else b""
         length = torch.tensor([len(data)], dtype=torch.int64, device=self.device)
         dist.broadcast(length, src=0)
-        box = torch.zeros(int(length), dtype=torch.uint8, device=self.device)
-        if self.first:
-            box.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
-        dist.broadcast(box, src=0)
-        return json.loads(bytes(box.cpu().numpy()))
+        buffer = torch.zeros(int(length), dtype=torch.uint8, device=self.device)
+        if self.is_main:
+            buffer.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+        dist.broadcast(buffer, src=0)
+        return json.loads(bytes(buffer.cpu().numpy()))
 
     def barrier(self) -> None:
+        """Wait until every process is here."""
         if self.size > 1:
             dist.barrier()
 
 
-def join(device: str = "auto") -> World:
-    """The world that torchrun's environment describes, or a single process. device: auto, cpu, cuda, or cuda:N."""
+def init(device: str = "auto") -> World:
+    """The world that torchrun's environment describes, or a single process.
+
+    Args:
+        device: "auto", "cpu", "cuda", or "cuda:N".
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    name = pick_device(device, local)
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    name = pick_device(device, local_rank)
     if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if name.startswith("cuda") else "gloo")
     rank = dist.get_rank() if dist.is_initialized() else 0
@@ -83,29 +97,29 @@ def join(device: str = "auto") -> World:
     return World(rank, size, torch.device(name))
 
 
-def leave() -> None:
+def shutdown() -> None:
     """Close the process group, if one was opened."""
     if dist.is_initialized():
         # gloo's threads take the interpreter's lock to let go of the tensors of collectives that are done. One that
         # still waits for it when the interpreter ends aborts the whole process (C++ cannot unwind), hence the pause.
-        time.sleep(LINGER)
+        time.sleep(GLOO_PAUSE)
         dist.destroy_process_group()
 
 
 class LossModule(nn.Module):
     """A phase's loss as a forward pass, since DDP and FSDP2 act where a module is called."""
 
-    def __init__(self, module: nn.Module, loss: Callable[[Batch, Moment], Loss]) -> None:
+    def __init__(self, module: nn.Module, loss: Callable[[Batch, StepContext], Loss]) -> None:
         super().__init__()
         self.module = module
         self.loss = loss
 
-    def forward(self, batch: Batch, now: Moment) -> tuple[Tensor, float | Tensor, dict[str, Tensor]]:
-        loss = self.loss(batch, now)
+    def forward(self, batch: Batch, context: StepContext) -> tuple[Tensor, float | Tensor, dict[str, Tensor]]:
+        loss = self.loss(batch, context)
         return loss.total, loss.count, dict(loss.logs)
 
 
-def wrap(module: nn.Module, loss: Callable[[Batch, Moment], Loss], world: World, shard: bool) -> nn.Module:
+def wrap(module: nn.Module, loss: Callable[[Batch, StepContext], Loss], world: World, shard: bool) -> nn.Module:
     """The phase as one callable: as it is for one process, DDP for several, FSDP2 where weights are to be sharded."""
     if world.size == 1:
         return LossModule(module, loss)
@@ -119,24 +133,24 @@ def wrap(module: nn.Module, loss: Callable[[Batch, Moment], Loss], world: World,
     return DistributedDataParallel(LossModule(module, loss), **unsynced)
 
 
-def _sharded(whole: nn.Module, world: World) -> nn.Module:
+def _sharded(module: LossModule, world: World) -> nn.Module:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(world.device.type, (world.size,))
-    for part in whole.modules():
-        if isinstance(part, nn.ModuleList):
-            for block in part:
+    for child in module.modules():
+        if isinstance(child, nn.ModuleList):
+            for block in child:
                 fully_shard(block, mesh=mesh)
-    fully_shard(whole, mesh=mesh)
-    return whole
+    fully_shard(module, mesh=mesh)
+    return module
 
 
 @contextmanager
-def gathering(whole: nn.Module, last: bool) -> Iterator[None]:
+def sync_gradients(wrapped: nn.Module, is_last: bool) -> Iterator[None]:
     """Gradients are exchanged with the last micro-batch of a step only."""
-    skip = not last and hasattr(whole, "no_sync")
-    with whole.no_sync() if skip else nullcontext():  # type: ignore[operator]
+    skip = not is_last and hasattr(wrapped, "no_sync")
+    with wrapped.no_sync() if skip else nullcontext():  # type: ignore[operator]
         yield
 
 
@@ -145,14 +159,14 @@ def _is_sharded(value: Tensor) -> bool:
     return hasattr(value, "device_mesh")
 
 
-def full(value: Tensor) -> Tensor:
-    """The whole tensor, gathered from all processes where it is sharded."""
-    whole: Tensor = cast(Any, value).full_tensor() if _is_sharded(value) else value
-    return whole
+def gather_full(value: Tensor) -> Tensor:
+    """The complete tensor, gathered from all processes where it is sharded."""
+    gathered: Tensor = cast(Any, value).full_tensor() if _is_sharded(value) else value
+    return gathered
 
 
 def shard_like(value: Tensor, like: Tensor) -> Tensor:
-    """`value`, placed as `like` is."""
+    """`value` on the device of `like`, and sharded as `like` is."""
     if _is_sharded(like):
         from torch.distributed.tensor import DTensor, distribute_tensor
 

@@ -1,49 +1,64 @@
-"""How far a run is: by steps, by the clock, or by the record of an earlier run. The schedule follows this alone."""
+"""How far a run is: by steps, by the clock, or by the log of another run. Progress, not steps, drives the schedule."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
+RECENT_STEPS = (
+    40  # from which the time that is left is estimated: long enough to even out pauses, short enough to follow
+)
 
-class Pace(Protocol):
-    """`at(step)`: progress in [0, 1) at which that step is taken, or None where the run is over."""
 
-    def at(self, step: int) -> float | None: ...
+class Progress(Protocol):
+    """Says how far a run is."""
 
-    def left(self, step: int) -> float | None:
-        """Seconds left, where they are known."""
+    def at(self, step: int) -> float | None:
+        """Progress in [0, 1) at which this step is taken; None where the run is over."""
 
-    def aside(self) -> AbstractContextManager[None]:
+    def seconds_left(self, step: int) -> float | None:
+        """Seconds until the run is over; None where that is not known."""
+
+    def paused(self) -> AbstractContextManager[None]:
         """A context whose time does not count as training, where training alone is timed."""
 
 
-class StepPace:
-    """`total` steps, all alike."""
+class StepProgress:
+    """A number of steps, all alike.
+
+    Args:
+        total: Number of steps.
+    """
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self._marks: list[tuple[float, int]] = []
+        self._marks: list[tuple[float, int]] = []  # (time, step)
 
     def at(self, step: int) -> float | None:
         return step / self.total if step < self.total else None
 
-    def left(self, step: int) -> float | None:
-        self._marks = [*self._marks[-40:], (time.monotonic(), step)]
-        (t0, s0), (t1, s1) = self._marks[0], self._marks[-1]
-        return (t1 - t0) / (s1 - s0) * (self.total - step) if s1 > s0 else None
+    def seconds_left(self, step: int) -> float | None:
+        self._marks = [*self._marks[-RECENT_STEPS:], (time.monotonic(), step)]
+        first_time, first_step = self._marks[0]
+        last_time, last_step = self._marks[-1]
+        if last_step == first_step:
+            return None
+        return (last_time - first_time) / (last_step - first_step) * (self.total - step)
 
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        yield
+    def paused(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
-class TimePace:
-    """`seconds` of wall-clock time from `spent` on; the last step ends before they do.
+class TimeProgress:
+    """A number of seconds of wall-clock time. The last step ends before they do.
 
-    only_training: time inside `aside()` is given back, so that `seconds` is training alone. took: told what each step took.
+    Args:
+        seconds: Length of the run.
+        spent: Seconds that earlier processes have used of it.
+        only_training: Time inside `paused()` is given back, so that `seconds` is training alone.
+        on_step_time: Called with the seconds that each step took.
     """
 
     def __init__(
@@ -51,50 +66,58 @@ class TimePace:
         seconds: float,
         spent: float = 0.0,
         only_training: bool = False,
-        took: Callable[[float], None] = lambda seconds: None,
+        on_step_time: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self.seconds = seconds
         self.only_training = only_training
-        self.took = took
-        self._zero = time.monotonic() - spent
-        self._last: float | None = None
-        self._step_s = 0.0
+        self.on_step_time = on_step_time
+        self._start = time.monotonic() - spent
+        self._last_begin: float | None = None
+        self._step_seconds = 0.0
 
     @property
     def spent(self) -> float:
-        return time.monotonic() - self._zero
+        return time.monotonic() - self._start
 
     def at(self, step: int) -> float | None:
-        now = self.spent
-        if self._last is not None:
-            # Rises at once and falls slowly: a step that would not fit is not begun.
-            took = now - self._last
-            self.took(took)
-            self._step_s = (
-                took if self._step_s == 0.0 else max(0.9 * self._step_s + 0.1 * took, min(took, 2 * self._step_s))
-            )
-        self._last = now
-        room = self.seconds - self._step_s
-        return round(max(0.0, now / room), 7) if 0.0 <= now < room else None
+        spent = self.spent
+        if self._last_begin is not None:
+            duration = spent - self._last_begin
+            self.on_step_time(duration)
+            self._step_seconds = self._smoothed(duration)
+        self._last_begin = spent
+        room = self.seconds - self._step_seconds  # a step that would not fit is not begun
+        return round(max(0.0, spent / room), 7) if 0.0 <= spent < room else None
 
-    def left(self, step: int) -> float | None:
+    def _smoothed(self, duration: float) -> float:
+        """The expected time of a step. It rises at once, though a single outlier at most doubles it, and falls slowly."""
+        if self._step_seconds == 0.0:
+            return duration
+        mean = 0.9 * self._step_seconds + 0.1 * duration
+        return max(mean, min(duration, 2 * self._step_seconds))
+
+    def seconds_left(self, step: int) -> float | None:
         return max(0.0, self.seconds - self.spent)
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
+    def paused(self) -> Iterator[None]:
         start = time.monotonic()
         try:
             yield
         finally:
-            took = time.monotonic() - start
+            duration = time.monotonic() - start
             if self.only_training:
-                self._zero += took
-            elif self._last is not None:
-                self._last += took  # pauses are no part of a step's time
+                self._start += duration
+            elif self._last_begin is not None:
+                self._last_begin += duration  # a pause is not part of a step's time
 
 
-class ReplayPace:
-    """The progress that an earlier run logged, step by step."""
+class ReplayProgress:
+    """The progress that an earlier run logged, step by step.
+
+    Args:
+        record: Progress of each step, from step 0 on.
+    """
 
     def __init__(self, record: Sequence[float]) -> None:
         self.record = record
@@ -102,9 +125,8 @@ class ReplayPace:
     def at(self, step: int) -> float | None:
         return self.record[step] if step < len(self.record) else None
 
-    def left(self, step: int) -> float | None:
+    def seconds_left(self, step: int) -> float | None:
         return None
 
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        yield
+    def paused(self) -> AbstractContextManager[None]:
+        return nullcontext()

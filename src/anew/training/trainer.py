@@ -1,9 +1,9 @@
-"""The loop: for each phase a batch, its loss, its gradients, its optimiser; then the average of weights. One event a step."""
+"""For each phase a batch, its loss, its gradients, its optimizer; then the average of weights. One result a step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,14 +12,17 @@ import torch
 from torch import Tensor
 
 from anew.core import random
-from anew.core.random import Moment
+from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.errors import ConfigError, TrainingError
-from anew.families.base import Family, Phase, decay_share
+from anew.families.base import Family
+from anew.families.phases import Phase, decay_share
 from anew.functional.ema import power_decay, power_exponent
-from anew.training.distributed import World, full, gathering, shard_like, wrap
-from anew.training.optim import Optimiser
-from anew.training.progress import Pace
+from anew.training.distributed import World, gather_full, shard_like, sync_gradients, wrap
+from anew.training.optim import Optimizer
+from anew.training.progress import Progress
+
+TINY = 1e-12  # a count of zero stays harmless
 
 
 class Batches(Protocol):
@@ -31,20 +34,30 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Stepped:
-    """A finished step. losses, norms: by phase; rate: relative to the peak; examples: seen so far."""
+class StepResult:
+    """A finished step.
+
+    Attributes:
+        step: Number of finished steps.
+        progress: Share of the plan at which it was taken.
+        losses: Mean loss of each phase that acted, by name.
+        grad_norms: Norm of its gradient before clipping, by name.
+        logs: Further scalars of the losses, by name.
+        lr_factor: Learning rate relative to its peak.
+        examples: Examples that have been taken so far.
+    """
 
     step: int
     progress: float
     losses: dict[str, float]
-    norms: dict[str, float]
+    grad_norms: dict[str, float]
     logs: dict[str, float]
-    rate: float
+    lr_factor: float
     examples: int
 
 
 class NonFinite(TrainingError):
-    """A loss or gradient was not a number; no weight was touched by it."""
+    """A loss or gradient was not a finite number; no weight was touched by it."""
 
     def __init__(self, phase: str, step: int) -> None:
         super().__init__(f"the loss of phase {phase!r} is not finite at step {step}")
@@ -53,201 +66,244 @@ class NonFinite(TrainingError):
 
 
 class Trainer:
-    """Iterate to train. To stop, stop iterating; the state between two events is a whole one.
+    """Iterate to train. To stop, stop iterating: the state between two steps is a whole one.
 
-    batch: examples of the global batch; micro: largest number of rows of it in memory at once, per process.
+    Args:
+        family: What is trained; its weights change in place.
+        data: Where batches come from.
+        progress: How far the run is at each step.
+        seed: Seed of all randomness.
+        batch_size: Examples of the global batch.
+        micro_batch: Most rows of it in memory at once, per process.
+        world: This process among all.
+        shard: Whether weights are sharded among processes (FSDP2) instead of copied (DDP).
     """
 
     def __init__(
         self,
         family: Family,
         data: Batches,
-        pace: Pace,
+        progress: Progress,
         *,
         seed: int,
-        batch: int,
-        micro: int,
+        batch_size: int,
+        micro_batch: int,
         world: World,
         shard: bool = False,
     ) -> None:
-        self.family, self.data, self.pace, self.world = family, data, pace, world
-        self.seed, self.batch, self.micro = seed, batch, max(1, micro)
-        self.step, self.examples, self.slowdown = 0, 0, 1.0
-        self.shortened: float | None = None
+        self.family = family
+        self.data = data
+        self.progress = progress
+        self.world = world
+        self.seed = seed
+        self.batch_size = batch_size
+        self.micro_batch = max(1, micro_batch)
+        self.step = 0
+        self.examples = 0
+        self.lr_scale = 1.0  # halved after a non-finite loss
+        self.early_decay: float | None = None  # progress at which validation made the decay begin
         self.stopping = False
         self.phases = family.phases()
         if shard and world.size > 1 and len(self.phases) > 1:
             raise ConfigError(
                 "parallel=fsdp shards one network, and this family trains several that call each other; leave it out"
             )
-        self.whole = {p.name: wrap(p.module, p.loss, world, shard) for p in self.phases}
-        self.optims = {p.name: Optimiser(p.module, p.optim) for p in self.phases}
-        width = max(p.optim.average for p in self.phases)
-        self.exponent = power_exponent(width) if width > 0 else None
-        self.average = {n: p.detach().clone() for n, p in family.named_parameters()} if self.exponent else {}
+        self.wrapped = {p.name: wrap(p.module, p.loss, world, shard) for p in self.phases}
+        self.optimizers = {p.name: Optimizer(p.module, p.optimizer) for p in self.phases}
+        ema_width = max(p.optimizer.ema_width for p in self.phases)
+        self.ema_exponent = power_exponent(ema_width) if ema_width > 0 else None
+        self.average = {n: p.detach().clone() for n, p in family.named_parameters()} if ema_width > 0 else {}
         self.decay = decay_share(self.phases)
 
-    def __iter__(self) -> Iterator[Stepped]:
-        while (progress := self._progress()) is not None:
+    def __iter__(self) -> Iterator[StepResult]:
+        while (progress := self._next_progress()) is not None:
             yield self._advance(progress)
 
-    def _progress(self) -> float | None:
-        raw = self.world.agree(None if self.stopping else self.pace.at(self.step))
-        if raw is None or self.shortened is None:
-            return None if raw is None else float(raw)
+    def _next_progress(self) -> float | None:
+        """Progress of the next step, or None at the end; the same on all processes."""
+        planned = self.world.broadcast(None if self.stopping else self.progress.at(self.step))
+        if planned is None:
+            return None
+        if self.early_decay is None:
+            return float(planned)
+        # The decay began early: it takes as large a share of the shortened run as it would of the planned one.
         start = 1.0 - self.decay
-        mapped = start + (raw - self.shortened) / self.shortened * start if self.shortened > 0 else 1.0
-        return mapped if mapped < 1.0 else None
+        progress = start + (planned - self.early_decay) / self.early_decay * start if self.early_decay > 0 else 1.0
+        return progress if progress < 1.0 else None
 
-    def shorten(self, progress: float) -> None:
-        """Begin the decay now: what validation asks for when more of the flat part would make things worse."""
-        if self.shortened is None and 0.0 < progress < 1.0 - self.decay:
-            self.shortened = progress
+    def start_decay(self, progress: float) -> None:
+        """Begin the decay at once: what validation asks for when more of the flat part would make things worse."""
+        if self.early_decay is None and 0.0 < progress < 1.0 - self.decay:
+            self.early_decay = progress
 
-    def _advance(self, progress: float) -> Stepped:
+    # -- a step ---------------------------------------------------------------------------------------------------------
+
+    def _advance(self, progress: float) -> StepResult:
         losses: dict[str, float] = {}
-        norms: dict[str, float] = {}
+        grad_norms: dict[str, float] = {}
         logs: dict[str, float] = {}
         self.family.train()
         for phase in self.phases:
-            if self.step % phase.every or not phase.span[0] <= progress < max(phase.span[1], phase.span[0] + 1e-9):
-                continue
-            for turn in range(phase.repeat):
-                losses[phase.name], norms[phase.name] = self._update(phase, turn, progress, logs)
-        self.family.react(self._agreed(logs))
+            if phase.is_active(progress):
+                losses[phase.name], grad_norms[phase.name] = self._update(phase, progress, logs)
+        self._average_over_processes(logs)
+        self.family.on_step_end(logs)
         self.step += 1
-        self.examples += self.batch
-        self._keep_average()
+        self.examples += self.batch_size
+        self._update_average()
         acting = next((p for p in self.phases if p.name in losses), self.phases[0])
-        done = self.optims[acting.name].updates - 1
-        rate = self.optims[acting.name].rate(done, acting.within(progress)) * self.slowdown
-        return Stepped(self.step, progress, losses, norms, logs, rate, self.examples)
+        optimizer = self.optimizers[acting.name]
+        lr_factor = optimizer.lr_factor(optimizer.updates - 1, acting.progress_within(progress)) * self.lr_scale
+        return StepResult(self.step, progress, losses, grad_norms, logs, lr_factor, self.examples)
 
-    def _update(self, phase: Phase, turn: int, progress: float, logs: dict[str, float]) -> tuple[float, float]:
-        """One update of one phase; returns (loss, gradient norm). Raises NonFinite before any weight moves."""
-        name = phase.name if phase.repeat == 1 else f"{phase.name}.{turn}"
-        optim = self.optims[phase.name]
-        self._open(phase)
-        start, rows = self.world.rows(self.batch)
-        batch = self.data.batch(self.step, name, start, rows, self.batch).to(self.world.device)
-        total, count = self._accumulate(phase, name, batch, start, progress, logs)
-        total, count = self.world.sum(total, count)
+    def _update(self, phase: Phase, progress: float, logs: dict[str, float]) -> tuple[float, float]:
+        """One update of one phase.
+
+        Returns:
+            Mean loss and gradient norm.
+
+        Raises:
+            NonFinite: Before any weight moves.
+        """
+        optimizer = self.optimizers[phase.name]
+        self._freeze_others(phase)
+        start, rows = self.world.rows(self.batch_size)
+        batch = self.data.batch(self.step, phase.name, start, rows, self.batch_size).to(self.world.device)
+        total, count = self.world.sum(*self._accumulate(phase, batch, start, progress, logs))
+        count = max(count, TINY)
         if not math.isfinite(total):
-            self._drop(optim)
+            optimizer.zero_grad()
             raise NonFinite(phase.name, self.step)
-        norm = self._clip(optim, self.world.size / max(count, 1e-12), phase.optim.clip)
+        norm = _scale_and_clip(optimizer, self.world.size / count, phase.optimizer.grad_clip)
         if not math.isfinite(norm):
-            self._drop(optim)
+            optimizer.zero_grad()
             raise NonFinite(phase.name, self.step)
-        optim.step(optim.rate(optim.updates, phase.within(progress)) * self.slowdown)
-        self._drop(optim)
-        self.data.prefetch(self.step + 1, name, start, rows, self.batch)
-        return total / max(count, 1e-12), norm
+        optimizer.step(optimizer.lr_factor(optimizer.updates, phase.progress_within(progress)) * self.lr_scale)
+        optimizer.zero_grad()
+        self.data.prefetch(self.step + 1, phase.name, start, rows, self.batch_size)
+        return total / count, norm
 
     def _accumulate(
-        self, phase: Phase, name: str, batch: Batch, start: int, progress: float, logs: dict[str, float]
+        self, phase: Phase, batch: Batch, start: int, progress: float, logs: dict[str, float]
     ) -> tuple[float, float]:
+        """Gradients of a batch, one micro-batch after another; adds the means of its scalars to `logs`.
+
+        Returns:
+            Sum and count of the loss.
+        """
         total = count = 0.0
-        cuts = list(range(0, len(batch), self.micro))
-        for cut in cuts:
-            part = batch.rows(cut, cut + self.micro)
-            first = self.step * self.batch + start + cut
-            now = Moment(self.seed, self.step, progress, name, first, self.world.device)
-            whole = self.whole[phase.name]
-            with random.at(now), gathering(whole, cut == cuts[-1]):
-                value, counted, extra = whole(part, now)
-                value.backward()
-            total += float(value.detach())
-            count += float(counted)
-            for key, log in extra.items():
-                logs[key] = logs.get(key, 0.0) + float(log) * len(part) / len(batch)
+        means: dict[str, float] = {}
+        wrapped = self.wrapped[phase.name]
+        for offset in range(0, len(batch), self.micro_batch):
+            rows = batch.rows(offset, offset + self.micro_batch)
+            first_row = self.step * self.batch_size + start + offset
+            context = StepContext(self.seed, self.step, progress, phase.name, first_row, self.world.device)
+            is_last = offset + self.micro_batch >= len(batch)
+            with random.use_context(context), sync_gradients(wrapped, is_last):
+                loss, loss_count, scalars = wrapped(rows, context)
+                loss.backward()
+            total += float(loss.detach())
+            count += float(loss_count)
+            for name, value in scalars.items():
+                means[name] = means.get(name, 0.0) + float(value) * len(rows) / len(batch)
+        if shared := means.keys() & logs.keys():
+            raise ValueError(f"two phases log {sorted(shared)[0]!r}; a name may be used by one phase only")
+        logs.update(means)
         return total, count
 
-    def _agreed(self, logs: dict[str, float]) -> dict[str, float]:
-        """The logs' means over all processes, in place."""
+    def _average_over_processes(self, logs: dict[str, float]) -> None:
         if self.world.size > 1 and logs:
-            logs.update(zip(logs, (v / self.world.size for v in self.world.sum(*logs.values())), strict=True))
-        return logs
+            sums = self.world.sum(*logs.values())
+            logs.update({name: value / self.world.size for name, value in zip(logs, sums, strict=True)})
 
-    def _open(self, phase: Phase) -> None:
-        """Gradients reach this phase's weights and no others."""
+    def _freeze_others(self, phase: Phase) -> None:
+        """Let gradients reach the weights of this phase and no others."""
         if len(self.phases) > 1:
             for parameter in self.family.parameters():
                 parameter.requires_grad_(False)
             for parameter in phase.module.parameters():
                 parameter.requires_grad_(True)
 
-    def _clip(self, optim: Optimiser, scale: float, limit: float) -> float:
-        grads = [p.grad for p in optim.parameters if p.grad is not None]
-        torch._foreach_mul_(grads, scale)
-        norm = float(full(torch.nn.utils.get_total_norm(grads)))
-        if limit > 0 and norm > limit and math.isfinite(norm):
-            torch._foreach_mul_(grads, limit / (norm + 1e-6))
-        return norm
-
-    def _drop(self, optim: Optimiser) -> None:
-        for parameter in optim.parameters:
-            parameter.grad = None
+    # -- the average of weights -----------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def _keep_average(self) -> None:
-        if self.exponent is None:
+    def _update_average(self) -> None:
+        if self.ema_exponent is None:
             return
-        keep = power_decay(self.step, self.exponent)
-        live = dict(self.family.named_parameters())
-        torch._foreach_lerp_(list(self.average.values()), [live[n].detach() for n in self.average], 1.0 - keep)
+        weights = dict(self.family.named_parameters())
+        current = [weights[name].detach() for name in self.average]
+        torch._foreach_lerp_(list(self.average.values()), current, 1.0 - power_decay(self.step, self.ema_exponent))
 
     @contextmanager
     def averaged(self) -> Iterator[Family]:
         """The family with its averaged weights in place and in evaluation mode, for as long as the context lasts."""
-        live = dict(self.family.named_parameters())
-        kept = {n: live[n].detach().clone() for n in self.average}
-        for name, value in self.average.items():
-            live[name].data.copy_(value)  # in place: FSDP2 holds views of the storage
+        parameters = dict(self.family.named_parameters())
+        raw = {name: parameters[name].detach().clone() for name in self.average}
+        self._copy_into(parameters, self.average)
         self.family.eval()
         try:
             yield self.family
         finally:
-            for name, value in kept.items():
-                live[name].data.copy_(value)
+            self._copy_into(parameters, raw)
             self.family.train()
+
+    @staticmethod
+    def _copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+        for name, value in values.items():
+            parameters[name].data.copy_(value)  # in place: FSDP2 holds views of the storage
+
+    # -- state ----------------------------------------------------------------------------------------------------------
 
     def weights(self) -> dict[str, Tensor]:
         """The state to sample from: averaged parameters where an average is kept, and all buffers; gathered, on the CPU."""
-        state = {n: v for n, v in self.family.state_dict().items()}
-        state.update(self.average)
-        return {n: full(v).detach().to("cpu", copy=True).contiguous() for n, v in state.items()}
+        state = self.family.state_dict() | self.average
+        return {n: gather_full(v).detach().to("cpu", copy=True).contiguous() for n, v in state.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """{"tensors": name -> tensor, "meta": JSON}: all that the next step depends on. Tensors may be the live ones."""
-        tensors = {f"weights/{n}": full(v) for n, v in self.family.state_dict().items()}
-        tensors |= {f"average/{n}": full(v) for n, v in self.average.items()}
-        for name, optim in self.optims.items():
-            tensors |= {f"optim/{name}/{key}": value for key, value in optim.state_dict().items()}
+        tensors = {f"weights/{n}": gather_full(v) for n, v in self.family.state_dict().items()}
+        tensors |= {f"average/{n}": gather_full(v) for n, v in self.average.items()}
+        for name, optimizer in self.optimizers.items():
+            tensors |= {f"optimizer/{name}/{key}": value for key, value in optimizer.state_dict().items()}
         meta = {
             "step": self.step,
             "examples": self.examples,
-            "slowdown": self.slowdown,
-            "shortened": self.shortened,
-            "updates": {name: optim.updates for name, optim in self.optims.items()},
+            "lr_scale": self.lr_scale,
+            "early_decay": self.early_decay,
+            "updates": {name: optimizer.updates for name, optimizer in self.optimizers.items()},
         }
         return {"tensors": {n: t.detach().cpu().contiguous() for n, t in tensors.items()}, "meta": meta}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Undo `state_dict`; buffers may be left out, other names or shapes that do not fit raise RuntimeError."""
-        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "optim": {}}
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Undo `state_dict`. Buffers may be left out.
+
+        Raises:
+            RuntimeError: Names or shapes do not fit.
+        """
+        saved: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "optimizer": {}}
         for name, value in state["tensors"].items():
-            kind, _, rest = name.partition("/")
-            parts.setdefault(kind, {})[rest] = value
-        live = self.family.state_dict()
+            part, _, rest = name.partition("/")
+            saved.setdefault(part, {})[rest] = value
+        current = self.family.state_dict()
         parameters = dict(self.family.named_parameters())
-        kept = {n: v for n, v in live.items() if n not in parameters and n not in parts["weights"]}
-        placed = {n: shard_like(v, live[n]) if n in live else v for n, v in parts["weights"].items()}
-        self.family.load_state_dict(kept | placed)
+        buffers = {n: v for n, v in current.items() if n not in parameters and n not in saved["weights"]}
+        placed = {n: shard_like(v, current[n]) if n in current else v for n, v in saved["weights"].items()}
+        self.family.load_state_dict(buffers | placed)
+        self.average = {n: shard_like(v, parameters[n]).clone() for n, v in saved["average"].items()}
         meta = state["meta"]
-        self.average = {n: shard_like(v, parameters[n]).clone() for n, v in parts["average"].items()}
-        for name, optim in self.optims.items():
-            mine = [(k.removeprefix(f"{name}/"), v) for k, v in parts["optim"].items() if k.startswith(f"{name}/")]
-            optim.load_state_dict(mine, meta["updates"][name])
+        for name, optimizer in self.optimizers.items():
+            prefix = f"{name}/"
+            moments = [(k.removeprefix(prefix), v) for k, v in saved["optimizer"].items() if k.startswith(prefix)]
+            optimizer.load_state_dict(moments, meta["updates"][name])
         self.step, self.examples = meta["step"], meta["examples"]
-        self.slowdown, self.shortened = meta["slowdown"], meta["shortened"]
+        self.lr_scale, self.early_decay = meta["lr_scale"], meta["early_decay"]
+
+
+def _scale_and_clip(optimizer: Optimizer, scale: float, grad_clip: float) -> float:
+    """Gradients times `scale`, then shortened to a norm of `grad_clip` (0: not at all). Returns the norm before that."""
+    grads = [p.grad for p in optimizer.parameters if p.grad is not None]
+    torch._foreach_mul_(grads, scale)
+    norm = float(gather_full(torch.nn.utils.get_total_norm(grads)))
+    if grad_clip > 0 and norm > grad_clip and math.isfinite(norm):
+        torch._foreach_mul_(grads, grad_clip / (norm + 1e-6))
+    return norm

@@ -38,7 +38,7 @@ def codec_of(job: Job, name: str) -> str | None:
     """The family of the codec whose latents the job's family works on; None: it works on the data itself. ConfigError where
     a space was asked for that cannot be. A family that does not take the data as it is works on what a codec makes of it."""
     spec, kind, wanted = job.data.spec, job.kind, job.train_config.space
-    able, direct = codecs_for(spec, kind), kind.takes(spec)
+    able, direct = codecs_for(spec, kind), kind.supports(spec)
     if wanted == "pixel" and not direct:
         raise ConfigError(f"space=pixel does not fit: the family {name!r} takes codes alone; leave it out")
     if wanted == "latent" and not able:
@@ -59,7 +59,7 @@ def _not_latent(data: Any, name: str, kind: type[Family]) -> str:
     """Why the family cannot work on latents of this data, one clause."""
     if not isinstance(data.spec, Grid):
         return "this data is discrete"
-    if kind.as_codec is not None:
+    if kind.codec_config is not None:
         return f"the family {name!r} has latents of its own"
     return f"no codec makes what {name!r} takes of {data.modality.many()}"
 
@@ -74,7 +74,7 @@ def encoded(job: Job, name: str) -> EncodedDataset:
         codec, described = _learned(job, name, load("families", name))
     job.codec = described
     job.planner.least = 1.0  # a codec that took longer than planned shall not have been for nothing
-    if job.world.first:
+    if job.world.is_main:
         write_tensors(job.folder.path / CODEC_WEIGHTS, {n: t.cpu() for n, t in codec.state_dict().items()})
     return EncodedDataset(job.data, codec)  # type: ignore[arg-type]
 
@@ -86,7 +86,7 @@ def restored(record: RunRecord, folder: Path, device: torch.device) -> Family:
         raise RunError(f"{str(folder)!r} has no codec: its family works on the data itself")
     kind: type[Family] = load("families", described.family.name)
     codec = restored_family(described.family, described.spec, kind, folder / CODEC_WEIGHTS, device)
-    if not isinstance(codec, Codec) or kind.as_codec is None:
+    if not isinstance(codec, Codec) or kind.codec_config is None:
         raise RunError(f"{str(folder / CONFIG)!r} was edited: {described.family.name} is not a codec; restore it")
     return codec
 
@@ -121,7 +121,7 @@ def _learned(job: Job, name: str, kind: type[Family]) -> tuple[Family, CodecReco
 
 def _request(job: Job, name: str, kind: type[Family]) -> Any:
     """What is asked of the first stage: its share of the time, or as many steps as the second."""
-    request, settings = job.request, dict(kind.as_codec or {})
+    request, settings = job.request, dict(kind.codec_config or {})
     given = {f"{name}.{key}": str(value) for key, value in settings.items()}
     own = {name: kind.Config, "train": TrainConfig, job.data.modality.name: type(job.data.modality).Config}
     for key, value in request.settings.items():
@@ -133,7 +133,7 @@ def _request(job: Job, name: str, kind: type[Family]) -> Any:
     given |= {"train.space": "pixel", "train.previews": "0"}
     seconds = job.planner.seconds_to_train()
     if seconds is not None:
-        given["train.train_seconds"] = str(kind.codec_share * seconds)
+        given["train.train_seconds"] = str(kind.codec_time_share * seconds)
     return dataclasses.replace(request, budget=None, family=name, settings=given)
 
 

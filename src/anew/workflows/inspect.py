@@ -34,7 +34,7 @@ def looked(path: str, modality: str | None, prefer: str, seed: int, settings: di
     data.fit(size)
     found = dataclasses.asdict(scan) | {"path": path, "fingerprint": data.fingerprint, "noun": data.modality.called()}
     name, kind = choose_family(data.spec, None, prefer)
-    found |= {"family": name, "why": kind.why, "instead": _instead(data.spec, name), "examples": data.train_items}
+    found |= {"family": name, "why": kind.rationale, "instead": _instead(data.spec, name), "examples": data.train_items}
     found["shape"] = list(data.spec.shape) if not isinstance(data.spec, Tokens) else [data.spec.length]
     found["budgets"] = list(_budgets(data, kind))
     data.close()
@@ -46,8 +46,8 @@ def _instead(spec: Any, taken: str) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for preference in PREFERENCES:
         name, kind = choose_family(spec, None, preference)
-        if name != taken and preference in kind.best_for:
-            found[preference] = {"family": name, "why": kind.why}
+        if name != taken and preference in kind.preferred_for:
+            found[preference] = {"family": name, "why": kind.rationale}
     return found
 
 
@@ -64,7 +64,7 @@ def _budgets(data: Dataset, kind: Any) -> Iterator[dict[str, Any]]:
         taken = choose(at)
         yield {
             "seconds": seconds,
-            "dial": taken.dial,
+            "model_size": taken.model_size,
             "parameters": taken.parameters,
             "steps": int(share / taken.step_s),
             "epochs": round(taken.examples / max(1, data.train_items), 2),
@@ -74,12 +74,12 @@ def _budgets(data: Dataset, kind: Any) -> Iterator[dict[str, Any]]:
 def _extrapolated(measured: list[Candidate], kind: Any, data: Dataset, scale: Scale) -> list[Candidate]:
     """The sizes that there was no time to measure, each taken as twice as slow as the one before."""
     found = list(measured)
-    for dial in [d for d in kind.dials(data.spec, scale) if d > measured[-1].dial]:
-        at = dataclasses.replace(scale, dial=dial)
+    for model_size in [d for d in kind.candidate_sizes(data.spec, scale) if d > measured[-1].model_size]:
+        at = dataclasses.replace(scale, model_size=model_size)
         config = kind.suggest(data.spec, at)
         before = found[-1]
-        step_s = 2 * before.step_s * config.batch / before.batch
+        step_s = 2 * before.step_s * config.batch_size / before.batch
         parameters = sum(p.numel() for p in build(kind, data.spec, config, 0, torch.device("cpu")).parameters())
-        appetite = kind.appetite(data.spec, config, at)
-        found.append(Candidate(dial, parameters, config.batch, step_s, 0.0, appetite))
+        target_examples = kind.target_examples(data.spec, config, at)
+        found.append(Candidate(model_size, parameters, config.batch_size, step_s, 0.0, target_examples))
     return found

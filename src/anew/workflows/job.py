@@ -28,9 +28,15 @@ from anew.runs.folder import CONFIG, RunFolder
 from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Request, RunRecord
 from anew.runs.tensors import read_tensors, write_tensors
 from anew.sampling.restore import WEIGHTS
-from anew.training.loop import Listener, Validation, Watch, validation_loss
-from anew.training.progress import Pace, ReplayPace, StepPace, TimePace
+from anew.training.loop import Listener, TrainingLoop
+from anew.training.progress import (
+    Progress,
+    ReplayProgress,
+    StepProgress,
+    TimeProgress,
+)
 from anew.training.trainer import Trainer
+from anew.training.validation import Validation, validation_loss
 from anew.workflows import codec_stage
 
 VALIDATION_EXAMPLES = 256
@@ -51,7 +57,7 @@ class Job:
         self.planner = Planner(request, reporter, started, own)
         self.train_config, self.world = self.planner.train_config, self.planner.world
         # Rank 0 made the folder; a default name that others found for themselves could be the next one.
-        self.folder = RunFolder(Path(self.world.agree(str(folder.path))))
+        self.folder = RunFolder(Path(self.world.broadcast(str(folder.path))))
         self.request, self.reporter, self.started = request, reporter, started
         self.record: RunRecord
         self.codec: CodecRecord | None = None  # what describes the codec whose latents the family works in
@@ -77,7 +83,7 @@ class Job:
         if self.plan.micro == 0:
             self.plan = dataclasses.replace(self.plan, micro=micro_rows(self.family, config, self.data, self.world))
         self.record = self._described(name, config)
-        if self.world.first:
+        if self.world.is_main:
             self.data.modality.save(self.folder.path)
             self.folder.write_config(self.record)
             codec_stage.clear(self.folder)
@@ -125,20 +131,20 @@ class Job:
         """Prepare, step until the plan is done, choose the weights, write model.safetensors. Returns the outcome."""
         if state is None:
             torch.manual_seed(0)
-            self.family.prepare(b.to(self.world.device) for b in self.data.sweep("train"))
+            self.family.fit_closed_form(b.to(self.world.device) for b in self.data.sweep("train"))
         else:
             sizes = {n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")}
             with restoring(self.folder.checkpoints):
-                self.family.size_state(sizes)
+                self.family.allocate_buffers(sizes)
         spent = 0.0 if state is None else float(state["meta"].get("spent", 0.0))
-        pace = self._pace(spent)
+        progress = self._progress(spent)
         trainer = Trainer(
             self.family,
             self.data,
-            pace,
+            progress,
             seed=self.plan.seed,
-            batch=self.plan.batch,
-            micro=self.plan.micro,
+            batch_size=self.plan.batch,
+            micro_batch=self.plan.micro,
             world=self.world,
             shard=self.train_config.parallel == "fsdp",
         )
@@ -148,33 +154,38 @@ class Job:
                 trainer.load_state_dict(state)
                 self.family.check_state()
                 if validation is not None:
-                    validation.load(state)
-        outcome = self._watch(trainer, pace, listeners, validation, spent)
+                    validation.load_state_dict(state)
+        outcome = self._watch(trainer, progress, listeners, validation, spent)
         if outcome != "interrupted":
             self._keep(trainer, validation)
         return outcome
 
-    def _pace(self, spent: float) -> Pace:
+    def _progress(self, spent: float) -> Progress:
         if self.request.plan_from is not None:
             logged = events_file.progress_record(Path(self.request.plan_from) / events_file.NAME)
-            return ReplayPace(logged[: self.plan.steps])
+            return ReplayProgress(logged[: self.plan.steps])
         if self.plan.steps is not None:
-            return StepPace(self.plan.steps)
+            return StepProgress(self.plan.steps)
         seconds = self.plan.train_s
         # Several processes have their threads shared out; on a GPU the cores only feed it.
         alone = self.world.size == 1 and self.world.device.type == "cpu"
-        took = Crew(self.reporter.say, available()).took if alone else (lambda seconds: None)
+        on_step_time = Crew(self.reporter.say, available()).took if alone else (lambda seconds: None)
         if self.train_config.train_seconds:
-            return TimePace(self.train_config.train_seconds, spent, only_training=True, took=took)
+            return TimeProgress(self.train_config.train_seconds, spent, only_training=True, on_step_time=on_step_time)
         if self.plan.budget_s is not None and spent == 0.0:
             # Known exactly only now: reading, measuring and preparing are over.
             seconds = self.planner.time_to_train(self.plan.budget_s, finish_cost(self.plan.budget_s), least=1.0)
         assert seconds is not None
-        return TimePace(seconds, spent, took=took)
+        return TimeProgress(seconds, spent, on_step_time=on_step_time)
 
     def _validation(self, trainer: Trainer) -> Validation | None:
         repeated = self.plan.epochs is None or self.plan.epochs > 1.5
-        if not (self.train_config.validation and repeated and self.family.watch and self.data.part_size("validation")):
+        if not (
+            self.train_config.validation
+            and repeated
+            and self.family.early_stopping
+            and self.data.part_size("validation")
+        ):
             return None
         return Validation(trainer, self._validation_batches)
 
@@ -187,15 +198,20 @@ class Job:
                 return
 
     def _watch(
-        self, trainer: Trainer, pace: Pace, listeners: list[Listener], validation: Validation | None, spent: float
+        self,
+        trainer: Trainer,
+        progress: Progress,
+        listeners: list[Listener],
+        validation: Validation | None,
+        spent: float,
     ) -> str:
         zero = time.monotonic() - spent
-        events = Events(self.folder.path / events_file.NAME) if self.world.first else None
-        watch = Watch(
+        events = Events(self.folder.path / events_file.NAME) if self.world.is_main else None
+        watch = TrainingLoop(
             trainer,
             self.folder,
             events,
-            [lambda stepped: self.reporter.step(stepped, pace.left(stepped.step)), *listeners],
+            [lambda result: self.reporter.step(result, progress.seconds_left(result.step)), *listeners],
             validation,
             self.train_config.checkpoint_seconds,
             spent=lambda: time.monotonic() - zero,
@@ -210,23 +226,23 @@ class Job:
 
     def _keep(self, trainer: Trainer, validation: Validation | None) -> None:
         """The weights to sample from, with what the family fits on validation data, into model.safetensors."""
-        weights, step = (trainer.weights(), None) if validation is None else validation.final()
+        weights, step = (trainer.weights(), None) if validation is None else validation.final_weights()
         if step is not None:
             self.reporter.say(f"kept the weights of step {step}: later ones did worse on validation data")
-        if self.world.first:
+        if self.world.is_main:
             whole = self.rebuilt(weights)
             if self.before is not None and self._was_better(whole):
                 self.reporter.say("the weights from before did better on validation data and are kept; give more time")
                 whole = self.rebuilt(self.before)
             with torch.no_grad():
-                whole.finish(b.to(self.world.device) for b in self._finishing())
+                whole.calibrate(b.to(self.world.device) for b in self._finishing())
             write_tensors(self.folder.path / WEIGHTS, {n: t.cpu() for n, t in whole.state_dict().items()})
             self._status("trained")
         self.world.barrier()
 
     def _was_better(self, now: Family) -> bool:
         """Whether the weights that the run had before it was given more time beat the new ones on validation data."""
-        if self.before is None or not self.family.watch or not self.data.part_size("validation"):
+        if self.before is None or not self.family.early_stopping or not self.data.part_size("validation"):
             return False
         old, new = (
             validation_loss(f, self._validation_batches(), self.plan.seed) for f in (self.rebuilt(self.before), now)
@@ -236,7 +252,7 @@ class Job:
     def rebuilt(self, weights: Mapping[str, Tensor]) -> Family:
         """The family on this process alone, with these whole weights, ready to sample."""
         whole = build(self.kind, self.data.spec, self.family.config, self.plan.seed, self.world.device)
-        whole.size_state({n: t.shape for n, t in weights.items()})
+        whole.allocate_buffers({n: t.shape for n, t in weights.items()})
         whole.load_state_dict(dict(weights))
         return whole.eval()
 
@@ -280,7 +296,7 @@ class Job:
         ):  # by steps, a run equals one that was longer at once
             self.before = read_tensors(self.folder.path / WEIGHTS)
         self.record = self.record.model_copy(update={"plan": self.plan})
-        if self.world.first:
+        if self.world.is_main:
             if state is not None:  # first, so that a kill in between leaves a finished run
                 self.folder.forget_after(int(state["meta"]["step"]))
             self._status("training")

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from anew.core.specs import Grid, Tokens
-from anew.functional.adversarial import COLLAPSED, POOLED, variety
+from anew.functional.adversarial import COLLAPSED, POOLED_SIDE, diversity_ratio
 from anew.sampling.model import Model
-from anew.training.trainer import Stepped
+from anew.training.trainer import StepResult
 
 if TYPE_CHECKING:
     from anew.workflows.job import Job
@@ -36,39 +36,39 @@ class Previews:
         self.done = 0
         self.cost = 0.0
 
-    def __call__(self, stepped: Stepped) -> str | None:
-        if self.points == 0 or stepped.progress * (self.points + 1) < self.done + 1:
+    def __call__(self, result: StepResult) -> str | None:
+        if self.points == 0 or result.progress * (self.points + 1) < self.done + 1:
             return None
-        self.done = int(stepped.progress * (self.points + 1))
+        self.done = int(result.progress * (self.points + 1))
         total = self.job.plan.train_s
         dear = total is not None and self.cost > total / 100
-        if self.job.world.agree(dear):
+        if self.job.world.broadcast(dear):
             return None
         start = time.monotonic()
         # A copy that is whole on one process: sharded weights cannot be sampled from.
         weights = self.job.trainer.weights()
         warning = None
-        if self.job.world.first:
+        if self.job.world.is_main:
             model = Model.of(self.job.rebuilt(weights), self.job.data.modality, self.job.record)
             samples = model.sample(TEXTS if isinstance(model.item_spec, Tokens) else SAMPLES, seed=self.job.plan.seed)
-            samples.save_sheet(self.job.folder.path / "samples", f"step-{stepped.step:08d}")
-            warning = self._collapse(model, samples, stepped) if self._judged(stepped) else None
+            samples.save_sheet(self.job.folder.path / "samples", f"step-{result.step:08d}")
+            warning = self._collapse(model, samples, result) if self._judged(result) else None
         self.cost += time.monotonic() - start
         return warning
 
-    def _judged(self, stepped: Stepped) -> bool:
+    def _judged(self, result: StepResult) -> bool:
         """Whether training is far enough for samples to say something of it: in all phases, since any may be the one that
         makes them varied (the prior of a VAE)."""
         phases = self.job.trainer.phases
-        return stepped.step >= JUDGED_STEPS and all(p.within(stepped.progress) >= JUDGED_FROM for p in phases)
+        return result.step >= JUDGED_STEPS and all(p.progress_within(result.progress) >= JUDGED_FROM for p in phases)
 
-    def _collapse(self, model: Model, samples: Sequence[Any], stepped: Stepped) -> str | None:
+    def _collapse(self, model: Model, samples: Sequence[Any], result: StepResult) -> str | None:
         """A warning where samples are far less varied than as many training items, those of the step that was taken last."""
         if not isinstance(model.item_spec, Grid):
             return None
         data, trainer = self.job.data, self.job.trainer
-        count = min(len(samples), trainer.batch)
-        x = data.batch(stepped.step - 1, trainer.phases[0].name, 0, count, trainer.batch).x
+        count = min(len(samples), trainer.batch_size)
+        x = data.batch(result.step - 1, trainer.phases[0].name, 0, count, trainer.batch_size).x
         codes = isinstance(model.spec, Tokens)
         real = data.modality.decode(x[:, 1:] if codes else x)  # before codes stands the token that begins them
         return collapse(*(pooled(data.modality.pictures(items[:count])) for items in (list(samples), real)))
@@ -80,7 +80,7 @@ def pooled(pictures: Sequence[Any]) -> Tensor:
     for picture in pictures:
         values = torch.from_numpy(np.array(picture, dtype=np.float32)) / 255.0
         values = values[None] if values.ndim == 2 else values.permute(2, 0, 1)  # (C, H, W)
-        rows.append(functional.adaptive_avg_pool2d(values, POOLED))
+        rows.append(functional.adaptive_avg_pool2d(values, POOLED_SIDE))
     return torch.stack(rows)
 
 
@@ -88,7 +88,7 @@ def collapse(made: Tensor, real: Tensor) -> str | None:
     """A warning by name where items made (n, C, H, W) have less than COLLAPSED of the variety of real ones."""
     if len(made) < 2 or float(real.var(0).mean().sqrt()) < ALIKE:
         return None
-    share = float(variety(made, real))
+    share = float(diversity_ratio(made, real))
     if share >= COLLAPSED:
         return None
     return (

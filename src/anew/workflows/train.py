@@ -21,9 +21,9 @@ from anew.runs.folder import CONFIG, OWN_FAMILY, RunFolder
 from anew.runs.record import Request
 from anew.sampling.model import Model, scorable
 from anew.sampling.restore import family_of
-from anew.training.distributed import leave
+from anew.training.distributed import shutdown
 from anew.training.loop import Listener
-from anew.training.trainer import Stepped
+from anew.training.trainer import StepResult
 from anew.workflows.evaluate import evaluated
 from anew.workflows.job import Job, Quiet, Reporter
 from anew.workflows.previews import Previews
@@ -95,7 +95,7 @@ def continue_run(
                 reporter.say(note)
     step = 0 if state is None else int(state["meta"]["step"])
     reporter.say(f"going on from step {step}")
-    if job.world.first:
+    if job.world.is_main:
         lost = events_file.truncate(folder.path / events_file.NAME, step)
         if lost:
             reporter.say(f"{events_file.NAME}: {lost} damaged line{'s' * (lost != 1)} left out")
@@ -109,17 +109,17 @@ def _through(job: Job, state: dict[str, Any] | None) -> Model:
         outcome = job.train(listeners, state)
         if outcome == "interrupted":
             raise KeyboardInterrupt
-        if outcome == "shortened":
-            job.reporter.say("validation data said that more training would make it worse: the run ended early")
+        if outcome == "stopped_early":
+            job.reporter.say("stopped early: validation loss had stopped improving")
         job.planner.say_skipped(job.data.scan)
         return _report(job)
     finally:
         job.data.close()
-        leave()
+        shutdown()
 
 
 def _report(job: Job) -> Model:
-    if not job.world.first:
+    if not job.world.is_main:
         return Model(job.folder, trust_code=True)
     model = Model(job.folder, str(job.world.device), trust_code=True)
     budget = job.plan.budget_s
@@ -137,23 +137,23 @@ def _report(job: Job) -> Model:
     return model
 
 
-def _tensorboard(job: Job) -> list[Callable[[Stepped], None]]:
-    if not job.train_config.tensorboard or not job.world.first:
+def _tensorboard(job: Job) -> list[Callable[[StepResult], None]]:
+    if not job.train_config.tensorboard or not job.world.is_main:
         return []
     require("tensorboard", extra="track", purpose="tensorboard=true")
     from torch.utils.tensorboard import SummaryWriter
 
     writer = SummaryWriter(str(job.folder.path))
 
-    def write(stepped: Stepped) -> None:
-        for name, value in stepped.losses.items():
-            writer.add_scalar("train/loss" if len(stepped.losses) == 1 else f"train/loss_{name}", value, stepped.step)
-        for name, value in stepped.norms.items():
+    def write(result: StepResult) -> None:
+        for name, value in result.losses.items():
+            writer.add_scalar("train/loss" if len(result.losses) == 1 else f"train/loss_{name}", value, result.step)
+        for name, value in result.grad_norms.items():
             writer.add_scalar(
-                "train/grad_norm" if len(stepped.norms) == 1 else f"train/grad_norm_{name}", value, stepped.step
+                "train/grad_norm" if len(result.grad_norms) == 1 else f"train/grad_norm_{name}", value, result.step
             )
-        writer.add_scalar("train/learning_rate", stepped.rate, stepped.step)
-        if stepped.step % 100 == 0:
+        writer.add_scalar("train/learning_rate", result.lr_factor, result.step)
+        if result.step % 100 == 0:
             writer.flush()
 
     return [write]

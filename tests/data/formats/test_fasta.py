@@ -117,7 +117,7 @@ def test_long_sequences_are_learned_in_pieces_and_very_long_ones_as_text(tmp_pat
     genome.fit(SIZE)
     assert "direction=both is left out" in " ".join(genome.scan.notes)
     with pytest.raises(ConfigError, match="as one text"):
-        genome.modality.known("", "ACG")  # type: ignore[attr-defined]
+        genome.modality.condition_from_prompt("", "ACG")  # type: ignore[attr-defined]
     genome.close()
 
 
@@ -266,11 +266,11 @@ def test_both_directions_are_codings_of_one_sequence() -> None:
     forward, back = modality.views(modality.batch(padded, None, np.array([5, 7])))
     assert modality.decode(back.x) == ["MKV", "MKVLA"] == modality.decode(forward.x)
     assert back.x[0].tolist()[1:4] == forward.x[0].tolist()[1:4][::-1]
-    assert modality.decode(modality.known("", "VLA").tolist()) == ["VLA"]
+    assert modality.decode(modality.condition_from_prompt("", "VLA").tolist()) == ["VLA"]
     with pytest.raises(ConfigError, match="an end can be given alone"):
-        modality.known("MK", "VLA")
+        modality.condition_from_prompt("MK", "VLA")
     with pytest.raises(ConfigError, match="is no residue"):
-        modality.known("M1")
+        modality.condition_from_prompt("M1")
 
 
 def test_prompts_are_read_as_the_data_is(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_prompts_are_read_as_the_data_is(tmp_path: Path) -> None:
         modality.survey(items)
         modality.fit(items, SIZE, ())
         expected = {"acdu": "ACDU"}.get(prompt, letters)
-        assert modality.decode(modality.known(prompt).tolist()) == [expected]
+        assert modality.decode(modality.condition_from_prompt(prompt).tolist()) == [expected]
 
 
 @pytest.mark.parametrize(

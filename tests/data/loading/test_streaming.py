@@ -66,7 +66,7 @@ def test_images_batches_are_pure_and_cached(tmp_path: Path, small_blocks: None) 
         for step in (11, 3, 0):
             found = again.batch(step, "main", 8, 16, 24)
             assert torch.equal(found.x, batches[step].x[8:])
-            assert found.label is not None and torch.equal(found.label, batches[step].label[8:])  # type: ignore[index]
+            assert found.labels is not None and torch.equal(found.labels, batches[step].labels[8:])  # type: ignore[index]
         again.close()
     assert list((tmp_path / "c1").rglob("*.npz")) and not list((tmp_path / "c1").rglob("*.part"))
 

@@ -98,7 +98,7 @@ def test_one_bad_file_among_many_is_named_and_skipped(tmp_path: Path) -> None:
     assert any("first word of every file name" in note for note in data.scan.notes)
     data.fit(SIZE)
     batch = data.batch(0, "main", 0, 4, 4)
-    assert tuple(batch.x.shape) == (4, *data.spec.shape) and batch.label is not None
+    assert tuple(batch.x.shape) == (4, *data.spec.shape) and batch.labels is not None
     data.close()
 
 

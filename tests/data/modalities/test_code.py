@@ -76,14 +76,14 @@ def test_training_shows_gaps_that_hold_the_same_tokens() -> None:
 def test_a_filled_gap_is_the_whole_file(sizes: tuple[int, int]) -> None:
     modality = fitted()
     prefix, suffix, middle = program(1, sizes[0]), program(2, sizes[1]), "x = 1\n"
-    known = modality.known(prefix, suffix)
+    known = modality.condition_from_prompt(prefix, suffix)
     window = len(known) - int((known == modality.spec.special[FIM[0]]).nonzero()[0])
     assert window <= modality.spec.length
     drawn = torch.cat((known, torch.from_numpy(modality.book.encode(middle).astype(np.int64)), torch.tensor([0])))
     drawn[-1] = modality.spec.special["end"]
     assert modality.decode(drawn[None]) == [prefix + middle + suffix]
     with pytest.raises(ConfigError, match="fills no gaps"):
-        fitted(fim=0.0).known("a", "b")
+        fitted(fim=0.0).condition_from_prompt("a", "b")
 
 
 def test_a_saved_tokenizer_comes_back(tmp_path: Path) -> None:

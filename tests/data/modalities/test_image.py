@@ -290,7 +290,7 @@ def test_labels_condition_unless_off_or_too_many() -> None:
     off = Image(ImageConfig(labels="off"))
     off.fit(items(ramp()), HOUR, ("a", "b"))
     assert off.spec.classes == 0
-    assert off.batch(off.encode(Item("x", ramp()))[None], np.array([1]), None).label is None
+    assert off.batch(off.encode(Item("x", ramp()))[None], np.array([1]), None).labels is None
     assert fitted(ramp(), labels=("only",)).spec.classes == 0
     many = fitted(ramp(), labels=tuple(map(str, range(60))))
     assert many.spec.classes == 0
@@ -304,7 +304,7 @@ def test_batch_is_fast_and_of_the_right_kind() -> None:
     batch = modality.batch(rows, np.arange(64, dtype=np.uint16) % 2, None)
     assert batch.x.dtype.is_floating_point
     assert (float(batch.x.min()), float(batch.x.max())) == (-1.0, pytest.approx(1.0))
-    assert batch.label is not None and str(batch.label.dtype) == "torch.int64"
+    assert batch.labels is not None and str(batch.labels.dtype) == "torch.int64"
     assert batch.units is not None and float(batch.units[0]) == 784
     took = []
     for _ in range(20):

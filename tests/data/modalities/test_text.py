@@ -149,7 +149,7 @@ def test_single_document_has_no_end_and_many_have() -> None:
     end = other.spec.special["end"]
     assert other.encode(Item("a", "x"))[-1] == end
     assert other.encode(Item("a", "x", ends=False))[-1] != end
-    assert other.known("ab")[0] == end
+    assert other.condition_from_prompt("ab")[0] == end
 
 
 def test_rare_ids_are_those_of_unseen_characters() -> None:
@@ -181,9 +181,9 @@ def test_too_little_text() -> None:
 
 def test_prompt_of_a_list_is_one_line() -> None:
     kind, _ = fitted(names())
-    assert kind.known("ab").tolist()[0] == kind.spec.special["begin"]
+    assert kind.condition_from_prompt("ab").tolist()[0] == kind.spec.special["begin"]
     with pytest.raises(ConfigError, match="one line"):
-        kind.known("a\nb")
+        kind.condition_from_prompt("a\nb")
 
 
 def test_choice_grows_with_the_text() -> None:

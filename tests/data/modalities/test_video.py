@@ -245,16 +245,16 @@ def test_prompts_are_beginnings_and_ends(tmp_path: Path) -> None:
     assert isinstance(video, Video)
     path = tmp_path / "start.gif"
     path.write_bytes(moving_dot(0, frames=3))
-    known = video.known(video.prompt_file(path))
+    known = video.condition_from_prompt(video.prompt_file(path))
     assert known.x.shape == (3, 7, 16, 16) and known.mask is not None
     assert known.mask.flatten().tolist() == [1, 1, 1, 0, 0, 0, 0]
-    both = video.known(str(path), str(path))
+    both = video.condition_from_prompt(str(path), str(path))
     assert both.mask is not None and both.mask.flatten().tolist() == [1, 1, 1, 0, 1, 1, 1]
     long = tmp_path / "long.gif"
     long.write_bytes(moving_dot(0, frames=20))
-    assert video.known(str(long)).x.shape[1] == 20
+    assert video.condition_from_prompt(str(long)).x.shape[1] == 20
     with pytest.raises(ConfigError, match="prompt"):
-        video.known(str(tmp_path / "none.gif"))
+        video.condition_from_prompt(str(tmp_path / "none.gif"))
     data.close()
 
 
@@ -271,13 +271,17 @@ def test_prompts_may_be_pictures_and_folders_of_frames(tmp_path: Path) -> None:
     image.save(tmp_path / "still.gif", duration=100, loop=0)
     image.convert("L").save(tmp_path / "grey.jpg")
     for path in (target, tmp_path / "still.gif", tmp_path / "grey.jpg"):
-        known = video.known(video.prompt_file(path), str(target))
+        known = video.condition_from_prompt(video.prompt_file(path), str(target))
         assert known.mask is not None and known.mask.flatten().tolist() == [1, 0, 0, 0, 0, 0, 1]
     assert (
-        np.abs(np.asarray(video.known(str(target)).x[:, 0]) - np.asarray(image).transpose(2, 0, 1) / 127.5 + 1).max()
+        np.abs(
+            np.asarray(video.condition_from_prompt(str(target)).x[:, 0])
+            - np.asarray(image).transpose(2, 0, 1) / 127.5
+            + 1
+        ).max()
         < 1e-5
     )
-    known = video.known(video.prompt_file(target.parent))
+    known = video.condition_from_prompt(video.prompt_file(target.parent))
     assert known.mask is not None and known.mask.flatten().tolist() == [1, 1, 1, 0, 0, 0, 0]
     (tmp_path / "cut.gif").write_bytes(moving_dot(5)[:-200])
     (tmp_path / "words.txt").write_text("no picture")
@@ -285,7 +289,7 @@ def test_prompts_may_be_pictures_and_folders_of_frames(tmp_path: Path) -> None:
         with pytest.raises(
             ConfigError, match="give a short video, an animated GIF, a picture, or a folder of numbered"
         ):
-            video.known(str(odd))
+            video.condition_from_prompt(str(odd))
     data.close()
 
 

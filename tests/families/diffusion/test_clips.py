@@ -7,14 +7,24 @@ from functools import cache
 import pytest
 import torch
 
-from anew.core.random import Moment
-from anew.core.specs import Ask, Batch, Grid, Known
+from anew.core.random import StepContext
+from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
-from anew.families.diffusion.family import Diffusion, DiffusionConfig, DiffusionSampling
+from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
+from anew.families.diffusion.family import Diffusion
 
 FRAMES = 6
 CONFIG = DiffusionConfig(
-    batch=16, width=16, mults=(1, 2), depth=1, patch=2, group=2, components=2, rank=16, given=0.5, precision="fp32"
+    batch_size=16,
+    width=16,
+    channel_mults=(1, 2),
+    depth=1,
+    patch_size=2,
+    frame_group=2,
+    num_components=2,
+    rank=16,
+    p_conditioning=0.5,
+    precision="fp32",
 )
 
 
@@ -35,18 +45,18 @@ def bars(n: int, seed: int = 0) -> Batch:
 def trained(steps: int = 120) -> Diffusion:
     torch.manual_seed(0)
     family = Diffusion(Grid((1, FRAMES, 8, 8), "CTHW", 2, 0.5), CONFIG)
-    family.prepare([bars(256)])
+    family.fit_closed_form([bars(256)])
     optimiser = torch.optim.Adam(family.parameters(), 3e-3)
     for step in range(steps):
-        loss = family.loss(bars(32, step), Moment(0, step))
+        loss = family.loss(bars(32, step), StepContext(0, step))
         optimiser.zero_grad()
         (loss.total / loss.count).backward()
         optimiser.step()
     return family.eval()
 
 
-def last(family: Diffusion, ask: Ask, seed: int = 0) -> torch.Tensor:
-    *_, sample = family.draw(ask, seed)
+def last(family: Diffusion, request: SampleRequest, seed: int = 0) -> torch.Tensor:
+    *_, sample = family.sample(request, seed)
     return sample
 
 
@@ -56,7 +66,7 @@ def columns(x: torch.Tensor) -> torch.Tensor:
 
 
 def test_samples_move_as_their_class_does_and_are_as_long() -> None:
-    x = last(trained(), Ask(24, label=torch.arange(24) % 2))
+    x = last(trained(), SampleRequest(24, labels=torch.arange(24) % 2))
     place = columns(x)
     right, left = place[0::2], place[1::2]
     assert ((right[:, 1:] - right[:, :-1]) % 8 == 1).float().mean() > 0.8
@@ -66,11 +76,11 @@ def test_samples_move_as_their_class_does_and_are_as_long() -> None:
 
 def test_goes_on_from_a_beginning_and_fills_between() -> None:
     truth = bars(32, 77)
-    assert truth.label is not None
-    truth = Batch(truth.x[truth.label == 0], truth.label[truth.label == 0])
+    assert truth.labels is not None
+    truth = Batch(truth.x[truth.labels == 0], truth.labels[truth.labels == 0])
     for kept in ([1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1]):
         mask = torch.tensor(kept, dtype=torch.float).view(1, FRAMES, 1, 1)
-        x = last(trained(), Ask(len(truth), label=truth.label, known=Known(truth.x, mask)))
+        x = last(trained(), SampleRequest(len(truth), labels=truth.labels, condition=Condition(truth.x, mask)))
         keep = torch.tensor(kept, dtype=torch.bool)
         assert torch.equal(x[:, :, keep], truth.x[:, :, keep])
         assert (columns(x) == columns(truth.x)).float().mean() > 0.8
@@ -78,40 +88,40 @@ def test_goes_on_from_a_beginning_and_fills_between() -> None:
 
 def test_any_length_is_made_by_going_on() -> None:
     family = trained()
-    x = last(family, Ask(6, label=torch.zeros(6, dtype=torch.long), how=DiffusionSampling(frames=15)))
+    x = last(family, SampleRequest(6, labels=torch.zeros(6, dtype=torch.long), sampling=DiffusionSampling(frames=15)))
     assert x.shape == (6, 1, 15, 8, 8)
     place = columns(x)
     assert ((place[:, 1:] - place[:, :-1]) % 8 == 1).float().mean() > 0.7
-    assert last(family, Ask(2, how=DiffusionSampling(frames=4))).shape[2] == 4
+    assert last(family, SampleRequest(2, sampling=DiffusionSampling(frames=4))).shape[2] == 4
     long = torch.cat([bars(1, 3).x] * 2, 2)
-    x = last(family, Ask(2, known=Known(long[0])))
+    x = last(family, SampleRequest(2, condition=Condition(long[0])))
     assert x.shape[2] == 15 and torch.equal(x[0, :, :12], long[0])
 
 
 def test_a_sample_depends_on_its_own_index_alone() -> None:
     family = trained(0)
-    whole, part = last(family, Ask(5)), last(family, Ask(2, first=3))
+    whole, part = last(family, SampleRequest(5)), last(family, SampleRequest(2, first_index=3))
     torch.testing.assert_close(whole[3:], part, atol=1e-4, rtol=0)
 
 
 def test_frames_that_are_not_there_change_nothing() -> None:
     family, batch = trained(0), bars(16, 5)
-    other = Batch(batch.x.clone(), batch.label, batch.mask)
+    other = Batch(batch.x.clone(), batch.labels, batch.mask)
     with torch.no_grad():
         component = torch.zeros(16, dtype=torch.long)
         level = torch.where(batch.mask, 0.3, torch.inf)  # type: ignore[arg-type]
         noise = torch.randn(16, 384, generator=torch.Generator().manual_seed(1))
-        other.x[:, :, 4:][batch.label == 1] = 0.3  # type: ignore[index]
+        other.x[:, :, 4:][batch.labels == 1] = 0.3  # type: ignore[index]
         one, two = (
-            family._clean(family._noisy(b.x.flatten(1), level, noise), level, component) for b in (batch, other)
+            family._denoise(family._add_noise(b.x.flatten(1), level, noise), level, component) for b in (batch, other)
         )
     own = batch.mask[:, None, :, None, None].expand_as(batch.x).flatten(1)  # type: ignore[index]
     torch.testing.assert_close(one[own], two[own])
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(ConfigError, match="only the frames may differ"):
-        last(trained(0), Ask(2, known=Known(torch.zeros(1, 6, 9, 8))))
-    still = Diffusion(Grid((1, 8, 8), "CHW"), DiffusionConfig(width=16, components=2, rank=4))
-    with pytest.raises(ConfigError, match="frames=5"):
-        last(still, Ask(1, how=DiffusionSampling(frames=5)))
+    with pytest.raises(ConfigError, match="any number of frames"):
+        last(trained(0), SampleRequest(2, condition=Condition(torch.zeros(1, 6, 9, 8))))
+    still = Diffusion(Grid((1, 8, 8), "CHW"), DiffusionConfig(width=16, num_components=2, rank=4))
+    with pytest.raises(ConfigError, match="clips only"):
+        last(still, SampleRequest(1, sampling=DiffusionSampling(frames=5)))

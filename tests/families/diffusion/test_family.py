@@ -6,13 +6,14 @@ from functools import cache
 import pytest
 import torch
 
-from anew.core.random import Moment, generator
-from anew.core.specs import Ask, Batch, Grid, Known
+from anew.core.random import StepContext, generator
+from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Scale
-from anew.families.diffusion.family import Diffusion, DiffusionConfig, DiffusionSampling
+from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
+from anew.families.diffusion.family import Diffusion
 
-SMALL = DiffusionConfig(batch=16, width=16, depth=1, components=6, rank=8, precision="fp32")
+SMALL = DiffusionConfig(batch_size=16, width=16, depth=1, num_components=6, rank=8, precision="fp32")
 
 
 def stripes(n: int, classes: int, seed: int = 0) -> Batch:
@@ -29,18 +30,18 @@ def stripes(n: int, classes: int, seed: int = 0) -> Batch:
 def trained(classes: int, steps: int) -> Diffusion:
     torch.manual_seed(0)
     family = Diffusion(Grid((1, 8, 8), "CHW", classes, 0.8), SMALL)
-    family.prepare([stripes(512, classes)])
+    family.fit_closed_form([stripes(512, classes)])
     optimiser = torch.optim.Adam(family.parameters(), 3e-3)
     for step in range(steps):
-        loss = family.loss(stripes(32, classes, step), Moment(0, step))
+        loss = family.loss(stripes(32, classes, step), StepContext(0, step))
         optimiser.zero_grad()
         (loss.total / loss.count).backward()
         optimiser.step()
     return family.eval()
 
 
-def last(family: Diffusion, ask: Ask, seed: int = 0) -> torch.Tensor:
-    *_, sample = family.draw(ask, seed)
+def last(family: Diffusion, request: SampleRequest, seed: int = 0) -> torch.Tensor:
+    *_, sample = family.sample(request, seed)
     return sample
 
 
@@ -48,23 +49,23 @@ def test_starts_at_the_closed_form_and_learns() -> None:
     before, after = trained(0, 0), trained(0, 100)
     batch = stripes(128, 0, 1000)
     with torch.no_grad():
-        first = float(before.loss(batch, Moment(5, 0, training=False)).total) / len(batch)
-        second = float(after.loss(batch, Moment(5, 0, training=False)).total) / len(batch)
+        first = float(before.loss(batch, StepContext(5, 0, training=False)).total) / len(batch)
+        second = float(after.loss(batch, StepContext(5, 0, training=False)).total) / len(batch)
     assert first == pytest.approx(1.0, abs=0.35)
     assert second < 0.98 * first
 
 
 def test_samples_depend_on_their_own_index_alone() -> None:
     family = trained(0, 5)
-    whole = last(family, Ask(5))
-    part = last(family, Ask(2, first=3))
+    whole = last(family, SampleRequest(5))
+    part = last(family, SampleRequest(2, first_index=3))
     torch.testing.assert_close(whole[3:], part, atol=1e-4, rtol=0)
     assert not torch.allclose(whole[0], whole[1], atol=1e-2)
-    assert not torch.allclose(whole, last(family, Ask(5), seed=1), atol=1e-2)
+    assert not torch.allclose(whole, last(family, SampleRequest(5), seed=1), atol=1e-2)
 
 
 def test_drafts_are_as_many_as_steps_and_in_range() -> None:
-    drafts = list(trained(0, 5).draw(Ask(3, how=DiffusionSampling(steps=4)), 0))
+    drafts = list(trained(0, 5).sample(SampleRequest(3, sampling=DiffusionSampling(steps=4)), 0))
     assert len(drafts) == 4
     assert all(d.shape == (3, 1, 8, 8) and float(d.abs().max()) <= 1 for d in drafts)
 
@@ -74,7 +75,7 @@ def test_labels_are_followed(guidance: float) -> None:
     family = trained(2, 100)
     how = DiffusionSampling(guidance=guidance)
     for one in (0, 1):
-        x = last(family, Ask(32, label=torch.full((32,), one), how=how))[:, 0]
+        x = last(family, SampleRequest(32, labels=torch.full((32,), one), sampling=how))[:, 0]
         along_rows, along_columns = x.var(2).mean(), x.var(1).mean()
         assert (along_rows < along_columns) == (one == 0)
 
@@ -82,18 +83,18 @@ def test_labels_are_followed(guidance: float) -> None:
 def test_known_values_are_kept_and_the_rest_fits_them() -> None:
     family = trained(0, 100)
     truth = stripes(24, 2, 77)
-    assert truth.label is not None
+    assert truth.labels is not None
     mask = torch.zeros(1, 8, 8)
     mask[:, :, :4] = 1
-    x = last(family, Ask(24, known=Known(truth.x, mask)))
+    x = last(family, SampleRequest(24, condition=Condition(truth.x, mask)))
     assert torch.equal(x[..., :4], truth.x[..., :4])
-    rows = truth.label == 0  # there the left half says what the right half is
+    rows = truth.labels == 0  # there the left half says what the right half is
     assert float((x - truth.x)[rows][..., 4:].abs().mean()) < 0.65  # 0.8 by chance
 
 
 def test_known_values_of_another_shape_are_refused() -> None:
-    with pytest.raises(ConfigError, match="do not fit"):
-        last(trained(0, 0), Ask(2, known=Known(torch.zeros(3, 8, 8))))
+    with pytest.raises(ConfigError, match="must have the shape"):
+        last(trained(0, 0), SampleRequest(2, condition=Condition(torch.zeros(3, 8, 8))))
 
 
 def test_other_axes_are_refused() -> None:
@@ -103,8 +104,8 @@ def test_other_axes_are_refused() -> None:
 
 def test_loss_of_rows_does_not_depend_on_the_micro_batch() -> None:
     family, batch = trained(0, 5), stripes(32, 0)
-    whole = family.loss(batch, Moment(0, 3)).total
-    parts = [family.loss(batch.rows(i, i + 8), Moment(0, 3, first=i)).total for i in range(0, 32, 8)]
+    whole = family.loss(batch, StepContext(0, 3)).total
+    parts = [family.loss(batch.rows(i, i + 8), StepContext(0, 3, first_row=i)).total for i in range(0, 32, 8)]
     torch.testing.assert_close(whole, torch.stack(parts).sum(), rtol=1e-4, atol=1e-4)
 
 
@@ -119,10 +120,12 @@ def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int, net: str) 
     assert config.net == net
     family = Diffusion(spec, replace(config, precision="fp32"))
     x = torch.rand((3, *shape), generator=generator("x")) * 2 - 1
-    family.prepare([Batch(x)])
-    assert bool(torch.isfinite(family.loss(Batch(x), Moment(0, 0)).total))
-    assert last(family, Ask(2, how=DiffusionSampling(steps=2))).shape == (2, *shape)
-    costs = [Diffusion.appetite(spec, Diffusion.suggest(spec, replace(scale, dial=d)), scale) for d in range(4)]
+    family.fit_closed_form([Batch(x)])
+    assert bool(torch.isfinite(family.loss(Batch(x), StepContext(0, 0)).total))
+    assert last(family, SampleRequest(2, sampling=DiffusionSampling(steps=2))).shape == (2, *shape)
+    costs = [
+        Diffusion.target_examples(spec, Diffusion.suggest(spec, replace(scale, model_size=d)), scale) for d in range(4)
+    ]
     assert costs == sorted(costs) and costs[0] > 0
 
 
@@ -130,11 +133,11 @@ def test_label_shares_are_kept_without_being_asked() -> None:
     spec = Grid((1, 8, 8), "CHW", 2, 0.8)
     family = Diffusion(spec, SMALL)
     batch = stripes(400, 2)
-    assert batch.label is not None
-    rare = Batch(batch.x[(batch.label == 0) | (torch.arange(400) % 8 == 0)])
-    label = batch.label[(batch.label == 0) | (torch.arange(400) % 8 == 0)]
-    family.prepare([Batch(rare.x, label)])
-    x = last(family, Ask(200, how=DiffusionSampling(steps=2)))[:, 0]
+    assert batch.labels is not None
+    rare = Batch(batch.x[(batch.labels == 0) | (torch.arange(400) % 8 == 0)])
+    label = batch.labels[(batch.labels == 0) | (torch.arange(400) % 8 == 0)]
+    family.fit_closed_form([Batch(rare.x, label)])
+    x = last(family, SampleRequest(200, sampling=DiffusionSampling(steps=2)))[:, 0]
     share = float((x.var(2).mean(1) < x.var(1).mean(1)).float().mean())
     assert share == pytest.approx(float((label == 0).float().mean()), abs=0.12)
 
@@ -152,7 +155,7 @@ def test_grey_images_and_time_for_both_stages_are_where_latents_win(
 @pytest.mark.parametrize(("bounded", "count"), [(True, 8), (False, 4)])
 def test_latents_pass_through_half_as_many_levels(bounded: bool, count: int) -> None:
     torch.manual_seed(0)
-    config = DiffusionConfig(width=8, components=0, rank=4, precision="fp32")
+    config = DiffusionConfig(width=8, num_components=0, rank=4, precision="fp32")
     family = Diffusion(Grid((1, 8, 8), "CHW", bounded=bounded), config)
-    assert len(list(family.draw(Ask(2), 0))) == count
-    assert len(list(family.draw(Ask(2, how=DiffusionSampling(steps=3)), 0))) == 3
+    assert len(list(family.sample(SampleRequest(2), 0))) == count
+    assert len(list(family.sample(SampleRequest(2, sampling=DiffusionSampling(steps=3)), 0))) == 3

@@ -8,17 +8,17 @@ import torch
 from anew.core.specs import Batch, Grid, Tokens, spec_from_json, spec_to_json
 from anew.errors import ConfigError
 from anew.families.base import Scale
-from anew.families.fsq.family import Codes, CodesConfig
-from anew.families.transformer.family import neighbours
+from anew.families.fsq.family import Fsq, FsqConfig
+from anew.families.transformer.family import neighbour_offsets
 from anew.planning.budget import build
 from contract.test_families import Made, training
 
 VIDEO = Grid((2, 3, 10, 12), "CTHW", 2, 0.5, bounded=False)
 
 
-def made(spec: Grid, **config: object) -> Codes:
-    given = {"width": 8, "levels": (3, 4), "kinds": 0, **config}
-    return build(Codes, spec, CodesConfig(**given), 0, torch.device("cpu"))  # type: ignore
+def made(spec: Grid, **config: object) -> Fsq:
+    given = {"width": 8, "levels": (3, 4), "num_clusters": 0, **config}
+    return build(Fsq, spec, FsqConfig(**given), 0, torch.device("cpu"))  # type: ignore
 
 
 def test_frames_are_coded_one_by_one() -> None:
@@ -34,17 +34,17 @@ def test_frames_are_coded_one_by_one() -> None:
     frame.load_state_dict(family.state_dict())
     assert torch.allclose(family.decode(z)[:, :, 2], frame.decode(z.view(4, 3, 9)[:, 2]), atol=1e-5)
     for stepped in training(made(VIDEO), VIDEO, 2):
-        assert stepped.losses["coder"] > 0
+        assert stepped.losses["autoencoder"] > 0
 
 
 def test_the_first_code_names_the_kind() -> None:
     spec = Grid((1, 10, 12), "CHW", 0, 0.5)
-    family = made(spec, kinds=4).eval()
+    family = made(spec, num_clusters=4).eval()
     source = torch.Generator().manual_seed(0)
-    where = torch.arange(60) % 3  # fewer kinds than there are codes for them
+    where = torch.arange(60) % 3  # fewer clusters than there are codes for them
     x = torch.randn((3, *spec.shape), generator=source)[where] * 0.3
     x = (x + 0.02 * torch.randn(x.shape, generator=source)).clamp(-1, 1)
-    family.prepare([Batch(x[:30]), Batch(x[30:])])
+    family.fit_closed_form([Batch(x[:30]), Batch(x[30:])])
     z = family.encode(x)
     assert family.latent.length == z.shape[1] == 10 and family.latent.shape == (3, 3)
     assert family.latent.vocab == 17 and int(z[:, 0].min()) >= 12 and int(z[:, 0].max()) < 16
@@ -53,7 +53,7 @@ def test_the_first_code_names_the_kind() -> None:
     assert len(torch.unique(first)) == 3
     assert int(z[:, 1:].max()) < 12
     assert all(bool(torch.isfinite(buffer).all()) for buffer in family.buffers())
-    # What an item looks like is in the other codes; a kind where none belongs does no harm.
+    # What an item looks like is in the other codes; a cluster where none belongs does no harm.
     other = z.clone()
     other[:, 0] = 12
     assert torch.equal(family.decode(z), family.decode(other))
@@ -66,52 +66,57 @@ def test_what_is_learned_is_the_way_back() -> None:
     spec = Grid((1, 12, 12), "CHW", 0, 0.5)
     family, data = made(spec, precision="fp32"), Made(spec)
     data.batch = lambda step, *rest: Made(spec).batch(0, *rest)  # type: ignore[method-assign]
-    losses = [s.losses["coder"] for s in _trained(family, data, 60)]
+    losses = [s.losses["autoencoder"] for s in _trained(family, data, 60)]
     assert losses[-1] < 0.7 * losses[0]
 
 
-def _trained(family: Codes, data: Made, steps: int):  # type: ignore[no-untyped-def]
+def _trained(family: Fsq, data: Made, steps: int):  # type: ignore[no-untyped-def]
     from anew.training.distributed import World
-    from anew.training.progress import StepPace
+    from anew.training.progress import StepProgress
     from anew.training.trainer import Trainer
 
-    return Trainer(family, data, StepPace(steps), seed=1, batch=8, micro=8, world=World())
+    return Trainer(family, data, StepProgress(steps), seed=1, batch_size=8, micro_batch=8, world=World())
 
 
 def test_a_discriminator_comes_in_where_it_is_asked_for() -> None:
     spec = Grid((3, 10, 12), "CHW", 0, 0.5)
-    family = made(spec, sharp=0.1, sharp_from=0.5)
-    before = {n: p.detach().clone() for n, p in family.judge.named_parameters()}
+    family = made(spec, adversarial_weight=0.1, adversarial_start=0.5)
+    before = {n: p.detach().clone() for n, p in family.discriminator.named_parameters()}
     seen = []
     for stepped in training(family, spec, 4):
         seen.append(sorted(stepped.losses))
         if len(seen) == 2:
-            assert all(torch.equal(before[n], p) for n, p in family.judge.named_parameters())
-    assert seen == [["coder"], ["coder"], ["coder", "judge"], ["coder", "judge"]]
-    assert any(not torch.equal(before[n], p) for n, p in family.judge.named_parameters())
-    assert not hasattr(made(spec), "judge")
+            assert all(torch.equal(before[n], p) for n, p in family.discriminator.named_parameters())
+    assert seen == [
+        ["autoencoder"],
+        ["autoencoder"],
+        ["autoencoder", "discriminator"],
+        ["autoencoder", "discriminator"],
+    ]
+    assert any(not torch.equal(before[n], p) for n, p in family.discriminator.named_parameters())
+    assert not hasattr(made(spec), "discriminator")
 
 
 @pytest.mark.parametrize("levels", [(), (5, 1)])
 def test_levels_that_say_nothing_are_refused(levels: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="2 or more"):
-        Codes(VIDEO, CodesConfig(levels=levels))
+        Fsq(VIDEO, FsqConfig(levels=levels))
     with pytest.raises(ConfigError, match="'CHW' or 'CTHW'"):
-        Codes(Grid((4, 7), "CT"), CodesConfig())
+        Fsq(Grid((4, 7), "CT"), FsqConfig())
 
 
 @pytest.mark.parametrize("side", [8, 28, 32, 64, 128, 256])
 def test_an_image_becomes_few_codes(side: int) -> None:
     spec = Grid((3, side, side), "CHW")
     with torch.device("meta"):
-        latent = Codes(spec, Codes.suggest(spec, Scale(1000, 1e6))).latent
+        latent = Fsq(spec, Fsq.suggest(spec, Scale(1000, 1e6))).latent
     assert 9 <= latent.length <= 300
 
 
 def test_neighbours_of_a_code_lie_along_the_other_axes() -> None:
-    assert neighbours(()) == () and neighbours((9,)) == ()
-    assert neighbours((4, 7)) == (7,)
-    assert neighbours((3, 4, 7)) == (28, 7)
+    assert neighbour_offsets(()) == () and neighbour_offsets((9,)) == ()
+    assert neighbour_offsets((4, 7)) == (7,)
+    assert neighbour_offsets((3, 4, 7)) == (28, 7)
 
 
 def test_the_shape_of_tokens_is_kept_and_older_runs_have_none() -> None:

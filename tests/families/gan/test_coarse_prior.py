@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from anew.core.specs import Batch
-from anew.families.gan.coarse_prior import Sketch, clusters
+from anew.families.gan.coarse_prior import CoarsePrior, suggest_num_clusters
 
 
 def tones(n: int = 2000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -17,18 +17,18 @@ def tones(n: int = 2000) -> tuple[torch.Tensor, torch.Tensor]:
     return x + torch.where(label == 1, 0.7, -0.7)[:, None, None, None], label
 
 
-def fitted(components: int = 2, classes: int = 0) -> Sketch:
+def fitted(num_clusters: int = 2, classes: int = 0) -> CoarsePrior:
     x, label = tones()
-    sketch = Sketch((2, 8, 6), 6, components, classes)
-    sketch.fit([Batch(x[:700], label[:700]), Batch(x[700:], label[700:])])
-    return sketch
+    prior = CoarsePrior((2, 8, 6), 6, num_clusters, classes)
+    prior.fit([Batch(x[:700], label[:700]), Batch(x[700:], label[700:])])
+    return prior
 
 
-def drawn(sketch: Sketch, n: int, label: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+def drawn(prior: CoarsePrior, n: int, label: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     source = torch.Generator().manual_seed(1)
-    kind = sketch.choose(torch.rand(n, generator=source), label)
+    component = prior.sample_components(torch.rand(n, generator=source), label)
     z = torch.randn(n, 9, generator=source)
-    return sketch(z, functional.one_hot(kind, sketch.kinds).float()), kind
+    return prior(z, functional.one_hot(component, prior.num_components).float()), component
 
 
 def test_sketches_are_spread_like_the_data_and_kinds_are_as_common() -> None:
@@ -44,71 +44,71 @@ def test_sketches_are_spread_like_the_data_and_kinds_are_as_common() -> None:
 
 def test_numbers_of_an_item_lead_back_to_it() -> None:
     x = tones()[0][:50]
-    sketch = fitted()
-    kind = sketch.kind(x, None)
-    back = sketch(sketch.numbers(x, kind), functional.one_hot(kind, sketch.kinds).float())
+    prior = fitted()
+    component = prior.assign(x, None)
+    back = prior(prior.latents_of(x, component), functional.one_hot(component, prior.num_components).float())
     assert float((back - x).square().mean()) < 0.02 * float(x.var(0).mean())
 
 
 def test_a_label_has_kinds_of_its_own() -> None:
     x, label = tones()
-    sketch = fitted(components=4, classes=2)
-    assert torch.equal(sketch.owners[sketch.kind(x, label)], label)
-    made, kind = drawn(sketch, 200, torch.ones(200, dtype=torch.long))
-    assert bool((sketch.owners[kind] == 1).all())
+    prior = fitted(num_clusters=4, classes=2)
+    assert torch.equal(prior.component_class[prior.assign(x, label)], label)
+    made, component = drawn(prior, 200, torch.ones(200, dtype=torch.long))
+    assert bool((prior.component_class[component] == 1).all())
     assert float(made.mean()) > 0.5
-    _, kind = drawn(sketch, 4000, torch.full((4000,), -1))
-    assert float((sketch.owners[kind] == 1).float().mean()) == pytest.approx(0.25, abs=0.04)
+    _, component = drawn(prior, 4000, torch.full((4000,), -1))
+    assert float((prior.component_class[component] == 1).float().mean()) == pytest.approx(0.25, abs=0.04)
 
 
 def test_large_items_are_sketched_small() -> None:
-    sketch = Sketch((3, 130, 70), 4, 2, 0)
-    sketch.fit([Batch(torch.randn(12, 3, 130, 70, generator=torch.Generator().manual_seed(0)))])
-    assert len(sketch.centre) < 3 * 40 * 40
-    made, _ = drawn(sketch, 2)
+    prior = CoarsePrior((3, 130, 70), 4, 2, 0)
+    prior.fit([Batch(torch.randn(12, 3, 130, 70, generator=torch.Generator().manual_seed(0)))])
+    assert len(prior.centre) < 3 * 40 * 40
+    made, _ = drawn(prior, 2)
     assert made.shape == (2, 3, 130, 70)
 
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_few_items_and_many_kinds(n: int) -> None:
     x, _ = tones(n)
-    sketch = Sketch((2, 8, 6), 6, 5, 0)
-    sketch.fit([Batch(x)])
-    made, kind = drawn(sketch, 10)
+    prior = CoarsePrior((2, 8, 6), 6, 5, 0)
+    prior.fit([Batch(x)])
+    made, component = drawn(prior, 10)
     assert bool(torch.isfinite(made).all())
-    assert bool((sketch.shares[kind] > 0).all())
-    assert bool(torch.isfinite(sketch.numbers(x, sketch.kind(x, None))).all())
+    assert bool((prior.weights[component] > 0).all())
+    assert bool(torch.isfinite(prior.latents_of(x, prior.assign(x, None))).all())
 
 
 def test_clusters_are_as_many_as_the_items_fill() -> None:
-    assert clusters(8000, 0) == 128
-    assert clusters(8000, 10) == 120
-    assert clusters(20, 0) == 0
-    assert clusters(20, 3) == 3
+    assert suggest_num_clusters(8000, 0) == 128
+    assert suggest_num_clusters(8000, 10) == 120
+    assert suggest_num_clusters(20, 0) == 0
+    assert suggest_num_clusters(20, 3) == 3
 
 
 def test_of_many_items_some_of_all_are_held() -> None:
     x, label = tones(5000)
     order = label.argsort()
     x, label = x[order].repeat_interleave(5, 0), label[order].repeat_interleave(5)
-    sketch = Sketch((2, 8, 6), 6, 2, 2)
-    sketch.fit(Batch(x[at : at + 333], label[at : at + 333]) for at in range(0, len(x), 333))
-    assert sketch.shares[:2].tolist() == pytest.approx([0.75, 0.25], abs=0.02)
+    prior = CoarsePrior((2, 8, 6), 6, 2, 2)
+    prior.fit(Batch(x[at : at + 333], label[at : at + 333]) for at in range(0, len(x), 333))
+    assert prior.weights[:2].tolist() == pytest.approx([0.75, 0.25], abs=0.02)
 
 
 def test_a_class_that_was_not_seen_has_a_kind_of_its_own() -> None:
     x, _ = tones(60)
-    sketch = Sketch((2, 8, 6), 6, 6, 3)
-    sketch.fit([Batch(x, torch.arange(60) % 2)])
+    prior = CoarsePrior((2, 8, 6), 6, 6, 3)
+    prior.fit([Batch(x, torch.arange(60) % 2)])
     asked = torch.full((20,), 2)
-    made, kind = drawn(sketch, 20, asked)
-    assert kind.unique().tolist() == [2] and bool(torch.isfinite(made).all())
-    assert sketch.kind(x[:20], asked).unique().tolist() == [2]
+    made, component = drawn(prior, 20, asked)
+    assert component.unique().tolist() == [2] and bool(torch.isfinite(made).all())
+    assert prior.assign(x[:20], asked).unique().tolist() == [2]
 
 
 def test_kinds_that_never_occur_are_not_drawn() -> None:
     x, _ = tones(60)
-    sketch = Sketch((2, 8, 6), 6, 3, 0)
-    sketch.fit([Batch(x)])
+    prior = CoarsePrior((2, 8, 6), 6, 3, 0)
+    prior.fit([Batch(x)])
     ends = torch.tensor([0.0, 1.0 - 2.0**-53], dtype=torch.float64)
-    assert bool((sketch.shares[sketch.choose(ends, None)] > 0).all())
+    assert bool((prior.weights[prior.sample_components(ends, None)] > 0).all())

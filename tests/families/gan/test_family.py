@@ -7,24 +7,24 @@ from typing import Any
 import pytest
 import torch
 
-from anew.core.random import Moment
-from anew.core.specs import Ask, Batch, Grid, Known
+from anew.core.random import StepContext
+from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.gan.family import Gan, GanConfig, GanSampling
 from anew.training.distributed import World
-from anew.training.progress import StepPace
+from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 
 SMALL = GanConfig(
-    batch=32,
+    batch_size=32,
     width=16,
-    mults=(1, 2),
-    patch=1,
-    numbers=16,
-    components=4,
+    channel_mults=(1, 2),
+    patch_size=1,
+    latent_dim=16,
+    num_clusters=4,
     rank=8,
-    augment_items=0,
+    augment_examples=0,
     decay=0.3,
     precision="fp32",
 )
@@ -51,14 +51,14 @@ class Stripes:
 
 
 def trainer(family: Gan, data: Any, steps: int) -> Trainer:
-    batch = family.config.batch
-    return Trainer(family, data, StepPace(steps), seed=1, batch=batch, micro=batch, world=World())
+    batch = family.config.batch_size
+    return Trainer(family, data, StepProgress(steps), seed=1, batch_size=batch, micro_batch=batch, world=World())
 
 
 def made(classes: int = 0, **given: Any) -> Gan:
     torch.manual_seed(0)
     family = Gan(Grid((1, 8, 8), "CHW", classes, 0.8), replace(SMALL, **given))
-    family.prepare([stripes(256, classes)])
+    family.fit_closed_form([stripes(256, classes)])
     return family
 
 
@@ -71,56 +71,58 @@ def trained(classes: int, steps: int = 80) -> Gan:
     return run.family.eval()
 
 
-def last(family: Gan, ask: Ask, seed: int = 0) -> torch.Tensor:
-    *_, sample = family.draw(ask, seed)
+def last(family: Gan, request: SampleRequest, seed: int = 0) -> torch.Tensor:
+    *_, sample = family.sample(request, seed)
     return sample
 
 
 def test_learns_labels_and_varies() -> None:
     family = trained(2)
     for one in (0, 1):
-        x = last(family, Ask(64, label=torch.full((64,), one)))[:, 0]
+        x = last(family, SampleRequest(64, labels=torch.full((64,), one)))[:, 0]
         along_rows, along_columns = x.var(2).mean(), x.var(1).mean()
         assert (along_rows < along_columns) == (one == 0)
         assert float(x.std(0).mean()) > 0.3
-    assert float(family.variety) > 0.4
+    assert float(family.diversity) > 0.4
     assert family.warning(1.0) is None
 
 
 def test_samples_are_one_draft_in_range_and_depend_on_their_own_index_alone() -> None:
     family = trained(2)
-    drafts = list(family.draw(Ask(5), 0))
+    drafts = list(family.sample(SampleRequest(5), 0))
     assert len(drafts) == 1
     assert float(drafts[0].abs().max()) <= 1.0
-    torch.testing.assert_close(drafts[0][3:], last(family, Ask(2, first=3)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(drafts[0][3:], last(family, SampleRequest(2, first_index=3)), atol=1e-4, rtol=0)
 
 
-def test_less_spread_is_less_variety() -> None:
+def test_a_lower_truncation_is_less_variety() -> None:
     family = trained(0)
-    wide, narrow = (last(family, Ask(64, how=GanSampling(spread=s))).std(0).mean() for s in (1.0, 0.3))
+    wide, narrow = (
+        last(family, SampleRequest(64, sampling=GanSampling(truncation=s))).std(0).mean() for s in (1.0, 0.3)
+    )
     assert float(narrow) < 0.8 * float(wide)
 
 
 def test_latents_lead_to_the_samples_and_back() -> None:
     family = trained(2)
-    ask = Ask(3, label=torch.tensor([0, 1, 0]))
-    latents = family.latents(ask, 7)
-    x = last(family, ask, 7)
-    torch.testing.assert_close(next(family.grow(latents, ask)), x)
-    found = family.invert(x)
+    request = SampleRequest(3, labels=torch.tensor([0, 1, 0]))
+    latents = family.initial_latents(request, 7)
+    x = last(family, request, 7)
+    torch.testing.assert_close(next(family.generate(latents, request)), x)
+    found = family.encode_to_latents(x)
     assert found.shape == latents.shape
-    back = next(family.grow(found, Ask(3)))
+    back = next(family.generate(found, SampleRequest(3)))
     assert float((back - x).square().mean()) < 0.25 * float((x.roll(1, 0) - x).square().mean())
-    assert torch.equal(found, family.invert(x))
-    middle = family.between(latents[0], latents[1], torch.tensor([0.0, 0.5, 1.0]))
+    assert torch.equal(found, family.encode_to_latents(x))
+    middle = family.interpolate(latents[0], latents[1], torch.tensor([0.0, 0.5, 1.0]))
     torch.testing.assert_close(middle[[0, 2]], latents[:2], atol=1e-5, rtol=0)
 
 
 def test_loss_of_rows_does_not_depend_on_the_micro_batch() -> None:
-    family, batch = made(2, augment=0.5), stripes(32, 2)
+    family, batch = made(2, augment_p=0.5), stripes(32, 2)
     for phase in family.phases():
-        whole = phase.loss(batch, Moment(0, 3)).total
-        parts = [phase.loss(batch.rows(i, i + 5), Moment(0, 3, first=i)).total for i in range(0, 32, 5)]
+        whole = phase.loss(batch, StepContext(0, 3)).total
+        parts = [phase.loss(batch.rows(i, i + 5), StepContext(0, 3, first_row=i)).total for i in range(0, 32, 5)]
         torch.testing.assert_close(whole, torch.stack(parts).sum(), rtol=1e-4, atol=1e-4)
 
 
@@ -135,24 +137,24 @@ def test_each_phase_moves_its_own_network_alone() -> None:
 
 
 def _skipping(run: Trainer) -> Any:
-    run.family.react = lambda logs: None  # type: ignore[method-assign]
+    run.family.on_step_end = lambda logs: None  # type: ignore[method-assign]
     return list(run)
 
 
-def test_the_strength_of_augmentation_follows_the_discriminator() -> None:
-    family = made(augment=0.2, augment_items=320)
+def test_the_probability_of_augmentation_follows_the_discriminator() -> None:
+    family = made(augment_p=0.2, augment_examples=320)
     for _ in range(40):
-        family.react({"apart": 1.0, "variety": 1.0})
-    assert float(family.strength) > 0.5
+        family.on_step_end({"sign_accuracy": 1.0, "diversity": 1.0})
+    assert float(family.augment_p) > 0.5
     for _ in range(80):
-        family.react({"apart": 0.0, "variety": 1.0})
-    assert float(family.strength) == 0.0
+        family.on_step_end({"sign_accuracy": 0.0, "diversity": 1.0})
+    assert float(family.augment_p) == 0.0
 
 
 def test_a_collapse_is_told_with_its_share_once_it_can_be_judged() -> None:
     family = made()
     for _ in range(200):
-        family.react({"apart": 0.5, "variety": 0.03})
+        family.on_step_end({"sign_accuracy": 0.5, "diversity": 0.03})
     assert family.warning(0.05) is None
     assert "collapsed: 3% of the variety of your data" in str(family.warning(0.5))
 
@@ -164,13 +166,13 @@ def test_a_collapse_is_told_with_its_share_once_it_can_be_judged() -> None:
 def test_suggestions_fit_any_grid(shape: tuple[int, ...], items: int) -> None:
     spec = Grid(shape, "CHW", 0, 0.5)
     config = Gan.suggest(spec, Scale(items, 1.0, 60.0))
-    family = Gan(spec, replace(config, augment=0.8, precision="fp32"))
+    family = Gan(spec, replace(config, augment_p=0.8, precision="fp32"))
     batch = Batch(torch.full((2, *shape), -1.0))  # all alike
     for phase in family.phases():
-        assert bool(torch.isfinite(phase.loss(batch, Moment(0, 0)).total))
-    assert last(family, Ask(2)).shape == (2, *shape)
+        assert bool(torch.isfinite(phase.loss(batch, StepContext(0, 0)).total))
+    assert last(family, SampleRequest(2)).shape == (2, *shape)
     scale = Scale(items, 1.0, 60.0)
-    costs = [Gan.appetite(spec, Gan.suggest(spec, replace(scale, dial=d)), scale) for d in range(4)]
+    costs = [Gan.target_examples(spec, Gan.suggest(spec, replace(scale, model_size=d)), scale) for d in range(4)]
     assert costs == sorted(costs) and costs[0] > 0
 
 
@@ -181,18 +183,18 @@ def test_constant_images_train_to_the_end() -> None:
 
         def prefetch(self, *where: Any) -> None: ...
 
-    family = made(augment=0.5)
+    family = made(augment_p=0.5)
     for stepped in trainer(family, Flat(), 8):
         assert all(torch.isfinite(torch.tensor(v)) for v in stepped.losses.values())
-    assert bool(torch.isfinite(last(family.eval(), Ask(2))).all())
+    assert bool(torch.isfinite(last(family.eval(), SampleRequest(2))).all())
 
 
 def test_what_cannot_be_done_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot keep given values"):
-        last(made(), Ask(2, known=Known(torch.zeros(1, 8, 8))))
+        last(made(), SampleRequest(2, condition=Condition(torch.zeros(1, 8, 8))))
     with pytest.raises(ConfigError, match="no labels"):
-        last(made(), Ask(2, label=torch.zeros(2, dtype=torch.int64)))
+        last(made(), SampleRequest(2, labels=torch.zeros(2, dtype=torch.int64)))
     with pytest.raises(ConfigError, match="less than the 3 classes; give at least 3"):
-        made(3, components=2)
+        made(3, num_clusters=2)
     with pytest.raises(ConfigError, match="CHW"):
         Gan(Grid((2, 64), "CT"), SMALL)

@@ -8,15 +8,16 @@ import math
 import pytest
 import torch
 
-from anew.core.random import Moment
-from anew.core.specs import Ask, Batch, Known, Tokens
+from anew.core.random import StepContext
+from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.families.base import Scale
-from anew.families.transformer.family import EXPORT, Transformer, TransformerConfig, TransformerSampling
+from anew.families.transformer.config import TransformerConfig, TransformerSampling
+from anew.families.transformer.family import EXPORT, Transformer
 
 PACKED = Tokens(vocab=12, length=16)
 RECORDS = Tokens(vocab=13, length=8, special={"begin": 10, "end": 11, "pad": 12}, classes=3, packed=False)
-SMALL = {"batch": 4, "layers": 2, "width": 16, "heads": 2, "hidden": 24, "order": 2, "precision": "fp32"}
+SMALL = {"batch_size": 4, "layers": 2, "width": 16, "heads": 2, "mlp_size": 24, "ngram_order": 2, "precision": "fp32"}
 
 
 def _family(spec: Tokens = PACKED, **settings: object) -> Transformer:
@@ -35,12 +36,12 @@ def _stream(n: int = 400) -> torch.Tensor:
 
 def _counted(spec: Tokens = PACKED) -> Transformer:
     family = _family(spec)
-    family.prepare([Batch(_stream()[None])])
+    family.fit_closed_form([Batch(_stream()[None])])
     return family
 
 
-def _last(family: Transformer, ask: Ask, seed: int = 0) -> torch.Tensor:
-    return list(family.draw(ask, seed))[-1]
+def _last(family: Transformer, request: SampleRequest, seed: int = 0) -> torch.Tensor:
+    return list(family.sample(request, seed))[-1]
 
 
 def test_bits_are_the_sum_of_what_one_token_after_another_costs() -> None:
@@ -69,7 +70,7 @@ def test_counts_beat_an_untrained_network_and_the_gate_learns_so() -> None:
     family = _counted()
     held = Batch(_stream(1000)[-340:].view(20, 17))
     before, alone = family.bits(held).sum(), family.bits(held, "network").sum()
-    family.finish([held])
+    family.calibrate([held])
     after = family.bits(held).sum()
     assert after < before < alone
     assert after.item() / (20 * 16) == pytest.approx(1.0, abs=0.15)  # one of two tokens follows: one bit
@@ -77,10 +78,10 @@ def test_counts_beat_an_untrained_network_and_the_gate_learns_so() -> None:
 
 def test_state_with_counts_loads_into_a_new_family() -> None:
     family = _counted()
-    family.finish([Batch(_stream(170).view(10, 17))])
+    family.calibrate([Batch(_stream(170).view(10, 17))])
     state = {name: tensor.clone() for name, tensor in family.state_dict().items()}
     again = _family()
-    again.size_state({name: tensor.shape for name, tensor in state.items()})
+    again.allocate_buffers({name: tensor.shape for name, tensor in state.items()})
     again.load_state_dict(state)
     batch = Batch(_stream(17)[None])
     assert torch.equal(family.bits(batch), again.bits(batch))
@@ -89,7 +90,7 @@ def test_state_with_counts_loads_into_a_new_family() -> None:
 def test_loss_in_bits_equals_the_networks_bits() -> None:
     family = _family(RECORDS)
     batch = Batch(torch.randint(0, 13, (5, 9)), torch.tensor([0, 1, 2, 0, 1]), (torch.rand(5, 8) > 0.3).float())
-    loss = family.loss(batch, Moment(0, 0))
+    loss = family.loss(batch, StepContext(0, 0))
     assert loss.total.item() / math.log(2) == pytest.approx(family.bits(batch).sum().item(), rel=1e-3)
     assert float(loss.count) == batch.mask.sum()  # type: ignore[union-attr]
 
@@ -107,14 +108,14 @@ def test_a_sample_depends_on_seed_and_index_alone(spec: Tokens) -> None:
     family = _counted(spec)
     how = TransformerSampling(max_tokens=40)
     label = torch.tensor([0, 1, 2, 0, 1]) if spec.classes else None
-    many = _last(family, Ask(5, label=label, how=how, first=10))
-    one = _last(family, Ask(1, label=None if label is None else label[3:4], how=how, first=13))
+    many = _last(family, SampleRequest(5, labels=label, sampling=how, first_index=10))
+    one = _last(family, SampleRequest(1, labels=None if label is None else label[3:4], sampling=how, first_index=13))
     assert torch.equal(many[3, : one.shape[1]], one[0])
-    assert not torch.equal(many, _last(family, Ask(5, label=label, how=how, first=10), seed=1))
+    assert not torch.equal(many, _last(family, SampleRequest(5, labels=label, sampling=how, first_index=10), seed=1))
 
 
 def test_drafts_grow_by_one_token_and_keep_what_came_before() -> None:
-    drafts = list(_counted().draw(Ask(2, how=TransformerSampling(max_tokens=30)), 0))
+    drafts = list(_counted().sample(SampleRequest(2, sampling=TransformerSampling(max_tokens=30)), 0))
     assert len(drafts) == 30
     for short, long in itertools.pairwise(drafts):
         assert long.shape[1] == short.shape[1] + 1
@@ -123,7 +124,7 @@ def test_drafts_grow_by_one_token_and_keep_what_came_before() -> None:
 
 def test_a_prompt_is_kept_and_may_be_longer_than_the_context() -> None:
     prompt = _stream(50)
-    out = _last(_counted(), Ask(2, known=Known(prompt), how=TransformerSampling(max_tokens=7)))
+    out = _last(_counted(), SampleRequest(2, condition=Condition(prompt), sampling=TransformerSampling(max_tokens=7)))
     assert out.shape == (2, 57)
     assert torch.equal(out[:, :50], prompt.expand(2, -1))
 
@@ -132,15 +133,18 @@ def test_a_prompt_is_kept_and_may_be_longer_than_the_context() -> None:
 def test_what_follows_a_prompt_is_what_scoring_it_expects(spec: Tokens) -> None:
     """The gate has seen how network and counts did on the prompt, whichever way it is read."""
     family = _counted(spec)
-    assert family.counting is not None
-    family.counting.gate.normal_()
-    family.counting.forget()
+    assert family.mixer is not None
+    family.mixer.gate.normal_()
+    family.mixer.clear_cache()
     begin = 10 if spec.classes else int(_stream(1)[0])
     prompt = torch.cat((torch.tensor([begin]), _stream(6) % 10))
     label = torch.tensor([1]) if spec.classes else None
-    out = _last(family, Ask(1, known=Known(prompt), label=label, how=TransformerSampling(temperature=0, max_tokens=2)))[
-        0
-    ]
+    out = _last(
+        family,
+        SampleRequest(
+            1, condition=Condition(prompt), labels=label, sampling=TransformerSampling(temperature=0, max_tokens=2)
+        ),
+    )[0]
     for place in range(7, len(out)):
         mask = torch.zeros(spec.vocab, place)
         mask[:, -1] = 1.0
@@ -151,7 +155,7 @@ def test_what_follows_a_prompt_is_what_scoring_it_expects(spec: Tokens) -> None:
 
 def test_records_stop_at_their_end_and_are_padded() -> None:
     family = _family(RECORDS)
-    out = _last(family, Ask(64, label=torch.zeros(64, dtype=torch.int64)))
+    out = _last(family, SampleRequest(64, labels=torch.zeros(64, dtype=torch.int64)))
     ended = (out == 11).any(1)
     assert bool(ended.any())
     for row in out[ended]:
@@ -163,22 +167,32 @@ def test_records_stop_at_their_end_and_are_padded() -> None:
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 10.0])
 def test_rare_ids_are_not_drawn_unless_the_prompt_has_them(counted: bool, temperature: float) -> None:
     spec = Tokens(vocab=12, length=16, special={"rare": 3, "end": 11})
-    family = _counted(spec) if counted else _family(spec, counts=False)
+    family = _counted(spec) if counted else _family(spec, ngrams=False)
     how = TransformerSampling(temperature=temperature, max_tokens=20)
-    for known in (None, Known(torch.tensor([11, 1, 2]))):
-        drawn = _last(family, Ask(8, known=known, how=how))
+    for known in (None, Condition(torch.tensor([11, 1, 2]))):
+        drawn = _last(family, SampleRequest(8, condition=known, sampling=how))
         assert not ((drawn >= 3) & (drawn < 11)).any()
-    prompts = Known(torch.tensor([[11, 1, 2], [11, 1, 5]]).repeat(4, 1))
-    drawn = _last(family, Ask(8, known=prompts, how=how))
+    prompts = Condition(torch.tensor([[11, 1, 2], [11, 1, 5]]).repeat(4, 1))
+    drawn = _last(family, SampleRequest(8, condition=prompts, sampling=how))
     odd = ((drawn >= 3) & (drawn < 11))[:, 3:].any(1)
     assert not odd[::2].any() and (odd[1::2].any() or temperature == 0.0)
 
 
 def test_greedy_samples_repeat_the_rule() -> None:
     family = _counted()
-    out = _last(family, Ask(1, known=Known(_stream(20)), how=TransformerSampling(temperature=0.0, max_tokens=5)))
+    out = _last(
+        family,
+        SampleRequest(1, condition=Condition(_stream(20)), sampling=TransformerSampling(temperature=0.0, max_tokens=5)),
+    )
     assert torch.equal(
-        out, _last(family, Ask(1, known=Known(_stream(20)), how=TransformerSampling(temperature=0.0, max_tokens=5)), 9)
+        out,
+        _last(
+            family,
+            SampleRequest(
+                1, condition=Condition(_stream(20)), sampling=TransformerSampling(temperature=0.0, max_tokens=5)
+            ),
+            9,
+        ),
     )
 
 
@@ -186,14 +200,14 @@ def test_greedy_samples_repeat_the_rule() -> None:
 @pytest.mark.parametrize("spec", [PACKED, RECORDS, Tokens(1024, 128), Tokens(32_000, 256)])
 def test_suggestions_are_usable(spec: Tokens, seconds: float | None) -> None:
     scale = Scale(items=3000, units=1e6, seconds=seconds)
-    dials = Transformer.dials(spec, scale)
+    candidate_sizes = Transformer.candidate_sizes(spec, scale)
     costs = []
-    for dial in dials:
-        one = Scale(items=3000, units=1e6, seconds=seconds, dial=dial)
+    for model_size in candidate_sizes:
+        one = Scale(items=3000, units=1e6, seconds=seconds, model_size=model_size)
         config = EXPORT.suggest(spec, one)
         assert config.width % config.heads == 0 and (config.width // config.heads) % 2 == 0
-        assert Transformer.appetite(spec, config, one) >= 0
-        costs.append(config.layers * config.width**2 * config.batch)
+        assert Transformer.target_examples(spec, config, one) >= 0
+        costs.append(config.layers * config.width**2 * config.batch_size)
     assert costs == sorted(costs)
 
 
@@ -208,7 +222,7 @@ def test_a_training_step_lowers_the_loss() -> None:
     optimiser = torch.optim.AdamW(family.parameters(), lr=0.01)
     first = None
     for step in range(30):
-        loss = family.loss(batch, Moment(0, step))
+        loss = family.loss(batch, StepContext(0, step))
         (loss.total / loss.count).backward()
         optimiser.step()
         optimiser.zero_grad()

@@ -9,19 +9,27 @@ import torch
 from torch import Tensor
 
 from anew.core import settings as cfg
-from anew.core.random import Moment
-from anew.core.specs import Ask, Batch, Grid, Known
+from anew.core.random import StepContext
+from anew.core.specs import Batch, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families.base import Codec, Scale
 from anew.families.vae.family import Vae, VaeConfig, VaeSampling
 from anew.families.vae.prior import VectorPrior
-from anew.functional.likelihood import HALF
+from anew.functional.likelihood import HALF_BIN
 from anew.training.distributed import World
-from anew.training.progress import StepPace
+from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 
 SMALL = VaeConfig(
-    batch=32, width=16, patch=1, channels=2, top=6, prior_width=32, prior_depth=2, prior_repeat=8, precision="fp32"
+    batch_size=32,
+    width=16,
+    patch_size=1,
+    latent_channels=2,
+    top_dim=6,
+    prior_width=32,
+    prior_depth=2,
+    prior_repeats=8,
+    precision="fp32",
 )
 
 
@@ -32,7 +40,7 @@ def stripes(n: int, classes: int, seed: int = 0) -> Batch:
     bright = torch.rand((n, 4), generator=source) < 0.5
     lines = torch.where(bright, 0.8, -0.8).repeat_interleave(2, 1)
     x = torch.where(label[:, None, None] == 0, lines[:, :, None], lines[:, None, :]).expand(n, 8, 8)
-    x = ((x + 1) / (2 * HALF)).round() * 2 * HALF - 1
+    x = ((x + 1) / (2 * HALF_BIN)).round() * 2 * HALF_BIN - 1
     return Batch(x[:, None].contiguous(), label if classes else None)
 
 
@@ -50,16 +58,18 @@ class Stripes:
 def trained(classes: int = 2, steps: int = 250) -> Vae:
     torch.manual_seed(0)
     family = Vae(Grid((1, 8, 8), "CHW", classes, 0.8), SMALL)
-    trainer = Trainer(family, Stripes(classes), StepPace(steps), seed=1, batch=32, micro=32, world=World())
+    trainer = Trainer(
+        family, Stripes(classes), StepProgress(steps), seed=1, batch_size=32, micro_batch=32, world=World()
+    )
     for _ in trainer:
         pass
     family.load_state_dict(trainer.weights())
-    family.eval().finish([stripes(64, classes, seed) for seed in range(900, 904)])
+    family.eval().calibrate([stripes(64, classes, seed) for seed in range(900, 904)])
     return family
 
 
 def last(family: Vae, n: int, label: Tensor | None = None, seed: int = 3, first: int = 0, **how: Any) -> Tensor:
-    return list(family.draw(Ask(n, label, None, cfg.from_json(VaeSampling, how), first), seed))[-1]
+    return list(family.sample(SampleRequest(n, label, None, cfg.from_json(VaeSampling, how), first), seed))[-1]
 
 
 def test_it_is_a_codec_of_unit_deviation() -> None:
@@ -86,8 +96,8 @@ def test_bits_are_a_bound_that_training_lowers() -> None:
 def test_bits_depend_on_the_item_alone() -> None:
     family, batch = trained(), stripes(6, 0, 5000)
     together = family.bits(batch)
-    backwards = family.bits(Batch(batch.x.flip(0)))
-    assert torch.allclose(together.flip(0), backwards, rtol=1e-5)
+    reversed_bits = family.bits(Batch(batch.x.flip(0)))
+    assert torch.allclose(together.flip(0), reversed_bits, rtol=1e-5)
 
 
 def test_the_prior_learns_what_a_normal_distribution_is_not() -> None:
@@ -100,14 +110,14 @@ def test_the_prior_learns_what_a_normal_distribution_is_not() -> None:
         kind = torch.randint(2, (32,), generator=source)
         z = (2.0 * kind[:, None, None] - 1) + 0.1 * torch.randn((32, 8, 2), generator=source)
         told = torch.where(torch.rand(32, generator=source) < 0.3, 2, kind)
-        loss = prior.loss(z, told, Moment(0, step), torch.float32).mean()
+        loss = prior.loss(z, told, StepContext(0, step), torch.float32).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     numbers = torch.randn((256, 2), generator=source)
     with torch.no_grad():
         both = [
-            prior.draw(numbers, torch.full((256,), kind), torch.float32, steps=12, solver="multistep", guidance=1.0)
+            prior.sample(numbers, torch.full((256,), kind), torch.float32, steps=12, solver="multistep", guidance=1.0)
             for kind in (0, 1, 2)
         ]
     assert float((both[0] + 1).square().mean().sqrt()) < 0.4
@@ -148,7 +158,7 @@ def test_samples_vary_as_much_as_the_detail_of_held_out_items_needs() -> None:
     state = {name: value.clone() for name, value in family.state_dict().items()}
     found = []
     for items in (smooth, rough):
-        family.finish([items])
+        family.calibrate([items])
         found.append(float(family.temperature))
     family.load_state_dict(state)
     assert found == [0.0, 1.0]
@@ -163,38 +173,39 @@ def test_a_sample_depends_on_its_own_number_alone(pixels: str) -> None:
 
 def test_samples_grow_from_their_latents() -> None:
     family = trained()
-    ask = Ask(4, None, None, VaeSampling(temperature=0.7))
-    latents = family.latents(ask, 3)
-    (grown,) = family.grow(latents, ask)
+    request = SampleRequest(4, None, None, VaeSampling(temperature=0.7))
+    latents = family.initial_latents(request, 3)
+    (grown,) = family.generate(latents, request)
     assert torch.allclose(grown, last(family, 4, temperature=0.7), atol=1e-5)
 
 
 def test_inverted_items_lead_back() -> None:
     family, held = trained(), stripes(8, 0, 5000).x
-    latents = family.invert(held)
-    assert latents.shape == family.latents(Ask(8), 0).shape
-    (grown,) = family.grow(latents, Ask(8))
+    latents = family.encode_to_latents(held)
+    assert latents.shape == family.initial_latents(SampleRequest(8), 0).shape
+    (grown,) = family.generate(latents, SampleRequest(8))
     assert torch.allclose(grown, family.decode(family.encode(held)), atol=1e-3)
 
 
 def test_a_walk_begins_and_ends_at_its_items() -> None:
     family = trained()
-    one, other = family.latents(Ask(2, None, None, VaeSampling(temperature=1.0)), 0)
-    ends = family.between(one, other, torch.tensor([0.0, 1.0]))
+    one, other = family.initial_latents(SampleRequest(2, None, None, VaeSampling(temperature=1.0)), 0)
+    ends = family.interpolate(one, other, torch.tensor([0.0, 1.0]))
     assert torch.allclose(ends, torch.stack([one, other]), atol=1e-4)
 
 
 def test_phases_touch_their_own_weights_alone() -> None:
     family = Vae(Grid((1, 8, 8), "CHW", 0, 0.8), SMALL)
-    trainer = Trainer(family, Stripes(0), StepPace(10), seed=1, batch=32, micro=32, world=World())
+    trainer = Trainer(family, Stripes(0), StepProgress(10), seed=1, batch_size=32, micro_batch=32, world=World())
     before = {n: p.detach().clone() for n, p in family.named_parameters()}
     moved: list[set[str]] = []
     for stepped in trainer:
         now = dict(family.named_parameters())
         moved.append({n.partition(".")[0] for n, p in before.items() if not torch.equal(p, now[n])})
-        assert moved[-1] <= set(stepped.losses)
+        phases = {"autoencoder": "codec", "prior": "prior"}
+        assert {phases[name] for name in moved[-1]} <= set(stepped.losses)
         before = {n: p.detach().clone() for n, p in now.items()}
-    assert set().union(*moved) == {"codec", "prior"}
+    assert set().union(*moved) == {"autoencoder", "prior"}
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 14), (1, 1, 5), (3, 64, 64), (1, 96, 130), (3, 512, 512)])
@@ -216,31 +227,31 @@ def test_constant_images_stay_finite(value: float) -> None:
             return Batch(torch.full((count, 1, 8, 8), value))
 
     family = Vae(Grid((1, 8, 8), "CHW", 0, 0.0), SMALL)
-    trainer = Trainer(family, Constant(0), StepPace(20), seed=1, batch=8, micro=8, world=World())
+    trainer = Trainer(family, Constant(0), StepProgress(20), seed=1, batch_size=8, micro_batch=8, world=World())
     for stepped in trainer:
         assert all(abs(loss) < 1e4 for loss in stepped.losses.values())
     family.load_state_dict(trainer.weights())
-    family.eval().finish([Batch(torch.full((3, 1, 8, 8), value))])
+    family.eval().calibrate([Batch(torch.full((3, 1, 8, 8), value))])
     assert torch.isfinite(family.encode(torch.full((2, 1, 8, 8), value))).all()
     assert torch.isfinite(last(family, 2)).all()
     assert torch.isfinite(family.bits(Batch(torch.full((2, 1, 8, 8), value)))).all()
 
 
-def test_free_nats_and_the_rise_act() -> None:
+def test_free_bits_and_the_warm_up_act() -> None:
     torch.manual_seed(0)
     family, batch = Vae(Grid((1, 8, 8), "CHW", 0, 0.8), SMALL), stripes(8, 0)
     (codec, _) = family.phases()
-    early, late = (codec.loss(batch, Moment(0, 0, progress)).total.item() for progress in (0.0, 0.5))
+    early, late = (codec.loss(batch, StepContext(0, 0, progress)).total.item() for progress in (0.0, 0.5))
     assert early < late
-    freed = Vae(Grid((1, 8, 8), "CHW", 0, 0.8), replace(SMALL, free=50.0))
+    freed = Vae(Grid((1, 8, 8), "CHW", 0, 0.8), replace(SMALL, free_bits=50.0))
     freed.load_state_dict(family.state_dict())
-    assert freed.phases()[0].loss(batch, Moment(0, 0, 0.5)).total.item() > late
+    assert freed.phases()[0].loss(batch, StepContext(0, 0, 0.5)).total.item() > late
 
 
 def test_what_it_cannot_do_is_said() -> None:
     family = trained()
     with pytest.raises(ConfigError, match="given values"):
-        list(family.draw(Ask(1, None, Known(torch.zeros(1, 8, 8))), 0))
+        list(family.sample(SampleRequest(1, None, Condition(torch.zeros(1, 8, 8))), 0))
     with pytest.raises(ConfigError, match="no labels"):
         last(Vae(Grid((1, 8, 8), "CHW", 0, 0.8), SMALL), 1, torch.zeros(1, dtype=torch.int64))
     with pytest.raises(ConfigError, match="CHW"):

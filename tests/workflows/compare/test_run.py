@@ -15,7 +15,7 @@ from anew.data.dataset import Dataset
 from anew.workflows.compare.subprocesses import Contestant, command_of, contestants
 from samples import names, shapes
 
-QUICK = {"batch": 8, "evaluate_samples": 4, "previews": 0}
+QUICK = {"batch_size": 8, "evaluate_samples": 4, "previews": 0}
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +121,9 @@ def test_odd_families_are_one_sentence(asked: str, says: str, tmp_path: Path) ->
 
 def test_settings_of_one_family_are_for_it_alone(tmp_path: Path) -> None:
     request = {"data": "d", "seed": 3, "steps": None, "budget": 60.0, "modality": None, "families": ["gan", "vae:latent"],
-               "settings": {"gan.width": "8", "batch": "4", "train.previews": "0"}}  # fmt: skip
+               "settings": {"gan.width": "8", "batch_size": "4", "train.previews": "0"}}  # fmt: skip
     one, other = (command_of(Contestant(name, tmp_path / name), request) for name in request["families"])
     assert one is not None and other is not None
     assert "gan.width=8" in one and "gan.width=8" not in other
-    assert "batch=4" in one and "batch=4" in other and "train.previews=0" in other
+    assert "batch_size=4" in one and "batch_size=4" in other and "train.previews=0" in other
     assert "space=latent" in other and one[one.index("--budget") :][:2] == ["--budget", "60s"]

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.random import key, mixed
+from anew.core.random import key, splitmix64
 
 
 def shuffled(n: int, key: int) -> NDArray[np.int64]:
     """(n,) a permutation of 0..n-1 that depends on n and key alone, on every machine and in every version."""
-    start = mixed(np.array([key & (2**64 - 1)], dtype=np.uint64))[0]
-    return np.argsort(mixed(np.arange(n, dtype=np.uint64) ^ start), kind="stable")
+    start = splitmix64(np.array([key & (2**64 - 1)], dtype=np.uint64))[0]
+    return np.argsort(splitmix64(np.arange(n, dtype=np.uint64) ^ start), kind="stable")
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.random import mixed
+from anew.core.random import splitmix64
 from anew.core.specs import Batch, Grid, Spec, Tokens
 from anew.data.loading.epoch_order import shuffled
 from anew.data.modality import Modality
@@ -48,7 +48,7 @@ class Examples(Protocol):
         ...
 
     def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
-        """All in order, for `Family.prepare`."""
+        """All in order, for `Family.fit_closed_form`."""
         ...
 
     def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
@@ -85,7 +85,7 @@ def start_of(modality: Modality, spec: Tokens) -> int:
     of what has no lines."""
     if "end" in spec.special:
         return spec.special["end"]
-    ids = modality.known("\n").reshape(-1)
+    ids = modality.condition_from_prompt("\n").reshape(-1)
     return int(ids[-1]) if len(ids) else 0
 
 
@@ -236,7 +236,7 @@ def drawn(modality: Modality, cut: Cut, index: NDArray[np.int64]) -> Batch:
     """A training batch: of the codings that each row has, one by the hash of its global number."""
     import torch
 
-    numbers = mixed(index.astype(np.uint64))
+    numbers = splitmix64(index.astype(np.uint64))
     views = modality.views(modality.batch(*cut))
     if len(views) == 1:
         return modality.trained(views[0], numbers)
@@ -271,4 +271,4 @@ def _masked(modality: Modality, rows: NDArray[Any], mask: NDArray[np.bool_]) -> 
 
     plain = modality.batch(rows, None, None)
     units = (widths_of(modality)[rows[:, 1:]] * mask).sum(1)
-    return Batch(plain.x, plain.label, torch.from_numpy(mask), torch.from_numpy(units.astype(np.float32)))
+    return Batch(plain.x, plain.labels, torch.from_numpy(mask), torch.from_numpy(units.astype(np.float32)))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
-from anew.core.random import mixed
+from anew.core.random import splitmix64
 from anew.core.settings import knob
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.file_names import suffix_of
@@ -98,7 +98,7 @@ class Code(Text):
         import torch
 
         x = batch.x.numpy()
-        chance = np.stack([mixed(numbers + np.uint64(i)) for i in range(3)]) / 2.0**64  # (3, B)
+        chance = np.stack([splitmix64(numbers + np.uint64(i)) for i in range(3)]) / 2.0**64  # (3, B)
         end, length = self.spec.special["end"], x.shape[1] - len(FIM) - 1
         chosen = np.flatnonzero((chance[0] < self.config.fim) & ~(x[:, :length] == end).any(1))
         if length < 8 or not len(chosen):
@@ -115,13 +115,13 @@ class Code(Text):
         pieces = [piece for mark, part in zip(marks, parts, strict=False) for piece in ([mark], part)]
         return np.concatenate([*pieces, *parts[len(FIM) :]]).astype(np.int64)
 
-    def known(self, prompt: str, suffix: str = "") -> Any:
+    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
         """Ids of a beginning; with a suffix those of a gap. What does not fit in the window stands before the gap's tokens:
         the start of the prefix, a suffix token, and the end of the suffix."""
         import torch
 
         if not suffix:
-            return super().known(prompt)
+            return super().condition_from_prompt(prompt)
         if not self.config.fim:
             raise ConfigError("this run was trained with fim=0 and fills no gaps; leave `suffix` out")
         before, after = self.book.encode(prompt), self.book.encode(suffix)

@@ -306,7 +306,7 @@ class Protein(Text):
         ]
         return Artifact(".fasta", fasta.written(records).encode(), None)
 
-    def known(self, prompt: str, suffix: str = "") -> Any:
+    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
         """Residues that samples begin with; or, where both directions were learned, that they end with."""
         import torch
 

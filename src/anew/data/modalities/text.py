@@ -281,7 +281,7 @@ class Text(Modality):
         at = text.find(stop, len(self._decode_one(given)))
         return None if at < 0 else text[:at]
 
-    def known(self, prompt: str, suffix: str = "") -> Any:
+    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
         """(n,) int64 ids. A record begins with its begin token, a text of many documents with the end of the one before."""
         import torch
 

@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 
 from anew.core import isolation
 from anew.core.settings import knob
-from anew.core.specs import Batch, Grid, Known, Spec
+from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data.formats import clip_shape, frame_folders, frames, learned, pixels
 from anew.data.media_limits import GIF_FRAMES
 from anew.data.modalities.image import FLAT, wanted_size
@@ -282,7 +282,7 @@ class Video(Modality):
     def prompt_file(self, path: Path) -> str:
         return str(path)
 
-    def known(self, prompt: str, suffix: str = "") -> Known:
+    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Condition:
         """The clips in these files as what samples begin and end with; between the two at least a quarter is left free."""
         import torch
 
@@ -298,7 +298,7 @@ class Video(Modality):
         mask[:, : len(begin)] = 1.0
         if end:
             mask[:, -len(end) :] = 1.0
-        return Known(self.batch(rows, None, None).x[0], mask)
+        return Condition(self.batch(rows, None, None).x[0], mask)
 
     def state(self) -> dict[str, Any]:
         spec = self._grid

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.random import mixed
+from anew.core.random import splitmix64
 from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.types import Handle, Item, Refusal
@@ -87,7 +87,7 @@ def sketch(text: str) -> NDArray[np.uint64] | None:
     hashes = np.zeros(n, dtype=np.uint64)
     for offset in range(SHINGLE):
         hashes = hashes * np.uint64(1_000_003) + points[offset : offset + n]
-    hashes = np.unique(mixed(hashes))
+    hashes = np.unique(splitmix64(hashes))
     return hashes[:SKETCH]
 
 
@@ -191,7 +191,7 @@ def divide(keys: Sequence[int], sizes: Sequence[int], share: float, wanted: Sequ
     for at, one in enumerate(keys):
         which[one].append(at)
     names = np.fromiter(which, dtype=np.uint64, count=len(which))
-    order = names[np.argsort(mixed(names), kind="stable")].tolist()
+    order = names[np.argsort(splitmix64(names), kind="stable")].tolist()
     total = sum(sizes)
     target = share * total
     most = max(target / 2, float(np.median(sizes))) if len(sizes) else 0.0
@@ -217,14 +217,14 @@ def by_relatives(
     names = np.array(keys, dtype=np.uint64)
     target = share * n
     own = (target if TEST in wanted else 0.0) + (target / 2 if VALIDATION in wanted else 0.0)
-    rank, large = kin.hold(np.argsort(mixed(names), kind="stable"), round(own), max(target / 2, 1.0))
+    rank, large = kin.hold(np.argsort(splitmix64(names), kind="stable"), round(own), max(target / 2, 1.0))
     clusters, held = int(rank.max(initial=-1)) + 1, int((rank >= 0).sum())
     if clusters < LEAST or held < own / 3:
         return divide(keys, [1] * n, share, wanted), [_no_clusters(kin, clusters, held, large, held < own / 3)]
     parts = np.full(n, TRAIN, dtype=np.uint8)
     rest = np.flatnonzero(rank < 0)
     parts[rest] = divide(names[rest].tolist(), [1] * len(rest), share, wanted)
-    parts[(parts == VALIDATION) & (mixed(names + np.uint64(1)) % 2 == 0)] = TRAIN  # the other half are clusters
+    parts[(parts == VALIDATION) & (splitmix64(names + np.uint64(1)) % 2 == 0)] = TRAIN  # the other half are clusters
     order = np.argsort(rank[rank >= 0], kind="stable")
     first = np.flatnonzero(rank >= 0)[order]
     ends = np.searchsorted(rank[first], np.arange(clusters), side="right")

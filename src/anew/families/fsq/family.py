@@ -1,11 +1,14 @@
 """A codec of codes: a convolutional autoencoder whose latents are rounded, so that an item is a short row of whole numbers.
 
-The first of them names the kind of item, one of some clusters of the data: whoever draws codes one after another then
-knows at once what the whole is to be, which a few hundred steps of training hardly teach. The others are read off a small
-grid, row by row. Each place of a small grid holds a few numbers, each rounded to one of a few levels (finite scalar quantisation, arXiv
-2309.15505); together they are one code. No codebook is learned, and nearly all codes come into use. What learns how codes
-follow each other, and so makes new items, is a family that takes `Tokens`. With `sharp`, a discriminator that sees each item
-beside what became of it (the relativistic pairs of `maths.adversarial`) keeps fine detail that squared errors would blur.
+The first of them names the item's cluster: whoever samples codes one after another then knows at once what the item is to
+be, which a few hundred steps of training hardly teach. The others are read off a small grid, row by row. Each place of the
+grid holds a few numbers, each rounded to one of a few levels (finite scalar quantisation, arXiv 2309.15505); together they
+are one code. No codebook is learned, and nearly all codes come into use. What learns how codes follow each other, and so
+makes new items, is a family that takes `Tokens`. With `adversarial_weight`, a discriminator that sees each item beside its
+reconstruction (the relativistic pairs of `functional.adversarial`) keeps fine detail that squared errors would blur.
+
+Legend for shapes: B items, T frames, C channels, H rows, W columns, h rows and w columns of places, n numbers a place,
+L codes of an item.
 """
 
 from __future__ import annotations
@@ -18,286 +21,304 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from anew.core.random import Moment, generator
+from anew.core.random import StepContext, generator
 from anew.core.settings import knob
-from anew.core.specs import Ask, Batch, Grid, Tokens
+from anew.core.specs import Batch, Grid, SampleRequest, Tokens
 from anew.errors import ConfigError
-from anew.estimators.gaussian_mixture import kmeans, principal
-from anew.families.base import Family, Group, Loss, Optim, Phase, Scale
+from anew.estimators.gaussian_mixture import kmeans, principal_directions
+from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
+from anew.families.base import Family, Scale, check_axes
+from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.functional import fsq
-from anew.functional.adversarial import ahead, penalised, squared_slope
-from anew.nets.codec import Coder
-from anew.nets.precision import arithmetic
-from anew.nets.resnet import Discriminator, bounded
+from anew.functional.adversarial import gradient_penalty, lazy_rows, relativistic_loss
+from anew.nets.autoencoder import GridAutoencoder
+from anew.nets.precision import compute_dtype
+from anew.nets.resnet import Discriminator, soft_clamp
 
-APPETITE = 60.0  # examples for each square of the width
-SMALL = 16  # side of the small copies of items in which kinds are looked for
-RANK = 40  # principal directions of them that tell kinds apart
-MOST, MOST_VALUES = 20_000, 30_000_000  # items that kinds are found from, and values of their copies
-FAR = 1e6
-KINDS, LEAST = 100, 40  # kinds at most, and items of a kind at least, on average
+EXAMPLES_PER_SQUARE_WIDTH = 60.0  # that it should see before a larger one is worth it
+SMALL_SIDE = 16  # side of the small copies of items in which clusters are looked for
+MOST_RANK = 40  # principal directions of them that tell clusters apart
+MOST_ITEMS = 20_000  # that clusters are found from
+MOST_VALUES = 30_000_000  # of their copies together: 120 MB
+FAR_AWAY = 1e6  # where the centre of an empty cluster is put: nothing is nearest to it
+MOST_CLUSTERS = 100
+ITEMS_PER_CLUSTER = 40  # at least, on average
 ROWS = 128  # examples that go through a network at a time, where they are small
-VALUES = 4_000_000  # their values together at most
+ROW_VALUES = 4_000_000  # their values together at most
 
 
 @dataclass(frozen=True, slots=True)
-class CodesConfig:
-    batch: int = knob(64, "examples a step", low=1, high=1_000_000)
+class FsqConfig:
+    batch_size: int = knob(64, "examples a step", low=1, high=1_000_000)
     width: int = knob(32, "channels at the largest size", low=8, high=4096)
-    mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width", low=1, high=64)
+    channel_mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width", low=1, high=64)
     depth: int = knob(1, "blocks a size and side", low=1, high=64)
-    patch: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
+    patch_size: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
     levels: tuple[int, ...] = knob(
         (4, 4, 4), "levels of each number of a code, 2 or more; their product is all codes", high=65_536
     )
-    kinds: int = knob(100, "clusters of items that the first code names; 0: there is no such code", low=0, high=65536)
-    sharp: float = knob(
-        0.0, "weight of what a discriminator says of decoded items; 0: none is trained", low=0.0, high=1e3
+    num_clusters: int = knob(
+        100, "clusters of items that the first code names; 0: there is no such code", low=0, high=65536
     )
-    sharp_from: float = knob(0.5, "share of the run after which there is a discriminator", low=0.0, high=0.99)
-    judge: int = knob(16, "channels of the discriminator at the largest size", low=8, high=4096)
-    penalty: float = knob(1.0, "weight of the discriminator's squared slope at items", low=0.0, high=1e4)
-    penalty_every: int = knob(8, "the slope is measured at one of so many items of a step", low=1, high=1024)
-    rate: float = knob(0.02, "peak learning rate of matrices (Muon)", low=0.0, high=1.0)
-    rate_rest: float = knob(0.002, "peak learning rate of the rest (AdamW)", low=0.0, high=1.0)
-    decay: float = knob(0.5, "last share of the run in which the rate falls", low=0.0, high=1.0)
-    average: float = knob(0.05, "relative width of the average of weights", low=0.0, high=0.25)
-    precision: str = knob("auto", "arithmetic of the networks", choices=("auto", "fp32", "bf16"))
+    adversarial_weight: float = knob(
+        0.0, "weight of the discriminator's loss on reconstructions; 0: none is trained", low=0.0, high=1e3
+    )
+    adversarial_start: float = knob(0.5, "share of the run after which there is a discriminator", low=0.0, high=0.99)
+    discriminator_channels: int = knob(16, "channels of the discriminator at the largest size", low=8, high=4096)
+    gradient_penalty: float = knob(1.0, "weight of the discriminator's squared gradient at items", low=0.0, high=1e4)
+    penalty_interval: int = knob(8, "the gradient is measured at one of so many items of a step", low=1, high=1024)
+    muon_lr: float = knob(0.02, "peak learning rate of matrices (Muon)", low=0.0, high=1.0)
+    adamw_lr: float = knob(0.002, "peak learning rate of the rest (AdamW)", low=0.0, high=1.0)
+    decay: float = knob(0.5, "last share of the run in which the learning rate falls", low=0.0, high=1.0)
+    ema_width: float = knob(0.05, "relative width of the average of weights", low=0.0, high=0.25)
+    precision: str = knob("auto", "number type that networks compute in", choices=("auto", "fp32", "bf16"))
 
 
 @dataclass(frozen=True, slots=True)
-class CodesSampling:
-    """A codec draws nothing."""
+class FsqSampling:
+    """A codec has nothing to sample."""
 
 
-class Codes(Family):
+class Fsq(Family):
     """Grids with axes CHW, or CTHW, whose frames are coded one by one."""
 
-    Config: ClassVar[type] = CodesConfig
-    Sampling: ClassVar[type] = CodesSampling
-    accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    Config: ClassVar[type] = FsqConfig
+    Sampling: ClassVar[type] = FsqSampling
+    spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = ("CHW", "CTHW")
-    best_for: ClassVar[frozenset[str]] = frozenset()
+    preferred_for: ClassVar[frozenset[str]] = frozenset()
+    rationale: ClassVar[str] = "continuous values on a grid, as a row of codes"
     # What counts is how good items look; with a discriminator the squared error even rises.
-    watch: ClassVar[bool] = False
-    why: ClassVar[str] = "continuous values on a grid, as a row of codes"
-    as_codec: ClassVar[Mapping[str, Any] | None] = {}
-    codes: ClassVar[type] = Tokens
-    codec_share: ClassVar[float] = 0.2  # it is learned long before the family that learns how codes follow each other
+    early_stopping: ClassVar[bool] = False
     generates: ClassVar[bool] = False
+    codec_config: ClassVar[Mapping[str, Any] | None] = {}
+    # It has learned long before the family that learns how codes follow each other has.
+    codec_time_share: ClassVar[float] = 0.2
+    latent_spec_type: ClassVar[type] = Tokens
 
     spec: Grid
-    config: CodesConfig
+    config: FsqConfig
     centre: Tensor  # (P,) mean of small copies of items
     basis: Tensor  # (P, R) their principal directions
-    means: Tensor  # (kinds, R) where each kind lies in them
+    means: Tensor  # (K, R) where each cluster lies in them
 
-    def __init__(self, spec: Grid, config: CodesConfig) -> None:
+    def __init__(self, spec: Grid, config: FsqConfig) -> None:
         super().__init__(spec, config)
-        if spec.axes not in ("CHW", "CTHW"):
-            raise ConfigError(f"codes takes grids with axes 'CHW' or 'CTHW', and this one has {spec.axes!r}")
+        check_axes("fsq", spec, ("CHW", "CTHW"))
         c = config
         if not c.levels or min(c.levels) < 2:
-            raise ConfigError(f"levels={','.join(map(str, c.levels))} is not allowed; give 2 or more for each number")
+            raise ConfigError(
+                f"levels must be 2 or more for each number of a code (got {','.join(map(str, c.levels))})"
+            )
         shape = (spec.shape[0], *spec.shape[-2:])
-        self.coder = Coder(shape, tuple(c.width * m for m in c.mults), c.depth, c.patch, len(c.levels))
-        if c.sharp:
-            widths = tuple(c.judge * min(2**size, 4) for size in range(len(c.mults)))
-            self.judge = Discriminator(0, shape, widths, 1, c.patch)
-        self.rows = max(1, min(ROWS, VALUES // math.prod(spec.shape)))
-        if c.kinds:
-            size = math.prod(self._small())
+        widths = tuple(c.width * mult for mult in c.channel_mults)
+        self.autoencoder = GridAutoencoder(shape, widths, c.depth, c.patch_size, len(c.levels))
+        if c.adversarial_weight:
+            widths = tuple(c.discriminator_channels * min(2**size, 4) for size in range(len(c.channel_mults)))
+            self.discriminator = Discriminator(0, shape, widths, 1, c.patch_size)
+        self.rows = max(1, min(ROWS, ROW_VALUES // math.prod(spec.shape)))
+        if c.num_clusters:
+            size = math.prod(self._small_shape())
+            rank = min(MOST_RANK, size)
             self.register_buffer("centre", torch.zeros(size))
-            self.register_buffer("basis", torch.zeros(size, min(RANK, size)))
-            self.register_buffer("means", torch.zeros(c.kinds, min(RANK, size)))
+            self.register_buffer("basis", torch.zeros(size, rank))
+            self.register_buffer("means", torch.zeros(c.num_clusters, rank))
 
     @classmethod
-    def suggest(cls, spec: Grid, scale: Scale) -> CodesConfig:
-        """Few places and few codes: what is learned before is soon good enough, and what learns the codes is soon too small."""
+    def suggest(cls, spec: Grid, scale: Scale) -> FsqConfig:
+        """Few places and few codes: the codec is soon good enough, and what learns the codes is soon too small."""
         side = max(spec.shape[-2:])
-        small = scale.device == "cpu"
-        mults = (1, 2) if side <= 40 else (1, 2, 2)
-        places = 6 if side <= 40 else 8 if side <= 128 else 16
-        return CodesConfig(
-            batch=(64 if side <= 64 else 32 if side <= 128 else 16) * (1 if small else 4),
-            width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)],
-            mults=mults,
-            depth=1 if scale.dial <= 3 else 2,
-            patch=math.ceil(side / (places * 2 ** (len(mults) - 1))),
+        channel_mults = (1, 2) if side <= 40 else (1, 2, 2)
+        return FsqConfig(
+            batch_size=_suggest_batch_size(side) * (1 if scale.device == "cpu" else 4),
+            width=conv_width(scale.model_size),
+            channel_mults=channel_mults,
+            depth=conv_depth(scale.model_size),
+            patch_size=math.ceil(side / (_suggest_places(side) * 2 ** (len(channel_mults) - 1))),
             levels=(4, 4, 4) if spec.shape[0] == 1 else (8, 8, 8),
-            kinds=min(KINDS, scale.items // LEAST),
+            num_clusters=min(MOST_CLUSTERS, scale.items // ITEMS_PER_CLUSTER),
         )
 
     @classmethod
-    def dials(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
-        return (0, 1, 2, 3) if scale.device == "cpu" else (2, 3, 4, 5, 6)
+    def candidate_sizes(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
+        return conv_candidate_sizes(scale.device)
 
     @classmethod
-    def appetite(cls, spec: Grid, config: CodesConfig, scale: Scale) -> float:
-        return APPETITE * config.width**2
+    def target_examples(cls, spec: Grid, config: FsqConfig, scale: Scale) -> float:
+        return EXAMPLES_PER_SQUARE_WIDTH * config.width**2
+
+    # -- clusters -------------------------------------------------------------------------------------------------------
+
+    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
+        """Find the clusters: k-means among principal components of small copies of the items."""
+        num_clusters = self.config.num_clusters
+        if not num_clusters:
+            return
+        copies: list[Tensor] = []
+        for batch in sweep:
+            copies.append(self._shrink(batch.x).cpu())
+            if sum(map(len, copies)) >= min(MOST_ITEMS, MOST_VALUES / len(self.centre)):
+                break
+        x, source = torch.cat(copies), generator("kinds")
+        centre = x.mean(0)
+        basis = principal_directions(x - centre, self.basis.shape[1], source)
+        coordinates = (x - centre) @ basis
+        cluster = kmeans(coordinates, num_clusters, source)
+        counts = torch.bincount(cluster, minlength=num_clusters)[:, None]
+        means = torch.zeros(self.means.shape).index_add_(0, cluster, coordinates) / counts.clamp(min=1)
+        means[counts[:, 0] == 0] = FAR_AWAY  # fewer different items than clusters
+        self.centre.copy_(centre)
+        self.basis.copy_(basis)
+        self.means.copy_(means)
+
+    def _small_shape(self) -> tuple[int, ...]:
+        """The shape of a small copy of an item."""
+        *rest, height, width = self.spec.shape
+        return (*rest, min(SMALL_SIDE, height), min(SMALL_SIDE, width))
+
+    def _shrink(self, x: Tensor) -> Tensor:
+        """(B, *shape) -> (B, P) small copies."""
+        channels = x.float().flatten(1, -3)  # (B, C, H, W) or (B, C * T, H, W)
+        height, width = self._small_shape()[-2:]
+        return torch.nn.functional.adaptive_avg_pool2d(channels, (height, width)).flatten(1)
+
+    def _assign(self, x: Tensor) -> Tensor:
+        """(B, 1) the cluster of each item x (B, *shape)."""
+        coordinates = (self._shrink(x) - self.centre) @ self.basis
+        return torch.cdist(coordinates, self.means).argmin(1, keepdim=True)
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 
-    def prepare(self, sweep: Iterable[Batch]) -> None:
-        """Find the kinds: k-means among principal components of small copies of the items."""
-        if not self.config.kinds:
-            return
-        found: list[Tensor] = []
-        for batch in sweep:
-            found.append(self._copies(batch.x).cpu())
-            if sum(map(len, found)) >= min(MOST, MOST_VALUES / len(self.centre)):
-                break
-        x, source = torch.cat(found), generator("kinds")
-        centre = x.mean(0)
-        basis = principal(x - centre, self.basis.shape[1], source)
-        inside = (x - centre) @ basis
-        where = kmeans(inside, self.config.kinds, source)
-        counts = torch.bincount(where, minlength=self.config.kinds)[:, None]
-        means = torch.zeros(self.means.shape).index_add_(0, where, inside) / counts.clamp(min=1)
-        means[counts[:, 0] == 0] = FAR  # fewer different items than kinds: nothing is nearest to such a one
-        for buffer, value in ((self.centre, centre), (self.basis, basis), (self.means, means)):
-            buffer.copy_(value)
-
-    def _small(self) -> tuple[int, ...]:
-        """The shape of a small copy of an item."""
-        *rest, height, breadth = self.spec.shape
-        return (*rest, min(SMALL, height), min(SMALL, breadth))
-
-    def _copies(self, x: Tensor) -> Tensor:
-        """(B, *shape) -> (B, P) small copies."""
-        frames = x.float().flatten(1, -3)  # (B, C, H, W) or (B, C * T, H, W)
-        height, breadth = self._small()[-2:]
-        return torch.nn.functional.adaptive_avg_pool2d(frames, (height, breadth)).flatten(1)
-
-    def _kind(self, x: Tensor) -> Tensor:
-        """(B, 1) the kind of each item x (B, *shape)."""
-        inside = (self._copies(x) - self.centre) @ self.basis
-        return torch.cdist(inside, self.means).argmin(1, keepdim=True)
-
     def phases(self) -> tuple[Phase, ...]:
         c = self.config
-        coder = Phase("coder", self.coder, self._coder_loss, self.optim())
-        if not c.sharp:
-            return (coder,)
-        opponent = Optim(
-            (
-                Group(self._is_matrix, "muon", c.rate, momentum=0.8),
-                Group(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.0, 0.99)),
-            ),
-            warmup=20,
+        autoencoder = Phase("autoencoder", self.autoencoder, self._autoencoder_loss, self.optimizer())
+        if not c.adversarial_weight:
+            return (autoencoder,)
+        optimizer = muon_and_adamw(
+            weights_within("stages", "downsample", ndims=(4,)),
+            c.muon_lr,
+            c.adamw_lr,
             decay=c.decay,
-            average=c.average,
-            clip=0.0,
+            ema_width=c.ema_width,
+            momentum=0.8,  # an opponent moves, so that old gradients mislead
+            betas=(0.0, 0.99),
+            grad_clip=0.0,
         )
-        return Phase("judge", self.judge, self._judge_loss, opponent, span=(c.sharp_from, 1.0)), coder
+        span = (c.adversarial_start, 1.0)
+        return Phase("discriminator", self.discriminator, self._discriminator_loss, optimizer, span), autoencoder
 
-    def optim(self) -> Optim:
+    def optimizer(self) -> OptimizerConfig:
         c = self.config
-        return Optim(
-            (
-                Group(self._is_matrix, "muon", c.rate),
-                Group(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.9, 0.99)),
-            ),
-            warmup=20,
-            decay=c.decay,
-            average=c.average,
-        )
+        matrices = weights_within("stages", "downsample", "upsample", ndims=(4,))
+        return muon_and_adamw(matrices, c.muon_lr, c.adamw_lr, decay=c.decay, ema_width=c.ema_width)
 
-    @staticmethod
-    def _is_matrix(name: str, parameter: Tensor) -> bool:
-        return parameter.ndim == 4 and any(f".{part}." in f".{name}" for part in ("stages", "shrink", "grow"))
-
-    def _coder_loss(self, batch: Batch, now: Moment) -> Loss:
-        """Squared error in variances of the data, and what the discriminator says."""
-        c, kind, x = self.config, self._dtype(), self._frames(batch.x.float())
-        y = self._shown(self._rounded(x, kind), kind)
-        wrong = (y - x).square().flatten(1).mean(1) / self.spec.std**2  # (B * T,)
+    def _autoencoder_loss(self, batch: Batch, context: StepContext) -> Loss:
+        """Squared error in variances of the data, and the discriminator's loss."""
+        c, dtype, x = self.config, self._dtype(), self._as_frames(batch.x.float())
+        reconstruction = self._decode_values(self._encode_values(x, dtype), dtype)
+        error = (reconstruction - x).square().flatten(1).mean(1) / self.spec.std**2  # (B * T,)
         frames = len(x) // len(batch)
-        logs = {"wrong": wrong.mean().detach()}
-        total = wrong.sum()
-        if c.sharp and now.training and now.progress >= c.sharp_from:
-            made = self.judge(y, None, kind)
+        total = error.sum()
+        if c.adversarial_weight and context.training and context.progress >= c.adversarial_start:
+            logits = self.discriminator(reconstruction, None, dtype)
             with torch.no_grad():
-                real = self.judge(x, None, kind)
-            total = total + c.sharp * ahead(made, real).sum()
-        return Loss(total / frames, len(batch), logs)
+                real_logits = self.discriminator(x, None, dtype)
+            total = total + c.adversarial_weight * relativistic_loss(logits, real_logits).sum()
+        return Loss(total / frames, len(batch), {"squared_error": error.mean().detach()})
 
-    def _judge_loss(self, batch: Batch, now: Moment) -> Loss:
-        c, kind, x = self.config, self._dtype(), self._frames(batch.x.float())
+    def _discriminator_loss(self, batch: Batch, context: StepContext) -> Loss:
+        c, dtype, x = self.config, self._dtype(), self._as_frames(batch.x.float())
         with torch.no_grad():
-            y = self._shown(self._rounded(x, kind), kind)
+            reconstruction = self._decode_values(self._encode_values(x, dtype), dtype)
         size = len(x)
-        logits = self.judge(torch.cat([x, y]), None, kind)
-        total = ahead(logits[:size], logits[size:]).sum()
-        turn = penalised(now.step, now.first, size, c.penalty_every).to(x.device)
-        if len(turn) and c.penalty:
-            slope = squared_slope(lambda seen: self.judge(seen, None, kind), torch.cat([x[turn], y[turn]]))
-            total = total + 0.5 * c.penalty * c.penalty_every * slope.sum()
-        apart = torch.sign((logits[:size] - logits[size:]).detach()).mean()
-        return Loss(total * len(batch) / size, len(batch), {"apart": apart})
+        logits = self.discriminator(torch.cat([x, reconstruction]), None, dtype)
+        real_logits, reconstruction_logits = logits[:size], logits[size:]
+        total = relativistic_loss(real_logits, reconstruction_logits).sum()
+        rows = lazy_rows(context.step, context.first_row, size, c.penalty_interval).to(x.device)
+        if len(rows) and c.gradient_penalty:
+            items = torch.cat([x[rows], reconstruction[rows]])
+            penalty = gradient_penalty(lambda item: self.discriminator(item, None, dtype), items)
+            total = total + 0.5 * c.gradient_penalty * c.penalty_interval * penalty.sum()
+        sign_accuracy = torch.sign((real_logits - reconstruction_logits).detach()).mean()
+        return Loss(total * len(batch) / size, len(batch), {"sign_accuracy": sign_accuracy})
 
-    def _frames(self, x: Tensor) -> Tensor:
+    def _as_frames(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> (B * T, C, H, W); what has no frames stays as it is."""
         return x.transpose(1, 2).flatten(0, 1) if x.ndim == 5 else x
 
-    def _rounded(self, x: Tensor, kind: torch.dtype) -> Tensor:
-        """(B, C, H, W) -> (B, n, h, w) levels."""
-        return fsq.rounded(fsq.squash(self.coder.said(x, kind)), self.config.levels)
+    def _encode_values(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """(B, C, H, W) -> (B, n, h, w) quantized values."""
+        return fsq.quantize(fsq.bound(self.autoencoder.encode(x, dtype)), self.config.levels)
 
-    def _shown(self, z: Tensor, kind: torch.dtype) -> Tensor:
-        x = self.coder.shown(z, kind)
-        return bounded(x) if self.spec.bounded else x
+    def _decode_values(self, z: Tensor, dtype: torch.dtype) -> Tensor:
+        """(B, n, h, w) -> (B, C, H, W)."""
+        x = self.autoencoder.decode(z, dtype)
+        return soft_clamp(x) if self.spec.bounded else x
 
     def _dtype(self) -> torch.dtype:
-        return arithmetic(self.config.precision, self.device)
+        return compute_dtype(self.config.precision, self.device)
 
-    # -- code -----------------------------------------------------------------------------------------------------------
+    # -- codec ----------------------------------------------------------------------------------------------------------
 
     @property
     def latent(self) -> Tokens:
-        """What `encode` gives, and the token that begins each row, which is never drawn. Kinds come behind the codes."""
-        begin = math.prod(self.config.levels) + self.config.kinds
-        shape = (*self.spec.shape[1:-2], *self.coder.sides)
-        length = math.prod(shape) + (1 if self.config.kinds else 0)
-        return Tokens(begin + 1, length, {"begin": begin, "rare": begin}, self.spec.classes, packed=False, shape=shape)
+        """What `encode` gives, and the token that begins each row, which is never sampled. Clusters come behind the codes."""
+        c = self.config
+        begin = math.prod(c.levels) + c.num_clusters
+        shape = (*self.spec.shape[1:-2], *self.autoencoder.sides)
+        length = math.prod(shape) + (1 if c.num_clusters else 0)
+        special = {"begin": begin, "rare": begin}
+        return Tokens(begin + 1, length, special, self.spec.classes, packed=False, shape=shape)
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
-        """(B, L) int64 codes of x (B, *shape): its kind, then places row by row."""
-        kind, found = self._dtype(), []
-        for some in torch.split(x.to(self.device), self.rows):
-            z = self._rounded(self._frames(some.float()), kind)
-            codes = fsq.number(z, self.config.levels).reshape(len(some), -1)
-            if self.config.kinds:
-                codes = torch.cat([math.prod(self.config.levels) + self._kind(some), codes], 1)
-            found.append(codes)
-        return torch.cat(found)
+        """(B, L) int64 codes of x (B, *shape): its cluster, then places row by row."""
+        c, dtype = self.config, self._dtype()
+        parts = []
+        for items in torch.split(x.to(self.device), self.rows):
+            values = self._encode_values(self._as_frames(items.float()), dtype)
+            codes = fsq.values_to_codes(values, c.levels).reshape(len(items), -1)
+            if c.num_clusters:
+                codes = torch.cat([math.prod(c.levels) + self._assign(items), codes], 1)
+            parts.append(codes)
+        return torch.cat(parts)
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """(B, *shape) items of codes z (B, L); where a row is shorter, as a draft is, its end is the middle of all levels."""
-        kind, found = self._dtype(), []
-        for some in torch.split(z.to(self.device), self.rows):
-            found.append(self._decoded(some, kind))
-        return torch.cat(found)
+        dtype = self._dtype()
+        return torch.cat([self._decode_codes(codes, dtype) for codes in torch.split(z.to(self.device), self.rows)])
 
-    def _decoded(self, codes: Tensor, kind: torch.dtype) -> Tensor:
-        shape, most = self.latent.shape, math.prod(self.config.levels) - 1
-        if self.config.kinds:
+    def _decode_codes(self, codes: Tensor, dtype: torch.dtype) -> Tensor:
+        shape, last_code = self.latent.shape, math.prod(self.config.levels) - 1
+        if self.config.num_clusters:
             codes = codes[:, 1:]
-        # A kind where a code should be is improbable, not impossible; it counts as the last code.
-        values = fsq.values(codes.clamp(max=most), self.config.levels)  # (B, n, l)
+        # A cluster where a code should be is improbable, not impossible; it counts as the last code.
+        values = fsq.codes_to_values(codes.clamp(max=last_code), self.config.levels)  # (B, n, L)
         values = torch.nn.functional.pad(values, (0, math.prod(shape) - values.shape[2]))
+        grid = values.view(len(codes), -1, *shape)  # (B, n, h, w) or (B, n, T, h, w)
         if self.spec.axes == "CHW":
-            return self._shown(values.view(len(codes), -1, *shape), kind)
-        frames = self._frames(values.view(len(codes), -1, *shape))
-        shown = self._shown(frames, kind)  # (B * T, C, H, W)
-        return shown.view(len(codes), -1, *shown.shape[1:]).transpose(1, 2)
+            return self._decode_values(grid, dtype)
+        frames = self._decode_values(self._as_frames(grid), dtype)  # (B * T, C, H, W)
+        return frames.view(len(codes), -1, *frames.shape[1:]).transpose(1, 2)
 
-    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
+    def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         raise ConfigError(
-            "codes is a codec and draws nothing by itself; sample a run of a family that works on its codes"
+            "fsq is a codec and samples nothing by itself; sample a run of a family that works on its codes"
         )
 
 
-EXPORT = Codes
+def _suggest_batch_size(side: int) -> int:
+    if side <= 64:
+        return 64
+    return 32 if side <= 128 else 16
+
+
+def _suggest_places(side: int) -> int:
+    """Places a side of the grid of codes."""
+    if side <= 40:
+        return 6
+    return 8 if side <= 128 else 16
+
+
+EXPORT = Fsq

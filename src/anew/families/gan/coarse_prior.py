@@ -1,9 +1,9 @@
 """The coarse part of an item in closed form: a mixture of Gaussians over few principal components of shrunken items.
 
-A generator that starts from it has the tones, places and kinds of the data from its first step on, each as often as the
+A generator that starts from it has the tones, places and clusters of the data from its first step on, each as often as the
 data has it, and is left to add what is fine.
 
-Legend for shapes: B items, D values of a shrunken item, R principal components, K kinds.
+Legend for shapes: B items, D values of a shrunken item, R principal components, K components of the mixture.
 """
 
 from __future__ import annotations
@@ -17,112 +17,152 @@ from torch.nn import functional
 
 from anew.core.random import generator
 from anew.core.specs import Batch
-from anew.estimators.gaussian_mixture import fit
+from anew.estimators.gaussian_mixture import ANY_CLASS, fit_mixture
 
-SIDE = 32  # to about which items are shrunken: few principal components have no finer detail
-HELD = 8192  # most items that it is fitted on
-ITEMS_A_CLUSTER, MOST_CLUSTERS = 32, 128
-RARE = 1e-6  # share of a class that none of the items has which the sketch is fitted on
-FARTHEST = 3.0  # deviations at which numbers found for an item are cut
-
-
-def clusters(items: int, classes: int) -> int:
-    """How many components suit so many items: the same number for each class, and at least one."""
-    each = max(1, classes)
-    return max(classes, min(MOST_CLUSTERS, items // ITEMS_A_CLUSTER) // each * each)
+SMALL_SIDE = 32  # to about which items are shrunken: few principal components have no finer detail
+MOST_ITEMS = 8192  # that it is fitted on: bounds the memory and the time of the fit
+ITEMS_PER_CLUSTER = 32  # on average: fewer do not say how a cluster varies
+MOST_CLUSTERS = 128
+UNSEEN_CLASS_WEIGHT = 1e-6  # of a class that no item has which the mixture is fitted on
+FARTHEST = 3.0  # deviations at which the latents found for an item are cut
 
 
-class Sketch(nn.Module):
-    """Fitted once and not trained. components: clusters among items, at least one a class; the last kind is all items, and
-    occurs only where there are no clusters. shares (K,): how common each kind is; owners (K,): its class, -1 for all."""
+def suggest_num_clusters(items: int, classes: int) -> int:
+    """How many clusters suit so many items: the same number for each class, and at least one."""
+    per_class = max(1, classes)
+    return max(classes, min(MOST_CLUSTERS, items // ITEMS_PER_CLUSTER) // per_class * per_class)
 
-    centre: Tensor
-    basis: Tensor
-    means: Tensor
-    axes: Tensor
-    shares: Tensor
-    owners: Tensor
 
-    def __init__(self, shape: tuple[int, ...], rank: int, components: int, classes: int) -> None:
+class CoarsePrior(nn.Module):
+    """A mixture over shrunken items; fitted once and not trained.
+
+    Its components are the clusters, at least one a class, and one of all items, which occurs only where there are no
+    clusters.
+
+    Args:
+        shape: (C, H, W) of an item.
+        rank: Number of principal components, at most.
+        num_clusters: Number of clusters.
+        classes: Number of classes, 0 without labels.
+
+    Attributes:
+        num_components: K, one more than the clusters.
+        weights: (K,) how common each component is.
+        component_class: (K,) class of each component; ANY_CLASS for all.
+    """
+
+    centre: Tensor  # (D,)
+    basis: Tensor  # (D, R)
+    means: Tensor  # (K, R)
+    axes: Tensor  # (K, R, R), columns as long as the deviations
+    weights: Tensor
+    component_class: Tensor
+
+    def __init__(self, shape: tuple[int, ...], rank: int, num_clusters: int, classes: int) -> None:
         super().__init__()
         self.shape, self.classes = shape, classes
-        factor = max(1, round(max(shape[1:]) / SIDE))
-        self.small = (-(-shape[1] // factor), -(-shape[2] // factor))
-        size = shape[0] * math.prod(self.small)
-        self.rank, self.kinds = min(rank, size), components + 1
+        factor = max(1, round(max(shape[1:]) / SMALL_SIDE))
+        self.small_sides = (-(-shape[1] // factor), -(-shape[2] // factor))
+        size = shape[0] * math.prod(self.small_sides)
+        self.rank = min(rank, size)
+        self.num_components = num_clusters + 1
         self.register_buffer("centre", torch.zeros(size))
         self.register_buffer("basis", torch.zeros(size, self.rank))
-        self.register_buffer("means", torch.zeros(self.kinds, self.rank))
-        self.register_buffer("axes", torch.zeros(self.kinds, self.rank, self.rank))  # columns as long as the deviations
-        self.register_buffer("shares", torch.full((self.kinds,), 1.0 / self.kinds))
-        owners = torch.arange(self.kinds) % classes if classes else torch.full((self.kinds,), -1)
-        self.register_buffer("owners", owners.index_fill(0, torch.tensor([components]), -1))
+        self.register_buffer("means", torch.zeros(self.num_components, self.rank))
+        self.register_buffer("axes", torch.zeros(self.num_components, self.rank, self.rank))
+        self.register_buffer("weights", torch.full((self.num_components,), 1.0 / self.num_components))
+        by_turns = torch.arange(self.num_components) % max(1, classes)
+        component_class = by_turns if classes else torch.full((self.num_components,), ANY_CLASS)
+        component_class[num_clusters] = ANY_CLASS
+        self.register_buffer("component_class", component_class)
 
     def fit(self, sweep: Iterable[Batch]) -> None:
-        small, label = self._held(sweep)
-        found = fit(small, label, self.rank, self.kinds - 1, self.classes, generator(0, "sketch"), turned=False)
-        for name in ("centre", "basis", "means", "shares", "owners"):
-            getattr(self, name).copy_(getattr(found, name))
-        self.axes.copy_(found.axes * found.variances.sqrt()[:, None])
-        for one in range(self.classes):
-            own = torch.nonzero(self.owners == one).flatten()
-            if not self.shares[own].any():  # the sketch of all items, under a kind of its own
-                self.means[own[0]], self.axes[own[0]], self.shares[own[0]] = self.means[-1], self.axes[-1], RARE
+        """Fit the mixture to the items of a sweep."""
+        small, labels = self._subsample(sweep)
+        mixture = fit_mixture(
+            small,
+            labels,
+            rank=self.rank,
+            num_clusters=self.num_components - 1,
+            classes=self.classes,
+            source=generator(0, "sketch"),
+            rotate_residual=False,
+        )
+        for name in ("centre", "basis", "means", "weights", "component_class"):
+            getattr(self, name).copy_(getattr(mixture, name))
+        self.axes.copy_(mixture.eigenvectors * mixture.variances.sqrt()[:, None])
+        for label in range(self.classes):
+            components = torch.nonzero(self.component_class == label).flatten()
+            if not self.weights[components].any():  # no item of this class: it gets the mixture of all items
+                first = components[0]
+                self.means[first], self.axes[first] = self.means[-1], self.axes[-1]
+                self.weights[first] = UNSEEN_CLASS_WEIGHT
 
-    def _held(self, sweep: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
+    def _subsample(self, sweep: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
         """Shrunken items and their labels: all, or each second, fourth or so of many, as items may come ordered by class."""
-        parts: list[tuple[Tensor, Tensor]] = []
-        stride, seen, held = 1, 0, 0
+        items: list[Tensor] = []
+        labels: list[Tensor] = []
+        stride, n_seen, n_kept = 1, 0, 0
         for batch in sweep:
-            rows = torch.arange(-seen % stride, len(batch), stride, device=batch.x.device)
-            label = torch.zeros(len(batch), dtype=torch.long) if batch.label is None else batch.label
-            parts.append((self._shrunken(batch.x[rows]).cpu(), label.cpu()[rows.cpu()]))
-            seen, held = seen + len(batch), held + len(rows)
-            if held > HELD:
-                small, labels = (torch.cat(column)[::2] for column in zip(*parts, strict=True))
-                parts, held, stride = [(small, labels)], len(small), 2 * stride
-        small, labels = (torch.cat(column) for column in zip(*parts, strict=True))
-        return small, labels if self.classes else None
+            rows = torch.arange(-n_seen % stride, len(batch), stride, device=batch.x.device)
+            label = torch.zeros(len(batch), dtype=torch.long) if batch.labels is None else batch.labels
+            items.append(self._shrink(batch.x[rows]).cpu())
+            labels.append(label.cpu()[rows.cpu()])
+            n_seen += len(batch)
+            n_kept += len(rows)
+            if n_kept > MOST_ITEMS:
+                items, labels = [torch.cat(items)[::2]], [torch.cat(labels)[::2]]
+                n_kept, stride = len(items[0]), 2 * stride
+        return torch.cat(items), torch.cat(labels) if self.classes else None
 
-    def _shrunken(self, x: Tensor) -> Tensor:
-        return functional.adaptive_avg_pool2d(x.float(), self.small)
+    def _shrink(self, x: Tensor) -> Tensor:
+        return functional.adaptive_avg_pool2d(x.float(), self.small_sides)
 
-    def _inside(self, x: Tensor) -> Tensor:
-        return (self._shrunken(x).flatten(1) - self.centre) @ self.basis
+    def _project(self, x: Tensor) -> Tensor:
+        """(B, R) coordinates of x (B, *shape)."""
+        return (self._shrink(x).flatten(1) - self.centre) @ self.basis
 
-    def kind(self, x: Tensor, label: Tensor | None) -> Tensor:
-        """(B,) the kind whose mean is nearest to each of x (B, *shape), of those of its class where labels are given."""
-        distance = torch.cdist(self._inside(x), self.means)
-        distance = distance.masked_fill(self.shares == 0, torch.inf)
-        if label is not None:
-            distance = distance.masked_fill(self.owners != label[:, None], torch.inf)
+    def assign(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """(B,) the component whose mean is nearest to each of x (B, *shape), of those of its class where labels are given."""
+        distance = torch.cdist(self._project(x), self.means)  # (B, K)
+        distance = distance.masked_fill(self.weights == 0, torch.inf)
+        if labels is not None:
+            distance = distance.masked_fill(self.component_class != labels[:, None], torch.inf)
         return distance.argmin(1)
 
-    def choose(self, uniform: Tensor, label: Tensor | None) -> Tensor:
-        """(B,) kinds as common as in the data, or as in the class where a label (B,) is 0 or more; uniform (B,) in [0, 1).
+    def sample_components(self, uniform: Tensor, labels: Tensor | None) -> Tensor:
+        """Components as common as in the data, or as in the class.
 
-        In double precision on the CPU: the same kinds on every machine, and none that never occurs."""
-        shares = self.shares.cpu().double().expand(len(uniform), -1)
-        if label is not None:
-            label = label.cpu()
-            foreign = (label >= 0)[:, None] & (self.owners.cpu() != label[:, None])
-            shares = shares.masked_fill(foreign, 0.0)
-        reached = shares.cumsum(1)
-        chosen = (reached <= uniform.cpu().double()[:, None] * reached[:, -1:]).sum(1)
-        return chosen.clamp(max=self.kinds - 1).to(self.shares.device)
+        In double precision on the CPU: the same components on every machine, and none that never occurs.
 
-    def numbers(self, x: Tensor, kind: Tensor) -> Tensor:
-        """(B, R) the numbers whose sketch lies nearest to x (B, *shape)."""
-        axes = self.axes[kind]
-        lengths = axes.square().sum(1).clamp(min=1e-12)  # (B, R) variances
-        along = torch.einsum("nr,nrk->nk", self._inside(x) - self.means[kind], axes) / lengths
+        Args:
+            uniform: (B,) in [0, 1).
+            labels: (B,) classes; below 0 for any.
+
+        Returns:
+            (B,).
+        """
+        weights = self.weights.cpu().double().expand(len(uniform), -1)  # (B, K)
+        if labels is not None:
+            labels = labels.cpu()
+            is_other_class = (labels >= 0)[:, None] & (self.component_class.cpu() != labels[:, None])
+            weights = weights.masked_fill(is_other_class, 0.0)
+        cumulative = weights.cumsum(1)
+        component = (cumulative <= uniform.cpu().double()[:, None] * cumulative[:, -1:]).sum(1)
+        return component.clamp(max=self.num_components - 1).to(self.weights.device)
+
+    def latents_of(self, x: Tensor, component: Tensor) -> Tensor:
+        """(B, R) the latents whose coarse item lies nearest to x (B, *shape), given its component (B,)."""
+        axes = self.axes[component]
+        variances = axes.square().sum(1).clamp(min=1e-12)  # (B, R)
+        along = torch.einsum("nr,nrk->nk", self._project(x) - self.means[component], axes) / variances
         return along.clamp(-FARTHEST, FARTHEST)
 
-    def forward(self, z: Tensor, weights: Tensor) -> Tensor:
-        """(B, *shape) from normal numbers z, of which the first R count, and weights of the kinds (B, K)."""
-        axes = (weights @ self.axes.flatten(1)).view(-1, self.rank, self.rank)
-        inside = weights @ self.means + torch.einsum("nk,nrk->nr", z[:, : self.rank], axes)
-        small = (self.centre + inside @ self.basis.T).view(-1, self.shape[0], *self.small)
-        if self.small == self.shape[1:]:
+    def forward(self, z: Tensor, component_weights: Tensor) -> Tensor:
+        """Coarse items (B, *shape) from normal numbers z, of which the first R count, and weights of components (B, K)."""
+        axes = (component_weights @ self.axes.flatten(1)).view(-1, self.rank, self.rank)
+        coordinates = component_weights @ self.means + torch.einsum("nk,nrk->nr", z[:, : self.rank], axes)
+        small = (self.centre + coordinates @ self.basis.T).view(-1, self.shape[0], *self.small_sides)
+        if self.small_sides == self.shape[1:]:
             return small
         return functional.interpolate(small, self.shape[1:], mode="bilinear", align_corners=False)

@@ -1,10 +1,12 @@
 """A generative adversarial network: one network makes items out of random numbers, another tells them from real ones.
 
-The baseline of R3GAN (arXiv 2501.05441): each generated item is judged against a real one, the discriminator's slope is kept
-small at both, and neither network has a normalisation layer. What is made starts from a sketch, a closed form of the data's
-coarse part (`anew.families.gan.coarse_prior`), whose clusters serve both networks as classes: in a run of minutes few items are seen, and
-how often each kind occurs need not be learned from them. With few items the discriminator sees changed items only, and
-a controller sets how often (arXiv 2006.06676). A sample is one pass of the averaged generator.
+The baseline of R3GAN (arXiv 2501.05441): each generated item is judged against a real one, the discriminator's gradient is
+kept small at both, and neither network has a normalisation layer. What is generated starts from a closed form of the data's
+coarse part (`anew.families.gan.coarse_prior`), whose clusters serve both networks as classes: in a run of minutes few items
+are seen, and how often each cluster occurs need not be learned from them. With few items the discriminator sees augmented
+items only, and a controller sets how often (arXiv 2006.06676). A sample is one pass of the averaged generator.
+
+Legend for shapes: B items, Z latent numbers, K components of the coarse prior.
 """
 
 from __future__ import annotations
@@ -17,56 +19,67 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from anew.core.random import Moment, generator
+from anew.core.random import StepContext, generator
 from anew.core.settings import knob
-from anew.core.specs import Ask, Batch, Grid
+from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
-from anew.families.base import Family, Group, Loss, Optim, Phase, Scale, check_components, parameters_of
-from anew.families.gan.coarse_prior import MOST_CLUSTERS, Sketch, clusters
-from anew.functional.adversarial import COLLAPSED, ahead, penalised, running, squared_slope, variety
-from anew.functional.augment import MOST, NUMBERS, augment, controlled
+from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
+from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels, count_parameters
+from anew.families.gan.coarse_prior import MOST_CLUSTERS, CoarsePrior, suggest_num_clusters
+from anew.families.phases import Loss, OptimizerConfig, Phase
+from anew.functional.adversarial import (
+    COLLAPSED,
+    diversity_ratio,
+    gradient_penalty,
+    lazy_rows,
+    relativistic_loss,
+    update_running_mean,
+)
+from anew.functional.augment import MAX_P, NUM_UNIFORMS, augment, updated_p
 from anew.functional.latents import slerp
-from anew.nets.precision import arithmetic
-from anew.nets.resnet import Discriminator, Generator, bounded
+from anew.nets.precision import compute_dtype
+from anew.nets.resnet import Discriminator, Generator, soft_clamp
 
-EXAMPLES_A_PARAMETER = 0.25
+EXAMPLES_PER_PARAMETER = 0.25  # that a generator should see before a larger one is worth it
 ROWS = 128  # examples that go through the network at a time
-AUGMENT_PASSES = 50  # over the data in which the probability of augmentation could go from 0 to 1
-JUDGED_FROM = 0.15  # of the run: before, a generator makes noise that is all alike
-STARTS, MOVES = 4, 200  # of an inversion: starts for an item, and steps
+AUGMENT_EPOCHS = 50  # in which the probability of augmentation could go from 0 to 1
+FEW_ITEMS = 2000  # below, the discriminator would know them by heart before the controller reacts
+COLLAPSE_FROM = 0.15  # of the run: before, a generator makes noise that is all alike
+INVERSION_STARTS = 4  # for an item
+INVERSION_STEPS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class GanConfig:
-    batch: int = knob(32, "examples a step", low=1, high=1_000_000)
+    batch_size: int = knob(32, "examples a step", low=1, high=1_000_000)
     width: int = knob(48, "channels at the largest size", low=8, high=4096)
-    mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width", low=1, high=64)
+    channel_mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width", low=1, high=64)
     depth: int = knob(1, "blocks a size", low=1, high=64)
-    patch: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
-    numbers: int = knob(64, "random numbers that an item is made from", low=1, high=4096)
-    components: int = knob(MOST_CLUSTERS, "clusters of items, which serve as classes", low=0, high=1024)
-    rank: int = knob(32, "principal components in the sketch that items start from", low=1, high=256)
-    penalty: float = knob(2.0, "weight of the discriminator's squared slope at items", low=0.0, high=1e4)
-    penalty_every: int = knob(4, "the slope is measured at one of so many items of a step", low=1, high=1024)
-    augment: float = knob(0.0, "probability of each augmentation when training begins", low=0.0, high=MOST)
+    patch_size: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
+    latent_dim: int = knob(64, "random numbers that an item is generated from", low=1, high=4096)
+    num_clusters: int = knob(MOST_CLUSTERS, "clusters of items, which serve as classes", low=0, high=1024)
+    rank: int = knob(32, "principal components of the coarse items that generation starts from", low=1, high=256)
+    gradient_penalty: float = knob(2.0, "weight of the discriminator's squared gradient at items", low=0.0, high=1e4)
+    penalty_interval: int = knob(4, "the gradient is measured at one of so many items of a step", low=1, high=1024)
+    augment_p: float = knob(0.0, "probability of each augmentation when training begins", low=0.0, high=MAX_P)
     augment_target: float = knob(
-        0.6, "augment more while real and generated are told apart better than this", low=0.0, high=1.0
+        0.6, "augment more while real and generated items are told apart better than this", low=0.0, high=1.0
     )
-    augment_items: int = knob(100_000, "examples in which the probability could go from 0 to 1; 0 keeps it", low=0)
-    rate: float = knob(0.03, "peak learning rate of matrices (Muon)", low=0.0, high=1.0)
-    rate_rest: float = knob(0.0015, "peak learning rate of the rest (AdamW)", low=0.0, high=1.0)
+    augment_examples: int = knob(100_000, "examples in which the probability could go from 0 to 1; 0 keeps it", low=0)
+    muon_lr: float = knob(0.03, "peak learning rate of matrices (Muon)", low=0.0, high=1.0)
+    adamw_lr: float = knob(0.0015, "peak learning rate of the rest (AdamW)", low=0.0, high=1.0)
     momentum: float = knob(
         0.8, "momentum of matrices: an opponent moves, so that old gradients mislead", low=0.0, high=0.99
     )
-    decay: float = knob(0.5, "last share of the run in which the rate falls", low=0.0, high=1.0)
-    average: float = knob(0.05, "relative width of the average of weights", low=0.0, high=0.25)
-    precision: str = knob("auto", "arithmetic of the networks", choices=("auto", "fp32", "bf16"))
+    decay: float = knob(0.5, "last share of the run in which the learning rate falls", low=0.0, high=1.0)
+    ema_width: float = knob(0.05, "relative width of the average of weights", low=0.0, high=0.25)
+    precision: str = knob("auto", "number type that networks compute in", choices=("auto", "fp32", "bf16"))
 
 
 @dataclass(frozen=True, slots=True)
 class GanSampling:
-    spread: float = knob(
-        1.0, "length of the random numbers; below 1 samples are more typical and less varied", low=0.0, high=3.0
+    truncation: float = knob(
+        1.0, "scale of the random numbers; below 1 samples are more typical and less varied", low=0.0, high=3.0
     )
 
 
@@ -75,214 +88,232 @@ class Gan(Family):
 
     Config: ClassVar[type] = GanConfig
     Sampling: ClassVar[type] = GanSampling
-    accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = ("CHW",)
-    best_for: ClassVar[frozenset[str]] = frozenset({"speed"})
-    watch: ClassVar[bool] = False  # the discriminator's loss does not tell how good samples are
-    why: ClassVar[str] = "continuous values on a grid: a sample takes one step"
-    crosses: ClassVar[bool] = True
+    preferred_for: ClassVar[frozenset[str]] = frozenset({"speed"})
+    rationale: ClassVar[str] = "continuous values on a grid: a sample takes one step"
+    early_stopping: ClassVar[bool] = False  # the discriminator's loss does not tell how good samples are
+    interpolates_across_classes: ClassVar[bool] = True
 
     spec: Grid
     config: GanConfig
-    strength: Tensor  # () probability of each augmentation
-    apart: Tensor  # () running mean of how well pairs are told apart
-    variety: Tensor  # () running mean of the variety of what is generated
+    augment_p: Tensor  # () probability of each augmentation
+    sign_accuracy: Tensor  # () running mean of how well pairs are told apart
+    diversity: Tensor  # () running mean of the diversity of what is generated
 
     def __init__(self, spec: Grid, config: GanConfig) -> None:
         super().__init__(spec, config)
-        if spec.axes != "CHW":
-            raise ConfigError(f"gan takes grids with axes 'CHW', and this one has {spec.axes!r}")
-        check_components(config.components, spec.classes)
-        widths = tuple(config.width * m for m in config.mults)
-        self.sketch = Sketch(spec.shape, min(config.rank, config.numbers), config.components, spec.classes)
-        kinds = self.sketch.kinds
-        self.generator = Generator(config.numbers, kinds, spec.shape, widths, config.depth, config.patch)
-        self.discriminator = Discriminator(kinds, spec.shape, widths, config.depth, config.patch)
-        self.register_buffer("strength", torch.tensor(config.augment))
-        self.register_buffer("apart", torch.zeros(()))
-        self.register_buffer("variety", torch.ones(()))
+        check_axes("gan", spec, ("CHW",))
+        check_clusters("num_clusters", config.num_clusters, spec.classes)
+        c = config
+        widths = tuple(c.width * mult for mult in c.channel_mults)
+        self.coarse_prior = CoarsePrior(spec.shape, min(c.rank, c.latent_dim), c.num_clusters, spec.classes)
+        num_components = self.coarse_prior.num_components
+        self.generator = Generator(c.latent_dim, num_components, spec.shape, widths, c.depth, c.patch_size)
+        self.discriminator = Discriminator(num_components, spec.shape, widths, c.depth, c.patch_size)
+        self.register_buffer("augment_p", torch.tensor(c.augment_p))
+        self.register_buffer("sign_accuracy", torch.zeros(()))
+        self.register_buffer("diversity", torch.ones(()))
 
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> GanConfig:
         side = max(spec.shape[1:])
-        patch = 1 if side <= 12 else 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 40))
-        halvings = max(1, math.ceil(math.log2(side / patch / 7))) if side >= 4 else 0
+        patch_size = _suggest_patch_size(side)
+        halvings = max(1, math.ceil(math.log2(side / patch_size / 7))) if side >= 4 else 0  # down to 7 positions
         return GanConfig(
-            components=clusters(scale.items, spec.classes),
-            batch=32 if scale.device == "cpu" else 256,
-            width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)],
-            mults=(1, *(min(2 * 2**i, 4) for i in range(halvings))),
-            depth=1 if scale.dial <= 3 else 2,
-            patch=patch,
-            augment=0.3 if scale.items < 2000 else 0.0,
-            augment_items=AUGMENT_PASSES * max(1000, scale.items),
+            num_clusters=suggest_num_clusters(scale.items, spec.classes),
+            batch_size=32 if scale.device == "cpu" else 256,
+            width=conv_width(scale.model_size),
+            channel_mults=(1, *(min(2 * 2**i, 4) for i in range(halvings))),
+            depth=conv_depth(scale.model_size),
+            patch_size=patch_size,
+            augment_p=0.3 if scale.items < FEW_ITEMS else 0.0,
+            augment_examples=AUGMENT_EPOCHS * max(1000, scale.items),
         )
 
     @classmethod
-    def dials(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
-        return (0, 1, 2, 3) if scale.device == "cpu" else (2, 3, 4, 5, 6)
+    def candidate_sizes(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
+        return conv_candidate_sizes(scale.device)
 
     @classmethod
-    def appetite(cls, spec: Grid, config: GanConfig, scale: Scale) -> float:
-        return EXAMPLES_A_PARAMETER * parameters_of(lambda: cls(spec, config))
+    def target_examples(cls, spec: Grid, config: GanConfig, scale: Scale) -> float:
+        return EXAMPLES_PER_PARAMETER * count_parameters(lambda: cls(spec, config))
 
-    def prepare(self, sweep: Iterable[Batch]) -> None:
-        self.sketch.fit(sweep)
+    def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
+        self.coarse_prior.fit(sweep)
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 
     def phases(self) -> tuple[Phase, ...]:
         return (
-            Phase("discriminator", self.discriminator, self._discriminator_loss, self.optim()),
-            Phase("generator", self.generator, self._generator_loss, self.optim()),
+            Phase("discriminator", self.discriminator, self._discriminator_loss, self.optimizer()),
+            Phase("generator", self.generator, self._generator_loss, self.optimizer()),
         )
 
-    def optim(self) -> Optim:
+    def optimizer(self) -> OptimizerConfig:
         c = self.config
-        return Optim(
-            (
-                Group(self._is_matrix, "muon", c.rate, momentum=c.momentum),
-                Group(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.0, 0.99)),
-            ),
-            warmup=20,
+        return muon_and_adamw(
+            weights_within("stages", ndims=(4,)),
+            c.muon_lr,
+            c.adamw_lr,
             decay=c.decay,
-            average=c.average,
-            clip=0.0,  # neither rule looks at the size of gradients
+            ema_width=c.ema_width,
+            momentum=c.momentum,
+            betas=(0.0, 0.99),
+            grad_clip=0.0,  # neither rule looks at the size of gradients
         )
 
-    @staticmethod
-    def _is_matrix(name: str, parameter: Tensor) -> bool:
-        return parameter.ndim == 4 and "stages" in name
-
-    def _discriminator_loss(self, batch: Batch, now: Moment) -> Loss:
-        c, dtype = self.config, self._dtype()
-        kinds = self._kinds(batch)
+    def _discriminator_loss(self, batch: Batch, context: StepContext) -> Loss:
+        c, dtype, size = self.config, self._dtype(), len(batch)
+        component = self._assign(batch)
         with torch.no_grad():
-            made = self._augmented(self._made(kinds, now), now, "made")
-            real = self._augmented(batch.x.float(), now, "real")
-        size = len(batch)
-        logits = self.discriminator(torch.cat([real, made]), torch.cat([kinds, kinds]), dtype)
-        total = ahead(logits[:size], logits[size:]).sum()
-        turn = penalised(now.step, now.first, size, c.penalty_every).to(real.device)
-        if len(turn) and c.penalty:
-            told, seen = torch.cat([kinds[turn], kinds[turn]]), torch.cat([real[turn], made[turn]])
-            slope = squared_slope(lambda x: self.discriminator(x, told, dtype), seen)
-            total = total + 0.5 * c.penalty * c.penalty_every * slope.sum()
-        apart = torch.sign((logits[:size] - logits[size:]).detach()).mean()
-        return Loss(total, size, {"apart": apart})
+            generated = self._augment(self._generate_like(component, context), context, "made")
+            real = self._augment(batch.x.float(), context, "real")
+        logits = self.discriminator(torch.cat([real, generated]), torch.cat([component, component]), dtype)
+        real_logits, generated_logits = logits[:size], logits[size:]
+        total = relativistic_loss(real_logits, generated_logits).sum()
+        rows = lazy_rows(context.step, context.first_row, size, c.penalty_interval).to(real.device)
+        if len(rows) and c.gradient_penalty:
+            items = torch.cat([real[rows], generated[rows]])
+            item_component = torch.cat([component[rows], component[rows]])
+            penalty = gradient_penalty(lambda x: self.discriminator(x, item_component, dtype), items)
+            total = total + 0.5 * c.gradient_penalty * c.penalty_interval * penalty.sum()
+        sign_accuracy = torch.sign((real_logits - generated_logits).detach()).mean()
+        return Loss(total, size, {"sign_accuracy": sign_accuracy})
 
-    def _generator_loss(self, batch: Batch, now: Moment) -> Loss:
-        dtype, kinds = self._dtype(), self._kinds(batch)
-        items = self._made(kinds, now)
-        made = self.discriminator(self._augmented(items, now, "made"), kinds, dtype)
+    def _generator_loss(self, batch: Batch, context: StepContext) -> Loss:
+        dtype, component = self._dtype(), self._assign(batch)
+        generated = self._generate_like(component, context)
+        generated_logits = self.discriminator(self._augment(generated, context, "made"), component, dtype)
         with torch.no_grad():
-            real = self.discriminator(self._augmented(batch.x.float(), now, "real"), kinds, dtype)
-        logs = {"variety": variety(items.detach(), batch.x), "augment": self.strength.detach()}
-        return Loss(ahead(made, real).sum(), len(batch), logs)
+            real_logits = self.discriminator(self._augment(batch.x.float(), context, "real"), component, dtype)
+        logs = {"diversity": diversity_ratio(generated.detach(), batch.x), "augment_p": self.augment_p.detach()}
+        return Loss(relativistic_loss(generated_logits, real_logits).sum(), len(batch), logs)
 
-    def _kinds(self, batch: Batch) -> Tensor:
-        return self.sketch.kind(batch.x, batch.label if self.spec.classes else None)
+    def _assign(self, batch: Batch) -> Tensor:
+        """(B,) the component of each real item."""
+        return self.coarse_prior.assign(batch.x, batch.labels if self.spec.classes else None)
 
-    def _made(self, kinds: Tensor, now: Moment) -> Tensor:
-        z = now.normal("numbers", (len(kinds), self.config.numbers))
-        return self._generated(torch.cat([z, self._weights(kinds)], 1), self._dtype())
+    def _generate_like(self, component: Tensor, context: StepContext) -> Tensor:
+        """(B, *shape) new items of the components (B,)."""
+        z = context.normal("numbers", (len(component), self.config.latent_dim))
+        return self._generate(torch.cat([z, self._one_hot(component)], 1), self._dtype())
 
-    def _augmented(self, x: Tensor, now: Moment, use: str) -> Tensor:
-        strength = float(self.strength)
-        if strength <= 0.0:
+    def _augment(self, x: Tensor, context: StepContext, stream: str) -> Tensor:
+        p = float(self.augment_p)
+        if p <= 0.0:
             return x
-        return augment(x, now.uniform(f"augment {use}", (len(x), NUMBERS)), strength)
+        return augment(x, context.uniform(f"augment {stream}", (len(x), NUM_UNIFORMS)), p)
 
-    def react(self, logs: Mapping[str, float]) -> None:
+    def on_step_end(self, logs: Mapping[str, float]) -> None:
         c = self.config
-        self.apart.copy_(running(self.apart, logs["apart"]))
-        self.variety.copy_(running(self.variety, logs["variety"]))
-        if c.augment_items:
-            self.strength.copy_(controlled(self.strength, self.apart, c.augment_target, c.batch / c.augment_items))
+        self.sign_accuracy.copy_(update_running_mean(self.sign_accuracy, logs["sign_accuracy"]))
+        self.diversity.copy_(update_running_mean(self.diversity, logs["diversity"]))
+        if c.augment_examples:
+            change = c.batch_size / c.augment_examples
+            self.augment_p.copy_(updated_p(self.augment_p, self.sign_accuracy, c.augment_target, change))
 
     def warning(self, progress: float) -> str | None:
-        if progress < JUDGED_FROM or float(self.variety) >= COLLAPSED:
+        if progress < COLLAPSE_FROM or float(self.diversity) >= COLLAPSED:
             return None
-        share = f"{max(0.0, float(self.variety)):.0%}"
+        share = f"{max(0.0, float(self.diversity)):.0%}"
         return (
-            f"the generator has collapsed: {share} of the variety of your data; give a larger penalty or another seed"
+            f"the generator has collapsed: {share} of the variety of your data; "
+            "use a larger gradient_penalty or another seed"
         )
 
     def _dtype(self) -> torch.dtype:
-        return arithmetic(self.config.precision, self.device)
+        return compute_dtype(self.config.precision, self.device)
 
-    # -- draw -----------------------------------------------------------------------------------------------------------
+    # -- sample ---------------------------------------------------------------------------------------------------------
 
-    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
-        if ask.known is not None:
+    def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+        if request.condition is not None:
             raise ConfigError("gan cannot keep given values in a sample; leave them out, or use the family 'diffusion'")
-        yield from self.grow(self.latents(ask, seed), ask)
+        yield from self.generate(self.initial_latents(request, seed), request)
 
     @torch.no_grad()
-    def latents(self, ask: Ask, seed: int) -> Tensor:
-        """(n, N + kinds): normal numbers, then weights of the kinds; row i is a function of (seed, ask.first + i)."""
-        how: GanSampling = ask.how or GanSampling()
-        sources = [generator(seed, "draw", ask.first + i) for i in range(ask.n)]
-        rows = torch.stack([torch.randn(self.config.numbers + 1, generator=source) for source in sources])
-        z = how.spread * rows[:, :-1].to(self.device)
-        if ask.label is not None and not self.spec.classes:
-            raise ConfigError("a label was given, but the data had no labels; leave it out")
-        chosen = self.sketch.choose(torch.special.ndtr(rows[:, -1].double()), ask.label)
-        return torch.cat([z, self._weights(chosen)], 1)
+    def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
+        """(n, Z + K): normal numbers, then weights of the components; row i is a function of (seed, first_index + i)."""
+        sampling: GanSampling = request.sampling or GanSampling()
+        labels = class_labels(request, self.spec.classes)
+        sources = [generator(seed, "draw", request.first_index + i) for i in range(request.n)]
+        numbers = torch.stack([torch.randn(self.config.latent_dim + 1, generator=source) for source in sources])
+        z = sampling.truncation * numbers[:, :-1].to(self.device)
+        uniform = torch.special.ndtr(numbers[:, -1].double())
+        component = self.coarse_prior.sample_components(uniform, labels)
+        return torch.cat([z, self._one_hot(component)], 1)
 
-    def _weights(self, label: Tensor) -> Tensor:
-        return torch.nn.functional.one_hot(label, self.sketch.kinds).to(self.device, torch.float32)
+    def _one_hot(self, component: Tensor) -> Tensor:
+        num_components = self.coarse_prior.num_components
+        return torch.nn.functional.one_hot(component, num_components).to(self.device, torch.float32)
 
     @torch.no_grad()
-    def grow(self, latents: Tensor, ask: Ask) -> Iterator[Tensor]:
-        """One draft: the items. Kinds are those that the latents hold."""
-        kind = self._dtype()
-        shown = [self._generated(some, kind) for some in torch.split(latents.to(self.device), ROWS)]
-        yield torch.cat(shown)
+    def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
+        """One draft: the items. Components are those that the latents hold."""
+        dtype = self._dtype()
+        items = [self._generate(rows, dtype) for rows in torch.split(latents.to(self.device), ROWS)]
+        yield torch.cat(items)
 
-    def _generated(self, latents: Tensor, kind: torch.dtype) -> Tensor:
-        z, weights = latents[:, : self.config.numbers], latents[:, self.config.numbers :]
-        x: Tensor = self.generator(z, weights, self.sketch(z, weights), kind)
-        return bounded(x) if self.spec.bounded else x
+    def _generate(self, latents: Tensor, dtype: torch.dtype) -> Tensor:
+        z, component_weights = latents[:, : self.config.latent_dim], latents[:, self.config.latent_dim :]
+        x: Tensor = self.generator(z, component_weights, self.coarse_prior(z, component_weights), dtype)
+        return soft_clamp(x) if self.spec.bounded else x
 
-    def invert(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """(n, N + kinds) latents, each found by a fixed number of steps down the squared error from the best of a few
-        starts: the item's own kind and the numbers of its sketch, and random numbers for the rest."""
-        found = []
-        known = None if label is None or not self.spec.classes else label.to(self.device)
-        for place in range(0, len(x), ROWS // STARTS):
-            rows = slice(place, place + ROWS // STARTS)
-            part = x[rows].to(self.device).float()
-            kind = self.sketch.kind(part, None if known is None else known[rows])
-            found.append(self._inverted(part, kind))
-        return torch.cat(found)
+    def encode_to_latents(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(n, Z + K) latents, each found by a fixed number of steps down the squared error from the best of a few starts:
+        the item's own component and the latents of its coarse part, and random numbers for the rest."""
+        rows_at_once = ROWS // INVERSION_STARTS
+        labels = None if labels is None or not self.spec.classes else labels.to(self.device)
+        latents = []
+        for start in range(0, len(x), rows_at_once):
+            rows = slice(start, start + rows_at_once)
+            items = x[rows].to(self.device).float()
+            component = self.coarse_prior.assign(items, None if labels is None else labels[rows])
+            latents.append(self._invert(items, component))
+        return torch.cat(latents)
 
-    def _inverted(self, x: Tensor, kind: Tensor) -> Tensor:
-        size, numbers = math.prod(self.spec.shape), self.config.numbers
-        z = self.latents(Ask(STARTS), 0)[:, :numbers].repeat(len(x), 1)  # (n * STARTS, N)
-        z[:, : self.sketch.rank] = self.sketch.numbers(x, kind).repeat_interleave(STARTS, 0)
-        weights, aim = self._weights(kind).repeat_interleave(STARTS, 0), x.repeat_interleave(STARTS, 0)
-        moved, slopes = torch.zeros_like(z), torch.zeros_like(z)
+    def _invert(self, x: Tensor, component: Tensor) -> Tensor:
+        """(n, Z + K) latents of items x (n, *shape) of components (n,), by Adam with one step size for all numbers of an
+        item."""
+        size, latent_dim = math.prod(self.spec.shape), self.config.latent_dim
+        starts = self.initial_latents(SampleRequest(INVERSION_STARTS), 0)[:, :latent_dim]
+        z = starts.repeat(len(x), 1)  # (n * INVERSION_STARTS, Z)
+        coarse_latents = self.coarse_prior.latents_of(x, component)
+        z[:, : self.coarse_prior.rank] = coarse_latents.repeat_interleave(INVERSION_STARTS, 0)
+        component_weights = self._one_hot(component).repeat_interleave(INVERSION_STARTS, 0)
+        target = x.repeat_interleave(INVERSION_STARTS, 0)
+        exp_avg, exp_avg_sq = torch.zeros_like(z), torch.zeros_like(z)
         error = torch.zeros(len(z), device=z.device)
-        for step in range(MOVES):
+        for step in range(INVERSION_STEPS):
             with torch.enable_grad():
                 z = z.detach().requires_grad_(True)
-                made = self._generated(torch.cat([z, weights], 1), torch.float32)
-                error = (made - aim).square().flatten(1).sum(1)
-                # Held near where normal numbers lie, so that walks between inverted items stay on known ground.
-                (slope,) = torch.autograd.grad((error + 0.001 * size / numbers * z.square().sum(1)).sum(), z)
-            moved.lerp_(slope, 0.1)
-            slopes.lerp_(slope.square().mean(1, keepdim=True).expand_as(slopes), 0.05)
-            bias = (1 - 0.9 ** (step + 1)) / (1 - 0.95 ** (step + 1)) ** 0.5
-            z = z.detach() - 0.1 * (1 - step / MOVES) * moved / bias / (slopes.sqrt() + 1e-12)
-        best = error.view(-1, STARTS).argmin(1) + STARTS * torch.arange(len(x), device=x.device)
-        return torch.cat([z, weights], 1)[best].detach()
+                generated = self._generate(torch.cat([z, component_weights], 1), torch.float32)
+                error = (generated - target).square().flatten(1).sum(1)
+                # Held near where normal numbers lie, so that paths between inverted items stay on known ground.
+                prior = 0.001 * size / latent_dim * z.square().sum(1)
+                (grad,) = torch.autograd.grad((error + prior).sum(), z)
+            exp_avg.lerp_(grad, 0.1)
+            exp_avg_sq.lerp_(grad.square().mean(1, keepdim=True).expand_as(exp_avg_sq), 0.05)
+            bias_correction = (1 - 0.9 ** (step + 1)) / (1 - 0.95 ** (step + 1)) ** 0.5
+            lr = 0.1 * (1 - step / INVERSION_STEPS)
+            z = z.detach() - lr * exp_avg / bias_correction / (exp_avg_sq.sqrt() + 1e-12)
+        best_start = error.view(-1, INVERSION_STARTS).argmin(1)
+        best = best_start + INVERSION_STARTS * torch.arange(len(x), device=x.device)
+        return torch.cat([z, component_weights], 1)[best].detach()
 
-    def between(self, one: Tensor, other: Tensor, share: Tensor) -> Tensor:
-        """Numbers along the sphere, weights of the kinds along a line."""
-        numbers = self.config.numbers
-        straight = torch.lerp(one[None, numbers:], other[None, numbers:], share[:, None])
-        return torch.cat([slerp(one[:numbers], other[:numbers], share), straight], 1)
+    def interpolate(self, start: Tensor, end: Tensor, fractions: Tensor) -> Tensor:
+        """Numbers along the sphere, weights of the components along a line."""
+        latent_dim = self.config.latent_dim
+        weights = torch.lerp(start[None, latent_dim:], end[None, latent_dim:], fractions[:, None])
+        return torch.cat([slerp(start[:latent_dim], end[:latent_dim], fractions), weights], 1)
+
+
+def _suggest_patch_size(side: int) -> int:
+    """So that about 40 positions a side remain of large items, and small ones keep their detail."""
+    if side <= 12:
+        return 1
+    return 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 40))
 
 
 EXPORT: Any = Gan

@@ -1,9 +1,9 @@
-"""The gate that joins several log-probabilities of the same targets into one.
+"""The gate that mixes several log-probabilities of the same targets into one.
 
 log p = sum of w_i log p_i - log Z, where the weights w = features . gate are fitted on held-out targets. The likelihood is
 concave in the gate, so Newton's method finds the one optimum in a few steps.
 
-Legend for shapes: n targets, V vocabulary, F features, S sides.
+Legend for shapes: n targets, V vocabulary, F features, S models.
 """
 
 from __future__ import annotations
@@ -13,81 +13,106 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_NEWTON_STEPS = 12
+SMALLEST_STEP = 1e-3  # of a Newton step, below which its direction is given up
+ENOUGH_PROGRESS = 1e-6  # nats a target, below which the fit ends
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def joined(features: Doubles, gate: Doubles, sides: Sequence[Floats]) -> Floats:
-    """features: (n, F), gate: (F, S), sides: S of (n, V) -> (n, V) joint log-probabilities up to each row's constant, at
-    most 0."""
-    weights = (features @ gate).astype(np.float32)
-    score: Floats = weights[:, :1] * sides[0]
-    for i, side in enumerate(sides[1:], 1):
-        score += weights[:, i : i + 1] * side
-    score -= score.max(1, keepdims=True)
-    return score
+def mix_log_probs(features: Doubles, gate: Doubles, log_probs: Sequence[Floats]) -> Floats:
+    """Joint log-probabilities up to each row's constant, at most 0.
+
+    Args:
+        features: (n, F).
+        gate: (F, S).
+        log_probs: S of (n, V).
+
+    Returns:
+        (n, V).
+    """
+    weights = (features @ gate).astype(np.float32)  # (n, S)
+    mixed: Floats = weights[:, :1] * log_probs[0]
+    for i, model in enumerate(log_probs[1:], 1):
+        mixed += weights[:, i : i + 1] * model
+    mixed -= mixed.max(1, keepdims=True)
+    return mixed
 
 
-def normalise(score: Floats) -> Floats:
+def normalize(mixed: Floats) -> Floats:
     """(n, V) scores of at most 0 -> log-probabilities, in place."""
-    score -= np.log(np.exp(score).sum(1, keepdims=True))
-    return score
-
-
-def newton(features: Doubles, sides: Sequence[Floats], targets: Ints, ridge: float = 1e-4) -> Doubles:
-    """The gate (F, S) of highest mean log-likelihood less ridge |gate|^2, by damped Newton steps from equal weights."""
-    n, rows = len(targets), np.arange(len(targets))
-    chosen = np.stack([side[rows, targets] for side in sides], 1).astype(np.float64)  # (n, S)
-    gate = np.zeros((features.shape[1], len(sides)))
-    gate[-1] = 1 / len(sides)  # the last feature is 1
-
-    def look(gate: Doubles) -> tuple[float, Floats]:
-        log = normalise(joined(features, gate, sides))
-        return float(ridge * (gate**2).sum() - log[rows, targets].mean(dtype=np.float64)), log
-
-    loss, log = look(gate)
-    for _ in range(12):
-        probability = np.exp(log)
-        mean = np.stack([np.einsum("nv,nv->n", probability, side) for side in sides], 1)  # (n, S)
-        slope = features.T @ (mean - chosen) / n + 2 * ridge * gate  # (F, S)
-        step = np.linalg.solve(_curvature(features, probability, sides, mean, ridge), slope.ravel())
-        size = 1.0
-        while True:
-            tried = gate - size * step.reshape(gate.shape)
-            other, log_other = look(tried)
-            if other < loss or size < 1e-3:
-                break
-            size /= 2
-        if other >= loss:
-            return gate
-        done = loss - other < 1e-6
-        gate, loss, log = tried, other, log_other
-        if done:
-            break
-    return gate
-
-
-def _curvature(
-    features: Doubles, probability: Floats, sides: Sequence[Floats], mean: NDArray[np.floating], ridge: float
-) -> Doubles:
-    """(S F, S F): second derivative of the loss; each target adds the covariance of its log-probabilities."""
-    wide, many = features.shape[1], len(sides)
-    out = np.zeros((wide, many, wide, many))
-    for i in range(many):
-        for j in range(i, many):
-            shared = np.einsum("nv,nv,nv->n", probability, sides[i], sides[j]) - mean[:, i] * mean[:, j]
-            block = features.T @ (features * shared[:, None]) / len(features)
-            out[:, i, :, j] = block
-            out[:, j, :, i] = block.T
-    return out.reshape(many * wide, many * wide) + 2 * ridge * np.eye(many * wide)
+    mixed -= np.log(np.exp(mixed).sum(1, keepdims=True))
+    return mixed
 
 
 def softmax(logits: Floats) -> tuple[Floats, Floats]:
     """(n, V) -> probabilities and their logarithms."""
-    log = logits - logits.max(1, keepdims=True)
-    chance = np.exp(log)
-    total = chance.sum(1, keepdims=True)
-    log -= np.log(total)
-    chance /= total
-    return chance, log
+    log_probs = logits - logits.max(1, keepdims=True)
+    probs = np.exp(log_probs)
+    total = probs.sum(1, keepdims=True)
+    log_probs -= np.log(total)
+    probs /= total
+    return probs, log_probs
+
+
+def fit_gate(features: Doubles, log_probs: Sequence[Floats], targets: Ints, ridge: float = 1e-4) -> Doubles:
+    """The gate of highest mean log-likelihood less ridge |gate|^2, by damped Newton steps from equal weights.
+
+    Args:
+        features: (n, F); the last one is 1.
+        log_probs: S of (n, V).
+        targets: (n,).
+        ridge: Weight of the penalty.
+
+    Returns:
+        (F, S).
+    """
+    n, rows = len(targets), np.arange(len(targets))
+    target_log_probs = np.stack([model[rows, targets] for model in log_probs], 1).astype(np.float64)  # (n, S)
+    gate = np.zeros((features.shape[1], len(log_probs)))
+    gate[-1] = 1 / len(log_probs)
+
+    def evaluate(gate: Doubles) -> tuple[float, Floats]:
+        """The loss, and the joint log-probabilities (n, V)."""
+        mixed = normalize(mix_log_probs(features, gate, log_probs))
+        return float(ridge * (gate**2).sum() - mixed[rows, targets].mean(dtype=np.float64)), mixed
+
+    loss, mixed = evaluate(gate)
+    for _ in range(MOST_NEWTON_STEPS):
+        probs = np.exp(mixed)
+        expected = np.stack([np.einsum("nv,nv->n", probs, model) for model in log_probs], 1)  # (n, S)
+        gradient = features.T @ (expected - target_log_probs) / n + 2 * ridge * gate  # (F, S)
+        hessian = _hessian(features, probs, log_probs, expected, ridge)
+        direction = np.linalg.solve(hessian, gradient.ravel()).reshape(gate.shape)
+        step_size = 1.0
+        while True:
+            next_gate = gate - step_size * direction
+            next_loss, next_mixed = evaluate(next_gate)
+            if next_loss < loss or step_size < SMALLEST_STEP:
+                break
+            step_size /= 2
+        if next_loss >= loss:
+            return gate
+        has_converged = loss - next_loss < ENOUGH_PROGRESS
+        gate, loss, mixed = next_gate, next_loss, next_mixed
+        if has_converged:
+            break
+    return gate
+
+
+def _hessian(
+    features: Doubles, probs: Floats, log_probs: Sequence[Floats], expected: NDArray[np.floating], ridge: float
+) -> Doubles:
+    """(F S, F S): second derivative of the loss; each target adds the covariance of its log-probabilities."""
+    num_features, num_models = features.shape[1], len(log_probs)
+    hessian = np.zeros((num_features, num_models, num_features, num_models))
+    for i in range(num_models):
+        for j in range(i, num_models):
+            product = np.einsum("nv,nv,nv->n", probs, log_probs[i], log_probs[j])
+            covariance = product - expected[:, i] * expected[:, j]  # (n,)
+            block = features.T @ (features * covariance[:, None]) / len(features)
+            hessian[:, i, :, j] = block
+            hessian[:, j, :, i] = block.T
+    size = num_features * num_models
+    return hessian.reshape(size, size) + 2 * ridge * np.eye(size)

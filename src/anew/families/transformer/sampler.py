@@ -1,4 +1,4 @@
-"""How a Transformer draws: one token after another, in NumPy, since a step of a small network is mostly the cost of calls.
+"""How a Transformer samples: one token after another, in NumPy, since a step of a small network is mostly the cost of calls.
 
 Legend for shapes: n samples, L tokens so far, V vocabulary.
 """
@@ -6,7 +6,7 @@ Legend for shapes: n samples, L tokens so far, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,170 +14,188 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.core.random import generator
-from anew.core.specs import Ask, Tokens
+from anew.core.specs import SampleRequest, Tokens
+from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.mixing import softmax
-from anew.families.transformer.ngram_mixer import AT_ONCE, Counting, Watch
-from anew.functional import token_choice as choices
+from anew.families.transformer.ngram_mixer import VALUES_AT_ONCE, MixerState, NgramMixer
+from anew.functional import token_choice
 from anew.nets.decoder import Decoder
-from anew.nets.incremental import Stream
+from anew.nets.incremental import CachedDecoder, make_incremental
 
-CHUNK = 64  # random numbers of a sample that are drawn at once
-PLAIN = (1.0, 0, 1.0, 0.0)  # temperature, top_k, top_p, min_p that change nothing
+UNIFORMS_AT_ONCE = 64  # random numbers of a sample that are drawn together
+DEFAULT_NEW_TOKENS = 500  # of a stream of text, where max_tokens is 0
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-class Drawn(Protocol):
-    """What drawing needs of the family."""
+class SampledFamily(Protocol):
+    """What sampling needs of the family."""
 
     spec: Tokens
     net: Decoder
-    counting: Counting | None
-    prefix: int
+    mixer: NgramMixer | None
+    num_label_tokens: int
 
-    def label_ids(self, label: Tensor | None, n: int) -> Tensor: ...
+    def label_ids(self, labels: Tensor | None, n: int) -> Tensor: ...
 
 
-class Drawing:
-    """n samples that grow together. Sample i depends on (seed, ask.first + i) and on what is known alone."""
+class TokenSampler:
+    """n samples that grow together. Sample i depends on (seed, first_index + i) and on its condition alone. Iterate for
+    drafts (n, t).
 
-    def __init__(self, family: Drawn, ask: Ask, how: Any, seed: int) -> None:
-        self.family, self.ask, self.how = family, ask, how
+    Args:
+        family: The Transformer.
+        request: What is asked for.
+        sampling: How tokens are chosen.
+        seed: Seed of the samples.
+    """
+
+    def __init__(self, family: SampledFamily, request: SampleRequest, sampling: TransformerSampling, seed: int) -> None:
+        self.family, self.request, self.sampling = family, request, sampling
         special = family.spec.special
-        self.end = special.get("end")
-        self.pad = special.get("pad", self.end or 0)
+        self.end_id = special.get("end")
+        self.pad_id = special.get("pad", self.end_id or 0)
         # In a stream of many documents the end of one is where the next begins.
-        self.begin = special.get("begin", self.end)
-        self.sources = [generator(seed, "draw", ask.first + i) for i in range(ask.n)]
-        self.numbers, self.used = np.zeros((0, 0), dtype=np.float32), 0
-        self.plain = (how.temperature, how.top_k, how.top_p, how.min_p) == PLAIN
-        self.counting = family.counting if family.counting is not None and family.counting.ready else None
+        self.begin_id = special.get("begin", self.end_id)
+        self.sources = [generator(seed, "draw", request.first_index + i) for i in range(request.n)]
+        self._uniforms, self._num_used = np.zeros((0, 0), dtype=np.float32), 0
+        s = sampling
+        self.is_unfiltered = (s.temperature, s.top_k, s.top_p, s.min_p) == (1.0, 0, 1.0, 0.0)
+        self.mixer = family.mixer if family.mixer is not None and family.mixer.is_fitted else None
+        self.prompt = self._prompt_ids()
+        self.allowed = allowed_tokens(special, family.spec.vocab, self.prompt)
 
     @torch.inference_mode()
     def __iter__(self) -> Iterator[Tensor]:
-        spec, n = self.family.spec, self.ask.n
-        self.allowed = allowed(spec.special, spec.vocab, self._known())
-        start, given = self._start()
-        most = self.how.max_tokens or (500 if spec.packed else max(1, spec.length - start.shape[1] + 1))
-        ids = np.concatenate((start, np.full((n, most), self.pad, dtype=np.int64)), 1)
-        whole = torch.from_numpy(ids)
-        ended = np.zeros(n, dtype=bool)
-        stream, begun = Stream.open(self.family.net, n), False
+        spec, n = self.family.spec, self.request.n
+        start, num_hidden = self._start_ids()
+        max_tokens = self.sampling.max_tokens
+        if not max_tokens:
+            max_tokens = DEFAULT_NEW_TOKENS if spec.packed else max(1, spec.length - start.shape[1] + 1)
+        ids = np.concatenate((start, np.full((n, max_tokens), self.pad_id, dtype=np.int64)), 1)
+        draft = torch.from_numpy(ids)
+        has_ended = np.zeros(n, dtype=bool)
+        decoder = make_incremental(self.family.net, n)
         for place in range(start.shape[1], ids.shape[1]):
-            token = choices.choose(self._next(stream, ids[:, :place], begun), self._uniform())
-            begun = True
-            if self.counting is not None:
-                self.watch.came(token)
-            if self.end is not None:
-                token = np.where(ended, self.pad, token)
-                ended |= token == self.end
-            ids[:, place] = token
-            yield whole[:, given : place + 1]  # what it shows is never written again
-            if self.end is not None and ended.all():
+            is_first = place == start.shape[1]
+            tokens = token_choice.sample_tokens(self._next(decoder, ids[:, :place], is_first), self._uniform())
+            if self.mixer is not None:
+                self.state.observe(tokens)
+            if self.end_id is not None:
+                tokens = np.where(has_ended, self.pad_id, tokens)
+                has_ended |= tokens == self.end_id
+            ids[:, place] = tokens
+            yield draft[:, num_hidden : place + 1]  # what it shows is never written again
+            if self.end_id is not None and has_ended.all():
                 return
 
-    def _known(self) -> Ints:
+    def _prompt_ids(self) -> Ints:
         """(n, L) ids that are given."""
-        if self.ask.known is None:
-            return np.zeros((self.ask.n, 0), dtype=np.int64)
-        known = self.ask.known.x.cpu().long()
-        return (known.expand(self.ask.n, -1) if known.ndim == 1 else known).numpy()
+        if self.request.condition is None:
+            return np.zeros((self.request.n, 0), dtype=np.int64)
+        ids = self.request.condition.x.cpu().long()
+        return (ids.expand(self.request.n, -1) if ids.ndim == 1 else ids).numpy()
 
-    def _start(self) -> tuple[Ints, int]:
+    def _start_ids(self) -> tuple[Ints, int]:
         """(n, L) ids to start from, and how many of them the sample does not show."""
-        n, known = self.ask.n, self._known()
-        if self.begin is not None and (known.shape[1] == 0 or not (known[:, 0] == self.begin).all()):
-            return np.concatenate((np.full((n, 1), self.begin), known), 1), 1
-        if known.shape[1]:
-            return known, 0
-        return choices.choose(self._permitted(self._common()), self._uniform())[:, None], 0
+        n, prompt = self.request.n, self.prompt
+        if self.begin_id is not None and (prompt.shape[1] == 0 or not (prompt[:, 0] == self.begin_id).all()):
+            return np.concatenate((np.full((n, 1), self.begin_id), prompt), 1), 1
+        if prompt.shape[1]:
+            return prompt, 0
+        first_tokens = token_choice.sample_tokens(self._only_allowed(self._unigram()), self._uniform())
+        return first_tokens[:, None], 0
 
-    def _common(self) -> Floats:
-        """(n, V): without a prompt or a token that begins, the first token is drawn by how common it is."""
-        n, vocab = self.ask.n, self.family.spec.vocab
-        if self.counting is None:
-            return np.full((n, vocab), 1 / vocab, dtype=np.float32)
-        return self.counting.model.distribution(self.counting.last(np.zeros((n, 0), dtype=np.int64)))
+    def _unigram(self) -> Floats:
+        """(n, V): without a prompt or a token that begins, the first token is sampled by how common it is."""
+        n, vocab_size = self.request.n, self.family.spec.vocab
+        if self.mixer is None:
+            return np.full((n, vocab_size), 1 / vocab_size, dtype=np.float32)
+        return self.mixer.counts.distribution(self.mixer.last_contexts(np.zeros((n, 0), dtype=np.int64)))
 
     def _uniform(self) -> Floats:
         """(n,) in [0, 1), the next of each sample's own numbers."""
-        place = self.used % CHUNK
+        place = self._num_used % UNIFORMS_AT_ONCE
         if place == 0:
-            self.numbers = np.stack([torch.rand(CHUNK, generator=source).numpy() for source in self.sources], 1)
-        self.used += 1
-        row: Floats = self.numbers[place]
+            columns = [torch.rand(UNIFORMS_AT_ONCE, generator=source).numpy() for source in self.sources]
+            self._uniforms = np.stack(columns, 1)
+        self._num_used += 1
+        row: Floats = self._uniforms[place]
         return row
 
-    def _permitted(self, probability: Floats) -> Floats:
-        """(n, V) without what is not drawn, each row summing to 1."""
+    def _only_allowed(self, probabilities: Floats) -> Floats:
+        """(n, V) without what is not sampled, each row summing to 1."""
         if self.allowed is None:
-            return probability
-        kept: Floats = probability * self.allowed
+            return probabilities
+        kept: Floats = probabilities * self.allowed
         kept /= np.maximum(kept.sum(1, keepdims=True), 1e-30)
         return kept
 
-    def _next(self, stream: Stream, ids: Ints, begun: bool) -> Floats:
-        """(n, V) probabilities of what follows ids (n, L); plain draws need no row to sum to 1."""
-        fresh = self._fresh(stream, ids, begun)
-        if not begun and self.counting is not None:
-            self._recall(self.counting, fresh)
-        logits = stream.feed(fresh)[:, : self.family.spec.vocab]
-        probability: Floats = self._joint(logits, ids)
-        if self.plain:
-            return probability if self.allowed is None else probability * self.allowed
-        how = self.how
-        probability = self._permitted(probability / probability.sum(1, keepdims=True))
+    def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool) -> Floats:
+        """(n, V) weights of what follows ids (n, L); rows sum to 1 only where the sampling cuts them."""
+        unread = self._unread_ids(decoder, ids, is_first)
+        if is_first and self.mixer is not None:
+            self.state = self._read_prompt(self.mixer, unread)
+        logits = decoder.feed(unread)[:, : self.family.spec.vocab]
+        weights = self._mix(logits, ids)
+        if self.is_unfiltered:
+            return weights if self.allowed is None else weights * self.allowed
+        s = self.sampling
+        probabilities = self._only_allowed(weights / weights.sum(1, keepdims=True))
         # Before the cuts, which count tokens, and after: a high temperature lifts even a zero.
-        cut = choices.reshape(torch.from_numpy(probability), how.temperature, how.top_k, how.top_p, how.min_p)
-        uncut: Floats = cut.numpy()
-        return self._permitted(uncut)
+        filtered: Floats = token_choice.filter_probabilities(
+            torch.from_numpy(probabilities), s.temperature, s.top_k, s.top_p, s.min_p
+        ).numpy()
+        return self._only_allowed(filtered)
 
-    def _joint(self, logits: Floats, ids: Ints) -> Floats:
+    def _mix(self, logits: Floats, ids: Ints) -> Floats:
         """(n, V) in proportion to the probability by network and counts together."""
-        counting = self.counting
-        return softmax(logits)[0] if counting is None else counting.probability(counting.last(ids), logits, self.watch)
+        if self.mixer is None:
+            return softmax(logits)[0]
+        return self.mixer.step(self.mixer.last_contexts(ids), logits, self.state)
 
-    def _recall(self, counting: Counting, fresh: Ints) -> None:
-        """What all sides would have said of what is given. fresh: (n, l), labels in front."""
-        family, lead = self.family, self.family.prefix
-        fresh = fresh[:1] if (fresh == fresh[0]).all() else fresh  # one prompt for all is read once
-        known = fresh[:, lead:]
-        length = known.shape[1] - 1
-        at_once = max(1, AT_ONCE // max(1, length * family.spec.vocab))
-        told = np.zeros((2, len(known), length), dtype=np.float32)
-        for first in range(0, len(known) if length else 0, at_once):
-            some = slice(first, first + at_once)
-            ids = torch.from_numpy(fresh[some, :-1]).to(family.net.embed.device)
-            logits = family.net(ids)[:, lead:, : family.spec.vocab].flatten(0, 1)
+    def _read_prompt(self, mixer: NgramMixer, ids: Ints) -> MixerState:
+        """What the rows have shown before the first new token. ids: (n, l), labels in front."""
+        family, num_labels = self.family, self.family.num_label_tokens
+        ids = ids[:1] if (ids == ids[0]).all() else ids  # one prompt for all is read once
+        tokens = ids[:, num_labels:]
+        length = tokens.shape[1] - 1
+        rows_at_once = max(1, VALUES_AT_ONCE // max(1, length * family.spec.vocab))
+        log_probs = np.zeros((2, len(tokens), length), dtype=np.float32)
+        for first in range(0, len(tokens) if length else 0, rows_at_once):
+            rows = slice(first, first + rows_at_once)
+            inputs = torch.from_numpy(ids[rows, :-1]).to(family.net.token_embedding.device)
+            logits = family.net(inputs)[:, num_labels:, : family.spec.vocab].flatten(0, 1)
             network = logits.log_softmax(-1).cpu().numpy()
-            told[:, some] = counting.told(counting.contexts(known[some, :-1]), network, known[some, 1:])
-        watch = Watch(counting, len(known))
-        for _ in counting.watched(known, told, watch):
+            contexts = mixer.contexts(tokens[rows, :-1])
+            log_probs[:, rows] = mixer.target_log_probs(contexts, network, tokens[rows, 1:])
+        state = MixerState(mixer, len(tokens))
+        for _ in mixer.replay(tokens, log_probs, state):
             pass
-        self.watch = watch if len(known) == self.ask.n else watch.repeated(self.ask.n)
+        return state if len(tokens) == self.request.n else state.repeat(self.request.n)
 
-    def _fresh(self, stream: Stream, ids: Ints, begun: bool) -> Ints:
-        """(n, l) the tokens that the stream has not seen yet, or the later half of a full window, to start again from."""
+    def _unread_ids(self, decoder: CachedDecoder, ids: Ints, is_first: bool) -> Ints:
+        """(n, l) the tokens that the decoder has not read yet, or the later half of a full window, to start again from."""
         family = self.family
-        if begun and stream.used < family.net.shape.context:
+        if not is_first and decoder.length < family.net.config.context_length:
             return ids[:, -1:]
         # Dropping only the oldest key is not what was trained.
-        length = family.spec.length
-        fresh = ids[:, -(length if not begun else max(1, length // 2)) :]
-        stream.reset()
-        if not family.prefix:
-            return fresh
-        label = family.label_ids(self.ask.label, self.ask.n).cpu().numpy()
-        return np.concatenate((label[:, None], fresh), 1)
+        window = family.spec.length if is_first else max(1, family.spec.length // 2)
+        unread = ids[:, -window:]
+        decoder.reset()
+        if not family.num_label_tokens:
+            return unread
+        label_ids = family.label_ids(self.request.labels, self.request.n).cpu().numpy()
+        return np.concatenate((label_ids[:, None], unread), 1)
 
 
-def allowed(special: Mapping[str, int], vocab: int, known: Ints) -> Floats | None:
-    """(n, V) zero for the ids that no text of the train part takes, save for a sample whose own start has such; or None."""
+def allowed_tokens(special: Mapping[str, int], vocab_size: int, prompt: Ints) -> Floats | None:
+    """(n, V) zero for the ids that no text of the train part takes, save for a sample whose own prompt has such; or None."""
     if "rare" not in special:
         return None
     low = special["rare"]
-    high = min((i for i in special.values() if i > low), default=vocab)
-    block = (np.arange(vocab) >= low) & (np.arange(vocab) < high)  # (V,)
-    own = np.any((known >= low) & (known < high), axis=1, keepdims=True)  # (n, 1)
-    free: Floats = (~(block & ~own)).astype(np.float32)
-    return free
+    high = min((i for i in special.values() if i > low), default=vocab_size)
+    is_rare = (np.arange(vocab_size) >= low) & (np.arange(vocab_size) < high)  # (V,)
+    prompt_has_rare = np.any((prompt >= low) & (prompt < high), axis=1, keepdims=True)  # (n, 1)
+    allowed: Floats = (~(is_rare & ~prompt_has_rare)).astype(np.float32)
+    return allowed

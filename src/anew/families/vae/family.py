@@ -1,16 +1,18 @@
-"""A variational autoencoder: a network says items in few numbers and another says them back, and new items form from
-new numbers.
+"""A variational autoencoder: one network encodes items as few numbers, another decodes them, and new items form from new
+numbers.
 
 Two scales of latents form a chain z2 -> z1 -> x. The bottom one, z1, is a grid; items are decoded from it alone, so that
 it is the latent of a `Codec`, in which other families can work. The top one, z2, is a vector that says how z1 is
 distributed. What z2 itself looks like is learned in a second phase by a small denoiser of vectors, since a plain normal
 distribution is where samples of such a model fail (arXiv 2106.05931 trains a prior the same way).
+
+Legend for shapes: B items, K top numbers, c channels, h rows and w columns of bottom latents.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, ClassVar
@@ -18,62 +20,69 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from anew.core.random import Moment, generator
+from anew.core.random import StepContext, generator
 from anew.core.settings import knob
-from anew.core.specs import Ask, Batch, Grid
+from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
-from anew.families.base import Family, Group, Loss, Optim, Phase, Scale
+from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
+from anew.families.base import Family, Scale, check_axes, class_labels
+from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.families.vae.prior import VectorPrior
-from anew.functional.latents import free_nats, normal_divergence, slerp, unit_scale
+from anew.functional.latents import normal_kl, slerp, sum_with_free_bits, unit_scale
 from anew.functional.ode import SOLVERS
-from anew.nets.autoencoder import Autoencoder
-from anew.nets.precision import arithmetic
+from anew.nets.autoencoder import Normal, VariationalAutoencoder
+from anew.nets.precision import compute_dtype
 
-APPETITE = 110.0  # examples for each square of the width: digits in 5 minutes on one core take width 32
+EXAMPLES_PER_SQUARE_WIDTH = 110.0  # digits in 5 minutes on one core take width 32
 ROWS = 128  # examples that go through a network at a time, where they are small
-VALUES = 4_000_000  # their values together at most
-MEASURED = 128  # samples, and items, whose detail is compared
-ENOUGH = 0.75  # of the detail of held-out items: what noise adds beyond is noise
-TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)
+ROW_VALUES = 4_000_000  # their values together at most
+DETAIL_ITEMS = 128  # samples, and items, whose detail is compared
+ENOUGH_DETAIL = 0.75  # of the detail of held-out items: what noise adds beyond is noise
+TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)  # that are tried
+AUTO_TEMPERATURE = -1.0
 
 
 @dataclass(frozen=True, slots=True)
 class VaeConfig:
-    batch: int = knob(64, "examples a step", low=1, high=1_000_000)
+    batch_size: int = knob(64, "examples a step", low=1, high=1_000_000)
     width: int = knob(48, "channels at the largest size", low=8, high=4096)
-    mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width", low=1, high=64)
+    channel_mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width", low=1, high=64)
     depth: int = knob(1, "blocks a size and side", low=1, high=64)
-    patch: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
-    channels: int = knob(8, "channels of the bottom latents", low=1, high=256)
-    top: int = knob(32, "numbers in the top latents", low=1, high=4096)
-    logistics: int = knob(1, "logistic distributions in the mixture of each pixel", low=1, high=64)
+    patch_size: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
+    latent_channels: int = knob(8, "channels of the bottom latents", low=1, high=256)
+    top_dim: int = knob(32, "numbers in the top latents", low=1, high=4096)
+    num_mixtures: int = knob(1, "logistic distributions in the mixture of each pixel", low=1, high=64)
     beta: float = knob(
         1.0, "weight of what bottom latents cost beyond the top ones; 1 is the bound", low=0.0, high=100.0
     )
     beta_top: float = knob(1.0, "weight of what top latents cost; 1 is the bound", low=0.0, high=100.0)
-    free: float = knob(0.0, "nats of each bottom channel and of the top that cost nothing", low=0.0, high=100.0)
-    rise: float = knob(0.1, "share of the first phase in which both weights rise from 0", low=0.0, high=1.0)
-    through: float = knob(0.25, "share of examples that are decoded from what the top alone says", low=0.0, high=1.0)
+    free_bits: float = knob(
+        0.0, "divergence of each bottom channel and of the top that costs nothing", unit="nats", low=0.0, high=100.0
+    )
+    kl_warmup: float = knob(0.1, "share of the first phase in which both weights rise from 0", low=0.0, high=1.0)
+    top_only_prob: float = knob(
+        0.25, "share of examples that are decoded from what the top alone says", low=0.0, high=1.0
+    )
     prior_share: float = knob(0.4, "last share of the run, in which the prior is learned", low=0.0, high=0.9)
     prior_width: int = knob(384, "hidden numbers of the prior's network", low=8, high=8192)
     prior_depth: int = knob(3, "layers of the prior's network", low=1, high=64)
-    prior_repeat: int = knob(16, "noise levels that the prior sees of each example of a step", low=1, high=1024)
-    label_drop: float = knob(0.1, "share of examples whose label is hidden from the prior", low=0.0, high=1.0)
-    rate: float = knob(0.02, "peak learning rate of matrices (Muon)", low=0.0, high=1.0)
-    rate_rest: float = knob(0.002, "peak learning rate of the rest (AdamW)", low=0.0, high=1.0)
-    decay: float = knob(0.5, "last share of each phase in which the rate falls", low=0.0, high=1.0)
-    average: float = knob(0.05, "relative width of the average of weights", low=0.0, high=0.25)
+    prior_repeats: int = knob(16, "noise levels that the prior sees of each example of a step", low=1, high=1024)
+    label_dropout: float = knob(0.1, "share of examples whose label is hidden from the prior", low=0.0, high=1.0)
+    muon_lr: float = knob(0.02, "peak learning rate of matrices (Muon)", low=0.0, high=1.0)
+    adamw_lr: float = knob(0.002, "peak learning rate of the rest (AdamW)", low=0.0, high=1.0)
+    decay: float = knob(0.5, "last share of each phase in which the learning rate falls", low=0.0, high=1.0)
+    ema_width: float = knob(0.05, "relative width of the average of weights", low=0.0, high=0.25)
     weight_decay: float = knob(0.0, "decoupled weight decay of matrices", low=0.0, high=10.0)
-    precision: str = knob("auto", "arithmetic of the networks", choices=("auto", "fp32", "bf16"))
+    precision: str = knob("auto", "number type that networks compute in", choices=("auto", "fp32", "bf16"))
 
 
 @dataclass(frozen=True, slots=True)
 class VaeSampling:
     prior: str = knob("learned", "where top latents come from", choices=("learned", "normal"))
     steps: int = knob(20, "noise levels that top latents pass through in the learned prior", low=1, high=1000)
-    solver: str = knob("multistep", "rule that moves from level to level", choices=tuple(SOLVERS))
+    solver: str = knob("multistep", "rule that moves from noise level to noise level", choices=tuple(SOLVERS))
     temperature: float = knob(
-        -1.0,
+        AUTO_TEMPERATURE,
         "how much bottom latents vary around what the top says; -1: as much as the detail of held-out items needs",
         low=-1.0,
         high=2.0,
@@ -91,14 +100,13 @@ class Vae(Family):
 
     Config: ClassVar[type] = VaeConfig
     Sampling: ClassVar[type] = VaeSampling
-    accepts: ClassVar[tuple[type, ...]] = (Grid,)
+    spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = ("CHW",)
-    best_for: ClassVar[frozenset[str]] = frozenset({"latent"})
+    preferred_for: ClassVar[frozenset[str]] = frozenset({"latent"})
+    rationale: ClassVar[str] = "continuous values on a grid: a smooth space of latents, and a bound on the likelihood"
     # The first phase's loss says nothing about the second one, whose weights would be thrown away with it.
-    watch: ClassVar[bool] = False
-    why: ClassVar[str] = "continuous values on a grid: a smooth space of latents, and a bound on the likelihood"
-
-    as_codec: ClassVar[Mapping[str, Any] | None] = {"prior_share": 0.0}
+    early_stopping: ClassVar[bool] = False
+    codec_config: ClassVar[Mapping[str, Any] | None] = {"prior_share": 0.0}
 
     spec: Grid
     config: VaeConfig
@@ -108,246 +116,286 @@ class Vae(Family):
 
     def __init__(self, spec: Grid, config: VaeConfig) -> None:
         super().__init__(spec, config)
-        if spec.axes != "CHW":
-            raise ConfigError(f"vae takes grids with axes 'CHW', and this one has {spec.axes!r}")
+        check_axes("vae", spec, ("CHW",))
         if not spec.bounded:
-            raise ConfigError(
-                "vae gives a likelihood to 8-bit values, and these have no ends; use the family 'diffusion'"
-            )
+            raise ConfigError("vae supports 8-bit values only, and these have no bounds; use the family 'diffusion'")
         c = config
-        self.codec = Autoencoder(
+        self.autoencoder = VariationalAutoencoder(
             spec.shape,
-            widths=tuple(c.width * m for m in c.mults),
+            widths=tuple(c.width * mult for mult in c.channel_mults),
             depth=c.depth,
-            patch=c.patch,
-            channels=c.channels,
-            top=c.top,
-            logistics=c.logistics,
+            patch_size=c.patch_size,
+            latent_channels=c.latent_channels,
+            top_dim=c.top_dim,
+            num_mixtures=c.num_mixtures,
         )
-        self.rows = max(1, min(ROWS, VALUES // math.prod(spec.shape)))
-        self.prior = VectorPrior(c.top, spec.classes, c.prior_width, c.prior_depth)
-        self.register_buffer("centre", torch.zeros(c.channels))
-        self.register_buffer("scale", torch.ones(c.channels))
+        self.rows = max(1, min(ROWS, ROW_VALUES // math.prod(spec.shape)))
+        self.prior = VectorPrior(c.top_dim, spec.classes, c.prior_width, c.prior_depth)
+        self.register_buffer("centre", torch.zeros(c.latent_channels))
+        self.register_buffer("scale", torch.ones(c.latent_channels))
         self.register_buffer("temperature", torch.ones(()))
 
     @classmethod
     def suggest(cls, spec: Grid, scale: Scale) -> VaeConfig:
         side = max(spec.shape[1:])
-        small = scale.device == "cpu"
         return VaeConfig(
-            batch=(64 if side <= 64 else 32 if side <= 128 else 16) * (1 if small else 4),
-            width=(32, 48, 64, 96, 128, 192, 256)[min(max(scale.dial, 0), 6)],
-            depth=1 if scale.dial <= 3 else 2,
-            patch=1 if side <= 12 else 2 if side <= 72 else 4 if side <= 256 else 8,
-            top=32 if spec.shape[0] == 1 and side <= 40 else 64,
+            batch_size=_suggest_batch_size(side) * (1 if scale.device == "cpu" else 4),
+            width=conv_width(scale.model_size),
+            depth=conv_depth(scale.model_size),
+            patch_size=_suggest_patch_size(side),
+            top_dim=32 if spec.shape[0] == 1 and side <= 40 else 64,
         )
 
     @classmethod
-    def dials(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
-        return (0, 1, 2, 3) if scale.device == "cpu" else (2, 3, 4, 5, 6)
+    def candidate_sizes(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
+        return conv_candidate_sizes(scale.device)
 
     @classmethod
-    def appetite(cls, spec: Grid, config: VaeConfig, scale: Scale) -> float:
-        """Examples of a whole run at the rate of the first phase, which is what the planner measures."""
-        return APPETITE * config.width**2
+    def target_examples(cls, spec: Grid, config: VaeConfig, scale: Scale) -> float:
+        """Examples of a whole run at the speed of the first phase, which is what the planner measures."""
+        return EXAMPLES_PER_SQUARE_WIDTH * config.width**2
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 
     def phases(self) -> tuple[Phase, ...]:
-        turn = 1.0 - self.config.prior_share
-        codec = Phase("codec", self.codec, self._codec_loss, self.optim(), span=(0.0, turn))
-        if turn >= 1.0:
+        prior_start = 1.0 - self.config.prior_share
+        codec = Phase("codec", self.autoencoder, self._codec_loss, self.optimizer(), span=(0.0, prior_start))
+        if prior_start >= 1.0:
             return (codec,)
-        return codec, Phase("prior", self.prior, self._prior_loss, self.optim(), span=(turn, 1.0))
+        return codec, Phase("prior", self.prior, self._prior_loss, self.optimizer(), span=(prior_start, 1.0))
 
-    def optim(self) -> Optim:
+    def optimizer(self) -> OptimizerConfig:
         c = self.config
-        return Optim(
-            (
-                Group(self._is_matrix, "muon", c.rate, weight_decay=c.weight_decay),
-                Group(lambda name, parameter: True, "adamw", c.rate_rest, betas=(0.9, 0.99)),
-            ),
-            warmup=20,
+        return muon_and_adamw(
+            weights_within("stages", "blocks", "downsample", "upsample", "up", "down"),
+            c.muon_lr,
+            c.adamw_lr,
             decay=c.decay,
-            average=c.average,
+            ema_width=c.ema_width,
+            weight_decay=c.weight_decay,
         )
 
-    @staticmethod
-    def _is_matrix(name: str, parameter: Tensor) -> bool:
-        inner = any(f".{part}." in f".{name}" for part in ("stages", "blocks", "shrink", "grow", "up", "down"))
-        return parameter.ndim >= 2 and inner
-
-    def _codec_loss(self, batch: Batch, now: Moment) -> Loss:
-        """The negative bound with weighted costs, in nats a value."""
-        c, codec, kind = self.config, self.codec, self._dtype()
+    def _codec_loss(self, batch: Batch, context: StepContext) -> Loss:
+        """The negative bound with weighted divergences, in nats a value."""
+        c, dtype = self.config, self._dtype()
         x = batch.x.float()
-        bottom, top = codec.infer(x, kind)
-        z1, z2 = (
-            mean + scale.exp() * now.normal(use, mean.shape) for use, (mean, scale) in (("z1", bottom), ("z2", top))
-        )
-        told = codec.below(z2, kind)
-        cost = normal_divergence(*bottom, *told).sum((2, 3))  # (B, c)
-        cost_top = normal_divergence(*top, torch.zeros(()), torch.zeros(())).sum(1, keepdim=True)  # (B, 1)
-        if c.through and now.training:
-            alone = now.uniform("through", (len(x), 1, 1, 1)) < c.through
-            z1 = torch.where(alone, told[0], z1)
-        wrong = -codec.pixels(z1, kind).log_probability(x)  # (B,)
-        rise = self._rise(now)
-        costs = rise * (c.beta * free_nats(cost, c.free) + c.beta_top * free_nats(cost_top, c.free))
+        bottom, top = self.autoencoder.encode(x, dtype)
+        z1 = bottom.mean + bottom.log_scale.exp() * context.normal("z1", bottom.mean.shape)  # (B, c, h, w)
+        z2 = top.mean + top.log_scale.exp() * context.normal("z2", top.mean.shape)  # (B, K)
+        bottom_prior = self.autoencoder.bottom_prior(z2, dtype)
+        bottom_kl = normal_kl(*bottom, *bottom_prior).sum((2, 3))  # (B, c)
+        top_kl = _kl_from_standard_normal(top).sum(1, keepdim=True)  # (B, 1)
+        if c.top_only_prob and context.training:
+            from_top = context.uniform("through", (len(x), 1, 1, 1)) < c.top_only_prob
+            z1 = torch.where(from_top, bottom_prior.mean, z1)
+        reconstruction = -self.autoencoder.decode(z1, dtype).log_prob(x)  # (B,)
+        divergence = c.beta * sum_with_free_bits(bottom_kl, c.free_bits)
+        divergence = divergence + c.beta_top * sum_with_free_bits(top_kl, c.free_bits)
         size = math.prod(self.spec.shape)
-        logs = {"pixels": wrong.mean() / size, "bottom": cost.sum(1).mean() / size, "top": cost_top.mean() / size}
-        return Loss((wrong + costs).sum() / size, len(x), {name: log.detach() for name, log in logs.items()})
+        logs = {
+            "reconstruction": reconstruction.mean() / size,
+            "bottom_kl": bottom_kl.sum(1).mean() / size,
+            "top_kl": top_kl.mean() / size,
+        }
+        total = (reconstruction + self._kl_weight(context) * divergence).sum() / size
+        return Loss(total, len(x), {name: log.detach() for name, log in logs.items()})
 
-    def _rise(self, now: Moment) -> float:
-        length = self.config.rise * (1.0 - self.config.prior_share)
-        return min(1.0, now.progress / length) if now.training and length > 0 else 1.0
+    def _kl_weight(self, context: StepContext) -> float:
+        warmup = self.config.kl_warmup * (1.0 - self.config.prior_share)
+        return min(1.0, context.progress / warmup) if context.training and warmup > 0 else 1.0
 
-    def _prior_loss(self, batch: Batch, now: Moment) -> Loss:
+    def _prior_loss(self, batch: Batch, context: StepContext) -> Loss:
         """Squared error of the denoiser of z2, as a share of what is to be expected."""
-        c, size, kind = self.config, len(batch), self._dtype()
+        c, size, dtype = self.config, len(batch), self._dtype()
         with torch.no_grad():
-            _, (mean, log_scale) = self.codec.infer(batch.x.float(), kind)
-        noise = now.normal("posterior", (size, c.prior_repeat, c.top))
-        z2 = mean[:, None] + log_scale.exp()[:, None] * noise  # (B, R, K)
-        label = torch.full((size,), self.spec.classes, device=z2.device)
-        if self.spec.classes and batch.label is not None:
-            hidden = now.uniform("hide", (size,)) < c.label_drop
-            label = torch.where(hidden, self.spec.classes, batch.label)
-        return Loss(self.prior.loss(z2, label, now, kind).sum(), size)
+            _, top = self.autoencoder.encode(batch.x.float(), dtype)
+        noise = context.normal("posterior", (size, c.prior_repeats, c.top_dim))
+        z2 = top.mean[:, None] + top.log_scale.exp()[:, None] * noise  # (B, R, K)
+        any_class = self.prior.any_class
+        labels = torch.full((size,), any_class, device=z2.device)
+        if self.spec.classes and batch.labels is not None:
+            is_hidden = context.uniform("hide", (size,)) < c.label_dropout
+            labels = torch.where(is_hidden, any_class, batch.labels)
+        return Loss(self.prior.loss(z2, labels, context, dtype).sum(), size)
 
     def _dtype(self) -> torch.dtype:
-        return arithmetic(self.config.precision, self.device)
+        return compute_dtype(self.config.precision, self.device)
 
     @torch.no_grad()
-    def finish(self, sweep: Iterable[Batch]) -> None:
+    def calibrate(self, sweep: Iterable[Batch]) -> None:
         """Measure where bottom latents lie, so that `encode` gives unit deviation, and how much samples should vary."""
-        found: list[tuple[Tensor, Tensor]] = []
-        some: list[Tensor] = []
+        means: list[Tensor] = []
+        log_scales: list[Tensor] = []
+        items: list[Tensor] = []
         for batch in sweep:
             x = batch.x.float()
-            found.append(self.codec.infer(x, self._dtype())[0])
-            some += [x] if sum(len(one) for one in some) < MEASURED else []
-        if not found:
+            bottom, _ = self.autoencoder.encode(x, self._dtype())
+            means.append(bottom.mean)
+            log_scales.append(bottom.log_scale)
+            if sum(map(len, items)) < DETAIL_ITEMS:
+                items.append(x)
+        if not items:
             return
-        means, log_scales = (torch.cat(part) for part in zip(*found, strict=True))
-        for buffer, value in zip((self.centre, self.scale), unit_scale(means, log_scales), strict=True):
-            buffer.copy_(value)
+        centre, scale = unit_scale(torch.cat(means), torch.cat(log_scales))
+        self.centre.copy_(centre)
+        self.scale.copy_(scale)
         if self.config.prior_share:
-            self.temperature.fill_(fitting_temperature(self, detail(torch.cat(some)[:MEASURED])))
+            self.temperature.fill_(lowest_temperature(self, detail(torch.cat(items)[:DETAIL_ITEMS])))
 
-    # -- code -----------------------------------------------------------------------------------------------------------
+    # -- codec ----------------------------------------------------------------------------------------------------------
 
     @property
     def latent(self) -> Grid:
         """What `encode` gives: the bottom latents, of about unit deviation."""
-        return Grid((self.config.channels, *self.codec.sides), "CHW", self.spec.classes, 1.0, bounded=False)
+        shape = (self.config.latent_channels, *self.autoencoder.sides)
+        return Grid(shape, "CHW", self.spec.classes, 1.0, bounded=False)
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
         """(B, *latent.shape) mean of z1 given x (B, *shape), scaled to unit deviation."""
-        kind, device = self._dtype(), self.device
-        parts = [self.codec.infer(some.to(device).float(), kind)[0][0] for some in torch.split(x, self.rows)]
-        return (torch.cat(parts) - self.centre[:, None, None]) / self.scale[:, None, None]
+        dtype, device = self._dtype(), self.device
+        means = []
+        for rows in torch.split(x, self.rows):
+            bottom, _ = self.autoencoder.encode(rows.to(device).float(), dtype)
+            means.append(bottom.mean)
+        return (torch.cat(means) - self.centre[:, None, None]) / self.scale[:, None, None]
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """(B, *shape) expected items given scaled bottom latents z (B, *latent.shape)."""
-        return self._shown(z.to(self.device) * self.scale[:, None, None] + self.centre[:, None, None])
+        return self._expected_items(z.to(self.device) * self.scale[:, None, None] + self.centre[:, None, None])
 
-    def _shown(self, bottom: Tensor, numbers: Callable[[int, int], Tensor] | None = None) -> Tensor:
-        """(B, *shape) what bottom latents stand for: expected values, or sampled ones with numbers(first, count)."""
-        kind, first, found = self._dtype(), 0, []
-        for some in torch.split(bottom, self.rows):
-            mixture = self.codec.pixels(some, kind)
-            found.append(mixture.mean() if numbers is None else mixture.sample(numbers(first, len(some))))
-            first += len(some)
-        return torch.cat(found)
+    def _expected_items(self, bottom: Tensor) -> Tensor:
+        """(B, *shape) expected values given bottom latents."""
+        dtype = self._dtype()
+        return torch.cat([self.autoencoder.decode(rows, dtype).mean() for rows in torch.split(bottom, self.rows)])
+
+    def _sampled_items(self, bottom: Tensor, seed: int, first_index: int) -> Tensor:
+        """(B, *shape) sampled pixels given bottom latents; row i is a function of (seed, first_index + i)."""
+        dtype, items = self._dtype(), []
+        for start in range(0, len(bottom), self.rows):
+            rows = bottom[start : start + self.rows]
+            uniform = pixel_uniforms(self.spec, seed, first_index + start, len(rows)).to(self.device)
+            items.append(self.autoencoder.decode(rows, dtype).sample(uniform))
+        return torch.cat(items)
 
     @torch.no_grad()
     def bits(self, batch: Batch) -> Tensor:
         """(B,) bits of each item at most: see the class."""
-        x, kind = batch.x.float(), torch.float32
-        bottom, top = self.codec.infer(x, kind)
-        noise = [noise_of(x, use, mean.shape) for use, (mean, _) in (("z1", bottom), ("z2", top))]
-        cost_top = normal_divergence(*top, torch.zeros(()), torch.zeros(())).sum(1)  # (B,)
-        found = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        x, dtype = batch.x.float(), torch.float32
+        bottom, top = self.autoencoder.encode(x, dtype)
+        noise1 = item_noise(x, "z1", bottom.mean.shape)
+        noise2 = item_noise(x, "z2", top.mean.shape)
+        top_kl = _kl_from_standard_normal(top).sum(1)  # (B,)
+        nats = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         for sign in (1.0, -1.0):
-            z1, z2 = (m + sign * s.exp() * n for (m, s), n in zip((bottom, top), noise, strict=True))
-            cost = normal_divergence(*bottom, *self.codec.below(z2, kind)).flatten(1).sum(1)
-            wrong = -self.codec.pixels(z1, kind).log_probability(x)
-            found += 0.5 * (wrong.double() + cost.double() + cost_top.double())
-        return found / math.log(2.0)
+            z1 = bottom.mean + sign * bottom.log_scale.exp() * noise1
+            z2 = top.mean + sign * top.log_scale.exp() * noise2
+            bottom_kl = normal_kl(*bottom, *self.autoencoder.bottom_prior(z2, dtype)).flatten(1).sum(1)
+            reconstruction = -self.autoencoder.decode(z1, dtype).log_prob(x)
+            nats += 0.5 * (reconstruction.double() + bottom_kl.double() + top_kl.double())
+        return nats / math.log(2.0)
 
-    # -- draw -----------------------------------------------------------------------------------------------------------
+    # -- sample ---------------------------------------------------------------------------------------------------------
 
-    def draw(self, ask: Ask, seed: int) -> Iterator[Tensor]:
-        how: VaeSampling = ask.how or VaeSampling()
-        if ask.known is not None:
+    @torch.no_grad()
+    def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+        sampling: VaeSampling = request.sampling or VaeSampling()
+        if request.condition is not None:
             raise ConfigError("vae cannot keep given values in a sample; leave them out, or use the family 'diffusion'")
-
-        def numbers(first: int, count: int) -> Tensor:
-            return pixel_numbers(self.spec, seed, ask.first + first, count).to(self.device)
-
-        yield self._grown(self.latents(ask, seed), numbers if how.pixels == "sample" else None)
+        bottom = self._bottom_of(self.initial_latents(request, seed))
+        if sampling.pixels == "sample":
+            yield self._sampled_items(bottom, seed, request.first_index)
+        else:
+            yield self._expected_items(bottom)
 
     @torch.no_grad()
-    def latents(self, ask: Ask, seed: int) -> Tensor:
-        """(n, K + c h w): z2, then z1 in deviations from what z2 says; row i is a function of (seed, ask.first + i)."""
-        how: VaeSampling = ask.how or VaeSampling()
-        top = self.config.top
-        size = top + math.prod(self.latent.shape)
-        rows = [torch.randn(size, generator=generator(seed, "draw", ask.first + i)) for i in range(ask.n)]
-        numbers = torch.stack(rows).to(self.device)
-        z2 = numbers[:, :top]
-        if how.prior == "learned":
-            plan: dict[str, Any] = {"steps": how.steps, "solver": how.solver, "guidance": how.guidance}
-            z2 = self.prior.draw(z2, kinds(self.spec, ask, self.device), self._dtype(), **plan)
-        spread = self.temperature if how.temperature < 0 else how.temperature
-        return torch.cat([z2, spread * numbers[:, top:]], 1)
+    def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
+        """(n, K + c h w): z2, then z1 in deviations from what z2 says; row i is a function of (seed, first_index + i)."""
+        sampling: VaeSampling = request.sampling or VaeSampling()
+        top_dim = self.config.top_dim
+        size = top_dim + math.prod(self.latent.shape)
+        sources = [generator(seed, "draw", request.first_index + i) for i in range(request.n)]
+        noise = torch.stack([torch.randn(size, generator=source) for source in sources]).to(self.device)
+        z2 = noise[:, :top_dim]
+        if sampling.prior == "learned":
+            z2 = self.prior.sample(
+                z2,
+                self._prior_labels(request),
+                self._dtype(),
+                steps=sampling.steps,
+                solver=sampling.solver,
+                guidance=sampling.guidance,
+            )
+        temperature = self.temperature if sampling.temperature < 0 else sampling.temperature
+        return torch.cat([z2, temperature * noise[:, top_dim:]], 1)
 
-    def grow(self, latents: Tensor, ask: Ask) -> Iterator[Tensor]:
+    def _prior_labels(self, request: SampleRequest) -> Tensor:
+        """(n,) the label that the prior is told, or that there is none."""
+        labels, any_class = class_labels(request, self.spec.classes), self.prior.any_class
+        if labels is None:
+            return torch.full((request.n,), any_class, device=self.device)
+        return torch.where(labels < 0, any_class, labels).to(self.device)
+
+    @torch.no_grad()
+    def generate(self, latents: Tensor, request: SampleRequest) -> Iterator[Tensor]:
         """One draft, the items; where pixels are to be sampled, their mean is taken."""
-        yield self._grown(latents)
+        yield self._expected_items(self._bottom_of(latents))
+
+    def _bottom_of(self, latents: Tensor) -> Tensor:
+        """(n, c, h, w) bottom latents z1 of latents (n, K + c h w)."""
+        latents, dtype = latents.to(self.device), self._dtype()
+        top, deviations = latents[:, : self.config.top_dim], latents[:, self.config.top_dim :]
+        priors = [self.autoencoder.bottom_prior(rows, dtype) for rows in torch.split(top, self.rows)]
+        mean = torch.cat([prior.mean for prior in priors])
+        log_scale = torch.cat([prior.log_scale for prior in priors])
+        return mean + log_scale.exp() * deviations.view_as(mean)
 
     @torch.no_grad()
-    def _grown(self, latents: Tensor, numbers: Callable[[int, int], Tensor] | None = None) -> Tensor:
-        latents, kind = latents.to(self.device), self._dtype()
-        top, rest = latents[:, : self.config.top], latents[:, self.config.top :]
-        told = [self.codec.below(some, kind) for some in torch.split(top, self.rows)]
-        mean, log_scale = (torch.cat(part) for part in zip(*told, strict=True))
-        return self._shown(mean + log_scale.exp() * rest.view_as(mean), numbers)
+    def encode_to_latents(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(n, K + c h w): the means of both scales given x; `generate` leads back to what `decode(encode(x))` is."""
+        dtype, latents = self._dtype(), []
+        for rows in torch.split(x.to(self.device).float(), self.rows):
+            bottom, top = self.autoencoder.encode(rows, dtype)
+            prior = self.autoencoder.bottom_prior(top.mean, dtype)
+            deviations = (bottom.mean - prior.mean) / prior.log_scale.exp()
+            latents.append(torch.cat([top.mean, deviations.flatten(1)], 1))
+        return torch.cat(latents)
 
-    @torch.no_grad()
-    def invert(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """(n, K + c h w): the means of both scales given x; `grow` leads back to what `decode(encode(x))` is."""
-        kind, found = self._dtype(), []
-        for some in torch.split(x.to(self.device).float(), self.rows):
-            (bottom, _), (top, _) = self.codec.infer(some, kind)
-            mean, log_scale = self.codec.below(top, kind)
-            found.append(torch.cat([top, ((bottom - mean) / log_scale.exp()).flatten(1)], 1))
-        return torch.cat(found)
-
-    def between(self, one: Tensor, other: Tensor, share: Tensor) -> Tensor:
+    def interpolate(self, start: Tensor, end: Tensor, fractions: Tensor) -> Tensor:
         """Each scale of latents goes along its own sphere."""
-        top = self.config.top
-        return torch.cat([slerp(one[part], other[part], share) for part in (slice(top), slice(top, None))], 1)
+        top_dim = self.config.top_dim
+        top = slerp(start[:top_dim], end[:top_dim], fractions)
+        bottom = slerp(start[top_dim:], end[top_dim:], fractions)
+        return torch.cat([top, bottom], 1)
 
 
-def kinds(spec: Grid, ask: Ask, device: torch.device) -> Tensor:
-    """(n,) what the prior is told: the label, or that there is none."""
-    if ask.label is None:
-        return torch.full((ask.n,), spec.classes, device=device)
-    if not spec.classes:
-        raise ConfigError("a label was given, but the data had no labels; leave it out")
-    return torch.where(ask.label < 0, spec.classes, ask.label).to(device)
+def _kl_from_standard_normal(posterior: Normal) -> Tensor:
+    zero = torch.zeros(())
+    return normal_kl(*posterior, zero, zero)
 
 
-def fitting_temperature(family: Vae, wanted: float) -> float:
-    """The least temperature whose samples have nearly as much detail as is wanted: each bottom latent varies by itself,
+def _suggest_batch_size(side: int) -> int:
+    if side <= 64:
+        return 64
+    return 32 if side <= 128 else 16
+
+
+def _suggest_patch_size(side: int) -> int:
+    if side <= 12:
+        return 1
+    if side <= 72:
+        return 2
+    return 4 if side <= 256 else 8
+
+
+def lowest_temperature(family: Vae, target_detail: float) -> float:
+    """The lowest temperature whose samples have nearly as much detail as the target: each bottom latent varies by itself,
     which breaks what the top gets right, but where the top knows little, samples are blurs without."""
     for temperature in TEMPERATURES[:-1]:
-        *_, made = family.draw(Ask(MEASURED, how=VaeSampling(temperature=temperature)), 0)
-        if detail(made) >= ENOUGH * wanted:
+        request = SampleRequest(DETAIL_ITEMS, sampling=VaeSampling(temperature=temperature))
+        *_, samples = family.sample(request, 0)
+        if detail(samples) >= ENOUGH_DETAIL * target_detail:
             return temperature
     return TEMPERATURES[-1]
 
@@ -357,18 +405,18 @@ def detail(x: Tensor) -> float:
     return sum(float(x.diff(dim=axis).square().mean()) for axis in (2, 3) if x.shape[axis] > 1)
 
 
-def noise_of(x: Tensor, use: str, shape: torch.Size) -> Tensor:
+def item_noise(x: Tensor, stream: str, shape: torch.Size) -> Tensor:
     """Normal numbers of `shape` (rows first), a function of each row's item."""
     rows = x.contiguous().cpu().numpy()
-    sources = (generator("bits", use, blake2b(row.tobytes(), digest_size=8).hexdigest()) for row in rows)
+    sources = (generator("bits", stream, blake2b(row.tobytes(), digest_size=8).hexdigest()) for row in rows)
     return torch.stack([torch.randn(shape[1:], generator=source) for source in sources]).to(x.device)
 
 
-def pixel_numbers(spec: Grid, seed: int, first: int, count: int) -> Tensor:
-    """(count, 1 + C, H, W) uniform numbers for `LogisticMixture.sample`, a row a function of (seed, first + i)."""
-    channels, *sides = spec.shape
-    sources = (generator(seed, "pixels", first + i) for i in range(count))
-    return torch.stack([torch.rand((1 + channels, *sides), generator=source) for source in sources])
+def pixel_uniforms(spec: Grid, seed: int, first_index: int, count: int) -> Tensor:
+    """(count, 1 + C, H, W) uniform numbers for `LogisticMixture.sample`; row i is a function of (seed, first_index + i)."""
+    channels, height, width = spec.shape
+    sources = (generator(seed, "pixels", first_index + i) for i in range(count))
+    return torch.stack([torch.rand((1 + channels, height, width), generator=source) for source in sources])
 
 
 EXPORT = Vae

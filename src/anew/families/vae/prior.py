@@ -7,63 +7,99 @@ import math
 import torch
 from torch import Tensor, nn
 
-from anew.core.random import Moment
-from anew.functional.noise import lognormal_levels, rho_levels
+from anew.core.random import StepContext
+from anew.functional.noise import karras_sigmas, lognormal_sigmas
 from anew.functional.ode import SOLVERS
 from anew.nets.autoencoder import VectorDenoiser
 
-LEVELS = (0.005, 20.0)  # smallest and largest noise level, in deviations of the vectors
-LOG_LEVEL = (-0.6, 1.4)  # mean and deviation of the log noise level in training
-CROWDING = 5.0  # of a sample's noise levels towards clean
+SIGMA_MIN, SIGMA_MAX = 0.005, 20.0  # noise levels, in deviations of the vectors
+LOG_SIGMA_MEAN, LOG_SIGMA_STD = -0.6, 1.4  # of the noise levels in training
+RHO = 5.0  # crowding of a sample's noise levels towards clean
 ROWS = 1024  # vectors that go through the network at a time
 
 
 class VectorPrior(nn.Module):
-    """Vectors (B, size) of about unit deviation, of kinds 0 .. kinds - 1; the kind `kinds` stands for any."""
+    """Vectors (B, size) of about unit deviation, of classes 0 .. classes - 1; the label `classes` stands for any.
 
-    def __init__(self, size: int, kinds: int, width: int, depth: int) -> None:
+    Args:
+        size: Numbers of a vector.
+        classes: Number of classes, 0 without labels.
+        hidden_size: Size of the network's residual stream.
+        depth: Layers of the network.
+    """
+
+    def __init__(self, size: int, classes: int, hidden_size: int, depth: int) -> None:
         super().__init__()
-        self.kinds = kinds
-        self.net = VectorDenoiser(size, kinds + 1, width, depth)
+        self.any_class = classes
+        self.net = VectorDenoiser(size, classes + 1, hidden_size, depth)
 
-    def loss(self, z: Tensor, kind: Tensor, now: Moment, precision: torch.dtype) -> Tensor:
-        """(B,) squared error at several noise levels of each of z (B, R, size), over its expected size. kind: (B,)."""
-        size, repeat = z.shape[:2]
-        level = lognormal_levels(now.uniform("level", (size, repeat)), *LOG_LEVEL, *LEVELS)
-        y = z + level[..., None] * now.normal("noise", z.shape)
-        kinds = kind[:, None].expand(size, repeat).flatten()
-        skip, out, correction = self._parts(y.flatten(0, 1), level.flatten(), kinds, precision)
-        error = correction - (z.flatten(0, 1) - skip) / out
-        return error.square().mean(1).view(size, repeat).mean(1)
+    def loss(self, z: Tensor, labels: Tensor, context: StepContext, dtype: torch.dtype) -> Tensor:
+        """Squared error at several noise levels of each vector, over its expected size.
 
-    def _parts(self, y: Tensor, level: Tensor, kind: Tensor, precision: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-        """The clean estimate is skip + out * correction (EDM, arXiv 2206.00364, table 1, for data of unit deviation)."""
-        total = 1.0 + level.square()[:, None]
-        correction = self.net((y * total.rsqrt()).to(precision), level, kind).float()
-        return y / total, level[:, None] * total.rsqrt(), correction
+        Args:
+            z: (B, R, size), R draws of each vector.
+            labels: (B,).
+            context: Where the random numbers come from.
+            dtype: What the network computes in.
 
-    def draw(
-        self, numbers: Tensor, kind: Tensor, precision: torch.dtype, *, steps: int, solver: str, guidance: float
+        Returns:
+            (B,).
+        """
+        batch, repeats = z.shape[:2]
+        uniform = context.uniform("level", (batch, repeats))
+        sigma = lognormal_sigmas(uniform, LOG_SIGMA_MEAN, LOG_SIGMA_STD, SIGMA_MIN, SIGMA_MAX)
+        y = z + sigma[..., None] * context.normal("noise", z.shape)
+        repeated_labels = labels[:, None].expand(batch, repeats).flatten()
+        c_skip_y, c_out, F = self._precondition(y.flatten(0, 1), sigma.flatten(), repeated_labels, dtype)
+        error = F - (z.flatten(0, 1) - c_skip_y) / c_out
+        return error.square().mean(1).view(batch, repeats).mean(1)
+
+    def _precondition(
+        self, y: Tensor, sigma: Tensor, labels: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """c_skip y, c_out and the network's output F; the denoised estimate is c_skip y + c_out F (EDM, arXiv 2206.00364,
+        table 1, for data of unit deviation)."""
+        variance = 1.0 + sigma.square()[:, None]
+        c_in = variance.rsqrt()
+        F = self.net((y * c_in).to(dtype), sigma, labels).float()
+        return y / variance, sigma[:, None] * variance.rsqrt(), F
+
+    def sample(
+        self, noise: Tensor, labels: Tensor, dtype: torch.dtype, *, steps: int, solver: str, guidance: float
     ) -> Tensor:
-        """(n, size) vectors of kinds (n,) that the model makes of standard normal numbers (n, size)."""
-        low, high = LEVELS
-        levels = rho_levels(steps, low, high, CROWDING).to(numbers.device)
-        found = []
-        for some, wanted in zip(torch.split(numbers, ROWS), torch.split(kind, ROWS), strict=True):
+        """Vectors that the model makes of noise.
 
-            def denoise(y: Tensor, level: Tensor, wanted: Tensor = wanted) -> Tensor:
-                clean = self._clean(y, level, wanted, precision)
-                if guidance == 1.0:
-                    return clean
-                plain = self._clean(y, level, torch.full_like(wanted, self.kinds), precision)
-                return plain + guidance * (clean - plain)
+        Args:
+            noise: (n, size) standard normal numbers.
+            labels: (n,).
+            dtype: What the network computes in.
+            steps: Noise levels that a vector passes through.
+            solver: Name of the solver.
+            guidance: How much the label counts; 1 is the plain model.
 
-            clean = some
-            for draft in SOLVERS[solver](denoise, some * math.sqrt(1.0 + high**2), levels):
-                clean = draft
-            found.append(clean)
-        return torch.cat(found)
+        Returns:
+            (n, size).
+        """
+        sigmas = karras_sigmas(steps, SIGMA_MIN, SIGMA_MAX, RHO).to(noise.device)
+        parts = []
+        for rows, row_labels in zip(torch.split(noise, ROWS), torch.split(labels, ROWS), strict=True):
 
-    def _clean(self, y: Tensor, level: Tensor, kind: Tensor, precision: torch.dtype) -> Tensor:
-        skip, out, correction = self._parts(y, level.expand(len(y)), kind, precision)
-        return skip + out * correction
+            def denoise(y: Tensor, sigma: Tensor, labels: Tensor = row_labels) -> Tensor:
+                return self._denoise_guided(y, sigma, labels, dtype, guidance)
+
+            sample = rows
+            for draft in SOLVERS[solver](denoise, rows * math.sqrt(1.0 + SIGMA_MAX**2), sigmas):
+                sample = draft
+            parts.append(sample)
+        return torch.cat(parts)
+
+    def _denoise_guided(self, y: Tensor, sigma: Tensor, labels: Tensor, dtype: torch.dtype, guidance: float) -> Tensor:
+        conditional = self._denoise(y, sigma, labels, dtype)
+        if guidance == 1.0:
+            return conditional
+        unconditional = self._denoise(y, sigma, torch.full_like(labels, self.any_class), dtype)
+        return unconditional + guidance * (conditional - unconditional)
+
+    def _denoise(self, y: Tensor, sigma: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
+        c_skip_y, c_out, F = self._precondition(y, sigma.expand(len(y)), labels, dtype)
+        return c_skip_y + c_out * F

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from anew.core.registry import load
-from anew.core.specs import Ask, Grid, Tokens
+from anew.core.specs import Grid, SampleRequest, Tokens
 from anew.data.dataset import Dataset
 from anew.errors import ConfigError
 from anew.evaluation.metrics.image_comparison import Yardstick
@@ -58,9 +58,9 @@ def draw(model: Model, entrant: Entrant, n: int, seed: int) -> None:
 
 def _drawn(model: Model, n: int, seed: int, first: int) -> tuple[list[Any], int]:
     """n samples from number `first` on, and through how many drafts they went."""
-    ask = Ask(n, model.labels_of(n, seed, None, first), None, model.how({}), first)
+    request = SampleRequest(n, model.labels_of(n, seed, None, first), None, model.how({}), first)
     last, drafts = None, 0
-    for draft in model.family.draw(ask, seed):
+    for draft in model.family.sample(request, seed):
         last, drafts = draft, drafts + 1
     if last is None:
         raise ConfigError("the family drew nothing; train the run again")
@@ -130,9 +130,9 @@ def measure(model: Model, entrant: Entrant, data: Dataset, seed: int) -> None:
 
 
 def _why_not(model: Model) -> str:
-    if type(model.family).grow is not Family.grow:
+    if type(model.family).generate is not Family.generate:
         return ""
-    return f"it has no continuous space to walk in; {type(model.family).no_walk}"
+    return f"it has no continuous space to walk in; {type(model.family).no_interpolation_reason}"
 
 
 def _bits(model: Model, entrant: Entrant, data: Dataset, seed: int) -> None:

@@ -1,0 +1,75 @@
+"""What several families derive alike: a ladder of network sizes, and the groups of parameters that Muon and AdamW train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from torch import Tensor
+
+from anew.families.phases import OptimizerConfig, ParameterGroup
+
+T = TypeVar("T")
+
+CONV_WIDTHS = (32, 48, 64, 96, 128, 192, 256)  # by model size: each about doubles the cost of a step
+DEEP_FROM = 4  # model size from which on a convolutional stage has two blocks
+
+
+def at_size(ladder: Sequence[T], model_size: int) -> T:
+    """The rung of a ladder for a model size, its ends for sizes beyond them."""
+    return ladder[min(max(model_size, 0), len(ladder) - 1)]
+
+
+def conv_width(model_size: int) -> int:
+    """Channels of a convolutional network at its largest size."""
+    return at_size(CONV_WIDTHS, model_size)
+
+
+def conv_depth(model_size: int) -> int:
+    """Blocks of a convolutional stage."""
+    return 1 if model_size < DEEP_FROM else 2
+
+
+def conv_candidate_sizes(device: str) -> tuple[int, ...]:
+    """Model sizes of convolutional networks that are worth measuring on a device."""
+    return (0, 1, 2, 3) if device == "cpu" else (2, 3, 4, 5, 6)
+
+
+def weights_within(*modules: str, ndims: Sequence[int] = (2, 3, 4), but_not: str = "") -> Callable[[str, Tensor], bool]:
+    """A `ParameterGroup.match` for the weights that lie in submodules of these names.
+
+    Args:
+        modules: Names of submodules, as whole parts of a parameter's dotted name.
+        ndims: Numbers of dimensions that a weight may have.
+        but_not: A submodule whose weights are left out all the same.
+    """
+
+    def match(name: str, parameter: Tensor) -> bool:
+        parts = name.split(".")
+        return parameter.ndim in ndims and any(part in modules for part in parts) and but_not not in parts
+
+    return match
+
+
+def muon_and_adamw(
+    matrices: Callable[[str, Tensor], bool],
+    muon_lr: float,
+    adamw_lr: float,
+    *,
+    decay: float,
+    ema_width: float,
+    weight_decay: float = 0.0,
+    momentum: float = 0.95,
+    betas: tuple[float, float] = (0.9, 0.99),
+    grad_clip: float = 1.0,
+) -> OptimizerConfig:
+    """Muon for the matrices, AdamW for every other parameter of a phase."""
+    return OptimizerConfig(
+        (
+            ParameterGroup(matrices, "muon", muon_lr, weight_decay=weight_decay, momentum=momentum),
+            ParameterGroup(lambda name, parameter: True, "adamw", adamw_lr, betas=betas),
+        ),
+        decay=decay,
+        ema_width=ema_width,
+        grad_clip=grad_clip,
+    )

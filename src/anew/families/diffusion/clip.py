@@ -1,0 +1,241 @@
+"""Diffusion of clips: a noise level a frame (diffusion forcing, arXiv 2407.01392), so that one model generates, goes on
+from given frames and fills between them. A frame of infinite noise level is one that the clip does not have.
+
+Legend for shapes: B examples, n samples, C channels, T frames, H rows, W columns, D values of one clip.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from anew.core.random import StepContext, generator, key
+from anew.core.specs import Batch, Condition, SampleRequest
+from anew.errors import ConfigError
+from anew.estimators.clip_mixture import ClipMixture, empty_clip_mixture, fit_clip_mixture
+from anew.estimators.gaussian_mixture import GaussianMixture
+from anew.families._sizes import conv_depth, conv_width
+from anew.families.base import Scale
+from anew.families.diffusion.config import DiffusionConfig
+from anew.families.diffusion.layout import KnownValues, Layout, SampleWindow
+from anew.functional.noise import lognormal_sigmas
+from anew.nets.unet3d import UNet3d
+
+MOST_RANK = 192  # principal components of clips, which vary in more ways than images
+MOST_BASIS_VALUES = 1 << 24  # of the basis: 64 MB of a run
+MOST_NETWORK_SIGMA = 1e3  # what the network is told of a frame that is not there
+P_PREFIX, P_BOTH_ENDS = 0.5, 0.25  # of the examples with given frames; in the others any frames are given
+
+
+class ClipLayout(Layout):
+    """A noise level a frame."""
+
+    mixture_type: ClassVar[type[GaussianMixture]] = ClipMixture
+    num_choices: ClassVar[int] = 2
+
+    @property
+    def num_parts(self) -> int:
+        return self.spec.shape[1]
+
+    def network(self, config: DiffusionConfig) -> nn.Module:
+        channels = self.spec.shape[0]
+        return UNet3d(
+            2 * channels + 1,
+            channels,
+            num_components=config.num_components + 1,
+            channels=config.width,
+            channel_mults=config.channel_mults,
+            depth=config.depth,
+            patch_size=config.patch_size,
+            frame_group=config.frame_group,
+            dropout=config.dropout,
+        )
+
+    def suggest(self, scale: Scale) -> dict[str, Any]:
+        side = max(self.spec.shape[2:])
+        patch_size = _suggest_patch_size(side)
+        positions = side / patch_size
+        halvings = max(1, math.ceil(math.log2(positions / 8))) if positions >= 4 else 0  # down to 8 or fewer
+        return {
+            "net": "unet",
+            "width": conv_width(scale.model_size),
+            "channel_mults": (1, *[2] * halvings),
+            "depth": conv_depth(scale.model_size),
+            "patch_size": patch_size,
+            "frame_group": 2 if self.spec.shape[1] > 2 else 1,
+            "batch_size": 32 if scale.device == "cpu" else 64,
+            "rank": max(1, min(MOST_RANK, MOST_BASIS_VALUES // self.size, max(16, scale.items // 4))),
+        }
+
+    def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
+        return empty_clip_mixture(self.spec.shape, rank, num_components, self.spec.std**2)
+
+    def fit_mixture(
+        self, x: Tensor, part_mask: Tensor | None, labels: Tensor | None, rank: int, num_clusters: int
+    ) -> GaussianMixture:
+        everything = torch.full((len(x),), self.num_parts)
+        lengths = everything if part_mask is None else part_mask.sum(1).long().clamp(min=1)
+        return fit_clip_mixture(
+            x,
+            lengths,
+            labels,
+            rank=rank,
+            num_clusters=num_clusters,
+            classes=self.spec.classes,
+            source=generator("mixture"),
+        )
+
+    # -- training -------------------------------------------------------------------------------------------------------
+
+    def training_sigmas(
+        self, context: StepContext, batch: Batch, config: DiffusionConfig
+    ) -> tuple[Tensor, Tensor | None]:
+        c, size = config, (len(batch), self.num_parts)
+        frame_mask = torch.ones(size, device=batch.x.device) if batch.mask is None else batch.mask.float()
+        uniform = context.uniform("level", size)
+        task, pattern, prefix, suffix = torch.split(context.uniform("task", (len(batch), 4)), 1, 1)  # each (B, 1)
+        is_conditioned = task < c.p_conditioning
+        has_own_sigmas = ~is_conditioned & (task < c.p_conditioning + c.p_per_frame_sigma)
+        uniform = torch.where(has_own_sigmas, uniform, uniform[:, :1])
+        sigma = lognormal_sigmas(uniform, c.sigma_log_mean, c.sigma_log_std, c.sigma_min, c.sigma_max)
+        given = self._given_frames(pattern, prefix, suffix, context.uniform("frames", size), frame_mask)
+        given = is_conditioned & given
+        sigma = torch.where(given, c.sigma_min, sigma).masked_fill(frame_mask == 0, torch.inf)
+        counts = frame_mask * ~given
+        return sigma, counts / counts.sum(1, keepdim=True).clamp(min=1)
+
+    def _given_frames(
+        self, pattern: Tensor, prefix: Tensor, suffix: Tensor, per_frame: Tensor, frame_mask: Tensor
+    ) -> Tensor:
+        """(B, T) the frames that are given: a beginning, both ends, or any; never all.
+
+        Args:
+            pattern: (B, 1) uniform, decides which of the three.
+            prefix: (B, 1) uniform, how long the beginning is, or the share of any frames.
+            suffix: (B, 1) uniform, how long the end is.
+            per_frame: (B, T) uniform.
+            frame_mask: (B, T) which frames are there.
+        """
+        length = frame_mask.sum(1, keepdim=True)
+        position = torch.arange(self.num_parts, device=frame_mask.device)
+        prefix_length = 1 + ((length - 1) * prefix).floor()
+        suffix_length = ((length - prefix_length) * suffix).floor()
+        in_prefix = position < prefix_length
+        in_ends = in_prefix | (position >= length - suffix_length)
+        in_any = per_frame < prefix
+        given = torch.where(
+            pattern < P_PREFIX, in_prefix, torch.where(pattern < P_PREFIX + P_BOTH_ENDS, in_ends, in_any)
+        )
+        given = given & (frame_mask > 0)
+        return given & (given.sum(1, keepdim=True) < length)
+
+    def run_network(self, net: nn.Module, c_in_y: Tensor, denoised: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+        frame_mask = sigma.isfinite().to(c_in_y.dtype)[:, None, :, None, None]  # (B, 1, T, 1, 1)
+        frame_mask = frame_mask.expand(-1, 1, -1, *self.spec.shape[2:])
+        network_sigma = sigma.float().clamp(max=MOST_NETWORK_SIGMA)
+        output: Tensor = net(torch.cat([c_in_y, denoised, frame_mask], 1), network_sigma, component)
+        return output
+
+    # -- sampling -------------------------------------------------------------------------------------------------------
+
+    def known_parts(self, mask: Tensor) -> Tensor | None:
+        return torch.all(mask.view(len(mask), *self.spec.shape).flatten(3), 3).all(1)
+
+    def sampled_parts(
+        self, mixture: Any, component: Tensor, number: Tensor, known: KnownValues | None
+    ) -> Tensor | None:
+        position = torch.arange(self.num_parts, device=number.device)
+        counts = mixture.length_counts[component]  # (n, T)
+        if known is not None:  # no shorter than what is known of it
+            has_known = known.mask.view(len(number), *self.spec.shape).flatten(3).any(3).any(1)  # (n, T)
+            known_length = (has_known * (position + 1)).amax(1, keepdim=True)
+            counts = torch.where(position + 1 >= known_length, counts, 0.0)
+            is_last = (position == self.num_parts - 1).float()
+            counts = torch.where(counts.sum(1, keepdim=True) > 0, counts, is_last)
+        cumulative = counts.cumsum(1)
+        uniform = torch.special.ndtr(number)[:, None] * cumulative[:, -1:]
+        last_position = (uniform >= cumulative).sum(1, keepdim=True)
+        frame_mask: Tensor = position <= last_position
+        return frame_mask
+
+    def hold_last_part(self, x: Tensor, part_mask: Tensor) -> Tensor:
+        last = part_mask.sum(1) - 1
+        position = torch.arange(self.num_parts, device=x.device).minimum(last[:, None])  # (n, T)
+        return x.gather(2, position[:, None, :, None, None].expand_as(x))
+
+    def sample(self, sample_window: SampleWindow, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+        """Longer clips grow by windows: each goes on from the later half of what is there."""
+        window_frames = self.num_parts
+        condition = self._full_mask(request.condition)
+        known_frames = 0 if condition is None else condition.x.shape[-3]
+        target = request.sampling.frames
+        if not target and known_frames > window_frames:
+            target = known_frames + max(1, window_frames // 2)
+        total = max(target or window_frames, known_frames)
+        if condition is not None:
+            condition = _pad_frames(condition, max(total, window_frames))
+        clip: Tensor | None = None
+        start = window = 0
+        while True:
+            window_request = replace(request, condition=_window_condition(condition, clip, start, window_frames))
+            if target:
+                window_request = replace(window_request, sampling=replace(request.sampling, frames=total))
+            draft = clip
+            for window_draft in sample_window(window_request, seed if not window else key(seed, "window", window)):
+                draft = window_draft if clip is None else torch.cat([clip[:, :, :start], window_draft], 2)
+                yield draft[:, :, :target] if target else draft
+            if start + window_frames >= total:
+                return
+            clip, window = draft, window + 1
+            start = min(start + window_frames - window_frames // 2, total - window_frames)
+
+    def _full_mask(self, condition: Condition | None) -> Condition | None:
+        """With a mask of the shape of its values."""
+        if condition is None:
+            return None
+        x, shape = condition.x, self.spec.shape
+        if x.ndim < 4 or x.shape[-4] != shape[0] or x.shape[-2:] != shape[2:]:
+            given = tuple(x.shape)
+            raise ConfigError(f"known values must have the shape {shape}, with any number of frames (got {given})")
+        mask = torch.ones_like(x) if condition.mask is None else condition.mask.to(x).expand(x.shape)
+        return Condition(x, mask)
+
+
+def _suggest_patch_size(side: int) -> int:
+    if side <= 12:
+        return 1
+    return 2 if side <= 40 else 4
+
+
+def _mask_of(condition: Condition) -> Tensor:
+    return torch.ones_like(condition.x) if condition.mask is None else condition.mask
+
+
+def _pad_frames(condition: Condition, frames: int) -> Condition:
+    """With so many frames: those that are added are not known."""
+    missing = frames - condition.x.shape[-3]
+    if missing <= 0:
+        return condition
+    pad = (0, 0, 0, 0, 0, missing)
+    return Condition(functional.pad(condition.x, pad), functional.pad(_mask_of(condition), pad))
+
+
+def _window_condition(condition: Condition | None, clip: Tensor | None, start: int, frames: int) -> Condition | None:
+    """What is known of the frames from `start` on: by the user, and by the clip (n, C, T, H, W) that was sampled before."""
+    if condition is not None:
+        stop = start + frames
+        condition = Condition(condition.x[..., start:stop, :, :], _mask_of(condition)[..., start:stop, :, :])
+    if clip is None:
+        return condition
+    sampled = _pad_frames(Condition(clip[:, :, start:]), frames)
+    if condition is None:
+        return sampled
+    is_sampled = _mask_of(sampled) > 0.5
+    mask = torch.where(is_sampled, 1.0, _mask_of(condition).to(sampled.x).expand_as(sampled.x))
+    return Condition(torch.where(is_sampled, sampled.x, condition.x.to(sampled.x)), mask)

@@ -1,0 +1,126 @@
+"""Diffusion of images, and of whatever else lies on rows and columns: one noise level an example."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from anew.core.random import StepContext, generator
+from anew.core.specs import Batch, SampleRequest
+from anew.errors import ConfigError
+from anew.estimators.gaussian_mixture import GaussianMixture, empty_mixture, fit_mixture
+from anew.families._sizes import CONV_WIDTHS, at_size, conv_depth
+from anew.families.base import Scale
+from anew.families.diffusion.config import DiffusionConfig
+from anew.families.diffusion.layout import Layout, SampleWindow
+from anew.functional.noise import lognormal_sigmas
+from anew.nets.dit import DiT
+from anew.nets.unet import UNet
+
+DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192)  # of U-Nets with two halvings or more, whose stages cost more
+DIT_SIZES = ((64, 4), (128, 4), (192, 6), (256, 8), (384, 8), (512, 12), (768, 12))  # width, depth
+DIT_HEAD_DIM = 64
+HURRY_SECONDS = 100  # of training; in less, smaller batches give more steps
+
+
+class ImageLayout(Layout):
+    """One noise level an example."""
+
+    mixture_type: ClassVar[type[GaussianMixture]] = GaussianMixture
+
+    def network(self, config: DiffusionConfig) -> nn.Module:
+        channels = self.spec.shape[0]
+        if config.net == "dit":
+            num_heads = max(1, config.width // DIT_HEAD_DIM)
+            if config.width % (4 * num_heads):
+                raise ConfigError(f"width must be a multiple of {DIT_HEAD_DIM} for net=dit (got {config.width})")
+            return DiT(
+                2 * channels,
+                channels,
+                num_components=config.num_components + 1,
+                hidden_size=config.width,
+                depth=config.depth,
+                num_heads=num_heads,
+                patch_size=config.patch_size,
+                dropout=config.dropout,
+            )
+        return UNet(
+            2 * channels,
+            channels,
+            num_components=config.num_components + 1,
+            channels=config.width,
+            channel_mults=config.channel_mults,
+            depth=config.depth,
+            patch_size=config.patch_size,
+            dropout=config.dropout,
+            attention=config.attention,
+        )
+
+    def suggest(self, scale: Scale) -> dict[str, Any]:
+        side = max(self.spec.shape[1:])
+        patch_size = _suggest_patch_size(side)
+        is_hurried = scale.seconds is not None and scale.seconds < HURRY_SECONDS
+        small_batch = scale.device == "cpu" and (is_hurried or side > 40)
+        suggest_net = _suggest_unet if patch_size <= 2 else _suggest_dit
+        net = suggest_net(scale.model_size, side / patch_size)
+        return net | {"patch_size": patch_size, "batch_size": 64 if small_batch else 128}
+
+    def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
+        return empty_mixture(self.spec.shape, rank, num_components, self.spec.std**2)
+
+    def fit_mixture(
+        self, x: Tensor, part_mask: Tensor | None, labels: Tensor | None, rank: int, num_clusters: int
+    ) -> GaussianMixture:
+        return fit_mixture(
+            x,
+            labels,
+            rank=rank,
+            num_clusters=num_clusters,
+            classes=self.spec.classes,
+            source=generator("mixture"),
+        )
+
+    def training_sigmas(
+        self, context: StepContext, batch: Batch, config: DiffusionConfig
+    ) -> tuple[Tensor, Tensor | None]:
+        c = config
+        uniform = context.uniform("level", (len(batch),))
+        sigma = lognormal_sigmas(uniform, c.sigma_log_mean, c.sigma_log_std, c.sigma_min, c.sigma_max)
+        return sigma[:, None], None
+
+    def run_network(self, net: nn.Module, c_in_y: Tensor, denoised: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+        output: Tensor = net(torch.cat([c_in_y, denoised], 1), sigma.float().squeeze(1), component)
+        return output
+
+    def sample(self, sample_window: SampleWindow, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+        if request.sampling.frames:
+            raise ConfigError(f"frames applies to clips only (got {request.sampling.frames} for images); leave it out")
+        return sample_window(request, seed)
+
+
+def _suggest_patch_size(side: int) -> int:
+    """So that about 24 positions a side remain of large items, and small ones keep their detail."""
+    if side <= 12:
+        return 1
+    return 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 24))
+
+
+def _suggest_unet(model_size: int, positions: float) -> dict[str, Any]:
+    """Width, multiples and depth; `positions` a side at the stem are halved down to 8 or fewer."""
+    halvings = max(1, math.ceil(math.log2(positions / 8))) if positions >= 4 else 0
+    widths = CONV_WIDTHS if halvings < 2 else DEEP_UNET_WIDTHS
+    return {
+        "net": "unet",
+        "width": at_size(widths, model_size),
+        "channel_mults": (1, *[2] * halvings),
+        "depth": conv_depth(model_size),
+    }
+
+
+def _suggest_dit(model_size: int, positions: float) -> dict[str, Any]:
+    width, depth = at_size(DIT_SIZES, model_size)
+    return {"net": "dit", "width": width, "depth": depth}

@@ -1,0 +1,106 @@
+"""What diffusion must know of the axes of a grid: the network, the closed form, and which parts of an item have a noise
+level of their own. Nothing else looks at axes.
+
+Legend for shapes: B examples, F parts of an example with a noise level each (1 of an image, T of a clip), D values of one
+example, C channels.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+from anew.core.random import StepContext
+from anew.core.specs import Batch, Grid, SampleRequest
+from anew.estimators.gaussian_mixture import GaussianMixture
+from anew.families.base import Scale
+from anew.families.diffusion.config import DiffusionConfig
+
+SampleWindow = Callable[[SampleRequest, int], Iterator[Tensor]]  # (request, seed) -> drafts (n, *shape)
+
+
+class KnownValues(NamedTuple):
+    """values (n, D); mask (n, D) bool, true where they are to be kept."""
+
+    values: Tensor
+    mask: Tensor
+
+
+class Layout(ABC):
+    """How diffusion works on grids of certain axes.
+
+    Attributes:
+        mixture_type: Type of the closed form.
+        num_choices: Random numbers of a sample that decide what it is: its component, its length.
+    """
+
+    mixture_type: ClassVar[type[GaussianMixture]]
+    num_choices: ClassVar[int] = 1
+
+    def __init__(self, spec: Grid) -> None:
+        self.spec = spec
+        self.size = math.prod(spec.shape)
+
+    @property
+    def num_parts(self) -> int:
+        """F."""
+        return 1
+
+    @abstractmethod
+    def network(self, config: DiffusionConfig) -> nn.Module:
+        """What `run_network` calls."""
+
+    @abstractmethod
+    def suggest(self, scale: Scale) -> dict[str, Any]:
+        """Fields of the config that follow from the shape and the model size."""
+
+    @abstractmethod
+    def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
+        """The closed form before it is fitted."""
+
+    @abstractmethod
+    def fit_mixture(
+        self, x: Tensor, part_mask: Tensor | None, labels: Tensor | None, rank: int, num_clusters: int
+    ) -> GaussianMixture:
+        """The closed form of x (N, *shape); part_mask (N, F): which parts examples have (None: all)."""
+
+    @abstractmethod
+    def training_sigmas(
+        self, context: StepContext, batch: Batch, config: DiffusionConfig
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B, F) noise levels in deviations of the data, infinite for parts that an example does not have, and (B, F) the
+        weight of each part in the loss (None: all the same)."""
+
+    @abstractmethod
+    def run_network(self, net: nn.Module, c_in_y: Tensor, denoised: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+        """The network's output (B, C, ...).
+
+        Args:
+            net: What `network` gave.
+            c_in_y: (B, *shape) noisy data of about unit size.
+            denoised: (B, *shape) the closed form's estimate, of about unit size.
+            sigma: (B, F) noise levels in deviations of the data.
+            component: (B,).
+        """
+
+    def known_parts(self, mask: Tensor) -> Tensor | None:
+        """(n, F) the parts that are known as a whole, of a mask (n, D); None where an example has no parts."""
+        return None
+
+    def sampled_parts(
+        self, mixture: Any, component: Tensor, number: Tensor, known: KnownValues | None
+    ) -> Tensor | None:
+        """(n, F) which parts samples of these components have, by a normal number (n,) each; None: all."""
+        return None
+
+    def hold_last_part(self, x: Tensor, part_mask: Tensor) -> Tensor:
+        """Samples (n, *shape) as they are shown, where some lack the last parts."""
+        return x
+
+    @abstractmethod
+    def sample(self, sample_window: SampleWindow, request: SampleRequest, seed: int) -> Iterator[Tensor]:
+        """Drafts of `sample_window`, put together where samples are to be longer than what it makes."""

@@ -1,0 +1,114 @@
+"""How a family learns: phases, each a module with a loss and an optimizer. The trainer knows these types and no family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor, nn
+
+from anew.core.random import StepContext
+from anew.core.specs import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A sum and a count. The trainer divides by the count of the whole global batch, so that micro-batches, masks and
+    processes change nothing.
+
+    Attributes:
+        total: Sum over what counts in the batch; a scalar in fp32, with gradient.
+        count: How many examples or targets counted.
+        logs: Further scalars to show, each already a mean. No two phases of a family use the same name.
+    """
+
+    total: Tensor
+    count: float | Tensor
+    logs: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterGroup:
+    """Parameters that share an update rule. A parameter goes to the first group of its phase that matches it.
+
+    Attributes:
+        match: Takes (name, parameter) and says whether the group takes it.
+        optimizer: "muon" for matrices (further dimensions are flattened behind the first), "adamw" for everything else.
+        lr: Peak learning rate.
+        betas: Decay rates of AdamW's moments.
+        eps: AdamW's term in the denominator.
+        weight_decay: Decoupled weight decay, multiplied by the scheduled learning rate.
+        momentum: Momentum of Muon.
+    """
+
+    match: Callable[[str, Tensor], bool]
+    optimizer: Literal["muon", "adamw"]
+    lr: float
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerConfig:
+    """How the parameters of a phase move.
+
+    Attributes:
+        groups: Parameter groups, in the order in which they are tried.
+        warmup_steps: Steps of linear warm-up.
+        decay: Last share of the phase in which the learning rate falls to zero (warm-up, stable, decay).
+        power: Exponent of the fall.
+        grad_clip: Largest global gradient norm; 0 does not clip.
+        ema_width: Relative width of the power-function average of weights (EDM2, arXiv 2312.02696, eq. 121); 0 keeps the
+            raw weights.
+    """
+
+    groups: tuple[ParameterGroup, ...]
+    warmup_steps: int = 20
+    decay: float = 0.5
+    power: float = 1.0
+    grad_clip: float = 1.0
+    ema_width: float = 0.05
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A module, its loss and its optimizer. A GAN has two, most families one.
+
+    Attributes:
+        name: Names the phase in logs, and its random streams.
+        module: Holds the parameters that the phase trains.
+        loss: Takes (batch, context) and gives the loss.
+        optimizer: How the parameters move.
+        span: When in the run the phase acts, as shares of the plan. Warm-up and decay are those of the span, and are counted
+            in the phase's own updates.
+    """
+
+    name: str
+    module: nn.Module
+    loss: Callable[[Batch, StepContext], Loss]
+    optimizer: OptimizerConfig
+    span: tuple[float, float] = (0.0, 1.0)
+
+    def is_active(self, progress: float) -> bool:
+        """Whether the phase acts when `progress` of the plan is done."""
+        start, stop = self.span
+        return start <= progress < max(stop, start + 1e-9)
+
+    def progress_within(self, progress: float) -> float:
+        """Share of the span that is done when `progress` of the plan is."""
+        start, stop = self.span
+        return min(1.0, max(0.0, (progress - start) / max(stop - start, 1e-9)))
+
+    @property
+    def decay_start(self) -> float:
+        """Progress of the plan at which the learning rate of this phase begins to fall."""
+        start, stop = self.span
+        return start + (1.0 - min(1.0, max(0.0, self.optimizer.decay))) * (stop - start)
+
+
+def decay_share(phases: Iterable[Phase]) -> float:
+    """Last share of a run in which the learning rate of some phase falls: what a longer run would take back."""
+    return 1.0 - min(phase.decay_start for phase in phases)

@@ -1,0 +1,173 @@
+"""What the gate knows of a target: how sure each model is, and how well it did on the tokens before.
+
+Legend for shapes: n targets, V vocabulary, F features, S models (network, counts and perhaps aligned records).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.estimators.kneser_ney import KneserNey
+
+MOST_LOG_ODDS = 30.0  # nats of evidence for a relative; more says no more
+LOG_ODDS_SCALE = 0.1  # brings them to about the size of the other features
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Distribution(NamedTuple):
+    """Probabilities of what comes next and their logarithms, each (n, V)."""
+
+    probs: Floats
+    log_probs: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureLayout:
+    """Where each feature stands in a row of `size`.
+
+    Attributes:
+        order: Longest context that is counted.
+        longest: One of order + 1: the longest context that was seen.
+        log_types: Log of the number of different tokens that followed it.
+        backoff: Mass that it leaves to shorter contexts.
+        network: Entropy of the network's distribution, and its largest probability.
+        counts: The same of the counts.
+        recent: How well network and counts did on the tokens before.
+        recent_squares: Squares of these.
+        recent_product: Their product.
+        aligned: Entropy and largest probability of the aligned records.
+        log_odds: Evidence that a relative is followed.
+        aligned_recent: How well the aligned records did on the tokens before.
+        aligned_products: Its products with all three models' own.
+        bias: 1.
+    """
+
+    order: int
+    longest: slice
+    log_types: slice
+    backoff: slice
+    network: slice
+    counts: slice
+    recent: slice
+    recent_squares: slice
+    recent_product: slice
+    aligned: slice
+    log_odds: slice
+    aligned_recent: slice
+    aligned_products: slice
+    bias: slice
+
+    @classmethod
+    def make(cls, order: int, has_aligned: bool) -> FeatureLayout:
+        """has_aligned: whether there are aligned records; their slices are empty otherwise."""
+        aligned = int(has_aligned)
+        widths = {
+            "longest": order + 1,
+            "log_types": 1,
+            "backoff": 1,
+            "network": 2,
+            "counts": 2,
+            "recent": 2,
+            "recent_squares": 2,
+            "recent_product": 1,
+            "aligned": 2 * aligned,
+            "log_odds": aligned,
+            "aligned_recent": aligned,
+            "aligned_products": 3 * aligned,
+            "bias": 1,
+        }
+        slices, start = {}, 0
+        for name, width in widths.items():
+            slices[name] = slice(start, start + width)
+            start += width
+        return cls(order, **slices)
+
+    @property
+    def size(self) -> int:
+        """F."""
+        return int(self.bias.stop)
+
+
+def gate_features(
+    layout: FeatureLayout,
+    counts: KneserNey,
+    contexts: Ints,
+    models: Sequence[Distribution],
+    recent: Doubles,
+    log_odds: Floats | None,
+) -> Doubles:
+    """(n, F) features of n targets.
+
+    Args:
+        layout: Where each feature stands.
+        counts: The counts that contexts are of.
+        contexts: (order + 1, n) contexts that `KneserNey.walk` found.
+        models: Network, counts and perhaps aligned records.
+        recent: (n, S) how well each model did on the tokens before.
+        log_odds: (n,) evidence for a relative; None without aligned records.
+    """
+    n = contexts.shape[1]
+    if n == 1:
+        one_log_odds = None if log_odds is None else float(log_odds[0])
+        return one_row_of_features(layout, counts, contexts[:, 0].tolist(), models, recent[0].tolist(), one_log_odds)
+    longest = (contexts >= 0).sum(0) - 1  # (n,)
+    features = np.zeros((n, layout.size))
+    features[np.arange(n), longest] = 1.0
+    for k in set(longest.tolist()):
+        rows = np.flatnonzero(longest == k)
+        level, context = counts.levels[k], contexts[k, rows]
+        num_types = level.starts[context + 1] - level.starts[context]
+        features[rows, layout.log_types] = np.log(np.maximum(num_types, 1))[:, None]
+        features[rows, layout.backoff] = level.backoff[context][:, None]
+    for where, model in zip((layout.network, layout.counts, layout.aligned), models, strict=False):
+        entropy = -np.vecdot(model.probs, model.log_probs)
+        features[:, where] = np.stack((entropy, model.probs.max(1)), 1)
+    features[:, layout.recent] = recent[:, :2]
+    features[:, layout.recent_squares] = recent[:, :2] ** 2
+    features[:, layout.recent_product] = recent[:, :1] * recent[:, 1:2]
+    if log_odds is not None:
+        features[:, layout.log_odds] = np.minimum(log_odds, MOST_LOG_ODDS)[:, None] * LOG_ODDS_SCALE
+        features[:, layout.aligned_recent] = recent[:, 2:]
+        features[:, layout.aligned_products] = recent[:, 2:] * recent
+    features[:, layout.bias] = 1.0
+    return features
+
+
+def one_row_of_features(
+    layout: FeatureLayout,
+    counts: KneserNey,
+    contexts: Sequence[int],
+    models: Sequence[Distribution],
+    recent: Sequence[float],
+    log_odds: float | None,
+) -> Doubles:
+    """(1, F) as `gate_features` gives them, in plain numbers: most of a sampler's single step is the cost of calls."""
+    longest = sum(context >= 0 for context in contexts) - 1
+    level, context = counts.levels[longest], contexts[longest]
+    num_types = int(level.starts[context + 1]) - int(level.starts[context])
+    features = np.zeros((1, layout.size))
+    row = features[0]
+    row[longest] = 1.0
+    row[layout.log_types] = math.log(max(num_types, 1))
+    row[layout.backoff] = level.backoff[context]
+    for where, model in zip((layout.network, layout.counts, layout.aligned), models, strict=False):
+        row[where] = (-model.probs[0].dot(model.log_probs[0]), model.probs[0].max())
+    network, counted = recent[:2]
+    row[layout.recent] = (network, counted)
+    row[layout.recent_squares] = (network * network, counted * counted)
+    row[layout.recent_product] = network * counted
+    if log_odds is not None:
+        aligned = recent[2]
+        row[layout.log_odds] = min(log_odds, MOST_LOG_ODDS) * LOG_ODDS_SCALE
+        row[layout.aligned_recent] = aligned
+        row[layout.aligned_products] = (aligned * network, aligned * counted, aligned * aligned)
+    row[layout.bias] = 1.0
+    return features

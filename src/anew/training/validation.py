@@ -1,0 +1,114 @@
+"""The loss on held-out data: which weights were best, and whether more training would make things worse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anew.core import random
+from anew.core.random import StepContext
+from anew.core.specs import Batch
+from anew.families.base import Family
+from anew.training.trainer import StepResult, Trainer
+
+LossFunction = Callable[[Batch, StepContext], tuple[Tensor, float | Tensor]]
+
+
+@torch.no_grad()
+def _mean_loss(loss: LossFunction, batches: Iterable[Batch], seed: int, device: torch.device) -> float:
+    """Mean loss over batches, with noise that is the same each time."""
+    total = count = 0.0
+    rows = 0
+    for batch in batches:
+        context = StepContext(seed, 0, 0.0, "validation", rows, device, training=False)
+        with random.use_context(context):
+            batch_total, batch_count = loss(batch.to(device), context)
+        total += float(batch_total)
+        count += float(batch_count)
+        rows += len(batch)
+    return total / max(count, 1e-12)
+
+
+def validation_loss(family: Family, batches: Iterable[Batch], seed: int) -> float:
+    """Mean loss of the first phase of a family in evaluation mode, with noise that is the same each time."""
+    phase = family.phases()[0]
+
+    def loss(batch: Batch, context: StepContext) -> tuple[Tensor, float | Tensor]:
+        value = phase.loss(batch, context)
+        return value.total, value.count
+
+    return _mean_loss(loss, batches, seed, family.device)
+
+
+class Validation:
+    """Loss of the averaged weights on data that may steer training, at fixed points of progress.
+
+    Keeps the best weights. When they have not been bettered `patience` times before the decay, the decay begins at once.
+
+    Args:
+        trainer: What is being trained.
+        batches: Gives the validation batches, the same each time.
+        points: How often in a run the loss is measured.
+        patience: How many measurements may be worse than the best.
+    """
+
+    def __init__(
+        self, trainer: Trainer, batches: Callable[[], Iterable[Batch]], points: int = 16, patience: int = 3
+    ) -> None:
+        self.trainer = trainer
+        self.batches = batches
+        self.points = points
+        self.patience = patience
+        self.best_weights: dict[str, Tensor] = {}
+        self.history: list[tuple[int, float]] = []  # (step, loss)
+
+    def is_due(self, result: StepResult, previous_progress: float) -> bool:
+        """Whether a point of measurement lies between the step before and this one."""
+        return int(result.progress * self.points) > int(previous_progress * self.points)
+
+    def check(self, result: StepResult) -> float:
+        """Measure, keep the best weights, start the decay where it is time. Returns the mean loss."""
+        loss = self.loss()
+        losses = [value for _, value in self.history]
+        if not losses or loss < min(losses):
+            learned = {name for name, _ in self.trainer.family.named_parameters()}
+            self.best_weights = {n: w for n, w in self.trainer.weights().items() if n in learned}
+        self.history.append((result.step, loss))
+        losses.append(loss)
+        since_best = len(losses) - 1 - losses.index(min(losses))
+        if since_best >= self.patience:
+            self.trainer.start_decay(result.progress)
+        return loss
+
+    def loss(self) -> float:
+        """Mean loss of the first phase on the validation batches, with noise that is the same each time."""
+        wrapped = self.trainer.wrapped[self.trainer.phases[0].name]
+
+        def loss(batch: Batch, context: StepContext) -> tuple[Tensor, float | Tensor]:
+            total, count, _ = wrapped(batch, context)
+            return total, count
+
+        with self.trainer.averaged() as family:
+            return _mean_loss(loss, self.batches(), self.trainer.seed, family.device)
+
+    def final_weights(self) -> tuple[dict[str, Tensor], int | None]:
+        """The weights to keep: the best ones, if the last are worse, and the step they are from (None: the last)."""
+        last = self.loss()
+        step, best = min(self.history, key=lambda entry: entry[1], default=(0, float("inf")))
+        if best < last and self.best_weights:
+            return self.trainer.weights() | self.best_weights, step
+        return self.trainer.weights(), None
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and JSON that join the trainer's state."""
+        tensors = {f"best/{name}": value for name, value in self.best_weights.items()}
+        return tensors, {"validation": [list(entry) for entry in self.history]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Undo `state_dict`, from a state of the trainer that it joined."""
+        tensors = state["tensors"]
+        self.best_weights = {n.removeprefix("best/"): t for n, t in tensors.items() if n.startswith("best/")}
+        self.history = [(int(step), float(loss)) for step, loss in state["meta"].get("validation", [])]
