@@ -290,7 +290,7 @@ MISTAKES = [
     (("train", "{data}", "--steps", "3", "--set", "train_seconds=2"), "both --steps and the setting train_seconds"),
     (("train", "{data}", "--steps", "3", "--family", "{odd}"), "cannot be run as Python"),
     (("train", "{data}", "--plan", "{run}", "--set", "width=64"), "--plan takes 'width'"),
-    (("train", "{data}", "--plan", "{data}"), "holds no config.json"),
+    (("train", "{data}", "--plan", "{data}"), "is not a run"),
     (("resume", "{run}", "--steps", "3"), "no more than the 12 steps"),
     (("sample", "{run}", "--out", "{odd}"), "exists and is not empty"),
     (("sample", "{none}", "--out", "x"), "is no folder"),

@@ -11,6 +11,7 @@ import pytest
 from anew import cli
 from anew.cli import commands
 from anew.cli.show import ProgressLine, describe
+from anew.cli.terminal import write_json
 from anew.errors import DataError
 
 WILD = "a\x1b[2J\x1b]0;owned\x07\udce9"
@@ -44,6 +45,6 @@ def test_errors_show_names_escaped(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_json_keeps_names_that_are_not_utf8(capsys: pytest.CaptureFixture[str]) -> None:
-    commands._print_json({"labels": [WILD, "Zürich"]})
+    write_json({"labels": [WILD, "Zürich"]})
     printed = capsys.readouterr().out
-    assert "Zürich" in printed and json.loads(printed) == {"labels": [WILD, "Zürich"]}
+    assert printed.isascii() and json.loads(printed) == {"labels": [WILD, "Zürich"]}

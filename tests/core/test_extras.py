@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,11 +21,21 @@ OPTIONAL = (
 )
 
 
-def without_extras(*words: str | Path) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def blocked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that hides the optional packages, also from the processes that a command starts."""
+    folder = tmp_path_factory.mktemp("blocked")
+    for name in OPTIONAL:
+        missing = f"raise ModuleNotFoundError('No module named {name}', name={name!r})\n"
+        (folder / f"{name}.py").write_text(missing, encoding="utf-8")
+    return folder
+
+
+def without_extras(blocked: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
     """The command line in a process that finds none of the optional packages."""
-    block = f"import sys; sys.modules |= dict.fromkeys({OPTIONAL!r}); from anew.cli import main; "
-    run = f"sys.exit(main({[str(word) for word in words]!r}))"
-    return subprocess.run([sys.executable, "-c", block + run], check=False, capture_output=True, text=True)
+    paths = os.pathsep.join([str(blocked), *sys.path])
+    command = [sys.executable, "-m", "anew", *map(str, words)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
 
 
 def refusal(done: subprocess.CompletedProcess[str]) -> str:
@@ -34,30 +45,30 @@ def refusal(done: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
-def test_help_and_text_need_no_extra(tmp_path: Path) -> None:
-    assert "train" in without_extras("--help").stdout
+def test_help_and_text_need_no_extra(blocked: Path, tmp_path: Path) -> None:
+    assert "train" in without_extras(blocked, "--help").stdout
     prose(tmp_path / "data" / "book.txt", 200)
     few = ("--steps", "2", "--set", "evaluate_samples=4", "--set", "previews=0")
-    done = without_extras("train", tmp_path / "data", "--run", tmp_path / "run", *few)
+    done = without_extras(blocked, "train", tmp_path / "data", "--run", tmp_path / "run", *few)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "report" / "report.html").exists()
 
 
-def test_sound_names_its_extra(tmp_path: Path) -> None:
+def test_sound_names_its_extra(blocked: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     wave = np.sin(np.arange(16000) / 20).astype(np.float32)
     for index in range(3):
         (tmp_path / "data" / f"{index}.wav").write_bytes(audio.written(wave * (1 - index / 10), 16000, "wav"))
-    said = refusal(without_extras("look", tmp_path / "data"))
+    said = refusal(without_extras(blocked, "look", tmp_path / "data"))
     assert said == "anew: reading sound needs the package soundfile; install it with `pip install 'anew[audio]'`"
 
 
-def test_film_names_its_extra(tmp_path: Path) -> None:
+def test_film_names_its_extra(blocked: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     for index in range(3):
         clip = np.random.default_rng(index).integers(0, 256, (8, 16, 16), dtype=np.uint8)
         (tmp_path / "data" / f"{index}.mp4").write_bytes(frames.mp4(clip, 8.0))
-    said = refusal(without_extras("look", tmp_path / "data"))
+    said = refusal(without_extras(blocked, "look", tmp_path / "data"))
     assert said == "anew: reading video needs the package av; install it with `pip install 'anew[video]'`"
 
 

@@ -71,9 +71,9 @@ def test_texts_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_what_does_not_fit_is_refused_in_one_sentence(place: Path, tmp_path: Path) -> None:
-    with pytest.raises(anew.ConfigError, match="either a run"):
+    with pytest.raises(anew.ConfigError, match="either `run`"):
         anew.evaluate()
-    with pytest.raises(anew.ConfigError, match="needs --data"):
+    with pytest.raises(anew.ConfigError, match="`samples` needs `data`"):
         anew.evaluate(samples=place / "new")
     with pytest.raises(anew.DataError, match="does not exist"):
         anew.evaluate(samples=place / "nowhere", data=place / "data")

@@ -59,7 +59,7 @@ def test_python(tmp_path: Path) -> None:
 
 
 def test_unknown_name_is_given_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'digit' is no example; did you mean 'digits'"):
+    with pytest.raises(ConfigError, match="unknown example 'digit'; did you mean 'digits'"):
         write_example("digit", tmp_path / "x")
     assert not (tmp_path / "x").exists()
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from anew.data.formats.tokenizer import Characters, Codebook, SubWords, clean, restored
 from anew.errors import DataError
+from anew.data.codebook import Characters, Codebook, SubWords, clean, restored
+from anew.errors import DataError, RunError
 
 SAMPLE = (
     "The quick brown fox jumps over the lazy dog.\n\tfor i in range(10): print(i)\n" * 40 + "naïve café — 東京 🎉\n"
@@ -65,7 +67,7 @@ def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not the tokenizer"):
         restored(BOOKS[1].state(), tmp_path, [])
     (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(RunError, match="cannot be read"):
         restored(BOOKS[1].state(), tmp_path, [])
 
 

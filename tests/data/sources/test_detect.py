@@ -29,8 +29,8 @@ def picture(seed: int = 90) -> bytes:
 
 
 def sorted_kinds(folder: Path) -> dict[str, list[str]]:
-    root, files, _ = list_files(folder)
-    return {kind: [f.path for f in own] for kind, own in sort_files(files, root, KINDS).files.items()}
+    listing = list_files(folder)
+    return {kind: [f.path for f in own] for kind, own in sort_files(listing.files, listing.root, KINDS).files.items()}
 
 
 def write(folder: Path, **files: bytes) -> Path:

@@ -78,9 +78,13 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     """Round numbers from low to high, about so many: multiples of 1, 2 or 5 times a power of ten."""
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    wide = next(factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    for factor in (wide, wide / 2, wide / 5, wide / 10):  # with two wide steps, none of their multiples may lie within
+        step = power * factor
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if first <= last:
+            break
+    digits = max(0, -math.floor(math.log10(step) + 1e-9)) + (factor != int(factor))
     return [round(number * step, digits) for number in range(first, last + 1)]
 
 
