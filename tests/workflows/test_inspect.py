@@ -16,7 +16,7 @@ from samples import shapes
 
 LOOK = """
 import sys
-from anew.looking import looked
+from anew.workflows.inspect import looked
 assert len(looked(sys.argv[1], None, "quality", 0, {})["budgets"]) == 3
 print([name for name in ("torch._dynamo", "scipy", "sympy") if name in sys.modules])
 """

@@ -61,7 +61,7 @@ def job(made: torch.Tensor, spec: Any, path: Path) -> Any:
     modality = SimpleNamespace(
         decode=lambda x: [(255 * i[0].clamp(0, 1)).byte().numpy() for i in x], pictures=lambda items: items
     )
-    main = SimpleNamespace(name="main", within=lambda progress: progress)
+    main = SimpleNamespace(name="main", progress_within=lambda progress: progress)
     return SimpleNamespace(
         train_config=SimpleNamespace(previews=4), plan=SimpleNamespace(train_s=None, seed=0), record={}, asked=asked,
         world=SimpleNamespace(broadcast=lambda value: value, is_main=True), folder=SimpleNamespace(path=path),

@@ -15,7 +15,7 @@ from anew.core.specs import Batch, Spec
 from anew.data.formats.reading import read_whole
 from anew.data.types import Artifact, Item, Refusal, Size
 from anew.errors import ConfigError
-from anew.estimators.sequence_clusters import Kin
+from anew.estimators.sequence_clusters import SequenceClusters
 
 SURE = 0.8  # a claim that outweighs a file's ending, see `Modality.claims`
 
@@ -101,7 +101,7 @@ class Modality(ABC):
         Raises ValueError (one clause) where it reads the body and finds that `encode` would refuse the item."""
         return None
 
-    def kin(self, items: Sequence[Item]) -> Kin | None:
+    def kin(self, items: Sequence[Item]) -> SequenceClusters | None:
         """Who is related to whom among items, where whole clusters of relatives should be held out besides items at random;
         None where the kind knows no such thing."""
         return None

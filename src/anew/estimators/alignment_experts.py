@@ -159,19 +159,18 @@ class AlignmentExperts:
         total = weights.sum(1) + nobody
         self._weights = weights / total[:, None]  # (n, E)
         trust = self._trust()  # (n, E)
-        predicted = index.ids[self.positions]  # (n, E)
-        trusted = self._scatter(predicted, self._weights * trust)  # (n, V)
-        distrusted = self._scatter(predicted, self._weights - self._weights * trust)  # (n, V)
+        cells = (np.arange(n)[:, None] * index.vocab_size + index.ids[self.positions]).ravel()  # of (n, V), by expert
+        trusted = self._sum_by_token(cells, self._weights * trust)  # (n, V)
+        distrusted = self._sum_by_token(cells, self._weights - self._weights * trust)  # (n, V)
         probabilities = trusted + distrusted @ index.substitution + (nobody / total)[:, None] * index.frequencies
         probabilities /= probabilities.sum(1, keepdims=True)
         is_near = (self._weights * (trust >= MAX_TRUST)).sum(1) > 0.5
         return Prediction(probabilities, np.log(total) + largest, is_near)
 
-    def _scatter(self, tokens: Positions, weights: NDArray[np.floating]) -> Floats:
-        """(n, V) weights (n, E) summed by token (n, E)."""
-        n, vocab_size = len(tokens), self.index.vocab_size
-        cells = (np.arange(n)[:, None] * vocab_size + tokens).ravel()
-        return np.bincount(cells, weights.ravel(), n * vocab_size).reshape(n, -1).astype(np.float32)
+    def _sum_by_token(self, cells: Ints, weights: NDArray[np.floating]) -> Floats:
+        """(n, V) weights (n, E) summed by the cells (n * E,) of their tokens."""
+        n, vocab_size = len(weights), self.index.vocab_size
+        return np.bincount(cells, weights.ravel(), n * vocab_size).reshape(n, vocab_size).astype(np.float32)
 
     def observe(self, tokens: Ints) -> None:
         """tokens: (n,) that came next."""

@@ -2,8 +2,10 @@
 
 Chen and Goodman, "An empirical study of smoothing techniques for language modeling" (1999), section 3 and equations 21-26.
 A context of order k is the k tokens before a target. Contexts form a tree that grows backwards in time: the key of a
-context is (id of the context one token shorter) * vocab + (its oldest token), so that keys never overflow and one
+context is (id of the context one token shorter) * vocab_size + (its oldest token), so that keys never overflow and one
 walk from order 0 up finds every order that was seen.
+
+Legend for shapes: n targets, V vocabulary, C contexts of one order, P pairs of a context and a token that followed it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+UNSEEN = -1  # the id of a context that was not seen
+USUAL_DISCOUNTS = (0.0, 0.5, 0.75, 0.9)  # where counts of counts are too few to estimate them
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 ARRAYS = ("contexts", "starts", "tokens", "values", "backoff")
@@ -21,10 +25,15 @@ ARRAYS = ("contexts", "starts", "tokens", "values", "backoff")
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """All contexts of one order. C contexts, P pairs of a context and a token that followed it.
+    """All contexts of one order.
 
-    contexts: (C,) sorted keys. starts: (C+1,) where each context's pairs begin. tokens: (P,) what followed, sorted in
-    each context. values: (P,) interpolated probability of the pair. backoff: (C,) mass left for the shorter context.
+    Attributes:
+        contexts: (C,) sorted keys.
+        starts: (C+1,) where each context's pairs begin.
+        tokens: (P,) what followed, sorted in each context.
+        values: (P,) interpolated probability of the pair.
+        backoff: (C,) mass left for the shorter context.
+        pairs: (P,) sorted keys: context id * vocab_size + token.
     """
 
     contexts: Ints
@@ -32,119 +41,142 @@ class Level:
     tokens: NDArray[np.int32]
     values: Floats
     backoff: Floats
-    pairs: Ints = field(init=False)  # (P,) sorted keys: context id * vocab + token
+    pairs: Ints = field(init=False)
 
-    def index(self, vocab: int) -> None:
+    def build_pairs(self, vocab_size: int) -> None:
+        """Raises ValueError where the arrays do not fit each other."""
         if len(self.starts) != len(self.contexts) + 1 or int(self.starts[-1]) != len(self.tokens):
             raise ValueError("the counts do not fit each other")  # before memory is taken for what they say
-        owner = np.repeat(np.arange(len(self.contexts), dtype=np.int64), np.diff(self.starts))
-        object.__setattr__(self, "pairs", owner * vocab + self.tokens)
+        context = np.repeat(np.arange(len(self.contexts), dtype=np.int64), np.diff(self.starts))
+        object.__setattr__(self, "pairs", context * vocab_size + self.tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class KneserNey:
     """P(token | up to `order` tokens before it). Every token of the vocabulary has a probability above zero."""
 
-    vocab: int
+    vocab_size: int
     levels: tuple[Level, ...]
-    unseen: Floats = field(init=False)  # (vocab,) after no context at all
+    unigram: Floats = field(init=False)  # (V,) after no context at all
 
     def __post_init__(self) -> None:
         level = self.levels[0]
-        row = np.full(self.vocab, level.backoff[0] / self.vocab, dtype=np.float32)
-        row[level.tokens] = level.values
-        object.__setattr__(self, "unseen", row)
+        unigram = np.full(self.vocab_size, level.backoff[0] / self.vocab_size, dtype=np.float32)
+        unigram[level.tokens] = level.values
+        object.__setattr__(self, "unigram", unigram)
 
     @property
     def order(self) -> int:
         return len(self.levels) - 1
 
     @classmethod
-    def fit(cls, stretches: Iterable[Sequence[int] | NDArray[np.integer]], vocab: int, order: int) -> KneserNey:
-        """Count sequences that do not continue each other. order: longest context in tokens, at least 0."""
-        parts = [np.asarray(s, dtype=np.int64) for s in stretches]
-        parts = [p for p in parts if len(p)]
-        ids = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
-        depth = np.concatenate([np.arange(len(p)) for p in parts]) if parts else ids
-        contexts, places = _tree(ids, depth, vocab, order)
-        return cls(vocab, _levels(ids, depth, contexts, places, vocab))
+    def fit(cls, sequences: Iterable[Sequence[int] | NDArray[np.integer]], vocab_size: int, order: int) -> KneserNey:
+        """Count sequences that do not continue each other.
 
-    def walk(self, ids: Ints, depth: Ints, at: Ints | None = None) -> Ints:
-        """Context ids (order+1, n), -1 where unseen, of the targets ids[at] (None: all), each with depth[i] known tokens
-        before it."""
-        at = np.arange(len(ids)) if at is None else at
-        found = np.full((self.order + 1, len(at)), -1, dtype=np.int64)
-        found[0] = 0
+        Args:
+            sequences: Token ids.
+            vocab_size: V.
+            order: Longest context in tokens, at least 0.
+        """
+        arrays = [np.asarray(sequence, dtype=np.int64) for sequence in sequences]
+        arrays = [array for array in arrays if len(array)]
+        ids = np.concatenate(arrays) if arrays else np.zeros(0, dtype=np.int64)
+        depth = np.concatenate([np.arange(len(array)) for array in arrays]) if arrays else ids
+        contexts, context_of = _context_tree(ids, depth, vocab_size, order)
+        return cls(vocab_size, _count_levels(ids, depth, contexts, context_of, vocab_size))
+
+    # -- contexts -------------------------------------------------------------------------------------------------------
+
+    def walk(self, ids: Ints, depth: Ints, targets: Ints | None = None) -> Ints:
+        """Contexts of targets in a sequence.
+
+        Args:
+            ids: The sequence.
+            depth: (n,) how many known tokens stand before each target.
+            targets: (n,) positions of the targets; None for all.
+
+        Returns:
+            (order+1, n) context ids, UNSEEN where a context was not seen.
+        """
+        targets = np.arange(len(ids)) if targets is None else targets
+        contexts = np.full((self.order + 1, len(targets)), UNSEEN, dtype=np.int64)
+        contexts[0] = 0
         for k in range(1, self.order + 1):
-            live = np.flatnonzero((found[k - 1] >= 0) & (depth >= k))
-            wanted = found[k - 1, live] * self.vocab + ids[at[live] - k]
-            found[k, live] = search(self.levels[k].contexts, wanted)
-        return found
+            is_open = np.flatnonzero((contexts[k - 1] >= 0) & (depth >= k))
+            keys = contexts[k - 1, is_open] * self.vocab_size + ids[targets[is_open] - k]
+            contexts[k, is_open] = search(self.levels[k].contexts, keys)
+        return contexts
 
     def tail(self, ids: Sequence[int]) -> list[int]:
         """One column of `walk`, for what follows a sequence: plain numbers, for a sampler's single step."""
-        found = [0]
+        contexts = [0]
         for k in range(1, self.order + 1):
-            place = -1
-            if found[-1] >= 0 and k <= len(ids):
-                keys, wanted = self.levels[k].contexts, found[-1] * self.vocab + ids[-k]
-                place = int(keys.searchsorted(wanted))
-                place = place if place < len(keys) and keys[place] == wanted else -1
-            found.append(place)
-        return found
+            context = UNSEEN
+            if contexts[-1] >= 0 and k <= len(ids):
+                keys, key = self.levels[k].contexts, contexts[-1] * self.vocab_size + ids[-k]
+                place = int(keys.searchsorted(key))
+                context = place if place < len(keys) and keys[place] == key else UNSEEN
+            contexts.append(context)
+        return contexts
 
-    def probability(self, found: Ints, targets: Ints) -> Floats:
-        """(n,) of each target after the contexts that `walk` found."""
-        value = np.full(len(targets), 0.0, dtype=np.float32)
-        carried = np.ones(len(targets), dtype=np.float32)
-        open_ = np.arange(len(targets))
+    # -- probabilities --------------------------------------------------------------------------------------------------
+
+    def probability(self, contexts: Ints, targets: Ints) -> Floats:
+        """(n,) of each target (n,) after the contexts (order+1, n) that `walk` found."""
+        probabilities = np.full(len(targets), 0.0, dtype=np.float32)
+        carried = np.ones(len(targets), dtype=np.float32)  # mass left by longer contexts
+        remaining = np.arange(len(targets))
         for k in range(self.order, -1, -1):
-            here = open_[found[k, open_] >= 0]
-            level, context = self.levels[k], found[k, here]
-            pair = search(level.pairs, context * self.vocab + targets[here])
-            hit = pair >= 0
-            value[here[hit]] = carried[here[hit]] * level.values[pair[hit]]
-            carried[here[~hit]] *= level.backoff[context[~hit]]
-            done = np.zeros(len(targets), dtype=bool)
-            done[here[hit]] = True
-            open_ = open_[~done[open_]]
-        value[open_] = carried[open_] / self.vocab
-        return value
+            rows = remaining[contexts[k, remaining] >= 0]
+            level, context = self.levels[k], contexts[k, rows]
+            pair = search(level.pairs, context * self.vocab_size + targets[rows])
+            is_hit = pair >= 0
+            hit_rows, miss_rows = rows[is_hit], rows[~is_hit]
+            probabilities[hit_rows] = carried[hit_rows] * level.values[pair[is_hit]]
+            carried[miss_rows] *= level.backoff[context[~is_hit]]
+            is_done = np.zeros(len(targets), dtype=bool)
+            is_done[hit_rows] = True
+            remaining = remaining[~is_done[remaining]]
+        probabilities[remaining] = carried[remaining] / self.vocab_size
+        return probabilities
 
-    def distribution(self, found: Ints) -> Floats:
-        """(n, vocab) after the contexts that `walk` found, from order 0 up."""
-        if found.shape[1] == 1:
-            return self._one(found[:, 0].tolist())[None]
-        out = np.repeat(self.unseen[None], found.shape[1], axis=0)
+    def distribution(self, contexts: Ints) -> Floats:
+        """(n, V) after the contexts (order+1, n) that `walk` found."""
+        if contexts.shape[1] == 1:
+            return self._one_distribution(contexts[:, 0].tolist())[None]
+        probabilities = np.repeat(self.unigram[None], contexts.shape[1], axis=0)
         for k in range(1, self.order + 1):
-            rows = np.flatnonzero(found[k] >= 0)
+            rows = np.flatnonzero(contexts[k] >= 0)
             if not len(rows):
                 break
-            level, context = self.levels[k], found[k, rows]
-            out[rows] *= level.backoff[context, None]
-            first, size = level.starts[context], level.starts[context + 1] - level.starts[context]
-            within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
-            pair = np.repeat(first, size) + within
-            out[np.repeat(rows, size), level.tokens[pair]] = level.values[pair]
-        return out
+            level, context = self.levels[k], contexts[k, rows]
+            probabilities[rows] *= level.backoff[context, None]
+            first = level.starts[context]
+            num_pairs = level.starts[context + 1] - first
+            within = np.arange(num_pairs.sum()) - np.repeat(np.cumsum(num_pairs) - num_pairs, num_pairs)
+            pair = np.repeat(first, num_pairs) + within
+            probabilities[np.repeat(rows, num_pairs), level.tokens[pair]] = level.values[pair]
+        return probabilities
 
-    def _one(self, found: Sequence[int]) -> Floats:
-        """One row of `distribution`: slices instead of gathers, for a sampler's single stream."""
-        out = self.unseen.copy()
+    def _one_distribution(self, contexts: Sequence[int]) -> Floats:
+        """One row of `distribution`: slices instead of gathers, for a sampler's single row."""
+        probabilities = self.unigram.copy()
         for k in range(1, self.order + 1):
-            context = found[k]
+            context = contexts[k]
             if context < 0:
                 break
             level = self.levels[k]
-            out *= level.backoff[context]
+            probabilities *= level.backoff[context]
             pairs = slice(level.starts[context], level.starts[context + 1])
-            out[level.tokens[pairs]] = level.values[pairs]
-        return out
+            probabilities[level.tokens[pairs]] = level.values[pairs]
+        return probabilities
 
     def score(self, ids: Sequence[int] | NDArray[np.integer]) -> Floats:
         """(n,) probability of each token of one sequence given those before it."""
         row = np.asarray(ids, dtype=np.int64)
         return self.probability(self.walk(row, np.arange(len(row))), row)
+
+    # -- state ----------------------------------------------------------------------------------------------------------
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """All that `restore` needs, by name."""
@@ -158,85 +190,90 @@ class KneserNey:
             fits = (
                 fits and int(starts[0]) == 0 and int(starts[-1]) == len(tokens) and bool((np.diff(starts) >= 0).all())
             )
-            fits = fits and bool((tokens >= 0).all()) and bool((tokens < self.vocab).all())
+            fits = fits and bool((tokens >= 0).all()) and bool((tokens < self.vocab_size).all())
             if not fits or bool((level.values < 0).any()) or bool((level.backoff < 0).any()):
                 raise ValueError(f"the counts of order {k} cannot be")
 
     @classmethod
-    def restore(cls, vocab: int, arrays: Mapping[str, NDArray[np.generic]]) -> KneserNey:
+    def restore(cls, vocab_size: int, arrays: Mapping[str, NDArray[np.generic]]) -> KneserNey:
         """Undo `arrays`."""
         levels: list[Level] = []
         while f"contexts_{len(levels)}" in arrays:
             k = len(levels)
             levels.append(Level(*(arrays[f"{name}_{k}"] for name in ARRAYS)))  # type: ignore[arg-type]
-            levels[k].index(vocab)
-        return cls(vocab, tuple(levels))
+            levels[k].build_pairs(vocab_size)
+        return cls(vocab_size, tuple(levels))
 
 
-def search(keys: Ints, wanted: Ints) -> Ints:
-    """Index of each wanted value in sorted keys, -1 where it is not among them."""
-    if not len(keys):
-        return np.full(len(wanted), -1, dtype=np.int64)
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[place] == wanted, place, -1)
+def search(sorted_keys: Ints, keys: Ints) -> Ints:
+    """Index of each key in sorted keys, -1 where it is not among them."""
+    if not len(sorted_keys):
+        return np.full(len(keys), -1, dtype=np.int64)
+    place = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
+    return np.where(sorted_keys[place] == keys, place, -1)
 
 
-def _tree(ids: Ints, depth: Ints, vocab: int, order: int) -> tuple[list[Ints], list[Ints]]:
-    """Sorted context keys of each order, and the context id of each position (-1 where the sequence is too short)."""
-    contexts, places = [np.zeros(1, dtype=np.int64)], [np.zeros(len(ids), dtype=np.int64)]
+def _context_tree(ids: Ints, depth: Ints, vocab_size: int, order: int) -> tuple[list[Ints], list[Ints]]:
+    """Sorted context keys of each order, and the context id of each position (UNSEEN where the sequence is too short)."""
+    contexts, context_of = [np.zeros(1, dtype=np.int64)], [np.zeros(len(ids), dtype=np.int64)]
     for k in range(1, order + 1):
-        deep = np.flatnonzero(depth >= k)
-        keys, inverse = np.unique(places[-1][deep] * vocab + ids[deep - k], return_inverse=True)
-        place = np.full(len(ids), -1, dtype=np.int64)
-        place[deep] = inverse
+        deep_enough = np.flatnonzero(depth >= k)
+        all_keys = context_of[-1][deep_enough] * vocab_size + ids[deep_enough - k]
+        keys, inverse = np.unique(all_keys, return_inverse=True)
+        context = np.full(len(ids), UNSEEN, dtype=np.int64)
+        context[deep_enough] = inverse
         contexts.append(keys)
-        places.append(place)
-    return contexts, places
+        context_of.append(context)
+    return contexts, context_of
 
 
-def _levels(ids: Ints, depth: Ints, contexts: list[Ints], places: list[Ints], vocab: int) -> tuple[Level, ...]:
+def _count_levels(
+    ids: Ints, depth: Ints, contexts: list[Ints], context_of: list[Ints], vocab_size: int
+) -> tuple[Level, ...]:
     """Counts from the longest order down (types of left extension below it), probabilities from order 0 up."""
-    counted: list[tuple[Ints, Ints]] = []
-    longer: Ints | None = None
+    pair_counts: list[tuple[Ints, Ints]] = []  # from the longest order down
+    longer_pairs: Ints | None = None
     for k in range(len(contexts) - 1, -1, -1):
         # Where a sequence begins there is no longer context to be a type of: such an occurrence counts as itself.
-        own = np.flatnonzero(depth == k) if longer is not None else np.flatnonzero(depth >= k)
-        keys = places[k][own] * vocab + ids[own]
-        if longer is not None:
-            parent = contexts[k + 1][longer // vocab] // vocab
-            keys = np.concatenate((keys, parent * vocab + longer % vocab))
+        counted = np.flatnonzero(depth >= k) if longer_pairs is None else np.flatnonzero(depth == k)
+        keys = context_of[k][counted] * vocab_size + ids[counted]
+        if longer_pairs is not None:
+            shorter_context = contexts[k + 1][longer_pairs // vocab_size] // vocab_size
+            keys = np.concatenate((keys, shorter_context * vocab_size + longer_pairs % vocab_size))
         pairs, counts = np.unique(keys, return_counts=True)
-        counted.append((pairs, counts))
-        longer = pairs
+        pair_counts.append((pairs, counts))
+        longer_pairs = pairs
     levels: list[Level] = []
-    for k, (pairs, counts) in enumerate(reversed(counted)):
-        levels.append(_level(contexts, k, pairs, counts, levels[-1] if levels else None, vocab))
+    for k, (pairs, counts) in enumerate(reversed(pair_counts)):
+        levels.append(_smooth(contexts[k], pairs, counts, levels[-1] if levels else None, vocab_size))
     return tuple(levels)
 
 
-def _level(contexts: list[Ints], k: int, pairs: Ints, counts: Ints, shorter: Level | None, vocab: int) -> Level:
-    owner, tokens = pairs // vocab, pairs % vocab
-    starts = np.searchsorted(owner, np.arange(len(contexts[k]) + 1))
-    total = np.add.reduceat(counts, starts[:-1]) if len(pairs) else np.zeros(len(contexts[k]), dtype=np.int64)
-    kept = (counts - discounts(counts)[np.minimum(counts, 3)]) / total[owner]
-    spread = 1.0 - np.bincount(owner, weights=kept, minlength=len(contexts[k]))
+def _smooth(contexts: Ints, pairs: Ints, counts: Ints, shorter: Level | None, vocab_size: int) -> Level:
+    """The level of these contexts: discounted counts, interpolated with the shorter level (None: a uniform one)."""
+    context, tokens = pairs // vocab_size, pairs % vocab_size
+    starts = np.searchsorted(context, np.arange(len(contexts) + 1))
+    total = np.add.reduceat(counts, starts[:-1]) if len(pairs) else np.zeros(len(contexts), dtype=np.int64)
+    discounted = (counts - discounts(counts)[np.minimum(counts, 3)]) / total[context]
+    backoff = 1.0 - np.bincount(context, weights=discounted, minlength=len(contexts))
     if shorter is None:
-        below = np.full(len(pairs), 1.0 / vocab)
+        shorter_values = np.full(len(pairs), 1.0 / vocab_size)
     else:
-        below = shorter.values[search(shorter.pairs, contexts[k][owner] // vocab * vocab + tokens)]
-    values = (kept + spread[owner] * below).astype(np.float32)
-    level = Level(contexts[k], starts, tokens.astype(np.int32), values, spread.astype(np.float32))
+        shorter_pairs = contexts[context] // vocab_size * vocab_size + tokens
+        shorter_values = shorter.values[search(shorter.pairs, shorter_pairs)]
+    values = (discounted + backoff[context] * shorter_values).astype(np.float32)
+    level = Level(contexts, starts, tokens.astype(np.int32), values, backoff.astype(np.float32))
     object.__setattr__(level, "pairs", pairs)
     return level
 
 
 def discounts(counts: Ints) -> NDArray[np.float64]:
-    """(4,): what is taken from counts of 0, 1, 2, and 3 or more (equation 26); the usual values where counts are too few."""
+    """(4,): what is taken from counts of 0, 1, 2, and 3 or more (equation 26)."""
     n1, n2, n3, n4 = (int((counts == c).sum()) for c in (1, 2, 3, 4))
     if min(n1, n2, n3, n4) == 0:
-        return np.array([0.0, 0.5, 0.75, 0.9])
-    base = n1 / (n1 + 2 * n2)
-    found = np.array([0.0, 1 - 2 * base * n2 / n1, 2 - 3 * base * n3 / n2, 3 - 4 * base * n4 / n3])
-    found = np.asarray(np.clip(found, 0.05, np.array([1.0, 0.95, 1.9, 2.9])), np.float64)
-    found[0] = 0.0
-    return found
+        return np.array(USUAL_DISCOUNTS)
+    y = n1 / (n1 + 2 * n2)
+    estimates = np.array([0.0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3])
+    estimates = np.asarray(np.clip(estimates, 0.05, np.array([1.0, 0.95, 1.9, 2.9])), np.float64)
+    estimates[0] = 0.0
+    return estimates

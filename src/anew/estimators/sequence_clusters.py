@@ -1,6 +1,6 @@
-"""Relatives among sequences: clusters by single linkage over shared k-mers, found only as far as they are needed.
+"""Clusters of related sequences: single linkage over shared k-mers, found only as far as they are needed.
 
-Two sequences are relatives if they share at least `threshold` of the smaller one's set of K-mers. A held-out part by
+Two sequences are related if they share at least `threshold` of the smaller one's set of k-mers. A held-out part by
 clusters needs the whole clusters of its own members alone, so clusters are grown one at a time from a starting sequence,
 and growth stops where a cluster is too large to be held out: it stays in train.
 """
@@ -12,78 +12,100 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-K = 5
-TABLE = 1 << 26  # numbers of a table of k-mers: 5 letters of 5 bits and more
-PAIRS = 1 << 22  # of a k-mer and a sequence that has it, looked up at once
+DEFAULT_K = 5
+LETTER_BITS = 5  # of a letter in a k-mer: upper and lower case are one
+MOST_TABLE = 1 << 26  # values up to which k-mers are numbered by a table: five letters and more
+PAIRS_AT_ONCE = 1 << 22  # of a k-mer and a sequence that has it, looked up together; bounds memory
 Indices = NDArray[np.int64]
 
 
-class Kin:
-    """n sequences of letters. threshold: shared k-mers over the smaller set, above 0."""
+class SequenceClusters:
+    """Clusters among sequences of letters.
 
-    def __init__(self, sequences: Sequence[str], threshold: float, k: int = K) -> None:
+    Args:
+        sequences: The sequences.
+        threshold: Shared k-mers over the smaller set, above which two are related; above 0.
+        k: Letters of a k-mer, at most 8.
+
+    Attributes:
+        n: Number of sequences.
+    """
+
+    def __init__(self, sequences: Sequence[str], threshold: float, k: int = DEFAULT_K) -> None:
         self.threshold, self.n, self.k = threshold, len(sequences), k
         owner, kmer = kmers(sequences, k)
-        different, columns = _numbered(kmer)
+        num_kmers, columns = _numbered(kmer)
         self.sizes = np.bincount(owner, minlength=self.n)  # (n,) different k-mers
         self._columns = columns  # the k-mers of the first sequence, then those of the second, ...
         self._rows = np.concatenate([[0], np.cumsum(self.sizes)])  # (n + 1,) where each sequence's begin
         by_kmer = columns.astype(np.int64) << 32 | owner
         by_kmer.sort()
         self._owners = (by_kmer & 0xFFFFFFFF).astype(np.int32)  # the sequences with the first k-mer, ...
-        self._kmers = np.concatenate([[0], np.cumsum(np.bincount(columns, minlength=different))])
+        self._kmers = np.concatenate([[0], np.cumsum(np.bincount(columns, minlength=num_kmers))])
 
-    def relatives(self, which: Indices) -> Indices:
-        """All sequences that are a relative of one of these (themselves included, where they have a k-mer)."""
-        found = [np.zeros(0, dtype=np.int64)]
-        for sequence in which.tolist():
+    def related_to(self, indices: Indices) -> Indices:
+        """All sequences that are related to one of these (themselves included, where they have a k-mer)."""
+        parts = [np.zeros(0, dtype=np.int64)]
+        for sequence in indices.tolist():
             shared = self._shared(sequence)
             others = np.flatnonzero(shared)
-            found.append(
-                others[shared[others] >= self.threshold * np.minimum(self.sizes[sequence], self.sizes[others])]
-            )
-        return np.unique(np.concatenate(found))
+            smaller = np.minimum(self.sizes[sequence], self.sizes[others])
+            parts.append(others[shared[others] >= self.threshold * smaller])
+        return np.unique(np.concatenate(parts))
 
     def _shared(self, sequence: int) -> Indices:
         """(n,) how many different k-mers each sequence has in common with this one."""
         kmers = self._columns[self._rows[sequence] : self._rows[sequence + 1]]
         starts, counts = self._kmers[kmers], self._kmers[kmers + 1] - self._kmers[kmers]
         shared = np.zeros(self.n, dtype=np.int64)
-        parts = 1 + int(counts.sum()) // PAIRS
-        for start, count in zip(np.array_split(starts, parts), np.array_split(counts, parts), strict=True):
+        num_parts = 1 + int(counts.sum()) // PAIRS_AT_ONCE
+        for start, count in zip(np.array_split(starts, num_parts), np.array_split(counts, num_parts), strict=True):
             shared += np.bincount(self._owners[_ranges(start, count)], minlength=self.n)
         return shared
 
-    def cluster(self, start: int, most: float, closed: NDArray[np.bool_]) -> Indices | None:
-        """All that is linked to `start`, or None where that is more than `most` sequences, or reaches a closed one."""
-        members = np.zeros(self.n, dtype=bool)
-        members[start] = True
-        front = np.array([start], dtype=np.int64)
-        while len(front):
-            linked = self.relatives(front)
-            front = linked[~members[linked]]
-            members[front] = True
-            if members.sum() > most or closed[front].any():
-                closed |= members  # whatever is linked to them is as large
-                return None
-        return np.flatnonzero(members)
+    def cluster_of(self, start: int, max_size: float, is_closed: NDArray[np.bool_]) -> Indices | None:
+        """All that is linked to `start`, or None where that is more than `max_size` sequences, or reaches a closed one.
 
-    def hold(self, order: Indices, target: int, most: float) -> tuple[Indices, int]:
-        """Whole clusters of at most `most`, grown in this order up to `target` sequences: (n,) the number of each sequence's
-        cluster, -1 where it is not held; and how many sequences are known to lie in larger clusters."""
-        rank = np.full(self.n, -1, dtype=np.int64)
-        closed = np.zeros(self.n, dtype=bool)
-        held = clusters = 0
+        is_closed: (n,) known to lie in a cluster that is too large; changed in place.
+        """
+        is_member = np.zeros(self.n, dtype=bool)
+        is_member[start] = True
+        frontier = np.array([start], dtype=np.int64)
+        while len(frontier):
+            linked = self.related_to(frontier)
+            frontier = linked[~is_member[linked]]
+            is_member[frontier] = True
+            if is_member.sum() > max_size or is_closed[frontier].any():
+                is_closed |= is_member  # whatever is linked to them is as large
+                return None
+        return np.flatnonzero(is_member)
+
+    def hold_out(self, order: Indices, target: int, max_size: float) -> tuple[Indices, int]:
+        """Whole clusters, grown in this order until they hold `target` sequences.
+
+        Args:
+            order: (n,) sequences in the order in which clusters are grown from them.
+            target: How many sequences are to be held out.
+            max_size: Sequences of a cluster, at most.
+
+        Returns:
+            The number of each sequence's cluster (n,), -1 where it is not held out; and how many sequences are known to lie
+            in larger clusters.
+        """
+        cluster = np.full(self.n, -1, dtype=np.int64)
+        is_closed = np.zeros(self.n, dtype=bool)
+        num_held = num_clusters = 0
         for start in order.tolist():
-            if held >= target:
+            if num_held >= target:
                 break
-            if rank[start] >= 0 or closed[start]:
+            if cluster[start] >= 0 or is_closed[start]:
                 continue
-            found = self.cluster(start, most, closed)
-            if found is not None:
-                rank[found] = clusters
-                held, clusters = held + len(found), clusters + 1
-        return rank, int(closed.sum())
+            members = self.cluster_of(start, max_size, is_closed)
+            if members is not None:
+                cluster[members] = num_clusters
+                num_held += len(members)
+                num_clusters += 1
+        return cluster, int(is_closed.sum())
 
 
 def _ranges(starts: Indices, counts: Indices) -> Indices:
@@ -93,58 +115,68 @@ def _ranges(starts: Indices, counts: Indices) -> Indices:
     return numbers
 
 
-def kmers(sequences: Sequence[str], k: int = K) -> tuple[Indices, NDArray[np.uint64]]:
-    """(owner, k-mer) of the different k-mers of each sequence, both (m,). k: at most 8."""
+def kmers(sequences: Sequence[str], k: int = DEFAULT_K) -> tuple[Indices, NDArray[np.uint64]]:
+    """The different k-mers of each sequence.
+
+    Args:
+        sequences: The sequences.
+        k: Letters of a k-mer, at most 8.
+
+    Returns:
+        Owner and k-mer of each pair, both (m,), in the order of the sequences.
+    """
     lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
-    flat = np.frombuffer("".join(sequences).encode("ascii", "replace"), dtype=np.uint8) & np.uint8(31)
+    letters = np.frombuffer("".join(sequences).encode("ascii", "replace"), dtype=np.uint8) & np.uint8(31)
     owner = np.repeat(np.arange(len(sequences), dtype=np.int64), lengths)
-    if len(flat) < k:
+    if len(letters) < k:
         return owner[:0], np.zeros(0, dtype=np.uint64)
-    pairs = owner[: len(flat) - k + 1].astype(np.uint64)  # the sequence, and behind it five bits a letter
+    pairs = owner[: len(letters) - k + 1].astype(np.uint64)  # the sequence, and behind it LETTER_BITS a letter
     for offset in range(k):
-        pairs <<= np.uint64(5)
-        pairs |= flat[offset : offset + len(pairs)]
+        pairs <<= np.uint64(LETTER_BITS)
+        pairs |= letters[offset : offset + len(pairs)]
     pairs = pairs[owner[: len(pairs)] == owner[k - 1 :]]
     pairs.sort()
     pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])] if len(pairs) else pairs
-    bits = np.uint64(5 * k)
+    bits = np.uint64(LETTER_BITS * k)
     return (pairs >> bits).astype(np.int64), pairs & ((np.uint64(1) << bits) - np.uint64(1))
 
 
 def _numbered(values: NDArray[np.uint64]) -> tuple[int, NDArray[np.int32]]:
-    """(how many different values, each one's number in their order). A table where they are small: sorting takes longer."""
-    top = int(values.max(initial=0))
-    if top >= TABLE:
-        names, numbers = np.unique(values, return_inverse=True)
-        return len(names), numbers.astype(np.int32)
-    there = np.zeros(top + 1, dtype=np.bool_)
-    there[values] = True
-    number = np.cumsum(there, dtype=np.int32)
+    """How many different values there are, and each one's number in their order. By a table where they are small: sorting
+    takes longer."""
+    largest = int(values.max(initial=0))
+    if largest >= MOST_TABLE:
+        different, numbers = np.unique(values, return_inverse=True)
+        return len(different), numbers.astype(np.int32)
+    occurs = np.zeros(largest + 1, dtype=np.bool_)
+    occurs[values] = True
+    number = np.cumsum(occurs, dtype=np.int32)
     return int(number[-1]) if len(values) else 0, number[values] - np.int32(1)
 
 
-class Nearest:
+class NearestSequences:
     """Which of n sequences share the most of their k-mers with another one. Short k-mers: distant relatives share some."""
 
     def __init__(self, sequences: Sequence[str], k: int = 3) -> None:
         self.k, self.n = k, len(sequences)
         owner, kmer = kmers(sequences, k)
         order = np.argsort(kmer, kind="stable")
-        self._names, starts = np.unique(kmer[order], return_index=True)
+        self._kmers, starts = np.unique(kmer[order], return_index=True)
         self._starts = np.append(starts, len(order))
         self._owner = owner[order]
         self._sizes = np.bincount(owner, minlength=self.n)
 
-    def candidates(self, text: str, most: int = 8) -> list[int]:
-        """The `most` sequences with the largest shared share, the best first."""
-        own = kmers([text], self.k)[1]
-        if not len(own) or not len(self._names):
+    def candidates(self, text: str, count: int = 8) -> list[int]:
+        """The `count` sequences with the largest shared share, the best first."""
+        text_kmers = kmers([text], self.k)[1]
+        if not len(text_kmers) or not len(self._kmers):
             return []
-        place = np.minimum(np.searchsorted(self._names, own), len(self._names) - 1)
-        hit = place[self._names[place] == own].tolist()
-        if not hit:
+        place = np.minimum(np.searchsorted(self._kmers, text_kmers), len(self._kmers) - 1)
+        hits = place[self._kmers[place] == text_kmers].tolist()
+        if not hits:
             return []
-        owners = np.concatenate([self._owner[self._starts[p] : self._starts[p + 1]] for p in hit])
+        owners = np.concatenate([self._owner[self._starts[hit] : self._starts[hit + 1]] for hit in hits])
         shared = np.bincount(owners, minlength=self.n) / np.sqrt(np.maximum(self._sizes, 1))
-        best = np.argpartition(shared, -min(most, self.n))[-min(most, self.n) :]
+        count = min(count, self.n)
+        best = np.argpartition(shared, -count)[-count:]
         return [int(i) for i in best[np.argsort(-shared[best])] if shared[i] > 0]

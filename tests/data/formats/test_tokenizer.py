@@ -11,8 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anew.data.formats.tokenizer import Characters, Codebook, SubWords, clean, restored
-from anew.errors import DataError
-from anew.data.codebook import Characters, Codebook, SubWords, clean, restored
 from anew.errors import DataError, RunError
 
 SAMPLE = (

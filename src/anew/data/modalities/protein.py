@@ -31,7 +31,7 @@ from anew.estimators import sequence_clusters
 LEAST = 200  # residues without which nothing can be learned or held out
 LONG = 4096  # residues; where the median sequence is longer, all of them are read as one text
 LONGEST = 1024  # residues that the model sees at once
-KMER = {"protein": sequence_clusters.K, "dna": 8, "rna": 8}  # few letters need longer words to be told by
+KMER = {"protein": sequence_clusters.DEFAULT_K, "dna": 8, "rna": 8}  # few letters need longer words to be told by
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +227,12 @@ class Protein(Text):
 
     # ---- parts ----
 
-    def kin(self, items: Sequence[Item]) -> sequence_clusters.Kin | None:
+    def kin(self, items: Sequence[Item]) -> sequence_clusters.SequenceClusters | None:
         if self.layout != "list" or sum(len(item.data) for item in items) > self.related:
             return None
-        return sequence_clusters.Kin([item.data for item in items], self.config.relatives, KMER[self.alphabet])
+        return sequence_clusters.SequenceClusters(
+            [item.data for item in items], self.config.relatives, KMER[self.alphabet]
+        )
 
     # ---- learning the tokens ----
 

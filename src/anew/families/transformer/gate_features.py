@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,7 @@ class FeatureLayout:
     bias: slice
 
     @classmethod
+    @cache
     def make(cls, order: int, has_aligned: bool) -> FeatureLayout:
         """has_aligned: whether there are aligned records; their slices are empty otherwise."""
         aligned = int(has_aligned)
@@ -149,25 +151,24 @@ def one_row_of_features(
     recent: Sequence[float],
     log_odds: float | None,
 ) -> Doubles:
-    """(1, F) as `gate_features` gives them, in plain numbers: most of a sampler's single step is the cost of calls."""
+    """(1, F) as `gate_features` gives them, in the order of the layout's fields.
+
+    In plain numbers, of which one array is made at the end: most of a sampler's single step is the cost of calls.
+    """
     longest = sum(context >= 0 for context in contexts) - 1
     level, context = counts.levels[longest], contexts[longest]
     num_types = int(level.starts[context + 1]) - int(level.starts[context])
-    features = np.zeros((1, layout.size))
-    row = features[0]
-    row[longest] = 1.0
-    row[layout.log_types] = math.log(max(num_types, 1))
-    row[layout.backoff] = level.backoff[context]
-    for where, model in zip((layout.network, layout.counts, layout.aligned), models, strict=False):
-        row[where] = (-model.probs[0].dot(model.log_probs[0]), model.probs[0].max())
+    confidence = [(-model.probs[0].dot(model.log_probs[0]), model.probs[0].max()) for model in models]
     network, counted = recent[:2]
-    row[layout.recent] = (network, counted)
-    row[layout.recent_squares] = (network * network, counted * counted)
-    row[layout.recent_product] = network * counted
+    row = [0.0] * (layout.order + 1)
+    row[longest] = 1.0
+    row += (math.log(max(num_types, 1)), level.backoff[context])
+    row += (*confidence[0], *confidence[1])
+    row += (network, counted, network * network, counted * counted, network * counted)
     if log_odds is not None:
         aligned = recent[2]
-        row[layout.log_odds] = min(log_odds, MOST_LOG_ODDS) * LOG_ODDS_SCALE
-        row[layout.aligned_recent] = aligned
-        row[layout.aligned_products] = (aligned * network, aligned * counted, aligned * aligned)
-    row[layout.bias] = 1.0
-    return features
+        row += confidence[2]
+        row += (min(log_odds, MOST_LOG_ODDS) * LOG_ODDS_SCALE, aligned)
+        row += (aligned * network, aligned * counted, aligned * aligned)
+    row.append(1.0)
+    return np.array([row], dtype=np.float64)
