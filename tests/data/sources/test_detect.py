@@ -11,7 +11,7 @@ from PIL import Image
 
 from anew.core.registry import load
 from anew.data.dataset import Dataset
-from anew.data.sources.base import list_files
+from anew.data.sources.listing import list_files
 from anew.data.sources.detect import sort_files
 from anew.data.sources.open import choose_kind
 from anew.data.splitting.split import RECORDINGS, together
