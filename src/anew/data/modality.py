@@ -27,7 +27,7 @@ class Modality(ABC):
     so that a small source is read and encoded whole; otherwise blocks are encoded in the background while training goes on.
     textual: files are text, so blocks follow their bytes, and a large file is read in spans of whole lines. record: the
     bytes that open a line where a record begins; spans then hold whole records ("": any line does).
-    streams: files are handed over as a `Handle` instead of their bytes, large ones as several parts (`expand` cuts them).
+    streams: files are handed over as a `FileSlice` instead of their bytes, large ones as several parts (`expand` cuts them).
     classed: the labels of items may be learned as classes. named: classes may stand in file names (`dog_3.wav`) where there
     are no class folders. labels_read: reading tells the classes (a header), the listing does not. shown: samples that a
     run keeps. noun: what one item is called, where that is not NAME item. sampling: knobs that suit samples of this kind, for
@@ -83,7 +83,7 @@ class Modality(ABC):
     @classmethod
     def folders(cls, root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
         """Those folders below `root` that are one item each (numbered frames); files: paths in each folder, sorted. Their
-        `Handle` then points to a folder. asked: the user says that items are of this kind, so names are enough."""
+        `FileSlice` then points to a folder. asked: the user says that items are of this kind, so names are enough."""
         return []
 
     def survey(self, sample: Sequence[Item]) -> list[str]:

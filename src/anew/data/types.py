@@ -16,7 +16,7 @@ DIGESTED = 1 << 20  # bytes at the start, the middle and the end of a large file
 
 
 @dataclass(frozen=True, slots=True)
-class Handle:
+class FileSlice:
     """A file that stays where it lies: `Item.data` of modalities that read files as streams (`Modality.streams`).
 
     part, of: a large file is listed as `of` equal parts, and this is number `part`, counted from 0.
@@ -31,7 +31,7 @@ class Handle:
     body: bytes | None = None
 
     def __reduce__(self) -> Any:  # a tenth of what pickling a frozen class with slots costs
-        return Handle, (self.path, self.part, self.of, self.at, self.body)
+        return FileSlice, (self.path, self.part, self.of, self.at, self.body)
 
     def digest(self) -> bytes:
         """16 bytes that follow from the content and the place in it; of a large file from its size and some of it."""
@@ -62,7 +62,7 @@ def _digest(path: Path, size: int, stamp: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One record as it lies in its source. data: bytes of a file, text, an array, or a `Handle`; name: where it came from.
+    """One record as it lies in its source. data: bytes of a file, text, an array, or a `FileSlice`; name: where it came from.
 
     begins, ends: False where the item is a piece of a longer text that goes on before or after it.
     group: what it was cut out of together with others (a recording); such records do not straddle parts.

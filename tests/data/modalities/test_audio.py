@@ -18,7 +18,7 @@ from anew.data.loading import streaming
 from anew.data.modalities.audio import Audio, AudioConfig
 from anew.data.sources import folder
 from anew.data.splitting import records, streaming_split
-from anew.data.types import Handle, Item, Refusal, Size
+from anew.data.types import FileSlice, Item, Refusal, Size
 from anew.errors import ConfigError, DataError
 from samples import tone, tones
 
@@ -148,9 +148,9 @@ def test_a_day_of_sound_is_streamed(tmp_path: Path) -> None:
     path = long_file(tmp_path / "day.wav", 24 * 3600)
     modality = Audio(AudioConfig())
     modality.size = SIZE
-    modality.survey([Item("day.wav", Handle(path))])
+    modality.survey([Item("day.wav", FileSlice(path))])
     tracemalloc.start()
-    parts = [Item("day.wav", Handle(path, number, 100)) for number in range(100)]
+    parts = [Item("day.wav", FileSlice(path, number, 100)) for number in range(100)]
     found = [item for part in parts for item in modality.expand(part)]
     seconds = modality._cut.seconds
     assert len(found) == int(24 * 3600 / seconds)

@@ -15,7 +15,7 @@ from anew.data.sources.base import list_files
 from anew.data.sources.detect import sort_files
 from anew.data.sources.open import choose_kind
 from anew.data.splitting.split import RECORDINGS, together
-from anew.data.types import Handle
+from anew.data.types import FileSlice
 from anew.errors import DataError
 
 KINDS = {name: load("data", name) for name in ("text", "image")}
@@ -87,10 +87,10 @@ def test_recordings_stay_whole_or_in_runs() -> None:
 
 def test_a_handle_stands_for_its_content(tmp_path: Path) -> None:
     write(tmp_path, a=b"x" * 100, b=b"x" * 100, c=b"y" * 100)
-    a, b, c = (Handle(tmp_path / name) for name in "abc")
+    a, b, c = (FileSlice(tmp_path / name) for name in "abc")
     assert a.digest() == b.digest() != c.digest()
-    assert Handle(tmp_path / "a", 0, 2).digest() != Handle(tmp_path / "a", 1, 2).digest()
-    assert Handle(tmp_path / "gone").digest()  # whoever reads it refuses it
+    assert FileSlice(tmp_path / "a", 0, 2).digest() != FileSlice(tmp_path / "a", 1, 2).digest()
+    assert FileSlice(tmp_path / "gone").digest()  # whoever reads it refuses it
 
 
 def test_the_fingerprint_follows_content(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from anew.core.extras import require
 from anew.data.formats.mp3_cache import Recordings, quiet, recording
 from anew.data.media_limits import ANY_SAMPLES_A_BYTE, SAMPLES_A_BYTE
-from anew.data.types import Handle
+from anew.data.types import FileSlice
 
 Samples = NDArray[np.float32]
 SHORTEST = 0.01  # seconds
@@ -76,7 +76,7 @@ def _left_open(data: Any, clip: Any) -> Iterator[Any]:
 
 @contextmanager
 def _opened(data: Any) -> Iterator[Any]:
-    """A soundfile of bytes or of a Handle. Raises ValueError (one clause)."""
+    """A soundfile of bytes or of a FileSlice. Raises ValueError (one clause)."""
     with _clauses(), _soundfile(data) as file:
         yield file
 
@@ -84,7 +84,7 @@ def _opened(data: Any) -> Iterator[Any]:
 def _soundfile(data: Any) -> Any:
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
     source: Any = data
-    if isinstance(data, Handle):
+    if isinstance(data, FileSlice):
         source = data.path if data.body is None else io.BytesIO(data.body)
     elif not isinstance(data, Path):
         if not len(data):
@@ -125,7 +125,7 @@ def head(data: Any) -> Head:
 
 
 def _bytes(data: Any) -> int:
-    body = data.body if isinstance(data, Handle) else data
+    body = data.body if isinstance(data, FileSlice) else data
     try:
         return len(body) if isinstance(body, bytes) else (data.path if body is None else Path(body)).stat().st_size
     except OSError as error:
@@ -134,7 +134,7 @@ def _bytes(data: Any) -> int:
 
 def read(data: Any, start: int, stop: int) -> tuple[Samples, int]:
     """((N,) mono samples from `start` up to `stop`, rate). Raises ValueError (one clause)."""
-    clip = recording(data) if isinstance(data, Handle) and data.at is not None else None
+    clip = recording(data) if isinstance(data, FileSlice) and data.at is not None else None
     mono, rate = (clip and _IN_ORDER.read(clip, start, stop)) or _read(data, start, stop, clip)
     if not len(mono):
         raise ValueError("it holds no samples, or is cut off")

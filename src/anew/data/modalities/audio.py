@@ -20,7 +20,7 @@ from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned
 from anew.data.formats.audio_grid import Scale
 from anew.data.modality import Modality, each, usable_classes
-from anew.data.types import Artifact, Handle, Item, Size
+from anew.data.types import Artifact, FileSlice, Item, Size
 from anew.errors import ConfigError, DataError
 
 LOOKED = 256  # clips of the train part that scale and spread are measured on
@@ -140,7 +140,7 @@ class Audio(Modality):
         if isinstance(item.data, np.ndarray):
             yield item
             return
-        handle = item.data if isinstance(item.data, Handle) else Handle(Path(item.name), body=bytes(item.data))
+        handle = item.data if isinstance(item.data, FileSlice) else FileSlice(Path(item.name), body=bytes(item.data))
         head = audio.head(handle)
         bounds = audio_clips.cuts(head.frames, head.rate, self._cut, handle.part, handle.of)
         if bounds is None:
@@ -151,7 +151,7 @@ class Audio(Modality):
             yield Item(name, replace(handle, at=(start, stop)), item.label, group=item.name)
 
     def accepts(self, item: Item) -> str | None:
-        if isinstance(item.data, np.ndarray) or (isinstance(item.data, Handle) and item.data.at is not None):
+        if isinstance(item.data, np.ndarray) or (isinstance(item.data, FileSlice) and item.data.at is not None):
             return None  # samples, or a clip whose file's header was read when it was cut
         try:
             audio.head(item.data)

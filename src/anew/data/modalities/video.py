@@ -24,7 +24,7 @@ from anew.data.formats import clip_shape, frame_folders, frames, learned, pixels
 from anew.data.media_limits import GIF_FRAMES
 from anew.data.modalities.image import FLAT, wanted_size
 from anew.data.modality import Modality, usable_classes
-from anew.data.types import Artifact, Handle, Item, Size
+from anew.data.types import Artifact, FileSlice, Item, Size
 from anew.errors import ConfigError, DataError
 
 CLIP = 32  # most frames of a clip
@@ -139,7 +139,7 @@ class Video(Modality):
 
     def expand(self, item: Item) -> Iterator[Item]:
         """Clips of about equal length. Those of one video have its name as their group."""
-        if not isinstance(item.data, Handle) or item.data.at is not None:
+        if not isinstance(item.data, FileSlice) or item.data.at is not None:
             yield item
             return
         handle = item.data
@@ -176,7 +176,7 @@ class Video(Modality):
     def _wanted_frames(self, item: Item) -> tuple[frames.Timing, NDArray[np.intp]]:
         """The numbers in the file of the frames that a clip keeps."""
         timing = frames.timing(_source(item))
-        at = item.data.at if isinstance(item.data, Handle) else None
+        at = item.data.at if isinstance(item.data, FileSlice) else None
         shown = timing.at(self._rate or timing.rate)
         low, high = at or (0, min(len(shown), self._span))
         return timing, shown[low:high][:: self._step]
@@ -322,14 +322,14 @@ class Video(Modality):
 
 
 def _source(item: Item) -> frames.Data:
-    if not isinstance(item.data, Handle):
+    if not isinstance(item.data, FileSlice):
         return bytes(item.data)
     return item.data.path if item.data.body is None else item.data.body
 
 
 def _given(video: Video, path: str) -> list[NDArray[np.uint8]]:
     """(C, H, W) of each frame of a clip, of a folder of them, or of a single picture."""
-    (found,) = isolation.each(video, "frames_of", [Item(path, Handle(Path(path)))], True)
+    (found,) = isolation.each(video, "frames_of", [Item(path, FileSlice(Path(path)))], True)
     if isinstance(found, ValueError):
         still = isolation.call(_still, None, Path(path))
         if still is not None:

@@ -1,5 +1,5 @@
 """Reads folders and single files: files in shuffled blocks, text files whole or as spans of large ones, and files that are
-read as streams as handles, large ones in parts."""
+read as streams as file slices, large ones in parts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from anew.data.sources.detect import sort_files
 from anew.data.sources.listing import File
 from anew.data.sources.record_starts import RecordStarts
 from anew.data.sources.sample_files import each_once
-from anew.data.types import Handle, Item, Refusal
+from anew.data.types import FileSlice, Item, Refusal
 
 PART_BYTES = 8 * 1024 * 1024  # of a file that is read as a stream, in one block
 REACH = 1 << 16  # bytes in which a line of a large file should end; a longer one is cut
@@ -130,7 +130,7 @@ class FolderReader:
     def read(self, block: Block) -> Iterator[Item | Refusal]:
         if isinstance(block.where[0], _Part):
             for part in block.where:
-                yield self._handle(part)
+                yield self._file_slice(part)
             return
         if isinstance(block.where[0], str):
             for path in block.where:
@@ -148,13 +148,15 @@ class FolderReader:
         if data:
             yield Item(path, data, self._label(path), begins=start == 0, ends=last)
 
-    def _handle(self, part: _Part) -> Item | Refusal:
-        handle = Handle(self._root / part.path, part.number, part.of)
+    def _file_slice(self, part: _Part) -> Item | Refusal:
+        file_slice = FileSlice(self._root / part.path, part.number, part.of)
         try:
-            handle.path.stat()
+            file_slice.path.stat()
         except OSError as error:
             return Refusal(part.path, f"cannot be read ({error.strerror})")
-        return Item(part.path, handle, self._label(part.path), begins=part.number == 0, ends=part.number == part.of - 1)
+        return Item(
+            part.path, file_slice, self._label(part.path), begins=part.number == 0, ends=part.number == part.of - 1
+        )
 
     def _read_one(self, path: str) -> Item | Refusal:
         try:
@@ -171,7 +173,7 @@ def _shuffled(file: File) -> bytes:
 
 
 def _chunked(files: Sequence[File], most: int, most_bytes: int | None, streamed: bool = False) -> list[Block]:
-    """Blocks of whole files, one part of the data each. streamed: they are handed over as handles."""
+    """Blocks of whole files, one part of the data each. streamed: they are handed over as file slices."""
     by_part: dict[str | None, list[File]] = {}
     for file in files:
         by_part.setdefault(part_of(file.path), []).append(file)

@@ -16,7 +16,7 @@ from anew.data.modality import Modality, reasons
 from anew.data.skipped import named
 from anew.data.sources.base import Block
 from anew.data.sources.source import SAMPLE, Source
-from anew.data.types import Handle, Item, Refusal
+from anew.data.types import FileSlice, Item, Refusal
 from anew.errors import DataError, nearest
 
 SAMPLE_BYTES = 8 * 1024 * 1024
@@ -101,8 +101,8 @@ def _fingerprint(kind: str, blocks: Sequence[Block], source: Source) -> str:
     for block in _spread(blocks, 4):
         for one, _ in zip(source.read(block), range(8), strict=False):
             data = one.reason if isinstance(one, Refusal) else one.data
-            if isinstance(data, np.ndarray | Handle):
-                data = data.digest() if isinstance(data, Handle) else data.tobytes()
+            if isinstance(data, np.ndarray | FileSlice):
+                data = data.digest() if isinstance(data, FileSlice) else data.tobytes()
             digest.update(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data))
     return digest.hexdigest()
 
@@ -125,7 +125,7 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Refu
                 bad.append(Refusal(one.name, reason))
             elif not isinstance(one, Refusal):
                 good.append(one)
-                size += 0 if isinstance(one.data, Handle) else len(one.data)
+                size += 0 if isinstance(one.data, FileSlice) else len(one.data)
         if size > SAMPLE_BYTES:
             break
     return good, bad

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from anew.core.random import splitmix64
 from anew.data.modality import Modality
 from anew.data.skipped import named
-from anew.data.types import Handle, Item, Refusal
+from anew.data.types import FileSlice, Item, Refusal
 from anew.errors import DataError
 from anew.estimators.sequence_clusters import Kin
 
@@ -67,7 +67,7 @@ def exact_key(item: Item) -> int:
         return _hash(" ".join(item.data.casefold().split()).encode("utf-8", "surrogatepass"))
     if isinstance(item.data, np.ndarray):
         return _hash(repr(item.data.shape).encode() + np.ascontiguousarray(item.data).tobytes())
-    return _hash(item.data.digest() if isinstance(item.data, Handle) else bytes(item.data))
+    return _hash(item.data.digest() if isinstance(item.data, FileSlice) else bytes(item.data))
 
 
 def name_hash(name: str) -> int:
