@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from anew.core import isolation
 from anew.core.specs import Batch, Spec
 from anew.data.formats.reading import read_whole
-from anew.data.types import Artifact, Item, Refusal, Size
+from anew.data.types import Artifact, Item, Size, SkippedItem
 from anew.errors import ConfigError
 from anew.estimators.sequence_clusters import Kin
 
@@ -116,7 +116,7 @@ class Modality(ABC):
 
     @abstractmethod
     def accepts(self, item: Item) -> str | None:
-        """None if the item's content can be used, else the reason as one clause (`Refusal`). Cheap: reads headers only."""
+        """None if the item's content can be used, else the reason as one clause (`SkippedItem`). Cheap: reads headers only."""
 
     def damage(self, item: Item) -> str | None:
         """Why `encode` would refuse a record cut out of a large file, as one clause, where that is cheap to tell from its body
@@ -219,7 +219,9 @@ class Modality(ABC):
         return None
 
 
-def each(modality: Modality, method: str, ones: Iterable[Item | Refusal]) -> Iterator[tuple[Item | Refusal, Any]]:
+def each(
+    modality: Modality, method: str, ones: Iterable[Item | SkippedItem]
+) -> Iterator[tuple[Item | SkippedItem, Any]]:
     """Each with what this method of the modality makes of it: a list instead of an iterator, a ValueError (one clause) where
     the item cannot be used, None beside a refusal. A few are read ahead."""
     for piece in isolation.pieces(ones):
@@ -229,11 +231,11 @@ def each(modality: Modality, method: str, ones: Iterable[Item | Refusal]) -> Ite
 
 
 def reasons(
-    modality: Modality, method: str, ones: Iterable[Item | Refusal]
-) -> Iterator[tuple[Item | Refusal, str | None]]:
+    modality: Modality, method: str, ones: Iterable[Item | SkippedItem]
+) -> Iterator[tuple[Item | SkippedItem, str | None]]:
     """The same of methods that say why an item cannot be used (`accepts`, `damage`), and the reason of a refusal."""
     for one, reason in each(modality, method, ones):
-        yield one, one.reason if isinstance(one, Refusal) else None if reason is None else str(reason)
+        yield one, one.reason if isinstance(one, SkippedItem) else None if reason is None else str(reason)
 
 
 def takes_no_prompt(name: str, prompt: str, suffix: str) -> ConfigError:

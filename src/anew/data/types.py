@@ -80,7 +80,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class SkippedItem:
     """An item that cannot be used, and why (one clause); all of it is made printable. group: see `Item`."""
 
     name: str
@@ -140,7 +140,9 @@ class Scan:
     bytes: int
     labels: tuple[str, ...] = ()
     parts: dict[str, int] = field(default_factory=dict)  # train, validation, test -> items (or spans)
-    refusals: list[Refusal] = field(default_factory=list)  # one for each file and reason; `refused` counts all items
+    refusals: list[SkippedItem] = field(
+        default_factory=list
+    )  # one for each file and reason; `refused` counts all items
     refused: int = 0
     other: dict[str, int] = field(default_factory=dict)  # items of kinds not taken, by modality or suffix
     notes: list[str] = field(default_factory=list)

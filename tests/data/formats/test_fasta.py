@@ -21,7 +21,7 @@ from anew.data.formats.fasta import PROTEIN, Record, cleaned, looks_like, parse,
 from anew.data.modalities.protein import Protein, ProteinConfig
 from anew.data.sources import folder
 from anew.data.sources.source import Source
-from anew.data.types import Item, Refusal, Size
+from anew.data.types import Item, Size, SkippedItem
 from anew.errors import ConfigError, DataError
 from anew.estimators.sequence_clusters import Kin, Nearest, kmers
 from anew.workflows.inspect import looked
@@ -335,7 +335,7 @@ def test_records_that_are_too_long_are_refused_by_span(tmp_path: Path, monkeypat
     (tmp_path / "a.fasta").write_text(">a\nACDE\n" + ">b\n" + "ACDE\n" * 20_000 + ">c\nACDE\n" * 1000)
     source = Source.open(tmp_path, {"protein": Protein})
     found = [one for block in source.blocks("protein") for one in source.read(block)]
-    assert [one.reason for one in found if isinstance(one, Refusal)] == [
+    assert [one.reason for one in found if isinstance(one, SkippedItem)] == [
         "holds a record of more than 48.8 KB; split it"
     ]
     assert sum(bytes(one.data).count(b">c") for one in found if isinstance(one, Item)) >= 990

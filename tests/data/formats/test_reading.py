@@ -13,7 +13,7 @@ from anew.data.formats.reading import read_whole
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
 from anew.data.sources.source import Source
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 2_100_003])
@@ -54,4 +54,4 @@ def test_a_file_that_grew_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 5000)
     monkeypatch.setattr(limits, "WHOLE", replace(limits.WHOLE, bytes=1000))
     (one,) = source.read(block)
-    assert isinstance(one, Refusal) and "larger" in one.reason
+    assert isinstance(one, SkippedItem) and "larger" in one.reason

@@ -18,7 +18,7 @@ from anew.data.loading import streaming
 from anew.data.modalities.audio import Audio, AudioConfig
 from anew.data.sources import folder
 from anew.data.splitting import records, streaming_split
-from anew.data.types import FileSlice, Item, Refusal, Size
+from anew.data.types import FileSlice, Item, Size, SkippedItem
 from anew.errors import ConfigError, DataError
 from samples import tone, tones
 
@@ -282,5 +282,5 @@ def test_a_vanished_file_is_a_refusal(tmp_path: Path) -> None:
     data = Dataset.open(folder, size=SIZE)
     (folder / "a_0.wav").unlink()
     found = [one for block in data._chosen.blocks for one in data._chosen.source.read(block)]
-    assert [one.name for one in found if isinstance(one, Refusal)] == ["a_0.wav"]
+    assert [one.name for one in found if isinstance(one, SkippedItem)] == ["a_0.wav"]
     data.close()

@@ -19,7 +19,7 @@ from anew.data.sources import base, folder
 from anew.data.sources.base import reader_of
 from anew.data.sources.listing import File
 from anew.data.sources.source import Source
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}
@@ -91,7 +91,7 @@ def test_file_that_vanishes_is_refused(tmp_path: Path) -> None:
     blocks = found.blocks("text")
     (tmp_path / "x.txt").unlink()
     (one,) = found.read(blocks[0])
-    assert isinstance(one, Refusal) and "cannot be read" in one.reason
+    assert isinstance(one, SkippedItem) and "cannot be read" in one.reason
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig"])

@@ -20,7 +20,7 @@ from anew.data.sources import delimited_rows
 from anew.data.sources.columns import Place, choose, image_bytes
 from anew.data.sources.listing import File
 from anew.data.sources.tables import TableReader, metadata, names_files, open_reader
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 TEXTS = [
@@ -47,7 +47,7 @@ def reader(folder: Path, files: dict[str, bytes]) -> TableReader:
     return open_reader([File(name, (folder / name).stat().st_size, 1) for name in files], folder, {})
 
 
-def everything(opened: TableReader, kind: str = "text") -> list[Item | Refusal]:
+def everything(opened: TableReader, kind: str = "text") -> list[Item | SkippedItem]:
     return [found for block in opened.blocks(kind) for found in opened.read(block)]
 
 
@@ -137,7 +137,7 @@ def test_damaged_rows_are_named_and_the_rest_read(tmp_path: Path) -> None:
     )
     found = everything(opened)
     assert [item.data for item in found if isinstance(item, Item)] == ["good", "fine", "a"]
-    reasons = {one.name: one.reason for one in found if isinstance(one, Refusal)}
+    reasons = {one.name: one.reason for one in found if isinstance(one, SkippedItem)}
     assert reasons == {
         "a.csv#1": "the row has 1 cells for 2 columns",
         "b.jsonl#1": "the line is no JSON",
@@ -198,7 +198,7 @@ def test_parquet_images_as_hugging_face_writes_them(tmp_path: Path) -> None:
     assert opened.blocks("image")[0].part == "test"
     first, second, third = everything(opened, "image")
     assert (first.data, first.label, second.data, second.label) == (b"one", "dog", b"two", "cat")  # type: ignore[union-attr]
-    assert isinstance(third, Refusal)
+    assert isinstance(third, SkippedItem)
 
 
 def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
     assert "damaged" in opened.refusals[0].reason
     altered = whole[:100] + bytes(2000) + whole[2100:]
     for found in everything(reader(tmp_path, {"c.parquet": altered})):
-        assert isinstance(found, Item | Refusal)
+        assert isinstance(found, Item | SkippedItem)
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +262,7 @@ def test_a_quote_that_never_closes_ends_in_a_refusal(tmp_path: Path, monkeypatch
     data = b'text,n\ngood,1\n"open,2\n' + b"more,3\n" * 3000
     found = everything(reader(tmp_path, {"a.csv": data}))
     assert isinstance(found[0], Item)
-    assert any(isinstance(one, Refusal) for one in found)
+    assert any(isinstance(one, SkippedItem) for one in found)
 
 
 @pytest.mark.parametrize("arrow", [True, False])
@@ -286,7 +286,9 @@ def test_a_cell_that_is_too_long_is_refused_and_the_others_are_read(
     cells = [f"{i} " * (600 if i == 7 else 3) for i in range(20)]
     found = everything(reader(tmp_path, {"a.parquet": parquet_of(tmp_path / "a.parquet", {"text": cells})}))
     assert [one.data for one in found if isinstance(one, Item)] == cells[:7] + cells[8:]
-    assert [one.reason for one in found if isinstance(one, Refusal)] == ["the row holds 1.17 KB; at most 1000 bytes"]
+    assert [one.reason for one in found if isinstance(one, SkippedItem)] == [
+        "the row holds 1.17 KB; at most 1000 bytes"
+    ]
 
 
 def test_lists_are_not_read_and_many_columns_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,7 +305,7 @@ def test_rows_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "100,000 columns" in opened.refusals[0].reason
     found = everything(opened)
     assert [one.data for one in found if isinstance(one, Item)] == ["good", "a\x00b", "c"]
-    assert [one.reason for one in found if isinstance(one, Refusal)] == ["the line is no JSON"]
+    assert [one.reason for one in found if isinstance(one, SkippedItem)] == ["the line is no JSON"]
     monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
     monkeypatch.setattr(delimited_rows, "BLOCK_BYTES", 512)
     assert "longer than 4 KB" in reader(tmp_path, {"line.csv": b"\0" * 50_000}).refusals[0].reason

@@ -19,7 +19,7 @@ from anew.data.modalities.text import Text
 from anew.data.modality import Modality
 from anew.data.sources.listing import File
 from anew.data.sources.tar import ArchiveReader, members, open_reader, split_name
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 
 KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}
 
@@ -39,7 +39,7 @@ def reader(folder: Path, data: bytes, name: str = "shard.tar") -> ArchiveReader:
     return open_reader([File(name, len(data), 1)], folder, KINDS)
 
 
-def everything(opened: ArchiveReader, kind: str) -> list[Item | Refusal]:
+def everything(opened: ArchiveReader, kind: str) -> list[Item | SkippedItem]:
     return [found for block in opened.blocks(kind) for found in opened.read(block)]
 
 
@@ -135,9 +135,9 @@ def test_what_is_no_tar(tmp_path: Path) -> None:
 def test_a_changed_shard_is_refused(tmp_path: Path) -> None:
     opened = reader(tmp_path, tar(shard()))
     (tmp_path / "shard.tar").write_bytes(b"")
-    assert all(isinstance(found, Refusal) for found in everything(opened, "image"))
+    assert all(isinstance(found, SkippedItem) for found in everything(opened, "image"))
     (tmp_path / "shard.tar").unlink()
-    assert all(isinstance(found, Refusal) for found in everything(opened, "image"))
+    assert all(isinstance(found, SkippedItem) for found in everything(opened, "image"))
 
 
 def test_stem_ends_at_the_first_dot() -> None:

@@ -22,7 +22,7 @@ from anew.data.sources.source import Source
 from anew.data.splitting import split
 from anew.data.splitting.records import expanded
 from anew.data.splitting.streaming_split import wanted_parts
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 
@@ -73,11 +73,11 @@ class Whole:
         left = limits.WHOLE.text
         for block in blocks:
             for one, reason in reasons(self.modality, "accepts", expanded(source, block, self.modality)):
-                left -= 0 if reason is not None or isinstance(one, Refusal) else len(one.data)
+                left -= 0 if reason is not None or isinstance(one, SkippedItem) else len(one.data)
                 if left < 0 and reason is None:
                     reason = f"is beyond the {limits.size(limits.WHOLE.text)} of text that small files may expand to"
-                if isinstance(one, Refusal) or reason is not None:
-                    self.refusals.add([Refusal(one.name, reason or "", one.group)])
+                if isinstance(one, SkippedItem) or reason is not None:
+                    self.refusals.add([SkippedItem(one.name, reason or "", one.group)])
                 else:
                     self.items.append(one)
                     self._codes.append(block.part)
@@ -175,7 +175,7 @@ class Whole:
             classes: list[int] = []
             for item, one in zip(items, self.modality.encode_many(items), strict=True):
                 if isinstance(one, str):
-                    self.refusals.add([Refusal(item.name, one, item.group)])
+                    self.refusals.add([SkippedItem(item.name, one, item.group)])
                 else:
                     encoded.append(one)
                     classes.append(number.get(item.label or "", 0))

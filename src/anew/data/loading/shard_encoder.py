@@ -16,7 +16,7 @@ from anew.data.sources.source import Source
 from anew.data.splitting import split
 from anew.data.splitting.records import expanded
 from anew.data.splitting.streaming_split import OUT, Division
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 
 PIECE = 16  # items encoded at a time: between pieces other threads get their turn
 
@@ -31,14 +31,14 @@ class Encoder:
         self._source, self._blocks, self._modality, self._division = source, blocks, modality, division
         self.labels: dict[str, int] = {}
 
-    def items(self, number: int, held: bool = False) -> Iterator[tuple[Item | Refusal, int]]:
+    def items(self, number: int, held: bool = False) -> Iterator[tuple[Item | SkippedItem, int]]:
         """Train (or held-out) items of a block with their parts, and refusals; twins of held-out items are left out."""
         parts = self._division.parts[number]
         for at, one in enumerate(expanded(self._source, self._blocks[number], self._modality)):
             part = parts if isinstance(parts, int) else int(parts[at]) if at < len(parts) else OUT
             if part == OUT or (part != split.TRAIN) != held:
                 continue
-            if isinstance(one, Refusal) or held or not self._division.repeats(one, self._modality):
+            if isinstance(one, SkippedItem) or held or not self._division.repeats(one, self._modality):
                 yield one, part
 
     def encode(self, name: int) -> Encoded:
@@ -47,7 +47,7 @@ class Encoder:
         out = _Pile()
         todo: list[tuple[Item, int]] = []
         for one, part in self.items(number, held):
-            if isinstance(one, Refusal):
+            if isinstance(one, SkippedItem):
                 out.refused.append([one.name, one.reason, one.group])
                 continue
             todo.append((one, part))

@@ -26,7 +26,7 @@ from anew.data.sources.base import Block
 from anew.data.sources.source import Source
 from anew.data.splitting import split
 from anew.data.splitting.streaming_split import OWN_BLOCKS, divide, holds
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 FIT_BYTES, FIT_ITEMS = 4 * 1024 * 1024, 2048  # text, or grids, that `fit` sees
@@ -149,7 +149,7 @@ class Stream:
         one = self._store.get(name)
         if name not in self._seen:
             self._seen.add(name)
-            self.refusals.add(Refusal(str(name), str(reason), *rest) for name, reason, *rest in one.refusals)
+            self.refusals.add(SkippedItem(str(name), str(reason), *rest) for name, reason, *rest in one.refusals)
         return one
 
     def _view(self, number: int) -> Examples:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from anew.data.file_names import suffix_of
 from anew.data.modality import Modality
 from anew.data.sources.listing import File
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 
 PARTS = ("train", "validation", "test")
 BLOCK_BYTES = 512 * 1024  # of text, and of table rows, in one block
@@ -68,17 +68,17 @@ class Reader(Protocol):
     bytes: Mapping[str, int]
     labels: tuple[str, ...] | None
     notes: list[str]
-    refusals: list[Refusal]
+    refusals: list[SkippedItem]
 
     def blocks(self, kind: str) -> list[Block]:
         """The blocks that hold items of this modality, in a stable order. Neighbours in one block should be a fair mix
         (image files of different classes), since the first blocks that a short budget reads stand for the whole."""
         ...
 
-    def read(self, block: Block) -> Iterator[Item | Refusal]:
+    def read(self, block: Block) -> Iterator[Item | SkippedItem]:
         """The items of the block in order. Item.data: `bytes` of an encoded image or text file, `str` for text already
-        decoded, a numpy uint8 array (H, W) or (H, W, C) for raw images. A damaged item is a Refusal, never an exception;
-        a file that vanished or changed under us is a Refusal too. Thread-safe: no state shared between two reads."""
+        decoded, a numpy uint8 array (H, W) or (H, W, C) for raw images. A damaged item is a SkippedItem, never an exception;
+        a file that vanished or changed under us is a SkippedItem too. Thread-safe: no state shared between two reads."""
         ...
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from anew.data.file_names import suffix_of
 from anew.data.modality import SURE, Modality
 from anew.data.sources.listing import File
-from anew.data.types import Refusal
+from anew.data.types import SkippedItem
 
 HEAD = 4096  # bytes of a file that are looked at
 OPENED = 4096  # files up to which each is looked at
@@ -25,7 +25,7 @@ class Sorted:
     was found against their ending."""
 
     files: dict[str, list[File]] = field(default_factory=dict)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[SkippedItem] = field(default_factory=list)
     other: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     gathered: list[str] = field(default_factory=list)
 
@@ -106,7 +106,7 @@ class _Group:
                 head = stream.read(HEAD)
         except OSError as error:
             if self.owner is None:  # the reader of a known kind says it itself
-                out.refusals.append(Refusal(file.path, f"cannot be read ({error.strerror})"))
+                out.refusals.append(SkippedItem(file.path, f"cannot be read ({error.strerror})"))
             return {}
         return {name: claim for name, kind in self.kinds.items() if (claim := kind.claims(head)) > 0}
 

@@ -21,7 +21,7 @@ from anew.data.sources.detect import sort_files
 from anew.data.sources.listing import File
 from anew.data.sources.record_starts import RecordStarts
 from anew.data.sources.sample_files import each_once
-from anew.data.types import FileSlice, Item, Refusal
+from anew.data.types import FileSlice, Item, SkippedItem
 
 PART_BYTES = 8 * 1024 * 1024  # of a file that is read as a stream, in one block
 REACH = 1 << 16  # bytes in which a line of a large file should end; a longer one is cut
@@ -72,7 +72,7 @@ class FolderReader:
         found = sort_files(files, root, kinds, asked)
         self._files = found.files
         self.notes: list[str] = found.notes
-        self.refusals: list[Refusal] = found.refusals
+        self.refusals: list[SkippedItem] = found.refusals
         if once:
             for kind in self._files.keys() & kinds.keys():
                 self._files[kind], notes = each_once(self._files[kind], kinds[kind], [f.path for f in files])
@@ -82,12 +82,12 @@ class FolderReader:
 
     def blocks(self, kind: str) -> list[Block]:
         files = [f for f in self._files[kind] if f.bytes]
-        self.refusals += [Refusal(f.path, "is empty") for f in self._files[kind] if not f.bytes]
+        self.refusals += [SkippedItem(f.path, "is empty") for f in self._files[kind] if not f.bytes]
         owner = self._owners[kind]
         if not owner.textual:  # each is read whole, or decoded from end to end
             most = owner.largest or (limits.WHOLE.bytes if not owner.streams else 0)
             large = [f for f in files if most and f.bytes > most]
-            self.refusals += [Refusal(f.path, too_large(f.bytes, most)) for f in large]
+            self.refusals += [SkippedItem(f.path, too_large(f.bytes, most)) for f in large]
             files = [f for f in files if not most or f.bytes <= most]
         if owner.named:
             self._name_classes(files)
@@ -127,7 +127,7 @@ class FolderReader:
     def _label(self, path: str) -> str | None:
         return self._classes[path] if path in self._classes else label_of(path)
 
-    def read(self, block: Block) -> Iterator[Item | Refusal]:
+    def read(self, block: Block) -> Iterator[Item | SkippedItem]:
         if isinstance(block.where[0], _Part):
             for part in block.where:
                 yield self._file_slice(part)
@@ -140,31 +140,31 @@ class FolderReader:
         try:
             data, last = _read_span(self._root / path, start, stop, record, self._starts[path])
         except OSError as error:
-            yield Refusal(path, f"cannot be read ({error.strerror})")
+            yield SkippedItem(path, f"cannot be read ({error.strerror})")
             return
         except ValueError as error:
-            yield Refusal(path, str(error))
+            yield SkippedItem(path, str(error))
             return
         if data:
             yield Item(path, data, self._label(path), begins=start == 0, ends=last)
 
-    def _file_slice(self, part: _Part) -> Item | Refusal:
+    def _file_slice(self, part: _Part) -> Item | SkippedItem:
         file_slice = FileSlice(self._root / part.path, part.number, part.of)
         try:
             file_slice.path.stat()
         except OSError as error:
-            return Refusal(part.path, f"cannot be read ({error.strerror})")
+            return SkippedItem(part.path, f"cannot be read ({error.strerror})")
         return Item(
             part.path, file_slice, self._label(part.path), begins=part.number == 0, ends=part.number == part.of - 1
         )
 
-    def _read_one(self, path: str) -> Item | Refusal:
+    def _read_one(self, path: str) -> Item | SkippedItem:
         try:
             return Item(path, read_whole(f"{self._root}/{path}"), self._label(path))
         except OSError as error:
-            return Refusal(path, f"cannot be read ({error.strerror})")
+            return SkippedItem(path, f"cannot be read ({error.strerror})")
         except ValueError as error:
-            return Refusal(path, str(error))
+            return SkippedItem(path, str(error))
 
 
 def _shuffled(file: File) -> bytes:

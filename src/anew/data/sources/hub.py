@@ -14,7 +14,7 @@ from anew.data.modality import Modality
 from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block
 from anew.data.sources.columns import Columns, choose, described, item_of
 from anew.data.sources.delimited_rows import in_order
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 ANSWER = 5.0  # seconds in which the hub must answer
@@ -25,7 +25,7 @@ class HubReader:
     """See `anew.data.sources.base.Reader`. splits: name -> a `datasets.Dataset`, whose rows lie memory-mapped on disk."""
 
     def __init__(self, name: str, splits: Mapping[str, Any], library: Any) -> None:
-        self.refusals: list[Refusal] = []
+        self.refusals: list[SkippedItem] = []
         self._name = name
         self._splits = {split: rows for split, rows in splits.items() if len(rows)}
         if not self._splits:
@@ -73,13 +73,13 @@ class HubReader:
                 found.append(Block(name, count, round(width * count), where, part_of(f"{split}/_"), stamp))
         return found
 
-    def read(self, block: Block) -> Iterator[Item | Refusal]:
+    def read(self, block: Block) -> Iterator[Item | SkippedItem]:
         split, kind, start, count = block.where
         wanted = self._columns.wanted(kind)
         try:
             part = self._splits[split].select_columns(wanted)[start : start + count]  # column -> cells
         except Exception as error:  # a damaged download raises what its format's reader raises
-            yield Refusal(block.name, f"it cannot be read ({error})")
+            yield SkippedItem(block.name, f"it cannot be read ({error})")
             return
         for offset, cells in enumerate(zip(*(part[column] for column in wanted), strict=True)):
             name = f"{self._name}/{split}#{start + offset}"

@@ -16,7 +16,7 @@ from anew.data.modality import Modality, reasons
 from anew.data.skipped import named
 from anew.data.sources.base import Block
 from anew.data.sources.source import SAMPLE, Source
-from anew.data.types import FileSlice, Item, Refusal
+from anew.data.types import FileSlice, Item, SkippedItem
 from anew.errors import DataError, nearest
 
 SAMPLE_BYTES = 8 * 1024 * 1024
@@ -100,7 +100,7 @@ def _fingerprint(kind: str, blocks: Sequence[Block], source: Source) -> str:
         digest.update(f"{block.name}\0{block.items}\0{block.bytes}\0{block.part}\n".encode("utf-8", "surrogateescape"))
     for block in _spread(blocks, 4):
         for one, _ in zip(source.read(block), range(8), strict=False):
-            data = one.reason if isinstance(one, Refusal) else one.data
+            data = one.reason if isinstance(one, SkippedItem) else one.data
             if isinstance(data, np.ndarray | FileSlice):
                 data = data.digest() if isinstance(data, FileSlice) else data.tobytes()
             digest.update(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data))
@@ -112,18 +112,18 @@ def _spread(blocks: Sequence[Block], n: int) -> list[Block]:
     return [blocks[i] for i in places]
 
 
-def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Refusal]]:
+def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[SkippedItem]]:
     """(usable items, refused ones) of a bounded sample, spread over the source; headers only are checked."""
     good: list[Item] = []
-    bad: list[Refusal] = []
+    bad: list[SkippedItem] = []
     size = 0
     blocks = _spread(chosen.blocks, 16)
     per_block = max(SAMPLE // len(blocks), 1)
     for block in blocks:
         for one, reason in reasons(modality, "accepts", itertools.islice(chosen.source.read(block), per_block)):
             if reason is not None:
-                bad.append(Refusal(one.name, reason))
-            elif not isinstance(one, Refusal):
+                bad.append(SkippedItem(one.name, reason))
+            elif not isinstance(one, SkippedItem):
                 good.append(one)
                 size += 0 if isinstance(one.data, FileSlice) else len(one.data)
         if size > SAMPLE_BYTES:

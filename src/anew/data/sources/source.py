@@ -14,7 +14,7 @@ from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.base import _TABLES, SHOWN, Block, Reader, reader_of
 from anew.data.sources.listing import File, list_files, shortened
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 SAMPLE = 256  # items that `kinds` and header checks may look at
@@ -28,7 +28,7 @@ class Source:
     """
 
     def __init__(
-        self, path: str, readers: Sequence[Reader], notes: Sequence[str] = (), refusals: Sequence[Refusal] = ()
+        self, path: str, readers: Sequence[Reader], notes: Sequence[str] = (), refusals: Sequence[SkippedItem] = ()
     ) -> None:
         """notes, refusals: of the listing itself, beside those of the readers."""
         self.path = path
@@ -98,7 +98,7 @@ class Source:
         return [*self._notes, *(note for reader in self.readers for note in reader.notes)]
 
     @property
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[SkippedItem]:
         """What could not be listed."""
         return [*self._refusals, *(refusal for reader in self.readers for refusal in reader.refusals)]
 
@@ -119,7 +119,7 @@ class Source:
             return None
         return tuple(sorted({label for labels in sets if labels for label in labels}))
 
-    def read(self, block: Block) -> Iterator[Item | Refusal]:
+    def read(self, block: Block) -> Iterator[Item | SkippedItem]:
         """The items of one block."""
         return self._home[block.name].read(block)
 

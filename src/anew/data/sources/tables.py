@@ -24,7 +24,7 @@ from anew.data.sources.columns import (
 from anew.data.sources.delimited_rows import Broken, Rows, Span, in_order
 from anew.data.sources.listing import File
 from anew.data.sources.parquet import Parquet, Piece
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 
@@ -33,7 +33,7 @@ class TableReader:
 
     def __init__(self, files: Sequence[File], root: Path) -> None:
         self.notes: list[str] = []
-        self.refusals: list[Refusal] = []
+        self.refusals: list[SkippedItem] = []
         self._root = root
         self._tables: dict[str, tuple[File, Rows | Parquet, Columns]] = {}
         self.kinds: dict[str, int] = {}
@@ -59,7 +59,7 @@ class TableReader:
             table, columns = _opened(self._root / file.path, file.bytes)
         except (OSError, ValueError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"it cannot be read ({error.strerror or error})"
-            self.refusals.append(Refusal(file.path, reason))
+            self.refusals.append(SkippedItem(file.path, reason))
             return None
         if columns.text or columns.image:
             return table, columns
@@ -67,7 +67,7 @@ class TableReader:
         self.kinds[suffix] = self.kinds.get(suffix, 0) + 1
         self.bytes[suffix] = self.bytes.get(suffix, 0) + file.bytes
         reason = f"no column is named text or image; name one so (its columns: {in_order(table.columns)})"
-        self.refusals.append(Refusal(file.path, reason))
+        self.refusals.append(SkippedItem(file.path, reason))
         return None
 
     def blocks(self, kind: str) -> list[Block]:
@@ -88,7 +88,7 @@ class TableReader:
                 found.append(Block(name, rows, size, where, part, file.stamp, exact=table.exact))
         return found
 
-    def read(self, block: Block) -> Iterator[Item | Refusal]:
+    def read(self, block: Block) -> Iterator[Item | SkippedItem]:
         path, kind, where = block.where
         _, table, columns = self._tables[path]
         place, name, number = Place((self._root / path).parent, self._root), "", 0
@@ -96,13 +96,13 @@ class TableReader:
             for number, row in enumerate(_rows(table, where, columns.wanted(kind))):
                 name = _row_name(path, where, number)
                 if isinstance(row, Broken):
-                    yield Refusal(name, str(row))
+                    yield SkippedItem(name, str(row))
                 else:
                     yield item_of(row, columns, kind, name, place)
         except OSError as error:
-            yield Refusal(path, f"it cannot be read ({error.strerror or error})")
+            yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
         except ValueError as error:
-            yield Refusal(name or path, str(error))
+            yield SkippedItem(name or path, str(error))
 
 
 def _opened(path: Path, size: int) -> tuple[Rows | Parquet, Columns]:

@@ -19,7 +19,7 @@ from anew.data.modality import Modality
 from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block
 from anew.data.sources.columns import LABEL, TEXT, label_name
 from anew.data.sources.listing import File
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 
 TOLD = frozenset({".txt", ".json", ".cls"})  # members that hold a text, or say something of what lies beside them
 LABELLED = 200_000  # samples whose classes are read while listing
@@ -72,7 +72,7 @@ class ArchiveReader:
     def __init__(self, files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> None:
         self._owners = {s: name for name, kind in kinds.items() if not kind.textual for s in kind.suffixes}
         self.notes: list[str] = []
-        self.refusals: list[Refusal] = []
+        self.refusals: list[SkippedItem] = []
         self.kinds: dict[str, int] = {}
         self.bytes: dict[str, int] = {}
         self._root = root
@@ -86,7 +86,7 @@ class ArchiveReader:
                 reason = (
                     str(error) if isinstance(error, ValueError) else f"it cannot be read ({error.strerror or error})"
                 )
-                self.refusals.append(Refusal(file.path, reason))
+                self.refusals.append(SkippedItem(file.path, reason))
         for sample in (sample for shard in self._shards.values() for sample in shard.samples):
             for kind, ending in sample.kinds.items():
                 self._count(kind, sample.places[ending].size)
@@ -107,7 +107,7 @@ class ArchiveReader:
                 for name, place in members(stream):
                     self._add(by_stem, file.path, name, place)
             except ValueError as error:
-                self.refusals.append(Refusal(file.path, f"{error}; what stands before it is used"))
+                self.refusals.append(SkippedItem(file.path, f"{error}; what stands before it is used"))
         known: dict[tuple[str, ...], dict[str, str]] = {}
         for sample in by_stem.values():
             endings = tuple(sample.places)
@@ -142,7 +142,7 @@ class ArchiveReader:
         if ending not in TOLD and ending not in self._owners:
             self._count(ending or "no suffix", place.size)
         elif place.size > limits.TAR.member:
-            self.refusals.append(Refusal(f"{path}/{name}", f"it is larger than {limits.size(limits.TAR.member)}"))
+            self.refusals.append(SkippedItem(f"{path}/{name}", f"it is larger than {limits.size(limits.TAR.member)}"))
         else:
             sample = by_stem.get(stem)
             if sample is None:
@@ -181,7 +181,7 @@ class ArchiveReader:
                     found.append(Block(name, len(chunk), size, (path, kind, tuple(chunk)), part, shard.file.stamp))
         return found
 
-    def read(self, block: Block) -> Iterator[Item | Refusal]:
+    def read(self, block: Block) -> Iterator[Item | SkippedItem]:
         path, kind, chunk = block.where
         shard = self._shards[path]
         try:
@@ -189,7 +189,7 @@ class ArchiveReader:
                 for index in chunk:
                     yield _item(stream, path, shard.samples[index], kind)
         except OSError as error:
-            yield Refusal(path, f"it cannot be read ({error.strerror or error})")
+            yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
 
 
 class _View(io.RawIOBase):
@@ -264,7 +264,7 @@ def _label(stream: IO[bytes], sample: _Sample) -> str | None:
     return label_of(sample.stem)
 
 
-def _item(stream: IO[bytes], path: str, sample: _Sample, kind: str) -> Item | Refusal:
+def _item(stream: IO[bytes], path: str, sample: _Sample, kind: str) -> Item | SkippedItem:
     ending = sample.kinds[kind]
     name = f"{path}/{sample.stem}{ending}"
     try:
@@ -272,7 +272,7 @@ def _item(stream: IO[bytes], path: str, sample: _Sample, kind: str) -> Item | Re
         label = _label(stream, sample) if sample.label is None else sample.label
         return Item(name, _text_of(data) if ending == ".json" else data, label)
     except (ValueError, RecursionError) as error:
-        return Refusal(name, str(error))
+        return SkippedItem(name, str(error))
 
 
 def _text_of(data: bytes) -> str:

@@ -10,23 +10,23 @@ from anew.data.modality import Modality, each, reasons
 from anew.data.sources.base import Block
 from anew.data.sources.source import Source
 from anew.data.splitting import split
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 
 CHECKED = 4096  # items up to which every header is checked in that pass
 ALIKE_ITEMS = 2048  # items whose likeness (not only equality) is compared
 BODIES = 4 * ALIKE_ITEMS  # that are read for it, where many cannot be used
 
 
-def expanded(source: Source, block: Block, modality: Modality) -> Iterator[Item | Refusal]:
-    """The records of a block; each item that cannot be expanded is one Refusal."""
+def expanded(source: Source, block: Block, modality: Modality) -> Iterator[Item | SkippedItem]:
+    """The records of a block; each item that cannot be expanded is one SkippedItem."""
     if type(modality).expand is Modality.expand:
         yield from source.read(block)
         return
     for one, records in each(modality, "expand", source.read(block)):
-        if isinstance(one, Refusal):
+        if isinstance(one, SkippedItem):
             yield one
         elif isinstance(records, ValueError):
-            yield Refusal(one.name, str(records))
+            yield SkippedItem(one.name, str(records))
         else:
             yield from records
 
@@ -61,7 +61,7 @@ class Records:
         self.recordings: list[str | None] = []
         self.sound: list[bool] = []
         self.lengths: dict[int, int] = {}
-        self.refusals: list[Refusal] = []
+        self.refusals: list[SkippedItem] = []
         self._bodies = 0  # that were read
 
     def read(self, source: Source, blocks: Sequence[Block], modality: Modality, train: Sequence[int]) -> None:
@@ -76,19 +76,19 @@ class Records:
                 for at, (one, fits) in enumerate(zip(piece, usable, strict=True), length):
                     reason = self._take(one, next(alike), by_size) if fits and isinstance(one, Item) else None
                     if reason is not None:
-                        self.refusals.append(Refusal(one.name, reason, one.group))
+                        self.refusals.append(SkippedItem(one.name, reason, one.group))
                     elif fits:
                         self.where.append((number, at))
                 length += len(piece)
             self.lengths[number] = length
 
-    def _usable(self, modality: Modality, piece: Sequence[Item | Refusal], check: bool) -> list[bool]:
+    def _usable(self, modality: Modality, piece: Sequence[Item | SkippedItem], check: bool) -> list[bool]:
         found = reasons(modality, "accepts", piece) if check else ((one, getattr(one, "reason", None)) for one in piece)
         usable = []
         for one, reason in found:
             usable.append(reason is None)
             if reason is not None:
-                self.refusals.append(Refusal(one.name, reason, one.group))
+                self.refusals.append(SkippedItem(one.name, reason, one.group))
         return usable
 
     def _alike(self, modality: Modality, items: Sequence[Any]) -> Iterator[int | ValueError | None]:

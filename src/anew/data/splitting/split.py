@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from anew.core.random import splitmix64
 from anew.data.modality import Modality
 from anew.data.skipped import named
-from anew.data.types import FileSlice, Item, Refusal
+from anew.data.types import FileSlice, Item, SkippedItem
 from anew.errors import DataError
 from anew.estimators.sequence_clusters import Kin
 
@@ -291,7 +291,7 @@ def check(
     carved: Sequence[int],
     what: str,
     different: int | None = None,
-    refused: Sequence[Refusal] = (),
+    refused: Sequence[SkippedItem] = (),
 ) -> None:
     """Raise DataError where train or a carved part is empty, or where fewer than LEAST `different` items were divided.
 

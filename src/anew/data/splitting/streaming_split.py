@@ -15,7 +15,7 @@ from anew.data.sources.base import Block
 from anew.data.sources.source import Source
 from anew.data.splitting import split
 from anew.data.splitting.records import ALIKE_ITEMS, Records, content_key, expanded
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 PASS_ITEMS = 20_000  # items, and
@@ -70,7 +70,7 @@ class Division:
     twins: split.Twins = field(default_factory=split.Twins)
     classes: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[SkippedItem] = field(default_factory=list)
     each: float = 1.0
 
     def items(self, block: int, listed: int, part: int) -> float:
@@ -165,7 +165,7 @@ def _by_content(
         out.notes.append(f"copies that are not byte for byte the same were looked for among {ALIKE_ITEMS} items only")
 
 
-def _enough(parts: NDArray[np.uint8], out: Division, others: Sequence[Refusal], what: str, different: int) -> None:
+def _enough(parts: NDArray[np.uint8], out: Division, others: Sequence[SkippedItem], what: str, different: int) -> None:
     """Raise DataError where too little is left to divide, with what was refused first."""
     refused = Refusals()
     refused.add([*out.refusals, *others])
@@ -220,7 +220,7 @@ class _Bodies:
             for (at, _), (one, reason) in zip(wanted, found, strict=True):
                 if reason is not None:
                     bad.append(number_of[number, at])
-                    self._out.refusals.append(Refusal(one.name, reason, one.group))
+                    self._out.refusals.append(SkippedItem(one.name, reason, one.group))
         self.parts[bad] = OUT
         return len(bad)
 
