@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anew.data.skipped import KEPT, Refusals, skipped
-from anew.data.types import Scan, SkippedItem
+from anew.data.types import DatasetSummary, SkippedItem
 
 
 def test_many_stretches_of_one_recording_are_one_line() -> None:
@@ -22,7 +22,7 @@ def test_many_stretches_of_one_recording_are_one_line() -> None:
 
 
 def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:
-    found, scan = Refusals(), Scan("audio", 0, 0)
+    found, scan = Refusals(), DatasetSummary("audio", 0, 0)
     found.add(SkippedItem(f"{i}.wav", "it is empty") for i in range(1000))
     found.add([SkippedItem("z.wav", "it holds NaN")])
     found.into(scan)
@@ -36,7 +36,7 @@ def test_what_is_kept_is_bounded() -> None:
     found = Refusals()
     found.add(SkippedItem(f"{i}.wav", f"reason {i}") for i in range(1000))
     assert found.count == 1000 and len(found.first) == KEPT and len(found._found) == KEPT
-    assert skipped(Scan("audio", 0, 0)) == []
+    assert skipped(DatasetSummary("audio", 0, 0)) == []
     found = Refusals()
     found.add([SkippedItem("a.txt", "it is empty")] * 2)
     assert found.first == [SkippedItem("a.txt", "it is empty (2 times)")]

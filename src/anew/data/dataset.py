@@ -20,7 +20,7 @@ from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.open import Chosen, choose_kind, classes_of, sample_of
 from anew.data.splitting import split
-from anew.data.types import Item, Scan, Size
+from anew.data.types import DatasetSummary, Item, Size
 from anew.errors import DataError, printable, restoring
 
 WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
@@ -86,7 +86,7 @@ class Dataset:
             kind.size = replace(kind.size, items=items, bytes=size)
         notes = [*chosen.source.notes, *chosen.notes, *(kind.survey(sample) if fresh else [])]
         self._sample = sample
-        self._scan = Scan(kind.name, items, size, notes=notes, other=chosen.other)
+        self._scan = DatasetSummary(kind.name, items, size, notes=notes, other=chosen.other)
 
     def _divide(self) -> None:
         chosen, kind = self._chosen, self.modality
@@ -103,7 +103,7 @@ class Dataset:
         self._sample = []
 
     @property
-    def scan(self) -> Scan:
+    def scan(self) -> DatasetSummary:
         """What was found so far: most bodies are read, and some refused, only when they are used."""
         if hasattr(self, "_store"):
             self._store.refusals.into(self._scan)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from anew.data.types import Scan, SkippedItem
+from anew.data.types import DatasetSummary, SkippedItem
 
 KEPT = 20  # reasons, files of each, and lines in all
 SHOWN = 5  # of them in a list that people read
@@ -42,7 +42,7 @@ class Refusals:
             rows = itertools.zip_longest(*(files.values() for files in self._found.values()))
             return [line.told() for row in rows for line in row if line is not None][:KEPT]
 
-    def into(self, scan: Scan) -> None:
+    def into(self, scan: DatasetSummary) -> None:
         """Write into the scan."""
         scan.refusals, scan.refused = self.first, self.count
 
@@ -67,7 +67,7 @@ class _Line:
         return SkippedItem(one.group, f"{one.reason} ({self.count:,} stretches{where})")
 
 
-def skipped(scan: Scan) -> list[str]:
+def skipped(scan: DatasetSummary) -> list[str]:
     """What was refused, the first few by name, as lines for people."""
     lines = [f"skipped {one.name}: {one.reason}" for one in scan.refusals[:SHOWN]]
     return [*lines, f"skipped in all: {scan.refused}"] if scan.refused else []

@@ -132,7 +132,7 @@ class Size:
 
 
 @dataclass(slots=True)
-class Scan:
+class DatasetSummary:
     """What was found in a source. Counts are of items; `notes` are sentences for `anew look`."""
 
     modality: str
