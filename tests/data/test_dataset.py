@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from anew.data.dataset import Dataset
-from anew.data.types import Size
+from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
 
-SIZE = Size(60.0, 0, 0)
+SIZE = DataBudget(60.0, 0, 0)
 
 
 def prose(n: int = 40_000, seed: int = 0) -> str:

@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from anew.data.dataset import Dataset
 from anew.data.formats import audio, audio_clips, frames, pixels
 from anew.data.modalities.image import Image, ImageConfig
-from anew.data.types import Item, Size
+from anew.data.types import DataBudget, Item
 from samples import tone
 
 
@@ -91,7 +91,7 @@ def test_odd_floats_warn_of_nothing(values: Any) -> None:
     item = Item("a.tif", out.getvalue())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        modality.fit([item], Size(None, 1, 1), [])
+        modality.fit([item], DataBudget(None, 1, 1), [])
         assert modality.encode(item).dtype == np.uint8
         assert modality.signature(item) is not None
 
@@ -135,7 +135,7 @@ def test_damaged_files_among_good_ones_are_skipped(
         body = _good(kind, i)
         (tmp_path / f"f{i}.{kind}").write_bytes(mutated(body, chance) if i >= 20 else body)
     data = Dataset.open(tmp_path)
-    data.fit(Size(None, data.scan.items, data.scan.bytes))
+    data.fit(DataBudget(None, data.scan.items, data.scan.bytes))
     assert sum(len(batch) for batch in data.sweep()) >= 10
     data.close()
     assert data.scan.refused <= 8 and capfd.readouterr().err == ""

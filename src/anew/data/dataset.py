@@ -20,7 +20,7 @@ from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.open import Chosen, choose_kind, classes_of, sample_of
 from anew.data.splitting import split
-from anew.data.types import DatasetSummary, Item, Size
+from anew.data.types import DataBudget, DatasetSummary, Item
 from anew.errors import DataError, printable, restoring
 
 WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
@@ -43,7 +43,7 @@ class Dataset:
         self._chosen = chosen
         self._cache = cache
         self._store: Whole | Stream
-        self._size: Size | None = None
+        self._size: DataBudget | None = None
         self._sample: list[Item] = []
         self._all = False
 
@@ -56,7 +56,7 @@ class Dataset:
         settings: Mapping[str, Any] | Callable[[str], Mapping[str, Any]] | None = None,
         seed: int = 0,
         cache: Path | None = None,
-        size: Size | None = None,
+        size: DataBudget | None = None,
     ) -> Dataset:
         """List the source, decide its modality and split it; nothing is learned yet.
 
@@ -114,7 +114,7 @@ class Dataset:
 
     # ---- fitting ----
 
-    def fit(self, size: Size) -> Spec:
+    def fit(self, size: DataBudget) -> Spec:
         """Learn vocabulary, shape and scale from the train part, then make batches possible. size: items and bytes are
         counted here."""
         self._size = replace(size, items=self.scan.items, bytes=self.scan.bytes)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from anew.core import isolation
 from anew.core.specs import Batch, Spec
 from anew.data.formats.reading import read_whole
-from anew.data.types import Artifact, Item, Size, SkippedItem
+from anew.data.types import Artifact, DataBudget, Item, SkippedItem
 from anew.errors import ConfigError
 from anew.estimators.sequence_clusters import Kin
 
@@ -59,7 +59,7 @@ class Modality(ABC):
     config: Any
     spec: Spec
     made: bool = False  # what is read are samples: a generator's faults count, and are no reason to refuse one
-    size: Size | None = None  # the budget, where it is known before `survey`: what a record is may depend on it
+    size: DataBudget | None = None  # the budget, where it is known before `survey`: what a record is may depend on it
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -124,7 +124,7 @@ class Modality(ABC):
         return None
 
     @abstractmethod
-    def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         """Learn vocabulary, shape and scale from items of the train split only, set and return `self.spec`."""
 
     @abstractmethod

@@ -121,7 +121,7 @@ _PLAYED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class DataBudget:
     """What sizes may follow from: seconds of the whole budget (None: steps only), bytes and items in the source."""
 
     seconds: float | None

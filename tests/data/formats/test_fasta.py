@@ -21,13 +21,13 @@ from anew.data.formats.fasta import PROTEIN, Record, cleaned, looks_like, parse,
 from anew.data.modalities.protein import Protein, ProteinConfig
 from anew.data.sources import folder
 from anew.data.sources.source import Source
-from anew.data.types import Item, Size, SkippedItem
+from anew.data.types import DataBudget, Item, SkippedItem
 from anew.errors import ConfigError, DataError
 from anew.estimators.sequence_clusters import Kin, Nearest, kmers
 from anew.workflows.inspect import looked
 from samples import sequences
 
-SIZE = Size(60.0, 40, 40_000)
+SIZE = DataBudget(60.0, 40, 40_000)
 HEADER = st.text(
     st.characters(codec="utf-8", exclude_characters="\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=30
 )

@@ -14,7 +14,7 @@ from anew.data.dataset import Dataset
 from anew.data.formats import audio, mp3_cache
 from anew.data.formats.mp3_cache import Recordings, quiet, recording
 from anew.data.modalities.audio import Audio, AudioConfig
-from anew.data.types import FileSlice, Item, Size
+from anew.data.types import DataBudget, FileSlice, Item
 from samples import tone
 
 
@@ -36,7 +36,7 @@ def test_clips_are_those_of_a_reading_in_order(tmp_path: Path, capfd: pytest.Cap
 
 def test_a_recording_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modality = Audio(AudioConfig())
-    modality.size = Size(60.0, 60, 400_000)
+    modality.size = DataBudget(60.0, 60, 400_000)
     item = Item("a.mp3", FileSlice(mp3(tmp_path / "a.mp3")))
     modality.survey([item])
     opened, real = [], soundfile.SoundFile
@@ -120,7 +120,7 @@ def test_a_damaged_recording_is_used_up_to_where_it_breaks(tmp_path: Path) -> No
 def test_a_long_one_is_trained_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     mp3(tmp_path / "a.mp3", 120)
     capfd.readouterr()
-    size = Size(60.0, 0, 0)
+    size = DataBudget(60.0, 0, 0)
     data = Dataset.open(tmp_path / "a.mp3", size=size, cache=tmp_path / "cache")
     data.fit(size)
     assert data.part_size("test") and data.batch(0, "main", 0, 4, 4).x.shape[0] == 4

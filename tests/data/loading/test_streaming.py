@@ -18,10 +18,10 @@ from anew.data.loading.cache import Blocks, Disk, Encoded
 from anew.data.modalities.image import Image as ImageKind
 from anew.data.sources import folder, open
 from anew.data.splitting import streaming_split
-from anew.data.types import Size
+from anew.data.types import DataBudget
 from anew.errors import DataError
 
-SIZE = Size(60.0, 0, 0)
+SIZE = DataBudget(60.0, 0, 0)
 
 
 def png(seed: int, side: int = 12) -> bytes:
@@ -265,7 +265,7 @@ def test_a_few_large_documents_are_divided_by_their_pieces(tmp_path: Path, monke
         lines = (" ".join(words[i : i + 12]) for i in range(0, len(words), 12))
         (tmp_path / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
     data = Dataset.open(tmp_path, cache=tmp_path / "cache")
-    data.fit(Size(60.0, 1, 1))
+    data.fit(DataBudget(60.0, 1, 1))
     assert all(data.part_size(part) > 0 for part in ("train", "validation", "test"))
     assert data.part_size("train") > 5 * data.part_size("test")
     data.close()

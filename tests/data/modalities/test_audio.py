@@ -18,11 +18,11 @@ from anew.data.loading import streaming
 from anew.data.modalities.audio import Audio, AudioConfig
 from anew.data.sources import folder
 from anew.data.splitting import records, streaming_split
-from anew.data.types import FileSlice, Item, Size, SkippedItem
+from anew.data.types import DataBudget, FileSlice, Item, SkippedItem
 from anew.errors import ConfigError, DataError
 from samples import tone, tones
 
-SIZE = Size(60.0, 60, 400_000)
+SIZE = DataBudget(60.0, 60, 400_000)
 
 
 def encoded(x: Any, rate: int = 8000, form: str = "WAV", subtype: str | None = None) -> bytes:
@@ -217,7 +217,7 @@ def test_blocks_without_sound_are_not_held_out(tmp_path: Path, monkeypatch: pyte
 
 def test_shapes_follow_files_and_budget() -> None:
     def shape(rate: int, seconds: float, budget: float | None, threads: int = 1) -> audio_clips.Shape:
-        size = None if budget is None else Size(budget, 100, 0, threads)
+        size = None if budget is None else DataBudget(budget, 100, 0, threads)
         return audio_clips.choose([audio.Head(rate, 1, round(rate * seconds))] * 20, size, None, None)
 
     minute, longer, hours = shape(8000, 0.7, 60), shape(8000, 0.7, 300), shape(44_100, 30.0, 36_000, 16)

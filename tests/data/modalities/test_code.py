@@ -16,11 +16,11 @@ from anew.data.formats import tokenizer
 from anew.data.modalities.code import FIM, Code, CodeConfig
 from anew.data.modalities.molecule import Molecule
 from anew.data.sources.open import choose_kind
-from anew.data.types import Item, Size
+from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError
 from samples import molecule, molecules, names, program, programs, prose
 
-SIZE = Size(60.0, 40, 40_000)
+SIZE = DataBudget(60.0, 40, 40_000)
 
 
 def fitted(**knobs: object) -> Code:
@@ -140,7 +140,7 @@ def test_comments_are_no_molecules(tmp_path: Path) -> None:
 
 def test_samples_that_are_no_molecules_count(tmp_path: Path) -> None:
     data = Dataset.open(molecules(tmp_path / "data"))
-    data.fit(Size(None, 60, 2000))
+    data.fit(DataBudget(None, 60, 2000))
     (tmp_path / "samples.smi").write_text("CCO\nC(C\nc1c)C\n")
     counts = []
     for samples in (True, False):

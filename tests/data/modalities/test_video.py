@@ -12,11 +12,11 @@ from PIL import Image
 from anew.data.dataset import Dataset
 from anew.data.formats import frames
 from anew.data.modalities.video import Video, VideoConfig, lengths_of, limits
-from anew.data.types import FileSlice, Item, Size
+from anew.data.types import DataBudget, FileSlice, Item
 from anew.errors import ConfigError, DataError
 from samples import clips, moving_dot, shapes
 
-SIZE = Size(60.0, 0, 0)
+SIZE = DataBudget(60.0, 0, 0)
 
 
 def film(path: Path, count: int, rate: int = 25, size: tuple[int, int] = (32, 24), codec: str = "libx264") -> Path:

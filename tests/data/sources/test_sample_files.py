@@ -13,7 +13,7 @@ from anew.data.dataset import Dataset
 from anew.data.modality import Modality
 from anew.data.sources.listing import File
 from anew.data.sources.sample_files import each_once
-from anew.data.types import Size
+from anew.data.types import DataBudget
 
 
 def kept(kind: str, *names: str) -> tuple[list[str], list[str]]:
@@ -51,7 +51,7 @@ def test_samples_are_opened_without_them_and_data_with_them(tmp_path: Path) -> N
         Image.fromarray(source.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / "d" / name)
     data = Dataset.open(tmp_path / "d")
     assert data.scan.items == 41
-    data.fit(Size(None, 41, 1))
+    data.fit(DataBudget(None, 41, 1))
     for samples, n in ((True, 40), (False, 41)):
         other = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "d"), samples)
         assert other.part_size("all") == n and bool(other.scan.notes) == samples

@@ -20,7 +20,7 @@ from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned
 from anew.data.formats.audio_grid import Scale
 from anew.data.modality import Modality, each, usable_classes
-from anew.data.types import Artifact, FileSlice, Item, Size
+from anew.data.types import Artifact, DataBudget, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
 LOOKED = 256  # clips of the train part that scale and spread are measured on
@@ -197,7 +197,7 @@ class Audio(Modality):
         rises = [(np.diff(coarse, axis=axis) > 1.5).reshape(-1) for axis in (0, 1)]
         return np.packbits(np.concatenate(rises)).tobytes()
 
-    def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         found, refused = [], ""
         for item, one in each(self, "encode", items):
             if isinstance(one, ValueError):

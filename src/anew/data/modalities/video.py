@@ -24,7 +24,7 @@ from anew.data.formats import clip_shape, frame_folders, frames, learned, pixels
 from anew.data.media_limits import GIF_FRAMES
 from anew.data.modalities.image import FLAT, wanted_size
 from anew.data.modality import Modality, usable_classes
-from anew.data.types import Artifact, FileSlice, Item, Size
+from anew.data.types import Artifact, DataBudget, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
 CLIP = 32  # most frames of a clip
@@ -124,7 +124,7 @@ class Video(Modality):
 
     def _clips(self, lengths: list[int]) -> list[str]:
         """Settle how long a clip is and which frames are kept of it, from lengths of videos at the common rate."""
-        size = self.size or Size(None, 0, 0)
+        size = self.size or DataBudget(None, 0, 0)
         most, common = self.config.frames or limits(size)[1], float(np.quantile(lengths, COMMON))
         whole = common <= CLIP
         self._step = max(1, -(-round(common) // most) if whole else round(self._rate / PACE))
@@ -183,7 +183,7 @@ class Video(Modality):
 
     # ---- fitting ----
 
-    def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         self.notes = []
         side = limits(size)[0]
         seen = self._look(items, 2 * max(side, *(self._wanted or (0, 0))))
@@ -345,7 +345,7 @@ def _still(_: None, path: Path) -> NDArray[np.uint8] | None:
     return frames.still(path)
 
 
-def limits(size: Size) -> tuple[int, int]:
+def limits(size: DataBudget) -> tuple[int, int]:
     """(pixels a side, frames) that the budget can learn: 24 and 8 in a minute of one CPU thread, 32 and 12 in five.
 
     An accelerator counts as a hundred threads; without a budget (steps only) the answer is 32 and 16."""
