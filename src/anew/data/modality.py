@@ -17,13 +17,13 @@ from anew.data.types import Artifact, DataBudget, Item, SkippedItem
 from anew.errors import ConfigError
 from anew.estimators.sequence_clusters import Kin
 
-SURE = 0.8  # a claim that outweighs a file's ending, see `Modality.claims`
+CONFIDENT = 0.8  # a claim that outweighs a file's ending, see `Modality.sniff`
 
 
 class Modality(ABC):
     """A kind of item. Stateless until `fit`; what fit learns is saved by `save` into the run folder and read by `load`.
 
-    suffixes: file endings it takes, lower case with the dot: a hint, `claims` decides. light: items cost little to encode,
+    suffixes: file endings it takes, lower case with the dot: a hint, `sniff` decides. light: items cost little to encode,
     so that a small source is read and encoded whole; otherwise blocks are encoded in the background while training goes on.
     textual: files are text, so blocks follow their bytes, and a large file is read in spans of whole lines. record: the
     bytes that open a line where a record begins; spans then hold whole records ("": any line does).
@@ -65,9 +65,9 @@ class Modality(ABC):
         self.config = config
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         """How surely a file that begins with `head` (some KB) is of this kind, whatever it is called: 0 not at all or not to
-        be told, 1 certainly. From SURE up the content outweighs the file's ending, unless its own kind claims it as surely."""
+        be told, 1 certainly. From CONFIDENT up the content outweighs the file's ending, unless its own kind sniff it as surely."""
         return 0.0
 
     @classmethod

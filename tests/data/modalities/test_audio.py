@@ -45,7 +45,7 @@ def surveyed(*data: bytes, **settings: Any) -> Audio:
 def test_formats_sound_alike(form: str, subtype: str | None) -> None:
     x = tone(1, 16_000)
     data = encoded(x, 16_000, form, subtype)
-    assert Audio.claims(data[:4096]) >= 0.8
+    assert Audio.sniff(data[:4096]) >= 0.8
     modality = surveyed(encoded(x, 16_000))
     got, wanted = (modality.samples(Item("x", d)) for d in (data, encoded(x, 16_000)))
     size = [np.abs(np.fft.rfft(one))[20:400] for one in (got, wanted)]

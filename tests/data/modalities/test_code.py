@@ -100,9 +100,9 @@ def test_a_saved_tokenizer_comes_back(tmp_path: Path) -> None:
 
 def test_molecules_are_known_by_content_and_names_are_not(tmp_path: Path) -> None:
     lines = "".join(molecule(i) + "\n" for i in range(60))
-    assert Molecule.claims(lines.encode()) > 0.8
+    assert Molecule.sniff(lines.encode()) > 0.8
     listed = names(tmp_path / "n" / "names.txt", 300).read_bytes()
-    assert max(Molecule.claims(one) for one in (listed, b"CON\nNO\nSON\n" * 20, b"")) < 0.1
+    assert max(Molecule.sniff(one) for one in (listed, b"CON\nNO\nSON\n" * 20, b"")) < 0.1
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "list.txt").write_text(lines)
     assert choose_kind(str(tmp_path / "m"), None).kind == "molecule"
@@ -123,12 +123,12 @@ OTHER = {
 
 @pytest.mark.parametrize("text", OTHER.values(), ids=OTHER)
 def test_what_is_written_with_the_same_signs_is_no_list_of_molecules(text: str) -> None:
-    assert Molecule.claims(text.encode()) < 0.1
+    assert Molecule.sniff(text.encode()) < 0.1
 
 
 def test_comments_are_no_molecules(tmp_path: Path) -> None:
     lines = LICENCE + "".join(molecule(i) + "\n" for i in range(60))
-    assert Molecule.claims(lines.encode()) > 0.8
+    assert Molecule.sniff(lines.encode()) > 0.8
     (tmp_path / "a.smi").write_text(lines)
     (tmp_path / "b.smi").write_text(LICENCE)
     data = Dataset.open(tmp_path)

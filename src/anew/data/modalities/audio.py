@@ -89,7 +89,7 @@ class Audio(Modality):
         return self.__dict__ | {"_last": (None, [])}  # what was decoded last is of no use elsewhere
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         riff = head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"
         form = head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC")
         if riff or form or (head.startswith(_MAGIC) and b"theora" not in head):

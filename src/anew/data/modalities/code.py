@@ -67,7 +67,7 @@ class Code(Text):
         self.suffix = ".py"
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         return (
             0.5 if head.startswith((b"#!", b"<?php", b"<?xml", b"<!DOCTYPE", b"<!doctype")) else PLAIN / 2 * plain(head)
         )

@@ -19,7 +19,7 @@ from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import learned, pixels
 from anew.data.formats.image_size import RUNGS, chosen_size
 from anew.data.media_limits import IMAGE_BYTES
-from anew.data.modality import SURE, Modality, usable_classes
+from anew.data.modality import CONFIDENT, Modality, usable_classes
 from anew.data.types import Artifact, DataBudget, Item
 from anew.errors import ConfigError, DataError
 
@@ -113,11 +113,11 @@ class Image(Modality):
         self._levels: pixels.Levels | None = None
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         if head.startswith(_MAGIC) or head[8:12] == b"WEBP":
             return 1.0
         if head.startswith(b"GIF8"):
-            return SURE  # a moving one is claimed by more than that
+            return CONFIDENT  # a moving one is claimed by more than that
         return 0.5 if head.startswith(b"BM") else 0.0
 
     @property

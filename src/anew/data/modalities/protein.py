@@ -131,7 +131,7 @@ class Protein(Text):
     # ---- what items are ----
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         return 0.9 if fasta.looks_like(head) else PLAIN / 2 * plain(head)
 
     def survey(self, sample: Sequence[Item]) -> list[str]:

@@ -89,7 +89,7 @@ class Text(Modality):
         self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}  # name -> lines that are not UTF-8, {} for all
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         return PLAIN if plain(head) else 0.0
 
     def survey(self, sample: Sequence[Item]) -> list[str]:

@@ -80,7 +80,7 @@ class Video(Modality):
         self._frame = "crop"
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         return frames.moving(head)
 
     @classmethod
