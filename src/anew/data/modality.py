@@ -17,7 +17,7 @@ from anew.data.types import Artifact, DataBudget, Item, SkippedItem
 from anew.errors import ConfigError
 from anew.estimators.sequence_clusters import Kin
 
-CONFIDENT = 0.8  # a claim that outweighs a file's ending, see `Modality.sniff`
+CONFIDENT = 0.8  # a confidence that outweighs a file's ending, see `Modality.sniff`
 
 
 class Modality(ABC):
@@ -67,7 +67,7 @@ class Modality(ABC):
     @classmethod
     def sniff(cls, head: bytes) -> float:
         """How surely a file that begins with `head` (some KB) is of this kind, whatever it is called: 0 not at all or not to
-        be told, 1 certainly. From CONFIDENT up the content outweighs the file's ending, unless its own kind sniff it as surely."""
+        be told, 1 certainly. From CONFIDENT up the content outweighs the file's ending, unless its own kind is as sure of it."""
         return 0.0
 
     @classmethod

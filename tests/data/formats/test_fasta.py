@@ -186,9 +186,9 @@ def test_sequences_without_headers_have_no_labels(tmp_path: Path) -> None:
 def test_whole_clusters_are_held_out(tmp_path: Path) -> None:
     data = Dataset.open(sequences(tmp_path / "a.fasta", 600))
     data.fit(SIZE)
-    assert data.scan.parts["clusters"] >= 20 and "whole clusters" in " ".join(data.scan.notes)
-    parts = {part: data.text(part) for part in ("train", "test", "clusters")}
-    kin = Kin(parts["train"] + parts["clusters"], 0.25)
+    assert data.scan.parts["test_clusters"] >= 20 and "whole clusters" in " ".join(data.scan.notes)
+    parts = {part: data.text(part) for part in ("train", "test", "test_clusters")}
+    kin = Kin(parts["train"] + parts["test_clusters"], 0.25)
     far = np.arange(len(parts["train"]), kin.n)
     assert kin.relatives(far).min() >= len(parts["train"])
     again = Kin(parts["train"] + parts["test"], 0.25)
@@ -212,7 +212,7 @@ def test_one_large_cluster_is_said(tmp_path: Path) -> None:
     own = [[source.choice(PROTEIN) if source.random() < 0.05 else x for x in ancestor] for _ in range(200)]
     text = "".join(f">s{i}\n{''.join(one)}\n" for i, one in enumerate(own))
     data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
-    assert "clusters" not in data.scan.parts and "too large to be held out" in " ".join(data.scan.notes)
+    assert "test_clusters" not in data.scan.parts and "too large to be held out" in " ".join(data.scan.notes)
     data.close()
 
 
@@ -226,7 +226,7 @@ def test_few_small_clusters_are_said(tmp_path: Path) -> None:
     )
     data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
     said = " ".join(data.scan.notes)
-    assert "clusters" not in data.scan.parts and "too large" not in said
+    assert "test_clusters" not in data.scan.parts and "too large" not in said
     assert "would be 4 clusters of relatives alone, and at least 10 are needed" in said
     data.close()
 
@@ -237,7 +237,7 @@ def test_clusters_beside_a_part_of_the_users_own(tmp_path: Path, own: str) -> No
     sequences(tmp_path / own / "b.fasta", 100, seed=1)
     data = Dataset.open(tmp_path)
     said = " ".join(data.scan.notes)
-    assert data.scan.parts["test"] == 100 and "clusters" not in data.scan.parts and "0 of them" not in said
+    assert data.scan.parts["test"] == 100 and "test_clusters" not in data.scan.parts and "0 of them" not in said
     assert "half of validation is whole clusters" in said and "the test part is the source's own" in said
     data.close()
 
@@ -309,12 +309,14 @@ def test_more_sequences_than_are_searched_for_relatives_say_so(tmp_path: Path, m
     place = sequences(tmp_path / "a.fasta", 600)
     data = Dataset.open(place)
     said = " ".join(data.scan.notes)
-    assert "clusters" not in data.scan.parts and "no part `clusters`" in said and "not for new families" in said
+    assert (
+        "test_clusters" not in data.scan.parts and "no part `test_clusters`" in said and "not for new families" in said
+    )
     monkeypatch.setattr(dataset, "WHOLE_LIST_BYTES", 3000)  # the same where they are streamed
     monkeypatch.setattr(folder, "WHOLE_BYTES", 3000)
     monkeypatch.setattr(folder, "BLOCK_BYTES", 2000)
     data = Dataset.open(place)
-    assert "no part `clusters`" in " ".join(data.scan.notes)
+    assert "no part `test_clusters`" in " ".join(data.scan.notes)
     assert sum(data.scan.parts.values()) == pytest.approx(600, rel=0.2)  # sequences, not blocks of them
 
 

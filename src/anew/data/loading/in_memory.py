@@ -156,7 +156,7 @@ class Whole:
     def scan_parts(self) -> dict[str, int]:
         """Items by part."""
         counts = np.bincount(self.parts, minlength=len(split.NAMES))
-        shown = split.NAMES if counts[split.CLUSTERS] else split.NAMES[: split.CLUSTERS]
+        shown = split.NAMES if counts[split.TEST_CLUSTERS] else split.NAMES[: split.TEST_CLUSTERS]
         return {name: int(counts[i]) for i, name in enumerate(shown)}
 
     def of(self, part: int) -> list[Item]:

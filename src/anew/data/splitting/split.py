@@ -17,8 +17,8 @@ from anew.data.types import FileSlice, Item, SkippedItem
 from anew.errors import DataError
 from anew.estimators.sequence_clusters import Kin
 
-TRAIN, VALIDATION, TEST, CLUSTERS = 0, 1, 2, 3
-NAMES = ("train", "validation", "test", "clusters")  # the last: whole clusters of relatives, where items have such
+TRAIN, VALIDATION, TEST, TEST_CLUSTERS = 0, 1, 2, 3
+NAMES = ("train", "validation", "test", "test_clusters")  # the last: whole clusters of relatives, where items have such
 FEW = 50  # documents below which spans are held out instead of documents
 SHARE = 0.05  # of validation and of test; small data hold out more, up to LARGEST
 LARGEST = 0.10
@@ -211,7 +211,7 @@ def divide(keys: Sequence[int], sizes: Sequence[int], share: float, wanted: Sequ
 def by_relatives(
     kin: Kin, keys: Sequence[int], share: float, wanted: Sequence[int]
 ) -> tuple[NDArray[np.uint8], list[str]]:
-    """(n,) parts: whole clusters of relatives to CLUSTERS (where TEST is wanted) and to half of VALIDATION, others at random
+    """(n,) parts: whole clusters of relatives to TEST_CLUSTERS (where TEST is wanted) and to half of VALIDATION, others at random
     to TEST and to the other half; and sentences on it."""
     n = len(keys)
     names = np.array(keys, dtype=np.uint64)
@@ -230,7 +230,7 @@ def by_relatives(
     ends = np.searchsorted(rank[first], np.arange(clusters), side="right")
     scored = int(ends[np.searchsorted(ends, target)]) if TEST in wanted and ends[-1] > target else 0
     scored = len(first) if TEST in wanted and VALIDATION not in wanted else scored
-    parts[first[:scored]] = CLUSTERS
+    parts[first[:scored]] = TEST_CLUSTERS
     parts[first[scored:]] = VALIDATION
     return parts, _clusters_said(kin, parts, large)
 
@@ -255,15 +255,15 @@ def _no_clusters(kin: Kin, clusters: int, held: int, large: int, few: bool) -> s
 
 def _clusters_said(kin: Kin, parts: NDArray[np.uint8], large: int) -> list[str]:
     """Sentences on clusters that are held out; large: sequences in those that are too large."""
-    scored, what = int((parts == CLUSTERS).sum()), "figures of the part clusters hold"
+    scored, what = int((parts == TEST_CLUSTERS).sum()), "figures of the part test_clusters hold"
     if scored:
         said = (
-            f"{scored:,} of them are held out as whole clusters of relatives (part `clusters`; {_linked(kin)}), and half of "
+            f"{scored:,} of them are held out as whole clusters of relatives (part `test_clusters`; {_linked(kin)}), and half of "
             "validation is"
         )
     else:
         said = (
-            f"half of validation is whole clusters of relatives ({_linked(kin)}); there is no part `clusters`, since the test "
+            f"half of validation is whole clusters of relatives ({_linked(kin)}); there is no part `test_clusters`, since the test "
             "part is the source's own"
         )
         what = "that half holds"
@@ -281,7 +281,7 @@ def without_clusters(modality: Modality) -> list[str]:
     if not modality.related or getattr(modality, "layout", "") != "list":
         return []
     return [
-        f"there is no part `clusters`: clusters of relatives are looked for in up to {modality.related >> 20} MB of sequences; "
+        f"there is no part `test_clusters`: clusters of relatives are looked for in up to {modality.related >> 20} MB of sequences; "
         "the figures hold for new members of the families in train, not for new families"
     ]
 

@@ -95,7 +95,7 @@ class Division:
         """Items by part, estimated where blocks are not counted."""
         return {
             name: round(sum(self.items(b, blocks[b].items, part) for b in range(len(blocks))))
-            for part, name in enumerate(split.NAMES[: split.CLUSTERS])
+            for part, name in enumerate(split.NAMES[: split.TEST_CLUSTERS])
         }
 
 
