@@ -61,7 +61,7 @@ class Dataset:
         """List the source, decide its modality and split it; nothing is learned yet.
 
         settings: fields of the modality's Config, or what gives them for the name of a modality; cache: where encoded
-        blocks are kept; size: the budget, where it is known.
+        shards are kept; size: the budget, where it is known.
         Raises DataError where the source cannot be used."""
         chosen = choose_kind(str(path), modality)
         owner = load("data", chosen.kind)
@@ -81,7 +81,7 @@ class Dataset:
             refused = [*refused, *chosen.source.refusals]
             why = f": {named(refused)}" if refused else ""
             raise DataError(f"{self.path!r} holds no usable {kind.noun or kind.name}{why}")
-        items, size = sum(block.items for block in chosen.blocks), sum(block.bytes for block in chosen.blocks)
+        items, size = sum(shard.items for shard in chosen.shards), sum(shard.bytes for shard in chosen.shards)
         if kind.size is not None:
             kind.size = replace(kind.size, items=items, bytes=size)
         notes = [*chosen.source.notes, *chosen.notes, *(kind.survey(sample) if fresh else [])]
@@ -92,7 +92,7 @@ class Dataset:
         chosen, kind = self._chosen, self.modality
         listed = getattr(kind, "layout", "") == "list" and self.scan.bytes > max(WHOLE_LIST_BYTES, kind.related)
         store = Whole if chosen.whole and not listed else Stream
-        self._store = store(chosen.source, chosen.blocks, kind, self.seed)
+        self._store = store(chosen.source, chosen.shards, kind, self.seed)
         self.scan.parts = self._store.scan_parts()
         held = self._store
         self.scan.items = held.documents if isinstance(held, Whole) else sum(self.scan.parts.values())
@@ -257,7 +257,7 @@ class Dataset:
         """Other data in the form of a saved run, all in the part "all", none for training. samples: each counts once."""
         data = cls._restored(choose_kind(path, state["modality"], samples), state, folder)
         data._all, data.modality.made = True, samples
-        data._store = Whole(data._chosen.source, data._chosen.blocks, data.modality, data.seed, undivided=True)
+        data._store = Whole(data._chosen.source, data._chosen.shards, data.modality, data.seed, undivided=True)
         data._encode()
         return data
 

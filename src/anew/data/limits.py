@@ -65,7 +65,7 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class Parquet:
     """A table in parquet. Through its dictionary, a few bytes may stand for the same long cell in every row. cell: bytes of
-    the cells of one row, decoded; batch: of the rows that are decoded at once; columns: of a file. The rows of one block may
+    the cells of one row, decoded; batch: of the rows that are decoded at once; columns: of a file. The rows of one shard may
     decode to `growth` times what the file says that they take, but always to `least` and never to more than `most`."""
 
     cell: int = 64 * MB
@@ -75,8 +75,8 @@ class Parquet:
     least: int = 16 * MB
     most: int = 2 * GB
 
-    def block(self, stated: int) -> int:
-        """Bytes that the rows of a block may decode to. stated: what the file says."""
+    def shard(self, stated: int) -> int:
+        """Bytes that the rows of a shard may decode to. stated: what the file says."""
         return min(self.most, max(self.least, self.growth * stated))
 
 

@@ -24,8 +24,8 @@ class Modality(ABC):
     """A kind of item. Stateless until `fit`; what fit learns is saved by `save` into the run folder and read by `load`.
 
     suffixes: file endings it takes, lower case with the dot: a hint, `sniff` decides. light: items cost little to encode,
-    so that a small source is read and encoded whole; otherwise blocks are encoded in the background while training goes on.
-    textual: files are text, so blocks follow their bytes, and a large file is read in spans of whole lines. record: the
+    so that a small source is read and encoded whole; otherwise shards are encoded in the background while training goes on.
+    textual: files are text, so shards follow their bytes, and a large file is read in spans of whole lines. record: the
     bytes that open a line where a record begins; spans then hold whole records ("": any line does).
     streams: files are handed over as a `FileSlice` instead of their bytes, large ones as several parts (`expand` cuts them).
     classed: the labels of items may be learned as classes. named: classes may stand in file names (`dog_3.wav`) where there

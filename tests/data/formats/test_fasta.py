@@ -314,10 +314,10 @@ def test_more_sequences_than_are_searched_for_relatives_say_so(tmp_path: Path, m
     )
     monkeypatch.setattr(dataset, "WHOLE_LIST_BYTES", 3000)  # the same where they are streamed
     monkeypatch.setattr(folder, "WHOLE_BYTES", 3000)
-    monkeypatch.setattr(folder, "BLOCK_BYTES", 2000)
+    monkeypatch.setattr(folder, "SHARD_BYTES", 2000)
     data = Dataset.open(place)
     assert "no part `test_clusters`" in " ".join(data.scan.notes)
-    assert sum(data.scan.parts.values()) == pytest.approx(600, rel=0.2)  # sequences, not blocks of them
+    assert sum(data.scan.parts.values()) == pytest.approx(600, rel=0.2)  # sequences, not shards of them
 
 
 def test_packed_files_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,10 +333,10 @@ def test_packed_files_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_records_that_are_too_long_are_refused_by_span(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "FASTA", replace(limits.FASTA, record=50_000))
     monkeypatch.setattr(folder, "WHOLE_BYTES", 1000)
-    monkeypatch.setattr(folder, "BLOCK_BYTES", 4000)
+    monkeypatch.setattr(folder, "SHARD_BYTES", 4000)
     (tmp_path / "a.fasta").write_text(">a\nACDE\n" + ">b\n" + "ACDE\n" * 20_000 + ">c\nACDE\n" * 1000)
     source = Source.open(tmp_path, {"protein": Protein})
-    found = [one for block in source.blocks("protein") for one in source.read(block)]
+    found = [one for shard in source.shards("protein") for one in source.read(shard)]
     assert [one.reason for one in found if isinstance(one, SkippedItem)] == [
         "holds a record of more than 48.8 KB; split it"
     ]

@@ -13,8 +13,8 @@ from anew.data.loading.epoch_order import Order, shuffled
 def epoch(order: Order, number: int, phase: str = "main") -> list[tuple[int, int]]:
     index = np.arange(number * order.total, (number + 1) * order.total)
     slots = order.find(index, phase)
-    inside = np.floor(slots.places * order.slots[slots.blocks] + 1e-6).astype(int)
-    return list(zip(slots.blocks.tolist(), inside.tolist(), strict=True))
+    inside = np.floor(slots.places * order.slots[slots.shards] + 1e-6).astype(int)
+    return list(zip(slots.shards.tolist(), inside.tolist(), strict=True))
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(1, 9), st.integers(0, 3))
@@ -38,27 +38,27 @@ def test_any_slice_of_the_index_gives_the_same_slots() -> None:
     whole = order.find(np.arange(100), "main")
     for low, high in ((0, 13), (30, 37), (33, 70), (99, 100)):
         part = Order([7, 3, 9, 5, 8, 2], 2, 0).find(np.arange(low, high), "main")
-        assert part.blocks.tolist() == whole.blocks[low:high].tolist()
+        assert part.shards.tolist() == whole.shards[low:high].tolist()
         assert part.places.tolist() == whole.places[low:high].tolist()
 
 
 def test_first_examples_need_two_blocks_and_wanted_says_which() -> None:
     order = Order([100] * 300, 64, 0)
     early = order.find(np.arange(150), "main")
-    assert len(set(early.blocks.tolist())) <= 2
+    assert len(set(early.shards.tolist())) <= 2
     late = order.find(np.arange(25_000, 25_500), "main")
-    assert len(set(late.blocks.tolist())) > 30
+    assert len(set(late.shards.tolist())) > 30
     for index in (0, 150, 25_000, 29_999):
         number, group, ahead = order.upcoming(index)
         wanted = order.wanted(number, group, ahead)
-        assert set(order.find(np.arange(index, index + 1), "main").blocks.tolist()) <= set(wanted)
+        assert set(order.find(np.arange(index, index + 1), "main").shards.tolist()) <= set(wanted)
 
 
 def test_the_next_group_is_wanted_before_it_begins() -> None:
     order = Order([100] * 40, 8, 0)
     ready: set[int] = set()
     for index in range(0, 2 * order.total, 50):
-        used = set(order.find(np.arange(index, index + 50), "main").blocks.tolist())
+        used = set(order.find(np.arange(index, index + 50), "main").shards.tolist())
         assert index == 0 or used <= ready
         ready = set(order.wanted(*order.upcoming(index)))
 

@@ -169,7 +169,7 @@ def test_large_files_are_listed_in_parts_that_cover_them(tmp_path: Path, monkeyp
     soundfile.write(tmp_path / "long.wav", np.tile(tone(3), 200), 8000)
     monkeypatch.setattr(folder, "PART_BYTES", 200_000)
     data = Dataset.open(tmp_path / "long.wav", size=SIZE)
-    assert len(data._chosen.blocks) == 6
+    assert len(data._chosen.shards) == 6
     assert any("neighbouring clips stay in one part" in note for note in data.scan.notes)
     data.fit(SIZE)
     assert sum(data.part_size(p) for p in ("train", "validation", "test")) == sum(data.scan.parts.values()) > 50
@@ -183,13 +183,13 @@ def recording(path: Path, silent: slice, seconds: int = 120) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("alike", "blocks"), [(2048, 1), (2048, 12), (20, 12), (0, 12)])
+@pytest.mark.parametrize(("alike", "shards"), [(2048, 1), (2048, 12), (20, 12), (0, 12)])
 def test_a_long_silence_is_refused_and_the_rest_trained_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: int, blocks: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: int, shards: int
 ) -> None:
     monkeypatch.setattr(records, "ALIKE_ITEMS", alike)
     monkeypatch.setattr(records, "BODIES", 2 * alike)
-    monkeypatch.setattr(folder, "PART_BYTES", 4 * 8000 * 120 // blocks)
+    monkeypatch.setattr(folder, "PART_BYTES", 4 * 8000 * 120 // shards)
     recording(tmp_path / "a.wav", slice(0, 90 * 8000))
     data = Dataset.open(tmp_path, size=SIZE, cache=tmp_path / "cache")
     data.fit(SIZE)
@@ -281,6 +281,6 @@ def test_a_vanished_file_is_a_refusal(tmp_path: Path) -> None:
     folder = tones(tmp_path / "d", 20)
     data = Dataset.open(folder, size=SIZE)
     (folder / "a_0.wav").unlink()
-    found = [one for block in data._chosen.blocks for one in data._chosen.source.read(block)]
+    found = [one for shard in data._chosen.shards for one in data._chosen.source.read(shard)]
     assert [one.name for one in found if isinstance(one, SkippedItem)] == ["a_0.wav"]
     data.close()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from anew.data import limits
-from anew.data.sources.base import BLOCK_ITEMS
+from anew.data.sources.base import SHARD_ITEMS
 from anew.data.sources.idx import IdxReader, key_of, open_reader
 from anew.data.sources.listing import File
 from anew.data.types import Item, SkippedItem
@@ -32,7 +32,7 @@ def reader(folder: Path, files: dict[str, bytes]) -> IdxReader:
 
 
 def everything(opened: IdxReader) -> list[Item | SkippedItem]:
-    return [found for block in opened.blocks("image") for found in opened.read(block)]
+    return [found for shard in opened.shards("image") for found in opened.read(shard)]
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -51,16 +51,16 @@ def test_mnist_as_it_is_distributed(tmp_path: Path, zipped: bool) -> None:
     assert opened.kinds == {"image": 310}
     assert opened.labels == tuple(sorted(map(str, range(11))))
     assert not opened.refusals
-    blocks = opened.blocks("image")
-    assert {block.part for block in blocks} == {"train", "test"}
-    assert sum(block.items for block in blocks) == 310
-    assert max(block.items for block in blocks) <= BLOCK_ITEMS
-    assert len({block.name for block in blocks}) == len(blocks)
-    found = [item for block in blocks if block.part == "train" for item in opened.read(block)]
+    shards = opened.shards("image")
+    assert {shard.part for shard in shards} == {"train", "test"}
+    assert sum(shard.items for shard in shards) == 310
+    assert max(shard.items for shard in shards) <= SHARD_ITEMS
+    assert len({shard.name for shard in shards}) == len(shards)
+    found = [item for shard in shards if shard.part == "train" for item in opened.read(shard)]
     assert all(isinstance(item, Item) for item in found)
     assert (np.stack([item.data for item in found]) == IMAGES).all()  # type: ignore[union-attr]
     assert [item.label for item in found] == [str(v) for v in LABELS]  # type: ignore[union-attr]
-    assert opened.blocks("text") == []
+    assert opened.shards("text") == []
 
 
 def test_other_spellings_pair_up() -> None:

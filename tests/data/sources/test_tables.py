@@ -48,7 +48,7 @@ def reader(folder: Path, files: dict[str, bytes]) -> TableReader:
 
 
 def everything(opened: TableReader, kind: str = "text") -> list[Item | SkippedItem]:
-    return [found for block in opened.blocks(kind) for found in opened.read(block)]
+    return [found for shard in opened.shards(kind) for found in opened.read(shard)]
 
 
 def texts(opened: TableReader) -> list[Any]:
@@ -96,14 +96,14 @@ def test_rows_are_whole_wherever_spans_end(
     path.write_bytes(data)
     table = delimited_rows.Rows(path, len(data))
     with monkeypatch.context() as patch:
-        patch.setattr(delimited_rows, "BLOCK_BYTES", span)
+        patch.setattr(delimited_rows, "SHARD_BYTES", span)
         found = [row for one in table.spans() for row in table.read(one)]
     assert not [row for row in found if isinstance(row, delimited_rows.Broken)]
     assert [row["text"] for row in found] == rows  # type: ignore[index]
 
 
 def test_a_first_row_longer_than_a_block(tmp_path: Path) -> None:
-    rows = ["x" * (2 * delimited_rows.BLOCK_BYTES), "short"]
+    rows = ["x" * (2 * delimited_rows.SHARD_BYTES), "short"]
     assert (
         texts(reader(tmp_path, {"a.jsonl": b"".join(json.dumps({"text": t}).encode() + b"\n" for t in rows)})) == rows
     )
@@ -113,11 +113,11 @@ def test_a_first_row_longer_than_a_block(tmp_path: Path) -> None:
 def test_many_blocks_and_a_fair_estimate(tmp_path: Path) -> None:
     rows = [["text", "label"], *[[f"record {i} " + "x" * 90 + "\ny", i % 3] for i in range(12_000)]]
     opened = reader(tmp_path, {"train.csv": csv_of(rows)})
-    blocks = opened.blocks("text")
-    assert len(blocks) > 1
-    assert {block.part for block in blocks} == {"train"}
-    assert len({block.name for block in blocks}) == len(blocks)
-    assert sum(block.items for block in blocks) == pytest.approx(12_000, rel=0.05)
+    shards = opened.shards("text")
+    assert len(shards) > 1
+    assert {shard.part for shard in shards} == {"train"}
+    assert len({shard.name for shard in shards}) == len(shards)
+    assert sum(shard.items for shard in shards) == pytest.approx(12_000, rel=0.05)
     items = everything(opened)
     assert len(items) == 12_000
     assert len({item.name for item in items}) == 12_000
@@ -177,8 +177,8 @@ def test_parquet_text_in_pieces(tmp_path: Path) -> None:
     data = {"text": rows, "vector": [[0.5]] * 9000}
     parquet_of(tmp_path / "a.parquet", data, row_group_size=4000)
     opened = reader(tmp_path, {"a.parquet": (tmp_path / "a.parquet").read_bytes()})
-    blocks = opened.blocks("text")
-    assert len(blocks) >= 3
+    shards = opened.shards("text")
+    assert len(shards) >= 3
     assert opened.kinds == {"text": 9000}
     assert texts(opened) == rows
 
@@ -195,7 +195,7 @@ def test_parquet_images_as_hugging_face_writes_them(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"test-0.parquet": (tmp_path / "test-0.parquet").read_bytes()})
     assert opened.labels == ("cat", "dog")
     assert opened.kinds == {"image": 3}
-    assert opened.blocks("image")[0].part == "test"
+    assert opened.shards("image")[0].part == "test"
     first, second, third = everything(opened, "image")
     assert (first.data, first.label, second.data, second.label) == (b"one", "dog", b"two", "cat")  # type: ignore[union-attr]
     assert isinstance(third, SkippedItem)
@@ -258,7 +258,7 @@ def test_damaged_metadata_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_quote_that_never_closes_ends_in_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
-    monkeypatch.setattr(delimited_rows, "BLOCK_BYTES", 512)
+    monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
     data = b'text,n\ngood,1\n"open,2\n' + b"more,3\n" * 3000
     found = everything(reader(tmp_path, {"a.csv": data}))
     assert isinstance(found[0], Item)
@@ -307,7 +307,7 @@ def test_rows_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert [one.data for one in found if isinstance(one, Item)] == ["good", "a\x00b", "c"]
     assert [one.reason for one in found if isinstance(one, SkippedItem)] == ["the line is no JSON"]
     monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
-    monkeypatch.setattr(delimited_rows, "BLOCK_BYTES", 512)
+    monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
     assert "longer than 4 KB" in reader(tmp_path, {"line.csv": b"\0" * 50_000}).refusals[0].reason
 
 

@@ -61,7 +61,7 @@ def recording(file_slice: FileSlice) -> tuple[Any, ...] | None:
 
 
 class Recordings:
-    """Thread-safe: blocks are encoded in the background."""
+    """Thread-safe: shards are encoded in the background."""
 
     def __init__(self, disk: int = DISK) -> None:
         self._disk = disk

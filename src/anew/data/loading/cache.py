@@ -1,4 +1,4 @@
-"""Encoded blocks: in memory while they are used, on disk for the next run, made ahead of use on one background thread."""
+"""Encoded shards: in memory while they are used, on disk for the next run, made ahead of use on one background thread."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from anew.core.files import SPARE
 
 VERSION = 1  # of what is stored; another one is another folder
-MEMORY = 512 * 1024 * 1024  # bytes of encoded blocks kept in memory
+MEMORY = 512 * 1024 * 1024  # bytes of encoded shards kept in memory
 DISK = 20 * 1024**3  # bytes that all cached sources may take; the longest unused go first
 
 
@@ -31,7 +31,7 @@ PAUSE = 0.002  # seconds the background thread yields after each piece of work: 
 
 @dataclass(slots=True)
 class Encoded:
-    """One block. values: (n, *shape) grids, or the ids of all items in one; lengths: (n,) ids of each; labels: (n,)
+    """One shard. values: (n, *shape) grids, or the ids of all items in one; lengths: (n,) ids of each; labels: (n,)
     class numbers; parts: (n,) part numbers; refusals: [name, reason, group] of what was left out."""
 
     values: NDArray[Any]
@@ -53,7 +53,7 @@ def cache_name(*parts: Any) -> str:
 
 
 class Disk:
-    """A folder of encoded blocks. Never fails: what cannot be written or read again is simply encoded again."""
+    """A folder of encoded shards. Never fails: what cannot be written or read again is simply encoded again."""
 
     def __init__(self, root: Path, name: str) -> None:
         self._folder = root / name
@@ -65,25 +65,25 @@ class Disk:
         except OSError:
             self._works = False
 
-    def _path(self, block: str) -> Path:
+    def _path(self, shard: str) -> Path:
         return (
             self._folder
-            / f"{hashlib.blake2b(block.encode('utf-8', 'surrogateescape'), digest_size=12).hexdigest()}.npz"
+            / f"{hashlib.blake2b(shard.encode('utf-8', 'surrogateescape'), digest_size=12).hexdigest()}.npz"
         )
 
-    def load(self, block: str) -> Encoded | None:
-        """A block that was stored before, or None."""
+    def load(self, shard: str) -> Encoded | None:
+        """A shard that was stored before, or None."""
         if not self._works:
             return None
         try:
             # Opened here: NumPy leaves the file open when it finds it damaged.
-            with open(self._path(block), "rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            with open(self._path(shard), "rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 refusals = json.loads(stored["refusals"].tobytes() or b"[]")
                 return Encoded(stored["values"], stored["lengths"], stored["labels"], stored["parts"], refusals)
         except (OSError, KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
             return None
 
-    def store(self, block: str, one: Encoded) -> None:
+    def store(self, shard: str, one: Encoded) -> None:
         """Write under a temporary name, then rename; a full disk ends caching, not the run."""
         if not self._works:
             return
@@ -97,7 +97,7 @@ class Disk:
                 refusals = np.frombuffer(json.dumps(one.refusals).encode(), dtype=np.uint8)
                 arrays = {"values": one.values, "lengths": one.lengths, "labels": one.labels, "parts": one.parts}
                 np.savez(stream, allow_pickle=False, refusals=refusals, **arrays)
-            os.replace(temporary, self._path(block))
+            os.replace(temporary, self._path(shard))
         except OSError:
             self._works = False
             if temporary:
@@ -115,10 +115,10 @@ def _prune(root: Path, keep: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-class Blocks:
-    """Encoded blocks by number: from memory, from disk, or made now; `want` has them made ahead.
+class ShardCache:
+    """Encoded shards by number: from memory, from disk, or made now; `want` has them made ahead.
 
-    make: number -> Encoded, called from any thread, never twice at a time for one block.
+    make: number -> Encoded, called from any thread, never twice at a time for one shard.
     """
 
     def __init__(self, names: Sequence[str], make: Callable[[int], Encoded], disk: Disk, memory: int = MEMORY) -> None:
@@ -133,7 +133,7 @@ class Blocks:
         self._closed = False
 
     def get(self, number: int) -> Encoded:
-        """The block, waiting for it where another thread makes it."""
+        """The shard, waiting for it where another thread makes it."""
         while True:
             with self._lock:
                 found = self._kept.get(number)
@@ -187,7 +187,7 @@ class Blocks:
                 self._making[number] = threading.Event()
             try:
                 self._made(number)
-            except Exception:  # the one who needs the block meets the same error, and reports it
+            except Exception:  # the one who needs the shard meets the same error, and reports it
                 time.sleep(PAUSE)
             time.sleep(PAUSE)
 

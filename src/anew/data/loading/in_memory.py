@@ -17,7 +17,7 @@ from anew.data.loading.epoch_order import shuffled
 from anew.data.loading.rows import Examples, drawn, examples_of, merged
 from anew.data.modality import Modality, reasons
 from anew.data.skipped import Refusals
-from anew.data.sources.base import Block
+from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import split
 from anew.data.splitting.records import expanded
@@ -42,7 +42,7 @@ class Whole:
     """Items in memory, divided at once, encoded by `encode`."""
 
     def __init__(
-        self, source: Source, blocks: Sequence[Block], modality: Modality, seed: int, undivided: bool = False
+        self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int, undivided: bool = False
     ) -> None:
         """undivided: all of it is test, none is for training."""
         self.modality, self.seed = modality, seed
@@ -51,7 +51,7 @@ class Whole:
         self.refusals = Refusals()
         self.items: list[Item] = []
         self.parts: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
-        self._read(source, blocks)
+        self._read(source, shards)
         self.refusals.add(source.refusals)
         if not self.items:
             raise DataError(f"none of the {self.refusals.count} items can be used{self.refusals.said()}")
@@ -62,17 +62,17 @@ class Whole:
         if undivided:
             self.parts = np.full(len(self.items), split.TEST, dtype=np.uint8)
         else:
-            self._divide(blocks)
+            self._divide(shards)
         self._rows: dict[int, Examples] = {}
         self._orders: dict[tuple[str, int], tuple[NDArray[np.int64], int]] = {}
 
     # ---- reading and dividing ----
 
-    def _read(self, source: Source, blocks: Sequence[Block]) -> None:
+    def _read(self, source: Source, shards: Sequence[Shard]) -> None:
         self._codes: list[str | None] = []
         left = limits.WHOLE.text
-        for block in blocks:
-            for one, reason in reasons(self.modality, "accepts", expanded(source, block, self.modality)):
+        for shard in shards:
+            for one, reason in reasons(self.modality, "accepts", expanded(source, shard, self.modality)):
                 left -= 0 if reason is not None or isinstance(one, SkippedItem) else len(one.data)
                 if left < 0 and reason is None:
                     reason = f"is beyond the {limits.size(limits.WHOLE.text)} of text that small files may expand to"
@@ -80,10 +80,10 @@ class Whole:
                     self.refusals.add([SkippedItem(one.name, reason or "", one.group)])
                 else:
                     self.items.append(one)
-                    self._codes.append(block.part)
+                    self._codes.append(shard.part)
 
-    def _divide(self, blocks: Sequence[Block]) -> None:
-        code, carve, notes = wanted_parts(blocks)
+    def _divide(self, shards: Sequence[Shard]) -> None:
+        code, carve, notes = wanted_parts(shards)
         self.carved = carve
         self.notes += notes
         base = np.array([code[name] for name in self._codes], dtype=np.uint8)

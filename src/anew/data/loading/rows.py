@@ -29,7 +29,7 @@ class Cut(NamedTuple):
 
 
 class Examples(Protocol):
-    """Examples of one part (or of one block's share of it).
+    """Examples of one part (or of one shard's share of it).
 
     slack: positions by which all examples of an epoch may be shifted together, at least 1; units: over all of it.
     """

@@ -11,14 +11,14 @@ from typing import Any
 from anew.core.extras import require
 from anew.data.file_names import part_of
 from anew.data.modality import Modality
-from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block
+from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
 from anew.data.sources.columns import Columns, choose, described, item_of
 from anew.data.sources.delimited_rows import in_order
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 ANSWER = 5.0  # seconds in which the hub must answer
-SAMPLED = 64  # rows whose text is measured to say how many make a block
+SAMPLED = 64  # rows whose text is measured to say how many make a shard
 
 
 class HubReader:
@@ -59,27 +59,27 @@ class HubReader:
         cells = rows.select_columns([column]).select(range(0, len(rows), max(1, len(rows) // SAMPLED)))[:][column]
         return sum(map(_weight, cells)) / len(cells)
 
-    def blocks(self, kind: str) -> list[Block]:
+    def shards(self, kind: str) -> list[Shard]:
         if self._columns.of(kind) is None:
             return []
         found = []
         for split, rows in self._splits.items():
             width = self._width(split, kind)
-            step = max(1, round(BLOCK_BYTES / max(width, 1.0))) if kind == "text" else BLOCK_ITEMS
+            step = max(1, round(SHARD_BYTES / max(width, 1.0))) if kind == "text" else SHARD_ITEMS
             stamp = _stamp(rows)
             for start in range(0, len(rows), step):
                 count = min(step, len(rows) - start)
                 where, name = (split, kind, start, count), f"{self._name}/{split}#{start}+{count}"
-                found.append(Block(name, count, round(width * count), where, part_of(f"{split}/_"), stamp))
+                found.append(Shard(name, count, round(width * count), where, part_of(f"{split}/_"), stamp))
         return found
 
-    def read(self, block: Block) -> Iterator[Item | SkippedItem]:
-        split, kind, start, count = block.where
+    def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
+        split, kind, start, count = shard.where
         wanted = self._columns.wanted(kind)
         try:
             part = self._splits[split].select_columns(wanted)[start : start + count]  # column -> cells
         except Exception as error:  # a damaged download raises what its format's reader raises
-            yield SkippedItem(block.name, f"it cannot be read ({error})")
+            yield SkippedItem(shard.name, f"it cannot be read ({error})")
             return
         for offset, cells in enumerate(zip(*(part[column] for column in wanted), strict=True)):
             name = f"{self._name}/{split}#{start + offset}"

@@ -18,7 +18,7 @@ from anew.data import limits
 from anew.data.file_names import part_of
 from anew.data.formats import gzip_files
 from anew.data.modality import Modality
-from anew.data.sources.base import BLOCK_ITEMS, Block
+from anew.data.sources.base import SHARD_ITEMS, Shard
 from anew.data.sources.listing import File
 from anew.data.types import Item, SkippedItem
 
@@ -41,7 +41,7 @@ class _Pair:
 
 
 class IdxReader:
-    """See `anew.data.sources.base.Reader`. Blocks are runs of consecutive images."""
+    """See `anew.data.sources.base.Reader`. Shards are runs of consecutive images."""
 
     def __init__(self, files: Sequence[File], root: Path) -> None:
         self.refusals: list[SkippedItem] = []
@@ -71,20 +71,20 @@ class IdxReader:
         found = {str(v) for p in self._pairs.values() if p.labels is not None for v in np.unique(p.labels)}
         self.labels: tuple[str, ...] | None = tuple(sorted(found))
 
-    def blocks(self, kind: str) -> list[Block]:
+    def shards(self, kind: str) -> list[Shard]:
         if kind != "image":
             return []
         found = []
         for path, pair in self._pairs.items():
             each = math.prod(pair.shape[1:])
-            for start in range(0, pair.shape[0], BLOCK_ITEMS):
-                count = min(BLOCK_ITEMS, pair.shape[0] - start)
+            for start in range(0, pair.shape[0], SHARD_ITEMS):
+                count = min(SHARD_ITEMS, pair.shape[0] - start)
                 name = f"{path}#{start}+{count}"
-                found.append(Block(name, count, count * each, (path, start, count), pair.part, pair.file.stamp))
+                found.append(Shard(name, count, count * each, (path, start, count), pair.part, pair.file.stamp))
         return found
 
-    def read(self, block: Block) -> Iterator[Item | SkippedItem]:
-        path, start, count = block.where
+    def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
+        path, start, count = shard.where
         pair = self._pairs[path]
         try:
             body = self._body(pair)

@@ -1,4 +1,4 @@
-"""What a source is: the modality of most of its items, its blocks, its classes, its fingerprint."""
+"""What a source is: the modality of most of its items, its shards, its classes, its fingerprint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anew.core.registry import available, load
 from anew.data.limits import WHOLE_BYTES
 from anew.data.modality import Modality, reasons
 from anew.data.skipped import named
-from anew.data.sources.base import Block
+from anew.data.sources.base import Shard
 from anew.data.sources.source import SAMPLE, Source
 from anew.data.types import FileSlice, Item, SkippedItem
 from anew.errors import DataError, nearest
@@ -30,7 +30,7 @@ class Chosen:
 
     source: Source
     kind: str
-    blocks: list[Block]
+    shards: list[Shard]
     whole: bool
     other: dict[str, int]
     notes: list[str]
@@ -59,12 +59,12 @@ def choose_kind(path: str, wanted: str | None, once: bool = False, asked: bool =
     kind = wanted or max(found, key=lambda name: (found[name], source.bytes.get(name, 0)))
     other = {name: n for name, n in source.kinds.items() if name != kind and n}
     notes = _notes(kind, found, wanted)
-    blocks = source.blocks(kind)
-    if not blocks:
+    shards = source.shards(kind)
+    if not shards:
         why = f": {named(source.refusals)}" if source.refusals else ""
         raise DataError(f"{path!r} holds no usable {kinds[kind].noun or kind}{why}")
-    whole = kinds[kind].light and sum(block.bytes for block in blocks) <= WHOLE_BYTES
-    return Chosen(source, kind, blocks, whole, other, notes, _fingerprint(kind, blocks, source), asked)
+    whole = kinds[kind].light and sum(shard.bytes for shard in shards) <= WHOLE_BYTES
+    return Chosen(source, kind, shards, whole, other, notes, _fingerprint(kind, shards, source), asked)
 
 
 def _advice(source: Source, kinds: Mapping[str, Any]) -> str:
@@ -93,13 +93,13 @@ def _notes(kind: str, found: dict[str, int], wanted: str | None) -> list[str]:
     return [f"{kind} is taken, {why}; left out: {held} (choose with the modality {' or '.join(sorted(rest))})"]
 
 
-def _fingerprint(kind: str, blocks: Sequence[Block], source: Source) -> str:
-    """Of names and sizes of all blocks and the content of the first items of a few."""
+def _fingerprint(kind: str, shards: Sequence[Shard], source: Source) -> str:
+    """Of names and sizes of all shards and the content of the first items of a few."""
     digest = hashlib.blake2b(kind.encode(), digest_size=16)
-    for block in sorted(blocks, key=lambda b: b.name):
-        digest.update(f"{block.name}\0{block.items}\0{block.bytes}\0{block.part}\n".encode("utf-8", "surrogateescape"))
-    for block in _spread(blocks, 4):
-        for one, _ in zip(source.read(block), range(8), strict=False):
+    for shard in sorted(shards, key=lambda b: b.name):
+        digest.update(f"{shard.name}\0{shard.items}\0{shard.bytes}\0{shard.part}\n".encode("utf-8", "surrogateescape"))
+    for shard in _spread(shards, 4):
+        for one, _ in zip(source.read(shard), range(8), strict=False):
             data = one.reason if isinstance(one, SkippedItem) else one.data
             if isinstance(data, np.ndarray | FileSlice):
                 data = data.digest() if isinstance(data, FileSlice) else data.tobytes()
@@ -107,9 +107,9 @@ def _fingerprint(kind: str, blocks: Sequence[Block], source: Source) -> str:
     return digest.hexdigest()
 
 
-def _spread(blocks: Sequence[Block], n: int) -> list[Block]:
-    places = np.unique(np.linspace(0, len(blocks) - 1, min(n, len(blocks))).round().astype(int))
-    return [blocks[i] for i in places]
+def _spread(shards: Sequence[Shard], n: int) -> list[Shard]:
+    places = np.unique(np.linspace(0, len(shards) - 1, min(n, len(shards))).round().astype(int))
+    return [shards[i] for i in places]
 
 
 def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[SkippedItem]]:
@@ -117,10 +117,10 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Skip
     good: list[Item] = []
     bad: list[SkippedItem] = []
     size = 0
-    blocks = _spread(chosen.blocks, 16)
-    per_block = max(SAMPLE // len(blocks), 1)
-    for block in blocks:
-        for one, reason in reasons(modality, "accepts", itertools.islice(chosen.source.read(block), per_block)):
+    shards = _spread(chosen.shards, 16)
+    per_shard = max(SAMPLE // len(shards), 1)
+    for shard in shards:
+        for one, reason in reasons(modality, "accepts", itertools.islice(chosen.source.read(shard), per_shard)):
             if reason is not None:
                 bad.append(SkippedItem(one.name, reason))
             elif not isinstance(one, SkippedItem):

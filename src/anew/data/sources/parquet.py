@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from anew.core.extras import require
 from anew.data import limits
-from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS
+from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS
 from anew.data.sources.delimited_rows import Broken
 
 SAMPLED_ROWS, SAMPLED_BYTES = (
     8,
     16 * 1024 * 1024,
-)  # rows looked at in listing; BLOCK_ITEMS where they take no more bytes
-PIECES = 16  # most blocks that one row group is cut into: each of them decodes what stands before it
+)  # rows looked at in listing; SHARD_ITEMS where they take no more bytes
+PIECES = 16  # most shards that one row group is cut into: each of them decodes what stands before it
 
 
 class Swollen(Broken):
@@ -74,7 +74,7 @@ class Parquet:
         first = next(group for group, rows in enumerate(self._rows) if rows)
         with self._open() as file:
             stated = _sizes(file.metadata, self.columns)[first] // self._rows[first]
-        rows = min(BLOCK_ITEMS if stated * BLOCK_ITEMS <= SAMPLED_BYTES else SAMPLED_ROWS, self._rows[first])
+        rows = min(SHARD_ITEMS if stated * SHARD_ITEMS <= SAMPLED_BYTES else SAMPLED_ROWS, self._rows[first])
         found: dict[str, Any] = {}
         refused: Broken | None = None
         for row in self.read(Piece(first, 0, rows, rows * stated), self.columns):
@@ -89,12 +89,12 @@ class Parquet:
         return found
 
     def pieces(self, columns: Sequence[str], kind: str) -> list[Piece]:
-        """All rows in pieces of about BLOCK_BYTES of text or BLOCK_ITEMS images, none across two row groups."""
+        """All rows in pieces of about SHARD_BYTES of text or SHARD_ITEMS images, none across two row groups."""
         found = []
         with self._open() as file:
             sizes = _sizes(file.metadata, columns)
         for group, (rows, size) in enumerate(zip(self._rows, sizes, strict=True)):
-            wanted = size / BLOCK_BYTES if kind == "text" else rows / BLOCK_ITEMS
+            wanted = size / SHARD_BYTES if kind == "text" else rows / SHARD_ITEMS
             count = max(1, min(round(wanted), PIECES, rows))
             edges = [rows * k // count for k in range(count + 1)]
             found += [Piece(group, a, b, size * (b - a) // max(rows, 1)) for a, b in itertools.pairwise(edges)]
@@ -121,12 +121,12 @@ class Parquet:
                 batch = next(file.iter_batches(1, row_groups=[piece.group], columns=columns))
             self._cells[known] = sum(map(_longest, batch.columns))
         each = max(each, self._cells.get(known, 0))
-        return max(1, min(BLOCK_ITEMS, piece.stop, limits.PARQUET.batch // max(each, 1)))
+        return max(1, min(SHARD_ITEMS, piece.stop, limits.PARQUET.batch // max(each, 1)))
 
 
 def _bounded(batches: Iterator[Any], piece: Piece) -> Iterator[dict[str, Any] | Broken]:
-    """The rows of a piece, as far as they decode to no more than a block may."""
-    left = most = limits.PARQUET.block(piece.bytes)
+    """The rows of a piece, as far as they decode to no more than a shard may."""
+    left = most = limits.PARQUET.shard(piece.bytes)
     for at, batch in _until(batches, piece.stop):
         low = min(max(piece.start - at, 0), len(batch))
         part = batch.slice(low, piece.stop - at - low)

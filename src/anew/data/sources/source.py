@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from anew.data.file_names import suffix_of
 from anew.data.modality import Modality
 from anew.data.skipped import named
-from anew.data.sources.base import _TABLES, SHOWN, Block, Reader, reader_of
+from anew.data.sources.base import _TABLES, SHOWN, Reader, Shard, reader_of
 from anew.data.sources.listing import File, list_files, shortened
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
@@ -102,13 +102,13 @@ class Source:
         """What could not be listed."""
         return [*self._refusals, *(refusal for reader in self.readers for refusal in reader.refusals)]
 
-    def blocks(self, kind: str) -> list[Block]:
-        """The blocks of all readers that hold this modality."""
-        found: list[Block] = []
+    def shards(self, kind: str) -> list[Shard]:
+        """The shards of all readers that hold this modality."""
+        found: list[Shard] = []
         for reader in self.readers:
             if reader.kinds.get(kind):
-                own = reader.blocks(kind)
-                self._home.update((block.name, reader) for block in own)
+                own = reader.shards(kind)
+                self._home.update((shard.name, reader) for shard in own)
                 found.extend(own)
         return found
 
@@ -119,9 +119,9 @@ class Source:
             return None
         return tuple(sorted({label for labels in sets if labels for label in labels}))
 
-    def read(self, block: Block) -> Iterator[Item | SkippedItem]:
-        """The items of one block."""
-        return self._home[block.name].read(block)
+    def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
+        """The items of one shard."""
+        return self._home[shard.name].read(shard)
 
 
 NAMING_BYTES = 64 * 1024 * 1024  # of a table that may name the image files beside it

@@ -8,7 +8,7 @@ from typing import Any
 
 from anew.data.file_names import part_of, suffix_of
 from anew.data.modality import Modality
-from anew.data.sources.base import Block
+from anew.data.sources.base import Shard
 from anew.data.sources.columns import (
     FILE_NAME,
     IMAGE,
@@ -29,7 +29,7 @@ from anew.errors import DataError
 
 
 class TableReader:
-    """See `anew.data.sources.base.Reader`. Blocks are spans of bytes (`Rows`) or pieces of row groups (`Parquet`)."""
+    """See `anew.data.sources.base.Reader`. Shards are spans of bytes (`Rows`) or pieces of row groups (`Parquet`)."""
 
     def __init__(self, files: Sequence[File], root: Path) -> None:
         self.notes: list[str] = []
@@ -70,8 +70,8 @@ class TableReader:
         self.refusals.append(SkippedItem(file.path, reason))
         return None
 
-    def blocks(self, kind: str) -> list[Block]:
-        found: list[Block] = []
+    def shards(self, kind: str) -> list[Shard]:
+        found: list[Shard] = []
         for path, (file, table, columns) in self._tables.items():
             if not columns.of(kind):
                 continue
@@ -79,17 +79,17 @@ class TableReader:
             if isinstance(table, Parquet):
                 for piece in table.pieces(columns.wanted(kind), kind):
                     name, rows = f"{path}#{piece.group}:{piece.start}", piece.stop - piece.start
-                    found.append(Block(name, rows, piece.bytes, (path, kind, piece), part, file.stamp))
+                    found.append(Shard(name, rows, piece.bytes, (path, kind, piece), part, file.stamp))
                 continue
             for span in table.spans():
                 size = span.stop - span.start
                 rows = max(1, round(table.count * size / file.bytes))
                 where, name = (path, kind, span), f"{path}@{span.start}"
-                found.append(Block(name, rows, size, where, part, file.stamp, exact=table.exact))
+                found.append(Shard(name, rows, size, where, part, file.stamp, exact=table.exact))
         return found
 
-    def read(self, block: Block) -> Iterator[Item | SkippedItem]:
-        path, kind, where = block.where
+    def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
+        path, kind, where = shard.where
         _, table, columns = self._tables[path]
         place, name, number = Place((self._root / path).parent, self._root), "", 0
         try:

@@ -1,4 +1,4 @@
-"""The records of blocks, read once before the split: what twins share, and what cannot be used."""
+"""The records of shards, read once before the split: what twins share, and what cannot be used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from anew.core import isolation
 from anew.data.modality import Modality, each, reasons
-from anew.data.sources.base import Block
+from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import split
 from anew.data.types import Item, SkippedItem
@@ -17,12 +17,12 @@ ALIKE_ITEMS = 2048  # items whose likeness (not only equality) is compared
 BODIES = 4 * ALIKE_ITEMS  # that are read for it, where many cannot be used
 
 
-def expanded(source: Source, block: Block, modality: Modality) -> Iterator[Item | SkippedItem]:
-    """The records of a block; each item that cannot be expanded is one SkippedItem."""
+def expanded(source: Source, shard: Shard, modality: Modality) -> Iterator[Item | SkippedItem]:
+    """The records of a shard; each item that cannot be expanded is one SkippedItem."""
     if type(modality).expand is Modality.expand:
-        yield from source.read(block)
+        yield from source.read(shard)
         return
-    for one, records in each(modality, "expand", source.read(block)):
+    for one, records in each(modality, "expand", source.read(shard)):
         if isinstance(one, SkippedItem):
             yield one
         elif isinstance(records, ValueError):
@@ -50,8 +50,8 @@ def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | Valu
 
 
 class Records:
-    """The usable records of the blocks that are divided, in order. where: (block, place in it) of each; lengths: records of
-    each block, the refused ones too; sound: whether the body of each was read already."""
+    """The usable records of the shards that are divided, in order. where: (shard, place in it) of each; lengths: records of
+    each shard, the refused ones too; sound: whether the body of each was read already."""
 
     def __init__(self) -> None:
         self.keys: list[int] = []
@@ -64,13 +64,13 @@ class Records:
         self.refusals: list[SkippedItem] = []
         self._bodies = 0  # that were read
 
-    def read(self, source: Source, blocks: Sequence[Block], modality: Modality, train: Sequence[int]) -> None:
+    def read(self, source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int]) -> None:
         """All of them; what cannot be used joins `refusals`."""
-        check = sum(blocks[i].items for i in train) <= CHECKED
+        check = sum(shards[i].items for i in train) <= CHECKED
         by_size = getattr(modality, "layout", "") == "document"
         for number in train:
             length = 0
-            for piece in isolation.pieces(expanded(source, blocks[number], modality)):
+            for piece in isolation.pieces(expanded(source, shards[number], modality)):
                 usable = self._usable(modality, piece, check)
                 alike = self._alike(modality, [one for one, fits in zip(piece, usable, strict=True) if fits])
                 for at, (one, fits) in enumerate(zip(piece, usable, strict=True), length):
