@@ -14,11 +14,11 @@ from anew.core import settings as configs
 from anew.core.registry import load
 from anew.core.specs import Batch, Spec
 from anew.data.loading.epoch_order import shuffled
-from anew.data.loading.in_memory import Whole
-from anew.data.loading.streaming import Stream
+from anew.data.loading.in_memory import InMemoryStore
+from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality
 from anew.data.skipped import named
-from anew.data.sources.open import Chosen, choose_kind, classes_of, sample_of
+from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
 from anew.data.splitting import split
 from anew.data.types import DataBudget, DatasetSummary, Item
 from anew.errors import DataError, printable, restoring
@@ -42,7 +42,7 @@ class Dataset:
         self.fingerprint = chosen.fingerprint
         self._chosen = chosen
         self._cache = cache
-        self._store: Whole | Stream
+        self._store: InMemoryStore | StreamingStore
         self._size: DataBudget | None = None
         self._sample: list[Item] = []
         self._all = False
@@ -63,7 +63,7 @@ class Dataset:
         settings: fields of the modality's Config, or what gives them for the name of a modality; cache: where encoded
         shards are kept; size: the budget, where it is known.
         Raises DataError where the source cannot be used."""
-        chosen = choose_kind(str(path), modality)
+        chosen = detect_modality(str(path), modality)
         owner = load("data", chosen.kind)
         given = settings(chosen.kind) if callable(settings) else settings
         kind: Modality = owner(configs.from_json(owner.Config, dict(given or {})))
@@ -91,11 +91,11 @@ class Dataset:
     def _divide(self) -> None:
         chosen, kind = self._chosen, self.modality
         listed = getattr(kind, "layout", "") == "list" and self.scan.bytes > max(WHOLE_LIST_BYTES, kind.related)
-        store = Whole if chosen.whole and not listed else Stream
+        store = InMemoryStore if chosen.whole and not listed else StreamingStore
         self._store = store(chosen.source, chosen.shards, kind, self.seed)
         self.scan.parts = self._store.scan_parts()
         held = self._store
-        self.scan.items = held.documents if isinstance(held, Whole) else sum(self.scan.parts.values())
+        self.scan.items = held.documents if isinstance(held, InMemoryStore) else sum(self.scan.parts.values())
         if not hasattr(self, "spec"):
             self.scan.labels, more = classes_of(chosen, kind, self._sample, self._store.classes, self.scan.items)
             self._say(more)
@@ -151,7 +151,7 @@ class Dataset:
         start = step * size + first
         self._ready().prefetch(np.arange(start, start + count, dtype=np.int64), phase)
 
-    def _ready(self) -> Whole | Stream:
+    def _ready(self) -> InMemoryStore | StreamingStore:
         if not hasattr(self, "spec"):
             raise DataError("the data set is not fitted yet; call fit(size) first")
         return self._store
@@ -255,9 +255,9 @@ class Dataset:
     @classmethod
     def open_like(cls, state: Mapping[str, Any], folder: Path, path: str, samples: bool = False) -> Dataset:
         """Other data in the form of a saved run, all in the part "all", none for training. samples: each counts once."""
-        data = cls._restored(choose_kind(path, state["modality"], samples), state, folder)
+        data = cls._restored(detect_modality(path, state["modality"], samples), state, folder)
         data._all, data.modality.made = True, samples
-        data._store = Whole(data._chosen.source, data._chosen.shards, data.modality, data.seed, undivided=True)
+        data._store = InMemoryStore(data._chosen.source, data._chosen.shards, data.modality, data.seed, undivided=True)
         data._encode()
         return data
 
@@ -294,7 +294,7 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
     """The data that a run was trained on, at `path` now if it moved. Raises DataError where it is not the same."""
     if path is None:
         check_there(state["path"])
-    chosen = choose_kind(path or state["path"], state["modality"], asked=state.get("asked", False))
+    chosen = detect_modality(path or state["path"], state["modality"], asked=state.get("asked", False))
     if chosen.fingerprint != state["fingerprint"]:
         where, mend = (
             path or state["path"],

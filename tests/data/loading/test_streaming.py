@@ -14,7 +14,7 @@ from PIL import Image
 
 from anew.data.dataset import Dataset
 from anew.data.loading import streaming
-from anew.data.loading.cache import Disk, Encoded, ShardCache
+from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache
 from anew.data.modalities.image import Image as ImageKind
 from anew.data.sources import folder, open
 from anew.data.splitting import streaming_split
@@ -149,7 +149,7 @@ def text_folder(folder: Path, n: int = 80) -> Path:
 
 def test_streamed_text_scores_every_character_once(tmp_path: Path, small_blocks: None) -> None:
     data = opened(text_folder(tmp_path / "d"), tmp_path / "c", settings={"tokens": "characters"})
-    assert isinstance(data._store, streaming.Stream)
+    assert isinstance(data._store, streaming.StreamingStore)
     for part in ("validation", "test"):
         held = sum(map(len, data.text(part)))
         assert held and sum(float(b.units.sum()) for b in data.scoring(part)) == held  # type: ignore[union-attr]
@@ -194,8 +194,8 @@ def test_reopened_stream_gives_the_same_batches(tmp_path: Path, small_blocks: No
 # ---- the cache itself ----
 
 
-def shard(n: int) -> Encoded:
-    return Encoded(
+def shard(n: int) -> EncodedShard:
+    return EncodedShard(
         np.full((2, 3), n, np.uint8), np.full(2, 3), np.zeros(2, np.int64), np.zeros(2, np.uint8), [["a", "b"]]
     )
 
@@ -203,12 +203,12 @@ def shard(n: int) -> Encoded:
 def test_blocks_are_made_once_by_many_threads(tmp_path: Path) -> None:
     made: list[int] = []
 
-    def make(number: int) -> Encoded:
+    def make(number: int) -> EncodedShard:
         made.append(number)
         return shard(number)
 
-    shards = ShardCache([str(i) for i in range(30)], make, Disk(tmp_path, "x"))
-    shards.want(range(30))
+    shards = ShardCache([str(i) for i in range(30)], make, DiskCache(tmp_path, "x"))
+    shards.prefetch(range(30))
     threads = [threading.Thread(target=lambda: [shards.get(i) for i in range(30)]) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -221,11 +221,11 @@ def test_blocks_are_made_once_by_many_threads(tmp_path: Path) -> None:
 def test_memory_is_bounded_and_disk_gives_blocks_back(tmp_path: Path) -> None:
     made: list[int] = []
 
-    def make(number: int) -> Encoded:
+    def make(number: int) -> EncodedShard:
         made.append(number)
         return shard(number)
 
-    shards = ShardCache([str(i) for i in range(9)], make, Disk(tmp_path, "x"), memory=3 * shard(0).bytes)
+    shards = ShardCache([str(i) for i in range(9)], make, DiskCache(tmp_path, "x"), memory=3 * shard(0).bytes)
     for i in [*range(9), *range(9)]:
         assert shards.get(i).values[0, 0] == i
     assert made == list(range(9)) and len(shards._kept) == 3
@@ -233,7 +233,7 @@ def test_memory_is_bounded_and_disk_gives_blocks_back(tmp_path: Path) -> None:
 
 
 def test_damaged_cache_file_and_full_disk_only_cost_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    disk = Disk(tmp_path, "x")
+    disk = DiskCache(tmp_path, "x")
     disk.store("a", shard(1))
     (path,) = (tmp_path / "x").glob("*.npz")
     path.write_bytes(path.read_bytes()[:50])
@@ -248,11 +248,11 @@ def test_damaged_cache_file_and_full_disk_only_cost_time(tmp_path: Path, monkeyp
 
 
 def test_an_error_while_making_reaches_who_needs_the_block(tmp_path: Path) -> None:
-    def make(number: int) -> Encoded:
+    def make(number: int) -> EncodedShard:
         raise DataError("gone")
 
-    shards = ShardCache(["a"], make, Disk(tmp_path, "x"))
-    shards.want([0])
+    shards = ShardCache(["a"], make, DiskCache(tmp_path, "x"))
+    shards.prefetch([0])
     with pytest.raises(DataError, match="gone"):
         shards.get(0)
     shards.close()

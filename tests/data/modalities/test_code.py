@@ -15,7 +15,7 @@ from anew.data.dataset import Dataset
 from anew.data.formats import tokenizer
 from anew.data.modalities.code import FIM, Code, CodeConfig
 from anew.data.modalities.molecule import Molecule
-from anew.data.sources.open import choose_kind
+from anew.data.sources.open import detect_modality
 from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError
 from samples import molecule, molecules, names, program, programs, prose
@@ -48,7 +48,7 @@ def test_tokens_give_any_text_back() -> None:
 def test_a_folder_of_programs_is_code_and_says_what_was_left(tmp_path: Path) -> None:
     programs(tmp_path, 30)
     prose(tmp_path / "read.txt", 20)
-    chosen = choose_kind(str(tmp_path), None)
+    chosen = detect_modality(str(tmp_path), None)
     assert chosen.kind == "code" and chosen.other == {"text": 1} and "left out: 1 text" in chosen.notes[0]
 
 
@@ -105,7 +105,7 @@ def test_molecules_are_known_by_content_and_names_are_not(tmp_path: Path) -> Non
     assert max(Molecule.sniff(one) for one in (listed, b"CON\nNO\nSON\n" * 20, b"")) < 0.1
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "list.txt").write_text(lines)
-    assert choose_kind(str(tmp_path / "m"), None).kind == "molecule"
+    assert detect_modality(str(tmp_path / "m"), None).kind == "molecule"
 
 
 LICENCE = "# Copyright of somebody\n# (see LICENCE)\n#\n"

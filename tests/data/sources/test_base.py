@@ -169,11 +169,11 @@ def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_what_was_refused_is_named_where_nothing_is_left(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
-    from anew.data.sources.open import choose_kind
+    from anew.data.sources.open import detect_modality
 
     (tmp_path / name).write_bytes(data)
     with pytest.raises(DataError, match=f"nothing that can be learned.*{reason}") as caught:
-        choose_kind(str(tmp_path), None)
+        detect_modality(str(tmp_path), None)
     assert "\n" not in str(caught.value)
 
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from anew.core.registry import load
 from anew.data.dataset import Dataset
-from anew.data.sources.base import list_files
 from anew.data.sources.detect import sort_files
-from anew.data.sources.open import choose_kind
+from anew.data.sources.listing import list_files
+from anew.data.sources.open import detect_modality
 from anew.data.splitting.split import RECORDINGS, together
 from anew.data.types import FileSlice
 from anew.errors import DataError
@@ -96,8 +96,8 @@ def test_a_handle_stands_for_its_content(tmp_path: Path) -> None:
 def test_the_fingerprint_follows_content(tmp_path: Path) -> None:
     for i in range(20):
         write(tmp_path / "d", **{f"{i}__png": picture(i * 8)})
-    one = choose_kind(str(tmp_path / "d"), None).fingerprint
-    assert one == choose_kind(str(tmp_path / "d"), None).fingerprint
+    one = detect_modality(str(tmp_path / "d"), None).fingerprint
+    assert one == detect_modality(str(tmp_path / "d"), None).fingerprint
 
 
 @pytest.mark.parametrize("wanted", [None, "audio"])
@@ -105,7 +105,7 @@ def test_formats_that_are_not_read_are_to_be_converted(tmp_path: Path, wanted: s
     for index in range(3):
         (tmp_path / f"{index}.m4a").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(64))
     with pytest.raises(DataError, match=r"3 \.m4a\); convert \.m4a files to WAV, FLAC, OGG or MP3, which are read"):
-        choose_kind(str(tmp_path), wanted)
+        detect_modality(str(tmp_path), wanted)
     (tmp_path / "more.txt").write_text("Some words that somebody wrote.")
     with pytest.raises(DataError, match=r"holds no audio; it holds text; convert \.m4a files to WAV"):
-        choose_kind(str(tmp_path), "audio")
+        detect_modality(str(tmp_path), "audio")

@@ -12,13 +12,13 @@ from anew.core.registry import load
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality
 from anew.data.sources.listing import File
-from anew.data.sources.sample_files import each_once
+from anew.data.sources.sample_files import drop_duplicate_formats
 from anew.data.types import DataBudget
 
 
 def kept(kind: str, *names: str) -> tuple[list[str], list[str]]:
     owner: type[Modality] = load("data", kind)
-    files, notes = each_once([File(name, 9 + len(name), 1) for name in sorted(names)], owner, names)
+    files, notes = drop_duplicate_formats([File(name, 9 + len(name), 1) for name in sorted(names)], owner, names)
     return [file.path for file in files], notes
 
 

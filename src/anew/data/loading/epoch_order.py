@@ -25,11 +25,11 @@ def shuffled(n: int, key: int) -> NDArray[np.int64]:
 
 
 @dataclass(slots=True)
-class Slots:
-    """Where some examples lie. shards: (B,) numbers of shards; places: (B,) shares of the shard's content in [0, 1)."""
+class Slot:
+    """Where some examples lie. shards: (B,) numbers of shards; fractions: (B,) shares of the shard's content in [0, 1)."""
 
     shards: NDArray[np.int64]
-    places: NDArray[np.float64]
+    fractions: NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class _Epoch:
     shift: float
 
 
-class Order:
+class EpochOrder:
     """The order of a source in shards. slots: (shards,) examples of each; group: most shards shuffled together."""
 
     def __init__(self, slots: Sequence[int], group: int, seed: int) -> None:
@@ -53,10 +53,10 @@ class Order:
         self._epochs: OrderedDict[int, _Epoch] = OrderedDict()
         self._perms: OrderedDict[tuple[str, int, int], NDArray[np.int64]] = OrderedDict()
 
-    def find(self, index: NDArray[np.int64], phase: str) -> Slots:
+    def slots_of(self, index: NDArray[np.int64], phase: str) -> Slot:
         """The slots of examples with these global numbers (ascending)."""
         shards = np.empty(len(index), dtype=np.int64)
-        places = np.empty(len(index))
+        fractions = np.empty(len(index))
         for number in np.unique(index // self.total).tolist():
             epoch = self._epoch(number)
             rows = np.flatnonzero(index // self.total == number)
@@ -71,8 +71,8 @@ class Order:
                 shards[own] = epoch.order[where]
                 size = self.slots[shards[own]]
                 inside = slot - (epoch.ends[where] - size)
-                places[own] = np.minimum((inside + epoch.shift) / size, 1 - 1e-9)
-        return Slots(shards, places)
+                fractions[own] = np.minimum((inside + epoch.shift) / size, 1 - 1e-9)
+        return Slot(shards, fractions)
 
     @staticmethod
     def _starts(epoch: _Epoch) -> NDArray[np.int64]:
@@ -90,7 +90,7 @@ class Order:
         # Ahead of use by a quarter of a group: evenly, since a burst would take time from training.
         return number, group, int(np.ceil((share + 0.25) * len(self._next(number, group))))
 
-    def wanted(self, number: int, group: int, ahead: int) -> list[int]:
+    def shards_of(self, number: int, group: int, ahead: int) -> list[int]:
         """The shards of a group, and the first `ahead` of the group after it."""
         epoch = self._epoch(number)
         own: list[int] = epoch.order[epoch.bounds[group] : epoch.bounds[group + 1]].tolist()

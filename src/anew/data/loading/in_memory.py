@@ -38,7 +38,7 @@ def joined(items: Sequence[Item]) -> list[Item]:
     return out
 
 
-class Whole:
+class InMemoryStore:
     """Items in memory, divided at once, encoded by `encode`."""
 
     def __init__(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.specs import Grid
-from anew.data.loading.cache import Encoded
+from anew.data.loading.cache import EncodedShard
 from anew.data.modality import Modality
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
@@ -21,7 +21,7 @@ from anew.data.types import Item, SkippedItem
 PIECE = 16  # items encoded at a time: between pieces other threads get their turn
 
 
-class Encoder:
+class ShardEncoder:
     """Encodes shard `n`, its train items as number n and its held-out ones as number n + len(shards). Thread-safe.
 
     labels: class number by name, empty where classes are not learned.
@@ -41,7 +41,7 @@ class Encoder:
             if isinstance(one, SkippedItem) or held or not self._division.repeats(one, self._modality):
                 yield one, part
 
-    def encode(self, name: int) -> Encoded:
+    def encode(self, name: int) -> EncodedShard:
         """Shard `name`, see the class."""
         number, held = name % len(self._shards), name >= len(self._shards)
         out = _Pile()
@@ -57,7 +57,7 @@ class Encoder:
         self._some(todo, out)
         lengths = np.fromiter(map(len, out.values), dtype=np.int64, count=len(out.values))
         labels, parts = np.array(out.labels, dtype=np.int64), np.array(out.parts, dtype=np.uint8)
-        return Encoded(self._joined(out.values), lengths, labels, parts, out.refused)
+        return EncodedShard(self._joined(out.values), lengths, labels, parts, out.refused)
 
     def _some(self, todo: Sequence[tuple[Item, int]], out: _Pile) -> None:
         encoded = self._modality.encode_many([item for item, _ in todo]) if todo else []

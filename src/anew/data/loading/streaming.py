@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from anew.core.files import cache_root
 from anew.core.specs import Batch, Grid, Tokens
-from anew.data.loading.cache import Disk, Encoded, ShardCache, cache_name
-from anew.data.loading.epoch_order import Order
+from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache, cache_name
+from anew.data.loading.epoch_order import EpochOrder
 from anew.data.loading.rows import Cut, Examples, drawn, examples_of, merged
-from anew.data.loading.shard_encoder import Encoder
+from anew.data.loading.shard_encoder import ShardEncoder
 from anew.data.modality import Modality
 from anew.data.skipped import Refusals
 from anew.data.sources.base import Shard
@@ -37,14 +37,14 @@ GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes shuffled together
 GROUP_SHARDS = 64
 
 
-class Stream:
-    """See `whole.Whole`, whose methods these are; here counts are estimates where shards are not read yet."""
+class StreamingStore:
+    """See `in_memory.InMemoryStore`, whose methods these are; here counts are estimates where shards are not read yet."""
 
     def __init__(self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int) -> None:
         self.modality = modality
         self._source, self._shards, self._seed = source, list(shards), seed
         self._division = divide(source, shards, modality)
-        self._encoder = Encoder(source, self._shards, modality, self._division)
+        self._encoder = ShardEncoder(source, self._shards, modality, self._division)
         self.notes = self._division.notes
         self.refusals = Refusals()
         self.refusals.add([*self._division.refusals, *source.refusals])
@@ -83,7 +83,7 @@ class Stream:
         found: list[Item] = []
         self._fit_bytes = 0.0
         self._fit_shards: list[int] = []
-        numbers = [self._train[place] for place in Order([1] * len(self._train), 1, self._seed).first()]
+        numbers = [self._train[place] for place in EpochOrder([1] * len(self._train), 1, self._seed).first()]
         for number in numbers:
             own = [one for one, _ in self._encoder.items(number) if isinstance(one, Item)]
             if not holds(self.modality, own) and number != numbers[-1]:
@@ -114,12 +114,12 @@ class Stream:
         stamp = max(shard.stamp for shard in self._shards)
         folder = cache_name(*name, stamp, list(labels), self.modality.state(), parts)
         names = [f"{shard.name}|{kind}" for kind in ("train", "held") for shard in self._shards]
-        self._store = ShardCache(names, self._encoder.encode, Disk(cache_root(cache), folder))
+        self._store = ShardCache(names, self._encoder.encode, DiskCache(cache_root(cache), folder))
         if not self.rates:
             self._measure()
         size = max(1.0, float(np.mean([self._encoded_bytes(number) for number in self._train])))
         group = int(np.clip(GROUP_BYTES / size, 2, GROUP_SHARDS))
-        self._order = Order([self._slots(number) for number in self._train], group, self._seed)
+        self._order = EpochOrder([self._slots(number) for number in self._train], group, self._seed)
 
     def _measure(self) -> None:
         items, self._fit_items = self._fit_items, []
@@ -145,7 +145,7 @@ class Stream:
             return items * self.rates["ids"]  # bytes of a stored grid
         return self._shards[number].bytes * self.rates["ids"] * 2
 
-    def _encoded(self, name: int) -> Encoded:
+    def _encoded(self, name: int) -> EncodedShard:
         one = self._store.get(name)
         if name not in self._seen:
             self._seen.add(name)
@@ -161,7 +161,7 @@ class Stream:
             self._views[number] = self._examples([one])
         return self._views[number]
 
-    def _examples(self, found: Sequence[Encoded], part: int | None = None) -> Examples:
+    def _examples(self, found: Sequence[EncodedShard], part: int | None = None) -> Examples:
         """The items of some shards (of one part) together."""
         values, labels = _chosen(found, part, isinstance(self.modality.spec, Tokens))
         return examples_of(self.modality, values, labels if self._encoder.labels else None)
@@ -184,8 +184,8 @@ class Stream:
     def batch(self, index: NDArray[np.int64], phase: str) -> Batch:
         """The examples with these global numbers."""
         self.prefetch(index, phase)
-        slots = self._order.find(index, phase)
-        pairs = zip(slots.shards.tolist(), slots.places.tolist(), strict=True)
+        slots = self._order.slots_of(index, phase)
+        pairs = zip(slots.shards.tolist(), slots.fractions.tolist(), strict=True)
         return drawn(self.modality, merged([self._near(shard, place) for shard, place in pairs]), index)
 
     def _near(self, shard: int, place: float) -> Cut:
@@ -203,7 +203,7 @@ class Stream:
         coming = self._order.upcoming(int(index[0]))
         if coming != self._coming:
             self._coming = coming
-            self._store.want([self._train[b] for b in self._order.wanted(*coming)])
+            self._store.prefetch([self._train[b] for b in self._order.shards_of(*coming)])
 
     # ---- reading parts ----
 
@@ -285,7 +285,9 @@ class Stream:
             self._store.close()
 
 
-def _chosen(found: Sequence[Encoded], part: int | None, tokens: bool) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
+def _chosen(
+    found: Sequence[EncodedShard], part: int | None, tokens: bool
+) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
     """(values, labels) of the items of some shards that belong to the part."""
     values: list[NDArray[Any]] = []
     labels: list[NDArray[np.int64]] = []

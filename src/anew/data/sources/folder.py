@@ -20,7 +20,7 @@ from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
 from anew.data.sources.detect import sort_files
 from anew.data.sources.listing import File
 from anew.data.sources.record_starts import RecordStarts
-from anew.data.sources.sample_files import each_once
+from anew.data.sources.sample_files import drop_duplicate_formats
 from anew.data.types import FileSlice, Item, SkippedItem
 
 PART_BYTES = 8 * 1024 * 1024  # of a file that is read as a stream, in one shard
@@ -75,7 +75,9 @@ class FolderReader:
         self.refusals: list[SkippedItem] = found.refusals
         if once:
             for kind in self._files.keys() & kinds.keys():
-                self._files[kind], notes = each_once(self._files[kind], kinds[kind], [f.path for f in files])
+                self._files[kind], notes = drop_duplicate_formats(
+                    self._files[kind], kinds[kind], [f.path for f in files]
+                )
                 self.notes = [*self.notes, *notes]
         self.kinds: Mapping[str, int] = {kind: len(own) for kind, own in self._files.items()}
         self.bytes: Mapping[str, int] = {kind: sum(f.bytes for f in own) for kind, own in self._files.items()}

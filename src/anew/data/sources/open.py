@@ -38,7 +38,7 @@ class Chosen:
     asked: bool = False
 
 
-def choose_kind(path: str, wanted: str | None, once: bool = False, asked: bool = True) -> Chosen:
+def detect_modality(path: str, wanted: str | None, once: bool = False, asked: bool = True) -> Chosen:
     """List the path and take the wanted modality, or the one of most items (of most bytes where that is a draw). once: see
     `Source.open`; asked: the user says the wanted one, see `Modality.folders`."""
     kinds: dict[str, Any] = {name: load("data", name) for name in available("data")}
@@ -153,4 +153,4 @@ def classes_of(
     return labels, []
 
 
-__all__ = ["Chosen", "choose_kind", "classes_of", "sample_of"]
+__all__ = ["Chosen", "classes_of", "detect_modality", "sample_of"]
