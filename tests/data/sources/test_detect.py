@@ -29,7 +29,7 @@ def picture(seed: int = 90) -> bytes:
 
 
 def sorted_kinds(folder: Path) -> dict[str, list[str]]:
-    root, files, _ = list_files(folder)
+    root, files, *_ = list_files(folder)
     return {kind: [f.path for f in own] for kind, own in sort_files(files, root, KINDS).files.items()}
 
 
