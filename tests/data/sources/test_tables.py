@@ -34,6 +34,9 @@ TEXTS = [
 ]
 
 
+FUZZED = Path(__file__).parents[2] / "fuzz" / "corpus"
+
+
 def csv_of(rows: list[list[Any]], delimiter: str = ",") -> bytes:
     out = io.StringIO(newline="")
     csv.writer(out, delimiter=delimiter).writerows(rows)
@@ -210,6 +213,22 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
     altered = whole[:100] + bytes(2000) + whole[2100:]
     for found in everything(reader(tmp_path, {"c.parquet": altered})):
         assert isinstance(found, Item | SkippedItem)
+
+
+def test_a_table_that_makes_pyarrow_abort_costs_one_file(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    damaged = (FUZZED / "parquet-text" / "b40d60026f0a321d.parquet").read_bytes()
+    opened = reader(tmp_path, {"a.parquet": damaged, "b.csv": b"text\nfirst\nsecond\n"})
+    assert [one.name for one in opened.refusals] == ["a.parquet"] and "SIGABRT" in opened.refusals[0].reason
+    assert texts(opened) == ["first", "second"]
+
+
+def test_parquet_pieces_can_be_read_in_any_order(tmp_path: Path) -> None:
+    cells = [f"record {i} " + "x" * 300 for i in range(9000)]
+    opened = reader(tmp_path, {"a.parquet": parquet_of(tmp_path / "a.parquet", {"text": cells})})
+    shards = opened.shards("text")
+    by_shard = {shard.name: list(opened.read(shard)) for shard in reversed(shards)}
+    assert [one.data for shard in shards for one in by_shard[shard.name] if isinstance(one, Item)] == cells
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def _opened(path: Path, size: int) -> tuple[Rows | Parquet, Columns]:
     if suffix_of(path.name) == ".parquet":
         parquet = Parquet(path)
         columns = choose(parquet.columns, parquet.samples)
-        return parquet, choose(parquet.columns, parquet.samples, parquet.names.get(columns.label or "", ()))
+        return parquet, choose(parquet.columns, parquet.samples, parquet.class_names.get(columns.label or "", ()))
     rows = Rows(path, size)
     return rows, choose(rows.columns, rows.samples)
 
