@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 from PIL import Image as Pillow
 
+from anew.data import limits
 from anew.data.dataset import Dataset
 from anew.data.formats import audio, audio_clips, frames, pixels
 from anew.data.modalities.image import Image, ImageConfig
@@ -72,10 +74,10 @@ def test_a_codec_that_nobody_knows_is_said() -> None:
 
 
 def test_long_gifs_are_used_up_to_a_bound_and_huge_ones_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "GIF_FRAMES", 50)
+    monkeypatch.setattr(limits, "VIDEO", replace(limits.VIDEO, gif_frames=50))
     timing = frames.timing(gif(80))
     assert timing.cut and len(timing.times) == 50
-    monkeypatch.setattr(frames, "GIF_PIXELS", 1 << 20)
+    monkeypatch.setattr(limits, "VIDEO", replace(limits.VIDEO, gif_pixels=1 << 20))
     with pytest.raises(ValueError, match="5790x5790 are over"):
         frames.timing(gif(80, 5790))
 

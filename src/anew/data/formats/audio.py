@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from anew.core.extras import require
 from anew.data.formats.mp3_cache import Recordings, quiet, recording
-from anew.data.media_limits import ANY_SAMPLES_A_BYTE, SAMPLES_A_BYTE
+from anew.data.limits import AUDIO
 from anew.data.types import FileSlice
 
 Samples = NDArray[np.float32]
@@ -117,7 +117,7 @@ def head(data: Any) -> Head:
         raise ValueError(f"{found.channels} channels at {found.rate} Hz are out of range")
     if found.frames <= 0:
         raise ValueError("it holds no samples")
-    if found.frames > (most := _bytes(data) * SAMPLES_A_BYTE.get(form, ANY_SAMPLES_A_BYTE)):
+    if found.frames > (most := _bytes(data) * AUDIO.samples_per_byte.get(form, AUDIO.other_samples_per_byte)):
         raise ValueError(f"its header claims {found.frames:,} samples, where its bytes hold at most {int(most):,}")
     if found.seconds < SHORTEST:
         raise ValueError(f"it is only {1000 * found.seconds:.2g} ms long; at least {1000 * SHORTEST:.0f} ms are needed")

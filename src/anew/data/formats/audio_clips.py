@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from anew.data.formats.audio import Head
-from anew.data.media_limits import CLIPS
+from anew.data.limits import AUDIO
 from anew.data.types import DataBudget
 
 BANDS = ((0, 48), (3_000, 64), (9_000, 96), (20_000, 128))  # (values of a clip from which on, mel bands)
@@ -86,8 +86,10 @@ def cuts(frames: int, rate: int, shape: Shape, part: int, of: int) -> Iterator[t
     if of == 1 and frames < LONG * length:
         return None
     first, stop = math.ceil(frames * part / of / length), math.ceil(frames * (part + 1) / of / length)
-    if stop - first > CLIPS:
-        raise ValueError(f"it is {frames / rate / 3600:,.1f} hours long: at most {CLIPS:,} clips of a file are taken")
+    if stop - first > AUDIO.clips:
+        raise ValueError(
+            f"it is {frames / rate / 3600:,.1f} hours long: at most {AUDIO.clips:,} clips of a file are taken"
+        )
     bounds = ((round(i * length), round((i + 1) * length)) for i in range(first, stop))
     return ((a, b) for a, b in bounds if b <= frames)
 

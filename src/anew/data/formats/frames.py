@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anew.core.extras import require
+from anew.data import limits
 from anew.data.formats import frame_folders
-from anew.data.media_limits import FILM_PIXELS, GIF_FRAMES, GIF_PIXELS
 
 PIXELS = 1 << 25  # most pixels of a frame: 8K
 FRAMES = 100_000  # of one file that are used: an hour at 25 a second
@@ -164,7 +164,8 @@ def _timing(data: Data) -> Timing:
         if width * height > PIXELS:
             raise ValueError(f"frames of {width}x{height} are over the limit of {PIXELS >> 20} megapixels")
         gif = container.format.name == "gif"
-        used, most = (min(GIF_FRAMES, FRAMES), GIF_PIXELS) if gif else (FRAMES, FILM_PIXELS)
+        bounds = limits.VIDEO
+        used, most = (min(bounds.gif_frames, FRAMES), bounds.gif_pixels) if gif else (FRAMES, bounds.pixels)
         base, found, more = float(stream.time_base or 1 / 1000), [], False
         for packet in container.demux(stream):
             if packet.size and packet.pts is not None:

@@ -18,7 +18,7 @@ from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import learned, pixels
 from anew.data.formats.image_size import RUNGS, chosen_size
-from anew.data.media_limits import IMAGE_BYTES
+from anew.data.limits import IMAGE
 from anew.data.modality import CONFIDENT, Modality, usable_classes
 from anew.data.types import Artifact, DataBudget, Item
 from anew.errors import ConfigError, DataError
@@ -100,7 +100,7 @@ class Image(Modality):
     name: ClassVar[str] = "image"
     suffixes: ClassVar[frozenset[str]] = pixels.SUFFIXES
     native: ClassVar[bool] = True
-    largest: ClassVar[int] = IMAGE_BYTES
+    largest: ClassVar[int] = IMAGE.bytes
     foreign: ClassVar[Mapping[str, str]] = dict.fromkeys((".heic", ".heif", ".svg", ".psd"), "PNG or JPEG")
     Config: ClassVar[type] = ImageConfig
     unit: ClassVar[str] = "dimension"

@@ -21,7 +21,7 @@ from anew.core import isolation
 from anew.core.settings import knob
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data.formats import clip_shape, frame_folders, frames, learned, pixels
-from anew.data.media_limits import GIF_FRAMES
+from anew.data.limits import VIDEO
 from anew.data.modalities.image import FLAT, wanted_size
 from anew.data.modality import Modality, usable_classes
 from anew.data.types import Artifact, DataBudget, FileSlice, Item
@@ -113,7 +113,7 @@ class Video(Modality):
             seen = f"{rates.min():.3g} to {rates.max():.3g} frames a second, not all at a steady pace"
             notes.append(f"Videos have {seen}: all are read at {self._rate:.3g}.")
         if any(one.cut for one in found):
-            most = f"over {frames.FRAMES:,} frames, and of GIFs of over {GIF_FRAMES:,},"
+            most = f"over {frames.FRAMES:,} frames, and of GIFs of over {VIDEO.gif_frames:,},"
             notes.append(f"Of videos of {most} only the first so many are used.")
         lengths = [len(one.at(self._rate)) for one in found]
         return [*notes, *self._clips(lengths)]
