@@ -114,7 +114,7 @@ def test_a_picture_of_too_many_bytes_is_refused_unread(tmp_path: Path, monkeypat
     with open(tmp_path / "sparse.jpg", "wb") as file:
         file.truncate(30 << 30)
     data = Dataset.open(tmp_path)
-    assert [(one.name, "over the limit of 256 MB" in one.reason) for one in data.scan.refusals] == [
+    assert [(one.name, "what is read whole (256 MB)" in one.reason) for one in data.scan.refusals] == [
         ("sparse.jpg", True)
     ]
 
