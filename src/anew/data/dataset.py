@@ -19,7 +19,7 @@ from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
-from anew.data.splitting import split
+from anew.data.splitting import near_duplicates, split
 from anew.data.types import DataBudget, DatasetSummary, Item
 from anew.errors import DataError, printable, restoring
 
@@ -196,18 +196,20 @@ class Dataset:
     def held_out(self) -> tuple[tuple[str, ...], bool]:
         """(parts that the audit for copies takes as held out: carved ones, else the user's own; if chance alone drew them)."""
         own = tuple(name for name in split.NAMES[1:] if self.scan.parts.get(name))
-        return (self.carved, self._store.drawn) if self.carved else (own, False)
+        return (self.carved, self._store.drawn_one_by_one) if self.carved else (own, False)
 
     @property
     def carved(self) -> tuple[str, ...]:
         """Held-out parts that were carved from train; the others are the user's own."""
-        return tuple(split.NAMES[part] for part in self._store.carved)
+        return tuple(split.NAMES[part] for part in self._store.held_out)
 
     def twins(self, items: Sequence[Any]) -> list[int]:
         """One number of each item, as people see them, that near-duplicates share; of many items exact ones only."""
         records = [Item("", item) for item in items]
         few = len(records) <= ALIKE_ITEMS
-        return split.groups(records, self.modality) if few else list(map(split.exact_key, records))
+        return (
+            near_duplicates.group_keys(records, self.modality) if few else list(map(near_duplicates.exact_key, records))
+        )
 
     def part_size(self, part: str) -> int:
         """Examples in a part."""

@@ -14,7 +14,7 @@ from anew.data.dataset import Dataset
 from anew.data.sources.detect import sort_files
 from anew.data.sources.listing import list_files
 from anew.data.sources.open import detect_modality
-from anew.data.splitting.split import RECORDINGS, together
+from anew.data.splitting.split import MANY_RECORDINGS, keep_groups_together
 from anew.data.types import FileSlice
 from anew.errors import DataError
 
@@ -77,12 +77,12 @@ def test_large_folders_are_sampled_and_mixed_ones_opened(tmp_path: Path, monkeyp
 
 
 def test_recordings_stay_whole_or_in_runs() -> None:
-    many = [f"{i // 3}" for i in range(3 * RECORDINGS)]
-    keys, notes = together(range(len(many)), many, 0.1)
-    assert len(set(keys)) == RECORDINGS and str(RECORDINGS) in notes[0]
-    keys, notes = together(range(400), ["one"] * 400, 0.1)
+    many = [f"{i // 3}" for i in range(3 * MANY_RECORDINGS)]
+    keys, notes = keep_groups_together(range(len(many)), many, 0.1)
+    assert len(set(keys)) == MANY_RECORDINGS and str(MANY_RECORDINGS) in notes[0]
+    keys, notes = keep_groups_together(range(400), ["one"] * 400, 0.1)
     assert len(set(keys)) == 40 and "runs of 10" in notes[0]
-    assert together([4, 5], [None, None], 0.1) == ([4, 5], [])
+    assert keep_groups_together([4, 5], [None, None], 0.1) == ([4, 5], [])
 
 
 def test_a_handle_stands_for_its_content(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from anew.data.modality import Modality, reasons
 from anew.data.skipped import Refusals
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
-from anew.data.splitting import split
+from anew.data.splitting import clusters, near_duplicates, split
 from anew.data.splitting.records import expanded
-from anew.data.splitting.streaming_split import wanted_parts
+from anew.data.splitting.streaming_split import parts_by_name
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
@@ -56,8 +56,8 @@ class InMemoryStore:
         if not self.items:
             raise DataError(f"none of the {self.refusals.count} items can be used{self.refusals.said()}")
         self._undivided = undivided
-        self.carved: list[int] = []  # parts that were carved from train
-        self.drawn = True  # item by item, or by spans that are too short to differ in kind
+        self.held_out: list[int] = []  # parts that were carved from train
+        self.drawn_one_by_one = True  # item by item, or by spans that are too short to differ in kind
         self.documents = len(self.items)
         if undivided:
             self.parts = np.full(len(self.items), split.TEST, dtype=np.uint8)
@@ -83,26 +83,26 @@ class InMemoryStore:
                     self._codes.append(shard.part)
 
     def _divide(self, shards: Sequence[Shard]) -> None:
-        code, carve, notes = wanted_parts(shards)
-        self.carved = carve
+        code, held_out, notes = parts_by_name(shards)
+        self.held_out = held_out
         self.notes += notes
         base = np.array([code[name] for name in self._codes], dtype=np.uint8)
         train = np.flatnonzero(base == split.TRAIN)
         packed = getattr(self.modality, "layout", None) == "document"
-        if carve and packed and len(joined([self.items[i] for i in train])) < split.FEW:
-            self._divide_spans(base, train, carve)
-        elif carve:
-            self._divide_items(base, train, carve, by_size=packed)
+        if held_out and packed and len(joined([self.items[i] for i in train])) < split.FEW_DOCUMENTS:
+            self._split_spans(base, train, held_out)
+        elif held_out:
+            self._split_items(base, train, held_out, by_size=packed)
         else:
             self.parts = base
-            split.check(self.parts, carve, self.modality.called(), refused=self.refusals.first)
+            split.check(self.parts, held_out, self.modality.called(), skipped=self.refusals.first)
         self._compare_parts(code)
 
     def _compare_parts(self, code: dict[str | None, int]) -> None:
         """Say how many items of the user's own held-out parts are in train too."""
         if split.TEST not in code.values() and split.VALIDATION not in code.values():
             return
-        keys = [split.exact_key(item) for item in self.items]
+        keys = [near_duplicates.exact_key(item) for item in self.items]
         train = {one for one, part in zip(keys, self.parts, strict=True) if part == split.TRAIN}
         held = [one in train for one, part in zip(keys, self.parts, strict=True) if part != split.TRAIN]
         if any(held):
@@ -110,43 +110,43 @@ class InMemoryStore:
                 f"{sum(held)} of {len(held)} held-out items are in train too; the parts are kept as they are"
             )
 
-    def _divide_spans(self, base: NDArray[np.uint8], train: NDArray[np.int64], carve: Sequence[int]) -> None:
+    def _split_spans(self, base: NDArray[np.uint8], train: NDArray[np.int64], held_out: Sequence[int]) -> None:
         total = sum(len(self.items[i].data) for i in train)
         if total < 1000:
             raise DataError(
                 f"the text has only {total} {self.modality.unit}s; at least 1,000 are needed to train on some and hold others out"
             )
-        pieces = split.spans(joined([self.items[i] for i in train]), carve)
+        pieces = split.split_spans(joined([self.items[i] for i in train]), held_out)
         rest = np.flatnonzero(base != split.TRAIN)
-        sizes = [sum(len(item.data) for item, own in pieces if own == part) for part in carve]
-        n = sum(1 for _, part in pieces if part == carve[-1])
+        sizes = [sum(len(item.data) for item, own in pieces if own == part) for part in held_out]
+        n = sum(1 for _, part in pieces if part == held_out[-1])
         said = " and ".join(
-            f"{size:,} {self.modality.unit}s to {split.NAMES[part]}" for size, part in zip(sizes, carve, strict=True)
+            f"{size:,} {self.modality.unit}s to {split.NAMES[part]}" for size, part in zip(sizes, held_out, strict=True)
         )
         self.notes.append(
-            f"fewer than {split.FEW} documents, so contiguous spans are held out ({n} for each part): {said}"
+            f"fewer than {split.FEW_DOCUMENTS} documents, so contiguous spans are held out ({n} for each part): {said}"
         )
         self.documents = len({item.name for item, _ in pieces}) + len(rest)
         self.items = [item for item, _ in pieces] + [self.items[i] for i in rest]
         self.parts = np.concatenate([np.array([part for _, part in pieces], dtype=np.uint8), base[rest]])
 
-    def _divide_items(
-        self, base: NDArray[np.uint8], train: NDArray[np.int64], carve: Sequence[int], by_size: bool
+    def _split_items(
+        self, base: NDArray[np.uint8], train: NDArray[np.int64], held_out: Sequence[int], by_size: bool
     ) -> None:
         own = [self.items[i] for i in train]
-        keys = split.groups(own, self.modality)
+        keys = near_duplicates.group_keys(own, self.modality)
         sizes = [self.modality.units(item) for item in own] if by_size else [1] * len(own)
-        share = split.share_of(len(own), split.ENOUGH)
+        share = split.held_out_share(len(own), split.ENOUGH_ITEMS)
         kin = self.modality.kin(own)
         more: list[str] = []
         if kin is None:
-            parts, more = split.divide(keys, sizes, share, carve), split.without_clusters(self.modality)
+            parts, more = split.assign_parts(keys, sizes, share, held_out), clusters.no_clusters_note(self.modality)
         else:
-            parts, more = split.by_relatives(kin, keys, share, carve)
-        split.check(parts, carve, self.modality.called(), len(set(keys)), self.refusals.first)
+            parts, more = clusters.assign_parts_with_clusters(kin, keys, share, held_out)
+        split.check(parts, held_out, self.modality.called(), len(set(keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
-        self.notes += [*split.said(parts, len(keys) - len(set(keys)), by_size), *more]
+        self.notes += [*split.split_notes(parts, len(keys) - len(set(keys)), by_size), *more]
 
     @property
     def classes(self) -> list[str]:

@@ -15,7 +15,7 @@ from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import split
 from anew.data.splitting.records import expanded
-from anew.data.splitting.streaming_split import OUT, Division
+from anew.data.splitting.streaming_split import REJECTED, SourceSplit
 from anew.data.types import Item, SkippedItem
 
 PIECE = 16  # items encoded at a time: between pieces other threads get their turn
@@ -27,18 +27,18 @@ class ShardEncoder:
     labels: class number by name, empty where classes are not learned.
     """
 
-    def __init__(self, source: Source, shards: Sequence[Shard], modality: Modality, division: Division) -> None:
-        self._source, self._shards, self._modality, self._division = source, shards, modality, division
+    def __init__(self, source: Source, shards: Sequence[Shard], modality: Modality, division: SourceSplit) -> None:
+        self._source, self._shards, self._modality, self._split = source, shards, modality, division
         self.labels: dict[str, int] = {}
 
     def items(self, number: int, held: bool = False) -> Iterator[tuple[Item | SkippedItem, int]]:
         """Train (or held-out) items of a shard with their parts, and refusals; twins of held-out items are left out."""
-        parts = self._division.parts[number]
+        parts = self._split.parts[number]
         for at, one in enumerate(expanded(self._source, self._shards[number], self._modality)):
-            part = parts if isinstance(parts, int) else int(parts[at]) if at < len(parts) else OUT
-            if part == OUT or (part != split.TRAIN) != held:
+            part = parts if isinstance(parts, int) else int(parts[at]) if at < len(parts) else REJECTED
+            if part == REJECTED or (part != split.TRAIN) != held:
                 continue
-            if isinstance(one, SkippedItem) or held or not self._division.repeats(one, self._modality):
+            if isinstance(one, SkippedItem) or held or not self._split.repeats(one, self._modality):
                 yield one, part
 
     def encode(self, name: int) -> EncodedShard:

@@ -25,7 +25,7 @@ from anew.data.skipped import Refusals
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import split
-from anew.data.splitting.streaming_split import OWN_SHARDS, divide, holds
+from anew.data.splitting.streaming_split import OWN_SHARDS, holds, split_source
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
@@ -43,15 +43,15 @@ class StreamingStore:
     def __init__(self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int) -> None:
         self.modality = modality
         self._source, self._shards, self._seed = source, list(shards), seed
-        self._division = divide(source, shards, modality)
-        self._encoder = ShardEncoder(source, self._shards, modality, self._division)
-        self.notes = self._division.notes
+        self._split = split_source(source, shards, modality)
+        self._encoder = ShardEncoder(source, self._shards, modality, self._split)
+        self.notes = self._split.notes
         self.refusals = Refusals()
-        self.refusals.add([*self._division.refusals, *source.refusals])
-        self._train = [b for b in range(len(shards)) if self._division.share(b, split.TRAIN) > 0]
+        self.refusals.add([*self._split.refusals, *source.refusals])
+        self._train = [b for b in range(len(shards)) if self._split.share(b, split.TRAIN) > 0]
         if not self._train:
             raise DataError(f"{source.path!r} has no train part")
-        self._classes = self._division.classes
+        self._classes = self._split.classes
         self._seen: set[int] = set()
         self._views: OrderedDict[int, Examples] = OrderedDict()
         self._held: dict[int, Examples] = {}
@@ -59,23 +59,23 @@ class StreamingStore:
         self.rates: dict[str, float] = {}
 
     @property
-    def carved(self) -> list[int]:
+    def held_out(self) -> list[int]:
         """Parts that were carved from train."""
-        return self._division.carve
+        return self._split.held_out
 
     @property
-    def drawn(self) -> bool:
+    def drawn_one_by_one(self) -> bool:
         """Whether their items were drawn one by one."""
-        return self._division.drawn
+        return self._split.drawn_one_by_one
 
     @property
     def classes(self) -> list[str]:
         """Class names of the train part, where all of it was read."""
-        return sorted(name for name in self._division.classes if name)
+        return sorted(name for name in self._split.classes if name)
 
     def scan_parts(self) -> dict[str, int]:
         """Items by part."""
-        return self._division.counts(self._shards)
+        return self._split.counts(self._shards)
 
     def fit_items(self) -> list[Item]:
         """Train items of the first shards in the order of training."""
@@ -99,7 +99,7 @@ class StreamingStore:
         return found
 
     def _train_bytes(self, number: int) -> float:
-        return self._shards[number].bytes * self._division.share(number, split.TRAIN)
+        return self._shards[number].bytes * self._split.share(number, split.TRAIN)
 
     # ---- encoding ----
 
@@ -110,7 +110,7 @@ class StreamingStore:
         self._held.clear()
         self._coming = (-1, -1, -1)
         self._encoder.labels = {label: i for i, label in enumerate(labels)}
-        parts = [part if isinstance(part, int) else part.tobytes().hex() for part in self._division.parts]
+        parts = [part if isinstance(part, int) else part.tobytes().hex() for part in self._split.parts]
         stamp = max(shard.stamp for shard in self._shards)
         folder = cache_name(*name, stamp, list(labels), self.modality.state(), parts)
         names = [f"{shard.name}|{kind}" for kind in ("train", "held") for shard in self._shards]
@@ -135,13 +135,13 @@ class StreamingStore:
 
     def _slots(self, number: int) -> int:
         if isinstance(self.modality.spec, Grid):
-            return max(1, round(self._division.items(number, self._shards[number].items, split.TRAIN)))
+            return max(1, round(self._split.items(number, self._shards[number].items, split.TRAIN)))
         return max(1, round(self._train_bytes(number) * self.rates["examples"]))
 
     def _encoded_bytes(self, number: int) -> float:
         spec = self.modality.spec
         if isinstance(spec, Grid):
-            items = self._division.items(number, self._shards[number].items, split.TRAIN)
+            items = self._split.items(number, self._shards[number].items, split.TRAIN)
             return items * self.rates["ids"]  # bytes of a stored grid
         return self._shards[number].bytes * self.rates["ids"] * 2
 
@@ -254,8 +254,8 @@ class StreamingStore:
         return [self._train[place] for place in order[:stop]]
 
     def _held_shards(self, part: int, offset: int = 0) -> list[int]:
-        own = [b + offset for b in range(len(self._shards)) if self._division.share(b, part) > 0]
-        if len(own) > OWN_SHARDS and isinstance(self._division.parts[own[0] - offset], int):
+        own = [b + offset for b in range(len(self._shards)) if self._split.share(b, part) > 0]
+        if len(own) > OWN_SHARDS and isinstance(self._split.parts[own[0] - offset], int):
             return [own[i] for i in np.linspace(0, len(own) - 1, OWN_SHARDS).round().astype(int)]
         return own
 

@@ -15,6 +15,7 @@ from anew.data.limits import WHOLE_BYTES
 from anew.data.modality import Modality, reasons
 from anew.data.skipped import named
 from anew.data.sources.base import Shard
+from anew.data.sources.beside_data import CONVERSIONS
 from anew.data.sources.source import SAMPLE, Source
 from anew.data.types import FileSlice, Item, SkippedItem
 from anew.errors import DataError, nearest
@@ -59,6 +60,8 @@ def detect_modality(path: str, wanted: str | None, once: bool = False, asked: bo
     kind = wanted or max(found, key=lambda name: (found[name], source.bytes.get(name, 0)))
     other = {name: n for name, n in source.kinds.items() if name != kind and n}
     notes = _notes(kind, found, wanted)
+    if advice := _advice(source, {kind: kinds[kind]}):
+        notes.append(f"some files are left out; {advice}")
     shards = source.shards(kind)
     if not shards:
         why = f": {named(source.refusals)}" if source.refusals else ""
@@ -69,10 +72,14 @@ def detect_modality(path: str, wanted: str | None, once: bool = False, asked: bo
 
 def _advice(source: Source, kinds: Mapping[str, Any]) -> str:
     """What to convert files to whose formats these modalities do not read; empty where there are none."""
-    told = {
-        suffix: form for kind in kinds.values() for suffix, form in kind.foreign.items() if source.kinds.get(suffix)
-    }
-    return "; ".join(f"convert {suffix} files to {form}, which are read" for suffix, form in sorted(told.items()))
+    formats = {suffix: form for kind in kinds.values() for suffix, form in kind.foreign.items()}
+    if "text" in kinds:
+        formats |= CONVERSIONS
+    return "; ".join(
+        f"convert {suffix} files to {form}, which are read"
+        for suffix, form in sorted(formats.items())
+        if source.kinds.get(suffix)
+    )
 
 
 def _refused(source: Source) -> str:

@@ -13,6 +13,7 @@ from anew.data.file_names import suffix_of
 from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.base import _TABLES, SHOWN, Reader, Shard, reader_of
+from anew.data.sources.beside_data import check_is_no_run, without_side_files
 from anew.data.sources.listing import File, list_files, shortened
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
@@ -78,7 +79,10 @@ class Source:
             raise DataError(f"{text!r} holds no files{some}; give a folder with text, images, sound or clips")
         if not any(file.bytes for file in files):
             raise DataError(f"{text!r} is empty: every file in it has zero bytes")
+        check_is_no_run(text, place, files)
+        files, side_notes = without_side_files(files)
         classes, files, notes = _metadata(root, files)
+        notes = [*side_notes, *notes]
         by_reader: dict[str, list[File]] = {}
         for file in files:
             by_reader.setdefault(reader_of(file.path), []).append(file)

@@ -66,7 +66,7 @@ class TableReader:
         suffix = suffix_of(file.path)
         self.kinds[suffix] = self.kinds.get(suffix, 0) + 1
         self.bytes[suffix] = self.bytes.get(suffix, 0) + file.bytes
-        reason = f"no column is named text or image; name one so (its columns: {in_order(table.columns)})"
+        reason = f"no column is named text or image; rename the column to learn from to 'text' (columns: {in_order(table.columns)})"
         self.refusals.append(SkippedItem(file.path, reason))
         return None
 

@@ -9,7 +9,7 @@ from anew.core import isolation
 from anew.data.modality import Modality, each, reasons
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
-from anew.data.splitting import split
+from anew.data.splitting import near_duplicates
 from anew.data.types import Item, SkippedItem
 
 CHECKED = 4096  # items up to which every header is checked in that pass
@@ -33,7 +33,7 @@ def expanded(source: Source, shard: Shard, modality: Modality) -> Iterator[Item 
 
 def content_key(item: Item) -> int:
     """What byte-equal twins share; pieces of one long text share its name."""
-    return split.exact_key(item if item.begins and item.ends else Item(item.name, item.name))
+    return near_duplicates.exact_key(item if item.begins and item.ends else Item(item.name, item.name))
 
 
 def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError]:
@@ -46,7 +46,7 @@ def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | Valu
         if isinstance(signature, ValueError):
             yield signature
         else:
-            yield content_key(one) if signature is None else split.signature_key(signature)
+            yield content_key(one) if signature is None else near_duplicates.signature_key(signature)
 
 
 class Records:
