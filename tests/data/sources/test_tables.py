@@ -97,7 +97,7 @@ def test_rows_are_whole_wherever_spans_end(
     )  # fmt: skip
     path = tmp_path / ("t.csv" if as_csv else "t.jsonl")
     path.write_bytes(data)
-    table = delimited_rows.Rows(path, len(data))
+    table = delimited_rows.DelimitedFile(path, len(data))
     with monkeypatch.context() as patch:
         patch.setattr(delimited_rows, "SHARD_BYTES", span)
         found = [row for one in table.spans() for row in table.read(one)]

@@ -14,7 +14,7 @@ from anew.core.random import key
 from anew.core.specs import Batch
 from anew.data import limits
 from anew.data.loading.epoch_order import shuffled
-from anew.data.loading.rows import Examples, drawn, examples_of, merged
+from anew.data.loading.rows import Examples, concatenated, examples_of, training_batch
 from anew.data.modality import Modality, reasons
 from anew.data.skipped import Refusals
 from anew.data.sources.base import Shard
@@ -217,12 +217,12 @@ class InMemoryStore:
         epochs = index // rows.count
         if epochs[0] == epochs[-1]:
             order, shift = self._order(phase, int(epochs[0]), rows)
-            return drawn(self.modality, rows.take(order[index % rows.count], shift), index)
-        cuts = []
+            return training_batch(self.modality, rows.take(order[index % rows.count], shift), index)
+        chunks = []
         for epoch in np.unique(epochs):
             order, shift = self._order(phase, int(epoch), rows)
-            cuts.append(rows.take(order[index[epochs == epoch] % rows.count], shift))
-        return drawn(self.modality, merged(cuts), index)
+            chunks.append(rows.take(order[index[epochs == epoch] % rows.count], shift))
+        return training_batch(self.modality, concatenated(chunks), index)
 
     def _order(self, phase: str, epoch: int, rows: Examples) -> tuple[NDArray[np.int64], int]:
         name = (phase, epoch)
@@ -230,7 +230,7 @@ class InMemoryStore:
             while len(self._orders) > 4:
                 self._orders.pop(next(iter(self._orders)))
             one = key(self.seed, "order", phase, epoch)
-            self._orders[name] = shuffled(rows.count, one), one % rows.slack
+            self._orders[name] = shuffled(rows.count, one), one % rows.shift_range
         return self._orders[name]
 
     def prefetch(self, index: NDArray[np.int64], phase: str) -> None:

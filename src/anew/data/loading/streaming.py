@@ -18,7 +18,7 @@ from anew.core.files import cache_root
 from anew.core.specs import Batch, Grid, Tokens
 from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache, cache_name
 from anew.data.loading.epoch_order import EpochOrder
-from anew.data.loading.rows import Cut, Examples, drawn, examples_of, merged
+from anew.data.loading.rows import Examples, Rows, concatenated, examples_of, training_batch
 from anew.data.loading.shard_encoder import ShardEncoder
 from anew.data.modality import Modality
 from anew.data.skipped import Refusals
@@ -186,13 +186,15 @@ class StreamingStore:
         self.prefetch(index, phase)
         slots = self._order.slots_of(index, phase)
         pairs = zip(slots.shards.tolist(), slots.fractions.tolist(), strict=True)
-        return drawn(self.modality, merged([self._near(shard, place) for shard, place in pairs]), index)
+        return training_batch(
+            self.modality, concatenated([self._row_at(shard, fraction) for shard, fraction in pairs]), index
+        )
 
-    def _near(self, shard: int, place: float) -> Cut:
+    def _row_at(self, shard: int, fraction: float) -> Rows:
         for step in range(len(self._train)):  # a shard whose items were all refused lends its slots to the next
             view = self._view(self._train[(shard + step) % len(self._train)])
             if view.count:
-                return view.near(place)
+                return view.at_fraction(fraction)
         raise DataError(
             f"nothing usable is left in {self._source.path!r}: {self.refusals.count} refused{self.refusals.said()}"
         )

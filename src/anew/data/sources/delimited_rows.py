@@ -35,7 +35,7 @@ class Span:
     inside: bool = False
 
 
-class Rows:
+class DelimitedFile:
     """One file of rows. columns: their names; count: rows, exact or estimated (`exact`); head: the first rows.
 
     Raises ValueError (one clause) where the file is no such table, OSError where it cannot be opened.

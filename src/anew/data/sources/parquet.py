@@ -37,7 +37,7 @@ class Piece:
     bytes: int
 
 
-class Parquet:
+class ParquetFile:
     """One parquet file.
 
     Attributes:
