@@ -229,7 +229,7 @@ def test_bad_paths_modalities_and_settings(tmp_path: Path) -> None:
         Dataset.open(tmp_path, modality="image")
     with pytest.raises(ConfigError, match="did you mean 'vocab'"):
         Dataset.open(tmp_path, settings={"vocabs": 3})
-    with pytest.raises(DataError, match="is no part"):
+    with pytest.raises(DataError, match="unknown part"):
         opened(tmp_path).text("tests")
 
 

@@ -280,7 +280,7 @@ class Dataset:
     def _number(self, part: str) -> int:
         if part in (names := (ALL,) if self._all else split.NAMES):
             return split.TEST if self._all else split.NAMES.index(part)
-        raise DataError(f"{part!r} is no part; there are {', '.join(names)}")
+        raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
 
 
 def fitted(state: Mapping[str, Any], folder: Path) -> Modality:

@@ -419,7 +419,7 @@ def test_signature_is_shared_by_re_encoded_copies() -> None:
     }
     assert len(signatures) == 1
     assert modality.signature(Item("d", encoded(other))) not in signatures
-    with pytest.raises(ValueError, match="no image of a known format"):
+    with pytest.raises(ValueError, match="not an image of a known format"):
         modality.signature(Item("e", b"broken"))
 
 

@@ -97,7 +97,9 @@ def test_images_come_encoded_with_their_class_names(hub: dict[str, Any]) -> None
 
 
 def test_unknown_names_are_one_sentence(hub: dict[str, Any]) -> None:
-    with pytest.raises(DataError, match=r"'me/none' is no path here.*Couldn't reach 'me/none' on the Hub\)") as caught:
+    with pytest.raises(
+        DataError, match=r"'me/none' is not a path here.*Couldn't reach 'me/none' on the Hub\)"
+    ) as caught:
         open_hub("me/none", {})
     assert "\n" not in str(caught.value)
 
@@ -115,7 +117,7 @@ def test_without_a_network_only_the_cache_is_read_and_at_once(
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     start = time.monotonic()
     with pytest.raises(
-        DataError, match=r"'me/none' is no path here, and as a hub name it cannot be loaded \(the hub does not"
+        DataError, match=r"'me/none' is not a path here, and as a hub name it cannot be loaded \(the hub does not"
     ):
         open_hub("me/none", {})
     assert time.monotonic() - start < 3 and capfd.readouterr() == ("", "")

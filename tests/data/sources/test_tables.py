@@ -143,8 +143,8 @@ def test_damaged_rows_are_named_and_the_rest_read(tmp_path: Path) -> None:
     reasons = {one.name: one.reason for one in found if isinstance(one, SkippedItem)}
     assert reasons == {
         "a.csv#1": "the row has 1 cells for 2 columns",
-        "b.jsonl#1": "the line is no JSON",
-        "b.jsonl#2": "the line is no JSON object",
+        "b.jsonl#1": "the line is not valid JSON",
+        "b.jsonl#2": "the line is not a JSON object",
         "b.jsonl#3": "column 'text' is empty",
     }
 
@@ -324,7 +324,7 @@ def test_rows_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "100,000 columns" in opened.refusals[0].reason
     found = everything(opened)
     assert [one.data for one in found if isinstance(one, Item)] == ["good", "a\x00b", "c"]
-    assert [one.reason for one in found if isinstance(one, SkippedItem)] == ["the line is no JSON"]
+    assert [one.reason for one in found if isinstance(one, SkippedItem)] == ["the line is not valid JSON"]
     monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
     assert "longer than 4 KB" in reader(tmp_path, {"line.csv": b"\0" * 50_000}).refusals[0].reason

@@ -102,7 +102,7 @@ def _clauses() -> Iterator[None]:
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror or error})") from None
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise ValueError(f"its content is no sound of a known format, or damaged ({_clause(error)})") from None
+        raise ValueError(f"its content is not a sound of a known format, or damaged ({_clause(error)})") from None
 
 
 def _clause(error: BaseException) -> str:
@@ -139,7 +139,7 @@ def read(data: Any, start: int, stop: int) -> tuple[Samples, int]:
     if not len(mono):
         raise ValueError("it holds no samples, or is cut off")
     if not np.isfinite(mono).all():
-        raise ValueError("it holds values that are no numbers (NaN or infinite)")
+        raise ValueError("it holds values that are not numbers (NaN or infinite)")
     return mono, rate
 
 

@@ -122,7 +122,7 @@ def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
         place: Any = str(data) if isinstance(data, Path) else io.BytesIO(data)
         container = av.open(place, format=kind, metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError, OSError):
-        raise ValueError("its content is no video of a known format, or its header is damaged") from None
+        raise ValueError("its content is not a video of a known format, or its header is damaged") from None
     with container:
         streams = [s for s in container.streams.video if not s.disposition & s.disposition.__class__.attached_pic]
         if not streams:

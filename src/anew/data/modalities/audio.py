@@ -167,7 +167,7 @@ class Audio(Modality):
         if isinstance(item.data, np.ndarray):
             x, rate = np.asarray(item.data, dtype=np.float32).reshape(-1), shape.rate
             if not np.isfinite(x).all():
-                raise ValueError("it holds values that are no numbers (NaN or infinite)")
+                raise ValueError("it holds values that are not numbers (NaN or infinite)")
         elif at is not None:
             x, rate = audio.read(item.data, *at)
         else:

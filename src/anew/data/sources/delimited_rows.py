@@ -150,9 +150,9 @@ def _parse_json(text: str) -> Iterator[dict[str, Any] | Broken]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            yield Broken("the line is no JSON")
+            yield Broken("the line is not valid JSON")
             continue
-        yield row if isinstance(row, dict) else Broken("the line is no JSON object")
+        yield row if isinstance(row, dict) else Broken("the line is not a JSON object")
 
 
 def _delimiter(start: bytes, suffix: str) -> str:

@@ -173,7 +173,7 @@ def open_hub(name: str, kinds: Mapping[str, type[Modality]]) -> HubReader:
     Raises DataError where the package is missing, the name is unknown, or the hub cannot be reached. Code that a data set
     brings along is never run.
     """
-    datasets = require("datasets", extra="hub", purpose=f"{name!r} is no file or folder; as a hub name it")
+    datasets = require("datasets", extra="hub", purpose=f"{name!r} is not a file or folder; as a hub name it")
     path, config = split_name(name)
     reached = True
     try:
@@ -186,7 +186,7 @@ def open_hub(name: str, kinds: Mapping[str, type[Modality]]) -> HubReader:
         if not reached:
             reason = "the hub does not answer, and it was not loaded before"
         raise DataError(
-            f"{name!r} is no path here, and as a hub name it cannot be loaded ({reason}); give a folder, a file, or "
+            f"{name!r} is not a path here, and as a hub name it cannot be loaded ({reason}); give a folder, a file, or "
             "owner/name or owner/name:config of a public data set"
         ) from None
     splits = loaded if isinstance(loaded, Mapping) else {"train": loaded}

@@ -44,7 +44,7 @@ def detect_modality(path: str, wanted: str | None, once: bool = False, asked: bo
     `Source.open`; asked: the user says the wanted one, see `Modality.folders`."""
     kinds: dict[str, Any] = {name: load("data", name) for name in available("data")}
     if wanted is not None and wanted not in kinds:
-        raise DataError(f"{wanted!r} is no modality{nearest(wanted, kinds)}")
+        raise DataError(f"unknown modality {wanted!r}{nearest(wanted, kinds)}")
     asked = asked and wanted is not None
     source = Source.open(path, kinds, once, wanted if asked else None)
     found = {name: n for name, n in source.kinds.items() if name in kinds and n}

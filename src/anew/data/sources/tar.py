@@ -281,7 +281,7 @@ def _text_of(data: bytes) -> str:
     try:
         told = json.loads(data)
     except (ValueError, RecursionError):
-        raise ValueError("it is no JSON") from None
+        raise ValueError("it is not valid JSON") from None
     found = next((told[n] for n in TEXT if isinstance(told.get(n), str)), None) if isinstance(told, dict) else None
     if not found:
         raise ValueError(f"it holds no {TEXT[0]!r}")
