@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 
 from anew.data.dataset import Dataset
-from anew.data.types import Size
+from anew.data.types import DataBudget
 
 
 def main() -> None:
     place, cache = sys.argv[1], Path(sys.argv[2])
     data = Dataset.open(place, cache=cache)
     divided = time.process_time()
-    data.fit(Size(300.0, data.scan.items, data.scan.bytes))
+    data.fit(DataBudget(300.0, data.scan.items, data.scan.bytes))
     fitted = time.process_time()
     items = sum(len(batch) for batch in data.sweep("train"))
     encoded = time.process_time()

@@ -26,7 +26,7 @@ from _common import HERE, Table, fresh, knob_words, parser, pinned, train_second
 from anew.core import settings as configs
 from anew.data.formats import audio as sound_files
 from anew.data.modalities import audio
-from anew.data.types import Item, Size
+from anew.data.types import DataBudget, Item
 
 HELD = 600
 DIT = ("net=dit", "width=128", "depth=4", "patch_size=8")
@@ -66,7 +66,7 @@ def round_trip(given: argparse.Namespace, held: list[Path], subject: Subject) ->
     """Held-out clips as Anew sees them in 300 s on one thread, and back: what the form costs before any model."""
     knobs = dict(word.split("=") for word in given.set)
     kind = audio.Audio(configs.from_json(audio.AudioConfig, configs.assign(knobs, {"a": audio.AudioConfig})["a"]))
-    kind.size = Size(300.0, 0, 0)
+    kind.size = DataBudget(300.0, 0, 0)
     held = [held[i] for i in np.random.default_rng(1).permutation(len(held))[: given.samples]]
     items = [Item(path.name, path) for path in held]
     kind.survey(items)

@@ -13,7 +13,7 @@ SRC = Path(__file__).parents[1] / "src" / "anew"
 # Each room and what it may import besides itself. A module belongs to the room with the longest matching name, and a
 # room may import the rooms that are named, with all that lies below their names.
 CORE = ("errors", "core")
-DATA_BASE = (*CORE, "data.types", "data.skipped", "data.limits", "data.media_limits", "data.file_names")
+DATA_BASE = (*CORE, "data.types", "data.skipped", "data.limits", "data.file_names")
 ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "core": ("errors",),
@@ -22,7 +22,6 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "runs": CORE,
     "nets": (*CORE, "functional"),
     "data.limits": (),
-    "data.media_limits": (),
     "data.file_names": (),
     "data.types": CORE,
     "data.skipped": (*CORE, "data.types"),
@@ -36,7 +35,16 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "families": (*CORE, "functional", "estimators", "nets"),
     "evaluation": (*CORE, "functional", "estimators", "data.types", "data.modality", "data.formats"),
     "training": (*CORE, "functional", "runs", "families.base", "families.phases"),
-    "sampling": (*CORE, "functional", "estimators", "data", "families.base", "families.phases", "runs", "evaluation.reporting.sheet"),
+    "sampling": (
+        *CORE,
+        "functional",
+        "estimators",
+        "data",
+        "families.base",
+        "families.phases",
+        "runs",
+        "evaluation.reporting.sheet",
+    ),
     "planning": (*CORE, "functional", "data", "families.base", "families.phases", "runs", "training"),
     "workflows": (
         *CORE,

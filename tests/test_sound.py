@@ -56,7 +56,7 @@ def test_what_turns_out_bad_in_training_is_said(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(planner.Quiet, "say", lambda self, text: lines.append(text))
     anew.train(folder, tmp_path / "run", steps=2, family="gan", settings=QUICK)
     said = [
-        "skipped a_98.wav: it holds values that are no numbers (NaN or infinite)",
+        "skipped a_98.wav: it holds values that are not numbers (NaN or infinite)",
         "skipped a_99.wav: it is silent",
         "skipped in all: 2",
     ]

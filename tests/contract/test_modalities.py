@@ -19,7 +19,7 @@ from anew.core.registry import available, load
 from anew.core.specs import Grid, spec_from_json, spec_to_json
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality
-from anew.data.types import Item, Size
+from anew.data.types import DataBudget, Item
 from samples import (
     clips,
     molecule,
@@ -35,7 +35,7 @@ from samples import (
 )
 from samples import names as name_list
 
-SIZE = Size(60.0, 40, 40_000)
+SIZE = DataBudget(60.0, 40, 40_000)
 
 
 def png(seed: int, mode: str = "RGB") -> bytes:

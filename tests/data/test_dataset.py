@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from anew.data.dataset import Dataset
-from anew.data.types import Size
+from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
 
-SIZE = Size(60.0, 0, 0)
+SIZE = DataBudget(60.0, 0, 0)
 
 
 def prose(n: int = 40_000, seed: int = 0) -> str:
@@ -229,7 +229,7 @@ def test_bad_paths_modalities_and_settings(tmp_path: Path) -> None:
         Dataset.open(tmp_path, modality="image")
     with pytest.raises(ConfigError, match="did you mean 'vocab'"):
         Dataset.open(tmp_path, settings={"vocabs": 3})
-    with pytest.raises(DataError, match="is no part"):
+    with pytest.raises(DataError, match="unknown part"):
         opened(tmp_path).text("tests")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 import soundfile
 from PIL import Image as Pillow
 
+from anew.data import limits
 from anew.data.dataset import Dataset
 from anew.data.formats import audio, audio_clips, frames, pixels
 from anew.data.modalities.image import Image, ImageConfig
-from anew.data.types import Item, Size
+from anew.data.types import DataBudget, Item
 from samples import tone
 
 
@@ -72,10 +74,10 @@ def test_a_codec_that_nobody_knows_is_said() -> None:
 
 
 def test_long_gifs_are_used_up_to_a_bound_and_huge_ones_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "GIF_FRAMES", 50)
+    monkeypatch.setattr(limits, "VIDEO", replace(limits.VIDEO, gif_frames=50))
     timing = frames.timing(gif(80))
     assert timing.cut and len(timing.times) == 50
-    monkeypatch.setattr(frames, "GIF_PIXELS", 1 << 20)
+    monkeypatch.setattr(limits, "VIDEO", replace(limits.VIDEO, gif_pixels=1 << 20))
     with pytest.raises(ValueError, match="5790x5790 are over"):
         frames.timing(gif(80, 5790))
 
@@ -91,7 +93,7 @@ def test_odd_floats_warn_of_nothing(values: Any) -> None:
     item = Item("a.tif", out.getvalue())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        modality.fit([item], Size(None, 1, 1), [])
+        modality.fit([item], DataBudget(None, 1, 1), [])
         assert modality.encode(item).dtype == np.uint8
         assert modality.signature(item) is not None
 
@@ -112,7 +114,9 @@ def test_a_picture_of_too_many_bytes_is_refused_unread(tmp_path: Path, monkeypat
     with open(tmp_path / "sparse.jpg", "wb") as file:
         file.truncate(30 << 30)
     data = Dataset.open(tmp_path)
-    assert [(one.name, "256 MB" in one.reason) for one in data.scan.refusals] == [("sparse.jpg", True)]
+    assert [(one.name, "what is read whole (256 MB)" in one.reason) for one in data.scan.refusals] == [
+        ("sparse.jpg", True)
+    ]
 
 
 def mutated(body: bytes, chance: np.random.Generator) -> bytes:
@@ -133,7 +137,7 @@ def test_damaged_files_among_good_ones_are_skipped(
         body = _good(kind, i)
         (tmp_path / f"f{i}.{kind}").write_bytes(mutated(body, chance) if i >= 20 else body)
     data = Dataset.open(tmp_path)
-    data.fit(Size(None, data.scan.items, data.scan.bytes))
+    data.fit(DataBudget(None, data.scan.items, data.scan.bytes))
     assert sum(len(batch) for batch in data.sweep()) >= 10
     data.close()
     assert data.scan.refused <= 8 and capfd.readouterr().err == ""

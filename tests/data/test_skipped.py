@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from anew.data.skipped import KEPT, Refusals, skipped
-from anew.data.types import Refusal, Scan
+from anew.data.types import DatasetSummary, SkippedItem
 
 
 def test_many_stretches_of_one_recording_are_one_line() -> None:
     found = Refusals()
-    found.add(Refusal(f"long.wav at {i}.00 s", "it is silent", "long.wav") for i in range(250))
-    found.add([Refusal("long.wav at 7.50 s", "it holds NaN", "long.wav"), Refusal("bad.wav", "it is silent")])
+    found.add(SkippedItem(f"long.wav at {i}.00 s", "it is silent", "long.wav") for i in range(250))
+    found.add([SkippedItem("long.wav at 7.50 s", "it holds NaN", "long.wav"), SkippedItem("bad.wav", "it is silent")])
     assert found.count == 252
     assert [(one.name, one.reason) for one in found.first] == [
         ("long.wav", "it is silent (250 stretches, one at 0.00 s)"),
@@ -22,9 +22,9 @@ def test_many_stretches_of_one_recording_are_one_line() -> None:
 
 
 def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:
-    found, scan = Refusals(), Scan("audio", 0, 0)
-    found.add(Refusal(f"{i}.wav", "it is empty") for i in range(1000))
-    found.add([Refusal("z.wav", "it holds NaN")])
+    found, scan = Refusals(), DatasetSummary("audio", 0, 0)
+    found.add(SkippedItem(f"{i}.wav", "it is empty") for i in range(1000))
+    found.add([SkippedItem("z.wav", "it holds NaN")])
     found.into(scan)
     lines = skipped(scan)
     assert lines[:2] == ["skipped 0.wav: it is empty", "skipped z.wav: it holds NaN"]
@@ -34,15 +34,16 @@ def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:
 
 def test_what_is_kept_is_bounded() -> None:
     found = Refusals()
-    found.add(Refusal(f"{i}.wav", f"reason {i}") for i in range(1000))
+    found.add(SkippedItem(f"{i}.wav", f"reason {i}") for i in range(1000))
     assert found.count == 1000 and len(found.first) == KEPT and len(found._found) == KEPT
-    assert skipped(Scan("audio", 0, 0)) == []
+    assert skipped(DatasetSummary("audio", 0, 0)) == []
     found = Refusals()
-    found.add([Refusal("a.txt", "it is empty")] * 2)
-    assert found.first == [Refusal("a.txt", "it is empty (2 times)")]
+    found.add([SkippedItem("a.txt", "it is empty")] * 2)
+    assert found.first == [SkippedItem("a.txt", "it is empty (2 times)")]
 
 
 def test_names_and_reasons_are_printable() -> None:
-    one = Refusal("a\x1b[2J\udce9\n.png", "it names '\u202e'", "a\x07")
-    assert (one.name, one.reason, one.group) == (r"a\x1b[2J\xe9\x0a.png", r"it names '\u202e'", r"a\x07")
-    assert Refusal("Zürich 日本.png", "is empty").name == "Zürich 日本.png"
+    skipped_item = SkippedItem("a\x1b[2J\udce9\n.png", "it names '\u202e'", "a\x07")
+    shown = (skipped_item.name, skipped_item.reason, skipped_item.group)
+    assert shown == (r"a\x1b[2J\xe9\x0a.png", r"it names '\u202e'", r"a\x07")
+    assert SkippedItem("Zürich 日本.png", "is empty").name == "Zürich 日本.png"

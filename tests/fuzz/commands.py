@@ -23,7 +23,8 @@ NUMBERS = ("1", "2", "3", "0", "-1", "1.5", "x", "", "1e3", "9" * 30, "nan", "0x
 TIMES = ("3s", "0", "0s", "-1s", "x", "", "1.5", "2 s", "1h2m", "nan", "inf", "1e-9s", "s")
 WORDS = ("text", "image", "x", "", "quality", "speed", "latent", "vae", "transformer", "diffusion", "fuzz.py", "../x", "a" * 300, "\x1b[2J",
          "os", "__init__", "_layouts", "family", "None", "1")  # fmt: skip
-SETTINGS = ("width=64", "width=x", "width=", "=3", "x", "width=1000000000", "width=-1", "batch_size=0", "nothing=1", "train.x=1", "a=b=c", "=",
+SETTINGS = ("width=64", "width=x", "width=", "=3", "x", "width=1000000000", "width=-1", "batch_size=0", "nothing=1", "train.x=1", "a=b=c",
+            "=",
             "temperature=0", "temperature=nan", "temperature=1e999", "top_k=-1", "stop=\0", "train_seconds=1", "device=tpu",
             "precision=x", "evaluate_samples=8", "model_size=99", "context=0", "prompt=x")  # fmt: skip
 

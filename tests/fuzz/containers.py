@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.data.dataset import Dataset, item_labels
-from anew.data.types import Size
+from anew.data.types import DataBudget
 from anew.errors import DataError
 from fuzz import corpus
 from fuzz.children import Failed, Limits, Outcome, run
@@ -24,7 +24,7 @@ from fuzz.mutations import mutated
 BAD = 40  # damaged files in a batch
 TRIES = 3  # failures looked for in one batch
 SLOW = ("hang", "memory")  # faults that take so long to be seen that a batch is left after one of them
-SIZE = Size(60.0, 0, 0)
+SIZE = DataBudget(60.0, 0, 0)
 ONE_FILE = Limits(cpu=20.0)
 WHOLE_BATCH = Limits(cpu=60.0)
 GOOD, FIRST, LAST = (
@@ -62,14 +62,15 @@ def whole_path(folder: Path, modality: str | None) -> dict[str, Any]:
 
 def preload() -> None:
     """Import what children would import one by one, so that a fork has it already."""
-    import anew.maths
     import torch
 
     import anew.data
+    import anew.estimators
+    import anew.functional
 
     torch.set_num_threads(1)
-    for room in (anew.data, anew.maths):
-        for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
+    for room in (anew.data, anew.estimators, anew.functional):
+        for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
             importlib.import_module(module.name)
 
 

@@ -155,7 +155,7 @@ IMAGE, MASK = np.zeros((12, 12), np.uint8), np.ones((12, 12), bool)
         ((IMAGE, "abc"), "the mask 'abc' is no array"), ((IMAGE, None), "is no array of true and false"),
         ((IMAGE, MASK * np.nan), "is no array of true and false"), ((IMAGE, MASK[:3]), "the mask has the size"),
         ((None, MASK), "None is no item"), ((3, MASK), "3 is no item"), ((IMAGE.astype(float), MASK), "no 8-bit image"),
-        (("nothere.png", MASK), "'nothere.png' cannot be read"), ((b"no image", MASK), "no image of a known format"),
+        (("nothere.png", MASK), "'nothere.png' cannot be read"), ((b"no image", MASK), "not an image of a known format"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_filled_in(images: anew.Model, known: Any, says: str) -> None:

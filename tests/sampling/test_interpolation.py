@@ -70,7 +70,7 @@ def test_mistakes_are_one_sentence(model: anew.Model, tmp_path: Path) -> None:
     with pytest.raises(anew.ConfigError, match="cannot be read"):
         model.walk(4, ends=(tmp_path / "none.png", tmp_path / "none.png"))
     (tmp_path / "odd.png").write_text("no image")
-    with pytest.raises(anew.ConfigError, match="no image of a known format"):
+    with pytest.raises(anew.ConfigError, match="not an image of a known format"):
         model.walk(4, ends=(tmp_path / "odd.png", tmp_path / "odd.png"))
     with pytest.raises(anew.ConfigError, match="did you mean 'steps'"):
         model.walk(4, stops=2, step=3)

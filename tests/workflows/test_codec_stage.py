@@ -20,7 +20,7 @@ import anew
 from anew.core.specs import Batch, Grid
 from anew.data.dataset import Dataset
 from anew.data.latent_dataset import Encoded, EncodedDataset
-from anew.data.types import Size
+from anew.data.types import DataBudget
 from anew.errors import ConfigError
 from samples import clips, prose, shapes
 
@@ -79,7 +79,7 @@ def coded(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(folder: Path) -> Dataset:
     data = Dataset.open(folder)
-    data.fit(Size(None, data.scan.items, data.scan.bytes))
+    data.fit(DataBudget(None, data.scan.items, data.scan.bytes))
     return data
 
 

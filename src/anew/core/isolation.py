@@ -237,7 +237,7 @@ def pieces(items: Iterable[Any]) -> Iterator[list[Any]]:
     size = 0
     for item in items:
         data = getattr(item, "data", b"")
-        data = getattr(data, "body", data)  # of a Handle
+        data = getattr(data, "body", data)  # of a FileSlice
         piece.append(item)
         size += len(data) if isinstance(data, bytes) else 0
         if len(piece) == PIECE or size >= PIECE_BYTES:

@@ -14,13 +14,13 @@ from anew.core import settings as configs
 from anew.core.registry import load
 from anew.core.specs import Batch, Spec
 from anew.data.loading.epoch_order import shuffled
-from anew.data.loading.in_memory import Whole
-from anew.data.loading.streaming import Stream
+from anew.data.loading.in_memory import InMemoryStore
+from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality
 from anew.data.skipped import named
-from anew.data.sources.open import Chosen, choose_kind, classes_of, sample_of
-from anew.data.splitting import split
-from anew.data.types import Item, Scan, Size
+from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
+from anew.data.splitting import near_duplicates, split
+from anew.data.types import DataBudget, DatasetSummary, Item
 from anew.errors import DataError, printable, restoring
 
 WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
@@ -42,8 +42,8 @@ class Dataset:
         self.fingerprint = chosen.fingerprint
         self._chosen = chosen
         self._cache = cache
-        self._store: Whole | Stream
-        self._size: Size | None = None
+        self._store: InMemoryStore | StreamingStore
+        self._size: DataBudget | None = None
         self._sample: list[Item] = []
         self._all = False
 
@@ -56,14 +56,14 @@ class Dataset:
         settings: Mapping[str, Any] | Callable[[str], Mapping[str, Any]] | None = None,
         seed: int = 0,
         cache: Path | None = None,
-        size: Size | None = None,
+        size: DataBudget | None = None,
     ) -> Dataset:
         """List the source, decide its modality and split it; nothing is learned yet.
 
         settings: fields of the modality's Config, or what gives them for the name of a modality; cache: where encoded
-        blocks are kept; size: the budget, where it is known.
+        shards are kept; size: the budget, where it is known.
         Raises DataError where the source cannot be used."""
-        chosen = choose_kind(str(path), modality)
+        chosen = detect_modality(str(path), modality)
         owner = load("data", chosen.kind)
         given = settings(chosen.kind) if callable(settings) else settings
         kind: Modality = owner(configs.from_json(owner.Config, dict(given or {})))
@@ -81,21 +81,21 @@ class Dataset:
             refused = [*refused, *chosen.source.refusals]
             why = f": {named(refused)}" if refused else ""
             raise DataError(f"{self.path!r} holds no usable {kind.noun or kind.name}{why}")
-        items, size = sum(block.items for block in chosen.blocks), sum(block.bytes for block in chosen.blocks)
+        items, size = sum(shard.items for shard in chosen.shards), sum(shard.bytes for shard in chosen.shards)
         if kind.size is not None:
             kind.size = replace(kind.size, items=items, bytes=size)
         notes = [*chosen.source.notes, *chosen.notes, *(kind.survey(sample) if fresh else [])]
         self._sample = sample
-        self._scan = Scan(kind.name, items, size, notes=notes, other=chosen.other)
+        self._scan = DatasetSummary(kind.name, items, size, notes=notes, other=chosen.other)
 
     def _divide(self) -> None:
         chosen, kind = self._chosen, self.modality
         listed = getattr(kind, "layout", "") == "list" and self.scan.bytes > max(WHOLE_LIST_BYTES, kind.related)
-        store = Whole if chosen.whole and not listed else Stream
-        self._store = store(chosen.source, chosen.blocks, kind, self.seed)
+        store = InMemoryStore if chosen.whole and not listed else StreamingStore
+        self._store = store(chosen.source, chosen.shards, kind, self.seed)
         self.scan.parts = self._store.scan_parts()
         held = self._store
-        self.scan.items = held.documents if isinstance(held, Whole) else sum(self.scan.parts.values())
+        self.scan.items = held.documents if isinstance(held, InMemoryStore) else sum(self.scan.parts.values())
         if not hasattr(self, "spec"):
             self.scan.labels, more = classes_of(chosen, kind, self._sample, self._store.classes, self.scan.items)
             self._say(more)
@@ -103,7 +103,7 @@ class Dataset:
         self._sample = []
 
     @property
-    def scan(self) -> Scan:
+    def scan(self) -> DatasetSummary:
         """What was found so far: most bodies are read, and some refused, only when they are used."""
         if hasattr(self, "_store"):
             self._store.refusals.into(self._scan)
@@ -114,7 +114,7 @@ class Dataset:
 
     # ---- fitting ----
 
-    def fit(self, size: Size) -> Spec:
+    def fit(self, size: DataBudget) -> Spec:
         """Learn vocabulary, shape and scale from the train part, then make batches possible. size: items and bytes are
         counted here."""
         self._size = replace(size, items=self.scan.items, bytes=self.scan.bytes)
@@ -151,7 +151,7 @@ class Dataset:
         start = step * size + first
         self._ready().prefetch(np.arange(start, start + count, dtype=np.int64), phase)
 
-    def _ready(self) -> Whole | Stream:
+    def _ready(self) -> InMemoryStore | StreamingStore:
         if not hasattr(self, "spec"):
             raise DataError("the data set is not fitted yet; call fit(size) first")
         return self._store
@@ -196,18 +196,20 @@ class Dataset:
     def held_out(self) -> tuple[tuple[str, ...], bool]:
         """(parts that the audit for copies takes as held out: carved ones, else the user's own; if chance alone drew them)."""
         own = tuple(name for name in split.NAMES[1:] if self.scan.parts.get(name))
-        return (self.carved, self._store.drawn) if self.carved else (own, False)
+        return (self.carved, self._store.drawn_one_by_one) if self.carved else (own, False)
 
     @property
     def carved(self) -> tuple[str, ...]:
         """Held-out parts that were carved from train; the others are the user's own."""
-        return tuple(split.NAMES[part] for part in self._store.carved)
+        return tuple(split.NAMES[part] for part in self._store.held_out)
 
     def twins(self, items: Sequence[Any]) -> list[int]:
         """One number of each item, as people see them, that near-duplicates share; of many items exact ones only."""
         records = [Item("", item) for item in items]
         few = len(records) <= ALIKE_ITEMS
-        return split.groups(records, self.modality) if few else list(map(split.exact_key, records))
+        return (
+            near_duplicates.group_keys(records, self.modality) if few else list(map(near_duplicates.exact_key, records))
+        )
 
     def part_size(self, part: str) -> int:
         """Examples in a part."""
@@ -255,9 +257,9 @@ class Dataset:
     @classmethod
     def open_like(cls, state: Mapping[str, Any], folder: Path, path: str, samples: bool = False) -> Dataset:
         """Other data in the form of a saved run, all in the part "all", none for training. samples: each counts once."""
-        data = cls._restored(choose_kind(path, state["modality"], samples), state, folder)
+        data = cls._restored(detect_modality(path, state["modality"], samples), state, folder)
         data._all, data.modality.made = True, samples
-        data._store = Whole(data._chosen.source, data._chosen.blocks, data.modality, data.seed, undivided=True)
+        data._store = InMemoryStore(data._chosen.source, data._chosen.shards, data.modality, data.seed, undivided=True)
         data._encode()
         return data
 
@@ -278,7 +280,7 @@ class Dataset:
     def _number(self, part: str) -> int:
         if part in (names := (ALL,) if self._all else split.NAMES):
             return split.TEST if self._all else split.NAMES.index(part)
-        raise DataError(f"{part!r} is no part; there are {', '.join(names)}")
+        raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
 
 
 def fitted(state: Mapping[str, Any], folder: Path) -> Modality:
@@ -294,7 +296,7 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
     """The data that a run was trained on, at `path` now if it moved. Raises DataError where it is not the same."""
     if path is None:
         check_there(state["path"])
-    chosen = choose_kind(path or state["path"], state["modality"], asked=state.get("asked", False))
+    chosen = detect_modality(path or state["path"], state["modality"], asked=state.get("asked", False))
     if chosen.fingerprint != state["fingerprint"]:
         where, mend = (
             path or state["path"],

@@ -7,7 +7,8 @@ refuse by name what goes beyond it. Bytes of a file are known from the listing, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 
@@ -65,7 +66,7 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class Parquet:
     """A table in parquet. Through its dictionary, a few bytes may stand for the same long cell in every row. cell: bytes of
-    the cells of one row, decoded; batch: of the rows that are decoded at once; columns: of a file. The rows of one block may
+    the cells of one row, decoded; batch: of the rows that are decoded at once; columns: of a file. The rows of one shard may
     decode to `growth` times what the file says that they take, but always to `least` and never to more than `most`."""
 
     cell: int = 64 * MB
@@ -75,8 +76,8 @@ class Parquet:
     least: int = 16 * MB
     most: int = 2 * GB
 
-    def block(self, stated: int) -> int:
-        """Bytes that the rows of a block may decode to. stated: what the file says."""
+    def shard(self, stated: int) -> int:
+        """Bytes that the rows of a shard may decode to. stated: what the file says."""
         return min(self.most, max(self.least, self.growth * stated))
 
 
@@ -93,9 +94,46 @@ class Tar:
     header: int = 1 * MB
 
 
-LISTING, WHOLE, GZIP, FASTA, IDX, ROWS, PARQUET, TAR = (
-    Listing(), Whole(), Gzip(), Fasta(), Idx(), Rows(), Parquet(), Tar(),
-)  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture. bytes: of one file."""
+
+    bytes: int = 256 * MB
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """A sound. samples_per_byte: that a frame of a format holds at most, by its fewest bytes; other_samples_per_byte: of Ogg (a
+    packet of one byte and its length) and whatever else; clips: that one part of a recording is cut into."""
+
+    samples_per_byte: Mapping[str, float] = field(
+        default_factory=lambda: {"FLAC": 65_535 / 10, "MPEG": 1152 / 24, "MP3": 1152 / 24}
+    )
+    other_samples_per_byte: float = 4096.0
+    clips: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A clip. gif_frames: of a GIF that are used, since one of its frames is found by going through all before it; gif_pixels:
+    of all these together; pixels: of other films, 100,000 frames of 4K."""
+
+    gif_frames: int = 10_000
+    gif_pixels: int = 1 << 34
+    pixels: int = 1 << 40
+
+
+LISTING = Listing()
+WHOLE = Whole()
+GZIP = Gzip()
+FASTA = Fasta()
+IDX = Idx()
+ROWS = Rows()
+PARQUET = Parquet()
+TAR = Tar()
+IMAGE = Image()
+AUDIO = Audio()
+VIDEO = Video()
 
 
 def size(count: int) -> str:

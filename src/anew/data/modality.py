@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from anew.core import isolation
 from anew.core.specs import Batch, Spec
 from anew.data.formats.reading import read_whole
-from anew.data.types import Artifact, Item, Refusal, Size
+from anew.data.types import Artifact, DataBudget, Item, SkippedItem
 from anew.errors import ConfigError
 from anew.estimators.sequence_clusters import SequenceClusters
 
-SURE = 0.8  # a claim that outweighs a file's ending, see `Modality.claims`
+CONFIDENT = 0.8  # a confidence that outweighs a file's ending, see `Modality.sniff`
 
 
 class Modality(ABC):
     """A kind of item. Stateless until `fit`; what fit learns is saved by `save` into the run folder and read by `load`.
 
-    suffixes: file endings it takes, lower case with the dot: a hint, `claims` decides. light: items cost little to encode,
-    so that a small source is read and encoded whole; otherwise blocks are encoded in the background while training goes on.
-    textual: files are text, so blocks follow their bytes, and a large file is read in spans of whole lines. record: the
+    suffixes: file endings it takes, lower case with the dot: a hint, `sniff` decides. light: items cost little to encode,
+    so that a small source is read and encoded whole; otherwise shards are encoded in the background while training goes on.
+    textual: files are text, so shards follow their bytes, and a large file is read in spans of whole lines. record: the
     bytes that open a line where a record begins; spans then hold whole records ("": any line does).
-    streams: files are handed over as a `Handle` instead of their bytes, large ones as several parts (`expand` cuts them).
+    streams: files are handed over as a `FileSlice` instead of their bytes, large ones as several parts (`expand` cuts them).
     classed: the labels of items may be learned as classes. named: classes may stand in file names (`dog_3.wav`) where there
     are no class folders. labels_read: reading tells the classes (a header), the listing does not. shown: samples that a
     run keeps. noun: what one item is called, where that is not NAME item. sampling: knobs that suit samples of this kind, for
@@ -59,15 +59,15 @@ class Modality(ABC):
     config: Any
     spec: Spec
     made: bool = False  # what is read are samples: a generator's faults count, and are no reason to refuse one
-    size: Size | None = None  # the budget, where it is known before `survey`: what a record is may depend on it
+    size: DataBudget | None = None  # the budget, where it is known before `survey`: what a record is may depend on it
 
     def __init__(self, config: Any) -> None:
         self.config = config
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         """How surely a file that begins with `head` (some KB) is of this kind, whatever it is called: 0 not at all or not to
-        be told, 1 certainly. From SURE up the content outweighs the file's ending, unless its own kind claims it as surely."""
+        be told, 1 certainly. From CONFIDENT up the content outweighs the file's ending, unless its own kind is as sure of it."""
         return 0.0
 
     @classmethod
@@ -83,7 +83,7 @@ class Modality(ABC):
     @classmethod
     def folders(cls, root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
         """Those folders below `root` that are one item each (numbered frames); files: paths in each folder, sorted. Their
-        `Handle` then points to a folder. asked: the user says that items are of this kind, so names are enough."""
+        `FileSlice` then points to a folder. asked: the user says that items are of this kind, so names are enough."""
         return []
 
     def survey(self, sample: Sequence[Item]) -> list[str]:
@@ -116,7 +116,7 @@ class Modality(ABC):
 
     @abstractmethod
     def accepts(self, item: Item) -> str | None:
-        """None if the item's content can be used, else the reason as one clause (`Refusal`). Cheap: reads headers only."""
+        """None if the item's content can be used, else the reason as one clause (`SkippedItem`). Cheap: reads headers only."""
 
     def damage(self, item: Item) -> str | None:
         """Why `encode` would refuse a record cut out of a large file, as one clause, where that is cheap to tell from its body
@@ -124,7 +124,7 @@ class Modality(ABC):
         return None
 
     @abstractmethod
-    def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         """Learn vocabulary, shape and scale from items of the train split only, set and return `self.spec`."""
 
     @abstractmethod
@@ -219,7 +219,9 @@ class Modality(ABC):
         return None
 
 
-def each(modality: Modality, method: str, ones: Iterable[Item | Refusal]) -> Iterator[tuple[Item | Refusal, Any]]:
+def each(
+    modality: Modality, method: str, ones: Iterable[Item | SkippedItem]
+) -> Iterator[tuple[Item | SkippedItem, Any]]:
     """Each with what this method of the modality makes of it: a list instead of an iterator, a ValueError (one clause) where
     the item cannot be used, None beside a refusal. A few are read ahead."""
     for piece in isolation.pieces(ones):
@@ -229,11 +231,11 @@ def each(modality: Modality, method: str, ones: Iterable[Item | Refusal]) -> Ite
 
 
 def reasons(
-    modality: Modality, method: str, ones: Iterable[Item | Refusal]
-) -> Iterator[tuple[Item | Refusal, str | None]]:
+    modality: Modality, method: str, ones: Iterable[Item | SkippedItem]
+) -> Iterator[tuple[Item | SkippedItem, str | None]]:
     """The same of methods that say why an item cannot be used (`accepts`, `damage`), and the reason of a refusal."""
     for one, reason in each(modality, method, ones):
-        yield one, one.reason if isinstance(one, Refusal) else None if reason is None else str(reason)
+        yield one, one.reason if isinstance(one, SkippedItem) else None if reason is None else str(reason)
 
 
 def takes_no_prompt(name: str, prompt: str, suffix: str) -> ConfigError:

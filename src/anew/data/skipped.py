@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from anew.data.types import Refusal, Scan
+from anew.data.types import DatasetSummary, SkippedItem
 
 KEPT = 20  # reasons, files of each, and lines in all
 SHOWN = 5  # of them in a list that people read
@@ -22,7 +22,7 @@ class Refusals:
         self._found: dict[str, dict[str, _Line]] = {}
         self._lock = threading.Lock()
 
-    def add(self, refusals: Iterable[Refusal]) -> None:
+    def add(self, refusals: Iterable[SkippedItem]) -> None:
         """Count these."""
         with self._lock:
             for one in refusals:
@@ -36,13 +36,13 @@ class Refusals:
                     files[name] = _Line(one)
 
     @property
-    def first(self) -> list[Refusal]:
+    def first(self) -> list[SkippedItem]:
         """One for each file and reason: the first file of every reason, then the second of every reason, and so on."""
         with self._lock:
             rows = itertools.zip_longest(*(files.values() for files in self._found.values()))
             return [line.told() for row in rows for line in row if line is not None][:KEPT]
 
-    def into(self, scan: Scan) -> None:
+    def into(self, scan: DatasetSummary) -> None:
         """Write into the scan."""
         scan.refusals, scan.refused = self.first, self.count
 
@@ -55,25 +55,25 @@ class Refusals:
 class _Line:
     """What was refused of one file for one reason: the first record, and how many."""
 
-    first: Refusal
+    first: SkippedItem
     count: int = field(default=1)
 
-    def told(self) -> Refusal:
+    def told(self) -> SkippedItem:
         one = self.first
         if one.group is None or self.count == 1:
-            return one if self.count == 1 else Refusal(one.name, f"{one.reason} ({self.count:,} times)")
+            return one if self.count == 1 else SkippedItem(one.name, f"{one.reason} ({self.count:,} times)")
         place = one.name.removeprefix(one.group)
         where = f", one{place}" if place else ""
-        return Refusal(one.group, f"{one.reason} ({self.count:,} stretches{where})")
+        return SkippedItem(one.group, f"{one.reason} ({self.count:,} stretches{where})")
 
 
-def skipped(scan: Scan) -> list[str]:
+def skipped(scan: DatasetSummary) -> list[str]:
     """What was refused, the first few by name, as lines for people."""
     lines = [f"skipped {one.name}: {one.reason}" for one in scan.refusals[:SHOWN]]
     return [*lines, f"skipped in all: {scan.refused}"] if scan.refused else []
 
 
-def named(refusals: Sequence[Refusal]) -> str:
+def named(refusals: Sequence[SkippedItem]) -> str:
     """`NAME: REASON; ...` of some that were refused for different reasons, where there are such."""
     by_reason = {one.reason: one for one in reversed(refusals)}
     some = [one for one in refusals if by_reason[one.reason] is one][:SAID]

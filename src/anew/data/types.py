@@ -16,7 +16,7 @@ DIGESTED = 1 << 20  # bytes at the start, the middle and the end of a large file
 
 
 @dataclass(frozen=True, slots=True)
-class Handle:
+class FileSlice:
     """A file that stays where it lies: `Item.data` of modalities that read files as streams (`Modality.streams`).
 
     part, of: a large file is listed as `of` equal parts, and this is number `part`, counted from 0.
@@ -31,7 +31,7 @@ class Handle:
     body: bytes | None = None
 
     def __reduce__(self) -> Any:  # a tenth of what pickling a frozen class with slots costs
-        return Handle, (self.path, self.part, self.of, self.at, self.body)
+        return FileSlice, (self.path, self.part, self.of, self.at, self.body)
 
     def digest(self) -> bytes:
         """16 bytes that follow from the content and the place in it; of a large file from its size and some of it."""
@@ -62,7 +62,7 @@ def _digest(path: Path, size: int, stamp: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One record as it lies in its source. data: bytes of a file, text, an array, or a `Handle`; name: where it came from.
+    """One record as it lies in its source. data: bytes of a file, text, an array, or a `FileSlice`; name: where it came from.
 
     begins, ends: False where the item is a piece of a longer text that goes on before or after it.
     group: what it was cut out of together with others (a recording); such records do not straddle parts.
@@ -80,7 +80,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class SkippedItem:
     """An item that cannot be used, and why (one clause); all of it is made printable. group: see `Item`."""
 
     name: str
@@ -121,7 +121,7 @@ _PLAYED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class DataBudget:
     """What sizes may follow from: seconds of the whole budget (None: steps only), bytes and items in the source."""
 
     seconds: float | None
@@ -132,7 +132,7 @@ class Size:
 
 
 @dataclass(slots=True)
-class Scan:
+class DatasetSummary:
     """What was found in a source. Counts are of items; `notes` are sentences for `anew look`."""
 
     modality: str
@@ -140,7 +140,9 @@ class Scan:
     bytes: int
     labels: tuple[str, ...] = ()
     parts: dict[str, int] = field(default_factory=dict)  # train, validation, test -> items (or spans)
-    refusals: list[Refusal] = field(default_factory=list)  # one for each file and reason; `refused` counts all items
+    refusals: list[SkippedItem] = field(
+        default_factory=list
+    )  # one for each file and reason; `refused` counts all items
     refused: int = 0
     other: dict[str, int] = field(default_factory=dict)  # items of kinds not taken, by modality or suffix
     notes: list[str] = field(default_factory=list)

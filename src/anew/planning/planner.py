@@ -14,7 +14,7 @@ from anew.core import settings as cfg
 from anew.core.registry import available, load
 from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
-from anew.data.types import Scan, Size
+from anew.data.types import DataBudget, DatasetSummary
 from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family, Scale
 from anew.families.phases import decay_share
@@ -164,7 +164,7 @@ class Planner:
             return self.given(kind, load("data", kind).Config)
 
         seconds = self.request.budget or self.request.fit_seconds
-        size = Size(seconds, 0, 0, torch.get_num_threads(), self.world.device.type)
+        size = DataBudget(seconds, 0, 0, torch.get_num_threads(), self.world.device.type)
         data = Dataset.open(self.request.data, modality=modality, settings=settings, seed=self.request.seed, size=size)
         self.data = data
         scan = data.scan
@@ -174,7 +174,7 @@ class Planner:
         self.say_skipped(data.scan)
         return data
 
-    def say_skipped(self, scan: Scan) -> None:
+    def say_skipped(self, scan: DatasetSummary) -> None:
         """What was refused, where that was not said yet: most bodies are read only when they are used."""
         lines = skipped(scan)
         for line in lines:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from anew.core.specs import Condition, Grid, Tokens
 from anew.data.latent_dataset import encoded_alike
-from anew.data.types import Handle, Item
+from anew.data.types import FileSlice, Item
 from anew.errors import ConfigError, short
 from anew.families.base import Codec, Family
 from anew.sampling.model import Model, Samples
@@ -25,7 +25,7 @@ def read(model: Model, item: Any) -> Tensor:
 
 def _values(model: Model, modality: Any, item: Any) -> Tensor:
     """(1, *shape) the item as this modality, the run's own or the plain one behind it, gives it."""
-    if not isinstance(item, str | Path | bytes | bytearray | memoryview | np.ndarray | Handle):
+    if not isinstance(item, str | Path | bytes | bytearray | memoryview | np.ndarray | FileSlice):
         raise ConfigError(f"{short(item)} is no item; give a path, the bytes of a file, or an array")
     named = repr(str(item)) if isinstance(item, str | Path) else "the item given"
     try:
@@ -54,7 +54,7 @@ def _data(model: Model, path: Path) -> Any:
     if not model.modality.streams:
         return path.read_bytes()
     path.stat()  # a file that is not there is said here
-    return Handle(path)
+    return FileSlice(path)
 
 
 def kept(model: Model, known: Any) -> Condition:

@@ -15,7 +15,7 @@ from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
 from anew.data.splitting.split import NAMES
-from anew.data.types import Size
+from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
 from anew.evaluation.base import LEAST, POOL_MOST, Evaluation, Evidence, Pool
 from anew.evaluation.metrics.fidelity import Features
@@ -47,7 +47,7 @@ def audited(
     use_threads()
     reporter = reporter or Quiet()
     real = Dataset.open(data, modality=modality, seed=seed)
-    real.fit(Size(None, real.scan.items, real.scan.bytes))
+    real.fit(DataBudget(None, real.scan.items, real.scan.bytes))
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
         made = _like(real, Path(folder), samples, samples=True)

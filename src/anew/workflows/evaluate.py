@@ -169,7 +169,7 @@ def evidence(
     """What an evaluation of these samples of a model receives."""
     text = isinstance(model.item_spec, Tokens)
     scores = text or (type(model.family).bits is not Family.bits and model.codec is None)
-    clusters = text and "clusters" in data.scan.parts
+    clusters = text and "test_clusters" in data.scan.parts
     return Evidence(
         modality=data.modality,
         spec=model.item_spec,
@@ -186,8 +186,8 @@ def evidence(
         features=features,
         pool=lambda n: pool_of(data, model.item_spec, n, seed),
         labels=_labels(model, data, len(samples), seed),
-        clusters=(lambda allowed: _bits_in_time(model, data, allowed, "clusters")) if clusters else None,
-        clusters_text=(lambda limit: data.text("clusters", limit)) if clusters else None,
+        clusters=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,
+        clusters_text=(lambda limit: data.text("test_clusters", limit)) if clusters else None,
     )
 
 

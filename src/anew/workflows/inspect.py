@@ -13,7 +13,7 @@ from anew.core.registry import load
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
-from anew.data.types import Size
+from anew.data.types import DataBudget
 from anew.families.base import Scale
 from anew.planning.budget import build, choose, measure
 from anew.planning.planner import PREFERENCES, choose_family
@@ -28,7 +28,7 @@ def looked(path: str, modality: str | None, prefer: str, seed: int, settings: di
     def typed(kind: str) -> dict[str, Any]:
         return cfg.assign(settings, {kind: load("data", kind).Config})[kind]
 
-    size = Size(600.0, 0, 0, torch.get_num_threads(), "cpu")
+    size = DataBudget(600.0, 0, 0, torch.get_num_threads(), "cpu")
     data = Dataset.open(path, modality=modality, settings=typed, seed=seed, size=size)
     scan = data.scan
     data.fit(size)

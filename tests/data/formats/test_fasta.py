@@ -21,13 +21,13 @@ from anew.data.formats.fasta import PROTEIN, Record, cleaned, looks_like, parse,
 from anew.data.modalities.protein import Protein, ProteinConfig
 from anew.data.sources import folder
 from anew.data.sources.source import Source
-from anew.data.types import Item, Refusal, Size
+from anew.data.types import DataBudget, Item, SkippedItem
 from anew.errors import ConfigError, DataError
 from anew.estimators.sequence_clusters import NearestSequences, SequenceClusters, kmers
 from anew.workflows.inspect import looked
 from samples import sequences
 
-SIZE = Size(60.0, 40, 40_000)
+SIZE = DataBudget(60.0, 40, 40_000)
 HEADER = st.text(
     st.characters(codec="utf-8", exclude_characters="\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=30
 )
@@ -186,9 +186,9 @@ def test_sequences_without_headers_have_no_labels(tmp_path: Path) -> None:
 def test_whole_clusters_are_held_out(tmp_path: Path) -> None:
     data = Dataset.open(sequences(tmp_path / "a.fasta", 600))
     data.fit(SIZE)
-    assert data.scan.parts["clusters"] >= 20 and "whole clusters" in " ".join(data.scan.notes)
-    parts = {part: data.text(part) for part in ("train", "test", "clusters")}
-    kin = SequenceClusters(parts["train"] + parts["clusters"], 0.25)
+    assert data.scan.parts["test_clusters"] >= 20 and "whole clusters" in " ".join(data.scan.notes)
+    parts = {part: data.text(part) for part in ("train", "test", "test_clusters")}
+    kin = SequenceClusters(parts["train"] + parts["test_clusters"], 0.25)
     far = np.arange(len(parts["train"]), kin.n)
     assert kin.related_to(far).min() >= len(parts["train"])
     again = SequenceClusters(parts["train"] + parts["test"], 0.25)
@@ -212,7 +212,7 @@ def test_one_large_cluster_is_said(tmp_path: Path) -> None:
     own = [[source.choice(PROTEIN) if source.random() < 0.05 else x for x in ancestor] for _ in range(200)]
     text = "".join(f">s{i}\n{''.join(one)}\n" for i, one in enumerate(own))
     data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
-    assert "clusters" not in data.scan.parts and "too large to be held out" in " ".join(data.scan.notes)
+    assert "test_clusters" not in data.scan.parts and "too large to be held out" in " ".join(data.scan.notes)
     data.close()
 
 
@@ -226,7 +226,7 @@ def test_few_small_clusters_are_said(tmp_path: Path) -> None:
     )
     data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
     said = " ".join(data.scan.notes)
-    assert "clusters" not in data.scan.parts and "too large" not in said
+    assert "test_clusters" not in data.scan.parts and "too large" not in said
     assert "would be 4 clusters of relatives alone, and at least 10 are needed" in said
     data.close()
 
@@ -237,7 +237,7 @@ def test_clusters_beside_a_part_of_the_users_own(tmp_path: Path, own: str) -> No
     sequences(tmp_path / own / "b.fasta", 100, seed=1)
     data = Dataset.open(tmp_path)
     said = " ".join(data.scan.notes)
-    assert data.scan.parts["test"] == 100 and "clusters" not in data.scan.parts and "0 of them" not in said
+    assert data.scan.parts["test"] == 100 and "test_clusters" not in data.scan.parts and "0 of them" not in said
     assert "half of validation is whole clusters" in said and "the test part is the source's own" in said
     data.close()
 
@@ -309,13 +309,15 @@ def test_more_sequences_than_are_searched_for_relatives_say_so(tmp_path: Path, m
     place = sequences(tmp_path / "a.fasta", 600)
     data = Dataset.open(place)
     said = " ".join(data.scan.notes)
-    assert "clusters" not in data.scan.parts and "no part `clusters`" in said and "not for new families" in said
+    assert (
+        "test_clusters" not in data.scan.parts and "no part `test_clusters`" in said and "not for new families" in said
+    )
     monkeypatch.setattr(dataset, "WHOLE_LIST_BYTES", 3000)  # the same where they are streamed
     monkeypatch.setattr(folder, "WHOLE_BYTES", 3000)
-    monkeypatch.setattr(folder, "BLOCK_BYTES", 2000)
+    monkeypatch.setattr(folder, "SHARD_BYTES", 2000)
     data = Dataset.open(place)
-    assert "no part `clusters`" in " ".join(data.scan.notes)
-    assert sum(data.scan.parts.values()) == pytest.approx(600, rel=0.2)  # sequences, not blocks of them
+    assert "no part `test_clusters`" in " ".join(data.scan.notes)
+    assert sum(data.scan.parts.values()) == pytest.approx(600, rel=0.2)  # sequences, not shards of them
 
 
 def test_packed_files_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,11 +333,11 @@ def test_packed_files_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_records_that_are_too_long_are_refused_by_span(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "FASTA", replace(limits.FASTA, record=50_000))
     monkeypatch.setattr(folder, "WHOLE_BYTES", 1000)
-    monkeypatch.setattr(folder, "BLOCK_BYTES", 4000)
+    monkeypatch.setattr(folder, "SHARD_BYTES", 4000)
     (tmp_path / "a.fasta").write_text(">a\nACDE\n" + ">b\n" + "ACDE\n" * 20_000 + ">c\nACDE\n" * 1000)
     source = Source.open(tmp_path, {"protein": Protein})
-    found = [one for block in source.blocks("protein") for one in source.read(block)]
-    assert [one.reason for one in found if isinstance(one, Refusal)] == [
+    found = [one for shard in source.shards("protein") for one in source.read(shard)]
+    assert [one.reason for one in found if isinstance(one, SkippedItem)] == [
         "holds a record of more than 48.8 KB; split it"
     ]
     assert sum(bytes(one.data).count(b">c") for one in found if isinstance(one, Item)) >= 990

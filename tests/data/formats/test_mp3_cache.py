@@ -14,7 +14,7 @@ from anew.data.dataset import Dataset
 from anew.data.formats import audio, mp3_cache
 from anew.data.formats.mp3_cache import Recordings, quiet, recording
 from anew.data.modalities.audio import Audio, AudioConfig
-from anew.data.types import Handle, Item, Size
+from anew.data.types import DataBudget, FileSlice, Item
 from samples import tone
 
 
@@ -29,22 +29,22 @@ def test_clips_are_those_of_a_reading_in_order(tmp_path: Path, capfd: pytest.Cap
     whole = soundfile.read(path, dtype="float32")[0].mean(axis=1)
     capfd.readouterr()
     for start in (400_000, 8_000, 200_000):  # in any order
-        got, rate = audio.read(Handle(path, at=(start, start + 5000)), start, start + 5000)
+        got, rate = audio.read(FileSlice(path, at=(start, start + 5000)), start, start + 5000)
         assert rate == 8000 and np.abs(got - whole[start : start + 5000]).max() < 1e-3
     assert capfd.readouterr().err == ""
 
 
 def test_a_recording_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modality = Audio(AudioConfig())
-    modality.size = Size(60.0, 60, 400_000)
-    item = Item("a.mp3", Handle(mp3(tmp_path / "a.mp3")))
+    modality.size = DataBudget(60.0, 60, 400_000)
+    item = Item("a.mp3", FileSlice(mp3(tmp_path / "a.mp3")))
     modality.survey([item])
     opened, real = [], soundfile.SoundFile
     monkeypatch.setattr(soundfile, "SoundFile", lambda file: (opened.append(file), real(file))[1])
     clips = list(modality.expand(item))
     assert len(clips) > 40 and all(len(modality.encode(one)) for one in clips)
     assert len(opened) == 2  # its header, and what is in it
-    body = Item("b.mp3", Handle(Path("in.tar/b.mp3"), body=(tmp_path / "a.mp3").read_bytes()))
+    body = Item("b.mp3", FileSlice(Path("in.tar/b.mp3"), body=(tmp_path / "a.mp3").read_bytes()))
     again = [modality.encode(one) for one in modality.expand(body)]
     assert np.array_equal(np.stack(again), np.stack([modality.encode(one) for one in clips]))
 
@@ -56,7 +56,7 @@ def test_without_room_on_the_disk_it_is_read_in_stretches(
     monkeypatch.setattr(mp3_cache, "STRETCH", 100_000)
     path = mp3(tmp_path / "a.mp3")
     whole = soundfile.read(path, dtype="float32")[0]
-    kept, name = Recordings(disk), recording(Handle(path))
+    kept, name = Recordings(disk), recording(FileSlice(path))
     assert kept.read(name, 0, 10) is None
     for start in (95_000, 300_000, 470_000, 20_000, 99_999):
         with soundfile.SoundFile(path) as file:
@@ -70,9 +70,9 @@ def test_without_room_on_the_disk_it_is_read_in_stretches(
 
 def test_what_was_given_up_is_decoded_again_from_the_start(tmp_path: Path) -> None:
     path = mp3(tmp_path / "a.mp3", 10)
-    first = audio.read(Handle(path, at=(5000, 9000)), 5000, 9000)[0]
+    first = audio.read(FileSlice(path, at=(5000, 9000)), 5000, 9000)[0]
     audio._IN_ORDER.close()
-    assert np.array_equal(audio.read(Handle(path, at=(5000, 9000)), 5000, 9000)[0], first)
+    assert np.array_equal(audio.read(FileSlice(path, at=(5000, 9000)), 5000, 9000)[0], first)
 
 
 @pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG"])
@@ -82,7 +82,7 @@ def test_clips_are_the_same_in_any_order(tmp_path: Path, form: str) -> None:
     ranges = [(start, start + 4000) for start in range(0, 230_000, 4000)]
 
     def clips(order: list[tuple[int, int]]) -> dict[tuple[int, int], Any]:
-        return {at: audio.read(Handle(path, at=at), *at)[0] for at in order}
+        return {at: audio.read(FileSlice(path, at=at), *at)[0] for at in order}
 
     first, again = clips(ranges), clips(ranges[::-1])
     assert all(np.array_equal(first[at], again[at]) for at in ranges)
@@ -94,8 +94,8 @@ def test_the_disk_holds_the_latest(tmp_path: Path) -> None:
     kept, paths = Recordings(disk=5 * 160_000), [mp3(tmp_path / f"{i}.mp3", 10) for i in range(8)]
     for path in paths:
         with soundfile.SoundFile(path) as file:
-            kept.read(recording(Handle(path)), 0, 100, file)
-    assert list(kept._whole) == [recording(Handle(path)) for path in paths[-len(kept._whole) :]]
+            kept.read(recording(FileSlice(path)), 0, 100, file)
+    assert list(kept._whole) == [recording(FileSlice(path)) for path in paths[-len(kept._whole) :]]
     assert 3 <= len(kept._whole) <= 5
     kept.close()
 
@@ -110,9 +110,9 @@ def test_a_damaged_recording_is_used_up_to_where_it_breaks(tmp_path: Path) -> No
     data = bytearray(mp3(tmp_path / "a.mp3").read_bytes())
     data[len(data) // 2 :] = np.random.default_rng(0).bytes(len(data) // 4)
     (tmp_path / "a.mp3").write_bytes(data)
-    handle = Handle(tmp_path / "a.mp3", at=(8000, 16_000))
+    handle = FileSlice(tmp_path / "a.mp3", at=(8000, 16_000))
     assert np.abs(audio.read(handle, 8000, 16_000)[0]).max() > 0.1
-    late: Any = Handle(tmp_path / "a.mp3", at=(470_000, 479_000))
+    late: Any = FileSlice(tmp_path / "a.mp3", at=(470_000, 479_000))
     with pytest.raises(ValueError, match="cut off"):
         audio.read(late, 470_000, 479_000)
 
@@ -120,7 +120,7 @@ def test_a_damaged_recording_is_used_up_to_where_it_breaks(tmp_path: Path) -> No
 def test_a_long_one_is_trained_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     mp3(tmp_path / "a.mp3", 120)
     capfd.readouterr()
-    size = Size(60.0, 0, 0)
+    size = DataBudget(60.0, 0, 0)
     data = Dataset.open(tmp_path / "a.mp3", size=size, cache=tmp_path / "cache")
     data.fit(size)
     assert data.part_size("test") and data.batch(0, "main", 0, 4, 4).x.shape[0] == 4

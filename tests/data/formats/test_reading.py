@@ -13,7 +13,7 @@ from anew.data.formats.reading import read_whole
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
 from anew.data.sources.source import Source
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 2_100_003])
@@ -42,7 +42,7 @@ def test_a_sparse_picture_is_refused_by_name_and_the_others_are_read(tmp_path: P
     with open(tmp_path / "sparse.jpg", "wb") as file:
         file.truncate(30 << 30)
     source = Source.open(tmp_path, {"text": Text, "image": Image})
-    found = [one for block in source.blocks("image") for one in source.read(block)]
+    found = [one for shard in source.shards("image") for one in source.read(shard)]
     assert [one.name for one in found if isinstance(one, Item)] == ["good.png"]
     assert [one.name for one in source.refusals] == ["sparse.jpg"]
 
@@ -50,8 +50,8 @@ def test_a_sparse_picture_is_refused_by_name_and_the_others_are_read(tmp_path: P
 def test_a_file_that_grew_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     source = Source.open(tmp_path, {"text": Text, "image": Image})
-    (block,) = source.blocks("image")
+    (shard,) = source.shards("image")
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 5000)
     monkeypatch.setattr(limits, "WHOLE", replace(limits.WHOLE, bytes=1000))
-    (one,) = source.read(block)
-    assert isinstance(one, Refusal) and "larger" in one.reason
+    (one,) = source.read(shard)
+    assert isinstance(one, SkippedItem) and "larger" in one.reason

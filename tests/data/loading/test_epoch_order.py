@@ -7,60 +7,60 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anew.data.loading.epoch_order import Order, shuffled
+from anew.data.loading.epoch_order import EpochOrder, shuffled
 
 
-def epoch(order: Order, number: int, phase: str = "main") -> list[tuple[int, int]]:
+def epoch(order: EpochOrder, number: int, phase: str = "main") -> list[tuple[int, int]]:
     index = np.arange(number * order.total, (number + 1) * order.total)
-    slots = order.find(index, phase)
-    inside = np.floor(slots.places * order.slots[slots.blocks] + 1e-6).astype(int)
-    return list(zip(slots.blocks.tolist(), inside.tolist(), strict=True))
+    slots = order.slots_of(index, phase)
+    inside = np.floor(slots.fractions * order.slots[slots.shards] + 1e-6).astype(int)
+    return list(zip(slots.shards.tolist(), inside.tolist(), strict=True))
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(1, 9), st.integers(0, 3))
 @settings(max_examples=60, deadline=None)
 def test_each_slot_once_an_epoch(slots: list[int], group: int, number: int) -> None:
-    order = Order(slots, group, seed=5)
+    order = EpochOrder(slots, group, seed=5)
     found = epoch(order, number)
     assert len(set(found)) == len(found) == sum(slots)
-    assert found == epoch(Order(slots, group, seed=5), number)
+    assert found == epoch(EpochOrder(slots, group, seed=5), number)
 
 
 def test_order_differs_by_epoch_seed_and_phase() -> None:
     slots = [50] * 10
-    base = epoch(Order(slots, 4, 0), 0)
-    assert base != epoch(Order(slots, 4, 0), 1) and base != epoch(Order(slots, 4, 1), 0)
-    assert base != epoch(Order(slots, 4, 0), 0, "other")
+    base = epoch(EpochOrder(slots, 4, 0), 0)
+    assert base != epoch(EpochOrder(slots, 4, 0), 1) and base != epoch(EpochOrder(slots, 4, 1), 0)
+    assert base != epoch(EpochOrder(slots, 4, 0), 0, "other")
 
 
 def test_any_slice_of_the_index_gives_the_same_slots() -> None:
-    order = Order([7, 3, 9, 5, 8, 2], 2, 0)
-    whole = order.find(np.arange(100), "main")
+    order = EpochOrder([7, 3, 9, 5, 8, 2], 2, 0)
+    whole = order.slots_of(np.arange(100), "main")
     for low, high in ((0, 13), (30, 37), (33, 70), (99, 100)):
-        part = Order([7, 3, 9, 5, 8, 2], 2, 0).find(np.arange(low, high), "main")
-        assert part.blocks.tolist() == whole.blocks[low:high].tolist()
-        assert part.places.tolist() == whole.places[low:high].tolist()
+        part = EpochOrder([7, 3, 9, 5, 8, 2], 2, 0).slots_of(np.arange(low, high), "main")
+        assert part.shards.tolist() == whole.shards[low:high].tolist()
+        assert part.fractions.tolist() == whole.fractions[low:high].tolist()
 
 
-def test_first_examples_need_two_blocks_and_wanted_says_which() -> None:
-    order = Order([100] * 300, 64, 0)
-    early = order.find(np.arange(150), "main")
-    assert len(set(early.blocks.tolist())) <= 2
-    late = order.find(np.arange(25_000, 25_500), "main")
-    assert len(set(late.blocks.tolist())) > 30
+def test_first_examples_need_two_shards_and_shards_of_names_them() -> None:
+    order = EpochOrder([100] * 300, 64, 0)
+    early = order.slots_of(np.arange(150), "main")
+    assert len(set(early.shards.tolist())) <= 2
+    late = order.slots_of(np.arange(25_000, 25_500), "main")
+    assert len(set(late.shards.tolist())) > 30
     for index in (0, 150, 25_000, 29_999):
         number, group, ahead = order.upcoming(index)
-        wanted = order.wanted(number, group, ahead)
-        assert set(order.find(np.arange(index, index + 1), "main").blocks.tolist()) <= set(wanted)
+        wanted = order.shards_of(number, group, ahead)
+        assert set(order.slots_of(np.arange(index, index + 1), "main").shards.tolist()) <= set(wanted)
 
 
 def test_the_next_group_is_wanted_before_it_begins() -> None:
-    order = Order([100] * 40, 8, 0)
+    order = EpochOrder([100] * 40, 8, 0)
     ready: set[int] = set()
     for index in range(0, 2 * order.total, 50):
-        used = set(order.find(np.arange(index, index + 50), "main").blocks.tolist())
+        used = set(order.slots_of(np.arange(index, index + 50), "main").shards.tolist())
         assert index == 0 or used <= ready
-        ready = set(order.wanted(*order.upcoming(index)))
+        ready = set(order.shards_of(*order.upcoming(index)))
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 1000])

@@ -1,4 +1,4 @@
-"""Sources read in blocks: same batches whatever was encoded before, on disk or not, in the background or not."""
+"""Sources read in shards: same batches whatever was encoded before, on disk or not, in the background or not."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from PIL import Image
 
 from anew.data.dataset import Dataset
 from anew.data.loading import streaming
-from anew.data.loading.cache import Blocks, Disk, Encoded
+from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache
 from anew.data.modalities.image import Image as ImageKind
 from anew.data.sources import folder, open
 from anew.data.splitting import streaming_split
-from anew.data.types import Size
+from anew.data.types import DataBudget
 from anew.errors import DataError
 
-SIZE = Size(60.0, 0, 0)
+SIZE = DataBudget(60.0, 0, 0)
 
 
 def png(seed: int, side: int = 12) -> bytes:
@@ -41,8 +41,8 @@ def pictures(folder: Path, n: int, classes: int = 2) -> Path:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "BLOCK_ITEMS", 16)
-    monkeypatch.setattr(folder, "BLOCK_BYTES", 8192)
+    monkeypatch.setattr(folder, "SHARD_ITEMS", 16)
+    monkeypatch.setattr(folder, "SHARD_BYTES", 8192)
     monkeypatch.setattr(folder, "WHOLE_BYTES", 10_000)
     monkeypatch.setattr(open, "WHOLE_BYTES", 10_000)
     monkeypatch.setattr(streaming, "FIT_ITEMS", 40)
@@ -149,7 +149,7 @@ def text_folder(folder: Path, n: int = 80) -> Path:
 
 def test_streamed_text_scores_every_character_once(tmp_path: Path, small_blocks: None) -> None:
     data = opened(text_folder(tmp_path / "d"), tmp_path / "c", settings={"tokens": "characters"})
-    assert isinstance(data._store, streaming.Stream)
+    assert isinstance(data._store, streaming.StreamingStore)
     for part in ("validation", "test"):
         held = sum(map(len, data.text(part)))
         assert held and sum(float(b.units.sum()) for b in data.scoring(part)) == held  # type: ignore[union-attr]
@@ -194,8 +194,8 @@ def test_reopened_stream_gives_the_same_batches(tmp_path: Path, small_blocks: No
 # ---- the cache itself ----
 
 
-def block(n: int) -> Encoded:
-    return Encoded(
+def shard(n: int) -> EncodedShard:
+    return EncodedShard(
         np.full((2, 3), n, np.uint8), np.full(2, 3), np.zeros(2, np.int64), np.zeros(2, np.uint8), [["a", "b"]]
     )
 
@@ -203,38 +203,38 @@ def block(n: int) -> Encoded:
 def test_blocks_are_made_once_by_many_threads(tmp_path: Path) -> None:
     made: list[int] = []
 
-    def make(number: int) -> Encoded:
+    def make(number: int) -> EncodedShard:
         made.append(number)
-        return block(number)
+        return shard(number)
 
-    blocks = Blocks([str(i) for i in range(30)], make, Disk(tmp_path, "x"))
-    blocks.want(range(30))
-    threads = [threading.Thread(target=lambda: [blocks.get(i) for i in range(30)]) for _ in range(4)]
+    shards = ShardCache([str(i) for i in range(30)], make, DiskCache(tmp_path, "x"))
+    shards.prefetch(range(30))
+    threads = [threading.Thread(target=lambda: [shards.get(i) for i in range(30)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(made) == list(range(30)) and blocks.get(7).values[0, 0] == 7
-    blocks.close()
+    assert sorted(made) == list(range(30)) and shards.get(7).values[0, 0] == 7
+    shards.close()
 
 
 def test_memory_is_bounded_and_disk_gives_blocks_back(tmp_path: Path) -> None:
     made: list[int] = []
 
-    def make(number: int) -> Encoded:
+    def make(number: int) -> EncodedShard:
         made.append(number)
-        return block(number)
+        return shard(number)
 
-    blocks = Blocks([str(i) for i in range(9)], make, Disk(tmp_path, "x"), memory=3 * block(0).bytes)
+    shards = ShardCache([str(i) for i in range(9)], make, DiskCache(tmp_path, "x"), memory=3 * shard(0).bytes)
     for i in [*range(9), *range(9)]:
-        assert blocks.get(i).values[0, 0] == i
-    assert made == list(range(9)) and len(blocks._kept) == 3
-    assert blocks.get(0).refusals == [["a", "b"]]
+        assert shards.get(i).values[0, 0] == i
+    assert made == list(range(9)) and len(shards._kept) == 3
+    assert shards.get(0).refusals == [["a", "b"]]
 
 
 def test_damaged_cache_file_and_full_disk_only_cost_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    disk = Disk(tmp_path, "x")
-    disk.store("a", block(1))
+    disk = DiskCache(tmp_path, "x")
+    disk.store("a", shard(1))
     (path,) = (tmp_path / "x").glob("*.npz")
     path.write_bytes(path.read_bytes()[:50])
     assert disk.load("a") is None
@@ -243,19 +243,19 @@ def test_damaged_cache_file_and_full_disk_only_cost_time(tmp_path: Path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    disk.store("b", block(2))
+    disk.store("b", shard(2))
     assert disk.load("b") is None and not list((tmp_path / "x").glob("*.part"))
 
 
 def test_an_error_while_making_reaches_who_needs_the_block(tmp_path: Path) -> None:
-    def make(number: int) -> Encoded:
+    def make(number: int) -> EncodedShard:
         raise DataError("gone")
 
-    blocks = Blocks(["a"], make, Disk(tmp_path, "x"))
-    blocks.want([0])
+    shards = ShardCache(["a"], make, DiskCache(tmp_path, "x"))
+    shards.prefetch([0])
     with pytest.raises(DataError, match="gone"):
-        blocks.get(0)
-    blocks.close()
+        shards.get(0)
+    shards.close()
 
 
 def test_a_few_large_documents_are_divided_by_their_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +265,7 @@ def test_a_few_large_documents_are_divided_by_their_pieces(tmp_path: Path, monke
         lines = (" ".join(words[i : i + 12]) for i in range(0, len(words), 12))
         (tmp_path / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
     data = Dataset.open(tmp_path, cache=tmp_path / "cache")
-    data.fit(Size(60.0, 1, 1))
+    data.fit(DataBudget(60.0, 1, 1))
     assert all(data.part_size(part) > 0 for part in ("train", "validation", "test"))
     assert data.part_size("train") > 5 * data.part_size("test")
     data.close()

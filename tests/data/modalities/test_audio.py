@@ -18,11 +18,11 @@ from anew.data.loading import streaming
 from anew.data.modalities.audio import Audio, AudioConfig
 from anew.data.sources import folder
 from anew.data.splitting import records, streaming_split
-from anew.data.types import Handle, Item, Refusal, Size
+from anew.data.types import DataBudget, FileSlice, Item, SkippedItem
 from anew.errors import ConfigError, DataError
 from samples import tone, tones
 
-SIZE = Size(60.0, 60, 400_000)
+SIZE = DataBudget(60.0, 60, 400_000)
 
 
 def encoded(x: Any, rate: int = 8000, form: str = "WAV", subtype: str | None = None) -> bytes:
@@ -45,7 +45,7 @@ def surveyed(*data: bytes, **settings: Any) -> Audio:
 def test_formats_sound_alike(form: str, subtype: str | None) -> None:
     x = tone(1, 16_000)
     data = encoded(x, 16_000, form, subtype)
-    assert Audio.claims(data[:4096]) >= 0.8
+    assert Audio.sniff(data[:4096]) >= 0.8
     modality = surveyed(encoded(x, 16_000))
     got, wanted = (modality.samples(Item("x", d)) for d in (data, encoded(x, 16_000)))
     size = [np.abs(np.fft.rfft(one))[20:400] for one in (got, wanted)]
@@ -66,7 +66,7 @@ def test_rates_and_channels_are_brought_to_one_and_said() -> None:
     ("data", "reason"),
     [
         (b"", "the file is empty"),
-        (b"RIFF\x24\0\0\0WAVEfmt nonsense", "no sound of a known format"),
+        (b"RIFF\x24\0\0\0WAVEfmt nonsense", "not a sound of a known format"),
         (encoded(np.zeros(0)), "holds no samples"),
         (encoded(np.ones(8)), "only 1 ms long"),
         (encoded(np.zeros(4000)), "silent"),
@@ -148,9 +148,9 @@ def test_a_day_of_sound_is_streamed(tmp_path: Path) -> None:
     path = long_file(tmp_path / "day.wav", 24 * 3600)
     modality = Audio(AudioConfig())
     modality.size = SIZE
-    modality.survey([Item("day.wav", Handle(path))])
+    modality.survey([Item("day.wav", FileSlice(path))])
     tracemalloc.start()
-    parts = [Item("day.wav", Handle(path, number, 100)) for number in range(100)]
+    parts = [Item("day.wav", FileSlice(path, number, 100)) for number in range(100)]
     found = [item for part in parts for item in modality.expand(part)]
     seconds = modality._cut.seconds
     assert len(found) == int(24 * 3600 / seconds)
@@ -169,7 +169,7 @@ def test_large_files_are_listed_in_parts_that_cover_them(tmp_path: Path, monkeyp
     soundfile.write(tmp_path / "long.wav", np.tile(tone(3), 200), 8000)
     monkeypatch.setattr(folder, "PART_BYTES", 200_000)
     data = Dataset.open(tmp_path / "long.wav", size=SIZE)
-    assert len(data._chosen.blocks) == 6
+    assert len(data._chosen.shards) == 6
     assert any("neighbouring clips stay in one part" in note for note in data.scan.notes)
     data.fit(SIZE)
     assert sum(data.part_size(p) for p in ("train", "validation", "test")) == sum(data.scan.parts.values()) > 50
@@ -183,13 +183,13 @@ def recording(path: Path, silent: slice, seconds: int = 120) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("alike", "blocks"), [(2048, 1), (2048, 12), (20, 12), (0, 12)])
+@pytest.mark.parametrize(("alike", "shards"), [(2048, 1), (2048, 12), (20, 12), (0, 12)])
 def test_a_long_silence_is_refused_and_the_rest_trained_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: int, blocks: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: int, shards: int
 ) -> None:
     monkeypatch.setattr(records, "ALIKE_ITEMS", alike)
     monkeypatch.setattr(records, "BODIES", 2 * alike)
-    monkeypatch.setattr(folder, "PART_BYTES", 4 * 8000 * 120 // blocks)
+    monkeypatch.setattr(folder, "PART_BYTES", 4 * 8000 * 120 // shards)
     recording(tmp_path / "a.wav", slice(0, 90 * 8000))
     data = Dataset.open(tmp_path, size=SIZE, cache=tmp_path / "cache")
     data.fit(SIZE)
@@ -217,7 +217,7 @@ def test_blocks_without_sound_are_not_held_out(tmp_path: Path, monkeypatch: pyte
 
 def test_shapes_follow_files_and_budget() -> None:
     def shape(rate: int, seconds: float, budget: float | None, threads: int = 1) -> audio_clips.Shape:
-        size = None if budget is None else Size(budget, 100, 0, threads)
+        size = None if budget is None else DataBudget(budget, 100, 0, threads)
         return audio_clips.choose([audio.Head(rate, 1, round(rate * seconds))] * 20, size, None, None)
 
     minute, longer, hours = shape(8000, 0.7, 60), shape(8000, 0.7, 300), shape(44_100, 30.0, 36_000, 16)
@@ -281,6 +281,6 @@ def test_a_vanished_file_is_a_refusal(tmp_path: Path) -> None:
     folder = tones(tmp_path / "d", 20)
     data = Dataset.open(folder, size=SIZE)
     (folder / "a_0.wav").unlink()
-    found = [one for block in data._chosen.blocks for one in data._chosen.source.read(block)]
-    assert [one.name for one in found if isinstance(one, Refusal)] == ["a_0.wav"]
+    found = [one for shard in data._chosen.shards for one in data._chosen.source.read(shard)]
+    assert [one.name for one in found if isinstance(one, SkippedItem)] == ["a_0.wav"]
     data.close()

@@ -15,12 +15,12 @@ from anew.data.dataset import Dataset
 from anew.data.formats import tokenizer
 from anew.data.modalities.code import FIM, Code, CodeConfig
 from anew.data.modalities.molecule import Molecule
-from anew.data.sources.open import choose_kind
-from anew.data.types import Item, Size
+from anew.data.sources.open import detect_modality
+from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError
 from samples import molecule, molecules, names, program, programs, prose
 
-SIZE = Size(60.0, 40, 40_000)
+SIZE = DataBudget(60.0, 40, 40_000)
 
 
 def fitted(**knobs: object) -> Code:
@@ -48,7 +48,7 @@ def test_tokens_give_any_text_back() -> None:
 def test_a_folder_of_programs_is_code_and_says_what_was_left(tmp_path: Path) -> None:
     programs(tmp_path, 30)
     prose(tmp_path / "read.txt", 20)
-    chosen = choose_kind(str(tmp_path), None)
+    chosen = detect_modality(str(tmp_path), None)
     assert chosen.kind == "code" and chosen.other == {"text": 1} and "left out: 1 text" in chosen.notes[0]
 
 
@@ -100,12 +100,12 @@ def test_a_saved_tokenizer_comes_back(tmp_path: Path) -> None:
 
 def test_molecules_are_known_by_content_and_names_are_not(tmp_path: Path) -> None:
     lines = "".join(molecule(i) + "\n" for i in range(60))
-    assert Molecule.claims(lines.encode()) > 0.8
+    assert Molecule.sniff(lines.encode()) > 0.8
     listed = names(tmp_path / "n" / "names.txt", 300).read_bytes()
-    assert max(Molecule.claims(one) for one in (listed, b"CON\nNO\nSON\n" * 20, b"")) < 0.1
+    assert max(Molecule.sniff(one) for one in (listed, b"CON\nNO\nSON\n" * 20, b"")) < 0.1
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "list.txt").write_text(lines)
-    assert choose_kind(str(tmp_path / "m"), None).kind == "molecule"
+    assert detect_modality(str(tmp_path / "m"), None).kind == "molecule"
 
 
 LICENCE = "# Copyright of somebody\n# (see LICENCE)\n#\n"
@@ -123,12 +123,12 @@ OTHER = {
 
 @pytest.mark.parametrize("text", OTHER.values(), ids=OTHER)
 def test_what_is_written_with_the_same_signs_is_no_list_of_molecules(text: str) -> None:
-    assert Molecule.claims(text.encode()) < 0.1
+    assert Molecule.sniff(text.encode()) < 0.1
 
 
 def test_comments_are_no_molecules(tmp_path: Path) -> None:
     lines = LICENCE + "".join(molecule(i) + "\n" for i in range(60))
-    assert Molecule.claims(lines.encode()) > 0.8
+    assert Molecule.sniff(lines.encode()) > 0.8
     (tmp_path / "a.smi").write_text(lines)
     (tmp_path / "b.smi").write_text(LICENCE)
     data = Dataset.open(tmp_path)
@@ -140,7 +140,7 @@ def test_comments_are_no_molecules(tmp_path: Path) -> None:
 
 def test_samples_that_are_no_molecules_count(tmp_path: Path) -> None:
     data = Dataset.open(molecules(tmp_path / "data"))
-    data.fit(Size(None, 60, 2000))
+    data.fit(DataBudget(None, 60, 2000))
     (tmp_path / "samples.smi").write_text("CCO\nC(C\nc1c)C\n")
     counts = []
     for samples in (True, False):

@@ -20,11 +20,11 @@ from anew.core.specs import Grid
 from anew.data.formats import pixels
 from anew.data.formats.image_size import chosen_size
 from anew.data.modalities.image import Image, ImageConfig, side_limit, wanted_size
-from anew.data.types import Item, Size
+from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError, DataError
 
-MINUTE = Size(60.0, 100, 10_000, 1)
-HOUR = Size(3600.0, 100, 10_000, 1)
+MINUTE = DataBudget(60.0, 100, 10_000, 1)
+HOUR = DataBudget(3600.0, 100, 10_000, 1)
 
 
 def encoded(image: Pillow.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -45,7 +45,7 @@ def items(*images: bytes | np.ndarray) -> list[Item]:
     return [Item(f"{i}.png", data) for i, data in enumerate(images)]
 
 
-def fitted(*images: bytes | np.ndarray, size: Size = HOUR, labels: tuple[str, ...] = (), **config: str) -> Image:
+def fitted(*images: bytes | np.ndarray, size: DataBudget = HOUR, labels: tuple[str, ...] = (), **config: str) -> Image:
     modality = Image(ImageConfig(**config))
     modality.fit(items(*images), size, labels)
     return modality
@@ -207,9 +207,9 @@ def test_std_is_that_of_the_scaled_values() -> None:
 def test_limit_doubles_for_sixty_times_the_work() -> None:
     assert side_limit(MINUTE) == 32
     assert side_limit(HOUR) == 64
-    assert side_limit(Size(None, 1, 1)) == 64
-    assert side_limit(Size(60.0, 1, 1, 1, "cuda")) > 64
-    assert side_limit(Size(0.01, 1, 1)) >= 8
+    assert side_limit(DataBudget(None, 1, 1)) == 64
+    assert side_limit(DataBudget(60.0, 1, 1, 1, "cuda")) > 64
+    assert side_limit(DataBudget(0.01, 1, 1)) >= 8
 
 
 @pytest.mark.parametrize("side", [8, 16, 28, 32])
@@ -419,7 +419,7 @@ def test_signature_is_shared_by_re_encoded_copies() -> None:
     }
     assert len(signatures) == 1
     assert modality.signature(Item("d", encoded(other))) not in signatures
-    with pytest.raises(ValueError, match="no image of a known format"):
+    with pytest.raises(ValueError, match="not an image of a known format"):
         modality.signature(Item("e", b"broken"))
 
 

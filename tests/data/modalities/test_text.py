@@ -11,10 +11,10 @@ from anew.data.dataset import Dataset
 from anew.data.formats.line_records import records, why_document
 from anew.data.formats.text_encoding import decode_text
 from anew.data.modalities.text import Text, TextConfig, choose
-from anew.data.types import Item, Size
+from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError, DataError
 
-SIZE = Size(60.0, 1, 1)
+SIZE = DataBudget(60.0, 1, 1)
 PROSE = "It was a bright cold day in April, and the clocks were\nstriking thirteen. Winston Smith, his chin\n\n" * 60
 
 

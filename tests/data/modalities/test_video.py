@@ -12,11 +12,11 @@ from PIL import Image
 from anew.data.dataset import Dataset
 from anew.data.formats import frames
 from anew.data.modalities.video import Video, VideoConfig, lengths_of, limits
-from anew.data.types import Handle, Item, Size
+from anew.data.types import DataBudget, FileSlice, Item
 from anew.errors import ConfigError, DataError
 from samples import clips, moving_dot, shapes
 
-SIZE = Size(60.0, 0, 0)
+SIZE = DataBudget(60.0, 0, 0)
 
 
 def film(path: Path, count: int, rate: int = 25, size: tuple[int, int] = (32, 24), codec: str = "libx264") -> Path:
@@ -114,7 +114,7 @@ def test_a_long_video_becomes_many_clips_that_stay_together(tmp_path: Path) -> N
     video = data.modality
     assert isinstance(video, Video) and video.rate == pytest.approx(12.5)
     assert any("cut into clips of 8 frames" in note for note in data.scan.notes)
-    made = list(video.expand(Item("0.mp4", Handle(tmp_path / "0.mp4"))))
+    made = list(video.expand(Item("0.mp4", FileSlice(tmp_path / "0.mp4"))))
     assert {one.group for one in made} == {"0.mp4"}
     assert made[0].data.at[0] == 0 and made[-1].data.at[1] == 300
     assert all(a.data.at[1] == b.data.at[0] for a, b in pairwise(made))
@@ -127,8 +127,8 @@ def test_parts_of_a_large_file_cover_it_once(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4", 200)
     video = Video(VideoConfig())
     video.size = SIZE
-    video.survey([Item("a.mp4", Handle(path))])
-    cuts = [one.data.at for part in range(3) for one in video.expand(Item("a.mp4", Handle(path, part, 3)))]
+    video.survey([Item("a.mp4", FileSlice(path))])
+    cuts = [one.data.at for part in range(3) for one in video.expand(Item("a.mp4", FileSlice(path, part, 3)))]
     assert cuts[0][0] == 0 and cuts[-1][1] == 200
     assert all(a[1] == b[0] for a, b in pairwise(cuts))
 
@@ -193,7 +193,7 @@ def test_what_is_no_video_is_refused_with_a_reason(name: str, reason: str, tmp_p
         whole = film(tmp_path / "whole.mp4", 20).read_bytes()
         path.write_bytes({"empty": b"", "text": b"words " * 50, "one frame": still.getvalue(),
                           "cut gif": moving_dot(1)[:-300], "cut mp4": whole[: len(whole) // 2]}[name])  # fmt: skip
-    said = Video(VideoConfig()).accepts(Item("x", Handle(path)))
+    said = Video(VideoConfig()).accepts(Item("x", FileSlice(path)))
     assert said is not None and reason in said and "\n" not in said
 
 
@@ -202,7 +202,7 @@ def test_a_body_that_is_cut_off_is_refused_when_it_is_read(tmp_path: Path) -> No
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 3] + bytes(len(whole) // 3))
     video = Video(VideoConfig())
-    said = video.accepts(Item("a", Handle(path)))
+    said = video.accepts(Item("a", FileSlice(path)))
     if said is None:  # its index says that all is there
         timing = frames.timing(path)
         with pytest.raises(ValueError, match="cut off"):

@@ -19,7 +19,7 @@ from anew.data.sources import base, folder
 from anew.data.sources.base import reader_of
 from anew.data.sources.listing import File
 from anew.data.sources.source import Source
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}
@@ -88,10 +88,10 @@ def test_unknown_endings_are_known_by_content(tmp_path: Path) -> None:
 def test_file_that_vanishes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("hello")
     found = Source.open(tmp_path, KINDS)
-    blocks = found.blocks("text")
+    shards = found.shards("text")
     (tmp_path / "x.txt").unlink()
-    (one,) = found.read(blocks[0])
-    assert isinstance(one, Refusal) and "cannot be read" in one.reason
+    (one,) = found.read(shards[0])
+    assert isinstance(one, SkippedItem) and "cannot be read" in one.reason
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig"])
@@ -99,12 +99,12 @@ def test_spans_cover_a_large_file_exactly(tmp_path: Path, monkeypatch: pytest.Mo
     text = "".join(f"line {i} naïve 東京\n" for i in range(3000)) + "x" * 9000
     (tmp_path / "big.txt").write_bytes(text.encode(encoding))
     monkeypatch.setattr(folder, "WHOLE_BYTES", 1000)
-    monkeypatch.setattr(folder, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(folder, "SHARD_BYTES", 4096)
     size, stamp = (tmp_path / "big.txt").stat().st_size, 0
     reader = folder.open_reader([File("big.txt", size, stamp)], tmp_path, KINDS)
-    blocks = reader.blocks("text")
-    assert len(blocks) > 10 and sum(b.bytes for b in blocks) == size
-    items = [one for block in blocks for one in reader.read(block)]
+    shards = reader.shards("text")
+    assert len(shards) > 10 and sum(b.bytes for b in shards) == size
+    items = [one for shard in shards for one in reader.read(shard)]
     assert all(isinstance(one, Item) for one in items)
     from anew.data.formats.text_encoding import decode_text
 
@@ -116,10 +116,10 @@ def test_spans_cover_a_large_file_exactly(tmp_path: Path, monkeypatch: pytest.Mo
 def test_image_blocks_mix_the_classes(tmp_path: Path) -> None:
     files = [File(f"{name}/{i}.png", 10, 0) for name in "ab" for i in range(600)]
     reader = folder.open_reader(files, tmp_path, KINDS)
-    blocks = reader.blocks("image")
-    assert reader.labels == ("a", "b") and sum(b.items for b in blocks) == 1200
-    assert all(90 < sum(p.startswith("a/") for p in b.where) < 170 for b in blocks if b.items == base.BLOCK_ITEMS)
-    assert len({b.name for b in blocks}) == len(blocks)
+    shards = reader.shards("image")
+    assert reader.labels == ("a", "b") and sum(b.items for b in shards) == 1200
+    assert all(90 < sum(p.startswith("a/") for p in b.where) < 170 for b in shards if b.items == base.SHARD_ITEMS)
+    assert len({b.name for b in shards}) == len(shards)
 
 
 def test_a_mistyped_path_in_a_folder_never_asks_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,8 +138,8 @@ def test_one_damaged_table_of_several_is_named_and_left_out(tmp_path: Path) -> N
         )
     opened = Source.open(tmp_path, KINDS)
     assert opened.kinds == {"image": 2}
-    (block,) = opened.blocks("image")
-    assert [one.label for one in opened.read(block) if isinstance(one, Item)] == ["red", None]
+    (shard,) = opened.shards("image")
+    assert [one.label for one in opened.read(shard) if isinstance(one, Item)] == ["red", None]
     assert any("b/metadata.csv" in note and "no class" in note for note in opened.notes)
     (tmp_path / "a" / "metadata.csv").unlink()
     with pytest.raises(DataError, match="mend it or take it away"):  # now nothing says what the classes are
@@ -152,8 +152,8 @@ def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
     rows = "file_name,label\na.png,x\n./sub/../b.png,y\nc.png,x\n../../../etc/passwd,y\n"
     (tmp_path / "metadata.csv").write_text(rows)
     found = Source.open(tmp_path, KINDS)
-    blocks = found.blocks("image")
-    assert {one.name: one.label for one in found.read(blocks[0]) if isinstance(one, Item)} == {
+    shards = found.shards("image")
+    assert {one.name: one.label for one in found.read(shards[0]) if isinstance(one, Item)} == {
         "a.png": "x",
         "b.png": "y",
     }
@@ -169,11 +169,11 @@ def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_what_was_refused_is_named_where_nothing_is_left(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
-    from anew.data.sources.open import choose_kind
+    from anew.data.sources.open import detect_modality
 
     (tmp_path / name).write_bytes(data)
     with pytest.raises(DataError, match=f"nothing that can be learned.*{reason}") as caught:
-        choose_kind(str(tmp_path), None)
+        detect_modality(str(tmp_path), None)
     assert "\n" not in str(caught.value)
 
 
@@ -194,7 +194,7 @@ def test_spans_of_records_hold_whole_records(tmp_path: Path) -> None:
     lines = "".join(f">{i}\n" + "ACGT" * 40_000 + "\n" + "TT\n" * 3 for i in range(110))
     (tmp_path / "a.txt").write_text(lines)
     found = Source.open(tmp_path, {"text": Headed})
-    texts = [one.data.decode() for block in found.blocks("text") for one in found.read(block) if isinstance(one, Item)]
+    texts = [one.data.decode() for shard in found.shards("text") for one in found.read(shard) if isinstance(one, Item)]
     assert "".join(texts) == lines and len(texts) > 5 and all(text[0] == ">" for text in texts)
 
 

@@ -11,11 +11,11 @@ from PIL import Image
 
 from anew.core.registry import load
 from anew.data.dataset import Dataset
-from anew.data.sources.listing import list_files
 from anew.data.sources.detect import sort_files
-from anew.data.sources.open import choose_kind
-from anew.data.splitting.split import RECORDINGS, together
-from anew.data.types import Handle
+from anew.data.sources.listing import list_files
+from anew.data.sources.open import detect_modality
+from anew.data.splitting.split import MANY_RECORDINGS, keep_groups_together
+from anew.data.types import FileSlice
 from anew.errors import DataError
 
 KINDS = {name: load("data", name) for name in ("text", "image")}
@@ -77,27 +77,27 @@ def test_large_folders_are_sampled_and_mixed_ones_opened(tmp_path: Path, monkeyp
 
 
 def test_recordings_stay_whole_or_in_runs() -> None:
-    many = [f"{i // 3}" for i in range(3 * RECORDINGS)]
-    keys, notes = together(range(len(many)), many, 0.1)
-    assert len(set(keys)) == RECORDINGS and str(RECORDINGS) in notes[0]
-    keys, notes = together(range(400), ["one"] * 400, 0.1)
+    many = [f"{i // 3}" for i in range(3 * MANY_RECORDINGS)]
+    keys, notes = keep_groups_together(range(len(many)), many, 0.1)
+    assert len(set(keys)) == MANY_RECORDINGS and str(MANY_RECORDINGS) in notes[0]
+    keys, notes = keep_groups_together(range(400), ["one"] * 400, 0.1)
     assert len(set(keys)) == 40 and "runs of 10" in notes[0]
-    assert together([4, 5], [None, None], 0.1) == ([4, 5], [])
+    assert keep_groups_together([4, 5], [None, None], 0.1) == ([4, 5], [])
 
 
 def test_a_handle_stands_for_its_content(tmp_path: Path) -> None:
     write(tmp_path, a=b"x" * 100, b=b"x" * 100, c=b"y" * 100)
-    a, b, c = (Handle(tmp_path / name) for name in "abc")
+    a, b, c = (FileSlice(tmp_path / name) for name in "abc")
     assert a.digest() == b.digest() != c.digest()
-    assert Handle(tmp_path / "a", 0, 2).digest() != Handle(tmp_path / "a", 1, 2).digest()
-    assert Handle(tmp_path / "gone").digest()  # whoever reads it refuses it
+    assert FileSlice(tmp_path / "a", 0, 2).digest() != FileSlice(tmp_path / "a", 1, 2).digest()
+    assert FileSlice(tmp_path / "gone").digest()  # whoever reads it refuses it
 
 
 def test_the_fingerprint_follows_content(tmp_path: Path) -> None:
     for i in range(20):
         write(tmp_path / "d", **{f"{i}__png": picture(i * 8)})
-    one = choose_kind(str(tmp_path / "d"), None).fingerprint
-    assert one == choose_kind(str(tmp_path / "d"), None).fingerprint
+    one = detect_modality(str(tmp_path / "d"), None).fingerprint
+    assert one == detect_modality(str(tmp_path / "d"), None).fingerprint
 
 
 @pytest.mark.parametrize("wanted", [None, "audio"])
@@ -105,7 +105,7 @@ def test_formats_that_are_not_read_are_to_be_converted(tmp_path: Path, wanted: s
     for index in range(3):
         (tmp_path / f"{index}.m4a").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(64))
     with pytest.raises(DataError, match=r"3 \.m4a\); convert \.m4a files to WAV, FLAC, OGG or MP3, which are read"):
-        choose_kind(str(tmp_path), wanted)
+        detect_modality(str(tmp_path), wanted)
     (tmp_path / "more.txt").write_text("Some words that somebody wrote.")
     with pytest.raises(DataError, match=r"holds no audio; it holds text; convert \.m4a files to WAV"):
-        choose_kind(str(tmp_path), "audio")
+        detect_modality(str(tmp_path), "audio")

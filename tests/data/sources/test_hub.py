@@ -73,14 +73,14 @@ def test_text_splits_and_configuration(hub: dict[str, Any]) -> None:
     reader = open_hub("me/books:small", {})
     assert reader.kinds == {"text": 402}
     assert reader.labels == ()
-    blocks = reader.blocks("text")
-    assert {block.part for block in blocks} == {"train", "validation"}
-    assert sum(block.items for block in blocks) == 402
-    assert len({block.name for block in blocks}) == len(blocks) >= 4
-    found = [one for block in blocks for one in reader.read(block)]
+    shards = reader.shards("text")
+    assert {shard.part for shard in shards} == {"train", "validation"}
+    assert sum(shard.items for shard in shards) == 402
+    assert len({shard.name for shard in shards}) == len(shards) >= 4
+    found = [one for shard in shards for one in reader.read(shard)]
     assert sum(isinstance(one, Item) for one in found) == 401  # one is empty
     assert found[0].data.startswith("document 0")  # type: ignore[union-attr]
-    assert reader.blocks("image") == []
+    assert reader.shards("image") == []
 
 
 def test_images_come_encoded_with_their_class_names(hub: dict[str, Any]) -> None:
@@ -91,13 +91,15 @@ def test_images_come_encoded_with_their_class_names(hub: dict[str, Any]) -> None
     reader = open_hub("me/pets", {})
     assert reader.labels == ("cat", "dog")
     assert reader.bytes == {"image": 6}
-    (block,) = reader.blocks("image")
-    assert block.part == "test"
-    assert [(i.data, i.label) for i in reader.read(block)] == [(b"one", "dog"), (b"two", "cat")]  # type: ignore[union-attr]
+    (shard,) = reader.shards("image")
+    assert shard.part == "test"
+    assert [(i.data, i.label) for i in reader.read(shard)] == [(b"one", "dog"), (b"two", "cat")]  # type: ignore[union-attr]
 
 
 def test_unknown_names_are_one_sentence(hub: dict[str, Any]) -> None:
-    with pytest.raises(DataError, match=r"'me/none' is no path here.*Couldn't reach 'me/none' on the Hub\)") as caught:
+    with pytest.raises(
+        DataError, match=r"'me/none' is not a path here.*Couldn't reach 'me/none' on the Hub\)"
+    ) as caught:
         open_hub("me/none", {})
     assert "\n" not in str(caught.value)
 
@@ -115,7 +117,7 @@ def test_without_a_network_only_the_cache_is_read_and_at_once(
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     start = time.monotonic()
     with pytest.raises(
-        DataError, match=r"'me/none' is no path here, and as a hub name it cannot be loaded \(the hub does not"
+        DataError, match=r"'me/none' is not a path here, and as a hub name it cannot be loaded \(the hub does not"
     ):
         open_hub("me/none", {})
     assert time.monotonic() - start < 3 and capfd.readouterr() == ("", "")
@@ -154,5 +156,5 @@ def test_the_real_package_on_a_local_file(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(datasets, "load_dataset", lambda *_: made)
     monkeypatch.setattr("anew.data.sources.hub._reached", lambda path: True)
     reader = open_hub("me/pictures", {})
-    (block,) = reader.blocks("image")
-    assert [(i.data, i.label) for i in reader.read(block)] == [(out.getvalue(), name) for name in "abb"]  # type: ignore[union-attr]
+    (shard,) = reader.shards("image")
+    assert [(i.data, i.label) for i in reader.read(shard)] == [(out.getvalue(), name) for name in "abb"]  # type: ignore[union-attr]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from anew.data import limits
-from anew.data.sources.base import BLOCK_ITEMS
+from anew.data.sources.base import SHARD_ITEMS
 from anew.data.sources.idx import IdxReader, key_of, open_reader
 from anew.data.sources.listing import File
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (300, 5, 4), dtype=np.uint8)
 LABELS = (np.arange(300) % 11).astype(np.uint8)
@@ -31,8 +31,8 @@ def reader(folder: Path, files: dict[str, bytes]) -> IdxReader:
     return open_reader([File(name, len(data), 7) for name, data in files.items()], folder, {})
 
 
-def everything(opened: IdxReader) -> list[Item | Refusal]:
-    return [found for block in opened.blocks("image") for found in opened.read(block)]
+def everything(opened: IdxReader) -> list[Item | SkippedItem]:
+    return [found for shard in opened.shards("image") for found in opened.read(shard)]
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -51,16 +51,16 @@ def test_mnist_as_it_is_distributed(tmp_path: Path, zipped: bool) -> None:
     assert opened.kinds == {"image": 310}
     assert opened.labels == tuple(sorted(map(str, range(11))))
     assert not opened.refusals
-    blocks = opened.blocks("image")
-    assert {block.part for block in blocks} == {"train", "test"}
-    assert sum(block.items for block in blocks) == 310
-    assert max(block.items for block in blocks) <= BLOCK_ITEMS
-    assert len({block.name for block in blocks}) == len(blocks)
-    found = [item for block in blocks if block.part == "train" for item in opened.read(block)]
+    shards = opened.shards("image")
+    assert {shard.part for shard in shards} == {"train", "test"}
+    assert sum(shard.items for shard in shards) == 310
+    assert max(shard.items for shard in shards) <= SHARD_ITEMS
+    assert len({shard.name for shard in shards}) == len(shards)
+    found = [item for shard in shards if shard.part == "train" for item in opened.read(shard)]
     assert all(isinstance(item, Item) for item in found)
     assert (np.stack([item.data for item in found]) == IMAGES).all()  # type: ignore[union-attr]
     assert [item.label for item in found] == [str(v) for v in LABELS]  # type: ignore[union-attr]
-    assert opened.blocks("text") == []
+    assert opened.shards("text") == []
 
 
 def test_other_spellings_pair_up() -> None:
@@ -112,7 +112,7 @@ def test_cut_off_gzip_file_gives_what_can_be_read(tmp_path: Path) -> None:
     whole = gzip.compress(idx(IMAGES))
     found = everything(reader(tmp_path, {"images.idx.gz": whole[: len(whole) // 2]}))
     good = [item for item in found if isinstance(item, Item)]
-    bad = [item for item in found if isinstance(item, Refusal)]
+    bad = [item for item in found if isinstance(item, SkippedItem)]
     assert 50 < len(good) < 200
     assert len(good) + len(bad) == 300
     assert (np.stack([item.data for item in good]) == IMAGES[: len(good)]).all()
@@ -145,7 +145,7 @@ def test_floats_are_refused_with_the_reason(tmp_path: Path) -> None:
 def test_a_file_that_vanished_is_refused_item_by_item(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"images.idx": idx(IMAGES)})
     (tmp_path / "images.idx").unlink()
-    assert all(isinstance(found, Refusal) for found in everything(opened))
+    assert all(isinstance(found, SkippedItem) for found in everything(opened))
 
 
 def test_headers_that_lie_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,7 @@ def test_names_that_are_not_utf8_are_listed_and_shown_escaped(tmp_path: Path) ->
         Path(os.fsdecode(folder + b"/%d.txt" % number)).write_text("some text")
     os.symlink(b"nothing", folder + b"/x\x1b[2J")
     source = Source.open(tmp_path, KINDS)
-    assert source.blocks("text") and source.labels("text") == ("caf\udce9",)
+    assert source.shards("text") and source.labels("text") == ("caf\udce9",)
     assert [r.name for r in source.refusals] == [r"caf\xe9/x\x1b[2J"]
 
 

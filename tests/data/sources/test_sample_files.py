@@ -12,13 +12,13 @@ from anew.core.registry import load
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality
 from anew.data.sources.listing import File
-from anew.data.sources.sample_files import each_once
-from anew.data.types import Size
+from anew.data.sources.sample_files import drop_duplicate_formats
+from anew.data.types import DataBudget
 
 
 def kept(kind: str, *names: str) -> tuple[list[str], list[str]]:
     owner: type[Modality] = load("data", kind)
-    files, notes = each_once([File(name, 9 + len(name), 1) for name in sorted(names)], owner, names)
+    files, notes = drop_duplicate_formats([File(name, 9 + len(name), 1) for name in sorted(names)], owner, names)
     return [file.path for file in files], notes
 
 
@@ -51,7 +51,7 @@ def test_samples_are_opened_without_them_and_data_with_them(tmp_path: Path) -> N
         Image.fromarray(source.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / "d" / name)
     data = Dataset.open(tmp_path / "d")
     assert data.scan.items == 41
-    data.fit(Size(None, 41, 1))
+    data.fit(DataBudget(None, 41, 1))
     for samples, n in ((True, 40), (False, 41)):
         other = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "d"), samples)
         assert other.part_size("all") == n and bool(other.scan.notes) == samples

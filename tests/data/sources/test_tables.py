@@ -20,7 +20,7 @@ from anew.data.sources import delimited_rows
 from anew.data.sources.columns import Place, choose, image_bytes
 from anew.data.sources.listing import File
 from anew.data.sources.tables import TableReader, metadata, names_files, open_reader
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 TEXTS = [
@@ -32,6 +32,9 @@ TEXTS = [
     "\u2028separator",
     " spaces ",
 ]
+
+
+FUZZED = Path(__file__).parents[2] / "fuzz" / "corpus"
 
 
 def csv_of(rows: list[list[Any]], delimiter: str = ",") -> bytes:
@@ -47,8 +50,8 @@ def reader(folder: Path, files: dict[str, bytes]) -> TableReader:
     return open_reader([File(name, (folder / name).stat().st_size, 1) for name in files], folder, {})
 
 
-def everything(opened: TableReader, kind: str = "text") -> list[Item | Refusal]:
-    return [found for block in opened.blocks(kind) for found in opened.read(block)]
+def everything(opened: TableReader, kind: str = "text") -> list[Item | SkippedItem]:
+    return [found for shard in opened.shards(kind) for found in opened.read(shard)]
 
 
 def texts(opened: TableReader) -> list[Any]:
@@ -94,16 +97,16 @@ def test_rows_are_whole_wherever_spans_end(
     )  # fmt: skip
     path = tmp_path / ("t.csv" if as_csv else "t.jsonl")
     path.write_bytes(data)
-    table = delimited_rows.Rows(path, len(data))
+    table = delimited_rows.DelimitedFile(path, len(data))
     with monkeypatch.context() as patch:
-        patch.setattr(delimited_rows, "BLOCK_BYTES", span)
+        patch.setattr(delimited_rows, "SHARD_BYTES", span)
         found = [row for one in table.spans() for row in table.read(one)]
     assert not [row for row in found if isinstance(row, delimited_rows.Broken)]
     assert [row["text"] for row in found] == rows  # type: ignore[index]
 
 
 def test_a_first_row_longer_than_a_block(tmp_path: Path) -> None:
-    rows = ["x" * (2 * delimited_rows.BLOCK_BYTES), "short"]
+    rows = ["x" * (2 * delimited_rows.SHARD_BYTES), "short"]
     assert (
         texts(reader(tmp_path, {"a.jsonl": b"".join(json.dumps({"text": t}).encode() + b"\n" for t in rows)})) == rows
     )
@@ -113,11 +116,11 @@ def test_a_first_row_longer_than_a_block(tmp_path: Path) -> None:
 def test_many_blocks_and_a_fair_estimate(tmp_path: Path) -> None:
     rows = [["text", "label"], *[[f"record {i} " + "x" * 90 + "\ny", i % 3] for i in range(12_000)]]
     opened = reader(tmp_path, {"train.csv": csv_of(rows)})
-    blocks = opened.blocks("text")
-    assert len(blocks) > 1
-    assert {block.part for block in blocks} == {"train"}
-    assert len({block.name for block in blocks}) == len(blocks)
-    assert sum(block.items for block in blocks) == pytest.approx(12_000, rel=0.05)
+    shards = opened.shards("text")
+    assert len(shards) > 1
+    assert {shard.part for shard in shards} == {"train"}
+    assert len({shard.name for shard in shards}) == len(shards)
+    assert sum(shard.items for shard in shards) == pytest.approx(12_000, rel=0.05)
     items = everything(opened)
     assert len(items) == 12_000
     assert len({item.name for item in items}) == 12_000
@@ -137,11 +140,11 @@ def test_damaged_rows_are_named_and_the_rest_read(tmp_path: Path) -> None:
     )
     found = everything(opened)
     assert [item.data for item in found if isinstance(item, Item)] == ["good", "fine", "a"]
-    reasons = {one.name: one.reason for one in found if isinstance(one, Refusal)}
+    reasons = {one.name: one.reason for one in found if isinstance(one, SkippedItem)}
     assert reasons == {
         "a.csv#1": "the row has 1 cells for 2 columns",
-        "b.jsonl#1": "the line is no JSON",
-        "b.jsonl#2": "the line is no JSON object",
+        "b.jsonl#1": "the line is not valid JSON",
+        "b.jsonl#2": "the line is not a JSON object",
         "b.jsonl#3": "column 'text' is empty",
     }
 
@@ -177,8 +180,8 @@ def test_parquet_text_in_pieces(tmp_path: Path) -> None:
     data = {"text": rows, "vector": [[0.5]] * 9000}
     parquet_of(tmp_path / "a.parquet", data, row_group_size=4000)
     opened = reader(tmp_path, {"a.parquet": (tmp_path / "a.parquet").read_bytes()})
-    blocks = opened.blocks("text")
-    assert len(blocks) >= 3
+    shards = opened.shards("text")
+    assert len(shards) >= 3
     assert opened.kinds == {"text": 9000}
     assert texts(opened) == rows
 
@@ -195,10 +198,10 @@ def test_parquet_images_as_hugging_face_writes_them(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"test-0.parquet": (tmp_path / "test-0.parquet").read_bytes()})
     assert opened.labels == ("cat", "dog")
     assert opened.kinds == {"image": 3}
-    assert opened.blocks("image")[0].part == "test"
+    assert opened.shards("image")[0].part == "test"
     first, second, third = everything(opened, "image")
     assert (first.data, first.label, second.data, second.label) == (b"one", "dog", b"two", "cat")  # type: ignore[union-attr]
-    assert isinstance(third, Refusal)
+    assert isinstance(third, SkippedItem)
 
 
 def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
@@ -209,7 +212,23 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
     assert "damaged" in opened.refusals[0].reason
     altered = whole[:100] + bytes(2000) + whole[2100:]
     for found in everything(reader(tmp_path, {"c.parquet": altered})):
-        assert isinstance(found, Item | Refusal)
+        assert isinstance(found, Item | SkippedItem)
+
+
+def test_a_table_that_makes_pyarrow_abort_costs_one_file(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    damaged = (FUZZED / "parquet-text" / "b40d60026f0a321d.parquet").read_bytes()
+    opened = reader(tmp_path, {"a.parquet": damaged, "b.csv": b"text\nfirst\nsecond\n"})
+    assert [one.name for one in opened.refusals] == ["a.parquet"] and "SIGABRT" in opened.refusals[0].reason
+    assert texts(opened) == ["first", "second"]
+
+
+def test_parquet_pieces_can_be_read_in_any_order(tmp_path: Path) -> None:
+    cells = [f"record {i} " + "x" * 300 for i in range(9000)]
+    opened = reader(tmp_path, {"a.parquet": parquet_of(tmp_path / "a.parquet", {"text": cells})})
+    shards = opened.shards("text")
+    by_shard = {shard.name: list(opened.read(shard)) for shard in reversed(shards)}
+    assert [one.data for shard in shards for one in by_shard[shard.name] if isinstance(one, Item)] == cells
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,11 +277,11 @@ def test_damaged_metadata_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_quote_that_never_closes_ends_in_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
-    monkeypatch.setattr(delimited_rows, "BLOCK_BYTES", 512)
+    monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
     data = b'text,n\ngood,1\n"open,2\n' + b"more,3\n" * 3000
     found = everything(reader(tmp_path, {"a.csv": data}))
     assert isinstance(found[0], Item)
-    assert any(isinstance(one, Refusal) for one in found)
+    assert any(isinstance(one, SkippedItem) for one in found)
 
 
 @pytest.mark.parametrize("arrow", [True, False])
@@ -286,7 +305,9 @@ def test_a_cell_that_is_too_long_is_refused_and_the_others_are_read(
     cells = [f"{i} " * (600 if i == 7 else 3) for i in range(20)]
     found = everything(reader(tmp_path, {"a.parquet": parquet_of(tmp_path / "a.parquet", {"text": cells})}))
     assert [one.data for one in found if isinstance(one, Item)] == cells[:7] + cells[8:]
-    assert [one.reason for one in found if isinstance(one, Refusal)] == ["the row holds 1.17 KB; at most 1000 bytes"]
+    assert [one.reason for one in found if isinstance(one, SkippedItem)] == [
+        "the row holds 1.17 KB; at most 1000 bytes"
+    ]
 
 
 def test_lists_are_not_read_and_many_columns_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,9 +324,9 @@ def test_rows_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "100,000 columns" in opened.refusals[0].reason
     found = everything(opened)
     assert [one.data for one in found if isinstance(one, Item)] == ["good", "a\x00b", "c"]
-    assert [one.reason for one in found if isinstance(one, Refusal)] == ["the line is no JSON"]
+    assert [one.reason for one in found if isinstance(one, SkippedItem)] == ["the line is not valid JSON"]
     monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
-    monkeypatch.setattr(delimited_rows, "BLOCK_BYTES", 512)
+    monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
     assert "longer than 4 KB" in reader(tmp_path, {"line.csv": b"\0" * 50_000}).refusals[0].reason
 
 

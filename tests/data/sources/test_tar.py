@@ -19,7 +19,7 @@ from anew.data.modalities.text import Text
 from anew.data.modality import Modality
 from anew.data.sources.listing import File
 from anew.data.sources.tar import ArchiveReader, members, open_reader, split_name
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 
 KINDS: dict[str, type[Modality]] = {"text": Text, "image": Image}
 
@@ -39,8 +39,8 @@ def reader(folder: Path, data: bytes, name: str = "shard.tar") -> ArchiveReader:
     return open_reader([File(name, len(data), 1)], folder, KINDS)
 
 
-def everything(opened: ArchiveReader, kind: str) -> list[Item | Refusal]:
-    return [found for block in opened.blocks(kind) for found in opened.read(block)]
+def everything(opened: ArchiveReader, kind: str) -> list[Item | SkippedItem]:
+    return [found for shard in opened.shards(kind) for found in opened.read(shard)]
 
 
 def shard(count: int = 10) -> dict[str, bytes]:
@@ -60,7 +60,7 @@ def test_samples_by_stem(tmp_path: Path, form: int, zipped: bool) -> None:
     opened = reader(tmp_path, tar(shard(), "w:gz" if zipped else "w", form), name)
     assert opened.kinds == {"image": 10, "text": 10, ".pyd": 10}
     assert opened.labels == ("0", "1", "2")
-    assert {block.part for block in opened.blocks("image")} == {"train"}
+    assert {shard.part for shard in opened.shards("image")} == {"train"}
     images = everything(opened, "image")
     assert [(item.data, item.label) for item in images] == [(b"png%d" % i, str(i % 3)) for i in range(10)]  # type: ignore[union-attr]
     assert [item.data for item in everything(opened, "text")] == [b"caption %d" % i for i in range(10)]  # type: ignore[union-attr]
@@ -112,10 +112,10 @@ def test_a_packed_folder_gives_parts_and_classes_and_fair_blocks(tmp_path: Path)
     }
     opened = reader(tmp_path, tar(entries), "pets.tar")
     assert opened.labels == ("cat", "dog")
-    blocks = opened.blocks("image")
-    assert {block.part for block in blocks} == {"train", "test"}
-    assert len({block.name for block in blocks}) == len(blocks)
-    first = [item.label for item in opened.read(blocks[0])]  # type: ignore[union-attr]
+    shards = opened.shards("image")
+    assert {shard.part for shard in shards} == {"train", "test"}
+    assert len({shard.name for shard in shards}) == len(shards)
+    first = [item.label for item in opened.read(shards[0])]  # type: ignore[union-attr]
     assert 0.3 < first.count("cat") / len(first) < 0.7
 
 
@@ -135,9 +135,9 @@ def test_what_is_no_tar(tmp_path: Path) -> None:
 def test_a_changed_shard_is_refused(tmp_path: Path) -> None:
     opened = reader(tmp_path, tar(shard()))
     (tmp_path / "shard.tar").write_bytes(b"")
-    assert all(isinstance(found, Refusal) for found in everything(opened, "image"))
+    assert all(isinstance(found, SkippedItem) for found in everything(opened, "image"))
     (tmp_path / "shard.tar").unlink()
-    assert all(isinstance(found, Refusal) for found in everything(opened, "image"))
+    assert all(isinstance(found, SkippedItem) for found in everything(opened, "image"))
 
 
 def test_stem_ends_at_the_first_dot() -> None:

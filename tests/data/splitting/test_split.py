@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anew.data.modalities.text import Text, TextConfig
-from anew.data.splitting import split
+from anew.data.splitting import near_duplicates, split
 from anew.data.types import Item
 from anew.errors import DataError
 
@@ -28,37 +28,37 @@ def test_twins_by_normal_form_and_by_likeness() -> None:
     near = base[3].replace("alpha", "ALPHA").replace(" ", "  ", 3)
     close = base[7][:400] + " inserted words " + base[7][400:]
     items = [Item(str(i), text) for i, text in enumerate([*base, near, close])]
-    keys = split.groups(items, TEXT)
+    keys = near_duplicates.group_keys(items, TEXT)
     assert keys[60] == keys[3] and keys[61] == keys[7] and len(set(keys)) == 60
 
 
 def test_divide_has_its_shares_and_is_stable_under_additions() -> None:
-    keys = [split.exact_key(Item("", document(i, 20))) for i in range(1000)]
-    parts = split.divide(keys, [1] * 1000, 0.1, [split.VALIDATION, split.TEST])
+    keys = [near_duplicates.exact_key(Item("", document(i, 20))) for i in range(1000)]
+    parts = split.assign_parts(keys, [1] * 1000, 0.1, [split.VALIDATION, split.TEST])
     assert np.bincount(parts).tolist() == [800, 100, 100]
-    again = split.divide(keys[:990], [1] * 990, 0.1, [split.VALIDATION, split.TEST])
+    again = split.assign_parts(keys[:990], [1] * 990, 0.1, [split.VALIDATION, split.TEST])
     assert (again == parts[:990]).mean() > 0.98
     shuffled = np.random.default_rng(0).permutation(1000)
-    moved = split.divide([keys[i] for i in shuffled], [1] * 1000, 0.1, [split.VALIDATION, split.TEST])
+    moved = split.assign_parts([keys[i] for i in shuffled], [1] * 1000, 0.1, [split.VALIDATION, split.TEST])
     assert (moved == parts[shuffled]).all()
 
 
 def test_one_huge_document_is_not_held_out() -> None:
-    keys = [split.exact_key(Item("", str(i))) for i in range(100)]
+    keys = [near_duplicates.exact_key(Item("", str(i))) for i in range(100)]
     for huge in range(100):
         sizes = [1000] * 100
         sizes[huge] = 100_000
-        assert split.divide(keys, sizes, 0.05, [split.VALIDATION, split.TEST])[huge] == split.TRAIN
+        assert split.assign_parts(keys, sizes, 0.05, [split.VALIDATION, split.TEST])[huge] == split.TRAIN
 
 
 def test_groups_are_never_parted() -> None:
     keys = [i // 3 for i in range(300)]
-    parts = split.divide(keys, [1] * 300, 0.1, [split.VALIDATION, split.TEST])
+    parts = split.assign_parts(keys, [1] * 300, 0.1, [split.VALIDATION, split.TEST])
     assert all(len(set(parts[i : i + 3].tolist())) == 1 for i in range(0, 300, 3))
 
 
 def test_too_few_to_split() -> None:
-    parts = split.divide([1, 1, 1], [1] * 3, 0.1, [split.VALIDATION, split.TEST])
+    parts = split.assign_parts([1, 1, 1], [1] * 3, 0.1, [split.VALIDATION, split.TEST])
     with pytest.raises(DataError, match="too few"):
         split.check(parts, [split.VALIDATION, split.TEST], "image item")
 
@@ -69,11 +69,11 @@ def test_too_few_to_split() -> None:
 def test_fewer_than_ten_different_items_are_refused(keys: Iterable[int], said: str) -> None:
     own, carve = list(keys), [split.VALIDATION, split.TEST]
     with pytest.raises(DataError, match=f"{said}.*give at least 10 different ones"):
-        split.check(split.divide(own, [1] * len(own), 0.1, carve), carve, "image item", len(set(own)))
+        split.check(split.assign_parts(own, [1] * len(own), 0.1, carve), carve, "image item", len(set(own)))
     split.check(
         np.array([split.TRAIN, split.VALIDATION, split.TEST], dtype=np.uint8), [], "image item"
     )  # the user's own
-    parts = split.divide(list(range(10)), [1] * 10, 0.1, carve)
+    parts = split.assign_parts(list(range(10)), [1] * 10, 0.1, carve)
     split.check(parts, carve, "image item", 10)
 
 
@@ -81,7 +81,7 @@ def test_fewer_than_ten_different_items_are_refused(keys: Iterable[int], said: s
 def test_far_line_ends_do_not_cost_a_part(every: int) -> None:
     text = ("x" * every + "\n") * (20_000 // every) + "y" * 21_013
     for size in (1000, 5000, 20_013, 21_013):
-        pieces = split.spans([Item("a", text[:size])], [split.VALIDATION, split.TEST])
+        pieces = split.split_spans([Item("a", text[:size])], [split.VALIDATION, split.TEST])
         sizes = [sum(len(item.data) for item, own in pieces if own == part) for part in range(3)]
         assert sum(sizes) == size and min(sizes) > 0.02 * size
 
@@ -91,7 +91,7 @@ def test_far_line_ends_do_not_cost_a_part(every: int) -> None:
 def test_spans_cut_nothing_away(texts: list[str], both: bool) -> None:
     wanted = [split.VALIDATION, split.TEST] if both else [split.VALIDATION]
     try:
-        pieces = split.spans([Item(str(i), text) for i, text in enumerate(texts)], wanted)
+        pieces = split.split_spans([Item(str(i), text) for i, text in enumerate(texts)], wanted)
     except DataError as error:
         assert "characters" in str(error) and sum(map(len, texts)) < 50
         return
@@ -102,14 +102,17 @@ def test_spans_cut_nothing_away(texts: list[str], both: bool) -> None:
 
 def test_spans_hold_out_their_share_at_line_ends() -> None:
     text = "".join(f"line number {i}\n" for i in range(60_000))
-    pieces = split.spans([Item("a", text)], [split.VALIDATION, split.TEST])
+    pieces = split.split_spans([Item("a", text)], [split.VALIDATION, split.TEST])
     share = sum(len(item.data) for item, part in pieces if part == split.TEST) / len(text)
     assert 0.045 < share < 0.055 and all(item.data.endswith("\n") for item, _ in pieces)
-    assert sum(part == split.TEST for _, part in pieces) == split.REGIONS
+    assert sum(part == split.TEST for _, part in pieces) == split.MOST_REGIONS
 
 
 def test_the_sentence_on_a_split_says_the_counts_of_each_part() -> None:
     parts = np.repeat([split.TRAIN, split.VALIDATION, split.TEST], [1800, 100, 120]).astype(np.uint8)
-    said = split.said(parts, 1002, False)
+    said = split.split_notes(parts, 1002, False)
     assert said[0] == "split at random by content: of 2,020 items 1,800 to train, 100 to validation, 120 to test"
-    assert said[1].startswith("1,002 of 2,020 items repeat") and "share of the text" in split.said(parts, 0, True)[0]
+    assert (
+        said[1].startswith("1,002 of 2,020 items repeat")
+        and "share of the text" in split.split_notes(parts, 0, True)[0]
+    )

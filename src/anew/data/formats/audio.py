@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from anew.core.extras import require
 from anew.data.formats.mp3_cache import Recordings, quiet, recording
-from anew.data.media_limits import ANY_SAMPLES_A_BYTE, SAMPLES_A_BYTE
-from anew.data.types import Handle
+from anew.data.limits import AUDIO
+from anew.data.types import FileSlice
 
 Samples = NDArray[np.float32]
 SHORTEST = 0.01  # seconds
@@ -76,7 +76,7 @@ def _left_open(data: Any, clip: Any) -> Iterator[Any]:
 
 @contextmanager
 def _opened(data: Any) -> Iterator[Any]:
-    """A soundfile of bytes or of a Handle. Raises ValueError (one clause)."""
+    """A soundfile of bytes or of a FileSlice. Raises ValueError (one clause)."""
     with _clauses(), _soundfile(data) as file:
         yield file
 
@@ -84,7 +84,7 @@ def _opened(data: Any) -> Iterator[Any]:
 def _soundfile(data: Any) -> Any:
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
     source: Any = data
-    if isinstance(data, Handle):
+    if isinstance(data, FileSlice):
         source = data.path if data.body is None else io.BytesIO(data.body)
     elif not isinstance(data, Path):
         if not len(data):
@@ -102,7 +102,7 @@ def _clauses() -> Iterator[None]:
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror or error})") from None
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise ValueError(f"its content is no sound of a known format, or damaged ({_clause(error)})") from None
+        raise ValueError(f"its content is not a sound of a known format, or damaged ({_clause(error)})") from None
 
 
 def _clause(error: BaseException) -> str:
@@ -117,7 +117,7 @@ def head(data: Any) -> Head:
         raise ValueError(f"{found.channels} channels at {found.rate} Hz are out of range")
     if found.frames <= 0:
         raise ValueError("it holds no samples")
-    if found.frames > (most := _bytes(data) * SAMPLES_A_BYTE.get(form, ANY_SAMPLES_A_BYTE)):
+    if found.frames > (most := _bytes(data) * AUDIO.samples_per_byte.get(form, AUDIO.other_samples_per_byte)):
         raise ValueError(f"its header claims {found.frames:,} samples, where its bytes hold at most {int(most):,}")
     if found.seconds < SHORTEST:
         raise ValueError(f"it is only {1000 * found.seconds:.2g} ms long; at least {1000 * SHORTEST:.0f} ms are needed")
@@ -125,7 +125,7 @@ def head(data: Any) -> Head:
 
 
 def _bytes(data: Any) -> int:
-    body = data.body if isinstance(data, Handle) else data
+    body = data.body if isinstance(data, FileSlice) else data
     try:
         return len(body) if isinstance(body, bytes) else (data.path if body is None else Path(body)).stat().st_size
     except OSError as error:
@@ -134,12 +134,12 @@ def _bytes(data: Any) -> int:
 
 def read(data: Any, start: int, stop: int) -> tuple[Samples, int]:
     """((N,) mono samples from `start` up to `stop`, rate). Raises ValueError (one clause)."""
-    clip = recording(data) if isinstance(data, Handle) and data.at is not None else None
+    clip = recording(data) if isinstance(data, FileSlice) and data.at is not None else None
     mono, rate = (clip and _IN_ORDER.read(clip, start, stop)) or _read(data, start, stop, clip)
     if not len(mono):
         raise ValueError("it holds no samples, or is cut off")
     if not np.isfinite(mono).all():
-        raise ValueError("it holds values that are no numbers (NaN or infinite)")
+        raise ValueError("it holds values that are not numbers (NaN or infinite)")
     return mono, rate
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from anew.data.formats.audio import Head
-from anew.data.media_limits import CLIPS
-from anew.data.types import Size
+from anew.data.limits import AUDIO
+from anew.data.types import DataBudget
 
 BANDS = ((0, 48), (3_000, 64), (9_000, 96), (20_000, 128))  # (values of a clip from which on, mel bands)
 TOP_RATES = {48: 11_025, 64: 16_000, 96: 22_050, 128: 44_100}  # Hz, the most that so many bands are enough for
@@ -49,7 +49,7 @@ class Shape:
         return asdict(self)
 
 
-def values_of(size: Size | None) -> float:
+def values_of(size: DataBudget | None) -> float:
     """Values of a clip that the budget can learn: 48 x 48 in a minute of one CPU thread, four times as many for sixty
     squared times the work; 64 x 64 without a budget. An accelerator counts as a hundred threads."""
     if size is None or size.seconds is None:
@@ -58,7 +58,7 @@ def values_of(size: Size | None) -> float:
     return float(np.clip(48.0**2 * (work / 60.0) ** 0.36, 32.0**2, 128.0 * 640.0))
 
 
-def choose(heads: Sequence[Head], size: Size | None, seconds: float | None, rate: int | None) -> Shape:
+def choose(heads: Sequence[Head], size: DataBudget | None, seconds: float | None, rate: int | None) -> Shape:
     """The shape of clips for files with these headers. seconds, rate: what the user asks for."""
     values = values_of(size)
     bands = next(bands for least, bands in reversed(BANDS) if values >= least)
@@ -86,13 +86,15 @@ def cuts(frames: int, rate: int, shape: Shape, part: int, of: int) -> Iterator[t
     if of == 1 and frames < LONG * length:
         return None
     first, stop = math.ceil(frames * part / of / length), math.ceil(frames * (part + 1) / of / length)
-    if stop - first > CLIPS:
-        raise ValueError(f"it is {frames / rate / 3600:,.1f} hours long: at most {CLIPS:,} clips of a file are taken")
+    if stop - first > AUDIO.clips:
+        raise ValueError(
+            f"it is {frames / rate / 3600:,.1f} hours long: at most {AUDIO.clips:,} clips of a file are taken"
+        )
     bounds = ((round(i * length), round((i + 1) * length)) for i in range(first, stop))
     return ((a, b) for a, b in bounds if b <= frames)
 
 
-def told(heads: Sequence[Head], shape: Shape, size: Size | None) -> list[str]:
+def told(heads: Sequence[Head], shape: Shape, size: DataBudget | None) -> list[str]:
     """Sentences on what becomes of files with these headers."""
     out = [
         f"Clips of {shape.seconds:.2f} s at {shape.rate:,} Hz, seen as {shape.bands} bands x {shape.frames} frames: "
@@ -117,7 +119,7 @@ def told(heads: Sequence[Head], shape: Shape, size: Size | None) -> list[str]:
     return out
 
 
-def _budget(size: Size | None) -> str:
+def _budget(size: DataBudget | None) -> str:
     if size is None or size.seconds is None:
         return "a run without a budget"
     where = "1 thread" if size.threads == 1 else f"{size.threads} threads"

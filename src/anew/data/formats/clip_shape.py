@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 
 from anew.data.formats import pixels
 from anew.data.formats.image_size import chosen_size
-from anew.data.types import Size
+from anew.data.types import DataBudget
 
 LARGEST = 256  # pixels a side that are suggested
 
@@ -33,7 +33,7 @@ def frame(wanted: str, sizes: Sequence[tuple[int, int]], see_through: bool, size
 
 def even_size(
     sizes: Sequence[tuple[int, int]],
-    size: Size,
+    size: DataBudget,
     side: int,
     wanted: tuple[int, int] | None,
     frame: str,
@@ -53,7 +53,7 @@ def even_size(
     return chosen
 
 
-def budget_words(size: Size) -> str:
+def budget_words(size: DataBudget) -> str:
     """The budget, for sentences."""
     if size.seconds is None:
         return "a run without a budget"

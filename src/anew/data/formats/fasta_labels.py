@@ -72,7 +72,7 @@ def _pattern(text: str) -> tuple[re.Pattern[str], str]:
         pattern = re.compile(text)
     except re.error as error:
         raise ConfigError(
-            f"labels={text!r} is no pattern ({error}); give none, folder, organism, family, or one"
+            f"invalid labels {text!r} ({error}); expected none, folder, organism, family, or a regular expression"
         ) from None
     if pattern.groups != 1:
         raise ConfigError(

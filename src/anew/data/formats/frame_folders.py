@@ -44,7 +44,7 @@ def in_order(folder: Path) -> list[Path]:
     files = [file for file in folder.iterdir() if not file.name.startswith(".")]
     counted = numbers([file.name for file in files])
     if counted is None:
-        raise ValueError("its files are no numbered pictures")
+        raise ValueError("its files are not numbered pictures")
     return [file for _, file in sorted(zip(counted, files, strict=True))]
 
 

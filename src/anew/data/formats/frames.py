@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anew.core.extras import require
+from anew.data import limits
 from anew.data.formats import frame_folders
-from anew.data.media_limits import FILM_PIXELS, GIF_FRAMES, GIF_PIXELS
 
 PIXELS = 1 << 25  # most pixels of a frame: 8K
 FRAMES = 100_000  # of one file that are used: an hour at 25 a second
@@ -122,7 +122,7 @@ def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
         place: Any = str(data) if isinstance(data, Path) else io.BytesIO(data)
         container = av.open(place, format=kind, metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError, OSError):
-        raise ValueError("its content is no video of a known format, or its header is damaged") from None
+        raise ValueError("its content is not a video of a known format, or its header is damaged") from None
     with container:
         streams = [s for s in container.streams.video if not s.disposition & s.disposition.__class__.attached_pic]
         if not streams:
@@ -164,7 +164,8 @@ def _timing(data: Data) -> Timing:
         if width * height > PIXELS:
             raise ValueError(f"frames of {width}x{height} are over the limit of {PIXELS >> 20} megapixels")
         gif = container.format.name == "gif"
-        used, most = (min(GIF_FRAMES, FRAMES), GIF_PIXELS) if gif else (FRAMES, FILM_PIXELS)
+        bounds = limits.VIDEO
+        used, most = (min(bounds.gif_frames, FRAMES), bounds.gif_pixels) if gif else (FRAMES, bounds.pixels)
         base, found, more = float(stream.time_base or 1 / 1000), [], False
         for packet in container.demux(stream):
             if packet.size and packet.pts is not None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from anew.core.extras import require
 from anew.core.files import SPARE, cache_root
-from anew.data.types import Handle
+from anew.data.types import FileSlice
 
 DISK = 4 * 1024**3  # bytes of decoded recordings kept on the disk: 12 hours at 44,100 Hz; the longest unused go first
 FILES = 64  # of them
@@ -49,19 +49,19 @@ class _Stretch(NamedTuple):
     rate: int
 
 
-def recording(handle: Handle) -> tuple[Any, ...] | None:
+def recording(file_slice: FileSlice) -> tuple[Any, ...] | None:
     """What the clips cut out of one recording share, and nothing else does; None where it has vanished."""
-    if handle.body is not None:
-        return str(handle.path), len(handle.body), hash(handle.body)
+    if file_slice.body is not None:
+        return str(file_slice.path), len(file_slice.body), hash(file_slice.body)
     try:
-        stat = handle.path.stat()
+        stat = file_slice.path.stat()
     except OSError:
         return None
-    return str(handle.path), stat.st_size, stat.st_mtime_ns
+    return str(file_slice.path), stat.st_size, stat.st_mtime_ns
 
 
 class Recordings:
-    """Thread-safe: blocks are encoded in the background."""
+    """Thread-safe: shards are encoded in the background."""
 
     def __init__(self, disk: int = DISK) -> None:
         self._disk = disk

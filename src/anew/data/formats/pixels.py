@@ -63,7 +63,7 @@ def _from_array(data: NDArray[Any]) -> Image.Image:
     if data.ndim == 3 and data.shape[2] == 1:
         data = data[:, :, 0]
     if data.dtype != np.uint8 or not (data.ndim == 2 or (data.ndim == 3 and data.shape[2] in (3, 4))):
-        raise ValueError(f"an array of {data.dtype} with shape {data.shape} is no 8-bit image")
+        raise ValueError(f"an array of {data.dtype} with shape {data.shape} is not an 8-bit image")
     return Image.fromarray(np.ascontiguousarray(data))
 
 
@@ -79,7 +79,7 @@ def _from_bytes(data: bytes) -> Image.Image:
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise ValueError(f"it decodes to more than the limit of {PIXELS >> 20} megapixels") from None
         except UnidentifiedImageError:
-            raise ValueError("its content is no image of a known format") from None
+            raise ValueError("its content is not an image of a known format") from None
         except Exception as error:  # Pillow's readers raise almost anything on damaged headers
             raise ValueError(f"its header is damaged ({_clause(error)})") from None
     return image

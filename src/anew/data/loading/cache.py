@@ -1,4 +1,4 @@
-"""Encoded blocks: in memory while they are used, on disk for the next run, made ahead of use on one background thread."""
+"""Encoded shards: in memory while they are used, on disk for the next run, made ahead of use on one background thread."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from anew.core.files import SPARE
 
 VERSION = 1  # of what is stored; another one is another folder
-MEMORY = 512 * 1024 * 1024  # bytes of encoded blocks kept in memory
+MEMORY = 512 * 1024 * 1024  # bytes of encoded shards kept in memory
 DISK = 20 * 1024**3  # bytes that all cached sources may take; the longest unused go first
 
 
@@ -30,8 +30,8 @@ PAUSE = 0.002  # seconds the background thread yields after each piece of work: 
 
 
 @dataclass(slots=True)
-class Encoded:
-    """One block. values: (n, *shape) grids, or the ids of all items in one; lengths: (n,) ids of each; labels: (n,)
+class EncodedShard:
+    """One shard. values: (n, *shape) grids, or the ids of all items in one; lengths: (n,) ids of each; labels: (n,)
     class numbers; parts: (n,) part numbers; refusals: [name, reason, group] of what was left out."""
 
     values: NDArray[Any]
@@ -52,8 +52,8 @@ def cache_name(*parts: Any) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-class Disk:
-    """A folder of encoded blocks. Never fails: what cannot be written or read again is simply encoded again."""
+class DiskCache:
+    """A folder of encoded shards. Never fails: what cannot be written or read again is simply encoded again."""
 
     def __init__(self, root: Path, name: str) -> None:
         self._folder = root / name
@@ -65,25 +65,25 @@ class Disk:
         except OSError:
             self._works = False
 
-    def _path(self, block: str) -> Path:
+    def _path(self, shard: str) -> Path:
         return (
             self._folder
-            / f"{hashlib.blake2b(block.encode('utf-8', 'surrogateescape'), digest_size=12).hexdigest()}.npz"
+            / f"{hashlib.blake2b(shard.encode('utf-8', 'surrogateescape'), digest_size=12).hexdigest()}.npz"
         )
 
-    def load(self, block: str) -> Encoded | None:
-        """A block that was stored before, or None."""
+    def load(self, shard: str) -> EncodedShard | None:
+        """A shard that was stored before, or None."""
         if not self._works:
             return None
         try:
             # Opened here: NumPy leaves the file open when it finds it damaged.
-            with open(self._path(block), "rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            with open(self._path(shard), "rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 refusals = json.loads(stored["refusals"].tobytes() or b"[]")
-                return Encoded(stored["values"], stored["lengths"], stored["labels"], stored["parts"], refusals)
+                return EncodedShard(stored["values"], stored["lengths"], stored["labels"], stored["parts"], refusals)
         except (OSError, KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
             return None
 
-    def store(self, block: str, one: Encoded) -> None:
+    def store(self, shard: str, one: EncodedShard) -> None:
         """Write under a temporary name, then rename; a full disk ends caching, not the run."""
         if not self._works:
             return
@@ -97,7 +97,7 @@ class Disk:
                 refusals = np.frombuffer(json.dumps(one.refusals).encode(), dtype=np.uint8)
                 arrays = {"values": one.values, "lengths": one.lengths, "labels": one.labels, "parts": one.parts}
                 np.savez(stream, allow_pickle=False, refusals=refusals, **arrays)
-            os.replace(temporary, self._path(block))
+            os.replace(temporary, self._path(shard))
         except OSError:
             self._works = False
             if temporary:
@@ -115,25 +115,27 @@ def _prune(root: Path, keep: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-class Blocks:
-    """Encoded blocks by number: from memory, from disk, or made now; `want` has them made ahead.
+class ShardCache:
+    """Encoded shards by number: from memory, from disk, or made now; `prefetch` has them made ahead.
 
-    make: number -> Encoded, called from any thread, never twice at a time for one block.
+    make: number -> EncodedShard, called from any thread, never twice at a time for one shard.
     """
 
-    def __init__(self, names: Sequence[str], make: Callable[[int], Encoded], disk: Disk, memory: int = MEMORY) -> None:
+    def __init__(
+        self, names: Sequence[str], make: Callable[[int], EncodedShard], disk: DiskCache, memory: int = MEMORY
+    ) -> None:
         self._names, self._make, self._disk, self._memory = names, make, disk, memory
-        self._kept: OrderedDict[int, Encoded] = OrderedDict()
+        self._kept: OrderedDict[int, EncodedShard] = OrderedDict()
         self._size = 0
         self._making: dict[int, threading.Event] = {}
-        self._wanted: list[int] = []
+        self._queue: list[int] = []
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def get(self, number: int) -> Encoded:
-        """The block, waiting for it where another thread makes it."""
+    def get(self, number: int) -> EncodedShard:
+        """The shard, waiting for it where another thread makes it."""
         while True:
             with self._lock:
                 found = self._kept.get(number)
@@ -145,9 +147,9 @@ class Blocks:
                     self._making[number] = threading.Event()
                     break
             busy.wait()
-        return self._made(number)
+        return self._build(number)
 
-    def _made(self, number: int) -> Encoded:
+    def _build(self, number: int) -> EncodedShard:
         try:
             one = self._disk.load(self._names[number])
             if one is None:
@@ -163,11 +165,11 @@ class Blocks:
             with self._lock:
                 self._making.pop(number).set()
 
-    def want(self, numbers: Sequence[int]) -> None:
+    def prefetch(self, numbers: Sequence[int]) -> None:
         """Have these made in this order in the background; replaces what was wanted before."""
         with self._wake:
-            self._wanted = [n for n in numbers if n not in self._kept]
-            if not self._wanted or self._closed:
+            self._queue = [n for n in numbers if n not in self._kept]
+            if not self._queue or self._closed:
                 return
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="anew-encoder", daemon=True)
@@ -177,17 +179,17 @@ class Blocks:
     def _work(self) -> None:
         while True:
             with self._wake:
-                while not self._wanted and not self._closed:
+                while not self._queue and not self._closed:
                     self._wake.wait()
                 if self._closed:
                     return
-                number = self._wanted.pop(0)
+                number = self._queue.pop(0)
                 if number in self._making or number in self._kept:
                     continue
                 self._making[number] = threading.Event()
             try:
-                self._made(number)
-            except Exception:  # the one who needs the block meets the same error, and reports it
+                self._build(number)
+            except Exception:  # the one who needs the shard meets the same error, and reports it
                 time.sleep(PAUSE)
             time.sleep(PAUSE)
 

@@ -1,8 +1,8 @@
 """Step -> slots: the order of training is a pure function of seed, epoch and phase, known before anything is encoded.
 
-Every block has a number of slots fixed at listing time. An epoch is a permutation of blocks, cut into groups of neighbours;
-within a group all slots are shuffled. So an epoch mixes well, only a group or two must be in memory, and the block and place
-of any example of any step are found at once. A slot's place is a share of its block's real content, whatever that turns out to be.
+Every shard has a number of slots fixed at listing time. An epoch is a permutation of shards, cut into groups of neighbours;
+within a group all slots are shuffled. So an epoch mixes well, only a group or two must be in memory, and the shard and place
+of any example of any step are found at once. A slot's place is a share of its shard's real content, whatever that turns out to be.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ def shuffled(n: int, key: int) -> NDArray[np.int64]:
 
 
 @dataclass(slots=True)
-class Slots:
-    """Where some examples lie. blocks: (B,) numbers of blocks; places: (B,) shares of the block's content in [0, 1)."""
+class Slot:
+    """Where some examples lie. shards: (B,) numbers of shards; fractions: (B,) shares of the shard's content in [0, 1)."""
 
-    blocks: NDArray[np.int64]
-    places: NDArray[np.float64]
+    shards: NDArray[np.int64]
+    fractions: NDArray[np.float64]
 
 
 @dataclass(slots=True)
 class _Epoch:
-    """order: block numbers; bounds: first position in `order` of each group and the end; ends: slots up to each block."""
+    """order: shard numbers; bounds: first position in `order` of each group and the end; ends: slots up to each shard."""
 
     order: NDArray[np.int64]
     bounds: NDArray[np.int64]
@@ -42,8 +42,8 @@ class _Epoch:
     shift: float
 
 
-class Order:
-    """The order of a source in blocks. slots: (blocks,) examples of each; group: most blocks shuffled together."""
+class EpochOrder:
+    """The order of a source in shards. slots: (shards,) examples of each; group: most shards shuffled together."""
 
     def __init__(self, slots: Sequence[int], group: int, seed: int) -> None:
         self.slots = np.asarray(slots, dtype=np.int64)
@@ -53,10 +53,10 @@ class Order:
         self._epochs: OrderedDict[int, _Epoch] = OrderedDict()
         self._perms: OrderedDict[tuple[str, int, int], NDArray[np.int64]] = OrderedDict()
 
-    def find(self, index: NDArray[np.int64], phase: str) -> Slots:
+    def slots_of(self, index: NDArray[np.int64], phase: str) -> Slot:
         """The slots of examples with these global numbers (ascending)."""
-        blocks = np.empty(len(index), dtype=np.int64)
-        places = np.empty(len(index))
+        shards = np.empty(len(index), dtype=np.int64)
+        fractions = np.empty(len(index))
         for number in np.unique(index // self.total).tolist():
             epoch = self._epoch(number)
             rows = np.flatnonzero(index // self.total == number)
@@ -68,18 +68,18 @@ class Order:
                 first = int(starts[group - 1]) if group else 0
                 slot = self._perm(phase, number, group)[index[own] % self.total - first] + first
                 where = np.searchsorted(epoch.ends, slot, side="right")
-                blocks[own] = epoch.order[where]
-                size = self.slots[blocks[own]]
+                shards[own] = epoch.order[where]
+                size = self.slots[shards[own]]
                 inside = slot - (epoch.ends[where] - size)
-                places[own] = np.minimum((inside + epoch.shift) / size, 1 - 1e-9)
-        return Slots(blocks, places)
+                fractions[own] = np.minimum((inside + epoch.shift) / size, 1 - 1e-9)
+        return Slot(shards, fractions)
 
     @staticmethod
     def _starts(epoch: _Epoch) -> NDArray[np.int64]:
         return epoch.ends[epoch.bounds[1:-1] - 1]  # first slot of every group but the first
 
     def upcoming(self, index: int) -> tuple[int, int, int]:
-        """(epoch, group, number of blocks of the next group that should be ready) at an example."""
+        """(epoch, group, number of shards of the next group that should be ready) at an example."""
         number, at = divmod(index, self.total)
         epoch = self._epoch(number)
         starts = self._starts(epoch)
@@ -90,8 +90,8 @@ class Order:
         # Ahead of use by a quarter of a group: evenly, since a burst would take time from training.
         return number, group, int(np.ceil((share + 0.25) * len(self._next(number, group))))
 
-    def wanted(self, number: int, group: int, ahead: int) -> list[int]:
-        """The blocks of a group, and the first `ahead` of the group after it."""
+    def shards_of(self, number: int, group: int, ahead: int) -> list[int]:
+        """The shards of a group, and the first `ahead` of the group after it."""
         epoch = self._epoch(number)
         own: list[int] = epoch.order[epoch.bounds[group] : epoch.bounds[group + 1]].tolist()
         return own + self._next(number, group)[:ahead]
@@ -104,7 +104,7 @@ class Order:
         return found
 
     def first(self) -> list[int]:
-        """All blocks in the order of the first epoch: a short look at the data reads the same blocks as training."""
+        """All shards in the order of the first epoch: a short look at the data reads the same shards as training."""
         found: list[int] = self._epoch(0).order.tolist()
         return found
 
@@ -118,7 +118,7 @@ class Order:
         return found
 
     def _bounds(self, number: int) -> NDArray[np.int64]:
-        # The first epoch begins with small groups, so that the first step waits for two blocks and not for a whole group.
+        # The first epoch begins with small groups, so that the first step waits for two shards and not for a whole group.
         sizes, left, size = [], len(self.slots), 2 if number == 0 else self._group
         while left > 0:
             sizes.append(min(size, left))

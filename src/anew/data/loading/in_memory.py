@@ -14,15 +14,15 @@ from anew.core.random import key
 from anew.core.specs import Batch
 from anew.data import limits
 from anew.data.loading.epoch_order import shuffled
-from anew.data.loading.rows import Examples, drawn, examples_of, merged
+from anew.data.loading.rows import Examples, concatenated, examples_of, training_batch
 from anew.data.modality import Modality, reasons
 from anew.data.skipped import Refusals
-from anew.data.sources.base import Block
+from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
-from anew.data.splitting import split
+from anew.data.splitting import clusters, near_duplicates, split
 from anew.data.splitting.records import expanded
-from anew.data.splitting.streaming_split import wanted_parts
-from anew.data.types import Item, Refusal
+from anew.data.splitting.streaming_split import parts_by_name
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 
@@ -38,11 +38,11 @@ def joined(items: Sequence[Item]) -> list[Item]:
     return out
 
 
-class Whole:
+class InMemoryStore:
     """Items in memory, divided at once, encoded by `encode`."""
 
     def __init__(
-        self, source: Source, blocks: Sequence[Block], modality: Modality, seed: int, undivided: bool = False
+        self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int, undivided: bool = False
     ) -> None:
         """undivided: all of it is test, none is for training."""
         self.modality, self.seed = modality, seed
@@ -51,58 +51,58 @@ class Whole:
         self.refusals = Refusals()
         self.items: list[Item] = []
         self.parts: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
-        self._read(source, blocks)
+        self._read(source, shards)
         self.refusals.add(source.refusals)
         if not self.items:
             raise DataError(f"none of the {self.refusals.count} items can be used{self.refusals.said()}")
         self._undivided = undivided
-        self.carved: list[int] = []  # parts that were carved from train
-        self.drawn = True  # item by item, or by spans that are too short to differ in kind
+        self.held_out: list[int] = []  # parts that were carved from train
+        self.drawn_one_by_one = True  # item by item, or by spans that are too short to differ in kind
         self.documents = len(self.items)
         if undivided:
             self.parts = np.full(len(self.items), split.TEST, dtype=np.uint8)
         else:
-            self._divide(blocks)
+            self._divide(shards)
         self._rows: dict[int, Examples] = {}
         self._orders: dict[tuple[str, int], tuple[NDArray[np.int64], int]] = {}
 
     # ---- reading and dividing ----
 
-    def _read(self, source: Source, blocks: Sequence[Block]) -> None:
+    def _read(self, source: Source, shards: Sequence[Shard]) -> None:
         self._codes: list[str | None] = []
         left = limits.WHOLE.text
-        for block in blocks:
-            for one, reason in reasons(self.modality, "accepts", expanded(source, block, self.modality)):
-                left -= 0 if reason is not None or isinstance(one, Refusal) else len(one.data)
+        for shard in shards:
+            for one, reason in reasons(self.modality, "accepts", expanded(source, shard, self.modality)):
+                left -= 0 if reason is not None or isinstance(one, SkippedItem) else len(one.data)
                 if left < 0 and reason is None:
                     reason = f"is beyond the {limits.size(limits.WHOLE.text)} of text that small files may expand to"
-                if isinstance(one, Refusal) or reason is not None:
-                    self.refusals.add([Refusal(one.name, reason or "", one.group)])
+                if isinstance(one, SkippedItem) or reason is not None:
+                    self.refusals.add([SkippedItem(one.name, reason or "", one.group)])
                 else:
                     self.items.append(one)
-                    self._codes.append(block.part)
+                    self._codes.append(shard.part)
 
-    def _divide(self, blocks: Sequence[Block]) -> None:
-        code, carve, notes = wanted_parts(blocks)
-        self.carved = carve
+    def _divide(self, shards: Sequence[Shard]) -> None:
+        code, held_out, notes = parts_by_name(shards)
+        self.held_out = held_out
         self.notes += notes
         base = np.array([code[name] for name in self._codes], dtype=np.uint8)
         train = np.flatnonzero(base == split.TRAIN)
         packed = getattr(self.modality, "layout", None) == "document"
-        if carve and packed and len(joined([self.items[i] for i in train])) < split.FEW:
-            self._divide_spans(base, train, carve)
-        elif carve:
-            self._divide_items(base, train, carve, by_size=packed)
+        if held_out and packed and len(joined([self.items[i] for i in train])) < split.FEW_DOCUMENTS:
+            self._split_spans(base, train, held_out)
+        elif held_out:
+            self._split_items(base, train, held_out, by_size=packed)
         else:
             self.parts = base
-            split.check(self.parts, carve, self.modality.called(), refused=self.refusals.first)
+            split.check(self.parts, held_out, self.modality.called(), skipped=self.refusals.first)
         self._compare_parts(code)
 
     def _compare_parts(self, code: dict[str | None, int]) -> None:
         """Say how many items of the user's own held-out parts are in train too."""
         if split.TEST not in code.values() and split.VALIDATION not in code.values():
             return
-        keys = [split.exact_key(item) for item in self.items]
+        keys = [near_duplicates.exact_key(item) for item in self.items]
         train = {one for one, part in zip(keys, self.parts, strict=True) if part == split.TRAIN}
         held = [one in train for one, part in zip(keys, self.parts, strict=True) if part != split.TRAIN]
         if any(held):
@@ -110,43 +110,43 @@ class Whole:
                 f"{sum(held)} of {len(held)} held-out items are in train too; the parts are kept as they are"
             )
 
-    def _divide_spans(self, base: NDArray[np.uint8], train: NDArray[np.int64], carve: Sequence[int]) -> None:
+    def _split_spans(self, base: NDArray[np.uint8], train: NDArray[np.int64], held_out: Sequence[int]) -> None:
         total = sum(len(self.items[i].data) for i in train)
         if total < 1000:
             raise DataError(
                 f"the text has only {total} {self.modality.unit}s; at least 1,000 are needed to train on some and hold others out"
             )
-        pieces = split.spans(joined([self.items[i] for i in train]), carve)
+        pieces = split.split_spans(joined([self.items[i] for i in train]), held_out)
         rest = np.flatnonzero(base != split.TRAIN)
-        sizes = [sum(len(item.data) for item, own in pieces if own == part) for part in carve]
-        n = sum(1 for _, part in pieces if part == carve[-1])
+        sizes = [sum(len(item.data) for item, own in pieces if own == part) for part in held_out]
+        n = sum(1 for _, part in pieces if part == held_out[-1])
         said = " and ".join(
-            f"{size:,} {self.modality.unit}s to {split.NAMES[part]}" for size, part in zip(sizes, carve, strict=True)
+            f"{size:,} {self.modality.unit}s to {split.NAMES[part]}" for size, part in zip(sizes, held_out, strict=True)
         )
         self.notes.append(
-            f"fewer than {split.FEW} documents, so contiguous spans are held out ({n} for each part): {said}"
+            f"fewer than {split.FEW_DOCUMENTS} documents, so contiguous spans are held out ({n} for each part): {said}"
         )
         self.documents = len({item.name for item, _ in pieces}) + len(rest)
         self.items = [item for item, _ in pieces] + [self.items[i] for i in rest]
         self.parts = np.concatenate([np.array([part for _, part in pieces], dtype=np.uint8), base[rest]])
 
-    def _divide_items(
-        self, base: NDArray[np.uint8], train: NDArray[np.int64], carve: Sequence[int], by_size: bool
+    def _split_items(
+        self, base: NDArray[np.uint8], train: NDArray[np.int64], held_out: Sequence[int], by_size: bool
     ) -> None:
         own = [self.items[i] for i in train]
-        keys = split.groups(own, self.modality)
+        keys = near_duplicates.group_keys(own, self.modality)
         sizes = [self.modality.units(item) for item in own] if by_size else [1] * len(own)
-        share = split.share_of(len(own), split.ENOUGH)
+        share = split.held_out_share(len(own), split.ENOUGH_ITEMS)
         kin = self.modality.kin(own)
         more: list[str] = []
         if kin is None:
-            parts, more = split.divide(keys, sizes, share, carve), split.without_clusters(self.modality)
+            parts, more = split.assign_parts(keys, sizes, share, held_out), clusters.no_clusters_note(self.modality)
         else:
-            parts, more = split.by_relatives(kin, keys, share, carve)
-        split.check(parts, carve, self.modality.called(), len(set(keys)), self.refusals.first)
+            parts, more = clusters.assign_parts_with_clusters(kin, keys, share, held_out)
+        split.check(parts, held_out, self.modality.called(), len(set(keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
-        self.notes += [*split.said(parts, len(keys) - len(set(keys)), by_size), *more]
+        self.notes += [*split.split_notes(parts, len(keys) - len(set(keys)), by_size), *more]
 
     @property
     def classes(self) -> list[str]:
@@ -156,7 +156,7 @@ class Whole:
     def scan_parts(self) -> dict[str, int]:
         """Items by part."""
         counts = np.bincount(self.parts, minlength=len(split.NAMES))
-        shown = split.NAMES if counts[split.CLUSTERS] else split.NAMES[: split.CLUSTERS]
+        shown = split.NAMES if counts[split.TEST_CLUSTERS] else split.NAMES[: split.TEST_CLUSTERS]
         return {name: int(counts[i]) for i, name in enumerate(shown)}
 
     def of(self, part: int) -> list[Item]:
@@ -175,7 +175,7 @@ class Whole:
             classes: list[int] = []
             for item, one in zip(items, self.modality.encode_many(items), strict=True):
                 if isinstance(one, str):
-                    self.refusals.add([Refusal(item.name, one, item.group)])
+                    self.refusals.add([SkippedItem(item.name, one, item.group)])
                 else:
                     encoded.append(one)
                     classes.append(number.get(item.label or "", 0))
@@ -217,12 +217,12 @@ class Whole:
         epochs = index // rows.count
         if epochs[0] == epochs[-1]:
             order, shift = self._order(phase, int(epochs[0]), rows)
-            return drawn(self.modality, rows.take(order[index % rows.count], shift), index)
-        cuts = []
+            return training_batch(self.modality, rows.take(order[index % rows.count], shift), index)
+        chunks = []
         for epoch in np.unique(epochs):
             order, shift = self._order(phase, int(epoch), rows)
-            cuts.append(rows.take(order[index[epochs == epoch] % rows.count], shift))
-        return drawn(self.modality, merged(cuts), index)
+            chunks.append(rows.take(order[index[epochs == epoch] % rows.count], shift))
+        return training_batch(self.modality, concatenated(chunks), index)
 
     def _order(self, phase: str, epoch: int, rows: Examples) -> tuple[NDArray[np.int64], int]:
         name = (phase, epoch)
@@ -230,7 +230,7 @@ class Whole:
             while len(self._orders) > 4:
                 self._orders.pop(next(iter(self._orders)))
             one = key(self.seed, "order", phase, epoch)
-            self._orders[name] = shuffled(rows.count, one), one % rows.slack
+            self._orders[name] = shuffled(rows.count, one), one % rows.shift_range
         return self._orders[name]
 
     def prefetch(self, index: NDArray[np.int64], phase: str) -> None:

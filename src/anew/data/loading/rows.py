@@ -20,7 +20,7 @@ from anew.data.modality import Modality
 STRETCH = 1_000_000  # tokens in one stretch of a sweep
 
 
-class Cut(NamedTuple):
+class Rows(NamedTuple):
     """Stored rows of some examples: rows (B, L+1) or (B, *shape), labels (B,) or None, lengths (B,) or None."""
 
     rows: NDArray[Any]
@@ -29,21 +29,21 @@ class Cut(NamedTuple):
 
 
 class Examples(Protocol):
-    """Examples of one part (or of one block's share of it).
+    """Examples of one part (or of one shard's share of it).
 
-    slack: positions by which all examples of an epoch may be shifted together, at least 1; units: over all of it.
+    shift_range: positions by which all examples of an epoch may be shifted together, at least 1; units: over all of it.
     """
 
     count: int
-    slack: int
+    shift_range: int
     units: float
     labels: NDArray[Any] | None
 
-    def take(self, which: NDArray[np.int64], shift: int = 0) -> Cut:
+    def take(self, which: NDArray[np.int64], shift: int = 0) -> Rows:
         """The examples with these numbers."""
         ...
 
-    def near(self, place: float) -> Cut:
+    def at_fraction(self, fraction: float) -> Rows:
         """One example at about this share (in [0, 1)) of the whole."""
         ...
 
@@ -65,13 +65,13 @@ def examples_of(modality: Modality, encoded: Sequence[NDArray[Any]], labels: NDA
     spec: Spec = modality.spec
     if isinstance(spec, Grid):
         values = np.stack(encoded) if len(encoded) else np.zeros((0, *spec.shape), dtype=np.uint8)
-        return Grids(values, labels, int(np.prod(spec.shape)))
+        return GridExamples(values, labels, int(np.prod(spec.shape)))
     flat = np.concatenate(encoded) if len(encoded) else np.zeros(0, dtype=np.uint16)
     widths = widths_of(modality)
     if spec.packed:
-        return Packed(flat, spec.length, widths, start_of(modality, spec))
+        return PackedExamples(flat, spec.length, widths, start_of(modality, spec))
     lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
-    return Records(flat, lengths, spec, widths, labels)
+    return RecordExamples(flat, lengths, spec, widths, labels)
 
 
 def widths_of(modality: Modality) -> NDArray[Any]:
@@ -93,7 +93,7 @@ def _units(ids: NDArray[Any], widths: NDArray[Any]) -> float:
     return float(np.bincount(ids, minlength=len(widths)) @ widths.astype(np.float64)) if len(ids) else 0.0
 
 
-class Packed:
+class PackedExamples:
     """One stream of tokens; an example is a window of length+1 ids. ids: (n,)."""
 
     labels: NDArray[Any] | None = None
@@ -106,20 +106,20 @@ class Packed:
         fits = max((len(ids) - 1) // length, 0)
         # One window fewer leaves room for a random shift, so that window borders differ from epoch to epoch.
         self.count = fits - 1 if fits > 8 else max(fits, min(len(ids), 1))
-        self.slack = max(len(ids) - self.count * length, 1)
+        self.shift_range = max(len(ids) - self.count * length, 1)
         self._span = np.arange(length + 1)
 
-    def take(self, which: NDArray[np.int64], shift: int = 0) -> Cut:
+    def take(self, which: NDArray[np.int64], shift: int = 0) -> Rows:
         return self._at(which * self.length + shift)
 
-    def near(self, place: float) -> Cut:
-        return self._at(np.array([int(place * max(len(self.ids) - self.length, 1))]))
+    def at_fraction(self, fraction: float) -> Rows:
+        return self._at(np.array([int(fraction * max(len(self.ids) - self.length, 1))]))
 
-    def _at(self, starts: NDArray[np.int64]) -> Cut:
+    def _at(self, starts: NDArray[np.int64]) -> Rows:
         index = starts[:, None] + self._span  # (B, L+1)
         if len(self.ids) <= self.length:
             index %= len(self.ids)  # a stream of less than one window repeats itself
-        return Cut(self.ids[index])
+        return Rows(self.ids[index])
 
     def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
         n = len(self.ids) if limit is None else min(limit * self.length + 1, len(self.ids))
@@ -144,10 +144,10 @@ class Packed:
         return [self.ids[at * self.length : (at + 1) * self.length] for at in chosen]
 
 
-class Records:
+class RecordExamples:
     """Whole records; an example is one record, or one window of a record longer than the spec's length."""
 
-    slack = 1
+    shift_range = 1
 
     def __init__(
         self,
@@ -173,15 +173,15 @@ class Records:
         self.count = len(self.starts)
         self._span = np.arange(self.length + 1)
 
-    def take(self, which: NDArray[np.int64], shift: int = 0) -> Cut:
+    def take(self, which: NDArray[np.int64], shift: int = 0) -> Rows:
         lengths = self.lengths[which]
         index = self.starts[which][:, None] + self._span
         rows = self.flat[np.minimum(index, len(self.flat) - 1)]
         rows[self._span >= lengths[:, None]] = self.pad
-        return Cut(rows, None if self.labels is None else self.labels[self.owner[which]], lengths)
+        return Rows(rows, None if self.labels is None else self.labels[self.owner[which]], lengths)
 
-    def near(self, place: float) -> Cut:
-        return self.take(np.array([int(place * self.count)]))
+    def at_fraction(self, fraction: float) -> Rows:
+        return self.take(np.array([int(fraction * self.count)]))
 
     def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
         for batch in _batches(self, modality, self.count if limit is None else min(limit, self.count), 4096):
@@ -197,21 +197,21 @@ class Records:
         return [self.flat[starts[at] : starts[at] + lengths[at]] for at in chosen]
 
 
-class Grids:
+class GridExamples:
     """Stored grids. values: (n, ...) as the modality encodes them; size: values of one as the model sees it."""
 
-    slack = 1
+    shift_range = 1
 
     def __init__(self, values: NDArray[Any], labels: NDArray[Any] | None, size: int) -> None:
         self.values, self.labels = values, labels
         self.count = len(values)
         self.units = float(self.count * size)
 
-    def take(self, which: NDArray[np.int64], shift: int = 0) -> Cut:
-        return Cut(self.values[which], None if self.labels is None else self.labels[which])
+    def take(self, which: NDArray[np.int64], shift: int = 0) -> Rows:
+        return Rows(self.values[which], None if self.labels is None else self.labels[which])
 
-    def near(self, place: float) -> Cut:
-        return self.take(np.array([int(place * self.count)]))
+    def at_fraction(self, fraction: float) -> Rows:
+        return self.take(np.array([int(fraction * self.count)]))
 
     def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
         yield from _batches(self, modality, self.count if limit is None else min(limit, self.count), 256)
@@ -224,25 +224,25 @@ class Grids:
         return self.values[np.sort(shuffled(self.count, seed)[:n])]
 
 
-def merged(cuts: Sequence[Cut]) -> Cut:
-    """The rows of several cuts, one behind the other."""
-    if len(cuts) == 1:
-        return cuts[0]
-    columns = zip(*cuts, strict=True)
-    return Cut(*(None if column[0] is None else np.concatenate(column) for column in columns))  # type: ignore[arg-type]
+def concatenated(chunks: Sequence[Rows]) -> Rows:
+    """The rows of several, in order."""
+    if len(chunks) == 1:
+        return chunks[0]
+    columns = zip(*chunks, strict=True)
+    return Rows(*(None if column[0] is None else np.concatenate(column) for column in columns))  # type: ignore[arg-type]
 
 
-def drawn(modality: Modality, cut: Cut, index: NDArray[np.int64]) -> Batch:
+def training_batch(modality: Modality, rows: Rows, index: NDArray[np.int64]) -> Batch:
     """A training batch: of the codings that each row has, one by the hash of its global number."""
     import torch
 
     numbers = splitmix64(index.astype(np.uint64))
-    views = modality.views(modality.batch(*cut))
+    views = modality.views(modality.batch(*rows))
     if len(views) == 1:
         return modality.trained(views[0], numbers)
     which = torch.from_numpy((numbers % np.uint64(len(views))).astype(np.int64))  # (B,)
-    rows = torch.stack([view.x for view in views])  # (views, B, L+1)
-    return modality.trained(replace(views[0], x=rows[which, torch.arange(len(which))]), numbers)
+    codings = torch.stack([view.x for view in views])  # (views, B, L+1)
+    return modality.trained(replace(views[0], x=codings[which, torch.arange(len(which))]), numbers)
 
 
 def _batches(rows: Examples, modality: Modality, n: int, size: int) -> Iterator[Batch]:

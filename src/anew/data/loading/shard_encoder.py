@@ -1,4 +1,4 @@
-"""One block of a source -> its encoded items."""
+"""One shard of a source -> its encoded items."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.specs import Grid
-from anew.data.loading.cache import Encoded
+from anew.data.loading.cache import EncodedShard
 from anew.data.modality import Modality
-from anew.data.sources.base import Block
+from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import split
 from anew.data.splitting.records import expanded
-from anew.data.splitting.streaming_split import OUT, Division
-from anew.data.types import Item, Refusal
+from anew.data.splitting.streaming_split import REJECTED, SourceSplit
+from anew.data.types import Item, SkippedItem
 
 PIECE = 16  # items encoded at a time: between pieces other threads get their turn
 
 
-class Encoder:
-    """Encodes block `n`, its train items as number n and its held-out ones as number n + len(blocks). Thread-safe.
+class ShardEncoder:
+    """Encodes shard `n`, its train items as number n and its held-out ones as number n + len(shards). Thread-safe.
 
     labels: class number by name, empty where classes are not learned.
     """
 
-    def __init__(self, source: Source, blocks: Sequence[Block], modality: Modality, division: Division) -> None:
-        self._source, self._blocks, self._modality, self._division = source, blocks, modality, division
+    def __init__(self, source: Source, shards: Sequence[Shard], modality: Modality, division: SourceSplit) -> None:
+        self._source, self._shards, self._modality, self._split = source, shards, modality, division
         self.labels: dict[str, int] = {}
 
-    def items(self, number: int, held: bool = False) -> Iterator[tuple[Item | Refusal, int]]:
-        """Train (or held-out) items of a block with their parts, and refusals; twins of held-out items are left out."""
-        parts = self._division.parts[number]
-        for at, one in enumerate(expanded(self._source, self._blocks[number], self._modality)):
-            part = parts if isinstance(parts, int) else int(parts[at]) if at < len(parts) else OUT
-            if part == OUT or (part != split.TRAIN) != held:
+    def items(self, number: int, held: bool = False) -> Iterator[tuple[Item | SkippedItem, int]]:
+        """Train (or held-out) items of a shard with their parts, and refusals; twins of held-out items are left out."""
+        parts = self._split.parts[number]
+        for at, one in enumerate(expanded(self._source, self._shards[number], self._modality)):
+            part = parts if isinstance(parts, int) else int(parts[at]) if at < len(parts) else REJECTED
+            if part == REJECTED or (part != split.TRAIN) != held:
                 continue
-            if isinstance(one, Refusal) or held or not self._division.repeats(one, self._modality):
+            if isinstance(one, SkippedItem) or held or not self._split.repeats(one, self._modality):
                 yield one, part
 
-    def encode(self, name: int) -> Encoded:
-        """Block `name`, see the class."""
-        number, held = name % len(self._blocks), name >= len(self._blocks)
+    def encode(self, name: int) -> EncodedShard:
+        """Shard `name`, see the class."""
+        number, held = name % len(self._shards), name >= len(self._shards)
         out = _Pile()
         todo: list[tuple[Item, int]] = []
         for one, part in self.items(number, held):
-            if isinstance(one, Refusal):
+            if isinstance(one, SkippedItem):
                 out.refused.append([one.name, one.reason, one.group])
                 continue
             todo.append((one, part))
@@ -57,7 +57,7 @@ class Encoder:
         self._some(todo, out)
         lengths = np.fromiter(map(len, out.values), dtype=np.int64, count=len(out.values))
         labels, parts = np.array(out.labels, dtype=np.int64), np.array(out.parts, dtype=np.uint8)
-        return Encoded(self._joined(out.values), lengths, labels, parts, out.refused)
+        return EncodedShard(self._joined(out.values), lengths, labels, parts, out.refused)
 
     def _some(self, todo: Sequence[tuple[Item, int]], out: _Pile) -> None:
         encoded = self._modality.encode_many([item for item, _ in todo]) if todo else []
@@ -81,7 +81,7 @@ class Encoder:
 
 
 class _Pile:
-    """What is encoded so far of one block."""
+    """What is encoded so far of one shard."""
 
     def __init__(self) -> None:
         self.values: list[NDArray[Any]] = []

@@ -1,6 +1,6 @@
-"""A source read in blocks while training goes on: images of any number, and text too large to keep whole.
+"""A source read in shards while training goes on: images of any number, and text too large to keep whole.
 
-Encoding runs ahead on a background thread in the order of use; encoded blocks lie in the cache for the next run. The order
+Encoding runs ahead on a background thread in the order of use; encoded shards lie in the cache for the next run. The order
 of examples is fixed by the listing (see `loader`), so it never depends on what was already encoded.
 """
 
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from anew.core.files import cache_root
 from anew.core.specs import Batch, Grid, Tokens
-from anew.data.loading.cache import Blocks, Disk, Encoded, cache_name
-from anew.data.loading.epoch_order import Order
-from anew.data.loading.rows import Cut, Examples, drawn, examples_of, merged
-from anew.data.loading.shard_encoder import Encoder
+from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache, cache_name
+from anew.data.loading.epoch_order import EpochOrder
+from anew.data.loading.rows import Examples, Rows, concatenated, examples_of, training_batch
+from anew.data.loading.shard_encoder import ShardEncoder
 from anew.data.modality import Modality
 from anew.data.skipped import Refusals
-from anew.data.sources.base import Block
+from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import split
-from anew.data.splitting.streaming_split import OWN_BLOCKS, divide, holds
-from anew.data.types import Item, Refusal
+from anew.data.splitting.streaming_split import OWN_SHARDS, holds, split_source
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 FIT_BYTES, FIT_ITEMS = 4 * 1024 * 1024, 2048  # text, or grids, that `fit` sees
@@ -34,24 +34,24 @@ MEASURED = 4096  # items of this text that are encoded to learn how many example
 SWEEP_BYTES, SWEEP_ITEMS = 16 * 1024 * 1024, 4096  # text, or grids, of a sweep or of text() without a limit
 SWEEP_GRIDS, SWEEP_LEAST = 512 * 1024 * 1024, 256  # bytes of stored grids that a sweep keeps, but so many always
 GROUP_BYTES = 64 * 1024 * 1024  # encoded bytes shuffled together
-GROUP_BLOCKS = 64
+GROUP_SHARDS = 64
 
 
-class Stream:
-    """See `whole.Whole`, whose methods these are; here counts are estimates where blocks are not read yet."""
+class StreamingStore:
+    """See `in_memory.InMemoryStore`, whose methods these are; here counts are estimates where shards are not read yet."""
 
-    def __init__(self, source: Source, blocks: Sequence[Block], modality: Modality, seed: int) -> None:
+    def __init__(self, source: Source, shards: Sequence[Shard], modality: Modality, seed: int) -> None:
         self.modality = modality
-        self._source, self._blocks, self._seed = source, list(blocks), seed
-        self._division = divide(source, blocks, modality)
-        self._encoder = Encoder(source, self._blocks, modality, self._division)
-        self.notes = self._division.notes
+        self._source, self._shards, self._seed = source, list(shards), seed
+        self._split = split_source(source, shards, modality)
+        self._encoder = ShardEncoder(source, self._shards, modality, self._split)
+        self.notes = self._split.notes
         self.refusals = Refusals()
-        self.refusals.add([*self._division.refusals, *source.refusals])
-        self._train = [b for b in range(len(blocks)) if self._division.share(b, split.TRAIN) > 0]
+        self.refusals.add([*self._split.refusals, *source.refusals])
+        self._train = [b for b in range(len(shards)) if self._split.share(b, split.TRAIN) > 0]
         if not self._train:
             raise DataError(f"{source.path!r} has no train part")
-        self._classes = self._division.classes
+        self._classes = self._split.classes
         self._seen: set[int] = set()
         self._views: OrderedDict[int, Examples] = OrderedDict()
         self._held: dict[int, Examples] = {}
@@ -59,36 +59,36 @@ class Stream:
         self.rates: dict[str, float] = {}
 
     @property
-    def carved(self) -> list[int]:
+    def held_out(self) -> list[int]:
         """Parts that were carved from train."""
-        return self._division.carve
+        return self._split.held_out
 
     @property
-    def drawn(self) -> bool:
+    def drawn_one_by_one(self) -> bool:
         """Whether their items were drawn one by one."""
-        return self._division.drawn
+        return self._split.drawn_one_by_one
 
     @property
     def classes(self) -> list[str]:
         """Class names of the train part, where all of it was read."""
-        return sorted(name for name in self._division.classes if name)
+        return sorted(name for name in self._split.classes if name)
 
     def scan_parts(self) -> dict[str, int]:
         """Items by part."""
-        return self._division.counts(self._blocks)
+        return self._split.counts(self._shards)
 
     def fit_items(self) -> list[Item]:
-        """Train items of the first blocks in the order of training."""
+        """Train items of the first shards in the order of training."""
         self.rates = {}
         found: list[Item] = []
         self._fit_bytes = 0.0
-        self._fit_blocks: list[int] = []
-        numbers = [self._train[place] for place in Order([1] * len(self._train), 1, self._seed).first()]
+        self._fit_shards: list[int] = []
+        numbers = [self._train[place] for place in EpochOrder([1] * len(self._train), 1, self._seed).first()]
         for number in numbers:
             own = [one for one, _ in self._encoder.items(number) if isinstance(one, Item)]
             if not holds(self.modality, own) and number != numbers[-1]:
                 continue
-            self._fit_blocks.append(number)
+            self._fit_shards.append(number)
             found += own
             self._fit_bytes += self._train_bytes(number)
             text = bool(found) and isinstance(found[0].data, str)
@@ -99,7 +99,7 @@ class Stream:
         return found
 
     def _train_bytes(self, number: int) -> float:
-        return self._blocks[number].bytes * self._division.share(number, split.TRAIN)
+        return self._shards[number].bytes * self._split.share(number, split.TRAIN)
 
     # ---- encoding ----
 
@@ -110,21 +110,21 @@ class Stream:
         self._held.clear()
         self._coming = (-1, -1, -1)
         self._encoder.labels = {label: i for i, label in enumerate(labels)}
-        parts = [part if isinstance(part, int) else part.tobytes().hex() for part in self._division.parts]
-        stamp = max(block.stamp for block in self._blocks)
+        parts = [part if isinstance(part, int) else part.tobytes().hex() for part in self._split.parts]
+        stamp = max(shard.stamp for shard in self._shards)
         folder = cache_name(*name, stamp, list(labels), self.modality.state(), parts)
-        names = [f"{block.name}|{kind}" for kind in ("train", "held") for block in self._blocks]
-        self._store = Blocks(names, self._encoder.encode, Disk(cache_root(cache), folder))
+        names = [f"{shard.name}|{kind}" for kind in ("train", "held") for shard in self._shards]
+        self._store = ShardCache(names, self._encoder.encode, DiskCache(cache_root(cache), folder))
         if not self.rates:
             self._measure()
         size = max(1.0, float(np.mean([self._encoded_bytes(number) for number in self._train])))
-        group = int(np.clip(GROUP_BYTES / size, 2, GROUP_BLOCKS))
-        self._order = Order([self._slots(number) for number in self._train], group, self._seed)
+        group = int(np.clip(GROUP_BYTES / size, 2, GROUP_SHARDS))
+        self._order = EpochOrder([self._slots(number) for number in self._train], group, self._seed)
 
     def _measure(self) -> None:
         items, self._fit_items = self._fit_items, []
-        if isinstance(self.modality.spec, Grid):  # all take as much; a block is encoded that training begins with
-            first = next((one for one in map(self._encoded, self._fit_blocks) if len(one.parts)), None)
+        if isinstance(self.modality.spec, Grid):  # all take as much; a shard is encoded that training begins with
+            first = next((one for one in map(self._encoded, self._fit_shards) if len(one.parts)), None)
             self.rates = {"ids": first.values.nbytes / len(first.parts)} if first else {}
         elif encoded := [one for one in self.modality.encode_many(items[:MEASURED]) if not isinstance(one, str)]:
             size = self._fit_bytes * min(len(items), MEASURED) / len(items)
@@ -135,34 +135,34 @@ class Stream:
 
     def _slots(self, number: int) -> int:
         if isinstance(self.modality.spec, Grid):
-            return max(1, round(self._division.items(number, self._blocks[number].items, split.TRAIN)))
+            return max(1, round(self._split.items(number, self._shards[number].items, split.TRAIN)))
         return max(1, round(self._train_bytes(number) * self.rates["examples"]))
 
     def _encoded_bytes(self, number: int) -> float:
         spec = self.modality.spec
         if isinstance(spec, Grid):
-            items = self._division.items(number, self._blocks[number].items, split.TRAIN)
+            items = self._split.items(number, self._shards[number].items, split.TRAIN)
             return items * self.rates["ids"]  # bytes of a stored grid
-        return self._blocks[number].bytes * self.rates["ids"] * 2
+        return self._shards[number].bytes * self.rates["ids"] * 2
 
-    def _encoded(self, name: int) -> Encoded:
+    def _encoded(self, name: int) -> EncodedShard:
         one = self._store.get(name)
         if name not in self._seen:
             self._seen.add(name)
-            self.refusals.add(Refusal(str(name), str(reason), *rest) for name, reason, *rest in one.refusals)
+            self.refusals.add(SkippedItem(str(name), str(reason), *rest) for name, reason, *rest in one.refusals)
         return one
 
     def _view(self, number: int) -> Examples:
-        """The train examples of one block."""
+        """The train examples of one shard."""
         one = self._encoded(number)
         if number not in self._views:
-            while len(self._views) >= 2 * GROUP_BLOCKS:
+            while len(self._views) >= 2 * GROUP_SHARDS:
                 self._views.popitem(last=False)
             self._views[number] = self._examples([one])
         return self._views[number]
 
-    def _examples(self, found: Sequence[Encoded], part: int | None = None) -> Examples:
-        """The items of some blocks (of one part) together."""
+    def _examples(self, found: Sequence[EncodedShard], part: int | None = None) -> Examples:
+        """The items of some shards (of one part) together."""
         values, labels = _chosen(found, part, isinstance(self.modality.spec, Tokens))
         return examples_of(self.modality, values, labels if self._encoder.labels else None)
 
@@ -184,31 +184,33 @@ class Stream:
     def batch(self, index: NDArray[np.int64], phase: str) -> Batch:
         """The examples with these global numbers."""
         self.prefetch(index, phase)
-        slots = self._order.find(index, phase)
-        pairs = zip(slots.blocks.tolist(), slots.places.tolist(), strict=True)
-        return drawn(self.modality, merged([self._near(block, place) for block, place in pairs]), index)
+        slots = self._order.slots_of(index, phase)
+        pairs = zip(slots.shards.tolist(), slots.fractions.tolist(), strict=True)
+        return training_batch(
+            self.modality, concatenated([self._row_at(shard, fraction) for shard, fraction in pairs]), index
+        )
 
-    def _near(self, block: int, place: float) -> Cut:
-        for step in range(len(self._train)):  # a block whose items were all refused lends its slots to the next
-            view = self._view(self._train[(block + step) % len(self._train)])
+    def _row_at(self, shard: int, fraction: float) -> Rows:
+        for step in range(len(self._train)):  # a shard whose items were all refused lends its slots to the next
+            view = self._view(self._train[(shard + step) % len(self._train)])
             if view.count:
-                return view.near(place)
+                return view.at_fraction(fraction)
         raise DataError(
             f"nothing usable is left in {self._source.path!r}: {self.refusals.count} refused{self.refusals.said()}"
         )
 
     def prefetch(self, index: NDArray[np.int64], phase: str) -> None:
-        """Have the blocks of these examples, and those after them, made in the background."""
-        del phase  # all phases go through the blocks in one order
+        """Have the shards of these examples, and those after them, made in the background."""
+        del phase  # all phases go through the shards in one order
         coming = self._order.upcoming(int(index[0]))
         if coming != self._coming:
             self._coming = coming
-            self._store.want([self._train[b] for b in self._order.wanted(*coming)])
+            self._store.prefetch([self._train[b] for b in self._order.shards_of(*coming)])
 
     # ---- reading parts ----
 
     def _first_views(self, enough: int) -> Iterator[Examples]:
-        """Train examples block by block in the order of training until there are enough."""
+        """Train examples shard by shard in the order of training until there are enough."""
         for place in self._order.first():
             view = self._view(self._train[place])
             if view.count:
@@ -225,7 +227,7 @@ class Stream:
         return max(1, round(SWEEP_BYTES * self.rates["examples"]))
 
     def sweep(self, part: int, limit: int | None) -> Iterator[Batch]:
-        """Of train only the first blocks in the order of training: SWEEP_BYTES of text or SWEEP_ITEMS grids."""
+        """Of train only the first shards in the order of training: SWEEP_BYTES of text or SWEEP_ITEMS grids."""
         if part != split.TRAIN:
             yield from self.rows(part).sweep(self.modality, limit)
             return
@@ -238,14 +240,14 @@ class Stream:
         """All examples of a held-out part; of train those of a first sweep, or `enough` where that is more."""
         found = self._held.get(part)
         if found is None or (part == split.TRAIN and found.count < min(enough, 0.9 * self._order.total)):
-            names = self._train_blocks(enough) if part == split.TRAIN else self._held_blocks(part, len(self._blocks))
+            names = self._train_shards(enough) if part == split.TRAIN else self._held_shards(part, len(self._shards))
             found = self._held[part] = self._examples([self._encoded(name) for name in names], part)
             if not found.count:
                 raise DataError(f"nothing usable is left for the {split.NAMES[part]} part of {self._source.path!r}")
         return found
 
-    def _train_blocks(self, enough: int) -> list[int]:
-        """The first blocks in the order of training that hold so many examples."""
+    def _train_shards(self, enough: int) -> list[int]:
+        """The first shards in the order of training that hold so many examples."""
         order = self._order.first()
         counts = np.cumsum(self._order.slots[order])
         stop = int(np.searchsorted(counts, max(enough, self._limit(None)))) + 1
@@ -253,16 +255,16 @@ class Stream:
             stop += 1
         return [self._train[place] for place in order[:stop]]
 
-    def _held_blocks(self, part: int, offset: int = 0) -> list[int]:
-        own = [b + offset for b in range(len(self._blocks)) if self._division.share(b, part) > 0]
-        if len(own) > OWN_BLOCKS and isinstance(self._division.parts[own[0] - offset], int):
-            return [own[i] for i in np.linspace(0, len(own) - 1, OWN_BLOCKS).round().astype(int)]
+    def _held_shards(self, part: int, offset: int = 0) -> list[int]:
+        own = [b + offset for b in range(len(self._shards)) if self._split.share(b, part) > 0]
+        if len(own) > OWN_SHARDS and isinstance(self._split.parts[own[0] - offset], int):
+            return [own[i] for i in np.linspace(0, len(own) - 1, OWN_SHARDS).round().astype(int)]
         return own
 
     def text(self, part: int, limit: int) -> Iterator[Item]:
         """Items of a part as they are read, at least `limit` characters where there are so many."""
         held = part != split.TRAIN
-        numbers = self._held_blocks(part) if held else [self._train[place] for place in self._order.first()]
+        numbers = self._held_shards(part) if held else [self._train[place] for place in self._order.first()]
         for number in numbers:
             for one, own in self._encoder.items(number, held):
                 if isinstance(one, Item) and own == part and limit > 0:
@@ -285,8 +287,10 @@ class Stream:
             self._store.close()
 
 
-def _chosen(found: Sequence[Encoded], part: int | None, tokens: bool) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
-    """(values, labels) of the items of some blocks that belong to the part."""
+def _chosen(
+    found: Sequence[EncodedShard], part: int | None, tokens: bool
+) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
+    """(values, labels) of the items of some shards that belong to the part."""
     values: list[NDArray[Any]] = []
     labels: list[NDArray[np.int64]] = []
     for one in found:

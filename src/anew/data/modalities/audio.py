@@ -20,7 +20,7 @@ from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned
 from anew.data.formats.audio_grid import Scale
 from anew.data.modality import Modality, each, usable_classes
-from anew.data.types import Artifact, Handle, Item, Size
+from anew.data.types import Artifact, DataBudget, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
 LOOKED = 256  # clips of the train part that scale and spread are measured on
@@ -89,7 +89,7 @@ class Audio(Modality):
         return self.__dict__ | {"_last": (None, [])}  # what was decoded last is of no use elsewhere
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         riff = head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"
         form = head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC")
         if riff or form or (head.startswith(_MAGIC) and b"theora" not in head):
@@ -140,7 +140,7 @@ class Audio(Modality):
         if isinstance(item.data, np.ndarray):
             yield item
             return
-        handle = item.data if isinstance(item.data, Handle) else Handle(Path(item.name), body=bytes(item.data))
+        handle = item.data if isinstance(item.data, FileSlice) else FileSlice(Path(item.name), body=bytes(item.data))
         head = audio.head(handle)
         bounds = audio_clips.cuts(head.frames, head.rate, self._cut, handle.part, handle.of)
         if bounds is None:
@@ -151,7 +151,7 @@ class Audio(Modality):
             yield Item(name, replace(handle, at=(start, stop)), item.label, group=item.name)
 
     def accepts(self, item: Item) -> str | None:
-        if isinstance(item.data, np.ndarray) or (isinstance(item.data, Handle) and item.data.at is not None):
+        if isinstance(item.data, np.ndarray) or (isinstance(item.data, FileSlice) and item.data.at is not None):
             return None  # samples, or a clip whose file's header was read when it was cut
         try:
             audio.head(item.data)
@@ -167,7 +167,7 @@ class Audio(Modality):
         if isinstance(item.data, np.ndarray):
             x, rate = np.asarray(item.data, dtype=np.float32).reshape(-1), shape.rate
             if not np.isfinite(x).all():
-                raise ValueError("it holds values that are no numbers (NaN or infinite)")
+                raise ValueError("it holds values that are not numbers (NaN or infinite)")
         elif at is not None:
             x, rate = audio.read(item.data, *at)
         else:
@@ -197,7 +197,7 @@ class Audio(Modality):
         rises = [(np.diff(coarse, axis=axis) > 1.5).reshape(-1) for axis in (0, 1)]
         return np.packbits(np.concatenate(rises)).tobytes()
 
-    def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         found, refused = [], ""
         for item, one in each(self, "encode", items):
             if isinstance(one, ValueError):

@@ -24,7 +24,7 @@ from anew.data.file_names import suffix_of
 from anew.data.formats import tokenizer
 from anew.data.formats.text_encoding import plain
 from anew.data.modalities.text import PLAIN, Text
-from anew.data.types import Artifact, Item, Size
+from anew.data.types import Artifact, DataBudget, Item
 from anew.errors import ConfigError
 
 _SUFFIXES = (
@@ -67,7 +67,7 @@ class Code(Text):
         self.suffix = ".py"
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         return (
             0.5 if head.startswith((b"#!", b"<?php", b"<?xml", b"<!DOCTYPE", b"<!doctype")) else PLAIN / 2 * plain(head)
         )
@@ -80,7 +80,7 @@ class Code(Text):
         said = ", ".join(f"{n} {ending}" for ending, n in found.most_common(6))
         return [f"programs in several languages ({said} of those looked at); samples are written as {self.suffix}"]
 
-    def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         spec: Spec = super().fit(items, size, labels)
         return spec
 

@@ -18,9 +18,9 @@ from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import learned, pixels
 from anew.data.formats.image_size import RUNGS, chosen_size
-from anew.data.media_limits import IMAGE_BYTES
-from anew.data.modality import SURE, Modality, usable_classes
-from anew.data.types import Artifact, Item, Size
+from anew.data.limits import IMAGE
+from anew.data.modality import CONFIDENT, Modality, usable_classes
+from anew.data.types import Artifact, DataBudget, Item
 from anew.errors import ConfigError, DataError
 
 LOOKED = 2048  # images of the sample whose headers decide the size
@@ -100,7 +100,7 @@ class Image(Modality):
     name: ClassVar[str] = "image"
     suffixes: ClassVar[frozenset[str]] = pixels.SUFFIXES
     native: ClassVar[bool] = True
-    largest: ClassVar[int] = IMAGE_BYTES
+    largest: ClassVar[int] = IMAGE.bytes
     foreign: ClassVar[Mapping[str, str]] = dict.fromkeys((".heic", ".heif", ".svg", ".psd"), "PNG or JPEG")
     Config: ClassVar[type] = ImageConfig
     unit: ClassVar[str] = "dimension"
@@ -113,11 +113,11 @@ class Image(Modality):
         self._levels: pixels.Levels | None = None
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         if head.startswith(_MAGIC) or head[8:12] == b"WEBP":
             return 1.0
         if head.startswith(b"GIF8"):
-            return SURE  # a moving one is claimed by more than that
+            return CONFIDENT  # a moving one is claimed by more than that
         return 0.5 if head.startswith(b"BM") else 0.0
 
     @property
@@ -140,7 +140,7 @@ class Image(Modality):
         own = pixels.levels([pixels.span(image)], image.mode == "F") if pixels.is_deep(image) else None
         return pixels.perceptual_hash(pixels.to_eight_bits(pixels.smaller(image, 64), own))
 
-    def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         self.notes = []
         limit = side_limit(size)
         sample = self._look(items, enough=3 * max(limit, *(self._wanted or (0, 0))))
@@ -199,7 +199,7 @@ class Image(Modality):
             self.notes.append("Few images are transparent: they are laid on white (channels=rgba keeps transparency).")
         return 3 if any(map(pixels.coloured, eight)) else 1
 
-    def _shape(self, sizes: list[tuple[int, int]], size: Size, limit: int, see_through: bool) -> tuple[int, int]:
+    def _shape(self, sizes: list[tuple[int, int]], size: DataBudget, limit: int, see_through: bool) -> tuple[int, int]:
         """(width, height) and, in `self._frame`, how images of another shape come to it."""
         mixed = len(set(sizes)) > 1
         self._frame = self.config.frame
@@ -282,7 +282,7 @@ class Image(Modality):
         self.notes = list(state["notes"])
 
 
-def side_limit(size: Size) -> int:
+def side_limit(size: DataBudget) -> int:
     """Pixels a side that the budget can learn: 32 in a minute of one CPU thread, twice that for sixty times the work.
 
     An accelerator counts as a hundred threads; without a budget (steps only) the answer is 64.
@@ -309,7 +309,7 @@ def _area(size: tuple[int, int]) -> int:
     return size[0] * size[1]
 
 
-def _budget(size: Size) -> str:
+def _budget(size: DataBudget) -> str:
     if size.seconds is None:
         return "a run without a budget"
     where = "1 thread" if size.threads == 1 else f"{size.threads} threads"

@@ -47,7 +47,7 @@ class Molecule(Text):
         self._lines: dict[Any, tuple[int, int]] = {}  # by what was read: lines with names, and comments
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         lines = head.decode("ascii", "replace").split("\n")[:-1]
         words = [line.split(None, 1)[0] for line in lines if line.strip() and not line.lstrip().startswith(COMMENT)]
         if len(words) < FEWEST or sum(_opens(word) for word in words) < 0.95 * len(words):

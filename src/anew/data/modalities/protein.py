@@ -24,7 +24,7 @@ from anew.data.formats.reading import read_whole
 from anew.data.formats.text_encoding import plain
 from anew.data.limits import WHOLE_BYTES
 from anew.data.modalities.text import PLAIN, Text
-from anew.data.types import Artifact, Item, Size
+from anew.data.types import Artifact, DataBudget, Item
 from anew.errors import ConfigError, DataError
 from anew.estimators import sequence_clusters
 
@@ -131,7 +131,7 @@ class Protein(Text):
     # ---- what items are ----
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         return 0.9 if fasta.looks_like(head) else PLAIN / 2 * plain(head)
 
     def survey(self, sample: Sequence[Item]) -> list[str]:
@@ -236,7 +236,7 @@ class Protein(Text):
 
     # ---- learning the tokens ----
 
-    def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         items = list(items)
         texts = [self.read(item) for item in items]
         total = sum(map(len, texts))

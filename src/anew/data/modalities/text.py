@@ -16,7 +16,7 @@ from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import learned, line_records, tokenizer
 from anew.data.formats.text_encoding import MIXED, decode_text, guessed_lines, plain
 from anew.data.modality import Modality
-from anew.data.types import Artifact, Item, Size
+from anew.data.types import Artifact, DataBudget, Item
 from anew.errors import ConfigError, DataError
 
 PLAIN = 0.1  # how surely a plain text is text; kinds of text that only their ending tells claim half of it
@@ -89,7 +89,7 @@ class Text(Modality):
         self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}  # name -> lines that are not UTF-8, {} for all
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         return PLAIN if plain(head) else 0.0
 
     def survey(self, sample: Sequence[Item]) -> list[str]:
@@ -163,7 +163,7 @@ class Text(Modality):
 
     # ---- learning the tokens ----
 
-    def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         items = list(items)
         texts = [self.read(item) for item in items]
         characters = sum(map(len, texts))

@@ -21,10 +21,10 @@ from anew.core import isolation
 from anew.core.settings import knob
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data.formats import clip_shape, frame_folders, frames, learned, pixels
-from anew.data.media_limits import GIF_FRAMES
+from anew.data.limits import VIDEO
 from anew.data.modalities.image import FLAT, wanted_size
 from anew.data.modality import Modality, usable_classes
-from anew.data.types import Artifact, Handle, Item, Size
+from anew.data.types import Artifact, DataBudget, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
 CLIP = 32  # most frames of a clip
@@ -80,7 +80,7 @@ class Video(Modality):
         self._frame = "crop"
 
     @classmethod
-    def claims(cls, head: bytes) -> float:
+    def sniff(cls, head: bytes) -> float:
         return frames.moving(head)
 
     @classmethod
@@ -113,7 +113,7 @@ class Video(Modality):
             seen = f"{rates.min():.3g} to {rates.max():.3g} frames a second, not all at a steady pace"
             notes.append(f"Videos have {seen}: all are read at {self._rate:.3g}.")
         if any(one.cut for one in found):
-            most = f"over {frames.FRAMES:,} frames, and of GIFs of over {GIF_FRAMES:,},"
+            most = f"over {frames.FRAMES:,} frames, and of GIFs of over {VIDEO.gif_frames:,},"
             notes.append(f"Of videos of {most} only the first so many are used.")
         lengths = [len(one.at(self._rate)) for one in found]
         return [*notes, *self._clips(lengths)]
@@ -124,7 +124,7 @@ class Video(Modality):
 
     def _clips(self, lengths: list[int]) -> list[str]:
         """Settle how long a clip is and which frames are kept of it, from lengths of videos at the common rate."""
-        size = self.size or Size(None, 0, 0)
+        size = self.size or DataBudget(None, 0, 0)
         most, common = self.config.frames or limits(size)[1], float(np.quantile(lengths, COMMON))
         whole = common <= CLIP
         self._step = max(1, -(-round(common) // most) if whole else round(self._rate / PACE))
@@ -139,7 +139,7 @@ class Video(Modality):
 
     def expand(self, item: Item) -> Iterator[Item]:
         """Clips of about equal length. Those of one video have its name as their group."""
-        if not isinstance(item.data, Handle) or item.data.at is not None:
+        if not isinstance(item.data, FileSlice) or item.data.at is not None:
             yield item
             return
         handle = item.data
@@ -176,14 +176,14 @@ class Video(Modality):
     def _wanted_frames(self, item: Item) -> tuple[frames.Timing, NDArray[np.intp]]:
         """The numbers in the file of the frames that a clip keeps."""
         timing = frames.timing(_source(item))
-        at = item.data.at if isinstance(item.data, Handle) else None
+        at = item.data.at if isinstance(item.data, FileSlice) else None
         shown = timing.at(self._rate or timing.rate)
         low, high = at or (0, min(len(shown), self._span))
         return timing, shown[low:high][:: self._step]
 
     # ---- fitting ----
 
-    def fit(self, items: Iterable[Item], size: Size, labels: Sequence[str]) -> Spec:
+    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
         self.notes = []
         side = limits(size)[0]
         seen = self._look(items, 2 * max(side, *(self._wanted or (0, 0))))
@@ -322,14 +322,14 @@ class Video(Modality):
 
 
 def _source(item: Item) -> frames.Data:
-    if not isinstance(item.data, Handle):
+    if not isinstance(item.data, FileSlice):
         return bytes(item.data)
     return item.data.path if item.data.body is None else item.data.body
 
 
 def _given(video: Video, path: str) -> list[NDArray[np.uint8]]:
     """(C, H, W) of each frame of a clip, of a folder of them, or of a single picture."""
-    (found,) = isolation.each(video, "frames_of", [Item(path, Handle(Path(path)))], True)
+    (found,) = isolation.each(video, "frames_of", [Item(path, FileSlice(Path(path)))], True)
     if isinstance(found, ValueError):
         still = isolation.call(_still, None, Path(path))
         if still is not None:
@@ -345,7 +345,7 @@ def _still(_: None, path: Path) -> NDArray[np.uint8] | None:
     return frames.still(path)
 
 
-def limits(size: Size) -> tuple[int, int]:
+def limits(size: DataBudget) -> tuple[int, int]:
     """(pixels a side, frames) that the budget can learn: 24 and 8 in a minute of one CPU thread, 32 and 12 in five.
 
     An accelerator counts as a hundred threads; without a budget (steps only) the answer is 32 and 16."""

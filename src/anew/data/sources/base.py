@@ -1,4 +1,4 @@
-"""Where items come from. A source is a list of blocks, each cheap to list without opening and read as one unit.
+"""Where items come from. A source is a list of shards, each cheap to list without opening and read as one unit.
 
 A reader is one file here with a function `open_reader(files, root, kinds) -> Reader`:
 `folders` (image files, text files and spans of large ones), `tables` (jsonl, csv, parquet), `archive` (tar shards),
@@ -18,11 +18,11 @@ from typing import Any, Protocol
 from anew.data.file_names import suffix_of
 from anew.data.modality import Modality
 from anew.data.sources.listing import File
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 
 PARTS = ("train", "validation", "test")
-BLOCK_BYTES = 512 * 1024  # of text, and of table rows, in one block
-BLOCK_ITEMS = 256  # image files, or rows with images, in one block
+SHARD_BYTES = 512 * 1024  # of text, and of table rows, in one shard
+SHARD_ITEMS = 256  # image files, or rows with images, in one shard
 
 
 SHOWN = 3  # damaged tables that are named
@@ -34,15 +34,15 @@ _IDX = re.compile(r"[-.](idx[1-4][-.]ubyte|ubyte)(\.gz)?$|\.idx(\.gz)?$", re.IGN
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """A unit of reading and encoding: about BLOCK_ITEMS images or BLOCK_BYTES of text.
+class Shard:
+    """A unit of reading and encoding: about SHARD_ITEMS images or SHARD_BYTES of text.
 
     name: stable and unique in its source (path and span; no absolute path): order and fingerprint follow from it.
     items: how many it holds, exact where the listing tells, an estimate otherwise (`exact` says which).
     bytes: its size in the source. where: what its reader needs to find it again.
     part: "train", "validation" or "test" where folders or split names say so, None where the split is ours to make.
     stamp: changes when the files behind it change (modification times); keys the cache, not the fingerprint.
-    continues: its first item goes on with the text of the block before (a span of one large document).
+    continues: its first item goes on with the text of the shard before (a span of one large document).
     """
 
     name: str
@@ -68,17 +68,17 @@ class Reader(Protocol):
     bytes: Mapping[str, int]
     labels: tuple[str, ...] | None
     notes: list[str]
-    refusals: list[Refusal]
+    refusals: list[SkippedItem]
 
-    def blocks(self, kind: str) -> list[Block]:
-        """The blocks that hold items of this modality, in a stable order. Neighbours in one block should be a fair mix
-        (image files of different classes), since the first blocks that a short budget reads stand for the whole."""
+    def shards(self, kind: str) -> list[Shard]:
+        """The shards that hold items of this modality, in a stable order. Neighbours in one shard should be a fair mix
+        (image files of different classes), since the first shards that a short budget reads stand for the whole."""
         ...
 
-    def read(self, block: Block) -> Iterator[Item | Refusal]:
-        """The items of the block in order. Item.data: `bytes` of an encoded image or text file, `str` for text already
-        decoded, a numpy uint8 array (H, W) or (H, W, C) for raw images. A damaged item is a Refusal, never an exception;
-        a file that vanished or changed under us is a Refusal too. Thread-safe: no state shared between two reads."""
+    def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
+        """The items of the shard in order. Item.data: `bytes` of an encoded image or text file, `str` for text already
+        decoded, a numpy uint8 array (H, W) or (H, W, C) for raw images. A damaged item is a SkippedItem, never an exception;
+        a file that vanished or changed under us is a SkippedItem too. Thread-safe: no state shared between two reads."""
         ...
 
 

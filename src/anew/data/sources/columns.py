@@ -11,7 +11,7 @@ from anew.data import limits
 from anew.data.file_names import suffix_of
 from anew.data.formats import pixels
 from anew.data.formats.reading import read_whole, too_large
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 from anew.errors import short
 
 TEXT = ("text", "content", "document", "sentence", "article")  # names taken, first found wins
@@ -104,19 +104,19 @@ def label_name(cell: Any, names: tuple[str, ...]) -> str | None:
     return str(cell).strip() or None
 
 
-def item_of(row: Mapping[str, Any], columns: Columns, kind: str, name: str, place: Place | None) -> Item | Refusal:
+def item_of(row: Mapping[str, Any], columns: Columns, kind: str, name: str, place: Place | None) -> Item | SkippedItem:
     """One row of a table as an item of this kind; place: see `image_bytes`."""
     column = columns.of(kind)
     cell = row.get(column) if column else None
     label = label_name(row.get(columns.label), columns.names) if columns.label else None
     if kind == "text":
         if not isinstance(cell, str) or not cell:
-            return Refusal(name, f"column {column!r} is empty" if not cell else f"column {column!r} holds no text")
+            return SkippedItem(name, f"column {column!r} is empty" if not cell else f"column {column!r} holds no text")
         return Item(name, cell, label)
     try:
         return Item(name, image_bytes(cell, place), label)
     except ValueError as error:
-        return Refusal(name, str(error))
+        return SkippedItem(name, str(error))
 
 
 def described(columns: Columns, path: str) -> str:

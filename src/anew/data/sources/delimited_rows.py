@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from anew.data import limits
 from anew.data.file_names import suffix_of
-from anew.data.sources.base import BLOCK_BYTES
+from anew.data.sources.base import SHARD_BYTES
 
 SCANNED = 1 << 28  # bytes up to which a file with quoted line breaks is scanned for them while listing
 _DELIMITERS = ",;\t|"
@@ -35,7 +35,7 @@ class Span:
     inside: bool = False
 
 
-class Rows:
+class DelimitedFile:
     """One file of rows. columns: their names; count: rows, exact or estimated (`exact`); head: the first rows.
 
     Raises ValueError (one clause) where the file is no such table, OSError where it cannot be opened.
@@ -47,7 +47,7 @@ class Rows:
         self._is_csv = suffix_of(path.name) not in (".jsonl", ".ndjson")
         quote = b'"' if self._is_csv else None
         with path.open("rb") as stream:
-            start, whole = _rows_until(stream, 0, min(BLOCK_BYTES, size), quote)
+            start, whole = _rows_until(stream, 0, min(SHARD_BYTES, size), quote)
         if not whole and _row_end(start, False, quote) is None:
             raise ValueError(_too_long())
         if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -78,9 +78,9 @@ class Rows:
         return found
 
     def spans(self) -> list[Span]:
-        """The whole file in spans of about BLOCK_BYTES."""
-        starts = range(0, self.size, BLOCK_BYTES)
-        stops = [min(start + BLOCK_BYTES, self.size) for start in starts]
+        """The whole file in spans of about SHARD_BYTES."""
+        starts = range(0, self.size, SHARD_BYTES)
+        stops = [min(start + SHARD_BYTES, self.size) for start in starts]
         inside = self._quoted(len(starts))
         return [Span(*ends) for ends in zip(starts, stops, inside, strict=True)]
 
@@ -104,7 +104,7 @@ class Rows:
             quotes = 0
             for index in range(spans):
                 inside[index] = bool(quotes % 2)
-                quotes += stream.read(BLOCK_BYTES).count(b'"')
+                quotes += stream.read(SHARD_BYTES).count(b'"')
         return inside
 
     def _breaks_in_head(self) -> bool:
@@ -129,7 +129,7 @@ class Rows:
                 elif row:
                     yield Broken(f"the row has {len(row)} cells for {len(self._header)} columns")
         except csv.Error as error:
-            yield Broken(f"the rest of its block cannot be read ({error})")
+            yield Broken(f"the rest of its shard cannot be read ({error})")
 
 
 def _too_long() -> str:
@@ -150,9 +150,9 @@ def _parse_json(text: str) -> Iterator[dict[str, Any] | Broken]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            yield Broken("the line is no JSON")
+            yield Broken("the line is not valid JSON")
             continue
-        yield row if isinstance(row, dict) else Broken("the line is no JSON object")
+        yield row if isinstance(row, dict) else Broken("the line is not a JSON object")
 
 
 def _delimiter(start: bytes, suffix: str) -> str:
@@ -170,7 +170,7 @@ def _row_start(stream: IO[bytes], start: int, inside: bool, quote: bytes | None)
     if stream.read(1) == b"\n" and not inside:
         return start
     position, odd = start, inside
-    while position - start <= limits.ROWS.row and (data := stream.read(BLOCK_BYTES)):
+    while position - start <= limits.ROWS.row and (data := stream.read(SHARD_BYTES)):
         end = _row_end(data, odd, quote)
         if end is not None:
             return position + end
@@ -203,7 +203,7 @@ def _rows_until(stream: IO[bytes], start: int, stop: int, quote: bytes | None) -
     odd = quote is not None and bool(data.count(quote) % 2)
     if data.endswith(b"\n") and not odd:
         return bytes(data), True
-    while len(data) < limits.ROWS.row and (more := stream.read(BLOCK_BYTES)):
+    while len(data) < limits.ROWS.row and (more := stream.read(SHARD_BYTES)):
         end = _row_end(more, odd, quote)
         if end is not None:
             return bytes(data + more[:end]), True

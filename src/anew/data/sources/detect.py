@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anew.data.file_names import suffix_of
-from anew.data.modality import SURE, Modality
+from anew.data.modality import CONFIDENT, Modality
 from anew.data.sources.listing import File
-from anew.data.types import Refusal
+from anew.data.types import SkippedItem
 
 HEAD = 4096  # bytes of a file that are looked at
 OPENED = 4096  # files up to which each is looked at
 SAMPLED = 64  # files of one ending, evenly spread, that stand for the rest in larger folders if they are all alike
 MOST_OPENED = 50_000  # of one ending, where they are not
-UNKNOWN = "no suffix"  # the kind of files without an ending that nothing claims
+UNKNOWN = "no suffix"  # the kind of files without an ending that nothing recognises
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Sorted:
     was found against their ending."""
 
     files: dict[str, list[File]] = field(default_factory=dict)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[SkippedItem] = field(default_factory=list)
     other: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     gathered: list[str] = field(default_factory=list)
 
@@ -106,9 +106,9 @@ class _Group:
                 head = stream.read(HEAD)
         except OSError as error:
             if self.owner is None:  # the reader of a known kind says it itself
-                out.refusals.append(Refusal(file.path, f"cannot be read ({error.strerror})"))
+                out.refusals.append(SkippedItem(file.path, f"cannot be read ({error.strerror})"))
             return {}
-        return {name: claim for name, kind in self.kinds.items() if (claim := kind.claims(head)) > 0}
+        return {name: claim for name, kind in self.kinds.items() if (claim := kind.sniff(head)) > 0}
 
     def _weak(self, claims: Sequence[Mapping[str, float]]) -> str | None:
         """The modality that unsure claims may stand for here: most files' one, where the ending's owner claims none."""
@@ -123,7 +123,7 @@ class _Group:
             return self.owner
         best = max(claims, key=lambda name: (claims[name], name == self.owner))
         alone = not self.suffix  # files without an ending have nothing else in common
-        return best if claims[best] >= SURE or best in (self.owner, weak) or alone else self.owner
+        return best if claims[best] >= CONFIDENT or best in (self.owner, weak) or alone else self.owner
 
     def _put(self, out: Sorted, file: File, kind: str | None) -> None:
         out.files.setdefault(kind or self.suffix or UNKNOWN, []).append(file)

@@ -1,5 +1,5 @@
-"""Reads folders and single files: files in shuffled blocks, text files whole or as spans of large ones, and files that are
-read as streams as handles, large ones in parts."""
+"""Reads folders and single files: files in shuffled shards, text files whole or as spans of large ones, and files that are
+read as streams as file slices, large ones in parts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from anew.data.file_names import is_packed, label_of, part_of
 from anew.data.formats.reading import read_whole, too_large
 from anew.data.limits import WHOLE_BYTES
 from anew.data.modality import Modality
-from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block
+from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
 from anew.data.sources.detect import sort_files
 from anew.data.sources.listing import File
 from anew.data.sources.record_starts import RecordStarts
-from anew.data.sources.sample_files import each_once
-from anew.data.types import Handle, Item, Refusal
+from anew.data.sources.sample_files import drop_duplicate_formats
+from anew.data.types import FileSlice, Item, SkippedItem
 
-PART_BYTES = 8 * 1024 * 1024  # of a file that is read as a stream, in one block
+PART_BYTES = 8 * 1024 * 1024  # of a file that is read as a stream, in one shard
 REACH = 1 << 16  # bytes in which a line of a large file should end; a longer one is cut
 NAMED_CLASSES = (2, 100)  # fewest and most classes that file names may tell
 NAMED_FILES = 5  # of each class
@@ -72,22 +72,24 @@ class FolderReader:
         found = sort_files(files, root, kinds, asked)
         self._files = found.files
         self.notes: list[str] = found.notes
-        self.refusals: list[Refusal] = found.refusals
+        self.refusals: list[SkippedItem] = found.refusals
         if once:
             for kind in self._files.keys() & kinds.keys():
-                self._files[kind], notes = each_once(self._files[kind], kinds[kind], [f.path for f in files])
+                self._files[kind], notes = drop_duplicate_formats(
+                    self._files[kind], kinds[kind], [f.path for f in files]
+                )
                 self.notes = [*self.notes, *notes]
         self.kinds: Mapping[str, int] = {kind: len(own) for kind, own in self._files.items()}
         self.bytes: Mapping[str, int] = {kind: sum(f.bytes for f in own) for kind, own in self._files.items()}
 
-    def blocks(self, kind: str) -> list[Block]:
+    def shards(self, kind: str) -> list[Shard]:
         files = [f for f in self._files[kind] if f.bytes]
-        self.refusals += [Refusal(f.path, "is empty") for f in self._files[kind] if not f.bytes]
+        self.refusals += [SkippedItem(f.path, "is empty") for f in self._files[kind] if not f.bytes]
         owner = self._owners[kind]
         if not owner.textual:  # each is read whole, or decoded from end to end
             most = owner.largest or (limits.WHOLE.bytes if not owner.streams else 0)
             large = [f for f in files if most and f.bytes > most]
-            self.refusals += [Refusal(f.path, too_large(f.bytes, most)) for f in large]
+            self.refusals += [SkippedItem(f.path, too_large(f.bytes, most)) for f in large]
             files = [f for f in files if not most or f.bytes <= most]
         if owner.named:
             self._name_classes(files)
@@ -95,16 +97,16 @@ class FolderReader:
         if owner.streams:
             small = [f for f in files if f.bytes <= 2 * PART_BYTES]
             parts = [b for f in files if f.bytes > 2 * PART_BYTES for b in _file_parts(f)]
-            return _chunked(sorted(small, key=_shuffled), BLOCK_ITEMS, None, streamed=True) + parts
+            return _chunked(sorted(small, key=_shuffled), SHARD_ITEMS, None, streamed=True) + parts
         if not owner.textual:
-            return _chunked(sorted(files, key=_shuffled), BLOCK_ITEMS, None)
+            return _chunked(sorted(files, key=_shuffled), SHARD_ITEMS, None)
         if sum(f.bytes for f in files) <= WHOLE_BYTES:
-            return _chunked(files, BLOCK_ITEMS, BLOCK_BYTES)
-        large = [f for f in files if f.bytes > 2 * BLOCK_BYTES and not is_packed(f.path)]
+            return _chunked(files, SHARD_ITEMS, SHARD_BYTES)
+        large = [f for f in files if f.bytes > 2 * SHARD_BYTES and not is_packed(f.path)]
         small = [f for f in files if f not in set(large)]
         return [
-            *_chunked(sorted(small, key=_shuffled), BLOCK_ITEMS, BLOCK_BYTES),
-            *(block for file in large for block in _spans(file, owner.record)),
+            *_chunked(sorted(small, key=_shuffled), SHARD_ITEMS, SHARD_BYTES),
+            *(shard for file in large for shard in _spans(file, owner.record)),
         ]
 
     def _name_classes(self, files: Sequence[File]) -> None:
@@ -127,84 +129,86 @@ class FolderReader:
     def _label(self, path: str) -> str | None:
         return self._classes[path] if path in self._classes else label_of(path)
 
-    def read(self, block: Block) -> Iterator[Item | Refusal]:
-        if isinstance(block.where[0], _Part):
-            for part in block.where:
-                yield self._handle(part)
+    def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
+        if isinstance(shard.where[0], _Part):
+            for part in shard.where:
+                yield self._file_slice(part)
             return
-        if isinstance(block.where[0], str):
-            for path in block.where:
+        if isinstance(shard.where[0], str):
+            for path in shard.where:
                 yield self._read_one(path)
             return
-        path, start, stop, record = block.where[0]
+        path, start, stop, record = shard.where[0]
         try:
             data, last = _read_span(self._root / path, start, stop, record, self._starts[path])
         except OSError as error:
-            yield Refusal(path, f"cannot be read ({error.strerror})")
+            yield SkippedItem(path, f"cannot be read ({error.strerror})")
             return
         except ValueError as error:
-            yield Refusal(path, str(error))
+            yield SkippedItem(path, str(error))
             return
         if data:
             yield Item(path, data, self._label(path), begins=start == 0, ends=last)
 
-    def _handle(self, part: _Part) -> Item | Refusal:
-        handle = Handle(self._root / part.path, part.number, part.of)
+    def _file_slice(self, part: _Part) -> Item | SkippedItem:
+        file_slice = FileSlice(self._root / part.path, part.number, part.of)
         try:
-            handle.path.stat()
+            file_slice.path.stat()
         except OSError as error:
-            return Refusal(part.path, f"cannot be read ({error.strerror})")
-        return Item(part.path, handle, self._label(part.path), begins=part.number == 0, ends=part.number == part.of - 1)
+            return SkippedItem(part.path, f"cannot be read ({error.strerror})")
+        return Item(
+            part.path, file_slice, self._label(part.path), begins=part.number == 0, ends=part.number == part.of - 1
+        )
 
-    def _read_one(self, path: str) -> Item | Refusal:
+    def _read_one(self, path: str) -> Item | SkippedItem:
         try:
             return Item(path, read_whole(f"{self._root}/{path}"), self._label(path))
         except OSError as error:
-            return Refusal(path, f"cannot be read ({error.strerror})")
+            return SkippedItem(path, f"cannot be read ({error.strerror})")
         except ValueError as error:
-            return Refusal(path, str(error))
+            return SkippedItem(path, str(error))
 
 
 def _shuffled(file: File) -> bytes:
-    # Files of one class lie together; blocks must each be a fair mix, since a short budget reads only some.
+    # Files of one class lie together; shards must each be a fair mix, since a short budget reads only some.
     return hashlib.blake2b(file.path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
-def _chunked(files: Sequence[File], most: int, most_bytes: int | None, streamed: bool = False) -> list[Block]:
-    """Blocks of whole files, one part of the data each. streamed: they are handed over as handles."""
+def _chunked(files: Sequence[File], most: int, most_bytes: int | None, streamed: bool = False) -> list[Shard]:
+    """Shards of whole files, one part of the data each. streamed: they are handed over as file slices."""
     by_part: dict[str | None, list[File]] = {}
     for file in files:
         by_part.setdefault(part_of(file.path), []).append(file)
-    blocks: list[Block] = []
+    shards: list[Shard] = []
     for part, own in sorted(by_part.items(), key=lambda pair: pair[0] or ""):
         chunk: list[File] = []
         size = 0
         for file in own:
             if chunk and (len(chunk) == most or (most_bytes is not None and size + file.bytes > most_bytes)):
-                blocks.append(_block(chunk, part, streamed))
+                shards.append(_shard(chunk, part, streamed))
                 chunk, size = [], 0
             chunk.append(file)
             size += file.bytes
         if chunk:
-            blocks.append(_block(chunk, part, streamed))
-    return blocks
+            shards.append(_shard(chunk, part, streamed))
+    return shards
 
 
-def _block(files: Sequence[File], part: str | None, streamed: bool) -> Block:
+def _shard(files: Sequence[File], part: str | None, streamed: bool) -> Shard:
     names = "\0".join(f"{f.path}\0{f.bytes}" for f in files)
     digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
     name = f"{files[0].path}+{len(files) - 1}#{digest}"
     size, stamp = sum(f.bytes for f in files), max(f.stamp for f in files)
     where = tuple(_Part(f.path, 0, 1) if streamed else f.path for f in files)
-    return Block(name, len(files), size, where, part, stamp)
+    return Shard(name, len(files), size, where, part, stamp)
 
 
-def _file_parts(file: File) -> list[Block]:
+def _file_parts(file: File) -> list[Shard]:
     """A large file in equal parts of about PART_BYTES."""
     of = max(2, round(file.bytes / PART_BYTES))
     part = part_of(file.path)
     return [
-        Block(
+        Shard(
             f"{file.path}@{number}/{of}",
             1,
             file.bytes // of,
@@ -218,13 +222,13 @@ def _file_parts(file: File) -> list[Block]:
     ]
 
 
-def _spans(file: File, record: bytes) -> list[Block]:
-    """A large text file in spans of about BLOCK_BYTES; `_read_span` moves their bounds to where lines or records start."""
-    n = max(1, round(file.bytes / BLOCK_BYTES))
+def _spans(file: File, record: bytes) -> list[Shard]:
+    """A large text file in spans of about SHARD_BYTES; `_read_span` moves their bounds to where lines or records start."""
+    n = max(1, round(file.bytes / SHARD_BYTES))
     bounds = [file.bytes * i // n for i in range(n + 1)]
     part = part_of(file.path)
     return [
-        Block(
+        Shard(
             f"{file.path}@{start}-{stop}",
             1,
             stop - start,

@@ -11,21 +11,21 @@ from typing import Any
 from anew.core.extras import require
 from anew.data.file_names import part_of
 from anew.data.modality import Modality
-from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block
+from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
 from anew.data.sources.columns import Columns, choose, described, item_of
 from anew.data.sources.delimited_rows import in_order
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 ANSWER = 5.0  # seconds in which the hub must answer
-SAMPLED = 64  # rows whose text is measured to say how many make a block
+SAMPLED = 64  # rows whose text is measured to say how many make a shard
 
 
 class HubReader:
     """See `anew.data.sources.base.Reader`. splits: name -> a `datasets.Dataset`, whose rows lie memory-mapped on disk."""
 
     def __init__(self, name: str, splits: Mapping[str, Any], library: Any) -> None:
-        self.refusals: list[Refusal] = []
+        self.refusals: list[SkippedItem] = []
         self._name = name
         self._splits = {split: rows for split, rows in splits.items() if len(rows)}
         if not self._splits:
@@ -59,27 +59,27 @@ class HubReader:
         cells = rows.select_columns([column]).select(range(0, len(rows), max(1, len(rows) // SAMPLED)))[:][column]
         return sum(map(_weight, cells)) / len(cells)
 
-    def blocks(self, kind: str) -> list[Block]:
+    def shards(self, kind: str) -> list[Shard]:
         if self._columns.of(kind) is None:
             return []
         found = []
         for split, rows in self._splits.items():
             width = self._width(split, kind)
-            step = max(1, round(BLOCK_BYTES / max(width, 1.0))) if kind == "text" else BLOCK_ITEMS
+            step = max(1, round(SHARD_BYTES / max(width, 1.0))) if kind == "text" else SHARD_ITEMS
             stamp = _stamp(rows)
             for start in range(0, len(rows), step):
                 count = min(step, len(rows) - start)
                 where, name = (split, kind, start, count), f"{self._name}/{split}#{start}+{count}"
-                found.append(Block(name, count, round(width * count), where, part_of(f"{split}/_"), stamp))
+                found.append(Shard(name, count, round(width * count), where, part_of(f"{split}/_"), stamp))
         return found
 
-    def read(self, block: Block) -> Iterator[Item | Refusal]:
-        split, kind, start, count = block.where
+    def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
+        split, kind, start, count = shard.where
         wanted = self._columns.wanted(kind)
         try:
             part = self._splits[split].select_columns(wanted)[start : start + count]  # column -> cells
         except Exception as error:  # a damaged download raises what its format's reader raises
-            yield Refusal(block.name, f"it cannot be read ({error})")
+            yield SkippedItem(shard.name, f"it cannot be read ({error})")
             return
         for offset, cells in enumerate(zip(*(part[column] for column in wanted), strict=True)):
             name = f"{self._name}/{split}#{start + offset}"
@@ -173,7 +173,7 @@ def open_hub(name: str, kinds: Mapping[str, type[Modality]]) -> HubReader:
     Raises DataError where the package is missing, the name is unknown, or the hub cannot be reached. Code that a data set
     brings along is never run.
     """
-    datasets = require("datasets", extra="hub", purpose=f"{name!r} is no file or folder; as a hub name it")
+    datasets = require("datasets", extra="hub", purpose=f"{name!r} is not a file or folder; as a hub name it")
     path, config = split_name(name)
     reached = True
     try:
@@ -186,7 +186,7 @@ def open_hub(name: str, kinds: Mapping[str, type[Modality]]) -> HubReader:
         if not reached:
             reason = "the hub does not answer, and it was not loaded before"
         raise DataError(
-            f"{name!r} is no path here, and as a hub name it cannot be loaded ({reason}); give a folder, a file, or "
+            f"{name!r} is not a path here, and as a hub name it cannot be loaded ({reason}); give a folder, a file, or "
             "owner/name or owner/name:config of a public data set"
         ) from None
     splits = loaded if isinstance(loaded, Mapping) else {"train": loaded}

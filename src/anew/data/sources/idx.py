@@ -18,9 +18,9 @@ from anew.data import limits
 from anew.data.file_names import part_of
 from anew.data.formats import gzip_files
 from anew.data.modality import Modality
-from anew.data.sources.base import BLOCK_ITEMS, Block
+from anew.data.sources.base import SHARD_ITEMS, Shard
 from anew.data.sources.listing import File
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _ROLE = re.compile(r"images?|labels?", re.IGNORECASE)
@@ -41,10 +41,10 @@ class _Pair:
 
 
 class IdxReader:
-    """See `anew.data.sources.base.Reader`. Blocks are runs of consecutive images."""
+    """See `anew.data.sources.base.Reader`. Shards are runs of consecutive images."""
 
     def __init__(self, files: Sequence[File], root: Path) -> None:
-        self.refusals: list[Refusal] = []
+        self.refusals: list[SkippedItem] = []
         self.notes: list[str] = []
         self._root = root
         self._pairs: dict[str, _Pair] = {}
@@ -71,38 +71,38 @@ class IdxReader:
         found = {str(v) for p in self._pairs.values() if p.labels is not None for v in np.unique(p.labels)}
         self.labels: tuple[str, ...] | None = tuple(sorted(found))
 
-    def blocks(self, kind: str) -> list[Block]:
+    def shards(self, kind: str) -> list[Shard]:
         if kind != "image":
             return []
         found = []
         for path, pair in self._pairs.items():
             each = math.prod(pair.shape[1:])
-            for start in range(0, pair.shape[0], BLOCK_ITEMS):
-                count = min(BLOCK_ITEMS, pair.shape[0] - start)
+            for start in range(0, pair.shape[0], SHARD_ITEMS):
+                count = min(SHARD_ITEMS, pair.shape[0] - start)
                 name = f"{path}#{start}+{count}"
-                found.append(Block(name, count, count * each, (path, start, count), pair.part, pair.file.stamp))
+                found.append(Shard(name, count, count * each, (path, start, count), pair.part, pair.file.stamp))
         return found
 
-    def read(self, block: Block) -> Iterator[Item | Refusal]:
-        path, start, count = block.where
+    def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
+        path, start, count = shard.where
         pair = self._pairs[path]
         try:
             body = self._body(pair)
         except OSError as error:
             reason = f"it cannot be read ({error.strerror or error})"
-            yield from (Refusal(f"{path}#{index}", reason) for index in range(start, start + count))
+            yield from (SkippedItem(f"{path}#{index}", reason) for index in range(start, start + count))
             return
         each = math.prod(pair.shape[1:])
         for index in range(start, start + count):
             pixels = body[index * each : (index + 1) * each]
             if len(pixels) < each:
-                yield Refusal(f"{path}#{index}", "the file is damaged or ends before this image")
+                yield SkippedItem(f"{path}#{index}", "the file is damaged or ends before this image")
                 continue
             label = None if pair.labels is None else str(pair.labels[index])
             yield Item(f"{path}#{index}", np.array(pixels).reshape(pair.shape[1:]), label)
 
     def _refuse(self, name: str, reason: str) -> None:
-        self.refusals.append(Refusal(name, reason))
+        self.refusals.append(SkippedItem(name, reason))
 
     def _head(self, file: File) -> tuple[int, tuple[int, ...], int] | None:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anew.data import limits
-from anew.data.types import Refusal
+from anew.data.types import SkippedItem
 from anew.errors import DataError
 
 _SPECIAL = {
@@ -33,7 +33,7 @@ class Listing(NamedTuple):
     root: Path
     files: list[File]
     hidden: int
-    refusals: list[Refusal]
+    refusals: list[SkippedItem]
 
 
 def list_files(place: Path) -> Listing:
@@ -97,7 +97,7 @@ def _named(mode: int) -> str:
 
 
 def _refuse(out: Listing, path: str, reason: str) -> None:
-    out.refusals.append(Refusal(shortened(path), reason))
+    out.refusals.append(SkippedItem(shortened(path), reason))
 
 
 def shortened(path: str) -> str:

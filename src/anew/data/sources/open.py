@@ -1,4 +1,4 @@
-"""What a source is: the modality of most of its items, its blocks, its classes, its fingerprint."""
+"""What a source is: the modality of most of its items, its shards, its classes, its fingerprint."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from anew.core.registry import available, load
 from anew.data.limits import WHOLE_BYTES
 from anew.data.modality import Modality, reasons
 from anew.data.skipped import named
-from anew.data.sources.base import Block
+from anew.data.sources.base import Shard
+from anew.data.sources.beside_data import CONVERSIONS
 from anew.data.sources.source import SAMPLE, Source
-from anew.data.types import Handle, Item, Refusal
+from anew.data.types import FileSlice, Item, SkippedItem
 from anew.errors import DataError, nearest
 
 SAMPLE_BYTES = 8 * 1024 * 1024
@@ -30,7 +31,7 @@ class Chosen:
 
     source: Source
     kind: str
-    blocks: list[Block]
+    shards: list[Shard]
     whole: bool
     other: dict[str, int]
     notes: list[str]
@@ -38,12 +39,12 @@ class Chosen:
     asked: bool = False
 
 
-def choose_kind(path: str, wanted: str | None, once: bool = False, asked: bool = True) -> Chosen:
+def detect_modality(path: str, wanted: str | None, once: bool = False, asked: bool = True) -> Chosen:
     """List the path and take the wanted modality, or the one of most items (of most bytes where that is a draw). once: see
     `Source.open`; asked: the user says the wanted one, see `Modality.folders`."""
     kinds: dict[str, Any] = {name: load("data", name) for name in available("data")}
     if wanted is not None and wanted not in kinds:
-        raise DataError(f"{wanted!r} is no modality{nearest(wanted, kinds)}")
+        raise DataError(f"unknown modality {wanted!r}{nearest(wanted, kinds)}")
     asked = asked and wanted is not None
     source = Source.open(path, kinds, once, wanted if asked else None)
     found = {name: n for name, n in source.kinds.items() if name in kinds and n}
@@ -59,20 +60,26 @@ def choose_kind(path: str, wanted: str | None, once: bool = False, asked: bool =
     kind = wanted or max(found, key=lambda name: (found[name], source.bytes.get(name, 0)))
     other = {name: n for name, n in source.kinds.items() if name != kind and n}
     notes = _notes(kind, found, wanted)
-    blocks = source.blocks(kind)
-    if not blocks:
+    if advice := _advice(source, {kind: kinds[kind]}):
+        notes.append(f"some files are left out; {advice}")
+    shards = source.shards(kind)
+    if not shards:
         why = f": {named(source.refusals)}" if source.refusals else ""
         raise DataError(f"{path!r} holds no usable {kinds[kind].noun or kind}{why}")
-    whole = kinds[kind].light and sum(block.bytes for block in blocks) <= WHOLE_BYTES
-    return Chosen(source, kind, blocks, whole, other, notes, _fingerprint(kind, blocks, source), asked)
+    whole = kinds[kind].light and sum(shard.bytes for shard in shards) <= WHOLE_BYTES
+    return Chosen(source, kind, shards, whole, other, notes, _fingerprint(kind, shards, source), asked)
 
 
 def _advice(source: Source, kinds: Mapping[str, Any]) -> str:
     """What to convert files to whose formats these modalities do not read; empty where there are none."""
-    told = {
-        suffix: form for kind in kinds.values() for suffix, form in kind.foreign.items() if source.kinds.get(suffix)
-    }
-    return "; ".join(f"convert {suffix} files to {form}, which are read" for suffix, form in sorted(told.items()))
+    formats = {suffix: form for kind in kinds.values() for suffix, form in kind.foreign.items()}
+    if "text" in kinds:
+        formats |= CONVERSIONS
+    return "; ".join(
+        f"convert {suffix} files to {form}, which are read"
+        for suffix, form in sorted(formats.items())
+        if source.kinds.get(suffix)
+    )
 
 
 def _refused(source: Source) -> str:
@@ -93,39 +100,39 @@ def _notes(kind: str, found: dict[str, int], wanted: str | None) -> list[str]:
     return [f"{kind} is taken, {why}; left out: {held} (choose with the modality {' or '.join(sorted(rest))})"]
 
 
-def _fingerprint(kind: str, blocks: Sequence[Block], source: Source) -> str:
-    """Of names and sizes of all blocks and the content of the first items of a few."""
+def _fingerprint(kind: str, shards: Sequence[Shard], source: Source) -> str:
+    """Of names and sizes of all shards and the content of the first items of a few."""
     digest = hashlib.blake2b(kind.encode(), digest_size=16)
-    for block in sorted(blocks, key=lambda b: b.name):
-        digest.update(f"{block.name}\0{block.items}\0{block.bytes}\0{block.part}\n".encode("utf-8", "surrogateescape"))
-    for block in _spread(blocks, 4):
-        for one, _ in zip(source.read(block), range(8), strict=False):
-            data = one.reason if isinstance(one, Refusal) else one.data
-            if isinstance(data, np.ndarray | Handle):
-                data = data.digest() if isinstance(data, Handle) else data.tobytes()
+    for shard in sorted(shards, key=lambda b: b.name):
+        digest.update(f"{shard.name}\0{shard.items}\0{shard.bytes}\0{shard.part}\n".encode("utf-8", "surrogateescape"))
+    for shard in _spread(shards, 4):
+        for one, _ in zip(source.read(shard), range(8), strict=False):
+            data = one.reason if isinstance(one, SkippedItem) else one.data
+            if isinstance(data, np.ndarray | FileSlice):
+                data = data.digest() if isinstance(data, FileSlice) else data.tobytes()
             digest.update(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data))
     return digest.hexdigest()
 
 
-def _spread(blocks: Sequence[Block], n: int) -> list[Block]:
-    places = np.unique(np.linspace(0, len(blocks) - 1, min(n, len(blocks))).round().astype(int))
-    return [blocks[i] for i in places]
+def _spread(shards: Sequence[Shard], n: int) -> list[Shard]:
+    places = np.unique(np.linspace(0, len(shards) - 1, min(n, len(shards))).round().astype(int))
+    return [shards[i] for i in places]
 
 
-def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Refusal]]:
+def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[SkippedItem]]:
     """(usable items, refused ones) of a bounded sample, spread over the source; headers only are checked."""
     good: list[Item] = []
-    bad: list[Refusal] = []
+    bad: list[SkippedItem] = []
     size = 0
-    blocks = _spread(chosen.blocks, 16)
-    per_block = max(SAMPLE // len(blocks), 1)
-    for block in blocks:
-        for one, reason in reasons(modality, "accepts", itertools.islice(chosen.source.read(block), per_block)):
+    shards = _spread(chosen.shards, 16)
+    per_shard = max(SAMPLE // len(shards), 1)
+    for shard in shards:
+        for one, reason in reasons(modality, "accepts", itertools.islice(chosen.source.read(shard), per_shard)):
             if reason is not None:
-                bad.append(Refusal(one.name, reason))
-            elif not isinstance(one, Refusal):
+                bad.append(SkippedItem(one.name, reason))
+            elif not isinstance(one, SkippedItem):
                 good.append(one)
-                size += 0 if isinstance(one.data, Handle) else len(one.data)
+                size += 0 if isinstance(one.data, FileSlice) else len(one.data)
         if size > SAMPLE_BYTES:
             break
     return good, bad
@@ -153,4 +160,4 @@ def classes_of(
     return labels, []
 
 
-__all__ = ["Chosen", "choose_kind", "classes_of", "sample_of"]
+__all__ = ["Chosen", "classes_of", "detect_modality", "sample_of"]

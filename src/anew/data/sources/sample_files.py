@@ -14,7 +14,9 @@ _SINGLE = re.compile(r"samples|\d{4,}(-.*)?")  # as `Samples.save` names what a 
 _SHEET = re.compile(r"all|final|step-\d{8}")  # as sheets of samples and previews are named
 
 
-def each_once(files: Sequence[File], kind: type[Modality], names: Iterable[str]) -> tuple[list[File], list[str]]:
+def drop_duplicate_formats(
+    files: Sequence[File], kind: type[Modality], names: Iterable[str]
+) -> tuple[list[File], list[str]]:
     """The files of one kind without sheets that lie beside single samples and, of media, without files that differ from
     another in their ending alone; and sentences on those left out. names: all files of the folder, of whatever kind."""
     apart = {_stem(name)[0] for name in names if _SINGLE.fullmatch(_stem(name)[1])}

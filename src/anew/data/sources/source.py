@@ -12,9 +12,10 @@ from pathlib import Path, PurePosixPath
 from anew.data.file_names import suffix_of
 from anew.data.modality import Modality
 from anew.data.skipped import named
-from anew.data.sources.base import _TABLES, SHOWN, Block, Reader, reader_of
+from anew.data.sources.base import _TABLES, SHOWN, Reader, Shard, reader_of
+from anew.data.sources.beside_data import check_is_no_run, without_side_files
 from anew.data.sources.listing import File, list_files, shortened
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 SAMPLE = 256  # items that `kinds` and header checks may look at
@@ -28,7 +29,7 @@ class Source:
     """
 
     def __init__(
-        self, path: str, readers: Sequence[Reader], notes: Sequence[str] = (), refusals: Sequence[Refusal] = ()
+        self, path: str, readers: Sequence[Reader], notes: Sequence[str] = (), refusals: Sequence[SkippedItem] = ()
     ) -> None:
         """notes, refusals: of the listing itself, beside those of the readers."""
         self.path = path
@@ -78,7 +79,10 @@ class Source:
             raise DataError(f"{text!r} holds no files{some}; give a folder with text, images, sound or clips")
         if not any(file.bytes for file in files):
             raise DataError(f"{text!r} is empty: every file in it has zero bytes")
+        check_is_no_run(text, place, files)
+        files, side_notes = without_side_files(files)
         classes, files, notes = _metadata(root, files)
+        notes = [*side_notes, *notes]
         by_reader: dict[str, list[File]] = {}
         for file in files:
             by_reader.setdefault(reader_of(file.path), []).append(file)
@@ -98,17 +102,17 @@ class Source:
         return [*self._notes, *(note for reader in self.readers for note in reader.notes)]
 
     @property
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[SkippedItem]:
         """What could not be listed."""
         return [*self._refusals, *(refusal for reader in self.readers for refusal in reader.refusals)]
 
-    def blocks(self, kind: str) -> list[Block]:
-        """The blocks of all readers that hold this modality."""
-        found: list[Block] = []
+    def shards(self, kind: str) -> list[Shard]:
+        """The shards of all readers that hold this modality."""
+        found: list[Shard] = []
         for reader in self.readers:
             if reader.kinds.get(kind):
-                own = reader.blocks(kind)
-                self._home.update((block.name, reader) for block in own)
+                own = reader.shards(kind)
+                self._home.update((shard.name, reader) for shard in own)
                 found.extend(own)
         return found
 
@@ -119,9 +123,9 @@ class Source:
             return None
         return tuple(sorted({label for labels in sets if labels for label in labels}))
 
-    def read(self, block: Block) -> Iterator[Item | Refusal]:
-        """The items of one block."""
-        return self._home[block.name].read(block)
+    def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
+        """The items of one shard."""
+        return self._home[shard.name].read(shard)
 
 
 NAMING_BYTES = 64 * 1024 * 1024  # of a table that may name the image files beside it

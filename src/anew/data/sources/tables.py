@@ -8,7 +8,7 @@ from typing import Any
 
 from anew.data.file_names import part_of, suffix_of
 from anew.data.modality import Modality
-from anew.data.sources.base import Block
+from anew.data.sources.base import Shard
 from anew.data.sources.columns import (
     FILE_NAME,
     IMAGE,
@@ -21,21 +21,21 @@ from anew.data.sources.columns import (
     item_of,
     label_name,
 )
-from anew.data.sources.delimited_rows import Broken, Rows, Span, in_order
+from anew.data.sources.delimited_rows import Broken, DelimitedFile, Span, in_order
 from anew.data.sources.listing import File
-from anew.data.sources.parquet import Parquet, Piece
-from anew.data.types import Item, Refusal
+from anew.data.sources.parquet import ParquetFile, Piece
+from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 
 class TableReader:
-    """See `anew.data.sources.base.Reader`. Blocks are spans of bytes (`Rows`) or pieces of row groups (`Parquet`)."""
+    """See `anew.data.sources.base.Reader`. Shards are spans of bytes (`DelimitedFile`) or pieces of row groups (`ParquetFile`)."""
 
     def __init__(self, files: Sequence[File], root: Path) -> None:
         self.notes: list[str] = []
-        self.refusals: list[Refusal] = []
+        self.refusals: list[SkippedItem] = []
         self._root = root
-        self._tables: dict[str, tuple[File, Rows | Parquet, Columns]] = {}
+        self._tables: dict[str, tuple[File, DelimitedFile | ParquetFile, Columns]] = {}
         self.kinds: dict[str, int] = {}
         self.bytes: dict[str, int] = {}
         known: list[set[str] | None] = []
@@ -54,68 +54,68 @@ class TableReader:
         self.labels: tuple[str, ...] | None = tuple(sorted(set().union(*sets))) if len(sets) == len(known) else None
         self.notes += _notes({path: columns for path, (_, _, columns) in self._tables.items()})
 
-    def _open(self, file: File) -> tuple[Rows | Parquet, Columns] | None:
+    def _open(self, file: File) -> tuple[DelimitedFile | ParquetFile, Columns] | None:
         try:
             table, columns = _opened(self._root / file.path, file.bytes)
         except (OSError, ValueError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"it cannot be read ({error.strerror or error})"
-            self.refusals.append(Refusal(file.path, reason))
+            self.refusals.append(SkippedItem(file.path, reason))
             return None
         if columns.text or columns.image:
             return table, columns
         suffix = suffix_of(file.path)
         self.kinds[suffix] = self.kinds.get(suffix, 0) + 1
         self.bytes[suffix] = self.bytes.get(suffix, 0) + file.bytes
-        reason = f"no column is named text or image; name one so (its columns: {in_order(table.columns)})"
-        self.refusals.append(Refusal(file.path, reason))
+        reason = f"no column is named text or image; rename the column to learn from to 'text' (columns: {in_order(table.columns)})"
+        self.refusals.append(SkippedItem(file.path, reason))
         return None
 
-    def blocks(self, kind: str) -> list[Block]:
-        found: list[Block] = []
+    def shards(self, kind: str) -> list[Shard]:
+        found: list[Shard] = []
         for path, (file, table, columns) in self._tables.items():
             if not columns.of(kind):
                 continue
             part = part_of(path)
-            if isinstance(table, Parquet):
+            if isinstance(table, ParquetFile):
                 for piece in table.pieces(columns.wanted(kind), kind):
                     name, rows = f"{path}#{piece.group}:{piece.start}", piece.stop - piece.start
-                    found.append(Block(name, rows, piece.bytes, (path, kind, piece), part, file.stamp))
+                    found.append(Shard(name, rows, piece.bytes, (path, kind, piece), part, file.stamp))
                 continue
             for span in table.spans():
                 size = span.stop - span.start
                 rows = max(1, round(table.count * size / file.bytes))
                 where, name = (path, kind, span), f"{path}@{span.start}"
-                found.append(Block(name, rows, size, where, part, file.stamp, exact=table.exact))
+                found.append(Shard(name, rows, size, where, part, file.stamp, exact=table.exact))
         return found
 
-    def read(self, block: Block) -> Iterator[Item | Refusal]:
-        path, kind, where = block.where
+    def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
+        path, kind, where = shard.where
         _, table, columns = self._tables[path]
         place, name, number = Place((self._root / path).parent, self._root), "", 0
         try:
             for number, row in enumerate(_rows(table, where, columns.wanted(kind))):
                 name = _row_name(path, where, number)
                 if isinstance(row, Broken):
-                    yield Refusal(name, str(row))
+                    yield SkippedItem(name, str(row))
                 else:
                     yield item_of(row, columns, kind, name, place)
         except OSError as error:
-            yield Refusal(path, f"it cannot be read ({error.strerror or error})")
+            yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
         except ValueError as error:
-            yield Refusal(name or path, str(error))
+            yield SkippedItem(name or path, str(error))
 
 
-def _opened(path: Path, size: int) -> tuple[Rows | Parquet, Columns]:
+def _opened(path: Path, size: int) -> tuple[DelimitedFile | ParquetFile, Columns]:
     if suffix_of(path.name) == ".parquet":
-        parquet = Parquet(path)
+        parquet = ParquetFile(path)
         columns = choose(parquet.columns, parquet.samples)
-        return parquet, choose(parquet.columns, parquet.samples, parquet.names.get(columns.label or "", ()))
-    rows = Rows(path, size)
+        return parquet, choose(parquet.columns, parquet.samples, parquet.class_names.get(columns.label or "", ()))
+    rows = DelimitedFile(path, size)
     return rows, choose(rows.columns, rows.samples)
 
 
-def _rows(table: Rows | Parquet, where: Any, columns: Sequence[str]) -> Iterator[dict[str, Any] | Broken]:
-    return table.read(where, columns) if isinstance(table, Parquet) else table.read(where)
+def _rows(table: DelimitedFile | ParquetFile, where: Any, columns: Sequence[str]) -> Iterator[dict[str, Any] | Broken]:
+    return table.read(where, columns) if isinstance(table, ParquetFile) else table.read(where)
 
 
 def _row_name(path: str, where: Span | Piece, number: int) -> str:
@@ -125,12 +125,12 @@ def _row_name(path: str, where: Span | Piece, number: int) -> str:
     return f"{path}#{number}" if where.start == 0 else f"{path}@{where.start}#{number}"
 
 
-def _labels(table: Rows | Parquet, columns: Columns) -> set[str] | None:
+def _labels(table: DelimitedFile | ParquetFile, columns: Columns) -> set[str] | None:
     if columns.label is None:
         return set()
     if columns.names:
         return set(columns.names)
-    return class_names(iter(table.head), columns) if isinstance(table, Rows) and table.exact else None
+    return class_names(iter(table.head), columns) if isinstance(table, DelimitedFile) and table.exact else None
 
 
 def _notes(taken: Mapping[str, Columns]) -> list[str]:
@@ -167,7 +167,7 @@ def metadata(path: Path) -> dict[str, str | None]:
         if column is None or columns.label is None:
             return {}
         wanted = [column, columns.label]
-        spans = table.pieces(wanted, "text") if isinstance(table, Parquet) else table.spans()
+        spans = table.pieces(wanted, "text") if isinstance(table, ParquetFile) else table.spans()
         rows = (row for span in spans for row in _rows(table, span, wanted) if not isinstance(row, Broken))
         return {
             str(PurePosixPath(row[column].replace("\\", "/"))): label_name(row.get(columns.label), columns.names)

@@ -16,10 +16,10 @@ from anew.data import limits
 from anew.data.file_names import label_of, part_of
 from anew.data.formats import gzip_files
 from anew.data.modality import Modality
-from anew.data.sources.base import BLOCK_BYTES, BLOCK_ITEMS, Block
+from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
 from anew.data.sources.columns import LABEL, TEXT, label_name
 from anew.data.sources.listing import File
-from anew.data.types import Item, Refusal
+from anew.data.types import Item, SkippedItem
 
 TOLD = frozenset({".txt", ".json", ".cls"})  # members that hold a text, or say something of what lies beside them
 LABELLED = 200_000  # samples whose classes are read while listing
@@ -58,7 +58,7 @@ def _kinds(endings: Sequence[str], owners: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass(slots=True)
-class _Shard:
+class _Archive:
     """An archive and its samples. body: its bytes where it had to be inflated (else it is opened for each read)."""
 
     file: File
@@ -72,22 +72,22 @@ class ArchiveReader:
     def __init__(self, files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> None:
         self._owners = {s: name for name, kind in kinds.items() if not kind.textual for s in kind.suffixes}
         self.notes: list[str] = []
-        self.refusals: list[Refusal] = []
+        self.refusals: list[SkippedItem] = []
         self.kinds: dict[str, int] = {}
         self.bytes: dict[str, int] = {}
         self._root = root
-        self._shards: dict[str, _Shard] = {}
+        self._archives: dict[str, _Archive] = {}
         # What is left of the bounds on all archives together.
         self._members, self._inflated = limits.TAR.members, limits.TAR.inflated
         for file in files:
             try:
-                self._shards[file.path] = self._list(file)
+                self._archives[file.path] = self._list(file)
             except (OSError, ValueError) as error:
                 reason = (
                     str(error) if isinstance(error, ValueError) else f"it cannot be read ({error.strerror or error})"
                 )
-                self.refusals.append(Refusal(file.path, reason))
-        for sample in (sample for shard in self._shards.values() for sample in shard.samples):
+                self.refusals.append(SkippedItem(file.path, reason))
+        for sample in (sample for archive in self._archives.values() for sample in archive.samples):
             for kind, ending in sample.kinds.items():
                 self._count(kind, sample.places[ending].size)
         self.labels: tuple[str, ...] | None = self._labels()
@@ -96,29 +96,29 @@ class ArchiveReader:
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
         self.bytes[kind] = self.bytes.get(kind, 0) + size
 
-    def _list(self, file: File) -> _Shard:
+    def _list(self, file: File) -> _Archive:
         path = self._root / file.path
-        shard = _Shard(file, [])
+        archive = _Archive(file, [])
         if gzip_files.is_gzip(path):
-            shard.body = self._unpacked(path)
+            archive.body = self._unpacked(path)
         by_stem: dict[str, _Sample] = {}
-        with self._open(shard) as stream:
+        with self._open(archive) as stream:
             try:
                 for name, place in members(stream):
                     self._add(by_stem, file.path, name, place)
             except ValueError as error:
-                self.refusals.append(Refusal(file.path, f"{error}; what stands before it is used"))
+                self.refusals.append(SkippedItem(file.path, f"{error}; what stands before it is used"))
         known: dict[tuple[str, ...], dict[str, str]] = {}
         for sample in by_stem.values():
             endings = tuple(sample.places)
             if endings not in known:
                 known[endings] = _kinds(endings, self._owners)
             sample.kinds = known[endings]
-        shard.samples = [s for s in by_stem.values() if s.kinds]
-        if len({s.stem.rpartition("/")[0] for s in shard.samples}) > 1:
-            # Folders in an archive are often classes one after another; blocks must each be a fair mix.
-            shard.samples.sort(key=_shuffled)
-        return shard
+        archive.samples = [s for s in by_stem.values() if s.kinds]
+        if len({s.stem.rpartition("/")[0] for s in archive.samples}) > 1:
+            # Folders in an archive are often classes one after another; shards must each be a fair mix.
+            archive.samples.sort(key=_shuffled)
+        return archive
 
     def _unpacked(self, path: Path) -> memoryview:
         try:
@@ -142,54 +142,56 @@ class ArchiveReader:
         if ending not in TOLD and ending not in self._owners:
             self._count(ending or "no suffix", place.size)
         elif place.size > limits.TAR.member:
-            self.refusals.append(Refusal(f"{path}/{name}", f"it is larger than {limits.size(limits.TAR.member)}"))
+            self.refusals.append(SkippedItem(f"{path}/{name}", f"it is larger than {limits.size(limits.TAR.member)}"))
         else:
             sample = by_stem.get(stem)
             if sample is None:
                 sample = by_stem[stem] = _Sample(stem)
             sample.places[sys.intern(ending)] = place
 
-    def _open(self, shard: _Shard) -> IO[bytes]:
-        if shard.body is not None:
-            return io.BufferedReader(_View(shard.body))
-        return (self._root / shard.file.path).open("rb")
+    def _open(self, archive: _Archive) -> IO[bytes]:
+        if archive.body is not None:
+            return io.BufferedReader(_View(archive.body))
+        return (self._root / archive.file.path).open("rb")
 
     def _labels(self) -> tuple[str, ...] | None:
-        if sum(len(shard.samples) for shard in self._shards.values()) > LABELLED:
-            told = any({".cls", ".json"} & s.places.keys() for shard in self._shards.values() for s in shard.samples)
+        if sum(len(archive.samples) for archive in self._archives.values()) > LABELLED:
+            told = any(
+                {".cls", ".json"} & s.places.keys() for archive in self._archives.values() for s in archive.samples
+            )
             if told:
                 return None
         found: set[str] = set()
-        for shard in self._shards.values():
-            with self._open(shard) as stream:
-                for sample in shard.samples:
+        for archive in self._archives.values():
+            with self._open(archive) as stream:
+                for sample in archive.samples:
                     sample.label = _label(stream, sample)
                     found.update([sample.label] if sample.label is not None else [])
         return tuple(sorted(found))
 
-    def blocks(self, kind: str) -> list[Block]:
-        found: list[Block] = []
-        for path, shard in self._shards.items():
+    def shards(self, kind: str) -> list[Shard]:
+        found: list[Shard] = []
+        for path, archive in self._archives.items():
             by_part: dict[str | None, list[int]] = {}
-            for index, sample in enumerate(shard.samples):
+            for index, sample in enumerate(archive.samples):
                 if kind in sample.kinds:
                     part = part_of(path) or part_of(str(PurePosixPath(sample.stem).parent / "_"))
                     by_part.setdefault(part, []).append(index)
             for part, own in by_part.items():
-                for chunk, size in _chunks(shard.samples, own, kind):
+                for chunk, size in _chunks(archive.samples, own, kind):
                     name = f"{path}#{chunk[0]}" if part is None else f"{path}#{part}{chunk[0]}"
-                    found.append(Block(name, len(chunk), size, (path, kind, tuple(chunk)), part, shard.file.stamp))
+                    found.append(Shard(name, len(chunk), size, (path, kind, tuple(chunk)), part, archive.file.stamp))
         return found
 
-    def read(self, block: Block) -> Iterator[Item | Refusal]:
-        path, kind, chunk = block.where
-        shard = self._shards[path]
+    def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
+        path, kind, chunk = shard.where
+        archive = self._archives[path]
         try:
-            with self._open(shard) as stream:
+            with self._open(archive) as stream:
                 for index in chunk:
-                    yield _item(stream, path, shard.samples[index], kind)
+                    yield _item(stream, path, archive.samples[index], kind)
         except OSError as error:
-            yield Refusal(path, f"it cannot be read ({error.strerror or error})")
+            yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
 
 
 class _View(io.RawIOBase):
@@ -227,13 +229,13 @@ def _shuffled(sample: _Sample) -> bytes:
 
 
 def _chunks(samples: Sequence[_Sample], own: Sequence[int], kind: str) -> Iterator[tuple[list[int], int]]:
-    """Runs of samples of about one block, with their bytes."""
+    """Runs of samples of about one shard, with their bytes."""
     chunk: list[int] = []
     size = 0
     for index in own:
         chunk.append(index)
         size += samples[index].places[samples[index].kinds[kind]].size
-        if len(chunk) >= BLOCK_ITEMS or (kind == "text" and size >= BLOCK_BYTES):
+        if len(chunk) >= SHARD_ITEMS or (kind == "text" and size >= SHARD_BYTES):
             yield chunk, size
             chunk, size = [], 0
     if chunk:
@@ -264,7 +266,7 @@ def _label(stream: IO[bytes], sample: _Sample) -> str | None:
     return label_of(sample.stem)
 
 
-def _item(stream: IO[bytes], path: str, sample: _Sample, kind: str) -> Item | Refusal:
+def _item(stream: IO[bytes], path: str, sample: _Sample, kind: str) -> Item | SkippedItem:
     ending = sample.kinds[kind]
     name = f"{path}/{sample.stem}{ending}"
     try:
@@ -272,14 +274,14 @@ def _item(stream: IO[bytes], path: str, sample: _Sample, kind: str) -> Item | Re
         label = _label(stream, sample) if sample.label is None else sample.label
         return Item(name, _text_of(data) if ending == ".json" else data, label)
     except (ValueError, RecursionError) as error:
-        return Refusal(name, str(error))
+        return SkippedItem(name, str(error))
 
 
 def _text_of(data: bytes) -> str:
     try:
         told = json.loads(data)
     except (ValueError, RecursionError):
-        raise ValueError("it is no JSON") from None
+        raise ValueError("it is not valid JSON") from None
     found = next((told[n] for n in TEXT if isinstance(told.get(n), str)), None) if isinstance(told, dict) else None
     if not found:
         raise ValueError(f"it holds no {TEXT[0]!r}")

@@ -1,4 +1,4 @@
-"""The records of blocks, read once before the split: what twins share, and what cannot be used."""
+"""The records of shards, read once before the split: what twins share, and what cannot be used."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Any
 
 from anew.core import isolation
 from anew.data.modality import Modality, each, reasons
-from anew.data.sources.base import Block
+from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
-from anew.data.splitting import split
-from anew.data.types import Item, Refusal
+from anew.data.splitting import near_duplicates
+from anew.data.types import Item, SkippedItem
 
 CHECKED = 4096  # items up to which every header is checked in that pass
 ALIKE_ITEMS = 2048  # items whose likeness (not only equality) is compared
 BODIES = 4 * ALIKE_ITEMS  # that are read for it, where many cannot be used
 
 
-def expanded(source: Source, block: Block, modality: Modality) -> Iterator[Item | Refusal]:
-    """The records of a block; each item that cannot be expanded is one Refusal."""
+def expanded(source: Source, shard: Shard, modality: Modality) -> Iterator[Item | SkippedItem]:
+    """The records of a shard; each item that cannot be expanded is one SkippedItem."""
     if type(modality).expand is Modality.expand:
-        yield from source.read(block)
+        yield from source.read(shard)
         return
-    for one, records in each(modality, "expand", source.read(block)):
-        if isinstance(one, Refusal):
+    for one, records in each(modality, "expand", source.read(shard)):
+        if isinstance(one, SkippedItem):
             yield one
         elif isinstance(records, ValueError):
-            yield Refusal(one.name, str(records))
+            yield SkippedItem(one.name, str(records))
         else:
             yield from records
 
 
 def content_key(item: Item) -> int:
     """What byte-equal twins share; pieces of one long text share its name."""
-    return split.exact_key(item if item.begins and item.ends else Item(item.name, item.name))
+    return near_duplicates.exact_key(item if item.begins and item.ends else Item(item.name, item.name))
 
 
 def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError]:
@@ -46,12 +46,12 @@ def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | Valu
         if isinstance(signature, ValueError):
             yield signature
         else:
-            yield content_key(one) if signature is None else split.signature_key(signature)
+            yield content_key(one) if signature is None else near_duplicates.signature_key(signature)
 
 
 class Records:
-    """The usable records of the blocks that are divided, in order. where: (block, place in it) of each; lengths: records of
-    each block, the refused ones too; sound: whether the body of each was read already."""
+    """The usable records of the shards that are divided, in order. where: (shard, place in it) of each; lengths: records of
+    each shard, the refused ones too; sound: whether the body of each was read already."""
 
     def __init__(self) -> None:
         self.keys: list[int] = []
@@ -61,39 +61,39 @@ class Records:
         self.recordings: list[str | None] = []
         self.sound: list[bool] = []
         self.lengths: dict[int, int] = {}
-        self.refusals: list[Refusal] = []
+        self.refusals: list[SkippedItem] = []
         self._bodies = 0  # that were read
 
-    def read(self, source: Source, blocks: Sequence[Block], modality: Modality, train: Sequence[int]) -> None:
+    def read(self, source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int]) -> None:
         """All of them; what cannot be used joins `refusals`."""
-        check = sum(blocks[i].items for i in train) <= CHECKED
+        check = sum(shards[i].items for i in train) <= CHECKED
         by_size = getattr(modality, "layout", "") == "document"
         for number in train:
             self.lengths[number] = 0
-            for piece in isolation.pieces(expanded(source, blocks[number], modality)):
+            for piece in isolation.pieces(expanded(source, shards[number], modality)):
                 self._read_piece(number, piece, modality, check, by_size)
                 self.lengths[number] += len(piece)
 
     def _read_piece(
-        self, number: int, piece: Sequence[Item | Refusal], modality: Modality, check: bool, by_size: bool
+        self, number: int, piece: Sequence[Item | SkippedItem], modality: Modality, check: bool, by_size: bool
     ) -> None:
-        """Some records of a block, which come behind those of it that were read before."""
+        """Some records of a shard, which come behind those of it that were read before."""
         usable = self._usable(modality, piece, check)
-        alike = self._alike(modality, [one for one, fits in zip(piece, usable, strict=True) if fits])
-        for at, (one, fits) in enumerate(zip(piece, usable, strict=True), self.lengths[number]):
-            reason = self._take(one, next(alike), by_size) if fits and isinstance(one, Item) else None
+        alike = self._alike(modality, [record for record, fits in zip(piece, usable, strict=True) if fits])
+        for place, (record, fits) in enumerate(zip(piece, usable, strict=True), self.lengths[number]):
+            reason = self._take(record, next(alike), by_size) if fits and isinstance(record, Item) else None
             if reason is not None:
-                self.refusals.append(Refusal(one.name, reason, one.group))
+                self.refusals.append(SkippedItem(record.name, reason, record.group))
             elif fits:
-                self.where.append((number, at))
+                self.where.append((number, place))
 
-    def _usable(self, modality: Modality, piece: Sequence[Item | Refusal], check: bool) -> list[bool]:
+    def _usable(self, modality: Modality, piece: Sequence[Item | SkippedItem], check: bool) -> list[bool]:
         found = reasons(modality, "accepts", piece) if check else ((one, getattr(one, "reason", None)) for one in piece)
         usable = []
         for one, reason in found:
             usable.append(reason is None)
             if reason is not None:
-                self.refusals.append(Refusal(one.name, reason, one.group))
+                self.refusals.append(SkippedItem(one.name, reason, one.group))
         return usable
 
     def _alike(self, modality: Modality, items: Sequence[Any]) -> Iterator[int | ValueError | None]:

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 
 class ProteinEvaluation(TextEvaluation):
-    """bits_per_residue of the test part and of the part `clusters`, with naive rows; then statistics of samples."""
+    """bits_per_residue of the test part and of the part `test_clusters`, with naive rows; then statistics of samples."""
 
     noun = "sequences"
     unit = "residue"

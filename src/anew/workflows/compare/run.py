@@ -14,7 +14,7 @@ from anew.core import files
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
-from anew.data.types import Size
+from anew.data.types import DataBudget
 from anew.errors import ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
 from anew.evaluation.reporting.ranking import Entrant
@@ -105,7 +105,7 @@ def _fits(entries: Sequence[Contestant], request: Mapping[str, Any]) -> None:
     """Refuse, before anything is trained, families that cannot take the data."""
     from anew.planning.planner import choose_family
 
-    size = Size(request["budget"], 0, 0, 1, "cpu")
+    size = DataBudget(request["budget"], 0, 0, 1, "cpu")
     data = Dataset.open(request["data"], modality=request["modality"], seed=request["seed"], size=size)
     try:
         data.fit(size)

@@ -1,0 +1,75 @@
+"""What lies in a folder and is not data: descriptions, what file managers leave behind, and runs of this program."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from anew.data.formats.reading import read_whole
+from anew.data.sources.listing import File
+from anew.errors import DataError
+
+_DESCRIPTION = re.compile(
+    r"(readme|licen[cs]e|copying|notice|citation|changelog|attribution|sources?)([-_ .][^/]*)?", re.IGNORECASE
+)
+_TEXT_ENDINGS = frozenset({"", ".txt", ".md", ".rst", ".html"})
+_LEFTOVERS = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db"})  # of file managers; those of macOS are hidden
+_NAMED = 3  # files that a sentence names
+_RUN_FILES = frozenset({"config.json", "events.jsonl"})
+_CONFIG_BYTES = 16 << 20  # of a run's config.json that are read
+
+CONVERSIONS = {
+    **dict.fromkeys((".docx", ".doc", ".odt", ".rtf", ".pdf", ".epub", ".pages"), "plain text (.txt)"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "CSV (.csv)"),
+}
+
+
+def without_side_files(files: Sequence[File]) -> tuple[list[File], list[str]]:
+    """The files that are data, and a sentence on those that describe it.
+
+    A description (`README.md`, `LICENSE`, `SOURCE.txt`) is one only at the top of the folder and beside other files: a file that
+    was given by itself, and the READMEs of many projects, are data.
+    """
+    data = [file for file in files if PurePosixPath(file.path).name.lower() not in _LEFTOVERS]
+    described = [file for file in data if not _is_description(file.path)]
+    if not any(file.bytes for file in described):
+        return data or list(files), []
+    names = [file.path for file in data if _is_description(file.path)]
+    if not names:
+        return data, []
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return described, [
+        f"{', '.join(names[:_NAMED])}{more} left out: by name, a description of the data (give such a file by itself to learn "
+        "from it)"
+    ]
+
+
+def _is_description(path: str) -> bool:
+    name = PurePosixPath(path)
+    return "/" not in path and name.suffix.lower() in _TEXT_ENDINGS and bool(_DESCRIPTION.fullmatch(name.name))
+
+
+def check_is_no_run(text: str, place: Path, files: Sequence[File]) -> None:
+    """Raise DataError where the folder is a run.
+
+    Args:
+        text: The path as the user gave it.
+        place: The folder.
+        files: What lies in it.
+    """
+    if not {file.path for file in files} >= _RUN_FILES:
+        return
+    try:
+        config: Any = json.loads(read_whole(place / "config.json", _CONFIG_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return
+    if not (isinstance(config, dict) and isinstance(config.get("data"), dict) and "family" in config):
+        return
+    path = config["data"].get("path")
+    data = f"the data that it was trained on, {path!r}" if isinstance(path, str) else "the data that it was trained on"
+    raise DataError(
+        f"{text!r} is a run that Anew made, not data; did you mean {data}, or samples that were drawn from it?"
+    )

@@ -1,0 +1,355 @@
+"""Parquet files through pyarrow. These functions run in the worker process (`anew.core.isolation`), since a damaged file can
+make pyarrow abort; what they return is plain values."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.extras import require
+from anew.data import limits
+from anew.data.sources.base import SHARD_ITEMS
+from anew.data.sources.delimited_rows import Broken
+
+SAMPLED_ROWS = 8  # rows of wide cells that are looked at while listing: pictures are alike
+SAMPLED_BYTES = 16 * 1024 * 1024  # SHARD_ITEMS rows are looked at where they take no more than this
+BATCH_ROWS = 1024  # rows decoded at once: more gain no speed
+ANSWER_BYTES = (
+    8 * 1024 * 1024
+)  # of cells in one answer: large enough that the pipe costs little, small enough to hold twice
+BUFFER_BYTES = 1024 * 1024  # read ahead of a column; without a buffer all of it in a row group would be read at once
+CURSORS = 2  # row groups that stay open: one that training reads and one that is read in order
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a file holds.
+
+    Attributes:
+        columns: Names of the columns without lists.
+        group_rows: Rows of each row group.
+        samples: One value that is not empty by column.
+        class_names: Names of the classes by label column, where the file carries the schema of Hugging Face `datasets`.
+    """
+
+    columns: list[str]
+    group_rows: list[int]
+    samples: dict[str, Any]
+    class_names: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsRequest:
+    """Which rows to read.
+
+    Attributes:
+        path: The file.
+        group: Number of the row group.
+        stop: The row after the last one, counted in the row group.
+        columns: Names of the columns.
+        row_bytes: What the file says that a row takes.
+        bounds: What rows may hold; the worker does not know what its parent was set to.
+    """
+
+    path: str
+    group: int
+    stop: int
+    columns: tuple[str, ...]
+    row_bytes: int
+    bounds: limits.Parquet
+
+
+@dataclass(slots=True)
+class RowsAnswer:
+    """Some of the rows that were asked for.
+
+    Attributes:
+        rows: Cells by column, or why a row cannot be used.
+        next_row: The row to go on with.
+        bytes: What the cells of these rows take.
+        too_large: Whether the rows hold more than they may; then nothing follows.
+        damage: Why nothing follows (one clause); "" where something may.
+    """
+
+    next_row: int
+    rows: list[dict[str, Any] | Broken] = field(default_factory=list)
+    bytes: int = 0
+    too_large: bool = False
+    damage: str = ""
+
+
+# ---- what the parent calls ----
+
+
+def inspect(bounds: limits.Parquet, path: str) -> Inspection:
+    """Raises ValueError (one clause) where the file cannot be used."""
+    file = _opened(path)
+    if file.metadata.num_columns > bounds.columns:
+        raise ValueError(f"it has more than {bounds.columns:,} columns")
+    columns = [entry.name for entry in file.schema_arrow if _holds_one_value(entry.type)]
+    group_rows = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+    if not any(group_rows):
+        raise ValueError("it holds no rows")
+    samples = _samples(bounds, path, file.metadata, columns, group_rows)
+    return Inspection(columns, group_rows, samples, _class_names(file.schema_arrow.metadata or {}))
+
+
+def group_bytes(columns: Sequence[str], path: str) -> list[int]:
+    """Uncompressed bytes of these columns in each row group. Raises ValueError (one clause)."""
+    metadata = _opened(path).metadata
+    return [_bytes_of_group(metadata, number, columns) for number in range(metadata.num_row_groups)]
+
+
+def read_rows(request: RowsRequest, position: tuple[int, int]) -> RowsAnswer:
+    """Rows from a position on, about ANSWER_BYTES of them.
+
+    Args:
+        request: Which rows.
+        position: The first row in the row group, and bytes that these and all later rows may take.
+    """
+    start, allowance = position
+    answer = RowsAnswer(start)
+    try:
+        cursor = _cursor(request, start)
+        while answer.next_row < request.stop and answer.bytes < ANSWER_BYTES and not answer.too_large:
+            batch = cursor.take(answer.next_row, request.stop)
+            if batch is None:  # the row group ends before the file says
+                answer.next_row = request.stop
+                break
+            widths = _row_widths(batch)
+            fitting = int(np.searchsorted(np.cumsum(widths), allowance - answer.bytes, "right"))
+            answer.rows += _rows_of(batch.slice(0, fitting), widths[:fitting], request.bounds.cell)
+            answer.next_row += len(batch)
+            answer.bytes += int(widths.sum())
+            answer.too_large = fitting < len(batch)
+    except Exception as error:  # pyarrow's errors share no base of their own
+        _cursors.clear()
+        answer.damage = f"its rows are damaged from here on ({_first_line(error)})"
+    return answer
+
+
+# ---- reading on ----
+
+
+class _Cursor:
+    """The batches of one row group in order, so that the next rows are not decoded from its beginning again."""
+
+    def __init__(self, request: RowsRequest, stamp: int) -> None:
+        file = _opened(request.path)
+        rows = _rows_at_once(request, stamp, file.metadata)
+        self._batches = file.iter_batches(rows, row_groups=[request.group], columns=list(request.columns))
+        self._batch: Any = None
+        self.row = 0
+
+    def take(self, start: int, stop: int) -> Any:
+        """Rows from `start` on, of one batch and none from `stop` on; None behind the last."""
+        while True:
+            if not self._batch:
+                self._batch = next(self._batches, None)
+            if self._batch is None:
+                return None
+            skipped = min(start - self.row, len(self._batch))
+            taken = self._batch.slice(skipped, stop - start)
+            self.row += skipped + len(taken)
+            self._batch = self._batch.slice(skipped + len(taken))
+            if len(taken):
+                return taken
+
+
+_cursors: OrderedDict[tuple[Any, ...], _Cursor] = OrderedDict()
+_longest_cells: dict[tuple[Any, ...], int] = {}
+
+
+def _cursor(request: RowsRequest, start: int) -> _Cursor:
+    """One that stands at the row or before it."""
+    stamp = os.stat(request.path).st_mtime_ns
+    key = (request.path, stamp, request.group, request.columns, request.bounds)
+    cursor = _cursors.pop(key, None)
+    if cursor is None or cursor.row > start:
+        cursor = _Cursor(request, stamp)
+    _cursors[key] = cursor
+    while len(_cursors) > CURSORS:
+        _cursors.popitem(last=False)
+    return cursor
+
+
+def _rows_at_once(request: RowsRequest, stamp: int, metadata: Any) -> int:
+    """So many rows that they fit `limits.Parquet.batch` even if each holds the longest cell of its column's dictionary: a few
+    bytes of a file may stand for the same long cell in every row."""
+    paths = _dictionary_columns(metadata, request.group, request.columns)
+    key = (request.path, stamp, request.group, *paths)
+    if paths and key not in _longest_cells:
+        file = _opened(request.path, as_dictionaries=paths)
+        columns = sorted({path.split(".")[0] for path in paths})
+        batch = next(file.iter_batches(1, row_groups=[request.group], columns=columns))
+        _longest_cells[key] = sum(map(_longest_cell, batch.columns))
+    row_bytes = max(request.row_bytes, _longest_cells.get(key, 0), 1)
+    return max(1, min(BATCH_ROWS, request.stop, request.bounds.batch // row_bytes))
+
+
+# ---- the file ----
+
+
+def _pyarrow(module: str = "pyarrow") -> Any:
+    return require(module, extra="tables", purpose="reading Parquet")
+
+
+def _opened(path: str, as_dictionaries: Sequence[str] = ()) -> Any:
+    """A `pyarrow.parquet.ParquetFile`.
+
+    Args:
+        path: The file.
+        as_dictionaries: Paths of columns to read as numbers into their dictionaries.
+
+    Raises:
+        ValueError: One clause, where it cannot be read.
+    """
+    library = _pyarrow("pyarrow.parquet")
+    try:
+        # Not mapped: a large file would count as memory of the worker.
+        return library.ParquetFile(path, buffer_size=BUFFER_BYTES, read_dictionary=list(as_dictionaries))
+    except OSError as error:
+        raise ValueError(f"it cannot be read ({error.strerror or _first_line(error)})") from None
+    except Exception as error:  # pyarrow's errors share no base of their own
+        raise ValueError(f"it is damaged ({_first_line(error)})") from None
+
+
+def _samples(
+    bounds: limits.Parquet, path: str, metadata: Any, columns: Sequence[str], group_rows: Sequence[int]
+) -> dict[str, Any]:
+    """One value that is not empty by column, from the first rows. Raises ValueError (one clause) where none can be read."""
+    group = next(number for number, rows in enumerate(group_rows) if rows)
+    row_bytes = _bytes_of_group(metadata, group, columns) // group_rows[group]
+    most = SHARD_ITEMS if row_bytes * SHARD_ITEMS <= SAMPLED_BYTES else SAMPLED_ROWS
+    rows = min(most, group_rows[group])
+    request = RowsRequest(path, group, rows, tuple(columns), row_bytes, bounds)
+    answer = read_rows(request, (0, bounds.shard(rows * row_bytes)))
+    if answer.too_large:
+        raise ValueError(too_large(rows * row_bytes, bounds))
+    samples: dict[str, Any] = {}
+    for row in answer.rows:
+        if isinstance(row, dict) and len(samples) < len(columns):
+            samples = {**{name: cell for name, cell in row.items() if cell not in (None, "")}, **samples}
+    reasons = [str(row) for row in answer.rows if isinstance(row, Broken)]
+    if answer.damage or (reasons and not samples):
+        raise ValueError(answer.damage or reasons[-1])
+    return samples
+
+
+def too_large(stated_bytes: int, bounds: limits.Parquet) -> str:
+    """Why rows that should take so many bytes are not read on (one clause)."""
+    return f"its rows hold far more than the file says (over {limits.size(bounds.shard(stated_bytes))})"
+
+
+def _bytes_of_group(metadata: Any, number: int, columns: Sequence[str]) -> int:
+    """Uncompressed bytes of these columns in a row group, as the file says."""
+    group = metadata.row_group(number)
+    return sum(group.column(leaf).total_uncompressed_size for leaf in _leaves(metadata, columns))
+
+
+def _dictionary_columns(metadata: Any, group: int, columns: Sequence[str]) -> list[str]:
+    """The paths of strings and bytes in these columns that have a dictionary in a row group."""
+    chunks = (metadata.row_group(group).column(leaf) for leaf in _leaves(metadata, columns))
+    return [
+        chunk.path_in_schema for chunk in chunks if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page
+    ]
+
+
+def _leaves(metadata: Any, columns: Sequence[str]) -> list[int]:
+    """The numbers of the leaves of these top-level columns."""
+    schema = metadata.schema
+    return [leaf for leaf in range(metadata.num_columns) if schema.column(leaf).path.split(".")[0] in columns]
+
+
+def _holds_one_value(column_type: Any) -> bool:
+    """Whether a column holds one value a row, or a few by name: a list may hold any number."""
+    fields = [column_type.field(number) for number in range(column_type.num_fields)]
+    is_struct = _pyarrow().types.is_struct(column_type)
+    return not fields or (is_struct and not any(entry.type.num_fields for entry in fields))
+
+
+def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        labels = {
+            name: feature["names"]
+            for name, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+        return {name: tuple(map(str, names)) for name, names in labels.items()}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+# ---- cells ----
+
+
+def _rows_of(batch: Any, widths: NDArray[np.int64], most_bytes: int) -> list[dict[str, Any] | Broken]:
+    """The rows of a batch as dicts; one that takes more bytes than it may is Broken. widths: (rows,) bytes of each."""
+    readable = widths <= most_bytes  # (rows,)
+    if not readable.all():
+        batch = batch.filter(_pyarrow().array(readable))
+    names = batch.schema.names
+    dicts = (dict(zip(names, cells, strict=True)) for cells in zip(*map(_cells, batch.columns), strict=True))
+    if readable.all():
+        return list(dicts)
+    return [
+        next(dicts) if fits else Broken(f"the row holds {limits.size(int(width))}; at most {limits.size(most_bytes)}")
+        for fits, width in zip(readable, widths, strict=True)
+    ]
+
+
+def _cells(column: Any) -> list[Any]:
+    if _is_text_or_bytes(column.type):  # by way of NumPy, in a fraction of the time
+        cells: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
+    else:
+        cells = column.to_pylist()
+    return cells
+
+
+def _is_text_or_bytes(column_type: Any) -> bool:
+    types = _pyarrow().types
+    checks = (types.is_string, types.is_binary, types.is_large_string, types.is_large_binary)
+    return any(check(column_type) for check in checks)
+
+
+def _row_widths(batch: Any) -> NDArray[np.int64]:
+    """(rows,) bytes that the cells of each row take."""
+    return sum(map(_widths, batch.columns), np.zeros(len(batch), np.int64))
+
+
+def _widths(column: Any) -> NDArray[np.int64]:
+    """(rows,) bytes that each cell takes; of a number 8."""
+    pyarrow, compute = _pyarrow(), _pyarrow("pyarrow.compute")
+    if pyarrow.types.is_dictionary(column.type):  # as it was written, where the file carries the schema of Arrow
+        if not len(column.dictionary):
+            return np.zeros(len(column), np.int64)
+        indices = compute.fill_null(column.indices, 0).to_numpy(zero_copy_only=False)
+        return np.asarray(_widths(column.dictionary)[indices])
+    if pyarrow.types.is_struct(column.type):
+        return sum(map(_widths, column.flatten()), np.zeros(len(column), np.int64))
+    if not _is_text_or_bytes(column.type):
+        return np.full(len(column), 8, np.int64)
+    lengths = compute.fill_null(compute.binary_length(column), 0)
+    return np.asarray(lengths.to_numpy(zero_copy_only=False), np.int64)
+
+
+def _longest_cell(column: Any) -> int:
+    """Bytes of the longest cell in the dictionary of a column."""
+    types = _pyarrow().types
+    if types.is_struct(column.type):
+        return sum(map(_longest_cell, column.flatten()))
+    if not types.is_dictionary(column.type) or not len(column.dictionary):
+        return 0
+    return int(_widths(column.dictionary).max())
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:120]

@@ -1,0 +1,119 @@
+"""Whole clusters of related records are held out besides records at random: a score for what is like nothing in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.random import splitmix64
+from anew.data.modality import Modality
+from anew.data.splitting.split import LEAST_ITEMS, TEST, TEST_CLUSTERS, TRAIN, VALIDATION, assign_parts
+from anew.estimators.sequence_clusters import SequenceClusters
+
+
+def assign_parts_with_clusters(
+    relatives: SequenceClusters, keys: Sequence[int], share: float, held_out: Sequence[int]
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Whole clusters go to TEST_CLUSTERS (where TEST is held out) and to half of VALIDATION, other records at random to TEST
+    and to the other half.
+
+    Args:
+        relatives: Who is related to whom.
+        keys: The key of each record; records with one key stay together.
+        share: The share of each held-out part.
+        held_out: The parts to fill.
+
+    Returns:
+        (n,) part numbers, and sentences on the clusters.
+    """
+    n = len(keys)
+    hashes = np.array(keys, dtype=np.uint64)
+    target = share * n
+    n_wanted = (target if TEST in held_out else 0.0) + (target / 2 if VALIDATION in held_out else 0.0)
+    at_random = np.argsort(splitmix64(hashes), kind="stable")
+    # (n,) number of each record's cluster, -1 where it is not held out
+    cluster, n_in_large = relatives.hold_out(at_random, round(n_wanted), max(target / 2, 1.0))
+    n_clusters, n_held = int(cluster.max(initial=-1)) + 1, int((cluster >= 0).sum())
+    too_few = n_held < n_wanted / 3
+    if n_clusters < LEAST_ITEMS or too_few:
+        why = _too_large(relatives, n_in_large) if too_few else _too_few(n_held, n_clusters)
+        return assign_parts(keys, [1] * n, share, held_out), [_no_clusters(relatives, why)]
+    parts = np.full(n, TRAIN, dtype=np.uint8)
+    others = np.flatnonzero(cluster < 0)
+    parts[others] = assign_parts(hashes[others].tolist(), [1] * len(others), share, held_out)
+    # Half of validation is at random; the other half are clusters.
+    parts[(parts == VALIDATION) & (splitmix64(hashes + np.uint64(1)) % 2 == 0)] = TRAIN
+    in_clusters = np.flatnonzero(cluster >= 0)
+    in_clusters = in_clusters[np.argsort(cluster[in_clusters], kind="stable")]  # cluster by cluster
+    n_scored = _n_scored(cluster[in_clusters], n_clusters, target, held_out)
+    parts[in_clusters[:n_scored]] = TEST_CLUSTERS
+    parts[in_clusters[n_scored:]] = VALIDATION
+    return parts, _cluster_notes(relatives, parts, n_in_large)
+
+
+def _n_scored(cluster: NDArray[np.int64], n_clusters: int, target: float, held_out: Sequence[int]) -> int:
+    """How many of the records, cluster by cluster, are for TEST_CLUSTERS: whole clusters up to the target."""
+    if TEST not in held_out:
+        return 0
+    if VALIDATION not in held_out:
+        return len(cluster)
+    ends = np.searchsorted(cluster, np.arange(n_clusters), side="right")
+    return int(ends[np.searchsorted(ends, target)]) if ends[-1] > target else 0
+
+
+def no_clusters_note(modality: Modality) -> list[str]:
+    """A sentence where records may have relatives, but are too many to look for them."""
+    if not modality.related or getattr(modality, "layout", "") != "list":
+        return []
+    return [
+        f"there is no part `test_clusters`: clusters of relatives are looked for in up to {modality.related >> 20} MB of sequences; "
+        "the figures hold for new members of the families in train, not for new families"
+    ]
+
+
+def _criterion(relatives: SequenceClusters) -> str:
+    return f"linked by shared {relatives.k}-mers over the smaller set, at least {relatives.threshold:g}"
+
+
+def _too_large(relatives: SequenceClusters, n_in_large: int) -> str:
+    return (
+        f"{n_in_large / relatives.n:.0%} of the sequences or more lie in clusters of relatives too large to be held out"
+    )
+
+
+def _too_few(n_held: int, n_clusters: int) -> str:
+    clusters = "1 cluster" if n_clusters == 1 else f"{n_clusters} clusters"
+    return f"{n_held:,} sequences to hold out would be {clusters} of relatives alone, and at least {LEAST_ITEMS} are needed"
+
+
+def _no_clusters(relatives: SequenceClusters, why: str) -> str:
+    return (
+        f"{why} ({_criterion(relatives)}, single linkage): all parts are drawn at random, and the figures hold for new members of the "
+        "families in train, not for new families"
+    )
+
+
+def _cluster_notes(relatives: SequenceClusters, parts: NDArray[np.uint8], n_in_large: int) -> list[str]:
+    """Sentences on clusters that are held out. n_in_large: sequences in those that are too large."""
+    n_scored = int((parts == TEST_CLUSTERS).sum())
+    if n_scored:
+        subject = "figures of the part test_clusters hold"
+        note = (
+            f"{n_scored:,} of them are held out as whole clusters of relatives (part `test_clusters`; {_criterion(relatives)}), and "
+            "half of validation is"
+        )
+    else:
+        subject = "that half holds"
+        note = (
+            f"half of validation is whole clusters of relatives ({_criterion(relatives)}); there is no part `test_clusters`, since the "
+            "test part is the source's own"
+        )
+    if n_in_large <= relatives.n / 2:
+        return [note]
+    return [
+        note,
+        f"at least {n_in_large / relatives.n:.0%} of the sequences lie in clusters too large to be held out and stay in train: "
+        f"{subject} for outlying relatives of these, not for an unrelated family",
+    ]

@@ -1,0 +1,140 @@
+"""Which items are copies of each other, or nearly so: they share a key, and stay in one part."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.random import splitmix64
+from anew.data.modality import Modality
+from anew.data.types import FileSlice, Item
+
+SHINGLE = 12  # characters: about two words, which unrelated texts seldom share
+SIGNATURE_SIZE = 64  # smallest shingle hashes kept of a document: the similarity is then known to about 0.06
+INDEXED = 16  # of them by which candidates are found: near-duplicates share one of these all but surely
+MOST_CANDIDATES = 8  # documents looked up by one hash, so that a phrase in all of them costs little
+LEAST_CHARACTERS = 200  # below which only equality after normalisation makes near-duplicates: there are few shingles
+SIMILAR = 0.7  # shared shingles (Jaccard) that make two documents near-duplicates
+MOST_DOCUMENTS = 20_000  # that are compared by their signatures: about 10 s of one core
+MOST_CHARACTERS = 4_000  # of the beginning of each document, for the same reason
+_BASE = np.uint64(1_000_003)  # of the polynomial hash of a shingle; a prime larger than any alphabet in use
+
+Signature = NDArray[np.uint64]  # (<=SIGNATURE_SIZE,) ascending
+
+
+def _hash(data: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+
+
+def item_key(item: Item, modality: Modality) -> int:
+    """64 bits that copies share: of the text without case and spacing, of the modality's signature, or of the bytes."""
+    try:
+        return usable_key(item, modality)
+    except ValueError:
+        return exact_key(item)
+
+
+def usable_key(item: Item, modality: Modality) -> int:
+    """The same of an item that can be used. Raises ValueError (one clause) where the signature finds that it cannot."""
+    signature = None if isinstance(item.data, str) else modality.signature(item)
+    return exact_key(item) if signature is None else signature_key(signature)
+
+
+def signature_key(signature: bytes) -> int:
+    """64 bits of a modality's signature."""
+    return _hash(b"signature" + signature)
+
+
+def exact_key(item: Item) -> int:
+    """The same without the signature: 64 bits of the text without case and spacing, or of the bytes."""
+    if isinstance(item.data, str):
+        return _hash(" ".join(item.data.casefold().split()).encode("utf-8", "surrogatepass"))
+    if isinstance(item.data, np.ndarray):
+        return _hash(repr(item.data.shape).encode() + np.ascontiguousarray(item.data).tobytes())
+    return _hash(item.data.digest() if isinstance(item.data, FileSlice) else bytes(item.data))
+
+
+def name_hash(name: str) -> int:
+    """64 bits of a name, the same on every machine."""
+    return _hash(name.encode("utf-8", "surrogateescape"))
+
+
+def minhash(text: str) -> Signature | None:
+    """The smallest hashes of a text's shingles (bottom-k MinHash, Broder 1997).
+
+    Returns:
+        (<=SIGNATURE_SIZE,) hashes, ascending; None for a text too short to be compared by parts.
+    """
+    if len(text) < LEAST_CHARACTERS:
+        return None
+    normalised = " ".join(text[:MOST_CHARACTERS].casefold().split())
+    points = np.frombuffer(normalised.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
+    if len(points) <= SHINGLE:
+        return None
+    n_shingles = len(points) - SHINGLE + 1
+    hashes = np.zeros(n_shingles, dtype=np.uint64)
+    for offset in range(SHINGLE):
+        hashes = hashes * _BASE + points[offset : offset + n_shingles]
+    smallest: Signature = np.unique(splitmix64(hashes))[:SIGNATURE_SIZE]
+    return smallest
+
+
+def similarity(a: Signature, b: Signature) -> float:
+    """Estimated Jaccard similarity of two texts by their signatures; below SIMILAR an upper bound of the estimate."""
+    n_shared = int((a[np.minimum(np.searchsorted(a, b), len(a) - 1)] == b).sum())
+    bound = n_shared / min(SIGNATURE_SIZE, len(a) + len(b) - n_shared)
+    if bound < SIMILAR:  # the estimate is no larger, and takes ten times as long
+        return bound
+    smallest = np.union1d(a, b)[:SIGNATURE_SIZE]
+    return float((np.isin(smallest, a) & np.isin(smallest, b)).mean())
+
+
+class NearDuplicateIndex:
+    """Finds near-duplicate texts by the smallest hashes that they share."""
+
+    def __init__(self) -> None:
+        self._documents: dict[int, list[int]] = defaultdict(list)  # by hash
+        self._signatures: list[Signature] = []
+        self._keys: list[int] = []
+
+    def match(self, signature: Signature | None) -> int | None:
+        """The key of a near-duplicate that was added before, None where there is none."""
+        if signature is None:
+            return None
+        candidates: dict[int, None] = {}  # in order
+        for value in signature[:INDEXED].tolist():
+            candidates.update(dict.fromkeys(self._documents.get(value, ())[:MOST_CANDIDATES]))
+        for candidate in candidates:
+            if similarity(signature, self._signatures[candidate]) >= SIMILAR:
+                return self._keys[candidate]
+        return None
+
+    def add(self, key: int, signature: Signature | None) -> None:
+        """Remember a text's signature under a key."""
+        if signature is None:
+            return
+        for value in signature[:INDEXED].tolist():
+            self._documents[value].append(len(self._signatures))
+        self._signatures.append(signature)
+        self._keys.append(key)
+
+
+def group_keys(items: Sequence[Item], modality: Modality) -> list[int]:
+    """One key of each item, which near-duplicates share. Of more than MOST_DOCUMENTS items, evenly spread ones are compared for
+    similarity, all for equality."""
+    keys = [item_key(item, modality) for item in items]
+    index = NearDuplicateIndex()
+    leader: dict[int, int] = {}  # key -> key of the first of its near-duplicates
+    step = max(1, len(items) // MOST_DOCUMENTS)
+    for key, item in zip(keys[::step], items[::step], strict=True):
+        if key in leader or not isinstance(item.data, str):
+            continue
+        signature = minhash(item.data)
+        match = index.match(signature)
+        leader[key] = key if match is None else leader[match]
+        index.add(key, signature)
+    return [leader.get(key, key) for key in keys]
