@@ -69,7 +69,7 @@ def round_trip(given: argparse.Namespace, held: list[Path], subject: Subject) ->
     kind.size = Size(300.0, 0, 0)
     held = [held[i] for i in np.random.default_rng(1).permutation(len(held))[: given.samples]]
     items = [Item(path.name, path) for path in held]
-    kind.survey(items)
+    kind.inspect(items)
     kind.fit(items, kind.size, ())
     begun = time.process_time()
     made = kind.decode(kind.batch(np.stack([kind.encode(item) for item in items]), None, None).x)

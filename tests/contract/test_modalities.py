@@ -112,7 +112,7 @@ def as_seen(data: bytes) -> np.ndarray[Any, Any]:
 def fitted(name: str) -> Modality:
     kind = load("data", name)
     modality: Modality = kind(kind.Config())
-    modality.survey(items(name))
+    modality.inspect(items(name))
     modality.fit(items(name)[:30], SIZE, ("a", "b"))
     return modality
 
@@ -181,7 +181,7 @@ def check_written_files_are_ordinary(name: str, tmp_path: Path) -> None:
         stored = modality.encode(Item("made", modality.decode(x)[0]))
     for file in (artifact, *artifact.also):
         again = Item(f"again{file.suffix}", file.data)
-        again = next(iter(modality.expand(again))) if modality.textual else again
+        again = next(iter(modality.split_records(again))) if modality.textual else again
         lost = np.abs(modality.encode(again).astype(int) - stored.astype(int)).mean()
         assert lost <= LOST.get(file.suffix, 0.0)
 
@@ -202,7 +202,7 @@ def check_state_restores(name: str, tmp_path: Path) -> None:
 def check_garbage_is_refused_with_a_clause(name: str, tmp_path: Path) -> None:
     modality = fitted(name)
     garbage = Item("x", b"\x00\xff\x00\x01" * 50, None)
-    reason = modality.accepts(garbage)
+    reason = modality.validate_header(garbage)
     assert reason is not None
     assert "\n" not in reason and len(reason) < 200
 

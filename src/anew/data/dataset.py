@@ -84,7 +84,7 @@ class Dataset:
         items, size = sum(block.items for block in chosen.blocks), sum(block.bytes for block in chosen.blocks)
         if kind.size is not None:
             kind.size = replace(kind.size, items=items, bytes=size)
-        notes = [*chosen.source.notes, *chosen.notes, *(kind.survey(sample) if fresh else [])]
+        notes = [*chosen.source.notes, *chosen.notes, *(kind.inspect(sample) if fresh else [])]
         self._sample = sample
         self._scan = Scan(kind.name, items, size, notes=notes, other=chosen.other)
 

@@ -27,7 +27,7 @@ class Modality(ABC):
     so that a small source is read and encoded whole; otherwise blocks are encoded in the background while training goes on.
     textual: files are text, so blocks follow their bytes, and a large file is read in spans of whole lines. record: the
     bytes that open a line where a record begins; spans then hold whole records ("": any line does).
-    streams: files are handed over as a `Handle` instead of their bytes, large ones as several parts (`expand` cuts them).
+    streams: files are handed over as a `Handle` instead of their bytes, large ones as several parts (`split_records` cuts them).
     classed: the labels of items may be learned as classes. named: classes may stand in file names (`dog_3.wav`) where there
     are no class folders. labels_read: reading tells the classes (a header), the listing does not. shown: samples that a
     run keeps. noun: what one item is called, where that is not NAME item. sampling: knobs that suit samples of this kind, for
@@ -59,7 +59,7 @@ class Modality(ABC):
     config: Any
     spec: Spec
     made: bool = False  # what is read are samples: a generator's faults count, and are no reason to refuse one
-    size: Size | None = None  # the budget, where it is known before `survey`: what a record is may depend on it
+    size: Size | None = None  # the budget, where it is known before `inspect`: what a record is may depend on it
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -71,12 +71,12 @@ class Modality(ABC):
         return 0.0
 
     @classmethod
-    def called(cls) -> str:
+    def singular(cls) -> str:
         """What one item is called; an `s` behind it makes it several."""
         return cls.noun or f"{cls.name} item"
 
     @classmethod
-    def many(cls) -> str:
+    def plural(cls) -> str:
         """What its items are called together."""
         return f"{cls.noun}s" if cls.noun else cls.name
 
@@ -86,12 +86,12 @@ class Modality(ABC):
         `Handle` then points to a folder. asked: the user says that items are of this kind, so names are enough."""
         return []
 
-    def survey(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item]) -> list[str]:
         """Decide, before the split, what an item is (a file of lines may be a list of records) from a sample of the source;
-        sentences for the user. Called once, before `expand`; the decision is part of `state`."""
+        sentences for the user. Called once, before `split_records`; the decision is part of `state`."""
         return []
 
-    def expand(self, item: Item) -> Iterable[Item]:
+    def split_records(self, item: Item) -> Iterable[Item]:
         """The records that one item of the source holds; most hold one."""
         return (item,)
 
@@ -115,10 +115,10 @@ class Modality(ABC):
         return []
 
     @abstractmethod
-    def accepts(self, item: Item) -> str | None:
+    def validate_header(self, item: Item) -> str | None:
         """None if the item's content can be used, else the reason as one clause (`Refusal`). Cheap: reads headers only."""
 
-    def damage(self, item: Item) -> str | None:
+    def validate_body(self, item: Item) -> str | None:
         """Why `encode` would refuse a record cut out of a large file, as one clause, where that is cheap to tell from its body
         before `fit`: nobody holds out what cannot be used."""
         return None
@@ -141,7 +141,7 @@ class Modality(ABC):
 
     def encode_checked(self, item: Item) -> NDArray[Any]:
         """`encode` of an item whose header was not looked at yet. Raises ValueError (one clause)."""
-        reason = self.accepts(item)
+        reason = self.validate_header(item)
         if reason is not None:
             raise ValueError(reason)
         return self.encode(item)
@@ -231,7 +231,7 @@ def each(modality: Modality, method: str, ones: Iterable[Item | Refusal]) -> Ite
 def reasons(
     modality: Modality, method: str, ones: Iterable[Item | Refusal]
 ) -> Iterator[tuple[Item | Refusal, str | None]]:
-    """The same of methods that say why an item cannot be used (`accepts`, `damage`), and the reason of a refusal."""
+    """The same of methods that say why an item cannot be used (`validate_header`, `validate_body`), and the reason of a refusal."""
     for one, reason in each(modality, method, ones):
         yield one, one.reason if isinstance(one, Refusal) else None if reason is None else str(reason)
 

@@ -20,7 +20,7 @@ class Handle:
     """A file that stays where it lies: `Item.data` of modalities that read files as streams (`Modality.streams`).
 
     part, of: a large file is listed as `of` equal parts, and this is number `part`, counted from 0.
-    at: one record in it, in the modality's own units (samples, frames), as `Modality.expand` cut it; None: all of the part.
+    at: one record in it, in the modality's own units (samples, frames), as `Modality.split_records` cut it; None: all of the part.
     body: the bytes where they come from no file of their own (a member of an archive).
     """
 

@@ -252,7 +252,7 @@ def test_kmers_and_nearest() -> None:
 def both(texts: list[str]) -> Protein:
     modality = Protein(ProteinConfig(direction="both"))
     items = [Item(str(i), text) for i, text in enumerate(texts)]
-    modality.survey(items)
+    modality.inspect(items)
     modality.fit(items, SIZE, ())
     return modality
 
@@ -277,7 +277,7 @@ def test_prompts_are_read_as_the_data_is(tmp_path: Path) -> None:
     for letters, prompt in (("ACGT", "acgu"), ("ACGU", "ac-g\nT"), ("ACDEU", "acdu")):
         modality = Protein(ProteinConfig())
         items = [Item(str(i), letters * 30) for i in range(3)]
-        modality.survey(items)
+        modality.inspect(items)
         modality.fit(items, SIZE, ())
         expected = {"acdu": "ACDU"}.get(prompt, letters)
         assert modality.decode(modality.condition_from_prompt(prompt).tolist()) == [expected]

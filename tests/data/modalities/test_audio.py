@@ -34,7 +34,7 @@ def encoded(x: Any, rate: int = 8000, form: str = "WAV", subtype: str | None = N
 def surveyed(*data: bytes, **settings: Any) -> Audio:
     modality = Audio(AudioConfig(**settings))
     modality.size = SIZE
-    modality.survey([Item(str(i), one) for i, one in enumerate(data)])
+    modality.inspect([Item(str(i), one) for i, one in enumerate(data)])
     return modality
 
 
@@ -56,7 +56,7 @@ def test_formats_sound_alike(form: str, subtype: str | None) -> None:
 def test_rates_and_channels_are_brought_to_one_and_said() -> None:
     stereo = np.stack([tone(2, 44_100), tone(2, 44_100)], 1)
     modality = Audio(AudioConfig())
-    said = modality.survey([Item("a", encoded(stereo, 44_100)), Item("b", encoded(tone(2, 8000), 8000))])
+    said = modality.inspect([Item("a", encoded(stereo, 44_100)), Item("b", encoded(tone(2, 8000), 8000))])
     assert any("8,000 to 44,100 Hz are resampled" in s for s in said) and any("2 channels" in s for s in said)
     one, two = (modality.samples(Item("x", d)) for d in (encoded(stereo, 44_100), encoded(tone(2, 44_100), 44_100)))
     assert one.shape == (modality._cut.length,) and np.abs(one - two).max() < 0.01
@@ -148,10 +148,10 @@ def test_a_day_of_sound_is_streamed(tmp_path: Path) -> None:
     path = long_file(tmp_path / "day.wav", 24 * 3600)
     modality = Audio(AudioConfig())
     modality.size = SIZE
-    modality.survey([Item("day.wav", Handle(path))])
+    modality.inspect([Item("day.wav", Handle(path))])
     tracemalloc.start()
     parts = [Item("day.wav", Handle(path, number, 100)) for number in range(100)]
-    found = [item for part in parts for item in modality.expand(part)]
+    found = [item for part in parts for item in modality.split_records(part)]
     seconds = modality._cut.seconds
     assert len(found) == int(24 * 3600 / seconds)
     starts = [item.data.at[0] for item in found]

@@ -26,7 +26,7 @@ SIZE = Size(60.0, 40, 40_000)
 def fitted(**knobs: object) -> Code:
     modality = Code(CodeConfig(**{"context": 64, **knobs}))  # type: ignore[arg-type]
     items = [Item(f"{i}.py", program(i)) for i in range(40)]
-    modality.survey(items)
+    modality.inspect(items)
     modality.fit(items, SIZE, ())
     return modality
 

@@ -350,11 +350,11 @@ def test_state_restores_in_json(tmp_path: Any) -> None:
 def test_refusals_are_clauses() -> None:
     modality = Image(ImageConfig())
     whole = encoded(Pillow.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)))
-    assert modality.accepts(Item("a", whole)) is None
-    assert modality.accepts(Item("a", b"")) == "the file is empty"
-    assert "no image" in str(modality.accepts(Item("a", b"hello, this is no picture")))
-    assert modality.accepts(Item("a", np.zeros((3, 3), np.float32))) is not None
-    assert modality.accepts(Item("a", whole[:20])) is not None
+    assert modality.validate_header(Item("a", whole)) is None
+    assert modality.validate_header(Item("a", b"")) == "the file is empty"
+    assert "no image" in str(modality.validate_header(Item("a", b"hello, this is no picture")))
+    assert modality.validate_header(Item("a", np.zeros((3, 3), np.float32))) is not None
+    assert modality.validate_header(Item("a", whole[:20])) is not None
 
 
 def test_cut_off_bodies_are_refused_when_encoded() -> None:
@@ -374,7 +374,7 @@ def test_oversized_images_are_refused_from_their_header() -> None:
         header = bytearray(encoded(Pillow.new("1", (1, 1))))
         header[16:24] = side.to_bytes(4, "big") * 2
         header[29:33] = zlib.crc32(bytes(header[12:29])).to_bytes(4, "big")
-        assert expected in str(modality.accepts(Item("bomb.png", bytes(header))))
+        assert expected in str(modality.validate_header(Item("bomb.png", bytes(header))))
 
 
 FITTED = fitted(coloured())
@@ -428,7 +428,7 @@ def test_headers_of_a_thousand_images_are_quick() -> None:
     modality = Image(ImageConfig())
     start = time.process_time()
     for index in range(1000):
-        assert modality.accepts(Item(str(index), data)) is None
+        assert modality.validate_header(Item(str(index), data)) is None
     assert time.process_time() - start < 0.5  # 10,000 within 5 s
 
 

@@ -58,7 +58,7 @@ def test_what_was_guessed_is_said() -> None:
 def test_binary_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="binary"):
         decode_text(data)
-    assert "binary" in (Text(TextConfig()).accepts(Item("x", data)) or "")
+    assert "binary" in (Text(TextConfig()).validate_header(Item("x", data)) or "")
 
 
 def test_a_head_may_stop_inside_a_character() -> None:
@@ -100,8 +100,8 @@ def test_records_have_no_line_ends() -> None:
 def fitted(text: str, **settings: object) -> tuple[Text, list[Item]]:
     kind = Text(TextConfig(**settings))  # type: ignore[arg-type]
     item = Item("file.txt", text.encode())
-    kind.survey([item])
-    items = list(kind.expand(item))
+    kind.inspect([item])
+    items = list(kind.split_records(item))
     kind.fit(items, SIZE, ())
     return kind, items
 

@@ -114,7 +114,7 @@ def test_a_long_video_becomes_many_clips_that_stay_together(tmp_path: Path) -> N
     video = data.modality
     assert isinstance(video, Video) and video.rate == pytest.approx(12.5)
     assert any("cut into clips of 8 frames" in note for note in data.scan.notes)
-    made = list(video.expand(Item("0.mp4", Handle(tmp_path / "0.mp4"))))
+    made = list(video.split_records(Item("0.mp4", Handle(tmp_path / "0.mp4"))))
     assert {one.group for one in made} == {"0.mp4"}
     assert made[0].data.at[0] == 0 and made[-1].data.at[1] == 300
     assert all(a.data.at[1] == b.data.at[0] for a, b in pairwise(made))
@@ -127,8 +127,8 @@ def test_parts_of_a_large_file_cover_it_once(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4", 200)
     video = Video(VideoConfig())
     video.size = SIZE
-    video.survey([Item("a.mp4", Handle(path))])
-    cuts = [one.data.at for part in range(3) for one in video.expand(Item("a.mp4", Handle(path, part, 3)))]
+    video.inspect([Item("a.mp4", Handle(path))])
+    cuts = [one.data.at for part in range(3) for one in video.split_records(Item("a.mp4", Handle(path, part, 3)))]
     assert cuts[0][0] == 0 and cuts[-1][1] == 200
     assert all(a[1] == b[0] for a, b in pairwise(cuts))
 
@@ -193,7 +193,7 @@ def test_what_is_no_video_is_refused_with_a_reason(name: str, reason: str, tmp_p
         whole = film(tmp_path / "whole.mp4", 20).read_bytes()
         path.write_bytes({"empty": b"", "text": b"words " * 50, "one frame": still.getvalue(),
                           "cut gif": moving_dot(1)[:-300], "cut mp4": whole[: len(whole) // 2]}[name])  # fmt: skip
-    said = Video(VideoConfig()).accepts(Item("x", Handle(path)))
+    said = Video(VideoConfig()).validate_header(Item("x", Handle(path)))
     assert said is not None and reason in said and "\n" not in said
 
 
@@ -202,7 +202,7 @@ def test_a_body_that_is_cut_off_is_refused_when_it_is_read(tmp_path: Path) -> No
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 3] + bytes(len(whole) // 3))
     video = Video(VideoConfig())
-    said = video.accepts(Item("a", Handle(path)))
+    said = video.validate_header(Item("a", Handle(path)))
     if said is None:  # its index says that all is there
         timing = frames.timing(path)
         with pytest.raises(ValueError, match="cut off"):

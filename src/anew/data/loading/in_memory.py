@@ -72,7 +72,7 @@ class Whole:
         self._codes: list[str | None] = []
         left = limits.WHOLE.text
         for block in blocks:
-            for one, reason in reasons(self.modality, "accepts", expanded(source, block, self.modality)):
+            for one, reason in reasons(self.modality, "validate_header", expanded(source, block, self.modality)):
                 left -= 0 if reason is not None or isinstance(one, Refusal) else len(one.data)
                 if left < 0 and reason is None:
                     reason = f"is beyond the {limits.size(limits.WHOLE.text)} of text that small files may expand to"
@@ -95,7 +95,7 @@ class Whole:
             self._divide_items(base, train, carve, by_size=packed)
         else:
             self.parts = base
-            split.check(self.parts, carve, self.modality.called(), refused=self.refusals.first)
+            split.check(self.parts, carve, self.modality.singular(), refused=self.refusals.first)
         self._compare_parts(code)
 
     def _compare_parts(self, code: dict[str | None, int]) -> None:
@@ -143,7 +143,7 @@ class Whole:
             parts, more = split.divide(keys, sizes, share, carve), split.without_clusters(self.modality)
         else:
             parts, more = split.by_relatives(kin, keys, share, carve)
-        split.check(parts, carve, self.modality.called(), len(set(keys)), self.refusals.first)
+        split.check(parts, carve, self.modality.singular(), len(set(keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
         self.notes += [*split.said(parts, len(keys) - len(set(keys)), by_size), *more]

@@ -118,7 +118,7 @@ class Audio(Modality):
 
     # ---- what clips are ----
 
-    def survey(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item]) -> list[str]:
         found = isolation.each(self, "head", sample)
         heads = [
             one for one in found if not isinstance(one, ValueError)
@@ -136,7 +136,7 @@ class Audio(Modality):
         """What the header of a file says. Raises ValueError (one clause)."""
         return audio.head(item.data)
 
-    def expand(self, item: Item) -> Iterator[Item]:
+    def split_records(self, item: Item) -> Iterator[Item]:
         if isinstance(item.data, np.ndarray):
             yield item
             return
@@ -150,7 +150,7 @@ class Audio(Modality):
             name = f"{item.name} at {start / head.rate:.2f} s"
             yield Item(name, replace(handle, at=(start, stop)), item.label, group=item.name)
 
-    def accepts(self, item: Item) -> str | None:
+    def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, np.ndarray) or (isinstance(item.data, Handle) and item.data.at is not None):
             return None  # samples, or a clip whose file's header was read when it was cut
         try:
@@ -179,7 +179,7 @@ class Audio(Modality):
         x = audio.faded(x, max(1, round(EDGE * shape.rate)))
         return audio.levelled(x, PEAK) if self.config.level == "clip" else x
 
-    def damage(self, item: Item) -> str | None:
+    def validate_body(self, item: Item) -> str | None:
         at = getattr(item.data, "at", None)
         try:
             if at is None:

@@ -72,7 +72,7 @@ class Code(Text):
             0.5 if head.startswith((b"#!", b"<?php", b"<?xml", b"<!DOCTYPE", b"<!doctype")) else PLAIN / 2 * plain(head)
         )
 
-    def survey(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item]) -> list[str]:
         found = Counter(ending for item in sample if (ending := suffix_of(item.name)) in self.suffixes)
         self.suffix = found.most_common(1)[0][0] if found else self.suffix
         if len(found) < 2:

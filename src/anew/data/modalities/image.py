@@ -127,7 +127,7 @@ class Image(Modality):
     def remarks(self) -> list[str]:
         return list(self.notes)
 
-    def accepts(self, item: Item) -> str | None:
+    def validate_header(self, item: Item) -> str | None:
         try:
             pixels.open_image(item.data)
         except ValueError as error:
@@ -236,7 +236,7 @@ class Image(Modality):
         return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
 
     def encode_checked(self, item: Item) -> NDArray[np.uint8]:
-        return self.encode(item)  # opens the header itself: no need to ask `accepts` first
+        return self.encode(item)  # opens the header itself: no need to ask `validate_header` first
 
     def units(self, item: Item) -> int:
         """Dimensions of the stored image, which bits are divided by."""

@@ -55,10 +55,10 @@ class Molecule(Text):
         # A list of short capitals would pass as well; rings and branches do not occur in it.
         return 0.9 if sum(any(c in "()=#1" for c in word) for word in words) >= 0.5 * len(words) else PLAIN / 2
 
-    def survey(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item]) -> list[str]:
         return []
 
-    def expand(self, item: Item) -> Iterator[Item]:
+    def split_records(self, item: Item) -> Iterator[Item]:
         found = False
         with_names = comments = 0
         for number, line in enumerate(self.read(item).splitlines()):
@@ -78,9 +78,9 @@ class Molecule(Text):
         if not found:
             raise ValueError("holds no molecule")
 
-    def accepts(self, item: Item) -> str | None:
+    def validate_header(self, item: Item) -> str | None:
         if not isinstance(item.data, str):
-            return super().accepts(item)
+            return super().validate_header(item)
         if len(item.data) > LONGEST:
             return f"is longer than {LONGEST} characters"
         return (

@@ -134,7 +134,7 @@ class Protein(Text):
     def claims(cls, head: bytes) -> float:
         return 0.9 if fasta.looks_like(head) else PLAIN / 2 * plain(head)
 
-    def survey(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item]) -> list[str]:
         sequences = [fasta.cleaned(r.sequence)[0] for item in sample for r in self._parsed(item)]
         sequences = [s for s in sequences if s]
         notes = []
@@ -161,7 +161,7 @@ class Protein(Text):
             return
         yield from fasta.parse(text)
 
-    def expand(self, item: Item) -> Iterator[Item]:
+    def split_records(self, item: Item) -> Iterator[Item]:
         if isinstance(item.data, str):
             yield Item(item.name, self._cleaned(item.data), item.label)
             return
@@ -178,7 +178,7 @@ class Protein(Text):
             raise ValueError("holds no sequence")
 
     def _cleaned(self, sequence: str) -> str:
-        """Residues in upper case; what had to be mended is counted. A letter of no alphabet stays, and `accepts` refuses it."""
+        """Residues in upper case; what had to be mended is counted. A letter of no alphabet stays, and `validate_header` refuses it."""
         clean, gaps = fasta.cleaned(sequence)
         alphabet = fasta.ALPHABETS["protein" if self.alphabet == "auto" else self.alphabet]
         self._seen["gaps"] += gaps
@@ -197,7 +197,7 @@ class Protein(Text):
             return item.data
         return "".join(fasta.cleaned(record.sequence)[0] for record in self._parsed(item))
 
-    def accepts(self, item: Item) -> str | None:
+    def validate_header(self, item: Item) -> str | None:
         if not isinstance(item.data, str):
             head = bytes(item.data[:8192])
             if not head.strip():

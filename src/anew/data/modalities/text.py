@@ -92,7 +92,7 @@ class Text(Modality):
     def claims(cls, head: bytes) -> float:
         return PLAIN if plain(head) else 0.0
 
-    def survey(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item]) -> list[str]:
         if self.config.layout != "auto":
             self.layout = self.config.layout
             return []
@@ -137,7 +137,7 @@ class Text(Modality):
             self._guessed.setdefault(item.name, {})
         return text
 
-    def expand(self, item: Item) -> Iterator[Item]:
+    def split_records(self, item: Item) -> Iterator[Item]:
         text = self.read(item)
         if self.layout == "document":
             yield Item(item.name, text, item.label, item.begins, item.ends)
@@ -146,7 +146,7 @@ class Text(Modality):
         for number, record in enumerate(found):
             yield Item(f"{item.name}:{number + 1}" if len(found) > 1 else item.name, record, item.label)
 
-    def accepts(self, item: Item) -> str | None:
+    def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, str):
             return None if item.data.strip() or not (item.begins and item.ends) else "is empty"
         head = bytes(item.data[:8192])

@@ -101,7 +101,7 @@ class Video(Modality):
 
     # ---- what an item is ----
 
-    def survey(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item]) -> list[str]:
         found = [one for one in isolation.each(self, "timing", sample) if not isinstance(one, ValueError)]
         if not found:
             raise DataError("no video of the sample can be read")
@@ -137,7 +137,7 @@ class Video(Modality):
             return [f"Of each clip one frame of {self._step} is learned, at most {most}: {why}."]
         return []
 
-    def expand(self, item: Item) -> Iterator[Item]:
+    def split_records(self, item: Item) -> Iterator[Item]:
         """Clips of about equal length. Those of one video have its name as their group."""
         if not isinstance(item.data, Handle) or item.data.at is not None:
             yield item
@@ -153,7 +153,7 @@ class Video(Modality):
             group = item.name if total > high - low else None
             yield replace(item, data=replace(handle, at=(low, high)), begins=True, ends=True, group=group)
 
-    def accepts(self, item: Item) -> str | None:
+    def validate_header(self, item: Item) -> str | None:
         try:
             frames.timing(_source(item))
         except ValueError as error:

@@ -120,7 +120,7 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Refu
     blocks = _spread(chosen.blocks, 16)
     per_block = max(SAMPLE // len(blocks), 1)
     for block in blocks:
-        for one, reason in reasons(modality, "accepts", itertools.islice(chosen.source.read(block), per_block)):
+        for one, reason in reasons(modality, "validate_header", itertools.islice(chosen.source.read(block), per_block)):
             if reason is not None:
                 bad.append(Refusal(one.name, reason))
             elif not isinstance(one, Refusal):

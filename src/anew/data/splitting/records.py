@@ -19,10 +19,10 @@ BODIES = 4 * ALIKE_ITEMS  # that are read for it, where many cannot be used
 
 def expanded(source: Source, block: Block, modality: Modality) -> Iterator[Item | Refusal]:
     """The records of a block; each item that cannot be expanded is one Refusal."""
-    if type(modality).expand is Modality.expand:
+    if type(modality).split_records is Modality.split_records:
         yield from source.read(block)
         return
-    for one, records in each(modality, "expand", source.read(block)):
+    for one, records in each(modality, "split_records", source.read(block)):
         if isinstance(one, Refusal):
             yield one
         elif isinstance(records, ValueError):
@@ -83,7 +83,11 @@ class Records:
             self.lengths[number] = length
 
     def _usable(self, modality: Modality, piece: Sequence[Item | Refusal], check: bool) -> list[bool]:
-        found = reasons(modality, "accepts", piece) if check else ((one, getattr(one, "reason", None)) for one in piece)
+        found = (
+            reasons(modality, "validate_header", piece)
+            if check
+            else ((one, getattr(one, "reason", None)) for one in piece)
+        )
         usable = []
         for one, reason in found:
             usable.append(reason is None)

@@ -154,7 +154,7 @@ def _by_content(
     parts = bodies.parts
     left = parts[parts != OUT]
     twins = len(left) - len({one for one, part in zip(found.keys, parts.tolist(), strict=True) if part != OUT})
-    _enough(left, out, source.refusals, modality.called(), len(left) - twins)
+    _enough(left, out, source.refusals, modality.singular(), len(left) - twins)
     for number in train:
         out.parts[number] = np.full(found.lengths[number], OUT, dtype=np.uint8)
     for (number, at), part in zip(found.where, parts.tolist(), strict=True):
@@ -216,7 +216,7 @@ class _Bodies:
         for number in sorted({block for block, _ in number_of}):
             records = enumerate(expanded(self._source, self._blocks[number], self._modality))
             wanted = [(at, one) for at, one in records if (number, at) in number_of]
-            found = reasons(self._modality, "damage", [one for _, one in wanted])
+            found = reasons(self._modality, "validate_body", [one for _, one in wanted])
             for (at, _), (one, reason) in zip(wanted, found, strict=True):
                 if reason is not None:
                     bad.append(number_of[number, at])
@@ -226,7 +226,7 @@ class _Bodies:
 
 
 def _tells(modality: Modality) -> bool:
-    return type(modality).damage is not Modality.damage
+    return type(modality).validate_body is not Modality.validate_body
 
 
 def holds(modality: Modality, records: Sequence[Item]) -> bool:
@@ -234,7 +234,7 @@ def holds(modality: Modality, records: Sequence[Item]) -> bool:
     if not _tells(modality):
         return True
     some = [records[place] for place in _spread(len(records))]
-    return any(reason is None for _, reason in reasons(modality, "damage", some))
+    return any(reason is None for _, reason in reasons(modality, "validate_body", some))
 
 
 def _spread(n: int) -> NDArray[np.intp]:
