@@ -144,7 +144,7 @@ def check_decode_undoes_encode(name: str, tmp_path: Path) -> None:
         if isinstance(modality.spec, Grid):
             back = modality.decode(modality.batch(stored[None], None, None).x)[0]
             if name in UNLIKE:
-                one, two = (modality.picture(x).astype(int) for x in (modality.seen(stored[None])[0], back))
+                one, two = (modality.picture(x).astype(int) for x in (modality.to_items(stored[None])[0], back))
                 assert np.abs(one - two).mean() <= UNLIKE[name]
                 continue
             assert np.abs(as_seen(item.data).astype(int) - back.astype(int)).max() <= 1

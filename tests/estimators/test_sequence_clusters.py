@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anew.estimators import sequence_clusters
-from anew.estimators.sequence_clusters import Kin, kmers
+from anew.estimators.sequence_clusters import SequenceClusters, kmers
 
 
 def related(n: int) -> list[str]:
@@ -27,11 +27,13 @@ def test_relatives_equal_a_comparison_of_all_pairs(pairs: int, monkeypatch: pyte
     texts = related(120)
     owner, values = kmers(texts)
     sets = [set(values[owner == index].tolist()) for index in range(len(texts))]
-    kin = Kin(texts, 0.25)
+    clusters = SequenceClusters(texts, 0.25)
     for index, own in enumerate(sets):
         expected = [
             j for j, other in enumerate(sets) if own & other and len(own & other) >= 0.25 * min(len(own), len(other))
         ]
-        assert kin.relatives(np.array([index])).tolist() == expected
-    assert kin.relatives(np.arange(4)).tolist() == sorted({j for i in range(4) for j in kin.relatives(np.array([i]))})
-    assert kin.relatives(np.zeros(0, dtype=np.int64)).tolist() == []
+        assert clusters.relatives(np.array([index])).tolist() == expected
+    assert clusters.relatives(np.arange(4)).tolist() == sorted(
+        {j for i in range(4) for j in clusters.relatives(np.array([i]))}
+    )
+    assert clusters.relatives(np.zeros(0, dtype=np.int64)).tolist() == []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from anew.core.specs import Tokens
-from anew.estimators.sequence_clusters import Nearest
+from anew.estimators.sequence_clusters import NearestSequences
 from anew.evaluation.base import Evidence
 from anew.evaluation.metrics.statistics import Score
 from anew.evaluation.modalities.code import CodeEvaluation, functions, python, python_blocks
@@ -125,7 +125,7 @@ def test_figures_of_sequences_have_floors() -> None:
 
 def test_identity_is_of_the_nearest() -> None:
     known = ["MKVLAAGIV", "WWWWWWWWW"]
-    assert _identity("MKVLAAGIV", known, Nearest(known)) == 1.0
-    assert _identity("MKVLAAGI", known, Nearest(known)) == pytest.approx(8 / 9)
-    assert _identity("PPPP", known, Nearest(known)) == 0.0
+    assert _identity("MKVLAAGIV", known, NearestSequences(known)) == 1.0
+    assert _identity("MKVLAAGI", known, NearestSequences(known)) == pytest.approx(8 / 9)
+    assert _identity("PPPP", known, NearestSequences(known)) == 0.0
     assert np.isfinite(frequency_bits(["MKV"], ["WWW"], 1)[0])

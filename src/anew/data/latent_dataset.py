@@ -37,7 +37,7 @@ class Coding(Protocol):
     def decode(self, z: Tensor) -> Tensor: ...
 
 
-def seen(codes: Tensor, spec: Spec) -> Tensor:
+def with_begin(codes: Tensor, spec: Spec) -> Tensor:
     """Codes as a family sees them: a row of Tokens starts with the one that begins it."""
     import torch
 
@@ -46,7 +46,7 @@ def seen(codes: Tensor, spec: Spec) -> Tensor:
     return torch.cat((codes.new_full((len(codes), 1), spec.special["begin"]), codes), 1)
 
 
-def encoded_alike(codec: Coding, x: Tensor) -> Tensor:
+def encode_in_fixed_batches(codec: Coding, x: Tensor) -> Tensor:
     """(n, *latent) codes of x (n, *shape), on the CPU: each the same in any company."""
     import torch
 
@@ -77,7 +77,7 @@ class Encoded:
     def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
         """Stored rows -> codes."""
         plain = self.plain.batch(rows, labels, lengths)
-        return replace(plain, x=seen(encoded_alike(self.codec, plain.x), self.spec), mask=None)
+        return replace(plain, x=with_begin(encode_in_fixed_batches(self.codec, plain.x), self.spec), mask=None)
 
     def values(self, z: Tensor) -> Tensor:
         """Codes (n, *latent) -> values of items (n, *shape); a draft of Tokens may be shorter than a whole item. The same
@@ -132,14 +132,18 @@ class EncodedDataset:
 
         keys = [hashlib.blake2b(row.numpy(), digest_size=16).digest() for row in batch.x.contiguous()]
         fresh = {key: place for place, key in enumerate(keys) if key not in self._codes}
-        found = dict(zip(fresh, encoded_alike(self.codec, batch.x[list(fresh.values())]), strict=True)) if fresh else {}
+        found = (
+            dict(zip(fresh, encode_in_fixed_batches(self.codec, batch.x[list(fresh.values())]), strict=True))
+            if fresh
+            else {}
+        )
         codes = torch.stack([self._codes[key] if key in self._codes else found[key] for key in keys])
         for key, code in found.items():
             size = code.numel() * code.element_size()
             if self._bytes + size <= KEPT_BYTES:
                 self._codes[key] = code.clone()
                 self._bytes += size
-        return replace(batch, x=seen(codes, self.spec), mask=None)
+        return replace(batch, x=with_begin(codes, self.spec), mask=None)
 
     @property
     def train_units(self) -> float:

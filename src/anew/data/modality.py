@@ -15,7 +15,7 @@ from anew.core.specs import Batch, Spec
 from anew.data.formats.reading import read_whole
 from anew.data.types import Artifact, Item, Refusal, Size
 from anew.errors import ConfigError
-from anew.estimators.sequence_clusters import Kin
+from anew.estimators.sequence_clusters import SequenceClusters
 
 SURE = 0.8  # a claim that outweighs a file's ending, see `Modality.claims`
 
@@ -32,8 +32,8 @@ class Modality(ABC):
     are no class folders. labels_read: reading tells the classes (a header), the listing does not. shown: samples that a
     run keeps. noun: what one item is called, where that is not NAME item. sampling: knobs that suit samples of this kind, for
     families that have them. foreign: endings of such items that are not read, and what to convert them to. related: bytes of
-    a list, up to which it is kept whole and `kin` finds relatives in it; 0: the kind knows no relatives. native: libraries in C
-    decode its files, so whatever reads one goes through `each` or `encode_many`, which do it in another process. largest: bytes
+    a list, up to which it is kept whole and `sequence_clusters` finds relatives in it; 0: the kind knows no relatives. native: C
+    libraries decode its files, so whatever reads one goes through `each` or `encode_many`, which do it in another process. largest: bytes
     of a file, 0: any.
     """
 
@@ -101,7 +101,7 @@ class Modality(ABC):
         Raises ValueError (one clause) where it reads the body and finds that `encode` would refuse the item."""
         return None
 
-    def kin(self, items: Sequence[Item]) -> Kin | None:
+    def sequence_clusters(self, items: Sequence[Item]) -> SequenceClusters | None:
         """Who is related to whom among items, where whole clusters of relatives should be held out besides items at random;
         None where the kind knows no such thing."""
         return None
@@ -155,12 +155,12 @@ class Modality(ABC):
         """Stored rows of one step -> model input. Grid: (B, ...) stored values. Tokens: (B, L+1) ids; lengths (B,) the
         number of ids that are real in each row (None: all)."""
 
-    def views(self, batch: Batch) -> list[Batch]:
+    def orderings(self, batch: Batch) -> list[Batch]:
         """All codings of the same rows, this one first (a sequence from either end). Training draws one for each row; the
         probability of an item is the mean of those of its codings."""
         return [batch]
 
-    def trained(self, batch: Batch, numbers: NDArray[np.uint64]) -> Batch:
+    def augment(self, batch: Batch, numbers: NDArray[np.uint64]) -> Batch:
         """What training makes of a batch (other orders of the same tokens); numbers: (B,) well-spread, all its chance."""
         return batch
 
@@ -169,7 +169,7 @@ class Modality(ABC):
         """Model output (n, ...) -> items as people see them: str for text, (H, W) or (H, W, C) uint8 for images, float32 for
         sound."""
 
-    def seen(self, rows: NDArray[Any]) -> list[Any]:
+    def to_items(self, rows: NDArray[Any]) -> list[Any]:
         """Stored rows of real items -> items as people see them; by default what the model's side of them decodes to."""
         return self.decode(self.batch(rows, None, None).x)
 
@@ -185,7 +185,7 @@ class Modality(ABC):
     def write(self, x: Any) -> list[Artifact]:
         """Model output (n, ...) -> ordinary files, one an item."""
 
-    def ended(self, x: Any, known: Any, stop: str) -> list[str | None]:
+    def truncate_at(self, x: Any, known: Any, stop: str) -> list[str | None]:
         """The text of each sample (n, L) without what follows the first `stop` in what was drawn, and without it; None where
         it has not appeared. known: ids (L,) or (n, L) that samples start from, or None. `files(texts)` then writes them."""
         raise ConfigError(f"{self.name} data has no text to stop at; leave stop out")
@@ -197,7 +197,7 @@ class Modality(ABC):
         except UnicodeDecodeError as error:
             raise ValueError(f"it cannot be read as UTF-8 text ({error})") from None
 
-    def together(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
+    def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
         """All samples in one file, where that is how such items are kept; None: a file each."""
         return None
 

@@ -18,7 +18,7 @@ PAIRS = 1 << 22  # of a k-mer and a sequence that has it, looked up at once
 Indices = NDArray[np.int64]
 
 
-class Kin:
+class SequenceClusters:
     """n sequences of letters. threshold: shared k-mers over the smaller set, above 0."""
 
     def __init__(self, sequences: Sequence[str], threshold: float, k: int = K) -> None:
@@ -123,7 +123,7 @@ def _numbered(values: NDArray[np.uint64]) -> tuple[int, NDArray[np.int32]]:
     return int(number[-1]) if len(values) else 0, number[values] - np.int32(1)
 
 
-class Nearest:
+class NearestSequences:
     """Which of n sequences share the most of their k-mers with another one. Short k-mers: distant relatives share some."""
 
     def __init__(self, sequences: Sequence[str], k: int = 3) -> None:

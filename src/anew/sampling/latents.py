@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from anew.core.specs import Condition, Grid, Tokens
-from anew.data.latent_dataset import encoded_alike
+from anew.data.latent_dataset import encode_in_fixed_batches
 from anew.data.types import Handle, Item
 from anew.errors import ConfigError, short
 from anew.families.base import Codec, Family
@@ -98,7 +98,7 @@ def encoded(model: Model, items: Sequence[Any]) -> Tensor:
         raise ConfigError("nothing to encode was given; give at least one item")
     plain = getattr(model.modality, "plain", model.modality)
     values = torch.cat([_values(model, plain, item) for item in items])
-    return encoded_alike(codec, values.to(model.device))
+    return encode_in_fixed_batches(codec, values.to(model.device))
 
 
 def decoded(model: Model, z: Tensor) -> Samples:

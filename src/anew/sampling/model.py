@@ -126,7 +126,7 @@ class Model:
             x = self._last(request, seed, stop)
             shown = self.modality.decode(x)
             if stop is not None:
-                ended = self.modality.ended(x, _ids(begun), stop)
+                ended = self.modality.truncate_at(x, _ids(begun), stop)
                 shown = [text if cut is None else cut for text, cut in zip(shown, ended, strict=True)]
             items += shown
             artifacts += self.modality.write(x) if stop is None else self.modality.files(shown)
@@ -198,7 +198,7 @@ class Model:
             last = draft
             if stop is None or number % 16 != 15:
                 continue
-            if None not in self.modality.ended(draft.cpu(), _ids(request.condition), stop):
+            if None not in self.modality.truncate_at(draft.cpu(), _ids(request.condition), stop):
                 break
         if last is None:
             raise RunError("the family drew nothing; train the run again")
@@ -219,7 +219,7 @@ class Model:
         bits: dict[str, float] = {}
         units = 0.0
         for batch in batches:
-            views = [self.family.bits_by_part(b.to(self.device)) for b in self.modality.views(batch)]
+            views = [self.family.bits_by_part(b.to(self.device)) for b in self.modality.orderings(batch)]
             if not views[0]:
                 return {}
             units += float(len(batch) if batch.units is None else batch.units.sum())
@@ -238,7 +238,7 @@ class Model:
         begin = time.monotonic()
         found: list[tuple[float, float]] = []
         for batch in batches:
-            views = [_bits(self.family, b.to(self.device), part) for b in self.modality.views(batch)]
+            views = [_bits(self.family, b.to(self.device), part) for b in self.modality.orderings(batch)]
             units = batch.units if batch.units is not None else torch.ones(len(batch))
             bits = mean_bits([view for view in views if view is not None])
             found += zip(bits.tolist(), units.double().tolist(), strict=True)

@@ -52,7 +52,7 @@ class Samples(Sequence[Any]):
         """Write one file a sample (one of all, where such items are kept so) into the folder, made if missing, and beside it
         its other formats; returns the paths of the first."""
         target = _made(folder)
-        joint = self.modality.together(self.artifacts, self.labels)
+        joint = self.modality.merge_files(self.artifacts, self.labels)
         if joint is not None:
             return [files.write_inside(target, f"samples{joint.suffix}", joint.data)]
         digits = max(4, len(str(len(self.artifacts) - 1)))

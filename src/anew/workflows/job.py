@@ -259,7 +259,7 @@ class Job:
     def _finishing(self) -> Iterator[Batch]:
         if self.data.part_size("validation"):
             for batch in self.data.scoring("validation", limit=self.plan.finish_units):
-                yield from self.data.modality.views(batch)
+                yield from self.data.modality.orderings(batch)
 
     def _status(self, status: Literal["training", "trained", "finished"]) -> None:
         self.record = self.record.model_copy(update={"status": status})

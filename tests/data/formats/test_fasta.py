@@ -23,7 +23,7 @@ from anew.data.sources import folder
 from anew.data.sources.source import Source
 from anew.data.types import Item, Refusal, Size
 from anew.errors import ConfigError, DataError
-from anew.estimators.sequence_clusters import Kin, Nearest, kmers
+from anew.estimators.sequence_clusters import NearestSequences, SequenceClusters, kmers
 from anew.workflows.inspect import looked
 from samples import sequences
 
@@ -188,10 +188,10 @@ def test_whole_clusters_are_held_out(tmp_path: Path) -> None:
     data.fit(SIZE)
     assert data.scan.parts["clusters"] >= 20 and "whole clusters" in " ".join(data.scan.notes)
     parts = {part: data.text(part) for part in ("train", "test", "clusters")}
-    kin = Kin(parts["train"] + parts["clusters"], 0.25)
-    far = np.arange(len(parts["train"]), kin.n)
-    assert kin.relatives(far).min() >= len(parts["train"])
-    again = Kin(parts["train"] + parts["test"], 0.25)
+    clusters = SequenceClusters(parts["train"] + parts["clusters"], 0.25)
+    far = np.arange(len(parts["train"]), clusters.n)
+    assert clusters.relatives(far).min() >= len(parts["train"])
+    again = SequenceClusters(parts["train"] + parts["test"], 0.25)
     assert again.relatives(np.arange(len(parts["train"]), again.n)).min() < len(parts["train"])
     data.close()
 
@@ -245,7 +245,7 @@ def test_clusters_beside_a_part_of_the_users_own(tmp_path: Path, own: str) -> No
 def test_kmers_and_nearest() -> None:
     owner, kmer = kmers(["ABCDEF", "ABC", "", "ABCDEFABCDEF"], 5)
     assert np.bincount(owner, minlength=4).tolist() == [2, 0, 0, 6] and len(np.unique(kmer)) == 6
-    near = Nearest(["MKVLAAG", "WWWWWWW", "MKVLAAC"])
+    near = NearestSequences(["MKVLAAG", "WWWWWWW", "MKVLAAC"])
     assert near.candidates("MKVLAAGI", 2)[0] == 0 and near.candidates("PPPPP") == []
 
 
@@ -263,7 +263,7 @@ def test_both_directions_are_codings_of_one_sequence() -> None:
     padded = np.zeros((2, 12), dtype=np.int64)
     for at, row in enumerate(rows):
         padded[at, : len(row)] = row
-    forward, back = modality.views(modality.batch(padded, None, np.array([5, 7])))
+    forward, back = modality.orderings(modality.batch(padded, None, np.array([5, 7])))
     assert modality.decode(back.x) == ["MKV", "MKVLA"] == modality.decode(forward.x)
     assert back.x[0].tolist()[1:4] == forward.x[0].tolist()[1:4][::-1]
     assert modality.decode(modality.condition_from_prompt("", "VLA").tolist()) == ["VLA"]

@@ -56,7 +56,7 @@ def test_training_shows_gaps_that_hold_the_same_tokens() -> None:
     modality = fitted(fim=0.9)
     ids = modality.encode(Item("x.py", program(7, 30)))[: 4 * 65].reshape(4, 65)
     batch = modality.batch(ids, None, None)
-    out = modality.trained(batch, np.arange(4, dtype=np.uint64) * np.uint64(2**62)).x.numpy()
+    out = modality.augment(batch, np.arange(4, dtype=np.uint64) * np.uint64(2**62)).x.numpy()
     special = modality.spec.special
     changed = [row for row in range(4) if out[row, 0] == special[FIM[0]]]
     assert changed
@@ -69,7 +69,7 @@ def test_training_shows_gaps_that_hold_the_same_tokens() -> None:
     plain = Code(replace(modality.config, fim=0.0))
     plain.book, plain.layout = modality.book, "document"
     plain._set_spec(64, True)
-    assert torch.equal(plain.trained(batch, np.arange(4, dtype=np.uint64)).x, batch.x)
+    assert torch.equal(plain.augment(batch, np.arange(4, dtype=np.uint64)).x, batch.x)
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (1, 12), (12, 1), (12, 12)])

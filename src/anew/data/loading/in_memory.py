@@ -137,12 +137,12 @@ class Whole:
         keys = split.groups(own, self.modality)
         sizes = [self.modality.units(item) for item in own] if by_size else [1] * len(own)
         share = split.share_of(len(own), split.ENOUGH)
-        kin = self.modality.kin(own)
+        clusters = self.modality.sequence_clusters(own)
         more: list[str] = []
-        if kin is None:
+        if clusters is None:
             parts, more = split.divide(keys, sizes, share, carve), split.without_clusters(self.modality)
         else:
-            parts, more = split.by_relatives(kin, keys, share, carve)
+            parts, more = split.by_relatives(clusters, keys, share, carve)
         split.check(parts, carve, self.modality.singular(), len(set(keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts

@@ -236,7 +236,7 @@ class Audio(Modality):
         units = torch.full((len(rows),), float(np.prod(self._grid.shape)))  # (B,)
         return Batch(self._scale.grid(rows)[:, None], label, None, units)
 
-    def seen(self, rows: NDArray[Any]) -> list[audio.Samples]:
+    def to_items(self, rows: NDArray[Any]) -> list[audio.Samples]:
         return list(np.asarray(rows, dtype=np.float32) / np.float32(32767.0))
 
     def decode(self, x: Any) -> list[audio.Samples]:

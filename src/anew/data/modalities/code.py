@@ -93,7 +93,7 @@ class Code(Text):
 
     # ---- gaps ----
 
-    def trained(self, batch: Batch, numbers: NDArray[np.uint64]) -> Batch:
+    def augment(self, batch: Batch, numbers: NDArray[np.uint64]) -> Batch:
         """Some windows as prefix, suffix, middle, end; those that hold parts of several files stay as they are."""
         import torch
 
@@ -140,10 +140,10 @@ class Code(Text):
     def _text(self, ids: Sequence[int]) -> str:
         return self.book.decode([i for i in ids if 0 <= i < self.book.size])
 
-    def _ended(self, row: Sequence[int], given: Sequence[int], stop: str) -> str | None:
+    def _truncate_at(self, row: Sequence[int], given: Sequence[int], stop: str) -> str | None:
         """What stands behind a gap stays, and no `stop` is looked for in it."""
         if self.spec.special[FIM[0]] not in given:
-            return super()._ended(row, given, stop)
+            return super()._truncate_at(row, given, stop)
         before, inside, after = self._filled(row)
         text = self._text([*before, *inside, *after])
         high = len(text) - len(self._text(after))

@@ -99,7 +99,7 @@ class Molecule(Text):
     def files(self, texts: Sequence[str]) -> list[Artifact]:
         return [Artifact(".smi", f"{text}\n".encode("utf-8", "replace"), text) for text in texts]
 
-    def together(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
+    def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
         return Artifact(".smi", b"".join(artifact.data for artifact in artifacts))
 
 

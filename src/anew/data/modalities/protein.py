@@ -26,12 +26,13 @@ from anew.data.limits import WHOLE_BYTES
 from anew.data.modalities.text import PLAIN, Text
 from anew.data.types import Artifact, Item, Size
 from anew.errors import ConfigError, DataError
-from anew.estimators import sequence_clusters
+from anew.estimators.sequence_clusters import K as PROTEIN_KMER
+from anew.estimators.sequence_clusters import SequenceClusters
 
 LEAST = 200  # residues without which nothing can be learned or held out
 LONG = 4096  # residues; where the median sequence is longer, all of them are read as one text
 LONGEST = 1024  # residues that the model sees at once
-KMER = {"protein": sequence_clusters.K, "dna": 8, "rna": 8}  # few letters need longer words to be told by
+KMER = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # few letters need longer words to be told by
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +228,10 @@ class Protein(Text):
 
     # ---- parts ----
 
-    def kin(self, items: Sequence[Item]) -> sequence_clusters.Kin | None:
+    def sequence_clusters(self, items: Sequence[Item]) -> SequenceClusters | None:
         if self.layout != "list" or sum(len(item.data) for item in items) > self.related:
             return None
-        return sequence_clusters.Kin([item.data for item in items], self.config.relatives, KMER[self.alphabet])
+        return SequenceClusters([item.data for item in items], self.config.relatives, KMER[self.alphabet])
 
     # ---- learning the tokens ----
 
@@ -266,7 +267,7 @@ class Protein(Text):
 
     # ---- directions ----
 
-    def views(self, batch: Batch) -> list[Batch]:
+    def orderings(self, batch: Batch) -> list[Batch]:
         """From first to last residue; where both directions are learned also from last to first, save pieces of long ones."""
         special = self.spec.special
         if "back" not in special:
@@ -288,10 +289,10 @@ class Protein(Text):
         text = super()._decode_one([i for i in row if i != self.spec.special.get("back", -1)])
         return text[::-1] if row and row[0] == self.spec.special.get("back", -1) else text
 
-    def _ended(self, row: Sequence[int], given: Sequence[int], stop: str) -> str | None:
+    def _truncate_at(self, row: Sequence[int], given: Sequence[int], stop: str) -> str | None:
         """A sequence that grows towards its start ends where the last `stop` before what was given does."""
         if not given or given[0] != self.spec.special.get("back", -1):
-            return super()._ended(row, given, stop)
+            return super()._truncate_at(row, given, stop)
         text = self._decode_one(row)
         at = text.rfind(stop, 0, len(text) - len(self._decode_one(given)))
         return None if at < 0 else text[at + len(stop) :]
@@ -299,7 +300,7 @@ class Protein(Text):
     def files(self, texts: Sequence[str]) -> list[Artifact]:
         return [Artifact(".fasta", fasta.written([fasta.Record("sample", text)]).encode(), text) for text in texts]
 
-    def together(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
+    def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
         records = [
             fasta.Record(f"sample{number}" + (f" {label}" if label else ""), artifact.text or "")
             for number, (artifact, label) in enumerate(zip(artifacts, labels, strict=True), 1)

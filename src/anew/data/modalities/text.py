@@ -272,11 +272,11 @@ class Text(Modality):
     def files(self, texts: Sequence[str]) -> list[Artifact]:
         return [Artifact(".txt", text.encode("utf-8", "replace"), text) for text in texts]
 
-    def ended(self, x: Any, known: Any, stop: str) -> list[str | None]:
+    def truncate_at(self, x: Any, known: Any, stop: str) -> list[str | None]:
         given = ([] if known is None else _rows(known)) or [[]]  # of each sample, or one for all
-        return [self._ended(row, given[i % len(given)], stop) for i, row in enumerate(_rows(x))]
+        return [self._truncate_at(row, given[i % len(given)], stop) for i, row in enumerate(_rows(x))]
 
-    def _ended(self, row: Sequence[int], given: Sequence[int], stop: str) -> str | None:
+    def _truncate_at(self, row: Sequence[int], given: Sequence[int], stop: str) -> str | None:
         text = self._decode_one(row)
         at = text.find(stop, len(self._decode_one(given)))
         return None if at < 0 else text[:at]

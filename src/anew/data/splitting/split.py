@@ -15,7 +15,7 @@ from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.types import Handle, Item, Refusal
 from anew.errors import DataError
-from anew.estimators.sequence_clusters import Kin
+from anew.estimators.sequence_clusters import SequenceClusters
 
 TRAIN, VALIDATION, TEST, CLUSTERS = 0, 1, 2, 3
 NAMES = ("train", "validation", "test", "clusters")  # the last: whole clusters of relatives, where items have such
@@ -209,7 +209,7 @@ def divide(keys: Sequence[int], sizes: Sequence[int], share: float, wanted: Sequ
 
 
 def by_relatives(
-    kin: Kin, keys: Sequence[int], share: float, wanted: Sequence[int]
+    kin: SequenceClusters, keys: Sequence[int], share: float, wanted: Sequence[int]
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """(n,) parts: whole clusters of relatives to CLUSTERS (where TEST is wanted) and to half of VALIDATION, others at random
     to TEST and to the other half; and sentences on it."""
@@ -235,11 +235,11 @@ def by_relatives(
     return parts, _clusters_said(kin, parts, large)
 
 
-def _linked(kin: Kin) -> str:
+def _linked(kin: SequenceClusters) -> str:
     return f"linked by shared {kin.k}-mers over the smaller set, at least {kin.threshold:g}"
 
 
-def _no_clusters(kin: Kin, clusters: int, held: int, large: int, few: bool) -> str:
+def _no_clusters(kin: SequenceClusters, clusters: int, held: int, large: int, few: bool) -> str:
     """A sentence on why no clusters are held out: most lie in larger ones (few), or those that could be are too few."""
     why = (
         f"{large / kin.n:.0%} of the sequences or more lie in clusters of relatives too large to be held out"
@@ -253,7 +253,7 @@ def _no_clusters(kin: Kin, clusters: int, held: int, large: int, few: bool) -> s
     )
 
 
-def _clusters_said(kin: Kin, parts: NDArray[np.uint8], large: int) -> list[str]:
+def _clusters_said(kin: SequenceClusters, parts: NDArray[np.uint8], large: int) -> list[str]:
     """Sentences on clusters that are held out; large: sequences in those that are too large."""
     scored, what = int((parts == CLUSTERS).sum()), "figures of the part clusters hold"
     if scored:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
-from anew.estimators.sequence_clusters import Nearest
+from anew.estimators.sequence_clusters import NearestSequences
 from anew.evaluation.metrics import baselines
 from anew.evaluation.metrics.statistics import Score, interval, jensen_shannon, ratio_interval
 from anew.evaluation.modalities.text import ORDER, TEST_MOST, TRAIN_MOST, TextEvaluation
@@ -128,7 +128,7 @@ class ProteinEvaluation(TextEvaluation):
 
     def _nearest(self, samples: Sequence[str], test: Sequence[str], train: Sequence[str]) -> Iterator[Score]:
         known = self.evidence.train(KNOWN)
-        near = Nearest(known)
+        near = NearestSequences(known)
         own, held = (np.array([_identity(s, known, near) for s in part[:LOOKED]]) for part in (samples, test))
         q = [np.quantile(part, (0.05, 0.5, 0.95)) for part in (own, held)]
         said = ["/".join(f"{v:.2f}" for v in part) for part in q]
@@ -175,7 +175,7 @@ def _repeated(text: str) -> tuple[int, int]:
     return len(pieces) - len(set(pieces)), len(pieces)
 
 
-def _identity(text: str, known: Sequence[str], near: Nearest) -> float:
+def _identity(text: str, known: Sequence[str], near: NearestSequences) -> float:
     """1 - edits / the longer length, of the nearest by that among those with the most shared k-mers."""
     found = near.candidates(text)
     return max((1.0 - Levenshtein.normalized_distance(text, known[i]) for i in found), default=0.0)
