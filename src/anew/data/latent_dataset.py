@@ -67,7 +67,6 @@ class Encoded:
     def __init__(self, plain: Modality, codec: Coding) -> None:
         self.plain, self.codec = plain, codec
         self.spec: Spec = codec.latent
-        self._last: tuple[Any, Any] = (None, None)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "plain":
@@ -80,20 +79,16 @@ class Encoded:
         return replace(plain, x=with_begin(encode_in_fixed_batches(self.codec, plain.x), self.spec), mask=None)
 
     def values(self, z: Tensor) -> Tensor:
-        """Codes (n, *latent) -> values of items (n, *shape); a draft of Tokens may be shorter than a whole item. The same
-        codes asked for again are not decoded again."""
-        if self._last[0] is not z:
-            self._last = (z, self.codec.decode(z).cpu())
-        found: Tensor = self._last[1]
-        return found
+        """Codes (n, *latent) -> values of items (n, *shape); a draft of Tokens may be shorter than a whole item."""
+        return self.codec.decode(z).cpu()
 
     def decode(self, z: Tensor) -> list[Any]:
         """Codes -> items as people see them."""
         return self.plain.decode(self.values(z))
 
-    def write(self, z: Tensor) -> list[Artifact]:
-        """Codes -> ordinary files, one an item."""
-        return self.plain.write(self.values(z))
+    def save_item(self, item: Any) -> Artifact:
+        """An item, as `decode` gives it, as an ordinary file."""
+        return self.plain.save_item(item)
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
         raise takes_no_prompt(self.plain.name, prompt, suffix)

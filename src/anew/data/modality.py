@@ -182,12 +182,12 @@ class Modality(ABC):
         return [item if (one := self.picture(item)) is None else one for item in items]
 
     @abstractmethod
-    def write(self, x: Any) -> list[Artifact]:
-        """Model output (n, ...) -> ordinary files, one an item."""
+    def save_item(self, item: Any) -> Artifact:
+        """An item, as `decode` gives it, as an ordinary file."""
 
     def truncate_at(self, x: Any, known: Any, stop: str) -> list[str | None]:
         """The text of each sample (n, L) without what follows the first `stop` in what was drawn, and without it; None where
-        it has not appeared. known: ids (L,) or (n, L) that samples start from, or None. `files(texts)` then writes them."""
+        it has not appeared. known: ids (L,) or (n, L) that samples start from, or None."""
         raise ConfigError(f"{self.name} data has no text to stop at; leave stop out")
 
     def prompt_file(self, path: Path) -> str:

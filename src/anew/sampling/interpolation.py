@@ -106,7 +106,8 @@ def walked(
         items = torch.cat([read(model, end) for end in ends])
         marks = family.encode_to_latents(items.to(model.device), None if one is None else one.expand(2)).cpu()
     x = torch.cat(list(_frames(model, marks.cpu(), one, settings, n)))
-    frames = Samples(model.modality.decode(x), model.modality.write(x), [None] * n, model.modality)
+    frames_items = model.modality.decode(x)
+    frames = Samples(frames_items, list(map(model.modality.save_item, frames_items)), [None] * n, model.modality)
     if frames.pictures() is None:
         raise ConfigError(f"a walk is shown as pictures, and {model.modality.name} has none; give a run of images")
     places = [round(i * (n - 1) / (len(marks) - 1)) for i in range(len(marks))]

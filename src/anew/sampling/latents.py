@@ -122,7 +122,8 @@ def decoded(model: Model, z: Tensor) -> Samples:
         raise ConfigError("these latents hold values that are not finite real numbers; give what `encode` made")
     plain = getattr(model.modality, "plain", model.modality)
     x = codec.decode(z.to(model.device) if isinstance(latent, Tokens) else z.float().to(model.device)).cpu()
-    return Samples(plain.decode(x), plain.write(x), [None] * len(z), plain)
+    items = plain.decode(x)
+    return Samples(items, list(map(plain.save_item, items)), [None] * len(z), plain)
 
 
 def _codec(model: Model) -> Codec:

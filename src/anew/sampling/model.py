@@ -129,7 +129,7 @@ class Model:
                 ended = self.modality.truncate_at(x, _ids(begun), stop)
                 shown = [text if cut is None else cut for text, cut in zip(shown, ended, strict=True)]
             items += shown
-            artifacts += self.modality.write(x) if stop is None else self.modality.files(shown)
+            artifacts += map(self.modality.save_item, shown)
             names += [None] * count if request.labels is None else [self.labels[int(i)] for i in request.labels]
         return Samples(items, artifacts, names, self.modality)
 

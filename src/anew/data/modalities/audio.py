@@ -83,10 +83,6 @@ class Audio(Modality):
         self.shape: audio_clips.Shape | None = None
         self.notes: list[str] = []
         self._scale: Scale
-        self._last: tuple[Any, list[audio.Samples]] = (None, [])
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_last": (None, [])}  # what was decoded last is of no use elsewhere
 
     @classmethod
     def claims(cls, head: bytes) -> float:
@@ -240,25 +236,15 @@ class Audio(Modality):
         return list(np.asarray(rows, dtype=np.float32) / np.float32(32767.0))
 
     def decode(self, x: Any) -> list[audio.Samples]:
-        """(n, 1, M, T) in [-1, 1] -> (N,) float32 each: magnitudes of the bands, then a phase for them. The same values asked
-        for again (to be written) are not decoded again."""
-        if self._last[0] is not x:
-            self._last = (x, self._decoded(x))
-        return self._last[1]
-
-    def _decoded(self, x: Any) -> list[audio.Samples]:
+        """(n, 1, M, T) in [-1, 1] -> (N,) float32 each: magnitudes of the bands, then a phase for them."""
         return [self._finished(one) for one in self._scale.waves(x, self.config.rounds)]
 
     def _finished(self, x: audio.Samples) -> audio.Samples:
         return audio.levelled(x, PEAK) if self.config.level == "clip" else np.clip(x, -1.0, 1.0)
 
-    def file(self, item: Any) -> Artifact:
-        """(N,) samples as a file."""
-        kind = self.config.file
-        return Artifact(f".{kind}", audio.written(item, self._cut.rate, kind), media=f"audio/{kind}")
-
-    def write(self, x: Any) -> list[Artifact]:
-        return [self.file(one) for one in self.decode(x)]
+    def save_item(self, item: Any) -> Artifact:
+        extension = self.config.file
+        return Artifact(f".{extension}", audio.written(item, self._cut.rate, extension), media=f"audio/{extension}")
 
     def picture(self, item: Any) -> NDArray[np.uint8]:
         return self._scale.picture(item)

@@ -272,8 +272,11 @@ class Video(Modality):
         clips = [np.stack([pixels.shown(frame) for frame in clip.swapaxes(0, 1)]) for clip in values]
         return [clip[: lengths_of(clip[None, None])[0]] for clip in clips]
 
-    def write(self, x: Any) -> list[Artifact]:
-        return [_files(_long_enough(clip), self.rate) for clip in self.decode(x)]
+    def save_item(self, item: Any) -> Artifact:
+        """An MP4, and beside it a GIF; a clip of fewer than `LEAST` frames holds its last one longer."""
+        clip = _long_enough(np.asarray(item))
+        gif = Artifact(".gif", frames.gif(clip, self.rate), media="image/gif")
+        return Artifact(".mp4", frames.mp4(clip, self.rate), media="video/mp4", also=(gif,))
 
     def picture(self, item: Any) -> NDArray[Any]:
         """All frames side by side."""
@@ -362,11 +365,6 @@ def lengths_of(rows: NDArray[Any]) -> NDArray[np.intp]:
         return np.ones(len(rows), dtype=np.intp)
     moved = (rows[:, :, 1:] != rows[:, :, :-1]).any(axis=tuple(a for a in range(1, rows.ndim) if a != 2))  # (B, T - 1)
     return np.asarray((moved * np.arange(2, rows.shape[2] + 1)).max(axis=1).clip(1))
-
-
-def _files(clip: NDArray[np.uint8], rate: float) -> Artifact:
-    gif = Artifact(".gif", frames.gif(clip, rate), media="image/gif")
-    return Artifact(".mp4", frames.mp4(clip, rate), media="video/mp4", also=(gif,))
 
 
 def _long_enough(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
