@@ -66,10 +66,9 @@ def round_trip(given: argparse.Namespace, held: list[Path], subject: Subject) ->
     """Held-out clips as Anew sees them in 300 s on one thread, and back: what the form costs before any model."""
     knobs = dict(word.split("=") for word in given.set)
     kind = audio.Audio(configs.from_json(audio.AudioConfig, configs.assign(knobs, {"a": audio.AudioConfig})["a"]))
-    kind.size = Size(300.0, 0, 0)
     held = [held[i] for i in np.random.default_rng(1).permutation(len(held))[: given.samples]]
     items = [Item(path.name, path) for path in held]
-    kind.inspect(items)
+    kind.inspect(items, Size(300.0, 0, 0))
     kind.fit(items, kind.size, ())
     begun = time.process_time()
     made = kind.decode(kind.batch(np.stack([kind.encode(item) for item in items]), None, None).x)

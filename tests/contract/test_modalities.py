@@ -181,7 +181,7 @@ def check_written_files_are_ordinary(name: str, tmp_path: Path) -> None:
         stored = modality.encode(Item("made", modality.decode(x)[0]))
     for file in (artifact, *artifact.also):
         again = Item(f"again{file.suffix}", file.data)
-        again = next(iter(modality.split_records(again))) if modality.textual else again
+        again = next(iter(modality.split_records(again))) if modality.traits.is_text else again
         lost = np.abs(modality.encode(again).astype(int) - stored.astype(int)).mean()
         assert lost <= LOST.get(file.suffix, 0.0)
 

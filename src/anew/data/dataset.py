@@ -36,7 +36,7 @@ class Dataset:
         self.path = chosen.source.path
         self.seed = seed
         self.modality = modality
-        if modality.native:
+        if modality.traits.decodes_natively:
             isolation.start()
         self.spec: Spec
         self.fingerprint = chosen.fingerprint
@@ -68,29 +68,28 @@ class Dataset:
         given = settings(chosen.kind) if callable(settings) else settings
         kind: Modality = owner(configs.from_json(owner.Config, dict(given or {})))
         data = cls(chosen, kind, seed, cache)
-        kind.size = size
-        data._survey(fresh=True)
+        data._survey(fresh=True, budget=size)
         data._divide()
         return data
 
-    def _survey(self, fresh: bool) -> None:
+    def _survey(self, fresh: bool, budget: Size | None = None) -> None:
         """Look at a sample: what is usable, what an item is (if that is open yet), what the classes are."""
         chosen, kind = self._chosen, self.modality
         sample, refused = sample_of(chosen, kind)
         if not sample:
             refused = [*refused, *chosen.source.refusals]
             why = f": {named(refused)}" if refused else ""
-            raise DataError(f"{self.path!r} holds no usable {kind.noun or kind.name}{why}")
+            raise DataError(f"{self.path!r} holds no usable {kind.traits.singular}{why}")
         items, size = sum(block.items for block in chosen.blocks), sum(block.bytes for block in chosen.blocks)
-        if kind.size is not None:
-            kind.size = replace(kind.size, items=items, bytes=size)
-        notes = [*chosen.source.notes, *chosen.notes, *(kind.inspect(sample) if fresh else [])]
+        if budget is not None:
+            budget = replace(budget, items=items, bytes=size)
+        notes = [*chosen.source.notes, *chosen.notes, *(kind.inspect(sample, budget) if fresh else [])]
         self._sample = sample
         self._scan = Scan(kind.name, items, size, notes=notes, other=chosen.other)
 
     def _divide(self) -> None:
         chosen, kind = self._chosen, self.modality
-        listed = getattr(kind, "layout", "") == "list" and self.scan.bytes > max(WHOLE_LIST_BYTES, kind.related)
+        listed = kind.layout == "list" and self.scan.bytes > max(WHOLE_LIST_BYTES, kind.traits.max_cluster_bytes)
         store = Whole if chosen.whole and not listed else Stream
         self._store = store(chosen.source, chosen.blocks, kind, self.seed)
         self.scan.parts = self._store.scan_parts()
@@ -255,15 +254,16 @@ class Dataset:
     @classmethod
     def open_like(cls, state: Mapping[str, Any], folder: Path, path: str, samples: bool = False) -> Dataset:
         """Other data in the form of a saved run, all in the part "all", none for training. samples: each counts once."""
-        data = cls._restored(choose_kind(path, state["modality"], samples), state, folder)
-        data._all, data.modality.made = True, samples
+        chosen = choose_kind(path, state["modality"], samples)
+        data = cls._restored(chosen, state, folder, generated=samples)
+        data._all = True
         data._store = Whole(data._chosen.source, data._chosen.blocks, data.modality, data.seed, undivided=True)
         data._encode()
         return data
 
     @classmethod
-    def _restored(cls, chosen: Chosen, state: Mapping[str, Any], folder: Path) -> Dataset:
-        kind = fitted(state, folder)
+    def _restored(cls, chosen: Chosen, state: Mapping[str, Any], folder: Path, *, generated: bool = False) -> Dataset:
+        kind = fitted(state, folder, generated=generated)
         data = cls(chosen, kind, state["seed"], None)
         data._survey(fresh=False)
         data.spec = kind.spec
@@ -281,11 +281,11 @@ class Dataset:
         raise DataError(f"{part!r} is no part; there are {', '.join(names)}")
 
 
-def fitted(state: Mapping[str, Any], folder: Path) -> Modality:
-    """The modality of a saved run; RunError where what the run says of it does not fit."""
+def fitted(state: Mapping[str, Any], folder: Path, *, generated: bool = False) -> Modality:
+    """The modality of a saved run, for its own data or for generated items; RunError where what the run says of it does not fit."""
     owner = load("data", state["modality"])
     with restoring(folder / "config.json"):
-        kind: Modality = owner(configs.from_json(owner.Config, state["config"]))
+        kind: Modality = owner(configs.from_json(owner.Config, state["config"]), generated=generated)
         kind.restore(dict(state["learned"]), folder)
     return kind
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.dataset import Dataset
-from anew.data.modality import Modality, takes_no_prompt
+from anew.data.modality import Modality, no_prompt_error
 from anew.data.types import Artifact
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Encoded:
         return self.plain.save_item(item)
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
-        raise takes_no_prompt(self.plain.name, prompt, suffix)
+        raise no_prompt_error(self.plain.name, prompt, suffix)
 
 
 class EncodedDataset:

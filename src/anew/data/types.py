@@ -17,7 +17,7 @@ DIGESTED = 1 << 20  # bytes at the start, the middle and the end of a large file
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """A file that stays where it lies: `Item.data` of modalities that read files as streams (`Modality.streams`).
+    """A file that stays where it lies: `Item.data` of modalities that read files as streams (`ModalityTraits.reads_file_slices`).
 
     part, of: a large file is listed as `of` equal parts, and this is number `part`, counted from 0.
     at: one record in it, in the modality's own units (samples, frames), as `Modality.split_records` cut it; None: all of the part.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def given(model: Model, prompt: Any, suffix: Any, known: Any) -> Condition | None:
     """What samples start from, in the values of the run; None: from nothing. See `Model.sample`."""
-    texts = str | Path if model.modality.streams else str  # of what lies in files, the file is given
+    texts = str | Path if model.modality.traits.reads_file_slices else str  # of what lies in files, the file is given
     for name, text in (("prompt", prompt), ("suffix", suffix)):
         if text is not None and not isinstance(text, texts):
             raise ConfigError(f"`{name}` must be a string (got {short(text)})")

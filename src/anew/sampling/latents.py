@@ -33,7 +33,7 @@ def _values(model: Model, modality: Any, item: Any) -> Tensor:
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         why = getattr(error, "strerror", None) or str(error)
         raise ConfigError(
-            f"{named} cannot be read ({why}); give a file of one {model.modality.noun or model.modality.name}"
+            f"{named} cannot be read ({why}); give a file of one {model.modality.traits.singular}"
         ) from None
     one = Item(str(item) if isinstance(item, str | Path) else "item", data)
     try:
@@ -44,14 +44,12 @@ def _values(model: Model, modality: Any, item: Any) -> Tensor:
         reason = row
     except ValueError as error:
         reason = str(error)
-    raise ConfigError(
-        f"{named} cannot be used: {reason}; give a file of one {model.modality.noun or model.modality.name}"
-    )
+    raise ConfigError(f"{named} cannot be used: {reason}; give a file of one {model.modality.traits.singular}")
 
 
 def _data(model: Model, path: Path) -> Any:
     """What `Item.data` is of a file."""
-    if not model.modality.streams:
+    if not model.modality.traits.reads_file_slices:
         return path.read_bytes()
     path.stat()  # a file that is not there is said here
     return Handle(path)

@@ -89,7 +89,7 @@ class Model:
     def how(self, given: Mapping[str, Any]) -> Any:
         """The family's Sampling with the given knobs, else the data's; ConfigError names the nearest where one is unknown."""
         kind = type(self.family).Sampling
-        given = cfg.known(self.modality.sampling, kind) | dict(given)
+        given = cfg.known(self.modality.traits.default_sampling, kind) | dict(given)
         return cfg.from_json(kind, cfg.assign(given, {"sampling": kind})["sampling"])
 
     def sample(

@@ -61,7 +61,7 @@ def _not_latent(data: Any, name: str, kind: type[Family]) -> str:
         return "this data is discrete"
     if kind.codec_config is not None:
         return f"the family {name!r} has latents of its own"
-    return f"no codec makes what {name!r} takes of {data.modality.plural()}"
+    return f"no codec makes what {name!r} takes of {data.modality.traits.plural}"
 
 
 def encoded(job: Job, name: str) -> EncodedDataset:

@@ -64,7 +64,7 @@ def evaluated(
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
     share = 0.25 if isinstance(model.item_spec, Tokens) else 0.4  # text is judged by its bits first
     samples, notes, stopped = _sampled(model, n, seed, None if allowed_s is None else share * allowed_s, reporter)
-    shown = samples.head(model.modality.shown)
+    shown = samples.head(model.modality.traits.num_saved_samples)
     shown.save(folder / "samples")
     shown.save_sheet(folder / "samples", "final")
     left = None if allowed_s is None else max(0.5, allowed_s - (time.monotonic() - begin))

@@ -32,7 +32,11 @@ def looked(path: str, modality: str | None, prefer: str, seed: int, settings: di
     data = Dataset.open(path, modality=modality, settings=typed, seed=seed, size=size)
     scan = data.scan
     data.fit(size)
-    found = dataclasses.asdict(scan) | {"path": path, "fingerprint": data.fingerprint, "noun": data.modality.singular()}
+    found = dataclasses.asdict(scan) | {
+        "path": path,
+        "fingerprint": data.fingerprint,
+        "noun": data.modality.traits.singular,
+    }
     name, kind = choose_family(data.spec, None, prefer)
     found |= {"family": name, "why": kind.rationale, "instead": _instead(data.spec, name), "examples": data.train_items}
     found["shape"] = list(data.spec.shape) if not isinstance(data.spec, Tokens) else [data.spec.length]

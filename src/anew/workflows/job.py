@@ -69,7 +69,7 @@ class Job:
     def begin(self, data: Dataset | None = None) -> None:
         """Read the data (or take it), choose family and sizes, write config.json. What follows needs the run folder alone."""
         self.data: Any = self.planner.open_data() if data is None else self.planner.take(data)
-        wanted = self.request.family, self.request.prefer, data is not None, self.data.modality.plural()
+        wanted = self.request.family, self.request.prefer, data is not None, self.data.modality.traits.plural
         name, self.kind = choose_family(self.data.spec, *wanted, own=self.planner.own)
         codec = None if data is not None else codec_stage.codec_of(self, name)
         self.planner.codec = codec

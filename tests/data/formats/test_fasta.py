@@ -305,7 +305,7 @@ def test_the_alphabets_hold_their_unknown() -> None:
 
 
 def test_more_sequences_than_are_searched_for_relatives_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Protein, "related", 3000)
+    monkeypatch.setattr(Protein, "traits", replace(Protein.traits, max_cluster_bytes=3000))
     place = sequences(tmp_path / "a.fasta", 600)
     data = Dataset.open(place)
     said = " ".join(data.scan.notes)

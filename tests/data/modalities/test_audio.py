@@ -115,7 +115,7 @@ def test_bad_bodies_are_named_before_training(tmp_path: Path) -> None:
 def test_a_folder_of_bad_files_is_one_sentence(tmp_path: Path) -> None:
     for i in range(12):
         (tmp_path / f"{i}.wav").write_bytes(b"RIFF\x24\0\0\0WAVE" + bytes(20))
-    with pytest.raises(DataError, match=r"holds no usable audio: .*wav: its content is no sound"):
+    with pytest.raises(DataError, match=r"holds no usable audio clip: .*wav: its content is no sound"):
         Dataset.open(tmp_path, size=SIZE)
 
 
@@ -126,7 +126,7 @@ def test_too_few_good_files_name_some_of_the_bad_ones(tmp_path: Path) -> None:
     for index in range(5):
         (tmp_path / f"bad{index}.wav").write_bytes(b"RIFF" + bytes(9 + index))
     with pytest.raises(
-        DataError, match=r"2 audio items are too few.*cannot be used: bad\d.wav: .*empty.wav: is empty; and others"
+        DataError, match=r"2 audio clips are too few.*cannot be used: bad\d.wav: .*empty.wav: is empty; and others"
     ):
         Dataset.open(tmp_path, size=SIZE)
 

@@ -88,14 +88,14 @@ class Whole:
         self.notes += notes
         base = np.array([code[name] for name in self._codes], dtype=np.uint8)
         train = np.flatnonzero(base == split.TRAIN)
-        packed = getattr(self.modality, "layout", None) == "document"
+        packed = self.modality.layout == "document"
         if carve and packed and len(joined([self.items[i] for i in train])) < split.FEW:
             self._divide_spans(base, train, carve)
         elif carve:
             self._divide_items(base, train, carve, by_size=packed)
         else:
             self.parts = base
-            split.check(self.parts, carve, self.modality.singular(), refused=self.refusals.first)
+            split.check(self.parts, carve, self.modality.traits.singular, refused=self.refusals.first)
         self._compare_parts(code)
 
     def _compare_parts(self, code: dict[str | None, int]) -> None:
@@ -143,7 +143,7 @@ class Whole:
             parts, more = split.divide(keys, sizes, share, carve), split.without_clusters(self.modality)
         else:
             parts, more = split.by_relatives(clusters, keys, share, carve)
-        split.check(parts, carve, self.modality.singular(), len(set(keys)), self.refusals.first)
+        split.check(parts, carve, self.modality.traits.singular, len(set(keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
         self.notes += [*split.said(parts, len(keys) - len(set(keys)), by_size), *more]

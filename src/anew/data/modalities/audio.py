@@ -6,10 +6,10 @@ A clip is stored as its samples; `batch` makes the spectrogram, and `decode` fin
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from anew.core.settings import knob
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned
 from anew.data.formats.audio_grid import Scale
-from anew.data.modality import Modality, each, usable_classes
+from anew.data.modality import Modality, ModalityTraits, class_count, each
 from anew.data.types import Artifact, Handle, Item, Size
 from anew.errors import ConfigError, DataError
 
@@ -47,9 +47,9 @@ class AudioConfig:
 class Audio(Modality):
     """Clips of mono sound. Items are (N,) float32 in [-1, 1]; stored as int16."""
 
-    name: ClassVar[str] = "audio"
-    suffixes: ClassVar[frozenset[str]] = frozenset(
-        {
+    name = "audio"
+    suffixes = frozenset(
+        [
             ".wav",
             ".wave",
             ".flac",
@@ -64,20 +64,21 @@ class Audio(Modality):
             ".snd",
             ".caf",
             ".w64",
-        }
+        ]
     )
-    Config: ClassVar[type] = AudioConfig
-    streams: ClassVar[bool] = True
-    named: ClassVar[bool] = True
-    native: ClassVar[bool] = True
-    foreign: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        (".m4a", ".m4b", ".aac", ".wma", ".amr", ".ac3"), "WAV, FLAC, OGG or MP3"
+    Config = AudioConfig
+    unit = "dimension"
+    traits = ModalityTraits(
+        singular="audio clip",
+        reads_file_slices=True,
+        decodes_natively=True,
+        labels_from_filenames=True,
+        unsupported_suffixes=dict.fromkeys((".m4a", ".m4b", ".aac", ".wma", ".amr", ".ac3"), "WAV, FLAC, OGG or MP3"),
+        num_saved_samples=24,
     )
-    shown: ClassVar[int] = 24
-    unit: ClassVar[str] = "dimension"
 
-    def __init__(self, config: AudioConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: AudioConfig, *, generated: bool = False) -> None:
+        super().__init__(config, generated=generated)
         if config.rate and config.rate < audio.RATES[0]:
             raise ConfigError(f"rate={config.rate} is too low; give 0 (as files and budget have it), or 1000 and more")
         self.shape: audio_clips.Shape | None = None
@@ -114,7 +115,7 @@ class Audio(Modality):
 
     # ---- what clips are ----
 
-    def inspect(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item], budget: Size | None = None) -> list[str]:
         found = isolation.each(self, "head", sample)
         heads = [
             one for one in found if not isinstance(one, ValueError)
@@ -122,11 +123,11 @@ class Audio(Modality):
         if not heads:
             raise DataError("no sound file of the sample can be read")
         config = self.config
-        self.shape = audio_clips.choose(heads, self.size, config.seconds or None, config.rate or None)
+        self.shape = audio_clips.choose(heads, budget, config.seconds or None, config.rate or None)
         done = ["silence is cut off both ends"] * config.trim
         done += ["every clip is brought to the same peak"] * (config.level == "clip")
         said = [f"{' and '.join(done).capitalize()} (trim=..., level=...)."] if done else []
-        return audio_clips.told(heads, self.shape, self.size) + said
+        return audio_clips.told(heads, self.shape, budget) + said
 
     def head(self, item: Item) -> audio.Head:
         """What the header of a file says. Raises ValueError (one clause)."""
@@ -207,7 +208,7 @@ class Audio(Modality):
         shape, self.notes = self._cut, []
         rows = np.stack(found)
         self._scale = Scale.of(shape, rows, self.config.level == "keep", PEAK)
-        classes = usable_classes(self.config.labels, labels, size.items, "clips", self.notes)
+        classes = class_count(self.config.labels, labels, size.items, "clips", self.notes)
         self.spec = Grid((1, shape.bands, shape.frames), "CHW", classes)
         std = float(self.batch(rows, None, None).x.std())
         if std < FLAT:

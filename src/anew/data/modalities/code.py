@@ -57,13 +57,17 @@ class Code(Text):
 
     name = "code"
     suffixes = frozenset(f".{name}" for name in _SUFFIXES.split())
-    Config: ClassVar[type] = CodeConfig
-    sampling: ClassVar[Mapping[str, Any]] = {"min_p": 0.05}  # one symbol out of place, and a function does not parse
+    Config = CodeConfig
+    traits = replace(
+        Text.traits,
+        singular="program",
+        default_sampling={"min_p": 0.05},  # one symbol out of place, and a function does not parse
+    )
     words: ClassVar[str] = tokenizer.INDENTED
     names: ClassVar[Mapping[str, str]] = {**Text.names, **{name: f"<|{name}|>" for name in FIM}}
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
+    def __init__(self, config: Any, *, generated: bool = False) -> None:
+        super().__init__(config, generated=generated)
         self.suffix = ".py"
 
     @classmethod
@@ -72,7 +76,7 @@ class Code(Text):
             0.5 if head.startswith((b"#!", b"<?php", b"<?xml", b"<!DOCTYPE", b"<!doctype")) else PLAIN / 2 * plain(head)
         )
 
-    def inspect(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item], budget: Size | None = None) -> list[str]:
         found = Counter(ending for item in sample if (ending := suffix_of(item.name)) in self.suffixes)
         self.suffix = found.most_common(1)[0][0] if found else self.suffix
         if len(found) < 2:

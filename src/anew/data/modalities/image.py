@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import learned, pixels
 from anew.data.formats.image_size import RUNGS, chosen_size
 from anew.data.media_limits import IMAGE_BYTES
-from anew.data.modality import SURE, Modality, usable_classes
+from anew.data.modality import SURE, Modality, ModalityTraits, class_count
 from anew.data.types import Artifact, Item, Size
 from anew.errors import ConfigError, DataError
 
@@ -97,16 +97,19 @@ class Image(Modality):
     After `fit`, `remarks` say which shape was chosen and why.
     """
 
-    name: ClassVar[str] = "image"
-    suffixes: ClassVar[frozenset[str]] = pixels.SUFFIXES
-    native: ClassVar[bool] = True
-    largest: ClassVar[int] = IMAGE_BYTES
-    foreign: ClassVar[Mapping[str, str]] = dict.fromkeys((".heic", ".heif", ".svg", ".psd"), "PNG or JPEG")
-    Config: ClassVar[type] = ImageConfig
-    unit: ClassVar[str] = "dimension"
+    name = "image"
+    suffixes = pixels.SUFFIXES
+    Config = ImageConfig
+    unit = "dimension"
+    traits = ModalityTraits(
+        singular="image",
+        decodes_natively=True,
+        max_file_bytes=IMAGE_BYTES,
+        unsupported_suffixes=dict.fromkeys((".heic", ".heif", ".svg", ".psd"), "PNG or JPEG"),
+    )
 
-    def __init__(self, config: ImageConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: ImageConfig, *, generated: bool = False) -> None:
+        super().__init__(config, generated=generated)
         self.notes: list[str] = []
         self._wanted = wanted_size(config.size)
         self._frame = "crop"
@@ -157,7 +160,7 @@ class Image(Modality):
         if std < FLAT:
             self.notes.append("The images sampled are all but one flat colour: there is hardly anything to learn.")
         shape = (channels, height, width)
-        classes = usable_classes(self.config.labels, labels, size.items, "images", self.notes)
+        classes = class_count(self.config.labels, labels, size.items, "images", self.notes)
         self.spec = Grid(shape, "CHW", classes, max(std, FLAT))
         return self.spec
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from anew.core.settings import knob
 from anew.data.formats import tokenizer
 from anew.data.formats.text_encoding import plain
 from anew.data.modalities.text import PLAIN, Text
-from anew.data.types import Artifact, Item
+from anew.data.types import Artifact, Item, Size
 
 LONGEST = 400  # characters of a molecule
 FEWEST = 20  # lines that a file must show to be known by content
@@ -38,11 +38,15 @@ class Molecule(Text):
 
     name = "molecule"
     suffixes = frozenset({".smi", ".smiles", ".can", ".ism"})
-    Config: ClassVar[type] = MoleculeConfig
-    sampling: ClassVar[Mapping[str, Any]] = {"min_p": 0.05}  # one symbol out of place, and it is no molecule
+    Config = MoleculeConfig
+    traits = replace(
+        Text.traits,
+        singular="molecule",
+        default_sampling={"min_p": 0.05},  # one symbol out of place, and the molecule is not valid
+    )
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
+    def __init__(self, config: Any, *, generated: bool = False) -> None:
+        super().__init__(config, generated=generated)
         self.layout = "list"
         self._lines: dict[Any, tuple[int, int]] = {}  # by what was read: lines with names, and comments
 
@@ -55,7 +59,7 @@ class Molecule(Text):
         # A list of short capitals would pass as well; rings and branches do not occur in it.
         return 0.9 if sum(any(c in "()=#1" for c in word) for word in words) >= 0.5 * len(words) else PLAIN / 2
 
-    def inspect(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item], budget: Size | None = None) -> list[str]:
         return []
 
     def split_records(self, item: Item) -> Iterator[Item]:
@@ -84,7 +88,9 @@ class Molecule(Text):
         if len(item.data) > LONGEST:
             return f"is longer than {LONGEST} characters"
         return (
-            None if self.made or _is_smiles(item.data) else "is no SMILES (it holds what no molecule is written with)"
+            None
+            if self.generated or _is_smiles(item.data)
+            else "is no SMILES (it holds what no molecule is written with)"
         )
 
     def remarks(self) -> list[str]:

@@ -107,25 +107,29 @@ class Protein(Text):
     """Residues count as bits do in lists of text: the end of each sequence, which must be predicted too, counts as one."""
 
     name = "protein"
-    noun = "sequence"
     suffixes = frozenset(
         f".{name}{packed}"
         for name in ("fasta", "fa", "faa", "fna", "fas", "ffn", "frn", "fsa", "afa")
         for packed in ("", ".gz")
     )
-    Config: ClassVar[type] = ProteinConfig
+    Config = ProteinConfig
     unit = "residue"
     names: ClassVar[Mapping[str, str]] = {**Text.names, "back": "<|back|>"}
-    record = b">"
-    related = WHOLE_BYTES  # bytes, and residues where these are packed: 10 s of one core, and 0.6 GB
+    traits = replace(
+        Text.traits,
+        singular="sequence",
+        record_start=b">",
+        max_cluster_bytes=WHOLE_BYTES,  # bytes, and residues where these are packed: 10 s of one core, and 0.6 GB
+    )
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
+    def __init__(self, config: Any, *, generated: bool = False) -> None:
+        super().__init__(config, generated=generated)
         self.layout = "list"
         self.alphabet = config.alphabet
-        self.classed = config.labels != "none"
         self._headers = Headers(config.labels)
-        self.labels_read = self._headers.read
+        self.traits = replace(
+            type(self).traits, supports_labels=config.labels != "none", labels_from_content=self._headers.read
+        )
         self._seen: Counter[str] = Counter()  # what was mended in reading
         self._names: Counter[str] = Counter()
 
@@ -135,7 +139,7 @@ class Protein(Text):
     def claims(cls, head: bytes) -> float:
         return 0.9 if fasta.looks_like(head) else PLAIN / 2 * plain(head)
 
-    def inspect(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item], budget: Size | None = None) -> list[str]:
         sequences = [fasta.cleaned(r.sequence)[0] for item in sample for r in self._parsed(item)]
         sequences = [s for s in sequences if s]
         notes = []
@@ -229,7 +233,7 @@ class Protein(Text):
     # ---- parts ----
 
     def sequence_clusters(self, items: Sequence[Item]) -> SequenceClusters | None:
-        if self.layout != "list" or sum(len(item.data) for item in items) > self.related:
+        if self.layout != "list" or sum(len(item.data) for item in items) > self.traits.max_cluster_bytes:
             return None
         return SequenceClusters([item.data for item in items], self.config.relatives, KMER[self.alphabet])
 

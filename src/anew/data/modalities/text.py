@@ -15,7 +15,7 @@ from anew.core.settings import knob
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import learned, line_records, tokenizer
 from anew.data.formats.text_encoding import MIXED, decode_text, guessed_lines, plain
-from anew.data.modality import Modality
+from anew.data.modality import Layout, Modality, ModalityTraits
 from anew.data.types import Artifact, Item, Size
 from anew.errors import ConfigError, DataError
 
@@ -69,21 +69,19 @@ class Text(Modality):
 
     name = "text"
     words: ClassVar[str] = tokenizer.WORDS
-    shown = 8
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
     names: ClassVar[Mapping[str, str]] = {"begin": tokenizer.BEGIN, "end": tokenizer.END}  # of special ids, for others
-    Config: ClassVar[type] = TextConfig
+    Config: type = TextConfig
     unit = "character"
-    light = True
-    textual = True
-    classed = False
+    traits = ModalityTraits(
+        singular="text", is_text=True, cheap_to_encode=True, supports_labels=False, num_saved_samples=8
+    )
 
-    config: Any
     spec: Tokens
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.layout = "document"
+    def __init__(self, config: Any, *, generated: bool = False) -> None:
+        super().__init__(config, generated=generated)
+        self.layout: Layout = "document"
         self.book: tokenizer.Codebook
         self._widths: NDArray[np.float32]
         self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}  # name -> lines that are not UTF-8, {} for all
@@ -92,7 +90,7 @@ class Text(Modality):
     def claims(cls, head: bytes) -> float:
         return PLAIN if plain(head) else 0.0
 
-    def inspect(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item], budget: Size | None = None) -> list[str]:
         if self.config.layout != "auto":
             self.layout = self.config.layout
             return []

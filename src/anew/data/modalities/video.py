@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data.formats import clip_shape, frame_folders, frames, learned, pixels
 from anew.data.media_limits import GIF_FRAMES
 from anew.data.modalities.image import FLAT, wanted_size
-from anew.data.modality import Modality, usable_classes
+from anew.data.modality import Modality, ModalityTraits, class_count
 from anew.data.types import Artifact, Handle, Item, Size
 from anew.errors import ConfigError, DataError
 
@@ -61,17 +61,16 @@ class _Seen:
 class Video(Modality):
     """Moving pictures. Stored as uint8 (C, T, H, W); four channels hold colour multiplied by alpha."""
 
-    name: ClassVar[str] = "video"
-    suffixes: ClassVar[frozenset[str]] = frozenset(
+    name = "video"
+    suffixes = frozenset(
         {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv", ".flv", ".wmv", ".3gp"}
     )
-    Config: ClassVar[type] = VideoConfig
-    streams: ClassVar[bool] = True
-    native: ClassVar[bool] = True
-    unit: ClassVar[str] = "dimension"
+    Config = VideoConfig
+    unit = "dimension"
+    traits = ModalityTraits(singular="video", reads_file_slices=True, decodes_natively=True)
 
-    def __init__(self, config: VideoConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: VideoConfig, *, generated: bool = False) -> None:
+        super().__init__(config, generated=generated)
         self.notes: list[str] = []
         self._wanted = wanted_size(config.size)
         self._rate = float(config.rate)  # frames a second in the source's time
@@ -101,7 +100,7 @@ class Video(Modality):
 
     # ---- what an item is ----
 
-    def inspect(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item], budget: Size | None = None) -> list[str]:
         found = [one for one in isolation.each(self, "timing", sample) if not isinstance(one, ValueError)]
         if not found:
             raise DataError("no video of the sample can be read")
@@ -116,15 +115,14 @@ class Video(Modality):
             most = f"over {frames.FRAMES:,} frames, and of GIFs of over {GIF_FRAMES:,},"
             notes.append(f"Of videos of {most} only the first so many are used.")
         lengths = [len(one.at(self._rate)) for one in found]
-        return [*notes, *self._clips(lengths)]
+        return [*notes, *self._clips(lengths, budget or Size(None, 0, 0))]
 
     def timing(self, item: Item) -> frames.Timing:
         """When the frames of its file are shown. Raises ValueError (one clause)."""
         return frames.timing(_source(item))
 
-    def _clips(self, lengths: list[int]) -> list[str]:
+    def _clips(self, lengths: list[int], size: Size) -> list[str]:
         """Settle how long a clip is and which frames are kept of it, from lengths of videos at the common rate."""
-        size = self.size or Size(None, 0, 0)
         most, common = self.config.frames or limits(size)[1], float(np.quantile(lengths, COMMON))
         whole = common <= CLIP
         self._step = max(1, -(-round(common) // most) if whole else round(self._rate / PACE))
@@ -201,7 +199,7 @@ class Video(Modality):
         ready = [pixels.stored(pixels.shaped(one, width, height, self._frame), channels) for one in flat]
         std = float(np.std(np.stack(ready).astype(np.float32))) / 127.5
         shape = (channels, length, height, width)
-        classes = usable_classes(self.config.labels, labels, size.items, "videos", self.notes)
+        classes = class_count(self.config.labels, labels, size.items, "videos", self.notes)
         self.spec = Grid(shape, "CTHW", classes, max(std, FLAT))
         return self.spec
 

@@ -62,15 +62,18 @@ def choose_kind(path: str, wanted: str | None, once: bool = False, asked: bool =
     blocks = source.blocks(kind)
     if not blocks:
         why = f": {named(source.refusals)}" if source.refusals else ""
-        raise DataError(f"{path!r} holds no usable {kinds[kind].noun or kind}{why}")
-    whole = kinds[kind].light and sum(block.bytes for block in blocks) <= WHOLE_BYTES
+        raise DataError(f"{path!r} holds no usable {kinds[kind].traits.singular}{why}")
+    whole = kinds[kind].traits.cheap_to_encode and sum(block.bytes for block in blocks) <= WHOLE_BYTES
     return Chosen(source, kind, blocks, whole, other, notes, _fingerprint(kind, blocks, source), asked)
 
 
 def _advice(source: Source, kinds: Mapping[str, Any]) -> str:
     """What to convert files to whose formats these modalities do not read; empty where there are none."""
     told = {
-        suffix: form for kind in kinds.values() for suffix, form in kind.foreign.items() if source.kinds.get(suffix)
+        suffix: form
+        for kind in kinds.values()
+        for suffix, form in kind.traits.unsupported_suffixes.items()
+        if source.kinds.get(suffix)
     }
     return "; ".join(f"convert {suffix} files to {form}, which are read" for suffix, form in sorted(told.items()))
 
@@ -137,18 +140,18 @@ def classes_of(
     """(class names, notes). Folders are classes where every item has one and each holds several items.
 
     seen: class names met in reading, where the listing does not know them; items: how many there are."""
-    labels = None if modality.labels_read else chosen.source.labels(chosen.kind)
+    labels = None if modality.traits.labels_from_content else chosen.source.labels(chosen.kind)
     if labels is None:
         labels = tuple(seen) or tuple(sorted({item.label for item in sample if item.label is not None}))
-    if not modality.classed or len(labels) < 2:
+    if not modality.traits.supports_labels or len(labels) < 2:
         return (), []
-    without = 0 if modality.labels_read else sum(item.label is None for item in sample)
+    without = 0 if modality.traits.labels_from_content else sum(item.label is None for item in sample)
     if without:
         return (), [
             f"{without / len(sample):.0%} of the items lie outside the class folders, so no classes are learned"
         ]
     if len(labels) > MOST_CLASSES or items < FEWEST_OF_A_CLASS * len(labels):
-        what = "labels" if modality.labels_read else "folders"
+        what = "labels" if modality.traits.labels_from_content else "folders"
         return (), [f"{len(labels)} {what} for {items} items are taken as an order, not as classes"]
     return labels, []
 

@@ -67,7 +67,7 @@ class Records:
     def read(self, source: Source, blocks: Sequence[Block], modality: Modality, train: Sequence[int]) -> None:
         """All of them; what cannot be used joins `refusals`."""
         check = sum(blocks[i].items for i in train) <= CHECKED
-        by_size = getattr(modality, "layout", "") == "document"
+        by_size = modality.layout == "document"
         for number in train:
             length = 0
             for piece in isolation.pieces(expanded(source, blocks[number], modality)):

@@ -278,10 +278,11 @@ def _clusters_said(kin: SequenceClusters, parts: NDArray[np.uint8], large: int) 
 
 def without_clusters(modality: Modality) -> list[str]:
     """A sentence where records may have relatives, but are too many to look for them."""
-    if not modality.related or getattr(modality, "layout", "") != "list":
+    if not modality.traits.max_cluster_bytes or modality.layout != "list":
         return []
     return [
-        f"there is no part `clusters`: clusters of relatives are looked for in up to {modality.related >> 20} MB of sequences; "
+        "there is no part `clusters`: clusters of relatives are looked for in up to "
+        f"{modality.traits.max_cluster_bytes >> 20} MB of sequences; "
         "the figures hold for new members of the families in train, not for new families"
     ]
 

@@ -109,7 +109,7 @@ def divide(source: Source, blocks: Sequence[Block], modality: Modality) -> Divis
                 f"of the large {split.NAMES[part]} part {OWN_BLOCKS} of {base.count(part)} blocks are read, evenly spread"
             )
     out = Division(list(base), carve, notes=notes)
-    listed = getattr(modality, "layout", "") == "list"
+    listed = modality.layout == "list"
     train = [i for i, part in enumerate(base) if part == split.TRAIN]
     if not carve:
         if listed:  # how many lines a block has, from some of them
@@ -119,11 +119,11 @@ def divide(source: Source, blocks: Sequence[Block], modality: Modality) -> Divis
         return out
     notes += split.without_clusters(modality)
     items = sum(blocks[i].items for i in train)
-    most = STREAM_BYTES if modality.streams else PASS_BYTES
+    most = STREAM_BYTES if modality.traits.reads_file_slices else PASS_BYTES
     cheap = items <= PASS_ITEMS and sum(blocks[i].bytes for i in train) <= most
     # Pieces of one large document are no documents of their own.
     documents = items - sum(blocks[i].continues for i in train)
-    few_texts = getattr(modality, "layout", "") == "document" and documents < split.FEW
+    few_texts = modality.layout == "document" and documents < split.FEW
     if (cheap and not listed and not few_texts) or len(train) < 8:
         _by_content(source, blocks, modality, train, out)
     else:
@@ -154,13 +154,13 @@ def _by_content(
     parts = bodies.parts
     left = parts[parts != OUT]
     twins = len(left) - len({one for one, part in zip(found.keys, parts.tolist(), strict=True) if part != OUT})
-    _enough(left, out, source.refusals, modality.singular(), len(left) - twins)
+    _enough(left, out, source.refusals, modality.traits.singular, len(left) - twins)
     for number in train:
         out.parts[number] = np.full(found.lengths[number], OUT, dtype=np.uint8)
     for (number, at), part in zip(found.where, parts.tolist(), strict=True):
         out.parts[number][at] = part  # type: ignore[index]
     out.classes = Counter(found.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
-    out.notes += split.said(left, twins, getattr(modality, "layout", "") == "document") + notes
+    out.notes += split.said(left, twins, modality.layout == "document") + notes
     if len(found.keys) > ALIKE_ITEMS:
         out.notes.append(f"copies that are not byte for byte the same were looked for among {ALIKE_ITEMS} items only")
 
@@ -289,7 +289,7 @@ def _order(blocks: Sequence[Block], train: Sequence[int], modality: Modality) ->
     for i in train:
         name = name if blocks[i].continues else blocks[i].name
         first[i] = name
-    whole = modality.streams and len(set(first.values())) >= split.RECORDINGS
+    whole = modality.traits.reads_file_slices and len(set(first.values())) >= split.RECORDINGS
     return sorted(train, key=lambda i: (split.name_hash(first[i] if whole else blocks[i].name), i))
 
 
