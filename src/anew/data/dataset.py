@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anew.core import isolation
 from anew.core import settings as configs
@@ -102,6 +103,11 @@ class Dataset:
         self._sample = []
 
     @property
+    def base(self) -> Dataset:
+        """The data set of the items themselves, behind any codec."""
+        return self
+
+    @property
     def scan(self) -> Scan:
         """What was found so far: most bodies are read, and some refused, only when they are used."""
         if hasattr(self, "_store"):
@@ -178,6 +184,12 @@ class Dataset:
         if isinstance(stored, list):
             return [self.modality.decode(row[None].astype(np.int64))[0] for row in stored]
         return self.modality.to_items(stored)
+
+    def item_labels(self, part: str, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
+        """(class names, (n,) class numbers) of the items that `items` gives for the same arguments."""
+        rows = self._ready().rows(self._number(part), n)
+        numbers = np.zeros(rows.count, dtype=np.int64) if rows.labels is None else np.asarray(rows.labels)
+        return list(self.scan.labels), numbers[np.sort(shuffled(rows.count, seed)[:n])]
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
         """Documents (or records) of a text part in order, at most `limit` characters (default: 16 million)."""
@@ -308,10 +320,3 @@ def check_there(path: str) -> None:
     """Raises DataError where the data of a run has moved away."""
     if Path(path).is_absolute() and not Path(path).exists():
         raise DataError(f"the data of this run is not at {path!r} any more; give `data`: where it lies now")
-
-
-def item_labels(data: Dataset, part: str, n: int, seed: int = 0) -> tuple[list[str], Any]:
-    """(class names, (n,) class numbers) of the items that `data.items` gives for the same arguments."""
-    labels = (rows := data._ready().rows(data._number(part), n)).labels
-    numbers = np.zeros(rows.count, dtype=np.int64) if labels is None else np.asarray(labels)
-    return list(data.scan.labels), numbers[np.sort(shuffled(rows.count, seed)[:n])]

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anew.core.specs import Condition, Grid, Tokens
+from anew.core.specs import Codec, Condition, Grid, Tokens
 from anew.data.latent_dataset import encode_in_fixed_batches
 from anew.data.types import Handle, Item
 from anew.errors import ConfigError, short
-from anew.families.base import Codec, Family
 from anew.sampling.model import Model, Samples
 
 
@@ -94,8 +93,7 @@ def encoded(model: Model, items: Sequence[Any]) -> Tensor:
         raise ConfigError(f"`items` must be a list of items (got {short(items)})")
     if not len(items):
         raise ConfigError("nothing to encode was given; give at least one item")
-    plain = getattr(model.modality, "plain", model.modality)
-    values = torch.cat([_values(model, plain, item) for item in items])
+    values = torch.cat([_values(model, model.modality.base, item) for item in items])
     return encode_in_fixed_batches(codec, values.to(model.device))
 
 
@@ -118,15 +116,17 @@ def decoded(model: Model, z: Tensor) -> Samples:
             raise ConfigError(f"these codes do not fit this run; give whole numbers from 0 to {most}")
     elif z.is_complex() or not bool(z.isfinite().all()):
         raise ConfigError("these latents hold values that are not finite real numbers; give what `encode` made")
-    plain = getattr(model.modality, "plain", model.modality)
+    modality = model.modality.base
     x = codec.decode(z.to(model.device) if isinstance(latent, Tokens) else z.float().to(model.device)).cpu()
-    items = plain.decode(x)
-    return Samples(items, list(map(plain.save_item, items)), [None] * len(z), plain)
+    items = modality.decode(x)
+    return Samples(items, list(map(modality.save_item, items)), [None] * len(z), modality)
 
 
 def _codec(model: Model) -> Codec:
     """ConfigError where a run has none."""
-    codec: Family = model.codec or model.family
+    if model.codec is not None:
+        return model.codec
+    codec = model.family
     if codec.codec_config is None or not isinstance(codec, Codec):
         name = model.record.family.name
         raise ConfigError(f"the family {name!r} has no latents to encode into; train vae, or with space=latent")

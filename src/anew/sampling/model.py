@@ -15,9 +15,10 @@ from anew.core import settings as cfg
 from anew.core.arguments import optional_number, path, switch
 from anew.core.device import pick_device
 from anew.core.settings import whole
-from anew.core.specs import Condition, SampleRequest
+from anew.core.specs import Codec, Condition, SampleRequest
 from anew.data.dataset import fitted
-from anew.data.latent_dataset import Encoded
+from anew.data.latent_dataset import LatentModality
+from anew.data.modality import Modality
 from anew.data.types import Artifact
 from anew.errors import ConfigError, DataError, RunError, command, short
 from anew.families.base import Family
@@ -52,11 +53,11 @@ class Model:
         record, folder = self.record, self.folder.path
         kind = family_of(record.family.name, folder, trust_code)
         plain = fitted(record.data.model_dump(), folder)
-        self.modality: Any = plain
-        self.codec: Family | None = None
+        self.modality: Modality = plain
+        self.codec: Codec | None = None
         if record.codec is not None:
             self.codec = codec_stage.restored(record, folder, self.device)
-            self.modality = Encoded(plain, self.codec)  # type: ignore[arg-type]
+            self.modality = LatentModality(plain, self.codec)
         if self.modality.spec != record.spec or (record.codec is not None and record.codec.spec != plain.spec):
             raise RunError(f"{str(folder / CONFIG)!r} was edited: what it says of the data does not fit; restore it")
         self.labels: list[str] = list(record.data.labels)
@@ -69,11 +70,11 @@ class Model:
         self.family = restored_family(record.family, record.spec, kind, weights, self.device)
 
     @classmethod
-    def of(cls, family: Family, modality: Any, record: RunRecord) -> Model:
+    def of(cls, family: Family, modality: Modality, record: RunRecord) -> Model:
         """A model in memory, before its run is finished: for previews."""
         model = cls.__new__(cls)
         model.family, model.modality, model.record, model.device = family, modality, record, family.device
-        model.codec = modality.codec if isinstance(modality, Encoded) else None  # type: ignore[assignment]
+        model.codec = modality.codec if isinstance(modality, LatentModality) else None
         model.labels, model.label_shares = list(record.data.labels), list(record.label_shares)
         return model
 
@@ -84,7 +85,7 @@ class Model:
     @property
     def item_spec(self) -> Any:
         """What an item is, whatever the family works on."""
-        return getattr(self.modality, "plain", self.modality).spec
+        return self.modality.base.spec
 
     def how(self, given: Mapping[str, Any]) -> Any:
         """The family's Sampling with the given knobs, else the data's; ConfigError names the nearest where one is unknown."""

@@ -14,7 +14,7 @@ from anew.core import settings as cfg
 from anew.core.registry import load
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import use_threads
-from anew.data.dataset import Dataset, item_labels
+from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
 from anew.evaluation.base import LEAST, Evaluation, Evidence, Labels, Pool
 from anew.evaluation.memorization.result import Copies
@@ -171,7 +171,7 @@ def evidence(
     scores = text or (type(model.family).bits is not Family.bits and model.codec is None)
     clusters = text and "clusters" in data.scan.parts
     return Evidence(
-        modality=data.modality,
+        modality=data.modality.base,
         spec=model.item_spec,
         train=lambda n: data.items("train", n, seed),
         test=lambda n: data.items("test", n, seed),
@@ -198,7 +198,7 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
         return None
 
     def of(part: str) -> Callable[[int], Any]:
-        return lambda count: item_labels(data, part, count, seed)
+        return lambda count: data.item_labels(part, count, seed)
 
     return Labels(of("train"), of("test"), asked.numpy())
 

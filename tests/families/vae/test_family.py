@@ -10,9 +10,9 @@ from torch import Tensor
 
 from anew.core import settings as cfg
 from anew.core.random import StepContext
-from anew.core.specs import Batch, Condition, Grid, SampleRequest
+from anew.core.specs import Batch, Codec, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
-from anew.families.base import Codec, Scale
+from anew.families.base import Scale
 from anew.families.vae.family import Vae, VaeConfig, VaeSampling
 from anew.families.vae.prior import VectorPrior
 from anew.functional.likelihood import HALF_BIN
