@@ -65,7 +65,9 @@ def folder(place: Path, train: list[Path], held: list[Path]) -> Path:
 def round_trip(given: argparse.Namespace, held: list[Path], subject: Subject) -> dict[str, Any]:
     """Held-out clips as Anew sees them in 300 s on one thread, and back: what the form costs before any model."""
     knobs = dict(word.split("=") for word in given.set)
-    kind = audio.Audio(configs.from_json(audio.AudioConfig, configs.assign(knobs, {"a": audio.AudioConfig})["a"]))
+    kind = audio.Audio(
+        configs.from_json(audio.AudioConfig, configs.route_settings(knobs, {"a": audio.AudioConfig})["a"])
+    )
     held = [held[i] for i in np.random.default_rng(1).permutation(len(held))[: given.samples]]
     items = [Item(path.name, path) for path in held]
     kind.inspect(items, Size(300.0, 0, 0))

@@ -99,7 +99,7 @@ def check_suggest_is_pure(name: str, spec: Spec) -> None:
 def check_every_knob_is_documented(name: str, spec: Spec) -> None:
     kind = load("families", name)
     for owner in (kind.Config, kind.Sampling):
-        for knob in cfg.knobs(owner).values():
+        for knob in cfg.settings_of(owner).values():
             assert len(knob.help) > 5
 
 
@@ -125,7 +125,7 @@ def check_micro_batches_change_nothing(name: str, spec: Spec) -> None:
     losses = []
     for micro in (8, 3):
         suggested = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
-        given = {k: v for k, v in config.items() if k in cfg.knobs(kind.Config)}
+        given = {k: v for k, v in config.items() if k in cfg.settings_of(kind.Config)}
         family = build(kind, spec, cfg.from_json(kind.Config, cfg.to_json(suggested) | given), 0, torch.device("cpu"))
         family.fit_closed_form(Made(spec).sweep())
         losses.append([next(iter(s.losses.values())) for s in training(family, spec, 3, micro=micro)])

@@ -127,7 +127,7 @@ def check_config_round_trip(name: str, tmp_path: Path) -> None:
     config = kind.Config()
     cfg.check(config)
     assert cfg.from_json(kind.Config, cfg.to_json(config)) == config
-    assert all(len(k.help) > 5 for k in cfg.knobs(kind.Config).values())
+    assert all(len(k.help) > 5 for k in cfg.settings_of(kind.Config).values())
 
 
 def check_fit_and_encode_are_deterministic(name: str, tmp_path: Path) -> None:

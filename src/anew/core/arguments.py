@@ -10,7 +10,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from anew.errors import ConfigError, UserError, short
+from anew.errors import ConfigError, UserError, shorten
 
 STEM = 100  # characters of a name that a folder is named after
 
@@ -18,7 +18,7 @@ STEM = 100  # characters of a name that a folder is named after
 def path(name: str, value: Any, error: type[UserError] = ConfigError) -> Path:
     """The value as a path that the system can look up, whether something is there or not."""
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
-        raise error(f"`{name}` must be a path (got {short(value)})")
+        raise error(f"`{name}` must be a path (got {shorten(value)})")
     if not os.fspath(value):
         raise error(f"`{name}` must be a path (got an empty string)")
     try:
@@ -27,7 +27,7 @@ def path(name: str, value: Any, error: type[UserError] = ConfigError) -> Path:
         pass
     except (OSError, ValueError) as cause:  # too long, not allowed, a loop of links; a NUL byte, a lone surrogate
         why = getattr(cause, "strerror", None) or str(cause)
-        raise error(f"`{name}` {short(os.fspath(value))} cannot be looked up ({why.lower()})") from None
+        raise error(f"`{name}` {shorten(os.fspath(value))} cannot be looked up ({why.lower()})") from None
     return Path(value)
 
 
@@ -42,21 +42,21 @@ def optional_text(name: str, value: Any) -> str | None:
         return None
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str) or not text:
-        raise ConfigError(f"`{name}` must be a string that is not empty (got {short(value)})")
+        raise ConfigError(f"`{name}` must be a string that is not empty (got {shorten(value)})")
     return text
 
 
 def choice(name: str, value: Any, allowed: Sequence[str]) -> str:
     """One of the allowed strings."""
     if not isinstance(value, str) or value not in allowed:
-        raise ConfigError(f"`{name}` must be one of {', '.join(allowed)} (got {short(value)})")
+        raise ConfigError(f"`{name}` must be one of {', '.join(allowed)} (got {shorten(value)})")
     return value
 
 
 def switch(name: str, value: Any) -> bool:
     """True or False; other values that count as true would be taken for consent."""
     if not isinstance(value, bool):
-        raise ConfigError(f"`{name}` must be True or False (got {short(value)})")
+        raise ConfigError(f"`{name}` must be True or False (got {shorten(value)})")
     return value
 
 
@@ -65,7 +65,7 @@ def optional_number(name: str, value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 < float(value) < math.inf:
-        raise ConfigError(f"`{name}` must be a number above 0 (got {short(value)})")
+        raise ConfigError(f"`{name}` must be a number above 0 (got {shorten(value)})")
     return float(value)
 
 
@@ -74,7 +74,7 @@ def settings(value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise ConfigError(f"`settings` must be a mapping from names to values (got {short(value)})")
+        raise ConfigError(f"`settings` must be a mapping from names to values (got {shorten(value)})")
     return dict(value)
 
 
@@ -91,7 +91,7 @@ def reporter(value: Any) -> Any:
     """None, or an object with the methods of a Reporter."""
     missing = next((name for name in ("say", "step", "part") if not callable(getattr(value, name, None))), None)
     if value is not None and missing is not None:
-        raise ConfigError(f"`reporter` must have the methods say, step and part (got {short(value)})")
+        raise ConfigError(f"`reporter` must have the methods say, step and part (got {shorten(value)})")
     return value
 
 
@@ -100,7 +100,7 @@ def several(name: str, value: Any) -> list[Any]:
     if isinstance(value, str | os.PathLike):
         return [value]
     if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray | memoryview):
-        raise ConfigError(f"`{name}` must be a list (got {short(value)})")
+        raise ConfigError(f"`{name}` must be a list (got {shorten(value)})")
     return list(value)
 
 

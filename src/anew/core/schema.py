@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, StringConstraints, ValidationError
 
-from anew.errors import short
+from anew.errors import shorten
 
 MOST = 2**53  # of a whole number that JSON keeps exactly
 
@@ -57,4 +57,4 @@ def described(error: ValidationError, what: str = "") -> str:
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("should")
     expected = f"must{message}" if message.startswith((" be", " have")) else f"is wrong: {message.strip()}"
     value = first["input"]
-    return f"{place} {expected}" + ("" if isinstance(value, Mapping | list) else f" (got {short(value)})")
+    return f"{place} {expected}" + ("" if isinstance(value, Mapping | list) else f" (got {shorten(value)})")

@@ -13,7 +13,7 @@ from torch import Tensor
 from anew.core.specs import Codec, Condition, Grid, Tokens
 from anew.data.latent_dataset import encode_in_fixed_batches
 from anew.data.types import Handle, Item
-from anew.errors import ConfigError, short
+from anew.errors import ConfigError, shorten
 from anew.sampling.model import Model, Samples
 
 
@@ -25,7 +25,7 @@ def read(model: Model, item: Any) -> Tensor:
 def _values(model: Model, modality: Any, item: Any) -> Tensor:
     """(1, *shape) the item as this modality, the run's own or the plain one behind it, gives it."""
     if not isinstance(item, str | Path | bytes | bytearray | memoryview | np.ndarray | Handle):
-        raise ConfigError(f"{short(item)} is no item; give a path, the bytes of a file, or an array")
+        raise ConfigError(f"{shorten(item)} is no item; give a path, the bytes of a file, or an array")
     named = repr(str(item)) if isinstance(item, str | Path) else "the item given"
     try:
         data = _data(model, Path(item)) if isinstance(item, str | Path) else item
@@ -83,14 +83,14 @@ def _mask(mask: Any, wanted: tuple[int, ...]) -> Tensor:
             return found.float()
     except (TypeError, ValueError, RuntimeError):
         pass
-    raise ConfigError(f"the mask {short(mask)} is no array of true and false; give one of the size {wanted}")
+    raise ConfigError(f"the mask {shorten(mask)} is no array of true and false; give one of the size {wanted}")
 
 
 def encoded(model: Model, items: Sequence[Any]) -> Tensor:
     """(n, *latent) of items, by the codec of the run or the family that is one."""
     codec = _codec(model)
     if isinstance(items, str | Path | bytes) or not isinstance(items, Sequence | np.ndarray):
-        raise ConfigError(f"`items` must be a list of items (got {short(items)})")
+        raise ConfigError(f"`items` must be a list of items (got {shorten(items)})")
     if not len(items):
         raise ConfigError("nothing to encode was given; give at least one item")
     values = torch.cat([_values(model, model.modality.base, item) for item in items])
@@ -105,7 +105,7 @@ def decoded(model: Model, z: Tensor) -> Samples:
     try:
         z = torch.as_tensor(z)
     except (TypeError, ValueError, RuntimeError):
-        raise ConfigError(f"{short(z)} are no latents; give numbers (n, {', '.join(map(str, wanted))})") from None
+        raise ConfigError(f"{shorten(z)} are no latents; give numbers (n, {', '.join(map(str, wanted))})") from None
     if z.ndim != len(wanted) + 1 or tuple(z.shape[1:]) != wanted or not len(z):
         raise ConfigError(
             f"latents of shape {tuple(z.shape)} do not fit this run; give (n, {', '.join(map(str, wanted))})"

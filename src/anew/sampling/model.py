@@ -14,13 +14,13 @@ from anew.core import random
 from anew.core import settings as cfg
 from anew.core.arguments import optional_number, path, switch
 from anew.core.device import pick_device
-from anew.core.settings import whole
+from anew.core.settings import check_int
 from anew.core.specs import Codec, Condition, SampleRequest
 from anew.data.dataset import fitted
 from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality
 from anew.data.types import Artifact
-from anew.errors import ConfigError, DataError, RunError, command, short
+from anew.errors import ConfigError, DataError, RunError, command, shorten
 from anew.families.base import Family
 from anew.functional.likelihood import mean_bits
 from anew.runs.folder import CONFIG, RunFolder
@@ -42,7 +42,7 @@ class Model:
 
     def __init__(self, folder: RunFolder, device: str = "auto", *, trust_code: bool = False) -> None:
         if not isinstance(folder, RunFolder):
-            raise ConfigError(f"`folder` must be a RunFolder (got {short(folder)}); anew.load takes a path")
+            raise ConfigError(f"`folder` must be a RunFolder (got {shorten(folder)}); anew.load takes a path")
         trust_code = switch("trust_code", trust_code)
         self.folder = folder
         self.record = folder.record()
@@ -88,10 +88,10 @@ class Model:
         return self.modality.base.spec
 
     def how(self, given: Mapping[str, Any]) -> Any:
-        """The family's Sampling with the given knobs, else the data's; ConfigError names the nearest where one is unknown."""
+        """The family's Sampling with the given settings, else the data's; ConfigError names the nearest where one is unknown."""
         kind = type(self.family).Sampling
-        given = cfg.known(self.modality.traits.default_sampling, kind) | dict(given)
-        return cfg.from_json(kind, cfg.assign(given, {"sampling": kind})["sampling"])
+        given = cfg.subset(self.modality.traits.default_sampling, kind) | dict(given)
+        return cfg.from_json(kind, cfg.route_settings(given, {"sampling": kind})["sampling"])
 
     def sample(
         self,
@@ -109,12 +109,12 @@ class Model:
 
         prompt: what text starts with; suffix: what it ends with, where that can be given;
         label: one of the data's classes, or its place in `labels` (default: as the data has them); how: the
-        family's sampling knobs, as in `anew sample --set`. `stop="..."` ends what is new of a text before that string.
+        family's sampling settings, as in `anew sample --set`. `stop="..."` ends what is new of a text before that string.
         known: (item, mask) to fill in: an image as a path, the bytes of a file or a uint8 array (H, W) or (H, W, C), and
         (H, W) that is true where it is kept; a clip with one axis more, (T, H, W[, C]), and (T, H, W) or (T,) for whole
         frames; or a `Condition` in the model's own values.
         """
-        n, seed, first = whole("n", n, 1, MOST), whole("seed", seed), whole("first", first)
+        n, seed, first = check_int("n", n, 1, MOST), check_int("seed", seed), check_int("first", first)
         stop = stop_of(self, how.pop("stop", None))
         settings = self.how(how)
         begun = given(self, prompt, suffix, known)
@@ -138,7 +138,7 @@ class Model:
         self, n: int = 1, *, seed: int = 0, prompt: str | None = None, label: str | int | None = None, **how: Any
     ) -> Iterator[list[Any]]:
         """Drafts while they form, each the list of n items so far; the last is the sample. To cancel, stop iterating."""
-        n, seed = whole("n", n, 1, MOST), whole("seed", seed)
+        n, seed = check_int("n", n, 1, MOST), check_int("seed", seed)
         settings = self.how(how)
         known = given(self, prompt, None, None)
         ask = self._request(n, seed, label, known, settings, 0)
@@ -157,7 +157,7 @@ class Model:
         """n frames of a walk through the space that samples start from, past `stops` samples of the seed.
 
         label: a class to stay in. ends: two items to walk between instead, as paths, bytes of files, or uint8 arrays.
-        how: the family's sampling knobs. ConfigError says why where the family has no such space."""
+        how: the family's sampling settings. ConfigError says why where the family has no such space."""
         from anew.sampling.interpolation import walked  # walking builds on this module
 
         return walked(self, n, stops, seed, label, ends, how)
@@ -185,7 +185,7 @@ class Model:
         classes = self.spec.classes
         if classes == 0:
             if label is not None:
-                raise ConfigError(f"`label` {short(label)} was given, but this run has no labels; leave it out")
+                raise ConfigError(f"`label` {shorten(label)} was given, but this run has no labels; leave it out")
             return None
         if label is not None:
             return torch.full((n,), class_of(self.labels, label))

@@ -132,10 +132,10 @@ def _request(job: Job, name: str, kind: type[Family]) -> Any:
     given = {f"{name}.{key}": str(value) for key, value in settings.items()}
     own = {name: kind.Config, "train": TrainConfig, job.data.modality.name: job.data.modality.Config}
     for key, value in request.settings.items():
-        owner, _, knob = key.rpartition(".")
-        alone = knob in cfg.knobs(kind.Config) and knob not in cfg.knobs(job.kind.Config)
-        fits = owner in own or (not owner and (knob in cfg.knobs(TrainConfig) or alone))
-        if fits and knob not in NOT_OF_A_STAGE:
+        owner, _, setting = key.rpartition(".")
+        alone = setting in cfg.settings_of(kind.Config) and setting not in cfg.settings_of(job.kind.Config)
+        fits = owner in own or (not owner and (setting in cfg.settings_of(TrainConfig) or alone))
+        if fits and setting not in NOT_OF_A_STAGE:
             given[key] = value
     given |= {"train.space": "pixel", "train.previews": "0"}
     seconds = job.planner.seconds_to_train()

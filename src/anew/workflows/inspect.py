@@ -26,7 +26,7 @@ def looked(path: str, modality: str | None, prefer: str, seed: int, settings: di
     use_threads()
 
     def typed(kind: str) -> dict[str, Any]:
-        return cfg.assign(settings, {kind: load("data", kind).Config})[kind]
+        return cfg.route_settings(settings, {kind: load("data", kind).Config})[kind]
 
     size = Size(600.0, 0, 0, torch.get_num_threads(), "cpu")
     data = Dataset.open(path, modality=modality, settings=typed, seed=seed, size=size)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from anew.core import files
 from anew.core.random import splitmix64
-from anew.core.settings import knob
+from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.file_names import suffix_of
 from anew.data.formats import tokenizer
@@ -39,17 +39,17 @@ FIM = ("fim_prefix", "fim_suffix", "fim_middle")
 class CodeConfig:
     """How programs become tokens."""
 
-    tokens: str = knob("auto", "what one token is", choices=("auto", "characters", "bpe"))
-    vocab: int = knob(
+    tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
+    vocab: int = setting(
         0, "size of the sub-word vocabulary; 0 follows the amount of code", low=0, high=tokenizer.MOST_IDS
     )
-    context: int = knob(
+    context: int = setting(
         0, "tokens that the model sees at once; 0 follows budget and data", unit="tokens", low=0, high=8192
     )
-    fim: float = knob(
+    fim: float = setting(
         0.1, "share of training windows with a middle to fill in; 0: gaps cannot be filled", low=0.0, high=0.9
     )
-    layout: str = knob("document", "files are documents", choices=("document",))
+    layout: str = setting("document", "files are documents", choices=("document",))
 
 
 class Code(Text):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.core import isolation
-from anew.core.settings import knob
+from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import learned, pixels
 from anew.data.formats.image_size import RUNGS, chosen_size
@@ -40,10 +40,10 @@ FLAT = 0.02  # least standard deviation reported: noise levels are measured agai
 class ImageConfig:
     """How images are brought to one shape."""
 
-    size: str = knob("auto", "auto, a side in pixels (64), or WIDTHxHEIGHT (64x48)")
-    channels: str = knob("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
-    frame: str = knob("auto", "images of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
-    labels: str = knob("auto", "whether classes condition the generator", choices=("auto", "off"))
+    size: str = setting("auto", "auto, a side in pixels (64), or WIDTHxHEIGHT (64x48)")
+    channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
+    frame: str = setting("auto", "images of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
+    labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +297,7 @@ def side_limit(size: Size) -> int:
 
 
 def wanted_size(text: Any) -> tuple[int, int] | None:
-    """(width, height) that the knob `size` asks for, or None for "auto". Raises ConfigError."""
+    """(width, height) that the setting `size` asks for, or None for "auto". Raises ConfigError."""
     match = re.fullmatch(r"\s*(\d{1,5})(?:\s*[xX×]\s*(\d{1,5}))?\s*", str(text))
     if str(text).strip().lower() in ("auto", "0"):
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from anew.core.settings import knob
+from anew.core.settings import setting
 from anew.data.formats import tokenizer
 from anew.data.formats.text_encoding import plain
 from anew.data.modalities.text import PLAIN, Text
@@ -25,12 +25,12 @@ _OPENS = re.compile(r"[\[A-Za-z*]")  # dates, numbers, addresses of machines are
 class MoleculeConfig:
     """How molecules become tokens."""
 
-    tokens: str = knob("characters", "what one token is", choices=("characters", "bpe"))
-    vocab: int = knob(
+    tokens: str = setting("characters", "what one token is", choices=("characters", "bpe"))
+    vocab: int = setting(
         0, "size of the sub-word vocabulary; 0 follows the amount of text", low=0, high=tokenizer.MOST_IDS
     )
-    context: int = knob(0, "tokens that the model sees at once; 0 follows the data", unit="tokens", low=0, high=8192)
-    layout: str = knob("list", "each line is a record", choices=("list",))
+    context: int = setting(0, "tokens that the model sees at once; 0 follows the data", unit="tokens", low=0, high=8192)
+    layout: str = setting("list", "each line is a record", choices=("list",))
 
 
 class Molecule(Text):

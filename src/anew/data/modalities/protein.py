@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.settings import knob
+from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import fasta, learned
 from anew.data.formats.fasta_labels import Headers
@@ -39,19 +39,19 @@ KMER = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # few letters need longer 
 class ProteinConfig:
     """How sequences are read."""
 
-    alphabet: str = knob("auto", "what the letters are", choices=("auto", *fasta.ALPHABETS))
-    layout: str = knob("auto", "whether each sequence is a record, or all are one text",
+    alphabet: str = setting("auto", "what the letters are", choices=("auto", *fasta.ALPHABETS))
+    layout: str = setting("auto", "whether each sequence is a record, or all are one text",
                        choices=("auto", "list", "document"))  # fmt: skip
-    context: int = knob(
+    context: int = setting(
         0, "residues that the model sees at once; 0 follows the data", unit="residues", low=0, high=8192
     )
-    direction: str = knob(
+    direction: str = setting(
         "forward", "from first to last residue, or half of the time from last to first", choices=("forward", "both")
     )
-    labels: str = knob(
+    labels: str = setting(
         "none", "classes: none, folder, or from headers: organism, family, or a pattern with one (group)"
     )
-    relatives: float = knob(
+    relatives: float = setting(
         0.25,
         "shared 5-mers (bases: 8-mers), as a share of the smaller set, that make two sequences relatives",
         low=0.05,

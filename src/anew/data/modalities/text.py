@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
-from anew.core.settings import knob
+from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import learned, line_records, tokenizer
 from anew.data.formats.text_encoding import MIXED, decode_text, guessed_lines, plain
@@ -28,14 +28,14 @@ SAMPLE_CHARACTERS = 2_000_000  # what sub-words are trained on
 class TextConfig:
     """How text becomes tokens."""
 
-    tokens: str = knob("auto", "what one token is", choices=("auto", "characters", "bpe"))
-    vocab: int = knob(
+    tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
+    vocab: int = setting(
         0, "size of the sub-word vocabulary; 0 follows the amount of text", low=0, high=tokenizer.MOST_IDS
     )
-    context: int = knob(
+    context: int = setting(
         0, "tokens that the model sees at once; 0 follows budget and data", unit="tokens", low=0, high=8192
     )
-    layout: str = knob("auto", "whether a file of lines is one document or a list of records",
+    layout: str = setting("auto", "whether a file of lines is one document or a list of records",
                        choices=("auto", "document", "list"))  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.core import isolation
-from anew.core.settings import knob
+from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data.formats import clip_shape, frame_folders, frames, learned, pixels
 from anew.data.media_limits import GIF_FRAMES
@@ -40,12 +40,12 @@ PACE = 12.5  # frames a second of clips that are cut out of long videos: a secon
 class VideoConfig:
     """How clips are brought to one shape."""
 
-    size: str = knob("auto", "auto, a side in pixels (32), or WIDTHxHEIGHT (48x32)")
-    frames: int = knob(0, "most frames of a clip; 0 follows the data and the budget", low=0, high=CLIP)
-    rate: float = knob(0.0, "frames a second; 0 takes what most files have", unit="frames/s", low=0.0, high=240.0)
-    channels: str = knob("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
-    frame: str = knob("auto", "clips of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
-    labels: str = knob("auto", "whether classes condition the generator", choices=("auto", "off"))
+    size: str = setting("auto", "auto, a side in pixels (32), or WIDTHxHEIGHT (48x32)")
+    frames: int = setting(0, "most frames of a clip; 0 follows the data and the budget", low=0, high=CLIP)
+    rate: float = setting(0.0, "frames a second; 0 takes what most files have", unit="frames/s", low=0.0, high=240.0)
+    channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
+    frame: str = setting("auto", "clips of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
+    labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from anew.data.skipped import named
 from anew.data.sources.base import Block
 from anew.data.sources.source import SAMPLE, Source
 from anew.data.types import Handle, Item, Refusal
-from anew.errors import DataError, nearest
+from anew.errors import DataError, did_you_mean
 
 SAMPLE_BYTES = 8 * 1024 * 1024
 MOST_CLASSES = 1000
@@ -43,7 +43,7 @@ def choose_kind(path: str, wanted: str | None, once: bool = False, asked: bool =
     `Source.open`; asked: the user says the wanted one, see `Modality.folders`."""
     kinds: dict[str, Any] = {name: load("data", name) for name in available("data")}
     if wanted is not None and wanted not in kinds:
-        raise DataError(f"{wanted!r} is no modality{nearest(wanted, kinds)}")
+        raise DataError(f"{wanted!r} is no modality{did_you_mean(wanted, kinds)}")
     asked = asked and wanted is not None
     source = Source.open(path, kinds, once, wanted if asked else None)
     found = {name: n for name, n in source.kinds.items() if name in kinds and n}
