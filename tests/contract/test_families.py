@@ -96,11 +96,11 @@ def check_suggest_is_pure(name: str, spec: Spec) -> None:
         assert kind.target_examples(spec, config, scale) >= 0
 
 
-def check_every_knob_is_documented(name: str, spec: Spec) -> None:
+def check_every_setting_is_documented(name: str, spec: Spec) -> None:
     kind = load("families", name)
     for owner in (kind.Config, kind.Sampling):
-        for knob in cfg.settings_of(owner).values():
-            assert len(knob.help) > 5
+        for setting in cfg.settings_of(owner).values():
+            assert len(setting.help) > 5
 
 
 def check_loss_is_keyed(name: str, spec: Spec) -> None:
@@ -255,7 +255,7 @@ def check_other_data_is_refused_by_name(name: str, spec: Spec) -> None:
 
 CHECKS: list[Callable[[str, Spec], None]] = [
     check_suggest_is_pure,
-    check_every_knob_is_documented,
+    check_every_setting_is_documented,
     check_loss_is_keyed,
     check_training_is_finite_and_every_weight_has_a_group,
     check_micro_batches_change_nothing,

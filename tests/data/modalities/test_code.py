@@ -23,8 +23,8 @@ from samples import molecule, molecules, names, program, programs, prose
 SIZE = Size(60.0, 40, 40_000)
 
 
-def fitted(**knobs: object) -> Code:
-    modality = Code(CodeConfig(**{"context": 64, **knobs}))  # type: ignore[arg-type]
+def fitted(**settings: object) -> Code:
+    modality = Code(CodeConfig(**{"context": 64, **settings}))  # type: ignore[arg-type]
     items = [Item(f"{i}.py", program(i)) for i in range(40)]
     modality.inspect(items)
     modality.fit(items, SIZE, ())

@@ -263,7 +263,7 @@ def test_mixed_sprites_are_padded_not_cut() -> None:
     assert (out[..., 3] > 0).sum() == 19 * 30
 
 
-def test_size_knob() -> None:
+def test_size_setting() -> None:
     assert wanted_size("auto") is None
     assert wanted_size(0) is None
     assert wanted_size("64") == (64, 64)
