@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anew.core import settings as cfg
+from anew.core.registry import available, load
 from anew.core.settings import setting
 from anew.errors import ConfigError
 
@@ -76,7 +77,7 @@ def test_what_is_not_finite_is_no_value(text: str) -> None:
 
 
 def test_every_setting_refuses_what_is_not_finite() -> None:
-    from anew.core.registry import available, load
+
     from anew.planning.budget import TrainConfig
 
     kinds = [TrainConfig, *(load("data", name).Config for name in available("data"))]
@@ -148,3 +149,15 @@ def test_an_unknown_setting_is_one_sentence() -> None:
         with pytest.raises(ConfigError) as raised:
             reading()
         assert str(raised.value) == sentence
+
+
+def test_a_setting_with_choices_has_several() -> None:
+    for name in available("data"):
+        settings = cfg.settings_of(load("data", name).Config)
+        assert all(len(setting.choices) != 1 for setting in settings.values()), name
+
+
+def test_labels_are_switched_off_by_one_word() -> None:
+    for name in available("data"):
+        labels = cfg.settings_of(load("data", name).Config).get("labels")
+        assert labels is None or "off" in (*labels.choices, *labels.help.replace(",", "").split()), name

@@ -49,7 +49,6 @@ class CodeConfig:
     fim: float = setting(
         0.1, "share of training windows with a middle to fill in; 0: gaps cannot be filled", low=0.0, high=0.9
     )
-    layout: str = setting("document", "files are documents", choices=("document",))
 
 
 class Code(Text):

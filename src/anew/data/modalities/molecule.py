@@ -30,7 +30,6 @@ class MoleculeConfig:
         0, "size of the sub-word vocabulary; 0 follows the amount of text", low=0, high=tokenizer.MOST_IDS
     )
     context: int = setting(0, "tokens that the model sees at once; 0 follows the data", unit="tokens", low=0, high=8192)
-    layout: str = setting("list", "each line is a record", choices=("list",))
 
 
 class Molecule(Text):

@@ -49,7 +49,7 @@ class ProteinConfig:
         "forward", "from first to last residue, or half of the time from last to first", choices=("forward", "both")
     )
     labels: str = setting(
-        "none", "classes: none, folder, or from headers: organism, family, or a pattern with one (group)"
+        "off", "classes: off, folder, or from headers: organism, family, or a pattern with one (group)"
     )
     relatives: float = setting(
         0.25,
@@ -128,7 +128,7 @@ class Protein(Text):
         self.alphabet = config.alphabet
         self._headers = Headers(config.labels)
         self.traits = replace(
-            type(self).traits, supports_labels=config.labels != "none", labels_from_content=self._headers.read
+            type(self).traits, supports_labels=config.labels != "off", labels_from_content=self._headers.read
         )
         self._seen: Counter[str] = Counter()  # what was mended in reading
         self._names: Counter[str] = Counter()
