@@ -13,6 +13,8 @@ from typing import Any
 from anew.errors import printable
 
 DIGESTED = 1 << 20  # bytes at the start, the middle and the end of a large file that stand for its content
+MAX_THREADS = 16  # more hardly make one training run faster
+ACCELERATOR_THREADS = 100  # CPU threads that a GPU replaces, roughly
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +124,37 @@ _PLAYED = {
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What sizes may follow from: seconds of the whole budget (None: steps only), bytes and items in the source."""
+    """What sizes of items and models follow from.
+
+    Attributes:
+        seconds: The whole time budget; None: a number of steps was given instead.
+        items: Items in the source.
+        bytes: Bytes of the source.
+        threads: CPU threads that work.
+        device: Where the model is trained, e.g. "cpu" or "cuda".
+    """
 
     seconds: float | None
     items: int
     bytes: int
     threads: int = 1
     device: str = "cpu"
+
+    @property
+    def thread_seconds(self) -> float | None:
+        """Seconds of one CPU thread that the budget is worth; None without a budget. An accelerator counts as 100 threads."""
+        if self.seconds is None:
+            return None
+        threads = max(1, min(self.threads, MAX_THREADS)) if self.device == "cpu" else ACCELERATOR_THREADS
+        return self.seconds * threads
+
+    def describe(self) -> str:
+        """The budget, for sentences."""
+        if self.seconds is None:
+            return "a run without a budget"
+        if self.device != "cpu":
+            return f"{self.seconds:g} s on {self.device}"
+        return f"{self.seconds:g} s on {self.threads} thread{'s' if self.threads != 1 else ''}"
 
 
 @dataclass(slots=True)

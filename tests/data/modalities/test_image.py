@@ -19,7 +19,7 @@ from anew.core.settings import from_json
 from anew.core.specs import Grid
 from anew.data.formats import pixels
 from anew.data.formats.image_size import chosen_size
-from anew.data.modalities.image import Image, ImageConfig, side_limit, wanted_size
+from anew.data.modalities.image import Image, ImageConfig, parse_size, side_limit
 from anew.data.types import Item, Size
 from anew.errors import ConfigError, DataError
 
@@ -264,17 +264,17 @@ def test_mixed_sprites_are_padded_not_cut() -> None:
 
 
 def test_size_setting() -> None:
-    assert wanted_size("auto") is None
-    assert wanted_size(0) is None
-    assert wanted_size("64") == (64, 64)
-    assert wanted_size(" 48x32 ") == (48, 32)
+    assert parse_size("auto") is None
+    assert parse_size(0) is None
+    assert parse_size("64") == (64, 64)
+    assert parse_size(" 48x32 ") == (48, 32)
     assert fitted(coloured(), size=MINUTE, channels="grey").spec.shape == (1, 12, 16)  # type: ignore[union-attr]
     modality = Image(ImageConfig(size="20x10"))
     assert modality.fit(items(coloured()), MINUTE, ()) == modality.spec
     assert modality.spec.shape == (3, 10, 20)  # type: ignore[union-attr]
     for wrong in ("big", "0x5", "-3", "99999", "3x"):
         with pytest.raises(ConfigError, match="is not allowed; give auto"):
-            wanted_size(wrong)
+            parse_size(wrong)
 
 
 def test_unknown_choice_names_the_nearest() -> None:

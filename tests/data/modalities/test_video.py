@@ -11,7 +11,7 @@ from PIL import Image
 
 from anew.data.dataset import Dataset
 from anew.data.formats import frames
-from anew.data.modalities.video import Video, VideoConfig, lengths_of, limits
+from anew.data.modalities.video import Video, VideoConfig, frame_counts, limits
 from anew.data.types import Handle, Item, Size
 from anew.errors import ConfigError, DataError
 from samples import clips, moving_dot, shapes
@@ -309,7 +309,7 @@ def test_length_is_where_a_clip_last_changes() -> None:
     rows = np.zeros((3, 1, 6, 2, 2), np.uint8)
     rows[1, :, 3:] = 9
     rows[2, 0, 5, 1, 1] = 1
-    assert lengths_of(rows).tolist() == [1, 4, 6]
+    assert frame_counts(rows).tolist() == [1, 4, 6]
 
 
 def framed(folder: Path) -> Path:
