@@ -59,7 +59,7 @@ def test_rates_and_channels_are_brought_to_one_and_said() -> None:
     said = modality.inspect([Item("a", encoded(stereo, 44_100)), Item("b", encoded(tone(2, 8000), 8000))])
     assert any("8,000 to 44,100 Hz are resampled" in s for s in said) and any("2 channels" in s for s in said)
     one, two = (modality.samples(Item("x", d)) for d in (encoded(stereo, 44_100), encoded(tone(2, 44_100), 44_100)))
-    assert one.shape == (modality._cut.length,) and np.abs(one - two).max() < 0.01
+    assert one.shape == (modality._shape.length,) and np.abs(one - two).max() < 0.01
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_cut_off_file_keeps_what_is_there_or_is_refused() -> None:
     for form in ("WAV", "FLAC", "OGG", "MP3"):
         whole = encoded(tone(0), form=form)
         (found,) = modality.encode_many([Item("x", whole[: len(whole) // 2])])
-        assert isinstance(found, str) or found.shape == (modality._cut.length,)
+        assert isinstance(found, str) or found.shape == (modality._shape.length,)
 
 
 def test_one_bad_file_among_many_is_named_and_skipped(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_day_of_sound_is_streamed(tmp_path: Path) -> None:
     tracemalloc.start()
     parts = [Item("day.wav", Handle(path, number, 100)) for number in range(100)]
     found = [item for part in parts for item in modality.split_records(part)]
-    seconds = modality._cut.seconds
+    seconds = modality._shape.seconds
     assert len(found) == int(24 * 3600 / seconds)
     starts = [item.data.at[0] for item in found]
     assert starts == sorted(set(starts)) and len({item.group for item in found}) == 1
