@@ -35,7 +35,7 @@ class Other(audio.Audio):
 
     def fit(self, items: Any, size: Any, labels: Any) -> Any:
         super().fit(items := list(items), size, labels)
-        rows = np.stack([self.encode(item) for item in items[: audio.LOOKED]])
+        rows = np.stack([self.encode(item) for item in items[: audio.FITTED_CLIPS]])
         self._span = 1.0
         grid = self.to_grid(self._waves(rows))
         self._span = float(torch.quantile(grid.abs().flatten()[:: max(1, grid.numel() // 1_000_000)], 0.9995))

@@ -70,8 +70,9 @@ def round_trip(given: argparse.Namespace, held: list[Path], subject: Subject) ->
     )
     held = [held[i] for i in np.random.default_rng(1).permutation(len(held))[: given.samples]]
     items = [Item(path.name, path) for path in held]
-    kind.inspect(items, Size(300.0, 0, 0))
-    kind.fit(items, kind.size, ())
+    budget = Size(300.0, 0, 0)
+    kind.inspect(items, budget)
+    kind.fit(items, budget, ())
     begun = time.process_time()
     made = kind.decode(kind.batch(np.stack([kind.encode(item) for item in items]), None, None).x)
     spent = time.process_time() - begun

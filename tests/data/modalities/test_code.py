@@ -67,7 +67,7 @@ def test_training_shows_gaps_that_hold_the_same_tokens() -> None:
         whole = own[1:suffix] + own[middle + 1 : -1] + own[suffix + 1 : middle]
         assert whole == kept and own[-1] == special["end"] and len(own) == 65
     plain = Code(replace(modality.config, fim=0.0))
-    plain.book, plain.layout = modality.book, "document"
+    plain.tokenizer, plain.layout = modality.tokenizer, "document"
     plain._set_spec(64, True)
     assert torch.equal(plain.augment(batch, np.arange(4, dtype=np.uint64)).x, batch.x)
 
@@ -79,7 +79,7 @@ def test_a_filled_gap_is_the_whole_file(sizes: tuple[int, int]) -> None:
     known = modality.condition_from_prompt(prefix, suffix)
     window = len(known) - int((known == modality.spec.special[FIM[0]]).nonzero()[0])
     assert window <= modality.spec.length
-    drawn = torch.cat((known, torch.from_numpy(modality.book.encode(middle).astype(np.int64)), torch.tensor([0])))
+    drawn = torch.cat((known, torch.from_numpy(modality.tokenizer.encode(middle).astype(np.int64)), torch.tensor([0])))
     drawn[-1] = modality.spec.special["end"]
     assert modality.decode(drawn[None]) == [prefix + middle + suffix]
     with pytest.raises(ConfigError, match="fills no gaps"):
@@ -157,6 +157,6 @@ def test_molecules_are_read_line_by_line_and_bad_ones_refused(tmp_path: Path) ->
         out.write("\nC(C\nhello there\n" + "C" * 500 + "\n")
     data = Dataset.open(folder)
     reasons = [r.reason for r in data.scan.refusals]
-    assert len(reasons) == 3 and "longer than 400" in reasons[1] and "no SMILES" in reasons[0]  # another reason first
+    assert len(reasons) == 3 and "longer than 400" in reasons[1] and "not SMILES" in reasons[0]  # another reason first
     assert "a name behind the molecule" in " ".join(data.scan.notes)
     data.close()
