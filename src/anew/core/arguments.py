@@ -12,11 +12,17 @@ from typing import Any
 
 from anew.errors import ConfigError, UserError, shorten
 
-STEM = 100  # characters of a name that a folder is named after
+MAX_STEM = 100  # characters of a name that a folder is named after
 
 
 def path(name: str, value: Any, error: type[UserError] = ConfigError) -> Path:
-    """The value as a path that the system can look up, whether something is there or not."""
+    """The value as a path that the system can look up, whether something is there or not.
+
+    Args:
+        name: The argument, for the sentence.
+        value: What was given.
+        error: Raised where it is not a path.
+    """
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
         raise error(f"`{name}` must be a path (got {shorten(value)})")
     if not os.fspath(value):
@@ -26,8 +32,8 @@ def path(name: str, value: Any, error: type[UserError] = ConfigError) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as cause:  # too long, not allowed, a loop of links; a NUL byte, a lone surrogate
-        why = getattr(cause, "strerror", None) or str(cause)
-        raise error(f"`{name}` {shorten(os.fspath(value))} cannot be looked up ({why.lower()})") from None
+        reason = getattr(cause, "strerror", None) or str(cause)
+        raise error(f"`{name}` {shorten(os.fspath(value))} cannot be looked up ({reason.lower()})") from None
     return Path(value)
 
 
@@ -54,7 +60,7 @@ def choice(name: str, value: Any, allowed: Sequence[str]) -> str:
 
 
 def switch(name: str, value: Any) -> bool:
-    """True or False; other values that count as true would be taken for consent."""
+    """True or False. Nothing else: a text that counts as true would be taken for consent."""
     if not isinstance(value, bool):
         raise ConfigError(f"`{name}` must be True or False (got {shorten(value)})")
     return value
@@ -80,23 +86,22 @@ def settings(value: Any) -> dict[str, Any]:
 
 def keywords(value: Any, function: Callable[..., Any]) -> dict[str, Any]:
     """Settings that are handed to a function as keywords: none may be called like one of its own arguments."""
-    found = settings(value)
-    own = next((name for name in found if name in inspect.signature(function).parameters), None)
-    if own is not None:
-        raise ConfigError(f"{own!r} is an argument of its own and cannot be given as a setting")
-    return found
+    values = settings(value)
+    taken = next((name for name in values if name in inspect.signature(function).parameters), None)
+    if taken is not None:
+        raise ConfigError(f"{taken!r} is an argument of its own and cannot be given as a setting")
+    return values
 
 
 def reporter(value: Any) -> Any:
     """None, or an object with the methods of a Reporter."""
-    missing = next((name for name in ("say", "step", "part") if not callable(getattr(value, name, None))), None)
-    if value is not None and missing is not None:
+    if value is not None and not all(callable(getattr(value, name, None)) for name in ("say", "step", "part")):
         raise ConfigError(f"`reporter` must have the methods say, step and part (got {shorten(value)})")
     return value
 
 
 def several(name: str, value: Any) -> list[Any]:
-    """A list of values; a string, whose letters would be its values, counts as one."""
+    """A list of values; a single string or path counts as a list of one."""
     if isinstance(value, str | os.PathLike):
         return [value]
     if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray | memoryview):
@@ -104,6 +109,6 @@ def several(name: str, value: Any) -> list[Any]:
     return list(value)
 
 
-def stem(of: Path) -> str:
-    """A name for a folder after this one, short enough that more may be added to it."""
-    return of.stem[:STEM].encode()[: 2 * STEM].decode(errors="ignore")
+def stem(path: Path) -> str:
+    """The path's name without its ending, short enough that more may be added to it."""
+    return path.stem[:MAX_STEM].encode()[: 2 * MAX_STEM].decode(errors="ignore")

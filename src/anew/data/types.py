@@ -19,11 +19,15 @@ ACCELERATOR_THREADS = 100  # CPU threads that a GPU replaces, roughly
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """A file that stays where it lies: `Item.data` of modalities that read files as streams (`ModalityTraits.reads_file_slices`).
+    """Part of a file that stays where it lies: `Item.data` of modalities with `ModalityTraits.reads_file_slices`.
 
-    part, of: a large file is listed as `of` equal parts, and this is number `part`, counted from 0.
-    at: one record in it, in the modality's own units (samples, frames), as `Modality.split_records` cut it; None: all of the part.
-    body: the bytes where they come from no file of their own (a member of an archive).
+    Attributes:
+        path: The file, or a folder of numbered frames.
+        part: Which of the file's equal parts this is, from 0.
+        of: How many parts the file is listed as.
+        at: First unit (sample, frame) of one record in it and the one behind its last, as `Modality.split_records` cut it;
+            None: all of the part.
+        body: The bytes, where they come from no file of their own (a member of an archive).
     """
 
     path: Path
@@ -64,10 +68,15 @@ def _digest(path: Path, size: int, stamp: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One record as it lies in its source. data: bytes of a file, text, an array, or a `Handle`; name: where it came from.
+    """One record as it lies in its source.
 
-    begins, ends: False where the item is a piece of a longer text that goes on before or after it.
-    group: what it was cut out of together with others (a recording); such records do not straddle parts.
+    Attributes:
+        name: Where it came from, for sentences.
+        data: Bytes of a file, text, an array, or a `Handle`.
+        label: Its class, where it has one.
+        begins: False where it is a piece of a longer text that goes on before it.
+        ends: False where that text goes on after it.
+        group: What it was cut out of together with others (a recording); such records do not straddle parts of the split.
     """
 
     name: str
@@ -83,7 +92,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An item that cannot be used, and why (one clause); all of it is made printable. group: see `Item`."""
+    """An item that cannot be used; all of it is made printable.
+
+    Attributes:
+        name: As of the `Item`.
+        reason: Why, as one clause.
+        group: As of the `Item`.
+    """
 
     name: str
     reason: str
@@ -98,8 +113,15 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A sample as an ordinary file: suffix with the dot, and its bytes. text: what to show in a terminal, if anything;
-    media: the type that a browser shows or plays it as ("image/png", "audio/wav"); also: the same sample in other formats."""
+    """A sample as an ordinary file.
+
+    Attributes:
+        suffix: Ending of its name, with the dot.
+        data: Its bytes.
+        text: What to show in a terminal, if anything.
+        media: The type that a browser shows or plays it as ("image/png", "audio/wav").
+        also: The same sample in other formats.
+    """
 
     suffix: str
     data: bytes
@@ -109,13 +131,13 @@ class Artifact:
 
     def html(self) -> str:
         """What shows or plays it in a notebook."""
-        kind = self.media.partition("/")[0]
-        if kind not in _PLAYED:
+        player = _PLAYERS.get(self.media.partition("/")[0])
+        if player is None:
             return f"<pre>{html.escape(self.text or '')}</pre>"
-        return _PLAYED[kind].format(f"data:{self.media};base64,{base64.b64encode(self.data).decode()}")
+        return player.format(f"data:{self.media};base64,{base64.b64encode(self.data).decode()}")
 
 
-_PLAYED = {
+_PLAYERS = {
     "image": '<img style="margin:2px;image-rendering:pixelated" src="{}">',
     "audio": '<audio style="margin:2px" controls preload="none" src="{}"></audio>',
     "video": '<video style="margin:2px" controls loop muted playsinline preload="metadata" src="{}"></video>',
@@ -159,16 +181,28 @@ class Size:
 
 @dataclass(slots=True)
 class Scan:
-    """What was found in a source. Counts are of items; `notes` are sentences for `anew look`."""
+    """What was found in a source; counts are of items.
+
+    Attributes:
+        modality: Name of the modality.
+        items: Items that can be used.
+        bytes: Size of the source.
+        labels: Names of the classes.
+        parts: Items (or spans of text) in train, validation and test.
+        refusals: One for each file and reason.
+        refused: How many items were refused.
+        other: Items of kinds that are not taken, by modality or suffix.
+        notes: Sentences for `anew look`.
+    """
 
     modality: str
     items: int
     bytes: int
     labels: tuple[str, ...] = ()
-    parts: dict[str, int] = field(default_factory=dict)  # train, validation, test -> items (or spans)
-    refusals: list[Refusal] = field(default_factory=list)  # one for each file and reason; `refused` counts all items
+    parts: dict[str, int] = field(default_factory=dict)
+    refusals: list[Refusal] = field(default_factory=list)
     refused: int = 0
-    other: dict[str, int] = field(default_factory=dict)  # items of kinds not taken, by modality or suffix
+    other: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def left_out(self) -> dict[str, Any]:
