@@ -145,7 +145,7 @@ def test_other_rates_and_sizes_are_brought_together_and_said(tmp_path: Path) -> 
     uneven = frames.timing(tmp_path / "uneven.gif")
     assert not uneven.steady and uneven.at(10.0).tolist() == [0, 1, 1, 1, 2, 3, 3]
     assert len(frames.timing(tmp_path / "fast.webm").at(10.0)) == 20
-    assert isinstance(video, Video) and video.rate * video._step == pytest.approx(10.0)
+    assert isinstance(video, Video) and video.rate * video._stride == pytest.approx(10.0)
     data.close()
 
 
