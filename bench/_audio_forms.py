@@ -35,7 +35,7 @@ class Other(audio.Audio):
 
     def fit(self, items: Any, size: Any, labels: Any) -> Any:
         super().fit(items := list(items), size, labels)
-        rows = np.stack([self.encode(item) for item in items[: audio.LOOKED]])
+        rows = np.stack([self.encode(item) for item in items[: audio.FITTED_CLIPS]])
         self._span = 1.0
         grid = self.to_grid(self._waves(rows))
         self._span = float(torch.quantile(grid.abs().flatten()[:: max(1, grid.numel() // 1_000_000)], 0.9995))
@@ -53,8 +53,8 @@ class Other(audio.Audio):
         label = torch.from_numpy(np.asarray(labels).astype(np.int64)) if labels is not None else None
         return Batch(x, label, None, torch.full((len(x),), float(x[0].numel())))
 
-    def _decoded(self, x: Any) -> Any:
-        return [self._finished(one) for one in self.from_grid(torch.as_tensor(x).float().cpu()).numpy()]
+    def decode(self, x: Any) -> Any:
+        return [self._levelled(wave) for wave in self.from_grid(torch.as_tensor(x).float().cpu()).numpy()]
 
     def state(self) -> dict[str, Any]:
         return {**super().state(), "scale": self._span}
@@ -68,7 +68,7 @@ class Complex(Other):
     """Real and imaginary part of a short-time Fourier transform, amplitudes to the power of POWER: (2, 64, frames)."""
 
     def _own(self) -> Frames:
-        return Frames(self._cut.rate, 128, 64)
+        return Frames(self._shape.rate, 128, 64)
 
     def to_grid(self, x: torch.Tensor) -> torch.Tensor:
         spectrum = self._own().stft(x[:, : x.shape[1] // 64 * 64])[:, :64]  # without the highest frequency
@@ -81,7 +81,7 @@ class Complex(Other):
         size = spectrum.abs().clamp_min(1e-7)
         spectrum = spectrum / size * size ** (1 / POWER)
         spectrum = torch.nn.functional.pad(spectrum, (0, 0, 0, 1))
-        return self._own().istft(spectrum, self._cut.length // 64 * 64)
+        return self._own().istft(spectrum, self._shape.length // 64 * 64)
 
 
 class Raw(Other):

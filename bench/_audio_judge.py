@@ -21,7 +21,7 @@ from anew.functional.spectrogram import Frames, mel_bank
 
 RATE, LENGTH = 8_000, 6_144
 FRAMES, BANDS, DEEP = Frames(RATE, 256, 128), 40, 60.0  # decibels below the loudest that are heard
-SURE = 0.9
+CONFIDENT = 0.9
 
 
 def clip(x: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
@@ -101,7 +101,7 @@ class Subject:
         share = np.bincount(chances.argmax(1), minlength=10) / len(clips)
         found = {
             "distance": frechet_distance(features, self._features),
-            "confident": float((chances.max(1) > SURE).mean()),
+            "confident": float((chances.max(1) > CONFIDENT).mean()),
             "entropy": float(-(share[share > 0] * np.log(share[share > 0])).sum() / np.log(10)),
             "precision": float(around.precision.mean()),
             "recall": float(around.recall.mean()),

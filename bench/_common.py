@@ -290,9 +290,9 @@ def train_seconds(run: Path) -> tuple[float | None, int]:
     return (last[0].get("seconds"), int(last[0]["step"])) if last else (None, 0)
 
 
-def knob_words(knobs: Sequence[str]) -> list[str]:
+def setting_words(settings: Sequence[str]) -> list[str]:
     """`--set` before each of them."""
-    return [word for knob in knobs for word in ("--set", knob)]
+    return [word for setting in settings for word in ("--set", setting)]
 
 
 def core_list(text: str) -> list[int]:
@@ -305,7 +305,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     build = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     build.add_argument("--work", type=Path, default=ROOT / "build" / "bench", help="folder for what is made on the way")
     build.add_argument("--cores", type=core_list, default=core_list(allowed), help="cores to use, e.g. 0,1")
-    build.add_argument("--set", action="append", default=[], metavar="K=V", help="a knob for every `anew train`")
+    build.add_argument("--set", action="append", default=[], metavar="K=V", help="a setting for every `anew train`")
     return build
 
 

@@ -51,7 +51,7 @@ def train(model: UNet2DModel, images: torch.Tensor, seconds: float, rate: float)
 
 
 @torch.inference_mode()
-def sample(model: UNet2DModel, count: int, shape: torch.Size, passes: int) -> torch.Tensor:
+def sample(model: UNet2DModel, count: int, shape: torch.DataBudget, passes: int) -> torch.Tensor:
     scheduler = DDIMScheduler(num_train_timesteps=1000)
     scheduler.set_timesteps(passes)
     made = []

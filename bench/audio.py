@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from _audio_judge import Subject, clip, load_or_train
-from _common import HERE, Table, fresh, knob_words, parser, pinned, train_seconds
+from _common import HERE, Table, fresh, parser, pinned, setting_words, train_seconds
 from anew.core import settings as configs
 from anew.data.formats import audio as sound_files
 from anew.data.modalities import audio
@@ -64,13 +64,15 @@ def folder(place: Path, train: list[Path], held: list[Path]) -> Path:
 
 def round_trip(given: argparse.Namespace, held: list[Path], subject: Subject) -> dict[str, Any]:
     """Held-out clips as Anew sees them in 300 s on one thread, and back: what the form costs before any model."""
-    knobs = dict(word.split("=") for word in given.set)
-    kind = audio.Audio(configs.from_json(audio.AudioConfig, configs.assign(knobs, {"a": audio.AudioConfig})["a"]))
-    kind.size = DataBudget(300.0, 0, 0)
+    settings = dict(word.split("=") for word in given.set)
+    kind = audio.Audio(
+        configs.from_json(audio.AudioConfig, configs.route_settings(settings, {"a": audio.AudioConfig})["a"])
+    )
     held = [held[i] for i in np.random.default_rng(1).permutation(len(held))[: given.samples]]
     items = [Item(path.name, path) for path in held]
-    kind.survey(items)
-    kind.fit(items, kind.size, ())
+    budget = DataBudget(300.0, 0, 0)
+    kind.inspect(items, budget)
+    kind.fit(items, budget, ())
     begun = time.process_time()
     made = kind.decode(kind.batch(np.stack([kind.encode(item) for item in items]), None, None).x)
     spent = time.process_time() - begun
@@ -79,13 +81,13 @@ def round_trip(given: argparse.Namespace, held: list[Path], subject: Subject) ->
 
 
 def run(given: argparse.Namespace, data: Path, subject: Subject, name: str, seed: int) -> dict[str, Any]:
-    form, knobs = ROWS[name]
+    form, settings = ROWS[name]
     place = given.work / "audio" / f"{name}-{given.seconds:g}-{seed}"
     if not given.reuse:
         fresh(place)
     command = [sys.executable, str(HERE / "_audio_forms.py"), form]
     own = [f"train_seconds={given.seconds:g}", "evaluate_samples=64", "previews=0"]
-    words = ["--run", place / "run", "--seed", seed, *knob_words([*own, *knobs, *given.set])]
+    words = ["--run", place / "run", "--seed", seed, *setting_words([*own, *settings, *given.set])]
     cores = given.cores[:1]
     trained = None
     if not (place / "run" / "report").exists():
@@ -140,7 +142,7 @@ def main() -> None:
     for seed in range(given.first_seed, given.first_seed + given.seeds):
         for name in given.only:
             if name == "round-trip":
-                rows.add(row=name, knobs=" ".join(given.set), **round_trip(given, held, subject))
+                rows.add(row=name, settings=" ".join(given.set), **round_trip(given, held, subject))
             else:
                 rows.add(row=name, seconds=given.seconds, seed=seed, **run(given, data, subject, name, seed))
     rows.show()

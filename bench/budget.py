@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from _common import Table, anew, fresh, knob_words, parser, train_seconds
+from _common import Table, anew, fresh, parser, setting_words, train_seconds
 
 FULL = ["30s", "60s", "150s", "5m", "10m"]
 QUICK = ["30s", "45s"]
@@ -38,7 +38,7 @@ def main() -> None:
     for budget in given.budgets or (QUICK if given.quick else FULL):
         for kind, data in kinds:
             place = fresh(given.work / "budget" / f"{kind}-{budget}")
-            words = ["--run", place / "run", "--budget", budget, "--seed", given.seed, *knob_words(given.set)]
+            words = ["--run", place / "run", "--budget", budget, "--seed", given.seed, *setting_words(given.set)]
             done = anew("train", data, *words, cores=given.cores, scratch=place)
             allowed = seconds_of(budget)
             early = "ended early" in done.out + done.err

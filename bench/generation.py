@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from _common import HERE, Table, anew, environment, fresh, knob_words, parser, pinned
+from _common import HERE, Table, anew, environment, fresh, parser, pinned, setting_words
 
 # one process: the model is loaded and warm, nothing is written; CPU time on one core, as for the peer
 TIMED = """
@@ -51,7 +51,7 @@ def trained(given: argparse.Namespace) -> Path:
     if given.run is not None:
         return given.run
     place = fresh(given.work / "generation")
-    words = ["--run", place / "run", "--budget", given.budget, *knob_words(given.set)]
+    words = ["--run", place / "run", "--budget", given.budget, *setting_words(given.set)]
     anew("train", given.data, *words, cores=given.cores, scratch=given.work)
     return place / "run"
 
@@ -65,7 +65,7 @@ def main() -> None:
     build.add_argument("--streams", type=int, nargs="*", default=[1, 32])
     build.add_argument("--length", type=int, default=500, help="characters (the peer) or tokens (Anew) a stream")
     build.add_argument("--repeats", type=int, default=3, help="timed repeats; the median counts")
-    build.add_argument("--how", nargs="*", default=[], metavar="K=V", help="sampling knobs for Anew")
+    build.add_argument("--how", nargs="*", default=[], metavar="K=V", help="sampling settings for Anew")
     given = build.parse_args()
     if given.data is None and given.run is None:
         build.error("give --data to train a model, or --run")

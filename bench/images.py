@@ -27,10 +27,10 @@ from _common import (
     anew,
     environment,
     fresh,
-    knob_words,
     median,
     parser,
     pinned,
+    setting_words,
     table,
     train_seconds,
     version_in,
@@ -118,7 +118,7 @@ def run_anew(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
     options = ["--budget", f"{seconds}s"] if form == "whole" else ["--set", f"train_seconds={seconds}"]
     place = fresh(setting.place / f"{name}-{seed}")
     run, out = place / "run", place / "samples"
-    words = ["--run", run, "--seed", seed, *FAMILIES[family][0], *options, *knob_words(given.set)]
+    words = ["--run", run, "--seed", seed, *FAMILIES[family][0], *options, *setting_words(given.set)]
     trained = anew("train", setting.subject.folder, *words, cores=core, scratch=given.work)
     words = ["--out", out, "-n", given.samples, "--seed", seed]
     sampled = anew("sample", run, *words, cores=core, scratch=given.work)

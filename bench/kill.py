@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _common import Finished, Table, anew_command, end_group, events, fresh, knob_words, parser, pinned, start
+from _common import Finished, Table, anew_command, end_group, events, fresh, parser, pinned, setting_words, start
 
 ENDED = "had ended before"  # the instant came too late: not counted as a kill
 
@@ -95,8 +95,8 @@ def trial(
 
 
 def train_command(given: argparse.Namespace, run: Path) -> list[str]:
-    knobs = knob_words([f"checkpoint_seconds={given.checkpoint_seconds:g}", *given.set])
-    return anew_command("train", given.data, "--run", run, "--steps", given.steps, "--seed", given.seed, *knobs)
+    settings = setting_words([f"checkpoint_seconds={given.checkpoint_seconds:g}", *given.set])
+    return anew_command("train", given.data, "--run", run, "--steps", given.steps, "--seed", given.seed, *settings)
 
 
 def main() -> None:

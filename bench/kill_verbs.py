@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from _common import Table, anew_command, fresh, knob_words, parser, pinned
+from _common import Table, anew_command, fresh, parser, pinned, setting_words
 from kill import ENDED, killed
 
 Command = Callable[[Path], list[str]]
@@ -58,7 +58,7 @@ def damaged(place: Path) -> list[str]:
 
 
 def commands(given: argparse.Namespace) -> dict[str, Command]:
-    small = knob_words(["evaluate_samples=20", *given.set])
+    small = setting_words(["evaluate_samples=20", *given.set])
     families = ("--families", given.families, "--steps", given.steps, "-n", 20, *small)
     return {
         "sample": lambda place: anew_command("sample", place / "run", "--out", place / "out", "-n", given.samples),
@@ -104,7 +104,7 @@ def main() -> None:
     rows, chance, cores = Table("kill-verbs"), random.Random(given.seed), given.cores[:1]
     work = fresh(given.work / "kill-verbs")
     run = work / "trained"
-    small = knob_words(["evaluate_samples=20", *given.set])
+    small = setting_words(["evaluate_samples=20", *given.set])
     pinned(anew_command("train", given.data, "--run", run, "--steps", given.steps, *small), cores, work).check()
     for verb in given.verbs:
         command, whole = commands(given)[verb], fresh(work / f"{verb}-whole")

@@ -18,7 +18,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from _common import HERE, Table, anew, events, fresh, knob_words, parser, pinned
+from _common import HERE, Table, anew, events, fresh, parser, pinned, setting_words
 
 LOOK_SECONDS, TIMES = 20.0, 5.0
 
@@ -36,8 +36,8 @@ def multiplied(source: Path, target: Path, least: int) -> int:
 
 def epoch(given: argparse.Namespace, data: Path, run: Path, examples: int) -> float:
     """Seconds of one pass of training over so many examples."""
-    knobs = knob_words(["evaluate_samples=8", f"model_size={given.model_size}", *given.set])
-    anew("train", data, "--run", run, "--steps", given.steps, *knobs, cores=given.cores, scratch=given.work)
+    settings = setting_words(["evaluate_samples=8", f"model_size={given.model_size}", *given.set])
+    anew("train", data, "--run", run, "--steps", given.steps, *settings, cores=given.cores, scratch=given.work)
     steps = [event for event in events(run) if event.get("event") == "step"]
     gaps = [b["seconds"] - a["seconds"] for a, b in itertools.pairwise(steps)]
     batch = steps[1]["examples"] - steps[0]["examples"]

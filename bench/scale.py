@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from _bulk import pictures, text
-from _common import Finished, Table, anew, events, fresh, knob_words, parser
+from _common import Finished, Table, anew, events, fresh, parser, setting_words
 
 PARTS = ("text", "images", "look")
 MEMORY, FIRST, RATE, LOOK = 2e9, 15.0, 0.95, 5.0
@@ -53,15 +53,15 @@ def small_part(folder: Path, place: Path, files: int) -> Path:
 
 
 def sizes_of(config: dict[str, Any]) -> list[str]:
-    """Knobs by which a run on less data takes the sizes of this one."""
+    """Settings by which a run on less data takes the sizes of this one."""
     tokens, family = config["data"]["learned"].get("tokens", {}), config["family"]["config"]
     vocab = [f"vocab={tokens['size']}"] if tokens.get("kind") == "bpe" else []
     clusters = [f"{name}={family[name]}" for name in ("num_components", "num_clusters") if name in family]
     return [f"model_size={config['plan']['model_size']}", *vocab, *clusters]
 
 
-def train(given: argparse.Namespace, data: Path, run: Path, knobs: list[str]) -> Finished:
-    words = ["--run", run, "--budget", given.budget, "--seed", "0", *knob_words([*given.set, *knobs])]
+def train(given: argparse.Namespace, data: Path, run: Path, settings: list[str]) -> Finished:
+    words = ["--run", run, "--budget", given.budget, "--seed", "0", *setting_words([*given.set, *settings])]
     return anew("train", data, *words, cores=given.cores, scratch=given.work)
 
 
@@ -107,7 +107,7 @@ def main() -> None:
     build.add_argument("--budget", default="60s")
     build.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     build.add_argument(
-        "--small-set", action="append", default=[], metavar="K=V", help="a knob for the small part alone"
+        "--small-set", action="append", default=[], metavar="K=V", help="a setting for the small part alone"
     )
     build.add_argument("--keep", action="store_true", help="keep the large data for the next time")
     given = build.parse_args()

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _common import Table, anew, fresh, knob_words, parser, train_seconds
+from _common import Table, anew, fresh, parser, setting_words, train_seconds
 
 KINDS = {"proteins": 300.0, "code": 300.0, "names": 60.0, "molecules": 300.0}  # seconds of training each
 SHOWN = (
@@ -54,9 +54,9 @@ def main() -> None:
         for seed in range(given.seeds):
             seconds = given.seconds or KINDS[kind]
             run = fresh(given.work / "sequences" / f"{kind}-{seed}") / "run"
-            time = ["--budget", given.budget] if given.budget else knob_words([f"train_seconds={seconds:g}"])
-            knobs = knob_words([f"evaluate_samples={given.samples}", "previews=0", *given.set])
-            words = ["train", data, "--run", run, "--seed", seed, *time, *knobs]
+            time = ["--budget", given.budget] if given.budget else setting_words([f"train_seconds={seconds:g}"])
+            settings = setting_words([f"evaluate_samples={given.samples}", "previews=0", *given.set])
+            words = ["train", data, "--run", run, "--seed", seed, *time, *settings]
             done = anew(*words, cores=given.cores if given.budget else given.cores[-1:], scratch=given.work)
             spent, steps = train_seconds(run)
             asked = {"budget": given.budget} if given.budget else {}

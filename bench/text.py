@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from _common import HERE, Table, anew, environment, fresh, knob_words, parser, pinned, train_seconds
+from _common import HERE, Table, anew, environment, fresh, parser, pinned, setting_words, train_seconds
 
 PARTS = ("peer", "times", "quality", "whole")
 
@@ -89,7 +89,7 @@ def trained(
     name = "-".join(options).replace("-", "").replace("=", "")
     place = fresh(given.work / "text" / "runs" / f"{data.name}-{name}-{len(cores)}c-s{seed}")
     run, parts = place / "run", data / "parts"
-    words = ["--run", run, "--seed", seed, *knob_words(given.set), *options]
+    words = ["--run", run, "--seed", seed, *setting_words(given.set), *options]
     done = anew("train", parts, *words, cores=cores, scratch=given.work)
     scored = anew("score", run, parts / "test", "--json", cores=cores, scratch=given.work).json()
     seconds, steps = train_seconds(run)
@@ -111,8 +111,8 @@ def trained(
 def at_times(given: argparse.Namespace, rows: Table, text: Path, data: Path, core: list[int], seed: int) -> None:
     """Loss after fixed seconds of training on one core."""
     for seconds in given.seconds:
-        knob = f"train_seconds={seconds:g}"
-        row = trained(given, text, data, core, seed, f"{seconds:g} s of training", "--set", knob)
+        setting = f"train_seconds={seconds:g}"
+        row = trained(given, text, data, core, seed, f"{seconds:g} s of training", "--set", setting)
         rows.add(**row | {"train_seconds": seconds})
 
 
@@ -123,8 +123,8 @@ def to_quality(
     reached = None
     for ratio in sorted(given.ratios):
         seconds = peer["train_seconds"] / ratio
-        knob = f"train_seconds={seconds:.3f}"
-        row = trained(given, text, data, core, seed, f"1/{ratio:g} of the peer's training", "--set", knob)
+        setting = f"train_seconds={seconds:.3f}"
+        row = trained(given, text, data, core, seed, f"1/{ratio:g} of the peer's training", "--set", setting)
         passes = row["nats"] <= peer["nats"]
         rows.add(**row | {"train_seconds": seconds, "ratio": ratio, "passes": passes})
         if not passes:

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from _clips import Clips, Subject
-from _common import Table, anew, fresh, knob_words, median, parser, table, train_seconds
+from _common import Table, anew, fresh, median, parser, setting_words, table, train_seconds
 from anew.data.formats import frames, pixels
 
 FORMS = {"anew-train": "train_seconds", "anew-whole": "budget"}
@@ -67,7 +67,7 @@ def run(given: argparse.Namespace, subject: Subject, place: Path, row: str, seed
         "budget": ["--budget", f"{given.seconds:g}s"],
         "train_seconds": ["--set", f"train_seconds={given.seconds:g}"],
     }
-    options = [*time[FORMS[row]], "--set", f"size={given.side}", *knob_words(given.set)]
+    options = [*time[FORMS[row]], "--set", f"size={given.side}", *setting_words(given.set)]
     trained = anew(
         "train", place / "clips", "--run", folder / "run", "--seed", seed, *options, cores=core, scratch=given.work
     )

@@ -31,7 +31,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "data.sources": (*DATA_BASE, "data.formats", "data.modality"),
     "data.splitting": (*DATA_BASE, "data.modality", "data.sources", "estimators"),
     "data.loading": (*DATA_BASE, "data.modality", "data.sources", "data.splitting"),
-    "data": (*CORE, "data"),
+    "data": (*CORE, "data", "estimators"),
     "families": (*CORE, "functional", "estimators", "nets"),
     "evaluation": (*CORE, "functional", "estimators", "data.types", "data.modality", "data.formats"),
     "training": (*CORE, "functional", "runs", "families.base", "families.phases"),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from anew.core.random import Dropout, StepContext, generator
-from anew.core.settings import knob
+from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.families.base import Family, Scale
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup, Phase
@@ -36,14 +36,14 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class ToyConfig:
-    batch: int = knob(16, "examples a step", low=1)
-    width: int = knob(16, "hidden width", low=2, high=4096)
-    dropout: float = knob(0.1, "share dropped", low=0.0, high=0.9)
+    batch: int = setting(16, "examples a step", low=1)
+    width: int = setting(16, "hidden width", low=2, high=4096)
+    dropout: float = setting(0.1, "share dropped", low=0.0, high=0.9)
 
 
 @dataclass(frozen=True, slots=True)
 class ToySampling:
-    spread: float = knob(1.0, "size of the noise", low=0.0, high=10.0)
+    spread: float = setting(1.0, "size of the noise", low=0.0, high=10.0)
 
 
 def groups(lr: float = 0.01) -> OptimizerConfig:

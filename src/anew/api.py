@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anew.core import arguments
+from anew.core.durations import parse_duration
 from anew.core.registry import check_name, load_user_family
-from anew.core.settings import as_text, whole
-from anew.core.settings import seconds as parse_seconds
-from anew.errors import ConfigError, DataError, RunError, short
+from anew.core.settings import as_text, check_int
+from anew.errors import ConfigError, DataError, RunError, shorten
 from anew.runs.folder import OWN_FAMILY, RunFolder
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def train(
     of it ("90s", "10m", "2h", or seconds); steps: a number of steps instead, nothing is measured and the same arguments
     give the same run. Without either the budget is 10 minutes. plan: a run whose plan is replayed step by step.
     prefer: what decides between families where none is given: "quality", "speed" (of sampling) or "latent" (a space to
-    walk in). settings: knobs by name. Raises a UserError with one sentence where something given cannot be used.
+    walk in). settings: their values by name. Raises a UserError with one sentence where something given cannot be used.
     """
     started = time.monotonic() if started is None else started
     request = _request(data, budget, steps, family, modality, prefer, seed, settings)
@@ -59,7 +59,7 @@ def train(
     if plan is not None:
         request = _replay(request, arguments.path("plan", plan))
     elif steps is None and budget is None and not _trains_by_seconds(request["settings"]):
-        request["budget"] = parse_seconds("10m")
+        request["budget"] = parse_duration("10m")
     folder = default_run(data) if run is None else arguments.path("run", run)
     undo = "files" if folder.exists() else "folder"
     if os.environ.get("RANK", "0") == "0":
@@ -114,7 +114,7 @@ def _request(
         arguments.path("family", family)
     request = {
         "data": _place(data),
-        "budget": None if budget is None else parse_seconds(budget),
+        "budget": None if budget is None else parse_duration(budget),
         "steps": steps,
         "family": arguments.optional_text("family", family),
         "modality": arguments.optional_text("modality", modality),
@@ -142,8 +142,8 @@ def _check(request: dict[str, Any]) -> None:
     if request["budget"] is not None and steps is not None:
         raise ConfigError("both `budget` and `steps` were given; give one of them")
     if steps is not None:
-        request["steps"] = whole("steps", steps, 1, 10**12)
-    request["seed"] = whole("seed", request["seed"])
+        request["steps"] = check_int("steps", steps, 1, 10**12)
+    request["seed"] = check_int("seed", request["seed"])
     arguments.choice("prefer", request["prefer"], PREFERENCES)
     if _trains_by_seconds(request["settings"]) and steps is not None:
         raise ConfigError("both `steps` and the setting train_seconds were given; give one of them")
@@ -194,8 +194,8 @@ def resume(
     started = time.monotonic() if started is None else started
     if budget is not None and steps is not None:
         raise ConfigError("both `budget` and `steps` were given; give one of them")
-    steps = None if steps is None else whole("steps", steps, 1, 10**12)
-    more = None if budget is None else parse_seconds(budget)
+    steps = None if steps is None else check_int("steps", steps, 1, 10**12)
+    more = None if budget is None else parse_duration(budget)
     reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
     where = arguments.optional_path("data", data, DataError)
     folder = _opened(run)
@@ -256,7 +256,7 @@ def look(
     where = str(arguments.path("data", data, DataError))
     arguments.choice("prefer", prefer, PREFERENCES)
     kind = arguments.optional_text("modality", modality)
-    return looked(where, kind, prefer, whole("seed", seed), arguments.settings(settings))
+    return looked(where, kind, prefer, check_int("seed", seed), arguments.settings(settings))
 
 
 def score(run: str | Path, data: str | Path, *, limit: float | None = None, trust_code: bool = False) -> dict[str, Any]:
@@ -289,7 +289,7 @@ def evaluate(
     """
     if (run is None) == (samples is None):
         raise ConfigError("give either `run`, or `samples` with `data` for samples made elsewhere")
-    n, seed = whole("n", n, 1, MOST_MEASURED), whole("seed", seed)
+    n, seed = check_int("n", n, 1, MOST_MEASURED), check_int("seed", seed)
     reporter, kind = arguments.reporter(reporter), arguments.optional_text("modality", modality)
     trust_code = arguments.switch("trust_code", trust_code)
     where = arguments.optional_path("data", data, DataError)
@@ -365,12 +365,12 @@ def compare(
     measure them alike and write compare.json and compare.html into `out`.
 
     families: names, as in "vae,gan,diffusion:latent"; n: samples of each. The same call goes on where it was stopped."""
-    n = whole("n", n, 1, MOST_MEASURED)
+    n = check_int("n", n, 1, MOST_MEASURED)
     listed = [arguments.path("runs", run, RunError) for run in arguments.several("runs", runs)]
     named = arguments.several("families", families)
     odd = next((name for name in named if not isinstance(name, str)), None)
     if odd is not None:
-        raise ConfigError(f"`families` must be names (got {short(odd)})")
+        raise ConfigError(f"`families` must be names (got {shorten(odd)})")
     if bool(listed) == bool(named):
         raise ConfigError("give either `families` to train, as in vae,gan,diffusion, or `runs` that are finished")
     if listed and not (data is None and budget is None and steps is None and not settings):

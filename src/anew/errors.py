@@ -36,7 +36,7 @@ class DataError(UserError):
 
 
 class ConfigError(UserError):
-    """An option or knob is unknown or out of range."""
+    """An argument or setting is unknown or out of range."""
 
 
 class BudgetError(UserError):
@@ -51,13 +51,13 @@ class TrainingError(AnewError):
     """Training could not go on; the last good state is kept in the run."""
 
 
-def short(value: object) -> str:
+def shorten(value: object) -> str:
     """The value as a sentence may show it: one line, not too long."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def nearest(name: str, allowed: Iterable[str]) -> str:
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the closest allowed name, else the list of allowed names."""
     names = sorted(set(allowed))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

@@ -284,7 +284,7 @@ MISTAKES = [
     (("train", "{data}", "--steps", "3", "--set", "width"), "key=value"),
     (("train", "{data}", "--steps", "3", "--set", "width=-1"), "out of range"),
     (("train", "{data}", "--steps", "3", "--family", "difusion"), "did you mean 'diffusion'"),
-    (("train", "{data}", "--steps", "3", "--family", "diffusion"), "does not take text; give transformer"),
+    (("train", "{data}", "--steps", "3", "--family", "diffusion"), "does not take texts; give transformer"),
     (("train", "{data}", "--steps", "3", "--modality", "imag"), "did you mean 'image'"),
     (("train", "{data}", "--steps", "3", "--set", "device=tpu"), "give auto, cpu, cuda"),
     (("train", "{data}", "--steps", "3", "--set", "train_seconds=2"), "both --steps and the setting train_seconds"),

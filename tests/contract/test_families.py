@@ -96,11 +96,11 @@ def check_suggest_is_pure(name: str, spec: Spec) -> None:
         assert kind.target_examples(spec, config, scale) >= 0
 
 
-def check_every_knob_is_documented(name: str, spec: Spec) -> None:
+def check_every_setting_is_documented(name: str, spec: Spec) -> None:
     kind = load("families", name)
     for owner in (kind.Config, kind.Sampling):
-        for knob in cfg.knobs(owner).values():
-            assert len(knob.help) > 5
+        for setting in cfg.settings_of(owner).values():
+            assert len(setting.help) > 5
 
 
 def check_loss_is_keyed(name: str, spec: Spec) -> None:
@@ -125,7 +125,7 @@ def check_micro_batches_change_nothing(name: str, spec: Spec) -> None:
     losses = []
     for micro in (8, 3):
         suggested = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
-        given = {k: v for k, v in config.items() if k in cfg.knobs(kind.Config)}
+        given = {k: v for k, v in config.items() if k in cfg.settings_of(kind.Config)}
         family = build(kind, spec, cfg.from_json(kind.Config, cfg.to_json(suggested) | given), 0, torch.device("cpu"))
         family.fit_closed_form(Made(spec).sweep())
         losses.append([next(iter(s.losses.values())) for s in training(family, spec, 3, micro=micro)])
@@ -255,7 +255,7 @@ def check_other_data_is_refused_by_name(name: str, spec: Spec) -> None:
 
 CHECKS: list[Callable[[str, Spec], None]] = [
     check_suggest_is_pure,
-    check_every_knob_is_documented,
+    check_every_setting_is_documented,
     check_loss_is_keyed,
     check_training_is_finite_and_every_weight_has_a_group,
     check_micro_batches_change_nothing,

@@ -112,7 +112,7 @@ def as_seen(data: bytes) -> np.ndarray[Any, Any]:
 def fitted(name: str) -> Modality:
     kind = load("data", name)
     modality: Modality = kind(kind.Config())
-    modality.survey(items(name))
+    modality.inspect(items(name))
     modality.fit(items(name)[:30], SIZE, ("a", "b"))
     return modality
 
@@ -127,7 +127,7 @@ def check_config_round_trip(name: str, tmp_path: Path) -> None:
     config = kind.Config()
     cfg.check(config)
     assert cfg.from_json(kind.Config, cfg.to_json(config)) == config
-    assert all(len(k.help) > 5 for k in cfg.knobs(kind.Config).values())
+    assert all(len(k.help) > 5 for k in cfg.settings_of(kind.Config).values())
 
 
 def check_fit_and_encode_are_deterministic(name: str, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def check_decode_undoes_encode(name: str, tmp_path: Path) -> None:
         if isinstance(modality.spec, Grid):
             back = modality.decode(modality.batch(stored[None], None, None).x)[0]
             if name in UNLIKE:
-                one, two = (modality.picture(x).astype(int) for x in (modality.seen(stored[None])[0], back))
+                one, two = (modality.picture(x).astype(int) for x in (modality.to_items(stored[None])[0], back))
                 assert np.abs(one - two).mean() <= UNLIKE[name]
                 continue
             assert np.abs(as_seen(item.data).astype(int) - back.astype(int)).max() <= 1
@@ -175,13 +175,13 @@ def check_written_files_are_ordinary(name: str, tmp_path: Path) -> None:
     x: Any = stored[None].astype(np.int64)
     if isinstance(modality.spec, Grid):
         x = modality.batch(stored[None], None, None).x
-    artifact = modality.write(x)[0]
+    artifact = modality.save_item(modality.decode(x)[0])
     assert artifact.suffix in modality.suffixes
     if name in UNLIKE:  # a phase was found, not kept: what was written is what is read again
         stored = modality.encode(Item("made", modality.decode(x)[0]))
     for file in (artifact, *artifact.also):
         again = Item(f"again{file.suffix}", file.data)
-        again = next(iter(modality.expand(again))) if modality.textual else again
+        again = next(iter(modality.split_records(again))) if modality.traits.is_text else again
         lost = np.abs(modality.encode(again).astype(int) - stored.astype(int)).mean()
         assert lost <= LOST.get(file.suffix, 0.0)
 
@@ -202,7 +202,7 @@ def check_state_restores(name: str, tmp_path: Path) -> None:
 def check_garbage_is_refused_with_a_clause(name: str, tmp_path: Path) -> None:
     modality = fitted(name)
     garbage = Item("x", b"\x00\xff\x00\x01" * 50, None)
-    reason = modality.accepts(garbage)
+    reason = modality.validate_header(garbage)
     assert reason is not None
     assert "\n" not in reason and len(reason) < 200
 

@@ -56,6 +56,6 @@ def test_fewer_items_than_a_batch_and_a_class_of_one(way: str, lonely: Path, tmp
 @pytest.mark.parametrize("family", ["vae", "gan", "diffusion"])
 def test_constant_images_are_refused_with_their_number(family: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "same", np.full((30, 16, 16, 3), 120, np.uint8), [f"{i}.png" for i in range(30)])
-    with pytest.raises(DataError, match=r"30 image items \(1 different, copies count once\)"):
+    with pytest.raises(DataError, match=r"30 images \(1 different, copies count once\)"):
         anew.train(folder, tmp_path / "run", steps=2, family=family)
     assert not (tmp_path / "run" / "model.safetensors").exists()

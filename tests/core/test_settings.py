@@ -1,4 +1,4 @@
-"""Knobs: parsed, checked, assigned to their owner; unknown names get the nearest."""
+"""Settings: parsed, checked, routed to their owner; unknown names get the nearest."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anew.core import settings as cfg
-from anew.core.settings import knob, seconds
+from anew.core.registry import available, load
+from anew.core.settings import setting
 from anew.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Inner:
-    width: int = knob(8, "width", unit="channels", low=1, high=64)
-    rate: float = knob(0.5, "rate", low=0.0)
-    kind: str = knob("a", "kind", choices=("a", "b"))
-    on: bool = knob(True, "on")
-    mults: tuple[int, ...] = knob((1, 2), "mults")
-    few: int | None = knob(None, "few")
-    free: float = knob(0.0, "without bounds")
+    width: int = setting(8, "width", unit="channels", low=1, high=64)
+    rate: float = setting(0.5, "rate", low=0.0)
+    kind: str = setting("a", "kind", choices=("a", "b"))
+    on: bool = setting(True, "on")
+    mults: tuple[int, ...] = setting((1, 2), "mults")
+    few: int | None = setting(None, "few")
+    free: float = setting(0.0, "without bounds")
 
 
 def test_text_becomes_the_fields_type() -> None:
     texts = {"width": "16", "rate": "1e-3", "kind": "b", "on": "false", "mults": "1,2,4", "few": "3"}
-    found = cfg.assign(texts, {"inner": Inner})["inner"]
+    found = cfg.route_settings(texts, {"inner": Inner})["inner"]
     assert replace(Inner(), **found) == Inner(16, 1e-3, "b", False, (1, 2, 4), 3)
 
 
@@ -46,7 +47,7 @@ def test_text_becomes_the_fields_type() -> None:
 )
 def test_one_sentence_says_what_is_wrong(name: str, text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        cfg.assign({name: text}, {"inner": Inner})
+        cfg.route_settings({name: text}, {"inner": Inner})
 
 
 @given(
@@ -64,42 +65,19 @@ def test_json_round_trip(config: Inner) -> None:
     assert cfg.from_json(Inner, cfg.to_json(config)) == config
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("90", 90), ("60s", 60), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("0.5m", 30), (45, 45), (" 5M ", 300)],
-)
-def test_times(text: str | float, value: float) -> None:
-    assert seconds(text) == value
-
-
-@pytest.mark.parametrize("text", ["", "-5", "0", "ten", "5x", "m", "1e9h", "nan", 0, -1, float("nan"), [1], True, None])
-def test_what_is_no_time(text: Any) -> None:
-    with pytest.raises(ConfigError, match="must be a time"):
-        seconds(text)
-
-
-@given(st.text(max_size=8))
-@example("²")  # a digit that no number is written with
-def test_any_text_is_a_time_or_a_clear_error(text: str) -> None:
-    try:
-        assert seconds(text) > 0
-    except ConfigError as error:
-        assert "must be a time" in str(error)
-
-
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999"])
 def test_what_is_not_finite_is_no_value(text: str) -> None:
     for name in ("rate", "free"):
         with pytest.raises(ConfigError, match=rf"{name}=.* is not allowed; give a finite number"):
-            cfg.assign({name: text}, {"inner": Inner})
+            cfg.route_settings({name: text}, {"inner": Inner})
         with pytest.raises(ConfigError, match="give a finite number"):
-            cfg.assign({name: float(text)}, {"inner": Inner})
+            cfg.route_settings({name: float(text)}, {"inner": Inner})
     with pytest.raises(ConfigError, match="give a whole number"):
-        cfg.assign({"width": text}, {"inner": Inner})
+        cfg.route_settings({"width": text}, {"inner": Inner})
 
 
-def test_every_knob_of_every_kind_refuses_what_is_not_finite() -> None:
-    from anew.core.registry import available, load
+def test_every_setting_refuses_what_is_not_finite() -> None:
+
     from anew.planning.budget import TrainConfig
 
     kinds = [TrainConfig, *(load("data", name).Config for name in available("data"))]
@@ -114,10 +92,72 @@ def test_every_knob_of_every_kind_refuses_what_is_not_finite() -> None:
 
 
 def test_whole_numbers() -> None:
-    assert cfg.whole("seed", np.int64(3)) == 3 and type(cfg.whole("seed", np.int64(3))) is int
+    assert cfg.check_int("seed", np.int64(3)) == 3 and type(cfg.check_int("seed", np.int64(3))) is int
     for value in (1.5, "a", None, True, [1], np.ones(3)):
         with pytest.raises(ConfigError, match="is not allowed; give a whole number"):
-            cfg.whole("seed", value)
+            cfg.check_int("seed", value)
     for number in (-1, 10**23):
         with pytest.raises(ConfigError, match="out of range; give 0 to 9,223,372,036,854,775,807"):
-            cfg.whole("seed", number)
+            cfg.check_int("seed", number)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("width", "sixty-four", "a whole number"),
+        ("width", 1.5, "a whole number"),
+        ("width", 8.0, "a whole number"),
+        ("width", True, "a whole number"),
+        ("rate", "fast", "a number"),
+        ("rate", False, "a number"),
+        ("rate", 10**400, "a number"),
+        ("on", "maybe", "true or false"),
+        ("on", 1, "true or false"),
+        ("kind", 3, "a text"),
+        ("mults", 3, "a list"),
+        ("mults", [1, "2"], "a whole number"),
+        ("few", "3", "a whole number"),
+    ],
+)
+def test_json_values_of_another_type_are_refused(name: str, value: Any, expected: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{name}=.* is not allowed; give {expected}"):
+        cfg.from_json(Inner, {name: value})
+
+
+def test_whole_numbers_stand_for_floats_in_json() -> None:
+    config = cfg.from_json(Inner, {"rate": 2, "few": None})
+    assert config == Inner(rate=2.0) and type(config.rate) is float
+
+
+@pytest.mark.parametrize("text", ["9007199254740993", "-9007199254740993"])
+def test_large_whole_numbers_keep_their_last_digit(text: str) -> None:
+    assert cfg.parse(Inner, "few", text) == int(text)
+
+
+def test_a_rounded_whole_number_is_refused() -> None:
+    assert cfg.parse(Inner, "few", "1e6") == 1_000_000
+    with pytest.raises(ConfigError, match="few='1e17' is not allowed; give a whole number"):
+        cfg.parse(Inner, "few", "1e17")
+
+
+def test_an_unknown_setting_is_one_sentence() -> None:
+    sentence = "unknown setting 'widht'; did you mean 'width'?"
+    for reading in (
+        lambda: cfg.from_json(Inner, {"widht": 3}),
+        lambda: cfg.route_settings({"widht": 3}, {"inner": Inner}),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            reading()
+        assert str(raised.value) == sentence
+
+
+def test_a_setting_with_choices_has_several() -> None:
+    for name in available("data"):
+        settings = cfg.settings_of(load("data", name).Config)
+        assert all(len(setting.choices) != 1 for setting in settings.values()), name
+
+
+def test_labels_are_switched_off_by_one_word() -> None:
+    for name in available("data"):
+        labels = cfg.settings_of(load("data", name).Config).get("labels")
+        assert labels is None or "off" in (*labels.choices, *labels.help.replace(",", "").split()), name

@@ -70,9 +70,9 @@ def test_what_a_child_starts_counts_too() -> None:
 
 
 def test_a_failure_names_the_code() -> None:
-    from anew.core.settings import seconds
+    from anew.core.durations import parse_duration
 
-    outcome = run(lambda: seconds(object()))  # type: ignore[arg-type]
+    outcome = run(lambda: parse_duration(object()))  # type: ignore[arg-type]
     assert outcome.fault in (None, "traceback")
     outcome = run(lambda: json.loads("{"))
     assert outcome.fault == "traceback"

@@ -13,8 +13,8 @@ from samples import clips
 @pytest.mark.parametrize(
     ("family", "settings", "says"),
     [
-        ("gan", {}, "'gan' does not take video; give diffusion or transformer"),
-        ("diffusion", {"space": "latent"}, "no codec makes what 'diffusion' takes of video"),
+        ("gan", {}, "'gan' does not take videos; give diffusion or transformer"),
+        ("diffusion", {"space": "latent"}, "no codec makes what 'diffusion' takes of videos"),
     ],
 )
 def test_refused_families_and_spaces_of_clips(family: str, settings: dict[str, str], says: str, tmp_path: Path) -> None:

@@ -82,5 +82,5 @@ def test_what_does_not_fit_is_refused_in_one_sentence(place: Path, tmp_path: Pat
         anew.evaluate(samples=place / "new", data=place / "data", features=tmp_path / "f.safetensors")
     (tmp_path / "words").mkdir()
     (tmp_path / "words" / "a.txt").write_text("no picture " * 50)
-    with pytest.raises(anew.DataError, match="image items"):
+    with pytest.raises(anew.DataError, match="it must hold images"):
         anew.evaluate(samples=tmp_path / "words", data=place / "data", out=tmp_path / "out")

@@ -19,7 +19,7 @@ import torch
 import anew
 from anew.core.specs import Batch, Grid
 from anew.data.dataset import Dataset
-from anew.data.latent_dataset import Encoded, EncodedDataset
+from anew.data.latent_dataset import LatentDataset, LatentModality
 from anew.data.types import DataBudget
 from anew.errors import ConfigError
 from samples import clips, prose, shapes
@@ -85,7 +85,7 @@ def opened(folder: Path) -> Dataset:
 
 def test_batches_are_codes_and_what_is_looked_at_stays(folder: Path) -> None:
     plain = opened(folder)
-    data = EncodedDataset(plain, Halves())
+    data = LatentDataset(plain, Halves())
     whole = plain.batch(0, "main", 0, 8, 8)
     batch = data.batch(0, "main", 0, 8, 8)
     assert isinstance(batch, Batch)
@@ -98,21 +98,22 @@ def test_batches_are_codes_and_what_is_looked_at_stays(folder: Path) -> None:
 
 def test_an_item_is_encoded_once_and_alike_in_any_company(folder: Path) -> None:
     codec = Halves()
-    data = EncodedDataset(opened(folder), codec)
+    data = LatentDataset(opened(folder), codec)
     first = data.batch(0, "main", 0, 8, 8)
     calls = codec.calls
     again = data.batch(0, "main", 0, 8, 8)
     assert codec.calls == calls
     assert torch.equal(first.x, again.x)
-    fresh = EncodedDataset(opened(folder), Halves()).batch(0, "main", 4, 2, 8)
+    fresh = LatentDataset(opened(folder), Halves()).batch(0, "main", 4, 2, 8)
     assert torch.equal(fresh.x, first.x[4:6])
 
 
 def test_codes_are_decoded_once_for_items_and_files(folder: Path) -> None:
     codec = Halves()
-    modality = Encoded(opened(folder).modality, codec)
+    modality = LatentModality(opened(folder).modality, codec)
     z = torch.zeros(3, 1, 6, 6)
-    items, files = modality.decode(z), modality.write(z)
+    items = modality.decode(z)
+    files = [modality.save_item(item) for item in items]
     assert len(items) == len(files) == 3
     assert codec.calls == 3
     assert modality.name == "image"
@@ -127,7 +128,7 @@ def test_a_run_holds_its_codec_and_gives_items(run: Path) -> None:
     assert config["spec"]["bounded"] is False
     model = anew.load(run)
     made = model.sample(3, seed=1)
-    real = anew.load(run).modality.plain.spec
+    real = anew.load(run).modality.base.spec
     assert made[0].shape[:2] == tuple(real.shape[1:])
     assert np.array_equal(made[2], model.sample(1, seed=1, first=2)[0])
     with pytest.raises(ConfigError, match="space=pixel"):

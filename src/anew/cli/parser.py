@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from anew.core import arguments as checked
-from anew.errors import ConfigError, nearest
+from anew.errors import ConfigError, did_you_mean
 
 DEBUG = "show the traceback of an error instead of writing it to a file (also: ANEW_DEBUG=1)"
 ENDS = """exit codes:
@@ -26,13 +26,13 @@ class _Parser(argparse.ArgumentParser):
         if unknown:
             word = next((w for w in unknown[1].split() if w.startswith("-")), unknown[1].split()[0])
             raise ConfigError(
-                f"{word!r} is no option of `{self.prog}`{nearest(word.partition('=')[0], self._option_string_actions)}"
+                f"{word!r} is no option of `{self.prog}`{did_you_mean(word.partition('=')[0], self._option_string_actions)}"
             )
         choice = re.match(r"argument (\S+): invalid choice: '?([^']*?)'? \(", message)
         if choice:
             action = next(a for a in self._actions if a.choices)
             raise ConfigError(
-                f"{choice[2]!r} is no {choice[1]}{nearest(choice[2], [str(c) for c in action.choices or ()])}"
+                f"{choice[2]!r} is no {choice[1]}{did_you_mean(choice[2], [str(c) for c in action.choices or ()])}"
             )
         raise ConfigError(f"{message} (see `{self.prog} --help`)")
 

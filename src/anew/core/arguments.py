@@ -10,15 +10,21 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from anew.errors import ConfigError, UserError, short
+from anew.errors import ConfigError, UserError, shorten
 
-STEM = 100  # characters of a name that a folder is named after
+MAX_STEM = 100  # characters of a name that a folder is named after
 
 
 def path(name: str, value: Any, error: type[UserError] = ConfigError) -> Path:
-    """The value as a path that the system can look up, whether something is there or not."""
+    """The value as a path that the system can look up, whether something is there or not.
+
+    Args:
+        name: The argument, for the sentence.
+        value: What was given.
+        error: Raised where it is not a path.
+    """
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
-        raise error(f"`{name}` must be a path (got {short(value)})")
+        raise error(f"`{name}` must be a path (got {shorten(value)})")
     if not os.fspath(value):
         raise error(f"`{name}` must be a path (got an empty string)")
     try:
@@ -26,8 +32,8 @@ def path(name: str, value: Any, error: type[UserError] = ConfigError) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as cause:  # too long, not allowed, a loop of links; a NUL byte, a lone surrogate
-        why = getattr(cause, "strerror", None) or str(cause)
-        raise error(f"`{name}` {short(os.fspath(value))} cannot be looked up ({why.lower()})") from None
+        reason = getattr(cause, "strerror", None) or str(cause)
+        raise error(f"`{name}` {shorten(os.fspath(value))} cannot be looked up ({reason.lower()})") from None
     return Path(value)
 
 
@@ -42,21 +48,21 @@ def optional_text(name: str, value: Any) -> str | None:
         return None
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str) or not text:
-        raise ConfigError(f"`{name}` must be a string that is not empty (got {short(value)})")
+        raise ConfigError(f"`{name}` must be a string that is not empty (got {shorten(value)})")
     return text
 
 
 def choice(name: str, value: Any, allowed: Sequence[str]) -> str:
     """One of the allowed strings."""
     if not isinstance(value, str) or value not in allowed:
-        raise ConfigError(f"`{name}` must be one of {', '.join(allowed)} (got {short(value)})")
+        raise ConfigError(f"`{name}` must be one of {', '.join(allowed)} (got {shorten(value)})")
     return value
 
 
 def switch(name: str, value: Any) -> bool:
-    """True or False; other values that count as true would be taken for consent."""
+    """True or False. Nothing else: a text that counts as true would be taken for consent."""
     if not isinstance(value, bool):
-        raise ConfigError(f"`{name}` must be True or False (got {short(value)})")
+        raise ConfigError(f"`{name}` must be True or False (got {shorten(value)})")
     return value
 
 
@@ -65,7 +71,7 @@ def optional_number(name: str, value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 < float(value) < math.inf:
-        raise ConfigError(f"`{name}` must be a number above 0 (got {short(value)})")
+        raise ConfigError(f"`{name}` must be a number above 0 (got {shorten(value)})")
     return float(value)
 
 
@@ -74,36 +80,35 @@ def settings(value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise ConfigError(f"`settings` must be a mapping from names to values (got {short(value)})")
+        raise ConfigError(f"`settings` must be a mapping from names to values (got {shorten(value)})")
     return dict(value)
 
 
 def keywords(value: Any, function: Callable[..., Any]) -> dict[str, Any]:
     """Settings that are handed to a function as keywords: none may be called like one of its own arguments."""
-    found = settings(value)
-    own = next((name for name in found if name in inspect.signature(function).parameters), None)
-    if own is not None:
-        raise ConfigError(f"{own!r} is an argument of its own and cannot be given as a setting")
-    return found
+    values = settings(value)
+    taken = next((name for name in values if name in inspect.signature(function).parameters), None)
+    if taken is not None:
+        raise ConfigError(f"{taken!r} is an argument of its own and cannot be given as a setting")
+    return values
 
 
 def reporter(value: Any) -> Any:
     """None, or an object with the methods of a Reporter."""
-    missing = next((name for name in ("say", "step", "part") if not callable(getattr(value, name, None))), None)
-    if value is not None and missing is not None:
-        raise ConfigError(f"`reporter` must have the methods say, step and part (got {short(value)})")
+    if value is not None and not all(callable(getattr(value, name, None)) for name in ("say", "step", "part")):
+        raise ConfigError(f"`reporter` must have the methods say, step and part (got {shorten(value)})")
     return value
 
 
 def several(name: str, value: Any) -> list[Any]:
-    """A list of values; a string, whose letters would be its values, counts as one."""
+    """A list of values; a single string or path counts as a list of one."""
     if isinstance(value, str | os.PathLike):
         return [value]
     if not isinstance(value, Sequence) or isinstance(value, bytes | bytearray | memoryview):
-        raise ConfigError(f"`{name}` must be a list (got {short(value)})")
+        raise ConfigError(f"`{name}` must be a list (got {shorten(value)})")
     return list(value)
 
 
-def stem(of: Path) -> str:
-    """A name for a folder after this one, short enough that more may be added to it."""
-    return of.stem[:STEM].encode()[: 2 * STEM].decode(errors="ignore")
+def stem(path: Path) -> str:
+    """The path's name without its ending, short enough that more may be added to it."""
+    return path.stem[:MAX_STEM].encode()[: 2 * MAX_STEM].decode(errors="ignore")

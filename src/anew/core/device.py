@@ -6,13 +6,13 @@ import re
 
 import torch
 
-from anew.errors import ConfigError, short
+from anew.errors import ConfigError, shorten
 
 
 def pick_device(device: str | torch.device, local: int = 0) -> str:
     device = str(device) if isinstance(device, torch.device) else device
     if not isinstance(device, str):
-        raise ConfigError(f"`device` must be auto, cpu, cuda or cuda:N (got {short(device)})")
+        raise ConfigError(f"`device` must be auto, cpu, cuda or cuda:N (got {shorten(device)})")
     if device == "auto":
         return f"cuda:{local % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):

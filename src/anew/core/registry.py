@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from anew.errors import ConfigError, nearest
+from anew.errors import ConfigError, did_you_mean
 
 MEMBERS = {"families": "family", "data": "modality", "evaluation": "evaluation"}  # what a room holds
 FAMILY = ("Config", "Sampling", "accepts", "suggest")  # what a class must have to be a family
@@ -49,7 +49,7 @@ def check_name(room: str, name: str) -> None:
     """ConfigError, with the nearest name, where a room has no such member. Imports nothing."""
     known = available(room)
     if name not in known:
-        raise ConfigError(f"unknown {MEMBERS[room]} {name!r}{nearest(name, known)}")
+        raise ConfigError(f"unknown {MEMBERS[room]} {name!r}{did_you_mean(name, known)}")
 
 
 def load(room: str, name: str) -> Any:

@@ -7,21 +7,21 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, StringConstraints, ValidationError
 
-from anew.errors import short
+from anew.errors import shorten
 
-MOST = 2**53  # of a whole number that JSON keeps exactly
+MAX_INT = 2**53  # the largest whole number that JSON keeps exactly
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("a text is expected")
+        raise ValueError("must be a string")
     return value
 
 
 Text = Annotated[str, PlainValidator(_text)]  # any, also names of files that are not UTF-8
 Name = Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
-Whole = Annotated[int, Strict(), Field(ge=0, le=MOST)]
-Count = Annotated[int, Strict(), Field(ge=1, le=MOST)]
+Whole = Annotated[int, Strict(), Field(ge=0, le=MAX_INT)]
+Count = Annotated[int, Strict(), Field(ge=1, le=MAX_INT)]
 Real = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Strict(), Field(ge=0.0, allow_inf_nan=False)]
 Positive = Annotated[float, Strict(), Field(gt=0.0, allow_inf_nan=False)]
@@ -38,23 +38,33 @@ class Record(BaseModel):
 R = TypeVar("R", bound=Record)
 
 
-def checked(kind: type[R], value: Any, what: str) -> R:
-    """The record that a JSON value describes; ValueError with one clause where it does not. what: its place in the file."""
+def checked(record: type[R], value: Any, place: str) -> R:
+    """The record that a JSON value describes.
+
+    Args:
+        record: Its type.
+        value: What was read.
+        place: Where in the file it stands, e.g. "data.learned".
+
+    Raises:
+        ValueError: The value does not describe one (one clause).
+    """
     try:
-        return kind.model_validate(value)
+        return record.model_validate(value)
     except ValidationError as error:
-        raise ValueError(described(error, what)) from None
+        raise ValueError(described(error, place)) from None
 
 
-def described(error: ValidationError, what: str = "") -> str:
+def described(error: ValidationError, place: str = "") -> str:
     """The first fault as one clause: where it is, what is expected, what is there."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join([*([what] if what else []), *(str(part)[:40] for part in first["loc"])]) or "it"
-    if first["type"] == "missing":
-        return f"{place} is missing"
-    if first["type"] == "extra_forbidden":
-        return f"{place} is unknown"
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("should")
+    fault = error.errors(include_url=False)[0]
+    path = [str(part)[:40] for part in fault["loc"]]
+    where = ".".join([place, *path] if place else path) or "it"
+    if fault["type"] == "missing":
+        return f"{where} is missing"
+    if fault["type"] == "extra_forbidden":
+        return f"{where} is unknown"
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("should")
     expected = f"must{message}" if message.startswith((" be", " have")) else f"is wrong: {message.strip()}"
-    value = first["input"]
-    return f"{place} {expected}" + ("" if isinstance(value, Mapping | list) else f" (got {short(value)})")
+    value = fault["input"]
+    return f"{where} {expected}" + ("" if isinstance(value, Mapping | list) else f" (got {shorten(value)})")

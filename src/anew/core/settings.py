@@ -1,4 +1,7 @@
-"""Frozen dataclass <-> JSON and command line. A knob exists only where it acts; its range is checked when it is set."""
+"""Settings: frozen dataclasses whose fields say what they mean and which values they may take; from JSON and from text.
+
+A setting exists only where it acts. Its type and its range are checked when it is set.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,30 @@ import math
 import operator
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any, TypeVar
 
-from anew.errors import ConfigError, nearest, short
+from anew.errors import ConfigError, did_you_mean, shorten
 
 C = TypeVar("C")
-MOST = 2**63 - 1  # of a whole number that others keep in 64 bits
+MAX_INT = 2**63 - 1  # largest whole number: others keep it in 64 bits
+EXACT_INT = 2**53  # up to here a float stands for one whole number only
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", tuple: "a list"}
 
 
 @dataclass(frozen=True, slots=True)
-class Knob:
-    """What a setting means: help, unit, and the values it may take (low and high inclusive, or choices)."""
+class Setting:
+    """What a setting means and which values it may take.
+
+    Attributes:
+        help: One line for `--help`.
+        unit: What a number counts, for sentences.
+        low: Least number, inclusive.
+        high: Largest number, inclusive.
+        choices: The texts allowed; empty: any.
+    """
 
     help: str
     unit: str = ""
@@ -29,26 +42,32 @@ class Knob:
     choices: tuple[str, ...] = ()
 
     def check(self, name: str, value: Any) -> None:
+        """Raise ConfigError where the value, or one in a tuple of them, is not allowed."""
         if isinstance(value, tuple):
-            for each in value:
-                self.check(name, each)
+            for element in value:
+                self.check(name, element)
             return
         if self.choices and value not in self.choices:
-            raise ConfigError(f"{name}={value!r} is not allowed{nearest(str(value), self.choices)}")
+            raise ConfigError(f"{name}={value!r} is not allowed{did_you_mean(str(value), self.choices)}")
         if isinstance(value, bool) or not isinstance(value, int | float):
             return
         if isinstance(value, float) and not math.isfinite(value):  # NaN is neither below nor above a bound
             raise ConfigError(f"{name}={value!r} is not allowed; give a finite number")
-        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
-            low = "" if self.low is None else f"at least {self.low:g}"
-            high = "" if self.high is None else f"at most {self.high:g}"
-            unit = f" {self.unit}" if self.unit else ""
-            raise ConfigError(
-                f"{name}={value!r} is out of range; give {' and '.join(t for t in (low, high) if t)}{unit}"
-            )
+        below = self.low is not None and value < self.low
+        above = self.high is not None and value > self.high
+        if below or above:
+            raise ConfigError(f"{name}={value!r} is out of range; give {self._range()}")
+
+    def _range(self) -> str:
+        bounds = []
+        if self.low is not None:
+            bounds.append(f"at least {self.low:g}")
+        if self.high is not None:
+            bounds.append(f"at most {self.high:g}")
+        return " and ".join(bounds) + (f" {self.unit}" if self.unit else "")
 
 
-def knob(
+def setting(
     default: Any,
     help: str,
     *,
@@ -57,133 +76,139 @@ def knob(
     high: float | None = None,
     choices: tuple[str, ...] = (),
 ) -> Any:
-    """A dataclass field with a Knob."""
-    return field(default=default, metadata={"knob": Knob(help, unit, low, high, choices)})
+    """A dataclass field that is a setting; the arguments are those of `Setting`."""
+    return field(default=default, metadata={"setting": Setting(help, unit, low, high, choices)})
 
 
-def knobs(cls: type) -> dict[str, Knob]:
-    """The knobs of a dataclass by field name."""
-    return {f.name: f.metadata["knob"] for f in dataclasses.fields(cls) if "knob" in f.metadata}
+def settings_of(cls: type) -> dict[str, Setting]:
+    """The settings of a dataclass by field name."""
+    return {f.name: f.metadata["setting"] for f in dataclasses.fields(cls) if "setting" in f.metadata}
 
 
-def known(values: Mapping[str, Any], cls: type) -> dict[str, Any]:
-    """Those of the values that a dataclass has knobs for."""
-    return {name: value for name, value in values.items() if name in knobs(cls)}
+def subset(values: Mapping[str, Any], cls: type) -> dict[str, Any]:
+    """Those of the values that are settings of a dataclass."""
+    allowed = settings_of(cls)
+    return {name: value for name, value in values.items() if name in allowed}
 
 
 def check(config: Any) -> None:
-    """Raise ConfigError where a field is outside its knob's range."""
-    for name, one in knobs(type(config)).items():
-        one.check(name, getattr(config, name))
+    """Raise ConfigError where a field of a dataclass is outside its setting's range."""
+    for name, setting in settings_of(type(config)).items():
+        setting.check(name, getattr(config, name))
 
 
-def whole(name: str, value: Any, low: int = 0, high: int = MOST) -> int:
-    """The value, which may be one of NumPy's, as a whole number from low to high; ConfigError says what is allowed."""
+def check_int(name: str, value: Any, low: int = 0, high: int = MAX_INT) -> int:
+    """The value as an int; it may be one of NumPy's.
+
+    Raises:
+        ConfigError: It is not a whole number from low to high.
+    """
     try:
         number = operator.index(value)
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
-        raise ConfigError(f"{name}={short(value)} is not allowed; give a whole number")
+        raise ConfigError(f"{name}={shorten(value)} is not allowed; give a whole number")
     if not low <= number <= high:
         raise ConfigError(f"{name}={number} is out of range; give {low} to {high:,}")
     return number
 
 
+# ---- JSON ----
+
+
 def to_json(config: Any) -> dict[str, Any]:
     """A dataclass as plain JSON values (tuples become lists, nested dataclasses become objects)."""
-    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    return {f.name: _to_plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return to_json(value)
     if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
+        return [_to_plain(element) for element in value]
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(key): _to_plain(element) for key, element in value.items()}
     return value
 
 
 def from_json(cls: type[C], data: Mapping[str, Any]) -> C:
-    """A dataclass from JSON values; unknown keys and values out of range raise ConfigError."""
+    """A dataclass from JSON values. Raises ConfigError for unknown names, other types and values out of range."""
     hints = typing.get_type_hints(cls)
-    fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in data:
-        if name not in fields:
-            raise ConfigError(f"unknown setting {name!r} of {cls.__name__}{nearest(name, fields)}")
-    config = cls(**{name: _shaped(hints[name], value, name) for name, value in data.items()})
+        if name not in names:
+            raise _unknown_setting(name, name, names)
+    config = cls(**{name: _from_plain(hints[name], value, name) for name, value in data.items()})
     check(config)
     return config
 
 
-def _shaped(hint: Any, value: Any, name: str) -> Any:
-    origin = typing.get_origin(hint)
+def _from_plain(hint: Any, value: Any, name: str) -> Any:
+    """The value as the type hint has it; nothing is converted but lists, and whole numbers where a float is expected."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        if value is None and type(None) in typing.get_args(hint):
+            return None
+        return _from_plain(_without_none(hint), value, name)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_json(typing.cast(type, hint), value)
-    if origin is tuple and isinstance(value, list | tuple):
-        inner = typing.get_args(hint)
-        kind = inner[0] if inner else Any
-        return tuple(_shaped(kind, v, name) for v in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise _wrong_type(name, value, tuple)
+        return tuple(_from_plain(typing.get_args(hint)[0], element, name) for element in value)
+    if hint not in _EXPECTED:
+        return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is float and is_number:
+        try:
+            return float(value)
+        except OverflowError:
+            raise _wrong_type(name, value, float) from None
+    if not isinstance(value, hint) or (hint is int and not is_number):
+        raise _wrong_type(name, value, hint)
     return value
+
+
+# ---- text ----
 
 
 def parse(cls: type, name: str, text: str) -> Any:
-    """The value that `text` means for the field `name` of a dataclass; ConfigError says what is allowed."""
-    hint = typing.get_type_hints(cls)[name]
-    value = _parsed(hint, name, text)
-    if name in knobs(cls):
-        knobs(cls)[name].check(name, value)
+    """The value that text means for a field of a dataclass. Raises ConfigError, which says what is allowed."""
+    value = _parse_as(typing.get_type_hints(cls)[name], name, text)
+    setting = settings_of(cls).get(name)
+    if setting is not None:
+        setting.check(name, value)
     return value
 
 
-def _parsed(hint: Any, name: str, text: str) -> Any:
+def _parse_as(hint: Any, name: str, text: str) -> Any:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        options = typing.get_args(hint)
-        if type(None) in options and text.lower() in ("none", ""):
+        if type(None) in typing.get_args(hint) and text.lower() in ("none", ""):
             return None
-        return _parsed(next(o for o in options if o is not type(None)), name, text)
+        return _parse_as(_without_none(hint), name, text)
     if typing.get_origin(hint) is tuple:
-        return tuple(_parsed(typing.get_args(hint)[0], name, part) for part in text.split(",") if part)
+        return tuple(_parse_as(typing.get_args(hint)[0], name, part) for part in text.split(",") if part)
     if hint is bool:
-        if text.lower() in ("1", "true", "yes", "on"):
-            return True
-        if text.lower() in ("0", "false", "no", "off"):
-            return False
-        raise ConfigError(f"{name}={text!r} is not allowed; give true or false")
-    if hint in (int, float):
+        if text.lower() not in _TRUE + _FALSE:
+            raise _wrong_type(name, text, bool)
+        return text.lower() in _TRUE
+    if hint is int or hint is float:
         try:
-            return hint(float(text)) if hint is int and float(text).is_integer() else hint(text)
-        except (ValueError, OverflowError):
-            kind = "a whole number" if hint is int else "a number"
-            raise ConfigError(f"{name}={text!r} is not allowed; give {kind}") from None
+            return _parse_int(text) if hint is int else float(text)
+        except ValueError:
+            raise _wrong_type(name, text, hint) from None
     return text
 
 
-def assign(settings: Mapping[str, Any], owners: Mapping[str, type]) -> dict[str, dict[str, Any]]:
-    """Sort settings by the dataclass that has them: {"width": "64"} -> {"family": {"width": 64}}.
-
-    A key may name its owner ("transformer.width"). Of several owners those are left out that do not allow the value, unless
-    none does. Other values are treated as the text that stands for them.
-    """
-    found: dict[str, dict[str, Any]] = {owner: {} for owner in owners}
-    names = {f.name for cls in owners.values() for f in dataclasses.fields(cls) if "knob" in f.metadata}
-    for full, value in settings.items():
-        prefix, _, rest = full.rpartition(".")
-        homes = [o for o, cls in owners.items() if rest in knobs(cls) and prefix in ("", o)]
-        if not homes:
-            raise ConfigError(f"unknown setting {full!r}{nearest(rest, names)}")
-        text, refused = value if isinstance(value, str) else as_text(value), None
-        for owner in homes:
-            try:
-                found[owner][rest] = parse(owners[owner], rest, text)
-            except ConfigError as error:
-                refused = error
-        if refused is not None and not any(rest in found[owner] for owner in homes):
-            raise refused
-    return found
+def _parse_int(text: str) -> int:
+    """A whole number, also as "1e6" or "64.0" where that stands for one number only. Raises ValueError."""
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+    if not number.is_integer() or abs(number) > EXACT_INT:
+        raise ValueError(text)
+    return int(number)
 
 
 def as_text(value: Any) -> str:
@@ -191,27 +216,43 @@ def as_text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def seconds(text: str | float) -> float:
-    """'90', '60s', '10m', '2h' or '1h30m' as seconds; ConfigError where it is none of these or not positive."""
-    if isinstance(text, str):
-        value = _parse_seconds(text.strip().lower())
-    else:  # NumPy's numbers are Real, too
-        value = float(text) if isinstance(text, Real) and not isinstance(text, bool) else math.nan
-    if not 0 < value < 366 * 86400:
-        raise ConfigError(f"`budget` must be a time like 60s, 10m, 2h, or seconds (got {short(text)})")
-    return value
+def route_settings(settings: Mapping[str, Any], owners: Mapping[str, type]) -> dict[str, dict[str, Any]]:
+    """Settings sorted by the dataclass that has them: {"width": "64"} -> {"family": {"width": 64}}.
+
+    Args:
+        settings: Values, or the texts that stand for them, by name. A name may say its owner ("transformer.width"). Where
+            several owners have it, those that do not allow the value are left out, unless none does.
+        owners: Dataclasses with settings.
+
+    Raises:
+        ConfigError: No owner has the setting, or none allows the value.
+    """
+    routed: dict[str, dict[str, Any]] = {owner: {} for owner in owners}
+    for full_name, value in settings.items():
+        prefix, _, name = full_name.rpartition(".")
+        candidates = [owner for owner, cls in owners.items() if name in settings_of(cls) and prefix in ("", owner)]
+        if not candidates:
+            names = {known for cls in owners.values() for known in settings_of(cls)}
+            raise _unknown_setting(full_name, name, names)
+        text = value if isinstance(value, str) else as_text(value)
+        error: ConfigError | None = None
+        for owner in candidates:
+            try:
+                routed[owner][name] = parse(owners[owner], name, text)
+            except ConfigError as refusal:
+                error = refusal
+        if error is not None and not any(name in routed[owner] for owner in candidates):
+            raise error
+    return routed
 
 
-def _parse_seconds(text: str) -> float:
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-    total, digits = 0.0, ""
-    for letter in text:
-        if letter.isdecimal() or letter == ".":
-            digits += letter
-        elif letter in units and digits.replace(".", "", 1).isdecimal():
-            total, digits = total + float(digits) * units[letter], ""
-        else:
-            return -1.0
-    if not digits:
-        return total or -1.0
-    return total + float(digits) if digits.replace(".", "", 1).isdecimal() else -1.0
+def _without_none(hint: Any) -> Any:
+    return next(option for option in typing.get_args(hint) if option is not type(None))
+
+
+def _unknown_setting(full_name: str, name: str, names: Iterable[str]) -> ConfigError:
+    return ConfigError(f"unknown setting {full_name!r}{did_you_mean(name, names)}")
+
+
+def _wrong_type(name: str, value: Any, expected: type) -> ConfigError:
+    return ConfigError(f"{name}={shorten(value)} is not allowed; give {_EXPECTED[expected]}")

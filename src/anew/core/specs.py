@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -173,6 +173,22 @@ class Condition:
 
     x: Tensor
     mask: Tensor | None = None
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """A trained pair that turns a Grid into a smaller Grid (latents) or into Tokens (codes), and back.
+
+    Attributes:
+        latent: What `encode` gives: (B, *shape) -> (B, *latent.shape) of about unit deviation, or (B, L) int64.
+    """
+
+    @property
+    def latent(self) -> Spec: ...
+
+    def encode(self, x: Tensor) -> Tensor: ...
+
+    def decode(self, z: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anew.core import isolation
 from anew.core import settings as configs
@@ -36,7 +37,7 @@ class Dataset:
         self.path = chosen.source.path
         self.seed = seed
         self.modality = modality
-        if modality.native:
+        if modality.traits.decodes_natively:
             isolation.start()
         self.spec: Spec
         self.fingerprint = chosen.fingerprint
@@ -68,29 +69,28 @@ class Dataset:
         given = settings(chosen.kind) if callable(settings) else settings
         kind: Modality = owner(configs.from_json(owner.Config, dict(given or {})))
         data = cls(chosen, kind, seed, cache)
-        kind.size = size
-        data._survey(fresh=True)
+        data._survey(fresh=True, budget=size)
         data._divide()
         return data
 
-    def _survey(self, fresh: bool) -> None:
+    def _survey(self, fresh: bool, budget: DataBudget | None = None) -> None:
         """Look at a sample: what is usable, what an item is (if that is open yet), what the classes are."""
         chosen, kind = self._chosen, self.modality
         sample, refused = sample_of(chosen, kind)
         if not sample:
             refused = [*refused, *chosen.source.refusals]
             why = f": {named(refused)}" if refused else ""
-            raise DataError(f"{self.path!r} holds no usable {kind.noun or kind.name}{why}")
+            raise DataError(f"{self.path!r} holds no usable {kind.traits.singular}{why}")
         items, size = sum(shard.items for shard in chosen.shards), sum(shard.bytes for shard in chosen.shards)
-        if kind.size is not None:
-            kind.size = replace(kind.size, items=items, bytes=size)
-        notes = [*chosen.source.notes, *chosen.notes, *(kind.survey(sample) if fresh else [])]
+        if budget is not None:
+            budget = replace(budget, items=items, bytes=size)
+        notes = [*chosen.source.notes, *chosen.notes, *(kind.inspect(sample, budget) if fresh else [])]
         self._sample = sample
         self._scan = DatasetSummary(kind.name, items, size, notes=notes, other=chosen.other)
 
     def _divide(self) -> None:
         chosen, kind = self._chosen, self.modality
-        listed = getattr(kind, "layout", "") == "list" and self.scan.bytes > max(WHOLE_LIST_BYTES, kind.related)
+        listed = kind.layout == "list" and self.scan.bytes > max(WHOLE_LIST_BYTES, kind.traits.max_cluster_bytes)
         store = InMemoryStore if chosen.whole and not listed else StreamingStore
         self._store = store(chosen.source, chosen.shards, kind, self.seed)
         self.scan.parts = self._store.scan_parts()
@@ -101,6 +101,11 @@ class Dataset:
             self._say(more)
         self._say([*self._store.notes, *kind.remarks()])
         self._sample = []
+
+    @property
+    def base(self) -> Dataset:
+        """The data set of the items themselves, behind any codec."""
+        return self
 
     @property
     def scan(self) -> DatasetSummary:
@@ -178,7 +183,13 @@ class Dataset:
         stored = self._ready().rows(self._number(part), n).samples(n, seed)
         if isinstance(stored, list):
             return [self.modality.decode(row[None].astype(np.int64))[0] for row in stored]
-        return self.modality.seen(stored)
+        return self.modality.to_items(stored)
+
+    def item_labels(self, part: str, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
+        """(class names, (n,) class numbers) of the items that `items` gives for the same arguments."""
+        rows = self._ready().rows(self._number(part), n)
+        numbers = np.zeros(rows.count, dtype=np.int64) if rows.labels is None else np.asarray(rows.labels)
+        return list(self.scan.labels), numbers[np.sort(shuffled(rows.count, seed)[:n])]
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
         """Documents (or records) of a text part in order, at most `limit` characters (default: 16 million)."""
@@ -257,15 +268,16 @@ class Dataset:
     @classmethod
     def open_like(cls, state: Mapping[str, Any], folder: Path, path: str, samples: bool = False) -> Dataset:
         """Other data in the form of a saved run, all in the part "all", none for training. samples: each counts once."""
-        data = cls._restored(detect_modality(path, state["modality"], samples), state, folder)
-        data._all, data.modality.made = True, samples
+        chosen = detect_modality(path, state["modality"], samples)
+        data = cls._restored(chosen, state, folder, generated=samples)
+        data._all = True
         data._store = InMemoryStore(data._chosen.source, data._chosen.shards, data.modality, data.seed, undivided=True)
         data._encode()
         return data
 
     @classmethod
-    def _restored(cls, chosen: Chosen, state: Mapping[str, Any], folder: Path) -> Dataset:
-        kind = fitted(state, folder)
+    def _restored(cls, chosen: Chosen, state: Mapping[str, Any], folder: Path, *, generated: bool = False) -> Dataset:
+        kind = fitted(state, folder, generated=generated)
         data = cls(chosen, kind, state["seed"], None)
         data._survey(fresh=False)
         data.spec = kind.spec
@@ -283,11 +295,11 @@ class Dataset:
         raise DataError(f"unknown part {part!r}; expected one of {', '.join(names)}")
 
 
-def fitted(state: Mapping[str, Any], folder: Path) -> Modality:
-    """The modality of a saved run; RunError where what the run says of it does not fit."""
+def fitted(state: Mapping[str, Any], folder: Path, *, generated: bool = False) -> Modality:
+    """The modality of a saved run, for its own data or for generated items; RunError where what the run says of it does not fit."""
     owner = load("data", state["modality"])
     with restoring(folder / "config.json"):
-        kind: Modality = owner(configs.from_json(owner.Config, state["config"]))
+        kind: Modality = owner(configs.from_json(owner.Config, state["config"]), generated=generated)
         kind.restore(dict(state["learned"]), folder)
     return kind
 
@@ -310,10 +322,3 @@ def check_there(path: str) -> None:
     """Raises DataError where the data of a run has moved away."""
     if Path(path).is_absolute() and not Path(path).exists():
         raise DataError(f"the data of this run is not at {path!r} any more; give `data`: where it lies now")
-
-
-def item_labels(data: Dataset, part: str, n: int, seed: int = 0) -> tuple[list[str], Any]:
-    """(class names, (n,) class numbers) of the items that `data.items` gives for the same arguments."""
-    labels = (rows := data._ready().rows(data._number(part), n)).labels
-    numbers = np.zeros(rows.count, dtype=np.int64) if labels is None else np.asarray(labels)
-    return list(data.scan.labels), numbers[np.sort(shuffled(rows.count, seed)[:n])]

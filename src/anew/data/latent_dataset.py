@@ -1,152 +1,263 @@
-"""Data in the space of a codec: a Grid as a smaller Grid, or as Tokens. The codec is handed in; what people see stays theirs.
+"""Data in the space of a codec: a Grid as a smaller Grid, or as Tokens.
 
-`Encoded` is the modality that a generator in that space works with, `EncodedDataset` the data set whose batches are codes.
-All codes of an item count: a mask of the plain batch (which frames of a clip are its own) says nothing about them.
+`LatentModality` is the modality of a generator that works in that space, `LatentDataset` the data set whose batches are
+latents. Whatever concerns the items themselves is asked of `base`, the plain modality or data set behind them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.specs import Batch, Spec, Tokens
+from anew.core.specs import Batch, Codec, Spec, Tokens
 from anew.data.dataset import Dataset
-from anew.data.modality import Modality, takes_no_prompt
-from anew.data.types import Artifact
+from anew.data.modality import Modality, no_prompt_error
+from anew.data.types import Artifact, DataBudget, DatasetSummary, Item
+from anew.estimators.sequence_clusters import SequenceClusters
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ROWS = 64  # items that are encoded at a time: always as many, so that an item's code never depends on its neighbours
-KEPT_BYTES = 512 * 2**20  # of codes in memory; what is beyond is encoded again each time
+CODEC_BATCH = 64  # items in each call of a codec: always as many, so that latents never depend on the neighbours
+CACHE_BYTES = 512 * 2**20  # of latents in memory; what is beyond is encoded again each time
 
 
-class Coding(Protocol):
-    """What is asked of a codec here (`families.family.Codec`)."""
+def encode_in_fixed_batches(codec: Codec, x: Tensor) -> Tensor:
+    """Latents of items, each the same whatever it is encoded together with.
 
-    @property
-    def latent(self) -> Spec: ...
+    Args:
+        codec: What encodes.
+        x: (n, *shape) values of items.
 
-    def encode(self, x: Tensor) -> Tensor: ...
+    Returns:
+        (n, *latent.shape) float32, or (n, L) int64 codes, on the CPU.
+    """
+    import torch
 
-    def decode(self, z: Tensor) -> Tensor: ...
+    latents = []
+    for chunk in torch.split(x, CODEC_BATCH):
+        padding = chunk.new_zeros((CODEC_BATCH - len(chunk), *chunk.shape[1:]))
+        latent = codec.encode(torch.cat((chunk, padding)) if len(padding) else chunk)[: len(chunk)].cpu()
+        latents.append(latent.float() if latent.is_floating_point() else latent)
+    return torch.cat(latents)
 
 
-def seen(codes: Tensor, spec: Spec) -> Tensor:
-    """Codes as a family sees them: a row of Tokens starts with the one that begins it."""
+def as_model_input(latents: Tensor, spec: Spec) -> Tensor:
+    """Latents (n, ...) as a family takes them: codes (n, L) get the begin token in front, (n, L+1)."""
     import torch
 
     if not isinstance(spec, Tokens):
-        return codes
-    return torch.cat((codes.new_full((len(codes), 1), spec.special["begin"]), codes), 1)
+        return latents
+    begin = latents.new_full((len(latents), 1), spec.special["begin"])
+    return torch.cat((begin, latents), 1)
 
 
-def encoded_alike(codec: Coding, x: Tensor) -> Tensor:
-    """(n, *latent) codes of x (n, *shape), on the CPU: each the same in any company."""
-    import torch
+class LatentModality(Modality):
+    """A modality seen through a codec: decoded items and files on one side, latents on the other."""
 
-    parts = []
-    for some in torch.split(x, ROWS):
-        short = ROWS - len(some)
-        filled = torch.cat((some, some.new_zeros((short, *some.shape[1:])))) if short else some
-        found = codec.encode(filled)[: len(some)].cpu()
-        parts.append(found.float() if found.is_floating_point() else found)
-    return torch.cat(parts)
+    def __init__(self, base: Modality, codec: Codec) -> None:
+        super().__init__(base.config, generated=base.generated)
+        self._base, self.codec = base, codec
+        self.name, self.suffixes, self.Config = base.name, base.suffixes, base.Config
+        self.unit, self.traits, self.layout = base.unit, base.traits, base.layout
+        self.spec = codec.latent
 
+    @property
+    def base(self) -> Modality:
+        return self._base
 
-class Encoded:
-    """A modality seen through a codec: items as people see them on one side, codes on the other.
-
-    Everything that concerns sources (reading, splitting, state) is the plain modality's, whose attributes show through."""
-
-    def __init__(self, plain: Modality, codec: Coding) -> None:
-        self.plain, self.codec = plain, codec
-        self.spec: Spec = codec.latent
-        self._last: tuple[Any, Any] = (None, None)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "plain":
-            raise AttributeError(name)
-        return getattr(self.plain, name)
+    # ---- latents ----
 
     def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
-        """Stored rows -> codes."""
-        plain = self.plain.batch(rows, labels, lengths)
-        return replace(plain, x=seen(encoded_alike(self.codec, plain.x), self.spec), mask=None)
+        """Stored rows as latents. All of them count: a mask of the items (which frames of a clip are real) says nothing here."""
+        batch = self.base.batch(rows, labels, lengths)
+        return replace(batch, x=as_model_input(encode_in_fixed_batches(self.codec, batch.x), self.spec), mask=None)
 
-    def values(self, z: Tensor) -> Tensor:
-        """Codes (n, *latent) -> values of items (n, *shape); a draft of Tokens may be shorter than a whole item. The same
-        codes asked for again are not decoded again."""
-        if self._last[0] is not z:
-            self._last = (z, self.codec.decode(z).cpu())
-        found: Tensor = self._last[1]
-        return found
+    def decode_latents(self, z: Tensor) -> Tensor:
+        """Latents (n, *latent) as values of items (n, *shape); drafts of Tokens may be shorter than a whole item."""
+        return self.codec.decode(z).cpu()
 
-    def decode(self, z: Tensor) -> list[Any]:
-        """Codes -> items as people see them."""
-        return self.plain.decode(self.values(z))
+    def decode(self, x: Tensor) -> list[Any]:
+        """Latents (n, *latent) as items."""
+        return self.base.decode(self.decode_latents(x))
 
-    def write(self, z: Tensor) -> list[Artifact]:
-        """Codes -> ordinary files, one an item."""
-        return self.plain.write(self.values(z))
+    def to_items(self, rows: NDArray[Any]) -> list[Any]:
+        return self.base.to_items(rows)
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
-        raise takes_no_prompt(self.plain.name, prompt, suffix)
+        raise no_prompt_error(self.name, prompt, suffix)
+
+    # ---- items and sources: those of the base ----
+
+    def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
+        return self.base.inspect(sample, budget)
+
+    def split_records(self, item: Item) -> Iterable[Item]:
+        return self.base.split_records(item)
+
+    def validate_header(self, item: Item) -> str | None:
+        return self.base.validate_header(item)
+
+    def validate_body(self, item: Item) -> str | None:
+        return self.base.validate_body(item)
+
+    def signature(self, item: Item) -> bytes | None:
+        return self.base.signature(item)
+
+    def sequence_clusters(self, items: Sequence[Item]) -> SequenceClusters | None:
+        return self.base.sequence_clusters(items)
+
+    def remarks(self) -> list[str]:
+        return self.base.remarks()
+
+    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
+        """Fits the base; the codec was trained before, and its latents are what they are."""
+        self.base.fit(items, size, labels)
+        return self.spec
+
+    def encode(self, item: Item) -> NDArray[Any]:
+        return self.base.encode(item)
+
+    def encode_many(self, items: Sequence[Item]) -> list[NDArray[Any] | str]:
+        return self.base.encode_many(items)
+
+    def units(self, item: Item) -> int:
+        return self.base.units(item)
+
+    def picture(self, item: Any) -> NDArray[Any] | None:
+        return self.base.picture(item)
+
+    def save_item(self, item: Any) -> Artifact:
+        return self.base.save_item(item)
+
+    def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
+        return self.base.merge_files(artifacts, labels)
+
+    def prompt_file(self, path: Path) -> str:
+        return self.base.prompt_file(path)
+
+    def state(self) -> dict[str, Any]:
+        return self.base.state()
+
+    def restore(self, state: dict[str, Any], folder: Path) -> None:
+        self.base.restore(state, folder)
+
+    def save(self, folder: Path) -> None:
+        self.base.save(folder)
 
 
-class EncodedDataset:
-    """A data set whose batches are codes. What is read from it to be looked at or compared stays as it was."""
+class LatentDataset(Dataset):
+    """A data set whose batches are latents. Items that are read from it to be shown or compared are those of `base`."""
 
-    def __init__(self, plain: Dataset, codec: Coding) -> None:
-        self.plain, self.codec = plain, codec
-        self.modality = Encoded(plain.modality, codec)
-        self.spec: Spec = replace(codec.latent, classes=plain.spec.classes)
-        self._codes: dict[bytes, Tensor] = {}
-        self._bytes = 0
+    def __init__(self, base: Dataset, codec: Codec) -> None:
+        self._base, self.codec = base, codec
+        self.path, self.seed, self.fingerprint = base.path, base.seed, base.fingerprint
+        self.modality = LatentModality(base.modality, codec)
+        self.spec = replace(codec.latent, classes=base.spec.classes)
+        self._latents: dict[bytes, Tensor] = {}  # by the digest of the item's values
+        self._cached_bytes = 0
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "plain":
-            raise AttributeError(name)
-        return getattr(self.plain, name)
+    @property
+    def base(self) -> Dataset:
+        return self._base
+
+    # ---- latents ----
 
     def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
-        """Rows of a step's global batch, as codes."""
-        return self._coded(self.plain.batch(step, phase, first, count, size))
+        """Rows of a step's global batch, as latents."""
+        return self._encoded(self.base.batch(step, phase, first, count, size))
 
     def sweep(self, part: str = "train", limit: int | None = None) -> Iterator[Batch]:
-        """One ordered pass, as codes."""
-        return map(self._coded, self.plain.sweep(part, limit))
+        """One ordered pass, as latents."""
+        return map(self._encoded, self.base.sweep(part, limit))
 
-    def scoring(self, part: str, *, limit: float | None = None, **how: Any) -> Iterator[Batch]:
-        """Every item of the part once, as codes. limit: stop at about so many values of codes."""
-        values = None if limit is None else limit / self._size * self.plain.train_units / max(1, self.plain.train_items)
-        return map(self._coded, self.plain.scoring(part, limit=values, **how))
+    def scoring(
+        self, part: str, *, batch: int = 32, stride: int | None = None, limit: float | None = None
+    ) -> Iterator[Batch]:
+        """Every item of the part once, as latents. limit: stop at about so many values of latents."""
+        if limit is not None:  # as units of the base, in which its own limit counts
+            limit *= self.base.train_units / max(1, self.base.train_items) / self._latent_size
+        return map(self._encoded, self.base.scoring(part, batch=batch, stride=stride, limit=limit))
 
-    def _coded(self, batch: Batch) -> Batch:
+    def _encoded(self, batch: Batch) -> Batch:
         import torch
 
         keys = [hashlib.blake2b(row.numpy(), digest_size=16).digest() for row in batch.x.contiguous()]
-        fresh = {key: place for place, key in enumerate(keys) if key not in self._codes}
-        found = dict(zip(fresh, encoded_alike(self.codec, batch.x[list(fresh.values())]), strict=True)) if fresh else {}
-        codes = torch.stack([self._codes[key] if key in self._codes else found[key] for key in keys])
-        for key, code in found.items():
-            size = code.numel() * code.element_size()
-            if self._bytes + size <= KEPT_BYTES:
-                self._codes[key] = code.clone()
-                self._bytes += size
-        return replace(batch, x=seen(codes, self.spec), mask=None)
+        missing = {key: index for index, key in enumerate(keys) if key not in self._latents}
+        fresh: dict[bytes, Tensor] = {}
+        if missing:
+            latents = encode_in_fixed_batches(self.codec, batch.x[list(missing.values())])
+            fresh = dict(zip(missing, latents, strict=True))
+        z = torch.stack([self._latents[key] if key in self._latents else fresh[key] for key in keys])
+        for key, latent in fresh.items():
+            size = latent.numel() * latent.element_size()
+            if self._cached_bytes + size <= CACHE_BYTES:
+                self._latents[key] = latent.clone()
+                self._cached_bytes += size
+        return replace(batch, x=as_model_input(z, self.spec), mask=None)
 
     @property
     def train_units(self) -> float:
-        """Values of the codes of the train part."""
-        return float(self.plain.train_items * self._size)
+        """Values of the latents of the train part."""
+        return float(self.base.train_items * self._latent_size)
 
     @property
-    def _size(self) -> int:
-        """Values of the codes of one item."""
+    def _latent_size(self) -> int:
+        """Values of the latents of one item."""
         return self.spec.length if isinstance(self.spec, Tokens) else math.prod(self.spec.shape)
+
+    # ---- items: those of the base ----
+
+    @property
+    def scan(self) -> DatasetSummary:
+        return self.base.scan
+
+    @property
+    def train_items(self) -> int:
+        return self.base.train_items
+
+    @property
+    def carved(self) -> tuple[str, ...]:
+        return self.base.carved
+
+    def fit(self, size: DataBudget) -> Spec:
+        """Fits the base; the codec was trained before, and its latents are what they are."""
+        self.base.fit(size)
+        return self.spec
+
+    def prefetch(self, step: int, phase: str, first: int, count: int, size: int) -> None:
+        self.base.prefetch(step, phase, first, count, size)
+
+    def items(self, part: str, n: int, seed: int = 0) -> list[Any]:
+        return self.base.items(part, n, seed)
+
+    def item_labels(self, part: str, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
+        return self.base.item_labels(part, n, seed)
+
+    def text(self, part: str, limit: int | None = None) -> list[str]:
+        return self.base.text(part, limit)
+
+    def held_out(self) -> tuple[tuple[str, ...], bool]:
+        return self.base.held_out()
+
+    def twins(self, items: Sequence[Any]) -> list[int]:
+        return self.base.twins(items)
+
+    def part_size(self, part: str) -> int:
+        return self.base.part_size(part)
+
+    def label_shares(self) -> list[float]:
+        return self.base.label_shares()
+
+    def state(self) -> dict[str, Any]:
+        return self.base.state()
+
+    def close(self) -> None:
+        self.base.close()

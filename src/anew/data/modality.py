@@ -1,11 +1,12 @@
-"""How one kind of item becomes a tensor and back. One file a modality; `EXPORT = TheClass` registers it."""
+"""How items of one sort become tensors and back. One file a modality; `EXPORT = TheClass` registers it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,50 +20,95 @@ from anew.estimators.sequence_clusters import SequenceClusters
 
 CONFIDENT = 0.8  # a confidence that outweighs a file's ending, see `Modality.sniff`
 
+Layout = Literal["items", "list", "document"]
+"""What a file holds: items that stand alone, a list of records, or one running text."""
 
-class Modality(ABC):
-    """A kind of item. Stateless until `fit`; what fit learns is saved by `save` into the run folder and read by `load`.
 
-    suffixes: file endings it takes, lower case with the dot: a hint, `sniff` decides. light: items cost little to encode,
-    so that a small source is read and encoded whole; otherwise shards are encoded in the background while training goes on.
-    textual: files are text, so shards follow their bytes, and a large file is read in spans of whole lines. record: the
-    bytes that open a line where a record begins; spans then hold whole records ("": any line does).
-    streams: files are handed over as a `FileSlice` instead of their bytes, large ones as several parts (`expand` cuts them).
-    classed: the labels of items may be learned as classes. named: classes may stand in file names (`dog_3.wav`) where there
-    are no class folders. labels_read: reading tells the classes (a header), the listing does not. shown: samples that a
-    run keeps. noun: what one item is called, where that is not NAME item. sampling: knobs that suit samples of this kind, for
-    families that have them. foreign: endings of such items that are not read, and what to convert them to. related: bytes of
-    a list, up to which it is kept whole and `kin` finds relatives in it; 0: the kind knows no relatives. native: libraries in C
-    decode its files, so whatever reads one goes through `each` or `encode_many`, which do it in another process. largest: bytes
-    of a file, 0: any.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModalityTraits:
+    """What holds for all items of a modality.
+
+    Attributes:
+        singular: What one item is called; an `s` behind it makes it several.
+        is_text: Files are text. Blocks follow their bytes, and a large file is read in spans of whole lines.
+        record_start: Bytes that open a line where a record begins, so that spans hold whole records (empty: any line does).
+        reads_file_slices: Files are handed over as a `FileSlice` instead of their bytes, large ones as several slices.
+        cheap_to_encode: A small source is read and encoded whole; otherwise blocks are encoded while training goes on.
+        decodes_natively: C libraries decode the files, so reading goes through `each` or `encode_many`, in another process.
+        supports_labels: Labels of items may be learned as classes.
+        labels_from_filenames: Classes may stand in file names (`dog_3.wav`) where there are no class folders.
+        labels_from_content: Reading an item tells its class (a header); the listing of files does not.
+        unsupported_suffixes: Endings of such files that are not read, and the format to convert them to.
+        max_file_bytes: Larger files are skipped; 0: no limit.
+        max_cluster_bytes: A list up to this size is kept whole, and `sequence_clusters` finds relatives in it; 0: never.
+        num_saved_samples: How many samples a run keeps.
+        default_sampling: Sampling settings that suit such items, for families that have them.
     """
 
-    name: ClassVar[str]
-    suffixes: ClassVar[frozenset[str]]
-    Config: ClassVar[type]
-    light: ClassVar[bool] = False
-    textual: ClassVar[bool] = False
-    record: ClassVar[bytes] = b""
-    streams: ClassVar[bool] = False
-    classed: bool = True
-    named: ClassVar[bool] = False
-    labels_read: bool = False
-    shown: ClassVar[int] = 36
-    noun: ClassVar[str] = ""
-    foreign: ClassVar[Mapping[str, str]] = {}
-    related: ClassVar[int] = 0
-    sampling: ClassVar[Mapping[str, Any]] = {}
-    native: ClassVar[bool] = False
-    largest: ClassVar[int] = 0
-    unit: ClassVar[str]  # what bits are divided by: "character", "residue", "dimension"
+    singular: str
+    is_text: bool = False
+    record_start: bytes = b""
+    reads_file_slices: bool = False
+    cheap_to_encode: bool = False
+    decodes_natively: bool = False
+    supports_labels: bool = True
+    labels_from_filenames: bool = False
+    labels_from_content: bool = False
+    unsupported_suffixes: Mapping[str, str] = field(default_factory=dict)
+    max_file_bytes: int = 0
+    max_cluster_bytes: int = 0
+    num_saved_samples: int = 36
+    default_sampling: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def plural(self) -> str:
+        """What several items are called."""
+        return f"{self.singular}s"
+
+
+class Modality(ABC):
+    """One sort of item and its life: `inspect` -> `fit` -> `encode` and `decode`.
+
+    `inspect` decides what an item is, `fit` learns vocabulary, shape and scale. `state` and `save` keep what both found in
+    the run folder; `restore` stands for both when a run is opened again.
+
+    Attributes:
+        name: The modality's name, that of its file.
+        suffixes: File endings, lower case with the dot. A hint: `claims` decides.
+        Config: Dataclass of its settings.
+        unit: What bits are divided by: "character", "residue" or "dimension".
+        traits: What holds for all its items.
+        config: An instance of `Config`.
+        generated: The items are samples of a generator: one that is not valid counts against it, and is not skipped.
+        layout: What a file holds; `inspect` may decide it.
+        spec: Shape or vocabulary of encoded items; set by `fit` and `restore`.
+    """
+
+    name: str
+    suffixes: frozenset[str]
+    Config: type
+    unit: str
+    traits: ModalityTraits
 
     config: Any
+    layout: Layout = "items"
     spec: Spec
-    made: bool = False  # what is read are samples: a generator's faults count, and are no reason to refuse one
-    size: DataBudget | None = None  # the budget, where it is known before `survey`: what a record is may depend on it
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any, *, generated: bool = False) -> None:
         self.config = config
+        self.generated = generated
+
+    @property
+    def native(self) -> bool:
+        """Whether `anew.core.isolation` decodes its items in another process."""
+        return self.traits.decodes_natively
+
+    @property
+    def base(self) -> Modality:
+        """The modality of the items themselves, behind any codec."""
+        return self
+
+    # ---- reading sources ----
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -71,148 +117,197 @@ class Modality(ABC):
         return 0.0
 
     @classmethod
-    def called(cls) -> str:
-        """What one item is called; an `s` behind it makes it several."""
-        return cls.noun or f"{cls.name} item"
-
-    @classmethod
-    def many(cls) -> str:
-        """What its items are called together."""
-        return f"{cls.noun}s" if cls.noun else cls.name
-
-    @classmethod
     def folders(cls, root: Path, files: Mapping[str, Sequence[str]], asked: bool = False) -> list[str]:
-        """Those folders below `root` that are one item each (numbered frames); files: paths in each folder, sorted. Their
-        `FileSlice` then points to a folder. asked: the user says that items are of this kind, so names are enough."""
+        """Folders that are one item each (numbered frames); their `FileSlice` points to a folder.
+
+        Args:
+            root: The source.
+            files: Paths in each folder below `root`, sorted.
+            asked: The user says that items are of this modality, so names are enough.
+        """
         return []
 
-    def survey(self, sample: Sequence[Item]) -> list[str]:
-        """Decide, before the split, what an item is (a file of lines may be a list of records) from a sample of the source;
-        sentences for the user. Called once, before `expand`; the decision is part of `state`."""
+    def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
+        """Decide what an item is (a file of lines may be a list of records), before anything is split.
+
+        Called once, before `split_records`; the decision is part of `state`.
+
+        Args:
+            sample: Items from all over the source.
+            budget: Time and size of the source, where they are known: how long a clip is may depend on them.
+
+        Returns:
+            Sentences for the user.
+        """
         return []
 
-    def expand(self, item: Item) -> Iterable[Item]:
+    def split_records(self, item: Item) -> Iterable[Item]:
         """The records that one item of the source holds; most hold one."""
         return (item,)
+
+    @abstractmethod
+    def validate_header(self, item: Item) -> str | None:
+        """Why the item cannot be used, as one clause, or None. Cheap: reads headers only."""
+
+    def validate_body(self, item: Item) -> str | None:
+        """Why `encode` would refuse a record cut out of a large file, as one clause, or None.
+
+        Only where that is cheap to tell before `fit`: what cannot be used is not held out."""
+        return None
 
     def signature(self, item: Item) -> bytes | None:
         """The same bytes for near-identical items, so that they land in one part; None: the content itself decides.
 
-        Raises ValueError (one clause) where it reads the body and finds that `encode` would refuse the item."""
+        Raises:
+            ValueError: The body was read and `encode` would refuse it (one clause).
+        """
         return None
 
-    def kin(self, items: Sequence[Item]) -> SequenceClusters | None:
-        """Who is related to whom among items, where whole clusters of relatives should be held out besides items at random;
-        None where the kind knows no such thing."""
-        return None
-
-    def widths(self) -> NDArray[Any] | None:
-        """(vocab,) units that each id stands for, Tokens only (sums are exact); None for a Grid, whose units are its values."""
+    def sequence_clusters(self, items: Sequence[Item]) -> SequenceClusters | None:
+        """Clusters of related items, where whole ones should be held out besides items at random, or None."""
         return None
 
     def remarks(self) -> list[str]:
         """Sentences for the user about what has been read so far (files in an old encoding, shrunk images)."""
         return []
 
-    @abstractmethod
-    def accepts(self, item: Item) -> str | None:
-        """None if the item's content can be used, else the reason as one clause (`SkippedItem`). Cheap: reads headers only."""
-
-    def damage(self, item: Item) -> str | None:
-        """Why `encode` would refuse a record cut out of a large file, as one clause, where that is cheap to tell from its body
-        before `fit`: nobody holds out what cannot be used."""
-        return None
+    # ---- learning and encoding ----
 
     @abstractmethod
     def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
-        """Learn vocabulary, shape and scale from items of the train split only, set and return `self.spec`."""
+        """Learn vocabulary, shape and scale; set and return `self.spec`.
+
+        Args:
+            items: Items of the train split only.
+            size: The budget, and bytes and items of the source.
+            labels: Names of the classes.
+        """
 
     @abstractmethod
     def encode(self, item: Item) -> NDArray[Any]:
-        """What the cache stores: (n,) unsigned ids for Tokens; for a Grid an array of one shape for all items, that of
-        `spec` or whatever `batch` turns into it (a waveform).
+        """What is stored of an item.
 
-        Raises ValueError (one clause) for an item whose body turns out to be damaged."""
+        Returns:
+            (n,) unsigned ids for `Tokens`; for a `Grid` an array of one shape for all items, that of `spec` or one that
+            `batch` turns into it (a waveform).
+
+        Raises:
+            ValueError: The item's body turns out to be damaged (one clause).
+        """
 
     def encode_many(self, items: Sequence[Item]) -> list[NDArray[Any] | str]:
-        """`encode` for each, or the reason (one clause) why an item cannot be. Faster where a modality can work in bulk."""
-        found = isolation.each(self, "encode_checked", items)
-        return [str(one) if isinstance(one, ValueError) else one for one in found]
+        """`encode` of each, or the reason (one clause) why an item cannot be. Faster where a modality works in bulk."""
+        results = isolation.each(self, "encode_checked", items)
+        return [str(result) if isinstance(result, ValueError) else result for result in results]
 
     def encode_checked(self, item: Item) -> NDArray[Any]:
         """`encode` of an item whose header was not looked at yet. Raises ValueError (one clause)."""
-        reason = self.accepts(item)
+        reason = self.validate_header(item)
         if reason is not None:
             raise ValueError(reason)
         return self.encode(item)
 
     @abstractmethod
     def units(self, item: Item) -> int:
-        """Characters, residues or pixels of the original item."""
+        """Characters, residues or values of the item, which bits are divided by."""
+
+    def widths(self) -> NDArray[Any] | None:
+        """(vocab,) units that each id of `Tokens` stands for (sums are exact); None for a `Grid`, whose values are its units."""
+        return None
 
     @abstractmethod
     def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
-        """Stored rows of one step -> model input. Grid: (B, ...) stored values. Tokens: (B, L+1) ids; lengths (B,) the
-        number of ids that are real in each row (None: all)."""
+        """Stored rows of one step as model input.
 
-    def views(self, batch: Batch) -> list[Batch]:
-        """All codings of the same rows, this one first (a sequence from either end). Training draws one for each row; the
-        probability of an item is the mean of those of its codings."""
+        Args:
+            rows: (B, ...) stored values for a `Grid`; (B, L+1) ids for `Tokens`.
+            labels: (B,) class numbers.
+            lengths: (B,) how many ids of each row are real; None: all.
+        """
+
+    def orderings(self, batch: Batch) -> list[Batch]:
+        """All orders in which the same rows are learned, this one first (a sequence from either end).
+
+        Training draws one for each row; the probability of an item is the mean over its orders."""
         return [batch]
 
-    def trained(self, batch: Batch, numbers: NDArray[np.uint64]) -> Batch:
-        """What training makes of a batch (other orders of the same tokens); numbers: (B,) well-spread, all its chance."""
+    def augment(self, batch: Batch, numbers: NDArray[np.uint64]) -> Batch:
+        """What training makes of a batch (other orders of the same tokens).
+
+        Args:
+            batch: Rows as they are stored.
+            numbers: (B,) well-spread numbers, the only source of randomness.
+        """
         return batch
+
+    # ---- back to items ----
 
     @abstractmethod
     def decode(self, x: Any) -> list[Any]:
-        """Model output (n, ...) -> items as people see them: str for text, (H, W) or (H, W, C) uint8 for images, float32 for
-        sound."""
+        """Model output (n, ...) as items: str for text, (H, W) or (H, W, C) uint8 for images, (N,) float32 for sound."""
 
-    def seen(self, rows: NDArray[Any]) -> list[Any]:
-        """Stored rows of real items -> items as people see them; by default what the model's side of them decodes to."""
+    def to_items(self, rows: NDArray[Any]) -> list[Any]:
+        """Stored rows (n, ...) of real items as items; by default what the model's input decodes to."""
         return self.decode(self.batch(rows, None, None).x)
 
     def picture(self, item: Any) -> NDArray[Any] | None:
-        """(H, W) or (H, W, C) uint8: how an item, as people see it, looks on a sheet of many; None: it is read as text."""
+        """(H, W) or (H, W, C) uint8: how a decoded item looks on a sheet of many; None: it is read as text."""
         return None
 
     def pictures(self, items: Iterable[Any]) -> list[Any]:
         """The picture of each item, or the item itself where there is none."""
-        return [item if (one := self.picture(item)) is None else one for item in items]
+        return [item if (picture := self.picture(item)) is None else picture for item in items]
 
     @abstractmethod
-    def write(self, x: Any) -> list[Artifact]:
-        """Model output (n, ...) -> ordinary files, one an item."""
+    def save_item(self, item: Any) -> Artifact:
+        """A decoded item as an ordinary file."""
 
-    def ended(self, x: Any, known: Any, stop: str) -> list[str | None]:
-        """The text of each sample (n, L) without what follows the first `stop` in what was drawn, and without it; None where
-        it has not appeared. known: ids (L,) or (n, L) that samples start from, or None. `files(texts)` then writes them."""
-        raise ConfigError(f"{self.name} data has no text to stop at; leave stop out")
+    def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
+        """All samples in one file, where that is how such items are kept; None: a file each."""
+        return None
+
+    # ---- prompts ----
+
+    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
+        """What samples start from, given the beginning and the end of an item as a user writes them.
+
+        Raises:
+            ConfigError: The modality takes no prompts, or no suffixes.
+        """
+        raise no_prompt_error(self.name, prompt, suffix)
 
     def prompt_file(self, path: Path) -> str:
-        """What `condition_from_prompt` takes for the prompt that lies in a file: its text. Raises ValueError (one clause)."""
+        """The prompt that a file holds, as `condition_from_prompt` takes it: its text. Raises ValueError (one clause)."""
         try:
             return read_whole(path).decode("utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(f"it cannot be read as UTF-8 text ({error})") from None
 
-    def together(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
-        """All samples in one file, where that is how such items are kept; None: a file each."""
-        return None
+    def truncate_at(self, x: Any, known: Any, stop: str) -> list[str | None]:
+        """The text of each sample up to a string.
 
-    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
-        """What a user gives of a sample, its beginning and its end -> ids or values that samples start from. Raises ConfigError
-        where the modality has no prompts, or no ends."""
-        raise takes_no_prompt(self.name, prompt, suffix)
+        Args:
+            x: (n, L) ids of samples.
+            known: (L,) or (n, L) ids that samples start from, or None: no stop is looked for in them.
+            stop: Where new text ends; it is left out, too.
+
+        Returns:
+            n texts, None where `stop` has not appeared.
+
+        Raises:
+            ConfigError: Items are not text.
+        """
+        raise ConfigError(f"{self.name} data has no text to stop at; leave stop out")
+
+    # ---- keeping ----
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """What fit learned, as JSON values (kept in config.json)."""
+        """What `inspect` and `fit` found, as JSON values (kept in config.json)."""
 
     @abstractmethod
     def restore(self, state: dict[str, Any], folder: Path) -> None:
-        """Undo `state` and `save`."""
+        """Undo `state` and `save`. Raises ValueError (one clause) where they do not fit."""
 
     def save(self, folder: Path) -> None:
         """Write further files that belong to the run (tokenizer.json)."""
@@ -233,23 +328,30 @@ def each(
 def reasons(
     modality: Modality, method: str, ones: Iterable[Item | SkippedItem]
 ) -> Iterator[tuple[Item | SkippedItem, str | None]]:
-    """The same of methods that say why an item cannot be used (`accepts`, `damage`), and the reason of a refusal."""
+    """The same of methods that say why an item cannot be used (`validate_header`, `validate_body`), and the reason of a refusal."""
     for one, reason in each(modality, method, ones):
         yield one, one.reason if isinstance(one, SkippedItem) else None if reason is None else str(reason)
 
 
-def takes_no_prompt(name: str, prompt: str, suffix: str) -> ConfigError:
+def no_prompt_error(name: str, prompt: str, suffix: str) -> ConfigError:
     """The ConfigError that names what was given."""
     given = "suffix" if suffix and not prompt else "prompt"
     return ConfigError(f"{name} data takes no {given}; leave `{given}` out")
 
 
-def usable_classes(wanted: str, labels: Sequence[str], items: int, what: str, notes: list[str]) -> int:
-    """How many classes condition the generator: all, or none where labels are "off" or too many for the items (a note
-    says so). what: the items in the plural."""
-    if wanted == "off" or len(labels) < 2:
+def class_count(labels_setting: str, labels: Sequence[str], num_items: int, plural: str, notes: list[str]) -> int:
+    """How many classes condition the generator: all or none.
+
+    Args:
+        labels_setting: "auto" or "off".
+        labels: Names of the classes.
+        num_items: How many items there are; fewer than two a class are too few.
+        plural: What the items are called.
+        notes: Gets a sentence where there are too many classes.
+    """
+    if labels_setting == "off" or len(labels) < 2:
         return 0
-    if 2 * len(labels) > max(items, 1):
-        notes.append(f"{len(labels)} classes for {items} {what} are too many: labels are not used.")
+    if 2 * len(labels) > max(num_items, 1):
+        notes.append(f"{len(labels)} classes for {num_items} {plural} are too many: labels are not used.")
         return 0
     return len(labels)

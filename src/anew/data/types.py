@@ -13,15 +13,21 @@ from typing import Any
 from anew.errors import printable
 
 DIGESTED = 1 << 20  # bytes at the start, the middle and the end of a large file that stand for its content
+MAX_THREADS = 16  # more hardly make one training run faster
+ACCELERATOR_THREADS = 100  # CPU threads that a GPU replaces, roughly
 
 
 @dataclass(frozen=True, slots=True)
 class FileSlice:
-    """A file that stays where it lies: `Item.data` of modalities that read files as streams (`Modality.streams`).
+    """Part of a file that stays where it lies: `Item.data` of modalities with `ModalityTraits.reads_file_slices`.
 
-    part, of: a large file is listed as `of` equal parts, and this is number `part`, counted from 0.
-    at: one record in it, in the modality's own units (samples, frames), as `Modality.expand` cut it; None: all of the part.
-    body: the bytes where they come from no file of their own (a member of an archive).
+    Attributes:
+        path: The file, or a folder of numbered frames.
+        part: Which of the file's equal parts this is, from 0.
+        of: How many parts the file is listed as.
+        at: First unit (sample, frame) of one record in it and the one behind its last, as `Modality.split_records` cut it;
+            None: all of the part.
+        body: The bytes, where they come from no file of their own (a member of an archive).
     """
 
     path: Path
@@ -62,10 +68,15 @@ def _digest(path: Path, size: int, stamp: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One record as it lies in its source. data: bytes of a file, text, an array, or a `FileSlice`; name: where it came from.
+    """One record as it lies in its source.
 
-    begins, ends: False where the item is a piece of a longer text that goes on before or after it.
-    group: what it was cut out of together with others (a recording); such records do not straddle parts.
+    Attributes:
+        name: Where it came from, for sentences.
+        data: Bytes of a file, text, an array, or a `FileSlice`.
+        label: Its class, where it has one.
+        begins: False where it is a piece of a longer text that goes on before it.
+        ends: False where that text goes on after it.
+        group: What it was cut out of together with others (a recording); such records do not straddle parts of the split.
     """
 
     name: str
@@ -81,7 +92,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class SkippedItem:
-    """An item that cannot be used, and why (one clause); all of it is made printable. group: see `Item`."""
+    """An item that cannot be used; all of it is made printable.
+
+    Attributes:
+        name: As of the `Item`.
+        reason: Why, as one clause.
+        group: As of the `Item`.
+    """
 
     name: str
     reason: str
@@ -96,8 +113,15 @@ class SkippedItem:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A sample as an ordinary file: suffix with the dot, and its bytes. text: what to show in a terminal, if anything;
-    media: the type that a browser shows or plays it as ("image/png", "audio/wav"); also: the same sample in other formats."""
+    """A sample as an ordinary file.
+
+    Attributes:
+        suffix: Ending of its name, with the dot.
+        data: Its bytes.
+        text: What to show in a terminal, if anything.
+        media: The type that a browser shows or plays it as ("image/png", "audio/wav").
+        also: The same sample in other formats.
+    """
 
     suffix: str
     data: bytes
@@ -107,13 +131,13 @@ class Artifact:
 
     def html(self) -> str:
         """What shows or plays it in a notebook."""
-        kind = self.media.partition("/")[0]
-        if kind not in _PLAYED:
+        player = _PLAYERS.get(self.media.partition("/")[0])
+        if player is None:
             return f"<pre>{html.escape(self.text or '')}</pre>"
-        return _PLAYED[kind].format(f"data:{self.media};base64,{base64.b64encode(self.data).decode()}")
+        return player.format(f"data:{self.media};base64,{base64.b64encode(self.data).decode()}")
 
 
-_PLAYED = {
+_PLAYERS = {
     "image": '<img style="margin:2px;image-rendering:pixelated" src="{}">',
     "audio": '<audio style="margin:2px" controls preload="none" src="{}"></audio>',
     "video": '<video style="margin:2px" controls loop muted playsinline preload="metadata" src="{}"></video>',
@@ -122,7 +146,15 @@ _PLAYED = {
 
 @dataclass(frozen=True, slots=True)
 class DataBudget:
-    """What sizes may follow from: seconds of the whole budget (None: steps only), bytes and items in the source."""
+    """What sizes of items and models follow from.
+
+    Attributes:
+        seconds: The whole time budget; None: a number of steps was given instead.
+        items: Items in the source.
+        bytes: Bytes of the source.
+        threads: CPU threads that work.
+        device: Where the model is trained, e.g. "cpu" or "cuda".
+    """
 
     seconds: float | None
     items: int
@@ -130,21 +162,47 @@ class DataBudget:
     threads: int = 1
     device: str = "cpu"
 
+    @property
+    def thread_seconds(self) -> float | None:
+        """Seconds of one CPU thread that the budget is worth; None without a budget. An accelerator counts as 100 threads."""
+        if self.seconds is None:
+            return None
+        threads = max(1, min(self.threads, MAX_THREADS)) if self.device == "cpu" else ACCELERATOR_THREADS
+        return self.seconds * threads
+
+    def describe(self) -> str:
+        """The budget, for sentences."""
+        if self.seconds is None:
+            return "a run without a budget"
+        if self.device != "cpu":
+            return f"{self.seconds:g} s on {self.device}"
+        return f"{self.seconds:g} s on {self.threads} thread{'s' if self.threads != 1 else ''}"
+
 
 @dataclass(slots=True)
 class DatasetSummary:
-    """What was found in a source. Counts are of items; `notes` are sentences for `anew look`."""
+    """What was found in a source; counts are of items.
+
+    Attributes:
+        modality: Name of the modality.
+        items: Items that can be used.
+        bytes: Size of the source.
+        labels: Names of the classes.
+        parts: Items (or spans of text) in train, validation and test.
+        refusals: One for each file and reason.
+        refused: How many items were refused.
+        other: Items of kinds that are not taken, by modality or suffix.
+        notes: Sentences for `anew look`.
+    """
 
     modality: str
     items: int
     bytes: int
     labels: tuple[str, ...] = ()
-    parts: dict[str, int] = field(default_factory=dict)  # train, validation, test -> items (or spans)
-    refusals: list[SkippedItem] = field(
-        default_factory=list
-    )  # one for each file and reason; `refused` counts all items
+    parts: dict[str, int] = field(default_factory=dict)
+    refusals: list[SkippedItem] = field(default_factory=list)
     refused: int = 0
-    other: dict[str, int] = field(default_factory=dict)  # items of kinds not taken, by modality or suffix
+    other: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def left_out(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -65,22 +65,6 @@ def count_parameters(make: Callable[[], nn.Module]) -> int:
     # Not on the device "meta": its first tensor loads torch's compiler, a second of CPU time.
     with torch.random.fork_rng(devices=[]):
         return sum(p.numel() for p in make().parameters())
-
-
-@runtime_checkable
-class Codec(Protocol):
-    """A trained pair that turns a Grid into a smaller Grid (latents) or into Tokens (codes), and back.
-
-    Attributes:
-        latent: What `encode` gives: (B, *shape) -> (B, *latent.shape) of about unit deviation, or (B, L) int64.
-    """
-
-    @property
-    def latent(self) -> Spec: ...
-
-    def encode(self, x: Tensor) -> Tensor: ...
-
-    def decode(self, z: Tensor) -> Tensor: ...
 
 
 class Family(nn.Module):

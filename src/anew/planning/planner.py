@@ -133,7 +133,7 @@ class Planner:
 
     def __init__(self, request: Request, reporter: Reporter, started: float, own: type[Family] | None = None) -> None:
         self.request, self.reporter, self.started, self.own = request, reporter, started, own
-        cfg.assign(
+        cfg.route_settings(
             request.settings, owners(request.family, request.modality, own)
         )  # unknown names fail before any reading
         self.train_config: TrainConfig = cfg.from_json(TrainConfig, self.given("train", TrainConfig))
@@ -146,8 +146,8 @@ class Planner:
         return {
             key: value
             for name, text in self.request.settings.items()
-            if name.rpartition(".")[0] in ("", owner) and name.rpartition(".")[2] in cfg.knobs(kind)
-            for key, value in cfg.assign({name: text}, {owner: kind})[owner].items()
+            if name.rpartition(".")[0] in ("", owner) and name.rpartition(".")[2] in cfg.settings_of(kind)
+            for key, value in cfg.route_settings({name: text}, {owner: kind})[owner].items()
         }
 
     data: Any  # a Dataset, or one seen through a codec
@@ -202,7 +202,7 @@ class Planner:
         modality = self.data.modality
         homes = {"train": TrainConfig, name: kind.Config, modality.name: type(modality).Config}
         homes |= {} if self.codec is None else {self.codec: load("families", self.codec).Config}
-        cfg.assign(self.request.settings, homes)
+        cfg.route_settings(self.request.settings, homes)
 
     def plan(self, name: str, kind: type[Family]) -> tuple[Plan, Any]:
         """The plan and the family's Config."""

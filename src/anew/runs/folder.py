@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anew.core import files
-from anew.errors import RunError, command, short
+from anew.errors import RunError, command, shorten
 from anew.runs import lock
 from anew.runs.tensors import read_tensors, write_tensors
 
@@ -54,12 +54,14 @@ class RunFolder:
     def open(cls, path: str | Path) -> RunFolder:
         """RunError where there is no such folder."""
         if not isinstance(path, str | os.PathLike):
-            raise RunError(f"run={short(path)} is no path; give the folder of a run that train made")
+            raise RunError(f"run={shorten(path)} is no path; give the folder of a run that train made")
         folder = Path(path)
         try:
             there = folder.is_dir()
         except (OSError, ValueError) as error:  # a name too long, or with a zero in it
-            raise RunError(f"run={short(path)} cannot be opened ({files.clause(error)}); give another folder") from None
+            raise RunError(
+                f"run={shorten(path)} cannot be opened ({files.clause(error)}); give another folder"
+            ) from None
         if not there:
             raise RunError(f"{str(path)!r} is no folder; give a run that train made")
         for name in FOLDERS:

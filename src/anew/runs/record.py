@@ -40,7 +40,7 @@ def _spec(value: Any) -> Spec:
 
 FamilyName = Annotated[str, PlainValidator(_family)]
 SpecField = Annotated[Grid | Tokens, PlainValidator(_spec), PlainSerializer(spec_to_json)]
-Settings = dict[str, Any]  # of a dataclass with knobs, which checks them
+Settings = dict[str, Any]  # of a dataclass of settings, which checks them
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from anew.core import files
 from anew.core.arguments import path
-from anew.core.settings import whole
+from anew.core.settings import check_int
 from anew.core.specs import SampleRequest
-from anew.errors import ConfigError, short
+from anew.errors import ConfigError, shorten
 from anew.families.base import Family
 from anew.sampling.latents import read
 from anew.sampling.model import AT_ONCE, Model, Samples
@@ -51,7 +51,7 @@ class Walk:
         """PNG with a row for each stretch between two stops, in even steps; the items given stand beside the row."""
         from anew.evaluation.reporting.sheet import sheet
 
-        columns = whole("columns", columns, 1, 1000)
+        columns = check_int("columns", columns, 1, 1000)
         wide = max(2, min(columns, 1 + max(b - a for a, b in zip(self.stops, self.stops[1:], strict=False))))
         rows = [np.linspace(a, b, wide).round().astype(int) for a, b in zip(self.stops, self.stops[1:], strict=False)]
         pictures = self.frames.pictures() or []
@@ -92,8 +92,8 @@ def walked(
 ) -> Walk:
     """What `Model.walk` returns."""
     if ends is not None and (not isinstance(ends, tuple | list) or len(ends) != 2):
-        raise ConfigError(f"`ends` must be a pair, the two items to walk between (got {short(ends)})")
-    n, stops, seed = _checked(n, 2 if ends else stops), whole("stops", stops), whole("seed", seed)
+        raise ConfigError(f"`ends` must be a pair, the two items to walk between (got {shorten(ends)})")
+    n, stops, seed = _checked(n, 2 if ends else stops), check_int("stops", stops), check_int("seed", seed)
     settings = model.how(how)
     family = model.family
     one = _label(model, seed, label)
@@ -106,7 +106,8 @@ def walked(
         items = torch.cat([read(model, end) for end in ends])
         marks = family.encode_to_latents(items.to(model.device), None if one is None else one.expand(2)).cpu()
     x = torch.cat(list(_frames(model, marks.cpu(), one, settings, n)))
-    frames = Samples(model.modality.decode(x), model.modality.write(x), [None] * n, model.modality)
+    frames_items = model.modality.decode(x)
+    frames = Samples(frames_items, list(map(model.modality.save_item, frames_items)), [None] * n, model.modality)
     if frames.pictures() is None:
         raise ConfigError(f"a walk is shown as pictures, and {model.modality.name} has none; give a run of images")
     places = [round(i * (n - 1) / (len(marks) - 1)) for i in range(len(marks))]
@@ -116,7 +117,7 @@ def walked(
 
 def _checked(n: int, stops: int) -> int:
     """n as a number that has a frame for each stop."""
-    stops, n = whole("stops", stops, 2, 1000), whole("n", n, 1, MOST_FRAMES)
+    stops, n = check_int("stops", stops, 2, 1000), check_int("n", n, 1, MOST_FRAMES)
     if n < stops:
         raise ConfigError(f"n={n} is out of range; give {stops} (a frame for each stop) to {MOST_FRAMES:,}")
     return n

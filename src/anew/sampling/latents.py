@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anew.core.specs import Condition, Grid, Tokens
-from anew.data.latent_dataset import encoded_alike
+from anew.core.specs import Codec, Condition, Grid, Tokens
+from anew.data.latent_dataset import encode_in_fixed_batches
 from anew.data.types import FileSlice, Item
-from anew.errors import ConfigError, short
-from anew.families.base import Codec, Family
+from anew.errors import ConfigError, shorten
 from anew.sampling.model import Model, Samples
 
 
@@ -26,14 +25,14 @@ def read(model: Model, item: Any) -> Tensor:
 def _values(model: Model, modality: Any, item: Any) -> Tensor:
     """(1, *shape) the item as this modality, the run's own or the plain one behind it, gives it."""
     if not isinstance(item, str | Path | bytes | bytearray | memoryview | np.ndarray | FileSlice):
-        raise ConfigError(f"{short(item)} is no item; give a path, the bytes of a file, or an array")
+        raise ConfigError(f"{shorten(item)} is no item; give a path, the bytes of a file, or an array")
     named = repr(str(item)) if isinstance(item, str | Path) else "the item given"
     try:
         data = _data(model, Path(item)) if isinstance(item, str | Path) else item
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         why = getattr(error, "strerror", None) or str(error)
         raise ConfigError(
-            f"{named} cannot be read ({why}); give a file of one {model.modality.noun or model.modality.name}"
+            f"{named} cannot be read ({why}); give a file of one {model.modality.traits.singular}"
         ) from None
     one = Item(str(item) if isinstance(item, str | Path) else "item", data)
     try:
@@ -44,14 +43,12 @@ def _values(model: Model, modality: Any, item: Any) -> Tensor:
         reason = row
     except ValueError as error:
         reason = str(error)
-    raise ConfigError(
-        f"{named} cannot be used: {reason}; give a file of one {model.modality.noun or model.modality.name}"
-    )
+    raise ConfigError(f"{named} cannot be used: {reason}; give a file of one {model.modality.traits.singular}")
 
 
 def _data(model: Model, path: Path) -> Any:
     """What `Item.data` is of a file."""
-    if not model.modality.streams:
+    if not model.modality.traits.reads_file_slices:
         return path.read_bytes()
     path.stat()  # a file that is not there is said here
     return FileSlice(path)
@@ -86,19 +83,18 @@ def _mask(mask: Any, wanted: tuple[int, ...]) -> Tensor:
             return found.float()
     except (TypeError, ValueError, RuntimeError):
         pass
-    raise ConfigError(f"the mask {short(mask)} is no array of true and false; give one of the size {wanted}")
+    raise ConfigError(f"the mask {shorten(mask)} is no array of true and false; give one of the size {wanted}")
 
 
 def encoded(model: Model, items: Sequence[Any]) -> Tensor:
     """(n, *latent) of items, by the codec of the run or the family that is one."""
     codec = _codec(model)
     if isinstance(items, str | Path | bytes) or not isinstance(items, Sequence | np.ndarray):
-        raise ConfigError(f"`items` must be a list of items (got {short(items)})")
+        raise ConfigError(f"`items` must be a list of items (got {shorten(items)})")
     if not len(items):
         raise ConfigError("nothing to encode was given; give at least one item")
-    plain = getattr(model.modality, "plain", model.modality)
-    values = torch.cat([_values(model, plain, item) for item in items])
-    return encoded_alike(codec, values.to(model.device))
+    values = torch.cat([_values(model, model.modality.base, item) for item in items])
+    return encode_in_fixed_batches(codec, values.to(model.device))
 
 
 def decoded(model: Model, z: Tensor) -> Samples:
@@ -109,7 +105,7 @@ def decoded(model: Model, z: Tensor) -> Samples:
     try:
         z = torch.as_tensor(z)
     except (TypeError, ValueError, RuntimeError):
-        raise ConfigError(f"{short(z)} are no latents; give numbers (n, {', '.join(map(str, wanted))})") from None
+        raise ConfigError(f"{shorten(z)} are no latents; give numbers (n, {', '.join(map(str, wanted))})") from None
     if z.ndim != len(wanted) + 1 or tuple(z.shape[1:]) != wanted or not len(z):
         raise ConfigError(
             f"latents of shape {tuple(z.shape)} do not fit this run; give (n, {', '.join(map(str, wanted))})"
@@ -120,14 +116,17 @@ def decoded(model: Model, z: Tensor) -> Samples:
             raise ConfigError(f"these codes do not fit this run; give whole numbers from 0 to {most}")
     elif z.is_complex() or not bool(z.isfinite().all()):
         raise ConfigError("these latents hold values that are not finite real numbers; give what `encode` made")
-    plain = getattr(model.modality, "plain", model.modality)
+    modality = model.modality.base
     x = codec.decode(z.to(model.device) if isinstance(latent, Tokens) else z.float().to(model.device)).cpu()
-    return Samples(plain.decode(x), plain.write(x), [None] * len(z), plain)
+    items = modality.decode(x)
+    return Samples(items, list(map(modality.save_item, items)), [None] * len(z), modality)
 
 
 def _codec(model: Model) -> Codec:
     """ConfigError where a run has none."""
-    codec: Family = model.codec or model.family
+    if model.codec is not None:
+        return model.codec
+    codec = model.family
     if codec.codec_config is None or not isinstance(codec, Codec):
         name = model.record.family.name
         raise ConfigError(f"the family {name!r} has no latents to encode into; train vae, or with space=latent")

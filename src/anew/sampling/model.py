@@ -14,12 +14,13 @@ from anew.core import random
 from anew.core import settings as cfg
 from anew.core.arguments import optional_number, path, switch
 from anew.core.device import pick_device
-from anew.core.settings import whole
-from anew.core.specs import Condition, SampleRequest
+from anew.core.settings import check_int
+from anew.core.specs import Codec, Condition, SampleRequest
 from anew.data.dataset import fitted
-from anew.data.latent_dataset import Encoded
+from anew.data.latent_dataset import LatentModality
+from anew.data.modality import Modality
 from anew.data.types import Artifact
-from anew.errors import ConfigError, DataError, RunError, command, short
+from anew.errors import ConfigError, DataError, RunError, command, shorten
 from anew.families.base import Family
 from anew.functional.likelihood import mean_bits
 from anew.runs.folder import CONFIG, RunFolder
@@ -41,7 +42,7 @@ class Model:
 
     def __init__(self, folder: RunFolder, device: str = "auto", *, trust_code: bool = False) -> None:
         if not isinstance(folder, RunFolder):
-            raise ConfigError(f"`folder` must be a RunFolder (got {short(folder)}); anew.load takes a path")
+            raise ConfigError(f"`folder` must be a RunFolder (got {shorten(folder)}); anew.load takes a path")
         trust_code = switch("trust_code", trust_code)
         self.folder = folder
         self.record = folder.record()
@@ -52,11 +53,11 @@ class Model:
         record, folder = self.record, self.folder.path
         kind = family_of(record.family.name, folder, trust_code)
         plain = fitted(record.data.model_dump(), folder)
-        self.modality: Any = plain
-        self.codec: Family | None = None
+        self.modality: Modality = plain
+        self.codec: Codec | None = None
         if record.codec is not None:
             self.codec = codec_stage.restored(record, folder, self.device)
-            self.modality = Encoded(plain, self.codec)  # type: ignore[arg-type]
+            self.modality = LatentModality(plain, self.codec)
         if self.modality.spec != record.spec or (record.codec is not None and record.codec.spec != plain.spec):
             raise RunError(f"{str(folder / CONFIG)!r} was edited: what it says of the data does not fit; restore it")
         self.labels: list[str] = list(record.data.labels)
@@ -69,11 +70,11 @@ class Model:
         self.family = restored_family(record.family, record.spec, kind, weights, self.device)
 
     @classmethod
-    def of(cls, family: Family, modality: Any, record: RunRecord) -> Model:
+    def of(cls, family: Family, modality: Modality, record: RunRecord) -> Model:
         """A model in memory, before its run is finished: for previews."""
         model = cls.__new__(cls)
         model.family, model.modality, model.record, model.device = family, modality, record, family.device
-        model.codec = modality.codec if isinstance(modality, Encoded) else None  # type: ignore[assignment]
+        model.codec = modality.codec if isinstance(modality, LatentModality) else None
         model.labels, model.label_shares = list(record.data.labels), list(record.label_shares)
         return model
 
@@ -84,13 +85,13 @@ class Model:
     @property
     def item_spec(self) -> Any:
         """What an item is, whatever the family works on."""
-        return getattr(self.modality, "plain", self.modality).spec
+        return self.modality.base.spec
 
     def how(self, given: Mapping[str, Any]) -> Any:
-        """The family's Sampling with the given knobs, else the data's; ConfigError names the nearest where one is unknown."""
+        """The family's Sampling with the given settings, else the data's; ConfigError names the nearest where one is unknown."""
         kind = type(self.family).Sampling
-        given = cfg.known(self.modality.sampling, kind) | dict(given)
-        return cfg.from_json(kind, cfg.assign(given, {"sampling": kind})["sampling"])
+        given = cfg.subset(self.modality.traits.default_sampling, kind) | dict(given)
+        return cfg.from_json(kind, cfg.route_settings(given, {"sampling": kind})["sampling"])
 
     def sample(
         self,
@@ -108,12 +109,12 @@ class Model:
 
         prompt: what text starts with; suffix: what it ends with, where that can be given;
         label: one of the data's classes, or its place in `labels` (default: as the data has them); how: the
-        family's sampling knobs, as in `anew sample --set`. `stop="..."` ends what is new of a text before that string.
+        family's sampling settings, as in `anew sample --set`. `stop="..."` ends what is new of a text before that string.
         known: (item, mask) to fill in: an image as a path, the bytes of a file or a uint8 array (H, W) or (H, W, C), and
         (H, W) that is true where it is kept; a clip with one axis more, (T, H, W[, C]), and (T, H, W) or (T,) for whole
         frames; or a `Condition` in the model's own values.
         """
-        n, seed, first = whole("n", n, 1, MOST), whole("seed", seed), whole("first", first)
+        n, seed, first = check_int("n", n, 1, MOST), check_int("seed", seed), check_int("first", first)
         stop = stop_of(self, how.pop("stop", None))
         settings = self.how(how)
         begun = given(self, prompt, suffix, known)
@@ -126,10 +127,10 @@ class Model:
             x = self._last(request, seed, stop)
             shown = self.modality.decode(x)
             if stop is not None:
-                ended = self.modality.ended(x, _ids(begun), stop)
+                ended = self.modality.truncate_at(x, _ids(begun), stop)
                 shown = [text if cut is None else cut for text, cut in zip(shown, ended, strict=True)]
             items += shown
-            artifacts += self.modality.write(x) if stop is None else self.modality.files(shown)
+            artifacts += map(self.modality.save_item, shown)
             names += [None] * count if request.labels is None else [self.labels[int(i)] for i in request.labels]
         return Samples(items, artifacts, names, self.modality)
 
@@ -137,7 +138,7 @@ class Model:
         self, n: int = 1, *, seed: int = 0, prompt: str | None = None, label: str | int | None = None, **how: Any
     ) -> Iterator[list[Any]]:
         """Drafts while they form, each the list of n items so far; the last is the sample. To cancel, stop iterating."""
-        n, seed = whole("n", n, 1, MOST), whole("seed", seed)
+        n, seed = check_int("n", n, 1, MOST), check_int("seed", seed)
         settings = self.how(how)
         known = given(self, prompt, None, None)
         ask = self._request(n, seed, label, known, settings, 0)
@@ -156,7 +157,7 @@ class Model:
         """n frames of a walk through the space that samples start from, past `stops` samples of the seed.
 
         label: a class to stay in. ends: two items to walk between instead, as paths, bytes of files, or uint8 arrays.
-        how: the family's sampling knobs. ConfigError says why where the family has no such space."""
+        how: the family's sampling settings. ConfigError says why where the family has no such space."""
         from anew.sampling.interpolation import walked  # walking builds on this module
 
         return walked(self, n, stops, seed, label, ends, how)
@@ -184,7 +185,7 @@ class Model:
         classes = self.spec.classes
         if classes == 0:
             if label is not None:
-                raise ConfigError(f"`label` {short(label)} was given, but this run has no labels; leave it out")
+                raise ConfigError(f"`label` {shorten(label)} was given, but this run has no labels; leave it out")
             return None
         if label is not None:
             return torch.full((n,), class_of(self.labels, label))
@@ -198,7 +199,7 @@ class Model:
             last = draft
             if stop is None or number % 16 != 15:
                 continue
-            if None not in self.modality.ended(draft.cpu(), _ids(request.condition), stop):
+            if None not in self.modality.truncate_at(draft.cpu(), _ids(request.condition), stop):
                 break
         if last is None:
             raise RunError("the family drew nothing; train the run again")
@@ -219,7 +220,7 @@ class Model:
         bits: dict[str, float] = {}
         units = 0.0
         for batch in batches:
-            views = [self.family.bits_by_part(b.to(self.device)) for b in self.modality.views(batch)]
+            views = [self.family.bits_by_part(b.to(self.device)) for b in self.modality.orderings(batch)]
             if not views[0]:
                 return {}
             units += float(len(batch) if batch.units is None else batch.units.sum())
@@ -238,7 +239,7 @@ class Model:
         begin = time.monotonic()
         found: list[tuple[float, float]] = []
         for batch in batches:
-            views = [_bits(self.family, b.to(self.device), part) for b in self.modality.views(batch)]
+            views = [_bits(self.family, b.to(self.device), part) for b in self.modality.orderings(batch)]
             units = batch.units if batch.units is not None else torch.ones(len(batch))
             bits = mean_bits([view for view in views if view is not None])
             found += zip(bits.tolist(), units.double().tolist(), strict=True)

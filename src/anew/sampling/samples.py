@@ -8,7 +8,7 @@ from typing import Any
 
 from anew.core import files
 from anew.core.arguments import optional_text, path
-from anew.core.settings import whole
+from anew.core.settings import check_int
 from anew.data.modality import Modality
 from anew.data.types import Artifact
 from anew.errors import ConfigError
@@ -35,7 +35,7 @@ class Samples(Sequence[Any]):
 
     def head(self, n: int) -> Samples:
         """The first n."""
-        n = whole("n", n)
+        n = check_int("n", n)
         return Samples(self._items[:n], self.artifacts[:n], self.labels[:n], self.modality)
 
     def with_more(self, more: Samples) -> Samples:
@@ -52,7 +52,7 @@ class Samples(Sequence[Any]):
         """Write one file a sample (one of all, where such items are kept so) into the folder, made if missing, and beside it
         its other formats; returns the paths of the first."""
         target = _made(folder)
-        joint = self.modality.together(self.artifacts, self.labels)
+        joint = self.modality.merge_files(self.artifacts, self.labels)
         if joint is not None:
             return [files.write_inside(target, f"samples{joint.suffix}", joint.data)]
         digits = max(4, len(str(len(self.artifacts) - 1)))

@@ -83,7 +83,7 @@ def _like(real: Dataset, folder: Path, path: str, samples: bool = False) -> Data
     try:
         return Dataset.open_like(real.state(), folder, path, samples)
     except DataError as error:
-        raise DataError(f"{error} (it must hold {real.modality.called()}s, as the data does)") from None
+        raise DataError(f"{error} (it must hold {real.modality.traits.plural}, as the data does)") from None
 
 
 class Sets:

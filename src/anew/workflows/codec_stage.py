@@ -15,11 +15,11 @@ import torch
 
 from anew.core import settings as cfg
 from anew.core.registry import load
-from anew.core.specs import Grid
+from anew.core.specs import Codec, Grid
 from anew.data.dataset import Dataset
-from anew.data.latent_dataset import EncodedDataset
+from anew.data.latent_dataset import LatentDataset
 from anew.errors import ConfigError, RunError
-from anew.families.base import Codec, Family
+from anew.families.base import Family
 from anew.planning.budget import TrainConfig
 from anew.planning.planner import codecs_for
 from anew.runs.folder import CONFIG, RunFolder
@@ -61,34 +61,41 @@ def _not_latent(data: Any, name: str, kind: type[Family]) -> str:
         return "this data is discrete"
     if kind.codec_config is not None:
         return f"the family {name!r} has latents of its own"
-    return f"no codec makes what {name!r} takes of {data.modality.many()}"
+    return f"no codec makes what {name!r} takes of {data.modality.traits.plural}"
 
 
-def encoded(job: Job, name: str) -> EncodedDataset:
+def encoded(job: Job, name: str) -> LatentDataset:
     """The job's data through a codec: the one of the run, the one of the run that is replayed, or one that is learned now."""
     if job.request.plan_from is not None:
         other = RunFolder.open(Path(job.request.plan_from))
         record = other.record()
-        codec, described = restored(record, other.path, job.world.device), record.codec
+        codec, described = _restored_family(record, other.path, job.world.device), record.codec
     else:
         codec, described = _learned(job, name, load("families", name))
     job.codec = described
     job.planner.least = 1.0  # a codec that took longer than planned shall not have been for nothing
     if job.world.is_main:
         write_tensors(job.folder.path / CODEC_WEIGHTS, {n: t.cpu() for n, t in codec.state_dict().items()})
-    return EncodedDataset(job.data, codec)  # type: ignore[arg-type]
+    return LatentDataset(job.data, _as_codec(codec, job.folder.path))
 
 
-def restored(record: RunRecord, folder: Path, device: torch.device) -> Family:
+def restored(record: RunRecord, folder: Path, device: torch.device) -> Codec:
     """The codec of a run; RunError where its files do not fit."""
+    return _as_codec(_restored_family(record, folder, device), folder)
+
+
+def _as_codec(family: Family, folder: Path) -> Codec:
+    if family.codec_config is None or not isinstance(family, Codec):
+        raise RunError(f"{str(folder / CONFIG)!r} was edited: its codec's family is not a codec; restore it")
+    return family
+
+
+def _restored_family(record: RunRecord, folder: Path, device: torch.device) -> Family:
     described = record.codec
     if described is None:
         raise RunError(f"{str(folder)!r} has no codec: its family works on the data itself")
     kind: type[Family] = load("families", described.family.name)
-    codec = restored_family(described.family, described.spec, kind, folder / CODEC_WEIGHTS, device)
-    if not isinstance(codec, Codec) or kind.codec_config is None:
-        raise RunError(f"{str(folder / CONFIG)!r} was edited: {described.family.name} is not a codec; restore it")
-    return codec
+    return restored_family(described.family, described.spec, kind, folder / CODEC_WEIGHTS, device)
 
 
 def clear(folder: RunFolder) -> None:
@@ -123,12 +130,12 @@ def _request(job: Job, name: str, kind: type[Family]) -> Any:
     """What is asked of the first stage: its share of the time, or as many steps as the second."""
     request, settings = job.request, dict(kind.codec_config or {})
     given = {f"{name}.{key}": str(value) for key, value in settings.items()}
-    own = {name: kind.Config, "train": TrainConfig, job.data.modality.name: type(job.data.modality).Config}
+    own = {name: kind.Config, "train": TrainConfig, job.data.modality.name: job.data.modality.Config}
     for key, value in request.settings.items():
-        owner, _, knob = key.rpartition(".")
-        alone = knob in cfg.knobs(kind.Config) and knob not in cfg.knobs(job.kind.Config)
-        fits = owner in own or (not owner and (knob in cfg.knobs(TrainConfig) or alone))
-        if fits and knob not in NOT_OF_A_STAGE:
+        owner, _, setting = key.rpartition(".")
+        alone = setting in cfg.settings_of(kind.Config) and setting not in cfg.settings_of(job.kind.Config)
+        fits = owner in own or (not owner and (setting in cfg.settings_of(TrainConfig) or alone))
+        if fits and setting not in NOT_OF_A_STAGE:
             given[key] = value
     given |= {"train.space": "pixel", "train.previews": "0"}
     seconds = job.planner.seconds_to_train()
@@ -146,6 +153,6 @@ def shorter(job: Job) -> None:
         job.train_config = job.planner.train_config = left
 
 
-def reopened(record: RunRecord, folder: Path, data: Dataset, device: torch.device) -> Any:
+def reopened(record: RunRecord, folder: Path, data: Dataset, device: torch.device) -> Dataset:
     """The data of a saved run as its family sees it."""
-    return data if record.codec is None else EncodedDataset(data, restored(record, folder, device))  # type: ignore[arg-type]
+    return data if record.codec is None else LatentDataset(data, restored(record, folder, device))

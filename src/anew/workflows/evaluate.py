@@ -14,7 +14,7 @@ from anew.core import settings as cfg
 from anew.core.registry import load
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import use_threads
-from anew.data.dataset import Dataset, item_labels
+from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
 from anew.evaluation.base import LEAST, Evaluation, Evidence, Labels, Pool
 from anew.evaluation.memorization.result import Copies
@@ -64,7 +64,7 @@ def evaluated(
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
     share = 0.25 if isinstance(model.item_spec, Tokens) else 0.4  # text is judged by its bits first
     samples, notes, stopped = _sampled(model, n, seed, None if allowed_s is None else share * allowed_s, reporter)
-    shown = samples.head(model.modality.shown)
+    shown = samples.head(model.modality.traits.num_saved_samples)
     shown.save(folder / "samples")
     shown.save_sheet(folder / "samples", "final")
     left = None if allowed_s is None else max(0.5, allowed_s - (time.monotonic() - begin))
@@ -171,7 +171,7 @@ def evidence(
     scores = text or (type(model.family).bits is not Family.bits and model.codec is None)
     clusters = text and "test_clusters" in data.scan.parts
     return Evidence(
-        modality=data.modality,
+        modality=data.modality.base,
         spec=model.item_spec,
         train=lambda n: data.items("train", n, seed),
         test=lambda n: data.items("test", n, seed),
@@ -198,7 +198,7 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
         return None
 
     def of(part: str) -> Callable[[int], Any]:
-        return lambda count: item_labels(data, part, count, seed)
+        return lambda count: data.item_labels(part, count, seed)
 
     return Labels(of("train"), of("test"), asked.numpy())
 

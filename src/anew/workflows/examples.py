@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.core.extras import require
-from anew.errors import ConfigError, DataError, nearest
+from anew.errors import ConfigError, DataError, did_you_mean
 
 EXAMPLES = {
     "digits": "5,000 handwritten digits of MNIST, 28x28 grey PNG in ten class folders (needs the extra `demo`)",
@@ -41,7 +41,7 @@ def write_example(name: str, folder: Path) -> int:
     become data. Raises ConfigError for an unknown name, DataError for a folder with something in it or a missing package.
     """
     if name not in EXAMPLES:
-        raise ConfigError(f"unknown example {name!r}{nearest(name, EXAMPLES)}")
+        raise ConfigError(f"unknown example {name!r}{did_you_mean(name, EXAMPLES)}")
     folder = Path(folder)
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -26,13 +26,17 @@ def looked(path: str, modality: str | None, prefer: str, seed: int, settings: di
     use_threads()
 
     def typed(kind: str) -> dict[str, Any]:
-        return cfg.assign(settings, {kind: load("data", kind).Config})[kind]
+        return cfg.route_settings(settings, {kind: load("data", kind).Config})[kind]
 
     size = DataBudget(600.0, 0, 0, torch.get_num_threads(), "cpu")
     data = Dataset.open(path, modality=modality, settings=typed, seed=seed, size=size)
     scan = data.scan
     data.fit(size)
-    found = dataclasses.asdict(scan) | {"path": path, "fingerprint": data.fingerprint, "noun": data.modality.called()}
+    found = dataclasses.asdict(scan) | {
+        "path": path,
+        "fingerprint": data.fingerprint,
+        "noun": data.modality.traits.singular,
+    }
     name, kind = choose_family(data.spec, None, prefer)
     found |= {"family": name, "why": kind.rationale, "instead": _instead(data.spec, name), "examples": data.train_items}
     found["shape"] = list(data.spec.shape) if not isinstance(data.spec, Tokens) else [data.spec.length]

@@ -69,7 +69,7 @@ class Job:
     def begin(self, data: Dataset | None = None) -> None:
         """Read the data (or take it), choose family and sizes, write config.json. What follows needs the run folder alone."""
         self.data: Any = self.planner.open_data() if data is None else self.planner.take(data)
-        wanted = self.request.family, self.request.prefer, data is not None, self.data.modality.many()
+        wanted = self.request.family, self.request.prefer, data is not None, self.data.modality.traits.plural
         name, self.kind = choose_family(self.data.spec, *wanted, own=self.planner.own)
         codec = None if data is not None else codec_stage.codec_of(self, name)
         self.planner.codec = codec
@@ -259,7 +259,7 @@ class Job:
     def _finishing(self) -> Iterator[Batch]:
         if self.data.part_size("validation"):
             for batch in self.data.scoring("validation", limit=self.plan.finish_units):
-                yield from self.data.modality.views(batch)
+                yield from self.data.modality.orderings(batch)
 
     def _status(self, status: Literal["training", "trained", "finished"]) -> None:
         self.record = self.record.model_copy(update={"status": status})

@@ -186,13 +186,13 @@ def test_sequences_without_headers_have_no_labels(tmp_path: Path) -> None:
 def test_whole_clusters_are_held_out(tmp_path: Path) -> None:
     data = Dataset.open(sequences(tmp_path / "a.fasta", 600))
     data.fit(SIZE)
-    assert data.scan.parts["test_clusters"] >= 20 and "whole clusters" in " ".join(data.scan.notes)
-    parts = {part: data.text(part) for part in ("train", "test", "test_clusters")}
-    kin = SequenceClusters(parts["train"] + parts["test_clusters"], 0.25)
-    far = np.arange(len(parts["train"]), kin.n)
-    assert kin.related_to(far).min() >= len(parts["train"])
+    assert data.scan.parts["clusters"] >= 20 and "whole clusters" in " ".join(data.scan.notes)
+    parts = {part: data.text(part) for part in ("train", "test", "clusters")}
+    clusters = SequenceClusters(parts["train"] + parts["clusters"], 0.25)
+    far = np.arange(len(parts["train"]), clusters.n)
+    assert clusters.relatives(far).min() >= len(parts["train"])
     again = SequenceClusters(parts["train"] + parts["test"], 0.25)
-    assert again.related_to(np.arange(len(parts["train"]), again.n)).min() < len(parts["train"])
+    assert again.relatives(np.arange(len(parts["train"]), again.n)).min() < len(parts["train"])
     data.close()
 
 
@@ -252,7 +252,7 @@ def test_kmers_and_nearest() -> None:
 def both(texts: list[str]) -> Protein:
     modality = Protein(ProteinConfig(direction="both"))
     items = [Item(str(i), text) for i, text in enumerate(texts)]
-    modality.survey(items)
+    modality.inspect(items)
     modality.fit(items, SIZE, ())
     return modality
 
@@ -263,7 +263,7 @@ def test_both_directions_are_codings_of_one_sequence() -> None:
     padded = np.zeros((2, 12), dtype=np.int64)
     for at, row in enumerate(rows):
         padded[at, : len(row)] = row
-    forward, back = modality.views(modality.batch(padded, None, np.array([5, 7])))
+    forward, back = modality.orderings(modality.batch(padded, None, np.array([5, 7])))
     assert modality.decode(back.x) == ["MKV", "MKVLA"] == modality.decode(forward.x)
     assert back.x[0].tolist()[1:4] == forward.x[0].tolist()[1:4][::-1]
     assert modality.decode(modality.condition_from_prompt("", "VLA").tolist()) == ["VLA"]
@@ -277,7 +277,7 @@ def test_prompts_are_read_as_the_data_is(tmp_path: Path) -> None:
     for letters, prompt in (("ACGT", "acgu"), ("ACGU", "ac-g\nT"), ("ACDEU", "acdu")):
         modality = Protein(ProteinConfig())
         items = [Item(str(i), letters * 30) for i in range(3)]
-        modality.survey(items)
+        modality.inspect(items)
         modality.fit(items, SIZE, ())
         expected = {"acdu": "ACDU"}.get(prompt, letters)
         assert modality.decode(modality.condition_from_prompt(prompt).tolist()) == [expected]
@@ -305,7 +305,7 @@ def test_the_alphabets_hold_their_unknown() -> None:
 
 
 def test_more_sequences_than_are_searched_for_relatives_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Protein, "related", 3000)
+    monkeypatch.setattr(Protein, "traits", replace(Protein.traits, max_cluster_bytes=3000))
     place = sequences(tmp_path / "a.fasta", 600)
     data = Dataset.open(place)
     said = " ".join(data.scan.notes)

@@ -38,14 +38,14 @@ def test_a_recording_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     modality = Audio(AudioConfig())
     modality.size = DataBudget(60.0, 60, 400_000)
     item = Item("a.mp3", FileSlice(mp3(tmp_path / "a.mp3")))
-    modality.survey([item])
+    modality.inspect([item])
     opened, real = [], soundfile.SoundFile
     monkeypatch.setattr(soundfile, "SoundFile", lambda file: (opened.append(file), real(file))[1])
-    clips = list(modality.expand(item))
+    clips = list(modality.split_records(item))
     assert len(clips) > 40 and all(len(modality.encode(one)) for one in clips)
     assert len(opened) == 2  # its header, and what is in it
     body = Item("b.mp3", FileSlice(Path("in.tar/b.mp3"), body=(tmp_path / "a.mp3").read_bytes()))
-    again = [modality.encode(one) for one in modality.expand(body)]
+    again = [modality.encode(one) for one in modality.split_records(body)]
     assert np.array_equal(np.stack(again), np.stack([modality.encode(one) for one in clips]))
 
 

@@ -34,7 +34,7 @@ def encoded(x: Any, rate: int = 8000, form: str = "WAV", subtype: str | None = N
 def surveyed(*data: bytes, **settings: Any) -> Audio:
     modality = Audio(AudioConfig(**settings))
     modality.size = SIZE
-    modality.survey([Item(str(i), one) for i, one in enumerate(data)])
+    modality.inspect([Item(str(i), one) for i, one in enumerate(data)])
     return modality
 
 
@@ -56,10 +56,10 @@ def test_formats_sound_alike(form: str, subtype: str | None) -> None:
 def test_rates_and_channels_are_brought_to_one_and_said() -> None:
     stereo = np.stack([tone(2, 44_100), tone(2, 44_100)], 1)
     modality = Audio(AudioConfig())
-    said = modality.survey([Item("a", encoded(stereo, 44_100)), Item("b", encoded(tone(2, 8000), 8000))])
+    said = modality.inspect([Item("a", encoded(stereo, 44_100)), Item("b", encoded(tone(2, 8000), 8000))])
     assert any("8,000 to 44,100 Hz are resampled" in s for s in said) and any("2 channels" in s for s in said)
     one, two = (modality.samples(Item("x", d)) for d in (encoded(stereo, 44_100), encoded(tone(2, 44_100), 44_100)))
-    assert one.shape == (modality._cut.length,) and np.abs(one - two).max() < 0.01
+    assert one.shape == (modality._shape.length,) and np.abs(one - two).max() < 0.01
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_cut_off_file_keeps_what_is_there_or_is_refused() -> None:
     for form in ("WAV", "FLAC", "OGG", "MP3"):
         whole = encoded(tone(0), form=form)
         (found,) = modality.encode_many([Item("x", whole[: len(whole) // 2])])
-        assert isinstance(found, str) or found.shape == (modality._cut.length,)
+        assert isinstance(found, str) or found.shape == (modality._shape.length,)
 
 
 def test_one_bad_file_among_many_is_named_and_skipped(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_bad_bodies_are_named_before_training(tmp_path: Path) -> None:
 def test_a_folder_of_bad_files_is_one_sentence(tmp_path: Path) -> None:
     for i in range(12):
         (tmp_path / f"{i}.wav").write_bytes(b"RIFF\x24\0\0\0WAVE" + bytes(20))
-    with pytest.raises(DataError, match=r"holds no usable audio: .*wav: its content is no sound"):
+    with pytest.raises(DataError, match=r"holds no usable audio clip: .*wav: its content is no sound"):
         Dataset.open(tmp_path, size=SIZE)
 
 
@@ -126,7 +126,7 @@ def test_too_few_good_files_name_some_of_the_bad_ones(tmp_path: Path) -> None:
     for index in range(5):
         (tmp_path / f"bad{index}.wav").write_bytes(b"RIFF" + bytes(9 + index))
     with pytest.raises(
-        DataError, match=r"2 audio items are too few.*cannot be used: bad\d.wav: .*empty.wav: is empty; and others"
+        DataError, match=r"2 audio clips are too few.*cannot be used: bad\d.wav: .*empty.wav: is empty; and others"
     ):
         Dataset.open(tmp_path, size=SIZE)
 
@@ -148,11 +148,11 @@ def test_a_day_of_sound_is_streamed(tmp_path: Path) -> None:
     path = long_file(tmp_path / "day.wav", 24 * 3600)
     modality = Audio(AudioConfig())
     modality.size = SIZE
-    modality.survey([Item("day.wav", FileSlice(path))])
+    modality.inspect([Item("day.wav", FileSlice(path))])
     tracemalloc.start()
     parts = [Item("day.wav", FileSlice(path, number, 100)) for number in range(100)]
-    found = [item for part in parts for item in modality.expand(part)]
-    seconds = modality._cut.seconds
+    found = [item for part in parts for item in modality.split_records(part)]
+    seconds = modality._shape.seconds
     assert len(found) == int(24 * 3600 / seconds)
     starts = [item.data.at[0] for item in found]
     assert starts == sorted(set(starts)) and len({item.group for item in found}) == 1
@@ -272,7 +272,7 @@ def test_a_low_rate_is_refused() -> None:
 def test_files_are_ordinary() -> None:
     for kind in ("wav", "flac"):
         modality = surveyed(encoded(tone(0)), file=kind)
-        artifact = modality.file(tone(1))
+        artifact = modality.save_item(tone(1))
         x, rate = soundfile.read(io.BytesIO(artifact.data))
         assert artifact.media == f"audio/{kind}" and rate == 8000 and np.abs(x - tone(1)).max() < 1e-4
 

@@ -23,10 +23,10 @@ from samples import molecule, molecules, names, program, programs, prose
 SIZE = DataBudget(60.0, 40, 40_000)
 
 
-def fitted(**knobs: object) -> Code:
-    modality = Code(CodeConfig(**{"context": 64, **knobs}))  # type: ignore[arg-type]
+def fitted(**settings: object) -> Code:
+    modality = Code(CodeConfig(**{"context": 64, **settings}))  # type: ignore[arg-type]
     items = [Item(f"{i}.py", program(i)) for i in range(40)]
-    modality.survey(items)
+    modality.inspect(items)
     modality.fit(items, SIZE, ())
     return modality
 
@@ -56,7 +56,7 @@ def test_training_shows_gaps_that_hold_the_same_tokens() -> None:
     modality = fitted(fim=0.9)
     ids = modality.encode(Item("x.py", program(7, 30)))[: 4 * 65].reshape(4, 65)
     batch = modality.batch(ids, None, None)
-    out = modality.trained(batch, np.arange(4, dtype=np.uint64) * np.uint64(2**62)).x.numpy()
+    out = modality.augment(batch, np.arange(4, dtype=np.uint64) * np.uint64(2**62)).x.numpy()
     special = modality.spec.special
     changed = [row for row in range(4) if out[row, 0] == special[FIM[0]]]
     assert changed
@@ -67,9 +67,9 @@ def test_training_shows_gaps_that_hold_the_same_tokens() -> None:
         whole = own[1:suffix] + own[middle + 1 : -1] + own[suffix + 1 : middle]
         assert whole == kept and own[-1] == special["end"] and len(own) == 65
     plain = Code(replace(modality.config, fim=0.0))
-    plain.book, plain.layout = modality.book, "document"
+    plain.tokenizer, plain.layout = modality.tokenizer, "document"
     plain._set_spec(64, True)
-    assert torch.equal(plain.trained(batch, np.arange(4, dtype=np.uint64)).x, batch.x)
+    assert torch.equal(plain.augment(batch, np.arange(4, dtype=np.uint64)).x, batch.x)
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (1, 12), (12, 1), (12, 12)])
@@ -79,7 +79,7 @@ def test_a_filled_gap_is_the_whole_file(sizes: tuple[int, int]) -> None:
     known = modality.condition_from_prompt(prefix, suffix)
     window = len(known) - int((known == modality.spec.special[FIM[0]]).nonzero()[0])
     assert window <= modality.spec.length
-    drawn = torch.cat((known, torch.from_numpy(modality.book.encode(middle).astype(np.int64)), torch.tensor([0])))
+    drawn = torch.cat((known, torch.from_numpy(modality.tokenizer.encode(middle).astype(np.int64)), torch.tensor([0])))
     drawn[-1] = modality.spec.special["end"]
     assert modality.decode(drawn[None]) == [prefix + middle + suffix]
     with pytest.raises(ConfigError, match="fills no gaps"):
@@ -157,6 +157,6 @@ def test_molecules_are_read_line_by_line_and_bad_ones_refused(tmp_path: Path) ->
         out.write("\nC(C\nhello there\n" + "C" * 500 + "\n")
     data = Dataset.open(folder)
     reasons = [r.reason for r in data.scan.refusals]
-    assert len(reasons) == 3 and "longer than 400" in reasons[1] and "no SMILES" in reasons[0]  # another reason first
+    assert len(reasons) == 3 and "longer than 400" in reasons[1] and "not SMILES" in reasons[0]  # another reason first
     assert "a name behind the molecule" in " ".join(data.scan.notes)
     data.close()

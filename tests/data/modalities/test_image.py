@@ -19,7 +19,7 @@ from anew.core.settings import from_json
 from anew.core.specs import Grid
 from anew.data.formats import pixels
 from anew.data.formats.image_size import chosen_size
-from anew.data.modalities.image import Image, ImageConfig, side_limit, wanted_size
+from anew.data.modalities.image import Image, ImageConfig, parse_size, side_limit
 from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError, DataError
 
@@ -57,7 +57,7 @@ def through(modality: Image, data: bytes | np.ndarray) -> np.ndarray:
     assert stored.dtype == np.uint8
     assert stored.shape == modality.spec.shape  # type: ignore[union-attr]
     batch = modality.batch(stored[None], None, None)
-    (artifact,) = modality.write(batch.x)
+    artifact = modality.save_item(modality.decode(batch.x)[0])
     assert artifact.suffix == ".png"
     return np.asarray(Pillow.open(io.BytesIO(artifact.data)))
 
@@ -263,18 +263,18 @@ def test_mixed_sprites_are_padded_not_cut() -> None:
     assert (out[..., 3] > 0).sum() == 19 * 30
 
 
-def test_size_knob() -> None:
-    assert wanted_size("auto") is None
-    assert wanted_size(0) is None
-    assert wanted_size("64") == (64, 64)
-    assert wanted_size(" 48x32 ") == (48, 32)
+def test_size_setting() -> None:
+    assert parse_size("auto") is None
+    assert parse_size(0) is None
+    assert parse_size("64") == (64, 64)
+    assert parse_size(" 48x32 ") == (48, 32)
     assert fitted(coloured(), size=MINUTE, channels="grey").spec.shape == (1, 12, 16)  # type: ignore[union-attr]
     modality = Image(ImageConfig(size="20x10"))
     assert modality.fit(items(coloured()), MINUTE, ()) == modality.spec
     assert modality.spec.shape == (3, 10, 20)  # type: ignore[union-attr]
     for wrong in ("big", "0x5", "-3", "99999", "3x"):
         with pytest.raises(ConfigError, match="is not allowed; give auto"):
-            wanted_size(wrong)
+            parse_size(wrong)
 
 
 def test_unknown_choice_names_the_nearest() -> None:
@@ -350,11 +350,11 @@ def test_state_restores_in_json(tmp_path: Any) -> None:
 def test_refusals_are_clauses() -> None:
     modality = Image(ImageConfig())
     whole = encoded(Pillow.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)))
-    assert modality.accepts(Item("a", whole)) is None
-    assert modality.accepts(Item("a", b"")) == "the file is empty"
-    assert "no image" in str(modality.accepts(Item("a", b"hello, this is no picture")))
-    assert modality.accepts(Item("a", np.zeros((3, 3), np.float32))) is not None
-    assert modality.accepts(Item("a", whole[:20])) is not None
+    assert modality.validate_header(Item("a", whole)) is None
+    assert modality.validate_header(Item("a", b"")) == "the file is empty"
+    assert "no image" in str(modality.validate_header(Item("a", b"hello, this is no picture")))
+    assert modality.validate_header(Item("a", np.zeros((3, 3), np.float32))) is not None
+    assert modality.validate_header(Item("a", whole[:20])) is not None
 
 
 def test_cut_off_bodies_are_refused_when_encoded() -> None:
@@ -374,7 +374,7 @@ def test_oversized_images_are_refused_from_their_header() -> None:
         header = bytearray(encoded(Pillow.new("1", (1, 1))))
         header[16:24] = side.to_bytes(4, "big") * 2
         header[29:33] = zlib.crc32(bytes(header[12:29])).to_bytes(4, "big")
-        assert expected in str(modality.accepts(Item("bomb.png", bytes(header))))
+        assert expected in str(modality.validate_header(Item("bomb.png", bytes(header))))
 
 
 FITTED = fitted(coloured())
@@ -428,7 +428,7 @@ def test_headers_of_a_thousand_images_are_quick() -> None:
     modality = Image(ImageConfig())
     start = time.process_time()
     for index in range(1000):
-        assert modality.accepts(Item(str(index), data)) is None
+        assert modality.validate_header(Item(str(index), data)) is None
     assert time.process_time() - start < 0.5  # 10,000 within 5 s
 
 

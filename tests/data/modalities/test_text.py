@@ -10,7 +10,7 @@ import pytest
 from anew.data.dataset import Dataset
 from anew.data.formats.line_records import records, why_document
 from anew.data.formats.text_encoding import decode_text
-from anew.data.modalities.text import Text, TextConfig, choose
+from anew.data.modalities.text import Text, TextConfig, choose_tokens
 from anew.data.types import DataBudget, Item
 from anew.errors import ConfigError, DataError
 
@@ -58,7 +58,7 @@ def test_what_was_guessed_is_said() -> None:
 def test_binary_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="binary"):
         decode_text(data)
-    assert "binary" in (Text(TextConfig()).accepts(Item("x", data)) or "")
+    assert "binary" in (Text(TextConfig()).validate_header(Item("x", data)) or "")
 
 
 def test_a_head_may_stop_inside_a_character() -> None:
@@ -100,8 +100,8 @@ def test_records_have_no_line_ends() -> None:
 def fitted(text: str, **settings: object) -> tuple[Text, list[Item]]:
     kind = Text(TextConfig(**settings))  # type: ignore[arg-type]
     item = Item("file.txt", text.encode())
-    kind.survey([item])
-    items = list(kind.expand(item))
+    kind.inspect([item])
+    items = list(kind.split_records(item))
     kind.fit(items, SIZE, ())
     return kind, items
 
@@ -158,8 +158,8 @@ def test_rare_ids_are_those_of_unseen_characters() -> None:
         low, after = kind.spec.special["rare"], min(kind.spec.special.get("begin", kind.spec.vocab), kind.spec.vocab)
         assert after - low == 17
         assert not any(((ids >= low) & (ids < after)).any() for ids in map(kind.encode, items))
-        unseen = kind.book.encode("東")
-        assert ((unseen >= low) & (unseen < after)).all() and kind.book.decode(unseen.tolist()) == "東"
+        unseen = kind.tokenizer.encode("東")
+        assert ((unseen >= low) & (unseen < after)).all() and kind.tokenizer.decode(unseen.tolist()) == "東"
     many = Text(TextConfig(tokens="characters"))
     many.fit([Item("a", "".join(map(chr, range(0x4E00, 0x4E00 + 1100))))], SIZE, ())
     assert "rare" not in many.spec.special  # some letters of the train part are escaped
@@ -187,10 +187,10 @@ def test_prompt_of_a_list_is_one_line() -> None:
 
 
 def test_choice_grows_with_the_text() -> None:
-    assert choose(50_000, 60, 60.0, "document").kind == "characters"
-    sizes = [choose(n, 100, 60.0, "document").vocab for n in (200_000, 1_000_000, 50_000_000, 10**9)]
+    assert choose_tokens(50_000, 60, 60.0, "document").tokens == "characters"
+    sizes = [choose_tokens(n, 100, 60.0, "document").vocab for n in (200_000, 1_000_000, 50_000_000, 10**9)]
     assert sizes == sorted(sizes) and len(set(sizes)) == 4
-    assert choose(10**6, 40, 60.0, "list").kind == "characters"
+    assert choose_tokens(10**6, 40, 60.0, "list").tokens == "characters"
 
 
 def test_a_short_list_beside_a_long_one_is_a_list_too(tmp_path: Path) -> None:

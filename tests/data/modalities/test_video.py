@@ -11,7 +11,7 @@ from PIL import Image
 
 from anew.data.dataset import Dataset
 from anew.data.formats import frames
-from anew.data.modalities.video import Video, VideoConfig, lengths_of, limits
+from anew.data.modalities.video import Video, VideoConfig, frame_counts
 from anew.data.types import DataBudget, FileSlice, Item
 from anew.errors import ConfigError, DataError
 from samples import clips, moving_dot, shapes
@@ -114,7 +114,7 @@ def test_a_long_video_becomes_many_clips_that_stay_together(tmp_path: Path) -> N
     video = data.modality
     assert isinstance(video, Video) and video.rate == pytest.approx(12.5)
     assert any("cut into clips of 8 frames" in note for note in data.scan.notes)
-    made = list(video.expand(Item("0.mp4", FileSlice(tmp_path / "0.mp4"))))
+    made = list(video.split_records(Item("0.mp4", FileSlice(tmp_path / "0.mp4"))))
     assert {one.group for one in made} == {"0.mp4"}
     assert made[0].data.at[0] == 0 and made[-1].data.at[1] == 300
     assert all(a.data.at[1] == b.data.at[0] for a, b in pairwise(made))
@@ -127,8 +127,8 @@ def test_parts_of_a_large_file_cover_it_once(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4", 200)
     video = Video(VideoConfig())
     video.size = SIZE
-    video.survey([Item("a.mp4", FileSlice(path))])
-    cuts = [one.data.at for part in range(3) for one in video.expand(Item("a.mp4", FileSlice(path, part, 3)))]
+    video.inspect([Item("a.mp4", FileSlice(path))])
+    cuts = [one.data.at for part in range(3) for one in video.split_records(Item("a.mp4", FileSlice(path, part, 3)))]
     assert cuts[0][0] == 0 and cuts[-1][1] == 200
     assert all(a[1] == b[0] for a, b in pairwise(cuts))
 
@@ -145,7 +145,7 @@ def test_other_rates_and_sizes_are_brought_together_and_said(tmp_path: Path) -> 
     uneven = frames.timing(tmp_path / "uneven.gif")
     assert not uneven.steady and uneven.at(10.0).tolist() == [0, 1, 1, 1, 2, 3, 3]
     assert len(frames.timing(tmp_path / "fast.webm").at(10.0)) == 20
-    assert isinstance(video, Video) and video.rate * video._step == pytest.approx(10.0)
+    assert isinstance(video, Video) and video.rate * video._stride == pytest.approx(10.0)
     data.close()
 
 
@@ -171,7 +171,7 @@ def test_transparent_gifs_keep_their_alpha(tmp_path: Path) -> None:
     assert data.spec.shape[0] == 4
     clip = data.items("train", 1)[0]
     assert clip.shape[-1] == 4 and clip[..., 3].min() == 0 and clip[..., 3].max() == 255
-    artifact = data.modality.write(data.batch(0, "main", 0, 1, 1).x)[0]
+    artifact = data.modality.save_item(data.modality.decode(data.batch(0, "main", 0, 1, 1).x)[0])
     with Image.open(io.BytesIO(artifact.also[0].data)) as image:
         assert image.n_frames >= 4
         assert image.convert("RGBA").getextrema()[3][0] == 0
@@ -193,7 +193,7 @@ def test_what_is_no_video_is_refused_with_a_reason(name: str, reason: str, tmp_p
         whole = film(tmp_path / "whole.mp4", 20).read_bytes()
         path.write_bytes({"empty": b"", "text": b"words " * 50, "one frame": still.getvalue(),
                           "cut gif": moving_dot(1)[:-300], "cut mp4": whole[: len(whole) // 2]}[name])  # fmt: skip
-    said = Video(VideoConfig()).accepts(Item("x", FileSlice(path)))
+    said = Video(VideoConfig()).validate_header(Item("x", FileSlice(path)))
     assert said is not None and reason in said and "\n" not in said
 
 
@@ -202,7 +202,7 @@ def test_a_body_that_is_cut_off_is_refused_when_it_is_read(tmp_path: Path) -> No
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 3] + bytes(len(whole) // 3))
     video = Video(VideoConfig())
-    said = video.accepts(Item("a", FileSlice(path)))
+    said = video.validate_header(Item("a", FileSlice(path)))
     if said is None:  # its index says that all is there
         timing = frames.timing(path)
         with pytest.raises(ValueError, match="cut off"):
@@ -295,7 +295,7 @@ def test_prompts_may_be_pictures_and_folders_of_frames(tmp_path: Path) -> None:
 
 def test_what_is_written_opens_again(tmp_path: Path) -> None:
     data = fitted(clips(tmp_path / "d", 40))
-    artifact = data.modality.write(data.batch(0, "main", 0, 1, 1).x)[0]
+    artifact = data.modality.save_item(data.modality.decode(data.batch(0, "main", 0, 1, 1).x)[0])
     with av.open(io.BytesIO(artifact.data)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264" and stream.codec_context.pix_fmt == "yuv420p"
@@ -309,7 +309,7 @@ def test_length_is_where_a_clip_last_changes() -> None:
     rows = np.zeros((3, 1, 6, 2, 2), np.uint8)
     rows[1, :, 3:] = 9
     rows[2, 0, 5, 1, 1] = 1
-    assert lengths_of(rows).tolist() == [1, 4, 6]
+    assert frame_counts(rows).tolist() == [1, 4, 6]
 
 
 def framed(folder: Path) -> Path:

@@ -33,7 +33,7 @@ def evidence(samples: list[Any], labels: Labels | None = None) -> Evidence:
         rate=RATE,
         picture=lambda item: np.zeros((8, 8, 3), np.uint8),
         pictures=lambda items: [np.zeros((8, 8, 3), np.uint8) for _ in items],
-        file=lambda item: Artifact(".wav", b"RIFF", media="audio/wav"),
+        save_item=lambda item: Artifact(".wav", b"RIFF", media="audio/wav"),
     )
     return Evidence(
         modality=modality, spec=Grid((1, 16, 16), "CHW"), train=lambda n: tones(1000, 60)[:n], samples=samples,

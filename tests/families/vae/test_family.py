@@ -10,9 +10,9 @@ from torch import Tensor
 
 from anew.core import settings as cfg
 from anew.core.random import StepContext
-from anew.core.specs import Batch, Condition, Grid, SampleRequest
+from anew.core.specs import Batch, Codec, Condition, Grid, SampleRequest
 from anew.errors import ConfigError
-from anew.families.base import Codec, Scale
+from anew.families.base import Scale
 from anew.families.vae.family import Vae, VaeConfig, VaeSampling
 from anew.families.vae.prior import VectorPrior
 from anew.functional.likelihood import HALF_BIN
@@ -134,11 +134,11 @@ def test_labels_are_kept() -> None:
     assert float((rows_differ == (label == 0)).float().mean()) > 0.75
 
 
-def test_every_sampling_knob_acts() -> None:
+def test_every_sampling_setting_acts() -> None:
     family = trained()
     label = torch.arange(4) % 2
     plain = last(family, 4, label)
-    knobs: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "prior": "normal",
         "steps": 3,
         "solver": "euler",
@@ -146,7 +146,7 @@ def test_every_sampling_knob_acts() -> None:
         "guidance": 3.0,
         "pixels": "sample",
     }
-    for name, value in knobs.items():
+    for name, value in settings.items():
         assert not torch.allclose(last(family, 4, label, **{name: value}), plain, atol=1e-6), name
 
 

@@ -100,7 +100,7 @@ def test_nothing_trained_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_families_that_cannot_take_the_data_are_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(anew.ConfigError, match="'gan' does not take text; give transformer"):
+    with pytest.raises(anew.ConfigError, match="'gan' does not take texts; give transformer"):
         anew.compare(names(tmp_path / "names.txt"), tmp_path / "out", families="transformer,gan", steps=1)
     assert not (tmp_path / "out").exists()
 

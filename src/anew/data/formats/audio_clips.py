@@ -52,10 +52,9 @@ class Shape:
 def values_of(size: DataBudget | None) -> float:
     """Values of a clip that the budget can learn: 48 x 48 in a minute of one CPU thread, four times as many for sixty
     squared times the work; 64 x 64 without a budget. An accelerator counts as a hundred threads."""
-    if size is None or size.seconds is None:
+    if size is None or size.thread_seconds is None:
         return 64.0 * 64.0
-    work = size.seconds * (max(1, min(size.threads, 16)) if size.device == "cpu" else 100)
-    return float(np.clip(48.0**2 * (work / 60.0) ** 0.36, 32.0**2, 128.0 * 640.0))
+    return float(np.clip(48.0**2 * (size.thread_seconds / 60.0) ** 0.36, 32.0**2, 128.0 * 640.0))
 
 
 def choose(heads: Sequence[Head], size: DataBudget | None, seconds: float | None, rate: int | None) -> Shape:
@@ -98,7 +97,7 @@ def told(heads: Sequence[Head], shape: Shape, size: DataBudget | None) -> list[s
     """Sentences on what becomes of files with these headers."""
     out = [
         f"Clips of {shape.seconds:.2f} s at {shape.rate:,} Hz, seen as {shape.bands} bands x {shape.frames} frames: "
-        f"what {_budget(size)} affords (the settings seconds and rate choose others)."
+        f"what {(size or DataBudget(None, 0, 0)).describe()} affords (the settings seconds and rate choose others)."
     ]
     rates, channels = Counter(h.rate for h in heads), max(h.channels for h in heads)
     if set(rates) != {shape.rate}:

@@ -48,7 +48,7 @@ def even_size(
         notes.append(f"Videos differ in size ({low} to {high}): each is {how} at {chosen[0]}x{chosen[1]}.")
     elif chosen != sizes[0]:
         keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more"
-        why = "as asked" if wanted else f"what {budget_words(size)} affords; {keeps}"
+        why = "as asked" if wanted else f"what {size.describe()} affords; {keeps}"
         notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {why}.")
     return chosen
 

@@ -17,11 +17,11 @@ OTHER = "other"  # the class of sequences whose header says none
 
 
 class Headers:
-    """wanted: none, folder, organism, family, or a pattern with one (group), which finds the class in a header."""
+    """wanted: off, folder, organism, family, or a pattern with one (group), which finds the class in a header."""
 
     def __init__(self, wanted: str) -> None:
         self.wanted = wanted
-        self.read = wanted not in ("none", "folder")
+        self.read = wanted not in ("off", "folder")
         self._pattern: re.Pattern[str] | None = None
         if self.read:
             self._pattern, self._sought = _pattern(wanted)
@@ -44,7 +44,7 @@ class Headers:
     def remarks(self) -> list[str]:
         """What was missed in the records up to the first time that this is asked: sources may be read again later."""
         if self._said is None:
-            self._said = self._missed() if self.wanted != "none" and self._classes else []
+            self._said = self._missed() if self.wanted != "off" and self._classes else []
         return self._said
 
     def _missed(self) -> list[str]:

@@ -88,14 +88,14 @@ class InMemoryStore:
         self.notes += notes
         base = np.array([code[name] for name in self._codes], dtype=np.uint8)
         train = np.flatnonzero(base == split.TRAIN)
-        packed = getattr(self.modality, "layout", None) == "document"
+        packed = self.modality.layout == "document"
         if held_out and packed and len(joined([self.items[i] for i in train])) < split.FEW_DOCUMENTS:
             self._split_spans(base, train, held_out)
         elif held_out:
             self._split_items(base, train, held_out, by_size=packed)
         else:
             self.parts = base
-            split.check(self.parts, held_out, self.modality.called(), skipped=self.refusals.first)
+            split.check(self.parts, held_out, self.modality.traits.singular, skipped=self.refusals.first)
         self._compare_parts(code)
 
     def _compare_parts(self, code: dict[str | None, int]) -> None:
@@ -137,13 +137,13 @@ class InMemoryStore:
         keys = near_duplicates.group_keys(own, self.modality)
         sizes = [self.modality.units(item) for item in own] if by_size else [1] * len(own)
         share = split.held_out_share(len(own), split.ENOUGH_ITEMS)
-        kin = self.modality.kin(own)
+        relatives = self.modality.sequence_clusters(own)
         more: list[str] = []
-        if kin is None:
+        if relatives is None:
             parts, more = split.assign_parts(keys, sizes, share, held_out), clusters.no_clusters_note(self.modality)
         else:
-            parts, more = clusters.assign_parts_with_clusters(kin, keys, share, held_out)
-        split.check(parts, held_out, self.modality.called(), len(set(keys)), self.refusals.first)
+            parts, more = clusters.assign_parts_with_clusters(relatives, keys, share, held_out)
+        split.check(parts, held_out, self.modality.traits.singular, len(set(keys)), self.refusals.first)
         self.parts = base.copy()
         self.parts[train] = parts
         self.notes += [*split.split_notes(parts, len(keys) - len(set(keys)), by_size), *more]

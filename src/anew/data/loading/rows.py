@@ -185,7 +185,7 @@ class RecordExamples:
 
     def sweep(self, modality: Modality, limit: int | None) -> Iterator[Batch]:
         for batch in _batches(self, modality, self.count if limit is None else min(limit, self.count), 4096):
-            yield from modality.views(batch)
+            yield from modality.orderings(batch)
 
     def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
         share = 1.0 if limit is None else min(1.0, limit / max(self.units, 1.0))
@@ -237,12 +237,12 @@ def training_batch(modality: Modality, rows: Rows, index: NDArray[np.int64]) -> 
     import torch
 
     numbers = splitmix64(index.astype(np.uint64))
-    views = modality.views(modality.batch(*rows))
+    views = modality.orderings(modality.batch(*rows))
     if len(views) == 1:
-        return modality.trained(views[0], numbers)
+        return modality.augment(views[0], numbers)
     which = torch.from_numpy((numbers % np.uint64(len(views))).astype(np.int64))  # (B,)
     codings = torch.stack([view.x for view in views])  # (views, B, L+1)
-    return modality.trained(replace(views[0], x=codings[which, torch.arange(len(which))]), numbers)
+    return modality.augment(replace(views[0], x=codings[which, torch.arange(len(which))]), numbers)
 
 
 def _batches(rows: Examples, modality: Modality, n: int, size: int) -> Iterator[Batch]:

@@ -6,28 +6,30 @@ A clip is stored as its samples; `batch` makes the spectrogram, and `decode` fin
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import isolation
-from anew.core.settings import knob
+from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned
 from anew.data.formats.audio_grid import Scale
-from anew.data.modality import Modality, each, usable_classes
+from anew.data.modality import Modality, ModalityTraits, class_count, each
 from anew.data.types import Artifact, DataBudget, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
-LOOKED = 256  # clips of the train part that scale and spread are measured on
+FITTED_CLIPS = 256  # clips of the train part that scale and spread are measured on
 PEAK = 0.95  # largest value of a levelled clip
-EDGE = 0.004  # seconds in which the ends of a clip are faded
-WHOLE = 120.0  # seconds of a file that is one clip which are looked through for its loudest stretch
-FLAT = 0.02  # least standard deviation reported: noise levels are measured against it
+FADE_SECONDS = 0.004  # seconds in which the ends of a clip are faded
+SEARCHED_SECONDS = 120.0  # seconds of a file that is one clip which are looked through for its loudest stretch
+MIN_STD = 0.02  # least standard deviation reported: noise levels are measured against it
+SIGNATURE_RISE = 1.5  # decibels between neighbours that another encoding of the same clip keeps
+
 _MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff")
 
 
@@ -35,21 +37,21 @@ _MAGIC = (b"fLaC", b"OggS", b"ID3", b".snd", b"caff")
 class AudioConfig:
     """How sound is brought to clips of one length, and clips to a spectrogram."""
 
-    seconds: float = knob(0.0, "length of a clip; 0 follows files and budget", unit="s", low=0.0, high=60.0)
-    rate: int = knob(0, "samples a second; 0 follows files and budget", unit="Hz", low=0, high=96_000)
-    trim: bool = knob(True, "cut silence off both ends of a file")
-    level: str = knob("clip", "bring every clip to the same peak, or keep loudness", choices=("clip", "keep"))
-    rounds: int = knob(2, "rounds of Griffin-Lim that find the phase of a sample", low=0, high=1000)
-    file: str = knob("wav", "format of samples", choices=("wav", "flac"))
-    labels: str = knob("auto", "whether classes condition the generator", choices=("auto", "off"))
+    seconds: float = setting(0.0, "length of a clip; 0 follows files and budget", unit="s", low=0.0, high=60.0)
+    rate: int = setting(0, "samples a second; 0 follows files and budget", unit="Hz", low=0, high=96_000)
+    trim: bool = setting(True, "cut silence off both ends of a file")
+    level: str = setting("clip", "bring every clip to the same peak, or keep loudness", choices=("clip", "keep"))
+    rounds: int = setting(2, "rounds of Griffin-Lim that find the phase of a sample", low=0, high=1000)
+    file: str = setting("wav", "format of samples", choices=("wav", "flac"))
+    labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
 
 
 class Audio(Modality):
     """Clips of mono sound. Items are (N,) float32 in [-1, 1]; stored as int16."""
 
-    name: ClassVar[str] = "audio"
-    suffixes: ClassVar[frozenset[str]] = frozenset(
-        {
+    name = "audio"
+    suffixes = frozenset(
+        [
             ".wav",
             ".wave",
             ".flac",
@@ -64,29 +66,26 @@ class Audio(Modality):
             ".snd",
             ".caf",
             ".w64",
-        }
+        ]
     )
-    Config: ClassVar[type] = AudioConfig
-    streams: ClassVar[bool] = True
-    named: ClassVar[bool] = True
-    native: ClassVar[bool] = True
-    foreign: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        (".m4a", ".m4b", ".aac", ".wma", ".amr", ".ac3"), "WAV, FLAC, OGG or MP3"
+    Config = AudioConfig
+    unit = "dimension"
+    traits = ModalityTraits(
+        singular="audio clip",
+        reads_file_slices=True,
+        decodes_natively=True,
+        labels_from_filenames=True,
+        unsupported_suffixes=dict.fromkeys((".m4a", ".m4b", ".aac", ".wma", ".amr", ".ac3"), "WAV, FLAC, OGG or MP3"),
+        num_saved_samples=24,
     )
-    shown: ClassVar[int] = 24
-    unit: ClassVar[str] = "dimension"
 
-    def __init__(self, config: AudioConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: AudioConfig, *, generated: bool = False) -> None:
+        super().__init__(config, generated=generated)
         if config.rate and config.rate < audio.RATES[0]:
             raise ConfigError(f"rate={config.rate} is too low; give 0 (as files and budget have it), or 1000 and more")
-        self.shape: audio_clips.Shape | None = None
+        self.clip_shape: audio_clips.Shape | None = None
         self.notes: list[str] = []
         self._scale: Scale
-        self._last: tuple[Any, list[audio.Samples]] = (None, [])
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_last": (None, [])}  # what was decoded last is of no use elsewhere
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -103,46 +102,48 @@ class Audio(Modality):
         return cast(Grid, self.spec)
 
     @property
-    def _cut(self) -> audio_clips.Shape:
-        if self.shape is None:
+    def _shape(self) -> audio_clips.Shape:
+        if self.clip_shape is None:
             raise DataError("audio is surveyed before it is read; open it as a data set")
-        return self.shape
+        return self.clip_shape
 
     @property
     def rate(self) -> int:
         """Samples a second of items."""
-        return self._cut.rate
+        return self._shape.rate
 
     def remarks(self) -> list[str]:
         return list(self.notes)
 
     # ---- what clips are ----
 
-    def survey(self, sample: Sequence[Item]) -> list[str]:
-        found = isolation.each(self, "head", sample)
-        heads = [
-            one for one in found if not isinstance(one, ValueError)
-        ]  # those are refused by name when they are read
-        if not heads:
+    def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
+        heads = [head for head in isolation.each(self, "head", sample) if not isinstance(head, ValueError)]
+        if not heads:  # others are refused by name when they are read
             raise DataError("no sound file of the sample can be read")
         config = self.config
-        self.shape = audio_clips.choose(heads, self.size, config.seconds or None, config.rate or None)
-        done = ["silence is cut off both ends"] * config.trim
-        done += ["every clip is brought to the same peak"] * (config.level == "clip")
-        said = [f"{' and '.join(done).capitalize()} (trim=..., level=...)."] if done else []
-        return audio_clips.told(heads, self.shape, self.size) + said
+        self.clip_shape = audio_clips.choose(heads, budget, config.seconds or None, config.rate or None)
+        steps = []
+        if config.trim:
+            steps.append("silence is cut off both ends")
+        if config.level == "clip":
+            steps.append("every clip is brought to the same peak")
+        notes = audio_clips.told(heads, self.clip_shape, budget)
+        if steps:
+            notes.append(f"{' and '.join(steps).capitalize()} (trim=..., level=...).")
+        return notes
 
     def head(self, item: Item) -> audio.Head:
         """What the header of a file says. Raises ValueError (one clause)."""
         return audio.head(item.data)
 
-    def expand(self, item: Item) -> Iterator[Item]:
+    def split_records(self, item: Item) -> Iterator[Item]:
         if isinstance(item.data, np.ndarray):
             yield item
             return
         handle = item.data if isinstance(item.data, FileSlice) else FileSlice(Path(item.name), body=bytes(item.data))
         head = audio.head(handle)
-        bounds = audio_clips.cuts(head.frames, head.rate, self._cut, handle.part, handle.of)
+        bounds = audio_clips.cuts(head.frames, head.rate, self._shape, handle.part, handle.of)
         if bounds is None:
             yield replace(item, begins=True, ends=True)
             return
@@ -150,7 +151,7 @@ class Audio(Modality):
             name = f"{item.name} at {start / head.rate:.2f} s"
             yield Item(name, replace(handle, at=(start, stop)), item.label, group=item.name)
 
-    def accepts(self, item: Item) -> str | None:
+    def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, np.ndarray) or (isinstance(item.data, FileSlice) and item.data.at is not None):
             return None  # samples, or a clip whose file's header was read when it was cut
         try:
@@ -163,29 +164,30 @@ class Audio(Modality):
 
     def samples(self, item: Item) -> audio.Samples:
         """(N,) of a clip as it is learned. Raises ValueError (one clause)."""
-        shape, at = self._cut, getattr(item.data, "at", None)
+        shape = self._shape
+        slice_bounds = _slice_bounds(item)
         if isinstance(item.data, np.ndarray):
             x, rate = np.asarray(item.data, dtype=np.float32).reshape(-1), shape.rate
             if not np.isfinite(x).all():
-                raise ValueError("it holds values that are not numbers (NaN or infinite)")
-        elif at is not None:
-            x, rate = audio.read(item.data, *at)
+                raise ValueError("it holds values that are no numbers (NaN or infinite)")
+        elif slice_bounds is not None:
+            x, rate = audio.read(item.data, *slice_bounds)
         else:
             head = audio.head(item.data)
-            x, rate = audio.read(item.data, 0, min(head.frames, round(WHOLE * head.rate)))
+            x, rate = audio.read(item.data, 0, min(head.frames, round(SEARCHED_SECONDS * head.rate)))
         x = audio.resampled(x, rate, shape.rate)
-        whole = audio.trimmed(x, shape.rate)  # says where there is nothing to hear
-        x = audio.fitted(whole if self.config.trim and at is None else x, shape.length)
-        x = audio.faded(x, max(1, round(EDGE * shape.rate)))
+        trimmed = audio.trimmed(x, shape.rate)  # says where there is nothing to hear
+        x = audio.fitted(trimmed if self.config.trim and slice_bounds is None else x, shape.length)
+        x = audio.faded(x, max(1, round(FADE_SECONDS * shape.rate)))
         return audio.levelled(x, PEAK) if self.config.level == "clip" else x
 
-    def damage(self, item: Item) -> str | None:
-        at = getattr(item.data, "at", None)
+    def validate_body(self, item: Item) -> str | None:
+        slice_bounds = _slice_bounds(item)
         try:
-            if at is None:
+            if slice_bounds is None:
                 self.samples(item)
             else:
-                audio.heard(audio.read(item.data, *at)[0])
+                audio.heard(audio.read(item.data, *slice_bounds)[0])
         except ValueError as error:
             return str(error)
         return None
@@ -193,31 +195,36 @@ class Audio(Modality):
     def signature(self, item: Item) -> bytes | None:
         """Bytes shared by most copies of one clip that differ in encoding, level or in little else: which of neighbouring
         bands and stretches of time is louder."""
-        coarse = _coarse(self.samples(item))  # (12, 16)
-        rises = [(np.diff(coarse, axis=axis) > 1.5).reshape(-1) for axis in (0, 1)]
+        levels = _coarse_spectrogram(self.samples(item))  # (12, 16)
+        rises = [(np.diff(levels, axis=axis) > SIGNATURE_RISE).reshape(-1) for axis in (0, 1)]
         return np.packbits(np.concatenate(rises)).tobytes()
 
     def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
-        found, refused = [], ""
-        for item, one in each(self, "encode", items):
-            if isinstance(one, ValueError):
-                refused = refused or f"{item.name}: {one}"
-            else:
-                found.append(one)
-            if len(found) >= LOOKED:
-                break
-        if not found:
-            raise DataError(f"no clip of the train part can be used; the first one: {refused or 'none given'}")
-        shape, self.notes = self._cut, []
-        rows = np.stack(found)
+        rows = self._first_clips(items)  # (n, N) int16
+        shape, self.notes = self._shape, []
         self._scale = Scale.of(shape, rows, self.config.level == "keep", PEAK)
-        classes = usable_classes(self.config.labels, labels, size.items, "clips", self.notes)
+        classes = class_count(self.config.labels, labels, size.items, "clips", self.notes)
         self.spec = Grid((1, shape.bands, shape.frames), "CHW", classes)
         std = float(self.batch(rows, None, None).x.std())
-        if std < FLAT:
+        if std < MIN_STD:
             self.notes.append("The clips sampled hold all but the same sound: there is hardly anything to learn.")
-        self.spec = replace(self._grid, std=max(std, FLAT))
+        self.spec = replace(self._grid, std=max(std, MIN_STD))
         return self.spec
+
+    def _first_clips(self, items: Iterable[Item]) -> NDArray[np.int16]:
+        """(n, N) the first clips that can be used, at most FITTED_CLIPS. DataError where there is none."""
+        clips: list[NDArray[np.int16]] = []
+        first_error = ""
+        for item, clip in each(self, "encode", items):
+            if isinstance(clip, ValueError):
+                first_error = first_error or f"{item.name}: {clip}"
+            else:
+                clips.append(clip)
+            if len(clips) >= FITTED_CLIPS:
+                break
+        if not clips:
+            raise DataError(f"no clip of the train part can be used; the first one: {first_error or 'none given'}")
+        return np.stack(clips)
 
     def encode(self, item: Item) -> NDArray[np.int16]:
         return np.asarray(np.rint(np.clip(self.samples(item), -1.0, 1.0) * 32767.0), dtype=np.int16)
@@ -231,34 +238,25 @@ class Audio(Modality):
     def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
         import torch
 
-        classes = self._grid.classes and labels is not None
-        label = torch.from_numpy(np.asarray(labels).astype(np.int64)) if classes else None  # (B,)
+        label = None
+        if self._grid.classes and labels is not None:
+            label = torch.from_numpy(np.asarray(labels).astype(np.int64))  # (B,)
         units = torch.full((len(rows),), float(np.prod(self._grid.shape)))  # (B,)
         return Batch(self._scale.grid(rows)[:, None], label, None, units)
 
-    def seen(self, rows: NDArray[Any]) -> list[audio.Samples]:
+    def to_items(self, rows: NDArray[Any]) -> list[audio.Samples]:
         return list(np.asarray(rows, dtype=np.float32) / np.float32(32767.0))
 
     def decode(self, x: Any) -> list[audio.Samples]:
-        """(n, 1, M, T) in [-1, 1] -> (N,) float32 each: magnitudes of the bands, then a phase for them. The same values asked
-        for again (to be written) are not decoded again."""
-        if self._last[0] is not x:
-            self._last = (x, self._decoded(x))
-        return self._last[1]
+        """(n, 1, M, T) in [-1, 1] -> (N,) float32 each: magnitudes of the bands, then a phase for them."""
+        return [self._levelled(wave) for wave in self._scale.waves(x, self.config.rounds)]
 
-    def _decoded(self, x: Any) -> list[audio.Samples]:
-        return [self._finished(one) for one in self._scale.waves(x, self.config.rounds)]
-
-    def _finished(self, x: audio.Samples) -> audio.Samples:
+    def _levelled(self, x: audio.Samples) -> audio.Samples:
         return audio.levelled(x, PEAK) if self.config.level == "clip" else np.clip(x, -1.0, 1.0)
 
-    def file(self, item: Any) -> Artifact:
-        """(N,) samples as a file."""
-        kind = self.config.file
-        return Artifact(f".{kind}", audio.written(item, self._cut.rate, kind), media=f"audio/{kind}")
-
-    def write(self, x: Any) -> list[Artifact]:
-        return [self.file(one) for one in self.decode(x)]
+    def save_item(self, item: Any) -> Artifact:
+        extension = self.config.file
+        return Artifact(f".{extension}", audio.written(item, self._shape.rate, extension), media=f"audio/{extension}")
 
     def picture(self, item: Any) -> NDArray[np.uint8]:
         return self._scale.picture(item)
@@ -271,7 +269,7 @@ class Audio(Modality):
             "shape": list(spec.shape),
             "classes": spec.classes,
             "std": spec.std,
-            "clip": self._cut.to_json(),
+            "clip": self._shape.to_json(),
             "top": self._scale.top,
             "gain": self._scale.gain,
             "notes": list(self.notes),
@@ -280,17 +278,23 @@ class Audio(Modality):
     def restore(self, state: dict[str, Any], folder: Path) -> None:
         learned.check(learned.LearnedAudio, state)
         self.spec = Grid(tuple(state["shape"]), "CHW", state["classes"], state["std"])
-        self.shape = audio_clips.Shape(**state["clip"])
-        self._scale, self.notes = Scale(self.shape, state["top"], state["gain"]), list(state["notes"])
+        self.clip_shape = audio_clips.Shape(**state["clip"])
+        self._scale, self.notes = Scale(self.clip_shape, state["top"], state["gain"]), list(state["notes"])
 
 
-def _coarse(x: audio.Samples) -> NDArray[np.float64]:
+def _slice_bounds(item: Item) -> tuple[int, int] | None:
+    """(first frame, frame behind the last) of a clip that was cut out of a file; None: the item is all there is."""
+    return item.data.at if isinstance(item.data, FileSlice) else None
+
+
+def _coarse_spectrogram(x: audio.Samples) -> NDArray[np.float64]:
     """(12, 16) decibels in bands (each half an octave) and stretches of time."""
-    pieces = np.array_split(x, 16)
-    size = max(256, 2 ** int(np.ceil(np.log2(max(map(len, pieces))))))
-    power = np.abs(np.fft.rfft(np.stack([np.pad(p, (0, size - len(p))) for p in pieces]), axis=1)) ** 2  # (16, F)
+    stretches = np.array_split(x, 16)
+    size = max(256, 2 ** int(np.ceil(np.log2(max(map(len, stretches))))))
+    padded = np.stack([np.pad(stretch, (0, size - len(stretch))) for stretch in stretches])
+    power = np.abs(np.fft.rfft(padded, axis=1)) ** 2  # (16, F)
     edges = np.unique(np.geomspace(2, power.shape[1], 13).astype(int))
-    bands = np.stack([power[:, a:b].sum(axis=1) for a, b in itertools.pairwise(edges)])
+    bands = np.stack([power[:, low:high].sum(axis=1) for low, high in itertools.pairwise(edges)])  # (12, 16)
     return np.asarray(10.0 * np.log10(bands + 1e-6))
 
 

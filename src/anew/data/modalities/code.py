@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from anew.core import files
 from anew.core.random import splitmix64
-from anew.core.settings import knob
-from anew.core.specs import Batch, Spec, Tokens
+from anew.core.settings import setting
+from anew.core.specs import Batch, Tokens
 from anew.data.file_names import suffix_of
 from anew.data.formats import tokenizer
 from anew.data.formats.text_encoding import plain
-from anew.data.modalities.text import PLAIN, Text
+from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, Item
 from anew.errors import ConfigError
 
@@ -33,23 +33,23 @@ _SUFFIXES = (
     " pas dart nim zig v sv vhd cmake"
 )
 FIM = ("fim_prefix", "fim_suffix", "fim_middle")
+MIN_GAP_WINDOW = 8  # tokens of a window that is worth a gap
 
 
 @dataclass(frozen=True, slots=True)
 class CodeConfig:
     """How programs become tokens."""
 
-    tokens: str = knob("auto", "what one token is", choices=("auto", "characters", "bpe"))
-    vocab: int = knob(
+    tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
+    vocab: int = setting(
         0, "size of the sub-word vocabulary; 0 follows the amount of code", low=0, high=tokenizer.MOST_IDS
     )
-    context: int = knob(
+    context: int = setting(
         0, "tokens that the model sees at once; 0 follows budget and data", unit="tokens", low=0, high=8192
     )
-    fim: float = knob(
+    fim: float = setting(
         0.1, "share of training windows with a middle to fill in; 0: gaps cannot be filled", low=0.0, high=0.9
     )
-    layout: str = knob("document", "files are documents", choices=("document",))
 
 
 class Code(Text):
@@ -57,63 +57,69 @@ class Code(Text):
 
     name = "code"
     suffixes = frozenset(f".{name}" for name in _SUFFIXES.split())
-    Config: ClassVar[type] = CodeConfig
-    sampling: ClassVar[Mapping[str, Any]] = {"min_p": 0.05}  # one symbol out of place, and a function does not parse
+    Config = CodeConfig
+    traits = replace(
+        Text.traits,
+        singular="program",
+        default_sampling={"min_p": 0.05},  # one symbol out of place, and a function does not parse
+    )
     words: ClassVar[str] = tokenizer.INDENTED
-    names: ClassVar[Mapping[str, str]] = {**Text.names, **{name: f"<|{name}|>" for name in FIM}}
+    special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, **{name: f"<|{name}|>" for name in FIM}}
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
+    def __init__(self, config: Any, *, generated: bool = False) -> None:
+        super().__init__(config, generated=generated)
         self.suffix = ".py"
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
         return (
-            0.5 if head.startswith((b"#!", b"<?php", b"<?xml", b"<!DOCTYPE", b"<!doctype")) else PLAIN / 2 * plain(head)
+            0.5
+            if head.startswith((b"#!", b"<?php", b"<?xml", b"<!DOCTYPE", b"<!doctype"))
+            else TEXT_CONFIDENCE / 2 * plain(head)
         )
 
-    def survey(self, sample: Sequence[Item]) -> list[str]:
-        found = Counter(ending for item in sample if (ending := suffix_of(item.name)) in self.suffixes)
-        self.suffix = found.most_common(1)[0][0] if found else self.suffix
-        if len(found) < 2:
+    def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
+        suffixes = Counter(suffix for item in sample if (suffix := suffix_of(item.name)) in self.suffixes)
+        if suffixes:
+            self.suffix = suffixes.most_common(1)[0][0]
+        if len(suffixes) < 2:
             return []
-        said = ", ".join(f"{n} {ending}" for ending, n in found.most_common(6))
-        return [f"programs in several languages ({said} of those looked at); samples are written as {self.suffix}"]
+        counts = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(6))
+        return [f"programs in several languages ({counts} of those looked at); samples are written as {self.suffix}"]
 
-    def fit(self, items: Iterable[Item], size: DataBudget, labels: Sequence[str]) -> Spec:
-        spec: Spec = super().fit(items, size, labels)
-        return spec
-
-    def _set_spec(self, length: int, many: bool) -> None:
-        super()._set_spec(length, True)  # a gap ends where a file does
-        spec, special = self.spec, dict(self.spec.special)
-        special |= {name: spec.vocab + i for i, name in enumerate(FIM)}
+    def _set_spec(self, length: int, several_documents: bool) -> None:
+        super()._set_spec(length, several_documents=True)  # a gap ends where a file does
+        vocab = self.spec.vocab
+        special = {**self.spec.special, **{name: vocab + index for index, name in enumerate(FIM)}}
         self._widths = np.append(self._widths, np.zeros(len(FIM), dtype=np.float32))
-        self.spec = Tokens(spec.vocab + len(FIM), length, special, packed=True)
+        self.spec = Tokens(vocab + len(FIM), length, special, packed=True)
 
     # ---- gaps ----
 
-    def trained(self, batch: Batch, numbers: NDArray[np.uint64]) -> Batch:
+    def augment(self, batch: Batch, numbers: NDArray[np.uint64]) -> Batch:
         """Some windows as prefix, suffix, middle, end; those that hold parts of several files stay as they are."""
         import torch
 
-        x = batch.x.numpy()
-        chance = np.stack([splitmix64(numbers + np.uint64(i)) for i in range(3)]) / 2.0**64  # (3, B)
-        end, length = self.spec.special["end"], x.shape[1] - len(FIM) - 1
-        chosen = np.flatnonzero((chance[0] < self.config.fim) & ~(x[:, :length] == end).any(1))
-        if length < 8 or not len(chosen):
+        x = batch.x.numpy()  # (B, L+1)
+        uniform = np.stack([splitmix64(numbers + np.uint64(i)) for i in range(3)]) / 2.0**64  # (3, B)
+        end = self.spec.special["end"]
+        length = x.shape[1] - len(FIM) - 1  # tokens of the window that stay, beside those that mark the gap and its end
+        in_one_file = ~(x[:, :length] == end).any(1)  # (B,)
+        chosen = np.flatnonzero((uniform[0] < self.config.fim) & in_one_file)
+        if length < MIN_GAP_WINDOW or not len(chosen):
             return batch
-        out = x.copy()
-        for at in chosen.tolist():
-            start, stop = sorted(int(c * (length + 1)) for c in chance[1:, at])
-            out[at] = self._gap(x[at, :start], x[at, stop:length], x[at, start:stop], [end])
-        return replace(batch, x=torch.from_numpy(out))
+        augmented = x.copy()
+        for row in chosen.tolist():
+            start, stop = sorted(int(u * (length + 1)) for u in uniform[1:, row])
+            prefix, middle, suffix = x[row, :start], x[row, start:stop], x[row, stop:length]
+            augmented[row] = self._with_gap(prefix, suffix, middle, [end])
+        return replace(batch, x=torch.from_numpy(augmented))
 
-    def _gap(self, *parts: Any) -> NDArray[np.int64]:
-        """Prefix, suffix, middle and what follows it, each behind its token."""
-        marks = [self.spec.special[name] for name in FIM]
-        pieces = [piece for mark, part in zip(marks, parts, strict=False) for piece in ([mark], part)]
-        return np.concatenate([*pieces, *parts[len(FIM) :]]).astype(np.int64)
+    def _with_gap(self, prefix: Any, suffix: Any, middle: Any, ending: Sequence[int] = ()) -> NDArray[np.int64]:
+        """Prefix, suffix and middle, each behind its token, and what follows the middle."""
+        prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
+        pieces = [[prefix_token], prefix, [suffix_token], suffix, [middle_token], middle, ending]
+        return np.concatenate(pieces).astype(np.int64)
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
         """Ids of a beginning; with a suffix those of a gap. What does not fit in the window stands before the gap's tokens:
@@ -124,46 +130,48 @@ class Code(Text):
             return super().condition_from_prompt(prompt)
         if not self.config.fim:
             raise ConfigError("this run was trained with fim=0 and fills no gaps; leave `suffix` out")
-        before, after = self.book.encode(prompt), self.book.encode(suffix)
+        prefix, tail = self.tokenizer.encode(prompt), self.tokenizer.encode(suffix)
         room = max(self.spec.length // 2, 8)
-        keep = (max(room // 2, room - len(after)), max(room // 2, room - len(before)))
-        cut = max(len(before) - keep[0], 0)
-        far = [before[:cut], [self.spec.special[FIM[1]]], after[keep[1] :]]
-        return torch.from_numpy(np.concatenate([*far, self._gap(before[cut:], after[: keep[1]], [])]).astype(np.int64))
+        max_prefix = max(room // 2, room - len(tail))
+        max_suffix = max(room // 2, room - len(prefix))
+        cut = max(len(prefix) - max_prefix, 0)
+        suffix_token = self.spec.special[FIM[1]]
+        far = [prefix[:cut], [suffix_token], tail[max_suffix:]]
+        gap = self._with_gap(prefix[cut:], tail[:max_suffix], [])
+        return torch.from_numpy(np.concatenate([*far, gap]).astype(np.int64))
 
-    def _decode_one(self, row: Sequence[int]) -> str:
-        marks = [self.spec.special[name] for name in FIM]
-        if marks[0] not in row or marks[2] not in row:
-            return super()._decode_one([i for i in row if i not in marks])
-        return self._text([i for part in self._filled(row) for i in part])
+    def _decode_row(self, row: Sequence[int]) -> str:
+        prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
+        if prefix_token not in row or middle_token not in row:
+            return super()._decode_row([i for i in row if i not in (prefix_token, suffix_token, middle_token)])
+        before, middle, after = self._split_gap(row)
+        return self._text([*before, *middle, *after])
 
     def _text(self, ids: Sequence[int]) -> str:
-        return self.book.decode([i for i in ids if 0 <= i < self.book.size])
+        return self.tokenizer.decode([i for i in ids if 0 <= i < self.tokenizer.size])
 
-    def _ended(self, row: Sequence[int], given: Sequence[int], stop: str) -> str | None:
+    def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
         """What stands behind a gap stays, and no `stop` is looked for in it."""
-        if self.spec.special[FIM[0]] not in given:
-            return super()._ended(row, given, stop)
-        before, inside, after = self._filled(row)
-        text = self._text([*before, *inside, *after])
-        high = len(text) - len(self._text(after))
-        at = text.find(stop, len(self._text(before)), high)
-        return None if at < 0 else text[:at] + text[high:]
+        if self.spec.special[FIM[0]] not in prompt:
+            return super()._truncate_at(row, prompt, stop)
+        before, middle, after = self._split_gap(row)
+        text = self._text([*before, *middle, *after])
+        after_start = len(text) - len(self._text(after))
+        index = text.find(stop, len(self._text(before)), after_start)
+        return None if index < 0 else text[:index] + text[after_start:]
 
-    def _filled(self, row: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
-        """What stands before a gap, in it, and after it."""
-        prefix, suffix, middle = (self.spec.special[name] for name in FIM)
-        place = row.index(prefix)
-        far, gap = row[:place], row[place + 1 :]
-        first, last = _cut(far, suffix)
-        known, inside = _cut(gap, middle)
-        before, after = _cut(known, suffix)
-        end = self.spec.special["end"]
-        inside = inside[: inside.index(end)] if end in inside else inside
-        return [*first, *before], inside, [*after, *last]
+    def _split_gap(self, row: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
+        """Ids before a gap, in it, and after it: the inverse of `condition_from_prompt` and what was drawn behind it."""
+        prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
+        far, near = _cut(row, prefix_token)
+        far_prefix, far_suffix = _cut(far, suffix_token)
+        given, middle = _cut(near, middle_token)
+        near_prefix, near_suffix = _cut(given, suffix_token)
+        middle, _ = _cut(middle, self.spec.special["end"])
+        return [*far_prefix, *near_prefix], middle, [*near_suffix, *far_suffix]
 
-    def files(self, texts: Sequence[str]) -> list[Artifact]:
-        return [Artifact(self.suffix, text.encode("utf-8", "replace"), text) for text in texts]
+    def save_item(self, item: Any) -> Artifact:
+        return Artifact(self.suffix, item.encode("utf-8", "replace"), item)
 
     # ---- keeping ----
 
@@ -177,10 +185,11 @@ class Code(Text):
         super().restore(state, folder)
 
 
-def _cut(row: Sequence[int], mark: int) -> tuple[list[int], list[int]]:
-    """What stands before and after the first `mark`."""
-    place = list(row).index(mark) if mark in row else len(row)
-    return list(row[:place]), list(row[place + 1 :])
+def _cut(row: Sequence[int], token: int) -> tuple[list[int], list[int]]:
+    """What stands before and after the first `token`; all is before it where there is none."""
+    ids = list(row)
+    index = ids.index(token) if token in ids else len(ids)
+    return ids[:index], ids[index + 1 :]
 
 
 EXPORT = Code

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from anew.core.settings import knob
+from anew.core.settings import setting
 from anew.data.formats import tokenizer
 from anew.data.formats.text_encoding import plain
-from anew.data.modalities.text import PLAIN, Text
-from anew.data.types import Artifact, Item
+from anew.data.modalities.text import TEXT_CONFIDENCE, Text
+from anew.data.types import Artifact, DataBudget, Item
 
-LONGEST = 400  # characters of a molecule
-FEWEST = 20  # lines that a file must show to be known by content
+MAX_CHARACTERS = 400  # characters of a molecule
+MIN_LINES = 20  # lines that a file must show to be known by content
 COMMENT = "#"  # a triple bond, which opens no molecule
 _SMILES = re.compile(r"(?:\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*]|[=#$:~/\\.()+-]|%\d\d|\d)+")
 _ATOM = re.compile(r"[A-Za-z*]")
@@ -25,12 +25,11 @@ _OPENS = re.compile(r"[\[A-Za-z*]")  # dates, numbers, addresses of machines are
 class MoleculeConfig:
     """How molecules become tokens."""
 
-    tokens: str = knob("characters", "what one token is", choices=("characters", "bpe"))
-    vocab: int = knob(
+    tokens: str = setting("characters", "what one token is", choices=("characters", "bpe"))
+    vocab: int = setting(
         0, "size of the sub-word vocabulary; 0 follows the amount of text", low=0, high=tokenizer.MOST_IDS
     )
-    context: int = knob(0, "tokens that the model sees at once; 0 follows the data", unit="tokens", low=0, high=8192)
-    layout: str = knob("list", "each line is a record", choices=("list",))
+    context: int = setting(0, "tokens that the model sees at once; 0 follows the data", unit="tokens", low=0, high=8192)
 
 
 class Molecule(Text):
@@ -38,77 +37,81 @@ class Molecule(Text):
 
     name = "molecule"
     suffixes = frozenset({".smi", ".smiles", ".can", ".ism"})
-    Config: ClassVar[type] = MoleculeConfig
-    sampling: ClassVar[Mapping[str, Any]] = {"min_p": 0.05}  # one symbol out of place, and it is no molecule
+    Config = MoleculeConfig
+    traits = replace(
+        Text.traits,
+        singular="molecule",
+        default_sampling={"min_p": 0.05},  # one symbol out of place, and the molecule is not valid
+    )
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
+    def __init__(self, config: Any, *, generated: bool = False) -> None:
+        super().__init__(config, generated=generated)
         self.layout = "list"
-        self._lines: dict[Any, tuple[int, int]] = {}  # by what was read: lines with names, and comments
+        self._left_out: dict[Any, tuple[int, int]] = {}  # of each span: lines with names, and comments
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
         lines = head.decode("ascii", "replace").split("\n")[:-1]
         words = [line.split(None, 1)[0] for line in lines if line.strip() and not line.lstrip().startswith(COMMENT)]
-        if len(words) < FEWEST or sum(_opens(word) for word in words) < 0.95 * len(words):
-            return PLAIN / 2 * plain(head)
+        if len(words) < MIN_LINES or sum(map(_opens_smiles, words)) < 0.95 * len(words):
+            return TEXT_CONFIDENCE / 2 * plain(head)
         # A list of short capitals would pass as well; rings and branches do not occur in it.
-        return 0.9 if sum(any(c in "()=#1" for c in word) for word in words) >= 0.5 * len(words) else PLAIN / 2
+        with_structure = sum(any(c in "()=#1" for c in word) for word in words)
+        return 0.9 if with_structure >= 0.5 * len(words) else TEXT_CONFIDENCE / 2
 
-    def survey(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         return []
 
-    def expand(self, item: Item) -> Iterator[Item]:
-        found = False
-        with_names = comments = 0
-        for number, line in enumerate(self.read(item).splitlines()):
+    def split_records(self, item: Item) -> Iterator[Item]:
+        molecules = with_names = comments = 0
+        for number, line in enumerate(self.read(item).splitlines(), 1):
             words = line.split(None, 1)
             if words and line.lstrip().startswith(COMMENT):
                 comments += 1
                 continue
-            if not words or (number == 0 and words[0].lower() in ("smiles", "canonical_smiles")):
+            is_header = number == 1 and bool(words) and words[0].lower() in ("smiles", "canonical_smiles")
+            if not words or is_header:
                 continue
-            found = True
+            molecules += 1
             with_names += len(words) > 1
-            yield Item(f"{item.name}:{number + 1}", words[0], item.label)
-        self._lines[item.name, len(item.data), item.data[:64]] = (
-            with_names,
-            comments,
-        )  # spans may be read more than once
-        if not found:
+            yield Item(f"{item.name}:{number}", words[0], item.label)
+        span = item.name, len(item.data), item.data[:64]  # spans may be read more than once
+        self._left_out[span] = (with_names, comments)
+        if not molecules:
             raise ValueError("holds no molecule")
 
-    def accepts(self, item: Item) -> str | None:
+    def validate_header(self, item: Item) -> str | None:
         if not isinstance(item.data, str):
-            return super().accepts(item)
-        if len(item.data) > LONGEST:
-            return f"is longer than {LONGEST} characters"
-        return (
-            None if self.made or _is_smiles(item.data) else "is no SMILES (it holds what no molecule is written with)"
-        )
+            return super().validate_header(item)
+        if len(item.data) > MAX_CHARACTERS:
+            return f"is longer than {MAX_CHARACTERS} characters"
+        if self.generated or _is_smiles(item.data):
+            return None
+        return "is not SMILES (it holds what no molecule is written with)"
 
     def remarks(self) -> list[str]:
-        found = super().remarks()
-        with_names, comments = (sum(one) for one in zip((0, 0), *self._lines.values(), strict=True))
+        notes = super().remarks()
+        with_names = sum(names for names, _ in self._left_out.values())
+        comments = sum(count for _, count in self._left_out.values())
         if with_names:
-            found.append(f"{with_names:,} lines have a name behind the molecule, which is left out")
+            notes.append(f"{with_names:,} lines have a name behind the molecule, which is left out")
         if comments:
-            found.append(f"{comments:,} lines begin with {COMMENT} and are left out as comments")
-        return found
+            notes.append(f"{comments:,} lines begin with {COMMENT} and are left out as comments")
+        return notes
 
-    def files(self, texts: Sequence[str]) -> list[Artifact]:
-        return [Artifact(".smi", f"{text}\n".encode("utf-8", "replace"), text) for text in texts]
+    def save_item(self, item: Any) -> Artifact:
+        return Artifact(".smi", f"{item}\n".encode("utf-8", "replace"), item)
 
-    def together(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
+    def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
         return Artifact(".smi", b"".join(artifact.data for artifact in artifacts))
 
 
 def _is_smiles(word: str) -> bool:
-    whole = _SMILES.fullmatch(word) is not None and word.count("(") == word.count(")")
-    return whole and _ATOM.search(word) is not None
+    balanced = word.count("(") == word.count(")")
+    return balanced and _SMILES.fullmatch(word) is not None and _ATOM.search(word) is not None
 
 
-def _opens(word: str) -> bool:
+def _opens_smiles(word: str) -> bool:
     return _OPENS.match(word) is not None and _is_smiles(word)
 
 

@@ -16,41 +16,51 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.settings import knob
+from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import fasta, learned
 from anew.data.formats.fasta_labels import Headers
 from anew.data.formats.reading import read_whole
 from anew.data.formats.text_encoding import plain
 from anew.data.limits import WHOLE_BYTES
-from anew.data.modalities.text import PLAIN, Text
+from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, Item
 from anew.errors import ConfigError, DataError
-from anew.estimators import sequence_clusters
+from anew.estimators.sequence_clusters import DEFAULT_K as PROTEIN_KMER
+from anew.estimators.sequence_clusters import SequenceClusters
 
-LEAST = 200  # residues without which nothing can be learned or held out
-LONG = 4096  # residues; where the median sequence is longer, all of them are read as one text
-LONGEST = 1024  # residues that the model sees at once
-KMER = {"protein": sequence_clusters.DEFAULT_K, "dna": 8, "rna": 8}  # few letters need longer words to be told by
+MIN_RESIDUES = 200  # residues without which nothing can be learned or held out
+LONG_SEQUENCE = 4096  # residues; where the median sequence is longer, all of them are read as one text
+MAX_CONTEXT = 1024  # residues that the model sees at once
+KMER_LENGTH = {"protein": PROTEIN_KMER, "dna": 8, "rna": 8}  # few letters need longer words to be told by
+
+# What is said of sequences that were mended in reading, by what was wrong with them.
+MENDED = {
+    "lower": "had lower case, read as upper case",
+    "gaps": "held gaps, which were taken out (an alignment?)",
+    "stops": "held a stop (*) inside, read as an unknown residue",
+    "foreign": "held letters outside the alphabet, read as unknown residues (T and U as each other)",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ProteinConfig:
     """How sequences are read."""
 
-    alphabet: str = knob("auto", "what the letters are", choices=("auto", *fasta.ALPHABETS))
-    layout: str = knob("auto", "whether each sequence is a record, or all are one text",
-                       choices=("auto", "list", "document"))  # fmt: skip
-    context: int = knob(
+    alphabet: str = setting("auto", "what the letters are", choices=("auto", *fasta.ALPHABETS))
+    layout: str = setting(
+        "auto", "whether each sequence is a record, or all are one text", choices=("auto", "list", "document")
+    )
+    context: int = setting(
         0, "residues that the model sees at once; 0 follows the data", unit="residues", low=0, high=8192
     )
-    direction: str = knob(
+    direction: str = setting(
         "forward", "from first to last residue, or half of the time from last to first", choices=("forward", "both")
     )
-    labels: str = knob(
-        "none", "classes: none, folder, or from headers: organism, family, or a pattern with one (group)"
+    labels: str = setting(
+        "off", "classes: off, folder, or from headers: organism, family, or a pattern with one (group)"
     )
-    relatives: float = knob(
+    relatives: float = setting(
         0.25,
         "shared 5-mers (bases: 8-mers), as a share of the smaller set, that make two sequences relatives",
         low=0.05,
@@ -59,99 +69,119 @@ class ProteinConfig:
 
 
 class Residues:
-    """Ids are the letters of an alphabet, those that occur first. Any other letter is the unknown one."""
+    """A tokenizer whose ids are the letters of an alphabet, those that occur in training first.
+
+    Args:
+        alphabet: Its name in `fasta.ALPHABETS`. Any other letter is read as its unknown one.
+        letters: All letters in the order of their ids.
+        num_seen: How many of them occur in training.
+    """
 
     kind = "residues"
 
-    def __init__(self, alphabet: str, letters: str, seen: int) -> None:
+    def __init__(self, alphabet: str, letters: str, num_seen: int) -> None:
+        self.alphabet_name = alphabet
         self.alphabet = fasta.ALPHABETS[alphabet]
-        self.letters, self.seen, self.size = letters, seen, len(letters)
-        self.rare = seen if seen < len(letters) else None
-        self._table = np.full(256, letters.index(self.alphabet.unknown), dtype=np.uint16)
-        self._table[np.frombuffer(letters.encode(), dtype=np.uint8)] = np.arange(len(letters), dtype=np.uint16)
+        self.letters, self.num_seen, self.size = letters, num_seen, len(letters)
+        self.rare = num_seen if num_seen < len(letters) else None  # the first id that does not occur
+        self._ids = np.full(256, letters.index(self.alphabet.unknown), dtype=np.uint16)  # by ASCII code
+        self._ids[np.frombuffer(letters.encode(), dtype=np.uint8)] = np.arange(len(letters), dtype=np.uint16)
 
     @classmethod
     def fit(cls, alphabet: str, texts: Iterable[str]) -> Residues:
         """Letters in the order of the alphabet, those first that the texts hold."""
-        found = set().union(*map(set, texts))
+        occurring = set().union(*map(set, texts))
         letters = fasta.ALPHABETS[alphabet].all
-        seen = [letter for letter in letters if letter in found]
-        return cls(alphabet, "".join([*seen, *(x for x in letters if x not in found)]), len(seen))
+        seen = [letter for letter in letters if letter in occurring]
+        unseen = [letter for letter in letters if letter not in occurring]
+        return cls(alphabet, "".join(seen + unseen), len(seen))
 
     def encode(self, text: str) -> NDArray[np.uint16]:
-        return self._table[np.frombuffer(text.encode("ascii", "replace"), dtype=np.uint8)]
+        """(n,) ids of the letters."""
+        return self._ids[np.frombuffer(text.encode("ascii", "replace"), dtype=np.uint8)]
 
     def decode(self, ids: Sequence[int]) -> str:
+        """The letters of ids."""
         return "".join(self.letters[i] for i in ids)
 
     def widths(self) -> NDArray[np.float32]:
+        """(size,) residues that each id stands for."""
         return np.ones(self.size, dtype=np.float32)
 
     def state(self) -> dict[str, Any]:
-        key = next(k for k, v in fasta.ALPHABETS.items() if v is self.alphabet)
-        return {"kind": self.kind, "alphabet": key, "letters": self.letters, "seen": self.seen}
+        """All that makes it again, as JSON values."""
+        return {"kind": self.kind, "alphabet": self.alphabet_name, "letters": self.letters, "seen": self.num_seen}
 
     def tokenizer(self, special: Sequence[str]) -> Any:
+        """A `tokenizers.Tokenizer` with the same ids, the special tokens behind them."""
         from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
-        vocabulary = {letter: i for i, letter in enumerate(self.letters)}
-        out = Tokenizer(models.WordLevel(vocabulary, unk_token=self.alphabet.unknown))
-        out.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-        out.decoder = decoders.Fuse()
-        out.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
-        return out
+        vocabulary = {letter: index for index, letter in enumerate(self.letters)}
+        tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=self.alphabet.unknown))
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        tokenizer.decoder = decoders.Fuse()
+        tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in special])
+        return tokenizer
 
 
 class Protein(Text):
     """Residues count as bits do in lists of text: the end of each sequence, which must be predicted too, counts as one."""
 
     name = "protein"
-    noun = "sequence"
     suffixes = frozenset(
         f".{name}{packed}"
         for name in ("fasta", "fa", "faa", "fna", "fas", "ffn", "frn", "fsa", "afa")
         for packed in ("", ".gz")
     )
-    Config: ClassVar[type] = ProteinConfig
+    Config = ProteinConfig
     unit = "residue"
-    names: ClassVar[Mapping[str, str]] = {**Text.names, "back": "<|back|>"}
-    record = b">"
-    related = WHOLE_BYTES  # bytes, and residues where these are packed: 10 s of one core, and 0.6 GB
+    special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, "back": "<|back|>"}
+    traits = replace(
+        Text.traits,
+        singular="sequence",
+        record_start=b">",
+        max_cluster_bytes=WHOLE_BYTES,  # bytes, and residues where these are packed: 10 s of one core, and 0.6 GB
+    )
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
+    def __init__(self, config: Any, *, generated: bool = False) -> None:
+        super().__init__(config, generated=generated)
         self.layout = "list"
         self.alphabet = config.alphabet
-        self.classed = config.labels != "none"
         self._headers = Headers(config.labels)
-        self.labels_read = self._headers.read
-        self._seen: Counter[str] = Counter()  # what was mended in reading
-        self._names: Counter[str] = Counter()
+        self._num_classes = 0
+        self.traits = replace(
+            type(self).traits, supports_labels=config.labels != "off", labels_from_content=self._headers.read
+        )
+        self._mended: Counter[str] = Counter()  # sequences by what was mended in them, see MENDED
+        self._name_counts: Counter[str] = Counter()
 
     # ---- what items are ----
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
-        return 0.9 if fasta.looks_like(head) else PLAIN / 2 * plain(head)
+        return 0.9 if fasta.looks_like(head) else TEXT_CONFIDENCE / 2 * plain(head)
 
-    def survey(self, sample: Sequence[Item]) -> list[str]:
-        sequences = [fasta.cleaned(r.sequence)[0] for item in sample for r in self._parsed(item)]
-        sequences = [s for s in sequences if s]
+    def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
+        cleaned = [fasta.cleaned(record.sequence)[0] for item in sample for record in self._records(item)]
+        sequences = [sequence for sequence in cleaned if sequence]
         notes = []
         if self.alphabet == "auto":
             self.alphabet = fasta.recognised(sequences)
             name = fasta.ALPHABETS[self.alphabet].name
             notes.append(f"the letters are {name}, by what occurs; the setting alphabet says otherwise")
-        long = bool(sequences) and float(np.median([len(s) for s in sequences])) > LONG
-        self.layout = ("document" if long else "list") if self.config.layout == "auto" else self.config.layout
-        if long and self.config.layout == "auto":
+        if self.config.layout != "auto":
+            self.layout = self.config.layout
+        elif sequences and float(np.median([len(sequence) for sequence in sequences])) > LONG_SEQUENCE:
+            self.layout = "document"
             which = "half of the sequences are" if len(sequences) > 1 else "the sequence is"
-            notes.append(f"{which} longer than {LONG:,} residues: read as one text, not as records")
+            notes.append(f"{which} longer than {LONG_SEQUENCE:,} residues: read as one text, not as records")
+        else:
+            self.layout = "list"
         if self.config.direction == "both" and self.layout == "document":
             notes.append("direction=both is left out: one text is learned from first to last residue only")
         return notes
 
-    def _parsed(self, item: Item) -> Iterator[fasta.Record]:
+    def _records(self, item: Item) -> Iterator[fasta.Record]:
         if isinstance(item.data, str):  # a cell of a table, or a record already
             yield fasta.Record("", item.data)
             return
@@ -161,78 +191,71 @@ class Protein(Text):
             return
         yield from fasta.parse(text)
 
-    def expand(self, item: Item) -> Iterator[Item]:
+    def split_records(self, item: Item) -> Iterator[Item]:
         if isinstance(item.data, str):
             yield Item(item.name, self._cleaned(item.data), item.label)
             return
         text = fasta.decoded(bytes(item.data))
-        found = False
-        for number, record in enumerate(fasta.parse(text)):
-            self._seen["bare"] += number == 0 and ">" not in text
-            found = True
+        number = 0
+        for number, record in enumerate(fasta.parse(text), 1):
+            self._mended["bare"] += number == 1 and ">" not in text
             if record.name:
-                self._names[record.name] += 1
-            name = f"{item.name}:{record.name or number + 1}"
+                self._name_counts[record.name] += 1
+            name = f"{item.name}:{record.name or number}"
             yield Item(name, self._cleaned(record.sequence), self._headers.label(record.header, item.label))
-        if not found:
+        if not number:
             raise ValueError("holds no sequence")
 
     def _cleaned(self, sequence: str) -> str:
-        """Residues in upper case; what had to be mended is counted. A letter of no alphabet stays, and `accepts` refuses it."""
+        """Residues in upper case; what had to be mended is counted. A letter of no alphabet stays, and `validate_header` refuses it."""
         clean, gaps = fasta.cleaned(sequence)
         alphabet = fasta.ALPHABETS["protein" if self.alphabet == "auto" else self.alphabet]
-        self._seen["gaps"] += gaps
-        self._seen["lower"] += any(map(str.islower, sequence))
+        self._mended["gaps"] += gaps
+        self._mended["lower"] += any(map(str.islower, sequence))
         if "*" in clean:
-            self._seen["stops"] += 1
+            self._mended["stops"] += 1
             clean = clean.replace("*", alphabet.unknown)
-        odd = {c for c in set(clean) if c not in alphabet.all and c.isascii() and c.isalpha()}
-        if odd:
-            self._seen["odd"] += 1
-            clean = clean.translate({ord(c): alphabet.nearest(c) for c in odd})
+        foreign = {c for c in set(clean) if c not in alphabet.all and c.isascii() and c.isalpha()}
+        if foreign:
+            self._mended["foreign"] += 1
+            clean = clean.translate({ord(letter): alphabet.nearest(letter) for letter in foreign})
         return clean
 
     def read(self, item: Item) -> str:
         if isinstance(item.data, str):
             return item.data
-        return "".join(fasta.cleaned(record.sequence)[0] for record in self._parsed(item))
+        return "".join(fasta.cleaned(record.sequence)[0] for record in self._records(item))
 
-    def accepts(self, item: Item) -> str | None:
+    def validate_header(self, item: Item) -> str | None:
         if not isinstance(item.data, str):
             head = bytes(item.data[:8192])
             if not head.strip():
                 return "is empty"
-            return None if fasta.is_packed(head) or plain(head) else "is binary, no FASTA"
+            return None if fasta.is_packed(head) or plain(head) else "is binary, not FASTA"
         if not item.data:
             return "has no residues"
-        strange = sorted(set(item.data) - set(fasta.ALPHABETS["protein"].all + "N"))
-        return f"holds {strange[0]!r}, which is no residue" if strange else None
+        unknown = sorted(set(item.data) - set(fasta.ALPHABETS["protein"].all + "N"))
+        return f"holds {unknown[0]!r}, which is no residue" if unknown else None
 
     def remarks(self) -> list[str]:
-        said = {
-            "lower": "had lower case, read as upper case",
-            "gaps": "held gaps, which were taken out (an alignment?)",
-            "stops": "held a stop (*) inside, read as an unknown residue",
-            "odd": "held letters outside the alphabet, read as unknown residues (T and U as each other)",
-        }
-        counts = {key: self._seen[key] for key in said if self._seen[key]}
-        notes = [f"{n:,} sequence{'s' * (n != 1)} {said[key]}" for key, n in counts.items()]
-        if self._seen["bare"]:
-            files = "1 file has" if self._seen["bare"] == 1 else f"{self._seen['bare']:,} files have"
-            notes.append(f"{files} no header (>), so that all its lines were read as one sequence")
-        repeated = sum(n for n in self._names.values() if n > 1)
+        notes = []
+        for key, what in MENDED.items():
+            if count := self._mended[key]:
+                notes.append(f"{count:,} sequence{'s' if count != 1 else ''} {what}")
+        if bare := self._mended["bare"]:
+            files_have = "1 file has" if bare == 1 else f"{bare:,} files have"
+            notes.append(f"{files_have} no header (>), so that all its lines were read as one sequence")
+        repeated = sum(count for count in self._name_counts.values() if count > 1)
         if repeated:
             notes.append(f"{repeated:,} records share their name with another; each is kept")
         return [*notes, *self._headers.remarks()]
 
     # ---- parts ----
 
-    def kin(self, items: Sequence[Item]) -> sequence_clusters.SequenceClusters | None:
-        if self.layout != "list" or sum(len(item.data) for item in items) > self.related:
+    def sequence_clusters(self, items: Sequence[Item]) -> SequenceClusters | None:
+        if self.layout != "list" or sum(len(item.data) for item in items) > self.traits.max_cluster_bytes:
             return None
-        return sequence_clusters.SequenceClusters(
-            [item.data for item in items], self.config.relatives, KMER[self.alphabet]
-        )
+        return SequenceClusters([item.data for item in items], self.config.relatives, KMER_LENGTH[self.alphabet])
 
     # ---- learning the tokens ----
 
@@ -240,68 +263,75 @@ class Protein(Text):
         items = list(items)
         texts = [self.read(item) for item in items]
         total = sum(map(len, texts))
-        if total < LEAST:
+        if total < MIN_RESIDUES:
             raise DataError(
-                f"the sequences have only {total} residues to learn from; give at least {LEAST}, better 100,000"
+                f"the sequences have only {total} residues to learn from; give at least {MIN_RESIDUES}, better 100,000"
             )
-        self.book = Residues.fit(self.alphabet, texts)
-        self.classes = len(labels)
+        self.tokenizer = Residues.fit(self.alphabet, texts)
+        self._num_classes = len(labels)
         if self.layout == "document":
             length = min(self.config.context or 256, max(total // 8, 8))
         else:
             longest = max(map(len, texts)) + 1
-            length = min(self.config.context or min(longest, LONGEST), longest)
-        self._set_spec(length, many=len({item.name for item in items}) > 1)  # spans of one have one name
+            length = min(self.config.context or min(longest, MAX_CONTEXT), longest)
+        several_documents = len({item.name for item in items}) > 1  # spans of one have one name
+        self._set_spec(length, several_documents)
         return self.spec
 
-    def _set_spec(self, length: int, many: bool) -> None:
-        super()._set_spec(length, many)
+    def _set_spec(self, length: int, several_documents: bool) -> None:
+        super()._set_spec(length, several_documents)
         special, vocab = dict(self.spec.special), self.spec.vocab
         if self.config.direction == "both" and self.layout == "list":
             special["back"] = vocab
             vocab += 1
             self._widths = np.append(self._widths, np.float32(0))
-        self.spec = Tokens(vocab, length, special, getattr(self, "classes", 0), self.spec.packed)
+        self.spec = Tokens(vocab, length, special, self._num_classes, self.spec.packed)
 
     def _encode_lines(self, lines: Sequence[str]) -> list[NDArray[np.uint16]]:
-        return [self.book.encode(line) for line in lines]
+        return [self.tokenizer.encode(line) for line in lines]
 
     # ---- directions ----
 
-    def views(self, batch: Batch) -> list[Batch]:
+    def orderings(self, batch: Batch) -> list[Batch]:
         """From first to last residue; where both directions are learned also from last to first, save pieces of long ones."""
         special = self.spec.special
         if "back" not in special:
             return [batch]
         import torch
 
-        x = batch.x.numpy()
-        sizes = np.full(len(x), x.shape[1]) if batch.mask is None else batch.mask.sum(1).numpy() + 1
-        inside, last = np.arange(x.shape[1]), sizes - 1
-        whole = (x[:, 0] == special["begin"]) & (x[np.arange(len(x)), last] == special["end"])  # (B,)
-        place = np.where((inside > 0) & (inside < last[:, None]) & whole[:, None], last[:, None] - inside, inside)
-        turned = np.take_along_axis(x, place, 1)
-        turned[whole, 0] = special["back"]
-        return [batch, replace(batch, x=torch.from_numpy(turned))]
+        x = batch.x.numpy()  # (B, L+1)
+        lengths = np.full(len(x), x.shape[1]) if batch.mask is None else batch.mask.sum(1).numpy() + 1  # (B,)
+        position, last = np.arange(x.shape[1]), lengths - 1
+        is_whole = (x[:, 0] == special["begin"]) & (x[np.arange(len(x)), last] == special["end"])  # (B,)
+        is_residue = (position > 0) & (position < last[:, None])  # (B, L+1): neither begin nor end
+        source = np.where(is_residue & is_whole[:, None], last[:, None] - position, position)
+        reversed_x = np.take_along_axis(x, source, 1)
+        reversed_x[is_whole, 0] = special["back"]
+        return [batch, replace(batch, x=torch.from_numpy(reversed_x))]
 
     # ---- ids ----
 
-    def _decode_one(self, row: Sequence[int]) -> str:
-        text = super()._decode_one([i for i in row if i != self.spec.special.get("back", -1)])
-        return text[::-1] if row and row[0] == self.spec.special.get("back", -1) else text
+    @property
+    def _back_token(self) -> int:
+        """The token that opens a sequence from its end; -1 where one direction is learned."""
+        return self.spec.special.get("back", -1)
 
-    def _ended(self, row: Sequence[int], given: Sequence[int], stop: str) -> str | None:
-        """A sequence that grows towards its start ends where the last `stop` before what was given does."""
-        if not given or given[0] != self.spec.special.get("back", -1):
-            return super()._ended(row, given, stop)
-        text = self._decode_one(row)
-        at = text.rfind(stop, 0, len(text) - len(self._decode_one(given)))
-        return None if at < 0 else text[at + len(stop) :]
+    def _decode_row(self, row: Sequence[int]) -> str:
+        text: str = super()._decode_row([i for i in row if i != self._back_token])
+        return text[::-1] if row and row[0] == self._back_token else text
 
-    def files(self, texts: Sequence[str]) -> list[Artifact]:
-        return [Artifact(".fasta", fasta.written([fasta.Record("sample", text)]).encode(), text) for text in texts]
+    def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
+        """A sequence that grows towards its start ends where the last `stop` before its prompt does."""
+        if not prompt or prompt[0] != self._back_token:
+            return super()._truncate_at(row, prompt, stop)
+        text = self._decode_row(row)
+        index = text.rfind(stop, 0, len(text) - len(self._decode_row(prompt)))
+        return None if index < 0 else text[index + len(stop) :]
 
-    def together(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
+    def save_item(self, item: Any) -> Artifact:
+        return Artifact(".fasta", fasta.written([fasta.Record("sample", item)]).encode(), item)
+
+    def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
         records = [
             fasta.Record(f"sample{number}" + (f" {label}" if label else ""), artifact.text or "")
             for number, (artifact, label) in enumerate(zip(artifacts, labels, strict=True), 1)
@@ -312,11 +342,12 @@ class Protein(Text):
         """Residues that samples begin with; or, where both directions were learned, that they end with."""
         import torch
 
-        clean = [fasta.given(part, fasta.ALPHABETS[self.alphabet]) for part in (prompt, suffix)]
-        letters = self.book.decode(range(self.book.size))
-        strange = sorted(set("".join(clean)) - set(letters))
-        if strange:
-            raise ConfigError(f"the prompt holds {strange[0]!r}, which is no residue; give letters of {letters}")
+        alphabet = fasta.ALPHABETS[self.alphabet]
+        beginning, end = fasta.given(prompt, alphabet), fasta.given(suffix, alphabet)
+        letters = self.tokenizer.decode(range(self.tokenizer.size))
+        unknown = sorted(set(beginning + end) - set(letters))
+        if unknown:
+            raise ConfigError(f"the prompt holds {unknown[0]!r}, which is no residue; give letters of {letters}")
         special = self.spec.special
         if suffix:
             if self.layout == "document":
@@ -328,10 +359,10 @@ class Protein(Text):
                 raise ConfigError(
                     "an end can be given alone, to a run that was trained with direction=both; give a `prompt` instead"
                 )
-            return torch.tensor([special["back"], *self.book.encode(clean[1][::-1]).tolist()])
-        first = special.get("begin", special.get("end"))
-        ids = self.book.encode(clean[0]).astype(np.int64)
-        return torch.from_numpy(ids if first is None else np.concatenate([[first], ids]))
+            return torch.tensor([special["back"], *self.tokenizer.encode(end[::-1]).tolist()])
+        opening = special.get("begin", special.get("end"))
+        ids = self.tokenizer.encode(beginning).astype(np.int64)
+        return torch.from_numpy(ids if opening is None else np.concatenate([[opening], ids]))
 
     def prompt_file(self, path: Path) -> str:
         return fasta.first(read_whole(path))
@@ -343,9 +374,9 @@ class Protein(Text):
 
     def restore(self, state: dict[str, Any], folder: Path) -> None:
         learned.check(learned.LearnedText, state)
-        self.layout, self.alphabet, self.classes = state["layout"], state["alphabet"], state["classes"]
-        kept = state["tokens"]
-        self.book = Residues(kept["alphabet"], kept["letters"], kept["seen"])
+        self.layout, self.alphabet, self._num_classes = state["layout"], state["alphabet"], state["classes"]
+        tokens = state["tokens"]
+        self.tokenizer = Residues(tokens["alphabet"], tokens["letters"], tokens["seen"])
         self._set_spec(state["length"], state["many"])
 
 

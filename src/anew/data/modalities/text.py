@@ -11,115 +11,132 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
-from anew.core.settings import knob
+from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import learned, line_records, tokenizer
 from anew.data.formats.text_encoding import MIXED, decode_text, guessed_lines, plain
-from anew.data.modality import Modality
+from anew.data.modality import Layout, Modality, ModalityTraits
 from anew.data.types import Artifact, DataBudget, Item
 from anew.errors import ConfigError, DataError
 
-PLAIN = 0.1  # how surely a plain text is text; kinds of text that only their ending tells claim half of it
-LEAST = 200  # characters without which nothing can be learned or held out
-SAMPLE_CHARACTERS = 2_000_000  # what sub-words are trained on
+TEXT_CONFIDENCE = 0.1  # how surely a plain text is text; kinds of text that only their ending tells claim half of it
+MIN_CHARACTERS = 200  # characters without which nothing can be learned or held out
+TOKENIZER_CHARACTERS = 2_000_000  # what sub-words are trained on
+SPREAD_PIECE = 20_000  # characters of each piece of that
+FEW_TEXTS = 50  # below this, pieces are cut out of the texts; of more texts, whole ones are taken
 
 
 @dataclass(frozen=True, slots=True)
 class TextConfig:
     """How text becomes tokens."""
 
-    tokens: str = knob("auto", "what one token is", choices=("auto", "characters", "bpe"))
-    vocab: int = knob(
+    tokens: str = setting("auto", "what one token is", choices=("auto", "characters", "bpe"))
+    vocab: int = setting(
         0, "size of the sub-word vocabulary; 0 follows the amount of text", low=0, high=tokenizer.MOST_IDS
     )
-    context: int = knob(
+    context: int = setting(
         0, "tokens that the model sees at once; 0 follows budget and data", unit="tokens", low=0, high=8192
     )
-    layout: str = knob("auto", "whether a file of lines is one document or a list of records",
-                       choices=("auto", "document", "list"))  # fmt: skip
+    layout: str = setting(
+        "auto", "whether a file of lines is one document or a list of records", choices=("auto", "document", "list")
+    )
 
 
-class Choice(NamedTuple):
-    """What `choose` decides: kind "characters" or "bpe", ids, and tokens in a window."""
+class TokenChoice(NamedTuple):
+    """The default tokens: "characters" or "bpe", ids of the vocabulary, and tokens that the model sees at once (0: any)."""
 
-    kind: str
+    tokens: str
     vocab: int
     context: int
 
 
-def choose(characters: int, distinct: int, seconds: float | None, layout: str) -> Choice:
-    """The default tokens for this much text (characters of the train part, distinct ones) and this budget.
+VOCAB_BY_CHARACTERS = ((400_000, 512), (20_000_000, 1024), (200_000_000, 2048))  # below so many characters: sub-words
+LARGE_VOCAB = 4096  # of more text, and of scripts with many letters, which need room beside the 256 bytes
+MANY_LETTERS = 1024  # different characters of such scripts
+FEW_CHARACTERS = 100_000  # of a text too short to learn sub-words from
+LONG_BUDGET = 900  # seconds, from which 256 tokens of context are learned
+
+
+def choose_tokens(characters: int, distinct: int, seconds: float | None, layout: Layout) -> TokenChoice:
+    """The default tokens for a text.
 
     Lists stay with characters: their records are short, and a sub-word hides how a molecule or a name is built. Documents get
     sub-words, which see more text a token: 1,024 of them won at short budgets on one megabyte of English and on code.
+
+    Args:
+        characters: Of the train part.
+        distinct: How many of them differ.
+        seconds: The budget; None: a number of steps was given instead.
+        layout: Whether files are lists or documents.
     """
-    if layout == "list" and distinct <= 1024:
-        return Choice("characters", 0, 0)
-    if characters < 100_000 and distinct <= 256:
-        return Choice("characters", 0, 128)
-    megabytes = characters / 1e6
-    vocab = 512 if megabytes < 0.4 else 1024 if megabytes < 20 else 2048 if megabytes < 200 else 4096
-    if distinct > 1024:  # many-lettered scripts need room beside the 256 bytes
-        vocab = max(vocab, 4096)
-    return Choice("bpe", vocab, 256 if seconds is not None and seconds >= 900 else 128)
+    if layout == "list" and distinct <= MANY_LETTERS:
+        return TokenChoice("characters", 0, 0)
+    if characters < FEW_CHARACTERS and distinct <= 256:
+        return TokenChoice("characters", 0, 128)
+    vocab = next((vocab for limit, vocab in VOCAB_BY_CHARACTERS if characters < limit), LARGE_VOCAB)
+    if distinct > MANY_LETTERS:
+        vocab = LARGE_VOCAB
+    context = 256 if seconds is not None and seconds >= LONG_BUDGET else 128
+    return TokenChoice("bpe", vocab, context)
 
 
 class Text(Modality):
     """Characters count as in the original, line ends included; in a list each record's line end counts as one."""
 
     name = "text"
-    words: ClassVar[str] = tokenizer.WORDS
-    shown = 8
+    word_pattern: ClassVar[str] = tokenizer.WORDS
     suffixes = frozenset({".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".org", ".srt", ".log", ".abc"})
-    names: ClassVar[Mapping[str, str]] = {"begin": tokenizer.BEGIN, "end": tokenizer.END}  # of special ids, for others
-    Config: ClassVar[type] = TextConfig
+    special_names: ClassVar[Mapping[str, str]] = {
+        "begin": tokenizer.BEGIN,
+        "end": tokenizer.END,
+    }  # of special ids, for others
+    Config: type = TextConfig
     unit = "character"
-    light = True
-    textual = True
-    classed = False
+    traits = ModalityTraits(
+        singular="text", is_text=True, cheap_to_encode=True, supports_labels=False, num_saved_samples=8
+    )
 
-    config: Any
     spec: Tokens
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.layout = "document"
-        self.book: tokenizer.Codebook
+    def __init__(self, config: Any, *, generated: bool = False) -> None:
+        super().__init__(config, generated=generated)
+        self.layout: Layout = "document"
+        self.tokenizer: tokenizer.Codebook
         self._widths: NDArray[np.float32]
         self._guessed: dict[str, dict[tuple[int, bytes], int]] = {}  # name -> lines that are not UTF-8, {} for all
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
-        return PLAIN if plain(head) else 0.0
+        return TEXT_CONFIDENCE if plain(head) else 0.0
 
-    def survey(self, sample: Sequence[Item]) -> list[str]:
+    def inspect(self, sample: Sequence[Item], budget: DataBudget | None = None) -> list[str]:
         if self.config.layout != "auto":
             self.layout = self.config.layout
             return []
         rows = [item.data for item in sample if isinstance(item.data, str)]
-        files = [text for text in map(self._peek, (i for i in sample if not isinstance(i.data, str))) if text]
-        if rows and not files:
-            return self._survey_rows(rows)
-        reasons = line_records.why_documents(files)
-        if not reasons:
+        texts = [text for item in sample if not isinstance(item.data, str) if (text := self._read_or_none(item))]
+        if rows and not texts:
+            return self._inspect_rows(rows)
+        objections = line_records.why_documents(texts)  # for each file, why its lines are no records
+        if not objections:
             return []
-        if all(reason is None for reason in reasons):
+        if all(objection is None for objection in objections):
             self.layout = "list"
             return [f"each line is a record of its own ({line_records.RULE}); layout=document reads it as one text"]
-        lines = max(text.count("\n") for text in files)
-        if lines >= line_records.LEAST_LINES and len(files) <= 3:
-            reason = next(reason for reason in reasons if reason is not None)
-            return [f"read as a document, not a list of lines: {reason}; layout=list takes each line as a record"]
+        most_lines = max(text.count("\n") for text in texts)
+        if most_lines >= line_records.LEAST_LINES and len(texts) <= 3:
+            objection = next(objection for objection in objections if objection is not None)
+            return [f"read as a document, not a list of lines: {objection}; layout=list takes each line as a record"]
         return []
 
-    def _survey_rows(self, rows: Sequence[str]) -> list[str]:
-        short = sum(len(row) <= line_records.LONGEST and "\n" not in row.strip("\n") for row in rows)
-        if len(rows) >= line_records.LEAST_LINES and short >= 0.99 * len(rows):
+    def _inspect_rows(self, rows: Sequence[str]) -> list[str]:
+        short_rows = sum(len(row) <= line_records.LONGEST and "\n" not in row.strip("\n") for row in rows)
+        if len(rows) >= line_records.LEAST_LINES and short_rows >= 0.99 * len(rows):
             self.layout = "list"
             return ["each row is a short record of its own; layout=document joins the rows into one text"]
         return []
 
-    def _peek(self, item: Item) -> str | None:
+    def _read_or_none(self, item: Item) -> str | None:
         try:
             return self.read(item)
         except ValueError:
@@ -137,16 +154,17 @@ class Text(Modality):
             self._guessed.setdefault(item.name, {})
         return text
 
-    def expand(self, item: Item) -> Iterator[Item]:
+    def split_records(self, item: Item) -> Iterator[Item]:
         text = self.read(item)
         if self.layout == "document":
             yield Item(item.name, text, item.label, item.begins, item.ends)
             return
-        found = line_records.records(text)
-        for number, record in enumerate(found):
-            yield Item(f"{item.name}:{number + 1}" if len(found) > 1 else item.name, record, item.label)
+        records = line_records.records(text)
+        for number, record in enumerate(records, 1):
+            name = f"{item.name}:{number}" if len(records) > 1 else item.name
+            yield Item(name, record, item.label)
 
-    def accepts(self, item: Item) -> str | None:
+    def validate_header(self, item: Item) -> str | None:
         if isinstance(item.data, str):
             return None if item.data.strip() or not (item.begins and item.ends) else "is empty"
         head = bytes(item.data[:8192])
@@ -159,7 +177,7 @@ class Text(Modality):
         return None
 
     def remarks(self) -> list[str]:
-        return _guesses(self._guessed)
+        return _encoding_notes(self._guessed)
 
     # ---- learning the tokens ----
 
@@ -167,57 +185,66 @@ class Text(Modality):
         items = list(items)
         texts = [self.read(item) for item in items]
         characters = sum(map(len, texts))
-        if characters < LEAST:
+        if characters < MIN_CHARACTERS:
             raise DataError(
-                f"the text has only {characters} characters to learn from; give at least {LEAST}, better 100,000 or more"
+                f"the text has only {characters} characters to learn from; give at least {MIN_CHARACTERS}, better 100,000 or "
+                "more"
             )
-        sample = _spread(texts, SAMPLE_CHARACTERS)
+        sample = _spread(texts, TOKENIZER_CHARACTERS)
         distinct = len(set("".join(sample)))
-        choice = choose(max(characters, size.bytes), distinct, size.seconds, self.layout)
-        kind = choice.kind if self.config.tokens == "auto" else self.config.tokens
-        if kind == "characters":
-            self.book = tokenizer.Characters.fit(texts)
+        choice = choose_tokens(max(characters, size.bytes), distinct, size.seconds, self.layout)
+        tokens = choice.tokens if self.config.tokens == "auto" else self.config.tokens
+        if tokens == "characters":
+            self.tokenizer = tokenizer.Characters.fit(texts)
         else:
-            self.book = tokenizer.SubWords.fit(sample, max(self.config.vocab or choice.vocab or 1024, 257), self.words)
-        self._set_spec(self._length(texts, choice), many=len({item.name for item in items}) > 1)
+            vocab = max(self.config.vocab or choice.vocab or 1024, 257)  # the 256 bytes, and one sub-word
+            self.tokenizer = tokenizer.SubWords.fit(sample, vocab, self.word_pattern)
+        several_documents = len({item.name for item in items}) > 1  # spans of one have one name
+        self._set_spec(self._choose_length(texts, choice), several_documents)
         return self.spec
 
-    def _length(self, texts: Sequence[str], choice: Choice) -> int:
+    def _choose_length(self, texts: Sequence[str], choice: TokenChoice) -> int:
+        """Tokens that the model sees at once."""
         if self.layout == "document":
-            wanted = int(self.config.context or choice.context or 128)
-            if sum(map(len, texts)) > 200 * wanted:
-                return wanted
-            return max(min(wanted, sum(len(self.book.encode(text)) for text in texts) // 8), 8)
-        lengths = np.array([len(ids) for ids in self._encode_lines(texts[:50_000])]) + 1
+            length = int(self.config.context or choice.context or 128)
+            if sum(map(len, texts)) > 200 * length:
+                return length
+            ids = sum(len(self.tokenizer.encode(text)) for text in texts)
+            return max(min(length, ids // 8), 8)  # at least eight windows of a short text
+        record_lengths = np.array([len(ids) for ids in self._encode_lines(texts[:50_000])]) + 1
+        longest = int(record_lengths.max())
         if self.config.context:
-            return min(int(self.config.context), int(lengths.max()))
-        common = float(np.percentile(lengths, 99.5))
-        return int(min(lengths.max(), max(1.5 * common, 16.0), 1024))
+            return min(int(self.config.context), longest)
+        usual = float(np.percentile(record_lengths, 99.5))
+        return int(min(longest, max(1.5 * usual, 16.0), 1024))
 
     def _encode_lines(self, lines: Sequence[str]) -> list[NDArray[np.uint16]]:
         """The ids of each line; all at once where a token is a character, since calls cost more than work."""
-        if not lines or not isinstance(self.book, tokenizer.Characters):
-            return [self.book.encode(line) for line in lines]
-        ids = self.book.encode("".join(lines))
-        firsts = np.append(np.flatnonzero(self.book.widths()[ids] > 0), len(ids))  # where each character begins
-        cuts = firsts[np.cumsum([len(line) for line in lines])[:-1]] if lines else []
-        return np.split(ids, cuts)
+        if not lines or not isinstance(self.tokenizer, tokenizer.Characters):
+            return [self.tokenizer.encode(line) for line in lines]
+        ids = self.tokenizer.encode("".join(lines))
+        starts = np.append(np.flatnonzero(self.tokenizer.widths()[ids] > 0), len(ids))  # where each character begins
+        return np.split(ids, starts[np.cumsum([len(line) for line in lines])[:-1]])
 
-    def _set_spec(self, length: int, many: bool) -> None:
-        n, widths = self.book.size, self.book.widths()
-        if self.layout == "list":
-            special, extra = {"begin": n, "end": n + 1}, [0.0, 1.0]  # the end of a record stands for its line end
+    def _set_spec(self, length: int, several_documents: bool) -> None:
+        """Set `spec` and `_widths`: ids of the tokenizer, then the special ones."""
+        num_ids, widths = self.tokenizer.size, self.tokenizer.widths()
+        if self.layout == "list":  # the end of a record stands for its line end
+            special, special_widths = {"begin": num_ids, "end": num_ids + 1}, [0.0, 1.0]
+        elif several_documents:
+            special, special_widths = {"end": num_ids}, [0.0]
         else:
-            special, extra = ({"end": n}, [0.0]) if many else ({}, [])
-        if self.book.rare is not None:
-            special["rare"] = self.book.rare
-        self._widths = np.concatenate([widths, np.array(extra, dtype=np.float32)])
-        self.spec = Tokens(n + len(extra), length, special, packed=self.layout == "document")
+            special, special_widths = {}, []
+        vocab = num_ids + len(special)
+        if self.tokenizer.rare is not None:
+            special["rare"] = self.tokenizer.rare
+        self._widths = np.concatenate([widths, np.array(special_widths, dtype=np.float32)])
+        self.spec = Tokens(vocab, length, special, packed=self.layout == "document")
 
     # ---- ids ----
 
     def encode(self, item: Item) -> NDArray[Any]:
-        ids = self.book.encode(self.read(item))
+        ids = self.tokenizer.encode(self.read(item))
         special = self.spec.special
         if "begin" in special:
             return np.concatenate([[special["begin"]], ids, [special["end"]]]).astype(np.uint16)
@@ -226,12 +253,12 @@ class Text(Modality):
         return ids
 
     def encode_many(self, items: Sequence[Item]) -> list[NDArray[Any] | str]:
-        if "begin" not in self.spec.special or not all(
-            isinstance(item.data, str) and item.data.strip() for item in items
-        ):
+        are_records = all(isinstance(item.data, str) and item.data.strip() for item in items)
+        if "begin" not in self.spec.special or not are_records:
             return super().encode_many(items)
         begin, end = (np.array([self.spec.special[name]], dtype=np.uint16) for name in ("begin", "end"))
-        return [np.concatenate((begin, ids, end)) for ids in self._encode_lines([self.read(item) for item in items])]
+        lines = self._encode_lines([self.read(item) for item in items])
+        return [np.concatenate((begin, ids, end)) for ids in lines]
 
     def units(self, item: Item) -> int:
         return len(self.read(item)) + (self.layout == "list")
@@ -248,38 +275,36 @@ class Text(Modality):
         widths = self._widths[x[:, 1:]]  # (B, L)
         mask = None
         if lengths is not None:
-            real = np.arange(x.shape[1] - 1) < np.asarray(lengths)[:, None] - 1  # (B, L)
-            widths = widths * real
-            mask = torch.from_numpy(real)
+            is_real = np.arange(x.shape[1] - 1) < np.asarray(lengths)[:, None] - 1  # (B, L)
+            widths = widths * is_real
+            mask = torch.from_numpy(is_real)
         label = None if labels is None else torch.from_numpy(np.asarray(labels, dtype=np.int64))
         return Batch(torch.from_numpy(x), label, mask, torch.from_numpy(widths.sum(1)))
 
     def decode(self, x: Any) -> list[str]:
-        return [self._decode_one(row) for row in _rows(x)]
+        return [self._decode_row(row) for row in _as_lists(x)]
 
-    def _decode_one(self, row: Sequence[int]) -> str:
+    def _decode_row(self, row: Sequence[int]) -> str:
         special = self.spec.special
         begin, end = special.get("begin", -1), special.get("end", -1)
         start = 0
         while start < len(row) and row[start] in (begin, end) and not (row[start] == end and begin >= 0):
             start += 1
         stop = row.index(end, start) if end >= 0 and end in row[start:] else len(row)
-        return self.book.decode([i for i in row[start:stop] if 0 <= i < self.book.size])
+        return self.tokenizer.decode([i for i in row[start:stop] if 0 <= i < self.tokenizer.size])
 
-    def write(self, x: Any) -> list[Artifact]:
-        return self.files(self.decode(x))
+    def save_item(self, item: Any) -> Artifact:
+        return Artifact(".txt", item.encode("utf-8", "replace"), item)
 
-    def files(self, texts: Sequence[str]) -> list[Artifact]:
-        return [Artifact(".txt", text.encode("utf-8", "replace"), text) for text in texts]
+    def truncate_at(self, x: Any, known: Any, stop: str) -> list[str | None]:
+        prompts = [[]] if known is None else _as_lists(known) or [[]]  # of each sample, or one for all
+        return [self._truncate_at(row, prompts[index % len(prompts)], stop) for index, row in enumerate(_as_lists(x))]
 
-    def ended(self, x: Any, known: Any, stop: str) -> list[str | None]:
-        given = ([] if known is None else _rows(known)) or [[]]  # of each sample, or one for all
-        return [self._ended(row, given[i % len(given)], stop) for i, row in enumerate(_rows(x))]
-
-    def _ended(self, row: Sequence[int], given: Sequence[int], stop: str) -> str | None:
-        text = self._decode_one(row)
-        at = text.find(stop, len(self._decode_one(given)))
-        return None if at < 0 else text[:at]
+    def _truncate_at(self, row: Sequence[int], prompt: Sequence[int], stop: str) -> str | None:
+        """The text of one sample's ids up to `stop` behind its prompt, or None."""
+        text = self._decode_row(row)
+        index = text.find(stop, len(self._decode_row(prompt)))
+        return None if index < 0 else text[:index]
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
         """(n,) int64 ids. A record begins with its begin token, a text of many documents with the end of the one before."""
@@ -290,9 +315,9 @@ class Text(Modality):
             raise ConfigError(f"{self.name} goes on from a prompt, and takes no end; leave `suffix` out")
         if self.layout == "list" and "\n" in prompt.strip("\n"):
             raise ConfigError("the prompt has several lines but each record of this list is one line; give one line")
-        first = special.get("begin", special.get("end"))
-        ids = self.book.encode(prompt).astype(np.int64)
-        return torch.from_numpy(ids if first is None else np.concatenate([[first], ids]))
+        opening = special.get("begin", special.get("end"))
+        ids = self.tokenizer.encode(prompt).astype(np.int64)
+        return torch.from_numpy(ids if opening is None else np.concatenate([[opening], ids]))
 
     # ---- keeping ----
 
@@ -300,7 +325,7 @@ class Text(Modality):
         spec = self.spec
         return {
             "layout": self.layout,
-            "tokens": self.book.state(),
+            "tokens": self.tokenizer.state(),
             "length": spec.length,
             "many": "end" in spec.special,
         }
@@ -308,31 +333,32 @@ class Text(Modality):
     def restore(self, state: dict[str, Any], folder: Path) -> None:
         learned.check(learned.LearnedText, state)
         self.layout = state["layout"]
-        self.book = tokenizer.restored(state["tokens"], folder, tuple(self.names.values()))
+        self.tokenizer = tokenizer.restored(state["tokens"], folder, tuple(self.special_names.values()))
         self._set_spec(state["length"], state["many"])
 
     def save(self, folder: Path) -> None:
-        special = [self.names[n] for n, _ in sorted(self.spec.special.items(), key=lambda p: p[1]) if n in self.names]
-        files.write_text(folder / "tokenizer.json", self.book.tokenizer(special).to_str(pretty=True))
+        by_id = sorted(self.spec.special.items(), key=lambda pair: pair[1])
+        special = [self.special_names[name] for name, _ in by_id if name in self.special_names]
+        files.write_text(folder / "tokenizer.json", self.tokenizer.tokenizer(special).to_str(pretty=True))
 
 
-def _guesses(guessed: Mapping[str, Mapping[Any, int]]) -> list[str]:
+def _encoding_notes(guessed: Mapping[str, Mapping[Any, int]]) -> list[str]:
     """Sentences on files that are not UTF-8. guessed: name -> lines that are not, {} for all."""
-    whole = sorted(name for name, lines in guessed.items() if not lines)
-    mixed = sorted(name for name, lines in guessed.items() if lines)
+    not_utf8 = sorted(name for name, lines in guessed.items() if not lines)
+    partly_utf8 = sorted(name for name, lines in guessed.items() if lines)
     notes = []
-    if whole:
-        notes.append(f"{_files(whole)} not UTF-8; read as Windows-1252: {', '.join(whole[:3])}")
-    if mixed:
-        lines = sum(sum(guessed[name].values()) for name in mixed)
+    if not_utf8:
+        notes.append(f"{_files_are(not_utf8)} not UTF-8; read as Windows-1252: {', '.join(not_utf8[:3])}")
+    if partly_utf8:
+        lines = sum(sum(guessed[name].values()) for name in partly_utf8)
         notes.append(
-            f"{_files(mixed)} UTF-8 in part only; {lines} lines that are not were read as Windows-1252: "
-            f"{', '.join(mixed[:3])}"
+            f"{_files_are(partly_utf8)} UTF-8 in part only; {lines} lines that are not were read as Windows-1252: "
+            f"{', '.join(partly_utf8[:3])}"
         )
     return notes
 
 
-def _files(names: Sequence[str]) -> str:
+def _files_are(names: Sequence[str]) -> str:
     return "1 file is" if len(names) == 1 else f"{len(names)} files are"
 
 
@@ -341,16 +367,15 @@ def _spread(texts: Sequence[str], limit: int) -> list[str]:
     total = sum(map(len, texts))
     if total <= limit:
         return list(texts)
-    piece = 20_000
-    whole = "".join(texts) if len(texts) < 50 else ""
-    if whole:
-        step = piece * total // limit
-        return [whole[i : i + piece] for i in range(0, total, step)]
+    if len(texts) < FEW_TEXTS:
+        joined = "".join(texts)
+        step = SPREAD_PIECE * total // limit
+        return [joined[start : start + SPREAD_PIECE] for start in range(0, total, step)]
     every = max(1, round(total / limit))
-    return [text[: 5 * piece] for text in texts[::every]]
+    return [text[: 5 * SPREAD_PIECE] for text in texts[::every]]
 
 
-def _rows(x: Any) -> list[list[int]]:
+def _as_lists(x: Any) -> list[list[int]]:
     if hasattr(x, "tolist"):
         x = x.tolist()
     return [list(map(int, row)) for row in ([x] if x and not isinstance(x[0], list | tuple) else x)]

@@ -12,7 +12,7 @@ from anew.data.file_names import suffix_of
 from anew.data.formats import pixels
 from anew.data.formats.reading import read_whole, too_large
 from anew.data.types import Item, SkippedItem
-from anew.errors import short
+from anew.errors import shorten
 
 TEXT = ("text", "content", "document", "sentence", "article")  # names taken, first found wins
 IMAGE = ("image", "img", "picture", "photo", "file_name", "image_path", "filename", "path", "file")
@@ -81,16 +81,16 @@ def image_bytes(cell: Any, place: Place | None) -> bytes:
     if not isinstance(cell, str) or not cell:
         raise ValueError("the cell holds no image")
     if place is None:
-        raise ValueError(f"the cell names a file ({short(cell)}) and does not hold it")
+        raise ValueError(f"the cell names a file ({shorten(cell)}) and does not hold it")
     try:
         path = (place.folder / cell).resolve()
         if not path.is_relative_to(place.root.resolve()):
             raise ValueError("lies outside the data folder")
         return read_whole(path)
     except OSError as error:
-        raise ValueError(f"{short(cell)} cannot be read ({error.strerror})") from None
+        raise ValueError(f"{shorten(cell)} cannot be read ({error.strerror})") from None
     except (ValueError, RuntimeError) as error:  # NUL in the path; a link to itself
-        raise ValueError(f"{short(cell)} {error}") from None
+        raise ValueError(f"{shorten(cell)} {error}") from None
 
 
 def label_name(cell: Any, names: tuple[str, ...]) -> str | None:

@@ -128,4 +128,4 @@ class _Group:
     def _put(self, out: Sorted, file: File, kind: str | None) -> None:
         out.files.setdefault(kind or self.suffix or UNKNOWN, []).append(file)
         if kind is not None and kind != self.owner and self.suffix:
-            out.other.setdefault((self.kinds[kind].many(), self.suffix), []).append(file.path)
+            out.other.setdefault((self.kinds[kind].traits.plural, self.suffix), []).append(file.path)

@@ -86,19 +86,19 @@ class FolderReader:
         files = [f for f in self._files[kind] if f.bytes]
         self.refusals += [SkippedItem(f.path, "is empty") for f in self._files[kind] if not f.bytes]
         owner = self._owners[kind]
-        if not owner.textual:  # each is read whole, or decoded from end to end
-            most = owner.largest or (limits.WHOLE.bytes if not owner.streams else 0)
+        if not owner.traits.is_text:  # each is read whole, or decoded from end to end
+            most = owner.traits.max_file_bytes or (limits.WHOLE.bytes if not owner.traits.reads_file_slices else 0)
             large = [f for f in files if most and f.bytes > most]
             self.refusals += [SkippedItem(f.path, too_large(f.bytes, most)) for f in large]
             files = [f for f in files if not most or f.bytes <= most]
-        if owner.named:
+        if owner.traits.labels_from_filenames:
             self._name_classes(files)
         self.labels = tuple(sorted({label for f in files if (label := self._label(f.path)) is not None}))
-        if owner.streams:
+        if owner.traits.reads_file_slices:
             small = [f for f in files if f.bytes <= 2 * PART_BYTES]
             parts = [b for f in files if f.bytes > 2 * PART_BYTES for b in _file_parts(f)]
             return _chunked(sorted(small, key=_shuffled), SHARD_ITEMS, None, streamed=True) + parts
-        if not owner.textual:
+        if not owner.traits.is_text:
             return _chunked(sorted(files, key=_shuffled), SHARD_ITEMS, None)
         if sum(f.bytes for f in files) <= WHOLE_BYTES:
             return _chunked(files, SHARD_ITEMS, SHARD_BYTES)
@@ -106,7 +106,7 @@ class FolderReader:
         small = [f for f in files if f not in set(large)]
         return [
             *_chunked(sorted(small, key=_shuffled), SHARD_ITEMS, SHARD_BYTES),
-            *(shard for file in large for shard in _spans(file, owner.record)),
+            *(shard for file in large for shard in _spans(file, owner.traits.record_start)),
         ]
 
     def _name_classes(self, files: Sequence[File]) -> None:

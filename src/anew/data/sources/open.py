@@ -18,7 +18,7 @@ from anew.data.sources.base import Shard
 from anew.data.sources.beside_data import CONVERSIONS
 from anew.data.sources.source import SAMPLE, Source
 from anew.data.types import FileSlice, Item, SkippedItem
-from anew.errors import DataError, nearest
+from anew.errors import DataError, did_you_mean
 
 SAMPLE_BYTES = 8 * 1024 * 1024
 MOST_CLASSES = 1000
@@ -44,7 +44,7 @@ def detect_modality(path: str, wanted: str | None, once: bool = False, asked: bo
     `Source.open`; asked: the user says the wanted one, see `Modality.folders`."""
     kinds: dict[str, Any] = {name: load("data", name) for name in available("data")}
     if wanted is not None and wanted not in kinds:
-        raise DataError(f"unknown modality {wanted!r}{nearest(wanted, kinds)}")
+        raise DataError(f"unknown modality {wanted!r}{did_you_mean(wanted, kinds)}")
     asked = asked and wanted is not None
     source = Source.open(path, kinds, once, wanted if asked else None)
     found = {name: n for name, n in source.kinds.items() if name in kinds and n}
@@ -144,18 +144,18 @@ def classes_of(
     """(class names, notes). Folders are classes where every item has one and each holds several items.
 
     seen: class names met in reading, where the listing does not know them; items: how many there are."""
-    labels = None if modality.labels_read else chosen.source.labels(chosen.kind)
+    labels = None if modality.traits.labels_from_content else chosen.source.labels(chosen.kind)
     if labels is None:
         labels = tuple(seen) or tuple(sorted({item.label for item in sample if item.label is not None}))
-    if not modality.classed or len(labels) < 2:
+    if not modality.traits.supports_labels or len(labels) < 2:
         return (), []
-    without = 0 if modality.labels_read else sum(item.label is None for item in sample)
+    without = 0 if modality.traits.labels_from_content else sum(item.label is None for item in sample)
     if without:
         return (), [
             f"{without / len(sample):.0%} of the items lie outside the class folders, so no classes are learned"
         ]
     if len(labels) > MOST_CLASSES or items < FEWEST_OF_A_CLASS * len(labels):
-        what = "labels" if modality.labels_read else "folders"
+        what = "labels" if modality.traits.labels_from_content else "folders"
         return (), [f"{len(labels)} {what} for {items} items are taken as an order, not as classes"]
     return labels, []
 

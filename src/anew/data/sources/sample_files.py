@@ -23,7 +23,7 @@ def drop_duplicate_formats(
     sheets = [f for f in files if _stem(f.path)[0] in apart and _SHEET.fullmatch(_stem(f.path)[1])]
     kept = [f for f in files if f not in set(sheets)]
     notes = [f"left out: {_listed(sheets)}, sheets of samples that lie beside them"] if sheets else []
-    if kind.textual:  # `list.c` and `list.h` are two
+    if kind.traits.is_text:  # `list.c` and `list.h` are two
         return kept, notes
     same: dict[tuple[str, str], list[File]] = defaultdict(list)
     for file in kept:

@@ -70,7 +70,7 @@ class ArchiveReader:
     """See `anew.data.sources.base.Reader`."""
 
     def __init__(self, files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> None:
-        self._owners = {s: name for name, kind in kinds.items() if not kind.textual for s in kind.suffixes}
+        self._owners = {s: name for name, kind in kinds.items() if not kind.traits.is_text for s in kind.suffixes}
         self.notes: list[str] = []
         self.refusals: list[SkippedItem] = []
         self.kinds: dict[str, int] = {}

@@ -65,10 +65,11 @@ def _n_scored(cluster: NDArray[np.int64], n_clusters: int, target: float, held_o
 
 def no_clusters_note(modality: Modality) -> list[str]:
     """A sentence where records may have relatives, but are too many to look for them."""
-    if not modality.related or getattr(modality, "layout", "") != "list":
+    if not modality.traits.max_cluster_bytes or modality.layout != "list":
         return []
     return [
-        f"there is no part `test_clusters`: clusters of relatives are looked for in up to {modality.related >> 20} MB of sequences; "
+        "there is no part `test_clusters`: clusters of relatives are looked for in up to "
+        f"{modality.traits.max_cluster_bytes >> 20} MB of sequences; "
         "the figures hold for new members of the families in train, not for new families"
     ]
 

@@ -19,10 +19,10 @@ BODIES = 4 * ALIKE_ITEMS  # that are read for it, where many cannot be used
 
 def expanded(source: Source, shard: Shard, modality: Modality) -> Iterator[Item | SkippedItem]:
     """The records of a shard; each item that cannot be expanded is one SkippedItem."""
-    if type(modality).expand is Modality.expand:
+    if type(modality).split_records is Modality.split_records:
         yield from source.read(shard)
         return
-    for one, records in each(modality, "expand", source.read(shard)):
+    for one, records in each(modality, "split_records", source.read(shard)):
         if isinstance(one, SkippedItem):
             yield one
         elif isinstance(records, ValueError):
@@ -67,7 +67,7 @@ class Records:
     def read(self, source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int]) -> None:
         """All of them; what cannot be used joins `refusals`."""
         check = sum(shards[i].items for i in train) <= CHECKED
-        by_size = getattr(modality, "layout", "") == "document"
+        by_size = modality.layout == "document"
         for number in train:
             self.lengths[number] = 0
             for piece in isolation.pieces(expanded(source, shards[number], modality)):

@@ -118,7 +118,7 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
                 f"of the large {split.NAMES[part]} part {OWN_SHARDS} of {base.count(part)} shards are read, evenly spread"
             )
     result = SourceSplit(list(base), held_out, notes=notes)
-    listed = getattr(modality, "layout", "") == "list"
+    listed = modality.layout == "list"
     train = [i for i, part in enumerate(base) if part == split.TRAIN]
     if not held_out:
         if listed:  # how many lines a shard has, from some of them
@@ -128,11 +128,11 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
         return result
     notes += clusters.no_clusters_note(modality)
     items = sum(shards[i].items for i in train)
-    most = STREAM_BYTES if modality.streams else PASS_BYTES
+    most = STREAM_BYTES if modality.traits.reads_file_slices else PASS_BYTES
     cheap = items <= PASS_ITEMS and sum(shards[i].bytes for i in train) <= most
     # Pieces of one large document are no documents of their own.
     documents = items - sum(shards[i].continues for i in train)
-    few_texts = getattr(modality, "layout", "") == "document" and documents < split.FEW_DOCUMENTS
+    few_texts = modality.layout == "document" and documents < split.FEW_DOCUMENTS
     if (cheap and not listed and not few_texts) or len(train) < 8:
         _split_by_content(source, shards, modality, train, result)
     else:
@@ -165,13 +165,13 @@ def _split_by_content(
     parts = bodies.parts
     left = parts[parts != REJECTED]
     twins = len(left) - len({one for one, part in zip(found.keys, parts.tolist(), strict=True) if part != REJECTED})
-    _enough(left, result, source.refusals, modality.called(), len(left) - twins)
+    _enough(left, result, source.refusals, modality.traits.singular, len(left) - twins)
     for number in train:
         result.parts[number] = np.full(found.lengths[number], REJECTED, dtype=np.uint8)
     for (number, at), part in zip(found.where, parts.tolist(), strict=True):
         result.parts[number][at] = part  # type: ignore[index]
     result.classes = Counter(found.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
-    result.notes += split.split_notes(left, twins, getattr(modality, "layout", "") == "document") + notes
+    result.notes += split.split_notes(left, twins, modality.layout == "document") + notes
     if len(found.keys) > ALIKE_ITEMS:
         result.notes.append(
             f"copies that are not byte for byte the same were looked for among {ALIKE_ITEMS} items only"
@@ -231,7 +231,7 @@ class _Bodies:
         for number in sorted({shard for shard, _ in number_of}):
             records = enumerate(expanded(self._source, self._shards[number], self._modality))
             wanted = [(at, one) for at, one in records if (number, at) in number_of]
-            found = reasons(self._modality, "damage", [one for _, one in wanted])
+            found = reasons(self._modality, "validate_body", [one for _, one in wanted])
             for (at, _), (one, reason) in zip(wanted, found, strict=True):
                 if reason is not None:
                     bad.append(number_of[number, at])
@@ -241,7 +241,7 @@ class _Bodies:
 
 
 def _reads_bodies(modality: Modality) -> bool:
-    return type(modality).damage is not Modality.damage
+    return type(modality).validate_body is not Modality.validate_body
 
 
 def holds(modality: Modality, records: Sequence[Item]) -> bool:
@@ -304,7 +304,7 @@ def _order(shards: Sequence[Shard], train: Sequence[int], modality: Modality) ->
     for i in train:
         name = name if shards[i].continues else shards[i].name
         first[i] = name
-    whole = modality.streams and len(set(first.values())) >= split.MANY_RECORDINGS
+    whole = modality.traits.reads_file_slices and len(set(first.values())) >= split.MANY_RECORDINGS
     return sorted(train, key=lambda i: (near_duplicates.name_hash(first[i] if whole else shards[i].name), i))
 
 

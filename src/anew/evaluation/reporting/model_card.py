@@ -20,7 +20,7 @@ The model knows nothing but its training data, faults and biases included. The f
 that data; they are no promise of privacy. No licence has been chosen: before sharing, set `license` above to what the
 training data allows."""
 KEPT = """
-`model.safetensors` holds the training records themselves, unless they were of no use to it (knob `aligned`).
+`model.safetensors` holds the training records themselves, unless they were of no use to it (setting `aligned`).
 """
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from anew.core.random import StepContext, generator
-from anew.core.settings import knob
+from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.errors import ConfigError
 from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
@@ -44,51 +44,51 @@ AUTO_TEMPERATURE = -1.0
 
 @dataclass(frozen=True, slots=True)
 class VaeConfig:
-    batch_size: int = knob(64, "examples a step", low=1, high=1_000_000)
-    width: int = knob(48, "channels at the largest size", low=8, high=4096)
-    channel_mults: tuple[int, ...] = knob((1, 2), "channels of each size, as multiples of width", low=1, high=64)
-    depth: int = knob(1, "blocks a size and side", low=1, high=64)
-    patch_size: int = knob(2, "side of the patches that the networks see as one position", low=1, high=64)
-    latent_channels: int = knob(8, "channels of the bottom latents", low=1, high=256)
-    top_dim: int = knob(32, "numbers in the top latents", low=1, high=4096)
-    num_mixtures: int = knob(1, "logistic distributions in the mixture of each pixel", low=1, high=64)
-    beta: float = knob(
+    batch_size: int = setting(64, "examples a step", low=1, high=1_000_000)
+    width: int = setting(48, "channels at the largest size", low=8, high=4096)
+    channel_mults: tuple[int, ...] = setting((1, 2), "channels of each size, as multiples of width", low=1, high=64)
+    depth: int = setting(1, "blocks a size and side", low=1, high=64)
+    patch_size: int = setting(2, "side of the patches that the networks see as one position", low=1, high=64)
+    latent_channels: int = setting(8, "channels of the bottom latents", low=1, high=256)
+    top_dim: int = setting(32, "numbers in the top latents", low=1, high=4096)
+    num_mixtures: int = setting(1, "logistic distributions in the mixture of each pixel", low=1, high=64)
+    beta: float = setting(
         1.0, "weight of what bottom latents cost beyond the top ones; 1 is the bound", low=0.0, high=100.0
     )
-    beta_top: float = knob(1.0, "weight of what top latents cost; 1 is the bound", low=0.0, high=100.0)
-    free_bits: float = knob(
+    beta_top: float = setting(1.0, "weight of what top latents cost; 1 is the bound", low=0.0, high=100.0)
+    free_bits: float = setting(
         0.0, "divergence of each bottom channel and of the top that costs nothing", unit="nats", low=0.0, high=100.0
     )
-    kl_warmup: float = knob(0.1, "share of the first phase in which both weights rise from 0", low=0.0, high=1.0)
-    top_only_prob: float = knob(
+    kl_warmup: float = setting(0.1, "share of the first phase in which both weights rise from 0", low=0.0, high=1.0)
+    top_only_prob: float = setting(
         0.25, "share of examples that are decoded from what the top alone says", low=0.0, high=1.0
     )
-    prior_share: float = knob(0.4, "last share of the run, in which the prior is learned", low=0.0, high=0.9)
-    prior_width: int = knob(384, "hidden numbers of the prior's network", low=8, high=8192)
-    prior_depth: int = knob(3, "layers of the prior's network", low=1, high=64)
-    prior_repeats: int = knob(16, "noise levels that the prior sees of each example of a step", low=1, high=1024)
-    label_dropout: float = knob(0.1, "share of examples whose label is hidden from the prior", low=0.0, high=1.0)
-    muon_lr: float = knob(0.02, "peak learning rate of matrices (Muon)", low=0.0, high=1.0)
-    adamw_lr: float = knob(0.002, "peak learning rate of the rest (AdamW)", low=0.0, high=1.0)
-    decay: float = knob(0.5, "last share of each phase in which the learning rate falls", low=0.0, high=1.0)
-    ema_width: float = knob(0.05, "relative width of the average of weights", low=0.0, high=0.25)
-    weight_decay: float = knob(0.0, "decoupled weight decay of matrices", low=0.0, high=10.0)
-    precision: str = knob("auto", "number type that networks compute in", choices=("auto", "fp32", "bf16"))
+    prior_share: float = setting(0.4, "last share of the run, in which the prior is learned", low=0.0, high=0.9)
+    prior_width: int = setting(384, "hidden numbers of the prior's network", low=8, high=8192)
+    prior_depth: int = setting(3, "layers of the prior's network", low=1, high=64)
+    prior_repeats: int = setting(16, "noise levels that the prior sees of each example of a step", low=1, high=1024)
+    label_dropout: float = setting(0.1, "share of examples whose label is hidden from the prior", low=0.0, high=1.0)
+    muon_lr: float = setting(0.02, "peak learning rate of matrices (Muon)", low=0.0, high=1.0)
+    adamw_lr: float = setting(0.002, "peak learning rate of the rest (AdamW)", low=0.0, high=1.0)
+    decay: float = setting(0.5, "last share of each phase in which the learning rate falls", low=0.0, high=1.0)
+    ema_width: float = setting(0.05, "relative width of the average of weights", low=0.0, high=0.25)
+    weight_decay: float = setting(0.0, "decoupled weight decay of matrices", low=0.0, high=10.0)
+    precision: str = setting("auto", "number type that networks compute in", choices=("auto", "fp32", "bf16"))
 
 
 @dataclass(frozen=True, slots=True)
 class VaeSampling:
-    prior: str = knob("learned", "where top latents come from", choices=("learned", "normal"))
-    steps: int = knob(20, "noise levels that top latents pass through in the learned prior", low=1, high=1000)
-    solver: str = knob("multistep", "rule that moves from noise level to noise level", choices=tuple(SOLVERS))
-    temperature: float = knob(
+    prior: str = setting("learned", "where top latents come from", choices=("learned", "normal"))
+    steps: int = setting(20, "noise levels that top latents pass through in the learned prior", low=1, high=1000)
+    solver: str = setting("multistep", "rule that moves from noise level to noise level", choices=tuple(SOLVERS))
+    temperature: float = setting(
         AUTO_TEMPERATURE,
         "how much bottom latents vary around what the top says; -1: as much as the detail of held-out items needs",
         low=-1.0,
         high=2.0,
     )
-    pixels: str = knob("mean", "what is taken of each pixel's distribution", choices=("mean", "sample"))
-    guidance: float = knob(1.0, "how much the label counts; 1 is the plain model", low=0.0, high=20.0)
+    pixels: str = setting("mean", "what is taken of each pixel's distribution", choices=("mean", "sample"))
+    guidance: float = setting(1.0, "how much the label counts; 1 is the plain model", low=0.0, high=20.0)
 
 
 class Vae(Family):

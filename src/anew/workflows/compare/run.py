@@ -110,7 +110,7 @@ def _fits(entries: Sequence[Contestant], request: Mapping[str, Any]) -> None:
     try:
         data.fit(size)
         for entry in entries:
-            choose_family(data.spec, entry.family, what=data.modality.many())
+            choose_family(data.spec, entry.family, what=data.modality.traits.plural)
     finally:
         data.close()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.core import files
-from anew.errors import ConfigError, UserError, nearest
+from anew.errors import ConfigError, UserError, did_you_mean
 from anew.errors import command as shell
 from anew.runs.folder import RunFolder
 
@@ -47,9 +47,9 @@ def contestants(asked: str | Sequence[str], out: Path) -> list[Contestant]:
     for one in listed:
         family, colon, space = one.partition(":")
         if family not in known:
-            raise ConfigError(f"{family!r} is no family{nearest(family, known)}")
+            raise ConfigError(f"{family!r} is no family{did_you_mean(family, known)}")
         if colon and space not in SPACES:
-            raise ConfigError(f"{space!r} in {one!r} is no space{nearest(space, SPACES)}")
+            raise ConfigError(f"{space!r} in {one!r} is no space{did_you_mean(space, SPACES)}")
     twice = next((one for one in listed if listed.count(one) > 1), None)
     if twice is not None:
         raise ConfigError(f"{twice!r} was given twice; name each family once")

@@ -1,0 +1,47 @@
+"""Durations as people write them: '90', '60s', '10m', '2h', '1h30m'."""
+
+from __future__ import annotations
+
+import math
+import re
+from numbers import Real
+
+from anew.errors import ConfigError, shorten
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST = 366 * 86400  # seconds; whoever gives more has mistaken a unit
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)"
+_ALONE = re.compile(_NUMBER, re.ASCII)
+_WITH_UNITS = re.compile(rf"(?:{_NUMBER}\s*[smhd]\s*)+", re.ASCII)  # a number after a unit needs its own: not "1h30"
+_PART = re.compile(rf"({_NUMBER})\s*([smhd])", re.ASCII)
+
+
+def parse_duration(duration: str | float) -> float:
+    """The duration in seconds.
+
+    Args:
+        duration: A number of seconds, or text: a bare number of seconds, or numbers with units ("1h 30m").
+
+    Raises:
+        ConfigError: It is neither, not positive, or longer than a year.
+    """
+    if isinstance(duration, str):
+        seconds = _parse_text(duration.strip().lower())
+    else:  # NumPy's numbers are Real, too
+        seconds = float(duration) if isinstance(duration, Real) and not isinstance(duration, bool) else math.nan
+    if not 0 < seconds < LONGEST:
+        raise ConfigError(
+            f"`budget` must be a time like 60s, 10m, 2h or 1h30m, or a number of seconds (got {shorten(duration)})"
+        )
+    return seconds
+
+
+def _parse_text(text: str) -> float:
+    if _ALONE.fullmatch(text):
+        return float(text)
+    if _WITH_UNITS.fullmatch(text):
+        return sum(float(number) * UNITS[unit] for number, unit in _PART.findall(text))
+    return math.nan
+
+
+__all__ = ["parse_duration"]

@@ -1,0 +1,71 @@
+"""Durations: what people write, in seconds; anything else is one clear sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from anew.core.durations import parse_duration
+from anew.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("90", 90),
+        ("60s", 60),
+        ("10m", 600),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("0.5m", 30),
+        (45, 45),
+        (" 5M ", 300),
+        ("5 m", 300),
+        ("1h 30m", 5400),
+        (".5h", 1800),
+        ("1d", 86400),
+    ],
+)
+def test_times(text: str | float, value: float) -> None:
+    assert parse_duration(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-5",
+        "0",
+        "ten",
+        "5x",
+        "m",
+        "1e9h",
+        "nan",
+        "1h30",
+        "30 1h",
+        "1.2.3",
+        "1h.",
+        "1 0",
+        0,
+        -1,
+        float("nan"),
+        [1],
+        True,
+        None,
+    ],
+)
+def test_what_is_no_time(text: Any) -> None:
+    with pytest.raises(ConfigError, match="must be a time"):
+        parse_duration(text)
+
+
+@given(st.text(max_size=8))
+@example("²")  # a digit that no number is written with
+def test_any_text_is_a_time_or_a_clear_error(text: str) -> None:
+    try:
+        assert parse_duration(text) > 0
+    except ConfigError as error:
+        assert "must be a time" in str(error)
