@@ -70,8 +70,8 @@ def test_rates_and_channels_are_brought_to_one_and_said() -> None:
         (encoded(np.zeros(0)), "holds no samples"),
         (encoded(np.ones(8)), "only 1 ms long"),
         (encoded(np.zeros(4000)), "silent"),
-        (encoded(np.full(4000, np.nan), subtype="FLOAT"), "no numbers"),
-        (encoded(np.full(4000, np.inf), subtype="FLOAT"), "no numbers"),
+        (encoded(np.full(4000, np.nan), subtype="FLOAT"), "not numbers"),
+        (encoded(np.full(4000, np.inf), subtype="FLOAT"), "not numbers"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_a_reason(data: bytes, reason: str) -> None:
@@ -115,7 +115,7 @@ def test_bad_bodies_are_named_before_training(tmp_path: Path) -> None:
 def test_a_folder_of_bad_files_is_one_sentence(tmp_path: Path) -> None:
     for i in range(12):
         (tmp_path / f"{i}.wav").write_bytes(b"RIFF\x24\0\0\0WAVE" + bytes(20))
-    with pytest.raises(DataError, match=r"holds no usable audio clip: .*wav: its content is no sound"):
+    with pytest.raises(DataError, match=r"holds no usable audio clip: .*wav: its content is not a sound"):
         Dataset.open(tmp_path, size=SIZE)
 
 

@@ -352,7 +352,7 @@ def test_refusals_are_clauses() -> None:
     whole = encoded(Pillow.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)))
     assert modality.validate_header(Item("a", whole)) is None
     assert modality.validate_header(Item("a", b"")) == "the file is empty"
-    assert "no image" in str(modality.validate_header(Item("a", b"hello, this is no picture")))
+    assert "not an image" in str(modality.validate_header(Item("a", b"hello, this is no picture")))
     assert modality.validate_header(Item("a", np.zeros((3, 3), np.float32))) is not None
     assert modality.validate_header(Item("a", whole[:20])) is not None
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from anew.data.dataset import Dataset
 from anew.data.formats import frames
-from anew.data.modalities.video import Video, VideoConfig, frame_counts
+from anew.data.modalities.video import Video, VideoConfig, frame_counts, size_limits
 from anew.data.types import DataBudget, FileSlice, Item
 from anew.errors import ConfigError, DataError
 from samples import clips, moving_dot, shapes
@@ -110,7 +110,7 @@ def test_a_long_video_becomes_many_clips_that_stay_together(tmp_path: Path) -> N
     data = Dataset.open(tmp_path, size=SIZE)
     assert data.scan.items > 20
     spec = data.fit(SIZE)
-    assert spec.shape[1] == limits(SIZE)[1] == 8
+    assert spec.shape[1] == size_limits(SIZE)[1] == 8
     video = data.modality
     assert isinstance(video, Video) and video.rate == pytest.approx(12.5)
     assert any("cut into clips of 8 frames" in note for note in data.scan.notes)
@@ -180,8 +180,8 @@ def test_transparent_gifs_keep_their_alpha(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("empty", "empty"), ("text", "no video"), ("one frame", "single frame"), ("cut gif", "cut off"),
-     ("cut mp4", "no video"), ("sound", "no video stream"), ("gone", "cannot be read")],
+    [("empty", "empty"), ("text", "not a video"), ("one frame", "single frame"), ("cut gif", "cut off"),
+     ("cut mp4", "not a video"), ("sound", "no video stream"), ("gone", "cannot be read")],
 )  # fmt: skip
 def test_what_is_no_video_is_refused_with_a_reason(name: str, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "x.mp4"
@@ -235,7 +235,7 @@ def test_bad_files_among_good_ones_are_named_and_skipped(tmp_path: Path) -> None
 
 def test_nothing_usable_says_why(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(100))
-    with pytest.raises(DataError, match="no video"):
+    with pytest.raises(DataError, match="not a video"):
         Dataset.open(tmp_path, size=SIZE)
 
 

@@ -184,12 +184,12 @@ def test_content_outweighs_an_ending_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "odd.bin").write_bytes(bytes(range(200)))
     found = Source.open(tmp_path, KINDS)
     assert found.kinds == {"image": 3, "text": 1, ".bin": 1}
-    assert "3 .txt files hold image by content" in found.notes[0]
+    assert "3 .txt files hold images by content" in found.notes[0]
 
 
 def test_spans_of_records_hold_whole_records(tmp_path: Path) -> None:
     class Headed(Text):
-        record = b">"
+        traits = replace(Text.traits, record_start=b">")
 
     lines = "".join(f">{i}\n" + "ACGT" * 40_000 + "\n" + "TT\n" * 3 for i in range(110))
     (tmp_path / "a.txt").write_text(lines)
@@ -201,7 +201,7 @@ def test_spans_of_records_hold_whole_records(tmp_path: Path) -> None:
 def test_small_files_may_not_expand_to_any_amount_of_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "WHOLE", replace(limits.WHOLE, text=20_000))
     (tmp_path / "a.fasta").write_text("".join(f">s{i}\nACDE{'FGHIKLMN'[i % 8]}ACD{i % 7 * 'W'}Y\n" for i in range(200)))
-    (tmp_path / "z.fasta.gz").write_bytes(gzip.compress(b">a\n" + b"ACDE\n" * 10_000))
+    (tmp_path / "z.fasta.gz").write_bytes(gzip.compress(b">a\n" + b"ACDE\n" * 10_000, mtime=0))
     data = Dataset.open(tmp_path)
     assert data.scan.items == 200 and data.scan.refused == 1
     assert "beyond the 19.5 KB of text" in data.scan.refusals[0].reason

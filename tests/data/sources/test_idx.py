@@ -109,7 +109,7 @@ def test_cut_off_plain_file(tmp_path: Path) -> None:
 
 
 def test_cut_off_gzip_file_gives_what_can_be_read(tmp_path: Path) -> None:
-    whole = gzip.compress(idx(IMAGES))
+    whole = gzip.compress(idx(IMAGES), mtime=0)
     found = everything(reader(tmp_path, {"images.idx.gz": whole[: len(whole) // 2]}))
     good = [item for item in found if isinstance(item, Item)]
     bad = [item for item in found if isinstance(item, SkippedItem)]
@@ -125,7 +125,7 @@ def test_cut_off_gzip_file_gives_what_can_be_read(tmp_path: Path) -> None:
         b"",
         b"\0\0",
         b"hello there",
-        gzip.compress(b"")[:5],
+        gzip.compress(b"", mtime=0)[:5],
         b"\0\0\x08\x03" + b"\xff" * 12,
         idx(np.zeros((0, 4, 4), np.uint8)),
     ],
@@ -150,14 +150,15 @@ def test_a_file_that_vanished_is_refused_item_by_item(tmp_path: Path) -> None:
 
 def test_headers_that_lie_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lie = struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 28, 28) + b"\0" * 784
-    labels = gzip.compress(struct.pack(">BBBBI", 0, 0, 0x0E, 1, 2**31) + b"\0" * 1000)
+    labels = gzip.compress(struct.pack(">BBBBI", 0, 0, 0x0E, 1, 2**31) + b"\0" * 1000, mtime=0)
     opened = reader(tmp_path, {"images.idx": lie, "labels.idx.gz": labels})
     assert opened.kinds == {"image": 1} and len(opened.refusals) == 2
     vast = struct.pack(">BBBB3I", 0, 0, 8, 3, 1, 2**31, 2**31)
     assert "larger than 256 MB each" in reader(tmp_path, {"images.idx": vast}).refusals[0].reason
     monkeypatch.setattr(limits, "IDX", replace(limits.IDX, inflated=5000, labels=100))
     opened = reader(
-        tmp_path, {"a-images.idx.gz": gzip.compress(idx(IMAGES)), "images.idx": idx(IMAGES), "labels.idx": idx(LABELS)}
+        tmp_path,
+        {"a-images.idx.gz": gzip.compress(idx(IMAGES), mtime=0), "images.idx": idx(IMAGES), "labels.idx": idx(LABELS)},
     )
     reasons = {r.name: r.reason for r in opened.refusals}
     assert opened.kinds == {"image": 300} and "packed images of more than" in reasons["a-images.idx.gz"]

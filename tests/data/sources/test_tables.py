@@ -165,7 +165,7 @@ def test_empty_tables(tmp_path: Path, data: bytes) -> None:
 def test_no_column_to_take_says_what_there_is(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"a.csv": b"name,street,n\nx,y,1\n"})
     assert opened.kinds == {".csv": 1}
-    assert "its columns: name, street, n" in opened.refusals[0].reason
+    assert "columns: name, street, n" in opened.refusals[0].reason
 
 
 def test_the_only_column_of_strings_is_text() -> None:

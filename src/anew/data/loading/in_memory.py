@@ -72,7 +72,7 @@ class InMemoryStore:
         self._codes: list[str | None] = []
         left = limits.WHOLE.text
         for shard in shards:
-            for one, reason in reasons(self.modality, "accepts", expanded(source, shard, self.modality)):
+            for one, reason in reasons(self.modality, "validate_header", expanded(source, shard, self.modality)):
                 left -= 0 if reason is not None or isinstance(one, SkippedItem) else len(one.data)
                 if left < 0 and reason is None:
                     reason = f"is beyond the {limits.size(limits.WHOLE.text)} of text that small files may expand to"

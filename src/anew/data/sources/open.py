@@ -65,14 +65,14 @@ def detect_modality(path: str, wanted: str | None, once: bool = False, asked: bo
     shards = source.shards(kind)
     if not shards:
         why = f": {named(source.refusals)}" if source.refusals else ""
-        raise DataError(f"{path!r} holds no usable {kinds[kind].noun or kind}{why}")
-    whole = kinds[kind].light and sum(shard.bytes for shard in shards) <= WHOLE_BYTES
+        raise DataError(f"{path!r} holds no usable {kinds[kind].traits.singular}{why}")
+    whole = kinds[kind].traits.cheap_to_encode and sum(shard.bytes for shard in shards) <= WHOLE_BYTES
     return Chosen(source, kind, shards, whole, other, notes, _fingerprint(kind, shards, source), asked)
 
 
 def _advice(source: Source, kinds: Mapping[str, Any]) -> str:
     """What to convert files to whose formats these modalities do not read; empty where there are none."""
-    formats = {suffix: form for kind in kinds.values() for suffix, form in kind.foreign.items()}
+    formats = {suffix: form for kind in kinds.values() for suffix, form in kind.traits.unsupported_suffixes.items()}
     if "text" in kinds:
         formats |= CONVERSIONS
     return "; ".join(
@@ -127,7 +127,7 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Skip
     shards = _spread(chosen.shards, 16)
     per_shard = max(SAMPLE // len(shards), 1)
     for shard in shards:
-        for one, reason in reasons(modality, "accepts", itertools.islice(chosen.source.read(shard), per_shard)):
+        for one, reason in reasons(modality, "validate_header", itertools.islice(chosen.source.read(shard), per_shard)):
             if reason is not None:
                 bad.append(SkippedItem(one.name, reason))
             elif not isinstance(one, SkippedItem):

@@ -88,7 +88,11 @@ class Records:
                 self.where.append((number, place))
 
     def _usable(self, modality: Modality, piece: Sequence[Item | SkippedItem], check: bool) -> list[bool]:
-        found = reasons(modality, "accepts", piece) if check else ((one, getattr(one, "reason", None)) for one in piece)
+        found = (
+            reasons(modality, "validate_header", piece)
+            if check
+            else ((one, getattr(one, "reason", None)) for one in piece)
+        )
         usable = []
         for one, reason in found:
             usable.append(reason is None)

@@ -249,7 +249,7 @@ def holds(modality: Modality, records: Sequence[Item]) -> bool:
     if not _reads_bodies(modality):
         return True
     some = [records[place] for place in _evenly_spread(len(records))]
-    return any(reason is None for _, reason in reasons(modality, "damage", some))
+    return any(reason is None for _, reason in reasons(modality, "validate_body", some))
 
 
 def _evenly_spread(n: int) -> NDArray[np.intp]:
