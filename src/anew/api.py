@@ -15,7 +15,8 @@ from anew.core.registry import check_name, load_user_family
 from anew.core.settings import as_text, whole
 from anew.core.settings import seconds as parse_seconds
 from anew.errors import ConfigError, DataError, RunError, short
-from anew.runs.folder import OWN_FAMILY, RunFolder
+from anew.runs.folder import RunFolder
+from anew.runs.paths import OWN_FAMILY
 
 if TYPE_CHECKING:
     from anew.planning.planner import Reporter

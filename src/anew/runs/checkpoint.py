@@ -25,14 +25,14 @@ class Manifest(Record):
 
 
 class Meta(Record):
-    """Of `Trainer.state_dict` and `Validation.state`. spent: seconds of training so far; slowdown: factor of the rate."""
+    """Of `Trainer.state_dict` and `Validation.state`. spent: seconds of training so far; lr_scale: factor of the learning rate."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     step: Whole
     examples: Whole
-    slowdown: Positive
-    shortened: Share | None
+    lr_scale: Positive
+    early_decay: Share | None
     updates: dict[str, Whole]
     spent: NotNegative
     validation: tuple[tuple[Whole, Real], ...] = ()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from anew.core import files
 from anew.errors import RunError, command, short
 from anew.runs import lock
+from anew.runs.paths import CONFIG
 from anew.runs.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 KEEP = 2  # checkpoints kept beside the one where the decay starts
 DECAY_START = "decay-start"
-CONFIG, OWN_FAMILY = "config.json", "family.py"  # the latter where the family is a user's own file
 STATE, META, MANIFEST = "state.safetensors", "meta.json", "manifest.json"
 FOLDERS = ("checkpoints", "samples", "report", "codec", "codec/checkpoints", "codec/samples")  # that a run may have
 _STEP = re.compile(r"step-(\d{1,15})")
@@ -38,7 +38,7 @@ class RunFolder:
     def create(cls, path: Path) -> RunFolder:
         """A new, empty run; RunError where something is in the way."""
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            if not (path / "config.json").exists():
+            if not (path / CONFIG).exists():
                 what = "exists and is not empty" if path.is_dir() else "is a file"
                 raise RunError(f"{str(path)!r} {what}; give another folder")
             raise RunError(

@@ -22,10 +22,11 @@ from anew.data.types import Artifact
 from anew.errors import ConfigError, DataError, RunError, command, short
 from anew.families.base import Family
 from anew.functional.likelihood import mean_bits
-from anew.runs.folder import CONFIG, RunFolder
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CONFIG, WEIGHTS
 from anew.runs.record import RunRecord
 from anew.sampling.conditioning import class_of, given, stop_of
-from anew.sampling.restore import WEIGHTS, family_of, restored_family
+from anew.sampling.restore import family_of, restored_family
 from anew.sampling.samples import Samples
 from anew.workflows import codec_stage
 

@@ -15,11 +15,10 @@ from anew.core.registry import load, load_user_family
 from anew.core.specs import Spec
 from anew.errors import RunError, restoring
 from anew.families.base import Family
-from anew.runs.folder import CONFIG, OWN_FAMILY
+from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import CodecRecord, FamilyRecord
 from anew.runs.tensors import read_tensors
 
-WEIGHTS, CODEC_WEIGHTS = "model.safetensors", "codec.safetensors"
 CODE_BYTES = 16 * 2**20  # of family.py, at most
 
 

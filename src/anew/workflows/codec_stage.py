@@ -22,10 +22,11 @@ from anew.errors import ConfigError, RunError
 from anew.families.base import Codec, Family
 from anew.planning.budget import TrainConfig
 from anew.planning.planner import codecs_for
-from anew.runs.folder import CONFIG, RunFolder
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CODEC_WEIGHTS, CONFIG, WEIGHTS
 from anew.runs.record import CodecRecord, RunRecord
 from anew.runs.tensors import read_tensors, write_tensors
-from anew.sampling.restore import CODEC_WEIGHTS, WEIGHTS, restored_family
+from anew.sampling.restore import restored_family
 
 if TYPE_CHECKING:
     from anew.workflows.job import Job

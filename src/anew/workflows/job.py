@@ -24,10 +24,10 @@ from anew.planning.budget import TrainConfig, build, evaluation_slice, micro_row
 from anew.planning.planner import Planner, Quiet, Reporter, choose_family, finish_cost, plan_sentence
 from anew.runs import events as events_file
 from anew.runs.events import Events
-from anew.runs.folder import CONFIG, RunFolder
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CONFIG, WEIGHTS
 from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Request, RunRecord
 from anew.runs.tensors import read_tensors, write_tensors
-from anew.sampling.restore import WEIGHTS
 from anew.training.loop import Listener, TrainingLoop
 from anew.training.progress import (
     Progress,

@@ -17,7 +17,8 @@ from anew.families.base import Family
 from anew.planning.budget import saving_slice
 from anew.runs import events as events_file
 from anew.runs import lock
-from anew.runs.folder import CONFIG, OWN_FAMILY, RunFolder
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Request
 from anew.sampling.model import Model, scorable
 from anew.sampling.restore import family_of
