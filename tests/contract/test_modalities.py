@@ -175,7 +175,7 @@ def check_written_files_are_ordinary(name: str, tmp_path: Path) -> None:
     x: Any = stored[None].astype(np.int64)
     if isinstance(modality.spec, Grid):
         x = modality.batch(stored[None], None, None).x
-    artifact = modality.write(x)[0]
+    artifact = modality.save_item(modality.decode(x)[0])
     assert artifact.suffix in modality.suffixes
     if name in UNLIKE:  # a phase was found, not kept: what was written is what is read again
         stored = modality.encode(Item("made", modality.decode(x)[0]))

@@ -22,8 +22,8 @@ def meta(step: int) -> dict[str, Any]:
     return {
         "step": step,
         "examples": 8 * step,
-        "slowdown": 1.0,
-        "shortened": None,
+        "lr_scale": 1.0,
+        "early_decay": None,
         "updates": {"main": step},
         "spent": 1.0,
     }

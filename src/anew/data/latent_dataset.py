@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality, takes_no_prompt
-from anew.data.types import Artifact
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,10 +89,6 @@ class Encoded:
     def decode(self, z: Tensor) -> list[Any]:
         """Codes -> items as people see them."""
         return self.plain.decode(self.values(z))
-
-    def write(self, z: Tensor) -> list[Artifact]:
-        """Codes -> ordinary files, one an item."""
-        return self.plain.write(self.values(z))
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
         raise takes_no_prompt(self.plain.name, prompt, suffix)

@@ -182,8 +182,8 @@ class Modality(ABC):
         return [item if (one := self.picture(item)) is None else one for item in items]
 
     @abstractmethod
-    def write(self, x: Any) -> list[Artifact]:
-        """Model output (n, ...) -> ordinary files, one an item."""
+    def save_item(self, item: Any) -> Artifact:
+        """An item as people see it -> an ordinary file."""
 
     def ended(self, x: Any, known: Any, stop: str) -> list[str | None]:
         """The text of each sample (n, L) without what follows the first `stop` in what was drawn, and without it; None where

@@ -13,6 +13,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from anew.core import random
+from anew.core.device import seeded
 from anew.core.memory import free_memory
 from anew.core.settings import knob
 from anew.core.specs import Spec
@@ -94,9 +95,9 @@ class _Weighed(TorchFunctionMode):
 
 def build(kind: type[Family], spec: Spec, config: Any, seed: int, device: torch.device) -> Family:
     """A family with weights that are a function of the seed alone. ConfigError where memory does not hold them."""
-    torch.manual_seed(random.key(seed, "weights"))
+    cpu = torch.device("cpu")
     try:
-        with _Weighed(free_memory(torch.device("cpu"))):
+        with seeded(random.key(seed, "weights"), cpu), _Weighed(free_memory(cpu)):
             family = kind(spec, config)
         return family.to(device)
     except (MemoryError, RuntimeError) as error:

@@ -18,15 +18,15 @@ from anew.core.registry import load
 from anew.core.specs import Grid
 from anew.data.dataset import Dataset
 from anew.data.latent_dataset import EncodedDataset
-from anew.errors import ConfigError, RunError
-from anew.families.base import Codec, Family
+from anew.errors import ConfigError
+from anew.families.base import Family
 from anew.planning.budget import TrainConfig
 from anew.planning.planner import codecs_for
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, WEIGHTS
 from anew.runs.record import CodecRecord, RunRecord
 from anew.runs.tensors import read_tensors, write_tensors
-from anew.sampling.restore import restored_family
+from anew.sampling.restore import restore_codec
 
 if TYPE_CHECKING:
     from anew.workflows.job import Job
@@ -70,7 +70,7 @@ def encoded(job: Job, name: str) -> EncodedDataset:
     if job.request.plan_from is not None:
         other = RunFolder.open(Path(job.request.plan_from))
         record = other.record()
-        codec, described = restored(record, other.path, job.world.device), record.codec
+        codec, described = restore_codec(record, other.path, job.world.device), record.codec
     else:
         codec, described = _learned(job, name, load("families", name))
     job.codec = described
@@ -78,18 +78,6 @@ def encoded(job: Job, name: str) -> EncodedDataset:
     if job.world.is_main:
         write_tensors(job.folder.path / CODEC_WEIGHTS, {n: t.cpu() for n, t in codec.state_dict().items()})
     return EncodedDataset(job.data, codec)  # type: ignore[arg-type]
-
-
-def restored(record: RunRecord, folder: Path, device: torch.device) -> Family:
-    """The codec of a run; RunError where its files do not fit."""
-    described = record.codec
-    if described is None:
-        raise RunError(f"{str(folder)!r} has no codec: its family works on the data itself")
-    kind: type[Family] = load("families", described.family.name)
-    codec = restored_family(described.family, described.spec, kind, folder / CODEC_WEIGHTS, device)
-    if not isinstance(codec, Codec) or kind.codec_config is None:
-        raise RunError(f"{str(folder / CONFIG)!r} was edited: {described.family.name} is not a codec; restore it")
-    return codec
 
 
 def clear(folder: RunFolder) -> None:
@@ -149,4 +137,4 @@ def shorter(job: Job) -> None:
 
 def reopened(record: RunRecord, folder: Path, data: Dataset, device: torch.device) -> Any:
     """The data of a saved run as its family sees it."""
-    return data if record.codec is None else EncodedDataset(data, restored(record, folder, device))  # type: ignore[arg-type]
+    return data if record.codec is None else EncodedDataset(data, restore_codec(record, folder, device))  # type: ignore[arg-type]

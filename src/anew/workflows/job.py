@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,12 +11,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from anew import __version__
 from anew.core import settings as cfg
+from anew.core.device import seeded
+from anew.core.provenance import versions
 from anew.core.specs import Batch
 from anew.core.threads import Crew, available
 from anew.data.dataset import Dataset
-from anew.errors import ConfigError, RunError, command, restoring
+from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family
 from anew.planning.budget import TrainConfig, build, evaluation_slice, micro_rows
 from anew.planning.planner import Planner, Quiet, Reporter, choose_family, finish_cost, plan_sentence
@@ -100,7 +99,7 @@ class Job:
             label_shares=self.data.label_shares(),
             train=cfg.to_json(self.train_config),
             plan=self.plan,
-            versions={"python": platform.python_version(), "torch": torch.__version__, "anew": __version__},
+            versions=versions(),
             codec=self.codec,
         )
 
@@ -130,8 +129,8 @@ class Job:
     def train(self, listeners: list[Listener], state: dict[str, Any] | None = None) -> str:
         """Prepare, step until the plan is done, choose the weights, write model.safetensors. Returns the outcome."""
         if state is None:
-            torch.manual_seed(0)
-            self.family.fit_closed_form(b.to(self.world.device) for b in self.data.sweep("train"))
+            with seeded(0, self.world.device):
+                self.family.fit_closed_form(b.to(self.world.device) for b in self.data.sweep("train"))
         else:
             sizes = {n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")}
             with restoring(self.folder.checkpoints):
@@ -303,9 +302,4 @@ class Job:
         return state
 
 
-def command_line() -> str:
-    """The command that began this process, for the report."""
-    return command("anew", *sys.argv[1:])
-
-
-__all__ = ["Job", "Quiet", "Reporter", "choose_family", "command_line"]
+__all__ = ["Job", "Quiet", "Reporter", "choose_family"]

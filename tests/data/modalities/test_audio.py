@@ -272,7 +272,7 @@ def test_a_low_rate_is_refused() -> None:
 def test_files_are_ordinary() -> None:
     for kind in ("wav", "flac"):
         modality = surveyed(encoded(tone(0)), file=kind)
-        artifact = modality.file(tone(1))
+        artifact = modality.save_item(tone(1))
         x, rate = soundfile.read(io.BytesIO(artifact.data))
         assert artifact.media == f"audio/{kind}" and rate == 8000 and np.abs(x - tone(1)).max() < 1e-4
 

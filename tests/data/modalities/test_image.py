@@ -57,7 +57,7 @@ def through(modality: Image, data: bytes | np.ndarray) -> np.ndarray:
     assert stored.dtype == np.uint8
     assert stored.shape == modality.spec.shape  # type: ignore[union-attr]
     batch = modality.batch(stored[None], None, None)
-    (artifact,) = modality.write(batch.x)
+    artifact = modality.save_item(modality.decode(batch.x)[0])
     assert artifact.suffix == ".png"
     return np.asarray(Pillow.open(io.BytesIO(artifact.data)))
 

@@ -171,7 +171,7 @@ def test_transparent_gifs_keep_their_alpha(tmp_path: Path) -> None:
     assert data.spec.shape[0] == 4
     clip = data.items("train", 1)[0]
     assert clip.shape[-1] == 4 and clip[..., 3].min() == 0 and clip[..., 3].max() == 255
-    artifact = data.modality.write(data.batch(0, "main", 0, 1, 1).x)[0]
+    artifact = data.modality.save_item(data.modality.decode(data.batch(0, "main", 0, 1, 1).x)[0])
     with Image.open(io.BytesIO(artifact.also[0].data)) as image:
         assert image.n_frames >= 4
         assert image.convert("RGBA").getextrema()[3][0] == 0
@@ -295,7 +295,7 @@ def test_prompts_may_be_pictures_and_folders_of_frames(tmp_path: Path) -> None:
 
 def test_what_is_written_opens_again(tmp_path: Path) -> None:
     data = fitted(clips(tmp_path / "d", 40))
-    artifact = data.modality.write(data.batch(0, "main", 0, 1, 1).x)[0]
+    artifact = data.modality.save_item(data.modality.decode(data.batch(0, "main", 0, 1, 1).x)[0])
     with av.open(io.BytesIO(artifact.data)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264" and stream.codec_context.pix_fmt == "yuv420p"

@@ -252,13 +252,10 @@ class Audio(Modality):
     def _finished(self, x: audio.Samples) -> audio.Samples:
         return audio.levelled(x, PEAK) if self.config.level == "clip" else np.clip(x, -1.0, 1.0)
 
-    def file(self, item: Any) -> Artifact:
+    def save_item(self, item: Any) -> Artifact:
         """(N,) samples as a file."""
         kind = self.config.file
         return Artifact(f".{kind}", audio.written(item, self._cut.rate, kind), media=f"audio/{kind}")
-
-    def write(self, x: Any) -> list[Artifact]:
-        return [self.file(one) for one in self.decode(x)]
 
     def picture(self, item: Any) -> NDArray[np.uint8]:
         return self._scale.picture(item)

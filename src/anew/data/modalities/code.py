@@ -162,8 +162,8 @@ class Code(Text):
         inside = inside[: inside.index(end)] if end in inside else inside
         return [*first, *before], inside, [*after, *last]
 
-    def files(self, texts: Sequence[str]) -> list[Artifact]:
-        return [Artifact(self.suffix, text.encode("utf-8", "replace"), text) for text in texts]
+    def save_item(self, item: str) -> Artifact:
+        return Artifact(self.suffix, item.encode("utf-8", "replace"), item)
 
     # ---- keeping ----
 

@@ -257,8 +257,8 @@ class Image(Modality):
         values = x.detach().float().cpu().numpy() if hasattr(x, "detach") else np.asarray(x)
         return [pixels.shown(one) for one in values]
 
-    def write(self, x: Any) -> list[Artifact]:
-        return [Artifact(".png", pixels.png(one), media="image/png") for one in self.decode(x)]
+    def save_item(self, item: Any) -> Artifact:
+        return Artifact(".png", pixels.png(item), media="image/png")
 
     def picture(self, item: Any) -> NDArray[Any]:
         return np.asarray(item)

@@ -96,8 +96,8 @@ class Molecule(Text):
             found.append(f"{comments:,} lines begin with {COMMENT} and are left out as comments")
         return found
 
-    def files(self, texts: Sequence[str]) -> list[Artifact]:
-        return [Artifact(".smi", f"{text}\n".encode("utf-8", "replace"), text) for text in texts]
+    def save_item(self, item: str) -> Artifact:
+        return Artifact(".smi", f"{item}\n".encode("utf-8", "replace"), item)
 
     def together(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
         return Artifact(".smi", b"".join(artifact.data for artifact in artifacts))

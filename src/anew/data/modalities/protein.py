@@ -296,8 +296,8 @@ class Protein(Text):
         at = text.rfind(stop, 0, len(text) - len(self._decode_one(given)))
         return None if at < 0 else text[at + len(stop) :]
 
-    def files(self, texts: Sequence[str]) -> list[Artifact]:
-        return [Artifact(".fasta", fasta.written([fasta.Record("sample", text)]).encode(), text) for text in texts]
+    def save_item(self, item: str) -> Artifact:
+        return Artifact(".fasta", fasta.written([fasta.Record("sample", item)]).encode(), item)
 
     def together(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
         records = [

@@ -266,11 +266,8 @@ class Text(Modality):
         stop = row.index(end, start) if end >= 0 and end in row[start:] else len(row)
         return self.book.decode([i for i in row[start:stop] if 0 <= i < self.book.size])
 
-    def write(self, x: Any) -> list[Artifact]:
-        return self.files(self.decode(x))
-
-    def files(self, texts: Sequence[str]) -> list[Artifact]:
-        return [Artifact(".txt", text.encode("utf-8", "replace"), text) for text in texts]
+    def save_item(self, item: str) -> Artifact:
+        return Artifact(".txt", item.encode("utf-8", "replace"), item)
 
     def ended(self, x: Any, known: Any, stop: str) -> list[str | None]:
         given = ([] if known is None else _rows(known)) or [[]]  # of each sample, or one for all

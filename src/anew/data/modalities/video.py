@@ -272,8 +272,8 @@ class Video(Modality):
         clips = [np.stack([pixels.shown(frame) for frame in clip.swapaxes(0, 1)]) for clip in values]
         return [clip[: lengths_of(clip[None, None])[0]] for clip in clips]
 
-    def write(self, x: Any) -> list[Artifact]:
-        return [_files(_long_enough(clip), self.rate) for clip in self.decode(x)]
+    def save_item(self, item: Any) -> Artifact:
+        return _files(_long_enough(item), self.rate)
 
     def picture(self, item: Any) -> NDArray[Any]:
         """All frames side by side."""

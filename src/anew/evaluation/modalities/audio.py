@@ -128,7 +128,7 @@ class AudioEvaluation(Evaluation):
 
     def item(self, one: Any) -> Item:
         modality: Any = self.evidence.modality
-        file = modality.file(one)
+        file = modality.save_item(one)
         return Item(sheet.png(modality.picture(one)), file.data, file.media)
 
 
