@@ -12,15 +12,17 @@ Digest = Annotated[str, StringConstraints(strict=True, pattern="^[0-9a-f]{64}$")
 
 
 class Manifest(Record):
-    """SHA-256 of both files: what it does not name could be anything."""
+    """SHA-256 of all files: what it does not name could be anything."""
 
     step: Whole
-    sha256: Annotated[dict[str, Digest], Field(min_length=2, max_length=2)]
+    sha256: Annotated[dict[str, Digest], Field(min_length=2, max_length=3)]
 
     @model_validator(mode="after")
     def _both(self) -> Manifest:
-        if set(self.sha256) != {"state.safetensors", "meta.json"}:
-            raise ValueError("sha256 must name state.safetensors and meta.json")
+        if set(self.sha256) | {"buffers.safetensors"} != {"state.safetensors", "meta.json", "buffers.safetensors"}:
+            raise ValueError(
+                "sha256 must name state.safetensors, meta.json and, where there are any, buffers.safetensors"
+            )
         return self
 
 

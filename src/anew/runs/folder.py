@@ -16,7 +16,7 @@ from anew.core import files
 from anew.errors import RunError, command, short
 from anew.runs import lock
 from anew.runs.paths import CONFIG
-from anew.runs.tensors import read_tensors, write_tensors
+from anew.runs.tensors import read_tensors, serialized, write_tensors
 
 if TYPE_CHECKING:
     from anew.runs.record import Begun, RunRecord
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 KEEP = 2  # checkpoints kept beside the one where the decay starts
 DECAY_START = "decay-start"
 STATE, META, MANIFEST = "state.safetensors", "meta.json", "manifest.json"
+BUFFERS = "buffers.safetensors"  # what is fitted once: of checkpoints with equal buffers one file, under several names
 FOLDERS = ("checkpoints", "samples", "report", "codec", "codec/checkpoints", "codec/samples")  # that a run may have
 _STEP = re.compile(r"step-(\d{1,15})")
 
@@ -93,15 +94,23 @@ class RunFolder:
         files.write_json(self.path / CONFIG, record.model_dump())
 
     def save(self, name: str, state: Mapping[str, Any]) -> None:
-        """A checkpoint: files under a temporary name, synced, renamed, the manifest with checksums last."""
+        """A checkpoint: files under a temporary name, synced, renamed, the manifest with checksums last.
+
+        Args:
+            name: Of its folder.
+            state: "tensors" by name, "meta" as in `Meta`, and "buffers": names of tensors that seldom change, if any.
+        """
         target, temporary = self.checkpoints / name, self.checkpoints / files.temporary_name(name)
         try:
             files.check_folder(self.checkpoints)
             self.checkpoints.mkdir(exist_ok=True)
             temporary.mkdir()
-            write_tensors(temporary / STATE, state["tensors"])
+            buffers = {n: t for n, t in state["tensors"].items() if n in state.get("buffers", ())}
+            write_tensors(temporary / STATE, {n: t for n, t in state["tensors"].items() if n not in buffers})
             files.write_json(temporary / META, state["meta"])
-            sums = {file: _digest(temporary / file) for file in (STATE, META)}
+            if buffers:
+                self._write_buffers(temporary / BUFFERS, serialized(buffers))
+            sums = {file: _digest(temporary / file) for file in (STATE, META, *([BUFFERS] if buffers else []))}
             files.write_json(temporary / MANIFEST, {"step": state["meta"]["step"], "sha256": sums})
             shutil.rmtree(target, ignore_errors=True)
             os.replace(temporary, target)
@@ -117,6 +126,19 @@ class RunFolder:
                 f"cannot save a checkpoint in {str(self.path)!r} ({reason}); kept: {self._kept()}"
             ) from error
         self._drop_old()
+
+    def _write_buffers(self, path: Path, data: bytes) -> None:
+        """Buffers of a checkpoint: a second name of the newest one's file where that holds the same, else a file."""
+        digest = hashlib.sha256(data).hexdigest()
+        for folder in (*self._steps(), self.checkpoints / DECAY_START):
+            candidate = folder / BUFFERS
+            if candidate.is_file() and not candidate.is_symlink() and _digest(candidate) == digest:
+                with contextlib.suppress(
+                    OSError
+                ):  # some file systems have no such links: the file is then written again
+                    os.link(candidate, path)
+                    return
+        files.write(path, data)
 
     def _kept(self) -> str:
         try:
@@ -175,13 +197,16 @@ class RunFolder:
         try:
             files.check_folder(folder)
             manifest = checked(Manifest, files.read_json(folder / MANIFEST), MANIFEST)
-            for file in (STATE, META):
+            for file in manifest.sha256:
                 files.check_regular(folder / file)
                 if _digest(folder / file) != manifest.sha256[file]:
                     return None, f"the checksum of {file} differs"
             meta = files.read_json(folder / META)
             checked(Meta, meta, META)
-            return {"tensors": read_tensors(folder / STATE), "meta": meta}, ""
+            tensors = read_tensors(folder / STATE)
+            if BUFFERS in manifest.sha256:
+                tensors |= read_tensors(folder / BUFFERS)
+            return {"tensors": tensors, "meta": meta}, ""
         except (RunError, OSError, ValueError) as error:
             return None, files.clause(error)
 
