@@ -166,7 +166,7 @@ def test_a_decay_that_is_taken_back_is_not_found_again(tmp_path: Path) -> None:
     folder.save("decay-start", state(2))
     folder.save("step-00000002", state(2))
     folder.save("step-00000004", state(4))
-    folder.forget_after(2)
+    folder.delete_checkpoints_after(2)
     found, _ = folder.latest()
     assert found is not None and found["meta"]["step"] == 2
     assert folder.decay_start()[0] is not None
@@ -184,7 +184,7 @@ def test_an_existing_run_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is no folder"):
+    with pytest.raises(RunError, match="is not a folder"):
         RunFolder.open(tmp_path / "none")
     with pytest.raises(RunError, match=r"is not a run \(it has no config\.json\)"):
         RunFolder.open(tmp_path).read()

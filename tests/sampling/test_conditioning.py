@@ -94,12 +94,12 @@ def test_a_class_goes_by_its_name_or_its_place(images: anew.Model) -> None:
     by_name, by_place = images.sample(2, label="disc"), images.sample(2, label=np.int64(1))
     assert all(np.array_equal(one, two) for one, two in zip(by_name, by_place, strict=True))
     assert images.walk(4, stops=2, label=0).label == "bar"
-    for label, says in ((2, "give 0 to 1"), (-1, "give 0 to 1"), (1.5, "no label"), (True, "whole number")):
+    for label, says in ((2, "give 0 to 1"), (-1, "give 0 to 1"), (1.5, "unknown `label`"), (True, "whole number")):
         with pytest.raises(anew.ConfigError, match=says):
             images.sample(1, label=label)
     numbers = ["0", "1", "10", "2"]
     assert class_index(numbers, 10) == 2 and class_index(numbers, "2") == 3
-    with pytest.raises(anew.ConfigError, match="no label"):
+    with pytest.raises(anew.ConfigError, match="unknown `label`"):
         class_index(numbers, 3)
 
 
@@ -193,11 +193,11 @@ def test_ends_of_a_walk_are_two_items(images: anew.Model, ends: Any) -> None:
 
 
 def test_paths_and_times_that_are_none(images: anew.Model, tmp_path: Path) -> None:
-    with pytest.raises(anew.RunError, match="run=None is no path"):
+    with pytest.raises(anew.RunError, match="`run` must be a path"):
         anew.load(None)  # type: ignore[arg-type]
     with pytest.raises(anew.ConfigError, match=r"`budget` must be a time .* \(got \[1\]\)"):
         anew.train(images.folder.path.parent / "data", tmp_path / "run", budget=[1])  # type: ignore[arg-type]
-    with pytest.raises(anew.DataError, match="data=None is no path"):
+    with pytest.raises(anew.DataError, match="`data` must be a path"):
         anew.train(None, tmp_path / "run")  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
 

@@ -17,7 +17,7 @@ from anew.core.device import seeded
 from anew.core.memory import free_memory
 from anew.core.settings import knob
 from anew.core.specs import Spec
-from anew.core.threads import faster_alone
+from anew.core.threads import choose_thread_count
 from anew.errors import BudgetError, ConfigError, out_of_memory
 from anew.families.base import Family, Scale
 from anew.runs.record import Candidate
@@ -134,7 +134,7 @@ def measure(
         step_s, parameters = _time_steps(build(kind, spec, config, 0, world.device), config, data, world, share)
         if number == 0 and world.size == 1 and world.device.type == "cpu":
             family = build(kind, spec, config, 0, world.device)
-            step_s = faster_alone(step_s, partial(_step_seconds, family, config, data, world, share / 2))
+            step_s = choose_thread_count(step_s, partial(_step_seconds, family, config, data, world, share / 2))
         examples = (scale.seconds or 0.0) / step_s * config.batch_size
         found.append(
             Candidate(

@@ -55,14 +55,14 @@ class RunFolder:
     def open(cls, path: str | Path) -> RunFolder:
         """RunError where there is no such folder."""
         if not isinstance(path, str | os.PathLike):
-            raise RunError(f"run={short(path)} is no path; give the folder of a run that train made")
+            raise RunError(f"run={short(path)} is not a path; give the folder of a run that train made")
         folder = Path(path)
         try:
-            there = folder.is_dir()
+            exists = folder.is_dir()
         except (OSError, ValueError) as error:  # a name too long, or with a zero in it
             raise RunError(f"run={short(path)} cannot be opened ({files.clause(error)}); give another folder") from None
-        if not there:
-            raise RunError(f"{str(path)!r} is no folder; give a run that train made")
+        if not exists:
+            raise RunError(f"{str(path)!r} is not a folder; give a run that train made")
         for name in FOLDERS:
             files.check_folder(folder / name)
         return cls(folder)
@@ -85,10 +85,10 @@ class RunFolder:
 
     def record(self) -> RunRecord:
         """What config.json says of a run that has a plan; RunError where it has none yet."""
-        found = self.read()
-        if found.status == "begun":
+        record = self.read()
+        if record.status == "begun":
             raise RunError(f"{str(self.path)!r} was stopped before training began; finish it with `anew resume`")
-        return found
+        return record
 
     def write_config(self, record: Begun | RunRecord) -> None:
         files.write_json(self.path / CONFIG, record.model_dump())
@@ -158,7 +158,7 @@ class RunFolder:
         numbered = [(int(m[1]), p) for p in self.checkpoints.iterdir() if (m := _STEP.fullmatch(p.name))]
         return [path for _, path in sorted(numbered, reverse=True)]
 
-    def forget_after(self, step: int) -> None:
+    def delete_checkpoints_after(self, step: int) -> None:
         """Remove checkpoints past a step: they are of a decay that is taken back, and a resume must not find them."""
         for folder in self._steps():
             if int(folder.name.removeprefix("step-")) > step:
@@ -213,11 +213,10 @@ class RunFolder:
     def clear_temporary(self) -> None:
         """Remove what a kill left half-written."""
         for folder in (self.path, *(self.path / name for name in FOLDERS)):
-            for left in (
-                folder.iterdir() if folder.is_dir() and (folder == self.path or not folder.is_symlink()) else ()
-            ):
-                if files.is_temporary(left.name):
-                    _remove(left)
+            is_own = folder.is_dir() and (folder == self.path or not folder.is_symlink())
+            for path in folder.iterdir() if is_own else ():
+                if files.is_temporary(path.name):
+                    _remove(path)
 
 
 def _remove(path: Path) -> None:

@@ -15,7 +15,7 @@ from anew.core import settings as cfg
 from anew.core.device import seeded
 from anew.core.provenance import versions
 from anew.core.specs import Batch
-from anew.core.threads import Crew, available
+from anew.core.threads import ThreadTuner, available_threads
 from anew.data.dataset import Dataset
 from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family
@@ -168,7 +168,9 @@ class Job:
         seconds = self.plan.train_s
         # Several processes have their threads shared out; on a GPU the cores only feed it.
         alone = self.world.size == 1 and self.world.device.type == "cpu"
-        on_step_time = Crew(self.reporter.say, available()).took if alone else (lambda seconds: None)
+        on_step_time = (
+            ThreadTuner(self.reporter.say, available_threads()).record_step if alone else (lambda seconds: None)
+        )
         if self.train_config.train_seconds:
             return TimeProgress(self.train_config.train_seconds, spent, only_training=True, on_step_time=on_step_time)
         if self.plan.budget_s is not None and spent == 0.0:
@@ -297,7 +299,7 @@ class Job:
         self.record = self.record.model_copy(update={"plan": self.plan})
         if self.world.is_main:
             if state is not None:  # first, so that a kill in between leaves a finished run
-                self.folder.forget_after(int(state["meta"]["step"]))
+                self.folder.delete_checkpoints_after(int(state["meta"]["step"]))
             self._status("training")
         return state
 
