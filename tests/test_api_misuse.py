@@ -13,6 +13,7 @@ import anew
 from samples import names
 
 LONG, NUL, LONE = "n" * 300, "a\0b", "\ud800"
+NO_DATA: list[Any] = [5, 1.5, True, b"x", "", NUL, LONE, object(), None]
 PATHS: list[Any] = [5, 1.5, True, b"x", "", LONG, NUL, LONE, ["x"], object()]
 WHOLES: list[Any] = [True, 1.5, math.nan, "3", None, -1, 2**70, [1]]
 TEXTS: list[Any] = [5, True, "", b"x", ["x"], object()]
@@ -22,7 +23,7 @@ SWITCHES: list[Any] = ["yes", 1, None]
 REPORTERS: list[Any] = [5, "x", object()]
 
 # What a sentence names instead of the argument: a setting, what the run lacks, what is unknown.
-NAMED = {"settings": "", "families": "", "widht": "setting 'widht'", "items": "", "known": "", "name": ""}
+NAMED = {"settings": "", "families": "", "widht": "setting 'widht'", "items": "", "condition": "", "name": ""}
 
 TRAIN: dict[str, list[Any]] = {
     "data": [*PATHS, None], "run": PATHS, "budget": BUDGETS, "steps": [w for w in WHOLES if w is not None],
@@ -39,15 +40,18 @@ COMPARE: dict[str, list[Any]] = {
     "settings": SETTINGS[:4], "trust_code": SWITCHES, "reporter": REPORTERS, "modality": TEXTS,
 }  # fmt: skip
 SAMPLE: dict[str, list[Any]] = {
-    "n": [*WHOLES, 0], "seed": WHOLES, "first": WHOLES, "prompt": [5, b"x", ["x"], True], "suffix": [5, b"x"],
-    "label": [5, "cat", ["x"], 1.5], "known": [5, "x", (1, 2)], "stop": [5, "", ["x"]], "temperature": ["x", None, math.nan, -1],
+    "n": [*WHOLES, 0], "seed": WHOLES, "first_index": WHOLES, "prompt": [5, b"x", ["x"], True], "suffix": [5, b"x"],
+    "label": [5, "cat", ["x"], 1.5], "condition": [5, "x", (1, 2)], "stop": [5, "", ["x"]], "temperature": ["x", None, math.nan, -1],
     "widht": [3],
 }  # fmt: skip
 MODEL: dict[str, tuple[Callable[[anew.Model, dict[str, Any]], Any], dict[str, list[Any]]]] = {
     "sample": (lambda m, k: m.sample(**{"n": 1, **k}), SAMPLE),
     "stream": (lambda m, k: m.stream(**k), {k: v for k, v in SAMPLE.items() if k in ("n", "seed", "prompt", "label")}),
     "walk": (lambda m, k: m.walk(**k), {"n": [*WHOLES, 0], "seed": WHOLES, "stops": [*WHOLES, 1], "ends": [5, "ab", (1,)], "label": [5]}),
-    "score": (lambda m, k: m.score(**{"data": "x", **k}), {"data": [*PATHS, None], "limit": ["x", True, 0, -1, math.nan, [1]]}),
+    "score": (
+        lambda m, k: m.score(**{"data": "x", **k}),
+        {"data": [*NO_DATA, "no.txt", [], ["x", 5]], "limit": ["x", True, 0, -1, math.nan, [1]]},
+    ),
     "encode": (lambda m, k: m.encode(**k), {"items": [5, None, "x"]}),
     "save": (lambda m, k: m.sample(1).save(**k), {"folder": [*PATHS, None]}),
     "save_sheet": (lambda m, k: m.sample(1).save_sheet(**{"folder": "sheet", **k}), {"folder": PATHS, "stem": [5, "", "a/b"]}),

@@ -58,8 +58,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "evaluation",
     ),
     "api": (*CORE, "runs", "data.dataset", "sampling", "planning", "workflows"),
-    "cli": ("errors", "api", "core.arguments", "__init__"),
-    "__init__": ("errors", "api", "sampling"),
+    "cli": ("errors", "api", "core.arguments", "core.allocator", "__init__"),
+    "__init__": ("errors", "core.provenance", "api", "sampling"),
     "__main__": ("cli",),
 }
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from anew.core.provenance import VERSION
+
 if TYPE_CHECKING:
     from anew.api import compare, evaluate, example, load, look, resume, score, train, walk
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
     from anew.sampling.interpolation import Walk
-    from anew.sampling.model import Model, Samples
+    from anew.sampling.model import Model
+    from anew.sampling.samples import Samples
+    from anew.sampling.scoring import Scores
 
-__version__ = "0.2.0"
+__version__ = VERSION
 
 _HOMES = {
     "anew.api": ("compare", "evaluate", "example", "load", "look", "resume", "score", "train", "walk"),
-    "anew.sampling.model": ("Model", "Samples"),
+    "anew.sampling.model": ("Model",),
+    "anew.sampling.samples": ("Samples",),
+    "anew.sampling.scoring": ("Scores",),
     "anew.sampling.interpolation": ("Walk",),
     "anew.errors": ("AnewError", "BudgetError", "ConfigError", "DataError", "RunError", "TrainingError", "UserError"),
 }
@@ -29,6 +35,7 @@ __all__ = [
     "Model",
     "RunError",
     "Samples",
+    "Scores",
     "TrainingError",
     "UserError",
     "Walk",

@@ -15,12 +15,14 @@ from anew.core.durations import parse_duration
 from anew.core.registry import check_name, load_user_family
 from anew.core.settings import as_text, check_int
 from anew.errors import ConfigError, DataError, RunError, shorten
-from anew.runs.folder import OWN_FAMILY, RunFolder
+from anew.runs.folder import RunFolder
+from anew.runs.paths import OWN_FAMILY
 
 if TYPE_CHECKING:
     from anew.planning.planner import Reporter
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
+    from anew.sampling.scoring import Scores
     from anew.workflows.compare.run import Compared
 
 Settings = Mapping[str, Any]
@@ -219,12 +221,12 @@ def _resume_begun(
     _check(request)
     from anew.data.dataset import check_there
     from anew.runs.record import requested
-    from anew.sampling.restore import own_family
+    from anew.sampling.restore import own_family_class
     from anew.workflows.train import new_run
 
     check_there(request["data"])
     asked = requested(request)
-    own = own_family(asked.family, folder.path, trust_code)
+    own = own_family_class(asked.family, folder.path, trust_code)
     return new_run(folder, asked, reporter, started, "nothing", lambda: own)
 
 
@@ -259,10 +261,12 @@ def look(
     return looked(where, kind, prefer, check_int("seed", seed), arguments.settings(settings))
 
 
-def score(run: str | Path, data: str | Path, *, limit: float | None = None, trust_code: bool = False) -> dict[str, Any]:
-    """Bits per character (residue, dimension) of other data under the model; context carries across a document.
+def score(
+    run: str | Path, data: str | Path | Sequence[Any], *, limit: float | None = None, trust_code: bool = False
+) -> Scores:
+    """Bits per character (residue, dimension) of other data under the model: a path, a text, or a list of items.
 
-    Returns the figures, `bound` ("exact" or "an upper bound"), how many items were `skipped`, and `notes` on which and why.
+    See `Model.score`. `Scores.to_json()` gives the figures as JSON values.
     """
     return load(run, trust_code=trust_code).score(data, limit=limit)
 
@@ -342,8 +346,8 @@ def walk(
 ) -> Walk:
     """A walk through the space that a run's samples start from: `anew.walk(run).save("walk/")`. See `Model.walk`."""
     model = load(run, trust_code=trust_code)
-    how = arguments.keywords(settings, model.walk)
-    return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **how)
+    sampling = arguments.keywords(settings, model.walk)
+    return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **sampling)
 
 
 def compare(

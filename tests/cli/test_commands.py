@@ -293,7 +293,7 @@ MISTAKES = [
     (("train", "{data}", "--plan", "{data}"), "is not a run"),
     (("resume", "{run}", "--steps", "3"), "no more than the 12 steps"),
     (("sample", "{run}", "--out", "{odd}"), "exists and is not empty"),
-    (("sample", "{none}", "--out", "x"), "is no folder"),
+    (("sample", "{none}", "--out", "x"), "is not a folder"),
     (("sample", "{run}", "--out", "x", "-n", "0"), "out of range"),
     (("sample", "{run}", "--out", "x", "--label", "cat"), "has no labels"),
     (("sample", "{run}", "--out", "x", "--set", "temprature=1"), "did you mean 'temperature'"),

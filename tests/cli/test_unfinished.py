@@ -44,6 +44,7 @@ class Loaded:
     """A model that draws nothing."""
 
     modality = None
+    notes: tuple[str, ...] = ()
 
     def __init__(self, killed: bool) -> None:
         self.killed = killed

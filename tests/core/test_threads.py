@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from anew.core.threads import Crew, faster_alone
+from anew.core.threads import ThreadTuner, choose_thread_count
 
 
 @pytest.fixture(autouse=True)
@@ -18,41 +18,41 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def run(crew: Crew, steps: int, seconds: dict[int, float]) -> list[int]:
+def run(tuner: ThreadTuner, steps: int, seconds: dict[int, float]) -> list[int]:
     """Threads of each step, where a step takes seconds[threads]."""
     seen = []
     for _ in range(steps):
         seen.append(torch.get_num_threads())
-        crew.took(seconds[seen[-1]])
+        tuner.record_step(seconds[seen[-1]])
     return seen
 
 
 def test_one_thread_while_the_cores_are_shared_and_all_when_they_are_free() -> None:
     said: list[str] = []
-    crew = Crew(said.append, 2)
-    assert set(run(crew, 20, {2: 0.1, 1: 0.15})) == {2}
-    crowded = run(crew, 200, {2: 3.0, 1: 0.3})
+    tuner = ThreadTuner(said.append, 2)
+    assert set(run(tuner, 20, {2: 0.1, 1: 0.15})) == {2}
+    crowded = run(tuner, 200, {2: 3.0, 1: 0.3})
     assert crowded.count(2) < 8
     assert crowded[-1] == 1
-    assert set(run(crew, 1200, {2: 0.1, 1: 0.15})[-100:]) == {2}
+    assert set(run(tuner, 1200, {2: 0.1, 1: 0.15})[-100:]) == {2}
     assert len(said) == 2
 
 
 def test_steps_that_are_slow_by_themselves_stay_with_all_threads() -> None:
     said: list[str] = []
-    crew = Crew(said.append, 2)
-    run(crew, 20, {2: 0.1, 1: 0.15})
-    assert run(crew, 300, {2: 0.5, 1: 0.8}).count(1) < 20
+    tuner = ThreadTuner(said.append, 2)
+    run(tuner, 20, {2: 0.1, 1: 0.15})
+    assert run(tuner, 300, {2: 0.5, 1: 0.8}).count(1) < 20
     assert not said
 
 
 def test_one_thread_has_nothing_to_choose() -> None:
     torch.set_num_threads(1)
-    assert set(run(Crew(lambda text: None, 1), 50, {1: 1.0})) == {1}
+    assert set(run(ThreadTuner(lambda text: None, 1), 50, {1: 1.0})) == {1}
 
 
 def test_the_plan_is_measured_with_what_is_faster() -> None:
-    assert faster_alone(1.0, lambda: 0.9) == 1.0
+    assert choose_thread_count(1.0, lambda: 0.9) == 1.0
     assert torch.get_num_threads() == 2
-    assert faster_alone(1.0, lambda: 0.1) == 0.1
+    assert choose_thread_count(1.0, lambda: 0.1) == 0.1
     assert torch.get_num_threads() == 1

@@ -22,8 +22,8 @@ def meta(step: int) -> dict[str, Any]:
     return {
         "step": step,
         "examples": 8 * step,
-        "slowdown": 1.0,
-        "shortened": None,
+        "lr_scale": 1.0,
+        "early_decay": None,
         "updates": {"main": step},
         "spent": 1.0,
     }
@@ -41,6 +41,37 @@ def test_two_checkpoints_are_kept_and_the_newest_is_read(tmp_path: Path) -> None
     found, notes = folder.latest()
     assert found is not None and found["meta"]["step"] == 3 and not notes
     assert float(found["tensors"]["weights/w"][0, 0]) == 3.0
+
+
+def with_buffers(step: int, counts: float) -> dict[str, Any]:
+    tensors = {"weights/w": torch.full((4, 3), float(step)), "weights/counts": torch.full((50_000,), counts)}
+    return {"tensors": tensors, "meta": meta(step), "buffers": {"weights/counts"}}
+
+
+def test_buffers_that_do_not_change_are_on_the_disk_once(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.save("decay-start", with_buffers(1, 7.0))
+    for step in (2, 3, 4):
+        folder.save(f"step-{step:08d}", with_buffers(step, 7.0))
+    inodes = {path.stat().st_ino for path in folder.checkpoints.rglob("buffers.safetensors")}
+    assert len(inodes) == 1
+    state, notes = folder.latest()
+    assert state is not None and not notes and float(state["tensors"]["weights/counts"][0]) == 7.0
+    folder.save("step-00000005", with_buffers(5, 8.0))
+    found = {name: folder.checkpoint(name)["tensors"] for name in ("step-00000004", "step-00000005")}
+    assert [float(t["weights/counts"][0]) for t in found.values()] == [7.0, 8.0]
+
+
+def test_buffers_are_written_again_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(source: Any, target: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    folder = RunFolder.create(tmp_path / "run")
+    for step in (1, 2):
+        folder.save(f"step-{step:08d}", with_buffers(step, 7.0))
+    assert len({path.stat().st_ino for path in folder.checkpoints.rglob("buffers.safetensors")}) == 2
+    assert folder.latest()[1] == []
 
 
 @pytest.mark.parametrize("harm", ["truncate", "flip", "remove manifest", "remove state", "empty manifest", "pretend"])
@@ -135,7 +166,7 @@ def test_a_decay_that_is_taken_back_is_not_found_again(tmp_path: Path) -> None:
     folder.save("decay-start", state(2))
     folder.save("step-00000002", state(2))
     folder.save("step-00000004", state(4))
-    folder.forget_after(2)
+    folder.delete_checkpoints_after(2)
     found, _ = folder.latest()
     assert found is not None and found["meta"]["step"] == 2
     assert folder.decay_start()[0] is not None
@@ -153,7 +184,7 @@ def test_an_existing_run_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is no folder"):
+    with pytest.raises(RunError, match="is not a folder"):
         RunFolder.open(tmp_path / "none")
     with pytest.raises(RunError, match=r"is not a run \(it has no config\.json\)"):
         RunFolder.open(tmp_path).read()

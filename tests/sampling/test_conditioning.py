@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import anew
-from anew.sampling.conditioning import class_of
+from anew.sampling.conditioning import class_index
 from samples import TINY, programs, prose, sequences, shapes
 
 FEW = {"evaluate_samples": 0, "previews": 0}
@@ -83,7 +83,7 @@ def test_a_sequence_that_grows_towards_its_start_keeps_its_end(protein: anew.Mod
 
 @pytest.mark.parametrize("stop", ["", 5, b"x"])
 def test_what_is_no_text_to_stop_at(text: anew.Model, images: anew.Model, stop: Any) -> None:
-    with pytest.raises(anew.ConfigError, match="give a text of one character or more"):
+    with pytest.raises(anew.ConfigError, match="must be a text of one character or more"):
         text.sample(1, stop=stop)
     with pytest.raises(anew.ConfigError, match="no text to stop at"):
         images.sample(1, stop=".")
@@ -98,9 +98,9 @@ def test_a_class_goes_by_its_name_or_its_place(images: anew.Model) -> None:
         with pytest.raises(anew.ConfigError, match=says):
             images.sample(1, label=label)
     numbers = ["0", "1", "10", "2"]
-    assert class_of(numbers, 10) == 2 and class_of(numbers, "2") == 3
+    assert class_index(numbers, 10) == 2 and class_index(numbers, "2") == 3
     with pytest.raises(anew.ConfigError, match="unknown `label`"):
-        class_of(numbers, 3)
+        class_index(numbers, 3)
 
 
 @pytest.mark.parametrize("seed", [-1, 10**23, 1.5, "a", None, True])
@@ -126,7 +126,7 @@ def test_counts_may_be_numpys(images: anew.Model, tmp_path: Path) -> None:
     data, run = images.folder.path.parent / "data", tmp_path / "run"
     again = anew.train(data, run, steps=np.int64(2), seed=np.uint8(7), family="vae", settings=FEW)
     assert again.record.request.seed == 7 and again.record.plan.steps == 2
-    assert len(images.sample(np.int64(2), seed=np.int32(1), first=np.uint8(1))) == 2
+    assert len(images.sample(np.int64(2), seed=np.int32(1), first_index=np.uint8(1))) == 2
     for n in (0, 2.0, "2", None, np.ones(2)):
         with pytest.raises(anew.ConfigError, match=r"^n="):
             images.sample(n)
@@ -151,16 +151,16 @@ IMAGE, MASK = np.zeros((12, 12), np.uint8), np.ones((12, 12), bool)
 @pytest.mark.parametrize(
     ("known", "says"),
     [
-        (IMAGE, "`known` must be a pair"), ((IMAGE,), "`known` must be a pair"), ("ab", "`known` must be a pair"),
-        ((IMAGE, "abc"), "the mask 'abc' is no array"), ((IMAGE, None), "is no array of true and false"),
-        ((IMAGE, MASK * np.nan), "is no array of true and false"), ((IMAGE, MASK[:3]), "the mask has the size"),
-        ((None, MASK), "None is no item"), ((3, MASK), "3 is no item"), ((IMAGE.astype(float), MASK), "no 8-bit image"),
+        (IMAGE, "`condition` must be a pair"), ((IMAGE,), "`condition` must be a pair"), ("ab", "`condition` must be a pair"),
+        ((IMAGE, "abc"), "the mask must be an array"), ((IMAGE, None), "must be an array of true and false"),
+        ((IMAGE, MASK * np.nan), "must be an array of true and false"), ((IMAGE, MASK[:3]), "the mask has the size"),
+        ((None, MASK), "None is not an item"), ((3, MASK), "3 is not an item"), ((IMAGE.astype(float), MASK), "no 8-bit image"),
         (("nothere.png", MASK), "'nothere.png' cannot be read"), ((b"no image", MASK), "not an image of a known format"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_filled_in(images: anew.Model, known: Any, says: str) -> None:
     with pytest.raises(anew.ConfigError, match=says) as error:
-        images.sample(1, known=known)
+        images.sample(1, condition=known)
     assert "\n" not in str(error.value)
 
 
@@ -170,7 +170,7 @@ def test_an_image_to_fill_in_may_be_a_file(images: anew.Model) -> None:
     path = next((images.folder.path.parent / "data").rglob("*.png"))
     with Image.open(path) as image:
         pixels = np.asarray(image)
-    ways = [images.sample(1, known=(way, MASK[::-1]))[0] for way in (path, str(path), path.read_bytes(), pixels)]
+    ways = [images.sample(1, condition=(way, MASK[::-1]))[0] for way in (path, str(path), path.read_bytes(), pixels)]
     assert all(np.array_equal(way, ways[0]) for way in ways)
     assert np.abs(ways[0].astype(int) - pixels.astype(int)).max() <= 1
 
@@ -182,13 +182,13 @@ def test_what_is_given_twice_or_is_no_text(text: anew.Model, images: anew.Model)
         images.sample(1, prompt="x")
     with pytest.raises(anew.ConfigError, match="`prompt` must be a string"):
         text.sample(1, prompt=5)
-    with pytest.raises(anew.ConfigError, match="both a prompt and known"):
-        text.sample(1, prompt="x", known=(IMAGE, MASK))
+    with pytest.raises(anew.ConfigError, match="both `prompt` or `suffix` and `condition`"):
+        text.sample(1, prompt="x", condition=(IMAGE, MASK))
 
 
 @pytest.mark.parametrize("ends", [(IMAGE,), IMAGE, (), (IMAGE, None), (3, IMAGE), "ab"])
 def test_ends_of_a_walk_are_two_items(images: anew.Model, ends: Any) -> None:
-    with pytest.raises(anew.ConfigError, match=r"`ends` must be a pair|is no item"):
+    with pytest.raises(anew.ConfigError, match=r"`ends` must be a pair|is not an item"):
         images.walk(6, ends=ends)
 
 
@@ -212,5 +212,5 @@ def test_latents_are_finite_numbers_of_the_shape(tmp_path: Path) -> None:
         with pytest.raises(anew.ConfigError, match="latents"):
             model.decode(wrong)
     for item in (None, 3, z):
-        with pytest.raises(anew.ConfigError, match="is no item"):
+        with pytest.raises(anew.ConfigError, match="is not an item"):
             model.encode([item])

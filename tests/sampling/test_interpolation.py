@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import anew
-from anew.sampling.interpolation import between_pairs
+from anew.sampling.interpolation import interpolate_pairs
 from samples import prose, shapes
 
 
@@ -57,7 +57,7 @@ def test_a_label_is_kept_in_mind(model: anew.Model) -> None:
 
 
 def test_walks_of_pairs_are_apart(model: anew.Model) -> None:
-    walks = between_pairs(model, 3, 4, 0)
+    walks = interpolate_pairs(model, 3, 4, 0)
     assert len(walks) == 3 and all(len(w) == 4 for w in walks)
     assert not np.array_equal(walks[0][0], walks[1][0])
 

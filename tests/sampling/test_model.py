@@ -39,7 +39,7 @@ def test_a_loaded_run_draws_what_the_trained_model_draws(images: anew.Model) -> 
 
 
 def test_sample_i_depends_on_the_seed_and_i_alone(images: anew.Model) -> None:
-    whole, part = images.sample(6, seed=2), images.sample(2, seed=2, first=4)
+    whole, part = images.sample(6, seed=2), images.sample(2, seed=2, first_index=4)
     for one, two in zip(whole[4:], part, strict=True):
         assert np.abs(one.astype(int) - two.astype(int)).max() <= 3  # another batch size may round otherwise
 
@@ -49,11 +49,11 @@ def test_what_is_known_is_kept(images: anew.Model) -> None:
     image[2:5] = 200
     mask = np.zeros((12, 12), bool)
     mask[:6] = True
-    for sample in images.sample(3, known=(image, mask)):
+    for sample in images.sample(3, condition=(image, mask)):
         assert np.abs(sample[:6].astype(int) - image[:6].astype(int)).max() <= 1
         assert sample.shape == (12, 12)
     with pytest.raises(anew.ConfigError, match=r"the mask has the size \(3, 3\)"):
-        images.sample(1, known=(image, mask[:3, :3]))
+        images.sample(1, condition=(image, mask[:3, :3]))
 
 
 def test_drafts_end_in_the_sample(text: anew.Model, images: anew.Model) -> None:
@@ -68,7 +68,7 @@ def test_drafts_end_in_the_sample(text: anew.Model, images: anew.Model) -> None:
 
 def test_score_counts_every_character_and_tells_the_parts_apart(text: anew.Model, tmp_path: Path) -> None:
     other = prose(tmp_path / "other.txt", 50, seed=5)
-    found = text.score(other)
+    found = text.score(other).to_json()
     assert found["characters"] == len(other.read_text())
     assert found["bits_per_character"] < found["bits_per_character_network"]  # the counts help after ten steps
     assert found["bits"] == pytest.approx(found["bits_per_character"] * found["characters"])
@@ -100,5 +100,29 @@ def test_the_kind_of_data_says_how_to_sample_and_the_user_has_the_last_word(
 ) -> None:
     for model in (text, images):
         monkeypatch.setattr(type(model.modality), "sampling", {"min_p": 0.05})
-    assert text.how({}).min_p == 0.05 and text.how({"min_p": 0.0, "top_k": 5}).min_p == 0.0
-    assert not hasattr(images.how({}), "min_p")
+    assert text.sampling_config({}).min_p == 0.05 and text.sampling_config({"min_p": 0.0, "top_k": 5}).min_p == 0.0
+    assert not hasattr(images.sampling_config({}), "min_p")
+
+
+def test_a_model_says_what_it_is(images: anew.Model, text: anew.Model) -> None:
+    assert repr(images).startswith("Model(diffusion, image 1 x 12 x 12, ")
+    assert str(images.folder.path) in repr(images)
+    assert "<table>" in text._repr_html_() and "book.txt" in text._repr_html_()
+
+
+def test_a_stopped_run_is_sampled_from_its_newest_checkpoint(images: anew.Model, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(images.folder.path, run)
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"status": "training"}))
+    (run / "model.safetensors").unlink()
+    stopped = anew.load(run)
+    assert "these are the weights of step 6" in stopped.notes[0] and "anew resume" in stopped.notes[0]
+    for one, two in zip(stopped.sample(2), images.sample(2), strict=True):
+        assert np.array_equal(one, two)
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(anew.RunError, match="no whole checkpoint"):
+        anew.load(run)

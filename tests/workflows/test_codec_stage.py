@@ -130,9 +130,9 @@ def test_a_run_holds_its_codec_and_gives_items(run: Path) -> None:
     made = model.sample(3, seed=1)
     real = anew.load(run).modality.base.spec
     assert made[0].shape[:2] == tuple(real.shape[1:])
-    assert np.array_equal(made[2], model.sample(1, seed=1, first=2)[0])
+    assert np.array_equal(made[2], model.sample(1, seed=1, first_index=2)[0])
     with pytest.raises(ConfigError, match="space=pixel"):
-        model.sample(1, known=(made[0], np.ones(made[0].shape[:2])))
+        model.sample(1, condition=(made[0], np.ones(made[0].shape[:2])))
 
 
 def test_images_go_into_latents_and_back(run: Path, folder: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_family_of_tokens_works_on_codes_of_images(coded: Path, folder: Path) 
     model = anew.load(coded)
     made = model.sample(3, seed=1)
     assert made[0].shape == (12, 12) and made.artifacts[0].suffix == ".png"
-    assert np.array_equal(made[2], model.sample(1, seed=1, first=2)[0])
+    assert np.array_equal(made[2], model.sample(1, seed=1, first_index=2)[0])
     assert model.sample(2, label="disc").labels == ["disc", "disc"]
     drafts = list(model.stream(1, seed=1))
     assert len(drafts) == 37 and all(d[0].shape == (12, 12) for d in drafts)

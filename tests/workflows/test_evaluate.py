@@ -10,7 +10,7 @@ import pytest
 
 from anew.evaluation.metrics.statistics import Score
 from anew.planning.planner import Quiet
-from anew.sampling.model import Samples
+from anew.sampling.samples import Samples
 from anew.workflows.evaluate import _sampled, measured
 
 
@@ -42,16 +42,16 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
 class Drawn:
     """A model whose samples are numbers, stopped after some."""
 
-    modality: Any = None
+    item_modality: Any = None
     item_spec: Any = None
 
     def __init__(self, stop: int) -> None:
         self.stop = stop
 
-    def sample(self, n: int, seed: int, first: int) -> Samples:
-        if first >= self.stop:
+    def sample(self, n: int, seed: int, first_index: int) -> Samples:
+        if first_index >= self.stop:
             raise KeyboardInterrupt
-        return Samples(list(range(first, first + n)), [], [None] * n, None)  # type: ignore[arg-type]
+        return Samples(list(range(first_index, first_index + n)), [None] * n, None)  # type: ignore[arg-type]
 
 
 def test_samples_up_to_the_interruption_are_measured() -> None:

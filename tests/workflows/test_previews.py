@@ -61,13 +61,14 @@ def job(made: torch.Tensor, spec: Any, path: Path) -> Any:
     modality = SimpleNamespace(
         decode=lambda x: [(255 * i[0].clamp(0, 1)).byte().numpy() for i in x], pictures=lambda items: items
     )
+    record = SimpleNamespace(data=SimpleNamespace(labels=[]), label_shares=[])
     main = SimpleNamespace(name="main", progress_within=lambda progress: progress)
     return SimpleNamespace(
-        train_config=SimpleNamespace(previews=4), plan=SimpleNamespace(train_s=None, seed=0), record={}, asked=asked,
+        train_config=SimpleNamespace(previews=4), plan=SimpleNamespace(train_s=None, seed=0), record=record, asked=asked,
         world=SimpleNamespace(broadcast=lambda value: value, is_main=True), folder=SimpleNamespace(path=path),
         trainer=SimpleNamespace(weights=dict, phases=[main], batch_size=32), rebuilt=lambda weights: None,
         data=SimpleNamespace(batch=batch, modality=modality), spec=spec,
-        model=SimpleNamespace(item_spec=spec, spec=spec, sample=lambda n, seed: Drawn(modality.decode(made[:n]))),
+        model=SimpleNamespace(item_spec=spec, spec=spec, generate_samples=lambda n, seed: Drawn(modality.decode(made[:n]))),
     )  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def said(
     made: torch.Tensor, spec: Any, at: list[tuple[int, float]], path: Path, monkeypatch: Any
 ) -> tuple[list[Any], Any]:
     one = job(made, spec, path)
-    monkeypatch.setattr(previews, "Model", SimpleNamespace(of=lambda family, modality, record: one.model))
+    monkeypatch.setattr(previews, "Generator", lambda family, modality, labels, shares: one.model)
     preview = Previews(one)
     return [preview(SimpleNamespace(step=step, progress=progress)) for step, progress in at], one  # type: ignore[arg-type]
 

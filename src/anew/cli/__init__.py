@@ -18,6 +18,7 @@ from types import FrameType
 
 from anew.cli import faults
 from anew.cli.parser import options_in, parse
+from anew.core.allocator import keep_freed_memory
 
 
 def process_start() -> float:
@@ -41,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         arguments = parse(words)
         from anew.cli import commands
 
+        keep_freed_memory()
         _end_with_parent()
         with _signals() as stopped:
             commands.run(arguments, started)

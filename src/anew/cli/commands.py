@@ -9,11 +9,14 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anew.cli.terminal import write, write_json
 from anew.core import arguments as checked
 from anew.errors import ConfigError, command
+
+if TYPE_CHECKING:
+    from anew import Model
 
 UNFINISHED = ".unfinished.json"  # in a folder of samples while they are written: which command it is that writes them
 
@@ -127,16 +130,17 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
     out = checked.path("out", arguments.out)
     with _filling(out, arguments):
         model = api.load(arguments.run, trust_code=arguments.trust_code)
-        how = checked.keywords(_settings(arguments), model.sample)
-        if arguments.stop is not None:
-            how["stop"] = arguments.stop
+        _say_notes(model)
+        sampling = checked.keywords(_settings(arguments), model.sample)
         prompt, suffix = arguments.prompt, arguments.suffix
         if arguments.prompt_file is not None:
             prompt = _read("--prompt-file", model.modality, Path(arguments.prompt_file))
         if arguments.suffix_file is not None:
             suffix = _read("--suffix-file", model.modality, Path(arguments.suffix_file))
         seed, label = arguments.seed, arguments.label
-        samples = model.sample(arguments.n, seed=seed, prompt=prompt, suffix=suffix, label=label, **how)
+        samples = model.sample(
+            arguments.n, seed=seed, prompt=prompt, suffix=suffix, stop=arguments.stop, label=label, **sampling
+        )
         _begin(out, arguments)
         paths = samples.save(out)
         if len(paths) == 1:  # all in one file, or one alone: nothing that a sheet would show besides
@@ -179,6 +183,12 @@ def _asked(arguments: argparse.Namespace) -> str:
     return json.dumps({name: value for name, value in vars(arguments).items() if name not in ("out", "debug")})
 
 
+def _say_notes(model: Model) -> None:
+    """What the user should know of the model, beside the output."""
+    for note in model.notes:
+        write(note, sys.stderr)
+
+
 def _read(option: str, modality: Any, path: Path) -> str:
     try:
         found: str = modality.prompt_file(path)
@@ -192,7 +202,9 @@ def _read(option: str, modality: Any, path: Path) -> str:
 def _score(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
 
-    found = api.score(arguments.run, arguments.data, trust_code=arguments.trust_code)
+    model = api.load(arguments.run, trust_code=arguments.trust_code)
+    _say_notes(model)
+    found = model.score(Path(arguments.data)).to_json()
     if arguments.json:
         write_json(found)
     else:

@@ -1,109 +1,113 @@
-"""Threads and memory of this process, as they suit tensors."""
+"""Threads of this process, as they suit tensors."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 from collections.abc import Callable
 
 import torch
 
-SHARED = "other programs use the cores too: one thread does more than all"
+SHARED_CORES = "other programs use the cores too: one thread does more than all"
 
 
-def available() -> int:
+def available_threads() -> int:
     """As many threads as this process may run on (taskset, containers), shared with the others that torchrun started."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     return max(1, count // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def use_threads() -> int:
-    """Use all that are available."""
-    count = available()
+    """Let PyTorch use all that are available; returns how many."""
+    count = available_threads()
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
-    _keep_memory()
     return count
 
 
-def _keep_memory() -> None:
-    """Let glibc keep freed memory: a step frees and asks for the same large blocks, and fresh pages cost as much as the
-    arithmetic on them."""
-    with contextlib.suppress(OSError, AttributeError):
-        glibc = ctypes.CDLL("libc.so.6")
-        for option, value in (
-            (-3, 1 << 30),
-            (-1, (1 << 31) - 1),
-            (-2, 64 << 20),
-        ):  # M_MMAP_THRESHOLD, M_TRIM_, M_TOP_PAD
-            glibc.mallopt(option, value)
+def choose_thread_count(step_seconds: float, measure: Callable[[], float]) -> float:
+    """Keep all threads for small steps, or one where that is faster.
 
+    Args:
+        step_seconds: Of a step with all threads.
+        measure: Measures the seconds of a step again.
 
-def faster_alone(step_s: float, again: Callable[[], float]) -> float:
-    """Seconds of a step, measured with all threads or, where that is faster, by `again` with one, which stays then."""
+    Returns:
+        Seconds of a step with the threads that are kept.
+    """
     threads = torch.get_num_threads()
     if threads == 1:
-        return step_s
+        return step_seconds
     torch.set_num_threads(1)
-    alone = again()
-    if alone * Crew.FASTER < step_s:
+    alone = measure()
+    if alone * ThreadTuner.MIN_SPEEDUP < step_seconds:
         return alone
     torch.set_num_threads(threads)
-    return step_s
+    return step_seconds
 
 
-class Crew:
-    """All threads, or one of them where other programs want the cores too; tell it what each step `took`.
+class ThreadTuner:
+    """All threads, or one of them where other programs want the cores too; tell it the seconds of each step.
 
     Some oneDNN kernels (gradients of convolution weights in bf16) wait for their other threads in a loop, and lose a time
     slice of the scheduler wherever one of those is not running: two trainings on the same two cores fell to a twentieth
     of their rate. One thread waits for nobody. Turns to it after three steps that took more than twice as long as usual,
     if it is faster then, and tries all threads again from time to time.
+
+    Args:
+        say: Shows the user a sentence.
+        num_threads: All threads.
     """
 
-    SLOW, FASTER = 2.0, 1.25  # how much slower than usual is suspect, and what another number of threads has to win
-    AGAIN_S, LONGEST_S = 10.0, 160.0  # seconds until the next trial, which double while trials say the same
+    SUSPECT_SLOWDOWN = 2.0  # times the usual seconds of a step: from here on another number of threads is tried
+    MIN_SPEEDUP = 1.25  # what another number of threads has to win to be kept
+    FIRST_RETRY_S, LAST_RETRY_S = 10.0, 160.0  # until the next trial; doubles while trials say the same
+    MIN_WAIT_S = 1.0  # before the first trial: the first steps of a training are slow by themselves
+    WINDOW = 3  # steps that are looked at together
 
-    def __init__(self, say: Callable[[str], None], everyone: int) -> None:
-        self.say, self.everyone = say, everyone
-        self.usual = float("inf")
-        self.recent: list[float] = []
-        self.compared: float | None = None  # while another number of threads is tried: what a step took before
-        self.waited, self.again = 0.0, self.AGAIN_S
+    def __init__(self, say: Callable[[str], None], num_threads: int) -> None:
+        self.say = say
+        self.num_threads = num_threads
+        self.usual_s = float("inf")
+        self.recent_s: list[float] = []
+        self.before_trial_s: float | None = None  # seconds of a step before the trial that is going on
+        self.waited_s = 0.0
+        self.retry_s = self.FIRST_RETRY_S
 
-    def took(self, seconds: float) -> None:
+    def record_step(self, seconds: float) -> None:
         """A step took that long; the next may have another number of threads."""
-        if self.everyone == 1:
+        if self.num_threads == 1:
             return
-        self.recent = [*self.recent, seconds][-3:]
-        self.waited += seconds
-        hopeless = self.compared is not None and seconds > 2 * self.compared
-        if len(self.recent) < 3 and not hopeless:
+        self.recent_s = [*self.recent_s, seconds][-self.WINDOW :]
+        self.waited_s += seconds
+        is_hopeless = self.before_trial_s is not None and seconds > 2 * self.before_trial_s
+        if len(self.recent_s) < self.WINDOW and not is_hopeless:
             return
-        now = min(self.recent)
-        if self.compared is not None:
-            self._judge(now)
+        fastest = min(self.recent_s)
+        if self.before_trial_s is not None:
+            self._end_trial(fastest, self.before_trial_s)
         elif torch.get_num_threads() == 1:
-            if self.waited > self.again:
-                self._try(self.everyone, now)
-        elif now > self.SLOW * self.usual and self.waited > 1.0:
-            self._try(1, now)
+            if self.waited_s > self.retry_s:
+                self._start_trial(self.num_threads, fastest)
+        elif fastest > self.SUSPECT_SLOWDOWN * self.usual_s and self.waited_s > self.MIN_WAIT_S:
+            self._start_trial(1, fastest)
         else:
-            self.usual = min(self.usual, sorted(self.recent)[1])
+            self.usual_s = min(self.usual_s, sorted(self.recent_s)[1])
 
-    def _try(self, threads: int, now: float) -> None:
+    def _start_trial(self, threads: int, seconds: float) -> None:
         torch.set_num_threads(threads)
-        self.compared, self.recent = now, []
+        self.before_trial_s = seconds
+        self.recent_s = []
 
-    def _judge(self, now: float) -> None:
+    def _end_trial(self, seconds: float, before: float) -> None:
         """Keep the number of threads that is being tried, or go back to the one before."""
-        assert self.compared is not None
-        tried, won = torch.get_num_threads(), now * self.FASTER < self.compared
-        self.again = self.AGAIN_S if won else min(2 * self.again, self.LONGEST_S)
-        if won:
-            self.say(SHARED if tried == 1 else "the cores are free: all threads work again")
+        tried = torch.get_num_threads()
+        is_faster = seconds * self.MIN_SPEEDUP < before
+        self.retry_s = self.FIRST_RETRY_S if is_faster else min(2 * self.retry_s, self.LAST_RETRY_S)
+        if is_faster:
+            self.say(SHARED_CORES if tried == 1 else "the cores are free: all threads work again")
         else:
-            torch.set_num_threads(self.everyone if tried == 1 else 1)
-            self.usual = self.compared if tried == 1 else self.usual
-        self.compared, self.recent, self.waited = None, [], 0.0
+            torch.set_num_threads(self.num_threads if tried == 1 else 1)
+            self.usual_s = before if tried == 1 else self.usual_s
+        self.before_trial_s = None
+        self.recent_s = []
+        self.waited_s = 0.0

@@ -13,10 +13,11 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from anew.core import random
+from anew.core.device import seeded
 from anew.core.memory import free_memory
 from anew.core.settings import setting
 from anew.core.specs import Spec
-from anew.core.threads import faster_alone
+from anew.core.threads import choose_thread_count
 from anew.errors import BudgetError, ConfigError, out_of_memory
 from anew.families.base import Family, Scale
 from anew.runs.record import Candidate
@@ -94,9 +95,9 @@ class _Weighed(TorchFunctionMode):
 
 def build(kind: type[Family], spec: Spec, config: Any, seed: int, device: torch.device) -> Family:
     """A family with weights that are a function of the seed alone. ConfigError where memory does not hold them."""
-    torch.manual_seed(random.key(seed, "weights"))
+    cpu = torch.device("cpu")
     try:
-        with _Weighed(free_memory(torch.device("cpu"))):
+        with seeded(random.key(seed, "weights"), cpu), _Weighed(free_memory(cpu)):
             family = kind(spec, config)
         return family.to(device)
     except (MemoryError, RuntimeError) as error:
@@ -133,7 +134,7 @@ def measure(
         step_s, parameters = _time_steps(build(kind, spec, config, 0, world.device), config, data, world, share)
         if number == 0 and world.size == 1 and world.device.type == "cpu":
             family = build(kind, spec, config, 0, world.device)
-            step_s = faster_alone(step_s, partial(_step_seconds, family, config, data, world, share / 2))
+            step_s = choose_thread_count(step_s, partial(_step_seconds, family, config, data, world, share / 2))
         examples = (scale.seconds or 0.0) / step_s * config.batch_size
         found.append(
             Candidate(

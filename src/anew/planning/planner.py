@@ -30,7 +30,8 @@ from anew.planning.budget import (
     too_little,
 )
 from anew.runs import events as events_file
-from anew.runs.folder import CONFIG, OWN_FAMILY, RunFolder
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Candidate, Plan, Request
 from anew.training.distributed import World, init
 from anew.training.trainer import StepResult

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 from anew.core import files
 from anew.errors import RunError, command, shorten
 from anew.runs import lock
-from anew.runs.tensors import read_tensors, write_tensors
+from anew.runs.paths import CONFIG
+from anew.runs.tensors import read_tensors, serialized, write_tensors
 
 if TYPE_CHECKING:
     from anew.runs.record import Begun, RunRecord
 
 KEEP = 2  # checkpoints kept beside the one where the decay starts
 DECAY_START = "decay-start"
-CONFIG, OWN_FAMILY = "config.json", "family.py"  # the latter where the family is a user's own file
 STATE, META, MANIFEST = "state.safetensors", "meta.json", "manifest.json"
+BUFFERS = "buffers.safetensors"  # what is fitted once: of checkpoints with equal buffers one file, under several names
 FOLDERS = ("checkpoints", "samples", "report", "codec", "codec/checkpoints", "codec/samples")  # that a run may have
 _STEP = re.compile(r"step-(\d{1,15})")
 
@@ -38,7 +39,7 @@ class RunFolder:
     def create(cls, path: Path) -> RunFolder:
         """A new, empty run; RunError where something is in the way."""
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            if not (path / "config.json").exists():
+            if not (path / CONFIG).exists():
                 what = "exists and is not empty" if path.is_dir() else "is a file"
                 raise RunError(f"{str(path)!r} {what}; give another folder")
             raise RunError(
@@ -54,16 +55,14 @@ class RunFolder:
     def open(cls, path: str | Path) -> RunFolder:
         """RunError where there is no such folder."""
         if not isinstance(path, str | os.PathLike):
-            raise RunError(f"run={shorten(path)} is no path; give the folder of a run that train made")
+            raise RunError(f"run={shorten(path)} is not a path; give the folder of a run that train made")
         folder = Path(path)
         try:
-            there = folder.is_dir()
+            exists = folder.is_dir()
         except (OSError, ValueError) as error:  # a name too long, or with a zero in it
-            raise RunError(
-                f"run={shorten(path)} cannot be opened ({files.clause(error)}); give another folder"
-            ) from None
-        if not there:
-            raise RunError(f"{str(path)!r} is no folder; give a run that train made")
+            raise RunError(f"run={shorten(path)} cannot be opened ({files.clause(error)}); give another folder") from None
+        if not exists:
+            raise RunError(f"{str(path)!r} is not a folder; give a run that train made")
         for name in FOLDERS:
             files.check_folder(folder / name)
         return cls(folder)
@@ -86,24 +85,32 @@ class RunFolder:
 
     def record(self) -> RunRecord:
         """What config.json says of a run that has a plan; RunError where it has none yet."""
-        found = self.read()
-        if found.status == "begun":
+        record = self.read()
+        if record.status == "begun":
             raise RunError(f"{str(self.path)!r} was stopped before training began; finish it with `anew resume`")
-        return found
+        return record
 
     def write_config(self, record: Begun | RunRecord) -> None:
         files.write_json(self.path / CONFIG, record.model_dump())
 
     def save(self, name: str, state: Mapping[str, Any]) -> None:
-        """A checkpoint: files under a temporary name, synced, renamed, the manifest with checksums last."""
+        """A checkpoint: files under a temporary name, synced, renamed, the manifest with checksums last.
+
+        Args:
+            name: Of its folder.
+            state: "tensors" by name, "meta" as in `Meta`, and "buffers": names of tensors that seldom change, if any.
+        """
         target, temporary = self.checkpoints / name, self.checkpoints / files.temporary_name(name)
         try:
             files.check_folder(self.checkpoints)
             self.checkpoints.mkdir(exist_ok=True)
             temporary.mkdir()
-            write_tensors(temporary / STATE, state["tensors"])
+            buffers = {n: t for n, t in state["tensors"].items() if n in state.get("buffers", ())}
+            write_tensors(temporary / STATE, {n: t for n, t in state["tensors"].items() if n not in buffers})
             files.write_json(temporary / META, state["meta"])
-            sums = {file: _digest(temporary / file) for file in (STATE, META)}
+            if buffers:
+                self._write_buffers(temporary / BUFFERS, serialized(buffers))
+            sums = {file: _digest(temporary / file) for file in (STATE, META, *([BUFFERS] if buffers else []))}
             files.write_json(temporary / MANIFEST, {"step": state["meta"]["step"], "sha256": sums})
             shutil.rmtree(target, ignore_errors=True)
             os.replace(temporary, target)
@@ -119,6 +126,19 @@ class RunFolder:
                 f"cannot save a checkpoint in {str(self.path)!r} ({reason}); kept: {self._kept()}"
             ) from error
         self._drop_old()
+
+    def _write_buffers(self, path: Path, data: bytes) -> None:
+        """Buffers of a checkpoint: a second name of the newest one's file where that holds the same, else a file."""
+        digest = hashlib.sha256(data).hexdigest()
+        for folder in (*self._steps(), self.checkpoints / DECAY_START):
+            candidate = folder / BUFFERS
+            if candidate.is_file() and not candidate.is_symlink() and _digest(candidate) == digest:
+                with contextlib.suppress(
+                    OSError
+                ):  # some file systems have no such links: the file is then written again
+                    os.link(candidate, path)
+                    return
+        files.write(path, data)
 
     def _kept(self) -> str:
         try:
@@ -138,7 +158,7 @@ class RunFolder:
         numbered = [(int(m[1]), p) for p in self.checkpoints.iterdir() if (m := _STEP.fullmatch(p.name))]
         return [path for _, path in sorted(numbered, reverse=True)]
 
-    def forget_after(self, step: int) -> None:
+    def delete_checkpoints_after(self, step: int) -> None:
         """Remove checkpoints past a step: they are of a decay that is taken back, and a resume must not find them."""
         for folder in self._steps():
             if int(folder.name.removeprefix("step-")) > step:
@@ -177,24 +197,26 @@ class RunFolder:
         try:
             files.check_folder(folder)
             manifest = checked(Manifest, files.read_json(folder / MANIFEST), MANIFEST)
-            for file in (STATE, META):
+            for file in manifest.sha256:
                 files.check_regular(folder / file)
                 if _digest(folder / file) != manifest.sha256[file]:
                     return None, f"the checksum of {file} differs"
             meta = files.read_json(folder / META)
             checked(Meta, meta, META)
-            return {"tensors": read_tensors(folder / STATE), "meta": meta}, ""
+            tensors = read_tensors(folder / STATE)
+            if BUFFERS in manifest.sha256:
+                tensors |= read_tensors(folder / BUFFERS)
+            return {"tensors": tensors, "meta": meta}, ""
         except (RunError, OSError, ValueError) as error:
             return None, files.clause(error)
 
     def clear_temporary(self) -> None:
         """Remove what a kill left half-written."""
         for folder in (self.path, *(self.path / name for name in FOLDERS)):
-            for left in (
-                folder.iterdir() if folder.is_dir() and (folder == self.path or not folder.is_symlink()) else ()
-            ):
-                if files.is_temporary(left.name):
-                    _remove(left)
+            is_own = folder.is_dir() and (folder == self.path or not folder.is_symlink())
+            for path in folder.iterdir() if is_own else ():
+                if files.is_temporary(path.name):
+                    _remove(path)
 
 
 def _remove(path: Path) -> None:

@@ -13,7 +13,7 @@ from anew.core import files
 from anew.core.schema import Count, Flag, Name, NotNegative, Positive, Real, Record, Share, Text, Whole, described
 from anew.core.specs import Grid, Spec, Tokens, spec_from_json, spec_to_json
 from anew.errors import ConfigError, RunError
-from anew.runs.folder import OWN_FAMILY
+from anew.runs.paths import OWN_FAMILY
 
 FORMAT = 1  # of config.json, as in `Begun` and `RunRecord`; raised where an older one can no longer be read
 FILE_BYTES = 64 * 2**20

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """safetensors, atomically. Names are sorted, so that equal weights are equal bytes."""
+    """safetensors, atomically."""
+    files.write(path, serialized(tensors))
+
+
+def serialized(tensors: Mapping[str, Tensor]) -> bytes:
+    """safetensors. Names are sorted, so that equal tensors are equal bytes."""
     from safetensors.torch import save  # torch: a run folder opens without it
 
-    files.write(path, save({n: tensors[n].contiguous() for n in sorted(tensors)}, {"format": "pt"}))
+    return save({name: tensors[name].contiguous() for name in sorted(tensors)}, {"format": "pt"})
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

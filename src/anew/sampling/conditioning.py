@@ -1,4 +1,4 @@
-"""What is asked of a model, checked: what is given of samples, of which class they are, where their text ends."""
+"""What a user gives of samples, checked: their beginning and end, a class, a text to stop at."""
 
 from __future__ import annotations
 
@@ -12,39 +12,46 @@ from anew.core.specs import Condition, Tokens
 from anew.errors import ConfigError, did_you_mean, shorten
 
 if TYPE_CHECKING:
-    from anew.sampling.model import Model
+    from anew.data.modality import Modality
 
 
-def given(model: Model, prompt: Any, suffix: Any, known: Any) -> Condition | None:
-    """What samples start from, in the values of the run; None: from nothing. See `Model.sample`."""
-    texts = str | Path if model.modality.traits.reads_file_slices else str  # of what lies in files, the file is given
+def condition_from_prompt(modality: Modality, prompt: Any, suffix: Any) -> Condition | None:
+    """What samples begin and end with, in the values of a run.
+
+    Args:
+        modality: The kind of data as the family sees it.
+        prompt: The beginning, or None. Of data that lies in files, a file.
+        suffix: The end, or None.
+
+    Returns:
+        None where neither is given.
+
+    Raises:
+        ConfigError: The data takes no such thing, or it is not a string.
+    """
+    allowed = str | Path if modality.traits.reads_file_slices else str
     for name, text in (("prompt", prompt), ("suffix", suffix)):
-        if text is not None and not isinstance(text, texts):
+        if text is not None and not isinstance(text, allowed):
             raise ConfigError(f"`{name}` must be a string (got {shorten(text)})")
-    if prompt is not None or suffix:
-        if known is not None:
-            raise ConfigError("both a prompt and known were given; give one of them")
-        found = model.modality.condition_from_prompt(prompt or "", suffix or "")
-        return found if isinstance(found, Condition) else Condition(torch.as_tensor(found))
-    if known is None:
+    if prompt is None and not suffix:
         return None
-    from anew.sampling.latents import kept  # coding builds on the model
+    condition = modality.condition_from_prompt(prompt or "", suffix or "")
+    return condition if isinstance(condition, Condition) else Condition(torch.as_tensor(condition))
 
-    return kept(model, known)
 
-
-def stop_of(model: Model, stop: Any) -> str | None:
-    """The text that samples end before, None where they have their own ends."""
+def check_stop(modality: Modality, stop: Any) -> str | None:
+    """The text that samples end before; None where they have their own ends."""
     if stop is None:
         return None
-    if not isinstance(model.item_spec, Tokens):
-        raise ConfigError(f"{model.modality.name} data has no text to stop at; leave stop out")
+    plain: Modality = modality.base
+    if not isinstance(plain.spec, Tokens):
+        raise ConfigError(f"{modality.name} data has no text to stop at; leave `stop` out")
     if not isinstance(stop, str) or not stop:
-        raise ConfigError(f"stop={shorten(stop)} is not allowed; give a text of one character or more")
+        raise ConfigError(f"`stop` must be a text of one character or more (got {shorten(stop)})")
     return stop
 
 
-def class_of(names: list[str], label: Any) -> int:
+def class_index(names: list[str], label: Any) -> int:
     """The place in `names` of a class by its name, or by this place where no class is called by a number."""
     if str(label) in names:
         return names.index(str(label))

@@ -12,122 +12,148 @@ from torch import Tensor
 
 from anew.core.specs import Codec, Condition, Grid, Tokens
 from anew.data.latent_dataset import encode_in_fixed_batches
+from anew.data.modality import Modality
 from anew.data.types import FileSlice, Item
 from anew.errors import ConfigError, shorten
-from anew.sampling.model import Model, Samples
+from anew.sampling.generator import Generator
+from anew.sampling.samples import Samples
+
+ITEM_TYPES = str | Path | bytes | bytearray | memoryview | np.ndarray | FileSlice
 
 
-def read(model: Model, item: Any) -> Tensor:
-    """(1, *shape) what the run's family sees of the item in a file, an array, or the bytes of a file."""
-    return _values(model, model.modality, item)
+def item_values(generator: Generator, item: Any) -> Tensor:
+    """(1, *shape) what the family sees of an item: a path, the bytes of a file, or an array."""
+    return _values_of(generator.modality, item)
 
 
-def _values(model: Model, modality: Any, item: Any) -> Tensor:
-    """(1, *shape) the item as this modality, the run's own or the plain one behind it, gives it."""
-    if not isinstance(item, str | Path | bytes | bytearray | memoryview | np.ndarray | FileSlice):
-        raise ConfigError(f"{shorten(item)} is no item; give a path, the bytes of a file, or an array")
-    named = repr(str(item)) if isinstance(item, str | Path) else "the item given"
+def _values_of(modality: Any, item: Any) -> Tensor:
+    """(1, *shape) the item as this modality, seen through a codec or plain, gives it."""
+    row = _encoded_row(modality, item)
+    values: Tensor = modality.batch(row[None], None, None).x
+    return values.float() if values.is_floating_point() else values
+
+
+def _encoded_row(modality: Any, item: Any) -> Any:
+    """The item as the cache would hold it; ConfigError says why it cannot be used."""
+    expected = f"give a file of one {modality.traits.singular}"
+    if not isinstance(item, ITEM_TYPES):
+        raise ConfigError(f"{shorten(item)} is not an item; give a path, the bytes of a file, or an array")
+    name = str(item) if isinstance(item, str | Path) else None
+    shown_name = "the item given" if name is None else repr(name)
     try:
-        data = _data(model, Path(item)) if isinstance(item, str | Path) else item
+        data = item if name is None else _file_data(modality, Path(name))
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         why = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(
-            f"{named} cannot be read ({why}); give a file of one {model.modality.traits.singular}"
-        ) from None
-    one = Item(str(item) if isinstance(item, str | Path) else "item", data)
+        raise ConfigError(f"{shown_name} cannot be read ({why}); {expected}") from None
     try:
-        (row,) = modality.encode_many([one])
-        if not isinstance(row, str):
-            found: Tensor = modality.batch(row[None], None, None).x
-            return found.float() if found.is_floating_point() else found
-        reason = row
+        (row,) = modality.encode_many([Item(name or "item", data)])
     except ValueError as error:
-        reason = str(error)
-    raise ConfigError(f"{named} cannot be used: {reason}; give a file of one {model.modality.traits.singular}")
+        row = str(error)
+    if isinstance(row, str):
+        raise ConfigError(f"{shown_name} cannot be used: {row}; {expected}")
+    return row
 
 
-def _data(model: Model, path: Path) -> Any:
+def _file_data(modality: Any, path: Path) -> Any:
     """What `Item.data` is of a file."""
-    if not model.modality.traits.reads_file_slices:
+    if not modality.streams:
         return path.read_bytes()
-    path.stat()  # a file that is not there is said here
+    path.stat()  # a missing file is reported here, by its name
     return FileSlice(path)
 
 
-def kept(model: Model, known: Any) -> Condition:
-    """What samples keep of an item, given as (item, mask), in the values of the run."""
-    if isinstance(known, Condition):
-        return known
-    name = model.modality.name
-    if not isinstance(model.item_spec, Grid):
-        raise ConfigError(f"{name} data is not filled in by a mask; give a prompt")
-    if model.codec is not None:
+def condition_from_mask(generator: Generator, condition: Any) -> Condition:
+    """What samples keep of an item.
+
+    Args:
+        generator: Whose samples are conditioned.
+        condition: (item, mask), the mask true where the item is kept; or a `Condition` in the generator's own values.
+
+    Raises:
+        ConfigError: The data is not on a grid, the family works on latents, or the sizes do not fit.
+    """
+    if isinstance(condition, Condition):
+        return condition
+    name = generator.modality.name
+    if not isinstance(generator.item_spec, Grid):
+        raise ConfigError(f"{name} data is not filled in by a mask; leave `condition` out and give a `prompt`")
+    if generator.codec is not None:
         raise ConfigError("this run works on latents, where no pixel can be kept; train diffusion with space=pixel")
-    if not isinstance(known, tuple | list) or len(known) != 2:
-        raise ConfigError(f"`known` must be a pair: give (item, mask): one {name}, and what of it is kept")
-    x, wanted = read(model, known[0])[0], model.spec.shape[1:]
-    mask = _mask(known[1], wanted)
-    if tuple(mask.shape) == wanted[: mask.dim()]:  # of frames alone: whatever they show
-        mask = mask.view(*mask.shape, *[1] * (len(wanted) - mask.dim())).expand(wanted)
-    if tuple(mask.shape) != wanted:
+    if not isinstance(condition, tuple | list) or len(condition) != 2:
+        raise ConfigError(f"`condition` must be a pair: give (item, mask): one {name}, and what of it is kept")
+    item, given_mask = condition
+    x = item_values(generator, item)[0]  # (C, *axes)
+    axes = tuple(x.shape[1:])
+    mask = _mask(given_mask, axes)
+    if tuple(mask.shape) == axes[: mask.dim()]:  # a mask of whole frames holds for all their pixels
+        mask = mask.view(*mask.shape, *[1] * (len(axes) - mask.dim())).expand(axes)
+    if tuple(mask.shape) != axes:
         size = tuple(mask.shape)
-        raise ConfigError(f"the mask has the size {size}, and samples of this run have {wanted}; give one of that size")
+        raise ConfigError(f"the mask has the size {size}, and samples of this run have {axes}; give one of that size")
     return Condition(x, mask[None])
 
 
-def _mask(mask: Any, wanted: tuple[int, ...]) -> Tensor:
+def _mask(mask: Any, expected: tuple[int, ...]) -> Tensor:
     """float32 of any shape."""
     try:
-        found = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))  # a copy: strides may be odd
-        if not found.is_complex() and bool(found.isfinite().all()):
-            return found.float()
+        values = (
+            mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
+        )  # a copy: strides may be negative
+        if not values.is_complex() and bool(values.isfinite().all()):
+            return values.float()
     except (TypeError, ValueError, RuntimeError):
         pass
-    raise ConfigError(f"the mask {shorten(mask)} is no array of true and false; give one of the size {wanted}")
+    raise ConfigError(f"the mask must be an array of true and false of the size {expected} (got {shorten(mask)})")
 
 
-def encoded(model: Model, items: Sequence[Any]) -> Tensor:
-    """(n, *latent) of items, by the codec of the run or the family that is one."""
-    codec = _codec(model)
+def encode_items(generator: Generator, items: Sequence[Any]) -> Tensor:
+    """(n, *latent) of items, by the codec of the generator or the family that is one."""
+    codec = _codec(generator)
     if isinstance(items, str | Path | bytes) or not isinstance(items, Sequence | np.ndarray):
         raise ConfigError(f"`items` must be a list of items (got {shorten(items)})")
     if not len(items):
-        raise ConfigError("nothing to encode was given; give at least one item")
-    values = torch.cat([_values(model, model.modality.base, item) for item in items])
-    return encode_in_fixed_batches(codec, values.to(model.device))
+        raise ConfigError("`items` must hold at least one item (got an empty list)")
+    values = torch.cat([_values_of(generator.item_modality, item) for item in items])  # (n, *shape)
+    return encode_in_fixed_batches(codec, values.to(generator.device))
 
 
-def decoded(model: Model, z: Tensor) -> Samples:
-    """Items from latents."""
-    codec = _codec(model)
-    latent = codec.latent
-    wanted = (latent.length,) if isinstance(latent, Tokens) else tuple(latent.shape)
+def decode_latents(generator: Generator, latents: Any) -> Samples:
+    """Items from latents (n, *latent)."""
+    codec = _codec(generator)
+    z = _checked_latents(codec, latents).to(generator.device)
+    x = codec.decode(z).cpu()  # (n, *shape)
+    modality: Modality = generator.item_modality
+    return Samples(modality.decode(x), [None] * len(z), modality)
+
+
+def _checked_latents(codec: Codec, latents: Any) -> Tensor:
+    """(n, *latent) float32, or int64 codes; ConfigError where they are not what `encode` gives."""
+    spec = codec.latent
+    shape = (spec.length,) if isinstance(spec, Tokens) else tuple(spec.shape)
+    expected = f"give (n, {', '.join(map(str, shape))})"
     try:
-        z = torch.as_tensor(z)
+        z = torch.as_tensor(latents)
     except (TypeError, ValueError, RuntimeError):
-        raise ConfigError(f"{shorten(z)} are no latents; give numbers (n, {', '.join(map(str, wanted))})") from None
-    if z.ndim != len(wanted) + 1 or tuple(z.shape[1:]) != wanted or not len(z):
-        raise ConfigError(
-            f"latents of shape {tuple(z.shape)} do not fit this run; give (n, {', '.join(map(str, wanted))})"
-        )
-    if isinstance(latent, Tokens):
-        most = min([latent.vocab, *latent.special.values()]) - 1
-        if z.is_floating_point() or int(z.min()) < 0 or int(z.max()) > most:
-            raise ConfigError(f"these codes do not fit this run; give whole numbers from 0 to {most}")
-    elif z.is_complex() or not bool(z.isfinite().all()):
+        raise ConfigError(f"`latents` must be numbers (got {shorten(latents)}); {expected}") from None
+    if z.ndim != len(shape) + 1 or tuple(z.shape[1:]) != shape or not len(z):
+        raise ConfigError(f"latents of shape {tuple(z.shape)} do not fit this run; {expected}")
+    if isinstance(spec, Tokens):
+        largest = min([spec.vocab, *spec.special.values()]) - 1
+        if z.is_floating_point() or int(z.min()) < 0 or int(z.max()) > largest:
+            raise ConfigError(f"`latents` of this run must be whole numbers from 0 to {largest}")
+        return z
+    if z.is_complex() or not bool(z.isfinite().all()):
         raise ConfigError("these latents hold values that are not finite real numbers; give what `encode` made")
-    modality = model.modality.base
-    x = codec.decode(z.to(model.device) if isinstance(latent, Tokens) else z.float().to(model.device)).cpu()
-    items = modality.decode(x)
-    return Samples(items, list(map(modality.save_item, items)), [None] * len(z), modality)
+    return z.float()
 
 
-def _codec(model: Model) -> Codec:
+def _codec(generator: Generator) -> Codec:
     """ConfigError where a run has none."""
-    if model.codec is not None:
-        return model.codec
-    codec = model.family
-    if codec.codec_config is None or not isinstance(codec, Codec):
-        name = model.record.family.name
-        raise ConfigError(f"the family {name!r} has no latents to encode into; train vae, or with space=latent")
-    return codec
+    if generator.codec is not None:
+        return generator.codec
+    family = generator.family
+    if family.codec_config is None or not isinstance(family, Codec):
+        raise ConfigError(
+            f"the family {generator.family_name!r} has no latents to encode into; train vae, or with space=latent"
+        )
+    return family

@@ -1,97 +1,87 @@
-"""A trained model, loaded from its run folder: sample, stream, score."""
+"""A trained model, loaded from its run folder: the public face of this room."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from anew.core import random
-from anew.core import settings as cfg
 from anew.core.arguments import optional_number, path, switch
 from anew.core.device import pick_device
 from anew.core.settings import check_int
-from anew.core.specs import Codec, Condition, SampleRequest
-from anew.data.dataset import fitted
-from anew.data.latent_dataset import LatentModality
-from anew.data.modality import Modality
-from anew.data.types import Artifact
-from anew.errors import ConfigError, DataError, RunError, command, shorten
-from anew.families.base import Family
-from anew.functional.likelihood import mean_bits
-from anew.runs.folder import CONFIG, RunFolder
-from anew.runs.record import RunRecord
-from anew.sampling.conditioning import class_of, given, stop_of
-from anew.sampling.restore import WEIGHTS, family_of, restored_family
+from anew.core.specs import Batch, Condition, Tokens
+from anew.errors import ConfigError, DataError, shorten
+from anew.runs.folder import RunFolder
+from anew.sampling.conditioning import check_stop, condition_from_prompt
+from anew.sampling.display import model_html, model_line
+from anew.sampling.generator import Generator
+from anew.sampling.interpolation import Walk, latent_walk
+from anew.sampling.latents import condition_from_mask, decode_latents, encode_items
+from anew.sampling.restore import (
+    family_class,
+    newest_weights,
+    restore_family,
+    restore_modality,
+)
 from anew.sampling.samples import Samples
-from anew.workflows import codec_stage
+from anew.sampling.scoring import (
+    Scores,
+    bits_of_batches,
+    bits_per_unit_by_part,
+    check_has_likelihood,
+    score_dataset,
+    score_items,
+)
 
-if TYPE_CHECKING:
-    from anew.sampling.interpolation import Walk
-
-MOST = 1_000_000  # samples in one call
-AT_ONCE = 256  # samples in one pass of the network
+MAX_SAMPLES = 1_000_000  # in one call
 
 
-class Model:
-    """A generator ready to sample. `load(run)` makes one; it needs the run folder alone, not the data."""
+class Model(Generator):
+    """A generator with its run. `anew.load(run)` makes one; it needs the run folder alone, not the data.
+
+    Args:
+        folder: The run.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        trust_code: Whether to run the `family.py` of a run with a family of its own.
+
+    Attributes:
+        folder: The run.
+        record: What config.json says.
+        notes: Sentences on what the user should know: weights that are of a checkpoint.
+
+    Raises:
+        RunError: The run is damaged, was edited, or has no weights yet.
+    """
 
     def __init__(self, folder: RunFolder, device: str = "auto", *, trust_code: bool = False) -> None:
         if not isinstance(folder, RunFolder):
             raise ConfigError(f"`folder` must be a RunFolder (got {shorten(folder)}); anew.load takes a path")
         trust_code = switch("trust_code", trust_code)
+        record = folder.record()
+        place = torch.device(pick_device(device))
+        owner = family_class(record.family.name, folder.path, trust_code)
+        modality = restore_modality(record, folder.path, place)
+        weights, weights_path, self.notes = newest_weights(folder)
+        family = restore_family(record.family, record.spec, owner, weights, weights_path, place)
+        super().__init__(family, modality, record.data.labels, record.label_shares)
         self.folder = folder
-        self.record = folder.record()
-        self.device = torch.device(pick_device(device))
-        self._restore(trust_code)
-
-    def _restore(self, trust_code: bool) -> None:
-        record, folder = self.record, self.folder.path
-        kind = family_of(record.family.name, folder, trust_code)
-        plain = fitted(record.data.model_dump(), folder)
-        self.modality: Modality = plain
-        self.codec: Codec | None = None
-        if record.codec is not None:
-            self.codec = codec_stage.restored(record, folder, self.device)
-            self.modality = LatentModality(plain, self.codec)
-        if self.modality.spec != record.spec or (record.codec is not None and record.codec.spec != plain.spec):
-            raise RunError(f"{str(folder / CONFIG)!r} was edited: what it says of the data does not fit; restore it")
-        self.labels: list[str] = list(record.data.labels)
-        self.label_shares: list[float] = list(record.label_shares)
-        weights = folder / WEIGHTS
-        if record.status == "training" and not weights.exists():
-            raise RunError(
-                f"{str(weights)!r} is missing: the run is not finished; run `{command('anew', 'resume', folder)}`"
-            )
-        self.family = restored_family(record.family, record.spec, kind, weights, self.device)
-
-    @classmethod
-    def of(cls, family: Family, modality: Modality, record: RunRecord) -> Model:
-        """A model in memory, before its run is finished: for previews."""
-        model = cls.__new__(cls)
-        model.family, model.modality, model.record, model.device = family, modality, record, family.device
-        model.codec = modality.codec if isinstance(modality, LatentModality) else None
-        model.labels, model.label_shares = list(record.data.labels), list(record.label_shares)
-        return model
+        self.record = record
 
     @property
-    def spec(self) -> Any:
-        return self.family.spec
+    def family_name(self) -> str:
+        return self.record.family.name
 
-    @property
-    def item_spec(self) -> Any:
-        """What an item is, whatever the family works on."""
-        return self.modality.base.spec
+    def __repr__(self) -> str:
+        return model_line(self, self.record, self.folder.path)
 
-    def how(self, given: Mapping[str, Any]) -> Any:
-        """The family's Sampling with the given settings, else the data's; ConfigError names the nearest where one is unknown."""
-        kind = type(self.family).Sampling
-        given = cfg.subset(self.modality.traits.default_sampling, kind) | dict(given)
-        return cfg.from_json(kind, cfg.route_settings(given, {"sampling": kind})["sampling"])
+    def _repr_html_(self) -> str:
+        return model_html(self, self.record, self.folder.path, self.notes)
+
+    # -- sample ---------------------------------------------------------------------------------------------------------
 
     def sample(
         self,
@@ -100,49 +90,64 @@ class Model:
         seed: int = 0,
         prompt: str | None = None,
         suffix: str | None = None,
+        stop: str | None = None,
         label: str | int | None = None,
-        known: Condition | tuple[Any, Any] | None = None,
-        first: int = 0,
-        **how: Any,
+        condition: Condition | tuple[Any, Any] | None = None,
+        first_index: int = 0,
+        **sampling: Any,
     ) -> Samples:
-        """n new items. Sample i depends on the seed and i alone.
+        """Draw new items. Sample i depends on the seed and i alone.
 
-        prompt: what text starts with; suffix: what it ends with, where that can be given;
-        label: one of the data's classes, or its place in `labels` (default: as the data has them); how: the
-        family's sampling settings, as in `anew sample --set`. `stop="..."` ends what is new of a text before that string.
-        known: (item, mask) to fill in: an image as a path, the bytes of a file or a uint8 array (H, W) or (H, W, C), and
-        (H, W) that is true where it is kept; a clip with one axis more, (T, H, W[, C]), and (T, H, W) or (T,) for whole
-        frames; or a `Condition` in the model's own values.
+        Args:
+            n: How many.
+            seed: 0 to 2**63 - 1.
+            prompt: What each begins with.
+            suffix: What each ends with, where an end can be given.
+            stop: What is new of a text ends before this string.
+            label: One of the classes, or its place in `labels`; None draws each with its share in the data.
+            condition: (item, mask) to fill in. An image is a path, the bytes of a file or a uint8 array (H, W) or
+                (H, W, C), and its mask (H, W) is true where it is kept. A clip has one axis more, (T, H, W[, C]), and its
+                mask is (T, H, W), or (T,) for whole frames. Or a `Condition` in the model's own values.
+            first_index: Index i of the first sample.
+            **sampling: The family's sampling settings, as in `anew sample --set`.
+
+        Raises:
+            ConfigError: An argument is unknown, out of range or does not fit the data.
         """
-        n, seed, first = check_int("n", n, 1, MOST), check_int("seed", seed), check_int("first", first)
-        stop = stop_of(self, how.pop("stop", None))
-        settings = self.how(how)
-        begun = given(self, prompt, suffix, known)
-        items: list[Any] = []
-        artifacts: list[Artifact] = []
-        names: list[str | None] = []
-        for start in range(0, n, AT_ONCE):
-            count = min(AT_ONCE, n - start)
-            request = self._request(count, seed, label, begun, settings, first + start)
-            x = self._last(request, seed, stop)
-            shown = self.modality.decode(x)
-            if stop is not None:
-                ended = self.modality.truncate_at(x, _ids(begun), stop)
-                shown = [text if cut is None else cut for text, cut in zip(shown, ended, strict=True)]
-            items += shown
-            artifacts += map(self.modality.save_item, shown)
-            names += [None] * count if request.labels is None else [self.labels[int(i)] for i in request.labels]
-        return Samples(items, artifacts, names, self.modality)
+        n, seed, first_index = check_int("n", n, 1, MAX_SAMPLES), check_int("seed", seed), check_int("first_index", first_index)
+        stop = check_stop(self.modality, stop)
+        return self.generate_samples(
+            n,
+            seed,
+            label=label,
+            condition=self._condition(prompt, suffix, condition),
+            sampling=self.sampling_config(sampling),
+            stop=stop,
+            first_index=first_index,
+        )
 
     def stream(
-        self, n: int = 1, *, seed: int = 0, prompt: str | None = None, label: str | int | None = None, **how: Any
+        self,
+        n: int = 1,
+        *,
+        seed: int = 0,
+        prompt: str | None = None,
+        label: str | int | None = None,
+        **sampling: Any,
     ) -> Iterator[list[Any]]:
-        """Drafts while they form, each the list of n items so far; the last is the sample. To cancel, stop iterating."""
-        n, seed = check_int("n", n, 1, MOST), check_int("seed", seed)
-        settings = self.how(how)
-        known = given(self, prompt, None, None)
-        ask = self._request(n, seed, label, known, settings, 0)
-        return (self.modality.decode(draft.cpu()) for draft in self.family.sample(ask, seed))
+        """Drafts while they form, each the list of n items so far; the last is what `sample` gives. To cancel, stop iterating.
+
+        Args:
+            n: How many items.
+            seed: 0 to 2**63 - 1.
+            prompt: What each begins with.
+            label: One of the classes, or its place in `labels`.
+            **sampling: The family's sampling settings.
+        """
+        n, seed = check_int("n", n, 1, MAX_SAMPLES), check_int("seed", seed)
+        condition = self._condition(prompt, None, None)
+        config = self.sampling_config(sampling)
+        return self.stream_items(self.request(n, seed, label=label, condition=condition, sampling=config), seed)
 
     def walk(
         self,
@@ -152,120 +157,91 @@ class Model:
         seed: int = 0,
         label: str | int | None = None,
         ends: tuple[Any, Any] | None = None,
-        **how: Any,
+        **sampling: Any,
     ) -> Walk:
-        """n frames of a walk through the space that samples start from, past `stops` samples of the seed.
+        """Frames of a walk through the space that samples start from.
 
-        label: a class to stay in. ends: two items to walk between instead, as paths, bytes of files, or uint8 arrays.
-        how: the family's sampling settings. ConfigError says why where the family has no such space."""
-        from anew.sampling.interpolation import walked  # walking builds on this module
+        Args:
+            n: How many frames.
+            stops: How many samples of the seed it passes.
+            seed: Of these samples.
+            label: A class to stay in.
+            ends: Two items to walk between instead, as paths, bytes of files, or uint8 arrays.
+            **sampling: The family's sampling settings.
 
-        return walked(self, n, stops, seed, label, ends, how)
+        Raises:
+            ConfigError: The family has no such space, which says why.
+        """
+        return latent_walk(self, n, stops=stops, seed=seed, label=label, ends=ends, sampling=sampling)
+
+    def _condition(self, prompt: Any, suffix: Any, condition: Any) -> Condition | None:
+        """What samples start from, in the values of the run; None: from nothing."""
+        from_prompt = condition_from_prompt(self.modality, prompt, suffix)
+        if condition is None:
+            return from_prompt
+        if from_prompt is not None:
+            raise ConfigError("both `prompt` or `suffix` and `condition` were given; give one of them")
+        return condition_from_mask(self, condition)
+
+    # -- latents --------------------------------------------------------------------------------------------------------
 
     def encode(self, items: Sequence[Any]) -> Tensor:
-        """(n, *latent), or (n, L) codes, of items (paths, bytes of files, or uint8 arrays). For vae, and for runs on latents
-        or codes."""
-        from anew.sampling.latents import encoded  # coding builds on this module
+        """Latents of items, for vae and for runs on latents or codes.
 
-        return encoded(self, items)
+        Args:
+            items: Paths, bytes of files, or uint8 arrays.
+
+        Returns:
+            (n, *latent) float32, or (n, L) int64 codes.
+        """
+        return encode_items(self, items)
 
     def decode(self, latents: Tensor) -> Samples:
         """The items that latents (n, *latent), as `encode` gives them, stand for."""
-        from anew.sampling.latents import decoded
+        return decode_latents(self, latents)
 
-        return decoded(self, latents)
+    # -- score ----------------------------------------------------------------------------------------------------------
 
-    def _request(
-        self, n: int, seed: int, label: str | int | None, known: Condition | None, how: Any, first: int
-    ) -> SampleRequest:
-        return SampleRequest(n, self.labels_of(n, seed, label, first), known, how, first)
+    def score(self, data: str | Path | Sequence[Any], *, limit: float | None = None) -> Scores:
+        """Bits per character (residue, dimension) of other data under the model.
 
-    def labels_of(self, n: int, seed: int, label: str | int | None = None, first: int = 0) -> Tensor | None:
-        """(n,) the class of each sample: the one asked for, or as the data has them; None without classes."""
-        classes = self.spec.classes
-        if classes == 0:
-            if label is not None:
-                raise ConfigError(f"`label` {shorten(label)} was given, but this run has no labels; leave it out")
-            return None
-        if label is not None:
-            return torch.full((n,), class_of(self.labels, label))
-        shares = torch.tensor(self.label_shares or [1.0] * classes, dtype=torch.float64).cumsum(0)
-        u = random.StepContext(seed, 0, phase="sample", first_row=first).uniform("label", (n,)).double()
-        return torch.searchsorted(shares / shares[-1], u, right=True).clamp_(max=classes - 1)
+        Args:
+            data: A path, whose documents carry their context on; or items that are scored one by one: a text, a list of
+                texts, or a list of arrays. A string that names nothing on the disk and has no form of a path is a text.
+            limit: About how many units of a path to score, taken evenly; None: all.
 
-    def _last(self, request: SampleRequest, seed: int, stop: str | None) -> Tensor:
-        last: Tensor | None = None
-        for number, draft in enumerate(self.family.sample(request, seed)):
-            last = draft
-            if stop is None or number % 16 != 15:
-                continue
-            if None not in self.modality.truncate_at(draft.cpu(), _ids(request.condition), stop):
-                break
-        if last is None:
-            raise RunError("the family drew nothing; train the run again")
-        return last.cpu()
+        Raises:
+            ConfigError: The run has no likelihood.
+            DataError: There is nothing to score.
+        """
+        check_has_likelihood(self)
+        limit = optional_number("limit", limit)
+        if isinstance(data, str) and self._is_text(data):
+            data = [data]
+        if not isinstance(data, str | os.PathLike) and isinstance(data, Sequence) and not isinstance(data, bytes):
+            if limit is not None:
+                raise ConfigError("`limit` is for data on the disk; leave it out")
+            return score_items(self, data)
+        place = path("data", data, DataError)
+        return score_dataset(self, self.record, self.folder.path, str(place), limit)
 
-    def score(self, data: str | Path, *, limit: float | None = None) -> dict[str, Any]:
-        """Bits per character (residue, dimension) of other data under the model; context carries across a document.
+    def _is_text(self, data: str) -> bool:
+        """Whether a string is a text to score, not a path."""
+        if (
+            not isinstance(self.item_spec, Tokens)
+            or not data
+            or not all(c.isprintable() or c in "\n\t\r" for c in data)
+        ):
+            return False
+        has_form_of_path = len(data.split()) == 1 and (os.sep in data or "/" in data or Path(data).suffix)
+        return not os.path.lexists(data) and not has_form_of_path
 
-        limit: about how many units to score, taken evenly (None: all). `bound` says whether the bits are exact, `skipped`
-        how many items were refused, `notes` which and why. Raises ConfigError where the run has no likelihood."""
-        from anew.workflows.train import scored  # work builds on this module
-
-        return scored(self, str(path("data", data, DataError)), optional_number("limit", limit))
-
-    @torch.no_grad()
-    def bits_by_part(self, batches: Iterator[Any]) -> dict[str, float]:
-        """Bits per unit of each part of a mixed model alone; empty where the family is one part."""
-        bits: dict[str, float] = {}
-        units = 0.0
-        for batch in batches:
-            views = [self.family.bits_by_part(b.to(self.device)) for b in self.modality.orderings(batch)]
-            if not views[0]:
-                return {}
-            units += float(len(batch) if batch.units is None else batch.units.sum())
-            for name in views[0]:
-                bits[name] = bits.get(name, 0.0) + float(mean_bits([view[name] for view in views]).sum())
-        return {name: value / units for name, value in bits.items()} if units else {}
-
-    @torch.no_grad()
     def bits(
-        self, batches: Iterator[Any], seconds: float | None = None, part: str | None = None
+        self, batches: Iterable[Batch], seconds: float | None = None, part: str | None = None
     ) -> list[tuple[float, float]]:
-        """(bits, units) of each scored example, until the seconds are spent. ConfigError where there is no likelihood.
+        """(bits, units) of each example of these batches, see `bits_of_batches`."""
+        return bits_of_batches(self, batches, seconds, part)
 
-        part: of a mixed model that part alone, see `Family.bits_by_part`; of others the model."""
-        scorable(self)
-        begin = time.monotonic()
-        found: list[tuple[float, float]] = []
-        for batch in batches:
-            views = [_bits(self.family, b.to(self.device), part) for b in self.modality.orderings(batch)]
-            units = batch.units if batch.units is not None else torch.ones(len(batch))
-            bits = mean_bits([view for view in views if view is not None])
-            found += zip(bits.tolist(), units.double().tolist(), strict=True)
-            if seconds is not None and time.monotonic() - begin > seconds:
-                break
-        return found
-
-
-def scorable(model: Model) -> None:
-    """ConfigError where items have no likelihood under the run."""
-    if model.codec is not None:
-        raise ConfigError(
-            "this run works on what a codec makes of the items, whose bits are none of theirs; score a run of vae"
-        )
-    if type(model.family).bits is Family.bits:
-        name = model.record.family.name
-        raise ConfigError(f"the family {name!r} has no likelihood, so data cannot be scored; score a run of vae")
-
-
-def _bits(family: Family, batch: Any, part: str | None) -> Tensor | None:
-    alone = family.bits_by_part(batch) if part is not None else {}
-    return alone[part] if part in alone else family.bits(batch)
-
-
-def _ids(known: Condition | None) -> Tensor | None:
-    return None if known is None else known.x
-
-
-__all__ = ["AT_ONCE", "Model", "Samples"]
+    def bits_by_part(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """Bits per unit of each part of a mixed model alone; empty where the family is one part."""
+        return bits_per_unit_by_part(self, batches)

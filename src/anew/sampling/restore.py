@@ -1,10 +1,11 @@
-"""What a run says, made into objects: its family, its weights. Code in a run runs only where it is trusted."""
+"""What a run says, made into objects: its family, codec, modality and weights. Code in a run runs only where it is trusted."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,22 +13,24 @@ from torch import Tensor
 from anew.core import files
 from anew.core import settings as cfg
 from anew.core.registry import load, load_user_family
-from anew.core.specs import Spec
-from anew.errors import RunError, restoring
+from anew.core.specs import Codec, Spec
+from anew.data.dataset import fitted
+from anew.data.latent_dataset import LatentModality
+from anew.errors import RunError, command, restoring
 from anew.families.base import Family
-from anew.runs.folder import CONFIG, OWN_FAMILY
-from anew.runs.record import CodecRecord, FamilyRecord
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
+from anew.runs.record import CodecRecord, FamilyRecord, RunRecord
 from anew.runs.tensors import read_tensors
 
-WEIGHTS, CODEC_WEIGHTS = "model.safetensors", "codec.safetensors"
 CODE_BYTES = 16 * 2**20  # of family.py, at most
 
 
-def family_of(name: str | None, folder: Path, trust_code: bool) -> type[Family]:
+def family_class(name: str | None, folder: Path, trust_code: bool) -> type[Family]:
     """The family class of a run. One of its own is code in the run folder, which runs only where it is trusted."""
     if name != OWN_FAMILY:
-        kind: type[Family] = load("families", str(name))
-        return kind
+        builtin: type[Family] = load("families", str(name))
+        return builtin
     path = folder / OWN_FAMILY
     if not trust_code:
         raise RunError(f"the family of this run is code ({path}); read it, then give `trust_code` to run it")
@@ -36,36 +39,110 @@ def family_of(name: str | None, folder: Path, trust_code: bool) -> type[Family]:
     return own
 
 
-def own_family(name: str | None, folder: Path, trust_code: bool) -> type[Family] | None:
+def own_family_class(name: str | None, folder: Path, trust_code: bool) -> type[Family] | None:
     """The class behind `family.py`; None where the run has a family of ours."""
-    return family_of(name, folder, trust_code) if name == OWN_FAMILY else None
+    return family_class(name, folder, trust_code) if name == OWN_FAMILY else None
 
 
-def restored_family(
-    record: FamilyRecord | CodecRecord.Family, spec: Spec, kind: type[Family], weights: Path, device: torch.device
+def restore_family(
+    record: FamilyRecord | CodecRecord.Family,
+    spec: Spec,
+    owner: type[Family],
+    weights: Mapping[str, Tensor],
+    path: Path,
+    device: torch.device,
 ) -> Family:
-    """A family as a run holds it, ready to sample; RunError where its files do not fit."""
-    with restoring(weights.parent / CONFIG):
-        if not kind.supports(spec):
-            raise RunError(
-                f"{str(weights.parent / CONFIG)!r} was edited: {record.name} does not take such data; restore it"
-            )
-        family = kind(spec, cfg.from_json(kind.Config, record.config))
-    load_weights(family, read_tensors(weights), weights)
+    """A family as a run holds it, ready to sample.
+
+    Args:
+        record: Its name and Config.
+        spec: What it generates.
+        owner: Its class.
+        weights: Its state.
+        path: The file that the weights are from, for sentences.
+        device: Where it will sample.
+
+    Raises:
+        RunError: The files of the run do not fit together.
+    """
+    config = path.parent / CONFIG
+    with restoring(config):
+        if not owner.supports(spec):
+            raise RunError(f"{str(config)!r} was edited: {record.name} does not take such data; restore it")
+        family = owner(spec, cfg.from_json(owner.Config, record.config))
+    load_weights(family, weights, path)
     return family.to(device).eval()
 
 
+def restore_codec(record: RunRecord, folder: Path, device: torch.device) -> Family:
+    """The codec of a run; RunError where it has none, or its files do not fit."""
+    codec_record = record.codec
+    if codec_record is None:
+        raise RunError(f"{str(folder)!r} has no codec: its family works on the data itself")
+    owner: type[Family] = load("families", codec_record.family.name)
+    path = folder / CODEC_WEIGHTS
+    return restore_family(codec_record.family, codec_record.spec, owner, read_tensors(path), path, device)
+
+
+def as_codec(family: Family, folder: Path) -> Codec:
+    """The family as a codec; RunError where it is not one, so that the run in the folder was edited."""
+    if family.codec_config is None or not isinstance(family, Codec):
+        raise RunError(f"{str(folder / CONFIG)!r} was edited: its codec's family is not a codec; restore it")
+    return family
+
+
+def restore_modality(record: RunRecord, folder: Path, device: torch.device) -> Any:
+    """The kind of data as the family sees it: through the codec of the run, where it has one."""
+    plain = fitted(record.data.model_dump(), folder)
+    modality: Any = plain
+    if record.codec is not None:
+        modality = LatentModality(plain, as_codec(restore_codec(record, folder, device), folder))
+    if modality.spec != record.spec or (record.codec is not None and record.codec.spec != plain.spec):
+        raise RunError(f"{str(folder / CONFIG)!r} was edited: what it says of the data does not fit; restore it")
+    return modality
+
+
+def newest_weights(run: RunFolder) -> tuple[dict[str, Tensor], Path, list[str]]:
+    """The weights to sample from: those of a finished training, else of the newest checkpoint.
+
+    Returns:
+        The state of the family, the file it is from, and sentences on what the user should know.
+
+    Raises:
+        RunError: Training was stopped before its first checkpoint, or no file is whole.
+    """
+    path = run.path / WEIGHTS
+    if path.exists() or path.is_symlink():
+        return read_tensors(path), path, []
+    state, notes = run.latest()
+    if state is None:
+        raise RunError(
+            f"{str(path)!r} is missing and there is no whole checkpoint: the run is not finished; "
+            f"run `{command('anew', 'resume', run.path)}`"
+        )
+    step = int(state["meta"]["step"])
+    notes.append(
+        f"training was stopped; these are the weights of step {step:,}: "
+        f"`{command('anew', 'resume', run.path)}` finishes it"
+    )
+    weights: dict[str, Tensor] = {}
+    for part in ("weights/", "average/"):  # the average replaces the weights that it is of, as in Trainer.weights
+        weights |= {n.removeprefix(part): t for n, t in state["tensors"].items() if n.startswith(part)}
+    return weights, path, notes
+
+
 def load_weights(family: Family, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Put weights into a family; names, shapes and kinds are checked first, RunError where they do not fit."""
+    """Put weights into a family; names, shapes and dtypes are checked first, RunError where they do not fit."""
     with restoring(path):
         family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
-    wanted = family.state_dict()
-    odd = sorted(set(wanted) ^ set(weights))
-    odd += [n for n in wanted if n in weights and wanted[n].shape != weights[n].shape]
-    odd += [n for n in wanted if n in weights and wanted[n].dtype != weights[n].dtype]
-    if odd:
+    expected = family.state_dict()
+    shared = [name for name in expected if name in weights]
+    misfits = sorted(set(expected) ^ set(weights))
+    misfits += [name for name in shared if expected[name].shape != weights[name].shape]
+    misfits += [name for name in shared if expected[name].dtype != weights[name].dtype]
+    if misfits:
         raise RunError(
-            f"the weights in {str(path)!r} do not fit config.json ({odd[0]}): they are of another run or an older "
+            f"the weights in {str(path)!r} do not fit config.json ({misfits[0]}): they are of another run or an older "
             "anew; restore both from one run, or train again"
         )
     for name, tensor in weights.items():

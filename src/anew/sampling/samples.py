@@ -1,10 +1,10 @@
-"""What a model drew: items, ordinary files of them, and how they look in a notebook."""
+"""What a model drew: items now, ordinary files of them when they are saved or shown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from anew.core import files
 from anew.core.arguments import optional_text, path
@@ -13,53 +13,91 @@ from anew.data.modality import Modality
 from anew.data.types import Artifact
 from anew.errors import ConfigError
 
-SHEET = 100  # images on one sheet
+SHEET_SIZE = 100  # images on one sheet
+NOTEBOOK_SIZE = 64  # samples that a notebook shows: more of them make its file too large to open
 
 
 class Samples(Sequence[Any]):
-    """New items, as people see them (str, or arrays), and as ordinary files. modality: how they are drawn."""
+    """New items as people see them (str, or arrays). A file is made of an item when it is first needed.
 
-    def __init__(
-        self, items: list[Any], artifacts: list[Artifact], labels: list[str | None], modality: Modality
-    ) -> None:
-        self._items = items
-        self.artifacts = artifacts
-        self.labels = labels
+    Args:
+        items: What the model drew.
+        labels: The class of each; None without classes.
+        modality: The kind of data, which writes the files and pictures.
+    """
+
+    def __init__(self, items: Sequence[Any], labels: Sequence[str | None], modality: Modality) -> None:
+        self._items = list(items)
+        self.labels = list(labels)
         self.modality = modality
+        self._artifacts: dict[int, Artifact] = {}
 
-    def __getitem__(self, index: Any) -> Any:
-        return self._items[index]
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Samples: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if not isinstance(index, slice):
+            return self._items[index]
+        part = Samples(self._items[index], self.labels[index], self.modality)
+        places = range(*index.indices(len(self)))
+        part._artifacts = {i: self._artifacts[p] for i, p in enumerate(places) if p in self._artifacts}
+        return part
 
     def __len__(self) -> int:
         return len(self._items)
 
+    def __add__(self, other: Samples) -> Samples:
+        joined = Samples([*self._items, *other._items], [*self.labels, *other.labels], self.modality)
+        moved = {len(self) + index: artifact for index, artifact in other._artifacts.items()}
+        joined._artifacts = self._artifacts | moved
+        return joined
+
+    def __repr__(self) -> str:
+        if not self._items:
+            return "Samples(0 items)"
+        shape = getattr(self._items[0], "shape", None)
+        size = f"{sum(map(len, self._items)):,} characters" if shape is None else f"shape {tuple(shape)}"
+        return f"Samples({len(self):,} items, {self.modality.name!r}, {size})"
+
     def head(self, n: int) -> Samples:
         """The first n."""
-        n = check_int("n", n)
-        return Samples(self._items[:n], self.artifacts[:n], self.labels[:n], self.modality)
+        return self[: check_int("n", n)]
 
-    def with_more(self, more: Samples) -> Samples:
-        """These and then the others."""
-        artifacts, labels = [*self.artifacts, *more.artifacts], [*self.labels, *more.labels]
-        return Samples([*self._items, *more._items], artifacts, labels, self.modality)
+    def artifact(self, index: int) -> Artifact:
+        """Sample `index` as an ordinary file, which is made once."""
+        if index not in self._artifacts:
+            self._artifacts[index] = self.modality.save_item(self._items[index])
+        return self._artifacts[index]
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """All samples as ordinary files."""
+        return [self.artifact(index) for index in range(len(self))]
 
     def pictures(self) -> list[Any] | None:
         """(H, W) or (H, W, C) uint8 of each; None where samples are read, not looked at."""
-        found = self.modality.pictures(self._items)
-        return None if isinstance(found[0], str) else found
+        pictures = self.modality.pictures(self._items)
+        return None if pictures and isinstance(pictures[0], str) else pictures
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write one file a sample (one of all, where such items are kept so) into the folder, made if missing, and beside it
-        its other formats; returns the paths of the first."""
-        target = _made(folder)
+        """Write one file a sample, and beside it its other formats; or one file of all, where such items are kept so.
+
+        Args:
+            folder: Where to; made if missing.
+
+        Returns:
+            The path of each sample's first file, or of the one file.
+        """
+        target = _make_folder(folder)
         joint = self.modality.merge_files(self.artifacts, self.labels)
         if joint is not None:
             return [files.write_inside(target, f"samples{joint.suffix}", joint.data)]
-        digits = max(4, len(str(len(self.artifacts) - 1)))
+        digits = max(4, len(str(len(self) - 1)))
         paths = []
-        for index, artifact in enumerate(self.artifacts):
-            label = self.labels[index]
-            stem = f"{index:0{digits}d}" if label is None else f"{index:0{digits}d}-{_safe(label)}"
+        for index, label in enumerate(self.labels):
+            artifact = self.artifact(index)
+            stem = f"{index:0{digits}d}" if label is None else f"{index:0{digits}d}-{_safe_name(label)}"
             paths.append(files.write_inside(target, f"{stem}{artifact.suffix}", artifact.data))
             for other in artifact.also:
                 files.write_inside(target, f"{stem}{other.suffix}", other.data)
@@ -68,30 +106,40 @@ class Samples(Sequence[Any]):
     @property
     def on_sheet(self) -> int:
         """How many `save_sheet` shows, the first."""
-        return len(self) if self.head(1).pictures() is None else min(SHEET, len(self))
+        return len(self) if self.head(1).pictures() is None else min(SHEET_SIZE, len(self))
 
     def save_sheet(self, folder: str | Path, stem: str = "all") -> Path:
-        """Samples in one file to look at: a sheet of pictures of the first, or one text (a record a line for short records)."""
-        target, stem = _made(folder), optional_text("stem", stem) or ""
+        """Write samples into one file to look at: a sheet of pictures of the first ones, or one text of all.
+
+        Args:
+            folder: Where to; made if missing.
+            stem: Name of the file without its ending.
+
+        Returns:
+            The path of the file.
+        """
+        target, stem = _make_folder(folder), optional_text("stem", stem) or ""
         if Path(stem).name != stem:
             raise ConfigError(f"`stem` must be the beginning of a file's name (got {stem!r})")
-        pictures = self.head(SHEET).pictures()
+        pictures = self.head(SHEET_SIZE).pictures()
         if pictures is not None:
             from anew.evaluation.reporting.sheet import sheet
 
             place, data = target / f"{stem}.png", sheet(pictures)
         else:
-            short = all("\n" not in str(i) and len(str(i)) < 200 for i in self._items)
-            between = "\n" if short else "\n\n----\n\n"
-            place, data = target / f"{stem}.txt", between.join(map(str, self._items)).encode()
+            texts = list(map(str, self._items))
+            one_line_each = all("\n" not in text and len(text) < 200 for text in texts)
+            separator = "\n" if one_line_each else "\n\n----\n\n"
+            place, data = target / f"{stem}.txt", separator.join(texts).encode()
         files.write(place, data)
         return place
 
     def _repr_html_(self) -> str:
-        return f"<div>{''.join(artifact.html() for artifact in self.artifacts[:64])}</div>"
+        shown = range(min(NOTEBOOK_SIZE, len(self)))
+        return f"<div>{''.join(self.artifact(index).html() for index in shown)}</div>"
 
 
-def _made(folder: str | Path) -> Path:
+def _make_folder(folder: str | Path) -> Path:
     """A folder to write samples into. The user may name a link to one; that of a run is none, see `RunFolder.open`."""
     target = path("folder", folder)
     try:
@@ -101,5 +149,5 @@ def _made(folder: str | Path) -> Path:
     return target
 
 
-def _safe(label: str) -> str:
+def _safe_name(label: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in label)[:60] or "label"

@@ -137,13 +137,18 @@ class TrainingLoop:
     def _learned_state(self) -> dict[str, Any]:
         """Where to go back to while nothing is saved yet: learned weights alone, since buffers can be large."""
         state = self.trainer.state_dict()
-        learned = {f"weights/{n}" for n, _ in self.trainer.family.named_parameters()}
-        buffers = {f"weights/{n}" for n, _ in self.trainer.family.named_buffers()} - learned
+        buffers = self._buffer_names()
         tensors = {n: t.clone() for n, t in state["tensors"].items() if n not in buffers}
         return {"tensors": tensors, "meta": state["meta"]}
 
+    def _buffer_names(self) -> set[str]:
+        """Tensors of the state that no gradient changes."""
+        learned = {f"weights/{n}" for n, _ in self.trainer.family.named_parameters()}
+        return {f"weights/{n}" for n, _ in self.trainer.family.named_buffers()} - learned
+
     def _state(self) -> dict[str, Any]:
         state = self.trainer.state_dict()
+        state["buffers"] = self._buffer_names()
         state["meta"]["spent"] = self.spent()
         if self.validation is not None:
             tensors, meta = self.validation.state_dict()

@@ -15,17 +15,18 @@ import torch
 
 from anew.core import settings as cfg
 from anew.core.registry import load
-from anew.core.specs import Codec, Grid
+from anew.core.specs import Grid
 from anew.data.dataset import Dataset
 from anew.data.latent_dataset import LatentDataset
-from anew.errors import ConfigError, RunError
+from anew.errors import ConfigError
 from anew.families.base import Family
 from anew.planning.budget import TrainConfig
 from anew.planning.planner import codecs_for
-from anew.runs.folder import CONFIG, RunFolder
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CODEC_WEIGHTS, CONFIG, WEIGHTS
 from anew.runs.record import CodecRecord, RunRecord
 from anew.runs.tensors import read_tensors, write_tensors
-from anew.sampling.restore import CODEC_WEIGHTS, WEIGHTS, restored_family
+from anew.sampling.restore import as_codec, restore_codec
 
 if TYPE_CHECKING:
     from anew.workflows.job import Job
@@ -69,33 +70,14 @@ def encoded(job: Job, name: str) -> LatentDataset:
     if job.request.plan_from is not None:
         other = RunFolder.open(Path(job.request.plan_from))
         record = other.record()
-        codec, described = _restored_family(record, other.path, job.world.device), record.codec
+        codec, described = restore_codec(record, other.path, job.world.device), record.codec
     else:
         codec, described = _learned(job, name, load("families", name))
     job.codec = described
     job.planner.least = 1.0  # a codec that took longer than planned shall not have been for nothing
     if job.world.is_main:
         write_tensors(job.folder.path / CODEC_WEIGHTS, {n: t.cpu() for n, t in codec.state_dict().items()})
-    return LatentDataset(job.data, _as_codec(codec, job.folder.path))
-
-
-def restored(record: RunRecord, folder: Path, device: torch.device) -> Codec:
-    """The codec of a run; RunError where its files do not fit."""
-    return _as_codec(_restored_family(record, folder, device), folder)
-
-
-def _as_codec(family: Family, folder: Path) -> Codec:
-    if family.codec_config is None or not isinstance(family, Codec):
-        raise RunError(f"{str(folder / CONFIG)!r} was edited: its codec's family is not a codec; restore it")
-    return family
-
-
-def _restored_family(record: RunRecord, folder: Path, device: torch.device) -> Family:
-    described = record.codec
-    if described is None:
-        raise RunError(f"{str(folder)!r} has no codec: its family works on the data itself")
-    kind: type[Family] = load("families", described.family.name)
-    return restored_family(described.family, described.spec, kind, folder / CODEC_WEIGHTS, device)
+    return LatentDataset(job.data, as_codec(codec, job.folder.path))
 
 
 def clear(folder: RunFolder) -> None:
@@ -155,4 +137,4 @@ def shorter(job: Job) -> None:
 
 def reopened(record: RunRecord, folder: Path, data: Dataset, device: torch.device) -> Dataset:
     """The data of a saved run as its family sees it."""
-    return data if record.codec is None else LatentDataset(data, restored(record, folder, device))
+    return data if record.codec is None else LatentDataset(data, as_codec(restore_codec(record, folder, device), folder))

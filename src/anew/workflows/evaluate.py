@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from anew.core import settings as cfg
+from anew.core.provenance import command_line
 from anew.core.registry import load
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import use_threads
@@ -25,8 +26,8 @@ from anew.planning.planner import Quiet, Reporter
 from anew.runs import events as events_file
 from anew.runs.events import Events
 from anew.runs.record import RunRecord
-from anew.sampling.model import Model, Samples
-from anew.workflows.job import command_line
+from anew.sampling.model import Model
+from anew.sampling.samples import Samples
 
 POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which takes about ten times as much memory
 STOPPED_SECONDS = 20.0  # for what is left once sampling was stopped by hand
@@ -138,16 +139,16 @@ def _sampled(
     by hand, after enough for figures."""
     begin = time.monotonic()
     chunk, stopped = (8 if isinstance(model.item_spec, Tokens) else 64), False
-    found = Samples([], [], [], model.modality)
+    found = Samples([], [], model.item_modality)
     while len(found) < max(1, n):
         try:
-            more = model.sample(min(chunk, max(1, n) - len(found)), seed=seed, first=len(found))
+            more = model.sample(min(chunk, max(1, n) - len(found)), seed=seed, first_index=len(found))
         except KeyboardInterrupt:
             if len(found) < LEAST:
                 raise
             stopped = True
             break
-        found = found.with_more(more)
+        found += more
         spent = time.monotonic() - begin
         reporter.part("sampling", len(found), n)
         chunk = 256 if allowed_s is None else int(min(256, len(found) / spent * max(0.0, allowed_s - spent)))
@@ -193,7 +194,7 @@ def evidence(
 
 def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
     """Classes of n samples of the seed and of real items; None where the run has none."""
-    asked = model.labels_of(n, seed)
+    asked = model.sample_labels(n, seed)
     if asked is None:
         return None
 

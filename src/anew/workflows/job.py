@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,21 +11,22 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from anew import __version__
 from anew.core import settings as cfg
+from anew.core.device import seeded
+from anew.core.provenance import versions
 from anew.core.specs import Batch
-from anew.core.threads import Crew, available
+from anew.core.threads import ThreadTuner, available_threads
 from anew.data.dataset import Dataset
-from anew.errors import ConfigError, RunError, command, restoring
+from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family
 from anew.planning.budget import TrainConfig, build, evaluation_slice, micro_rows
 from anew.planning.planner import Planner, Quiet, Reporter, choose_family, finish_cost, plan_sentence
 from anew.runs import events as events_file
 from anew.runs.events import Events
-from anew.runs.folder import CONFIG, RunFolder
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CONFIG, WEIGHTS
 from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Request, RunRecord
 from anew.runs.tensors import read_tensors, write_tensors
-from anew.sampling.restore import WEIGHTS
 from anew.training.loop import Listener, TrainingLoop
 from anew.training.progress import (
     Progress,
@@ -100,7 +99,7 @@ class Job:
             label_shares=self.data.label_shares(),
             train=cfg.to_json(self.train_config),
             plan=self.plan,
-            versions={"python": platform.python_version(), "torch": torch.__version__, "anew": __version__},
+            versions=versions(),
             codec=self.codec,
         )
 
@@ -130,8 +129,8 @@ class Job:
     def train(self, listeners: list[Listener], state: dict[str, Any] | None = None) -> str:
         """Prepare, step until the plan is done, choose the weights, write model.safetensors. Returns the outcome."""
         if state is None:
-            torch.manual_seed(0)
-            self.family.fit_closed_form(b.to(self.world.device) for b in self.data.sweep("train"))
+            with seeded(0, self.world.device):
+                self.family.fit_closed_form(b.to(self.world.device) for b in self.data.sweep("train"))
         else:
             sizes = {n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")}
             with restoring(self.folder.checkpoints):
@@ -169,7 +168,9 @@ class Job:
         seconds = self.plan.train_s
         # Several processes have their threads shared out; on a GPU the cores only feed it.
         alone = self.world.size == 1 and self.world.device.type == "cpu"
-        on_step_time = Crew(self.reporter.say, available()).took if alone else (lambda seconds: None)
+        on_step_time = (
+            ThreadTuner(self.reporter.say, available_threads()).record_step if alone else (lambda seconds: None)
+        )
         if self.train_config.train_seconds:
             return TimeProgress(self.train_config.train_seconds, spent, only_training=True, on_step_time=on_step_time)
         if self.plan.budget_s is not None and spent == 0.0:
@@ -298,14 +299,9 @@ class Job:
         self.record = self.record.model_copy(update={"plan": self.plan})
         if self.world.is_main:
             if state is not None:  # first, so that a kill in between leaves a finished run
-                self.folder.forget_after(int(state["meta"]["step"]))
+                self.folder.delete_checkpoints_after(int(state["meta"]["step"]))
             self._status("training")
         return state
 
 
-def command_line() -> str:
-    """The command that began this process, for the report."""
-    return command("anew", *sys.argv[1:])
-
-
-__all__ = ["Job", "Quiet", "Reporter", "choose_family", "command_line"]
+__all__ = ["Job", "Quiet", "Reporter", "choose_family"]

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from anew.core.specs import Grid, Tokens
 from anew.functional.adversarial import COLLAPSED, POOLED_SIDE, diversity_ratio
-from anew.sampling.model import Model
+from anew.sampling.generator import Generator
 from anew.training.trainer import StepResult
 
 if TYPE_CHECKING:
@@ -49,8 +49,12 @@ class Previews:
         weights = self.job.trainer.weights()
         warning = None
         if self.job.world.is_main:
-            model = Model.of(self.job.rebuilt(weights), self.job.data.modality, self.job.record)
-            samples = model.sample(TEXTS if isinstance(model.item_spec, Tokens) else SAMPLES, seed=self.job.plan.seed)
+            record = self.job.record
+            model = Generator(
+                self.job.rebuilt(weights), self.job.data.modality, record.data.labels, record.label_shares
+            )
+            n = TEXTS if isinstance(model.item_spec, Tokens) else SAMPLES
+            samples = model.generate_samples(n, self.job.plan.seed)
             samples.save_sheet(self.job.folder.path / "samples", f"step-{result.step:08d}")
             warning = self._collapse(model, samples, result) if self._judged(result) else None
         self.cost += time.monotonic() - start
@@ -62,7 +66,7 @@ class Previews:
         phases = self.job.trainer.phases
         return result.step >= JUDGED_STEPS and all(p.progress_within(result.progress) >= JUDGED_FROM for p in phases)
 
-    def _collapse(self, model: Model, samples: Sequence[Any], result: StepResult) -> str | None:
+    def _collapse(self, model: Generator, samples: Sequence[Any], result: StepResult) -> str | None:
         """A warning where samples are far less varied than as many training items, those of the step that was taken last."""
         if not isinstance(model.item_spec, Grid):
             return None

@@ -10,17 +10,15 @@ from typing import Any
 from anew.core.extras import require
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
-from anew.data.dataset import Dataset
-from anew.data.skipped import skipped
-from anew.errors import DataError
 from anew.families.base import Family
 from anew.planning.budget import saving_slice
 from anew.runs import events as events_file
 from anew.runs import lock
-from anew.runs.folder import CONFIG, OWN_FAMILY, RunFolder
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Request
-from anew.sampling.model import Model, scorable
-from anew.sampling.restore import family_of
+from anew.sampling.model import Model
+from anew.sampling.restore import family_class
 from anew.training.distributed import shutdown
 from anew.training.loop import Listener
 from anew.training.trainer import StepResult
@@ -74,7 +72,7 @@ def continue_run(
     reporter = reporter or Quiet()
     folder.clear_temporary()
     record = folder.record()
-    kind = family_of(record.family.name, folder.path, trust_code)
+    kind = family_class(record.family.name, folder.path, trust_code)
     more = budget is not None or steps is not None
     if record.status == "finished" and not more:
         reporter.say("this run is finished; give it more budget or steps to go on with it")
@@ -157,21 +155,3 @@ def _tensorboard(job: Job) -> list[Callable[[StepResult], None]]:
             writer.flush()
 
     return [write]
-
-
-def scored(model: Model, path: str, limit: float | None) -> dict[str, Any]:
-    """Bits per unit of all items of other data, with the tokens and sizes of the run; see Model.score."""
-    use_threads()
-    scorable(model)
-    data = Dataset.open_like(model.record.data.model_dump(), model.folder.path, path)
-    pairs = model.bits(data.scoring("all", limit=limit))
-    bits, units = sum(b for b, _ in pairs), sum(u for _, u in pairs)
-    if units <= 0:
-        raise DataError(f"{path!r} holds nothing to score; give text files like those the run was trained on")
-    unit = model.modality.unit
-    parts = model.bits_by_part(data.scoring("all", limit=limit))
-    data.close()
-    alone = {f"bits_per_{unit}_{name}": value for name, value in parts.items()}
-    figures = {f"bits_per_{unit}": bits / units, **alone, f"{unit}s": units, "bits": bits}
-    bound = "exact" if isinstance(model.spec, Tokens) else "an upper bound"
-    return {**figures, "bound": bound, "skipped": data.scan.refused, "notes": skipped(data.scan)}

@@ -33,7 +33,7 @@ def page(
     real: Sequence[Any],
     spectrum: Any,
     notes: Sequence[str],
-    command: str,
+    command: str | None,
 ) -> str:
     """The page. real: held-out items; spectrum: (rings,) of held-out images, None for other data."""
     from jinja2 import Environment, StrictUndefined

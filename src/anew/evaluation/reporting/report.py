@@ -31,7 +31,7 @@ def write_report(
     settings: dict[str, Any],
     plan: dict[str, Any],
     notes: list[str],
-    command: str,
+    command: str | None,
     subtitle: str | None = None,
 ) -> dict[str, Any]:
     """Write both files into `folder` (made if missing), each whole or not at all; returns what report.json holds.
@@ -73,7 +73,7 @@ def render(
     shown: Shown,
     curve: str,
     tables: Mapping[str, Mapping[str, str]],
-    command: str,
+    command: str | None,
     subtitle: str,
 ) -> str:
     """The page. All text is escaped, whatever was sampled; only pictures drawn here enter as they are."""

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from anew.core.registry import load
-from anew.core.specs import Grid, SampleRequest, Tokens
+from anew.core.specs import Grid, Tokens
 from anew.data.dataset import Dataset
 from anew.errors import ConfigError
 from anew.evaluation.metrics.image_comparison import Yardstick
@@ -19,8 +19,9 @@ from anew.evaluation.metrics.statistics import Score, ratio_interval
 from anew.evaluation.reporting.ranking import Entrant
 from anew.families.base import Family
 from anew.runs import events
-from anew.sampling.interpolation import between_pairs
-from anew.sampling.model import AT_ONCE, Model
+from anew.sampling.generator import SAMPLE_BATCH
+from anew.sampling.interpolation import interpolate_pairs
+from anew.sampling.model import Model
 from anew.workflows.evaluate import evidence
 
 SAMPLE_SECONDS = 8.0  # for the samples of a run; all runs are measured at the number that the slowest had time for
@@ -40,7 +41,7 @@ def draw(model: Model, entrant: Entrant, n: int, seed: int) -> None:
     while len(entrant.samples) < n:
         spent, have = time.monotonic() - begin, len(entrant.samples)
         rate = have / spent if have else float("inf")
-        room = AT_ONCE if have else AT_ONCE // 4
+        room = SAMPLE_BATCH if have else SAMPLE_BATCH // 4
         count = int(min(n - have, room, max(0.0, rate * (SAMPLE_SECONDS - spent)) if have else room))
         if count < 1:
             break
@@ -58,7 +59,7 @@ def draw(model: Model, entrant: Entrant, n: int, seed: int) -> None:
 
 def _drawn(model: Model, n: int, seed: int, first: int) -> tuple[list[Any], int]:
     """n samples from number `first` on, and through how many drafts they went."""
-    request = SampleRequest(n, model.labels_of(n, seed, None, first), None, model.how({}), first)
+    request = model.request(n, seed, first_index=first)
     last, drafts = None, 0
     for draft in model.family.sample(request, seed):
         last, drafts = draft, drafts + 1
@@ -125,7 +126,7 @@ def measure(model: Model, entrant: Entrant, data: Dataset, seed: int) -> None:
     entrant.scores[score.name] = score
     entrant.no_walk = _why_not(model)
     if not entrant.no_walk:
-        entrant.walks = [pictures(walk) for walk in between_pairs(model, WALKS, FRAMES, seed)]
+        entrant.walks = [pictures(walk) for walk in interpolate_pairs(model, WALKS, FRAMES, seed)]
         entrant.scores |= {s.name: s for s in yard.walks(entrant.walks)}
 
 

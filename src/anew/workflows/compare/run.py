@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.core import files
+from anew.core.provenance import command_line
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
@@ -24,7 +25,6 @@ from anew.runs.record import RunRecord
 from anew.sampling.model import Model
 from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import Contestant, contestants, log_of, train_all
-from anew.workflows.job import command_line
 
 REQUEST = "request.json"  # in the comparison's folder: what it compares, so that the same command goes on with it
 

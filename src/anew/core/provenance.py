@@ -1,0 +1,26 @@
+"""What made a run: the version of this package, the command, the environment."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+
+from anew.errors import command
+
+VERSION = "0.2.0"  # the only place that says it: pyproject.toml reads it through `anew.__version__`
+PROGRAM_NAMES = ("anew", "anew.exe")
+
+
+def command_line() -> str | None:
+    """The command that began this process, as it can be pasted into a shell; None where that was not `anew`."""
+    program = Path(sys.argv[0]) if sys.argv else Path()
+    is_module = program.name == "__main__.py" and program.parent.name == "anew"
+    return command("anew", *sys.argv[1:]) if program.name in PROGRAM_NAMES or is_module else None
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, PyTorch and this package."""
+    import torch
+
+    return {"python": platform.python_version(), "torch": torch.__version__, "anew": VERSION}

@@ -1,0 +1,6 @@
+"""Names of the files in a run folder."""
+
+CONFIG = "config.json"
+OWN_FAMILY = "family.py"  # where the family is a user's own file
+WEIGHTS = "model.safetensors"
+CODEC_WEIGHTS = "codec.safetensors"

@@ -1,0 +1,41 @@
+"""How a model shows itself: one line, and a small table in a notebook."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+from anew.core.specs import Tokens
+from anew.runs.record import RunRecord
+from anew.sampling.generator import Generator
+
+
+def model_line(generator: Generator, record: RunRecord, folder: Path) -> str:
+    """Family, kind of data, size and place."""
+    facts = model_facts(generator, record, folder)
+    return f"Model({facts['family']}, {facts['data']}, {facts['parameters']} parameters, run={str(folder)!r})"
+
+
+def model_html(generator: Generator, record: RunRecord, folder: Path, notes: Sequence[str]) -> str:
+    """A table of the same, with the notes below."""
+    facts = model_facts(generator, record, folder).items()
+    rows = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in facts)
+    return f"<table>{rows}</table>{''.join(f'<p>{html.escape(note)}</p>' for note in notes)}"
+
+
+def model_facts(generator: Generator, record: RunRecord, folder: Path) -> dict[str, str]:
+    """What a user wants to know of a model at sight, by name."""
+    spec = generator.item_spec
+    size = f"up to {spec.length} tokens" if isinstance(spec, Tokens) else " x ".join(map(str, spec.shape))
+    parameters = sum(parameter.numel() for parameter in generator.family.parameters())
+    return {
+        "family": record.family.name + ("" if record.codec is None else f" on latents of {record.codec.family.name}"),
+        "data": f"{record.data.modality} {size}",
+        "classes": str(spec.classes) if spec.classes else "none",
+        "parameters": f"{parameters:,}",
+        "trained on": record.data.path,
+        "status": record.status,
+        "device": str(generator.device),
+        "run": str(folder),
+    }

@@ -1,0 +1,175 @@
+"""A generator in memory: from a request to tensors, and from tensors to items. It knows no folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anew.core import random
+from anew.core import settings as cfg
+from anew.core.specs import Codec, Condition, SampleRequest, Spec
+from anew.data.latent_dataset import LatentModality
+from anew.data.modality import Modality
+from anew.errors import ConfigError, RunError, shorten
+from anew.families.base import Family
+from anew.sampling.conditioning import class_index
+from anew.sampling.samples import Samples
+
+SAMPLE_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
+STOP_CHECK_STEPS = 16  # drafts between two looks for the stop text: decoding all of them would cost more than it saves
+
+
+class Generator:
+    """A family with the modality that turns its tensors into items.
+
+    Attributes:
+        family: The network, in evaluation mode.
+        modality: The kind of data as the family sees it: seen through a codec where the family works on latents.
+        codec: The codec of a family that works on latents, else None.
+        labels: Names of the classes.
+        label_shares: Share of each class in the training data; empty for even shares.
+    """
+
+    def __init__(
+        self, family: Family, modality: Any, labels: Sequence[str] = (), label_shares: Sequence[float] = ()
+    ) -> None:
+        self.family = family
+        self.modality = modality
+        self.codec: Codec | None = modality.codec if isinstance(modality, LatentModality) else None
+        self.labels = list(labels)
+        self.label_shares = list(label_shares)
+
+    @property
+    def device(self) -> torch.device:
+        return self.family.device
+
+    @property
+    def spec(self) -> Spec:
+        """What the family generates: items, or latents of a codec."""
+        return self.family.spec
+
+    @property
+    def item_modality(self) -> Modality:
+        """The kind of data as people see it, without the codec."""
+        plain: Modality = self.modality.base
+        return plain
+
+    @property
+    def item_spec(self) -> Spec:
+        """What an item is, whatever the family works on."""
+        return self.item_modality.spec
+
+    @property
+    def family_name(self) -> str:
+        return type(self.family).__name__.lower()
+
+    def sampling_config(self, settings: Mapping[str, Any] | None = None) -> Any:
+        """The family's Sampling with these settings, else those that suit the data.
+
+        Raises:
+            ConfigError: A setting is unknown, which names the nearest one, or out of range.
+        """
+        owner = type(self.family).Sampling
+        values = cfg.subset(self.modality.traits.default_sampling, owner) | dict(settings or {})
+        return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner})["sampling"])
+
+    def sample_labels(self, n: int, seed: int, label: str | int | None = None, first_index: int = 0) -> Tensor | None:
+        """Classes of samples.
+
+        Args:
+            n: How many.
+            seed: Decides them together with the index of each sample.
+            label: The class of all of them; None draws each with its share in the data.
+            first_index: Index of the first sample.
+
+        Returns:
+            (n,) int64 class numbers; None where the generator has no classes.
+        """
+        classes = self.spec.classes
+        if classes == 0:
+            if label is not None:
+                raise ConfigError(f"`label` {shorten(label)} was given, but this run has no labels; leave it out")
+            return None
+        if label is not None:
+            return torch.full((n,), class_index(self.labels, label))
+        shares = torch.tensor(self.label_shares or [1.0] * classes, dtype=torch.float64).cumsum(0)
+        context = random.StepContext(seed, 0, phase="sample", first_row=first_index)
+        uniform = context.uniform("label", (n,)).double()  # (n,)
+        return torch.searchsorted(shares / shares[-1], uniform, right=True).clamp_(max=classes - 1)
+
+    def request(
+        self,
+        n: int,
+        seed: int,
+        *,
+        label: str | int | None = None,
+        condition: Condition | None = None,
+        sampling: Any = None,
+        first_index: int = 0,
+    ) -> SampleRequest:
+        """What the family is asked for. sampling: as `sampling_config` gives it (None: its defaults)."""
+        labels = self.sample_labels(n, seed, label, first_index)
+        return SampleRequest(n, labels, condition, sampling or self.sampling_config(), first_index)
+
+    def generate(self, request: SampleRequest, seed: int, stop: str | None = None) -> Tensor:
+        """The samples (n, *shape), on the CPU. stop: once every sample holds this text, drawing ends."""
+        last: Tensor | None = None
+        for number, draft in enumerate(self.family.sample(request, seed), 1):
+            last = draft
+            if stop is not None and number % STOP_CHECK_STEPS == 0:
+                texts = self.modality.truncate_at(draft.cpu(), _prompt_ids(request), stop)
+                if None not in texts:
+                    break
+        if last is None:
+            raise RunError("the family drew nothing; train the run again")
+        return last.cpu()
+
+    def decode_items(self, x: Tensor, request: SampleRequest, stop: str | None = None) -> list[Any]:
+        """Items of samples (n, *shape). stop: each text ends before the first one behind its prompt."""
+        items: list[Any] = self.modality.decode(x)
+        if stop is None:
+            return items
+        stopped = self.modality.truncate_at(x, _prompt_ids(request), stop)
+        return [item if text is None else text for item, text in zip(items, stopped, strict=True)]
+
+    def generate_samples(
+        self,
+        n: int,
+        seed: int = 0,
+        *,
+        label: str | int | None = None,
+        condition: Condition | None = None,
+        sampling: Any = None,
+        stop: str | None = None,
+        first_index: int = 0,
+    ) -> Samples:
+        """n new items. Sample i depends on the seed and i alone. See `Model.sample` for what may be given."""
+        samples = Samples([], [], self.item_modality)
+        for offset in range(0, n, SAMPLE_BATCH):
+            request = self.request(
+                min(SAMPLE_BATCH, n - offset),
+                seed,
+                label=label,
+                condition=condition,
+                sampling=sampling,
+                first_index=first_index + offset,
+            )
+            items = self.decode_items(self.generate(request, seed, stop), request, stop)
+            samples += Samples(items, self.label_names(request.labels, len(items)), self.item_modality)
+        return samples
+
+    def stream_items(self, request: SampleRequest, seed: int) -> Iterator[list[Any]]:
+        """Drafts of the items while they form."""
+        for draft in self.family.sample(request, seed):
+            yield self.modality.decode(draft.cpu())
+
+    def label_names(self, labels: Tensor | None, n: int) -> list[str | None]:
+        """Names of the classes (n,); n times None without classes."""
+        return [None] * n if labels is None else [self.labels[int(index)] for index in labels]
+
+
+def _prompt_ids(request: SampleRequest) -> Tensor | None:
+    return None if request.condition is None else request.condition.x

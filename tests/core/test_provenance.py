@@ -1,0 +1,32 @@
+"""Which command began a process."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+import anew
+from anew.core.provenance import command_line, versions
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["/usr/bin/anew", "train", "my data"], "anew train 'my data'"),
+        (["/lib/anew/__main__.py", "look", "x"], "anew look x"),
+        (["C/anew.exe"], "anew"),
+        (["ipykernel_launcher.py", "-f", "kernel.json"], None),
+        (["/lib/pytest/__main__.py"], None),
+        ([], None),
+    ],
+)
+def test_a_command_is_named_where_there_was_one(
+    arguments: list[str], line: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert command_line() == line
+
+
+def test_one_version() -> None:
+    assert versions()["anew"] == anew.__version__

@@ -1,0 +1,68 @@
+"""Samples are items; a file is made of one when it is saved or shown, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from anew.data.types import Artifact
+from anew.sampling.samples import NOTEBOOK_SIZE, Samples
+
+
+class Files:
+    """A kind of data that counts how many files it makes."""
+
+    name = "image"
+
+    def __init__(self) -> None:
+        self.made: list[int] = []
+
+    def save_item(self, item: Any) -> Artifact:
+        self.made.append(int(item.flat[0]))
+        return Artifact(".bin", item.tobytes(), media="image/png")
+
+    def together(self, artifacts: Any, labels: Any) -> None:
+        return None
+
+    def pictures(self, items: Any) -> list[Any]:
+        return list(items)
+
+
+def thousand(files: Files, labels: list[str | None] | None = None) -> Samples:
+    items = [np.full((4, 4), i % 256, np.uint8) for i in range(1000)]
+    return Samples(items, labels or [None] * 1000, files)  # type: ignore[arg-type]
+
+
+def test_saving_36_of_1000_makes_36_files_once(tmp_path: Path) -> None:
+    files = Files()
+    samples = thousand(files)
+    assert not files.made
+    shown = samples.head(36)
+    paths = shown.save(tmp_path)
+    shown.save(tmp_path)
+    assert files.made == list(range(36)) and len(paths) == 36
+    assert paths[1].read_bytes() == samples[1].tobytes()
+
+
+def test_a_notebook_makes_what_it_shows() -> None:
+    files = Files()
+    assert thousand(files)._repr_html_().count("<img") == NOTEBOOK_SIZE == len(files.made)
+
+
+def test_parts_keep_the_files_that_were_made() -> None:
+    files = Files()
+    samples = thousand(files, [str(i) for i in range(1000)])
+    samples.artifact(5)
+    part = samples[4:8] + samples[:2]
+    assert [part.artifact(1).data, part.labels] == [samples[5].tobytes(), ["4", "5", "6", "7", "0", "1"]]
+    assert files.made == [5] and len(part) == 6 and np.array_equal(part[-1], samples[1])
+
+
+def test_what_they_say_of_themselves() -> None:
+    assert repr(thousand(Files())) == "Samples(1,000 items, 'image', shape (4, 4))"
+    assert repr(thousand(Files())[:0]) == "Samples(0 items)"
+    texts = Samples(["ab", "cde"], [None, None], SimpleNamespace(name="text"))  # type: ignore[arg-type]
+    assert repr(texts) == "Samples(2 items, 'text', 5 characters)"

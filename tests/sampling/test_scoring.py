@@ -1,0 +1,64 @@
+"""Bits of texts, of lists, of what lies on the disk; wrong arguments are one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import anew
+from samples import TINY, names, prose
+
+FEW = {"evaluate_samples": 0, "previews": 0}
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
+    folder = tmp_path_factory.mktemp("text")
+    return anew.train(prose(folder / "book.txt", 1000), folder / "run", steps=5, settings={**FEW, **TINY})
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
+    folder = tmp_path_factory.mktemp("names")
+    return anew.train(names(folder / "names.txt"), folder / "run", steps=5, settings={**FEW, **TINY})
+
+
+@pytest.mark.parametrize("kind", ["text", "records"])
+def test_each_item_is_scored_by_itself(kind: str, request: pytest.FixtureRequest) -> None:
+    model: anew.Model = request.getfixturevalue(kind)
+    together = model.score(["anna", "the river", "zq"])
+    assert together.items[0].units in (4, 5)  # a record's end counts
+    for item, alone in zip(together.items, ["anna", "the river", "zq"], strict=True):
+        assert model.score(alone).bits == pytest.approx(item.bits, rel=1e-4)
+    assert together.bits == pytest.approx(sum(item.bits for item in together.items))
+    figures = json.loads(json.dumps(together.to_json()))
+    assert len(figures["items"]) == 3 and figures["bits_per_character"] == pytest.approx(together.bits_per_unit)
+
+
+def test_a_string_is_a_text_where_it_names_no_file(text: anew.Model, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert text.score("The river.").units == 10
+    Path("river").write_text("The river and the river.")
+    assert text.score("river").units == 24 and not text.score("river").items
+    with pytest.raises(anew.DataError, match=r"no\.txt"):
+        text.score("no.txt")
+
+
+@pytest.mark.parametrize("batches", [[1], ["text"], "text", 5, None])
+def test_bits_are_of_batches(text: anew.Model, batches: Any) -> None:
+    with pytest.raises(anew.ConfigError, match=r"^`batches` must be batches") as error:
+        text.bits(batches)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("items", "says"), [([], "at least one item"), (["a", 5], "item 1 is 5"), ([b"a"], "list of strings")]
+)
+def test_items_that_cannot_be_scored(text: anew.Model, items: Any, says: str) -> None:
+    with pytest.raises(anew.ConfigError, match=says):
+        text.score(items)
+    with pytest.raises(anew.ConfigError, match="`limit` is for data on the disk"):
+        text.score(["a"], limit=5)
