@@ -69,18 +69,23 @@ class Records:
         check = sum(shards[i].items for i in train) <= CHECKED
         by_size = getattr(modality, "layout", "") == "document"
         for number in train:
-            length = 0
+            self.lengths[number] = 0
             for piece in isolation.pieces(expanded(source, shards[number], modality)):
-                usable = self._usable(modality, piece, check)
-                alike = self._alike(modality, [one for one, fits in zip(piece, usable, strict=True) if fits])
-                for at, (one, fits) in enumerate(zip(piece, usable, strict=True), length):
-                    reason = self._take(one, next(alike), by_size) if fits and isinstance(one, Item) else None
-                    if reason is not None:
-                        self.refusals.append(SkippedItem(one.name, reason, one.group))
-                    elif fits:
-                        self.where.append((number, at))
-                length += len(piece)
-            self.lengths[number] = length
+                self._read_piece(number, piece, modality, check, by_size)
+                self.lengths[number] += len(piece)
+
+    def _read_piece(
+        self, number: int, piece: Sequence[Item | SkippedItem], modality: Modality, check: bool, by_size: bool
+    ) -> None:
+        """Some records of a shard, which come behind those of it that were read before."""
+        usable = self._usable(modality, piece, check)
+        alike = self._alike(modality, [one for one, fits in zip(piece, usable, strict=True) if fits])
+        for at, (one, fits) in enumerate(zip(piece, usable, strict=True), self.lengths[number]):
+            reason = self._take(one, next(alike), by_size) if fits and isinstance(one, Item) else None
+            if reason is not None:
+                self.refusals.append(SkippedItem(one.name, reason, one.group))
+            elif fits:
+                self.where.append((number, at))
 
     def _usable(self, modality: Modality, piece: Sequence[Item | SkippedItem], check: bool) -> list[bool]:
         found = reasons(modality, "accepts", piece) if check else ((one, getattr(one, "reason", None)) for one in piece)
