@@ -1,13 +1,13 @@
-"""What was refused is counted, and said a file and a reason at a time."""
+"""What was skipped is counted, and said a file and a reason at a time."""
 
 from __future__ import annotations
 
-from anew.data.skipped import KEPT, Refusals, skipped
+from anew.data.skipped import KEPT, SkippedItems, skipped
 from anew.data.types import DatasetSummary, SkippedItem
 
 
 def test_many_stretches_of_one_recording_are_one_line() -> None:
-    found = Refusals()
+    found = SkippedItems()
     found.add(SkippedItem(f"long.wav at {i}.00 s", "it is silent", "long.wav") for i in range(250))
     found.add([SkippedItem("long.wav at 7.50 s", "it holds NaN", "long.wav"), SkippedItem("bad.wav", "it is silent")])
     assert found.count == 252
@@ -16,16 +16,16 @@ def test_many_stretches_of_one_recording_are_one_line() -> None:
         ("long.wav at 7.50 s", "it holds NaN"),
         ("bad.wav", "it is silent"),
     ]
-    assert found.said() == (
+    assert found.sentence() == (
         ": long.wav: it is silent (250 stretches, one at 0.00 s); long.wav at 7.50 s: it holds NaN; bad.wav: it is silent"
     )
 
 
 def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:
-    found, scan = Refusals(), DatasetSummary("audio", 0, 0)
+    found, scan = SkippedItems(), DatasetSummary("audio", 0, 0)
     found.add(SkippedItem(f"{i}.wav", "it is empty") for i in range(1000))
     found.add([SkippedItem("z.wav", "it holds NaN")])
-    found.into(scan)
+    found.write_to(scan)
     lines = skipped(scan)
     assert lines[:2] == ["skipped 0.wav: it is empty", "skipped z.wav: it holds NaN"]
     assert len(lines) == 6 and lines[-1] == "skipped in all: 1001"
@@ -33,11 +33,11 @@ def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    found = Refusals()
+    found = SkippedItems()
     found.add(SkippedItem(f"{i}.wav", f"reason {i}") for i in range(1000))
-    assert found.count == 1000 and len(found.first) == KEPT and len(found._found) == KEPT
+    assert found.count == 1000 and len(found.first) == KEPT and len(found._by_reason) == KEPT
     assert skipped(DatasetSummary("audio", 0, 0)) == []
-    found = Refusals()
+    found = SkippedItems()
     found.add([SkippedItem("a.txt", "it is empty")] * 2)
     assert found.first == [SkippedItem("a.txt", "it is empty (2 times)")]
 

@@ -111,7 +111,7 @@ class Dataset:
     def scan(self) -> DatasetSummary:
         """What was found so far: most bodies are read, and some refused, only when they are used."""
         if hasattr(self, "_store"):
-            self._store.refusals.into(self._scan)
+            self._store.refusals.write_to(self._scan)
         return self._scan
 
     def _say(self, notes: Iterable[str]) -> None:

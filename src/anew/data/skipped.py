@@ -1,4 +1,4 @@
-"""What was refused: all counted; of each reason the first files kept, and of a file with many such records one line."""
+"""What was skipped: all counted; of each reason the first files kept, and of a file with many such records one line."""
 
 from __future__ import annotations
 
@@ -9,72 +9,79 @@ from dataclasses import dataclass, field
 
 from anew.data.types import DatasetSummary, SkippedItem
 
-KEPT = 20  # reasons, files of each, and lines in all
+KEPT = 20  # reasons, files of each, and lines in all: more than anybody reads, and little to keep in a run
 SHOWN = 5  # of them in a list that people read
-SAID = 3  # in a sentence
+NAMED = 3  # in a sentence
 
 
-class Refusals:
-    """Thread-safe: blocks are encoded in the background."""
+class SkippedItems:
+    """Counts what was skipped. Thread-safe: shards are encoded in the background."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._found: dict[str, dict[str, _Line]] = {}
+        self._by_reason: dict[str, dict[str, _Line]] = {}  # reason -> name of the file -> line
         self._lock = threading.Lock()
 
-    def add(self, refusals: Iterable[SkippedItem]) -> None:
+    def add(self, items: Iterable[SkippedItem]) -> None:
         """Count these."""
         with self._lock:
-            for one in refusals:
+            for item in items:
                 self.count += 1
-                if one.reason not in self._found and len(self._found) >= KEPT:
+                if item.reason not in self._by_reason and len(self._by_reason) >= KEPT:
                     continue
-                files, name = self._found.setdefault(one.reason, {}), one.group or one.name
-                if name in files:
-                    files[name].count += 1
-                elif len(files) < KEPT:
-                    files[name] = _Line(one)
+                lines = self._by_reason.setdefault(item.reason, {})
+                name = item.group or item.name
+                if name in lines:
+                    lines[name].count += 1
+                elif len(lines) < KEPT:
+                    lines[name] = _Line(item)
 
     @property
     def first(self) -> list[SkippedItem]:
         """One for each file and reason: the first file of every reason, then the second of every reason, and so on."""
         with self._lock:
-            rows = itertools.zip_longest(*(files.values() for files in self._found.values()))
-            return [line.told() for row in rows for line in row if line is not None][:KEPT]
+            rows = itertools.zip_longest(*(lines.values() for lines in self._by_reason.values()))
+            return [line.summary() for row in rows for line in row if line is not None][:KEPT]
 
-    def into(self, scan: DatasetSummary) -> None:
-        """Write into the scan."""
-        scan.refusals, scan.refused = self.first, self.count
+    def write_to(self, summary: DatasetSummary) -> None:
+        """Put the count and the first of them into the summary."""
+        summary.refusals = self.first
+        summary.refused = self.count
 
-    def said(self) -> str:
-        """`: NAME: REASON; ...` of some, for an error."""
+    def sentence(self) -> str:
+        """`: NAME: REASON; ...` of some, for an error; "" where nothing was skipped."""
         return f": {named(self.first)}" if self.first else ""
 
 
 @dataclass(slots=True)
 class _Line:
-    """What was refused of one file for one reason: the first record, and how many."""
+    """What was skipped of one file for one reason: the first record, and how many."""
 
     first: SkippedItem
     count: int = field(default=1)
 
-    def told(self) -> SkippedItem:
-        one = self.first
-        if one.group is None or self.count == 1:
-            return one if self.count == 1 else SkippedItem(one.name, f"{one.reason} ({self.count:,} times)")
-        place = one.name.removeprefix(one.group)
-        where = f", one{place}" if place else ""
-        return SkippedItem(one.group, f"{one.reason} ({self.count:,} stretches{where})")
+    def summary(self) -> SkippedItem:
+        item = self.first
+        if self.count == 1:
+            return item
+        if item.group is None:
+            return SkippedItem(item.name, f"{item.reason} ({self.count:,} times)")
+        place = item.name.removeprefix(item.group)
+        example = f", one{place}" if place else ""
+        return SkippedItem(item.group, f"{item.reason} ({self.count:,} stretches{example})")
 
 
-def skipped(scan: DatasetSummary) -> list[str]:
-    """What was refused, the first few by name, as lines for people."""
-    lines = [f"skipped {one.name}: {one.reason}" for one in scan.refusals[:SHOWN]]
-    return [*lines, f"skipped in all: {scan.refused}"] if scan.refused else []
+def skipped(summary: DatasetSummary) -> list[str]:
+    """What was skipped, the first few by name, as lines for people."""
+    if not summary.refused:
+        return []
+    lines = [f"skipped {item.name}: {item.reason}" for item in summary.refusals[:SHOWN]]
+    return [*lines, f"skipped in all: {summary.refused}"]
 
 
-def named(refusals: Sequence[SkippedItem]) -> str:
-    """`NAME: REASON; ...` of some that were refused for different reasons, where there are such."""
-    by_reason = {one.reason: one for one in reversed(refusals)}
-    some = [one for one in refusals if by_reason[one.reason] is one][:SAID]
-    return "; ".join(f"{one.name}: {one.reason}" for one in some) + "; and others" * (len(refusals) > len(some))
+def named(items: Sequence[SkippedItem]) -> str:
+    """`NAME: REASON; ...` of some that were skipped for different reasons, where there are such."""
+    first_of_reason = {item.reason: item for item in reversed(items)}
+    examples = [item for item in items if first_of_reason[item.reason] is item][:NAMED]
+    sentence = "; ".join(f"{item.name}: {item.reason}" for item in examples)
+    return f"{sentence}; and others" if len(items) > len(examples) else sentence

@@ -16,7 +16,7 @@ from anew.data import limits
 from anew.data.loading.epoch_order import shuffled
 from anew.data.loading.rows import Examples, concatenated, examples_of, training_batch
 from anew.data.modality import Modality, reasons
-from anew.data.skipped import Refusals
+from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
@@ -48,13 +48,13 @@ class InMemoryStore:
         self.modality, self.seed = modality, seed
         self.notes: list[str] = []
         self.rates: dict[str, float] = {}  # nothing here is an estimate
-        self.refusals = Refusals()
+        self.refusals = SkippedItems()
         self.items: list[Item] = []
         self.parts: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
         self._read(source, shards)
         self.refusals.add(source.refusals)
         if not self.items:
-            raise DataError(f"none of the {self.refusals.count} items can be used{self.refusals.said()}")
+            raise DataError(f"none of the {self.refusals.count} items can be used{self.refusals.sentence()}")
         self._undivided = undivided
         self.held_out: list[int] = []  # parts that were carved from train
         self.drawn_one_by_one = True  # item by item, or by spans that are too short to differ in kind
@@ -181,7 +181,7 @@ class InMemoryStore:
                     classes.append(number.get(item.label or "", 0))
             self._rows[part] = examples_of(self.modality, encoded, np.array(classes) if labels else None)
         if not self._rows[split.TEST if self._undivided else split.TRAIN].count:
-            raise DataError(f"nothing usable is left: {self.refusals.count} refused{self.refusals.said()}")
+            raise DataError(f"nothing usable is left: {self.refusals.count} refused{self.refusals.sentence()}")
 
     def fit_items(self) -> list[Item]:
         """All train items."""

@@ -21,7 +21,7 @@ from anew.data.loading.epoch_order import EpochOrder
 from anew.data.loading.rows import Examples, Rows, concatenated, examples_of, training_batch
 from anew.data.loading.shard_encoder import ShardEncoder
 from anew.data.modality import Modality
-from anew.data.skipped import Refusals
+from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import split
@@ -46,7 +46,7 @@ class StreamingStore:
         self._split = split_source(source, shards, modality)
         self._encoder = ShardEncoder(source, self._shards, modality, self._split)
         self.notes = self._split.notes
-        self.refusals = Refusals()
+        self.refusals = SkippedItems()
         self.refusals.add([*self._split.refusals, *source.refusals])
         self._train = [b for b in range(len(shards)) if self._split.share(b, split.TRAIN) > 0]
         if not self._train:
@@ -196,7 +196,7 @@ class StreamingStore:
             if view.count:
                 return view.at_fraction(fraction)
         raise DataError(
-            f"nothing usable is left in {self._source.path!r}: {self.refusals.count} refused{self.refusals.said()}"
+            f"nothing usable is left in {self._source.path!r}: {self.refusals.count} refused{self.refusals.sentence()}"
         )
 
     def prefetch(self, index: NDArray[np.int64], phase: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.data.modality import Modality, reasons
-from anew.data.skipped import Refusals
+from anew.data.skipped import SkippedItems
 from anew.data.sources.base import Shard
 from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
@@ -182,14 +182,14 @@ def _enough(
     parts: NDArray[np.uint8], result: SourceSplit, others: Sequence[SkippedItem], what: str, different: int
 ) -> None:
     """Raise DataError where too little is left to divide, with what was refused first."""
-    refused = Refusals()
+    refused = SkippedItems()
     refused.add([*result.refusals, *others])
     if not len(parts) and refused.count:
-        raise DataError(f"none of the {refused.count} {what}s can be used{refused.said()}")
+        raise DataError(f"none of the {refused.count} {what}s can be used{refused.sentence()}")
     try:
         split.check(parts, result.held_out, what, different)
     except DataError as error:
-        more = f" ({refused.count} more cannot be used{refused.said()})" if refused.count else ""
+        more = f" ({refused.count} more cannot be used{refused.sentence()})" if refused.count else ""
         raise DataError(f"{error}{more}") from None
 
 
