@@ -43,7 +43,7 @@ class TrainConfig:
     model_size: int = knob(
         -1, "size of the model: 0 the smallest, each +1 about doubles a step; -1 chooses by the budget", low=-1, high=12
     )
-    micro: int = knob(
+    micro_batch: int = knob(
         0, "rows of a batch in memory at once; 0 finds it by trying", unit="examples", low=0, high=1_000_000
     )
     space: str = knob(

@@ -225,7 +225,7 @@ class Planner:
             seed=self.request.seed,
             model_size=scale.model_size,
             batch=config.batch_size,
-            micro=self.train_config.micro,
+            micro_batch=self.train_config.micro_batch,
             decay=decay_share(family.phases()),
             parameters=sum(p.numel() for p in family.parameters()),
             steps=steps if train_s is None else None,
@@ -233,13 +233,13 @@ class Planner:
             train_s=train_s,
             evaluate_s=None if budget is None else evaluation_slice(budget),
             expected_steps=expected,
-            finish_units=self._finish_units(picked if train_s is not None else None),
+            calibration_units=self._calibration_units(picked if train_s is not None else None),
             epochs=None if expected is None else round(expected * config.batch_size / max(1, self.data.train_items), 3),
             candidates=tuple(candidates),
         )
         return plan, config
 
-    def _finish_units(self, picked: Candidate | None) -> float:
+    def _calibration_units(self, picked: Candidate | None) -> float:
         """Units of validation data that fitting the head at the end may read: 300,000, or what a fiftieth of the budget
         allows at a third of the training rate (a forward pass in full precision, and the counts)."""
         if self.request.budget is None or picked is None:

@@ -79,7 +79,7 @@ class Plan:
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
     model_size: Annotated[int, Field(strict=True)]
     batch: Count
-    micro: Whole
+    micro_batch: Whole
     decay: Share
     parameters: Whole
     steps: Whole | None = None
@@ -88,7 +88,7 @@ class Plan:
     evaluate_s: NotNegative | None = None
     expected_steps: Whole | None = None
     epochs: NotNegative | None = None
-    finish_units: NotNegative = 300_000.0
+    calibration_units: NotNegative = 300_000.0
     candidates: tuple[Candidate, ...] = ()
     notes: tuple[Text, ...] = ()
 

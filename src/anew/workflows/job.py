@@ -80,8 +80,8 @@ class Job:
             codec_stage.shorter(self)
         self.plan, config = self.planner.plan(name, self.kind)
         self.family = build(self.kind, self.data.spec, config, self.plan.seed, self.world.device)
-        if self.plan.micro == 0:
-            self.plan = dataclasses.replace(self.plan, micro=micro_rows(self.family, config, self.data, self.world))
+        if self.plan.micro_batch == 0:
+            self.plan = dataclasses.replace(self.plan, micro_batch=micro_rows(self.family, config, self.data, self.world))
         self.record = self._described(name, config)
         if self.world.is_main:
             self.data.modality.save(self.folder.path)
@@ -144,7 +144,7 @@ class Job:
             progress,
             seed=self.plan.seed,
             batch_size=self.plan.batch,
-            micro_batch=self.plan.micro,
+            micro_batch=self.plan.micro_batch,
             world=self.world,
             shard=self.train_config.parallel == "fsdp",
         )
@@ -258,7 +258,7 @@ class Job:
 
     def _finishing(self) -> Iterator[Batch]:
         if self.data.part_size("validation"):
-            for batch in self.data.scoring("validation", limit=self.plan.finish_units):
+            for batch in self.data.scoring("validation", limit=self.plan.calibration_units):
                 yield from self.data.modality.views(batch)
 
     def _status(self, status: Literal["training", "trained", "finished"]) -> None:
