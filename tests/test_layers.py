@@ -50,7 +50,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "evaluation",
     ),
     "api": (*CORE, "runs", "data.dataset", "sampling", "planning", "workflows"),
-    "cli": ("errors", "api", "core.arguments", "__init__"),
+    "cli": ("errors", "api", "core.arguments", "core.reporter", "__init__"),
     "__init__": ("errors", "api", "sampling"),
     "__main__": ("cli",),
 }

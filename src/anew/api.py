@@ -18,7 +18,7 @@ from anew.errors import ConfigError, DataError, RunError, short
 from anew.runs.folder import OWN_FAMILY, RunFolder
 
 if TYPE_CHECKING:
-    from anew.planning.planner import Reporter
+    from anew.core.reporter import Reporter
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
     from anew.workflows.compare.run import Compared

@@ -107,7 +107,7 @@ def _resume(arguments: argparse.Namespace, started: float) -> None:
 def _interrupted(progress: Any, run: str | Path) -> None:
     if _first() and (Path(run) / "config.json").exists():
         state = "the state is saved, go on" if progress.steps else "go on"
-        progress.say(f"{state} with `{command('anew', 'resume', run)}`")
+        progress.message(f"{state} with `{command('anew', 'resume', run)}`")
 
 
 def _first() -> bool:

@@ -6,12 +6,13 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from anew.core import settings as cfg
 from anew.core.registry import available, load
+from anew.core.reporter import Reporter
 from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
 from anew.data.types import Scan, Size
@@ -33,30 +34,8 @@ from anew.runs import events as events_file
 from anew.runs.folder import CONFIG, OWN_FAMILY, RunFolder
 from anew.runs.record import Candidate, Plan, Request
 from anew.training.distributed import World, init
-from anew.training.trainer import StepResult
 
 PREFERENCES = ("quality", "speed", "latent")  # what may decide between families for continuous data
-
-
-class Reporter(Protocol):
-    """Who shows how it goes. `say`: a sentence; `step`: a finished step and the seconds left, where known; `part`: how many
-    of so many are done of something that takes a while."""
-
-    def say(self, text: str) -> None: ...
-
-    def step(self, result: StepResult, left: float | None) -> None: ...
-
-    def part(self, what: str, done: int, of: int) -> None: ...
-
-
-class Quiet:
-    """A Reporter that shows nothing."""
-
-    def say(self, text: str) -> None: ...
-
-    def step(self, result: StepResult, left: float | None) -> None: ...
-
-    def part(self, what: str, done: int, of: int) -> None: ...
 
 
 def choose_family(
@@ -170,7 +149,7 @@ class Planner:
         scan = data.scan
         data.fit(size)
         for note in scan.notes:  # fit adds what it decided: size, colours, tokens
-            self.reporter.say(note)
+            self.reporter.message(note)
         self.say_skipped(data.scan)
         return data
 
@@ -179,7 +158,7 @@ class Planner:
         lines = skipped(scan)
         for line in lines:
             if line not in self._said:
-                self.reporter.say(line)
+                self.reporter.message(line)
         self._said = lines
 
     def take(self, data: Dataset) -> Dataset:

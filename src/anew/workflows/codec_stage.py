@@ -107,9 +107,9 @@ def _learned(job: Job, name: str, kind: type[Family]) -> tuple[Family, CodecReco
         stage.reopen(kind, data=job.data)
         state, notes = stage.folder.latest()
         for note in notes:
-            job.reporter.say(note)
+            job.reporter.message(note)
     else:
-        job.reporter.say(f"first a codec ({name}), on whose latents the generator then works")
+        job.reporter.message(f"first a codec ({name}), on whose latents the generator then works")
         stage.folder.path.mkdir(parents=True, exist_ok=True)
         stage.begin(data=job.data)
     if stage.record.status == "training" and stage.train([], state) == "interrupted":

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from anew import __version__
 from anew.core import settings as cfg
+from anew.core.reporter import Reporter
 from anew.core.specs import Batch
 from anew.core.threads import Crew, available
 from anew.data.dataset import Dataset
 from anew.errors import ConfigError, RunError, command, restoring
 from anew.families.base import Family
 from anew.planning.budget import TrainConfig, build, evaluation_slice, micro_rows
-from anew.planning.planner import Planner, Quiet, Reporter, choose_family, finish_cost, plan_sentence
+from anew.planning.planner import Planner, choose_family, finish_cost, plan_sentence
 from anew.runs import events as events_file
 from anew.runs.events import Events
 from anew.runs.folder import CONFIG, RunFolder
@@ -81,13 +82,15 @@ class Job:
         self.plan, config = self.planner.plan(name, self.kind)
         self.family = build(self.kind, self.data.spec, config, self.plan.seed, self.world.device)
         if self.plan.micro_batch == 0:
-            self.plan = dataclasses.replace(self.plan, micro_batch=micro_rows(self.family, config, self.data, self.world))
+            self.plan = dataclasses.replace(
+                self.plan, micro_batch=micro_rows(self.family, config, self.data, self.world)
+            )
         self.record = self._described(name, config)
         if self.world.is_main:
             self.data.modality.save(self.folder.path)
             self.folder.write_config(self.record)
             codec_stage.clear(self.folder)
-        self.reporter.say(plan_sentence(name, self.plan, self.data))
+        self.reporter.message(plan_sentence(name, self.plan, self.data))
 
     def _described(self, name: str, config: Any) -> RunRecord:
         """All of config.json."""
@@ -169,7 +172,7 @@ class Job:
         seconds = self.plan.train_s
         # Several processes have their threads shared out; on a GPU the cores only feed it.
         alone = self.world.size == 1 and self.world.device.type == "cpu"
-        on_step_time = Crew(self.reporter.say, available()).took if alone else (lambda seconds: None)
+        on_step_time = Crew(self.reporter.message, available()).took if alone else (lambda seconds: None)
         if self.train_config.train_seconds:
             return TimeProgress(self.train_config.train_seconds, spent, only_training=True, on_step_time=on_step_time)
         if self.plan.budget_s is not None and spent == 0.0:
@@ -215,7 +218,7 @@ class Job:
             validation,
             self.train_config.checkpoint_seconds,
             spent=lambda: time.monotonic() - zero,
-            say=self.reporter.say,
+            say=self.reporter.message,
         )
         self.trainer = trainer
         try:
@@ -228,11 +231,13 @@ class Job:
         """The weights to sample from, with what the family fits on validation data, into model.safetensors."""
         weights, step = (trainer.weights(), None) if validation is None else validation.final_weights()
         if step is not None:
-            self.reporter.say(f"kept the weights of step {step}: later ones did worse on validation data")
+            self.reporter.message(f"kept the weights of step {step}: later ones did worse on validation data")
         if self.world.is_main:
             whole = self.rebuilt(weights)
             if self.before is not None and self._was_better(whole):
-                self.reporter.say("the weights from before did better on validation data and are kept; give more time")
+                self.reporter.message(
+                    "the weights from before did better on validation data and are kept; give more time"
+                )
                 whole = self.rebuilt(self.before)
             with torch.no_grad():
                 whole.calibrate(b.to(self.world.device) for b in self._finishing())
@@ -269,10 +274,10 @@ class Job:
         """Give a run more: a new total of steps, or further seconds. Returns the state to go on from, undecayed."""
         latest, notes = self.folder.latest()
         for note in notes:
-            self.reporter.say(note)
+            self.reporter.message(note)
         start, notes = self.folder.decay_start()
         for note in notes:
-            self.reporter.say(note)
+            self.reporter.message(note)
         state = latest
         if start is not None and (latest is None or latest["meta"]["step"] > start["meta"]["step"]):
             state = start
@@ -308,4 +313,4 @@ def command_line() -> str:
     return command("anew", *sys.argv[1:])
 
 
-__all__ = ["Job", "Quiet", "Reporter", "choose_family", "command_line"]
+__all__ = ["Job", "command_line"]

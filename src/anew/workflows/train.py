@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from anew.core.extras import require
+from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
@@ -25,7 +26,7 @@ from anew.training.distributed import shutdown
 from anew.training.loop import Listener
 from anew.training.trainer import StepResult
 from anew.workflows.evaluate import evaluated
-from anew.workflows.job import Job, Quiet, Reporter
+from anew.workflows.job import Job
 from anew.workflows.previews import Previews
 
 
@@ -41,7 +42,7 @@ def new_run(
     written so far, or the "folder" with them. own: gives the class of a family of the user's own."""
     use_threads()
     try:
-        job = Job(folder, request, reporter or Quiet(), started, own())
+        job = Job(folder, request, reporter or SilentReporter(), started, own())
         job.begin()
     except Exception:
         if os.environ.get("RANK", "0") == "0" and undo != "nothing":
@@ -71,13 +72,13 @@ def continue_run(
 ) -> Model:
     """Finish a run, or give it more."""
     use_threads()
-    reporter = reporter or Quiet()
+    reporter = reporter or SilentReporter()
     folder.clear_temporary()
     record = folder.record()
     kind = family_of(record.family.name, folder.path, trust_code)
     more = budget is not None or steps is not None
     if record.status == "finished" and not more:
-        reporter.say("this run is finished; give it more budget or steps to go on with it")
+        reporter.message("this run is finished; give it more budget or steps to go on with it")
         return Model(folder, trust_code=trust_code)
     job = Job(folder, record.request, reporter, started, kind if record.family.name == OWN_FAMILY else None)
     job.reopen(kind, data)
@@ -88,17 +89,17 @@ def continue_run(
     else:
         state, notes = folder.latest()
         for note in notes:
-            reporter.say(note)
+            reporter.message(note)
         if state is None:
             state, notes = folder.decay_start()
             for note in notes:
-                reporter.say(note)
+                reporter.message(note)
     step = 0 if state is None else int(state["meta"]["step"])
-    reporter.say(f"going on from step {step}")
+    reporter.message(f"going on from step {step}")
     if job.world.is_main:
         lost = events_file.truncate(folder.path / events_file.NAME, step)
         if lost:
-            reporter.say(f"{events_file.NAME}: {lost} damaged line{'s' * (lost != 1)} left out")
+            reporter.message(f"{events_file.NAME}: {lost} damaged line{'s' * (lost != 1)} left out")
     return _through(job, state)
 
 
@@ -110,7 +111,7 @@ def _through(job: Job, state: dict[str, Any] | None) -> Model:
         if outcome == "interrupted":
             raise KeyboardInterrupt
         if outcome == "stopped_early":
-            job.reporter.say("stopped early: validation loss had stopped improving")
+            job.reporter.message("stopped early: validation loss had stopped improving")
         job.planner.say_skipped(job.data.scan)
         return _report(job)
     finally:
