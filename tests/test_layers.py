@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "evaluation": (*CORE, "functional", "estimators", "data.types", "data.modality", "data.formats"),
     "training": (*CORE, "functional", "runs", "families.base", "families.phases"),
     "sampling": (*CORE, "functional", "estimators", "data", "families.base", "runs", "evaluation.reporting.sheet"),
-    "planning": (*CORE, "functional", "data", "families.base", "runs", "training"),
+    "planning": (*CORE, "functional", "data", "families.base", "families.phases", "runs", "training"),
     "workflows": (
         *CORE,
         "functional",
@@ -51,7 +51,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "api": (*CORE, "runs", "data.dataset", "sampling", "planning", "workflows"),
     "cli": ("errors", "api", "core.arguments", "core.reporter", "__init__"),
-    "__init__": ("errors", "api", "sampling"),
+    "__init__": ("errors", "core.version", "api", "sampling", "workflows.inspect"),
     "__main__": ("cli",),
 }
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from anew.core.version import __version__
+
 if TYPE_CHECKING:
     from anew.api import compare, evaluate, example, load, look, resume, score, train, walk
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model, Samples
-
-__version__ = "0.2.0"
 
 _HOMES = {
     "anew.api": ("compare", "evaluate", "example", "load", "look", "resume", "score", "train", "walk"),
@@ -32,6 +32,7 @@ __all__ = [
     "TrainingError",
     "UserError",
     "Walk",
+    "__version__",
     "compare",
     "evaluate",
     "example",

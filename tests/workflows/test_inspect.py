@@ -16,8 +16,8 @@ from samples import shapes
 
 LOOK = """
 import sys
-from anew.looking import looked
-assert len(looked(sys.argv[1], None, "quality", 0, {})["budgets"]) == 3
+from anew.workflows.inspect import inspect_data
+assert len(inspect_data(sys.argv[1]).budgets) == 3
 print([name for name in ("torch._dynamo", "scipy", "sympy") if name in sys.modules])
 """
 

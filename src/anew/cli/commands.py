@@ -48,7 +48,7 @@ def _look(arguments: argparse.Namespace, started: float) -> None:
     from anew.cli.show import describe
 
     how = {"modality": arguments.modality, "prefer": arguments.prefer, "seed": arguments.seed}
-    found = api.look(arguments.data, settings=_settings(arguments), **how)
+    found = api.look(arguments.data, settings=_settings(arguments), **how).to_json()
     if arguments.json:
         write_json(found)
     else:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from anew.core.provenance import command_line
 from anew.core.registry import load
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
@@ -21,7 +22,6 @@ from anew.errors import ConfigError, DataError
 from anew.evaluation.base import LEAST, POOL_MOST, Evaluation, Evidence, Pool
 from anew.evaluation.metrics.fidelity import Features
 from anew.workflows.evaluate import measured, pooled
-from anew.workflows.job import command_line
 
 TEXT = 16_000_000  # characters of each of samples, training and held-out texts
 KNOWN = (

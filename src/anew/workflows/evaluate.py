@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from anew.core import settings as cfg
+from anew.core.provenance import command_line
 from anew.core.registry import load
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Spec, Tokens
@@ -26,7 +27,6 @@ from anew.runs import events as events_file
 from anew.runs.events import Events
 from anew.runs.record import RunRecord
 from anew.sampling.model import Model, Samples
-from anew.workflows.job import command_line
 
 POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which takes about ten times as much memory
 STOPPED_SECONDS = 20.0  # for what is left once sampling was stopped by hand

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.core import files
+from anew.core.provenance import command_line
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
@@ -24,7 +25,6 @@ from anew.runs.record import RunRecord
 from anew.sampling.model import Model
 from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import Contestant, contestants, log_of, train_all
-from anew.workflows.job import command_line
 
 REQUEST = "request.json"  # in the comparison's folder: what it compares, so that the same command goes on with it
 
@@ -103,14 +103,14 @@ def _unclaim(out: Path, entries: Sequence[Contestant]) -> None:
 
 def _fits(entries: Sequence[Contestant], request: Mapping[str, Any]) -> None:
     """Refuse, before anything is trained, families that cannot take the data."""
-    from anew.planning.planner import choose_family
+    from anew.planning.choose import choose_family
 
     size = Size(request["budget"], 0, 0, 1, "cpu")
     data = Dataset.open(request["data"], modality=request["modality"], seed=request["seed"], size=size)
     try:
         data.fit(size)
         for entry in entries:
-            choose_family(data.spec, entry.family, what=data.modality.many())
+            choose_family(data.spec, entry.family, description=data.modality.many())
     finally:
         data.close()
 
