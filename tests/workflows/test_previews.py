@@ -61,7 +61,7 @@ def job(made: torch.Tensor, spec: Any, path: Path) -> Any:
     modality = SimpleNamespace(
         decode=lambda x: [(255 * i[0].clamp(0, 1)).byte().numpy() for i in x], pictures=lambda items: items
     )
-    main = SimpleNamespace(name="main", within=lambda progress: progress)
+    main = SimpleNamespace(name="main", progress_within=lambda progress: progress)
     return SimpleNamespace(
         train_config=SimpleNamespace(previews=4), plan=SimpleNamespace(train_s=None, seed=0), record={}, asked=asked,
         world=SimpleNamespace(broadcast=lambda value: value, is_main=True), folder=SimpleNamespace(path=path),
@@ -76,7 +76,7 @@ def said(
 ) -> tuple[list[Any], Any]:
     one = job(made, spec, path)
     monkeypatch.setattr(previews, "Model", SimpleNamespace(of=lambda family, modality, record: one.model))
-    preview = Previews(one)
+    preview = Previews(one, one.trainer)
     return [preview(SimpleNamespace(step=step, progress=progress)) for step, progress in at], one  # type: ignore[arg-type]
 
 
