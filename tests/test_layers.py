@@ -35,16 +35,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "families": (*CORE, "functional", "estimators", "nets"),
     "evaluation": (*CORE, "functional", "estimators", "data.types", "data.modality", "data.formats"),
     "training": (*CORE, "functional", "runs", "families.base", "families.phases"),
-    "sampling": (
-        *CORE,
-        "functional",
-        "estimators",
-        "data",
-        "families.base",
-        "families.phases",
-        "runs",
-        "evaluation.reporting.sheet",
-    ),
+    "sampling": (*CORE, "functional", "estimators", "data", "families.base", "runs", "evaluation.reporting.sheet"),
     "planning": (*CORE, "functional", "data", "families.base", "families.phases", "runs", "training"),
     "workflows": (
         *CORE,
@@ -58,8 +49,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "evaluation",
     ),
     "api": (*CORE, "runs", "data.dataset", "sampling", "planning", "workflows"),
-    "cli": ("errors", "api", "core.arguments", "core.allocator", "__init__"),
-    "__init__": ("errors", "core.provenance", "api", "sampling"),
+    "cli": ("errors", "api", "core.arguments", "core.reporter", "__init__"),
+    "__init__": ("errors", "core.version", "api", "sampling", "workflows.inspect"),
     "__main__": ("cli",),
 }
 

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 import anew
+from anew.core import reporter
 from anew.data.splitting import records
-from anew.planning import planner
 from samples import tones
 
 QUICK = {"batch_size": 4, "evaluate_samples": 24, "previews": 1, "seconds": 0.3}
@@ -53,7 +53,7 @@ def test_what_turns_out_bad_in_training_is_said(tmp_path: Path, monkeypatch: pyt
     soundfile.write(folder / "a_98.wav", np.full(4000, np.nan), 8000, subtype="FLOAT")
     soundfile.write(folder / "a_99.wav", np.zeros(4000), 8000)
     lines: list[str] = []
-    monkeypatch.setattr(planner.Quiet, "say", lambda self, text: lines.append(text))
+    monkeypatch.setattr(reporter.SilentReporter, "message", lambda self, text: lines.append(text))
     anew.train(folder, tmp_path / "run", steps=2, family="gan", settings=QUICK)
     said = [
         "skipped a_98.wav: it holds values that are not numbers (NaN or infinite)",

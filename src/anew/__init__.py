@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from anew.core.provenance import VERSION
+from anew.core.version import __version__
 
 if TYPE_CHECKING:
     from anew.api import compare, evaluate, example, load, look, resume, score, train, walk
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from anew.sampling.model import Model
     from anew.sampling.samples import Samples
     from anew.sampling.scoring import Scores
-
-__version__ = VERSION
 
 _HOMES = {
     "anew.api": ("compare", "evaluate", "example", "load", "look", "resume", "score", "train", "walk"),
@@ -39,6 +37,7 @@ __all__ = [
     "TrainingError",
     "UserError",
     "Walk",
+    "__version__",
     "compare",
     "evaluate",
     "example",

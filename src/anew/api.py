@@ -3,32 +3,83 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from anew.core import arguments
+from anew.core import arguments, files
 from anew.core.durations import parse_duration
-from anew.core.registry import check_name, load_user_family
-from anew.core.settings import as_text, check_int
+from anew.core.registry import load_user_family
+from anew.core.reporter import Reporter
+from anew.core.settings import check_int
 from anew.errors import ConfigError, DataError, RunError, shorten
+from anew.planning.folder_names import default_report as default_report
+from anew.planning.folder_names import default_run as default_run
+from anew.planning.request import (
+    DEFAULT_BUDGET,
+    Settings,
+    check_request,
+    check_steps,
+    make_request,
+    resolve_data,
+    trains_by_seconds,
+    user_file,
+)
 from anew.runs.folder import RunFolder
 from anew.runs.paths import OWN_FAMILY
+from anew.runs.record import PREFERENCES, Begun, Request
 
 if TYPE_CHECKING:
-    from anew.planning.planner import Reporter
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
     from anew.sampling.scoring import Scores
     from anew.workflows.compare.run import Compared
+    from anew.workflows.inspect import Inspection
 
-Settings = Mapping[str, Any]
-PREFERENCES = ("quality", "speed", "latent")
-HUB_NAME = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")  # owner/name, or owner/name:config
+COMPARISON_BUDGET = "5m"
 MOST_MEASURED = 1_000_000  # samples of one report
+
+
+# -- look and train -------------------------------------------------------------------------------------------------------
+
+
+def look(
+    data: str | Path,
+    *,
+    modality: str | None = None,
+    prefer: str = "quality",
+    budget: str | float | None = None,
+    seed: int = 0,
+    settings: Settings | None = None,
+) -> Inspection:
+    """Describe data, recommend a model family, and estimate what budgets can train.
+
+    Args:
+        data: A folder, a file, or a data set of the Hugging Face hub as `owner/name`.
+        modality: What it holds ("image", "text", ...). None finds out.
+        prefer: What decides between families: "quality" of samples, "speed" of sampling, or "latent" (a space to
+            interpolate in).
+        budget: A time like "90s", "10m", "2h", or seconds: what sizes of images or clips would follow from it, and what it
+            can train. None takes the sizes of 10 minutes, and estimates several budgets.
+        seed: Of the split into train, validation and test.
+        settings: Settings of the modality, by name.
+
+    Returns:
+        What was found, with `to_json()`.
+
+    Raises:
+        UserError: The data or an argument cannot be used.
+    """
+    path = arguments.path("data", data, DataError)
+    arguments.choice("prefer", prefer, PREFERENCES)
+    modality = arguments.optional_text("modality", modality)
+    seconds = None if budget is None else parse_duration(budget)
+    seed, values = check_int("seed", seed), arguments.settings(settings)
+    from anew.workflows.inspect import inspect_data
+
+    return inspect_data(str(path), modality=modality, prefer=prefer, budget=seconds, seed=seed, settings=values)
 
 
 def train(
@@ -37,7 +88,7 @@ def train(
     *,
     budget: str | float | None = None,
     steps: int | None = None,
-    family: str | None = None,
+    family: str | Path | None = None,
     modality: str | None = None,
     prefer: str = "quality",
     seed: int = 0,
@@ -46,137 +97,87 @@ def train(
     reporter: Reporter | None = None,
     started: float | None = None,
 ) -> Model:
-    """Train a generator of new items on `data` and return its Model; the run folder holds everything.
+    """Train a generator of new items on data; the run folder holds everything.
 
-    data: a folder, a file or a hub name. run: the folder to make (default: runs/NAME-N). budget: wall-clock time for all
-    of it ("90s", "10m", "2h", or seconds); steps: a number of steps instead, nothing is measured and the same arguments
-    give the same run. Without either the budget is 10 minutes. plan: a run whose plan is replayed step by step.
-    prefer: what decides between families where none is given: "quality", "speed" (of sampling) or "latent" (a space to
-    walk in). settings: their values by name. Raises a UserError with one sentence where something given cannot be used.
+    Args:
+        data: A folder, a file, or a data set of the Hugging Face hub as `owner/name`.
+        run: The folder to make. None takes runs/NAME-N.
+        budget: Wall-clock time for all of it: "90s", "10m", "2h", or seconds. Without budget, steps and plan: 10 minutes.
+        steps: A number of training steps instead: nothing is measured, and the same arguments give the same run.
+        family: A model family, or a Python file with one of your own. None chooses by the data.
+        modality: What the data holds ("image", "text", ...). None finds out.
+        prefer: What decides between families where none is given: "quality" of samples, "speed" of sampling, or "latent"
+            (a space to interpolate in).
+        seed: Of the split, the weights and the training.
+        settings: Settings of the training, the family and the modality, by name.
+        plan: A run whose plan is replayed step by step.
+        reporter: Who shows the progress. None shows nothing.
+        started: `time.monotonic()` when the budget began. None is now.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        UserError: Something given cannot be used, in one sentence.
+        TrainingError: The loss stays non-finite.
+        KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` goes on.
     """
     started = time.monotonic() if started is None else started
-    request = _request(data, budget, steps, family, modality, prefer, seed, settings)
+    request = make_request(
+        data,
+        budget=budget,
+        steps=steps,
+        family=family,
+        modality=modality,
+        prefer=prefer,
+        seed=seed,
+        settings=settings,
+    )
     reporter = arguments.reporter(reporter)
-    own = _own_family(request)
+    own_file = user_file(None if family is None else os.fspath(family))
     if plan is not None:
-        request = _replay(request, arguments.path("plan", plan))
-    elif steps is None and budget is None and not _trains_by_seconds(request["settings"]):
-        request["budget"] = parse_duration("10m")
+        from anew.planning.replay import replay_request
+
+        request = replay_request(request, arguments.path("plan", plan))
+    elif steps is None and budget is None and not trains_by_seconds(request):
+        request = replace(request, budget=parse_duration(DEFAULT_BUDGET))
     folder = default_run(data) if run is None else arguments.path("run", run)
-    undo = "files" if folder.exists() else "folder"
-    if os.environ.get("RANK", "0") == "0":
+    cleanup: Literal["files", "folder"] = "files" if folder.exists() else "folder"
+    if _is_main_process():
         RunFolder.create(folder)
-    return _begin(RunFolder(folder), request, reporter, started, undo, own)
+    return _train_new(RunFolder(folder), request, reporter, started, cleanup, own_file)
 
 
-def _begin(
+def _train_new(
     folder: RunFolder,
-    request: Mapping[str, Any],
+    request: Request,
     reporter: Reporter | None,
     started: float,
-    undo: str,
-    own: Path | None,
+    cleanup: Literal["files", "folder"],
+    own_file: Path | None,
 ) -> Model:
-    """Train in a new folder. own: the user's file of a family, which is copied into the run: it needs nothing else then."""
-    from anew.core import files
-    from anew.runs.record import Begun, requested
-
-    asked = requested(request)
+    """Train in a new folder. own_file: the user's family, which is copied into the run: it needs nothing else then."""
     with folder.locked():
-        if os.environ.get("RANK", "0") == "0":
-            if own is not None:
-                files.write(folder.path / OWN_FAMILY, own.read_bytes())
+        if _is_main_process():
+            if own_file is not None:
+                files.write(folder.path / OWN_FAMILY, own_file.read_bytes())
             # Written before PyTorch is imported: a kill from here on can be resumed.
-            folder.write_config(Begun(request=asked))
+            folder.write_config(Begun(request=request))
         from anew.workflows.train import new_run
 
-        return new_run(folder, asked, reporter, started, undo, lambda: None if own is None else load_user_family(own))
+        return new_run(
+            folder,
+            request,
+            reporter,
+            started,
+            cleanup,
+            lambda: None if own_file is None else load_user_family(own_file),
+        )
 
 
-def _own_family(request: dict[str, Any]) -> Path | None:
-    """The user's own file where the family is one, and the request then names the copy in the run; else the name is checked."""
-    family = request["family"]
-    if not isinstance(family, str) or not family.endswith(".py"):
-        for room, name in (("families", family), ("data", request["modality"])):
-            if isinstance(name, str):
-                check_name(room, name)
-        return None
-    path = Path(family)
-    if not path.is_file():
-        raise ConfigError(f"the family file {family!r} does not exist; give a Python file that ends with EXPORT = ...")
-    request["family"] = OWN_FAMILY
-    return path
-
-
-def _request(
-    data: Any, budget: Any, steps: Any, family: Any, modality: Any, prefer: Any, seed: Any, settings: Any
-) -> dict[str, Any]:
-    """What is asked of a training, as config.json holds it."""
-    if arguments.optional_text("family", family) is not None and os.fspath(family).endswith(".py"):
-        arguments.path("family", family)
-    request = {
-        "data": _place(data),
-        "budget": None if budget is None else parse_duration(budget),
-        "steps": steps,
-        "family": arguments.optional_text("family", family),
-        "modality": arguments.optional_text("modality", modality),
-        "prefer": prefer,
-        "seed": seed,
-        "settings": {name: as_text(value) for name, value in arguments.settings(settings).items()},
-    }
-    _check(request)
-    return request
-
-
-def _place(data: Any) -> str:
-    """Where the data lies, whatever folder a later `resume` is called from."""
-    place = arguments.path("data", data, DataError)
-    if place.exists():
-        return str(place.resolve())
-    if not _is_hub_name(str(data)):
-        raise DataError(f"{str(data)!r} does not exist; give a folder, a file or a hub name like owner/name")
-    return str(data)
-
-
-def _check(request: dict[str, Any]) -> None:
-    """Raise ConfigError where the request cannot be; its whole numbers become Python's, which JSON takes."""
-    steps = request["steps"]
-    if request["budget"] is not None and steps is not None:
-        raise ConfigError("both `budget` and `steps` were given; give one of them")
-    if steps is not None:
-        request["steps"] = check_int("steps", steps, 1, 10**12)
-    request["seed"] = check_int("seed", request["seed"])
-    arguments.choice("prefer", request["prefer"], PREFERENCES)
-    if _trains_by_seconds(request["settings"]) and steps is not None:
-        raise ConfigError("both `steps` and the setting train_seconds were given; give one of them")
-
-
-def _trains_by_seconds(settings: Mapping[str, str]) -> bool:
-    return any(settings.get(name, "0") not in ("0", "0.0") for name in ("train_seconds", "train.train_seconds"))
-
-
-OUTSIDE_A_PLAN = {"evaluate_samples", "previews", "tensorboard", "checkpoint_seconds", "device", "parallel"}
-
-
-def _replay(request: Mapping[str, Any], plan: Path) -> dict[str, Any]:
-    """The request of the run whose plan is replayed, for the data given: everything else is the plan's. Code in that run is
-    not run for it: a family of the user's own is given again."""
-    record = RunFolder.open(plan).record()
-    before = asdict(record.request)
-    code = record.family.name == OWN_FAMILY
-    if code and request["family"] != OWN_FAMILY:
-        file = str(plan / OWN_FAMILY)
-        raise RunError(f"the family of {str(plan)!r} is code; read {file!r}, then give that file as `family`")
-    alike = ("family",) if code else ()
-    own = [n for n in ("budget", "steps", "family", "modality") if request[n] is not None and n not in alike]
-    own += [name for name in request["settings"] if name.rpartition(".")[2] not in OUTSIDE_A_PLAN]
-    own += ["seed"] if request["seed"] else []
-    own += ["prefer"] if request["prefer"] != "quality" else []
-    if own:
-        raise ConfigError(f"`plan` takes {own[0]!r} from the run that it replays; leave it out")
-    kept = {k: v for k, v in before["settings"].items() if k.rpartition(".")[2] != "train_seconds"}
-    return {**before, "data": request["data"], "budget": None, "steps": None, "plan_from": str(plan.resolve()),
-            "settings": kept | dict(request["settings"]), "fit_seconds": record.data.seconds}  # fmt: skip
+def _is_main_process() -> bool:
+    """Whether this process writes for all that torchrun began."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def resume(
@@ -189,86 +190,141 @@ def resume(
     reporter: Reporter | None = None,
     started: float | None = None,
 ) -> Model:
-    """Finish a run that was stopped, or give it more: `steps` is the new total, `budget` is additional time.
+    """Finish a run that was stopped, or give it more.
 
-    data: where the data lies now, if it was moved. A finished run without more to do is returned as it is.
+    Args:
+        run: The folder of the run.
+        budget: Additional time, as in `train`.
+        steps: A new total of steps instead.
+        data: New location of the data, if it has moved.
+        trust_code: Allow running the `family.py` stored in the run. Look at it first: it is code.
+        reporter: Who shows the progress. None shows nothing.
+        started: `time.monotonic()` when the budget began. None is now.
+
+    Returns:
+        The trained model. A finished run without more to do is returned as it is.
+
+    Raises:
+        UserError: Something given cannot be used, in one sentence.
+        TrainingError: The loss stays non-finite.
+        KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` goes on.
     """
     started = time.monotonic() if started is None else started
     if budget is not None and steps is not None:
         raise ConfigError("both `budget` and `steps` were given; give one of them")
-    steps = None if steps is None else check_int("steps", steps, 1, 10**12)
-    more = None if budget is None else parse_duration(budget)
+    steps = check_steps(steps)
+    seconds = None if budget is None else parse_duration(budget)
     reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
-    where = arguments.optional_path("data", data, DataError)
-    folder = _opened(run)
+    path = arguments.optional_path("data", data, DataError)
+    folder = _open_run(run)
     with folder.locked():
         record = folder.read()
         if record.status == "begun":
-            request = asdict(record.request)
+            request = record.request
             if data is not None:
-                request["data"] = _place(data)
-            if steps is not None or more is not None:
-                request |= {"steps": steps, "budget": more}
+                request = replace(request, data=resolve_data(data))
+            if steps is not None or seconds is not None:
+                request = replace(request, steps=steps, budget=seconds)
             return _resume_begun(folder, request, reporter, started, trust_code)
         from anew.workflows.train import continue_run
 
-        return continue_run(folder, more, steps, None if where is None else str(where), reporter, started, trust_code)
+        new_path = None if path is None else str(path)
+        return continue_run(folder, seconds, steps, new_path, reporter, started, trust_code)
 
 
 def _resume_begun(
-    folder: RunFolder, request: dict[str, Any], reporter: Reporter | None, started: float, trust_code: bool
+    folder: RunFolder, request: Request, reporter: Reporter | None, started: float, trust_code: bool
 ) -> Model:
-    _check(request)
+    """Begin a run again that was stopped before its plan was made."""
+    check_request(request)
     from anew.data.dataset import check_there
-    from anew.runs.record import requested
     from anew.sampling.restore import own_family_class
     from anew.workflows.train import new_run
 
-    check_there(request["data"])
-    asked = requested(request)
-    own = own_family_class(asked.family, folder.path, trust_code)
-    return new_run(folder, asked, reporter, started, "nothing", lambda: own)
+    check_there(request.data)
+    user_family = own_family_class(request.family, folder.path, trust_code)
+    return new_run(folder, request, reporter, started, "nothing", lambda: user_family)
+
+
+# -- use a model ----------------------------------------------------------------------------------------------------------
 
 
 def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> Model:
-    """The Model of a run: `.sample(16)`, `.stream()`, `.score(data)`. Needs the run folder alone.
+    """Load the model of a run. Needs the run folder alone, not the data.
 
-    trust_code: run the `family.py` that a run with a family of its own holds. Look at it first: it is code.
+    Args:
+        run: The folder of the run.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        trust_code: Allow running the `family.py` stored in the run. Look at it first: it is code.
+
+    Returns:
+        The model: `.sample(16)`, `.stream()`, `.score(data)`.
+
+    Raises:
+        RunError: The folder is not a finished run, or is damaged.
     """
     from anew.sampling.model import Model
 
-    return Model(_opened(run), device, trust_code=arguments.switch("trust_code", trust_code))
+    return Model(_open_run(run), device, trust_code=arguments.switch("trust_code", trust_code))
 
 
-def _opened(run: Any) -> RunFolder:
+def _open_run(run: str | Path) -> RunFolder:
     return RunFolder.open(arguments.path("run", run, RunError))
 
 
-def look(
-    data: str | Path,
-    *,
-    modality: str | None = None,
-    prefer: str = "quality",
-    seed: int = 0,
-    settings: Settings | None = None,
-) -> dict[str, Any]:
-    """What the data is, how much, what was refused and why, which family follows and why, what budgets would buy."""
-    from anew.workflows.inspect import looked
+def score(run: str | Path, data: str | Path, *, limit: float | None = None, trust_code: bool = False) -> Scores:
+    """Measure the bits per character (residue, dimension) of other data under a model.
 
-    where = str(arguments.path("data", data, DataError))
-    arguments.choice("prefer", prefer, PREFERENCES)
-    kind = arguments.optional_text("modality", modality)
-    return looked(where, kind, prefer, check_int("seed", seed), arguments.settings(settings))
+    Context carries across a document.
 
+    Args:
+        run: The folder of the run.
+        data: A folder, a file or a hub name, of the run's kind of data.
+        limit: About how many units to score, taken evenly. None scores all.
+        trust_code: As in `load`.
 
-def score(
-    run: str | Path, data: str | Path | Sequence[Any], *, limit: float | None = None, trust_code: bool = False
-) -> Scores:
-    """Bits per character (residue, dimension) of other data under the model: a path, a text, or a list of items.
+    Returns:
+        The figures; `bound`, "exact" or "an upper bound"; how many items were `skipped`; and `notes` on which and why.
 
-    See `Model.score`. `Scores.to_json()` gives the figures as JSON values.
+    Raises:
+        ConfigError: The run has no likelihood.
+        DataError: The data holds nothing to score.
     """
     return load(run, trust_code=trust_code).score(data, limit=limit)
+
+
+def walk(
+    run: str | Path,
+    n: int = 60,
+    *,
+    stops: int = 5,
+    seed: int = 0,
+    label: str | int | None = None,
+    ends: tuple[Any, Any] | None = None,
+    settings: Settings | None = None,
+    trust_code: bool = False,
+) -> Walk:
+    """Interpolate between samples: `anew.walk(run).save("walk/")`.
+
+    Args:
+        run: The folder of the run.
+        n: Frames.
+        stops: Samples of the seed that the path leads past.
+        seed: Of the samples.
+        label: A class to stay in.
+        ends: Two items to interpolate between instead, as paths, bytes of files, or uint8 arrays.
+        settings: Settings of sampling, by name.
+        trust_code: As in `load`.
+
+    Raises:
+        ConfigError: The family has no continuous space, or an argument cannot be used.
+    """
+    model = load(run, trust_code=trust_code)
+    sampling = arguments.keywords(settings, model.walk)
+    return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **sampling)
+
+
+# -- measure --------------------------------------------------------------------------------------------------------------
 
 
 def evaluate(
@@ -285,69 +341,73 @@ def evaluate(
     trust_code: bool = False,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
-    """Measure n samples of a run against its data and write its `report/`; or n of the `samples` made elsewhere against
-    `data`, and write the report into `out` (default: runs/NAME-N). Returns what report.json holds.
+    """Measure samples against data: how good, how varied, how new. Writes a report.
 
-    held_out: items of the same source that the generator of `samples` was not trained on (default: the parts of `data`,
-    if it has any); features: a safetensors file with `samples`, `held_out` and `train` (n, d), used instead of ours.
+    Give either `run`, whose `report/` is written, or `samples` that were made elsewhere with `data`.
+
+    Args:
+        run: The folder of a run.
+        n: How many samples.
+        samples: A folder or file of samples made elsewhere.
+        data: The reference data set of `samples`; of a run, the new location of its data, if it has moved.
+        held_out: Items of the same source that the generator of `samples` was not trained on. None takes the parts of
+            `data`, if it has any.
+        features: A safetensors file with `samples`, `held_out` and `train` (n, d), used instead of ours.
+        modality: What `samples` and `data` hold. None finds out.
+        out: The folder of the report on `samples`. None takes runs/NAME-report-N.
+        seed: Of the samples, and of all that is drawn.
+        trust_code: As in `load`.
+        reporter: Who shows the progress. None shows nothing.
+
+    Returns:
+        What report.json holds.
+
+    Raises:
+        UserError: Something given cannot be used, in one sentence.
     """
     if (run is None) == (samples is None):
         raise ConfigError("give either `run`, or `samples` with `data` for samples made elsewhere")
     n, seed = check_int("n", n, 1, MOST_MEASURED), check_int("seed", seed)
-    reporter, kind = arguments.reporter(reporter), arguments.optional_text("modality", modality)
+    reporter, modality = arguments.reporter(reporter), arguments.optional_text("modality", modality)
     trust_code = arguments.switch("trust_code", trust_code)
-    where = arguments.optional_path("data", data, DataError)
-    held, target = arguments.optional_path("held_out", held_out), arguments.optional_path("out", out)
-    table = arguments.optional_path("features", features)
+    data_path = arguments.optional_path("data", data, DataError)
+    held_out_path = arguments.optional_path("held_out", held_out)
+    out_path = arguments.optional_path("out", out)
+    features_path = arguments.optional_path("features", features)
     if run is not None:
-        odd = {"held_out": held_out, "out": out, "modality": modality}
-        name = next((name for name, value in odd.items() if value is not None), None)
+        for_samples = {"held_out": held_out, "out": out, "modality": modality}
+        name = next((name for name, value in for_samples.items() if value is not None), None)
         if name is not None:
-            sentence = f"`{name}` is for samples made elsewhere; a run has its own held-out items and report"
-            raise ConfigError(sentence)
+            raise ConfigError(f"`{name}` is for samples made elsewhere; a run has its own held-out items and report")
         from anew.workflows.evaluate import evaluated
 
-        model_data, own = None if where is None else str(where), _features(table)
-        with _opened(run).locked():
-            return evaluated(load(run, trust_code=trust_code), n, seed, model_data, None, reporter, features=own)
-    made = arguments.path("samples", samples)
-    if where is None:
-        raise ConfigError("`samples` needs `data`: the data that the samples are to be like")
-    _there({"samples": made, "data": where, "held_out": held})
+        new_path, own_features = None if data_path is None else str(data_path), _features(features_path)
+        with _open_run(run).locked():
+            model = load(run, trust_code=trust_code)
+            return evaluated(model, n, seed, new_path, None, reporter, features=own_features)
+    samples_path = arguments.path("samples", samples)
+    if data_path is None:
+        raise ConfigError("`samples` needs `data`: the reference data set")
+    _check_exists({"samples": samples_path, "data": data_path, "held_out": held_out_path})
     from anew.workflows.audit import audited
 
-    of = None if held is None else str(held)
-    folder = default_report(made) if target is None else target
-    return audited(str(made), str(where), of, n, seed, kind, folder, _features(table), reporter)
+    target = default_report(samples_path) if out_path is None else out_path
+    held = None if held_out_path is None else str(held_out_path)
+    return audited(
+        str(samples_path), str(data_path), held, n, seed, modality, target, _features(features_path), reporter
+    )
 
 
-def _there(places: Mapping[str, Path | None]) -> None:
-    missing = next((name for name, place in places.items() if place is not None and not place.exists()), None)
+def _check_exists(paths: Mapping[str, Path | None]) -> None:
+    missing = next((name for name, path in paths.items() if path is not None and not path.exists()), None)
     if missing is not None:
-        raise DataError(f"`{missing}` {str(places[missing])!r} does not exist; give a folder or a file")
+        raise DataError(f"`{missing}` {str(paths[missing])!r} does not exist; give a folder or a file")
 
 
-def _features(table: Path | None) -> Any:
+def _features(path: Path | None) -> Any:
     from anew.workflows.audit import read_features
 
-    return None if table is None else read_features(str(table))
-
-
-def walk(
-    run: str | Path,
-    n: int = 60,
-    *,
-    stops: int = 5,
-    seed: int = 0,
-    label: str | int | None = None,
-    ends: tuple[Any, Any] | None = None,
-    settings: Settings | None = None,
-    trust_code: bool = False,
-) -> Walk:
-    """A walk through the space that a run's samples start from: `anew.walk(run).save("walk/")`. See `Model.walk`."""
-    model = load(run, trust_code=trust_code)
-    sampling = arguments.keywords(settings, model.walk)
-    return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **sampling)
+    return None if path is None else read_features(str(path))
 
 
 def compare(
@@ -365,62 +425,77 @@ def compare(
     trust_code: bool = False,
     reporter: Reporter | None = None,
 ) -> Compared:
-    """Train several families on the same data, split and seed, each within the budget (5 minutes), or take finished `runs`;
-    measure them alike and write compare.json and compare.html into `out`.
+    """Train several families on the same data, split and seed, or take finished runs, and measure them alike.
 
-    families: names, as in "vae,gan,diffusion:latent"; n: samples of each. The same call goes on where it was stopped."""
+    The same call goes on where it was stopped.
+
+    Args:
+        data: What they are trained on; None with `runs`.
+        out: The folder for the runs, compare.json and compare.html.
+        families: Names, as in "vae,gan,diffusion:latent".
+        runs: Finished runs instead.
+        budget: Wall-clock time for each, as in `train`. Without budget and steps: 5 minutes.
+        steps: A number of steps for each instead.
+        modality: What the data holds. None finds out.
+        seed: Of the split, the weights and the training.
+        settings: Settings for all of them, by name.
+        n: Samples of each.
+        trust_code: As in `load`.
+        reporter: Who shows the progress. None shows nothing.
+
+    Returns:
+        The figures and where they were written.
+
+    Raises:
+        UserError: Something given cannot be used, in one sentence.
+    """
     n = check_int("n", n, 1, MOST_MEASURED)
-    listed = [arguments.path("runs", run, RunError) for run in arguments.several("runs", runs)]
-    named = arguments.several("families", families)
-    odd = next((name for name in named if not isinstance(name, str)), None)
-    if odd is not None:
-        raise ConfigError(f"`families` must be names (got {shorten(odd)})")
-    if bool(listed) == bool(named):
+    run_paths = [arguments.path("runs", run, RunError) for run in arguments.several("runs", runs)]
+    names = arguments.several("families", families)
+    not_a_name = next((name for name in names if not isinstance(name, str)), None)
+    if not_a_name is not None:
+        raise ConfigError(f"`families` must be names (got {shorten(not_a_name)})")
+    if bool(run_paths) == bool(names):
         raise ConfigError("give either `families` to train, as in vae,gan,diffusion, or `runs` that are finished")
-    if listed and not (data is None and budget is None and steps is None and not settings):
+    if run_paths and not (data is None and budget is None and steps is None and not settings):
         raise ConfigError("runs are compared as they are; leave data, budget, steps and settings out")
-    if not listed and data is None:
+    if not run_paths and data is None:
         raise ConfigError("`data` is missing; give what the families are to be trained on")
     reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
     target = arguments.path("out", out)
-    request: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if data is not None:
-        limit = "5m" if budget is None and steps is None else budget
-        request = _request(data, limit, steps, None, modality, "quality", seed, settings)
-        request["families"] = [name.strip() for each in named for name in each.split(",") if name.strip()]
+        limit = COMPARISON_BUDGET if budget is None and steps is None else budget
+        request = make_request(data, budget=limit, steps=steps, modality=modality, seed=seed, settings=settings)
+        values = {name: value for name, value in asdict(request).items() if name not in ("plan_from", "fit_seconds")}
+        values["families"] = [name.strip() for listed in names for name in listed.split(",") if name.strip()]
     from anew.workflows.compare.run import compared
 
-    return compared(target, request, listed, n, trust_code, reporter)
+    return compared(target, values, run_paths, n, trust_code, reporter)
+
+
+# -- examples --------------------------------------------------------------------------------------------------------------
 
 
 def example(name: str, folder: str | Path) -> Path:
-    """Write real data that an installed package ships as ordinary files into a new folder."""
+    """Write real data that an installed package ships as ordinary files.
+
+    Args:
+        name: Which example: "digits", "small-digits", "python" or "prose".
+        folder: A new folder, or an empty one.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: The name is unknown.
+        DataError: The folder holds something, or a package is missing.
+    """
     from anew.workflows.examples import write_example
 
     target = arguments.path("folder", folder)
     write_example(arguments.optional_text("name", name) or "", target)
     return target
-
-
-def _is_hub_name(name: str) -> bool:
-    return not name.startswith((".", "/", "~")) and HUB_NAME.fullmatch(name) is not None
-
-
-def default_run(data: str | Path) -> Path:
-    """The folder of a new run on the data, where none was named."""
-    return _new_run(arguments.stem(Path(data)) or "data")
-
-
-def default_report(samples: Path) -> Path:
-    """The folder of a report on samples made elsewhere, where none was named."""
-    return _new_run(f"{arguments.stem(samples) or 'samples'}-report")
-
-
-def _new_run(stem: str) -> Path:
-    number = 1
-    while (path := Path("runs") / f"{stem}-{number}").exists():
-        number += 1
-    return path
 
 
 __all__ = ["compare", "evaluate", "example", "load", "look", "resume", "score", "train", "walk"]

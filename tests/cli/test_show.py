@@ -31,7 +31,7 @@ def test_look_shows_names_escaped() -> None:
 
 def test_progress_shows_names_escaped_and_keeps_lines() -> None:
     out = io.StringIO()
-    ProgressLine(out).say(f"one\n  {WILD}")
+    ProgressLine(out).message(f"one\n  {WILD}")
     assert out.getvalue() == f"one\n  {SHOWN}\n"
 
 

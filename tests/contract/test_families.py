@@ -14,8 +14,8 @@ from anew.core.registry import available, load
 from anew.core.specs import Batch, Grid, SampleRequest, Spec, Tokens
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale
-from anew.planning.budget import build
-from anew.planning.planner import choose_family, codecs_for
+from anew.planning.build import build_family
+from anew.planning.choose import choose_family, codecs_for
 from anew.sampling.restore import load_weights
 from anew.training.distributed import World
 from anew.training.progress import StepProgress
@@ -76,7 +76,7 @@ def cases() -> list[tuple[str, str]]:
 def ready(name: str, spec: Spec) -> Family:
     kind = load("families", name)
     config = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
-    family = build(kind, spec, config, 0, torch.device("cpu"))
+    family = build_family(kind, spec, config, 0, torch.device("cpu"))
     family.fit_closed_form(Made(spec).sweep())
     return family
 
@@ -126,7 +126,9 @@ def check_micro_batches_change_nothing(name: str, spec: Spec) -> None:
     for micro in (8, 3):
         suggested = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
         given = {k: v for k, v in config.items() if k in cfg.settings_of(kind.Config)}
-        family = build(kind, spec, cfg.from_json(kind.Config, cfg.to_json(suggested) | given), 0, torch.device("cpu"))
+        family = build_family(
+            kind, spec, cfg.from_json(kind.Config, cfg.to_json(suggested) | given), 0, torch.device("cpu")
+        )
         family.fit_closed_form(Made(spec).sweep())
         losses.append([next(iter(s.losses.values())) for s in training(family, spec, 3, micro=micro)])
     assert torch.allclose(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=2e-3)
@@ -141,7 +143,7 @@ def check_resume_is_exact(name: str, spec: Spec) -> None:
         next(steps)
     state = first.state_dict()
     kind = load("families", name)
-    again = build(kind, spec, first.family.config, 9, torch.device("cpu"))
+    again = build_family(kind, spec, first.family.config, 9, torch.device("cpu"))
     again.allocate_buffers(
         {n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")}
     )

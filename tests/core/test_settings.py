@@ -76,9 +76,9 @@ def test_what_is_not_finite_is_no_value(text: str) -> None:
         cfg.route_settings({"width": text}, {"inner": Inner})
 
 
-def test_every_setting_refuses_what_is_not_finite() -> None:
-
-    from anew.planning.budget import TrainConfig
+def test_every_knob_of_every_kind_refuses_what_is_not_finite() -> None:
+    from anew.core.registry import available, load
+    from anew.planning.train_config import TrainConfig
 
     kinds = [TrainConfig, *(load("data", name).Config for name in available("data"))]
     for name in available("families"):

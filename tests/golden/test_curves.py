@@ -12,7 +12,7 @@ import torch
 from anew.core import settings as cfg
 from anew.core.registry import load
 from anew.families.base import Family, Scale
-from anew.planning.budget import build
+from anew.planning.build import build_family
 from anew.training.distributed import World
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
@@ -33,7 +33,7 @@ def curve(name: str, spec_name: str) -> list[float]:
     kind, spec = load("families", name), SPECS[spec_name]
     small = kind.suggest(spec, Scale(256, 5000.0, 10.0, 0))
     config = cfg.from_json(kind.Config, cfg.to_json(small) | {"precision": "fp32", "batch_size": 8})
-    family: Family = build(kind, spec, config, 0, torch.device("cpu"))
+    family: Family = build_family(kind, spec, config, 0, torch.device("cpu"))
     family.fit_closed_form(Made(spec).sweep())
     trainer = Trainer(family, Made(spec), StepProgress(12), seed=1, batch_size=8, micro_batch=8, world=World())
     return [round(next(iter(s.losses.values())), 5) for s in trainer]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 import anew
+from anew.planning.planner import describe_plan
+from anew.runs.record import Candidate, Plan
 from samples import clips
 
 
@@ -20,3 +23,19 @@ from samples import clips
 def test_refused_families_and_spaces_of_clips(family: str, settings: dict[str, str], says: str, tmp_path: Path) -> None:
     with pytest.raises(anew.ConfigError, match=says):
         anew.train(clips(tmp_path / "d", 20), tmp_path / "run", steps=2, family=family, settings=settings)
+
+
+def test_a_plan_is_described_in_plain_words() -> None:
+    small = Candidate(model_size=0, parameters=1000, batch=8, step_s=0.1, examples=4000.0, target_examples=500.0)
+    plan = Plan(
+        seed=0, model_size=0, batch=8, micro_batch=8, decay=0.5, parameters=1000, train_s=50.0, expected_steps=500,
+        epochs=2.5, candidates=(small, dataclasses.replace(small, model_size=1, target_examples=9000.0)),
+    )  # fmt: skip
+    assert describe_plan("gan", plan).split("\n") == [
+        "model: gan of size 0, 1,000 parameters, 8 examples in each step",
+        "training: 50 s, about 500 steps, 2.5 passes over the data",
+        "  size 0, chosen: 1,000 parameters, would see 4,000 examples in this time and needs about 500",
+        "  size 1: 1,000 parameters, would see 4,000 examples in this time and needs about 9,000",
+    ]
+    by_steps = dataclasses.replace(plan, train_s=None, steps=1, candidates=())
+    assert describe_plan("gan", by_steps).endswith("\ntraining: 1 step")

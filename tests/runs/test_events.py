@@ -36,3 +36,11 @@ def test_a_missing_step_is_said(tmp_path: Path) -> None:
     path.write_text(STEP % (1, 1) + STEP % (3, 3))
     with pytest.raises(RunError, match="does not say how step 2 went"):
         progress_record(path)
+
+
+def test_nothing_of_a_future_that_was_undone_stays(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    warnings = "".join(f'{{"event": "warning", "step": {step}, "text": "at {step}"}}\n' for step in (1, 2))
+    path.write_text(STEP % (1, 1) + warnings + STEP % (2, 2) + '{"event": "report", "seconds": 1.0}\n')
+    assert truncate(path, 1) == 0
+    assert [(e["event"], e.get("step")) for e in read(path)] == [("step", 1), ("warning", 1), ("report", None)]

@@ -90,7 +90,7 @@ def test_a_notebook_shows_samples_and_escapes_text(text: anew.Model, images: ane
 def test_look_is_plain_json(tmp_path: Path) -> None:
     import json
 
-    found = anew.look(prose(tmp_path / "book.txt"))
+    found = anew.look(prose(tmp_path / "book.txt")).to_json()
     assert json.loads(json.dumps(found))["family"] == "transformer"
     assert len(found["budgets"]) == 3
 

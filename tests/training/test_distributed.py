@@ -14,14 +14,14 @@ SCRIPT = """
 import json, sys
 sys.path[:0] = [{tests!r}, {src!r}]
 import torch
-from anew.planning.budget import build
+from anew.planning.build import build_family
 from anew.training.distributed import init, shutdown
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 from toys import POINT, Points, Toy, ToyConfig
 torch.set_num_threads(1)
 world = init("cpu")
-family = build(Toy, POINT, ToyConfig(), 0, world.device)
+family = build_family(Toy, POINT, ToyConfig(), 0, world.device)
 trainer = Trainer(family, Points(), StepProgress(50), seed=3, batch_size=16, micro_batch=4, world=world, shard={shard})
 losses = [s.losses["main"] for s in trainer]
 state = trainer.state_dict()

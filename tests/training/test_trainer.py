@@ -16,7 +16,7 @@ from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.errors import ConfigError, TrainingError
 from anew.families.phases import Loss, Phase
-from anew.planning.budget import build
+from anew.planning.build import build_family
 from anew.runs.events import Events, progress_record, read
 from anew.runs.folder import RunFolder
 from anew.training.distributed import World
@@ -28,7 +28,7 @@ from toys import POINT, Points, Toy, ToyConfig, TwoPhase
 
 
 def trainer(total: int = 20, kind: type = Toy, micro: int = 16, data: Any = None, **config: Any) -> Trainer:
-    family = build(kind, POINT, ToyConfig(**config), 0, torch.device("cpu"))
+    family = build_family(kind, POINT, ToyConfig(**config), 0, torch.device("cpu"))
     return Trainer(
         family, data or Points(), StepProgress(total), seed=3, batch_size=16, micro_batch=micro, world=World()
     )
@@ -51,7 +51,7 @@ def test_a_resumed_run_is_the_same_run(kind: type) -> None:
 
 
 def test_networks_that_call_each_other_are_not_sharded() -> None:
-    family = build(TwoPhase, POINT, ToyConfig(), 0, torch.device("cpu"))
+    family = build_family(TwoPhase, POINT, ToyConfig(), 0, torch.device("cpu"))
     two = World(rank=0, size=2)
     with pytest.raises(ConfigError, match="leave it out"):
         Trainer(family, Points(), StepProgress(2), seed=3, batch_size=16, micro_batch=16, world=two, shard=True)

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,20 @@ import pytest
 import torch
 
 import anew
+from anew.core.reporter import SilentReporter
 from anew.core.specs import Batch, Grid
 from anew.data.dataset import Dataset
 from anew.data.latent_dataset import LatentDataset, LatentModality
 from anew.data.types import DataBudget
 from anew.errors import ConfigError
+from anew.families.diffusion.family import Diffusion
+from anew.families.vae.family import Vae
+from anew.planning.choose import FamilyChoice
+from anew.planning.context import RunContext
+from anew.planning.train_config import TrainConfig
+from anew.runs.record import Request
+from anew.training.distributed import World
+from anew.workflows.codec_stage import _stage_request
 from samples import clips, prose, shapes
 
 SMALL = {
@@ -216,7 +226,7 @@ def test_a_plan_is_replayed_with_its_codec(
 
 
 @pytest.fixture(scope="module")
-def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def check_int(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     targets = {family: tmp_path_factory.mktemp(family) / "r" for family in STAGED}
     for family, target in targets.items():
         command(*words(folder, family), "--run", target)
@@ -275,3 +285,28 @@ def test_codes_of_clips_of_several_lengths_are_learned(tmp_path: Path) -> None:
     model = anew.train(data, tmp_path / "run", family="transformer", steps=2, settings=settings)
     assert model.sample(2)
     assert list((tmp_path / "run" / "samples").rglob("*.gif"))
+
+
+def stage(settings: dict[str, str], train_seconds: float = 0.0) -> Request:
+    """What a codec is asked for in a run of diffusion with these settings."""
+    request = Request(data="x", steps=None if train_seconds else 5, settings=settings)
+    context = RunContext(SilentReporter(), 0.0, World())
+    image = SimpleNamespace(modality=SimpleNamespace(name="image"))
+    generator = FamilyChoice("diffusion", Diffusion)
+    config = TrainConfig(train_seconds=train_seconds)
+    return _stage_request(request, config, context, image, generator, "vae")  # type: ignore[arg-type]
+
+
+def test_settings_of_the_second_stage_alone_do_not_reach_the_codec() -> None:
+    request = stage({"model_size": "3", "train.model_size": "3", "space": "latent", "vae.width": "8", "image.size": "16",
+                     "diffusion.width": "8", "checkpoint_seconds": "1", "tensorboard": "true"})  # fmt: skip
+    settings = {name: value for name, value in request.settings.items() if name in ("vae.width", "image.size")}
+    assert settings == {"vae.width": "8", "image.size": "16"}
+    assert not {"model_size", "train.model_size", "space", "tensorboard", "diffusion.width"} & set(request.settings)
+    assert request.settings["train.space"] == "pixel" and request.settings["checkpoint_seconds"] == "1"
+    assert (request.family, request.steps, request.budget) == ("vae", 5, None)
+
+
+def test_a_codec_gets_its_share_of_the_training_time() -> None:
+    share = Vae.codec_time_share
+    assert float(stage({}, train_seconds=10.0).settings["train.train_seconds"]) == pytest.approx(10.0 * share)

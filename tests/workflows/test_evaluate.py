@@ -8,24 +8,24 @@ from typing import Any
 
 import pytest
 
+from anew.core.reporter import SilentReporter
 from anew.evaluation.metrics.statistics import Score
-from anew.planning.planner import Quiet
 from anew.sampling.samples import Samples
 from anew.workflows.evaluate import _sampled, measured
 
 
-class Heard(Quiet):
+class Heard(SilentReporter):
     """A reporter that remembers."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
         self.parts: list[tuple[str, int, int]] = []
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.said.append(text)
 
-    def part(self, what: str, done: int, of: int) -> None:
-        self.parts.append((what, done, of))
+    def progress(self, task: str, done: int, total: int) -> None:
+        self.parts.append((task, done, total))
 
 
 def test_figures_up_to_the_interruption_are_kept() -> None:
@@ -64,5 +64,5 @@ def test_samples_up_to_the_interruption_are_measured() -> None:
 
 
 def test_as_many_samples_as_asked_leave_no_note() -> None:
-    samples, notes, stopped = _sampled(Drawn(10**6), 300, 0, None, Quiet())  # type: ignore[arg-type]
+    samples, notes, stopped = _sampled(Drawn(10**6), 300, 0, None, SilentReporter())  # type: ignore[arg-type]
     assert len(samples) == 300 and notes == [] and not stopped

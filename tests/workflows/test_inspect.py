@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,13 @@ from anew.core.specs import Grid
 from anew.families.base import Scale
 from anew.families.diffusion.family import Diffusion
 from anew.families.gan.family import Gan
+from anew.workflows.inspect import Alternative, BudgetEstimate, Inspection, SkippedFile
 from samples import shapes
 
 LOOK = """
 import sys
-from anew.workflows.inspect import looked
-assert len(looked(sys.argv[1], None, "quality", 0, {})["budgets"]) == 3
+from anew.workflows.inspect import inspect_data
+assert len(inspect_data(sys.argv[1]).budgets) == 3
 print([name for name in ("torch._dynamo", "scipy", "sympy") if name in sys.modules])
 """
 
@@ -37,3 +39,28 @@ def test_counting_parameters_takes_no_chance() -> None:
         first = kind.target_examples(spec, config, scale)
         assert first == kind.target_examples(spec, config, scale) > 0
         assert torch.equal(before, torch.get_rng_state())
+
+
+def inspection() -> Inspection:
+    return Inspection(
+        path="data", modality="image", item_name="image", items=1797, bytes=420_000, family="diffusion", reason="few images",
+        alternatives={"speed": Alternative("gan", "one pass")}, labels=("a", "<b>"), parts={"train": 1600, "test": 197},
+        examples=1600, shape=(1, 8, 8), notes=("8x8 grey",), skipped=1, skipped_files=(SkippedFile("x.png", "empty"),),
+        not_taken={".txt": 2}, budgets=(BudgetEstimate(600.0, 1, 4000, 500, 2.5),), fingerprint="f",
+    )  # fmt: skip
+
+
+def test_an_inspection_begins_with_kind_amount_choice_and_reason() -> None:
+    first, *details = repr(inspection()).split("\n")
+    assert first == "1,797 images, 0.42 MB -> diffusion: few images"
+    assert "  prefer='speed': gan (one pass)" in details
+    assert details[-1] == "  10 min: 4,000 parameters, about 500 steps, 2.5 passes over the data"
+    assert "&lt;b&gt;" in inspection()._repr_html_() and "<b>)" not in inspection()._repr_html_()
+
+
+def test_an_inspection_is_plain_json() -> None:
+    values = json.loads(json.dumps(inspection().to_json()))
+    assert values["family"] == "diffusion" and values["why"] == "few images" and values["noun"] == "image"
+    assert values["instead"] == {"speed": {"family": "gan", "why": "one pass"}}
+    assert values["refused"] == 1 and values["refusals"] == [{"name": "x.png", "reason": "empty"}]
+    assert values["budgets"][0]["seconds"] == 600.0

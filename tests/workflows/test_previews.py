@@ -76,8 +76,8 @@ def said(
     made: torch.Tensor, spec: Any, at: list[tuple[int, float]], path: Path, monkeypatch: Any
 ) -> tuple[list[Any], Any]:
     one = job(made, spec, path)
-    monkeypatch.setattr(previews, "Generator", lambda family, modality, labels, shares: one.model)
-    preview = Previews(one)
+    monkeypatch.setattr(previews, "Model", SimpleNamespace(of=lambda family, modality, record: one.model))
+    preview = Previews(one, one.trainer)
     return [preview(SimpleNamespace(step=step, progress=progress)) for step, progress in at], one  # type: ignore[arg-type]
 
 

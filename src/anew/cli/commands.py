@@ -51,7 +51,7 @@ def _look(arguments: argparse.Namespace, started: float) -> None:
     from anew.cli.show import describe
 
     how = {"modality": arguments.modality, "prefer": arguments.prefer, "seed": arguments.seed}
-    found = api.look(arguments.data, settings=_settings(arguments), **how)
+    found = api.look(arguments.data, settings=_settings(arguments), **how).to_json()
     if arguments.json:
         write_json(found)
     else:
@@ -110,7 +110,7 @@ def _resume(arguments: argparse.Namespace, started: float) -> None:
 def _interrupted(progress: Any, run: str | Path) -> None:
     if _first() and (Path(run) / "config.json").exists():
         state = "the state is saved, go on" if progress.steps else "go on"
-        progress.say(f"{state} with `{command('anew', 'resume', run)}`")
+        progress.message(f"{state} with `{command('anew', 'resume', run)}`")
 
 
 def _first() -> bool:

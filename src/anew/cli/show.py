@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from anew.cli.terminal import lines, write
+from anew.core.reporter import FinishedStep
 from anew.errors import printable
 
 
@@ -39,7 +40,7 @@ class ProgressLine:
             self._bar.stop()
             self._bar = None
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         text = plain(text)
         if self._bar is not None and text.startswith("  "):
             self._end_bar()
@@ -48,30 +49,28 @@ class ProgressLine:
         else:
             write(text, self.stream)
 
-    def step(self, stepped: Any, left: float | None) -> None:
+    def step(self, result: FinishedStep, seconds_left: float | None) -> None:
         self.steps += 1
         now = time.monotonic()
-        if (
-            self._marks and stepped.examples < self._marks[-1][1]
-        ):  # another training has begun, as after that of a codec
+        if self._marks and result.examples < self._marks[-1][1]:  # another training has begun, as after that of a codec
             self._marks, self._line_progress = [], -1.0
-        self._marks = [*self._marks[-50:], (now, stepped.examples)]
+        self._marks = [*self._marks[-50:], (now, result.examples)]
         if self.live:
             if now - self._shown > 0.2:
                 self._shown = now
-                self._update(stepped, left)
-        elif stepped.progress >= self._line_progress + 0.1 or now - self._shown > 60:
-            self._line_progress, self._shown = stepped.progress, now
-            write(self._sentence(stepped, left), self.stream)
+                self._update(result, seconds_left)
+        elif result.progress >= self._line_progress + 0.1 or now - self._shown > 60:
+            self._line_progress, self._shown = result.progress, now
+            write(self._sentence(result, seconds_left), self.stream)
 
-    def part(self, what: str, done: int, of: int) -> None:
+    def progress(self, task: str, done: int, total: int) -> None:
         """A bar of something that takes a while; a plain line about every tenth of the way elsewhere."""
         if self.live:
-            self._bar_of(what, done, of)
-        elif done >= of or done - self._part >= of / 10:
+            self._bar_of(task, done, total)
+        elif done >= total or done - self._part >= total / 10:
             self._part = done
-            write(f"{what}: {done:,} of {of:,}", self.stream)
-        if done >= of:
+            write(f"{task}: {done:,} of {total:,}", self.stream)
+        if done >= total:
             self._part, self._of = 0, ""
             self._end_bar()
 

@@ -95,8 +95,9 @@ def keywords(value: Any, function: Callable[..., Any]) -> dict[str, Any]:
 
 def reporter(value: Any) -> Any:
     """None, or an object with the methods of a Reporter."""
-    if value is not None and not all(callable(getattr(value, name, None)) for name in ("say", "step", "part")):
-        raise ConfigError(f"`reporter` must have the methods say, step and part (got {shorten(value)})")
+    missing = next((name for name in ("message", "step", "progress") if not callable(getattr(value, name, None))), None)
+    if value is not None and missing is not None:
+        raise ConfigError(f"`reporter` must have the methods message, step and progress (got {shorten(value)})")
     return value
 
 

@@ -6,9 +6,9 @@ import platform
 import sys
 from pathlib import Path
 
+from anew.core.version import __version__
 from anew.errors import command
 
-VERSION = "0.2.0"  # the only place that says it: pyproject.toml reads it through `anew.__version__`
 PROGRAM_NAMES = ("anew", "anew.exe")
 
 
@@ -23,4 +23,4 @@ def versions() -> dict[str, str]:
     """Versions of Python, PyTorch and this package."""
     import torch
 
-    return {"python": platform.python_version(), "torch": torch.__version__, "anew": VERSION}
+    return {"python": platform.python_version(), "torch": torch.__version__, "anew": __version__}

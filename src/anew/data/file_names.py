@@ -12,6 +12,7 @@ _PROGRAMS = frozenset(
 )
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _WORD_ENDS = re.compile(r"[-_.]")
+_HUB_NAME = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")  # owner/name, or owner/name:config
 
 
 def suffix_of(path: str) -> str:
@@ -60,3 +61,9 @@ def label_of(path: str) -> str | None:
 @functools.lru_cache(maxsize=4096)
 def _label_of_folder(folder: str) -> str | None:
     return next((name for name in reversed(folder.split("/")) if name and name.lower() not in _PART), None)
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether the text may name a data set of the Hugging Face hub: `owner/name` or `owner/name:config`, with or without
+    `hf://` in front."""
+    return not text.startswith((".", "~")) and _HUB_NAME.fullmatch(text) is not None

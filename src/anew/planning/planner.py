@@ -1,308 +1,155 @@
-"""From a request to opened data, a family, and a plan."""
+"""From a request, its data and its family to a plan: sizes, batch and steps, as values."""
 
 from __future__ import annotations
 
-import dataclasses
-import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
 
-from anew.core import settings as cfg
-from anew.core.registry import available, load
-from anew.data.dataset import Dataset
-from anew.data.skipped import skipped
-from anew.data.types import DataBudget, DatasetSummary
-from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family, Scale
 from anew.families.phases import decay_share
-from anew.planning.budget import (
-    DEFAULT_MODEL_SIZE,
-    TrainConfig,
-    build,
-    choose,
-    evaluation_slice,
-    measure,
-    saving_slice,
-    suggest,
-    too_little,
-)
-from anew.runs import events as events_file
-from anew.runs.folder import RunFolder
-from anew.runs.paths import CONFIG, OWN_FAMILY
+from anew.planning.benchmark import measure_candidates
+from anew.planning.budget import evaluation_slice, largest_affordable
+from anew.planning.build import build_family, count_parameters, suggest_config
+from anew.planning.choose import FamilyChoice, settings_of
+from anew.planning.context import RunContext, TrainingData
+from anew.planning.replay import replayed_plan
+from anew.planning.train_config import TrainConfig
 from anew.runs.record import Candidate, Plan, Request
-from anew.training.distributed import World, init
-from anew.training.trainer import StepResult
 
-PREFERENCES = ("quality", "speed", "latent")  # what may decide between families for continuous data
-
-
-class Reporter(Protocol):
-    """Who shows how it goes. `say`: a sentence; `step`: a finished step and the seconds left, where known; `part`: how many
-    of so many are done of something that takes a while."""
-
-    def say(self, text: str) -> None: ...
-
-    def step(self, result: StepResult, left: float | None) -> None: ...
-
-    def part(self, what: str, done: int, of: int) -> None: ...
+DEFAULT_MODEL_SIZE = 0  # without a budget nothing is measured: the smallest size, unless `model_size` says otherwise
+CALIBRATION_UNITS = 300_000.0  # of validation data: beyond, what is fitted hardly moves
+LEAST_CALIBRATION_UNITS = 4_000.0
 
 
-class Quiet:
-    """A Reporter that shows nothing."""
-
-    def say(self, text: str) -> None: ...
-
-    def step(self, result: StepResult, left: float | None) -> None: ...
-
-    def part(self, what: str, done: int, of: int) -> None: ...
-
-
-def choose_family(
-    spec: Any,
-    name: str | None,
-    prefer: str = "quality",
-    first_stage: bool = False,
-    what: str = "this data",
-    own: type[Family] | None = None,
-) -> tuple[str, type[Family]]:
-    """The family asked for, if it accepts the spec or what a codec makes of it, else the one that follows from the data and
-    from what is preferred. first_stage: a codec is being learned, which need not generate. what: the data in sentences. own:
-    the class that the name `family.py` stands for.
-
-    Only one family takes discrete data, whatever is preferred; continuous data has one for each preference."""
-    kinds = {n: load("families", n) for n in available("families")}
-    if name is not None:
-        kind = family_named(name, own)
-        if not kind.generates and not first_stage:
-            on_it = [n for n, k in kinds.items() if k.generates and kind.latent_spec_type in k.spec_types]
-            raise ConfigError(
-                f"the family {name!r} is a codec and draws nothing by itself; "
-                f"give a family that works on its codes: {' or '.join(on_it)}"
-            )
-        if not kind.supports(spec) and not codecs_for(spec, kind):
-            takers = [n for n, k in kinds.items() if k.generates and (k.supports(spec) or codecs_for(spec, k))]
-            raise ConfigError(f"the family {name!r} does not take {what}; give {_one_of(takers)}")
-        return name, kind
-    fit = [n for n, kind in kinds.items() if kind.generates and kind.supports(spec)]
-    for wanted in (prefer, "quality"):
-        for candidate in fit:
-            if wanted in load("families", candidate).preferred_for:
-                return candidate, load("families", candidate)
-    raise ConfigError(f"no family here takes {what}; give a `family` of your own, FILE.py")
+def scale_of(data: TrainingData, context: RunContext, seconds: float | None, model_size: int) -> Scale:
+    """What a family derives its sizes from."""
+    return Scale(
+        items=data.train_items,
+        units=data.train_units,
+        seconds=seconds,
+        model_size=model_size,
+        device=context.world.device.type,
+        threads=torch.get_num_threads(),
+    )
 
 
-def family_named(name: str, own: type[Family] | None) -> type[Family]:
-    """The family of this name; of `family.py` the class that was loaded from there."""
-    kind: type[Family] = own if name == OWN_FAMILY and own is not None else load("families", name)
-    return kind
+def make_plan(
+    request: Request,
+    config: TrainConfig,
+    context: RunContext,
+    data: TrainingData,
+    family: FamilyChoice,
+    seconds: float | None,
+) -> tuple[Plan, Any]:
+    """Choose sizes, batch and steps. With a budget, a few sizes are timed, and the largest that can still learn is taken.
+
+    Args:
+        request: What the user asked for. Where it replays a plan, that plan is the result.
+        config: Settings of the training.
+        context: Processes and device.
+        data: What is learned, as the family sees it.
+        family: What learns it.
+        seconds: Of training; None where the request counts steps.
+
+    Returns:
+        The plan, whose `micro_batch` is 0 where it is still to be measured, and the family's Config.
+    """
+    family_class = family.family_class
+    if request.plan_from is not None:
+        return replayed_plan(request.plan_from, data.spec, family_class.Config)
+    overrides = settings_of(request.settings, family.name, family_class.Config)
+    scale = scale_of(data, context, seconds, max(config.model_size, DEFAULT_MODEL_SIZE))
+    candidates: list[Candidate] = []
+    chosen: Candidate | None = None
+    if seconds is not None:
+        candidates = _measure(config.model_size, data, family_class, scale, overrides, context, seconds)
+        chosen = largest_affordable(candidates)
+        scale = replace(scale, model_size=chosen.model_size)
+    family_config = suggest_config(family_class, data.spec, scale, overrides)
+    network = build_family(family_class, data.spec, family_config, 0, torch.device("cpu"))
+    expected_steps = request.steps if chosen is None or seconds is None else int(seconds / chosen.step_s)
+    plan = Plan(
+        seed=request.seed,
+        model_size=scale.model_size,
+        batch=family_config.batch_size,
+        micro_batch=config.micro_batch,
+        decay=decay_share(network.phases()),
+        parameters=count_parameters(network),
+        steps=request.steps if seconds is None else None,
+        budget_s=request.budget,
+        train_s=seconds,
+        evaluate_s=None if request.budget is None else evaluation_slice(request.budget),
+        expected_steps=expected_steps,
+        calibration_units=_calibration_units(request.budget, chosen, data),
+        epochs=_epochs(expected_steps, family_config.batch_size, data),
+        candidates=tuple(candidates),
+    )
+    return plan, family_config
 
 
-def _one_of(takers: Sequence[str]) -> str:
-    return " or ".join(takers) or "a family of your own, FILE.py"
+def _measure(
+    model_size: int,
+    data: TrainingData,
+    family_class: type[Family],
+    scale: Scale,
+    overrides: Mapping[str, Any],
+    context: RunContext,
+    seconds: float,
+) -> list[Candidate]:
+    """Time the sizes that the family proposes, or the one that was asked for, in a small part of the training time."""
+    is_fixed = model_size >= 0
+    return measure_candidates(
+        family_class,
+        data.spec,
+        scale,
+        overrides,
+        data,
+        context.world,
+        seconds=min(2.0, seconds / 30) if is_fixed else min(15.0, seconds / 25),
+        sizes=(model_size,) if is_fixed else None,
+    )
 
 
-def codec_families() -> dict[str, type[Family]]:
-    """Families that can serve as a codec, by name."""
-    kinds = {name: load("families", name) for name in available("families")}
-    return {name: kind for name, kind in kinds.items() if kind.codec_config is not None}
+def _epochs(steps: int | None, batch_size: int, data: TrainingData) -> float | None:
+    return None if steps is None else round(steps * batch_size / max(1, data.train_items), 3)
 
 
-def codecs_for(spec: Any, kind: type[Family]) -> list[str]:
-    """Names of the codecs that stand between data of this spec and a family: they take the one and give what the other takes.
-    None where the family has latents of its own."""
-    if kind.codec_config is not None:
-        return []
-    return [n for n, k in codec_families().items() if k.supports(spec) and k.latent_spec_type in kind.spec_types]
+def _calibration_units(budget: float | None, chosen: Candidate | None, data: TrainingData) -> float:
+    """Units of validation data that calibration may read: what a fiftieth of the budget allows at a third of the training
+    rate (a forward pass in full precision, and the counts)."""
+    if budget is None or chosen is None:
+        return CALIBRATION_UNITS
+    units_per_item = data.train_units / max(1, data.train_items)
+    affordable = 0.02 * budget * chosen.batch / chosen.step_s * units_per_item / 3
+    return float(round(min(CALIBRATION_UNITS, max(LEAST_CALIBRATION_UNITS, affordable))))
 
 
-def owners(family: str | None, modality: str | None, own: type[Family] | None = None) -> dict[str, type]:
-    """Whose settings may be named, before the data is read: all of them where a name is not given yet."""
-    kinds: dict[str, type] = {"train": TrainConfig}
-    for one in [family] if family else available("families"):
-        kinds[one] = family_named(one, own).Config
-    for one in [modality] if modality else available("data"):
-        kinds[one] = load("data", one).Config
-    return kinds | {name: kind.Config for name, kind in codec_families().items() if name not in kinds}
-
-
-class Planner:
-    """Reads the data and settles sizes. `started`: time.monotonic() when the command began, which the budget counts from;
-    own: the class of a family of the user's own."""
-
-    def __init__(self, request: Request, reporter: Reporter, started: float, own: type[Family] | None = None) -> None:
-        self.request, self.reporter, self.started, self.own = request, reporter, started, own
-        cfg.route_settings(
-            request.settings, owners(request.family, request.modality, own)
-        )  # unknown names fail before any reading
-        self.train_config: TrainConfig = cfg.from_json(TrainConfig, self.given("train", TrainConfig))
-        self.world: World = init(self.train_config.device)
-        self._said: list[str] = []  # what was said of items that were refused
-        self.least: float | None = None  # seconds of training that are taken even where the budget has less left
-
-    def given(self, owner: str, kind: type) -> dict[str, Any]:
-        """The settings that this owner has."""
-        return {
-            key: value
-            for name, text in self.request.settings.items()
-            if name.rpartition(".")[0] in ("", owner) and name.rpartition(".")[2] in cfg.settings_of(kind)
-            for key, value in cfg.route_settings({name: text}, {owner: kind})[owner].items()
-        }
-
-    data: Any  # a Dataset, or one seen through a codec
-    codec: str | None = None  # the family of that codec
-
-    def elapsed(self) -> float:
-        return time.monotonic() - self.started
-
-    def open_data(self) -> Dataset:
-        """The data, with what was skipped and why said, and its modality fitted."""
-        modality = self.request.modality
-
-        def settings(kind: str) -> dict[str, Any]:
-            return self.given(kind, load("data", kind).Config)
-
-        seconds = self.request.budget or self.request.fit_seconds
-        size = DataBudget(seconds, 0, 0, torch.get_num_threads(), self.world.device.type)
-        data = Dataset.open(self.request.data, modality=modality, settings=settings, seed=self.request.seed, size=size)
-        self.data = data
-        scan = data.scan
-        data.fit(size)
-        for note in scan.notes:  # fit adds what it decided: size, colours, tokens
-            self.reporter.say(note)
-        self.say_skipped(data.scan)
-        return data
-
-    def say_skipped(self, scan: DatasetSummary) -> None:
-        """What was refused, where that was not said yet: most bodies are read only when they are used."""
-        lines = skipped(scan)
-        for line in lines:
-            if line not in self._said:
-                self.reporter.say(line)
-        self._said = lines
-
-    def take(self, data: Dataset) -> Dataset:
-        """Data that was opened and fitted already."""
-        self.data = data
-        return data
-
-    def scale(self, train_s: float | None, model_size: int = DEFAULT_MODEL_SIZE) -> Scale:
-        return Scale(
-            self.data.train_items,
-            self.data.train_units,
-            train_s,
-            model_size,
-            self.world.device.type,
-            torch.get_num_threads(),
-        )
-
-    def check_settings(self, name: str, kind: type[Family]) -> None:
-        """ConfigError for a setting that neither the training, the family, its codec nor the data has."""
-        modality = self.data.modality
-        homes = {"train": TrainConfig, name: kind.Config, modality.name: type(modality).Config}
-        homes |= {} if self.codec is None else {self.codec: load("families", self.codec).Config}
-        cfg.route_settings(self.request.settings, homes)
-
-    def plan(self, name: str, kind: type[Family]) -> tuple[Plan, Any]:
-        """The plan and the family's Config."""
-        if self.request.plan_from is not None:
-            return self._replayed(name, kind)
-        given = self.given(name, kind.Config)
-        budget = self.request.budget
-        train_s = self.seconds_to_train()
-        scale = self.scale(train_s, max(self.train_config.model_size, DEFAULT_MODEL_SIZE))
-        candidates: list[Candidate] = []
-        if train_s is not None:
-            candidates = self._measured(kind, scale, given)
-            picked = choose(candidates)
-            scale = dataclasses.replace(scale, model_size=picked.model_size)
-        config = suggest(kind, self.data.spec, scale, given)
-        family = build(kind, self.data.spec, config, 0, torch.device("cpu"))
-        steps = self.request.steps
-        expected = steps if train_s is None else int(train_s / picked.step_s)
-        plan = Plan(
-            seed=self.request.seed,
-            model_size=scale.model_size,
-            batch=config.batch_size,
-            micro=self.train_config.micro,
-            decay=decay_share(family.phases()),
-            parameters=sum(p.numel() for p in family.parameters()),
-            steps=steps if train_s is None else None,
-            budget_s=budget,
-            train_s=train_s,
-            evaluate_s=None if budget is None else evaluation_slice(budget),
-            expected_steps=expected,
-            finish_units=self._finish_units(picked if train_s is not None else None),
-            epochs=None if expected is None else round(expected * config.batch_size / max(1, self.data.train_items), 3),
-            candidates=tuple(candidates),
-        )
-        return plan, config
-
-    def _finish_units(self, picked: Candidate | None) -> float:
-        """Units of validation data that fitting the head at the end may read: 300,000, or what a fiftieth of the budget
-        allows at a third of the training rate (a forward pass in full precision, and the counts)."""
-        if self.request.budget is None or picked is None:
-            return 300_000.0
-        each: float = self.data.train_units / max(1, self.data.train_items)
-        affordable = 0.02 * self.request.budget * picked.batch / picked.step_s * each / 3
-        return round(min(300_000.0, max(4_000.0, affordable)))
-
-    def _measured(self, kind: type[Family], scale: Scale, given: Mapping[str, Any]) -> list[Candidate]:
-        assert scale.seconds is not None
-        if self.train_config.model_size >= 0:
-            fixed = type(
-                "Fixed",
-                (kind,),
-                {"candidate_sizes": classmethod(lambda cls, spec, at: (self.train_config.model_size,))},
-            )
-            return measure(fixed, self.data.spec, scale, given, self.data, self.world, min(2.0, scale.seconds / 30))
-        return measure(kind, self.data.spec, scale, given, self.data, self.world, min(15.0, scale.seconds / 25))
-
-    def seconds_to_train(self) -> float | None:
-        """Seconds of training that the request leaves from now on; None where it counts steps."""
-        budget, wanted = self.request.budget, float(self.train_config.train_seconds)
-        if wanted:
-            return wanted
-        return None if budget is None else self.time_to_train(budget, finish_cost(budget), self.least)
-
-    def time_to_train(self, budget: float, needed: float, least: float | None = None) -> float:
-        """Seconds left for training. BudgetError where that is under a second, unless `least` is to be taken then."""
-        left = budget - self.elapsed() - evaluation_slice(budget) - saving_slice(budget) - needed
-        if left < 1.0 and least is None:
-            raise too_little(budget, self.elapsed(), needed)
-        return float(self.world.broadcast(max(left, least or 1.0)))
-
-    def _replayed(self, name: str, kind: type[Family]) -> tuple[Plan, Any]:
-        """The plan and the logged progress of another run: the same steps again, whatever the clock says."""
-        other = RunFolder.open(Path(str(self.request.plan_from)))
-        record = other.record()
-        if record.spec != self.data.spec:
-            raise RunError(f"the plan of {str(other.path)!r} was made for other data; give the data of that run")
-        steps = len(events_file.progress_record(other.path / events_file.NAME))
-        plan = dataclasses.replace(record.plan, steps=steps, budget_s=None, train_s=None, evaluate_s=None)
-        with restoring(other.path / CONFIG):
-            return plan, cfg.from_json(kind.Config, record.family.config)
-
-
-def finish_cost(budget: float) -> float:
-    """Seconds kept for choosing the weights and fitting what needs validation data at the end."""
-    return min(30.0, 0.02 * budget + min(1.0, budget / 60))
-
-
-def plan_sentence(family: str, plan: Plan, data: Dataset) -> str:
-    """The plan in a few lines."""
-    lines = [f"{family}: {plan.parameters:,} parameters, batches of {plan.batch} (size {plan.model_size})"]
+def describe_plan(family: str, plan: Plan) -> str:
+    """The plan in a few lines: what is learned, for how long, and what else was measured."""
+    lines = [
+        f"model: {family} of size {plan.model_size}, {plan.parameters:,} parameters, {plan.batch} examples in each step"
+    ]
     if plan.train_s is not None:
         lines.append(
-            f"{plan.train_s:.0f} s of training, about {plan.expected_steps:,} steps, {plan.epochs:g} passes over the data"
+            f"training: {plan.train_s:.0f} s, about {_steps(plan.expected_steps or 0)}, "
+            f"{plan.epochs or 0:g} passes over the data"
         )
     elif plan.steps is not None:
-        lines.append(f"{plan.steps:,} step{'s' * (plan.steps != 1)}")
-    for c in plan.candidates:
-        rate = c.batch / c.step_s
-        lines.append(
-            f"  size {c.model_size}: {c.parameters:,} parameters, {rate:,.0f} examples/s, wants {c.target_examples:,.0f} of them"
-        )
+        lines.append(f"training: {_steps(plan.steps)}")
+    lines += [_describe_candidate(candidate, plan.model_size) for candidate in plan.candidates]
     return "\n".join([*lines, *plan.notes])
+
+
+def _describe_candidate(candidate: Candidate, chosen_size: int) -> str:
+    chosen = ", chosen" if candidate.model_size == chosen_size else ""
+    return (
+        f"  size {candidate.model_size}{chosen}: {candidate.parameters:,} parameters, would see {candidate.examples:,.0f} "
+        f"examples in this time and needs about {candidate.target_examples:,.0f}"
+    )
+
+
+def _steps(count: int) -> str:
+    return f"{count:,} step" if count == 1 else f"{count:,} steps"

@@ -79,12 +79,16 @@ def _fits(name: str, value: Any) -> bool:
 
 
 def truncate(path: Path, step: int) -> int:
-    """Forget steps after `step`: a resumed run takes them again. Other events stay. Returns how many damaged lines were left
-    out, one that a kill cut short not counted."""
+    """Forget what happened after `step`: a resumed run takes those steps again, and what was warned of or measured in them
+    did not happen to it. Events without a step stay.
+
+    Returns:
+        How many damaged lines were left out, one that a kill cut short not counted.
+    """
     events, bad = _read(path)
     cut = bad > 0 and not files.read(path, BYTES).endswith(b"\n")
-    kept = [e for e in events if e["event"] != "step" or e["step"] <= step]
-    files.write(path, "".join(json.dumps(e) + "\n" for e in kept).encode())
+    kept = [event for event in events if event.get("step", step) <= step]
+    files.write(path, "".join(json.dumps(event) + "\n" for event in kept).encode())
     return bad - cut
 
 

@@ -60,7 +60,9 @@ class RunFolder:
         try:
             exists = folder.is_dir()
         except (OSError, ValueError) as error:  # a name too long, or with a zero in it
-            raise RunError(f"run={shorten(path)} cannot be opened ({files.clause(error)}); give another folder") from None
+            raise RunError(
+                f"run={shorten(path)} cannot be opened ({files.clause(error)}); give another folder"
+            ) from None
         if not exists:
             raise RunError(f"{str(path)!r} is not a folder; give a run that train made")
         for name in FOLDERS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
@@ -38,6 +38,8 @@ def _spec(value: Any) -> Spec:
         raise ValueError(f"it does not describe data ({type(error).__name__}: {files.clause(error)})") from None
 
 
+Preference = Literal["quality", "speed", "latent"]
+PREFERENCES: tuple[Preference, ...] = get_args(Preference)  # what may decide between families for continuous data
 FamilyName = Annotated[str, PlainValidator(_family)]
 SpecField = Annotated[Grid | Tokens, PlainValidator(_spec), PlainSerializer(spec_to_json)]
 Settings = dict[str, Any]  # of a dataclass of settings, which checks them
@@ -53,7 +55,7 @@ class Request:
     steps: Count | None = None
     family: FamilyName | None = None
     modality: Name | None = None
-    prefer: Literal["quality", "speed", "latent"] = "quality"
+    prefer: Preference = "quality"
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
     settings: Mapping[Text, Text] = Field(default_factory=dict)
     plan_from: Text | None = None
@@ -79,7 +81,7 @@ class Plan:
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
     model_size: Annotated[int, Field(strict=True)]
     batch: Count
-    micro: Whole
+    micro_batch: Whole
     decay: Share
     parameters: Whole
     steps: Whole | None = None
@@ -88,7 +90,7 @@ class Plan:
     evaluate_s: NotNegative | None = None
     expected_steps: Whole | None = None
     epochs: NotNegative | None = None
-    finish_units: NotNegative = 300_000.0
+    calibration_units: NotNegative = 300_000.0
     candidates: tuple[Candidate, ...] = ()
     notes: tuple[Text, ...] = ()
 

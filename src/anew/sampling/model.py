@@ -22,7 +22,7 @@ from anew.sampling.generator import Generator
 from anew.sampling.interpolation import Walk, latent_walk
 from anew.sampling.latents import condition_from_mask, decode_latents, encode_items
 from anew.sampling.restore import (
-    family_class,
+    load_family_class,
     newest_weights,
     restore_family,
     restore_modality,
@@ -63,7 +63,7 @@ class Model(Generator):
         trust_code = switch("trust_code", trust_code)
         record = folder.record()
         place = torch.device(pick_device(device))
-        owner = family_class(record.family.name, folder.path, trust_code)
+        owner = load_family_class(record.family.name, folder.path, trust_code)
         modality = restore_modality(record, folder.path, place)
         weights, weights_path, self.notes = newest_weights(folder)
         family = restore_family(record.family, record.spec, owner, weights, weights_path, place)
@@ -114,7 +114,11 @@ class Model(Generator):
         Raises:
             ConfigError: An argument is unknown, out of range or does not fit the data.
         """
-        n, seed, first_index = check_int("n", n, 1, MAX_SAMPLES), check_int("seed", seed), check_int("first_index", first_index)
+        n, seed, first_index = (
+            check_int("n", n, 1, MAX_SAMPLES),
+            check_int("seed", seed),
+            check_int("first_index", first_index),
+        )
         stop = check_stop(self.modality, stop)
         return self.generate_samples(
             n,

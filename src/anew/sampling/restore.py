@@ -26,7 +26,7 @@ from anew.runs.tensors import read_tensors
 CODE_BYTES = 16 * 2**20  # of family.py, at most
 
 
-def family_class(name: str | None, folder: Path, trust_code: bool) -> type[Family]:
+def load_family_class(name: str | None, folder: Path, trust_code: bool) -> type[Family]:
     """The family class of a run. One of its own is code in the run folder, which runs only where it is trusted."""
     if name != OWN_FAMILY:
         builtin: type[Family] = load("families", str(name))
@@ -41,7 +41,7 @@ def family_class(name: str | None, folder: Path, trust_code: bool) -> type[Famil
 
 def own_family_class(name: str | None, folder: Path, trust_code: bool) -> type[Family] | None:
     """The class behind `family.py`; None where the run has a family of ours."""
-    return family_class(name, folder, trust_code) if name == OWN_FAMILY else None
+    return load_family_class(name, folder, trust_code) if name == OWN_FAMILY else None
 
 
 def restore_family(

@@ -113,7 +113,8 @@ def bits_of_batches(
     pairs: list[tuple[float, float]] = []
     for batch in _checked_batches(batches):
         views = [
-            _part_bits(generator.family, view.to(generator.device), part) for view in generator.modality.orderings(batch)
+            _part_bits(generator.family, view.to(generator.device), part)
+            for view in generator.modality.orderings(batch)
         ]
         bits = mean_bits([view for view in views if view is not None])  # (B,)
         pairs += zip(bits.tolist(), _units(batch).tolist(), strict=True)
@@ -128,7 +129,9 @@ def bits_per_unit_by_part(generator: Generator, batches: Iterable[Batch]) -> dic
     bits: dict[str, float] = {}
     units = 0.0
     for batch in _checked_batches(batches):
-        views = [generator.family.bits_by_part(view.to(generator.device)) for view in generator.modality.orderings(batch)]
+        views = [
+            generator.family.bits_by_part(view.to(generator.device)) for view in generator.modality.orderings(batch)
+        ]
         if not views[0]:
             return {}
         units += float(_units(batch).sum())

@@ -11,6 +11,7 @@ import numpy as np
 
 from anew.core.provenance import command_line
 from anew.core.registry import load
+from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
@@ -20,7 +21,6 @@ from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
 from anew.evaluation.base import LEAST, POOL_MOST, Evaluation, Evidence, Pool
 from anew.evaluation.metrics.fidelity import Features
-from anew.planning.planner import Quiet, Reporter
 from anew.workflows.evaluate import measured, pooled
 
 TEXT = 16_000_000  # characters of each of samples, training and held-out texts
@@ -45,7 +45,7 @@ def audited(
     from anew.evaluation.reporting.report import write_report
 
     use_threads()
-    reporter = reporter or Quiet()
+    reporter = reporter or SilentReporter()
     real = Dataset.open(data, modality=modality, seed=seed)
     real.fit(DataBudget(None, real.scan.items, real.scan.bytes))
     with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +54,7 @@ def audited(
         held = None if held_out is None else _like(real, Path(folder), held_out)
     try:
         sets = Sets(real, made, held, n, seed)
-        reporter.say(sets.sentence())
+        reporter.message(sets.sentence())
         evaluation: Evaluation = load("evaluation", real.modality.name)(sets.evidence(features))
         found = measured(evaluation, reporter)
         return write_report(

@@ -6,78 +6,87 @@ its weights are `codec.safetensors` and its description is in config.json; the f
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 
 from anew.core import settings as cfg
-from anew.core.registry import load
-from anew.core.specs import Grid
 from anew.data.dataset import Dataset
 from anew.data.latent_dataset import LatentDataset
-from anew.errors import ConfigError
 from anew.families.base import Family
-from anew.planning.budget import TrainConfig
-from anew.planning.planner import codecs_for
+from anew.planning.budget import training_seconds
+from anew.planning.choose import FamilyChoice, check_settings, choose_family, family_by_name, train_config_of
+from anew.planning.context import RunContext
+from anew.planning.train_config import TrainConfig
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, WEIGHTS
-from anew.runs.record import CodecRecord, RunRecord
+from anew.runs.record import CodecRecord, Request, RunRecord
 from anew.runs.tensors import read_tensors, write_tensors
 from anew.sampling.restore import as_codec, restore_codec
-
-if TYPE_CHECKING:
-    from anew.workflows.job import Job
+from anew.workflows.fit import fit
+from anew.workflows.job import begin_job, latest_checkpoint, reopen_job
 
 STAGE = "codec"
-NOT_OF_A_STAGE = {"dial", "train_seconds", "previews", "evaluate_samples", "space", "tensorboard"}
+MINIMUM_SECONDS = 1.0  # of the second stage: a codec that took longer than planned shall not have been for nothing
+# Settings that mean the second stage alone, or that this stage has values of its own for.
+NOT_OF_A_STAGE = {"model_size", "train_seconds", "previews", "evaluate_samples", "space", "tensorboard"}
 
 
-def codec_of(job: Job, name: str) -> str | None:
-    """The family of the codec whose latents the job's family works on; None: it works on the data itself. ConfigError where
-    a space was asked for that cannot be. A family that does not take the data as it is works on what a codec makes of it."""
-    spec, kind, wanted = job.data.spec, job.kind, job.train_config.space
-    able, direct = codecs_for(spec, kind), kind.supports(spec)
-    if wanted == "pixel" and not direct:
-        raise ConfigError(f"space=pixel does not fit: the family {name!r} takes codes alone; leave it out")
-    if wanted == "latent" and not able:
-        raise ConfigError(f"space=latent does not fit: {_not_latent(job.data, name, kind)}; leave it out")
-    if wanted == "latent" or not direct:
-        return able[0]
-    return able[0] if wanted == "auto" and able and _latents_win(job) else None
+@dataclass(frozen=True)
+class CodecStage:
+    """What the first stage leaves to the second.
+
+    Attributes:
+        data: The data as latents or codes.
+        codec: What describes the codec in config.json.
+        train_config: Settings of the second stage: of `train_seconds` what is left.
+    """
+
+    data: LatentDataset
+    codec: CodecRecord
+    train_config: TrainConfig
 
 
-def _latents_win(job: Job) -> bool:
-    """What `auto` means where both spaces can be: as in the run that is replayed, else as the family knows itself."""
-    if job.request.plan_from is not None:
-        return RunFolder.open(Path(job.request.plan_from)).record().codec is not None
-    return job.kind.better_on_latents(job.data.spec, job.planner.scale(job.planner.seconds_to_train()))
+def run_codec_stage(
+    folder: RunFolder,
+    request: Request,
+    train_config: TrainConfig,
+    context: RunContext,
+    data: Dataset,
+    generator: FamilyChoice,
+    codec_name: str,
+) -> CodecStage:
+    """Data through a codec: that of the run whose plan is replayed, else one that is learned now.
 
+    Args:
+        folder: The run; the codec's weights are written into it.
+        request: What the user asked for.
+        train_config: Settings of the training.
+        context: Reporter, clock and processes.
+        data: What the codec learns from.
+        generator: The family that will work on its latents.
+        codec_name: The family of the codec.
 
-def _not_latent(data: Any, name: str, kind: type[Family]) -> str:
-    """Why the family cannot work on latents of this data, one clause."""
-    if not isinstance(data.spec, Grid):
-        return "this data is discrete"
-    if kind.codec_config is not None:
-        return f"the family {name!r} has latents of its own"
-    return f"no codec makes what {name!r} takes of {data.modality.traits.plural}"
-
-
-def encoded(job: Job, name: str) -> LatentDataset:
-    """The job's data through a codec: the one of the run, the one of the run that is replayed, or one that is learned now."""
-    if job.request.plan_from is not None:
-        other = RunFolder.open(Path(job.request.plan_from))
+    Raises:
+        KeyboardInterrupt: The stage was stopped; its state is saved.
+    """
+    if request.plan_from is not None:
+        other = RunFolder.open(Path(request.plan_from))
         record = other.record()
-        codec, described = restore_codec(record, other.path, job.world.device), record.codec
+        codec, description = restore_codec(record, other.path, context.world.device), record.codec
+        assert description is not None, "restore_codec() refuses a run without a codec"
     else:
-        codec, described = _learned(job, name, load("families", name))
-    job.codec = described
-    job.planner.least = 1.0  # a codec that took longer than planned shall not have been for nothing
-    if job.world.is_main:
-        write_tensors(job.folder.path / CODEC_WEIGHTS, {n: t.cpu() for n, t in codec.state_dict().items()})
-    return LatentDataset(job.data, as_codec(codec, job.folder.path))
+        stage_request = _stage_request(request, train_config, context, data, generator, codec_name)
+        codec, description = _learn(RunFolder(folder.path / STAGE), stage_request, context, data, codec_name)
+    if context.world.is_main:
+        write_tensors(folder.path / CODEC_WEIGHTS, {name: t.cpu() for name, t in codec.state_dict().items()})
+    if train_config.train_seconds:
+        share = family_by_name(codec_name).codec_time_share
+        remaining = train_config.train_seconds - share * train_config.train_seconds
+        train_config = replace(train_config, train_seconds=remaining)
+    return CodecStage(LatentDataset(data, as_codec(codec, folder.path)), description, train_config)
 
 
 def clear(folder: RunFolder) -> None:
@@ -85,56 +94,70 @@ def clear(folder: RunFolder) -> None:
     shutil.rmtree(folder.path / STAGE, ignore_errors=True)
 
 
-def _learned(job: Job, name: str, kind: type[Family]) -> tuple[Family, CodecRecord]:
-    from anew.workflows.job import Job
-
-    stage = Job(RunFolder(job.folder.path / STAGE), _request(job, name, kind), job.reporter, job.started)
-    begun = (stage.folder.path / CONFIG).exists()
-    job.world.barrier()
-    state = None
-    if begun:
-        stage.reopen(kind, data=job.data)
-        state, notes = stage.folder.latest()
-        for note in notes:
-            job.reporter.say(note)
+def _learn(
+    folder: RunFolder, request: Request, context: RunContext, data: Dataset, name: str
+) -> tuple[Family, CodecRecord]:
+    """Train the codec as a run of its own, or go on with it."""
+    was_begun = (folder.path / CONFIG).exists()
+    context.world.barrier()
+    choice = choose_family(data.spec, name, as_codec=True)
+    if was_begun:
+        job = reopen_job(folder, folder.record(), choice.family_class, context, data)
+        checkpoint = latest_checkpoint(job)
     else:
-        job.reporter.say(f"first a codec ({name}), on whose latents the generator then works")
-        stage.folder.path.mkdir(parents=True, exist_ok=True)
-        stage.begin(data=job.data)
-    if stage.record.status == "training" and stage.train([], state) == "interrupted":
+        context.reporter.message(
+            f"stage 1 of 2: learning a codec ({name}), which turns {data.modality.traits.plural} into something smaller"
+        )
+        folder.path.mkdir(parents=True, exist_ok=True)
+        train_config = train_config_of(request)
+        check_settings(request, data, choice, codec=None)
+        job = begin_job(folder, request, train_config, context, data, choice)
+        checkpoint = None
+    if job.record.status == "training" and fit(job, checkpoint) == "interrupted":
         raise KeyboardInterrupt
-    whole = stage.rebuilt(read_tensors(stage.folder.path / WEIGHTS))
-    family = CodecRecord.Family(name=name, config=stage.record.family.config)
-    return whole, CodecRecord(family=family, spec=job.data.spec, plan=stage.record.plan)
+    codec = job.rebuilt(read_tensors(folder.path / WEIGHTS))
+    family = CodecRecord.Family(name=name, config=job.record.family.config)
+    return codec, CodecRecord(family=family, spec=data.spec, plan=job.plan)
 
 
-def _request(job: Job, name: str, kind: type[Family]) -> Any:
+def _stage_request(
+    request: Request,
+    train_config: TrainConfig,
+    context: RunContext,
+    data: Dataset,
+    generator: FamilyChoice,
+    codec_name: str,
+) -> Request:
     """What is asked of the first stage: its share of the time, or as many steps as the second."""
-    request, settings = job.request, dict(kind.codec_config or {})
-    given = {f"{name}.{key}": str(value) for key, value in settings.items()}
-    own = {name: kind.Config, "train": TrainConfig, job.data.modality.name: job.data.modality.Config}
-    for key, value in request.settings.items():
-        owner, _, setting = key.rpartition(".")
-        alone = setting in cfg.settings_of(kind.Config) and setting not in cfg.settings_of(job.kind.Config)
-        fits = owner in own or (not owner and (setting in cfg.settings_of(TrainConfig) or alone))
-        if fits and setting not in NOT_OF_A_STAGE:
-            given[key] = value
-    given |= {"train.space": "pixel", "train.previews": "0"}
-    seconds = job.planner.seconds_to_train()
+    codec_class = family_by_name(codec_name)
+    settings = {f"{codec_name}.{name}": str(value) for name, value in (codec_class.codec_config or {}).items()}
+    settings |= {
+        name: value
+        for name, value in request.settings.items()
+        if _concerns_stage(name, codec_name, data.modality.name, generator.family_class)
+    }
+    settings |= {"train.space": "pixel", "train.previews": "0"}
+    seconds = training_seconds(request, train_config, context)
     if seconds is not None:
-        given["train.train_seconds"] = str(kind.codec_time_share * seconds)
-    return dataclasses.replace(request, budget=None, family=name, settings=given)
+        settings["train.train_seconds"] = str(codec_class.codec_time_share * seconds)
+    return replace(request, budget=None, family=codec_name, settings=settings)
 
 
-def shorter(job: Job) -> None:
-    """What is left for the second stage where training time itself was asked for."""
-    seconds = job.train_config.train_seconds
-    if seconds:
-        spent = load("families", str(job.planner.codec)).codec_share * seconds
-        left = dataclasses.replace(job.train_config, train_seconds=seconds - spent)
-        job.train_config = job.planner.train_config = left
+def _concerns_stage(setting: str, codec_name: str, modality: str, generator: type[Family]) -> bool:
+    """Whether a setting of the user means the codec: one of its own, of the data, or of training in general."""
+    owner, _, name = setting.rpartition(".")
+    if name in NOT_OF_A_STAGE:
+        return False
+    if owner:
+        return owner in (codec_name, "train", modality)
+    is_codec_alone = name in cfg.settings_of(family_by_name(codec_name).Config) and name not in cfg.settings_of(
+        generator.Config
+    )
+    return is_codec_alone or name in cfg.settings_of(TrainConfig)
 
 
 def reopened(record: RunRecord, folder: Path, data: Dataset, device: torch.device) -> Dataset:
     """The data of a saved run as its family sees it."""
-    return data if record.codec is None else LatentDataset(data, as_codec(restore_codec(record, folder, device), folder))
+    return (
+        data if record.codec is None else LatentDataset(data, as_codec(restore_codec(record, folder, device), folder))
+    )

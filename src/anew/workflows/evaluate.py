@@ -13,6 +13,7 @@ import numpy as np
 from anew.core import settings as cfg
 from anew.core.provenance import command_line
 from anew.core.registry import load
+from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
@@ -22,7 +23,6 @@ from anew.evaluation.memorization.result import Copies
 from anew.evaluation.metrics.fidelity import Features
 from anew.evaluation.metrics.statistics import Score
 from anew.families.base import Family
-from anew.planning.planner import Quiet, Reporter
 from anew.runs import events as events_file
 from anew.runs.events import Events
 from anew.runs.record import RunRecord
@@ -60,7 +60,7 @@ def evaluated(
 
     use_threads()
     begin = time.monotonic()
-    reporter = reporter or Quiet()
+    reporter = reporter or SilentReporter()
     record, folder = model.record, model.folder.path
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
     share = 0.25 if isinstance(model.item_spec, Tokens) else 0.4  # text is judged by its bits first
@@ -101,17 +101,17 @@ def measured(evaluation: Evaluation, reporter: Reporter) -> Measured:
         for score in evaluation.scores():
             found.scores.append(score)
             floor = "" if score.floor is None else f" (real against real: {score.floor:.4g})"
-            reporter.say(f"  {score.name}: {score.value:.4g}{floor}")
-        reporter.say("  looking for copies of training items")
+            reporter.message(f"  {score.name}: {score.value:.4g}{floor}")
+        reporter.message("  looking for copies of training items")
         for copies in evaluation.copies():
             found.copies = copies
     except KeyboardInterrupt:
         found.notes.append("Stopped by hand: what is missing here was not measured.")
-        reporter.say("stopped; what was measured so far is written")
+        reporter.message("stopped; what was measured so far is written")
     if found.copies is not None:
         found.scores += found.copies.scores()
         found.notes += found.copies.notes
-        reporter.say(f"  {found.copies.words()}")
+        reporter.message(f"  {found.copies.words()}")
     return found
 
 
@@ -150,7 +150,7 @@ def _sampled(
             break
         found += more
         spent = time.monotonic() - begin
-        reporter.part("sampling", len(found), n)
+        reporter.progress("sampling", len(found), n)
         chunk = 256 if allowed_s is None else int(min(256, len(found) / spent * max(0.0, allowed_s - spent)))
         if chunk < 1:
             break

@@ -1,89 +1,289 @@
-"""`look`: what the data is, which family follows, and what budgets would buy."""
+"""`look`: what the data is, which family follows from it, and what budgets would buy."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from anew.core import settings as cfg
 from anew.core.registry import load
-from anew.core.specs import Tokens
+from anew.core.reporter import SilentReporter
+from anew.core.specs import Spec, Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
-from anew.families.base import Scale
-from anew.planning.budget import build, choose, measure
-from anew.planning.planner import PREFERENCES, choose_family
-from anew.runs.record import Candidate
+from anew.planning.benchmark import measure_candidates
+from anew.planning.budget import largest_affordable
+from anew.planning.build import build_family, count_parameters
+from anew.planning.choose import FamilyChoice, choose_family
+from anew.planning.context import RunContext
+from anew.planning.planner import scale_of
+from anew.runs.record import PREFERENCES, Candidate
 from anew.training.distributed import World
 
-
-def looked(path: str, modality: str | None, prefer: str, seed: int, settings: dict[str, Any]) -> dict[str, Any]:
-    """All that `anew look` prints, as JSON values."""
-    use_threads()
-
-    def typed(kind: str) -> dict[str, Any]:
-        return cfg.route_settings(settings, {kind: load("data", kind).Config})[kind]
-
-    size = DataBudget(600.0, 0, 0, torch.get_num_threads(), "cpu")
-    data = Dataset.open(path, modality=modality, settings=typed, seed=seed, size=size)
-    scan = data.scan
-    data.fit(size)
-    found = dataclasses.asdict(scan) | {
-        "path": path,
-        "fingerprint": data.fingerprint,
-        "noun": data.modality.traits.singular,
-    }
-    name, kind = choose_family(data.spec, None, prefer)
-    found |= {"family": name, "why": kind.rationale, "instead": _instead(data.spec, name), "examples": data.train_items}
-    found["shape"] = list(data.spec.shape) if not isinstance(data.spec, Tokens) else [data.spec.length]
-    found["budgets"] = list(_budgets(data, kind))
-    data.close()
-    return found
+BUDGETS = (60.0, 600.0, 3600.0)  # seconds that are estimated where none is asked for
+DEFAULT_BUDGET = 600.0  # seconds that sizes of the data (of images, of clips) follow from, as in `train`
+TRAINING_SHARE = 0.85  # of a budget: the rest is reading, measuring and the report
+MEASURING_SECONDS = 0.8
+SHOWN_LABELS = 8
+SHOWN_SKIPPED = 5
 
 
-def _instead(spec: Any, taken: str) -> dict[str, dict[str, str]]:
-    """What the other preferences would choose, and why: preference -> family and reason."""
-    found: dict[str, dict[str, str]] = {}
-    for preference in PREFERENCES:
-        name, kind = choose_family(spec, None, preference)
-        if name != taken and preference in kind.preferred_for:
-            found[preference] = {"family": name, "why": kind.rationale}
-    return found
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """The family that another preference would choose, and why."""
+
+    family: str
+    reason: str
+
+    def to_json(self) -> dict[str, str]:
+        """As JSON values."""
+        return {"family": self.family, "why": self.reason}
 
 
-def _budgets(data: Dataset, kind: Any) -> Iterator[dict[str, Any]]:
-    """What one minute, ten minutes and an hour would buy, from less than a second of measuring."""
+@dataclass(frozen=True, slots=True)
+class BudgetEstimate:
+    """What a budget would buy on this machine.
 
-    def scale(seconds: float) -> Scale:
-        return Scale(data.train_items, data.train_units, seconds, 0, "cpu", torch.get_num_threads())
+    Attributes:
+        seconds: The budget, all included.
+        model_size: 0 for the smallest model that the family proposes; each +1 about doubles the cost of a step.
+        parameters: Of the model.
+        steps: Of training, about.
+        epochs: Passes over the data, about.
+    """
 
-    measured = _extrapolated(measure(kind, data.spec, scale(3600.0), {}, data, World(), 0.8), kind, data, scale(3600.0))
-    for seconds in (60.0, 600.0, 3600.0):
-        share = 0.85 * seconds
-        at = [dataclasses.replace(c, examples=share / c.step_s * c.batch) for c in measured]
-        taken = choose(at)
-        yield {
-            "seconds": seconds,
-            "model_size": taken.model_size,
-            "parameters": taken.parameters,
-            "steps": int(share / taken.step_s),
-            "epochs": round(taken.examples / max(1, data.train_items), 2),
+    seconds: float
+    model_size: int
+    parameters: int
+    steps: int
+    epochs: float
+
+    def __str__(self) -> str:
+        hours = self.seconds >= 3600
+        duration = f"{self.seconds / 3600:g} h" if hours else f"{self.seconds / 60:g} min"
+        return f"{duration}: {self.parameters:,} parameters, about {self.steps:,} steps, {self.epochs:g} passes over the data"
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFile:
+    """A file, or a record of one, that cannot be used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, repr=False)
+class Inspection:
+    """What `anew.look` finds out about data.
+
+    Attributes:
+        path: Where it lies, as it was given.
+        modality: What it holds: "image", "text", ...
+        item_name: What one item is called ("image", "clip").
+        items: How many there are.
+        bytes: How many they take.
+        family: The family that follows from the data.
+        reason: Why, a clause.
+        alternatives: What other preferences would choose, by preference.
+        labels: Classes, if there are any.
+        parts: Items (or spans) of train, validation and test.
+        examples: What one epoch of training has: items, or windows of text.
+        shape: Of an example as the family sees it: axes of a grid, or a number of tokens.
+        notes: What was decided about the data, as sentences.
+        skipped: How many items cannot be used.
+        skipped_files: Some of them.
+        not_taken: Items of other kinds that lie there, counted by modality or suffix.
+        budgets: What budgets would buy.
+        fingerprint: Changes with the data.
+    """
+
+    path: str
+    modality: str
+    item_name: str
+    items: int
+    bytes: int
+    family: str
+    reason: str
+    alternatives: Mapping[str, Alternative]
+    labels: tuple[str, ...]
+    parts: Mapping[str, int]
+    examples: int
+    shape: tuple[int, ...]
+    notes: tuple[str, ...]
+    skipped: int
+    skipped_files: tuple[SkippedFile, ...]
+    not_taken: Mapping[str, int]
+    budgets: tuple[BudgetEstimate, ...]
+    fingerprint: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values: what `anew look --json` prints."""
+        return {
+            "modality": self.modality,
+            "noun": self.item_name,
+            "items": self.items,
+            "bytes": self.bytes,
+            "family": self.family,
+            "why": self.reason,
+            "instead": {preference: other.to_json() for preference, other in self.alternatives.items()},
+            "path": self.path,
+            "fingerprint": self.fingerprint,
+            "labels": list(self.labels),
+            "parts": dict(self.parts),
+            "examples": self.examples,
+            "shape": list(self.shape),
+            "notes": list(self.notes),
+            "refused": self.skipped,
+            "refusals": [dataclasses.asdict(file) for file in self.skipped_files],
+            "other": dict(self.not_taken),
+            "budgets": [dataclasses.asdict(estimate) for estimate in self.budgets],
         }
 
+    def __repr__(self) -> str:
+        return "\n".join([self._headline(), *(f"  {line}" for line in self._details())])
 
-def _extrapolated(measured: list[Candidate], kind: Any, data: Dataset, scale: Scale) -> list[Candidate]:
-    """The sizes that there was no time to measure, each taken as twice as slow as the one before."""
-    found = list(measured)
-    for model_size in [d for d in kind.candidate_sizes(data.spec, scale) if d > measured[-1].model_size]:
-        at = dataclasses.replace(scale, model_size=model_size)
-        config = kind.suggest(data.spec, at)
-        before = found[-1]
-        step_s = 2 * before.step_s * config.batch_size / before.batch
-        parameters = sum(p.numel() for p in build(kind, data.spec, config, 0, torch.device("cpu")).parameters())
-        target_examples = kind.target_examples(data.spec, config, at)
-        found.append(Candidate(model_size, parameters, config.batch_size, step_s, 0.0, target_examples))
-    return found
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        details = "".join(f"<li>{html.escape(line)}</li>" for line in self._details())
+        return f"<p><b>{html.escape(self._headline())}</b></p><ul>{details}</ul>"
+
+    def _headline(self) -> str:
+        plural = "" if self.items == 1 else "s"
+        because = f": {self.reason}" if self.reason else ""
+        return f"{self.items:,} {self.item_name}{plural}, {_amount(self.bytes)} -> {self.family}{because}"
+
+    def _details(self) -> list[str]:
+        lines = []
+        if self.labels:
+            more = ", ..." if len(self.labels) > SHOWN_LABELS else ""
+            lines.append(f"labels: {len(self.labels)} ({', '.join(self.labels[:SHOWN_LABELS])}{more})")
+        if self.parts:
+            lines.append("split: " + ", ".join(f"{name} {count:,}" for name, count in self.parts.items()))
+        lines += self.notes
+        if self.not_taken:
+            lines.append("not used: " + ", ".join(f"{count:,} {name}" for name, count in self.not_taken.items()))
+        if self.skipped:
+            lines.append(f"skipped: {self.skipped:,}")
+            lines += [f"  {file.name}: {file.reason}" for file in self.skipped_files[:SHOWN_SKIPPED]]
+        lines += [f"prefer={name!r}: {a.family} ({a.reason})" for name, a in self.alternatives.items()]
+        return [*lines, *map(str, self.budgets)]
+
+
+def _amount(size: int) -> str:
+    if size > 1e9:
+        return f"{size / 1e9:.2f} GB"
+    return f"{size / 1e6:.2f} MB" if size > 1e5 else f"{size:,} bytes"
+
+
+def inspect_data(
+    path: str,
+    *,
+    modality: str | None = None,
+    prefer: str = "quality",
+    budget: float | None = None,
+    seed: int = 0,
+    settings: Mapping[str, object] | None = None,
+) -> Inspection:
+    """What the data at a path is, and what can be learned from it; see `anew.look`.
+
+    Args:
+        path: A folder, a file or a hub name.
+        modality: What it holds; None finds out.
+        prefer: What decides between families.
+        budget: Seconds that sizes follow from, and that are estimated; None for those of 10 minutes, and three estimates.
+        seed: Of the split.
+        settings: Of the modality.
+    """
+    use_threads()
+
+    def modality_settings(name: str) -> dict[str, Any]:
+        return cfg.route_settings(settings or {}, {name: load("data", name).Config})[name]
+
+    size = DataBudget(budget or DEFAULT_BUDGET, 0, 0, torch.get_num_threads(), "cpu")
+    data = Dataset.open(path, modality=modality, settings=modality_settings, seed=seed, size=size)
+    try:
+        data.fit(size)
+        choice = choose_family(data.spec, None, prefer, description=data.modality.traits.plural)
+        scan = data.scan
+        return Inspection(
+            path=path,
+            modality=scan.modality,
+            item_name=data.modality.traits.singular,
+            items=scan.items,
+            bytes=scan.bytes,
+            family=choice.name,
+            reason=choice.family_class.rationale,
+            alternatives=_alternatives(data.spec, choice.name),
+            labels=tuple(scan.labels),
+            parts=dict(scan.parts),
+            examples=data.train_items,
+            shape=(data.spec.length,) if isinstance(data.spec, Tokens) else tuple(data.spec.shape),
+            notes=tuple(scan.notes),
+            skipped=scan.refused,
+            skipped_files=tuple(SkippedFile(item.name, item.reason) for item in scan.refusals),
+            not_taken=dict(scan.other),
+            budgets=_estimates(data, choice, BUDGETS if budget is None else (budget,)),
+            fingerprint=data.fingerprint,
+        )
+    finally:
+        data.close()
+
+
+def _alternatives(spec: Spec, chosen: str) -> dict[str, Alternative]:
+    """What the other preferences would choose, by preference."""
+    alternatives: dict[str, Alternative] = {}
+    for preference in PREFERENCES:
+        name, family = choose_family(spec, None, preference)
+        if name != chosen and preference in family.preferred_for:
+            alternatives[preference] = Alternative(name, family.rationale)
+    return alternatives
+
+
+def _estimates(data: Dataset, choice: FamilyChoice, budgets: Sequence[float]) -> tuple[BudgetEstimate, ...]:
+    """What budgets would buy, from less than a second of measuring."""
+    candidates = _candidates(data, choice, max(*BUDGETS, *budgets))
+    estimates = []
+    for budget in budgets:
+        seconds = TRAINING_SHARE * budget
+        affordable = [dataclasses.replace(c, examples=seconds / c.step_s * c.batch) for c in candidates]
+        best = largest_affordable(affordable)
+        estimates.append(
+            BudgetEstimate(
+                seconds=budget,
+                model_size=best.model_size,
+                parameters=best.parameters,
+                steps=int(seconds / best.step_s),
+                epochs=round(best.examples / max(1, data.train_items), 2),
+            )
+        )
+    return tuple(estimates)
+
+
+def _candidates(data: Dataset, choice: FamilyChoice, seconds: float) -> list[Candidate]:
+    """All sizes that so many seconds may buy. Those that there is no time to measure are each taken as twice as slow as the
+    one before."""
+    family, context = choice.family_class, RunContext(SilentReporter(), 0.0, World())
+    scale = scale_of(data, context, seconds, 0)
+    candidates = measure_candidates(family, data.spec, scale, {}, data, context.world, seconds=MEASURING_SECONDS)
+    largest_measured = candidates[-1].model_size
+    for model_size in [size for size in family.candidate_sizes(data.spec, scale) if size > largest_measured]:
+        size_scale = dataclasses.replace(scale, model_size=model_size)
+        config = family.suggest(data.spec, size_scale)
+        smaller = candidates[-1]
+        candidates.append(
+            Candidate(
+                model_size=model_size,
+                parameters=count_parameters(build_family(family, data.spec, config, 0, torch.device("cpu"))),
+                batch=config.batch_size,
+                step_s=2 * smaller.step_s * config.batch_size / smaller.batch,
+                examples=0.0,
+                target_examples=family.target_examples(data.spec, config, size_scale),
+            )
+        )
+    return candidates

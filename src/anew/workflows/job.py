@@ -1,307 +1,232 @@
-"""From a request to a finished run: read, plan, train, finish, sample, report. Every step is in the run folder before the next."""
+"""One training of one family: all that it needs, complete from the beginning. Begun from a request, or reopened from its run."""
 
 from __future__ import annotations
 
-import dataclasses
-import time
+import platform
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from anew.core import settings as cfg
-from anew.core.device import seeded
-from anew.core.provenance import versions
 from anew.core.specs import Batch
-from anew.core.threads import ThreadTuner, available_threads
-from anew.data.dataset import Dataset
+from anew.core.version import __version__
 from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family
-from anew.planning.budget import TrainConfig, build, evaluation_slice, micro_rows
-from anew.planning.planner import Planner, Quiet, Reporter, choose_family, finish_cost, plan_sentence
+from anew.planning.benchmark import largest_micro_batch
+from anew.planning.budget import evaluation_slice, time_to_train, training_seconds
+from anew.planning.build import build_family
+from anew.planning.choose import FamilyChoice
+from anew.planning.context import RunContext, TrainingData
+from anew.planning.planner import describe_plan, make_plan
+from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
-from anew.runs.events import Events
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, WEIGHTS
-from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Request, RunRecord
-from anew.runs.tensors import read_tensors, write_tensors
-from anew.training.loop import Listener, TrainingLoop
-from anew.training.progress import (
-    Progress,
-    ReplayProgress,
-    StepProgress,
-    TimeProgress,
-)
-from anew.training.trainer import Trainer
-from anew.training.validation import Validation, validation_loss
-from anew.workflows import codec_stage
+from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Plan, Request, RunRecord
+from anew.runs.tensors import read_tensors
+from anew.training.distributed import World
 
-VALIDATION_EXAMPLES = 256
+VALIDATION_EXAMPLES = 256  # that the validation loss is measured on: few, since it is measured often
+
+Checkpoint = dict[str, Any]  # what `RunFolder.latest` gives: "tensors" by name, and "meta"
 
 
-class Job:
-    """One training in this process. `started`: time.monotonic() when the command began, which the budget counts from; own: the
-    class of a family of the user's own."""
+@dataclass(frozen=True, eq=False)
+class TrainingJob:
+    """One training of one family.
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        request: Request,
-        reporter: Reporter,
-        started: float,
-        own: type[Family] | None = None,
-    ) -> None:
-        self.planner = Planner(request, reporter, started, own)
-        self.train_config, self.world = self.planner.train_config, self.planner.world
-        # Rank 0 made the folder; a default name that others found for themselves could be the next one.
-        self.folder = RunFolder(Path(self.world.broadcast(str(folder.path))))
-        self.request, self.reporter, self.started = request, reporter, started
-        self.record: RunRecord
-        self.codec: CodecRecord | None = None  # what describes the codec whose latents the family works in
-        self.before: dict[str, Tensor] | None = None  # the weights of a finished run that is given more
+    Attributes:
+        folder: The run.
+        record: What its config.json says; changes are written with `write_status`.
+        train_config: Settings of the training.
+        family: What is trained, with its first weights.
+        family_class: Its class; sharding gives `family` itself another one.
+        data: What it learns from, as it sees it: items, or what a codec makes of them.
+        context: Reporter, clock and processes.
+        previous_weights: Of a finished run that is given more time: they are kept where the new ones are no better.
+    """
 
-    def elapsed(self) -> float:
-        return time.monotonic() - self.started
+    folder: RunFolder
+    record: RunRecord
+    train_config: TrainConfig
+    family: Family
+    family_class: type[Family]
+    data: TrainingData
+    context: RunContext
+    previous_weights: Mapping[str, Tensor] | None = None
 
-    def begin(self, data: Dataset | None = None) -> None:
-        """Read the data (or take it), choose family and sizes, write config.json. What follows needs the run folder alone."""
-        self.data: Any = self.planner.open_data() if data is None else self.planner.take(data)
-        wanted = self.request.family, self.request.prefer, data is not None, self.data.modality.traits.plural
-        name, self.kind = choose_family(self.data.spec, *wanted, own=self.planner.own)
-        codec = None if data is not None else codec_stage.codec_of(self, name)
-        self.planner.codec = codec
-        if self.request.plan_from is None:
-            self.planner.check_settings(name, self.kind)
-        if codec is not None:
-            self.data = self.planner.data = codec_stage.encoded(self, codec)
-            codec_stage.shorter(self)
-        self.plan, config = self.planner.plan(name, self.kind)
-        self.family = build(self.kind, self.data.spec, config, self.plan.seed, self.world.device)
-        if self.plan.micro == 0:
-            self.plan = dataclasses.replace(self.plan, micro=micro_rows(self.family, config, self.data, self.world))
-        self.record = self._described(name, config)
-        if self.world.is_main:
-            self.data.modality.save(self.folder.path)
-            self.folder.write_config(self.record)
-            codec_stage.clear(self.folder)
-        self.reporter.say(plan_sentence(name, self.plan, self.data))
+    @property
+    def plan(self) -> Plan:
+        return self.record.plan
 
-    def _described(self, name: str, config: Any) -> RunRecord:
-        """All of config.json."""
-        return RunRecord(
-            request=self.request,
-            status="training",
-            family=FamilyRecord(name=name, config=cfg.to_json(config)),
-            spec=self.data.spec,
-            data=DataRecord(**self.data.state()),
-            label_shares=self.data.label_shares(),
-            train=cfg.to_json(self.train_config),
-            plan=self.plan,
-            versions=versions(),
-            codec=self.codec,
-        )
+    @property
+    def request(self) -> Request:
+        return self.record.request
 
-    # -- go on with a run ---------------------------------------------------------------------------------------------
+    @property
+    def world(self) -> World:
+        return self.context.world
 
-    def reopen(self, kind: type[Family], where: str | None = None, data: Dataset | None = None) -> None:
-        """Everything from the run folder instead of `begin`. kind: its family's; where: where the data lies now, if it was
-        moved."""
-        record, folder = self.folder.record(), self.folder.path
-        self.kind, self.plan, self.codec = kind, record.plan, record.codec
-        with restoring(folder / CONFIG):
-            self.train_config = cfg.from_json(TrainConfig, record.train)
-            config: Any = cfg.from_json(kind.Config, record.family.config)
-        opened = data or Dataset.reopen(record.data.model_dump(), folder, where)
-        if where is not None:  # so that it need not be said again
-            moved = record.data.model_copy(update={"path": str(Path(where).absolute())})
-            record = record.model_copy(update={"data": moved})
-        self.record = record
-        self.data = codec_stage.reopened(record, folder, opened, self.world.device)
-        if self.data.spec != record.spec:
-            raise RunError(f"the data does not fit the run {str(folder)!r} any more; train a new run")
-        with restoring(folder / CONFIG):
-            self.family = build(kind, self.data.spec, config, self.plan.seed, self.world.device)
-
-    # -- train --------------------------------------------------------------------------------------------------------
-
-    def train(self, listeners: list[Listener], state: dict[str, Any] | None = None) -> str:
-        """Prepare, step until the plan is done, choose the weights, write model.safetensors. Returns the outcome."""
-        if state is None:
-            with seeded(0, self.world.device):
-                self.family.fit_closed_form(b.to(self.world.device) for b in self.data.sweep("train"))
-        else:
-            sizes = {n.partition("/")[2]: t.shape for n, t in state["tensors"].items() if n.startswith("weights/")}
-            with restoring(self.folder.checkpoints):
-                self.family.allocate_buffers(sizes)
-        spent = 0.0 if state is None else float(state["meta"].get("spent", 0.0))
-        progress = self._progress(spent)
-        trainer = Trainer(
-            self.family,
-            self.data,
-            progress,
-            seed=self.plan.seed,
-            batch_size=self.plan.batch,
-            micro_batch=self.plan.micro,
-            world=self.world,
-            shard=self.train_config.parallel == "fsdp",
-        )
-        validation = self._validation(trainer)
-        if state is not None:
-            with restoring(self.folder.checkpoints):
-                trainer.load_state_dict(state)
-                self.family.check_state()
-                if validation is not None:
-                    validation.load_state_dict(state)
-        outcome = self._watch(trainer, progress, listeners, validation, spent)
-        if outcome != "interrupted":
-            self._keep(trainer, validation)
-        return outcome
-
-    def _progress(self, spent: float) -> Progress:
-        if self.request.plan_from is not None:
-            logged = events_file.progress_record(Path(self.request.plan_from) / events_file.NAME)
-            return ReplayProgress(logged[: self.plan.steps])
-        if self.plan.steps is not None:
-            return StepProgress(self.plan.steps)
-        seconds = self.plan.train_s
-        # Several processes have their threads shared out; on a GPU the cores only feed it.
-        alone = self.world.size == 1 and self.world.device.type == "cpu"
-        on_step_time = (
-            ThreadTuner(self.reporter.say, available_threads()).record_step if alone else (lambda seconds: None)
-        )
-        if self.train_config.train_seconds:
-            return TimeProgress(self.train_config.train_seconds, spent, only_training=True, on_step_time=on_step_time)
-        if self.plan.budget_s is not None and spent == 0.0:
-            # Known exactly only now: reading, measuring and preparing are over.
-            seconds = self.planner.time_to_train(self.plan.budget_s, finish_cost(self.plan.budget_s), least=1.0)
-        assert seconds is not None
-        return TimeProgress(seconds, spent, on_step_time=on_step_time)
-
-    def _validation(self, trainer: Trainer) -> Validation | None:
-        repeated = self.plan.epochs is None or self.plan.epochs > 1.5
-        if not (
-            self.train_config.validation
-            and repeated
-            and self.family.early_stopping
-            and self.data.part_size("validation")
-        ):
-            return None
-        return Validation(trainer, self._validation_batches)
-
-    def _validation_batches(self) -> Iterator[Batch]:
-        seen = 0
-        for batch in self.data.scoring("validation"):
-            yield batch
-            seen += len(batch)
-            if seen >= VALIDATION_EXAMPLES:
-                return
-
-    def _watch(
-        self,
-        trainer: Trainer,
-        progress: Progress,
-        listeners: list[Listener],
-        validation: Validation | None,
-        spent: float,
-    ) -> str:
-        zero = time.monotonic() - spent
-        events = Events(self.folder.path / events_file.NAME) if self.world.is_main else None
-        watch = TrainingLoop(
-            trainer,
-            self.folder,
-            events,
-            [lambda result: self.reporter.step(result, progress.seconds_left(result.step)), *listeners],
-            validation,
-            self.train_config.checkpoint_seconds,
-            spent=lambda: time.monotonic() - zero,
-            say=self.reporter.say,
-        )
-        self.trainer = trainer
-        try:
-            return watch.run()
-        finally:
-            if events is not None:
-                events.close()
-
-    def _keep(self, trainer: Trainer, validation: Validation | None) -> None:
-        """The weights to sample from, with what the family fits on validation data, into model.safetensors."""
-        weights, step = (trainer.weights(), None) if validation is None else validation.final_weights()
-        if step is not None:
-            self.reporter.say(f"kept the weights of step {step}: later ones did worse on validation data")
-        if self.world.is_main:
-            whole = self.rebuilt(weights)
-            if self.before is not None and self._was_better(whole):
-                self.reporter.say("the weights from before did better on validation data and are kept; give more time")
-                whole = self.rebuilt(self.before)
-            with torch.no_grad():
-                whole.calibrate(b.to(self.world.device) for b in self._finishing())
-            write_tensors(self.folder.path / WEIGHTS, {n: t.cpu() for n, t in whole.state_dict().items()})
-            self._status("trained")
-        self.world.barrier()
-
-    def _was_better(self, now: Family) -> bool:
-        """Whether the weights that the run had before it was given more time beat the new ones on validation data."""
-        if self.before is None or not self.family.early_stopping or not self.data.part_size("validation"):
-            return False
-        old, new = (
-            validation_loss(f, self._validation_batches(), self.plan.seed) for f in (self.rebuilt(self.before), now)
-        )
-        return old < new
+    def write_status(self, status: Literal["training", "trained", "finished"], data: DataRecord | None = None) -> None:
+        """Write config.json with this status, and with what is known of the data now, where that changed."""
+        changes: dict[str, object] = {"status": status} if data is None else {"status": status, "data": data}
+        self.folder.write_config(self.record.model_copy(update=changes))
 
     def rebuilt(self, weights: Mapping[str, Tensor]) -> Family:
-        """The family on this process alone, with these whole weights, ready to sample."""
-        whole = build(self.kind, self.data.spec, self.family.config, self.plan.seed, self.world.device)
-        whole.allocate_buffers({n: t.shape for n, t in weights.items()})
-        whole.load_state_dict(dict(weights))
-        return whole.eval()
+        """The family on this process alone, with these weights, ready to sample."""
+        family = build_family(self.family_class, self.data.spec, self.family.config, self.plan.seed, self.world.device)
+        family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
+        family.load_state_dict(dict(weights))
+        return family.eval()
 
-    def _finishing(self) -> Iterator[Batch]:
-        if self.data.part_size("validation"):
-            for batch in self.data.scoring("validation", limit=self.plan.finish_units):
-                yield from self.data.modality.orderings(batch)
-
-    def _status(self, status: Literal["training", "trained", "finished"]) -> None:
-        self.record = self.record.model_copy(update={"status": status})
-        self.folder.write_config(self.record)
-
-    def extend(self, budget: float | None, steps: int | None) -> dict[str, Any] | None:
-        """Give a run more: a new total of steps, or further seconds. Returns the state to go on from, undecayed."""
-        latest, notes = self.folder.latest()
-        for note in notes:
-            self.reporter.say(note)
-        start, notes = self.folder.decay_start()
-        for note in notes:
-            self.reporter.say(note)
-        state = latest
-        if start is not None and (latest is None or latest["meta"]["step"] > start["meta"]["step"]):
-            state = start
-        if steps is not None:
-            states = [s for s in (latest, start) if s is not None]
-            done = max([len(events_file.progress_record(self.folder.path / events_file.NAME))]
-                       + [int(s["meta"]["step"]) for s in states])  # fmt: skip
-            if steps <= done:
-                raise ConfigError(
-                    f"`steps` {steps} is no more than the {done} steps that are done; give a larger total"
-                )
-            self.plan = dataclasses.replace(self.plan, steps=steps, train_s=None, budget_s=None, expected_steps=steps)
-        elif budget is not None:
-            spent = 0.0 if state is None else float(state["meta"]["spent"])
-            more = self.planner.time_to_train(budget, finish_cost(budget))
-            self.plan = dataclasses.replace(
-                self.plan, steps=None, budget_s=budget, train_s=spent + more, evaluate_s=evaluation_slice(budget)
-            )
-        if (
-            budget is not None and self.record.status != "training"
-        ):  # by steps, a run equals one that was longer at once
-            self.before = read_tensors(self.folder.path / WEIGHTS)
-        self.record = self.record.model_copy(update={"plan": self.plan})
-        if self.world.is_main:
-            if state is not None:  # first, so that a kill in between leaves a finished run
-                self.folder.delete_checkpoints_after(int(state["meta"]["step"]))
-            self._status("training")
-        return state
+    def validation_batches(self) -> Iterator[Batch]:
+        """Batches that the validation loss is measured on, the same each time."""
+        examples = 0
+        for batch in self.data.scoring("validation"):
+            yield batch
+            examples += len(batch)
+            if examples >= VALIDATION_EXAMPLES:
+                return
 
 
-__all__ = ["Job", "Quiet", "Reporter", "choose_family"]
+def begin_job(
+    folder: RunFolder,
+    request: Request,
+    train_config: TrainConfig,
+    context: RunContext,
+    data: TrainingData,
+    choice: FamilyChoice,
+    codec: CodecRecord | None = None,
+    minimum_seconds: float | None = None,
+) -> TrainingJob:
+    """Plan a training and write its config.json; what follows needs the run folder alone.
+
+    Args:
+        folder: The run; it exists.
+        request: What the user asked for, or what a codec is asked for.
+        train_config: Settings of the training.
+        context: Reporter, clock and processes.
+        data: What the family learns from.
+        choice: The family.
+        codec: What describes the codec whose latents `data` is.
+        minimum_seconds: Of training, even where the budget has fewer left.
+    """
+    seconds = None
+    if request.plan_from is None:
+        seconds = training_seconds(request, train_config, context, minimum_seconds)
+    plan, config = make_plan(request, train_config, context, data, choice, seconds)
+    family = build_family(choice.family_class, data.spec, config, plan.seed, context.world.device)
+    if plan.micro_batch == 0:
+        plan = replace(plan, micro_batch=largest_micro_batch(family, config, data, context.world))
+    record = RunRecord(
+        request=request,
+        status="training",
+        family=FamilyRecord(name=choice.name, config=cfg.to_json(config)),
+        spec=data.spec,
+        data=DataRecord(**data.state()),
+        label_shares=data.label_shares(),
+        train=cfg.to_json(train_config),
+        plan=plan,
+        versions={"python": platform.python_version(), "torch": torch.__version__, "anew": __version__},
+        codec=codec,
+    )
+    job = TrainingJob(folder, record, train_config, family, choice.family_class, data, context)
+    if context.world.is_main:
+        data.modality.save(folder.path)
+        job.write_status("training")
+    context.reporter.message(describe_plan(choice.name, plan))
+    return job
+
+
+def reopen_job(
+    folder: RunFolder, record: RunRecord, family_class: type[Family], context: RunContext, data: TrainingData
+) -> TrainingJob:
+    """A training as its run folder describes it.
+
+    Args:
+        folder: The run.
+        record: What its config.json says.
+        family_class: Its family's.
+        context: Reporter, clock and processes.
+        data: What it learns from, opened again.
+
+    Raises:
+        RunError: The files of the run do not fit each other, the data, or this version.
+    """
+    if data.spec != record.spec:
+        raise RunError(f"the data does not fit the run {str(folder.path)!r} any more; train a new run")
+    with restoring(folder.path / CONFIG):
+        train_config = cfg.from_json(TrainConfig, record.train)
+        config: Any = cfg.from_json(family_class.Config, record.family.config)
+        family = build_family(family_class, data.spec, config, record.plan.seed, context.world.device)
+    return TrainingJob(folder, record, train_config, family, family_class, data, context)
+
+
+def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tuple[TrainingJob, Checkpoint | None]:
+    """Give a run more, and write that down.
+
+    Args:
+        job: The run as it is.
+        budget: Further seconds.
+        steps: A new total of steps instead.
+
+    Returns:
+        The longer training, and the checkpoint to go on from: the last one before the learning rate fell, if there is one.
+
+    Raises:
+        ConfigError: `steps` is no more than what is done.
+        BudgetError: The budget leaves no time to train.
+    """
+    latest = latest_checkpoint(job)
+    before_decay = _checkpoint_before_decay(job)
+    checkpoint = latest
+    if before_decay is not None and (latest is None or latest["meta"]["step"] > before_decay["meta"]["step"]):
+        checkpoint = before_decay
+    plan, previous_weights = job.plan, None
+    if steps is not None:
+        _check_more_steps(job, steps, [latest, before_decay])
+        plan = replace(plan, steps=steps, train_s=None, budget_s=None, expected_steps=steps)
+    elif budget is not None:
+        spent = 0.0 if checkpoint is None else float(checkpoint["meta"]["spent"])
+        train_s = spent + time_to_train(budget, job.context)
+        plan = replace(plan, steps=None, budget_s=budget, train_s=train_s, evaluate_s=evaluation_slice(budget))
+        if job.record.status != "training":  # by steps, a run equals one that was longer at once
+            previous_weights = read_tensors(job.folder.path / WEIGHTS)
+    record = job.record.model_copy(update={"plan": plan})
+    longer = replace(job, record=record, previous_weights=previous_weights)
+    if job.world.is_main:
+        if checkpoint is not None:  # first, so that a kill in between leaves a finished run
+            job.folder.delete_checkpoints_after(int(checkpoint["meta"]["step"]))
+        longer.write_status("training")
+    return longer, checkpoint
+
+
+def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint | None]) -> None:
+    logged = len(events_file.progress_record(job.folder.path / events_file.NAME))
+    done = max([logged, *(int(c["meta"]["step"]) for c in checkpoints if c is not None)])
+    if steps <= done:
+        raise ConfigError(f"`steps` {steps} is no more than the {done} steps that are done; give a larger total")
+
+
+def latest_checkpoint(job: TrainingJob) -> Checkpoint | None:
+    """The newest whole checkpoint; damaged ones are said."""
+    checkpoint, notes = job.folder.latest()
+    for note in notes:
+        job.context.reporter.message(note)
+    return checkpoint
+
+
+def _checkpoint_before_decay(job: TrainingJob) -> Checkpoint | None:
+    checkpoint, notes = job.folder.decay_start()
+    for note in notes:
+        job.context.reporter.message(note)
+    return checkpoint
+
+
+def resume_point(job: TrainingJob) -> Checkpoint | None:
+    """The checkpoint that an interrupted training goes on from; None where it begins again."""
+    latest = latest_checkpoint(job)
+    return _checkpoint_before_decay(job) if latest is None else latest

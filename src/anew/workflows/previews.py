@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +14,8 @@ from torch.nn import functional
 from anew.core.specs import Grid, Tokens
 from anew.functional.adversarial import COLLAPSED, POOLED_SIDE, diversity_ratio
 from anew.sampling.generator import Generator
-from anew.training.trainer import StepResult
-
-if TYPE_CHECKING:
-    from anew.workflows.job import Job
+from anew.training.trainer import StepResult, Trainer
+from anew.workflows.job import TrainingJob
 
 SAMPLES, TEXTS = 16, 2
 JUDGED_FROM = 0.35  # of every phase: before, what a family draws may be a blur that is the same everywhere
@@ -30,8 +28,9 @@ class Previews:
 
     Called after a step; returns a warning where the samples have collapsed."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: TrainingJob, trainer: Trainer) -> None:
         self.job = job
+        self.trainer = trainer
         self.points = job.train_config.previews
         self.done = 0
         self.cost = 0.0
@@ -46,7 +45,7 @@ class Previews:
             return None
         start = time.monotonic()
         # A copy that is whole on one process: sharded weights cannot be sampled from.
-        weights = self.job.trainer.weights()
+        weights = self.trainer.weights()
         warning = None
         if self.job.world.is_main:
             record = self.job.record
@@ -63,14 +62,14 @@ class Previews:
     def _judged(self, result: StepResult) -> bool:
         """Whether training is far enough for samples to say something of it: in all phases, since any may be the one that
         makes them varied (the prior of a VAE)."""
-        phases = self.job.trainer.phases
+        phases = self.trainer.phases
         return result.step >= JUDGED_STEPS and all(p.progress_within(result.progress) >= JUDGED_FROM for p in phases)
 
     def _collapse(self, model: Generator, samples: Sequence[Any], result: StepResult) -> str | None:
         """A warning where samples are far less varied than as many training items, those of the step that was taken last."""
         if not isinstance(model.item_spec, Grid):
             return None
-        data, trainer = self.job.data, self.job.trainer
+        data, trainer = self.job.data, self.trainer
         count = min(len(samples), trainer.batch_size)
         x = data.batch(result.step - 1, trainer.phases[0].name, 0, count, trainer.batch_size).x
         codes = isinstance(model.spec, Tokens)

@@ -1,30 +1,57 @@
-"""What the verbs of `anew.api` do: a run from its request to its report."""
+"""Training runs from their request to their report: new ones, and ones that are resumed or given more time."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Literal
 
-from anew.core.extras import require
+from anew.core import settings as cfg
+from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
+from anew.data.dataset import Dataset
+from anew.errors import restoring
 from anew.families.base import Family
-from anew.planning.budget import saving_slice
+from anew.planning.budget import saving_slice, training_seconds
+from anew.planning.choose import (
+    check_settings,
+    choose_codec,
+    choose_family,
+    setting_owners,
+    train_config_of,
+)
+from anew.planning.context import RunContext
+from anew.planning.planner import DEFAULT_MODEL_SIZE, scale_of
+from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
 from anew.runs import lock
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, OWN_FAMILY
-from anew.runs.record import Request
+from anew.runs.record import Request, RunRecord
 from anew.sampling.model import Model
-from anew.sampling.restore import family_class
-from anew.training.distributed import shutdown
+from anew.sampling.restore import load_family_class
+from anew.training import distributed
 from anew.training.loop import Listener
-from anew.training.trainer import StepResult
+from anew.training.trainer import Trainer
+from anew.workflows import codec_stage
 from anew.workflows.evaluate import evaluated
-from anew.workflows.job import Job, Quiet, Reporter
+from anew.workflows.fit import fit
+from anew.workflows.job import Checkpoint, TrainingJob, begin_job, extend_job, reopen_job, resume_point
+from anew.workflows.open_data import SkippedItemsReport, open_data
 from anew.workflows.previews import Previews
+from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
+
+Cleanup = Literal["nothing", "files", "folder"]
+
+LEAVING_SECONDS = 0.3  # that the interpreter takes to end
+LEAST_REPORT_SECONDS = 1.0
+PASSAGE_FACTOR = 8  # a passage of a stream holds as much as many records or images, so that fewer are sampled
+
+
+# -- new runs -------------------------------------------------------------------------------------------------------------
 
 
 def new_run(
@@ -32,30 +59,98 @@ def new_run(
     request: Request,
     reporter: Reporter | None,
     started: float,
-    undo: str,
-    own: Callable[[], type[Family] | None],
+    cleanup: Cleanup,
+    load_user_family: Callable[[], type[Family] | None],
 ) -> Model:
-    """Carry out a request in its folder. undo: what to remove if it cannot be begun: "nothing", the "files" that were
-    written so far, or the "folder" with them. own: gives the class of a family of the user's own."""
+    """Carry out a request in its folder, which holds the request already.
+
+    Args:
+        folder: The run.
+        request: What the user asked for.
+        reporter: Who shows the progress.
+        started: `time.monotonic()` when the command began.
+        cleanup: What to remove if it cannot be begun: the "files" that were written so far, or the "folder" with them.
+        load_user_family: Gives the class of a family of the user's own, None where it is one of ours.
+
+    Returns:
+        The model, with its report written.
+
+    Raises:
+        UserError: The request cannot be carried out.
+        KeyboardInterrupt: Training was interrupted; its state is saved, and `continue_run` goes on.
+    """
     use_threads()
     try:
-        job = Job(folder, request, reporter or Quiet(), started, own())
-        job.begin()
-    except Exception:
-        if os.environ.get("RANK", "0") == "0" and undo != "nothing":
-            _remove_begun(folder, undo == "folder")
+        job, skipped_items = _begin(folder, request, reporter or SilentReporter(), started, load_user_family())
+    except Exception:  # whatever it was, it is raised again
+        if os.environ.get("RANK", "0") == "0" and cleanup != "nothing":
+            _remove_begun(folder, with_folder=cleanup == "folder")
         raise
-    return _through(job, None)
+    return _run_to_end(job, None, skipped_items)
 
 
-def _remove_begun(folder: RunFolder, whole: bool) -> None:
+def _begin(
+    folder: RunFolder, request: Request, reporter: Reporter, started: float, user_family: type[Family] | None
+) -> tuple[TrainingJob, SkippedItemsReport]:
+    """Read the data, choose family and codec, learn the codec, and plan."""
+    cfg.route_settings(
+        request.settings, setting_owners(request.family, request.modality, user_family)
+    )  # before any reading
+    train_config = train_config_of(request)
+    check_tensorboard(train_config)
+    context = RunContext(reporter, started, distributed.init(train_config.device), user_family)
+    # Rank 0 made the folder; a default name that others found for themselves could be the next one.
+    folder = RunFolder(Path(context.world.broadcast(str(folder.path))))
+    data = open_data(request, context)
+    skipped_items = SkippedItemsReport(reporter)
+    skipped_items.update(data)
+    choice = choose_family(
+        data.spec, request.family, request.prefer, description=data.modality.traits.plural, user_family=user_family
+    )
+    replayed = None
+    if request.plan_from is not None:
+        replayed = RunFolder.open(Path(request.plan_from)).record()
+    seconds = None if replayed is not None else training_seconds(request, train_config, context)
+    codec_name = choose_codec(
+        data,
+        choice,
+        train_config.space,
+        scale_of(data, context, seconds, DEFAULT_MODEL_SIZE),
+        None if replayed is None else replayed.codec is not None,
+    )
+    if replayed is None:
+        check_settings(request, data, choice, codec_name)
+    if codec_name is None:
+        job = begin_job(folder, request, train_config, context, data, choice)
+    else:
+        stage = codec_stage.run_codec_stage(folder, request, train_config, context, data, choice, codec_name)
+        reporter.message(f"stage 2 of 2: learning the generator ({choice.name}) on what the codec makes of the data")
+        job = begin_job(
+            folder,
+            request,
+            stage.train_config,
+            context,
+            stage.data,
+            choice,
+            stage.codec,
+            codec_stage.MINIMUM_SECONDS,
+        )
+    if context.world.is_main:
+        codec_stage.clear(folder)
+    return job, skipped_items
+
+
+def _remove_begun(folder: RunFolder, with_folder: bool) -> None:
     """A request that could not be begun leaves no run behind, and nothing that was not its own is touched."""
     for name in (CONFIG, "tokenizer.json", OWN_FAMILY, lock.NAME):
         with contextlib.suppress(OSError):  # Windows keeps files that are open
             (folder.path / name).unlink(missing_ok=True)
-    if whole:
+    if with_folder:
         with contextlib.suppress(OSError):
             folder.path.rmdir()
+
+
+# -- runs that go on ------------------------------------------------------------------------------------------------------
 
 
 def continue_run(
@@ -67,91 +162,109 @@ def continue_run(
     started: float,
     trust_code: bool,
 ) -> Model:
-    """Finish a run, or give it more."""
+    """Finish a run, or give it more.
+
+    Args:
+        folder: The run; it has a plan.
+        budget: Further seconds.
+        steps: A new total of steps instead.
+        data: Where the data lies now, if it was moved.
+        reporter: Who shows the progress.
+        started: `time.monotonic()` when the command began.
+        trust_code: Whether a family of the user's own may run.
+
+    Returns:
+        The model, with its report written. A finished run that is given nothing is returned as it is.
+    """
     use_threads()
-    reporter = reporter or Quiet()
+    reporter = reporter or SilentReporter()
     folder.clear_temporary()
     record = folder.record()
-    kind = family_class(record.family.name, folder.path, trust_code)
-    more = budget is not None or steps is not None
-    if record.status == "finished" and not more:
-        reporter.say("this run is finished; give it more budget or steps to go on with it")
+    family_class = load_family_class(record.family.name, folder.path, trust_code)
+    is_given_more = budget is not None or steps is not None
+    if record.status == "finished" and not is_given_more:
+        reporter.message("this run is finished; give it more budget or steps to go on with it")
         return Model(folder, trust_code=trust_code)
-    job = Job(folder, record.request, reporter, started, kind if record.family.name == OWN_FAMILY else None)
-    job.reopen(kind, data)
-    if record.status == "trained" and not more:
-        return _report(job)
-    if more:
-        state = job.extend(budget, steps)
+    job = _reopen(folder, record, family_class, data, reporter, started)
+    skipped_items = SkippedItemsReport(reporter)
+    if record.status == "trained" and not is_given_more:
+        with contextlib.closing(job.data):
+            return _report(job, skipped_items)
+    if is_given_more:
+        job, checkpoint = extend_job(job, budget, steps)
     else:
-        state, notes = folder.latest()
-        for note in notes:
-            reporter.say(note)
-        if state is None:
-            state, notes = folder.decay_start()
-            for note in notes:
-                reporter.say(note)
-    step = 0 if state is None else int(state["meta"]["step"])
-    reporter.say(f"going on from step {step}")
+        checkpoint = resume_point(job)
+    step = 0 if checkpoint is None else int(checkpoint["meta"]["step"])
+    reporter.message(f"going on from step {step:,}")
     if job.world.is_main:
-        lost = events_file.truncate(folder.path / events_file.NAME, step)
-        if lost:
-            reporter.say(f"{events_file.NAME}: {lost} damaged line{'s' * (lost != 1)} left out")
-    return _through(job, state)
+        codec_stage.clear(folder)
+        damaged_lines = events_file.truncate(folder.path / events_file.NAME, step)
+        if damaged_lines:
+            lines = "1 damaged line" if damaged_lines == 1 else f"{damaged_lines:,} damaged lines"
+            reporter.message(f"{events_file.NAME}: {lines} left out")
+    return _run_to_end(job, checkpoint, skipped_items)
 
 
-def _through(job: Job, state: dict[str, Any] | None) -> Model:
+def _reopen(
+    folder: RunFolder,
+    record: RunRecord,
+    family_class: type[Family],
+    data_path: str | None,
+    reporter: Reporter,
+    started: float,
+) -> TrainingJob:
+    """The training of a run, with its data opened where it lies now, which need not be said again then."""
+    with restoring(folder.path / CONFIG):
+        train_config = cfg.from_json(TrainConfig, record.train)
+    check_tensorboard(train_config)
+    user_family = family_class if record.family.name == OWN_FAMILY else None
+    context = RunContext(reporter, started, distributed.init(train_config.device), user_family)
+    folder = RunFolder(Path(context.world.broadcast(str(folder.path))))
+    dataset = Dataset.reopen(record.data.model_dump(), folder.path, data_path)
+    if data_path is not None:
+        moved = record.data.model_copy(update={"path": str(Path(data_path).absolute())})
+        record = record.model_copy(update={"data": moved})
+    data = codec_stage.reopened(record, folder.path, dataset, context.world.device)
+    return reopen_job(folder, record, family_class, context, data)
+
+
+# -- to the end -----------------------------------------------------------------------------------------------------------
+
+
+def _run_to_end(job: TrainingJob, checkpoint: Checkpoint | None, skipped_items: SkippedItemsReport) -> Model:
     """Train, then report. An interrupted training is saved and can be resumed."""
     try:
-        listeners: list[Listener] = [Previews(job), *_tensorboard(job)]
-        outcome = job.train(listeners, state)
+        with tensorboard_listeners(job.train_config, job.folder.path, job.world.is_main) as tensorboard:
+
+            def listeners(trainer: Trainer) -> list[Listener]:
+                return [Previews(job, trainer), *tensorboard]
+
+            outcome = fit(job, checkpoint, listeners)
         if outcome == "interrupted":
             raise KeyboardInterrupt
         if outcome == "stopped_early":
-            job.reporter.say("stopped early: validation loss had stopped improving")
-        job.planner.say_skipped(job.data.scan)
-        return _report(job)
+            job.context.reporter.message("stopped early: validation loss had stopped improving")
+        skipped_items.update(job.data)
+        return _report(job, skipped_items)
     finally:
         job.data.close()
-        shutdown()
+        distributed.shutdown()
 
 
-def _report(job: Job) -> Model:
+def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
+    """Sample, measure, and write the report; the run is finished then."""
     if not job.world.is_main:
         return Model(job.folder, trust_code=True)
     model = Model(job.folder, str(job.world.device), trust_code=True)
     budget = job.plan.budget_s
-    left = (
-        None if budget is None else max(1.0, budget - job.elapsed() - saving_slice(budget) - 0.3)
-    )  # leaving takes its part
-    # A passage of a stream holds as much as many records or images.
-    passages = isinstance(model.item_spec, Tokens) and model.item_spec.packed
-    n = -(-job.train_config.evaluate_samples // 8) if passages else job.train_config.evaluate_samples
-    evaluated(model, n, 0, None, left, job.reporter, job.data)
-    job.planner.say_skipped(job.data.scan)
-    data = job.record.data.model_copy(update=job.data.scan.left_out())
-    job.record = job.record.model_copy(update={"data": data})
-    job._status("finished")
+    seconds = None
+    if budget is not None:
+        remaining = budget - job.context.elapsed() - saving_slice(budget) - LEAVING_SECONDS
+        seconds = max(LEAST_REPORT_SECONDS, remaining)
+    n = job.train_config.evaluate_samples
+    if isinstance(model.item_spec, Tokens) and model.item_spec.packed:
+        n = -(-n // PASSAGE_FACTOR)
+    evaluated(model, n, 0, None, seconds, job.context.reporter, job.data)
+    skipped_items.update(job.data)
+    job.write_status("finished", job.record.data.model_copy(update=job.data.scan.left_out()))
     return model
-
-
-def _tensorboard(job: Job) -> list[Callable[[StepResult], None]]:
-    if not job.train_config.tensorboard or not job.world.is_main:
-        return []
-    require("tensorboard", extra="track", purpose="tensorboard=true")
-    from torch.utils.tensorboard import SummaryWriter
-
-    writer = SummaryWriter(str(job.folder.path))
-
-    def write(result: StepResult) -> None:
-        for name, value in result.losses.items():
-            writer.add_scalar("train/loss" if len(result.losses) == 1 else f"train/loss_{name}", value, result.step)
-        for name, value in result.grad_norms.items():
-            writer.add_scalar(
-                "train/grad_norm" if len(result.grad_norms) == 1 else f"train/grad_norm_{name}", value, result.step
-            )
-        writer.add_scalar("train/learning_rate", result.lr_factor, result.step)
-        if result.step % 100 == 0:
-            writer.flush()
-
-    return [write]

@@ -24,7 +24,7 @@ from anew.data.sources.source import Source
 from anew.data.types import DataBudget, Item, SkippedItem
 from anew.errors import ConfigError, DataError
 from anew.estimators.sequence_clusters import NearestSequences, SequenceClusters, kmers
-from anew.workflows.inspect import looked
+from anew.workflows.inspect import inspect_data
 from samples import sequences
 
 SIZE = DataBudget(60.0, 40, 40_000)
@@ -202,7 +202,7 @@ def test_sequences_are_called_so(tmp_path: Path) -> None:
         Dataset.open(file(tmp_path / "few", "a.fna", text))
     with pytest.raises(DataError, match="no usable sequence"):
         Dataset.open(file(tmp_path / "none", "a.fna", b"\x00\x01\x02" * 400))
-    found = looked(str(sequences(tmp_path / "a.fasta", 100)), None, "quality", 0, {})
+    found = inspect_data(str(sequences(tmp_path / "a.fasta", 100))).to_json()
     assert "100 sequences, " in describe(found)
 
 

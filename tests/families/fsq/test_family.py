@@ -10,7 +10,7 @@ from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.fsq.family import Fsq, FsqConfig
 from anew.families.transformer.family import neighbour_offsets
-from anew.planning.budget import build
+from anew.planning.build import build_family
 from contract.test_families import Made, training
 
 VIDEO = Grid((2, 3, 10, 12), "CTHW", 2, 0.5, bounded=False)
@@ -18,7 +18,7 @@ VIDEO = Grid((2, 3, 10, 12), "CTHW", 2, 0.5, bounded=False)
 
 def made(spec: Grid, **config: object) -> Fsq:
     given = {"width": 8, "levels": (3, 4), "num_clusters": 0, **config}
-    return build(Fsq, spec, FsqConfig(**given), 0, torch.device("cpu"))  # type: ignore
+    return build_family(Fsq, spec, FsqConfig(**given), 0, torch.device("cpu"))  # type: ignore
 
 
 def test_frames_are_coded_one_by_one() -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from anew.data.file_names import suffix_of
+from anew.data.file_names import is_hub_name, suffix_of
 from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.base import _TABLES, SHOWN, Reader, Shard, reader_of
@@ -19,7 +18,6 @@ from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
 SAMPLE = 256  # items that `kinds` and header checks may look at
-_HUB = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")
 
 
 class Source:
@@ -63,7 +61,7 @@ class Source:
         if "/" in text and Path(text.partition("/")[0] or "/").is_dir():  # a mistyped path; hf:// still reaches the hub
             near = next(parent for parent in place.parents if parent.is_dir())
             raise DataError(f"{text!r} does not exist in the folder {str(near)!r}; give a folder or a file")
-        if _HUB.fullmatch(text) and not text.startswith((".", "~")):
+        if is_hub_name(text):
             hub = importlib.import_module("anew.data.sources.hub")
             return cls(text, [hub.open_hub(text, kinds)])
         raise DataError(f"{text!r} does not exist; give a folder, a file, or a hub data set as owner/name")

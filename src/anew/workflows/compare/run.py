@@ -12,6 +12,7 @@ from typing import Any
 
 from anew.core import files
 from anew.core.provenance import command_line
+from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
@@ -19,7 +20,6 @@ from anew.data.types import DataBudget
 from anew.errors import ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
 from anew.evaluation.reporting.ranking import Entrant
-from anew.planning.planner import Quiet, Reporter
 from anew.runs.folder import RunFolder
 from anew.runs.record import RunRecord
 from anew.sampling.model import Model
@@ -42,7 +42,7 @@ def compared(
     out: Path, request: dict[str, Any], runs: Sequence[str | Path], n: int, trust_code: bool, reporter: Reporter | None
 ) -> Compared:
     """request: data, families, budget (seconds) or steps, seed, modality, settings; runs: finished ones instead."""
-    reporter = reporter or Quiet()
+    reporter = reporter or SilentReporter()
     use_threads()
     if not 20 <= n <= 10_000:
         raise ConfigError(f"n={n} is out of range; give 20 to 10,000")
@@ -55,7 +55,7 @@ def compared(
         request = {**request, "families": [e.asked for e in entries]}
         _fits(entries, request)
         _claim(out, request)
-        failed = train_all(entries, request, reporter.say)
+        failed = train_all(entries, request, reporter.message)
         if len(failed) == len(entries) and not any(e.folder.exists() for e in entries):
             _unclaim(out, entries)
         _some(failed, entries)
@@ -103,14 +103,14 @@ def _unclaim(out: Path, entries: Sequence[Contestant]) -> None:
 
 def _fits(entries: Sequence[Contestant], request: Mapping[str, Any]) -> None:
     """Refuse, before anything is trained, families that cannot take the data."""
-    from anew.planning.planner import choose_family
+    from anew.planning.choose import choose_family
 
     size = DataBudget(request["budget"], 0, 0, 1, "cpu")
     data = Dataset.open(request["data"], modality=request["modality"], seed=request["seed"], size=size)
     try:
         data.fit(size)
         for entry in entries:
-            choose_family(data.spec, entry.family, what=data.modality.traits.plural)
+            choose_family(data.spec, entry.family, description=data.modality.traits.plural)
     finally:
         data.close()
 
@@ -153,7 +153,7 @@ def _judged(
         compared = _written(out, entrants, records, data, request)
     finally:
         data.close()
-    reporter.say(f"compared in {time.monotonic() - begin:.0f} s")
+    reporter.message(f"compared in {time.monotonic() - begin:.0f} s")
     return compared
 
 
@@ -193,7 +193,7 @@ def _entrants(
         if one.failed:
             continue
         one.copies = _audit(entry.folder)
-        reporter.say(f"{one.name}: sampling")
+        reporter.message(f"{one.name}: sampling")
         try:
             models[one.name] = Model(RunFolder.open(entry.folder), trust_code=trust_code)
             draw(models[one.name], one, _amount(n, data), seed)
@@ -202,7 +202,7 @@ def _entrants(
     at_once = min((len(e.samples) for e in found if not e.failed), default=0)
     for one in found:
         if not one.failed:
-            reporter.say(f"{one.name}: measuring {at_once:,} samples")
+            reporter.message(f"{one.name}: measuring {at_once:,} samples")
             one.samples = one.samples[:at_once]
             measure(models.pop(one.name), one, data, seed)
     return found

@@ -1,0 +1,138 @@
+"""What this machine can do: seconds of a training step at a few sizes, and the rows of a batch that memory holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+
+from anew.core import random
+from anew.core.memory import free_memory
+from anew.core.specs import Spec
+from anew.core.threads import choose_thread_count
+from anew.families.base import Family, Scale
+from anew.planning.build import build_family, count_parameters, suggest_config
+from anew.runs.record import Candidate
+from anew.training.distributed import World
+from anew.training.progress import StepProgress
+from anew.training.trainer import Batches, StepResult, Trainer
+
+UNENDING = 10**6  # steps of a training that is only timed: its schedule stays at the beginning
+LEAST_SHARE_S = 0.2  # seconds that each size is timed for, whatever is left
+MOST_STEPS = 40  # of one size: more would not make the median surer
+MEMORY_SHARE = 1 / 3  # of the free memory for saved activations: gradients, optimizer and other processes take the rest
+PROBE_ROWS = 4  # whose saved activations are weighed
+
+
+def measure_candidates(
+    family_class: type[Family],
+    spec: Spec,
+    scale: Scale,
+    overrides: Mapping[str, Any],
+    data: Batches,
+    world: World,
+    *,
+    seconds: float,
+    sizes: tuple[int, ...] | None = None,
+) -> list[Candidate]:
+    """Time a few steps of each candidate size, smallest first, until one is out of reach or the time is spent.
+
+    Args:
+        family_class: What is to be trained.
+        spec: Of the data, as the family sees it.
+        scale: Its `seconds` are those of the training that is planned.
+        overrides: Settings of the family that the user set.
+        data: Gives the batches.
+        world: The processes that train together.
+        seconds: That measuring may take.
+        sizes: Model sizes; None for those that the family proposes.
+
+    Returns:
+        At least one candidate, smallest first.
+    """
+    candidates: list[Candidate] = []
+    begin = time.monotonic()
+    sizes = family_class.candidate_sizes(spec, scale) if sizes is None else sizes
+    for number, model_size in enumerate(sizes):
+        size_scale = dataclasses.replace(scale, model_size=model_size)
+        config = suggest_config(family_class, spec, size_scale, overrides)
+        remaining = seconds - (time.monotonic() - begin)
+        share = max(LEAST_SHARE_S, remaining / (len(sizes) - number))
+        family = build_family(family_class, spec, config, 0, world.device)
+        step_s = _median_step_seconds(family, config, data, world, share)
+        if number == 0 and world.size == 1 and world.device.type == "cpu":
+            family = build_family(family_class, spec, config, 0, world.device)
+            step_s = choose_thread_count(step_s, partial(_median_step_seconds, family, config, data, world, share / 2))
+        candidate = Candidate(
+            model_size=model_size,
+            parameters=count_parameters(family),
+            batch=config.batch_size,
+            step_s=step_s,
+            examples=(scale.seconds or 0.0) / step_s * config.batch_size,
+            target_examples=family_class.target_examples(spec, config, size_scale),
+        )
+        candidates.append(candidate)
+        is_out_of_reach = candidate.examples < candidate.target_examples
+        if world.broadcast(is_out_of_reach or time.monotonic() - begin > seconds):
+            break
+    return candidates
+
+
+def _median_step_seconds(family: Family, config: Any, data: Batches, world: World, seconds: float) -> float:
+    rows = world.rows(config.batch_size)[1]
+    trainer = Trainer(
+        family,
+        data,
+        StepProgress(UNENDING),
+        seed=0,
+        batch_size=config.batch_size,
+        micro_batch=min(largest_micro_batch(family, config, data, world), rows),
+        world=world,
+    )
+    steps = iter(trainer)
+    begin = time.monotonic()
+    first_s = _seconds_of_next(steps)  # it allocates, and counts only if there is time for no other
+    durations: list[float] = []
+    while len(durations) < 3 or (len(durations) < MOST_STEPS - 1 and time.monotonic() - begin < 0.6 * seconds):
+        durations.append(_seconds_of_next(steps))
+        if world.broadcast(time.monotonic() - begin > seconds):
+            break
+    durations = sorted(durations) or [first_s]
+    return float(world.broadcast(durations[len(durations) // 2]))
+
+
+def _seconds_of_next(steps: Iterator[StepResult]) -> float:
+    begin = time.monotonic()
+    next(steps)
+    return time.monotonic() - begin
+
+
+def largest_micro_batch(family: Family, config: Any, data: Batches, world: World) -> int:
+    """Rows whose saved activations take at most a third of the free memory, measured on a few rows.
+
+    Returns:
+        This process's rows of a batch, halved (rounded up) as often as it takes.
+    """
+    start, rows = world.rows(config.batch_size)
+    probe_rows = min(PROBE_ROWS, rows)
+    batch = data.batch(0, "plan", start, probe_rows, config.batch_size).to(world.device)
+    saved_bytes = 0
+
+    def weigh(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal saved_bytes
+        saved_bytes += tensor.numel() * tensor.element_size()
+        return tensor
+
+    family.train()
+    context = random.StepContext(0, 0, 0.0, "plan", 0, world.device)
+    with random.use_context(context), torch.autograd.graph.saved_tensors_hooks(weigh, lambda tensor: tensor):
+        family.phases()[0].loss(batch, context)
+    most_rows = int(free_memory(world.device) * MEMORY_SHARE / max(1.0, saved_bytes / probe_rows))
+    micro_batch = rows
+    while micro_batch > 1 and micro_batch > most_rows:
+        micro_batch = -(-micro_batch // 2)
+    return micro_batch

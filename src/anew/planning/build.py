@@ -1,0 +1,82 @@
+"""A family's network, made from its Config: the same weights for the same seed, and an error before memory runs out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from anew.core import random
+from anew.core.memory import free_memory
+from anew.core.specs import Spec
+from anew.errors import ConfigError, out_of_memory
+from anew.families.base import Family, Scale
+
+SIZE_SETTINGS = ("width", "depth", "layers", "mlp_size", "channel_mults", "latent_dim", "latent_channels")
+
+
+class _AllocationLimit(TorchFunctionMode):
+    """Adds up the tensors that are made; MemoryError before more are filled than there is memory for, since the system
+    lends memory that it does not have and then ends whichever process it likes."""
+
+    FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.arange, torch.eye)
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+        self.bytes = 0
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func in self.FACTORIES:
+            self.bytes += result.numel() * result.element_size()
+            if self.bytes > self.limit:
+                raise MemoryError
+        return result
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """PyTorch's global generators start from the seed inside; the caller's own go on afterwards as if nothing had been."""
+    cuda_devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda_devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def build_family(family_class: type[Family], spec: Spec, config: Any, seed: int, device: torch.device) -> Family:
+    """A family whose weights are a function of the seed alone.
+
+    Raises:
+        ConfigError: Memory does not hold them.
+    """
+    try:
+        with seeded(random.key(seed, "weights"), device), _AllocationLimit(free_memory(torch.device("cpu"))):
+            family = family_class(spec, config)
+        return family.to(device)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        sizes = ", ".join(f"{name}={getattr(config, name)}" for name in SIZE_SETTINGS if hasattr(config, name))
+        raise ConfigError(f"a network of this size does not fit in memory ({sizes}); give smaller settings") from error
+
+
+def suggest_config(family_class: type[Family], spec: Spec, scale: Scale, overrides: Mapping[str, Any]) -> Any:
+    """The family's Config at this scale, with what the user set on top."""
+    config = family_class.suggest(spec, scale)
+    return dataclasses.replace(config, **overrides) if overrides else config
+
+
+def count_parameters(family: Family) -> int:
+    """Numbers that are learned by gradients."""
+    return sum(parameter.numel() for parameter in family.parameters())

@@ -1,0 +1,186 @@
+"""Which family learns the data, through which codec, and whose settings may be named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from anew.core import settings as cfg
+from anew.core.registry import available, load
+from anew.core.specs import Grid, Spec
+from anew.errors import ConfigError
+from anew.families.base import Family, Scale
+from anew.planning.context import TrainingData
+from anew.planning.train_config import TrainConfig
+from anew.runs.paths import OWN_FAMILY
+from anew.runs.record import Request
+
+
+class FamilyChoice(NamedTuple):
+    """A family by name, and its class."""
+
+    name: str
+    family_class: type[Family]
+
+
+def choose_family(
+    spec: Spec,
+    name: str | None,
+    prefer: str = "quality",
+    *,
+    as_codec: bool = False,
+    description: str = "this data",
+    user_family: type[Family] | None = None,
+) -> FamilyChoice:
+    """The family asked for, if it takes the data or what a codec makes of it, else the one that follows from the data.
+
+    Only one family takes discrete data, whatever is preferred; continuous data has one for each preference.
+
+    Args:
+        spec: Of the data.
+        name: The family asked for, if any.
+        prefer: One of `runs.record.PREFERENCES`; decides where no family is asked for.
+        as_codec: Whether a codec is to be learned, which need not generate.
+        description: What errors call the data.
+        user_family: The class that the name `family.py` stands for.
+
+    Raises:
+        ConfigError: No family fits, or the one asked for does not.
+    """
+    if name is not None:
+        return _requested_family(spec, name, as_codec, description, user_family)
+    families = _all_families()
+    able = [n for n, family in families.items() if family.generates and family.supports(spec)]
+    for preference in (prefer, "quality"):
+        for candidate in able:
+            if preference in families[candidate].preferred_for:
+                return FamilyChoice(candidate, families[candidate])
+    raise ConfigError(f"no family here takes {description}; give a `family` of your own, FILE.py")
+
+
+def _requested_family(
+    spec: Spec, name: str, as_codec: bool, description: str, user_family: type[Family] | None
+) -> FamilyChoice:
+    family = family_by_name(name, user_family)
+    generators = {n: other for n, other in _all_families().items() if other.generates}
+    if not family.generates and not as_codec:
+        on_its_codes = [n for n, other in generators.items() if family.latent_spec_type in other.spec_types]
+        raise ConfigError(
+            f"the family {name!r} is a codec and draws nothing by itself; "
+            f"give a family that works on its codes: {' or '.join(on_its_codes)}"
+        )
+    if not family.supports(spec) and not codecs_for(spec, family):
+        able = [n for n, other in generators.items() if other.supports(spec) or codecs_for(spec, other)]
+        alternatives = " or ".join(able) or "a family of your own, FILE.py"
+        raise ConfigError(f"the family {name!r} does not take {description}; give {alternatives}")
+    return FamilyChoice(name, family)
+
+
+def _all_families() -> dict[str, type[Family]]:
+    return {name: load("families", name) for name in available("families")}
+
+
+def family_by_name(name: str, user_family: type[Family] | None = None) -> type[Family]:
+    """The family of this name; of `family.py` the class that was loaded from there."""
+    if name == OWN_FAMILY and user_family is not None:
+        return user_family
+    family: type[Family] = load("families", name)
+    return family
+
+
+# -- codecs ---------------------------------------------------------------------------------------------------------------
+
+
+def codec_families() -> dict[str, type[Family]]:
+    """Families that can serve as a codec, by name."""
+    return {name: family for name, family in _all_families().items() if family.codec_config is not None}
+
+
+def codecs_for(spec: Spec, family: type[Family]) -> list[str]:
+    """Names of the codecs that stand between data of this spec and a family: they take the one and give what the other
+    takes. None where the family has latents of its own."""
+    if family.codec_config is not None:
+        return []
+    codecs = codec_families().items()
+    return [name for name, codec in codecs if codec.supports(spec) and codec.latent_spec_type in family.spec_types]
+
+
+def choose_codec(
+    data: TrainingData, family: FamilyChoice, space: str, scale: Scale, replayed: bool | None
+) -> str | None:
+    """The codec whose latents a family works on, None where it works on the data itself.
+
+    A family that does not take the data as it is works on what a codec makes of it, whatever the space.
+
+    Args:
+        data: What is to be learned.
+        family: What is to learn it.
+        space: The setting of that name: "auto", "pixel" or "latent".
+        scale: By which the family judges where it does better.
+        replayed: Whether the run whose plan is replayed has a codec; None where none is replayed.
+
+    Raises:
+        ConfigError: The space cannot be.
+    """
+    codecs = codecs_for(data.spec, family.family_class)
+    takes_data = family.family_class.supports(data.spec)
+    if space == "pixel" and not takes_data:
+        raise ConfigError(f"space=pixel does not fit: the family {family.name!r} takes codes alone; leave it out")
+    if space == "latent" and not codecs:
+        raise ConfigError(f"space=latent does not fit: {_why_no_codec(data, family)}; leave it out")
+    if space == "latent" or not takes_data:
+        return codecs[0]
+    if space == "pixel" or not codecs:
+        return None
+    on_latents = family.family_class.better_on_latents(data.spec, scale) if replayed is None else replayed
+    return codecs[0] if on_latents else None
+
+
+def _why_no_codec(data: TrainingData, family: FamilyChoice) -> str:
+    if not isinstance(data.spec, Grid):
+        return "this data is discrete"
+    if family.family_class.codec_config is not None:
+        return f"the family {family.name!r} has latents of its own"
+    return f"no codec makes what {family.name!r} takes of {data.modality.traits.plural}"
+
+
+# -- settings -------------------------------------------------------------------------------------------------------------
+
+
+def setting_owners(
+    family: str | None, modality: str | None, user_family: type[Family] | None = None
+) -> dict[str, type]:
+    """Whose settings may be named before the data is read: all of them where a name is not given yet."""
+    owners: dict[str, type] = {"train": TrainConfig}
+    for name in [family] if family else available("families"):
+        owners[name] = family_by_name(name, user_family).Config
+    for name in [modality] if modality else available("data"):
+        owners[name] = load("data", name).Config
+    return owners | {name: codec.Config for name, codec in codec_families().items() if name not in owners}
+
+
+def settings_of(settings: Mapping[str, str], owner: str, config_class: type) -> dict[str, Any]:
+    """The typed values of those settings that an owner has: written as `name` or `owner.name`."""
+    values: dict[str, Any] = {}
+    for full_name, text in settings.items():
+        prefix, _, name = full_name.rpartition(".")
+        if prefix in ("", owner) and name in cfg.settings_of(config_class):
+            values |= cfg.route_settings({full_name: text}, {owner: config_class})[owner]
+    return values
+
+
+def train_config_of(request: Request) -> TrainConfig:
+    """The settings of the training that a request has."""
+    return cfg.from_json(TrainConfig, settings_of(request.settings, "train", TrainConfig))
+
+
+def check_settings(request: Request, data: TrainingData, family: FamilyChoice, codec: str | None) -> None:
+    """ConfigError for a setting that neither the training, the family, its codec nor the data has."""
+    owners: dict[str, type] = {
+        "train": TrainConfig,
+        family.name: family.family_class.Config,
+        data.modality.name: type(data.modality.config),
+    }
+    if codec is not None:
+        owners[codec] = family_by_name(codec).Config
+    cfg.route_settings(request.settings, owners)

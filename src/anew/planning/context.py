@@ -1,0 +1,36 @@
+"""What holds for all that one command trains, its codec included."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from anew.core.reporter import Reporter
+from anew.data.dataset import Dataset
+from anew.data.latent_dataset import LatentDataset
+from anew.families.base import Family
+from anew.training.distributed import World
+
+TrainingData: TypeAlias = Dataset | LatentDataset  # what a family learns from: items, or what a codec makes of them
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What holds for all that one command trains, its codec included.
+
+    Attributes:
+        reporter: Who shows the progress.
+        started: `time.monotonic()` when the command began; the budget counts from there.
+        world: The processes that train together.
+        user_family: The class that the family `family.py` stands for, where the user brought one.
+    """
+
+    reporter: Reporter
+    started: float
+    world: World
+    user_family: type[Family] | None = None
+
+    def elapsed(self) -> float:
+        """Seconds since the command began."""
+        return time.monotonic() - self.started

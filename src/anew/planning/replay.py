@@ -1,0 +1,85 @@
+"""The plan of another run, taken again step by step. Without PyTorch: a request is checked before that is imported."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from anew.core import settings as cfg
+from anew.core.specs import Spec
+from anew.errors import ConfigError, RunError, restoring
+from anew.runs import events as events_file
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CONFIG, OWN_FAMILY
+from anew.runs.record import Plan, Request
+
+# Settings that change no step, so that they may differ from those of the run that is replayed.
+OUTSIDE_A_PLAN = {"evaluate_samples", "previews", "tensorboard", "checkpoint_seconds", "device", "parallel"}
+
+
+def replay_request(request: Request, plan: Path) -> Request:
+    """The request of the run whose plan is replayed, on the data of this one: everything else is the plan's.
+
+    Code in that run is not run for it: a family of the user's own is given again.
+
+    Args:
+        request: What was asked for beside the plan.
+        plan: The run whose plan is replayed.
+
+    Raises:
+        ConfigError: The request sets what the plan says.
+        RunError: The plan's family is code, and was not given again.
+    """
+    record = RunFolder.open(plan).record()
+    is_code = record.family.name == OWN_FAMILY
+    if is_code and request.family != OWN_FAMILY:
+        file = str(plan / OWN_FAMILY)
+        raise RunError(f"the family of {str(plan)!r} is code; read {file!r}, then give that file as `family`")
+    conflicts = _conflicts(request, is_code)
+    if conflicts:
+        raise ConfigError(f"`plan` takes {conflicts[0]!r} from the run that it replays; leave it out")
+    settings = {name: v for name, v in record.request.settings.items() if _without_owner(name) != "train_seconds"}
+    return dataclasses.replace(
+        record.request,
+        data=request.data,
+        budget=None,
+        steps=None,
+        plan_from=str(plan.resolve()),
+        settings={**settings, **request.settings},
+        fit_seconds=record.data.seconds,
+    )
+
+
+def _conflicts(request: Request, is_code: bool) -> list[str]:
+    """Names of what the request sets although the plan says it."""
+    values = {
+        "budget": request.budget is not None,
+        "steps": request.steps is not None,
+        "family": request.family is not None and not is_code,
+        "modality": request.modality is not None,
+        "seed": request.seed != 0,
+        "prefer": request.prefer != "quality",
+    }
+    settings = [name for name in request.settings if _without_owner(name) not in OUTSIDE_A_PLAN]
+    return [*(name for name, is_set in values.items() if is_set), *settings]
+
+
+def _without_owner(setting: str) -> str:
+    return setting.rpartition(".")[2]
+
+
+def replayed_plan(run: str | Path, spec: Spec, config_class: type) -> tuple[Plan, Any]:
+    """The plan of a run, with as many steps as were logged, whatever the clock says, and the Config of its family.
+
+    Raises:
+        RunError: The plan was made for data of another spec.
+    """
+    folder = RunFolder.open(Path(run))
+    record = folder.record()
+    if record.spec != spec:
+        raise RunError(f"the plan of {str(folder.path)!r} was made for other data; give the data of that run")
+    steps = len(events_file.progress_record(folder.path / events_file.NAME))
+    plan = dataclasses.replace(record.plan, steps=steps, budget_s=None, train_s=None, evaluate_s=None)
+    with restoring(folder.path / CONFIG):
+        return plan, cfg.from_json(config_class, record.family.config)

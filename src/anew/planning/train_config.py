@@ -1,0 +1,34 @@
+"""Settings of the training itself, whatever the family."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anew.core.settings import setting
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Settings of the training itself, whatever the family."""
+
+    model_size: int = setting(
+        -1, "size of the model: 0 the smallest, each +1 about doubles a step; -1 chooses by the budget", low=-1, high=12
+    )
+    micro_batch: int = setting(
+        0, "rows of a batch in memory at once; 0 finds it by trying", unit="examples", low=0, high=1_000_000
+    )
+    space: str = setting(
+        "auto",
+        "where the family works: on pixels, or on the latents of a codec that is trained first; auto: what wins",
+        choices=("auto", "pixel", "latent"),
+    )
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N")
+    parallel: str = setting("ddp", "how torchrun's processes share a model", choices=("ddp", "fsdp"))
+    train_seconds: float = setting(
+        0.0, "train for exactly this long, all else outside; 0 follows the budget", unit="seconds", low=0.0
+    )
+    previews: int = setting(4, "how often samples are drawn while training", low=0, high=1000)
+    checkpoint_seconds: float = setting(30.0, "time between checkpoints", unit="seconds", low=0.0)
+    validation: bool = setting(True, "let held-out validation data choose the weights and begin the decay early")
+    evaluate_samples: int = setting(1000, "samples that the report is made from", low=0, high=1_000_000)
+    tensorboard: bool = setting(False, "write TensorBoard files into the run (needs the extra `track`)")

@@ -1,0 +1,188 @@
+"""Train a job to its end: prepare the family, take the steps, choose the weights and keep them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from anew.core.specs import Batch
+from anew.core.threads import ThreadTuner, available_threads
+from anew.errors import restoring
+from anew.families.base import Family
+from anew.planning.budget import LEAST_TRAINING, time_to_train
+from anew.planning.build import seeded
+from anew.runs import events as events_file
+from anew.runs.events import Events
+from anew.runs.paths import WEIGHTS
+from anew.runs.tensors import write_tensors
+from anew.training.loop import Listener, Outcome, TrainingLoop
+from anew.training.progress import Progress, ReplayProgress, StepProgress, TimeProgress
+from anew.training.trainer import StepResult, Trainer
+from anew.training.validation import Validation, validation_loss
+from anew.workflows.job import Checkpoint, TrainingJob
+
+MOST_EPOCHS_UNWATCHED = 1.5  # with fewer passes over the data, more training does not make the validation loss worse
+
+
+def fit(
+    job: TrainingJob,
+    checkpoint: Checkpoint | None = None,
+    make_listeners: Callable[[Trainer], Sequence[Listener]] = lambda trainer: (),
+) -> Outcome:
+    """Train until the plan is done, choose the weights, and write model.safetensors.
+
+    Args:
+        job: What is trained.
+        checkpoint: The state to go on from; None at the beginning.
+        make_listeners: Gives what is called after each step.
+
+    Returns:
+        How the training ended. After "interrupted" its state is saved, and no weights were chosen.
+    """
+    _prepare(job, checkpoint)
+    spent = 0.0 if checkpoint is None else float(checkpoint["meta"].get("spent", 0.0))
+    progress = _progress(job, spent)
+    trainer = Trainer(
+        job.family,
+        job.data,
+        progress,
+        seed=job.plan.seed,
+        batch_size=job.plan.batch,
+        micro_batch=job.plan.micro_batch,
+        world=job.world,
+        shard=job.train_config.parallel == "fsdp",
+    )
+    validation = Validation(trainer, job.validation_batches) if _uses_validation(job) else None
+    if checkpoint is not None:
+        with restoring(job.folder.checkpoints):
+            trainer.load_state_dict(checkpoint)
+            job.family.check_state()
+            if validation is not None:
+                validation.load_state_dict(checkpoint)
+    outcome = _run_loop(job, trainer, validation, spent, make_listeners(trainer))
+    if outcome != "interrupted":
+        _keep_weights(job, trainer, validation)
+    return outcome
+
+
+def _prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
+    """Learn what has a closed form, or make room for what was learned."""
+    if checkpoint is None:
+        with seeded(0, job.world.device):
+            job.family.fit_closed_form(batch.to(job.world.device) for batch in job.data.sweep("train"))
+        return
+    weights = {
+        name.removeprefix("weights/"): tensor
+        for name, tensor in checkpoint["tensors"].items()
+        if name.startswith("weights/")
+    }
+    with restoring(job.folder.checkpoints):
+        job.family.allocate_buffers({name: tensor.shape for name, tensor in weights.items()})
+
+
+def _progress(job: TrainingJob, spent: float) -> Progress:
+    """What says how far the training is. spent: its seconds in earlier processes."""
+    plan = job.plan
+    if job.request.plan_from is not None:
+        logged = events_file.progress_record(Path(job.request.plan_from) / events_file.NAME)
+        return ReplayProgress(logged[: plan.steps])
+    if plan.steps is not None:
+        return StepProgress(plan.steps)
+    on_step_time = _thread_tuner(job)
+    if job.train_config.train_seconds:
+        return TimeProgress(job.train_config.train_seconds, spent, only_training=True, on_step_time=on_step_time)
+    seconds = plan.train_s
+    if plan.budget_s is not None and spent == 0.0:
+        # Known exactly only now: reading, measuring and preparing are over.
+        seconds = time_to_train(plan.budget_s, job.context, minimum=LEAST_TRAINING)
+    assert seconds is not None, "a plan has steps or seconds"
+    return TimeProgress(seconds, spent, on_step_time=on_step_time)
+
+
+def _thread_tuner(job: TrainingJob) -> Callable[[float], None]:
+    """What is called with the time of each step. Several processes have their threads shared out; on a GPU the cores only
+    feed it."""
+    is_tunable = job.world.size == 1 and job.world.device.type == "cpu"
+    return (
+        ThreadTuner(job.context.reporter.message, available_threads()).record_step
+        if is_tunable
+        else lambda seconds: None
+    )
+
+
+def _uses_validation(job: TrainingJob) -> bool:
+    """Whether the loss on validation data may choose the weights and begin the decay early."""
+    repeats_data = job.plan.epochs is None or job.plan.epochs > MOST_EPOCHS_UNWATCHED
+    return job.train_config.validation and repeats_data and _can_validate(job)
+
+
+def _can_validate(job: TrainingJob) -> bool:
+    return job.family.early_stopping and job.data.part_size("validation") > 0
+
+
+def _run_loop(
+    job: TrainingJob,
+    trainer: Trainer,
+    validation: Validation | None,
+    spent: float,
+    listeners: Sequence[Listener],
+) -> Outcome:
+    start = time.monotonic() - spent
+
+    def show(result: StepResult) -> None:
+        job.context.reporter.step(result, trainer.progress.seconds_left(result.step))
+
+    events = Events(job.folder.path / events_file.NAME) if job.world.is_main else None
+    loop = TrainingLoop(
+        trainer,
+        job.folder,
+        events,
+        [show, *listeners],
+        validation,
+        job.train_config.checkpoint_seconds,
+        spent=lambda: time.monotonic() - start,
+        say=job.context.reporter.message,
+    )
+    try:
+        return loop.run()
+    finally:
+        if events is not None:
+            events.close()
+
+
+def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | None) -> None:
+    """Write the weights to sample from, with what the family fits on validation data, into model.safetensors."""
+    weights, best_step = (trainer.weights(), None) if validation is None else validation.final_weights()
+    if best_step is not None:
+        job.context.reporter.message(f"kept the weights of step {best_step:,}: validation loss was lowest there")
+    if job.world.is_main:
+        family = _better_of_both(job, job.rebuilt(weights))
+        with torch.no_grad():
+            family.calibrate(batch.to(job.world.device) for batch in _calibration_batches(job))
+        write_tensors(job.folder.path / WEIGHTS, {name: t.cpu() for name, t in family.state_dict().items()})
+        job.write_status("trained")
+    job.world.barrier()
+
+
+def _better_of_both(job: TrainingJob, family: Family) -> Family:
+    """The family as it was before the run was given more time, where it beats the new one on validation data."""
+    if job.previous_weights is None or not _can_validate(job):
+        return family
+    previous = job.rebuilt(job.previous_weights)
+    old_loss = validation_loss(previous, job.validation_batches(), job.plan.seed)
+    new_loss = validation_loss(family, job.validation_batches(), job.plan.seed)
+    if old_loss >= new_loss:
+        return family
+    job.context.reporter.message(
+        "kept the previous weights: the additional training did not improve validation loss; give more time"
+    )
+    return previous
+
+
+def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
+    if job.data.part_size("validation"):
+        for batch in job.data.scoring("validation", limit=job.plan.calibration_units):
+            yield from job.data.modality.orderings(batch)

@@ -1,0 +1,49 @@
+"""The data of a request, opened and fitted, and what is said of items that were skipped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from anew.core.registry import load
+from anew.core.reporter import Reporter
+from anew.data.dataset import Dataset
+from anew.data.skipped import skipped
+from anew.data.types import DataBudget
+from anew.planning.choose import settings_of
+from anew.planning.context import RunContext, TrainingData
+from anew.runs.record import Request
+
+
+class SkippedItemsReport:
+    """Says which items were skipped and why, each line once: most bodies are read only when they are used."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._reported: list[str] = []
+
+    def update(self, data: TrainingData) -> None:
+        """Say what was not said yet."""
+        lines = skipped(data.scan)
+        for line in lines:
+            if line not in self._reported:
+                self._reporter.message(line)
+        self._reported = lines
+
+
+def open_data(request: Request, context: RunContext) -> Dataset:
+    """The data of a request, split and with its modality fitted; what was decided on the way is said."""
+
+    def modality_settings(modality: str) -> dict[str, Any]:
+        return settings_of(request.settings, modality, load("data", modality).Config)
+
+    seconds = request.budget or request.fit_seconds
+    size = DataBudget(seconds, 0, 0, torch.get_num_threads(), context.world.device.type)
+    data = Dataset.open(
+        request.data, modality=request.modality, settings=modality_settings, seed=request.seed, size=size
+    )
+    data.fit(size)
+    for note in data.scan.notes:
+        context.reporter.message(note)
+    return data

@@ -1,0 +1,56 @@
+"""A budget's parts, and the largest model that it affords."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+
+import pytest
+
+from anew.core.reporter import SilentReporter
+from anew.errors import BudgetError
+from anew.planning.budget import (
+    calibration_slice,
+    evaluation_slice,
+    largest_affordable,
+    saving_slice,
+    time_to_train,
+    training_seconds,
+)
+from anew.planning.context import RunContext
+from anew.planning.train_config import TrainConfig
+from anew.runs.record import Candidate, Request
+from anew.training.distributed import World
+
+
+def context(elapsed: float = 0.0) -> RunContext:
+    return RunContext(SilentReporter(), time.monotonic() - elapsed, World())
+
+
+def test_training_gets_what_the_other_parts_leave() -> None:
+    seconds = time_to_train(600.0, context(elapsed=10.0))
+    others = evaluation_slice(600.0) + saving_slice(600.0) + calibration_slice(600.0)
+    assert seconds == pytest.approx(590.0 - others, abs=0.5)
+
+
+def test_too_small_a_budget_names_one_that_would_do() -> None:
+    with pytest.raises(BudgetError, match="a budget of 5 s leaves no time to train") as caught:
+        time_to_train(5.0, context(elapsed=2.0))
+    enough = float(re.findall(r"at least (\d+)s", str(caught.value))[0])
+    assert time_to_train(enough, context(elapsed=2.0)) >= 1.0
+    assert time_to_train(5.0, context(elapsed=2.0), minimum=1.0) == 1.0
+
+
+def test_train_seconds_go_before_the_budget_and_steps_need_none() -> None:
+    timed = TrainConfig(train_seconds=7.0)
+    assert training_seconds(Request(data="x", budget=600.0), timed, context()) == 7.0
+    assert training_seconds(Request(data="x", steps=3), TrainConfig(), context()) is None
+
+
+def test_the_largest_model_that_can_still_learn_is_taken() -> None:
+    small = Candidate(model_size=0, parameters=1, batch=8, step_s=0.1, examples=100.0, target_examples=50.0)
+    large = dataclasses.replace(small, model_size=1, target_examples=100.0)
+    too_large = dataclasses.replace(small, model_size=2, target_examples=101.0)
+    assert largest_affordable([small, large, too_large]) is large
+    assert largest_affordable([too_large]) is too_large
