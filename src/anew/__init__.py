@@ -1,4 +1,4 @@
-"""Anew: new data from your data: the right model for it, in the time you have, with proof that it is new."""
+"""Anew: new data from your data: the right model for it, in the time you have, with measured evidence that it is new."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anew.api import compare, evaluate, example, load, look, resume, score, train, walk
+    from anew.api import compare, evaluate, example, examples, load, look, resume, score, settings, train, walk
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model, Samples
@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
-    "anew.api": ("compare", "evaluate", "example", "load", "look", "resume", "score", "train", "walk"),
+    "anew.api": (
+        "compare",
+        "evaluate",
+        "example",
+        "examples",
+        "load",
+        "look",
+        "resume",
+        "score",
+        "settings",
+        "train",
+        "walk",
+    ),
     "anew.sampling.model": ("Model", "Samples"),
     "anew.sampling.interpolation": ("Walk",),
     "anew.errors": ("AnewError", "BudgetError", "ConfigError", "DataError", "RunError", "TrainingError", "UserError"),
@@ -35,10 +47,12 @@ __all__ = [
     "compare",
     "evaluate",
     "example",
+    "examples",
     "load",
     "look",
     "resume",
     "score",
+    "settings",
     "train",
     "walk",
 ]

@@ -1,4 +1,7 @@
-"""The verbs: look, train, resume, load, score, evaluate, walk, compare. The command line and every page call these and nothing below."""
+"""The verbs: look, train, resume, load, score, evaluate, walk, compare, settings, example.
+
+The command line and every page call these and nothing below.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from anew.core import arguments
 from anew.core.registry import check_name, load_user_family
 from anew.core.settings import as_text, whole
 from anew.core.settings import seconds as parse_seconds
-from anew.errors import ConfigError, DataError, RunError, short
+from anew.errors import ConfigError, DataError, RunError, command, short
 from anew.runs.folder import OWN_FAMILY, RunFolder
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
     from anew.workflows.compare.run import Compared
+    from anew.workflows.list_settings import SettingInfo
 
 Settings = Mapping[str, Any]
 PREFERENCES = ("quality", "speed", "latent")
@@ -389,13 +393,52 @@ def compare(
     return compared(target, request, listed, n, trust_code, reporter)
 
 
+def settings(name: str | None = None) -> list[SettingInfo]:
+    """All settings that `settings=` of the other verbs takes, or those of one name.
+
+    Args:
+        name: A setting ("width"), a family ("gan"), a kind of data ("image"), or a group: "training", "family", "data" or
+            "sampling". None for all.
+
+    Raises:
+        ConfigError: Nothing has this name.
+    """
+    from anew.workflows.list_settings import list_settings
+
+    return list_settings(arguments.optional_text("name", name))
+
+
+def setting_groups() -> Mapping[str, str]:
+    """The groups of settings by name, with a title each."""
+    from anew.workflows.list_settings import GROUPS
+
+    return GROUPS
+
+
+def examples() -> Mapping[str, str]:
+    """The data sets that `example` can write: name and one line each."""
+    from anew.workflows.examples import EXAMPLES
+
+    return EXAMPLES
+
+
 def example(name: str, folder: str | Path) -> Path:
-    """Write real data that an installed package ships as ordinary files into a new folder."""
+    """Write one of the `examples` as ordinary files into a new folder, and return that folder."""
     from anew.workflows.examples import write_example
 
     target = arguments.path("folder", folder)
     write_example(arguments.optional_text("name", name) or "", target)
     return target
+
+
+def read_report(run: str | Path) -> dict[str, Any]:
+    """What report.json of a finished run holds. Raises RunError where it is missing or damaged."""
+    from anew.core import files
+
+    report = files.read_json(_opened(run).path / "report" / "report.json")
+    if not isinstance(report, dict) or not isinstance(report.get("scores"), list):
+        raise RunError(f"the report of {str(run)!r} was edited; run `{command('anew', 'evaluate', run)}`")
+    return report
 
 
 def _is_hub_name(name: str) -> bool:
@@ -419,4 +462,16 @@ def _new_run(stem: str) -> Path:
     return path
 
 
-__all__ = ["compare", "evaluate", "example", "load", "look", "resume", "score", "train", "walk"]
+__all__ = [
+    "compare",
+    "evaluate",
+    "example",
+    "examples",
+    "load",
+    "look",
+    "resume",
+    "score",
+    "settings",
+    "train",
+    "walk",
+]

@@ -14,7 +14,7 @@ from anew.workflows.examples import EXAMPLES, write_example
 
 
 def test_each_has_a_line() -> None:
-    assert set(EXAMPLES) == {"digits", "small-digits", "python", "prose"}
+    assert set(EXAMPLES) == {"digits", "small-digits", "names", "python", "prose"}
     assert all(line and "\n" not in line for line in EXAMPLES.values())
 
 
@@ -50,6 +50,15 @@ def test_prose_repeats_little(tmp_path: Path) -> None:
     assert "Python Software Foundation" in (tmp_path / "p-LICENCE.txt").read_text()
 
 
+def test_names(tmp_path: Path) -> None:
+    assert write_example("names", tmp_path / "n") == 1
+    places = (tmp_path / "n" / "names.txt").read_text(encoding="utf-8").splitlines()
+    assert len(places) == len(set(places)) > 300
+    assert {"Addis Ababa", "Lisbon", "Porto-Novo", "Sydney"} <= set(places)
+    assert not [place for place in places if "_" in place or place.isupper()]
+    assert "public domain" in (tmp_path / "n-LICENCE.txt").read_text()
+
+
 def test_python(tmp_path: Path) -> None:
     count = write_example("python", tmp_path / "s")
     files = list((tmp_path / "s").rglob("*"))
@@ -59,7 +68,7 @@ def test_python(tmp_path: Path) -> None:
 
 
 def test_unknown_name_is_given_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'digit' is no example; did you mean 'digits'"):
+    with pytest.raises(ConfigError, match="unknown example 'digit'; did you mean 'digits'"):
         write_example("digit", tmp_path / "x")
     assert not (tmp_path / "x").exists()
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anew.cli.show import describe
+from anew.cli.summary import describe
 from anew.data import dataset, limits
 from anew.data.dataset import Dataset
 from anew.data.formats import fasta
@@ -203,7 +203,7 @@ def test_sequences_are_called_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no usable sequence"):
         Dataset.open(file(tmp_path / "none", "a.fna", b"\x00\x01\x02" * 400))
     found = looked(str(sequences(tmp_path / "a.fasta", 100)), None, "quality", 0, {})
-    assert "100 sequences, " in describe(found)
+    assert "100 sequences, " in str(describe(found))
 
 
 def test_one_large_cluster_is_said(tmp_path: Path) -> None:
