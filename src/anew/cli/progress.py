@@ -95,7 +95,8 @@ class ProgressLine:
         words = [f"{'loss' if name == 'main' else name} {value:.4f}" for name, value in result.losses.items()]
         (first_time, first_examples), (last_time, last_examples) = self._times[0], self._times[-1]
         if last_time > first_time:
-            words.append(f"{(last_examples - first_examples) / (last_time - first_time):,.0f} examples/s")
+            rate = (last_examples - first_examples) / (last_time - first_time)
+            words.append(f"{rate:,.0f} examples/s" if rate >= 10 else f"{rate:.2g} examples/s")
         if left is not None:
             words.append(f"{clock(left)} left")
         return ", ".join(words)
