@@ -43,6 +43,12 @@ def test_what_was_not_measured_is_said() -> None:
         "As varied?           not measured",
         "New?                 no",
     ]
+    repeated = {
+        "grades": {},
+        "scores": [score("repetition_rate", 0.1, 0.0)],
+        "copies": None,
+    }  # a figure without a grade
+    assert text(closing(repeated))[1] == "As varied?           not measured"
     copied = {"found": True, "share": 0.2, "detection_limit": None}
     assert "about 20% of the samples are copies" in text(closing(report | {"copies": copied}))[2]
     unsure = copied | {"found": False}

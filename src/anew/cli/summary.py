@@ -92,7 +92,8 @@ def closing(report: Mapping[str, Any]) -> list[Line]:
     lines: list[Line] = []
     for question, title in QUESTIONS.items():
         answer, style = ANSWERS.get(report.get("grades", {}).get(question, ""), NOT_MEASURED)
-        lines.append([(f"{title:<{width}}", ""), (f"{answer:<8}", style), (_figure(question, report), "")])
+        figure = "" if style == NOT_MEASURED[1] else _figure(question, report)
+        lines.append([(f"{title:<{width}}", ""), (f"{answer:<8}", style), (figure, "")])
     return lines
 
 
