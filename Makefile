@@ -12,17 +12,15 @@ $(VENV)/ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
+# Less than four minutes: two data sets that are good within a minute or two.
 demo: $(VENV)/ready
 	rm -rf runs/demo
+	$(BIN)/anew example names runs/demo/names-data
+	$(BIN)/anew train runs/demo/names-data --run runs/demo/names --budget 45s
+	@echo; echo "New place names:"; head -n 24 runs/demo/names/samples/final.txt | paste -sd, - | sed 's/,/, /g'; echo
 	$(BIN)/anew example digits runs/demo/digits-data
-	$(BIN)/anew look runs/demo/digits-data
-	$(BIN)/anew train runs/demo/digits-data --run runs/demo/digits --budget 60s
-	$(BIN)/anew example prose runs/demo/prose-data
-	$(BIN)/anew look runs/demo/prose-data
-	$(BIN)/anew train runs/demo/prose-data --run runs/demo/prose --budget 60s
-	@echo; echo "New prose, as the model wrote it:"; echo; head -c 1200 runs/demo/prose/samples/final.txt; echo
-	@echo; echo "New digits: runs/demo/digits/samples/final.png"
-	@echo "Reports:    runs/demo/digits/report/report.html and runs/demo/prose/report/report.html"
+	$(BIN)/anew train runs/demo/digits-data --run runs/demo/digits --budget 100s
+	@echo; echo "Look at runs/demo/digits/samples/final.png, and at the reports in a browser."
 
 # `make test ROOM=data` or `make test-data`: the tests of one room alone.
 ifdef ROOM

@@ -1,4 +1,4 @@
-"""Anew: new data from your data: the right model for it, in the time you have, with proof that it is new."""
+"""Anew: new data from your data: the right model for it, in the time you have, with measured evidence that it is new."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from anew.core.version import __version__
 
 if TYPE_CHECKING:
-    from anew.api import compare, evaluate, example, load, look, resume, score, train, walk
+    from anew.api import compare, evaluate, example, examples, load, look, resume, score, settings, train, walk
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
@@ -16,7 +16,19 @@ if TYPE_CHECKING:
     from anew.sampling.scoring import Scores
 
 _HOMES = {
-    "anew.api": ("compare", "evaluate", "example", "load", "look", "resume", "score", "train", "walk"),
+    "anew.api": (
+        "compare",
+        "evaluate",
+        "example",
+        "examples",
+        "load",
+        "look",
+        "resume",
+        "score",
+        "settings",
+        "train",
+        "walk",
+    ),
     "anew.sampling.model": ("Model",),
     "anew.sampling.samples": ("Samples",),
     "anew.sampling.scoring": ("Scores",),
@@ -41,10 +53,12 @@ __all__ = [
     "compare",
     "evaluate",
     "example",
+    "examples",
     "load",
     "look",
     "resume",
     "score",
+    "settings",
     "train",
     "walk",
 ]

@@ -1,4 +1,7 @@
-"""The verbs: look, train, resume, load, score, evaluate, walk, compare. The command line and every page call these and nothing below."""
+"""The verbs: look, train, resume, load, score, evaluate, walk, compare, settings, example.
+
+The command line and every page call these and nothing below.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from anew.core.durations import parse_duration
 from anew.core.registry import load_user_family
 from anew.core.reporter import Reporter
 from anew.core.settings import check_int
-from anew.errors import ConfigError, DataError, RunError, shorten
+from anew.errors import ConfigError, DataError, RunError, command, shorten
 from anew.planning.folder_names import default_report as default_report
 from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from anew.sampling.scoring import Scores
     from anew.workflows.compare.run import Compared
     from anew.workflows.inspect import Inspection
+    from anew.workflows.list_settings import SettingInfo
 
 COMPARISON_BUDGET = "5m"
 MOST_MEASURED = 1_000_000  # samples of one report
@@ -477,11 +481,40 @@ def compare(
 # -- examples --------------------------------------------------------------------------------------------------------------
 
 
+def settings(name: str | None = None) -> list[SettingInfo]:
+    """All settings that `settings=` of the other verbs takes, or those of one name.
+
+    Args:
+        name: A setting ("width"), a family ("gan"), a kind of data ("image"), or a group: "training", "family", "data" or
+            "sampling". None for all.
+
+    Raises:
+        ConfigError: Nothing has this name.
+    """
+    from anew.workflows.list_settings import list_settings
+
+    return list_settings(arguments.optional_text("name", name))
+
+
+def setting_groups() -> Mapping[str, str]:
+    """The groups of settings by name, with a title each."""
+    from anew.workflows.list_settings import GROUPS
+
+    return GROUPS
+
+
+def examples() -> Mapping[str, str]:
+    """The data sets that `example` can write: name and one line each."""
+    from anew.workflows.examples import EXAMPLES
+
+    return EXAMPLES
+
+
 def example(name: str, folder: str | Path) -> Path:
     """Write real data that an installed package ships as ordinary files.
 
     Args:
-        name: Which example: "digits", "small-digits", "python" or "prose".
+        name: Which of the `examples`.
         folder: A new folder, or an empty one.
 
     Returns:
@@ -498,4 +531,28 @@ def example(name: str, folder: str | Path) -> Path:
     return target
 
 
-__all__ = ["compare", "evaluate", "example", "load", "look", "resume", "score", "train", "walk"]
+def read_report(run: str | Path) -> dict[str, Any]:
+    """What report.json of a finished run holds.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
+    report = files.read_json(_open_run(run).path / "report" / "report.json")
+    if not isinstance(report, dict) or not isinstance(report.get("scores"), list):
+        raise RunError(f"the report of {str(run)!r} was edited; run `{command('anew', 'evaluate', run)}`")
+    return report
+
+
+__all__ = [
+    "compare",
+    "evaluate",
+    "example",
+    "examples",
+    "load",
+    "look",
+    "resume",
+    "score",
+    "settings",
+    "train",
+    "walk",
+]

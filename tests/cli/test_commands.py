@@ -138,13 +138,47 @@ def test_score_and_evaluate_speak_json(text_run: tuple[Path, Path], tmp_path: Pa
     assert {"bits_per_character"} <= {s["name"] for s in report["scores"]}
 
 
+def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, run = text_run
+
+    def spoken(*arguments: object) -> dict[str, Any]:
+        done = anew(*arguments, "--json")
+        assert done.stdout.count("\n") == 1
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    few = ("--steps", 2, "--set", "evaluate_samples=4")
+    trained = spoken("train", data, "--run", tmp_path / "run", *few)
+    assert trained["folder"] == str(tmp_path / "run") and {"scores", "verdict", "grades"} <= set(trained["report"])
+    resumed = spoken("resume", tmp_path / "run")
+    assert resumed["report"]["scores"]
+    sampled = spoken("sample", run, "--out", tmp_path / "a", "-n", 2, "--set", "max_tokens=20")
+    assert sampled["samples"] == 2 and all(Path(name).is_file() for name in [*sampled["files"], sampled["sheet"]])
+    walked = spoken("walk", image_run[1], "--out", tmp_path / "w", "-n", 4, "--stops", 2)
+    assert walked["frames"] == 4 and Path(walked["strip"]).is_file() and Path(walked["animation"]).is_file()
+    written = spoken("example", "names", tmp_path / "names")
+    assert written == {"name": "names", "folder": str(tmp_path / "names")}
+    assert "names" in spoken("example")["examples"]
+    assert {s["owner"] for s in spoken("settings", "temperature")["settings"]} == {"transformer", "vae"}
+
+
+def test_a_run_ends_with_three_answers_and_two_commands(image_run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, _ = image_run
+    done = anew("train", data, "--run", tmp_path / "run", "--steps", 2, "--set", "evaluate_samples=24")
+    ending = done.stdout.splitlines()[-8:]
+    assert [line.split("?")[0] for line in ending[:3]] == ["Close to your data", "As varied", "New"]
+    assert [line.split()[0] for line in ending[4:7]] == ["samples", "report", "more"]
+    assert ending[7].split()[1:3] in (["anew", "resume"], ["anew", "evaluate"])
+    assert not [line for line in done.stdout.splitlines() if line.startswith("  ")]  # details and the table: --verbose
+
+
 def test_look_says_what_it_is(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
     found = json.loads(anew("look", data, "--json").stdout)
     assert found["modality"] == "image" and found["family"] == "diffusion"
     assert found["items"] == 240 and found["labels"] == ["bar", "disc"]
     words = anew("look", names(tmp_path / "names.txt")).stdout
-    assert "list" in words and "transformer" in words
+    assert words.startswith("data:   ") and "\nmodel:  transformer\nbecause " in words
 
 
 @pytest.mark.parametrize("after", [0.3, 1.5, 3.0, 4.5, 6.0])
@@ -189,7 +223,7 @@ def test_a_signal_saves_and_leaves_with_75(text_run: tuple[Path, Path], tmp_path
     process.send_signal(signal.SIGTERM)
     out, error = process.communicate(timeout=60)
     assert process.returncode == 75, error
-    assert f"anew resume {tmp_path / 'run'}`" in out
+    assert f"continue with `anew resume {tmp_path / 'run'}`" in out
     assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
     assert (
         f"anew resume {tmp_path / 'run'}`" in anew("sample", tmp_path / "run", "--out", tmp_path / "x", code=2).stderr
@@ -212,7 +246,7 @@ def test_a_run_without_a_name_is_named_where_it_stops(
     monkeypatch.setattr(api, "train", stopped)
     (tmp_path / "runs" / "book-1").mkdir(parents=True)
     assert main(["train", "book.txt"]) == 75
-    assert "go on with `anew resume runs/book-2`" in capsys.readouterr().out
+    assert "continue with `anew resume runs/book-2`" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
@@ -278,10 +312,14 @@ MISTAKES = [
     (("train", "{data}", "--steps", "3", "--budget", "3s"), "both --budget and --steps"),
     (("train", "{data}", "--budget", "soon"), "--budget must be a time"),
     (("train", "{data}", "--budget", "1s"), "too little|give at least"),
-    (("train", "{data}", "--bugdet", "1m"), "did you mean '--budget'"),
+    (("train", "{data}", "--bugdet", "1m"), "unknown option '--bugdet'; did you mean '--budget'"),
+    (("train", "{data}", "{data}", "--steps", "3"), "unexpected argument"),
+    (("train", "{data}", "--steps", "x"), "--steps must be an integer"),
+    (("train", "{data}", "--prefer", "sped"), "--prefer must be one of quality, speed, latent"),
+    (("settings", "widht"), "unknown setting 'widht'; did you mean 'width'"),
     (("trian", "{data}"), "did you mean 'train'"),
     (("train", "{data}", "--steps", "3", "--set", "widht=3"), "did you mean 'width'"),
-    (("train", "{data}", "--steps", "3", "--set", "width"), "key=value"),
+    (("train", "{data}", "--steps", "3", "--set", "width"), "KEY=VALUE"),
     (("train", "{data}", "--steps", "3", "--set", "width=-1"), "out of range"),
     (("train", "{data}", "--steps", "3", "--family", "difusion"), "did you mean 'diffusion'"),
     (("train", "{data}", "--steps", "3", "--family", "diffusion"), "does not take texts; give transformer"),
@@ -297,10 +335,13 @@ MISTAKES = [
     (("sample", "{run}", "--out", "x", "-n", "0"), "out of range"),
     (("sample", "{run}", "--out", "x", "--label", "cat"), "has no labels"),
     (("sample", "{run}", "--out", "x", "--set", "temprature=1"), "did you mean 'temperature'"),
-    (("sample", "{run}", "--out", "x", "--prompt-file", "{none}"), "is no file"),
+    (("sample", "{run}", "--out", "x", "--prompt-file", "{none}"), "--prompt-file .* does not exist"),
     (("sample", "{run}", "--out", "x", "--prompt-file", "{empty}"), "is a folder; give a file"),
-    (("sample", "{run}", "--out", "x", "--suffix-file", "{none}"), "--suffix-file .* is no file"),
-    (("sample", "{run}", "--out", "x", "--suffix", "a", "--suffix-file", "{odd}"), "both --suffix and --suffix-file"),
+    (("sample", "{run}", "--out", "x", "--suffix-file", "{none}"), "--suffix-file .* does not exist"),
+    (
+        ("sample", "{run}", "--out", "x", "--suffix", "a", "--suffix-file", "{odd}"),
+        "--suffix and --suffix-file are mutually exclusive",
+    ),
     (("sample", "{run}", "--out", "x", "--stop", ""), "stop='' is not allowed"),
     (("sample", "{run}", "--out", "x", "--seed", "-1"), "seed=-1 is out of range"),
     (("sample", "{run}", "--out", "x", "--set", "temperature=nan"), "temperature=nan is not allowed; give a finite"),

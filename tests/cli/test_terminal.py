@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import anew
-from anew.cli import terminal
+from anew import cli
+from anew.cli import commands, terminal
 from anew.cli.parser import options_in
-from anew.errors import command, out_of_memory, printable
+from anew.errors import DataError, command, out_of_memory, printable
 
 SRC = Path(anew.__file__).parent
 EVIL = "a\x1b[2J\x07\x7f\x9b\u202eb\udcff\u2066 é"
@@ -39,6 +40,38 @@ def test_nothing_else_prints() -> None:
             assert not re.search(r"(?<!\.)\bprint\(|\bstd(out|err)\.write", path.read_text()), path.name
 
 
+def test_styles_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    log, coloured, plain = io.StringIO(), Terminal(), Terminal()
+    terminal.write_spans([(EVIL, "bold green"), (" [b] ", "")], log)
+    terminal.write_spans([(EVIL, "bold green"), (" [b] ", "")], coloured)
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal.write_spans([(EVIL, "green")], plain)
+    assert log.getvalue() == f"{printable(EVIL)} [b] \n"
+    assert "\x1b[1;32m" in coloured.getvalue() and "\x1b[2J" not in coloured.getvalue()
+    assert plain.getvalue() == f"{printable(EVIL)}\n"
+
+
+def test_errors_show_names_escaped(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*_: object) -> None:
+        raise DataError(f"{EVIL} is empty")
+
+    monkeypatch.setattr(commands, "run", fail)
+    assert cli.main(["look", "x"]) == 2
+    assert capsys.readouterr().err == f"anew: {printable(EVIL)} is empty\n"
+
+
+def test_json_keeps_names_that_are_not_utf8(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.write_json({"labels": [EVIL, "Zürich"]})
+    printed = capsys.readouterr().out
+    assert printed.isascii() and json.loads(printed) == {"labels": [EVIL, "Zürich"]}
+
+
 def test_letters_that_the_stream_lacks_are_escaped() -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     terminal.write("é", stream)
@@ -60,7 +93,7 @@ def test_the_library_names_arguments_and_the_command_line_options() -> None:
     assert shown.startswith("--held-out is for samples; give --data, --trust-code or --from and --to, as `anew look`")
     assert options_in("`data` must be", ["train"]) == "DATA must be"
     for path in SRC.rglob("*.py"):
-        if path.parent.name != "cli" and path.name not in ("contestants.py", "card.py"):  # these write commands
+        if path.parent.name != "cli" and path.name not in ("subprocesses.py", "model_card.py"):  # these write commands
             assert not re.search(r"--[a-z]", path.read_text().replace("anew sample --set", "")), path
 
 

@@ -63,7 +63,7 @@ def test_half_written_samples(
     assert (tmp_path / "out" / ".unfinished.json").is_file()
     monkeypatch.setattr(api, "load", lambda run, trust_code: Loaded(killed=False))
     assert main([*SAMPLE, "--seed", "1"]) == 2
-    assert "holds part of what another command wrote, which was stopped" in capsys.readouterr().err
+    assert "holds part of the files of another command, which was stopped" in capsys.readouterr().err
     assert main(SAMPLE) == 0
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["0000.txt"]
     assert (tmp_path / "out" / "0000.txt").read_text() == "new"

@@ -32,18 +32,19 @@ SETTINGS = ("width=64", "width=x", "width=", "=3", "x", "width=1000000000", "wid
 FLAGS: dict[str, dict[str, Sequence[str] | None]] = {
     "look": {"--modality": WORDS, "--prefer": WORDS, "--seed": NUMBERS, "--set": SETTINGS, "--json": None},
     "train": {"--run": PATHS, "--budget": TIMES, "--steps": NUMBERS, "--plan": PATHS, "--family": WORDS, "--modality": WORDS,
-              "--prefer": WORDS, "--seed": NUMBERS, "--set": SETTINGS},
-    "resume": {"--budget": TIMES, "--steps": NUMBERS, "--data": PATHS, "--trust-code": None},
+              "--prefer": WORDS, "--seed": NUMBERS, "--set": SETTINGS, "--json": None, "--verbose": None},
+    "resume": {"--budget": TIMES, "--steps": NUMBERS, "--data": PATHS, "--trust-code": None, "--json": None, "--verbose": None},
     "sample": {"--out": PATHS, "-n": NUMBERS, "--seed": NUMBERS, "--prompt": WORDS, "--prompt-file": PATHS, "--suffix": WORDS,
-               "--suffix-file": PATHS, "--stop": WORDS, "--label": WORDS, "--set": SETTINGS, "--trust-code": None},
+               "--suffix-file": PATHS, "--stop": WORDS, "--label": WORDS, "--set": SETTINGS, "--trust-code": None, "--json": None},
     "score": {"--json": None, "--trust-code": None},
     "evaluate": {"-n": NUMBERS, "--samples": PATHS, "--data": PATHS, "--held-out": PATHS, "--features": PATHS, "--modality": WORDS,
-                 "--out": PATHS, "--seed": NUMBERS, "--json": None},
+                 "--out": PATHS, "--seed": NUMBERS, "--json": None, "--verbose": None},
     "compare": {"--out": PATHS, "--families": WORDS, "--runs": PATHS, "--budget": TIMES, "--steps": NUMBERS, "--modality": WORDS,
                 "-n": NUMBERS, "--seed": NUMBERS, "--set": SETTINGS, "--json": None},
     "walk": {"--out": PATHS, "-n": NUMBERS, "--stops": NUMBERS, "--seed": NUMBERS, "--label": WORDS, "--from": PATHS, "--to": PATHS,
-             "--set": SETTINGS},
-    "example": {},
+             "--set": SETTINGS, "--json": None},
+    "settings": {"--json": None},
+    "example": {"--json": None},
 }  # fmt: skip
 PLACES = {
     "look": 1,
@@ -54,6 +55,7 @@ PLACES = {
     "evaluate": 1,
     "compare": 1,
     "walk": 1,
+    "settings": 1,
     "example": 2,
 }
 # what keeps a valid command short: the default would be minutes of training, or thousands of samples

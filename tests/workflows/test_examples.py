@@ -14,7 +14,7 @@ from anew.workflows.examples import EXAMPLES, write_example
 
 
 def test_each_has_a_line() -> None:
-    assert set(EXAMPLES) == {"digits", "small-digits", "python", "prose"}
+    assert set(EXAMPLES) == {"digits", "small-digits", "names", "python", "prose"}
     assert all(line and "\n" not in line for line in EXAMPLES.values())
 
 
@@ -48,6 +48,15 @@ def test_prose_repeats_little(tmp_path: Path) -> None:
     paragraphs = [part for text in texts for part in set(text.split("\n\n")) if len(part) > 100]
     assert len(set(paragraphs)) > 0.97 * len(paragraphs)
     assert "Python Software Foundation" in (tmp_path / "p-LICENCE.txt").read_text()
+
+
+def test_names(tmp_path: Path) -> None:
+    assert write_example("names", tmp_path / "n") == 1
+    places = (tmp_path / "n" / "names.txt").read_text(encoding="utf-8").splitlines()
+    assert len(places) == len(set(places)) > 300
+    assert {"Addis Ababa", "Lisbon", "Porto-Novo", "Sydney"} <= set(places)
+    assert not [place for place in places if "_" in place or place.isupper()]
+    assert "public domain" in (tmp_path / "n-LICENCE.txt").read_text()
 
 
 def test_python(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """The command line: arguments in, one call of `anew.api`, text or JSON out. `main` is the console script.
 
-Exit codes: 0 done; 1 a bug in Anew (the traceback is in a file that is named); 2 something given has to change, or the
-machine has no room for it (one sentence); 75 stopped by Ctrl-C or SIGTERM (`anew resume RUN`, or the same `compare`,
-goes on).
+Exit codes: 0 done; 1 a bug in Anew (a file with the traceback is named); 2 an argument, the data or the machine's limits
+(one sentence says what to change); 75 stopped by Ctrl-C or SIGTERM (`anew resume RUN`, or the same `compare`, continues).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from anew.cli import faults
+from anew.cli.faults import DONE, STOPPED, exit_code
 from anew.cli.parser import options_in, parse
 from anew.core.allocator import keep_freed_memory
 
@@ -40,19 +39,19 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> int:
         arguments = parse(words)
-        from anew.cli import commands
+        from anew.cli import commands  # after the parser, so that `--help` and mistakes are answered at once
 
         keep_freed_memory()
         _end_with_parent()
-        with _signals() as stopped:
+        with _signals() as signals:
             commands.run(arguments, started)
-        return faults.STOPPED if stopped else faults.DONE
+        return STOPPED if signals else DONE
 
-    return faults.ended(work, words, lambda sentence: options_in(sentence, words))
+    return exit_code(work, words, lambda sentence: options_in(sentence, words))
 
 
 def _end_with_parent() -> None:
-    """A training of a comparison stops as on SIGTERM where the comparison was killed: nobody would go on with its run."""
+    """Stop, as on SIGTERM, when the comparison that started this training was killed: nobody would use its run."""
     parent = os.environ.get("ANEW_PARENT", "")
 
     def watch() -> None:
@@ -66,19 +65,19 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """SIGTERM ends a command as Ctrl-C does. The list holds the signals that came: a verb may finish what it can and return."""
-    came: list[int] = []
+    """SIGTERM ends a command as Ctrl-C does. The list fills with signals, as a command may finish what it can and return."""
+    received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        came.append(number)
+        received.append(number)
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
-        yield came
+        yield received
         return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield came
+        yield received
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

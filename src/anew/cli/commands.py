@@ -1,230 +1,253 @@
-"""One function a command."""
+"""One function per command: arguments in, one call of `anew.api`, lines for people or one JSON object out."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from anew.cli.terminal import write, write_json
+import anew
+from anew.cli.output_folder import OutputFolder
+from anew.cli.progress import ProgressLine
+from anew.cli.summary import Line, closing, describe, places, score_table, setting_lines
+from anew.cli.terminal import write, write_json, write_spans
 from anew.core import arguments as checked
-from anew.errors import ConfigError, command
+from anew.errors import ConfigError, command, shorten
 
-if TYPE_CHECKING:
-    from anew import Model
-
-UNFINISHED = ".unfinished.json"  # in a folder of samples while they are written: which command it is that writes them
+PRESENTATION = ("out", "debug", "json", "verbose")  # arguments that do not change which files a command writes
 
 
 def run(arguments: argparse.Namespace, started: float) -> None:
-    """Carry out the parsed command. KeyboardInterrupt where a signal stopped it before its end."""
-    if arguments.version:
-        import anew
+    """Carry out a parsed command.
 
+    Args:
+        arguments: What `anew.cli.parser.parse` returned.
+        started: time.monotonic() when the process began; a budget counts from there.
+
+    Raises:
+        KeyboardInterrupt: A signal stopped it before its end.
+    """
+    if arguments.version:
         write(anew.__version__)
         return
-    handler = {
-        "look": _look,
-        "train": _train,
-        "resume": _resume,
-        "sample": _sample,
-        "score": _score,
-        "evaluate": _evaluate,
-        "compare": _compare,
-        "walk": _walk,
-        "example": _example,
-    }[arguments.command]
-    handler(arguments, started)
-
-
-def _settings(arguments: argparse.Namespace) -> dict[str, str]:
-    return dict(arguments.set)
+    COMMANDS[arguments.command](arguments, started)
 
 
 def _look(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
-    from anew.cli.show import describe
 
-    how = {"modality": arguments.modality, "prefer": arguments.prefer, "seed": arguments.seed}
-    found = api.look(arguments.data, settings=_settings(arguments), **how).to_json()
+    summary = api.look(
+        arguments.data,
+        modality=arguments.modality,
+        prefer=arguments.prefer,
+        seed=arguments.seed,
+        settings=dict(arguments.set),
+    ).to_json()
     if arguments.json:
-        write_json(found)
+        write_json(summary)
     else:
-        write(describe(found))
+        _print(describe(summary))
+
+
+# ---- training ----
 
 
 def _train(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
-    from anew.cli.show import ProgressLine
 
     # Named here already: an interrupted training returns no model that would say it.
     run = api.default_run(checked.path("data", arguments.data)) if arguments.run is None else arguments.run
-    with ProgressLine() as progress:
-        try:
-            model = api.train(
-                arguments.data,
-                run,
-                budget=arguments.budget,
-                steps=arguments.steps,
-                family=arguments.family,
-                modality=arguments.modality,
-                prefer=arguments.prefer,
-                seed=arguments.seed,
-                settings=_settings(arguments),
-                plan=arguments.plan,
-                reporter=progress,
-                started=started,
-            )
-        except KeyboardInterrupt:
-            _interrupted(progress, run)
-            raise
-    _ended(model.folder.path)
+
+    def train(progress: ProgressLine) -> Any:
+        return api.train(
+            arguments.data,
+            run,
+            budget=arguments.budget,
+            steps=arguments.steps,
+            family=arguments.family,
+            modality=arguments.modality,
+            prefer=arguments.prefer,
+            seed=arguments.seed,
+            settings=dict(arguments.set),
+            plan=arguments.plan,
+            reporter=progress,
+            started=started,
+        )
+
+    _to_the_end(train, Path(run), arguments)
 
 
 def _resume(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
-    from anew.cli.show import ProgressLine
 
-    with ProgressLine() as progress:
+    def resume(progress: ProgressLine) -> Any:
+        return api.resume(
+            arguments.run,
+            budget=arguments.budget,
+            steps=arguments.steps,
+            data=arguments.data,
+            trust_code=arguments.trust_code,
+            reporter=progress,
+            started=started,
+        )
+
+    _to_the_end(resume, Path(arguments.run), arguments)
+
+
+def _to_the_end(train: Callable[[ProgressLine], Any], run: Path, arguments: argparse.Namespace) -> None:
+    """Train with progress, then say how good the run is and where; or how to continue, if it was interrupted."""
+    with _progress(arguments) as progress:
         try:
-            model = api.resume(
-                arguments.run,
-                budget=arguments.budget,
-                steps=arguments.steps,
-                data=arguments.data,
-                trust_code=arguments.trust_code,
-                reporter=progress,
-                started=started,
-            )
+            folder = train(progress).folder.path
         except KeyboardInterrupt:
-            _interrupted(progress, arguments.run)
+            if _is_main() and (run / "config.json").exists():
+                saved = "the state is saved; " if progress.steps else ""
+                progress.message(f"{saved}continue with `{command('anew', 'resume', run)}`")
             raise
-    _ended(model.folder.path)
+    if _is_main():
+        _print_run(folder, arguments)
 
 
-def _interrupted(progress: Any, run: str | Path) -> None:
-    if _first() and (Path(run) / "config.json").exists():
-        state = "the state is saved, go on" if progress.steps else "go on"
-        progress.message(f"{state} with `{command('anew', 'resume', run)}`")
+def _print_run(folder: Path, arguments: argparse.Namespace) -> None:
+    from anew import api
+
+    report = api.read_report(folder)
+    if arguments.json:
+        write_json({"folder": str(folder), "report": report})
+        return
+    _print([[], *closing(report), []])
+    if arguments.verbose:
+        _print([*score_table(report), []])
+    _print(places(folder, report))
 
 
-def _first() -> bool:
-    """Whether this process speaks for all that torchrun began."""
+def _is_main() -> bool:
+    """Whether this process prints for all that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
 
 
-def _ended(folder: Path) -> None:
-    if _first():
-        more = command("anew", "sample", folder, "--out", "DIR")
-        write(f"run: {folder}\nreport: {folder / 'report' / 'report.html'}\nmore samples: {more}")
+# ---- samples ----
 
 
 def _sample(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
 
     out = checked.path("out", arguments.out)
-    with _filling(out, arguments):
+    with OutputFolder(out, _request(arguments)) as folder:
         model = api.load(arguments.run, trust_code=arguments.trust_code)
-        _say_notes(model)
-        sampling = checked.keywords(_settings(arguments), model.sample)
-        prompt, suffix = arguments.prompt, arguments.suffix
-        if arguments.prompt_file is not None:
-            prompt = _read("--prompt-file", model.modality, Path(arguments.prompt_file))
-        if arguments.suffix_file is not None:
-            suffix = _read("--suffix-file", model.modality, Path(arguments.suffix_file))
-        seed, label = arguments.seed, arguments.label
+        _print_notes(model)
+        sampling = checked.keywords(dict(arguments.set), model.sample)
         samples = model.sample(
-            arguments.n, seed=seed, prompt=prompt, suffix=suffix, stop=arguments.stop, label=label, **sampling
+            arguments.n,
+            seed=arguments.seed,
+            prompt=_prompt("prompt", arguments, model.modality),
+            suffix=_prompt("suffix", arguments, model.modality),
+            stop=arguments.stop,
+            label=arguments.label,
+            **sampling,
         )
-        _begin(out, arguments)
+        folder.begin()
         paths = samples.save(out)
-        if len(paths) == 1:  # all in one file, or one alone: nothing that a sheet would show besides
-            said = f"{len(samples)} item{'s' * (len(samples) != 1)} in {paths[0]}"
-        else:
-            sheet = samples.save_sheet(out)
-            shown = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
-            said = f"{len(paths)} items in {out}, and {shown} of them in {sheet.name}"
-    write(said)
+        # One file, of all samples or of the only one, needs no sheet.
+        sheet = samples.save_sheet(out) if len(paths) > 1 else None
+    if arguments.json:
+        files = {"files": [str(path) for path in paths], "sheet": None if sheet is None else str(sheet)}
+        write_json({"folder": str(out), "samples": len(samples), **files})
+    elif sheet is None:
+        write(f"{len(samples):,} item{'s' if len(samples) != 1 else ''} in {paths[0]}")
+    else:
+        extent = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
+        write(f"{len(paths):,} items in {out}, {extent} of them in {sheet.name}")
 
 
-@contextlib.contextmanager
-def _filling(out: Path, arguments: argparse.Namespace) -> Iterator[None]:
-    """A folder that must be new, empty, or left half-written by the same command, which then writes it again."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        mark = out / UNFINISHED
-        if not mark.is_file():
-            raise ConfigError(f"--out {str(out)!r} exists and is not empty; give another folder")
-        if mark.read_text(encoding="utf-8", errors="replace") != _asked(arguments):
-            raise ConfigError(
-                f"--out {str(out)!r} holds part of what another command wrote, which was stopped; "
-                "give that command again, or another folder"
-            )
-        for left in [*out.glob(".*.tmp"), *out.glob("*/.*.tmp")]:
-            left.unlink(missing_ok=True)
-    yield
-    (out / UNFINISHED).unlink(missing_ok=True)
-
-
-def _begin(out: Path, arguments: argparse.Namespace) -> None:
-    """From here on the folder is unfinished."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / UNFINISHED).write_text(_asked(arguments), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--out {str(out)!r} cannot be written ({error.strerror}); give another folder") from None
-
-
-def _asked(arguments: argparse.Namespace) -> str:
-    return json.dumps({name: value for name, value in vars(arguments).items() if name not in ("out", "debug")})
-
-
-def _say_notes(model: Model) -> None:
+def _print_notes(model: Any) -> None:
     """What the user should know of the model, beside the output."""
     for note in model.notes:
         write(note, sys.stderr)
 
 
-def _read(option: str, modality: Any, path: Path) -> str:
+def _request(arguments: argparse.Namespace) -> str:
+    """What identifies a command that writes files."""
+    return json.dumps({name: value for name, value in vars(arguments).items() if name not in PRESENTATION})
+
+
+def _prompt(name: str, arguments: argparse.Namespace, modality: Any) -> str | None:
+    """The text of --prompt or --suffix, or what their file stands for."""
+    option, file = f"--{name}-file", getattr(arguments, f"{name}_file")
+    if file is None:
+        text: str | None = getattr(arguments, name)
+        return text
     try:
-        found: str = modality.prompt_file(path)
-        return found
+        prompt: str = modality.prompt_file(Path(file))
     except IsADirectoryError:
-        raise ConfigError(f"{option} {str(path)!r} is a folder; give a file") from None
+        raise ConfigError(f"{option} {shorten(file)} is a folder; give a file") from None
     except (ValueError, OSError) as error:
-        raise ConfigError(f"{option} {str(path)!r} cannot be used: {error}; give another file") from None
+        raise ConfigError(f"{option} {shorten(file)} cannot be used: {error}; give another file") from None
+    return prompt
+
+
+def _walk(arguments: argparse.Namespace, started: float) -> None:
+    from anew import api
+
+    out, ends = checked.path("out", arguments.out), (arguments.start, arguments.end)
+    if (arguments.start is None) != (arguments.end is None):
+        raise ConfigError("--from and --to are used together; give both, or neither to walk between samples")
+    if arguments.start is not None and arguments.stops is not None:
+        raise ConfigError("--stops and --from are mutually exclusive: a walk between two items has no other stops")
+    with OutputFolder(out, _request(arguments)) as folder:
+        walk = api.walk(
+            arguments.run,
+            arguments.n,
+            stops=5 if arguments.stops is None else arguments.stops,
+            seed=arguments.seed,
+            label=arguments.label,
+            ends=None if arguments.start is None else ends,
+            settings=dict(arguments.set),
+            trust_code=arguments.trust_code,
+        )
+        folder.begin()
+        strip, animation = walk.save(out)
+    if arguments.json:
+        paths = {"strip": str(strip), "animation": str(animation), "frames_folder": str(out / "frames")}
+        write_json({"folder": str(out), "frames": len(walk.frames), "label": walk.label, **paths})
+    else:
+        label = "" if walk.label is None else f" of class {walk.label!r}"
+        write(f"{len(walk.frames)} frames{label} in {out / 'frames'}\nstrip: {strip}\nanimation: {animation}")
+
+
+# ---- figures ----
 
 
 def _score(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
 
     model = api.load(arguments.run, trust_code=arguments.trust_code)
-    _say_notes(model)
-    found = model.score(Path(arguments.data)).to_json()
+    _print_notes(model)
+    scores = model.score(Path(arguments.data)).to_json()
     if arguments.json:
-        write_json(found)
-    else:
-        said = "" if found["bound"] == "exact" else f" ({found['bound']})"
-        for name, value in found.items():
-            if isinstance(value, float):
-                write(f"{name}: {value:.6g}{said * name.startswith('bits')}")
-        for note in found["notes"]:
-            write(note)
+        write_json(scores)
+        return
+    bound = "" if scores["bound"] == "exact" else f" ({scores['bound']})"
+    for name, value in scores.items():
+        if isinstance(value, float):
+            write(f"{name}: {value:.6g}{bound if name.startswith('bits') else ''}")
+    for note in scores["notes"]:
+        write(note)
 
 
 def _evaluate(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
-    from anew.cli.show import ProgressLine
 
     out = arguments.out
     if arguments.samples is not None and out is None:
         out = api.default_report(checked.path("samples", arguments.samples))
-    with ProgressLine(sys.stderr if arguments.json else sys.stdout) as progress:
-        found = api.evaluate(
+    with _progress(arguments) as progress:
+        report = api.evaluate(
             arguments.run,
             arguments.n,
             samples=arguments.samples,
@@ -238,19 +261,20 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
             reporter=progress,
         )
     if arguments.json:
-        write_json(found)
-    else:
-        for sentence in found["verdict"].values():
-            write(sentence)
-        write(f"report: {(Path(arguments.run) / 'report' if out is None else Path(out)) / 'report.html'}")
+        write_json(report)
+        return
+    _print([[], *closing(report), []])
+    if arguments.verbose:
+        _print([*score_table(report), []])
+    page = (Path(arguments.run) / "report" if out is None else Path(out)) / "report.html"
+    _print([[("report   ", "bold"), (str(page), "")]])
 
 
 def _compare(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
-    from anew.cli.show import ProgressLine
 
-    with ProgressLine(sys.stderr if arguments.json else sys.stdout) as progress:
-        compared = api.compare(
+    with _progress(arguments) as progress:
+        comparison = api.compare(
             arguments.data,
             arguments.out,
             families=arguments.families or (),
@@ -259,61 +283,80 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
             steps=arguments.steps,
             modality=arguments.modality,
             seed=arguments.seed,
-            settings=_settings(arguments),
+            settings=dict(arguments.set),
             n=arguments.n,
             trust_code=arguments.trust_code,
             reporter=progress,
         )
     if arguments.json:
-        write_json(compared.found)
+        write_json(comparison.found)
         return
-    write(f"\n{compared.table}\n* the best, and what differs from it by no more than chance\n")
-    for sentence in compared.found["findings"]:
+    write(f"\n{comparison.table}\n* the best, and whatever differs from it by no more than chance\n")
+    for sentence in comparison.found["findings"]:
         write(sentence)
-    for claim in compared.found["claims"]:
+    for claim in comparison.found["claims"]:
         if claim["held"] != "not tested":
             write(f"{claim['claim']}: {claim['held']} ({claim['because']})")
-    for note in compared.found["notes"]:
+    for note in comparison.found["notes"]:
         write(note)
-    write(f"page: {Path(arguments.out) / 'compare.html'}")
+    _print([[("page     ", "bold"), (str(Path(arguments.out) / "compare.html"), "")]])
 
 
-def _walk(arguments: argparse.Namespace, started: float) -> None:
+# ---- settings and examples ----
+
+
+def _settings(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
 
-    out, ends = checked.path("out", arguments.out), None
-    if arguments.start is not None or arguments.end is not None:
-        if arguments.start is None or arguments.end is None:
-            given, missing = ("--to", "--from") if arguments.start is None else ("--from", "--to")
-            raise ConfigError(f"{given} was given without {missing}; give both, or neither to walk between samples")
-        if arguments.stops is not None:
-            raise ConfigError("both --stops and --from were given; a walk between two items has no other stops")
-        ends = (arguments.start, arguments.end)
-    with _filling(out, arguments):
-        walk = api.walk(
-            arguments.run,
-            arguments.n,
-            stops=5 if arguments.stops is None else arguments.stops,
-            seed=arguments.seed,
-            label=arguments.label,
-            ends=ends,
-            settings=_settings(arguments),
-            trust_code=arguments.trust_code,
-        )
-        _begin(out, arguments)
-        strip, moving = walk.save(out)
-    within = "" if walk.label is None else f" within the class {walk.label!r}"
-    write(f"{len(walk.frames)} frames{within} in {out / 'frames'}; {strip} shows them at once, {moving} moves")
+    settings = api.settings(arguments.name)
+    if arguments.json:
+        write_json({"settings": [dataclasses.asdict(setting) for setting in settings]})
+    else:
+        _print(setting_lines(api.setting_groups(), settings))
 
 
 def _example(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
-    from anew.workflows import examples
 
     if arguments.name is None:
-        for name, line in examples.EXAMPLES.items():
-            write(f"{name}: {line}")
+        examples = api.examples()
+        if arguments.json:
+            write_json({"examples": dict(examples)})
+        else:
+            _print([[(f"{name:<14}", "bold"), (meaning, "")] for name, meaning in examples.items()])
         return
     if arguments.dir is None:
-        raise ConfigError(f"the folder is missing; give `anew example {arguments.name} DIR`")
-    write(f"wrote {api.example(arguments.name, arguments.dir)}")
+        raise ConfigError(f"the folder is missing; use `anew example {arguments.name} DIR`")
+    folder = api.example(arguments.name, arguments.dir)
+    if arguments.json:
+        write_json({"name": arguments.name, "folder": str(folder)})
+    else:
+        write(f"wrote {folder}\nnext: {command('anew', 'train', folder, '--budget', '1m')}")
+
+
+# ---- printing ----
+
+
+def _progress(arguments: argparse.Namespace) -> ProgressLine:
+    """Progress on standard output; on standard error where that belongs to JSON."""
+    verbose = getattr(arguments, "verbose", False)
+    return ProgressLine(sys.stderr if arguments.json else sys.stdout, verbose=verbose)
+
+
+def _print(lines: Iterable[Line]) -> None:
+    for line in lines:
+        write_spans(line)
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace, float], None]] = {
+    "look": _look,
+    "train": _train,
+    "resume": _resume,
+    "sample": _sample,
+    "score": _score,
+    "evaluate": _evaluate,
+    "compare": _compare,
+    "walk": _walk,
+    "settings": _settings,
+    "example": _example,
+}

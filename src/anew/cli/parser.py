@@ -4,255 +4,320 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from anew.core import arguments as checked
-from anew.errors import ConfigError, did_you_mean
+from anew.errors import ConfigError, did_you_mean, shorten
 
-DEBUG = "show the traceback of an error instead of writing it to a file (also: ANEW_DEBUG=1)"
-ENDS = """exit codes:
+TAGLINE = (
+    "New data from your data: the right model for it, in the time you have, with measured evidence that it is new."
+)
+PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose import would cost a third of a second
+DATA_HELP = "a folder, a file, or a Hugging Face data set (owner/name)"
+MODALITY_HELP = "text, image, video, ... (default: detected)"
+SEED_HELP = "random seed (default: 0); the same seed gives the same result"
+OPTIONS_OF_ARGUMENTS = {"settings": "--set", "ends": "--from and --to", "folder": "DIR"}  # where names differ
+EPILOG = """examples:
+  anew look photos/                          what is in it, and which model fits
+  anew train photos/ --budget 10m            train, sample and evaluate within ten minutes
+  anew sample runs/photos-1 --out new -n 100
+
+exit codes:
   0   done
-  1   a bug in Anew: the traceback is in a file that is named
-  2   something given has to change, or the machine has no room for it: one sentence says what
-  75  stopped by Ctrl-C or SIGTERM: `anew resume RUN`, or the same `anew compare`, goes on"""
+  1   a bug in Anew; a file with the traceback is named
+  2   an argument, the data or the machine's limits; one sentence says what to change
+  75  stopped by Ctrl-C or SIGTERM; `anew resume RUN`, or the same `anew compare`, continues"""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Errors become one sentence that names the nearest option or command."""
+    """A parser that raises ConfigError and knows how each of its arguments is shown."""
+
+    def __init__(self, **keywords: Any) -> None:
+        self.shown: dict[str, str] = {}  # what stands for an argument in sentences, by its name in the namespace
+        self.options: list[str] = []
+        keywords |= {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
+        super().__init__(**keywords)
+
+    def add_argument(self, *args: Any, **keywords: Any) -> argparse.Action:
+        action = super().add_argument(*args, **keywords)
+        self.options += action.option_strings
+        self.shown[action.dest] = action.option_strings[-1] if action.option_strings else action.dest.upper()
+        return action
 
     def error(self, message: str) -> NoReturn:
-        unknown = re.match(r"unrecognized arguments: (.*)", message)
-        if unknown:
-            word = next((w for w in unknown[1].split() if w.startswith("-")), unknown[1].split()[0])
-            raise ConfigError(
-                f"{word!r} is no option of `{self.prog}`{did_you_mean(word.partition('=')[0], self._option_string_actions)}"
-            )
-        choice = re.match(r"argument (\S+): invalid choice: '?([^']*?)'? \(", message)
-        if choice:
-            action = next(a for a in self._actions if a.choices)
-            raise ConfigError(
-                f"{choice[2]!r} is no {choice[1]}{did_you_mean(choice[2], [str(c) for c in action.choices or ()])}"
-            )
         raise ConfigError(f"{message} (see `{self.prog} --help`)")
+
+    def refuse(self, leftover: Sequence[str]) -> NoReturn:
+        """Raise ConfigError for words that belong to no argument; options come first, since a value may follow them."""
+        option = next((word for word in leftover if word.startswith("-")), None)
+        if option is None:
+            self.error(f"unexpected argument {shorten(leftover[0])}")
+        raise ConfigError(f"unknown option {shorten(option)}{did_you_mean(option.partition('=')[0], self.options)}")
+
+
+# ---- values ----
 
 
 def _setting(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise ConfigError(f"--set {text!r} is not like key=value; give for example --set width=64")
+        raise ConfigError(f"--set takes KEY=VALUE, for example --set width=64 (got {shorten(text)})")
     return key.strip(), value.strip()
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="anew",
-        description="New data from your data: the right model for it, in the time you have, with proof that it is new.",
-        epilog=ENDS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+def _integer(option: str) -> Callable[[str], int]:
+    def parse_integer(text: str) -> int:
+        try:
+            return int(text)
+        except ValueError:
+            raise ConfigError(f"{option} must be an integer (got {shorten(text)})") from None
+
+    return parse_integer
+
+
+def _choice(option: str, choices: Sequence[str]) -> Callable[[str], str]:
+    def parse_choice(text: str) -> str:
+        if text not in choices:
+            raise ConfigError(f"{option} must be one of {', '.join(choices)} (got {shorten(text)})")
+        return text
+
+    return parse_choice
+
+
+# ---- arguments that several commands share ----
+
+
+def _common(p: _Parser) -> None:
+    p.add_argument("--json", action="store_true", help="print one JSON object to standard output, progress to stderr")
+    p.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show the traceback of an error instead of writing it to a file (also: ANEW_DEBUG=1)",
     )
-    parser.add_argument("--version", action="store_true", help="print the version")
-    parser.add_argument("--debug", action="store_true", help=DEBUG)
-    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
-    _look(commands)
-    _train(commands)
-    _resume(commands)
-    _sample(commands)
-    _score(commands)
-    _evaluate(commands)
-    _compare(commands)
-    _walk(commands)
-    _example(commands)
-    return parser
 
 
-def _trust(p: _Parser) -> None:
-    p.add_argument("--trust-code", action="store_true", help="run the family.py of a run whose family is its own code")
+def _seed(p: _Parser) -> None:
+    p.add_argument("--seed", type=_integer("--seed"), default=0, metavar="N", help=SEED_HELP)
 
 
-def _add(commands: argparse._SubParsersAction[_Parser], name: str, help: str) -> _Parser:
-    p = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
-    p.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG)
-    return p
+def _steps(p: _Parser, help: str) -> None:
+    p.add_argument("--steps", type=_integer("--steps"), metavar="N", help=help)
 
 
-def _look(commands: argparse._SubParsersAction[_Parser]) -> None:
-    p = _add(commands, "look", "say what DATA is, which family follows from it, and what each budget would buy")
-    p.add_argument("data", help="a folder, a file, or a hub name like owner/name")
+def _settings(p: _Parser, help: str) -> None:
+    p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help=help)
+
+
+def _prefer(p: _Parser) -> None:
+    p.add_argument(
+        "--prefer",
+        type=_choice("--prefer", PREFERENCES),
+        default="quality",
+        metavar="|".join(PREFERENCES),
+        help="optimise for sample quality, sampling speed, or an interpolable latent space (default: quality)",
+    )
+
+
+def _trust_code(p: _Parser) -> None:
+    p.add_argument("--trust-code", action="store_true", help="allow running the custom family.py stored in the run")
+
+
+def _verbose(p: _Parser) -> None:
+    p.add_argument("--verbose", action="store_true", help="also show details and the table of all scores")
+
+
+# ---- commands ----
+
+
+def _look(p: _Parser) -> None:
+    p.add_argument("data", help=DATA_HELP)
     p.add_argument("--modality", help="text, image, video, ..., where DATA holds several")
+    _prefer(p)
+    _seed(p)
+    _settings(p, "a setting of this kind of data; may be repeated (see `anew settings data`)")
+
+
+def _train(p: _Parser) -> None:
+    p.add_argument("data", help=DATA_HELP)
+    p.add_argument("--run", metavar="DIR", help="folder to create for the run (default: runs/NAME-N)")
+    p.add_argument("--budget", metavar="TIME", help="wall-clock time for everything: 90s, 10m, 2h (default: 10m)")
+    _steps(p, "train for N steps instead of a budget; repeating the command repeats the run exactly")
+    p.add_argument("--plan", metavar="RUN", help="repeat the plan and the step schedule of another run")
+    p.add_argument("--family", help="a model family by name, or a FILE.py that defines EXPORT (default: fits the data)")
+    p.add_argument("--modality", help=MODALITY_HELP)
+    _prefer(p)
+    _seed(p)
+    _settings(p, "a setting; may be repeated (see `anew settings`)")
+    _verbose(p)
+
+
+def _resume(p: _Parser) -> None:
+    p.add_argument("run", help="folder of the run")
+    p.add_argument("--budget", metavar="TIME", help="additional time: 90s, 10m, 2h")
+    _steps(p, "new total number of steps")
+    p.add_argument("--data", help="new location of the data, if it has moved")
+    _trust_code(p)
+    _verbose(p)
+
+
+def _sample(p: _Parser) -> None:
+    p.add_argument("run", help="folder of the run")
+    p.add_argument("--out", required=True, metavar="DIR", help="folder for the files")
+    p.add_argument("-n", type=_integer("-n"), default=16, metavar="N", help="number of samples (default: 16)")
+    _seed(p)
+    p.add_argument("--prompt", help="text the sample must start with")
     p.add_argument(
-        "--prefer",
-        choices=("quality", "speed", "latent"),
-        default="quality",
-        help="what decides between families for continuous data: samples, their time, or a space to walk in",
-    )
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE")
-    p.add_argument("--json", action="store_true", help="one JSON object on standard output")
-
-
-def _train(commands: argparse._SubParsersAction[_Parser]) -> None:
-    p = _add(
-        commands, "train", "train a generator on DATA from scratch within a time budget, then sample and measure it"
-    )
-    p.add_argument("data", help="a folder, a file, or a hub name like owner/name")
-    p.add_argument("--run", help="folder to make for the run (default: runs/NAME-N)")
-    p.add_argument("--budget", help="wall-clock time for all of it: 90s, 10m, 2h (default: 10m)")
-    p.add_argument(
-        "--steps", type=int, help="number of steps instead of a budget: nothing is measured, the run can be repeated"
-    )
-    p.add_argument("--plan", metavar="RUN", help="replay the plan and the logged progress of another run, step by step")
-    p.add_argument("--family", help="a family by name, or a FILE.py that defines EXPORT (default: follows the data)")
-    p.add_argument("--modality", help="text, image, video, ... (default: follows the data)")
-    p.add_argument(
-        "--prefer",
-        choices=("quality", "speed", "latent"),
-        default="quality",
-        help="what decides between families for continuous data: samples, their time, or a space to walk in",
-    )
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument(
-        "--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help="a setting; may be repeated"
-    )
-
-
-def _resume(commands: argparse._SubParsersAction[_Parser]) -> None:
-    p = _add(commands, "resume", "finish a run that was stopped, or give it more time")
-    p.add_argument("run")
-    _trust(p)
-    p.add_argument("--budget", help="additional time: 90s, 10m, 2h")
-    p.add_argument("--steps", type=int, help="the new total of steps")
-    p.add_argument("--data", help="where the data lies now, if it was moved")
-
-
-def _sample(commands: argparse._SubParsersAction[_Parser]) -> None:
-    p = _add(commands, "sample", "write new items as ordinary files")
-    p.add_argument("run")
-    _trust(p)
-    p.add_argument("--out", required=True, help="folder for the files")
-    p.add_argument("-n", type=int, default=16, help="how many (default: 16)")
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--prompt", help="what text starts with")
-    p.add_argument(
-        "--prompt-file", help="a file that holds the prompt; for clips a video, a picture or a folder of frames"
+        "--prompt-file", metavar="FILE", help="file with the prompt; for clips a video, image or frame folder"
     )
     p.add_argument(
-        "--suffix", help="what it ends with: code is filled in between, a sequence is grown towards its start"
+        "--suffix", help="text the sample must end with (infilling for code, right-to-left generation for sequences)"
     )
-    p.add_argument("--suffix-file", help="a file that holds the suffix")
-    p.add_argument("--stop", help="text ends where this appears")
-    p.add_argument("--label", help="a class of the data (default: as the data has them)")
-    p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help="a sampling setting")
+    p.add_argument("--suffix-file", metavar="FILE", help="file with the suffix")
+    p.add_argument("--stop", help="end the text before this string")
+    p.add_argument("--label", help="a class of the data (default: classes as common as in the data)")
+    _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)")
+    _trust_code(p)
 
 
-def _score(commands: argparse._SubParsersAction[_Parser]) -> None:
-    p = _add(commands, "score", "bits per character of other data under a run's model")
-    p.add_argument("run")
-    _trust(p)
-    p.add_argument("data")
-    p.add_argument("--json", action="store_true", help="one JSON object on standard output")
+def _score(p: _Parser) -> None:
+    p.add_argument("run", help="folder of the run")
+    p.add_argument("data", help=DATA_HELP)
+    _trust_code(p)
 
 
-def _evaluate(commands: argparse._SubParsersAction[_Parser]) -> None:
-    p = _add(commands, "evaluate", "measure samples of a run, or of any other tool, and audit them for copies")
-    p.add_argument("run", nargs="?", help="a run (or give --samples)")
-    _trust(p)
-    p.add_argument("-n", type=int, default=2000, help="samples to measure (default: 2000)")
-    p.add_argument("--samples", metavar="DIR", help="samples made elsewhere, instead of a run")
-    p.add_argument("--data", help="the data they are to be like; of a run: where its data lies now, if it was moved")
+def _evaluate(p: _Parser) -> None:
+    p.add_argument("run", nargs="?", help="folder of the run (or give --samples)")
+    p.add_argument("-n", type=_integer("-n"), default=2000, metavar="N", help="samples to measure (default: 2000)")
+    p.add_argument("--samples", metavar="DIR", help="samples of another tool, instead of a run")
     p.add_argument(
-        "--held-out", metavar="DIR", help="items like those of the data that the generator was not trained on"
+        "--data", help="the reference dataset for --samples; for a run, the new location of its data, if it has moved"
     )
-    p.add_argument("--features", metavar="FILE", help="safetensors: samples, held_out and train, (n, d) each")
-    p.add_argument("--modality", help="of samples made elsewhere (default: follows the data)")
+    p.add_argument("--held-out", metavar="DIR", help="real data that the generator of --samples was not trained on")
     p.add_argument(
-        "--out", metavar="DIR", help="folder for the report on samples made elsewhere (default: runs/NAME-report-N)"
+        "--features",
+        metavar="FILE",
+        help="safetensors file with your own features: samples, held_out and train, each (n, d)",
     )
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    p.add_argument("--modality", help=f"of --samples: {MODALITY_HELP}")
+    p.add_argument("--out", metavar="DIR", help="folder for the report on --samples (default: runs/NAME-report-N)")
+    _seed(p)
+    _trust_code(p)
+    _verbose(p)
 
 
-def _compare(commands: argparse._SubParsersAction[_Parser]) -> None:
-    p = _add(
-        commands, "compare", "train several families on the same data and budget, or take runs, and judge them alike"
-    )
-    p.add_argument("data", nargs="?", help="a folder, a file, or a hub name like owner/name")
-    p.add_argument("--out", required=True, help="folder for the runs, compare.html and compare.json")
-    p.add_argument("--families", help="names with commas between them: vae,gan,diffusion:pixel,diffusion:latent")
-    p.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="finished runs instead of families to train")
-    p.add_argument("--budget", help="wall-clock time of each family: 90s, 10m, 2h (default: 5m)")
-    p.add_argument("--steps", type=int, help="number of steps instead of a budget")
-    p.add_argument("--modality", help="text, image, video, ... (default: follows the data)")
-    p.add_argument("-n", type=int, default=1000, help="samples of each that are measured (default: 1000)")
-    p.add_argument("--seed", type=int, default=0)
+def _compare(p: _Parser) -> None:
+    p.add_argument("data", nargs="?", help=DATA_HELP)
+    p.add_argument("--out", required=True, metavar="DIR", help="folder for the runs, compare.html and compare.json")
+    p.add_argument("--families", help="comma-separated names, for example vae,gan,diffusion:pixel,diffusion:latent")
+    p.add_argument("--runs", nargs="+", default=[], metavar="RUN", help="existing runs, instead of families to train")
+    p.add_argument("--budget", metavar="TIME", help="wall-clock time per family: 90s, 10m, 2h (default: 5m)")
+    _steps(p, "train each family for N steps instead of a budget")
+    p.add_argument("--modality", help=MODALITY_HELP)
     p.add_argument(
-        "--set",
-        action="append",
-        type=_setting,
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting; gan.width=32 is for one",
+        "-n", type=_integer("-n"), default=1000, metavar="N", help="samples measured per run (default: 1000)"
     )
-    p.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    _trust(p)
+    _seed(p)
+    _settings(p, "a setting; may be repeated; gan.width=32 applies to the GAN only")
+    _trust_code(p)
 
 
-def _walk(commands: argparse._SubParsersAction[_Parser]) -> None:
-    p = _add(
-        commands, "walk", "move through the space that samples start from: a strip, a moving picture, and the frames"
+def _walk(p: _Parser) -> None:
+    p.add_argument("run", help="folder of the run")
+    p.add_argument("--out", required=True, metavar="DIR", help="folder for strip.png, walk.gif and frames/")
+    p.add_argument("-n", type=_integer("-n"), default=60, metavar="N", help="number of frames (default: 60)")
+    p.add_argument(
+        "--stops", type=_integer("--stops"), metavar="N", help="number of samples to pass through (default: 5)"
     )
-    p.add_argument("run")
-    _trust(p)
-    p.add_argument("--out", required=True, help="folder for strip.png, walk.gif and frames/")
-    p.add_argument("-n", type=int, default=60, help="frames in all (default: 60)")
-    p.add_argument("--stops", type=int, help="random samples that the walk passes (default: 5)")
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--label", help="a class of the data to stay in")
-    p.add_argument("--from", dest="start", metavar="FILE", help="walk from the item in this file ...")
-    p.add_argument("--to", dest="end", metavar="FILE", help="... to the item in this one, instead of between samples")
-    p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help="a sampling setting")
+    _seed(p)
+    p.add_argument("--label", help="keep to one class of the data")
+    p.add_argument("--from", dest="start", metavar="FILE", help="start from the item in this file instead of a sample")
+    p.add_argument("--to", dest="end", metavar="FILE", help="end at the item in this file")
+    _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)")
+    _trust_code(p)
 
 
-def _example(commands: argparse._SubParsersAction[_Parser]) -> None:
-    p = _add(commands, "example", "write real data that an installed package ships as ordinary files")
-    p.add_argument("name", nargs="?", help="which data; without it the names are listed")
-    p.add_argument("dir", nargs="?", help="folder to make")
+def _settings_command(p: _Parser) -> None:
+    p.add_argument(
+        "name",
+        nargs="?",
+        help="a setting (width), a family (gan), a kind of data (image), or training, data, family, sampling",
+    )
+
+
+def _example(p: _Parser) -> None:
+    p.add_argument("name", nargs="?", help="the data set; without it, all are listed")
+    p.add_argument("dir", nargs="?", help="folder to create")
+
+
+COMMANDS: dict[str, tuple[str, Callable[[_Parser], None]]] = {
+    "look": ("describe DATA, recommend a model family and estimate what each budget can train", _look),
+    "train": ("train a generator on DATA within a time budget, then sample and evaluate it", _train),
+    "resume": ("finish an interrupted run, or train a finished one for longer", _resume),
+    "sample": ("generate new items as ordinary files", _sample),
+    "score": ("measure how well a model predicts other data, in bits per character", _score),
+    "evaluate": ("measure samples of a run or of any other tool, and check them for copies", _evaluate),
+    "compare": ("train several families on the same data and budget, or compare existing runs", _compare),
+    "walk": ("morph between samples: a strip, an animation and single frames", _walk),
+    "settings": ("list all settings with default, range and meaning", _settings_command),
+    "example": ("write an example data set as ordinary files", _example),
+}
+
+
+def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
+    """The parser of the program and that of each command."""
+    program = _Parser(prog="anew", description=TAGLINE, epilog=EPILOG)
+    program.add_argument("--version", action="store_true", help="print the version")
+    program.add_argument("--debug", action="store_true", help="show the traceback of an error (also: ANEW_DEBUG=1)")
+    subparsers = program.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
+    commands = {}
+    for name, (help, add_arguments) in COMMANDS.items():
+        commands[name] = subparsers.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        add_arguments(commands[name])
+        _common(commands[name])
+    return program, commands
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parsed arguments; ConfigError in one sentence where they are wrong. Without a command the help is printed."""
-    parser = _parser()
-    arguments, odd = parser.parse_known_args(list(argv) or ["--help"])
-    if odd:
-        # The command's own parser knows the options to compare with.
-        _commands(parser).get(arguments.command, parser).error(f"unrecognized arguments: {' '.join(odd)}")
-    if arguments.command is None and not arguments.version:
-        parser.error("a command is missing")
+    """The arguments of a command line; an empty one asks for help.
+
+    Raises:
+        ConfigError: They are wrong; one sentence.
+        SystemExit: Help was asked for and printed.
+    """
+    program, commands = _parsers()
+    # The program's own options take no values, so the first other word is the command.
+    command = next((word for word in argv if not word.startswith("-")), None)
+    if command is not None and command not in commands:
+        raise ConfigError(f"unknown command {shorten(command)}{did_you_mean(command, commands)}")
+    arguments, leftover = program.parse_known_args(list(argv) or ["--help"])
+    if leftover:
+        (program if command is None else commands[command]).refuse(leftover)
+    if command is None and not arguments.version:
+        program.error("no command was given")
     for name in ("prompt", "suffix"):
-        path = getattr(arguments, f"{name}_file", None)
-        if path is None:
-            continue
-        if getattr(arguments, name) is not None:
-            raise ConfigError(f"both --{name} and --{name}-file were given; give one of them")
-        place = checked.path(f"{name}_file", path)
-        if not place.exists():
-            raise ConfigError(f"--{name}-file {path!r} is no file; give the path of one that is there")
-        if not (place.is_file() or place.is_dir()):  # to read a pipe or a device may never end
-            raise ConfigError(f"--{name}-file {path!r} is not an ordinary file; give the path of one")
+        _check_text_file(arguments, name)
     return arguments
 
 
-def _commands(parser: _Parser) -> dict[str, _Parser]:
-    choices: dict[str, _Parser] = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
-    return choices
+def _check_text_file(arguments: argparse.Namespace, name: str) -> None:
+    """Raise ConfigError where --prompt-file or --suffix-file cannot be read, or stands beside the text itself."""
+    file = getattr(arguments, f"{name}_file", None)
+    if file is None:
+        return
+    if getattr(arguments, name) is not None:
+        raise ConfigError(f"--{name} and --{name}-file are mutually exclusive")
+    path = checked.path(f"{name}_file", file)
+    if not path.exists():
+        raise ConfigError(f"--{name}-file {shorten(file)} does not exist")
+    if not (path.is_file() or path.is_dir()):  # to read a pipe or a device may never end
+        raise ConfigError(f"--{name}-file {shorten(file)} is not an ordinary file")
 
 
 def options_in(sentence: str, argv: Sequence[str]) -> str:
     """A sentence of the library, whose arguments stand in backticks, with the options of the command that was given."""
-    commands = _commands(_parser())
+    _, commands = _parsers()
     parser = next((commands[word] for word in argv if word in commands), None)
-    shown = {"settings": "--set", "ends": "--from and --to", "folder": "DIR"}
-    for action in [] if parser is None else parser._actions:
-        shown[action.dest] = action.option_strings[-1] if action.option_strings else action.dest.upper()
+    shown = OPTIONS_OF_ARGUMENTS | ({} if parser is None else parser.shown)
     return re.sub(r"`(\w+)`", lambda match: shown.get(match[1], match[1]), sentence)

@@ -1,6 +1,7 @@
-"""The one place where the command line prints. What came from files is shown, never obeyed: control characters are escaped.
+"""The one place where the command line prints.
 
-A reader that goes away (`anew look DATA | head`) ends the output, not the work.
+Text may come from files of strangers, so control characters are escaped. Colour is used on a terminal only, unless
+NO_COLOR is set. A reader that goes away (`anew look DATA | head`) ends the output, not the work.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 from anew.errors import UserError, printable
+
+Span = tuple[str, str]  # text and its style, as rich names styles: "bold", "green", ""
 
 
 def lines(text: str) -> str:
@@ -21,6 +25,21 @@ def lines(text: str) -> str:
 def write(text: str, stream: TextIO | None = None) -> None:
     """Print lines of text to standard output, or to another stream."""
     _emit(lines(text), sys.stdout if stream is None else stream)
+
+
+def write_spans(spans: Sequence[Span], stream: TextIO | None = None) -> None:
+    """Print one line of styled text; without the styles where the stream is not a terminal."""
+    stream = sys.stdout if stream is None else stream
+    if stream is None or not stream.isatty():
+        write("".join(text for text, _ in spans), stream)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=stream, soft_wrap=True)
+    with console.capture() as capture:
+        console.print(Text.assemble(*((printable(text), style) for text, style in spans)), end="")
+    _emit(capture.get(), stream)
 
 
 def write_json(value: Any) -> None:
@@ -43,9 +62,7 @@ def _emit(text: str, stream: TextIO | None) -> None:
         silence(stream)
     except OSError as error:
         silence(stream)
-        raise UserError(
-            f"the output cannot be written ({error.strerror}); free some space or send it elsewhere"
-        ) from None
+        raise UserError(f"the output cannot be written ({error.strerror}); free some space or redirect it") from None
 
 
 def silence(stream: TextIO) -> None:

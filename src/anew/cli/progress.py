@@ -1,0 +1,144 @@
+"""How a long command is going: a progress bar on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from anew.cli.terminal import lines, write
+from anew.errors import printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
+REDRAW_S = 0.2  # between two states of the bar: more often would take time from training
+LOG_SHARE, LOG_S = 0.1, 60.0  # a plain line is due after a tenth of the way, or a minute
+RATE_STEPS = 50  # the rate is that of the last so many steps
+
+
+class ProgressLine:
+    """A Reporter for people: a bar that redraws itself on a terminal, otherwise a plain line now and then.
+
+    Args:
+        stream: Where to print; standard output by default.
+        verbose: Also print details, which are the lines that start with two spaces. A terminal shows them in passing.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, verbose: bool = False) -> None:
+        self.stream = stream or sys.stdout
+        self.verbose = verbose
+        self.live = self.stream.isatty()
+        self.steps = 0
+        self._times: deque[tuple[float, int]] = deque(maxlen=RATE_STEPS)  # (when, examples so far)
+        self._drawn_at = 0.0
+        self._logged_progress = -1.0
+        self._logged_count = 0
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._title = ""
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close_bar()
+
+    # ---- what a Reporter has ----
+
+    def message(self, text: str) -> None:
+        """Print a sentence; a detail only where it was asked for."""
+        if text.startswith("  ") and not self.verbose:
+            if self.live:
+                self._show_detail(text.strip())
+            return
+        if self._bar is None:
+            write(text, self.stream)
+        else:
+            self._bar.console.print(lines(text), highlight=False, markup=False, soft_wrap=True)
+
+    def step(self, result: Any, left: float | None) -> None:
+        """Show a finished step. left: seconds until the end of training, None where they are not known."""
+        self.steps += 1
+        now = time.monotonic()
+        if self._times and result.examples < self._times[-1][1]:  # the next training begins, as after that of a codec
+            self._times.clear()
+            self._logged_progress = -1.0
+        self._times.append((now, result.examples))
+        if self.live:
+            if now - self._drawn_at > REDRAW_S:
+                self._drawn_at = now
+                self._draw("training", result.progress, 1.0, self._state(result, left))
+        elif result.progress >= self._logged_progress + LOG_SHARE or now - self._drawn_at > LOG_S:
+            self._logged_progress, self._drawn_at = result.progress, now
+            write(f"step {result.step:,} ({result.progress:.0%}): {self._state(result, left)}", self.stream)
+
+    def progress(self, task: str, done: int, total: int) -> None:
+        """Show that `done` of `total` parts of something are finished."""
+        if self.live:
+            self._draw(task, done, total, f"{done:,} of {total:,}")
+        elif done >= total or done - self._logged_count >= total * LOG_SHARE:
+            self._logged_count = done
+            write(f"{task}: {done:,} of {total:,}", self.stream)
+        if done >= total:
+            self._logged_count = 0
+            self._close_bar()
+
+    # ---- drawing ----
+
+    def _state(self, result: Any, left: float | None) -> str:
+        """As in "loss 0.1234, 950 examples/s, 1:05 left"."""
+        words = [f"{'loss' if name == 'main' else name} {value:.4f}" for name, value in result.losses.items()]
+        (first_time, first_examples), (last_time, last_examples) = self._times[0], self._times[-1]
+        if last_time > first_time:
+            rate = (last_examples - first_examples) / (last_time - first_time)
+            words.append(f"{rate:,.0f} examples/s" if rate >= 10 else f"{rate:.2g} examples/s")
+        if left is not None:
+            words.append(f"{clock(left)} left")
+        return ", ".join(words)
+
+    def _show_detail(self, text: str) -> None:
+        """A detail in passing, which the next one replaces."""
+        self._draw("evaluating", None, None, text)
+
+    def _draw(self, title: str, completed: float | None, total: float | None, state: str) -> None:
+        if self._title != title:
+            self._close_bar()
+        if self._bar is None:
+            self._title = title
+            self._open_bar(title, total)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=completed, total=total, state=printable(state))
+
+    def _open_bar(self, title: str, total: float | None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+        from rich.table import Column
+
+        columns: list[ProgressColumn] = [
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(show_speed=False),
+            TextColumn("{task.fields[state]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+        ]
+        self._bar = Progress(*columns, console=Console(file=self.stream), transient=True)
+        self._task = self._bar.add_task(title, total=total, state="")
+        self._bar.start()
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar, self._title = None, ""
+
+
+def clock(seconds: float) -> str:
+    """As in "8 s", "1:05" and "2:30:00"."""
+    whole = round(max(0.0, seconds))
+    if whole < 60:
+        return f"{whole} s"
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"

@@ -1,0 +1,167 @@
+"""What a command found, in the few lines that people read: the data, the end of a run, settings, figures."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from anew.cli.terminal import Span
+from anew.errors import command
+
+Line = list[Span]
+REAL_BASELINE = "floor"  # of a score in report.json: what real data gets in the samples' place
+QUESTIONS = {"closeness": "Close to your data?", "variety": "As varied?", "novelty": "New?"}
+ANSWERS = {"good": ("yes", "bold green"), "fair": ("partly", "bold yellow"), "poor": ("no", "bold red")}
+NOT_MEASURED = ("not measured", "dim")
+# The figures that may stand for an answer, the most telling first; {value} and {real} are what samples and real data get.
+FIGURES: dict[str, dict[str, str]] = {
+    "closeness": {
+        "valid_share": "{value:.0%} of the molecules are valid",
+        "parse_share": "{value:.0%} of the code parses (real data: {real:.0%})",
+        "two_sample_auc": "a classifier picks the sample from a pair {value:.0%} of the time (guessing: 50%)",
+        "frechet_distance": "Fréchet distance {value:.3g} (real data: {real:.3g})",
+        "fourgram_divergence": "divergence of character 4-grams {value:.2f} (real data: {real:.2f})",
+        "composition_distance": "difference in composition {value:.2f} (real data: {real:.2f})",
+    },
+    "variety": {
+        "coverage": "{value:.0%} of real items have a sample nearby (real data: {real:.0%})",
+        "diversity": "diversity {value:.2f} (real data: {real:.2f})",
+        "unique_share": "{value:.0%} of the samples differ from all others",
+        "repetition_rate": "{value:.0%} is repeated (real data: {real:.0%})",
+    },
+}
+
+
+# ---- look ----
+
+
+def describe(summary: Mapping[str, Any]) -> list[Line]:
+    """`anew look`: what the data is, which model fits and why, then details."""
+    noun = str(summary["noun"])
+    amount = f"{summary['items']:,} {noun}{'s' if summary['items'] != 1 else ''}"
+    lines: list[Line] = [
+        [("data:   ", "bold"), (f"{amount}, {_bytes(summary['bytes'])} ({summary['path']})", "")],
+        [("model:  ", "bold"), (str(summary["family"]), "bold cyan")],
+        [("because ", "bold"), (summary["why"] or "it was asked for", "")],
+        [],
+    ]
+    return lines + [[(text, "")] for text in _details(summary)]
+
+
+def _details(summary: Mapping[str, Any]) -> Iterator[str]:
+    labels = summary["labels"]
+    if labels:
+        yield f"labels: {len(labels)} ({', '.join(labels[:8])}{', ...' if len(labels) > 8 else ''})"
+    if summary["parts"]:
+        yield "split: " + ", ".join(f"{name} {count:,}" for name, count in summary["parts"].items())
+    yield from summary["notes"]
+    if summary["other"]:
+        yield "not used: " + ", ".join(f"{count:,} {name}" for name, count in summary["other"].items())
+    if summary["refused"]:
+        yield f"skipped: {summary['refused']:,}"
+        yield from (f"  {skipped['name']}: {skipped['reason']}" for skipped in summary["refusals"][:5])
+    for preference, alternative in summary["instead"].items():
+        yield f"with --prefer {preference}: {alternative['family']} ({alternative['why']})"
+    if summary["budgets"]:
+        yield "what a budget can train:"
+    for row in summary["budgets"]:
+        yield (
+            f"  {_duration(row['seconds']):>6}: {row['parameters']:,} parameters, about {row['steps']:,} steps, "
+            f"{row['epochs']:g} passes over the data"
+        )
+
+
+def _bytes(count: int) -> str:
+    if count > 1e9:
+        return f"{count / 1e9:.2f} GB"
+    return f"{count / 1e6:.2f} MB" if count > 1e5 else f"{count:,} bytes"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min"
+
+
+# ---- the end of a run ----
+
+
+def closing(report: Mapping[str, Any]) -> list[Line]:
+    """The three answers of a report (what report.json holds), each with the figure that carries it."""
+    width = max(map(len, QUESTIONS.values())) + 2
+    lines: list[Line] = []
+    for question, title in QUESTIONS.items():
+        answer, style = ANSWERS.get(report.get("grades", {}).get(question, ""), NOT_MEASURED)
+        figure = "" if style == NOT_MEASURED[1] else _figure(question, report)
+        lines.append([(f"{title:<{width}}", ""), (f"{answer:<8}", style), (figure, "")])
+    return lines
+
+
+def _figure(question: str, report: Mapping[str, Any]) -> str:
+    if question == "novelty":
+        return _copies(report.get("copies"))
+    scores = {score["name"]: score for score in report["scores"]}
+    for name, sentence in FIGURES[question].items():
+        score = scores.get(name)
+        if score is not None and score["value"] is not None:
+            real = score[REAL_BASELINE]
+            if real is not None or "{real" not in sentence:
+                return sentence.format(value=score["value"], real=real)
+    return ""
+
+
+def _copies(copies: Mapping[str, Any] | None) -> str:
+    if copies is None:
+        return ""
+    if copies["found"]:
+        return f"about {copies['share']:.0%} of the samples are copies of training items"
+    if copies["detection_limit"] is None:
+        return "no copies found, but too few items were checked to be sure"
+    return f"no copies found; the check would notice {copies['detection_limit']:.0%} or more"
+
+
+def places(folder: Path, report: Mapping[str, Any]) -> list[Line]:
+    """Where the files of a finished run are, and the two commands that may come next."""
+    samples = next(iter(sorted((folder / "samples").glob("final.*"))), folder / "samples")
+    rows = [("samples", str(samples)), ("report", str(folder / "report" / "report.html"))]
+    sample = command("anew", "sample", folder, "--out", "DIR", "-n", "100")
+    good = report.get("grades", {}).get("closeness") == "good"
+    improve = command("anew", "evaluate", folder) if good else command("anew", "resume", folder, "--budget", "10m")
+    rows += [("more", sample), ("surer" if good else "better", improve)]
+    return [[(f"{title:<9}", "bold"), (text, "")] for title, text in rows]
+
+
+def score_table(report: Mapping[str, Any]) -> list[Line]:
+    """All scores beside what real data gets in the samples' place."""
+    scores = report["scores"]
+    width = max((len(score["name"]) for score in scores), default=0)
+    lines: list[Line] = [[(f"{'score':<{width}}  {'samples':>10}  {'real data':>10}", "bold")]] if scores else []
+    for score in scores:
+        numbers = "  ".join(f"{_number(score[key]):>10}" for key in ("value", REAL_BASELINE))
+        lines.append([(f"{score['name']:<{width}}  {numbers}", "")])
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+# ---- settings ----
+
+
+def setting_lines(groups: Mapping[str, str], settings: Sequence[Any]) -> list[Line]:
+    """Settings under the titles of their groups and owners, two lines each. groups: title by name."""
+    lines: list[Line] = []
+    group = owner = ""
+    for setting in settings:
+        if setting.group != group:
+            lines += [[], [(groups[setting.group], "bold")]] if lines else [[(groups[setting.group], "bold")]]
+            group, owner = setting.group, ""
+        if setting.owner != owner and setting.group != "training":
+            lines.append([(f"  {setting.owner}", "bold cyan")])
+        owner = setting.owner
+        default = ",".join(map(str, setting.default)) if isinstance(setting.default, tuple) else str(setting.default)
+        unit = f" {setting.unit}" if setting.unit else ""
+        lines.append([(f"    {setting.name}={default}", "bold"), (f"  ({setting.values}{unit})", "dim")])
+        lines += [[(f"      {row}", "")] for row in textwrap.wrap(setting.meaning, 100)]
+    return lines

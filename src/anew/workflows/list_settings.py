@@ -1,0 +1,129 @@
+"""All settings that a user can give, with what they mean: `anew settings`, `anew.settings()` and the reference pages."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from anew.core.registry import available, load
+from anew.core.settings import settings_of
+from anew.errors import ConfigError, did_you_mean
+from anew.planning.train_config import TrainConfig
+
+Value = bool | int | float | str | None
+GROUPS = {
+    "training": "Training, whatever the model (for train and compare)",
+    "family": "Model families (for train and compare)",
+    "data": "Kinds of data (for look, train and compare)",
+    "sampling": "Sampling (for sample and walk)",
+}
+TYPES = {bool: "true or false", int: "integer", float: "number", str: "text"}
+
+
+@dataclass(frozen=True, slots=True)
+class SettingInfo:
+    """One setting.
+
+    Attributes:
+        name: Its key in `settings`.
+        owner: The part that has it: "train", a family or a modality; `owner.name` addresses it alone.
+        group: One of GROUPS.
+        type: Of its value, in words.
+        default: Its value where none is given; several values as a tuple. Families and kinds of data may choose another
+            one to fit the data and the budget.
+        meaning: What it does.
+        unit: Of its value, "" without one.
+        minimum, maximum: The range, inclusive; None where it is open.
+        choices: All values it may have, () where they are not listed.
+    """
+
+    name: str
+    owner: str
+    group: str
+    type: str
+    default: Value | tuple[Value, ...]
+    meaning: str
+    unit: str
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[str, ...]
+
+    @property
+    def values(self) -> str:
+        """What it may be, in words: "0 to 1", "auto, pixel, latent", "true or false"."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if self.minimum is not None and self.maximum is not None:
+            return f"{_number(self.minimum)} to {_number(self.maximum)}"
+        if self.minimum is not None:
+            return f"{self.type}, at least {_number(self.minimum)}"
+        return self.type if self.maximum is None else f"{self.type}, at most {_number(self.maximum)}"
+
+
+def list_settings(name: str | None = None) -> list[SettingInfo]:
+    """The settings in the order of GROUPS.
+
+    Args:
+        name: Only those of this name, owner or group ("temperature", "gan", "sampling", "gan.width"); None for all.
+
+    Raises:
+        ConfigError: Nothing has this name.
+    """
+    settings = list(_all_settings())
+    if name is None:
+        return settings
+    matches = [s for s in settings if name in (s.name, s.owner, s.group, f"{s.owner}.{s.name}")]
+    if not matches:
+        names = {key for s in settings for key in (s.name, s.owner, s.group)}
+        raise ConfigError(f"unknown setting {name!r}{did_you_mean(name, names)}")
+    return matches
+
+
+def _all_settings() -> Iterator[SettingInfo]:
+    yield from _settings_of(TrainConfig, "train", "training")
+    families = {name: load("families", name) for name in available("families")}
+    for name, family in families.items():
+        yield from _settings_of(family.Config, name, "family")
+    for name in available("data"):
+        yield from _settings_of(load("data", name).Config, name, "data")
+    for name, family in families.items():
+        yield from _settings_of(family.Sampling, name, "sampling")
+
+
+def _settings_of(config: type, owner: str, group: str) -> Iterator[SettingInfo]:
+    """Those of one dataclass."""
+    types_by_name = typing.get_type_hints(config)
+    defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(config)}
+    for name, setting in settings_of(config).items():
+        yield SettingInfo(
+            name=name,
+            owner=owner,
+            group=group,
+            type=_type_in_words(types_by_name[name]),
+            default=defaults[name],
+            meaning=setting.help,
+            unit=setting.unit,
+            minimum=setting.low,
+            maximum=setting.high,
+            choices=setting.choices,
+        )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"
+
+
+def _type_in_words(hint: object) -> str:
+    """int -> "integer"; tuple[int, ...] -> "integers with commas between"; float | None -> "number or none"."""
+    arguments = typing.get_args(hint)
+    if isinstance(hint, type) and hint in TYPES:
+        return TYPES[hint]
+    if typing.get_origin(hint) is tuple:
+        return f"{_type_in_words(arguments[0])}s with commas between"
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return " or ".join("none" if a is types.NoneType else _type_in_words(a) for a in arguments)
+    return "text"  # Literal and others are given as text

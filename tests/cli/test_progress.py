@@ -1,0 +1,85 @@
+"""Progress: a bar on a terminal, plain lines elsewhere; details only where they are wanted; nothing is obeyed."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from anew.cli.progress import ProgressLine, clock
+
+WILD = "a\x1b[2J\x1b]0;owned\x07\udce9"
+SHOWN = r"a\x1b[2J\x1b]0;owned\x07\xe9"
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def result(step: int, progress: float, **losses: float) -> Any:
+    return SimpleNamespace(step=step, progress=progress, examples=16 * step, losses=losses or {"main": 0.5})
+
+
+def test_names_are_escaped_and_lines_kept() -> None:
+    log = io.StringIO()
+    ProgressLine(log, verbose=True).message(f"one\n  {WILD}")
+    assert log.getvalue() == f"one\n  {SHOWN}\n"
+
+
+def test_details_are_for_verbose() -> None:
+    quiet, verbose = io.StringIO(), io.StringIO()
+    for stream in (quiet, verbose):
+        progress = ProgressLine(stream, verbose=stream is verbose)
+        progress.message("a sentence")
+        progress.message("  coverage: 0.9")
+    assert quiet.getvalue() == "a sentence\n"
+    assert verbose.getvalue() == "a sentence\n  coverage: 0.9\n"
+
+
+def test_a_log_gets_a_line_every_tenth_of_the_way() -> None:
+    log = io.StringIO()
+    progress = ProgressLine(log)
+    for step in range(1, 101):
+        progress.step(result(step, step / 100, main=0.25), 65.0)
+    lines = log.getvalue().splitlines()
+    assert 8 <= len(lines) <= 11
+    assert lines[0].startswith("step 1 (1%): loss 0.2500") and "1:05 left" in lines[0]
+    assert "examples/s" in lines[-1]
+
+
+def test_parts_in_a_log() -> None:
+    log = io.StringIO()
+    progress = ProgressLine(log)
+    for done in range(1, 41):
+        progress.progress("sampling", done, 40)
+    assert log.getvalue().splitlines()[-1] == "sampling: 40 of 40" and len(log.getvalue().splitlines()) <= 11
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+def test_a_terminal_gets_a_bar(no_color: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", "1")
+    else:
+        monkeypatch.delenv("NO_COLOR", raising=False)
+    terminal = Terminal()
+    with ProgressLine(terminal) as progress:
+        progress.step(result(1, 0.5, main=0.25), 65.0)
+        progress.message(f"note {WILD}")
+        progress.message(f"  passing {WILD}")
+        progress.progress("sampling", 1, 2)
+    text = terminal.getvalue()
+    assert "training" in text and "50%" in text and "loss 0.2500, 1:05 left" in text
+    assert f"note {SHOWN}" in text and "sampling" in text and "1 of 2" in text
+    assert "\x1b[2J" not in text and "\x07" not in text
+    assert ("\x1b[38" in text) is not no_color
+
+
+def test_clock() -> None:
+    assert [clock(s) for s in (-1.0, 8.4, 65.0, 9000.0)] == ["0 s", "8 s", "1:05", "2:30:00"]

@@ -1,0 +1,106 @@
+"""What people read at the end: three answers with a figure each, then the files and the next commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from anew.cli.summary import REAL_BASELINE, Line, closing, describe, places, score_table, setting_lines
+
+
+def text(lines: list[Line]) -> list[str]:
+    return ["".join(part for part, _ in line) for line in lines]
+
+
+def score(name: str, value: float | None, real: float | None = None) -> dict[str, Any]:
+    return {"name": name, "value": value, REAL_BASELINE: real}
+
+
+REPORT: dict[str, Any] = {
+    "grades": {"closeness": "fair", "variety": "good", "novelty": "good"},
+    "scores": [
+        score("frechet_distance", 12.0, 5.0),
+        score("two_sample_auc", 0.64),
+        score("coverage", 0.94, 0.97),
+        score("not_finite", None, 1.0),
+    ],
+    "copies": {"found": False, "share": 0.0, "detection_limit": 0.02},
+}
+
+
+def test_three_answers_with_one_figure_each() -> None:
+    assert text(closing(REPORT)) == [
+        "Close to your data?  partly  a classifier picks the sample from a pair 64% of the time (guessing: 50%)",
+        "As varied?           yes     94% of real items have a sample nearby (real data: 97%)",
+        "New?                 yes     no copies found; the check would notice 2% or more",
+    ]
+
+
+def test_what_was_not_measured_is_said() -> None:
+    report = {"grades": {"novelty": "poor"}, "scores": [score("coverage", 0.9)], "copies": None}
+    assert [line.rstrip() for line in text(closing(report))] == [
+        "Close to your data?  not measured",
+        "As varied?           not measured",
+        "New?                 no",
+    ]
+    repeated = {
+        "grades": {},
+        "scores": [score("repetition_rate", 0.1, 0.0)],
+        "copies": None,
+    }  # a figure without a grade
+    assert text(closing(repeated))[1] == "As varied?           not measured"
+    copied = {"found": True, "share": 0.2, "detection_limit": None}
+    assert "about 20% of the samples are copies" in text(closing(report | {"copies": copied}))[2]
+    unsure = copied | {"found": False}
+    assert "too few items were checked" in text(closing(report | {"copies": unsure}))[2]
+
+
+def test_places_name_files_and_the_next_commands(tmp_path: Path) -> None:
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "final.png").touch()
+    lines = text(places(tmp_path, REPORT))
+    assert lines[0].endswith("final.png") and lines[1].endswith("report.html")
+    assert lines[2] == f"more     anew sample {tmp_path} --out DIR -n 100"
+    assert lines[3] == f"better   anew resume {tmp_path} --budget 10m"
+    good = REPORT | {"grades": {"closeness": "good"}}
+    assert text(places(tmp_path, good))[3] == f"surer    anew evaluate {tmp_path}"
+
+
+def test_the_table_is_aligned() -> None:
+    lines = text(score_table(REPORT))
+    assert len({len(line) for line in lines}) == 1 and len(lines) == 5
+    assert lines[1].split() == ["frechet_distance", "12", "5"]
+
+
+def test_look_leads_with_amount_model_and_reason() -> None:
+    summary = {
+        "path": "faces", "items": 1, "noun": "image", "bytes": 5, "labels": list("abcdefghij"), "parts": {"train": 1},
+        "notes": ["a note"], "other": {"text": 1}, "refused": 1, "refusals": [{"name": "x.png", "reason": "truncated"}],
+        "family": "gan", "why": "one step a sample", "instead": {"quality": {"family": "diffusion", "why": "best"}},
+        "budgets": [{"seconds": 60.0, "parameters": 1000, "steps": 10, "epochs": 0.5}],
+    }  # fmt: skip
+    assert text(describe(summary)) == [
+        "data:   1 image, 5 bytes (faces)",
+        "model:  gan",
+        "because one step a sample",
+        "",
+        "labels: 10 (a, b, c, d, e, f, g, h, ...)",
+        "split: train 1",
+        "a note",
+        "not used: 1 text",
+        "skipped: 1",
+        "  x.png: truncated",
+        "with --prefer quality: diffusion (best)",
+        "what a budget can train:",
+        "   1 min: 1,000 parameters, about 10 steps, 0.5 passes over the data",
+    ]
+
+
+def test_settings_stand_under_their_groups() -> None:
+    from anew import api
+
+    settings = api.settings()
+    lines = text(setting_lines(api.setting_groups(), settings))
+    assert [line for line in lines if line and not line.startswith(" ")] == list(api.setting_groups().values())
+    assert sum(line.startswith("    ") and not line.startswith("     ") for line in lines) == len(settings)
+    assert max(map(len, lines)) < 120
