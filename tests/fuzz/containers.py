@@ -62,14 +62,14 @@ def whole_path(folder: Path, modality: str | None) -> dict[str, Any]:
 
 def preload() -> None:
     """Import what children would import one by one, so that a fork has it already."""
-    import anew.maths
     import torch
 
     import anew.data
+    import anew.functional
 
     torch.set_num_threads(1)
-    for room in (anew.data, anew.maths):
-        for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
+    for room in (anew.data, anew.functional):
+        for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
             importlib.import_module(module.name)
 
 

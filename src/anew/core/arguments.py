@@ -106,4 +106,4 @@ def several(name: str, value: Any) -> list[Any]:
 
 def stem(of: Path) -> str:
     """A name for a folder after this one, short enough that more may be added to it."""
-    return of.stem[:STEM].encode()[: 2 * STEM].decode(errors="ignore")
+    return of.stem[:STEM].encode(errors="ignore")[: 2 * STEM].decode(errors="ignore")  # bytes that are not UTF-8 go
