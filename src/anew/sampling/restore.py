@@ -11,6 +11,7 @@ from torch import Tensor
 
 from anew.core import files
 from anew.core import settings as cfg
+from anew.core.memory import parameters_within
 from anew.core.registry import load, load_user_family
 from anew.core.specs import Spec
 from anew.errors import RunError, restoring
@@ -45,13 +46,16 @@ def restored_family(
     record: FamilyRecord | CodecRecord.Family, spec: Spec, kind: type[Family], weights: Path, device: torch.device
 ) -> Family:
     """A family as a run holds it, ready to sample; RunError where its files do not fit."""
+    tensors = read_tensors(weights)
     with restoring(weights.parent / CONFIG):
         if not kind.supports(spec):
             raise RunError(
                 f"{str(weights.parent / CONFIG)!r} was edited: {record.name} does not take such data; restore it"
             )
-        family = kind(spec, cfg.from_json(kind.Config, record.config))
-    load_weights(family, read_tensors(weights), weights)
+        # Twice the weights: parts may be made and then replaced. A stranger's settings may ask for any number of layers.
+        with parameters_within(2 * sum(tensor.nbytes for tensor in tensors.values())):
+            family = kind(spec, cfg.from_json(kind.Config, record.config))
+    load_weights(family, tensors, weights)
     return family.to(device).eval()
 
 
