@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
 from _common import Finished, Table, anew_command, end_group, events, fresh, knob_words, parser, pinned, start
 
 ENDED = "had ended before"  # the instant came too late: not counted as a kill

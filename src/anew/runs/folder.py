@@ -40,7 +40,9 @@ class RunFolder:
         try:
             str(path).encode()
         except UnicodeEncodeError:
-            raise RunError(f"the name {str(path)!r} is not UTF-8, so weights cannot be read there; give another") from None
+            raise RunError(
+                f"the name {str(path)!r} is not UTF-8, so weights cannot be read there; give another"
+            ) from None
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             if not (path / "config.json").exists():
                 what = "exists and is not empty" if path.is_dir() else "is a file"
