@@ -121,3 +121,9 @@ def test_whole_numbers() -> None:
     for number in (-1, 10**23):
         with pytest.raises(ConfigError, match="out of range; give 0 to 9,223,372,036,854,775,807"):
             cfg.whole("seed", number)
+
+
+@pytest.mark.parametrize(("name", "value"), [("width", True), ("rate", False), ("mults", [1, True])])
+def test_true_in_json_is_no_number(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match="give a number"):
+        cfg.from_json(Inner, {name: value})

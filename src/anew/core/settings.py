@@ -125,7 +125,9 @@ def _shaped(hint: Any, value: Any, name: str) -> Any:
         inner = typing.get_args(hint)
         kind = inner[0] if inner else Any
         return tuple(_shaped(kind, v, name) for v in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint in (int, float) and isinstance(value, bool):  # it counts as 0 or 1, but no bound is checked for it
+        raise ConfigError(f"{name}={value!r} is not allowed; give a number")
+    if hint is float and isinstance(value, int):
         return float(value)
     return value
 
