@@ -222,11 +222,13 @@ class Evaluation(ABC):
             if pool.train:
                 yield self.audited(pool, None, every)
             return
-        real, samples, looked, pool = POOL_FIRST, min(SAMPLES_FIRST, every), 0, None
+        real, samples, looked = POOL_FIRST, min(SAMPLES_FIRST, every), 0
+        found: Pool | None = None
         while True:
             begin, asked = self.whole.spent(), real
-            if pool is None or self.size(pool) <= looked:  # to read all of a large set may take minutes
-                pool = self.evidence.pool(min(real, POOL_MOST))
+            if found is None or self.size(found) <= looked:  # to read all of a large set may take minutes
+                found = self.evidence.pool(min(real, POOL_MOST))
+            pool = found
             if not pool.train:
                 return
             there = self.size(pool)
