@@ -2,7 +2,7 @@
 
     python bench/kill.py --data DIR [--kills 20] [--steps 200] [--threads 1 2]
 
-The instants are spread over the whole command of the uninterrupted run: start, training, saving, evaluation. Each is
+The instants are spread over the CPU time of the whole command of the uninterrupted run: start, training, saving, evaluation. Each is
 a run of its own, killed once, and again in the middle of its resume where --twice is given. Where the kill comes
 before there is a run folder to resume, the training is started again, which the table counts apart.
 """
@@ -19,7 +19,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _common import Finished, Table, anew_command, end_group, events, fresh, parser, pinned, setting_words, start
+import psutil
+
+from _common import (
+    Finished,
+    Table,
+    anew_command,
+    end_group,
+    events,
+    fresh,
+    parser,
+    pinned,
+    setting_words,
+    start,
+)
 
 ENDED = "had ended before"  # the instant came too late: not counted as a kill
 
@@ -29,15 +42,25 @@ def digest(run: Path) -> str:
 
 
 def killed(command: Sequence[str], cores: Sequence[int], place: Path, after: float) -> bool:
-    """Starts a command and kills its process group after so many seconds; False where it had ended before."""
+    """Starts a command and kills its process group after so many seconds of processor time, which do not depend on what
+    else the machine does; False where it had ended before."""
     process = start(command, cores, place / "killed")
-    begun = time.monotonic()
-    while process.poll() is None and time.monotonic() - begun < after:
-        time.sleep(min(0.005, max(0.0, after - (time.monotonic() - begun))))
+    while process.poll() is None and used_by(process.pid) < after:
+        time.sleep(0.005)
     cut = process.poll() is None
     end_group(process)
     process.wait()
     return cut
+
+
+def used_by(process: int) -> float:
+    """Seconds of processor time of a process and of what it has started, so far."""
+    try:
+        own = psutil.Process(process)
+        times = [one.cpu_times() for one in (own, *own.children(recursive=True))]
+    except psutil.Error:
+        return 0.0
+    return sum(t.user + t.system for t in times) + times[0].children_user + times[0].children_system
 
 
 def state(run: Path) -> str:
@@ -118,11 +141,11 @@ def main() -> None:
         place = fresh(given.work / "kill" / f"{threads}-whole")
         whole = pinned(train_command(given, place / "run"), cores, place).check()
         wanted = digest(place / "run")
-        print(f"uninterrupted with {threads} threads: {whole.wall:.1f} s, {wanted[:16]}", flush=True)
+        print(f"uninterrupted with {threads} threads: {whole.cpu:.1f} s of CPU, {wanted[:16]}", flush=True)
         met = 0
         while met < given.kills:
-            again = chance.uniform(0, whole.wall) if given.twice else None
-            row = rows.add(**trial(given, met, cores, (chance.uniform(0, whole.wall), again), wanted))
+            again = chance.uniform(0, whole.cpu) if given.twice else None
+            row = rows.add(**trial(given, met, cores, (chance.uniform(0, whole.cpu), again), wanted))
             met += row["met"] != ENDED
     rows.show()
     kills = [row for row in rows.rows if row["met"] != ENDED]

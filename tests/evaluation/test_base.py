@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluation.base import Evidence, Pool
+from anew.evaluation.base import Evidence, Pool, comparisons
 from anew.evaluation.features.kmers import bigrams
 from anew.evaluation.metrics.fidelity import Features
 from anew.evaluation.modalities.image import EXPORT as IMAGE
@@ -75,7 +75,32 @@ def test_what_memory_does_not_hold_is_not_looked_at_twice(evidence: Callable[...
 
     evaluation = IMAGE(evidence(TRAIN, HELD, pictures(100, 5), pool=capped, seconds=60.0))
     found = list(evaluation.copies())
-    assert len(found) == 1 and found[0].of == 5000 and asked[0] == 2000 < asked[-1] <= 200_000
+    assert [one.samples for one in found] == [64, 100] and found[-1].of == 5000 and asked[0] == 128 and len(asked) <= 2
+
+
+def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
+    evidence: Callable[..., Evidence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, tried = [0.0], list[tuple[int, int]]()
+
+    def audited(self: Any, pool: Pool, most: int | None, samples: int) -> Any:
+        real = min(most or self.size(pool), self.size(pool))
+        tried.append((samples, real))
+        clock[0] += comparisons(samples, real) / 100_000
+        return samples
+
+    monkeypatch.setattr(IMAGE, "audited", audited)
+    monkeypatch.setattr("anew.evaluation.base.time.monotonic", lambda: clock[0])
+    train, held = pictures(4000, 3), pictures(2500, 4)
+    samples = pictures(1000, 5)
+    for seconds, enough in ((4.0, False), (9.0, False), (1000.0, True)):
+        clock[0] = 0.0
+        tried.clear()
+        evaluation = IMAGE(evidence(train, held, samples, pool=pool_of(train, held), seconds=seconds))
+        list(evaluation.copies())
+        assert tried[0] == (64, 128) and clock[0] < seconds
+        assert (tried[-1] == (1000, 6500)) == enough == (not evaluation.left_out)
+        assert clock[0] > 0.2 * seconds or enough
 
 
 def test_a_part_of_a_pool_is_half_held_out_where_it_can_be() -> None:

@@ -49,6 +49,11 @@ def test_a_child_is_watched(work: Any, fault: str | None) -> None:
     assert run(work, Limits(cpu=0.7, idle=2.0)).fault == fault
 
 
+def test_what_children_import_is_there() -> None:
+    containers.preload()
+    assert {"anew.data.modalities.image", "anew.functional.schedules"} <= sys.modules.keys()
+
+
 def test_a_child_that_takes_too_much_memory_is_ended() -> None:
     def hoard() -> None:
         held = [bytearray(b"x") * 20_000_000 for _ in range(50)]

@@ -232,3 +232,9 @@ def test_names_that_are_not_utf8_are_written_and_read_back(tmp_path: Path) -> No
     write_json(tmp_path / "config.json", {"labels": ["caf\udce9", "Zürich"]})
     (tmp_path / "config.json").read_text(encoding="ascii")
     assert read_json(tmp_path / "config.json") == {"labels": ["caf\udce9", "Zürich"]}
+
+
+def test_a_run_whose_weights_could_not_be_read_is_not_begun(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not UTF-8"):
+        RunFolder.create(tmp_path / "r\udcff")
+    assert not list(tmp_path.iterdir())

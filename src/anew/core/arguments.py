@@ -111,5 +111,5 @@ def several(name: str, value: Any) -> list[Any]:
 
 
 def stem(path: Path) -> str:
-    """The path's name without its ending, short enough that more may be added to it."""
-    return path.stem[:MAX_STEM].encode()[: 2 * MAX_STEM].decode(errors="ignore")
+    """A name for a folder after this one, short enough that more may be added to it."""
+    return path.stem[:MAX_STEM].encode(errors="ignore")[: 2 * MAX_STEM].decode(errors="ignore")  # not UTF-8: dropped

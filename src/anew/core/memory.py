@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
@@ -22,6 +25,25 @@ def free_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     return max(min(float(psutil.virtual_memory().available), container_memory(CGROUPS, MEMBERSHIP)), LEAST_BYTES)
+
+
+@contextmanager
+def parameters_within(limit: int) -> Iterator[None]:
+    """ValueError as soon as the modules that are made inside have parameters of more than `limit` bytes. A parameter is looked
+    at before its values are filled in, so memory for it is not yet taken."""
+    total = 0
+
+    def weigh(module: Any, name: str, parameter: torch.nn.Parameter) -> None:
+        nonlocal total
+        total += parameter.numel() * parameter.element_size()
+        if total > limit:
+            raise ValueError(f"a network of more than {limit:,} bytes, which its weights do not fill")
+
+    hook = register_module_parameter_registration_hook(weigh)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def container_memory(root: Path, membership: Path) -> float:

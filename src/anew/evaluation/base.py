@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from anew.core.specs import Grid, Spec
 from anew.data.modality import Modality
-from anew.evaluation.memorization.audit import audit
+from anew.evaluation.memorization.audit import POSING, audit
 from anew.evaluation.memorization.result import Copies, Kind
 from anew.evaluation.metrics.classes import Classes, Labelled, affordable
 from anew.evaluation.metrics.fidelity import QUICK, Features, Likeness
@@ -97,7 +97,7 @@ class Evidence:
 
 FIGURES = 0.6  # of the time is for figures, the rest for the audit for copies and what is shown
 POOL_MOST = 200_000  # real items that the audit looks at
-POOL_FIRST = 2_000  # real items of a first audit, whose time says how many more there is time for
+POOL_FIRST, SAMPLES_FIRST = 128, 64  # of a first audit, whose time says how many more there is time for
 LEAST = 20  # items a figure needs
 MOST = 10_000
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared
@@ -213,37 +213,46 @@ class Evaluation(ABC):
         yield from self._gap()
 
     def copies(self) -> Iterator[Copies]:
-        """The audit for copies: of all items, or in little time first of few, then of as many as there is time for."""
+        """The audit for copies: of all items, or in limited time first of few, then of as many as there is time for."""
         if self.kind is None or self.evidence.pool is None or not self.evidence.samples:
             return
-        limited = self.whole.limit is not None
-        first = POOL_FIRST if self.whole.left() > 3.0 else POOL_FIRST // 4
-        begin = self.whole.spent()
-        pool = self.evidence.pool(first if limited else POOL_MOST)  # to read all of a large set may take minutes
-        if not pool.train:
+        every = min(len(self.evidence.samples), MOST)
+        if self.whole.limit is None:
+            pool = self.evidence.pool(POOL_MOST)
+            if pool.train:
+                yield self.audited(pool, None, every)
             return
-        yield self.audited(pool, first if limited else None)
-        looked = min(first, self.size(pool))
-        if not limited or (self.size(pool) < first and pool.of <= len(pool.train)):
-            return
-        afford = int(looked * 0.8 * self.whole.left(0.9) / max(self.whole.spent() - begin, 1e-3))
-        if afford < 2 * looked:
+        real, samples, looked = POOL_FIRST, min(SAMPLES_FIRST, every), 0
+        found: Pool | None = None
+        while True:
+            begin, asked = self.whole.spent(), real
+            if found is None or self.size(found) <= looked:  # to read all of a large set may take minutes
+                found = self.evidence.pool(min(real, POOL_MOST))
+            pool = found
+            if not pool.train:
+                return
+            there = self.size(pool)
+            looked = min(asked, there)
+            yield self.audited(pool, real if real < there else None, samples)
+            pace = comparisons(samples, looked) / max(self.whole.spent() - begin, 1e-3)
+            affordable = 0.8 * pace * max(self.whole.left(0.9), 0.0)
+            more = max(samples, min(every, int(affordable / (looked + POSING))))
+            real = max(looked, int(affordable / (more + POSING)))
+            if more == samples and (there < asked or real < 2 * looked):
+                break
+            samples = more
+        if asked <= there or samples < every:
             self.leave_out("copies of all training items", "the time allowed to look at some of them only")
-            return
-        if self.size(pool) <= first:
-            pool = self.evidence.pool(min(afford, POOL_MOST))
-        if self.size(pool) > looked:  # else no more of them are held in memory
-            yield self.audited(pool, afford if afford < self.size(pool) else None)
 
     def size(self, pool: Pool) -> int:
         """Real items in a pool, as the audit counts them."""
         return len(pool.train) + len(pool.held)
 
-    def audited(self, pool: Pool, most: int | None) -> Copies:
-        """The audit for copies among the items of a pool, or about `most` of them."""
+    def audited(self, pool: Pool, most: int | None, samples: int) -> Copies:
+        """The audit of the first `samples` for copies among the items of a pool, or about `most` of them."""
         assert self.kind is not None
         some = pool if most is None else pool.some(most)
-        given = (self.evidence.samples[:MOST], some.train, some.held, some.groups)
+        given = (self.evidence.samples[:samples], some.train, some.held, some.groups)
         how: dict[str, Any] = {"of": some.of, "drawn": some.drawn, "seed": self.evidence.seed, "left": self.whole.left}
         found = audit(self.kind, *given, **how)
         pairs = [(self.evidence.samples[p.sample], some.train[p.train], p) for p in found.pairs]
@@ -370,6 +379,11 @@ class Evaluation(ABC):
         n = max(min(n, 2 * LEAST), int(afford))
         self.leave_out(f"more than {n:,} {self.noun} of each set", "the time allowed no more")
         return embed, n
+
+
+def comparisons(samples: int, real: int) -> float:
+    """How many pairs of items an audit compares, but for a factor: real items that pose as samples are compared too."""
+    return (samples + min(POSING, real // 2)) * real
 
 
 def class_numbers(

@@ -37,7 +37,13 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
-        """A new, empty run; RunError where something is in the way."""
+        """A new, empty run; RunError where something is in the way, or where the name is not UTF-8."""
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise RunError(
+                f"the name {str(path)!r} is not UTF-8, so weights cannot be read there; give another"
+            ) from None
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             if not (path / CONFIG).exists():
                 what = "exists and is not empty" if path.is_dir() else "is a file"

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from anew.core import files
 from anew.core import settings as cfg
+from anew.core.memory import parameters_within
 from anew.core.registry import load, load_user_family
 from anew.core.specs import Codec, Spec
 from anew.data.dataset import fitted
@@ -69,7 +70,9 @@ def restore_family(
     with restoring(config):
         if not owner.supports(spec):
             raise RunError(f"{str(config)!r} was edited: {record.name} does not take such data; restore it")
-        family = owner(spec, cfg.from_json(owner.Config, record.config))
+        # Twice the weights: parts may be made and then replaced. A stranger's settings may ask for any number of layers.
+        with parameters_within(2 * sum(tensor.nbytes for tensor in weights.values())):
+            family = owner(spec, cfg.from_json(owner.Config, record.config))
     load_weights(family, weights, path)
     return family.to(device).eval()
 

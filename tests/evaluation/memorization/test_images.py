@@ -68,10 +68,10 @@ def test_feature_search_equals_scikit_learn(seed: int) -> None:
 
 
 def test_embedding_search_equals_all_pairs() -> None:
-    images = list(pictures(60, (14, 14)))
-    distance = EmbeddingDistance(images, np.arange(60))
+    items = list(pictures(60, (14, 14)))
+    distance = EmbeddingDistance(items, np.arange(60))
     item, apart = distance.nearest(np.arange(10), np.arange(10, 60))
-    views = images.features(images.standardised(images)).double().numpy()
+    views = images.features(images.standardised(items)).double().numpy()
     table = expected(views, views[:, 0], np.arange(10), np.arange(10, 60), np.arange(60))
     np.testing.assert_allclose(apart, table.min(axis=1), atol=1e-5)
     assert (item - 10 == table.argmin(axis=1)).all()

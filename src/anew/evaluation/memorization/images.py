@@ -27,7 +27,7 @@ BOUND, LEAST, MOST = 6, 64, 256  # values of an item to one of the bound, at lea
 QUERIES, TILE, POOL = 256, 256, 2048  # of the search: a tile of bounds stays in a processor's cache
 FILTERS, WINDOW, CELLS = 32, 5, 4  # of the embedding
 CHUNK = 512
-MANY = 64  # rows of a tile with more candidates are multiplied out
+MANY = 32  # rows of a tile where more than one column of so many is a candidate are multiplied out
 
 
 class PixelDistance(Distance):
@@ -230,7 +230,7 @@ class _Best:
         if not len(rows):
             return
         under = tile[rows] < limit[rows][:, None]
-        many = under.sum(dim=1) > MANY
+        many = under.sum(dim=1) * MANY > tile.shape[1]
         if many.any():  # a loose bound, as sharpened images have: all distances by one product are cheaper than pairs
             under[many] &= self._near(rows[many] + top, low, tile.shape[1], slack)
         found = torch.nonzero(under)

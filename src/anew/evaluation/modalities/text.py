@@ -69,19 +69,19 @@ class TextEvaluation(Evaluation):
     def size(self, pool: Pool) -> int:
         return super().size(pool) if self.records else sum(map(len, [*pool.train, *pool.held])) // PIECE
 
-    def audited(self, pool: Pool, most: int | None) -> Copies:
+    def audited(self, pool: Pool, most: int | None, samples: int) -> Copies:
         if self.records:
-            return super().audited(pool, most)
-        samples = [str(s) for s in self.evidence.samples]
+            return super().audited(pool, most, samples)
+        made = [str(s) for s in self.evidence.samples[:samples]]
         how: dict[str, Any] = {"drawn": pool.drawn, "seed": self.evidence.seed, "left": self.whole.left}
-        found = audit_texts(samples, pool.train, pool.held, most=MOST, most_real=most, **how)
+        found = audit_texts(made, pool.train, pool.held, most=MOST, most_real=most, **how)
 
         def piece(text: str, start: int) -> str:
             return text[start : start + PIECE]
 
         self.suspects = [
             self.beside(
-                piece(samples[p.sample], p.sample_start), piece(pool.train[p.train], p.train_start), p.distance, p.usual
+                piece(made[p.sample], p.sample_start), piece(pool.train[p.train], p.train_start), p.distance, p.usual
             )
             for p in found.pairs
         ]

@@ -1,0 +1,24 @@
+"""Arguments of the public functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anew.core.arguments import stem
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("data/faces.zip", "faces"),
+        ("a" * 300, "a" * 100),
+        ("é" * 300, "é" * 100),
+        ("名" * 100, "名" * 66),
+        ("d\udcff", "d"),  # a byte that is not UTF-8, as Python reads a file name
+        ("\udcff", ""),
+    ],
+)
+def test_a_folder_is_named_after_any_path(path: str, name: str) -> None:
+    assert stem(Path(path)) == name

@@ -1,0 +1,36 @@
+"""Families as a run holds them."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+import anew
+from anew.core.memory import parameters_within
+from samples import prose
+
+
+def test_a_network_that_the_weights_do_not_fill_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    anew.train(prose(tmp_path / "book.txt"), run, steps=1, settings={"evaluate_samples": 4, "width": 64})
+    described = json.loads((run / "config.json").read_text())
+    described["family"]["config"] |= {"width": 4096, "layers": 64}  # about 50 GB
+    (run / "config.json").write_text(json.dumps(described))
+    before, begin = psutil.Process().memory_info().rss, time.process_time()
+    with pytest.raises(anew.RunError, match="which its weights do not fill"):
+        anew.load(run)
+    assert psutil.Process().memory_info().rss - before < 300e6
+    assert time.process_time() - begin < 5.0
+
+
+def test_parameters_are_added_up_and_the_check_ends_with_the_block() -> None:
+    with parameters_within(440):
+        torch.nn.Linear(10, 10)
+    with pytest.raises(ValueError, match="more than 439 bytes"), parameters_within(439):
+        torch.nn.Linear(10, 10)
+    torch.nn.Linear(1000, 1000)
