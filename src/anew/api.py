@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
     from anew.workflows.compare.run import Compared
+    from anew.workflows.evaluate import EvaluationReport
 
 Settings = Mapping[str, Any]
 PREFERENCES = ("quality", "speed", "latent")
@@ -200,12 +201,14 @@ def evaluate(
     seed: int = 0,
     trust_code: bool = False,
     reporter: Reporter | None = None,
-) -> dict[str, Any]:
+) -> EvaluationReport:
     """Measure n samples of a run against its data and write its `report/`; or n of the `samples` made elsewhere against
-    `data`, and write the report into `out` (default: runs/NAME-N). Returns what report.json holds.
+    `data`, and write the report into `out` (default: runs/NAME-N).
 
     held_out: items of the same source that the generator of `samples` was not trained on (default: the parts of `data`,
     if it has any); features: a safetensors file with `samples`, `held_out` and `train` (n, d), used instead of ours.
+    The report that is returned has `scores` (`report["frechet_distance"].value`), `copies`, `verdict`, `grades` and `notes`;
+    `to_json()` gives what report.json holds. An earlier report of a run, and its samples, are replaced.
     """
     if (run is None) == (samples is None):
         raise ConfigError("give either a run, or --samples DIR with --data DIR for samples made elsewhere")

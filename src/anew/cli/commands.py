@@ -187,7 +187,7 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
     if arguments.samples is not None and out is None:
         out = api._new_run(f"{Path(arguments.samples).stem or 'samples'}-report")
     with ProgressLine(sys.stderr if arguments.json else sys.stdout) as progress:
-        found = api.evaluate(
+        report = api.evaluate(
             arguments.run,
             arguments.n,
             samples=arguments.samples,
@@ -201,9 +201,9 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
             reporter=progress,
         )
     if arguments.json:
-        _print_json(found)
+        _print_json(report.to_json())
     else:
-        for sentence in found["verdict"].values():
+        for sentence in report.verdict.values():
             print(sentence)
         print(f"report: {(Path(arguments.run) / 'report' if out is None else Path(out)) / 'report.html'}")
 
@@ -234,8 +234,8 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
     for sentence in compared.found["findings"]:
         print(sentence)
     for claim in compared.found["claims"]:
-        if claim["held"] != "not tested":
-            print(f"{claim['claim']}: {claim['held']} ({claim['because']})")
+        if claim["outcome"] != "not tested":
+            print(f"{claim['claim']}: {claim['outcome']} ({claim['evidence']})")
     for note in compared.found["notes"]:
         print(note)
     print(f"page: {Path(arguments.out) / 'compare.html'}")

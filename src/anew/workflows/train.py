@@ -19,7 +19,7 @@ from anew.sampling.model import Model, scorable
 from anew.training.distributed import leave
 from anew.training.loop import Listener
 from anew.training.trainer import Stepped
-from anew.workflows.evaluate import evaluated
+from anew.workflows.evaluate import REPORT_PASSAGES, evaluated
 from anew.workflows.job import OWN_FAMILY, Job, Quiet, Reporter, Request
 from anew.workflows.previews import Previews
 
@@ -112,9 +112,9 @@ def _report(job: Job) -> Model:
     left = (
         None if budget is None else max(1.0, budget - job.elapsed() - saving_slice(budget) - 0.3)
     )  # leaving takes its part
-    # A passage of a stream holds as much as many records or images.
     passages = isinstance(model.item_spec, Tokens) and model.item_spec.packed
-    n = -(-job.train_config.evaluate_samples // 8) if passages else job.train_config.evaluate_samples
+    n = job.train_config.evaluate_samples
+    n = -(-n // REPORT_PASSAGES) if passages else n
     evaluated(model, n, 0, None, left, job.reporter, job.data)
     job.planner.say_skipped(job.data.scan)
     job.record["data"] |= job.data.scan.left_out()

@@ -32,12 +32,12 @@ def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
     assert [r["name"] for r in found["runs"]] == ["gan", "diffusion:pixel"]
     for run in found["runs"]:
         scores = {s["name"]: s["value"] for s in run["scores"]}
-        assert {"frechet_distance", "coverage", "fine_detail", "walk_length", "seconds_per_1000"} <= set(scores)
+        assert {"frechet_distance", "coverage", "fine_detail", "path_length", "seconds_per_1000"} <= set(scores)
         assert scores["steps"] == 2
         assert scores["passes_per_1000"] == pytest.approx(1000 if run["name"] == "gan" else 8000, rel=0.05)
         assert (out / run["run"] / "report" / "report.html").exists()
         assert run["copies"]["samples"] == 4 and run["copies"]["found"] is False
-    assert {c["held"] for c in found["claims"]} <= {"yes", "no", "partly", "tie", "not tested"}
+    assert {c["outcome"] for c in found["claims"]} <= {"yes", "no", "partly", "tie", "not tested"}
     page = (out / "compare.html").read_text()
     assert page.count("(4 samples)") == 2  # what each report says of copies
     assert page.count("data:image/png;base64") == 5  # two sheets and the real one, two walks

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.memorization.nearest import codes
+from anew.evaluation.memorization.texts import codes
 
 WIDTHS = (1, 2, 3, 4)
 CELLS = 512  # of each width

@@ -16,12 +16,13 @@ from anew.data.dataset import Dataset
 from anew.data.types import Size
 from anew.errors import ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
-from anew.evaluation.reporting.ranking import Entrant
+from anew.evaluation.reporting.ranking import RunResult
 from anew.planning.planner import Quiet, Reporter
 from anew.runs.folder import RunFolder, read_json, write_atomic, write_json
 from anew.sampling.model import Model
 from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import Contestant, contestants, log_of, train_all
+from anew.workflows.evaluate import COMPARISON_PASSAGES
 from anew.workflows.job import command_line
 
 REQUEST = "request.json"  # in the comparison's folder: what it compares, so that the same command goes on with it
@@ -65,7 +66,9 @@ def _given(runs: Sequence[str | Path]) -> list[Contestant]:
     paths = [Path(run).resolve() for run in runs]
     if len(set(paths)) < len(paths) or len(paths) < 2:
         raise ConfigError(f"--runs names {len(set(paths))} different runs; give two or more, each once")
-    depth = next(d for d in range(1, 99) if len({p.parts[-d:] for p in paths}) == len(paths))
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len(paths):  # ends, as the whole paths differ
+        depth += 1
     return [Contestant("/".join(p.parts[-depth:]), Path(run)) for p, run in zip(paths, runs, strict=True)]
 
 
@@ -143,9 +146,9 @@ def _judged(
     try:
         if "runs" in request:
             _claim(out, request)
-        entrants = _entrants(out, entries, failed, configs, data, n, trust_code, reporter)
-        _some({e.name: e.failed for e in entrants if e.failed}, entries)
-        compared = _written(out, entrants, configs, data, request)
+        results = _run_results(out, entries, failed, configs, data, n, trust_code, reporter)
+        _some({result.name: result.failed for result in results if result.failed}, entries)
+        compared = _written(out, results, configs, data, request)
     finally:
         data.close()
     reporter.say(f"compared in {time.monotonic() - begin:.0f} s")
@@ -168,7 +171,7 @@ def _same_kind(configs: Mapping[str, Mapping[str, Any]]) -> None:
             )
 
 
-def _entrants(
+def _run_results(
     out: Path,
     entries: Sequence[Contestant],
     failed: Mapping[str, str],
@@ -177,56 +180,58 @@ def _entrants(
     n: int,
     trust_code: bool,
     reporter: Reporter,
-) -> list[Entrant]:
+) -> list[RunResult]:
     """All runs, measured at the same number of samples."""
     seed = int(next(iter(configs.values()))["data"]["seed"])
-    found, models = [], {}
+    results, models = [], {}
     for entry in entries:
-        kind = configs[entry.asked]["family"]["name"] if entry.asked in configs else entry.family
-        one = Entrant(entry.asked, kind, os.path.relpath(entry.folder, out), failed=failed.get(entry.asked, ""))
-        found.append(one)
-        if one.failed:
+        family = configs[entry.asked]["family"]["name"] if entry.asked in configs else entry.family
+        result = RunResult(entry.asked, family, os.path.relpath(entry.folder, out), failed=failed.get(entry.asked, ""))
+        results.append(result)
+        if result.failed:
             continue
-        one.copies = _audit(entry.folder)
-        reporter.say(f"{one.name}: sampling")
+        result.copies = _copies(entry.folder)
+        reporter.say(f"{result.name}: sampling")
         try:
-            models[one.name] = Model(RunFolder.open(entry.folder), trust_code=trust_code)
-            draw(models[one.name], one, _amount(n, data), seed)
+            models[result.name] = Model(RunFolder.open(entry.folder), trust_code=trust_code)
+            draw(models[result.name], result, _sample_count(n, data), seed)
         except UserError as error:
-            one.failed = str(error)
-    at_once = min((len(e.samples) for e in found if not e.failed), default=0)
-    for one in found:
-        if not one.failed:
-            reporter.say(f"{one.name}: measuring {at_once:,} samples")
-            one.samples = one.samples[:at_once]
-            measure(models.pop(one.name), one, data, seed)
-    return found
+            result.failed = str(error)
+    common = min((len(result.samples) for result in results if not result.failed), default=0)
+    for result in results:
+        if not result.failed:
+            reporter.say(f"{result.name}: measuring {common:,} samples")
+            result.samples = result.samples[:common]
+            measure(models.pop(result.name), result, data, seed)
+    return results
 
 
-def _audit(folder: Path) -> dict[str, Any] | None:
-    """What the run's own report holds under `copies`."""
+def _copies(folder: Path) -> dict[str, Any] | None:
+    """What the run's own report holds under `copies`; None without a report that can be read."""
     try:
-        found: dict[str, Any] | None = read_json(folder / "report" / "report.json").get("copies")
+        report: dict[str, Any] = read_json(folder / "report" / "report.json")
     except RunError:
         return None
-    return found
+    copies: dict[str, Any] | None = report.get("copies")
+    return copies
 
 
-def _amount(n: int, data: Dataset) -> int:
-    """As many samples as there are held-out items; a passage of a stream holds as much as many records or images."""
+def _sample_count(n: int, data: Dataset) -> int:
+    """As many samples as there are held-out items, or fewer passages."""
     if isinstance(data.spec, Tokens) and data.spec.packed:
-        return max(4, n // 32)
+        return max(4, n // COMPARISON_PASSAGES)
     return max(20, min(n, data.part_size("test")))
 
 
 def _written(
-    out: Path, entrants: list[Entrant], configs: Mapping[str, Any], data: Dataset, request: Mapping[str, Any]
+    out: Path, results: list[RunResult], configs: Mapping[str, Any], data: Dataset, request: Mapping[str, Any]
 ) -> Compared:
+    """Write compare.json and compare.html."""
     config = next(iter(configs.values()))
-    notes = [f"{e.name} failed: {e.failed}" for e in entrants if e.failed]
-    notes += [f"{e.name} has no walks: {e.no_walk}" for e in entrants if e.no_walk]
-    measured = [e for e in entrants if not e.failed]
-    count = len(measured[0].samples)
+    notes = [f"{result.name} failed: {result.failed}" for result in results if result.failed]
+    notes += [f"{r.name} cannot interpolate: {r.no_interpolation}" for r in results if r.no_interpolation]
+    measured = [result for result in results if not result.failed]
+    n = len(measured[0].samples)
     about = {
         "data": config["data"]["path"],
         "modality": data.modality.name,
@@ -234,23 +239,23 @@ def _written(
         "parts": dict(config["data"]["parts"]),
         "budget": request.get("budget"),
         "seed": config["data"]["seed"],
-        "n": count,
+        "n": n,
     }
-    found = comparison.to_json(entrants, about, notes)
-    held = data.modality.pictures(data.items("test", REAL, int(config["data"]["seed"])))
-    for entrant in measured:
-        entrant.samples = data.modality.pictures(entrant.samples)
-    each = f" for {request['budget']:g} s each" if request.get("budget") else ""
+    found = comparison.to_json(results, about, notes)
+    real = data.modality.pictures(data.items("test", REAL, int(config["data"]["seed"])))
+    for result in measured:
+        result.samples = data.modality.pictures(result.samples)
+    budget = f" for {request['budget']:g} s each" if request.get("budget") else ""
     page = comparison.page(
-        entrants,
+        results,
         title=Path(str(config["data"]["path"])).name,
-        subtitle=f"Trained on the same items{each} and measured on the same {data.part_size('test'):,} that none of them saw; "
-        f"{count:,} samples each.",
-        real=held,
-        spectrum=next((e.real_spectrum for e in measured if e.real_spectrum is not None), None),
+        subtitle=f"Trained on the same items{budget}, and compared with the same {data.part_size('test'):,} held-out items; "
+        f"{n:,} samples each.",
+        real=real,
+        spectrum=next((r.real_spectrum for r in measured if r.real_spectrum is not None), None),
         notes=notes,
         command=command_line(),
     )
     write_json(out / "compare.json", found)
     write_atomic(out / "compare.html", page.encode("utf-8", "replace"))
-    return Compared(out, found, comparison.table(entrants))
+    return Compared(out, found, comparison.table(results))
