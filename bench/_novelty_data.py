@@ -137,4 +137,4 @@ def records(place: Path) -> Data:
 
 
 def _texts(name: str, item_type: ItemType, items: Sequence[Any], mode: NDArray[Any]) -> Data:
-    return Data(name, kind, items, mode, typical_texts, blurred_texts, TEXT_DISTURBANCES, bigrams)
+    return Data(name, item_type, items, mode, typical_texts, blurred_texts, TEXT_DISTURBANCES, bigrams)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from anew.planning.planner import Reporter
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
-    from anew.workflows.compare.run import Compared
+    from anew.workflows.compare.run import ComparisonReport
     from anew.workflows.evaluate import EvaluationReport
 
 Settings = Mapping[str, Any]
@@ -271,7 +271,7 @@ def compare(
     n: int = 1000,
     trust_code: bool = False,
     reporter: Reporter | None = None,
-) -> Compared:
+) -> ComparisonReport:
     """Train several families on the same data, split and seed, each within the budget (5 minutes), or take finished `runs`;
     measure them alike and write compare.json and compare.html into `out`.
 

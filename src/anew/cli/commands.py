@@ -183,9 +183,6 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
 
     if arguments.n < 1:
         raise ConfigError(f"-n {arguments.n} is out of range; give at least 1")
-    out = arguments.out
-    if arguments.samples is not None and out is None:
-        out = api._new_run(f"{Path(arguments.samples).stem or 'samples'}-report")
     with ProgressLine(sys.stderr if arguments.json else sys.stdout) as progress:
         report = api.evaluate(
             arguments.run,
@@ -195,7 +192,7 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
             held_out=arguments.held_out,
             features=arguments.features,
             modality=arguments.modality,
-            out=out,
+            out=arguments.out,
             seed=arguments.seed,
             trust_code=arguments.trust_code,
             reporter=progress,
@@ -205,7 +202,8 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
     else:
         for sentence in report.verdict.values():
             print(sentence)
-        print(f"report: {(Path(arguments.run) / 'report' if out is None else Path(out)) / 'report.html'}")
+        if report.folder is not None:
+            print(f"report: {report.folder / 'report.html'}")
 
 
 def _compare(arguments: argparse.Namespace, started: float) -> None:
@@ -213,7 +211,7 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
     from anew.cli.show import ProgressLine
 
     with ProgressLine(sys.stderr if arguments.json else sys.stdout) as progress:
-        compared = api.compare(
+        report = api.compare(
             arguments.data,
             arguments.out,
             families=arguments.families or (),
@@ -228,17 +226,17 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
             reporter=progress,
         )
     if arguments.json:
-        _print_json(compared.found)
+        _print_json(report.to_json())
         return
-    print(f"\n{compared.table}\n* the best, and what differs from it by no more than chance\n")
-    for sentence in compared.found["findings"]:
+    print(f"\n{report.table}\n* the best, and whatever differs from it by no more than chance\n")
+    for sentence in report.findings:
         print(sentence)
-    for claim in compared.found["claims"]:
-        if claim["outcome"] != "not tested":
-            print(f"{claim['claim']}: {claim['outcome']} ({claim['evidence']})")
-    for note in compared.found["notes"]:
+    for claim in report.claims:
+        if claim.outcome != "not tested":
+            print(f"{claim.claim}: {claim.outcome} ({claim.evidence})")
+    for note in report.notes:
         print(note)
-    print(f"page: {Path(arguments.out) / 'compare.html'}")
+    print(f"page: {report.folder / 'compare.html'}")
 
 
 def _walk(arguments: argparse.Namespace, started: float) -> None:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anew.evaluation.reporting import charts
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.reporting.page import format_number, render
-from anew.evaluation.reporting.ranking import RunResult, best_runs, claims, copy_summary, findings, ranked_metrics
+from anew.evaluation.reporting.ranking import (
+    Claim,
+    RunResult,
+    best_runs,
+    claims,
+    copy_summary,
+    findings,
+    ranked_metrics,
+)
 from anew.evaluation.reporting.sheet import sheet, shrink
 from anew.evaluation.score import MetricSpec, Score
 
@@ -54,45 +62,91 @@ class Gallery:
     explanation: str = ""
 
 
-def page(
-    runs: Sequence[RunResult],
-    *,
-    title: str,
-    subtitle: str,
-    real: Sequence[Any],
-    spectrum: NDArray[Any] | None,
-    notes: Sequence[str],
-    command: str,
-) -> str:
-    """The page.
+@dataclass(frozen=True)
+class ComparisonReport:
+    """What a comparison found; what compare.html shows.
 
-    Args:
-        runs: What was measured; failed ones are left out.
-        title, subtitle: Of the page.
-        real: Held-out items.
-        spectrum: (rings,) of held-out images, None for other data.
-        notes: Whole sentences at the end.
-        command: What made the page.
+    Attributes:
+        folder: Where the runs, compare.html and compare.json are.
+        runs: All runs; one that could not be measured says why in `failed`.
+        about: What was compared: data, budget, seed, number of samples.
+        notes: What a reader should know besides, whole sentences.
     """
-    measured = [run for run in runs if not run.failed]
+
+    folder: Path
+    runs: tuple[RunResult, ...]
+    about: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def measured(self) -> list[RunResult]:
+        """The runs that could be measured."""
+        return [run for run in self.runs if not run.failed]
+
+    @property
+    def findings(self) -> list[str]:
+        """Who wins what, a sentence each."""
+        return findings(self.measured)
+
+    @property
+    def claims(self) -> list[Claim]:
+        """What textbooks say of the families, beside what was measured."""
+        return claims(self.measured)
+
+    @property
+    def table(self) -> str:
+        """Metrics as rows and runs as columns, for a terminal."""
+        return table(self.measured)
+
+    def best(self, metric: str) -> list[str]:
+        """Names of the best runs by a metric, and of those that tie with it; empty where fewer than two have it."""
+        return [run.name for run in best_runs(self.measured, metric)]
+
+    def to_json(self) -> dict[str, Any]:
+        """What compare.json holds."""
+        best = {spec.name: self.best(spec.name) for spec in ranked_metrics(self.measured)}
+        return {
+            **self.about,
+            "runs": [_run_json(run) for run in self.runs],
+            "best": {name: winners for name, winners in best.items() if winners},
+            "findings": self.findings,
+            "claims": [claim.to_json() for claim in self.claims],
+            "notes": list(self.notes),
+        }
+
+    def __repr__(self) -> str:
+        names = ", ".join(run.name for run in self.runs)
+        return "\n".join(
+            [f"ComparisonReport of {names}", self.table, *self.findings, f"{self.folder / 'compare.html'}"]
+        )
+
+    def _repr_html_(self) -> str:
+        """The findings and the table, for notebooks."""
+        return render("findings.html", report=self)
+
+
+def page(report: ComparisonReport, *, title: str, subtitle: str, real: Sequence[Any], command: str) -> str:
+    """The page. real: held-out items; command: what made the page."""
+    measured = report.measured
     rows = [_row(measured, spec) for spec in ranked_metrics(measured)]
     spectra = {run.name: np.asarray(run.spectrum) for run in measured if run.spectrum is not None}
+    real_spectrum = next((run.real_spectrum for run in measured if run.real_spectrum is not None), None)
     is_text = not len(real) or isinstance(real[0], str)
     return render(
         "comparison.html",
         title=title,
         subtitle=subtitle,
         runs=measured,
-        findings=findings(measured),
-        claims=[claim for claim in claims(measured) if claim.outcome != "not tested"],
+        findings=report.findings,
+        claims=[claim for claim in report.claims if claim.outcome != "not tested"],
         marks=MARKS,
         rows=rows,
         has_real=any(row.real for row in rows),
         galleries=_text_galleries(measured, real) if is_text else _galleries(measured, real),
-        spectra=None if spectrum is None else charts.spectrum_chart(spectra, spectrum),
+        spectra=None if real_spectrum is None else charts.spectrum_chart(spectra, real_spectrum),
         paths=[] if is_text else _paths(measured),
         copies=[(run.name, copy_summary(run)) for run in measured],
-        notes=notes,
+        notes=report.notes,
         command=command,
     )
 
@@ -150,35 +204,18 @@ def _paths(runs: Sequence[RunResult]) -> list[Gallery]:
 
 def table(runs: Sequence[RunResult], width: int = 34) -> str:
     """Metrics as rows and runs as columns, for a terminal; * marks the best and what ties with it."""
-    measured = [run for run in runs if not run.failed]
-    lines = [["", *(run.name for run in measured), "real data"]]
-    for spec in ranked_metrics(measured):
-        row = _row(measured, spec)
+    lines = [["", *(run.name for run in runs), "real data"]]
+    for spec in ranked_metrics(runs):
+        row = _row(runs, spec)
         cells = ["-" if cell.value == "–" else cell.value + ("*" if cell.best else " ") for cell in row.cells]
         lines.append([spec.title[:width], *cells, row.real])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
 
     def padded(line: Sequence[str]) -> str:
-        title, *cells = (
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        return "  ".join([title, *cells])
+        cells = [cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True)]
+        return "  ".join([line[0].ljust(widths[0]), *cells])
 
     return "\n".join(map(padded, lines))
-
-
-def to_json(runs: Sequence[RunResult], about: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
-    """What compare.json holds. about: what was compared."""
-    measured = [run for run in runs if not run.failed]
-    best = {spec.name: [run.name for run in best_runs(measured, spec.name)] for spec in ranked_metrics(measured)}
-    return {
-        **about,
-        "runs": [_run_json(run) for run in runs],
-        "best": {name: winners for name, winners in best.items() if winners},
-        "findings": findings(measured),
-        "claims": [claim.to_json() for claim in claims(measured)],
-        "notes": list(notes),
-    }
 
 
 def _run_json(run: RunResult) -> dict[str, Any]:

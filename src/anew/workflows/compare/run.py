@@ -6,7 +6,6 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,52 +15,47 @@ from anew.data.dataset import Dataset
 from anew.data.types import Size
 from anew.errors import ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
+from anew.evaluation.reporting.comparison import ComparisonReport
 from anew.evaluation.reporting.ranking import RunResult
 from anew.planning.planner import Quiet, Reporter
 from anew.runs.folder import RunFolder, read_json, write_atomic, write_json
 from anew.sampling.model import Model
 from anew.workflows.compare.measure import REAL, draw, measure
-from anew.workflows.compare.subprocesses import Contestant, contestants, log_of, train_all
+from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
 from anew.workflows.evaluate import COMPARISON_PASSAGES
 from anew.workflows.job import command_line
 
 REQUEST = "request.json"  # in the comparison's folder: what it compares, so that the same command goes on with it
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What `compare` returns. found: what compare.json holds; table: the figures for a terminal."""
-
-    folder: Path
-    found: dict[str, Any]
-    table: str
+__all__ = ["ComparisonReport", "compared"]
 
 
 def compared(
     out: Path, request: dict[str, Any], runs: Sequence[str | Path], n: int, trust_code: bool, reporter: Reporter | None
-) -> Compared:
+) -> ComparisonReport:
     """request: data, families, budget (seconds) or steps, seed, modality, settings; runs: finished ones instead."""
     reporter = reporter or Quiet()
     use_threads()
     if not 20 <= n <= 10_000:
         raise ConfigError(f"n={n} is out of range; give 20 to 10,000")
     if runs:
-        entries = _given(runs)
+        entries = _finished_runs(runs)
         request = {"runs": [str(Path(r).resolve()) for r in runs]}
         failed: dict[str, str] = {}
     else:
-        entries = contestants(request["families"], out)
-        request = {**request, "families": [e.asked for e in entries]}
-        _fits(entries, request)
-        _claim(out, request)
+        entries = parse_families(request["families"], out)
+        request = {**request, "families": [e.name for e in entries]}
+        _check_families(entries, request)
+        _reserve_folder(out, request)
         failed = train_all(entries, request, reporter.say)
         if len(failed) == len(entries) and not any(e.folder.exists() for e in entries):
-            _unclaim(out, entries)
-        _some(failed, entries)
-    return _judged(out, entries, failed, request, n, trust_code, reporter)
+            _release_folder(out, entries)
+        _require_one(failed, entries)
+    return _measure_and_write(out, entries, failed, request, n, trust_code, reporter)
 
 
-def _given(runs: Sequence[str | Path]) -> list[Contestant]:
+def _finished_runs(runs: Sequence[str | Path]) -> list[ComparedRun]:
     """Finished runs under names that tell them apart: their folders', or as many parents with it as it takes."""
     paths = [Path(run).resolve() for run in runs]
     if len(set(paths)) < len(paths) or len(paths) < 2:
@@ -69,10 +63,10 @@ def _given(runs: Sequence[str | Path]) -> list[Contestant]:
     depth = 1
     while len({path.parts[-depth:] for path in paths}) < len(paths):  # ends, as the whole paths differ
         depth += 1
-    return [Contestant("/".join(p.parts[-depth:]), Path(run)) for p, run in zip(paths, runs, strict=True)]
+    return [ComparedRun("/".join(p.parts[-depth:]), Path(run)) for p, run in zip(paths, runs, strict=True)]
 
 
-def _claim(out: Path, request: Mapping[str, Any]) -> None:
+def _reserve_folder(out: Path, request: Mapping[str, Any]) -> None:
     """Make the folder, or find that it holds the same comparison; ConfigError where it is in the way."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not (out / REQUEST).is_file():
@@ -94,7 +88,7 @@ def _claim(out: Path, request: Mapping[str, Any]) -> None:
     write_json(out / REQUEST, dict(request))
 
 
-def _unclaim(out: Path, entries: Sequence[Contestant]) -> None:
+def _release_folder(out: Path, entries: Sequence[ComparedRun]) -> None:
     """Nothing could be begun: leave the folder as it was, so that a better request may have it."""
     for path in (out / REQUEST, *(log_of(e) for e in entries)):
         path.unlink(missing_ok=True)
@@ -102,8 +96,8 @@ def _unclaim(out: Path, entries: Sequence[Contestant]) -> None:
         out.rmdir()
 
 
-def _fits(entries: Sequence[Contestant], request: Mapping[str, Any]) -> None:
-    """Refuse, before anything is trained, families that cannot take the data."""
+def _check_families(entries: Sequence[ComparedRun], request: Mapping[str, Any]) -> None:
+    """ConfigError, before anything is trained, where a family cannot take the data."""
     from anew.planning.planner import choose_family
 
     size = Size(request["budget"], 0, 0, 1, "cpu")
@@ -116,38 +110,39 @@ def _fits(entries: Sequence[Contestant], request: Mapping[str, Any]) -> None:
         data.close()
 
 
-def _some(failed: Mapping[str, str], entries: Sequence[Contestant]) -> None:
+def _require_one(failed: Mapping[str, str], entries: Sequence[ComparedRun]) -> None:
     """RunError where no family is left to measure."""
     if len(failed) == len(entries):
         reasons = dict.fromkeys(failed.values())
-        said = next(iter(reasons)) if len(reasons) == 1 else "; ".join(f"{k}: {v}" for k, v in failed.items())
-        raise RunError(f"no family could be trained: {said}")
+        each = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise RunError(f"no family could be trained: {next(iter(reasons)) if len(reasons) == 1 else each}")
 
 
-def _judged(
+def _measure_and_write(
     out: Path,
-    entries: Sequence[Contestant],
+    entries: Sequence[ComparedRun],
     failed: dict[str, str],
     request: Mapping[str, Any],
     n: int,
     trust_code: bool,
     reporter: Reporter,
-) -> Compared:
+) -> ComparisonReport:
+    """Measure the runs that were not lost and write compare.json and compare.html."""
     begin = time.monotonic()
-    configs = {e.asked: RunFolder.open(e.folder).config() for e in entries if e.asked not in failed}
+    configs = {e.name: RunFolder.open(e.folder).config() for e in entries if e.name not in failed}
     unfinished = next((name for name, c in configs.items() if "plan" not in c or c["status"] != "finished"), None)
     if unfinished is not None:
         raise RunError(f"the run {unfinished!r} is not finished; finish it with `anew resume`, then compare")
-    _same_kind(configs)
+    _check_comparable(configs)
     first = next(iter(configs))
-    folder = next(e.folder for e in entries if e.asked == first)
+    folder = next(e.folder for e in entries if e.name == first)
     # The same data is divided the same way whatever the seed, so no run was trained on what another is scored on.
     data = Dataset.reopen(configs[first]["data"], folder, request.get("data"))
     try:
         if "runs" in request:
-            _claim(out, request)
+            _reserve_folder(out, request)
         results = _run_results(out, entries, failed, configs, data, n, trust_code, reporter)
-        _some({result.name: result.failed for result in results if result.failed}, entries)
+        _require_one({result.name: result.failed for result in results if result.failed}, entries)
         compared = _written(out, results, configs, data, request)
     finally:
         data.close()
@@ -155,25 +150,25 @@ def _judged(
     return compared
 
 
-def _same_kind(configs: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_comparable(configs: Mapping[str, Mapping[str, Any]]) -> None:
     """RunError where runs are of different data, or of images of different shapes."""
     first, *rest = configs
     for other in rest:
-        one, two = configs[first]["data"], configs[other]["data"]
-        if one["fingerprint"] != two["fingerprint"]:
+        data, other_data = configs[first]["data"], configs[other]["data"]
+        if data["fingerprint"] != other_data["fingerprint"]:
             raise RunError(f"the runs {first!r} and {other!r} are of different data; give runs of the same data")
-        shapes = [d["learned"].get("shape") for d in (one, two)]
+        shapes = [d["learned"].get("shape") for d in (data, other_data)]
         if shapes[0] != shapes[1]:
             sizes = ["x".join(map(str, s)) for s in shapes]
             raise RunError(
                 f"the runs {first!r} and {other!r} are of the same data at different sizes ({sizes[0]} and {sizes[1]}), "
-                "whose figures cannot be compared; train both with the same --set size=..."
+                "whose scores cannot be compared; train both with the same --set size=..."
             )
 
 
 def _run_results(
     out: Path,
-    entries: Sequence[Contestant],
+    entries: Sequence[ComparedRun],
     failed: Mapping[str, str],
     configs: Mapping[str, Any],
     data: Dataset,
@@ -185,8 +180,8 @@ def _run_results(
     seed = int(next(iter(configs.values()))["data"]["seed"])
     results, models = [], {}
     for entry in entries:
-        family = configs[entry.asked]["family"]["name"] if entry.asked in configs else entry.family
-        result = RunResult(entry.asked, family, os.path.relpath(entry.folder, out), failed=failed.get(entry.asked, ""))
+        family = configs[entry.name]["family"]["name"] if entry.name in configs else entry.family
+        result = RunResult(entry.name, family, os.path.relpath(entry.folder, out), failed=failed.get(entry.name, ""))
         results.append(result)
         if result.failed:
             continue
@@ -225,7 +220,7 @@ def _sample_count(n: int, data: Dataset) -> int:
 
 def _written(
     out: Path, results: list[RunResult], configs: Mapping[str, Any], data: Dataset, request: Mapping[str, Any]
-) -> Compared:
+) -> ComparisonReport:
     """Write compare.json and compare.html."""
     config = next(iter(configs.values()))
     notes = [f"{result.name} failed: {result.failed}" for result in results if result.failed]
@@ -241,21 +236,19 @@ def _written(
         "seed": config["data"]["seed"],
         "n": n,
     }
-    found = comparison.to_json(results, about, notes)
+    report = ComparisonReport(out, tuple(results), about, tuple(notes))
     real = data.modality.pictures(data.items("test", REAL, int(config["data"]["seed"])))
     for result in measured:
         result.samples = data.modality.pictures(result.samples)
     budget = f" for {request['budget']:g} s each" if request.get("budget") else ""
     page = comparison.page(
-        results,
+        report,
         title=Path(str(config["data"]["path"])).name,
         subtitle=f"Trained on the same items{budget}, and compared with the same {data.part_size('test'):,} held-out items; "
         f"{n:,} samples each.",
         real=real,
-        spectrum=next((r.real_spectrum for r in measured if r.real_spectrum is not None), None),
-        notes=notes,
         command=command_line(),
     )
-    write_json(out / "compare.json", found)
+    write_json(out / "compare.json", report.to_json())
     write_atomic(out / "compare.html", page.encode("utf-8", "replace"))
-    return Compared(out, found, comparison.table(results))
+    return report
