@@ -107,7 +107,7 @@ def shifted(x: Tensor, shift: int, mirror: bool) -> Tensor:
     height, width = x.shape[2:]
     wide = functional.pad(x, (shift,) * 4, mode="replicate")
     span = range(2 * shift + 1)
-    views = [wide[:, :, top : top + height, left : left + width] for top in span for left in span]
+    views = [wide[:, :, down : down + height, right : right + width] for down in span for right in span]
     views += [v.flip(3) for v in views] if mirror else []
     return torch.stack(views, dim=1)
 
@@ -168,18 +168,20 @@ class Search:
         """The nearest of some queries. bounds: (b + 1, p) of `_pool`; views: (q, v, d)."""
         n_queries, n_variants = views.shape[:2]
         flat = views.reshape(n_queries * n_variants, -1)  # (q v, d)
-        own = self.bounds(flat)
-        half_square = own.square().sum(dim=1) / 2.0
-        own = torch.cat([own, torch.ones(len(own), 1)], dim=1)  # (q v, b + 1)
+        query_bounds = self.bounds(flat)
+        half_square = query_bounds.square().sum(dim=1) / 2.0
+        query_bounds = torch.cat([query_bounds, torch.ones(len(flat), 1)], dim=1)  # (q v, b + 1)
         # The bound is computed in float32 by a difference of large numbers: what may be lost there is allowed for.
         slack = 1e-5 * (float(half_square.max()) + float(bounds[-1].max()))
         excluded = self._same_group(queries, pool, n_variants)
         best = _Best(n_queries, n_variants, flat, self._rows, pool)
-        self._first_guess(best, own.view(n_queries, n_variants, -1)[:, 0] @ bounds, excluded)
+        self._first_guess(best, query_bounds.view(n_queries, n_variants, -1)[:, 0] @ bounds, excluded)
         for pool_start in range(0, len(pool), POOL):
             part = bounds[:, pool_start : pool_start + POOL]
             for row_start in range(0, len(flat), TILE):
-                tile = own[row_start : row_start + TILE] @ part  # (rows, columns) half squared bounds, less half_square
+                tile = (
+                    query_bounds[row_start : row_start + TILE] @ part
+                )  # (rows, columns) half squared bounds, less half_square
                 excluded.mask(tile, row_start, pool_start)
                 rows = torch.arange(row_start, row_start + len(tile))
                 upper_bound = best.square[rows // n_variants] / 2.0 - half_square[rows] + slack

@@ -6,12 +6,10 @@ Legend for shapes: n items.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from anew.evaluation.metrics.distances import Array
+from anew.evaluation.metrics.distances import Array, Rows
 
 RESAMPLES = 100  # of a distance between sets: each costs as much as the distance itself
 FEWEST_RESAMPLES = 20  # under so many the ends of an interval would be noise
@@ -21,7 +19,7 @@ Interval = tuple[float | None, float | None]
 
 def resample(
     statistic: Callable[..., float],
-    sets: Sequence[NDArray[Any]],
+    sets: Sequence[Rows],
     *,
     seed: int,
     repeats: int = RESAMPLES,
@@ -52,12 +50,12 @@ def interval(
     return max(value + low, minimum), value + high
 
 
-def mean_interval(x: NDArray[Any], seed: int, repeats: int = 400) -> Interval:
+def mean_interval(x: Rows, seed: int, repeats: int = 400) -> Interval:
     """Bootstrap interval of the mean of x (n,)."""
     return ratio_interval(x, np.ones(len(x)), seed, repeats)
 
 
-def ratio_interval(numerator: NDArray[Any], denominator: NDArray[Any], seed: int, repeats: int = 400) -> Interval:
+def ratio_interval(numerator: Rows, denominator: Rows, seed: int, repeats: int = 400) -> Interval:
     """Bootstrap interval of sum(numerator) / sum(denominator), both (n,), rows drawn together. Percentiles, not shifted."""
     n = len(numerator)
     if n < 2:

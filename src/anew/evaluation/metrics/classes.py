@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
+from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.probe import MOST, Probe
 from anew.evaluation.score import Group, MetricSpec, Score
 
@@ -43,7 +43,7 @@ SOLVE_SECONDS = 3e-10  # that a probe's equations take on one core, times the cu
 class LabelledFeatures:
     """Rows (n, d) of features and class numbers (n,)."""
 
-    rows: NDArray[Any]
+    rows: Rows
     labels: NDArray[np.intp]
 
     def matched_to(self, labels: NDArray[np.intp]) -> LabelledFeatures:
@@ -75,7 +75,7 @@ class ClassMetrics:
     samples: LabelledFeatures
     held_out: LabelledFeatures
     train: LabelledFeatures
-    naive: NDArray[Any] | None
+    naive: Rows | None
     noun: str
     seed: int
     skip: Callable[[str, str], None]
@@ -113,7 +113,7 @@ class ClassMetrics:
             asked = " of the classes asked for"
         real, other = probe(held_out.rows), probe(train.rows)
 
-        def distance(a: NDArray[Any], b: NDArray[Any]) -> float:
+        def distance(a: Rows, b: Rows) -> float:
             return total_variation(a, b, len(self.names))
 
         value = distance(predicted, real)
@@ -168,12 +168,12 @@ class ClassMetrics:
         )
 
 
-def class_shares(numbers: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
+def class_shares(numbers: Rows, n_classes: int) -> NDArray[np.float64]:
     """(K,) share of each class among class numbers (n,)."""
     return np.bincount(np.asarray(numbers, dtype=np.intp), minlength=n_classes)[:n_classes] / max(len(numbers), 1)
 
 
-def total_variation(a: NDArray[Any], b: NDArray[Any], n_classes: int) -> float:
+def total_variation(a: Rows, b: Rows, n_classes: int) -> float:
     """Half the sum of differences of the class shares among class numbers a (n,) and b (m,): 0 equal, 1 disjoint."""
     return float(0.5 * np.abs(class_shares(a, n_classes) - class_shares(b, n_classes)).sum())
 

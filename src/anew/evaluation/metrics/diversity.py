@@ -6,12 +6,11 @@ Legend for shapes: n items, d features.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anew.evaluation.metrics.bootstrap import interval, resample
+from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.score import Group, MetricSpec, Score
 
@@ -25,7 +24,7 @@ DIVERSITY = MetricSpec(
 )
 
 
-def vendi_score(x: NDArray[Any]) -> float:
+def vendi_score(x: Rows) -> float:
     """Effective number of different rows of x (n, d), from 1 to min(n, d): exp of the entropy of the eigenvalues of the
     cosine kernel / n. Grows with n: compare at equal n only."""
     rows = np.asarray(x, dtype=np.float64)
@@ -37,7 +36,7 @@ def vendi_score(x: NDArray[Any]) -> float:
     return float(np.exp(-(values * np.log(values)).sum()))
 
 
-def diversity_ratio(a: NDArray[Any], b: NDArray[Any]) -> float:
+def diversity_ratio(a: Rows, b: Rows) -> float:
     """Vendi score of a (n, d) as a multiple of that of b (n, d)."""
     return vendi_score(a) / vendi_score(b)
 

@@ -6,12 +6,11 @@ Legend for shapes: n items, d features.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anew.evaluation.metrics.bootstrap import mean_interval
+from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.metrics.neighbours import nearest_others
 from anew.evaluation.score import Group, MetricSpec, Score
@@ -32,7 +31,7 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
     rows = (nearest_others(sets.samples) <= threshold).astype(np.float64)
     low, high = mean_interval(rows, comparison.seed)
 
-    def share(items: NDArray[Any], _: NDArray[Any]) -> float:
+    def share(items: Rows, _: Rows) -> float:
         return float((nearest_others(items) <= threshold).mean())
 
     method = f"closer to another sample than {1 - CLOSEST:.0%} of held-out {sets.noun} are to each other"

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from numpy.typing import NDArray
-
+from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.score import Score
 
 PAIRS_MOST = 2_000  # items of metrics that compare all pairs: time and memory grow with the square
 QUICK = 300  # metrics of so few items take no time worth saving; only their intervals do
 
-Statistic = Callable[[NDArray[Any], NDArray[Any]], float]
+Statistic = Callable[[Rows, Rows], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +33,10 @@ class FeatureSets:
         noun: What items are called, plural.
     """
 
-    samples: NDArray[Any]
-    held_out: NDArray[Any]
-    train: NDArray[Any]
-    naive: NDArray[Any] | None = None
+    samples: Rows
+    held_out: Rows
+    train: Rows
+    naive: Rows | None = None
     description: str = "features"
     noun: str = "items"
 

@@ -6,13 +6,11 @@ Legend for shapes: n items, m items of another set, d features.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anew.evaluation.metrics.bootstrap import interval, resample
-from anew.evaluation.metrics.distances import Array
+from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.score import MetricSpec, Score
 
@@ -25,7 +23,7 @@ FRECHET_DISTANCE = MetricSpec(
 )
 
 
-def moments(x: NDArray[Any]) -> tuple[Array, Array]:
+def moments(x: Rows) -> tuple[Array, Array]:
     """Mean (d,) and unbiased covariance (d, d) of rows (n, d)."""
     rows = np.asarray(x, dtype=np.float64)
     mean = rows.mean(axis=0)
@@ -45,7 +43,7 @@ def gaussian_frechet(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -
     return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2.0 * cross)
 
 
-def frechet_distance(a: NDArray[Any], b: NDArray[Any]) -> float:
+def frechet_distance(a: Rows, b: Rows) -> float:
     """Fréchet distance of Gaussians fitted to features a (n, d) and b (m, d). Falls as n grows: compare at equal n only."""
     return gaussian_frechet(*moments(a), *moments(b))
 

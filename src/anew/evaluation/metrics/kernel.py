@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval
-from anew.evaluation.metrics.distances import Array, squared_distances
+from anew.evaluation.metrics.distances import Array, Rows, squared_distances
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.score import MetricSpec, Score
 
@@ -23,10 +21,10 @@ KERNEL_DISTANCE = MetricSpec(
     "Another distance between samples and real items, which does not depend on how many there are (0 = the same).",
     order=11,
 )
-Kernel = Callable[[NDArray[Any], NDArray[Any]], Array]
+Kernel = Callable[[Rows, Rows], Array]
 
 
-def median_bandwidth(x: NDArray[Any], most: int = 1000) -> float:
+def median_bandwidth(x: Rows, most: int = 1000) -> float:
     """Median distance between different rows of x (the first `most`): the usual width of an RBF kernel."""
     rows = x[:most]
     distances = np.sqrt(squared_distances(rows, rows)[np.triu_indices(len(rows), 1)])
@@ -34,7 +32,7 @@ def median_bandwidth(x: NDArray[Any], most: int = 1000) -> float:
     return middle if middle > 0.0 else 1.0
 
 
-def rbf_kernel(a: NDArray[Any], b: NDArray[Any], bandwidth: float) -> Array:
+def rbf_kernel(a: Rows, b: Rows, bandwidth: float) -> Array:
     """exp(-|a - b|^2 / (2 bandwidth^2)), (n, m)."""
     return np.asarray(np.exp(squared_distances(a, b) / (-2.0 * bandwidth**2)))
 
@@ -48,7 +46,7 @@ class Grams:
     ab: Array
 
     @classmethod
-    def of(cls, a: NDArray[Any], b: NDArray[Any], kernel: Kernel) -> Grams:
+    def of(cls, a: Rows, b: Rows, kernel: Kernel) -> Grams:
         return cls(kernel(a, a), kernel(b, b), kernel(a, b))
 
     def distance(self) -> float:
@@ -88,12 +86,12 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
     sets = comparison.pair_sets
     n, bandwidth = len(sets.samples), median_bandwidth(sets.train)
 
-    def kernel(a: NDArray[Any], b: NDArray[Any]) -> Array:
+    def kernel(a: Rows, b: Rows) -> Array:
         return rbf_kernel(a, b, bandwidth)
 
     grams = Grams.of(sets.samples, sets.held_out, kernel)
 
-    def distance_to_held_out(rows: NDArray[Any], held_out: NDArray[Any]) -> float:
+    def distance_to_held_out(rows: Rows, held_out: Rows) -> float:
         return Grams(kernel(rows, rows), grams.bb, kernel(rows, held_out)).distance()
 
     value, source = grams.distance(), np.random.default_rng(comparison.seed)

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anew.evaluation.metrics.bootstrap import mean_interval
-from anew.evaluation.metrics.distances import Array, squared_distances
+from anew.evaluation.metrics.distances import Array, Rows, squared_distances
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.score import Group, MetricSpec, Score
 
@@ -79,7 +77,7 @@ class Neighbourhood:
     coverage: Array
 
 
-def radii(x: NDArray[Any], k: int = NEIGHBOURS) -> Array:
+def radii(x: Rows, k: int = NEIGHBOURS) -> Array:
     """Squared distance of each row to its k-th nearest other row, (n,)."""
     square = squared_distances(x, x)
     np.fill_diagonal(square, np.inf)
@@ -87,12 +85,12 @@ def radii(x: NDArray[Any], k: int = NEIGHBOURS) -> Array:
     return np.asarray(np.partition(square, k - 1, axis=1)[:, k - 1])
 
 
-def nearest_others(x: NDArray[Any]) -> Array:
+def nearest_others(x: Rows) -> Array:
     """Distance of each row of x (n, d) to its nearest other row, (n,)."""
     return np.asarray(np.sqrt(radii(x, 1)))
 
 
-def neighbourhood(real: NDArray[Any], samples: NDArray[Any], k: int = NEIGHBOURS) -> Neighbourhood:
+def neighbourhood(real: Rows, samples: Rows, k: int = NEIGHBOURS) -> Neighbourhood:
     """Compare samples (m, d) with real items (n, d); needs at least two rows in each."""
     real_radius, sample_radius = radii(real, k), radii(samples, k)
     square = squared_distances(real, samples)  # (n, m)

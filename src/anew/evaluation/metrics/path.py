@@ -6,14 +6,12 @@ Legend for shapes: w paths, f frames of each, n real items, d features.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anew.evaluation.features.random_conv import NAME
 from anew.evaluation.metrics.bootstrap import mean_interval
-from anew.evaluation.metrics.distances import Array, squared_distances
+from anew.evaluation.metrics.distances import Array, Rows, squared_distances
 from anew.evaluation.metrics.neighbours import radii
 from anew.evaluation.score import Group, MetricSpec, Score
 
@@ -48,13 +46,13 @@ PATH_REALISM = MetricSpec(
 )
 
 
-def step_lengths(paths: NDArray[Any]) -> tuple[Array, Array]:
+def step_lengths(paths: Rows) -> tuple[Array, Array]:
     """Length of each step of features (w, f, d) along their path, (w, f - 1), and the distance of the ends, (w,)."""
     x = np.asarray(paths, dtype=np.float64)
     return np.linalg.norm(np.diff(x, axis=1), axis=2), np.linalg.norm(x[:, -1] - x[:, 0], axis=1)
 
 
-def relative_lengths(paths: NDArray[Any]) -> Array:
+def relative_lengths(paths: Rows) -> Array:
     """(w,) length of the path as a multiple of the straight line between its ends; 1 is straight. Paths whose ends are the
     same are left out."""
     lengths, end_distance = step_lengths(paths)
@@ -62,21 +60,21 @@ def relative_lengths(paths: NDArray[Any]) -> Array:
     return np.asarray(lengths.sum(axis=1)[moving] / end_distance[moving])
 
 
-def evenness(paths: NDArray[Any]) -> Array:
+def evenness(paths: Rows) -> Array:
     """(w,) mean step over the largest: 1 where all steps are equal, 1 / steps where all of the way is one jump."""
     lengths, _ = step_lengths(paths)
     largest = lengths.max(axis=1)
     return np.asarray(lengths.mean(axis=1)[largest > 1e-9] / largest[largest > 1e-9])
 
 
-def realism(paths: NDArray[Any], real: NDArray[Any]) -> Array:
+def realism(paths: Rows, real: Rows) -> Array:
     """(w,) share of the frames between the ends that look like some real item (n, d), as in `precision`."""
     between = paths[:, 1:-1]
     in_ball = squared_distances(real, between.reshape(-1, between.shape[2])) < radii(real)[:, None]  # (n, w (f - 2))
     return np.asarray(in_ball.any(axis=0).reshape(between.shape[:2]).mean(axis=1))
 
 
-def scores(paths: NDArray[Any], real: NDArray[Any], seed: int) -> Iterator[Score]:
+def scores(paths: Rows, real: Rows, seed: int) -> Iterator[Score]:
     """Scores of interpolations given as features (w, f, d), beside real items (n, d)."""
     source = f"{len(paths)} interpolations between samples in {paths.shape[1] - 1} equal steps of the latents, {NAME}"
     for spec, rows in (

@@ -5,11 +5,10 @@ Legend for shapes: n training items, q items that are classified, d features, K 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
 
 MOST = 2_000  # training items: the time grows with the cube
@@ -20,7 +19,7 @@ BANDWIDTH = 0.5  # of the median distance: classes are finer than the whole data
 class Probe:
     """Trained on rows (n, d) with class numbers (n,)."""
 
-    def __init__(self, rows: NDArray[Any], labels: NDArray[Any], n_classes: int) -> None:
+    def __init__(self, rows: Rows, labels: Rows, n_classes: int) -> None:
         self._rows = np.asarray(rows[:MOST], dtype=np.float64)
         self._centre, deviation = self._rows.mean(axis=0), self._rows.std(axis=0)
         self._scale = np.where(deviation > 1e-9, deviation, 1.0)
@@ -31,7 +30,7 @@ class Probe:
         self._mean = target.mean(axis=0)
         self._weights = np.linalg.solve(kernel + RIDGE * np.eye(len(kernel)), target - self._mean)
 
-    def __call__(self, rows: NDArray[Any]) -> NDArray[np.intp]:
+    def __call__(self, rows: Rows) -> NDArray[np.intp]:
         """The class of each row of rows (q, d), (q,)."""
         scaled = (np.asarray(rows, dtype=np.float64) - self._centre) / self._scale
         scores = rbf_kernel(scaled, self._rows, self._bandwidth) @ self._weights + self._mean  # (q, K)

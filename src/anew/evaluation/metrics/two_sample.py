@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from anew.evaluation.metrics.distances import Array
+from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
 from anew.evaluation.score import MetricSpec, Score
@@ -46,7 +44,7 @@ class TwoSampleResult:
     n: int
 
 
-def two_sample_test(samples: NDArray[Any], real: NDArray[Any], seed: int = 0) -> TwoSampleResult:
+def two_sample_test(samples: Rows, real: Rows, seed: int = 0) -> TwoSampleResult:
     """Rate each half of samples (n, d) and of real (m, d) by a classifier of the other half; at least 4 rows of each."""
     source = np.random.default_rng(seed)
     sets = [np.asarray(x, dtype=np.float64)[source.permutation(len(x))[:MOST]] for x in (samples, real)]
@@ -65,10 +63,10 @@ def two_sample_test(samples: NDArray[Any], real: NDArray[Any], seed: int = 0) ->
     return TwoSampleResult(value, max(value - half_width, 0.0), min(value + half_width, 1.0), len(sets[0]))
 
 
-def auc(positive: NDArray[Any], negative: NDArray[Any]) -> tuple[float, float]:
+def auc(positive: Rows, negative: Rows) -> tuple[float, float]:
     """Area under the ROC curve of ratings (p,) and (q,), ties by half, and its variance (DeLong et al. 1988)."""
 
-    def share_below(values: NDArray[Any], others: NDArray[Any]) -> Array:
+    def share_below(values: Rows, others: Rows) -> Array:
         order = np.sort(others)
         below = np.searchsorted(order, values) + np.searchsorted(order, values, side="right")
         return np.asarray(below / (2.0 * len(order)))
@@ -111,7 +109,7 @@ def compute(comparison: FeatureComparison) -> Iterator[Score]:
     sets = comparison.pair_sets
     result = two_sample_test(sets.samples, sets.held_out, comparison.seed)
 
-    def auc_of(rows: NDArray[Any], held_out: NDArray[Any]) -> float:
+    def auc_of(rows: Rows, held_out: Rows) -> float:
         return two_sample_test(rows, held_out, comparison.seed).auc
 
     real, naive = comparison.baselines(sets, auc_of)

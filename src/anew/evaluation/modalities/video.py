@@ -253,8 +253,8 @@ def decibels(a: NDArray[Any], b: NDArray[Any]) -> float:
 
 def strip(clip: Clip, most: int = 8) -> Clip:
     """Frames side by side, at most so many, evenly spread."""
-    some = np.linspace(0, len(clip) - 1, min(len(clip), most)).round().astype(int)
-    return np.concatenate(list(clip[some]), axis=1)
+    chosen = np.linspace(0, len(clip) - 1, min(len(clip), most)).round().astype(int)
+    return np.concatenate(list(clip[chosen]), axis=1)
 
 
 EXPORT = VideoEvaluation

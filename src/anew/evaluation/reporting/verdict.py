@@ -104,7 +104,7 @@ def verdict(scores: Sequence[Score], copies: CopyTestResult | None = None, steps
         "prediction": [_likelihood(by_name), _overfitting(scores)],
         "verbatim": [_verbatim(by_name)],
     }
-    joined = {question: " ".join(sentence for sentence in said if sentence) for question, said in answers.items()}
+    joined = {question: " ".join(filter(None, sentences)) for question, sentences in answers.items()}
     return {question: answer for question, answer in joined.items() if answer}
 
 
@@ -195,8 +195,8 @@ def _runs(scores: Mapping[str, Score]) -> str:
     if level is None:
         return ""
     score = scores["fourgram_divergence"]
-    figures = f"divergence {score.value:.2f}; real data: {score.real_baseline:.2f}; nothing in common: 1"
-    return f"Runs of four characters in the samples are {RUN_LEVELS[level]} ({figures})."
+    numbers = f"divergence {score.value:.2f}; real data: {score.real_baseline:.2f}; nothing in common: 1"
+    return f"Runs of four characters in the samples are {RUN_LEVELS[level]} ({numbers})."
 
 
 def _run_level(scores: Mapping[str, Score]) -> int | None:
@@ -238,7 +238,7 @@ def _kernel(scores: Mapping[str, Score]) -> Finding | None:
         return None
     significant = score.low is None or score.low > max(score.real_baseline, 0.0)
     level = 1 + _level(score.value, (0.003, 0.01, 0.05)) if significant else 0
-    clause = f"the overall look differs (kernel distance {score.value:.2g}; real data: {score.real_baseline:.2g})"
+    clause = f"their features differ overall (kernel distance {score.value:.2g}; real data: {score.real_baseline:.2g})"
     return Finding(level, clause)
 
 
@@ -281,9 +281,9 @@ def _variety(scores: Mapping[str, Score], may_collapse: bool) -> str:
     sentence = f"The samples are {words} real items ({share:.0%} of their variety)"
     if coverage is None or not coverage.real_baseline:
         return f"{sentence}."
-    low = coverage.value < 0.9 * coverage.real_baseline
+    only = "only " if coverage.value < 0.9 * coverage.real_baseline else ""
     near = f"{coverage.value:.0%} of real items have a sample close by (real data: {coverage.real_baseline:.0%})"
-    return f"{sentence}{', but only ' if low and share >= 0.9 else ', and '}{near}."
+    return f"{sentence}, {'but' if only and share >= 0.9 else 'and'} {only}{near}."
 
 
 def _repetition(scores: Mapping[str, Score]) -> str:

@@ -86,9 +86,9 @@ class Calls:
 
     def per_weight(self) -> float:
         """Calls of a weight's module, on average over the weights of what was called; 0 where nothing was."""
-        own = {m: sum(p.numel() for p in m.parameters(recurse=False)) for m in self.count}
-        total = sum(own.values())
-        return sum(self.count[m] * size for m, size in own.items()) / total if total else 0.0
+        sizes = {module: sum(p.numel() for p in module.parameters(recurse=False)) for module in self.count}
+        total = sum(sizes.values())
+        return sum(self.count[module] * size for module, size in sizes.items()) / total if total else 0.0
 
 
 @contextmanager
@@ -96,8 +96,8 @@ def counted(model: Model) -> Iterator[Calls]:
     """Count calls of the modules of the family, and of its codec, inside."""
     calls = Calls()
     codec = getattr(model, "codec", None)
-    modules = [m for whole in (model.family, codec) if whole is not None for m in whole.modules()]
-    hooks = [m.register_forward_hook(calls) for m in modules if any(True for _ in m.parameters(recurse=False))]
+    modules = [module for family in (model.family, codec) if family is not None for module in family.modules()]
+    hooks = [module.register_forward_hook(calls) for module in modules if list(module.parameters(recurse=False))]
     try:
         yield calls
     finally:

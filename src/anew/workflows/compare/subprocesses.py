@@ -73,7 +73,7 @@ def train_all(entries: Sequence[ComparedRun], request: Mapping[str, Any], say: S
         free.put(device)
     running: list[subprocess.Popen[str]] = []
 
-    def one(entry: ComparedRun) -> str:
+    def train(entry: ComparedRun) -> str:
         device = free.get()
         try:
             return _train(entry, request, device, say, running)
@@ -82,7 +82,7 @@ def train_all(entries: Sequence[ComparedRun], request: Mapping[str, Any], say: S
 
     with ThreadPoolExecutor(len(devices)) as pool:
         try:
-            reasons = list(pool.map(one, entries))
+            reasons = list(pool.map(train, entries))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             _end(running)
@@ -106,8 +106,8 @@ def _devices() -> list[str | None]:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count < 2:
         return [None]
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    return list(seen.split(",")) if seen else [str(i) for i in range(count)]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return list(visible.split(",")) if visible else [str(i) for i in range(count)]
 
 
 def _train(
