@@ -199,11 +199,8 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
         )
     if arguments.json:
         _print_json(report.to_json())
-    else:
-        for sentence in report.verdict.values():
-            print(sentence)
-        if report.folder is not None:
-            print(f"report: {report.folder / 'report.html'}")
+    elif report.folder is not None:
+        print(f"report: {report.folder / 'report.html'}")
 
 
 def _compare(arguments: argparse.Namespace, started: float) -> None:

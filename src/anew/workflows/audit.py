@@ -23,7 +23,7 @@ from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.evaluation.wording import listed, plural
 from anew.planning.planner import Quiet, Reporter
-from anew.workflows.evaluate import grouped_pool, measured
+from anew.workflows.evaluate import grouped_pool, measured, say_verdict
 from anew.workflows.job import command_line
 
 TEXT_MOST = 16_000_000  # characters of each of samples, training and held-out texts
@@ -77,6 +77,7 @@ def audited(
             command=command_line(),
             subtitle=sets.summary(),
         )
+        say_verdict(report, reporter)
         return report
     finally:
         for dataset in (real, generated, held_out_data):

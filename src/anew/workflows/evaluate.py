@@ -118,7 +118,14 @@ def _write_run_report(
         command=command_line(),
     )
     write_card(folder, config, report)
+    say_verdict(report, reporter)
     return report
+
+
+def say_verdict(report: EvaluationReport, reporter: Reporter) -> None:
+    """The answers of a report, a line each."""
+    for answer in report.verdict.values():
+        reporter.say(answer)
 
 
 def _save_samples(samples: Samples, folder: Path) -> None:
@@ -150,7 +157,6 @@ def measured(evaluation: Evaluation, reporter: Reporter) -> Measurements:
     if measurements.copies is not None:
         measurements.scores += measurements.copies.scores()
         measurements.notes += measurements.copies.notes
-        reporter.say(f"  {measurements.copies.verdict()}")
     return measurements
 
 

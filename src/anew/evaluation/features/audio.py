@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.evaluation.memorization.copying_test import Distance
+from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
 from anew.evaluation.memorization.result import ItemType
 from anew.functional.spectrogram import Frames, mel_bank
 
@@ -80,11 +81,15 @@ def periodicity(items: Sequence[Any], rate: int) -> NDArray[np.float64]:
     return np.asarray(torch.cat(parts).numpy())
 
 
-def _distances(items: Sequence[Any], groups: NDArray[Any]) -> list[Distance]:
-    from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
+class SpectrogramDistance(PixelDistance):
+    """Distance of clips by the pixels of their spectrograms."""
 
+    name = "spectrogram"
+
+
+def _distances(items: Sequence[Any], groups: NDArray[Any]) -> list[Distance]:
     images = list(pictures(items))
-    return [PixelDistance(images, groups, mirror=False), EmbeddingDistance(images, groups, mirror=False)]
+    return [SpectrogramDistance(images, groups, mirror=False), EmbeddingDistance(images, groups, mirror=False)]
 
 
 def disturbed(item: Any, source: np.random.Generator) -> Any:

@@ -37,6 +37,7 @@ from anew.evaluation.memorization.result import (
     TrainingDistance,
 )
 from anew.evaluation.metrics.two_sample import auc
+from anew.evaluation.wording import listed
 
 DRAWS = 20  # of planted copies at each rate; a rate counts as caught where 9 of 10 are found
 DRAW_PERMUTATIONS = 399  # of each draw: enough for p = 0.01, and there are up to 200 draws
@@ -109,6 +110,7 @@ class Audit:
             raise ValueError("an audit needs samples and training items")
         self.source = np.random.default_rng(seed)
         self.notes: list[str] = []
+        self.skipped: list[str] = []  # controls that there was no time for
         self.n_real, self.n_samples = len(train) + len(held_out), len(samples)
         group = np.arange(self.n_real) if groups is None else np.unique(groups, return_inverse=True)[1]
         # In random order: of several items at one distance the first is taken, and that must not tell its label.
@@ -177,7 +179,7 @@ class Audit:
         if not self.controls:
             return False
         if out_of_time():
-            self.notes.append(f"Not measured: {what} in the copying test (out of time).")
+            self.skipped.append(what)
             return False
         return True
 
@@ -191,6 +193,8 @@ class Audit:
         training_distance: TrainingDistance | None,
     ) -> CopyTestResult:
         """What the scan, with proof, says."""
+        if self.skipped:
+            self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
         p = combined_p(scan.p, reference)
         found = p <= FOUND and (control_p is None or control_p > FAILED)
         n_visible = self.n_samples * self.visible_share
