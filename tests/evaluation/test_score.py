@@ -64,7 +64,7 @@ def test_a_metric_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for run, value in zip(runs, (0.75, 0.25), strict=True):
         run.add([Score(toy.spec, value), score("coverage", value)])
     assert [spec.name for spec in ranked_metrics(runs)] == ["toy_share", "coverage"]
-    assert findings(runs)[0] == "Most toys: gan; toy share 75%; vae 25%."
+    assert findings(runs)[0] == "Most toys: gan (toy share 75%; vae 25%)."
     assert "Toy share" in comparison.table(runs)
 
 

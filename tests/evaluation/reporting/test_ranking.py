@@ -44,8 +44,8 @@ def test_winners_and_ties() -> None:
     assert [e.name for e in best_runs(three, "fine_detail")] == ["diffusion:pixel", "gan"]
     assert best_runs([VAE], "path_length") == best_runs(three, "coverage") == []
     said = findings(three)
-    assert any("diffusion:pixel and gan (too close to call)" in s and "real data 2" in s for s in said)
-    assert any(s.startswith("Fastest sampling: gan; ") for s in said)
+    assert any("diffusion:pixel and gan, too close to call (" in s and "real data 2" in s for s in said)
+    assert any(s.startswith("Fastest sampling: gan (") for s in said)
 
 
 def test_both_as_good_as_real_data_is_a_tie() -> None:

@@ -156,8 +156,8 @@ def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
     compared += [] if real is None else [f"real data {spec.format_value(real)}"]
     clauses += [", ".join(compared)] if compared else []
     clauses += _realism_clause(runs) if spec.name == "path_length" else []
-    tie = " (too close to call)" if len(winners) > 1 else ""
-    return f"{award}: {listed([run.name for run in winners])}{tie}; {'; '.join(clauses)}."
+    tie = ", too close to call" if len(winners) > 1 else ""
+    return f"{award}: {listed([run.name for run in winners])}{tie} ({'; '.join(clauses)})."
 
 
 def within_sentence(title: str) -> str:
