@@ -219,20 +219,31 @@ def evaluate(
         given = next((name for name, value in odd.items() if value is not None), None)
         if given is not None:
             raise ConfigError(f"{given} is for samples made elsewhere; a run has its own held-out items and report")
-        from anew.workflows.evaluate import evaluated
+        from anew.workflows.evaluate import evaluate_run
 
         own = _features(features)
-        return evaluated(load(run, trust_code=trust_code), n, seed, where, None, reporter, features=own)
+        model = load(run, trust_code=trust_code)
+        return evaluate_run(model, n, seed=seed, data=where, reporter=reporter, features=own)
     if where is None:
         raise ConfigError("--samples needs --data: the data that the samples are to be like")
     for name, path in (("--samples", samples), ("--data", data), ("--held-out", held_out)):
         if path is not None and not Path(path).exists():
             raise DataError(f"{name} {str(path)!r} does not exist; give a folder or a file")
-    from anew.workflows.audit import audited
+    from anew.workflows.audit import evaluate_samples
 
     folder = Path(out) if out is not None else _new_run(f"{Path(str(samples)).stem or 'samples'}-report")
     held = None if held_out is None else str(held_out)
-    return audited(str(samples), where, held, n, seed, modality, folder, _features(features), reporter)
+    return evaluate_samples(
+        str(samples),
+        where,
+        folder,
+        held_out=held,
+        n=n,
+        seed=seed,
+        modality=modality,
+        features=_features(features),
+        reporter=reporter,
+    )
 
 
 def _features(path: str | Path | None) -> Any:
@@ -291,9 +302,9 @@ def compare(
                    "family": None, "prefer": "quality", "seed": seed,
                    "settings": {k: str(v) for k, v in (settings or {}).items()}}  # fmt: skip
         _check(request)
-    from anew.workflows.compare.run import compared
+    from anew.workflows.compare.run import compare_families
 
-    return compared(Path(out), request, runs, n, trust_code, reporter)
+    return compare_families(Path(out), request, runs, n, trust_code, reporter)
 
 
 def example(name: str, folder: str | Path) -> Path:

@@ -12,7 +12,7 @@ import pytest
 from anew.evaluation.score import Score
 from anew.planning.planner import Quiet
 from anew.sampling.model import Samples
-from anew.workflows.evaluate import _sampled, _save_samples, measured
+from anew.workflows.evaluate import _sampled, _save_samples, measure_all
 from scores import score
 
 
@@ -36,7 +36,7 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
         raise KeyboardInterrupt
 
     heard = Heard()
-    found = measured(SimpleNamespace(scores=scores, copy_tests=lambda: iter(())), heard)  # type: ignore[arg-type]
+    found = measure_all(SimpleNamespace(scores=scores, copy_tests=lambda: iter(())), heard)  # type: ignore[arg-type]
     assert [s.name for s in found.scores] == ["coverage"] and found.copies is None
     assert "Stopped by hand" in found.notes[0] and "coverage: 0.5 (real data: 0.9)" in heard.said[0]
 

@@ -23,7 +23,7 @@ from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.evaluation.wording import listed, plural
 from anew.planning.planner import Quiet, Reporter
-from anew.workflows.evaluate import grouped_pool, measured, say_verdict
+from anew.workflows.evaluate import grouped_pool, measure_all, say_verdict
 from anew.workflows.job import command_line
 
 TEXT_MOST = 16_000_000  # characters of each of samples, training and held-out texts
@@ -33,18 +33,29 @@ NOT_HELD_OUT = (
 )
 
 
-def audited(
+def evaluate_samples(
     samples: str,
     data: str,
-    held_out: str | None,
-    n: int,
-    seed: int,
-    modality: str | None,
     out: Path,
-    features: FeatureSets | None,
-    reporter: Reporter | None,
+    *,
+    held_out: str | None = None,
+    n: int,
+    seed: int = 0,
+    modality: str | None = None,
+    features: FeatureSets | None = None,
+    reporter: Reporter | None = None,
 ) -> EvaluationReport:
-    """Measure samples against data and write report.json and report.html into `out`."""
+    """Measure samples made elsewhere against data and write report.json and report.html into `out`.
+
+    Args:
+        samples, data, held_out: Folders or files; held_out: items of the same source that the generator has not seen.
+        out: Where the report goes.
+        n: Items of each that are compared, at most.
+        seed: Of all that is drawn.
+        modality: Of the data, None to find it out.
+        features: Of the user's own, instead of those made here.
+        reporter: Is told of the progress.
+    """
     use_threads()
     reporter = reporter or Quiet()
     real = Dataset.open(data, modality=modality, seed=seed)
@@ -57,7 +68,7 @@ def audited(
         sets = Sets(real, generated, held_out_data, n, seed)
         reporter.say(sets.summary())
         evaluation: Evaluation = find("evaluation", real.modality.name)(sets.inputs(features))
-        measurements = measured(evaluation, reporter)
+        measurements = measure_all(evaluation, reporter)
         report = EvaluationReport.of(
             measurements.scores,
             measurements.copies,

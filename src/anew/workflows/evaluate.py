@@ -32,7 +32,7 @@ from anew.runs.events import Events
 from anew.sampling.model import Model, Samples
 from anew.workflows.job import command_line
 
-__all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evaluated"]
+__all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evaluate_run"]
 
 # A sample of long text is a passage of many characters, each of them a symbol to draw: it takes as long as many records or
 # images, and says as much. A run's report asks for fewer of them by a factor; a comparison by a larger one, as it draws
@@ -55,32 +55,44 @@ class Measurements:
     notes: list[str] = field(default_factory=list)
 
 
-def evaluated(
+def evaluate_run(
     model: Model,
     n: int,
-    seed: int,
-    data: str | None,
-    allowed_s: float | None,
-    reporter: Reporter | None,
+    *,
+    seed: int = 0,
+    data: str | None = None,
+    seconds: float | None = None,
+    reporter: Reporter | None = None,
     opened: Dataset | None = None,
     features: FeatureSets | None = None,
 ) -> EvaluationReport:
-    """Sample, measure, write samples/ and report/. allowed_s: seconds for all of it, None without a limit."""
+    """Sample, measure, write samples/ and report/ of the model's run.
+
+    Args:
+        model: Of a run folder.
+        n: Samples, or fewer where the time ends first.
+        seed: Of the samples and of all that is drawn.
+        data: Where the run's data lies now, if it was moved.
+        seconds: For all of it, None without a limit.
+        reporter: Is told of the progress.
+        opened: The run's data, where it is open already.
+        features: Of the user's own, instead of those made here.
+    """
     use_threads()
     begin = time.monotonic()
     reporter = reporter or Quiet()
     config, folder = model.config, model.folder.path
     dataset = opened or Dataset.reopen(config["data"], folder, data)
     share = TEXT_SHARE if isinstance(model.item_spec, Tokens) else ITEM_SHARE
-    samples, notes, stopped = _sampled(model, n, seed, None if allowed_s is None else share * allowed_s, reporter)
+    samples, notes, stopped = _sampled(model, n, seed, None if seconds is None else share * seconds, reporter)
     _save_samples(samples.head(model.modality.shown), folder / "samples")
-    seconds = None if allowed_s is None else max(0.5, allowed_s - (time.monotonic() - begin))
-    seconds = STOPPED_SECONDS if stopped and seconds is None else seconds
+    remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
+    remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
     evaluation: Evaluation = find("evaluation", config["data"]["modality"])(
-        evaluation_inputs(model, dataset, list(samples), seconds, seed, features)
+        evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
     )
     events = Events(folder / "events.jsonl")
-    measurements = measured(evaluation, reporter)
+    measurements = measure_all(evaluation, reporter)
     data_notes = [*dataset.scan.notes, *skipped(dataset.scan)]
     measurements.notes = [*warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
     report = _write_run_report(folder, config, evaluation, measurements, reporter)
@@ -140,7 +152,7 @@ def _save_samples(samples: Samples, folder: Path) -> None:
     samples.save_sheet(folder, "final")
 
 
-def measured(evaluation: Evaluation, reporter: Reporter) -> Measurements:
+def measure_all(evaluation: Evaluation, reporter: Reporter) -> Measurements:
     """All scores and the copying test, each said as it is ready. Ctrl-C ends it; what there is by then is kept."""
     measurements = Measurements()
     try:

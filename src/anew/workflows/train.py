@@ -19,7 +19,7 @@ from anew.sampling.model import Model, scorable
 from anew.training.distributed import leave
 from anew.training.loop import Listener
 from anew.training.trainer import Stepped
-from anew.workflows.evaluate import REPORT_PASSAGES, evaluated
+from anew.workflows.evaluate import REPORT_PASSAGES, evaluate_run
 from anew.workflows.job import OWN_FAMILY, Job, Quiet, Reporter, Request
 from anew.workflows.previews import Previews
 
@@ -115,7 +115,7 @@ def _report(job: Job) -> Model:
     passages = isinstance(model.item_spec, Tokens) and model.item_spec.packed
     n = job.train_config.evaluate_samples
     n = -(-n // REPORT_PASSAGES) if passages else n
-    evaluated(model, n, 0, None, left, job.reporter, job.data)
+    evaluate_run(model, n, seconds=left, reporter=job.reporter, opened=job.data)
     job.planner.say_skipped(job.data.scan)
     job.record["data"] |= job.data.scan.left_out()
     job._status("finished")

@@ -28,10 +28,10 @@ from anew.workflows.job import command_line
 REQUEST = "request.json"  # in the comparison's folder: what it compares, so that the same command goes on with it
 
 
-__all__ = ["ComparisonReport", "compared"]
+__all__ = ["ComparisonReport", "compare_families"]
 
 
-def compared(
+def compare_families(
     out: Path, request: dict[str, Any], runs: Sequence[str | Path], n: int, trust_code: bool, reporter: Reporter | None
 ) -> ComparisonReport:
     """request: data, families, budget (seconds) or steps, seed, modality, settings; runs: finished ones instead."""
@@ -143,11 +143,11 @@ def _measure_and_write(
             _reserve_folder(out, request)
         results = _run_results(out, entries, failed, configs, data, n, trust_code, reporter)
         _require_one({result.name: result.failed for result in results if result.failed}, entries)
-        compared = _written(out, results, configs, data, request)
+        report = _written(out, results, configs, data, request)
     finally:
         data.close()
     reporter.say(f"compared in {time.monotonic() - begin:.0f} s")
-    return compared
+    return report
 
 
 def _check_comparable(configs: Mapping[str, Mapping[str, Any]]) -> None:
