@@ -52,9 +52,8 @@ def evaluate_samples(
         out: Where the report goes.
         n: Items of each that are compared, at most.
         seed: Of all that is drawn.
-        modality: Of the data, None to find it out.
-        features: Of the user's own, instead of those made here.
-        reporter: Is told of the progress.
+        modality: Of the data, None to find out.
+        features, reporter: As in `evaluate_run`.
     """
     use_threads()
     reporter = reporter or Quiet()

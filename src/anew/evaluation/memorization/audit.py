@@ -165,7 +165,9 @@ class Audit:
         reference = self._reference(of_samples, control, rest) if scan.p <= FOUND else None
         training_distance = None
         if self._affords(out_of_time, "planted copies"):
-            planted = self._detect_planted(nearests, labels, self._unsuspicious(scan), self._ratios(control, rest))
+            planted = self._detect_planted(
+                nearests, labels, unsuspicious(scan, self.n_samples), self._ratios(control, rest)
+            )
         if self._affords(out_of_time, "the distance from training data"):
             training_distance = self._training_distance(of_samples, held_out)
         if self.randomly_held_out and self._affords(out_of_time, "the control with held-out items"):
@@ -222,10 +224,6 @@ class Audit:
             controls=planted,
             notes=self.notes,
         )
-
-    def _unsuspicious(self, scan: ScanResult) -> Indices:
-        """Samples that copies are planted among: all, less those that were found to be copies."""
-        return scan.order[scan.k :] if scan.p <= FOUND and scan.k < self.n_samples else scan.order
 
     def _ratios(self, control: Indices, rest: Indices) -> list[Array]:
         """Ratios of real items that pose as samples, (h,) for each distance; empty where there are none."""
@@ -394,6 +392,11 @@ def least_reference(
         return None
     best = min(results, key=lambda result: result.p)
     return ReferenceResult(min(best.p * len(results), 1.0), best.k, best.copied)
+
+
+def unsuspicious(scan: ScanResult, n_samples: int) -> Indices:
+    """Samples that copies are planted among: all, less those that were found to be copies."""
+    return scan.order[scan.k :] if scan.p <= FOUND and scan.k < n_samples else scan.order
 
 
 def count_identical(of_samples: Sequence[NearestReal], is_train: NDArray[np.bool_]) -> int:
