@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from anew.planning.planner import Reporter
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
-    from anew.workflows.compare.run import Compared
+    from anew.workflows.compare.run import ComparisonReport
+    from anew.workflows.evaluate import EvaluationReport
 
 Settings = Mapping[str, Any]
 PREFERENCES = ("quality", "speed", "latent")
@@ -280,12 +281,14 @@ def evaluate(
     seed: int = 0,
     trust_code: bool = False,
     reporter: Reporter | None = None,
-) -> dict[str, Any]:
+) -> EvaluationReport:
     """Measure n samples of a run against its data and write its `report/`; or n of the `samples` made elsewhere against
-    `data`, and write the report into `out` (default: runs/NAME-N). Returns what report.json holds.
+    `data`, and write the report into `out` (default: runs/NAME-N).
 
     held_out: items of the same source that the generator of `samples` was not trained on (default: the parts of `data`,
     if it has any); features: a safetensors file with `samples`, `held_out` and `train` (n, d), used instead of ours.
+    The report that is returned has `scores` (`report["frechet_distance"].value`), `copies`, `verdict`, `grades` and `notes`;
+    `to_json()` gives what report.json holds. An earlier report of a run, and its samples, are replaced.
     """
     if (run is None) == (samples is None):
         raise ConfigError("give either `run`, or `samples` with `data` for samples made elsewhere")
@@ -301,20 +304,29 @@ def evaluate(
         if name is not None:
             sentence = f"`{name}` is for samples made elsewhere; a run has its own held-out items and report"
             raise ConfigError(sentence)
-        from anew.workflows.evaluate import evaluated
+        from anew.workflows.evaluate import evaluate_run
 
         model_data, own = None if where is None else str(where), _features(table)
         with _opened(run).locked():
-            return evaluated(load(run, trust_code=trust_code), n, seed, model_data, None, reporter, features=own)
+            model = load(run, trust_code=trust_code)
+            return evaluate_run(model, n, seed=seed, data=model_data, reporter=reporter, features=own)
     made = arguments.path("samples", samples)
     if where is None:
         raise ConfigError("`samples` needs `data`: the data that the samples are to be like")
     _there({"samples": made, "data": where, "held_out": held})
-    from anew.workflows.audit import audited
+    from anew.workflows.audit import evaluate_samples
 
-    of = None if held is None else str(held)
-    folder = default_report(made) if target is None else target
-    return audited(str(made), str(where), of, n, seed, kind, folder, _features(table), reporter)
+    return evaluate_samples(
+        str(made),
+        str(where),
+        default_report(made) if target is None else target,
+        held_out=None if held is None else str(held),
+        n=n,
+        seed=seed,
+        modality=kind,
+        features=_features(table),
+        reporter=reporter,
+    )
 
 
 def _there(places: Mapping[str, Path | None]) -> None:
@@ -360,7 +372,7 @@ def compare(
     n: int = 1000,
     trust_code: bool = False,
     reporter: Reporter | None = None,
-) -> Compared:
+) -> ComparisonReport:
     """Train several families on the same data, split and seed, each within the budget (5 minutes), or take finished `runs`;
     measure them alike and write compare.json and compare.html into `out`.
 
@@ -384,9 +396,9 @@ def compare(
         limit = "5m" if budget is None and steps is None else budget
         request = _request(data, limit, steps, None, modality, "quality", seed, settings)
         request["families"] = [name.strip() for each in named for name in each.split(",") if name.strip()]
-    from anew.workflows.compare.run import compared
+    from anew.workflows.compare.run import compare_families
 
-    return compared(target, request, listed, n, trust_code, reporter)
+    return compare_families(target, request, listed, n, trust_code, reporter)
 
 
 def example(name: str, folder: str | Path) -> Path:

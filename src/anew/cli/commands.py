@@ -208,11 +208,8 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
     from anew.cli.show import ProgressLine
 
-    out = arguments.out
-    if arguments.samples is not None and out is None:
-        out = api.default_report(checked.path("samples", arguments.samples))
     with ProgressLine(sys.stderr if arguments.json else sys.stdout) as progress:
-        found = api.evaluate(
+        report = api.evaluate(
             arguments.run,
             arguments.n,
             samples=arguments.samples,
@@ -220,17 +217,15 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
             held_out=arguments.held_out,
             features=arguments.features,
             modality=arguments.modality,
-            out=out,
+            out=arguments.out,
             seed=arguments.seed,
             trust_code=arguments.trust_code,
             reporter=progress,
         )
     if arguments.json:
-        write_json(found)
-    else:
-        for sentence in found["verdict"].values():
-            write(sentence)
-        write(f"report: {(Path(arguments.run) / 'report' if out is None else Path(out)) / 'report.html'}")
+        write_json(report.to_json())
+    elif report.folder is not None:
+        write(f"report: {report.folder / 'report.html'}")
 
 
 def _compare(arguments: argparse.Namespace, started: float) -> None:
@@ -238,7 +233,7 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
     from anew.cli.show import ProgressLine
 
     with ProgressLine(sys.stderr if arguments.json else sys.stdout) as progress:
-        compared = api.compare(
+        report = api.compare(
             arguments.data,
             arguments.out,
             families=arguments.families or (),
@@ -253,17 +248,17 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
             reporter=progress,
         )
     if arguments.json:
-        write_json(compared.found)
+        write_json(report.to_json())
         return
-    write(f"\n{compared.table}\n* the best, and what differs from it by no more than chance\n")
-    for sentence in compared.found["findings"]:
+    write(f"\n{report.table}\n* the best, and whatever differs from it by no more than chance\n")
+    for sentence in report.findings:
         write(sentence)
-    for claim in compared.found["claims"]:
-        if claim["held"] != "not tested":
-            write(f"{claim['claim']}: {claim['held']} ({claim['because']})")
-    for note in compared.found["notes"]:
+    for claim in report.claims:
+        if claim.outcome != "not tested":
+            write(f"{claim.claim}: {claim.outcome} ({claim.evidence})")
+    for note in report.notes:
         write(note)
-    write(f"page: {Path(arguments.out) / 'compare.html'}")
+    write(f"page: {report.folder / 'compare.html'}")
 
 
 def _walk(arguments: argparse.Namespace, started: float) -> None:

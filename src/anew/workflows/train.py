@@ -24,7 +24,7 @@ from anew.sampling.restore import family_of
 from anew.training.distributed import shutdown
 from anew.training.loop import Listener
 from anew.training.trainer import StepResult
-from anew.workflows.evaluate import evaluated
+from anew.workflows.evaluate import REPORT_PASSAGES, evaluate_run
 from anew.workflows.job import Job, Quiet, Reporter
 from anew.workflows.previews import Previews
 
@@ -126,10 +126,10 @@ def _report(job: Job) -> Model:
     left = (
         None if budget is None else max(1.0, budget - job.elapsed() - saving_slice(budget) - 0.3)
     )  # leaving takes its part
-    # A passage of a stream holds as much as many records or images.
     passages = isinstance(model.item_spec, Tokens) and model.item_spec.packed
-    n = -(-job.train_config.evaluate_samples // 8) if passages else job.train_config.evaluate_samples
-    evaluated(model, n, 0, None, left, job.reporter, job.data)
+    n = job.train_config.evaluate_samples
+    n = -(-n // REPORT_PASSAGES) if passages else n
+    evaluate_run(model, n, seconds=left, reporter=job.reporter, opened=job.data)
     job.planner.say_skipped(job.data.scan)
     data = job.record.data.model_copy(update=job.data.scan.left_out())
     job.record = job.record.model_copy(update={"data": data})
