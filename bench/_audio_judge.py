@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 import _common  # noqa: F401  (with it the package of this checkout is found)
 from anew.data.formats import audio
-from anew.evaluation.features.audio import earth_mover, periodicity
-from anew.evaluation.metrics.statistics import frechet_distance, neighbourhood
+from anew.evaluation.features.audio import periodicity
+from anew.evaluation.metrics.distances import earth_mover
+from anew.evaluation.metrics.frechet import frechet_distance
+from anew.evaluation.metrics.neighbours import neighbourhood
 from anew.functional.spectrogram import Frames, mel_bank
 
 RATE, LENGTH = 8_000, 6_144

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 import _common  # noqa: F401  (with it the package of this checkout is found)
 from _mnist import Pixels
-from anew.evaluation.metrics.statistics import NEIGHBOURS, neighbourhood, squared_distances, vendi_score
+from anew.evaluation.metrics.distances import squared_distances
+from anew.evaluation.metrics.diversity import vendi_score
+from anew.evaluation.metrics.neighbours import NEIGHBOURS, neighbourhood
 
 MOST = 2000  # items of figures that compare all pairs
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
-from anew.evaluation.memorization.statistics import Distance
+from anew.evaluation.memorization.copying_test import Distance
 
 LEVEL = 0.01
 CELLS = 10  # of Meehan's test

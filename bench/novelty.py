@@ -83,7 +83,7 @@ def case(source: Data, name: str, make: Make, one_mode: bool, runs: int) -> dict
     for run in range(runs):
         draw = Draw(source, 1000 * run + 17, one_mode)
         samples = list(make(source, draw, draw.random))
-        one = Audit(source.kind, samples, draw.train, draw.held, seed=run, controls=False)
+        one = Audit(source.item_type, samples, draw.train, draw.held, seed=run, controls=False)
         found = one.run()
         alarms["anew"] += found.found
         shares.append(found.share)

@@ -32,7 +32,7 @@ def report(run: Path) -> dict[str, Any]:
     found = json.loads((run / "report" / "report.json").read_text())
     scores = {one["name"]: one for one in found["scores"]}
     values = {name: one["value"] for name, one in scores.items() if name.startswith("bits_per_") or name in SHOWN}
-    values |= {f"{name}_floor": scores[name]["floor"] for name in SHOWN if name in scores}
+    values |= {f"{name}_real": scores[name]["real_baseline"] for name in SHOWN if name in scores}
     return values | {"copies_found": found.get("copies", {}).get("found"), "modality": found["modality"]}
 
 

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
     from anew.sampling.scoring import Scores
-    from anew.workflows.compare.run import Compared
+    from anew.workflows.compare.run import ComparisonReport
+    from anew.workflows.evaluate import EvaluationReport
     from anew.workflows.inspect import Inspection
     from anew.workflows.list_settings import SettingInfo
 
@@ -344,7 +345,7 @@ def evaluate(
     seed: int = 0,
     trust_code: bool = False,
     reporter: Reporter | None = None,
-) -> dict[str, Any]:
+) -> EvaluationReport:
     """Measure samples against data: how good, how varied, how new. Writes a report.
 
     Give either `run`, whose `report/` is written, or `samples` that were made elsewhere with `data`.
@@ -364,7 +365,8 @@ def evaluate(
         reporter: Who shows the progress. None shows nothing.
 
     Returns:
-        What report.json holds.
+        The report: `scores` (`report["frechet_distance"].value`), `copies`, `verdict`, `grades` and `notes`; `to_json()` gives
+        what report.json holds. An earlier report of a run, and its samples, are replaced.
 
     Raises:
         UserError: Something given cannot be used, in one sentence.
@@ -383,22 +385,28 @@ def evaluate(
         name = next((name for name, value in for_samples.items() if value is not None), None)
         if name is not None:
             raise ConfigError(f"`{name}` is for samples made elsewhere; a run has its own held-out items and report")
-        from anew.workflows.evaluate import evaluated
+        from anew.workflows.evaluate import evaluate_run
 
         new_path, own_features = None if data_path is None else str(data_path), _features(features_path)
         with _open_run(run).locked():
             model = load(run, trust_code=trust_code)
-            return evaluated(model, n, seed, new_path, None, reporter, features=own_features)
+            return evaluate_run(model, n, seed=seed, data=new_path, reporter=reporter, features=own_features)
     samples_path = arguments.path("samples", samples)
     if data_path is None:
         raise ConfigError("`samples` needs `data`: the reference data set")
     _check_exists({"samples": samples_path, "data": data_path, "held_out": held_out_path})
-    from anew.workflows.audit import audited
+    from anew.workflows.audit import evaluate_samples
 
-    target = default_report(samples_path) if out_path is None else out_path
-    held = None if held_out_path is None else str(held_out_path)
-    return audited(
-        str(samples_path), str(data_path), held, n, seed, modality, target, _features(features_path), reporter
+    return evaluate_samples(
+        str(samples_path),
+        str(data_path),
+        default_report(samples_path) if out_path is None else out_path,
+        held_out=None if held_out_path is None else str(held_out_path),
+        n=n,
+        seed=seed,
+        modality=modality,
+        features=_features(features_path),
+        reporter=reporter,
     )
 
 
@@ -428,7 +436,7 @@ def compare(
     n: int = 1000,
     trust_code: bool = False,
     reporter: Reporter | None = None,
-) -> Compared:
+) -> ComparisonReport:
     """Train several families on the same data, split and seed, or take finished runs, and measure them alike.
 
     The same call goes on where it was stopped.
@@ -473,9 +481,9 @@ def compare(
         request = make_request(data, budget=limit, steps=steps, modality=modality, seed=seed, settings=settings)
         values = {name: value for name, value in asdict(request).items() if name not in ("plan_from", "fit_seconds")}
         values["families"] = [name.strip() for listed in names for name in listed.split(",") if name.strip()]
-    from anew.workflows.compare.run import compared
+    from anew.workflows.compare.run import compare_families
 
-    return compared(target, values, run_paths, n, trust_code, reporter)
+    return compare_families(target, values, run_paths, n, trust_code, reporter)
 
 
 # -- examples --------------------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def test_a_run_is_complete(made: str, request: pytest.FixtureRequest) -> None:
     report = json.loads((run / "report" / "report.json").read_text())
     assert {"run", "family", "modality", "scores"} <= set(report)
     for score in report["scores"]:
-        assert {"name", "value", "low", "high", "floor", "better", "n", "source"} <= set(score)
+        assert {"name", "value", "low", "high", "real_baseline", "better", "n", "source"} <= set(score)
     assert report["scores"]
     config = json.loads((run / "config.json").read_text())
     assert config["status"] == "finished"

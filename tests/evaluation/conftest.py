@@ -1,4 +1,4 @@
-"""Evidence made of items in memory."""
+"""Inputs of an evaluation, made of items in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anew.core.specs import Grid, Spec, Tokens
-from anew.evaluation.base import Evidence
+from anew.evaluation.inputs import EvaluationInputs
 
 
 def picker(items: list[Any], seed: int) -> Callable[[int], list[Any]]:
@@ -29,8 +29,8 @@ def reader(texts: list[str]) -> Callable[[int | None], list[str]]:
 
 
 @pytest.fixture
-def evidence() -> Callable[..., Evidence]:
-    def make(train: list[Any], test: list[Any], samples: list[Any], **more: Any) -> Evidence:
+def make_inputs() -> Callable[..., EvaluationInputs]:
+    def make(train: list[Any], test: list[Any], samples: list[Any], **more: Any) -> EvaluationInputs:
         text = isinstance(samples[0], str) if samples else False
         spec: Spec = Grid((1, 16, 16), "CHW")
         if text:
@@ -47,6 +47,6 @@ def evidence() -> Callable[..., Evidence]:
             "seconds": None,
             "seed": 0,
         }
-        return Evidence(**(fields | more))
+        return EvaluationInputs(**(fields | more))
 
     return make

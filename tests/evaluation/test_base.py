@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluation.base import Evidence, Pool, comparisons
+from anew.evaluation.base import comparisons
 from anew.evaluation.features.kmers import bigrams
-from anew.evaluation.metrics.fidelity import Features
+from anew.evaluation.inputs import AuditPool, EvaluationInputs
+from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.modalities.image import EXPORT as IMAGE
 from anew.evaluation.modalities.text import EXPORT as TEXT
 
@@ -27,8 +28,8 @@ def prose(n: int, seed: int) -> list[str]:
     return [" ".join(source.choice(WORDS, 130)) for _ in range(n)]
 
 
-def pool_of(train: list[Any], held: list[Any], **more: Any) -> Callable[[int], Pool]:
-    return lambda n: Pool(train, held, None, more.get("of", len(train)), more.get("drawn", True))
+def pool_of(train: list[Any], held: list[Any], **more: Any) -> Callable[[int], AuditPool]:
+    return lambda n: AuditPool(train, held, None, more.get("total", len(train)), more.get("random", True))
 
 
 TRAIN, HELD = pictures(300, 0), pictures(200, 1)
@@ -37,11 +38,11 @@ PROSE, KEPT = prose(150, 0), prose(150, 1)
 
 @pytest.mark.parametrize("copied", [True, False])
 def test_a_copycat_of_images_fails_and_another_generator_passes(
-    evidence: Callable[..., Evidence], copied: bool
+    make_inputs: Callable[..., EvaluationInputs], copied: bool
 ) -> None:
     samples = TRAIN[:200] if copied else pictures(200, 2)
-    evaluation = IMAGE(evidence(TRAIN, HELD, samples, pool=pool_of(TRAIN, HELD)))
-    (found,) = evaluation.copies()
+    evaluation = IMAGE(make_inputs(TRAIN, HELD, samples, pool=pool_of(TRAIN, HELD)))
+    (found,) = evaluation.copy_tests()
     assert found.found == copied and found.method == "scan"
     scores = {s.name: s for s in found.scores()}
     assert scores["copied_share"].value == pytest.approx(float(copied), abs=0.1)
@@ -50,92 +51,95 @@ def test_a_copycat_of_images_fails_and_another_generator_passes(
 
 
 @pytest.mark.parametrize("copied", [True, False])
-def test_a_copycat_of_texts_fails_and_bigrams_pass(evidence: Callable[..., Evidence], copied: bool) -> None:
+def test_a_copycat_of_texts_fails_and_bigrams_pass(make_inputs: Callable[..., EvaluationInputs], copied: bool) -> None:
     samples = PROSE if copied else bigrams(PROSE, 100, np.random.default_rng(0))
-    evaluation = TEXT(evidence(PROSE, KEPT, samples, pool=pool_of(PROSE, KEPT)))
-    (found,) = evaluation.copies()
+    evaluation = TEXT(make_inputs(PROSE, KEPT, samples, pool=pool_of(PROSE, KEPT)))
+    (found,) = evaluation.copy_tests()
     assert found.found == copied and found.share == pytest.approx(float(copied), abs=0.1)
 
 
-def test_in_little_time_few_items_are_looked_at_and_it_is_said(evidence: Callable[..., Evidence]) -> None:
+def test_in_little_time_few_items_are_looked_at_and_it_is_said(make_inputs: Callable[..., EvaluationInputs]) -> None:
     train, held = pictures(4000, 3), pictures(2500, 4)
-    evaluation = IMAGE(evidence(train, held, pictures(100, 5), pool=pool_of(train, held), seconds=0.4))
-    found = list(evaluation.copies())[-1]
-    assert found.train + found.held_out < 6500 and found.of == 4000
-    assert any("copies of all" in n for n in evaluation.left_out) or found.train > 1000
-    assert found.controls or any("planted copies" in n for n in found.notes)
+    evaluation = IMAGE(make_inputs(train, held, pictures(100, 5), pool=pool_of(train, held), seconds=0.4))
+    found = list(evaluation.copy_tests())[-1]
+    assert found.train + found.held_out < 6500 and found.n_train_total == 4000
+    assert any("copies of all" in note for note in evaluation.skipped) or found.train > 1000
+    assert found.controls or any("planted copies" in note for note in found.notes)
 
 
-def test_what_memory_does_not_hold_is_not_looked_at_twice(evidence: Callable[..., Evidence]) -> None:
+def test_what_memory_does_not_hold_is_not_looked_at_twice(make_inputs: Callable[..., EvaluationInputs]) -> None:
     asked: list[int] = []
 
-    def capped(n: int) -> Pool:
+    def capped(n: int) -> AuditPool:
         asked.append(n)
-        return Pool(TRAIN[:60], HELD[:40], None, 5000, True)  # however many there is time for
+        return AuditPool(TRAIN[:60], HELD[:40], None, 5000, True)  # however many there is time for
 
-    evaluation = IMAGE(evidence(TRAIN, HELD, pictures(100, 5), pool=capped, seconds=60.0))
-    found = list(evaluation.copies())
-    assert [one.samples for one in found] == [64, 100] and found[-1].of == 5000 and asked[0] == 128 and len(asked) <= 2
+    evaluation = IMAGE(make_inputs(TRAIN, HELD, pictures(100, 5), pool=capped, seconds=60.0))
+    results = list(evaluation.copy_tests())
+    assert [result.samples for result in results] == [64, 100] and results[-1].n_train_total == 5000
+    assert asked[0] == 128 and len(asked) <= 2
 
 
 def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
-    evidence: Callable[..., Evidence], monkeypatch: pytest.MonkeyPatch
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, tried = [0.0], list[tuple[int, int]]()
 
-    def audited(self: Any, pool: Pool, most: int | None, samples: int) -> Any:
-        real = min(most or self.size(pool), self.size(pool))
-        tried.append((samples, real))
-        clock[0] += comparisons(samples, real) / 100_000
-        return samples
+    def run_audit(self: Any, pool: AuditPool, most: int | None, n_samples: int) -> Any:
+        real = min(most or self.pool_size(pool), self.pool_size(pool))
+        tried.append((n_samples, real))
+        clock[0] += comparisons(n_samples, real) / 100_000
+        return n_samples
 
-    monkeypatch.setattr(IMAGE, "audited", audited)
-    monkeypatch.setattr("anew.evaluation.base.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(IMAGE, "run_audit", run_audit)
+    monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
     train, held = pictures(4000, 3), pictures(2500, 4)
     samples = pictures(1000, 5)
     for seconds, enough in ((4.0, False), (9.0, False), (1000.0, True)):
         clock[0] = 0.0
         tried.clear()
-        evaluation = IMAGE(evidence(train, held, samples, pool=pool_of(train, held), seconds=seconds))
-        list(evaluation.copies())
+        evaluation = IMAGE(make_inputs(train, held, samples, pool=pool_of(train, held), seconds=seconds))
+        list(evaluation.copy_tests())
         assert tried[0] == (64, 128) and clock[0] < seconds
-        assert (tried[-1] == (1000, 6500)) == enough == (not evaluation.left_out)
+        assert (tried[-1] == (1000, 6500)) == enough == (not evaluation.skipped)
         assert clock[0] > 0.2 * seconds or enough
 
 
 def test_a_part_of_a_pool_is_half_held_out_where_it_can_be() -> None:
-    pool = Pool(list(range(100)), list(range(100, 130)), np.arange(130), 500)
-    assert pool.some(130) is pool
-    few = pool.some(40)
-    assert (few.train, few.held) == (list(range(20)), list(range(100, 120))) and few.of == 500
+    pool = AuditPool(list(range(100)), list(range(100, 130)), np.arange(130), 500)
+    assert pool.head(130) is pool
+    few = pool.head(40)
+    assert (few.train, few.held_out) == (list(range(20)), list(range(100, 120))) and few.n_train_total == 500
     assert few.groups is not None and few.groups.tolist() == [*range(20), *range(100, 120)]
-    most = pool.some(100)
-    assert (len(most.train), len(most.held)) == (70, 30)
+    most = pool.head(100)
+    assert (len(most.train), len(most.held_out)) == (70, 30)
 
 
-def test_held_out_items_of_another_kind_prove_nothing(evidence: Callable[..., Evidence]) -> None:
+def test_held_out_items_of_another_kind_prove_nothing(make_inputs: Callable[..., EvaluationInputs]) -> None:
     other = [255 - np.roll(x, 2, 0) // 2 for x in HELD]
-    evaluation = IMAGE(evidence(TRAIN, other, pictures(200, 2), pool=pool_of(TRAIN, other, drawn=False)))
-    (found,) = evaluation.copies()
-    assert found.method == "shifted" and not found.found and "no random draw" in found.words()
-    random = IMAGE(evidence(TRAIN, HELD, TRAIN[:100], pool=pool_of(TRAIN, HELD, drawn=False)))
-    assert next(iter(random.copies())).method == "scan"
+    evaluation = IMAGE(make_inputs(TRAIN, other, pictures(200, 2), pool=pool_of(TRAIN, other, random=False)))
+    (found,) = evaluation.copy_tests()
+    assert found.method == "shifted" and not found.found and "not a random draw" in found.verdict()
+    random = IMAGE(make_inputs(TRAIN, HELD, TRAIN[:100], pool=pool_of(TRAIN, HELD, random=False)))
+    assert next(iter(random.copy_tests())).method == "scan"
 
 
-def test_the_gap_to_training_items_has_an_interval(evidence: Callable[..., Evidence]) -> None:
+def test_the_gap_to_training_items_has_an_interval(make_inputs: Callable[..., EvaluationInputs]) -> None:
     source = np.random.default_rng(0)
 
-    def seen(part: str, units: float) -> list[tuple[float, float]]:
+    def bits(part: str, units: float) -> list[tuple[float, float]]:
         level = 100.0 if part == "test" else 60.0
         return [(level + x, 50.0) for x in source.normal(size=80)]
 
-    found = {s.name: s for s in IMAGE(evidence(TRAIN, HELD, pictures(40, 2), seen=seen)).scores()}["bits_gap"]
-    assert found.low < 0.8 < found.high and found.low > 0.7 and found.floor == 0.0 and found.n == 160
+    found = {s.name: s for s in IMAGE(make_inputs(TRAIN, HELD, pictures(40, 2), gradient_bits=bits)).scores()}[
+        "bits_gap"
+    ]
+    assert found.low < 0.8 < found.high and found.low > 0.7 and found.real_baseline == 0.0 and found.n == 160
 
 
-def test_features_of_the_user_take_the_place_of_ours(evidence: Callable[..., Evidence]) -> None:
+def test_features_of_the_user_take_the_place_of_ours(make_inputs: Callable[..., EvaluationInputs]) -> None:
     rows = [np.random.default_rng(i).normal(size=(60, 4)) + (i == 0) for i in range(3)]
-    own = Features(*rows, what="features of mine.safetensors")
-    found = {s.name: s for s in IMAGE(evidence(TRAIN, HELD, pictures(60, 2), features=own)).scores()}
+    own = FeatureSets(rows[0], rows[1], rows[2], description="features of mine.safetensors")
+    found = {s.name: s for s in IMAGE(make_inputs(TRAIN, HELD, pictures(60, 2), features=own)).scores()}
     assert found["kernel_distance"].n == 60 and "mine.safetensors" in found["kernel_distance"].source
     assert found["kernel_distance"].p < 0.05 and "spectrum_distance" in found

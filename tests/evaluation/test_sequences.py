@@ -12,12 +12,11 @@ import pytest
 
 from anew.core.specs import Tokens
 from anew.estimators.sequence_clusters import NearestSequences
-from anew.evaluation.base import Evidence
-from anew.evaluation.metrics.statistics import Score
+from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.modalities.code import CodeEvaluation, functions, python, python_blocks
 from anew.evaluation.modalities.molecule import MoleculeEvaluation
-from anew.evaluation.modalities.protein import ProteinEvaluation, _identity, frequency_bits
-from anew.evaluation.reporting.verdict import is_naive
+from anew.evaluation.modalities.protein import ProteinEvaluation, best_identity, frequency_bits
+from anew.evaluation.score import Score
 from samples import molecule, program
 
 
@@ -25,13 +24,15 @@ class Kind:
     suffix = ".py"
 
 
-def evidence(samples: Sequence[str], train: Sequence[str], test: Sequence[str], packed: bool, **more: Any) -> Evidence:
+def inputs(
+    samples: Sequence[str], train: Sequence[str], test: Sequence[str], packed: bool, **more: Any
+) -> EvaluationInputs:
     fields: dict[str, Any] = {
         "modality": Kind(), "spec": Tokens(30, 64, packed=packed), "samples": list(samples), "bits": None,
         "train": lambda n: list(train[:n]), "test": lambda n: list(test[:n]), "seconds": None, "seed": 0,
         "train_text": lambda limit: list(train), "test_text": lambda limit: list(test),
     }  # fmt: skip
-    return Evidence(**{**fields, **more})
+    return EvaluationInputs(**{**fields, **more})
 
 
 def found(scores: Any) -> dict[str, Score]:
@@ -51,11 +52,11 @@ def test_functions_are_judged_where_they_end_within_the_text() -> None:
 
 def test_parse_share_of_real_programs_is_whole_and_of_broken_ones_not() -> None:
     real = [program(i) for i in range(30)]
-    both = found(CodeEvaluation(evidence(real[:10], real[10:20], real[20:], True))._parsed())
+    both = found(CodeEvaluation(inputs(real[:10], real[10:20], real[20:], True))._parsing())
     for own in (both["parse_share"], both["function_share"]):
-        assert own.value == 1.0 == own.floor and own.better == "higher"
+        assert own.value == 1.0 == own.real_baseline and own.better == "higher"
     broken = [text.replace("):", ")") for text in real[:10]]
-    assert found(CodeEvaluation(evidence(broken, real, real, True))._parsed())["parse_share"].value < 0.6
+    assert found(CodeEvaluation(inputs(broken, real, real, True))._parsing())["parse_share"].value < 0.6
 
 
 def test_other_languages_are_judged_by_their_grammars() -> None:
@@ -66,19 +67,19 @@ def test_other_languages_are_judged_by_their_grammars() -> None:
 
     good, bad = "function f(x) { return x + 1; }\n" * 4, "function f(x { return x + ; }\n" * 4
     for text, whole in ((good, True), (bad, False)):
-        one = CodeEvaluation(evidence([text] * 3, [good], [good] * 3, True, modality=JavaScript()))
-        score = found(one._parsed())["parse_share"]
-        assert (score.value == 1.0) is whole and score.floor == 1.0
-    none = CodeEvaluation(evidence([good], [good], [good], True, modality=type("X", (), {"suffix": ".zzz"})()))
-    assert not found(none._parsed()) and "no grammar" in none.left_out[0]
+        one = CodeEvaluation(inputs([text] * 3, [good], [good] * 3, True, modality=JavaScript()))
+        score = found(one._parsing())["parse_share"]
+        assert (score.value == 1.0) is whole and score.real_baseline == 1.0
+    none = CodeEvaluation(inputs([good], [good], [good], True, modality=type("X", (), {"suffix": ".zzz"})()))
+    assert not found(none._parsing()) and "no grammar" in none.skipped[0]
 
 
 def test_molecules_are_valid_unique_and_new() -> None:
     pytest.importorskip("rdkit")
     real = [molecule(i) for i in range(300)]
     samples = [*real[:20], *real[:20], "C1CC", "c1cc", *(molecule(i) for i in range(900, 930))]
-    scores = found(MoleculeEvaluation(evidence(samples, real[:200], real[200:], False))._chemistry())
-    assert scores["valid_share"].value == pytest.approx(70 / 72) and scores["valid_share"].floor == 1.0
+    scores = found(MoleculeEvaluation(inputs(samples, real[:200], real[200:], False))._chemistry())
+    assert scores["valid_share"].value == pytest.approx(70 / 72) and scores["valid_share"].real_baseline == 1.0
     assert scores["unique_share"].value < 0.8 and 0.3 < scores["novel_share"].value < 0.8
 
 
@@ -99,33 +100,34 @@ def test_figures_of_sequences_have_floors() -> None:
     train, test = sequences(300, 0), sequences(80, 1)
     pairs = [(150.0, 61.0)] * 80
     one = ProteinEvaluation(
-        evidence(
-            sequences(60, 2), train, test, False, bits=lambda allowed: pairs, clusters=lambda allowed: pairs,
-            clusters_text=lambda limit: test,
+        inputs(
+            sequences(60, 2), train, test, False, bits=lambda allowed: pairs, cluster_bits=lambda allowed: pairs,
+            cluster_text=lambda limit: test,
         )
     )  # fmt: skip
     scores = found(one.likelihood())
     assert scores["bits_per_residue"].value == pytest.approx(150 / 61) == scores["bits_per_residue_clusters"].value
     names = ("uniform", "unigram", "profile", "kneser_ney")
-    assert [is_naive(f"bits_per_residue_{name}") for name in names] == [True] * 4
-    assert not is_naive("bits_per_residue_clusters") and is_naive("bits_per_residue_clusters_kneser_ney")
+    for name in (*names, "clusters_kneser_ney"):
+        assert scores[f"bits_per_residue_{name}"].spec.role == "reference"
+    assert scores["bits_per_residue_clusters"].spec.role == "metric"
     assert scores["bits_per_residue_profile"].value < scores["bits_per_residue_unigram"].value
     one.sets = {"samples": sequences(60, 2), "test": test[:60], "train": train[:60]}
     own = found(
         s
-        for measure in (one._lengths, one._composition, one._within, one._nearest)
-        for s in measure(*one.sets.values())
+        for measure in (one._lengths, one._composition, one._repeats, one._nearest)
+        for s in measure((one.sets["samples"], one.sets["test"], one.sets["train"]))
     )
     assert own["length_distance"].value == 0.0 and own["composition_distance"].value < 0.02
     nearest = own["nearest_identity"]
-    assert nearest.floor is not None and abs(nearest.value - nearest.floor) < 0.05
-    copied = ProteinEvaluation(evidence(train[:60], train, test, False))
-    assert found(copied._nearest(train[:60], test[:60], train[:60]))["nearest_identity"].value == 1.0
+    assert nearest.real_baseline is not None and abs(nearest.value - nearest.real_baseline) < 0.05
+    copied = ProteinEvaluation(inputs(train[:60], train, test, False))
+    assert found(copied._nearest((train[:60], test[:60], train[:60])))["nearest_identity"].value == 1.0
 
 
 def test_identity_is_of_the_nearest() -> None:
     known = ["MKVLAAGIV", "WWWWWWWWW"]
-    assert _identity("MKVLAAGIV", known, NearestSequences(known)) == 1.0
-    assert _identity("MKVLAAGI", known, NearestSequences(known)) == pytest.approx(8 / 9)
-    assert _identity("PPPP", known, NearestSequences(known)) == 0.0
+    assert best_identity("MKVLAAGIV", known, NearestSequences(known)) == 1.0
+    assert best_identity("MKVLAAGI", known, NearestSequences(known)) == pytest.approx(8 / 9)
+    assert best_identity("PPPP", known, NearestSequences(known)) == 0.0
     assert np.isfinite(frequency_bits(["MKV"], ["WWW"], 1)[0])

@@ -33,18 +33,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_copier_is_found_with_held_out_items_and_a_clean_one_is_not(place: Path, tmp_path: Path) -> None:
     stolen = anew.evaluate(samples=place / "copied", data=place / "data", held_out=place / "held", out=tmp_path / "a")
-    assert stolen["copies"]["found"] and stolen["copies"]["share"] > 0.8 and "scan" in stolen["copies"]["method"]
-    assert stolen["copies"]["held_out"] == 120 and stolen["copies"]["train"] == 120
+    assert stolen.copies.found and stolen.copies.share > 0.8 and stolen.copies.method == "scan"
+    assert stolen.copies.held_out == 120 and stolen.copies.train == 120
     clean = anew.evaluate(samples=place / "new", data=place / "data", held_out=place / "held", out=tmp_path / "b")
-    assert not clean["copies"]["found"] and clean["grades"]["novelty"] != "poor"
+    assert not clean.copies.found and clean.grades["novelty"] != "poor"
     page = (tmp_path / "b" / "report.html").read_text()
-    assert "made elsewhere" in page and json.loads((tmp_path / "b" / "report.json").read_text()) == clean
+    assert "made elsewhere" in page and json.loads((tmp_path / "b" / "report.json").read_text()) == clean.to_json()
 
 
 def test_without_held_out_items_the_weaker_method_is_named(place: Path, tmp_path: Path) -> None:
     found = anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "out")
-    assert "not assumption-free" in found["copies"]["method"] and "Suspicion" in found["verdict"]["novelty"]
-    assert any("perfect there" in note for note in found["notes"])
+    assert "not assumption-free" in found.to_json()["copies"]["method"] and "Suspicion" in found.verdict["novelty"]
+    assert any("perfect there" in note for note in found.notes)
 
 
 def test_parts_of_the_data_are_held_out(place: Path, tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_parts_of_the_data_are_held_out(place: Path, tmp_path: Path) -> None:
     (data / "train").symlink_to(place / "data")
     (data / "test").symlink_to(place / "held")
     found = anew.evaluate(samples=place / "copied", data=data, out=tmp_path / "out")
-    assert found["copies"]["found"] and found["copies"]["held_out"] == 120
+    assert found.copies.found and found.copies.held_out == 120
 
 
 def test_texts_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(place: Path, tmp_path: Pat
         anew.evaluate(samples=place / "new")
     with pytest.raises(anew.DataError, match="does not exist"):
         anew.evaluate(samples=place / "nowhere", data=place / "data")
-    with pytest.raises(anew.ConfigError, match="lacks the tensor 'train'"):
+    with pytest.raises(anew.ConfigError, match="lack the tensor 'train'"):
         save_file({"samples": np.zeros((30, 2)), "held_out": np.zeros((30, 2))}, tmp_path / "f.safetensors")
         anew.evaluate(samples=place / "new", data=place / "data", features=tmp_path / "f.safetensors")
     (tmp_path / "words").mkdir()

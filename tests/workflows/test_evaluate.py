@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from anew.core.reporter import SilentReporter
-from anew.evaluation.metrics.statistics import Score
+from anew.evaluation.score import Score
 from anew.sampling.samples import Samples
-from anew.workflows.evaluate import _sampled, measured
+from anew.workflows.evaluate import _sampled, _save_samples, measure_all
+from scores import score
 
 
 class Heard(SilentReporter):
@@ -30,13 +32,13 @@ class Heard(SilentReporter):
 
 def test_figures_up_to_the_interruption_are_kept() -> None:
     def scores() -> Iterator[Score]:
-        yield Score("coverage", 0.5, floor=0.9)
+        yield score("coverage", 0.5, real_baseline=0.9)
         raise KeyboardInterrupt
 
     heard = Heard()
-    found = measured(SimpleNamespace(scores=scores, copies=lambda: iter(())), heard)  # type: ignore[arg-type]
+    found = measure_all(SimpleNamespace(scores=scores, copy_tests=lambda: iter(())), heard)  # type: ignore[arg-type]
     assert [s.name for s in found.scores] == ["coverage"] and found.copies is None
-    assert "Stopped by hand" in found.notes[0] and "coverage: 0.5 (real against real: 0.9)" in heard.said[0]
+    assert "Stopped by hand" in found.notes[0] and "coverage: 0.5 (real data: 0.9)" in heard.said[0]
 
 
 class Drawn:
@@ -66,3 +68,31 @@ def test_samples_up_to_the_interruption_are_measured() -> None:
 def test_as_many_samples_as_asked_leave_no_note() -> None:
     samples, notes, stopped = _sampled(Drawn(10**6), 300, 0, None, SilentReporter())  # type: ignore[arg-type]
     assert len(samples) == 300 and notes == [] and not stopped
+
+
+class Saved(Samples):
+    """Samples that leave files of given names."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    def save(self, folder: Any) -> list[Path]:
+        Path(folder).mkdir(exist_ok=True)
+        return [self._touch(Path(folder) / name) for name in self.names]
+
+    def save_sheet(self, folder: Any, stem: str = "all") -> Path:
+        return self._touch(Path(folder) / f"{stem}.png")
+
+    def _touch(self, path: Path) -> Path:
+        path.touch()
+        return path
+
+
+def test_samples_of_an_earlier_evaluation_are_replaced_and_all_else_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "samples"
+    _save_samples(Saved(["0000-3.png", "0001-7.png"]), folder)
+    for name in ("step-00000009.png", "mine.png", "2024.txt.bak"):
+        (folder / name).touch()
+    _save_samples(Saved(["0000-7.png"]), folder)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["0000-7.png", "2024.txt.bak", "final.png", "mine.png", "step-00000009.png"]

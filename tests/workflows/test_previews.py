@@ -105,4 +105,4 @@ def test_the_report_says_the_last_warning(tmp_path: Path) -> None:
         {"event": "warning", "step": step, "text": f"the generator has collapsed: {step}%"} for step in (7, 9)
     ]
     (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    assert warnings(tmp_path) == ["Warning of step 9 in training: the generator has collapsed: 9%."]
+    assert warnings(tmp_path) == ["Warning at step 9 of training: the generator has collapsed: 9%."]

@@ -243,9 +243,6 @@ def _score(arguments: argparse.Namespace, started: float) -> None:
 def _evaluate(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
 
-    out = arguments.out
-    if arguments.samples is not None and out is None:
-        out = api.default_report(checked.path("samples", arguments.samples))
     with _progress(arguments) as progress:
         report = api.evaluate(
             arguments.run,
@@ -255,26 +252,26 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
             held_out=arguments.held_out,
             features=arguments.features,
             modality=arguments.modality,
-            out=out,
+            out=arguments.out,
             seed=arguments.seed,
             trust_code=arguments.trust_code,
             reporter=progress,
         )
     if arguments.json:
-        write_json(report)
+        write_json(report.to_json())
         return
-    _print([[], *closing(report), []])
+    _print([[], *closing(report.to_json()), []])
     if arguments.verbose:
-        _print([*score_table(report), []])
-    page = (Path(arguments.run) / "report" if out is None else Path(out)) / "report.html"
-    _print([[("report   ", "bold"), (str(page), "")]])
+        _print([*score_table(report.to_json()), []])
+    if report.folder is not None:
+        _print([[("report   ", "bold"), (str(report.folder / "report.html"), "")]])
 
 
 def _compare(arguments: argparse.Namespace, started: float) -> None:
     from anew import api
 
     with _progress(arguments) as progress:
-        comparison = api.compare(
+        report = api.compare(
             arguments.data,
             arguments.out,
             families=arguments.families or (),
@@ -289,17 +286,17 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
             reporter=progress,
         )
     if arguments.json:
-        write_json(comparison.found)
+        write_json(report.to_json())
         return
-    write(f"\n{comparison.table}\n* the best, and whatever differs from it by no more than chance\n")
-    for sentence in comparison.found["findings"]:
+    write(f"\n{report.table}\n* the best, and whatever differs from it by no more than chance\n")
+    for sentence in report.findings:
         write(sentence)
-    for claim in comparison.found["claims"]:
-        if claim["held"] != "not tested":
-            write(f"{claim['claim']}: {claim['held']} ({claim['because']})")
-    for note in comparison.found["notes"]:
+    for claim in report.claims:
+        if claim.outcome != "not tested":
+            write(f"{claim.claim}: {claim.outcome} ({claim.evidence})")
+    for note in report.notes:
         write(note)
-    _print([[("page     ", "bold"), (str(Path(arguments.out) / "compare.html"), "")]])
+    _print([[("page     ", "bold"), (str(report.folder / "compare.html"), "")]])
 
 
 # ---- settings and examples ----

@@ -11,7 +11,7 @@ from anew.cli.terminal import Span
 from anew.errors import command
 
 Line = list[Span]
-REAL_BASELINE = "floor"  # of a score in report.json: what real data gets in the samples' place
+REAL_BASELINE = "real_baseline"  # of a score in report.json: what real data gets in the samples' place
 QUESTIONS = {"closeness": "Close to your data?", "variety": "As varied?", "novelty": "New?"}
 ANSWERS = {"good": ("yes", "bold green"), "fair": ("partly", "bold yellow"), "poor": ("no", "bold red")}
 NOT_MEASURED = ("not measured", "dim")

@@ -19,63 +19,80 @@ from anew.data.skipped import skipped
 from anew.data.splitting.split import NAMES
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, DataError
-from anew.evaluation.base import LEAST, POOL_MOST, Evaluation, Evidence, Pool
-from anew.evaluation.metrics.fidelity import Features
-from anew.workflows.evaluate import measured, pooled
+from anew.evaluation.base import Evaluation
+from anew.evaluation.inputs import LEAST, POOL_MOST, AuditPool, EvaluationInputs
+from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.reporting.report import EvaluationReport, write_report
+from anew.evaluation.wording import listed, plural
+from anew.workflows.evaluate import grouped_pool, measure_all, say_verdict
 
-TEXT = 16_000_000  # characters of each of samples, training and held-out texts
-KNOWN = (
+TEXT_MOST = 16_000_000  # characters of each of samples, training and held-out texts
+NOT_HELD_OUT = (
     "No held-out items were given, so closeness and variety are measured against items that the generator may have been "
     "trained on: one that copies them looks perfect there. Give held-out items, or data with train/ and test/ folders."
 )
 
 
-def audited(
+def evaluate_samples(
     samples: str,
     data: str,
-    held_out: str | None,
-    n: int,
-    seed: int,
-    modality: str | None,
     out: Path,
-    features: Features | None,
-    reporter: Reporter | None,
-) -> dict[str, Any]:
-    """Measure samples against data, write report.json and report.html into `out`, return what report.json holds."""
-    from anew.evaluation.reporting.report import write_report
+    *,
+    held_out: str | None = None,
+    n: int,
+    seed: int = 0,
+    modality: str | None = None,
+    features: FeatureSets | None = None,
+    reporter: Reporter | None = None,
+) -> EvaluationReport:
+    """Measure samples made elsewhere against data and write report.json and report.html into `out`.
 
+    Args:
+        samples, data, held_out: Folders or files; held_out: items of the same source that the generator has not seen.
+        out: Where the report goes.
+        n: Items of each that are compared, at most.
+        seed: Of all that is drawn.
+        modality: Of the data, None to find out.
+        features, reporter: As in `evaluate_run`.
+    """
     use_threads()
     reporter = reporter or SilentReporter()
     real = Dataset.open(data, modality=modality, seed=seed)
     real.fit(DataBudget(None, real.scan.items, real.scan.bytes))
     with tempfile.TemporaryDirectory() as folder:
         real.modality.save(Path(folder))
-        made = _like(real, Path(folder), samples, samples=True)
-        held = None if held_out is None else _like(real, Path(folder), held_out)
+        generated = _like(real, Path(folder), samples, samples=True)
+        held_out_data = None if held_out is None else _like(real, Path(folder), held_out)
     try:
-        sets = Sets(real, made, held, n, seed)
-        reporter.message(sets.sentence())
-        evaluation: Evaluation = load("evaluation", real.modality.name)(sets.evidence(features))
-        found = measured(evaluation, reporter)
-        return write_report(
-            out,
+        sets = Sets(real, generated, held_out_data, n, seed)
+        reporter.message(sets.summary())
+        evaluation: Evaluation = load("evaluation", real.modality.name)(sets.inputs(features))
+        measurements = measure_all(evaluation, reporter)
+        report = EvaluationReport.of(
+            measurements.scores,
+            measurements.copies,
             run=Path(samples).name,
             family="unknown",
             modality=real.modality.name,
-            scores=found.scores,
-            copies=found.copies,
-            shown=evaluation.show(),
-            history=[],
-            settings={"samples": samples, "data": data, "held-out": held_out, "seed": seed},
-            plan={},
-            notes=[*sets.notes, *skipped(made.scan), *evaluation.left_out, *found.notes],
-            command=command_line(),
-            subtitle=sets.sentence(),
+            notes=[*sets.notes, *skipped(generated.scan), *evaluation.skipped, *measurements.notes],
+            folder=out,
         )
+        write_report(
+            out,
+            report,
+            content=evaluation.report_content(),
+            history=[],
+            settings={"samples": samples, "data": data, "held_out": held_out, "seed": seed},
+            plan={},
+            command=command_line(),
+            subtitle=sets.summary(),
+        )
+        say_verdict(report, reporter)
+        return report
     finally:
-        for one in (real, made, held):
-            if one is not None:
-                one.close()
+        for dataset in (real, generated, held_out_data):
+            if dataset is not None:
+                dataset.close()
 
 
 def _like(real: Dataset, folder: Path, path: str, samples: bool = False) -> Dataset:
@@ -87,91 +104,86 @@ def _like(real: Dataset, folder: Path, path: str, samples: bool = False) -> Data
 
 
 class Sets:
-    """Items of three kinds: made, training, and held out, by the user or as parts of the data."""
+    """Generated, training and held-out items; the last are the user's own, or parts of the data."""
 
-    def __init__(self, real: Dataset, made: Dataset, held: Dataset | None, n: int, seed: int) -> None:
-        self.real, self.made, self.held, self.seed = real, made, held, seed
-        spec = real.spec
-        self.packed = isinstance(spec, Tokens) and spec.packed
-        self.textual = isinstance(spec, Tokens)
-        there = [p for p in NAMES if real.scan.parts.get(p)]
-        self.own = [p for p in there[1:] if p not in real.carved] if held is None else []
-        self.rest = [p for p in there if p not in self.own]
-        self.samples = self._items([(made, "all")], n)
+    def __init__(self, real: Dataset, generated: Dataset, held_out: Dataset | None, n: int, seed: int) -> None:
+        self.real, self.generated, self.held_out, self.seed = real, generated, held_out, seed
+        self.textual = isinstance(real.spec, Tokens)
+        self.packed = isinstance(real.spec, Tokens) and real.spec.packed
+        parts = [part for part in NAMES if real.scan.parts.get(part)]
+        # Parts that the data came with are held out; those carved from it here are nothing that a generator respected.
+        self.held_out_parts = [part for part in parts[1:] if part not in real.carved] if held_out is None else []
+        self.train_parts = [part for part in parts if part not in self.held_out_parts]
+        self.samples = self._items([(generated, "all")], n)
         if not self.samples:
-            raise DataError(f"{made.path!r} holds no usable samples")
-        self.notes = [*real.scan.notes, *(f"samples: {note}" for note in made.scan.notes)]
-        self.notes += [] if self.proved else [KNOWN]
+            raise DataError(f"{generated.path!r} holds no usable samples")
+        self.notes = [*real.scan.notes, *(f"samples: {note}" for note in generated.scan.notes)]
+        self.notes += [] if self.has_held_out else [NOT_HELD_OUT]
         if len(self.samples) < LEAST:
-            self.notes.append(f"{len(self.samples)} samples are too few for most figures; give {LEAST} or more.")
+            are = "is" if len(self.samples) == 1 else "are"
+            self.notes.append(
+                f"{plural(len(self.samples), 'sample')} {are} too few for most metrics; give {LEAST} or more."
+            )
 
     @property
-    def proved(self) -> bool:
+    def has_held_out(self) -> bool:
         """Whether there are held-out items."""
-        return self.held is not None or bool(self.own)
+        return self.held_out is not None or bool(self.held_out_parts)
 
-    def sentence(self) -> str:
-        where = (
-            f"held-out items of {self.held.path!r}" if self.held is not None else f"its {' and '.join(self.own)} part"
-        )
-        beside = f", and with {where}" if self.proved else "; no held-out items were given"
-        return f"{len(self.samples):,} sample{'s' * (len(self.samples) != 1)} made elsewhere, compared with {self.real.path!r}{beside}."
+    def summary(self) -> str:
+        """What is compared with what, a sentence."""
+        if self.held_out is not None:
+            held_out = f" and with held-out items of {self.held_out.path!r}"
+        elif self.held_out_parts:
+            held_out = f" and with its {listed(self.held_out_parts)} part"
+        else:
+            held_out = "; no held-out items were given"
+        return f"{plural(len(self.samples), 'sample')} made elsewhere, compared with {self.real.path!r}{held_out}."
 
     def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[Any]:
-        """n items of some parts in an order of chance; of long texts whole texts, as they lie."""
+        """n items of some parts in random order; of long texts whole texts, as they lie."""
+        items: list[Any]
         if self.textual:
-            texts = [t for data, part in parts for t in data.text(part, TEXT)]
+            items = [text for data, part in parts for text in data.text(part, TEXT_MOST)]
             if self.packed:
-                return texts
-            found: list[Any] = [t for t in texts if t]
+                return items
+            items = [text for text in items if text]
         else:
-            found = [item for data, part in parts for item in data.items(part, n, self.seed)]
-        return [found[i] for i in np.random.default_rng(self.seed).permutation(len(found))[:n]]
+            items = [item for data, part in parts for item in data.items(part, n, self.seed)]
+        return [items[i] for i in np.random.default_rng(self.seed).permutation(len(items))[:n]]
 
     def _train(self, n: int) -> list[Any]:
-        return self._items([(self.real, part) for part in self.rest], n)
+        return self._items([(self.real, part) for part in self.train_parts], n)
 
-    def _held(self, n: int) -> list[Any]:
-        if self.held is not None:
-            return self._items([(self.held, "all")], n)
-        return self._items([(self.real, part) for part in self.own], n)
+    def _held_out(self, n: int) -> list[Any]:
+        if self.held_out is not None:
+            return self._items([(self.held_out, "all")], n)
+        return self._items([(self.real, part) for part in self.held_out_parts], n)
 
-    def _halves(self) -> tuple[Callable[[int], list[Any]], Callable[[int], list[Any]]]:
-        """(training, held-out) items for figures: without held-out ones, two halves of the data by chance."""
-        if self.proved:
-            return self._train, self._held
-        known = self._train(POOL_MOST)
-        return lambda n: known[0::2][:n], lambda n: known[1::2][:n]
+    def _train_and_test(self) -> tuple[Callable[[int], list[Any]], Callable[[int], list[Any]]]:
+        """(training, held-out) items for metrics: without held-out ones, two random halves of the data."""
+        if self.has_held_out:
+            return self._train, self._held_out
+        items = self._train(POOL_MOST)
+        return lambda n: items[0::2][:n], lambda n: items[1::2][:n]
 
-    def _pool(self, n: int) -> Pool:
-        train, held = self._train(n), self._held(n // 2) if self.proved else []
+    def _pool(self, n: int) -> AuditPool:
+        train, held_out = self._train(n), self._held_out(n // 2) if self.has_held_out else []
         if self.packed:
-            return Pool(train, held, None, len(train), drawn=False)
-        of = sum(self.real.part_size(part) for part in self.rest)
-        return pooled(self.real, train[: n - len(held)], held, of, False, self.seed)
+            return AuditPool(train, held_out, None, len(train), randomly_held_out=False)
+        total = sum(self.real.part_size(part) for part in self.train_parts)
+        return grouped_pool(self.real, train[: n - len(held_out)], held_out, total, False, self.seed)
 
-    def evidence(self, features: Features | None) -> Evidence:
-        train, held = self._halves()
-
-        def texts(source: Callable[[int], list[Any]]) -> Callable[[int | None], list[str]]:
-            def read(limit: int | None) -> list[str]:
-                kept, left = [], TEXT if limit is None else limit
-                for text in source(POOL_MOST):
-                    if left <= 0:
-                        break
-                    kept.append(str(text)[:left])
-                    left -= len(kept[-1])
-                return kept
-
-            return read
-
-        return Evidence(
+    def inputs(self, features: FeatureSets | None) -> EvaluationInputs:
+        """What an evaluation of the samples receives."""
+        train, test = self._train_and_test()
+        return EvaluationInputs(
             modality=self.real.modality,
             spec=self.real.spec,
             train=train,
-            test=held,
-            train_text=texts(train) if self.textual else None,
-            test_text=texts(held) if self.textual else None,
+            test=test,
+            train_text=_text_reader(train) if self.textual else None,
+            test_text=_text_reader(test) if self.textual else None,
             samples=self.samples,
             bits=None,
             seconds=None,
@@ -181,27 +193,48 @@ class Sets:
         )
 
 
-def read_features(path: str) -> Features:
+def _text_reader(items: Callable[[int], list[Any]]) -> Callable[[int | None], list[str]]:
+    """Texts up to a number of characters."""
+
+    def read(limit: int | None) -> list[str]:
+        texts: list[str] = []
+        remaining = TEXT_MOST if limit is None else limit
+        for text in items(POOL_MOST):
+            if remaining <= 0:
+                break
+            texts.append(str(text)[:remaining])
+            remaining -= len(texts[-1])
+        return texts
+
+    return read
+
+
+def read_features(path: str) -> FeatureSets:
     """The user's own features: a safetensors file with `samples`, `held_out` and `train`, (n, d) numbers each, and `naive`
     where there is a naive generator. As many rows of each are compared as the scarcest has."""
     from safetensors.numpy import load_file
 
+    needed = ("samples", "held_out", "train")
     try:
-        found = load_file(path)
+        tensors = load_file(path)
     except Exception as error:  # whatever a damaged file makes of the reader
         raise ConfigError(f"`features` {path!r} cannot be read as safetensors ({str(error)[:80]})") from None
-    missing = [name for name in ("samples", "held_out", "train") if name not in found]
+    missing = [name for name in needed if name not in tensors]
     if missing:
-        raise ConfigError(f"`features` {path!r} lacks the tensor {missing[0]!r}; it needs samples, held_out and train")
-    rows = {k: found[k].astype(np.float64) for k in ("samples", "held_out", "train", "naive") if k in found}
-    shapes = {k: v.shape for k, v in rows.items()}
-    if any(len(s) != 2 for s in shapes.values()) or len({s[1] for s in shapes.values()}) != 1:
-        raise ConfigError(f"`features` {path!r} holds shapes {shapes}; give (n, d) with the same d for all")
-    if not all(np.isfinite(v).all() for v in rows.values()):
+        raise ConfigError(f"`features` {path!r} lacks the tensor {missing[0]!r}; expected samples, held_out and train")
+    rows = {name: tensors[name].astype(np.float64) for name in (*needed, "naive") if name in tensors}
+    shapes = {name: tensor.shape for name, tensor in rows.items()}
+    if any(len(shape) != 2 for shape in shapes.values()) or len({shape[1] for shape in shapes.values()}) != 1:
+        raise ConfigError(f"`features` {path!r} has shapes {shapes}; expected (n, d) with the same d for all")
+    if not all(np.isfinite(tensor).all() for tensor in rows.values()):
         raise ConfigError(f"`features` {path!r} holds numbers that are not finite; leave those rows out")
-    n = min(len(v) for v in rows.values())
+    n = min(len(tensor) for tensor in rows.values())
     if n < LEAST:
-        raise ConfigError(f"`features` {path!r} has {n} rows of one kind; give at least {LEAST} of each")
-    what = f"{shapes['samples'][1]} features of {Path(path).name}"
-    naive = rows["naive"][:n] if "naive" in rows else None
-    return Features(rows["samples"][:n], rows["held_out"][:n], rows["train"][:n], naive, what, "items")
+        raise ConfigError(f"`features` {path!r} has {n} rows of one tensor; expected at least {LEAST} of each")
+    return FeatureSets(
+        samples=rows["samples"][:n],
+        held_out=rows["held_out"][:n],
+        train=rows["train"][:n],
+        naive=rows["naive"][:n] if "naive" in rows else None,
+        description=f"{shapes['samples'][1]} features of {Path(path).name}",
+    )

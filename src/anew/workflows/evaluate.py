@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,10 +19,15 @@ from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
-from anew.evaluation.base import LEAST, Evaluation, Evidence, Labels, Pool
-from anew.evaluation.memorization.result import Copies
-from anew.evaluation.metrics.fidelity import Features
-from anew.evaluation.metrics.statistics import Score
+from anew.evaluation.base import Evaluation
+from anew.evaluation.inputs import LEAST, AuditPool, EvaluationInputs, Labels
+from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.metrics.bits import BitsAndUnits
+from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.reporting.model_card import write_card
+from anew.evaluation.reporting.report import EvaluationReport, write_report
+from anew.evaluation.score import Score
+from anew.evaluation.wording import plural
 from anew.families.base import Family
 from anew.runs import events as events_file
 from anew.runs.events import Events
@@ -29,149 +35,192 @@ from anew.runs.record import RunRecord
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 
+__all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evaluate_run"]
+
+# A sample of long text is a passage of many characters, each of them a symbol to draw: it takes as long as many records or
+# images, and says as much. A run's report asks for fewer of them by a factor; a comparison by a larger one, as it draws
+# them for every run, one after another.
+REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
 POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which takes about ten times as much memory
+EARLIER_SAMPLE = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final)\.\w+")  # names that `Samples.save` and `save_sheet` give
 STOPPED_SECONDS = 20.0  # for what is left once sampling was stopped by hand
 PARTS_MOST = 120_000  # units of the test part, taken evenly, that parts of a mixed model are scored on
 PROBE = 8_000  # units that are scored to learn how long the whole part would take
+TEXT_SHARE, ITEM_SHARE = 0.25, 0.4  # of the time is for sampling; text is judged by its bits first
 
 
 @dataclass
-class Measured:
-    """What an evaluation found, complete or up to where it was stopped."""
+class Measurements:
+    """What an evaluation measured, all of it or up to where it was stopped."""
 
     scores: list[Score] = field(default_factory=list)
-    copies: Copies | None = None
+    copies: CopyTestResult | None = None
     notes: list[str] = field(default_factory=list)
 
 
-def evaluated(
+def evaluate_run(
     model: Model,
     n: int,
-    seed: int,
-    data: str | None,
-    allowed_s: float | None,
-    reporter: Reporter | None,
+    *,
+    seed: int = 0,
+    data: str | None = None,
+    seconds: float | None = None,
+    reporter: Reporter | None = None,
     opened: Dataset | None = None,
-    features: Features | None = None,
-) -> dict[str, Any]:
-    """Sample, measure, write samples/ and report/. allowed_s: seconds for all of it, None without a limit."""
-    from anew.evaluation.reporting.model_card import write_card
-    from anew.evaluation.reporting.report import write_report
+    features: FeatureSets | None = None,
+) -> EvaluationReport:
+    """Sample, measure, write samples/ and report/ of the model's run.
 
+    Args:
+        model: Of a run folder.
+        n: Samples, or fewer where the time ends first.
+        seed: Of the samples and of all that is drawn.
+        data: Where the run's data lies now, if it was moved.
+        seconds: For all of it, None without a limit.
+        reporter: Is told of the progress.
+        opened: The run's data, where it is open already.
+        features: Of the user's own, instead of those made here.
+    """
     use_threads()
     begin = time.monotonic()
     reporter = reporter or SilentReporter()
     record, folder = model.record, model.folder.path
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
-    share = 0.25 if isinstance(model.item_spec, Tokens) else 0.4  # text is judged by its bits first
-    samples, notes, stopped = _sampled(model, n, seed, None if allowed_s is None else share * allowed_s, reporter)
-    shown = samples.head(model.modality.traits.num_saved_samples)
-    shown.save(folder / "samples")
-    shown.save_sheet(folder / "samples", "final")
-    left = None if allowed_s is None else max(0.5, allowed_s - (time.monotonic() - begin))
-    left = STOPPED_SECONDS if stopped and left is None else left
+    share = TEXT_SHARE if isinstance(model.item_spec, Tokens) else ITEM_SHARE
+    samples, notes, stopped = _sampled(model, n, seed, None if seconds is None else share * seconds, reporter)
+    _save_samples(samples.head(model.modality.traits.num_saved_samples), folder / "samples")
+    remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
+    remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
     evaluation: Evaluation = load("evaluation", record.data.modality)(
-        evidence(model, dataset, list(samples), left, seed, features)
+        evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
     )
     events = Events(folder / events_file.NAME)
-    found = measured(evaluation, reporter)
-    known = [*warnings(folder), *dataset.scan.notes, *skipped(dataset.scan)]
-    written = write_report(
-        folder / "report",
-        scores=found.scores,
-        copies=found.copies,
-        shown=evaluation.show(),
-        history=_history(folder),
-        notes=[*known, *notes, *evaluation.left_out, *found.notes],
-        command=command_line(),
-        **_described(folder, record),
-    )
-    write_card(folder, record.model_dump(), found.scores, written["verdict"])
+    measurements = measure_all(evaluation, reporter)
+    data_notes = [*dataset.scan.notes, *skipped(dataset.scan)]
+    measurements.notes = [*warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
+    report = _write_run_report(folder, record, evaluation, measurements, reporter)
     events.write("report", seconds=round(time.monotonic() - begin, 3))
     events.close()
     if opened is None:
         dataset.close()
-    return written
+    return report
 
 
-def measured(evaluation: Evaluation, reporter: Reporter) -> Measured:
-    """All figures and the audit, each said as it is ready. Ctrl-C ends it; what there is by then is kept."""
-    found = Measured()
+def _write_run_report(
+    folder: Path, record: RunRecord, evaluation: Evaluation, measurements: Measurements, reporter: Reporter
+) -> EvaluationReport:
+    """Write report/ and README.md of a run; an earlier report is replaced, which is said."""
+    history, out = _history(folder), folder / "report"
+    report = EvaluationReport.of(
+        measurements.scores,
+        measurements.copies,
+        run=folder.name,
+        family=record.family.name,
+        modality=record.data.modality,
+        notes=measurements.notes,
+        steps=max((event["step"] for event in history), default=None),
+        folder=out,
+    )
+    if (out / "report.html").exists():
+        reporter.message(f"replacing the earlier samples, report and README.md of {folder}")
+    write_report(
+        out,
+        report,
+        content=evaluation.report_content(),
+        history=history,
+        settings={"family": record.family.config, "data": record.data.config, "train": record.train},
+        plan=cfg.to_json(record.plan),
+        command=command_line(),
+    )
+    write_card(folder, record.model_dump(), report)
+    say_verdict(report, reporter)
+    return report
+
+
+def say_verdict(report: EvaluationReport, reporter: Reporter) -> None:
+    """The answers of a report, a line each."""
+    for answer in report.verdict.values():
+        reporter.message(answer)
+
+
+def _save_samples(samples: Samples, folder: Path) -> None:
+    """Write samples and their sheet in the place of those of an earlier evaluation, whose names may differ (labels do).
+
+    Everything else in the folder stays: previews of training, the user's own files.
+    """
+    for path in folder.glob("*"):
+        if EARLIER_SAMPLE.fullmatch(path.name):
+            path.unlink()
+    samples.save(folder)
+    samples.save_sheet(folder, "final")
+
+
+def measure_all(evaluation: Evaluation, reporter: Reporter) -> Measurements:
+    """All scores and the copying test, each said as it is ready. Ctrl-C ends it; what there is by then is kept."""
+    measurements = Measurements()
     try:
         for score in evaluation.scores():
-            found.scores.append(score)
-            floor = "" if score.floor is None else f" (real against real: {score.floor:.4g})"
-            reporter.message(f"  {score.name}: {score.value:.4g}{floor}")
+            measurements.scores.append(score)
+            real = "" if score.real_baseline is None else f" (real data: {score.real_baseline:.4g})"
+            reporter.message(f"  {score.name}: {score.value:.4g}{real}")
         reporter.message("  looking for copies of training items")
-        for copies in evaluation.copies():
-            found.copies = copies
+        for copies in evaluation.copy_tests():
+            measurements.copies = copies
     except KeyboardInterrupt:
-        found.notes.append("Stopped by hand: what is missing here was not measured.")
+        measurements.notes.append("Stopped by hand: what is missing here was not measured.")
         reporter.message("stopped; what was measured so far is written")
-    if found.copies is not None:
-        found.scores += found.copies.scores()
-        found.notes += found.copies.notes
-        reporter.message(f"  {found.copies.words()}")
-    return found
+    if measurements.copies is not None:
+        measurements.scores += measurements.copies.scores()
+        measurements.notes += measurements.copies.notes
+    return measurements
 
 
 def warnings(folder: Path) -> list[str]:
     """What training warned of, in its last part, as sentences: a run that was given more time may have recovered."""
-    found = [e for e in events_file.read(folder / events_file.NAME) if e["event"] == "warning" and e["text"]]
-    return [f"Warning of step {e['step']:,} in training: {e['text']}." for e in found[-1:]]
-
-
-def _described(folder: Path, record: RunRecord) -> dict[str, Any]:
-    """What the report says of the run beside its figures."""
-    return {
-        "run": folder.name,
-        "family": record.family.name,
-        "modality": record.data.modality,
-        "settings": {"family": record.family.config, "data": record.data.config, "train": record.train},
-        "plan": cfg.to_json(record.plan),
-    }
+    texts = [e for e in events_file.read(folder / events_file.NAME) if e["event"] == "warning" and e["text"]]
+    return [f"Warning at step {e['step']:,} of training: {e['text']}." for e in texts[-1:]]
 
 
 def _sampled(
     model: Model, n: int, seed: int, allowed_s: float | None, reporter: Reporter
 ) -> tuple[Samples, list[str], bool]:
-    """Up to n samples, a chunk at a time, within the seconds given; a note where it became fewer; whether it was stopped
-    by hand, after enough for figures."""
+    """Up to n samples, a chunk at a time, within the seconds given; a note where there are fewer; whether it was stopped by
+    hand, after enough for metrics."""
     begin = time.monotonic()
     chunk, stopped = (8 if isinstance(model.item_spec, Tokens) else 64), False
-    found = Samples([], [], model.item_modality)
-    while len(found) < max(1, n):
+    samples = Samples([], [], model.item_modality)
+    while len(samples) < max(1, n):
         try:
-            more = model.sample(min(chunk, max(1, n) - len(found)), seed=seed, first_index=len(found))
+            more = model.sample(min(chunk, max(1, n) - len(samples)), seed=seed, first_index=len(samples))
         except KeyboardInterrupt:
-            if len(found) < LEAST:
+            if len(samples) < LEAST:
                 raise
             stopped = True
             break
-        found += more
+        samples += more
         spent = time.monotonic() - begin
-        reporter.progress("sampling", len(found), n)
-        chunk = 256 if allowed_s is None else int(min(256, len(found) / spent * max(0.0, allowed_s - spent)))
+        reporter.progress("sampling", len(samples), n)
+        chunk = 256 if allowed_s is None else int(min(256, len(samples) / spent * max(0.0, allowed_s - spent)))
         if chunk < 1:
             break
     why = "stopped by hand" if stopped else "for lack of time"
-    notes = [] if len(found) >= n else [f"{len(found):,} samples instead of {n:,}, {why}"]
-    return found, notes, stopped
+    notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {why}."]
+    return samples, notes, stopped
 
 
-def evidence(
+def evaluation_inputs(
     model: Model,
     data: Dataset,
     samples: list[Any],
     seconds: float | None,
     seed: int,
-    features: Features | None = None,
-) -> Evidence:
+    features: FeatureSets | None = None,
+) -> EvaluationInputs:
     """What an evaluation of these samples of a model receives."""
     text = isinstance(model.item_spec, Tokens)
-    scores = text or (type(model.family).bits is not Family.bits and model.codec is None)
+    has_bits = text or (type(model.family).bits is not Family.bits and model.codec is None)
     clusters = text and "test_clusters" in data.scan.parts
-    return Evidence(
+    return EvaluationInputs(
         modality=data.modality.base,
         spec=model.item_spec,
         train=lambda n: data.items("train", n, seed),
@@ -179,16 +228,16 @@ def evidence(
         train_text=(lambda limit: data.text("train", limit)) if text else None,
         test_text=(lambda limit: data.text("test", limit)) if text else None,
         samples=samples,
-        bits=(lambda allowed: _bits_in_time(model, data, allowed, "test")) if scores else None,
-        parts=(lambda: model.bits_by_part(data.scoring("test", limit=PARTS_MOST))) if text else None,
-        seen=(lambda part, limit: learned_bits(model, data.scoring(part, limit=limit))) if scores else None,
+        bits=(lambda allowed: _bits_in_time(model, data, allowed, "test")) if has_bits else None,
         seconds=seconds,
         seed=seed,
+        bits_of_parts=(lambda: model.bits_by_part(data.scoring("test", limit=PARTS_MOST))) if text else None,
         features=features,
-        pool=lambda n: pool_of(data, model.item_spec, n, seed),
+        gradient_bits=(lambda part, units: gradient_bits(model, data.scoring(part, limit=units))) if has_bits else None,
+        pool=lambda n: audit_pool(data, model.item_spec, n, seed),
         labels=_labels(model, data, len(samples), seed),
-        clusters=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,
-        clusters_text=(lambda limit: data.text("test_clusters", limit)) if clusters else None,
+        cluster_bits=(lambda allowed: _bits_in_time(model, data, allowed, "test_clusters")) if clusters else None,
+        cluster_text=(lambda limit: data.text("test_clusters", limit)) if clusters else None,
     )
 
 
@@ -198,31 +247,36 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
     if asked is None:
         return None
 
-    def of(part: str) -> Callable[[int], Any]:
+    def labels_of(part: str) -> Callable[[int], Any]:
         return lambda count: data.item_labels(part, count, seed)
 
-    return Labels(of("train"), of("test"), asked.numpy())
+    return Labels(labels_of("train"), labels_of("test"), asked.numpy())
 
 
-def pool_of(data: Dataset, spec: Spec, n: int, seed: int) -> Pool:
-    """Real items of a run's data for the audit for copies, at most n, in an order of chance."""
-    held, drawn = data.held_out()
+def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool:
+    """Real items of a run's data for the audit for copies, at most n, in random order."""
+    held_out_parts, random = data.held_out()
     if isinstance(spec, Tokens) and spec.packed:
         train = data.text("train")
-        return Pool(train, [text for part in held for text in data.text(part)], None, len(train), drawn)
-    one = data.items("train", 1, seed)
-    n = min(n, max(int(POOL_BYTES // max(size_of(one[0]), 1)), 1_000)) if one else n
-    parts = [data.items(part, n // 2 // len(held), seed) for part in held]
-    others = [item for part in parts for item in part]
-    return pooled(data, data.items("train", n - len(others), seed), others, data.part_size("train"), drawn, seed)
+        held_out = [text for part in held_out_parts for text in data.text(part)]
+        return AuditPool(train, held_out, None, len(train), randomly_held_out=random)
+    first = data.items("train", 1, seed)
+    n = min(n, max(int(POOL_BYTES // max(size_of(first[0]), 1)), 1_000)) if first else n
+    per_part = n // 2 // len(held_out_parts)
+    held_out = [item for part in held_out_parts for item in data.items(part, per_part, seed)]
+    train = data.items("train", n - len(held_out), seed)
+    return grouped_pool(data, train, held_out, data.part_size("train"), random, seed)
 
 
-def pooled(data: Dataset, train: list[Any], held: list[Any], of: int, drawn: bool, seed: int) -> Pool:
-    """These items in an order of chance, with the groups of their twins."""
+def grouped_pool(
+    data: Dataset, train: list[Any], held_out: list[Any], n_train_total: int, randomly_held_out: bool, seed: int
+) -> AuditPool:
+    """These items in random order, with the groups of their near-duplicates."""
     source = np.random.default_rng(seed)
-    ours, theirs = ([part[i] for i in source.permutation(len(part))] for part in (train, held))
-    keys = np.array(data.twins([*ours, *theirs]), dtype=np.uint64)
-    return Pool(ours, theirs, np.unique(keys, return_inverse=True)[1], max(of, len(train)), drawn)
+    train, held_out = ([part[i] for i in source.permutation(len(part))] for part in (train, held_out))
+    keys = np.array(data.twins([*train, *held_out]), dtype=np.uint64)
+    groups = np.unique(keys, return_inverse=True)[1]
+    return AuditPool(train, held_out, groups, max(n_train_total, len(train)), randomly_held_out)
 
 
 def size_of(item: Any) -> int:
@@ -230,7 +284,7 @@ def size_of(item: Any) -> int:
     return int(getattr(item, "nbytes", 0)) or 4 * len(item)
 
 
-def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str) -> list[tuple[float, float]]:
+def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str) -> list[BitsAndUnits]:
     """A whole part, or as much of it, taken evenly, as the time allows: its beginning alone may be easier."""
     if allowed is None:
         return model.bits(data.scoring(part))
@@ -241,7 +295,7 @@ def _bits_in_time(model: Model, data: Dataset, allowed: float | None, part: str)
     return probe if most <= PROBE else model.bits(data.scoring(part, limit=most), allowed - took)
 
 
-def learned_bits(model: Model, batches: Iterator[Batch]) -> list[tuple[float, float]]:
+def gradient_bits(model: Model, batches: Iterator[Batch]) -> list[BitsAndUnits]:
     """(bits, units) of each example under what was learned by gradients: of a mixture with counts, which have read the
     training items letter by letter, the network alone."""
     return model.bits(batches, part="network")

@@ -37,7 +37,7 @@ from anew.training import distributed
 from anew.training.loop import Listener
 from anew.training.trainer import Trainer
 from anew.workflows import codec_stage
-from anew.workflows.evaluate import evaluated
+from anew.workflows.evaluate import REPORT_PASSAGES, evaluate_run
 from anew.workflows.fit import fit
 from anew.workflows.job import Checkpoint, TrainingJob, begin_job, extend_job, reopen_job, resume_point
 from anew.workflows.open_data import SkippedItemsReport, open_data
@@ -48,7 +48,6 @@ Cleanup = Literal["nothing", "files", "folder"]
 
 LEAVING_SECONDS = 0.3  # that the interpreter takes to end
 LEAST_REPORT_SECONDS = 1.0
-PASSAGE_FACTOR = 8  # a passage of a stream holds as much as many records or images, so that fewer are sampled
 
 
 # -- new runs -------------------------------------------------------------------------------------------------------------
@@ -263,8 +262,8 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
         seconds = max(LEAST_REPORT_SECONDS, remaining)
     n = job.train_config.evaluate_samples
     if isinstance(model.item_spec, Tokens) and model.item_spec.packed:
-        n = -(-n // PASSAGE_FACTOR)
-    evaluated(model, n, 0, None, seconds, job.context.reporter, job.data)
+        n = -(-n // REPORT_PASSAGES)
+    evaluate_run(model, n, seconds=seconds, reporter=job.context.reporter, opened=job.data)
     skipped_items.update(job.data)
     job.write_status("finished", job.record.data.model_copy(update=job.data.scan.left_out()))
     return model

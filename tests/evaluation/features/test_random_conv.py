@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from anew.evaluation.features.random_conv import FEATURES, Embedding
-from anew.evaluation.metrics.statistics import frechet_distance
+from anew.evaluation.metrics.frechet import frechet_distance
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
 from anew.evaluation.memorization import images
-from anew.evaluation.memorization.images import EmbeddingDistance, FeatureDistance, PixelDistance
+from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance, Search, nearest_pixels
 
 
 def pictures(n: int, shape: tuple[int, ...], seed: int = 0) -> NDArray[Any]:
@@ -60,7 +60,11 @@ def test_nearest_image_equals_all_pairs(
 def test_feature_search_equals_scikit_learn(seed: int) -> None:
     source = np.random.default_rng(seed)
     rows = source.normal(size=(80, int(source.integers(2, 200)))) * source.gamma(1.0, size=(80, 1)) + 3.0
-    item, apart = FeatureDistance(rows, np.arange(80)).nearest(np.arange(20), np.arange(20, 80))
+    tensor = torch.from_numpy(rows.astype(np.float32))
+    search = Search(tensor, np.arange(80))
+    item, apart = search.nearest(
+        np.arange(20), np.arange(20, 80), lambda chosen: tensor[torch.from_numpy(chosen)][:, None]
+    )
     known = NearestNeighbors(n_neighbors=1).fit(rows[20:].astype(np.float32))
     distance, place = known.kneighbors(rows[:20].astype(np.float32))
     np.testing.assert_allclose(apart, distance[:, 0], rtol=1e-4)
@@ -87,13 +91,13 @@ def test_a_bound_is_never_larger_than_the_distance() -> None:
 
 
 def test_what_a_copy_is() -> None:
-    images = pictures(40, (16, 16))
-    base = images[0].astype(int)
-    moved = np.roll(images[1], 1, axis=1)
-    mirrored = images[2][:, ::-1]
+    items = pictures(40, (16, 16))
+    base = items[0].astype(int)
+    moved = np.roll(items[1], 1, axis=1)
+    mirrored = items[2][:, ::-1]
     paler = (base // 2 + 60).astype(np.uint8)
-    items = [*images, moved, mirrored, paler]
-    near = PixelDistance(items, np.arange(43)).near(np.arange(40, 43), np.arange(40))
+    items = [*items, moved, mirrored, paler]
+    near = PixelDistance(items, np.arange(43)).nearest_real(np.arange(40, 43), np.arange(40))
     assert near.item.tolist() == [1, 2, 0]
     assert (near.ratio < 0.8).all() and near.distance[1] == 0.0 and near.distance[2] < 0.15
 
@@ -105,3 +109,13 @@ def test_empty_pools_and_flat_images() -> None:
     item, apart = distance.nearest(np.array([0]), np.array([1, 2]))
     assert item.tolist() == [2] and np.isfinite(apart[0])
     assert np.isinf(distance.nearest(np.array([0]), np.zeros(0, dtype=np.intp))[1][0])
+
+
+def test_nearest_pixels_finds_the_copy() -> None:
+    training = np.random.default_rng(0).integers(0, 256, (1200, 6, 6, 3), dtype=np.uint8)
+    images = training[[700, 3, 1199]].copy()
+    images[1, 0, 0, 0] ^= 1
+    index, distance = nearest_pixels(images, training)
+    assert index.tolist() == [700, 3, 1199]
+    assert distance[0] == distance[2] == 0.0
+    np.testing.assert_allclose(distance[1], 1 / np.sqrt(108), rtol=1e-6)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
+import time
 from difflib import SequenceMatcher
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rapidfuzz.distance import Levenshtein
 
-from anew.evaluation.memorization.nearest import edit_distances
-from anew.evaluation.memorization.texts import EditDistance, PassageDistance
+from anew.evaluation.memorization.texts import (
+    EditDistance,
+    Match,
+    PassageDistance,
+    codes,
+    covered,
+    longest_matches,
+    nearest_record,
+    window_hashes,
+)
 
 few = st.lists(st.text(alphabet="abé", max_size=14), min_size=2, max_size=8)
 
@@ -50,7 +61,7 @@ def test_texts_without_characters() -> None:
     distance = PassageDistance(["", ""], np.arange(2))
     item, apart = distance.nearest(np.array([0]), np.array([1]))
     assert item.tolist() == [-1] and np.isinf(apart[0])
-    near = distance.near(np.array([0]), np.array([1]))
+    near = distance.nearest_real(np.array([0]), np.array([1]))
     assert near.item.tolist() == [1] and np.isinf(near.distance[0])
 
 
@@ -64,7 +75,83 @@ def test_edit_distance_equals_the_table(monkeypatch: pytest.MonkeyPatch, cells: 
     item, apart = EditDistance(records, groups).nearest(np.arange(40), pool)
     longest = np.array([len(r) for r in records])
     for query in range(40):
-        table = edit_distances(records[query], records) / np.maximum(longest, longest[query])
+        table = np.array([Levenshtein.distance(records[query], r) for r in records]) / np.maximum(
+            longest, longest[query]
+        )
         table[groups == groups[query]] = np.inf
         assert apart[query] == pytest.approx(table[pool].min())
         assert table[item[query]] == pytest.approx(apart[query])
+
+
+short = st.text(alphabet="abc ", min_size=0, max_size=60)
+
+
+@given(short, short)
+@settings(max_examples=150, deadline=None)
+def test_longest_match_equals_difflib(text: str, training: str) -> None:
+    expected = difflib.SequenceMatcher(None, text, training, autojunk=False).find_longest_match().size
+    match = longest_matches([text], codes(training), k=2)[0]
+    if expected < 2:
+        assert match is None
+        return
+    assert match is not None and match.length == expected
+    end = match.place + match.length
+    passage = text[match.start : match.start + match.length]
+    assert passage == training[match.place : end] and match.place == training.find(passage)
+    assert not any(text[i : i + match.length] in training for i in range(match.start))
+
+
+def test_longest_matches_of_several_texts_and_of_none() -> None:
+    training = codes("the quick brown fox jumps over the lazy dog")
+    found = longest_matches(["a brown fox jumped", "nothing here to see", "", "héllo lazy dog 🐶"], training)
+    assert [None if m is None else m.length for m in found] == [15, None, None, 9]
+    assert longest_matches(["anything at all"], codes("")) == [None]
+    many = "".join(map(chr, range(0x4E00, 0x5200)))  # more letters than a byte tells apart
+    assert longest_matches([many[300:700]], codes("ab" + many)) == [Match(0, 400, 302)]
+
+
+def test_what_repeats_everywhere_takes_no_more_time() -> None:
+    training = codes((" " * 12 + "x = 1\n") * 60_000)  # a million characters; eight spaces stand at a quarter of them
+    texts = [" " * 1500, (" " * 8 + "y = 2\n") * 100, (" " * 12 + "x = 1\n") * 80]
+    begin = time.process_time()
+    found = longest_matches(texts, training)
+    assert time.process_time() - begin < 5.0  # pairs of places would be a billion
+    assert [None if m is None else m.length for m in found] == [12, 9, 1440]
+
+
+@given(short, short)
+@settings(max_examples=100, deadline=None)
+def test_covered_equals_a_plain_loop(text: str, training: str) -> None:
+    k = 4
+    known = np.sort(window_hashes(codes(training), k)) if len(training) >= k else np.zeros(0, dtype=np.uint64)
+    inside = set()
+    for start in range(len(text) - k + 1):
+        if text[start : start + k] in training:
+            inside |= set(range(start, start + k))
+    assert covered(text, known, k) == len(inside)
+
+
+def plain_distance(a: str, b: str) -> int:
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
+    return row[-1]
+
+
+@given(short, st.lists(short, min_size=1, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_nearest_record_equals_a_plain_loop(text: str, records: list[str]) -> None:
+    distances = [plain_distance(text, record) for record in records]
+    assert nearest_record(text, records) == (distances.index(min(distances)), min(distances))
+
+
+def test_the_nearest_record_is_found_beyond_what_begins_alike() -> None:
+    """Long records that differ at their ends alone are not identical."""
+    text = "a" * 200 + "bcd"
+    assert nearest_record(text, ["a" * 200 + "xyz", "a" * 199 + "bcd"]) == (1, 1)
+
+
+def test_the_nearest_of_no_records() -> None:
+    assert nearest_record("abc", []) == (-1, 0)

@@ -29,7 +29,7 @@ def test_probabilities_of_all_next_characters_sum_to_one() -> None:
     train = ["abracadabra, abracadabra"]
     letters = sorted(set(train[0]))
     bits = [baselines.kneser_ney_bits(train, [f"abr{c}"], 3, records=False)[-1] for c in letters]
-    unseen = baselines.kneser_ney_bits(train, ["abrX"], 3, records=False)[-1] - baselines.UNICODE
+    unseen = baselines.kneser_ney_bits(train, ["abrX"], 3, records=False)[-1] - baselines.UNICODE_BITS
     assert sum(2.0**-b for b in [*bits, unseen]) == pytest.approx(1.0, abs=1e-5)
 
 
@@ -41,7 +41,7 @@ def test_records_pay_for_their_line_end() -> None:
 
 def test_a_character_never_seen_costs_its_name() -> None:
     bits = baselines.kneser_ney_bits(["abc" * 50], ["abc☃"], 2, records=False)
-    assert math.isfinite(bits[-1]) and bits[-1] > baselines.UNICODE
+    assert math.isfinite(bits[-1]) and bits[-1] > baselines.UNICODE_BITS
 
 
 @pytest.mark.parametrize("name", list(baselines.COMPRESSORS))

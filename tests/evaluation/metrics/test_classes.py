@@ -9,11 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluation.base import Evidence, Labels
-from anew.evaluation.metrics.classes import Classes, Labelled, affordable, mixed, total_variation
-from anew.evaluation.metrics.statistics import Score
+from anew.evaluation.inputs import EvaluationInputs, Labels
+from anew.evaluation.metrics.classes import (
+    ClassMetrics,
+    LabelledFeatures,
+    affordable_probe,
+    class_mix_warning,
+    total_variation,
+)
 from anew.evaluation.modalities.image import EXPORT as IMAGE
-from anew.evaluation.reporting.verdict import grades, verdict
+from anew.evaluation.reporting.verdict import grade, verdict
+from anew.evaluation.score import Score
+from scores import score
 
 NAMES = ["cat", "dog", "fox", "owl"]
 
@@ -22,62 +29,62 @@ def labels(n: int, seed: int, weights: tuple[float, ...] = (0.25,) * 4) -> Any:
     return np.random.default_rng(seed).choice(4, size=n, p=weights)
 
 
-def rows(numbers: Any, seed: int, apart: float = 4.0) -> Labelled:
+def rows(numbers: Any, seed: int, apart: float = 4.0) -> LabelledFeatures:
     source = np.random.default_rng(seed)
-    return Labelled(source.normal(size=(len(numbers), 6)) + apart * np.eye(6)[numbers], np.asarray(numbers))
+    return LabelledFeatures(source.normal(size=(len(numbers), 6)) + apart * np.eye(6)[numbers], np.asarray(numbers))
 
 
 def found(made: Any, asked: Any = None, apart: float = 4.0, known: int = 400) -> tuple[dict[str, Score], list[str]]:
     """Scores where samples are of the classes `made`, and were asked to be of the classes `asked`."""
     left: list[str] = []
-    samples = Labelled(rows(made, 3, apart).rows, np.asarray(made if asked is None else asked))
+    samples = LabelledFeatures(rows(made, 3, apart).rows, np.asarray(made if asked is None else asked))
     sets = [rows(labels(n, seed), seed, apart) for n, seed in ((known, 0), (500, 1), (500, 2))]
-    kinds = Classes(
-        NAMES, sets[0], samples, sets[1], sets[2], None, "items", 0, lambda *said: left.append(" ".join(said))
+    class_metrics = ClassMetrics(
+        NAMES, sets[0], samples, sets[1], sets[2], None, "items", 0, lambda what, why: left.append(f"{what} {why}")
     )
-    return {s.name: s for s in kinds.scores()}, left
+    return {s.name: s for s in class_metrics.scores()}, left
 
 
 def test_a_generator_with_the_classes_of_the_data_meets_the_floor() -> None:
     scores, left = found(labels(500, 5))
     mix = scores["label_histogram"]
-    assert mix.value < 0.1 and mix.low is not None and mix.low <= mix.value and not mix.said and not left
-    assert mixed(scores) == "" and scores["label_accuracy"].value > 0.95
+    assert mix.value < 0.1 and mix.low is not None and mix.low <= mix.value and not mix.note and not left
+    assert class_mix_warning(scores) == "" and scores["label_accuracy"].value > 0.95
 
 
 def test_classes_that_are_too_common_and_too_rare_are_named() -> None:
     scores, _ = found(labels(500, 5, (0.5, 0.25, 0.25, 0.0)), labels(500, 6))
     mix = scores["label_histogram"]
-    assert mix.value == pytest.approx(0.25, abs=0.08) and mix.low is not None and mix.low > mix.floor
+    assert mix.value == pytest.approx(0.25, abs=0.08) and mix.low is not None and mix.low > mix.real_baseline
     assert (
-        "'cat' is too common (5" in mix.said
-        and "'owl' is too rare (1% of samples, 2" in mix.said
-        and "dog" not in mix.said
+        "'cat' is too common (5" in mix.note
+        and "'owl' is too rare (1% of samples, 2" in mix.note
+        and "dog" not in mix.note
     )
-    assert scores["label_accuracy"].value < 0.5 and mix.to_json()["said"] == mix.said
-    varied = {"diversity": Score("diversity", 1.0, floor=1.0)}
+    assert scores["label_accuracy"].value < 0.5 and mix.to_json()["note"] == mix.note
+    varied = {"diversity": score("diversity", 1.0, real_baseline=1.0)}
     said = verdict([*scores.values(), *varied.values()])["variety"]
-    assert "Classes are not as common as in the data: 'cat' is too common" in said
-    assert grades([*scores.values(), *varied.values()])["variety"] == "fair"
+    assert "The class mix differs from the data's: 'cat' is too common" in said
+    assert grade([*scores.values(), *varied.values()])["variety"] == "fair"
 
 
 def test_of_samples_like_no_real_item_nothing_is_said() -> None:
     scores, _ = found(np.zeros(500, dtype=int), labels(500, 6))
-    assert "'cat' is too common (99%" in mixed(scores)
-    assert mixed(scores | {"precision": Score("precision", 0.0, floor=0.9)}) == ""
+    assert "'cat' is too common (99%" in class_mix_warning(scores)
+    assert class_mix_warning(scores | {"precision": score("precision", 0.0, real_baseline=0.9)}) == ""
 
 
 def test_where_one_class_was_asked_for_it_is_compared_with_that_class() -> None:
     one = np.full(500, 2)
     scores, _ = found(one)
     mix = scores["label_histogram"]
-    assert mix.value < 0.05 and "of the classes asked for" in mix.source and not mix.said
+    assert mix.value < 0.05 and "of the classes asked for" in mix.source and not mix.note
     wrong, _ = found(np.full(500, 1), one)
-    assert wrong["label_histogram"].value > 0.9 and "'dog' is too common" in wrong["label_histogram"].said
+    assert wrong["label_histogram"].value > 0.9 and "'dog' is too common" in wrong["label_histogram"].note
 
 
 @pytest.mark.parametrize(
-    ("apart", "known", "why"), [(0.0, 400, "guessing alone"), (4.0, 12, "too few to train a probe")]
+    ("apart", "known", "why"), [(0.0, 400, "and guessing on"), (4.0, 12, "too few for a classifier")]
 )
 def test_where_a_probe_tells_nothing_it_is_said(apart: float, known: int, why: str) -> None:
     scores, left = found(labels(500, 5), apart=apart, known=known)
@@ -90,8 +97,8 @@ def test_total_variation_is_half_the_sum_of_differences() -> None:
 
 
 def test_a_probe_is_as_large_as_its_time() -> None:
-    assert affordable(5000, 1e-3, float("inf")) == 2000 and affordable(700, 1e-3, 10.0) == 700
-    assert affordable(5000, 1e-3, 0.6) == 500 and affordable(5000, 1e-3, 0.01) == 0
+    assert affordable_probe(5000, 1e-3, float("inf")) == 2000 and affordable_probe(700, 1e-3, 10.0) == 700
+    assert affordable_probe(5000, 1e-3, 0.6) == 500 and affordable_probe(5000, 1e-3, 0.01) == 0
 
 
 def pictures(numbers: Any, seed: int) -> list[Any]:
@@ -105,7 +112,7 @@ def pictures(numbers: Any, seed: int) -> list[Any]:
     return made
 
 
-def test_every_kind_with_labels_measures_them(evidence: Callable[..., Evidence]) -> None:
+def test_every_kind_with_labels_measures_them(make_inputs: Callable[..., EvaluationInputs]) -> None:
     parts = {name: labels(n, seed) for name, n, seed in (("train", 900, 0), ("test", 300, 1))}
 
     def items(name: str, seed: int) -> Callable[[int], list[Any]]:
@@ -117,20 +124,20 @@ def test_every_kind_with_labels_measures_them(evidence: Callable[..., Evidence])
 
     asked = labels(200, 2)
     given = Labels(told("train"), told("test"), asked)
-    base = evidence([], [], pictures(asked, 2), labels=given)
+    base = make_inputs([], [], pictures(asked, 2), labels=given)
     base = replace(base, train=items("train", 0), test=items("test", 1))
     scores = {s.name: s for s in IMAGE(base).scores()}
-    assert scores["label_accuracy"].value > 0.95 and scores["label_accuracy"].floor > 0.95
+    assert scores["label_accuracy"].value > 0.95 and scores["label_accuracy"].real_baseline > 0.95
     assert scores["label_histogram"].value < 0.2
     short = IMAGE(replace(base, seconds=0.05))
     assert "label_histogram" not in {s.name for s in short.scores()}
-    assert any("the mix of classes (the time was spent)" in text for text in short.left_out)
+    assert any("the class mix (out of time)" in text for text in short.skipped)
 
 
-def test_where_no_training_items_are_left_for_a_probe_it_is_said(evidence: Callable[..., Evidence]) -> None:
+def test_where_no_training_items_are_left_for_a_probe_it_is_said(make_inputs: Callable[..., EvaluationInputs]) -> None:
     train, test = labels(25, 0), labels(60, 1)
     given = Labels(lambda n: (NAMES, train[:n]), lambda n: (NAMES, test[:n]), labels(40, 2))
-    base = evidence([], [], pictures(labels(40, 2), 2), labels=given)
+    base = make_inputs([], [], pictures(labels(40, 2), 2), labels=given)
     few = IMAGE(replace(base, train=lambda n: pictures(train, 0)[:n], test=lambda n: pictures(test, 1)[:n]))
     assert "label_histogram" not in {s.name for s in few.scores()}
-    assert any("no training images are left to train a probe on" in text for text in few.left_out)
+    assert any("no training images are left to train a classifier on" in text for text in few.skipped)

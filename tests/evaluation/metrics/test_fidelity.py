@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.base import Clock
-from anew.evaluation.metrics.fidelity import Features, Likeness
-from anew.evaluation.metrics.statistics import Score
+from anew.evaluation.inputs import Clock
+from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
+from anew.evaluation.metrics.fidelity import fidelity_scores
+from anew.evaluation.metrics.kernel import Grams, rbf_kernel
+from anew.evaluation.score import Score
 
 N = 320
 
@@ -17,25 +19,23 @@ def cloud(seed: int, n: int = N, shift: float = 0.0) -> np.ndarray:
 
 
 def found(samples: np.ndarray, naive: np.ndarray | None = None, seconds: float | None = None) -> dict[str, Score]:
-    likeness = Likeness(
-        Features(samples, cloud(1), cloud(2), naive), 0, Clock(seconds).over, lambda what, why: LEFT.append(what)
-    )
-    return {s.name: s for s in likeness.scores()}
+    comparison = FeatureComparison.of(FeatureSets(samples, cloud(1), cloud(2), naive), 0, Clock(seconds).over)
+    return {s.name: s for s in fidelity_scores(comparison, lambda what, why: LEFT.append(what))}
 
 
 LEFT: list[str] = []
 
 
-def test_samples_of_the_same_distribution_meet_every_floor() -> None:
+def test_samples_of_the_same_distribution_meet_every_real_baseline() -> None:
     scores = found(cloud(3), cloud(4, shift=3.0))
     assert list(scores) == [
-        "frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage", "diversity",
+        "frechet_distance", "kernel_distance", "precision", "recall", "clipped_density", "coverage", "diversity",
         "duplicate_share", "two_sample_auc",
     ]  # fmt: skip
     for score in scores.values():
-        assert score.floor is not None and score.ceiling is not None and score.n == N
+        assert score.real_baseline is not None and score.naive_baseline is not None and score.n == N
         assert score.low is not None and score.high is not None and score.low <= score.value <= score.high
-        ours, worst = abs(score.value - score.floor), abs(score.ceiling - score.floor)
+        ours, worst = abs(score.value - score.real_baseline), abs(score.naive_baseline - score.real_baseline)
         assert ours < 0.3 * worst or score.name in ("diversity", "duplicate_share")
     assert scores["kernel_distance"].p > 0.01 and "permutation p" in scores["kernel_distance"].source
     assert scores["two_sample_auc"].low < 0.5 < scores["two_sample_auc"].high
@@ -45,10 +45,10 @@ def test_each_fault_is_seen_by_name() -> None:
     apart = found(cloud(3, shift=0.7))
     assert apart["kernel_distance"].p < 0.01 and apart["two_sample_auc"].low > 0.7
     collapsed = found(np.repeat(cloud(3, 32), 10, axis=0))
-    assert collapsed["duplicate_share"].value == 1.0 and collapsed["duplicate_share"].floor < 0.05
-    assert collapsed["coverage"].value < 0.6 * collapsed["coverage"].floor
+    assert collapsed["duplicate_share"].value == 1.0 and collapsed["duplicate_share"].real_baseline < 0.05
+    assert collapsed["coverage"].value < 0.6 * collapsed["coverage"].real_baseline
     narrow = found(0.3 * cloud(3))
-    assert narrow["recall"].value < 0.7 * narrow["recall"].floor < narrow["precision"].value
+    assert narrow["recall"].value < 0.7 * narrow["recall"].real_baseline < narrow["precision"].value
 
 
 def test_what_there_is_no_time_for_is_left_out_by_name() -> None:
@@ -57,18 +57,16 @@ def test_what_there_is_no_time_for_is_left_out_by_name() -> None:
 
 
 def test_few_items_are_measured_whatever_the_time() -> None:
-    likeness = Likeness(Features(cloud(3, 40), cloud(1, 40), cloud(2, 40)), 0, Clock(0.0).over, lambda what, why: None)
-    scores = list(likeness.scores())
-    assert len(scores) == 9 and all(s.ceiling is None for s in scores)
+    sets = FeatureSets(cloud(3, 40), cloud(1, 40), cloud(2, 40))
+    scores = list(fidelity_scores(FeatureComparison.of(sets, 0, Clock(0.0).over), lambda what, why: None))
+    assert len(scores) == 9 and all(s.naive_baseline is None for s in scores)
 
 
 @pytest.mark.parametrize("same", [True, False])
 def test_p_of_the_kernel_distance_is_uniform_under_no_difference(same: bool) -> None:
-    from anew.evaluation.metrics.statistics import Grams, rbf_kernel
-
     values = []
     for seed in range(60):
         a, b = cloud(2 * seed, 25), cloud(2 * seed + 1, 20, 0.0 if same else 0.8)
         grams = Grams.of(a, b, lambda x, y: rbf_kernel(x, y, 3.0))
-        values.append(grams.permuted(np.random.default_rng(seed), 99))
+        values.append(grams.permutation_p(np.random.default_rng(seed), 99))
     assert np.mean(np.array(values) <= 0.1) < 0.25 if same else np.mean(np.array(values) <= 0.1) > 0.9

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anew.evaluation.metrics.path import detours, evenness, realness, scores
+from anew.evaluation.metrics.path import evenness, realism, relative_lengths, scores
 
 
 def line(frames: int = 9, d: int = 5) -> np.ndarray:
@@ -14,7 +14,7 @@ def line(frames: int = 9, d: int = 5) -> np.ndarray:
 
 def test_a_straight_even_walk() -> None:
     paths = np.stack([line(), 3 * line()])
-    assert detours(paths) == pytest.approx([1, 1])
+    assert relative_lengths(paths) == pytest.approx([1, 1])
     assert evenness(paths) == pytest.approx([1, 1])
 
 
@@ -22,19 +22,19 @@ def test_a_jump_is_uneven_and_a_corner_is_long() -> None:
     jump = np.where(np.arange(9)[:, None] < 5, 0.0, 1.0) * np.ones(5)
     corner = np.array([[0, 0], [1, 0], [1, 1]], dtype=float)
     assert evenness(jump[None]) == pytest.approx([1 / 8])
-    assert detours(jump[None]) == pytest.approx([1])
-    assert detours(corner[None]) == pytest.approx([2**0.5])
+    assert relative_lengths(jump[None]) == pytest.approx([1])
+    assert relative_lengths(corner[None]) == pytest.approx([2**0.5])
 
 
 def test_a_walk_that_stands_still_is_left_out() -> None:
     paths = np.stack([line(), np.zeros((9, 5))])
-    assert len(detours(paths)) == len(evenness(paths)) == 1
+    assert len(relative_lengths(paths)) == len(evenness(paths)) == 1
 
 
 def test_frames_among_real_items_are_real() -> None:
     real = np.random.default_rng(0).normal(size=(200, 2))
     near, far = np.stack([0.3 * line(9, 2), 50 + line(9, 2)])
-    assert realness(np.stack([near, far]), real) == pytest.approx([1, 0])
+    assert realism(np.stack([near, far]), real) == pytest.approx([1, 0])
     found = {s.name: s for s in scores(np.stack([near] * 30), real, 0)}
-    assert set(found) == {"walk_length", "walk_evenness", "walk_realness"}
-    assert found["walk_length"].low == pytest.approx(1)
+    assert set(found) == {"path_length", "path_evenness", "path_realism"}
+    assert found["path_length"].low == pytest.approx(1)

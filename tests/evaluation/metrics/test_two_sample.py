@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from anew.evaluation.metrics.two_sample import auc, two_sample_auc
+from anew.evaluation.metrics.two_sample import auc, two_sample_test
 
 
 def test_area_equals_scikit_learns_with_ties() -> None:
@@ -23,14 +23,14 @@ def test_the_interval_holds_a_half_where_nothing_differs() -> None:
     inside = 0
     for seed in range(20):
         x = np.random.default_rng(seed).normal(size=(160, 10))
-        told = two_sample_auc(x[:80], x[80:], seed)
-        inside += told.low <= 0.5 <= told.high
+        result = two_sample_test(x[:80], x[80:], seed)
+        inside += result.low <= 0.5 <= result.high
     assert inside >= 16
 
 
 def test_a_difference_of_spread_alone_is_told() -> None:
     source = np.random.default_rng(0)
-    told = two_sample_auc(source.normal(size=(200, 5)), 1.8 * source.normal(size=(200, 5)))
-    assert told.low > 0.6 and told.n == 200
-    flat = two_sample_auc(np.ones((10, 3)), np.ones((10, 3)))
+    result = two_sample_test(source.normal(size=(200, 5)), 1.8 * source.normal(size=(200, 5)))
+    assert result.low > 0.6 and result.n == 200
+    flat = two_sample_test(np.ones((10, 3)), np.ones((10, 3)))
     assert flat.auc == 0.5

@@ -10,8 +10,8 @@ import pytest
 
 from anew.core.specs import Grid
 from anew.data.types import Artifact
-from anew.evaluation.base import Evidence, Labels
 from anew.evaluation.features import audio
+from anew.evaluation.inputs import EvaluationInputs, Labels
 from anew.evaluation.metrics.probe import Probe
 from anew.evaluation.modalities.audio import AudioEvaluation
 from samples import tone
@@ -28,14 +28,14 @@ def noises(n: int) -> list[Any]:
     return [(0.3 * source.normal(size=len(tone(0)))).astype(np.float32) for _ in range(n)]
 
 
-def evidence(samples: list[Any], labels: Labels | None = None) -> Evidence:
+def make_inputs(samples: list[Any], labels: Labels | None = None) -> EvaluationInputs:
     modality: Any = SimpleNamespace(
         rate=RATE,
         picture=lambda item: np.zeros((8, 8, 3), np.uint8),
         pictures=lambda items: [np.zeros((8, 8, 3), np.uint8) for _ in items],
         save_item=lambda item: Artifact(".wav", b"RIFF", media="audio/wav"),
     )
-    return Evidence(
+    return EvaluationInputs(
         modality=modality, spec=Grid((1, 16, 16), "CHW"), train=lambda n: tones(1000, 60)[:n], samples=samples,
         test=lambda n: tones(2000, 40)[:n], train_text=None, test_text=None, bits=None, seconds=None, seed=0, labels=labels,
     )  # fmt: skip
@@ -51,29 +51,29 @@ def test_loudness_follows_level() -> None:
     assert one - half == pytest.approx(6.02, abs=0.01)
 
 
-def test_good_samples_score_near_the_floor_and_noise_near_the_ceiling() -> None:
-    good, bad = ({s.name: s for s in AudioEvaluation(evidence(x)).scores()} for x in (tones(0, 40), noises(40)))
+def test_good_samples_score_near_real_data_and_noise_near_the_naive_baseline() -> None:
+    good, bad = ({s.name: s for s in AudioEvaluation(make_inputs(x)).scores()} for x in (tones(0, 40), noises(40)))
     assert good["frechet_distance"].value < 0.2 * bad["frechet_distance"].value
     for name in ("spectrum_distance", "periodicity_distance"):
         assert good[name].value < 0.5 * bad[name].value
-        assert good[name].floor is not None and good[name].ceiling is not None
+        assert good[name].real_baseline is not None and good[name].naive_baseline is not None
 
 
 def test_a_probe_knows_what_was_asked() -> None:
-    def told(n: int, count: int) -> tuple[list[str], Any]:
+    def labels_of(n: int, count: int) -> tuple[list[str], Any]:
         return ["low", "high"], np.arange(min(n, count)) % 2
 
     def sounds(first: int, n: int) -> list[Any]:
         return [clip * (np.arange(len(clip)) < len(clip) // (1 + i % 2)) for i, clip in enumerate(tones(first, n))]
 
-    right = Labels(lambda n: told(n, 60), lambda n: told(n, 40), np.arange(40) % 2)
-    base = evidence(sounds(0, 40), right)
-    given = Evidence(
+    right = Labels(lambda n: labels_of(n, 60), lambda n: labels_of(n, 40), np.arange(40) % 2)
+    base = make_inputs(sounds(0, 40), right)
+    given = EvaluationInputs(
         **{**base.__dict__, "train": lambda n: sounds(1000, 60)[:n], "test": lambda n: sounds(2000, 40)[:n]}
     )
     score = {s.name: s for s in AudioEvaluation(given).scores()}["label_accuracy"]
-    assert score.value > 0.9 and (score.floor or 0) > 0.9
-    wrong = Evidence(**{**given.__dict__, "labels": Labels(right.train, right.test, 1 - np.arange(40) % 2)})
+    assert score.value > 0.9 and (score.real_baseline or 0) > 0.9
+    wrong = EvaluationInputs(**{**given.__dict__, "labels": Labels(right.train, right.test, 1 - np.arange(40) % 2)})
     assert {s.name: s for s in AudioEvaluation(wrong).scores()}["label_accuracy"].value < 0.1
 
 
@@ -85,11 +85,14 @@ def test_probe_separates_what_can_be_separated() -> None:
 
 
 def test_what_is_shown_can_be_seen_and_heard() -> None:
-    shown = AudioEvaluation(evidence([*tones(1000, 1), *tones(0, 20)])).show()
+    shown = AudioEvaluation(make_inputs([*tones(1000, 1), *tones(0, 20)])).report_content()
     first, second = shown.pairs[:2]
-    assert first.close and first.said == "exact copy" and not second.close
-    assert first.sample.kind == "audio/wav" and first.sample.media == b"RIFF"
-    assert shown.sheet is not None and shown.real is not None and shown.layout == "tiles"
+    assert first.close and first.caption == "exact copy" and not second.close
+    assert first.sample.media_type == "audio/wav" and first.sample.media == b"RIFF"
+    assert shown.sheet is not None and shown.real_sheet is not None and shown.layout == "players"
+    assert (
+        len(shown.samples) == 12 and len(shown.real) == 6 and all(item.media for item in [*shown.samples, *shown.real])
+    )
 
 
 def test_disturbed_clips_stay_clips() -> None:

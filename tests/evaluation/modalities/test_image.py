@@ -8,16 +8,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from anew.evaluation.base import Evidence
-from anew.evaluation.metrics.statistics import Score
-from anew.evaluation.modalities.image import EXPORT, levels, radial_spectra, spectrum_distance
+from anew.evaluation.inputs import EvaluationInputs
+from anew.evaluation.metrics.spectrum import spectrum_distance
+from anew.evaluation.modalities.image import EXPORT, level_counts, radial_spectra
+from anew.evaluation.score import Score
 
 NAMES = [
     "frechet_distance",
     "kernel_distance",
     "precision",
     "recall",
-    "density",
+    "clipped_density",
     "coverage",
     "diversity",
     "duplicate_share",
@@ -45,65 +46,65 @@ def real() -> tuple[list[np.ndarray], list[np.ndarray]]:
     return rings(260, 0), rings(150, 1)
 
 
-def by_name(evidence: Evidence) -> dict[str, Score]:
-    return {s.name: s for s in EXPORT(evidence).scores()}
+def by_name(inputs: EvaluationInputs) -> dict[str, Score]:
+    return {s.name: s for s in EXPORT(inputs).scores()}
 
 
-def test_real_samples_score_like_the_floor(evidence: Callable[..., Evidence], real: tuple) -> None:
-    found = by_name(evidence(*real, rings(150, 2)))
+def test_real_samples_score_like_the_real_baseline(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
+    found = by_name(make_inputs(*real, rings(150, 2)))
     assert list(found) == NAMES
     for score in found.values():
-        assert score.floor is not None and score.n == 150
+        assert score.real_baseline is not None and score.n == 150
         assert score.low is not None and score.high is not None and score.low <= score.value <= score.high
-    assert found["frechet_distance"].value < 1.6 * found["frechet_distance"].floor
+    assert found["frechet_distance"].value < 1.6 * found["frechet_distance"].real_baseline
     assert abs(found["kernel_distance"].value) < 0.01
     for name in ("coverage", "diversity", "recall", "precision"):
-        assert found[name].value == pytest.approx(found[name].floor, abs=0.12)
+        assert found[name].value == pytest.approx(found[name].real_baseline, abs=0.12)
         assert found[name].better == "higher"
 
 
-def test_collapse_noise_and_blur_are_each_seen(evidence: Callable[..., Evidence], real: tuple) -> None:
+def test_collapse_noise_and_blur_are_each_seen(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
     one = [rings(1, 5)[0]] * 150
-    collapsed = by_name(evidence(*real, one))
+    collapsed = by_name(make_inputs(*real, one))
     assert collapsed["diversity"].value < 0.2 and collapsed["coverage"].value < 0.1
     noise = list(np.random.default_rng(0).integers(0, 256, (150, 16, 16), dtype=np.uint8))
-    assert by_name(evidence(*real, noise))["precision"].value == 0.0
+    assert by_name(make_inputs(*real, noise))["precision"].value == 0.0
     soft = [((i.astype(float) + np.roll(i, 1, 0) + np.roll(i, 1, 1)) / 3).astype(np.uint8) for i in rings(150, 2)]
-    blurred = by_name(evidence(*real, soft))["spectrum_distance"]
-    assert blurred.value > 3 * blurred.floor and "blurrier" in blurred.source
+    blurred = by_name(make_inputs(*real, soft))["spectrum_distance"]
+    assert blurred.value > 3 * blurred.real_baseline and "blurrier" in blurred.source
 
 
-def test_equal_n_everywhere(evidence: Callable[..., Evidence], real: tuple) -> None:
-    assert {s.n for s in by_name(evidence(real[0], real[1][:60], rings(200, 2))).values()} == {60}
+def test_equal_n_everywhere(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
+    assert {s.n for s in by_name(make_inputs(real[0], real[1][:60], rings(200, 2))).values()} == {60}
 
 
-def test_colour_and_large_images(evidence: Callable[..., Evidence]) -> None:
+def test_colour_and_large_images(make_inputs: Callable[..., EvaluationInputs]) -> None:
     source = np.random.default_rng(0)
     sets = [list(source.integers(0, 256, (30, 150, 90, 3), dtype=np.uint8)) for _ in range(3)]
-    evaluation = EXPORT(evidence(*sets))
+    evaluation = EXPORT(make_inputs(*sets))
     assert [s.name for s in evaluation.scores()] == NAMES
-    assert evaluation.show().pairs
+    assert evaluation.report_content().pairs
 
 
-def test_too_few_items_are_said(evidence: Callable[..., Evidence], real: tuple) -> None:
-    evaluation = EXPORT(evidence(real[0], real[1], rings(5, 2)))
+def test_too_few_items_are_said(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
+    evaluation = EXPORT(make_inputs(real[0], real[1], rings(5, 2)))
     assert list(evaluation.scores()) == []
-    assert "20 samples" in evaluation.left_out[0]
-    assert len(evaluation.show().pairs) == 5
+    assert "20 samples" in evaluation.skipped[0]
+    assert len(evaluation.report_content().pairs) == 5
 
 
-def test_time_is_kept_and_what_was_left_out_is_said(evidence: Callable[..., Evidence], real: tuple) -> None:
+def test_time_is_kept_and_what_was_left_out_is_said(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
     begin = time.monotonic()
-    evaluation = EXPORT(evidence(*real, rings(150, 2), seconds=0.02))
+    evaluation = EXPORT(make_inputs(*real, rings(150, 2), seconds=0.02))
     names = [s.name for s in evaluation.scores()]
-    assert names == NAMES and "images of each set" in evaluation.left_out[0]
+    assert names == NAMES and "images of each set" in evaluation.skipped[0]
     assert time.monotonic() - begin < 3.0
 
 
-def test_shown_pairs_name_copies(evidence: Callable[..., Evidence], real: tuple) -> None:
-    shown = EXPORT(evidence(*real, [real[0][7], *rings(30, 2)])).show()
-    assert shown.pairs[0].said == "exact copy" and shown.pairs[0].close and "differ" in shown.pairs[1].said
-    assert shown.sheet.startswith(b"\x89PNG") and "differs from" in shown.nearest
+def test_shown_pairs_name_copies(make_inputs: Callable[..., EvaluationInputs], real: tuple) -> None:
+    shown = EXPORT(make_inputs(*real, [real[0][7], *rings(30, 2)])).report_content()
+    assert shown.pairs[0].caption == "exact copy" and shown.pairs[0].close and "difference" in shown.pairs[1].caption
+    assert shown.sheet.startswith(b"\x89PNG") and "typically" in shown.explanation
 
 
 def test_spectrum_of_a_wave_stands_at_its_ring() -> None:
@@ -113,17 +114,17 @@ def test_spectrum_of_a_wave_stands_at_its_ring() -> None:
     assert spectrum_distance(np.ones((5, 4)), 10 * np.ones((3, 4))) == pytest.approx(10.0)
 
 
-def test_figures_that_take_long_are_left_out_by_name(evidence: Callable[..., Evidence]) -> None:
+def test_figures_that_take_long_are_left_out_by_name(make_inputs: Callable[..., EvaluationInputs]) -> None:
     source = np.random.default_rng(0)
     sets = [list(source.integers(0, 256, (400, 8, 8), dtype=np.uint8)) for _ in range(3)]
-    evaluation = EXPORT(evidence(*sets))
+    evaluation = EXPORT(make_inputs(*sets))
     assert evaluation._features() is not None
     evaluation.clock.limit = 0.0
-    assert list(evaluation.own()) == [] and len(evaluation.left_out) == 2
+    assert list(evaluation.modality_metrics()) == [] and len(evaluation.skipped) == 2
 
 
 def test_levels_are_counted_by_channel() -> None:
     images = np.zeros((2, 3, 4, 2), dtype=np.uint8)
     images[1, ..., 1] = 255
-    found = levels(images)
+    found = level_counts(images)
     assert found.shape == (2, 2, 16) and found[0, 0, 0] == found[1, 1, 15] == 12 and found.sum() == 48

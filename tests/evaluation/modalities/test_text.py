@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from anew.evaluation.base import Evidence
-from anew.evaluation.metrics.statistics import Score
+from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.metrics.text_statistics import zipf_slope
-from anew.evaluation.modalities.text import EXPORT, _pieces
+from anew.evaluation.modalities.text import EXPORT, random_pieces
+from anew.evaluation.score import Score
 
 
 def prose(n: int, seed: int) -> str:
@@ -26,90 +26,93 @@ def prose(n: int, seed: int) -> str:
 TRAIN, TEST = [prose(12_000, 0)], [prose(4_000, 1)]
 
 
-def by_name(evidence: Evidence) -> dict[str, Score]:
-    return {s.name: s for s in EXPORT(evidence).scores()}
+def by_name(inputs: EvaluationInputs) -> dict[str, Score]:
+    return {s.name: s for s in EXPORT(inputs).scores()}
 
 
-def test_bits_per_character_is_the_ratio_of_sums(evidence: Callable[..., Evidence]) -> None:
+def test_bits_per_character_is_the_ratio_of_sums(make_inputs: Callable[..., EvaluationInputs]) -> None:
     rows = [(100.0 + i % 7, 50.0) for i in range(300)] + [(10.0, 20.0)]
-    found = by_name(evidence(TRAIN, TEST, ["x"], bits=lambda seconds: rows))["bits_per_character"]
+    found = by_name(make_inputs(TRAIN, TEST, ["x"], bits=lambda seconds: rows))["bits_per_character"]
     assert found.value == pytest.approx(sum(b for b, _ in rows) / sum(u for _, u in rows))
     assert found.n == 15_020 and found.low is not None and found.low < found.value < found.high
-    assert found.floor is None and found.better == "lower"
+    assert found.real_baseline is None and found.better == "lower"
 
 
-def test_naive_rows_read_the_whole_test_part(evidence: Callable[..., Evidence]) -> None:
-    found = by_name(evidence(TRAIN, TEST, ["x"]))
+def test_naive_rows_read_the_whole_test_part(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    found = by_name(make_inputs(TRAIN, TEST, ["x"]))
     rows = [found[f"bits_per_character_{n}"] for n in ("kneser_ney", "xz", "bz2")]
     assert all(r.n == len(TEST[0]) and 0.5 < r.value < 4 for r in rows)
     assert rows[0].value == min(r.value for r in rows)
 
 
-def test_real_text_meets_the_floor_and_noise_does_not(evidence: Callable[..., Evidence]) -> None:
+def test_real_text_meets_the_real_baseline_and_noise_does_not(make_inputs: Callable[..., EvaluationInputs]) -> None:
     whole = prose(3_000, 2)
-    good = by_name(evidence(TRAIN, TEST, [whole[i : i + 500] for i in range(0, 10_000, 500)]))
+    good = by_name(make_inputs(TRAIN, TEST, [whole[i : i + 500] for i in range(0, 10_000, 500)]))
     source = np.random.default_rng(0)
-    bad = by_name(evidence(TRAIN, TEST, ["".join(source.permutation(list(whole[:500]))) for _ in range(20)]))
+    bad = by_name(make_inputs(TRAIN, TEST, ["".join(source.permutation(list(whole[:500]))) for _ in range(20)]))
     for name in ("bigram_divergence", "fourgram_divergence"):
-        assert good[name].value < 1.5 * good[name].floor
-        assert bad[name].value > 2.5 * bad[name].floor
+        assert good[name].value < 1.5 * good[name].real_baseline
+        assert bad[name].value > 2.5 * bad[name].real_baseline
         assert good[name].n == 10_000
     for name in ("kernel_distance", "two_sample_auc"):
-        assert good[name].value < 0.4 * (good[name].ceiling or 0) + 0.4 < bad[name].value + 0.4
+        assert good[name].value < 0.4 * (good[name].naive_baseline or 0) + 0.4 < bad[name].value + 0.4
     assert good["zipf_distance"].value < 0.2 < bad["zipf_distance"].value if "zipf_distance" in bad else True
 
 
-def test_copies_and_repetition_are_seen(evidence: Callable[..., Evidence]) -> None:
-    copies = by_name(evidence(TRAIN, TEST, [TRAIN[0][i : i + 400] for i in range(0, 8_000, 400)]))
+def test_copies_and_repetition_are_seen(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    copies = by_name(make_inputs(TRAIN, TEST, [TRAIN[0][i : i + 400] for i in range(0, 8_000, 400)]))
     assert copies["verbatim_share"].value == 1.0
-    assert copies["verbatim_share"].floor < 0.8
-    loops = by_name(evidence(TRAIN, TEST, ["round and round it goes " * 30] * 10))
-    assert loops["repetition_rate"].value > 0.9 > loops["repetition_rate"].floor
+    assert copies["verbatim_share"].real_baseline < 0.8
+    loops = by_name(make_inputs(TRAIN, TEST, ["round and round it goes " * 30] * 10))
+    assert loops["repetition_rate"].value > 0.9 > loops["repetition_rate"].real_baseline
 
 
-def test_records(evidence: Callable[..., Evidence]) -> None:
+def test_records(make_inputs: Callable[..., EvaluationInputs]) -> None:
     source = np.random.default_rng(0)
     names = sorted({"".join(source.choice(list("aeinorst"), 5)) for _ in range(900)})
     source.shuffle(names)
     train, test = names[:600], names[600:800]
     samples = [*train[:10], "zzz", "zzz", *names[800:850]]
-    evaluation = EXPORT(evidence(train, test, samples, packed=False))
+    evaluation = EXPORT(make_inputs(train, test, samples, packed=False))
     found = {s.name: s for s in evaluation.scores()}
-    assert found["verbatim_share"].value == pytest.approx(10 / len(samples)) and found["verbatim_share"].floor == 0.0
+    assert (
+        found["verbatim_share"].value == pytest.approx(10 / len(samples))
+        and found["verbatim_share"].real_baseline == 0.0
+    )
     assert found["repetition_rate"].value == pytest.approx(1 / len(samples))
     assert found["bits_per_character_kneser_ney"].n == sum(len(t) + 1 for t in test)
-    shown = evaluation.show()
-    assert shown.layout == "rows" and shown.pairs[0].said == "the same"
+    shown = evaluation.report_content()
+    assert shown.layout == "rows" and shown.pairs[0].caption == "identical"
     assert shown.pairs[0].nearest.text == train[0]
 
 
-def test_empty_samples_are_left_out_of_likeness(evidence: Callable[..., Evidence]) -> None:
+def test_empty_samples_are_left_out_of_likeness(make_inputs: Callable[..., EvaluationInputs]) -> None:
     source = np.random.default_rng(1)
     names = ["".join(source.choice(list("aeinorst"), 6)) for _ in range(900)]
     samples = [*names[:150], *[""] * 20, *names[150:200]]
-    found = {s.name: s for s in EXPORT(evidence(names[200:600], names[600:900], samples, packed=False)).scores()}
+    found = {s.name: s for s in EXPORT(make_inputs(names[200:600], names[600:900], samples, packed=False)).scores()}
     assert found["kernel_distance"].n == 200
 
 
-def test_shown_match_is_what_stands_in_training(evidence: Callable[..., Evidence]) -> None:
+def test_shown_match_is_what_stands_in_training(make_inputs: Callable[..., EvaluationInputs]) -> None:
     sample = "QQQ " + TRAIN[0][1000:1060] + " QQQ"
-    shown = EXPORT(evidence(TRAIN, TEST, [sample, "☃" * 20])).show().pairs
+    shown = EXPORT(make_inputs(TRAIN, TEST, [sample, "☃" * 20])).report_content().pairs
     start, stop = shown[0].sample.mark
     assert sample[start:stop] == shown[0].nearest.marked[1] and stop - start >= 60
     assert shown[1].sample.mark == (0, 0) and shown[1].nearest is None
 
 
 def test_of_a_long_training_text_part_is_searched_and_said(
-    evidence: Callable[..., Evidence], monkeypatch: pytest.MonkeyPatch
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = EXPORT(evidence(TRAIN, TEST, [TRAIN[0][:100]])).show()
-    assert "in the " in shown.nearest and "no more of it" not in shown.nearest
-    monkeypatch.setattr("anew.evaluation.modalities.text.KNOWN_MOST", 5_000)
-    shown = EXPORT(evidence(TRAIN, TEST, [TRAIN[0][:100]])).show()
-    assert "in 5,000 characters of the training text (no more of it was searched)" in shown.nearest
+    shown = EXPORT(make_inputs(TRAIN, TEST, [TRAIN[0][:100]])).report_content()
+    assert "in the " in shown.explanation and "not searched" not in shown.explanation
+    monkeypatch.setattr("anew.evaluation.modalities.text.TRAINING_MOST", 5_000)
+    shown = EXPORT(make_inputs(TRAIN, TEST, [TRAIN[0][:100]])).report_content()
+    assert "in 5,000 characters of the training text (the rest was not searched)" in shown.explanation
 
 
-def test_time_is_kept_and_what_was_left_out_is_said(evidence: Callable[..., Evidence]) -> None:
+def test_time_is_kept_and_what_was_left_out_is_said(make_inputs: Callable[..., EvaluationInputs]) -> None:
     asked: list[float | None] = []
 
     def bits(seconds: float | None) -> list[tuple[float, float]]:
@@ -118,23 +121,23 @@ def test_time_is_kept_and_what_was_left_out_is_said(evidence: Callable[..., Evid
 
     begin = time.process_time()
     big = [prose(200_000, 3)]
-    evaluation = EXPORT(evidence(big, TEST, ["some text " * 80], bits=bits, seconds=0.2))
+    evaluation = EXPORT(make_inputs(big, TEST, ["some text " * 80], bits=bits, seconds=0.2))
     names = [s.name for s in evaluation.scores()]
     assert names[0] == "bits_per_character" and asked[0] is not None and 0 <= asked[0] <= 0.2
-    assert "bits_per_character_kneser_ney" not in names and len(evaluation.left_out) >= 3
+    assert "bits_per_character_kneser_ney" not in names and len(evaluation.skipped) >= 3
     assert time.process_time() - begin < 4.0
 
 
-def test_without_samples_or_bits_the_naive_rows_remain(evidence: Callable[..., Evidence]) -> None:
-    evaluation = EXPORT(evidence(TRAIN, TEST, [""]))
+def test_without_samples_or_bits_the_naive_rows_remain(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    evaluation = EXPORT(make_inputs(TRAIN, TEST, [""]))
     names = [s.name for s in evaluation.scores()]
     assert names == ["bits_per_character_kneser_ney", "bits_per_character_xz", "bits_per_character_bz2"]
-    assert "closeness" in evaluation.left_out[0] and "too little" in evaluation.left_out[1]
+    assert "closeness" in evaluation.skipped[0] and "too little" in evaluation.skipped[1]
 
 
 def test_pieces_do_not_overlap_and_come_from_the_whole() -> None:
     text = "".join(chr(0x4E00 + i) for i in range(1_000))
-    pieces = _pieces(text, [100, 50, 300], np.random.default_rng(0))
+    pieces = random_pieces(text, [100, 50, 300], np.random.default_rng(0))
     assert [len(p) for p in pieces] == [100, 50, 300]
     assert len(set("".join(pieces))) == 450 and all(p in text for p in pieces)
 

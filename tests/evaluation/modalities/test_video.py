@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anew.evaluation.base import Evidence
+from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.memorization.item_types import CLIPS
-from anew.evaluation.modalities.video import EXPORT, energy, speeds, stacked, strip
+from anew.evaluation.modalities.video import EXPORT, energy, speeds, stack_clips, strip
 
 
 def dots(n: int, seed: int, pace: int = 1) -> list[np.ndarray[Any, Any]]:
@@ -28,35 +28,37 @@ def dots(n: int, seed: int, pace: int = 1) -> list[np.ndarray[Any, Any]]:
     return made
 
 
-def measured(make: Callable[..., Evidence], samples: list[Any]) -> dict[str, Any]:
-    evidence = make(dots(80, 0), dots(60, 1), samples, modality=SimpleNamespace(rate=10.0))
-    return {score.name: score for score in EXPORT(evidence).scores()}
+def measured(make: Callable[..., EvaluationInputs], samples: list[Any]) -> dict[str, Any]:
+    inputs = make(dots(80, 0), dots(60, 1), samples, modality=SimpleNamespace(rate=10.0))
+    return {score.name: score for score in EXPORT(inputs).scores()}
 
 
-def test_real_clips_are_near_the_floor_and_still_ones_at_the_ceiling(evidence: Callable[..., Evidence]) -> None:
-    real = measured(evidence, dots(60, 2))
-    still = measured(evidence, [np.repeat(clip[:1], 6, axis=0) for clip in dots(60, 2)])
+def test_real_clips_are_near_real_data_and_still_ones_near_the_naive_baseline(
+    make_inputs: Callable[..., EvaluationInputs],
+) -> None:
+    real = measured(make_inputs, dots(60, 2))
+    still = measured(make_inputs, [np.repeat(clip[:1], 6, axis=0) for clip in dots(60, 2)])
     for name in ("frame_difference_distance", "motion_distance", "motion_spectrum_distance"):
         assert real[name].value < 0.5 * still[name].value, name
     change = still["frame_difference_distance"]
-    assert change.ceiling is not None and change.value > 0.5 * change.ceiling
-    assert real["frame_distance"].floor is not None
+    assert change.naive_baseline is not None and change.value > 0.5 * change.naive_baseline
+    assert real["frame_distance"].real_baseline is not None
     assert "of real motion" in real["motion_distance"].source
     assert {"frechet_distance", "coverage"} <= set(real)
 
 
-def test_faster_motion_is_seen(evidence: Callable[..., Evidence]) -> None:
-    fast = measured(evidence, dots(60, 2, pace=2))
+def test_faster_motion_is_seen(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    fast = measured(make_inputs, dots(60, 2, pace=2))
     assert fast["motion_distance"].low is not None and fast["motion_distance"].low > 0.5
 
 
-def test_clips_are_shown_moving_and_frame_by_frame(evidence: Callable[..., Evidence]) -> None:
+def test_clips_are_shown_moving_and_frame_by_frame(make_inputs: Callable[..., EvaluationInputs]) -> None:
     train = dots(60, 0)
-    shown = EXPORT(evidence(train, dots(40, 1), train[:10], modality=SimpleNamespace(rate=10.0))).show()
-    assert shown.layout == "tiles" and shown.pairs[0].close and shown.pairs[0].said == "exact copy"
-    for data in (shown.sheet, shown.real, shown.pairs[0].sample.picture):
+    shown = EXPORT(make_inputs(train, dots(40, 1), train[:10], modality=SimpleNamespace(rate=10.0))).report_content()
+    assert shown.layout == "players" and shown.pairs[0].close and shown.pairs[0].caption == "exact copy"
+    for data in (shown.sheet, shown.real_sheet, shown.pairs[0].sample.picture):
         assert data is not None and Image.open(io.BytesIO(data)).format == "PNG"
-    assert shown.pairs[0].sample.kind == "video/mp4" and b"ftyp" in (shown.pairs[0].sample.media or b"")[:12]
+    assert shown.pairs[0].sample.media_type == "video/mp4" and b"ftyp" in (shown.pairs[0].sample.media or b"")[:12]
 
 
 def test_a_copied_frame_is_enough_for_a_copy() -> None:
@@ -76,5 +78,5 @@ def test_figures_of_motion() -> None:
     assert energy(still) == 0.0 and energy(blinking) == pytest.approx(1.0)
     assert speeds(blinking).argmax() == len(speeds(blinking)) - 1
     assert speeds(still[:1]).sum() == 0.0
-    assert stacked([still, still[:2]], 4).shape == (2, 4, 8, 8)
+    assert stack_clips([still, still[:2]], 4).shape == (2, 4, 8, 8)
     assert strip(blinking, 4).shape == (8, 32)

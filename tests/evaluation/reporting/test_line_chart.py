@@ -1,4 +1,4 @@
-"""Line charts: round ticks, lines within their panel, and no more points than the picture has pixels."""
+"""Line charts: round ticks, lines within their plot, and no more points than the picture has pixels."""
 
 from __future__ import annotations
 
@@ -9,33 +9,45 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anew.evaluation.reporting.line_chart import WIDTH, Line, Panel, line_chart, ticks
+from anew.evaluation.reporting.line_chart import PLOT_WIDTH, Line, LineChart, line_chart, ticks
+from anew.evaluation.reporting.page import environment
 
-SVG = "{http://www.w3.org/2000/svg}"
 
-
-def chart(n: int) -> ElementTree.Element:
+def chart(n: int) -> LineChart:
     x = np.linspace(0.0, 10.0, n)
     spike = np.where(np.arange(n) == n // 2, 9.0, np.sin(x))
-    lines = [Line(x, spike, "#123456", "sine & co"), Line(x, np.zeros(n), "#654321", dash="2 2")]
-    return ElementTree.fromstring(
-        line_chart([Panel(lines, "height", 200), Panel(lines[1:], "zero", 60)], "time", "A <title>")
-    )
+    lines = [Line("sine & co", x, spike, "#123456"), Line("zero", x, np.zeros(n), "#654321", dash="2 2")]
+    return line_chart("A <title>", lines, x_label="time", y_label="height")
+
+
+def heights(drawn: LineChart) -> list[float]:
+    return [float(place.split(",")[1]) for place in drawn.lines[0].points.split()]
 
 
 def test_a_chart_is_whole_xml_with_names_and_a_title() -> None:
-    root = chart(50)
-    words = [element.text for element in root.iter(f"{SVG}text")]
-    assert root.attrib["aria-label"] == "A <title>" and {"sine & co", "height", "zero", "time"} <= set(words)
-    assert [len(line.attrib["points"].split()) for line in root.iter(f"{SVG}polyline")] == [50, 50, 50]
+    page = str(environment().get_template("charts.html").make_module().lines(chart(50)))
+    root = ElementTree.fromstring(f"<div>{page}</div>")
+    words = {(element.text or "").strip() for element in root.iter("text")}
+    assert root[0].attrib["aria-label"] == "A <title>" and {"height", "time"} <= words
+    assert [(span[0].tail or "").strip() for span in root.iter("span")] == ["sine & co", "zero"]
+    assert [len(line.attrib["points"].split()) for line in root.iter("polyline")] == [50, 50]
 
 
 def test_long_lines_are_thinned_and_keep_their_extremes() -> None:
-    long = next(chart(100_000).iter(f"{SVG}polyline")).attrib["points"].split()
-    heights = [float(place.split(",")[1]) for place in long]
-    whole = next(chart(101).iter(f"{SVG}polyline")).attrib["points"].split()
-    assert len(long) <= 2 * WIDTH
-    assert min(heights) == pytest.approx(min(float(place.split(",")[1]) for place in whole), abs=0.2)
+    long = heights(chart(100_000))
+    assert len(long) <= 2 * PLOT_WIDTH
+    assert min(long) == pytest.approx(min(heights(chart(101))), abs=0.2)
+
+
+def test_a_flat_line_has_an_axis() -> None:
+    flat = line_chart("flat", [Line("", np.zeros(1), np.full(1, 5.0), "#123456")], x_label="x", y_label="y")
+    assert flat.x_ticks and flat.y_ticks and "nan" not in flat.lines[0].points
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.013, 0.014), (-5.0, 1e6), (1e-7, 3e-7), (12.0, 50.0)])
+def test_ticks_of_all_sizes(low: float, high: float) -> None:
+    found = ticks(low, high, 6)
+    assert 2 <= len(found) <= 8 and all(low - 1e-9 <= tick <= high + 1e-9 for tick in found)
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(2, 10))

@@ -7,15 +7,20 @@ from typing import Any
 
 import pytest
 
-from anew.evaluation.metrics.statistics import Score
 from anew.evaluation.reporting.model_card import card, write_card
+from anew.evaluation.reporting.report import EvaluationReport
+from scores import score
 
 yaml = pytest.importorskip("yaml")
 SCORES = [
-    Score("bits_per_character", 2.1, 2.0, 2.2, n=1000, source="test part"),
-    Score("bits_per_character_kneser_ney", 2.3, n=1000),
-    Score("verbatim_share", float("nan")),
+    score("bits_per_character", 2.1, 2.0, 2.2, n=1000, source="test part"),
+    score("bits_per_character_kneser_ney", 2.3, n=1000),
+    score("verbatim_share", float("nan")),
 ]
+
+
+def report(run: str = "r", family: str = "f", modality: str = "image", scores: Any = SCORES) -> EvaluationReport:
+    return EvaluationReport.of(scores, run=run, family=family, modality=modality)
 
 
 def block(text: str) -> dict[str, Any]:
@@ -26,7 +31,7 @@ def block(text: str) -> dict[str, Any]:
 
 
 def test_metadata_block() -> None:
-    found = block(card(run="r", family="transformer", modality="text", data="d", parameters=5, scores=SCORES))
+    found = block(card(report(family="transformer", modality="text"), data="d", parameters=5))
     assert found["license"] == "unknown" and found["library_name"] == "anew"
     assert found["pipeline_tag"] == "text-generation" and found["tags"] == ["anew", "transformer", "text"]
     result = found["model-index"][0]["results"][0]
@@ -38,7 +43,7 @@ def test_metadata_block() -> None:
     "name", ['a: b "c" # d', "---", "x\ny: z", "[n](http://a)", "ünïcode 🐶", "'", "`tick`", "\x85\x7f"]
 )
 def test_names_cannot_break_it(name: str) -> None:
-    text = card(run=name, family="diffusion", modality="image", data=name, parameters=None, scores=SCORES)
+    text = card(report(name, "diffusion"), data=name, parameters=None)
     data = yaml.safe_load(text[4 : text.index("\n---\n")])
     assert data["model-index"][0]["name"] == name
     assert data["pipeline_tag"] == "unconditional-image-generation"
@@ -46,7 +51,7 @@ def test_names_cannot_break_it(name: str) -> None:
 
 def test_the_hub_s_own_reader_takes_it() -> None:
     hub = pytest.importorskip("huggingface_hub")
-    data = hub.ModelCard(card(run="r", family="f", modality="image", data="d", parameters=1, scores=SCORES)).data
+    data = hub.ModelCard(card(report(), data="d", parameters=1)).data
     assert data.library_name == "anew" and data.eval_results[0].metric_value == 2.1
 
 
@@ -58,21 +63,21 @@ def test_written_beside_the_weights_without_the_data_s_place(tmp_path: Path) -> 
         "data": {"path": "/home/someone/private/faces-data", "modality": {"name": "image"}},
         "plan": {"parameters": 1234},
     }
-    write_card(run, config, SCORES)
+    write_card(run, config, report())
     text = (run / "README.md").read_text(encoding="utf-8")
     assert "1,234 parameters" in text and "faces-data" in text and "/home/someone" not in text
     assert [p.name for p in run.iterdir()] == ["README.md"]
 
 
 def test_without_scores_there_is_no_index() -> None:
-    text = card(run="r", family="f", modality="protein", data="d", parameters=None, scores=[])
+    text = card(report(modality="protein", scores=[]), data="d", parameters=None)
     assert "model-index" not in block(text) and "pipeline_tag" not in block(text)
     assert "Nothing was measured." in text
 
 
 def test_a_model_that_keeps_its_records_says_so() -> None:
     texts = [
-        card(run="r", family="f", modality="protein", data="d", parameters=1, scores=[], holds=holds)
-        for holds in (True, False)
+        card(report(modality="protein", scores=[]), data="d", parameters=1, keeps_records=keeps)
+        for keeps in (True, False)
     ]
     assert ["training records themselves" in text for text in texts] == [True, False]

@@ -11,25 +11,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anew.evaluation.memorization.result import Copies, Planted
-from anew.evaluation.metrics.statistics import Score
+from anew.evaluation.memorization.result import CopyTestResult, PlantedControl
 from anew.evaluation.reporting import charts, sheet, verdict
-from anew.evaluation.reporting.content import Beside, Item, Shown
-from anew.evaluation.reporting.report import flat, number, write_report
+from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.reporting.page import format_number
+from anew.evaluation.reporting.report import EvaluationReport, flatten, write_report
+from scores import score
 
 HOSTILE = "<script>alert(1)</script><img src='http://evil.example/x' onerror=alert(2)>{{ 7 * 7 }}</pre>&\ud800\x00"
 TEXT_SCORES = [
-    Score("bits_per_character", 2.1, 2.0, 2.2, n=1000, source="test part"),
-    Score("bits_per_character_kneser_ney", 2.3, 2.2, 2.4, n=1000, source="naive"),
-    Score("fourgram_divergence", 0.31, 0.3, 0.33, 0.3, n=500, source="x"),
-    Score("verbatim_share", 0.01, None, None, 0.02, n=500, source="x"),
+    score("bits_per_character", 2.1, 2.0, 2.2, n=1000, source="test part"),
+    score("bits_per_character_kneser_ney", 2.3, 2.2, 2.4, n=1000, source="naive"),
+    score("fourgram_divergence", 0.31, 0.3, 0.33, 0.3, n=500, source="x"),
+    score("verbatim_share", 0.01, None, None, 0.02, n=500, source="x"),
 ]
 IMAGE_SCORES = [
-    Score("frechet_distance", 30.0, 25.0, 33.0, 10.0, n=1000, source="x"),
-    Score("coverage", 0.8, 0.7, 0.9, 0.95, "higher", 1000, "x"),
-    Score("diversity", 0.95, 0.9, 1.0, 1.0, "higher", 1000, "x"),
-    Score("kernel_distance", -0.001, -0.003, 0.001, 0.0001, n=1000, source="x"),
-    Score("a_score_of_tomorrow", float("nan"), n=1, source="x"),
+    score("frechet_distance", 30.0, 25.0, 33.0, 10.0, n=1000, source="x"),
+    score("coverage", 0.8, 0.7, 0.9, 0.95, n=1000, source="x"),
+    score("diversity", 0.95, 0.9, 1.0, 1.0, n=1000, source="x"),
+    score("kernel_distance", -0.001, -0.003, 0.001, 0.0001, n=1000, source="x"),
+    score("a_score_of_tomorrow", float("nan"), n=1, source="x"),
 ]
 HISTORY = [
     {"step": s, "progress": s / 50, "seconds": s * 0.1, "loss": 3 / (s + 1), "rate": 0.001, "grad_norm": 1.0}
@@ -53,41 +54,42 @@ class Page(HTMLParser):
 
 
 def written(folder: Path, **more: Any) -> tuple[str, Page, dict[str, Any]]:
+    about = {"run": "first", "family": "transformer", "modality": "text", "notes": ["one file was skipped"]}
+    about |= {key: more.pop(key) for key in list(more) if key in about}
+    history = more.get("history", HISTORY)
+    steps = max((row["step"] for row in history), default=None)
+    report = EvaluationReport.of(more.pop("scores", TEXT_SCORES), more.pop("copies", None), steps=steps, **about)
     fields: dict[str, Any] = {
-        "run": "first",
-        "family": "transformer",
-        "modality": "text",
-        "scores": TEXT_SCORES,
-        "shown": Shown(pairs=[Beside(Item(text="new words here" * 10), None)], nearest="longest passage"),
+        "content": ReportContent(
+            pairs=[SamplePair(ReportItem(text="new words here" * 10), None)], explanation="longest passage"
+        ),
         "history": HISTORY,
         "settings": {"family": {"width": 64, "shape": [1, 2]}, "train": {"seed": None}},
         "plan": {"steps": 50, "batch": 8},
-        "notes": ["one file was skipped"],
         "command": "anew train words/ --run first",
     }
-    found = write_report(folder, **(fields | more))
+    write_report(folder, report, **(fields | more))
     html = (folder / "report.html").read_text(encoding="utf-8")
     page = Page()
     page.feed(html)
-    return html, page, found
+    return html, page, json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
-def image_shown() -> Shown:
+def image_content() -> ReportContent:
     images = list(np.random.default_rng(0).integers(0, 256, (6, 8, 8), dtype=np.uint8))
-    one, other = Item(sheet.png(images[0])), Item(sheet.png(images[1]))
-    whole = sheet.sheet(images)
-    return Shown(
-        whole, whole, [Beside(one, other, "exact copy", True), Beside(one, other, "differ by 42")], "nearest of 9"
-    )
+    item, other = ReportItem(sheet.png(images[0])), ReportItem(sheet.png(images[1]))
+    png = sheet.sheet(images)
+    pairs = [SamplePair(item, other, "exact copy", True), SamplePair(item, other, "difference 42")]
+    return ReportContent(png, png, pairs=pairs, explanation="nearest of 9")
 
 
-def copies(**more: Any) -> Copies:
+def copies(**more: Any) -> CopyTestResult:
     fields: dict[str, Any] = {
         "found": False, "p": 0.4, "share": 0.0, "low": 0.0, "high": 0.0, "detection_limit": 0.02, "method": "scan",
-        "pairs": [], "distance": "pixels", "samples": 900, "train": 8000, "held_out": 1000, "of": 8000,
-        "controls": [Planted("exact", 0.1, 1.0), Planted("exact", 0.02, 0.4)],
+        "pairs": [], "distance": "pixels", "samples": 900, "train": 8000, "held_out": 1000, "n_train_total": 8000,
+        "controls": [PlantedControl("exact", 0.1, 1.0), PlantedControl("exact", 0.02, 0.4)],
     }  # fmt: skip
-    return Copies(**(fields | more))
+    return CopyTestResult(**(fields | more))
 
 
 LAWFUL = ("data:image/png;base64,", "data:audio/wav;base64,", "data:video/mp4;base64,", "#")
@@ -107,49 +109,76 @@ def outside(page: Page) -> list[str]:
 
 def test_report_json_has_the_fixed_shape(tmp_path: Path) -> None:
     _, _, found = written(tmp_path)
-    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == found
     assert (found["run"], found["family"], found["modality"]) == ("first", "transformer", "text")
-    assert all(
-        list(s) == ["name", "value", "low", "high", "floor", "ceiling", "better", "n", "source"]
-        for s in found["scores"]
-    )
+    keys = ["name", "title", "value", "low", "high", "real_baseline", "naive_baseline", "better", "n", "source"]
+    assert all(list(s) == keys for s in found["scores"])
     assert found["copies"] is None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "report.json"]
 
 
-@pytest.mark.parametrize("kind", ["text", "image", "records", "sound", "film", "nothing"])
+def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
+    about = {"run": "first", "family": "diffusion", "modality": "image", "folder": tmp_path}
+    report = EvaluationReport.of(IMAGE_SCORES, copies(), **about)
+    assert report["coverage"].value == 0.8 and "coverage" in report and "recall" not in report
+    with pytest.raises(KeyError, match=r"'recall' was not measured; measured: frechet_distance, coverage"):
+        report["recall"]
+    shown = repr(report)
+    assert "'first' (diffusion, image)" in shown and "(real data: 10.0)" in shown and "report.html" in shown
+    assert "Does it look like your data? fair: The samples are" in shown
+    page = Page()
+    page.feed(report._repr_html_())
+    assert outside(page) == [] and "Fréchet distance" in page.text and "25.0 to 33.0" in page.text
+    hostile = EvaluationReport.of([], run=HOSTILE, family=HOSTILE, modality=HOSTILE)
+    assert "<script" not in hostile._repr_html_()
+
+
+@pytest.mark.parametrize("kind", ["text", "image", "records", "sound", "clips", "nothing"])
 def test_the_page_loads_nothing_from_outside(tmp_path: Path, kind: str) -> None:
-    long, short = Item(text=HOSTILE + "\n" * 3, mark=(0, 5)), Item(text=HOSTILE[:90])
-    picture = image_shown().pairs[0].sample.picture
-    sound, film = Item(picture, b"RIFF", "audio/wav"), Item(None, b"ftyp", "video/mp4")
-    shown = {
-        "text": Shown(pairs=[Beside(long, long, "close", True)] * 6, suspects=[Beside(long, None)]),
-        "records": Shown(pairs=[Beside(short, short, HOSTILE)]),
-        "image": image_shown(),
-        "sound": Shown(pairs=[Beside(sound, sound)]),
-        "film": Shown(pairs=[Beside(film, film)]),
-        "nothing": Shown(),
+    long, short = ReportItem(text=HOSTILE + "\n" * 3, mark=(0, 5)), ReportItem(text=HOSTILE[:90])
+    picture = image_content().pairs[0].sample.picture
+    sound, clip = ReportItem(picture, b"RIFF", "audio/wav"), ReportItem(None, b"ftyp", "video/mp4")
+    content = {
+        "text": ReportContent(
+            pairs=[SamplePair(long, long, "close", True)] * 6, closest_pairs=[SamplePair(long, None)]
+        ),
+        "records": ReportContent(pairs=[SamplePair(short, short, HOSTILE)]),
+        "image": image_content(),
+        "sound": ReportContent(pairs=[SamplePair(sound, sound)], samples=[sound] * 3, real=[sound]),
+        "clips": ReportContent(pairs=[SamplePair(clip, clip)], samples=[clip] * 3, real=[clip]),
+        "nothing": ReportContent(),
     }[kind]
-    assert shown.layout == {"text": "texts", "records": "rows", "nothing": "rows"}.get(kind, "tiles")
+    layouts = {"text": "texts", "records": "rows", "nothing": "rows", "image": "tiles"}
+    assert content.layout == layouts.get(kind, "players")
     scores = IMAGE_SCORES if kind == "image" else TEXT_SCORES
-    html, page, _ = written(tmp_path, shown=shown, scores=scores, copies=copies())
-    assert {t for t, _ in page.tags} & {"audio", "video"} == {"sound": {"audio"}, "film": {"video"}}.get(kind, set())
+    html, page, _ = written(tmp_path, content=content, scores=scores, copies=copies())
+    assert {t for t, _ in page.tags} & {"audio", "video"} == {"sound": {"audio"}, "clips": {"video"}}.get(kind, set())
     assert outside(page) == []
     assert "default-src 'none'" in html
     # Names of SVG's own language are the only addresses, and they are never fetched.
     addresses = set(re.findall(r"https?://[^\s\"'<>&]+", re.sub(r"&#?\w+;", " ", html)))
-    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink", "http://evil.example/x"}
+    assert addresses <= {"http://evil.example/x"}
     assert not re.search(r"url\((?!#)|@import", html)
 
 
+@pytest.mark.parametrize("tag", ["audio", "video"])
+def test_sound_and_clips_can_be_played_in_the_main_grid(tmp_path: Path, tag: str) -> None:
+    item = ReportItem(None, b"data", {"audio": "audio/wav", "video": "video/mp4"}[tag])
+    content = ReportContent(samples=[item] * 12, real=[item] * 6, pairs=[SamplePair(item, item)])
+    html, page, _ = written(tmp_path, content=content)
+    players = [attributes for name, attributes in page.tags if name == tag]
+    assert len(players) == 12 + 6 + 2 and all("controls" in attributes for attributes in players)
+    # Browsers hide the buttons of narrow players; 16.5rem are 264 pixels.
+    assert re.search(rf"\.player {tag} {{[^}}]*min-width: 16\.5rem", html)
+
+
 def test_hostile_text_is_shown_as_text(tmp_path: Path) -> None:
-    row = Beside(Item(text=HOSTILE, mark=(0, 5)), Item(text=HOSTILE), HOSTILE)
-    hostile = [Score(HOSTILE, 1.0, 0.9, 1.1, 1.0, source=HOSTILE)]
+    row = SamplePair(ReportItem(text=HOSTILE, mark=(0, 5)), ReportItem(text=HOSTILE), HOSTILE)
+    hostile = [score(HOSTILE, 1.0, 0.9, 1.1, 1.0, source=HOSTILE)]
     _, page, _ = written(
         tmp_path,
         run=HOSTILE,
         scores=hostile,
-        shown=Shown(pairs=[row], nearest=HOSTILE),
+        content=ReportContent(pairs=[row], explanation=HOSTILE),
         notes=[HOSTILE],
         command=HOSTILE,
         settings={HOSTILE: HOSTILE},
@@ -161,7 +190,7 @@ def test_hostile_text_is_shown_as_text(tmp_path: Path) -> None:
 
 def test_a_reader_finds_what_counts(tmp_path: Path) -> None:
     _, page, _ = written(tmp_path)
-    assert "9% better than merely counting" in page.text
+    assert "9% fewer than mere n-gram counts (2.30)" in page.text
     for part in (
         "new words here",
         "one file was skipped",
@@ -174,98 +203,107 @@ def test_a_reader_finds_what_counts(tmp_path: Path) -> None:
     assert "family.train.seed" not in page.text
 
 
-def test_images_with_pairs_and_floor(tmp_path: Path) -> None:
-    _, page, found = written(tmp_path, modality="image", family="diffusion", scores=IMAGE_SCORES, shown=image_shown())
-    assert "exact copy" in page.text and "differ by 42" in page.text
+def test_images_with_pairs_and_baselines(tmp_path: Path) -> None:
+    _, page, found = written(
+        tmp_path, modality="image", family="diffusion", scores=IMAGE_SCORES, content=image_content()
+    )
+    assert "exact copy" in page.text and "difference 42" in page.text
     assert found["scores"][-1]["value"] is None
     assert sum(t == "img" for t, _ in page.tags) == 6
     assert "A score of tomorrow" in page.text
 
 
 def test_a_report_without_scores_says_so(tmp_path: Path) -> None:
-    _, page, found = written(tmp_path, scores=[], history=[], shown=Shown())
-    assert page.text.count("This could not be measured") == 3 and found["verdict"] == {} == found["grades"]
-    assert "How it learned" not in page.text
+    _, page, found = written(tmp_path, scores=[], history=[], content=ReportContent())
+    assert page.text.count("Not measured; the notes at the end") == 3 and found["verdict"] == {} == found["grades"]
+    assert "Training curves" not in page.text
 
 
 def test_verdict_words() -> None:
     image = verdict.verdict(IMAGE_SCORES)
-    assert "with differences that show" in image["closeness"] and "as varied as real" in image["variety"]
-    collapsed = verdict.verdict([Score("diversity", 0.03, floor=1.0, better="higher")])
+    assert "with visible differences" in image["closeness"] and "as varied as real" in image["variety"]
+    collapsed = verdict.verdict([score("diversity", 0.03, real_baseline=1.0)])
     assert collapsed == {"variety": "The generator has collapsed: the samples have 3% of the variety of the data."}
-    worse = verdict.verdict([Score("bits_per_character", 2.5), Score("bits_per_character_kneser_ney", 2.0)])
-    assert "25% worse" in worse["prediction"]
-    assert verdict.verdict([Score("frechet_distance", 1.0, floor=None)]) == {}
+    worse = verdict.verdict([score("bits_per_character", 2.5), score("bits_per_character_kneser_ney", 2.0)])
+    assert "25% more" in worse["prediction"]
+    assert verdict.verdict([score("frechet_distance", 1.0)]) == {}
 
 
 def test_the_worst_figure_decides_and_few_items_hide_nothing() -> None:
     # Noise that a Fréchet distance of 100 items cannot see: its floor is nearly all bias.
     few = [
-        Score("frechet_distance", 52.5, 42.7, 65.2, 48.4, n=100),
-        Score("kernel_distance", 0.014, 0.006, 0.03, -0.002),
+        score("frechet_distance", 52.5, 42.7, 65.2, 48.4, n=100),
+        score("kernel_distance", 0.014, 0.006, 0.03, -0.002),
     ]
-    assert "differences that show" not in verdict.verdict(few[:1]).get("closeness", "")
-    assert "recognisably different" in verdict.verdict(few)["closeness"]
+    assert "visible differences" not in verdict.verdict(few[:1]).get("closeness", "")
+    assert "clearly different" in verdict.verdict(few)["closeness"]
     real = [
-        Score("kernel_distance", 0.0002, -0.001, 0.001, 0.0001, n=900),
-        Score("recall", 0.9, floor=0.92, better="higher"),
+        score("kernel_distance", 0.0002, -0.001, 0.001, 0.0001, n=900),
+        score("recall", 0.9, real_baseline=0.92),
     ]
-    assert "not to be told from unseen real items" in verdict.verdict(real)["closeness"]
-    half = Score("recall", 0.5, floor=0.9, better="higher")
+    assert "indistinguishable from held-out data by these metrics" in verdict.verdict(real)["closeness"]
+    half = score("recall", 0.5, real_baseline=0.9)
     assert "50% of real items look like a sample" in verdict.verdict([real[0], half])["closeness"]
-    assert "far from" in verdict.verdict([*real, Score("spectrum_distance", 9.9, floor=0.1)])["closeness"]
+    assert "far from" in verdict.verdict([*real, score("spectrum_distance", 9.9, real_baseline=0.1)])["closeness"]
 
 
-def test_curve_of_several_losses_and_of_none() -> None:
+def test_curves_of_several_losses_and_of_none() -> None:
     rows = [{"step": s, "loss_d": 1.0 / (s + 1), "loss_g": 2.0, "rate": 0.1} for s in range(30)]
-    svg = charts.curve(rows)
-    assert svg.startswith("<svg") and "metadata" not in svg and ">d</text>" in svg and "step" in svg
-    assert charts.curve([]) == charts.curve(HISTORY[:1]) == ""
-    assert charts.curve([{"step": 0, "loss": float("nan")}] * 5) == ""
+    loss, rate = charts.training_curves(rows)
+    assert [line.name for line in loss.legend] == ["d", "g"] and loss.x_label == "step" and len(loss.lines) == 4
+    assert [tick.text for tick in loss.x_ticks] == ["0", "5", "10", "15", "20", "25"]
+    assert [line.name for line in rate.lines] == ["learning rate"] and not rate.legend
+    points = [tuple(map(float, pair.split(","))) for pair in loss.lines[1].points.split()]
+    assert all(0 <= x <= loss.width and 0 <= y <= loss.height for x, y in points[2:])
+    assert charts.training_curves([]) == charts.training_curves(HISTORY[:1]) == []
+    assert charts.training_curves([{"step": 0, "loss": float("nan")}] * 5) == []
 
 
 def test_scale_ends_where_shares_end() -> None:
-    svg = charts.scale(IMAGE_SCORES[1])
-    assert ">1</text>" in svg and "better →" in svg
-    assert charts.scale(IMAGE_SCORES[4]) == ""
-    assert "cx=" in charts.scale(IMAGE_SCORES[3])
+    scale = charts.scale_chart(IMAGE_SCORES[1])
+    assert scale is not None and scale.end == "1" and scale.better == "better →" and scale.value == pytest.approx(0.8)
+    assert charts.scale_chart(IMAGE_SCORES[4]) is None
+    below = charts.scale_chart(IMAGE_SCORES[3])
+    assert below is not None and below.value == 0.0  # a distance under zero stands at the beginning
 
 
 def test_numbers_and_flat_settings() -> None:
-    assert [number(v) for v in (0, 3.0, 0.00001234, 1234.5, 0.04)] == ["0", "3.00", "1.2e-05", "1,234", "0.0400"]
-    assert flat({"a": {"b": 1, "c": None}, "d": [{"e": 1.5}]}) == {"a.b": "1", "d": '[{"e": 1.5}]'}
+    assert [format_number(v) for v in (0, 3.0, 0.00001234, 1234.5, 0.04)] == ["0", "3.00", "1.2e-05", "1,234", "0.0400"]
+    assert flatten({"a": {"b": 1, "c": None}, "d": [{"e": 1.5}]}) == {"a.b": "1", "d": '[{"e": 1.5}]'}
 
 
 def test_the_first_screen_answers_three_questions_with_a_grade(tmp_path: Path) -> None:
-    _, page, found = written(tmp_path, scores=IMAGE_SCORES, shown=image_shown(), copies=copies())
+    _, page, found = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=copies())
     assert found["grades"] == {"closeness": "fair", "variety": "good", "novelty": "good"}
     assert found["copies"]["detection_limit"] == 0.02 and "private" not in page.text.lower()
-    assert "No copying found; this audit would catch 2% or more." in page.text and "✓ new" in page.text
+    assert "No copying found; this test would catch 2% copies or more." in page.text and "✓ new" in page.text
     assert "caught 40%" in page.text and "not tried" in page.text
     stolen = copies(found=True, p=0.001, share=0.1, low=0.05, high=0.2)
-    _, page, found = written(tmp_path, scores=IMAGE_SCORES, shown=image_shown(), copies=stolen)
+    _, page, found = written(tmp_path, scores=IMAGE_SCORES, content=image_content(), copies=stolen)
     assert found["grades"]["novelty"] == "poor" and "✗ copied" in page.text
-    unsure = written(tmp_path, scores=[], shown=Shown(), copies=copies(method="reference", held_out=0))[1]
-    assert "~ not proved" in unsure.text and "cannot prove it" in unsure.text
+    unsure = written(tmp_path, scores=[], content=ReportContent(), copies=copies(method="reference", held_out=0))[1]
+    assert "~ not proven" in unsure.text and "cannot prove it" in unsure.text
 
 
-def test_scales_show_floor_and_ceiling() -> None:
-    near = charts.scale(Score("frechet_distance", 30.0, 25.0, 33.0, 10.0, ceiling=60.0))
-    far = charts.scale(Score("frechet_distance", 30.0, 25.0, 33.0, 10.0, ceiling=6000.0))
-    assert "stroke-dasharray" in near and "naive generator 60" in near and "naive: " not in near
-    assert "naive: 6e+03" in far and "stroke-dasharray" not in far
-    assert ">0.5</text>" in charts.scale(Score("two_sample_auc", 0.7, 0.65, 0.75, 0.5, ceiling=1.0))
+def test_scales_show_baselines() -> None:
+    near = charts.scale_chart(score("frechet_distance", 30.0, 25.0, 33.0, 10.0, naive_baseline=60.0))
+    far = charts.scale_chart(score("frechet_distance", 30.0, 25.0, 33.0, 10.0, naive_baseline=6000.0))
+    assert near is not None and far is not None
+    assert "naive generator 60" in near.label and not near.naive_is_far and "naive" not in near.end
+    assert far.naive_is_far and far.end == "naive: 6e+03"
+    half = charts.scale_chart(score("two_sample_auc", 0.7, 0.65, 0.75, 0.5, naive_baseline=1.0))
+    assert half is not None and half.start == "0.5"
 
 
 def test_a_model_of_a_few_steps_is_hardly_trained_not_collapsed() -> None:
-    scores = [Score("diversity", 0.03, floor=1.0, better="higher"), Score("two_sample_auc", 0.99, floor=0.5, n=500)]
+    scores = [score("diversity", 0.03, real_baseline=1.0), score("two_sample_auc", 0.99, real_baseline=0.5, n=500)]
     said = verdict.verdict(scores, steps=1)
     assert "hardly trained (1 step)" in said["closeness"] and "collapsed" not in said["variety"]
     assert "hardly" not in verdict.verdict(scores, steps=5000)["closeness"]
 
 
 def test_what_looks_like_nothing_real_is_not_praised_as_new() -> None:
-    far = Score("two_sample_auc", 0.999, 0.99, 1.0, floor=0.5, n=500), Score("spectrum_distance", 9.9, floor=0.1)
-    assert verdict.grades(far, copies())["novelty"] == "fair" and verdict.grades(far[:1], copies())["novelty"] == "good"
-    assert "easy for samples that do not look like the data" in verdict.verdict(far, copies())["novelty"]
-    assert "easy" not in verdict.verdict(far[:1], copies())["novelty"]
+    far = score("two_sample_auc", 0.999, 0.99, 1.0, 0.5, n=500), score("spectrum_distance", 9.9, real_baseline=0.1)
+    assert verdict.grade(far, copies())["novelty"] == "fair" and verdict.grade(far[:1], copies())["novelty"] == "good"
+    assert "This says little: the samples do not look like your data." in verdict.verdict(far, copies())["novelty"]
+    assert "says little" not in verdict.verdict(far[:1], copies())["novelty"]

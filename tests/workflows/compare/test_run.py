@@ -12,7 +12,7 @@ import pytest
 import anew
 from anew.core.files import read_json
 from anew.data.dataset import Dataset
-from anew.workflows.compare.subprocesses import Contestant, command_of, contestants
+from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
 from samples import names, shapes
 
 QUICK = {"batch_size": 8, "evaluate_samples": 4, "previews": 0}
@@ -32,12 +32,12 @@ def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
     assert [r["name"] for r in found["runs"]] == ["gan", "diffusion:pixel"]
     for run in found["runs"]:
         scores = {s["name"]: s["value"] for s in run["scores"]}
-        assert {"frechet_distance", "coverage", "fine_detail", "walk_length", "seconds_per_1000"} <= set(scores)
+        assert {"frechet_distance", "coverage", "fine_detail", "path_length", "seconds_per_1000"} <= set(scores)
         assert scores["steps"] == 2
         assert scores["passes_per_1000"] == pytest.approx(1000 if run["name"] == "gan" else 8000, rel=0.05)
         assert (out / run["run"] / "report" / "report.html").exists()
         assert run["copies"]["samples"] == 4 and run["copies"]["found"] is False
-    assert {c["held"] for c in found["claims"]} <= {"yes", "no", "partly", "tie", "not tested"}
+    assert {c["outcome"] for c in found["claims"]} <= {"yes", "no", "partly", "tie", "not tested"}
     page = (out / "compare.html").read_text()
     assert page.count("(4 samples)") == 2  # what each report says of copies
     assert page.count("data:image/png;base64") == 5  # two sheets and the real one, two walks
@@ -57,14 +57,14 @@ def test_the_same_call_goes_on_and_another_is_refused(duel: tuple[Path, Path]) -
 
 def test_finished_runs_are_compared(duel: tuple[Path, Path], tmp_path: Path) -> None:
     _, out = duel
-    found = anew.compare(None, tmp_path / "out", runs=[out / "gan", out / "diffusion-pixel"], n=24).found
+    found = anew.compare(None, tmp_path / "out", runs=[out / "gan", out / "diffusion-pixel"], n=24).to_json()
     assert [r["name"] for r in found["runs"]] == ["gan", "diffusion-pixel"]
 
 
 def test_runs_of_several_seeds_hold_out_the_same_items(duel: tuple[Path, Path], tmp_path: Path) -> None:
     data, out = duel
     other = anew.train(data, tmp_path / "other", steps=1, seed=1, family="gan", settings=QUICK).folder.path
-    assert len(anew.compare(None, tmp_path / "out", runs=[out / "gan", other], n=24).found["runs"]) == 2
+    assert len(anew.compare(None, tmp_path / "out", runs=[out / "gan", other], n=24).runs) == 2
     splits = [Dataset.reopen(read_json(run / "config.json")["data"], run) for run in (out / "gan", other)]
     held = [sorted(item.tobytes() for item in split.items("test", 1000)) for split in splits]
     assert held[0] == held[1]
@@ -87,7 +87,7 @@ def test_a_failed_run_is_reported_and_the_rest_compared(duel: tuple[Path, Path],
     _, out = duel
     shutil.copytree(out / "gan", tmp_path / "bad")
     (tmp_path / "bad" / "model.safetensors").write_bytes(b"nothing")
-    found = anew.compare(None, tmp_path / "out", runs=[out / "gan", tmp_path / "bad"], n=24).found
+    found = anew.compare(None, tmp_path / "out", runs=[out / "gan", tmp_path / "bad"], n=24).to_json()
     assert [bool(r["failed"]) for r in found["runs"]] == [False, True]
     assert any("bad failed" in note for note in found["notes"])
 
@@ -106,7 +106,7 @@ def test_families_that_cannot_take_the_data_are_refused_at_once(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("families", "message"),
     [
         ("gan", "two or more"),
         ("gan,gan", "given twice"),
@@ -114,15 +114,15 @@ def test_families_that_cannot_take_the_data_are_refused_at_once(tmp_path: Path) 
         ("gan,diffusion:latnt", "did you mean 'latent'"),
     ],
 )
-def test_odd_families_are_one_sentence(asked: str, says: str, tmp_path: Path) -> None:
-    with pytest.raises(anew.ConfigError, match=says):
-        contestants(asked, tmp_path)
+def test_odd_families_are_one_sentence(families: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(anew.ConfigError, match=message):
+        parse_families(families, tmp_path)
 
 
 def test_settings_of_one_family_are_for_it_alone(tmp_path: Path) -> None:
     request = {"data": "d", "seed": 3, "steps": None, "budget": 60.0, "modality": None, "families": ["gan", "vae:latent"],
                "settings": {"gan.width": "8", "batch_size": "4", "train.previews": "0"}}  # fmt: skip
-    one, other = (command_of(Contestant(name, tmp_path / name), request) for name in request["families"])
+    one, other = (command_of(ComparedRun(name, tmp_path / name), request) for name in request["families"])
     assert one is not None and other is not None
     assert "gan.width=8" in one and "gan.width=8" not in other
     assert "batch_size=4" in one and "batch_size=4" in other and "train.previews=0" in other

@@ -1,4 +1,4 @@
-"""What figures of sound are taken of: spectrograms, loudness, periodicity; and how copies of clips are told.
+"""What metrics of sound are taken of: spectrograms, loudness, periodicity; and how copies of clips are told.
 
 Legend for shapes: n clips, N samples, M bands, T frames.
 """
@@ -13,14 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anew.evaluation.memorization.result import Kind
-from anew.evaluation.memorization.statistics import Distance
+from anew.evaluation.memorization.copying_test import Distance
+from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
+from anew.evaluation.memorization.result import ItemType
 from anew.functional.spectrogram import Frames, mel_bank
 
-BANDS, FRAMES = 64, 64  # of the spectrograms that figures are taken of, whatever the model works on
-DEEP = 70.0  # decibels below its loudest that a clip's spectrogram reaches
-WINDOW = 0.032  # seconds, at least
-AT_ONCE = 64
+BANDS, FRAMES = 64, 64  # of the spectrograms that metrics are taken of, whatever the model works on
+FLOOR_DB = 70.0  # decibels below its loudest that a clip's spectrogram reaches: quieter is hardly heard
+WINDOW = 0.032  # seconds of a spectrogram's window, at least: two periods of the lowest pitch
+CHUNK = 64  # clips at once
 PITCH = (60.0, 400.0)  # Hz, lowest and highest tone whose repetition counts as periodic
 STRETCH = 0.04  # seconds in which tones are looked for
 NOMINAL = 16_000  # Hz: copies are told by the shape of spectrograms, and no rate is known there
@@ -28,34 +29,34 @@ NOISE, SHIFT = 0.01, 0.02  # disturbances of copies: noise as a share of the pea
 
 
 def spectrograms(items: Sequence[Any], rate: int) -> Tensor:
-    """(n, M, T) decibels below the loudest value of each clip, from -DEEP to 0."""
+    """(n, M, T) decibels below the loudest value of each clip, from -FLOOR_DB to 0."""
     length = len(items[0])
     hop = max(1, -(-length // FRAMES))
     size = 2 ** int(np.ceil(np.log2(max(WINDOW * rate, 2 * hop, 2 * BANDS))))
     frames, bank = Frames(rate, size, hop), mel_bank(rate, size, BANDS)
-    found = []
-    for start in range(0, len(items), AT_ONCE):
-        x = torch.from_numpy(np.stack([np.asarray(i, dtype=np.float32) for i in items[start : start + AT_ONCE]]))
+    parts = []
+    for start in range(0, len(items), CHUNK):
+        x = torch.from_numpy(np.stack([np.asarray(i, dtype=np.float32) for i in items[start : start + CHUNK]]))
         x = torch.nn.functional.pad(x, (0, hop * FRAMES - length))
         level = 20.0 * (bank @ frames.stft(x).abs()).clamp_min(1e-7).log10()  # (n, M, T)
-        found.append((level - level.amax((1, 2), keepdim=True)).clamp_min(-DEEP))
-    return torch.cat(found)
+        parts.append((level - level.amax((1, 2), keepdim=True)).clamp_min(-FLOOR_DB))
+    return torch.cat(parts)
 
 
 def pictures(items: Sequence[Any], rate: int = NOMINAL) -> NDArray[np.uint8]:
     """(n, M, T) uint8 spectrograms in grey, low bands below."""
-    unit = spectrograms(items, rate).flip(1) / DEEP + 1.0
+    unit = spectrograms(items, rate).flip(1) / FLOOR_DB + 1.0
     return np.asarray((255.0 * unit).round().numpy(), dtype=np.uint8)
 
 
 def loudness(items: Sequence[Any], rate: int) -> NDArray[np.float64]:
     """(n,) decibels (full scale) of the loudest tenth of a second."""
     width = max(1, min(len(items[0]), rate // 10))
-    found = []
+    parts = []
     for item in items:
         power = np.concatenate([[0.0], np.cumsum(np.square(item, dtype=np.float64))])
-        found.append((power[width:] - power[:-width]).max() / width)
-    return np.asarray(10.0 * np.log10(np.maximum(found, 1e-10)))
+        parts.append((power[width:] - power[:-width]).max() / width)
+    return np.asarray(10.0 * np.log10(np.maximum(parts, 1e-10)))
 
 
 def periodicity(items: Sequence[Any], rate: int) -> NDArray[np.float64]:
@@ -64,9 +65,9 @@ def periodicity(items: Sequence[Any], rate: int) -> NDArray[np.float64]:
     width = round(STRETCH * rate)
     low, high = int(rate / PITCH[1]), min(int(rate / PITCH[0]), width - 2)
     lag = torch.arange(low, high)
-    found = []
-    for start in range(0, len(items), AT_ONCE):
-        x = torch.from_numpy(np.stack([np.asarray(i, dtype=np.float32) for i in items[start : start + AT_ONCE]]))
+    parts = []
+    for start in range(0, len(items), CHUNK):
+        x = torch.from_numpy(np.stack([np.asarray(i, dtype=np.float32) for i in items[start : start + CHUNK]]))
         x = torch.nn.functional.pad(x, (0, max(0, width - x.shape[1])))
         pieces = x.unfold(1, width, width // 2).double()
         pieces = pieces - pieces.mean(2, keepdim=True)  # (n, T, width)
@@ -76,21 +77,19 @@ def periodicity(items: Sequence[Any], rate: int) -> NDArray[np.float64]:
         total = energy[..., -1:]
         alike = product / (energy[..., width - 1 - lag] * (total - energy[..., lag - 1])).clamp_min(1e-12).sqrt()
         weight = total[..., 0]
-        found.append((alike.amax(2) * weight).sum(1) / weight.sum(1).clamp_min(1e-9))
-    return np.asarray(torch.cat(found).numpy())
+        parts.append((alike.amax(2) * weight).sum(1) / weight.sum(1).clamp_min(1e-9))
+    return np.asarray(torch.cat(parts).numpy())
 
 
-def earth_mover(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Wasserstein-1 distance of two samples of numbers (n,), (m,)."""
-    share = (np.arange(200) + 0.5) / 200
-    return float(np.abs(np.quantile(a, share) - np.quantile(b, share)).mean())
+class SpectrogramDistance(PixelDistance):
+    """Distance of clips by the pixels of their spectrograms."""
+
+    name = "spectrogram"
 
 
 def _distances(items: Sequence[Any], groups: NDArray[Any]) -> list[Distance]:
-    from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
-
-    drawn = list(pictures(items))
-    return [PixelDistance(drawn, groups, mirror=False), EmbeddingDistance(drawn, groups, mirror=False)]
+    images = list(pictures(items))
+    return [SpectrogramDistance(images, groups, mirror=False), EmbeddingDistance(images, groups, mirror=False)]
 
 
 def disturbed(item: Any, source: np.random.Generator) -> Any:
@@ -108,4 +107,4 @@ def disturbed(item: Any, source: np.random.Generator) -> Any:
     return np.fft.irfft(spectrum * tilt, len(x)).astype(np.float32)
 
 
-CLIPS = Kind("clips", _distances, disturbed)
+CLIPS = ItemType("clips", _distances, disturbed)

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.memorization.nearest import codes
+from anew.evaluation.memorization.texts import codes
 
 WIDTHS = (1, 2, 3, 4)
-CELLS = 512  # of each width
-MIXED = 96
-PLAIN = 8
+CELLS = 512  # of each width: a few characters that share a cell do no harm
+MIXED = 96  # features that all cells are mixed into: few enough for covariances of some hundred texts
+PLAIN = 8  # features of length and kinds of characters
 FEATURES = MIXED + PLAIN
 NAME = f"counts of runs of {WIDTHS[0]} to {WIDTHS[-1]} characters, lengths and kinds of characters"
 
@@ -57,9 +57,9 @@ def _cells(text: str, width: int) -> NDArray[np.float64]:
 def _plain(text: str) -> list[float]:
     n = max(len(text), 1)
     words = text.split()
-    counted = [sum(map(kind, text)) / n for kind in (str.isalpha, str.isupper, str.isdigit, str.isspace)]
+    shares = [sum(map(test, text)) / n for test in (str.isalpha, str.isupper, str.isdigit, str.isspace)]
     length = float(np.mean([len(w) for w in words])) if words else 0.0
-    return [float(np.log1p(len(text))), float(np.log1p(length)), len(set(text)) / n, text.count("\n") / n, *counted]
+    return [float(np.log1p(len(text))), float(np.log1p(length)), len(set(text)) / n, text.count("\n") / n, *shares]
 
 
 def bigrams(train: Sequence[str], n: int, source: np.random.Generator, most: int = 100_000) -> list[str]:
@@ -68,13 +68,13 @@ def bigrams(train: Sequence[str], n: int, source: np.random.Generator, most: int
     most: training characters that are counted."""
     ends = "\x00"  # stands before and after a text
     x = codes(ends + ends.join(t for t in train if t)[:most].rstrip(ends) + ends)
-    known, ids = np.unique(x, return_inverse=True)
+    alphabet, ids = np.unique(x, return_inverse=True)
     order = np.argsort(
         ids[:-1], kind="stable"
     )  # places by their character: what follows them are draws of the next one
     following = ids[1:][order]
-    start = np.searchsorted(ids[:-1][order], np.arange(len(known) + 1))
-    stop = int(np.searchsorted(known, 0))
+    start = np.searchsorted(ids[:-1][order], np.arange(len(alphabet) + 1))
+    stop = int(np.searchsorted(alphabet, 0))
 
     def after(last: NDArray[np.intp]) -> NDArray[np.intp]:
         low, high = start[last], start[last + 1]
@@ -88,5 +88,5 @@ def bigrams(train: Sequence[str], n: int, source: np.random.Generator, most: int
         ended = last == stop
         last[ended] = after(last[ended])  # a text that would end goes on with a beginning
         rows[:, column] = last
-    text = known[rows].astype("<u4")
+    text = alphabet[rows].astype("<u4")
     return [text[i, :size].tobytes().decode("utf-32-le", "surrogatepass") for i, size in enumerate(lengths)]

@@ -20,8 +20,8 @@ from torch.nn import functional
 from anew.core.random import generator
 
 NAME = "random-convolution embedding"
-FEATURES = 128
-WIDTHS = (32, 64, 128)
+FEATURES = 128  # few enough that a covariance of some hundred items has full rank
+WIDTHS = (32, 64, 128)  # filters of each level
 CELLS = {1: 16, 2: 4, 3: 2}  # cells an axis that a level is read out in, by number of extents
 LARGEST = {1: 4096, 2: 64, 3: 32}  # larger extents are shrunk to this first: fine detail is the spectrum's part
 CHUNK = 64  # items at once: the first level's maps then stay in a processor's cache
@@ -107,23 +107,23 @@ class Embedding:
     def _pooling(self, extents: tuple[int, ...]) -> Tensor:
         """Means over cells as a matrix (extent product, cells): faster than adaptive pooling, and for any extents."""
         if extents not in self._cells:
-            whole = torch.ones(1, 1)
+            pooling = torch.ones(1, 1)
             for size in extents:
                 count = min(CELLS[self.extents], size)
                 axis = torch.zeros(size, count)
                 for cell in range(count):
                     low, high = cell * size // count, -(-(cell + 1) * size // count)
                     axis[low:high, cell] = 1.0 / (high - low)
-                whole = torch.kron(whole, axis)
-            self._cells[extents] = whole
+                pooling = torch.kron(pooling, axis)
+            self._cells[extents] = pooling
         return self._cells[extents]
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    one = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}[weight.dim() - 2]
-    return one(x, weight, bias, padding=1)
+    convolve = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}[weight.dim() - 2]
+    return convolve(x, weight, bias, padding=1)
 
 
 def _halve(x: Tensor) -> Tensor:
-    one = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}[x.dim() - 2]
-    return one(x, 2, ceil_mode=True)
+    pool = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}[x.dim() - 2]
+    return pool(x, 2, ceil_mode=True)

@@ -1,9 +1,9 @@
 """The audit for copies, step by step: the scan, what it would have caught, and whether it holds on real items.
 
-    copies = audit(kinds.IMAGES, samples, train, held, seed=0)
-    report["copies"] = copies.to_json()
+    result = audit(item_types.IMAGES, samples, train, held_out, seed=0)
+    report["copies"] = result.to_json()
 
-Texts are cut into passages first: `kinds.audit_texts`.
+Texts are cut into passages first: `item_types.audit_texts`.
 """
 
 from __future__ import annotations
@@ -15,261 +15,331 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.memorization import statistics
-from anew.evaluation.memorization.planting import Planting, least_excess, limit_of, proved
-from anew.evaluation.memorization.result import FAILED, RATES, Copies, Kind, Novel, Pair, Planted
-from anew.evaluation.memorization.statistics import FOUND, Array, Distance, Excess, Indices, Labels, Nearest, Scan
+from anew.evaluation.memorization import copying_test
+from anew.evaluation.memorization.copying_test import (
+    FOUND,
+    Array,
+    Distance,
+    Indices,
+    LabelPermutations,
+    NearestReal,
+    ReferenceResult,
+    ScanResult,
+)
+from anew.evaluation.memorization.planting import Planting, combined_p, detection_limit, least_reference
+from anew.evaluation.memorization.result import (
+    FAILED,
+    RATES,
+    ClosestPair,
+    CopyTestResult,
+    ItemType,
+    PlantedControl,
+    TrainingDistance,
+)
 from anew.evaluation.metrics.two_sample import auc
+from anew.evaluation.wording import listed
 
-POSING = 500  # real items that pose as samples
-PAIRS = 12
+MOST_CONTROLS = 500  # real items that pose as samples: twice as many hardly move their p
+PAIRS = 12  # closest pairs that a report shows
 
 
 class Audit:
-    """One audit, step by step. Items of all kinds have one index: real ones, samples, planted ones. given: which of the
-    train and then held-out items, as they were given, a real one is."""
+    """One audit, step by step. Items of all sorts have one index: real ones, samples, planted ones."""
 
     def __init__(
         self,
-        kind: Kind,
+        item_type: ItemType,
         samples: Sequence[Any],
         train: Sequence[Any],
-        held: Sequence[Any],
+        held_out: Sequence[Any],
         groups: NDArray[Any] | None = None,
         *,
-        of: int | None = None,
-        drawn: bool = True,
+        n_train_total: int | None = None,
+        randomly_held_out: bool = True,
         seed: int = 0,
         controls: bool = True,
     ) -> None:
-        """groups: one integer of each train and then each held-out item; items of one group (near-duplicates, a cluster,
-        passages of one document) are never told apart. Default: each item its own.
-
-        of: training items in all, where `train` is a random part of them: copies of the others go unseen, which shares and
-        limits allow for. drawn: held-out items are a random draw from where training items come from; False: whether
-        they are like one is tested first."""
+        """
+        Args:
+            item_type: How items are compared.
+            samples: Generated items.
+            train: Items that the generator was trained on.
+            held_out: Items of the same source that it was not trained on; none for the weaker method.
+            groups: One integer of each train and then each held-out item; items of one group (near-duplicates, a cluster,
+                passages of one document) are never told apart. Default: each item its own.
+            n_train_total: Training items in all, where `train` is a random part of them: copies of the others go unseen,
+                which shares and limits allow for.
+            randomly_held_out: Whether held-out items are a random draw from where training items come from; if not, whether
+                they look like one is tested first.
+            seed: Of all that is drawn.
+            controls: Whether to measure what the test would have caught.
+        """
         if not len(samples) or not len(train):
             raise ValueError("an audit needs samples and training items")
         self.source = np.random.default_rng(seed)
         self.notes: list[str] = []
-        self.n, self.m = len(train) + len(held), len(samples)
-        own = np.arange(self.n) if groups is None else np.unique(groups, return_inverse=True)[1]
-        # In an order of chance: of several items at one distance the first is taken, and that must not tell its label.
-        self.given = self.source.permutation(self.n)
-        own, real = own[self.given], [*train, *held]
-        real = [real[i] for i in self.given]
-        self.train = self.given < len(train)
-        self.of, self.drawn = max(of or len(train), len(train)), drawn
-        self.part = len(train) / self.of  # of the copies that can be seen
-        self.pool = self._untwinned(own)
-        self.sources = self._sources() if controls else np.zeros((2, 0), dtype=np.intp)
-        exact = [real[i] for i in self.sources[0]]
-        disturbed = [kind.disturb(real[i], self.source) for i in self.sources[1]]
+        self.skipped: list[str] = []  # controls that there was no time for
+        self.n_real, self.n_samples = len(train) + len(held_out), len(samples)
+        group = np.arange(self.n_real) if groups is None else np.unique(groups, return_inverse=True)[1]
+        # In random order: of several items at one distance the first is taken, and that must not tell its label.
+        self.original_index = self.source.permutation(self.n_real)  # of each real item: its place in train + held_out
+        real = [*train, *held_out]
+        group, real = group[self.original_index], [real[i] for i in self.original_index]
+        self.is_train = self.original_index < len(train)
+        self.n_train_total = max(n_train_total or len(train), len(train))
+        self.randomly_held_out = randomly_held_out
+        self.visible_share = len(train) / self.n_train_total  # of the copies that can be seen
+        self.pool = self._without_mixed_groups(group)
+        self.planted = self._choose_planted() if controls else np.zeros((2, 0), dtype=np.intp)
+        exact = [real[i] for i in self.planted[0]]
+        disturbed = [item_type.disturb(real[i], self.source) for i in self.planted[1]]
         items = [*real, *samples, *exact, *disturbed]
-        self.groups = np.concatenate([own, own.max() + 1 + np.arange(len(items) - self.n)])
-        self.distances = kind.distances(items, self.groups)
+        self.groups = np.concatenate([group, group.max() + 1 + np.arange(len(items) - self.n_real)])
+        self.distances = item_type.distances(items, self.groups)
         self.controls = controls
-        self._posed: tuple[bytes, list[Array]] = (b"", [])
+        self._control_ratios: tuple[bytes, list[Array]] = (b"", [])
 
-    def _untwinned(self, groups: Indices) -> Indices:
+    def _without_mixed_groups(self, groups: Indices) -> Indices:
         """Indices of pooled items, less those of groups with items on both sides: their label says nothing."""
-        mixed = np.isin(groups, groups[self.train]) & np.isin(groups, groups[~self.train])
+        mixed = np.isin(groups, groups[self.is_train]) & np.isin(groups, groups[~self.is_train])
         if mixed.any():
-            held = int((mixed & ~self.train).sum())
+            n = int((mixed & ~self.is_train).sum())
             self.notes.append(
-                f"Copying test: {held} held-out items have twins among the training items; both are left out."
+                f"Copying test: {n:,} held-out items have near-duplicates among the training items; both were left out."
             )
         return np.flatnonzero(~mixed)
 
-    def _sources(self) -> Indices:
+    def _choose_planted(self) -> Indices:
         """Training items that planted copies are made of, (2, e): for exact and for disturbed ones."""
-        count, train = int(np.ceil(RATES[-1] * self.m)), self.pool[self.train[self.pool]]
+        count, train = int(np.ceil(RATES[-1] * self.n_samples)), self.pool[self.is_train[self.pool]]
         return np.stack([self.source.choice(train, count, replace=count > len(train)) for _ in range(2)])
 
-    def run(self, left: Callable[[], float] = lambda: math.inf) -> Copies:
-        """left: seconds left, asked before each control and each planted draw; the notes say what was left out."""
-        queries = np.arange(self.n, self.n + self.m + self.sources.size)
-        nears = [d.near(queries, self.pool) for d in self.distances]
-        made = [n.take(np.arange(self.m)) for n in nears]
-        held = self.pool[~self.train[self.pool]]
-        if not len(held):
-            return self._without_proof(made, "reference")
-        posing, rest = self._set_aside(held)
-        control = None if self.drawn else self._least_control(posing, rest)
-        if control is not None and control <= FOUND:
-            return self._without_proof(made, "shifted", control)
-        touched = np.concatenate([*(n.item for n in nears), self.sources.ravel()])
-        labels = Labels(self.train, self.groups, self.pool, touched, source=self.source)
-        scan = statistics.scan(made, labels, self.source)
-        excess = self._reference(made, posing, rest) if scan.p <= FOUND else None
-        planted, novel = list[Planted](), None
-        if self.controls and not self._skipped(left, "planted copies"):
-            plants = Planting(nears, labels, self._unsuspicious(scan), self._apart(posing, rest), self.sources, self.m)
-            planted = plants.run(self.source, self.m * self.part, left, self.notes)
-        if self.controls and not self._skipped(left, "how novel samples are"):
-            novel = self._novel(made, held)
-        if self.controls and self.drawn and not self._skipped(left, "held-out items posing as samples"):
-            control = self._control(posing, rest)
-        if self.controls and excess is None and not self._skipped(left, "the reference test"):
-            excess = self._reference(made, posing, rest)
-        p = proved(scan.p, excess)
-        found, whole = p <= FOUND and (control is None or control > FAILED), self.m * self.part
-        share, low, high = (min(x / whole, 1.0) * found for x in (scan.copied, scan.low, scan.high))
-        return Copies(
+    def run(self, remaining: Callable[[], float] = lambda: math.inf) -> CopyTestResult:
+        """remaining: seconds that are left, asked before each control and each planted draw; a note says what they were too
+        few for."""
+        queries = np.arange(self.n_real, self.n_real + self.n_samples + self.planted.size)
+        nearests = [distance.nearest_real(queries, self.pool) for distance in self.distances]
+        of_samples = [nearest.take(np.arange(self.n_samples)) for nearest in nearests]
+        held_out = self.pool[~self.is_train[self.pool]]
+        if not len(held_out):
+            return self._without_proof(of_samples, "reference")
+        control, rest = self._set_aside(held_out)
+        control_p = None if self.randomly_held_out else self._least_control_p(control, rest)
+        if control_p is not None and control_p <= FOUND:
+            return self._without_proof(of_samples, "shifted", control_p)
+        touched = np.concatenate([*(nearest.item for nearest in nearests), self.planted.ravel()])
+        labels = LabelPermutations(self.is_train, self.groups, self.pool, touched, source=self.source)
+        scan = copying_test.scan(of_samples, labels, self.source)
+        planted: list[PlantedControl] = []
+        reference = self._reference(of_samples, control, rest) if scan.p <= FOUND else None
+        training_distance = None
+        if self._affords(remaining, "planted copies"):
+            base, ratios = unsuspicious(scan, self.n_samples), self._ratios(control, rest)
+            planting = Planting(nearests, labels, base, ratios, self.planted, self.n_samples)
+            planted = planting.run(self.source, self.n_samples * self.visible_share, remaining, self.skipped)
+        if self._affords(remaining, "the distance from training data"):
+            training_distance = self._training_distance(of_samples, held_out)
+        if self.randomly_held_out and self._affords(remaining, "the control with held-out items"):
+            control_p = self._control_p(control, rest)
+        if reference is None and self._affords(remaining, "the reference test"):
+            reference = self._reference(of_samples, control, rest)
+        return self._result(of_samples, scan, reference, planted, control_p, training_distance)
+
+    def _affords(self, remaining: Callable[[], float], what: str) -> bool:
+        """Whether a control is wanted and there is time for it; a note says where there is none."""
+        if not self.controls:
+            return False
+        if remaining() <= 0.0:
+            self.skipped.append(what)
+            return False
+        return True
+
+    def _result(
+        self,
+        of_samples: Sequence[NearestReal],
+        scan: ScanResult,
+        reference: ReferenceResult | None,
+        planted: list[PlantedControl],
+        control_p: float | None,
+        training_distance: TrainingDistance | None,
+    ) -> CopyTestResult:
+        """What the scan, with proof, says."""
+        if self.skipped:
+            self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
+        p = combined_p(scan.p, reference)
+        found = p <= FOUND and (control_p is None or control_p > FAILED)
+        n_visible = self.n_samples * self.visible_share
+        share, low, high = (
+            min(copies / n_visible, 1.0) if found else 0.0 for copies in (scan.copied, scan.low, scan.high)
+        )
+        return CopyTestResult(
             found=found,
             p=p,
             share=share,
             low=low,
             high=high,
-            detection_limit=limit_of(planted),
+            detection_limit=detection_limit(planted),
             method="scan",
-            pairs=self._pairs(made, scan),
+            pairs=self._pairs(of_samples, scan),
             distance=self.distances[scan.which].name,
-            samples=self.m,
-            train=int(self.train[self.pool].sum()),
-            held_out=len(held),
-            reference_p=None if excess is None else excess.p,
-            control_p=control,
-            of=self.of,
-            same=identical(made, self.train),
-            novel=novel,
+            samples=self.n_samples,
+            train=int(self.is_train[self.pool].sum()),
+            held_out=int((~self.is_train[self.pool]).sum()),
+            n_train_total=self.n_train_total,
+            reference_p=None if reference is None else reference.p,
+            control_p=control_p,
+            identical=count_identical(of_samples, self.is_train),
+            training_distance=training_distance,
             controls=planted,
             notes=self.notes,
         )
 
-    def _skipped(self, left: Callable[[], float], what: str) -> bool:
-        if left() > 0.0:
-            return False
-        self.notes.append(f"Not measured: {what} in the copying test (the time was spent).")
-        return True
-
-    def _unsuspicious(self, scan: Scan) -> Indices:
-        """Samples that copies are planted among: all, less those that were found to be copies."""
-        return scan.order[scan.k :] if scan.p <= FOUND and scan.k < self.m else scan.order
-
-    def _apart(self, posing: Indices, rest: Indices) -> list[Array]:
-        """How far real items that pose as samples are from others, (h,) for each distance; empty where there are none."""
-        if not len(posing) or not len(rest):
+    def _ratios(self, control: Indices, rest: Indices) -> list[Array]:
+        """Ratios of real items that pose as samples, (h,) for each distance; empty where there are none."""
+        if not len(control) or not len(rest):
             return []
-        key = posing.tobytes()
-        if self._posed[0] != key:
-            self._posed = key, [d.near(posing, rest).ratio for d in self.distances]
-        return self._posed[1]
+        key = control.tobytes()
+        if self._control_ratios[0] != key:
+            self._control_ratios = key, [d.nearest_real(control, rest).ratio for d in self.distances]
+        return self._control_ratios[1]
 
     def _set_aside(self, real: Indices) -> tuple[Indices, Indices]:
         """Up to half of these real items (whole groups) to pose as samples, and the pool without them."""
-        known, count = np.unique(self.groups[real], return_counts=True)
-        order = self.source.permutation(len(known))
-        most = max(int((np.cumsum(count[order]) <= POSING).sum()), 1)
-        chosen = np.isin(self.groups[self.pool], known[order[: min(most, len(known) // 2)]])
+        groups, sizes = np.unique(self.groups[real], return_counts=True)
+        order = self.source.permutation(len(groups))
+        most = max(int((np.cumsum(sizes[order]) <= MOST_CONTROLS).sum()), 1)
+        chosen = np.isin(self.groups[self.pool], groups[order[: min(most, len(groups) // 2)]])
         return self.pool[chosen], self.pool[~chosen]
 
-    def _least_control(self, posing: Indices, rest: Indices) -> float | None:
+    def _least_control_p(self, control: Indices, rest: Indices) -> float | None:
         """The less p of held-out and of training items that pose as samples, times two: are their labels exchangeable?"""
-        ours = self._set_aside(self.pool[self.train[self.pool]])
-        found = [p for p in (self._control(posing, rest), self._control(*ours)) if p is not None]
-        return min(2.0 * min(found), 1.0) if found else None
+        train_control, train_rest = self._set_aside(self.pool[self.is_train[self.pool]])
+        ps = (self._control_p(control, rest), self._control_p(train_control, train_rest))
+        return min((min(2.0 * p, 1.0) for p in ps if p is not None), default=None)
 
-    def _control(self, posing: Indices, rest: Indices) -> float | None:
+    def _control_p(self, control: Indices, rest: Indices) -> float | None:
         """p of real items posing as samples of a generator that copies nothing."""
-        if not len(posing) or self.train[rest].all():
-            self.notes.append("Not measured: held-out items posing as samples in the copying test (there are too few).")
+        if not len(control) or self.is_train[rest].all():
+            self.notes.append("Not measured: the control with held-out items in the copying test (there are too few).")
             return None
-        nears = [d.near(posing, rest) for d in self.distances]
-        touched = np.concatenate([n.item for n in nears])
-        labels = Labels(self.train, self.groups, rest, touched, source=self.source)
-        return statistics.scan(nears, labels, self.source).p
+        nearests = [distance.nearest_real(control, rest) for distance in self.distances]
+        touched = np.concatenate([nearest.item for nearest in nearests])
+        labels = LabelPermutations(self.is_train, self.groups, rest, touched, source=self.source)
+        return copying_test.scan(nearests, labels, self.source).p
 
-    def _novel(self, made: Sequence[Nearest], held: Indices) -> Novel:
+    def _training_distance(self, of_samples: Sequence[NearestReal], held_out: Indices) -> TrainingDistance:
         """Distances to the nearest training item, by the first distance: samples against held-out items."""
-        train, queries = self.pool[self.train[self.pool]], np.arange(self.n, self.n + self.m)
-        ours = np.where(self.train[made[0].item], made[0].distance, np.inf)
-        moved = ~np.isfinite(ours)
-        if moved.any():
-            ours[moved] = self.distances[0].nearest(queries[moved], train)[1]
-        few = held if len(held) <= self.m else np.sort(self.source.choice(held, self.m, replace=False))
-        value, variance = auc(ours, self.distances[0].nearest(few, train)[1])
+        train, queries = self.pool[self.is_train[self.pool]], np.arange(self.n_real, self.n_real + self.n_samples)
+        nearest, distance = of_samples[0], self.distances[0]
+        sample_distances = np.where(self.is_train[nearest.item], nearest.distance, np.inf)
+        unknown = ~np.isfinite(sample_distances)  # those whose nearest real item is held out
+        if unknown.any():
+            sample_distances[unknown] = distance.nearest(queries[unknown], train)[1]
+        if len(held_out) > self.n_samples:
+            held_out = np.sort(self.source.choice(held_out, self.n_samples, replace=False))
+        value, variance = auc(sample_distances, distance.nearest(held_out, train)[1])
         half = 1.96 * float(np.sqrt(variance))
-        return Novel(value, max(value - half, 0.0), min(value + half, 1.0))
+        return TrainingDistance(value, max(value - half, 0.0), min(value + half, 1.0))
 
-    def _reference(self, made: Sequence[Nearest], posing: Indices, rest: Indices) -> Excess | None:
+    def _reference(self, of_samples: Sequence[NearestReal], control: Indices, rest: Indices) -> ReferenceResult | None:
         """Samples against real items that pose as samples, both outside of the rest of the pool."""
-        apart = self._apart(posing, rest)
-        if not apart:
+        ratios = self._ratios(control, rest)
+        if not ratios:
             self.notes.append("Not measured: the reference test for copies (there are too few real items).")
             return None
-        ours = [self._outside(near, d, rest) for near, d in zip(made, self.distances, strict=True)]
-        return least_excess(ours, apart, self.source)
+        nearests = [self._nearest_in(n, d, rest) for n, d in zip(of_samples, self.distances, strict=True)]
+        return least_reference(nearests, ratios, self.source)
 
-    def _outside(self, near: Nearest, distance: Distance, rest: Indices) -> Nearest:
-        """The samples' nearest in a part of the pool: only what led to an item that poses now is looked for again."""
-        queries = np.arange(self.n, self.n + self.m)
-        item, own = near.item.copy(), near.own.copy()
-        apart, scale = near.distance.copy(), near.scale.copy()
+    def _nearest_in(self, nearest: NearestReal, distance: Distance, rest: Indices) -> NearestReal:
+        """The samples' nearest in a part of the pool: only what led to an item that is not there is searched again."""
+        queries = np.arange(self.n_real, self.n_real + self.n_samples)
+        item, nearest_own = nearest.item.copy(), nearest.nearest_own.copy()
+        distances, scale = nearest.distance.copy(), nearest.scale.copy()
         moved = ~np.isin(item, rest)
         if moved.any():
-            item[moved], apart[moved] = distance.nearest(queries[moved], rest)
-        again = moved | ~np.isin(near.own, rest)
-        if again.any():
-            fresh = distance.scaled(item[again], apart[again], rest)
-            scale[again], own[again] = fresh.scale, fresh.own
-        return Nearest(item, apart, scale, own)
+            item[moved], distances[moved] = distance.nearest(queries[moved], rest)
+        rescaled = moved | ~np.isin(nearest.nearest_own, rest)
+        if rescaled.any():
+            fresh = distance.with_scale(item[rescaled], distances[rescaled], rest)
+            scale[rescaled], nearest_own[rescaled] = fresh.scale, fresh.nearest_own
+        return NearestReal(item, distances, scale, nearest_own)
 
-    def _without_proof(self, made: Sequence[Nearest], method: str, control: float | None = None) -> Copies:
-        excess = self._reference(made, *self._set_aside(self.pool)) or Excess(1.0, 0, 0.0)
-        same = identical(made, self.train)
-        share = max(excess.copied, same) / self.m if excess.p <= FOUND else 0.0
-        half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.m))
-        scan = Scan(excess.p, 0.0, excess.k, 0, 0.0, 0.0, 0.0, 0.0, 0, made[0].order(self.source))
-        return Copies(
-            found=excess.p <= FOUND,
-            p=excess.p,
+    def _without_proof(
+        self, of_samples: Sequence[NearestReal], method: str, control_p: float | None = None
+    ) -> CopyTestResult:
+        """What the reference test alone says."""
+        reference = self._reference(of_samples, *self._set_aside(self.pool)) or ReferenceResult(1.0, 0, 0.0)
+        identical = count_identical(of_samples, self.is_train)
+        share = max(reference.copied, identical) / self.n_samples if reference.p <= FOUND else 0.0
+        half = 1.96 * float(np.sqrt(max(share * (1.0 - share), 0.0) / self.n_samples))
+        scan = ScanResult(reference.p, 0.0, reference.k, 0, 0.0, 0.0, 0.0, 0.0, 0, of_samples[0].order(self.source))
+        return CopyTestResult(
+            found=reference.p <= FOUND,
+            p=reference.p,
             share=share,
             low=max(share - half, 0.0),
             high=min(share + half, 1.0),
             detection_limit=None,
             method=method,
-            pairs=self._pairs(made, scan),
+            pairs=self._pairs(of_samples, scan),
             distance=self.distances[0].name,
-            samples=self.m,
-            train=int(self.train.sum()),
-            held_out=int((~self.train).sum()),
-            reference_p=excess.p,
-            control_p=control,
-            of=self.of,
-            same=same,
+            samples=self.n_samples,
+            train=int(self.is_train.sum()),
+            held_out=int((~self.is_train).sum()),
+            n_train_total=self.n_train_total,
+            reference_p=reference.p,
+            control_p=control_p,
+            identical=identical,
             notes=self.notes,
         )
 
-    def _pairs(self, made: Sequence[Nearest], scan: Scan) -> list[Pair]:
+    def _pairs(self, of_samples: Sequence[NearestReal], scan: ScanResult) -> list[ClosestPair]:
         """The most suspicious samples that are nearest to a training item."""
-        near = made[scan.which]
-        rows = [i for i in scan.order if self.train[near.item[i]]][:PAIRS]
-        which = self.given[near.item]
-        return [Pair(int(i), int(which[i]), float(near.distance[i]), float(near.scale[i])) for i in rows]
+        nearest = of_samples[scan.which]
+        rows = [i for i in scan.order if self.is_train[nearest.item[i]]][:PAIRS]
+        return [
+            ClosestPair(
+                sample=int(i),
+                train=int(self.original_index[nearest.item[i]]),
+                distance=float(nearest.distance[i]),
+                usual=float(nearest.scale[i]),
+            )
+            for i in rows
+        ]
 
 
-def identical(made: Sequence[Nearest], train: NDArray[np.bool_]) -> int:
+def unsuspicious(scan: ScanResult, n_samples: int) -> Indices:
+    """Samples that copies are planted among: all, less those that were found to be copies."""
+    return scan.order[scan.k :] if scan.p <= FOUND and scan.k < n_samples else scan.order
+
+
+def count_identical(of_samples: Sequence[NearestReal], is_train: NDArray[np.bool_]) -> int:
     """Samples at distance 0 from a training item, by some distance."""
-    return int(np.any([(near.distance == 0.0) & train[near.item] for near in made], axis=0).sum())
+    return int(np.any([(near.distance == 0.0) & is_train[near.item] for near in of_samples], axis=0).sum())
 
 
 def audit(
-    kind: Kind,
+    item_type: ItemType,
     samples: Sequence[Any],
     train: Sequence[Any],
-    held: Sequence[Any],
+    held_out: Sequence[Any],
     groups: NDArray[Any] | None = None,
     *,
-    of: int | None = None,
-    drawn: bool = True,
+    n_train_total: int | None = None,
+    randomly_held_out: bool = True,
     seed: int = 0,
     controls: bool = True,
-    left: Callable[[], float] = lambda: math.inf,
-) -> Copies:
-    """Are samples copies of training items? held: items of the same source that chance kept from training, none for the
-    weaker method; groups, of, drawn: see Audit."""
-    return Audit(kind, samples, train, held, groups, of=of, drawn=drawn, seed=seed, controls=controls).run(left)
-
-
-__all__ = ["Audit", "audit", "limit_of", "proved"]
+    remaining: Callable[[], float] = lambda: math.inf,
+) -> CopyTestResult:
+    """Are samples copies of training items? For the arguments see Audit and its `run`."""
+    return Audit(
+        item_type,
+        samples,
+        train,
+        held_out,
+        groups,
+        n_train_total=n_train_total,
+        randomly_held_out=randomly_held_out,
+        seed=seed,
+        controls=controls,
+    ).run(remaining)

@@ -10,6 +10,7 @@ Legend for shapes: n items, q queries, v variants of a query, d values of an ite
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from anew.core.random import generator
-from anew.evaluation.memorization.statistics import Array, Distance, Indices
+from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 
 SIDE = 32  # larger images are shrunk to it: a copy is one in small too
 LEVELS = 8.0  # of 255: a contrast under which an image counts as flat
-BOUND, LEAST, MOST = 6, 64, 256  # values of an item to one of the bound, at least and at most so many
+VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS = 6, 64, 256  # how many numbers bound a distance: a sixth of the values
 QUERIES, TILE, POOL = 256, 256, 2048  # of the search: a tile of bounds stays in a processor's cache
-FILTERS, WINDOW, CELLS = 32, 5, 4  # of the embedding
-CHUNK = 512
+FILTERS, WINDOW, CELLS = 32, 5, 4  # of the embedding: as few as still tell copies after noise and compression
+CHUNK = 512  # images at once
 MANY = 32  # rows of a tile where more than one column of so many is a candidate are multiplied out
 
 
@@ -65,8 +66,8 @@ class ClipDistance(Distance):
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         within = np.arange(self._frames)
-        asked, known = ((rows[:, None] * self._frames + within).ravel() for rows in (queries, pool))
-        item, distance = self._inner.nearest(asked, known)
+        query_frames, pool_frames = ((rows[:, None] * self._frames + within).ravel() for rows in (queries, pool))
+        item, distance = self._inner.nearest(query_frames, pool_frames)
         distance = distance.reshape(len(queries), -1)
         rows, best = np.arange(len(queries)), distance.argmin(axis=1)
         item = item.reshape(len(queries), -1)[rows, best]
@@ -85,19 +86,6 @@ class EmbeddingDistance(Distance):
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         return self._search.nearest(queries, pool, lambda rows: self._features[torch.from_numpy(rows)])
-
-
-class FeatureDistance(Distance):
-    """Euclidean distance of features (n, d) that the caller has."""
-
-    name = "features"
-
-    def __init__(self, rows: NDArray[Any], groups: NDArray[Any]) -> None:
-        self._rows = torch.as_tensor(rows, dtype=torch.float32)
-        self._search = Search(self._rows, np.asarray(groups))
-
-    def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        return self._search.nearest(queries, pool, lambda rows: self._rows[torch.from_numpy(rows)][:, None])
 
 
 def standardised(images: Sequence[NDArray[Any]]) -> Tensor:
@@ -119,7 +107,7 @@ def shifted(x: Tensor, shift: int, mirror: bool) -> Tensor:
     height, width = x.shape[2:]
     wide = functional.pad(x, (shift,) * 4, mode="replicate")
     span = range(2 * shift + 1)
-    views = [wide[:, :, top : top + height, left : left + width] for top in span for left in span]
+    views = [wide[:, :, down : down + height, right : right + width] for down in span for right in span]
     views += [v.flip(3) for v in views] if mirror else []
     return torch.stack(views, dim=1)
 
@@ -150,7 +138,7 @@ class Search:
         """rows: (n, d) float32; rows of one group are never each other's nearest."""
         self._rows = rows
         self._group = np.unique(groups, return_inverse=True)[1]
-        size = int(np.clip(rows.shape[1] // BOUND, LEAST, MOST))
+        size = int(np.clip(rows.shape[1] // VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS))
         self._basis = basis(rows, min(size, rows.shape[1] - 1))  # (d, b - 1)
 
     def nearest(self, queries: Indices, pool: Indices, variants: Callable[[Indices], Tensor]) -> tuple[Indices, Array]:
@@ -177,82 +165,106 @@ class Search:
         return torch.cat([-bounds, bounds.square().sum(dim=1, keepdim=True) / 2.0], dim=1).T.contiguous()
 
     def _block(self, queries: Indices, pool: Indices, bounds: Tensor, views: Tensor) -> tuple[Indices, Array]:
-        count, kinds = views.shape[:2]
-        flat = views.reshape(count * kinds, -1)  # (q v, d)
-        own = self.bounds(flat)
-        half = own.square().sum(dim=1) / 2.0
-        own = torch.cat([own, torch.ones(len(own), 1)], dim=1)
+        """The nearest of some queries. bounds: (b + 1, p) of `_pool`; views: (q, v, d)."""
+        n_queries, n_variants = views.shape[:2]
+        flat = views.reshape(n_queries * n_variants, -1)  # (q v, d)
+        query_bounds = self.bounds(flat)
+        half_square = query_bounds.square().sum(dim=1) / 2.0
+        query_bounds = torch.cat([query_bounds, torch.ones(len(flat), 1)], dim=1)  # (q v, b + 1)
         # The bound is computed in float32 by a difference of large numbers: what may be lost there is allowed for.
-        slack = 1e-5 * (float(half.max()) + float(bounds[-1].max()))
-        row, column = self._twins(queries, pool, kinds)
-        best = _Best(count, kinds, flat, self._rows, pool)
-        first = own.view(count, kinds, -1)[:, 0] @ bounds  # a good start: the nearest by the bound, no variant
-        first[torch.from_numpy(row[::kinds] // kinds), torch.from_numpy(column[::kinds])] = float("inf")
-        start = first.argmin(dim=1)
-        alive = torch.isfinite(first[torch.arange(count), start])
-        best.look((torch.arange(count) * kinds)[alive], start[alive])
-        for low in range(0, len(pool), POOL):
-            part = bounds[:, low : low + POOL]
-            inside = np.flatnonzero((column >= low) & (column < low + POOL))
-            for top in range(0, len(flat), TILE):
-                tile = own[top : top + TILE] @ part  # (rows, columns)
-                here = inside[(row[inside] >= top) & (row[inside] < top + TILE)]
-                tile[torch.from_numpy(row[here] - top), torch.from_numpy(column[here] - low)] = float("inf")
-                limit = best.square[torch.arange(top, top + len(tile)) // kinds] / 2.0 - half[top : top + TILE] + slack
-                best.consider(tile, limit, top, low, slack)
+        slack = 1e-5 * (float(half_square.max()) + float(bounds[-1].max()))
+        excluded = self._same_group(queries, pool, n_variants)
+        best = _Best(n_queries, n_variants, flat, self._rows, pool)
+        self._first_guess(best, query_bounds.view(n_queries, n_variants, -1)[:, 0] @ bounds, excluded)
+        for pool_start in range(0, len(pool), POOL):
+            part = bounds[:, pool_start : pool_start + POOL]
+            for row_start in range(0, len(flat), TILE):
+                tile = (
+                    query_bounds[row_start : row_start + TILE] @ part
+                )  # (rows, columns) half squared bounds, less half_square
+                excluded.mask(tile, row_start, pool_start)
+                rows = torch.arange(row_start, row_start + len(tile))
+                upper_bound = best.square[rows // n_variants] / 2.0 - half_square[rows] + slack
+                best.refine(tile, upper_bound, row_start, pool_start, slack)
         return best.result()
 
-    def _twins(self, queries: Indices, pool: Indices, kinds: int) -> tuple[Indices, Indices]:
-        """(row, column) of the table of query variants and pool items of one group; variants of a query in a row."""
+    @staticmethod
+    def _first_guess(best: _Best, by_bound: Tensor, excluded: _Excluded) -> None:
+        """A good start: the nearest by the bound alone, of the first variant of each query. by_bound: (q, p)."""
+        first = excluded.rows % best.n_variants == 0
+        by_bound[excluded.rows[first] // best.n_variants, excluded.columns[first]] = float("inf")
+        guess = by_bound.argmin(dim=1)
+        query = torch.arange(len(by_bound))
+        exists = torch.isfinite(by_bound[query, guess])
+        best.compare(query[exists] * best.n_variants, guess[exists])
+
+    def _same_group(self, queries: Indices, pool: Indices, n_variants: int) -> _Excluded:
+        """Places in the table of query variants and pool items that are of one group."""
         order = np.argsort(self._group[pool], kind="stable")
-        known, asked = self._group[pool][order], self._group[queries]
-        first, last = np.searchsorted(known, asked), np.searchsorted(known, asked, side="right")
-        count = last - first
+        pool_groups, query_groups = self._group[pool][order], self._group[queries]
+        first = np.searchsorted(pool_groups, query_groups)
+        count = np.searchsorted(pool_groups, query_groups, side="right") - first  # of each query
         query = np.repeat(np.arange(len(queries)), count)
-        column = order[np.repeat(first, count) + np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)]
-        row = query[:, None] * kinds + np.arange(kinds)
-        return row.ravel(), np.repeat(column, kinds)
+        place_in_group = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        column = order[np.repeat(first, count) + place_in_group]
+        rows = query[:, None] * n_variants + np.arange(n_variants)
+        return _Excluded(torch.from_numpy(rows.ravel()), torch.from_numpy(np.repeat(column, n_variants)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Excluded:
+    """Pairs (row of query variants, pool place) that are never each other's nearest."""
+
+    rows: Tensor
+    columns: Tensor
+
+    def mask(self, tile: Tensor, row_start: int, column_start: int) -> None:
+        """Set them to infinity in a tile of the whole table that begins there."""
+        row, column = self.rows - row_start, self.columns - column_start
+        inside = (row >= 0) & (row < tile.shape[0]) & (column >= 0) & (column < tile.shape[1])
+        tile[row[inside], column[inside]] = float("inf")
 
 
 class _Best:
     """The nearest pool item of each query so far, by real distances."""
 
-    def __init__(self, count: int, kinds: int, flat: Tensor, rows: Tensor, pool: Indices) -> None:
-        self.kinds = kinds
-        self.square = torch.full((count,), float("inf"))
-        self.item = torch.full((count,), -1, dtype=torch.int64)
+    def __init__(self, n_queries: int, n_variants: int, flat: Tensor, rows: Tensor, pool: Indices) -> None:
+        """flat: (q v, d) variants of queries; rows: (n, d) of all items; pool: (p,) indices into them."""
+        self.n_variants = n_variants
+        self.square = torch.full((n_queries,), float("inf"))
+        self.item = torch.full((n_queries,), -1, dtype=torch.int64)
         self._flat, self._rows, self._pool = flat, rows, torch.from_numpy(pool)
         self._chunk: tuple[int, Tensor, Tensor] = (-1, rows[:0], rows[:0])  # the pool's rows that were last multiplied
 
-    def consider(self, tile: Tensor, limit: Tensor, top: int, low: int, slack: float) -> None:
-        """Look at what is under its row's limit in a tile of bounds, rows from `top` and pool places from `low`."""
-        rows = torch.nonzero(tile.amin(dim=1) < limit)[:, 0]
+    def refine(self, tile: Tensor, upper_bound: Tensor, row_start: int, pool_start: int, slack: float) -> None:
+        """Compare the candidates of a tile: what is under its row's upper bound may be nearer than the best so far."""
+        rows = torch.nonzero(tile.amin(dim=1) < upper_bound)[:, 0]
         if not len(rows):
             return
-        under = tile[rows] < limit[rows][:, None]
-        many = under.sum(dim=1) * MANY > tile.shape[1]
+        candidates = tile[rows] < upper_bound[rows][:, None]
+        many = candidates.sum(dim=1) * MANY > tile.shape[1]
         if many.any():  # a loose bound, as sharpened images have: all distances by one product are cheaper than pairs
-            under[many] &= self._near(rows[many] + top, low, tile.shape[1], slack)
-        found = torch.nonzero(under)
-        self.look(rows[found[:, 0]] + top, found[:, 1] + low)
+            candidates[many] &= self._may_be_nearer(rows[many] + row_start, pool_start, tile.shape[1], slack)
+        row, column = torch.nonzero(candidates).T
+        self.compare(rows[row] + row_start, column + pool_start)
 
-    def _near(self, rows: Tensor, low: int, count: int, slack: float) -> Tensor:
-        """Which of `count` pool places from `low` may be nearer to these rows than the best so far, (rows, count)."""
-        if self._chunk[0] != low:
-            part = self._rows[self._pool[low : low + count]]
-            self._chunk = (low, part, part.square().sum(dim=1) / 2.0)
-        _, part, half = self._chunk
+    def _may_be_nearer(self, rows: Tensor, pool_start: int, count: int, slack: float) -> Tensor:
+        """Which of `count` pool places from `pool_start` may be nearer to these rows than the best so far, (rows, count)."""
+        if self._chunk[0] != pool_start:
+            part = self._rows[self._pool[pool_start : pool_start + count]]
+            self._chunk = (pool_start, part, part.square().sum(dim=1) / 2.0)
+        _, part, half_square = self._chunk
         flat = self._flat[rows]
-        table = half - flat @ part.T
-        limit = self.square[rows // self.kinds] / 2.0 - flat.square().sum(dim=1) / 2.0
-        return table < limit[:, None] + slack
+        distance = half_square - flat @ part.T  # half squared, less the row's own half square
+        upper_bound = self.square[rows // self.n_variants] / 2.0 - flat.square().sum(dim=1) / 2.0
+        return distance < upper_bound[:, None] + slack
 
-    def look(self, rows: Tensor, columns: Tensor) -> None:
+    def compare(self, rows: Tensor, columns: Tensor) -> None:
         """Real squared distances of pairs (row of flat, place in the pool); the best of each query is kept."""
         for row, column in zip(torch.split(rows, 4096), torch.split(columns, 4096), strict=True):
             real = self._pool[column]
             square = (self._flat[row] - self._rows[real]).square().sum(dim=1)
-            query = row // self.kinds
+            query = row // self.n_variants
             least = self.square.scatter_reduce(0, query, square, "amin")
             better = (square == least[query]) & (square < self.square[query])
             self.item[query[better]] = real[better]
@@ -267,13 +279,32 @@ def basis(rows: Tensor, size: int) -> Tensor:
 
     Any orthonormal columns give a valid bound; these give a tight one.
     """
-    few = rows[:: max(len(rows) // 2000, 1)]
-    few = few - few.mean(dim=0)
+    some = rows[:: max(len(rows) // 2000, 1)]
+    some = some - some.mean(dim=0)
     span = torch.empty(rows.shape[1], size).normal_(generator=generator("basis", rows.shape[1]))
     for _ in range(4):
-        span = torch.linalg.qr(few.T @ (few @ span))[0]
+        span = torch.linalg.qr(some.T @ (some @ span))[0]
     return span
 
 
 def _chunks(indices: Indices) -> list[Indices]:
     return [indices[i : i + 8192] for i in range(0, len(indices), 8192)]
+
+
+def nearest_pixels(images: NDArray[Any], training: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Index of the nearest training image of each image and the root mean squared difference of their values, both (n,).
+
+    images (n, ...), training (m, ...): uint8 of the same shape.
+    """
+    flat = images.reshape(len(images), -1).astype(np.float32)
+    least = np.full(len(flat), np.inf)
+    index = np.zeros(len(flat), dtype=np.intp)
+    for start in range(0, len(training), CHUNK):
+        part = training[start : start + CHUNK].reshape(-1, flat.shape[1]).astype(np.float32)
+        square = (flat * flat).sum(1)[:, None] + (part * part).sum(1)[None] - 2.0 * (flat @ part.T)
+        nearest = square.argmin(axis=1)
+        value = square[np.arange(len(flat)), nearest]
+        index = np.where(value < least, nearest + start, index)
+        least = np.minimum(value, least)
+    exact = ((flat - training[index].reshape(len(flat), -1).astype(np.float32)) ** 2).mean(axis=1)
+    return index, np.sqrt(exact.astype(np.float64))

@@ -1,4 +1,4 @@
-"""The kinds of items that the audit for copies compares: images, clips, records, passages of texts."""
+"""The types of items that the audit for copies compares: images, clips, records, passages of texts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.memorization.audit import audit
-from anew.evaluation.memorization.result import Copies, Kind
-from anew.evaluation.memorization.statistics import Distance, Indices
+from anew.evaluation.memorization.copying_test import Distance, Indices
+from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, ItemType
 from anew.evaluation.memorization.texts import EditDistance, PassageDistance
 
-WIDTH = 256  # characters of a passage
-SHORTEST = 64  # shorter ends of texts are no passages
-EDITS = 0.05
+PASSAGE = 256  # characters: long enough that unrelated texts share none, short enough that samples hold some
+SHORTEST = 64  # characters of a passage at the end of a text; what is shorter coincides by chance
+EDITS = 0.05  # of the characters of a disturbed text
 NOISE, QUALITY = 8.0, 75  # disturbances of images: standard deviation of noise (of 255), JPEG quality
+SHIFTS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # disturbances of images: (down, right) in pixels
 SPANS = 4.0  # held-out texts this many times shorter than training ones were cut out of them
 
 
@@ -49,9 +50,6 @@ def disturbed_clip(clip: NDArray[Any], source: np.random.Generator) -> NDArray[A
     """All frames disturbed in one way. clip: (T, H, W) or (T, H, W, C) uint8."""
     seed = source.integers(1 << 30)
     return np.stack([disturbed_image(frame, np.random.default_rng(seed)) for frame in clip])
-
-
-SHIFTS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 
 
 def shifted_image(image: NDArray[Any], down: int, right: int) -> NDArray[Any]:
@@ -88,126 +86,146 @@ def edited(text: str, source: np.random.Generator, share: float = EDITS) -> str:
     characters = list(text)
     alphabet = sorted(set(text)) or ["?"]
     for _ in range(max(round(share * len(text)), 1)):
-        kind, place = source.integers(3), int(source.integers(max(len(characters), 1)))
+        edit, place = source.integers(3), int(source.integers(max(len(characters), 1)))
         other = alphabet[source.integers(len(alphabet))]
-        characters[place : place + (kind > 0)] = [] if kind == 1 else [other]
+        if edit == 0:
+            characters.insert(place, other)
+        elif edit == 1:
+            del characters[place : place + 1]
+        else:
+            characters[place : place + 1] = [other]
     return "".join(characters)
 
 
-IMAGES = Kind("images", _image_distances, disturbed_image)
-CLIPS = Kind("clips", _clip_distances, disturbed_clip)
-RECORDS = Kind("records", lambda items, groups: [EditDistance(items, groups)], edited)
-PASSAGES = Kind("passages", lambda items, groups: [PassageDistance(items, groups)], edited)
-
-
-def features_kind(rows: NDArray[Any]) -> Kind:
-    """Items that are indices into rows of features (n, d) the caller has. A disturbed copy is moved by a tenth of the
-    median deviation of the features, in a random direction."""
-    from anew.evaluation.memorization.images import FeatureDistance
-
-    def distances(items: Sequence[Any], groups: NDArray[Any]) -> list[Distance]:
-        return [FeatureDistance(np.stack([np.asarray(i, dtype=np.float32) for i in items]), groups)]
-
-    size = 0.1 * float(np.median(np.asarray(rows).std(axis=0)))
-
-    def disturb(item: Any, source: np.random.Generator) -> Any:
-        return np.asarray(item) + source.normal(0.0, size, np.shape(item))
-
-    return Kind("features", distances, disturb)
+IMAGES = ItemType("images", _image_distances, disturbed_image)
+CLIPS = ItemType("clips", _clip_distances, disturbed_clip)
+RECORDS = ItemType("records", lambda items, groups: [EditDistance(items, groups)], edited)
+PASSAGES = ItemType("passages", lambda items, groups: [PassageDistance(items, groups)], edited)
 
 
 @dataclass(frozen=True, slots=True)
 class Passages:
-    """Texts cut into pieces. owner: index of the text of each; start: its place there; group: which pieces belong
-    together, counted from 0. All of one length."""
+    """Texts cut into passages, all lists of one length.
+
+    Attributes:
+        texts: The passages.
+        owner: Index of the text that each is of.
+        start: Its place there, in characters.
+        group: Which passages belong together, counted from 0.
+    """
 
     texts: list[str]
     owner: Indices
     start: Indices
     group: Indices
 
+    def __len__(self) -> int:
+        return len(self.texts)
 
-def passages(texts: Sequence[str], width: int = WIDTH, block: int | None = None) -> Passages:
-    """Cut each text into pieces of `width` characters, side by side; ends of under SHORTEST are left out.
+
+def passages(texts: Sequence[str], width: int = PASSAGE, block: int | None = None) -> Passages:
+    """Cut each text into passages of `width` characters, side by side; ends of under SHORTEST are left out.
 
     block: characters that are one group; None: a whole text is.
     """
-    found: list[tuple[str, int, int, int]] = []
+    cut: list[str] = []
+    places: list[tuple[int, int, int]] = []  # owner, start, group
     group = -1
     for owner, text in enumerate(texts):
-        last = -1
+        last_block = -1
         for start in range(0, len(text), width):
             if start and len(text) - start < SHORTEST:
                 break
-            part = 0 if block is None else start // block
-            group += part != last
-            last = part
-            found.append((text[start : start + width], owner, start, group))
-    columns = [np.array([row[i] for row in found], dtype=np.intp) for i in (1, 2, 3)]
-    return Passages([row[0] for row in found], *columns)
+            this_block = 0 if block is None else start // block
+            group += this_block != last_block
+            last_block = this_block
+            cut.append(text[start : start + width])
+            places.append((owner, start, group))
+    owners, starts, groups = np.array(places, dtype=np.intp).reshape(-1, 3).T
+    return Passages(cut, owners, starts, groups)
 
 
 def audit_texts(
     samples: Sequence[str],
     train: Sequence[str],
-    held: Sequence[str],
+    held_out: Sequence[str],
     *,
-    width: int = WIDTH,
+    width: int = PASSAGE,
     most: int | None = None,
     most_real: int | None = None,
-    drawn: bool = True,
+    randomly_held_out: bool = True,
     seed: int = 0,
     controls: bool = True,
-    left: Callable[[], float] = lambda: math.inf,
-) -> Copies:
-    """The audit of passages of texts. What was held out as one piece is permuted as one: a document, or where spans were
-    cut out of few documents, spans of that length. most, most_real: passages of samples, and of training and held-out
-    texts together, that are looked at, drawn by chance."""
-    block, source = _block(train, held), np.random.default_rng(seed)
-    made, known, kept = (passages(t, width, b) for t, b in ((samples, None), (train, block), (held, block)))
-    chosen = _some(np.arange(len(made.texts)), most, source)
-    half = None if most_real is None else max(most_real // 2, most_real - len(known.texts))
-    theirs = _some(kept.group, half, source)
-    ours = _some(known.group, None if most_real is None else most_real - len(theirs), source)
-    groups = np.concatenate([known.group[ours], kept.group[theirs] + int(known.group.max(initial=-1)) + 1])
-    found = audit(
+    remaining: Callable[[], float] = lambda: math.inf,
+) -> CopyTestResult:
+    """The audit of passages of texts.
+
+    What was held out as one piece is permuted as one: a document, or where spans were cut out of few documents, spans of
+    that length.
+
+    Args:
+        samples, train, held_out: Texts.
+        width: Characters of a passage.
+        most: Passages of samples that are compared, drawn at random; None: all.
+        most_real: Passages of training and held-out texts together; None: all.
+        randomly_held_out, seed, controls, remaining: See `audit`.
+    """
+    block, source = _block(train, held_out), np.random.default_rng(seed)
+    of_samples, of_train, of_held_out = (
+        passages(samples, width),
+        passages(train, width, block),
+        passages(held_out, width, block),
+    )
+    sample_rows = _choose_groups(np.arange(len(of_samples)), most, source)
+    most_held_out = None if most_real is None else max(most_real // 2, most_real - len(of_train))
+    held_out_rows = _choose_groups(of_held_out.group, most_held_out, source)
+    most_train = None if most_real is None else most_real - len(held_out_rows)
+    train_rows = _choose_groups(of_train.group, most_train, source)
+    first_held_out_group = int(of_train.group.max(initial=-1)) + 1
+    groups = np.concatenate([of_train.group[train_rows], of_held_out.group[held_out_rows] + first_held_out_group])
+    result = audit(
         PASSAGES,
-        [made.texts[i] for i in chosen],
-        [known.texts[i] for i in ours],
-        [kept.texts[i] for i in theirs],
+        [of_samples.texts[i] for i in sample_rows],
+        [of_train.texts[i] for i in train_rows],
+        [of_held_out.texts[i] for i in held_out_rows],
         groups,
-        of=len(known.texts),
-        drawn=drawn,
+        n_train_total=len(of_train),
+        randomly_held_out=randomly_held_out,
         seed=seed,
         controls=controls,
-        left=left,
+        remaining=remaining,
     )
-    pairs = [
-        replace(
-            pair,
-            sample=int(made.owner[chosen[pair.sample]]),
-            train=int(known.owner[ours[pair.train]]),
-            sample_start=int(made.start[chosen[pair.sample]]),
-            train_start=int(known.start[ours[pair.train]]),
-        )
-        for pair in found.pairs
-    ]
-    return replace(found, pairs=pairs)
+    pairs = [_in_texts(pair, of_samples, sample_rows, of_train, train_rows) for pair in result.pairs]
+    return replace(result, pairs=pairs)
 
 
-def _some(groups: Indices, most: int | None, source: np.random.Generator) -> Indices:
-    """Indices of about `most` items of whole groups drawn by chance, rising; all of them where they are no more."""
+def _in_texts(
+    pair: ClosestPair, of_samples: Passages, sample_rows: Indices, of_train: Passages, train_rows: Indices
+) -> ClosestPair:
+    """A pair of passages that were compared as places in the texts they were cut from."""
+    sample, train = sample_rows[pair.sample], train_rows[pair.train]
+    return replace(
+        pair,
+        sample=int(of_samples.owner[sample]),
+        train=int(of_train.owner[train]),
+        sample_start=int(of_samples.start[sample]),
+        train_start=int(of_train.start[train]),
+    )
+
+
+def _choose_groups(groups: Indices, most: int | None, source: np.random.Generator) -> Indices:
+    """Indices of about `most` items of whole groups drawn at random, rising; all of them where they are no more."""
     if most is None or len(groups) <= most:
         return np.arange(len(groups))
-    known, count = np.unique(groups, return_counts=True)
-    order = source.permutation(len(known))
-    last = max(int(np.searchsorted(np.cumsum(count[order]), most, side="right")), 1)
-    return np.flatnonzero(np.isin(groups, known[order[:last]]))
+    different, sizes = np.unique(groups, return_counts=True)
+    order = source.permutation(len(different))
+    last = max(int(np.searchsorted(np.cumsum(sizes[order]), most, side="right")), 1)
+    return np.flatnonzero(np.isin(groups, different[order[:last]]))
 
 
-def _block(train: Sequence[str], held: Sequence[str]) -> int | None:
+def _block(train: Sequence[str], held_out: Sequence[str]) -> int | None:
     """Characters of a span, where held-out texts are spans cut out of documents; None where they are documents."""
-    if not held or not train:
+    if not held_out or not train:
         return None
-    ours, theirs = (float(np.median([len(t) for t in part])) for part in (train, held))
-    return max(int(theirs), 1) if ours > SPANS * theirs else None
+    train_length, held_out_length = (float(np.median([len(text) for text in part])) for part in (train, held_out))
+    return max(int(held_out_length), 1) if train_length > SPANS * held_out_length else None

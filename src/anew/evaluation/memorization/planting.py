@@ -10,102 +10,170 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.memorization import statistics
-from anew.evaluation.memorization.result import CAUGHT, RATES, Planted, percent
-from anew.evaluation.memorization.statistics import FOUND, Array, Excess, Indices, Labels, Nearest
+from anew.evaluation.memorization import copying_test
+from anew.evaluation.memorization.copying_test import (
+    FOUND,
+    Array,
+    Indices,
+    LabelPermutations,
+    NearestReal,
+    ReferenceResult,
+)
+from anew.evaluation.memorization.result import CAUGHT, RATES, PlantedControl
+from anew.evaluation.wording import percent
 
 DRAWS = 20  # of planted copies at each rate; a rate counts as caught where 9 of 10 are found
-DRAW_PERMUTATIONS = 399
+DRAW_PERMUTATIONS = 399  # of each draw: enough for p = 0.01, and there are up to 200 draws
 CLOSER = 0.25  # p of the reference test up to which samples count as closer than real items are to each other
+
+
+@dataclass
+class Detection:
+    """Draws of planted copies at one rate: how often the test found them, until the answer is clear."""
+
+    caught: int = 0
+    missed: int = 0
+    slowest: float = 0.0  # seconds of a draw so far
+
+    @property
+    def draws(self) -> int:
+        return self.caught + self.missed
+
+    @property
+    def rate(self) -> float:
+        return self.caught / self.draws
+
+    @property
+    def decided(self) -> bool:
+        """After DRAWS; sooner where too many were missed to reach CAUGHT, or where none of half as many was."""
+        none_missed = not self.missed and self.caught >= DRAWS // 2
+        return self.draws >= DRAWS or self._misses_left() <= 0 or none_missed
+
+    @property
+    def needed_seconds(self) -> float:
+        """The least time in which it could be decided, were every draw as slow as the slowest so far."""
+        return min(DRAWS - self.draws, self._misses_left()) * self.slowest
+
+    def _misses_left(self) -> int:
+        """How many more misses decide that the rate is not caught."""
+        return int((1.0 - CAUGHT) * DRAWS) + 1 - self.missed
+
+    def record(self, found: bool, seconds: float = 0.0) -> None:
+        """found: whether the test found the copies of a draw; seconds: how long that took."""
+        self.slowest = max(self.slowest, seconds)
+        if found:
+            self.caught += 1
+        else:
+            self.missed += 1
 
 
 @dataclass(frozen=True)
 class Planting:
-    """Planted copies of one audit. nears, labels: of its samples and planted items, by each distance. base: samples that are
-    not suspicious. apart: see `Audit`. sources: (2, e) training items that exact and disturbed copies are made of, which
-    follow the `samples` samples in this order."""
+    """Planted copies of one audit.
 
-    nears: Sequence[Nearest]
-    labels: Labels
+    Attributes:
+        nearests: Of samples, then exact, then disturbed copies, by each distance.
+        labels: Of the real items.
+        base: Samples that are not suspicious.
+        ratios: Of real items that pose as samples, by each distance.
+        planted: (2, e) training items that exact and disturbed copies are made of.
+        n_samples: How many samples there are.
+    """
+
+    nearests: Sequence[NearestReal]
+    labels: LabelPermutations
     base: Indices
-    apart: Sequence[Array]
-    sources: NDArray[np.intp]
-    samples: int
+    ratios: Sequence[Array]
+    planted: NDArray[np.intp]
+    n_samples: int
 
     def run(
-        self, source: np.random.Generator, whole: float, left: Callable[[], float], notes: list[str]
-    ) -> list[Planted]:
+        self, source: np.random.Generator, n_visible: float, remaining: Callable[[], float], skipped: list[str]
+    ) -> list[PlantedControl]:
         """How often copies are caught, from the highest rate down to one that is not. Nothing is searched anew.
 
-        whole: samples whose copies can be seen; left: the seconds left, see `caught_share`; what they were too few for
-        joins the notes."""
-        found: list[Planted] = []
+        Args:
+            source: Of all that is drawn.
+            n_visible: Samples whose copies can be seen.
+            remaining: The seconds left, see `detect`.
+            skipped: Is extended by what there was no time for.
+        """
+        controls: list[PlantedControl] = []
         for which, kind in enumerate(("exact", "disturbed")):
             for rate in reversed(RATES):
-                count = round(rate * whole)
+                count = round(rate * n_visible)
                 if count < 1:
                     break
-                caught = caught_share(partial(self._draw, source, which, count), left)
+                caught = detect(partial(self._is_found, source, which, count), remaining)
                 if caught is None:
-                    notes.append(
-                        f"Not measured: {kind} planted copies at {percent(rate)} of the samples or fewer in the copying "
-                        "test (the time was spent)."
-                    )
+                    skipped.append(f"{kind} planted copies of {percent(rate)} of the samples or fewer")
                     break
-                found.append(Planted(kind, rate, caught))
+                controls.append(PlantedControl(kind, rate, caught))
                 if caught < CAUGHT:
                     break
-        return found
+        return controls
 
-    def _draw(self, source: np.random.Generator, which: int, count: int, number: int) -> bool:
-        """Plant `count` exact (which = 0) or disturbed (1) copies among the samples: are they found?"""
-        size, every = self.sources.shape[1], self.samples
-        rows = self.base.copy() if len(self.base) == every else source.choice(self.base, every)
-        chosen = source.choice(size, count, replace=False)
-        rows[source.choice(every, count, replace=False)] = every + which * size + chosen
-        truth = self.labels.planted(number, self.sources[which][chosen], DRAW_PERMUTATIONS)
-        mixed = [near.take(rows) for near in self.nears]
-        if statistics.scan(mixed, truth, source).p > FOUND:
+    def _is_found(self, source: np.random.Generator, which: int, count: int, truth_row: int) -> bool:
+        """Plant `count` exact (which = 0) or disturbed (1) copies: do both tests together find them, with fewer
+        permutations? truth_row: the permutation of the labels that is the truth."""
+        chosen, rows = self._plant(source, which, count)
+        truth = self.labels.planted(truth_row, self.planted[which][chosen], DRAW_PERMUTATIONS)
+        nearests = [nearest.take(rows) for nearest in self.nearests]
+        if copying_test.scan(nearests, truth, source).p > FOUND:
             return False
-        return proved(0.0, least_excess(mixed, self.apart, source, DRAW_PERMUTATIONS)) <= FOUND
+        return combined_p(0.0, least_reference(nearests, self.ratios, source, DRAW_PERMUTATIONS)) <= FOUND
+
+    def _plant(self, source: np.random.Generator, which: int, count: int) -> tuple[Indices, Indices]:
+        """Which planted items are used, and the rows of samples with those put in the place of some."""
+        n_planted = self.planted.shape[1]
+        rows = self.base.copy() if len(self.base) == self.n_samples else source.choice(self.base, self.n_samples)
+        chosen = source.choice(n_planted, count, replace=False)
+        rows[source.choice(self.n_samples, count, replace=False)] = self.n_samples + which * n_planted + chosen
+        return chosen, rows
 
 
-def caught_share(draw: Callable[[int], bool], left: Callable[[], float]) -> float | None:
-    """The share of draws of one rate that are caught; None where the seconds left are too few to know.
+def detect(draw: Callable[[int], bool], remaining: Callable[[], float]) -> float | None:
+    """The share of draws of one rate that are caught; None where the seconds that remain are too few to know.
 
-    draw: plants and looks, given the number of the draw. The slowest so far tells how long the next ones take."""
-    caught, missed, slowest = 0, 0, 0.0
-    while caught + missed < DRAWS and missed <= (1.0 - CAUGHT) * DRAWS and (missed or caught < DRAWS // 2):
-        fewest = min(DRAWS - caught - missed, int((1.0 - CAUGHT) * DRAWS) + 1 - missed)  # draws that settle it
-        if left() <= fewest * slowest:
+    draw: plants and looks, given the number of the draw from 1 on; the time is asked for before each."""
+    detection = Detection()
+    while not detection.decided:
+        if remaining() <= detection.needed_seconds:
             return None
         begin = time.monotonic()
-        seen = draw(1 + caught + missed)
-        slowest = max(slowest, time.monotonic() - begin)
-        caught, missed = caught + seen, missed + (not seen)
-    return caught / (caught + missed)
+        found = draw(1 + detection.draws)
+        detection.record(found, time.monotonic() - begin)
+    return detection.rate
 
 
-def least_excess(
-    made: Sequence[Nearest], apart: Sequence[Array], source: np.random.Generator, repeats: int = statistics.PERMUTATIONS
-) -> Excess | None:
+def least_reference(
+    nearests: Sequence[NearestReal],
+    ratios: Sequence[Array],
+    source: np.random.Generator,
+    repeats: int = copying_test.PERMUTATIONS,
+) -> ReferenceResult | None:
     """The reference test of each distance: the least p, times their number; None without real items to compare with."""
-    tests = [statistics.reference_test(n.ratio, real, source, repeats) for n, real in zip(made, apart, strict=False)]
-    if not tests:
+    results = [
+        copying_test.reference_test(nearest.ratio, real, source, repeats)
+        for nearest, real in zip(nearests, ratios, strict=False)
+    ]
+    if not results:
         return None
-    best = min(tests, key=lambda e: e.p)
-    return Excess(min(best.p * len(tests), 1.0), best.k, best.copied)
+    best = min(results, key=lambda result: result.p)
+    return ReferenceResult(min(best.p * len(results), 1.0), best.k, best.copied)
 
 
-def proved(p: float, excess: Excess | None) -> float:
+def combined_p(p: float, reference: ReferenceResult | None) -> float:
     """p of the scan where samples are also closer to real items than those are to each other, else of that if larger.
 
     Any model that has learned from its training items leans to them, and with enough samples the scan sees it: phrases,
     strokes. Copies lie closer than that."""
-    return p if excess is None or excess.p <= CLOSER else max(p, excess.p)
+    return p if reference is None or reference.p <= CLOSER else max(p, reference.p)
 
 
-def limit_of(planted: Sequence[Planted]) -> float | None:
+def detection_limit(planted: Sequence[PlantedControl]) -> float | None:
     """The least rate that was caught of both kinds, exact and disturbed; higher ones were then caught too."""
-    caught = [{p.rate for p in planted if p.kind == kind and p.caught >= CAUGHT} for kind in ("exact", "disturbed")]
-    return min(caught[0] & caught[1], default=None)
+    exact, disturbed = (
+        {p.rate for p in planted if p.kind == kind and p.caught >= CAUGHT} for kind in ("exact", "disturbed")
+    )
+    return min(exact & disturbed, default=None)

@@ -1,4 +1,4 @@
-"""What an audit for copies says: the kinds of items it knows, its figures, and the words for readers. See `audit`."""
+"""What an audit for copies says: the types of items it knows, its numbers, and the words for readers. See `audit`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.memorization import statistics
-from anew.evaluation.memorization.statistics import FOUND, Distance
-from anew.evaluation.metrics.statistics import Score
+from anew.evaluation.memorization import copying_test
+from anew.evaluation.memorization.copying_test import FOUND, Distance
+from anew.evaluation.score import Group, MetricSpec, Score
+from anew.evaluation.wording import are, percent, plural
 
 REACHABLE = 10**7  # held-out items that somebody may have; a need for more is no advice
-PARTLY = 0.9  # of the training items, below which the audit looked at a part of them
+PARTLY = 0.9  # of the training items, below which the audit compared a part of them
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1)  # of samples that are replaced by planted copies
 CAUGHT = 0.9  # a rate counts as caught where so many draws of planted copies are found
 FAILED = 0.001  # the p-value from which held-out items that pose as samples say that the test does not hold
 
+COPIED_SHARE = MetricSpec(
+    "copied_share",
+    "Copies",
+    "Share of samples that are copies of training items, or nearly so.",
+    group=Group.NOVELTY,
+    maximum=1.0,
+)
+NOVELTY_AUC = MetricSpec(
+    "novelty_auc",
+    "Distance from training data",
+    "How often a sample is farther from its nearest training item than a held-out item is (0.5 = as new as real data).",
+    better="higher",
+    group=Group.NOVELTY,
+    maximum=1.0,
+    full_axis=True,
+)
+METHODS = {
+    "scan": "permutation test: training and held-out items in one pool, their labels exchanged",
+    "shifted": "the held-out items are not a random draw from the source of the training items: samples against the nearest "
+    "distances among all real items, not assumption-free",
+    "reference": "no held-out items: samples against the nearest distances among your own items, not assumption-free",
+}
+
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """How items of a kind are compared: distances over all items, and how a planted copy is lightly disturbed."""
+class ItemType:
+    """How items of a type are compared: distances over all items, and how a planted copy is lightly disturbed."""
 
     name: str
     distances: Callable[[Sequence[Any], NDArray[Any]], list[Distance]]
@@ -30,9 +54,15 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A sample and the training item it is nearest to. distance: between them; usual: from that item to its own nearest
-    real item. Where items are passages, the starts are places in the sample's and the training text's characters."""
+class ClosestPair:
+    """A sample and the training item nearest to it.
+
+    Attributes:
+        sample, train: Their indices.
+        distance: Between them.
+        usual: From that training item to its own nearest real item.
+        sample_start, train_start: Where items are passages, their places in the sample's and the training text's characters.
+    """
 
     sample: int
     train: int
@@ -43,8 +73,8 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Planted:
-    """A control: how often `rate` of copies among the samples was found. kind: "exact" or "disturbed"."""
+class PlantedControl:
+    """How often copies of a kind ("exact" or "disturbed") were found, planted at `rate` of the samples."""
 
     kind: str
     rate: float
@@ -52,7 +82,7 @@ class Planted:
 
 
 @dataclass(frozen=True, slots=True)
-class Novel:
+class TrainingDistance:
     """How much farther samples are from training items than held-out items are: auc is the chance that a sample is the
     farther one of a pair, 0.5 as far, lower nearer; with the ends of its 95% interval."""
 
@@ -62,16 +92,26 @@ class Novel:
 
 
 @dataclass(frozen=True, slots=True)
-class Copies:
+class CopyTestResult:
     """What report.json holds under `copies`.
 
-    found: p <= 0.01; of: training items in all, of which `train` were looked at;
-    share: of the samples that are copies, 0 where none are found, low and high: its 95% interval;
-    detection_limit: the least planted rate that was caught, exact and disturbed, None where not even 10% was;
-    method: "scan" with held-out items, "reference" without; reference_p: of the test that is not free of assumptions;
-    same: samples at distance 0 from a training item that was looked at, whatever the test says of them;
-    control_p: of held-out items posing as samples, or the least of theirs and of training items' where the user held
-    items out, None where it was not run; novel: None where it was not run.
+    Attributes:
+        found: Whether there are copies (p <= FOUND and the test holds).
+        p: P-value of the test.
+        share: Of the samples that are copies, 0 where none are found; low, high: its 95% interval.
+        detection_limit: The least planted rate that was caught, exact and disturbed; None where not even 10% was.
+        method: A key of METHODS.
+        pairs: The closest pairs of a sample and a training item.
+        distance: Name of the distance that decided.
+        samples, train, held_out: How many were compared.
+        n_train_total: Training items in all, of which `train` were compared.
+        reference_p: Of the test that is not free of assumptions.
+        control_p: Of held-out items posing as samples, or the least of theirs and of training items' where the user held
+            items out; None where it was not run.
+        identical: Samples at distance 0 from a training item that was compared, whatever the test says of them.
+        training_distance: None where it was not measured.
+        controls: What planted copies were caught.
+        notes: What was left out, whole sentences.
     """
 
     found: bool
@@ -81,123 +121,132 @@ class Copies:
     high: float
     detection_limit: float | None
     method: str
-    pairs: list[Pair]
+    pairs: list[ClosestPair]
     distance: str
     samples: int
     train: int
     held_out: int
+    n_train_total: int
     reference_p: float | None = None
     control_p: float | None = None
-    of: int = 0
-    same: int = 0
-    novel: Novel | None = None
-    controls: list[Planted] = field(default_factory=list)
+    identical: int = 0
+    training_distance: TrainingDistance | None = None
+    controls: list[PlantedControl] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        plain = asdict(self)
-        plain["method"] = METHODS[self.method]
-        plain["verdict"] = self.words()
-        return plain
+        return asdict(self) | {"method": METHODS[self.method], "verdict": self.verdict()}
 
     def scores(self) -> list[Score]:
-        """The same as figures; where nothing is found, at most the detection limit may be copied."""
-        against = f"{self.samples:,} samples, {self.train:,} training and {self.held_out:,} held-out items, by {self.distance}"
+        """The same as scores; where nothing is found, at most the detection limit may be copied."""
+        source = f"{self.samples:,} samples, {self.train:,} training and {self.held_out:,} held-out items, by {self.distance}"
         high = self.high if self.found else self.detection_limit
-        low = None if high is None else self.low if self.found else 0.0
-        found = [Score("copied_share", self.share, low, high, 0.0, "lower", self.samples, against, 1.0, self.p)]
-        if self.novel is not None:
-            said = f"distance to the nearest training item, samples against held-out items, by {self.distance}"
-            one = self.novel
-            found.append(Score("novelty_auc", one.auc, one.low, one.high, 0.5, "higher", self.samples, said, 0.0))
-        return found
+        scores = [
+            Score(
+                COPIED_SHARE,
+                self.share,
+                low=None if high is None else self.low if self.found else 0.0,
+                high=high,
+                real_baseline=0.0,
+                naive_baseline=1.0,
+                n=self.samples,
+                source=source,
+                p=self.p,
+            )
+        ]
+        if self.training_distance is not None:
+            scores.append(
+                Score(
+                    NOVELTY_AUC,
+                    self.training_distance.auc,
+                    low=self.training_distance.low,
+                    high=self.training_distance.high,
+                    real_baseline=0.5,
+                    naive_baseline=0.0,
+                    n=self.samples,
+                    source=f"distance to the nearest training item, samples against held-out items, by {self.distance}",
+                )
+            )
+        return scores
 
     @property
-    def fails(self) -> bool:
+    def invalid(self) -> bool:
         """Whether even held-out items look like copies: then nothing that the test finds counts."""
         return self.method == "scan" and self.control_p is not None and self.control_p <= FAILED
 
-    def words(self) -> str:
-        """The verdict in a sentence or two for a reader who knows no statistics."""
-        if self.fails:
+    def verdict(self) -> str:
+        """A sentence or two for a reader who knows no statistics."""
+        if self.invalid:
             return (
-                "The copying test does not hold here: even held-out items look like copies, so they and the training items "
+                "The copying test is not valid here: even held-out items look like copies, so they and the training items "
                 "are not random draws from one source."
             )
         if self.found:
-            fact = "" if self.method == "scan" else self._same(chance=False)
-            return f"{fact}{self._found()}{self._suspicious(other=False)}"
-        return f"{self._same(chance=True)}{self._clean()}{self._suspicious(other=True)}"
+            fact = "" if self.method == "scan" else self._identical(by_chance=False)
+            return f"{fact}{self._found()}"
+        return f"{self._identical(by_chance=True)}{self._not_found()}{self._sharper_than_real()}"
 
-    def _same(self, chance: bool) -> str:
-        """A fact that needs no test, whatever the test can prove. chance: whether it may be one of chance."""
-        if not self.same:
+    def _identical(self, by_chance: bool) -> str:
+        """A fact that needs no test, whatever the test can prove. by_chance: whether chance may explain it."""
+        if not self.identical:
             return ""
-        are = f"sample{'s are' if self.same > 1 else ' is'} the same as a training item"
-        why = ", as short or simple ones may be by chance" if chance else ""
-        return f"{self.same:,} of {self.samples:,} {are}{why}. "
+        why = "; short or simple items can match by chance" if by_chance else ""
+        is_are = are(self.identical)
+        return f"{self.identical:,} of {plural(self.samples, 'sample')} {is_are} identical to a training item{why}. "
 
     def _found(self) -> str:
         extent = f"about {percent(self.share)} of the samples ({percent(self.low)} to {percent(self.high)})"
         if self.method != "scan":
             return (
                 f"Suspicion of copying: {extent} are closer to your items than your items are to each other. Without "
-                "held-out items drawn at random this is no proof: a generator that is sharper than its data does the same."
+                "held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
             )
-        return f"Copying found: {extent} are copies of training items or nearly so (p = {self.p:.2g})."
+        return f"Copying found: {extent} are copies of training items, or nearly so (p = {self.p:.2g})."
 
-    def _clean(self) -> str:
+    def _not_found(self) -> str:
         if self.method == "reference":
-            needed = f"about {max(self.train // 9, 200):,} held-out items, drawn at random, would"
-            return f"No sign of copying, by a test without held-out items, which cannot prove it; {needed} prove more."
+            needed = max(self.train // 9, 200)
+            return (
+                "No sign of copying, but without held-out items the test cannot prove it; "
+                f"about {needed:,} held-out items, drawn at random, would prove more."
+            )
         if self.method == "shifted":
             return (
-                "No sign of copying, by a test that cannot prove it: the held-out items are no random draw from where the "
-                "training items come from. Give all items in one folder, and a random part is held out."
+                "No sign of copying, but the test cannot prove it: the held-out items are not a random draw from the source "
+                "of the training items. Give all items in one folder, and a random part is held out."
             )
         if self.detection_limit is not None:
-            return f"No copying found; this audit would catch {percent(self.detection_limit)} or more."
-        if self.train < PARTLY * self.of:
+            return f"No copying found; this test would catch {percent(self.detection_limit)} copies or more."
+        if self.train < PARTLY * self.n_train_total:
             return (
-                f"No copying found among {self.train:,} of {self.of:,} training items, which is what there was time or "
-                f"memory to compare: too few to be sure to catch even {percent(RATES[-1])}. `anew evaluate` has no limit of time."
+                f"No copies found, but only {self.train:,} of {self.n_train_total:,} training items were compared, too few to "
+                f"be sure of catching even {percent(RATES[-1])} copies. `anew evaluate` has no time limit and compares more."
             )
         if all(p.caught >= CAUGHT for p in self.controls) and round(RATES[-1] * self.samples) >= 1:
-            return "No copying found; there was no time to measure what this audit would catch."
-        held, samples = self.needed(RATES[-1])
+            return "No copying found; there was no time to measure how few copies this test would catch."
+        return self._too_few_to_tell()
+
+    def _too_few_to_tell(self) -> str:
+        held_out, samples = self.needed(RATES[-1])
         ways = [f"{samples:,} samples"] if samples > self.samples else []
-        ways += [f"{held:,} held-out items"] if self.held_out < held <= REACHABLE else []
-        unsure = f"No copying found, but this audit could not be sure to catch even {percent(RATES[-1])}"
+        ways += [f"{held_out:,} held-out items"] if self.held_out < held_out <= REACHABLE else []
+        unsure = f"No copying found, but this test could miss even {percent(RATES[-1])} copies"
         if not ways:
             return f"{unsure}: lightly changed copies are hardly closer to their originals than your items are to each other."
-        return (
-            f"{unsure}: {self.held_out:,} held-out items and {self.samples:,} sample{'s' * (self.samples > 1)} are too few; about "
-            f"{' or '.join(ways)} are needed."
-        )
+        compared = f"{self.held_out:,} held-out items and {plural(self.samples, 'sample')}"
+        return f"{unsure}: {compared} are too few; about {' or '.join(ways)} are needed."
 
-    def _suspicious(self, other: bool) -> str:
-        if self.method == "scan" and other and self.reference_p is not None and self.reference_p <= FOUND:
+    def _sharper_than_real(self) -> str:
+        if self.method == "scan" and self.reference_p is not None and self.reference_p <= FOUND:
             return (
-                " Samples are closer to real items than real items are to each other, which a generator that is sharper "
-                "or less varied than its data does too."
+                " Samples are closer to real items than real items are to each other; a generator that is sharper or less "
+                "varied than its data looks like that, too."
             )
         return ""
 
     def needed(self, rate: float) -> tuple[int, int]:
         """Held-out items (with as many samples), and samples (with as many held-out items), to catch `rate` copies."""
         share = self.train / max(self.train + self.held_out, 1)
-        samples = statistics.least_copies(share) / rate if 0.0 < share < 1.0 else float("inf")
-        held = statistics.held_out_needed(rate * self.samples, self.train)
-        return held, int(np.ceil(min(samples, 1e12)))
-
-
-METHODS = {
-    "scan": "label-exchangeability scan: training and held-out items in one pool, their labels permuted",
-    "shifted": "held-out items are no random draw from the source of the training items: samples against the nearest "
-    "distances among all real items, not assumption-free",
-    "reference": "no held-out items: samples against the nearest distances among your own items, not assumption-free",
-}
-
-
-def percent(share: float) -> str:
-    return f"{100.0 * share:.2g}%" if share < 0.1 else f"{100.0 * share:.0f}%"
+        samples = copying_test.least_copies(share) / rate if 0.0 < share < 1.0 else float("inf")
+        held_out = copying_test.held_out_needed(rate * self.samples, self.train)
+        return held_out, int(np.ceil(min(samples, 1e12)))

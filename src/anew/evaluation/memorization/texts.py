@@ -1,4 +1,4 @@
-"""Texts: the longest verbatim match of each with others, by a suffix array; short records: the fewest edits between.
+"""Texts: the longest verbatim match of each with others, by a suffix array; short records: the fewest edits in between.
 
 A suffix array lists all suffixes of all texts in order, so the longest match of a suffix is with one of its two nearest
 neighbours in that order. Texts are joined by a byte that UTF-8 never holds, so no match crosses from text to text.
@@ -6,18 +6,25 @@ neighbours in that order. Texts are joined by a byte that UTF-8 never holds, so 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rapidfuzz import process
+from rapidfuzz.distance import Levenshtein
 
-from anew.evaluation.memorization.statistics import Array, Distance, Indices
+from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 
-SEPARATOR = b"\xff"
-CELLS = 8_000_000  # pairs of records that are compared at once
+SEPARATOR = b"\xff"  # a byte that UTF-8 never holds
+CELLS = 8_000_000  # pairs of records that are compared at once: 32 MB of distances
+EDIT_WORK = 20_000_000_000  # pairs of characters that a search for the nearest record may compare: a few seconds
 Numbers = NDArray[np.int32]
+Codes = NDArray[np.uint32]
+Hashes = NDArray[np.uint64]
+Places = NDArray[np.intp]
 
 
 class PassageDistance(Distance):
@@ -34,15 +41,15 @@ class PassageDistance(Distance):
         joined = np.frombuffer(SEPARATOR.join([*encoded, b""]), dtype=np.uint8).copy()
         self._group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
         if not len(joined):
-            self._order = self._gap = self._text = self._left = np.zeros(0, dtype=np.int32)
+            self._order = self._lcp = self._text = self._rest = np.zeros(0, dtype=np.int32)
             return
         self._order = divsufsort(joined)  # positions in the order of their suffixes
-        gap = kasai(joined, self._order)  # characters that a suffix shares with the next one
-        self._gap = np.concatenate([np.zeros(1, np.int32), gap[:-1]]).astype(np.int32)
+        lcp = kasai(joined, self._order)  # characters that a suffix shares with the next one
+        self._lcp = np.concatenate([np.zeros(1, np.int32), lcp[:-1]]).astype(np.int32)  # with the one before
         starts = np.concatenate([[0], np.cumsum(sizes + 1)])
         text = np.repeat(np.arange(len(texts), dtype=np.int32), sizes + 1)
-        left = (starts[1:][text] - 1 - np.arange(len(joined))).astype(np.int32)
-        self._text, self._left = text[self._order], left[self._order]  # of each suffix, in their order
+        rest = (starts[1:][text] - 1 - np.arange(len(joined))).astype(np.int32)  # characters up to the end of the text
+        self._text, self._rest = text[self._order], rest[self._order]  # of each suffix, in their order
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         item, length = self.longest(queries, pool)
@@ -51,78 +58,75 @@ class PassageDistance(Distance):
 
     def longest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         """The text of the pool that shares the longest passage with each query, and its length in bytes, both (m,)."""
-        n = len(self._group)
-        role = np.zeros(n, dtype=np.uint8)
+        role = np.zeros(len(self._group), dtype=np.uint8)  # bit 1: a query, bit 2: of the pool
         role[queries] |= 1
         role[pool] |= 2
-        kept = np.flatnonzero((role[self._text] > 0) & (self._left > 0))
+        kept = np.flatnonzero((role[self._text] > 0) & (self._rest > 0))  # (s,) suffixes of queries and of the pool
         roles = role[self._text[kept]]
         if not (roles & 1).any() or not (roles & 2).any():
             return np.full(len(queries), -1, dtype=np.intp), np.zeros(len(queries))
         text = self._text[kept]
-        gap = np.minimum.reduceat(self._gap[: kept[-1] + 1], np.concatenate([[0], kept[:-1] + 1]))
-        suffixes = _Suffixes(text, self._group[text], (roles & 2) > 0, (roles & 1) > 0)
-        asked = np.flatnonzero(suffixes.asked)
-        before, where = suffixes.before(gap)
-        after, there = suffixes.reversed().before(np.concatenate([gap[:1] * 0, gap[:0:-1]]))
-        after, there = after[::-1], there[::-1]
-        there = np.where(there >= 0, len(kept) - 1 - there, -1)
-        length = np.minimum(np.maximum(before, after), self._left[kept][asked])
-        found = np.where(before >= after, where, there)
-        return self._per_text(queries, text, asked, length, found)
+        lcp = np.minimum.reduceat(self._lcp[: kept[-1] + 1], np.concatenate([[0], kept[:-1] + 1]))
+        suffixes = _Suffixes(text, self._group[text], in_pool=(roles & 2) > 0, is_query=(roles & 1) > 0)
+        query_suffixes = np.flatnonzero(suffixes.is_query)
+        length_before, before = suffixes.match_before(lcp)
+        length_after, after = suffixes.reversed().match_before(np.concatenate([lcp[:1] * 0, lcp[:0:-1]]))
+        length_after, after = length_after[::-1], after[::-1]
+        after = np.where(after >= 0, len(kept) - 1 - after, -1)
+        length = np.minimum(np.maximum(length_before, length_after), self._rest[kept][query_suffixes])
+        match = np.where(length_before >= length_after, before, after)
+        return self._longest_per_text(queries, text, query_suffixes, length, match)
 
-    def _per_text(
-        self, queries: Indices, text: Numbers, asked: Indices, length: Numbers, found: Indices
+    def _longest_per_text(
+        self, queries: Indices, text: Numbers, query_suffixes: Indices, length: Numbers, match: Indices
     ) -> tuple[Indices, Array]:
-        """The longest of each text's suffixes. asked, length, found: one for each suffix of a query."""
+        """The longest match of each query's suffixes. query_suffixes, length, match: one for each of them."""
+        n = len(query_suffixes)
         best = np.full(len(self._group), -1, dtype=np.int64)
-        code = length.astype(np.int64) * len(asked) + np.arange(len(asked))  # length first, then which suffix it is
-        np.maximum.at(best, text[asked], code)
-        chosen = best[queries]
-        suffix, size = chosen % len(asked), chosen // len(asked)
-        none = (chosen < 0) | (size <= 0)
-        item = text[found[suffix]]
-        return np.where(none, -1, item).astype(np.intp), np.where(none, 0, size).astype(np.float64)
+        code = length.astype(np.int64) * n + np.arange(n)  # length first, then which suffix it is
+        np.maximum.at(best, text[query_suffixes], code)
+        suffix, size = best[queries] % n, best[queries] // n
+        no_match = (best[queries] < 0) | (size <= 0)
+        item = text[match[suffix]]
+        return np.where(no_match, -1, item).astype(np.intp), np.where(no_match, 0, size).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class _Suffixes:
-    """Suffixes in their order (s,): their text, its group, whether it is of the pool and whether its match is asked."""
+    """Suffixes in their order (s,): their text, its group, whether it is of the pool and whether it is a query's."""
 
     text: Numbers
     group: Numbers
-    pool: NDArray[np.bool_]
-    asked: NDArray[np.bool_]
+    in_pool: NDArray[np.bool_]
+    is_query: NDArray[np.bool_]
 
     def reversed(self) -> _Suffixes:
-        return _Suffixes(self.text[::-1], self.group[::-1], self.pool[::-1], self.asked[::-1])
+        return _Suffixes(self.text[::-1], self.group[::-1], self.in_pool[::-1], self.is_query[::-1])
 
-    def before(self, gap: Numbers) -> tuple[Numbers, Indices]:
-        """For each suffix asked: the length of its match with the last suffix before it that is of the pool and of
-        another group, and which that is (-1: none). gap: (s,) characters shared with the suffix just before."""
-        seen = np.cumsum(self.pool, dtype=np.int32) - self.pool  # pool suffixes strictly before
-        shared = _running_minimum(gap, seen)  # with the last pool suffix before
-        real = np.flatnonzero(self.pool)  # (p,)
-        group = self.group[real]
-        other = np.ones(len(real), dtype=bool)
-        other[1:] = group[1:] != group[:-1]
-        run = np.cumsum(other, dtype=np.int32)
-        chain = _running_minimum(shared[real], run)  # with the last pool suffix of another group, of pool suffixes
-        source = np.flatnonzero(other)[run - 1] - 1  # which of them that is
+    def match_before(self, lcp: Numbers) -> tuple[Numbers, Indices]:
+        """For each query suffix (a,): the length of its match with the last suffix before it that is of the pool and of
+        another group, and which that is (-1: none). lcp: (s,) characters shared with the suffix just before."""
+        n_before = np.cumsum(self.in_pool, dtype=np.int32) - self.in_pool  # (s,) pool suffixes strictly before
+        shared = _running_minimum(lcp, n_before)  # (s,) with the last pool suffix before
+        pool = np.flatnonzero(self.in_pool)  # (p,)
+        group = self.group[pool]
+        changes = np.ones(len(pool), dtype=bool)
+        changes[1:] = group[1:] != group[:-1]
+        run = np.cumsum(changes, dtype=np.int32)  # (p,) runs of pool suffixes of one group
+        shared_with_other = _running_minimum(shared[pool], run)  # (p,) with the last pool suffix of another group
+        last_of_other = np.flatnonzero(changes)[run - 1] - 1  # (p,) which of them that is
 
-        place = np.flatnonzero(self.asked)
-        last = seen[place] - 1  # (asked,) the last pool suffix before, -1: none
-        same = (last >= 0) & (group[last] == self.group[place])
-        length = np.where(same, np.minimum(shared[place], chain[last]), shared[place])
-        where = np.where(same, source[last], last)
-        none = where < 0
-        return np.where(none, 0, length).astype(np.int32), np.where(none, -1, real[where])
+        query = np.flatnonzero(self.is_query)  # (a,)
+        last = n_before[query] - 1  # (a,) the last pool suffix before, -1: none
+        same_group = (last >= 0) & (group[last] == self.group[query])
+        length = np.where(same_group, np.minimum(shared[query], shared_with_other[last]), shared[query])
+        match = np.where(same_group, last_of_other[last], last)
+        return np.where(match < 0, 0, length).astype(np.int32), np.where(match < 0, -1, pool[match])
 
 
 def _running_minimum(values: Numbers, segment: Numbers) -> Numbers:
     """The least value so far within each segment; segments are numbered in rising order."""
-    far = np.int64(1) << 32
-    step = segment.astype(np.int64) * far
+    step = segment.astype(np.int64) << 32  # a later segment is lower than all of an earlier one
     return np.asarray(np.minimum.accumulate(values - step) + step).astype(np.int32)
 
 
@@ -135,20 +139,151 @@ class EditDistance(Distance):
         self._records, self._group = list(records), np.asarray(groups)
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        from rapidfuzz.distance import Levenshtein
-        from rapidfuzz.process import cdist
-
-        real = [self._records[i] for i in pool]
+        pool_records = [self._records[i] for i in pool]
         item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
-        size = max(CELLS // max(len(real), 1), 1)
+        size = max(CELLS // max(len(pool_records), 1), 1)
         for start in range(0, len(queries), size):
             rows = slice(start, start + size)
-            asked = [self._records[i] for i in queries[rows]]
-            table = cdist(asked, real, scorer=Levenshtein.normalized_distance, dtype=np.float32, workers=-1)
-            own = self._group[queries[rows]][:, None] == self._group[pool][None]
-            table[own] = np.inf
+            records = [self._records[i] for i in queries[rows]]
+            scorer = Levenshtein.normalized_distance
+            table = process.cdist(records, pool_records, scorer=scorer, dtype=np.float32, workers=-1)  # (rows, p)
+            table[self._group[queries[rows]][:, None] == self._group[pool][None]] = np.inf
             best = table.argmin(axis=1)
             value = table[np.arange(len(table)), best].astype(np.float64)
             item[rows] = np.where(np.isfinite(value), pool[best], -1)
             distance[rows] = value
         return item, distance
+
+
+# ---- for display: the nearest training text of a sample ----
+
+
+def codes(text: str) -> Codes:
+    """Unicode code points of a text, (n,)."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def window_hashes(x: Codes, k: int) -> Hashes:
+    """64-bit hashes of all windows of k characters, (n - k + 1,); k is a power of two: hashes of halves are combined."""
+    value = x.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    value ^= value >> np.uint64(29)
+    span = 1
+    while span < k:
+        value = value[:-span] * np.uint64(0xBF58476D1CE4E5B9) + value[span:]
+        value ^= value >> np.uint64(29)
+        span *= 2
+    return value
+
+
+def covered(text: str, hashes: Hashes, k: int) -> int:
+    """How many characters of the text lie in a window of k characters whose hash is in `hashes` (sorted)."""
+    if len(text) < k or not len(hashes):
+        return 0
+    windows = window_hashes(codes(text), k)
+    place = np.minimum(np.searchsorted(hashes, windows), len(hashes) - 1)
+    hits = np.flatnonzero(hashes[place] == windows)
+    change = np.zeros(len(text) + 1, dtype=np.int64)
+    np.add.at(change, hits, 1)
+    np.add.at(change, hits + k, -1)
+    return int((np.cumsum(change) > 0).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """text[start : start + length] == training text[place : place + length]."""
+
+    start: int
+    length: int
+    place: int
+
+
+def longest_matches(texts: Sequence[str], training: Codes, k: int = 8) -> list[Match | None]:
+    """The longest passage of each text that stands in the training text; None where not even k characters do.
+
+    Of equally long ones the first in the text, where it first stands in the training text."""
+    from pydivsufsort import divsufsort
+
+    rows = [codes(text) for text in texts]
+    if not len(training) or not any(map(len, rows)):
+        return [None] * len(texts)
+    ids = _joined(training, rows)
+    order = divsufsort(ids)  # places in the order of what begins there
+    start, before, after = _neighbours(order, len(training) + 1)
+    owners = np.repeat(np.arange(len(rows)), [len(row) + 1 for row in rows])
+    ends = len(training) + np.cumsum([len(row) + 1 for row in rows])
+    owner = owners[start - len(training) - 1]
+    rest = ends[owner] - start  # characters of the text from there
+    length = np.maximum(_shared(ids, start, before, rest), _shared(ids, start, after, rest))
+    matches: list[Match | None] = []
+    for number, end in enumerate(ends):
+        places = np.flatnonzero(owner == number)
+        best = places[np.lexsort((start[places], -length[places]))[0]]
+        if length[best] < k:
+            matches.append(None)
+            continue
+        text_start = int(end - len(rows[number]))
+        occurrences = _occurrences(ids, order, int(start[best]), int(length[best]))
+        place = int(occurrences[occurrences < len(training)].min())
+        matches.append(Match(int(start[best]) - text_start, int(length[best]), place))
+    return matches
+
+
+def _joined(training: Codes, rows: Sequence[Codes]) -> NDArray[Any]:
+    """The training text and the others as small numbers, 0 after each; all characters that no text has are one."""
+    letters = np.unique(np.concatenate(rows))
+    dtype = np.min_scalar_type(len(letters) + 1)
+    ids = np.ones(int(max(letters.max(), training.max())) + 1, dtype=dtype)
+    ids[letters] = np.arange(2, len(letters) + 2)
+    end = np.zeros(1, dtype=dtype)
+    return np.concatenate([part for row in (training, *rows) for part in (ids[row], end)])
+
+
+def _neighbours(order: Places, first_text: int) -> tuple[Places, Places, Places]:
+    """Places of at least `first_text`, and for each the last one before it in the order that is less, and the first one
+    after it. They share the most with what begins there. -1: none."""
+    rank = np.flatnonzero(order >= first_text)
+    gaps = np.diff(rank) > 1
+    breaks = np.flatnonzero(gaps) + 1
+    run = np.append(0, np.cumsum(gaps))
+    low, high = rank[np.append(0, breaks)] - 1, rank[np.append(breaks, len(rank)) - 1] + 1
+    padded = np.append(order, -1)
+    return order[rank], padded[low][run], padded[high][run]
+
+
+def _shared(ids: NDArray[Any], places: Places, others: Places, most: Places) -> Places:
+    """Characters that are the same from two places on, at most so many; 0 where there is no other place."""
+    length = np.zeros(len(places), dtype=np.intp)
+    alive = np.flatnonzero((others >= 0) & (most > 0))
+    window = np.arange(32)
+    while len(alive):
+        offset = length[alive, None] + window
+        a, b = (np.minimum(start[alive, None] + offset, len(ids) - 1) for start in (places, others))
+        same = (ids[a] == ids[b]) & (offset < most[alive, None])
+        length[alive] += np.where(same.all(axis=1), len(window), same.argmin(axis=1))
+        alive = alive[same.all(axis=1)]
+    return length
+
+
+def _occurrences(ids: NDArray[Any], order: Places, start: int, length: int) -> Places:
+    """Where these characters stand: in the order all such places lie together."""
+    passage = ids[start : start + length]
+
+    def side(rank: int) -> int:
+        """-1 before all occurrences, 0 at one, 1 behind them."""
+        characters = ids[order[rank] : order[rank] + length]
+        differences = np.flatnonzero(characters != passage[: len(characters)])
+        if len(differences):
+            return -1 if characters[differences[0]] < passage[differences[0]] else 1
+        return 0 if len(characters) == length else -1
+
+    ranks = range(len(order))
+    return order[bisect_left(ranks, 0, key=side) : bisect_right(ranks, 0, key=side)]
+
+
+def nearest_record(text: str, records: Sequence[str]) -> tuple[int, int]:
+    """Index of the record with the fewest edits to a text, and how many; (-1, 0) without records."""
+    if not records:
+        return -1, 0
+    distances = process.cdist([text], records, scorer=Levenshtein.distance, dtype=np.int32)[0]
+    best = int(distances.argmin())
+    return best, int(distances[best])

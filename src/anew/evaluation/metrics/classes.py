@@ -1,4 +1,4 @@
-"""Classes as a small probe sees them: how common each is among samples, and whether samples are what they were asked to be.
+"""Classes as a small classifier (a probe) sees them: how common each is among samples, and whether samples match their label.
 
 Legend for shapes: n items, d features, K classes.
 """
@@ -7,149 +7,193 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
+from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.probe import MOST, Probe
-from anew.evaluation.metrics.statistics import Score, interval, mean_interval, resample
+from anew.evaluation.score import Group, MetricSpec, Score
 
-FEWEST = 5  # labelled training items a class that a probe needs
-TOLD = 0.2  # of the way from guessing the commonest class to no error: a probe that gets less far tells nothing
-ASKED = 0.2  # beyond what real items differ by: from here on other classes were asked for than the data has
-SURE = 3.0  # deviations of chance from which a class is named as too common or too rare
-UNLIKE = 0.2  # of the share of real items that look like a real item
-SIZES = (MOST, 1_000, 500, 250, 100)  # training items of a probe
-CUBE = 3e-10  # seconds that a probe's equations take on one core, times the cube of its items
+LABEL_HISTOGRAM = MetricSpec(
+    "label_histogram",
+    "Class mix",
+    "How far the mix of classes is from your data's (0 = the same).",
+    group=Group.DIVERSITY,
+    maximum=1.0,
+)
+LABEL_ACCURACY = MetricSpec(
+    "label_accuracy",
+    "Label accuracy",
+    "How often a classifier trained on real items takes a sample for what it was asked to be.",
+    better="higher",
+    maximum=1.0,
+)
+FEWEST_PER_CLASS = 5  # labelled training items a class that a probe needs
+USEFUL = 0.2  # of the way from always guessing the commonest class to no error: a worse probe says nothing
+OTHER_MIX = 0.2  # beyond what real items differ by: from here on other classes were asked for than the data has
+SURE = 3.0  # standard deviations of chance from which a class is named as too common or too rare
+UNLIKE = 0.2  # of the real baseline of precision, under which samples are like no class at all
+PROBE_SIZES = (MOST, 1_000, 500, 250, 100)  # training items of a probe
+SOLVE_SECONDS = 3e-10  # that a probe's equations take on one core, times the cube of its items
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelledFeatures:
     """Rows (n, d) of features and class numbers (n,)."""
 
-    rows: NDArray[Any]
+    rows: Rows
     labels: NDArray[np.intp]
 
-    def as_asked(self, labels: NDArray[np.intp]) -> Labelled:
+    def matched_to(self, labels: NDArray[np.intp]) -> LabelledFeatures:
         """As many items as labels, each of the class that stands there; items are taken again where they are few."""
-        places = np.empty(len(labels), dtype=np.intp)
-        for one in np.unique(labels):
-            own, wanted = np.flatnonzero(self.labels == one), np.flatnonzero(labels == one)
-            places[wanted] = own[np.arange(len(wanted)) % len(own)]
-        return Labelled(self.rows[places], labels)
+        chosen = np.empty(len(labels), dtype=np.intp)
+        for label in np.unique(labels):
+            items, places = np.flatnonzero(self.labels == label), np.flatnonzero(labels == label)
+            chosen[places] = items[np.arange(len(places)) % len(items)]
+        return LabelledFeatures(self.rows[chosen], labels)
 
 
 @dataclass(frozen=True, slots=True)
-class Classes:
-    """All that is measured of classes. names: of the K classes; known: what the probe is trained on, none of it in train;
-    samples: with what each was asked to be; naive: (n, d) of a naive generator; leave_out: (what, why)."""
+class ClassMetrics:
+    """All that is measured of classes.
+
+    Attributes:
+        names: Of the K classes.
+        probe_items: What the probe is trained on, none of it in `train`.
+        samples: With what each was asked to be.
+        held_out, train: Real items with their classes, as many as samples.
+        naive: (n, d) of a naive generator, None without one.
+        noun: What items are called, plural.
+        seed: Of the intervals.
+        skip: Is told (what, why) of what could not be measured.
+    """
 
     names: Sequence[str]
-    known: Labelled
-    samples: Labelled
-    held: Labelled
-    train: Labelled
-    naive: NDArray[Any] | None
+    probe_items: LabelledFeatures
+    samples: LabelledFeatures
+    held_out: LabelledFeatures
+    train: LabelledFeatures
+    naive: Rows | None
     noun: str
     seed: int
-    leave_out: Callable[[str, str], None]
+    skip: Callable[[str, str], None]
 
     def scores(self) -> Iterator[Score]:
-        """The mix of classes against that of held-out items, and how many samples are what they were asked to be."""
-        many = len(self.names)
-        if len(self.known.rows) < FEWEST * many:
-            few = f"{len(self.known.rows)} labelled {self.noun} of {many} classes are too few to train a probe on"
-            self.leave_out("the mix of classes", few)
+        """The mix of classes against that of held-out items, and how many samples match their label."""
+        n_classes, n_labelled = len(self.names), len(self.probe_items.rows)
+        if n_labelled < FEWEST_PER_CLASS * n_classes:
+            self.skip(
+                "the class mix",
+                f"{n_labelled} labelled {self.noun} of {n_classes} classes are too few for a classifier",
+            )
             return
-        probe = Probe(self.known.rows, self.known.labels, many)
-        right = float((probe(self.held.rows) == self.held.labels).mean())
-        common = float(shares(self.held.labels, many).max())
-        if right < common + TOLD * (1.0 - common):
-            said = f"a probe names the class of {right:.0%} of unseen {self.noun}, and guessing alone {common:.0%}"
-            self.leave_out("the mix of classes", said)
+        probe = Probe(self.probe_items.rows, self.probe_items.labels, n_classes)
+        accuracy = float((probe(self.held_out.rows) == self.held_out.labels).mean())
+        guessing = float(class_shares(self.held_out.labels, n_classes).max())
+        if accuracy < guessing + USEFUL * (1.0 - guessing):
+            self.skip(
+                "the class mix",
+                f"the classifier is right on {accuracy:.0%} of held-out {self.noun}, and guessing on {guessing:.0%}",
+            )
             return
-        made = probe(self.samples.rows)
-        yield from self._mix(probe, made, right)
-        yield self._accuracy(made, right)
+        predicted = probe(self.samples.rows)
+        yield from self._mix(probe, predicted, accuracy)
+        yield self._accuracy(predicted, accuracy)
 
-    def _mix(self, probe: Probe, made: NDArray[np.intp], right: float) -> Iterator[Score]:
-        held, train, of = self.held, self.train, ""
-        if self._asked_otherwise():
-            if not np.isin(self.samples.labels, held.labels).all() or not np.isin(held.labels, train.labels).all():
-                self.leave_out("the mix of classes", "some classes that were asked for have no unseen items")
+    def _mix(self, probe: Probe, predicted: NDArray[np.intp], accuracy: float) -> Iterator[Score]:
+        held_out, train, asked = self.held_out, self.train, ""
+        if self._asked_for_other_mix():
+            labels = self.samples.labels
+            if not np.isin(labels, held_out.labels).all() or not np.isin(held_out.labels, train.labels).all():
+                self.skip("the class mix", "some classes that were asked for have no held-out items")
                 return
-            held, train = held.as_asked(self.samples.labels), train.as_asked(self.samples.labels)
-            of = " of the classes asked for"
-        real, other = probe(held.rows), probe(train.rows)
+            held_out, train = held_out.matched_to(labels), train.matched_to(labels)
+            asked = " of the classes asked for"
+        real, other = probe(held_out.rows), probe(train.rows)
 
-        def apart(a: NDArray[Any], b: NDArray[Any]) -> float:
+        def distance(a: Rows, b: Rows) -> float:
             return total_variation(a, b, len(self.names))
 
-        value, floor = apart(made, real), apart(other, real)
-        low, high = interval(value, resample(apart, (made, real), seed=self.seed))
-        low, high = None if low is None else max(low, 0.0), None if high is None else min(high, 1.0)
-        ceiling = None if self.naive is None else apart(probe(self.naive), real)
-        source = (
-            f"classes that a probe trained on {min(len(self.known.rows), MOST):,} {self.noun} sees ({right:.0%} of held-out "
-            f"{self.noun} right) in samples against held-out {self.noun}{of}; total variation distance of their shares"
+        value = distance(predicted, real)
+        low, high = interval(value, resample(distance, (predicted, real), seed=self.seed), minimum=0.0)
+        n_trained = min(len(self.probe_items.rows), MOST)
+        yield Score(
+            LABEL_HISTOGRAM,
+            value,
+            low=low,
+            high=None if high is None else min(high, 1.0),
+            real_baseline=distance(other, real),
+            naive_baseline=None if self.naive is None else distance(probe(self.naive), real),
+            n=len(predicted),
+            source=f"total variation distance of class shares, samples against held-out {self.noun}{asked}, by a classifier "
+            f"trained on {n_trained:,} {self.noun} (right on {accuracy:.0%} of held-out ones)",
+            note=self._largest_differences(predicted, real, asked),
         )
-        said = self._worst(made, real, of)
-        yield Score("label_histogram", value, low, high, floor, "lower", len(made), source, ceiling, said=said)
 
-    def _asked_otherwise(self) -> bool:
+    def _asked_for_other_mix(self) -> bool:
         """Whether the samples' labels follow other frequencies than the data's, as where one class was asked for."""
-        many, asked = len(self.names), self.samples.labels
-        usual = total_variation(self.train.labels, self.held.labels, many)
-        return len(np.unique(asked)) == 1 or total_variation(asked, self.held.labels, many) > ASKED + 2.0 * usual
+        n_classes, asked = len(self.names), self.samples.labels
+        usual = total_variation(self.train.labels, self.held_out.labels, n_classes)
+        only_one = len(np.unique(asked)) == 1
+        return only_one or total_variation(asked, self.held_out.labels, n_classes) > OTHER_MIX + 2.0 * usual
 
-    def _worst(self, made: NDArray[np.intp], real: NDArray[np.intp], of: str) -> str:
-        """The class that is the most too common and the one that is the most too rare, where chance does not explain them."""
-        ours, theirs = shares(made, len(self.names)), shares(real, len(self.names))
-        middle = (ours + theirs) / 2.0
-        chance = np.sqrt(middle * (1.0 - middle) * (1.0 / len(made) + 1.0 / len(real)))
-        sure = np.where(chance > 0.0, (ours - theirs) / np.maximum(chance, 1e-12), 0.0)
-        found = []
-        for word, sign in (("too common", 1.0), ("too rare", -1.0)):
-            at = int((sign * (ours - theirs) * (sign * sure >= SURE)).argmax())
-            if sign * sure[at] >= SURE:
-                found.append(
-                    f"{self.names[at]!r} is {word} ({ours[at]:.0%} of samples, {theirs[at]:.0%} of real {self.noun}{of})"
-                )
-        return ", ".join(found)
+    def _largest_differences(self, predicted: NDArray[np.intp], real: NDArray[np.intp], asked: str) -> str:
+        """The class that is most over-represented and the one most under-represented, where chance does not explain them."""
+        shares, real_shares = (class_shares(x, len(self.names)) for x in (predicted, real))
+        middle, difference = (shares + real_shares) / 2.0, shares - real_shares
+        deviation = np.sqrt(middle * (1.0 - middle) * (1.0 / len(predicted) + 1.0 / len(real)))
+        z = np.where(deviation > 0.0, difference / np.maximum(deviation, 1e-12), 0.0)
+        clauses = []
+        for words, sign in (("too common", 1.0), ("too rare", -1.0)):
+            worst = int((sign * difference * (sign * z >= SURE)).argmax())
+            if sign * z[worst] >= SURE:
+                figures = f"{shares[worst]:.0%} of samples, {real_shares[worst]:.0%} of real {self.noun}{asked}"
+                clauses.append(f"{self.names[worst]!r} is {words} ({figures})")
+        return ", ".join(clauses)
 
-    def _accuracy(self, made: NDArray[np.intp], right: float) -> Score:
-        rows = (made == self.samples.labels).astype(np.float64)
+    def _accuracy(self, predicted: NDArray[np.intp], real_accuracy: float) -> Score:
+        rows = (predicted == self.samples.labels).astype(np.float64)
         low, high = mean_interval(rows, self.seed)
-        source = (
-            f"samples that a classifier trained on real {self.noun} takes for their label; floor: held-out {self.noun}"
+        return Score(
+            LABEL_ACCURACY,
+            float(rows.mean()),
+            low=low,
+            high=high,
+            real_baseline=real_accuracy,
+            naive_baseline=1.0 / len(self.names),
+            n=len(rows),
+            source=f"accuracy on samples of a classifier trained on real {self.noun}; real: on held-out {self.noun}",
         )
-        value, chance = float(rows.mean()), 1.0 / len(self.names)
-        return Score("label_accuracy", value, low, high, right, "higher", len(rows), source, chance)
 
 
-def shares(numbers: NDArray[Any], many: int) -> NDArray[np.float64]:
+def class_shares(numbers: Rows, n_classes: int) -> NDArray[np.float64]:
     """(K,) share of each class among class numbers (n,)."""
-    return np.bincount(np.asarray(numbers, dtype=np.intp), minlength=many)[:many] / max(len(numbers), 1)
+    return np.bincount(np.asarray(numbers, dtype=np.intp), minlength=n_classes)[:n_classes] / max(len(numbers), 1)
 
 
-def total_variation(a: NDArray[Any], b: NDArray[Any], many: int) -> float:
-    """Half the sum of differences of the shares of classes among class numbers a (n,) and b (m,): 0 equal, 1 disjoint."""
-    return float(0.5 * np.abs(shares(a, many) - shares(b, many)).sum())
+def total_variation(a: Rows, b: Rows, n_classes: int) -> float:
+    """Half the sum of differences of the class shares among class numbers a (n,) and b (m,): 0 equal, 1 disjoint."""
+    return float(0.5 * np.abs(class_shares(a, n_classes) - class_shares(b, n_classes)).sum())
 
 
-def affordable(items: int, each: float, seconds: float) -> int:
-    """Training items, of `items`, that a probe can be trained on in some seconds, where features take `each` seconds an item;
-    0 where not even the fewest."""
-    fits = (n for n in SIZES if each * min(n, items) + CUBE * min(n, items) ** 3 <= seconds)
-    return min(next(fits, 0), items)
+def affordable_probe(n_items: int, seconds_per_item: float, seconds: float) -> int:
+    """Training items, of `n_items`, that a probe can be trained on in some seconds; 0 where not even the fewest."""
+    for size in PROBE_SIZES:
+        n = min(size, n_items)
+        if seconds_per_item * n + SOLVE_SECONDS * n**3 <= seconds:
+            return n
+    return 0
 
 
-def mixed(scores: Mapping[str, Score]) -> str:
+def class_mix_warning(scores: Mapping[str, Score]) -> str:
     """What a reader should know of the mix of classes; nothing where it is that of the data, or where samples look like no
-    real item, so that a probe's word on their classes says nothing."""
-    score, like = scores.get("label_histogram"), scores.get("precision")
-    if score is None or score.floor is None or (like is not None and like.floor and like.value < UNLIKE * like.floor):
+    real item, so that a classifier's word on their classes says nothing."""
+    score, precision = scores.get("label_histogram"), scores.get("precision")
+    if score is None or score.real_baseline is None:
         return ""
-    differs = score.value >= max(2.0 * score.floor, score.floor + 0.05)
-    return f"Classes are not as common as in the data: {score.said}." if differs and score.said else ""
+    if precision is not None and precision.real_baseline and precision.value < UNLIKE * precision.real_baseline:
+        return ""
+    differs = score.value >= max(2.0 * score.real_baseline, score.real_baseline + 0.05)
+    return f"The class mix differs from the data's: {score.note}." if differs and score.note else ""

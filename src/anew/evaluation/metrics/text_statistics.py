@@ -1,4 +1,7 @@
-"""Statistics of generated text beside as much held-out text: runs of characters, words, repetition, verbatim passages."""
+"""Statistics of generated text beside as much held-out text: n-grams, words, repetition, verbatim passages.
+
+Legend for shapes: t texts, b blocks, s symbols.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,60 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.memorization.nearest import codes, covered, window_hashes
-from anew.evaluation.metrics.statistics import Score, interval, jensen_shannon, ratio_interval
+from anew.evaluation.memorization.texts import codes, covered, window_hashes
+from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, ratio_interval
+from anew.evaluation.metrics.distances import jensen_shannon
+from anew.evaluation.score import Group, MetricSpec, Score
 
+BIGRAM_DIVERGENCE = MetricSpec(
+    "bigram_divergence",
+    "Character pairs",
+    "How far the counts of character pairs are from those of held-out text (0 = the same, 1 = nothing in common).",
+    maximum=1.0,
+)
+FOURGRAM_DIVERGENCE = MetricSpec(
+    "fourgram_divergence",
+    "Runs of four characters",
+    "The same for runs of four: whether the pieces of words are those of the data.",
+    maximum=1.0,
+    order=20,
+    award="Closest to the data",
+)
+ZIPF_DISTANCE = MetricSpec(
+    "zipf_distance",
+    "Word frequencies",
+    "How differently word frequencies fall from the commonest to the rarest (0 = the same).",
+)
+REPETITION_RATE = MetricSpec(
+    "repetition_rate",
+    "Repetition",
+    "Share of passages that repeat an earlier one. Real text has some; much more is a fault.",
+    group=Group.DIVERSITY,
+    maximum=1.0,
+)
+VERBATIM_SHARE = MetricSpec(
+    "verbatim_share",
+    "Verbatim",
+    "Share of the generated text that stands word for word in the training data.",
+    group=Group.NOVELTY,
+    maximum=1.0,
+)
 PASSAGE = 32  # characters that count as verbatim: some six words
 REPEAT = 16  # characters that count as a repetition within one sample
-BLOCKS = 20
+BLOCKS = 20  # that counts are kept by, so that an interval can resample them
 WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
-    """Samples, held-out and training texts: as many, of the same lengths. training: texts of the whole training part;
-    records: each text is whole and short."""
+class TextStatistics:
+    """Statistics of samples, held-out and training texts: as many, of the same lengths.
+
+    Attributes:
+        samples, test, train: The texts.
+        training: Gives the texts of the whole training part.
+        records: Whether each text is a short record rather than a piece of a long one.
+        seed: Of the intervals.
+    """
 
     samples: list[str]
     test: list[str]
@@ -33,96 +77,110 @@ class Statistics:
     def measures(self) -> dict[str, Callable[[], Iterator[Score]]]:
         """What is measured, by its name."""
         return {
-            "runs of characters": self._ngrams,
+            "n-grams": self._ngrams,
             "word frequencies": self._zipf,
             "repetition": self._repeats,
             "verbatim passages": self._verbatim,
         }
 
     def _ngrams(self) -> Iterator[Score]:
-        samples, test, train = self.samples, self.test, self.train
-        for name, width in (("bigram_divergence", 2), ("fourgram_divergence", 4)):
-            counts = _ngram_counts([samples, test, train], width)  # three of (BLOCKS, symbols)
-            value = jensen_shannon(counts[0].sum(0), counts[1].sum(0))
-            floor = jensen_shannon(counts[2].sum(0), counts[1].sum(0))
+        for spec, width in ((BIGRAM_DIVERGENCE, 2), (FOURGRAM_DIVERGENCE, 4)):
+            samples, test, train = _ngram_counts([self.samples, self.test, self.train], width)  # each (b, s)
+            value = jensen_shannon(samples.sum(0), test.sum(0))
             source = np.random.default_rng(self.seed)
-            drawn = []
-            for _ in range(100):
-                weight = source.multinomial(BLOCKS, np.full(BLOCKS, 1.0 / BLOCKS), size=2)
-                drawn.append(jensen_shannon(weight[0] @ counts[0], weight[1] @ counts[1]))
-            low, high = interval(value, drawn)
-            n = int(sum(map(len, samples)))
-            note = f"Jensen-Shannon divergence in bits of {width}-character counts, samples against held-out text"
-            yield Score(name, value, None if low is None else max(low, 0.0), high, floor, "lower", n, note)
+            resampled = []
+            for _ in range(RESAMPLES):
+                weight = source.multinomial(BLOCKS, np.full(BLOCKS, 1.0 / BLOCKS), size=2)  # (2, b)
+                resampled.append(jensen_shannon(weight[0] @ samples, weight[1] @ test))
+            low, high = interval(value, resampled, minimum=0.0)
+            yield Score(
+                spec,
+                value,
+                low=low,
+                high=high,
+                real_baseline=jensen_shannon(train.sum(0), test.sum(0)),
+                n=sum(map(len, self.samples)),
+                source=f"Jensen-Shannon divergence in bits of {width}-character counts, samples against held-out text",
+            )
 
     def _zipf(self) -> Iterator[Score]:
-        samples, test, train = self.samples, self.test, self.train
-        words = [[w.lower() for t in part for w in WORD.findall(t)] for part in (samples, test, train)]
-        slopes = [zipf_slope(part) for part in words]
-        if self.records or any(s is None for s in slopes):
+        words = [
+            [word.lower() for text in part for word in WORD.findall(text)]
+            for part in (self.samples, self.test, self.train)
+        ]
+        samples, test, train = (zipf_slope(part) for part in words)
+        if self.records or samples is None or test is None or train is None:
             return
-        own, held, known = (float(s) for s in slopes if s is not None)
-        note = (
-            f"difference of the slopes of log frequency over log rank of words: samples {own:.2f}, held-out {held:.2f}"
-        )
-        yield Score("zipf_distance", abs(own - held), floor=abs(known - held), n=len(words[0]), source=note)
+        source = f"difference of the slopes of log frequency over log rank of words: samples {samples:.2f}, held-out {test:.2f}"
+        yield Score(ZIPF_DISTANCE, abs(samples - test), real_baseline=abs(train - test), n=len(words[0]), source=source)
 
     def _repeats(self) -> Iterator[Score]:
-        samples, test = self.samples, self.test
         if self.records:
-            value, floor = (1.0 - len(set(part)) / len(part) for part in (samples, test))
-            note = "share of samples that say again what another sample says; floor: the same among held-out records"
-            yield Score("repetition_rate", value, floor=floor, n=len(samples), source=note)
+            value, real = (1.0 - len(set(part)) / len(part) for part in (self.samples, self.test))
+            source = "share of samples that repeat another sample; real: the same among held-out records"
+            yield Score(REPETITION_RATE, value, real_baseline=real, n=len(self.samples), source=source)
             return
-        rows = [np.array([_repeated(t) for t in part], dtype=np.float64) for part in (samples, test)]  # (pieces, 2)
-        value, floor = (float(r[:, 0].sum() / max(r[:, 1].sum(), 1.0)) for r in rows)
-        low, high = ratio_interval(rows[0][:, 0], rows[0][:, 1] + 1e-9, self.seed)
-        note = f"share of {REPEAT}-character passages that stand earlier in the same sample; floor: held-out text"
-        yield Score("repetition_rate", value, low, high, floor, "lower", int(rows[0][:, 1].sum()), note)
+        rows, real_rows = (
+            np.array([_repeated(text) for text in part], dtype=np.float64) for part in (self.samples, self.test)
+        )  # each (t, 2)
+        low, high = ratio_interval(rows[:, 0], rows[:, 1] + 1e-9, self.seed)
+        yield Score(
+            REPETITION_RATE,
+            float(rows[:, 0].sum() / max(rows[:, 1].sum(), 1.0)),
+            low=low,
+            high=high,
+            real_baseline=float(real_rows[:, 0].sum() / max(real_rows[:, 1].sum(), 1.0)),
+            n=int(rows[:, 1].sum()),
+            source=f"share of {REPEAT}-character passages that stand earlier in the same sample; real: held-out text",
+        )
 
     def _verbatim(self) -> Iterator[Score]:
-        samples, test = self.samples, self.test
         if self.records:
-            known = set(self.training())
-            value, floor = (sum(t in known for t in part) / len(part) for part in (samples, test))
-            note = (
-                f"share of samples that are one of {len(known):,} training records; floor: the same of held-out records"
-            )
-            yield Score("verbatim_share", value, floor=floor, n=len(samples), source=note)
+            training = set(self.training())
+            value, real = (sum(text in training for text in part) / len(part) for part in (self.samples, self.test))
+            source = f"share of samples that are one of {len(training):,} training records; real: held-out records"
+            yield Score(VERBATIM_SHARE, value, real_baseline=real, n=len(self.samples), source=source)
             return
-        training = "\n".join(self.training())
-        if len(training) < PASSAGE:
+        training_text = "\n".join(self.training())
+        if len(training_text) < PASSAGE:
             return
-        hashes = np.sort(window_hashes(codes(training), PASSAGE))
-        sets = [np.array([(covered(t, hashes, PASSAGE), len(t)) for t in part], np.float64) for part in (samples, test)]
-        value, floor = (float(s[:, 0].sum() / s[:, 1].sum()) for s in sets)
-        low, high = ratio_interval(sets[0][:, 0], sets[0][:, 1], self.seed)
-        note = f"share of characters in passages of {PASSAGE} or more that stand in the training text; floor: held-out text"
-        yield Score("verbatim_share", value, low, high, floor, "lower", int(sets[0][:, 1].sum()), note)
+        hashes = np.sort(window_hashes(codes(training_text), PASSAGE))
+        rows, real_rows = (
+            np.array([(covered(text, hashes, PASSAGE), len(text)) for text in part], np.float64)
+            for part in (self.samples, self.test)
+        )  # each (t, 2)
+        low, high = ratio_interval(rows[:, 0], rows[:, 1], self.seed)
+        yield Score(
+            VERBATIM_SHARE,
+            float(rows[:, 0].sum() / rows[:, 1].sum()),
+            low=low,
+            high=high,
+            real_baseline=float(real_rows[:, 0].sum() / real_rows[:, 1].sum()),
+            n=int(rows[:, 1].sum()),
+            source=f"share of characters in passages of {PASSAGE} or more that stand in the training text; real: held-out text",
+        )
 
 
 def _ngram_counts(sets: Sequence[Sequence[str]], width: int) -> list[NDArray[np.float64]]:
-    """Counts of character n-grams, (BLOCKS, symbols) for each set over the same symbols; none crosses two pieces."""
-    alphabet = np.unique(np.concatenate([codes(t) for part in sets for t in part]))
-    keys = []
-    for part in sets:
-        rows = []
-        for text in part:
-            ids = np.searchsorted(alphabet, codes(text)).astype(np.int64)
-            key = np.zeros(max(len(ids) - width + 1, 0), dtype=np.int64)
-            for step in range(width):
-                key = key * len(alphabet) + ids[step : step + len(key)]
-            rows.append(key)
-        keys.append(np.concatenate(rows))
+    """Counts of character n-grams, (b, s) for each set over the same symbols; none crosses two texts."""
+    alphabet = np.unique(np.concatenate([codes(text) for texts in sets for text in texts]))
+    keys = [np.concatenate([_ngram_keys(text, alphabet, width) for text in texts]) for texts in sets]
     symbols, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-    counts, start = [], 0
-    for key in keys:
-        own = inverse[start : start + len(key)]
-        block = np.arange(len(own)) * BLOCKS // max(len(own), 1)
-        flat = np.bincount(block * len(symbols) + own, minlength=BLOCKS * len(symbols))
+    counts = []
+    for ids in np.split(inverse, np.cumsum([len(key) for key in keys])[:-1]):
+        block = np.arange(len(ids)) * BLOCKS // max(len(ids), 1)
+        flat = np.bincount(block * len(symbols) + ids, minlength=BLOCKS * len(symbols))
         counts.append(flat.reshape(BLOCKS, len(symbols)).astype(np.float64))
-        start += len(key)
     return counts
+
+
+def _ngram_keys(text: str, alphabet: NDArray[np.uint32], width: int) -> NDArray[np.int64]:
+    """One number for each n-gram of a text, the same for the same n-gram."""
+    ids = np.searchsorted(alphabet, codes(text)).astype(np.int64)
+    key = np.zeros(max(len(ids) - width + 1, 0), dtype=np.int64)
+    for offset in range(width):
+        key = key * len(alphabet) + ids[offset : offset + len(key)]
+    return key
 
 
 def zipf_slope(words: Sequence[str], most: int = 500) -> float | None:

@@ -1,26 +1,42 @@
-"""Can a classifier tell samples from real items? Kernel least squares, trained on one half and read on the other.
+"""Classifier two-sample test: can a classifier tell samples from real items? (Lopez-Paz and Oquab 2017, arXiv 1610.06545)
 
-Legend for shapes: n samples, m real items, d features, t training rows, q rows that are read.
+Kernel least squares, trained on one half and tested on the other.
+
+Legend for shapes: n samples, m real items, d features, t training rows, q test rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from anew.evaluation.metrics.statistics import Array, median_bandwidth, rbf_kernel
+from anew.evaluation.metrics.distances import Array, Rows
+from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
+from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
+from anew.evaluation.score import MetricSpec, Score
 
+TWO_SAMPLE_AUC = MetricSpec(
+    "two_sample_auc",
+    "Classifier two-sample test",
+    "How often a classifier picks the generated item out of a pair of a sample and a real item (0.5 = guessing, 1 = always).",
+    minimum=0.5,
+    maximum=1.0,
+)
 MOST = 1_000  # rows of each set: the time of an eigenvalue problem grows with the cube
-RIDGES = 10.0 ** np.arange(-4.0, 2.5, 0.5)
+RIDGES = 10.0 ** np.arange(-4.0, 2.5, 0.5)  # times the mean eigenvalue: from hardly any smoothing to nearly a constant
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """auc: the chance that a sample is taken for a sample rather than a real item is, 0.5: they cannot be told apart;
-    low, high: ends of its 95% interval for the classifiers as they were trained; n: samples that were read."""
+class TwoSampleResult:
+    """What the test says.
+
+    Attributes:
+        auc: The chance that a sample is rated more sample-like than a real item is; 0.5: they cannot be told apart.
+        low, high: Ends of its 95% interval for the classifiers as they were trained.
+        n: Samples that were rated.
+    """
 
     auc: float
     low: float
@@ -28,59 +44,85 @@ class Told:
     n: int
 
 
-def two_sample_auc(samples: NDArray[Any], real: NDArray[Any], seed: int = 0) -> Told:
-    """Each half of samples (n, d) and of real (m, d) is read by a classifier of the other half; at least 4 rows of each."""
+def two_sample_test(samples: Rows, real: Rows, seed: int = 0) -> TwoSampleResult:
+    """Rate each half of samples (n, d) and of real (m, d) by a classifier of the other half; at least 4 rows of each."""
     source = np.random.default_rng(seed)
-    made, true = (np.asarray(x, dtype=np.float64)[source.permutation(len(x))[:MOST]] for x in (samples, real))
-    halves = [(made[i::2], true[i::2]) for i in range(2)]
+    sets = [np.asarray(x, dtype=np.float64)[source.permutation(len(x))[:MOST]] for x in (samples, real)]
+    halves = [tuple(rows[start::2] for rows in sets) for start in range(2)]  # each (samples, real)
     values, variance = [], 0.0
-    for known, read in (halves, halves[::-1]):
-        centre, scale = _scale(np.concatenate(known))
-        trained, asked = ([(x - centre) / scale for x in half] for half in (known, read))
-        decided = _decide(np.concatenate(trained), len(trained[0]), np.concatenate(asked))
-        value, spread = auc(decided[: len(asked[0])], decided[len(asked[0]) :])
+    for train, test in (halves, halves[::-1]):
+        centre, scale = _standardisation(np.concatenate(train))
+        train_samples, train_real = ((rows - centre) / scale for rows in train)
+        test_rows = np.concatenate([(rows - centre) / scale for rows in test])
+        ratings = _ratings(np.concatenate([train_samples, train_real]), len(train_samples), test_rows)
+        n_samples = len(test[0])
+        value, spread = auc(ratings[:n_samples], ratings[n_samples:])
         values.append(value)
-        variance += spread / 2.0  # what one half shows by chance both classifiers find: their errors go together
-    value, half = float(np.mean(values)), 1.96 * float(np.sqrt(variance))
-    return Told(value, max(value - half, 0.0), min(value + half, 1.0), len(made))
+        variance += spread / 2.0  # both classifiers find what one half shows by accident: their errors go together
+    value, half_width = float(np.mean(values)), 1.96 * float(np.sqrt(variance))
+    return TwoSampleResult(value, max(value - half_width, 0.0), min(value + half_width, 1.0), len(sets[0]))
 
 
-def auc(positive: NDArray[Any], negative: NDArray[Any]) -> tuple[float, float]:
-    """Area under the receiver operating curve, ties by half, and its variance (DeLong et al. 1988)."""
+def auc(positive: Rows, negative: Rows) -> tuple[float, float]:
+    """Area under the ROC curve of ratings (p,) and (q,), ties by half, and its variance (DeLong et al. 1988)."""
 
-    def placed(values: NDArray[Any], among: NDArray[Any]) -> Array:
-        order = np.sort(among)
+    def share_below(values: Rows, others: Rows) -> Array:
+        order = np.sort(others)
         below = np.searchsorted(order, values) + np.searchsorted(order, values, side="right")
         return np.asarray(below / (2.0 * len(order)))
 
-    ours, theirs = placed(positive, negative), 1.0 - placed(negative, positive)
-    spread = sum(float(x.var(ddof=1)) / len(x) for x in (ours, theirs) if len(x) > 1)
-    return float(ours.mean()), spread
+    of_positive, of_negative = share_below(positive, negative), 1.0 - share_below(negative, positive)
+    variance = sum(float(x.var(ddof=1)) / len(x) for x in (of_positive, of_negative) if len(x) > 1)
+    return float(of_positive.mean()), variance
 
 
-def _scale(rows: Array) -> tuple[Array, Array]:
+def _standardisation(rows: Array) -> tuple[Array, Array]:
     deviation = rows.std(axis=0)
     return rows.mean(axis=0), np.where(deviation > 1e-9, deviation, 1.0)
 
 
-def _decide(rows: Array, first: int, asked: Array) -> Array:
-    """Decision values (q,) of asked (q, d), trained on rows (t, d) of which the `first` are samples (target 1, others -1).
+def _ratings(train: Array, n_samples: int, test: Array) -> Array:
+    """Decision values (q,) of test (q, d), from train (t, d) of which the first `n_samples` are samples (target 1, others -1).
 
     A linear and an RBF kernel together; the ridge is the one with the least leave-one-out error on the training rows.
     """
-    width = median_bandwidth(rows)
-    kernel = rbf_kernel(rows, rows, width) + rows @ rows.T / rows.shape[1] + 1.0
-    target = np.where(np.arange(len(rows)) < first, 1.0, -1.0)
+    bandwidth = median_bandwidth(train)
+    kernel = rbf_kernel(train, train, bandwidth) + train @ train.T / train.shape[1] + 1.0  # (t, t)
+    target = np.where(np.arange(len(train)) < n_samples, 1.0, -1.0)
     values, vectors = np.linalg.eigh(kernel)
     values = np.clip(values, 0.0, None)
-    inside = vectors.T @ target
-    best, chosen = np.inf, RIDGES[0]
+    projected = vectors.T @ target
+    least_error, best_ridge = np.inf, RIDGES[0]
     for ridge in RIDGES * values.mean():
-        kept = values / (values + ridge + 1e-12)
-        hat = ((vectors * vectors) * kept).sum(axis=1)
-        error = float((((target - vectors @ (kept * inside)) / np.maximum(1.0 - hat, 1e-6)) ** 2).mean())
-        if error < best:
-            best, chosen = error, ridge
-    weights = vectors @ (inside / (values + chosen + 1e-12))
-    across = rbf_kernel(asked, rows, width) + asked @ rows.T / rows.shape[1] + 1.0
+        shrinkage = values / (values + ridge + 1e-12)
+        leverage = ((vectors * vectors) * shrinkage).sum(axis=1)
+        residual = target - vectors @ (shrinkage * projected)
+        error = float(((residual / np.maximum(1.0 - leverage, 1e-6)) ** 2).mean())
+        if error < least_error:
+            least_error, best_ridge = error, ridge
+    weights = vectors @ (projected / (values + best_ridge + 1e-12))
+    across = rbf_kernel(test, train, bandwidth) + test @ train.T / train.shape[1] + 1.0  # (q, t)
     return np.asarray(across @ weights)
+
+
+def compute(comparison: FeatureComparison) -> Iterator[Score]:
+    sets = comparison.pair_sets
+    result = two_sample_test(sets.samples, sets.held_out, comparison.seed)
+
+    def auc_of(rows: Rows, held_out: Rows) -> float:
+        return two_sample_test(rows, held_out, comparison.seed).auc
+
+    real, naive = comparison.baselines(sets, auc_of)
+    yield Score(
+        TWO_SAMPLE_AUC,
+        result.auc,
+        low=result.low,
+        high=result.high,
+        real_baseline=real,
+        naive_baseline=naive,
+        n=result.n,
+        source=comparison.source("a kernel classifier trained on one half and tested on the other"),
+    )
+
+
+EXPORT = FeatureMetric("the classifier two-sample test", compute, order=60)

@@ -16,23 +16,76 @@ import numpy as np
 
 from anew.core.extras import require
 from anew.errors import DataError
-from anew.evaluation.metrics.statistics import Score, ratio_interval
+from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.modalities.text import TEST_MOST, TextEvaluation
-from anew.evaluation.reporting import verdict
+from anew.evaluation.score import MetricSpec, Score
 
-# endings -> names of grammars in tree-sitter-language-pack
-GRAMMARS = {
-    "c": "c", "h": "c", "cc": "cpp", "cpp": "cpp", "hpp": "cpp", "cxx": "cpp", "java": "java", "js": "javascript",
-    "mjs": "javascript", "jsx": "javascript", "ts": "typescript", "tsx": "tsx", "go": "go", "rs": "rust", "rb": "ruby",
-    "php": "php", "pl": "perl", "pm": "perl", "lua": "lua", "r": "r", "jl": "julia", "swift": "swift", "kt": "kotlin",
-    "kts": "kotlin", "scala": "scala", "clj": "clojure", "ex": "elixir", "exs": "elixir", "erl": "erlang", "hs": "haskell",
-    "ml": "ocaml", "mli": "ocaml_interface", "cs": "csharp", "sh": "bash", "bash": "bash", "fish": "fish", "sql": "sql",
-    "html": "html", "htm": "html", "css": "css", "scss": "scss", "xml": "xml", "yaml": "yaml", "yml": "yaml",
-    "toml": "toml", "json": "json", "lisp": "commonlisp", "el": "elisp", "scm": "scheme", "vim": "vim", "dart": "dart",
-    "nim": "nim", "zig": "zig", "v": "verilog", "sv": "verilog", "vhd": "vhdl", "cmake": "cmake", "m": "objc",
-    "f90": "fortran", "f": "fortran", "pas": "pascal", "ps1": "powershell",
-}  # fmt: skip
-JOINED = 40  # blocks that a string may run over
+PARSE_SHARE = MetricSpec(
+    "parse_share",
+    "Parses",
+    "Share of the statements, functions and classes of generated programs that parse.",
+    better="higher",
+    maximum=1.0,
+)
+FUNCTION_SHARE = MetricSpec(
+    "function_share",
+    "Functions parse",
+    "Share of the complete functions and methods in generated programs that parse.",
+    better="higher",
+    maximum=1.0,
+)
+ENDINGS = {  # names of grammars in tree-sitter-language-pack -> endings of files
+    "c": "c h",
+    "cpp": "cc cpp hpp cxx",
+    "java": "java",
+    "javascript": "js mjs jsx",
+    "typescript": "ts",
+    "tsx": "tsx",
+    "go": "go",
+    "rust": "rs",
+    "ruby": "rb",
+    "php": "php",
+    "perl": "pl pm",
+    "lua": "lua",
+    "r": "r",
+    "julia": "jl",
+    "swift": "swift",
+    "kotlin": "kt kts",
+    "scala": "scala",
+    "clojure": "clj",
+    "elixir": "ex exs",
+    "erlang": "erl",
+    "haskell": "hs",
+    "ocaml": "ml",
+    "ocaml_interface": "mli",
+    "csharp": "cs",
+    "bash": "sh bash",
+    "fish": "fish",
+    "sql": "sql",
+    "html": "html htm",
+    "css": "css",
+    "scss": "scss",
+    "xml": "xml",
+    "yaml": "yaml yml",
+    "toml": "toml",
+    "json": "json",
+    "commonlisp": "lisp",
+    "elisp": "el",
+    "scheme": "scm",
+    "vim": "vim",
+    "dart": "dart",
+    "nim": "nim",
+    "zig": "zig",
+    "verilog": "v sv",
+    "vhdl": "vhd",
+    "cmake": "cmake",
+    "objc": "m",
+    "fortran": "f90 f",
+    "pascal": "pas",
+    "powershell": "ps1",
+}
+GRAMMARS = {ending: grammar for grammar, endings in ENDINGS.items() for ending in endings.split()}
+JOINED = 40  # blocks that a string may run over: a long docstring has that many paragraphs at the left edge
 Judge = Callable[[str], tuple[int, int]]
 
 
@@ -41,39 +94,49 @@ class CodeEvaluation(TextEvaluation):
 
     noun = "programs"
 
-    def own(self) -> Iterator[Score]:
-        yield from self._parsed()
-        yield from super().own()
+    def modality_metrics(self) -> Iterator[Score]:
+        yield from self._parsing()
+        yield from super().modality_metrics()
 
-    def _parsed(self) -> Iterator[Score]:
-        suffix = str(getattr(self.evidence.modality, "suffix", ".py"))
+    def _parsing(self) -> Iterator[Score]:
+        suffix = str(getattr(self.inputs.modality, "suffix", ".py"))
         judge = python if suffix in (".py", ".pyi") else self._grammar(suffix.removeprefix("."))
-        samples = [str(s) for s in self.evidence.samples if s]
+        samples = [str(text) for text in self.inputs.samples if text]
         if judge is None or not samples:
             return
-        source = np.random.default_rng(self.evidence.seed)
-        held = [text[: len(samples[i % len(samples)])] for i, text in enumerate(self._held(source, len(samples)))]
-        note = f"outermost blocks of {len(samples)} samples, the last of each left out; floor: held-out files cut alike"
-        yield from self._share("parse_share", judge, samples, held, note)
+        source = np.random.default_rng(self.inputs.seed)
+        held_out = [
+            text[: len(samples[i % len(samples)])] for i, text in enumerate(self._held_out(source, len(samples)))
+        ]
+        what = f"outermost blocks of {len(samples)} samples, the last of each left out; real: held-out files cut alike"
+        yield from self._share(PARSE_SHARE, judge, samples, held_out, what)
         if judge is python:
-            note = "functions and methods that end within their sample; floor: those of held-out files cut alike"
-            yield from self._share("function_share", functions, samples, held, note)
+            what = "functions and methods that end within their sample; real: those of held-out files cut alike"
+            yield from self._share(FUNCTION_SHARE, functions, samples, held_out, what)
 
     def _share(
-        self, name: str, judge: Judge, samples: Sequence[str], held: Sequence[str], note: str
+        self, spec: MetricSpec, judge: Judge, samples: Sequence[str], held_out: Sequence[str], what: str
     ) -> Iterator[Score]:
-        own, real = (
-            np.array([judge(text) for text in part], dtype=np.float64).reshape(-1, 2) for part in (samples, held)
-        )
-        if not own[:, 1].sum():
-            self.leave_out(verdict.term(name)[0], "no sample holds a whole one")
+        """The share of what a judge counts that parses. what: it counts, one clause."""
+        rows, real_rows = (
+            np.array([judge(text) for text in part], dtype=np.float64).reshape(-1, 2) for part in (samples, held_out)
+        )  # each (n, 2): that parse, all
+        n, n_real = int(rows[:, 1].sum()), int(real_rows[:, 1].sum())
+        if not n:
+            self.skip(spec.title, "no sample holds a complete one")
             return
-        low, high = ratio_interval(own[:, 0], own[:, 1] + 1e-9, self.evidence.seed)
-        floor = float(real[:, 0].sum() / real[:, 1].sum()) if real[:, 1].sum() else None
-        value, n = float(own[:, 0].sum() / own[:, 1].sum()), int(own[:, 1].sum())
-        yield Score(name, value, low, high, floor, "higher", n, f"{n:,} {note}")
+        low, high = ratio_interval(rows[:, 0], rows[:, 1] + 1e-9, self.inputs.seed)
+        yield Score(
+            spec,
+            float(rows[:, 0].sum() / n),
+            low=low,
+            high=high,
+            real_baseline=float(real_rows[:, 0].sum() / n_real) if n_real else None,
+            n=n,
+            source=f"{n:,} {what}",
+        )
 
-    def _held(self, source: np.random.Generator, n: int) -> list[str]:
+    def _held_out(self, source: np.random.Generator, n: int) -> list[str]:
         """Held-out files, each from its beginning, as samples are."""
         texts = self._part("test", TEST_MOST)
         return [texts[i] for i in source.permutation(len(texts))[:n]]
@@ -81,17 +144,17 @@ class CodeEvaluation(TextEvaluation):
     def _grammar(self, ending: str) -> Judge | None:
         name = GRAMMARS.get(ending)
         if name is None:
-            self.leave_out("the share that parses", f"there is no grammar for .{ending} here")
+            self.skip("the share that parses", f"there is no grammar for .{ending} files")
             return None
         try:
             grammars = require("tree_sitter_language_pack", extra="code", purpose="parsing code")
         except DataError as error:
-            self.leave_out("the share that parses", str(error))
+            self.skip("the share that parses", str(error))
             return None
         try:
             parser: Any = grammars.get_parser(name)
         except Exception as error:  # the package raises its own kinds, and fetches some grammars
-            self.leave_out("the share that parses", f"the grammar of {name} cannot be had ({type(error).__name__})")
+            self.skip("the share that parses", f"the grammar of {name} is not available ({type(error).__name__})")
             return None
         return lambda text: tree(parser, text)
 
@@ -113,43 +176,42 @@ def python_blocks(text: str) -> list[str]:
             blocks[-1].append(line)
         else:
             blocks.append([line])
-    found = ["\n".join(block) for block in blocks if any(line.strip() for line in block)]
-    return _rejoined(found)
+    return _rejoined(["\n".join(block) for block in blocks if any(line.strip() for line in block)])
 
 
 def functions(text: str) -> tuple[int, int]:
     """(functions and methods that parse, all of them that end within the text) of a stretch of Python."""
     lines = text.split("\n")
-    found = []
-    for first, line in enumerate(lines):
+    complete = []
+    for start, line in enumerate(lines):
         if line.lstrip().startswith(("def ", "async def ")):
-            last = next((at for at in range(first + 1, len(lines)) if _leaves(lines[at], _edge(line))), None)
-            if last is not None:
-                found.append(textwrap.dedent("\n".join(lines[first:last])))
-    return sum(map(_parses, found)), len(found)
+            stop = next((i for i in range(start + 1, len(lines)) if _leaves(lines[i], _indent(line))), None)
+            if stop is not None:
+                complete.append(textwrap.dedent("\n".join(lines[start:stop])))
+    return sum(map(_parses, complete)), len(complete)
 
 
-def _edge(line: str) -> int:
+def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _leaves(line: str, edge: int) -> bool:
-    """Whether a line is outside of what began at this edge. A closing bracket there still ends the arguments."""
-    return bool(line.strip()) and _edge(line) <= edge and line.lstrip()[0] not in ")]}"
+def _leaves(line: str, indent: int) -> bool:
+    """Whether a line is outside of what began at this indent. A closing bracket there still ends the arguments."""
+    return bool(line.strip()) and _indent(line) <= indent and line.lstrip()[0] not in ")]}"
 
 
 def _rejoined(blocks: Sequence[str]) -> list[str]:
     """Strings over several lines reach the left edge: a block that fails is joined with what follows where that parses."""
-    out: list[str] = []
-    at = 0
-    while at < len(blocks):
-        stop = at + 1
-        if not _parses(blocks[at]) and any(quotes in blocks[at] for quotes in ('"""', "'''")):
-            stops = range(at + 2, min(at + JOINED, len(blocks)) + 1)
-            stop = next((one for one in stops if _parses("\n".join(blocks[at:one]))), stop)
-        out.append("\n".join(blocks[at:stop]))
-        at = stop
-    return out
+    rejoined: list[str] = []
+    start = 0
+    while start < len(blocks):
+        stop = start + 1
+        if not _parses(blocks[start]) and any(quotes in blocks[start] for quotes in ('"""', "'''")):
+            stops = range(start + 2, min(start + JOINED, len(blocks)) + 1)
+            stop = next((end for end in stops if _parses("\n".join(blocks[start:end]))), stop)
+        rejoined.append("\n".join(blocks[start:stop]))
+        start = stop
+    return rejoined
 
 
 def _word(line: str) -> str:

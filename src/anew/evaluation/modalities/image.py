@@ -10,114 +10,146 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anew.evaluation.base import LEAST, Evaluation
+from anew.evaluation.base import OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
+from anew.evaluation.inputs import LEAST
+from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import IMAGES
-from anew.evaluation.memorization.nearest import nearest_pixels
-from anew.evaluation.metrics.fidelity import QUICK
-from anew.evaluation.metrics.statistics import Score, interval, jensen_shannon, mean_interval, resample
+from anew.evaluation.metrics.bits import bits_spec
+from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
+from anew.evaluation.metrics.distances import jensen_shannon
+from anew.evaluation.metrics.feature_sets import QUICK
+from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, spectrum_distance
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import Beside, Item, Shown
+from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.score import MetricSpec, Score
 
-SHEET, PAIRS = 64, 12
+SHEET, PAIRS = 64, 12  # samples on the sheet, and beside their nearest training image
 SEARCH_VALUES = 64_000_000  # pixel values of training images that the nearest one is looked for in
-PIXELS = 16_000_000  # values of images that figures of pixels take of each set
-LEVELS = 16  # of a channel
+PIXELS = 16_000_000  # values of images that metrics of pixels take of each set
+LEVELS = 16  # of a channel, whose counts are compared
+
+COLOUR_DISTANCE = MetricSpec(
+    "colour_distance",
+    "Colour histograms",
+    "How far the counts of dark, middle and bright values of each channel are from those of real images (0 = the same).",
+    maximum=1.0,
+)
 
 
 class ImageEvaluation(Evaluation):
     """Samples against held-out images in a fixed embedding, and by what only images have: sharpness and colours."""
 
     noun = "images"
-    features = f"{FEATURES} features of the {NAME}"
-    kind = IMAGES
+    feature_description = f"{FEATURES} features of the {NAME}"
+    item_type = IMAGES
 
-    def embedder(self, train: Sequence[Any]) -> Callable[[Sequence[Any]], NDArray[Any]]:
+    def embedder(self, train: Sequence[Any]) -> Embedder:
         embedding = Embedding(train[0].shape[2] if train[0].ndim == 3 else 1, 2)
-        embedding.fit(_tensor(train))
-        return lambda images: _embedded(embedding, images)
+        embedding.fit(image_tensor(train))
+        return lambda images: embed_images(embedding, images)
 
     def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
         """Each pixel of another training image: only where values are common is right."""
-        known = _stack(train)
-        flat = known.reshape(len(known), -1, known.shape[3] if known.ndim == 4 else 1)  # (m, pixels, C)
-        return [flat[source.integers(len(flat), size=flat.shape[1]), np.arange(flat.shape[1])].reshape(known.shape[1:])
-                for _ in range(n)]  # fmt: skip
+        images = stack(train)
+        flat = images.reshape(len(images), -1, images.shape[3] if images.ndim == 4 else 1)  # (m, pixels, C)
+        pixel = np.arange(flat.shape[1])
+        return [flat[source.integers(len(flat), size=len(pixel)), pixel].reshape(images.shape[1:]) for _ in range(n)]
 
     def likelihood(self) -> Iterator[Score]:
-        """Bits per dimension of held-out images under the model, and of PNG files of the same images."""
+        """Bits per dimension of held-out images under the model, and of PNG files of as many, drawn at random."""
         for score in super().likelihood():
             yield score
-            files = [8.0 * len(sheet.png(image)) / image.size for image in self.evidence.test(score.n)]
-            if files:
-                low, high = mean_interval(np.array(files), self.evidence.seed)
-                source = "held-out images as PNG files, each by itself"
-                yield Score("bits_per_dimension_png", float(np.mean(files)), low, high, n=len(files), source=source)
+            images = self.inputs.test(score.n)
+            rows = np.array([8.0 * len(sheet.png(image)) / image.size for image in images])
+            if len(rows):
+                low, high = mean_interval(rows, self.inputs.seed)
+                source = "held-out images drawn at random, as PNG files, each by itself"
+                spec = bits_spec(self.unit, "png")
+                yield Score(spec, float(rows.mean()), low=low, high=high, n=len(rows), source=source)
 
-    def own(self) -> Iterator[Score]:
+    def modality_metrics(self) -> Iterator[Score]:
         if not self.sets:
             return
-        for name, figure in (("spectrum distance", self._spectrum), ("colours", self._colours)):
+        metrics: dict[str, Callable[[], Iterator[Score]]] = {"the spectrum": self._spectrum, "colours": self._colours}
+        for name, metric in metrics.items():
             if self.clock.over(0.85) and len(self.sets["samples"]) > QUICK:
-                self.leave_out(name, "the time was spent")
+                self.skip(name, OUT_OF_TIME)
                 continue
-            yield from figure()
+            yield from metric()
 
-    def show(self) -> Shown:
+    def report_content(self) -> ReportContent:
         """Distances are root mean squared differences of values of 0 to 255, beside what held-out images typically have."""
-        samples = self.evidence.samples
+        samples = self.inputs.samples
         if not samples:
-            return Shown()
+            return ReportContent()
         values = int(np.prod(samples[0].shape))
-        share = 1.0 if self.whole.left() > 2.0 else 0.1  # late: look in fewer
-        training = _stack(self.evidence.train(int(max(min(20_000, SEARCH_VALUES // values) * share, 500))))
-        held = self._held(SHEET)
-        index, distance = nearest_pixels(_stack(samples[:PAIRS]), training)
-        typical = float(np.median(nearest_pixels(_stack(held), training)[1])) if held else 0.0
+        share = 1.0 if self.total_clock.remaining() > 2.0 else 0.1  # late: search among fewer
+        training = stack(self.inputs.train(int(max(min(20_000, SEARCH_VALUES // values) * share, 500))))
+        held_out = (self.sets.get("test") or self.inputs.test(SHEET))[:SHEET]
+        index, distances = nearest_pixels(stack(samples[:PAIRS]), training)
+        typical = float(np.median(nearest_pixels(stack(held_out), training)[1])) if held_out else 0.0
         pairs = [
-            Beside(self.item(s), self.item(training[i]), _apart(d), d < 0.25 * typical)
-            for s, i, d in zip(samples[:PAIRS], index, distance, strict=False)
+            SamplePair(
+                self.report_item(sample),
+                self.report_item(training[i]),
+                "exact copy" if distance < 0.5 else f"difference {distance:.0f}",
+                close=bool(distance < 0.25 * typical),
+            )
+            for sample, i, distance in zip(samples[:PAIRS], index, distances, strict=False)
         ]
-        return Shown(
-            sheet=sheet.sheet([sheet.small(s) for s in samples[:SHEET]], gap=2, columns=8),
-            real=sheet.sheet([sheet.small(s) for s in held], gap=2, columns=8) if held else None,
+        return ReportContent(
+            sheet=sheet.sheet([sheet.shrink(image) for image in samples[:SHEET]], gap=2, columns=8),
+            real_sheet=sheet.sheet([sheet.shrink(image) for image in held_out], gap=2, columns=8) if held_out else None,
             pairs=pairs,
-            nearest=f"The nearest of {len(training):,} training images, by their pixels. The number is how far their values "
-            "differ (0 is an exact copy, 255 the most there can be); a real image that was held out typically differs from "
-            f"its nearest training image by {typical:.0f}.",
-            suspects=self.suspects,
+            explanation=f"Nearest by pixels, among {len(training):,} training images. The number is the difference of their "
+            f"values (0 = exact copy, 255 = the most possible); for a real image that was held out it is typically {typical:.0f}.",
+            closest_pairs=self.closest_pairs,
         )
 
-    def item(self, one: Any) -> Item:
-        return Item(sheet.png(sheet.small(one)))
+    def report_item(self, item: Any) -> ReportItem:
+        return ReportItem(sheet.png(sheet.shrink(item)))
 
-    def _held(self, n: int) -> list[NDArray[Any]]:
-        return (self.sets.get("test") or self.evidence.test(n))[:n]
-
-    def _some(self, name: str) -> NDArray[Any]:
-        """Images of a set, as many as a figure of pixels needs."""
+    def _pixel_set(self, name: str) -> NDArray[Any]:
+        """Images of a set, as many as a metric of pixels needs."""
         values = int(np.prod(self.sets["samples"][0].shape))
-        return _stack(self.sets[name][: max(PIXELS // values, LEAST)][:2_000])
+        return stack(self.sets[name][: max(PIXELS // values, LEAST)][:2_000])
 
     def _spectrum(self) -> Iterator[Score]:
-        made, test, train, naive = (radial_spectra(self._some(part)) for part in ("samples", "test", "train", "naive"))
-        value, floor = spectrum_distance(made, test), spectrum_distance(train, test)
-        low, high = interval(value, resample(spectrum_distance, (made, test), seed=self.evidence.seed))
-        fine = slice(made.shape[1] // 2, None)
-        level = 10.0 * float(np.log10(made[:, fine].mean() / max(test[:, fine].mean(), 1e-12) + 1e-12))
-        word = "about as sharp as real images" if abs(level) < 0.5 else "sharper" if level > 0 else "blurrier"
-        source = f"mean difference in decibels of radial power spectra; fine detail {level:+.1f} dB: {word}"
-        ceiling = spectrum_distance(naive, test)
-        yield Score("spectrum_distance", value, low, high, floor, "lower", len(made), source, ceiling)
+        samples, test, train, naive = (
+            radial_spectra(self._pixel_set(part)) for part in ("samples", "test", "train", "naive")
+        )
+        value = spectrum_distance(samples, test)
+        low, high = interval(value, resample(spectrum_distance, (samples, test), seed=self.inputs.seed))
+        fine = slice(samples.shape[1] // 2, None)
+        level = 10.0 * float(np.log10(samples[:, fine].mean() / max(test[:, fine].mean(), 1e-12) + 1e-12))
+        words = "about as sharp as real images" if abs(level) < 0.5 else "sharper" if level > 0 else "blurrier"
+        yield Score(
+            SPECTRUM_DISTANCE,
+            value,
+            low=low,
+            high=high,
+            real_baseline=spectrum_distance(train, test),
+            naive_baseline=spectrum_distance(naive, test),
+            n=len(samples),
+            source=f"mean difference in decibels of radial power spectra; fine detail {level:+.1f} dB: {words}",
+        )
 
     def _colours(self) -> Iterator[Score]:
         """How often each level of each channel occurs."""
-        made, test, train = (levels(self._some(part)) for part in ("samples", "test", "train"))
-        value, floor, ceiling = (colour_distance(x, test) for x in (made, train, np.ones_like(test)))
-        low, high = interval(value, resample(colour_distance, (made, test), seed=self.evidence.seed))
-        source = f"Jensen-Shannon divergence in bits of {LEVELS} levels a channel, ceiling: all alike"
-        low = None if low is None else max(low, 0.0)
-        yield Score("colour_distance", value, low, high, floor, "lower", len(made), source, ceiling)
+        samples, test, train = (level_counts(self._pixel_set(part)) for part in ("samples", "test", "train"))
+        value = colour_distance(samples, test)
+        low, high = interval(value, resample(colour_distance, (samples, test), seed=self.inputs.seed), minimum=0.0)
+        yield Score(
+            COLOUR_DISTANCE,
+            value,
+            low=low,
+            high=high,
+            real_baseline=colour_distance(train, test),
+            naive_baseline=colour_distance(np.ones_like(test), test),
+            n=len(samples),
+            source=f"Jensen-Shannon divergence in bits of {LEVELS} levels a channel; naive: all levels equally common",
+        )
 
 
 def radial_spectra(images: NDArray[Any]) -> NDArray[np.float64]:
@@ -134,13 +166,7 @@ def radial_spectra(images: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray((power.reshape(len(grey), -1) @ member)[:, 1:])
 
 
-def spectrum_distance(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Mean absolute difference in decibels of the mean spectra of a (n, rings) and b (m, rings)."""
-    least = 1e-9  # an image without any power at a frequency must not make the difference infinite
-    return float(np.abs(10.0 * np.log10((a.mean(axis=0) + least) / (b.mean(axis=0) + least))).mean())
-
-
-def levels(images: NDArray[Any]) -> NDArray[np.float64]:
+def level_counts(images: NDArray[Any]) -> NDArray[np.float64]:
     """How often each of LEVELS levels of each channel occurs in each of the images (n, H, W[, C]): (n, C, LEVELS)."""
     flat = images.reshape(len(images), -1, images.shape[3] if images.ndim == 4 else 1)  # (n, pixels, C)
     level = flat.astype(np.intp) * LEVELS // 256
@@ -154,22 +180,20 @@ def colour_distance(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float(np.mean([jensen_shannon(x, y) for x, y in zip(a.sum(axis=0), b.sum(axis=0), strict=True)]))
 
 
-def _stack(images: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    return np.stack([np.asarray(i) for i in images])
+def stack(images: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """(n, H, W[, C]) of images of one shape."""
+    return np.stack([np.asarray(image) for image in images])
 
 
-def _tensor(images: Sequence[NDArray[Any]]) -> Tensor:
+def image_tensor(images: Sequence[NDArray[Any]]) -> Tensor:
     """uint8 images to (n, C, H, W) in [-1, 1]."""
-    x = torch.from_numpy(_stack(images)).float() / 127.5 - 1.0
+    x = torch.from_numpy(stack(images)).float() / 127.5 - 1.0
     return x[:, None] if x.dim() == 3 else x.permute(0, 3, 1, 2).contiguous()
 
 
-def _embedded(embedding: Embedding, images: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    return np.concatenate([embedding(_tensor(images[i : i + 256])) for i in range(0, len(images), 256)])
-
-
-def _apart(distance: float) -> str:
-    return "exact copy" if distance < 0.5 else f"differ by {distance:.0f}"
+def embed_images(embedding: Embedding, images: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """(n, d) features of uint8 images, 256 at once."""
+    return np.concatenate([embedding(image_tensor(images[i : i + 256])) for i in range(0, len(images), 256)])
 
 
 EXPORT = ImageEvaluation

@@ -8,8 +8,29 @@ import numpy as np
 
 from anew.core.extras import require
 from anew.errors import DataError
-from anew.evaluation.metrics.statistics import Score
-from anew.evaluation.modalities.text import KNOWN_MOST, TextEvaluation
+from anew.evaluation.base import OUT_OF_TIME
+from anew.evaluation.modalities.text import TRAINING_MOST, TextEvaluation
+from anew.evaluation.score import Group, MetricSpec, Score
+
+VALID_SHARE = MetricSpec(
+    "valid_share", "Valid", "Share of samples that are molecules at all.", better="higher", maximum=1.0
+)
+UNIQUE_SHARE = MetricSpec(
+    "unique_share",
+    "Unique",
+    "Share of the valid samples that differ from all others.",
+    better="higher",
+    group=Group.DIVERSITY,
+    maximum=1.0,
+)
+NOVEL_SHARE = MetricSpec(
+    "novel_share",
+    "New",
+    "Share of the unique samples that are not in the training data.",
+    better="higher",
+    group=Group.NOVELTY,
+    maximum=1.0,
+)
 
 
 class MoleculeEvaluation(TextEvaluation):
@@ -17,63 +38,63 @@ class MoleculeEvaluation(TextEvaluation):
 
     noun = "molecules"
 
-    def own(self) -> Iterator[Score]:
+    def modality_metrics(self) -> Iterator[Score]:
         yield from self._chemistry()
-        yield from super().own()
+        yield from super().modality_metrics()
 
     def _chemistry(self) -> Iterator[Score]:
-        samples = [str(s) for s in self.evidence.samples]
+        samples = [str(text) for text in self.inputs.samples]
         if not samples:
             return
         try:
-            made = canonical(samples)
+            parsed = canonical(samples)
         except DataError as error:
-            self.leave_out("validity, uniqueness, novelty", str(error))
+            self.skip("validity, uniqueness and novelty", str(error))
             return
-        held = canonical(self.evidence.test(len(samples)))
-        valid, real = ([one for one in part if one is not None] for part in (made, held))
-        n = len(samples)
-        yield Score(
-            "valid_share", len(valid) / n, *_share(len(valid), n), len(real) / max(len(held), 1), "higher", n,
-            "samples that RDKit reads and sanitises; floor: held-out molecules",
-        )  # fmt: skip
+        held_out = canonical(self.inputs.test(len(samples)))
+        valid, real = ([smiles for smiles in part if smiles is not None] for part in (parsed, held_out))
+        source = "samples that RDKit reads and sanitises; real: held-out molecules"
+        yield share_score(VALID_SHARE, len(valid), len(samples), len(real) / max(len(held_out), 1), source)
         if not valid or not real:
             return
-        unique, different = set(valid), set(real)
-        yield Score(
-            "unique_share", len(unique) / len(valid), *_share(len(unique), len(valid)), len(different) / len(real),
-            "higher", len(valid), "different canonical SMILES among the valid samples; floor: among held-out molecules",
-        )  # fmt: skip
+        unique, real_unique = set(valid), set(real)
+        source = "different canonical SMILES among the valid samples; real: among held-out molecules"
+        yield share_score(UNIQUE_SHARE, len(unique), len(valid), len(real_unique) / len(real), source)
         if self.clock.over(0.7):
-            self.leave_out("novelty of molecules", "the time was spent")
+            self.skip("novelty of molecules", OUT_OF_TIME)
             return
-        known = {one for one in canonical(self._part("train", KNOWN_MOST)) if one is not None}
-        new, fresh = len(unique - known), len(different - known)
-        source = f"unique samples that are none of {len(known):,} training molecules; floor: held-out molecules"
-        floor = fresh / len(different)
-        yield Score(
-            "novel_share", new / len(unique), *_share(new, len(unique)), floor, "higher", len(unique), source
-        )  # fmt: skip
+        training = set(canonical(self._part("train", TRAINING_MOST))) - {None}
+        source = f"unique samples that are none of {len(training):,} training molecules; real: held-out molecules"
+        real_novel = len(real_unique - training) / len(real_unique)
+        yield share_score(NOVEL_SHARE, len(unique - training), len(unique), real_novel, source)
 
 
-def _share(hits: int, n: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a share."""
+def share_score(spec: MetricSpec, hits: int, n: int, real_baseline: float, source: str) -> Score:
+    """The score of a share, with Wilson's 95% interval."""
     z, share = 1.96, hits / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(float(middle - half), 0.0), min(float(middle + half), 1.0)
+    half = z * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / (1 + z * z / n)
+    return Score(
+        spec,
+        share,
+        low=max(middle - half, 0.0),
+        high=min(middle + half, 1.0),
+        real_baseline=real_baseline,
+        n=n,
+        source=source,
+    )
 
 
 def canonical(molecules: Sequence[str]) -> list[str | None]:
-    """The canonical SMILES of each, None for what is no molecule. DataError without RDKit."""
+    """The canonical SMILES of each, None for what is not a molecule. DataError without RDKit."""
     chem = require("rdkit.Chem", extra="molecules", purpose="chemistry")
     base = require("rdkit.rdBase", extra="molecules", purpose="chemistry")
-    out: list[str | None] = []
+    smiles: list[str | None] = []
     with base.BlockLogs():
         for text in molecules:
-            one = chem.MolFromSmiles(text) if text else None
-            out.append(None if one is None else chem.MolToSmiles(one))
-    return out
+            molecule = chem.MolFromSmiles(text) if text else None
+            smiles.append(None if molecule is None else chem.MolToSmiles(molecule))
+    return smiles
 
 
 EXPORT = MoleculeEvaluation

@@ -14,19 +14,45 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.data.formats.frames import gif, mp4
-from anew.evaluation.base import FITTED, Evaluation
+from anew.evaluation.base import OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
+from anew.evaluation.inputs import EMBEDDER_ITEMS
+from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import CLIPS
-from anew.evaluation.memorization.nearest import nearest_pixels
-from anew.evaluation.metrics.statistics import Score, frechet_distance, interval, mean_interval, resample
+from anew.evaluation.metrics.bits import bits_spec
+from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
+from anew.evaluation.metrics.frechet import frechet_distance
+from anew.evaluation.metrics.spectrum import spectrum_distance
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import Beside, Item, Shown
+from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.score import MetricSpec, Score
 
-SHEET, PAIRS, HELD = 16, 8, 64  # clips on a sheet of frames, beside their nearest, held out to compare with
+SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8  # clips on the sheet of frames, with players, beside their nearest
+HELD_OUT = 64  # clips whose distance from training clips says what is typical
 FRAMES = 4  # of each clip that count as pictures
+SPEEDS = 8  # of change that motion is divided into
 SEARCH_VALUES = 64_000_000  # values of training clips that the nearest one is looked for in
-VALUES = 32_000_000  # values of clips that figures of motion take of each set
+VALUES = 32_000_000  # values of clips that metrics of motion take of each set
 Clip = NDArray[np.uint8]
+
+FRAME_DISTANCE = MetricSpec(
+    "frame_distance", "Single frames", "Distance between the look of single frames and that of real ones."
+)
+FRAME_DIFFERENCE_DISTANCE = MetricSpec(
+    "frame_difference_distance",
+    "Changes between frames",
+    "Distance between what changes from frame to frame in samples and in real clips.",
+)
+MOTION_DISTANCE = MetricSpec(
+    "motion_distance",
+    "Amount of motion",
+    "How far the amount of motion is from that of real clips, in decibels (0 = the same).",
+)
+MOTION_SPECTRUM_DISTANCE = MetricSpec(
+    "motion_spectrum_distance",
+    "Speed of motion",
+    "How differently slow and fast changes are mixed than in real clips, in decibels (0 = the same).",
+)
 
 
 class VideoEvaluation(Evaluation):
@@ -34,141 +60,170 @@ class VideoEvaluation(Evaluation):
     has to beat."""
 
     noun = "clips"
-    features = f"{FEATURES} features of the {NAME} over time, rows and columns"
-    kind = CLIPS
+    feature_description = f"{FEATURES} features of the {NAME} over time, rows and columns"
+    item_type = CLIPS
 
-    def embedder(self, train: Sequence[Any]) -> Callable[[Sequence[Any]], NDArray[Any]]:
-        self._frames = max(len(clip) for clip in train)
-        return self._fitted(train, 3, lambda clips: _tensor(stacked(clips, self._frames)))
+    def embedder(self, train: Sequence[Any]) -> Embedder:
+        frames = max(len(clip) for clip in train)
+        return self._fitted(train, 3, lambda clips: clip_tensor(stack_clips(clips, frames)))
 
-    def _fitted(
-        self, train: Sequence[Any], extents: int, prepare: Callable[[Sequence[Any]], Tensor]
-    ) -> Callable[[Sequence[Any]], NDArray[Any]]:
-        first = prepare(train)
-        embedding = Embedding(first.shape[1], extents)
-        embedding.fit(first)
+    def _fitted(self, train: Sequence[Any], extents: int, prepare: Callable[[Sequence[Any]], Tensor]) -> Embedder:
+        """An embedder of what `prepare` makes of clips."""
+        prepared = prepare(train)
+        embedding = Embedding(prepared.shape[1], extents)
+        embedding.fit(prepared)
         return lambda clips: np.concatenate([embedding(prepare(clips[i : i + 64])) for i in range(0, len(clips), 64)])
 
     def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
         """A frame of a training clip, held."""
-        which = source.integers(len(train), size=n)
-        return [np.repeat(train[i][source.integers(len(train[i]))][None], len(train[i]), axis=0) for i in which]
+        chosen = source.integers(len(train), size=n)
+        return [np.repeat(train[i][source.integers(len(train[i]))][None], len(train[i]), axis=0) for i in chosen]
 
-    def own(self) -> Iterator[Score]:
+    def modality_metrics(self) -> Iterator[Score]:
         if not self.sets:
             return
-        for name, figure in (
-            ("frame distance", self._single), ("frame difference distance", self._changes), ("motion", self._motion)
-        ):  # fmt: skip
+        metrics: dict[str, Callable[[], Iterator[Score]]] = {
+            "single frames": self._single_frames,
+            "changes between frames": self._changes,
+            "motion": self._motion,
+        }
+        for name, metric in metrics.items():
             if self.clock.over(0.85):
-                self.leave_out(name, "the time was spent")
+                self.skip(name, OUT_OF_TIME)
                 continue
-            yield from figure()
+            yield from metric()
 
-    def _single(self) -> Iterator[Score]:
+    def _single_frames(self) -> Iterator[Score]:
         """Single frames as pictures."""
-        source = f"{FRAMES} frames of each clip, {FEATURES} features of the {NAME}; ceiling: still pictures"
-        yield self._distance("frame_distance", 2, lambda clips: _tensor(_some_frames(clips)), source)
+        source = f"{FRAMES} frames of each clip, {FEATURES} features of the {NAME}; naive: still pictures"
+        yield self._distance(FRAME_DISTANCE, 2, lambda clips: clip_tensor(spread_frames(clips)), source)
 
     def _changes(self) -> Iterator[Score]:
         """Differences of neighbouring frames."""
         frames = max(len(clip) for clip in self.sets["train"])
-        source = f"differences of neighbouring frames, {FEATURES} features of the {NAME}; ceiling: still pictures"
-        yield self._distance(
-            "frame_difference_distance", 3, lambda clips: _differences(_tensor(stacked(clips, frames))), source
-        )
 
-    def _distance(self, name: str, extents: int, prepare: Callable[[Sequence[Any]], Tensor], source: str) -> Score:
-        embed = self._fitted(self.sets["train"][:FITTED], extents, prepare)
-        made, test, train, still = (embed(self.sets[part]) for part in ("samples", "test", "train", "naive"))
-        value, floor, ceiling = (frechet_distance(x, test) for x in (made, train, still))
-        low, high = interval(value, resample(frechet_distance, (made, test), seed=self.evidence.seed))
-        return Score(name, value, low, high, floor, "lower", len(made), source, ceiling)
+        def prepare(clips: Sequence[Any]) -> Tensor:
+            return frame_differences(clip_tensor(stack_clips(clips, frames)))
+
+        source = f"differences of neighbouring frames, {FEATURES} features of the {NAME}; naive: still pictures"
+        yield self._distance(FRAME_DIFFERENCE_DISTANCE, 3, prepare, source)
+
+    def _distance(
+        self, spec: MetricSpec, extents: int, prepare: Callable[[Sequence[Any]], Tensor], source: str
+    ) -> Score:
+        embed = self._fitted(self.sets["train"][:EMBEDDER_ITEMS], extents, prepare)
+        samples, test, train, naive = (embed(self.sets[part]) for part in ("samples", "test", "train", "naive"))
+        value = frechet_distance(samples, test)
+        low, high = interval(value, resample(frechet_distance, (samples, test), seed=self.inputs.seed))
+        return Score(
+            spec,
+            value,
+            low=low,
+            high=high,
+            real_baseline=frechet_distance(train, test),
+            naive_baseline=frechet_distance(naive, test),
+            n=len(samples),
+            source=source,
+        )
 
     def _motion(self) -> Iterator[Score]:
         """The energy of what changes from frame to frame, and how fast it changes."""
         most = max(VALUES // int(np.prod(self.sets["samples"][0].shape)), 20)
-        made, test, train = ([energy(clip) for clip in self.sets[part][:most]] for part in ("samples", "test", "train"))
-        ratio, floor = (decibels(np.array(x), np.array(test)) for x in (made, train))
-        low, high = interval(ratio, resample(decibels, (np.array(made), np.array(test)), seed=self.evidence.seed))
-        share = float(np.mean(made)) / max(float(np.mean(test)), 1e-12)
-        source = f"mean square of frame differences against held-out clips, in decibels; {share:.2f} of real motion"
-        low = None if low is None else max(low, 0.0)
-        yield Score("motion_distance", ratio, low, high, floor, "lower", len(made), source)
-        rows = [np.stack([speeds(clip) for clip in self.sets[part][:most]]) for part in ("samples", "test", "train")]
-        value, floor = spectrum(rows[0], rows[1]), spectrum(rows[2], rows[1])
-        low, high = interval(value, resample(spectrum, (rows[0], rows[1]), seed=self.evidence.seed))
-        source = f"mean difference in decibels of the power of frame differences at {SPEEDS} speeds of change"
-        yield Score("motion_spectrum_distance", value, low, high, floor, "lower", len(made), source)
+        clips = [self.sets[part][:most] for part in ("samples", "test", "train")]
+        samples, test, train = (np.array([energy(clip) for clip in part]) for part in clips)
+        value = decibels(samples, test)
+        low, high = interval(value, resample(decibels, (samples, test), seed=self.inputs.seed), minimum=0.0)
+        share = float(samples.mean()) / max(float(test.mean()), 1e-12)
+        yield Score(
+            MOTION_DISTANCE,
+            value,
+            low=low,
+            high=high,
+            real_baseline=decibels(train, test),
+            n=len(samples),
+            source=f"mean square of frame differences against held-out clips, in decibels; {share:.2f} of real motion",
+        )
+        samples, test, train = (np.stack([speeds(clip) for clip in part]) for part in clips)  # each (n, SPEEDS)
+        value = spectrum_distance(samples, test)
+        low, high = interval(value, resample(spectrum_distance, (samples, test), seed=self.inputs.seed))
+        yield Score(
+            MOTION_SPECTRUM_DISTANCE,
+            value,
+            low=low,
+            high=high,
+            real_baseline=spectrum_distance(train, test),
+            n=len(samples),
+            source=f"mean difference in decibels of the power of frame differences at {SPEEDS} speeds of change",
+        )
 
     def likelihood(self) -> Iterator[Score]:
         """Bits per dimension of held-out clips, where the family has a likelihood."""
         for score in super().likelihood():
             yield score
-            files = [8.0 * len(gif(clip, 10.0)) / clip.size for clip in self.evidence.test(min(score.n, 200))]
-            if files:
-                low, high = mean_interval(np.array(files), self.evidence.seed)
+            rows = np.array([8.0 * len(gif(clip, 10.0)) / clip.size for clip in self.inputs.test(min(score.n, 200))])
+            if len(rows):
+                low, high = mean_interval(rows, self.inputs.seed)
                 source = "held-out clips as GIF files, each by itself"
-                yield Score("bits_per_dimension_gif", float(np.mean(files)), low, high, n=len(files), source=source)
+                spec = bits_spec(self.unit, "gif")
+                yield Score(spec, float(rows.mean()), low=low, high=high, n=len(rows), source=source)
 
-    def show(self) -> Shown:
+    def report_content(self) -> ReportContent:
         """Sheets of frames, a clip a row; distances are root mean squared differences of values of 0 to 255 over all frames,
         beside what held-out clips typically have."""
-        samples = self.evidence.samples
+        samples = self.inputs.samples
         if not samples:
-            return Shown()
-        held = (self.sets.get("test") or self.evidence.test(HELD))[:HELD]
-        frames = max(len(clip) for clip in [*samples[:PAIRS], *held])
+            return ReportContent()
+        held_out = (self.sets.get("test") or self.inputs.test(HELD_OUT))[:HELD_OUT]
+        frames = max(len(clip) for clip in [*samples[:PAIRS], *held_out])
         values = int(np.prod(samples[0].shape[1:])) * frames
-        training = self.evidence.train(int(max(min(10_000, SEARCH_VALUES // values), 200)))
+        training = self.inputs.train(int(max(min(10_000, SEARCH_VALUES // values), 200)))
         frames = max(frames, *(len(clip) for clip in training))
-        known = stacked(training, frames)
-        index, distance = nearest_pixels(stacked(samples[:PAIRS], frames), known)
-        typical = float(np.median(nearest_pixels(stacked(held, frames), known)[1])) if held else 0.0
+        stacked = stack_clips(training, frames)
+        index, distances = nearest_pixels(stack_clips(samples[:PAIRS], frames), stacked)
+        typical = float(np.median(nearest_pixels(stack_clips(held_out, frames), stacked)[1])) if held_out else 0.0
         pairs = [
-            Beside(
-                self.item(s),
-                self.item(training[i]),
-                f"differ by {d:.0f}" if d >= 0.5 else "exact copy",
-                d < 0.25 * typical,
+            SamplePair(
+                self.report_item(sample),
+                self.report_item(training[i]),
+                "exact copy" if distance < 0.5 else f"difference {distance:.0f}",
+                close=bool(distance < 0.25 * typical),
             )
-            for s, i, d in zip(samples[:PAIRS], index, distance, strict=False)
+            for sample, i, distance in zip(samples[:PAIRS], index, distances, strict=False)
         ]
-        return Shown(
+        return ReportContent(
             sheet=sheet.sheet([strip(clip) for clip in samples[:SHEET]], gap=3, columns=1),
-            real=sheet.sheet([strip(clip) for clip in held[:SHEET]], gap=3, columns=1) if held else None,
+            real_sheet=sheet.sheet([strip(clip) for clip in held_out[:SHEET]], gap=3, columns=1) if held_out else None,
+            samples=[self.report_item(clip) for clip in samples[:PLAYERS]],
+            real=[self.report_item(clip) for clip in held_out[:PLAYERS_REAL]],
             pairs=pairs,
-            nearest=f"The nearest of {len(training):,} training clips, by the pixels of all frames. The number is how far their "
-            "values differ (0 is an exact copy, 255 the most there can be); a real clip that was held out typically differs "
-            f"from its nearest training clip by {typical:.0f}.",
-            suspects=self.suspects,
+            explanation=f"Nearest by the pixels of all frames, among {len(training):,} training clips. The number is the "
+            "difference of their values (0 = exact copy, 255 = the most possible); for a real clip that was held out it is "
+            f"typically {typical:.0f}.",
+            closest_pairs=self.closest_pairs,
         )
 
-    def item(self, one: Any) -> Item:
-        rate = float(getattr(self.evidence.modality, "rate", 10.0))
-        return Item(sheet.png(strip(one)), mp4(one, rate), "video/mp4")
+    def report_item(self, item: Any) -> ReportItem:
+        rate = float(getattr(self.inputs.modality, "rate", 10.0))
+        return ReportItem(sheet.png(strip(item)), mp4(item, rate), "video/mp4")
 
 
-SPEEDS = 8
-
-
-def stacked(clips: Sequence[Any], frames: int) -> Clip:
+def stack_clips(clips: Sequence[Any], frames: int) -> Clip:
     """(n, T, H, W[, C]) of clips of any length, each cut or its last frame held."""
     return np.stack([clip[np.minimum(np.arange(frames), len(clip) - 1)] for clip in clips])
 
 
-def _tensor(clips: NDArray[Any]) -> Tensor:
+def clip_tensor(clips: NDArray[Any]) -> Tensor:
     """(n, ..., H, W[, C]) uint8 -> (n, C, ..., H, W) in [-1, 1]; three dimensions or four tell pictures without colour."""
     x = torch.from_numpy(np.ascontiguousarray(clips)).float() / 127.5 - 1.0
     return x[:, None] if x.shape[-1] > 4 else x.movedim(-1, 1).contiguous()
 
 
-def _some_frames(clips: Sequence[Any]) -> Clip:
+def spread_frames(clips: Sequence[Any]) -> Clip:
     """(n FRAMES, H, W[, C]) evenly spread."""
     return np.concatenate([clip[np.linspace(0, len(clip) - 1, FRAMES).round().astype(int)] for clip in clips])
 
 
-def _differences(x: Tensor) -> Tensor:
+def frame_differences(x: Tensor) -> Tensor:
     """(n, C, T, H, W) -> (n, C, T - 1, H, W)."""
     return x[:, :, 1:] - x[:, :, :-1] if x.shape[2] > 1 else torch.zeros_like(x)
 
@@ -196,15 +251,10 @@ def decibels(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float(abs(10.0 * np.log10((a.mean() + 1e-9) / (b.mean() + 1e-9))))
 
 
-def spectrum(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Mean absolute difference in decibels of the mean powers of a (n, SPEEDS) and b (m, SPEEDS)."""
-    return float(np.abs(10.0 * np.log10((a.mean(axis=0) + 1e-9) / (b.mean(axis=0) + 1e-9))).mean())
-
-
 def strip(clip: Clip, most: int = 8) -> Clip:
     """Frames side by side, at most so many, evenly spread."""
-    some = np.linspace(0, len(clip) - 1, min(len(clip), most)).round().astype(int)
-    return np.concatenate(list(clip[some]), axis=1)
+    chosen = np.linspace(0, len(clip) - 1, min(len(clip), most)).round().astype(int)
+    return np.concatenate(list(clip[chosen]), axis=1)
 
 
 EXPORT = VideoEvaluation

@@ -1,129 +1,166 @@
-"""Pictures of figures as SVG that stands inside a page: the training curve, and a scale for one score."""
+"""Charts of a report as plain geometry that the templates draw as SVG: scales of scores, training curves, spectra."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from anew.evaluation.metrics.statistics import Score
-from anew.evaluation.reporting.line_chart import Line, Panel, line_chart
+from anew.evaluation.metrics.distances import Array
+from anew.evaluation.reporting.line_chart import Line, LineChart, line_chart
+from anew.evaluation.score import Score
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#6b7280"  # of the palette of Okabe and Ito: told apart by all eyes
-SHARES = ("precision", "recall", "density", "coverage", "novelty_auc")
-COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7")
-WIDTH, HEIGHT = 300, 40  # of a scale
-LOSS_HEIGHT, RATE_HEIGHT = 210, 70  # of the panels of a training curve
+# Of the palette of Okabe and Ito, which all eyes can tell apart.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+DASHES = ("", "7 3", "8 3 2 3", "2 3", "7 3 2 3 2 3")  # with colours, for eyes that see none
+SMOOTHING = 0.04  # of the steps is the window of a running mean
+FAR = 4.0  # times what is drawn, beyond which the naive baseline is named only
+
+# ---- the scale of a score ----
 
 
-def curve(history: Sequence[Mapping[str, Any]]) -> str:
-    """Losses (keys `loss` or `loss_NAME`) and rate over time as inline SVG; empty where there are fewer than two steps."""
-    names = [k for k in (history[0] if history else {}) if k == "loss" or k.startswith("loss_")]
-    rows = [r for r in history if all(_number(r.get(k)) for k in names)]
+@dataclass(frozen=True, slots=True)
+class ScaleChart:
+    """A line with the score as a dot; everything else is a share of the line's length, None where there is none.
+
+    Attributes:
+        value, low, high: The score and its 95% interval.
+        real_baseline, naive_baseline: Marks on the line.
+        start, end: What the ends of the line say.
+        naive_is_far: Whether the naive baseline lies beyond the end, which names it then.
+        better: Which way is better, as an arrow with a word.
+        is_reference: Whether the score is of something that is there for comparison.
+        label: All of it in words, for those who cannot see it.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    real_baseline: float | None
+    naive_baseline: float | None
+    start: str
+    end: str
+    naive_is_far: bool
+    better: str
+    is_reference: bool
+    label: str
+
+
+ARROWS = {"lower": "← better", "higher": "better →", "closer to real": "better: near 1"}
+
+
+def scale_chart(score: Score, end: float | None = None) -> ScaleChart | None:
+    """The scale from the metric's minimum to `end`, or to where what is drawn ends; None for what is not finite."""
+    drawn = [v for v in (score.value, score.high, score.real_baseline) if v is not None and math.isfinite(v)]
+    start = score.spec.minimum
+    end = _scale_end(score, max(drawn, default=0.0)) if end is None else end
+    if end <= start or not math.isfinite(score.value):
+        return None
+
+    def share(value: float | None) -> float | None:
+        return None if value is None else min(max((value - start) / (end - start), 0.0), 1.0)
+
+    naive = score.naive_baseline
+    naive_is_far = naive is not None and naive > end * 1.001
+    label = f"{score.spec.title}: {score.value:.4g}"
+    label += "" if score.real_baseline is None else f", real data {score.real_baseline:.4g}"
+    label += "" if naive is None else f", naive generator {naive:.4g}"
+    return ScaleChart(
+        value=share(score.value) or 0.0,
+        low=None if score.interval is None else share(score.low),
+        high=None if score.interval is None else share(score.high),
+        real_baseline=share(score.real_baseline),
+        naive_baseline=share(naive),
+        start=f"{start:g}",
+        end=f"naive: {naive:.3g}" if naive_is_far else f"{end:.2g}",
+        naive_is_far=naive_is_far,
+        better=ARROWS[score.better],
+        is_reference=score.spec.role == "reference",
+        label=label,
+    )
+
+
+def _scale_end(score: Score, largest: float) -> float:
+    """Where the scale of a score ends: at its maximum where the metric says so, else a little beyond the largest number."""
+    spec = score.spec
+    if spec.full_axis and spec.maximum is not None and largest <= spec.maximum:
+        return spec.maximum
+    naive = score.naive_baseline
+    if naive is not None and math.isfinite(naive) and naive <= FAR * largest:
+        largest = max(largest, naive)
+    end = 1.15 * largest
+    return min(end, spec.maximum) if spec.maximum is not None and largest <= spec.maximum else end
+
+
+# ---- the training curves ----
+
+
+def training_curves(history: Sequence[Mapping[str, Any]]) -> list[LineChart]:
+    """Losses (keys `loss` or `loss_NAME`) and learning rate over time; empty where there are fewer than two steps."""
+    names = [key for key in (history[0] if history else {}) if key == "loss" or key.startswith("loss_")]
+    rows = [row for row in history if all(_is_number(row.get(name)) for name in names)]
     if len(rows) < 2 or not names:
-        return ""
-    x, unit = _time(rows)
-    panels = [_losses(x, {k: np.array([float(r[k]) for r in rows]) for k in names})]
-    if all(_number(r.get("rate")) for r in rows):
-        rate = Line(x, np.array([float(r["rate"]) for r in rows]), ORANGE, width=1.5)
-        panels.append(Panel([rate], "rate", RATE_HEIGHT, low=0.0))
-    return line_chart(panels, unit, "Training loss and learning rate over the run")
+        return []
+    x, x_label = _time_axis(rows)
+    losses = {name.removeprefix("loss_"): np.array([float(row[name]) for row in rows]) for name in names}
+    lines = []
+    for (name, loss), colour in zip(losses.items(), COLOURS, strict=False):
+        lines.append(Line(name, x, loss, colour, faint=True))
+        lines.append(Line(name, x, running_mean(loss), colour))
+    charts = [line_chart("Training loss", lines, x_label=x_label, y_label="training loss", y_range=_loss_range(losses))]
+    if all(_is_number(row.get("rate")) for row in rows):
+        rate = np.array([float(row["rate"]) for row in rows])
+        line = Line("learning rate", x, rate, COLOURS[1])
+        top = max(float(rate.max()), 1e-12)
+        charts.append(
+            line_chart("Learning rate", [line], x_label=x_label, y_label="learning rate", height=60, y_range=(0.0, top))
+        )
+    return charts
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and bool(np.isfinite(value))
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _time(rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray[Any, Any], str]:
+def _time_axis(rows: Sequence[Mapping[str, Any]]) -> tuple[Array, str]:
     """Where each row lies on the time axis, and what the axis says."""
-    if not all(_number(r.get("seconds")) for r in rows):
-        return np.array([float(r["step"]) for r in rows]), "step"
-    x = np.array([float(r["seconds"]) for r in rows])
+    if not all(_is_number(row.get("seconds")) for row in rows):
+        return np.array([float(row["step"]) for row in rows]), "step"
+    x = np.array([float(row["seconds"]) for row in rows])
     return (x / 60.0, "minutes of training") if x[-1] > 180 else (x, "seconds of training")
 
 
-def _losses(x: np.ndarray[Any, Any], losses: Mapping[str, np.ndarray[Any, Any]]) -> Panel:
-    """Each loss as it was, pale, and as a running mean; the first steps may leave the picture at the top."""
-    lines, ends = [], []
-    for (name, loss), colour in zip(losses.items(), COLOURS, strict=False):
-        legend = name.removeprefix("loss_") if len(losses) > 1 else ""
-        lines += [Line(x, loss, colour, width=0.8, opacity=0.25), Line(x, running_mean(loss), colour, legend)]
-        calm = loss[len(loss) // 50 :]
-        ends += [float(calm.min()), float(np.quantile(calm, 0.995))]
-    low, high = min(ends), max(ends)
-    return Panel(lines, "training loss", LOSS_HEIGHT, low - 0.05 * (high - low), high + 0.1 * (high - low))
+def _loss_range(losses: Mapping[str, Array]) -> tuple[float, float]:
+    """What of the losses is drawn: the first steps may leave the chart at the top."""
+    calm = [loss[len(loss) // 50 :] for loss in losses.values()]
+    low = min(float(loss.min()) for loss in calm)
+    high = max(float(np.quantile(loss, 0.995)) for loss in calm)
+    margin = high - low if high > low else 1.0
+    return low - 0.05 * margin, high + 0.1 * margin
 
 
-def running_mean(values: np.ndarray[Any, Any], share: float = 0.04) -> np.ndarray[Any, Any]:
+def running_mean(values: NDArray[Any], share: float = SMOOTHING) -> Array:
     """Mean over a window of that share of the values, shorter at the ends."""
     width = max(1, round(len(values) * share))
     total = np.convolve(values, np.ones(width), "same")
-    return total / np.convolve(np.ones(len(values)), np.ones(width), "same")
+    return np.asarray(total / np.convolve(np.ones(len(values)), np.ones(width), "same"))
 
 
-def scale(score: Score, top: float | None = None, naive: bool = False) -> str:
-    """A line with the score as a dot, its interval as a bar, the floor and the ceiling as ticks, inline SVG. It begins at
-    zero (at guessing for `two_sample_auc`) and ends at `top`, or where what is drawn does; a ceiling far behind that is
-    named at the end."""
-    numbers = [v for v in (score.value, score.high, score.floor) if v is not None and np.isfinite(v)]
-    low = 0.5 if score.name == "two_sample_auc" else 0.0
-    high = top if top is not None else _top(score, max(numbers, default=0.0))
-    if high <= low or not np.isfinite(score.value):
-        return ""
-
-    def at(value: float) -> float:
-        return 10 + (WIDTH - 20) * min(max((value - low) / (high - low), 0.0), 1.0)
-
-    colour, x, y = (GREY if naive else BLUE), at(score.value), 14
-    parts = [_line(10, WIDTH - 10, y, y, "#d1d5db", 2)]
-    if score.low is not None and score.high is not None:
-        parts.append(_line(at(score.low), at(score.high), y, y, colour, 7, 0.35))
-    if score.floor is not None:
-        parts.append(_line(at(score.floor), at(score.floor), 3, 25, ORANGE, 3))
-    far = score.ceiling is not None and score.ceiling > high * 1.001
-    if score.ceiling is not None:
-        place = at(score.ceiling)
-        parts += [_arrow(place, y)] if far else [_line(place, place, 3, 25, GREY, 3, dash=True)]
-    circle = f'<circle cx="{x:.1f}" cy="{y}" r="6" fill="{colour}"/>'
-    square = f'<rect x="{x - 5:.1f}" y="{y - 5}" width="10" height="10" fill="{colour}"/>'
-    end = f"naive: {score.ceiling:.3g}" if far else f"{high:.2g}"
-    parts += [square if naive else circle, _word(10, "start", f"{low:g}"), _word(WIDTH - 10, "end", end)]
-    parts.append(_word(WIDTH / 2, "middle", "← better" if score.better == "lower" else "better →"))
-    said = "".join(
-        f", {name} {value:.4g}"
-        for name, value in (("real against real", score.floor), ("naive generator", score.ceiling))
-        if value is not None
+def spectrum_chart(spectra: Mapping[str, NDArray[Any]], real: NDArray[Any]) -> LineChart:
+    """Mean radial power spectra (rings,) in decibels, of runs by name and of held-out images."""
+    x = np.linspace(0, 0.5, len(real) + 1)[1:]
+    lines = [Line("real, held out", x, _decibels(real), "#111827")]
+    for i, (name, spectrum) in enumerate(spectra.items()):
+        dash = DASHES[(i + 1) % len(DASHES)]
+        lines.append(Line(name, x, _decibels(spectrum), COLOURS[i % len(COLOURS)], dash))
+    return line_chart(
+        "Power spectra of samples and of real images", lines, x_label="cycles per pixel", y_label="power, dB"
     )
-    label = escape(f"{score.name}: {score.value:.4g}{said}")
-    return f'<svg class="scale" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
-FAR = 4.0  # times what is drawn, behind which a ceiling is named only
-
-
-def _top(score: Score, largest: float) -> float:
-    """Where the scale of a score ends: at 1 for shares of everything, else a little behind the largest number."""
-    if score.name in SHARES and largest <= 1.0:
-        return 1.0
-    if score.ceiling is not None and np.isfinite(score.ceiling) and score.ceiling <= FAR * largest:
-        largest = max(largest, score.ceiling)
-    bounded = score.name.endswith(("_divergence", "_rate", "_share", "_auc"))
-    return min(1.15 * largest, 1.0) if bounded and largest <= 1.0 else 1.15 * largest
-
-
-def _arrow(x: float, y: float) -> str:
-    return f'<path d="M{x - 8:.1f} {y - 5} L{x:.1f} {y} L{x - 8:.1f} {y + 5}" fill="none" stroke="{GREY}" stroke-width="2"/>'
-
-
-def _line(
-    x1: float, x2: float, y1: float, y2: float, colour: str, width: float, opacity: float = 1.0, dash: bool = False
-) -> str:
-    dashes = ' stroke-dasharray="4 2"' if dash else ""
-    ends = f'x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"'
-    return f'<line {ends} stroke="{colour}" stroke-width="{width}" stroke-opacity="{opacity}"{dashes}/>'
-
-
-def _word(x: float, anchor: str, text: str) -> str:
-    return f'<text x="{x:.1f}" y="{HEIGHT - 3}" text-anchor="{anchor}" font-size="10" fill="{GREY}">{text}</text>'
+def _decibels(power: NDArray[Any]) -> Array:
+    return np.asarray(10.0 * np.log10(np.asarray(power) + 1e-9))

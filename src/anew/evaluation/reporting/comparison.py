@@ -2,169 +2,229 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from anew.evaluation.metrics.image_comparison import shown
-from anew.evaluation.metrics.statistics import Score
-from anew.evaluation.reporting import charts, report, verdict
-from anew.evaluation.reporting.line_chart import Line, Panel, line_chart
-from anew.evaluation.reporting.ranking import PLAIN, Entrant, best, claims, copied, findings, rows, term
-from anew.evaluation.reporting.sheet import sheet
+from anew.evaluation.reporting import charts
+from anew.evaluation.reporting.content import ReportItem
+from anew.evaluation.reporting.page import format_number, render
+from anew.evaluation.reporting.ranking import (
+    Claim,
+    RunResult,
+    best_runs,
+    claims,
+    copy_summary,
+    findings,
+    ranked_metrics,
+)
+from anew.evaluation.reporting.sheet import sheet, shrink
+from anew.evaluation.score import MetricSpec, Score
 
-TEMPLATE = report.TEMPLATE.with_name("comparison.html")
-SHEET, SHEET_COLUMNS = 36, 6
-WALKS = 4  # that the page shows of each run
-TEXTS = 2
-COPIES = ("found", "p", "share", "detection_limit", "samples", "verdict")  # of a run's audit, in compare.json
-MARKS = {"yes": "✓ held", "no": "✗ did not", "partly": "~ partly", "tie": "≈ a tie", "not tested": "– not tested"}
-DASHES = ("7 3", "7 3 2 3", "2 2", "9 2 2 2 2 2", "1 2", "12 4")  # with colours, for eyes that see none
-SPECTRA_HEIGHT = 240
+SHEET, SHEET_COLUMNS = 36, 6  # images of each run
+PATHS = 4  # interpolations of each run
+TEXTS, TEXT_LENGTH = 2, 1_200  # samples of each run, and characters of each
+REAL = "real, held out"
+COPIES = ("found", "p", "share", "detection_limit", "samples", "verdict")  # of a run's copying test, in compare.json
+MARKS = {"yes": "✓ True here", "no": "✗ Not here", "partly": "~ Partly", "tie": "≈ Tie"}
 
 
-def page(
-    entrants: Sequence[Entrant],
-    *,
-    title: str,
-    subtitle: str,
-    real: Sequence[Any],
-    spectrum: Any,
-    notes: Sequence[str],
-    command: str | None,
-) -> str:
-    """The page. real: held-out items; spectrum: (rings,) of held-out images, None for other data."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A run's score in the table; interval: "" without one."""
 
-    measured = [e for e in entrants if not e.failed]
-    room = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    room.filters["image"] = report._data_uri
-    style = re.search(r"<style>.*?</style>", report.TEMPLATE.read_text(encoding="utf-8"), re.DOTALL)
-    images = bool(real) and not isinstance(real[0], str)
-    table = [_row(measured, name) for name in rows(measured)]
-    tested = [c for c in claims(measured) if c.held != "not tested"]
-    return room.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    run: str
+    value: str
+    interval: str
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A metric in the table. real: what real data gets, "" where that is not known."""
+
+    spec: MetricSpec
+    cells: list[Cell]
+    real: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """What one run makes, or real items: a picture, items that play, or texts."""
+
+    name: str
+    image: bytes | None = None
+    players: Sequence[ReportItem] = ()
+    texts: Sequence[str] = ()
+    explanation: str = ""
+
+
+@dataclass(frozen=True)
+class ComparisonReport:
+    """What a comparison found; what compare.html shows.
+
+    Attributes:
+        folder: Where the runs, compare.html and compare.json are.
+        runs: All runs; one that could not be measured says why in `failed`.
+        about: What was compared: data, budget, seed, number of samples.
+        notes: What a reader should know besides, whole sentences.
+    """
+
+    folder: Path
+    runs: tuple[RunResult, ...]
+    about: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def measured(self) -> list[RunResult]:
+        """The runs that could be measured."""
+        return [run for run in self.runs if not run.failed]
+
+    @property
+    def findings(self) -> list[str]:
+        """Who wins what, a sentence each."""
+        return findings(self.measured)
+
+    @property
+    def claims(self) -> list[Claim]:
+        """What textbooks say of the families, beside what was measured."""
+        return claims(self.measured)
+
+    @property
+    def table(self) -> str:
+        """Metrics as rows and runs as columns, for a terminal."""
+        return table(self.measured)
+
+    def best(self, metric: str) -> list[str]:
+        """Names of the best runs by a metric, and of those that tie with it; empty where fewer than two have it."""
+        return [run.name for run in best_runs(self.measured, metric)]
+
+    def to_json(self) -> dict[str, Any]:
+        """What compare.json holds."""
+        best = {spec.name: self.best(spec.name) for spec in ranked_metrics(self.measured)}
+        return {
+            **self.about,
+            "runs": [_run_json(run) for run in self.runs],
+            "best": {name: winners for name, winners in best.items() if winners},
+            "findings": self.findings,
+            "claims": [claim.to_json() for claim in self.claims],
+            "notes": list(self.notes),
+        }
+
+    def __repr__(self) -> str:
+        names = ", ".join(run.name for run in self.runs)
+        return "\n".join(
+            [f"ComparisonReport of {names}", self.table, *self.findings, f"{self.folder / 'compare.html'}"]
+        )
+
+    def _repr_html_(self) -> str:
+        """The findings and the table, for notebooks."""
+        return render("findings.html", report=self)
+
+
+def page(report: ComparisonReport, *, title: str, subtitle: str, real: Sequence[Any], command: str | None) -> str:
+    """The page. real: held-out items; command: what made the page."""
+    measured = report.measured
+    rows = [_row(measured, spec) for spec in ranked_metrics(measured)]
+    spectra = {run.name: np.asarray(run.spectrum) for run in measured if run.spectrum is not None}
+    real_spectrum = next((run.real_spectrum for run in measured if run.real_spectrum is not None), None)
+    is_text = not len(real) or isinstance(real[0], str)
+    return render(
+        "comparison.html",
         title=title,
         subtitle=subtitle,
-        style=Markup(style[0] if style else ""),
-        entrants=measured,
-        findings=findings(measured),
-        claims=tested,
+        runs=measured,
+        findings=report.findings,
+        claims=[claim for claim in report.claims if claim.outcome != "not tested"],
         marks=MARKS,
-        rows=table,
-        floors=any(row["floor"] for row in table),
-        sheets=_sheets(measured, real) if images else [],
-        texts=[] if images else _texts(measured, real),
-        spectra=Markup(spectra(measured, spectrum)) if spectrum is not None else "",
-        walks=_walks(measured) if images else [],
-        copies=[(e.name, copied(e)) for e in measured],
-        notes=notes,
+        rows=rows,
+        has_real=any(row.real for row in rows),
+        galleries=_text_galleries(measured, real) if is_text else _galleries(measured, real),
+        spectra=None if real_spectrum is None else charts.spectrum_chart(spectra, real_spectrum),
+        paths=[] if is_text else _paths(measured),
+        copies=[(run.name, copy_summary(run)) for run in measured],
+        notes=report.notes,
         command=command,
     )
 
 
-def _row(entrants: Sequence[Entrant], name: str) -> dict[str, Any]:
-    title, meaning = term(name)
-    winners = [] if verdict.is_naive(name) else best(entrants, name)
-    floor = next((e.scores[name].floor for e in entrants if name in e.scores), None)
-    cells = [_cell(e.scores.get(name)) | {"best": e in winners} for e in entrants]
-    return {
-        "name": name,
-        "title": title,
-        "meaning": meaning,
-        "cells": cells,
-        "floor": "" if floor is None else report.number(floor),
-    }
+def _row(runs: Sequence[RunResult], spec: MetricSpec) -> Row:
+    best = best_runs(runs, spec.name)
+    cells = [_cell(run.name, run.scores.get(spec.name), run in best) for run in runs]
+    return Row(spec, cells, _real_value(runs, spec.name))
 
 
-def _cell(score: Score | None) -> dict[str, Any]:
+def _real_value(runs: Sequence[RunResult], name: str) -> str:
+    real = next((run.scores[name].real_baseline for run in runs if name in run.scores), None)
+    return "" if real is None else format_number(real)
+
+
+def _cell(run: str, score: Score | None, best: bool) -> Cell:
     if score is None:
-        return {"value": "–", "between": ""}
-    between = ""
-    if score.low is not None and score.high is not None:
-        between = f"{report.number(score.low)} to {report.number(score.high)}"
-    return {"value": plain(score), "between": between}
+        return Cell(run, "–", "", False)
+    ends = score.interval
+    interval = "" if ends is None else f"{format_number(ends[0])} to {format_number(ends[1])}"
+    return Cell(run, format_value(score), interval, best)
 
 
-def plain(score: Score) -> str:
-    """The value as text; counts are whole."""
-    whole = score.name in PLAIN or (score.name.startswith("passes") and score.value >= 100)
-    return f"{score.value:,.0f}" if whole else report.number(score.value)
+def format_value(score: Score) -> str:
+    """The value as text in a table; counts are whole."""
+    return f"{score.value:,.0f}" if score.spec.format == "count" else format_number(score.value)
 
 
-def _sheets(entrants: Sequence[Entrant], real: Sequence[Any]) -> list[dict[str, Any]]:
-    named = [(e.name, e.samples) for e in entrants if e.samples] + [("real, held out", real)]
-    return [{"name": n, "image": sheet(shown(i[:SHEET]), columns=SHEET_COLUMNS, gap=2)} for n, i in named]
+def _galleries(runs: Sequence[RunResult], real: Sequence[Any]) -> list[Gallery]:
+    """Sheets of pictures, and items that play."""
+    real_players = next((run.real_players for run in runs if run.real_players), [])
+    items = [(run.name, run.samples, run.players) for run in runs if run.samples] + [(REAL, real, real_players)]
+    return [
+        Gallery(name, sheet([shrink(np.asarray(i)) for i in images[:SHEET]], columns=SHEET_COLUMNS, gap=2), players)
+        for name, images, players in items
+    ]
 
 
-def _texts(entrants: Sequence[Entrant], real: Sequence[Any]) -> list[dict[str, str]]:
-    named = [(e.name, e.samples) for e in entrants] + [("real, held out", real)]
-    return [{"name": n, "text": str(t)[:1200]} for n, i in named for t in i[:TEXTS]]
+def _text_galleries(runs: Sequence[RunResult], real: Sequence[Any]) -> list[Gallery]:
+    items = [(run.name, run.samples) for run in runs] + [(REAL, real)]
+    return [
+        Gallery(name, texts=[str(text)[:TEXT_LENGTH] for text in texts[:TEXTS]]) for name, texts in items if len(texts)
+    ]
 
 
-def _walks(entrants: Sequence[Entrant]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for e in entrants:
-        frames = [f for walk in e.walks[:WALKS] for f in walk]
-        image = sheet(shown(frames), columns=len(e.walks[0]), gap=2, least=40) if frames else None
-        found.append({"name": e.name, "image": image, "why": e.no_walk})
-    return found if any(w["image"] for w in found) else []
+def _paths(runs: Sequence[RunResult]) -> list[Gallery]:
+    """Interpolations, a row each; empty where no run has any."""
+    galleries = []
+    for run in runs:
+        frames = [shrink(np.asarray(frame)) for path in run.paths[:PATHS] for frame in path]
+        image = sheet(frames, columns=len(run.paths[0]), gap=2, least=40) if frames else None
+        galleries.append(Gallery(run.name, image, explanation=run.no_interpolation))
+    return galleries if any(gallery.image for gallery in galleries) else []
 
 
-def spectra(entrants: Sequence[Entrant], real: Any) -> str:
-    """Mean radial power spectra in decibels, inline SVG."""
-    at = np.linspace(0, 0.5, len(real) + 1)[1:]
-    lines = [Line(at, _decibels(real), "#111827", "real, held out", width=2.6)]
-    for index, e in enumerate(e for e in entrants if e.spectrum is not None):
-        colour, dash = charts.COLOURS[index % len(charts.COLOURS)], DASHES[index % len(DASHES)]
-        lines.append(Line(at, _decibels(e.spectrum), colour, e.name, dash=dash))
-    panel = Panel(lines, "power, dB", SPECTRA_HEIGHT)
-    return line_chart([panel], "cycles a pixel", "Power spectra of samples and of real images")
+def table(runs: Sequence[RunResult], width: int = 34) -> str:
+    """Metrics as rows and runs as columns, for a terminal; * marks the best and what ties with it."""
+    lines = [["", *(run.name for run in runs), "real data"]]
+    for spec in ranked_metrics(runs):
+        row = _row(runs, spec)
+        cells = ["-" if cell.value == "–" else cell.value + ("*" if cell.best else " ") for cell in row.cells]
+        lines.append([spec.title[:width], *cells, row.real])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+
+    def padded(line: Sequence[str]) -> str:
+        cells = [cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True)]
+        return "  ".join([line[0].ljust(widths[0]), *cells])
+
+    return "\n".join(map(padded, lines))
 
 
-def _decibels(power: Any) -> Any:
-    return 10.0 * np.log10(np.asarray(power) + 1e-9)
-
-
-def table(entrants: Sequence[Entrant], width: int = 34) -> str:
-    """Figures as rows and runs as columns, for a terminal; * marks the best and what ties with it."""
-    measured = [e for e in entrants if not e.failed]
-    names = rows(measured)
-    floors = {n: next((e.scores[n].floor for e in measured if n in e.scores), None) for n in names}
-    lines = [["", *(e.name for e in measured), "real"]]
-    for name in names:
-        winners = best(measured, name)
-        cells = [
-            "-" if name not in e.scores else plain(e.scores[name]) + ("*" if e in winners else " ") for e in measured
-        ]
-        floor = floors[name]
-        lines.append([term(name)[0][:width], *cells, "" if floor is None else report.number(floor)])
-    wide = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, wide, strict=True))
-        )
-        for line in lines
-    )
-
-
-def to_json(entrants: Sequence[Entrant], about: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
-    """What compare.json holds."""
-    measured = [e for e in entrants if not e.failed]
-    runs = [
-        {"name": e.name, "family": e.kind, "run": e.run, "failed": e.failed or None, "no_walk": e.no_walk or None,
-         "copies": e.copies and {k: e.copies[k] for k in COPIES}, "scores": [e.scores[n].to_json() for n in sorted(e.scores)]}
-        for e in entrants
-    ]  # fmt: skip
-    winners = {n: [e.name for e in best(measured, n)] for n in rows(measured)}
+def _run_json(run: RunResult) -> dict[str, Any]:
     return {
-        **about,
-        "runs": runs,
-        "best": {n: w for n, w in winners.items() if w},
-        "findings": findings(measured),
-        "claims": [c.to_json() for c in claims(measured)],
-        "notes": list(notes),
+        "name": run.name,
+        "family": run.family,
+        "run": run.run,
+        "failed": run.failed or None,
+        "no_interpolation": run.no_interpolation or None,
+        "copies": run.copies and {key: run.copies[key] for key in COPIES},
+        "scores": [run.scores[name].to_json() for name in sorted(run.scores)],
     }

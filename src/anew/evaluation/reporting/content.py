@@ -1,21 +1,26 @@
-"""What a report shows of items: pictures, sound and film that play, texts with passages marked, and pairs of them."""
+"""What a report shows of items: pictures, sound and clips that play, texts with passages marked, and pairs of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One thing on the page; what is given of it is shown, one below the other.
+class ReportItem:
+    """One item on the page; all that it has is shown, one below the other.
 
-    picture: a PNG; media: bytes that a browser plays, of the type `kind` ("audio/wav", "video/mp4"); text: shown as it is,
-    with the characters from mark[0] up to mark[1] highlighted.
+    Attributes:
+        picture: A PNG.
+        media: Bytes that a browser plays.
+        media_type: Their type, "audio/wav" or "video/mp4".
+        text: Shown as it is.
+        mark: The characters of the text from mark[0] up to mark[1] are highlighted.
     """
 
     picture: bytes | None = None
     media: bytes | None = None
-    kind: str = ""
+    media_type: str = ""
     text: str | None = None
     mark: tuple[int, int] = (0, 0)
 
@@ -25,35 +30,56 @@ class Item:
         text, (start, stop) = self.text or "", self.mark
         return text[:start], text[start:stop], text[stop:]
 
+    @property
+    def is_video(self) -> bool:
+        return self.media_type.startswith("video/")
+
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """A sample beside a training item, None where nothing is near. said: how near they are, a few words; close: so near
-    that it looks like a copy."""
+class SamplePair:
+    """A sample beside its nearest training item.
 
-    sample: Item
-    nearest: Item | None
-    said: str = ""
+    Attributes:
+        sample: The sample.
+        nearest: The training item, None where nothing is near.
+        caption: How near they are, a few words.
+        close: Whether they are so near that the sample looks like a copy.
+    """
+
+    sample: ReportItem
+    nearest: ReportItem | None
+    caption: str = ""
     close: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """sheet, real: PNG of many samples, and of held-out items; pairs: samples in the order they were drawn, each beside its
-    nearest training item; nearest: what the search was and how to read it, whole sentences; suspects: the samples that the
-    audit for copies found closest."""
+class ReportContent:
+    """What the report displays of samples.
+
+    Attributes:
+        sheet, real_sheet: PNG of many samples, and of held-out items.
+        samples, real: Items that can be played, where they are sound or clips: the first samples, and held-out items.
+        pairs: Samples in the order they were drawn, each beside its nearest training item.
+        explanation: What the search for the nearest was and how to read it, whole sentences.
+        closest_pairs: The samples that the copying test found closest to training items.
+    """
 
     sheet: bytes | None = None
-    real: bytes | None = None
-    pairs: list[Beside] = field(default_factory=list)
-    nearest: str = ""
-    suspects: list[Beside] = field(default_factory=list)
+    real_sheet: bytes | None = None
+    samples: list[ReportItem] = field(default_factory=list)
+    real: list[ReportItem] = field(default_factory=list)
+    pairs: list[SamplePair] = field(default_factory=list)
+    explanation: str = ""
+    closest_pairs: list[SamplePair] = field(default_factory=list)
 
     @property
-    def layout(self) -> str:
-        """How pairs stand on the page: "tiles" of pictures, "rows" of short texts, "texts" one below the other."""
-        every = [i for p in self.pairs for i in (p.sample, p.nearest) if i is not None]
-        if any(i.picture is not None or i.media is not None for i in every):
+    def layout(self) -> Literal["players", "tiles", "rows", "texts"]:
+        """How pairs stand on the page: "players" of sound or clips, "tiles" of pictures, "rows" of short texts, "texts" one
+        below the other."""
+        items = [item for pair in self.pairs for item in (pair.sample, pair.nearest) if item is not None]
+        if any(item.media is not None for item in items):
+            return "players"
+        if any(item.picture is not None for item in items):
             return "tiles"
-        short = all(len(i.text or "") < 120 and "\n" not in (i.text or "") for i in every)
-        return "rows" if short else "texts"
+        texts = [item.text or "" for item in items]
+        return "rows" if all(len(text) < 120 and "\n" not in text for text in texts) else "texts"

@@ -9,104 +9,95 @@ from pathlib import Path
 from typing import Any
 
 from anew.core import files
-from anew.evaluation.metrics.statistics import Score
-from anew.evaluation.reporting import verdict as verdicts
-from anew.evaluation.reporting.report import KINDS, number
+from anew.evaluation.reporting.page import format_number
+from anew.evaluation.reporting.report import NOUNS, EvaluationReport
+from anew.evaluation.score import Score
 
 TASKS = {"text": "text-generation", "image": "unconditional-image-generation"}  # the hub's names; others have none
 
 LIMITS = """\
-The model knows nothing but its training data, faults and biases included. The figures say how close samples are to
-that data; they are no promise of privacy. No licence has been chosen: before sharing, set `license` above to what the
+The model knows nothing but its training data, with the faults and biases of it. The scores say how close the samples are
+to that data; they do not promise privacy. No licence has been chosen: before sharing, set `license` above to what the
 training data allows."""
-KEPT = """
+KEEPS_RECORDS = """
 `model.safetensors` holds the training records themselves, unless they were of no use to it (setting `aligned`).
 """
 
 
-def write_card(
-    folder: Path, config: Mapping[str, Any], scores: Sequence[Score], verdict: Mapping[str, str] | None = None
-) -> None:
-    """Write README.md into a run folder. config: what config.json holds; its data path is kept to the last part."""
+def write_card(folder: Path, config: Mapping[str, Any], report: EvaluationReport) -> None:
+    """Write README.md into a run folder. config: what config.json holds; only the last part of its data path is kept."""
     data = config["data"]
     text = card(
-        run=folder.name,
-        family=str(config["family"]["name"]),
-        modality=str(data["modality"]),
+        report,
         data=Path(str(data.get("path", ""))).name or "data",
         parameters=config.get("plan", {}).get("parameters"),
-        scores=scores,
-        verdict=verdict,
-        holds=bool(config["family"].get("config", {}).get("aligned")),
+        keeps_records=bool(config["family"].get("config", {}).get("aligned")),
     )
     files.write_text(folder / "README.md", text)
 
 
-def card(
-    *,
-    run: str,
-    family: str,
-    modality: str,
-    data: str,
-    parameters: int | None,
-    scores: Sequence[Score],
-    verdict: Mapping[str, str] | None = None,
-    holds: bool = False,
-) -> str:
+def card(report: EvaluationReport, *, data: str, parameters: int | None, keeps_records: bool = False) -> str:
     """The card's text. The licence is `unknown` until the user, who alone knows what the data allows, says it.
 
-    holds: the model keeps its training records as they are."""
+    Args:
+        report: What was measured.
+        data: What the data is called.
+        parameters: Of the model, None where that is not known.
+        keeps_records: Whether the model holds its training records as they are.
+    """
     size = "" if parameters is None else f" It has {parameters:,} parameters."
-    said = "\n".join(f"- {_plain(s)}" for s in (verdict or verdicts.verdict(scores)).values())
+    answers = "\n".join(f"- {_escaped(answer)}" for answer in report.verdict.values())
+    new_data = f"new {NOUNS.get(report.modality, report.modality)} data"
     return f"""---
-{metadata(family=family, modality=modality, data=data, run=run, scores=scores)}---
+{metadata(report, data=data)}---
 
-# {_plain(run)}
+# {_escaped(report.run)}
 
-A {family} model that makes new {KINDS.get(modality, modality)} data, trained from scratch on `{_plain(data)}` with Anew.{size}
+A {report.family} model that makes {new_data}, trained from scratch on `{_escaped(data)}` with Anew.{size}
 
-{said}
+{answers}
 
 ## Use
 
 ```python
 import anew
 
-model = anew.load("{_quoted(run)}")
+model = anew.load("{_quoted(report.run)}")
 samples = model.sample(16)
 ```
 
-or `anew sample {_quoted(run)} --out samples/`.
+or `anew sample {_quoted(report.run)} --out samples/`.
 
-## Measured
+## Scores
 
-On data that was held out from training. `floor` is what real data scores against other real data, where that can be
-measured: no generator is expected to beat it. `ceiling` is what a naive generator
-scores. `report/report.html` shows the same figures with samples.
+On data that was held out from training. *Real data* is what training items score in the samples' place: a generator is not
+expected to do better. *Naive* is what a generator scores that knows next to nothing. `report/report.html` shows the same
+scores with samples.
 
-{_table(scores)}
+{_table(report.scores)}
 
 ## Limits
 
 {LIMITS}
-{KEPT if holds else ""}"""
+{KEEPS_RECORDS if keeps_records else ""}"""
 
 
-def metadata(*, family: str, modality: str, data: str, run: str, scores: Sequence[Score]) -> str:
+def metadata(report: EvaluationReport, *, data: str) -> str:
     """The YAML lines. Strings are written as JSON, which is YAML, so that no name can break the block."""
     lines = ["license: unknown", "library_name: anew"]
-    task = TASKS.get(modality)
+    task = TASKS.get(report.modality)
     if task:
         lines.append(f"pipeline_tag: {task}")
-    lines += ["tags:", *(f"- {_yaml(t)}" for t in dict.fromkeys(("anew", family, modality)))]
-    measured = [s for s in scores if s.to_json()["value"] is not None and not verdicts.is_naive(s.name)]
+    tags = dict.fromkeys(("anew", report.family, report.modality))
+    lines += ["tags:", *(f"- {_yaml(tag)}" for tag in tags)]
+    measured = [s for s in report.scores if s.to_json()["value"] is not None and s.spec.role == "metric"]
     if measured:
-        lines += ["model-index:", f"- name: {_yaml(run)}", "  results:", "  - task:"]
-        lines.append(f"      type: {task or _yaml(modality)}")
+        lines += ["model-index:", f"- name: {_yaml(report.run)}", "  results:", "  - task:"]
+        lines.append(f"      type: {task or _yaml(report.modality)}")
         lines += ["    dataset:", f"      name: {_yaml(data)}", "      type: custom", "      split: test"]
         lines.append("    metrics:")
         for score in measured:
-            lines += [f"    - type: {score.name}", f"      name: {_yaml(verdicts.term(score.name)[0])}"]
+            lines += [f"    - type: {score.name}", f"      name: {_yaml(score.spec.title)}"]
             lines.append(f"      value: {score.value:.6g}")
     return "\n".join(lines) + "\n"
 
@@ -120,15 +111,27 @@ def _yaml(text: str) -> str:
 def _table(scores: Sequence[Score]) -> str:
     if not scores:
         return "Nothing was measured."
-    rows = ["| score | value | 95% interval | floor | ceiling | better | n |", "|---|---|---|---|---|---|---|"]
-    for s in scores:
-        between = "" if s.low is None or s.high is None else f"{number(s.low)} to {number(s.high)}"
-        ends = ["" if x is None else number(x) for x in (s.floor, s.ceiling)]
-        rows.append(f"| {s.name} | {number(s.value)} | {between} | {ends[0]} | {ends[1]} | {s.better} | {s.n:,} |")
+    rows = ["| metric | value | 95% interval | real data | naive | better | n |", "|---|---|---|---|---|---|---|"]
+    for score in scores:
+        ends = score.interval
+        interval = "" if ends is None else f"{format_number(ends[0])} to {format_number(ends[1])}"
+        real, naive = (
+            "" if value is None else format_number(value) for value in (score.real_baseline, score.naive_baseline)
+        )
+        cells = [
+            _escaped(score.spec.title),
+            format_number(score.value),
+            interval,
+            real,
+            naive,
+            score.better,
+            f"{score.n:,}",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def _plain(text: str) -> str:
+def _escaped(text: str) -> str:
     """Text that Markdown shows as it is."""
     return "".join(" " if c in "\r\n" else f"\\{c}" if c in "\\`*_[]<>|#" else c for c in text)
 

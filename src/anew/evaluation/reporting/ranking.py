@@ -1,224 +1,176 @@
-"""Several generators of the same data, judged by the same figures: who is best at what, and which textbook claims held."""
+"""Several runs on the same data, judged by the same metrics: who is best at what, and which textbook claims held."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from anew.evaluation.metrics.statistics import Score
 from anew.evaluation.reporting import verdict
+from anew.evaluation.reporting.content import ReportItem
+from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.wording import listed, plural
 
-FIRST = (
-    "frechet_distance",
-    "kernel_distance",
-    "precision",
-    "recall",
-    "coverage",
-    "diversity",
-    "fine_detail",
-    "spectrum_distance",
-    "walk_length",
-    "walk_evenness",
-    "walk_realness",
-)  # figures in the order of the table; others follow
-LAST = ("seconds_per_1000", "passes_per_1000", "training_seconds", "steps", "parameters")
-TERMS = {
-    "fine_detail": (
-        "Fine detail",
-        "Power at high spatial frequencies as a multiple of real images: 1 is as sharp, less is blurrier, more is rougher.",
-    ),
-    "spectrum_distance": (
-        "Detail of all sizes",
-        "Mean difference of power from real images, in decibels. 0: the same.",
-    ),
-    "walk_length": (
-        "Length of walks",
-        "The path from one sample to another, as a multiple of the straight line in the embedding. 1 is straight.",
-    ),
-    "walk_evenness": (
-        "Evenness of walks",
-        "Mean step over the largest step: 1 is even, near 0 means that it stands still and then jumps.",
-    ),
-    "walk_realness": ("Realness along walks", "Share of the frames between two samples that look like some real item."),
-    "bits_per_dimension": (
-        "Bits per dimension",
-        "What a value of unseen items costs; for a VAE a bound. Lower is better.",
-    ),
-    "seconds_per_1000": ("Seconds for 1,000 samples", "Measured on this machine, without writing files."),
-    "passes_per_1000": (
-        "Network passes for 1,000 samples",
-        "How often a weight is used, on average over the weights that sampling uses.",
-    ),
-    "training_seconds": (
-        "Seconds of training",
-        "Time in training steps; the budget also pays for reading and the report.",
-    ),
-    "steps": ("Steps of training", ""),
-    "parameters": ("Parameters", "Of all networks that sampling may need."),
-}
-PLAIN = {"training_seconds", "steps", "parameters"}  # facts, which nobody wins
-WALKING = 0.5  # of the best share of real-looking frames, below which walks are not compared: noise walks evenly, too
-CLOSE = 0.05  # figures without an interval that differ by less are called a tie
-KIND_WORDS = {"vae": "VAE", "gan": "GAN", "diffusion": "diffusion", "transformer": "Transformer"}
+REALISTIC = 0.5  # of the best share of real-looking frames, below which paths are not compared: noise moves evenly, too
+CLOSE = 0.05  # scores without an interval that differ by less are called a tie
+
+Outcome = Literal["yes", "no", "partly", "tie", "not tested"]
 
 
 @dataclass
-class Entrant:
-    """One run in the comparison. kind: the family's name; scores: by name, facts included; failed: why it is not measured.
+class RunResult:
+    """One run in a comparison.
 
-    copies: what the run's own report says of copies, None without one; samples, walks: what is shown; spectrum,
-    real_spectrum: mean power by ring; no_walk: why it has no walks."""
+    Attributes:
+        name: What the comparison calls it.
+        family: Its family's name.
+        run: Where it lies, relative to the comparison.
+        scores: By name, costs included.
+        samples: Generated items, as many of each run.
+        players: The first of them as items that play, where they are sound or clips; real_players: held-out items.
+        paths: Interpolations, each a list of frames.
+        spectrum, real_spectrum: Mean power by ring of samples, and of held-out images.
+        no_interpolation: Why it cannot interpolate.
+        failed: Why it was not measured.
+        copies: What the run's own report says of copies, None without one.
+    """
 
     name: str
-    kind: str
+    family: str
     run: str = ""
     scores: dict[str, Score] = field(default_factory=dict)
     samples: list[Any] = field(default_factory=list)
-    walks: list[list[Any]] = field(default_factory=list)
+    players: list[ReportItem] = field(default_factory=list)
+    real_players: list[ReportItem] = field(default_factory=list)
+    paths: list[list[Any]] = field(default_factory=list)
     spectrum: Any = None
     real_spectrum: Any = None
-    no_walk: str = ""
+    no_interpolation: str = ""
     failed: str = ""
     copies: dict[str, Any] | None = None
 
-    def fact(self, name: str, value: float | None, source: str) -> None:
-        """A figure without an interval; None is left out."""
+    def add(self, scores: Iterable[Score]) -> None:
+        self.scores |= {score.name: score for score in scores}
+
+    def add_cost(self, spec: MetricSpec, value: float | None, source: str) -> None:
+        """A score without an interval; None is left out."""
         if value is not None:
-            self.scores[name] = Score(name, float(value), source=source)
+            self.add([Score(spec, float(value), source=source)])
 
 
-def term(name: str) -> tuple[str, str]:
-    """Title and explanation of a row."""
-    return TERMS[name] if name in TERMS else verdict.term(name)
+def ranked_metrics(runs: Sequence[RunResult]) -> list[MetricSpec]:
+    """All metrics that some run has, in the order of the table, reference rows left out."""
+    specs = {score.name: score.spec for run in runs for score in run.scores.values()}
+    return sorted((s for s in specs.values() if s.role != "reference"), key=lambda spec: (spec.order, spec.name))
 
 
-def rows(entrants: Sequence[Entrant]) -> list[str]:
-    """Names of all figures that some entrant has, in the order of the table."""
-    found = {name for e in entrants for name in e.scores if not verdict.is_naive(name)}
-    middle = sorted(found - set(FIRST) - set(LAST))
-    bits = [n for n in middle if n.startswith("bits")]
-    order = [*FIRST, *bits, *[n for n in middle if n not in bits], *LAST]
-    return [name for name in order if name in found]
-
-
-def merit(score: Score) -> float:
-    """Lower is better, whatever the figure."""
-    if score.name == "fine_detail":
+def badness(score: Score) -> float:
+    """A number that is lower for better scores, whatever the metric."""
+    if score.better == "closer to real":
         return abs(math.log(max(score.value, 1e-12)))
     return -score.value if score.better == "higher" else score.value
 
 
-def tie(one: Score, other: Score) -> bool:
-    """Whether two figures differ by no more than chance: their 95% intervals taken together, or both at the floor."""
-    widths = [_half(s) for s in (one, other)]
-    if widths[0] is None or widths[1] is None:
-        largest = max(abs(one.value), abs(other.value))
-        return abs(one.value - other.value) <= CLOSE * largest
-    if abs(merit(one) - merit(other)) <= math.hypot(*(w or 0.0 for w in widths)):
+def is_tie(a: Score, b: Score) -> bool:
+    """Whether two scores differ by no more than chance: their 95% intervals taken together, or both as good as real data."""
+    half_a, half_b = _half_width(a), _half_width(b)
+    if half_a is None or half_b is None:
+        return abs(a.value - b.value) <= CLOSE * max(abs(a.value), abs(b.value))
+    if abs(badness(a) - badness(b)) <= math.hypot(half_a, half_b):
         return True
-    return all(at_floor(s) for s in (one, other))
+    return is_as_good_as_real(a) and is_as_good_as_real(b)
 
 
-def _half(score: Score) -> float | None:
+def _half_width(score: Score) -> float | None:
+    """Half the 95% interval, on the scale of `badness`."""
     if score.low is None or score.high is None:
         return None
     half = (score.high - score.low) / 2
-    return half / max(score.value, 1e-12) if score.name == "fine_detail" else half
+    return half / max(score.value, 1e-12) if score.better == "closer to real" else half
 
 
-def at_floor(score: Score) -> bool:
+def is_as_good_as_real(score: Score) -> bool:
     """Whether real data in the samples' place scores no better."""
-    if score.floor is None:
+    if score.real_baseline is None:
         return False
-    real = Score(score.name, score.floor, better=score.better)
-    return merit(score) <= merit(real) + (_half(score) or 0.0)
+    return badness(score) <= badness(Score(score.spec, score.real_baseline)) + (_half_width(score) or 0.0)
 
 
-def best(entrants: Sequence[Entrant], name: str) -> list[Entrant]:
-    """The best by a figure, and those that tie with it; best first. Empty where fewer than two have it."""
-    having = sorted((e for e in comparable(entrants, name) if name in e.scores), key=lambda e: merit(e.scores[name]))
-    if len(having) < 2 or name in PLAIN:
+def best_runs(runs: Sequence[RunResult], name: str) -> list[RunResult]:
+    """The best by a metric, and those that tie with it; best first. Empty where fewer than two have it."""
+    candidates = [run for run in comparable(runs, name) if name in run.scores]
+    candidates.sort(key=lambda run: badness(run.scores[name]))
+    if len(candidates) < 2 or candidates[0].scores[name].spec.role == "fact":
         return []
-    return [e for e in having if e is having[0] or tie(e.scores[name], having[0].scores[name])]
+    best = candidates[0]
+    return [run for run in candidates if run is best or is_tie(run.scores[name], best.scores[name])]
 
 
-def comparable(entrants: Sequence[Entrant], name: str) -> list[Entrant]:
-    """Who may win by a figure: of walks, those whose frames look about as real as others'."""
-    real = {e.name: e.scores["walk_realness"].value for e in entrants if "walk_realness" in e.scores}
-    if name not in ("walk_length", "walk_evenness") or not real:
-        return list(entrants)
-    return [e for e in entrants if real.get(e.name, 0.0) >= WALKING * max(real.values())]
+def comparable(runs: Sequence[RunResult], name: str) -> list[RunResult]:
+    """Who may win by a metric: of interpolations, those whose frames look about as real as others'."""
+    realism = {run.name: run.scores["path_realism"].value for run in runs if "path_realism" in run.scores}
+    if name not in ("path_length", "path_evenness") or not realism:
+        return list(runs)
+    return [run for run in runs if realism.get(run.name, 0.0) >= REALISTIC * max(realism.values())]
 
 
-def findings(entrants: Sequence[Entrant]) -> list[str]:
-    """Who wins what here, a sentence a question."""
-    questions: Sequence[tuple[str, Sequence[str], Callable[[float], str]]] = (
-        ("Closest to the data", ("frechet_distance", "fourgram_divergence"), _plain),
-        ("Most varied", ("coverage",), _share),
-        ("Sharpness nearest to real", ("fine_detail",), _times),
-        ("Straightest walks", ("walk_length",), _times),
-        ("Most even walks", ("walk_evenness",), _plain),
-        ("Best prediction of unseen data", ("bits_per_dimension", "bits_per_character", "bits_per_residue"), _plain),
-        ("Fastest sampling", ("seconds_per_1000",), _seconds),
-    )
-    found = [
-        f"{e.name}: {copied(e)} What it wins, it may owe to that." for e in entrants if e.copies and e.copies["found"]
-    ]
-    return found + [s for what, names, show in questions for s in _finding(entrants, what, names, show)]
+# ---- who wins what ----
 
 
-def copied(entrant: Entrant) -> str:
+def findings(runs: Sequence[RunResult]) -> list[str]:
+    """Who copies, then who wins what here, a sentence a question."""
+    copiers = [run for run in runs if run.copies and run.copies["found"]]
+    sentences = [f"{run.name}: {copy_summary(run)} What it wins, it may owe to that." for run in copiers]
+    candidates: dict[str, list[MetricSpec]] = {}
+    for spec in ranked_metrics(runs):
+        if spec.award:
+            candidates.setdefault(spec.award, []).append(spec)
+    for award, specs in candidates.items():
+        decisive = next((spec for spec in specs if best_runs(runs, spec.name)), None)
+        if decisive is not None:
+            sentences.append(_award(runs, award, decisive))
+    return sentences
+
+
+def copy_summary(run: RunResult) -> str:
     """What the run's own report says of copies, and of how many samples."""
-    if entrant.copies is None:
-        return "The run's report has no audit for copies."
-    return f"{entrant.copies['verdict']} ({entrant.copies['samples']:,} samples)"
+    if run.copies is None:
+        return "The run's report has no copying test."
+    return f"{run.copies['verdict']} ({plural(run.copies['samples'], 'sample')})"
 
 
-def _finding(
-    entrants: Sequence[Entrant], what: str, names: Sequence[str], show: Callable[[float], str]
-) -> Iterator[str]:
-    for name in names:
-        winners = best(entrants, name)
-        if not winners:
-            continue
-        others = sorted(
-            (e for e in entrants if name in e.scores and e not in winners), key=lambda e: merit(e.scores[name])
-        )
-        title = term(name)[0]
-        title = title if title.isupper() else title[0].lower() + title[1:]
-        title = title.replace("fréchet", "Fréchet")
-        measured = f"{title} {_listed([show(e.scores[name].value) for e in winners])}"
-        beside = [f"{e.name} {show(e.scores[name].value)}" for e in others]
-        floor = winners[0].scores[name].floor
-        beside += [] if floor is None else [f"real against real {show(floor)}"]
-        close = ", too close to call" if len(winners) > 1 else ""
-        parts = [measured, *([", ".join(beside)] if beside else [])]
-        parts += _real_on_the_way(entrants) if name == "walk_length" else []
-        yield f"{what}: {_listed([e.name for e in winners])}{close} ({'; '.join(parts)})."
-        return
+def _award(runs: Sequence[RunResult], award: str, spec: MetricSpec) -> str:
+    """Who is best by a metric, with its numbers and those of the others."""
+    winners = best_runs(runs, spec.name)
+    others = [run for run in runs if spec.name in run.scores and run not in winners]
+    others.sort(key=lambda run: badness(run.scores[spec.name]))
+
+    def value(run: RunResult) -> str:
+        return spec.format_value(run.scores[spec.name].value)
+
+    clauses = [f"{within_sentence(spec.title)} {listed([value(run) for run in winners])}"]
+    compared = [f"{run.name} {value(run)}" for run in others]
+    real = winners[0].scores[spec.name].real_baseline
+    compared += [] if real is None else [f"real data {spec.format_value(real)}"]
+    clauses += [", ".join(compared)] if compared else []
+    clauses += _realism_clause(runs) if spec.name == "path_length" else []
+    tie = ", too close to call" if len(winners) > 1 else ""
+    return f"{award}: {listed([run.name for run in winners])}{tie} ({'; '.join(clauses)})."
 
 
-def _plain(value: float) -> str:
-    return f"{value:.3g}"
+def within_sentence(title: str) -> str:
+    """A metric's title as it stands within a sentence."""
+    first = title.partition(" ")[0]
+    return title if first.isupper() or first == "Fréchet" else title[0].lower() + title[1:]
 
 
-def _share(value: float) -> str:
-    return f"{value:.0%}"
-
-
-def _times(value: float) -> str:
-    return f"{value:.2f}"
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.2g} s" if value < 100 else f"{value:.0f} s"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _realism_clause(runs: Sequence[RunResult]) -> list[str]:
+    """A cross-fade of two pictures is smooth too: whether what lies between looks real belongs beside it."""
+    scores = [(run.name, run.scores["path_realism"]) for run in runs if "path_realism" in run.scores]
+    shares = [f"{name} {score.spec.format_value(score.value)}" for name, score in scores]
+    return [f"frames in between that look real: {', '.join(shares)}"] if shares else []
 
 
 # ---- claims of textbooks ----
@@ -226,95 +178,92 @@ def _listed(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Claim:
-    """held: "yes", "no", "partly", "tie" or "not tested"; because: what was measured, one clause."""
+    """What textbooks say. outcome: whether it is so on this data; evidence: what was measured, one clause."""
 
     claim: str
-    held: str
-    because: str
+    outcome: Outcome
+    evidence: str
 
     def to_json(self) -> dict[str, str]:
-        return {"claim": self.claim, "held": self.held, "because": self.because}
+        return {"claim": self.claim, "outcome": self.outcome, "evidence": self.evidence}
 
 
-def claims(entrants: Sequence[Entrant]) -> list[Claim]:
+NOT_TESTED = "no two runs here can be compared in this"
+
+
+def claims(runs: Sequence[RunResult]) -> list[Claim]:
     """What textbooks say of the families, beside what was measured on this data."""
-    vae, gan, diffusion = (_of(entrants, kind) for kind in ("vae", "gan", "diffusion"))
-    rest = [e for kind in dict.fromkeys(e.kind for e in entrants if e.kind != "diffusion") for e in _of(entrants, kind)]
+    vae, gan, diffusion = (_trained(runs, family) for family in ("vae", "gan", "diffusion"))
+    families = dict.fromkeys(run.family for run in runs if run.family != "diffusion")
+    others = [run for family in families for run in _trained(runs, family)]
     return [
-        _together("A VAE walks more smoothly than a GAN", vae, gan, ("walk_length", "walk_evenness")),
-        _together("A VAE's samples are blurrier than a GAN's", gan, vae, ("fine_detail",), _sharper),
-        _quality(diffusion, rest),
-        _together("Diffusion pays in sampling time", rest, diffusion, ("seconds_per_1000",)),
+        _all_better("A VAE interpolates more smoothly than a GAN", vae, gan, ("path_length", "path_evenness")),
+        _all_better("A VAE's samples are blurrier than a GAN's", gan, vae, ("fine_detail",), _compare_detail),
+        _best_quality(diffusion, others),
+        _all_better("Diffusion is the slowest to sample", others, diffusion, ("seconds_per_1000",)),
     ]
 
 
-def _of(entrants: Sequence[Entrant], kind: str) -> list[Entrant]:
+def _trained(runs: Sequence[RunResult], family: str) -> list[RunResult]:
     """Runs of a family that were trained enough to stand for it."""
-    runs = [e for e in entrants if e.kind == kind and not e.failed]
-    return [e for e in runs if "steps" not in e.scores or e.scores["steps"].value >= verdict.BARELY]
+    measured = [run for run in runs if run.family == family and not run.failed]
+    return [r for r in measured if "steps" not in r.scores or r.scores["steps"].value >= verdict.BARELY_TRAINED]
 
 
-def _better(one: Score, other: Score) -> int:
+def _compare(a: Score, b: Score) -> int:
     """1 where the first is better, -1 where the second is, 0 for a tie."""
-    return 0 if tie(one, other) else 1 if merit(one) < merit(other) else -1
+    return 0 if is_tie(a, b) else 1 if badness(a) < badness(b) else -1
 
 
-def _sharper(one: Score, other: Score) -> int:
+def _compare_detail(a: Score, b: Score) -> int:
     """By detail alone, whatever real images have: 1 where the first has more."""
-    halves = [((s.high or s.value) - (s.low or s.value)) / 2 for s in (one, other)]
-    return 0 if abs(one.value - other.value) <= math.hypot(*halves) else 1 if one.value > other.value else -1
+    half_widths = [((s.high or s.value) - (s.low or s.value)) / 2 for s in (a, b)]
+    return 0 if abs(a.value - b.value) <= math.hypot(*half_widths) else 1 if a.value > b.value else -1
 
 
-def _together(
+def _all_better(
     claim: str,
-    these: Sequence[Entrant],
-    those: Sequence[Entrant],
+    these: Sequence[RunResult],
+    those: Sequence[RunResult],
     names: Sequence[str],
-    better: Callable[[Score, Score], int] = _better,
+    compare: Callable[[Score, Score], int] = _compare,
 ) -> Claim:
-    """Whether all of these are better than all of those, by every figure named."""
-    found = [
-        better(a.scores[n], b.scores[n])
-        for n in names
-        for a, b in itertools.product(comparable(these, n), comparable(those, n))
-        if n in a.scores and n in b.scores
+    """Whether all of these are better than all of those, by every metric named."""
+    outcomes = [
+        compare(a.scores[name], b.scores[name])
+        for name in names
+        for a, b in itertools.product(comparable(these, name), comparable(those, name))
+        if name in a.scores and name in b.scores
     ]
-    if not found:
-        return Claim(claim, "not tested", "no two runs here can be compared in this")
-    shown = []
+    if not outcomes:
+        return Claim(claim, "not tested", NOT_TESTED)
+    clauses = []
     for name in names:
-        each = [f"{e.name} {_plain(e.scores[name].value)}" for e in (*these, *those) if name in e.scores]
-        shown.append(f"{term(name)[0].lower()}: {', '.join(each)}")
-    if "walk_length" in names:
-        shown += _real_on_the_way([*these, *those])
-    return Claim(claim, _held(found), "; ".join(shown))
+        scores = {run.name: run.scores[name] for run in (*these, *those) if name in run.scores}
+        title = within_sentence(next(iter(scores.values())).spec.title)
+        clauses.append(f"{title}: {', '.join(f'{run} {score.value:.3g}' for run, score in scores.items())}")
+    if "path_length" in names:
+        clauses += _realism_clause([*these, *those])
+    return Claim(claim, _outcome(outcomes), "; ".join(clauses))
 
 
-def _real_on_the_way(entrants: Sequence[Entrant]) -> list[str]:
-    """A cross-fade of two pictures is smooth too: whether what lies between looks real belongs beside it."""
-    name = "walk_realness"
-    found = [f"{e.name} {_share(e.scores[name].value)}" for e in entrants if name in e.scores]
-    return [f"frames on the way that look real: {', '.join(found)}"] if found else []
-
-
-def _held(found: Sequence[int]) -> str:
-    if all(f == 0 for f in found):
+def _outcome(outcomes: Sequence[int]) -> Outcome:
+    if all(outcome == 0 for outcome in outcomes):
         return "tie"
-    if all(f > 0 for f in found):
+    if all(outcome > 0 for outcome in outcomes):
         return "yes"
-    return "no" if all(f <= 0 for f in found) else "partly"
+    return "no" if all(outcome <= 0 for outcome in outcomes) else "partly"
 
 
-def _quality(diffusion: Sequence[Entrant], rest: Sequence[Entrant]) -> Claim:
+def _best_quality(diffusion: Sequence[RunResult], others: Sequence[RunResult]) -> Claim:
     """The best diffusion against the best of the others."""
     claim, name = "Diffusion has the best quality", "frechet_distance"
-    sides = [
-        min((e for e in side if name in e.scores), key=lambda e: merit(e.scores[name]), default=None)
-        for side in (diffusion, rest)
-    ]
-    ours, theirs = sides
-    if ours is None or theirs is None:
-        return Claim(claim, "not tested", "no two runs here can be compared in this")
-    found = _better(ours.scores[name], theirs.scores[name])
-    shown = ", ".join(f"{e.name} {_plain(e.scores[name].value)}" for e in (ours, theirs))
-    return Claim(claim, _held([found]), f"Fréchet distance: {shown}")
+    best_diffusion, best_other = (
+        min((run for run in side if name in run.scores), key=lambda run: badness(run.scores[name]), default=None)
+        for side in (diffusion, others)
+    )
+    if best_diffusion is None or best_other is None:
+        return Claim(claim, "not tested", NOT_TESTED)
+    outcome = _compare(best_diffusion.scores[name], best_other.scores[name])
+    values = ", ".join(f"{run.name} {run.scores[name].value:.3g}" for run in (best_diffusion, best_other))
+    return Claim(claim, _outcome([outcome]), f"Fréchet distance: {values}")

@@ -1,173 +1,247 @@
-"""report.json and report.html: one page that opens offline, and the same figures for programs."""
+"""The report of an evaluation: as an object, as report.json, and as report.html, one page that opens offline."""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from anew.core import files
-from anew.evaluation.memorization.result import CAUGHT, RATES, Copies, percent
-from anew.evaluation.metrics.statistics import Score
+from anew.evaluation.memorization.result import CAUGHT, RATES, CopyTestResult
 from anew.evaluation.reporting import charts, verdict
-from anew.evaluation.reporting.content import Shown
+from anew.evaluation.reporting.charts import ScaleChart
+from anew.evaluation.reporting.content import ReportContent
+from anew.evaluation.reporting.line_chart import LineChart
+from anew.evaluation.reporting.page import format_number, render
+from anew.evaluation.reporting.verdict import Grade
+from anew.evaluation.score import Group, Score
+from anew.evaluation.wording import percent
 
-TEMPLATE = Path(__file__).with_name("templates") / "report.html"
-KINDS = {"protein": "sequence"}  # what new data of a modality is called, where its name says too much
+NOUNS = {"protein": "sequence"}  # what new data of a modality is called, where its name says too much
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """What an evaluation found; what `report/` shows.
+
+    Attributes:
+        run: Name of the run, or of the samples made elsewhere.
+        family: Of the model; "unknown" for samples made elsewhere.
+        modality: Of the data.
+        scores: All scores, in the order in which they were measured; `report["NAME"]` gives one of them.
+        copies: The copying test, None where there was none.
+        verdict: Whole sentences by question: closeness, variety, novelty, prediction, verbatim.
+        grades: "good", "fair" or "poor" of closeness, variety and novelty, where they were measured.
+        notes: What a reader should know besides: what was not measured, and why.
+        folder: Where report.html and report.json were written, None where they were not.
+    """
+
+    run: str
+    family: str
+    modality: str
+    scores: tuple[Score, ...]
+    copies: CopyTestResult | None
+    verdict: Mapping[str, str]
+    grades: Mapping[str, Grade]
+    notes: tuple[str, ...] = ()
+    folder: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        scores: Sequence[Score],
+        copies: CopyTestResult | None = None,
+        *,
+        run: str,
+        family: str,
+        modality: str,
+        notes: Sequence[str] = (),
+        steps: int | None = None,
+        folder: Path | None = None,
+    ) -> EvaluationReport:
+        """The report of scores, with its verdict. steps: of training, where they are known."""
+        return cls(
+            run=run,
+            family=family,
+            modality=modality,
+            scores=tuple(scores),
+            copies=copies,
+            verdict=verdict.verdict(scores, copies, steps),
+            grades=verdict.grade(scores, copies),
+            notes=tuple(notes),
+            folder=folder,
+        )
+
+    def __getitem__(self, name: str) -> Score:
+        """The score of a metric; KeyError, which lists the names, where it was not measured."""
+        for score in self.scores:
+            if score.name == name:
+                return score
+        raise KeyError(f"{name!r} was not measured; measured: {', '.join(score.name for score in self.scores)}")
+
+    def __contains__(self, name: object) -> bool:
+        return any(score.name == name for score in self.scores)
+
+    def to_json(self) -> dict[str, Any]:
+        """What report.json holds."""
+        return {
+            "run": self.run,
+            "family": self.family,
+            "modality": self.modality,
+            "scores": [score.to_json() for score in self.scores],
+            "copies": None if self.copies is None else self.copies.to_json(),
+            "verdict": dict(self.verdict),
+            "grades": dict(self.grades),
+            "notes": list(self.notes),
+        }
+
+    def __repr__(self) -> str:
+        lines = [f"EvaluationReport of {self.run!r} ({self.family}, {self.modality})"]
+        for card in verdict.cards(self.verdict, self.grades):
+            lines.append(f"  {card.question} {card.grade}: {card.answer}")
+        width = max((len(score.name) for score in self.scores), default=0)
+        for score in self.scores:
+            real = "" if score.real_baseline is None else f"   (real data: {format_number(score.real_baseline)})"
+            lines.append(f"  {score.name:<{width}}  {format_number(score.value):>8}{real}")
+        return "\n".join([*lines, *([] if self.folder is None else [f"  {self.folder / 'report.html'}"])])
+
+    def _repr_html_(self) -> str:
+        """The three answers and a table of the scores, for notebooks."""
+        return render("summary.html", report=self, cards=verdict.cards(self.verdict, self.grades))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """A score as the page shows it."""
+
+    score: Score
+    scale: ScaleChart | None
+
+    @property
+    def source(self) -> str:
+        return "; ".join(text for text in (self.score.source, self.score.note) if text)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreGroup:
+    """Scores under one title, and which marks their scales have."""
+
+    title: str
+    rows: list[ScoreRow]
+
+    @property
+    def has_real_baseline(self) -> bool:
+        return any(row.score.real_baseline is not None for row in self.rows)
+
+    @property
+    def has_naive_baseline(self) -> bool:
+        return any(row.score.naive_baseline is not None for row in self.rows)
+
+    @property
+    def has_reference(self) -> bool:
+        return any(row.score.spec.role == "reference" for row in self.rows)
 
 
 def write_report(
     folder: Path,
+    report: EvaluationReport,
     *,
-    run: str,
-    family: str,
-    modality: str,
-    scores: list[Score],
-    copies: Copies | None = None,
-    shown: Shown,
-    history: list[dict[str, Any]],
-    settings: dict[str, Any],
-    plan: dict[str, Any],
-    notes: list[str],
+    content: ReportContent,
+    history: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    plan: Mapping[str, Any],
     command: str | None,
     subtitle: str | None = None,
-) -> dict[str, Any]:
-    """Write both files into `folder` (made if missing), each whole or not at all; returns what report.json holds.
+) -> None:
+    """Write report.html and report.json into `folder` (made if missing), each whole or not at all.
 
-    shown: what an Evaluation's `show` gave; copies: of its audit, None where there was none;
-    history: one object a step with step, seconds, loss (or loss_NAME), rate.
+    Args:
+        folder: Where to.
+        report: What was measured.
+        content: What an Evaluation's `report_content` gave.
+        history: One object a training step with step, seconds, loss (or loss_NAME), rate.
+        settings, plan: Of the run, shown as tables.
+        command: What made the report.
+        subtitle: A sentence under the title, None for the usual one.
     """
-    found: dict[str, Any] = {
-        "run": run,
-        "family": family,
-        "modality": modality,
-        "scores": [s.to_json() for s in scores],
-        "copies": None if copies is None else copies.to_json(),
-        "verdict": verdict.verdict(scores, copies, max((h["step"] for h in history), default=None)),
-        "grades": verdict.grades(scores, copies),
-        "notes": notes,
-    }
-    page = render(
-        found,
-        scores=scores,
-        shown=shown,
-        curve=charts.curve(history),
-        tables={"Settings": flat(settings), "Plan": flat(plan)},
+    page = render_report(
+        report,
+        content=content,
+        curves=charts.training_curves(history),
+        tables={"Settings": flatten(settings), "Plan": flatten(plan)},
         command=command,
         subtitle=subtitle
-        or f"New {KINDS.get(modality, modality)} data from a {family} model, measured against real data it never saw.",
+        or f"New {NOUNS.get(report.modality, report.modality)} data from a {report.family} model, compared with real data "
+        "that it never saw.",
     )
     files.check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     files.write_text(folder / "report.html", page)
-    files.write_json(folder / "report.json", found)
-    return found
+    files.write_json(folder / "report.json", report.to_json())
 
 
-def render(
-    found: Mapping[str, Any],
+def render_report(
+    report: EvaluationReport,
     *,
-    scores: Sequence[Score],
-    shown: Shown,
-    curve: str,
+    content: ReportContent,
+    curves: Sequence[LineChart],
     tables: Mapping[str, Mapping[str, str]],
     command: str | None,
     subtitle: str,
 ) -> str:
-    """The page. All text is escaped, whatever was sampled; only pictures drawn here enter as they are."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    room = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    room.filters["image"] = _data_uri
-    page = room.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return page.render(
-        found=found,
-        shown=shown,
-        cards=verdict.cards(found["verdict"], found["grades"]),
-        more=[found["verdict"][q] for q in verdict.FURTHER if q in found["verdict"]],
-        groups=_groups(scores),
-        subtitle=subtitle,
+    """The page."""
+    return render(
+        "report.html",
+        report=report,
+        content=content,
+        cards=verdict.cards(report.verdict, report.grades),
+        further=[report.verdict[q] for q in verdict.FURTHER if q in report.verdict],
+        copies=report.copies,
+        copies_json=None if report.copies is None else report.copies.to_json(),
         rates=[percent(rate) for rate in RATES],
-        planted=_planted(found["copies"]),
-        curve=Markup(curve),
+        planted=_planted(report.copies),
+        groups=group_scores(report.scores),
+        curves=curves,
         tables={title: rows for title, rows in tables.items() if rows},
         command=command,
+        subtitle=subtitle,
     )
 
 
-def _groups(scores: Sequence[Score]) -> list[dict[str, Any]]:
-    """Scores with their words and scale. Bits per unit and the naive rows of it share one scale."""
-    bits = [s for s in scores if s.name.startswith("bits_per_")]
-    rest = [s for s in scores if s not in bits]
-    groups: list[dict[str, Any]] = []
-    for title, names in verdict.GROUPS.items():
-        rows = [_row(s) for s in rest if s.name in names or (not names and verdict.group_of(s.name) is None)]
+def group_scores(scores: Sequence[Score]) -> list[ScoreGroup]:
+    """Scores by their group, with their scales. Bits per unit and the rows beside them share one scale."""
+    bits = [score for score in scores if score.spec.group is Group.PREDICTION]
+    end = 1.1 * max((max(score.value, score.high or 0.0) for score in bits), default=0.0)
+    groups = []
+    for group in Group:
+        rows = [
+            ScoreRow(score, charts.scale_chart(score, end if group is Group.PREDICTION else None))
+            for score in scores
+            if score.spec.group is group
+        ]
         if rows:
-            groups.append({"title": title, "rows": rows})
-    if bits:
-        top = 1.1 * max(max(s.value, s.high or 0.0) for s in bits)
-        rows = [_row(s, top, verdict.is_naive(s.name)) for s in bits]
-        groups.append({"title": "How well unseen data is predicted", "rows": rows})
-    for group in groups:
-        group["naive"] = any(r["naive"] for r in group["rows"])
-        for end in ("floor", "ceiling"):
-            group[end] = any(r[end] is not None for r in group["rows"])
+            groups.append(ScoreGroup(group.value, rows))
     return groups
 
 
-def _planted(copies: Mapping[str, Any] | None) -> dict[str, list[str]]:
-    """How often planted copies were caught, by kind and rate; empty cells were not tried once a higher rate was missed."""
+def _planted(copies: CopyTestResult | None) -> dict[str, list[str]]:
+    """How often planted copies were caught, by kind and rate; once a higher rate was missed, lower ones are not tried."""
     table: dict[str, list[str]] = {}
-    for one in [] if copies is None else copies["controls"]:
-        cells = table.setdefault(one["kind"], ["not tried"] * len(RATES))
-        cells[RATES.index(one["rate"])] = "caught" if one["caught"] >= CAUGHT else f"caught {one['caught']:.0%}"
+    for control in [] if copies is None else copies.controls:
+        cells = table.setdefault(control.kind, ["not tried"] * len(RATES))
+        cells[RATES.index(control.rate)] = "caught" if control.caught >= CAUGHT else f"caught {control.caught:.0%}"
     return table
 
 
-def _row(score: Score, top: float | None = None, naive: bool = False) -> dict[str, Any]:
-    from markupsafe import Markup
-
-    title, meaning = verdict.term(score.name)
-    between = None if score.low is None or score.high is None else f"{number(score.low)} to {number(score.high)}"
-    return {
-        "name": score.name,
-        "title": title,
-        "meaning": meaning,
-        "value": number(score.value),
-        "between": between,
-        "floor": None if score.floor is None else number(score.floor),
-        "ceiling": None if score.ceiling is None else number(score.ceiling),
-        "better": score.better,
-        "naive": naive,
-        "n": f"{score.n:,}",
-        "source": "; ".join(s for s in (score.source, score.said) if s),
-        "scale": Markup(charts.scale(score, top, naive)),
-    }
-
-
-def number(value: float) -> str:
-    """Three figures that count, without an exponent where one is not needed."""
-    if value == 0:
-        return "0"
-    if abs(value) < 0.0001:
-        return f"{value:.1e}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested settings as lines "family.width": "256"; lists of objects stay JSON."""
     lines: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            lines |= flat(value, f"{prefix}{name}.")
+            lines |= flatten(value, f"{prefix}{name}.")
         elif value is not None and value != [] and value != ():
             plain = value if isinstance(value, str | int | float | bool) else json.dumps(value, default=str)
             lines[f"{prefix}{name}"] = f"{plain:.6g}" if isinstance(plain, float) else str(plain)
     return lines
-
-
-def _data_uri(data: bytes, kind: str = "image/png") -> str:
-    return f"data:{kind};base64," + base64.b64encode(data).decode("ascii")

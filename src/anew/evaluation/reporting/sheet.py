@@ -71,7 +71,7 @@ def sheet(
     return buffer.getvalue()
 
 
-def small(image: NDArray[Any], most: int = 128) -> NDArray[Any]:
+def shrink(image: NDArray[Any], most: int = 128) -> NDArray[Any]:
     """An image of at most `most` pixels a side, by whole strides of means: the report stays small."""
     step = -(-max(image.shape[:2]) // most)
     if step == 1:

@@ -14,47 +14,55 @@ from anew.core.registry import load
 from anew.core.specs import Grid, Tokens
 from anew.data.dataset import Dataset
 from anew.errors import ConfigError
-from anew.evaluation.metrics.image_comparison import Yardstick
-from anew.evaluation.metrics.statistics import Score, ratio_interval
-from anew.evaluation.reporting.ranking import Entrant
+from anew.evaluation.base import Evaluation
+from anew.evaluation.metrics.bits import bits_spec
+from anew.evaluation.metrics.bootstrap import ratio_interval
+from anew.evaluation.metrics.cost import PARAMETERS, PASSES_PER_1000, SECONDS_PER_1000, STEPS, TRAINING_SECONDS
+from anew.evaluation.metrics.image_comparison import ImageComparison
+from anew.evaluation.reporting.content import ReportItem
+from anew.evaluation.reporting.ranking import RunResult
+from anew.evaluation.score import Score
 from anew.families.base import Family
 from anew.runs import events
 from anew.sampling.generator import SAMPLE_BATCH
 from anew.sampling.interpolation import interpolate_pairs
 from anew.sampling.model import Model
-from anew.workflows.evaluate import evidence
+from anew.workflows.evaluate import evaluation_inputs
 
 SAMPLE_SECONDS = 8.0  # for the samples of a run; all runs are measured at the number that the slowest had time for
-TEXT_SECONDS = 12.0  # for the figures of a run of text
+TEXT_SECONDS = 12.0  # for the metrics of a run of text
 IMAGE_SECONDS = 40.0  # never spent in practice: the number of images is bounded instead
-BITS_ITEMS, BITS_SECONDS = 256, 4.0
-WALKS, FRAMES = 24, 13
-REAL = 1_000
+BITS_ITEMS, BITS_SECONDS = 256, 4.0  # held-out items that are scored, and the time for them
+PATHS, FRAMES = 24, 13  # interpolations, and frames of each
+PLAYERS = 6  # samples that can be played
+REAL = 1_000  # held-out items
 
 
-def draw(model: Model, entrant: Entrant, n: int, seed: int) -> None:
+def draw(model: Model, result: RunResult, n: int, seed: int) -> None:
     """Samples, as many as there is time for, and what sampling and training cost."""
     with counted(model) as calls:
         drafts = _drawn(model, 2, seed, 0)[1]
-    passes = calls.share()
+    passes = calls.per_weight()
     begin = time.monotonic()
-    while len(entrant.samples) < n:
-        spent, have = time.monotonic() - begin, len(entrant.samples)
-        rate = have / spent if have else float("inf")
-        room = SAMPLE_BATCH if have else SAMPLE_BATCH // 4
-        count = int(min(n - have, room, max(0.0, rate * (SAMPLE_SECONDS - spent)) if have else room))
+    while len(result.samples) < n:
+        spent, drawn = time.monotonic() - begin, len(result.samples)
+        count = SAMPLE_BATCH // 4  # a first chunk, whose time says how many more there are
+        if drawn:
+            count = min(SAMPLE_BATCH, int(max(0.0, drawn / spent * (SAMPLE_SECONDS - spent))))
+        count = min(count, n - drawn)
         if count < 1:
             break
-        entrant.samples += _drawn(model, count, seed, have)[0]
+        result.samples += _drawn(model, count, seed, drawn)[0]
     took = time.monotonic() - begin
-    count = len(entrant.samples)
-    source = f"{count:,} samples on {model.device.type}, {torch.get_num_threads()} threads, no files written"
-    entrant.fact("seconds_per_1000", 1000 * took / count, source)
-    weights = "calls of each module, weighted by its parameters, over all that sampling calls"
-    symbols = isinstance(model.spec, Tokens)
-    source = "drafts: a pass for each symbol" if symbols or not passes else weights
-    entrant.fact("passes_per_1000", 1000 * (drafts if symbols or not passes else passes), source)
-    _training(model, entrant)
+    n_drawn = len(result.samples)
+    source = f"{n_drawn:,} samples on {model.device.type}, {torch.get_num_threads()} threads, no files written"
+    result.add_cost(SECONDS_PER_1000, 1000 * took / n_drawn, source)
+    if isinstance(model.spec, Tokens) or not passes:
+        result.add_cost(PASSES_PER_1000, 1000 * drafts, "drafts: a pass for each symbol")
+    else:
+        weights = "calls of each module, weighted by its parameters, over all that sampling calls"
+        result.add_cost(PASSES_PER_1000, 1000 * passes, weights)
+    _add_training_cost(model, result)
 
 
 def _drawn(model: Model, n: int, seed: int, first: int) -> tuple[list[Any], int]:
@@ -74,14 +82,14 @@ class Calls:
     def __init__(self) -> None:
         self.count: dict[nn.Module, int] = {}
 
-    def __call__(self, module: nn.Module, given: Any, result: Any) -> None:
+    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
         self.count[module] = self.count.get(module, 0) + 1
 
-    def share(self) -> float:
-        """Calls a weight has seen, on average over the weights of what was called; 0 where nothing was."""
-        own = {m: sum(p.numel() for p in m.parameters(recurse=False)) for m in self.count}
-        total = sum(own.values())
-        return sum(self.count[m] * size for m, size in own.items()) / total if total else 0.0
+    def per_weight(self) -> float:
+        """Calls of a weight's module, on average over the weights of what was called; 0 where nothing was."""
+        sizes = {module: sum(p.numel() for p in module.parameters(recurse=False)) for module in self.count}
+        total = sum(sizes.values())
+        return sum(self.count[module] * size for module, size in sizes.items()) / total if total else 0.0
 
 
 @contextmanager
@@ -89,8 +97,8 @@ def counted(model: Model) -> Iterator[Calls]:
     """Count calls of the modules of the family, and of its codec, inside."""
     calls = Calls()
     codec = getattr(model, "codec", None)
-    modules = [m for whole in (model.family, codec) if whole is not None for m in whole.modules()]
-    hooks = [m.register_forward_hook(calls) for m in modules if any(True for _ in m.parameters(recurse=False))]
+    modules = [module for family in (model.family, codec) if family is not None for module in family.modules()]
+    hooks = [module.register_forward_hook(calls) for module in modules if list(module.parameters(recurse=False))]
     try:
         yield calls
     finally:
@@ -98,45 +106,57 @@ def counted(model: Model) -> Iterator[Calls]:
             hook.remove()
 
 
-def _training(model: Model, entrant: Entrant) -> None:
+def _add_training_cost(model: Model, result: RunResult) -> None:
     steps = [e for e in events.read(model.folder.path / events.NAME) if e["event"] == "step"]
-    whole = [model.family, getattr(model, "codec", None)]
-    entrant.fact("training_seconds", steps[-1].get("seconds") if steps else None, "events.jsonl")
-    entrant.fact("steps", steps[-1]["step"] if steps else None, "events.jsonl")
-    parameters = sum(p.numel() for family in whole if family is not None for p in family.parameters())
-    entrant.fact("parameters", parameters, "weights in the run")
+    result.add_cost(TRAINING_SECONDS, steps[-1].get("seconds") if steps else None, events.NAME)
+    result.add_cost(STEPS, steps[-1]["step"] if steps else None, events.NAME)
+    families = [family for family in (model.family, getattr(model, "codec", None)) if family is not None]
+    parameters = sum(p.numel() for family in families for p in family.parameters())
+    result.add_cost(PARAMETERS, parameters, "weights in the run")
 
 
-def measure(model: Model, entrant: Entrant, data: Dataset, seed: int) -> None:
-    """All figures of the entrant's samples against the held-out part."""
-    images = isinstance(data.spec, Grid)
-    seconds = IMAGE_SECONDS if images else TEXT_SECONDS
-    found = load("evaluation", data.modality.name)(evidence(model, data, entrant.samples, seconds, seed))
-    for score in found.scores():
-        entrant.scores[score.name] = score
-    if not images:
-        entrant.no_walk = _why_not(model)
+def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
+    """All scores of the run's samples against the held-out part."""
+    is_grid = isinstance(data.spec, Grid)
+    seconds = IMAGE_SECONDS if is_grid else TEXT_SECONDS
+    inputs = evaluation_inputs(model, data, result.samples, seconds, seed)
+    evaluation: Evaluation = load("evaluation", data.modality.name)(inputs)
+    result.add(evaluation.scores())
+    result.no_interpolation = _no_interpolation(model)
+    if not is_grid:
         return
-    _bits(model, entrant, data, seed)
-    n = max(len(entrant.samples), REAL)
+    _add_bits(model, result, data, seed)
+    result.players, result.real_players = _players(evaluation)
+    n = max(len(result.samples), REAL)
     pictures = data.modality.pictures
-    yard = Yardstick(pictures(data.items("train", n, seed)), pictures(data.items("test", n, seed)), seed)
-    score, entrant.spectrum = yard.detail(pictures(entrant.samples))
-    entrant.real_spectrum = yard.spectrum
-    entrant.scores[score.name] = score
-    entrant.no_walk = _why_not(model)
-    if not entrant.no_walk:
-        entrant.walks = [pictures(walk) for walk in interpolate_pairs(model, WALKS, FRAMES, seed)]
-        entrant.scores |= {s.name: s for s in yard.walks(entrant.walks)}
+    images = ImageComparison(pictures(data.items("train", n, seed)), pictures(data.items("test", n, seed)), seed)
+    score, result.spectrum = images.fine_detail(pictures(result.samples))
+    result.real_spectrum = images.spectrum
+    result.add([score])
+    if not result.no_interpolation:
+        result.paths = [pictures(path) for path in interpolate_pairs(model, PATHS, FRAMES, seed)]
+        result.add(images.interpolations(result.paths))
 
 
-def _why_not(model: Model) -> str:
+def _players(evaluation: Evaluation) -> tuple[list[ReportItem], list[ReportItem]]:
+    """The first samples and held-out items, where they are sound or clips."""
+    samples = [evaluation.report_item(sample) for sample in evaluation.inputs.samples[:1]]
+    if not samples or samples[0].media is None:
+        return [], []
+    return (
+        [evaluation.report_item(sample) for sample in evaluation.inputs.samples[:PLAYERS]],
+        [evaluation.report_item(item) for item in evaluation.inputs.test(PLAYERS)],
+    )
+
+
+def _no_interpolation(model: Model) -> str:
+    """Why a run cannot interpolate; nothing where it can."""
     if type(model.family).generate is not Family.generate:
         return ""
-    return f"it has no continuous space to walk in; {type(model.family).no_interpolation_reason}"
+    return f"it has no continuous latent space; {type(model.family).no_interpolation_reason}"
 
 
-def _bits(model: Model, entrant: Entrant, data: Dataset, seed: int) -> None:
+def _add_bits(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
     """Bits of held-out items, where the family has a likelihood of them."""
     if getattr(model, "codec", None) is not None:
         return
@@ -147,6 +167,6 @@ def _bits(model: Model, entrant: Entrant, data: Dataset, seed: int) -> None:
         return
     bits, units = torch.tensor(pairs, dtype=torch.float64).T.numpy()
     low, high = ratio_interval(bits, units, seed)
-    name = f"bits_per_{data.modality.unit}"
+    value = float(bits.sum() / units.sum())
     source = f"{len(pairs)} held-out items"
-    entrant.scores[name] = Score(name, float(bits.sum() / units.sum()), low, high, n=len(pairs), source=source)
+    result.add([Score(bits_spec(data.modality.unit), value, low=low, high=high, n=len(pairs), source=source)])

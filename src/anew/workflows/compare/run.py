@@ -6,7 +6,6 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,59 +18,57 @@ from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
-from anew.evaluation.reporting.ranking import Entrant
+from anew.evaluation.reporting.comparison import ComparisonReport
+from anew.evaluation.reporting.ranking import RunResult
 from anew.runs.folder import RunFolder
 from anew.runs.record import RunRecord
 from anew.sampling.model import Model
 from anew.workflows.compare.measure import REAL, draw, measure
-from anew.workflows.compare.subprocesses import Contestant, contestants, log_of, train_all
+from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
+from anew.workflows.evaluate import COMPARISON_PASSAGES
 
 REQUEST = "request.json"  # in the comparison's folder: what it compares, so that the same command goes on with it
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What `compare` returns. found: what compare.json holds; table: the figures for a terminal."""
-
-    folder: Path
-    found: dict[str, Any]
-    table: str
+__all__ = ["ComparisonReport", "compare_families"]
 
 
-def compared(
+def compare_families(
     out: Path, request: dict[str, Any], runs: Sequence[str | Path], n: int, trust_code: bool, reporter: Reporter | None
-) -> Compared:
+) -> ComparisonReport:
     """request: data, families, budget (seconds) or steps, seed, modality, settings; runs: finished ones instead."""
     reporter = reporter or SilentReporter()
     use_threads()
     if not 20 <= n <= 10_000:
         raise ConfigError(f"n={n} is out of range; give 20 to 10,000")
     if runs:
-        entries = _given(runs)
+        entries = _finished_runs(runs)
         request = {"runs": [str(Path(r).resolve()) for r in runs]}
         failed: dict[str, str] = {}
     else:
-        entries = contestants(request["families"], out)
-        request = {**request, "families": [e.asked for e in entries]}
-        _fits(entries, request)
-        _claim(out, request)
+        entries = parse_families(request["families"], out)
+        request = {**request, "families": [e.name for e in entries]}
+        _check_families(entries, request)
+        _reserve_folder(out, request)
         failed = train_all(entries, request, reporter.message)
         if len(failed) == len(entries) and not any(e.folder.exists() for e in entries):
-            _unclaim(out, entries)
-        _some(failed, entries)
-    return _judged(out, entries, failed, request, n, trust_code, reporter)
+            _release_folder(out, entries)
+        _require_one(failed, entries)
+    return _measure_and_write(out, entries, failed, request, n, trust_code, reporter)
 
 
-def _given(runs: Sequence[str | Path]) -> list[Contestant]:
+def _finished_runs(runs: Sequence[str | Path]) -> list[ComparedRun]:
     """Finished runs under names that tell them apart: their folders', or as many parents with it as it takes."""
     paths = [Path(run).resolve() for run in runs]
     if len(set(paths)) < len(paths) or len(paths) < 2:
         raise ConfigError(f"`runs` names {len(set(paths))} different runs; give two or more, each once")
-    depth = next(d for d in range(1, 99) if len({p.parts[-d:] for p in paths}) == len(paths))
-    return [Contestant("/".join(p.parts[-depth:]), Path(run)) for p, run in zip(paths, runs, strict=True)]
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len(paths):  # ends, as the whole paths differ
+        depth += 1
+    return [ComparedRun("/".join(p.parts[-depth:]), Path(run)) for p, run in zip(paths, runs, strict=True)]
 
 
-def _claim(out: Path, request: Mapping[str, Any]) -> None:
+def _reserve_folder(out: Path, request: Mapping[str, Any]) -> None:
     """Make the folder, or find that it holds the same comparison; ConfigError where it is in the way."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not (out / REQUEST).is_file():
@@ -93,7 +90,7 @@ def _claim(out: Path, request: Mapping[str, Any]) -> None:
     files.write_json(out / REQUEST, dict(request))
 
 
-def _unclaim(out: Path, entries: Sequence[Contestant]) -> None:
+def _release_folder(out: Path, entries: Sequence[ComparedRun]) -> None:
     """Nothing could be begun: leave the folder as it was, so that a better request may have it."""
     for path in (out / REQUEST, *(log_of(e) for e in entries)):
         path.unlink(missing_ok=True)
@@ -101,8 +98,8 @@ def _unclaim(out: Path, entries: Sequence[Contestant]) -> None:
         out.rmdir()
 
 
-def _fits(entries: Sequence[Contestant], request: Mapping[str, Any]) -> None:
-    """Refuse, before anything is trained, families that cannot take the data."""
+def _check_families(entries: Sequence[ComparedRun], request: Mapping[str, Any]) -> None:
+    """ConfigError, before anything is trained, where a family cannot take the data."""
     from anew.planning.choose import choose_family
 
     size = DataBudget(request["budget"], 0, 0, 1, "cpu")
@@ -115,124 +112,126 @@ def _fits(entries: Sequence[Contestant], request: Mapping[str, Any]) -> None:
         data.close()
 
 
-def _some(failed: Mapping[str, str], entries: Sequence[Contestant]) -> None:
+def _require_one(failed: Mapping[str, str], entries: Sequence[ComparedRun]) -> None:
     """RunError where no family is left to measure."""
     if len(failed) == len(entries):
         reasons = dict.fromkeys(failed.values())
-        said = next(iter(reasons)) if len(reasons) == 1 else "; ".join(f"{k}: {v}" for k, v in failed.items())
-        raise RunError(f"no family could be trained: {said}")
+        each = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise RunError(f"no family could be trained: {next(iter(reasons)) if len(reasons) == 1 else each}")
 
 
-def _judged(
+def _measure_and_write(
     out: Path,
-    entries: Sequence[Contestant],
+    entries: Sequence[ComparedRun],
     failed: dict[str, str],
     request: Mapping[str, Any],
     n: int,
     trust_code: bool,
     reporter: Reporter,
-) -> Compared:
+) -> ComparisonReport:
+    """Measure the runs that were not lost and write compare.json and compare.html."""
     begin = time.monotonic()
     records: dict[str, RunRecord] = {}
     for entry in entries:
-        if entry.asked not in failed:
+        if entry.name not in failed:
             record = RunFolder.open(entry.folder).read()
             if record.status != "finished":
-                raise RunError(f"the run {entry.asked!r} is not finished; finish it with resume, then compare")
-            records[entry.asked] = record
-    _same_kind(records)
+                raise RunError(f"the run {entry.name!r} is not finished; finish it with resume, then compare")
+            records[entry.name] = record
+    _check_comparable(records)
     first = next(iter(records))
-    folder = next(e.folder for e in entries if e.asked == first)
+    folder = next(e.folder for e in entries if e.name == first)
     # The same data is divided the same way whatever the seed, so no run was trained on what another is scored on.
     data = Dataset.reopen(records[first].data.model_dump(), folder, request.get("data"))
     try:
         if "runs" in request:
-            _claim(out, request)
-        entrants = _entrants(out, entries, failed, records, data, n, trust_code, reporter)
-        _some({e.name: e.failed for e in entrants if e.failed}, entries)
-        compared = _written(out, entrants, records, data, request)
+            _reserve_folder(out, request)
+        results = _run_results(out, entries, failed, records, data, n, trust_code, reporter)
+        _require_one({result.name: result.failed for result in results if result.failed}, entries)
+        report = _written(out, results, records, data, request)
     finally:
         data.close()
     reporter.message(f"compared in {time.monotonic() - begin:.0f} s")
-    return compared
+    return report
 
 
-def _same_kind(records: Mapping[str, RunRecord]) -> None:
+def _check_comparable(records: Mapping[str, RunRecord]) -> None:
     """RunError where runs are of different data, or of images of different shapes."""
     first, *rest = records
     for other in rest:
-        one, two = records[first].data, records[other].data
-        if one.fingerprint != two.fingerprint:
+        data, other_data = records[first].data, records[other].data
+        if data.fingerprint != other_data.fingerprint:
             raise RunError(f"the runs {first!r} and {other!r} are of different data; give runs of the same data")
-        shapes = [d.learned.get("shape") for d in (one, two)]
+        shapes = [d.learned.get("shape") for d in (data, other_data)]
         if shapes[0] != shapes[1]:
             sizes = ["x".join(map(str, s or ())) for s in shapes]
             raise RunError(
                 f"the runs {first!r} and {other!r} are of the same data at different sizes ({sizes[0]} and {sizes[1]}), "
-                "whose figures cannot be compared; train both with the same setting size"
+                "whose scores cannot be compared; train both with the same setting size"
             )
 
 
-def _entrants(
+def _run_results(
     out: Path,
-    entries: Sequence[Contestant],
+    entries: Sequence[ComparedRun],
     failed: Mapping[str, str],
     records: Mapping[str, RunRecord],
     data: Dataset,
     n: int,
     trust_code: bool,
     reporter: Reporter,
-) -> list[Entrant]:
+) -> list[RunResult]:
     """All runs, measured at the same number of samples."""
     seed = next(iter(records.values())).data.seed
-    found, models = [], {}
+    results, models = [], {}
     for entry in entries:
-        kind = records[entry.asked].family.name if entry.asked in records else entry.family
-        one = Entrant(entry.asked, kind, os.path.relpath(entry.folder, out), failed=failed.get(entry.asked, ""))
-        found.append(one)
-        if one.failed:
+        family = records[entry.name].family.name if entry.name in records else entry.family
+        result = RunResult(entry.name, family, os.path.relpath(entry.folder, out), failed=failed.get(entry.name, ""))
+        results.append(result)
+        if result.failed:
             continue
-        one.copies = _audit(entry.folder)
-        reporter.message(f"{one.name}: sampling")
+        result.copies = _copies(entry.folder)
+        reporter.message(f"{result.name}: sampling")
         try:
-            models[one.name] = Model(RunFolder.open(entry.folder), trust_code=trust_code)
-            draw(models[one.name], one, _amount(n, data), seed)
+            models[result.name] = Model(RunFolder.open(entry.folder), trust_code=trust_code)
+            draw(models[result.name], result, _sample_count(n, data), seed)
         except UserError as error:
-            one.failed = str(error)
-    at_once = min((len(e.samples) for e in found if not e.failed), default=0)
-    for one in found:
-        if not one.failed:
-            reporter.message(f"{one.name}: measuring {at_once:,} samples")
-            one.samples = one.samples[:at_once]
-            measure(models.pop(one.name), one, data, seed)
-    return found
+            result.failed = str(error)
+    common = min((len(result.samples) for result in results if not result.failed), default=0)
+    for result in results:
+        if not result.failed:
+            reporter.message(f"{result.name}: measuring {common:,} samples")
+            result.samples = result.samples[:common]
+            measure(models.pop(result.name), result, data, seed)
+    return results
 
 
-def _audit(folder: Path) -> dict[str, Any] | None:
-    """What the run's own report holds under `copies`."""
+def _copies(folder: Path) -> dict[str, Any] | None:
+    """What the run's own report holds under `copies`; None without a report that can be read."""
     try:
-        found = files.read_json(folder / "report" / "report.json")
+        report = files.read_json(folder / "report" / "report.json")
     except RunError:
         return None
-    copies = found.get("copies") if isinstance(found, dict) else None
+    copies = report.get("copies") if isinstance(report, dict) else None
     return copies if isinstance(copies, dict) else None
 
 
-def _amount(n: int, data: Dataset) -> int:
-    """As many samples as there are held-out items; a passage of a stream holds as much as many records or images."""
+def _sample_count(n: int, data: Dataset) -> int:
+    """As many samples as there are held-out items, or fewer passages."""
     if isinstance(data.spec, Tokens) and data.spec.packed:
-        return max(4, n // 32)
+        return max(4, n // COMPARISON_PASSAGES)
     return max(20, min(n, data.part_size("test")))
 
 
 def _written(
-    out: Path, entrants: list[Entrant], records: Mapping[str, RunRecord], data: Dataset, request: Mapping[str, Any]
-) -> Compared:
+    out: Path, results: list[RunResult], records: Mapping[str, RunRecord], data: Dataset, request: Mapping[str, Any]
+) -> ComparisonReport:
+    """Write compare.json and compare.html."""
     about_data = next(iter(records.values())).data
-    notes = [f"{e.name} failed: {e.failed}" for e in entrants if e.failed]
-    notes += [f"{e.name} has no walks: {e.no_walk}" for e in entrants if e.no_walk]
-    measured = [e for e in entrants if not e.failed]
-    count = len(measured[0].samples)
+    notes = [f"{result.name} failed: {result.failed}" for result in results if result.failed]
+    notes += [f"{r.name} cannot interpolate: {r.no_interpolation}" for r in results if r.no_interpolation]
+    measured = [result for result in results if not result.failed]
+    n = len(measured[0].samples)
     about = {
         "data": about_data.path,
         "modality": data.modality.name,
@@ -240,23 +239,21 @@ def _written(
         "parts": dict(about_data.parts),
         "budget": request.get("budget"),
         "seed": about_data.seed,
-        "n": count,
+        "n": n,
     }
-    found = comparison.to_json(entrants, about, notes)
-    held = data.modality.pictures(data.items("test", REAL, about_data.seed))
-    for entrant in measured:
-        entrant.samples = data.modality.pictures(entrant.samples)
-    each = f" for {request['budget']:g} s each" if request.get("budget") else ""
+    report = ComparisonReport(out, tuple(results), about, tuple(notes))
+    real = data.modality.pictures(data.items("test", REAL, about_data.seed))
+    for result in measured:
+        result.samples = data.modality.pictures(result.samples)
+    budget = f" for {request['budget']:g} s each" if request.get("budget") else ""
     page = comparison.page(
-        entrants,
+        report,
         title=Path(about_data.path).name,
-        subtitle=f"Trained on the same items{each} and measured on the same {data.part_size('test'):,} that none of them saw; "
-        f"{count:,} samples each.",
-        real=held,
-        spectrum=next((e.real_spectrum for e in measured if e.real_spectrum is not None), None),
-        notes=notes,
+        subtitle=f"Trained on the same items{budget}, and compared with the same {data.part_size('test'):,} held-out items; "
+        f"{n:,} samples each.",
+        real=real,
         command=command_line(),
     )
-    files.write_json(out / "compare.json", found)
+    files.write_json(out / "compare.json", report.to_json())
     files.write_text(out / "compare.html", page)
-    return Compared(out, found, comparison.table(entrants))
+    return report

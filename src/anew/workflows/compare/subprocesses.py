@@ -23,49 +23,51 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
+class ComparedRun:
     """A family that is to be trained, as it was asked for ("diffusion:latent"); folder: its run in the comparison."""
 
-    asked: str
+    name: str
     folder: Path
 
     @property
     def family(self) -> str:
-        return self.asked.partition(":")[0]
+        return self.name.partition(":")[0]
 
     @property
     def space(self) -> str:
-        return self.asked.partition(":")[2]
+        return self.name.partition(":")[2]
 
 
-def contestants(asked: str | Sequence[str], out: Path) -> list[Contestant]:
-    """The families that were named; ConfigError where a name or a space is unknown or one is given twice."""
+def parse_families(families: str | Sequence[str], out: Path) -> list[ComparedRun]:
+    """The runs that `families` ("vae,gan,diffusion:latent") names; ConfigError where a family or a space is unknown, or one is
+    given twice."""
     from anew.core.registry import available
 
-    listed = [a.strip() for a in (asked.split(",") if isinstance(asked, str) else asked) if a.strip()]
+    listed = families.split(",") if isinstance(families, str) else families
+    listed = [name.strip() for name in listed if name.strip()]
     known = available("families")
-    for one in listed:
-        family, colon, space = one.partition(":")
+    for name in listed:
+        family, colon, space = name.partition(":")
         if family not in known:
-            raise ConfigError(f"{family!r} is no family{did_you_mean(family, known)}")
+            raise ConfigError(f"unknown family {family!r}{did_you_mean(family, known)}")
         if colon and space not in SPACES:
-            raise ConfigError(f"{space!r} in {one!r} is no space{did_you_mean(space, SPACES)}")
-    twice = next((one for one in listed if listed.count(one) > 1), None)
+            raise ConfigError(f"unknown space {space!r} in {name!r}{did_you_mean(space, SPACES)}")
+    twice = next((name for name in listed if listed.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"{twice!r} was given twice; name each family once")
     if len(listed) < 2:
         raise ConfigError(
             f"`families` names {len(listed)} ({','.join(listed)}); give two or more, as in vae,gan,diffusion"
         )
-    return [Contestant(one, out / one.replace(":", "-")) for one in listed]
+    return [ComparedRun(name, out / name.replace(":", "-")) for name in listed]
 
 
-def log_of(entry: Contestant) -> Path:
+def log_of(entry: ComparedRun) -> Path:
     """What its process said, beside its run."""
     return entry.folder.with_name(f"{entry.folder.name}.log")
 
 
-def train_all(entries: Sequence[Contestant], request: Mapping[str, Any], say: Say) -> dict[str, str]:
+def train_all(entries: Sequence[ComparedRun], request: Mapping[str, Any], say: Say) -> dict[str, str]:
     """Train each that has not finished, one after another, or one a CUDA device side by side; what went wrong, by name."""
     devices = _devices()
     free: queue.Queue[str | None] = queue.Queue()
@@ -73,7 +75,7 @@ def train_all(entries: Sequence[Contestant], request: Mapping[str, Any], say: Sa
         free.put(device)
     running: list[subprocess.Popen[str]] = []
 
-    def one(entry: Contestant) -> str:
+    def train(entry: ComparedRun) -> str:
         device = free.get()
         try:
             return _train(entry, request, device, say, running)
@@ -82,12 +84,12 @@ def train_all(entries: Sequence[Contestant], request: Mapping[str, Any], say: Sa
 
     with ThreadPoolExecutor(len(devices)) as pool:
         try:
-            reasons = list(pool.map(one, entries))
+            reasons = list(pool.map(train, entries))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             _end(running)
             raise
-    return {e.asked: reason for e, reason in zip(entries, reasons, strict=True) if reason}
+    return {e.name: reason for e, reason in zip(entries, reasons, strict=True) if reason}
 
 
 def _end(running: Sequence[subprocess.Popen[str]]) -> None:
@@ -106,19 +108,19 @@ def _devices() -> list[str | None]:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count < 2:
         return [None]
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    return list(seen.split(",")) if seen else [str(i) for i in range(count)]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return list(visible.split(",")) if visible else [str(i) for i in range(count)]
 
 
 def _train(
-    entry: Contestant, request: Mapping[str, Any], device: str | None, say: Say, running: list[subprocess.Popen[str]]
+    entry: ComparedRun, request: Mapping[str, Any], device: str | None, say: Say, running: list[subprocess.Popen[str]]
 ) -> str:
     """Why it failed, or nothing. What the process says goes to a file beside its run, and every line of it is passed on."""
     command = command_of(entry, request)
     if command is None:
-        say(f"{entry.asked}: is trained already")
+        say(f"{entry.name}: is trained already")
         return ""
-    say(f"{entry.asked}: {shell('anew', *command)}")
+    say(f"{entry.name}: {shell('anew', *command)}")
     begin, last, reason = time.monotonic(), "", ""
     environment = {
         **os.environ,
@@ -142,16 +144,16 @@ def _train(
             if line.startswith("anew: "):
                 reason = line.removeprefix("anew: ").strip()
             elif line.startswith("step "):
-                say(f"{entry.asked}: {line.strip()}")
+                say(f"{entry.name}: {line.strip()}")
     if process.returncode != 0:
         return reason or last or f"it ended with code {process.returncode}"
     if not _finished(entry.folder):
         return "it was stopped; the same command goes on with it"
-    say(f"{entry.asked}: done in {time.monotonic() - begin:.0f} s")
+    say(f"{entry.name}: done in {time.monotonic() - begin:.0f} s")
     return ""
 
 
-def command_of(entry: Contestant, request: Mapping[str, Any]) -> list[str] | None:
+def command_of(entry: ComparedRun, request: Mapping[str, Any]) -> list[str] | None:
     """The arguments that train a contestant or go on with it; None where it is finished."""
     if (entry.folder / "config.json").exists():
         return None if _finished(entry.folder) else ["resume", str(entry.folder)]
@@ -164,10 +166,10 @@ def command_of(entry: Contestant, request: Mapping[str, Any]) -> list[str] | Non
     return [*words, *(w for key, value in settings.items() for w in ("--set", f"{key}={value}"))]
 
 
-def _is_for(key: str, family: str, asked: Sequence[str]) -> bool:
+def _is_for(key: str, family: str, families: Sequence[str]) -> bool:
     """A setting that names a family ("gan.width") is for that one alone."""
     owner = key.rpartition(".")[0]
-    return owner == family or owner not in {one.partition(":")[0] for one in asked}
+    return owner == family or owner not in {name.partition(":")[0] for name in families}
 
 
 def _finished(folder: Path) -> bool:

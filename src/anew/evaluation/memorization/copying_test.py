@@ -1,8 +1,8 @@
-"""The statistics of copying: did the generator see these real items, or others like them?
+"""The copying test: did the generator see these real items, or others like them?
 
-Held-out items were kept from training by chance alone, so to a generator that only learned the distribution they are
+Held-out items were kept from training at random, so to a generator that only learned the distribution they are
 exchangeable with training items, however good, sharp, blurred or collapsed it is. The scan asks whether the samples that
-lie suspiciously near to a real item lie near to training items more often than chance has it; the labels of the real
+lie suspiciously near to a real item lie near to training items more often than chance explains; the labels of the real
 items, never those of the samples, are permuted, so the p-value is exact for any generator.
 
 Legend for shapes: m samples, n pooled real items (train and held-out), r permutations, g steps of the scan.
@@ -30,14 +30,20 @@ FIRST, STEP = 4, 1.12  # the scan looks at 4 samples, then at 12% more each time
 
 
 @dataclass(frozen=True, slots=True)
-class Nearest:
-    """The nearest real item of each sample. item: its index; distance: to it; scale: that item's distance to its own
-    nearest real item, whatever their labels; own: the index of that one, -1 without any. All (m,)."""
+class NearestReal:
+    """The nearest real item of each sample, all (m,).
+
+    Attributes:
+        item: Its index.
+        distance: To it.
+        scale: That item's distance to its own nearest real item, whatever their labels.
+        nearest_own: The index of that one, -1 without any.
+    """
 
     item: Indices
     distance: Array
     scale: Array
-    own: Indices
+    nearest_own: Indices
 
     @property
     def ratio(self) -> Array:
@@ -48,15 +54,15 @@ class Nearest:
 
     def order(self, source: np.random.Generator) -> Indices:
         """Samples, the most suspicious first; among equals the one whose item stands most alone, then by chance."""
-        chance = source.random(len(self.item))
-        return np.asarray(np.lexsort((chance, -self.scale, self.ratio)), dtype=np.intp)
+        tie_break = source.random(len(self.item))
+        return np.asarray(np.lexsort((tie_break, -self.scale, self.ratio)), dtype=np.intp)
 
-    def take(self, rows: NDArray[Any]) -> Nearest:
-        return Nearest(self.item[rows], self.distance[rows], self.scale[rows], self.own[rows])
+    def take(self, rows: NDArray[Any]) -> NearestReal:
+        return NearestReal(self.item[rows], self.distance[rows], self.scale[rows], self.nearest_own[rows])
 
 
 class Distance(ABC):
-    """Exact nearest neighbours among items that are all known from the start: real ones, samples, planted copies."""
+    """Exact nearest neighbours among items that are all given at the start: real ones, samples, planted copies."""
 
     name = ""
 
@@ -67,23 +73,23 @@ class Distance(ABC):
         queries, pool: indices of items; pool rises. An item without any neighbour gets index -1 and distance inf.
         """
 
-    def near(self, queries: Indices, pool: Indices) -> Nearest:
+    def nearest_real(self, queries: Indices, pool: Indices) -> NearestReal:
         """The nearest item of each query with its own scale; index -1 is replaced by the pool's first item, far away."""
         item, distance = self.nearest(queries, pool)
-        return self.scaled(np.where(item < 0, pool[0], item), distance, pool)
+        return self.with_scale(np.where(item < 0, pool[0], item), distance, pool)
 
-    def scaled(self, item: Indices, distance: Array, pool: Indices) -> Nearest:
+    def with_scale(self, item: Indices, distance: Array, pool: Indices) -> NearestReal:
         """Items of the pool and distances to them, with the scale of each item in that pool."""
         different, where = np.unique(item, return_inverse=True)
-        own, scale = self.nearest(different, pool)
-        return Nearest(item, distance, scale[where], own[where])
+        nearest_own, scale = self.nearest(different, pool)
+        return NearestReal(item, distance, scale[where], nearest_own[where])
 
 
-class Labels:
+class LabelPermutations:
     """The true labels of the pooled items (1: train) and `repeats` permutations of them, whole groups together.
 
     Only groups that some sample is nearest to are ever drawn: the labels of those among all groups are a
-    hypergeometric number of ones in an order of chance.
+    hypergeometric number of ones in random order.
     """
 
     def __init__(
@@ -97,20 +103,20 @@ class Labels:
         source: np.random.Generator,
     ) -> None:
         """train, groups: of all items, (n,) or longer; pool: indices of the pooled ones; touched: of those asked for."""
-        known, first = np.unique(groups[pool], return_index=True)
-        label = train[pool[first]]
-        if (train[pool] != label[np.searchsorted(known, groups[pool])]).any():
-            raise ValueError("a group of twins has items in train and held-out; leave those out first")
-        own = np.unique(groups[touched])
-        ones, count = int(label.sum()), len(own)
-        drawn = source.hypergeometric(ones, len(known) - ones, count, size=repeats)  # (r,)
-        rank = source.random((repeats, count)).argsort(axis=1).argsort(axis=1)  # (r, groups)
-        truth = label[np.searchsorted(known, own)][None]
-        self.rows = np.concatenate([truth, rank < drawn[:, None]]).astype(np.uint8)  # (1 + r, groups)
+        pool_groups, first_item = np.unique(groups[pool], return_index=True)
+        group_label = train[pool[first_item]]
+        if (train[pool] != group_label[np.searchsorted(pool_groups, groups[pool])]).any():
+            raise ValueError("a group of near-duplicates has items in train and held-out; leave those out first")
+        touched_groups = np.unique(groups[touched])
+        n_train, n_touched = int(group_label.sum()), len(touched_groups)
+        ones = source.hypergeometric(n_train, len(pool_groups) - n_train, n_touched, size=repeats)  # (r,)
+        rank = source.random((repeats, n_touched)).argsort(axis=1).argsort(axis=1)  # (r, groups)
+        truth = group_label[np.searchsorted(pool_groups, touched_groups)][None]
+        self.rows = np.concatenate([truth, rank < ones[:, None]]).astype(np.uint8)  # (1 + r, groups)
         self.share = float(train[pool].mean())
-        self._groups, self._own = groups, own
+        self._groups, self._touched_groups = groups, touched_groups
 
-    def planted(self, row: int, items: Indices, repeats: int) -> Labels:
+    def planted(self, row: int, items: Indices, repeats: int) -> LabelPermutations:
         """Labels whose truth is permutation `row` (1 and up) with these items in train, beside `repeats` others.
 
         Whatever the samples hold, such a truth has nothing to do with it: only what was planted is to be found.
@@ -123,14 +129,23 @@ class Labels:
 
     def columns(self, items: Indices) -> Indices:
         """Which column of `rows` holds the label of each item."""
-        return np.asarray(np.searchsorted(self._own, self._groups[items]), dtype=np.intp)
+        return np.asarray(np.searchsorted(self._touched_groups, self._groups[items]), dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
-    """p: of the permutation test. At the most telling step `hits` of the `k` most suspicious samples are nearest to a
-    training item, where `expected` would be by chance; `copied` is the number of samples that are copies then, low and
-    high the ends of its 95% interval; `which` distance it was, and the samples in its order."""
+class ScanResult:
+    """What the scan finds.
+
+    Attributes:
+        p: Of the permutation test.
+        statistic: The largest, over steps and distances.
+        k: At the most telling step, how many of the most suspicious samples are looked at.
+        hits: How many of those are nearest to a training item.
+        expected: How many would be by chance.
+        copied: How many samples are copies then; low, high: ends of its 95% interval.
+        which: The distance that this was seen with.
+        order: The samples, the most suspicious first.
+    """
 
     p: float
     statistic: float
@@ -144,28 +159,39 @@ class Scan:
     order: Indices
 
 
-def scan(nearests: Sequence[Nearest], labels: Labels, source: np.random.Generator) -> Scan:
+def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, source: np.random.Generator) -> ScanResult:
     """The label-exchangeability scan over one or several distances of the same samples; the largest statistic of all
     counts, and the same permutations serve all, so looking twice costs nothing in validity."""
-    orders = [n.order(source) for n in nearests]
+    orders = [nearest.order(source) for nearest in nearests]
     tables = [
-        _statistics(labels.rows, labels.columns(n.item[o]), _steps(n, o), labels.share)
-        for n, o in zip(nearests, orders, strict=True)
+        _statistics(labels.rows, labels.columns(nearest.item[order]), _steps(nearest, order), labels.share)
+        for nearest, order in zip(nearests, orders, strict=True)
     ]
-    tops = np.stack([t.max(axis=1, initial=-np.inf) for t in tables])  # (distances, 1 + r)
-    best = tops.max(axis=0)
-    which = int(tops[:, 0].argmax())
-    p = _p_value(best)
-    near, order = nearests[which], orders[which]
-    column = labels.columns(near.item[order])
-    every = np.arange(FIRST, int((near.ratio < 1.0).sum()) + 1)
-    if not len(every):
-        return Scan(p, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, which, order)
-    k = int(every[int(_statistics(labels.rows[:1], column, every, labels.share)[0].argmax())])
-    hits = int(labels.rows[0, column[:k]].sum())
-    effective = k * k / float((np.unique(column[:k], return_counts=True)[1] ** 2.0).sum())
+    largest = np.stack([table.max(axis=1, initial=-np.inf) for table in tables])  # (distances, 1 + r)
+    statistics = largest.max(axis=0)
+    which = int(largest[:, 0].argmax())
+    p = _p_value(statistics)
+    nearest, order = nearests[which], orders[which]
+    columns = labels.columns(nearest.item[order])
+    every_step = np.arange(FIRST, int((nearest.ratio < 1.0).sum()) + 1)
+    if not len(every_step):
+        return ScanResult(p, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, which, order)
+    k = int(every_step[int(_statistics(labels.rows[:1], columns, every_step, labels.share)[0].argmax())])
+    hits = int(labels.rows[0, columns[:k]].sum())
+    effective = k * k / float((np.unique(columns[:k], return_counts=True)[1] ** 2.0).sum())
     copied, low, high = copies_among(k, hits, labels.share, effective)
-    return Scan(p, float(best[0]), k, hits, k * labels.share, copied, low, high, which, order)
+    return ScanResult(
+        p=p,
+        statistic=float(statistics[0]),
+        k=k,
+        hits=hits,
+        expected=k * labels.share,
+        copied=copied,
+        low=low,
+        high=high,
+        which=which,
+        order=order,
+    )
 
 
 def _p_value(statistics: Array) -> float:
@@ -173,12 +199,11 @@ def _p_value(statistics: Array) -> float:
     return float((statistics[1:] >= statistics[0] - 1e-9).sum() + 1) / len(statistics)
 
 
-def _steps(near: Nearest, order: Indices) -> Indices:
+def _steps(nearest: NearestReal, order: Indices) -> Indices:
     """How many of the most suspicious samples the scan looks at, rising (g,): only samples that are closer to a real
     item than real items are to each other there can be copies; the others would show a small general lead of training
     items, which any learner has."""
-    most = int((near.ratio[order] < 1.0).sum())
-    return steps_to(most)
+    return steps_to(int((nearest.ratio[order] < 1.0).sum()))
 
 
 def steps_to(most: int) -> Indices:
@@ -200,27 +225,27 @@ def _statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, share
     used = columns[: steps[-1]]
     hits = np.cumsum(rows[:, used], axis=1, dtype=np.int32)[:, steps - 1]  # (1 + r, g)
     square = np.cumsum(2 * earlier(used) + 1)[steps - 1]  # sum of squared numbers of samples at one group
-    part = hits / steps
+    hit_share = hits / steps
     effective = steps.astype(np.float64) ** 2 / square
-    return deviance_root(part, share) * np.sqrt(effective)
+    return deviance_root(hit_share, share) * np.sqrt(effective)
 
 
-def deviance_root(part: Array, share: float) -> Array:
-    """sqrt(2 KL(part || share)) of a Bernoulli share, negative where part is below it."""
+def deviance_root(hit_share: Array, share: float) -> Array:
+    """sqrt(2 KL(hit_share || share)) of a Bernoulli share, negative where hit_share is below it."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        one = np.where(part > 0.0, part * np.log(part / share), 0.0)
-        none = np.where(part < 1.0, (1.0 - part) * np.log((1.0 - part) / (1.0 - share)), 0.0)
-    return np.asarray(np.sign(part - share) * np.sqrt(np.maximum(2.0 * (one + none), 0.0)))
+        of_hits = np.where(hit_share > 0.0, hit_share * np.log(hit_share / share), 0.0)
+        of_misses = np.where(hit_share < 1.0, (1.0 - hit_share) * np.log((1.0 - hit_share) / (1.0 - share)), 0.0)
+    return np.asarray(np.sign(hit_share - share) * np.sqrt(np.maximum(2.0 * (of_hits + of_misses), 0.0)))
 
 
 def earlier(values: Indices) -> Indices:
     """How often each value occurs before its place, (k,)."""
     order = np.argsort(values, kind="stable")
-    begins = np.flatnonzero(np.diff(values[order], prepend=-1))
-    run = np.arange(len(values)) - np.repeat(begins, np.diff(np.append(begins, len(values))))
-    out = np.empty(len(values), dtype=np.intp)
-    out[order] = run
-    return out
+    run_starts = np.flatnonzero(np.diff(values[order], prepend=-1))
+    place_in_run = np.arange(len(values)) - np.repeat(run_starts, np.diff(np.append(run_starts, len(values))))
+    counts = np.empty(len(values), dtype=np.intp)
+    counts[order] = place_in_run
+    return counts
 
 
 def copies_among(k: int, hits: float, share: float, effective: float | None = None) -> tuple[float, float, float]:
@@ -228,13 +253,17 @@ def copies_among(k: int, hits: float, share: float, effective: float | None = No
 
     A copy always hits, any other sample does with probability `share`. effective: independent samples among the k.
     """
-    size = float(effective or k)
-    low, high = clopper_pearson(hits / k * size, size)
-    return tuple(k * max(part - share, 0.0) / (1.0 - share) for part in (hits / k, low, high))  # type: ignore[return-value]
+    n = float(effective or k)
+    low, high = clopper_pearson(hits / k * n, n)
+
+    def copies(hit_share: float) -> float:
+        return k * max(hit_share - share, 0.0) / (1.0 - share)
+
+    return copies(hits / k), copies(low), copies(high)
 
 
 @dataclass(frozen=True, slots=True)
-class Excess:
+class ReferenceResult:
     """Of the reference test: p, and how many samples lie closer than the real items' own nearest explain."""
 
     p: float
@@ -242,26 +271,26 @@ class Excess:
     copied: float
 
 
-def reference_test(samples: Array, real: Array, source: np.random.Generator, repeats: int = PERMUTATIONS) -> Excess:
+def reference_test(
+    samples: Array, real: Array, source: np.random.Generator, repeats: int = PERMUTATIONS
+) -> ReferenceResult:
     """Are samples closer to real items than real items are to each other? samples (m,), real (h,): ratios, small is near.
 
     More powerful than the scan where few items are held out, but not free of assumptions: a generator that is sharper or
     less varied than its data raises it without copying anything.
     """
-    values = np.concatenate([samples, real])
-    made = np.concatenate([np.ones(len(samples), np.uint8), np.zeros(len(real), np.uint8)])
-    order = np.lexsort((source.random(len(values)), values))
-    most = int((values < 1.0).sum())
-    steps, share = steps_to(most), float(made.mean())
+    ratios = np.concatenate([samples, real])
+    is_sample = np.concatenate([np.ones(len(samples), np.uint8), np.zeros(len(real), np.uint8)])
+    order = np.lexsort((source.random(len(ratios)), ratios))
+    steps, share = steps_to(int((ratios < 1.0).sum())), float(is_sample.mean())
     if not len(steps):
-        return Excess(1.0, 0, 0.0)
-    rows = np.stack([made, *(source.permutation(made) for _ in range(repeats))])[:, order]
-    table = _statistics(rows, np.arange(len(values)), steps, share)
-    best = table.max(axis=1)
+        return ReferenceResult(1.0, 0, 0.0)
+    rows = np.stack([is_sample, *(source.permutation(is_sample) for _ in range(repeats))])[:, order]
+    table = _statistics(rows, np.arange(len(ratios)), steps, share)  # (1 + r, g)
     k = int(steps[int(table[0].argmax())])
     hits = int(rows[0, :k].sum())
     expected = (k - hits) * share / (1.0 - share)  # as many as the real ones among them stand for
-    return Excess(_p_value(best), k, max(hits - expected, 0.0))
+    return ReferenceResult(_p_value(table.max(axis=1)), k, max(hits - expected, 0.0))
 
 
 def least_copies(share: float, looks: int = 10) -> int:

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import binomtest, kstest
 
-from anew.evaluation.memorization import statistics
-from anew.evaluation.memorization.statistics import Labels, Nearest, scan
+from anew.evaluation.memorization import copying_test
+from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal, scan
 
 
-def nearest(samples: NDArray[np.float64], pool: NDArray[np.float64]) -> Nearest:
+def nearest(samples: NDArray[np.float64], pool: NDArray[np.float64]) -> NearestReal:
     tree = cKDTree(pool)
     distance, item = tree.query(samples)
     scale, own = tree.query(pool[item], k=2)
-    return Nearest(item, distance, scale[:, 1], own[:, 1])
+    return NearestReal(item, distance, scale[:, 1], own[:, 1])
 
 
 def scanned(
@@ -27,11 +27,11 @@ def scanned(
     held: NDArray[np.float64],
     source: np.random.Generator,
     repeats: int = 199,
-) -> statistics.Scan:
+) -> copying_test.ScanResult:
     pool = np.concatenate([train, held])
     near = nearest(samples, pool)
     index = np.arange(len(pool))
-    labels = Labels(index < len(train), index, index, near.item, repeats=repeats, source=source)
+    labels = LabelPermutations(index < len(train), index, index, near.item, repeats=repeats, source=source)
     return scan([near], labels, source)
 
 
@@ -62,7 +62,7 @@ def test_copies_are_found_counted_and_come_first() -> None:
     train, held, samples = source.normal(size=(3, 400, 6))
     samples[:20] = train[:20] + 1e-3 * source.normal(size=(20, 6))
     found = scanned(samples, train, held, source, repeats=499)
-    assert found.p <= statistics.FOUND
+    assert found.p <= copying_test.FOUND
     assert set(found.order[:20]) == set(range(20))
     assert found.low <= 20 <= found.high + 1 and 15 <= found.copied <= 30
 
@@ -78,19 +78,19 @@ def test_whole_groups_are_permuted() -> None:
     """A hundred samples at a hundred items of one group are one observation: they can prove nothing."""
     source = np.random.default_rng(1)
     index = np.arange(200)
-    near = Nearest(np.arange(100), np.zeros(100), np.ones(100), np.arange(100))
-    alone = Labels(index < 100, index, index, near.item, source=source)
-    together = Labels(index < 100, index // 100, index, near.item, source=source)
+    near = NearestReal(np.arange(100), np.zeros(100), np.ones(100), np.arange(100))
+    alone = LabelPermutations(index < 100, index, index, near.item, source=source)
+    together = LabelPermutations(index < 100, index // 100, index, near.item, source=source)
     assert scan([near], alone, source).p <= 0.001
     assert scan([near], together, source).p > 0.3
-    with pytest.raises(ValueError, match="twins"):
-        Labels(index < 50, index // 100, index, near.item, source=source)
+    with pytest.raises(ValueError, match="near-duplicates"):
+        LabelPermutations(index < 50, index // 100, index, near.item, source=source)
 
 
 def test_permuted_labels_have_the_moments_of_real_permutations() -> None:
     source = np.random.default_rng(0)
     index = np.arange(60)
-    labels = Labels(index < 15, index, index, np.arange(30), repeats=20_000, source=source)
+    labels = LabelPermutations(index < 15, index, index, np.arange(30), repeats=20_000, source=source)
     drawn = labels.rows[1:].astype(float)
     count = drawn.sum(axis=1)
     assert drawn.mean() == pytest.approx(15 / 60, abs=0.005)
@@ -102,7 +102,7 @@ def test_permuted_labels_have_the_moments_of_real_permutations() -> None:
 def test_planted_truth() -> None:
     source = np.random.default_rng(0)
     index = np.arange(40)
-    labels = Labels(index < 20, index, index, index, repeats=50, source=source)
+    labels = LabelPermutations(index < 20, index, index, index, repeats=50, source=source)
     truth = labels.planted(3, np.array([21, 35]), 30)
     assert truth.rows.shape == (31, 40)
     assert truth.rows[0, [21, 35]].all()
@@ -117,21 +117,21 @@ def test_deviance_is_the_likelihood_ratio(hits: int, k: int, share: float) -> No
     part = hits / k
     log = [np.log(p) * hits if hits else 0.0 for p in (max(part, 1e-300), share)]
     log = [a + (np.log(1 - p) * (k - hits) if k > hits else 0.0) for a, p in zip(log, (part, share), strict=True)]
-    root = float(statistics.deviance_root(np.array(part), share)) * np.sqrt(k)
+    root = float(copying_test.deviance_root(np.array(part), share)) * np.sqrt(k)
     assert root**2 == pytest.approx(2 * (log[0] - log[1]), abs=1e-6)
     assert np.sign(root) == np.sign(part - share) or abs(root) < 1e-6
 
 
 @given(st.lists(st.integers(0, 5), max_size=60))
 def test_earlier_counts(values: list[int]) -> None:
-    found = statistics.earlier(np.array(values, dtype=np.intp))
+    found = copying_test.earlier(np.array(values, dtype=np.intp))
     assert found.tolist() == [values[:i].count(v) for i, v in enumerate(values)]
 
 
 @given(st.integers(0, 20_000))
 def test_steps_rise_to_the_last(most: int) -> None:
-    steps = statistics.steps_to(most)
-    assert len(steps) == 0 if most < statistics.FIRST else steps[0] == statistics.FIRST and steps[-1] == most
+    steps = copying_test.steps_to(most)
+    assert len(steps) == 0 if most < copying_test.FIRST else steps[0] == copying_test.FIRST and steps[-1] == most
     assert (np.diff(steps) > 0).all() and (steps[1:] <= np.ceil(steps[:-1] * 1.13) + 1).all()
 
 
@@ -139,7 +139,7 @@ def test_steps_rise_to_the_last(most: int) -> None:
 @settings(max_examples=40)
 def test_interval_of_copies_is_clopper_pearsons(k: int, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, k))
-    copied, low, high = statistics.copies_among(k, hits, 0.5)
+    copied, low, high = copying_test.copies_among(k, hits, 0.5)
     exact = binomtest(hits, k).proportion_ci(0.95, "exact")
     assert low == pytest.approx(k * max(2 * exact.low - 1, 0), abs=1e-6)
     assert high == pytest.approx(k * max(2 * exact.high - 1, 0), abs=1e-6)
@@ -147,7 +147,7 @@ def test_interval_of_copies_is_clopper_pearsons(k: int, data: st.DataObject) -> 
 
 
 def test_ratio_of_items_without_distance() -> None:
-    near = Nearest(np.arange(4), np.array([0.0, 1.0, 0.0, 1.0]), np.array([2.0, 2.0, 0.0, 0.0]), np.arange(4))
+    near = NearestReal(np.arange(4), np.array([0.0, 1.0, 0.0, 1.0]), np.array([2.0, 2.0, 0.0, 0.0]), np.arange(4))
     assert near.ratio.tolist() == [0.0, 0.5, 1.0, np.inf]
     assert near.order(np.random.default_rng(0)).tolist() == [0, 1, 2, 3]
 
@@ -156,20 +156,20 @@ def test_reference_test() -> None:
     values = []
     for seed in range(200):
         source = np.random.default_rng(seed)
-        values.append(statistics.reference_test(source.gamma(2, size=120), source.gamma(2, size=60), source, 99).p)
+        values.append(copying_test.reference_test(source.gamma(2, size=120), source.gamma(2, size=60), source, 99).p)
     assert kstest(values, "uniform", alternative="greater").pvalue > 0.01
     source = np.random.default_rng(0)
     samples = np.concatenate([np.full(30, 0.01), source.gamma(2, size=270)])
-    found = statistics.reference_test(samples, source.gamma(2, size=100), source)
-    assert found.p <= statistics.FOUND and 25 <= found.copied <= 80
+    found = copying_test.reference_test(samples, source.gamma(2, size=100), source)
+    assert found.p <= copying_test.FOUND and 25 <= found.copied <= 80
 
 
 @pytest.mark.parametrize("share", [0.5, 0.875, 0.9])
 def test_what_is_needed(share: float) -> None:
-    copies = statistics.least_copies(share)
-    assert share**copies <= statistics.FOUND / 10 < share ** (copies - 1)
+    copies = copying_test.least_copies(share)
+    assert share**copies <= copying_test.FOUND / 10 < share ** (copies - 1)
     train = 1000
-    held = statistics.held_out_needed(copies, train)
-    assert statistics.least_copies(train / (train + held)) <= copies
-    assert statistics.least_copies(train / (train + 0.9 * held)) > copies
-    assert statistics.least_copies(0.5) == 10
+    held = copying_test.held_out_needed(copies, train)
+    assert copying_test.least_copies(train / (train + held)) <= copies
+    assert copying_test.least_copies(train / (train + 0.9 * held)) > copies
+    assert copying_test.least_copies(0.5) == 10

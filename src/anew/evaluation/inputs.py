@@ -1,0 +1,127 @@
+"""What an evaluation receives, and the time it may take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.specs import Spec
+from anew.data.modality import Modality
+from anew.evaluation.metrics.bits import BitsAndUnits
+from anew.evaluation.metrics.feature_sets import FeatureSets
+
+LEAST = 20  # items a metric needs
+EMBEDDER_ITEMS = 256  # training items that an embedder takes its centre and scale from
+POOL_MOST = 200_000  # real items that the audit for copies compares
+
+
+@dataclass(frozen=True)
+class AuditPool:
+    """Real items that the audit for copies compares samples with.
+
+    Attributes:
+        train, held_out: The items.
+        groups: One number of each train and then each held-out item, which near-duplicates share.
+        n_train_total: How many training items there are in all.
+        randomly_held_out: Whether held-out items were kept from training at random, one by one.
+    """
+
+    train: list[Any]
+    held_out: list[Any]
+    groups: NDArray[Any] | None
+    n_train_total: int
+    randomly_held_out: bool = True
+
+    def head(self, most: int) -> AuditPool:
+        """About `most` of the items, in their order: at most half of them held out, unless training items are few."""
+        n_held_out = min(len(self.held_out), max(most // 2, most - len(self.train)))
+        n_train = min(len(self.train), most - n_held_out)
+        if n_train == len(self.train) and n_held_out == len(self.held_out):
+            return self
+        n = len(self.train)
+        groups = self.groups
+        if groups is not None:
+            groups = np.concatenate([groups[:n_train], groups[n : n + n_held_out]])
+        return replace(self, train=self.train[:n_train], held_out=self.held_out[:n_held_out], groups=groups)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Classes of items.
+
+    Attributes:
+        train, test: (class names, (n,) class numbers) of the items that `EvaluationInputs.train` and `test` give for the
+            same n.
+        samples: (n,) what each sample was asked to be.
+    """
+
+    train: Callable[[int], tuple[Sequence[str], NDArray[Any]]]
+    test: Callable[[int], tuple[Sequence[str], NDArray[Any]]]
+    samples: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class EvaluationInputs:
+    """Real and generated items, side by side.
+
+    Attributes:
+        modality: Of the items.
+        spec: What the model sees of an item.
+        train, test: n random items (all, if fewer) as people see them: str, or (H, W) or (H, W, C) uint8; fixed by the seed.
+        train_text, test_text: Texts of a part in order up to a number of characters, None where data is not text.
+        samples: Generated items in the same form.
+        bits: (bits, units) of each scored example of the test part, in order; its argument is the seconds it may take.
+        seconds: What the evaluation may take in all, the writing of the report included; None without a limit.
+        seed: Of all that is drawn.
+        bits_of_parts: Bits per unit of the test part under parts of a mixed model alone, by name; empty where it is one part.
+        features: Of samples, train and held-out items that the user brings, to be used instead of those made here.
+        gradient_bits: (bits, units) of a part ("train", "test") and about so many units of it, without what merely counts
+            training items.
+        pool: Training and held-out items for the audit for copies, in random order, at most so many of both; where items are
+            parts of long texts, whole texts.
+        labels: Of samples and real items, None where the run has no classes.
+        cluster_bits: The same as `bits` for the part of whole clusters of relatives, None where there is none.
+        cluster_text: Its texts.
+    """
+
+    modality: Modality
+    spec: Spec
+    train: Callable[[int], list[Any]]
+    test: Callable[[int], list[Any]]
+    train_text: Callable[[int | None], list[str]] | None
+    test_text: Callable[[int | None], list[str]] | None
+    samples: list[Any]
+    bits: Callable[[float | None], list[BitsAndUnits]] | None
+    seconds: float | None
+    seed: int
+    bits_of_parts: Callable[[], dict[str, float]] | None = None
+    features: FeatureSets | None = None
+    gradient_bits: Callable[[str, float], list[BitsAndUnits]] | None = None
+    pool: Callable[[int], AuditPool] | None = None
+    labels: Labels | None = None
+    cluster_bits: Callable[[float | None], list[BitsAndUnits]] | None = None
+    cluster_text: Callable[[int | None], list[str]] | None = None
+
+
+class Clock:
+    """Time since it was made, against a limit in seconds (None: no limit)."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.limit = seconds
+        self._start = time.monotonic()
+
+    def spent(self) -> float:
+        return time.monotonic() - self._start
+
+    def remaining(self, share: float = 1.0) -> float:
+        """Seconds until `share` of the limit is spent; infinite without a limit."""
+        return float("inf") if self.limit is None else self.limit * share - self.spent()
+
+    def over(self, share: float = 1.0) -> bool:
+        """Whether `share` of the limit is spent."""
+        return self.remaining(share) <= 0.0

@@ -1,0 +1,102 @@
+"""Bits per character, residue or value of held-out data: how well a model predicts what it has not seen.
+
+Legend for shapes: n examples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.evaluation.metrics.bootstrap import ratio_interval
+from anew.evaluation.score import Group, MetricSpec, Score
+
+BitsAndUnits = tuple[float, float]  # bits of an example, and how many characters, residues or values it has
+
+# What bits are counted by: the title and the meaning of the model's own bits.
+UNITS = {
+    "character": (
+        "Bits per character",
+        "Bits needed per held-out character (lower = better predicted).",
+    ),
+    "residue": (
+        "Bits per residue",
+        "Bits needed per held-out residue; the end of a sequence counts as one more (lower = better predicted).",
+    ),
+    "dimension": (
+        "Bits per value",
+        "Bits needed per held-out value, such as a pixel's red (lower = better predicted; an upper bound for most models).",
+    ),
+}
+# Rows beside the model's own bits: naive models, file formats, parts of the model.
+REFERENCES = {
+    "network": ("… its network alone", "The model without its n-gram counts."),
+    "kneser_ney": ("… n-gram counts (Kneser-Ney)", "Only counts what follows what."),
+    "clusters_kneser_ney": ("… n-gram counts, new families", "The same counts on the held-out families."),
+    "uniform": ("… uniform", "Knows nothing but the alphabet."),
+    "unigram": ("… frequencies alone", "Knows how common each residue is."),
+    "profile": ("… position profile", "Knows how common each residue is at each position."),
+    "xz": ("… xz compression", "A general compressor that has read the training data."),
+    "bz2": ("… bz2 compression", "A general compressor that has read the training data."),
+    "png": ("… PNG files", "A lossless image format, which has learned from no image."),
+    "gif": ("… GIF files", "A lossless clip format, which has learned from no clip."),
+}
+CLUSTERS = MetricSpec(
+    "bits_per_residue_clusters",
+    "Bits per residue, new families",
+    "The same for whole families of relatives that were held out: training held nothing like them.",
+    group=Group.PREDICTION,
+    order=41,
+)
+BITS_GAP = MetricSpec(
+    "bits_gap",
+    "Gap to training data",
+    "How many more bits held-out items need than training items; near 0 means that nothing was memorized.",
+    group=Group.NOVELTY,
+    order=43,
+)
+
+
+def bits_spec(unit: str, reference: str = "") -> MetricSpec:
+    """The metric of a unit ("character"), or of a reference row beside it ("kneser_ney", or a part of the model)."""
+    if not reference:
+        title, meaning = UNITS.get(unit, (f"Bits per {unit}", "Lower is better predicted."))
+        return MetricSpec(
+            f"bits_per_{unit}",
+            title,
+            meaning,
+            group=Group.PREDICTION,
+            order=40,
+            award="Best prediction of held-out data",
+        )
+    title, meaning = REFERENCES.get(reference, (f"… its {reference} alone", "A part of the model."))
+    name = f"bits_per_{unit}_{reference}"
+    return MetricSpec(name, title, meaning, group=Group.PREDICTION, order=42, role="reference")
+
+
+def gap_score(bits_of: Callable[[str], list[BitsAndUnits]], unit: str, noun: str, seed: int) -> Iterator[Score]:
+    """How much better training items are predicted than held-out ones.
+
+    Args:
+        bits_of: (bits, units) of each example of a part, "test" or "train".
+        unit: What bits are counted by.
+        noun: What items are called, plural.
+        seed: Of the intervals.
+    """
+    rows = [np.array(bits_of(part)).reshape(-1, 2) for part in ("test", "train")]  # each (n, 2)
+    if min(map(len, rows)) < 2:
+        return
+    held_out, train = (float(r[:, 0].sum() / r[:, 1].sum()) for r in rows)
+    half_widths = [_half_width(r, seed) for r in rows]
+    gap, half = held_out - train, math.hypot(*half_widths)
+    source = f"bits per {unit} of held-out less those of training {noun}: {held_out:.3f} and {train:.3f}"
+    yield Score(BITS_GAP, gap, low=gap - half, high=gap + half, real_baseline=0.0, n=sum(map(len, rows)), source=source)
+
+
+def _half_width(rows: NDArray[Any], seed: int) -> float:
+    low, high = ratio_interval(rows[:, 0], rows[:, 1], seed)
+    return ((high or 0.0) - (low or 0.0)) / 2.0

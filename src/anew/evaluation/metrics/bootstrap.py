@@ -1,0 +1,65 @@
+"""Intervals by resampling with replacement (Efron's bootstrap).
+
+Legend for shapes: n items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from anew.evaluation.metrics.distances import Array, Rows
+
+RESAMPLES = 100  # of a distance between sets: each costs as much as the distance itself
+FEWEST_RESAMPLES = 20  # under so many the ends of an interval would be noise
+
+Interval = tuple[float | None, float | None]
+
+
+def resample(
+    statistic: Callable[..., float],
+    sets: Sequence[Rows],
+    *,
+    seed: int,
+    repeats: int = RESAMPLES,
+    out_of_time: Callable[[], bool] = lambda: False,
+) -> list[float]:
+    """`statistic(*sets)` of sets whose rows are drawn with replacement; fewer repeats once `out_of_time()` says so."""
+    source = np.random.default_rng(seed)
+    values: list[float] = []
+    while len(values) < repeats and not out_of_time():
+        values.append(statistic(*(x[source.integers(0, len(x), len(x))] for x in sets)))
+    return values
+
+
+def interval(
+    value: float, resampled: Sequence[float] | Array, *, level: float = 0.95, minimum: float = -np.inf
+) -> Interval:
+    """Ends of an interval about `value` from resampled values, None with under FEWEST_RESAMPLES of them.
+
+    Centred on `value`: drawing with replacement repeats rows, which shifts a distance upwards as a smaller n would.
+    minimum: the least value the statistic can have, which cuts the lower end.
+    """
+    if len(resampled) < FEWEST_RESAMPLES:
+        return None, None
+    spread = np.asarray(resampled, dtype=np.float64)
+    spread = spread - spread.mean()
+    tail = (1.0 - level) / 2.0
+    low, high = (float(np.quantile(spread, q)) for q in (tail, 1.0 - tail))
+    return max(value + low, minimum), value + high
+
+
+def mean_interval(x: Rows, seed: int, repeats: int = 400) -> Interval:
+    """Bootstrap interval of the mean of x (n,)."""
+    return ratio_interval(x, np.ones(len(x)), seed, repeats)
+
+
+def ratio_interval(numerator: Rows, denominator: Rows, seed: int, repeats: int = 400) -> Interval:
+    """Bootstrap interval of sum(numerator) / sum(denominator), both (n,), rows drawn together. Percentiles, not shifted."""
+    n = len(numerator)
+    if n < 2:
+        return None, None
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=repeats)  # (repeats, n)
+    ratios = (weights @ numerator) / (weights @ denominator)
+    return float(np.quantile(ratios, 0.025)), float(np.quantile(ratios, 0.975))

@@ -1,0 +1,67 @@
+"""Diversity: the Vendi score of samples against that of real items (Friedman and Dieng 2022, arXiv 2210.02410).
+
+Legend for shapes: n items, d features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from anew.evaluation.metrics.bootstrap import interval, resample
+from anew.evaluation.metrics.distances import Rows
+from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
+from anew.evaluation.score import Group, MetricSpec, Score
+
+DIVERSITY = MetricSpec(
+    "diversity",
+    "Diversity",
+    "Variety compared with real data (1 = the same).",
+    better="higher",
+    group=Group.DIVERSITY,
+    order=15,
+)
+
+
+def vendi_score(x: Rows) -> float:
+    """Effective number of different rows of x (n, d), from 1 to min(n, d): exp of the entropy of the eigenvalues of the
+    cosine kernel / n. Grows with n: compare at equal n only."""
+    rows = np.asarray(x, dtype=np.float64)
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    smaller = rows.T @ rows if rows.shape[0] > rows.shape[1] else rows @ rows.T  # same nonzero eigenvalues
+    values = np.linalg.eigvalsh(smaller / len(rows))
+    values = values[values > 1e-12]
+    values = values / values.sum()
+    return float(np.exp(-(values * np.log(values)).sum()))
+
+
+def diversity_ratio(a: Rows, b: Rows) -> float:
+    """Vendi score of a (n, d) as a multiple of that of b (n, d)."""
+    return vendi_score(a) / vendi_score(b)
+
+
+def compute(comparison: FeatureComparison) -> Iterator[Score]:
+    sets = comparison.sets
+    value = diversity_ratio(sets.samples, sets.held_out)
+    resampled = resample(
+        diversity_ratio,
+        (sets.samples, sets.held_out),
+        seed=comparison.seed,
+        out_of_time=lambda: comparison.over(0.85),
+    )
+    low, high = interval(value, resampled)
+    real, naive = comparison.baselines(sets, diversity_ratio)
+    yield Score(
+        DIVERSITY,
+        value,
+        low=low,
+        high=high,
+        real_baseline=real,
+        naive_baseline=naive,
+        n=len(sets.samples),
+        source=comparison.source("ratio of Vendi scores (effective number of different items)"),
+    )
+
+
+EXPORT = FeatureMetric("diversity", compute, order=40)

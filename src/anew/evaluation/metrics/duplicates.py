@@ -1,0 +1,51 @@
+"""Near-duplicates among samples: as close to another sample as only the closest real items are to each other.
+
+Legend for shapes: n items, d features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from anew.evaluation.metrics.bootstrap import mean_interval
+from anew.evaluation.metrics.distances import Rows
+from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
+from anew.evaluation.metrics.neighbours import nearest_others
+from anew.evaluation.score import Group, MetricSpec, Score
+
+DUPLICATE_SHARE = MetricSpec(
+    "duplicate_share",
+    "Near-duplicates",
+    "Share of samples that are nearly the same as another sample.",
+    group=Group.DIVERSITY,
+    maximum=1.0,
+)
+CLOSEST = 0.01  # of held-out items have a nearest other that is as close as what counts as a duplicate
+
+
+def compute(comparison: FeatureComparison) -> Iterator[Score]:
+    sets = comparison.pair_sets
+    threshold = float(np.quantile(nearest_others(sets.held_out), CLOSEST))
+    rows = (nearest_others(sets.samples) <= threshold).astype(np.float64)
+    low, high = mean_interval(rows, comparison.seed)
+
+    def share(items: Rows, _: Rows) -> float:
+        return float((nearest_others(items) <= threshold).mean())
+
+    method = f"closer to another sample than {1 - CLOSEST:.0%} of held-out {sets.noun} are to each other"
+    real, naive = comparison.baselines(sets, share)
+    yield Score(
+        DUPLICATE_SHARE,
+        float(rows.mean()),
+        low=low,
+        high=high,
+        real_baseline=real,
+        naive_baseline=naive,
+        n=len(rows),
+        source=comparison.source(method),
+    )
+
+
+EXPORT = FeatureMetric("near-duplicates", compute, order=50)

@@ -1,0 +1,93 @@
+"""Embedded items side by side, and what a metric of them is: every modality has these metrics.
+
+A file of this package that says `EXPORT = FeatureMetric(...)` is found by `fidelity.feature_metrics`; nothing else needs to
+know its name.
+
+Legend for shapes: n items of each set, d features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from anew.evaluation.metrics.distances import Rows
+from anew.evaluation.score import Score
+
+PAIRS_MOST = 2_000  # items of metrics that compare all pairs: time and memory grow with the square
+QUICK = 300  # metrics of so few items take no time worth saving; only their intervals do
+
+Statistic = Callable[[Rows, Rows], float]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSets:
+    """Embedded items, as many of each: (n, d).
+
+    Attributes:
+        samples: Of the generator.
+        held_out: Real items that it has not seen.
+        train: Real items that it has seen; they stand in the samples' place for the real baseline.
+        naive: Of a generator that knows next to nothing, None without one.
+        description: Of the features, one clause ("128 features of the random-convolution embedding").
+        noun: What items are called, plural.
+    """
+
+    samples: Rows
+    held_out: Rows
+    train: Rows
+    naive: Rows | None = None
+    description: str = "features"
+    noun: str = "items"
+
+    def head(self, n: int) -> FeatureSets:
+        """The first n of each."""
+        naive = None if self.naive is None else self.naive[:n]
+        return FeatureSets(self.samples[:n], self.held_out[:n], self.train[:n], naive, self.description, self.noun)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureComparison:
+    """What a feature metric is computed from.
+
+    Attributes:
+        sets: All items.
+        pair_sets: The first PAIRS_MOST, for metrics that compare all pairs.
+        seed: Of everything that is drawn.
+        over: Whether a share of the evaluation's time is spent; intervals end early then.
+    """
+
+    sets: FeatureSets
+    pair_sets: FeatureSets
+    seed: int
+    over: Callable[[float], bool]
+
+    @classmethod
+    def of(cls, sets: FeatureSets, seed: int, over: Callable[[float], bool]) -> FeatureComparison:
+        return cls(sets, sets.head(PAIRS_MOST), seed, over)
+
+    def source(self, method: str) -> str:
+        """What a score was measured on and with."""
+        return f"samples against held-out {self.sets.noun}, {self.sets.description}, {method}"
+
+    def baselines(self, sets: FeatureSets, statistic: Statistic) -> tuple[float, float | None]:
+        """The statistic of training items, and of naive ones, in the samples' place; None without enough naive ones."""
+        real = statistic(sets.train, sets.held_out)
+        if sets.naive is None or len(sets.naive) < len(sets.samples):
+            return real, None
+        return real, statistic(sets.naive, sets.held_out)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMetric:
+    """One computation on embedded items that gives one score or several.
+
+    Attributes:
+        label: What a note calls it where there was no time for it.
+        compute: Gives the scores.
+        order: Metrics with a lower order are computed first, and so are the last to fall to a time limit.
+    """
+
+    label: str
+    compute: Callable[[FeatureComparison], Iterator[Score]]
+    order: int

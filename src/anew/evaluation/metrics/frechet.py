@@ -1,0 +1,74 @@
+"""Fréchet distance of Gaussians fitted to features (Heusel et al. 2017, arXiv 1706.08500, there with Inception features).
+
+Legend for shapes: n items, m items of another set, d features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from anew.evaluation.metrics.bootstrap import interval, resample
+from anew.evaluation.metrics.distances import Array, Rows
+from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
+from anew.evaluation.score import MetricSpec, Score
+
+FRECHET_DISTANCE = MetricSpec(
+    "frechet_distance",
+    "Fréchet distance",
+    "Distance between the overall look of samples and of real items: their average features and how these vary together.",
+    order=10,
+    award="Closest to the data",
+)
+
+
+def moments(x: Rows) -> tuple[Array, Array]:
+    """Mean (d,) and unbiased covariance (d, d) of rows (n, d)."""
+    rows = np.asarray(x, dtype=np.float64)
+    mean = rows.mean(axis=0)
+    centred = rows - mean
+    return mean, centred.T @ centred / max(len(rows) - 1, 1)
+
+
+def gaussian_frechet(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
+    """Squared Fréchet distance between two Gaussians (Dowson and Landau 1982).
+
+    tr (A B)^1/2 is taken as the sum of root eigenvalues of A^1/2 B A^1/2, which is symmetric: no complex root can appear.
+    """
+    values, vectors = np.linalg.eigh(cov_a)
+    root = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T  # (d, d)
+    inner = np.linalg.eigvalsh(root @ cov_b @ root)  # (d,)
+    cross = np.sqrt(np.clip(inner, 0.0, None)).sum()
+    return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2.0 * cross)
+
+
+def frechet_distance(a: Rows, b: Rows) -> float:
+    """Fréchet distance of Gaussians fitted to features a (n, d) and b (m, d). Falls as n grows: compare at equal n only."""
+    return gaussian_frechet(*moments(a), *moments(b))
+
+
+def compute(comparison: FeatureComparison) -> Iterator[Score]:
+    sets = comparison.sets
+    value = frechet_distance(sets.samples, sets.held_out)
+    resampled = resample(
+        frechet_distance,
+        (sets.samples, sets.held_out),
+        seed=comparison.seed,
+        out_of_time=lambda: comparison.over(0.65),  # other metrics come after this one, which takes the longest
+    )
+    low, high = interval(value, resampled, minimum=0.0)
+    real, naive = comparison.baselines(sets, frechet_distance)
+    yield Score(
+        FRECHET_DISTANCE,
+        value,
+        low=low,
+        high=high,
+        real_baseline=real,
+        naive_baseline=naive,
+        n=len(sets.samples),
+        source=comparison.source("Gaussians fitted"),
+    )
+
+
+EXPORT = FeatureMetric("Fréchet distance", compute, order=10)

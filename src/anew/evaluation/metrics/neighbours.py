@@ -1,0 +1,127 @@
+"""Precision, recall, clipped density and coverage: who lies among whose nearest neighbours.
+
+Legend for shapes: n real items, m samples, d features, k neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from anew.evaluation.metrics.bootstrap import mean_interval
+from anew.evaluation.metrics.distances import Array, Rows, squared_distances
+from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
+from anew.evaluation.score import Group, MetricSpec, Score
+
+NEIGHBOURS = 5  # Naeem et al. 2020 (arXiv 2002.09797) choose 5 for density and coverage
+
+PRECISION = MetricSpec(
+    "precision",
+    "Precision",
+    "Share of samples that look like some real item.",
+    better="higher",
+    maximum=1.0,
+    full_axis=True,
+    order=12,
+)
+RECALL = MetricSpec(
+    "recall",
+    "Recall",
+    "Share of real items that look like some sample.",
+    better="higher",
+    group=Group.DIVERSITY,
+    maximum=1.0,
+    full_axis=True,
+    order=13,
+)
+CLIPPED_DENSITY = MetricSpec(
+    "clipped_density",
+    "Density (clipped)",
+    "How many real items surround a sample, as a share of the 5 expected; more than 5 count as 5, so that one sample amid "
+    "many real items cannot make up for others.",
+    better="higher",
+    maximum=1.0,
+    full_axis=True,
+)
+COVERAGE = MetricSpec(
+    "coverage",
+    "Coverage",
+    "Share of real items with a sample close by; low means that some kinds of items are missing.",
+    better="higher",
+    group=Group.DIVERSITY,
+    maximum=1.0,
+    full_axis=True,
+    order=14,
+    award="Most varied",
+    format="percent",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """One value an item, so that the spread over items gives an interval; the metric is the mean.
+
+    Attributes:
+        precision: (m,) whether a sample lies in a real item's ball (Kynkäänniemi et al. 2019, arXiv 1904.06991).
+        recall: (n,) whether a real item lies in a sample's ball.
+        clipped_density: (m,) real balls that hold a sample, over k, radii and counts clipped (Salvy et al. 2025, arXiv
+            2507.01761, before the division by what real items get).
+        coverage: (n,) whether a real item's ball holds a sample (Naeem et al. 2020, arXiv 2002.09797).
+    """
+
+    precision: Array
+    recall: Array
+    clipped_density: Array
+    coverage: Array
+
+
+def radii(x: Rows, k: int = NEIGHBOURS) -> Array:
+    """Squared distance of each row to its k-th nearest other row, (n,)."""
+    square = squared_distances(x, x)
+    np.fill_diagonal(square, np.inf)
+    k = min(k, len(x) - 1)
+    return np.asarray(np.partition(square, k - 1, axis=1)[:, k - 1])
+
+
+def nearest_others(x: Rows) -> Array:
+    """Distance of each row of x (n, d) to its nearest other row, (n,)."""
+    return np.asarray(np.sqrt(radii(x, 1)))
+
+
+def neighbourhood(real: Rows, samples: Rows, k: int = NEIGHBOURS) -> Neighbourhood:
+    """Compare samples (m, d) with real items (n, d); needs at least two rows in each."""
+    real_radius, sample_radius = radii(real, k), radii(samples, k)
+    square = squared_distances(real, samples)  # (n, m)
+    # An outlier's ball is no larger than the median one, and a sample amid many real items counts no more than one.
+    in_clipped_ball = square < np.minimum(real_radius, np.median(real_radius))[:, None]
+    return Neighbourhood(
+        precision=np.asarray((square < real_radius[:, None]).any(axis=0), dtype=np.float64),
+        recall=np.asarray((square < sample_radius[None, :]).any(axis=1), dtype=np.float64),
+        clipped_density=np.minimum(in_clipped_ball.sum(axis=0) / min(k, len(real) - 1), 1.0),
+        coverage=(square.min(axis=1) < real_radius).astype(np.float64),
+    )
+
+
+def compute(comparison: FeatureComparison) -> Iterator[Score]:
+    sets = comparison.pair_sets
+    of_samples, of_train = (neighbourhood(sets.held_out, rows) for rows in (sets.samples, sets.train))
+    of_naive = None if sets.naive is None else neighbourhood(sets.held_out, sets.naive)
+    for spec in (PRECISION, RECALL, CLIPPED_DENSITY, COVERAGE):
+        rows: Array = getattr(of_samples, spec.name)
+        low, high = mean_interval(rows, comparison.seed)
+        method = f"{NEIGHBOURS} nearest neighbours"
+        yield Score(
+            spec,
+            float(rows.mean()),
+            low=low,
+            high=high,
+            real_baseline=float(getattr(of_train, spec.name).mean()),
+            naive_baseline=None if of_naive is None else float(getattr(of_naive, spec.name).mean()),
+            n=len(sets.samples),
+            source=comparison.source(f"{method}, radii and counts clipped" if spec is CLIPPED_DENSITY else method),
+        )
+
+
+EXPORT = FeatureMetric("precision, recall, density and coverage", compute, order=30)

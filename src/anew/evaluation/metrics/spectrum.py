@@ -1,0 +1,27 @@
+"""Distance of mean power spectra: of images by spatial frequency, of sound by pitch, of motion by speed.
+
+Legend for shapes: n items, m items of another set, b bands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.evaluation.score import MetricSpec
+
+SPECTRUM_DISTANCE = MetricSpec(
+    "spectrum_distance",
+    "Spectrum",
+    "How much coarse and fine detail (in sound: low and high tones) differs from real data, in decibels (0 = the same).",
+    order=17,
+)
+LEAST_POWER = 1e-9  # an item without any power in a band must not make the difference infinite
+
+
+def spectrum_distance(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Mean absolute difference in decibels of the mean power of a (n, b) and b (m, b)."""
+    ratio = (a.mean(axis=0) + LEAST_POWER) / (b.mean(axis=0) + LEAST_POWER)  # (b,)
+    return float(np.abs(10.0 * np.log10(ratio)).mean())

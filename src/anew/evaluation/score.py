@@ -1,0 +1,130 @@
+"""A metric (`MetricSpec`) and one measured value of it (`Score`).
+
+The spec is the only place that knows how a metric is called, explained, drawn and ranked: the report, its charts, the
+comparison, the model card and the JSON files all read it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+Better = Literal["lower", "higher", "closer to real"]
+Role = Literal["metric", "reference", "fact"]
+ValueFormat = Literal["number", "percent", "ratio", "seconds", "count"]
+
+
+class Group(StrEnum):
+    """The question that a metric belongs to, as the report titles it; in the order of the page."""
+
+    FIDELITY = "How close the samples are to real data"
+    DIVERSITY = "How varied they are"
+    NOVELTY = "How new they are"
+    PREDICTION = "How well held-out data is predicted"
+    INTERPOLATION = "How smoothly it interpolates"
+    COST = "What it costs"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """What readers and programs need to know of a metric, whatever its value.
+
+    Attributes:
+        name: The key in JSON files and in Python, snake_case.
+        title: What readers see, a few words.
+        meaning: One sentence for readers who do not know the metric.
+        better: Which way is better; "closer to real": the nearer to 1, the value of real data, the better.
+        group: The question it helps to answer.
+        minimum: Where its chart begins: the best or the least value that makes sense.
+        maximum: The largest possible value; None where there is none.
+        full_axis: Whether its chart always goes up to `maximum`, as for shares where 1 is the goal.
+        order: Place in the table of a comparison; equal ones are sorted by name.
+        role: "reference" for a row beside another metric (a naive model, a part of the model), which is never ranked and
+            has a grey marker; "fact" for what nobody wins (parameters, steps).
+        award: What the best run of a comparison is called; "" for no award. Of several metrics with one award, the
+            first that was measured decides.
+        format: How a comparison writes its value within a sentence.
+    """
+
+    name: str
+    title: str
+    meaning: str = ""
+    _: KW_ONLY
+    better: Better = "lower"
+    group: Group = Group.FIDELITY
+    minimum: float = 0.0
+    maximum: float | None = None
+    full_axis: bool = False
+    order: int = 100
+    role: Role = "metric"
+    award: str = ""
+    format: ValueFormat = "number"
+
+    def format_value(self, value: float) -> str:
+        """The value as text within a sentence."""
+        if self.format == "percent":
+            return f"{value:.0%}"
+        if self.format == "ratio":
+            return f"{value:.2f}"
+        if self.format == "seconds":
+            return f"{value:.2g} s" if value < 100 else f"{value:.0f} s"
+        return f"{value:,.0f}" if self.format == "count" else f"{value:.3g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One measured value of a metric.
+
+    Attributes:
+        spec: The metric.
+        value: What was measured; not finite where it could not be computed.
+        low, high: Ends of the 95% interval, None without one.
+        real_baseline: The value that as many training items get in the samples' place.
+        naive_baseline: The value that a naive generator gets there.
+        n: Items or characters that were measured.
+        source: What it was measured on and with, one clause.
+        p: P-value of the test that samples and real items are of one distribution, where there is one.
+        note: What readers should know beside the number.
+    """
+
+    spec: MetricSpec
+    value: float
+    _: KW_ONLY
+    low: float | None = None
+    high: float | None = None
+    real_baseline: float | None = None
+    naive_baseline: float | None = None
+    n: int = 0
+    source: str = ""
+    p: float | None = None
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def better(self) -> Better:
+        return self.spec.better
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95% interval, where there is one."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that report.json holds; a value that is not finite becomes null, as JSON has no such number."""
+        numbers: dict[str, float | None] = {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "real_baseline": self.real_baseline,
+            "naive_baseline": self.naive_baseline,
+        }
+        plain: dict[str, Any] = {"name": self.name, "title": self.spec.title}
+        plain |= {key: float(x) if x is not None and math.isfinite(x) else None for key, x in numbers.items()}
+        plain |= {} if self.p is None else {"p": float(self.p)}
+        plain |= {"note": self.note} if self.note else {}
+        return plain | {"better": self.better, "n": int(self.n), "source": self.source}

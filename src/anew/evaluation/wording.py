@@ -1,0 +1,25 @@
+"""Small pieces of English that sentences of a report share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def plural(n: int, singular: str) -> str:
+    """A number with its noun: "1 step", "2,000 steps"."""
+    return f"{n:,} {singular}" if n == 1 else f"{n:,} {singular}s"
+
+
+def are(n: int) -> str:
+    """The verb for n things."""
+    return "is" if n == 1 else "are"
+
+
+def percent(share: float) -> str:
+    """A share of 0 to 1 with two digits where it is small: "0.5%", "23%"."""
+    return f"{100.0 * share:.2g}%" if share < 0.1 else f"{100.0 * share:.0f}%"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a list within a sentence: "a", "a and b", "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,170 @@
+"""The audit: what it finds, what it says, what its controls say of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from anew.evaluation.memorization import item_types
+from anew.evaluation.memorization.audit import Audit, audit
+from anew.evaluation.memorization.copying_test import Array, Distance, Indices
+from anew.evaluation.memorization.images import Search
+from anew.evaluation.memorization.result import METHODS, RATES, CopyTestResult, ItemType, PlantedControl
+
+
+def points(n: int, seed: int) -> list[Any]:
+    return list(np.random.default_rng(seed).normal(size=(n, 6)))
+
+
+class PointDistance(Distance):
+    """Euclidean distance of points."""
+
+    name = "points"
+
+    def __init__(self, items: Sequence[Any], groups: Any) -> None:
+        self._rows = torch.from_numpy(np.stack([np.asarray(item, dtype=np.float32) for item in items]))
+        self._search = Search(self._rows, groups)
+
+    def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
+        return self._search.nearest(queries, pool, lambda rows: self._rows[torch.from_numpy(rows)][:, None])
+
+
+POINTS = ItemType(
+    "points",
+    lambda items, groups: [PointDistance(items, groups)],
+    lambda item, source: np.asarray(item) + source.normal(0.0, 0.1, np.shape(item)),
+)
+TRAIN, HELD, SAMPLES = points(300, 1), points(300, 2), points(300, 3)
+
+
+def test_nothing_is_found_where_nothing_is_copied() -> None:
+    found = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0)
+    assert not found.found and found.p > 0.01 and found.share == 0.0
+    assert found.detection_limit in (0.05, 0.1)
+    assert found.control_p is not None and found.control_p > 0.01
+    assert found.reference_p is not None and found.reference_p > 0.01
+    assert (
+        found.verdict() == f"No copying found; this test would catch {100 * found.detection_limit:.0f}% copies or more."
+    )
+    assert {p.kind for p in found.controls} == {"exact", "disturbed"}
+
+
+def test_copies_are_found_and_the_limit_is_that_of_clean_samples() -> None:
+    clean = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0)
+    found = audit(POINTS, [*TRAIN[:30], *SAMPLES[30:]], TRAIN, HELD, seed=0)
+    assert found.found and found.p <= 0.01
+    assert 0.1 <= found.share <= 0.13 and found.low < 0.1 <= found.high
+    assert found.detection_limit in (0.05, 0.1) and clean.detection_limit in (0.05, 0.1)
+    assert [p.sample for p in found.pairs] == [p.train for p in found.pairs] and len(found.pairs) == 12
+    assert found.verdict().startswith("Copying found: about 1")
+    again = audit(POINTS, [*TRAIN[:30], *SAMPLES[30:]], TRAIN, HELD, seed=0)
+    assert again == found
+
+
+def test_ties_do_not_lean_to_training_items() -> None:
+    # Every sample is at one distance from all real items, and the first of them is taken as its nearest.
+    near = []
+    for seed in range(200):
+        one = Audit(item_types.RECORDS, ["zz"], ["ab"], ["cd"], seed=seed, controls=False)
+        near.append(bool(one.is_train[one.distances[0].nearest_real(np.array([2]), one.pool).item[0]]))
+    assert 70 <= sum(near) <= 130
+
+
+def test_a_part_of_the_training_items_proves_less_and_says_so() -> None:
+    found = audit(POINTS, SAMPLES[:100], TRAIN[:40], HELD[:40], n_train_total=40 * len(TRAIN), seed=0)
+    assert found.detection_limit is None
+    assert f"only 40 of {40 * len(TRAIN):,} training items were compared" in found.verdict()
+
+
+def test_a_copycat_is_found_by_the_weaker_method_too() -> None:
+    found = audit(POINTS, TRAIN, TRAIN, [], seed=0)
+    assert found.found and found.method == "reference" and found.held_out == 0 and found.share > 0.3
+    assert found.share >= found.identical / found.samples and "by chance" not in found.verdict()
+    assert "not proof" in found.verdict()
+    clean = audit(POINTS, SAMPLES, TRAIN, [], seed=0)
+    assert not clean.found and "cannot prove" in clean.verdict() and "would catch" not in clean.verdict()
+
+
+def test_too_few_held_out_items_say_what_is_needed() -> None:
+    found = audit(POINTS, SAMPLES[:100], TRAIN, HELD[:6], seed=0)
+    assert found.detection_limit is None
+    held, samples = found.needed(RATES[-1])
+    assert held > 6 and samples > 100
+    assert f"about {samples:,} samples or {held:,} held-out items are needed" in found.verdict()
+
+
+def test_a_split_that_is_not_random_is_told_by_the_control() -> None:
+    """Held-out items that are noisy versions of training ones are nearer to train than chance has it."""
+    source = np.random.default_rng(0)
+    held = [t + 0.05 * source.normal(size=6) for t in TRAIN]
+    found = audit(POINTS, SAMPLES, TRAIN, held, seed=0)
+    assert found.control_p is not None and found.control_p <= 0.001
+    assert "not valid" in found.verdict()
+
+
+def test_held_out_twins_are_left_out() -> None:
+    groups = np.concatenate([np.arange(300), np.arange(300) + 300])
+    groups[300:310] = np.arange(10)
+    found = audit(POINTS, SAMPLES, TRAIN, HELD, groups, seed=0, controls=False)
+    assert found.held_out == 290 and "10 held-out items have near-duplicates" in found.notes[0]
+    assert "no time" in found.verdict()
+
+
+def test_controls_that_time_forbids_are_said() -> None:
+    found = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, remaining=lambda: 0.0)
+    assert len(found.notes) == 1 and "for lack of time; not measured: planted copies, " in found.notes[0]
+    assert found.controls == [] and found.control_p is None and found.reference_p is None
+
+
+def test_planted_copies_end_with_the_time() -> None:
+    left = iter([1.0] * 5)
+    found = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, remaining=lambda: next(left, 0.0))
+    assert found.controls == [] and found.detection_limit is None
+    assert "exact planted copies of " in found.notes[0] and "for lack of time" in found.notes[0]
+    assert "there was no time to measure" in found.verdict()
+
+
+def test_json_has_the_fixed_names() -> None:
+    plain = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, controls=False).to_json()
+    assert {"found", "p", "share", "detection_limit", "method", "pairs"} <= set(plain)
+    assert plain["method"] == METHODS["scan"]
+    assert json.loads(json.dumps(plain))["pairs"][0].keys() >= {"sample", "train", "distance", "usual"}
+
+
+def test_words_promise_no_privacy() -> None:
+    base = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, controls=False)
+    every: list[CopyTestResult] = [
+        replace(base, found=found, method=method, detection_limit=limit, controls=controls, reference_p=reference)
+        for found in (True, False)
+        for method in METHODS
+        for limit, controls in (
+            (0.01, [PlantedControl("exact", 0.01, 1.0)]),
+            (None, [PlantedControl("exact", 0.1, 0.2)]),
+        )
+        for reference in (None, 0.001)
+    ]
+    for copies in every:
+        words = copies.verdict().lower()
+        assert words.endswith(".") and "private" not in words and "anonym" not in words
+    assert "or more" in replace(base, detection_limit=0.005, found=False).verdict()
+
+
+def test_nothing_to_audit() -> None:
+    with pytest.raises(ValueError, match="samples and training items"):
+        audit(POINTS, [], TRAIN, HELD)
+
+
+def test_what_is_the_same_is_said_whatever_the_test_can_prove() -> None:
+    one = audit(POINTS, TRAIN[:1], TRAIN, HELD, seed=0)
+    assert not one.found and one.identical == 1
+    assert one.verdict().startswith("1 of 1 sample is identical to a training item")
+    assert "no time" not in one.verdict() and "are needed" in one.verdict()
+    all_of_them = audit(POINTS, TRAIN, TRAIN, [], seed=0)
+    assert all_of_them.identical == len(TRAIN) and all_of_them.to_json()["identical"] == len(TRAIN)
+    assert audit(POINTS, SAMPLES, TRAIN, HELD, seed=0).identical == 0

@@ -1,0 +1,39 @@
+"""Intervals that cover as often as they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anew.evaluation.metrics.bootstrap import interval, mean_interval, ratio_interval, resample
+from anew.evaluation.metrics.frechet import frechet_distance
+
+
+def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    source = np.random.default_rng(3)
+    mix = source.normal(size=(d, d))
+    return source.normal(size=(n, d)), source.normal(size=(n, d)) @ mix * 0.4 + shift
+
+
+def test_interval_of_a_mean_covers_as_often_as_it_says() -> None:
+    source = np.random.default_rng(1)
+    hits = 0
+    for trial in range(200):
+        low, high = mean_interval(source.normal(size=60), seed=trial)
+        assert low is not None and high is not None
+        hits += low <= 0.0 <= high
+    assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_interval_is_centred_and_absent_with_few_resamples() -> None:
+    low, high = interval(3.0, [10.0 + 0.01 * i for i in range(101)])
+    assert low == pytest.approx(3.0 - 0.475) and high == pytest.approx(3.0 + 0.475)
+    assert interval(3.0, [1.0] * 19) == (None, None)
+    assert ratio_interval(np.ones(1), np.ones(1), 0) == (None, None)
+
+
+def test_resample_is_fixed_by_its_seed_and_stops_when_out_of_time() -> None:
+    a, b = sets(n=30)
+    one, two = (resample(frechet_distance, (a, b), seed=4, repeats=5) for _ in range(2))
+    assert one == two and len(one) == 5
+    assert resample(frechet_distance, (a, b), seed=4, out_of_time=lambda: True) == []

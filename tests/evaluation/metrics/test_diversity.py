@@ -1,0 +1,31 @@
+"""The Vendi score on cases with a known answer."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from anew.evaluation.metrics.diversity import vendi_score
+
+
+def sets(n: int = 200, d: int = 8, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    source = np.random.default_rng(3)
+    mix = source.normal(size=(d, d))
+    return source.normal(size=(n, d)), source.normal(size=(n, d)) @ mix * 0.4 + shift
+
+
+def test_vendi_score_of_known_cases() -> None:
+    assert vendi_score(np.eye(7)) == pytest.approx(7.0)
+    assert vendi_score(np.ones((7, 3))) == pytest.approx(1.0)
+    assert vendi_score(np.repeat(np.eye(3), 5, axis=0)) == pytest.approx(3.0)
+
+
+def test_vendi_score_equals_the_entropy_of_the_whole_kernel() -> None:
+    a, _ = sets(n=40, d=6)
+    unit = a / np.linalg.norm(a, axis=1, keepdims=True)
+    values = np.linalg.eigvalsh(unit @ unit.T / 40)
+    values = values[values > 1e-12]
+    assert vendi_score(a) == pytest.approx(math.exp(-(values * np.log(values)).sum()), rel=1e-8)
+    assert vendi_score(a.T) == pytest.approx(vendi_score(a.T.copy()), rel=1e-12)
