@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from anew.core.version import __version__
 
 if TYPE_CHECKING:
-    from anew.api import compare, evaluate, example, examples, load, look, resume, score, settings, train, walk
+    from anew.api.catalog import example, examples, settings
+    from anew.api.measure import compare, evaluate, look, score, walk
+    from anew.api.training import load, resume, train
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model

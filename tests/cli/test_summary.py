@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from anew import api
 from anew.cli.summary import REAL_BASELINE, Line, closing, describe, places, score_table, setting_lines
 
 
@@ -97,7 +98,6 @@ def test_look_leads_with_amount_model_and_reason() -> None:
 
 
 def test_settings_stand_under_their_groups() -> None:
-    from anew import api
 
     settings = api.settings()
     lines = text(setting_lines(api.setting_groups(), settings))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anew
+from anew import api
 from anew.cli.output_folder import OutputFolder
 from anew.cli.progress import ProgressLine
 from anew.cli.summary import Line, closing, describe, places, score_table, setting_lines
@@ -39,7 +40,6 @@ def run(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _look(arguments: argparse.Namespace, started: float) -> None:
-    from anew import api
 
     summary = api.look(
         arguments.data,
@@ -58,7 +58,6 @@ def _look(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _train(arguments: argparse.Namespace, started: float) -> None:
-    from anew import api
 
     # Named here already: an interrupted training returns no model that would say it.
     run = api.default_run(checked.path("data", arguments.data)) if arguments.run is None else arguments.run
@@ -83,7 +82,6 @@ def _train(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _resume(arguments: argparse.Namespace, started: float) -> None:
-    from anew import api
 
     def resume(progress: ProgressLine) -> Any:
         return api.resume(
@@ -114,7 +112,6 @@ def _to_the_end(train: Callable[[ProgressLine], Any], run: Path, arguments: argp
 
 
 def _print_run(folder: Path, arguments: argparse.Namespace) -> None:
-    from anew import api
 
     report = api.read_report(folder)
     if arguments.json:
@@ -135,7 +132,6 @@ def _is_main() -> bool:
 
 
 def _sample(arguments: argparse.Namespace, started: float) -> None:
-    from anew import api
 
     out = checked.path("out", arguments.out)
     with OutputFolder(out, _request(arguments)) as folder:
@@ -192,7 +188,6 @@ def _prompt(name: str, arguments: argparse.Namespace, modality: Any) -> str | No
 
 
 def _walk(arguments: argparse.Namespace, started: float) -> None:
-    from anew import api
 
     out, ends = checked.path("out", arguments.out), (arguments.start, arguments.end)
     if (arguments.start is None) != (arguments.end is None):
@@ -224,7 +219,6 @@ def _walk(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _score(arguments: argparse.Namespace, started: float) -> None:
-    from anew import api
 
     model = api.load(arguments.run, trust_code=arguments.trust_code)
     _print_notes(model)
@@ -241,7 +235,6 @@ def _score(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace, started: float) -> None:
-    from anew import api
 
     with _progress(arguments) as progress:
         report = api.evaluate(
@@ -268,7 +261,6 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _compare(arguments: argparse.Namespace, started: float) -> None:
-    from anew import api
 
     with _progress(arguments) as progress:
         report = api.compare(
@@ -303,7 +295,6 @@ def _compare(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _settings(arguments: argparse.Namespace, started: float) -> None:
-    from anew import api
 
     settings = api.settings(arguments.name)
     if arguments.json:
@@ -313,7 +304,6 @@ def _settings(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _example(arguments: argparse.Namespace, started: float) -> None:
-    from anew import api
 
     if arguments.name is None:
         examples = api.examples()

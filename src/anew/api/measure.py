@@ -1,53 +1,36 @@
-"""The verbs: look, train, resume, load, score, evaluate, walk, compare, settings, example.
-
-The command line and every page call these and nothing below.
-"""
+"""Verbs that look at data, at a run, or at several: look, score, walk, evaluate, compare."""
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from anew.api.training import load, open_run
 from anew.core import arguments, files
 from anew.core.durations import parse_duration
-from anew.core.registry import load_user_family
 from anew.core.reporter import Reporter
 from anew.core.settings import check_int
 from anew.errors import ConfigError, DataError, RunError, command, shorten
 from anew.planning.folder_names import default_report as default_report
 from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
-    DEFAULT_BUDGET,
     Settings,
-    check_request,
-    check_steps,
     make_request,
-    resolve_data,
-    trains_by_seconds,
-    user_file,
 )
-from anew.runs.folder import RunFolder
-from anew.runs.paths import OWN_FAMILY
-from anew.runs.record import PREFERENCES, Begun, Request
+from anew.runs.record import PREFERENCES
 
 if TYPE_CHECKING:
     from anew.sampling.interpolation import Walk
-    from anew.sampling.model import Model
     from anew.sampling.scoring import Scores
     from anew.workflows.compare.run import ComparisonReport
     from anew.workflows.evaluate import EvaluationReport
     from anew.workflows.inspect import Inspection
-    from anew.workflows.list_settings import SettingInfo
+
 
 COMPARISON_BUDGET = "5m"
 MOST_MEASURED = 1_000_000  # samples of one report
-
-
-# -- look and train -------------------------------------------------------------------------------------------------------
 
 
 def look(
@@ -85,196 +68,6 @@ def look(
     from anew.workflows.inspect import inspect_data
 
     return inspect_data(str(path), modality=modality, prefer=prefer, budget=seconds, seed=seed, settings=values)
-
-
-def train(
-    data: str | Path,
-    run: str | Path | None = None,
-    *,
-    budget: str | float | None = None,
-    steps: int | None = None,
-    family: str | Path | None = None,
-    modality: str | None = None,
-    prefer: str = "quality",
-    seed: int = 0,
-    settings: Settings | None = None,
-    plan: str | Path | None = None,
-    reporter: Reporter | None = None,
-    started: float | None = None,
-) -> Model:
-    """Train a generator of new items on data; the run folder holds everything.
-
-    Args:
-        data: A folder, a file, or a data set of the Hugging Face hub as `owner/name`.
-        run: The folder to make. None takes runs/NAME-N.
-        budget: Wall-clock time for all of it: "90s", "10m", "2h", or seconds. Without budget, steps and plan: 10 minutes.
-        steps: A number of training steps instead: nothing is measured, and the same arguments give the same run.
-        family: A model family, or a Python file with one of your own. None chooses by the data.
-        modality: What the data holds ("image", "text", ...). None finds out.
-        prefer: What decides between families where none is given: "quality" of samples, "speed" of sampling, or "latent"
-            (a space to interpolate in).
-        seed: Of the split, the weights and the training.
-        settings: Settings of the training, the family and the modality, by name.
-        plan: A run whose plan is replayed step by step.
-        reporter: Who shows the progress. None shows nothing.
-        started: `time.monotonic()` when the budget began. None is now.
-
-    Returns:
-        The trained model.
-
-    Raises:
-        UserError: Something given cannot be used, in one sentence.
-        TrainingError: The loss stays non-finite.
-        KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` goes on.
-    """
-    started = time.monotonic() if started is None else started
-    request = make_request(
-        data,
-        budget=budget,
-        steps=steps,
-        family=family,
-        modality=modality,
-        prefer=prefer,
-        seed=seed,
-        settings=settings,
-    )
-    reporter = arguments.reporter(reporter)
-    own_file = user_file(None if family is None else os.fspath(family))
-    if plan is not None:
-        from anew.planning.replay import replay_request
-
-        request = replay_request(request, arguments.path("plan", plan))
-    elif steps is None and budget is None and not trains_by_seconds(request):
-        request = replace(request, budget=parse_duration(DEFAULT_BUDGET))
-    folder = default_run(data) if run is None else arguments.path("run", run)
-    cleanup: Literal["files", "folder"] = "files" if folder.exists() else "folder"
-    if _is_main_process():
-        RunFolder.create(folder)
-    return _train_new(RunFolder(folder), request, reporter, started, cleanup, own_file)
-
-
-def _train_new(
-    folder: RunFolder,
-    request: Request,
-    reporter: Reporter | None,
-    started: float,
-    cleanup: Literal["files", "folder"],
-    own_file: Path | None,
-) -> Model:
-    """Train in a new folder. own_file: the user's family, which is copied into the run: it needs nothing else then."""
-    with folder.locked():
-        if _is_main_process():
-            if own_file is not None:
-                files.write(folder.path / OWN_FAMILY, own_file.read_bytes())
-            # Written before PyTorch is imported: a kill from here on can be resumed.
-            folder.write_config(Begun(request=request))
-        from anew.workflows.train import new_run
-
-        return new_run(
-            folder,
-            request,
-            reporter,
-            started,
-            cleanup,
-            lambda: None if own_file is None else load_user_family(own_file),
-        )
-
-
-def _is_main_process() -> bool:
-    """Whether this process writes for all that torchrun began."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def resume(
-    run: str | Path,
-    *,
-    budget: str | float | None = None,
-    steps: int | None = None,
-    data: str | Path | None = None,
-    trust_code: bool = False,
-    reporter: Reporter | None = None,
-    started: float | None = None,
-) -> Model:
-    """Finish a run that was stopped, or give it more.
-
-    Args:
-        run: The folder of the run.
-        budget: Additional time, as in `train`.
-        steps: A new total of steps instead.
-        data: New location of the data, if it has moved.
-        trust_code: Allow running the `family.py` stored in the run. Look at it first: it is code.
-        reporter: Who shows the progress. None shows nothing.
-        started: `time.monotonic()` when the budget began. None is now.
-
-    Returns:
-        The trained model. A finished run without more to do is returned as it is.
-
-    Raises:
-        UserError: Something given cannot be used, in one sentence.
-        TrainingError: The loss stays non-finite.
-        KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` goes on.
-    """
-    started = time.monotonic() if started is None else started
-    if budget is not None and steps is not None:
-        raise ConfigError("both `budget` and `steps` were given; give one of them")
-    steps = check_steps(steps)
-    seconds = None if budget is None else parse_duration(budget)
-    reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
-    path = arguments.optional_path("data", data, DataError)
-    folder = _open_run(run)
-    with folder.locked():
-        record = folder.read()
-        if record.status == "begun":
-            request = record.request
-            if data is not None:
-                request = replace(request, data=resolve_data(data))
-            if steps is not None or seconds is not None:
-                request = replace(request, steps=steps, budget=seconds)
-            return _resume_begun(folder, request, reporter, started, trust_code)
-        from anew.workflows.train import continue_run
-
-        new_path = None if path is None else str(path)
-        return continue_run(folder, seconds, steps, new_path, reporter, started, trust_code)
-
-
-def _resume_begun(
-    folder: RunFolder, request: Request, reporter: Reporter | None, started: float, trust_code: bool
-) -> Model:
-    """Begin a run again that was stopped before its plan was made."""
-    check_request(request)
-    from anew.data.dataset import check_there
-    from anew.sampling.restore import own_family_class
-    from anew.workflows.train import new_run
-
-    check_there(request.data)
-    user_family = own_family_class(request.family, folder.path, trust_code)
-    return new_run(folder, request, reporter, started, "nothing", lambda: user_family)
-
-
-# -- use a model ----------------------------------------------------------------------------------------------------------
-
-
-def load(run: str | Path, device: str = "auto", *, trust_code: bool = False) -> Model:
-    """Load the model of a run. Needs the run folder alone, not the data.
-
-    Args:
-        run: The folder of the run.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        trust_code: Allow running the `family.py` stored in the run. Look at it first: it is code.
-
-    Returns:
-        The model: `.sample(16)`, `.stream()`, `.score(data)`.
-
-    Raises:
-        RunError: The folder is not a finished run, or is damaged.
-    """
-    from anew.sampling.model import Model
-
-    return Model(_open_run(run), device, trust_code=arguments.switch("trust_code", trust_code))
-
-
-def _open_run(run: str | Path) -> RunFolder:
-    return RunFolder.open(arguments.path("run", run, RunError))
 
 
 def score(run: str | Path, data: str | Path, *, limit: float | None = None, trust_code: bool = False) -> Scores:
@@ -327,9 +120,6 @@ def walk(
     model = load(run, trust_code=trust_code)
     sampling = arguments.keywords(settings, model.walk)
     return model.walk(n, stops=stops, seed=seed, label=label, ends=ends, **sampling)
-
-
-# -- measure --------------------------------------------------------------------------------------------------------------
 
 
 def evaluate(
@@ -388,7 +178,7 @@ def evaluate(
         from anew.workflows.evaluate import evaluate_run
 
         new_path, own_features = None if data_path is None else str(data_path), _features(features_path)
-        with _open_run(run).locked():
+        with open_run(run).locked():
             model = load(run, trust_code=trust_code)
             return evaluate_run(model, n, seed=seed, data=new_path, reporter=reporter, features=own_features)
     samples_path = arguments.path("samples", samples)
@@ -486,81 +276,13 @@ def compare(
     return compare_families(target, values, run_paths, n, trust_code, reporter)
 
 
-# -- examples --------------------------------------------------------------------------------------------------------------
-
-
-def settings(name: str | None = None) -> list[SettingInfo]:
-    """All settings that `settings=` of the other verbs takes, or those of one name.
-
-    Args:
-        name: A setting ("width"), a family ("gan"), a kind of data ("image"), or a group: "training", "family", "data" or
-            "sampling". None for all.
-
-    Raises:
-        ConfigError: Nothing has this name.
-    """
-    from anew.workflows.list_settings import list_settings
-
-    return list_settings(arguments.optional_text("name", name))
-
-
-def setting_groups() -> Mapping[str, str]:
-    """The groups of settings by name, with a title each."""
-    from anew.workflows.list_settings import GROUPS
-
-    return GROUPS
-
-
-def examples() -> Mapping[str, str]:
-    """The data sets that `example` can write: name and one line each."""
-    from anew.workflows.examples import EXAMPLES
-
-    return EXAMPLES
-
-
-def example(name: str, folder: str | Path) -> Path:
-    """Write real data that an installed package ships as ordinary files.
-
-    Args:
-        name: Which of the `examples`.
-        folder: A new folder, or an empty one.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ConfigError: The name is unknown.
-        DataError: The folder holds something, or a package is missing.
-    """
-    from anew.workflows.examples import write_example
-
-    target = arguments.path("folder", folder)
-    write_example(arguments.optional_text("name", name) or "", target)
-    return target
-
-
 def read_report(run: str | Path) -> dict[str, Any]:
     """What report.json of a finished run holds.
 
     Raises:
         RunError: It is missing or damaged.
     """
-    report = files.read_json(_open_run(run).path / "report" / "report.json")
+    report = files.read_json(open_run(run).path / "report" / "report.json")
     if not isinstance(report, dict) or not isinstance(report.get("scores"), list):
         raise RunError(f"the report of {str(run)!r} was edited; run `{command('anew', 'evaluate', run)}`")
     return report
-
-
-__all__ = [
-    "compare",
-    "evaluate",
-    "example",
-    "examples",
-    "load",
-    "look",
-    "resume",
-    "score",
-    "settings",
-    "train",
-    "walk",
-]

@@ -1,0 +1,27 @@
+"""The verbs: look, train, resume, load, score, evaluate, walk, compare, settings, example.
+
+The command line and every page call these and nothing below. They are the functions of `anew` itself.
+"""
+
+from anew.api.catalog import example, examples, setting_groups, settings
+from anew.api.measure import compare, evaluate, look, read_report, score, walk
+from anew.api.training import load, resume, train
+from anew.planning.folder_names import default_report, default_run
+
+__all__ = [
+    "compare",
+    "default_report",
+    "default_run",
+    "evaluate",
+    "example",
+    "examples",
+    "load",
+    "look",
+    "read_report",
+    "resume",
+    "score",
+    "setting_groups",
+    "settings",
+    "train",
+    "walk",
+]
