@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(place: Path, tmp_path: Pat
         anew.evaluate(samples=place / "new")
     with pytest.raises(anew.DataError, match="does not exist"):
         anew.evaluate(samples=place / "nowhere", data=place / "data")
-    with pytest.raises(anew.ConfigError, match="lack the tensor 'train'"):
+    with pytest.raises(anew.ConfigError, match="lacks the tensor 'train'"):
         save_file({"samples": np.zeros((30, 2)), "held_out": np.zeros((30, 2))}, tmp_path / "f.safetensors")
         anew.evaluate(samples=place / "new", data=place / "data", features=tmp_path / "f.safetensors")
     (tmp_path / "words").mkdir()
