@@ -16,7 +16,7 @@ WORDS = [
 ]  # fmt: skip
 
 # Settings of a decoder that learns nothing to speak of, for tests of everything around it.
-TINY = {"width": 32, "layers": 1, "heads": 1, "hidden": 64}
+TINY = {"width": 32, "layers": 1, "heads": 1, "mlp_size": 64}
 
 
 def prose(path: Path, sentences: int = 1500, seed: int = 0) -> Path:

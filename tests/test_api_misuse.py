@@ -59,7 +59,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("misuse")
     data = names(folder / "names.txt")
     anew.train(
-        data, folder / "run", steps=1, settings={"evaluate_samples": 0, "previews": 0, "width": 16, "hidden": 16}
+        data, folder / "run", steps=1, settings={"evaluate_samples": 0, "previews": 0, "width": 16, "mlp_size": 16}
     )
     return folder
 
