@@ -76,7 +76,7 @@ def said(
     made: torch.Tensor, spec: Any, at: list[tuple[int, float]], path: Path, monkeypatch: Any
 ) -> tuple[list[Any], Any]:
     one = job(made, spec, path)
-    monkeypatch.setattr(previews, "Model", SimpleNamespace(of=lambda family, modality, record: one.model))
+    monkeypatch.setattr(previews, "Generator", lambda family, modality, labels, label_shares: one.model)
     preview = Previews(one, one.trainer)
     return [preview(SimpleNamespace(step=step, progress=progress)) for step, progress in at], one  # type: ignore[arg-type]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import anew
 from anew.core import extras
+from anew.errors import DataError
 from anew.planning.train_config import TrainConfig
 from anew.workflows import tensorboard
 from anew.workflows.tensorboard import tensorboard_listeners
@@ -19,7 +19,7 @@ def test_a_missing_package_is_said_before_data_is_read(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(extras.importlib, "import_module", missing)
     monkeypatch.setattr(tensorboard, "require", extras.require)
-    with pytest.raises(anew.DataError, match="tensorboard=true needs the package tensorboard"):
+    with pytest.raises(DataError, match="tensorboard=true needs the package tensorboard"):
         tensorboard.check_tensorboard(TrainConfig(tensorboard=True))
     tensorboard.check_tensorboard(TrainConfig())
 

@@ -56,7 +56,7 @@ def _encoded_row(modality: Any, item: Any) -> Any:
 
 def _file_data(modality: Any, path: Path) -> Any:
     """What `Item.data` is of a file."""
-    if not modality.streams:
+    if not modality.traits.reads_file_slices:
         return path.read_bytes()
     path.stat()  # a missing file is reported here, by its name
     return FileSlice(path)
