@@ -137,7 +137,7 @@ def alive(pid: int) -> bool:
 def test_it_ends_with_its_parent(end: str) -> None:
     program = (
         f"import os, sys; sys.path[:0] = {[str(Path(__file__).parents[1])]!r}\n"
-        "from anew.data import isolation; from decoders import acted\n"
+        "from anew.core import isolation; from decoders import acted\n"
         f"print(isolation._worker.run(acted, None, ['pid'])[0], flush=True); {end}"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)

@@ -32,8 +32,8 @@ def test_relatives_equal_a_comparison_of_all_pairs(pairs: int, monkeypatch: pyte
         expected = [
             j for j, other in enumerate(sets) if own & other and len(own & other) >= 0.25 * min(len(own), len(other))
         ]
-        assert clusters.relatives(np.array([index])).tolist() == expected
-    assert clusters.relatives(np.arange(4)).tolist() == sorted(
-        {j for i in range(4) for j in clusters.relatives(np.array([i]))}
+        assert clusters.related_to(np.array([index])).tolist() == expected
+    assert clusters.related_to(np.arange(4)).tolist() == sorted(
+        {j for i in range(4) for j in clusters.related_to(np.array([i]))}
     )
-    assert clusters.relatives(np.zeros(0, dtype=np.int64)).tolist() == []
+    assert clusters.related_to(np.zeros(0, dtype=np.int64)).tolist() == []

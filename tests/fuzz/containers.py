@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from anew.data.dataset import Dataset, item_labels
+from anew.data.dataset import Dataset
 from anew.data.types import DataBudget
 from anew.errors import DataError
 from fuzz import corpus
@@ -48,7 +48,7 @@ def whole_path(folder: Path, modality: str | None) -> dict[str, Any]:
             for _ in data.sweep(part):
                 pass
             data.items(part, 6)
-            item_labels(data, part, 6)
+            data.item_labels(part, 6)
     data.batch(0, "main", 0, 8, 8)
     data.batch(1, "main", 4, 4, 8)
     data.label_shares()

@@ -154,7 +154,7 @@ IMAGE, MASK = np.zeros((12, 12), np.uint8), np.ones((12, 12), bool)
         (IMAGE, "`condition` must be a pair"), ((IMAGE,), "`condition` must be a pair"), ("ab", "`condition` must be a pair"),
         ((IMAGE, "abc"), "the mask must be an array"), ((IMAGE, None), "must be an array of true and false"),
         ((IMAGE, MASK * np.nan), "must be an array of true and false"), ((IMAGE, MASK[:3]), "the mask has the size"),
-        ((None, MASK), "None is not an item"), ((3, MASK), "3 is not an item"), ((IMAGE.astype(float), MASK), "no 8-bit image"),
+        ((None, MASK), "None is not an item"), ((3, MASK), "3 is not an item"), ((IMAGE.astype(float), MASK), "not an 8-bit image"),
         (("nothere.png", MASK), "'nothere.png' cannot be read"), ((b"no image", MASK), "not an image of a known format"),
     ],
 )  # fmt: skip

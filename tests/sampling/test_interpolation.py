@@ -78,5 +78,5 @@ def test_mistakes_are_one_sentence(model: anew.Model, tmp_path: Path) -> None:
 
 def test_a_family_without_a_space_says_why(tmp_path: Path) -> None:
     text = anew.train(prose(tmp_path / "book.txt", 300), tmp_path / "run", steps=2, settings={"evaluate_samples": 2})
-    with pytest.raises(anew.ConfigError, match="'transformer' has no continuous space to walk in"):
+    with pytest.raises(anew.ConfigError, match="'transformer' has no continuous space to interpolate in"):
         text.walk()

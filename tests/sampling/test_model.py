@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,8 @@ def test_the_kind_of_data_says_how_to_sample_and_the_user_has_the_last_word(
     text: anew.Model, images: anew.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for model in (text, images):
-        monkeypatch.setattr(type(model.modality), "sampling", {"min_p": 0.05})
+        traits = replace(model.modality.traits, default_sampling={"min_p": 0.05})
+        monkeypatch.setattr(type(model.modality), "traits", traits)
     assert text.sampling_config({}).min_p == 0.05 and text.sampling_config({"min_p": 0.0, "top_k": 5}).min_p == 0.0
     assert not hasattr(images.sampling_config({}), "min_p")
 

@@ -24,7 +24,7 @@ class Files:
         self.made.append(int(item.flat[0]))
         return Artifact(".bin", item.tobytes(), media="image/png")
 
-    def together(self, artifacts: Any, labels: Any) -> None:
+    def merge_files(self, artifacts: Any, labels: Any) -> None:
         return None
 
     def pictures(self, items: Any) -> list[Any]:

@@ -211,7 +211,7 @@ def test_what_codes_cannot_do_is_refused(coded: Path, folder: Path, tmp_path: Pa
     with pytest.raises(ConfigError, match=r"vae\.width"):
         anew.train(folder, tmp_path / "c", steps=2, family="transformer", settings={"vae.width": "8"})
     assert not (tmp_path / "c" / "codec").exists()
-    with pytest.raises(ConfigError, match="levels.*5,1"):
+    with pytest.raises(ConfigError, match=r"levels.*5,1"):
         anew.train(folder, tmp_path / "d", steps=2, family="transformer", settings={"levels": "5,1"})
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from anew.errors import ConfigError, did_you_mean
 
 MEMBERS = {"families": "family", "data": "modality", "evaluation": "evaluation"}  # what a room holds
-FAMILY = ("Config", "Sampling", "accepts", "suggest")  # what a class must have to be a family
+FAMILY = ("Config", "Sampling", "spec_types", "suggest")  # what a class must have to be a family
 
 
 PACKAGE = Path(__file__).parents[1]

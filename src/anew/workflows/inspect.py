@@ -123,7 +123,7 @@ class Inspection:
     fingerprint: str
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values: what `anew look --json` prints."""
+        """As JSON values: what `anew look` prints as JSON."""
         return {
             "modality": self.modality,
             "noun": self.item_name,

@@ -190,9 +190,9 @@ def test_whole_clusters_are_held_out(tmp_path: Path) -> None:
     parts = {part: data.text(part) for part in ("train", "test", "test_clusters")}
     clusters = SequenceClusters(parts["train"] + parts["test_clusters"], 0.25)
     far = np.arange(len(parts["train"]), clusters.n)
-    assert clusters.relatives(far).min() >= len(parts["train"])
+    assert clusters.related_to(far).min() >= len(parts["train"])
     again = SequenceClusters(parts["train"] + parts["test"], 0.25)
-    assert again.relatives(np.arange(len(parts["train"]), again.n)).min() < len(parts["train"])
+    assert again.related_to(np.arange(len(parts["train"]), again.n)).min() < len(parts["train"])
     data.close()
 
 

@@ -173,7 +173,7 @@ class AudioEvaluation(Evaluation):
 
     def report_item(self, item: Any) -> ReportItem:
         modality: Any = self.inputs.modality
-        file = modality.file(item)
+        file = modality.save_item(item)
         return ReportItem(sheet.png(modality.picture(item)), file.data, file.media)
 
 
