@@ -10,8 +10,8 @@ from anew.cli.parser import COMMANDS, _parsers
 PAGE = Path(__file__).parent / "reference" / "cli.md"
 HEAD = """# Command line
 
-Every command takes `--help`, `--json` (one JSON object on standard output, progress on standard error) and `--debug` (show the traceback of an
-error; also `ANEW_DEBUG=1`). `anew --version` prints the version.
+Every command takes `--help`, `--json` (one JSON object on standard output, progress on standard error) and `--debug`
+(show the traceback of an error; also `ANEW_DEBUG=1`). `anew --version` prints the version.
 
 | exit code | meaning |
 |---|---|

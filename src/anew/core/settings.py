@@ -28,7 +28,7 @@ class Setting:
     """What a setting means and which values it may take.
 
     Attributes:
-        help: One line for `--help`.
+        help: One line for the list of settings.
         unit: What a number counts, for sentences.
         low: Least number, inclusive.
         high: Largest number, inclusive.
