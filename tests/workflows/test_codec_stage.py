@@ -190,7 +190,7 @@ def test_codes_of_images_are_read_and_written(coded: Path, folder: Path) -> None
     assert torch.equal(model.encode([files[1]])[0], z[1])
     assert len(model.decode(z)) == 3
     for wrong in (z + 13, z - 13, z.float(), z[:, :5]):
-        with pytest.raises(ConfigError, match="fit this run|of this run must be"):
+        with pytest.raises(ConfigError, match=r"fit this run|of this run must be"):
             model.decode(wrong)
 
 
