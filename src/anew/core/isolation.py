@@ -74,13 +74,13 @@ class Worker:
         that cannot be decoded, whatever the reason. function: one of a module; an AnewError that it raises is raised."""
         with self._lock:
             try:
-                found = self._asked(function, subject, items, self.seconds / 2)
+                results = self._asked(function, subject, items, self.seconds / 2)
             except _Died:
-                found = [self._alone(function, subject, item) for item in items]
-        for one in found:
-            if isinstance(one, AnewError):
-                raise one
-        return found
+                results = [self._alone(function, subject, item) for item in items]
+        for result in results:
+            if isinstance(result, AnewError):
+                raise result
+        return results
 
     def close(self) -> None:
         """End the process for good."""
@@ -112,21 +112,21 @@ class Worker:
         except BaseException:  # interrupted: the answer would be taken for that to the next question
             self._end()
             raise
-        found: list[Any] = _Answers(io.BytesIO(answer)).load()
-        return found
+        results: list[Any] = _Answers(io.BytesIO(answer)).load()
+        return results
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._closed:
             raise RuntimeError("the worker is closed")
         if self._process is None:
             self._complaint = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `_end`)
-            one = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+            single_threaded = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
             self._process = subprocess.Popen(
                 [sys.executable, "-c", "\n".join(_OURS), *sys.path],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._complaint,
-                env=os.environ | one,
+                env=os.environ | single_threaded,
             )
             self._greeted = False
         return self._process
@@ -193,8 +193,8 @@ class _Answers(pickle.Unpickler):
 
 
 def _forget_all() -> None:
-    for one in list(_workers):
-        one._forget()
+    for worker in list(_workers):
+        worker._forget()
 
 
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
@@ -212,10 +212,10 @@ def start() -> None:
 
 def call(function: Callable[[Any, Any], Any], subject: Any, item: Any) -> Any:
     """function(subject, item) in the worker. Raises ValueError (one clause) where that cannot be decoded."""
-    found = function(subject, item) if _inside else _worker.run(function, subject, [item])[0]
-    if isinstance(found, ValueError):
-        raise found
-    return found
+    result = function(subject, item) if _inside else _worker.run(function, subject, [item])[0]
+    if isinstance(result, ValueError):
+        raise result
+    return result
 
 
 def each(owner: Any, method: str, items: Iterable[Any], *more: Any) -> Iterator[Any]:
@@ -250,8 +250,8 @@ def pieces(items: Iterable[Any]) -> Iterator[list[Any]]:
 def _done(subject: tuple[Any, str, tuple[Any, ...]], item: Any) -> Any:
     owner, method, more = subject
     try:
-        found = getattr(owner, method)(item, *more)
-        return list(found) if isinstance(found, Iterator) else found
+        result = getattr(owner, method)(item, *more)
+        return list(result) if isinstance(result, Iterator) else result
     except ValueError as error:
         return ValueError(str(error))
 
@@ -273,8 +273,8 @@ def serve() -> NoReturn:
         while True:
             function, subject, items, seconds, share = pickle.loads(_get(asks))
             _hold_to(share)
-            found = list(_timed(function, subject, items, seconds, null))
-            _put(answers, pickle.dumps(found, 5))
+            results = list(_timed(function, subject, items, seconds, null))
+            _put(answers, pickle.dumps(results, 5))
     except (EOFError, BrokenPipeError):
         os._exit(0)
     except BaseException:
@@ -346,10 +346,10 @@ def _get(pipe: IO[bytes]) -> bytes:
 
 
 def _exactly(pipe: IO[bytes], size: int) -> bytes:
-    found = pipe.read(size) if size <= MESSAGE else b""
-    if size > MESSAGE or len(found) < size:
+    message = pipe.read(size) if size <= MESSAGE else b""
+    if size > MESSAGE or len(message) < size:
         raise EOFError
-    return found
+    return message
 
 
 __all__ = ["PIECE", "Worker", "call", "each", "pieces", "start"]
