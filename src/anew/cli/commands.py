@@ -45,6 +45,7 @@ def _look(arguments: argparse.Namespace, started: float) -> None:
         arguments.data,
         modality=arguments.modality,
         prefer=arguments.prefer,
+        budget=arguments.budget,
         seed=arguments.seed,
         settings=dict(arguments.set),
     ).to_json()

@@ -58,7 +58,7 @@ def machine_limit(error: BaseException) -> str | None:
         )
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         where = f" for {str(error.filename)!r}" if error.filename else ""
-        return f"the disk is full: there is no room{where}; free some space and repeat the command"
+        return f"no space is left on the disk{where}; free some and repeat the command"
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return "too many files are open; raise the limit (`ulimit -n`) and repeat the command"
     return None

@@ -135,6 +135,7 @@ def _look(p: _Parser) -> None:
     p.add_argument("data", help=DATA_HELP)
     p.add_argument("--modality", help="text, image, video, ..., where DATA holds several")
     _prefer(p)
+    p.add_argument("--budget", metavar="TIME", help="estimate for this time: 90s, 10m, 2h (default: for several)")
     _seed(p)
     _settings(p, "a setting of this kind of data; may be repeated (see `anew settings data`)")
 

@@ -94,24 +94,24 @@ def open_to_append(path: Path) -> TextIO:
 def check_regular(path: Path, most: int | None = None, missing_ok: bool = False) -> None:
     """RunError where a file is missing, a link, a pipe or another special file, or larger than `most` bytes."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
         if missing_ok:
             return
         raise RunError(f"{str(path)!r} is missing; the folder is not whole, restore it or train again") from None
     except (OSError, ValueError) as error:
         raise RunError(f"{str(path)!r} cannot be read ({clause(error)}); give another folder") from None
-    _check(path, found, most)
+    _check(path, status, most)
 
 
-def _check(path: Path, found: os.stat_result, most: int | None) -> None:
-    if stat.S_ISLNK(found.st_mode):
+def _check(path: Path, status: os.stat_result, most: int | None) -> None:
+    if stat.S_ISLNK(status.st_mode):
         raise RunError(f"{str(path)!r} is a link; put the file itself there, as `cp -rL` does for a whole folder")
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise RunError(f"{str(path)!r} is not an ordinary file; restore it or train again")
-    if most is not None and found.st_size > most:
+    if most is not None and status.st_size > most:
         raise RunError(
-            f"{str(path)!r} has {found.st_size:,} bytes, more than such a file may have ({most:,}); restore it"
+            f"{str(path)!r} has {status.st_size:,} bytes, more than such a file may have ({most:,}); restore it"
         )
 
 
@@ -138,13 +138,13 @@ def read_json(path: Path, most: int = JSON_BYTES) -> Any:
 def check_folder(path: Path) -> None:
     """RunError where a folder is a link or a file; a missing one is in order."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
         raise RunError(f"{str(path)!r} cannot be read ({clause(error)}); give another folder") from None
-    if not stat.S_ISDIR(found.st_mode):
-        what = "a link" if stat.S_ISLNK(found.st_mode) else "not a folder"
+    if not stat.S_ISDIR(status.st_mode):
+        what = "a link" if stat.S_ISLNK(status.st_mode) else "not a folder"
         raise RunError(
             f"{str(path)!r} is {what}; a run holds its own folders: restore it or copy the run with `cp -rL`"
         )
