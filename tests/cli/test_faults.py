@@ -57,7 +57,11 @@ def test_debug_shows_the_traceback(
         (MemoryError(), MISTAKE, "there is not enough memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), MISTAKE, "there is not enough memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), MISTAKE, "there is not enough memory"),
-        (OSError(errno.ENOSPC, "No space left on device", "x.bin"), MISTAKE, "no space is left on the disk for 'x.bin'"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "x.bin"),
+            MISTAKE,
+            "no space is left on the disk for 'x.bin'",
+        ),
         (OSError(errno.EMFILE, "Too many open files"), MISTAKE, "ulimit -n"),
         (RecursionError("maximum recursion depth exceeded"), FAULT, "nested too deep"),
         (KeyboardInterrupt(), STOPPED, "stopped"),
