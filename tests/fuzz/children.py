@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -82,10 +83,17 @@ def run(work: Callable[[], Any], limits: Limits | None = None, quiet: bool = Tru
         result, errors = Path(place) / "result.json", Path(place) / "stderr"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads: they were joined or sleep
+            reading, writing = os.pipe()
             child = os.fork()
         if child == 0:
+            os.write(writing, str(_resident()).encode())
             _work(work, result, errors)
-        outcome = _watched(child, limits)
+        os.close(writing)
+        inherited = int(os.read(reading, 20) or 0)
+        os.close(reading)
+        with contextlib.suppress(OSError):  # by both sides: whichever comes first, the group exists before it is killed
+            os.setpgid(child, child)
+        outcome = _watched(child, limits, inherited)
         outcome.log = errors.read_text(errors="replace")[-4000:] if errors.exists() else ""
         if outcome.fault is None and not result.exists():
             outcome.fault, outcome.detail = "crash", f"the child ended without a word {outcome.log[-300:]}"
@@ -126,7 +134,12 @@ def _work(work: Callable[[], Any], result: Path, errors: Path) -> None:
     os._exit(0)
 
 
-def _watched(child: int, limits: Limits) -> Outcome:
+def _resident() -> int:
+    """Bytes of memory that this process holds: a fork starts with most of its parent's, and none of them is its doing."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _watched(child: int, limits: Limits, inherited: int) -> Outcome:
     """Wait for the child; it is killed where it goes over a limit."""
     began, outcome = time.monotonic(), Outcome()
     used, moved = 0.0, began
@@ -135,6 +148,7 @@ def _watched(child: int, limits: Limits) -> Outcome:
         if pid:
             break
         cpu, memory = _usage(child)
+        memory = max(0, memory - inherited)
         outcome.seconds, outcome.peak = time.monotonic() - began, max(outcome.peak, memory)
         if cpu != used:
             used, moved = cpu, time.monotonic()
@@ -145,7 +159,8 @@ def _watched(child: int, limits: Limits) -> Outcome:
         elif time.monotonic() - moved > limits.idle:
             outcome.fault, outcome.detail = "hang", f"it waits, for more than {limits.idle:g} s"
         if outcome.fault is not None:
-            os.killpg(child, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended in this moment
+                os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return outcome
         time.sleep(POLL)
