@@ -13,7 +13,12 @@ from anew.errors import RunError
 NAME = "events.jsonl"
 BYTES = 2**31  # of the file, at most
 TEXTS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
-NEEDED = {"step": ("step", "progress"), "warning": ("step", "text"), "validation": ("step", "loss")}
+NEEDED = {
+    "step": ("step", "progress"),
+    "warning": ("step", "text"),
+    "validation": ("step", "loss"),
+    "threads": ("step", "threads"),
+}
 
 
 class Events:
@@ -69,8 +74,8 @@ def _event(line: bytes) -> dict[str, Any] | None:
 def _fits(name: str, value: Any) -> bool:
     if name in TEXTS:
         return isinstance(value, str)
-    if name in ("step", "examples"):
-        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+    if name in ("step", "examples", "threads"):
+        return isinstance(value, int) and not isinstance(value, bool) and (name == "threads") <= value < 2**63
     if value is None:
         return name != "progress"
     return (
@@ -99,3 +104,8 @@ def progress_record(path: Path) -> list[float]:
     if missing is not None:
         raise RunError(f"{str(path)!r} does not say how step {missing:,} went; restore it or give another run")
     return [float(steps[step]) for step in sorted(steps)]
+
+
+def thread_record(path: Path) -> dict[int, int]:
+    """Threads of the CPU by the step, 0-based, from which on there were so many."""
+    return {e["step"] - 1: e["threads"] for e in read(path) if e["event"] == "threads" and e["step"] > 0}

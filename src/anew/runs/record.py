@@ -76,7 +76,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Plan:
-    """What a training will do; saved in the run. Seconds are wall-clock, None where steps alone decide."""
+    """What a training will do; saved in the run. Seconds are wall-clock, None where steps alone decide. threads: of the CPU at
+    the first step, since sums round differently with another number of them."""
 
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
     model_size: Annotated[int, Field(strict=True)]
@@ -91,6 +92,7 @@ class Plan:
     expected_steps: Whole | None = None
     epochs: NotNegative | None = None
     calibration_units: NotNegative = 300_000.0
+    threads: Count | None = None
     candidates: tuple[Candidate, ...] = ()
     notes: tuple[Text, ...] = ()
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from anew.core import settings as cfg
 from anew.core.specs import Batch
+from anew.core.threads import use_threads
 from anew.core.version import __version__
 from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family
@@ -114,6 +115,7 @@ def begin_job(
         codec: What describes the codec whose latents `data` is.
         minimum_seconds: Of training, even where the budget has fewer left.
     """
+    use_threads()  # an earlier stage may have ended with one
     seconds = None
     if request.plan_from is None:
         seconds = training_seconds(request, train_config, context, minimum_seconds)
@@ -121,6 +123,8 @@ def begin_job(
     family = build_family(choice.family_class, data.spec, config, plan.seed, context.world.device)
     if plan.micro_batch == 0:
         plan = replace(plan, micro_batch=largest_micro_batch(family, config, data, context.world))
+    if plan.threads is None:
+        plan = replace(plan, threads=torch.get_num_threads())
     record = RunRecord(
         request=request,
         status="training",
