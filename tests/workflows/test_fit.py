@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from samples import shapes
 
 import anew
 from anew.core import threads
 from anew.runs import events
+from samples import shapes
 
 
 def digest(run: Path) -> str:
