@@ -49,7 +49,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "evaluation",
     ),
     "api": (*CORE, "runs", "data.dataset", "sampling", "planning", "workflows"),
-    "cli": ("errors", "api", "core.arguments", "core.allocator", "core.reporter", "__init__"),
+    "cli": ("errors", "api", "core.arguments", "core.allocator", "core.openmp", "core.reporter", "__init__"),
     "__init__": ("errors", "core.version", "api", "sampling", "workflows.inspect"),
     "__main__": ("cli",),
 }

@@ -18,6 +18,7 @@ NEEDED = {
     "warning": ("step", "text"),
     "validation": ("step", "loss"),
     "threads": ("step", "threads"),
+    "calibration": ("batches",),
 }
 
 
@@ -74,7 +75,7 @@ def _event(line: bytes) -> dict[str, Any] | None:
 def _fits(name: str, value: Any) -> bool:
     if name in TEXTS:
         return isinstance(value, str)
-    if name in ("step", "examples", "threads"):
+    if name in ("step", "examples", "threads", "batches"):
         return isinstance(value, int) and not isinstance(value, bool) and (name == "threads") <= value < 2**63
     if value is None:
         return name != "progress"
@@ -109,3 +110,8 @@ def progress_record(path: Path) -> list[float]:
 def thread_record(path: Path) -> dict[int, int]:
     """Threads of the CPU by the step, 0-based, from which on there were so many."""
     return {e["step"] - 1: e["threads"] for e in read(path) if e["event"] == "threads" and e["step"] > 0}
+
+
+def calibration_record(path: Path) -> int | None:
+    """Batches that the last calibration read; None where there was none."""
+    return next((e["batches"] for e in reversed(read(path)) if e["event"] == "calibration"), None)
