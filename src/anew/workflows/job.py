@@ -17,7 +17,7 @@ from anew.core.version import __version__
 from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family
 from anew.planning.benchmark import largest_micro_batch
-from anew.planning.budget import evaluation_slice, time_to_train, training_seconds
+from anew.planning.budget import check_gain, evaluation_slice, time_to_train, training_seconds
 from anew.planning.build import build_family
 from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext, TrainingData
@@ -195,6 +195,8 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tup
         plan = replace(plan, steps=steps, train_s=None, budget_s=None, expected_steps=steps)
     elif budget is not None:
         spent = 0.0 if checkpoint is None else float(checkpoint["meta"]["spent"])
+        if job.record.status != "training":
+            check_gain(budget, job.context, spent, _seconds_trained(job))
         train_s = spent + time_to_train(budget, job.context)
         plan = replace(plan, steps=None, budget_s=budget, train_s=train_s, evaluate_s=evaluation_slice(budget))
         if job.record.status != "training":  # by steps, a run equals one that was longer at once
@@ -213,6 +215,11 @@ def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint
     done = max([logged, *(int(c["meta"]["step"]) for c in checkpoints if c is not None)])
     if steps <= done:
         raise ConfigError(f"`steps` {steps} is no more than the {done} steps that are done; give a larger total")
+
+
+def _seconds_trained(job: TrainingJob) -> float:
+    steps = [e for e in events_file.read(job.folder.path / events_file.NAME) if e["event"] == "step"]
+    return max((float(event.get("seconds") or 0.0) for event in steps), default=0.0)
 
 
 def latest_checkpoint(job: TrainingJob) -> Checkpoint | None:
