@@ -40,6 +40,7 @@ def _spec(value: Any) -> Spec:
 
 Preference = Literal["quality", "speed", "latent"]
 PREFERENCES: tuple[Preference, ...] = get_args(Preference)  # what may decide between families for continuous data
+Status = Literal["training", "trained", "finished"]  # "trained": its report is not written yet
 FamilyName = Annotated[str, PlainValidator(_family)]
 SpecField = Annotated[Grid | Tokens, PlainValidator(_spec), PlainSerializer(spec_to_json)]
 Settings = dict[str, Any]  # of a dataclass of settings, which checks them
@@ -146,7 +147,7 @@ class RunRecord(Record):
 
     format: Literal[1] = 1
     request: Request
-    status: Literal["training", "trained", "finished"]
+    status: Status
     family: FamilyRecord
     spec: SpecField
     data: DataRecord

@@ -65,7 +65,7 @@ class Model(Generator):
         place = torch.device(pick_device(device))
         owner = load_family_class(record.family.name, folder.path, trust_code)
         modality = restore_modality(record, folder.path, place)
-        weights, weights_path, self.notes = newest_weights(folder)
+        weights, weights_path, self.notes = newest_weights(folder, record.status)
         family = restore_family(record.family, record.spec, owner, weights, weights_path, place)
         super().__init__(family, modality, record.data.labels, record.label_shares)
         self.folder = folder

@@ -133,14 +133,7 @@ def _write_run_report(
         command=command_line(),
     )
     write_card(folder, record.model_dump(), report)
-    say_verdict(report, reporter)
     return report
-
-
-def say_verdict(report: EvaluationReport, reporter: Reporter) -> None:
-    """The answers of a report, a line each."""
-    for answer in report.verdict.values():
-        reporter.message(answer)
 
 
 def _save_samples(samples: Samples, folder: Path) -> None:
