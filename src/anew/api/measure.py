@@ -270,7 +270,7 @@ def compare(
         limit = COMPARISON_BUDGET if budget is None and steps is None else budget
         request = make_request(data, budget=limit, steps=steps, modality=modality, seed=seed, settings=settings)
         values = {name: value for name, value in asdict(request).items() if name not in ("plan_from", "fit_seconds")}
-        values["families"] = [name.strip() for listed in names for name in listed.split(",") if name.strip()]
+        values["families"] = [name.strip() for name in ",".join(map(str, names)).split(",") if name.strip()]
     from anew.workflows.compare.run import compare_families
 
     return compare_families(target, values, run_paths, n, trust_code, reporter)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Batch, Codec, Spec, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality, no_prompt_error
@@ -75,7 +76,7 @@ class LatentModality(Modality):
 
     # ---- latents ----
 
-    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
         """Stored rows as latents. All of them count: a mask of the items (which frames of a clip are real) says nothing here."""
         batch = self.base.batch(rows, labels, lengths)
         return replace(batch, x=as_model_input(encode_in_fixed_batches(self.codec, batch.x), self.spec), mask=None)
@@ -88,7 +89,7 @@ class LatentModality(Modality):
         """Latents (n, *latent) as items."""
         return self.base.decode(self.decode_latents(x))
 
-    def to_items(self, rows: NDArray[Any]) -> list[Any]:
+    def to_items(self, rows: Numbers) -> list[Any]:
         return self.base.to_items(rows)
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
@@ -122,16 +123,16 @@ class LatentModality(Modality):
         self.base.fit(items, size, labels)
         return self.spec
 
-    def encode(self, item: Item) -> NDArray[Any]:
+    def encode(self, item: Item) -> Numbers:
         return self.base.encode(item)
 
-    def encode_many(self, items: Sequence[Item]) -> list[NDArray[Any] | str]:
+    def encode_many(self, items: Sequence[Item]) -> list[Numbers | str]:
         return self.base.encode_many(items)
 
     def units(self, item: Item) -> int:
         return self.base.units(item)
 
-    def picture(self, item: Any) -> NDArray[Any] | None:
+    def picture(self, item: Any) -> Numbers | None:
         return self.base.picture(item)
 
     def save_item(self, item: Any) -> Artifact:

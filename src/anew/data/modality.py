@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import isolation
+from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Batch, Spec
 from anew.data.formats.reading import read_whole
 from anew.data.types import Artifact, DataBudget, Item, SkippedItem
@@ -184,7 +185,7 @@ class Modality(ABC):
         """
 
     @abstractmethod
-    def encode(self, item: Item) -> NDArray[Any]:
+    def encode(self, item: Item) -> Numbers:
         """What is stored of an item.
 
         Returns:
@@ -195,12 +196,12 @@ class Modality(ABC):
             ValueError: The item's body turns out to be damaged (one clause).
         """
 
-    def encode_many(self, items: Sequence[Item]) -> list[NDArray[Any] | str]:
+    def encode_many(self, items: Sequence[Item]) -> list[Numbers | str]:
         """`encode` of each, or the reason (one clause) why an item cannot be. Faster where a modality works in bulk."""
         results = isolation.each(self, "encode_checked", items)
         return [str(result) if isinstance(result, ValueError) else result for result in results]
 
-    def encode_checked(self, item: Item) -> NDArray[Any]:
+    def encode_checked(self, item: Item) -> Numbers:
         """`encode` of an item whose header was not looked at yet. Raises ValueError (one clause)."""
         reason = self.validate_header(item)
         if reason is not None:
@@ -211,12 +212,12 @@ class Modality(ABC):
     def units(self, item: Item) -> int:
         """Characters, residues or values of the item, which bits are divided by."""
 
-    def widths(self) -> NDArray[Any] | None:
+    def widths(self) -> Numbers | None:
         """(vocab,) units that each id of `Tokens` stands for (sums are exact); None for a `Grid`, whose values are its units."""
         return None
 
     @abstractmethod
-    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
         """Stored rows of one step as model input.
 
         Args:
@@ -246,11 +247,11 @@ class Modality(ABC):
     def decode(self, x: Any) -> list[Any]:
         """Model output (n, ...) as items: str for text, (H, W) or (H, W, C) uint8 for images, (N,) float32 for sound."""
 
-    def to_items(self, rows: NDArray[Any]) -> list[Any]:
+    def to_items(self, rows: Numbers) -> list[Any]:
         """Stored rows (n, ...) of real items as items; by default what the model's input decodes to."""
         return self.decode(self.batch(rows, None, None).x)
 
-    def picture(self, item: Any) -> NDArray[Any] | None:
+    def picture(self, item: Any) -> Numbers | None:
         """(H, W) or (H, W, C) uint8: how a decoded item looks on a sheet of many; None: it is read as text."""
         return None
 

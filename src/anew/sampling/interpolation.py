@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from anew.core import files
 from anew.core.arguments import path
+from anew.core.arrays import Numbers
 from anew.core.settings import check_int
 from anew.core.specs import SampleRequest
 from anew.errors import ConfigError, shorten
@@ -45,7 +45,7 @@ class Walk:
 
     frames: Samples
     stops: list[int]
-    ends: list[NDArray[Any]] | None
+    ends: list[Numbers] | None
     label: str | None
 
     def __repr__(self) -> str:

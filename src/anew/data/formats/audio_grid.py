@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.data.formats import audio
 from anew.data.formats.audio_clips import Shape
 
@@ -34,13 +35,13 @@ class Scale:
     gain: float = 1.0
 
     @classmethod
-    def of(cls, shape: Shape, rows: NDArray[Any], keep: bool, peak: float) -> Scale:
+    def of(cls, shape: Shape, rows: Numbers, keep: bool, peak: float) -> Scale:
         """For stored rows (n, N); keep: their loudness is not levelled, so the loudest clip is brought to `peak`."""
         gain = peak / max(float(np.abs(rows).max()) / STORED, audio.SILENT) if keep else 1.0
         loudest = cls(shape, 0.0, gain).decibels(rows).flatten(1).amax(1)  # (n,)
         return cls(shape, float(np.quantile(loudest.numpy(), 0.99)), gain)
 
-    def decibels(self, rows: NDArray[Any]) -> Tensor:
+    def decibels(self, rows: Numbers) -> Tensor:
         """(B, N) stored -> (B, M, T)."""
         import torch
 
@@ -52,7 +53,7 @@ class Scale:
         level: Tensor = 20.0 * (mel_bank(shape.rate, shape.window, shape.bands) @ size).clamp_min(1e-7).log10()
         return level
 
-    def grid(self, rows: NDArray[Any]) -> Tensor:
+    def grid(self, rows: Numbers) -> Tensor:
         """(B, N) stored -> (B, M, T) in [-1, 1]."""
         return ((self.decibels(rows) - self.top) * (2.0 / DEEP) + 1.0).clamp(-1.0, 1.0)
 

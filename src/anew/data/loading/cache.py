@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.core.files import SPARE
 
 VERSION = 1  # of what is stored; another one is another folder
@@ -34,7 +35,7 @@ class EncodedShard:
     """One shard. values: (n, *shape) grids, or the ids of all items in one; lengths: (n,) ids of each; labels: (n,)
     class numbers; parts: (n,) part numbers; refusals: [name, reason, group] of what was left out."""
 
-    values: NDArray[Any]
+    values: Numbers
     lengths: NDArray[np.int64]
     labels: NDArray[np.int64]
     parts: NDArray[np.uint8]

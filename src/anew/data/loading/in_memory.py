@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.core.random import key
 from anew.core.specs import Batch
 from anew.data import limits
@@ -171,7 +172,7 @@ class InMemoryStore:
         number = {label: i for i, label in enumerate(labels)}
         for part in range(len(split.NAMES)):
             items = self.of(part)
-            encoded: list[NDArray[Any]] = []
+            encoded: list[Numbers] = []
             classes: list[int] = []
             for item, one in zip(items, self.modality.encode_many(items), strict=True):
                 if isinstance(one, str):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.core.files import cache_root
 from anew.core.specs import Batch, Grid, Tokens
 from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache, cache_name
@@ -287,15 +288,13 @@ class StreamingStore:
             self._store.close()
 
 
-def _chosen(
-    found: Sequence[EncodedShard], part: int | None, tokens: bool
-) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
+def _chosen(found: Sequence[EncodedShard], part: int | None, tokens: bool) -> tuple[list[Numbers], NDArray[np.int64]]:
     """(values, labels) of the items of some shards that belong to the part."""
-    values: list[NDArray[Any]] = []
+    values: list[Numbers] = []
     labels: list[NDArray[np.int64]] = []
     for one in found:
         keep = np.ones(len(one.parts), dtype=bool) if part is None else one.parts == part
-        whole: Sequence[NDArray[Any]] = one.values  # type: ignore[assignment]
+        whole: Sequence[Numbers] = one.values  # type: ignore[assignment]
         if tokens:
             whole = np.split(one.values, np.cumsum(one.lengths)[:-1])
         values += [value for value, kept in zip(whole, keep, strict=True) if kept] if len(keep) else []

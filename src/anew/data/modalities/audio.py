@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import isolation
+from anew.core.arrays import Integers, Numbers
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned
@@ -235,7 +236,7 @@ class Audio(Modality):
 
     # ---- samples and spectrograms ----
 
-    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
         import torch
 
         label = None
@@ -244,7 +245,7 @@ class Audio(Modality):
         units = torch.full((len(rows),), float(np.prod(self._grid.shape)))  # (B,)
         return Batch(self._scale.grid(rows)[:, None], label, None, units)
 
-    def to_items(self, rows: NDArray[Any]) -> list[audio.Samples]:
+    def to_items(self, rows: Numbers) -> list[audio.Samples]:
         return list(np.asarray(rows, dtype=np.float32) / np.float32(32767.0))
 
     def decode(self, x: Any) -> list[audio.Samples]:

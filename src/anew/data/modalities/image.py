@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.core import isolation
+from anew.core.arrays import Integers, Numbers
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data import limits
@@ -63,7 +64,7 @@ class Glimpse:
     """
 
     size: tuple[int, int]
-    thumbnail: NDArray[Any] | None = None
+    thumbnail: Numbers | None = None
     decoded_pixels: int = 0
     value_range: pixels.Levels | None = None
     is_float: bool = False
@@ -278,7 +279,7 @@ class Image(Modality):
         """Dimensions of the stored image, which bits are divided by."""
         return int(np.prod(self._grid.shape))
 
-    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
         import torch
 
         x = np.multiply(rows, np.float32(1 / 127.5), dtype=np.float32)  # (B, C, H, W)
@@ -297,7 +298,7 @@ class Image(Modality):
     def save_item(self, item: Any) -> Artifact:
         return Artifact(".png", pixels.png(item), media="image/png")
 
-    def picture(self, item: Any) -> NDArray[Any]:
+    def picture(self, item: Any) -> Numbers:
         return np.asarray(item)
 
     def state(self) -> dict[str, Any]:

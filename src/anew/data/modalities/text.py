@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
+from anew.core.arrays import Integers, Numbers
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import learned, line_records, tokenizer
@@ -243,7 +244,7 @@ class Text(Modality):
 
     # ---- ids ----
 
-    def encode(self, item: Item) -> NDArray[Any]:
+    def encode(self, item: Item) -> Numbers:
         ids = self.tokenizer.encode(self.read(item))
         special = self.spec.special
         if "begin" in special:
@@ -252,7 +253,7 @@ class Text(Modality):
             return np.append(ids, np.uint16(special["end"]))
         return ids
 
-    def encode_many(self, items: Sequence[Item]) -> list[NDArray[Any] | str]:
+    def encode_many(self, items: Sequence[Item]) -> list[Numbers | str]:
         are_records = all(isinstance(item.data, str) and item.data.strip() for item in items)
         if "begin" not in self.spec.special or not are_records:
             return super().encode_many(items)
@@ -263,10 +264,10 @@ class Text(Modality):
     def units(self, item: Item) -> int:
         return len(self.read(item)) + (self.layout == "list")
 
-    def widths(self) -> NDArray[Any]:
+    def widths(self) -> Numbers:
         return self._widths
 
-    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
         import torch
 
         if lengths is not None:  # nothing is computed for what no row of this batch needs

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.core import isolation
+from anew.core.arrays import Integers, Numbers
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
@@ -302,7 +303,7 @@ class Video(Modality):
         """Dimensions of the stored clip, which bits are divided by."""
         return int(np.prod(self._grid.shape))
 
-    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
         import torch
 
         x = np.multiply(rows, np.float32(1 / 127.5), dtype=np.float32)  # (B, C, T, H, W)
@@ -326,7 +327,7 @@ class Video(Modality):
         gif = Artifact(".gif", frames.gif(clip, self.rate), media="image/gif")
         return Artifact(".mp4", frames.mp4(clip, self.rate), media="video/mp4", also=(gif,))
 
-    def picture(self, item: Any) -> NDArray[Any]:
+    def picture(self, item: Any) -> Numbers:
         """All frames side by side."""
         return np.concatenate(list(np.asarray(item)), axis=1)
 
@@ -408,7 +409,7 @@ def size_limits(size: DataBudget) -> tuple[int, int]:
     return side, int(np.clip(8.0 * minutes**0.25, MIN_FRAMES, MAX_FRAMES))
 
 
-def frame_counts(rows: NDArray[Any]) -> NDArray[np.intp]:
+def frame_counts(rows: Numbers) -> NDArray[np.intp]:
     """(B,) frames up to the last change of rows (B, C, T, ...)."""
     if rows.shape[2] < 2:
         return np.ones(len(rows), dtype=np.intp)

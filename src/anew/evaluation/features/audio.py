@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Numbers
 from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
 from anew.evaluation.memorization.result import ItemType
@@ -87,7 +88,7 @@ class SpectrogramDistance(PixelDistance):
     name = "spectrogram"
 
 
-def _distances(items: Sequence[Any], groups: NDArray[Any]) -> list[Distance]:
+def _distances(items: Sequence[Any], groups: Numbers) -> list[Distance]:
     images = list(pictures(items))
     return [SpectrogramDistance(images, groups, mirror=False), EmbeddingDistance(images, groups, mirror=False)]
 

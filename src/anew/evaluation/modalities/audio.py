@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.evaluation.base import OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features import audio
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
@@ -108,7 +109,7 @@ class AudioEvaluation(Evaluation):
         return np.asarray((10.0 ** (level / 10.0)).mean(2).numpy())
 
     def _distribution(
-        self, spec: MetricSpec, number_of: Callable[[Sequence[Any], int], NDArray[Any]], source: str
+        self, spec: MetricSpec, number_of: Callable[[Sequence[Any], int], Numbers], source: str
     ) -> Iterator[Score]:
         """Distance of the distributions of a number that every clip has."""
         samples, test, train, naive = (
@@ -128,7 +129,7 @@ class AudioEvaluation(Evaluation):
             source=f"{source}; {medians}",
         )
 
-    def probe_features(self, items: Sequence[Any]) -> NDArray[Any]:
+    def probe_features(self, items: Sequence[Any]) -> Numbers:
         """(n, 32 x 32) spectrograms, coarse: what is said shows there best, and they take little time."""
         coarse = torch.nn.functional.adaptive_avg_pool2d(audio.spectrograms(items, self.rate), (32, 32))
         return np.asarray(coarse.flatten(1).numpy())

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.core.specs import Tokens
 from anew.evaluation.base import MOST, OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
@@ -210,7 +210,7 @@ class TextEvaluation(Evaluation):
             seconds = max(self.clock.remaining(0.85) - counting, 0.4 * limit)
         return max(min(seconds, self.clock.remaining(0.85)), 0.0)
 
-    def _bits_score(self, spec: MetricSpec, examples: Sequence[BitsAndUnits] | NDArray[Any], source: str) -> Score:
+    def _bits_score(self, spec: MetricSpec, examples: Sequence[BitsAndUnits] | Numbers, source: str) -> Score:
         """Bits per unit of examples (n, 2), with an interval over at most 200 runs of them: neighbours go together."""
         bits, units = np.asarray(examples, dtype=np.float64).T  # each (n,)
         starts = np.linspace(0, len(bits), min(len(bits), 200) + 1).astype(int)[:-1]

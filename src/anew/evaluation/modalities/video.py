@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Numbers
 from anew.data.formats.frames import gif, mp4
 from anew.evaluation.base import OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
@@ -212,7 +213,7 @@ def stack_clips(clips: Sequence[Any], frames: int) -> Clip:
     return np.stack([clip[np.minimum(np.arange(frames), len(clip) - 1)] for clip in clips])
 
 
-def clip_tensor(clips: NDArray[Any]) -> Tensor:
+def clip_tensor(clips: Numbers) -> Tensor:
     """(n, ..., H, W[, C]) uint8 -> (n, C, ..., H, W) in [-1, 1]; three dimensions or four tell pictures without colour."""
     x = torch.from_numpy(np.ascontiguousarray(clips)).float() / 127.5 - 1.0
     return x[:, None] if x.shape[-1] > 4 else x.movedim(-1, 1).contiguous()
@@ -246,7 +247,7 @@ def speeds(clip: Clip) -> NDArray[np.float64]:
     return np.asarray(power[1:].reshape(SPEEDS, 2).mean(axis=1), dtype=np.float64)
 
 
-def decibels(a: NDArray[Any], b: NDArray[Any]) -> float:
+def decibels(a: Numbers, b: Numbers) -> float:
     """Absolute ratio in decibels of the means of a (n,) and b (m,)."""
     return float(abs(10.0 * np.log10((a.mean() + 1e-9) / (b.mean() + 1e-9))))
 
