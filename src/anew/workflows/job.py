@@ -126,7 +126,7 @@ def begin_job(
         status="training",
         family=FamilyRecord(name=choice.name, config=cfg.to_json(config)),
         spec=data.spec,
-        data=DataRecord(**data.state()),
+        data=DataRecord.model_validate(data.state()),
         label_shares=data.label_shares(),
         train=cfg.to_json(train_config),
         plan=plan,

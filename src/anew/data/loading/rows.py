@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers
 from anew.core.random import splitmix64
-from anew.core.specs import Batch, Grid, Spec, Tokens
+from anew.core.specs import Batch, Condition, Grid, Spec, Tokens
 from anew.data.loading.epoch_order import shuffled
 from anew.data.modality import Modality
 
@@ -86,7 +86,8 @@ def start_of(modality: Modality, spec: Tokens) -> int:
     of what has no lines."""
     if "end" in spec.special:
         return spec.special["end"]
-    ids = modality.condition_from_prompt("\n").reshape(-1)
+    prompt = modality.condition_from_prompt("\n")
+    ids = (prompt.x if isinstance(prompt, Condition) else prompt).reshape(-1)
     return int(ids[-1]) if len(ids) else 0
 
 
