@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from anew.errors import ConfigError, did_you_mean, shorten
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C")
 V = TypeVar("V")
+SettingValue: TypeAlias = str | int | float | bool
 MAX_INT = 2**63 - 1  # largest whole number: others keep it in 64 bits
 EXACT_INT = 2**53  # up to here a float stands for one whole number only
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")

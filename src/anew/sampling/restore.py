@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from anew.core.registry import load, load_user_family
 from anew.core.specs import Codec, Spec
 from anew.data.dataset import fitted
 from anew.data.latent_dataset import LatentModality
+from anew.data.modality import Modality
 from anew.errors import RunError, command, restoring
 from anew.families.base import Family
 from anew.runs.folder import RunFolder
@@ -94,10 +94,10 @@ def as_codec(family: Family, folder: Path) -> Codec:
     return family
 
 
-def restore_modality(record: RunRecord, folder: Path, device: torch.device) -> Any:
+def restore_modality(record: RunRecord, folder: Path, device: torch.device) -> Modality:
     """The kind of data as the family sees it: through the codec of the run, where it has one."""
     plain = fitted(record.data.model_dump(), folder)
-    modality: Any = plain
+    modality: Modality = plain
     if record.codec is not None:
         modality = LatentModality(plain, as_codec(restore_codec(record, folder, device), folder))
     if modality.spec != record.spec or (record.codec is not None and record.codec.spec != plain.spec):
