@@ -22,13 +22,13 @@ FILE_BYTES = 64 * 2**20
 STRICT = ConfigDict(extra="forbid")
 
 
-def _family(value: Any) -> str:
+def _family(value: object) -> str:
     if value == OWN_FAMILY or (isinstance(value, str) and value.isidentifier() and len(value) < 100):
         return str(value)
     raise ValueError(f"a family's name or {OWN_FAMILY!r} is expected")
 
 
-def _spec(value: Any) -> Spec:
+def _spec(value: object) -> Spec:
     if isinstance(value, Grid | Tokens):
         return value
     if not isinstance(value, Mapping):
@@ -44,7 +44,7 @@ PREFERENCES: tuple[Preference, ...] = get_args(Preference)  # what may decide be
 Status = Literal["training", "trained", "finished"]  # "trained": its report is not written yet
 FamilyName = Annotated[str, PlainValidator(_family)]
 SpecField = Annotated[Grid | Tokens, PlainValidator(_spec), PlainSerializer(spec_to_json)]
-Settings = dict[str, Any]  # of a dataclass of settings, which checks them
+Settings = dict[str, object]  # of a dataclass of settings, which checks them
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
@@ -169,7 +169,7 @@ class RunRecord(Record):
             raise ValueError(f"label_shares must have one share for each of {classes} classes, and not all 0")
         return self
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As JSON values."""
         return self.model_dump(exclude_none=False)
 

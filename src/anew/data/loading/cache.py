@@ -14,7 +14,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +46,7 @@ class EncodedShard:
         return int(self.values.nbytes + 32 * len(self.lengths))
 
 
-def cache_name(*parts: Any) -> str:
+def cache_name(*parts: object) -> str:
     """A folder name that changes with any of the parts (JSON values)."""
     text = json.dumps([VERSION, *parts], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,7 +165,7 @@ class InMemoryStore:
 
     # ---- encoding ----
 
-    def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[Any]) -> None:
+    def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[object]) -> None:
         """Encode all parts with the fitted modality."""
         del cache, name  # what is small is encoded again in less time than a cache takes
         number = {label: i for i, label in enumerate(labels)}

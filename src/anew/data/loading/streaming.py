@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +103,7 @@ class StreamingStore:
 
     # ---- encoding ----
 
-    def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[Any]) -> None:
+    def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[object]) -> None:
         """Get ready to encode with the fitted modality. name: what the cache depends on besides the modality."""
         self.close()
         self._views.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -45,12 +44,12 @@ class ImageEvaluation(Evaluation):
     feature_description = f"{FEATURES} features of the {NAME}"
     item_type = IMAGES
 
-    def embedder(self, train: Sequence[Any]) -> Embedder:
+    def embedder(self, train: Sequence[Numbers]) -> Embedder:
         embedding = Embedding(train[0].shape[2] if train[0].ndim == 3 else 1, 2)
         embedding.fit(image_tensor(train))
         return lambda images: embed_images(embedding, images)
 
-    def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
+    def naive(self, train: Sequence[Numbers], n: int, source: np.random.Generator) -> list[Numbers]:
         """Each pixel of another training image: only where values are common is right."""
         images = stack(train)
         flat = images.reshape(len(images), -1, images.shape[3] if images.ndim == 4 else 1)  # (m, pixels, C)
@@ -108,7 +107,7 @@ class ImageEvaluation(Evaluation):
             closest_pairs=self.closest_pairs,
         )
 
-    def report_item(self, item: Any) -> ReportItem:
+    def report_item(self, item: Numbers) -> ReportItem:
         return ReportItem(sheet.png(sheet.shrink(item)))
 
     def _pixel_set(self, name: str) -> Numbers:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -52,13 +51,13 @@ class TextEvaluation(Evaluation):
         self.scoring_seconds = 0.0  # that scoring with the whole model took
         self._texts: dict[tuple[str, int], list[str]] = {}
 
-    def embedder(self, train: Sequence[Any]) -> Embedder:
+    def embedder(self, train: Sequence[str]) -> Embedder:
         return Kmers(train)
 
-    def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
+    def naive(self, train: Sequence[str], n: int, source: np.random.Generator) -> list[str]:
         return list(bigrams(train, n, source))
 
-    def items(self, part: str, n: int) -> list[Any]:
+    def items(self, part: str, n: int) -> list[str]:
         """Records; of other texts pieces of PASSAGE characters, in random order."""
         if self.records:
             return [str(text) for text in super().items(part, n) if text]
@@ -156,7 +155,7 @@ class TextEvaluation(Evaluation):
             closest_pairs=self.closest_pairs,
         )
 
-    def pair_view(self, sample: Any, train: Any, distance: float, usual: float) -> SamplePair:
+    def pair_view(self, sample: str, train: str, distance: float, usual: float) -> SamplePair:
         """Records by their edits; passages with the longest part marked that both have."""
         sample, train = str(sample), str(train)
         if self.records:
