@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anew.core.version import __version__
 
@@ -18,26 +18,15 @@ if TYPE_CHECKING:
     from anew.sampling.scoring import Scores
 
 _HOMES = {
-    "anew.api": (
-        "compare",
-        "evaluate",
-        "example",
-        "examples",
-        "load",
-        "look",
-        "resume",
-        "score",
-        "settings",
-        "train",
-        "walk",
+    **dict.fromkeys(
+        ("AnewError", "BudgetError", "ConfigError", "DataError", "RunError", "TrainingError", "UserError"),
+        "anew.errors",
     ),
-    "anew.sampling.model": ("Model",),
-    "anew.sampling.samples": ("Samples",),
-    "anew.sampling.scoring": ("Scores",),
-    "anew.sampling.interpolation": ("Walk",),
-    "anew.errors": ("AnewError", "BudgetError", "ConfigError", "DataError", "RunError", "TrainingError", "UserError"),
-}
-_HOME = {name: home for home, members in _HOMES.items() for name in members}
+    "Model": "anew.sampling.model",
+    "Samples": "anew.sampling.samples",
+    "Scores": "anew.sampling.scoring",
+    "Walk": "anew.sampling.interpolation",
+}  # of what is not a verb
 
 __all__ = [
     "AnewError",
@@ -68,10 +57,10 @@ __all__ = [
 
 if not TYPE_CHECKING:  # a checker of types that saw it would take every name, also a wrong one
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         # PEP 562: torch is imported by the first thing that needs it, not by `import anew`.
-        if name in _HOME:
-            return getattr(importlib.import_module(_HOME[name]), name)
+        if name in __all__:
+            return getattr(importlib.import_module(_HOMES.get(name, "anew.api")), name)
         raise AttributeError(f"module 'anew' has no attribute {name!r}")
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.evaluation.inputs import EMBEDDER_ITEMS, LEAST, POOL_MOST, AuditPool, Clock, EvaluationInputs
 from anew.evaluation.memorization.audit import MOST_CONTROLS, audit
@@ -38,7 +39,7 @@ BRIEF = 12  # samples that a report shows where there was no time for more
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
 OUT_OF_TIME = "out of time"
 
-Embedder = Callable[[Sequence[Any]], NDArray[Any]]
+Embedder = Callable[[Sequence[Any]], Numbers]
 
 
 class Evaluation(ABC):
@@ -85,7 +86,7 @@ class Evaluation(ABC):
     def embedder(self, train: Sequence[Any]) -> Embedder:
         """What turns items into features (n, d); may take centre and scale from a few training items."""
 
-    def probe_features(self, items: Sequence[Any]) -> NDArray[Any] | None:
+    def probe_features(self, items: Sequence[Any]) -> Numbers | None:
         """Features (n, d) that tell classes better than those of `embedder`; None: those do."""
         return None
 
@@ -309,7 +310,7 @@ class Evaluation(ABC):
         yield from ClassMetrics(
             names=labels.train(1)[0],
             probe_items=LabelledFeatures(embed(self._probe_items[:n_probe]), train[n : n + n_probe]),
-            samples=LabelledFeatures(rows["samples"], np.asarray(labels.samples)[:n]),
+            samples=LabelledFeatures(rows["samples"], np.asarray(labels.samples, dtype=np.intp)[:n]),
             held_out=LabelledFeatures(rows["test"], test[:n]),
             train=LabelledFeatures(rows["train"], train[:n]),
             naive=rows.get("naive"),
@@ -334,7 +335,7 @@ def comparisons(samples: int, real: int) -> float:
 
 
 def class_numbers(
-    labels_of: Callable[[int], tuple[Sequence[str], NDArray[Any]]], counts: tuple[int, int], seed: int
+    labels_of: Callable[[int], tuple[Sequence[str], Integers]], counts: tuple[int, int], seed: int
 ) -> NDArray[np.intp] | None:
     """Class numbers of the items of a part in the order of `Evaluation.items`; None where items are pieces of what has labels.
 

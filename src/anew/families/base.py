@@ -94,7 +94,7 @@ class Family(nn.Module):
     rationale: ClassVar[str] = ""
     early_stopping: ClassVar[bool] = True
     generates: ClassVar[bool] = True
-    codec_config: ClassVar[Mapping[str, Any] | None] = None
+    codec_config: ClassVar[Mapping[str, object] | None] = None
     codec_time_share: ClassVar[float] = 0.45
     latent_spec_type: ClassVar[type] = Grid
     no_interpolation_reason: ClassVar[str] = "use a family that has one"

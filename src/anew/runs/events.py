@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from anew.core import files
 from anew.errors import RunError
 
 NAME = "events.jsonl"
+EventValue: TypeAlias = str | int | float | None
 BYTES = 2**31  # of the file, at most
 TEXTS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
 NEEDED = {
@@ -33,7 +34,7 @@ class Events:
         if cut and path.stat().st_size:
             self._file.write("\n")  # a kill left half a line, and the next one is to be whole
 
-    def write(self, kind: str, **fields: Any) -> None:
+    def write(self, kind: str, **fields: EventValue) -> None:
         self._file.write(json.dumps({"event": kind, "time": round(time.time(), 3), **fields}) + "\n")
         if time.monotonic() - self._flushed >= self._every:
             self.flush()
@@ -72,7 +73,7 @@ def _event(line: bytes) -> dict[str, Any] | None:
     return event if fits and all(name in event for name in NEEDED.get(event["event"], ())) else None
 
 
-def _fits(name: str, value: Any) -> bool:
+def _fits(name: str, value: object) -> bool:
     if name in TEXTS:
         return isinstance(value, str)
     if name in ("step", "examples", "threads", "batches"):

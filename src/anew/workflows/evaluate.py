@@ -145,14 +145,7 @@ def _write_run_report(
         command=command_line(),
     )
     write_card(folder, record.model_dump(), report)
-    say_verdict(report, reporter)
     return report
-
-
-def say_verdict(report: EvaluationReport, reporter: Reporter) -> None:
-    """The answers of a report, a line each."""
-    for answer in report.verdict.values():
-        reporter.message(answer)
 
 
 def _save_samples(samples: Samples, folder: Path) -> None:
@@ -294,9 +287,9 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool:
     """Real items of a run's data for the audit for copies, at most n, in random order."""
     held_out_parts, random = data.held_out()
     if isinstance(spec, Tokens) and spec.packed:
-        train = data.text("train")
-        held_out = [text for part in held_out_parts for text in data.text(part)]
-        return AuditPool(train, held_out, None, len(train), randomly_held_out=random)
+        texts = data.text("train")
+        held_out_texts = [text for part in held_out_parts for text in data.text(part)]
+        return AuditPool(texts, held_out_texts, None, len(texts), randomly_held_out=random)
     first = data.items("train", 1, seed)
     n = min(n, max(int(POOL_BYTES // max(size_of(first[0]), 1)), 1_000)) if first else n
     per_part = n // 2 // len(held_out_parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, WEIGHTS
-from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Plan, Request, RunRecord
+from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Plan, Request, RunRecord, Status
 from anew.runs.tensors import read_tensors
 from anew.training.distributed import World
 
@@ -71,7 +71,7 @@ class TrainingJob:
     def world(self) -> World:
         return self.context.world
 
-    def write_status(self, status: Literal["training", "trained", "finished"], data: DataRecord | None = None) -> None:
+    def write_status(self, status: Status, data: DataRecord | None = None) -> None:
         """Write config.json with this status, and with what is known of the data now, where that changed."""
         changes: dict[str, object] = {"status": status} if data is None else {"status": status, "data": data}
         self.folder.write_config(self.record.model_copy(update=changes))
@@ -130,7 +130,7 @@ def begin_job(
         status="training",
         family=FamilyRecord(name=choice.name, config=cfg.to_json(config)),
         spec=data.spec,
-        data=DataRecord(**data.state()),
+        data=DataRecord.model_validate(data.state()),
         label_shares=data.label_shares(),
         train=cfg.to_json(train_config),
         plan=plan,

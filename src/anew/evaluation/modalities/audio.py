@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
+from anew.data.formats.audio import Samples
 from anew.evaluation.base import OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features import audio
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
@@ -51,18 +53,18 @@ class AudioEvaluation(Evaluation):
         """Samples a second."""
         return int(self.inputs.modality.rate)  # type: ignore[attr-defined]
 
-    def embedder(self, train: Sequence[Any]) -> Embedder:
+    def embedder(self, train: Sequence[Samples]) -> Embedder:
         embedding = Embedding(1, 2)
         embedding.fit(self._unit_spectrograms(train))
         return lambda items: np.concatenate(
             [embedding(self._unit_spectrograms(items[i : i + 256])) for i in range(0, len(items), 256)]
         )
 
-    def _unit_spectrograms(self, items: Sequence[Any]) -> torch.Tensor:
+    def _unit_spectrograms(self, items: Sequence[Samples]) -> torch.Tensor:
         """(n, 1, M, T) in [-1, 1]."""
         return audio.spectrograms(items, self.rate)[:, None] * (2.0 / audio.FLOOR_DB) + 1.0
 
-    def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
+    def naive(self, train: Sequence[Samples], n: int, source: np.random.Generator) -> list[Samples]:
         """Noise with the spectrum of a training clip: which tones it holds is right, when they sound is not."""
         clips = []
         for index in source.integers(len(train), size=n):
@@ -108,7 +110,7 @@ class AudioEvaluation(Evaluation):
         return np.asarray((10.0 ** (level / 10.0)).mean(2).numpy())
 
     def _distribution(
-        self, spec: MetricSpec, number_of: Callable[[Sequence[Any], int], NDArray[Any]], source: str
+        self, spec: MetricSpec, number_of: Callable[[Sequence[Samples], int], Numbers], source: str
     ) -> Iterator[Score]:
         """Distance of the distributions of a number that every clip has."""
         samples, test, train, naive = (
@@ -128,7 +130,7 @@ class AudioEvaluation(Evaluation):
             source=f"{source}; {medians}",
         )
 
-    def probe_features(self, items: Sequence[Any]) -> NDArray[Any]:
+    def probe_features(self, items: Sequence[Samples]) -> Numbers:
         """(n, 32 x 32) spectrograms, coarse: what is said shows there best, and they take little time."""
         coarse = torch.nn.functional.adaptive_avg_pool2d(audio.spectrograms(items, self.rate), (32, 32))
         return np.asarray(coarse.flatten(1).numpy())
@@ -171,7 +173,7 @@ class AudioEvaluation(Evaluation):
             closest_pairs=self.closest_pairs,
         )
 
-    def report_item(self, item: Any) -> ReportItem:
+    def report_item(self, item: Samples) -> ReportItem:
         modality: Any = self.inputs.modality
         file = modality.save_item(item)
         return ReportItem(sheet.png(modality.picture(item)), file.data, file.media)
