@@ -24,7 +24,7 @@ from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK
 from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
-from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12  # clips on the sheet, with players, and beside their nearest
 SEARCHED = 4_000  # training clips that the nearest one is looked for in
@@ -33,11 +33,13 @@ PERIODICITY_DISTANCE = MetricSpec(
     "periodicity_distance",
     "Tone",
     "How tonal the sounds are, compared with real ones (0 = the same).",
+    tolerance=Tolerance("closeness", 0.06, 0.25, "how tonal sounds are differs by {value:.2f} (real data: {real:.2f})"),
 )
 LOUDNESS_DISTANCE = MetricSpec(
     "loudness_distance",
     "Loudness",
     "How far the spread of loudness is from that of real sounds, in decibels (0 = the same).",
+    tolerance=Tolerance("closeness", 2.0, 8.0, "loudness differs by {value:.1f} dB (real data: {real:.1f} dB)"),
 )
 
 

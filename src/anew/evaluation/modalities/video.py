@@ -25,7 +25,7 @@ from anew.evaluation.metrics.frechet import frechet_distance
 from anew.evaluation.metrics.spectrum import spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
-from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8  # clips on the sheet of frames, with players, beside their nearest
 HELD_OUT = 64  # clips whose distance from training clips says what is typical
@@ -47,11 +47,17 @@ MOTION_DISTANCE = MetricSpec(
     "motion_distance",
     "Amount of motion",
     "How far the amount of motion is from that of real clips, in decibels (0 = the same).",
+    tolerance=Tolerance(
+        "closeness", 1.5, 6.0, "the amount of motion differs by {value:.1f} dB (real data: {real:.1f} dB)"
+    ),
 )
 MOTION_SPECTRUM_DISTANCE = MetricSpec(
     "motion_spectrum_distance",
     "Speed of motion",
     "How differently slow and fast changes are mixed than in real clips, in decibels (0 = the same).",
+    tolerance=Tolerance(
+        "closeness", 1.0, 4.0, "the speed of motion differs by {value:.1f} dB (real data: {real:.1f} dB)"
+    ),
 )
 
 
