@@ -9,9 +9,11 @@ from anew.core.version import __version__
 
 if TYPE_CHECKING:
     from anew.api.catalog import example, examples, settings
+    from anew.api.exporting import export
     from anew.api.measure import compare, evaluate, look, score, walk
     from anew.api.training import load, resume, train
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
+    from anew.exporting.base import Export
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
     from anew.sampling.samples import Samples
@@ -23,6 +25,7 @@ _HOMES = {
         "evaluate",
         "example",
         "examples",
+        "export",
         "load",
         "look",
         "resume",
@@ -31,6 +34,7 @@ _HOMES = {
         "train",
         "walk",
     ),
+    "anew.exporting.base": ("Export",),
     "anew.sampling.model": ("Model",),
     "anew.sampling.samples": ("Samples",),
     "anew.sampling.scoring": ("Scores",),
@@ -44,6 +48,7 @@ __all__ = [
     "BudgetError",
     "ConfigError",
     "DataError",
+    "Export",
     "Model",
     "RunError",
     "Samples",
@@ -56,6 +61,7 @@ __all__ = [
     "evaluate",
     "example",
     "examples",
+    "export",
     "load",
     "look",
     "resume",
