@@ -9,9 +9,11 @@ from anew.core.version import __version__
 
 if TYPE_CHECKING:
     from anew.api.catalog import example, examples, settings
+    from anew.api.exporting import export
     from anew.api.measure import compare, evaluate, look, score, walk
     from anew.api.training import load, resume, train
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
+    from anew.exporting.base import Export
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
     from anew.sampling.samples import Samples
@@ -22,6 +24,7 @@ _HOMES = {
         ("AnewError", "BudgetError", "ConfigError", "DataError", "RunError", "TrainingError", "UserError"),
         "anew.errors",
     ),
+    "Export": "anew.exporting.base",
     "Model": "anew.sampling.model",
     "Samples": "anew.sampling.samples",
     "Scores": "anew.sampling.scoring",
@@ -33,6 +36,7 @@ __all__ = [
     "BudgetError",
     "ConfigError",
     "DataError",
+    "Export",
     "Model",
     "RunError",
     "Samples",
@@ -45,6 +49,7 @@ __all__ = [
     "evaluate",
     "example",
     "examples",
+    "export",
     "load",
     "look",
     "resume",

@@ -214,6 +214,24 @@ def _walk(arguments: argparse.Namespace, started: float) -> None:
         write(f"{len(walk.frames)} frames{label} in {out / 'frames'}\nstrip: {strip}\nanimation: {animation}")
 
 
+def _export(arguments: argparse.Namespace, started: float) -> None:
+
+    export = api.export(
+        arguments.run,
+        arguments.to,
+        arguments.out,
+        number_type=arguments.number_type,
+        trust_code=arguments.trust_code,
+    )
+    if arguments.json:
+        write_json(export.to_json())
+        return
+    size = sum(path.stat().st_size for path in export.files)
+    write(f"{len(export.files)} files of {size / 1e6:,.1f} MB in {export.folder}")
+    for note in export.notes:
+        write(note)
+
+
 # ---- figures ----
 
 
@@ -343,6 +361,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, float], None]] = {
     "evaluate": _evaluate,
     "compare": _compare,
     "walk": _walk,
+    "export": _export,
     "settings": _settings,
     "example": _example,
 }

@@ -340,10 +340,13 @@ class Text(Modality):
         self.tokenizer = tokenizer.restored(record.tokens, folder, tuple(self.special_names.values()))
         self._set_spec(record.length, record.many)
 
-    def save(self, folder: Path) -> None:
+    def stock_tokenizer(self) -> Any:
+        """A `tokenizers.Tokenizer` of the ids of `spec`."""
         by_id = sorted(self.spec.special.items(), key=lambda pair: pair[1])
-        special = [self.special_names[name] for name, _ in by_id if name in self.special_names]
-        files.write_text(folder / "tokenizer.json", self.tokenizer.tokenizer(special).to_str(pretty=True))
+        return self.tokenizer.tokenizer([self.special_names[name] for name, _ in by_id if name in self.special_names])
+
+    def save(self, folder: Path) -> None:
+        files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
 
 
 def _encoding_notes(guessed: Mapping[str, Mapping[tuple[int, bytes], int]]) -> list[str]:
