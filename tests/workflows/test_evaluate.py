@@ -12,7 +12,8 @@ import pytest
 from anew.core.reporter import SilentReporter
 from anew.evaluation.score import Score
 from anew.sampling.samples import Samples
-from anew.workflows.evaluate import _sampled, _save_samples, measure_all
+from anew.workflows.evaluate import _sampled, measure_all
+from anew.workflows.run_report import save_samples
 from scores import score
 
 
@@ -90,9 +91,9 @@ class Saved(Samples):
 
 def test_samples_of_an_earlier_evaluation_are_replaced_and_all_else_stays(tmp_path: Path) -> None:
     folder = tmp_path / "samples"
-    _save_samples(Saved(["0000-3.png", "0001-7.png"]), folder)
+    save_samples(Saved(["0000-3.png", "0001-7.png"]), folder)
     for name in ("step-00000009.png", "mine.png", "2024.txt.bak"):
         (folder / name).touch()
-    _save_samples(Saved(["0000-7.png"]), folder)
+    save_samples(Saved(["0000-7.png"]), folder)
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["0000-7.png", "2024.txt.bak", "final.png", "mine.png", "step-00000009.png"]

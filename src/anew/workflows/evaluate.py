@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from anew.core import settings as cfg
 from anew.core.deadline import TimeIsUp, hard_stop
-from anew.core.provenance import command_line
 from anew.core.registry import load
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Spec, Tokens
@@ -22,20 +17,17 @@ from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
 from anew.evaluation.base import Evaluation
 from anew.evaluation.inputs import LEAST, AuditPool, EvaluationInputs, Labels
-from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.content import ReportContent
-from anew.evaluation.reporting.model_card import write_card
-from anew.evaluation.reporting.report import EvaluationReport, write_report
-from anew.evaluation.score import Score
+from anew.evaluation.reporting.report import EvaluationReport
 from anew.evaluation.wording import plural
 from anew.families.base import Family
 from anew.runs import events as events_file
 from anew.runs.events import Events
-from anew.runs.record import RunRecord
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
+from anew.workflows.run_report import Measurements, ReportPlace, save_samples, warnings, write_run_report
 
 __all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evaluate_run"]
 
@@ -44,7 +36,6 @@ __all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evalua
 # them for every run, one after another.
 REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
 POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which takes about ten times as much memory
-EARLIER_SAMPLE = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final)\.\w+")  # names that `Samples.save` and `save_sheet` give
 STOPPED_SECONDS = 20.0  # for what is left once sampling was stopped by hand
 PARTS_MOST = 120_000  # units of the test part, taken evenly, that parts of a mixed model are scored on
 PROBE = 8_000  # units that are scored to learn how long the whole part would take
@@ -57,15 +48,6 @@ LATE = 1.3  # times the time for sampling: a chunk that is not ready by then is 
 def writing_seconds(seconds: float) -> float:
     """Of the seconds of an evaluation, those kept for drawing and writing the report."""
     return min(MOST_WRITING, WRITING_SHARE * seconds)
-
-
-@dataclass
-class Measurements:
-    """What an evaluation measured, all of it or up to where it was stopped."""
-
-    scores: list[Score] = field(default_factory=list)
-    copies: CopyTestResult | None = None
-    notes: list[str] = field(default_factory=list)
 
 
 def evaluate_run(
@@ -99,7 +81,9 @@ def evaluate_run(
     share = TEXT_SHARE if isinstance(model.item_spec, Tokens) else ITEM_SHARE
     stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
     samples, notes, stopped = _sampled(model, n, seed, None if seconds is None else share * seconds, reporter)
-    _save_samples(samples.head(model.modality.traits.num_saved_samples), folder / "samples")
+    place = ReportPlace.choose(folder, len(samples))
+    if place.is_best:
+        save_samples(samples.head(model.modality.traits.num_saved_samples), folder / "samples")
     remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
     remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
     evaluation: Evaluation = load("evaluation", record.data.modality)(
@@ -110,54 +94,12 @@ def evaluate_run(
     data_notes = [*dataset.scan.notes, *skipped(dataset.scan)]
     measurements.notes = [*warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
     content = report_content(evaluation, None if seconds is None else begin + seconds - PAGE_SECONDS)
-    report = _write_run_report(folder, record, measurements, content, reporter)
+    report = write_run_report(place, record, measurements, content, reporter)
     events.write("report", seconds=round(time.monotonic() - begin, 3))
     events.close()
     if opened is None:
         dataset.close()
     return report
-
-
-def _write_run_report(
-    folder: Path, record: RunRecord, measurements: Measurements, content: ReportContent, reporter: Reporter
-) -> EvaluationReport:
-    """Write report/ and README.md of a run; an earlier report is replaced, which is said."""
-    history, out = _history(folder), folder / "report"
-    report = EvaluationReport.of(
-        measurements.scores,
-        measurements.copies,
-        run=folder.name,
-        family=record.family.name,
-        modality=record.data.modality,
-        notes=measurements.notes,
-        steps=max((event["step"] for event in history), default=None),
-        folder=out,
-    )
-    if (out / "report.html").exists():
-        reporter.message(f"replacing the earlier samples, report and README.md of {folder}")
-    write_report(
-        out,
-        report,
-        content=content,
-        history=history,
-        settings={"family": record.family.config, "data": record.data.config, "train": record.train},
-        plan=cfg.to_json(record.plan),
-        command=command_line(),
-    )
-    write_card(folder, record.model_dump(), report)
-    return report
-
-
-def _save_samples(samples: Samples, folder: Path) -> None:
-    """Write samples and their sheet in the place of those of an earlier evaluation, whose names may differ (labels do).
-
-    Everything else in the folder stays: previews of training, the user's own files.
-    """
-    for path in folder.glob("*"):
-        if EARLIER_SAMPLE.fullmatch(path.name):
-            path.unlink()
-    samples.save(folder)
-    samples.save_sheet(folder, "final")
 
 
 def measure_all(evaluation: Evaluation, reporter: Reporter, stop_at: float | None = None) -> Measurements:
@@ -199,12 +141,6 @@ def report_content(evaluation: Evaluation, stop_at: float | None = None) -> Repo
             return evaluation.report_content()
     except TimeIsUp:
         return evaluation.brief_content()
-
-
-def warnings(folder: Path) -> list[str]:
-    """What training warned of, in its last part, as sentences: a run that was given more time may have recovered."""
-    texts = [e for e in events_file.read(folder / events_file.NAME) if e["event"] == "warning" and e["text"]]
-    return [f"Warning at step {e['step']:,} of training: {e['text']}." for e in texts[-1:]]
 
 
 def _sampled(
@@ -329,9 +265,3 @@ def gradient_bits(model: Model, batches: Iterator[Batch]) -> list[BitsAndUnits]:
     """(bits, units) of each example under what was learned by gradients: of a mixture with counts, which have read the
     training items letter by letter, the network alone."""
     return model.bits(batches, part="network")
-
-
-def _history(folder: Path) -> list[dict[str, Any]]:
-    steps = [e for e in events_file.read(folder / events_file.NAME) if e["event"] == "step"]
-    every = max(1, len(steps) // 1000)
-    return steps[::every]
