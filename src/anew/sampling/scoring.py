@@ -66,6 +66,7 @@ class Scores:
 
     @property
     def bits_per_unit(self) -> float:
+        """Bits per character, residue or dimension of all the data."""
         return self.bits / self.units
 
     def to_json(self) -> dict[str, object]:
