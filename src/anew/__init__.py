@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
     from anew.sampling.samples import Samples
-    from anew.sampling.scoring import Scores
+    from anew.sampling.scores import Scores
 
 _HOMES = {
     "anew.api": (
@@ -33,7 +33,7 @@ _HOMES = {
     ),
     "anew.sampling.model": ("Model",),
     "anew.sampling.samples": ("Samples",),
-    "anew.sampling.scoring": ("Scores",),
+    "anew.sampling.scores": ("Scores",),
     "anew.sampling.interpolation": ("Walk",),
     "anew.errors": ("AnewError", "BudgetError", "ConfigError", "DataError", "RunError", "TrainingError", "UserError"),
 }

@@ -7,6 +7,7 @@ from anew.api.catalog import example, examples, setting_groups, settings
 from anew.api.measure import compare, evaluate, look, read_report, score, walk
 from anew.api.training import load, resume, train
 from anew.planning.folder_names import default_report, default_run
+from anew.sampling.scores import new_csv_file
 
 __all__ = [
     "compare",
@@ -17,6 +18,7 @@ __all__ = [
     "examples",
     "load",
     "look",
+    "new_csv_file",
     "read_report",
     "resume",
     "score",

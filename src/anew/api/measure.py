@@ -23,7 +23,7 @@ from anew.runs.record import PREFERENCES
 
 if TYPE_CHECKING:
     from anew.sampling.interpolation import Walk
-    from anew.sampling.scoring import Scores
+    from anew.sampling.scores import Scores
     from anew.workflows.compare.run import ComparisonReport
     from anew.workflows.evaluate import EvaluationReport
     from anew.workflows.inspect import Inspection
@@ -70,25 +70,37 @@ def look(
     return inspect_data(str(path), modality=modality, prefer=prefer, budget=seconds, seed=seed, settings=values)
 
 
-def score(run: str | Path, data: str | Path, *, limit: float | None = None, trust_code: bool = False) -> Scores:
-    """Measure the bits per character (residue, dimension) of other data under a model.
+def score(
+    run: str | Path,
+    data: str | Path | Sequence[Any],
+    *,
+    limit: float | None = None,
+    per_item: bool = False,
+    trust_code: bool = False,
+    reporter: Reporter | None = None,
+) -> Scores:
+    """Measure how likely other data is under a model: log-likelihood, and bits per character (residue, dimension).
 
-    Context carries across a document.
+    Each document, line, sequence or row of a table is scored by itself.
 
     Args:
         run: The folder of the run.
-        data: A folder, a file or a hub name, of the run's kind of data.
+        data: A folder, a file or a hub name, of the run's kind of data; or items: a text, a list of texts, or a list of arrays.
         limit: About how many units to score, taken evenly. None scores all.
+        per_item: Whether to keep the score of each record in `items`; those of a list always are.
         trust_code: As in `load`.
+        reporter: Who shows the progress. None shows nothing.
 
     Returns:
-        The figures; `bound`, "exact" or "an upper bound"; how many items were `skipped`; and `notes` on which and why.
+        The figures of all of it, of each of its `files`, and perhaps of its `items`; `bound`, "exact" or "an upper bound"; how
+        many items were `skipped`; and `notes` on which and why.
 
     Raises:
         ConfigError: The run has no likelihood.
         DataError: The data holds nothing to score.
     """
-    return load(run, trust_code=trust_code).score(data, limit=limit)
+    model = load(run, trust_code=trust_code)
+    return model.score(data, limit=limit, per_item=per_item, reporter=reporter)
 
 
 def walk(

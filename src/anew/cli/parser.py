@@ -185,6 +185,8 @@ def _sample(p: _Parser) -> None:
 def _score(p: _Parser) -> None:
     p.add_argument("run", help="folder of the run")
     p.add_argument("data", help=DATA_HELP)
+    p.add_argument("--per-item", action="store_true", help="one row for each record, as CSV (or JSON, with --json)")
+    p.add_argument("--out", metavar="FILE.csv", help="write the rows of --per-item into this file")
     _trust_code(p)
 
 
@@ -257,7 +259,7 @@ COMMANDS: dict[str, tuple[str, Callable[[_Parser], None]]] = {
     "train": ("train a generator on DATA within a time budget, then sample and evaluate it", _train),
     "resume": ("finish an interrupted run, or train a finished one for longer", _resume),
     "sample": ("generate new items as ordinary files", _sample),
-    "score": ("measure how well a model predicts other data, in bits per character", _score),
+    "score": ("measure how likely other data is under a model, as a whole or record by record", _score),
     "evaluate": ("measure samples of a run or of any other tool, and check them for copies", _evaluate),
     "compare": ("train several families on the same data and budget, or compare existing runs", _compare),
     "walk": ("morph between samples: a strip, an animation and single frames", _walk),

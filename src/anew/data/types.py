@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from anew.errors import printable
 
 DIGESTED = 1 << 20  # bytes at the start, the middle and the end of a large file that stand for its content
@@ -88,6 +90,25 @@ class Item:
 
     def __reduce__(self) -> Any:
         return Item, (self.name, self.data, self.label, self.begins, self.ends, self.group)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRecord:
+    """A record as it is stored for a model, and where it came from.
+
+    Attributes:
+        file: Path in its source, "" where it came from no file.
+        number: Which record of the file it is, from 1.
+        name: What the file calls it (the first word of a FASTA header), "" without a name.
+        row: (n,) ids for `Tokens`, else the stored grid.
+        label: Number of its class; None where none are learned.
+    """
+
+    file: str
+    number: int
+    name: str
+    row: NDArray[Any]
+    label: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
