@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
 from pathlib import Path
@@ -77,7 +78,7 @@ def test_documents_begin_anew(text: anew.Model, tmp_path: Path) -> None:
     scores = text.score(tmp_path / "in", per_item=True)
     assert [item.file for item in scores.items] == ["0.txt", "1.txt", "2.txt"]
     for item in scores.items:
-        alone = text.score((tmp_path / "in" / item.file))
+        alone = text.score(tmp_path / "in" / item.file)
         assert item.bits == pytest.approx(alone.bits, rel=1e-4)
         assert item.units == len((tmp_path / "in" / item.file).read_text())
 
@@ -98,7 +99,7 @@ def test_many_records_of_many_lengths_and_the_progress(tmp_path: Path) -> None:
     assert [item.record for item in scores.items] == list(range(1, len(lines) + 1))
     assert [item.units for item in scores.items] == [len(line) + 1 for line in lines]
     assert shown[-1] == ("scoring", shown[-1][2], shown[-1][2]) and len(shown) > 1
-    assert all(before[1] <= after[1] for before, after in zip(shown, shown[1:], strict=False))
+    assert all(before[1] <= after[1] for before, after in itertools.pairwise(shown))
 
 
 def test_bounds_of_pictures_have_no_tokens(tmp_path: Path) -> None:
