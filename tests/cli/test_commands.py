@@ -199,6 +199,15 @@ def test_look_says_what_it_is(image_run: tuple[Path, Path], tmp_path: Path) -> N
     assert words.startswith("data:   ") and "\nmodel:  transformer\nbecause " in words
 
 
+def test_look_at_a_run_says_how_good_it_is_and_what_comes_next(text_run: tuple[Path, Path]) -> None:
+    data, run = text_run
+    lines = anew("look", run).stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[:4]] == ["run", "data", "model", "so far"]
+    assert str(data) in lines[1] and "12 steps" in lines[3] and lines[5].startswith("Close to your data?")
+    assert lines[-2].startswith("more ")
+    assert json.loads(anew("look", run, "--json").stdout)["status"] == "finished"
+
+
 @pytest.mark.parametrize("after", [0.3, 1.5, 3.0, 4.5, 6.0])
 def test_a_killed_run_goes_on_to_the_same_bytes(text_run: tuple[Path, Path], tmp_path: Path, after: float) -> None:
     data, run = text_run

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from anew.workflows.compare.run import ComparisonReport
     from anew.workflows.evaluate import EvaluationReport
     from anew.workflows.inspect import Inspection
+    from anew.workflows.inspect_run import RunInspection
 
 
 COMPARISON_BUDGET = "5m"
@@ -41,11 +42,12 @@ def look(
     budget: str | float | None = None,
     seed: int = 0,
     settings: Settings | None = None,
-) -> Inspection:
-    """Describe data, recommend a model family, and estimate what budgets can train.
+) -> Inspection | RunInspection:
+    """Describe data, recommend a model family, and estimate what budgets can train; or describe a run.
 
     Args:
-        data: A folder, a file, or a data set of the Hugging Face hub as `owner/name`.
+        data: A folder, a file, or a data set of the Hugging Face hub as `owner/name`; or the folder of a run, which says by itself
+            what it was trained on. The other arguments are for data.
         modality: What it holds ("image", "text", ...). None finds out.
         prefer: What decides between families: "quality" of samples, "speed" of sampling, or "latent" (a space to
             interpolate in).
@@ -59,12 +61,21 @@ def look(
 
     Raises:
         UserError: The data or an argument cannot be used.
+        RunError: The run was edited or is damaged.
     """
     path = arguments.path("data", data, DataError)
     arguments.choice("prefer", prefer, PREFERENCES)
     modality = arguments.optional_text("modality", modality)
     seconds = None if budget is None else parse_duration(budget)
     seed, values = check_int("seed", seed), arguments.settings(settings)
+    from anew.workflows.inspect_run import inspect_run, is_run
+
+    if is_run(path):
+        for_data = {"modality": modality, "budget": budget, "settings": values or None}
+        name = next((name for name, value in for_data.items() if value is not None), None)
+        if name is not None:
+            raise ConfigError(f"{str(path)!r} is a run, and `{name}` is for data; leave it out")
+        return inspect_run(path)
     from anew.workflows.inspect import inspect_data
 
     return inspect_data(str(path), modality=modality, prefer=prefer, budget=seconds, seed=seed, settings=values)

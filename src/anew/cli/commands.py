@@ -15,7 +15,7 @@ import anew
 from anew import api
 from anew.cli.output_folder import OutputFolder
 from anew.cli.progress import ProgressLine
-from anew.cli.summary import Line, closing, describe, places, score_lines, score_table, setting_lines
+from anew.cli.summary import Line, closing, describe, describe_run, places, score_lines, score_table, setting_lines
 from anew.cli.terminal import write, write_json, write_spans
 from anew.core import arguments as checked
 from anew.errors import ConfigError, command, shorten
@@ -41,18 +41,20 @@ def run(arguments: argparse.Namespace, started: float) -> None:
 
 def _look(arguments: argparse.Namespace, started: float) -> None:
 
-    summary = api.look(
+    found = api.look(
         arguments.data,
         modality=arguments.modality,
         prefer=arguments.prefer,
         budget=arguments.budget,
         seed=arguments.seed,
         settings=dict(arguments.set),
-    ).to_json()
+    )
     if arguments.json:
-        write_json(summary)
+        write_json(found.to_json())
+    elif isinstance(found, api.RunInspection):
+        _print(describe_run(found))
     else:
-        _print(describe(summary))
+        _print(describe(found.to_json()))
 
 
 # ---- training ----

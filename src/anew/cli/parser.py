@@ -132,7 +132,7 @@ def _verbose(p: _Parser) -> None:
 
 
 def _look(p: _Parser) -> None:
-    p.add_argument("data", help=DATA_HELP)
+    p.add_argument("data", help=f"{DATA_HELP}; or a run")
     p.add_argument("--modality", help="text, image, video, ..., where DATA holds several")
     _prefer(p)
     p.add_argument("--budget", metavar="TIME", help="estimate for this time: 90s, 10m, 2h (default: for several)")
@@ -255,7 +255,7 @@ def _example(p: _Parser) -> None:
 
 
 COMMANDS: dict[str, tuple[str, Callable[[_Parser], None]]] = {
-    "look": ("describe DATA, recommend a model family and estimate what each budget can train", _look),
+    "look": ("describe DATA, recommend a family and estimate what budgets can train; or describe a run", _look),
     "train": ("train a generator on DATA within a time budget, then sample and evaluate it", _train),
     "resume": ("finish an interrupted run, or train a finished one for longer", _resume),
     "sample": ("generate new items as ordinary files", _sample),

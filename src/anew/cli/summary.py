@@ -50,6 +50,16 @@ def describe(summary: Mapping[str, Any]) -> list[Line]:
     return lines + [[(text, "")] for text in _details(summary)]
 
 
+def describe_run(run: Any) -> list[Line]:
+    """`anew look RUN`: a `RunInspection` in lines: what it is, its answers, and what may come next."""
+    facts = run.facts()
+    width = max(map(len, facts)) + 2
+    lines: list[Line] = [[(f"{title + ':':<{width}}", "bold"), (text, "")] for title, text in facts.items()]
+    if run.report is not None:
+        return [*lines, [], *closing(run.report), [], *places(Path(run.path), run.report)]
+    return [*lines, [], *([(f"{purpose:<9}", "bold"), (text, "")] for purpose, text in run.commands.items())]
+
+
 def _details(summary: Mapping[str, Any]) -> Iterator[str]:
     labels = summary["labels"]
     if labels:
