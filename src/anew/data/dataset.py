@@ -21,7 +21,7 @@ from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
 from anew.data.splitting import near_duplicates, split
-from anew.data.types import DataBudget, DatasetSummary, DecodedItem, Item
+from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
 from anew.errors import DataError, printable, restoring
 
 WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
@@ -285,6 +285,12 @@ class Dataset:
         data.spec = modality.spec
         data.scan.labels = tuple(state["labels"])
         return data
+
+    def records(self) -> list[EncodedRecord]:
+        """Every usable record of data that `open_like` opened."""
+        if not self._all or not isinstance(self._store, InMemoryStore):
+            raise DataError("only data that was opened like that of a run has its records at hand; use open_like")
+        return self._store.encoded_records(self.scan.labels if self.spec.classes else ())
 
     def close(self) -> None:
         """Stop background work and let files go."""

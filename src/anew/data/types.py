@@ -98,6 +98,25 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodedRecord:
+    """A record as it is stored for a model, and where it came from.
+
+    Attributes:
+        file: Path in its source, "" where it came from no file.
+        number: Which record of the file it is, from 1.
+        name: What the file calls it (the first word of a FASTA header), "" without a name.
+        row: (n,) ids for `Tokens`, else the stored grid.
+        label: Number of its class; None where none are learned.
+    """
+
+    file: str
+    number: int
+    name: str
+    row: Numbers
+    label: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SkippedItem:
     """An item that cannot be used; all of it is made printable.
 

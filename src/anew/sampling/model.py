@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from anew.core.arguments import optional_number, path, switch
+from anew.core.arguments import reporter as checked_reporter
 from anew.core.device import pick_device
+from anew.core.reporter import Reporter
 from anew.core.settings import SettingValue, check_int
 from anew.core.specs import Batch, Condition, Tokens
 from anew.data.types import DecodedItem, GivenItem
@@ -29,8 +31,8 @@ from anew.sampling.restore import (
     restore_modality,
 )
 from anew.sampling.samples import Samples
+from anew.sampling.scores import Scores
 from anew.sampling.scoring import (
-    Scores,
     bits_of_batches,
     bits_per_unit_by_part,
     check_has_likelihood,
@@ -233,13 +235,25 @@ class Model(Generator):
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
-    def score(self, data: str | Path | Sequence[DecodedItem | bytes], *, limit: float | None = None) -> Scores:
-        """Bits per character (residue, dimension) of other data under the model.
+    def score(
+        self,
+        data: str | Path | Sequence[DecodedItem | bytes],
+        *,
+        limit: float | None = None,
+        per_item: bool = False,
+        reporter: Reporter | None = None,
+    ) -> Scores:
+        """Likelihood of other data under the model: log-likelihood, and bits per character (residue, dimension).
+
+        Each document, line, sequence or row of a table is scored by itself.
 
         Args:
-            data: A path, whose documents carry their context on; or items that are scored one by one: a text, a list of
-                texts, or a list of arrays. A string that names nothing on the disk and has no form of a path is a text.
-            limit: About how many units of a path to score, taken evenly; None: all.
+            data: A path; or items: a text, a list of texts, or a list of arrays. A string that names nothing on the disk and has
+                no form of a path is a text.
+            limit: About how many units of a path to score, taken evenly; None: all. Context then carries on from one document to
+                the next.
+            per_item: Whether to keep the score of each record of a path in `items`; those of a list always are.
+            reporter: Who shows the progress. None shows nothing.
 
         Returns:
             The figures: of all data, and of each item where items were given.
@@ -249,15 +263,21 @@ class Model(Generator):
             DataError: There is nothing to score.
         """
         check_has_likelihood(self)
-        limit = optional_number("limit", limit)
+        limit, per_item, reporter = (
+            optional_number("limit", limit),
+            switch("per_item", per_item),
+            checked_reporter(reporter),
+        )
         if isinstance(data, str) and self._is_text(data):
             data = [data]
         if not isinstance(data, str | os.PathLike) and isinstance(data, Sequence) and not isinstance(data, bytes):
             if limit is not None:
                 raise ConfigError("`limit` is for data on the disk; leave it out")
-            return score_items(self, data)
-        place = path("data", data, DataError)
-        return score_dataset(self, self.record, self.folder.path, str(place), limit)
+            return score_items(self, data, reporter)
+        if limit is not None and per_item:
+            raise ConfigError("`limit` takes parts of records, which `per_item` scores whole; leave one of them out")
+        place = str(path("data", data, DataError))
+        return score_dataset(self, self.record, self.folder.path, place, limit, per_item, reporter)
 
     def _is_text(self, data: str) -> bool:
         """Whether a string is a text to score, not a path."""
