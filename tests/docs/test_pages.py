@@ -21,6 +21,7 @@ from anew.core.registry import available, load
 from anew.errors import ConfigError
 from anew.evaluation.reporting.report import EvaluationReport
 from anew.planning.choose import setting_owners
+from anew.workflows.inspect import Inspection
 from pages import anchors, blocks, commands, links, prose, shortened
 from samples import shapes
 
@@ -28,7 +29,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 WRITTEN = [path for path in PAGES if path.name != "log.md"]  # old commands of the log stay as they were
-CLASSES = {cls.__name__: cls for cls in (anew.Model, anew.Samples, anew.Scores, anew.Walk, EvaluationReport)}
+RETURNED = (anew.Model, anew.Samples, anew.Scores, anew.Walk, EvaluationReport, Inspection)
+CLASSES = {cls.__name__: cls for cls in RETURNED}
 
 every_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(DOCS).as_posix())
 written_page = pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.relative_to(DOCS).as_posix())
