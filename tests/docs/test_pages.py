@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+import io
 import itertools
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import anew
 from anew.cli import main
@@ -230,8 +232,27 @@ def test_the_family_of_the_page_trains_and_samples(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("name", ["cli", "settings"])
 def test_generated_pages_are_those_that_the_scripts_make(name: str) -> None:
-    spec = importlib.util.spec_from_file_location(f"make_{name}", DOCS / f"make_{name}.py")
+    script = load_script(f"make_{name}")
+    assert text(script.PAGE) == script.page(), f"run docs/make_{name}.py, or `make docs`"
+
+
+def test_each_family_has_a_picture(tmp_path: Path) -> None:
+    script = load_script("make_pictures")
+    assert set(script.PICTURES) == set(available("families"))
+    for name in script.PICTURES:
+        assert f"](../assets/{name}.png)" in text(DOCS / "families" / f"{name}.md")
+    drawn = script.PICTURES["diffusion"](tmp_path)  # the one that trains nothing
+    assert size(drawn) == size((DOCS / "assets" / "diffusion.png").read_bytes())
+
+
+def size(picture: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(picture)) as image:
+        return image.size
+
+
+def load_script(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    assert text(script.PAGE) == script.page(), f"run docs/make_{name}.py, or `make docs`"
+    return script
