@@ -241,6 +241,14 @@ def _walk(p: CommandParser) -> None:
     _trust_code(p)
 
 
+def _export(p: CommandParser) -> None:
+    p.add_argument("run", help="folder of the run")
+    p.add_argument("--to", required=True, metavar="NAME", help="the format: transformers")
+    p.add_argument("--out", required=True, metavar="DIR", help="folder to create")
+    p.add_argument("--number-type", metavar="NAME", help="how weights are stored (default: f32)")
+    _trust_code(p)
+
+
 def _settings_command(p: CommandParser) -> None:
     p.add_argument(
         "name",
@@ -263,6 +271,7 @@ COMMANDS: dict[str, tuple[str, Callable[[CommandParser], None]]] = {
     "evaluate": ("measure samples of a run or of any other tool, and check them for copies", _evaluate),
     "compare": ("train several families on the same data and budget, or compare existing runs", _compare),
     "walk": ("morph between samples: a strip, an animation and single frames", _walk),
+    "export": ("write a run in the format of other programs, which then need no Anew", _export),
     "settings": ("list all settings with default, range and meaning", _settings_command),
     "example": ("write an example data set as ordinary files", _example),
 }

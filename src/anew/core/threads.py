@@ -16,9 +16,9 @@ def available_threads() -> int:
     return max(1, count // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def use_threads() -> int:
-    """Let PyTorch use all that are available; returns how many."""
-    count = available_threads()
+def use_threads(count: int | None = None) -> int:
+    """Let PyTorch use so many threads, all that are available by default; returns how many."""
+    count = available_threads() if count is None else count
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
     return count

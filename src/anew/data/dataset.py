@@ -21,7 +21,7 @@ from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
 from anew.data.splitting import near_duplicates, split
-from anew.data.types import DataBudget, DatasetSummary, Item
+from anew.data.types import DataBudget, DatasetSummary, DecodedItem, Item
 from anew.errors import DataError, printable, restoring
 
 WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
@@ -54,7 +54,7 @@ class Dataset:
         path: str | Path,
         *,
         modality: str | None = None,
-        settings: Mapping[str, Any] | Callable[[str], Mapping[str, Any]] | None = None,
+        settings: Mapping[str, object] | Callable[[str], Mapping[str, object]] | None = None,
         seed: int = 0,
         cache: Path | None = None,
         size: DataBudget | None = None,
@@ -178,17 +178,17 @@ class Dataset:
         limit: stop at about so many units, taken evenly from the whole part."""
         return self._ready().rows(self._number(part)).scoring(self.modality, batch, stride, limit)
 
-    def items(self, part: str, n: int, seed: int = 0) -> list[Any]:
+    def items(self, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
         """n random items (all, if fewer) as `modality.decode` gives them; of packed text excerpts of `length` tokens."""
         stored = self._ready().rows(self._number(part), n).samples(n, seed)
         if isinstance(stored, list):
             return [self.modality.decode(row[None].astype(np.int64))[0] for row in stored]
-        return self.modality.to_items(stored)
+        return list(self.modality.to_items(stored))
 
     def item_labels(self, part: str, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
         """(class names, (n,) class numbers) of the items that `items` gives for the same arguments."""
         rows = self._ready().rows(self._number(part), n)
-        numbers = np.zeros(rows.count, dtype=np.int64) if rows.labels is None else np.asarray(rows.labels)
+        numbers = np.zeros(rows.count, np.int64) if rows.labels is None else np.asarray(rows.labels, np.int64)
         return list(self.scan.labels), numbers[np.sort(shuffled(rows.count, seed)[:n])]
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
@@ -214,7 +214,7 @@ class Dataset:
         """Held-out parts that were carved from train; the others are the user's own."""
         return tuple(split.NAMES[part] for part in self._store.held_out)
 
-    def twins(self, items: Sequence[Any]) -> list[int]:
+    def twins(self, items: Sequence[DecodedItem]) -> list[int]:
         """One number of each item, as people see them, that near-duplicates share; of many items exact ones only."""
         records = [Item("", item) for item in items]
         few = len(records) <= ALIKE_ITEMS
@@ -234,7 +234,7 @@ class Dataset:
 
     # ---- keeping ----
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """All that `reopen` needs, as JSON values."""
         size = self._size
         return {

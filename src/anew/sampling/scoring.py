@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Batch, Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
@@ -68,7 +68,7 @@ class Scores:
     def bits_per_unit(self) -> float:
         return self.bits / self.units
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As JSON values, named after the unit: `bits_per_character`, `characters`, ..."""
         name = f"bits_per_{self.unit}"
         parts = {f"{name}_{part}": value for part, value in self.bits_per_unit_by_part.items()}
@@ -157,7 +157,7 @@ def score_dataset(generator: Generator, record: RunRecord, folder: Path, path: s
         data.close()
 
 
-def score_items(generator: Generator, items: Sequence[Any]) -> Scores:
+def score_items(generator: Generator, items: Sequence[object]) -> Scores:
     """Bits of each of these items, which know nothing of each other; see `Model.score`."""
     use_threads()
     check_has_likelihood(generator)
@@ -183,20 +183,20 @@ def score_items(generator: Generator, items: Sequence[Any]) -> Scores:
     return Scores(generator.modality.unit, bits, units, parts, _bound(generator), scores)
 
 
-def _owner(owners: Any, place: int, count: int) -> int:
+def _owner(owners: Integers | None, place: int, count: int) -> int:
     """The item that an example belongs to: of one packed item all do, of grids each is an item."""
     if owners is not None:
         return int(owners[place])
     return 0 if count == 1 else place
 
 
-def _scored_together(generator: Generator, rows: list[Any]) -> list[list[Any]]:
+def _scored_together(generator: Generator, rows: list[Numbers]) -> list[list[Numbers]]:
     """Rows that may share a stream: packed ones would otherwise be context of each other."""
     is_packed = isinstance(generator.spec, Tokens) and generator.spec.packed
     return [[row] for row in rows] if is_packed else [rows]
 
 
-def _encoded_rows(generator: Generator, items: Sequence[Any]) -> list[Any]:
+def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers]:
     """Each item as the cache would hold it; ConfigError names the first that cannot be used."""
     if len(items) > MAX_ITEMS:
         raise ConfigError(f"`data` must hold at most {MAX_ITEMS:,} items (got {len(items):,}); save them as a file")
@@ -206,17 +206,19 @@ def _encoded_rows(generator: Generator, items: Sequence[Any]) -> list[Any]:
         if not isinstance(item, accepted):
             raise ConfigError(f"`data` must be a path or a list of {expected} (item {number} is {shorten(item)})")
     rows = generator.modality.encode_many([Item(f"item {number}", item) for number, item in enumerate(items)])
+    encoded: list[Numbers] = []
     for number, row in enumerate(rows):
         if isinstance(row, str):
             raise ConfigError(f"`data` cannot be scored: item {number} {row}; leave it out")
-    return list(rows)
+        encoded.append(row)
+    return encoded
 
 
 def _bound(generator: Generator) -> str:
     return "exact" if isinstance(generator.spec, Tokens) else "an upper bound"
 
 
-def _checked_batches(batches: Any) -> Iterator[Batch]:
+def _checked_batches(batches: object) -> Iterator[Batch]:
     """Each batch; ConfigError where something else was given."""
     advice = "give batches of Dataset.scoring, or score strings, arrays and files with `score`"
     if isinstance(batches, str | bytes) or not isinstance(batches, Iterable):

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 from anew.core.extras import require
@@ -24,7 +25,7 @@ SAMPLED = 64  # rows whose text is measured to say how many make a shard
 class HubReader:
     """See `anew.data.sources.base.Reader`. splits: name -> a `datasets.Dataset`, whose rows lie memory-mapped on disk."""
 
-    def __init__(self, name: str, splits: Mapping[str, Any], library: Any) -> None:
+    def __init__(self, name: str, splits: Mapping[str, Any], library: ModuleType) -> None:
         self.refusals: list[SkippedItem] = []
         self._name = name
         self._splits = {split: rows for split, rows in splits.items() if len(rows)}
@@ -86,14 +87,14 @@ class HubReader:
             yield item_of(dict(zip(wanted, cells, strict=True)), self._columns, kind, name, place=None)
 
 
-def _undecoded(rows: Any, columns: list[str], library: Any) -> Any:
+def _undecoded(rows: Any, columns: list[str], library: ModuleType) -> Any:
     for column in columns:
         rows = rows.cast_column(column, library.Image(decode=False))
     return rows
 
 
 def _chosen(rows: Any, columns: list[str]) -> Columns:
-    samples: dict[str, Any] = {}
+    samples: dict[str, object] = {}
     for name, cells in rows[:8].items():
         samples.update((name, cell) for cell in reversed(cells) if cell not in (None, ""))
     chosen = choose(columns, samples)
@@ -101,7 +102,7 @@ def _chosen(rows: Any, columns: list[str]) -> Columns:
     return choose(columns, samples, tuple(names or ()))
 
 
-def _weight(cell: Any) -> int:
+def _weight(cell: object) -> int:
     if isinstance(cell, Mapping):
         cell = cell.get("bytes")
     return (

@@ -114,7 +114,9 @@ def _opened(path: Path, size: int) -> tuple[DelimitedFile | ParquetFile, Columns
     return rows, choose(rows.columns, rows.samples)
 
 
-def _rows(table: DelimitedFile | ParquetFile, where: Any, columns: Sequence[str]) -> Iterator[dict[str, Any] | Broken]:
+def _rows(
+    table: DelimitedFile | ParquetFile, where: Any, columns: Sequence[str]
+) -> Iterator[dict[str, object] | Broken]:
     return table.read(where, columns) if isinstance(table, ParquetFile) else table.read(where)
 
 
@@ -170,9 +172,9 @@ def metadata(path: Path) -> dict[str, str | None]:
         spans = table.pieces(wanted, "text") if isinstance(table, ParquetFile) else table.spans()
         rows = (row for span in spans for row in _rows(table, span, wanted) if not isinstance(row, Broken))
         return {
-            str(PurePosixPath(row[column].replace("\\", "/"))): label_name(row.get(columns.label), columns.names)
+            str(PurePosixPath(cell.replace("\\", "/"))): label_name(row.get(columns.label), columns.names)
             for row in rows
-            if isinstance(row.get(column), str)
+            if isinstance(cell := row.get(column), str)
         }
     except (OSError, ValueError) as error:
         raise DataError(f"{str(path)!r} cannot be read as a table: {error}; mend it or take it away") from None
