@@ -24,6 +24,7 @@ from anew.evaluation.inputs import LEAST, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.reporting.grading import ENOUGH
 from anew.evaluation.reporting.model_card import write_card
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.evaluation.score import Score
@@ -41,12 +42,17 @@ __all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evalua
 # images, and says as much. A run's report asks for fewer of them by a factor; a comparison by a larger one, as it draws
 # them for every run, one after another.
 REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
+PIECES = 4  # of a passage that are judged each, at least
 POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which takes about ten times as much memory
 EARLIER_SAMPLE = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final)\.\w+")  # names that `Samples.save` and `save_sheet` give
 STOPPED_SECONDS = 20.0  # for what is left once sampling was stopped by hand
 PARTS_MOST = 120_000  # units of the test part, taken evenly, that parts of a mixed model are scored on
 PROBE = 8_000  # units that are scored to learn how long the whole part would take
-TEXT_SHARE, ITEM_SHARE = 0.25, 0.4  # of the time is for sampling; text is judged by its bits first
+SHARE, MOST_SHARE = (
+    0.3,
+    0.5,
+)  # of the time is for sampling; the larger one until there are enough samples for the answers
+FIRST_CHUNK = {True: 16, False: 64}  # samples whose time says how many more there are time for; True: of symbols
 
 
 @dataclass
@@ -86,8 +92,8 @@ def evaluate_run(
     reporter = reporter or SilentReporter()
     record, folder = model.record, model.folder.path
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
-    share = TEXT_SHARE if isinstance(model.item_spec, Tokens) else ITEM_SHARE
-    samples, notes, stopped = _sampled(model, n, seed, None if seconds is None else share * seconds, reporter)
+    enough = enough_samples(model.item_spec, dataset.part_size("test"))
+    samples, notes, stopped = _sampled(model, n, enough, seed, seconds, reporter)
     _save_samples(samples.head(model.modality.traits.num_saved_samples), folder / "samples")
     remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
     remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
@@ -181,31 +187,70 @@ def warnings(folder: Path) -> list[str]:
     return [f"Warning at step {e['step']:,} of training: {e['text']}." for e in texts[-1:]]
 
 
+def enough_samples(spec: Spec, held_out: int) -> int:
+    """Samples with which closeness and variety can usually be told, no more than there are held-out items to compare with.
+
+    held_out: items of the test part. Passages of long text are judged in pieces, of which each holds several.
+    """
+    if isinstance(spec, Tokens) and spec.packed:
+        return -(-ENOUGH // PIECES)
+    return min(ENOUGH, held_out)
+
+
 def _sampled(
-    model: Model, n: int, seed: int, allowed_s: float | None, reporter: Reporter
+    model: Model, n: int, enough: int, seed: int, seconds: float | None, reporter: Reporter
 ) -> tuple[Samples, list[str], bool]:
-    """Up to n samples, a chunk at a time, within the seconds given; a note where there are fewer; whether it was stopped by
-    hand, after enough for metrics."""
+    """Up to n samples, a chunk at a time; a note where there are fewer; whether it was stopped by hand, after enough for
+    metrics. Sampling ends after SHARE of the seconds, or MOST_SHARE where there are not `enough` before."""
     begin = time.monotonic()
-    chunk, stopped = (8 if isinstance(model.item_spec, Tokens) else 64), False
+    pace, stopped = Pace(), False
+    n = max(1, n)
+    chunk = min(FIRST_CHUNK[isinstance(model.item_spec, Tokens)], n)
     samples = Samples([], [], model.item_modality)
-    while len(samples) < max(1, n):
+    while chunk >= 1:
+        chunk_begin = time.monotonic()
         try:
-            more = model.sample(min(chunk, max(1, n) - len(samples)), seed=seed, first_index=len(samples))
+            more = model.sample(chunk, seed=seed, first_index=len(samples))
         except KeyboardInterrupt:
             if len(samples) < LEAST:
                 raise
             stopped = True
             break
         samples += more
-        spent = time.monotonic() - begin
         reporter.progress("sampling", len(samples), n)
-        chunk = 256 if allowed_s is None else int(min(256, len(samples) / spent * max(0.0, allowed_s - spent)))
-        if chunk < 1:
-            break
+        pace.add(chunk, time.monotonic() - chunk_begin)
+        chunk = min(256, n - len(samples))
+        if seconds is not None:
+            spent, missing = time.monotonic() - begin, enough - len(samples)
+            chunk = min(chunk, max(pace.affordable(SHARE * seconds - spent), 0))
+            if missing > 0 and chunk < missing:
+                chunk = min(missing, pace.affordable(MOST_SHARE * seconds - spent), n - len(samples))
     why = "stopped by hand" if stopped else "for lack of time"
     notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {why}."]
     return samples, notes, stopped
+
+
+class Pace:
+    """How long chunks of samples take: a fixed time for each pass, whatever the number, and a time for each sample."""
+
+    def __init__(self) -> None:
+        self._chunks: list[tuple[int, float]] = []
+
+    def add(self, n: int, seconds: float) -> None:
+        """A chunk that was drawn."""
+        self._chunks.append((n, seconds))
+
+    def affordable(self, seconds: float) -> int:
+        """Samples that a chunk of these seconds has, at most 256. Of one chunk alone half of the time counts as fixed."""
+        if seconds <= 0.0:
+            return 0
+        n, took = self._chunks[-1]
+        others = [chunk for chunk in self._chunks[:-1] if chunk[0] != n]
+        each = 0.5 * took / n
+        if others:
+            each = max((took - others[-1][1]) / (n - others[-1][0]), 0.25 * took / n)
+        fixed = max(took - each * n, 0.0)
+        return int(min(256, max(seconds - fixed, 0.0) / max(each, 1e-9)))
 
 
 def evaluation_inputs(
