@@ -20,6 +20,7 @@ from anew.evaluation.inputs import LEAST, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.content import ReportContent
+from anew.evaluation.reporting.grading import ENOUGH
 from anew.evaluation.reporting.report import EvaluationReport
 from anew.evaluation.wording import plural
 from anew.families.base import Family
@@ -35,14 +36,18 @@ __all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evalua
 # images, and says as much. A run's report asks for fewer of them by a factor; a comparison by a larger one, as it draws
 # them for every run, one after another.
 REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
+PIECES = 4  # of a passage that are judged each, at least
 POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which takes about ten times as much memory
 STOPPED_SECONDS = 20.0  # for what is left once sampling was stopped by hand
 PARTS_MOST = 120_000  # units of the test part, taken evenly, that parts of a mixed model are scored on
 PROBE = 8_000  # units that are scored to learn how long the whole part would take
 WRITING_SHARE, MOST_WRITING = 0.3, 4.0  # of the time, and seconds at most, for the nearest items, drawing and writing
 PAGE_SECONDS = 0.6  # of that for drawing and writing alone
-TEXT_SHARE, ITEM_SHARE = 0.25, 0.4  # of the time is for sampling; text is judged by its bits first
-LATE = 1.3  # times the time for sampling: a chunk that is not ready by then is given up
+SHARE = 0.3  # of the time is for sampling
+MOST_SHARE = 0.5  # of the time, until there are enough samples for the answers
+LATE = 1.3  # times the longest time for sampling: a chunk that is not ready by then is given up
+FIRST_CHUNK = 8  # samples whose time says how many more there are time for; they are drawn whatever it takes
+GROWTH = 4  # times as many samples a chunk has at most as the one before: a machine may slow down
 
 
 def writing_seconds(seconds: float) -> float:
@@ -78,9 +83,9 @@ def evaluate_run(
     reporter = reporter or SilentReporter()
     record, folder = model.record, model.folder.path
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
-    share = TEXT_SHARE if isinstance(model.item_spec, Tokens) else ITEM_SHARE
     stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
-    samples, notes, stopped = _sampled(model, n, seed, None if seconds is None else share * seconds, reporter)
+    enough = enough_samples(model.item_spec, dataset.part_size("test"))
+    samples, notes, stopped = _sampled(model, n, enough, seed, seconds, reporter)
     place = ReportPlace.choose(folder, len(samples))
     if place.is_best:
         save_samples(samples.head(model.modality.traits.num_saved_samples), folder / "samples")
@@ -143,18 +148,31 @@ def report_content(evaluation: Evaluation, stop_at: float | None = None) -> Repo
         return evaluation.brief_content()
 
 
+def enough_samples(spec: Spec, held_out: int) -> int:
+    """Samples with which closeness and variety can usually be told, no more than there are held-out items to compare with.
+
+    held_out: items of the test part. Passages of long text are judged in pieces, of which each holds several.
+    """
+    if isinstance(spec, Tokens) and spec.packed:
+        return -(-ENOUGH // PIECES)
+    return min(ENOUGH, held_out)
+
+
 def _sampled(
-    model: Model, n: int, seed: int, allowed_s: float | None, reporter: Reporter
+    model: Model, n: int, enough: int, seed: int, seconds: float | None, reporter: Reporter
 ) -> tuple[Samples, list[str], bool]:
-    """Up to n samples, a chunk at a time, within the seconds given; a note where there are fewer; whether it was stopped by
-    hand, after enough for metrics."""
+    """Up to n samples, a chunk at a time; a note where there are fewer; whether it was stopped by hand, after enough for
+    metrics. Sampling ends after SHARE of the seconds, or MOST_SHARE where there are not `enough` before."""
     begin = time.monotonic()
-    chunk, stopped = 8, False  # of the first chunk: it is drawn whatever it takes
+    pace, stopped = Pace(), False
+    n = max(1, n)
+    chunk = min(FIRST_CHUNK, n)
     samples = Samples([], [], model.item_modality)
-    while len(samples) < max(1, n):
+    while chunk >= 1:
+        chunk_begin = time.monotonic()
         try:
-            with hard_stop(begin + LATE * allowed_s - time.monotonic() if allowed_s is not None and samples else None):
-                more = model.sample(min(chunk, max(1, n) - len(samples)), seed=seed, first_index=len(samples))
+            with hard_stop(begin + LATE * MOST_SHARE * seconds - time.monotonic() if seconds and samples else None):
+                more = model.sample(chunk, seed=seed, first_index=len(samples))
         except TimeIsUp:
             break
         except KeyboardInterrupt:
@@ -163,15 +181,41 @@ def _sampled(
             stopped = True
             break
         samples += more
-        spent = time.monotonic() - begin
         reporter.progress("sampling", len(samples), n)
-        affordable = 256.0 if allowed_s is None else len(samples) / spent * max(0.0, allowed_s - spent)
-        chunk = int(min(256, 4 * chunk, affordable))  # a machine may slow down: no chunk is much longer than the last
-        if chunk < 1:
-            break
+        pace.add(chunk, time.monotonic() - chunk_begin)
+        most = min(256, GROWTH * chunk, n - len(samples))
+        chunk = most
+        if seconds is not None:
+            spent, missing = time.monotonic() - begin, enough - len(samples)
+            chunk = min(most, max(pace.affordable(SHARE * seconds - spent), 0))
+            if missing > 0 and chunk < missing:
+                chunk = min(most, missing, pace.affordable(MOST_SHARE * seconds - spent))
     why = "stopped by hand" if stopped else "for lack of time"
     notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {why}."]
     return samples, notes, stopped
+
+
+class Pace:
+    """How long chunks of samples take: a fixed time for each pass, whatever the number, and a time for each sample."""
+
+    def __init__(self) -> None:
+        self._chunks: list[tuple[int, float]] = []
+
+    def add(self, n: int, seconds: float) -> None:
+        """A chunk that was drawn."""
+        self._chunks.append((n, seconds))
+
+    def affordable(self, seconds: float) -> int:
+        """Samples that a chunk of these seconds has, at most 256. Of one chunk alone half of the time counts as fixed."""
+        if seconds <= 0.0:
+            return 0
+        n, took = self._chunks[-1]
+        others = [chunk for chunk in self._chunks[:-1] if chunk[0] != n]
+        each = 0.5 * took / n
+        if others:
+            each = max((took - others[-1][1]) / (n - others[-1][0]), 0.25 * took / n)
+        fixed = max(took - each * n, 0.0)
+        return int(min(256, max(seconds - fixed, 0.0) / max(each, 1e-9)))
 
 
 def evaluation_inputs(
