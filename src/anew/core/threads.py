@@ -43,17 +43,22 @@ def map_in_threads(function: Callable[[T], R], arguments: Iterable[T], workers: 
         return
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    futures: deque[Future[R]] = deque()
     try:
         with ThreadPoolExecutor(workers) as pool:
-            for argument in arguments:
-                futures.append(pool.submit(function, argument))
-                if len(futures) > workers:
-                    yield futures.popleft().result()
-            while futures:
-                yield futures.popleft().result()
+            yield from _in_order(pool, function, arguments, workers)
     finally:
         torch.set_num_threads(threads)
+
+
+def _in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], arguments: Iterable[T], ahead: int) -> Iterator[R]:
+    """Results in the order of the arguments, of which so many are taken ahead."""
+    futures: deque[Future[R]] = deque()
+    for argument in arguments:
+        futures.append(pool.submit(function, argument))
+        if len(futures) > ahead:
+            yield futures.popleft().result()
+    while futures:
+        yield futures.popleft().result()
 
 
 def choose_thread_count(step_seconds: float, measure: Callable[[], float]) -> float:
