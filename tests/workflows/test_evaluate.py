@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,11 +10,13 @@ from typing import Any
 
 import pytest
 
+import anew
 from anew.core.reporter import SilentReporter
 from anew.evaluation.score import Score
 from anew.sampling.samples import Samples
-from anew.workflows.evaluate import Pace, _sampled, measure_all
+from anew.workflows.evaluate import Pace, _sampled, evaluate_run, measure_all
 from anew.workflows.run_report import save_samples
+from samples import shapes
 from scores import score
 
 
@@ -122,3 +125,19 @@ def test_samples_of_an_earlier_evaluation_are_replaced_and_all_else_stays(tmp_pa
     save_samples(Saved(["0000-7.png"]), folder)
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["0000-7.png", "2024.txt.bak", "final.png", "mine.png", "step-00000009.png"]
+
+
+@pytest.fixture(scope="module")
+def image_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("image-run")
+    settings = {"evaluate_samples": 1, "previews": 0, "batch_size": 8}
+    anew.train(shapes(place / "data"), run=place / "run", family="vae", steps=1, settings=settings)
+    return place / "run"
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.4, 1.2, 2.5])
+def test_a_report_is_written_whenever_the_time_is_up(seconds: float, image_run: Path) -> None:
+    report = evaluate_run(anew.load(image_run), 400, seconds=seconds)
+    assert report.folder is not None and (report.folder / "report.html").is_file()
+    values = json.loads((report.folder / "report.json").read_text())
+    assert values["basis"]["samples"] >= 8
