@@ -69,7 +69,7 @@ def new_run(
         reporter: Who shows the progress.
         started: `time.monotonic()` when the command began.
         cleanup: What to remove if it cannot be begun: the "files" that were written so far, or the "folder" with them.
-        load_user_family: Gives the class of a family of the user's own, None where it is one of ours.
+        load_user_family: Gives the class of a family of the user's own, None where it is a built-in one.
 
     Returns:
         The model, with its report written.
