@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -120,6 +120,48 @@ class Evaluation(ABC):
         return [items[i] for i in order]  # they come in their order in the data, and the first are not like all
 
     # ---- what every modality has ----
+
+    def metrics_in_time(self, metrics: Mapping[str, Callable[[], Iterator[Score]]], quick: int = 0) -> Iterator[Score]:
+        """Scores of metrics, the most important first, until the time is nearly spent; the others are recorded as skipped.
+
+        Args:
+            metrics: What gives the scores, by the name for the report's notes.
+            quick: Samples up to which they take no time worth counting.
+        """
+        for name, metric in metrics.items():
+            if self.clock.over(0.85) and len(self.sets["samples"]) > quick:
+                self.skip(name, OUT_OF_TIME)
+                continue
+            yield from metric()
+
+    def nearest_pairs(
+        self,
+        samples: Sequence[Any],
+        nearest: Sequence[Any],
+        distances: Numbers,
+        typical: float,
+        exact: float,
+        form: str = "difference {:.0f}",
+    ) -> list[SamplePair]:
+        """Samples beside their nearest training items.
+
+        Args:
+            samples: The samples.
+            nearest: The training item nearest to each.
+            distances: (n,) how far it is.
+            typical: How far it is from a held-out item; pairs within a quarter of that are marked.
+            exact: The distance under which an item is the same.
+            form: Of the caption of a distance.
+        """
+        return [
+            SamplePair(
+                self.report_item(sample),
+                self.report_item(item),
+                "exact copy" if distance < exact else form.format(distance),
+                close=bool(distance < 0.25 * typical),
+            )
+            for sample, item, distance in zip(samples, nearest, distances, strict=False)
+        ]
 
     def skip(self, what: str, why: str) -> None:
         """Record what was not measured; the report's notes say it."""
