@@ -134,35 +134,6 @@ class Evaluation(ABC):
                 continue
             yield from metric()
 
-    def nearest_pairs(
-        self,
-        samples: Sequence[Any],
-        nearest: Sequence[Any],
-        distances: Numbers,
-        typical: float,
-        exact: float,
-        form: str = "difference {:.0f}",
-    ) -> list[SamplePair]:
-        """Samples beside their nearest training items.
-
-        Args:
-            samples: The samples.
-            nearest: The training item nearest to each.
-            distances: (n,) how far it is.
-            typical: How far it is from a held-out item; pairs within a quarter of that are marked.
-            exact: The distance under which an item is the same.
-            form: Of the caption of a distance.
-        """
-        return [
-            SamplePair(
-                self.report_item(sample),
-                self.report_item(item),
-                "exact copy" if distance < exact else form.format(distance),
-                close=bool(distance < 0.25 * typical),
-            )
-            for sample, item, distance in zip(samples, nearest, distances, strict=False)
-        ]
-
     def skip(self, what: str, why: str) -> None:
         """Record what was not measured; the report's notes say it."""
         self.skipped.append(f"Not measured: {what} ({why}).")

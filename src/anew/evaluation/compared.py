@@ -1,15 +1,19 @@
-"""The distance between samples and held-out items in one respect, with what real and naive items get in their place."""
+"""Samples beside real items: their distance in one respect, with its baselines, and each beside its nearest neighbour."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.bootstrap import interval, resample
+from anew.evaluation.reporting.content import ReportItem, SamplePair
 from anew.evaluation.score import MetricSpec, Score
+
+X = TypeVar("X")  # an item
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +64,34 @@ def distance_score(
         n=len(rows.samples),
         source=source,
     )
+
+
+def nearest_pairs(
+    show: Callable[[X], ReportItem],
+    samples: Sequence[X],
+    nearest: Sequence[X],
+    distances: Numbers,
+    typical: float,
+    exact: float,
+    form: str = "difference {:.0f}",
+) -> list[SamplePair]:
+    """Samples beside their nearest training items.
+
+    Args:
+        show: How an item stands on the page.
+        samples: The samples.
+        nearest: The training item nearest to each.
+        distances: (n,) how far it is.
+        typical: How far a held-out item is from its own; pairs within a quarter of that are marked.
+        exact: The distance under which an item is the same.
+        form: Of the caption of a distance.
+    """
+    return [
+        SamplePair(
+            show(sample),
+            show(item),
+            "exact copy" if distance < exact else form.format(distance),
+            close=bool(distance < 0.25 * typical),
+        )
+        for sample, item, distance in zip(samples, nearest, distances, strict=False)
+    ]

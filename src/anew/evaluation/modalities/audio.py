@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Numbers
 from anew.data.formats.audio import Samples
 from anew.evaluation.base import Embedder, Evaluation
-from anew.evaluation.compared import Compared, distance_score
+from anew.evaluation.compared import Compared, distance_score, nearest_pairs
 from anew.evaluation.features import audio
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
 from anew.evaluation.memorization.images import nearest_pixels
@@ -128,8 +128,15 @@ class AudioEvaluation(Evaluation):
                 float(np.median(nearest_pixels(audio.pictures(held_out, self.rate), training_pictures)[1])) * decibels
             )
         nearest = [training[i] for i in index]
-        form = "difference {:.1f} dB"
-        pairs = self.nearest_pairs(samples[:PAIRS], nearest, distances * decibels, typical, exact=0.1, form=form)
+        pairs = nearest_pairs(
+            self.report_item,
+            samples[:PAIRS],
+            nearest,
+            distances * decibels,
+            typical,
+            exact=0.1,
+            form="difference {:.1f} dB",
+        )
         draw = self.inputs.modality.pictures
         return ReportContent(
             sheet=sheet.sheet(draw(samples[:SHEET]), gap=2, columns=6),

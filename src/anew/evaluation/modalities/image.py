@@ -11,7 +11,7 @@ from torch import Tensor
 
 from anew.core.arrays import Numbers
 from anew.evaluation.base import Embedder, Evaluation
-from anew.evaluation.compared import Compared, distance_score
+from anew.evaluation.compared import Compared, distance_score, nearest_pairs
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
 from anew.evaluation.inputs import LEAST
 from anew.evaluation.memorization.images import nearest_pixels
@@ -85,7 +85,8 @@ class ImageEvaluation(Evaluation):
         held_out = (self.sets.get("test") or self.inputs.test(SHEET))[:SHEET]
         index, distances = nearest_pixels(stack(samples[:PAIRS]), training)
         typical = float(np.median(nearest_pixels(stack(held_out), training)[1])) if held_out else 0.0
-        pairs = self.nearest_pairs(samples[:PAIRS], [training[i] for i in index], distances, typical, exact=0.5)
+        nearest = [training[i] for i in index]
+        pairs = nearest_pairs(self.report_item, samples[:PAIRS], nearest, distances, typical, exact=0.5)
         return ReportContent(
             sheet=sheet.sheet([sheet.shrink(image) for image in samples[:SHEET]], gap=2, columns=8),
             real_sheet=sheet.sheet([sheet.shrink(image) for image in held_out], gap=2, columns=8) if held_out else None,

@@ -15,7 +15,7 @@ from torch import Tensor
 from anew.core.arrays import Numbers
 from anew.data.formats.frames import gif, mp4
 from anew.evaluation.base import Embedder, Evaluation
-from anew.evaluation.compared import Compared, distance_score
+from anew.evaluation.compared import Compared, distance_score, nearest_pairs
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
 from anew.evaluation.inputs import EMBEDDER_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
@@ -149,7 +149,8 @@ class VideoEvaluation(Evaluation):
         stacked = stack_clips(training, frames)
         index, distances = nearest_pixels(stack_clips(samples[:PAIRS], frames), stacked)
         typical = float(np.median(nearest_pixels(stack_clips(held_out, frames), stacked)[1])) if held_out else 0.0
-        pairs = self.nearest_pairs(samples[:PAIRS], [training[i] for i in index], distances, typical, exact=0.5)
+        nearest = [training[i] for i in index]
+        pairs = nearest_pairs(self.report_item, samples[:PAIRS], nearest, distances, typical, exact=0.5)
         return ReportContent(
             sheet=sheet.sheet([strip(clip) for clip in samples[:SHEET]], gap=3, columns=1),
             real_sheet=sheet.sheet([strip(clip) for clip in held_out[:SHEET]], gap=3, columns=1) if held_out else None,

@@ -18,8 +18,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anew.core.arrays import Numbers
-from anew.core.arrays import Numbers
 from anew.core.specs import Batch
 from anew.estimators.alignment_experts import AlignmentExperts, AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
@@ -70,7 +68,7 @@ class GateInputs:
         axes = {name: 1 if name == "contexts" else 0 for name in names}
         return cls(**{name: np.concatenate([getattr(p, name) for p in parts], axes[name]) for name in names})
 
-    def _map(self, change: Callable[[str, Numbers], Numbers]) -> GateInputs:
+    def _map(self, change: Callable[[str, NDArray[Any]], NDArray[Any]]) -> GateInputs:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return GateInputs(**{name: change(name, value) for name, value in values.items() if value is not None})
 
