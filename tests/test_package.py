@@ -132,7 +132,7 @@ def test_its_types_reach_a_user(installed: Path, tmp_path: Path) -> None:
         f"--cache-dir={ROOT / '.mypy_cache' / 'user'}",
     ]
     command = [sys.executable, "-I", "-m", "mypy", *options, "user.py"]
-    said = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True).stdout
-    assert 'user.py:5: note: Revealed type is "anew.' in said and "Samples" in said, said
-    assert 'Module has no attribute "no_such_verb"' in said, said
-    assert "Found 1 error in 1 file" in said, said
+    output = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert 'user.py:5: note: Revealed type is "anew.' in output and "Samples" in output, output
+    assert 'Module has no attribute "no_such_verb"' in output, output
+    assert "Found 1 error in 1 file" in output, output

@@ -28,22 +28,22 @@ def run(tuner: ThreadTuner, steps: int, seconds: dict[int, float]) -> list[int]:
 
 
 def test_one_thread_while_the_cores_are_shared_and_all_when_they_are_free() -> None:
-    said: list[str] = []
-    tuner = ThreadTuner(said.append, 2)
+    messages: list[str] = []
+    tuner = ThreadTuner(messages.append, 2)
     assert set(run(tuner, 20, {2: 0.1, 1: 0.15})) == {2}
     crowded = run(tuner, 200, {2: 3.0, 1: 0.3})
     assert crowded.count(2) < 8
     assert crowded[-1] == 1
     assert set(run(tuner, 1200, {2: 0.1, 1: 0.15})[-100:]) == {2}
-    assert len(said) == 2
+    assert len(messages) == 2
 
 
 def test_steps_that_are_slow_by_themselves_stay_with_all_threads() -> None:
-    said: list[str] = []
-    tuner = ThreadTuner(said.append, 2)
+    messages: list[str] = []
+    tuner = ThreadTuner(messages.append, 2)
     run(tuner, 20, {2: 0.1, 1: 0.15})
     assert run(tuner, 300, {2: 0.5, 1: 0.8}).count(1) < 20
-    assert not said
+    assert not messages
 
 
 def test_one_thread_has_nothing_to_choose() -> None:

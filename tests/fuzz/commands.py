@@ -125,11 +125,11 @@ def _tried(lines: list[list[str]], call: Callable[[list[str]], int]) -> tuple[Ou
         last = (place / "line").read_text() if (place / "line").exists() else ""
         reports = [path.read_text(errors="replace") for path in place.glob("anew-bug-*.txt")]
     if outcome.fault == "exit":
-        said = [*outcome.log.strip().splitlines(), *(line for report in reports for line in report.splitlines())]
-        ours = [frame for line in said for frame in re.findall(r'/anew/(\S+\.py)", line \d+, in (\w+)', line)]
+        output = [*outcome.log.strip().splitlines(), *(line for report in reports for line in report.splitlines())]
+        ours = [frame for line in output for frame in re.findall(r'/anew/(\S+\.py)", line \d+, in (\w+)', line)]
         outcome.where, outcome.detail = (
             ":".join(ours[-1]) if ours else "",
-            f"{outcome.detail}; {said[-1] if said else ''}",
+            f"{outcome.detail}; {output[-1] if output else ''}",
         )
     if outcome.fault is None and "Traceback" in outcome.log:
         outcome.fault, outcome.detail = "traceback", outcome.log[outcome.log.rindex("Traceback") :][:300]

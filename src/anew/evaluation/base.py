@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -128,6 +128,19 @@ class Evaluation(ABC):
         return [items[i] for i in order]  # they come in their order in the data, and the first are not like all
 
     # ---- what every modality has ----
+
+    def metrics_in_time(self, metrics: Mapping[str, Callable[[], Iterator[Score]]], quick: int = 0) -> Iterator[Score]:
+        """Scores of metrics, the most important first, until the time is nearly spent; the others are recorded as skipped.
+
+        Args:
+            metrics: What gives the scores, by the name for the report's notes.
+            quick: Samples up to which they take no time worth counting.
+        """
+        for name, metric in metrics.items():
+            if self.clock.over(0.85) and len(self.sets["samples"]) > quick:
+                self.skip(name, OUT_OF_TIME)
+                continue
+            yield from metric()
 
     def skip(self, what: str, why: str) -> None:
         """Record what was not measured; the report's notes say it."""

@@ -27,12 +27,11 @@ from anew.runs import events as events_file
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, WEIGHTS
 from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Plan, Request, RunRecord, Status
+from anew.runs.state import Checkpoint
 from anew.runs.tensors import read_tensors
 from anew.training.distributed import World
 
 VALIDATION_EXAMPLES = 256  # that the validation loss is measured on: few, since it is measured often
-
-Checkpoint = dict[str, Any]  # what `RunFolder.latest` gives: "tensors" by name, and "meta"
 
 
 @dataclass(frozen=True, eq=False)

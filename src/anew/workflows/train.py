@@ -31,6 +31,7 @@ from anew.runs import lock
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Request, RunRecord
+from anew.runs.state import Checkpoint
 from anew.sampling.model import Model
 from anew.sampling.restore import load_family_class
 from anew.training import distributed
@@ -39,7 +40,7 @@ from anew.training.trainer import Trainer
 from anew.workflows import codec_stage
 from anew.workflows.evaluate import REPORT_PASSAGES, evaluate_run
 from anew.workflows.fit import fit
-from anew.workflows.job import Checkpoint, TrainingJob, begin_job, extend_job, reopen_job, resume_point
+from anew.workflows.job import TrainingJob, begin_job, extend_job, reopen_job, resume_point
 from anew.workflows.open_data import SkippedItemsReport, open_data
 from anew.workflows.previews import Previews
 from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
@@ -69,7 +70,7 @@ def new_run(
         reporter: Who shows the progress.
         started: `time.monotonic()` when the command began.
         cleanup: What to remove if it cannot be begun: the "files" that were written so far, or the "folder" with them.
-        load_user_family: Gives the class of a family of the user's own, None where it is one of ours.
+        load_user_family: Gives the class of a family of the user's own, None where it is a built-in one.
 
     Returns:
         The model, with its report written.

@@ -39,7 +39,7 @@ def test_what_counts_as_a_description(paths: list[str], kept: list[str]) -> None
     assert [file.path for file in without_side_files(files)[0]] == kept
 
 
-def test_documents_of_offices_say_what_to_convert_them_to(tmp_path: Path) -> None:
+def test_office_documents_say_what_to_convert_them_to(tmp_path: Path) -> None:
     (tmp_path / "a.docx").write_bytes(b"PK\3\4" + bytes(range(256)) * 9)
     (tmp_path / "b.xlsx").write_bytes(b"PK\3\4" + bytes(range(256)) * 9)
     with pytest.raises(DataError, match=r"convert \.docx files to plain text \(\.txt\).*\.xlsx files to CSV"):

@@ -51,7 +51,7 @@ def reader(folder: Path, files: dict[str, bytes]) -> TableReader:
 
 
 def everything(opened: TableReader, kind: str = "text") -> list[Item | SkippedItem]:
-    return [found for shard in opened.shards(kind) for found in opened.read(shard)]
+    return [records for shard in opened.shards(kind) for records in opened.read(shard)]
 
 
 def texts(opened: TableReader) -> list[Any]:
@@ -60,9 +60,9 @@ def texts(opened: TableReader) -> list[Any]:
 
 def parquet_of(path: Path, columns: dict[str, Any], **options: Any) -> bytes:
     table = pytest.importorskip("pyarrow").table(columns)
-    told = options.pop("metadata", None)
+    metadata = options.pop("metadata", None)
     parquet = pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(table.replace_schema_metadata(told) if told else table, path, **options)
+    parquet.write_table(table.replace_schema_metadata(metadata) if metadata else table, path, **options)
     return path.read_bytes()
 
 
@@ -100,9 +100,9 @@ def test_rows_are_whole_wherever_spans_end(
     table = delimited_rows.DelimitedFile(path, len(data))
     with monkeypatch.context() as patch:
         patch.setattr(delimited_rows, "SHARD_BYTES", span)
-        found = [row for one in table.spans() for row in table.read(one)]
-    assert not [row for row in found if isinstance(row, delimited_rows.Broken)]
-    assert [row["text"] for row in found] == rows  # type: ignore[index]
+        records = [row for item in table.spans() for row in table.read(item)]
+    assert not [row for row in records if isinstance(row, delimited_rows.Broken)]
+    assert [row["text"] for row in records] == rows  # type: ignore[index]
 
 
 def test_a_first_row_longer_than_a_block(tmp_path: Path) -> None:
@@ -138,9 +138,9 @@ def test_damaged_rows_are_named_and_the_rest_read(tmp_path: Path) -> None:
     opened = reader(
         tmp_path, {"a.csv": b"text,n\ngood,1\nbad\nfine,2\n", "b.jsonl": b'{"text":"a"}\n{oops\n[1]\n{"text":""}\n'}
     )
-    found = everything(opened)
-    assert [item.data for item in found if isinstance(item, Item)] == ["good", "fine", "a"]
-    reasons = {one.name: one.reason for one in found if isinstance(one, SkippedItem)}
+    records = everything(opened)
+    assert [item.data for item in records if isinstance(item, Item)] == ["good", "fine", "a"]
+    reasons = {result.name: result.reason for result in records if isinstance(result, SkippedItem)}
     assert reasons == {
         "a.csv#1": "the row has 1 cells for 2 columns",
         "b.jsonl#1": "the line is not valid JSON",
@@ -187,14 +187,14 @@ def test_parquet_text_in_pieces(tmp_path: Path) -> None:
 
 
 def test_parquet_images_as_hugging_face_writes_them(tmp_path: Path) -> None:
-    told = {
+    metadata = {
         "info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "image": {"_type": "Image"}}}
     }
     columns = {
         "image": [{"bytes": b"one", "path": "a.png"}, {"bytes": b"two", "path": None}, None],
         "label": [1, 0, -1],
     }
-    parquet_of(tmp_path / "test-0.parquet", columns, metadata={"huggingface": json.dumps(told)})
+    parquet_of(tmp_path / "test-0.parquet", columns, metadata={"huggingface": json.dumps(metadata)})
     opened = reader(tmp_path, {"test-0.parquet": (tmp_path / "test-0.parquet").read_bytes()})
     assert opened.labels == ("cat", "dog")
     assert opened.kinds == {"image": 3}
@@ -211,15 +211,15 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"a.parquet": whole[: len(whole) // 2]})
     assert "damaged" in opened.refusals[0].reason
     altered = whole[:100] + bytes(2000) + whole[2100:]
-    for found in everything(reader(tmp_path, {"c.parquet": altered})):
-        assert isinstance(found, Item | SkippedItem)
+    for records in everything(reader(tmp_path, {"c.parquet": altered})):
+        assert isinstance(records, Item | SkippedItem)
 
 
 def test_a_table_that_makes_pyarrow_abort_costs_one_file(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     damaged = (FUZZED / "parquet-text" / "b40d60026f0a321d.parquet").read_bytes()
     opened = reader(tmp_path, {"a.parquet": damaged, "b.csv": b"text\nfirst\nsecond\n"})
-    assert [one.name for one in opened.refusals] == ["a.parquet"] and "SIGABRT" in opened.refusals[0].reason
+    assert [item.name for item in opened.refusals] == ["a.parquet"] and "SIGABRT" in opened.refusals[0].reason
     assert texts(opened) == ["first", "second"]
 
 
@@ -228,7 +228,7 @@ def test_parquet_pieces_can_be_read_in_any_order(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"a.parquet": parquet_of(tmp_path / "a.parquet", {"text": cells})})
     shards = opened.shards("text")
     by_shard = {shard.name: list(opened.read(shard)) for shard in reversed(shards)}
-    assert [one.data for shard in shards for one in by_shard[shard.name] if isinstance(one, Item)] == cells
+    assert [item.data for shard in shards for item in by_shard[shard.name] if isinstance(item, Item)] == cells
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,9 +279,9 @@ def test_a_quote_that_never_closes_ends_in_a_refusal(tmp_path: Path, monkeypatch
     monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
     data = b'text,n\ngood,1\n"open,2\n' + b"more,3\n" * 3000
-    found = everything(reader(tmp_path, {"a.csv": data}))
-    assert isinstance(found[0], Item)
-    assert any(isinstance(one, SkippedItem) for one in found)
+    records = everything(reader(tmp_path, {"a.csv": data}))
+    assert isinstance(records[0], Item)
+    assert any(isinstance(item, SkippedItem) for item in records)
 
 
 @pytest.mark.parametrize("arrow", [True, False])
@@ -303,16 +303,16 @@ def test_a_cell_that_is_too_long_is_refused_and_the_others_are_read(
 ) -> None:
     monkeypatch.setattr(limits, "PARQUET", replace(limits.PARQUET, cell=1000, batch=3000))
     cells = [f"{i} " * (600 if i == 7 else 3) for i in range(20)]
-    found = everything(reader(tmp_path, {"a.parquet": parquet_of(tmp_path / "a.parquet", {"text": cells})}))
-    assert [one.data for one in found if isinstance(one, Item)] == cells[:7] + cells[8:]
-    assert [one.reason for one in found if isinstance(one, SkippedItem)] == [
+    records = everything(reader(tmp_path, {"a.parquet": parquet_of(tmp_path / "a.parquet", {"text": cells})}))
+    assert [item.data for item in records if isinstance(item, Item)] == cells[:7] + cells[8:]
+    assert [item.reason for item in records if isinstance(item, SkippedItem)] == [
         "the row holds 1.17 KB; at most 1000 bytes"
     ]
 
 
 def test_lists_are_not_read_and_many_columns_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = parquet_of(tmp_path / "a.parquet", {"text": ["one", "two"], "label": [[1] * 1000, [2]]})
-    assert [one.label for one in everything(reader(tmp_path, {"a.parquet": data}))] == [None, None]  # type: ignore[union-attr]
+    assert [item.label for item in everything(reader(tmp_path, {"a.parquet": data}))] == [None, None]  # type: ignore[union-attr]
     monkeypatch.setattr(limits, "PARQUET", replace(limits.PARQUET, columns=1))
     assert "more than 1 columns" in reader(tmp_path, {"a.parquet": data}).refusals[0].reason
 
@@ -322,9 +322,9 @@ def test_rows_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     deep = b'{"text": "good"}\n' + b"[" * 100_000 + b"\n"
     opened = reader(tmp_path, {"wide.csv": wide, "deep.jsonl": deep, "nul.csv": b"text\na\x00b\nc\n"})
     assert "100,000 columns" in opened.refusals[0].reason
-    found = everything(opened)
-    assert [one.data for one in found if isinstance(one, Item)] == ["good", "a\x00b", "c"]
-    assert [one.reason for one in found if isinstance(one, SkippedItem)] == ["the line is not valid JSON"]
+    records = everything(opened)
+    assert [item.data for item in records if isinstance(item, Item)] == ["good", "a\x00b", "c"]
+    assert [item.reason for item in records if isinstance(item, SkippedItem)] == ["the line is not valid JSON"]
     monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
     assert "longer than 4 KB" in reader(tmp_path, {"line.csv": b"\0" * 50_000}).refusals[0].reason
