@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
     from anew.sampling.samples import Samples
-    from anew.sampling.scoring import Scores
+    from anew.sampling.scores import Scores
 
 _HOMES = {
     **dict.fromkeys(
@@ -27,7 +27,7 @@ _HOMES = {
     "Export": "anew.exporting.base",
     "Model": "anew.sampling.model",
     "Samples": "anew.sampling.samples",
-    "Scores": "anew.sampling.scoring",
+    "Scores": "anew.sampling.scores",
     "Walk": "anew.sampling.interpolation",
 }  # of what is not a verb
 

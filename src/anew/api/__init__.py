@@ -8,8 +8,11 @@ from anew.api.exporting import export, export_targets
 from anew.api.measure import compare, evaluate, look, read_report, score, walk
 from anew.api.training import load, resume, train
 from anew.planning.folder_names import default_report, default_run
+from anew.sampling.scores import new_csv_file
+from anew.workflows.inspect_run import RunInspection
 
 __all__ = [
+    "RunInspection",
     "compare",
     "default_report",
     "default_run",
@@ -20,6 +23,7 @@ __all__ = [
     "export_targets",
     "load",
     "look",
+    "new_csv_file",
     "read_report",
     "resume",
     "score",

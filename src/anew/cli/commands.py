@@ -14,7 +14,7 @@ import anew
 from anew import api
 from anew.cli.output_folder import OutputFolder
 from anew.cli.progress import ProgressLine
-from anew.cli.summary import Line, closing, describe, places, score_table, setting_lines
+from anew.cli.summary import Line, closing, describe, describe_run, places, score_lines, score_table, setting_lines
 from anew.cli.terminal import write, write_json, write_spans
 from anew.core import arguments as checked
 from anew.errors import ConfigError, command, shorten
@@ -40,18 +40,20 @@ def run(arguments: argparse.Namespace, started: float) -> None:
 
 def _look(arguments: argparse.Namespace, started: float) -> None:
 
-    summary = api.look(
+    found = api.look(
         arguments.data,
         modality=arguments.modality,
         prefer=arguments.prefer,
         budget=arguments.budget,
         seed=arguments.seed,
         settings=dict(arguments.set),
-    ).to_json()
+    )
     if arguments.json:
-        write_json(summary)
+        write_json(found.to_json())
+    elif isinstance(found, api.RunInspection):
+        _print(describe_run(found))
     else:
-        _print(describe(summary))
+        _print(describe(found.to_json()))
 
 
 # ---- training ----
@@ -237,18 +239,27 @@ def _export(arguments: argparse.Namespace, started: float) -> None:
 
 def _score(arguments: argparse.Namespace, started: float) -> None:
 
+    if arguments.out is not None and not arguments.per_item:
+        raise ConfigError("--out is for the rows of --per-item; give both")
+    out = None if arguments.out is None else api.new_csv_file(arguments.out)
     model = api.load(arguments.run, trust_code=arguments.trust_code)
     _print_notes(model)
-    scores = model.score(Path(arguments.data))
+    # Progress belongs to standard error, whatever the rows are written to.
+    with ProgressLine(sys.stderr) as progress:
+        scores = model.score(Path(arguments.data), per_item=arguments.per_item, reporter=progress)
+    if out is not None:
+        scores.save(out)
+    figures = scores.to_json()
     if arguments.json:
-        write_json(scores.to_json())
-        return
-    bound = "" if scores.bound == "exact" else f" ({scores.bound})"
-    for name, value in scores.to_json().items():
-        if isinstance(value, float):
-            write(f"{name}: {value:.6g}{bound if name.startswith('bits') else ''}")
-    for note in scores.notes:
-        write(note)
+        write_json(figures if out is None else {**figures, "items": str(out)})
+    elif arguments.per_item and out is None:
+        write(scores.to_csv().removesuffix("\n"))
+        for note in scores.notes:
+            write(note, sys.stderr)
+    else:
+        _print(score_lines(figures))
+        if out is not None:
+            write(f"{len(scores.items):,} rows in {out}")
 
 
 def _evaluate(arguments: argparse.Namespace, started: float) -> None:

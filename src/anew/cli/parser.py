@@ -134,7 +134,7 @@ def _verbose(p: CommandParser) -> None:
 
 
 def _look(p: CommandParser) -> None:
-    p.add_argument("data", help=DATA_HELP)
+    p.add_argument("data", help=f"{DATA_HELP}; or a run")
     p.add_argument("--modality", help="text, image, video, ..., where DATA holds several")
     _prefer(p)
     p.add_argument("--budget", metavar="TIME", help="estimate for this time: 90s, 10m, 2h (default: for several)")
@@ -187,6 +187,8 @@ def _sample(p: CommandParser) -> None:
 def _score(p: CommandParser) -> None:
     p.add_argument("run", help="folder of the run")
     p.add_argument("data", help=DATA_HELP)
+    p.add_argument("--per-item", action="store_true", help="one row for each record, as CSV (or JSON, with --json)")
+    p.add_argument("--out", metavar="FILE.csv", help="write the rows of --per-item into this file")
     _trust_code(p)
 
 
@@ -263,11 +265,11 @@ def _example(p: CommandParser) -> None:
 
 
 COMMANDS: dict[str, tuple[str, Callable[[CommandParser], None]]] = {
-    "look": ("describe DATA, recommend a model family and estimate what each budget can train", _look),
+    "look": ("describe DATA, recommend a family and estimate what budgets can train; or describe a run", _look),
     "train": ("train a generator on DATA within a time budget, then sample and evaluate it", _train),
     "resume": ("finish an interrupted run, or train a finished one for longer", _resume),
     "sample": ("generate new items as ordinary files", _sample),
-    "score": ("measure how well a model predicts other data, in bits per character", _score),
+    "score": ("measure how likely other data is under a model, as a whole or record by record", _score),
     "evaluate": ("measure samples of a run or of any other tool, and check them for copies", _evaluate),
     "compare": ("train several families on the same data and budget, or compare existing runs", _compare),
     "walk": ("morph between samples: a strip, an animation and single frames", _walk),

@@ -38,6 +38,16 @@ def describe(summary: Mapping[str, Any]) -> list[Line]:
     return lines + [[(text, "")] for text in _details(summary)]
 
 
+def describe_run(run: Any) -> list[Line]:
+    """`anew look RUN`: a `RunInspection` in lines: what it is, its answers, and what may come next."""
+    facts = run.facts()
+    width = max(map(len, facts)) + 2
+    lines: list[Line] = [[(f"{title + ':':<{width}}", "bold"), (text, "")] for title, text in facts.items()]
+    if run.report is not None:
+        return [*lines, [], *closing(run.report), [], *places(Path(run.path), run.report)]
+    return [*lines, [], *([(f"{purpose:<9}", "bold"), (text, "")] for purpose, text in run.commands.items())]
+
+
 def _details(summary: Mapping[str, Any]) -> Iterator[str]:
     labels = summary["labels"]
     if labels:
@@ -121,6 +131,30 @@ def score_table(report: Mapping[str, Any]) -> list[Line]:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+# ---- score ----
+
+
+def score_lines(scores: Mapping[str, Any]) -> list[Line]:
+    """What `anew score` found: a line for each of several files, then the figures of all of them. scores: as JSON."""
+    files = scores.get("files", ())
+    lines: list[Line] = []
+    if len(files) > 1:
+        per_unit = next(name for name in scores if name.startswith("bits_per_"))
+        unit, width = per_unit.removeprefix("bits_per_"), max(len(file["file"]) for file in files)
+        lines.append(
+            [(f"{'file':<{width}}  {'bits per ' + unit:>20}  {unit + 's':>12}  {'log-likelihood':>16}", "bold")]
+        )
+        for file in files:
+            figures = f"{file[per_unit]:>20.4f}  {file[unit + 's']:>12,.0f}  {file['log_likelihood']:>16,.1f}"
+            lines.append([(f"{file['file']:<{width}}  {figures}", "")])
+        lines.append([])
+    bound = "" if scores["bound"] == "exact" else f" ({scores['bound']})"
+    for name, value in scores.items():
+        if isinstance(value, float):
+            lines.append([(f"{name}: {value:.6g}{bound if name.startswith('bits') else ''}", "")])
+    return [*lines, *([(note, "")] for note in scores["notes"])]
 
 
 # ---- settings ----

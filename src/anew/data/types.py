@@ -98,6 +98,25 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodedRecord:
+    """A record as it is stored for a model, and where it came from.
+
+    Attributes:
+        file: Path in its source, "" where it came from no file.
+        number: Which record of the file it is, from 1.
+        name: What the file calls it (the first word of a FASTA header), "" without a name.
+        row: (n,) ids for `Tokens`, else the stored grid.
+        label: Number of its class; None where none are learned.
+    """
+
+    file: str
+    number: int
+    name: str
+    row: Numbers
+    label: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SkippedItem:
     """An item that cannot be used; all of it is made printable.
 
@@ -214,4 +233,4 @@ class DatasetSummary:
 
     def left_out(self) -> dict[str, object]:
         """How many items were refused so far, and some by name, as JSON values."""
-        return {"refused": self.refused, "refusals": [f"{one.name}: {one.reason}" for one in self.refusals]}
+        return {"refused": self.refused, "refusals": [f"{item.name}: {item.reason}" for item in self.refusals]}

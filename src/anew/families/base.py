@@ -232,6 +232,10 @@ class Family(nn.Module):
         """(B,) bits under parts of the model alone, by name, where it is a mixture: what each would reach without the rest."""
         return {}
 
+    def bits_and_parts(self, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """What `bits` and `bits_by_part` give; in one pass where a family can."""
+        return self.bits(batch), self.bits_by_part(batch)
+
     # -- export ---------------------------------------------------------------------------------------------------------
 
     def stock_decoder(self) -> StockDecoder:
