@@ -152,13 +152,13 @@ def speed(given: argparse.Namespace, rows: Table) -> None:
 
 def twins(given: argparse.Namespace) -> Iterator[_novelty_twins.Twins]:
     """The families of near-twins that the given data allow."""
-    if given.proteins is not None:
-        yield _novelty_twins.variants(given.proteins, 92)
-        yield _novelty_twins.variants(given.proteins, 238)
     if given.names is not None:
         yield _novelty_twins.names(data.records(given.names).items)
     if given.pictures is not None:
         yield _novelty_twins.crops(given.pictures)
+    if given.proteins is not None:
+        yield _novelty_twins.variants(given.proteins, 92)
+        yield _novelty_twins.variants(given.proteins, 238)
 
 
 def judged_twins(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:

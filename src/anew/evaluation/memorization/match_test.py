@@ -41,7 +41,7 @@ from anew.functional.intervals import beta_cumulative, clopper_pearson
 
 NEAR = 1.0 / 3.0  # of an item's distance to its nearest real one, within which a sample is nearly identical to it
 AGREES = 0.25  # p of the labels of the matched items up to which they agree that training items are preferred
-UNUSUAL = 0.1  # p of as many matches with held-out items, up to which real matches do not explain those of samples
+UNUSUAL = 0.05  # p of as many matches with held-out items, up to which real matches do not explain those of samples
 PARTS = 16  # that posers are left out in: more would change their scales less, and take longer
 Flags = NDArray[np.bool_]
 
