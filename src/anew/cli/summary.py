@@ -102,8 +102,10 @@ def _copies(copies: Mapping[str, Any] | None) -> str:
         return ""
     if copies["found"]:
         return f"about {copies['share']:.0%} of the samples are copies of training items"
+    if copies["detection_limit"] is None and copies.get("exact_limit") is not None:
+        return f"no copies found; the check would notice {copies['exact_limit']:.0%} or more if exact, not if changed"
     if copies["detection_limit"] is None:
-        return "no copies found, but too few items were checked to be sure"
+        return "no copies found, but the check was too weak to be sure"
     return f"no copies found; the check would notice {copies['detection_limit']:.0%} or more"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.evaluation.inputs import EMBEDDER_ITEMS, LEAST, POOL_MOST, AuditPool, Clock, EvaluationInputs
-from anew.evaluation.memorization.audit import MOST_CONTROLS, audit
+from anew.evaluation.memorization.audit import LEAST_POSERS, MOST_CONTROLS, audit, posers
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
@@ -165,7 +166,7 @@ class Evaluation(ABC):
         if self.total_clock.limit is None:
             pool = self.inputs.pool(POOL_MOST)
             if pool.train:
-                yield self.run_audit(pool, None, n_all)
+                yield with_limit(self.run_audit(pool, None, n_all), "memory")
             return
         n_real, n_samples, n_compared = POOL_FIRST, min(SAMPLES_FIRST, n_all), 0
         held: AuditPool | None = None
@@ -178,16 +179,19 @@ class Evaluation(ABC):
                 return
             n_held = self.pool_size(pool)
             n_compared = min(n_requested, n_held)
-            yield self.run_audit(pool, n_real if n_real < n_held else None, n_samples)
+            result = self.run_audit(pool, n_real if n_real < n_held else None, n_samples)
+            yield with_limit(result, "time" if n_requested <= n_held else "memory")
             pace = comparisons(n_samples, n_compared) / max(self.total_clock.spent() - begin, 1e-3)
             affordable = 0.8 * pace * max(self.total_clock.remaining(0.9), 0.0)
-            n_more = max(n_samples, min(n_all, int(affordable / (n_compared + MOST_CONTROLS))))
-            n_real = max(n_compared, int(affordable / (n_more + MOST_CONTROLS)))
+            n_others = MOST_CONTROLS + LEAST_POSERS
+            n_more = max(n_samples, min(n_all, int(affordable / (n_compared + n_others))))
+            n_real = max(n_compared, int(affordable / (n_more + n_others)))
             if n_more == n_samples and (n_held < n_requested or n_real < 2 * n_compared):
                 break
             n_samples = n_more
         if n_requested <= n_held or n_samples < n_all:
-            self.skip("copies of all training items", "there was time to compare some of them only")
+            compared = f"{result.train:,} of {result.n_train_total:,} and {n_samples:,} of {n_all:,} samples"
+            self.skip("copies of all training items", f"there was time to compare {compared}")
 
     def pool_size(self, pool: AuditPool) -> int:
         """Real items in a pool, as the audit counts them."""
@@ -344,7 +348,12 @@ class Evaluation(ABC):
 
 def comparisons(samples: int, real: int) -> float:
     """How many pairs of items an audit compares, but for a factor: real items that pose as samples are compared too."""
-    return (samples + min(MOST_CONTROLS, real // 2)) * real
+    return (samples + min(MOST_CONTROLS, real // 2) + posers(samples, real)) * real
+
+
+def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:
+    """The result with what kept it from comparing all training items, if anything did."""
+    return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")
 
 
 def class_numbers(

@@ -170,7 +170,7 @@ class Sets:
         train, held_out = self._train(n), self._held_out(n // 2) if self.has_held_out else []
         if self.packed:
             return AuditPool(train, held_out, None, len(train), randomly_held_out=False)
-        total = sum(self.real.part_size(part) for part in self.train_parts)
+        total = len(train) if len(train) < n else sum(self.real.part_size(part) for part in self.train_parts)
         return grouped_pool(self.real, train[: n - len(held_out)], held_out, total, False, self.seed)
 
     def inputs(self, features: FeatureSets | None) -> EvaluationInputs:

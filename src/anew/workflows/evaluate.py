@@ -274,8 +274,11 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool:
     n = min(n, max(int(POOL_BYTES // max(size_of(first[0]), 1)), 1_000)) if first else n
     per_part = n // 2 // len(held_out_parts)
     held_out = [item for part in held_out_parts for item in data.items(part, per_part, seed)]
-    train = data.items("train", n - len(held_out), seed)
-    return grouped_pool(data, train, held_out, data.part_size("train"), random, seed)
+    n_wanted = n - len(held_out)
+    train = data.items("train", n_wanted, seed)
+    # Long records are several examples each: where there are no further ones, the records themselves are counted.
+    total = len(train) if len(train) < n_wanted else data.part_size("train")
+    return grouped_pool(data, train, held_out, total, random, seed)
 
 
 def grouped_pool(
