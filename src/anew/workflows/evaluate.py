@@ -26,6 +26,7 @@ from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.grading import ENOUGH
 from anew.evaluation.reporting.model_card import write_card
+from anew.evaluation.reporting.outlook import outlook
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.evaluation.score import Score
 from anew.evaluation.wording import plural
@@ -125,6 +126,7 @@ def _write_run_report(
         modality=record.data.modality,
         notes=measurements.notes,
         steps=max((event["step"] for event in history), default=None),
+        outlook=outlook(events_file.read(folder / events_file.NAME), record.plan.epochs),
         folder=out,
     )
     if (out / "report.html").exists():
