@@ -8,6 +8,7 @@ import pytest
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.reporting.grading import graded, part_of
+from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.verdict import figures, grade, verdict
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 from scores import score
@@ -114,3 +115,12 @@ def test_real_items_in_the_samples_place(n: int) -> None:
         grades.append(grade(list(fidelity_scores(comparison, lambda what, why: None))))
     expected = "good" if n == 400 else "too_few"
     assert sum(found == {"closeness": expected, "variety": expected} for found in grades) >= 7
+
+
+def test_a_run_that_still_learns_says_so_unless_it_is_as_good_as_the_data() -> None:
+    learning = Outlook(2.0, 1.4, "validation")
+    assert "outlook" not in verdict(CLOSE, outlook=learning) and "outlook" not in verdict([], outlook=learning)
+    assert verdict([auc(0.97, 0.02, 400)], outlook=learning)["outlook"].startswith(
+        "The samples are still far from the data. The model is still learning: 10 times the training"
+    )
+    assert verdict([auc(0.49, 0.19, 40)], outlook=learning)["outlook"].startswith("The model is still learning")

@@ -11,8 +11,9 @@ The rule:
 - `good`: the *worse* end of the interval is within `Tolerance.small`. So a difference of the size that matters has been
   excluded at 97.5%, which few items cannot do: their interval is wide.
 - `poor`: the better end is beyond `Tolerance.large`.
-- `fair`: the better end is beyond `small`; or the estimate is, and the better end beyond 0; or the worse end is beyond
-  `small` although as many items were compared as real data needs to pass.
+- `fair`: the better end is beyond `small`; or the estimate is, and the better end beyond a third of it (with a dozen parts, 0
+  would accuse real data too often); or the worse end is beyond `small` although as many items were compared as real data needs
+  to pass.
 - `too_few`: all others. Real data in the samples' place passes with 99% where the half-width is at most 1 / POWER of `small`,
   and a half-width falls with the root of the number of items; that gives the number that would do.
 
@@ -138,7 +139,7 @@ def _grade(tolerance: Tolerance, excess: float, low: float, high: float, enough:
         return "poor"
     if high <= tolerance.small:
         return "good"
-    if low > tolerance.small or (excess > tolerance.small and low > 0.0) or enough:
+    if low > tolerance.small or (excess > tolerance.small and low > tolerance.small / 3.0) or enough:
         return "fair"
     return "too_few"
 
