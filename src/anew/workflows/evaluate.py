@@ -29,6 +29,7 @@ from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.evaluation.score import Score
 from anew.evaluation.wording import plural
 from anew.families.base import Family
+from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
 from anew.runs.events import Events
 from anew.runs.record import RunRecord
@@ -97,7 +98,15 @@ def evaluate_run(
     events = Events(folder / events_file.NAME)
     measurements = measure_all(evaluation, reporter)
     data_notes = [*dataset.scan.notes, *skipped(dataset.scan)]
-    measurements.notes = [*warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
+    tried = describe_pilots(record.plan.pilots)
+    measurements.notes = [
+        *([tried] if tried else []),
+        *warnings(folder),
+        *data_notes,
+        *notes,
+        *evaluation.skipped,
+        *measurements.notes,
+    ]
     report = _write_run_report(folder, record, evaluation, measurements, reporter)
     events.write("report", seconds=round(time.monotonic() - begin, 3))
     events.close()
@@ -132,7 +141,7 @@ def _write_run_report(
         plan=cfg.to_json(record.plan),
         command=command_line(),
     )
-    write_card(folder, record.model_dump(), report)
+    write_card(folder, record.model_dump(), report, describe_pilots(record.plan.pilots))
     say_verdict(report, reporter)
     return report
 
