@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import median
 from typing import Any
 
 import torch
@@ -43,6 +44,7 @@ from anew.workflows.job import Checkpoint, TrainingJob, begin_job, latest_checkp
 
 FOLDER, CHECKPOINTS = "pilots", "checkpoints"
 LEAST_ITEMS, MOST_ITEMS = 50, 250  # of validation, and samples, that pilots are judged by; also the samples of a chunk
+REAL_SETS = 3  # of training items, whose median distance stands for that of real items: one may hold an odd item
 MEASURING_SHARE = 0.15  # of a pilot's first turn is for timing its sizes
 JUDGING_SHARE = 0.2  # of a pilot's first turn is kept for judging it; later it is known what that takes
 
@@ -94,10 +96,10 @@ class Judge:
                 seed=seed,
             )
         )
-        train = evaluation.items("train", EMBEDDER_ITEMS)
-        self.embed: Embedder = evaluation.embedder(train)
+        train = evaluation.items("train", max(EMBEDDER_ITEMS, REAL_SETS * MOST_ITEMS))
+        self.embed: Embedder = evaluation.embedder(train[:EMBEDDER_ITEMS])
         self.validation = self.embed(evaluation.items("test", MOST_ITEMS))  # (n, d)
-        self.train = self.embed(train[: len(self.validation)])  # (n, d)
+        self.train = self.embed(train[: REAL_SETS * MOST_ITEMS])  # (m, d)
 
     def features(self, job: TrainingJob, seconds: float) -> NDArray[Any]:
         """(n, d) of as many samples of the newest weights as the seconds allow: a chunk at least, at most as many as there
@@ -117,8 +119,10 @@ class Judge:
     def compare(self, trials: Sequence[Trial]) -> list[Pilot]:
         """What is known of trials that have features, by as many samples of each, the most promising first."""
         n = min(len(trial.features) for trial in trials if trial.features is not None)
-        real = max(0.0, frechet_distance(self.train[:n], self.validation[:n]))
-        return sorted((self._pilot(trial, n, real) for trial in trials), key=lambda pilot: pilot.expected)
+        validation = self.validation[:n]
+        starts = range(0, max(1, len(self.train) - n + 1), n)
+        real = max(0.0, median(frechet_distance(self.train[i : i + n], validation) for i in starts))
+        return sorted((self._pilot(trial, n, real) for trial in trials), key=lambda p: (p.expected, p.distance))
 
     def _pilot(self, trial: Trial, n: int, real: float) -> Pilot:
         assert trial.features is not None
