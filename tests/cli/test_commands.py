@@ -138,6 +138,24 @@ def test_score_and_evaluate_speak_json(text_run: tuple[Path, Path], tmp_path: Pa
     assert {"bits_per_character"} <= {s["name"] for s in report["scores"]}
 
 
+def test_score_gives_a_row_for_each_record_and_a_line_for_each_file(
+    text_run: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _, run = text_run
+    for number in range(2):
+        prose(tmp_path / "in" / f"{number}.txt", 40, seed=number + 9)
+    whole = anew("score", run, tmp_path / "in")
+    assert [line.split()[0] for line in whole.stdout.splitlines()[:3]] == ["file", "0.txt", "1.txt"]
+    assert "log_likelihood: -" in whole.stdout and "scoring: " in whole.stderr and "scoring: " not in whole.stdout
+    rows = anew("score", run, tmp_path / "in", "--per-item").stdout.splitlines()
+    assert len(rows) == 3 and rows[0].startswith("file,record,name,tokens,characters,log_likelihood,")
+    out = tmp_path / "scores.csv"
+    assert f"2 rows in {out}" in anew("score", run, tmp_path / "in", "--per-item", "--out", out).stdout
+    assert out.read_text().splitlines() == rows
+    found = json.loads(anew("score", run, tmp_path / "in", "--per-item", "--json").stdout)
+    assert [item["file"] for item in found["items"]] == ["0.txt", "1.txt"]
+
+
 def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, run = text_run
 
@@ -179,6 +197,15 @@ def test_look_says_what_it_is(image_run: tuple[Path, Path], tmp_path: Path) -> N
     assert found["items"] == 240 and found["labels"] == ["bar", "disc"]
     words = anew("look", names(tmp_path / "names.txt")).stdout
     assert words.startswith("data:   ") and "\nmodel:  transformer\nbecause " in words
+
+
+def test_look_at_a_run_says_how_good_it_is_and_what_comes_next(text_run: tuple[Path, Path]) -> None:
+    data, run = text_run
+    lines = anew("look", run).stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[:4]] == ["run", "data", "model", "so far"]
+    assert str(data) in lines[1] and "12 steps" in lines[3] and lines[5].startswith("Close to your data?")
+    assert lines[-2].startswith("more ")
+    assert json.loads(anew("look", run, "--json").stdout)["status"] == "finished"
 
 
 @pytest.mark.parametrize("after", [0.3, 1.5, 3.0, 4.5, 6.0])
@@ -327,6 +354,8 @@ MISTAKES = [
     (("train", "{data}", "--steps", "3", "--family", "{odd}"), "cannot be run as Python"),
     (("train", "{data}", "--plan", "{run}", "--set", "width=64"), "--plan takes 'width'"),
     (("train", "{data}", "--plan", "{data}"), "is not a run"),
+    (("score", "{run}", "{data}", "--out", "x.csv"), "--out is for the rows of --per-item"),
+    (("score", "{run}", "{data}", "--per-item", "--out", "x.txt"), "--out 'x.txt' must end in .csv"),
     (("resume", "{run}", "--steps", "3"), "no more than the 12 steps"),
     (("sample", "{run}", "--out", "{odd}"), "exists and is not empty"),
     (("sample", "{none}", "--out", "x"), "is not a folder"),
@@ -435,11 +464,11 @@ def test_a_begun_run_is_never_removed(text_run: tuple[Path, Path], tmp_path: Pat
 def test_a_damaged_decay_start_is_said(text_run: tuple[Path, Path], tmp_path: Path) -> None:
     import shutil
 
-    _, run = text_run
+    data, run = text_run
     shutil.copytree(run, tmp_path / "run")
     state = tmp_path / "run" / "checkpoints" / "decay-start" / "state.safetensors"
     state.write_bytes(state.read_bytes() + b"junk")
-    done = anew("resume", tmp_path / "run", "--steps", 14)
+    done = anew("resume", tmp_path / "run", "--steps", 14, "--data", data)
     assert "decay-start is damaged" in done.stdout
 
 

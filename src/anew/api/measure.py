@@ -22,11 +22,14 @@ from anew.planning.request import (
 from anew.runs.record import PREFERENCES
 
 if TYPE_CHECKING:
+    from anew.data.types import GivenItem
+    from anew.evaluation.metrics.feature_sets import FeatureSets
     from anew.sampling.interpolation import Walk
-    from anew.sampling.scoring import Scores
+    from anew.sampling.scores import Scores
     from anew.workflows.compare.run import ComparisonReport
     from anew.workflows.evaluate import EvaluationReport
     from anew.workflows.inspect import Inspection
+    from anew.workflows.inspect_run import RunInspection
 
 
 COMPARISON_BUDGET = "5m"
@@ -41,11 +44,12 @@ def look(
     budget: str | float | None = None,
     seed: int = 0,
     settings: Settings | None = None,
-) -> Inspection:
-    """Describe data, recommend a model family, and estimate what budgets can train.
+) -> Inspection | RunInspection:
+    """Describe data, recommend a model family, and estimate what budgets can train; or describe a run.
 
     Args:
-        data: A folder, a file, or a data set of the Hugging Face hub as `owner/name`.
+        data: A folder, a file, or a data set of the Hugging Face hub as `owner/name`; or the folder of a run, which says by itself
+            what it was trained on. The other arguments are for data.
         modality: What it holds ("image", "text", ...). None finds out.
         prefer: What decides between families: "quality" of samples, "speed" of sampling, or "latent" (a space to
             interpolate in).
@@ -59,36 +63,57 @@ def look(
 
     Raises:
         UserError: The data or an argument cannot be used.
+        RunError: The run was edited or is damaged.
     """
     path = arguments.path("data", data, DataError)
     arguments.choice("prefer", prefer, PREFERENCES)
     modality = arguments.optional_text("modality", modality)
     seconds = None if budget is None else parse_duration(budget)
     seed, values = check_int("seed", seed), arguments.settings(settings)
+    from anew.workflows.inspect_run import inspect_run, is_run
+
+    if is_run(path):
+        for_data = {"modality": modality, "budget": budget, "settings": values or None}
+        name = next((name for name, value in for_data.items() if value is not None), None)
+        if name is not None:
+            raise ConfigError(f"{str(path)!r} is a run, and `{name}` is for data; leave it out")
+        return inspect_run(path)
     from anew.workflows.inspect import inspect_data
 
     return inspect_data(str(path), modality=modality, prefer=prefer, budget=seconds, seed=seed, settings=values)
 
 
-def score(run: str | Path, data: str | Path, *, limit: float | None = None, trust_code: bool = False) -> Scores:
-    """Measure the bits per character (residue, dimension) of other data under a model.
+def score(
+    run: str | Path,
+    data: str | Path | Sequence[Any],
+    *,
+    limit: float | None = None,
+    per_item: bool = False,
+    trust_code: bool = False,
+    reporter: Reporter | None = None,
+) -> Scores:
+    """Measure how likely other data is under a model: log-likelihood, and bits per character (residue, dimension).
 
-    Context carries across a document.
+    Each document, line, sequence or row of a table is scored by itself.
 
     Args:
         run: The folder of the run.
-        data: A folder, a file or a hub name, of the run's kind of data.
+        data: A folder, a file or a hub name, of the run's kind of data; or items: a text, a list of texts, or a list of arrays.
         limit: About how many units to score, taken evenly. None scores all.
+        per_item: Whether to keep the score of each record in `items`; those of a list always are.
         trust_code: As in `load`.
+        reporter: Who shows the progress. None shows nothing.
 
     Returns:
-        The figures; `bound`, "exact" or "an upper bound"; how many items were `skipped`; and `notes` on which and why.
+        The figures of all of it, of each of its `files`, and perhaps of its `items`; `bound`, "exact" or "an upper bound"; how
+        many items were `skipped`; and `notes` on which and why.
 
     Raises:
         ConfigError: The run has no likelihood.
         DataError: The data holds nothing to score.
     """
-    return load(run, trust_code=trust_code).score(data, limit=limit)
+    model = load(run, trust_code=trust_code)
+    return model.score(data, limit=limit, per_item=per_item, reporter=reporter)
 
 
 def walk(
@@ -98,7 +123,7 @@ def walk(
     stops: int = 5,
     seed: int = 0,
     label: str | int | None = None,
-    ends: tuple[Any, Any] | None = None,
+    ends: tuple[GivenItem, GivenItem] | None = None,
     settings: Settings | None = None,
     trust_code: bool = False,
 ) -> Walk:
@@ -113,6 +138,9 @@ def walk(
         ends: Two items to interpolate between instead, as paths, bytes of files, or uint8 arrays.
         settings: Settings of sampling, by name.
         trust_code: As in `load`.
+
+    Returns:
+        The frames in order; `save` writes them, a strip and a moving picture.
 
     Raises:
         ConfigError: The family has no continuous space, or an argument cannot be used.
@@ -206,7 +234,7 @@ def _check_exists(paths: Mapping[str, Path | None]) -> None:
         raise DataError(f"`{missing}` {str(paths[missing])!r} does not exist; give a folder or a file")
 
 
-def _features(path: Path | None) -> Any:
+def _features(path: Path | None) -> FeatureSets | None:
     from anew.workflows.audit import read_features
 
     return None if path is None else read_features(str(path))
@@ -270,7 +298,7 @@ def compare(
         limit = COMPARISON_BUDGET if budget is None and steps is None else budget
         request = make_request(data, budget=limit, steps=steps, modality=modality, seed=seed, settings=settings)
         values = {name: value for name, value in asdict(request).items() if name not in ("plan_from", "fit_seconds")}
-        values["families"] = [name.strip() for listed in names for name in listed.split(",") if name.strip()]
+        values["families"] = [name.strip() for name in ",".join(map(str, names)).split(",") if name.strip()]
     from anew.workflows.compare.run import compare_families
 
     return compare_families(target, values, run_paths, n, trust_code, reporter)

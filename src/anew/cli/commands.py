@@ -9,13 +9,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import anew
 from anew import api
 from anew.cli.output_folder import OutputFolder
 from anew.cli.progress import ProgressLine
-from anew.cli.summary import Line, closing, describe, places, score_table, setting_lines
+from anew.cli.summary import Line, closing, describe, describe_run, places, score_lines, score_table, setting_lines
 from anew.cli.terminal import write, write_json, write_spans
 from anew.core import arguments as checked
 from anew.errors import ConfigError, command, shorten
@@ -41,18 +40,20 @@ def run(arguments: argparse.Namespace, started: float) -> None:
 
 def _look(arguments: argparse.Namespace, started: float) -> None:
 
-    summary = api.look(
+    found = api.look(
         arguments.data,
         modality=arguments.modality,
         prefer=arguments.prefer,
         budget=arguments.budget,
         seed=arguments.seed,
         settings=dict(arguments.set),
-    ).to_json()
+    )
     if arguments.json:
-        write_json(summary)
+        write_json(found.to_json())
+    elif isinstance(found, api.RunInspection):
+        _print(describe_run(found))
     else:
-        _print(describe(summary))
+        _print(describe(found.to_json()))
 
 
 # ---- training ----
@@ -63,7 +64,7 @@ def _train(arguments: argparse.Namespace, started: float) -> None:
     # Named here already: an interrupted training returns no model that would say it.
     run = api.default_run(checked.path("data", arguments.data)) if arguments.run is None else arguments.run
 
-    def train(progress: ProgressLine) -> Any:
+    def train(progress: ProgressLine) -> anew.Model:
         return api.train(
             arguments.data,
             run,
@@ -84,7 +85,7 @@ def _train(arguments: argparse.Namespace, started: float) -> None:
 
 def _resume(arguments: argparse.Namespace, started: float) -> None:
 
-    def resume(progress: ProgressLine) -> Any:
+    def resume(progress: ProgressLine) -> anew.Model:
         return api.resume(
             arguments.run,
             budget=arguments.budget,
@@ -98,7 +99,7 @@ def _resume(arguments: argparse.Namespace, started: float) -> None:
     _to_the_end(resume, Path(arguments.run), arguments)
 
 
-def _to_the_end(train: Callable[[ProgressLine], Any], run: Path, arguments: argparse.Namespace) -> None:
+def _to_the_end(train: Callable[[ProgressLine], anew.Model], run: Path, arguments: argparse.Namespace) -> None:
     """Train with progress, then say how good the run is and where; or how to continue, if it was interrupted."""
     with _progress(arguments) as progress:
         try:
@@ -142,8 +143,8 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         samples = model.sample(
             arguments.n,
             seed=arguments.seed,
-            prompt=_prompt("prompt", arguments, model.modality),
-            suffix=_prompt("suffix", arguments, model.modality),
+            prompt=_prompt("prompt", arguments, model),
+            suffix=_prompt("suffix", arguments, model),
             stop=arguments.stop,
             label=arguments.label,
             **sampling,
@@ -162,7 +163,7 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         write(f"{len(paths):,} items in {out}, {extent} of them in {sheet.name}")
 
 
-def _print_notes(model: Any) -> None:
+def _print_notes(model: anew.Model) -> None:
     """What the user should know of the model, beside the output."""
     for note in model.notes:
         write(note, sys.stderr)
@@ -173,19 +174,18 @@ def _request(arguments: argparse.Namespace) -> str:
     return json.dumps({name: value for name, value in vars(arguments).items() if name not in PRESENTATION})
 
 
-def _prompt(name: str, arguments: argparse.Namespace, modality: Any) -> str | None:
+def _prompt(name: str, arguments: argparse.Namespace, model: anew.Model) -> str | None:
     """The text of --prompt or --suffix, or what their file stands for."""
     option, file = f"--{name}-file", getattr(arguments, f"{name}_file")
     if file is None:
         text: str | None = getattr(arguments, name)
         return text
     try:
-        prompt: str = modality.prompt_file(Path(file))
+        return model.modality.prompt_file(Path(file))
     except IsADirectoryError:
         raise ConfigError(f"{option} {shorten(file)} is a folder; give a file") from None
     except (ValueError, OSError) as error:
         raise ConfigError(f"{option} {shorten(file)} cannot be used: {error}; give another file") from None
-    return prompt
 
 
 def _walk(arguments: argparse.Namespace, started: float) -> None:
@@ -216,23 +216,50 @@ def _walk(arguments: argparse.Namespace, started: float) -> None:
         write(f"{len(walk.frames)} frames{label} in {out / 'frames'}\nstrip: {strip}\nanimation: {animation}")
 
 
+def _export(arguments: argparse.Namespace, started: float) -> None:
+
+    export = api.export(
+        arguments.run,
+        arguments.to,
+        arguments.out,
+        number_type=arguments.number_type,
+        trust_code=arguments.trust_code,
+    )
+    if arguments.json:
+        write_json(export.to_json())
+        return
+    size = sum(path.stat().st_size for path in export.files)
+    write(f"{len(export.files)} files of {size / 1e6:,.1f} MB in {export.folder}")
+    for note in export.notes:
+        write(note)
+
+
 # ---- figures ----
 
 
 def _score(arguments: argparse.Namespace, started: float) -> None:
 
+    if arguments.out is not None and not arguments.per_item:
+        raise ConfigError("--out is for the rows of --per-item; give both")
+    out = None if arguments.out is None else api.new_csv_file(arguments.out)
     model = api.load(arguments.run, trust_code=arguments.trust_code)
     _print_notes(model)
-    scores = model.score(Path(arguments.data)).to_json()
+    # Progress belongs to standard error, whatever the rows are written to.
+    with ProgressLine(sys.stderr) as progress:
+        scores = model.score(Path(arguments.data), per_item=arguments.per_item, reporter=progress)
+    if out is not None:
+        scores.save(out)
+    figures = scores.to_json()
     if arguments.json:
-        write_json(scores)
-        return
-    bound = "" if scores["bound"] == "exact" else f" ({scores['bound']})"
-    for name, value in scores.items():
-        if isinstance(value, float):
-            write(f"{name}: {value:.6g}{bound if name.startswith('bits') else ''}")
-    for note in scores["notes"]:
-        write(note)
+        write_json(figures if out is None else {**figures, "items": str(out)})
+    elif arguments.per_item and out is None:
+        write(scores.to_csv().removesuffix("\n"))
+        for note in scores.notes:
+            write(note, sys.stderr)
+    else:
+        _print(score_lines(figures))
+        if out is not None:
+            write(f"{len(scores.items):,} rows in {out}")
 
 
 def _evaluate(arguments: argparse.Namespace, started: float) -> None:
@@ -345,6 +372,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, float], None]] = {
     "evaluate": _evaluate,
     "compare": _compare,
     "walk": _walk,
+    "export": _export,
     "settings": _settings,
     "example": _example,
 }

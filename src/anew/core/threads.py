@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 SHARED_CORES = "other programs use the cores too: one thread does more than all"
 
@@ -22,6 +28,37 @@ def use_threads(count: int | None = None) -> int:
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
     return count
+
+
+def map_in_threads(function: Callable[[T], R], arguments: Iterable[T], workers: int) -> Iterator[R]:
+    """`function` of each argument, in order, several at a time; what PyTorch does within one call takes one thread meanwhile.
+
+    Args:
+        function: Releases the lock of the interpreter for most of its time, as tensors do.
+        arguments: Taken one by one, a few ahead of what is finished.
+        workers: Threads; with 1 PyTorch keeps its own.
+    """
+    if workers <= 1:
+        yield from map(function, arguments)
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            yield from _in_order(pool, function, arguments, workers)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], arguments: Iterable[T], ahead: int) -> Iterator[R]:
+    """Results in the order of the arguments, of which so many are taken ahead."""
+    futures: deque[Future[R]] = deque()
+    for argument in arguments:
+        futures.append(pool.submit(function, argument))
+        if len(futures) > ahead:
+            yield futures.popleft().result()
+    while futures:
+        yield futures.popleft().result()
 
 
 def choose_thread_count(step_seconds: float, measure: Callable[[], float]) -> float:

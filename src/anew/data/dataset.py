@@ -21,7 +21,7 @@ from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
 from anew.data.splitting import near_duplicates, split
-from anew.data.types import DataBudget, DatasetSummary, Item
+from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
 from anew.errors import DataError, printable, restoring
 
 WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
@@ -54,7 +54,7 @@ class Dataset:
         path: str | Path,
         *,
         modality: str | None = None,
-        settings: Mapping[str, Any] | Callable[[str], Mapping[str, Any]] | None = None,
+        settings: Mapping[str, object] | Callable[[str], Mapping[str, object]] | None = None,
         seed: int = 0,
         cache: Path | None = None,
         size: DataBudget | None = None,
@@ -65,41 +65,43 @@ class Dataset:
         shards are kept; size: the budget, where it is known.
         Raises DataError where the source cannot be used."""
         chosen = detect_modality(str(path), modality)
-        owner = load("data", chosen.kind)
-        given = settings(chosen.kind) if callable(settings) else settings
-        kind: Modality = owner(configs.from_json(owner.Config, dict(given or {})))
-        data = cls(chosen, kind, seed, cache)
+        owner = load("data", chosen.modality)
+        own_settings = settings(chosen.modality) if callable(settings) else settings
+        instance: Modality = owner(configs.from_json(owner.Config, dict(own_settings or {})))
+        data = cls(chosen, instance, seed, cache)
         data._survey(fresh=True, budget=size)
         data._divide()
         return data
 
     def _survey(self, fresh: bool, budget: DataBudget | None = None) -> None:
         """Look at a sample: what is usable, what an item is (if that is open yet), what the classes are."""
-        chosen, kind = self._chosen, self.modality
-        sample, refused = sample_of(chosen, kind)
+        chosen, modality = self._chosen, self.modality
+        sample, refused = sample_of(chosen, modality)
         if not sample:
             refused = [*refused, *chosen.source.refusals]
             why = f": {named(refused)}" if refused else ""
-            raise DataError(f"{self.path!r} holds no usable {kind.traits.singular}{why}")
+            raise DataError(f"{self.path!r} holds no usable {modality.traits.singular}{why}")
         items, size = sum(shard.items for shard in chosen.shards), sum(shard.bytes for shard in chosen.shards)
         if budget is not None:
             budget = replace(budget, items=items, bytes=size)
-        notes = [*chosen.source.notes, *chosen.notes, *(kind.inspect(sample, budget) if fresh else [])]
+        notes = [*chosen.source.notes, *chosen.notes, *(modality.inspect(sample, budget) if fresh else [])]
         self._sample = sample
-        self._scan = DatasetSummary(kind.name, items, size, notes=notes, other=chosen.other)
+        self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other)
 
     def _divide(self) -> None:
-        chosen, kind = self._chosen, self.modality
-        listed = kind.layout == "list" and self.scan.bytes > max(WHOLE_LIST_BYTES, kind.traits.max_cluster_bytes)
+        chosen, modality = self._chosen, self.modality
+        listed = modality.layout == "list" and self.scan.bytes > max(
+            WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes
+        )
         store = InMemoryStore if chosen.whole and not listed else StreamingStore
-        self._store = store(chosen.source, chosen.shards, kind, self.seed)
+        self._store = store(chosen.source, chosen.shards, modality, self.seed)
         self.scan.parts = self._store.scan_parts()
         held = self._store
         self.scan.items = held.documents if isinstance(held, InMemoryStore) else sum(self.scan.parts.values())
         if not hasattr(self, "spec"):
-            self.scan.labels, more = classes_of(chosen, kind, self._sample, self._store.classes, self.scan.items)
+            self.scan.labels, more = classes_of(chosen, modality, self._sample, self._store.classes, self.scan.items)
             self._say(more)
-        self._say([*self._store.notes, *kind.remarks()])
+        self._say([*self._store.notes, *modality.remarks()])
         self._sample = []
 
     @property
@@ -129,9 +131,9 @@ class Dataset:
         return self.spec
 
     def _encode(self) -> None:
-        kind = self.modality
+        modality = self.modality
         labels = self.scan.labels if self.spec.classes else ()
-        self._store.encode(labels, self._cache, [self.fingerprint, kind.name, configs.to_json(kind.config)])
+        self._store.encode(labels, self._cache, [self.fingerprint, modality.name, configs.to_json(modality.config)])
 
     # ---- training ----
 
@@ -178,17 +180,17 @@ class Dataset:
         limit: stop at about so many units, taken evenly from the whole part."""
         return self._ready().rows(self._number(part)).scoring(self.modality, batch, stride, limit)
 
-    def items(self, part: str, n: int, seed: int = 0) -> list[Any]:
+    def items(self, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
         """n random items (all, if fewer) as `modality.decode` gives them; of packed text excerpts of `length` tokens."""
         stored = self._ready().rows(self._number(part), n).samples(n, seed)
         if isinstance(stored, list):
             return [self.modality.decode(row[None].astype(np.int64))[0] for row in stored]
-        return self.modality.to_items(stored)
+        return list(self.modality.to_items(stored))
 
     def item_labels(self, part: str, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
         """(class names, (n,) class numbers) of the items that `items` gives for the same arguments."""
         rows = self._ready().rows(self._number(part), n)
-        numbers = np.zeros(rows.count, dtype=np.int64) if rows.labels is None else np.asarray(rows.labels)
+        numbers = np.zeros(rows.count, np.int64) if rows.labels is None else np.asarray(rows.labels, np.int64)
         return list(self.scan.labels), numbers[np.sort(shuffled(rows.count, seed)[:n])]
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
@@ -214,7 +216,7 @@ class Dataset:
         """Held-out parts that were carved from train; the others are the user's own."""
         return tuple(split.NAMES[part] for part in self._store.held_out)
 
-    def twins(self, items: Sequence[Any]) -> list[int]:
+    def twins(self, items: Sequence[DecodedItem]) -> list[int]:
         """One number of each item, as people see them, that near-duplicates share; of many items exact ones only."""
         records = [Item("", item) for item in items]
         few = len(records) <= ALIKE_ITEMS
@@ -234,7 +236,7 @@ class Dataset:
 
     # ---- keeping ----
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """All that `reopen` needs, as JSON values."""
         size = self._size
         return {
@@ -277,12 +279,18 @@ class Dataset:
 
     @classmethod
     def _restored(cls, chosen: Chosen, state: Mapping[str, Any], folder: Path, *, generated: bool = False) -> Dataset:
-        kind = fitted(state, folder, generated=generated)
-        data = cls(chosen, kind, state["seed"], None)
+        modality = fitted(state, folder, generated=generated)
+        data = cls(chosen, modality, state["seed"], None)
         data._survey(fresh=False)
-        data.spec = kind.spec
+        data.spec = modality.spec
         data.scan.labels = tuple(state["labels"])
         return data
+
+    def records(self) -> list[EncodedRecord]:
+        """Every usable record of data that `open_like` opened."""
+        if not self._all or not isinstance(self._store, InMemoryStore):
+            raise DataError("only data that was opened like that of a run has its records at hand; use open_like")
+        return self._store.encoded_records(self.scan.labels if self.spec.classes else ())
 
     def close(self) -> None:
         """Stop background work and let files go."""
@@ -299,9 +307,9 @@ def fitted(state: Mapping[str, Any], folder: Path, *, generated: bool = False) -
     """The modality of a saved run, for its own data or for generated items; RunError where what the run says of it does not fit."""
     owner = load("data", state["modality"])
     with restoring(folder / "config.json"):
-        kind: Modality = owner(configs.from_json(owner.Config, state["config"]), generated=generated)
-        kind.restore(dict(state["learned"]), folder)
-    return kind
+        modality: Modality = owner(configs.from_json(owner.Config, state["config"]), generated=generated)
+        modality.restore(dict(state["learned"]), folder)
+    return modality
 
 
 def _same(state: Mapping[str, Any], path: str | None) -> Chosen:

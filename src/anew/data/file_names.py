@@ -12,6 +12,7 @@ _PROGRAMS = frozenset(
 )
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _WORD_ENDS = re.compile(r"[-_.]")
+_RECORD_OF_FILE = re.compile(r"(.+?\.\w+)[:#@](.+)|([^:#@]+)[:#@](.+)")  # file with an ending, or without one
 _HUB_NAME = re.compile(r"(hf://)?[\w.-]+/[\w.-]+(:[\w.-]+)?")  # owner/name, or owner/name:config
 
 
@@ -61,6 +62,14 @@ def label_of(path: str) -> str | None:
 @functools.lru_cache(maxsize=4096)
 def _label_of_folder(folder: str) -> str | None:
     return next((name for name in reversed(folder.split("/")) if name and name.lower() not in _PART), None)
+
+
+def split_record_name(name: str) -> tuple[str, str]:
+    """The file in the name of an item, and what stands behind it: "a/b.fasta:seq1" -> ("a/b.fasta", "seq1")."""
+    match = _RECORD_OF_FILE.fullmatch(name)
+    if match is None:
+        return name, ""
+    return (match[1], match[2]) if match[1] else (match[3], match[4])
 
 
 def is_hub_name(text: str) -> bool:

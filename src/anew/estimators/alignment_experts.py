@@ -205,21 +205,31 @@ class AlignmentExperts:
         is_good &= ~(positions[:, :, None] == self.positions[rows, None, :]).any(2)  # followed already
         if self.excluded is not None:
             is_good &= index.record[positions] != self.excluded[rows, None]
-        back = np.arange(1, LOOK_BACK + 1)  # (B,)
-        before = index.ids[np.maximum(positions[:, :, None] - back, 0)]  # (n, P, B)
-        recent = history[:, None, ::-1]  # (n, 1, B), the newest first as in `before`
-        exists = (index.depth[positions][:, :, None] >= back) & (recent >= 0)  # (n, P, B)
-        is_hit = (before == recent) & exists
-        hit_weights = (HIT_DECAY ** (back - 1.0)).astype(np.float32)  # (B,)
-        hits, tries = is_hit @ hit_weights, exists @ hit_weights  # each (n, P)
-        gain = _log_gain(is_hit, before, recent, _trust(hits, tries)[:, :, None], index) * exists
-        scores = gain @ (SCORE_DECAY ** (back - 1.0)).astype(np.float32)  # (n, P)
-        scores[~is_good] = NO_EXPERT
+        scores, hits, tries = self._first_scores(history, positions, is_good)  # each (n, P)
         all_scores = np.concatenate((self.scores[rows], scores), 1)  # (n, E + P)
         best = np.argpartition(-all_scores, EXPERTS - 1, axis=1)[:, :EXPERTS]
         proposals = ((self.scores, scores), (self.hits, hits), (self.tries, tries), (self.positions, positions))
         for slots, proposed in proposals:
             slots[rows] = np.take_along_axis(np.concatenate((slots[rows], proposed), 1), best, 1)
+
+    def _first_scores(self, history: Ints, positions: Positions, is_good: Bools) -> tuple[Floats, Floats, Floats]:
+        """Scores, hits and tries (n, P) of proposals, from the tokens before them; NO_EXPERT where a proposal is not good."""
+        index = self.index
+        scores = np.full(positions.shape, NO_EXPERT)
+        hits, tries = np.zeros_like(scores), np.zeros_like(scores)
+        row, column = np.nonzero(is_good)  # K good proposals
+        position = positions[row, column]  # (K,)
+        back = np.arange(1, LOOK_BACK + 1)  # (B,)
+        before = index.ids[np.maximum(position[:, None] - back, 0)]  # (K, B)
+        recent = history[:, ::-1][row]  # (K, B), the newest first as in `before`
+        exists = (index.depth[position][:, None] >= back) & (recent >= 0)  # (K, B)
+        is_hit = (before == recent) & exists
+        hit_weights = (HIT_DECAY ** (back - 1.0)).astype(np.float32)  # (B,)
+        hits[row, column], tries[row, column] = is_hit @ hit_weights, exists @ hit_weights
+        trust = _trust(hits[row, column], tries[row, column])[:, None]
+        gain = _log_gain(is_hit, before, recent, trust, index) * exists
+        scores[row, column] = gain @ (SCORE_DECAY ** (back - 1.0)).astype(np.float32)
+        return scores, hits, tries
 
     def _matching_positions(self, history: Ints) -> tuple[Positions, Bools]:
         """(n, P) positions behind the same last tokens, and which of them are real."""

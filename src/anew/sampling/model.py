@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from anew.core.arguments import optional_number, path, switch
+from anew.core.arguments import reporter as checked_reporter
 from anew.core.device import pick_device
-from anew.core.settings import check_int
+from anew.core.reporter import Reporter
+from anew.core.settings import SettingValue, check_int
 from anew.core.specs import Batch, Condition, Tokens
+from anew.data.types import DecodedItem, GivenItem
 from anew.errors import ConfigError, DataError, shorten
 from anew.runs.folder import RunFolder
 from anew.sampling.conditioning import check_stop, condition_from_prompt
@@ -28,8 +31,8 @@ from anew.sampling.restore import (
     restore_modality,
 )
 from anew.sampling.samples import Samples
+from anew.sampling.scores import Scores
 from anew.sampling.scoring import (
-    Scores,
     bits_of_batches,
     bits_per_unit_by_part,
     check_has_likelihood,
@@ -65,7 +68,7 @@ class Model(Generator):
         place = torch.device(pick_device(device))
         owner = load_family_class(record.family.name, folder.path, trust_code)
         modality = restore_modality(record, folder.path, place)
-        weights, weights_path, self.notes = newest_weights(folder)
+        weights, weights_path, self.notes = newest_weights(folder, record.status)
         family = restore_family(record.family, record.spec, owner, weights, weights_path, place)
         super().__init__(family, modality, record.data.labels, record.label_shares)
         self.folder = folder
@@ -73,6 +76,7 @@ class Model(Generator):
 
     @property
     def family_name(self) -> str:
+        """Name of the run's family: "diffusion", or `family.py` for one of the user's own."""
         return self.record.family.name
 
     def __repr__(self) -> str:
@@ -92,9 +96,9 @@ class Model(Generator):
         suffix: str | None = None,
         stop: str | None = None,
         label: str | int | None = None,
-        condition: Condition | tuple[Any, Any] | None = None,
+        condition: Condition | tuple[GivenItem, ArrayLike] | None = None,
         first_index: int = 0,
-        **sampling: Any,
+        **sampling: SettingValue,
     ) -> Samples:
         """Draw new items. Sample i depends on the seed and i alone.
 
@@ -110,6 +114,9 @@ class Model(Generator):
                 mask is (T, H, W), or (T,) for whole frames. Or a `Condition` in the model's own values.
             first_index: Index i of the first sample.
             **sampling: The family's sampling settings, as in `anew sample --set`.
+
+        Returns:
+            n items: text, (H, W[, C]) uint8 pictures, (T, H, W[, C]) clips or (N,) float32 sound. `save` writes files.
 
         Raises:
             ConfigError: An argument is unknown, out of range or does not fit the data.
@@ -137,8 +144,8 @@ class Model(Generator):
         seed: int = 0,
         prompt: str | None = None,
         label: str | int | None = None,
-        **sampling: Any,
-    ) -> Iterator[list[Any]]:
+        **sampling: SettingValue,
+    ) -> Iterator[Sequence[DecodedItem]]:
         """Drafts while they form, each the list of n items so far; the last is what `sample` gives. To cancel, stop iterating.
 
         Args:
@@ -147,6 +154,12 @@ class Model(Generator):
             prompt: What each begins with.
             label: One of the classes, or its place in `labels`.
             **sampling: The family's sampling settings.
+
+        Yields:
+            n items as `sample` gives them, as far as they are formed.
+
+        Raises:
+            ConfigError: An argument is unknown, out of range or does not fit the data.
         """
         n, seed = check_int("n", n, 1, MAX_SAMPLES), check_int("seed", seed)
         condition = self._condition(prompt, None, None)
@@ -160,8 +173,8 @@ class Model(Generator):
         stops: int = 5,
         seed: int = 0,
         label: str | int | None = None,
-        ends: tuple[Any, Any] | None = None,
-        **sampling: Any,
+        ends: tuple[GivenItem, GivenItem] | None = None,
+        **sampling: SettingValue,
     ) -> Walk:
         """Frames of a walk through the space that samples start from.
 
@@ -173,12 +186,15 @@ class Model(Generator):
             ends: Two items to walk between instead, as paths, bytes of files, or uint8 arrays.
             **sampling: The family's sampling settings.
 
+        Returns:
+            The frames in order; `save` writes them, a strip and a moving picture.
+
         Raises:
             ConfigError: The family has no such space, which says why.
         """
         return latent_walk(self, n, stops=stops, seed=seed, label=label, ends=ends, sampling=sampling)
 
-    def _condition(self, prompt: Any, suffix: Any, condition: Any) -> Condition | None:
+    def _condition(self, prompt: object, suffix: object, condition: object) -> Condition | None:
         """What samples start from, in the values of the run; None: from nothing."""
         from_prompt = condition_from_prompt(self.modality, prompt, suffix)
         if condition is None:
@@ -189,7 +205,7 @@ class Model(Generator):
 
     # -- latents --------------------------------------------------------------------------------------------------------
 
-    def encode(self, items: Sequence[Any]) -> Tensor:
+    def encode(self, items: Sequence[GivenItem]) -> Tensor:
         """Latents of items, for vae and for runs on latents or codes.
 
         Args:
@@ -197,37 +213,71 @@ class Model(Generator):
 
         Returns:
             (n, *latent) float32, or (n, L) int64 codes.
+
+        Raises:
+            ConfigError: The run has no codec, or an item cannot be used.
         """
         return encode_items(self, items)
 
     def decode(self, latents: Tensor) -> Samples:
-        """The items that latents (n, *latent), as `encode` gives them, stand for."""
+        """The items that latents stand for.
+
+        Args:
+            latents: (n, *latent) or (n, L), as `encode` gives them.
+
+        Returns:
+            n items.
+
+        Raises:
+            ConfigError: The run has no codec, or these are not latents of it.
+        """
         return decode_latents(self, latents)
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
-    def score(self, data: str | Path | Sequence[Any], *, limit: float | None = None) -> Scores:
-        """Bits per character (residue, dimension) of other data under the model.
+    def score(
+        self,
+        data: str | Path | Sequence[DecodedItem | bytes],
+        *,
+        limit: float | None = None,
+        per_item: bool = False,
+        reporter: Reporter | None = None,
+    ) -> Scores:
+        """Likelihood of other data under the model: log-likelihood, and bits per character (residue, dimension).
+
+        Each document, line, sequence or row of a table is scored by itself.
 
         Args:
-            data: A path, whose documents carry their context on; or items that are scored one by one: a text, a list of
-                texts, or a list of arrays. A string that names nothing on the disk and has no form of a path is a text.
-            limit: About how many units of a path to score, taken evenly; None: all.
+            data: A path; or items: a text, a list of texts, or a list of arrays. A string that names nothing on the disk and has
+                no form of a path is a text.
+            limit: About how many units of a path to score, taken evenly; None: all. Context then carries on from one document to
+                the next.
+            per_item: Whether to keep the score of each record of a path in `items`; those of a list always are.
+            reporter: Who shows the progress. None shows nothing.
+
+        Returns:
+            The figures: of all data, and of each item where items were given.
 
         Raises:
             ConfigError: The run has no likelihood.
             DataError: There is nothing to score.
         """
         check_has_likelihood(self)
-        limit = optional_number("limit", limit)
+        limit, per_item, reporter = (
+            optional_number("limit", limit),
+            switch("per_item", per_item),
+            checked_reporter(reporter),
+        )
         if isinstance(data, str) and self._is_text(data):
             data = [data]
         if not isinstance(data, str | os.PathLike) and isinstance(data, Sequence) and not isinstance(data, bytes):
             if limit is not None:
                 raise ConfigError("`limit` is for data on the disk; leave it out")
-            return score_items(self, data)
-        place = path("data", data, DataError)
-        return score_dataset(self, self.record, self.folder.path, str(place), limit)
+            return score_items(self, data, reporter)
+        if limit is not None and per_item:
+            raise ConfigError("`limit` takes parts of records, which `per_item` scores whole; leave one of them out")
+        place = str(path("data", data, DataError))
+        return score_dataset(self, self.record, self.folder.path, place, limit, per_item, reporter)
 
     def _is_text(self, data: str) -> bool:
         """Whether a string is a text to score, not a path."""
@@ -243,9 +293,28 @@ class Model(Generator):
     def bits(
         self, batches: Iterable[Batch], seconds: float | None = None, part: str | None = None
     ) -> list[tuple[float, float]]:
-        """(bits, units) of each example of these batches, see `bits_of_batches`."""
+        """Bits of each example.
+
+        Args:
+            batches: As `Dataset.scoring` gives them.
+            seconds: Stop once so many are spent; None: never.
+            part: A part of a mixed model to score alone, by its name in `bits_by_part`.
+
+        Returns:
+            (bits, units) of each example; a unit is a character, a residue or a dimension.
+
+        Raises:
+            ConfigError: The run has no likelihood, or these are not batches.
+        """
         return bits_of_batches(self, batches, seconds, part)
 
     def bits_by_part(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Bits per unit of each part of a mixed model alone; empty where the family is one part."""
+        """What each part of a mixed model (network, n-gram counts) would reach alone.
+
+        Args:
+            batches: As `Dataset.scoring` gives them.
+
+        Returns:
+            Bits per unit by the name of the part; empty where the family is one part.
+        """
         return bits_per_unit_by_part(self, batches)

@@ -2,80 +2,33 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Numbers
+from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
-from anew.core.threads import use_threads
+from anew.core.threads import map_in_threads, use_threads
 from anew.data.dataset import Dataset
-from anew.data.loading.rows import RecordExamples, examples_of
 from anew.data.skipped import skipped
-from anew.data.types import Item
+from anew.data.types import EncodedRecord, Item
 from anew.errors import ConfigError, DataError, shorten
 from anew.families.base import Family
 from anew.functional.likelihood import mean_bits
 from anew.runs.record import RunRecord
 from anew.sampling.generator import Generator
+from anew.sampling.record_batches import record_batches
+from anew.sampling.scores import ItemScore, Scores, by_file
 
 MAX_ITEMS = 1_000_000  # scored in one call
-
-
-@dataclass(frozen=True)
-class ItemScore:
-    """Bits of one item, and how many units (characters, residues, dimensions) it has."""
-
-    bits: float
-    units: float
-
-    @property
-    def bits_per_unit(self) -> float:
-        return self.bits / self.units if self.units else 0.0
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Bits of data under a model.
-
-    Attributes:
-        unit: What bits are divided by: "character", "residue" or "dimension".
-        bits: Of all the data.
-        units: How many units the data has.
-        bits_per_unit_by_part: Bits per unit of parts of a mixed model alone, by name.
-        bound: "exact", or "an upper bound".
-        items: Of each item, where items were given; empty where a place was.
-        skipped: Items that could not be used.
-        notes: Which, and why.
-    """
-
-    unit: str
-    bits: float
-    units: float
-    bits_per_unit_by_part: dict[str, float]
-    bound: str
-    items: tuple[ItemScore, ...] = ()
-    skipped: int = 0
-    notes: tuple[str, ...] = ()
-
-    @property
-    def bits_per_unit(self) -> float:
-        return self.bits / self.units
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values, named after the unit: `bits_per_character`, `characters`, ..."""
-        name = f"bits_per_{self.unit}"
-        parts = {f"{name}_{part}": value for part, value in self.bits_per_unit_by_part.items()}
-        totals = {name: self.bits_per_unit, **parts, f"{self.unit}s": self.units, "bits": self.bits}
-        items = [{name: item.bits_per_unit, f"{self.unit}s": item.units, "bits": item.bits} for item in self.items]
-        tail = {"bound": self.bound, "skipped": self.skipped, "notes": list(self.notes)}
-        return {**totals, **({"items": items} if items else {}), **tail}
 
 
 def check_has_likelihood(generator: Generator) -> None:
@@ -140,63 +93,119 @@ def bits_per_unit_by_part(generator: Generator, batches: Iterable[Batch]) -> dic
     return {name: value / units for name, value in bits.items()} if units else {}
 
 
-def score_dataset(generator: Generator, record: RunRecord, folder: Path, path: str, limit: float | None) -> Scores:
+def score_dataset(
+    generator: Generator,
+    record: RunRecord,
+    folder: Path,
+    path: str,
+    limit: float | None,
+    per_item: bool,
+    reporter: Reporter | None,
+) -> Scores:
     """Bits of all items of other data, with the tokens and sizes of the run; see `Model.score`."""
     use_threads()
     check_has_likelihood(generator)
     data = Dataset.open_like(record.data.model_dump(), folder, path)
     try:
-        pairs = bits_of_batches(generator, data.scoring("all", limit=limit))
-        parts = bits_per_unit_by_part(generator, data.scoring("all", limit=limit))
-        bits, units = (sum(values) for values in zip((0.0, 0.0), *pairs, strict=True))
-        if units <= 0:
-            raise DataError(f"{path!r} holds nothing to score; give data like that the run was trained on")
+        if limit is not None:
+            return _score_evenly(generator, data, path, limit)
+        items, parts = _score_records(generator, data.records(), reporter)
         notes = tuple(skipped(data.scan))
-        return Scores(generator.modality.unit, bits, units, parts, _bound(generator), (), data.scan.refused, notes)
     finally:
         data.close()
+    scores = _summed(generator, items, parts)
+    if scores.units <= 0:
+        raise DataError(f"{path!r} holds nothing to score; give data like that the run was trained on")
+    return replace(
+        scores,
+        items=scores.items if per_item else (),
+        files=by_file(items),
+        skipped=data.scan.refused,
+        notes=notes,
+    )
 
 
-def score_items(generator: Generator, items: Sequence[Any]) -> Scores:
+def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float) -> Scores:
+    """Bits of about `limit` units, taken evenly from the whole."""
+    pairs = bits_of_batches(generator, data.scoring("all", limit=limit))
+    parts = bits_per_unit_by_part(generator, data.scoring("all", limit=limit))
+    bits, units = (sum(values) for values in zip((0.0, 0.0), *pairs, strict=True))
+    if units <= 0:
+        raise DataError(f"{path!r} holds nothing to score; give data like that the run was trained on")
+    notes = tuple(skipped(data.scan))
+    return Scores(generator.modality.unit, bits, units, parts, _bound(generator), (), data.scan.refused, notes)
+
+
+def score_items(generator: Generator, items: Sequence[object], reporter: Reporter | None) -> Scores:
     """Bits of each of these items, which know nothing of each other; see `Model.score`."""
     use_threads()
     check_has_likelihood(generator)
     if not items:
         raise ConfigError("`data` must hold at least one item (got an empty list)")
     rows = _encoded_rows(generator, items)
-    examples = [examples_of(generator.modality, part, None) for part in _scored_together(generator, rows)]
-    pairs: list[tuple[int, float, float]] = []  # (item, bits, units)
-    for number, example in enumerate(examples):
-        owners = example.owner if isinstance(example, RecordExamples) else None
-        scored = bits_of_batches(generator, example.scoring(generator.modality, 32, None, None))
-        for place, (bits, units) in enumerate(scored):
-            pairs.append((number if len(examples) > 1 else _owner(owners, place, len(rows)), bits, units))
-    totals = np.zeros((len(rows), 2))  # (items, bits and units)
-    for owner, bits, units in pairs:
-        totals[owner] += (bits, units)
-    batches = (example.scoring(generator.modality, 32, None, None) for example in examples)
-    parts = bits_per_unit_by_part(generator, itertools.chain.from_iterable(batches))
-    bits, units = (float(value) for value in totals.sum(0))
-    if units <= 0:
+    records = [EncodedRecord("", number, "", row) for number, row in enumerate(rows, 1)]
+    scores = _summed(generator, *_score_records(generator, records, reporter))
+    if scores.units <= 0:
         raise DataError("`data` holds nothing to score; give items that are not empty")
-    scores = tuple(ItemScore(float(row[0]), float(row[1])) for row in totals)
-    return Scores(generator.modality.unit, bits, units, parts, _bound(generator), scores)
+    return scores
 
 
-def _owner(owners: Any, place: int, count: int) -> int:
-    """The item that an example belongs to: of one packed item all do, of grids each is an item."""
-    if owners is not None:
-        return int(owners[place])
-    return 0 if count == 1 else place
+def _score_records(
+    generator: Generator, records: Sequence[EncodedRecord], reporter: Reporter | None
+) -> tuple[list[ItemScore], dict[str, float]]:
+    """The score of each record, and bits of all of them under parts of the model alone."""
+    reporter = reporter or SilentReporter()
+    has_tokens = isinstance(generator.spec, Tokens)
+    sums = np.zeros((len(records), 3))  # bits, units and tokens of each record
+    bits_by_part: dict[str, float] = {}
+    total = sum(len(record.row) if has_tokens else 1 for record in records)  # tokens, or grids
+    done = 0
+    workers = use_threads() if generator.device.type == "cpu" else 1
+    batches = record_batches(generator.modality, records)
+    for owners, rows, part_bits in map_in_threads(functools.partial(_score_batch, generator), batches, workers):
+        np.add.at(sums, owners, rows)
+        for name, bits in part_bits.items():
+            bits_by_part[name] = bits_by_part.get(name, 0.0) + bits
+        done += int(rows[:, 2].sum()) if has_tokens else len(rows)
+        reporter.progress("scoring", min(done, total - 1), total)
+    reporter.progress("scoring", total, total)
+    items = [
+        ItemScore(float(bits), float(units), int(tokens), record.file, record.number, record.name)
+        for (bits, units, tokens), record in zip(sums, records, strict=True)
+    ]
+    return items, bits_by_part
 
 
-def _scored_together(generator: Generator, rows: list[Any]) -> list[list[Any]]:
-    """Rows that may share a stream: packed ones would otherwise be context of each other."""
-    is_packed = isinstance(generator.spec, Tokens) and generator.spec.packed
-    return [[row] for row in rows] if is_packed else [rows]
+@torch.no_grad()
+def _score_batch(
+    generator: Generator, owned: tuple[NDArray[np.int64], Batch]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[str, float]]:
+    """Owners of the rows, bits, units and tokens of each (B, 3), and the bits of all under parts of the model."""
+    owners, batch = owned
+    views = [view.to(generator.device) for view in generator.modality.orderings(batch)]
+    bits, parts = zip(*(generator.family.bits_and_parts(view) for view in views), strict=True)
+    tokens = _tokens(batch) if isinstance(generator.spec, Tokens) else torch.zeros(len(batch))
+    columns = (mean_bits(bits).cpu().double(), _units(batch), tokens.double())
+    part_bits = {name: float(mean_bits([view[name] for view in parts]).sum()) for name in parts[0]}
+    return owners, torch.stack(columns, 1).numpy(), part_bits
 
 
-def _encoded_rows(generator: Generator, items: Sequence[Any]) -> list[Any]:
+def _summed(generator: Generator, items: Sequence[ItemScore], bits_by_part: Mapping[str, float]) -> Scores:
+    """The scores of all of these."""
+    units = sum(item.units for item in items)
+    parts = {name: bits / units for name, bits in bits_by_part.items()} if units else {}
+    return Scores(
+        unit=generator.modality.unit,
+        bits=sum(item.bits for item in items),
+        units=units,
+        bits_per_unit_by_part=parts,
+        bound=_bound(generator),
+        items=tuple(items),
+        tokens=sum(item.tokens for item in items),
+    )
+
+
+def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers]:
     """Each item as the cache would hold it; ConfigError names the first that cannot be used."""
     if len(items) > MAX_ITEMS:
         raise ConfigError(f"`data` must hold at most {MAX_ITEMS:,} items (got {len(items):,}); save them as a file")
@@ -206,17 +215,19 @@ def _encoded_rows(generator: Generator, items: Sequence[Any]) -> list[Any]:
         if not isinstance(item, accepted):
             raise ConfigError(f"`data` must be a path or a list of {expected} (item {number} is {shorten(item)})")
     rows = generator.modality.encode_many([Item(f"item {number}", item) for number, item in enumerate(items)])
+    encoded: list[Numbers] = []
     for number, row in enumerate(rows):
         if isinstance(row, str):
             raise ConfigError(f"`data` cannot be scored: item {number} {row}; leave it out")
-    return list(rows)
+        encoded.append(row)
+    return encoded
 
 
 def _bound(generator: Generator) -> str:
     return "exact" if isinstance(generator.spec, Tokens) else "an upper bound"
 
 
-def _checked_batches(batches: Any) -> Iterator[Batch]:
+def _checked_batches(batches: object) -> Iterator[Batch]:
     """Each batch; ConfigError where something else was given."""
     advice = "give batches of Dataset.scoring, or score strings, arrays and files with `score`"
     if isinstance(batches, str | bytes) or not isinstance(batches, Iterable):
@@ -230,6 +241,13 @@ def _checked_batches(batches: Any) -> Iterator[Batch]:
 def _units(batch: Batch) -> Tensor:
     """(B,) float64 units of each example."""
     return (torch.ones(len(batch)) if batch.units is None else batch.units).double()
+
+
+def _tokens(batch: Batch) -> Tensor:
+    """(B,) targets that count."""
+    if batch.mask is None:
+        return torch.full((len(batch),), batch.x.shape[1] - 1)
+    return batch.mask.sum(1)
 
 
 def _part_bits(family: Family, batch: Batch, part: str | None) -> Tensor | None:

@@ -14,7 +14,7 @@ import torch
 
 from anew.errors import TrainingError
 from anew.functional.schedules import decay_start
-from anew.runs.events import Events
+from anew.runs.events import Events, EventValue
 from anew.runs.folder import DECAY_START, RunFolder
 from anew.training.trainer import NonFinite, StepResult, Trainer
 from anew.training.validation import Validation
@@ -108,7 +108,7 @@ class TrainingLoop:
             self._checkpoint_if_due(result)
         self._previous_progress = result.progress
 
-    def _write(self, event: str, **fields: Any) -> None:
+    def _write(self, event: str, **fields: EventValue) -> None:
         if self.events is not None:
             self.events.write(event, **fields)
 
@@ -192,7 +192,7 @@ class TrainingLoop:
         self.trainer.lr_scale = lr_scale
 
 
-def _event_fields(result: StepResult) -> dict[str, Any]:
+def _event_fields(result: StepResult) -> dict[str, EventValue]:
     """A step as its event shows it. A single phase is not named."""
 
     def named(key: str, values: dict[str, float]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from anew.core.specs import Batch
 from anew.core.threads import ThreadTuner, available_threads, use_threads
 from anew.errors import restoring
 from anew.families.base import Family
-from anew.planning.budget import LEAST_TRAINING, time_to_train
+from anew.planning.budget import LEAST_TRAINING, calibration_slice, time_to_train
 from anew.planning.build import seeded
 from anew.runs import events as events_file
 from anew.runs.events import Events
@@ -202,6 +202,22 @@ def _better_of_both(job: TrainingJob, family: Family) -> Family:
 
 
 def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
-    if job.data.part_size("validation"):
-        for batch in job.data.scoring("validation", limit=job.plan.calibration_units):
+    """Validation data that calibration reads: as much as was planned, or as there is time for; a replay reads as much."""
+    if not job.data.part_size("validation"):
+        return
+    plan, most, deadline = job.plan, None, float("inf")
+    if job.request.plan_from is not None:
+        most = events_file.calibration_record(Path(job.request.plan_from) / events_file.NAME)
+    elif plan.budget_s is not None:
+        deadline = time.monotonic() + calibration_slice(plan.budget_s)
+    count = 0
+    try:
+        for batch in job.data.scoring("validation", limit=plan.calibration_units):
+            if count == most or (count and time.monotonic() > deadline):
+                break
+            count += 1
             yield from job.data.modality.orderings(batch)
+    finally:
+        events = Events(job.folder.path / events_file.NAME)
+        events.write("calibration", batches=count)
+        events.close()

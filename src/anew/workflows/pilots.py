@@ -105,7 +105,7 @@ class Judge:
         """(n, d) of as many samples of the newest weights as the seconds allow: a chunk at least, at most as many as there
         are validation items."""
         begin = time.monotonic()
-        family = job.rebuilt(newest_weights(job.folder)[0])
+        family = job.rebuilt(newest_weights(job.folder, "training")[0])
         with torch.no_grad():
             family.calibrate(batch.to(job.world.device) for batch in job.validation_batches())
         generator = Generator(family, job.data.modality, job.record.data.labels, job.record.label_shares)

@@ -57,12 +57,17 @@ def test_a_batch_is_seen_as_its_targets_one_by_one(aligned: bool) -> None:
     inputs = mixer.gate_inputs(ids, softmax(logits.reshape(-1, 7))[1])
     recent = inputs.recent.reshape(3, 11, mixer.num_models)
     mixed = np.exp(mixer.mix(inputs)).reshape(3, 11, 7)
+    joint = np.exp(mixer.joint_log_probs(inputs, ids[:, 1:], np.ones((3, 11), dtype=bool)))
     state = MixerState(mixer, 3)
     state.begin(ids[:, 0])
     for place in range(11):
         np.testing.assert_allclose(recent[:, place], state.recent.means, rtol=1e-5, atol=1e-7)
+        weights = state.share.weights
         chance = mixer.step(mixer.last_contexts(ids[:, : place + 1]), logits[:, place], state)
-        np.testing.assert_allclose(mixed[:, place], chance / chance.sum(1, keepdims=True), rtol=1e-4)
+        floor = weights[:, 1:2] * softmax(logits[:, place])[0] + weights[:, 2:] / 7
+        np.testing.assert_allclose(weights[:, :1] * mixed[:, place] + floor, chance, rtol=1e-4)
+        np.testing.assert_allclose(chance.sum(1), 1.0, rtol=1e-5)
+        np.testing.assert_allclose(joint[:, place], chance[np.arange(3), ids[:, place + 1]], rtol=1e-4)
         state.observe(ids[:, place + 1])
 
 

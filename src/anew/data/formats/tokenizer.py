@@ -9,15 +9,18 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
 from anew.errors import DataError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MOST_IDS = 65_000  # ids are stored in 16 bits, a few are left for special tokens
 HEX = 6  # digits of an escaped code point
@@ -58,11 +61,11 @@ class Codebook(Protocol):
         """(size,) characters of the original that each id stands for."""
         ...
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """JSON values, enough to know it again."""
         ...
 
-    def tokenizer(self, special: Sequence[str]) -> Any:
+    def tokenizer(self, special: Sequence[str]) -> Tokenizer:
         """A `tokenizers.Tokenizer` with the special tokens behind the ids."""
         ...
 
@@ -116,13 +119,13 @@ class Characters:
         out: list[str] = []
         at, n = 0, len(ids)
         while at < n:
-            one = ids[at]
+            index = ids[at]
             at += 1
-            if one < self.escape:
-                out.append(self.letters[one])
+            if index < self.escape:
+                out.append(self.letters[index])
                 continue
             point, digits, stop = 0, 0, min(at + HEX, n)
-            while one == self.escape and at < stop and ids[at] > self.escape:
+            while index == self.escape and at < stop and ids[at] > self.escape:
                 point, digits = point * 16 + (ids[at] - self.escape - 1), digits + 1
                 at += 1
             real = digits == HEX and point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
@@ -134,10 +137,10 @@ class Characters:
         out[self.escape + 1 :] = 0
         return out
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return {"kind": self.kind, "letters": self.letters, "complete": self.rare is not None}
 
-    def tokenizer(self, special: Sequence[str]) -> Any:
+    def tokenizer(self, special: Sequence[str]) -> Tokenizer:
         from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
         names = [*self.letters, ESCAPE, *(f"<|{digit:x}|>" for digit in range(16))]
@@ -196,10 +199,12 @@ class SubWords:
         known = self._words
         new = [word for word in numbers if word not in known]
         if new:
-            found = self._model.encode_batch_fast(new, add_special_tokens=False)
+            encodings = self._model.encode_batch_fast(new, add_special_tokens=False)
             if len(known) + len(new) > _WORD_CACHE:  # a new dict, since another thread may be reading the old one
                 known = self._words = {word: known[word] for word in numbers if word in known}
-            known.update((word, np.array(one.ids, np.uint16)) for word, one in zip(new, found, strict=True))
+            known.update(
+                (word, np.array(encoding.ids, np.uint16)) for word, encoding in zip(new, encodings, strict=True)
+            )
         return _joined([known[word] for word in numbers], which)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -209,10 +214,10 @@ class SubWords:
         # A character counts where its first byte is: bytes 10xxxxxx go on with a character that has begun.
         return np.array([sum((b & 0xC0) != 0x80 for b in piece) for piece in self.pieces], dtype=np.float32)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return {"kind": self.kind, "size": self.size, "digest": hashlib.sha256(self.json.encode()).hexdigest()[:32]}
 
-    def tokenizer(self, special: Sequence[str]) -> Any:
+    def tokenizer(self, special: Sequence[str]) -> Tokenizer:
         from tokenizers import AddedToken, Tokenizer
 
         out = Tokenizer.from_str(self.json)
@@ -229,14 +234,17 @@ def clean(text: str) -> str:
     return text
 
 
-def restored(state: dict[str, Any], folder: Path, special: Sequence[str]) -> Codebook:
+def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) -> Codebook:
     """The codebook of a saved run. Raises DataError where its tokenizer.json is missing or another one."""
     if state["kind"] == Characters.kind:
-        return Characters(state["letters"], state["complete"])
+        letters, complete = state["letters"], state["complete"]
+        if not isinstance(letters, str) or not isinstance(complete, bool):
+            raise DataError("the letters of the text are not as they were saved; the run folder is not whole")
+        return Characters(letters, complete)
     path = folder / "tokenizer.json"
     data = files.read_json(path)
     try:
-        data["added_tokens"] = [one for one in data.get("added_tokens", []) if one["content"] not in special]
+        data["added_tokens"] = [token for token in data.get("added_tokens", []) if token["content"] not in special]
         book = SubWords(_same_text(data))
     except Exception as error:  # the package raises a bare Exception for a tokenizer that it cannot read
         raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is not whole") from None
@@ -245,7 +253,7 @@ def restored(state: dict[str, Any], folder: Path, special: Sequence[str]) -> Cod
     return book
 
 
-def _same_text(data: dict[str, Any]) -> str:
+def _same_text(data: Mapping[str, object]) -> str:
     from tokenizers import Tokenizer
 
     return str(Tokenizer.from_str(json.dumps(data)).to_str())
@@ -257,8 +265,8 @@ def _pieces(text: str) -> Iterator[str]:
     Each piece lets other threads run: the regular expression holds the interpreter for its whole length."""
     at = 0
     while at < len(text):
-        found = _CUT.search(text, at + _PIECE)
-        stop = found.end() if found else len(text)
+        cut = _CUT.search(text, at + _PIECE)
+        stop = cut.end() if cut else len(text)
         yield text[at:stop]
         at = stop
         time.sleep(0)

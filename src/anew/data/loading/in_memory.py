@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.core.random import key
 from anew.core.specs import Batch
 from anew.data import limits
+from anew.data.file_names import split_record_name
 from anew.data.loading.epoch_order import shuffled
 from anew.data.loading.rows import Examples, concatenated, examples_of, training_batch
 from anew.data.modality import Modality, reasons
@@ -22,7 +23,7 @@ from anew.data.sources.source import Source
 from anew.data.splitting import clusters, near_duplicates, split
 from anew.data.splitting.records import expanded
 from anew.data.splitting.streaming_split import parts_by_name
-from anew.data.types import Item, SkippedItem
+from anew.data.types import EncodedRecord, Item, SkippedItem
 from anew.errors import DataError
 
 
@@ -50,12 +51,13 @@ class InMemoryStore:
         self.rates: dict[str, float] = {}  # nothing here is an estimate
         self.refusals = SkippedItems()
         self.items: list[Item] = []
+        self._undivided = undivided
+        self._numbers: list[int] = []  # where undivided: which record of its file each item is, from 1
         self.parts: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
         self._read(source, shards)
         self.refusals.add(source.refusals)
         if not self.items:
             raise DataError(f"none of the {self.refusals.count} items can be used{self.refusals.sentence()}")
-        self._undivided = undivided
         self.held_out: list[int] = []  # parts that were carved from train
         self.drawn_one_by_one = True  # item by item, or by spans that are too short to differ in kind
         self.documents = len(self.items)
@@ -70,17 +72,23 @@ class InMemoryStore:
 
     def _read(self, source: Source, shards: Sequence[Shard]) -> None:
         self._codes: list[str | None] = []
+        numbers: Counter[str] = Counter()
         left = limits.WHOLE.text
         for shard in shards:
-            for one, reason in reasons(self.modality, "validate_header", expanded(source, shard, self.modality)):
-                left -= 0 if reason is not None or isinstance(one, SkippedItem) else len(one.data)
+            for item, reason in reasons(self.modality, "validate_header", expanded(source, shard, self.modality)):
+                if self._undivided:
+                    file, _ = split_record_name(item.name)
+                    numbers[file] += 1
+                left -= 0 if reason is not None or isinstance(item, SkippedItem) else len(item.data)
                 if left < 0 and reason is None:
                     reason = f"is beyond the {limits.size(limits.WHOLE.text)} of text that small files may expand to"
-                if isinstance(one, SkippedItem) or reason is not None:
-                    self.refusals.add([SkippedItem(one.name, reason or "", one.group)])
+                if isinstance(item, SkippedItem) or reason is not None:
+                    self.refusals.add([SkippedItem(item.name, reason or "", item.group)])
                 else:
-                    self.items.append(one)
+                    self.items.append(item)
                     self._codes.append(shard.part)
+                    if self._undivided:
+                        self._numbers.append(numbers[file])
 
     def _divide(self, shards: Sequence[Shard]) -> None:
         code, held_out, notes = parts_by_name(shards)
@@ -103,8 +111,8 @@ class InMemoryStore:
         if split.TEST not in code.values() and split.VALIDATION not in code.values():
             return
         keys = [near_duplicates.exact_key(item) for item in self.items]
-        train = {one for one, part in zip(keys, self.parts, strict=True) if part == split.TRAIN}
-        held = [one in train for one, part in zip(keys, self.parts, strict=True) if part != split.TRAIN]
+        train = {item_key for item_key, part in zip(keys, self.parts, strict=True) if part == split.TRAIN}
+        held = [item_key in train for item_key, part in zip(keys, self.parts, strict=True) if part != split.TRAIN]
         if any(held):
             self.notes.append(
                 f"{sum(held)} of {len(held)} held-out items are in train too; the parts are kept as they are"
@@ -120,11 +128,11 @@ class InMemoryStore:
         rest = np.flatnonzero(base != split.TRAIN)
         sizes = [sum(len(item.data) for item, own in pieces if own == part) for part in held_out]
         n = sum(1 for _, part in pieces if part == held_out[-1])
-        said = " and ".join(
+        lengths = " and ".join(
             f"{size:,} {self.modality.unit}s to {split.NAMES[part]}" for size, part in zip(sizes, held_out, strict=True)
         )
         self.notes.append(
-            f"fewer than {split.FEW_DOCUMENTS} documents, so contiguous spans are held out ({n} for each part): {said}"
+            f"fewer than {split.FEW_DOCUMENTS} documents, so contiguous spans are held out ({n} for each part): {lengths}"
         )
         self.documents = len({item.name for item, _ in pieces}) + len(rest)
         self.items = [item for item, _ in pieces] + [self.items[i] for i in rest]
@@ -165,23 +173,47 @@ class InMemoryStore:
 
     # ---- encoding ----
 
-    def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[Any]) -> None:
+    def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[object]) -> None:
         """Encode all parts with the fitted modality."""
         del cache, name  # what is small is encoded again in less time than a cache takes
         number = {label: i for i, label in enumerate(labels)}
         for part in range(len(split.NAMES)):
             items = self.of(part)
-            encoded: list[NDArray[Any]] = []
+            encoded: list[Numbers] = []
             classes: list[int] = []
-            for item, one in zip(items, self.modality.encode_many(items), strict=True):
-                if isinstance(one, str):
-                    self.refusals.add([SkippedItem(item.name, one, item.group)])
+            for item, row in zip(items, self.modality.encode_many(items), strict=True):
+                if isinstance(row, str):
+                    self.refusals.add([SkippedItem(item.name, row, item.group)])
                 else:
-                    encoded.append(one)
+                    encoded.append(row)
                     classes.append(number.get(item.label or "", 0))
             self._rows[part] = examples_of(self.modality, encoded, np.array(classes) if labels else None)
         if not self._rows[split.TEST if self._undivided else split.TRAIN].count:
             raise DataError(f"nothing usable is left: {self.refusals.count} refused{self.refusals.sentence()}")
+
+    def encoded_records(self, labels: Sequence[str]) -> list[EncodedRecord]:
+        """All usable records, each encoded by itself; only where nothing is divided. Spans of one document are put together.
+
+        labels: names of the classes, () where none are learned."""
+        class_of = {label: i for i, label in enumerate(labels)}
+        items, numbers = self.items, self._numbers
+        if self.modality.layout == "document":
+            items, counts = joined(items), Counter[str]()
+            numbers = []
+            for item in items:
+                file, _ = split_record_name(item.name)
+                counts[file] += 1
+                numbers.append(counts[file])
+        rows = self.modality.encode_many(items)
+        records = []
+        for item, number, row in zip(items, numbers, rows, strict=True):
+            if isinstance(row, str):
+                continue  # `encode` has counted it
+            file, name = split_record_name(item.name)
+            named = bool(self.modality.traits.record_start) and name != str(number)  # other names are row numbers
+            label = class_of.get(item.label or "", 0) if labels else None
+            records.append(EncodedRecord(file, number, name if named else "", row, label))
+        return records
 
     def fit_items(self) -> list[Item]:
         """All train items."""
@@ -229,8 +261,8 @@ class InMemoryStore:
         if name not in self._orders:
             while len(self._orders) > 4:
                 self._orders.pop(next(iter(self._orders)))
-            one = key(self.seed, "order", phase, epoch)
-            self._orders[name] = shuffled(rows.count, one), one % rows.shift_range
+            order_key = key(self.seed, "order", phase, epoch)
+            self._orders[name] = shuffled(rows.count, order_key), order_key % rows.shift_range
         return self._orders[name]
 
     def prefetch(self, index: NDArray[np.int64], phase: str) -> None:

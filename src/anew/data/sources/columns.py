@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from anew.data import limits
 from anew.data.file_names import suffix_of
@@ -29,14 +28,14 @@ class Columns:
     label: str | None = None
     names: tuple[str, ...] = ()
 
-    def of(self, kind: str) -> str | None:
-        return {"text": self.text, "image": self.image}.get(kind)
+    def of(self, modality: str) -> str | None:
+        return {"text": self.text, "image": self.image}.get(modality)
 
-    def wanted(self, kind: str) -> list[str]:
-        return [column for column in (self.of(kind), self.label) if column is not None]
+    def wanted(self, modality: str) -> list[str]:
+        return [column for column in (self.of(modality), self.label) if column is not None]
 
 
-def choose(columns: Sequence[str], samples: Mapping[str, Any], names: tuple[str, ...] = ()) -> Columns:
+def choose(columns: Sequence[str], samples: Mapping[str, object], names: tuple[str, ...] = ()) -> Columns:
     """The role of each column, from its name and one value that is not empty.
 
     A column of strings counts as text without a known name only where it is the only column of strings.
@@ -51,7 +50,7 @@ def choose(columns: Sequence[str], samples: Mapping[str, Any], names: tuple[str,
     return Columns(text, image, label, names)
 
 
-def is_image(cell: Any) -> bool:
+def is_image(cell: object) -> bool:
     """Whether a cell can stand for an image: bytes, `{"bytes": ..., "path": ...}`, or a path with an image's ending."""
     if isinstance(cell, Mapping):
         return is_image(cell.get("bytes")) or is_image(cell.get("path"))
@@ -66,7 +65,7 @@ class Place:
     root: Path
 
 
-def image_bytes(cell: Any, place: Place | None) -> bytes:
+def image_bytes(cell: object, place: Place | None) -> bytes:
     """The encoded image that a cell holds, or names where the table has a place. Raises ValueError (one clause).
 
     Paths that lead out of the data folder are not followed, and no path of a table that came from a hub (place: None): a
@@ -93,7 +92,7 @@ def image_bytes(cell: Any, place: Place | None) -> bytes:
         raise ValueError(f"{shorten(cell)} {error}") from None
 
 
-def label_name(cell: Any, names: tuple[str, ...]) -> str | None:
+def label_name(cell: object, names: tuple[str, ...]) -> str | None:
     """A class as text; None where the cell is empty or holds more than one value."""
     if cell is None or cell == "" or isinstance(cell, list | dict | bytes):
         return None
@@ -104,12 +103,14 @@ def label_name(cell: Any, names: tuple[str, ...]) -> str | None:
     return str(cell).strip() or None
 
 
-def item_of(row: Mapping[str, Any], columns: Columns, kind: str, name: str, place: Place | None) -> Item | SkippedItem:
+def item_of(
+    row: Mapping[str, object], columns: Columns, modality: str, name: str, place: Place | None
+) -> Item | SkippedItem:
     """One row of a table as an item of this kind; place: see `image_bytes`."""
-    column = columns.of(kind)
+    column = columns.of(modality)
     cell = row.get(column) if column else None
     label = label_name(row.get(columns.label), columns.names) if columns.label else None
-    if kind == "text":
+    if modality == "text":
         if not isinstance(cell, str) or not cell:
             return SkippedItem(name, f"column {column!r} is empty" if not cell else f"column {column!r} holds no text")
         return Item(name, cell, label)
@@ -126,7 +127,7 @@ def described(columns: Columns, path: str) -> str:
     return f"{path}: column {' and '.join(taken)}{label}."
 
 
-def class_names(rows: Iterator[Any], columns: Columns) -> set[str]:
+def class_names(rows: Iterator[Mapping[str, object]], columns: Columns) -> set[str]:
     """Every class that some rows name."""
-    found = (label_name(row.get(columns.label), columns.names) for row in rows)
-    return {name for name in found if name is not None}
+    labels = (label_name(row.get(columns.label or ""), columns.names) for row in rows)
+    return {label for label in labels if label is not None}

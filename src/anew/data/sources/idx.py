@@ -9,11 +9,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Integers
 from anew.data import limits
 from anew.data.file_names import part_of
 from anew.data.formats import gzip_files
@@ -35,7 +35,7 @@ class _Pair:
     shape: tuple[int, ...]
     start: int
     part: str | None
-    labels: NDArray[Any] | None = None  # (n,)
+    labels: Integers | None = None  # (n,)
     lock: threading.Lock = field(default_factory=threading.Lock)
     body: NDArray[np.uint8] | None = None  # all bytes after `start` that could be read
 
@@ -68,20 +68,20 @@ class IdxReader:
         self.bytes: Mapping[str, int] = (
             {"image": sum(math.prod(p.shape) for p in self._pairs.values())} if items else {}
         )
-        found = {str(v) for p in self._pairs.values() if p.labels is not None for v in np.unique(p.labels)}
-        self.labels: tuple[str, ...] | None = tuple(sorted(found))
+        names = {str(v) for p in self._pairs.values() if p.labels is not None for v in np.unique(p.labels)}
+        self.labels: tuple[str, ...] | None = tuple(sorted(names))
 
-    def shards(self, kind: str) -> list[Shard]:
-        if kind != "image":
+    def shards(self, modality: str) -> list[Shard]:
+        if modality != "image":
             return []
-        found = []
+        shards = []
         for path, pair in self._pairs.items():
             each = math.prod(pair.shape[1:])
             for start in range(0, pair.shape[0], SHARD_ITEMS):
                 count = min(SHARD_ITEMS, pair.shape[0] - start)
                 name = f"{path}#{start}+{count}"
-                found.append(Shard(name, count, count * each, (path, start, count), pair.part, pair.file.stamp))
-        return found
+                shards.append(Shard(name, count, count * each, (path, start, count), pair.part, pair.file.stamp))
+        return shards
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         path, start, count = shard.where
@@ -124,7 +124,7 @@ class IdxReader:
 
     def _labels(
         self, path: str | None, heads: Mapping[str, tuple[int, tuple[int, ...], int]], images: int
-    ) -> NDArray[Any] | None:
+    ) -> Integers | None:
         if path is None:
             return None
         code, shape, start = heads[path]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Numbers
 from anew.evaluation.base import OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
 from anew.evaluation.inputs import LEAST
@@ -17,24 +17,19 @@ from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
-from anew.evaluation.metrics.distances import jensen_shannon
+from anew.evaluation.metrics.colour import COLOUR_DISTANCE, colour_counts, colour_distance
 from anew.evaluation.metrics.feature_sets import QUICK
+from anew.evaluation.metrics.image_statistics import image_statistics
+from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
-from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.score import Score
 
 SHEET, PAIRS = 64, 12  # samples on the sheet, and beside their nearest training image
 SEARCH_VALUES = 64_000_000  # pixel values of training images that the nearest one is looked for in
 PIXELS = 16_000_000  # values of images that metrics of pixels take of each set
-LEVELS = 16  # of a channel, whose counts are compared
-
-COLOUR_DISTANCE = MetricSpec(
-    "colour_distance",
-    "Colour histograms",
-    "How far the counts of dark, middle and bright values of each channel are from those of real images (0 = the same).",
-    maximum=1.0,
-)
+STATISTICS_MOST = 500  # images of each set that statistics of single images are taken of
 
 
 class ImageEvaluation(Evaluation):
@@ -44,12 +39,12 @@ class ImageEvaluation(Evaluation):
     feature_description = f"{FEATURES} features of the {NAME}"
     item_type = IMAGES
 
-    def embedder(self, train: Sequence[Any]) -> Embedder:
+    def embedder(self, train: Sequence[Numbers]) -> Embedder:
         embedding = Embedding(train[0].shape[2] if train[0].ndim == 3 else 1, 2)
         embedding.fit(image_tensor(train))
         return lambda images: embed_images(embedding, images)
 
-    def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
+    def naive(self, train: Sequence[Numbers], n: int, source: np.random.Generator) -> list[Numbers]:
         """Each pixel of another training image: only where values are common is right."""
         images = stack(train)
         flat = images.reshape(len(images), -1, images.shape[3] if images.ndim == 4 else 1)  # (m, pixels, C)
@@ -71,7 +66,11 @@ class ImageEvaluation(Evaluation):
     def modality_metrics(self) -> Iterator[Score]:
         if not self.sets:
             return
-        metrics: dict[str, Callable[[], Iterator[Score]]] = {"the spectrum": self._spectrum, "colours": self._colours}
+        metrics: dict[str, Callable[[], Iterator[Score]]] = {
+            "sharpness, noise and grids": self._statistics,
+            "colours": self._colours,
+            "the spectrum": self._spectrum,
+        }
         for name, metric in metrics.items():
             if self.clock.over(0.85) and len(self.sets["samples"]) > QUICK:
                 self.skip(name, OUT_OF_TIME)
@@ -107,10 +106,10 @@ class ImageEvaluation(Evaluation):
             closest_pairs=self.closest_pairs,
         )
 
-    def report_item(self, item: Any) -> ReportItem:
+    def report_item(self, item: Numbers) -> ReportItem:
         return ReportItem(sheet.png(sheet.shrink(item)))
 
-    def _pixel_set(self, name: str) -> NDArray[Any]:
+    def _pixel_set(self, name: str) -> Numbers:
         """Images of a set, as many as a metric of pixels needs."""
         values = int(np.prod(self.sets["samples"][0].shape))
         return stack(self.sets[name][: max(PIXELS // values, LEAST)][:2_000])
@@ -135,9 +134,15 @@ class ImageEvaluation(Evaluation):
             source=f"mean difference in decibels of radial power spectra; fine detail {level:+.1f} dB: {words}",
         )
 
+    def _statistics(self) -> Iterator[Score]:
+        """What shows first in single images."""
+        samples, test, train = (self.sets[part][:STATISTICS_MOST] for part in ("samples", "test", "train"))
+        for statistic in image_statistics(samples[0].shape[2] if samples[0].ndim == 3 else 1):
+            yield compare(statistic, *map(statistic.compute, (samples, test, train)))
+
     def _colours(self) -> Iterator[Score]:
-        """How often each level of each channel occurs."""
-        samples, test, train = (level_counts(self._pixel_set(part)) for part in ("samples", "test", "train"))
+        """How common each colour is."""
+        samples, test, train = (colour_counts(self._pixel_set(part)) for part in ("samples", "test", "train"))
         value = colour_distance(samples, test)
         low, high = interval(value, resample(colour_distance, (samples, test), seed=self.inputs.seed), minimum=0.0)
         yield Score(
@@ -148,11 +153,11 @@ class ImageEvaluation(Evaluation):
             real_baseline=colour_distance(train, test),
             naive_baseline=colour_distance(np.ones_like(test), test),
             n=len(samples),
-            source=f"Jensen-Shannon divergence in bits of {LEVELS} levels a channel; naive: all levels equally common",
+            source="Jensen-Shannon divergence in bits of joint histograms in OKLab; naive: all colours equally common",
         )
 
 
-def radial_spectra(images: NDArray[Any]) -> NDArray[np.float64]:
+def radial_spectra(images: Numbers) -> NDArray[np.float64]:
     """Power by distance from frequency zero of the grey version of images (n, H, W[, C]), (n, rings); ring 0 left out."""
     grey = images.astype(np.float64).reshape(*images.shape[:3], -1).mean(axis=3) / 255.0  # (n, H, W)
     height, width = grey.shape[1:]
@@ -166,32 +171,18 @@ def radial_spectra(images: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray((power.reshape(len(grey), -1) @ member)[:, 1:])
 
 
-def level_counts(images: NDArray[Any]) -> NDArray[np.float64]:
-    """How often each of LEVELS levels of each channel occurs in each of the images (n, H, W[, C]): (n, C, LEVELS)."""
-    flat = images.reshape(len(images), -1, images.shape[3] if images.ndim == 4 else 1)  # (n, pixels, C)
-    level = flat.astype(np.intp) * LEVELS // 256
-    cell = level + LEVELS * (np.arange(flat.shape[2]) + flat.shape[2] * np.arange(len(flat))[:, None, None])
-    counts = np.bincount(cell.ravel(), minlength=len(flat) * flat.shape[2] * LEVELS)
-    return counts.reshape(len(flat), flat.shape[2], LEVELS).astype(np.float64)
-
-
-def colour_distance(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Mean over channels of the divergence of the levels of a (n, C, LEVELS) and b."""
-    return float(np.mean([jensen_shannon(x, y) for x, y in zip(a.sum(axis=0), b.sum(axis=0), strict=True)]))
-
-
-def stack(images: Sequence[NDArray[Any]]) -> NDArray[Any]:
+def stack(images: Sequence[Numbers]) -> Numbers:
     """(n, H, W[, C]) of images of one shape."""
     return np.stack([np.asarray(image) for image in images])
 
 
-def image_tensor(images: Sequence[NDArray[Any]]) -> Tensor:
+def image_tensor(images: Sequence[Numbers]) -> Tensor:
     """uint8 images to (n, C, H, W) in [-1, 1]."""
     x = torch.from_numpy(stack(images)).float() / 127.5 - 1.0
     return x[:, None] if x.dim() == 3 else x.permute(0, 3, 1, 2).contiguous()
 
 
-def embed_images(embedding: Embedding, images: Sequence[NDArray[Any]]) -> NDArray[Any]:
+def embed_images(embedding: Embedding, images: Sequence[Numbers]) -> Numbers:
     """(n, d) features of uint8 images, 256 at once."""
     return np.concatenate([embedding(image_tensor(images[i : i + 256])) for i in range(0, len(images), 256)])
 

@@ -21,12 +21,13 @@ from anew.errors import ConfigError
 from anew.families._sizes import at_size, weights_within
 from anew.families.base import Family, Scale
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
+from anew.families.portable import StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
-from anew.families.transformer.ngram_mixer import VALUES_AT_ONCE, GateInputs, NgramMixer, sequences_of
+from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer, sequences_of
 from anew.families.transformer.sampler import TokenSampler
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
-from anew.nets.decoder import Decoder, DecoderConfig
+from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
 from anew.nets.precision import compute_dtype
 
 TOKENS_PER_STEP = 1024
@@ -88,7 +89,8 @@ class Transformer(Family):
                 num_prefix=1 + self.num_label_tokens + tokens_before_grid,
             )
         )
-        self.mixer = NgramMixer(spec.vocab, c.ngram_order, c.aligned) if c.ngrams else None
+        never_targets = [spec.special[name] for name in ("begin", "back", "pad") if name in spec.special]
+        self.mixer = NgramMixer(spec.vocab, c.ngram_order, c.aligned, never_targets) if c.ngrams else None
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
@@ -182,37 +184,31 @@ class Transformer(Family):
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
-    @torch.inference_mode()
     def bits(self, batch: Batch, part: Literal["all", "network"] = "all") -> Tensor:
         """(B,) exact bits of the counted targets. part: the whole model, or its network alone."""
-        if part == "network" or self.mixer is None or not self.mixer.is_fitted:
-            nats = self._network_nats(batch)
-        else:
-            nats = self._mixed_nats(self.mixer, batch)
-        nats = nats.view(len(batch), -1).double()  # (B, L)
-        if batch.mask is not None:
-            nats = nats * batch.mask.to(nats.device)
-        return nats.sum(1) / math.log(2.0)
-
-    def _network_nats(self, batch: Batch) -> Tensor:
-        """(B*L,) of the targets under the network alone."""
-        logits = self._logits(batch, torch.float32)
-        return functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
-
-    def _mixed_nats(self, mixer: NgramMixer, batch: Batch) -> Tensor:
-        """(B*L,) of the targets under network and counts together, 0 where a target does not count."""
-        inputs, targets, counts = self._gate_inputs(mixer, batch)
-        nats = np.zeros(len(targets), dtype=np.float32)
-        counted = np.flatnonzero(counts)
-        for rows in np.array_split(counted, 1 + counted.size * self.spec.vocab // VALUES_AT_ONCE):
-            mixed = mixer.mix(inputs.rows(rows))
-            nats[rows] = -mixed[np.arange(len(rows)), targets[rows]]
-        return torch.from_numpy(nats)
+        return self._network_bits(batch) if part == "network" else self.bits_and_parts(batch)[0]
 
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
         """The network alone, which is what loads in a stock class; empty where there are no counts beside it."""
         is_mixed = self.mixer is not None and self.mixer.is_fitted
-        return {"network": self.bits(batch, "network")} if is_mixed else {}
+        return {"network": self._network_bits(batch)} if is_mixed else {}
+
+    @torch.inference_mode()
+    def bits_and_parts(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        if self.mixer is None or not self.mixer.is_fitted:
+            return self._network_bits(batch), {}
+        inputs, targets, counts = self._gate_inputs(self.mixer, batch)
+        network = torch.from_numpy(inputs.network[np.arange(len(targets)), targets])  # (B*L,)
+        shape = (len(batch), -1)
+        joint = self.mixer.joint_log_probs(inputs, targets.reshape(shape), counts.reshape(shape))
+        return _sum_bits(torch.from_numpy(joint), batch), {"network": _sum_bits(network, batch)}
+
+    @torch.inference_mode()
+    def _network_bits(self, batch: Batch) -> Tensor:
+        """(B,) of the counted targets under the network alone."""
+        logits = self._logits(batch, torch.float32)
+        nats = functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
+        return _sum_bits(-nats, batch)
 
     def _gate_inputs(self, mixer: NgramMixer, batch: Batch) -> tuple[GateInputs, NDArray[np.int64], NDArray[np.bool_]]:
         """What the gate sees of all targets of a batch; these (B*L,); and whether each counts (B*L,)."""
@@ -229,6 +225,24 @@ class Transformer(Family):
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Yields (n, t) ids while they grow: the prompt, then new tokens, `pad` after an `end`."""
         yield from TokenSampler(self, request, request.sampling or TransformerSampling(), seed)
+
+    # -- export ---------------------------------------------------------------------------------------------------------
+
+    def stock_decoder(self) -> StockDecoder:
+        """A Qwen3 with the logits of the network."""
+        if self.spec.shape:
+            raise ConfigError(
+                "this run samples codes of images or clips on a grid, and no stock language model sees what lies around a place"
+            )
+        left_behind: tuple[str, ...] = ()
+        if self.mixer is not None and self.mixer.is_fitted:
+            left_behind = (f"counts of contexts of up to {self.config.ngram_order} tokens, mixed with the network's",)
+            if self.config.aligned:
+                left_behind += ("training records that are similar, which are followed where they fit",)
+        state, config = to_qwen3(self.net.state_dict(), self.net.config)
+        if config["tie_word_embeddings"]:
+            del state["lm_head.weight"]
+        return StockDecoder(state, config, left_behind)
 
     # -- network --------------------------------------------------------------------------------------------------------
 
@@ -260,6 +274,14 @@ class Transformer(Family):
         if labels is None:
             return torch.full((n,), unknown)
         return torch.where(labels < 0, unknown, self.spec.vocab + labels)
+
+
+def _sum_bits(log_probs: Tensor, batch: Batch) -> Tensor:
+    """(B,) bits of the counted targets. log_probs: B*L values, in nats."""
+    nats = -log_probs.view(len(batch), -1).double()  # (B, L)
+    if batch.mask is not None:
+        nats = nats * batch.mask.to(nats.device)
+    return nats.sum(1) / math.log(2.0)
 
 
 def neighbour_offsets(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """The counting head of the Transformer: Kneser-Ney probabilities and, in records of a small alphabet, those of known records
 that lie beside the new one, mixed with the network's by a gate that sees how sure each model is and how well it did on the
-tokens before.
+tokens before. Where the mixture fails, `fixed_share` turns to the network alone or to the uniform distribution.
 
 Legend for shapes: n targets or rows, B records, L targets of a record, V vocabulary, F features, S models (network, counts
 and perhaps aligned records).
@@ -8,7 +8,7 @@ and perhaps aligned records).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from anew.core.specs import Batch
 from anew.estimators.alignment_experts import AlignmentExperts, AlignmentIndex, Prediction
 from anew.estimators.kneser_ney import ARRAYS, KneserNey
+from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
 from anew.families.transformer.gate_features import Distribution, FeatureLayout, gate_features
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
 
@@ -107,13 +108,16 @@ class MixerState:
     def __init__(self, mixer: NgramMixer, n: int) -> None:
         self.recent = RecentScores(n, mixer.num_models)
         self.experts: AlignmentExperts | None = mixer.records.experts(n) if mixer.aligned else None
+        self.share = FixedShare(n)
         self._proposed: list[Floats] = []
+        self._shared: list[Floats] = []
 
     def repeat(self, n: int) -> MixerState:
         """n rows that have all shown what this one row has."""
         other = copy(self)
         other.recent = self.recent.repeat(n)
         other.experts = None if self.experts is None else self.experts.repeat(n)
+        other.share = self.share.repeat(n)
         return other
 
     def begin(self, ids: Ints) -> None:
@@ -121,14 +125,22 @@ class MixerState:
         if self.experts is not None:
             self.experts.observe(ids)
 
-    def propose(self, log_probs: Sequence[Floats]) -> None:
-        """S of (n, V) log-probabilities of what comes next, kept until `observe` says what it was."""
-        self._proposed = list(log_probs)
+    def propose(self, log_probs: Sequence[Floats], shared: Sequence[Floats]) -> None:
+        """What comes next, kept until `observe` says what it was.
+
+        Args:
+            log_probs: S of (n, V) of network, counts and perhaps aligned records.
+            shared: Probabilities (n, V) of the experts that share the weight; the last is (V,) and uniform.
+        """
+        self._proposed, self._shared = list(log_probs), list(shared)
 
     def observe(self, tokens: Ints) -> None:
         """tokens: (n,) that were sampled after the last `propose`."""
         rows = np.arange(len(tokens))
         self.recent.add(*(model[rows, tokens] for model in self._proposed))
+        *experts, uniform = self._shared
+        columns = [*(expert[rows, tokens] for expert in experts), uniform[tokens]]
+        self.share.observe(log_of(np.stack(columns, 1)))
         self.begin(tokens)
 
 
@@ -139,16 +151,19 @@ class NgramMixer(nn.Module):
         vocab_size: V.
         order: Longest context that is counted, in tokens.
         aligned: Whether known records are looked at side by side.
+        never_targets: Ids that never follow anything, as the begin of a record.
     """
 
     gate: Tensor  # (F, S)
 
-    def __init__(self, vocab_size: int, order: int, aligned: bool = False) -> None:
+    def __init__(self, vocab_size: int, order: int, aligned: bool = False, never_targets: Collection[int] = ()) -> None:
         super().__init__()
         self.vocab_size, self.order, self.aligned = vocab_size, order, aligned
         gate = torch.zeros(FeatureLayout.make(order, aligned).size, self.num_models, dtype=torch.float64)
         gate[-1] = 1 / self.num_models
         self.register_buffer("gate", gate)
+        is_target = ~np.isin(np.arange(vocab_size), list(never_targets))
+        self.uniform: Floats = (is_target / max(1, is_target.sum())).astype(np.float32)  # (V,)
         self._counts: KneserNey | None = None
         self._records: AlignmentIndex | None = None
         self._gate = gate.numpy()
@@ -249,7 +264,7 @@ class NgramMixer(nn.Module):
             state: What the rows have shown so far.
 
         Returns:
-            (n, V) in proportion to the joint probabilities.
+            (n, V) joint probabilities.
         """
         counted = self.counts.distribution(contexts)
         models = [Distribution(*softmax(logits)), Distribution(counted, np.log(counted))]
@@ -258,10 +273,12 @@ class NgramMixer(nn.Module):
             prediction = state.experts.predict()
             log_odds = prediction.log_odds
             models.append(Distribution(prediction.probabilities, np.log(prediction.probabilities)))
-        state.propose([model.log_probs for model in models])
         mixed = self._mix(contexts, models, state.recent.means, log_odds)
         np.exp(mixed, out=mixed)
-        return mixed
+        mixed /= mixed.sum(1, keepdims=True)
+        experts = [mixed, models[0].probs, self.uniform]
+        state.propose([model.log_probs for model in models], experts)
+        return state.share.mix(experts)
 
     # -- many targets at once -------------------------------------------------------------------------------------------
 
@@ -332,8 +349,40 @@ class NgramMixer(nn.Module):
             state.recent.add(*token_log_probs)
             state.begin(tokens)
 
+    def joint_log_probs(self, inputs: GateInputs, targets: Ints, counts: Bools) -> Doubles:
+        """Log-probabilities of targets under the mixture with its floor.
+
+        Args:
+            inputs: What the gate sees of B*L targets.
+            targets: (B, L).
+            counts: (B, L) whether a target counts. Those before the last that does are evidence of which expert to trust.
+
+        Returns:
+            (B, L), 0 behind the last target that counts.
+        """
+        needed = np.logical_or.accumulate(counts[:, ::-1], 1)[:, ::-1]
+        experts = self._expert_log_probs(inputs, targets.ravel(), np.flatnonzero(needed))
+        return shared_log_probs(FixedShare(len(targets)), experts.reshape(*targets.shape, 3))
+
+    def share_after(self, ids: Ints, network: Floats) -> FixedShare:
+        """What the experts have earned on prompts. ids: (n, L+1), network: (n*L, V) log-probabilities of ids[:, 1:]."""
+        share, targets = FixedShare(len(ids)), ids[:, 1:]
+        experts = self._expert_log_probs(self.gate_inputs(ids, network), targets.ravel(), np.arange(targets.size))
+        shared_log_probs(share, experts.reshape(*targets.shape, 3))
+        share.restore_uniform()
+        return share
+
+    def _expert_log_probs(self, inputs: GateInputs, targets: Ints, needed: Ints) -> Doubles:
+        """(n, 3) log-probabilities of targets (n,) under mixture, network and uniform distribution; 0 for all but `needed`."""
+        experts = np.zeros((len(targets), 3))
+        for rows in np.array_split(needed, 1 + needed.size * self.vocab_size // VALUES_AT_ONCE):
+            experts[rows, 0] = self.mix(inputs.rows(rows))[np.arange(len(rows)), targets[rows]]
+        experts[needed, 1] = inputs.network[needed, targets[needed]]
+        experts[needed, 2] = log_of(self.uniform)[targets[needed]]
+        return experts
+
     def mix(self, inputs: GateInputs) -> Floats:
-        """(n, V) log-probabilities of all models together."""
+        """(n, V) log-probabilities of all models together, without the floor."""
         models = self._models(inputs)
         return normalize(self._mix(inputs.contexts, models, inputs.recent, inputs.log_odds))
 

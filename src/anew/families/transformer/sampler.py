@@ -162,6 +162,7 @@ class TokenSampler:
         length = tokens.shape[1] - 1
         rows_at_once = max(1, VALUES_AT_ONCE // max(1, length * family.spec.vocab))
         log_probs = np.zeros((2, len(tokens), length), dtype=np.float32)
+        state = MixerState(mixer, len(tokens))
         for first in range(0, len(tokens) if length else 0, rows_at_once):
             rows = slice(first, first + rows_at_once)
             inputs = torch.from_numpy(ids[rows, :-1]).to(family.net.token_embedding.device)
@@ -169,7 +170,7 @@ class TokenSampler:
             network = logits.log_softmax(-1).cpu().numpy()
             contexts = mixer.contexts(tokens[rows, :-1])
             log_probs[:, rows] = mixer.target_log_probs(contexts, network, tokens[rows, 1:])
-        state = MixerState(mixer, len(tokens))
+            state.share.weights[rows] = mixer.share_after(tokens[rows], network).weights
         for _ in mixer.replay(tokens, log_probs, state):
             pass
         return state if len(tokens) == self.request.n else state.repeat(self.request.n)

@@ -1,0 +1,86 @@
+"""Records that know nothing of each other as batches for scoring, those of about one length together.
+
+Legend for shapes: B rows of a batch, L targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anew.core.specs import Batch, Tokens
+from anew.data.loading.rows import GridExamples, PackedExamples, RecordExamples, examples_of
+from anew.data.modality import Modality
+from anew.data.types import EncodedRecord
+
+TOKENS_AT_ONCE = 8192  # of a batch, padding included
+GRIDS_AT_ONCE = 32
+Ints = NDArray[np.int64]
+
+
+def record_batches(modality: Modality, records: Sequence[EncodedRecord]) -> Iterator[tuple[Ints, Batch]]:
+    """Batches in which every target of every record counts once.
+
+    Args:
+        modality: Whose encoding the records are in.
+        records: All with a label, or all without.
+
+    Yields:
+        The record that each row belongs to (B,), and the batch.
+    """
+    spec = modality.spec
+    if isinstance(spec, Tokens) and spec.packed:
+        yield from _document_batches(modality, records)
+        return
+    labels = [record.label for record in records if record.label is not None]
+    examples = examples_of(modality, [record.row for record in records], np.array(labels) if labels else None)
+    if isinstance(examples, RecordExamples):
+        order = np.argsort(examples.lengths, kind="stable")
+        for which in _pieces_of_one_length(order, examples.lengths):
+            yield examples.owner[which], modality.batch(*examples.take(which))
+    elif isinstance(examples, GridExamples):
+        for first in range(0, examples.count, GRIDS_AT_ONCE):
+            which = np.arange(first, min(first + GRIDS_AT_ONCE, examples.count))
+            yield which, modality.batch(*examples.take(which))
+
+
+def _pieces_of_one_length(order: Ints, lengths: Ints) -> Iterator[Ints]:
+    """Indices in this order, from short to long, in pieces of at most TOKENS_AT_ONCE padded tokens."""
+    first = 0
+    while first < len(order):
+        stop = first + 1
+        while stop < len(order) and (stop + 1 - first) * int(lengths[order[stop]]) <= TOKENS_AT_ONCE:
+            stop += 1
+        yield order[first:stop]
+        first = stop
+
+
+def _document_batches(modality: Modality, records: Sequence[EncodedRecord]) -> Iterator[tuple[Ints, Batch]]:
+    """Windows of documents, each of which begins without a context."""
+    spec: Any = modality.spec
+    at_once = max(1, TOKENS_AT_ONCE // spec.length)
+    owners: list[Ints] = []
+    batches: list[Batch] = []
+    for number, record in enumerate(records):
+        examples = examples_of(modality, [record.row], None)
+        assert isinstance(examples, PackedExamples)
+        for batch in examples.scoring(modality, at_once, None, None):
+            if sum(map(len, batches)) + len(batch) > at_once:
+                yield np.concatenate(owners), _concatenated(batches)
+                owners, batches = [], []
+            owners.append(np.full(len(batch), number))
+            batches.append(batch)
+    if batches:
+        yield np.concatenate(owners), _concatenated(batches)
+
+
+def _concatenated(batches: Sequence[Batch]) -> Batch:
+    """One batch of the windows of several; windows have a mask and no label."""
+    masks: list[Tensor] = [batch.mask for batch in batches if batch.mask is not None]
+    units: list[Tensor] = [batch.units for batch in batches if batch.units is not None]
+    return Batch(torch.cat([batch.x for batch in batches]), None, torch.cat(masks), torch.cat(units))

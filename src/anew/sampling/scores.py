@@ -1,0 +1,202 @@
+"""Figures of scored data: of all of it, of each file and of each record; as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anew.core import files
+from anew.core.arguments import path as checked_path
+from anew.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How likely something is under a model.
+
+    Attributes:
+        bits: -log2 of its probability, or the bound that the family gives.
+        units: How many units it has: characters, residues or dimensions.
+        tokens: How many tokens were predicted, the end of a record included; 0 where the model has no tokens.
+    """
+
+    bits: float
+    units: float
+    tokens: int = 0
+
+    @property
+    def bits_per_unit(self) -> float:
+        return self.bits / self.units if self.units else 0.0
+
+    @property
+    def bits_per_token(self) -> float:
+        return self.bits / self.tokens if self.tokens else 0.0
+
+    @property
+    def log_likelihood(self) -> float:
+        """In nats."""
+        return -self.bits * math.log(2.0)
+
+    def figures(self, unit: str) -> dict[str, Any]:
+        """As JSON values, named after the unit."""
+        counted: dict[str, Any] = {"tokens": self.tokens} if self.tokens else {}
+        per_token = {"bits_per_token": self.bits_per_token} if self.tokens else {}
+        measured = {"log_likelihood": self.log_likelihood, "bits": self.bits}
+        return {**counted, f"{unit}s": self.units, **measured, **per_token, f"bits_per_{unit}": self.bits_per_unit}
+
+
+@dataclass(frozen=True)
+class ItemScore(Likelihood):
+    """The likelihood of one record.
+
+    Attributes:
+        file: Where it lies; "" for an item that was given itself.
+        record: Which record of its file or of the list it is, from 1.
+        name: What the file calls it (the first word of a FASTA header), or "".
+    """
+
+    file: str = ""
+    record: int = 1
+    name: str = ""
+
+    def to_json(self, unit: str) -> dict[str, Any]:
+        """As JSON values, named after the unit."""
+        file = {"file": self.file} if self.file else {}
+        name = {"name": self.name} if self.name else {}
+        return {**file, "record": self.record, **name, **self.figures(unit)}
+
+
+@dataclass(frozen=True)
+class FileScore(Likelihood):
+    """The likelihood of all records of a file.
+
+    Attributes:
+        file: Its path in the data.
+        records: How many it has.
+    """
+
+    file: str = ""
+    records: int = 0
+
+    def to_json(self, unit: str) -> dict[str, Any]:
+        """As JSON values, named after the unit."""
+        return {"file": self.file, "records": self.records, **self.figures(unit)}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The likelihood of data under a model.
+
+    Attributes:
+        unit: What bits are divided by: "character", "residue" or "dimension".
+        bits: Of all the data.
+        units: How many units the data has.
+        bits_per_unit_by_part: Bits per unit of parts of a mixed model alone, by name.
+        bound: "exact", or "an upper bound" of the bits (a lower bound of the log-likelihood).
+        items: Of each record: where items were given, or `per_item` was asked for; else empty.
+        skipped: Items that could not be used.
+        notes: Which, and why.
+        tokens: How many tokens were predicted; 0 where the model has no tokens.
+        files: Of each file, in order; empty where items were given.
+    """
+
+    unit: str
+    bits: float
+    units: float
+    bits_per_unit_by_part: dict[str, float]
+    bound: str
+    items: tuple[ItemScore, ...] = ()
+    skipped: int = 0
+    notes: tuple[str, ...] = ()
+    tokens: int = 0
+    files: tuple[FileScore, ...] = ()
+
+    @property
+    def bits_per_unit(self) -> float:
+        return self.bits / self.units
+
+    @property
+    def log_likelihood(self) -> float:
+        """In nats."""
+        return -self.bits * math.log(2.0)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, named after the unit: `bits_per_character`, `characters`, ..."""
+        name = f"bits_per_{self.unit}"
+        parts = {f"{name}_{part}": value for part, value in self.bits_per_unit_by_part.items()}
+        tokens = {"tokens": self.tokens} if self.tokens else {}
+        totals = {name: self.bits_per_unit, **parts, f"{self.unit}s": self.units, **tokens}
+        totals |= {"bits": self.bits, "log_likelihood": self.log_likelihood}
+        scores = {"files": [file.to_json(self.unit) for file in self.files]} if self.files else {}
+        scores |= {"items": [item.to_json(self.unit) for item in self.items]} if self.items else {}
+        return {**totals, **scores, "bound": self.bound, "skipped": self.skipped, "notes": list(self.notes)}
+
+    def to_csv(self) -> str:
+        """One row a record: where it stands, its tokens and units, its log-likelihood in nats and its bits.
+
+        Raises:
+            ConfigError: The figures were not asked for by record.
+        """
+        if not self.items:
+            raise ConfigError("these scores are not by record; give `per_item`")
+        names = ["file", "record", "name", "tokens", f"{self.unit}s", "log_likelihood", "bits"]
+        names += ["bits_per_token", f"bits_per_{self.unit}"]
+        if not self.tokens:
+            names = [name for name in names if "token" not in name]
+        table = io.StringIO()
+        writer = csv.DictWriter(table, names, restval="", lineterminator="\n")
+        writer.writeheader()
+        for item in self.items:
+            row = item.to_json(self.unit)
+            writer.writerow({key: f"{v:.6g}" if isinstance(v, float) else v for key, v in row.items()})
+        return table.getvalue()
+
+    def save(self, path: str | Path) -> Path:
+        """Write `to_csv` into a new file.
+
+        Raises:
+            ConfigError: The file exists, or its folder cannot be made.
+        """
+        target = new_csv_file(path)
+        files.write_text(target, self.to_csv())
+        return target
+
+
+def new_csv_file(path: str | Path) -> Path:
+    """The path of a CSV file that does not exist yet, in a folder that does.
+
+    Raises:
+        ConfigError: There is something already, or the folder cannot be made.
+    """
+    target = checked_path("out", path)
+    if target.suffix.lower() != ".csv":
+        raise ConfigError(f"`out` {str(target)!r} must end in .csv; with `json`, the figures are printed as JSON")
+    if target.exists() or target.is_symlink():
+        raise ConfigError(f"`out` {str(target)!r} exists; give another name or delete it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder of `out` {str(target)!r} ({error.strerror}); give another") from None
+    return target
+
+
+def by_file(items: Iterable[ItemScore]) -> tuple[FileScore, ...]:
+    """The sums over each file, in the order in which files begin."""
+    records: dict[str, list[ItemScore]] = {}
+    for item in items:
+        records.setdefault(item.file, []).append(item)
+    return tuple(
+        FileScore(
+            bits=sum(item.bits for item in members),
+            units=sum(item.units for item in members),
+            tokens=sum(item.tokens for item in members),
+            file=file,
+            records=len(members),
+        )
+        for file, members in records.items()
+    )

@@ -1,0 +1,207 @@
+"""`look` at a run instead of data: what it was trained on, what it is, how far it is, how good, and what may come next."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anew.core import files
+from anew.core.settings import to_json
+from anew.core.specs import Tokens
+from anew.errors import RunError, command
+from anew.runs import events
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CONFIG
+from anew.runs.record import Begun, Request, RunRecord
+
+RUN_KEYS = frozenset({"format", "status", "request"})  # of a run's config.json
+STATUS = {
+    "begun": "stopped before training began",
+    "training": "stopped in training",
+    "trained": "trained, not measured",
+    "finished": "finished",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class RunInspection:
+    """What `anew.look` says of a run.
+
+    Attributes:
+        path: The folder, as it was given.
+        status: "begun", "training", "trained" or "finished".
+        data: Where the training data lay.
+        modality: What it holds; "" before the plan is made.
+        parts: Items (or spans) of train, validation and test.
+        labels: Classes, if there are any.
+        family: The model family; "" where it is not chosen yet.
+        parameters: Of the model; 0 before the plan is made.
+        shape: Of an example: axes of a grid, or a number of tokens.
+        request: What was asked for: budget, steps, seed, settings.
+        steps: Training steps so far.
+        seconds: Of training so far.
+        passes: Over the training data, about.
+        loss: Of the last step, by phase.
+        report: What report.json holds; None where nothing was measured.
+        commands: What may come next, by what it does.
+    """
+
+    path: str
+    status: str
+    data: str
+    modality: str
+    parts: Mapping[str, int]
+    labels: tuple[str, ...]
+    family: str
+    parameters: int
+    shape: tuple[int, ...]
+    request: Mapping[str, Any]
+    steps: int
+    seconds: float
+    passes: float
+    loss: Mapping[str, float]
+    report: Mapping[str, Any] | None
+    commands: Mapping[str, str]
+
+    @property
+    def grades(self) -> dict[str, str]:
+        """The answers of the report: closeness, variety, novelty."""
+        return dict((self.report or {}).get("grades", {}))
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values: what `anew look RUN` prints as JSON. Of the report, the grades alone."""
+        return {
+            "run": self.path,
+            "status": self.status,
+            "data": self.data,
+            "modality": self.modality,
+            "parts": dict(self.parts),
+            "labels": list(self.labels),
+            "family": self.family,
+            "parameters": self.parameters,
+            "shape": list(self.shape),
+            "request": dict(self.request),
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "passes": self.passes,
+            "loss": dict(self.loss),
+            "grades": self.grades,
+            "commands": dict(self.commands),
+        }
+
+    def facts(self) -> dict[str, str]:
+        """What people read, a line each, by title."""
+        lines = {"run": f"{self.path} ({STATUS[self.status]})", "data": self._data_line()}
+        if self.family:
+            size = f"up to {self.shape[0]} tokens" if len(self.shape) == 1 else " x ".join(map(str, self.shape))
+            lines["model"] = f"{self.family}, {self.parameters:,} parameters, {size}"
+        if self.steps:
+            figures = [f"{self.steps:,} steps in {self.seconds:,.0f} s"]
+            figures += [f"{self.passes:.2g} passes over the data"] if self.passes else []
+            figures += [f"{name.replace('_', ' of ')} {value:.4f}" for name, value in self.loss.items()]
+            lines["so far"] = ", ".join(figures)
+        return lines
+
+    def _data_line(self) -> str:
+        amount = ", ".join(f"{name} {count:,}" for name, count in self.parts.items())
+        labels = f"; {len(self.labels)} classes" if self.labels else ""
+        return f"{self.data}{f' ({self.modality}: {amount}{labels})' if self.modality else ''}"
+
+    def __repr__(self) -> str:
+        lines = [f"{title}: {text}" for title, text in self.facts().items()]
+        lines += [f"{question}: {grade}" for question, grade in self.grades.items()]
+        return "\n  ".join([*lines, *(f"{purpose}: {text}" for purpose, text in self.commands.items())])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run, finished or not; a damaged config.json that still looks like one counts."""
+    config = path / CONFIG
+    if not config.is_file():
+        return False
+    try:
+        value = files.read_json(config)
+    except RunError:
+        return False
+    return isinstance(value, dict) and value.keys() >= RUN_KEYS
+
+
+def inspect_run(path: Path) -> RunInspection:
+    """What a run is; RunError where its config.json does not fit."""
+    folder = RunFolder.open(path)
+    record = folder.read()
+    if isinstance(record, Begun):
+        return _inspection(path, record.status, record.request, commands=_commands(path, record.status, None))
+    steps = [event for event in events.read(path / events.NAME) if event["event"] == "step"]
+    report = _report(path) if record.status == "finished" else None
+    plan, spec, last = record.plan, record.spec, steps[-1] if steps else {}
+    examples = float(last.get("examples", 0))
+    expected = (plan.steps or plan.expected_steps or 0) * plan.batch
+    return _inspection(
+        path,
+        record.status,
+        record.request,
+        modality=record.data.modality,
+        data=record.data.path,
+        parts=record.data.parts,
+        labels=tuple(record.data.labels),
+        family=_family_name(record),
+        parameters=plan.parameters,
+        shape=(spec.length,) if isinstance(spec, Tokens) else tuple(spec.shape),
+        steps=int(last.get("step", 0)),
+        seconds=float(last.get("seconds") or 0.0),
+        passes=(plan.epochs or 0.0) * examples / expected if expected else 0.0,
+        loss={name: value for name, value in last.items() if name.startswith("loss")},
+        report=report,
+        commands=_commands(path, record.status, report),
+    )
+
+
+def _inspection(path: Path, status: str, request: Request, **found: Any) -> RunInspection:
+    """An inspection in which nothing is known but what was asked for and what is given."""
+    unknown: dict[str, Any] = {
+        "data": request.data,
+        "modality": request.modality or "",
+        "parts": {},
+        "labels": (),
+        "family": request.family or "",
+        "parameters": 0,
+        "shape": (),
+        "steps": 0,
+        "seconds": 0.0,
+        "passes": 0.0,
+        "loss": {},
+        "report": None,
+    }
+    return RunInspection(path=str(path), status=status, request=to_json(request), **(unknown | found))
+
+
+def _family_name(record: RunRecord) -> str:
+    codec = "" if record.codec is None else f" on latents of {record.codec.family.name}"
+    return f"{record.family.name}{codec}"
+
+
+def _report(path: Path) -> dict[str, Any] | None:
+    """What report.json holds; None where it is missing or damaged."""
+    try:
+        report = files.read_json(path / "report" / "report.json")
+    except RunError:
+        return None
+    return report if isinstance(report, dict) and isinstance(report.get("scores"), list) else None
+
+
+def _commands(path: Path, status: str, report: Mapping[str, Any] | None) -> dict[str, str]:
+    """What may come next, by what it does."""
+    resume = command("anew", "resume", path)
+    if status != "finished":
+        return {"finish": resume}
+    commands = {"more": command("anew", "sample", path, "--out", "DIR", "-n", "100")}
+    if report is None:
+        commands["measure"] = command("anew", "evaluate", path)
+    return commands | {"longer": command("anew", "resume", path, "--budget", "10m")}

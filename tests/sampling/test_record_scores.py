@@ -1,0 +1,121 @@
+"""The likelihood of each record: of files, of FASTA with its headers, of documents; as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import anew
+from samples import TINY, names, prose, sequences, shapes
+
+FEW = {"evaluate_samples": 0, "previews": 0}
+
+
+@pytest.fixture(scope="module")
+def proteins(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
+    folder = tmp_path_factory.mktemp("proteins")
+    return anew.train(sequences(folder / "some.fasta"), folder / "run", steps=5, settings={**FEW, **TINY})
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> anew.Model:
+    folder = tmp_path_factory.mktemp("text")
+    return anew.train(prose(folder / "book.txt", 1000), folder / "run", steps=5, settings={**FEW, **TINY})
+
+
+def test_each_sequence_has_its_header_and_the_score_that_it_has_alone(proteins: anew.Model, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.fasta").write_text(
+        ">wild type\nMKVLAAGG\n>v:1#2 brighter\nMKVLAAGGMKVLAAGGMKVL\n>bad\n12?4\n>\nMKV\n"
+    )
+    (tmp_path / "in" / "b.fa").write_text(">other\nMKVLAAGG\n")
+    scores = proteins.score(tmp_path / "in", per_item=True)
+    places = [(item.file, item.record, item.name) for item in scores.items]
+    assert places == [("a.fasta", 1, "wild"), ("a.fasta", 2, "v:1#2"), ("a.fasta", 4, ""), ("b.fa", 1, "other")]
+    assert [item.tokens for item in scores.items] == [9, 21, 4, 9]
+    assert scores.skipped == 1 and scores.tokens == 43 and scores.units == 43
+    for item, sequence in zip(scores.items, ["MKVLAAGG", "MKVLAAGGMKVLAAGGMKVL", "MKV", "MKVLAAGG"], strict=True):
+        assert item.bits == pytest.approx(proteins.score([sequence]).bits, rel=1e-4)
+        assert item.log_likelihood == pytest.approx(-item.bits * math.log(2))
+    assert [(file.file, file.records) for file in scores.files] == [("a.fasta", 3), ("b.fa", 1)]
+    assert sum(file.bits for file in scores.files) == pytest.approx(scores.bits)
+    totals = proteins.score(tmp_path / "in")
+    assert totals.items == () and totals.files == scores.files and totals.bits == scores.bits
+
+
+def test_rows_are_csv_and_json(proteins: anew.Model, tmp_path: Path) -> None:
+    (tmp_path / "a.fasta").write_text(">one,two\nMKVLAAGG\n>three\nMKVL\n")
+    scores = anew.score(proteins.folder.path, tmp_path / "a.fasta", per_item=True)
+    rows = list(csv.DictReader(io.StringIO(scores.to_csv())))
+    assert [row["name"] for row in rows] == ["one,two", "three"]
+    assert list(rows[0]) == ["file", "record", "name", "tokens", "residues", "log_likelihood", "bits", "bits_per_token",
+                             "bits_per_residue"]  # fmt: skip
+    assert float(rows[1]["log_likelihood"]) == pytest.approx(scores.items[1].log_likelihood, rel=1e-5)
+    figures = json.loads(json.dumps(scores.to_json()))
+    assert figures["items"][0]["name"] == "one,two" and figures["log_likelihood"] == pytest.approx(
+        scores.log_likelihood
+    )
+    saved = scores.save(tmp_path / "new" / "scores.csv")
+    assert saved.read_text() == scores.to_csv()
+    with pytest.raises(anew.ConfigError, match="exists"):
+        scores.save(saved)
+    with pytest.raises(anew.ConfigError, match=r"must end in \.csv"):
+        scores.save(tmp_path / "scores.txt")
+    with pytest.raises(anew.ConfigError, match="`per_item`"):
+        proteins.score(tmp_path / "a.fasta").to_csv()
+
+
+def test_documents_begin_anew(text: anew.Model, tmp_path: Path) -> None:
+    for number in range(3):
+        prose(tmp_path / "in" / f"{number}.txt", 30, seed=number + 5)
+    scores = text.score(tmp_path / "in", per_item=True)
+    assert [item.file for item in scores.items] == ["0.txt", "1.txt", "2.txt"]
+    for item in scores.items:
+        alone = text.score(tmp_path / "in" / item.file)
+        assert item.bits == pytest.approx(alone.bits, rel=1e-4)
+        assert item.units == len((tmp_path / "in" / item.file).read_text())
+
+
+def test_many_records_of_many_lengths_and_the_progress(tmp_path: Path) -> None:
+    model = anew.train(names(tmp_path / "names.txt"), tmp_path / "run", steps=5, settings={**FEW, **TINY})
+    shown: list[tuple[str, int, int]] = []
+
+    class Shower:
+        def message(self, text: str) -> None: ...
+        def step(self, result: Any, seconds_left: float | None) -> None: ...
+        def progress(self, task: str, done: int, total: int) -> None:
+            shown.append((task, done, total))
+
+    other = names(tmp_path / "other.txt", 3000, seed=9)
+    scores = model.score(other, per_item=True, reporter=Shower())
+    lines = other.read_text().split()
+    assert [item.record for item in scores.items] == list(range(1, len(lines) + 1))
+    assert [item.units for item in scores.items] == [len(line) + 1 for line in lines]
+    assert shown[-1] == ("scoring", shown[-1][2], shown[-1][2]) and len(shown) > 1
+    assert all(before[1] <= after[1] for before, after in itertools.pairwise(shown))
+
+
+def test_bounds_of_pictures_have_no_tokens(tmp_path: Path) -> None:
+    settings = {**FEW, "batch_size": 16}
+    model = anew.train(shapes(tmp_path / "in"), tmp_path / "run", steps=4, family="vae", settings=settings)
+    scores = model.score(shapes(tmp_path / "other", 40), per_item=True)
+    assert scores.bound == "an upper bound" and len(scores.items) == 40
+    assert scores.to_csv().startswith("file,record,name,dimensions,log_likelihood,bits,bits_per_dimension\n")
+    assert scores.items[0].file.endswith(".png")
+
+
+def test_wrong_arguments(text: anew.Model, tmp_path: Path) -> None:
+    other = prose(tmp_path / "a.txt", 30)
+    with pytest.raises(anew.ConfigError, match="`per_item` must be True or False"):
+        text.score(other, per_item="yes")  # type: ignore[arg-type]
+    with pytest.raises(anew.ConfigError, match="leave one of them out"):
+        text.score(other, per_item=True, limit=100)
+    with pytest.raises(anew.ConfigError, match="`reporter` must have"):
+        text.score(other, reporter=5)  # type: ignore[arg-type]

@@ -1,0 +1,69 @@
+"""`look` at a run: what it is at each state of its life, and what is data though it has a config.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import anew
+from anew.workflows.inspect_run import RunInspection, inspect_run, is_run
+from samples import TINY, names, prose
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    settings = {"evaluate_samples": 8, "previews": 0, **TINY}
+    return anew.train(names(folder / "names.txt"), folder / "run", steps=6, settings=settings).folder.path
+
+
+def with_status(run: Path, copy: Path, status: str) -> Path:
+    copy.mkdir()
+    config = json.loads((run / "config.json").read_text())
+    config["status"] = status
+    if status == "begun":
+        config = {name: config[name] for name in ("format", "status", "request")}
+    (copy / "config.json").write_text(json.dumps(config))
+    return copy
+
+
+def test_a_finished_run_says_what_it_is_and_how_good(run: Path) -> None:
+    found = anew.look(run)
+    assert isinstance(found, RunInspection)
+    assert (found.status, found.family, found.modality, found.steps) == ("finished", "transformer", "text", 6)
+    assert found.data.endswith("names.txt") and found.parts["train"] > 900 and found.parameters > 1000
+    assert found.request["steps"] == 6 and found.loss["loss"] > 0 and 0 < found.passes < 1
+    assert set(found.grades) <= {"closeness", "variety", "novelty"}
+    assert found.commands["more"].startswith("anew sample ")
+    said = repr(found)
+    assert said.startswith(f"run: {run} (finished)") and "6 steps in" in said and "names.txt (text: train " in said
+    assert json.loads(json.dumps(found.to_json()))["parameters"] == found.parameters
+    assert "<pre>" in found._repr_html_()
+
+
+@pytest.mark.parametrize("status", ["begun", "training", "trained"])
+def test_a_run_that_stopped_names_the_command_that_goes_on(run: Path, tmp_path: Path, status: str) -> None:
+    copy = with_status(run, tmp_path / "copy", status)
+    found = inspect_run(copy)
+    assert found.status == status and found.report is None and found.steps == 0
+    assert found.commands == {"finish": f"anew resume {copy}"}
+    assert "so far" not in found.facts() and ("stopped" in repr(found) or status == "trained")
+
+
+def test_what_looks_like_a_run_and_does_not_fit_is_refused_and_other_data_is_data(run: Path, tmp_path: Path) -> None:
+    copy = with_status(run, tmp_path / "copy", "done")
+    with pytest.raises(anew.RunError, match="does not describe a run"):
+        anew.look(copy)
+    data = prose(tmp_path / "data" / "book.txt").parent
+    for text in ("{}", "[1]", "not json", '{"format": 1}'):
+        (data / "config.json").write_text(text)
+        assert not is_run(data)
+    assert not is_run(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("argument", [{"budget": "1m"}, {"modality": "text"}, {"settings": {"layout": "list"}}])
+def test_arguments_for_data_are_refused(run: Path, argument: dict[str, object]) -> None:
+    with pytest.raises(anew.ConfigError, match=f"is a run, and `{next(iter(argument))}` is for data; leave it out"):
+        anew.look(run, **argument)  # type: ignore[arg-type]
