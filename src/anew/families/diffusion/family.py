@@ -53,7 +53,7 @@ class Diffusion(Family):
     Sampling: ClassVar[type] = DiffusionSampling
     spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = tuple(LAYOUTS)
-    wins: ClassVar[float] = 0.6
+    wins: ClassVar[float] = 0.75
     learning_exponent: ClassVar[float] = 0.7
     suits_latents: ClassVar[bool] = True
     rationale: ClassVar[str] = "continuous values on a grid: on most data measured it came closest in the time"
