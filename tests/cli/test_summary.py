@@ -79,7 +79,8 @@ def test_look_leads_with_amount_model_and_reason() -> None:
     summary = {
         "path": "faces", "items": 1, "noun": "image", "bytes": 5, "labels": list("abcdefghij"), "parts": {"train": 1},
         "notes": ["a note"], "other": {"text": 1}, "refused": 1, "refusals": [{"name": "x.png", "reason": "truncated"}],
-        "family": "gan", "why": "one step a sample", "instead": {"quality": {"family": "diffusion", "why": "best"}},
+        "family": "gan", "why": "one step a sample", "tried": {"families": ["gan", "vae"], "why": "both are tried"},
+        "instead": {"quality": {"family": "diffusion", "why": "best"}},
         "budgets": [{"seconds": 60.0, "parameters": 1000, "steps": 10, "epochs": 0.5}],
     }  # fmt: skip
     assert text(describe(summary)) == [
@@ -93,6 +94,7 @@ def test_look_leads_with_amount_model_and_reason() -> None:
         "not used: 1 text",
         "skipped: 1",
         "  x.png: truncated",
+        "both are tried",
         "with --prefer quality: diffusion (best)",
         "what a budget can train:",
         "   1 min: 1,000 parameters, about 10 steps, 0.5 passes over the data",

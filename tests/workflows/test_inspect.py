@@ -44,6 +44,7 @@ def test_counting_parameters_takes_no_chance() -> None:
 def inspection() -> Inspection:
     return Inspection(
         path="data", modality="image", item_name="image", items=1797, bytes=420_000, family="diffusion", reason="few images",
+        tried=("diffusion", "gan"),
         alternatives={"speed": Alternative("gan", "one pass")}, labels=("a", "<b>"), parts={"train": 1600, "test": 197},
         examples=1600, shape=(1, 8, 8), notes=("8x8 grey",), skipped=1, skipped_files=(SkippedFile("x.png", "empty"),),
         not_taken={".txt": 2}, budgets=(BudgetEstimate(600.0, 1, 4000, 500, 2.5),), fingerprint="f",
@@ -54,6 +55,9 @@ def test_an_inspection_begins_with_modality_amount_choice_and_reason() -> None:
     first, *details = repr(inspection()).split("\n")
     assert first == "1,797 images, 0.42 MB -> diffusion: few images"
     assert "  prefer='speed': gan (one pass)" in details
+    assert any(
+        line.startswith("  with 3 min or more, diffusion and gan are tried on your data first") for line in details
+    )
     assert details[-1] == "  10 min: 4,000 parameters, about 500 steps, 2.5 passes over the data"
     assert "&lt;b&gt;" in inspection()._repr_html_() and "<b>)" not in inspection()._repr_html_()
 
@@ -62,5 +66,6 @@ def test_an_inspection_is_plain_json() -> None:
     values = json.loads(json.dumps(inspection().to_json()))
     assert values["family"] == "diffusion" and values["why"] == "few images" and values["noun"] == "image"
     assert values["instead"] == {"speed": {"family": "gan", "why": "one pass"}}
+    assert values["tried"]["families"] == ["diffusion", "gan"] and "3 min" in values["tried"]["why"]
     assert values["refused"] == 1 and values["refusals"] == [{"name": "x.png", "reason": "empty"}]
     assert values["budgets"][0]["seconds"] == 600.0

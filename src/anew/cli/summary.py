@@ -60,6 +60,8 @@ def _details(summary: Mapping[str, Any]) -> Iterator[str]:
     if summary["refused"]:
         yield f"skipped: {summary['refused']:,}"
         yield from (f"  {skipped['name']}: {skipped['reason']}" for skipped in summary["refusals"][:5])
+    if summary["tried"]:
+        yield summary["tried"]["why"]
     for preference, alternative in summary["instead"].items():
         yield f"with --prefer {preference}: {alternative['family']} ({alternative['why']})"
     if summary["budgets"]:

@@ -47,6 +47,9 @@ class ModalityTraits:
         max_cluster_bytes: A list up to this size is kept whole, and `sequence_clusters` finds relatives in it; 0: never.
         num_saved_samples: How many samples a run keeps.
         default_sampling: Sampling settings that suit such items, for families that have them.
+        tries_families: Which family makes the best of such items differs from data set to data set, by what was measured.
+        latents_from: Seconds of training from which on they are better learned as latents of a codec, which is learned first,
+            where a family can choose.
     """
 
     singular: str
@@ -63,6 +66,8 @@ class ModalityTraits:
     max_cluster_bytes: int = 0
     num_saved_samples: int = 36
     default_sampling: Mapping[str, float] = field(default_factory=dict)
+    tries_families: bool = False
+    latents_from: float = float("inf")
 
     @property
     def plural(self) -> str:

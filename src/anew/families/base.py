@@ -77,6 +77,9 @@ class Family(nn.Module):
         spec_types: Types of spec that it supports.
         axes: Axes of the Grids that it supports, e.g. ("CHW",); None for any.
         preferred_for: What it is the first choice for, among "quality", "speed" and "latent".
+        wins: On which share of the data sets of images in docs/log.md its samples came out best. Who never won is not tried.
+        learning_exponent: How fast its Fréchet distance beyond that of real items falls: as progress to minus this power.
+        suits_latents: Whether it was found to do well on latents of a codec, where it could work on the data itself.
         rationale: Why this family follows from the spec, one clause.
         early_stopping: Whether the first phase's loss on held-out data tells when to stop.
         generates: Whether it samples by itself. What is a codec alone is learned before another family.
@@ -92,6 +95,9 @@ class Family(nn.Module):
     spec_types: ClassVar[tuple[type, ...]]
     axes: ClassVar[tuple[str, ...] | None] = None
     preferred_for: ClassVar[frozenset[str]] = frozenset({"quality"})
+    wins: ClassVar[float] = 0.0
+    learning_exponent: ClassVar[float] = 0.5
+    suits_latents: ClassVar[bool] = False
     rationale: ClassVar[str] = ""
     early_stopping: ClassVar[bool] = True
     generates: ClassVar[bool] = True
@@ -137,11 +143,6 @@ class Family(nn.Module):
         """Examples that this Config should see before a larger one is worth it. The planner takes the largest Config whose
         measured speed reaches its target within the budget."""
         return 0.0
-
-    @classmethod
-    def better_on_latents(cls, spec: Any, scale: Scale) -> bool:
-        """Whether it does better on the latents of a codec, which is learned first, than on data of this spec itself."""
-        return False
 
     # -- learn ----------------------------------------------------------------------------------------------------------
 

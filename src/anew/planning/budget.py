@@ -50,7 +50,7 @@ def training_seconds(
 def time_to_train(budget: float, context: RunContext, minimum: float | None = None) -> float:
     """Seconds of a budget that are left for training, the same on all processes; see `training_seconds`."""
     elapsed = context.elapsed()
-    seconds = budget - elapsed - _reserved(budget)
+    seconds = budget - elapsed - context.reserved - _reserved(budget)
     if seconds < LEAST_TRAINING and minimum is None:
         raise _too_small(budget, elapsed)
     return float(context.world.broadcast(max(seconds, minimum or LEAST_TRAINING)))

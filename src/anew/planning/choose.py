@@ -9,7 +9,7 @@ from anew.core import settings as cfg
 from anew.core.registry import available, load
 from anew.core.specs import Grid, Spec
 from anew.errors import ConfigError
-from anew.families.base import Family, Scale
+from anew.families.base import Family
 from anew.planning.context import TrainingData
 from anew.planning.train_config import TrainConfig
 from anew.runs.paths import OWN_FAMILY
@@ -56,6 +56,43 @@ def choose_family(
             if preference in families[candidate].preferred_for:
                 return FamilyChoice(candidate, families[candidate])
     raise ConfigError(f"no family here takes {description}; give a `family` of your own, FILE.py")
+
+
+def contenders(data: TrainingData, prefer: str = "quality") -> list[FamilyChoice]:
+    """Families whose samples came out best on one data set or other, those first that did so most often.
+
+    None where the preference, or what the data is, says which family it is.
+    """
+    if prefer != "quality" or not data.modality.traits.tries_families:
+        return []
+    families = [FamilyChoice(n, family) for n, family in _all_families().items() if family.supports(data.spec)]
+    return sorted((f for f in families if f.family_class.wins), key=lambda f: -f.family_class.wins)
+
+
+def choose_families(
+    data: TrainingData, request: Request, config: TrainConfig, user_family: type[Family] | None
+) -> list[FamilyChoice]:
+    """Families that a request leaves open, the likeliest first; a single one where it was asked for.
+
+    Raises:
+        ConfigError: No family fits, or the one asked for does not.
+    """
+    # On latents, and with its weights sharded, one family was measured.
+    if request.family is None and config.space != "latent" and config.parallel != "fsdp":
+        rivals = [rival for rival in contenders(data, request.prefer) if _has_settings(request, data, rival)]
+        if rivals:
+            return rivals
+    plural = data.modality.traits.plural
+    return [choose_family(data.spec, request.family, request.prefer, description=plural, user_family=user_family)]
+
+
+def _has_settings(request: Request, data: TrainingData, family: FamilyChoice) -> bool:
+    """Whether the settings of a request are those of this family, the training and the data."""
+    try:
+        check_settings(request, data, family, codec=None)
+    except ConfigError:
+        return False
+    return True
 
 
 def _requested_family(
@@ -106,7 +143,7 @@ def codecs_for(spec: Spec, family: type[Family]) -> list[str]:
 
 
 def choose_codec(
-    data: TrainingData, family: FamilyChoice, space: str, scale: Scale, replayed: bool | None
+    data: TrainingData, family: FamilyChoice, space: str, seconds: float | None, replayed: bool | None
 ) -> str | None:
     """The codec whose latents a family works on, None where it works on the data itself.
 
@@ -116,7 +153,7 @@ def choose_codec(
         data: What is to be learned.
         family: What is to learn it.
         space: The setting of that name: "auto", "pixel" or "latent".
-        scale: By which the family judges where it does better.
+        seconds: Of training, None where steps are counted.
         replayed: Whether the run whose plan is replayed has a codec; None where none is replayed.
 
     Raises:
@@ -132,7 +169,10 @@ def choose_codec(
         return codecs[0]
     if space == "pixel" or not codecs:
         return None
-    on_latents = family.family_class.better_on_latents(data.spec, scale) if replayed is None else replayed
+    on_latents = replayed
+    if on_latents is None:
+        has_time = seconds is not None and seconds >= data.modality.traits.latents_from
+        on_latents = has_time and family.family_class.suits_latents
     return codecs[0] if on_latents else None
 
 

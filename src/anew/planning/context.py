@@ -24,12 +24,14 @@ class RunContext:
         started: `time.monotonic()` when the command began; the budget counts from there.
         world: The processes that train together.
         user_family: The class that the family `family.py` stands for, where the user brought one.
+        reserved: Seconds of the budget that are kept for other trainings beside this one.
     """
 
     reporter: Reporter
     started: float
     world: World
     user_family: type[Family] | None = None
+    reserved: float = 0.0
 
     def elapsed(self) -> float:
         """Seconds since the command began."""

@@ -43,6 +43,7 @@ def make_plan(
     data: TrainingData,
     family: FamilyChoice,
     seconds: float | None,
+    measuring_seconds: float | None = None,
 ) -> tuple[Plan, Any]:
     """Choose sizes, batch and steps. With a budget, a few sizes are timed, and the largest that can still learn is taken.
 
@@ -53,6 +54,7 @@ def make_plan(
         data: What is learned, as the family sees it.
         family: What learns it.
         seconds: Of training; None where the request counts steps.
+        measuring_seconds: That sizes may be timed for; None for a share of the training.
 
     Returns:
         The plan, whose `micro_batch` is 0 where it is still to be measured, and the family's Config.
@@ -65,7 +67,9 @@ def make_plan(
     candidates: list[Candidate] = []
     chosen: Candidate | None = None
     if seconds is not None:
-        candidates = _measure(config.model_size, data, family_class, scale, overrides, context, seconds)
+        candidates = _measure(
+            config.model_size, data, family_class, scale, overrides, context, seconds, measuring_seconds
+        )
         chosen = largest_affordable(candidates)
         scale = replace(scale, model_size=chosen.model_size)
     family_config = suggest_config(family_class, data.spec, scale, overrides)
@@ -98,9 +102,12 @@ def _measure(
     overrides: Mapping[str, Any],
     context: RunContext,
     seconds: float,
+    measuring_seconds: float | None,
 ) -> list[Candidate]:
     """Time the sizes that the family proposes, or the one that was asked for, in a small part of the training time."""
     is_fixed = model_size >= 0
+    if measuring_seconds is None:
+        measuring_seconds = min(2.0, seconds / 30) if is_fixed else min(15.0, seconds / 25)
     return measure_candidates(
         family_class,
         data.spec,
@@ -108,7 +115,7 @@ def _measure(
         overrides,
         data,
         context.world,
-        seconds=min(2.0, seconds / 30) if is_fixed else min(15.0, seconds / 25),
+        seconds=measuring_seconds,
         sizes=(model_size,) if is_fixed else None,
     )
 

@@ -19,7 +19,7 @@ class TrainConfig:
     )
     space: str = setting(
         "auto",
-        "where the family works: on pixels, or on the latents of a codec that is trained first; auto: what wins",
+        "where the family works: on pixels, or on the latents of a codec that is trained first; auto: latents for sound alone",
         choices=("auto", "pixel", "latent"),
     )
     device: str = setting("auto", "auto, cpu, cuda or cuda:N")

@@ -35,6 +35,7 @@ FOLDERS = (
     "codec",
     "codec/checkpoints",
     "codec/samples",
+    "pilots",
 )  # that a run may have
 _STEP = re.compile(r"step-(\d{1,15})")
 

@@ -77,6 +77,22 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
+class Pilot:
+    """A family that began the training, to see whether it should go on: after `seconds`, the share `progress` of all training,
+    `items` samples had this Fréchet distance to as many validation items, where training items have `real` and `expected`
+    is what was to be expected at the end. two_sample_auc: of the same items."""
+
+    family: FamilyName
+    seconds: NotNegative
+    progress: Share
+    items: Count
+    distance: NotNegative
+    two_sample_auc: Share
+    real: NotNegative
+    expected: NotNegative
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
 class Plan:
     """What a training will do; saved in the run. Seconds are wall-clock, None where steps alone decide. threads: of the CPU at
     the first step, since sums round differently with another number of them."""
@@ -95,6 +111,7 @@ class Plan:
     epochs: NotNegative | None = None
     calibration_units: NotNegative = 300_000.0
     threads: Count | None = None
+    pilots: tuple[Pilot, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     notes: tuple[Text, ...] = ()
 

@@ -24,6 +24,7 @@ from anew.evaluation.reporting.grading import ENOUGH
 from anew.evaluation.reporting.report import EvaluationReport
 from anew.evaluation.wording import plural
 from anew.families.base import Family
+from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
 from anew.runs.events import Events
 from anew.sampling.model import Model
@@ -97,7 +98,8 @@ def evaluate_run(
     events = Events(folder / events_file.NAME)
     measurements = measure_all(evaluation, reporter, stop_at)
     data_notes = [*dataset.scan.notes, *skipped(dataset.scan)]
-    measurements.notes = [*warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
+    tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
+    measurements.notes = [*tried, *warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
     content = report_content(evaluation, None if seconds is None else begin + seconds - PAGE_SECONDS)
     report = write_run_report(place, record, measurements, content, reporter)
     events.write("report", seconds=round(time.monotonic() - begin, 3))

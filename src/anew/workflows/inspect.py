@@ -20,8 +20,9 @@ from anew.data.types import DataBudget
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import largest_affordable
 from anew.planning.build import build_family, count_parameters
-from anew.planning.choose import FamilyChoice, choose_family
+from anew.planning.choose import FamilyChoice, choose_family, contenders
 from anew.planning.context import RunContext
+from anew.planning.pilots import describe_trying
 from anew.planning.planner import scale_of
 from anew.runs.record import PREFERENCES, Candidate
 from anew.training.distributed import World
@@ -90,6 +91,7 @@ class Inspection:
         bytes: How many they take.
         family: The family that follows from the data.
         reason: Why, a clause.
+        tried: Families that a budget of three minutes or more tries on the data, before one of them goes on.
         alternatives: What other preferences would choose, by preference.
         labels: Classes, if there are any.
         parts: Items (or spans) of train, validation and test.
@@ -110,6 +112,7 @@ class Inspection:
     bytes: int
     family: str
     reason: str
+    tried: tuple[str, ...]
     alternatives: Mapping[str, Alternative]
     labels: tuple[str, ...]
     parts: Mapping[str, int]
@@ -131,6 +134,7 @@ class Inspection:
             "bytes": self.bytes,
             "family": self.family,
             "why": self.reason,
+            "tried": {"families": list(self.tried), "why": describe_trying(self.tried)} if self.tried else None,
             "instead": {preference: other.to_json() for preference, other in self.alternatives.items()},
             "path": self.path,
             "fingerprint": self.fingerprint,
@@ -171,6 +175,8 @@ class Inspection:
         if self.skipped:
             lines.append(f"skipped: {self.skipped:,}")
             lines += [f"  {file.name}: {file.reason}" for file in self.skipped_files[:SHOWN_SKIPPED]]
+        if trying := describe_trying(self.tried):
+            lines.append(trying)
         lines += [f"prefer={name!r}: {a.family} ({a.reason})" for name, a in self.alternatives.items()]
         return [*lines, *map(str, self.budgets)]
 
@@ -209,7 +215,10 @@ def inspect_data(
     data = Dataset.open(path, modality=modality, settings=modality_settings, seed=seed, size=size)
     try:
         data.fit(size)
-        choice = choose_family(data.spec, None, prefer, description=data.modality.traits.plural)
+        rivals = contenders(data, prefer)
+        choice = (
+            rivals[0] if rivals else choose_family(data.spec, None, prefer, description=data.modality.traits.plural)
+        )
         scan = data.scan
         return Inspection(
             path=path,
@@ -219,6 +228,7 @@ def inspect_data(
             bytes=scan.bytes,
             family=choice.name,
             reason=choice.family_class.rationale,
+            tried=tuple(rival.name for rival in rivals),
             alternatives=_alternatives(data.spec, choice.name),
             labels=tuple(scan.labels),
             parts=dict(scan.parts),

@@ -101,6 +101,7 @@ def begin_job(
     choice: FamilyChoice,
     codec: CodecRecord | None = None,
     minimum_seconds: float | None = None,
+    measuring_seconds: float | None = None,
 ) -> TrainingJob:
     """Plan a training and write its config.json; what follows needs the run folder alone.
 
@@ -113,12 +114,13 @@ def begin_job(
         choice: The family.
         codec: What describes the codec whose latents `data` is.
         minimum_seconds: Of training, even where the budget has fewer left.
+        measuring_seconds: That sizes may be timed for; None for a share of the training.
     """
     use_threads()  # an earlier stage may have ended with one
     seconds = None
     if request.plan_from is None:
         seconds = training_seconds(request, train_config, context, minimum_seconds)
-    plan, config = make_plan(request, train_config, context, data, choice, seconds)
+    plan, config = make_plan(request, train_config, context, data, choice, seconds, measuring_seconds)
     family = build_family(choice.family_class, data.spec, config, plan.seed, context.world.device)
     if plan.micro_batch == 0:
         plan = replace(plan, micro_batch=largest_micro_batch(family, config, data, context.world))

@@ -20,6 +20,7 @@ from anew.evaluation.reporting.model_card import write_card
 from anew.evaluation.reporting.outlook import outlook
 from anew.evaluation.reporting.report import Basis, EvaluationReport, write_report
 from anew.evaluation.score import Score
+from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
 from anew.runs.paths import WEIGHTS
 from anew.runs.record import RunRecord
@@ -144,7 +145,7 @@ def write_run_report(
         command=command_line(),
     )
     if place.is_best:
-        write_card(place.run, record.model_dump(), report)
+        write_card(place.run, record.model_dump(), report, describe_pilots(record.plan.pilots))
     return report
 
 

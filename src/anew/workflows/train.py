@@ -17,14 +17,15 @@ from anew.errors import restoring
 from anew.families.base import Family
 from anew.planning.budget import saving_slice, training_seconds
 from anew.planning.choose import (
+    FamilyChoice,
     check_settings,
     choose_codec,
+    choose_families,
     choose_family,
     setting_owners,
     train_config_of,
 )
 from anew.planning.context import RunContext
-from anew.planning.planner import DEFAULT_MODEL_SIZE, scale_of
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
 from anew.runs import lock
@@ -37,7 +38,7 @@ from anew.sampling.restore import load_family_class
 from anew.training import distributed
 from anew.training.loop import Listener
 from anew.training.trainer import Trainer
-from anew.workflows import codec_stage
+from anew.workflows import codec_stage, pilots
 from anew.workflows.evaluate import REPORT_PASSAGES, evaluate_run
 from anew.workflows.fit import fit
 from anew.workflows.job import TrainingJob, begin_job, extend_job, reopen_job, resume_point
@@ -81,18 +82,20 @@ def new_run(
     """
     use_threads()
     try:
-        job, skipped_items = _begin(folder, request, reporter or SilentReporter(), started, load_user_family())
+        job, checkpoint, skipped_items = _begin(
+            folder, request, reporter or SilentReporter(), started, load_user_family()
+        )
     except Exception:  # whatever it was, it is raised again
         if os.environ.get("RANK", "0") == "0" and cleanup != "nothing":
             _remove_begun(folder, with_folder=cleanup == "folder")
         raise
-    return _run_to_end(job, None, skipped_items)
+    return _run_to_end(job, checkpoint, skipped_items)
 
 
 def _begin(
     folder: RunFolder, request: Request, reporter: Reporter, started: float, user_family: type[Family] | None
-) -> tuple[TrainingJob, SkippedItemsReport]:
-    """Read the data, choose family and codec, learn the codec, and plan."""
+) -> tuple[TrainingJob, Checkpoint | None, SkippedItemsReport]:
+    """Read the data, choose family and codec, learn the codec, and plan; with the state of a pilot that goes on."""
     cfg.route_settings(
         request.settings, setting_owners(request.family, request.modality, user_family)
     )  # before any reading
@@ -101,30 +104,56 @@ def _begin(
     context = RunContext(reporter, started, distributed.init(train_config.device), user_family)
     # Rank 0 made the folder; a default name that others found for themselves could be the next one.
     folder = RunFolder(Path(context.world.broadcast(str(folder.path))))
+    if context.world.is_main:
+        pilots.clear(folder)
     data = open_data(request, context)
     skipped_items = SkippedItemsReport(reporter)
     skipped_items.update(data)
-    choice = choose_family(
-        data.spec, request.family, request.prefer, description=data.modality.traits.plural, user_family=user_family
-    )
-    replayed = None
     if request.plan_from is not None:
-        replayed = RunFolder.open(Path(request.plan_from)).record()
-    seconds = None if replayed is not None else training_seconds(request, train_config, context)
+        job = _begin_replay(folder, request, train_config, context, data)
+        return job, None, skipped_items
+    choices = choose_families(data, request, train_config, user_family)
+    seconds = pilots.affordable_seconds(request, train_config, data, choices)
+    if seconds > 0:
+        job, checkpoint = pilots.Pilots(folder, request, train_config, context, data).run(choices, seconds)
+        return job, checkpoint, skipped_items
     codec_name = choose_codec(
-        data,
-        choice,
-        train_config.space,
-        scale_of(data, context, seconds, DEFAULT_MODEL_SIZE),
-        None if replayed is None else replayed.codec is not None,
+        data, choices[0], train_config.space, training_seconds(request, train_config, context), None
     )
-    if replayed is None:
-        check_settings(request, data, choice, codec_name)
+    check_settings(request, data, choices[0], codec_name)
+    return _begin_job(folder, request, train_config, context, data, choices[0], codec_name), None, skipped_items
+
+
+def _begin_replay(
+    folder: RunFolder, request: Request, train_config: TrainConfig, context: RunContext, data: Dataset
+) -> TrainingJob:
+    """The training of another run again, by its family and through its codec, whatever would be chosen now."""
+    assert request.plan_from is not None
+    record = RunFolder.open(Path(request.plan_from)).record()
+    choice = choose_family(
+        data.spec, record.family.name, description=data.modality.traits.plural, user_family=context.user_family
+    )
+    codec_name = choose_codec(data, choice, train_config.space, None, replayed=record.codec is not None)
+    return _begin_job(folder, request, train_config, context, data, choice, codec_name)
+
+
+def _begin_job(
+    folder: RunFolder,
+    request: Request,
+    train_config: TrainConfig,
+    context: RunContext,
+    data: Dataset,
+    choice: FamilyChoice,
+    codec_name: str | None,
+) -> TrainingJob:
+    """The training of a family, behind its codec where it has one, which is learned first."""
     if codec_name is None:
         job = begin_job(folder, request, train_config, context, data, choice)
     else:
         stage = codec_stage.run_codec_stage(folder, request, train_config, context, data, choice, codec_name)
-        reporter.message(f"stage 2 of 2: learning the generator ({choice.name}) on what the codec makes of the data")
+        context.reporter.message(
+            f"stage 2 of 2: learning the generator ({choice.name}) on what the codec makes of the data"
+        )
         job = begin_job(
             folder,
             request,
@@ -137,7 +166,7 @@ def _begin(
         )
     if context.world.is_main:
         codec_stage.clear(folder)
-    return job, skipped_items
+    return job
 
 
 def _remove_begun(folder: RunFolder, with_folder: bool) -> None:

@@ -142,16 +142,6 @@ def test_label_shares_are_kept_without_being_asked() -> None:
     assert share == pytest.approx(float((label == 0).float().mean()), abs=0.12)
 
 
-@pytest.mark.parametrize(
-    ("channels", "seconds", "wins"), [(1, 300.0, True), (1, 20.0, False), (1, None, False), (3, 300.0, False)]
-)
-def test_grey_images_and_time_for_both_stages_are_where_latents_win(
-    channels: int, seconds: float | None, wins: bool
-) -> None:
-    scale = Scale(8000, 8000.0 * 784, seconds)
-    assert Diffusion.better_on_latents(Grid((channels, 28, 28), "CHW"), scale) is wins
-
-
 @pytest.mark.parametrize(("bounded", "count"), [(True, 8), (False, 4)])
 def test_latents_pass_through_half_as_many_levels(bounded: bool, count: int) -> None:
     torch.manual_seed(0)

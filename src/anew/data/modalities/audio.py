@@ -78,6 +78,7 @@ class Audio(Modality):
         labels_from_filenames=True,
         unsupported_suffixes=dict.fromkeys((".m4a", ".m4b", ".aac", ".wma", ".amr", ".ac3"), "WAV, FLAC, OGG or MP3"),
         num_saved_samples=24,
+        latents_from=60.0,
     )
 
     def __init__(self, config: AudioConfig, *, generated: bool = False) -> None:

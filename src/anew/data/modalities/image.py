@@ -126,6 +126,7 @@ class Image(Modality):
         singular="image",
         decodes_natively=True,
         max_file_bytes=limits.IMAGE.bytes,
+        tries_families=True,
         unsupported_suffixes=dict.fromkeys((".heic", ".heif", ".svg", ".psd"), "PNG or JPEG"),
     )
 

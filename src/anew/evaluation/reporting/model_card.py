@@ -24,19 +24,29 @@ KEEPS_RECORDS = """
 """
 
 
-def write_card(folder: Path, config: Mapping[str, Any], report: EvaluationReport) -> None:
-    """Write README.md into a run folder. config: what config.json holds; only the last part of its data path is kept."""
+def write_card(folder: Path, config: Mapping[str, Any], report: EvaluationReport, tried: str = "") -> None:
+    """Write README.md into a run folder.
+
+    Args:
+        folder: The run.
+        config: What config.json holds; only the last part of its data path is kept.
+        report: What was measured.
+        tried: Which families were tried before this one was taken, if any, as sentences.
+    """
     data = config["data"]
     text = card(
         report,
         data=Path(str(data.get("path", ""))).name or "data",
         parameters=config.get("plan", {}).get("parameters"),
         keeps_records=bool(config["family"].get("config", {}).get("aligned")),
+        tried=tried,
     )
     files.write_text(folder / "README.md", text)
 
 
-def card(report: EvaluationReport, *, data: str, parameters: int | None, keeps_records: bool = False) -> str:
+def card(
+    report: EvaluationReport, *, data: str, parameters: int | None, keeps_records: bool = False, tried: str = ""
+) -> str:
     """The card's text. The licence is `unknown` until the user, who alone knows what the data allows, says it.
 
     Args:
@@ -44,6 +54,7 @@ def card(report: EvaluationReport, *, data: str, parameters: int | None, keeps_r
         data: What the data is called.
         parameters: Of the model, None where that is not known.
         keeps_records: Whether the model holds its training records as they are.
+        tried: Which families were tried before, if any, as sentences.
     """
     size = "" if parameters is None else f" It has {parameters:,} parameters."
     answers = "\n".join(f"- {escaped(answer)}" for answer in report.verdict.values())
@@ -54,7 +65,7 @@ def card(report: EvaluationReport, *, data: str, parameters: int | None, keeps_r
 # {escaped(report.run)}
 
 A {report.family} model that makes {new_data}, trained from scratch on `{escaped(data)}` with Anew.{size}
-
+{_paragraph(tried)}
 {answers}
 
 ## Use
@@ -80,6 +91,11 @@ scores with samples.
 
 {LIMITS}
 {KEEPS_RECORDS if keeps_records else ""}"""
+
+
+def _paragraph(text: str) -> str:
+    """A text as a paragraph of its own; nothing where it is empty."""
+    return f"\n{escaped(text)}\n" if text else ""
 
 
 def metadata(report: EvaluationReport, *, data: str) -> str:

@@ -93,6 +93,8 @@ class Gan(Family):
     spec_types: ClassVar[tuple[type, ...]] = (Grid,)
     axes: ClassVar[tuple[str, ...] | None] = ("CHW",)
     preferred_for: ClassVar[frozenset[str]] = frozenset({"speed"})
+    wins: ClassVar[float] = 0.25
+    learning_exponent: ClassVar[float] = 0.6
     rationale: ClassVar[str] = "continuous values on a grid: a sample takes one step"
     early_stopping: ClassVar[bool] = False  # the discriminator's loss does not tell how good samples are
     interpolates_across_classes: ClassVar[bool] = True

@@ -1,0 +1,105 @@
+"""What the choice of the family costs: the default beside every family of images, the same budget and judge for all.
+
+    python bench/regret.py --data FOLDER [FOLDER ...] [--budget 60s 300s] [--only gan diffusion-pixel]
+
+Each row is a whole command, all on the same split. `anew compare --runs` then draws as many samples of each and measures
+them against the same held-out images. `regret` is the distance of the default's samples as a multiple of the best row's
+(Fréchet distance, with what training images get taken off both); 1 is the best that a choice can do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from _common import Table, anew, fresh, parser, setting_words, train_seconds
+
+DEFAULT = "anew"
+ROWS: dict[str, tuple[str, ...]] = {
+    DEFAULT: (),
+    "gan": ("--family", "gan"),
+    "diffusion-pixel": ("--family", "diffusion", "--set", "space=pixel"),
+    "diffusion-latent": ("--family", "diffusion", "--set", "space=latent"),
+    "vae": ("--family", "vae"),
+}
+FIGURES = ("frechet_distance", "two_sample_auc")
+TINY = 1e-3  # of a distance: what is no farther than training images is not divided by
+
+
+def train(given: argparse.Namespace, data: Path, budget: str, name: str, run: Path) -> dict[str, Any]:
+    words = ["--run", run, "--budget", budget, "--seed", given.seed, *ROWS[name], *setting_words(given.set)]
+    done = anew("train", data, *words, cores=given.cores, scratch=given.work)
+    config = json.loads((run / "config.json").read_text())
+    _, steps = train_seconds(run)
+    return {
+        "family": config["family"]["name"],
+        "steps": steps,
+        "wall": done.wall,
+        "pilots": config["plan"]["pilots"],
+    }
+
+
+def judged(given: argparse.Namespace, runs: dict[str, Path], out: Path) -> dict[str, dict[str, float]]:
+    """Figures of each row, and of training images under `real_` and the same name."""
+    words = ["--runs", *runs.values(), "--out", out, "-n", given.samples]
+    anew("compare", *words, cores=given.cores, scratch=given.work)
+    report = json.loads((out / "compare.json").read_text())
+    found = {}
+    for name, run in zip(runs, report["runs"], strict=True):
+        scores = {score["name"]: score for score in run["scores"]}
+        found[name] = {figure: scores[figure]["value"] for figure in FIGURES}
+        found[name] |= {f"real_{figure}": scores[figure]["real_baseline"] for figure in FIGURES}
+    return found
+
+
+def beyond(figures: dict[str, float]) -> float:
+    """The Fréchet distance beyond that of training images."""
+    return max(figures["frechet_distance"] - figures["real_frechet_distance"], TINY)
+
+
+def compare(given: argparse.Namespace, data: Path, budget: str, rows: Table) -> None:
+    place = fresh(given.work / "regret" / f"{data.name}-{budget}")
+    facts, runs = {}, {}
+    for name in given.only:
+        runs[name] = place / name
+        facts[name] = train(given, data, budget, name, runs[name])
+    figures = judged(given, runs, place / "compared")
+    best = min(figures, key=lambda name: beyond(figures[name]))
+    for name in given.only:
+        regret = beyond(figures[name]) / beyond(figures[best])
+        rows.add(
+            row=name,
+            data=data.name,
+            budget=budget,
+            seed=given.seed,
+            **figures[name],
+            regret=regret,
+            best=best,
+            **facts[name],
+        )
+
+
+def arguments() -> argparse.Namespace:
+    build = parser(__doc__)
+    build.add_argument("--data", type=Path, nargs="+", required=True, help="folders of images")
+    build.add_argument("--budget", nargs="+", default=["60s", "300s"], help="of each whole command")
+    build.add_argument("--only", nargs="+", choices=list(ROWS), default=list(ROWS), help="rows, two at least")
+    build.add_argument("--samples", type=int, default=500, help="of each row")
+    build.add_argument("--seed", type=int, default=0, help="of the split, the training and the samples")
+    build.add_argument("--trial", action="store_true", help="print the rows, record none")
+    return build.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    rows = Table("regret", kept=not given.trial)
+    for data in given.data:
+        for budget in given.budget:
+            compare(given, data, budget, rows)
+    rows.show(["row", "data", "budget", *FIGURES, "regret", "best", "family", "steps", "wall"])
+
+
+if __name__ == "__main__":
+    main()

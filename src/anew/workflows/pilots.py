@@ -1,0 +1,304 @@
+"""Which family goes on: each one that could win begins the training, and the one goes on whose samples promise to come
+nearest to the data, as the report measures it, on validation items.
+
+A pilot is the beginning of a whole training, an ordinary run in RUN/pilots/NAME. The winner's becomes the run itself, so that
+its steps count and a replay needs no pilots. A kill before that loses the pilots alone: they begin again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from anew.core.registry import load
+from anew.core.reporter import SilentReporter
+from anew.data.dataset import Dataset
+from anew.errors import TrainingError
+from anew.evaluation.base import Embedder, Evaluation
+from anew.evaluation.inputs import EMBEDDER_ITEMS, EvaluationInputs
+from anew.evaluation.metrics.frechet import frechet_distance
+from anew.evaluation.metrics.two_sample import two_sample_test
+from anew.planning.budget import LEAST_TRAINING, time_to_train
+from anew.planning.choose import FamilyChoice
+from anew.planning.context import RunContext
+from anew.planning.pilots import describe_pilots, expected_distance, num_kept, num_rounds, pilot_seconds
+from anew.planning.planner import describe_plan
+from anew.planning.train_config import TrainConfig
+from anew.runs import events as events_file
+from anew.runs.folder import RunFolder
+from anew.runs.record import Pilot, Request, RunRecord
+from anew.sampling.generator import Generator
+from anew.sampling.restore import newest_weights
+from anew.training.loop import Listener
+from anew.training.trainer import StepResult, Trainer
+from anew.workflows.fit import fit
+from anew.workflows.job import Checkpoint, TrainingJob, begin_job, latest_checkpoint, reopen_job
+
+FOLDER, CHECKPOINTS = "pilots", "checkpoints"
+LEAST_ITEMS, MOST_ITEMS = 50, 250  # of validation, and samples, that pilots are judged by; also the samples of a chunk
+REAL_SETS = 3  # of training items, whose median distance stands for that of real items: one may hold an odd item
+MEASURING_SHARE = 0.15  # of a pilot's first turn is for timing its sizes
+JUDGING_SHARE = 0.2  # of a pilot's first turn is kept for judging it; later it is known what that takes
+
+
+@dataclass
+class Trial:
+    """A pilot under way.
+
+    Attributes:
+        choice: Its family.
+        folder: Its run.
+        record: What config.json of that run says; None before it is planned.
+        progress: Share of its training that is done.
+        seconds: Of its training so far.
+        features: (n, d) of its newest samples.
+        judging_s: Seconds that the last judging took.
+    """
+
+    choice: FamilyChoice
+    folder: RunFolder
+    record: RunRecord | None = None
+    progress: float = 0.0
+    seconds: float = 0.0
+    features: NDArray[Any] | None = None
+    judging_s: float = 0.0
+
+
+class Judge:
+    """Samples beside validation items, in the features of the report.
+
+    Args:
+        data: Where the items are from.
+        seed: Of what is drawn.
+    """
+
+    def __init__(self, data: Dataset, seed: int) -> None:
+        self.seed = seed
+        evaluation: Evaluation = load("evaluation", data.modality.name)(
+            EvaluationInputs(
+                modality=data.modality.base,
+                spec=data.spec,
+                train=lambda n: data.items("train", n, seed),
+                test=lambda n: data.items("validation", n, seed),
+                train_text=None,
+                test_text=None,
+                samples=[],
+                bits=None,
+                seconds=None,
+                seed=seed,
+            )
+        )
+        train = evaluation.items("train", max(EMBEDDER_ITEMS, REAL_SETS * MOST_ITEMS))
+        self.embed: Embedder = evaluation.embedder(train[:EMBEDDER_ITEMS])
+        self.validation = self.embed(evaluation.items("test", MOST_ITEMS))  # (n, d)
+        self.train = self.embed(train[: REAL_SETS * MOST_ITEMS])  # (m, d)
+
+    def features(self, job: TrainingJob, seconds: float) -> NDArray[Any]:
+        """(n, d) of as many samples of the newest weights as the seconds allow: a chunk at least, at most as many as there
+        are validation items."""
+        begin = time.monotonic()
+        family = job.rebuilt(newest_weights(job.folder, "training")[0])
+        with torch.no_grad():
+            family.calibrate(batch.to(job.world.device) for batch in job.validation_batches())
+        generator = Generator(family, job.data.modality, job.record.data.labels, job.record.label_shares)
+        items: list[Any] = []
+        most = min(len(self.validation), len(self.train))
+        while len(items) < most and (not items or time.monotonic() - begin < seconds):
+            count = min(LEAST_ITEMS, most - len(items))
+            items += list(generator.generate_samples(count, self.seed, first_index=len(items)))
+        return self.embed(items)
+
+    def compare(self, trials: Sequence[Trial]) -> list[Pilot]:
+        """What is known of trials that have features, by as many samples of each, the most promising first."""
+        n = min(len(trial.features) for trial in trials if trial.features is not None)
+        validation = self.validation[:n]
+        starts = range(0, max(1, len(self.train) - n + 1), n)
+        real = max(0.0, median(frechet_distance(self.train[i : i + n], validation) for i in starts))
+        return sorted((self._pilot(trial, n, real) for trial in trials), key=lambda p: (p.expected, p.distance))
+
+    def _pilot(self, trial: Trial, n: int, real: float) -> Pilot:
+        assert trial.features is not None
+        distance = max(0.0, frechet_distance(trial.features[:n], self.validation[:n]))
+        return Pilot(
+            family=trial.choice.name,
+            seconds=trial.seconds,
+            progress=trial.progress,
+            items=n,
+            distance=distance,
+            two_sample_auc=two_sample_test(trial.features[:n], self.validation[:n], self.seed).auc,
+            real=real,
+            expected=expected_distance(trial.choice.family_class, distance, real, trial.progress),
+        )
+
+
+class _Stop:
+    """A listener that stops a training at a time, on all processes after the same step."""
+
+    def __init__(self, trial: Trial, deadline: float) -> None:
+        self.trial = trial
+        self.deadline = deadline
+        self.reached = False
+        self.trainer: Trainer | None = None
+
+    def listen_to(self, trainer: Trainer) -> list[Listener]:
+        self.trainer = trainer
+        return [self]
+
+    def __call__(self, result: StepResult) -> None:
+        assert self.trainer is not None
+        self.trial.progress = result.progress
+        self.reached = bool(self.trainer.world.broadcast(time.monotonic() >= self.deadline))
+        self.trainer.stopping = self.trainer.stopping or self.reached
+
+
+@dataclass(frozen=True)
+class Pilots:
+    """Trains and judges pilots, a round after another, each with half as many as the one before.
+
+    Attributes:
+        folder: The run.
+        request: What the user asked for; it has a budget.
+        train_config: Settings of the training.
+        context: Reporter, clock and processes.
+        data: What is learned.
+    """
+
+    folder: RunFolder
+    request: Request
+    train_config: TrainConfig
+    context: RunContext
+    data: Dataset
+
+    def run(self, choices: Sequence[FamilyChoice], seconds: float) -> tuple[TrainingJob, Checkpoint | None]:
+        """The training that goes on, and its state.
+
+        Args:
+            choices: Families that could win.
+            seconds: For all of it.
+
+        Raises:
+            TrainingError: No family could be trained.
+            KeyboardInterrupt: It was interrupted; nothing of it is kept.
+        """
+        world, end = self.context.world, time.monotonic() + seconds
+        names = " and ".join(choice.name for choice in choices)
+        self.context.reporter.message(f"trying {names} on your data for {seconds:.0f} s; the better one goes on")
+        judge = Judge(self.data, self.request.seed) if world.is_main else None
+        trials = [Trial(choice, RunFolder(self.folder.path / FOLDER / choice.name)) for choice in choices]
+        judged: dict[str, Pilot] = {}
+        for rounds_left in range(num_rounds(len(trials)), 0, -1):
+            round_end = end - (end - time.monotonic()) * (rounds_left - 1) / rounds_left
+            trials = self._round(judge, trials, round_end, end)
+            compared = world.broadcast([] if judge is None else [asdict(pilot) for pilot in judge.compare(trials)])
+            ranked = [Pilot(**values) for values in compared]
+            judged |= {pilot.family: pilot for pilot in ranked}
+            order = [pilot.family for pilot in ranked]
+            trials = sorted(trials, key=lambda trial: order.index(trial.choice.name))[: num_kept(len(trials))]
+        winner = trials[0]
+        pilots = sorted(judged.values(), key=lambda pilot: (pilot.family != winner.choice.name, pilot.expected))
+        self.context.reporter.message(describe_pilots(pilots))
+        return self._adopted(winner, tuple(pilots))
+
+    def _round(self, judge: Judge | None, trials: Sequence[Trial], round_end: float, end: float) -> list[Trial]:
+        """Train and judge each, in turns of equal length. Left out are those that fail, or have no turn left: a machine that
+        others use may take far longer than it should."""
+        sound: list[Trial] = []
+        error: TrainingError | None = None
+        for number, trial in enumerate(trials):
+            if sound and self.context.world.broadcast(time.monotonic() >= end):
+                self.context.reporter.message(f"no time is left to try {trial.choice.name}")
+                continue
+            turn = max(0.0, round_end - time.monotonic()) / (len(trials) - number)
+            try:
+                self._advance(trial, turn, end)
+            except TrainingError as failure:
+                error = failure
+                self.context.reporter.message(f"{trial.choice.name} is out: {failure}")
+                continue
+            begin = time.monotonic()
+            if judge is not None:
+                assert trial.record is not None
+                trial.features = judge.features(self._reopened(trial), turn * JUDGING_SHARE)
+            trial.judging_s = time.monotonic() - begin
+            sound.append(trial)
+        if not sound and error is not None:
+            raise error
+        return sound
+
+    def _advance(self, trial: Trial, turn: float, end: float) -> None:
+        """Train for what a turn of so many seconds leaves beside judging; plan before, where that is to be done."""
+        begin = time.monotonic()
+        judging = trial.judging_s or JUDGING_SHARE * turn
+        checkpoint: Checkpoint | None = None
+        if trial.record is None:
+            if self.context.world.is_main:
+                trial.folder.path.mkdir(parents=True, exist_ok=True)
+            job = begin_job(
+                trial.folder,
+                self.request,
+                self.train_config,
+                self._quiet(max(0.0, end - begin - turn)),
+                self.data,
+                trial.choice,
+                minimum_seconds=LEAST_TRAINING,
+                measuring_seconds=MEASURING_SHARE * turn,
+            )
+            trial.record = job.record
+        else:
+            job = self._reopened(trial)
+            checkpoint = latest_checkpoint(job)
+        stop = _Stop(trial, begin + turn - judging)
+        if fit(job, checkpoint, stop.listen_to) == "interrupted" and not stop.reached:
+            raise KeyboardInterrupt
+        state = latest_checkpoint(job)
+        trial.seconds = 0.0 if state is None else float(state["meta"]["spent"])
+
+    def _reopened(self, trial: Trial) -> TrainingJob:
+        assert trial.record is not None
+        return reopen_job(trial.folder, trial.record, trial.choice.family_class, self._quiet(), self.data)
+
+    def _quiet(self, reserved: float = 0.0) -> RunContext:
+        """The context of a pilot. reserved: seconds that the others take."""
+        return replace(self.context, reporter=SilentReporter(), reserved=reserved)
+
+    def _adopted(self, winner: Trial, pilots: tuple[Pilot, ...]) -> tuple[TrainingJob, Checkpoint | None]:
+        """The winner's training as that of the run. config.json, which makes it one, comes last."""
+        assert winner.record is not None and self.request.budget is not None
+        if self.context.world.is_main:
+            for name in (CHECKPOINTS, events_file.NAME):
+                os.replace(winner.folder.path / name, self.folder.path / name)
+        self.context.world.barrier()
+        train_s = winner.seconds + time_to_train(self.request.budget, self.context, LEAST_TRAINING)
+        plan = replace(winner.record.plan, train_s=train_s, pilots=pilots)
+        record = winner.record.model_copy(update={"plan": plan})
+        job = reopen_job(self.folder, record, winner.choice.family_class, self.context, self.data)
+        if self.context.world.is_main:
+            self.data.modality.save(self.folder.path)
+            job.write_status("training")
+            shutil.rmtree(self.folder.path / FOLDER, ignore_errors=True)
+        self.context.reporter.message(describe_plan(winner.choice.name, plan))
+        return job, latest_checkpoint(job)
+
+
+def affordable_seconds(
+    request: Request, train_config: TrainConfig, data: Dataset, choices: Sequence[FamilyChoice]
+) -> float:
+    """Seconds for pilots; 0 where there is one family, no budget or a small one, or too little to judge by."""
+    is_budgeted = request.budget is not None and not train_config.train_seconds
+    can_judge = min(data.part_size("validation"), data.part_size("train")) >= LEAST_ITEMS
+    return pilot_seconds(request.budget) if request.budget and is_budgeted and can_judge and len(choices) > 1 else 0.0
+
+
+def clear(folder: RunFolder) -> None:
+    """Remove what pilots left that were stopped: the run was not begun."""
+    for name in (FOLDER, CHECKPOINTS):
+        shutil.rmtree(folder.path / name, ignore_errors=True)
+    (folder.path / events_file.NAME).unlink(missing_ok=True)

@@ -1,0 +1,43 @@
+"""How long pilots may take, what is expected of one, and how they are described."""
+
+from __future__ import annotations
+
+import pytest
+
+from anew.families.diffusion.family import Diffusion
+from anew.families.gan.family import Gan
+from anew.planning import pilots
+from anew.runs.record import Pilot
+
+
+def pilot(family: str, distance: float, expected: float) -> Pilot:
+    return Pilot(
+        family=family, seconds=12.3, progress=0.05, items=200, distance=distance, two_sample_auc=0.9, real=9.1, expected=expected
+    )  # fmt: skip
+
+
+def test_pilots_take_a_share_of_a_budget_that_is_large_enough() -> None:
+    assert pilots.pilot_seconds(pilots.LEAST_BUDGET - 1) == 0.0
+    assert pilots.pilot_seconds(600.0) == pytest.approx(72.0)
+    assert pilots.pilot_seconds(1e6) == pilots.MOST_SECONDS
+
+
+@pytest.mark.parametrize("family", [Diffusion, Gan])
+def test_what_is_expected_falls_from_the_distance_now_to_that_of_real_items(family: type[Diffusion | Gan]) -> None:
+    at = [pilots.expected_distance(family, 90.0, 10.0, progress) for progress in (1.0, 0.5, 0.05, 1e-6)]
+    assert at == sorted(at, reverse=True) and at[0] == 90.0 and at[-1] >= 10.0
+    assert pilots.expected_distance(family, 8.0, 10.0, 0.05) == 10.0
+
+
+def test_each_round_halves() -> None:
+    assert [pilots.num_rounds(n) for n in (2, 3, 4, 5)] == [1, 2, 2, 3]
+    assert [pilots.num_kept(n) for n in (2, 3, 4, 5)] == [1, 2, 2, 3]
+
+
+def test_a_description_names_each_family_and_why_the_winner_won() -> None:
+    assert pilots.describe_pilots([]) == "" and pilots.describe_trying(["gan"]) == ""
+    assert pilots.describe_pilots([pilot("gan", 34.0, 12.0), pilot("vae", 49.0, 20.0)]) == (
+        "Tried: gan 34 after 12 s, vae 49 after 12 s (Fréchet distance of 200 samples to validation items; real items 9.1). "
+        "Expected at the end: gan 12, vae 20. So gan went on."
+    )
+    assert "gan and vae are tried on your data first, in 12% of the time" in pilots.describe_trying(["gan", "vae"])

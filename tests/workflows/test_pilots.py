@@ -1,0 +1,162 @@
+"""Pilots: the winner's training goes on in the run, a replay repeats it without any, and a stop at any instant is mended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import anew
+from anew.core.reporter import SilentReporter
+from anew.data.dataset import Dataset
+from anew.data.types import DataBudget
+from anew.errors import TrainingError
+from anew.planning import pilots as rules
+from anew.planning.choose import choose_families, contenders, train_config_of
+from anew.planning.request import make_request
+from anew.runs.events import NAME, progress_record
+from anew.runs.record import Request
+from anew.workflows import pilots
+from samples import shapes, tones
+
+SETTINGS = {"width": 8, "batch_size": 16, "model_size": 0, "evaluate_samples": 24, "previews": 0}
+BUDGET = 14.0
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shapes(tmp_path_factory.mktemp("data") / "shapes", 900, 16)
+
+
+@pytest.fixture
+def small_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pilots for any budget, by a clock that each look at it moves: their steps do not depend on the machine."""
+    ticks = count()
+    monkeypatch.setattr(rules, "LEAST_BUDGET", 1.0)
+    monkeypatch.setattr(pilots, "time", SimpleNamespace(monotonic=lambda: 0.1 * next(ticks)))
+
+
+class Lines(SilentReporter):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def digest(run: Path) -> str:
+    return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+
+
+def opened(folder: Path) -> Iterator[Dataset]:
+    dataset = Dataset.open(folder)
+    dataset.fit(DataBudget(None, dataset.scan.items, dataset.scan.bytes))
+    yield dataset
+    dataset.close()
+
+
+@pytest.mark.usefixtures("small_budgets")
+def test_the_winner_goes_on_and_a_replay_needs_no_pilots(data: Path, tmp_path: Path) -> None:
+    said = Lines()
+    run, again = tmp_path / "run", tmp_path / "again"
+    model = anew.train(data, run, budget=BUDGET, settings=SETTINGS, reporter=said)
+    tried = model.record.plan.pilots
+    assert {pilot.family for pilot in tried} == {"diffusion", "gan"}
+    assert tried[0].family == model.family_name and tried[0].expected <= tried[1].expected
+    assert all(0.0 < pilot.progress < 1.0 and pilot.items >= pilots.LEAST_ITEMS for pilot in tried)
+    assert sorted(path.name for path in run.iterdir() if path.is_dir()) == ["checkpoints", "report", "samples"]
+    assert tried[0].progress in progress_record(run / NAME)  # steps of the pilot are steps of the run
+    sentence = rules.describe_pilots(tried)
+    assert sentence in said.lines
+    assert json.loads((run / "report" / "report.json").read_text())["notes"][0] == sentence
+    assert sentence in (run / "README.md").read_text()
+
+    replay = Lines()
+    anew.train(data, again, plan=run, settings={"evaluate_samples": 24}, reporter=replay)
+    assert digest(again) == digest(run)
+    assert not any(line.startswith("trying") for line in replay.lines)
+
+
+@pytest.mark.usefixtures("small_budgets")
+@pytest.mark.parametrize("instant", ["judging", "adopting"])
+def test_a_stop_within_the_pilots_loses_them_alone(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instant: str
+) -> None:
+    run = tmp_path / "run"
+
+    def stopped(*arguments: object) -> float:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if instant == "judging":
+            patch.setattr(pilots.Judge, "features", stopped)
+        else:
+            patch.setattr(pilots, "time_to_train", stopped)  # after the winner's files were moved
+        with pytest.raises(KeyboardInterrupt):
+            anew.train(data, run, budget=BUDGET, settings=SETTINGS)
+    assert (run / "pilots").exists() and json.loads((run / "config.json").read_text())["status"] == "begun"
+    model = anew.resume(run)
+    assert len(model.record.plan.pilots) == 2 and not (run / "pilots").exists()
+    steps = len(progress_record(run / NAME))
+    assert json.loads((run / "config.json").read_text())["status"] == "finished" and steps > 2
+
+
+@pytest.mark.usefixtures("small_budgets")
+def test_a_family_that_cannot_be_trained_is_out(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = pilots.fit
+
+    def failing(job, *arguments):  # type: ignore[no-untyped-def]
+        if job.record.family.name == "diffusion":
+            raise TrainingError("the loss is not finite")
+        return fit(job, *arguments)
+
+    monkeypatch.setattr(pilots, "fit", failing)
+    said = Lines()
+    model = anew.train(data, tmp_path / "run", budget=BUDGET, settings=SETTINGS, reporter=said)
+    assert model.family_name == "gan" and [pilot.family for pilot in model.record.plan.pilots] == ["gan"]
+    assert "diffusion is out: the loss is not finite" in said.lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "families"),
+    [
+        ({"budget": 600}, ["diffusion", "gan"]),
+        ({"budget": 600, "family": "vae"}, ["vae"]),
+        ({"budget": 600, "prefer": "speed"}, ["gan"]),
+        ({"budget": 600, "settings": {"space": "latent"}}, ["diffusion"]),
+        ({"budget": 600, "settings": {"parallel": "fsdp"}}, ["diffusion"]),
+        ({"budget": 600, "settings": {"num_clusters": 4}}, ["gan"]),
+        ({"budget": 600, "settings": {"gan.width": 8}}, ["gan"]),
+    ],
+)
+def test_what_a_request_leaves_open(data: Path, arguments: dict, families: list[str]) -> None:  # type: ignore[type-arg]
+    request: Request = make_request(data, **arguments)
+    for dataset in opened(data):
+        choices = choose_families(dataset, request, train_config_of(request), None)
+        assert [choice.name for choice in choices] == families
+        seconds = pilots.affordable_seconds(request, train_config_of(request), dataset, choices)
+        assert (seconds > 0.0) == (len(families) > 1)
+
+
+@pytest.mark.parametrize("arguments", [{"steps": 10}, {"budget": 60}, {"settings": {"train_seconds": 300}}])
+def test_without_a_large_budget_nothing_is_tried(data: Path, arguments: dict) -> None:  # type: ignore[type-arg]
+    request = make_request(data, **arguments)
+    for dataset in opened(data):
+        config = train_config_of(request)
+        choices = choose_families(dataset, request, config, None)
+        assert pilots.affordable_seconds(request, config, dataset, choices) == 0.0
+
+
+def test_too_few_items_to_judge_by_and_sound_are_not_tried(tmp_path: Path) -> None:
+    request = make_request(shapes(tmp_path / "few", 200), budget=600)
+    for dataset in opened(tmp_path / "few"):
+        choices = choose_families(dataset, request, train_config_of(request), None)
+        assert len(choices) == 2
+        assert pilots.affordable_seconds(request, train_config_of(request), dataset, choices) == 0.0
+    for dataset in opened(tones(tmp_path / "sound")):
+        assert contenders(dataset) == []
