@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,15 @@ def test_what_cannot_be_is_one_sentence(
     assert main(["export", str(gan), *words, *out]) == 2
     assert sentence in capsys.readouterr().err
     assert [path.name for path in tmp_path.rglob("*")] == ["full", "file"]
+
+
+def test_a_missing_package_names_the_extra(
+    gan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert main(["export", str(gan), "--to", "onnx", "--out", str(tmp_path / "out")]) == 2
+    assert "needs the package onnx; install it with `pip install 'anew[export]'`" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_without_weights_is_one_sentence(gan: Path, tmp_path: Path) -> None:

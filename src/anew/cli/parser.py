@@ -245,7 +245,7 @@ def _walk(p: CommandParser) -> None:
 
 def _export(p: CommandParser) -> None:
     p.add_argument("run", help="folder of the run")
-    p.add_argument("--to", required=True, metavar="NAME", help="the format: transformers")
+    p.add_argument("--to", required=True, metavar="NAME", help="the format: transformers (text), onnx (every family)")
     p.add_argument("--out", required=True, metavar="DIR", help="folder to create")
     p.add_argument("--number-type", metavar="NAME", help="how weights are stored (default: f32)")
     _trust_code(p)
