@@ -208,7 +208,7 @@ def test_the_ending_of_samples_is_checked_where_it_is_restored(suffix: object, t
     from anew.data.modalities.code import Code, CodeConfig
 
     with pytest.raises(ValueError, match="suffix must be the ending of a file"):
-        Code(CodeConfig()).restore({"suffix": suffix}, tmp_path)
+        Code(CodeConfig()).restore({"suffix": suffix, "layout": "document"}, tmp_path)
 
 
 @pytest.mark.parametrize("harm", ["tokens", "starts", "cut"])

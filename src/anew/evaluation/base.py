@@ -36,7 +36,6 @@ MOST = 10_000  # samples that are measured: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared
 PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes
 TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
-BRIEF = 12  # samples that a report shows where there was no time for more
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
 OUT_OF_TIME = "out of time"
 
@@ -102,13 +101,6 @@ class Evaluation(ABC):
     @abstractmethod
     def report_content(self) -> ReportContent:
         """What the report displays of the samples: a sheet, and the nearest training item of each; with `closest_pairs`."""
-
-    def brief_content(self) -> ReportContent:
-        """What there is always time for: the first samples, with nothing beside them."""
-        pairs = [SamplePair(self.report_item(sample), None) for sample in self.inputs.samples[:BRIEF]]
-        return ReportContent(
-            pairs=pairs, explanation="The nearest training items were not looked for: the time was up."
-        )
 
     def pair_view(self, sample: Any, train: Any, distance: float, usual: float) -> SamplePair:
         """A suspicious sample and its nearest training item; usual: the distance of that to its nearest real item."""
