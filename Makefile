@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --durations=10
 
 
-.PHONY: demo test check slow fuzz
+.PHONY: demo test check slow fuzz docs
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed: make PYTHON=python3.11 ...')"
@@ -44,3 +44,8 @@ slow: $(VENV)/ready
 
 fuzz: $(VENV)/ready
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),600)
+
+# The documentation, in site/; a warning is an error.
+docs: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/python docs/make_site.py

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from anew.cli.parser import COMMANDS, _parsers
+from anew.cli.parser import COMMANDS, CommandParser, parsers
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
 HEAD = """# Command line
@@ -34,8 +34,8 @@ def shown(action: argparse.Action) -> str:
     return f"`{action.option_strings[-1]}{value}`".replace("|", "\\|")
 
 
-def section(name: str, parser: argparse.ArgumentParser) -> list[str]:
-    actions = [action for action in parser._actions if action.dest not in COMMON]
+def section(name: str, parser: CommandParser) -> list[str]:
+    actions = [action for action in parser.arguments if action.dest not in COMMON]
     summary = COMMANDS[name][0]
     lines = [f"## anew {name}", "", f"{summary[0].upper()}{summary[1:]}.", ""]
     rows = [f"| {shown(action)} | {(action.help or '').replace('|', chr(92) + '|')} |" for action in actions]
@@ -43,9 +43,9 @@ def section(name: str, parser: argparse.ArgumentParser) -> list[str]:
 
 
 def page() -> str:
-    _, parsers = _parsers()
+    _, commands = parsers()
     lines = [HEAD]
-    for name, parser in parsers.items():
+    for name, parser in commands.items():
         lines += section(name, parser)
     return "\n".join(lines)
 

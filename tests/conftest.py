@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from anew.core.openmp import limit_spinning
+
+limit_spinning()  # before PyTorch is imported; processes that tests start inherit it
 sys.path.insert(0, str(Path(__file__).parent))
 
 

@@ -45,11 +45,32 @@ def test_moved_data_is_said_and_then_remembered(tmp_path: Path) -> None:
     with pytest.raises(anew.DataError, match="give `data`: where it lies now"):
         anew.resume(run, steps=4)
     anew.resume(run, steps=4, data=again)
-    assert json.loads((run / "config.json").read_text())["data"]["path"] == str(again)
+    assert json.loads((run / "config.json").read_text())["data"]["path"] == "../three/names.txt"
     anew.evaluate(run, 4)
     other = names(tmp_path / "other.txt", seed=5)
     with pytest.raises(anew.DataError, match="give the same files, unchanged"):
         anew.evaluate(run, 4, data=other)
+
+
+def test_a_run_and_its_data_move_together_and_config_names_no_folder_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    names(home / "names.txt", 300)
+    monkeypatch.chdir(home)
+    settings = {"evaluate_samples": 4, **TINY}
+    anew.train("names.txt", "runs/first", steps=3, settings=settings)
+    monkeypatch.chdir(tmp_path)
+    anew.train("home/names.txt", "home/runs/again", plan="home/runs/first", settings={"evaluate_samples": 4})
+    home.rename(elsewhere)
+    for name in ("first", "again"):
+        run = elsewhere / "runs" / name
+        assert str(tmp_path) not in (run / "config.json").read_text()
+        assert anew.load(run).record.data.path == str(elsewhere / "names.txt")
+    anew.resume("elsewhere/runs/first", steps=4)
+    monkeypatch.chdir(elsewhere)
+    anew.evaluate("runs/again", 4)
 
 
 def test_a_mistyped_path_names_the_folder_that_is_there(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "evaluation": (*CORE, "functional", "estimators", "data.types", "data.modality", "data.formats"),
     "training": (*CORE, "functional", "runs", "families.base", "families.phases"),
     "sampling": (*CORE, "functional", "estimators", "data", "families.base", "runs", "evaluation.reporting.sheet"),
+    "exporting": (*CORE, "data", "families.portable", "runs", "sampling", "evaluation.reporting"),
     "planning": (*CORE, "functional", "data", "families.base", "families.phases", "runs", "training"),
     "workflows": (
         *CORE,
@@ -48,9 +49,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "planning",
         "evaluation",
     ),
-    "api": (*CORE, "runs", "data.dataset", "sampling", "planning", "workflows"),
-    "cli": ("errors", "api", "core.arguments", "core.allocator", "core.reporter", "__init__"),
-    "__init__": ("errors", "core.version", "api", "sampling", "workflows.inspect"),
+    "api": (*CORE, "runs", "data.dataset", "sampling", "planning", "workflows", "exporting"),
+    "cli": ("errors", "api", "core.arguments", "core.allocator", "core.openmp", "core.reporter", "__init__"),
+    "__init__": ("errors", "core.version", "api", "sampling", "workflows.inspect", "exporting"),
     "__main__": ("cli",),
 }
 

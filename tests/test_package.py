@@ -28,6 +28,7 @@ SOURCES = (
     "CITATION.cff",
     "CONTRIBUTING.md",
     "Makefile",
+    "mkdocs.yml",
 )
 
 USER = """
@@ -89,12 +90,12 @@ def test_the_metadata_of_a_wheel(built: Path) -> None:
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         metadata = email.message_from_bytes(wheel.read(f"anew-{anew.__version__}.dist-info/METADATA"))
     assert metadata["Version"] == anew.__version__
-    extras = {"audio", "video", "molecules", "code", "tables", "hub", "track", "demo", "all", "dev"}
+    extras = {"audio", "video", "molecules", "code", "tables", "hub", "track", "demo", "all", "docs", "dev"}
     assert set(metadata.get_all("Provides-Extra", [])) == extras
     core = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert len(core) <= 15 and all("<" in line for line in core), core
     every = next(line for line in metadata.get_all("Requires-Dist", []) if re.search(r"extra == .all.", line))
-    assert all(name in every for name in extras - {"all", "dev"}), every
+    assert all(name in every for name in extras - {"all", "docs", "dev"}), every
 
 
 def test_an_sdist_holds_what_it_takes_to_build_and_test(built: Path) -> None:
@@ -107,7 +108,7 @@ def test_an_sdist_holds_what_it_takes_to_build_and_test(built: Path) -> None:
         "tests/test_package.py",
         "docs/architecture.md",
     } <= names
-    assert not [name for name in names if name.startswith(("runs", "bench", ".git"))]
+    assert not [name for name in names if name.startswith(("runs", "bench", "site", ".git"))]
 
 
 def test_an_installed_package_runs(installed: Path, tmp_path: Path) -> None:

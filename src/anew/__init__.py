@@ -3,47 +3,40 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anew.core.version import __version__
 
 if TYPE_CHECKING:
     from anew.api.catalog import example, examples, settings
+    from anew.api.exporting import export
     from anew.api.measure import compare, evaluate, look, score, walk
     from anew.api.training import load, resume, train
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
+    from anew.exporting.base import Export
     from anew.sampling.interpolation import Walk
     from anew.sampling.model import Model
     from anew.sampling.samples import Samples
     from anew.sampling.scores import Scores
 
 _HOMES = {
-    "anew.api": (
-        "compare",
-        "evaluate",
-        "example",
-        "examples",
-        "load",
-        "look",
-        "resume",
-        "score",
-        "settings",
-        "train",
-        "walk",
+    **dict.fromkeys(
+        ("AnewError", "BudgetError", "ConfigError", "DataError", "RunError", "TrainingError", "UserError"),
+        "anew.errors",
     ),
-    "anew.sampling.model": ("Model",),
-    "anew.sampling.samples": ("Samples",),
-    "anew.sampling.scores": ("Scores",),
-    "anew.sampling.interpolation": ("Walk",),
-    "anew.errors": ("AnewError", "BudgetError", "ConfigError", "DataError", "RunError", "TrainingError", "UserError"),
-}
-_HOME = {name: home for home, members in _HOMES.items() for name in members}
+    "Export": "anew.exporting.base",
+    "Model": "anew.sampling.model",
+    "Samples": "anew.sampling.samples",
+    "Scores": "anew.sampling.scores",
+    "Walk": "anew.sampling.interpolation",
+}  # of what is not a verb
 
 __all__ = [
     "AnewError",
     "BudgetError",
     "ConfigError",
     "DataError",
+    "Export",
     "Model",
     "RunError",
     "Samples",
@@ -56,6 +49,7 @@ __all__ = [
     "evaluate",
     "example",
     "examples",
+    "export",
     "load",
     "look",
     "resume",
@@ -68,10 +62,10 @@ __all__ = [
 
 if not TYPE_CHECKING:  # a checker of types that saw it would take every name, also a wrong one
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         # PEP 562: torch is imported by the first thing that needs it, not by `import anew`.
-        if name in _HOME:
-            return getattr(importlib.import_module(_HOME[name]), name)
+        if name in __all__:
+            return getattr(importlib.import_module(_HOMES.get(name, "anew.api")), name)
         raise AttributeError(f"module 'anew' has no attribute {name!r}")
 
 

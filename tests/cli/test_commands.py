@@ -464,11 +464,11 @@ def test_a_begun_run_is_never_removed(text_run: tuple[Path, Path], tmp_path: Pat
 def test_a_damaged_decay_start_is_said(text_run: tuple[Path, Path], tmp_path: Path) -> None:
     import shutil
 
-    _, run = text_run
+    data, run = text_run
     shutil.copytree(run, tmp_path / "run")
     state = tmp_path / "run" / "checkpoints" / "decay-start" / "state.safetensors"
     state.write_bytes(state.read_bytes() + b"junk")
-    done = anew("resume", tmp_path / "run", "--steps", 14)
+    done = anew("resume", tmp_path / "run", "--steps", 14, "--data", data)
     assert "decay-start is damaged" in done.stdout
 
 

@@ -19,37 +19,39 @@ def score(name: str, value: float | None, real: float | None = None) -> dict[str
 
 REPORT: dict[str, Any] = {
     "grades": {"closeness": "fair", "variety": "good", "novelty": "good"},
-    "scores": [
-        score("frechet_distance", 12.0, 5.0),
-        score("two_sample_auc", 0.64),
-        score("coverage", 0.94, 0.97),
-        score("not_finite", None, 1.0),
-    ],
+    "figures": {
+        "closeness": "a classifier picks the sample out of a pair 64% of the time (guessing: 50%)",
+        "variety": "94% of real items have a sample close by (real data: 97%)",
+    },
+    "scores": [score("frechet_distance", 12.0, 5.0), score("coverage", 0.94, 0.97), score("not_finite", None, 1.0)],
     "copies": {"found": False, "share": 0.0, "detection_limit": 0.02},
 }
 
 
 def test_three_answers_with_one_figure_each() -> None:
     assert text(closing(REPORT)) == [
-        "Close to your data?  partly  a classifier picks the sample from a pair 64% of the time (guessing: 50%)",
-        "As varied?           yes     94% of real items have a sample nearby (real data: 97%)",
+        "Close to your data?  partly  a classifier picks the sample out of a pair 64% of the time (guessing: 50%)",
+        "As varied?           yes     94% of real items have a sample close by (real data: 97%)",
         "New?                 yes     no copies found; the check would notice 2% or more",
     ]
 
 
+def test_too_few_items_are_said_with_the_number_that_would_do() -> None:
+    grades = {"closeness": "too_few", "variety": "poor", "novelty": "good"}
+    report = REPORT | {"grades": grades, "figures": {"closeness": "40 compared; about 280 would do", "variety": "x"}}
+    assert text(closing(report))[:2] == [
+        "Close to your data?  too few to tell  40 compared; about 280 would do",
+        "As varied?           no               x",
+    ]
+
+
 def test_what_was_not_measured_is_said() -> None:
-    report = {"grades": {"novelty": "poor"}, "scores": [score("coverage", 0.9)], "copies": None}
+    report = {"grades": {"novelty": "poor"}, "figures": {"variety": "a figure without a grade"}, "copies": None}
     assert [line.rstrip() for line in text(closing(report))] == [
         "Close to your data?  not measured",
         "As varied?           not measured",
         "New?                 no",
     ]
-    repeated = {
-        "grades": {},
-        "scores": [score("repetition_rate", 0.1, 0.0)],
-        "copies": None,
-    }  # a figure without a grade
-    assert text(closing(repeated))[1] == "As varied?           not measured"
     copied = {"found": True, "share": 0.2, "detection_limit": None}
     assert "about 20% of the samples are copies" in text(closing(report | {"copies": copied}))[2]
     unsure = copied | {"found": False}
@@ -69,7 +71,7 @@ def test_places_name_files_and_the_next_commands(tmp_path: Path) -> None:
 
 def test_the_table_is_aligned() -> None:
     lines = text(score_table(REPORT))
-    assert len({len(line) for line in lines}) == 1 and len(lines) == 5
+    assert len({len(line) for line in lines}) == 1 and len(lines) == 4
     assert lines[1].split() == ["frechet_distance", "12", "5"]
 
 

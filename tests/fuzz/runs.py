@@ -139,7 +139,8 @@ def case(kind: str, seed: int, work: Callable[[Path, list[str]], Any] = _verbs) 
         place = Path(top) / "a" / "b" / "place"
         shutil.copytree(home / "run", place / "run")
         shutil.copytree(home / "run", place / "clean")
-        shutil.copytree(home / "data", place / "other")
+        for name in ("data", "other"):
+            shutil.copytree(home / "data", place / name)
         (place / "victim.txt").write_text("untouched")
         (place / "victims").mkdir()
         (place / "victims" / "a.txt").write_text("untouched")

@@ -11,7 +11,9 @@ import pytest
 from anew.core.reporter import SilentReporter
 from anew.errors import BudgetError
 from anew.planning.budget import (
+    GAIN,
     calibration_slice,
+    check_gain,
     evaluation_slice,
     largest_affordable,
     saving_slice,
@@ -54,3 +56,11 @@ def test_the_largest_model_that_can_still_learn_is_taken() -> None:
     too_large = dataclasses.replace(small, model_size=2, target_examples=101.0)
     assert largest_affordable([small, large, too_large]) is large
     assert largest_affordable([too_large]) is too_large
+
+
+def test_more_time_that_would_end_before_the_present_weights_is_refused_with_what_would_do() -> None:
+    with pytest.raises(BudgetError, match=r"too short to improve this run.*47 s of training before its end") as caught:
+        check_gain(30.0, context(), spent=40.0, trained=87.0)
+    enough = float(re.search(r"at least (\d+)s", str(caught.value))[1])  # type: ignore[index]
+    check_gain(enough, context(), spent=40.0, trained=87.0)
+    assert 40.0 + time_to_train(enough, context()) >= GAIN * 87.0 - 0.1

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from anew.errors import RunError
-from anew.runs.events import Events, progress_record, read, truncate
+from anew.runs.events import Events, progress_record, read, thread_record, truncate
 
 STEP = '{"event": "step", "time": 1.0, "step": %d, "progress": 0.%d}\n'
 BAD = ["[" * 100_000, "null", "{", '{"event": 5}', '{"event": "step", "step": "x", "progress": 0.1}',
+       '{"event": "threads", "step": 1, "threads": 0}', '{"event": "threads", "step": 1, "threads": null}',
        '{"event": "step", "step": 2}', '{"event": "warning", "text": "t"}', '{"event": "step", "step": 1, "progress": []}']  # fmt: skip
 
 
@@ -29,6 +30,12 @@ def test_half_a_line_does_not_spoil_the_next(tmp_path: Path) -> None:
     events.write("report", seconds=1.0)
     events.close()
     assert [e["event"] for e in read(path)] == ["step", "report"]
+
+
+def test_threads_are_read_by_the_step_that_they_took(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"event": "threads", "step": 1, "threads": 2}\n' + STEP % (1, 1) + STEP % (2, 2))
+    assert thread_record(path) == {0: 2}
 
 
 def test_a_missing_step_is_said(tmp_path: Path) -> None:

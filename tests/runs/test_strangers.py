@@ -33,8 +33,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def gift(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it with code in it that must not run. The user stands beside it."""
+    """A copy of it and its data, with code in it that must not run. The user stands beside it."""
     shutil.copytree(base, tmp_path / "gift")
+    shutil.copy(base.parent / "names.txt", tmp_path)
     (tmp_path / "gift" / "family.py").write_text(f"open({str(tmp_path / 'PWNED')!r}, 'w')\nEXPORT = None\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path / "gift"
@@ -62,7 +63,7 @@ def test_code_in_a_run_is_not_run(name: str, gift: Path) -> None:
         (gift / "config.json").write_bytes(kept)
         assert not (gift.parent / "PWNED").exists()
 
-    data = str(json.loads((gift / "config.json").read_text())["data"]["path"])
+    data = str(gift / json.loads((gift / "config.json").read_text())["data"]["path"])
     refused(lambda c: begun(c, name), lambda: anew.resume(gift))
     refused(lambda c: c["request"].update(family=name), lambda: anew.resume(gift, steps=4))
     refused(lambda c: c["family"].update(name=name), lambda: anew.load(gift))

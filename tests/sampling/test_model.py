@@ -112,19 +112,27 @@ def test_a_model_says_what_it_is(images: anew.Model, text: anew.Model) -> None:
     assert "<table>" in text._repr_html_() and "book.txt" in text._repr_html_()
 
 
-def test_a_stopped_run_is_sampled_from_its_newest_checkpoint(images: anew.Model, tmp_path: Path) -> None:
+def test_without_weights_the_newest_checkpoint_is_sampled_and_the_reason_is_said(
+    images: anew.Model, tmp_path: Path
+) -> None:
     import json
     import shutil
 
     run = tmp_path / "run"
     shutil.copytree(images.folder.path, run)
+    (run / "model.safetensors").unlink()
+    (finished_note,) = anew.load(run).notes
+    assert "model.safetensors' is missing though training is finished: restore it" in finished_note
+    assert "the weights of step 6" in finished_note and "resume" not in finished_note
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(config | {"status": "training"}))
-    (run / "model.safetensors").unlink()
     stopped = anew.load(run)
     assert "these are the weights of step 6" in stopped.notes[0] and "anew resume" in stopped.notes[0]
-    for one, two in zip(stopped.sample(2), images.sample(2), strict=True):
-        assert np.array_equal(one, two)
+    for from_checkpoint, from_weights in zip(stopped.sample(2), images.sample(2), strict=True):
+        assert np.array_equal(from_checkpoint, from_weights)
     shutil.rmtree(run / "checkpoints")
-    with pytest.raises(anew.RunError, match="no whole checkpoint"):
+    with pytest.raises(anew.RunError, match=r"no whole checkpoint: the run is not finished"):
+        anew.load(run)
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(anew.RunError, match=r"no whole checkpoint: restore it or train again"):
         anew.load(run)

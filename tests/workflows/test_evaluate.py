@@ -58,9 +58,9 @@ class Drawn:
 
 def test_samples_up_to_the_interruption_are_measured() -> None:
     heard = Heard()
-    samples, notes, stopped = _sampled(Drawn(320), 5000, 0, None, heard)  # type: ignore[arg-type]
-    assert stopped and list(samples) == list(range(320)) and "stopped by hand" in notes[0]
-    assert heard.parts[-1] == ("sampling", 320, 5000)
+    samples, notes, stopped = _sampled(Drawn(424), 5000, 0, None, heard)  # type: ignore[arg-type]
+    assert stopped and list(samples) == list(range(424)) and "stopped by hand" in notes[0]
+    assert heard.parts[-1] == ("sampling", 424, 5000)
     with pytest.raises(KeyboardInterrupt):
         _sampled(Drawn(0), 100, 0, None, heard)  # type: ignore[arg-type]
 

@@ -1,9 +1,10 @@
-"""The verbs: look, train, resume, load, score, evaluate, walk, compare, settings, example.
+"""The verbs: look, train, resume, load, score, evaluate, walk, compare, export, settings, example.
 
 The command line and every page call these and nothing below. They are the functions of `anew` itself.
 """
 
 from anew.api.catalog import example, examples, setting_groups, settings
+from anew.api.exporting import export, export_targets
 from anew.api.measure import compare, evaluate, look, read_report, score, walk
 from anew.api.training import load, resume, train
 from anew.planning.folder_names import default_report, default_run
@@ -18,6 +19,8 @@ __all__ = [
     "evaluate",
     "example",
     "examples",
+    "export",
+    "export_targets",
     "load",
     "look",
     "new_csv_file",

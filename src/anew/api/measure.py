@@ -22,6 +22,8 @@ from anew.planning.request import (
 from anew.runs.record import PREFERENCES
 
 if TYPE_CHECKING:
+    from anew.data.types import GivenItem
+    from anew.evaluation.metrics.feature_sets import FeatureSets
     from anew.sampling.interpolation import Walk
     from anew.sampling.scores import Scores
     from anew.workflows.compare.run import ComparisonReport
@@ -121,7 +123,7 @@ def walk(
     stops: int = 5,
     seed: int = 0,
     label: str | int | None = None,
-    ends: tuple[Any, Any] | None = None,
+    ends: tuple[GivenItem, GivenItem] | None = None,
     settings: Settings | None = None,
     trust_code: bool = False,
 ) -> Walk:
@@ -229,7 +231,7 @@ def _check_exists(paths: Mapping[str, Path | None]) -> None:
         raise DataError(f"`{missing}` {str(paths[missing])!r} does not exist; give a folder or a file")
 
 
-def _features(path: Path | None) -> Any:
+def _features(path: Path | None) -> FeatureSets | None:
     from anew.workflows.audit import read_features
 
     return None if path is None else read_features(str(path))
@@ -293,7 +295,7 @@ def compare(
         limit = COMPARISON_BUDGET if budget is None and steps is None else budget
         request = make_request(data, budget=limit, steps=steps, modality=modality, seed=seed, settings=settings)
         values = {name: value for name, value in asdict(request).items() if name not in ("plan_from", "fit_seconds")}
-        values["families"] = [name.strip() for listed in names for name in listed.split(",") if name.strip()]
+        values["families"] = [name.strip() for name in ",".join(map(str, names)).split(",") if name.strip()]
     from anew.workflows.compare.run import compare_families
 
     return compare_families(target, values, run_paths, n, trust_code, reporter)

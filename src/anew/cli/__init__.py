@@ -18,6 +18,7 @@ from types import FrameType
 from anew.cli.faults import DONE, STOPPED, exit_code
 from anew.cli.parser import options_in, parse
 from anew.core.allocator import keep_freed_memory
+from anew.core.openmp import limit_spinning
 
 
 def process_start() -> float:
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def work() -> int:
         arguments = parse(words)
+        limit_spinning()
         from anew.cli import commands  # after the parser, so that `--help` and mistakes are answered at once
 
         keep_freed_memory()

@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import anew
 from anew import api
@@ -65,7 +64,7 @@ def _train(arguments: argparse.Namespace, started: float) -> None:
     # Named here already: an interrupted training returns no model that would say it.
     run = api.default_run(checked.path("data", arguments.data)) if arguments.run is None else arguments.run
 
-    def train(progress: ProgressLine) -> Any:
+    def train(progress: ProgressLine) -> anew.Model:
         return api.train(
             arguments.data,
             run,
@@ -86,7 +85,7 @@ def _train(arguments: argparse.Namespace, started: float) -> None:
 
 def _resume(arguments: argparse.Namespace, started: float) -> None:
 
-    def resume(progress: ProgressLine) -> Any:
+    def resume(progress: ProgressLine) -> anew.Model:
         return api.resume(
             arguments.run,
             budget=arguments.budget,
@@ -100,7 +99,7 @@ def _resume(arguments: argparse.Namespace, started: float) -> None:
     _to_the_end(resume, Path(arguments.run), arguments)
 
 
-def _to_the_end(train: Callable[[ProgressLine], Any], run: Path, arguments: argparse.Namespace) -> None:
+def _to_the_end(train: Callable[[ProgressLine], anew.Model], run: Path, arguments: argparse.Namespace) -> None:
     """Train with progress, then say how good the run is and where; or how to continue, if it was interrupted."""
     with _progress(arguments) as progress:
         try:
@@ -144,8 +143,8 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         samples = model.sample(
             arguments.n,
             seed=arguments.seed,
-            prompt=_prompt("prompt", arguments, model.modality),
-            suffix=_prompt("suffix", arguments, model.modality),
+            prompt=_prompt("prompt", arguments, model),
+            suffix=_prompt("suffix", arguments, model),
             stop=arguments.stop,
             label=arguments.label,
             **sampling,
@@ -164,7 +163,7 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
         write(f"{len(paths):,} items in {out}, {extent} of them in {sheet.name}")
 
 
-def _print_notes(model: Any) -> None:
+def _print_notes(model: anew.Model) -> None:
     """What the user should know of the model, beside the output."""
     for note in model.notes:
         write(note, sys.stderr)
@@ -175,19 +174,18 @@ def _request(arguments: argparse.Namespace) -> str:
     return json.dumps({name: value for name, value in vars(arguments).items() if name not in PRESENTATION})
 
 
-def _prompt(name: str, arguments: argparse.Namespace, modality: Any) -> str | None:
+def _prompt(name: str, arguments: argparse.Namespace, model: anew.Model) -> str | None:
     """The text of --prompt or --suffix, or what their file stands for."""
     option, file = f"--{name}-file", getattr(arguments, f"{name}_file")
     if file is None:
         text: str | None = getattr(arguments, name)
         return text
     try:
-        prompt: str = modality.prompt_file(Path(file))
+        return model.modality.prompt_file(Path(file))
     except IsADirectoryError:
         raise ConfigError(f"{option} {shorten(file)} is a folder; give a file") from None
     except (ValueError, OSError) as error:
         raise ConfigError(f"{option} {shorten(file)} cannot be used: {error}; give another file") from None
-    return prompt
 
 
 def _walk(arguments: argparse.Namespace, started: float) -> None:
@@ -216,6 +214,24 @@ def _walk(arguments: argparse.Namespace, started: float) -> None:
     else:
         label = "" if walk.label is None else f" of class {walk.label!r}"
         write(f"{len(walk.frames)} frames{label} in {out / 'frames'}\nstrip: {strip}\nanimation: {animation}")
+
+
+def _export(arguments: argparse.Namespace, started: float) -> None:
+
+    export = api.export(
+        arguments.run,
+        arguments.to,
+        arguments.out,
+        number_type=arguments.number_type,
+        trust_code=arguments.trust_code,
+    )
+    if arguments.json:
+        write_json(export.to_json())
+        return
+    size = sum(path.stat().st_size for path in export.files)
+    write(f"{len(export.files)} files of {size / 1e6:,.1f} MB in {export.folder}")
+    for note in export.notes:
+        write(note)
 
 
 # ---- figures ----
@@ -356,6 +372,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, float], None]] = {
     "evaluate": _evaluate,
     "compare": _compare,
     "walk": _walk,
+    "export": _export,
     "settings": _settings,
     "example": _example,
 }

@@ -30,18 +30,20 @@ exit codes:
   75  stopped by Ctrl-C or SIGTERM; `anew resume RUN`, or the same `anew compare`, continues"""
 
 
-class _Parser(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """A parser that raises ConfigError and knows how each of its arguments is shown."""
 
     def __init__(self, **keywords: Any) -> None:
         self.shown: dict[str, str] = {}  # what stands for an argument in sentences, by its name in the namespace
         self.options: list[str] = []
+        self.arguments: list[argparse.Action] = []
         keywords |= {"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter}
         super().__init__(**keywords)
 
     def add_argument(self, *args: Any, **keywords: Any) -> argparse.Action:
         action = super().add_argument(*args, **keywords)
         self.options += action.option_strings
+        self.arguments.append(action)
         self.shown[action.dest] = action.option_strings[-1] if action.option_strings else action.dest.upper()
         return action
 
@@ -88,7 +90,7 @@ def _choice(option: str, choices: Sequence[str]) -> Callable[[str], str]:
 # ---- arguments that several commands share ----
 
 
-def _common(p: _Parser) -> None:
+def _common(p: CommandParser) -> None:
     p.add_argument("--json", action="store_true", help="print one JSON object to standard output, progress to stderr")
     p.add_argument(
         "--debug",
@@ -98,19 +100,19 @@ def _common(p: _Parser) -> None:
     )
 
 
-def _seed(p: _Parser) -> None:
+def _seed(p: CommandParser) -> None:
     p.add_argument("--seed", type=_integer("--seed"), default=0, metavar="N", help=SEED_HELP)
 
 
-def _steps(p: _Parser, help: str) -> None:
+def _steps(p: CommandParser, help: str) -> None:
     p.add_argument("--steps", type=_integer("--steps"), metavar="N", help=help)
 
 
-def _settings(p: _Parser, help: str) -> None:
+def _settings(p: CommandParser, help: str) -> None:
     p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help=help)
 
 
-def _prefer(p: _Parser) -> None:
+def _prefer(p: CommandParser) -> None:
     p.add_argument(
         "--prefer",
         type=_choice("--prefer", PREFERENCES),
@@ -120,18 +122,18 @@ def _prefer(p: _Parser) -> None:
     )
 
 
-def _trust_code(p: _Parser) -> None:
+def _trust_code(p: CommandParser) -> None:
     p.add_argument("--trust-code", action="store_true", help="allow running the custom family.py stored in the run")
 
 
-def _verbose(p: _Parser) -> None:
+def _verbose(p: CommandParser) -> None:
     p.add_argument("--verbose", action="store_true", help="also show details and the table of all scores")
 
 
 # ---- commands ----
 
 
-def _look(p: _Parser) -> None:
+def _look(p: CommandParser) -> None:
     p.add_argument("data", help=f"{DATA_HELP}; or a run")
     p.add_argument("--modality", help="text, image, video, ..., where DATA holds several")
     _prefer(p)
@@ -140,7 +142,7 @@ def _look(p: _Parser) -> None:
     _settings(p, "a setting of this kind of data; may be repeated (see `anew settings data`)")
 
 
-def _train(p: _Parser) -> None:
+def _train(p: CommandParser) -> None:
     p.add_argument("data", help=DATA_HELP)
     p.add_argument("--run", metavar="DIR", help="folder to create for the run (default: runs/NAME-N)")
     p.add_argument("--budget", metavar="TIME", help="wall-clock time for everything: 90s, 10m, 2h (default: 10m)")
@@ -154,7 +156,7 @@ def _train(p: _Parser) -> None:
     _verbose(p)
 
 
-def _resume(p: _Parser) -> None:
+def _resume(p: CommandParser) -> None:
     p.add_argument("run", help="folder of the run")
     p.add_argument("--budget", metavar="TIME", help="additional time: 90s, 10m, 2h")
     _steps(p, "new total number of steps")
@@ -163,7 +165,7 @@ def _resume(p: _Parser) -> None:
     _verbose(p)
 
 
-def _sample(p: _Parser) -> None:
+def _sample(p: CommandParser) -> None:
     p.add_argument("run", help="folder of the run")
     p.add_argument("--out", required=True, metavar="DIR", help="folder for the files")
     p.add_argument("-n", type=_integer("-n"), default=16, metavar="N", help="number of samples (default: 16)")
@@ -182,7 +184,7 @@ def _sample(p: _Parser) -> None:
     _trust_code(p)
 
 
-def _score(p: _Parser) -> None:
+def _score(p: CommandParser) -> None:
     p.add_argument("run", help="folder of the run")
     p.add_argument("data", help=DATA_HELP)
     p.add_argument("--per-item", action="store_true", help="one row for each record, as CSV (or JSON, with --json)")
@@ -190,7 +192,7 @@ def _score(p: _Parser) -> None:
     _trust_code(p)
 
 
-def _evaluate(p: _Parser) -> None:
+def _evaluate(p: CommandParser) -> None:
     p.add_argument("run", nargs="?", help="folder of the run (or give --samples)")
     p.add_argument("-n", type=_integer("-n"), default=2000, metavar="N", help="samples to measure (default: 2000)")
     p.add_argument("--samples", metavar="DIR", help="samples of another tool, instead of a run")
@@ -210,7 +212,7 @@ def _evaluate(p: _Parser) -> None:
     _verbose(p)
 
 
-def _compare(p: _Parser) -> None:
+def _compare(p: CommandParser) -> None:
     p.add_argument("data", nargs="?", help=DATA_HELP)
     p.add_argument("--out", required=True, metavar="DIR", help="folder for the runs, compare.html and compare.json")
     p.add_argument("--families", help="comma-separated names, for example vae,gan,diffusion:pixel,diffusion:latent")
@@ -226,7 +228,7 @@ def _compare(p: _Parser) -> None:
     _trust_code(p)
 
 
-def _walk(p: _Parser) -> None:
+def _walk(p: CommandParser) -> None:
     p.add_argument("run", help="folder of the run")
     p.add_argument("--out", required=True, metavar="DIR", help="folder for strip.png, walk.gif and frames/")
     p.add_argument("-n", type=_integer("-n"), default=60, metavar="N", help="number of frames (default: 60)")
@@ -241,7 +243,15 @@ def _walk(p: _Parser) -> None:
     _trust_code(p)
 
 
-def _settings_command(p: _Parser) -> None:
+def _export(p: CommandParser) -> None:
+    p.add_argument("run", help="folder of the run")
+    p.add_argument("--to", required=True, metavar="NAME", help="the format: transformers")
+    p.add_argument("--out", required=True, metavar="DIR", help="folder to create")
+    p.add_argument("--number-type", metavar="NAME", help="how weights are stored (default: f32)")
+    _trust_code(p)
+
+
+def _settings_command(p: CommandParser) -> None:
     p.add_argument(
         "name",
         nargs="?",
@@ -249,12 +259,12 @@ def _settings_command(p: _Parser) -> None:
     )
 
 
-def _example(p: _Parser) -> None:
+def _example(p: CommandParser) -> None:
     p.add_argument("name", nargs="?", help="the data set; without it, all are listed")
     p.add_argument("dir", nargs="?", help="folder to create")
 
 
-COMMANDS: dict[str, tuple[str, Callable[[_Parser], None]]] = {
+COMMANDS: dict[str, tuple[str, Callable[[CommandParser], None]]] = {
     "look": ("describe DATA, recommend a family and estimate what budgets can train; or describe a run", _look),
     "train": ("train a generator on DATA within a time budget, then sample and evaluate it", _train),
     "resume": ("finish an interrupted run, or train a finished one for longer", _resume),
@@ -263,17 +273,18 @@ COMMANDS: dict[str, tuple[str, Callable[[_Parser], None]]] = {
     "evaluate": ("measure samples of a run or of any other tool, and check them for copies", _evaluate),
     "compare": ("train several families on the same data and budget, or compare existing runs", _compare),
     "walk": ("morph between samples: a strip, an animation and single frames", _walk),
+    "export": ("write a run in the format of other programs, which then need no Anew", _export),
     "settings": ("list all settings with default, range and meaning", _settings_command),
     "example": ("write an example data set as ordinary files", _example),
 }
 
 
-def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
+def parsers() -> tuple[CommandParser, dict[str, CommandParser]]:
     """The parser of the program and that of each command."""
-    program = _Parser(prog="anew", description=TAGLINE, epilog=EPILOG)
+    program = CommandParser(prog="anew", description=TAGLINE, epilog=EPILOG)
     program.add_argument("--version", action="store_true", help="print the version")
     program.add_argument("--debug", action="store_true", help="show the traceback of an error (also: ANEW_DEBUG=1)")
-    subparsers = program.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
+    subparsers = program.add_subparsers(dest="command", metavar="command", parser_class=CommandParser)
     commands = {}
     for name, (help, add_arguments) in COMMANDS.items():
         commands[name] = subparsers.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
@@ -289,7 +300,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         ConfigError: They are wrong; one sentence.
         SystemExit: Help was asked for and printed.
     """
-    program, commands = _parsers()
+    program, commands = parsers()
     # The program's own options take no values, so the first other word is the command.
     command = next((word for word in argv if not word.startswith("-")), None)
     if command is not None and command not in commands:
@@ -320,7 +331,7 @@ def _check_text_file(arguments: argparse.Namespace, name: str) -> None:
 
 def options_in(sentence: str, argv: Sequence[str]) -> str:
     """A sentence of the library, whose arguments stand in backticks, with the options of the command that was given."""
-    _, commands = _parsers()
+    _, commands = parsers()
     parser = next((commands[word] for word in argv if word in commands), None)
     shown = OPTIONS_OF_ARGUMENTS | ({} if parser is None else parser.shown)
     return re.sub(r"`(\w+)`", lambda match: shown.get(match[1], match[1]), sentence)

@@ -13,25 +13,13 @@ from anew.errors import command
 Line = list[Span]
 REAL_BASELINE = "real_baseline"  # of a score in report.json: what real data gets in the samples' place
 QUESTIONS = {"closeness": "Close to your data?", "variety": "As varied?", "novelty": "New?"}
-ANSWERS = {"good": ("yes", "bold green"), "fair": ("partly", "bold yellow"), "poor": ("no", "bold red")}
-NOT_MEASURED = ("not measured", "dim")
-# The figures that may stand for an answer, the most telling first; {value} and {real} are what samples and real data get.
-FIGURES: dict[str, dict[str, str]] = {
-    "closeness": {
-        "valid_share": "{value:.0%} of the molecules are valid",
-        "parse_share": "{value:.0%} of the code parses (real data: {real:.0%})",
-        "two_sample_auc": "a classifier picks the sample from a pair {value:.0%} of the time (guessing: 50%)",
-        "frechet_distance": "Fréchet distance {value:.3g} (real data: {real:.3g})",
-        "fourgram_divergence": "divergence of character 4-grams {value:.2f} (real data: {real:.2f})",
-        "composition_distance": "difference in composition {value:.2f} (real data: {real:.2f})",
-    },
-    "variety": {
-        "coverage": "{value:.0%} of real items have a sample nearby (real data: {real:.0%})",
-        "diversity": "diversity {value:.2f} (real data: {real:.2f})",
-        "unique_share": "{value:.0%} of the samples differ from all others",
-        "repetition_rate": "{value:.0%} is repeated (real data: {real:.0%})",
-    },
+ANSWERS = {
+    "good": ("yes", "bold green"),
+    "fair": ("partly", "bold yellow"),
+    "poor": ("no", "bold red"),
+    "too_few": ("too few to tell", "bold yellow"),
 }
+NOT_MEASURED = ("not measured", "dim")
 
 
 # ---- look ----
@@ -99,25 +87,14 @@ def _duration(seconds: float) -> str:
 def closing(report: Mapping[str, Any]) -> list[Line]:
     """The three answers of a report (what report.json holds), each with the figure that carries it."""
     width = max(map(len, QUESTIONS.values())) + 2
+    answers = [ANSWERS.get(report.get("grades", {}).get(question, ""), NOT_MEASURED) for question in QUESTIONS]
+    column = max(len(answer) for answer, _ in answers) + 2
     lines: list[Line] = []
-    for question, title in QUESTIONS.items():
-        answer, style = ANSWERS.get(report.get("grades", {}).get(question, ""), NOT_MEASURED)
-        figure = "" if style == NOT_MEASURED[1] else _figure(question, report)
-        lines.append([(f"{title:<{width}}", ""), (f"{answer:<8}", style), (figure, "")])
+    for (question, title), (answer, style) in zip(QUESTIONS.items(), answers, strict=True):
+        figure = _copies(report.get("copies")) if question == "novelty" else report.get("figures", {}).get(question, "")
+        figure = "" if style == NOT_MEASURED[1] else figure
+        lines.append([(f"{title:<{width}}", ""), (f"{answer:<{column}}", style), (figure, "")])
     return lines
-
-
-def _figure(question: str, report: Mapping[str, Any]) -> str:
-    if question == "novelty":
-        return _copies(report.get("copies"))
-    scores = {score["name"]: score for score in report["scores"]}
-    for name, sentence in FIGURES[question].items():
-        score = scores.get(name)
-        if score is not None and score["value"] is not None:
-            real = score[REAL_BASELINE]
-            if real is not None or "{real" not in sentence:
-                return sentence.format(value=score["value"], real=real)
-    return ""
 
 
 def _copies(copies: Mapping[str, Any] | None) -> str:

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
 from anew.errors import UserError, printable
 
@@ -42,7 +42,7 @@ def write_spans(spans: Sequence[Span], stream: TextIO | None = None) -> None:
     _emit(capture.get(), stream)
 
 
-def write_json(value: Any) -> None:
+def write_json(value: object) -> None:
     """Print one JSON object, in ASCII: any name can be written so."""
     _emit(json.dumps(value).replace("\x7f", "\\u007f"), sys.stdout)
 

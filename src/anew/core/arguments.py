@@ -8,14 +8,15 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from anew.errors import ConfigError, UserError, shorten
 
+R = TypeVar("R")
 MAX_STEM = 100  # characters of a name that a folder is named after
 
 
-def path(name: str, value: Any, error: type[UserError] = ConfigError) -> Path:
+def path(name: str, value: object, error: type[UserError] = ConfigError) -> Path:
     """The value as a path that the system can look up, whether something is there or not.
 
     Args:
@@ -37,12 +38,12 @@ def path(name: str, value: Any, error: type[UserError] = ConfigError) -> Path:
     return Path(value)
 
 
-def optional_path(name: str, value: Any, error: type[UserError] = ConfigError) -> Path | None:
+def optional_path(name: str, value: object, error: type[UserError] = ConfigError) -> Path | None:
     """None, or what `path` gives."""
     return None if value is None else path(name, value, error)
 
 
-def optional_text(name: str, value: Any) -> str | None:
+def optional_text(name: str, value: object) -> str | None:
     """None, or a string that is not empty; a path counts as one."""
     if value is None:
         return None
@@ -52,21 +53,21 @@ def optional_text(name: str, value: Any) -> str | None:
     return text
 
 
-def choice(name: str, value: Any, allowed: Sequence[str]) -> str:
+def choice(name: str, value: object, allowed: Sequence[str]) -> str:
     """One of the allowed strings."""
     if not isinstance(value, str) or value not in allowed:
         raise ConfigError(f"`{name}` must be one of {', '.join(allowed)} (got {shorten(value)})")
     return value
 
 
-def switch(name: str, value: Any) -> bool:
+def switch(name: str, value: object) -> bool:
     """True or False. Nothing else: a text that counts as true would be taken for consent."""
     if not isinstance(value, bool):
         raise ConfigError(f"`{name}` must be True or False (got {shorten(value)})")
     return value
 
 
-def optional_number(name: str, value: Any) -> float | None:
+def optional_number(name: str, value: object) -> float | None:
     """None, or a finite number above zero."""
     if value is None:
         return None
@@ -75,7 +76,7 @@ def optional_number(name: str, value: Any) -> float | None:
     return float(value)
 
 
-def settings(value: Any) -> dict[str, Any]:
+def settings(value: object) -> dict[str, object]:
     """Settings by name; None: none."""
     if value is None:
         return {}
@@ -84,7 +85,7 @@ def settings(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def keywords(value: Any, function: Callable[..., Any]) -> dict[str, Any]:
+def keywords(value: object, function: Callable[..., object]) -> dict[str, Any]:
     """Settings that are handed to a function as keywords: none may be called like one of its own arguments."""
     values = settings(value)
     taken = next((name for name in values if name in inspect.signature(function).parameters), None)
@@ -93,7 +94,7 @@ def keywords(value: Any, function: Callable[..., Any]) -> dict[str, Any]:
     return values
 
 
-def reporter(value: Any) -> Any:
+def reporter(value: R) -> R:
     """None, or an object with the methods of a Reporter."""
     missing = next((name for name in ("message", "step", "progress") if not callable(getattr(value, name, None))), None)
     if value is not None and missing is not None:
@@ -101,7 +102,7 @@ def reporter(value: Any) -> Any:
     return value
 
 
-def several(name: str, value: Any) -> list[Any]:
+def several(name: str, value: object) -> list[object]:
     """A list of values; a single string or path counts as a list of one."""
     if isinstance(value, str | os.PathLike):
         return [value]

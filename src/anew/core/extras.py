@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from types import ModuleType
 
 from anew.errors import DataError
 
 
-def require(module: str, *, extra: str, purpose: str) -> Any:
+def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     """The optional module, imported.
 
     module: its dotted name, such as `rdkit.Chem`; extra: the extra of anew that installs it; purpose: what needs it, as

@@ -76,7 +76,7 @@ def write_text(path: Path, text: str) -> None:
     write(path, text.encode("utf-8", "replace"))
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """JSON in ASCII, atomically, so that a name that is not UTF-8 comes back as it was."""
     write(path, (json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode())
 

@@ -22,7 +22,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Any, NoReturn, cast
+from typing import IO, Any, NoReturn, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -43,7 +43,24 @@ _KNOWN = {
     *((room, name) for room in ("pathlib", "pathlib._local") for name in ("PosixPath", "WindowsPath")),
     ("builtins", "ValueError"),
 }
+S = TypeVar("S")  # what decodes
+X = TypeVar("X")  # an item
+R = TypeVar("R")  # what is made of it
 _inside = False  # whether this process is a worker
+
+
+class Decoder(Protocol):
+    """Whose methods decode items. native: C libraries do it."""
+
+    @property
+    def native(self) -> bool: ...
+
+
+class Encoded(Protocol):
+    """An item as it lies in its source."""
+
+    @property
+    def data(self) -> object: ...
 
 
 class _Died(Exception):
@@ -69,7 +86,7 @@ class Worker:
         with self._lock:
             self._running()
 
-    def run(self, function: Callable[[Any, Any], Any], subject: Any, items: Sequence[Any]) -> list[Any]:
+    def run(self, function: Callable[[S, X], R], subject: S, items: Sequence[X]) -> list[R | ValueError]:
         """[function(subject, item) for item in items] in the process; a ValueError (one clause) in the place of each item
         that cannot be decoded, whatever the reason. function: one of a module; an AnewError that it raises is raised."""
         with self._lock:
@@ -89,15 +106,15 @@ class Worker:
 
     # ---- inside the lock ----
 
-    def _alone(self, function: Callable[[Any, Any], Any], subject: Any, item: Any) -> Any:
+    def _alone(self, function: Callable[[S, X], R], subject: S, item: X) -> R | ValueError:
         try:
             return self._asked(function, subject, [item], self.seconds)[0]
         except _Died as death:
             return ValueError(str(death))
 
     def _asked(
-        self, function: Callable[[Any, Any], Any], subject: Any, items: Sequence[Any], seconds: float
-    ) -> list[Any]:
+        self, function: Callable[[S, X], R], subject: S, items: Sequence[X], seconds: float
+    ) -> list[R | ValueError]:
         message = pickle.dumps((function, subject, items, seconds, self.share), 5)
         process = self._running()
         assert process.stdin is not None and process.stdout is not None
@@ -112,7 +129,7 @@ class Worker:
         except BaseException:  # interrupted: the answer would be taken for that to the next question
             self._end()
             raise
-        results: list[Any] = _Answers(io.BytesIO(answer)).load()
+        results: list[R | ValueError] = _Answers(io.BytesIO(answer)).load()
         return results
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -186,7 +203,7 @@ class Worker:
 class _Answers(pickle.Unpickler):
     """Arrays and plain values of ours: a worker that a file has taken over shall not run anything here."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         if (module, name) in _KNOWN or (module.startswith(("anew.data.", "anew.errors")) and "." not in name):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"a worker may not answer with {module}.{name}")
@@ -210,7 +227,7 @@ def start() -> None:
         _worker.start()
 
 
-def call(function: Callable[[Any, Any], Any], subject: Any, item: Any) -> Any:
+def call(function: Callable[[S, X], R], subject: S, item: X) -> R:
     """function(subject, item) in the worker. Raises ValueError (one clause) where that cannot be decoded."""
     result = function(subject, item) if _inside else _worker.run(function, subject, [item])[0]
     if isinstance(result, ValueError):
@@ -218,7 +235,7 @@ def call(function: Callable[[Any, Any], Any], subject: Any, item: Any) -> Any:
     return result
 
 
-def each(owner: Any, method: str, items: Iterable[Any], *more: Any) -> Iterator[Any]:
+def each(owner: Decoder, method: str, items: Iterable[Encoded], *more: object) -> Iterator[Any]:
     """owner.method(item, *more) of each item, in order, of iterators a list; a ValueError (one clause) in the place of each that it
     refuses. owner: a modality; the worker decodes for those that are `native`, whatever is no array."""
     if _inside or not owner.native:
@@ -231,9 +248,9 @@ def each(owner: Any, method: str, items: Iterable[Any], *more: Any) -> Iterator[
             yield from _worker.run(_done, (owner, method, more), piece)
 
 
-def pieces(items: Iterable[Any]) -> Iterator[list[Any]]:
+def pieces(items: Iterable[X]) -> Iterator[list[X]]:
     """Lists of PIECE neighbours, or of about PIECE_BYTES."""
-    piece: list[Any] = []
+    piece: list[X] = []
     size = 0
     for item in items:
         data = getattr(item, "data", b"")
@@ -247,7 +264,7 @@ def pieces(items: Iterable[Any]) -> Iterator[list[Any]]:
         yield piece
 
 
-def _done(subject: tuple[Any, str, tuple[Any, ...]], item: Any) -> Any:
+def _done(subject: tuple[object, str, tuple[object, ...]], item: object) -> Any:
     owner, method, more = subject
     try:
         result = getattr(owner, method)(item, *more)
@@ -282,8 +299,8 @@ def serve() -> NoReturn:
 
 
 def _timed(
-    function: Callable[[Any, Any], Any], subject: Any, items: Sequence[Any], seconds: float, null: int
-) -> Iterator[Any]:
+    function: Callable[[S, X], R], subject: S, items: Sequence[X], seconds: float, null: int
+) -> Iterator[R | Exception]:
     """What the function makes of each; the process ends where one item takes more than so many seconds."""
     slack, armed = min(1.0, seconds / 4), -1e9  # to arm it for every item would cost a thread each
     try:
@@ -300,7 +317,7 @@ def _timed(
         faulthandler.cancel_dump_traceback_later()
 
 
-def _tried(function: Callable[[Any, Any], Any], subject: Any, item: Any) -> Any:
+def _tried(function: Callable[[S, X], R], subject: S, item: X) -> R | Exception:
     try:
         return function(subject, item)
     except (ValueError, AnewError) as error:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
@@ -33,7 +32,7 @@ def parameters_within(limit: int) -> Iterator[None]:
     at before its values are filled in, so memory for it is not yet taken."""
     total = 0
 
-    def weigh(module: Any, name: str, parameter: torch.nn.Parameter) -> None:
+    def weigh(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> None:
         nonlocal total
         total += parameter.numel() * parameter.element_size()
         if total > limit:

@@ -11,21 +11,23 @@ from typing import Any
 
 from anew.errors import ConfigError, did_you_mean
 
-MEMBERS = {"families": "family", "data": "modality", "evaluation": "evaluation"}  # what a room holds
+# What a room holds.
+MEMBERS = {"families": "family", "data": "modality", "evaluation": "evaluation", "exporting": "export target"}
 FAMILY = ("Config", "Sampling", "spec_types", "suggest")  # what a class must have to be a family
 
 
 PACKAGE = Path(__file__).parents[1]
-# Where each kind of class lives: a family is a package of its own, a modality or an evaluation one file.
+# Where each kind of class lives: a family is a package of its own, the others are one file each.
 PATTERNS = {
     "families": "families/*/family.py",
     "data": "data/modalities/*.py",
     "evaluation": "evaluation/modalities/*.py",
+    "exporting": "exporting/*.py",
 }
 
 
 def available(room: str) -> list[str]:
-    """Names in a room ("families", "data", "evaluation"), sorted."""
+    """Names in a room ("families", "data", "evaluation", "exporting"), sorted."""
     return sorted(_members(room))
 
 

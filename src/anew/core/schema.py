@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, StringConstraints, ValidationError
 
@@ -12,7 +12,7 @@ from anew.errors import shorten
 MAX_INT = 2**53  # the largest whole number that JSON keeps exactly
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a string")
     return value
@@ -38,7 +38,7 @@ class Record(BaseModel):
 R = TypeVar("R", bound=Record)
 
 
-def checked(record: type[R], value: Any, place: str) -> R:
+def checked(record: type[R], value: object, place: str) -> R:
     """The record that a JSON value describes.
 
     Args:

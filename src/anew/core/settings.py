@@ -12,11 +12,16 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from anew.errors import ConfigError, did_you_mean, shorten
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 C = TypeVar("C")
+V = TypeVar("V")
+SettingValue: TypeAlias = str | int | float | bool
 MAX_INT = 2**63 - 1  # largest whole number: others keep it in 64 bits
 EXACT_INT = 2**53  # up to here a float stands for one whole number only
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -41,7 +46,7 @@ class Setting:
     high: float | None = None
     choices: tuple[str, ...] = ()
 
-    def check(self, name: str, value: Any) -> None:
+    def check(self, name: str, value: object) -> None:
         """Raise ConfigError where the value, or one in a tuple of them, is not allowed."""
         if isinstance(value, tuple):
             for element in value:
@@ -68,7 +73,7 @@ class Setting:
 
 
 def setting(
-    default: Any,
+    default: object,
     help: str,
     *,
     unit: str = "",
@@ -85,13 +90,13 @@ def settings_of(cls: type) -> dict[str, Setting]:
     return {f.name: f.metadata["setting"] for f in dataclasses.fields(cls) if "setting" in f.metadata}
 
 
-def subset(values: Mapping[str, Any], cls: type) -> dict[str, Any]:
+def subset(values: Mapping[str, V], cls: type) -> dict[str, V]:
     """Those of the values that are settings of a dataclass."""
     allowed = settings_of(cls)
     return {name: value for name, value in values.items() if name in allowed}
 
 
-def check(config: Any) -> None:
+def check(config: object) -> None:
     """Raise ConfigError where a field of a dataclass is outside its setting's range."""
     for name, setting in settings_of(type(config)).items():
         setting.check(name, getattr(config, name))
@@ -117,12 +122,12 @@ def check_int(name: str, value: Any, low: int = 0, high: int = MAX_INT) -> int:
 # ---- JSON ----
 
 
-def to_json(config: Any) -> dict[str, Any]:
+def to_json(config: DataclassInstance) -> dict[str, object]:
     """A dataclass as plain JSON values (tuples become lists, nested dataclasses become objects)."""
     return {f.name: _to_plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
 
 
-def _to_plain(value: Any) -> Any:
+def _to_plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return to_json(value)
     if isinstance(value, tuple | list):
@@ -132,7 +137,7 @@ def _to_plain(value: Any) -> Any:
     return value
 
 
-def from_json(cls: type[C], data: Mapping[str, Any]) -> C:
+def from_json(cls: type[C], data: Mapping[str, object]) -> C:
     """A dataclass from JSON values. Raises ConfigError for unknown names, other types and values out of range."""
     hints = typing.get_type_hints(cls)
     names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
@@ -144,7 +149,7 @@ def from_json(cls: type[C], data: Mapping[str, Any]) -> C:
     return config
 
 
-def _from_plain(hint: Any, value: Any, name: str) -> Any:
+def _from_plain(hint: Any, value: object, name: str) -> object:
     """The value as the type hint has it; nothing is converted but lists, and whole numbers where a float is expected."""
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         if value is None and type(None) in typing.get_args(hint):
@@ -159,7 +164,7 @@ def _from_plain(hint: Any, value: Any, name: str) -> Any:
     if hint not in _EXPECTED:
         return value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is float and is_number:
+    if hint is float and isinstance(value, int | float) and is_number:
         try:
             return float(value)
         except OverflowError:
@@ -172,7 +177,7 @@ def _from_plain(hint: Any, value: Any, name: str) -> Any:
 # ---- text ----
 
 
-def parse(cls: type, name: str, text: str) -> Any:
+def parse(cls: type, name: str, text: str) -> object:
     """The value that text means for a field of a dataclass. Raises ConfigError, which says what is allowed."""
     value = _parse_as(typing.get_type_hints(cls)[name], name, text)
     setting = settings_of(cls).get(name)
@@ -181,7 +186,7 @@ def parse(cls: type, name: str, text: str) -> Any:
     return value
 
 
-def _parse_as(hint: Any, name: str, text: str) -> Any:
+def _parse_as(hint: object, name: str, text: str) -> object:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         if type(None) in typing.get_args(hint) and text.lower() in ("none", ""):
             return None
@@ -211,12 +216,12 @@ def _parse_int(text: str) -> int:
     return int(number)
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """The text that stands for the value of a setting."""
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def route_settings(settings: Mapping[str, Any], owners: Mapping[str, type]) -> dict[str, dict[str, Any]]:
+def route_settings(settings: Mapping[str, object], owners: Mapping[str, type]) -> dict[str, dict[str, object]]:
     """Settings sorted by the dataclass that has them: {"width": "64"} -> {"family": {"width": 64}}.
 
     Args:
@@ -227,7 +232,7 @@ def route_settings(settings: Mapping[str, Any], owners: Mapping[str, type]) -> d
     Raises:
         ConfigError: No owner has the setting, or none allows the value.
     """
-    routed: dict[str, dict[str, Any]] = {owner: {} for owner in owners}
+    routed: dict[str, dict[str, object]] = {owner: {} for owner in owners}
     for full_name, value in settings.items():
         prefix, _, name = full_name.rpartition(".")
         candidates = [owner for owner, cls in owners.items() if name in settings_of(cls) and prefix in ("", owner)]
@@ -246,7 +251,7 @@ def route_settings(settings: Mapping[str, Any], owners: Mapping[str, type]) -> d
     return routed
 
 
-def _without_none(hint: Any) -> Any:
+def _without_none(hint: object) -> object:
     return next(option for option in typing.get_args(hint) if option is not type(None))
 
 
@@ -254,5 +259,5 @@ def _unknown_setting(full_name: str, name: str, names: Iterable[str]) -> ConfigE
     return ConfigError(f"unknown setting {full_name!r}{did_you_mean(name, names)}")
 
 
-def _wrong_type(name: str, value: Any, expected: type) -> ConfigError:
+def _wrong_type(name: str, value: object, expected: type) -> ConfigError:
     return ConfigError(f"{name}={shorten(value)} is not allowed; give {_EXPECTED[expected]}")

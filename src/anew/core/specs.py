@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 MOST_VALUES, MOST_IDS, MOST_LENGTH, MOST_CLASSES = 2**30, 2**24, 2**24, 2**20  # in one example, vocabulary, ...
 
 
-def _check_number(name: str, value: Any, low: int, high: int) -> None:
+def _check_number(name: str, value: object, low: int, high: int) -> None:
     # A spec may come out of the file of a run that somebody else made.
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise ValueError(f"{name} must be a whole number from {low} to {high:,} (got {value!r:.40})")
 
 
-def _check_extents(shape: Any, most: int) -> None:
+def _check_extents(shape: tuple[int, ...], most: int) -> None:
     for extent in shape:
         _check_number("an extent of the shape", extent, 1, most)
     if math.prod(shape) > most:
@@ -100,7 +100,7 @@ class Tokens:
 Spec = Grid | Tokens
 
 
-def spec_to_json(spec: Spec) -> dict[str, Any]:
+def spec_to_json(spec: Spec) -> dict[str, object]:
     """A spec as config.json holds it."""
     if isinstance(spec, Grid):
         return {

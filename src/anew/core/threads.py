@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -22,9 +23,9 @@ def available_threads() -> int:
     return max(1, count // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def use_threads() -> int:
-    """Let PyTorch use all that are available; returns how many."""
-    count = available_threads()
+def use_threads(count: int | None = None) -> int:
+    """Let PyTorch use so many threads, all that are available by default; returns how many."""
+    count = available_threads() if count is None else count
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
     return count
@@ -41,17 +42,22 @@ def map_in_threads(function: Callable[[T], R], arguments: Iterable[T], workers: 
     if workers <= 1:
         yield from map(function, arguments)
         return
+    futures: deque[Future[R]] = deque()
+    with _one_thread_a_call(), ThreadPoolExecutor(workers) as pool:
+        for argument in arguments:
+            futures.append(pool.submit(function, argument))
+            if len(futures) > workers:
+                yield futures.popleft().result()
+        while futures:
+            yield futures.popleft().result()
+
+
+@contextmanager
+def _one_thread_a_call() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    futures: deque[Future[R]] = deque()
     try:
-        with ThreadPoolExecutor(workers) as pool:
-            for argument in arguments:
-                futures.append(pool.submit(function, argument))
-                if len(futures) > workers:
-                    yield futures.popleft().result()
-            while futures:
-                yield futures.popleft().result()
+        yield
     finally:
         torch.set_num_threads(threads)
 

@@ -19,9 +19,10 @@ from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality
 from anew.data.skipped import named
+from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
 from anew.data.splitting import near_duplicates, split
-from anew.data.types import DataBudget, DatasetSummary, EncodedRecord, Item
+from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
 from anew.errors import DataError, printable, restoring
 
 WHOLE_LIST_BYTES = 4 * 1024 * 1024  # a list has many small items, so it is streamed earlier than other text
@@ -54,17 +55,18 @@ class Dataset:
         path: str | Path,
         *,
         modality: str | None = None,
-        settings: Mapping[str, Any] | Callable[[str], Mapping[str, Any]] | None = None,
+        settings: Mapping[str, object] | Callable[[str], Mapping[str, object]] | None = None,
         seed: int = 0,
         cache: Path | None = None,
         size: DataBudget | None = None,
+        columns: ColumnChoice | None = None,
     ) -> Dataset:
         """List the source, decide its modality and split it; nothing is learned yet.
 
         settings: fields of the modality's Config, or what gives them for the name of a modality; cache: where encoded
-        shards are kept; size: the budget, where it is known.
+        shards are kept; size: the budget, where it is known; columns: those of tables that the user names.
         Raises DataError where the source cannot be used."""
-        chosen = detect_modality(str(path), modality)
+        chosen = detect_modality(str(path), modality, columns=columns)
         owner = load("data", chosen.kind)
         given = settings(chosen.kind) if callable(settings) else settings
         kind: Modality = owner(configs.from_json(owner.Config, dict(given or {})))
@@ -178,17 +180,17 @@ class Dataset:
         limit: stop at about so many units, taken evenly from the whole part."""
         return self._ready().rows(self._number(part)).scoring(self.modality, batch, stride, limit)
 
-    def items(self, part: str, n: int, seed: int = 0) -> list[Any]:
+    def items(self, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
         """n random items (all, if fewer) as `modality.decode` gives them; of packed text excerpts of `length` tokens."""
         stored = self._ready().rows(self._number(part), n).samples(n, seed)
         if isinstance(stored, list):
             return [self.modality.decode(row[None].astype(np.int64))[0] for row in stored]
-        return self.modality.to_items(stored)
+        return list(self.modality.to_items(stored))
 
     def item_labels(self, part: str, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
         """(class names, (n,) class numbers) of the items that `items` gives for the same arguments."""
         rows = self._ready().rows(self._number(part), n)
-        numbers = np.zeros(rows.count, dtype=np.int64) if rows.labels is None else np.asarray(rows.labels)
+        numbers = np.zeros(rows.count, np.int64) if rows.labels is None else np.asarray(rows.labels, np.int64)
         return list(self.scan.labels), numbers[np.sort(shuffled(rows.count, seed)[:n])]
 
     def text(self, part: str, limit: int | None = None) -> list[str]:
@@ -214,7 +216,7 @@ class Dataset:
         """Held-out parts that were carved from train; the others are the user's own."""
         return tuple(split.NAMES[part] for part in self._store.held_out)
 
-    def twins(self, items: Sequence[Any]) -> list[int]:
+    def twins(self, items: Sequence[DecodedItem]) -> list[int]:
         """One number of each item, as people see them, that near-duplicates share; of many items exact ones only."""
         records = [Item("", item) for item in items]
         few = len(records) <= ALIKE_ITEMS
@@ -234,7 +236,7 @@ class Dataset:
 
     # ---- keeping ----
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """All that `reopen` needs, as JSON values."""
         size = self._size
         return {
@@ -268,7 +270,8 @@ class Dataset:
     @classmethod
     def open_like(cls, state: Mapping[str, Any], folder: Path, path: str, samples: bool = False) -> Dataset:
         """Other data in the form of a saved run, all in the part "all", none for training. samples: each counts once."""
-        chosen = detect_modality(path, state["modality"], samples)
+        columns = ColumnChoice.of(state["config"], is_needed=False)
+        chosen = detect_modality(path, state["modality"], samples, columns=columns)
         data = cls._restored(chosen, state, folder, generated=samples)
         data._all = True
         data._store = InMemoryStore(data._chosen.source, data._chosen.shards, data.modality, data.seed, undivided=True)
@@ -314,7 +317,8 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
     """The data that a run was trained on, at `path` now if it moved. Raises DataError where it is not the same."""
     if path is None:
         check_there(state["path"])
-    chosen = detect_modality(path or state["path"], state["modality"], asked=state.get("asked", False))
+    columns = ColumnChoice.of(state["config"])
+    chosen = detect_modality(path or state["path"], state["modality"], asked=state.get("asked", False), columns=columns)
     if chosen.fingerprint != state["fingerprint"]:
         where, mend = (
             path or state["path"],

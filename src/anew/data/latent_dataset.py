@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.specs import Batch, Codec, Spec, Tokens
+from anew.core.arrays import Integers, Numbers, Values
+from anew.core.specs import Batch, Codec, Condition, Spec, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modality import Modality, no_prompt_error
-from anew.data.types import Artifact, DataBudget, DatasetSummary, Item
+from anew.data.types import Artifact, DataBudget, DatasetSummary, DecodedItem, Item
 from anew.estimators.sequence_clusters import SequenceClusters
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class LatentModality(Modality):
 
     # ---- latents ----
 
-    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
         """Stored rows as latents. All of them count: a mask of the items (which frames of a clip are real) says nothing here."""
         batch = self.base.batch(rows, labels, lengths)
         return replace(batch, x=as_model_input(encode_in_fixed_batches(self.codec, batch.x), self.spec), mask=None)
@@ -84,14 +85,16 @@ class LatentModality(Modality):
         """Latents (n, *latent) as values of items (n, *shape); drafts of Tokens may be shorter than a whole item."""
         return self.codec.decode(z).cpu()
 
-    def decode(self, x: Tensor) -> list[Any]:
+    def decode(self, x: Values) -> Sequence[DecodedItem]:
         """Latents (n, *latent) as items."""
-        return self.base.decode(self.decode_latents(x))
+        import torch
 
-    def to_items(self, rows: NDArray[Any]) -> list[Any]:
+        return self.base.decode(self.decode_latents(torch.as_tensor(x)))
+
+    def to_items(self, rows: Numbers) -> Sequence[DecodedItem]:
         return self.base.to_items(rows)
 
-    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
+    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor | Condition:
         raise no_prompt_error(self.name, prompt, suffix)
 
     # ---- items and sources: those of the base ----
@@ -122,19 +125,19 @@ class LatentModality(Modality):
         self.base.fit(items, size, labels)
         return self.spec
 
-    def encode(self, item: Item) -> NDArray[Any]:
+    def encode(self, item: Item) -> Numbers:
         return self.base.encode(item)
 
-    def encode_many(self, items: Sequence[Item]) -> list[NDArray[Any] | str]:
+    def encode_many(self, items: Sequence[Item]) -> list[Numbers | str]:
         return self.base.encode_many(items)
 
     def units(self, item: Item) -> int:
         return self.base.units(item)
 
-    def picture(self, item: Any) -> NDArray[Any] | None:
+    def picture(self, item: DecodedItem) -> Numbers | None:
         return self.base.picture(item)
 
-    def save_item(self, item: Any) -> Artifact:
+    def save_item(self, item: DecodedItem) -> Artifact:
         return self.base.save_item(item)
 
     def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
@@ -143,10 +146,10 @@ class LatentModality(Modality):
     def prompt_file(self, path: Path) -> str:
         return self.base.prompt_file(path)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return self.base.state()
 
-    def restore(self, state: dict[str, Any], folder: Path) -> None:
+    def restore(self, state: Mapping[str, object], folder: Path) -> None:
         self.base.restore(state, folder)
 
     def save(self, folder: Path) -> None:
@@ -235,7 +238,7 @@ class LatentDataset(Dataset):
     def prefetch(self, step: int, phase: str, first: int, count: int, size: int) -> None:
         self.base.prefetch(step, phase, first, count, size)
 
-    def items(self, part: str, n: int, seed: int = 0) -> list[Any]:
+    def items(self, part: str, n: int, seed: int = 0) -> list[DecodedItem]:
         return self.base.items(part, n, seed)
 
     def item_labels(self, part: str, n: int, seed: int = 0) -> tuple[list[str], NDArray[np.int64]]:
@@ -247,7 +250,7 @@ class LatentDataset(Dataset):
     def held_out(self) -> tuple[tuple[str, ...], bool]:
         return self.base.held_out()
 
-    def twins(self, items: Sequence[Any]) -> list[int]:
+    def twins(self, items: Sequence[DecodedItem]) -> list[int]:
         return self.base.twins(items)
 
     def part_size(self, part: str) -> int:
@@ -256,7 +259,7 @@ class LatentDataset(Dataset):
     def label_shares(self) -> list[float]:
         return self.base.label_shares()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return self.base.state()
 
     def close(self) -> None:

@@ -6,17 +6,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import isolation
-from anew.core.specs import Batch, Spec
+from anew.core.arrays import Integers, Numbers, Values
+from anew.core.specs import Batch, Condition, Spec
 from anew.data.formats.reading import read_whole
-from anew.data.types import Artifact, DataBudget, Item, SkippedItem
+from anew.data.types import Artifact, DataBudget, DecodedItem, Item, SkippedItem
 from anew.errors import ConfigError
 from anew.estimators.sequence_clusters import SequenceClusters
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONFIDENT = 0.8  # a confidence that outweighs a file's ending, see `Modality.sniff`
 
@@ -184,7 +188,7 @@ class Modality(ABC):
         """
 
     @abstractmethod
-    def encode(self, item: Item) -> NDArray[Any]:
+    def encode(self, item: Item) -> Numbers:
         """What is stored of an item.
 
         Returns:
@@ -195,12 +199,12 @@ class Modality(ABC):
             ValueError: The item's body turns out to be damaged (one clause).
         """
 
-    def encode_many(self, items: Sequence[Item]) -> list[NDArray[Any] | str]:
+    def encode_many(self, items: Sequence[Item]) -> list[Numbers | str]:
         """`encode` of each, or the reason (one clause) why an item cannot be. Faster where a modality works in bulk."""
         results = isolation.each(self, "encode_checked", items)
         return [str(result) if isinstance(result, ValueError) else result for result in results]
 
-    def encode_checked(self, item: Item) -> NDArray[Any]:
+    def encode_checked(self, item: Item) -> Numbers:
         """`encode` of an item whose header was not looked at yet. Raises ValueError (one clause)."""
         reason = self.validate_header(item)
         if reason is not None:
@@ -211,12 +215,12 @@ class Modality(ABC):
     def units(self, item: Item) -> int:
         """Characters, residues or values of the item, which bits are divided by."""
 
-    def widths(self) -> NDArray[Any] | None:
+    def widths(self) -> Numbers | None:
         """(vocab,) units that each id of `Tokens` stands for (sums are exact); None for a `Grid`, whose values are its units."""
         return None
 
     @abstractmethod
-    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
         """Stored rows of one step as model input.
 
         Args:
@@ -243,23 +247,23 @@ class Modality(ABC):
     # ---- back to items ----
 
     @abstractmethod
-    def decode(self, x: Any) -> list[Any]:
+    def decode(self, x: Values) -> Sequence[DecodedItem]:
         """Model output (n, ...) as items: str for text, (H, W) or (H, W, C) uint8 for images, (N,) float32 for sound."""
 
-    def to_items(self, rows: NDArray[Any]) -> list[Any]:
+    def to_items(self, rows: Numbers) -> Sequence[DecodedItem]:
         """Stored rows (n, ...) of real items as items; by default what the model's input decodes to."""
         return self.decode(self.batch(rows, None, None).x)
 
-    def picture(self, item: Any) -> NDArray[Any] | None:
+    def picture(self, item: DecodedItem) -> Numbers | None:
         """(H, W) or (H, W, C) uint8: how a decoded item looks on a sheet of many; None: it is read as text."""
         return None
 
-    def pictures(self, items: Iterable[Any]) -> list[Any]:
+    def pictures(self, items: Iterable[DecodedItem]) -> list[Any]:
         """The picture of each item, or the item itself where there is none."""
         return [item if (picture := self.picture(item)) is None else picture for item in items]
 
     @abstractmethod
-    def save_item(self, item: Any) -> Artifact:
+    def save_item(self, item: DecodedItem) -> Artifact:
         """A decoded item as an ordinary file."""
 
     def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
@@ -268,7 +272,7 @@ class Modality(ABC):
 
     # ---- prompts ----
 
-    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
+    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor | Condition:
         """What samples start from, given the beginning and the end of an item as a user writes them.
 
         Raises:
@@ -283,7 +287,7 @@ class Modality(ABC):
         except UnicodeDecodeError as error:
             raise ValueError(f"it cannot be read as UTF-8 text ({error})") from None
 
-    def truncate_at(self, x: Any, known: Any, stop: str) -> list[str | None]:
+    def truncate_at(self, x: Values, known: Values | None, stop: str) -> list[str | None]:
         """The text of each sample up to a string.
 
         Args:
@@ -302,11 +306,11 @@ class Modality(ABC):
     # ---- keeping ----
 
     @abstractmethod
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """What `inspect` and `fit` found, as JSON values (kept in config.json)."""
 
     @abstractmethod
-    def restore(self, state: dict[str, Any], folder: Path) -> None:
+    def restore(self, state: Mapping[str, object], folder: Path) -> None:
         """Undo `state` and `save`. Raises ValueError (one clause) where they do not fit."""
 
     def save(self, folder: Path) -> None:

@@ -8,10 +8,9 @@ import hashlib
 import html
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from numpy.typing import NDArray
-
+from anew.core.arrays import Numbers
 from anew.errors import printable
 
 DIGESTED = 1 << 20  # bytes at the start, the middle and the end of a large file that stand for its content
@@ -38,7 +37,7 @@ class FileSlice:
     at: tuple[int, int] | None = None
     body: bytes | None = None
 
-    def __reduce__(self) -> Any:  # a tenth of what pickling a frozen class with slots costs
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:  # a tenth of what pickling a frozen class with slots costs
         return FileSlice, (self.path, self.part, self.of, self.at, self.body)
 
     def digest(self) -> bytes:
@@ -68,6 +67,12 @@ def _digest(path: Path, size: int, stamp: int) -> bytes:
     return digest.digest()
 
 
+DecodedItem: TypeAlias = str | Numbers  # what `Modality.decode` gives
+GivenItem: TypeAlias = (
+    str | Path | bytes | Numbers | FileSlice
+)  # one of the user's: a path, a file's bytes, or an array
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One record as it lies in its source.
@@ -88,7 +93,7 @@ class Item:
     ends: bool = True
     group: str | None = None
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return Item, (self.name, self.data, self.label, self.begins, self.ends, self.group)
 
 
@@ -107,7 +112,7 @@ class EncodedRecord:
     file: str
     number: int
     name: str
-    row: NDArray[Any]
+    row: Numbers
     label: int | None = None
 
 
@@ -226,6 +231,6 @@ class DatasetSummary:
     other: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def left_out(self) -> dict[str, Any]:
+    def left_out(self) -> dict[str, object]:
         """How many items were refused so far, and some by name, as JSON values."""
         return {"refused": self.refused, "refusals": [f"{one.name}: {one.reason}" for one in self.refusals]}

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.evaluation.inputs import EMBEDDER_ITEMS, LEAST, POOL_MOST, AuditPool, Clock, EvaluationInputs
 from anew.evaluation.memorization.audit import MOST_CONTROLS, audit
@@ -34,10 +35,11 @@ MOST = 10_000  # samples that are measured: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared
 PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes
 TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
+BRIEF = 12  # samples that a report shows where there was no time for more
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
 OUT_OF_TIME = "out of time"
 
-Embedder = Callable[[Sequence[Any]], NDArray[Any]]
+Embedder = Callable[[Sequence[Any]], Numbers]
 
 
 class Evaluation(ABC):
@@ -84,7 +86,7 @@ class Evaluation(ABC):
     def embedder(self, train: Sequence[Any]) -> Embedder:
         """What turns items into features (n, d); may take centre and scale from a few training items."""
 
-    def probe_features(self, items: Sequence[Any]) -> NDArray[Any] | None:
+    def probe_features(self, items: Sequence[Any]) -> Numbers | None:
         """Features (n, d) that tell classes better than those of `embedder`; None: those do."""
         return None
 
@@ -99,6 +101,13 @@ class Evaluation(ABC):
     @abstractmethod
     def report_content(self) -> ReportContent:
         """What the report displays of the samples: a sheet, and the nearest training item of each; with `closest_pairs`."""
+
+    def brief_content(self) -> ReportContent:
+        """What there is always time for: the first samples, with nothing beside them."""
+        pairs = [SamplePair(self.report_item(sample), None) for sample in self.inputs.samples[:BRIEF]]
+        return ReportContent(
+            pairs=pairs, explanation="The nearest training items were not looked for: the time was up."
+        )
 
     def pair_view(self, sample: Any, train: Any, distance: float, usual: float) -> SamplePair:
         """A suspicious sample and its nearest training item; usual: the distance of that to its nearest real item."""
@@ -301,7 +310,7 @@ class Evaluation(ABC):
         yield from ClassMetrics(
             names=labels.train(1)[0],
             probe_items=LabelledFeatures(embed(self._probe_items[:n_probe]), train[n : n + n_probe]),
-            samples=LabelledFeatures(rows["samples"], np.asarray(labels.samples)[:n]),
+            samples=LabelledFeatures(rows["samples"], np.asarray(labels.samples, dtype=np.intp)[:n]),
             held_out=LabelledFeatures(rows["test"], test[:n]),
             train=LabelledFeatures(rows["train"], train[:n]),
             naive=rows.get("naive"),
@@ -326,7 +335,7 @@ def comparisons(samples: int, real: int) -> float:
 
 
 def class_numbers(
-    labels_of: Callable[[int], tuple[Sequence[str], NDArray[Any]]], counts: tuple[int, int], seed: int
+    labels_of: Callable[[int], tuple[Sequence[str], Integers]], counts: tuple[int, int], seed: int
 ) -> NDArray[np.intp] | None:
     """Class numbers of the items of a part in the order of `Evaluation.items`; None where items are pieces of what has labels.
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Spec
 from anew.data.modality import Modality
 from anew.evaluation.metrics.bits import BitsAndUnits
@@ -33,7 +33,7 @@ class AuditPool:
 
     train: list[Any]
     held_out: list[Any]
-    groups: NDArray[Any] | None
+    groups: Numbers | None
     n_train_total: int
     randomly_held_out: bool = True
 
@@ -60,9 +60,9 @@ class Labels:
         samples: (n,) what each sample was asked to be.
     """
 
-    train: Callable[[int], tuple[Sequence[str], NDArray[Any]]]
-    test: Callable[[int], tuple[Sequence[str], NDArray[Any]]]
-    samples: NDArray[Any]
+    train: Callable[[int], tuple[Sequence[str], Integers]]
+    test: Callable[[int], tuple[Sequence[str], Integers]]
+    samples: Integers
 
 
 @dataclass(frozen=True)

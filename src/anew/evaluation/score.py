@@ -14,6 +14,7 @@ from typing import Any, Literal
 Better = Literal["lower", "higher", "closer to real"]
 Role = Literal["metric", "reference", "fact"]
 ValueFormat = Literal["number", "percent", "ratio", "seconds", "count"]
+Question = Literal["closeness", "variety"]
 
 
 class Group(StrEnum):
@@ -25,6 +26,33 @@ class Group(StrEnum):
     PREDICTION = "How well held-out data is predicted"
     INTERPOLATION = "How smoothly it interpolates"
     COST = "What it costs"
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far samples may lie on the worse side of real data before it matters; what makes a metric a part of a grade.
+
+    Attributes:
+        question: The question that the metric helps to answer.
+        small: Differences up to this do not matter.
+        large: Differences from this on are plain.
+        clause: The figure within a sentence; {value} and {real} are what samples and real data get.
+        relative: Differences are shares of the real baseline.
+        exact_baseline: The baseline is known to be at least this, without error (0.5 of guessing); None: it is as uncertain
+            as the figure.
+        decisive: The question is answered with yes only where this metric was measured.
+        least: Items under which the figure is not read.
+    """
+
+    question: Question
+    small: float
+    large: float
+    clause: str
+    _: KW_ONLY
+    relative: bool = False
+    exact_baseline: float | None = None
+    decisive: bool = False
+    least: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +74,7 @@ class MetricSpec:
         award: What the best run of a comparison is called; "" for no award. Of several metrics with one award, the
             first that was measured decides.
         format: How a comparison writes its value within a sentence.
+        tolerance: Of a metric that is a part of a grade, None of others.
     """
 
     name: str
@@ -61,6 +90,7 @@ class MetricSpec:
     role: Role = "metric"
     award: str = ""
     format: ValueFormat = "number"
+    tolerance: Tolerance | None = None
 
     def format_value(self, value: float) -> str:
         """The value as text within a sentence."""

@@ -16,6 +16,7 @@ from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid, SampleRequest, Spec
 from anew.errors import ConfigError
 from anew.families.phases import Loss, OptimizerConfig, Phase
+from anew.families.portable import StockDecoder
 from anew.functional.latents import slerp
 
 
@@ -94,7 +95,7 @@ class Family(nn.Module):
     rationale: ClassVar[str] = ""
     early_stopping: ClassVar[bool] = True
     generates: ClassVar[bool] = True
-    codec_config: ClassVar[Mapping[str, Any] | None] = None
+    codec_config: ClassVar[Mapping[str, object] | None] = None
     codec_time_share: ClassVar[float] = 0.45
     latent_spec_type: ClassVar[type] = Grid
     no_interpolation_reason: ClassVar[str] = "use a family that has one"
@@ -234,6 +235,19 @@ class Family(nn.Module):
     def bits_and_parts(self, batch: Batch) -> tuple[Tensor | None, dict[str, Tensor]]:
         """What `bits` and `bits_by_part` give; in one pass where a family can."""
         return self.bits(batch), self.bits_by_part(batch)
+
+    # -- export ---------------------------------------------------------------------------------------------------------
+
+    def stock_decoder(self) -> StockDecoder:
+        """Its network as a class that other libraries have.
+
+        Raises:
+            ConfigError: There is no such class for it.
+        """
+        name = type(self).__name__.lower()
+        raise ConfigError(
+            f"the family {name!r} is not a language model; only a transformer over text or sequences is one"
+        )
 
     def check_state(self) -> None:
         """Check buffers that were loaded, of which only names, shapes and dtypes were checked so far.

@@ -9,6 +9,7 @@ from anew.planning.context import RunContext
 from anew.planning.train_config import TrainConfig
 from anew.runs.record import Candidate, Request
 
+GAIN = 1.1  # times the training so far, that a run should be given at least in all
 LEAST_TRAINING = 1.0  # seconds: less would hardly be a step
 
 
@@ -68,6 +69,29 @@ def _too_small(budget: float, elapsed: float) -> BudgetError:
     return BudgetError(
         f"a budget of {budget:g} s leaves no time to train: reading took {elapsed:.1f} s and the report needs "
         f"{evaluation_slice(budget):.1f} s; give at least {int(enough) + 1}s"
+    )
+
+
+def check_gain(budget: float, context: RunContext, spent: float, trained: float) -> None:
+    """Refuse to give a finished run less time than would take it beyond what it has.
+
+    Args:
+        budget: Additional seconds for the whole command.
+        context: Says how much of them is spent.
+        spent: Seconds of training up to the checkpoint that the run goes on from.
+        trained: Seconds of training behind its present weights.
+
+    Raises:
+        BudgetError: The training would end before those weights.
+    """
+    if spent + time_to_train(budget, context) > trained:
+        return
+    enough = budget
+    while spent + enough - context.elapsed() - _reserved(enough) < GAIN * trained:
+        enough += max(1.0, enough / 50)
+    raise BudgetError(
+        f"a budget of {budget:g} s is too short to improve this run: it goes on from where its learning rate began to fall, "
+        f"{trained - spent:.0f} s of training before its end; give at least {int(enough) + 1}s"
     )
 
 

@@ -10,13 +10,12 @@ from typing import TypeAlias
 from anew.core import arguments
 from anew.core.durations import parse_duration
 from anew.core.registry import check_name
-from anew.core.settings import as_text, check_int
+from anew.core.settings import SettingValue, as_text, check_int
 from anew.data.file_names import is_hub_name
 from anew.errors import ConfigError, DataError
 from anew.runs.paths import OWN_FAMILY
 from anew.runs.record import PREFERENCES, Request, requested
 
-SettingValue: TypeAlias = str | int | float | bool
 Settings: TypeAlias = Mapping[str, SettingValue]
 
 MOST_STEPS = 10**12

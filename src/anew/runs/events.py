@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from anew.core import files
 from anew.errors import RunError
 
 NAME = "events.jsonl"
+EventValue: TypeAlias = str | int | float | None
 BYTES = 2**31  # of the file, at most
 TEXTS = {"event", "text", "name", "phase"}  # fields that are text; all others are numbers
-NEEDED = {"step": ("step", "progress"), "warning": ("step", "text"), "validation": ("step", "loss")}
+NEEDED = {
+    "step": ("step", "progress"),
+    "warning": ("step", "text"),
+    "validation": ("step", "loss"),
+    "threads": ("step", "threads"),
+    "calibration": ("batches",),
+}
 
 
 class Events:
@@ -27,7 +34,7 @@ class Events:
         if cut and path.stat().st_size:
             self._file.write("\n")  # a kill left half a line, and the next one is to be whole
 
-    def write(self, kind: str, **fields: Any) -> None:
+    def write(self, kind: str, **fields: EventValue) -> None:
         self._file.write(json.dumps({"event": kind, "time": round(time.time(), 3), **fields}) + "\n")
         if time.monotonic() - self._flushed >= self._every:
             self.flush()
@@ -66,11 +73,11 @@ def _event(line: bytes) -> dict[str, Any] | None:
     return event if fits and all(name in event for name in NEEDED.get(event["event"], ())) else None
 
 
-def _fits(name: str, value: Any) -> bool:
+def _fits(name: str, value: object) -> bool:
     if name in TEXTS:
         return isinstance(value, str)
-    if name in ("step", "examples"):
-        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+    if name in ("step", "examples", "threads", "batches"):
+        return isinstance(value, int) and not isinstance(value, bool) and (name == "threads") <= value < 2**63
     if value is None:
         return name != "progress"
     return (
@@ -99,3 +106,13 @@ def progress_record(path: Path) -> list[float]:
     if missing is not None:
         raise RunError(f"{str(path)!r} does not say how step {missing:,} went; restore it or give another run")
     return [float(steps[step]) for step in sorted(steps)]
+
+
+def thread_record(path: Path) -> dict[int, int]:
+    """Threads of the CPU by the step, 0-based, from which on there were so many."""
+    return {e["step"] - 1: e["threads"] for e in read(path) if e["event"] == "threads" and e["step"] > 0}
+
+
+def calibration_record(path: Path) -> int | None:
+    """Batches that the last calibration read; None where there was none."""
+    return next((e["batches"] for e in reversed(read(path)) if e["event"] == "calibration"), None)

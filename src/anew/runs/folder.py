@@ -16,6 +16,7 @@ from anew.core import files
 from anew.errors import RunError, command, shorten
 from anew.runs import lock
 from anew.runs.paths import CONFIG
+from anew.runs.portable import relative_paths
 from anew.runs.tensors import read_tensors, serialized, write_tensors
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class RunFolder:
         return record
 
     def write_config(self, record: Begun | RunRecord) -> None:
-        files.write_json(self.path / CONFIG, record.model_dump())
+        files.write_json(self.path / CONFIG, relative_paths(record.model_dump(), self.path))
 
     def save(self, name: str, state: Mapping[str, Any]) -> None:
         """A checkpoint: files under a temporary name, synced, renamed, the manifest with checksums last.

@@ -14,6 +14,7 @@ from anew.core.schema import Count, Flag, Name, NotNegative, Positive, Real, Rec
 from anew.core.specs import Grid, Spec, Tokens, spec_from_json, spec_to_json
 from anew.errors import ConfigError, RunError
 from anew.runs.paths import OWN_FAMILY
+from anew.runs.portable import absolute_paths
 
 FORMAT = 1  # of config.json, as in `Begun` and `RunRecord`; raised where an older one can no longer be read
 FILE_BYTES = 64 * 2**20
@@ -21,13 +22,13 @@ FILE_BYTES = 64 * 2**20
 STRICT = ConfigDict(extra="forbid")
 
 
-def _family(value: Any) -> str:
+def _family(value: object) -> str:
     if value == OWN_FAMILY or (isinstance(value, str) and value.isidentifier() and len(value) < 100):
         return str(value)
     raise ValueError(f"a family's name or {OWN_FAMILY!r} is expected")
 
 
-def _spec(value: Any) -> Spec:
+def _spec(value: object) -> Spec:
     if isinstance(value, Grid | Tokens):
         return value
     if not isinstance(value, Mapping):
@@ -40,9 +41,10 @@ def _spec(value: Any) -> Spec:
 
 Preference = Literal["quality", "speed", "latent"]
 PREFERENCES: tuple[Preference, ...] = get_args(Preference)  # what may decide between families for continuous data
+Status = Literal["training", "trained", "finished"]  # "trained": its report is not written yet
 FamilyName = Annotated[str, PlainValidator(_family)]
 SpecField = Annotated[Grid | Tokens, PlainValidator(_spec), PlainSerializer(spec_to_json)]
-Settings = dict[str, Any]  # of a dataclass of settings, which checks them
+Settings = dict[str, object]  # of a dataclass of settings, which checks them
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
@@ -76,7 +78,8 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Plan:
-    """What a training will do; saved in the run. Seconds are wall-clock, None where steps alone decide."""
+    """What a training will do; saved in the run. Seconds are wall-clock, None where steps alone decide. threads: of the CPU at
+    the first step, since sums round differently with another number of them."""
 
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
     model_size: Annotated[int, Field(strict=True)]
@@ -91,6 +94,7 @@ class Plan:
     expected_steps: Whole | None = None
     epochs: NotNegative | None = None
     calibration_units: NotNegative = 300_000.0
+    threads: Count | None = None
     candidates: tuple[Candidate, ...] = ()
     notes: tuple[Text, ...] = ()
 
@@ -146,7 +150,7 @@ class RunRecord(Record):
 
     format: Literal[1] = 1
     request: Request
-    status: Literal["training", "trained", "finished"]
+    status: Status
     family: FamilyRecord
     spec: SpecField
     data: DataRecord
@@ -167,7 +171,7 @@ class RunRecord(Record):
             raise ValueError(f"label_shares must have one share for each of {classes} classes, and not all 0")
         return self
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As JSON values."""
         return self.model_dump(exclude_none=False)
 
@@ -181,18 +185,18 @@ def requested(values: Mapping[str, Any]) -> Request:
 
 
 def read(path: Path) -> Begun | RunRecord:
-    """The record in a file; RunError where it is missing, damaged, of another format, or does not fit."""
+    """The record in a file, with absolute paths; RunError where it is missing, damaged, of another format, or does not fit."""
     if not path.exists() and not path.is_symlink():
         raise RunError(f"{str(path.parent)!r} is not a run (it has no {path.name}); give a folder that train made")
     value = files.read_json(path, FILE_BYTES)
     if not isinstance(value, dict) or "request" not in value:
         raise RunError(f"{str(path)!r} does not describe a run; restore it or train again")
     if value.get("format") != FORMAT or isinstance(value["format"], bool):
-        found = f"format {value['format']!r:.40}" if "format" in value else "a format without a number"
-        raise RunError(f"{str(path)!r} has {found}, and this version of anew reads format {FORMAT}; train again")
-    kind = Begun if value.get("status") == "begun" else RunRecord
+        saved_format = f"format {value['format']!r:.40}" if "format" in value else "a format without a number"
+        raise RunError(f"{str(path)!r} has {saved_format}, and this version of anew reads format {FORMAT}; train again")
+    record_class = Begun if value.get("status") == "begun" else RunRecord
     try:
-        return kind.model_validate(value)
+        return record_class.model_validate(absolute_paths(value, path.parent))
     except (ValidationError, RecursionError) as error:
-        what = described(error) if isinstance(error, ValidationError) else "it is nested too deep"
-        raise RunError(f"{str(path)!r} does not describe a run: {what}; restore it or train again") from None
+        reason = described(error) if isinstance(error, ValidationError) else "it is nested too deep"
+        raise RunError(f"{str(path)!r} does not describe a run: {reason}; restore it or train again") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, SupportsIndex
 
 import torch
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anew.data.modality import Modality
 
 
-def condition_from_prompt(modality: Modality, prompt: Any, suffix: Any) -> Condition | None:
+def condition_from_prompt(modality: Modality, prompt: object, suffix: object) -> Condition | None:
     """What samples begin and end with, in the values of a run.
 
     Args:
@@ -35,11 +35,11 @@ def condition_from_prompt(modality: Modality, prompt: Any, suffix: Any) -> Condi
             raise ConfigError(f"`{name}` must be a string (got {shorten(text)})")
     if prompt is None and not suffix:
         return None
-    condition = modality.condition_from_prompt(prompt or "", suffix or "")
+    condition = modality.condition_from_prompt(str(prompt or ""), str(suffix or ""))
     return condition if isinstance(condition, Condition) else Condition(torch.as_tensor(condition))
 
 
-def check_stop(modality: Modality, stop: Any) -> str | None:
+def check_stop(modality: Modality, stop: object) -> str | None:
     """The text that samples end before; None where they have their own ends."""
     if stop is None:
         return None
@@ -51,10 +51,10 @@ def check_stop(modality: Modality, stop: Any) -> str | None:
     return stop
 
 
-def class_index(names: list[str], label: Any) -> int:
+def class_index(names: list[str], label: object) -> int:
     """The place in `names` of a class by its name, or by this place where no class is called by a number."""
     if str(label) in names:
         return names.index(str(label))
-    if hasattr(label, "__index__") and not any(map(str.isdecimal, names)):
+    if isinstance(label, SupportsIndex) and not any(map(str.isdecimal, names)):
         return check_int("label", label, 0, len(names) - 1)
     raise ConfigError(f"unknown `label` {shorten(label)}{did_you_mean(str(label), names)}")

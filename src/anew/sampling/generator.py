@@ -13,6 +13,7 @@ from anew.core import settings as cfg
 from anew.core.specs import Codec, Condition, SampleRequest, Spec
 from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality
+from anew.data.types import DecodedItem
 from anew.errors import ConfigError, RunError, shorten
 from anew.families.base import Family
 from anew.sampling.conditioning import class_index
@@ -34,7 +35,7 @@ class Generator:
     """
 
     def __init__(
-        self, family: Family, modality: Any, labels: Sequence[str] = (), label_shares: Sequence[float] = ()
+        self, family: Family, modality: Modality, labels: Sequence[str] = (), label_shares: Sequence[float] = ()
     ) -> None:
         self.family = family
         self.modality = modality
@@ -54,8 +55,7 @@ class Generator:
     @property
     def item_modality(self) -> Modality:
         """The kind of data as people see it, without the codec."""
-        plain: Modality = self.modality.base
-        return plain
+        return self.modality.base
 
     @property
     def item_spec(self) -> Spec:
@@ -66,7 +66,7 @@ class Generator:
     def family_name(self) -> str:
         return type(self.family).__name__.lower()
 
-    def sampling_config(self, settings: Mapping[str, Any] | None = None) -> Any:
+    def sampling_config(self, settings: Mapping[str, object] | None = None) -> Any:
         """The family's Sampling with these settings, else those that suit the data.
 
         Raises:
@@ -127,9 +127,9 @@ class Generator:
             raise RunError("the family drew nothing; train the run again")
         return last.cpu()
 
-    def decode_items(self, x: Tensor, request: SampleRequest, stop: str | None = None) -> list[Any]:
+    def decode_items(self, x: Tensor, request: SampleRequest, stop: str | None = None) -> Sequence[DecodedItem]:
         """Items of samples (n, *shape). stop: each text ends before the first one behind its prompt."""
-        items: list[Any] = self.modality.decode(x)
+        items = self.modality.decode(x)
         if stop is None:
             return items
         stopped = self.modality.truncate_at(x, _prompt_ids(request), stop)
@@ -161,7 +161,7 @@ class Generator:
             samples += Samples(items, self.label_names(request.labels, len(items)), self.item_modality)
         return samples
 
-    def stream_items(self, request: SampleRequest, seed: int) -> Iterator[list[Any]]:
+    def stream_items(self, request: SampleRequest, seed: int) -> Iterator[Sequence[DecodedItem]]:
         """Drafts of the items while they form."""
         for draft in self.family.sample(request, seed):
             yield self.modality.decode(draft.cpu())

@@ -8,18 +8,18 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from anew.core import files
 from anew.core.arguments import path
-from anew.core.settings import check_int
+from anew.core.arrays import Numbers
+from anew.core.settings import SettingValue, check_int
 from anew.core.specs import SampleRequest
+from anew.data.types import DecodedItem, GivenItem
 from anew.errors import ConfigError, shorten
 from anew.families.base import Family
 from anew.sampling.generator import SAMPLE_BATCH, Generator
@@ -45,7 +45,7 @@ class Walk:
 
     frames: Samples
     stops: list[int]
-    ends: list[NDArray[Any]] | None
+    ends: list[Numbers] | None
     label: str | None
 
     def __repr__(self) -> str:
@@ -77,7 +77,7 @@ class Walk:
         if self.ends is None:
             return sheet(cells, columns=width)
         fractions = [f"{fraction:.0%}" for fraction in np.linspace(0, 1, width)]
-        first, last = self.frames.modality.pictures(self.ends)
+        first, last = self.ends
         return sheet([first, *cells, last], columns=width + 2, labels=["given", *fractions, "given"])
 
     def gif(self) -> bytes:
@@ -106,8 +106,8 @@ def latent_walk(
     stops: int,
     seed: int,
     label: str | int | None,
-    ends: tuple[Any, Any] | None,
-    sampling: Mapping[str, Any],
+    ends: tuple[GivenItem, GivenItem] | None,
+    sampling: Mapping[str, SettingValue],
 ) -> Walk:
     """What `Model.walk` returns."""
     if ends is not None and (not isinstance(ends, tuple | list) or len(ends) != 2):
@@ -125,7 +125,7 @@ def latent_walk(
         end_items = None
     else:
         x = torch.cat([item_values(generator, item) for item in ends])  # (2, *shape)
-        end_items = generator.modality.decode(x)
+        end_items = generator.modality.pictures(generator.modality.decode(x))
         end_labels = None if walk_label is None else walk_label.expand(2)
         latents = family.encode_to_latents(x.to(generator.device), end_labels).cpu()  # (2, K)
     points = _points_along(family, latents.cpu(), n)
@@ -138,7 +138,7 @@ def latent_walk(
     return Walk(frames, stop_frames, end_items, None if walk_label is None else generator.labels[int(walk_label)])
 
 
-def interpolate_pairs(generator: Generator, count: int, frames: int, seed: int) -> list[list[Any]]:
+def interpolate_pairs(generator: Generator, count: int, frames: int, seed: int) -> list[list[DecodedItem]]:
     """Walks between samples of the seed two by two, both of one class where there are any.
 
     Args:
@@ -189,7 +189,7 @@ def _points_along(family: Family, latents: Tensor, n: int) -> Tensor:
     return torch.cat(parts)
 
 
-def _items_at(generator: Generator, points: Tensor, request: SampleRequest) -> Iterator[Any]:
+def _items_at(generator: Generator, points: Tensor, request: SampleRequest) -> Iterator[DecodedItem]:
     """The item that starts from each of the points (n, K)."""
     for start in range(0, len(points), SAMPLE_BATCH):
         part = points[start : start + SAMPLE_BATCH]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from anew.core.arrays import Numbers
 from anew.core.specs import Codec, Condition, Grid, Tokens
 from anew.data.latent_dataset import encode_in_fixed_batches
 from anew.data.modality import Modality
@@ -21,19 +21,19 @@ from anew.sampling.samples import Samples
 ITEM_TYPES = str | Path | bytes | bytearray | memoryview | np.ndarray | FileSlice
 
 
-def item_values(generator: Generator, item: Any) -> Tensor:
+def item_values(generator: Generator, item: object) -> Tensor:
     """(1, *shape) what the family sees of an item: a path, the bytes of a file, or an array."""
     return _values_of(generator.modality, item)
 
 
-def _values_of(modality: Any, item: Any) -> Tensor:
+def _values_of(modality: Modality, item: object) -> Tensor:
     """(1, *shape) the item as this modality, seen through a codec or plain, gives it."""
     row = _encoded_row(modality, item)
     values: Tensor = modality.batch(row[None], None, None).x
     return values.float() if values.is_floating_point() else values
 
 
-def _encoded_row(modality: Any, item: Any) -> Any:
+def _encoded_row(modality: Modality, item: object) -> Numbers:
     """The item as the cache would hold it; ConfigError says why it cannot be used."""
     expected = f"give a file of one {modality.traits.singular}"
     if not isinstance(item, ITEM_TYPES):
@@ -45,6 +45,7 @@ def _encoded_row(modality: Any, item: Any) -> Any:
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         why = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{shown_name} cannot be read ({why}); {expected}") from None
+    row: Numbers | str
     try:
         (row,) = modality.encode_many([Item(name or "item", data)])
     except ValueError as error:
@@ -54,7 +55,7 @@ def _encoded_row(modality: Any, item: Any) -> Any:
     return row
 
 
-def _file_data(modality: Any, path: Path) -> Any:
+def _file_data(modality: Modality, path: Path) -> bytes | FileSlice:
     """What `Item.data` is of a file."""
     if not modality.traits.reads_file_slices:
         return path.read_bytes()
@@ -62,7 +63,7 @@ def _file_data(modality: Any, path: Path) -> Any:
     return FileSlice(path)
 
 
-def condition_from_mask(generator: Generator, condition: Any) -> Condition:
+def condition_from_mask(generator: Generator, condition: object) -> Condition:
     """What samples keep of an item.
 
     Args:
@@ -93,7 +94,7 @@ def condition_from_mask(generator: Generator, condition: Any) -> Condition:
     return Condition(x, mask[None])
 
 
-def _mask(mask: Any, expected: tuple[int, ...]) -> Tensor:
+def _mask(mask: object, expected: tuple[int, ...]) -> Tensor:
     """float32 of any shape."""
     try:
         values = (
@@ -106,7 +107,7 @@ def _mask(mask: Any, expected: tuple[int, ...]) -> Tensor:
     raise ConfigError(f"the mask must be an array of true and false of the size {expected} (got {shorten(mask)})")
 
 
-def encode_items(generator: Generator, items: Sequence[Any]) -> Tensor:
+def encode_items(generator: Generator, items: Sequence[object]) -> Tensor:
     """(n, *latent) of items, by the codec of the generator or the family that is one."""
     codec = _codec(generator)
     if isinstance(items, str | Path | bytes) or not isinstance(items, Sequence | np.ndarray):
@@ -117,7 +118,7 @@ def encode_items(generator: Generator, items: Sequence[Any]) -> Tensor:
     return encode_in_fixed_batches(codec, values.to(generator.device))
 
 
-def decode_latents(generator: Generator, latents: Any) -> Samples:
+def decode_latents(generator: Generator, latents: object) -> Samples:
     """Items from latents (n, *latent)."""
     codec = _codec(generator)
     z = _checked_latents(codec, latents).to(generator.device)
@@ -126,7 +127,7 @@ def decode_latents(generator: Generator, latents: Any) -> Samples:
     return Samples(modality.decode(x), [None] * len(z), modality)
 
 
-def _checked_latents(codec: Codec, latents: Any) -> Tensor:
+def _checked_latents(codec: Codec, latents: object) -> Tensor:
     """(n, *latent) float32, or int64 codes; ConfigError where they are not what `encode` gives."""
     spec = codec.latent
     shape = (spec.length,) if isinstance(spec, Tokens) else tuple(spec.shape)

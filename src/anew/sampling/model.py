@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from anew.core.arguments import optional_number, path, switch
 from anew.core.arguments import reporter as checked_reporter
 from anew.core.device import pick_device
 from anew.core.reporter import Reporter
-from anew.core.settings import check_int
+from anew.core.settings import SettingValue, check_int
 from anew.core.specs import Batch, Condition, Tokens
+from anew.data.types import DecodedItem, GivenItem
 from anew.errors import ConfigError, DataError, shorten
 from anew.runs.folder import RunFolder
 from anew.sampling.conditioning import check_stop, condition_from_prompt
@@ -67,7 +68,7 @@ class Model(Generator):
         place = torch.device(pick_device(device))
         owner = load_family_class(record.family.name, folder.path, trust_code)
         modality = restore_modality(record, folder.path, place)
-        weights, weights_path, self.notes = newest_weights(folder)
+        weights, weights_path, self.notes = newest_weights(folder, record.status)
         family = restore_family(record.family, record.spec, owner, weights, weights_path, place)
         super().__init__(family, modality, record.data.labels, record.label_shares)
         self.folder = folder
@@ -94,9 +95,9 @@ class Model(Generator):
         suffix: str | None = None,
         stop: str | None = None,
         label: str | int | None = None,
-        condition: Condition | tuple[Any, Any] | None = None,
+        condition: Condition | tuple[GivenItem, ArrayLike] | None = None,
         first_index: int = 0,
-        **sampling: Any,
+        **sampling: SettingValue,
     ) -> Samples:
         """Draw new items. Sample i depends on the seed and i alone.
 
@@ -139,8 +140,8 @@ class Model(Generator):
         seed: int = 0,
         prompt: str | None = None,
         label: str | int | None = None,
-        **sampling: Any,
-    ) -> Iterator[list[Any]]:
+        **sampling: SettingValue,
+    ) -> Iterator[Sequence[DecodedItem]]:
         """Drafts while they form, each the list of n items so far; the last is what `sample` gives. To cancel, stop iterating.
 
         Args:
@@ -162,8 +163,8 @@ class Model(Generator):
         stops: int = 5,
         seed: int = 0,
         label: str | int | None = None,
-        ends: tuple[Any, Any] | None = None,
-        **sampling: Any,
+        ends: tuple[GivenItem, GivenItem] | None = None,
+        **sampling: SettingValue,
     ) -> Walk:
         """Frames of a walk through the space that samples start from.
 
@@ -180,7 +181,7 @@ class Model(Generator):
         """
         return latent_walk(self, n, stops=stops, seed=seed, label=label, ends=ends, sampling=sampling)
 
-    def _condition(self, prompt: Any, suffix: Any, condition: Any) -> Condition | None:
+    def _condition(self, prompt: object, suffix: object, condition: object) -> Condition | None:
         """What samples start from, in the values of the run; None: from nothing."""
         from_prompt = condition_from_prompt(self.modality, prompt, suffix)
         if condition is None:
@@ -191,7 +192,7 @@ class Model(Generator):
 
     # -- latents --------------------------------------------------------------------------------------------------------
 
-    def encode(self, items: Sequence[Any]) -> Tensor:
+    def encode(self, items: Sequence[GivenItem]) -> Tensor:
         """Latents of items, for vae and for runs on latents or codes.
 
         Args:
@@ -210,7 +211,7 @@ class Model(Generator):
 
     def score(
         self,
-        data: str | Path | Sequence[Any],
+        data: str | Path | Sequence[DecodedItem | bytes],
         *,
         limit: float | None = None,
         per_item: bool = False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,11 +16,12 @@ from anew.core.registry import load, load_user_family
 from anew.core.specs import Codec, Spec
 from anew.data.dataset import fitted
 from anew.data.latent_dataset import LatentModality
+from anew.data.modality import Modality
 from anew.errors import RunError, command, restoring
 from anew.families.base import Family
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
-from anew.runs.record import CodecRecord, FamilyRecord, RunRecord
+from anew.runs.record import CodecRecord, FamilyRecord, RunRecord, Status
 from anew.runs.tensors import read_tensors
 
 CODE_BYTES = 16 * 2**20  # of family.py, at most
@@ -94,10 +94,10 @@ def as_codec(family: Family, folder: Path) -> Codec:
     return family
 
 
-def restore_modality(record: RunRecord, folder: Path, device: torch.device) -> Any:
+def restore_modality(record: RunRecord, folder: Path, device: torch.device) -> Modality:
     """The kind of data as the family sees it: through the codec of the run, where it has one."""
     plain = fitted(record.data.model_dump(), folder)
-    modality: Any = plain
+    modality: Modality = plain
     if record.codec is not None:
         modality = LatentModality(plain, as_codec(restore_codec(record, folder, device), folder))
     if modality.spec != record.spec or (record.codec is not None and record.codec.spec != plain.spec):
@@ -105,32 +105,35 @@ def restore_modality(record: RunRecord, folder: Path, device: torch.device) -> A
     return modality
 
 
-def newest_weights(run: RunFolder) -> tuple[dict[str, Tensor], Path, list[str]]:
+def newest_weights(run: RunFolder, status: Status) -> tuple[dict[str, Tensor], Path, list[str]]:
     """The weights to sample from: those of a finished training, else of the newest checkpoint.
 
     Returns:
         The state of the family, the file it is from, and sentences on what the user should know.
 
     Raises:
-        RunError: Training was stopped before its first checkpoint, or no file is whole.
+        RunError: There is no checkpoint yet, or no file is whole.
     """
     path = run.path / WEIGHTS
     if path.exists() or path.is_symlink():
         return read_tensors(path), path, []
-    state, notes = run.latest()
-    if state is None:
-        raise RunError(
-            f"{str(path)!r} is missing and there is no whole checkpoint: the run is not finished; "
-            f"run `{command('anew', 'resume', run.path)}`"
+    checkpoint, notes = run.latest()
+    if checkpoint is None:
+        mend = "restore it or train again"
+        if status == "training":
+            mend = f"the run is not finished; run `{command('anew', 'resume', run.path)}`"
+        raise RunError(f"{str(path)!r} is missing and there is no whole checkpoint: {mend}")
+    step = f"the weights of step {int(checkpoint['meta']['step']):,}"
+    if status == "training":
+        notes.append(f"training is not finished; these are {step}: `{command('anew', 'resume', run.path)}` finishes it")
+    else:
+        notes.append(
+            f"{str(path)!r} is missing though training is finished: restore it; "
+            f"these are {step}, the newest checkpoint, without what was chosen and fitted after training"
         )
-    step = int(state["meta"]["step"])
-    notes.append(
-        f"training was stopped; these are the weights of step {step:,}: "
-        f"`{command('anew', 'resume', run.path)}` finishes it"
-    )
     weights: dict[str, Tensor] = {}
     for part in ("weights/", "average/"):  # the average replaces the weights that it is of, as in Trainer.weights
-        weights |= {n.removeprefix(part): t for n, t in state["tensors"].items() if n.startswith(part)}
+        weights |= {n.removeprefix(part): t for n, t in checkpoint["tensors"].items() if n.startswith(part)}
     return weights, path, notes
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 from anew.core import files
 from anew.core.arguments import optional_text, path
+from anew.core.arrays import Numbers
 from anew.core.settings import check_int
 from anew.data.modality import Modality
-from anew.data.types import Artifact
+from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError
 
 SHEET_SIZE = 100  # images on one sheet
 NOTEBOOK_SIZE = 64  # samples that a notebook shows: more of them make its file too large to open
 
 
-class Samples(Sequence[Any]):
+class Samples(Sequence[DecodedItem]):
     """New items as people see them (str, or arrays). A file is made of an item when it is first needed.
 
     Args:
@@ -26,17 +27,17 @@ class Samples(Sequence[Any]):
         modality: The kind of data, which writes the files and pictures.
     """
 
-    def __init__(self, items: Sequence[Any], labels: Sequence[str | None], modality: Modality) -> None:
+    def __init__(self, items: Sequence[DecodedItem], labels: Sequence[str | None], modality: Modality) -> None:
         self._items = list(items)
         self.labels = list(labels)
         self.modality = modality
         self._artifacts: dict[int, Artifact] = {}
 
     @overload
-    def __getitem__(self, index: int) -> Any: ...
+    def __getitem__(self, index: int) -> DecodedItem: ...
     @overload
     def __getitem__(self, index: slice) -> Samples: ...
-    def __getitem__(self, index: int | slice) -> Any:
+    def __getitem__(self, index: int | slice) -> DecodedItem | Samples:
         if not isinstance(index, slice):
             return self._items[index]
         part = Samples(self._items[index], self.labels[index], self.modality)
@@ -75,7 +76,7 @@ class Samples(Sequence[Any]):
         """All samples as ordinary files."""
         return [self.artifact(index) for index in range(len(self))]
 
-    def pictures(self) -> list[Any] | None:
+    def pictures(self) -> list[Numbers] | None:
         """(H, W) or (H, W, C) uint8 of each; None where samples are read, not looked at."""
         pictures = self.modality.pictures(self._items)
         return None if pictures and isinstance(pictures[0], str) else pictures

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Integers, Numbers
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
 from anew.core.threads import map_in_threads, use_threads
@@ -136,7 +136,7 @@ def _score_evenly(generator: Generator, data: Dataset, path: str, limit: float) 
     return Scores(generator.modality.unit, bits, units, parts, _bound(generator), (), data.scan.refused, notes)
 
 
-def score_items(generator: Generator, items: Sequence[Any], reporter: Reporter | None) -> Scores:
+def score_items(generator: Generator, items: Sequence[object], reporter: Reporter | None) -> Scores:
     """Bits of each of these items, which know nothing of each other; see `Model.score`."""
     use_threads()
     check_has_likelihood(generator)
@@ -178,8 +178,8 @@ def _score_records(
 
 @torch.no_grad()
 def _score_batch(
-    generator: Generator, owned: tuple[NDArray[np.int64], Batch]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[str, float]]:
+    generator: Generator, owned: tuple[Integers, Batch]
+) -> tuple[Integers, NDArray[np.float64], dict[str, float]]:
     """Owners of the rows, bits, units and tokens of each (B, 3), and the bits of all under parts of the model."""
     owners, batch = owned
     views = [view.to(generator.device) for view in generator.modality.orderings(batch)]
@@ -205,7 +205,7 @@ def _summed(generator: Generator, items: Sequence[ItemScore], bits_by_part: Mapp
     )
 
 
-def _encoded_rows(generator: Generator, items: Sequence[Any]) -> list[Any]:
+def _encoded_rows(generator: Generator, items: Sequence[object]) -> list[Numbers]:
     """Each item as the cache would hold it; ConfigError names the first that cannot be used."""
     if len(items) > MAX_ITEMS:
         raise ConfigError(f"`data` must hold at most {MAX_ITEMS:,} items (got {len(items):,}); save them as a file")
@@ -215,17 +215,19 @@ def _encoded_rows(generator: Generator, items: Sequence[Any]) -> list[Any]:
         if not isinstance(item, accepted):
             raise ConfigError(f"`data` must be a path or a list of {expected} (item {number} is {shorten(item)})")
     rows = generator.modality.encode_many([Item(f"item {number}", item) for number, item in enumerate(items)])
+    encoded: list[Numbers] = []
     for number, row in enumerate(rows):
         if isinstance(row, str):
             raise ConfigError(f"`data` cannot be scored: item {number} {row}; leave it out")
-    return list(rows)
+        encoded.append(row)
+    return encoded
 
 
 def _bound(generator: Generator) -> str:
     return "exact" if isinstance(generator.spec, Tokens) else "an upper bound"
 
 
-def _checked_batches(batches: Any) -> Iterator[Batch]:
+def _checked_batches(batches: object) -> Iterator[Batch]:
     """Each batch; ConfigError where something else was given."""
     advice = "give batches of Dataset.scoring, or score strings, arrays and files with `score`"
     if isinstance(batches, str | bytes) or not isinstance(batches, Iterable):

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Literal
 
+import torch
+
 from anew.errors import TrainingError
 from anew.functional.schedules import decay_start
-from anew.runs.events import Events
+from anew.runs.events import Events, EventValue
 from anew.runs.folder import DECAY_START, RunFolder
 from anew.training.trainer import NonFinite, StepResult, Trainer
 from anew.training.validation import Validation
@@ -64,6 +66,7 @@ class TrainingLoop:
         self._save_seconds = 0.0
         self._previous_progress = 0.0
         self._kept_decay_start = False
+        self._threads = 0
 
     def run(self) -> Outcome:
         """Train until the plan is done or a signal comes.
@@ -93,6 +96,9 @@ class TrainingLoop:
         return None
 
     def _after_step(self, result: StepResult) -> None:
+        if torch.get_num_threads() != self._threads:  # a replay takes this step with as many
+            self._threads = torch.get_num_threads()
+            self._write("threads", step=result.step, threads=self._threads)
         self._write("step", **_event_fields(result), seconds=round(self.spent(), 4))
         with self.trainer.progress.paused():
             if self.validation is not None and self.validation.is_due(result, self._previous_progress):
@@ -102,7 +108,7 @@ class TrainingLoop:
             self._checkpoint_if_due(result)
         self._previous_progress = result.progress
 
-    def _write(self, event: str, **fields: Any) -> None:
+    def _write(self, event: str, **fields: EventValue) -> None:
         if self.events is not None:
             self.events.write(event, **fields)
 
@@ -186,7 +192,7 @@ class TrainingLoop:
         self.trainer.lr_scale = lr_scale
 
 
-def _event_fields(result: StepResult) -> dict[str, Any]:
+def _event_fields(result: StepResult) -> dict[str, EventValue]:
     """A step as its event shows it. A single phase is not named."""
 
     def named(key: str, values: dict[str, float]) -> dict[str, float]:

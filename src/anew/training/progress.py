@@ -117,12 +117,15 @@ class ReplayProgress:
 
     Args:
         record: Progress of each step, from step 0 on.
+        before_step: Called with each step before it is taken.
     """
 
-    def __init__(self, record: Sequence[float]) -> None:
+    def __init__(self, record: Sequence[float], before_step: Callable[[int], None] = lambda step: None) -> None:
         self.record = record
+        self.before_step = before_step
 
     def at(self, step: int) -> float | None:
+        self.before_step(step)
         return self.record[step] if step < len(self.record) else None
 
     def seconds_left(self, step: int) -> float | None:

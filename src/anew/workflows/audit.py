@@ -24,7 +24,7 @@ from anew.evaluation.inputs import LEAST, POOL_MOST, AuditPool, EvaluationInputs
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.evaluation.wording import listed, plural
-from anew.workflows.evaluate import grouped_pool, measure_all, say_verdict
+from anew.workflows.evaluate import grouped_pool, measure_all
 
 TEXT_MOST = 16_000_000  # characters of each of samples, training and held-out texts
 NOT_HELD_OUT = (
@@ -87,7 +87,6 @@ def evaluate_samples(
             command=command_line(),
             subtitle=sets.summary(),
         )
-        say_verdict(report, reporter)
         return report
     finally:
         for dataset in (real, generated, held_out_data):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from anew.core import settings as cfg
+from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.provenance import command_line
 from anew.core.registry import load
 from anew.core.reporter import Reporter, SilentReporter
@@ -24,6 +25,7 @@ from anew.evaluation.inputs import LEAST, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
+from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.model_card import write_card
 from anew.evaluation.reporting.report import EvaluationReport, write_report
 from anew.evaluation.score import Score
@@ -46,7 +48,15 @@ EARLIER_SAMPLE = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final)\.\w+")  # names t
 STOPPED_SECONDS = 20.0  # for what is left once sampling was stopped by hand
 PARTS_MOST = 120_000  # units of the test part, taken evenly, that parts of a mixed model are scored on
 PROBE = 8_000  # units that are scored to learn how long the whole part would take
+WRITING_SHARE, MOST_WRITING = 0.3, 4.0  # of the time, and seconds at most, for the nearest items, drawing and writing
+PAGE_SECONDS = 0.6  # of that for drawing and writing alone
 TEXT_SHARE, ITEM_SHARE = 0.25, 0.4  # of the time is for sampling; text is judged by its bits first
+LATE = 1.3  # times the time for sampling: a chunk that is not ready by then is given up
+
+
+def writing_seconds(seconds: float) -> float:
+    """Of the seconds of an evaluation, those kept for drawing and writing the report."""
+    return min(MOST_WRITING, WRITING_SHARE * seconds)
 
 
 @dataclass
@@ -87,6 +97,7 @@ def evaluate_run(
     record, folder = model.record, model.folder.path
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
     share = TEXT_SHARE if isinstance(model.item_spec, Tokens) else ITEM_SHARE
+    stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
     samples, notes, stopped = _sampled(model, n, seed, None if seconds is None else share * seconds, reporter)
     _save_samples(samples.head(model.modality.traits.num_saved_samples), folder / "samples")
     remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
@@ -95,10 +106,11 @@ def evaluate_run(
         evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
     )
     events = Events(folder / events_file.NAME)
-    measurements = measure_all(evaluation, reporter)
+    measurements = measure_all(evaluation, reporter, stop_at)
     data_notes = [*dataset.scan.notes, *skipped(dataset.scan)]
     measurements.notes = [*warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
-    report = _write_run_report(folder, record, evaluation, measurements, reporter)
+    content = report_content(evaluation, None if seconds is None else begin + seconds - PAGE_SECONDS)
+    report = _write_run_report(folder, record, measurements, content, reporter)
     events.write("report", seconds=round(time.monotonic() - begin, 3))
     events.close()
     if opened is None:
@@ -107,7 +119,7 @@ def evaluate_run(
 
 
 def _write_run_report(
-    folder: Path, record: RunRecord, evaluation: Evaluation, measurements: Measurements, reporter: Reporter
+    folder: Path, record: RunRecord, measurements: Measurements, content: ReportContent, reporter: Reporter
 ) -> EvaluationReport:
     """Write report/ and README.md of a run; an earlier report is replaced, which is said."""
     history, out = _history(folder), folder / "report"
@@ -126,21 +138,14 @@ def _write_run_report(
     write_report(
         out,
         report,
-        content=evaluation.report_content(),
+        content=content,
         history=history,
         settings={"family": record.family.config, "data": record.data.config, "train": record.train},
         plan=cfg.to_json(record.plan),
         command=command_line(),
     )
     write_card(folder, record.model_dump(), report)
-    say_verdict(report, reporter)
     return report
-
-
-def say_verdict(report: EvaluationReport, reporter: Reporter) -> None:
-    """The answers of a report, a line each."""
-    for answer in report.verdict.values():
-        reporter.message(answer)
 
 
 def _save_samples(samples: Samples, folder: Path) -> None:
@@ -155,17 +160,29 @@ def _save_samples(samples: Samples, folder: Path) -> None:
     samples.save_sheet(folder, "final")
 
 
-def measure_all(evaluation: Evaluation, reporter: Reporter) -> Measurements:
-    """All scores and the copying test, each said as it is ready. Ctrl-C ends it; what there is by then is kept."""
+def measure_all(evaluation: Evaluation, reporter: Reporter, stop_at: float | None = None) -> Measurements:
+    """All scores and the copying test, each said as it is ready. What there is when it is stopped, by hand or by the clock,
+    is kept.
+
+    Args:
+        evaluation: What measures; it plans by its own clock.
+        reporter: Is told of the progress.
+        stop_at: `time.monotonic()` at which measuring ends for good, wherever it is; None for no limit.
+    """
     measurements = Measurements()
     try:
-        for score in evaluation.scores():
-            measurements.scores.append(score)
-            real = "" if score.real_baseline is None else f" (real data: {score.real_baseline:.4g})"
-            reporter.message(f"  {score.name}: {score.value:.4g}{real}")
-        reporter.message("  looking for copies of training items")
-        for copies in evaluation.copy_tests():
-            measurements.copies = copies
+        with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
+            for score in evaluation.scores():
+                measurements.scores.append(score)
+                real = "" if score.real_baseline is None else f" (real data: {score.real_baseline:.4g})"
+                reporter.message(f"  {score.name}: {score.value:.4g}{real}")
+            reporter.message("  looking for copies of training items")
+            for copies in evaluation.copy_tests():
+                measurements.copies = copies
+    except TimeIsUp:
+        measurements.notes.append(
+            "The time was up: what is missing here was not measured; `evaluate` takes the time it needs."
+        )
     except KeyboardInterrupt:
         measurements.notes.append("Stopped by hand: what is missing here was not measured.")
         reporter.message("stopped; what was measured so far is written")
@@ -173,6 +190,15 @@ def measure_all(evaluation: Evaluation, reporter: Reporter) -> Measurements:
         measurements.scores += measurements.copies.scores()
         measurements.notes += measurements.copies.notes
     return measurements
+
+
+def report_content(evaluation: Evaluation, stop_at: float | None = None) -> ReportContent:
+    """What the report shows of the samples; without their nearest training items where the search goes on beyond `stop_at`."""
+    try:
+        with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
+            return evaluation.report_content()
+    except TimeIsUp:
+        return evaluation.brief_content()
 
 
 def warnings(folder: Path) -> list[str]:
@@ -187,11 +213,14 @@ def _sampled(
     """Up to n samples, a chunk at a time, within the seconds given; a note where there are fewer; whether it was stopped by
     hand, after enough for metrics."""
     begin = time.monotonic()
-    chunk, stopped = (8 if isinstance(model.item_spec, Tokens) else 64), False
+    chunk, stopped = 8, False  # of the first chunk: it is drawn whatever it takes
     samples = Samples([], [], model.item_modality)
     while len(samples) < max(1, n):
         try:
-            more = model.sample(min(chunk, max(1, n) - len(samples)), seed=seed, first_index=len(samples))
+            with hard_stop(begin + LATE * allowed_s - time.monotonic() if allowed_s is not None and samples else None):
+                more = model.sample(min(chunk, max(1, n) - len(samples)), seed=seed, first_index=len(samples))
+        except TimeIsUp:
+            break
         except KeyboardInterrupt:
             if len(samples) < LEAST:
                 raise
@@ -200,7 +229,8 @@ def _sampled(
         samples += more
         spent = time.monotonic() - begin
         reporter.progress("sampling", len(samples), n)
-        chunk = 256 if allowed_s is None else int(min(256, len(samples) / spent * max(0.0, allowed_s - spent)))
+        affordable = 256.0 if allowed_s is None else len(samples) / spent * max(0.0, allowed_s - spent)
+        chunk = int(min(256, 4 * chunk, affordable))  # a machine may slow down: no chunk is much longer than the last
         if chunk < 1:
             break
     why = "stopped by hand" if stopped else "for lack of time"
@@ -257,9 +287,9 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool:
     """Real items of a run's data for the audit for copies, at most n, in random order."""
     held_out_parts, random = data.held_out()
     if isinstance(spec, Tokens) and spec.packed:
-        train = data.text("train")
-        held_out = [text for part in held_out_parts for text in data.text(part)]
-        return AuditPool(train, held_out, None, len(train), randomly_held_out=random)
+        texts = data.text("train")
+        held_out_texts = [text for part in held_out_parts for text in data.text(part)]
+        return AuditPool(texts, held_out_texts, None, len(texts), randomly_held_out=random)
     first = data.items("train", 1, seed)
     n = min(n, max(int(POOL_BYTES // max(size_of(first[0]), 1)), 1_000)) if first else n
     per_part = n // 2 // len(held_out_parts)

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 from anew.core.specs import Batch
-from anew.core.threads import ThreadTuner, available_threads
+from anew.core.threads import ThreadTuner, available_threads, use_threads
 from anew.errors import restoring
 from anew.families.base import Family
-from anew.planning.budget import LEAST_TRAINING, time_to_train
+from anew.planning.budget import LEAST_TRAINING, calibration_slice, time_to_train
 from anew.planning.build import seeded
 from anew.runs import events as events_file
 from anew.runs.events import Events
@@ -42,6 +42,7 @@ def fit(
     Returns:
         How the training ended. After "interrupted" its state is saved, and no weights were chosen.
     """
+    _use_planned_threads(job)
     _prepare(job, checkpoint)
     spent = 0.0 if checkpoint is None else float(checkpoint["meta"].get("spent", 0.0))
     progress = _progress(job, spent)
@@ -63,9 +64,16 @@ def fit(
             if validation is not None:
                 validation.load_state_dict(checkpoint)
     outcome = _run_loop(job, trainer, validation, spent, make_listeners(trainer))
+    _use_planned_threads(job)
     if outcome != "interrupted":
         _keep_weights(job, trainer, validation)
     return outcome
+
+
+def _use_planned_threads(job: TrainingJob) -> None:
+    """What is fitted before and after the steps is summed by as many threads as the plan says, so that a replay is equal."""
+    if job.plan.threads is not None:
+        use_threads(min(job.plan.threads, available_threads()))
 
 
 def _prepare(job: TrainingJob, checkpoint: Checkpoint | None) -> None:
@@ -87,8 +95,8 @@ def _progress(job: TrainingJob, spent: float) -> Progress:
     """What says how far the training is. spent: its seconds in earlier processes."""
     plan = job.plan
     if job.request.plan_from is not None:
-        logged = events_file.progress_record(Path(job.request.plan_from) / events_file.NAME)
-        return ReplayProgress(logged[: plan.steps])
+        log = Path(job.request.plan_from) / events_file.NAME
+        return ReplayProgress(events_file.progress_record(log)[: plan.steps], _thread_replay(log))
     if plan.steps is not None:
         return StepProgress(plan.steps)
     on_step_time = _thread_tuner(job)
@@ -100,6 +108,17 @@ def _progress(job: TrainingJob, spent: float) -> Progress:
         seconds = time_to_train(plan.budget_s, job.context, minimum=LEAST_TRAINING)
     assert seconds is not None, "a plan has steps or seconds"
     return TimeProgress(seconds, spent, on_step_time=on_step_time)
+
+
+def _thread_replay(log: Path) -> Callable[[int], None]:
+    """What is called with each step before it is taken: it sets the threads that the log names, as far as there are so many."""
+    threads = events_file.thread_record(log)
+
+    def use(step: int) -> None:
+        if step in threads:
+            use_threads(min(threads[step], available_threads()))
+
+    return use
 
 
 def _thread_tuner(job: TrainingJob) -> Callable[[float], None]:
@@ -183,6 +202,22 @@ def _better_of_both(job: TrainingJob, family: Family) -> Family:
 
 
 def _calibration_batches(job: TrainingJob) -> Iterator[Batch]:
-    if job.data.part_size("validation"):
-        for batch in job.data.scoring("validation", limit=job.plan.calibration_units):
+    """Validation data that calibration reads: as much as was planned, or as there is time for; a replay reads as much."""
+    if not job.data.part_size("validation"):
+        return
+    plan, most, deadline = job.plan, None, float("inf")
+    if job.request.plan_from is not None:
+        most = events_file.calibration_record(Path(job.request.plan_from) / events_file.NAME)
+    elif plan.budget_s is not None:
+        deadline = time.monotonic() + calibration_slice(plan.budget_s)
+    count = 0
+    try:
+        for batch in job.data.scoring("validation", limit=plan.calibration_units):
+            if count == most or (count and time.monotonic() > deadline):
+                break
+            count += 1
             yield from job.data.modality.orderings(batch)
+    finally:
+        events = Events(job.folder.path / events_file.NAME)
+        events.write("calibration", batches=count)
+        events.close()

@@ -5,18 +5,19 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from anew.core import settings as cfg
 from anew.core.specs import Batch
+from anew.core.threads import use_threads
 from anew.core.version import __version__
 from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family
 from anew.planning.benchmark import largest_micro_batch
-from anew.planning.budget import evaluation_slice, time_to_train, training_seconds
+from anew.planning.budget import check_gain, evaluation_slice, time_to_train, training_seconds
 from anew.planning.build import build_family
 from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext, TrainingData
@@ -25,7 +26,7 @@ from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, WEIGHTS
-from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Plan, Request, RunRecord
+from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Plan, Request, RunRecord, Status
 from anew.runs.tensors import read_tensors
 from anew.training.distributed import World
 
@@ -70,7 +71,7 @@ class TrainingJob:
     def world(self) -> World:
         return self.context.world
 
-    def write_status(self, status: Literal["training", "trained", "finished"], data: DataRecord | None = None) -> None:
+    def write_status(self, status: Status, data: DataRecord | None = None) -> None:
         """Write config.json with this status, and with what is known of the data now, where that changed."""
         changes: dict[str, object] = {"status": status} if data is None else {"status": status, "data": data}
         self.folder.write_config(self.record.model_copy(update=changes))
@@ -114,6 +115,7 @@ def begin_job(
         codec: What describes the codec whose latents `data` is.
         minimum_seconds: Of training, even where the budget has fewer left.
     """
+    use_threads()  # an earlier stage may have ended with one
     seconds = None
     if request.plan_from is None:
         seconds = training_seconds(request, train_config, context, minimum_seconds)
@@ -121,12 +123,14 @@ def begin_job(
     family = build_family(choice.family_class, data.spec, config, plan.seed, context.world.device)
     if plan.micro_batch == 0:
         plan = replace(plan, micro_batch=largest_micro_batch(family, config, data, context.world))
+    if plan.threads is None:
+        plan = replace(plan, threads=torch.get_num_threads())
     record = RunRecord(
         request=request,
         status="training",
         family=FamilyRecord(name=choice.name, config=cfg.to_json(config)),
         spec=data.spec,
-        data=DataRecord(**data.state()),
+        data=DataRecord.model_validate(data.state()),
         label_shares=data.label_shares(),
         train=cfg.to_json(train_config),
         plan=plan,
@@ -191,6 +195,8 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tup
         plan = replace(plan, steps=steps, train_s=None, budget_s=None, expected_steps=steps)
     elif budget is not None:
         spent = 0.0 if checkpoint is None else float(checkpoint["meta"]["spent"])
+        if job.record.status != "training":
+            check_gain(budget, job.context, spent, _seconds_trained(job))
         train_s = spent + time_to_train(budget, job.context)
         plan = replace(plan, steps=None, budget_s=budget, train_s=train_s, evaluate_s=evaluation_slice(budget))
         if job.record.status != "training":  # by steps, a run equals one that was longer at once
@@ -209,6 +215,11 @@ def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint
     done = max([logged, *(int(c["meta"]["step"]) for c in checkpoints if c is not None)])
     if steps <= done:
         raise ConfigError(f"`steps` {steps} is no more than the {done} steps that are done; give a larger total")
+
+
+def _seconds_trained(job: TrainingJob) -> float:
+    steps = [e for e in events_file.read(job.folder.path / events_file.NAME) if e["event"] == "step"]
+    return max((float(event.get("seconds") or 0.0) for event in steps), default=0.0)
 
 
 def latest_checkpoint(job: TrainingJob) -> Checkpoint | None:

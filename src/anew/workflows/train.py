@@ -194,7 +194,7 @@ def continue_run(
     else:
         checkpoint = resume_point(job)
     step = 0 if checkpoint is None else int(checkpoint["meta"]["step"])
-    reporter.message(f"going on from step {step:,}")
+    reporter.message(_going_on(job, step, is_given_more))
     if job.world.is_main:
         codec_stage.clear(folder)
         damaged_lines = events_file.truncate(folder.path / events_file.NAME, step)
@@ -202,6 +202,20 @@ def continue_run(
             lines = "1 damaged line" if damaged_lines == 1 else f"{damaged_lines:,} damaged lines"
             reporter.message(f"{events_file.NAME}: {lines} left out")
     return _run_to_end(job, checkpoint, skipped_items)
+
+
+def _going_on(job: TrainingJob, step: int, is_given_more: bool) -> str:
+    """From where a run goes on and, where it is given more, how far that is likely to take it."""
+    steps = [e for e in events_file.read(job.folder.path / events_file.NAME) if e["event"] == "step"]
+    seconds = float(steps[-1].get("seconds") or 0.0) if steps else 0.0
+    if not is_given_more or not seconds:
+        return f"going on from step {step:,}"
+    text = f"going on from step {step:,} of {steps[-1]['step']:,}"
+    if step < steps[-1]["step"]:
+        text += ", where the learning rate began to fall"
+    if job.plan.train_s is not None:
+        text += f"; {job.plan.train_s:.0f} s of training in all are about {job.plan.train_s / seconds * steps[-1]['step']:,.0f} steps"
+    return text
 
 
 def _reopen(

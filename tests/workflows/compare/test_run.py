@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import anew
-from anew.core.files import read_json
 from anew.data.dataset import Dataset
+from anew.runs.folder import RunFolder
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
 from samples import names, shapes
 
@@ -65,7 +65,8 @@ def test_runs_of_several_seeds_hold_out_the_same_items(duel: tuple[Path, Path], 
     data, out = duel
     other = anew.train(data, tmp_path / "other", steps=1, seed=1, family="gan", settings=QUICK).folder.path
     assert len(anew.compare(None, tmp_path / "out", runs=[out / "gan", other], n=24).runs) == 2
-    splits = [Dataset.reopen(read_json(run / "config.json")["data"], run) for run in (out / "gan", other)]
+    records = [RunFolder.open(run).record() for run in (out / "gan", other)]
+    splits = [Dataset.reopen(record.data.model_dump(), out / "gan") for record in records]
     held = [sorted(item.tobytes() for item in split.items("test", 1000)) for split in splits]
     assert held[0] == held[1]
     for split in splits:

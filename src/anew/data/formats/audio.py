@@ -12,17 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.extras import require
-from anew.data.formats.mp3_cache import Recordings, quiet, recording
+from anew.data.formats.mp3_cache import OpenSound, Recording, Recordings, quiet, recording
 from anew.data.limits import AUDIO
 from anew.data.types import FileSlice
 
 Samples = NDArray[np.float32]
+SoundData: TypeAlias = bytes | Path | FileSlice
 SHORTEST = 0.01  # seconds
 CHANNELS, RATES = 64, (1_000, 768_000)  # what is taken for a damaged header beyond
 DECODED = 1 << 27  # values decoded at once: 512 MB
@@ -49,15 +50,15 @@ class Head:
 class _Open(threading.local):
     """The recording that this thread read a clip of last: the next clip is mostly the one after it."""
 
-    clip: Any = None
-    file: Any = None
+    clip: Recording | None = None
+    file: OpenSound | None = None
 
 
 _OPEN = _Open()
 
 
 @contextmanager
-def _left_open(data: Any, clip: Any) -> Iterator[Any]:
+def _left_open(data: SoundData, clip: Recording) -> Iterator[OpenSound]:
     """As `_opened`, but not closed before a clip of another recording is read. clip: what names the recording."""
     if _OPEN.clip != clip:
         if _OPEN.file is not None:
@@ -68,6 +69,7 @@ def _left_open(data: Any, clip: Any) -> Iterator[Any]:
         _OPEN.clip = clip
     try:
         with _clauses():
+            assert _OPEN.file is not None
             yield _OPEN.file
     except ValueError:
         _OPEN.clip = None  # who knows where it stands
@@ -75,22 +77,25 @@ def _left_open(data: Any, clip: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _opened(data: Any) -> Iterator[Any]:
+def _opened(data: SoundData) -> Iterator[OpenSound]:
     """A soundfile of bytes or of a FileSlice. Raises ValueError (one clause)."""
     with _clauses(), _soundfile(data) as file:
         yield file
 
 
-def _soundfile(data: Any) -> Any:
+def _soundfile(data: SoundData) -> OpenSound:
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
-    source: Any = data
+    source: Path | io.BytesIO
     if isinstance(data, FileSlice):
         source = data.path if data.body is None else io.BytesIO(data.body)
-    elif not isinstance(data, Path):
+    elif isinstance(data, Path):
+        source = data
+    else:
         if not len(data):
             raise ValueError("the file is empty")
         source = io.BytesIO(bytes(data))
-    return soundfile.SoundFile(source)
+    file: OpenSound = soundfile.SoundFile(source)
+    return file
 
 
 @contextmanager
@@ -109,30 +114,30 @@ def _clause(error: BaseException) -> str:
     return str(error).strip().splitlines()[-1].rpartition(": ")[2].rstrip(".")[:100] or type(error).__name__
 
 
-def head(data: Any) -> Head:
+def head(data: SoundData) -> Head:
     """Of an encoded file. Raises ValueError (one clause) where it cannot be used."""
     with _opened(data) as file:
-        found, form = Head(int(file.samplerate), int(file.channels), int(file.frames)), str(file.format)
-    if not (1 <= found.channels <= CHANNELS and RATES[0] <= found.rate <= RATES[1]):
-        raise ValueError(f"{found.channels} channels at {found.rate} Hz are out of range")
-    if found.frames <= 0:
+        head, form = Head(int(file.samplerate), int(file.channels), int(file.frames)), str(file.format)
+    if not (1 <= head.channels <= CHANNELS and RATES[0] <= head.rate <= RATES[1]):
+        raise ValueError(f"{head.channels} channels at {head.rate} Hz are out of range")
+    if head.frames <= 0:
         raise ValueError("it holds no samples")
-    if found.frames > (most := _bytes(data) * AUDIO.samples_per_byte.get(form, AUDIO.other_samples_per_byte)):
-        raise ValueError(f"its header claims {found.frames:,} samples, where its bytes hold at most {int(most):,}")
-    if found.seconds < SHORTEST:
-        raise ValueError(f"it is only {1000 * found.seconds:.2g} ms long; at least {1000 * SHORTEST:.0f} ms are needed")
-    return found
+    if head.frames > (most := _bytes(data) * AUDIO.samples_per_byte.get(form, AUDIO.other_samples_per_byte)):
+        raise ValueError(f"its header claims {head.frames:,} samples, where its bytes hold at most {int(most):,}")
+    if head.seconds < SHORTEST:
+        raise ValueError(f"it is only {1000 * head.seconds:.2g} ms long; at least {1000 * SHORTEST:.0f} ms are needed")
+    return head
 
 
-def _bytes(data: Any) -> int:
-    body = data.body if isinstance(data, FileSlice) else data
+def _bytes(data: SoundData) -> int:
+    body = (data.path if data.body is None else data.body) if isinstance(data, FileSlice) else data
     try:
-        return len(body) if isinstance(body, bytes) else (data.path if body is None else Path(body)).stat().st_size
+        return body.stat().st_size if isinstance(body, Path) else len(body)
     except OSError as error:
         raise ValueError(f"it cannot be read ({error.strerror})") from None
 
 
-def read(data: Any, start: int, stop: int) -> tuple[Samples, int]:
+def read(data: SoundData, start: int, stop: int) -> tuple[Samples, int]:
     """((N,) mono samples from `start` up to `stop`, rate). Raises ValueError (one clause)."""
     clip = recording(data) if isinstance(data, FileSlice) and data.at is not None else None
     mono, rate = (clip and _IN_ORDER.read(clip, start, stop)) or _read(data, start, stop, clip)
@@ -143,7 +148,7 @@ def read(data: Any, start: int, stop: int) -> tuple[Samples, int]:
     return mono, rate
 
 
-def _read(data: Any, start: int, stop: int, clip: Any) -> tuple[Samples, int]:
+def _read(data: SoundData, start: int, stop: int, clip: Recording | None) -> tuple[Samples, int]:
     """The same unchecked, from the file. clip: the recording's name, where this is one of its clips."""
     with _left_open(data, clip) if clip else _opened(data) as file:
         if (stop - start) * file.channels > DECODED:

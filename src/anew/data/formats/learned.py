@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
 
 from anew.core.schema import Count, Flag, Positive, Real, Record, Text, Whole, checked
 
 Extent = Annotated[int, Field(strict=True, ge=1, le=2**16)]
+R = TypeVar("R", bound=Record)
 NAMED = "data.learned"  # where it stands in config.json
 
 
@@ -46,20 +48,43 @@ class LearnedAudio(_Grid):
     gain: Positive
 
 
-class LearnedText(Record):
-    """See `Text.state`; its heirs add fields of their own."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
+class _Sequences(Record):
+    model_config = ConfigDict(extra="allow", frozen=True)  # an heir's state has fields of its own
 
     layout: Literal["document", "list"]
-    tokens: dict[str, Any]
     length: Annotated[int, Field(strict=True, ge=1, le=2**20)]
     many: Flag
 
 
-def check(kind: type[Record], state: Any) -> None:
-    """ValueError with one clause where a state does not fit."""
-    checked(kind, state, NAMED)
+class LearnedText(_Sequences):
+    """See `Text.state`. tokens: the state of a `Codebook`."""
+
+    tokens: dict[str, object]
 
 
-__all__ = ["LearnedAudio", "LearnedImage", "LearnedText", "LearnedVideo", "check"]
+class LearnedCode(LearnedText):
+    """See `Code.state`."""
+
+    suffix: Text
+
+
+class LearnedProtein(_Sequences):
+    """See `Protein.state`. tokens: the state of `Residues`."""
+
+    class Residues(Record):
+        kind: Text
+        alphabet: Text
+        letters: Text
+        seen: Whole
+
+    tokens: Residues
+    alphabet: Text
+    classes: Whole
+
+
+def read(record: type[R], state: Mapping[str, object]) -> R:
+    """The record of a state; ValueError with one clause where it does not fit."""
+    return checked(record, state, NAMED)
+
+
+__all__ = ["LearnedAudio", "LearnedCode", "LearnedImage", "LearnedProtein", "LearnedText", "LearnedVideo", "read"]

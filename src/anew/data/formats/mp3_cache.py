@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ LARGEST = 60_000.0  # value that two bytes hold; a level of 1 is full scale
 _CHATTER = (b"[src/libmpg123", b"Note: Illegal Audio", b"Note: Trying to resync", b"Note: Skipped ", b"Warning: Xing ")
 _one = threading.Lock()
 
+Recording: TypeAlias = tuple[str, int, int]  # its path, its size, and what changes with its content
+
 
 class _Whole(NamedTuple):
     """file: (N,) float16 samples of all channels mixed."""
@@ -39,6 +41,28 @@ class _Whole(NamedTuple):
     file: IO[bytes]
     bytes: int
     rate: int
+
+
+class OpenSound(Protocol):
+    """A `soundfile.SoundFile`."""
+
+    samplerate: int
+    channels: int
+    frames: int
+    format: str
+    subtype: str
+
+    def tell(self) -> int: ...
+
+    def seek(self, frames: int) -> int: ...
+
+    def read(self, frames: int, dtype: str, always_2d: bool) -> NDArray[np.float32]: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> OpenSound: ...
+
+    def __exit__(self, *error: object) -> None: ...
 
 
 class _Stretch(NamedTuple):
@@ -49,7 +73,7 @@ class _Stretch(NamedTuple):
     rate: int
 
 
-def recording(file_slice: FileSlice) -> tuple[Any, ...] | None:
+def recording(file_slice: FileSlice) -> Recording | None:
     """What the clips cut out of one recording share, and nothing else does; None where it has vanished."""
     if file_slice.body is not None:
         return str(file_slice.path), len(file_slice.body), hash(file_slice.body)
@@ -65,11 +89,13 @@ class Recordings:
 
     def __init__(self, disk: int = DISK) -> None:
         self._disk = disk
-        self._whole: OrderedDict[Any, _Whole] = OrderedDict()
-        self._stretches: OrderedDict[Any, _Stretch] = OrderedDict()
+        self._whole: OrderedDict[Recording, _Whole] = OrderedDict()
+        self._stretches: OrderedDict[tuple[Recording, int], _Stretch] = OrderedDict()
         self._lock = threading.Lock()
 
-    def read(self, name: Any, start: int, stop: int, file: Any = None) -> tuple[NDArray[np.float32], int] | None:
+    def read(
+        self, name: Recording, start: int, stop: int, file: OpenSound | None = None
+    ) -> tuple[NDArray[np.float32], int] | None:
         """((N,) samples from `start` up to `stop`, rate) of a recording; None where it is not decoded yet and there is no
         file. file: the recording, open."""
         with self._lock:
@@ -84,11 +110,11 @@ class Recordings:
             numbers = range(start // STRETCH, (stop - 1) // STRETCH + 1)
             if file is None and any((name, number) not in self._stretches for number in numbers):
                 return None
-            found = [self._stretch(name, number, file) for number in numbers]
-            parts = [one.samples[max(start - one.first, 0) : stop - one.first] for one in found]
-            return np.concatenate(parts).astype(np.float32), found[0].rate
+            stretches = [self._stretch(name, number, file) for number in numbers]
+            parts = [stretch.samples[max(start - stretch.first, 0) : stop - stretch.first] for stretch in stretches]
+            return np.concatenate(parts).astype(np.float32), stretches[0].rate
 
-    def _keep(self, name: Any, file: Any) -> None:
+    def _keep(self, name: Recording, file: OpenSound) -> None:
         """Decode all of it onto the disk, if there is room."""
         size = 2 * int(file.frames)
         folder = cache_root(None)
@@ -111,16 +137,17 @@ class Recordings:
                 self._whole.popitem()[1].file.close()
             self._stretches.clear()
 
-    def _stretch(self, name: Any, number: int, file: Any) -> _Stretch:
-        found = self._stretches.get((name, number))
-        if found is None:
+    def _stretch(self, name: Recording, number: int, file: OpenSound | None) -> _Stretch:
+        stretch = self._stretches.get((name, number))
+        if stretch is None:
+            assert file is not None, "all stretches are there where no file is"
             with quiet():
                 file.seek(min(number * STRETCH, max(int(file.frames) - 1, 0)))
                 samples = np.concatenate([np.zeros(0, np.float16), *_pieces(file, STRETCH)])
             while len(self._stretches) >= STRETCHES:
                 self._stretches.popitem(last=False)
-            found = self._stretches[name, number] = _Stretch(samples, number * STRETCH, int(file.samplerate))
-        return found
+            stretch = self._stretches[name, number] = _Stretch(samples, number * STRETCH, int(file.samplerate))
+        return stretch
 
 
 @contextlib.contextmanager
@@ -142,7 +169,7 @@ def quiet() -> Iterator[None]:
             os.close(real)
 
 
-def _written(file: Any, folder: Path) -> _Whole:
+def _written(file: OpenSound, folder: Path) -> _Whole:
     """All that an open sound file holds."""
     out = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (kept open: it lives as long as that)
     try:
@@ -156,7 +183,7 @@ def _written(file: Any, folder: Path) -> _Whole:
     return _Whole(out, size, int(file.samplerate))
 
 
-def _pieces(file: Any, n: int) -> Iterator[NDArray[np.float16]]:
+def _pieces(file: OpenSound, n: int) -> Iterator[NDArray[np.float16]]:
     """The next n samples of an open sound file, piece by piece; fewer where it ends or is damaged before."""
     soundfile = require("soundfile", extra="audio", purpose="reading sound")
     while n > 0:

@@ -10,11 +10,12 @@ import threading
 import warnings
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from anew.core.arrays import Numbers
 
 SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
@@ -38,7 +39,7 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def open_image(data: bytes | NDArray[Any]) -> Image.Image:
+def open_image(data: bytes | Numbers) -> Image.Image:
     """The image with its header read and its body not yet decoded; an array (H, W) or (H, W, C) is wrapped.
 
     Raises ValueError (one clause) for what is no image or would decode to more than `PIXELS`.
@@ -57,7 +58,7 @@ def open_image(data: bytes | NDArray[Any]) -> Image.Image:
     return image
 
 
-def _from_array(data: NDArray[Any]) -> Image.Image:
+def _from_array(data: Numbers) -> Image.Image:
     if data.dtype == np.bool_:
         data = data.astype(np.uint8) * np.uint8(255)
     if data.ndim == 3 and data.shape[2] == 1:
@@ -140,13 +141,13 @@ def smaller(image: Image.Image, side: int) -> Image.Image:
     return image.reduce(factor) if plain else image
 
 
-def _strips(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+def _strips(values: Numbers) -> Iterator[Numbers]:
     """Rows of (H, W), some at a time: a copy of 64 megapixels in numbers of 8 bytes takes half a gigabyte."""
     rows = max(1, STRIP // max(values.shape[1], 1))
     return (values[top : top + rows] for top in range(0, len(values), rows))
 
 
-def reduced(values: NDArray[Any], side: int) -> NDArray[np.float32]:
+def reduced(values: Numbers, side: int) -> NDArray[np.float32]:
     """(h, w) of a deep image (H, W): the means of blocks, so many to a block that the shorter side keeps at least `side`, of
     large blocks of some of their pixels. What is no number counts as zero."""
     step = max(1, min(values.shape) // side // 4)
@@ -267,7 +268,7 @@ def on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, (255,) * 4), image).convert("RGB")
 
 
-def shown(values: NDArray[Any]) -> NDArray[np.uint8]:
+def shown(values: Numbers) -> NDArray[np.uint8]:
     """(C, H, W) in [-1, 1], colour multiplied by alpha -> (H, W) or (H, W, C) uint8 as people see it."""
     unit = np.clip((np.nan_to_num(values.astype(np.float32)) + 1.0) * 0.5, 0.0, 1.0)  # (C, H, W)
     if unit.shape[0] == 4:

@@ -9,15 +9,18 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
 from anew.errors import DataError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MOST_IDS = 65_000  # ids are stored in 16 bits, a few are left for special tokens
 HEX = 6  # digits of an escaped code point
@@ -58,11 +61,11 @@ class Codebook(Protocol):
         """(size,) characters of the original that each id stands for."""
         ...
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """JSON values, enough to know it again."""
         ...
 
-    def tokenizer(self, special: Sequence[str]) -> Any:
+    def tokenizer(self, special: Sequence[str]) -> Tokenizer:
         """A `tokenizers.Tokenizer` with the special tokens behind the ids."""
         ...
 
@@ -134,10 +137,10 @@ class Characters:
         out[self.escape + 1 :] = 0
         return out
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return {"kind": self.kind, "letters": self.letters, "complete": self.rare is not None}
 
-    def tokenizer(self, special: Sequence[str]) -> Any:
+    def tokenizer(self, special: Sequence[str]) -> Tokenizer:
         from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
         names = [*self.letters, ESCAPE, *(f"<|{digit:x}|>" for digit in range(16))]
@@ -209,10 +212,10 @@ class SubWords:
         # A character counts where its first byte is: bytes 10xxxxxx go on with a character that has begun.
         return np.array([sum((b & 0xC0) != 0x80 for b in piece) for piece in self.pieces], dtype=np.float32)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return {"kind": self.kind, "size": self.size, "digest": hashlib.sha256(self.json.encode()).hexdigest()[:32]}
 
-    def tokenizer(self, special: Sequence[str]) -> Any:
+    def tokenizer(self, special: Sequence[str]) -> Tokenizer:
         from tokenizers import AddedToken, Tokenizer
 
         out = Tokenizer.from_str(self.json)
@@ -229,10 +232,13 @@ def clean(text: str) -> str:
     return text
 
 
-def restored(state: dict[str, Any], folder: Path, special: Sequence[str]) -> Codebook:
+def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) -> Codebook:
     """The codebook of a saved run. Raises DataError where its tokenizer.json is missing or another one."""
     if state["kind"] == Characters.kind:
-        return Characters(state["letters"], state["complete"])
+        letters, complete = state["letters"], state["complete"]
+        if not isinstance(letters, str) or not isinstance(complete, bool):
+            raise DataError("the letters of the text are not as they were saved; the run folder is not whole")
+        return Characters(letters, complete)
     path = folder / "tokenizer.json"
     data = files.read_json(path)
     try:
@@ -245,7 +251,7 @@ def restored(state: dict[str, Any], folder: Path, special: Sequence[str]) -> Cod
     return book
 
 
-def _same_text(data: dict[str, Any]) -> str:
+def _same_text(data: Mapping[str, object]) -> str:
     from tokenizers import Tokenizer
 
     return str(Tokenizer.from_str(json.dumps(data)).to_str())

@@ -14,11 +14,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.core.files import SPARE
 
 VERSION = 1  # of what is stored; another one is another folder
@@ -34,7 +34,7 @@ class EncodedShard:
     """One shard. values: (n, *shape) grids, or the ids of all items in one; lengths: (n,) ids of each; labels: (n,)
     class numbers; parts: (n,) part numbers; refusals: [name, reason, group] of what was left out."""
 
-    values: NDArray[Any]
+    values: Numbers
     lengths: NDArray[np.int64]
     labels: NDArray[np.int64]
     parts: NDArray[np.uint8]
@@ -46,7 +46,7 @@ class EncodedShard:
         return int(self.values.nbytes + 32 * len(self.lengths))
 
 
-def cache_name(*parts: Any) -> str:
+def cache_name(*parts: object) -> str:
     """A folder name that changes with any of the parts (JSON values)."""
     text = json.dumps([VERSION, *parts], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

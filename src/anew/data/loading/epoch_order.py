@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.random import key, splitmix64
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 def shuffled(n: int, key: int) -> NDArray[np.int64]:
@@ -137,7 +140,7 @@ class EpochOrder:
         return found
 
 
-def _kept(store: OrderedDict[Any, Any], name: Any, make: Callable[[], Any], most: int) -> Any:
+def _kept(store: OrderedDict[K, V], name: K, make: Callable[[], V], most: int) -> V:
     """store[name], made if missing; the store keeps the `most` latest."""
     if name not in store:
         while len(store) >= most:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.core.random import key
 from anew.core.specs import Batch
 from anew.data import limits
@@ -173,13 +173,13 @@ class InMemoryStore:
 
     # ---- encoding ----
 
-    def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[Any]) -> None:
+    def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[object]) -> None:
         """Encode all parts with the fitted modality."""
         del cache, name  # what is small is encoded again in less time than a cache takes
         number = {label: i for i, label in enumerate(labels)}
         for part in range(len(split.NAMES)):
             items = self.of(part)
-            encoded: list[NDArray[Any]] = []
+            encoded: list[Numbers] = []
             classes: list[int] = []
             for item, one in zip(items, self.modality.encode_many(items), strict=True):
                 if isinstance(one, str):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Integers, Numbers
 from anew.core.random import splitmix64
-from anew.core.specs import Batch, Grid, Spec, Tokens
+from anew.core.specs import Batch, Condition, Grid, Spec, Tokens
 from anew.data.loading.epoch_order import shuffled
 from anew.data.modality import Modality
 
@@ -23,9 +24,9 @@ STRETCH = 1_000_000  # tokens in one stretch of a sweep
 class Rows(NamedTuple):
     """Stored rows of some examples: rows (B, L+1) or (B, *shape), labels (B,) or None, lengths (B,) or None."""
 
-    rows: NDArray[Any]
-    labels: NDArray[Any] | None = None
-    lengths: NDArray[Any] | None = None
+    rows: Numbers
+    labels: Integers | None = None
+    lengths: Integers | None = None
 
 
 class Examples(Protocol):
@@ -37,7 +38,7 @@ class Examples(Protocol):
     count: int
     shift_range: int
     units: float
-    labels: NDArray[Any] | None
+    labels: Integers | None
 
     def take(self, which: NDArray[np.int64], shift: int = 0) -> Rows:
         """The examples with these numbers."""
@@ -55,12 +56,12 @@ class Examples(Protocol):
         """Each target once, see `Dataset.scoring`."""
         ...
 
-    def samples(self, n: int, seed: int) -> NDArray[Any] | list[NDArray[Any]]:
+    def samples(self, n: int, seed: int) -> Numbers | list[Numbers]:
         """n stored items at random, in order of their place, for `Modality.decode`."""
         ...
 
 
-def examples_of(modality: Modality, encoded: Sequence[NDArray[Any]], labels: NDArray[Any] | None) -> Examples:
+def examples_of(modality: Modality, encoded: Sequence[Numbers], labels: Integers | None) -> Examples:
     """The form that fits the modality's spec."""
     spec: Spec = modality.spec
     if isinstance(spec, Grid):
@@ -74,7 +75,7 @@ def examples_of(modality: Modality, encoded: Sequence[NDArray[Any]], labels: NDA
     return RecordExamples(flat, lengths, spec, widths, labels)
 
 
-def widths_of(modality: Modality) -> NDArray[Any]:
+def widths_of(modality: Modality) -> Numbers:
     """(vocab,) units of each id; one each where the modality does not say."""
     widths = modality.widths()
     return np.ones(modality.spec.vocab, dtype=np.float32) if widths is None else widths  # type: ignore[union-attr]
@@ -85,20 +86,21 @@ def start_of(modality: Modality, spec: Tokens) -> int:
     of what has no lines."""
     if "end" in spec.special:
         return spec.special["end"]
-    ids = modality.condition_from_prompt("\n").reshape(-1)
+    prompt = modality.condition_from_prompt("\n")
+    ids = (prompt.x if isinstance(prompt, Condition) else prompt).reshape(-1)
     return int(ids[-1]) if len(ids) else 0
 
 
-def _units(ids: NDArray[Any], widths: NDArray[Any]) -> float:
+def _units(ids: Numbers, widths: Numbers) -> float:
     return float(np.bincount(ids, minlength=len(widths)) @ widths.astype(np.float64)) if len(ids) else 0.0
 
 
 class PackedExamples:
     """One stream of tokens; an example is a window of length+1 ids. ids: (n,)."""
 
-    labels: NDArray[Any] | None = None
+    labels: Integers | None = None
 
-    def __init__(self, ids: NDArray[Any], length: int, widths: NDArray[Any], start: int) -> None:
+    def __init__(self, ids: Numbers, length: int, widths: Numbers, start: int) -> None:
         self.ids = ids
         self.length = length
         self.start = start
@@ -138,7 +140,7 @@ class PackedExamples:
             rows = stream[np.minimum(start[:, None] + self._span, len(stream) - 1)]
             yield _masked(modality, rows, (target >= low[:, None]) & (target < high[:, None]))
 
-    def samples(self, n: int, seed: int) -> list[NDArray[Any]]:
+    def samples(self, n: int, seed: int) -> list[Numbers]:
         windows = max(len(self.ids) // self.length, 1)
         chosen = np.sort(shuffled(windows, seed)[:n])
         return [self.ids[at * self.length : (at + 1) * self.length] for at in chosen]
@@ -151,11 +153,11 @@ class RecordExamples:
 
     def __init__(
         self,
-        flat: NDArray[Any],
+        flat: Numbers,
         lengths: NDArray[np.int64],
         spec: Tokens,
-        widths: NDArray[Any],
-        labels: NDArray[Any] | None,
+        widths: Numbers,
+        labels: Integers | None,
     ) -> None:
         self.flat, self.labels = flat, labels
         self.length = spec.length
@@ -191,7 +193,7 @@ class RecordExamples:
         share = 1.0 if limit is None else min(1.0, limit / max(self.units, 1.0))
         yield from _batches(self, modality, max(1, round(self.count * share)), batch)
 
-    def samples(self, n: int, seed: int) -> list[NDArray[Any]]:
+    def samples(self, n: int, seed: int) -> list[Numbers]:
         starts, lengths = self.records
         chosen = np.sort(shuffled(len(starts), seed)[:n])
         return [self.flat[starts[at] : starts[at] + lengths[at]] for at in chosen]
@@ -202,7 +204,7 @@ class GridExamples:
 
     shift_range = 1
 
-    def __init__(self, values: NDArray[Any], labels: NDArray[Any] | None, size: int) -> None:
+    def __init__(self, values: Numbers, labels: Integers | None, size: int) -> None:
         self.values, self.labels = values, labels
         self.count = len(values)
         self.units = float(self.count * size)
@@ -220,7 +222,7 @@ class GridExamples:
         share = 1.0 if limit is None else min(1.0, limit / max(self.units, 1.0))
         yield from _batches(self, modality, max(1, round(self.count * share)), batch)
 
-    def samples(self, n: int, seed: int) -> NDArray[Any]:
+    def samples(self, n: int, seed: int) -> Numbers:
         return self.values[np.sort(shuffled(self.count, seed)[:n])]
 
 
@@ -265,7 +267,7 @@ def _windows(n: int, length: int, stride: int) -> NDArray[np.int64]:
     return np.array(out, dtype=np.int64)
 
 
-def _masked(modality: Modality, rows: NDArray[Any], mask: NDArray[np.bool_]) -> Batch:
+def _masked(modality: Modality, rows: Numbers, mask: NDArray[np.bool_]) -> Batch:
     """A batch whose counted targets are those of the mask (B, L)."""
     import torch
 

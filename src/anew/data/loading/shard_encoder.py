@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.core.specs import Grid
 from anew.data.loading.cache import EncodedShard
 from anew.data.modality import Modality
@@ -73,7 +72,7 @@ class ShardEncoder:
                 out.labels.append(label)
                 out.parts.append(part)
 
-    def _joined(self, values: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    def _joined(self, values: Sequence[Numbers]) -> Numbers:
         spec = self._modality.spec
         if isinstance(spec, Grid):
             return np.stack(values) if values else np.zeros((0, *spec.shape), dtype=np.uint8)
@@ -84,7 +83,7 @@ class _Pile:
     """What is encoded so far of one shard."""
 
     def __init__(self) -> None:
-        self.values: list[NDArray[Any]] = []
+        self.values: list[Numbers] = []
         self.labels: list[int] = []
         self.parts: list[int] = []
         self.refused: list[list[str | None]] = []

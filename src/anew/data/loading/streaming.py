@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.core.files import cache_root
 from anew.core.specs import Batch, Grid, Tokens
 from anew.data.loading.cache import DiskCache, EncodedShard, ShardCache, cache_name
@@ -103,7 +103,7 @@ class StreamingStore:
 
     # ---- encoding ----
 
-    def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[Any]) -> None:
+    def encode(self, labels: Sequence[str], cache: Path | None, name: Sequence[object]) -> None:
         """Get ready to encode with the fitted modality. name: what the cache depends on besides the modality."""
         self.close()
         self._views.clear()
@@ -287,15 +287,13 @@ class StreamingStore:
             self._store.close()
 
 
-def _chosen(
-    found: Sequence[EncodedShard], part: int | None, tokens: bool
-) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
+def _chosen(found: Sequence[EncodedShard], part: int | None, tokens: bool) -> tuple[list[Numbers], NDArray[np.int64]]:
     """(values, labels) of the items of some shards that belong to the part."""
-    values: list[NDArray[Any]] = []
+    values: list[Numbers] = []
     labels: list[NDArray[np.int64]] = []
     for one in found:
         keep = np.ones(len(one.parts), dtype=bool) if part is None else one.parts == part
-        whole: Sequence[NDArray[Any]] = one.values  # type: ignore[assignment]
+        whole: Sequence[Numbers] = one.values  # type: ignore[assignment]
         if tokens:
             whole = np.split(one.values, np.cumsum(one.lengths)[:-1])
         values += [value for value, kept in zip(whole, keep, strict=True) if kept] if len(keep) else []

@@ -6,21 +6,22 @@ A clip is stored as its samples; `batch` makes the spectrogram, and `decode` fin
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import isolation
+from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned
 from anew.data.formats.audio_grid import Scale
 from anew.data.modality import Modality, ModalityTraits, class_count, each
-from anew.data.types import Artifact, DataBudget, FileSlice, Item
+from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
 FITTED_CLIPS = 256  # clips of the train part that scale and spread are measured on
@@ -235,7 +236,7 @@ class Audio(Modality):
 
     # ---- samples and spectrograms ----
 
-    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
         import torch
 
         label = None
@@ -244,26 +245,27 @@ class Audio(Modality):
         units = torch.full((len(rows),), float(np.prod(self._grid.shape)))  # (B,)
         return Batch(self._scale.grid(rows)[:, None], label, None, units)
 
-    def to_items(self, rows: NDArray[Any]) -> list[audio.Samples]:
+    def to_items(self, rows: Numbers) -> list[audio.Samples]:
         return list(np.asarray(rows, dtype=np.float32) / np.float32(32767.0))
 
-    def decode(self, x: Any) -> list[audio.Samples]:
+    def decode(self, x: Values) -> list[audio.Samples]:
         """(n, 1, M, T) in [-1, 1] -> (N,) float32 each: magnitudes of the bands, then a phase for them."""
         return [self._levelled(wave) for wave in self._scale.waves(x, self.config.rounds)]
 
     def _levelled(self, x: audio.Samples) -> audio.Samples:
         return audio.levelled(x, PEAK) if self.config.level == "clip" else np.clip(x, -1.0, 1.0)
 
-    def save_item(self, item: Any) -> Artifact:
+    def save_item(self, item: DecodedItem) -> Artifact:
         extension = self.config.file
-        return Artifact(f".{extension}", audio.written(item, self._shape.rate, extension), media=f"audio/{extension}")
+        wave = np.asarray(item, np.float32)
+        return Artifact(f".{extension}", audio.written(wave, self._shape.rate, extension), media=f"audio/{extension}")
 
-    def picture(self, item: Any) -> NDArray[np.uint8]:
-        return self._scale.picture(item)
+    def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
+        return self._scale.picture(np.asarray(item, np.float32))
 
     # ---- keeping ----
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         spec = self._grid
         return {
             "shape": list(spec.shape),
@@ -275,11 +277,11 @@ class Audio(Modality):
             "notes": list(self.notes),
         }
 
-    def restore(self, state: dict[str, Any], folder: Path) -> None:
-        learned.check(learned.LearnedAudio, state)
-        self.spec = Grid(tuple(state["shape"]), "CHW", state["classes"], state["std"])
-        self.clip_shape = audio_clips.Shape(**state["clip"])
-        self._scale, self.notes = Scale(self.clip_shape, state["top"], state["gain"]), list(state["notes"])
+    def restore(self, state: Mapping[str, object], folder: Path) -> None:
+        record = learned.read(learned.LearnedAudio, state)
+        self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
+        self.clip_shape = audio_clips.Shape(**record.clip)
+        self._scale, self.notes = Scale(self.clip_shape, record.top, record.gain), record.notes
 
 
 def _slice_bounds(item: Item) -> tuple[int, int] | None:

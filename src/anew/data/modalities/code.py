@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,16 @@ from anew.core.random import splitmix64
 from anew.core.settings import setting
 from anew.core.specs import Batch, Tokens
 from anew.data.file_names import suffix_of
-from anew.data.formats import tokenizer
+from anew.data.formats import learned, tokenizer
 from anew.data.formats.text_encoding import plain
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
-from anew.data.types import Artifact, DataBudget, Item
+from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Ids: TypeAlias = Sequence[int] | NDArray[np.integer]
 
 _SUFFIXES = (
     "py pyi c h cc cpp hpp cxx java js mjs jsx ts tsx go rs rb php pl pm lua r jl m swift kt kts scala clj ex exs erl hs ml"
@@ -115,13 +120,13 @@ class Code(Text):
             augmented[row] = self._with_gap(prefix, suffix, middle, [end])
         return replace(batch, x=torch.from_numpy(augmented))
 
-    def _with_gap(self, prefix: Any, suffix: Any, middle: Any, ending: Sequence[int] = ()) -> NDArray[np.int64]:
+    def _with_gap(self, prefix: Ids, suffix: Ids, middle: Ids, ending: Sequence[int] = ()) -> NDArray[np.int64]:
         """Prefix, suffix and middle, each behind its token, and what follows the middle."""
         prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
         pieces = [[prefix_token], prefix, [suffix_token], suffix, [middle_token], middle, ending]
         return np.concatenate(pieces).astype(np.int64)
 
-    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
+    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor:
         """Ids of a beginning; with a suffix those of a gap. What does not fit in the window stands before the gap's tokens:
         the start of the prefix, a suffix token, and the end of the suffix."""
         import torch
@@ -170,17 +175,17 @@ class Code(Text):
         middle, _ = _cut(middle, self.spec.special["end"])
         return [*far_prefix, *near_prefix], middle, [*near_suffix, *far_suffix]
 
-    def save_item(self, item: Any) -> Artifact:
-        return Artifact(self.suffix, item.encode("utf-8", "replace"), item)
+    def save_item(self, item: DecodedItem) -> Artifact:
+        return Artifact(self.suffix, str(item).encode("utf-8", "replace"), str(item))
 
     # ---- keeping ----
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return super().state() | {"suffix": self.suffix}
 
-    def restore(self, state: dict[str, Any], folder: Path) -> None:
-        self.suffix = state["suffix"]
-        if not isinstance(self.suffix, str) or not re.fullmatch(files.SUFFIX, self.suffix):
+    def restore(self, state: Mapping[str, object], folder: Path) -> None:
+        self.suffix = learned.read(learned.LearnedCode, state).suffix
+        if not re.fullmatch(files.SUFFIX, self.suffix):
             raise ValueError(f"suffix must be the ending of a file, like .py (got {self.suffix!r:.40})")
         super().restore(state, folder)
 

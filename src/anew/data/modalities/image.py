@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.core import isolation
+from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data import limits
 from anew.data.formats import learned, pixels
 from anew.data.formats.image_size import RUNGS, chosen_size
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count
-from anew.data.types import Artifact, DataBudget, Item
+from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError
 
 SIZED_IMAGES = 2048  # images of the sample whose headers decide the size
@@ -48,6 +49,8 @@ class ImageConfig:
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
     frame: str = setting("auto", "images of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
     labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
+    image_column: str = setting("", "column of a table that holds the images; empty finds it by its name")
+    label_column: str = setting("", "column of a table that holds the classes; empty finds it by its name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Glimpse:
     """
 
     size: tuple[int, int]
-    thumbnail: NDArray[Any] | None = None
+    thumbnail: Numbers | None = None
     decoded_pixels: int = 0
     value_range: pixels.Levels | None = None
     is_float: bool = False
@@ -278,7 +281,7 @@ class Image(Modality):
         """Dimensions of the stored image, which bits are divided by."""
         return int(np.prod(self._grid.shape))
 
-    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
         import torch
 
         x = np.multiply(rows, np.float32(1 / 127.5), dtype=np.float32)  # (B, C, H, W)
@@ -289,18 +292,17 @@ class Image(Modality):
         units = torch.full((len(rows),), float(np.prod(rows.shape[1:])))  # (B,)
         return Batch(torch.from_numpy(x), label, None, units)
 
-    def decode(self, x: Any) -> list[NDArray[np.uint8]]:
+    def decode(self, x: Values) -> list[NDArray[np.uint8]]:
         """(n, C, H, W) in [-1, 1] -> (H, W), (H, W, 3) or (H, W, 4) uint8 each."""
-        values = x.detach().float().cpu().numpy() if hasattr(x, "detach") else np.asarray(x)
-        return [pixels.shown(image) for image in values]
+        return [pixels.shown(image) for image in as_array(x)]
 
-    def save_item(self, item: Any) -> Artifact:
-        return Artifact(".png", pixels.png(item), media="image/png")
+    def save_item(self, item: DecodedItem) -> Artifact:
+        return Artifact(".png", pixels.png(np.asarray(item, np.uint8)), media="image/png")
 
-    def picture(self, item: Any) -> NDArray[Any]:
+    def picture(self, item: DecodedItem) -> Numbers:
         return np.asarray(item)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         spec = self._grid
         return {
             "shape": list(spec.shape),
@@ -311,12 +313,12 @@ class Image(Modality):
             "notes": list(self.notes),
         }
 
-    def restore(self, state: dict[str, Any], folder: Path) -> None:
-        learned.check(learned.LearnedImage, state)
-        self.spec = Grid(tuple(state["shape"]), "CHW", state["classes"], state["std"])
-        self._frame = state["frame"]
-        self._levels = (state["levels"][0], state["levels"][1]) if state["levels"] else None
-        self.notes = list(state["notes"])
+    def restore(self, state: Mapping[str, object], folder: Path) -> None:
+        record = learned.read(learned.LearnedImage, state)
+        self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
+        self._frame = record.frame
+        self._levels = (record.levels[0], record.levels[1]) if record.levels else None
+        self.notes = record.notes
 
 
 def side_limit(size: DataBudget) -> int:

@@ -11,7 +11,7 @@ from anew.core.settings import setting
 from anew.data.formats import tokenizer
 from anew.data.formats.text_encoding import plain
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
-from anew.data.types import Artifact, DataBudget, Item
+from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 
 MAX_CHARACTERS = 400  # characters of a molecule
 MIN_LINES = 20  # lines that a file must show to be known by content
@@ -99,8 +99,8 @@ class Molecule(Text):
             notes.append(f"{comments:,} lines begin with {COMMENT} and are left out as comments")
         return notes
 
-    def save_item(self, item: Any) -> Artifact:
-        return Artifact(".smi", f"{item}\n".encode("utf-8", "replace"), item)
+    def save_item(self, item: DecodedItem) -> Artifact:
+        return Artifact(".smi", f"{item}\n".encode("utf-8", "replace"), str(item))
 
     def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
         return Artifact(".smi", b"".join(artifact.data for artifact in artifacts))

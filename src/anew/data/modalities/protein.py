@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,14 @@ from anew.data.formats.reading import read_whole
 from anew.data.formats.text_encoding import plain
 from anew.data.limits import WHOLE_BYTES
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
-from anew.data.types import Artifact, DataBudget, Item
+from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError
 from anew.estimators.sequence_clusters import DEFAULT_K as PROTEIN_KMER
 from anew.estimators.sequence_clusters import SequenceClusters
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from torch import Tensor
 
 MIN_RESIDUES = 200  # residues without which nothing can be learned or held out
 LONG_SEQUENCE = 4096  # residues; where the median sequence is longer, all of them are read as one text
@@ -108,11 +112,11 @@ class Residues:
         """(size,) residues that each id stands for."""
         return np.ones(self.size, dtype=np.float32)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """All that makes it again, as JSON values."""
         return {"kind": self.kind, "alphabet": self.alphabet_name, "letters": self.letters, "seen": self.num_seen}
 
-    def tokenizer(self, special: Sequence[str]) -> Any:
+    def tokenizer(self, special: Sequence[str]) -> Tokenizer:
         """A `tokenizers.Tokenizer` with the same ids, the special tokens behind them."""
         from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
@@ -328,8 +332,8 @@ class Protein(Text):
         index = text.rfind(stop, 0, len(text) - len(self._decode_row(prompt)))
         return None if index < 0 else text[index + len(stop) :]
 
-    def save_item(self, item: Any) -> Artifact:
-        return Artifact(".fasta", fasta.written([fasta.Record("sample", item)]).encode(), item)
+    def save_item(self, item: DecodedItem) -> Artifact:
+        return Artifact(".fasta", fasta.written([fasta.Record("sample", str(item))]).encode(), str(item))
 
     def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
         records = [
@@ -338,7 +342,7 @@ class Protein(Text):
         ]
         return Artifact(".fasta", fasta.written(records).encode(), None)
 
-    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
+    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor:
         """Residues that samples begin with; or, where both directions were learned, that they end with."""
         import torch
 
@@ -369,15 +373,14 @@ class Protein(Text):
 
     # ---- keeping ----
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return super().state() | {"alphabet": self.alphabet, "classes": self.spec.classes}
 
-    def restore(self, state: dict[str, Any], folder: Path) -> None:
-        learned.check(learned.LearnedText, state)
-        self.layout, self.alphabet, self._num_classes = state["layout"], state["alphabet"], state["classes"]
-        tokens = state["tokens"]
-        self.tokenizer = Residues(tokens["alphabet"], tokens["letters"], tokens["seen"])
-        self._set_spec(state["length"], state["many"])
+    def restore(self, state: Mapping[str, object], folder: Path) -> None:
+        record = learned.read(learned.LearnedProtein, state)
+        self.layout, self.alphabet, self._num_classes = record.layout, record.alphabet, record.classes
+        self.tokenizer = Residues(record.tokens.alphabet, record.tokens.letters, record.tokens.seen)
+        self._set_spec(record.length, record.many)
 
 
 EXPORT = Protein

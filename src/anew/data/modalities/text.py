@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core import files
+from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Spec, Tokens
 from anew.data.formats import learned, line_records, tokenizer
 from anew.data.formats.text_encoding import MIXED, decode_text, guessed_lines, plain
 from anew.data.modality import Layout, Modality, ModalityTraits
-from anew.data.types import Artifact, DataBudget, Item
+from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TEXT_CONFIDENCE = 0.1  # how surely a plain text is text; kinds of text that only their ending tells claim half of it
 MIN_CHARACTERS = 200  # characters without which nothing can be learned or held out
@@ -40,6 +44,7 @@ class TextConfig:
     layout: str = setting(
         "auto", "whether a file of lines is one document or a list of records", choices=("auto", "document", "list")
     )
+    text_column: str = setting("", "column of a table that holds the text; empty finds it by its name")
 
 
 class TokenChoice(NamedTuple):
@@ -243,7 +248,7 @@ class Text(Modality):
 
     # ---- ids ----
 
-    def encode(self, item: Item) -> NDArray[Any]:
+    def encode(self, item: Item) -> Numbers:
         ids = self.tokenizer.encode(self.read(item))
         special = self.spec.special
         if "begin" in special:
@@ -252,7 +257,7 @@ class Text(Modality):
             return np.append(ids, np.uint16(special["end"]))
         return ids
 
-    def encode_many(self, items: Sequence[Item]) -> list[NDArray[Any] | str]:
+    def encode_many(self, items: Sequence[Item]) -> list[Numbers | str]:
         are_records = all(isinstance(item.data, str) and item.data.strip() for item in items)
         if "begin" not in self.spec.special or not are_records:
             return super().encode_many(items)
@@ -263,10 +268,10 @@ class Text(Modality):
     def units(self, item: Item) -> int:
         return len(self.read(item)) + (self.layout == "list")
 
-    def widths(self) -> NDArray[Any]:
+    def widths(self) -> Numbers:
         return self._widths
 
-    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
         import torch
 
         if lengths is not None:  # nothing is computed for what no row of this batch needs
@@ -281,7 +286,7 @@ class Text(Modality):
         label = None if labels is None else torch.from_numpy(np.asarray(labels, dtype=np.int64))
         return Batch(torch.from_numpy(x), label, mask, torch.from_numpy(widths.sum(1)))
 
-    def decode(self, x: Any) -> list[str]:
+    def decode(self, x: Values | Sequence[Sequence[int]]) -> list[str]:
         return [self._decode_row(row) for row in _as_lists(x)]
 
     def _decode_row(self, row: Sequence[int]) -> str:
@@ -293,10 +298,10 @@ class Text(Modality):
         stop = row.index(end, start) if end >= 0 and end in row[start:] else len(row)
         return self.tokenizer.decode([i for i in row[start:stop] if 0 <= i < self.tokenizer.size])
 
-    def save_item(self, item: Any) -> Artifact:
-        return Artifact(".txt", item.encode("utf-8", "replace"), item)
+    def save_item(self, item: DecodedItem) -> Artifact:
+        return Artifact(".txt", str(item).encode("utf-8", "replace"), str(item))
 
-    def truncate_at(self, x: Any, known: Any, stop: str) -> list[str | None]:
+    def truncate_at(self, x: Values, known: Values | None, stop: str) -> list[str | None]:
         prompts = [[]] if known is None else _as_lists(known) or [[]]  # of each sample, or one for all
         return [self._truncate_at(row, prompts[index % len(prompts)], stop) for index, row in enumerate(_as_lists(x))]
 
@@ -306,7 +311,7 @@ class Text(Modality):
         index = text.find(stop, len(self._decode_row(prompt)))
         return None if index < 0 else text[:index]
 
-    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Any:
+    def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor:
         """(n,) int64 ids. A record begins with its begin token, a text of many documents with the end of the one before."""
         import torch
 
@@ -321,7 +326,7 @@ class Text(Modality):
 
     # ---- keeping ----
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         spec = self.spec
         return {
             "layout": self.layout,
@@ -330,19 +335,22 @@ class Text(Modality):
             "many": "end" in spec.special,
         }
 
-    def restore(self, state: dict[str, Any], folder: Path) -> None:
-        learned.check(learned.LearnedText, state)
-        self.layout = state["layout"]
-        self.tokenizer = tokenizer.restored(state["tokens"], folder, tuple(self.special_names.values()))
-        self._set_spec(state["length"], state["many"])
+    def restore(self, state: Mapping[str, object], folder: Path) -> None:
+        record = learned.read(learned.LearnedText, state)
+        self.layout = record.layout
+        self.tokenizer = tokenizer.restored(record.tokens, folder, tuple(self.special_names.values()))
+        self._set_spec(record.length, record.many)
+
+    def stock_tokenizer(self) -> Any:
+        """A `tokenizers.Tokenizer` of the ids of `spec`."""
+        by_id = sorted(self.spec.special.items(), key=lambda pair: pair[1])
+        return self.tokenizer.tokenizer([self.special_names[name] for name, _ in by_id if name in self.special_names])
 
     def save(self, folder: Path) -> None:
-        by_id = sorted(self.spec.special.items(), key=lambda pair: pair[1])
-        special = [self.special_names[name] for name, _ in by_id if name in self.special_names]
-        files.write_text(folder / "tokenizer.json", self.tokenizer.tokenizer(special).to_str(pretty=True))
+        files.write_text(folder / "tokenizer.json", self.stock_tokenizer().to_str(pretty=True))
 
 
-def _encoding_notes(guessed: Mapping[str, Mapping[Any, int]]) -> list[str]:
+def _encoding_notes(guessed: Mapping[str, Mapping[tuple[int, bytes], int]]) -> list[str]:
     """Sentences on files that are not UTF-8. guessed: name -> lines that are not, {} for all."""
     not_utf8 = sorted(name for name, lines in guessed.items() if not lines)
     partly_utf8 = sorted(name for name, lines in guessed.items() if lines)
@@ -375,10 +383,9 @@ def _spread(texts: Sequence[str], limit: int) -> list[str]:
     return [text[: 5 * SPREAD_PIECE] for text in texts[::every]]
 
 
-def _as_lists(x: Any) -> list[list[int]]:
-    if hasattr(x, "tolist"):
-        x = x.tolist()
-    return [list(map(int, row)) for row in ([x] if x and not isinstance(x[0], list | tuple) else x)]
+def _as_lists(x: Values | Sequence[Sequence[int]]) -> list[list[int]]:
+    rows = x if isinstance(x, Sequence) else x.tolist()
+    return [list(map(int, row)) for row in ([rows] if rows and not isinstance(rows[0], list | tuple) else rows)]
 
 
 EXPORT = Text

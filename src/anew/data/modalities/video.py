@@ -12,20 +12,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from anew.core import isolation
+from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import clip_shape, frame_folders, frames, learned, pixels
 from anew.data.modalities.image import MIN_STD, TRANSPARENT_SHARE, parse_size
 from anew.data.modality import Modality, ModalityTraits, class_count
-from anew.data.types import Artifact, DataBudget, FileSlice, Item
+from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
 MAX_FRAMES = 32  # most frames of a clip
@@ -302,7 +303,7 @@ class Video(Modality):
         """Dimensions of the stored clip, which bits are divided by."""
         return int(np.prod(self._grid.shape))
 
-    def batch(self, rows: NDArray[Any], labels: NDArray[Any] | None, lengths: NDArray[Any] | None) -> Batch:
+    def batch(self, rows: Numbers, labels: Integers | None, lengths: Integers | None) -> Batch:
         import torch
 
         x = np.multiply(rows, np.float32(1 / 127.5), dtype=np.float32)  # (B, C, T, H, W)
@@ -314,19 +315,18 @@ class Video(Modality):
         units = torch.full((len(rows),), float(np.prod(rows.shape[1:])))  # (B,)
         return Batch(torch.from_numpy(x), label, torch.from_numpy(is_real), units)
 
-    def decode(self, x: Any) -> list[NDArray[np.uint8]]:
+    def decode(self, x: Values) -> list[NDArray[np.uint8]]:
         """(n, C, T, H, W) in [-1, 1] -> (t, H, W), (t, H, W, 3) or (t, H, W, 4) uint8 each, t frames up to the last change."""
-        values = x.detach().float().cpu().numpy() if hasattr(x, "detach") else np.asarray(x)
-        clips = [np.stack([pixels.shown(frame) for frame in clip.swapaxes(0, 1)]) for clip in values]
+        clips = [np.stack([pixels.shown(frame) for frame in clip.swapaxes(0, 1)]) for clip in as_array(x)]
         return [clip[: frame_counts(clip[None, None])[0]] for clip in clips]
 
-    def save_item(self, item: Any) -> Artifact:
+    def save_item(self, item: DecodedItem) -> Artifact:
         """An MP4, and beside it a GIF; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""
         clip = _pad_to_min_frames(np.asarray(item))
         gif = Artifact(".gif", frames.gif(clip, self.rate), media="image/gif")
         return Artifact(".mp4", frames.mp4(clip, self.rate), media="video/mp4", also=(gif,))
 
-    def picture(self, item: Any) -> NDArray[Any]:
+    def picture(self, item: DecodedItem) -> Numbers:
         """All frames side by side."""
         return np.concatenate(list(np.asarray(item)), axis=1)
 
@@ -352,7 +352,7 @@ class Video(Modality):
             mask[:, -len(end) :] = 1.0
         return Condition(self.batch(row, None, None).x[0], mask)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         spec = self._grid
         return {
             "shape": list(spec.shape),
@@ -365,12 +365,12 @@ class Video(Modality):
             "notes": list(self.notes),
         }
 
-    def restore(self, state: dict[str, Any], folder: Path) -> None:
-        learned.check(learned.LearnedVideo, state)
-        self.spec = Grid(tuple(state["shape"]), "CTHW", state["classes"], state["std"])
-        self._frame, self._source_rate = state["frame"], state["rate"]
-        self._stride, self._max_span = state["step"], state["span"]
-        self.notes = list(state["notes"])
+    def restore(self, state: Mapping[str, object], folder: Path) -> None:
+        record = learned.read(learned.LearnedVideo, state)
+        self.spec = Grid(tuple(record.shape), "CTHW", record.classes, record.std)
+        self._frame, self._source_rate = record.frame, record.rate
+        self._stride, self._max_span = record.step, record.span
+        self.notes = record.notes
 
 
 def _file_of(item: Item) -> frames.Data:
@@ -408,7 +408,7 @@ def size_limits(size: DataBudget) -> tuple[int, int]:
     return side, int(np.clip(8.0 * minutes**0.25, MIN_FRAMES, MAX_FRAMES))
 
 
-def frame_counts(rows: NDArray[Any]) -> NDArray[np.intp]:
+def frame_counts(rows: Numbers) -> NDArray[np.intp]:
     """(B,) frames up to the last change of rows (B, C, T, ...)."""
     if rows.shape[2] < 2:
         return np.ones(len(rows), dtype=np.intp)

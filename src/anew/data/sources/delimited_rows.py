@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from anew.data import limits
 from anew.data.file_names import suffix_of
@@ -68,14 +68,14 @@ class DelimitedFile:
             raise ValueError("it holds no row that can be read")
 
     @property
-    def samples(self) -> dict[str, Any]:
+    def samples(self) -> dict[str, object]:
         """One value that is not empty for each column."""
-        found: dict[str, Any] = {}
+        samples: dict[str, object] = {}
         for row in self.head[:200]:
             for name, cell in row.items():
-                if name not in found and cell not in (None, ""):
-                    found[name] = cell
-        return found
+                if name not in samples and cell not in (None, ""):
+                    samples[name] = cell
+        return samples
 
     def spans(self) -> list[Span]:
         """The whole file in spans of about SHARD_BYTES."""
@@ -84,7 +84,7 @@ class DelimitedFile:
         inside = self._quoted(len(starts))
         return [Span(*ends) for ends in zip(starts, stops, inside, strict=True)]
 
-    def read(self, span: Span) -> Iterator[dict[str, Any] | Broken]:
+    def read(self, span: Span) -> Iterator[dict[str, object] | Broken]:
         """The rows of a span in order; OSError where the file cannot be opened."""
         quote = b'"' if self._is_csv else None
         with self.path.open("rb") as stream:
@@ -114,11 +114,11 @@ class DelimitedFile:
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # documents are longer than the default of 131,072
         return csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter)
 
-    def _parse(self, data: bytes, first: bool) -> Iterator[dict[str, Any] | Broken]:
+    def _parse(self, data: bytes, first: bool) -> Iterator[dict[str, object] | Broken]:
         text = _decoded(data, first)
         yield from self._parse_csv(text, first) if self._is_csv else _parse_json(text)
 
-    def _parse_csv(self, text: str, first: bool) -> Iterator[dict[str, Any] | Broken]:
+    def _parse_csv(self, text: str, first: bool) -> Iterator[dict[str, object] | Broken]:
         rows = self._csv(text)
         if first:
             next(rows, None)
@@ -143,7 +143,7 @@ def _decoded(data: bytes, first: bool) -> str:
         return data.decode("cp1252", "replace")  # what spreadsheets write where they do not write UTF-8
 
 
-def _parse_json(text: str) -> Iterator[dict[str, Any] | Broken]:
+def _parse_json(text: str) -> Iterator[dict[str, object] | Broken]:
     for line in text.split("\n"):  # not splitlines: JSON text may hold other line separators
         if not line.strip():
             continue

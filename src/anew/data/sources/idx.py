@@ -9,11 +9,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Integers
 from anew.data import limits
 from anew.data.file_names import part_of
 from anew.data.formats import gzip_files
@@ -35,7 +35,7 @@ class _Pair:
     shape: tuple[int, ...]
     start: int
     part: str | None
-    labels: NDArray[Any] | None = None  # (n,)
+    labels: Integers | None = None  # (n,)
     lock: threading.Lock = field(default_factory=threading.Lock)
     body: NDArray[np.uint8] | None = None  # all bytes after `start` that could be read
 
@@ -124,7 +124,7 @@ class IdxReader:
 
     def _labels(
         self, path: str | None, heads: Mapping[str, tuple[int, tuple[int, ...], int]], images: int
-    ) -> NDArray[Any] | None:
+    ) -> Integers | None:
         if path is None:
             return None
         code, shape, start = heads[path]

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from anew.core import isolation
 from anew.core.extras import require
@@ -75,7 +74,7 @@ class ParquetFile:
             ]
         return [piece for piece in pieces if piece.stop > piece.start]
 
-    def read(self, piece: Piece, columns: Sequence[str]) -> Iterator[dict[str, Any] | Broken]:
+    def read(self, piece: Piece, columns: Sequence[str]) -> Iterator[dict[str, object] | Broken]:
         """The rows of a piece. Raises ValueError (one clause) where the file is damaged."""
         row_bytes = piece.bytes // (piece.stop - piece.start)
         request = RowsRequest(self._path, piece.group, piece.stop, tuple(columns), row_bytes, limits.PARQUET)

@@ -8,7 +8,8 @@ import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,10 @@ from anew.core.extras import require
 from anew.data import limits
 from anew.data.sources.base import SHARD_ITEMS
 from anew.data.sources.delimited_rows import Broken
+
+if TYPE_CHECKING:
+    from pyarrow import Array, DataType, RecordBatch
+    from pyarrow.parquet import FileMetaData, ParquetFile
 
 SAMPLED_ROWS = 8  # rows of wide cells that are looked at while listing: pictures are alike
 SAMPLED_BYTES = 16 * 1024 * 1024  # SHARD_ITEMS rows are looked at where they take no more than this
@@ -41,7 +46,7 @@ class Inspection:
 
     columns: list[str]
     group_rows: list[int]
-    samples: dict[str, Any]
+    samples: dict[str, object]
     class_names: dict[str, tuple[str, ...]]
 
 
@@ -79,7 +84,7 @@ class RowsAnswer:
     """
 
     next_row: int
-    rows: list[dict[str, Any] | Broken] = field(default_factory=list)
+    rows: list[dict[str, object] | Broken] = field(default_factory=list)
     bytes: int = 0
     too_large: bool = False
     damage: str = ""
@@ -145,10 +150,10 @@ class _Cursor:
         file = _opened(request.path)
         rows = _rows_at_once(request, stamp, file.metadata)
         self._batches = file.iter_batches(rows, row_groups=[request.group], columns=list(request.columns))
-        self._batch: Any = None
+        self._batch: RecordBatch = None
         self.row = 0
 
-    def take(self, start: int, stop: int) -> Any:
+    def take(self, start: int, stop: int) -> RecordBatch:
         """Rows from `start` on, of one batch and none from `stop` on; None behind the last."""
         while True:
             if not self._batch:
@@ -163,8 +168,8 @@ class _Cursor:
                 return taken
 
 
-_cursors: OrderedDict[tuple[Any, ...], _Cursor] = OrderedDict()
-_longest_cells: dict[tuple[Any, ...], int] = {}
+_cursors: OrderedDict[tuple[object, ...], _Cursor] = OrderedDict()
+_longest_cells: dict[tuple[object, ...], int] = {}
 
 
 def _cursor(request: RowsRequest, start: int) -> _Cursor:
@@ -180,7 +185,7 @@ def _cursor(request: RowsRequest, start: int) -> _Cursor:
     return cursor
 
 
-def _rows_at_once(request: RowsRequest, stamp: int, metadata: Any) -> int:
+def _rows_at_once(request: RowsRequest, stamp: int, metadata: FileMetaData) -> int:
     """So many rows that they fit `limits.Parquet.batch` even if each holds the longest cell of its column's dictionary: a few
     bytes of a file may stand for the same long cell in every row."""
     paths = _dictionary_columns(metadata, request.group, request.columns)
@@ -197,11 +202,11 @@ def _rows_at_once(request: RowsRequest, stamp: int, metadata: Any) -> int:
 # ---- the file ----
 
 
-def _pyarrow(module: str = "pyarrow") -> Any:
+def _pyarrow(module: str = "pyarrow") -> ModuleType:
     return require(module, extra="tables", purpose="reading Parquet")
 
 
-def _opened(path: str, as_dictionaries: Sequence[str] = ()) -> Any:
+def _opened(path: str, as_dictionaries: Sequence[str] = ()) -> ParquetFile:
     """A `pyarrow.parquet.ParquetFile`.
 
     Args:
@@ -222,8 +227,8 @@ def _opened(path: str, as_dictionaries: Sequence[str] = ()) -> Any:
 
 
 def _samples(
-    bounds: limits.Parquet, path: str, metadata: Any, columns: Sequence[str], group_rows: Sequence[int]
-) -> dict[str, Any]:
+    bounds: limits.Parquet, path: str, metadata: FileMetaData, columns: Sequence[str], group_rows: Sequence[int]
+) -> dict[str, object]:
     """One value that is not empty by column, from the first rows. Raises ValueError (one clause) where none can be read."""
     group = next(number for number, rows in enumerate(group_rows) if rows)
     row_bytes = _bytes_of_group(metadata, group, columns) // group_rows[group]
@@ -233,7 +238,7 @@ def _samples(
     answer = read_rows(request, (0, bounds.shard(rows * row_bytes)))
     if answer.too_large:
         raise ValueError(too_large(rows * row_bytes, bounds))
-    samples: dict[str, Any] = {}
+    samples: dict[str, object] = {}
     for row in answer.rows:
         if isinstance(row, dict) and len(samples) < len(columns):
             samples = {**{name: cell for name, cell in row.items() if cell not in (None, "")}, **samples}
@@ -248,13 +253,13 @@ def too_large(stated_bytes: int, bounds: limits.Parquet) -> str:
     return f"its rows hold far more than the file says (over {limits.size(bounds.shard(stated_bytes))})"
 
 
-def _bytes_of_group(metadata: Any, number: int, columns: Sequence[str]) -> int:
+def _bytes_of_group(metadata: FileMetaData, number: int, columns: Sequence[str]) -> int:
     """Uncompressed bytes of these columns in a row group, as the file says."""
     group = metadata.row_group(number)
     return sum(group.column(leaf).total_uncompressed_size for leaf in _leaves(metadata, columns))
 
 
-def _dictionary_columns(metadata: Any, group: int, columns: Sequence[str]) -> list[str]:
+def _dictionary_columns(metadata: FileMetaData, group: int, columns: Sequence[str]) -> list[str]:
     """The paths of strings and bytes in these columns that have a dictionary in a row group."""
     chunks = (metadata.row_group(group).column(leaf) for leaf in _leaves(metadata, columns))
     return [
@@ -262,13 +267,13 @@ def _dictionary_columns(metadata: Any, group: int, columns: Sequence[str]) -> li
     ]
 
 
-def _leaves(metadata: Any, columns: Sequence[str]) -> list[int]:
+def _leaves(metadata: FileMetaData, columns: Sequence[str]) -> list[int]:
     """The numbers of the leaves of these top-level columns."""
     schema = metadata.schema
     return [leaf for leaf in range(metadata.num_columns) if schema.column(leaf).path.split(".")[0] in columns]
 
 
-def _holds_one_value(column_type: Any) -> bool:
+def _holds_one_value(column_type: DataType) -> bool:
     """Whether a column holds one value a row, or a few by name: a list may hold any number."""
     fields = [column_type.field(number) for number in range(column_type.num_fields)]
     is_struct = _pyarrow().types.is_struct(column_type)
@@ -291,7 +296,7 @@ def _class_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
 # ---- cells ----
 
 
-def _rows_of(batch: Any, widths: NDArray[np.int64], most_bytes: int) -> list[dict[str, Any] | Broken]:
+def _rows_of(batch: RecordBatch, widths: NDArray[np.int64], most_bytes: int) -> list[dict[str, object] | Broken]:
     """The rows of a batch as dicts; one that takes more bytes than it may is Broken. widths: (rows,) bytes of each."""
     readable = widths <= most_bytes  # (rows,)
     if not readable.all():
@@ -306,26 +311,26 @@ def _rows_of(batch: Any, widths: NDArray[np.int64], most_bytes: int) -> list[dic
     ]
 
 
-def _cells(column: Any) -> list[Any]:
+def _cells(column: Array) -> list[object]:
     if _is_text_or_bytes(column.type):  # by way of NumPy, in a fraction of the time
-        cells: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
+        cells: list[object] = column.to_numpy(zero_copy_only=False).tolist()
     else:
         cells = column.to_pylist()
     return cells
 
 
-def _is_text_or_bytes(column_type: Any) -> bool:
+def _is_text_or_bytes(column_type: DataType) -> bool:
     types = _pyarrow().types
     checks = (types.is_string, types.is_binary, types.is_large_string, types.is_large_binary)
     return any(check(column_type) for check in checks)
 
 
-def _row_widths(batch: Any) -> NDArray[np.int64]:
+def _row_widths(batch: RecordBatch) -> NDArray[np.int64]:
     """(rows,) bytes that the cells of each row take."""
     return sum(map(_widths, batch.columns), np.zeros(len(batch), np.int64))
 
 
-def _widths(column: Any) -> NDArray[np.int64]:
+def _widths(column: Array) -> NDArray[np.int64]:
     """(rows,) bytes that each cell takes; of a number 8."""
     pyarrow, compute = _pyarrow(), _pyarrow("pyarrow.compute")
     if pyarrow.types.is_dictionary(column.type):  # as it was written, where the file carries the schema of Arrow
@@ -341,7 +346,7 @@ def _widths(column: Any) -> NDArray[np.int64]:
     return np.asarray(lengths.to_numpy(zero_copy_only=False), np.int64)
 
 
-def _longest_cell(column: Any) -> int:
+def _longest_cell(column: Array) -> int:
     """Bytes of the longest cell in the dictionary of a column."""
     types = _pyarrow().types
     if types.is_struct(column.type):

@@ -6,13 +6,14 @@ Legend for shapes: n clips, N samples, M bands, T frames.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Numbers
+from anew.data.formats.audio import Samples
 from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
 from anew.evaluation.memorization.result import ItemType
@@ -28,7 +29,7 @@ NOMINAL = 16_000  # Hz: copies are told by the shape of spectrograms, and no rat
 NOISE, SHIFT = 0.01, 0.02  # disturbances of copies: noise as a share of the peak, shift as a share of the length
 
 
-def spectrograms(items: Sequence[Any], rate: int) -> Tensor:
+def spectrograms(items: Sequence[Samples], rate: int) -> Tensor:
     """(n, M, T) decibels below the loudest value of each clip, from -FLOOR_DB to 0."""
     length = len(items[0])
     hop = max(1, -(-length // FRAMES))
@@ -43,13 +44,13 @@ def spectrograms(items: Sequence[Any], rate: int) -> Tensor:
     return torch.cat(parts)
 
 
-def pictures(items: Sequence[Any], rate: int = NOMINAL) -> NDArray[np.uint8]:
+def pictures(items: Sequence[Samples], rate: int = NOMINAL) -> NDArray[np.uint8]:
     """(n, M, T) uint8 spectrograms in grey, low bands below."""
     unit = spectrograms(items, rate).flip(1) / FLOOR_DB + 1.0
     return np.asarray((255.0 * unit).round().numpy(), dtype=np.uint8)
 
 
-def loudness(items: Sequence[Any], rate: int) -> NDArray[np.float64]:
+def loudness(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
     """(n,) decibels (full scale) of the loudest tenth of a second."""
     width = max(1, min(len(items[0]), rate // 10))
     parts = []
@@ -59,7 +60,7 @@ def loudness(items: Sequence[Any], rate: int) -> NDArray[np.float64]:
     return np.asarray(10.0 * np.log10(np.maximum(parts, 1e-10)))
 
 
-def periodicity(items: Sequence[Any], rate: int) -> NDArray[np.float64]:
+def periodicity(items: Sequence[Samples], rate: int) -> NDArray[np.float64]:
     """(n,) how exactly the sound repeats itself at a pitch, 0 (noise) to 1 (a steady tone): the largest normalised
     autocorrelation at any lag of PITCH, a mean over stretches weighted by their energy."""
     width = round(STRETCH * rate)
@@ -87,12 +88,12 @@ class SpectrogramDistance(PixelDistance):
     name = "spectrogram"
 
 
-def _distances(items: Sequence[Any], groups: NDArray[Any]) -> list[Distance]:
+def _distances(items: Sequence[Samples], groups: Numbers) -> list[Distance]:
     images = list(pictures(items))
     return [SpectrogramDistance(images, groups, mirror=False), EmbeddingDistance(images, groups, mirror=False)]
 
 
-def disturbed(item: Any, source: np.random.Generator) -> Any:
+def disturbed(item: Samples, source: np.random.Generator) -> Samples:
     """A clip shifted by a little, or noisy, or with other levels of high and low tones. item: (N,) float32."""
     x = np.asarray(item, dtype=np.float32)
     which = source.integers(3)

@@ -9,11 +9,11 @@ Legend for shapes: n texts, c cells, d features.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.evaluation.memorization.texts import codes
 
 WIDTHS = (1, 2, 3, 4)
@@ -33,7 +33,7 @@ class Kmers:
         self._centre, deviation = raw.mean(axis=0), raw.std(axis=0)
         self._scale = np.where(deviation > 1e-9, deviation, 1.0)
 
-    def __call__(self, texts: Sequence[str]) -> NDArray[Any]:
+    def __call__(self, texts: Sequence[str]) -> Numbers:
         return np.asarray((self._read(texts) - self._centre) / self._scale)
 
     def _read(self, texts: Sequence[str]) -> NDArray[np.float64]:

@@ -10,13 +10,12 @@ Legend for shapes: n items, C channels, r read-outs, d features.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from anew.core.arrays import Numbers
 from anew.core.random import generator
 
 NAME = "random-convolution embedding"
@@ -72,7 +71,7 @@ class Embedding:
         return self
 
     @torch.no_grad()
-    def __call__(self, x: Tensor) -> NDArray[Any]:
+    def __call__(self, x: Tensor) -> Numbers:
         """Features (n, d) of items (n, C, *extents); call `fit` before."""
         parts = [
             ((self._read(part) - self._centre) @ self._mix - self._offset) * self._scale

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.probe import MOST, Probe
-from anew.evaluation.score import Group, MetricSpec, Score
+from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 LABEL_HISTOGRAM = MetricSpec(
     "label_histogram",
@@ -22,6 +22,7 @@ LABEL_HISTOGRAM = MetricSpec(
     "How far the mix of classes is from your data's (0 = the same).",
     group=Group.DIVERSITY,
     maximum=1.0,
+    tolerance=Tolerance("variety", 0.15, 0.6, "the class mix is {value:.0%} off (real data: {real:.0%})"),
 )
 LABEL_ACCURACY = MetricSpec(
     "label_accuracy",

@@ -12,7 +12,7 @@ import numpy as np
 from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
-from anew.evaluation.score import Group, MetricSpec, Score
+from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 DIVERSITY = MetricSpec(
     "diversity",
@@ -21,6 +21,13 @@ DIVERSITY = MetricSpec(
     better="higher",
     group=Group.DIVERSITY,
     order=15,
+    tolerance=Tolerance(
+        "variety",
+        0.15,
+        0.6,
+        "the samples have {value:.0%} of the variety of real items (real data: {real:.0%})",
+        relative=True,
+    ),
 )
 
 

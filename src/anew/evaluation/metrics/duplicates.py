@@ -13,7 +13,7 @@ from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.metrics.neighbours import nearest_others
-from anew.evaluation.score import Group, MetricSpec, Score
+from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 DUPLICATE_SHARE = MetricSpec(
     "duplicate_share",
@@ -21,6 +21,9 @@ DUPLICATE_SHARE = MetricSpec(
     "Share of samples that are nearly the same as another sample.",
     group=Group.DIVERSITY,
     maximum=1.0,
+    tolerance=Tolerance(
+        "variety", 0.05, 0.3, "{value:.0%} of samples are nearly the same as another (real data: {real:.0%})"
+    ),
 )
 CLOSEST = 0.01  # of held-out items have a nearest other that is as close as what counts as a duplicate
 

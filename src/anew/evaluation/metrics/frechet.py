@@ -12,7 +12,7 @@ import numpy as np
 from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
-from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 FRECHET_DISTANCE = MetricSpec(
     "frechet_distance",
@@ -20,6 +20,14 @@ FRECHET_DISTANCE = MetricSpec(
     "Distance between the overall look of samples and of real items: their average features and how these vary together.",
     order=10,
     award="Closest to the data",
+    tolerance=Tolerance(
+        "closeness",
+        1.0,
+        3.0,
+        "the Fréchet distance is {value:.3g} (real data: {real:.3g})",
+        relative=True,
+        least=500,  # with fewer the real baseline is mostly the bias of fitting a Gaussian, and the ratio says nothing
+    ),
 )
 
 

@@ -13,13 +13,20 @@ import numpy as np
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval
 from anew.evaluation.metrics.distances import Array, Rows, squared_distances
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
-from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 KERNEL_DISTANCE = MetricSpec(
     "kernel_distance",
     "Kernel distance",
     "Another distance between samples and real items, which does not depend on how many there are (0 = the same).",
     order=11,
+    tolerance=Tolerance(
+        "closeness",
+        0.01,
+        0.05,
+        "the overall look differs (kernel distance {value:.2g}; real data: {real:.2g})",
+        exact_baseline=0.0,
+    ),
 )
 Kernel = Callable[[Rows, Rows], Array]
 

@@ -13,7 +13,7 @@ import numpy as np
 from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.distances import Array, Rows, squared_distances
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
-from anew.evaluation.score import Group, MetricSpec, Score
+from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 NEIGHBOURS = 5  # Naeem et al. 2020 (arXiv 2002.09797) choose 5 for density and coverage
 
@@ -25,6 +25,9 @@ PRECISION = MetricSpec(
     maximum=1.0,
     full_axis=True,
     order=12,
+    tolerance=Tolerance(
+        "closeness", 0.2, 0.6, "{value:.0%} of samples look like a real item (real data: {real:.0%})", relative=True
+    ),
 )
 RECALL = MetricSpec(
     "recall",
@@ -35,6 +38,9 @@ RECALL = MetricSpec(
     maximum=1.0,
     full_axis=True,
     order=13,
+    tolerance=Tolerance(
+        "variety", 0.2, 0.6, "{value:.0%} of real items look like a sample (real data: {real:.0%})", relative=True
+    ),
 )
 CLIPPED_DENSITY = MetricSpec(
     "clipped_density",
@@ -56,6 +62,14 @@ COVERAGE = MetricSpec(
     order=14,
     award="Most varied",
     format="percent",
+    tolerance=Tolerance(
+        "variety",
+        0.15,
+        0.5,
+        "{value:.0%} of real items have a sample close by (real data: {real:.0%})",
+        relative=True,
+        decisive=True,
+    ),
 )
 
 

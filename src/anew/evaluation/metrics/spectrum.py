@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.evaluation.score import MetricSpec
+from anew.evaluation.score import MetricSpec, Tolerance
 
 SPECTRUM_DISTANCE = MetricSpec(
     "spectrum_distance",
     "Spectrum",
     "How much coarse and fine detail (in sound: low and high tones) differs from real data, in decibels (0 = the same).",
     order=17,
+    tolerance=Tolerance(
+        "closeness", 0.7, 2.5, "fine and coarse detail differ by {value:.1f} dB (real data: {real:.1f} dB)"
+    ),
 )
 LEAST_POWER = 1e-9  # an item without any power in a band must not make the difference infinite
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anew.evaluation.memorization.texts import codes, covered, window_hashes
-from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, ratio_interval
+from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, ratio_interval, wilson_interval
 from anew.evaluation.metrics.distances import jensen_shannon
-from anew.evaluation.score import Group, MetricSpec, Score
+from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 BIGRAM_DIVERGENCE = MetricSpec(
     "bigram_divergence",
@@ -30,6 +30,12 @@ FOURGRAM_DIVERGENCE = MetricSpec(
     maximum=1.0,
     order=20,
     award="Closest to the data",
+    tolerance=Tolerance(
+        "closeness",
+        0.1,
+        0.3,
+        "runs of four characters differ (divergence {value:.2f}; real data: {real:.2f}; nothing in common: 1)",
+    ),
 )
 ZIPF_DISTANCE = MetricSpec(
     "zipf_distance",
@@ -42,6 +48,9 @@ REPETITION_RATE = MetricSpec(
     "Share of passages that repeat an earlier one. Real text has some; much more is a fault.",
     group=Group.DIVERSITY,
     maximum=1.0,
+    tolerance=Tolerance(
+        "variety", 0.05, 0.3, "the samples repeat themselves in {value:.0%} of passages (real text: {real:.0%})"
+    ),
 )
 VERBATIM_SHARE = MetricSpec(
     "verbatim_share",
@@ -118,7 +127,9 @@ class TextStatistics:
         if self.records:
             value, real = (1.0 - len(set(part)) / len(part) for part in (self.samples, self.test))
             source = "share of samples that repeat another sample; real: the same among held-out records"
-            yield Score(REPETITION_RATE, value, real_baseline=real, n=len(self.samples), source=source)
+            n = len(self.samples)
+            ends = wilson_interval(value * n, n)
+            yield Score(REPETITION_RATE, value, low=ends[0], high=ends[1], real_baseline=real, n=n, source=source)
             return
         rows, real_rows = (
             np.array([_repeated(text) for text in part], dtype=np.float64) for part in (self.samples, self.test)

@@ -15,7 +15,7 @@ import numpy as np
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.metrics.kernel import median_bandwidth, rbf_kernel
-from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 TWO_SAMPLE_AUC = MetricSpec(
     "two_sample_auc",
@@ -23,6 +23,14 @@ TWO_SAMPLE_AUC = MetricSpec(
     "How often a classifier picks the generated item out of a pair of a sample and a real item (0.5 = guessing, 1 = always).",
     minimum=0.5,
     maximum=1.0,
+    tolerance=Tolerance(
+        "closeness",
+        0.15,
+        0.35,
+        "a classifier picks the sample out of a pair {value:.0%} of the time (guessing: 50%)",
+        exact_baseline=0.5,
+        decisive=True,
+    ),
 )
 MOST = 1_000  # rows of each set: the time of an eigenvalue problem grows with the cube
 RIDGES = 10.0 ** np.arange(-4.0, 2.5, 0.5)  # times the mean eigenvalue: from hardly any smoothing to nearly a constant

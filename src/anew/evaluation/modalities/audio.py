@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
+from anew.data.formats.audio import Samples
 from anew.evaluation.base import OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features import audio
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
@@ -22,7 +24,7 @@ from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK
 from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
-from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12  # clips on the sheet, with players, and beside their nearest
 SEARCHED = 4_000  # training clips that the nearest one is looked for in
@@ -31,11 +33,13 @@ PERIODICITY_DISTANCE = MetricSpec(
     "periodicity_distance",
     "Tone",
     "How tonal the sounds are, compared with real ones (0 = the same).",
+    tolerance=Tolerance("closeness", 0.06, 0.25, "how tonal sounds are differs by {value:.2f} (real data: {real:.2f})"),
 )
 LOUDNESS_DISTANCE = MetricSpec(
     "loudness_distance",
     "Loudness",
     "How far the spread of loudness is from that of real sounds, in decibels (0 = the same).",
+    tolerance=Tolerance("closeness", 2.0, 8.0, "loudness differs by {value:.1f} dB (real data: {real:.1f} dB)"),
 )
 
 
@@ -51,18 +55,18 @@ class AudioEvaluation(Evaluation):
         """Samples a second."""
         return int(self.inputs.modality.rate)  # type: ignore[attr-defined]
 
-    def embedder(self, train: Sequence[Any]) -> Embedder:
+    def embedder(self, train: Sequence[Samples]) -> Embedder:
         embedding = Embedding(1, 2)
         embedding.fit(self._unit_spectrograms(train))
         return lambda items: np.concatenate(
             [embedding(self._unit_spectrograms(items[i : i + 256])) for i in range(0, len(items), 256)]
         )
 
-    def _unit_spectrograms(self, items: Sequence[Any]) -> torch.Tensor:
+    def _unit_spectrograms(self, items: Sequence[Samples]) -> torch.Tensor:
         """(n, 1, M, T) in [-1, 1]."""
         return audio.spectrograms(items, self.rate)[:, None] * (2.0 / audio.FLOOR_DB) + 1.0
 
-    def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
+    def naive(self, train: Sequence[Samples], n: int, source: np.random.Generator) -> list[Samples]:
         """Noise with the spectrum of a training clip: which tones it holds is right, when they sound is not."""
         clips = []
         for index in source.integers(len(train), size=n):
@@ -108,7 +112,7 @@ class AudioEvaluation(Evaluation):
         return np.asarray((10.0 ** (level / 10.0)).mean(2).numpy())
 
     def _distribution(
-        self, spec: MetricSpec, number_of: Callable[[Sequence[Any], int], NDArray[Any]], source: str
+        self, spec: MetricSpec, number_of: Callable[[Sequence[Samples], int], Numbers], source: str
     ) -> Iterator[Score]:
         """Distance of the distributions of a number that every clip has."""
         samples, test, train, naive = (
@@ -128,7 +132,7 @@ class AudioEvaluation(Evaluation):
             source=f"{source}; {medians}",
         )
 
-    def probe_features(self, items: Sequence[Any]) -> NDArray[Any]:
+    def probe_features(self, items: Sequence[Samples]) -> Numbers:
         """(n, 32 x 32) spectrograms, coarse: what is said shows there best, and they take little time."""
         coarse = torch.nn.functional.adaptive_avg_pool2d(audio.spectrograms(items, self.rate), (32, 32))
         return np.asarray(coarse.flatten(1).numpy())
@@ -171,7 +175,7 @@ class AudioEvaluation(Evaluation):
             closest_pairs=self.closest_pairs,
         )
 
-    def report_item(self, item: Any) -> ReportItem:
+    def report_item(self, item: Samples) -> ReportItem:
         modality: Any = self.inputs.modality
         file = modality.save_item(item)
         return ReportItem(sheet.png(modality.picture(item)), file.data, file.media)

@@ -18,7 +18,7 @@ from anew.core.extras import require
 from anew.errors import DataError
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.modalities.text import TEST_MOST, TextEvaluation
-from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 PARSE_SHARE = MetricSpec(
     "parse_share",
@@ -26,6 +26,7 @@ PARSE_SHARE = MetricSpec(
     "Share of the statements, functions and classes of generated programs that parse.",
     better="higher",
     maximum=1.0,
+    tolerance=Tolerance("closeness", 0.1, 0.4, "{value:.0%} of the code parses (real data: {real:.0%})", relative=True),
 )
 FUNCTION_SHARE = MetricSpec(
     "function_share",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Numbers
 from anew.evaluation.base import OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
 from anew.evaluation.inputs import LEAST
@@ -44,12 +44,12 @@ class ImageEvaluation(Evaluation):
     feature_description = f"{FEATURES} features of the {NAME}"
     item_type = IMAGES
 
-    def embedder(self, train: Sequence[Any]) -> Embedder:
+    def embedder(self, train: Sequence[Numbers]) -> Embedder:
         embedding = Embedding(train[0].shape[2] if train[0].ndim == 3 else 1, 2)
         embedding.fit(image_tensor(train))
         return lambda images: embed_images(embedding, images)
 
-    def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
+    def naive(self, train: Sequence[Numbers], n: int, source: np.random.Generator) -> list[Numbers]:
         """Each pixel of another training image: only where values are common is right."""
         images = stack(train)
         flat = images.reshape(len(images), -1, images.shape[3] if images.ndim == 4 else 1)  # (m, pixels, C)
@@ -107,10 +107,10 @@ class ImageEvaluation(Evaluation):
             closest_pairs=self.closest_pairs,
         )
 
-    def report_item(self, item: Any) -> ReportItem:
+    def report_item(self, item: Numbers) -> ReportItem:
         return ReportItem(sheet.png(sheet.shrink(item)))
 
-    def _pixel_set(self, name: str) -> NDArray[Any]:
+    def _pixel_set(self, name: str) -> Numbers:
         """Images of a set, as many as a metric of pixels needs."""
         values = int(np.prod(self.sets["samples"][0].shape))
         return stack(self.sets[name][: max(PIXELS // values, LEAST)][:2_000])
@@ -152,7 +152,7 @@ class ImageEvaluation(Evaluation):
         )
 
 
-def radial_spectra(images: NDArray[Any]) -> NDArray[np.float64]:
+def radial_spectra(images: Numbers) -> NDArray[np.float64]:
     """Power by distance from frequency zero of the grey version of images (n, H, W[, C]), (n, rings); ring 0 left out."""
     grey = images.astype(np.float64).reshape(*images.shape[:3], -1).mean(axis=3) / 255.0  # (n, H, W)
     height, width = grey.shape[1:]
@@ -166,7 +166,7 @@ def radial_spectra(images: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray((power.reshape(len(grey), -1) @ member)[:, 1:])
 
 
-def level_counts(images: NDArray[Any]) -> NDArray[np.float64]:
+def level_counts(images: Numbers) -> NDArray[np.float64]:
     """How often each of LEVELS levels of each channel occurs in each of the images (n, H, W[, C]): (n, C, LEVELS)."""
     flat = images.reshape(len(images), -1, images.shape[3] if images.ndim == 4 else 1)  # (n, pixels, C)
     level = flat.astype(np.intp) * LEVELS // 256
@@ -175,23 +175,23 @@ def level_counts(images: NDArray[Any]) -> NDArray[np.float64]:
     return counts.reshape(len(flat), flat.shape[2], LEVELS).astype(np.float64)
 
 
-def colour_distance(a: NDArray[Any], b: NDArray[Any]) -> float:
+def colour_distance(a: Numbers, b: Numbers) -> float:
     """Mean over channels of the divergence of the levels of a (n, C, LEVELS) and b."""
     return float(np.mean([jensen_shannon(x, y) for x, y in zip(a.sum(axis=0), b.sum(axis=0), strict=True)]))
 
 
-def stack(images: Sequence[NDArray[Any]]) -> NDArray[Any]:
+def stack(images: Sequence[Numbers]) -> Numbers:
     """(n, H, W[, C]) of images of one shape."""
     return np.stack([np.asarray(image) for image in images])
 
 
-def image_tensor(images: Sequence[NDArray[Any]]) -> Tensor:
+def image_tensor(images: Sequence[Numbers]) -> Tensor:
     """uint8 images to (n, C, H, W) in [-1, 1]."""
     x = torch.from_numpy(stack(images)).float() / 127.5 - 1.0
     return x[:, None] if x.dim() == 3 else x.permute(0, 3, 1, 2).contiguous()
 
 
-def embed_images(embedding: Embedding, images: Sequence[NDArray[Any]]) -> NDArray[Any]:
+def embed_images(embedding: Embedding, images: Sequence[Numbers]) -> Numbers:
     """(n, d) features of uint8 images, 256 at once."""
     return np.concatenate([embedding(image_tensor(images[i : i + 256])) for i in range(0, len(images), 256)])
 

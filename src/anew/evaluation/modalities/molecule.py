@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from anew.core.extras import require
 from anew.errors import DataError
 from anew.evaluation.base import OUT_OF_TIME
+from anew.evaluation.metrics.bootstrap import wilson_interval
 from anew.evaluation.modalities.text import TRAINING_MOST, TextEvaluation
-from anew.evaluation.score import Group, MetricSpec, Score
+from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 VALID_SHARE = MetricSpec(
-    "valid_share", "Valid", "Share of samples that are molecules at all.", better="higher", maximum=1.0
+    "valid_share",
+    "Valid",
+    "Share of samples that are molecules at all.",
+    better="higher",
+    maximum=1.0,
+    tolerance=Tolerance(
+        "closeness", 0.05, 0.3, "{value:.0%} of the molecules are valid (real data: {real:.0%})", relative=True
+    ),
 )
 UNIQUE_SHARE = MetricSpec(
     "unique_share",
@@ -22,6 +28,13 @@ UNIQUE_SHARE = MetricSpec(
     better="higher",
     group=Group.DIVERSITY,
     maximum=1.0,
+    tolerance=Tolerance(
+        "variety",
+        0.05,
+        0.5,
+        "{value:.0%} of valid samples differ from all others (real data: {real:.0%})",
+        relative=True,
+    ),
 )
 NOVEL_SHARE = MetricSpec(
     "novel_share",
@@ -71,18 +84,8 @@ class MoleculeEvaluation(TextEvaluation):
 
 def share_score(spec: MetricSpec, hits: int, n: int, real_baseline: float, source: str) -> Score:
     """The score of a share, with Wilson's 95% interval."""
-    z, share = 1.96, hits / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / (1 + z * z / n)
-    return Score(
-        spec,
-        share,
-        low=max(middle - half, 0.0),
-        high=min(middle + half, 1.0),
-        real_baseline=real_baseline,
-        n=n,
-        source=source,
-    )
+    low, high = wilson_interval(hits, n)
+    return Score(spec, hits / n, low=low, high=high, real_baseline=real_baseline, n=n, source=source)
 
 
 def canonical(molecules: Sequence[str]) -> list[str | None]:

@@ -16,7 +16,7 @@ from anew.evaluation.metrics.bits import CLUSTERS, bits_spec
 from anew.evaluation.metrics.bootstrap import Interval, interval, ratio_interval
 from anew.evaluation.metrics.distances import jensen_shannon
 from anew.evaluation.modalities.text import ORDER, TEST_MOST, TRAIN_MOST, TextEvaluation
-from anew.evaluation.score import Group, MetricSpec, Score
+from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 PIECE = 6  # residues of a piece that counts as repeated where it stands earlier in the same sequence
 NARROW = 0.2  # share of the median within which 90% of lengths lie where positions can be compared
@@ -34,6 +34,9 @@ COMPOSITION_DISTANCE = MetricSpec(
     "Composition",
     "How far the frequencies of residues are from those of held-out sequences (0 = the same, 1 = nothing in common).",
     maximum=1.0,
+    tolerance=Tolerance(
+        "closeness", 0.01, 0.05, "residues are differently common (divergence {value:.3f}; real data: {real:.3f})"
+    ),
 )
 REPEAT_SHARE = MetricSpec(
     "repeat_share",

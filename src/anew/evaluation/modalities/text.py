@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.core.specs import Tokens
 from anew.evaluation.base import MOST, OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.kmers import FEATURES, NAME, Kmers, bigrams
@@ -52,13 +51,13 @@ class TextEvaluation(Evaluation):
         self.scoring_seconds = 0.0  # that scoring with the whole model took
         self._texts: dict[tuple[str, int], list[str]] = {}
 
-    def embedder(self, train: Sequence[Any]) -> Embedder:
+    def embedder(self, train: Sequence[str]) -> Embedder:
         return Kmers(train)
 
-    def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
+    def naive(self, train: Sequence[str], n: int, source: np.random.Generator) -> list[str]:
         return list(bigrams(train, n, source))
 
-    def items(self, part: str, n: int) -> list[Any]:
+    def items(self, part: str, n: int) -> list[str]:
         """Records; of other texts pieces of PASSAGE characters, in random order."""
         if self.records:
             return [str(text) for text in super().items(part, n) if text]
@@ -156,7 +155,7 @@ class TextEvaluation(Evaluation):
             closest_pairs=self.closest_pairs,
         )
 
-    def pair_view(self, sample: Any, train: Any, distance: float, usual: float) -> SamplePair:
+    def pair_view(self, sample: str, train: str, distance: float, usual: float) -> SamplePair:
         """Records by their edits; passages with the longest part marked that both have."""
         sample, train = str(sample), str(train)
         if self.records:
@@ -210,7 +209,7 @@ class TextEvaluation(Evaluation):
             seconds = max(self.clock.remaining(0.85) - counting, 0.4 * limit)
         return max(min(seconds, self.clock.remaining(0.85)), 0.0)
 
-    def _bits_score(self, spec: MetricSpec, examples: Sequence[BitsAndUnits] | NDArray[Any], source: str) -> Score:
+    def _bits_score(self, spec: MetricSpec, examples: Sequence[BitsAndUnits] | Numbers, source: str) -> Score:
         """Bits per unit of examples (n, 2), with an interval over at most 200 runs of them: neighbours go together."""
         bits, units = np.asarray(examples, dtype=np.float64).T  # each (n,)
         starts = np.linspace(0, len(bits), min(len(bits), 200) + 1).astype(int)[:-1]

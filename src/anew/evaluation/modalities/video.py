@@ -6,13 +6,13 @@ Legend for shapes: n clips, T frames, H rows, W columns, C channels.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anew.core.arrays import Numbers
 from anew.data.formats.frames import gif, mp4
 from anew.evaluation.base import OUT_OF_TIME, Embedder, Evaluation
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
@@ -25,7 +25,7 @@ from anew.evaluation.metrics.frechet import frechet_distance
 from anew.evaluation.metrics.spectrum import spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
-from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8  # clips on the sheet of frames, with players, beside their nearest
 HELD_OUT = 64  # clips whose distance from training clips says what is typical
@@ -47,11 +47,17 @@ MOTION_DISTANCE = MetricSpec(
     "motion_distance",
     "Amount of motion",
     "How far the amount of motion is from that of real clips, in decibels (0 = the same).",
+    tolerance=Tolerance(
+        "closeness", 1.5, 6.0, "the amount of motion differs by {value:.1f} dB (real data: {real:.1f} dB)"
+    ),
 )
 MOTION_SPECTRUM_DISTANCE = MetricSpec(
     "motion_spectrum_distance",
     "Speed of motion",
     "How differently slow and fast changes are mixed than in real clips, in decibels (0 = the same).",
+    tolerance=Tolerance(
+        "closeness", 1.0, 4.0, "the speed of motion differs by {value:.1f} dB (real data: {real:.1f} dB)"
+    ),
 )
 
 
@@ -63,18 +69,20 @@ class VideoEvaluation(Evaluation):
     feature_description = f"{FEATURES} features of the {NAME} over time, rows and columns"
     item_type = CLIPS
 
-    def embedder(self, train: Sequence[Any]) -> Embedder:
+    def embedder(self, train: Sequence[Numbers]) -> Embedder:
         frames = max(len(clip) for clip in train)
         return self._fitted(train, 3, lambda clips: clip_tensor(stack_clips(clips, frames)))
 
-    def _fitted(self, train: Sequence[Any], extents: int, prepare: Callable[[Sequence[Any]], Tensor]) -> Embedder:
+    def _fitted(
+        self, train: Sequence[Numbers], extents: int, prepare: Callable[[Sequence[Numbers]], Tensor]
+    ) -> Embedder:
         """An embedder of what `prepare` makes of clips."""
         prepared = prepare(train)
         embedding = Embedding(prepared.shape[1], extents)
         embedding.fit(prepared)
         return lambda clips: np.concatenate([embedding(prepare(clips[i : i + 64])) for i in range(0, len(clips), 64)])
 
-    def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
+    def naive(self, train: Sequence[Numbers], n: int, source: np.random.Generator) -> list[Numbers]:
         """A frame of a training clip, held."""
         chosen = source.integers(len(train), size=n)
         return [np.repeat(train[i][source.integers(len(train[i]))][None], len(train[i]), axis=0) for i in chosen]
@@ -102,14 +110,14 @@ class VideoEvaluation(Evaluation):
         """Differences of neighbouring frames."""
         frames = max(len(clip) for clip in self.sets["train"])
 
-        def prepare(clips: Sequence[Any]) -> Tensor:
+        def prepare(clips: Sequence[Numbers]) -> Tensor:
             return frame_differences(clip_tensor(stack_clips(clips, frames)))
 
         source = f"differences of neighbouring frames, {FEATURES} features of the {NAME}; naive: still pictures"
         yield self._distance(FRAME_DIFFERENCE_DISTANCE, 3, prepare, source)
 
     def _distance(
-        self, spec: MetricSpec, extents: int, prepare: Callable[[Sequence[Any]], Tensor], source: str
+        self, spec: MetricSpec, extents: int, prepare: Callable[[Sequence[Numbers]], Tensor], source: str
     ) -> Score:
         embed = self._fitted(self.sets["train"][:EMBEDDER_ITEMS], extents, prepare)
         samples, test, train, naive = (embed(self.sets[part]) for part in ("samples", "test", "train", "naive"))
@@ -202,23 +210,23 @@ class VideoEvaluation(Evaluation):
             closest_pairs=self.closest_pairs,
         )
 
-    def report_item(self, item: Any) -> ReportItem:
+    def report_item(self, item: NDArray[np.uint8]) -> ReportItem:
         rate = float(getattr(self.inputs.modality, "rate", 10.0))
         return ReportItem(sheet.png(strip(item)), mp4(item, rate), "video/mp4")
 
 
-def stack_clips(clips: Sequence[Any], frames: int) -> Clip:
+def stack_clips(clips: Sequence[Numbers], frames: int) -> Clip:
     """(n, T, H, W[, C]) of clips of any length, each cut or its last frame held."""
     return np.stack([clip[np.minimum(np.arange(frames), len(clip) - 1)] for clip in clips])
 
 
-def clip_tensor(clips: NDArray[Any]) -> Tensor:
+def clip_tensor(clips: Numbers) -> Tensor:
     """(n, ..., H, W[, C]) uint8 -> (n, C, ..., H, W) in [-1, 1]; three dimensions or four tell pictures without colour."""
     x = torch.from_numpy(np.ascontiguousarray(clips)).float() / 127.5 - 1.0
     return x[:, None] if x.shape[-1] > 4 else x.movedim(-1, 1).contiguous()
 
 
-def spread_frames(clips: Sequence[Any]) -> Clip:
+def spread_frames(clips: Sequence[Numbers]) -> Clip:
     """(n FRAMES, H, W[, C]) evenly spread."""
     return np.concatenate([clip[np.linspace(0, len(clip) - 1, FRAMES).round().astype(int)] for clip in clips])
 
@@ -246,7 +254,7 @@ def speeds(clip: Clip) -> NDArray[np.float64]:
     return np.asarray(power[1:].reshape(SPEEDS, 2).mean(axis=1), dtype=np.float64)
 
 
-def decibels(a: NDArray[Any], b: NDArray[Any]) -> float:
+def decibels(a: Numbers, b: Numbers) -> float:
     """Absolute ratio in decibels of the means of a (n,) and b (m,)."""
     return float(abs(10.0 * np.log10((a.mean() + 1e-9) / (b.mean() + 1e-9))))
 

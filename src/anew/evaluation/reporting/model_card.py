@@ -46,14 +46,14 @@ def card(report: EvaluationReport, *, data: str, parameters: int | None, keeps_r
         keeps_records: Whether the model holds its training records as they are.
     """
     size = "" if parameters is None else f" It has {parameters:,} parameters."
-    answers = "\n".join(f"- {_escaped(answer)}" for answer in report.verdict.values())
+    answers = "\n".join(f"- {escaped(answer)}" for answer in report.verdict.values())
     new_data = f"new {NOUNS.get(report.modality, report.modality)} data"
     return f"""---
 {metadata(report, data=data)}---
 
-# {_escaped(report.run)}
+# {escaped(report.run)}
 
-A {report.family} model that makes {new_data}, trained from scratch on `{_escaped(data)}` with Anew.{size}
+A {report.family} model that makes {new_data}, trained from scratch on `{escaped(data)}` with Anew.{size}
 
 {answers}
 
@@ -89,20 +89,20 @@ def metadata(report: EvaluationReport, *, data: str) -> str:
     if task:
         lines.append(f"pipeline_tag: {task}")
     tags = dict.fromkeys(("anew", report.family, report.modality))
-    lines += ["tags:", *(f"- {_yaml(tag)}" for tag in tags)]
+    lines += ["tags:", *(f"- {yaml_string(tag)}" for tag in tags)]
     measured = [s for s in report.scores if s.to_json()["value"] is not None and s.spec.role == "metric"]
     if measured:
-        lines += ["model-index:", f"- name: {_yaml(report.run)}", "  results:", "  - task:"]
-        lines.append(f"      type: {task or _yaml(report.modality)}")
-        lines += ["    dataset:", f"      name: {_yaml(data)}", "      type: custom", "      split: test"]
+        lines += ["model-index:", f"- name: {yaml_string(report.run)}", "  results:", "  - task:"]
+        lines.append(f"      type: {task or yaml_string(report.modality)}")
+        lines += ["    dataset:", f"      name: {yaml_string(data)}", "      type: custom", "      split: test"]
         lines.append("    metrics:")
         for score in measured:
-            lines += [f"    - type: {score.name}", f"      name: {_yaml(score.spec.title)}"]
+            lines += [f"    - type: {score.name}", f"      name: {yaml_string(score.spec.title)}"]
             lines.append(f"      value: {score.value:.6g}")
     return "\n".join(lines) + "\n"
 
 
-def _yaml(text: str) -> str:
+def yaml_string(text: str) -> str:
     """A double-quoted YAML string; what YAML calls unprintable is escaped."""
     quoted = json.dumps(text, ensure_ascii=False)
     return re.sub("[\x7f-\x9f\ud800-\udfff\ufffe\uffff]", lambda c: f"\\u{ord(c[0]):04x}", quoted)
@@ -119,7 +119,7 @@ def _table(scores: Sequence[Score]) -> str:
             "" if value is None else format_number(value) for value in (score.real_baseline, score.naive_baseline)
         )
         cells = [
-            _escaped(score.spec.title),
+            escaped(score.spec.title),
             format_number(score.value),
             interval,
             real,
@@ -131,7 +131,7 @@ def _table(scores: Sequence[Score]) -> str:
     return "\n".join(rows)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown shows as it is."""
     return "".join(" " if c in "\r\n" else f"\\{c}" if c in "\\`*_[]<>|#" else c for c in text)
 

@@ -13,9 +13,9 @@ from anew.evaluation.memorization.result import CAUGHT, RATES, CopyTestResult
 from anew.evaluation.reporting import charts, verdict
 from anew.evaluation.reporting.charts import ScaleChart
 from anew.evaluation.reporting.content import ReportContent
+from anew.evaluation.reporting.grading import Grade, Part, parts
 from anew.evaluation.reporting.line_chart import LineChart
 from anew.evaluation.reporting.page import format_number, render
-from anew.evaluation.reporting.verdict import Grade
 from anew.evaluation.score import Group, Score
 from anew.evaluation.wording import percent
 
@@ -33,7 +33,9 @@ class EvaluationReport:
         scores: All scores, in the order in which they were measured; `report["NAME"]` gives one of them.
         copies: The copying test, None where there was none.
         verdict: Whole sentences by question: closeness, variety, novelty, prediction, verbatim.
-        grades: "good", "fair" or "poor" of closeness, variety and novelty, where they were measured.
+        grades: "good", "fair", "poor" or "too_few" (items to tell) of closeness, variety and novelty, where they were measured.
+        figures: The figure that carries the grade of closeness and of variety, one clause each.
+        parts: What each figure says of closeness or variety; see `anew.evaluation.reporting.grading` for the rule.
         notes: What a reader should know besides: what was not measured, and why.
         folder: Where report.html and report.json were written, None where they were not.
     """
@@ -45,6 +47,8 @@ class EvaluationReport:
     copies: CopyTestResult | None
     verdict: Mapping[str, str]
     grades: Mapping[str, Grade]
+    figures: Mapping[str, str]
+    parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
     folder: Path | None = None
 
@@ -70,6 +74,8 @@ class EvaluationReport:
             copies=copies,
             verdict=verdict.verdict(scores, copies, steps),
             grades=verdict.grade(scores, copies),
+            figures=verdict.figures(scores),
+            parts=tuple(parts(scores)),
             notes=tuple(notes),
             folder=folder,
         )
@@ -94,13 +100,15 @@ class EvaluationReport:
             "copies": None if self.copies is None else self.copies.to_json(),
             "verdict": dict(self.verdict),
             "grades": dict(self.grades),
+            "figures": dict(self.figures),
+            "parts": [part.to_json() for part in self.parts],
             "notes": list(self.notes),
         }
 
     def __repr__(self) -> str:
         lines = [f"EvaluationReport of {self.run!r} ({self.family}, {self.modality})"]
         for card in verdict.cards(self.verdict, self.grades):
-            lines.append(f"  {card.question} {card.grade}: {card.answer}")
+            lines.append(f"  {card.question} {card.grade.replace('_', ' ')}: {card.answer}")
         width = max((len(score.name) for score in self.scores), default=0)
         for score in self.scores:
             real = "" if score.real_baseline is None else f"   (real data: {format_number(score.real_baseline)})"

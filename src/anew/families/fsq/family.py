@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -91,7 +91,7 @@ class Fsq(Family):
     # What counts is how good items look; with a discriminator the squared error even rises.
     early_stopping: ClassVar[bool] = False
     generates: ClassVar[bool] = False
-    codec_config: ClassVar[Mapping[str, Any] | None] = {}
+    codec_config: ClassVar[Mapping[str, object] | None] = {}
     # It has learned long before the family that learns how codes follow each other has.
     codec_time_share: ClassVar[float] = 0.2
     latent_spec_type: ClassVar[type] = Tokens

@@ -21,12 +21,13 @@ from anew.errors import ConfigError
 from anew.families._sizes import at_size, weights_within
 from anew.families.base import Family, Scale
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
+from anew.families.portable import StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer, sequences_of
 from anew.families.transformer.sampler import TokenSampler
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
-from anew.nets.decoder import Decoder, DecoderConfig
+from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
 from anew.nets.precision import compute_dtype
 
 TOKENS_PER_STEP = 1024
@@ -224,6 +225,24 @@ class Transformer(Family):
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Yields (n, t) ids while they grow: the prompt, then new tokens, `pad` after an `end`."""
         yield from TokenSampler(self, request, request.sampling or TransformerSampling(), seed)
+
+    # -- export ---------------------------------------------------------------------------------------------------------
+
+    def stock_decoder(self) -> StockDecoder:
+        """A Qwen3 with the logits of the network."""
+        if self.spec.shape:
+            raise ConfigError(
+                "this run samples codes of images or clips on a grid, and no stock language model sees what lies around a place"
+            )
+        left_behind: tuple[str, ...] = ()
+        if self.mixer is not None and self.mixer.is_fitted:
+            left_behind = (f"counts of contexts of up to {self.config.ngram_order} tokens, mixed with the network's",)
+            if self.config.aligned:
+                left_behind += ("training records that are similar, which are followed where they fit",)
+        state, config = to_qwen3(self.net.state_dict(), self.net.config)
+        if config["tie_word_embeddings"]:
+            del state["lm_head.weight"]
+        return StockDecoder(state, config, left_behind)
 
     # -- network --------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -106,7 +106,7 @@ class Vae(Family):
     rationale: ClassVar[str] = "continuous values on a grid: a smooth space of latents, and a bound on the likelihood"
     # The first phase's loss says nothing about the second one, whose weights would be thrown away with it.
     early_stopping: ClassVar[bool] = False
-    codec_config: ClassVar[Mapping[str, Any] | None] = {"prior_share": 0.0}
+    codec_config: ClassVar[Mapping[str, object] | None] = {"prior_share": 0.0}
 
     spec: Grid
     config: VaeConfig

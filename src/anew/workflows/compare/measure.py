@@ -73,7 +73,7 @@ def _drawn(model: Model, n: int, seed: int, first: int) -> tuple[list[Any], int]
         last, drafts = draft, drafts + 1
     if last is None:
         raise ConfigError("the family drew nothing; train the run again")
-    return model.modality.decode(last.cpu()), drafts
+    return list(model.modality.decode(last.cpu())), drafts
 
 
 class Calls:

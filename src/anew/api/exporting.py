@@ -1,0 +1,62 @@
+"""The verb that writes a run in the format of another program: export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anew.api.training import load, open_run
+from anew.core import arguments
+from anew.core.registry import available, check_name
+from anew.core.registry import load as load_class
+from anew.errors import ConfigError
+
+if TYPE_CHECKING:
+    from anew.exporting.base import Export
+
+
+def export(
+    run: str | Path,
+    to: str,
+    out: str | Path,
+    *,
+    number_type: str | None = None,
+    trust_code: bool = False,
+) -> Export:
+    """Write a run in the format of another program. Needs the run folder alone, not the data.
+
+    Args:
+        run: The folder of the run.
+        to: The target, one of `export_targets()`.
+        out: The folder to make; nothing is left of it where the export fails.
+        number_type: How weights are stored. None takes the target's default.
+        trust_code: As in `load`.
+
+    Returns:
+        The files, and notes on what the export leaves behind.
+
+    Raises:
+        ConfigError: The target is unknown or cannot hold this run, or `out` holds something.
+        DataError: The target needs a package that is missing; the sentence names the extra.
+        RunError: The run has no weights or is damaged, or the folder cannot be written.
+    """
+    name = arguments.optional_text("to", to)
+    if name is None:
+        raise ConfigError(f"`to` is missing; give one of {', '.join(export_targets())}")
+    check_name("exporting", name)
+    target_path = arguments.path("out", out)
+    number_type = arguments.optional_text("number_type", number_type)
+    trust_code = arguments.switch("trust_code", trust_code)
+    open_run(run)
+    from anew.exporting.base import check_new, check_number_type, export_model
+
+    target = load_class("exporting", name)
+    number_type = check_number_type(target, number_type)
+    check_new(target_path)
+    target.check_packages()
+    return export_model(load(run, "cpu", trust_code=trust_code), target, target_path, number_type)
+
+
+def export_targets() -> list[str]:
+    """The names of the targets that `export` takes."""
+    return available("exporting")

@@ -1,0 +1,20 @@
+"""Names of array types that several rooms use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Numbers: TypeAlias = NDArray[np.number]  # of any width: stored rows, decoded pictures, features
+Integers: TypeAlias = NDArray[np.integer]  # class numbers, lengths
+Values: TypeAlias = Union["Tensor", Numbers]  # what a model takes or gives
+
+
+def as_array(values: Values) -> Numbers:
+    """Values as an array; those of a tensor, wherever it lies, as float32."""
+    return values if isinstance(values, np.ndarray) else np.asarray(values.detach().float().cpu().numpy())

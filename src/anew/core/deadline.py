@@ -1,0 +1,39 @@
+"""A hard stop for work that watches the clock itself, for when a step of it takes longer than it could know."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class TimeIsUp(BaseException):
+    """Raised in the main thread by `hard_stop`. Not an Exception: no handler of errors may take it for one."""
+
+
+@contextmanager
+def hard_stop(seconds: float | None) -> Iterator[None]:
+    """Raise TimeIsUp in the body once the seconds are over, between two lines of Python: a call into C ends first.
+
+    Only the main thread of a system with SIGALRM can be stopped so; elsewhere the body has to watch the clock by itself.
+
+    Args:
+        seconds: From now on; None for no limit.
+    """
+    is_possible = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
+    if seconds is None or not is_possible:
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TimeIsUp
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, previous)

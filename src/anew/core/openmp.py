@@ -1,0 +1,16 @@
+"""How threads of this process wait for each other. For the command line, whose process is ours alone."""
+
+from __future__ import annotations
+
+import os
+
+# Turns of GNU OpenMP's waiting loop before a thread sleeps. Its default of 300,000 lasts longer than a time slice: beside other
+# programs a thread then burns its slice waiting for one that is not running, and a step takes 10 to 50 times as long. So few
+# turns still cover the wait for a thread that is running (measured in docs/log.md, 2026-11-26).
+SPIN_COUNT = 5_000
+
+
+def limit_spinning() -> None:
+    """Let threads sleep soon where they wait. Takes effect only before PyTorch is imported; the user's own setting goes before."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))

@@ -1,0 +1,216 @@
+"""The grades of a report: one rule from all figures that answer a question.
+
+Every metric whose spec has a `Tolerance` is a part of a grade. A part is how far samples lie on the worse side of real data:
+the *excess*, with a 95% interval. Its baseline is the score of training items in the samples' place, measured on as many
+items, and so as uncertain as the figure itself: the interval of the excess is the figure's, times the root of two. Only where
+the baseline is known without error (0.5 for guessing) is it not widened; what training items score beyond it is granted as far
+as it lies outside the interval.
+
+The rule:
+
+- `good`: the *worse* end of the interval is within `Tolerance.small`. So a difference of the size that matters has been
+  excluded at 97.5%, which few items cannot do: their interval is wide.
+- `poor`: the better end is beyond `Tolerance.large`.
+- `fair`: the better end is beyond `small`; or the estimate is, and the better end beyond 0; or the worse end is beyond
+  `small` although as many items were compared as real data needs to pass.
+- `too_few`: all others. Real data in the samples' place passes with 99% where the half-width is at most 1 / POWER of `small`,
+  and a half-width falls with the root of the number of items; that gives the number that would do.
+
+The grade of a question is that of its weakest part. No question is `good` without its decisive parts (the classifier
+two-sample test; coverage), with fewer than LEAST_FOR_GOOD items in one of them, or with a part that lacks its interval. A
+metric without a real baseline is no part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from anew.evaluation.metrics.classes import LABEL_HISTOGRAM, class_mix_warning
+from anew.evaluation.score import Question, Score, Tolerance
+
+Grade = Literal["good", "fair", "poor", "too_few"]
+
+POWER = 2.2  # half-widths of an excess within `small` where real data passes with 99%: (1.96 + 2.33) / 1.96
+LEAST_FOR_GOOD = 100  # items of a decisive part: a classifier that learns from fewer overlooks too much
+ENOUGH = 300  # items that usually do, where a part cannot say how many would
+MOST_NEEDED = 100_000  # a larger number is no advice
+WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one metric says of a question.
+
+    Attributes:
+        score: Of the metric.
+        tolerance: Its spec's.
+        excess: How far samples lie on the worse side of real data.
+        low, high: Its 95% interval; None where it could not be measured.
+        grade: Of this part alone.
+        times_needed: How many times as many items real data would need to pass; 0 where that is not known.
+    """
+
+    score: Score
+    tolerance: Tolerance
+    excess: float
+    low: float | None
+    high: float | None
+    grade: Grade
+    times_needed: float
+
+    @property
+    def weakness(self) -> float:
+        """The excess as a multiple of what does not matter; larger is worse."""
+        return self.excess / self.tolerance.small
+
+    @property
+    def clause(self) -> str:
+        """The figure within a sentence, beside what real data gets."""
+        return self.tolerance.clause.format(value=self.score.value, real=self.score.real_baseline)
+
+    @property
+    def interval(self) -> str:
+        """The 95% interval of the figure as text; "" without one."""
+        ends = self.score.interval
+        if ends is None:
+            return ""
+        shown = [f"{end:.0%}" if self.score.spec.maximum == 1.0 else f"{end:.2g}" for end in ends]
+        return " to ".join(shown)
+
+    def to_json(self) -> dict[str, Any]:
+        """What report.json holds of it."""
+        return {
+            "question": self.tolerance.question,
+            "name": self.score.name,
+            "grade": self.grade,
+            "excess": self.excess,
+            "low": self.low,
+            "high": self.high,
+            "small": self.tolerance.small,
+            "large": self.tolerance.large,
+            "n": self.score.n,
+            "needed": math.ceil(self.times_needed * self.score.n),
+            "clause": self.clause,
+        }
+
+
+def parts(scores: Iterable[Score]) -> list[Part]:
+    """The parts that scores make, in their order."""
+    measured = [part_of(score) for score in scores if score.spec.tolerance is not None]
+    return [part for part in measured if part is not None]
+
+
+def part_of(score: Score) -> Part | None:
+    """The part that a score is; None without a baseline, with too few items, or where it is not finite."""
+    tolerance, real = score.spec.tolerance, score.real_baseline
+    if tolerance is None or real is None or score.n < tolerance.least:
+        return None
+    scale = real if tolerance.relative else 1.0
+    if not math.isfinite(score.value) or not math.isfinite(real) or scale <= 0.0:
+        return None
+    sign = -1.0 if score.better == "higher" else 1.0
+    excess = sign * (score.value - real) / scale
+    ends = score.interval
+    if ends is None:
+        grade = _grade(tolerance, excess, excess, math.inf, enough=False)
+        return Part(score, tolerance, excess, None, None, grade, 0.0)
+    better, worse = (score.value - ends[0], ends[1] - score.value)[:: int(sign)]
+    if tolerance.exact_baseline is not None:
+        half = (better + worse) / 2.0
+        excess = sign * (score.value - tolerance.exact_baseline) / scale
+        excess -= max(sign * (real - tolerance.exact_baseline) - half, 0.0) / scale
+    else:
+        better, worse = math.sqrt(2.0) * better, math.sqrt(2.0) * worse
+    low, high = excess - better / scale, excess + worse / scale
+    if score.better == "closer to real":  # both sides are worse
+        excess, low, high = abs(excess), max(low, -high), max(abs(low), abs(high))
+    times_needed = (POWER * (high - low) / 2.0 / tolerance.small) ** 2
+    grade = _grade(tolerance, excess, low, high, enough=times_needed <= 1.0)
+    return Part(score, tolerance, excess, low, high, grade, times_needed)
+
+
+def _grade(tolerance: Tolerance, excess: float, low: float, high: float, enough: bool) -> Grade:
+    if low > tolerance.large:
+        return "poor"
+    if high <= tolerance.small:
+        return "good"
+    if low > tolerance.small or (excess > tolerance.small and low > 0.0) or enough:
+        return "fair"
+    return "too_few"
+
+
+@dataclass(frozen=True, slots=True)
+class Grading:
+    """The grade of a question, and why.
+
+    Attributes:
+        grade: By all parts.
+        parts: The weakest first.
+        n: Items of the decisive part, or of the weakest.
+        needed: Items that would settle what is open; 0 where nothing is.
+    """
+
+    grade: Grade
+    parts: tuple[Part, ...]
+    n: int
+    needed: int
+
+    @property
+    def weakest(self) -> Part:
+        return self.parts[0]
+
+    @property
+    def differing(self) -> list[Part]:
+        """The parts that are fair or poor."""
+        return [part for part in self.parts if part.grade in ("fair", "poor")]
+
+    @property
+    def count(self) -> str:
+        """How many items were compared, and how many would do."""
+        return f"{self.n:,} compared; about {self.needed:,} would do"
+
+
+def graded(scores: Sequence[Score], question: Question) -> Grading | None:
+    """The grade of a question by all parts that answer it; None where there is none."""
+    own = [part for part in parts(scores) if part.tolerance.question == question]
+    if not own:
+        return None
+    if class_mix_warning({score.name: score for score in scores}):
+        own = [
+            replace(p, grade="fair") if p.score.name == LABEL_HISTOGRAM.name and p.grade != "poor" else p for p in own
+        ]
+    own.sort(key=lambda part: (WORST_FIRST.index(part.grade), -part.weakness))
+    decisive = [part for part in own if part.tolerance.decisive]
+    n = min((part.score.n for part in decisive), default=own[0].score.n)
+    is_open = [part for part in own if part.grade == "too_few"]
+    grade = own[0].grade
+    if grade == "good" and (not decisive or n < LEAST_FOR_GOOD):
+        grade = "too_few"
+    needed = 0
+    if grade == "too_few":
+        needed = math.ceil(n * max([0.0, *(part.times_needed for part in is_open)]))
+        needed = _round(min(max(needed, LEAST_FOR_GOOD) if needed > n else max(ENOUGH, 2 * n), MOST_NEEDED))
+    return Grading(grade, tuple(own), n, needed)
+
+
+def _round(n: int) -> int:
+    """Two digits of a number of items, upwards: more would look like knowledge."""
+    unit = int(10 ** max(len(str(n)) - 2, 0))
+    return -(-n // unit) * unit
+
+
+def looks_like_nothing_real(scores: Sequence[Score]) -> bool:
+    """Whether samples are plainly unlike the data. The classifier has no say: it sees the least difference, also one that
+    does not matter for whether samples are copies."""
+    grading = graded(scores, "closeness")
+    return grading is not None and any(part.grade == "poor" and not part.tolerance.decisive for part in grading.parts)
+
+
+def grade_by_question(scores: Sequence[Score]) -> Mapping[Question, Grading]:
+    """The questions that scores answer."""
+    questions: tuple[Question, ...] = ("closeness", "variety")
+    gradings = {question: graded(scores, question) for question in questions}
+    return {question: grading for question, grading in gradings.items() if grading is not None}

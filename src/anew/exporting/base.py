@@ -1,0 +1,128 @@
+"""What every export target is, and how its folder is written: whole, or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from anew.core import files
+from anew.errors import ConfigError, RunError, did_you_mean
+from anew.sampling.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        target: Name of the target.
+        folder: Where the files are.
+        files: Their paths, sorted.
+        notes: What the user should know: what the export leaves behind.
+    """
+
+    target: str
+    folder: Path
+    files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values."""
+        paths = [str(path) for path in self.files]
+        return {"target": self.target, "folder": str(self.folder), "files": paths, "notes": list(self.notes)}
+
+
+class Target(ABC):
+    """A format that a run is exported to.
+
+    Attributes:
+        name: Name of the target, that of its file.
+        number_types: How weights may be stored; the first is the default.
+    """
+
+    name: ClassVar[str]
+    number_types: ClassVar[tuple[str, ...]] = ("f32",)
+
+    @classmethod
+    def check_packages(cls) -> None:
+        """Raise DataError, which names the extra, where a package is missing."""
+        return None
+
+    @abstractmethod
+    def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
+        """Write all files.
+
+        Args:
+            model: The run.
+            folder: A new, empty folder.
+            number_type: One of `number_types`.
+
+        Returns:
+            Sentences for the user: what is left behind.
+
+        Raises:
+            ConfigError: The target cannot hold this run, one sentence.
+        """
+
+
+def check_number_type(target: type[Target], number_type: str | None) -> str:
+    """How weights are stored: the one that was asked for, or the target's default."""
+    if number_type is None:
+        return target.number_types[0]
+    if number_type not in target.number_types:
+        raise ConfigError(
+            f"`number_type` {number_type!r} is not one that {target.name} takes"
+            f"{did_you_mean(number_type, target.number_types)}"
+        )
+    return number_type
+
+
+def check_new(out: Path) -> None:
+    """ConfigError where the folder is there already and holds something, or its own folder is not there."""
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        what = "exists and is not empty" if out.is_dir() and not out.is_symlink() else "exists and is not a folder"
+        raise ConfigError(f"`out` {str(out)!r} {what}; give another folder")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out`, which takes its place when all went well and is removed when not.
+
+    Raises:
+        ConfigError: `out` holds something.
+        RunError: It cannot be written.
+    """
+    check_new(out)
+    out = out.absolute()
+    temporary = out.with_name(files.temporary_name(out.name))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+    except OSError as error:
+        raise RunError(f"`out` {str(out)!r} cannot be written ({error.strerror}); give another folder") from None
+    try:
+        yield temporary
+        check_new(out)
+        if out.is_dir():
+            out.rmdir()  # an empty one is in the way of a rename on some systems
+        temporary.rename(out)
+        files.sync_folder(out.parent)
+    except OSError as error:
+        raise RunError(
+            f"cannot write {str(out)!r} ({error.strerror}); free some space or give another folder"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def export_model(model: Model, target: type[Target], out: Path, number_type: str) -> Export:
+    """Write a run as `target` into the new folder `out`."""
+    with new_folder(out) as folder:
+        notes = target().write(model, folder, number_type)
+    paths = tuple(sorted(path for path in out.rglob("*") if path.is_file()))
+    return Export(target.name, out, paths, tuple(notes))

@@ -1,0 +1,118 @@
+"""README.md of an export: what it is, how it is used, what it left behind, and its measured figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from anew.core import files
+from anew.errors import RunError
+from anew.evaluation.reporting.model_card import TASKS, escaped, yaml_string
+from anew.evaluation.reporting.page import format_number
+from anew.sampling.model import Model
+
+LIMITS = """\
+The model knows nothing but its training data, with the faults and biases of it. No licence has been chosen: before sharing,
+set `license` above to what the training data allows."""
+
+
+def read_report(model: Model) -> Mapping[str, Any] | None:
+    """What report.json of the run holds; None where it was not measured."""
+    path = model.folder.path / "report" / "report.json"
+    if not path.exists():
+        return None
+    report = files.read_json(path)
+    scores = report.get("scores") if isinstance(report, dict) else None
+    if not isinstance(scores, list) or not all(isinstance(score, dict) for score in scores):
+        raise RunError(f"{str(path)!r} was edited; run `anew evaluate` again")
+    return dict(report)
+
+
+def score_value(report: Mapping[str, Any] | None, name: str) -> float | None:
+    """A score of the report, None where it was not measured."""
+    for score in () if report is None else report["scores"]:
+        if score.get("name") == name and isinstance(score.get("value"), int | float):
+            return float(score["value"])
+    return None
+
+
+def metadata(model: Model, library: str, scores: Sequence[Mapping[str, Any]]) -> str:
+    """The YAML block. scores: as report.json holds them, of what is in this folder."""
+    record = model.record
+    modality = model.item_modality.name
+    task = TASKS.get(modality)
+    lines = ["license: unknown", f"library_name: {yaml_string(library)}"]
+    lines += [f"pipeline_tag: {task}"] if task else []
+    lines += ["tags:", *(f"- {yaml_string(tag)}" for tag in dict.fromkeys(("anew", model.family_name, modality)))]
+    measured = [score for score in scores if isinstance(score.get("value"), int | float)]
+    if measured:
+        lines += ["model-index:", f"- name: {yaml_string(run_name(model))}", "  results:", "  - task:"]
+        lines.append(f"      type: {task or yaml_string(modality)}")
+        data = Path(record.data.path).name or "data"
+        lines += ["    dataset:", f"      name: {yaml_string(data)}", "      type: custom", "      split: test"]
+        lines.append("    metrics:")
+    for score in measured:
+        lines += [f"    - type: {yaml_string(str(score['name']))}", f"      name: {yaml_string(str(score['title']))}"]
+        lines.append(f"      value: {score['value']:.6g}")
+        baselines = {name: score.get(f"{name}_baseline") for name in ("real", "naive")}
+        shown = [f"{name}_baseline: {value:.6g}" for name, value in baselines.items() if isinstance(value, int | float)]
+        lines += [f"      args: {{{', '.join(shown)}}}"] if shown else []
+    return "\n".join(["---", *lines, "---", ""])
+
+
+def run_name(model: Model) -> str:
+    """The name of the run's folder."""
+    return model.folder.path.resolve().name
+
+
+def language_model_card(
+    model: Model, library: str, use: str, notes: Sequence[str], left_behind: Sequence[str], context: int
+) -> str:
+    """The card of a stock language model.
+
+    Args:
+        model: The run.
+        library: What loads the export.
+        use: How, a block of Markdown.
+        notes: Sentences on what differs from the run.
+        left_behind: What the run samples from besides its network.
+        context: Tokens that the network sees at once.
+    """
+    report = read_report(model)
+    unit = model.item_modality.unit
+    whole = score_value(report, f"bits_per_{unit}")
+    network = score_value(report, f"bits_per_{unit}_network") if left_behind else whole
+    scores = [] if network is None else [{"name": f"bits_per_{unit}", "title": f"Bits per {unit}", "value": network}]
+    record = model.record
+    data = escaped(Path(record.data.path).name or "data")
+    head = metadata(model, library, scores)
+    lines = [
+        f"{head}\n# {escaped(run_name(model))}\n",
+        f"The network of a {model.family_name} trained from scratch on `{data}` with Anew, as a stock `Qwen3ForCausalLM`.",
+        f"It has {sum(tensor.numel() for tensor in model.family.parameters()):,} parameters and was trained on contexts of "
+        f"{context} tokens; what lies further back is not seen.\n",
+        f"## Use\n\n{use}\n",
+        "## How well it predicts\n",
+        _bits_table(unit, whole, network),
+        "## What differs from the run\n",
+        *([f"- {note}" for note in notes] or ["Nothing: network and tokenizer are all that the run has."]),
+        f"\n## Limits\n\n{LIMITS}\n",
+    ]
+    return "\n".join(lines)
+
+
+def _bits_table(unit: str, whole: float | None, network: float | None) -> str:
+    if whole is None or network is None:
+        return f"Bits per {unit} of held-out data were not measured; `anew evaluate` on the run measures them.\n"
+    return (
+        f"| on held-out data, exact | bits per {unit} |\n|---|---|\n"
+        f"| the run, as `anew sample` draws from it | {format_number(whole)} |\n"
+        f"| this export | {format_number(network)} |\n"
+    )
+
+
+def json_text(value: Any) -> str:
+    """JSON as other programs write it: indented, any characters."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,139 @@
+"""A run over text or sequences as others load it: a stock network, a tokenizer, and the ids that matter to a sampler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from anew.core.specs import Tokens
+from anew.data.formats.tokenizer import ESCAPE, Characters
+from anew.data.modalities.text import Text
+from anew.errors import ConfigError, printable
+from anew.families.portable import StockDecoder
+from anew.sampling.model import Model
+
+NO_LABEL = "<|label|>"
+REPLACEMENT = "\ufffd"
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """What a stock language model consists of.
+
+    Attributes:
+        decoder: The network.
+        tokenizer: A `tokenizers.Tokenizer`. It puts the token that begins in front of a text, but where there are labels.
+        begin_id: The token that begins, None where a text begins with its first character.
+        end_id: The token after which nothing follows, None without one.
+        pad_id: What stands behind the end of shorter samples, None without one.
+        never_sampled: Ids that the run never samples, such as those of labels.
+        context: Tokens that the network was trained on at once.
+        notes: Sentences on what differs from the run.
+    """
+
+    decoder: StockDecoder
+    tokenizer: Any
+    begin_id: int | None
+    end_id: int | None
+    pad_id: int | None
+    never_sampled: tuple[int, ...]
+    context: int
+    notes: tuple[str, ...]
+
+    def token(self, index: int | None) -> str | None:
+        """The name of an id."""
+        return None if index is None else str(self.tokenizer.id_to_token(index))
+
+
+def language_model(model: Model) -> LanguageModel:
+    """The run as a stock language model.
+
+    Raises:
+        ConfigError: It is not one.
+    """
+    decoder = model.family.stock_decoder()
+    modality, spec = model.modality, model.spec
+    if not isinstance(modality, Text) or not isinstance(spec, Tokens):
+        raise ConfigError(f"{model.modality.name} data has no tokenizer that other programs could use; use onnx")
+    special = spec.special
+    begin_id, end_id = special.get("begin", special.get("end")), special.get("end")
+    num_ids = int(decoder.config["vocab_size"])
+    labels = range(spec.vocab, num_ids)
+    tokenizer = _tokenizer(modality, model.labels[: spec.classes] if labels else (), begin_id)
+    if tokenizer.get_vocab_size() != num_ids:
+        raise ConfigError(f"the tokenizer has {tokenizer.get_vocab_size()} ids and the network {num_ids}; train again")
+    return LanguageModel(
+        decoder,
+        tokenizer,
+        begin_id,
+        end_id,
+        special.get("pad", end_id),
+        (*_rare_ids(spec), *labels),
+        int(decoder.config["max_position_embeddings"]),
+        (
+            *(f"left behind: {clause}" for clause in decoder.left_behind),
+            *_tokenizer_notes(modality),
+            *_prompt_notes(modality, model.labels if labels else ()),
+        ),
+    )
+
+
+def _tokenizer(modality: Text, labels: Sequence[str], begin_id: int | None) -> Any:
+    """The run's tokenizer, with tokens of labels behind its own."""
+    from tokenizers import AddedToken, Regex, decoders, processors
+
+    tokenizer = modality.stock_tokenizer()
+    if labels:
+        names = [_label_token(index, name) for index, name in enumerate(labels)]
+        tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in (*names, NO_LABEL)])
+    if isinstance(modality.tokenizer, Characters):
+        digit = decoders.Replace(Regex(r"^<\|[0-9a-f]\|>$"), "")
+        tokenizer.decoder = decoders.Sequence([decoders.Replace(ESCAPE, REPLACEMENT), digit, decoders.Fuse()])
+    if begin_id is not None and not labels:
+        begin = tokenizer.id_to_token(begin_id)
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{begin} $A", pair=f"{begin} $A $B:1", special_tokens=[(begin, begin_id)]
+        )
+    return tokenizer
+
+
+def _rare_ids(spec: Tokens) -> range:
+    """Ids that the run never samples, see `Tokens.special`."""
+    if "rare" not in spec.special:
+        return range(0)
+    low = spec.special["rare"]
+    return range(low, min((index for index in spec.special.values() if index > low), default=spec.vocab))
+
+
+def _tokenizer_notes(modality: Text) -> list[str]:
+    if not isinstance(modality.tokenizer, Characters):
+        return []
+    return [
+        f"the tokenizer knows {len(modality.tokenizer.letters)} characters; any other is read as one token {ESCAPE} and comes "
+        "back as U+FFFD, where Anew spells it out"
+    ]
+
+
+def _prompt_notes(modality: Text, labels: Sequence[str]) -> list[str]:
+    notes = []
+    if labels:
+        notes.append(
+            f"begin each prompt with the token of a label and the token that begins, as in `{_label_token(0, labels[0])}"
+            f"{modality.special_names['begin']}`; the tokenizer adds neither"
+        )
+    if "back" in modality.spec.special:
+        notes.append(
+            f"the run learned both directions; `{modality.special_names['back']}` begins a sequence from its last residue"
+        )
+    return notes
+
+
+def _label_token(index: int, name: str) -> str:
+    return f"<|label {index}: {printable(name)}|>"
+
+
+def tokenizer_json(tokenizer: Any) -> str:
+    """tokenizer.json."""
+    return json.dumps(json.loads(tokenizer.to_str()), indent=1, ensure_ascii=False) + "\n"

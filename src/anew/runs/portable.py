@@ -1,0 +1,47 @@
+"""Where a run's data lies, as config.json keeps it: from the run folder, so that both can move together and no home is named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+JsonObject = dict[str, object]
+
+PATHS = {"request": ("data", "plan_from"), "data": ("path",)}  # fields of config.json that may hold a path
+_RELATIVE = ("./", "../")  # names of the hub never begin so
+
+
+def relative_paths(config: Mapping[str, object], folder: Path) -> JsonObject:
+    """What config.json in `folder` says, with absolute paths as seen from there; on another drive of Windows they stay."""
+
+    def relative(path: str) -> str:
+        if not os.path.isabs(path):
+            return path  # the name of a data set of the hub
+        try:
+            below = os.path.relpath(path, folder.resolve()).replace(os.sep, "/")
+        except ValueError:
+            return path
+        return below if below.startswith("../") else f"./{below}"
+
+    return _with_paths(config, relative)
+
+
+def absolute_paths(config: Mapping[str, object], folder: Path) -> JsonObject:
+    """The same with the paths as they are on this machine, whatever folder the user is in."""
+
+    def absolute(path: str) -> str:
+        return os.path.normpath(folder.resolve() / path) if path.startswith(_RELATIVE) else path
+
+    return _with_paths(config, absolute)
+
+
+def _with_paths(config: Mapping[str, object], changed: Callable[[str], str]) -> JsonObject:
+    """A copy with the path fields changed; what has another type is for the record to refuse."""
+    copy = dict(config)
+    for section, fields in PATHS.items():
+        values = copy.get(section)
+        if isinstance(values, dict):
+            paths = {field: changed(values[field]) for field in fields if isinstance(values.get(field), str)}
+            copy[section] = values | paths
+    return copy

@@ -1,0 +1,54 @@
+"""The hard stop ends what does not watch the clock, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+
+import pytest
+
+from anew.core.deadline import TimeIsUp, hard_stop
+
+needs_alarm = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no SIGALRM")
+
+
+@needs_alarm
+def test_the_body_ends_when_the_time_is_up() -> None:
+    begin = time.monotonic()
+    with pytest.raises(TimeIsUp), hard_stop(0.1):
+        while True:
+            with contextlib.suppress(Exception):  # no handler of errors stops it
+                time.sleep(0.01)
+    assert time.monotonic() - begin < 5.0
+
+
+@needs_alarm
+@pytest.mark.parametrize("seconds", [0.05, None])
+def test_nothing_comes_after_the_body(seconds: float | None) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    with hard_stop(seconds):
+        pass
+    time.sleep(0.1)
+    assert signal.getsignal(signal.SIGALRM) is before
+
+
+@needs_alarm
+def test_time_that_was_up_before_stops_at_once() -> None:
+    with pytest.raises(TimeIsUp), hard_stop(-1.0):
+        time.sleep(5.0)
+
+
+def test_another_thread_is_left_alone() -> None:
+    ended: list[bool] = []
+
+    def work() -> None:
+        with hard_stop(0.01):
+            time.sleep(0.05)
+        ended.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert ended == [True]

@@ -1,0 +1,116 @@
+"""A tick needs the worse end of the interval, enough items, and all parts; the rest is said as what it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
+from anew.evaluation.metrics.fidelity import fidelity_scores
+from anew.evaluation.reporting.grading import graded, part_of
+from anew.evaluation.reporting.verdict import figures, grade, verdict
+from anew.evaluation.score import MetricSpec, Score, Tolerance
+from scores import score
+
+CLOSE = [
+    score("two_sample_auc", 0.51, 0.46, 0.56, 0.5, n=400),
+    score("precision", 0.95, 0.93, 0.97, 0.95, n=400),
+    score("kernel_distance", 0.0002, -0.001, 0.001, 0.0001, n=400),
+]
+
+
+def auc(value: float, half: float, n: int, real: float = 0.5) -> Score:
+    return score("two_sample_auc", value, value - half, min(value + half, 1.0), real, n=n)
+
+
+def test_a_tick_from_forty_images_is_refused_and_the_number_that_would_do_is_said() -> None:
+    few = auc(0.49, 0.19, 40)  # the worse end, 68%, would be a difference that matters
+    assert grade([few])["closeness"] == "too_few"
+    grading = graded([few], "closeness")
+    assert grading is not None and grading.n == 40 and 250 <= grading.needed <= 400
+    assert figures([few])["closeness"] == f"40 compared; about {grading.needed} would do"
+    said = verdict([few])["closeness"]
+    assert said.startswith("Too few to tell: 40 samples were compared with as many held-out items, and about ")
+    assert "95% interval 30% to 68%" in said
+    assert grade([auc(0.49, 0.057, 400)])["closeness"] == "good"
+
+
+def test_few_items_hide_no_plain_difference() -> None:
+    assert grade([auc(0.97, 0.03, 40)])["closeness"] == "poor"
+    assert grade([auc(0.75, 0.08, 60)])["closeness"] == "fair"
+    assert "Close to the data, with visible differences: a classifier" in verdict([auc(0.75, 0.08, 60)])["closeness"]
+
+
+def test_with_enough_items_what_does_not_pass_is_a_difference() -> None:
+    assert grade([auc(0.62, 0.05, 500)])["closeness"] == "fair"  # real data would have passed
+    assert grade([auc(0.62, 0.12, 90)])["closeness"] == "too_few"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        score("precision", 0.3, 0.25, 0.35, 0.95, n=400),
+        score("spectrum_distance", 9.9, 9.0, 10.5, 0.1, n=400),
+        score("spectrum_distance", 9.9, real_baseline=0.1),
+        score("kernel_distance", 0.2, 0.15, 0.25, 0.0, n=400),
+    ],
+)
+def test_the_weakest_part_decides_and_is_named(part: Score) -> None:
+    assert grade(CLOSE)["closeness"] == "good"
+    assert grade([*CLOSE, part])["closeness"] == "poor"
+    answer = verdict([*CLOSE, part])["closeness"]
+    assert answer.startswith("Clearly different from the data: ") and figures([*CLOSE, part])["closeness"] in answer
+
+
+def test_variety_and_its_parts_cannot_contradict_each_other() -> None:
+    varied = [
+        score("diversity", 1.01, 0.97, 1.05, 1.0, n=400),
+        score("coverage", 0.95, 0.93, 0.97, 0.96, n=400),
+        score("recall", 0.93, 0.9, 0.96, 0.94, n=400),
+    ]
+    assert grade(varied)["variety"] == "good" and verdict(varied)["variety"].startswith("As varied as the data, by 3")
+    for coverage in (0.6, 0.66):  # of drums, of shuffled words
+        half = score("coverage", coverage, coverage - 0.05, coverage + 0.05, 0.95, n=400)
+        found = [varied[0], half, varied[2]]
+        assert grade(found)["variety"] == "fair"
+        assert verdict(found)["variety"] == (
+            f"Less varied than the data: {coverage:.0%} of real items have a sample close by (real data: 95%)."
+        )
+
+
+def test_no_tick_without_a_baseline_an_interval_or_the_decisive_part() -> None:
+    no_baseline = score("two_sample_auc", 0.5, 0.46, 0.54, n=400)
+    assert part_of(no_baseline) is None and grade([no_baseline]) == {}
+    assert grade([no_baseline, *CLOSE[1:]])["closeness"] == "too_few"
+    no_interval = score("two_sample_auc", 0.5, real_baseline=0.5, n=400)
+    assert grade([no_interval, *CLOSE[1:]])["closeness"] == "too_few"
+    assert grade(CLOSE[1:])["closeness"] == "too_few"
+    assert grade([auc(0.45, 0.1, 60)])["closeness"] == "too_few"  # a classifier that learned from 30 sees too little
+
+
+def test_held_out_data_from_elsewhere_is_no_fault_of_the_samples() -> None:
+    assert grade([auc(0.66, 0.04, 800, real=0.67)])["closeness"] == "good"
+    assert grade([auc(0.66, 0.04, 800, real=0.5)])["closeness"] == "fair"
+    assert (
+        grade([auc(0.7, 0.04, 800, real=0.54)])["closeness"] == "fair"
+    )  # within chance of guessing: nothing is granted
+
+
+def test_both_sides_of_what_should_be_near_real_are_worse() -> None:
+    tolerance = Tolerance("closeness", 0.2, 0.6, "{value:.2f} times as sharp as real images")
+    spec = MetricSpec("sharpness", "Sharpness", better="closer to real", tolerance=tolerance)
+    for value, expected in ((0.3, "poor"), (0.7, "fair"), (0.95, "good"), (1.05, "good"), (1.4, "fair"), (1.9, "poor")):
+        part = part_of(Score(spec, value, low=value - 0.05, high=value + 0.05, real_baseline=1.0, n=400))
+        assert part is not None and part.grade == expected, value
+
+
+@pytest.mark.parametrize("n", [40, 400])
+def test_real_items_in_the_samples_place(n: int) -> None:
+    grades = []
+    for seed in range(8):
+        rows = np.random.default_rng(seed).normal(size=(3, n, 8))
+        sets = FeatureSets(rows[0], rows[1], rows[2])
+        comparison = FeatureComparison.of(sets, seed, lambda share: False)
+        grades.append(grade(list(fidelity_scores(comparison, lambda what, why: None))))
+    expected = "good" if n == 400 else "too_few"
+    assert sum(found == {"closeness": expected, "variety": expected} for found in grades) >= 7

@@ -1,0 +1,93 @@
+"""How an export is written: whole, or not at all; and what is refused, in one sentence."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import anew
+from anew.cli import main
+from anew.core import files
+from samples import shapes
+
+from .conftest import train
+
+
+@pytest.fixture(scope="module")
+def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("gan")
+    return train(shapes(place / "data", 60), place / "run", {"width": 8, "batch_size": 8}, steps=2, family="gan")
+
+
+def test_a_command_writes_a_folder_and_says_what_stays_behind(
+    text_run: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = text_run("characters")
+    assert main(["export", str(run), "--to", "transformers", "--out", str(tmp_path / "deep" / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "6 files" in printed and "left behind: counts of contexts" in printed
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+    card = (tmp_path / "deep" / "out" / "README.md").read_text()
+    assert "| the run, as `anew sample` draws from it | 2.00 |" in card and "| this export | 2.50 |" in card
+    assert "value: 2.5" in card and "precision" not in card  # what was measured on samples holds for the run alone
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--to", "transformer"], "unknown export target 'transformer'; did you mean 'transformers'?"),
+        (["--to", "transformers", "--number-type", "f8"], "--number-type 'f8' is not one that transformers takes"),
+        (["--to", "transformers", "--out", "{full}"], "exists and is not empty; give another folder"),
+        (["--to", "transformers", "--out", "{file}"], "exists and is not a folder; give another folder"),
+        (["--to", "transformers"], "the family 'gan' is not a language model"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(
+    words: list[str], sentence: str, gan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("mine")
+    places = {"full": tmp_path / "full", "file": tmp_path / "full" / "file"}
+    words = [word.format(**places) for word in words]
+    out = [] if "--out" in words else ["--out", str(tmp_path / "out")]
+    assert main(["export", str(gan), *words, *out]) == 2
+    assert sentence in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == ["full", "file"]
+
+
+def test_a_run_without_weights_is_one_sentence(gan: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_bytes((gan / "config.json").read_bytes())
+    with pytest.raises(anew.RunError, match="the run is not finished"):
+        anew.export(run, "transformers", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_leaves_nothing(
+    text_run: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = text_run("characters")
+    replace = os.replace
+
+    def full(source: Any, target: Any) -> None:
+        if Path(target).name == "model.safetensors":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(files.os, "replace", full)
+    with pytest.raises(anew.RunError, match="No space left on device"):
+        anew.export(run, "transformers", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_folder_is_taken(text_run: Callable[[str], Path], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    export = anew.export(text_run("characters"), "transformers", tmp_path / "out", number_type="f16")
+    assert export.folder == tmp_path / "out" and all(path.parent == export.folder for path in export.files)
+    assert '"dtype": "float16"' in (tmp_path / "out" / "config.json").read_text()

@@ -1,0 +1,120 @@
+"""Exports for `transformers`: loaded by a process that knows nothing of this package, they give the run's logits and texts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import anew
+from anew.nets.incremental import NumpyDecoder
+
+LOAD = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder, given = sys.argv[1], json.load(sys.stdin)
+model = AutoModelForCausalLM.from_pretrained(folder).eval()
+tokenizer = AutoTokenizer.from_pretrained(folder)
+with torch.no_grad():
+    logits = [model(torch.tensor([ids])).logits[0].tolist() for ids in given["ids"]]
+start = torch.tensor([given["start"]])
+sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "min_p": None}
+greedy = model.generate(start, attention_mask=torch.ones_like(start), max_length=start.shape[1] + 200, **sampling)[0]
+encoded = [tokenizer(text)["input_ids"] for text in given["texts"]]
+decoded = [tokenizer.decode(ids, skip_special_tokens=True) for ids in encoded]
+assert "anew" not in sys.modules
+special = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id]
+print(json.dumps({"logits": logits, "greedy": greedy.tolist(), "encoded": encoded, "decoded": decoded,
+                  "class": type(model).__name__, "special": special}))
+"""
+
+
+def load_elsewhere(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
+    pytest.importorskip("transformers", reason="the export is loaded by transformers (pip install 'anew[dev]')")
+    words = [sys.executable, "-W", "ignore", "-c", LOAD, str(folder)]
+    done = subprocess.run(words, input=json.dumps(given), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def held_out(run: Path, modality: Any) -> tuple[list[str], list[list[int]]]:
+    """Texts and ids that were held out."""
+    from anew.data.dataset import Dataset
+
+    record = anew.load(run).record
+    data = Dataset.reopen(record.data.model_dump(), run, None)
+    texts = [text for text in data.text("test") if text][:20]
+    return texts, [_prompt(modality, text) for text in texts]
+
+
+def _prompt(modality: Any, text: str) -> list[int]:
+    ids: list[int] = modality.condition_from_prompt(text).tolist()
+    return ids
+
+
+@torch.inference_mode()
+def greedy_ids(model: anew.Model, start: Iterable[int]) -> list[int]:
+    """What the network alone says next, 200 times."""
+    network: Any = model.family
+    ids = list(start)
+    special = model.spec.special
+    rare = special.get("rare", model.spec.vocab)
+    never = slice(rare, min([i for i in special.values() if i > rare], default=None))
+    decoder = NumpyDecoder(network.net, 1)
+    unread = ids
+    for _ in range(200):
+        logits = decoder.feed(np.array([unread]))[0, : model.spec.vocab].copy()
+        logits[never] = -np.inf
+        unread = [int(logits.argmax())]
+        ids += unread
+        if unread == [special.get("end")]:
+            break
+    return ids
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "characters",
+        "list",
+        pytest.param("sub-words", marks=pytest.mark.slow),
+        pytest.param("labels", marks=pytest.mark.slow),
+    ],
+)
+def test_it_loads_elsewhere_with_the_same_logits_and_texts(
+    name: str, text_run: Callable[[str], Path], tmp_path: Path
+) -> None:
+    run = text_run(name)
+    model = anew.load(run, "cpu")
+    export = anew.export(run, "transformers", tmp_path / "out")
+    texts, ids = held_out(run, model.modality)
+    labels = [model.spec.vocab] if model.spec.classes else []
+    context = model.spec.length
+    inputs = [[*labels, *row[:context]] for row in ids]
+    start = [*labels, *ids[0][:20]]
+    got = load_elsewhere(export.folder, {"ids": inputs, "start": start, "texts": texts})
+    assert got["class"] == "Qwen3ForCausalLM"
+    network: Any = model.family
+    for row, logits in zip(inputs, got["logits"], strict=True):
+        with torch.no_grad():
+            ours = network.net(torch.tensor([row]))[0].numpy()
+        assert np.abs(ours - np.array(logits)).max() < 1e-4
+    if len(start) + 200 <= context:
+        assert got["greedy"] == greedy_ids(model, start)
+        assert name == "labels" or len(got["greedy"]) > 100
+    begins = [model.spec.special.get("begin", -1)] if labels else []  # with labels the prompt says it all
+    assert [[*begins, *row] for row in got["encoded"]] == ids
+    assert got["decoded"] == texts
+    end = model.spec.special.get("end")
+    assert got["special"] == [model.spec.special.get("begin", end), end, end]

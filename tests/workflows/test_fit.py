@@ -1,0 +1,35 @@
+"""Training a job: what is recorded so that a replay is equal to the byte."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+
+import anew
+from anew.core import threads
+from anew.runs import events
+from samples import shapes
+
+
+def digest(run: Path) -> str:
+    return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.mark.skipif(threads.available_threads() < 2, reason="one core: there is one number of threads")
+def test_a_replay_takes_each_step_with_as_many_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = shapes(tmp_path / "data")
+    settings = {"evaluate_samples": 0, "previews": 0, "batch_size": 16}
+    with monkeypatch.context() as patch:
+        patch.setattr(threads, "available_threads", lambda: 1)
+        alone = anew.train(data, run=tmp_path / "alone", family="vae", steps=3, settings=settings)
+    both = anew.train(data, run=tmp_path / "both", family="vae", steps=3, settings=settings)
+    assert (alone.record.plan.threads, both.record.plan.threads) == (1, threads.available_threads())
+    for name in ("alone", "both"):
+        again = anew.train(data, run=tmp_path / f"{name}-again", plan=tmp_path / name, settings={"evaluate_samples": 0})
+        assert digest(again.folder.path) == digest(tmp_path / name)
+        logs = [events.thread_record(tmp_path / run / events.NAME) for run in (name, f"{name}-again")]
+        assert logs[0] == logs[1] and list(logs[0]) == [0]
+    assert torch.get_num_threads() == threads.available_threads()
