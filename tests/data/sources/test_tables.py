@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anew.data import limits
+from anew.data.dataset import Dataset
 from anew.data.sources import delimited_rows
-from anew.data.sources.columns import Place, choose, image_bytes
+from anew.data.sources.columns import ColumnChoice, Columns, Place, choose, image_bytes
 from anew.data.sources.listing import File
 from anew.data.sources.tables import TableReader, metadata, names_files, open_reader
-from anew.data.types import Item, SkippedItem
+from anew.data.types import DataBudget, Item, SkippedItem
 from anew.errors import DataError
 
 TEXTS = [
@@ -347,3 +348,60 @@ def test_pictures_are_regular_files_and_never_those_of_this_machine_for_a_hub(tm
         with pytest.raises(ValueError, match=reason) as caught:
             image_bytes(cell, where)
         assert len(str(caught.value)) < 200
+
+
+QUOTES = "author,quote,year\n" + "".join(
+    f"author {i % 7},the river was wide and the day was long {i},{1900 + i}\n" for i in range(300)
+)
+
+
+def test_a_column_is_chosen_by_a_setting_and_kept_in_the_run(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(QUOTES)
+    with pytest.raises(DataError, match=r"choose one with the setting text_column, as in text_column=author"):
+        Dataset.open(tmp_path)
+    named = {"text_column": "quote"}
+    data = Dataset.open(tmp_path, settings=named, columns=ColumnChoice.of(named))
+    assert data.scan.modality == "text" and "column 'quote' as text" in " ".join(data.scan.notes)
+    data.fit(DataBudget(None, 0, 0))
+    assert data.text("train", 40)[0].startswith("the river was wide")
+    again = Dataset.reopen(data.state(), tmp_path)
+    assert again.fingerprint == data.fingerprint and again.text("train", 40) == data.text("train", 40)
+    (tmp_path / "other.csv").write_text("quote,text\n" + "the day,not this\n" * 30)
+    assert Dataset.open_like(data.state(), tmp_path, str(tmp_path / "other.csv")).text("all", 7) == ["the day"]
+    (tmp_path / "third.jsonl").write_text('{"text": "the wide day"}\n' * 30)
+    like = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "third.jsonl"))
+    assert like.text("all", 12) == ["the wide day"]  # another table need not have the column
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        ({"text_column": "quot"}, r"'.*a\.csv' has no column 'quot'; did you mean 'quote'\? \(its columns: 'author', 'quote', 'year'\)"),
+        ({"text.text_column": "zzz"}, r"has no column 'zzz'; allowed: author, quote, year"),
+        ({"text_column": "quote", "label_column": "writer"}, "has no column 'writer'"),
+    ],
+)  # fmt: skip
+def test_a_column_that_is_not_there_is_named_with_those_that_are(
+    tmp_path: Path, choice: dict[str, str], says: str
+) -> None:
+    (tmp_path / "a.csv").write_text(QUOTES)
+    with pytest.raises(DataError, match=says):
+        Dataset.open(tmp_path / "a.csv", columns=ColumnChoice.of(choice))
+
+
+def test_a_column_of_what_is_no_table_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("words\n" * 100)
+    with pytest.raises(DataError, match=r"text_column is for tables, and .* holds none that can be read; leave it out"):
+        Dataset.open(tmp_path, columns=ColumnChoice(text="quote"))
+
+
+def test_named_columns_take_the_place_of_known_names() -> None:
+    columns, samples = (
+        ["text", "quote", "image", "label", "kind"],
+        {"text": "a", "quote": "b", "image": b"x", "label": 1},
+    )
+    assert choose(columns, samples, choice=ColumnChoice(text="quote")) == Columns("quote", None, "label")
+    assert choose(columns, samples, choice=ColumnChoice(text="label")) == Columns("label", None, None)
+    assert choose(columns, samples, choice=ColumnChoice(label="kind")) == Columns("text", "image", "kind")
+    assert choose(columns, samples, choice=ColumnChoice(image="image")) == Columns(None, "image", "label")
+    assert choose(columns, samples, choice=ColumnChoice(text="absent")) == choose(columns, samples)
