@@ -163,13 +163,13 @@ def twins(given: argparse.Namespace) -> Iterator[_novelty_twins.Twins]:
 
 def judged_twins(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     own = [r for r in rows if r["part"] == "twins"]
-    null, power = ([r for r in own if (r["case"] == "none") == is_null] for is_null in (True, False))
+    null, power = ([r for r in own if r["case"].endswith(what)] for what in ("none", "exact"))
     if own:
         runs, alarms = sum(r["runs"] for r in null), sum(r["anew"] for r in null)
         yield {"case": "twins: null runs", "runs": runs, "anew": alarms, "passes": alarms <= 0.05 * runs}
         runs, alarms = sum(r["runs"] for r in power), sum(r["anew"] for r in power)
         passes = min(r["anew"] / r["runs"] for r in power) >= 0.9
-        yield {"case": "twins: copies", "runs": runs, "anew": alarms, "passes": passes}
+        yield {"case": "twins: exact copies", "runs": runs, "anew": alarms, "passes": passes}
 
 
 def judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -52,7 +52,7 @@ class MatchResult:
 
     Attributes:
         p: Of the test.
-        rows: Samples that match a training item, at the most telling step.
+        rows: Samples that match a training item.
         copied: How many of those chance does not explain; low, high: ends of its 95% interval.
     """
 
@@ -133,9 +133,8 @@ class MatchTest:
             rows = ordered[:k][is_sample[:k]]
             p = p_value(np.append(table[0, step_index], largest))
             p_labels, agree = self._label_p(labels, samples.item[rows], n_samples, len(real.item), k - len(rows))
-            results.append((p if agree else max(p, p_labels), k))
-        p, k = min(results)
-        return self._counted(p, samples, ordered[:k], is_sample[:k], real, labels)
+            results.append(p if agree else max(p, p_labels))
+        return self._counted(min(results), samples, real, labels)
 
     def _label_p(
         self, labels: LabelPermutations, items: Indices, n_samples: int, n_real: int, real_matches: int
@@ -151,22 +150,11 @@ class MatchTest:
         is_usual = not n_held_out or binomial_tail(n_held_out, n_held_out + real_matches, share) > UNUSUAL
         return p, p <= AGREES and is_usual
 
-    def _counted(
-        self,
-        p: float,
-        samples: NearestReal,
-        ordered: Indices,
-        is_sample: Flags,
-        real: NearestReal,
-        labels: LabelPermutations,
-    ) -> MatchResult:
-        """How many samples are copies: those that match the same training items as the ones looked at, repeats included,
-        less what chance gives. ordered, is_sample: (k,) of the matches that were looked at."""
-        items = np.unique(samples.item[ordered[is_sample]])
-        items = items[labels.rows[0, labels.columns(items)] == 1]
-        rows = np.flatnonzero(np.isin(samples.item, items) & _is_match(samples))
-        n = len(samples.item)
-        by_chance = n * float((~is_sample).sum()) / len(real.item) * (1.0 - self.n_held_out / self.n_pool)
+    def _counted(self, p: float, samples: NearestReal, real: NearestReal, labels: LabelPermutations) -> MatchResult:
+        """How many samples are copies: those that match training items, repeats included, less what chance gives."""
+        is_train = labels.rows[0, labels.columns(samples.item)].astype(bool)
+        rows, n = np.flatnonzero(_is_match(samples) & is_train), len(samples.item)
+        by_chance = n * float(_is_match(real).mean()) * (1.0 - self.n_held_out / self.n_pool)
         low, high = clopper_pearson(len(rows), n)
         copied, low, high = (max(count - by_chance, 0.0) for count in (float(len(rows)), low * n, high * n))
         return MatchResult(p, rows, copied, low, high)

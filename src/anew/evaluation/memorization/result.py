@@ -37,7 +37,8 @@ NOVELTY_AUC = MetricSpec(
     full_axis=True,
 )
 METHODS = {
-    "scan": "permutation test: training and held-out items in one pool, their labels exchanged",
+    "scan": "permutation tests: training and held-out items in one pool, their labels exchanged; samples that match real "
+    "items, against real items that match each other",
     "shifted": "the held-out items are not a random draw from the source of the training items: samples against the nearest "
     "distances among all real items, not assumption-free",
     "reference": "no held-out items: samples against the nearest distances among your own items, not assumption-free",
