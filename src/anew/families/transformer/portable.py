@@ -31,7 +31,7 @@ def decoder_sampler(
         sampling: Temperature, top_k, top_p and min_p.
         left_behind: What else the run samples from.
 
-    The step `tokens` holds ids with a meaning (`begin`, `end`, `pad`, `never`; null without one), `label_base`, the id of the
+    The step `tokens` holds ids with a meaning (`begin`, `end`, `pad`, `never`; null without one); `label_base`, the id of the
     first class, which stands in front of the others; `new`, the most tokens, with the prompt where texts are not `packed`;
     `context`, positions of the graph; `window`, tokens of the run's context, of which the later half is kept when it is full;
     and `offsets` and `prefix` of neighbours on a grid.
