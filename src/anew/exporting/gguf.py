@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from anew.core import files
 from anew.core.extras import require
-from anew.core.settings import to_json
+from anew.core.specs import Tokens
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError
 from anew.exporting.base import Target
@@ -114,11 +114,11 @@ def _add_sizes(writer: Any, stock: LanguageModel) -> None:
 
 def _add_sampling(writer: Any, model: Model) -> None:
     """The run's own sampling, which llama.cpp takes where no other is asked for."""
-    sampling = to_json(model.sampling_config())
-    writer.add_sampling_temp(float(sampling["temperature"]))
-    writer.add_sampling_top_k(int(sampling["top_k"]))
-    writer.add_sampling_top_p(float(sampling["top_p"]))
-    writer.add_sampling_min_p(float(sampling["min_p"]))
+    sampling = model.sampling_config()
+    writer.add_sampling_temp(sampling.temperature)
+    writer.add_sampling_top_k(sampling.top_k)
+    writer.add_sampling_top_p(sampling.top_p)
+    writer.add_sampling_min_p(sampling.min_p)
 
 
 def _renamed(name: str) -> str:
@@ -208,7 +208,8 @@ def check_words(model: Model, stock: LanguageModel) -> float:
     Raises:
         ConfigError: It is more than MOST_DIFFERENT.
     """
-    texts = model.sample(MEASURED_SAMPLES, max_tokens=MEASURED_TOKENS if model.spec.packed else 0)
+    is_packed = isinstance(model.spec, Tokens) and model.spec.packed
+    texts = model.sample(MEASURED_SAMPLES, max_tokens=MEASURED_TOKENS if is_packed else 0)
     share = different_share(stock.tokenizer, [str(text) for text in texts])
     if share > MOST_DIFFERENT:
         raise ConfigError(

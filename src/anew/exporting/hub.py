@@ -48,7 +48,7 @@ class Hub(Target):
 
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         source = model.folder.path
-        weights, _, notes = newest_weights(model.folder)
+        weights, _, notes = newest_weights(model.folder, model.record.status)
         write_tensors(folder / WEIGHTS, weights)
         files.write_json(folder / CONFIG, _without_places(files.read_json(source / CONFIG)))
         for name in (*COPIED, *_samples(source)):
