@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from anew.core.threads import ThreadTuner, choose_thread_count
+from anew.core.threads import ThreadTuner, choose_thread_count, measure_crowding
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +56,7 @@ def test_the_plan_is_measured_with_what_is_faster() -> None:
     assert torch.get_num_threads() == 2
     assert choose_thread_count(1.0, lambda: 0.1) == 0.1
     assert torch.get_num_threads() == 1
+
+
+def test_crowding_is_at_least_one() -> None:
+    assert measure_crowding(0.01) >= 1.0
