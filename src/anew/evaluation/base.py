@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from anew.core.specs import Grid
 from anew.evaluation.inputs import EMBEDDER_ITEMS, LEAST, POOL_MOST, AuditPool, Clock, EvaluationInputs
-from anew.evaluation.memorization.audit import LEAST_POSERS, MOST_CONTROLS, audit, posers
+from anew.evaluation.memorization.audit import MOST_CONTROLS, audit, posers
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
@@ -161,9 +163,10 @@ class Evaluation(ABC):
             yield with_limit(result, "time" if n_requested <= n_held else "memory")
             pace = comparisons(n_samples, n_compared) / max(self.total_clock.spent() - begin, 1e-3)
             affordable = 0.8 * pace * max(self.total_clock.remaining(0.9), 0.0)
-            n_others = MOST_CONTROLS + LEAST_POSERS
-            n_more = max(n_samples, min(n_all, int(affordable / (n_compared + n_others))))
-            n_real = max(n_compared, int(affordable / (n_more + n_others)))
+            n_more = max(
+                n_samples, most_within(affordable, n_all, lambda n: comparisons(n, n_compared + MOST_CONTROLS))
+            )
+            n_real = max(n_compared, most_within(affordable, POOL_MOST + 1, partial(comparisons, n_more)))
             if n_more == n_samples and (n_held < n_requested or n_real < 2 * n_compared):
                 break
             n_samples = n_more
@@ -327,6 +330,11 @@ class Evaluation(ABC):
 def comparisons(samples: int, real: int) -> float:
     """How many pairs of items an audit compares, but for a factor: real items that pose as samples are compared too."""
     return (samples + min(MOST_CONTROLS, real // 2) + posers(samples, real)) * real
+
+
+def most_within(pairs: float, most: int, pairs_of: Callable[[int], float]) -> int:
+    """The largest number up to `most` whose pairs, which rise with it, are no more than that; 0 where even one takes more."""
+    return bisect_right(range(1, most + 1), pairs, key=pairs_of)
 
 
 def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:
