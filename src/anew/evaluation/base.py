@@ -38,6 +38,7 @@ GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose
 PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes
 TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
+ANY = 10**9  # more items than there are
 OUT_OF_TIME = "out of time"
 
 Embedder = Callable[[Sequence[Any]], NDArray[Any]]
@@ -163,15 +164,16 @@ class Evaluation(ABC):
             yield with_limit(result, "time" if n_requested <= n_held else "memory")
             pace = comparisons(n_samples, n_compared) / max(self.total_clock.spent() - begin, 1e-3)
             affordable = 0.8 * pace * max(self.total_clock.remaining(0.9), 0.0)
-            n_more = max(
-                n_samples, most_within(affordable, n_all, lambda n: comparisons(n, n_compared + MOST_CONTROLS))
-            )
-            n_real = max(n_compared, most_within(affordable, POOL_MOST + 1, partial(comparisons, n_more)))
+            in_samples = partial(comparisons, real=n_compared + MOST_CONTROLS)
+            n_more = max(n_samples, most_within(affordable, n_all, in_samples))
+            n_real = max(n_compared, most_within(affordable, ANY, partial(comparisons, n_more)))
             if n_more == n_samples and (n_held < n_requested or n_real < 2 * n_compared):
                 break
             n_samples = n_more
-        if n_requested <= n_held or n_samples < n_all:
-            compared = f"{result.train:,} of {result.n_train_total:,} and {n_samples:,} of {n_all:,} samples"
+        if (n_requested <= n_held and result.train < result.n_train_total) or n_samples < n_all:
+            compared = (
+                f"{result.train:,} of {result.n_train_total:,} training items and {n_samples:,} of {n_all:,} samples"
+            )
             self.skip("copies of all training items", f"there was time to compare {compared}")
 
     def pool_size(self, pool: AuditPool) -> int:
