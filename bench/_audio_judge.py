@@ -88,20 +88,22 @@ class Subject:
 
     def __init__(self, judge: Judge, train: Sequence[NDArray[np.float32]], held: Sequence[NDArray[np.float32]]) -> None:
         self.judge, self.train, self.held = judge, train, held
-        self._features, _ = self.told(held)
+        self._features, _ = self.features_and_chances(held)
         self._periodic = periodicity(held, RATE)
 
     @torch.no_grad()
-    def told(self, clips: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def features_and_chances(
+        self, clips: Sequence[NDArray[np.float32]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(features (n, 64), chances (n, 10))."""
         hidden = torch.cat([self.judge.body(part) for part in torch.split(spectrograms(clips), 128)])
         return hidden.double().numpy(), self.judge.head(hidden).softmax(1).double().numpy()
 
     def judged(self, clips: Sequence[NDArray[np.float32]], asked: Sequence[int] | None = None) -> dict[str, float]:
-        features, chances = self.told(clips)
+        features, chances = self.features_and_chances(clips)
         around = neighbourhood(self._features, features)
         share = np.bincount(chances.argmax(1), minlength=10) / len(clips)
-        found = {
+        figures = {
             "distance": frechet_distance(features, self._features),
             "confident": float((chances.max(1) > CONFIDENT).mean()),
             "entropy": float(-(share[share > 0] * np.log(share[share > 0])).sum() / np.log(10)),
@@ -111,5 +113,5 @@ class Subject:
             "periodicity": earth_mover(periodicity(clips, RATE), self._periodic),
         }
         if asked is not None:
-            found["recognised"] = float((chances.argmax(1) == np.asarray(asked)).mean())
-        return found
+            figures["recognised"] = float((chances.argmax(1) == np.asarray(asked)).mean())
+        return figures

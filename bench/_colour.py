@@ -40,11 +40,11 @@ def read_folder(folder: Path, side: int) -> Pixels:
     paths = [path for path in folder.rglob("*") if path.suffix.lower() in KINDS]
     if not paths:
         raise SystemExit(f"{folder} holds no images ({', '.join(KINDS)}); give a folder of images with --colour")
-    found = {}
+    images = {}
     for path in paths:
         image = opened(path, side)
-        found[hashlib.sha256(image.tobytes()).digest()] = image
-    return np.stack([found[key] for key in sorted(found)])
+        images[hashlib.sha256(image.tobytes()).digest()] = image
+    return np.stack([images[key] for key in sorted(images)])
 
 
 class Colour:

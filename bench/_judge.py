@@ -83,10 +83,10 @@ def load_or_train(path: Path, images: Pixels, labels: Pixels) -> Judge:
 @torch.inference_mode()
 def features(judge: Judge, images: Pixels, clean: bool = False) -> NDArray[np.float64]:
     """(N, 64). clean: pixels under 0.15 set to zero first, since faint noise that no eye sees moves the features."""
-    found = []
+    rows = []
     for part in as_tensor(images).split(500):
-        found.append(judge.body(torch.where(part < FAINT, 0.0, part) if clean else part))
-    return torch.cat(found).double().numpy()
+        rows.append(judge.body(torch.where(part < FAINT, 0.0, part) if clean else part))
+    return torch.cat(rows).double().numpy()
 
 
 @torch.inference_mode()

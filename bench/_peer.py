@@ -48,9 +48,9 @@ def save(path: Path, made: Tensor) -> None:
 def seconds_of(sample: Callable[[int], Tensor], count: int = 1000, repeats: int = 3) -> float:
     """Process CPU seconds of `count` samples, the shortest of a few once warm: for samplers of under a second."""
     sample(count)
-    found = []
+    times = []
     for _ in range(repeats):
         begun = time.process_time()
         sample(count)
-        found.append(time.process_time() - begun)
-    return min(found)
+        times.append(time.process_time() - begun)
+    return min(times)

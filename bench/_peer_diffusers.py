@@ -40,8 +40,8 @@ def train(model: UNet2DModel, images: torch.Tensor, seconds: float, rate: float)
             group["lr"] = rate * min(1.0, passed / 0.05) * 0.5 * (1 + math.cos(math.pi * passed))
         clean = images[torch.randint(len(images), (32,))]  # (B, C, H, W)
         noise, context = torch.randn_like(clean), torch.randint(1000, (len(clean),))
-        found = model(scheduler.add_noise(clean, noise, context), context, return_dict=False)[0]
-        loss = torch.nn.functional.mse_loss(found, noise)
+        predicted = model(scheduler.add_noise(clean, noise, context), context, return_dict=False)[0]
+        loss = torch.nn.functional.mse_loss(predicted, noise)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

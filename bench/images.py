@@ -98,15 +98,15 @@ def run_peer(setting: Setting, name: str, seed: int) -> list[dict[str, Any]]:
     command += ["--seconds", str(given.seconds), "--samples", str(given.samples), "--seed", str(seed), *own]
     command += [] if given.peer_rate is None else ["--rate", str(given.peer_rate)]
     done = pinned(command, setting.core, given.work).check()
-    found = done.json()
-    endings = found.pop("endings", {})
+    output = done.json()
+    endings = output.pop("endings", {})
     version = version_in(python, package)
     rows = []
     for path in sorted((*place.glob(f"{stem}.npy"), *place.glob(f"{stem}_*.npy"))):
         ending, made = path.stem.removeprefix(stem), np.load(path)
         figures = setting.subject.judged(made)
         write_sheet(path.with_suffix(".png"), made)
-        facts = {**found, **endings.get(ending, {})}
+        facts = {**output, **endings.get(ending, {})}
         rows.append({"row": name + ending, **figures, "version": version, "wall": done.wall, **facts})
     return rows
 

@@ -57,7 +57,7 @@ def used_by(process: int) -> float:
     """Seconds of processor time of a process and of what it has started, so far."""
     try:
         own = psutil.Process(process)
-        times = [one.cpu_times() for one in (own, *own.children(recursive=True))]
+        times = [member.cpu_times() for member in (own, *own.children(recursive=True))]
     except psutil.Error:
         return 0.0
     return sum(t.user + t.system for t in times) + times[0].children_user + times[0].children_system

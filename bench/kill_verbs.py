@@ -26,10 +26,10 @@ VERBS = ("sample", "evaluate", "compare")
 
 def digest(folder: Path, pattern: str) -> str:
     """Of names and contents of files."""
-    found = hashlib.sha256()
+    digest_of_all = hashlib.sha256()
     for path in sorted(p for p in folder.rglob(pattern) if p.is_file()):
-        found.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
-    return found.hexdigest()
+        digest_of_all.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    return digest_of_all.hexdigest()
 
 
 def outcome(verb: str, place: Path) -> str:

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import re
-import shlex
+import itertools
 from pathlib import Path
 
 import pytest
 
 from anew.cli import main
 from anew.cli.parser import COMMANDS, TAGLINE, parse
+from pages import blocks, commands, links, shortened
 from samples import prose, shapes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-
-
-def commands() -> list[list[str]]:
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
-    return [shlex.split(line)[1:] for line in lines if line.startswith("anew ")]
+COMMANDS_SHOWN = commands(README)
 
 
 def test_every_command_parses() -> None:
-    assert len(commands()) >= 9
-    for words in commands():
+    assert len(COMMANDS_SHOWN) >= 9
+    for words in COMMANDS_SHOWN:
         parse(words)
 
 
 def test_every_command_of_the_program_is_shown() -> None:
-    assert {words[0] for words in commands()} == set(COMMANDS)
+    assert {words[0] for words in COMMANDS_SHOWN} == set(COMMANDS)
 
 
 @pytest.fixture
@@ -42,15 +37,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_commands_run_in_order(place: Path) -> None:
-    steps = 4
-    for words in commands():
-        if "--budget" in words:
-            at = words.index("--budget")
-            words = [*words[:at], "--steps", str(steps), *words[at + 2 :]]
-            steps += 3
-        if words[0] == "train":
-            words = [*words, "--set", "evaluate_samples=2"]
-        words = ["8" if word == "5000" else word for word in words]
+    steps = itertools.count(4, 3)  # a resumed run takes more than it had
+    for words in COMMANDS_SHOWN:
+        words = shortened(words, steps)
         words = [{"DIR": "NEW"}.get(word, word) for word in words]  # the samples of "any other tool"
         assert main(words) == 0, words
     assert (place / "RUN" / "report" / "report.html").exists()
@@ -58,9 +47,8 @@ def test_the_commands_run_in_order(place: Path) -> None:
 
 
 def test_the_python_runs(place: Path) -> None:
-    block = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert block is not None
-    exec(block[1].replace('budget="10m"', 'steps=3, settings={"evaluate_samples": "8"}'), {})
+    (block,) = blocks(README, "python")
+    exec(block.replace('budget="10m"', 'steps=3, settings={"evaluate_samples": "8"}'), {})
     assert len(list((place / "new").glob("*.png"))) == 16
 
 
@@ -71,5 +59,5 @@ def test_the_tagline_is_everywhere() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for path, _ in links(README):
+        assert (ROOT / path).exists(), path

@@ -89,8 +89,8 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether memory could not be had: Python's, PyTorch's on this machine, or that of a GPU."""
     if isinstance(error, MemoryError):
         return True
-    said = str(error).lower()
-    return isinstance(error, RuntimeError) and any(sign in said for sign in _MEMORY_SIGNS)
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in _MEMORY_SIGNS)
 
 
 _MEMORY_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "storage size calculation overflowed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,10 +10,13 @@ from typing import Any
 
 import pytest
 
+import anew
 from anew.core.reporter import SilentReporter
 from anew.evaluation.score import Score
 from anew.sampling.samples import Samples
-from anew.workflows.evaluate import _sampled, _save_samples, measure_all
+from anew.workflows.evaluate import Pace, _sampled, evaluate_run, measure_all
+from anew.workflows.run_report import save_samples
+from samples import shapes
 from scores import score
 
 
@@ -58,16 +62,41 @@ class Drawn:
 
 def test_samples_up_to_the_interruption_are_measured() -> None:
     heard = Heard()
-    samples, notes, stopped = _sampled(Drawn(424), 5000, 0, None, heard)  # type: ignore[arg-type]
+    samples, notes, stopped = _sampled(Drawn(424), 5000, 300, 0, None, heard)  # type: ignore[arg-type]
     assert stopped and list(samples) == list(range(424)) and "stopped by hand" in notes[0]
     assert heard.parts[-1] == ("sampling", 424, 5000)
     with pytest.raises(KeyboardInterrupt):
-        _sampled(Drawn(0), 100, 0, None, heard)  # type: ignore[arg-type]
+        _sampled(Drawn(0), 100, 100, 0, None, heard)  # type: ignore[arg-type]
 
 
 def test_as_many_samples_as_asked_leave_no_note() -> None:
-    samples, notes, stopped = _sampled(Drawn(10**6), 300, 0, None, SilentReporter())  # type: ignore[arg-type]
+    samples, notes, stopped = _sampled(Drawn(10**6), 300, 300, 0, None, SilentReporter())  # type: ignore[arg-type]
     assert len(samples) == 300 and notes == [] and not stopped
+
+
+@pytest.mark.parametrize(("enough", "share"), [(40, 0.3), (5000, 0.5)])
+def test_sampling_takes_more_of_the_time_only_until_there_are_enough(
+    monkeypatch: pytest.MonkeyPatch, enough: int, share: float
+) -> None:
+    clock = [0.0]
+
+    class Timed(Drawn):
+        def sample(self, n: int, seed: int, first_index: int) -> Samples:
+            clock[0] += 0.5 + 0.01 * n
+            return super().sample(n, seed, first_index)
+
+    monkeypatch.setattr("anew.workflows.evaluate.time.monotonic", lambda: clock[0])
+    samples, notes, _ = _sampled(Timed(10**6), 5000, enough, 0, 20.0, SilentReporter())  # type: ignore[arg-type]
+    assert (share - 0.1) * 20.0 < clock[0] <= share * 20.0 and "for lack of time" in notes[0]
+    assert len(samples) >= 40
+
+
+def test_the_time_of_a_pass_and_of_a_sample_are_told_apart() -> None:
+    pace = Pace()
+    pace.add(16, 1.16)
+    assert pace.affordable(0.0) == 0 and pace.affordable(2.0) == 39  # of one chunk half of the time counts as fixed
+    pace.add(39, 1.39)
+    assert pace.affordable(2.0) == 100 and pace.affordable(1.0) == 0 and pace.affordable(100.0) == 256
 
 
 class Saved(Samples):
@@ -90,9 +119,25 @@ class Saved(Samples):
 
 def test_samples_of_an_earlier_evaluation_are_replaced_and_all_else_stays(tmp_path: Path) -> None:
     folder = tmp_path / "samples"
-    _save_samples(Saved(["0000-3.png", "0001-7.png"]), folder)
+    save_samples(Saved(["0000-3.png", "0001-7.png"]), folder)
     for name in ("step-00000009.png", "mine.png", "2024.txt.bak"):
         (folder / name).touch()
-    _save_samples(Saved(["0000-7.png"]), folder)
+    save_samples(Saved(["0000-7.png"]), folder)
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["0000-7.png", "2024.txt.bak", "final.png", "mine.png", "step-00000009.png"]
+
+
+@pytest.fixture(scope="module")
+def image_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("image-run")
+    settings = {"evaluate_samples": 1, "previews": 0, "batch_size": 8}
+    anew.train(shapes(place / "data"), run=place / "run", family="vae", steps=1, settings=settings)
+    return place / "run"
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.4, 1.2, 2.5])
+def test_a_report_is_written_whenever_the_time_is_up(seconds: float, image_run: Path) -> None:
+    report = evaluate_run(anew.load(image_run), 400, seconds=seconds)
+    assert report.folder is not None and (report.folder / "report.html").is_file()
+    values = json.loads((report.folder / "report.json").read_text())
+    assert values["basis"]["samples"] >= 8

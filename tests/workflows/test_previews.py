@@ -13,8 +13,8 @@ import torch
 
 from anew.core.specs import Batch, Grid, Tokens
 from anew.workflows import previews
-from anew.workflows.evaluate import warnings
 from anew.workflows.previews import Previews, collapse, pooled
+from anew.workflows.run_report import warnings
 
 
 def noise(n: int, seed: int = 0, size: float = 0.2) -> torch.Tensor:

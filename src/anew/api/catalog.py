@@ -21,6 +21,9 @@ def settings(name: str | None = None) -> list[SettingInfo]:
         name: A setting ("width"), a family ("gan"), a kind of data ("image"), or a group: "training", "family", "data" or
             "sampling". None for all.
 
+    Returns:
+        Each with its owner, default, allowed values and meaning.
+
     Raises:
         ConfigError: Nothing has this name.
     """

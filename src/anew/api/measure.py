@@ -139,6 +139,9 @@ def walk(
         settings: Settings of sampling, by name.
         trust_code: As in `load`.
 
+    Returns:
+        The frames in order; `save` writes them, a strip and a moving picture.
+
     Raises:
         ConfigError: The family has no continuous space, or an argument cannot be used.
     """

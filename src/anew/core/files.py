@@ -169,8 +169,8 @@ def clause(error: BaseException) -> str:
 SPARE = 2 * 1024**3  # bytes that stay free on the disk
 
 
-def cache_root(given: Path | None) -> Path:
+def cache_root(folder: Path | None) -> Path:
     """`given`, else $ANEW_CACHE, else the user's cache folder."""
-    if given is not None:
-        return Path(given)
+    if folder is not None:
+        return Path(folder)
     return Path(os.environ.get("ANEW_CACHE") or platformdirs.user_cache_dir("anew", appauthor=False))

@@ -157,10 +157,10 @@ class Worker:
                 raise
             assert self._complaint is not None
             self._complaint.seek(0)
-            said = self._complaint.read().decode(errors="replace").strip().splitlines()
+            complaint = self._complaint.read().decode(errors="replace").strip().splitlines()
             self._end()
             raise AnewError(
-                f"the process that decodes files does not start ({said[-1] if said else 'it says nothing'}); "
+                f"the process that decodes files does not start ({complaint[-1] if complaint else 'it says nothing'}); "
                 f"check that {sys.executable!r} runs"
             ) from None
         self._greeted = True

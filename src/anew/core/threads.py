@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -42,24 +41,24 @@ def map_in_threads(function: Callable[[T], R], arguments: Iterable[T], workers: 
     if workers <= 1:
         yield from map(function, arguments)
         return
-    futures: deque[Future[R]] = deque()
-    with _one_thread_a_call(), ThreadPoolExecutor(workers) as pool:
-        for argument in arguments:
-            futures.append(pool.submit(function, argument))
-            if len(futures) > workers:
-                yield futures.popleft().result()
-        while futures:
-            yield futures.popleft().result()
-
-
-@contextmanager
-def _one_thread_a_call() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with ThreadPoolExecutor(workers) as pool:
+            yield from _in_order(pool, function, arguments, workers)
     finally:
         torch.set_num_threads(threads)
+
+
+def _in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], arguments: Iterable[T], ahead: int) -> Iterator[R]:
+    """Results in the order of the arguments, of which so many are taken ahead."""
+    futures: deque[Future[R]] = deque()
+    for argument in arguments:
+        futures.append(pool.submit(function, argument))
+        if len(futures) > ahead:
+            yield futures.popleft().result()
+    while futures:
+        yield futures.popleft().result()
 
 
 def choose_thread_count(step_seconds: float, measure: Callable[[], float]) -> float:

@@ -67,41 +67,43 @@ class Dataset:
         shards are kept; size: the budget, where it is known; columns: those of tables that the user names.
         Raises DataError where the source cannot be used."""
         chosen = detect_modality(str(path), modality, columns=columns)
-        owner = load("data", chosen.kind)
-        given = settings(chosen.kind) if callable(settings) else settings
-        kind: Modality = owner(configs.from_json(owner.Config, dict(given or {})))
-        data = cls(chosen, kind, seed, cache)
+        owner = load("data", chosen.modality)
+        own_settings = settings(chosen.modality) if callable(settings) else settings
+        instance: Modality = owner(configs.from_json(owner.Config, dict(own_settings or {})))
+        data = cls(chosen, instance, seed, cache)
         data._survey(fresh=True, budget=size)
         data._divide()
         return data
 
     def _survey(self, fresh: bool, budget: DataBudget | None = None) -> None:
         """Look at a sample: what is usable, what an item is (if that is open yet), what the classes are."""
-        chosen, kind = self._chosen, self.modality
-        sample, refused = sample_of(chosen, kind)
+        chosen, modality = self._chosen, self.modality
+        sample, refused = sample_of(chosen, modality)
         if not sample:
             refused = [*refused, *chosen.source.refusals]
             why = f": {named(refused)}" if refused else ""
-            raise DataError(f"{self.path!r} holds no usable {kind.traits.singular}{why}")
+            raise DataError(f"{self.path!r} holds no usable {modality.traits.singular}{why}")
         items, size = sum(shard.items for shard in chosen.shards), sum(shard.bytes for shard in chosen.shards)
         if budget is not None:
             budget = replace(budget, items=items, bytes=size)
-        notes = [*chosen.source.notes, *chosen.notes, *(kind.inspect(sample, budget) if fresh else [])]
+        notes = [*chosen.source.notes, *chosen.notes, *(modality.inspect(sample, budget) if fresh else [])]
         self._sample = sample
-        self._scan = DatasetSummary(kind.name, items, size, notes=notes, other=chosen.other)
+        self._scan = DatasetSummary(modality.name, items, size, notes=notes, other=chosen.other)
 
     def _divide(self) -> None:
-        chosen, kind = self._chosen, self.modality
-        listed = kind.layout == "list" and self.scan.bytes > max(WHOLE_LIST_BYTES, kind.traits.max_cluster_bytes)
+        chosen, modality = self._chosen, self.modality
+        listed = modality.layout == "list" and self.scan.bytes > max(
+            WHOLE_LIST_BYTES, modality.traits.max_cluster_bytes
+        )
         store = InMemoryStore if chosen.whole and not listed else StreamingStore
-        self._store = store(chosen.source, chosen.shards, kind, self.seed)
+        self._store = store(chosen.source, chosen.shards, modality, self.seed)
         self.scan.parts = self._store.scan_parts()
         held = self._store
         self.scan.items = held.documents if isinstance(held, InMemoryStore) else sum(self.scan.parts.values())
         if not hasattr(self, "spec"):
-            self.scan.labels, more = classes_of(chosen, kind, self._sample, self._store.classes, self.scan.items)
+            self.scan.labels, more = classes_of(chosen, modality, self._sample, self._store.classes, self.scan.items)
             self._say(more)
-        self._say([*self._store.notes, *kind.remarks()])
+        self._say([*self._store.notes, *modality.remarks()])
         self._sample = []
 
     @property
@@ -131,9 +133,9 @@ class Dataset:
         return self.spec
 
     def _encode(self) -> None:
-        kind = self.modality
+        modality = self.modality
         labels = self.scan.labels if self.spec.classes else ()
-        self._store.encode(labels, self._cache, [self.fingerprint, kind.name, configs.to_json(kind.config)])
+        self._store.encode(labels, self._cache, [self.fingerprint, modality.name, configs.to_json(modality.config)])
 
     # ---- training ----
 
@@ -280,10 +282,10 @@ class Dataset:
 
     @classmethod
     def _restored(cls, chosen: Chosen, state: Mapping[str, Any], folder: Path, *, generated: bool = False) -> Dataset:
-        kind = fitted(state, folder, generated=generated)
-        data = cls(chosen, kind, state["seed"], None)
+        modality = fitted(state, folder, generated=generated)
+        data = cls(chosen, modality, state["seed"], None)
         data._survey(fresh=False)
-        data.spec = kind.spec
+        data.spec = modality.spec
         data.scan.labels = tuple(state["labels"])
         return data
 
@@ -308,9 +310,9 @@ def fitted(state: Mapping[str, Any], folder: Path, *, generated: bool = False) -
     """The modality of a saved run, for its own data or for generated items; RunError where what the run says of it does not fit."""
     owner = load("data", state["modality"])
     with restoring(folder / "config.json"):
-        kind: Modality = owner(configs.from_json(owner.Config, state["config"]), generated=generated)
-        kind.restore(dict(state["learned"]), folder)
-    return kind
+        modality: Modality = owner(configs.from_json(owner.Config, state["config"]), generated=generated)
+        modality.restore(dict(state["learned"]), folder)
+    return modality
 
 
 def _same(state: Mapping[str, Any], path: str | None) -> Chosen:

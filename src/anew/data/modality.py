@@ -319,28 +319,28 @@ class Modality(ABC):
 
 
 def each(
-    modality: Modality, method: str, ones: Iterable[Item | SkippedItem]
+    modality: Modality, method: str, items: Iterable[Item | SkippedItem]
 ) -> Iterator[tuple[Item | SkippedItem, Any]]:
     """Each with what this method of the modality makes of it: a list instead of an iterator, a ValueError (one clause) where
     the item cannot be used, None beside a refusal. A few are read ahead."""
-    for piece in isolation.pieces(ones):
-        found = isolation.each(modality, method, [one for one in piece if isinstance(one, Item)])
-        for one in piece:
-            yield one, next(found) if isinstance(one, Item) else None
+    for piece in isolation.pieces(items):
+        results = isolation.each(modality, method, [item for item in piece if isinstance(item, Item)])
+        for item in piece:
+            yield item, next(results) if isinstance(item, Item) else None
 
 
 def reasons(
-    modality: Modality, method: str, ones: Iterable[Item | SkippedItem]
+    modality: Modality, method: str, items: Iterable[Item | SkippedItem]
 ) -> Iterator[tuple[Item | SkippedItem, str | None]]:
     """The same of methods that say why an item cannot be used (`validate_header`, `validate_body`), and the reason of a refusal."""
-    for one, reason in each(modality, method, ones):
-        yield one, one.reason if isinstance(one, SkippedItem) else None if reason is None else str(reason)
+    for item, reason in each(modality, method, items):
+        yield item, item.reason if isinstance(item, SkippedItem) else None if reason is None else str(reason)
 
 
 def no_prompt_error(name: str, prompt: str, suffix: str) -> ConfigError:
     """The ConfigError that names what was given."""
-    given = "suffix" if suffix and not prompt else "prompt"
-    return ConfigError(f"{name} data takes no {given}; leave `{given}` out")
+    argument = "suffix" if suffix and not prompt else "prompt"
+    return ConfigError(f"{name} data takes no {argument}; leave `{argument}` out")
 
 
 def class_count(labels_setting: str, labels: Sequence[str], num_items: int, plural: str, notes: list[str]) -> int:

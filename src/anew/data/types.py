@@ -233,4 +233,4 @@ class DatasetSummary:
 
     def left_out(self) -> dict[str, object]:
         """How many items were refused so far, and some by name, as JSON values."""
-        return {"refused": self.refused, "refusals": [f"{one.name}: {one.reason}" for one in self.refusals]}
+        return {"refused": self.refused, "refusals": [f"{item.name}: {item.reason}" for item in self.refusals]}

@@ -63,9 +63,9 @@ class ClipMixture(GaussianMixture):
         precision.diagonal(dim1=1, dim2=2).add_(1.0)
         root = torch.linalg.cholesky(precision)  # (N, R, R)
         value_weight = self.per_value(weight)  # (N, D)
-        told = torch.where(value_weight > 0, (y - prior_mean) * value_weight, 0.0) @ self.basis  # (N, R)
+        weighted = torch.where(value_weight > 0, (y - prior_mean) * value_weight, 0.0) @ self.basis  # (N, R)
         half = torch.linalg.solve_triangular(root, axes.mT, upper=False)  # (N, R, R): its square is the covariance
-        in_basis = prior_mean + ((half.mT @ (half @ told[..., None])).squeeze(-1)) @ self.basis.T
+        in_basis = prior_mean + ((half.mT @ (half @ weighted[..., None])).squeeze(-1)) @ self.basis.T
         shrinkage = self.residual_variance / (self.residual_variance + self.per_value(noise_variance)).clamp(min=TINY)
         denoised = in_basis + torch.where(shrinkage > 0, (y - in_basis) * shrinkage, 0.0)
         return denoised, self._posterior_std(half, noise_variance, weight)

@@ -134,14 +134,14 @@ class Evaluation(ABC):
         self.skipped.append(f"Not measured: {what} ({why}).")
 
     def scores(self) -> Iterator[Score]:
-        """Scores as they are ready, the most important first; stops before the time is spent."""
-        yield from self.likelihood()
+        """Scores as they are ready, those that carry the answers first; stops before the time is spent."""
         features = self._features()
         if features is not None:
             comparison = FeatureComparison.of(features, self.inputs.seed, self.clock.over)
             yield from fidelity_scores(comparison, self.skip)
             yield from self._class_metrics(features)
         yield from self.modality_metrics()
+        yield from self.likelihood()
         yield from self._gap()
 
     def copy_tests(self) -> Iterator[CopyTestResult]:

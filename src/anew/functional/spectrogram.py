@@ -73,11 +73,11 @@ def _mel(hertz: float) -> float:
 def from_mel(mel: Tensor, bank: Tensor, rounds: int = 60) -> Tensor:
     """(B, M, T) mel magnitudes -> (B, F, T) magnitudes, none negative, whose bands are nearest (multiplicative updates of
     Lee and Seung 1999, from the clipped pseudo-inverse)."""
-    found: Tensor = (torch.linalg.pinv(bank) @ mel).clamp_min(1e-5)
-    wanted, gram = bank.T @ mel, bank.T @ bank
+    magnitude: Tensor = (torch.linalg.pinv(bank) @ mel).clamp_min(1e-5)
+    target, gram = bank.T @ mel, bank.T @ bank
     for _ in range(rounds):
-        found = found * wanted / (gram @ found + TINY)
-    return found
+        magnitude = magnitude * target / (gram @ magnitude + TINY)
+    return magnitude
 
 
 def steady_phase(magnitude: Tensor, frames: Frames) -> Tensor:

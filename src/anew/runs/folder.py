@@ -26,7 +26,15 @@ KEEP = 2  # checkpoints kept beside the one where the decay starts
 DECAY_START = "decay-start"
 STATE, META, MANIFEST = "state.safetensors", "meta.json", "manifest.json"
 BUFFERS = "buffers.safetensors"  # what is fitted once: of checkpoints with equal buffers one file, under several names
-FOLDERS = ("checkpoints", "samples", "report", "codec", "codec/checkpoints", "codec/samples")  # that a run may have
+FOLDERS = (
+    "checkpoints",
+    "samples",
+    "report",
+    "reports",
+    "codec",
+    "codec/checkpoints",
+    "codec/samples",
+)  # that a run may have
 _STEP = re.compile(r"step-(\d{1,15})")
 
 

@@ -49,8 +49,8 @@ def locked(folder: Path) -> Iterator[None]:
 def _holder(path: Path) -> str:
     """Who holds the lock since when, as far as the file says it."""
     try:
-        found = files.read_json(path, BYTES)
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(found["since"])))
-        return f"process {int(found['pid'])} on {str(found['host'])[:60]!r} since {since}"
+        record = files.read_json(path, BYTES)
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(record["since"])))
+        return f"process {int(record['pid'])} on {str(record['host'])[:60]!r} since {since}"
     except (RunError, KeyError, TypeError, ValueError, OverflowError, OSError):
         return "another process"

@@ -45,6 +45,7 @@ class Generator:
 
     @property
     def device(self) -> torch.device:
+        """Where the family samples."""
         return self.family.device
 
     @property
@@ -68,6 +69,12 @@ class Generator:
 
     def sampling_config(self, settings: Mapping[str, object] | None = None) -> Any:
         """The family's Sampling with these settings, else those that suit the data.
+
+        Args:
+            settings: Values, or the texts that stand for them, by name.
+
+        Returns:
+            An instance of the family's `Sampling`.
 
         Raises:
             ConfigError: A setting is unknown, which names the nearest one, or out of range.
@@ -110,12 +117,36 @@ class Generator:
         sampling: Any = None,
         first_index: int = 0,
     ) -> SampleRequest:
-        """What the family is asked for. sampling: as `sampling_config` gives it (None: its defaults)."""
+        """What the family is asked for.
+
+        Args:
+            n: How many samples.
+            seed: Decides their classes, where the data has any.
+            label: The class of all of them; None draws each with its share in the data.
+            condition: What is given of the samples.
+            sampling: As `sampling_config` gives it; None: its defaults.
+            first_index: Index of the first sample.
+
+        Returns:
+            The request, for `generate`.
+
+        Raises:
+            ConfigError: There is no such class.
+        """
         labels = self.sample_labels(n, seed, label, first_index)
         return SampleRequest(n, labels, condition, sampling or self.sampling_config(), first_index)
 
     def generate(self, request: SampleRequest, seed: int, stop: str | None = None) -> Tensor:
-        """The samples (n, *shape), on the CPU. stop: once every sample holds this text, drawing ends."""
+        """Draw samples as the family gives them.
+
+        Args:
+            request: What is asked of the family.
+            seed: Sample i depends on it and `request.first_index + i` alone.
+            stop: Drawing ends once every sample holds this text.
+
+        Returns:
+            (n, *shape) or (n, <=L), on the CPU.
+        """
         last: Tensor | None = None
         for number, draft in enumerate(self.family.sample(request, seed), 1):
             last = draft
@@ -128,7 +159,16 @@ class Generator:
         return last.cpu()
 
     def decode_items(self, x: Tensor, request: SampleRequest, stop: str | None = None) -> Sequence[DecodedItem]:
-        """Items of samples (n, *shape). stop: each text ends before the first one behind its prompt."""
+        """Samples as items.
+
+        Args:
+            x: (n, *shape) or (n, <=L), as `generate` gives them.
+            request: What was asked for.
+            stop: Each text ends before the first such text behind its prompt.
+
+        Returns:
+            n items.
+        """
         items = self.modality.decode(x)
         if stop is None:
             return items
@@ -146,7 +186,20 @@ class Generator:
         stop: str | None = None,
         first_index: int = 0,
     ) -> Samples:
-        """n new items. Sample i depends on the seed and i alone. See `Model.sample` for what may be given."""
+        """Draw new items. Sample i depends on the seed and i alone.
+
+        Args:
+            n: How many.
+            seed: Of the samples.
+            label: The class of all of them; None draws each with its share in the data.
+            condition: What is given of the samples.
+            sampling: As `sampling_config` gives it; None: its defaults.
+            stop: Each text ends before the first such text behind its prompt.
+            first_index: Index of the first sample.
+
+        Returns:
+            n items.
+        """
         samples = Samples([], [], self.item_modality)
         for offset in range(0, n, SAMPLE_BATCH):
             request = self.request(
@@ -162,12 +215,28 @@ class Generator:
         return samples
 
     def stream_items(self, request: SampleRequest, seed: int) -> Iterator[Sequence[DecodedItem]]:
-        """Drafts of the items while they form."""
+        """Drafts of the items while they form.
+
+        Args:
+            request: What is asked of the family.
+            seed: Of the samples.
+
+        Yields:
+            n items, as far as they are formed; the last are the samples.
+        """
         for draft in self.family.sample(request, seed):
             yield self.modality.decode(draft.cpu())
 
     def label_names(self, labels: Tensor | None, n: int) -> list[str | None]:
-        """Names of the classes (n,); n times None without classes."""
+        """Names of classes.
+
+        Args:
+            labels: (n,) class numbers; None without classes.
+            n: How many names.
+
+        Returns:
+            n names, all None without classes.
+        """
         return [None] * n if labels is None else [self.labels[int(index)] for index in labels]
 
 

@@ -56,7 +56,14 @@ class Walk:
         return f'<img src="data:image/gif;base64,{base64.b64encode(self.gif()).decode()}">'
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write frames/, strip.png and walk.gif into the folder (made if missing); returns the paths of the last two."""
+        """Write frames/, strip.png and walk.gif.
+
+        Args:
+            folder: Where to; made if missing.
+
+        Returns:
+            The paths of strip.png and walk.gif.
+        """
         target = path("folder", folder)
         self.frames.save(target / "frames")
         paths = [target / "strip.png", target / "walk.gif"]
@@ -65,7 +72,14 @@ class Walk:
         return paths
 
     def strip(self, columns: int = STRIP_COLUMNS) -> bytes:
-        """PNG with a row for each stretch between two stops, in even steps; the items given stand beside the row."""
+        """A picture with a row for each stretch between two stops, in even steps.
+
+        Args:
+            columns: Frames of a row, at most; given items stand beside it.
+
+        Returns:
+            The bytes of a PNG.
+        """
         from anew.evaluation.reporting.sheet import sheet
 
         columns = check_int("columns", columns, 1, 1000)

@@ -76,6 +76,7 @@ class Model(Generator):
 
     @property
     def family_name(self) -> str:
+        """Name of the run's family: "diffusion", or `family.py` for one of the user's own."""
         return self.record.family.name
 
     def __repr__(self) -> str:
@@ -114,6 +115,9 @@ class Model(Generator):
             first_index: Index i of the first sample.
             **sampling: The family's sampling settings, as in `anew sample --set`.
 
+        Returns:
+            n items: text, (H, W[, C]) uint8 pictures, (T, H, W[, C]) clips or (N,) float32 sound. `save` writes files.
+
         Raises:
             ConfigError: An argument is unknown, out of range or does not fit the data.
         """
@@ -150,6 +154,12 @@ class Model(Generator):
             prompt: What each begins with.
             label: One of the classes, or its place in `labels`.
             **sampling: The family's sampling settings.
+
+        Yields:
+            n items as `sample` gives them, as far as they are formed.
+
+        Raises:
+            ConfigError: An argument is unknown, out of range or does not fit the data.
         """
         n, seed = check_int("n", n, 1, MAX_SAMPLES), check_int("seed", seed)
         condition = self._condition(prompt, None, None)
@@ -176,6 +186,9 @@ class Model(Generator):
             ends: Two items to walk between instead, as paths, bytes of files, or uint8 arrays.
             **sampling: The family's sampling settings.
 
+        Returns:
+            The frames in order; `save` writes them, a strip and a moving picture.
+
         Raises:
             ConfigError: The family has no such space, which says why.
         """
@@ -200,11 +213,24 @@ class Model(Generator):
 
         Returns:
             (n, *latent) float32, or (n, L) int64 codes.
+
+        Raises:
+            ConfigError: The run has no codec, or an item cannot be used.
         """
         return encode_items(self, items)
 
     def decode(self, latents: Tensor) -> Samples:
-        """The items that latents (n, *latent), as `encode` gives them, stand for."""
+        """The items that latents stand for.
+
+        Args:
+            latents: (n, *latent) or (n, L), as `encode` gives them.
+
+        Returns:
+            n items.
+
+        Raises:
+            ConfigError: The run has no codec, or these are not latents of it.
+        """
         return decode_latents(self, latents)
 
     # -- score ----------------------------------------------------------------------------------------------------------
@@ -228,6 +254,9 @@ class Model(Generator):
                 the next.
             per_item: Whether to keep the score of each record of a path in `items`; those of a list always are.
             reporter: Who shows the progress. None shows nothing.
+
+        Returns:
+            The figures: of all data, and of each item where items were given.
 
         Raises:
             ConfigError: The run has no likelihood.
@@ -264,9 +293,28 @@ class Model(Generator):
     def bits(
         self, batches: Iterable[Batch], seconds: float | None = None, part: str | None = None
     ) -> list[tuple[float, float]]:
-        """(bits, units) of each example of these batches, see `bits_of_batches`."""
+        """Bits of each example.
+
+        Args:
+            batches: As `Dataset.scoring` gives them.
+            seconds: Stop once so many are spent; None: never.
+            part: A part of a mixed model to score alone, by its name in `bits_by_part`.
+
+        Returns:
+            (bits, units) of each example; a unit is a character, a residue or a dimension.
+
+        Raises:
+            ConfigError: The run has no likelihood, or these are not batches.
+        """
         return bits_of_batches(self, batches, seconds, part)
 
     def bits_by_part(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Bits per unit of each part of a mixed model alone; empty where the family is one part."""
+        """What each part of a mixed model (network, n-gram counts) would reach alone.
+
+        Args:
+            batches: As `Dataset.scoring` gives them.
+
+        Returns:
+            Bits per unit by the name of the part; empty where the family is one part.
+        """
         return bits_per_unit_by_part(self, batches)

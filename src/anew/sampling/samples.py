@@ -62,11 +62,25 @@ class Samples(Sequence[DecodedItem]):
         return f"Samples({len(self):,} items, {self.modality.name!r}, {size})"
 
     def head(self, n: int) -> Samples:
-        """The first n."""
+        """The first samples.
+
+        Args:
+            n: How many; all, if there are fewer.
+
+        Returns:
+            Samples that share the files made so far.
+        """
         return self[: check_int("n", n)]
 
     def artifact(self, index: int) -> Artifact:
-        """Sample `index` as an ordinary file, which is made once."""
+        """A sample as an ordinary file, which is made once.
+
+        Args:
+            index: Of the sample, from 0.
+
+        Returns:
+            Its bytes, ending and media type.
+        """
         if index not in self._artifacts:
             self._artifacts[index] = self.modality.save_item(self._items[index])
         return self._artifacts[index]

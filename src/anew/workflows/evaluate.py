@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from anew.core import settings as cfg
 from anew.core.deadline import TimeIsUp, hard_stop
-from anew.core.provenance import command_line
 from anew.core.registry import load
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Spec, Tokens
@@ -22,20 +17,18 @@ from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
 from anew.evaluation.base import Evaluation
 from anew.evaluation.inputs import LEAST, AuditPool, EvaluationInputs, Labels
-from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.reporting.content import ReportContent
-from anew.evaluation.reporting.model_card import write_card
-from anew.evaluation.reporting.report import EvaluationReport, write_report
-from anew.evaluation.score import Score
+from anew.evaluation.reporting.grading import ENOUGH
+from anew.evaluation.reporting.report import EvaluationReport
 from anew.evaluation.wording import plural
 from anew.families.base import Family
 from anew.runs import events as events_file
 from anew.runs.events import Events
-from anew.runs.record import RunRecord
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
+from anew.workflows.run_report import Measurements, ReportPlace, save_samples, warnings, write_run_report
 
 __all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evaluate_run"]
 
@@ -43,29 +36,23 @@ __all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evalua
 # images, and says as much. A run's report asks for fewer of them by a factor; a comparison by a larger one, as it draws
 # them for every run, one after another.
 REPORT_PASSAGES, COMPARISON_PASSAGES = 8, 32
+PIECES = 4  # of a passage that are judged each, at least
 POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which takes about ten times as much memory
-EARLIER_SAMPLE = re.compile(r"(\d{4,}(-[\w-]+)?|samples|final)\.\w+")  # names that `Samples.save` and `save_sheet` give
 STOPPED_SECONDS = 20.0  # for what is left once sampling was stopped by hand
 PARTS_MOST = 120_000  # units of the test part, taken evenly, that parts of a mixed model are scored on
 PROBE = 8_000  # units that are scored to learn how long the whole part would take
 WRITING_SHARE, MOST_WRITING = 0.3, 4.0  # of the time, and seconds at most, for the nearest items, drawing and writing
 PAGE_SECONDS = 0.6  # of that for drawing and writing alone
-TEXT_SHARE, ITEM_SHARE = 0.25, 0.4  # of the time is for sampling; text is judged by its bits first
-LATE = 1.3  # times the time for sampling: a chunk that is not ready by then is given up
+SHARE = 0.3  # of the time is for sampling
+MOST_SHARE = 0.5  # of the time, until there are enough samples for the answers
+LATE = 1.3  # times the longest time for sampling: a chunk that is not ready by then is given up
+FIRST_CHUNK = 8  # samples whose time says how many more there are time for; they are drawn whatever it takes
+GROWTH = 4  # times as many samples a chunk has at most as the one before: a machine may slow down
 
 
 def writing_seconds(seconds: float) -> float:
     """Of the seconds of an evaluation, those kept for drawing and writing the report."""
     return min(MOST_WRITING, WRITING_SHARE * seconds)
-
-
-@dataclass
-class Measurements:
-    """What an evaluation measured, all of it or up to where it was stopped."""
-
-    scores: list[Score] = field(default_factory=list)
-    copies: CopyTestResult | None = None
-    notes: list[str] = field(default_factory=list)
 
 
 def evaluate_run(
@@ -96,10 +83,12 @@ def evaluate_run(
     reporter = reporter or SilentReporter()
     record, folder = model.record, model.folder.path
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
-    share = TEXT_SHARE if isinstance(model.item_spec, Tokens) else ITEM_SHARE
     stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
-    samples, notes, stopped = _sampled(model, n, seed, None if seconds is None else share * seconds, reporter)
-    _save_samples(samples.head(model.modality.traits.num_saved_samples), folder / "samples")
+    enough = enough_samples(model.item_spec, dataset.part_size("test"))
+    samples, notes, stopped = _sampled(model, n, enough, seed, seconds, reporter)
+    place = ReportPlace.choose(folder, len(samples))
+    if place.is_best:
+        save_samples(samples.head(model.modality.traits.num_saved_samples), folder / "samples")
     remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
     remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
     evaluation: Evaluation = load("evaluation", record.data.modality)(
@@ -110,54 +99,12 @@ def evaluate_run(
     data_notes = [*dataset.scan.notes, *skipped(dataset.scan)]
     measurements.notes = [*warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
     content = report_content(evaluation, None if seconds is None else begin + seconds - PAGE_SECONDS)
-    report = _write_run_report(folder, record, measurements, content, reporter)
+    report = write_run_report(place, record, measurements, content, reporter)
     events.write("report", seconds=round(time.monotonic() - begin, 3))
     events.close()
     if opened is None:
         dataset.close()
     return report
-
-
-def _write_run_report(
-    folder: Path, record: RunRecord, measurements: Measurements, content: ReportContent, reporter: Reporter
-) -> EvaluationReport:
-    """Write report/ and README.md of a run; an earlier report is replaced, which is said."""
-    history, out = _history(folder), folder / "report"
-    report = EvaluationReport.of(
-        measurements.scores,
-        measurements.copies,
-        run=folder.name,
-        family=record.family.name,
-        modality=record.data.modality,
-        notes=measurements.notes,
-        steps=max((event["step"] for event in history), default=None),
-        folder=out,
-    )
-    if (out / "report.html").exists():
-        reporter.message(f"replacing the earlier samples, report and README.md of {folder}")
-    write_report(
-        out,
-        report,
-        content=content,
-        history=history,
-        settings={"family": record.family.config, "data": record.data.config, "train": record.train},
-        plan=cfg.to_json(record.plan),
-        command=command_line(),
-    )
-    write_card(folder, record.model_dump(), report)
-    return report
-
-
-def _save_samples(samples: Samples, folder: Path) -> None:
-    """Write samples and their sheet in the place of those of an earlier evaluation, whose names may differ (labels do).
-
-    Everything else in the folder stays: previews of training, the user's own files.
-    """
-    for path in folder.glob("*"):
-        if EARLIER_SAMPLE.fullmatch(path.name):
-            path.unlink()
-    samples.save(folder)
-    samples.save_sheet(folder, "final")
 
 
 def measure_all(evaluation: Evaluation, reporter: Reporter, stop_at: float | None = None) -> Measurements:
@@ -201,24 +148,31 @@ def report_content(evaluation: Evaluation, stop_at: float | None = None) -> Repo
         return evaluation.brief_content()
 
 
-def warnings(folder: Path) -> list[str]:
-    """What training warned of, in its last part, as sentences: a run that was given more time may have recovered."""
-    texts = [e for e in events_file.read(folder / events_file.NAME) if e["event"] == "warning" and e["text"]]
-    return [f"Warning at step {e['step']:,} of training: {e['text']}." for e in texts[-1:]]
+def enough_samples(spec: Spec, held_out: int) -> int:
+    """Samples with which closeness and variety can usually be told, no more than there are held-out items to compare with.
+
+    held_out: items of the test part. Passages of long text are judged in pieces, of which each holds several.
+    """
+    if isinstance(spec, Tokens) and spec.packed:
+        return -(-ENOUGH // PIECES)
+    return min(ENOUGH, held_out)
 
 
 def _sampled(
-    model: Model, n: int, seed: int, allowed_s: float | None, reporter: Reporter
+    model: Model, n: int, enough: int, seed: int, seconds: float | None, reporter: Reporter
 ) -> tuple[Samples, list[str], bool]:
-    """Up to n samples, a chunk at a time, within the seconds given; a note where there are fewer; whether it was stopped by
-    hand, after enough for metrics."""
+    """Up to n samples, a chunk at a time; a note where there are fewer; whether it was stopped by hand, after enough for
+    metrics. Sampling ends after SHARE of the seconds, or MOST_SHARE where there are not `enough` before."""
     begin = time.monotonic()
-    chunk, stopped = 8, False  # of the first chunk: it is drawn whatever it takes
+    pace, stopped = Pace(), False
+    n = max(1, n)
+    chunk = min(FIRST_CHUNK, n)
     samples = Samples([], [], model.item_modality)
-    while len(samples) < max(1, n):
+    while chunk >= 1:
+        chunk_begin = time.monotonic()
         try:
-            with hard_stop(begin + LATE * allowed_s - time.monotonic() if allowed_s is not None and samples else None):
-                more = model.sample(min(chunk, max(1, n) - len(samples)), seed=seed, first_index=len(samples))
+            with hard_stop(begin + LATE * MOST_SHARE * seconds - time.monotonic() if seconds and samples else None):
+                more = model.sample(chunk, seed=seed, first_index=len(samples))
         except TimeIsUp:
             break
         except KeyboardInterrupt:
@@ -227,15 +181,41 @@ def _sampled(
             stopped = True
             break
         samples += more
-        spent = time.monotonic() - begin
         reporter.progress("sampling", len(samples), n)
-        affordable = 256.0 if allowed_s is None else len(samples) / spent * max(0.0, allowed_s - spent)
-        chunk = int(min(256, 4 * chunk, affordable))  # a machine may slow down: no chunk is much longer than the last
-        if chunk < 1:
-            break
+        pace.add(chunk, time.monotonic() - chunk_begin)
+        most = min(256, GROWTH * chunk, n - len(samples))
+        chunk = most
+        if seconds is not None:
+            spent, missing = time.monotonic() - begin, enough - len(samples)
+            chunk = min(most, max(pace.affordable(SHARE * seconds - spent), 0))
+            if missing > 0 and chunk < missing:
+                chunk = min(most, missing, pace.affordable(MOST_SHARE * seconds - spent))
     why = "stopped by hand" if stopped else "for lack of time"
     notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {why}."]
     return samples, notes, stopped
+
+
+class Pace:
+    """How long chunks of samples take: a fixed time for each pass, whatever the number, and a time for each sample."""
+
+    def __init__(self) -> None:
+        self._chunks: list[tuple[int, float]] = []
+
+    def add(self, n: int, seconds: float) -> None:
+        """A chunk that was drawn."""
+        self._chunks.append((n, seconds))
+
+    def affordable(self, seconds: float) -> int:
+        """Samples that a chunk of these seconds has, at most 256. Of one chunk alone half of the time counts as fixed."""
+        if seconds <= 0.0:
+            return 0
+        n, took = self._chunks[-1]
+        others = [chunk for chunk in self._chunks[:-1] if chunk[0] != n]
+        each = 0.5 * took / n
+        if others:
+            each = max((took - others[-1][1]) / (n - others[-1][0]), 0.25 * took / n)
+        fixed = max(took - each * n, 0.0)
+        return int(min(256, max(seconds - fixed, 0.0) / max(each, 1e-9)))
 
 
 def evaluation_inputs(
@@ -329,9 +309,3 @@ def gradient_bits(model: Model, batches: Iterator[Batch]) -> list[BitsAndUnits]:
     """(bits, units) of each example under what was learned by gradients: of a mixture with counts, which have read the
     training items letter by letter, the network alone."""
     return model.bits(batches, part="network")
-
-
-def _history(folder: Path) -> list[dict[str, Any]]:
-    steps = [e for e in events_file.read(folder / events_file.NAME) if e["event"] == "step"]
-    every = max(1, len(steps) // 1000)
-    return steps[::every]

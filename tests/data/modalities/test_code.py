@@ -49,7 +49,7 @@ def test_a_folder_of_programs_is_code_and_says_what_was_left(tmp_path: Path) -> 
     programs(tmp_path, 30)
     prose(tmp_path / "read.txt", 20)
     chosen = detect_modality(str(tmp_path), None)
-    assert chosen.kind == "code" and chosen.other == {"text": 1} and "left out: 1 text" in chosen.notes[0]
+    assert chosen.modality == "code" and chosen.other == {"text": 1} and "left out: 1 text" in chosen.notes[0]
 
 
 def test_training_shows_gaps_that_hold_the_same_tokens() -> None:
@@ -105,7 +105,7 @@ def test_molecules_are_known_by_content_and_names_are_not(tmp_path: Path) -> Non
     assert max(Molecule.sniff(one) for one in (listed, b"CON\nNO\nSON\n" * 20, b"")) < 0.1
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "list.txt").write_text(lines)
-    assert detect_modality(str(tmp_path / "m"), None).kind == "molecule"
+    assert detect_modality(str(tmp_path / "m"), None).modality == "molecule"
 
 
 LICENCE = "# Copyright of somebody\n# (see LICENCE)\n#\n"

@@ -101,7 +101,7 @@ def test_spans_cut_nothing_away(texts: list[str], both: bool) -> None:
 
 
 def test_spans_hold_out_their_share_at_line_ends() -> None:
-    text = "".join(f"line number {i}\n" for i in range(60_000))
+    text = "".join(f"line number {i}\n" for i in range(110_000))
     pieces = split.split_spans([Item("a", text)], [split.VALIDATION, split.TEST])
     share = sum(len(item.data) for item, part in pieces if part == split.TEST) / len(text)
     assert 0.045 < share < 0.055 and all(item.data.endswith("\n") for item, _ in pieces)
@@ -116,3 +116,16 @@ def test_the_sentence_on_a_split_says_the_counts_of_each_part() -> None:
         said[1].startswith("1,002 of 2,020 items repeat")
         and "share of the text" in split.split_notes(parts, 0, True)[0]
     )
+
+
+def test_small_data_holds_out_what_a_report_needs() -> None:
+    assert split.held_out_share(187, split.ENOUGH_ITEMS) * 187 == pytest.approx(split.NEEDED_ITEMS)
+    assert split.held_out_share(40, split.ENOUGH_ITEMS) == split.NEEDED_SHARE
+    assert split.held_out_share(3_657, split.ENOUGH_ITEMS) * 3_657 == pytest.approx(split.ENOUGH_ITEMS)
+    assert split.held_out_share(100_000, split.ENOUGH_ITEMS) == split.SHARE
+
+
+def test_a_test_part_that_can_only_show_faults_is_said() -> None:
+    few, enough = (np.array([split.TRAIN] * 5 * n + [split.TEST] * n, dtype=np.uint8) for n in (24, 300))
+    assert "24 items to test can show faults" in split.split_notes(few, 0, False)[-1]
+    assert not any("to test can" in note for note in split.split_notes(enough, 0, False))

@@ -123,7 +123,7 @@ def test_time_is_kept_and_what_was_left_out_is_said(make_inputs: Callable[..., E
     big = [prose(200_000, 3)]
     evaluation = EXPORT(make_inputs(big, TEST, ["some text " * 80], bits=bits, seconds=0.2))
     names = [s.name for s in evaluation.scores()]
-    assert names[0] == "bits_per_character" and asked[0] is not None and 0 <= asked[0] <= 0.2
+    assert "bits_per_character" in names and asked[0] is not None and 0 <= asked[0] <= 0.2
     assert "bits_per_character_kneser_ney" not in names and len(evaluation.skipped) >= 3
     assert time.process_time() - begin < 4.0
 

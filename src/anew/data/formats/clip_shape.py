@@ -42,10 +42,10 @@ def even_size(
     """(width, height), both even as video files want it. side: pixels that the budget affords."""
     width, height = wanted or chosen_size(sizes, side, frame)
     chosen = (width + width % 2, height + height % 2)
-    how = {"crop": "scaled to cover and cut at the middle", "pad": "set in the middle of a canvas"}[frame]
+    fitting = {"crop": "scaled to cover and cut at the middle", "pad": "set in the middle of a canvas"}[frame]
     if len(set(sizes)) > 1:
         low, high = (f"{w}x{h}" for w, h in (min(sizes), max(sizes)))
-        notes.append(f"Videos differ in size ({low} to {high}): each is {how} at {chosen[0]}x{chosen[1]}.")
+        notes.append(f"Videos differ in size ({low} to {high}): each is {fitting} at {chosen[0]}x{chosen[1]}.")
     elif chosen != sizes[0]:
         keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more"
         why = "as asked" if wanted else f"what {size.describe()} affords; {keeps}"

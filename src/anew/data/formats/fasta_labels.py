@@ -31,15 +31,15 @@ class Headers:
 
     def label(self, header: str, folder: str | None) -> str | None:
         """The class of a record with this header, in a file of this class folder."""
-        found = self._search(header) if self._pattern is not None else folder
-        self._classes[found] += 1
-        return found
+        name = self._search(header) if self._pattern is not None else folder
+        self._classes[name] += 1
+        return name
 
     def _search(self, header: str) -> str:
         assert self._pattern is not None
         self._looked += bool(header)
-        found = self._pattern.search(header)
-        return next((g.strip() for g in found.groups() if g), OTHER) if found else OTHER
+        match = self._pattern.search(header)
+        return next((g.strip() for g in match.groups() if g), OTHER) if match else OTHER
 
     def remarks(self) -> list[str]:
         """What was missed in the records up to the first time that this is asked: sources may be read again later."""

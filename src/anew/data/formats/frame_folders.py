@@ -24,10 +24,10 @@ _NAME = re.compile(r"(.*?)(\d+)(\.(?:png|jpe?g|bmp|webp|tiff?))", re.IGNORECASE)
 
 def numbers(names: Sequence[str]) -> list[int] | None:
     """The numbers of pictures named alike; None where they are not, or share a number."""
-    found = [_NAME.fullmatch(name) for name in names]
-    if not all(found) or len({(m[1], m[3].lower()) for m in found if m}) != 1:
+    matches = [_NAME.fullmatch(name) for name in names]
+    if not all(matches) or len({(m[1], m[3].lower()) for m in matches if m}) != 1:
         return None
-    counted = [int(m[2]) for m in found if m]
+    counted = [int(m[2]) for m in matches if m]
     return counted if len(set(counted)) == len(counted) else None
 
 
@@ -55,27 +55,27 @@ def folders_of_frames(root: Path, files: Mapping[str, Sequence[str]], asked: boo
     if asked:
         return [folder for folder, own in named.items() if len(own) > 1 and numbers(own) is not None]
     missing = {folder: _missing(own) for folder, own in named.items()}
-    found = [folder for folder, share in missing.items() if not share]
+    complete = [folder for folder, share in missing.items() if not share]
     gaps = [folder for folder, share in missing.items() if 0 < share <= GAPS]
-    some = found[:: max(1, len(found) // LOOKED)][:LOOKED]
+    some = complete[:: max(1, len(complete) // LOOKED)][:LOOKED]
     firsts = [_small(in_order(root / folder)[:1]) for folder in some]
-    told = [
+    confirmed = [
         _moves(root / folder, [f for at, f in enumerate(firsts) if at != place]) for place, folder in enumerate(some)
     ]
-    clips = 4 * sum(told) >= 3 * len(told) > 0
-    return [*found, *(gaps if len(gaps) <= len(found) else [])] if clips else []
+    clips = 4 * sum(confirmed) >= 3 * len(confirmed) > 0
+    return [*complete, *(gaps if len(gaps) <= len(complete) else [])] if clips else []
 
 
 def _moves(folder: Path, others: Sequence[NDArray[np.float32]]) -> bool:
     """Whether neighbours are far more alike than pictures that lie apart: in other folders, or half of this one away."""
     shown = in_order(folder)
     starts = np.linspace(0, len(shown) - 2, min(LOOKED, len(shown) - 1)).round().astype(int)
-    one, after = _small([shown[i] for i in starts]), _small([shown[i + 1] for i in starts])
+    before, after = _small([shown[i] for i in starts]), _small([shown[i + 1] for i in starts])
     far = [f for f in others if len(f)] or [_small([shown[(i + len(shown) // 2) % len(shown)]]) for i in starts]
-    if not len(one) or len(one) != len(after):
+    if not len(before) or len(before) != len(after):
         return False
-    apart = float(np.mean([np.abs(one - f).mean() for f in far if len(f)] or [0.0]))
-    return float(np.abs(one - after).mean()) < ALIKE * apart
+    apart = float(np.mean([np.abs(before - f).mean() for f in far if len(f)] or [0.0]))
+    return float(np.abs(before - after).mean()) < ALIKE * apart
 
 
 def _small(paths: Sequence[Path]) -> NDArray[np.float32]:
@@ -87,15 +87,15 @@ def _small(paths: Sequence[Path]) -> NDArray[np.float32]:
 
 
 def _thumbnails(_: None, paths: Sequence[Path]) -> NDArray[np.float32]:
-    found = []
+    thumbnails = []
     for path in paths:
         try:
             image = pixels.to_eight_bits(pixels.load(pixels.open_image(read_whole(path)), enough=(32, 32)))
             grey = pixels.stored(image, 1)[0]
-            found.append(np.asarray(Image.fromarray(grey).resize((16, 16)), dtype=np.float32))
+            thumbnails.append(np.asarray(Image.fromarray(grey).resize((16, 16)), dtype=np.float32))
         except OSError as error:
             raise ValueError(str(error)) from None
-    return np.stack(found) if found else np.zeros((0, 16, 16), dtype=np.float32)
+    return np.stack(thumbnails) if thumbnails else np.zeros((0, 16, 16), dtype=np.float32)
 
 
 def picture(path: Path, enough: int) -> Image.Image:

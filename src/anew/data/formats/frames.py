@@ -118,9 +118,9 @@ def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
         raise ValueError("its body is cut off")
     try:
         # Naming the format saves half of what opening costs.
-        kind = "gif" if head in _GIF else None
+        container_format = "gif" if head in _GIF else None
         place: Any = str(data) if isinstance(data, Path) else io.BytesIO(data)
-        container = av.open(place, format=kind, metadata_errors="ignore")
+        container = av.open(place, format=container_format, metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError, OSError):
         raise ValueError("its content is not a video of a known format, or its header is damaged") from None
     with container:
@@ -166,31 +166,31 @@ def _timing(data: Data) -> Timing:
         gif = container.format.name == "gif"
         bounds = limits.VIDEO
         used, most = (min(bounds.gif_frames, FRAMES), bounds.gif_pixels) if gif else (FRAMES, bounds.pixels)
-        base, found, more = float(stream.time_base or 1 / 1000), [], False
+        base, times, more = float(stream.time_base or 1 / 1000), [], False
         for packet in container.demux(stream):
             if packet.size and packet.pts is not None:
-                found.append((packet.pts * base, (packet.duration or 0) * base))
-            if len(found) > used:
-                found, more = found[:used], True
+                times.append((packet.pts * base, (packet.duration or 0) * base))
+            if len(times) > used:
+                times, more = times[:used], True
                 break
-            if width * height * len(found) > most:
+            if width * height * len(times) > most:
                 raise ValueError(f"its frames of {width}x{height} are over {most >> 30} gigapixels together")
-        if not more and len(found) < 0.9 * stream.frames:
-            raise ValueError(f"its body is cut off: {len(found)} of {stream.frames} frames are there")
+        if not more and len(times) < 0.9 * stream.frames:
+            raise ValueError(f"its body is cut off: {len(times)} of {stream.frames} frames are there")
         usual = float(stream.average_rate or 0) or 10.0
-    return _timed(width, height, sorted(found), usual, more)
+    return _timed(width, height, sorted(times), usual, more)
 
 
-def _timed(width: int, height: int, found: list[tuple[float, float]], usual: float, cut: bool) -> Timing:
-    if len(found) < 2:
-        raise ValueError("it has a single frame, which makes it a picture" if found else "it holds no frames")
-    times = np.array([time for time, _ in found])
+def _timed(width: int, height: int, stamps: list[tuple[float, float]], usual: float, cut: bool) -> Timing:
+    if len(stamps) < 2:
+        raise ValueError("it has a single frame, which makes it a picture" if stamps else "it holds no frames")
+    times = np.array([time for time, _ in stamps])
     times -= times[0]
     steps = np.diff(times)
     step = float(np.median(steps)) or 1.0 / usual
     if times[-1] <= 0:  # a format without times
-        times, steps = np.arange(len(found)) * step, np.full(len(found) - 1, step)
-    last = found[-1][1] or step
+        times, steps = np.arange(len(stamps)) * step, np.full(len(stamps) - 1, step)
+    last = stamps[-1][1] or step
     steady = bool((np.abs(np.append(steps, last) - step) < STEADY * step + 2e-3).all())
     return Timing(width, height, times, float(times[-1] + last), steady, cut)
 
@@ -204,7 +204,7 @@ def pictures(data: Data, wanted: Sequence[int], times: NDArray[np.float64], enou
     if isinstance(data, Path) and data.is_dir():
         shown = frame_folders.in_order(data)
         return [frame_folders.picture(shown[number], enough) for number in wanted]
-    found: dict[int, Image.Image] = {}
+    by_index: dict[int, Image.Image] = {}
     todo = sorted(set(wanted))
     with _opened(data) as (container, stream):
         stream.thread_type = "NONE"  # small pictures: threads cost more than they bring, and training has the cores
@@ -219,30 +219,30 @@ def pictures(data: Data, wanted: Sequence[int], times: NDArray[np.float64], enou
                 number = int(np.argmin(np.abs(times - shown)))
             number = number if number is not None else 0
             if number in todo:
-                found[number] = _picture(frame, enough)
+                by_index[number] = _picture(frame, enough)
             if number >= todo[-1]:
                 break
             number += 1
-    if not found or len(found) < len(todo) - 1:
+    if not by_index or len(by_index) < len(todo) - 1:
         raise ValueError("its body is damaged or cut off: frames are missing")
-    known = np.array(sorted(found))
+    known = np.array(sorted(by_index))
     places = (np.searchsorted(known, np.asarray(wanted), side="right") - 1).clip(0)
-    return [found[number] for number in known[places].tolist()]
+    return [by_index[number] for number in known[places].tolist()]
 
 
 def _picture(frame: Any, enough: int) -> Image.Image:
     ratio = min(1.0, 2.0 * enough / min(frame.width, frame.height))
     size = max(1, round(frame.width * ratio)), max(1, round(frame.height * ratio))
     if frame.format.name == "bgra" and size == (frame.width, frame.height):  # of GIFs: nothing to convert
-        kind, values = "BGRA", frame.to_ndarray()
+        mode, values = "BGRA", frame.to_ndarray()
     else:
-        kind = "RGBA" if _see_through(frame.format.name) else "RGB"
-        form = {"RGBA": "rgba", "RGB": "rgb24"}[kind]
+        mode = "RGBA" if _see_through(frame.format.name) else "RGB"
+        form = {"RGBA": "rgba", "RGB": "rgb24"}[mode]
         values = frame.to_ndarray(width=size[0], height=size[1], format=form, interpolation="AREA")
     values = np.ascontiguousarray(values)  # lines may be padded
-    if kind == "RGB" or values[..., 3].min() < 255:
-        return Image.frombuffer(kind.replace("BGR", "RGB"), size, values, "raw", kind, 0, 1)
-    return Image.frombuffer("RGB", size, values, "raw", kind.replace("A", "X"), 0, 1).convert("RGB")
+    if mode == "RGB" or values[..., 3].min() < 255:
+        return Image.frombuffer(mode.replace("BGR", "RGB"), size, values, "raw", mode, 0, 1)
+    return Image.frombuffer("RGB", size, values, "raw", mode.replace("A", "X"), 0, 1).convert("RGB")
 
 
 @lru_cache(maxsize=256)
@@ -303,7 +303,7 @@ def gif(clip: NDArray[np.uint8], rate: float) -> bytes:
     clear = values[..., 3] < 128 if values.shape[3] == 4 else np.zeros(values.shape[:3], dtype=bool)
     places, palette = _indexed(np.where(clear[..., None], 0, values[..., :3]).astype(np.uint8))
     places[clear] = 255
-    images = [Image.fromarray(one) for one in places]
+    images = [Image.fromarray(place) for place in places]
     for image in images:
         image.putpalette(palette)
     out = io.BytesIO()

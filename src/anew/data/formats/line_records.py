@@ -88,4 +88,4 @@ def _flow(full: list[str]) -> str | None:
 
 def records(text: str) -> list[str]:
     """The records of a list: its lines without line ends; blank lines hold none."""
-    return [line for line in (one.rstrip("\r") for one in text.split("\n")) if line.strip()]
+    return [line for line in (piece.rstrip("\r") for piece in text.split("\n")) if line.strip()]

@@ -75,8 +75,8 @@ def _from_bytes(data: bytes) -> Image.Image:
         try:
             image = Image.open(io.BytesIO(data), formats=_formats())
             # Pillow decodes a whole PNG in search of EXIF behind its pixels; only what stands before them is asked for.
-            told = image.format != "PNG" or "exif" in image.info
-            image.info["anew_turn"] = image.getexif().get(0x0112, 1) if told else 1  # EXIF orientation
+            needs_rotation = image.format != "PNG" or "exif" in image.info
+            image.info["anew_turn"] = image.getexif().get(0x0112, 1) if needs_rotation else 1  # EXIF orientation
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise ValueError(f"it decodes to more than the limit of {PIXELS >> 20} megapixels") from None
         except UnidentifiedImageError:

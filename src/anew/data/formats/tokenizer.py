@@ -119,13 +119,13 @@ class Characters:
         out: list[str] = []
         at, n = 0, len(ids)
         while at < n:
-            one = ids[at]
+            index = ids[at]
             at += 1
-            if one < self.escape:
-                out.append(self.letters[one])
+            if index < self.escape:
+                out.append(self.letters[index])
                 continue
             point, digits, stop = 0, 0, min(at + HEX, n)
-            while one == self.escape and at < stop and ids[at] > self.escape:
+            while index == self.escape and at < stop and ids[at] > self.escape:
                 point, digits = point * 16 + (ids[at] - self.escape - 1), digits + 1
                 at += 1
             real = digits == HEX and point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
@@ -199,10 +199,12 @@ class SubWords:
         known = self._words
         new = [word for word in numbers if word not in known]
         if new:
-            found = self._model.encode_batch_fast(new, add_special_tokens=False)
+            encodings = self._model.encode_batch_fast(new, add_special_tokens=False)
             if len(known) + len(new) > _WORD_CACHE:  # a new dict, since another thread may be reading the old one
                 known = self._words = {word: known[word] for word in numbers if word in known}
-            known.update((word, np.array(one.ids, np.uint16)) for word, one in zip(new, found, strict=True))
+            known.update(
+                (word, np.array(encoding.ids, np.uint16)) for word, encoding in zip(new, encodings, strict=True)
+            )
         return _joined([known[word] for word in numbers], which)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -242,7 +244,7 @@ def restored(state: Mapping[str, object], folder: Path, special: Sequence[str]) 
     path = folder / "tokenizer.json"
     data = files.read_json(path)
     try:
-        data["added_tokens"] = [one for one in data.get("added_tokens", []) if one["content"] not in special]
+        data["added_tokens"] = [token for token in data.get("added_tokens", []) if token["content"] not in special]
         book = SubWords(_same_text(data))
     except Exception as error:  # the package raises a bare Exception for a tokenizer that it cannot read
         raise DataError(f"{str(path)!r} cannot be read as a tokenizer ({error}); the run folder is not whole") from None
@@ -263,8 +265,8 @@ def _pieces(text: str) -> Iterator[str]:
     Each piece lets other threads run: the regular expression holds the interpreter for its whole length."""
     at = 0
     while at < len(text):
-        found = _CUT.search(text, at + _PIECE)
-        stop = found.end() if found else len(text)
+        cut = _CUT.search(text, at + _PIECE)
+        stop = cut.end() if cut else len(text)
         yield text[at:stop]
         at = stop
         time.sleep(0)

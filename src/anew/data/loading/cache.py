@@ -83,19 +83,24 @@ class DiskCache:
         except (OSError, KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
             return None
 
-    def store(self, shard: str, one: EncodedShard) -> None:
+    def store(self, shard: str, block: EncodedShard) -> None:
         """Write under a temporary name, then rename; a full disk ends caching, not the run."""
         if not self._works:
             return
         temporary = ""
         try:
-            if shutil.disk_usage(self._folder).free < SPARE + 2 * one.bytes:
+            if shutil.disk_usage(self._folder).free < SPARE + 2 * block.bytes:
                 self._works = False
                 return
             handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".part")
             with os.fdopen(handle, "wb") as stream:
-                refusals = np.frombuffer(json.dumps(one.refusals).encode(), dtype=np.uint8)
-                arrays = {"values": one.values, "lengths": one.lengths, "labels": one.labels, "parts": one.parts}
+                refusals = np.frombuffer(json.dumps(block.refusals).encode(), dtype=np.uint8)
+                arrays = {
+                    "values": block.values,
+                    "lengths": block.lengths,
+                    "labels": block.labels,
+                    "parts": block.parts,
+                }
                 np.savez(stream, allow_pickle=False, refusals=refusals, **arrays)
             os.replace(temporary, self._path(shard))
         except OSError:
@@ -138,10 +143,10 @@ class ShardCache:
         """The shard, waiting for it where another thread makes it."""
         while True:
             with self._lock:
-                found = self._kept.get(number)
-                if found is not None:
+                block = self._kept.get(number)
+                if block is not None:
                     self._kept.move_to_end(number)
-                    return found
+                    return block
                 busy = self._making.get(number)
                 if busy is None:
                     self._making[number] = threading.Event()
@@ -151,16 +156,16 @@ class ShardCache:
 
     def _build(self, number: int) -> EncodedShard:
         try:
-            one = self._disk.load(self._names[number])
-            if one is None:
-                one = self._make(number)
-                self._disk.store(self._names[number], one)
+            block = self._disk.load(self._names[number])
+            if block is None:
+                block = self._make(number)
+                self._disk.store(self._names[number], block)
             with self._lock:
-                self._kept[number] = one
-                self._size += one.bytes
+                self._kept[number] = block
+                self._size += block.bytes
                 while self._size > self._memory and len(self._kept) > 1:
                     self._size -= self._kept.popitem(last=False)[1].bytes
-            return one
+            return block
         finally:
             with self._lock:
                 self._making.pop(number).set()

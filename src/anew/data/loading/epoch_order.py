@@ -103,22 +103,22 @@ class EpochOrder:
         epoch, group = self._epoch(number), group + 1
         if group + 1 >= len(epoch.bounds):
             epoch, group = self._epoch(number + 1), 0
-        found: list[int] = epoch.order[epoch.bounds[group] : epoch.bounds[group + 1]].tolist()
-        return found
+        shards: list[int] = epoch.order[epoch.bounds[group] : epoch.bounds[group + 1]].tolist()
+        return shards
 
     def first(self) -> list[int]:
         """All shards in the order of the first epoch: a short look at the data reads the same shards as training."""
-        found: list[int] = self._epoch(0).order.tolist()
-        return found
+        shards: list[int] = self._epoch(0).order.tolist()
+        return shards
 
     def _epoch(self, number: int) -> _Epoch:
         def make() -> _Epoch:
-            one = key(self._seed, "epoch", number)
-            order = shuffled(len(self.slots), one)
-            return _Epoch(order, self._bounds(number), np.cumsum(self.slots[order]), (one % 4096) / 4096)
+            epoch_key = key(self._seed, "epoch", number)
+            order = shuffled(len(self.slots), epoch_key)
+            return _Epoch(order, self._bounds(number), np.cumsum(self.slots[order]), (epoch_key % 4096) / 4096)
 
-        found: _Epoch = _kept(self._epochs, number, make, 4)
-        return found
+        epoch: _Epoch = _kept(self._epochs, number, make, 4)
+        return epoch
 
     def _bounds(self, number: int) -> NDArray[np.int64]:
         # The first epoch begins with small groups, so that the first step waits for two shards and not for a whole group.
@@ -136,8 +136,8 @@ class EpochOrder:
             n = int(self.slots[epoch.order[low:high]].sum())
             return shuffled(n, key(self._seed, "order", phase, number, group))
 
-        found: NDArray[np.int64] = _kept(self._perms, (phase, number, group), make, 6)
-        return found
+        permutation: NDArray[np.int64] = _kept(self._perms, (phase, number, group), make, 6)
+        return permutation
 
 
 def _kept(store: OrderedDict[K, V], name: K, make: Callable[[], V], most: int) -> V:

@@ -75,17 +75,17 @@ class InMemoryStore:
         numbers: Counter[str] = Counter()
         left = limits.WHOLE.text
         for shard in shards:
-            for one, reason in reasons(self.modality, "validate_header", expanded(source, shard, self.modality)):
+            for item, reason in reasons(self.modality, "validate_header", expanded(source, shard, self.modality)):
                 if self._undivided:
-                    file, _ = split_record_name(one.name)
+                    file, _ = split_record_name(item.name)
                     numbers[file] += 1
-                left -= 0 if reason is not None or isinstance(one, SkippedItem) else len(one.data)
+                left -= 0 if reason is not None or isinstance(item, SkippedItem) else len(item.data)
                 if left < 0 and reason is None:
                     reason = f"is beyond the {limits.size(limits.WHOLE.text)} of text that small files may expand to"
-                if isinstance(one, SkippedItem) or reason is not None:
-                    self.refusals.add([SkippedItem(one.name, reason or "", one.group)])
+                if isinstance(item, SkippedItem) or reason is not None:
+                    self.refusals.add([SkippedItem(item.name, reason or "", item.group)])
                 else:
-                    self.items.append(one)
+                    self.items.append(item)
                     self._codes.append(shard.part)
                     if self._undivided:
                         self._numbers.append(numbers[file])
@@ -111,8 +111,8 @@ class InMemoryStore:
         if split.TEST not in code.values() and split.VALIDATION not in code.values():
             return
         keys = [near_duplicates.exact_key(item) for item in self.items]
-        train = {one for one, part in zip(keys, self.parts, strict=True) if part == split.TRAIN}
-        held = [one in train for one, part in zip(keys, self.parts, strict=True) if part != split.TRAIN]
+        train = {item_key for item_key, part in zip(keys, self.parts, strict=True) if part == split.TRAIN}
+        held = [item_key in train for item_key, part in zip(keys, self.parts, strict=True) if part != split.TRAIN]
         if any(held):
             self.notes.append(
                 f"{sum(held)} of {len(held)} held-out items are in train too; the parts are kept as they are"
@@ -128,11 +128,11 @@ class InMemoryStore:
         rest = np.flatnonzero(base != split.TRAIN)
         sizes = [sum(len(item.data) for item, own in pieces if own == part) for part in held_out]
         n = sum(1 for _, part in pieces if part == held_out[-1])
-        said = " and ".join(
+        lengths = " and ".join(
             f"{size:,} {self.modality.unit}s to {split.NAMES[part]}" for size, part in zip(sizes, held_out, strict=True)
         )
         self.notes.append(
-            f"fewer than {split.FEW_DOCUMENTS} documents, so contiguous spans are held out ({n} for each part): {said}"
+            f"fewer than {split.FEW_DOCUMENTS} documents, so contiguous spans are held out ({n} for each part): {lengths}"
         )
         self.documents = len({item.name for item, _ in pieces}) + len(rest)
         self.items = [item for item, _ in pieces] + [self.items[i] for i in rest]
@@ -181,11 +181,11 @@ class InMemoryStore:
             items = self.of(part)
             encoded: list[Numbers] = []
             classes: list[int] = []
-            for item, one in zip(items, self.modality.encode_many(items), strict=True):
-                if isinstance(one, str):
-                    self.refusals.add([SkippedItem(item.name, one, item.group)])
+            for item, row in zip(items, self.modality.encode_many(items), strict=True):
+                if isinstance(row, str):
+                    self.refusals.add([SkippedItem(item.name, row, item.group)])
                 else:
-                    encoded.append(one)
+                    encoded.append(row)
                     classes.append(number.get(item.label or "", 0))
             self._rows[part] = examples_of(self.modality, encoded, np.array(classes) if labels else None)
         if not self._rows[split.TEST if self._undivided else split.TRAIN].count:
@@ -261,8 +261,8 @@ class InMemoryStore:
         if name not in self._orders:
             while len(self._orders) > 4:
                 self._orders.pop(next(iter(self._orders)))
-            one = key(self.seed, "order", phase, epoch)
-            self._orders[name] = shuffled(rows.count, one), one % rows.shift_range
+            order_key = key(self.seed, "order", phase, epoch)
+            self._orders[name] = shuffled(rows.count, order_key), order_key % rows.shift_range
         return self._orders[name]
 
     def prefetch(self, index: NDArray[np.int64], phase: str) -> None:

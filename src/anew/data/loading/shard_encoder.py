@@ -33,23 +33,23 @@ class ShardEncoder:
     def items(self, number: int, held: bool = False) -> Iterator[tuple[Item | SkippedItem, int]]:
         """Train (or held-out) items of a shard with their parts, and refusals; twins of held-out items are left out."""
         parts = self._split.parts[number]
-        for at, one in enumerate(expanded(self._source, self._shards[number], self._modality)):
+        for at, record in enumerate(expanded(self._source, self._shards[number], self._modality)):
             part = parts if isinstance(parts, int) else int(parts[at]) if at < len(parts) else REJECTED
             if part == REJECTED or (part != split.TRAIN) != held:
                 continue
-            if isinstance(one, SkippedItem) or held or not self._split.repeats(one, self._modality):
-                yield one, part
+            if isinstance(record, SkippedItem) or held or not self._split.repeats(record, self._modality):
+                yield record, part
 
     def encode(self, name: int) -> EncodedShard:
         """Shard `name`, see the class."""
         number, held = name % len(self._shards), name >= len(self._shards)
         out = _Pile()
         todo: list[tuple[Item, int]] = []
-        for one, part in self.items(number, held):
-            if isinstance(one, SkippedItem):
-                out.refused.append([one.name, one.reason, one.group])
+        for record, part in self.items(number, held):
+            if isinstance(record, SkippedItem):
+                out.refused.append([record.name, record.reason, record.group])
                 continue
-            todo.append((one, part))
+            todo.append((record, part))
             if len(todo) == PIECE:
                 self._some(todo, out)
                 todo = []
@@ -60,15 +60,15 @@ class ShardEncoder:
 
     def _some(self, todo: Sequence[tuple[Item, int]], out: _Pile) -> None:
         encoded = self._modality.encode_many([item for item, _ in todo]) if todo else []
-        for (item, part), one in zip(todo, encoded, strict=True):
+        for (item, part), values in zip(todo, encoded, strict=True):
             label = self.labels.get(item.label or "", -1 if self.labels else 0)
-            if isinstance(one, str):
-                out.refused.append([item.name, one, item.group])
+            if isinstance(values, str):
+                out.refused.append([item.name, values, item.group])
             elif label < 0:
                 unknown = f"has the class {item.label!r}, which the listing did not show"
                 out.refused.append([item.name, unknown, item.group])
             else:
-                out.values.append(one)
+                out.values.append(values)
                 out.labels.append(label)
                 out.parts.append(part)
 

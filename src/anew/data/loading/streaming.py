@@ -80,23 +80,23 @@ class StreamingStore:
     def fit_items(self) -> list[Item]:
         """Train items of the first shards in the order of training."""
         self.rates = {}
-        found: list[Item] = []
+        items: list[Item] = []
         self._fit_bytes = 0.0
         self._fit_shards: list[int] = []
         numbers = [self._train[place] for place in EpochOrder([1] * len(self._train), 1, self._seed).first()]
         for number in numbers:
-            own = [one for one, _ in self._encoder.items(number) if isinstance(one, Item)]
+            own = [record for record, _ in self._encoder.items(number) if isinstance(record, Item)]
             if not holds(self.modality, own) and number != numbers[-1]:
                 continue
             self._fit_shards.append(number)
-            found += own
+            items += own
             self._fit_bytes += self._train_bytes(number)
-            text = bool(found) and isinstance(found[0].data, str)
-            if self._fit_bytes >= FIT_BYTES if text else len(found) >= FIT_ITEMS:
+            text = bool(items) and isinstance(items[0].data, str)
+            if self._fit_bytes >= FIT_BYTES if text else len(items) >= FIT_ITEMS:
                 break
-        self._fit_items = found
-        self._classes = self._classes or Counter(item.label or "" for item in found)
-        return found
+        self._fit_items = items
+        self._classes = self._classes or Counter(item.label or "" for item in items)
+        return items
 
     def _train_bytes(self, number: int) -> float:
         return self._shards[number].bytes * self._split.share(number, split.TRAIN)
@@ -113,7 +113,7 @@ class StreamingStore:
         parts = [part if isinstance(part, int) else part.tobytes().hex() for part in self._split.parts]
         stamp = max(shard.stamp for shard in self._shards)
         folder = cache_name(*name, stamp, list(labels), self.modality.state(), parts)
-        names = [f"{shard.name}|{kind}" for kind in ("train", "held") for shard in self._shards]
+        names = [f"{shard.name}|{which}" for which in ("train", "held") for shard in self._shards]
         self._store = ShardCache(names, self._encoder.encode, DiskCache(cache_root(cache), folder))
         if not self.rates:
             self._measure()
@@ -124,9 +124,11 @@ class StreamingStore:
     def _measure(self) -> None:
         items, self._fit_items = self._fit_items, []
         if isinstance(self.modality.spec, Grid):  # all take as much; a shard is encoded that training begins with
-            first = next((one for one in map(self._encoded, self._fit_shards) if len(one.parts)), None)
+            first = next((values for values in map(self._encoded, self._fit_shards) if len(values.parts)), None)
             self.rates = {"ids": first.values.nbytes / len(first.parts)} if first else {}
-        elif encoded := [one for one in self.modality.encode_many(items[:MEASURED]) if not isinstance(one, str)]:
+        elif encoded := [
+            values for values in self.modality.encode_many(items[:MEASURED]) if not isinstance(values, str)
+        ]:
             size = self._fit_bytes * min(len(items), MEASURED) / len(items)
             view, ids = examples_of(self.modality, encoded, None), sum(map(len, encoded))
             self.rates = {"examples": view.count / size, "units": view.units / size, "ids": ids / size}
@@ -146,24 +148,24 @@ class StreamingStore:
         return self._shards[number].bytes * self.rates["ids"] * 2
 
     def _encoded(self, name: int) -> EncodedShard:
-        one = self._store.get(name)
+        shard = self._store.get(name)
         if name not in self._seen:
             self._seen.add(name)
-            self.refusals.add(SkippedItem(str(name), str(reason), *rest) for name, reason, *rest in one.refusals)
-        return one
+            self.refusals.add(SkippedItem(str(name), str(reason), *rest) for name, reason, *rest in shard.refusals)
+        return shard
 
     def _view(self, number: int) -> Examples:
         """The train examples of one shard."""
-        one = self._encoded(number)
+        shard = self._encoded(number)
         if number not in self._views:
             while len(self._views) >= 2 * GROUP_SHARDS:
                 self._views.popitem(last=False)
-            self._views[number] = self._examples([one])
+            self._views[number] = self._examples([shard])
         return self._views[number]
 
-    def _examples(self, found: Sequence[EncodedShard], part: int | None = None) -> Examples:
+    def _examples(self, shards: Sequence[EncodedShard], part: int | None = None) -> Examples:
         """The items of some shards (of one part) together."""
-        values, labels = _chosen(found, part, isinstance(self.modality.spec, Tokens))
+        values, labels = _chosen(shards, part, isinstance(self.modality.spec, Tokens))
         return examples_of(self.modality, values, labels if self._encoder.labels else None)
 
     # ---- training ----
@@ -238,13 +240,13 @@ class StreamingStore:
 
     def rows(self, part: int, enough: int = 0) -> Examples:
         """All examples of a held-out part; of train those of a first sweep, or `enough` where that is more."""
-        found = self._held.get(part)
-        if found is None or (part == split.TRAIN and found.count < min(enough, 0.9 * self._order.total)):
+        examples = self._held.get(part)
+        if examples is None or (part == split.TRAIN and examples.count < min(enough, 0.9 * self._order.total)):
             names = self._train_shards(enough) if part == split.TRAIN else self._held_shards(part, len(self._shards))
-            found = self._held[part] = self._examples([self._encoded(name) for name in names], part)
-            if not found.count:
+            examples = self._held[part] = self._examples([self._encoded(name) for name in names], part)
+            if not examples.count:
                 raise DataError(f"nothing usable is left for the {split.NAMES[part]} part of {self._source.path!r}")
-        return found
+        return examples
 
     def _train_shards(self, enough: int) -> list[int]:
         """The first shards in the order of training that hold so many examples."""
@@ -266,10 +268,10 @@ class StreamingStore:
         held = part != split.TRAIN
         numbers = self._held_shards(part) if held else [self._train[place] for place in self._order.first()]
         for number in numbers:
-            for one, own in self._encoder.items(number, held):
-                if isinstance(one, Item) and own == part and limit > 0:
-                    yield one
-                    limit -= len(one.data)
+            for record, own in self._encoder.items(number, held):
+                if isinstance(record, Item) and own == part and limit > 0:
+                    yield record
+                    limit -= len(record.data)
             if limit <= 0:
                 return
 
@@ -287,15 +289,15 @@ class StreamingStore:
             self._store.close()
 
 
-def _chosen(found: Sequence[EncodedShard], part: int | None, tokens: bool) -> tuple[list[Numbers], NDArray[np.int64]]:
+def _chosen(shards: Sequence[EncodedShard], part: int | None, tokens: bool) -> tuple[list[Numbers], NDArray[np.int64]]:
     """(values, labels) of the items of some shards that belong to the part."""
     values: list[Numbers] = []
     labels: list[NDArray[np.int64]] = []
-    for one in found:
-        keep = np.ones(len(one.parts), dtype=bool) if part is None else one.parts == part
-        whole: Sequence[Numbers] = one.values  # type: ignore[assignment]
+    for shard in shards:
+        keep = np.ones(len(shard.parts), dtype=bool) if part is None else shard.parts == part
+        whole: Sequence[Numbers] = shard.values  # type: ignore[assignment]
         if tokens:
-            whole = np.split(one.values, np.cumsum(one.lengths)[:-1])
+            whole = np.split(shard.values, np.cumsum(shard.lengths)[:-1])
         values += [value for value, kept in zip(whole, keep, strict=True) if kept] if len(keep) else []
-        labels.append(one.labels[keep])
+        labels.append(shard.labels[keep])
     return values, np.concatenate([np.zeros(0, dtype=np.int64), *labels])

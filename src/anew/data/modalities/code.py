@@ -170,8 +170,8 @@ class Code(Text):
         prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)
         far, near = _cut(row, prefix_token)
         far_prefix, far_suffix = _cut(far, suffix_token)
-        given, middle = _cut(near, middle_token)
-        near_prefix, near_suffix = _cut(given, suffix_token)
+        before_middle, middle = _cut(near, middle_token)
+        near_prefix, near_suffix = _cut(before_middle, suffix_token)
         middle, _ = _cut(middle, self.spec.special["end"])
         return [*far_prefix, *near_prefix], middle, [*near_suffix, *far_suffix]
 

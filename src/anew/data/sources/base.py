@@ -70,7 +70,7 @@ class Reader(Protocol):
     notes: list[str]
     refusals: list[SkippedItem]
 
-    def shards(self, kind: str) -> list[Shard]:
+    def shards(self, modality: str) -> list[Shard]:
         """The shards that hold items of this modality, in a stable order. Neighbours in one shard should be a fair mix
         (image files of different classes), since the first shards that a short budget reads stand for the whole."""
         ...

@@ -30,11 +30,11 @@ class Columns:
     label: str | None = None
     names: tuple[str, ...] = ()
 
-    def of(self, kind: str) -> str | None:
-        return {"text": self.text, "image": self.image}.get(kind)
+    def of(self, modality: str) -> str | None:
+        return {"text": self.text, "image": self.image}.get(modality)
 
-    def wanted(self, kind: str) -> list[str]:
-        return [column for column in (self.of(kind), self.label) if column is not None]
+    def wanted(self, modality: str) -> list[str]:
+        return [column for column in (self.of(modality), self.label) if column is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +158,13 @@ def label_name(cell: object, names: tuple[str, ...]) -> str | None:
 
 
 def item_of(
-    row: Mapping[str, object], columns: Columns, kind: str, name: str, place: Place | None
+    row: Mapping[str, object], columns: Columns, modality: str, name: str, place: Place | None
 ) -> Item | SkippedItem:
     """One row of a table as an item of this kind; place: see `image_bytes`."""
-    column = columns.of(kind)
+    column = columns.of(modality)
     cell = row.get(column) if column else None
     label = label_name(row.get(columns.label), columns.names) if columns.label else None
-    if kind == "text":
+    if modality == "text":
         if not isinstance(cell, str) or not cell:
             return SkippedItem(name, f"column {column!r} is empty" if not cell else f"column {column!r} holds no text")
         return Item(name, cell, label)

@@ -33,9 +33,9 @@ class Sorted:
     def notes(self) -> list[str]:
         """Sentences on files whose content is not what they are called."""
         return self.gathered + [
-            f"{names[0] if len(names) == 1 else f'{len(names)} {suffix} files'} hold{'s' * (len(names) == 1)} {kind} by "
+            f"{names[0] if len(names) == 1 else f'{len(names)} {suffix} files'} hold{'s' * (len(names) == 1)} {modality} by "
             "content, whatever the ending says"
-            for (kind, suffix), names in sorted(self.other.items())
+            for (modality, suffix), names in sorted(self.other.items())
         ]
 
 
@@ -43,7 +43,7 @@ def sort_files(
     files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]], asked: str | None = None
 ) -> Sorted:
     """kinds: all modalities by name; asked: the one that the user says, see `Modality.folders`."""
-    suffixes = {suffix: name for name, kind in kinds.items() for suffix in kind.suffixes}
+    suffixes = {suffix: name for name, modality in kinds.items() for suffix in modality.suffixes}
     by_suffix: dict[str, list[File]] = {}
     out = Sorted()
     files = _gathered(files, root, kinds, out, asked)
@@ -52,8 +52,8 @@ def sort_files(
     few = len(files) <= OPENED
     for suffix, own in by_suffix.items():
         _Group(suffix, suffixes.get(suffix), own, root, kinds).into(out, few)
-    for found in out.files.values():
-        found.sort()
+    for own_files in out.files.values():
+        own_files.sort()
     return out
 
 
@@ -64,9 +64,9 @@ def _gathered(
     folders: dict[str, list[File]] = {}
     for file in files:
         folders.setdefault(file.path.rpartition("/")[0], []).append(file)
-    for name, kind in kinds.items():
+    for name, modality in kinds.items():
         paths = {folder: [f.path for f in own] for folder, own in folders.items() if folder}
-        taken = kind.folders(root, paths, name == asked)
+        taken = modality.folders(root, paths, name == asked)
         for folder in taken:
             own = folders.pop(folder)
             whole = File(folder, sum(f.bytes for f in own), max(f.stamp for f in own))
@@ -90,11 +90,11 @@ class _Group:
         claims = {file.path: self._claims(file, out) for file in looked}
         weak = self._weak(list(claims.values()))
         if len(looked) < len(self.files):
-            found = Counter(self._kind(one, weak) for one in claims.values())
-            if len(found) == 1 or len(self.files) > MOST_OPENED:
-                kind = found.most_common(1)[0][0]
+            votes = Counter(self._kind(claim, weak) for claim in claims.values())
+            if len(votes) == 1 or len(self.files) > MOST_OPENED:
+                winner = votes.most_common(1)[0][0]
                 for file in self.files:
-                    self._put(out, file, kind)
+                    self._put(out, file, winner)
                 return
             claims |= {file.path: self._claims(file, out) for file in self.files if file.path not in claims}
         for file in self.files:
@@ -108,13 +108,13 @@ class _Group:
             if self.owner is None:  # the reader of a known kind says it itself
                 out.refusals.append(SkippedItem(file.path, f"cannot be read ({error.strerror})"))
             return {}
-        return {name: claim for name, kind in self.kinds.items() if (claim := kind.sniff(head)) > 0}
+        return {name: claim for name, modality in self.kinds.items() if (claim := modality.sniff(head)) > 0}
 
     def _weak(self, claims: Sequence[Mapping[str, float]]) -> str | None:
         """The modality that unsure claims may stand for here: most files' one, where the ending's owner claims none."""
-        if self.owner is not None and any(self.owner in one for one in claims):
+        if self.owner is not None and any(self.owner in claim for claim in claims):
             return None
-        best = Counter(max(one, key=lambda name: one[name]) for one in claims if one)
+        best = Counter(max(claim, key=lambda name: claim[name]) for claim in claims if claim)
         return next((name for name, n in best.most_common(1) if 2 * n > len(claims)), None)
 
     def _kind(self, claims: Mapping[str, float], weak: str | None) -> str | None:
@@ -125,7 +125,7 @@ class _Group:
         alone = not self.suffix  # files without an ending have nothing else in common
         return best if claims[best] >= CONFIDENT or best in (self.owner, weak) or alone else self.owner
 
-    def _put(self, out: Sorted, file: File, kind: str | None) -> None:
-        out.files.setdefault(kind or self.suffix or UNKNOWN, []).append(file)
-        if kind is not None and kind != self.owner and self.suffix:
-            out.other.setdefault((self.kinds[kind].traits.plural, self.suffix), []).append(file.path)
+    def _put(self, out: Sorted, file: File, owner: str | None) -> None:
+        out.files.setdefault(owner or self.suffix or UNKNOWN, []).append(file)
+        if owner is not None and owner != self.owner and self.suffix:
+            out.other.setdefault((self.kinds[owner].traits.plural, self.suffix), []).append(file.path)

@@ -69,23 +69,23 @@ class FolderReader:
         self._classes = classes
         self._starts: defaultdict[str, RecordStarts] = defaultdict(RecordStarts)
         self.labels: tuple[str, ...] | None = ()
-        found = sort_files(files, root, kinds, asked)
-        self._files = found.files
-        self.notes: list[str] = found.notes
-        self.refusals: list[SkippedItem] = found.refusals
+        sorted_files = sort_files(files, root, kinds, asked)
+        self._files = sorted_files.files
+        self.notes: list[str] = sorted_files.notes
+        self.refusals: list[SkippedItem] = sorted_files.refusals
         if once:
-            for kind in self._files.keys() & kinds.keys():
-                self._files[kind], notes = drop_duplicate_formats(
-                    self._files[kind], kinds[kind], [f.path for f in files]
+            for name in self._files.keys() & kinds.keys():
+                self._files[name], notes = drop_duplicate_formats(
+                    self._files[name], kinds[name], [f.path for f in files]
                 )
                 self.notes = [*self.notes, *notes]
-        self.kinds: Mapping[str, int] = {kind: len(own) for kind, own in self._files.items()}
-        self.bytes: Mapping[str, int] = {kind: sum(f.bytes for f in own) for kind, own in self._files.items()}
+        self.kinds: Mapping[str, int] = {name: len(own) for name, own in self._files.items()}
+        self.bytes: Mapping[str, int] = {name: sum(f.bytes for f in own) for name, own in self._files.items()}
 
-    def shards(self, kind: str) -> list[Shard]:
-        files = [f for f in self._files[kind] if f.bytes]
-        self.refusals += [SkippedItem(f.path, "is empty") for f in self._files[kind] if not f.bytes]
-        owner = self._owners[kind]
+    def shards(self, modality: str) -> list[Shard]:
+        files = [f for f in self._files[modality] if f.bytes]
+        self.refusals += [SkippedItem(f.path, "is empty") for f in self._files[modality] if not f.bytes]
+        owner = self._owners[modality]
         if not owner.traits.is_text:  # each is read whole, or decoded from end to end
             most = owner.traits.max_file_bytes or (limits.WHOLE.bytes if not owner.traits.reads_file_slices else 0)
             large = [f for f in files if most and f.bytes > most]
@@ -271,11 +271,11 @@ def _line_start(stream: IO[bytes], at: int, line_end: bytes) -> int:
     base = (at - 1) // width * width
     stream.seek(base)
     data = stream.read(REACH)
-    found = data.find(line_end)
-    while found >= 0 and found % width:
-        found = data.find(line_end, found + 1)
-    if found >= 0:
-        return base + found + width
+    place = data.find(line_end)
+    while place >= 0 and place % width:
+        place = data.find(line_end, place + 1)
+    if place >= 0:
+        return base + place + width
     skip = 1
     while width == 1 and skip < len(data) and data[skip] & 0xC0 == 0x80:
         skip += 1

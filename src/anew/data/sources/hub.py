@@ -48,47 +48,47 @@ class HubReader:
             raise DataError(f"{name!r} has no column named text or image (its columns: {in_order(columns)}); {how}")
         self.notes: list[str] = [described(self._columns, name)]
         rows_of_all = sum(len(rows) for rows in self._splits.values())
-        taken = [kind for kind in ("text", "image") if self._columns.of(kind)]
+        taken = [modality for modality in ("text", "image") if self._columns.of(modality)]
         self.kinds: Mapping[str, int] = dict.fromkeys(taken, rows_of_all)
         self.bytes: Mapping[str, int] = {
-            kind: sum(round(self._width(split, kind) * len(rows)) for split, rows in self._splits.items())
-            for kind in taken
+            modality: sum(round(self._width(split, modality) * len(rows)) for split, rows in self._splits.items())
+            for modality in taken
         }
         self.labels: tuple[str, ...] | None = (
             () if self._columns.label is None else tuple(sorted(self._columns.names)) or None
         )
 
-    def _width(self, split: str, kind: str) -> float:
+    def _width(self, split: str, modality: str) -> float:
         """Mean bytes of a row's text or image, over rows evenly spaced."""
-        rows, column = self._splits[split], self._columns.of(kind)
+        rows, column = self._splits[split], self._columns.of(modality)
         cells = rows.select_columns([column]).select(range(0, len(rows), max(1, len(rows) // SAMPLED)))[:][column]
         return sum(map(_weight, cells)) / len(cells)
 
-    def shards(self, kind: str) -> list[Shard]:
-        if self._columns.of(kind) is None:
+    def shards(self, modality: str) -> list[Shard]:
+        if self._columns.of(modality) is None:
             return []
-        found = []
+        shards = []
         for split, rows in self._splits.items():
-            width = self._width(split, kind)
-            step = max(1, round(SHARD_BYTES / max(width, 1.0))) if kind == "text" else SHARD_ITEMS
+            width = self._width(split, modality)
+            step = max(1, round(SHARD_BYTES / max(width, 1.0))) if modality == "text" else SHARD_ITEMS
             stamp = _stamp(rows)
             for start in range(0, len(rows), step):
                 count = min(step, len(rows) - start)
-                where, name = (split, kind, start, count), f"{self._name}/{split}#{start}+{count}"
-                found.append(Shard(name, count, round(width * count), where, part_of(f"{split}/_"), stamp))
-        return found
+                where, name = (split, modality, start, count), f"{self._name}/{split}#{start}+{count}"
+                shards.append(Shard(name, count, round(width * count), where, part_of(f"{split}/_"), stamp))
+        return shards
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        split, kind, start, count = shard.where
-        wanted = self._columns.wanted(kind)
+        split, modality, start, count = shard.where
+        columns = self._columns.wanted(modality)
         try:
-            part = self._splits[split].select_columns(wanted)[start : start + count]  # column -> cells
+            part = self._splits[split].select_columns(columns)[start : start + count]  # column -> cells
         except Exception as error:  # a damaged download raises what its format's reader raises
             yield SkippedItem(shard.name, f"it cannot be read ({error})")
             return
-        for offset, cells in enumerate(zip(*(part[column] for column in wanted), strict=True)):
+        for offset, cells in enumerate(zip(*(part[column] for column in columns), strict=True)):
             name = f"{self._name}/{split}#{start + offset}"
-            yield item_of(dict(zip(wanted, cells, strict=True)), self._columns, kind, name, place=None)
+            yield item_of(dict(zip(columns, cells, strict=True)), self._columns, modality, name, place=None)
 
 
 def _undecoded(rows: Any, columns: list[str], library: ModuleType) -> Any:
@@ -145,14 +145,14 @@ def _reached(path: str) -> bool:
 def _quiet() -> Iterator[None]:
     """Keep the warnings of the hub's client off the screen: what matters of them comes as the error."""
     loggers = [logging.getLogger(name) for name in ("huggingface_hub", "datasets")]
-    levels = [one.level for one in loggers]
+    levels = [logger.level for logger in loggers]
     try:
-        for one in loggers:
-            one.setLevel(logging.CRITICAL)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
         yield
     finally:
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -68,20 +68,20 @@ class IdxReader:
         self.bytes: Mapping[str, int] = (
             {"image": sum(math.prod(p.shape) for p in self._pairs.values())} if items else {}
         )
-        found = {str(v) for p in self._pairs.values() if p.labels is not None for v in np.unique(p.labels)}
-        self.labels: tuple[str, ...] | None = tuple(sorted(found))
+        names = {str(v) for p in self._pairs.values() if p.labels is not None for v in np.unique(p.labels)}
+        self.labels: tuple[str, ...] | None = tuple(sorted(names))
 
-    def shards(self, kind: str) -> list[Shard]:
-        if kind != "image":
+    def shards(self, modality: str) -> list[Shard]:
+        if modality != "image":
             return []
-        found = []
+        shards = []
         for path, pair in self._pairs.items():
             each = math.prod(pair.shape[1:])
             for start in range(0, pair.shape[0], SHARD_ITEMS):
                 count = min(SHARD_ITEMS, pair.shape[0] - start)
                 name = f"{path}#{start}+{count}"
-                found.append(Shard(name, count, count * each, (path, start, count), pair.part, pair.file.stamp))
-        return found
+                shards.append(Shard(name, count, count * each, (path, start, count), pair.part, pair.file.stamp))
+        return shards
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
         path, start, count = shard.where

@@ -31,7 +31,7 @@ class Chosen:
     """A source and the modality taken from it. whole: small enough to be kept in memory; asked: the user says the modality."""
 
     source: Source
-    kind: str
+    modality: str
     shards: list[Shard]
     whole: bool
     other: dict[str, int]
@@ -50,32 +50,34 @@ def detect_modality(
         raise DataError(f"unknown modality {wanted!r}{did_you_mean(wanted, kinds)}")
     asked = asked and wanted is not None
     source = Source.open(path, kinds, once, wanted if asked else None, columns)
-    found = {name: n for name, n in source.kinds.items() if name in kinds and n}
-    if not found:
+    usable = {name: n for name, n in source.kinds.items() if name in kinds and n}
+    if not usable:
         held = ", ".join(f"{n} {name}" for name, n in sorted(source.kinds.items(), key=lambda p: -p[1])[:5])
-        said = (
+        sentence = (
             f"{path!r} holds nothing that can be learned ({(held + _refused(source)).removeprefix('; ') or 'nothing'})"
         )
-        raise DataError(f"{said}; {_advice(source, kinds) or 'give ' + ' or '.join(sorted(kinds))}")
-    if wanted is not None and wanted not in found:
-        said = f"{path!r} holds no {wanted}; it holds {', '.join(sorted(found))}"
-        raise DataError("; ".join(filter(None, [said, _advice(source, {wanted: kinds[wanted]})])))
-    kind = wanted or max(found, key=lambda name: (found[name], source.bytes.get(name, 0)))
-    other = {name: n for name, n in source.kinds.items() if name != kind and n}
-    notes = _notes(kind, found, wanted)
-    if advice := _advice(source, {kind: kinds[kind]}):
+        raise DataError(f"{sentence}; {_advice(source, kinds) or 'give ' + ' or '.join(sorted(kinds))}")
+    if wanted is not None and wanted not in usable:
+        sentence = f"{path!r} holds no {wanted}; it holds {', '.join(sorted(usable))}"
+        raise DataError("; ".join(filter(None, [sentence, _advice(source, {wanted: kinds[wanted]})])))
+    modality = wanted or max(usable, key=lambda name: (usable[name], source.bytes.get(name, 0)))
+    other = {name: n for name, n in source.kinds.items() if name != modality and n}
+    notes = _notes(modality, usable, wanted)
+    if advice := _advice(source, {modality: kinds[modality]}):
         notes.append(f"some files are left out; {advice}")
-    shards = source.shards(kind)
+    shards = source.shards(modality)
     if not shards:
         why = f": {named(source.refusals)}" if source.refusals else ""
-        raise DataError(f"{path!r} holds no usable {kinds[kind].traits.singular}{why}")
-    whole = kinds[kind].traits.cheap_to_encode and sum(shard.bytes for shard in shards) <= WHOLE_BYTES
-    return Chosen(source, kind, shards, whole, other, notes, _fingerprint(kind, shards, source), asked)
+        raise DataError(f"{path!r} holds no usable {kinds[modality].traits.singular}{why}")
+    whole = kinds[modality].traits.cheap_to_encode and sum(shard.bytes for shard in shards) <= WHOLE_BYTES
+    return Chosen(source, modality, shards, whole, other, notes, _fingerprint(modality, shards, source), asked)
 
 
 def _advice(source: Source, kinds: Mapping[str, Any]) -> str:
     """What to convert files to whose formats these modalities do not read; empty where there are none."""
-    formats = {suffix: form for kind in kinds.values() for suffix, form in kind.traits.unsupported_suffixes.items()}
+    formats = {
+        suffix: form for modality in kinds.values() for suffix, form in modality.traits.unsupported_suffixes.items()
+    }
     if "text" in kinds:
         formats |= CONVERSIONS
     return "; ".join(
@@ -94,23 +96,23 @@ def _refused(source: Source) -> str:
     return f"; {first.name} was refused: {first.reason}{more}"
 
 
-def _notes(kind: str, found: dict[str, int], wanted: str | None) -> list[str]:
-    rest = {name: n for name, n in found.items() if name != kind}
+def _notes(modality: str, counts: dict[str, int], wanted: str | None) -> list[str]:
+    rest = {name: n for name, n in counts.items() if name != modality}
     if not rest:
         return []
     held = ", ".join(f"{n} {name}" for name, n in sorted(rest.items()))
     why = "as asked" if wanted else "since most items are"
-    return [f"{kind} is taken, {why}; left out: {held} (choose with the modality {' or '.join(sorted(rest))})"]
+    return [f"{modality} is taken, {why}; left out: {held} (choose with the modality {' or '.join(sorted(rest))})"]
 
 
-def _fingerprint(kind: str, shards: Sequence[Shard], source: Source) -> str:
+def _fingerprint(modality: str, shards: Sequence[Shard], source: Source) -> str:
     """Of names and sizes of all shards and the content of the first items of a few."""
-    digest = hashlib.blake2b(kind.encode(), digest_size=16)
+    digest = hashlib.blake2b(modality.encode(), digest_size=16)
     for shard in sorted(shards, key=lambda b: b.name):
         digest.update(f"{shard.name}\0{shard.items}\0{shard.bytes}\0{shard.part}\n".encode("utf-8", "surrogateescape"))
     for shard in _spread(shards, 4):
-        for one, _ in zip(source.read(shard), range(8), strict=False):
-            data = one.reason if isinstance(one, SkippedItem) else one.data
+        for item, _ in zip(source.read(shard), range(8), strict=False):
+            data = item.reason if isinstance(item, SkippedItem) else item.data
             if isinstance(data, np.ndarray | FileSlice):
                 data = data.digest() if isinstance(data, FileSlice) else data.tobytes()
             digest.update(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data))
@@ -130,12 +132,14 @@ def sample_of(chosen: Chosen, modality: Modality) -> tuple[list[Item], list[Skip
     shards = _spread(chosen.shards, 16)
     per_shard = max(SAMPLE // len(shards), 1)
     for shard in shards:
-        for one, reason in reasons(modality, "validate_header", itertools.islice(chosen.source.read(shard), per_shard)):
+        for item, reason in reasons(
+            modality, "validate_header", itertools.islice(chosen.source.read(shard), per_shard)
+        ):
             if reason is not None:
-                bad.append(SkippedItem(one.name, reason))
-            elif not isinstance(one, SkippedItem):
-                good.append(one)
-                size += 0 if isinstance(one.data, FileSlice) else len(one.data)
+                bad.append(SkippedItem(item.name, reason))
+            elif not isinstance(item, SkippedItem):
+                good.append(item)
+                size += 0 if isinstance(item.data, FileSlice) else len(item.data)
         if size > SAMPLE_BYTES:
             break
     return good, bad
@@ -147,7 +151,7 @@ def classes_of(
     """(class names, notes). Folders are classes where every item has one and each holds several items.
 
     seen: class names met in reading, where the listing does not know them; items: how many there are."""
-    labels = None if modality.traits.labels_from_content else chosen.source.labels(chosen.kind)
+    labels = None if modality.traits.labels_from_content else chosen.source.labels(chosen.modality)
     if labels is None:
         labels = tuple(seen) or tuple(sorted({item.label for item in sample if item.label is not None}))
     if not modality.traits.supports_labels or len(labels) < 2:

@@ -60,12 +60,12 @@ class ParquetFile:
         self._group_rows = inspection.group_rows
         self.count = sum(inspection.group_rows)
 
-    def pieces(self, columns: Sequence[str], kind: str) -> list[Piece]:
+    def pieces(self, columns: Sequence[str], modality: str) -> list[Piece]:
         """All rows in pieces of about SHARD_BYTES of text or SHARD_ITEMS images, none across two row groups."""
         sizes: list[int] = isolation.call(group_bytes, tuple(columns), self._path)
         pieces: list[Piece] = []
         for group, (rows, size) in enumerate(zip(self._group_rows, sizes, strict=True)):
-            shards = size / SHARD_BYTES if kind == "text" else rows / SHARD_ITEMS
+            shards = size / SHARD_BYTES if modality == "text" else rows / SHARD_ITEMS
             count = max(1, min(round(shards), MOST_PIECES, rows))
             edges = [rows * number // count for number in range(count + 1)]
             pieces += [

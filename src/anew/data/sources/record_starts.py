@@ -24,12 +24,12 @@ class RecordStarts:
             if place and self._gaps[place - 1][1] >= at:
                 return self._gaps[place - 1][1]
             behind = self._gaps[place] if place < len(self._gaps) else None
-            found = _search(stream, at, size if behind is None else behind[0], line_end, record)
-            if found is None:
-                found = size if behind is None else behind[1]
+            start = _search(stream, at, size if behind is None else behind[0], line_end, record)
+            if start is None:
+                start = size if behind is None else behind[1]
                 del self._gaps[place : place + 1]
-            self._gaps.insert(place, (at, found))
-            return found
+            self._gaps.insert(place, (at, start))
+            return start
 
 
 def _search(stream: IO[bytes], at: int, stop: int, line_end: bytes, record: bytes) -> int | None:
@@ -40,11 +40,11 @@ def _search(stream: IO[bytes], at: int, stop: int, line_end: bytes, record: byte
     tail = b""
     while position <= stop and (more := stream.read(CHUNK)):
         data, origin = tail + more, position - len(tail)
-        found = data.find(mark)
-        while found >= 0 and (origin + found) % width:
-            found = data.find(mark, found + 1)
-        if found >= 0:
-            start = origin + found + width
+        place = data.find(mark)
+        while place >= 0 and (origin + place) % width:
+            place = data.find(mark, place + 1)
+        if place >= 0:
+            start = origin + place + width
             return start if start <= stop else None
         tail = data[-(len(mark) - 1) :]
         position += len(more)

@@ -15,7 +15,7 @@ _SHEET = re.compile(r"all|final|step-\d{8}")  # as sheets of samples and preview
 
 
 def drop_duplicate_formats(
-    files: Sequence[File], kind: type[Modality], names: Iterable[str]
+    files: Sequence[File], modality: type[Modality], names: Iterable[str]
 ) -> tuple[list[File], list[str]]:
     """The files of one kind without sheets that lie beside single samples and, of media, without files that differ from
     another in their ending alone; and sentences on those left out. names: all files of the folder, of whatever kind."""
@@ -23,13 +23,13 @@ def drop_duplicate_formats(
     sheets = [f for f in files if _stem(f.path)[0] in apart and _SHEET.fullmatch(_stem(f.path)[1])]
     kept = [f for f in files if f not in set(sheets)]
     notes = [f"left out: {_listed(sheets)}, sheets of samples that lie beside them"] if sheets else []
-    if kind.traits.is_text:  # `list.c` and `list.h` are two
+    if modality.traits.is_text:  # `list.c` and `list.h` are two
         return kept, notes
     same: dict[tuple[str, str], list[File]] = defaultdict(list)
     for file in kept:
         same[_stem(file.path)].append(file)
     # The format that is this kind's alone (a GIF may be an image), then what was packed the least.
-    best = {max(own, key=lambda f: (suffix_of(f.path) in kind.suffixes, f.bytes)) for own in same.values()}
+    best = {max(own, key=lambda f: (suffix_of(f.path) in modality.suffixes, f.bytes)) for own in same.values()}
     again = [f for f in kept if f not in best]
     if again:
         notes.append(f"left out: {_listed(again)}, which differ from another sample in their ending alone")

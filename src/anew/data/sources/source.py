@@ -120,19 +120,19 @@ class Source:
         """What could not be listed."""
         return [*self._refusals, *(refusal for reader in self.readers for refusal in reader.refusals)]
 
-    def shards(self, kind: str) -> list[Shard]:
+    def shards(self, modality: str) -> list[Shard]:
         """The shards of all readers that hold this modality."""
-        found: list[Shard] = []
+        shards: list[Shard] = []
         for reader in self.readers:
-            if reader.kinds.get(kind):
-                own = reader.shards(kind)
+            if reader.kinds.get(modality):
+                own = reader.shards(modality)
                 self._home.update((shard.name, reader) for shard in own)
-                found.extend(own)
-        return found
+                shards.extend(own)
+        return shards
 
-    def labels(self, kind: str) -> tuple[str, ...] | None:
+    def labels(self, modality: str) -> tuple[str, ...] | None:
         """Class names where the listing knows them; None where only reading tells."""
-        sets = [reader.labels for reader in self.readers if reader.kinds.get(kind)]
+        sets = [reader.labels for reader in self.readers if reader.kinds.get(modality)]
         if any(labels is None for labels in sets):
             return None
         return tuple(sorted({label for labels in sets if labels for label in labels}))
@@ -188,7 +188,7 @@ def _missing(names: Sequence[str], tables: Iterable[File]) -> str:
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     out: dict[str, int] = {}
-    for one in counts:
-        for name, n in one.items():
+    for count in counts:
+        for name, n in count.items():
             out[name] = out.get(name, 0) + n
     return out

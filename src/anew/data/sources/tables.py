@@ -52,10 +52,10 @@ class TableReader:
                 continue
             self._tables[file.path] = (file, table, columns)
             known.append(_labels(table, columns))
-            for kind in ("text", "image"):
-                if columns.of(kind):
-                    self.kinds[kind] = self.kinds.get(kind, 0) + table.count
-                    self.bytes[kind] = self.bytes.get(kind, 0) + file.bytes
+            for modality in ("text", "image"):
+                if columns.of(modality):
+                    self.kinds[modality] = self.kinds.get(modality, 0) + table.count
+                    self.bytes[modality] = self.bytes.get(modality, 0) + file.bytes
         self._choice.check(files[0].path if len(files) == 1 else str(root), list(columns_of_all))
         sets = [labels for labels in known if labels is not None]
         self.labels: tuple[str, ...] | None = tuple(sorted(set().union(*sets))) if len(sets) == len(known) else None
@@ -82,35 +82,35 @@ class TableReader:
         self.refusals.append(SkippedItem(file.path, reason))
         return False
 
-    def shards(self, kind: str) -> list[Shard]:
-        found: list[Shard] = []
+    def shards(self, modality: str) -> list[Shard]:
+        shards: list[Shard] = []
         for path, (file, table, columns) in self._tables.items():
-            if not columns.of(kind):
+            if not columns.of(modality):
                 continue
             part = part_of(path)
             if isinstance(table, ParquetFile):
-                for piece in table.pieces(columns.wanted(kind), kind):
+                for piece in table.pieces(columns.wanted(modality), modality):
                     name, rows = f"{path}#{piece.group}:{piece.start}", piece.stop - piece.start
-                    found.append(Shard(name, rows, piece.bytes, (path, kind, piece), part, file.stamp))
+                    shards.append(Shard(name, rows, piece.bytes, (path, modality, piece), part, file.stamp))
                 continue
             for span in table.spans():
                 size = span.stop - span.start
                 rows = max(1, round(table.count * size / file.bytes))
-                where, name = (path, kind, span), f"{path}@{span.start}"
-                found.append(Shard(name, rows, size, where, part, file.stamp, exact=table.exact))
-        return found
+                where, name = (path, modality, span), f"{path}@{span.start}"
+                shards.append(Shard(name, rows, size, where, part, file.stamp, exact=table.exact))
+        return shards
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        path, kind, where = shard.where
+        path, modality, where = shard.where
         _, table, columns = self._tables[path]
         place, name, number = Place((self._root / path).parent, self._root), "", 0
         try:
-            for number, row in enumerate(_rows(table, where, columns.wanted(kind))):
+            for number, row in enumerate(_rows(table, where, columns.wanted(modality))):
                 name = _row_name(path, where, number)
                 if isinstance(row, Broken):
                     yield SkippedItem(name, str(row))
                 else:
-                    yield item_of(row, columns, kind, name, place)
+                    yield item_of(row, columns, modality, name, place)
         except OSError as error:
             yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
         except ValueError as error:
@@ -181,9 +181,9 @@ def metadata(path: Path) -> dict[str, str | None]:
         column = by_name.get(FILE_NAME) or next((by_name[n] for n in IMAGE if n in by_name), None)
         if column is None or columns.label is None:
             return {}
-        wanted = [column, columns.label]
-        spans = table.pieces(wanted, "text") if isinstance(table, ParquetFile) else table.spans()
-        rows = (row for span in spans for row in _rows(table, span, wanted) if not isinstance(row, Broken))
+        columns_read = [column, columns.label]
+        spans = table.pieces(columns_read, "text") if isinstance(table, ParquetFile) else table.spans()
+        rows = (row for span in spans for row in _rows(table, span, columns_read) if not isinstance(row, Broken))
         return {
             str(PurePosixPath(cell.replace("\\", "/"))): label_name(row.get(columns.label), columns.names)
             for row in rows

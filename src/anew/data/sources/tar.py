@@ -70,7 +70,9 @@ class ArchiveReader:
     """See `anew.data.sources.base.Reader`."""
 
     def __init__(self, files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> None:
-        self._owners = {s: name for name, kind in kinds.items() if not kind.traits.is_text for s in kind.suffixes}
+        self._owners = {
+            s: name for name, modality in kinds.items() if not modality.traits.is_text for s in modality.suffixes
+        }
         self.notes: list[str] = []
         self.refusals: list[SkippedItem] = []
         self.kinds: dict[str, int] = {}
@@ -88,13 +90,13 @@ class ArchiveReader:
                 )
                 self.refusals.append(SkippedItem(file.path, reason))
         for sample in (sample for archive in self._archives.values() for sample in archive.samples):
-            for kind, ending in sample.kinds.items():
-                self._count(kind, sample.places[ending].size)
+            for modality, ending in sample.kinds.items():
+                self._count(modality, sample.places[ending].size)
         self.labels: tuple[str, ...] | None = self._labels()
 
-    def _count(self, kind: str, size: int) -> None:
-        self.kinds[kind] = self.kinds.get(kind, 0) + 1
-        self.bytes[kind] = self.bytes.get(kind, 0) + size
+    def _count(self, modality: str, size: int) -> None:
+        self.kinds[modality] = self.kinds.get(modality, 0) + 1
+        self.bytes[modality] = self.bytes.get(modality, 0) + size
 
     def _list(self, file: File) -> _Archive:
         path = self._root / file.path
@@ -156,40 +158,42 @@ class ArchiveReader:
 
     def _labels(self) -> tuple[str, ...] | None:
         if sum(len(archive.samples) for archive in self._archives.values()) > LABELLED:
-            told = any(
+            has_labels = any(
                 {".cls", ".json"} & s.places.keys() for archive in self._archives.values() for s in archive.samples
             )
-            if told:
+            if has_labels:
                 return None
-        found: set[str] = set()
+        labels: set[str] = set()
         for archive in self._archives.values():
             with self._open(archive) as stream:
                 for sample in archive.samples:
                     sample.label = _label(stream, sample)
-                    found.update([sample.label] if sample.label is not None else [])
-        return tuple(sorted(found))
+                    labels.update([sample.label] if sample.label is not None else [])
+        return tuple(sorted(labels))
 
-    def shards(self, kind: str) -> list[Shard]:
-        found: list[Shard] = []
+    def shards(self, modality: str) -> list[Shard]:
+        shards: list[Shard] = []
         for path, archive in self._archives.items():
             by_part: dict[str | None, list[int]] = {}
             for index, sample in enumerate(archive.samples):
-                if kind in sample.kinds:
+                if modality in sample.kinds:
                     part = part_of(path) or part_of(str(PurePosixPath(sample.stem).parent / "_"))
                     by_part.setdefault(part, []).append(index)
             for part, own in by_part.items():
-                for chunk, size in _chunks(archive.samples, own, kind):
+                for chunk, size in _chunks(archive.samples, own, modality):
                     name = f"{path}#{chunk[0]}" if part is None else f"{path}#{part}{chunk[0]}"
-                    found.append(Shard(name, len(chunk), size, (path, kind, tuple(chunk)), part, archive.file.stamp))
-        return found
+                    shards.append(
+                        Shard(name, len(chunk), size, (path, modality, tuple(chunk)), part, archive.file.stamp)
+                    )
+        return shards
 
     def read(self, shard: Shard) -> Iterator[Item | SkippedItem]:
-        path, kind, chunk = shard.where
+        path, modality, chunk = shard.where
         archive = self._archives[path]
         try:
             with self._open(archive) as stream:
                 for index in chunk:
-                    yield _item(stream, path, archive.samples[index], kind)
+                    yield _item(stream, path, archive.samples[index], modality)
         except OSError as error:
             yield SkippedItem(path, f"it cannot be read ({error.strerror or error})")
 
@@ -228,14 +232,14 @@ def _shuffled(sample: _Sample) -> bytes:
     return hashlib.blake2b(sample.stem.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
-def _chunks(samples: Sequence[_Sample], own: Sequence[int], kind: str) -> Iterator[tuple[list[int], int]]:
+def _chunks(samples: Sequence[_Sample], own: Sequence[int], modality: str) -> Iterator[tuple[list[int], int]]:
     """Runs of samples of about one shard, with their bytes."""
     chunk: list[int] = []
     size = 0
     for index in own:
         chunk.append(index)
-        size += samples[index].places[samples[index].kinds[kind]].size
-        if len(chunk) >= SHARD_ITEMS or (kind == "text" and size >= SHARD_BYTES):
+        size += samples[index].places[samples[index].kinds[modality]].size
+        if len(chunk) >= SHARD_ITEMS or (modality == "text" and size >= SHARD_BYTES):
             yield chunk, size
             chunk, size = [], 0
     if chunk:
@@ -257,8 +261,8 @@ def _label(stream: IO[bytes], sample: _Sample) -> str | None:
             return label_name(_bytes(stream, Place(start, min(size, 200))).decode("utf-8", "replace").strip(), ())
         place = sample.places.get(".json")
         if place is not None and place.size <= limits.TAR.described and set(sample.kinds) - {"text"}:
-            told = json.loads(_bytes(stream, place))
-            name = next((told[n] for n in (*LABEL, "cls") if n in told), None) if isinstance(told, dict) else None
+            value = json.loads(_bytes(stream, place))
+            name = next((value[n] for n in (*LABEL, "cls") if n in value), None) if isinstance(value, dict) else None
             if (label := label_name(name, ())) is not None:
                 return label
     except (ValueError, RecursionError):
@@ -266,8 +270,8 @@ def _label(stream: IO[bytes], sample: _Sample) -> str | None:
     return label_of(sample.stem)
 
 
-def _item(stream: IO[bytes], path: str, sample: _Sample, kind: str) -> Item | SkippedItem:
-    ending = sample.kinds[kind]
+def _item(stream: IO[bytes], path: str, sample: _Sample, modality: str) -> Item | SkippedItem:
+    ending = sample.kinds[modality]
     name = f"{path}/{sample.stem}{ending}"
     try:
         data = _bytes(stream, sample.places[ending])
@@ -279,13 +283,13 @@ def _item(stream: IO[bytes], path: str, sample: _Sample, kind: str) -> Item | Sk
 
 def _text_of(data: bytes) -> str:
     try:
-        told = json.loads(data)
+        value = json.loads(data)
     except (ValueError, RecursionError):
         raise ValueError("it is not valid JSON") from None
-    found = next((told[n] for n in TEXT if isinstance(told.get(n), str)), None) if isinstance(told, dict) else None
-    if not found:
+    text = next((value[n] for n in TEXT if isinstance(value.get(n), str)), None) if isinstance(value, dict) else None
+    if not text:
         raise ValueError(f"it holds no {TEXT[0]!r}")
-    return str(found)
+    return str(text)
 
 
 def members(stream: IO[bytes]) -> Iterator[tuple[str, Place]]:
@@ -295,24 +299,24 @@ def members(stream: IO[bytes]) -> Iterator[tuple[str, Place]]:
     """
     size = stream.seek(0, 2)
     at = 0
-    told: dict[str, str] = {}  # of the next member, from pax and GNU records before it
+    fields: dict[str, str] = {}  # of the next member, from pax and GNU records before it
     while at + _RECORD <= size:
         stream.seek(at)
         head = stream.read(_RECORD)
         if head == _END:
             return
-        length, kind = _checked(head, at), head[156:157]
-        if kind not in b"xgL":
-            length = int(told.get("size", length))
+        length, flag = _checked(head, at), head[156:157]
+        if flag not in b"xgL":
+            length = int(fields.get("size", length))
         start = at + _RECORD
         if start + length > size:
             raise ValueError(f"it is cut off at byte {size}")
-        if kind in (b"x", b"L"):
-            told.update(_told(stream.read(min(length, limits.TAR.header)), kind))
-        elif kind != b"g":
-            if kind in (b"0", b"\0", b"7"):
-                yield told.get("path") or _name(head), Place(start, length)
-            told = {}
+        if flag in (b"x", b"L"):
+            fields.update(_pax_fields(stream.read(min(length, limits.TAR.header)), flag))
+        elif flag != b"g":
+            if flag in (b"0", b"\0", b"7"):
+                yield fields.get("path") or _name(head), Place(start, length)
+            fields = {}
         at = start + -(-length // _RECORD) * _RECORD
 
 
@@ -343,19 +347,19 @@ def _name(head: bytes) -> str:
     return (prefix + b"/" + name if prefix else name).decode("utf-8", "surrogateescape")
 
 
-def _told(data: bytes, kind: bytes) -> dict[str, str]:
-    if kind == b"L":
+def _pax_fields(data: bytes, flag: bytes) -> dict[str, str]:
+    if flag == b"L":
         return {"path": data.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")}
-    told = {}
+    fields = {}
     while data:
         digits, _, _ = data.partition(b" ")
         if not digits.isdigit() or int(digits) <= len(digits) + 1:
             break
         key, _, value = data[len(digits) + 1 : int(digits)].rstrip(b"\n").partition(b"=")
         if key == b"path" or (key == b"size" and value.isdigit()):
-            told[key.decode()] = value.decode("utf-8", "surrogateescape")
+            fields[key.decode()] = value.decode("utf-8", "surrogateescape")
         data = data[int(digits) :]
-    return told
+    return fields
 
 
 def open_reader(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> ArchiveReader:

@@ -22,11 +22,11 @@ def expanded(source: Source, shard: Shard, modality: Modality) -> Iterator[Item 
     if type(modality).split_records is Modality.split_records:
         yield from source.read(shard)
         return
-    for one, records in each(modality, "split_records", source.read(shard)):
-        if isinstance(one, SkippedItem):
-            yield one
+    for item, records in each(modality, "split_records", source.read(shard)):
+        if isinstance(item, SkippedItem):
+            yield item
         elif isinstance(records, ValueError):
-            yield SkippedItem(one.name, str(records))
+            yield SkippedItem(item.name, str(records))
         else:
             yield from records
 
@@ -39,14 +39,14 @@ def content_key(item: Item) -> int:
 def alike_keys(modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError]:
     """The same for near-copies too, as the modality's signature knows them; a ValueError (one clause) in the place of an item
     that cannot be used."""
-    asked = [one for one in items if one.begins and one.ends and not isinstance(one.data, str)]
+    asked = [item for item in items if item.begins and item.ends and not isinstance(item.data, str)]
     signatures = isolation.each(modality, "signature", asked)
-    for one in items:
-        signature = next(signatures) if one.begins and one.ends and not isinstance(one.data, str) else None
+    for item in items:
+        signature = next(signatures) if item.begins and item.ends and not isinstance(item.data, str) else None
         if isinstance(signature, ValueError):
             yield signature
         else:
-            yield content_key(one) if signature is None else near_duplicates.signature_key(signature)
+            yield content_key(item) if signature is None else near_duplicates.signature_key(signature)
 
 
 class Records:
@@ -88,34 +88,34 @@ class Records:
                 self.where.append((number, place))
 
     def _usable(self, modality: Modality, piece: Sequence[Item | SkippedItem], check: bool) -> list[bool]:
-        found = (
+        results = (
             reasons(modality, "validate_header", piece)
             if check
-            else ((one, getattr(one, "reason", None)) for one in piece)
+            else ((item, getattr(item, "reason", None)) for item in piece)
         )
         usable = []
-        for one, reason in found:
+        for item, reason in results:
             usable.append(reason is None)
             if reason is not None:
-                self.refusals.append(SkippedItem(one.name, reason, one.group))
+                self.refusals.append(SkippedItem(item.name, reason, item.group))
         return usable
 
     def _alike(self, modality: Modality, items: Sequence[Any]) -> Iterator[int | ValueError | None]:
         """The keys of these; None where no more are looked for."""
         most = min(BODIES - self._bodies, len(items)) if len(self.keys) < ALIKE_ITEMS else 0
-        for found in alike_keys(modality, items[:most]):
+        for result in alike_keys(modality, items[:most]):
             more = len(self.keys) < ALIKE_ITEMS
             self._bodies += more
-            yield found if more else None
+            yield result if more else None
         while True:
             yield None
 
-    def _take(self, one: Item, alike: int | ValueError | None, by_size: bool) -> str | None:
+    def _take(self, item: Item, alike: int | ValueError | None, by_size: bool) -> str | None:
         if isinstance(alike, ValueError):
             return str(alike)
-        self.keys.append(content_key(one) if alike is None else alike)
+        self.keys.append(content_key(item) if alike is None else alike)
         self.sound.append(alike is not None)
-        self.sizes.append(len(one.data) if by_size else 1)
-        self.classes.append(one.label or "")
-        self.recordings.append(one.group)
+        self.sizes.append(len(item.data) if by_size else 1)
+        self.classes.append(item.label or "")
+        self.recordings.append(item.group)
         return None

@@ -19,10 +19,13 @@ NAMES = ("train", "validation", "test", "test_clusters")  # the last: whole clus
 FEW_DOCUMENTS = 50  # below which spans are held out: of fewer, a held-out part would be two or three documents
 SHARE = 0.05  # of validation and of test; small data hold out more, up to LARGEST_SHARE
 LARGEST_SHARE = 0.10  # more would cost training more than a surer score is worth
-ENOUGH_ITEMS = (
-    200  # that a held-out part should have, where the share may grow for it: a share is then known to 3 points
+ENOUGH_ITEMS = 300  # that a held-out part should have, where the share may grow for it: reports can tell with so many
+ENOUGH_CHARACTERS = 80_000  # the same for spans, which are judged in pieces of 256
+FEW_TO_JUDGE = 100  # items of a test part under which a report cannot confirm that samples are as good as real ones
+NEEDED_ITEMS = (
+    24  # of a held-out part without which next to nothing could be measured (it takes 20, some may be unusable)
 )
-ENOUGH_CHARACTERS = 20_000  # the same for spans
+NEEDED_SHARE = 0.15  # to which the share of a part may grow for that
 VALIDATION_SPAN = (
     0.6  # a validation span's share of a test span's: it fits few numbers, and its text is lost to the counts
 )
@@ -76,8 +79,10 @@ def keep_groups_together(
 
 
 def held_out_share(amount: float, enough: float) -> float:
-    """The share of each held-out part: SHARE, and up to LARGEST_SHARE where SHARE would be less than `enough`."""
-    return float(np.clip(enough / max(amount, 1), SHARE, LARGEST_SHARE))
+    """The share of each held-out part: SHARE, and up to LARGEST_SHARE where SHARE would be less than `enough`; still more where
+    that would be less than NEEDED_ITEMS."""
+    share = float(np.clip(enough / max(amount, 1), SHARE, LARGEST_SHARE))
+    return max(share, min(NEEDED_ITEMS / max(amount, 1), NEEDED_SHARE))
 
 
 def assign_parts(keys: Sequence[int], sizes: Sequence[int], share: float, held_out: Sequence[int]) -> NDArray[np.uint8]:
@@ -148,6 +153,11 @@ def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[
     by_text = ", so that each has its share of the text" if by_size else ""
     shares = ", ".join(f"{count:,} to {name}" for name, count in zip(NAMES, counts, strict=True) if count)
     notes = [f"split at random by content{by_text}: of {len(parts):,} items {shares}"]
+    if 0 < counts[TEST] < FEW_TO_JUDGE:
+        notes.append(
+            f"{counts[TEST]} items to test can show faults of samples, but are too few to confirm that they are as good as real "
+            f"ones; that takes some {ENOUGH_ITEMS}"
+        )
     if n_copies:
         notes.append(f"{n_copies:,} of {len(parts):,} items repeat another or nearly so; such copies are in one part")
     return notes

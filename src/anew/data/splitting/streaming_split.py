@@ -123,7 +123,7 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
     if not held_out:
         if listed:  # how many lines a shard has, from some of them
             some = train[:: max(1, len(train) // COUNTED_SHARDS)]
-            records = sum(isinstance(one, Item) for b in some for one in expanded(source, shards[b], modality))
+            records = sum(isinstance(record, Item) for b in some for record in expanded(source, shards[b], modality))
             result.records_per_item = max(records / max(sum(shards[b].items for b in some), 1), 1.0)
         return result
     notes += clusters.no_clusters_note(modality)
@@ -143,36 +143,38 @@ def split_source(source: Source, shards: Sequence[Shard], modality: Modality) ->
 def _split_by_content(
     source: Source, shards: Sequence[Shard], modality: Modality, train: Sequence[int], result: SourceSplit
 ) -> None:
-    found = Records()
-    found.read(source, shards, modality, train)
-    result.refusals += found.refusals
-    bodies, reads_bodies = _Bodies(source, shards, modality, found, result), _reads_bodies(modality)
+    contents = Records()
+    contents.read(source, shards, modality, train)
+    result.refusals += contents.refusals
+    bodies, reads_bodies = _Bodies(source, shards, modality, contents, result), _reads_bodies(modality)
     if reads_bodies:
         bodies.empty_shards()
     own = bodies.usable
     share = split.held_out_share(len(own), split.ENOUGH_ITEMS)
-    recordings = [found.recordings[i] for i in own]
-    runs, notes = split.keep_groups_together([found.keys[i] for i in own], recordings, share)
+    recordings = [contents.recordings[i] for i in own]
+    runs, notes = split.keep_groups_together([contents.keys[i] for i in own], recordings, share)
     result.drawn_one_by_one = 10 * sum(name is not None for name in recordings) < len(recordings)
     kept = dict(zip(own.tolist(), runs, strict=True))
     for _ in range(MOST_ROUNDS):
         own = bodies.usable
         bodies.parts[own] = split.assign_parts(
-            [kept[i] for i in own], [found.sizes[i] for i in own], share, result.held_out
+            [kept[i] for i in own], [contents.sizes[i] for i in own], share, result.held_out
         )
         if not reads_bodies or not bodies.held():
             break
     parts = bodies.parts
     left = parts[parts != REJECTED]
-    twins = len(left) - len({one for one, part in zip(found.keys, parts.tolist(), strict=True) if part != REJECTED})
+    twins = len(left) - len(
+        {content_key for content_key, part in zip(contents.keys, parts.tolist(), strict=True) if part != REJECTED}
+    )
     _enough(left, result, source.refusals, modality.traits.singular, len(left) - twins)
     for number in train:
-        result.parts[number] = np.full(found.lengths[number], REJECTED, dtype=np.uint8)
-    for (number, at), part in zip(found.where, parts.tolist(), strict=True):
+        result.parts[number] = np.full(contents.lengths[number], REJECTED, dtype=np.uint8)
+    for (number, at), part in zip(contents.where, parts.tolist(), strict=True):
         result.parts[number][at] = part  # type: ignore[index]
-    result.classes = Counter(found.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
+    result.classes = Counter(contents.classes[i] for i in np.flatnonzero(parts == split.TRAIN))
     result.notes += split.split_notes(left, twins, modality.layout == "document") + notes
-    if len(found.keys) > ALIKE_ITEMS:
+    if len(contents.keys) > ALIKE_ITEMS:
         result.notes.append(
             f"copies that are not byte for byte the same were looked for among {ALIKE_ITEMS} items only"
         )
@@ -197,11 +199,17 @@ class _Bodies:
     """Reads records whose bodies were not read yet; what cannot be used is refused. parts: of all records; REJECTED of those."""
 
     def __init__(
-        self, source: Source, shards: Sequence[Shard], modality: Modality, found: Records, result: SourceSplit
+        self, source: Source, shards: Sequence[Shard], modality: Modality, contents: Records, result: SourceSplit
     ) -> None:
-        self._source, self._shards, self._modality, self._found, self._result = source, shards, modality, found, result
-        self._seen = np.array(found.sound, dtype=bool)
-        self.parts = np.full(len(found.keys), split.TRAIN, dtype=np.uint8)
+        self._source, self._shards, self._modality, self._found, self._result = (
+            source,
+            shards,
+            modality,
+            contents,
+            result,
+        )
+        self._seen = np.array(contents.sound, dtype=bool)
+        self.parts = np.full(len(contents.keys), split.TRAIN, dtype=np.uint8)
 
     @property
     def usable(self) -> NDArray[np.intp]:
@@ -230,12 +238,12 @@ class _Bodies:
         bad: list[int] = []
         for number in sorted({shard for shard, _ in number_of}):
             records = enumerate(expanded(self._source, self._shards[number], self._modality))
-            wanted = [(at, one) for at, one in records if (number, at) in number_of]
-            found = reasons(self._modality, "validate_body", [one for _, one in wanted])
-            for (at, _), (one, reason) in zip(wanted, found, strict=True):
+            numbered = [(at, record) for at, record in records if (number, at) in number_of]
+            results = reasons(self._modality, "validate_body", [record for _, record in numbered])
+            for (at, _), (record, reason) in zip(numbered, results, strict=True):
                 if reason is not None:
                     bad.append(number_of[number, at])
-                    self._result.refusals.append(SkippedItem(one.name, reason, one.group))
+                    self._result.refusals.append(SkippedItem(record.name, reason, record.group))
         self.parts[bad] = REJECTED
         return len(bad)
 
@@ -290,7 +298,7 @@ def _with_content(
         return list(order[:n])
     held: list[int] = []
     for number in order:
-        records = [one for one in expanded(source, shards[number], modality) if isinstance(one, Item)]
+        records = [record for record in expanded(source, shards[number], modality) if isinstance(record, Item)]
         if holds(modality, records):
             held.append(number)
         if len(held) == n:
@@ -311,11 +319,11 @@ def _order(shards: Sequence[Shard], train: Sequence[int], modality: Modality) ->
 def _remember(source: Source, shard: Shard, modality: Modality, result: SourceSplit) -> int:
     """Keep what copies of a shard's records would share; returns how many records it holds."""
     records = 0
-    for one in expanded(source, shard, modality):
-        records += isinstance(one, Item)
-        if isinstance(one, Item) and one.begins and one.ends:
-            key = content_key(one)
+    for record in expanded(source, shard, modality):
+        records += isinstance(record, Item)
+        if isinstance(record, Item) and record.begins and record.ends:
+            key = content_key(record)
             result.held_keys.add(key)
-            if isinstance(one.data, str):
-                result.held_texts.add(key, near_duplicates.minhash(one.data))
+            if isinstance(record.data, str):
+                result.held_texts.add(key, near_duplicates.minhash(record.data))
     return records

@@ -22,7 +22,7 @@ DUPLICATE_SHARE = MetricSpec(
     group=Group.DIVERSITY,
     maximum=1.0,
     tolerance=Tolerance(
-        "variety", 0.05, 0.3, "{value:.0%} of samples are nearly the same as another (real data: {real:.0%})"
+        "variety", 0.1, 0.4, "{value:.0%} of samples are nearly the same as another (real data: {real:.0%})"
     ),
 )
 CLOSEST = 0.01  # of held-out items have a nearest other that is as close as what counts as a duplicate

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from anew.evaluation.memorization.texts import codes, covered, window_hashes
 from anew.evaluation.metrics.bootstrap import RESAMPLES, interval, ratio_interval, wilson_interval
 from anew.evaluation.metrics.distances import jensen_shannon
+from anew.evaluation.metrics.words import Vocabulary, word_scores
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
 
 BIGRAM_DIVERGENCE = MetricSpec(
@@ -86,11 +87,15 @@ class TextStatistics:
     def measures(self) -> dict[str, Callable[[], Iterator[Score]]]:
         """What is measured, by its name."""
         return {
+            "known and broken words": self._words,
             "n-grams": self._ngrams,
             "word frequencies": self._zipf,
             "repetition": self._repeats,
             "verbatim passages": self._verbatim,
         }
+
+    def _words(self) -> Iterator[Score]:
+        yield from word_scores(self.samples, self.test, Vocabulary(self.training()), self.seed)
 
     def _ngrams(self) -> Iterator[Score]:
         for spec, width in ((BIGRAM_DIVERGENCE, 2), (FOURGRAM_DIVERGENCE, 4)):

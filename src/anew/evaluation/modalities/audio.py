@@ -21,6 +21,8 @@ from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK
+from anew.evaluation.metrics.item_statistics import compare
+from anew.evaluation.metrics.sound_statistics import sound_statistics
 from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
@@ -81,6 +83,7 @@ class AudioEvaluation(Evaluation):
         if not self.sets:
             return
         metrics: dict[str, Callable[[], Iterator[Score]]] = {
+            "pulses and silence": self._statistics,
             "the spectrum": self._spectrum,
             "tone": lambda: self._distribution(PERIODICITY_DISTANCE, audio.periodicity, PERIODICITY_SOURCE),
             "loudness": lambda: self._distribution(LOUDNESS_DISTANCE, audio.loudness, LOUDNESS_SOURCE),
@@ -90,6 +93,12 @@ class AudioEvaluation(Evaluation):
                 self.skip(name, OUT_OF_TIME)
                 continue
             yield from metric()
+
+    def _statistics(self) -> Iterator[Score]:
+        """What is heard first in single clips."""
+        samples, test, train = (self.sets[part][:PAIRS_MOST] for part in ("samples", "test", "train"))
+        for statistic in sound_statistics(self.rate):
+            yield compare(statistic, *map(statistic.compute, (samples, test, train)))
 
     def _spectrum(self) -> Iterator[Score]:
         samples, test, train, naive = (self._mean_power(part) for part in ("samples", "test", "train", "naive"))

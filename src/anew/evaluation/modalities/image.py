@@ -17,24 +17,19 @@ from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
-from anew.evaluation.metrics.distances import jensen_shannon
+from anew.evaluation.metrics.colour import COLOUR_DISTANCE, colour_counts, colour_distance
 from anew.evaluation.metrics.feature_sets import QUICK
+from anew.evaluation.metrics.image_statistics import image_statistics
+from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
-from anew.evaluation.score import MetricSpec, Score
+from anew.evaluation.score import Score
 
 SHEET, PAIRS = 64, 12  # samples on the sheet, and beside their nearest training image
 SEARCH_VALUES = 64_000_000  # pixel values of training images that the nearest one is looked for in
 PIXELS = 16_000_000  # values of images that metrics of pixels take of each set
-LEVELS = 16  # of a channel, whose counts are compared
-
-COLOUR_DISTANCE = MetricSpec(
-    "colour_distance",
-    "Colour histograms",
-    "How far the counts of dark, middle and bright values of each channel are from those of real images (0 = the same).",
-    maximum=1.0,
-)
+STATISTICS_MOST = 500  # images of each set that statistics of single images are taken of
 
 
 class ImageEvaluation(Evaluation):
@@ -71,7 +66,11 @@ class ImageEvaluation(Evaluation):
     def modality_metrics(self) -> Iterator[Score]:
         if not self.sets:
             return
-        metrics: dict[str, Callable[[], Iterator[Score]]] = {"the spectrum": self._spectrum, "colours": self._colours}
+        metrics: dict[str, Callable[[], Iterator[Score]]] = {
+            "sharpness, noise and grids": self._statistics,
+            "colours": self._colours,
+            "the spectrum": self._spectrum,
+        }
         for name, metric in metrics.items():
             if self.clock.over(0.85) and len(self.sets["samples"]) > QUICK:
                 self.skip(name, OUT_OF_TIME)
@@ -135,9 +134,15 @@ class ImageEvaluation(Evaluation):
             source=f"mean difference in decibels of radial power spectra; fine detail {level:+.1f} dB: {words}",
         )
 
+    def _statistics(self) -> Iterator[Score]:
+        """What shows first in single images."""
+        samples, test, train = (self.sets[part][:STATISTICS_MOST] for part in ("samples", "test", "train"))
+        for statistic in image_statistics(samples[0].shape[2] if samples[0].ndim == 3 else 1):
+            yield compare(statistic, *map(statistic.compute, (samples, test, train)))
+
     def _colours(self) -> Iterator[Score]:
-        """How often each level of each channel occurs."""
-        samples, test, train = (level_counts(self._pixel_set(part)) for part in ("samples", "test", "train"))
+        """How common each colour is."""
+        samples, test, train = (colour_counts(self._pixel_set(part)) for part in ("samples", "test", "train"))
         value = colour_distance(samples, test)
         low, high = interval(value, resample(colour_distance, (samples, test), seed=self.inputs.seed), minimum=0.0)
         yield Score(
@@ -148,7 +153,7 @@ class ImageEvaluation(Evaluation):
             real_baseline=colour_distance(train, test),
             naive_baseline=colour_distance(np.ones_like(test), test),
             n=len(samples),
-            source=f"Jensen-Shannon divergence in bits of {LEVELS} levels a channel; naive: all levels equally common",
+            source="Jensen-Shannon divergence in bits of joint histograms in OKLab; naive: all colours equally common",
         )
 
 
@@ -164,20 +169,6 @@ def radial_spectra(images: Numbers) -> NDArray[np.float64]:
     member[np.arange(len(ring)), ring] = 1.0
     member /= np.maximum(member.sum(axis=0), 1.0)
     return np.asarray((power.reshape(len(grey), -1) @ member)[:, 1:])
-
-
-def level_counts(images: Numbers) -> NDArray[np.float64]:
-    """How often each of LEVELS levels of each channel occurs in each of the images (n, H, W[, C]): (n, C, LEVELS)."""
-    flat = images.reshape(len(images), -1, images.shape[3] if images.ndim == 4 else 1)  # (n, pixels, C)
-    level = flat.astype(np.intp) * LEVELS // 256
-    cell = level + LEVELS * (np.arange(flat.shape[2]) + flat.shape[2] * np.arange(len(flat))[:, None, None])
-    counts = np.bincount(cell.ravel(), minlength=len(flat) * flat.shape[2] * LEVELS)
-    return counts.reshape(len(flat), flat.shape[2], LEVELS).astype(np.float64)
-
-
-def colour_distance(a: Numbers, b: Numbers) -> float:
-    """Mean over channels of the divergence of the levels of a (n, C, LEVELS) and b."""
-    return float(np.mean([jensen_shannon(x, y) for x, y in zip(a.sum(axis=0), b.sum(axis=0), strict=True)]))
 
 
 def stack(images: Sequence[Numbers]) -> Numbers:

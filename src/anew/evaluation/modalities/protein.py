@@ -66,6 +66,7 @@ class ProteinEvaluation(TextEvaluation):
         yield from self._kneser_ney()
         yield from self._frequency_models()
         yield from self._bits_of_parts()
+        yield from self._compressors()
 
     def _cluster_bits(self) -> Iterator[Score]:
         """The same for whole clusters of relatives, and the counting model on them."""

@@ -103,11 +103,10 @@ class TextEvaluation(Evaluation):
         yield from self._model_bits()
         yield from self._kneser_ney()
         yield from self._bits_of_parts()
+        yield from self._compressors()
 
     def modality_metrics(self) -> Iterator[Score]:
         yield from self._statistics()
-        for name in baselines.COMPRESSORS:
-            yield from self._compressor(name)
 
     # ---- what the report shows ----
 
@@ -229,6 +228,10 @@ class TextEvaluation(Evaluation):
         source = f"naive: counts of up to {ORDER} {self.unit}s of context, {self._sizes(train, test)}"
         examples = np.stack([bits, np.ones(len(bits))], axis=1)
         yield self._bits_score(bits_spec(self.unit, "kneser_ney"), examples, source)
+
+    def _compressors(self) -> Iterator[Score]:
+        for name in baselines.COMPRESSORS:
+            yield from self._compressor(name)
 
     def _compressor(self, name: str) -> Iterator[Score]:
         train, test = self._part("train", TRAIN_MOST), self._part("test", TEST_MOST)

@@ -22,6 +22,8 @@ from anew.evaluation.memorization.item_types import CLIPS
 from anew.evaluation.metrics.bits import bits_spec
 from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
 from anew.evaluation.metrics.frechet import frechet_distance
+from anew.evaluation.metrics.image_statistics import image_statistics
+from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import spectrum_distance
 from anew.evaluation.reporting import sheet
 from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
@@ -91,6 +93,7 @@ class VideoEvaluation(Evaluation):
         if not self.sets:
             return
         metrics: dict[str, Callable[[], Iterator[Score]]] = {
+            "sharpness, noise and grids": self._statistics,
             "single frames": self._single_frames,
             "changes between frames": self._changes,
             "motion": self._motion,
@@ -100,6 +103,14 @@ class VideoEvaluation(Evaluation):
                 self.skip(name, OUT_OF_TIME)
                 continue
             yield from metric()
+
+    def _statistics(self) -> Iterator[Score]:
+        """What shows first in single frames, as a mean over those of a clip."""
+        sets = [self.sets[part] for part in ("samples", "test", "train")]
+        frames = [spread_frames(clips) for clips in sets]  # each (n FRAMES, H, W[, C])
+        for statistic in image_statistics(frames[0].shape[3] if frames[0].ndim == 4 else 1):
+            values = [statistic.compute(part).reshape(-1, FRAMES).mean(axis=1) for part in frames]
+            yield compare(statistic, *values)
 
     def _single_frames(self) -> Iterator[Score]:
         """Single frames as pictures."""

@@ -63,8 +63,9 @@ class Part:
 
     @property
     def weakness(self) -> float:
-        """The excess as a multiple of what does not matter; larger is worse."""
-        return self.excess / self.tolerance.small
+        """How bad it is, as a multiple of what does not matter: the excess, or of what is open how bad it may be."""
+        worst = self.excess if self.grade != "too_few" or self.high is None else self.high
+        return worst / self.tolerance.small
 
     @property
     def clause(self) -> str:

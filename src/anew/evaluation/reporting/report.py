@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,21 @@ from anew.evaluation.score import Group, Score
 from anew.evaluation.wording import percent
 
 NOUNS = {"protein": "sequence"}  # what new data of a modality is called, where its name says too much
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a report rests on.
+
+    Attributes:
+        samples: How many were measured.
+        weights: SHA-256 of the weights that they were drawn with; "" where those are no file of the run.
+        time: When it was measured, ISO 8601 in UTC, to the second.
+    """
+
+    samples: int
+    weights: str
+    time: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +53,7 @@ class EvaluationReport:
         parts: What each figure says of closeness or variety; see `anew.evaluation.reporting.grading` for the rule.
         notes: What a reader should know besides: what was not measured, and why.
         folder: Where report.html and report.json were written, None where they were not.
+        basis: What it rests on; None for samples made elsewhere.
     """
 
     run: str
@@ -51,6 +67,7 @@ class EvaluationReport:
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
     folder: Path | None = None
+    basis: Basis | None = None
 
     @classmethod
     def of(
@@ -64,6 +81,7 @@ class EvaluationReport:
         notes: Sequence[str] = (),
         steps: int | None = None,
         folder: Path | None = None,
+        basis: Basis | None = None,
     ) -> EvaluationReport:
         """The report of scores, with its verdict. steps: of training, where they are known."""
         return cls(
@@ -78,6 +96,7 @@ class EvaluationReport:
             parts=tuple(parts(scores)),
             notes=tuple(notes),
             folder=folder,
+            basis=basis,
         )
 
     def __getitem__(self, name: str) -> Score:
@@ -103,6 +122,7 @@ class EvaluationReport:
             "figures": dict(self.figures),
             "parts": [part.to_json() for part in self.parts],
             "notes": list(self.notes),
+            "basis": None if self.basis is None else asdict(self.basis),
         }
 
     def __repr__(self) -> str:

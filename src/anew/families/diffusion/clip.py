@@ -104,10 +104,10 @@ class ClipLayout(Layout):
         has_own_sigmas = ~is_conditioned & (task < c.p_conditioning + c.p_per_frame_sigma)
         uniform = torch.where(has_own_sigmas, uniform, uniform[:, :1])
         sigma = lognormal_sigmas(uniform, c.sigma_log_mean, c.sigma_log_std, c.sigma_min, c.sigma_max)
-        given = self._given_frames(pattern, prefix, suffix, context.uniform("frames", size), frame_mask)
-        given = is_conditioned & given
-        sigma = torch.where(given, c.sigma_min, sigma).masked_fill(frame_mask == 0, torch.inf)
-        counts = frame_mask * ~given
+        is_given = self._given_frames(pattern, prefix, suffix, context.uniform("frames", size), frame_mask)
+        is_given = is_conditioned & is_given
+        sigma = torch.where(is_given, c.sigma_min, sigma).masked_fill(frame_mask == 0, torch.inf)
+        counts = frame_mask * ~is_given
         return sigma, counts / counts.sum(1, keepdim=True).clamp(min=1)
 
     def _given_frames(
@@ -129,11 +129,11 @@ class ClipLayout(Layout):
         in_prefix = position < prefix_length
         in_ends = in_prefix | (position >= length - suffix_length)
         in_any = per_frame < prefix
-        given = torch.where(
+        is_given = torch.where(
             pattern < P_PREFIX, in_prefix, torch.where(pattern < P_PREFIX + P_BOTH_ENDS, in_ends, in_any)
         )
-        given = given & (frame_mask > 0)
-        return given & (given.sum(1, keepdim=True) < length)
+        is_given = is_given & (frame_mask > 0)
+        return is_given & (is_given.sum(1, keepdim=True) < length)
 
     def run_network(self, net: nn.Module, c_in_y: Tensor, denoised: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
         frame_mask = sigma.isfinite().to(c_in_y.dtype)[:, None, :, None, None]  # (B, 1, T, 1, 1)
@@ -201,8 +201,8 @@ class ClipLayout(Layout):
             return None
         x, shape = condition.x, self.spec.shape
         if x.ndim < 4 or x.shape[-4] != shape[0] or x.shape[-2:] != shape[2:]:
-            given = tuple(x.shape)
-            raise ConfigError(f"known values must have the shape {shape}, with any number of frames (got {given})")
+            x_shape = tuple(x.shape)
+            raise ConfigError(f"known values must have the shape {shape}, with any number of frames (got {x_shape})")
         mask = torch.ones_like(x) if condition.mask is None else condition.mask.to(x).expand(x.shape)
         return Condition(x, mask)
 

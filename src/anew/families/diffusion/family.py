@@ -273,8 +273,8 @@ class Diffusion(Family):
             values = condition.x.to(self.device).float().expand(n, *shape).flatten(1)
             return KnownValues(values, mask.to(self.device).expand(n, *shape).flatten(1) > 0.5)
         except RuntimeError as error:
-            given = tuple(condition.x.shape)
-            raise ConfigError(f"known values must have the shape {shape} (got {given})") from error
+            x_shape = tuple(condition.x.shape)
+            raise ConfigError(f"known values must have the shape {shape} (got {x_shape})") from error
 
     def _denoise_guided(self, y: Tensor, sigma: Tensor, component: Tensor, guidance: float) -> Tensor:
         conditional = self._denoise(y, sigma, component)

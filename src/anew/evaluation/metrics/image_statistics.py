@@ -1,0 +1,117 @@
+"""What shows first in pictures: sharpness, pixel noise, grids, half-transparent pixels, the number of colours.
+
+Legend for shapes: n images, H rows, W columns, C channels, s stride.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.evaluation.metrics.distances import Array
+from anew.evaluation.metrics.item_statistics import ItemStatistic, statistic_spec
+
+Images = Sequence[NDArray[Any]] | NDArray[Any]
+
+STRIDES = (2, 4, 8)  # of the upsampling steps of common decoders
+OPAQUE, CLEAR = 250, 5  # alpha from and up to which a pixel counts as opaque, and as clear
+VISIBLE = 6.0  # levels of 0 to 255 of a pattern in fine detail: fainter ones are not seen
+LEVELS = 32  # of a channel: colours that differ by less do not look different
+
+
+def grey(images: Images) -> Array:
+    """(n, H, W) in [0, 1]: mean of the channels of uint8 images (H, W) or (H, W, C), times alpha where there is one."""
+    x = np.stack([np.asarray(image) for image in images]).astype(np.float64) / 255.0
+    if x.ndim == 4:
+        x = x[..., :3].mean(axis=3) * x[..., 3] if x.shape[3] == 4 else x.mean(axis=3)
+    return np.asarray(x)
+
+
+def sharpness(images: Images) -> Array:
+    """(n,) mean absolute second difference along rows and columns, in levels of 0 to 255."""
+    x = grey(images)
+    across, down = np.abs(np.diff(x, 2, axis=2)).mean((1, 2)), np.abs(np.diff(x, 2, axis=1)).mean((1, 2))
+    return np.asarray(255.0 * (across + down) / 2.0)
+
+
+def pixel_noise(images: Images) -> Array:
+    """(n,) mean difference of a pixel from the most similar of its four neighbours, in levels of 0 to 255: edges and fine
+    lines have a similar neighbour, specks have none."""
+    x = grey(images)
+    middle = x[:, 1:-1, 1:-1]
+    neighbours = (x[:, :-2, 1:-1], x[:, 2:, 1:-1], x[:, 1:-1, :-2], x[:, 1:-1, 2:])
+    nearest = np.minimum.reduce([np.abs(middle - other) for other in neighbours])
+    return np.asarray(255.0 * nearest.mean((1, 2)))
+
+
+def grid_energy(images: Images) -> Array:
+    """(n,) the largest share of fine detail that repeats at a stride of 2, 4 or 8, as a multiple of what chance gives: the
+    checkerboards of transposed convolutions (Odena et al. 2016) and the seams of patches."""
+    x = grey(images)
+    fine = x[:, 1:-1, 1:-1] - (x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]) / 4.0
+    ratios = [_repeated(255.0 * fine, s) for s in STRIDES if min(fine.shape[1:]) >= 2 * s]
+    return np.max(ratios, axis=0) if ratios else np.ones(len(x))
+
+
+def _repeated(fine: Array, s: int) -> Array:
+    """(n,) power of the mean s x s tile of fine detail (n, H, W), over what independent pixels would leave of it; 1 for a
+    pattern too faint to be seen."""
+    n, rows, columns = len(fine), fine.shape[1] // s, fine.shape[2] // s
+    tiles = fine[:, : rows * s, : columns * s].reshape(n, rows, s, columns, s)
+    tile = tiles.mean(axis=(1, 3))  # (n, s, s)
+    power = np.square(tile).mean(axis=(1, 2))
+    expected = np.square(tiles).mean(axis=(1, 2, 3, 4)) / (rows * columns)
+    return np.where(np.abs(tile).max(axis=(1, 2)) < VISIBLE, 1.0, power / np.maximum(expected, 1e-9))
+
+
+def half_transparent(images: Images) -> Array:
+    """(n,) share of pixels that are neither clear nor opaque, of images (H, W, 4)."""
+    alpha = np.stack([image[..., 3] for image in images])
+    return np.asarray(((alpha > CLEAR) & (alpha < OPAQUE)).mean(axis=(1, 2)))
+
+
+def colours(images: Images) -> Array:
+    """(n,) different colours of an image, of LEVELS levels a channel."""
+    counts = []
+    for image in images:
+        level = np.asarray(image).astype(np.int64) * LEVELS // 256
+        flat = level.reshape(-1, level.shape[2] if level.ndim == 3 else 1)
+        key = flat @ (LEVELS ** np.arange(flat.shape[1], dtype=np.int64))
+        counts.append(len(np.unique(key)))
+    return np.asarray(counts, dtype=np.float64)
+
+
+SHARPNESS = ItemStatistic(
+    statistic_spec("sharpness", "Sharpness", "sharpness"),
+    sharpness,
+    "mean absolute second difference of pixels, 0 to 255",
+)
+PIXEL_NOISE = ItemStatistic(
+    statistic_spec("pixel_noise", "Pixel noise", "pixel noise"),
+    pixel_noise,
+    "mean difference of a pixel from the most similar of its four neighbours, 0 to 255",
+)
+GRID_ENERGY = ItemStatistic(
+    statistic_spec("grid_energy", "Grids and checkerboards", "grid pattern"),
+    grid_energy,
+    "fine detail that repeats every 2, 4 or 8 pixels, as a multiple of chance",
+)
+HALF_TRANSPARENT = ItemStatistic(
+    statistic_spec("half_transparent", "Half-transparent pixels", "share of half-transparent pixels"),
+    half_transparent,
+    "share of pixels that are neither clear nor opaque",
+)
+COLOURS = ItemStatistic(
+    statistic_spec("colour_count", "Number of colours", "number of colours"),
+    colours,
+    f"different colours of an image, of {LEVELS} levels a channel",
+)
+STATISTICS = (SHARPNESS, PIXEL_NOISE, GRID_ENERGY, COLOURS)  # of any images
+
+
+def image_statistics(channels: int) -> tuple[ItemStatistic, ...]:
+    """The statistics of images with so many channels."""
+    return (*STATISTICS, HALF_TRANSPARENT) if channels == 4 else STATISTICS

@@ -1,0 +1,80 @@
+"""What people see or hear first, as one number an item: how often a sample is told from a real item by it alone.
+
+Nothing is learned, so few items say much: with two values of a statistic, a judge picks the item with the larger one (or, the
+same judge, always the smaller one). How often that is the sample is the common-language effect size (McGraw and Wong 1992), the
+area under the ROC curve.
+
+Legend for shapes: n samples, m real items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.evaluation.metrics.distances import Array, Rows
+from anew.evaluation.metrics.two_sample import auc
+from anew.evaluation.score import MetricSpec, Score, Tolerance
+
+SMALL, LARGE = 0.15, 0.35  # above guessing: those of the classifier two-sample test
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStatistic:
+    """A statistic of items and the metric that compares it.
+
+    Attributes:
+        spec: The metric.
+        compute: From items to their numbers (n,).
+        what: What the number is, one clause.
+    """
+
+    spec: MetricSpec
+    compute: Callable[[Sequence[Any] | NDArray[Any]], Array]
+    what: str
+
+
+def statistic_spec(name: str, title: str, what: str) -> MetricSpec:
+    """The metric of a statistic. what: it is, a noun phrase ("sharpness alone")."""
+    return MetricSpec(
+        name,
+        title,
+        f"How often a sample is told from a real item by its {what} (0.5 = guessing, 1 = always).",
+        minimum=0.5,
+        maximum=1.0,
+        tolerance=Tolerance(
+            "closeness",
+            SMALL,
+            LARGE,
+            f"a sample is told from a real item by its {what} {{value:.0%}} of the time (guessing: 50%)",
+            exact_baseline=0.5,
+        ),
+    )
+
+
+def compare(statistic: ItemStatistic, samples: Rows, held_out: Rows, train: Rows) -> Score:
+    """The score of values of samples (n,), beside those of held-out items (m,) and of training items in the samples' place."""
+    value, low, high = _told_apart(samples, held_out)
+    medians = f"median of samples {np.median(samples):.3g}, of held-out items {np.median(held_out):.3g}"
+    return Score(
+        statistic.spec,
+        value,
+        low=low,
+        high=high,
+        real_baseline=_told_apart(train, held_out)[0],
+        n=min(len(samples), len(held_out)),
+        source=f"{statistic.what}; {medians}",
+    )
+
+
+def _told_apart(a: Rows, b: Rows) -> tuple[float, float, float]:
+    """The effect size of a (n,) against b (m,) whichever is larger, 0.5 to 1, and its 95% interval (DeLong)."""
+    value, variance = auc(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
+    half = 1.96 * float(np.sqrt(variance))
+    ends = abs(value - half - 0.5), abs(value + half - 0.5)
+    least = 0.0 if abs(value - 0.5) <= half else min(ends)
+    return 0.5 + abs(value - 0.5), 0.5 + least, min(0.5 + max(ends), 1.0)

@@ -1,0 +1,101 @@
+"""Sharpness, noise, grids, transparency and colours: each sees its own fault, and no other sample is accused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from anew.evaluation.metrics.colour import CELLS, colour_counts, colour_distance, oklab
+from anew.evaluation.metrics.image_statistics import colours, grid_energy, image_statistics
+from anew.evaluation.metrics.item_statistics import compare
+
+Images = NDArray[np.uint8]
+
+
+def blobs(n: int, seed: int, alpha: bool = False) -> Images:
+    """(n, 32, 32, 3 or 4) soft blobs of colour; with hard alpha."""
+    source = np.random.default_rng(seed)
+    y, x = np.mgrid[:32, :32]
+    images = []
+    for _ in range(n):
+        a, b, size = source.uniform(8, 24), source.uniform(8, 24), source.uniform(4, 9)
+        near = np.exp(-((y - a) ** 2 + (x - b) ** 2) / (2 * size**2))[..., None]
+        colour = near * source.uniform(80, 255, 3) + (1 - near) * source.uniform(0, 60, 3)
+        image = colour + source.normal(0, 3, (32, 32, 3))
+        image = np.concatenate([image, 255.0 * (near > 0.3)], axis=2) if alpha else image
+        images.append(np.clip(image, 0, 255).astype(np.uint8))
+    return np.stack(images)
+
+
+def faulty(images: Images, fault: str) -> Images:
+    source = np.random.default_rng(9)
+    x = images.astype(np.float64)
+    if fault == "blur":
+        x = (x + np.roll(x, 1, 1) + np.roll(x, 1, 2) + np.roll(x, (1, 1), (1, 2))) / 4
+    elif fault == "specks":
+        x[source.random(x.shape[:3]) < 0.03] += 120
+    elif fault.startswith("grid"):
+        stride = int(fault[-1])
+        x[:, ::stride] += 25  # seams of patches
+    elif fault == "half":
+        x[..., 3] = np.where(x[..., 3] > 0, 170, 0)
+    elif fault == "palette":
+        x[..., :3] += source.normal(0, 20, x[..., :3].shape)
+    return np.clip(x, 0, 255).astype(np.uint8)
+
+
+def found(fault: str, n: int = 60) -> dict[str, float]:
+    samples, held_out, train = blobs(n, 0, True), blobs(n, 1, True), blobs(n, 2, True)
+    broken = faulty(samples, fault)
+    scores = [compare(s, *map(s.compute, (broken, held_out, train))) for s in image_statistics(4)]
+    assert all(score.low is not None and score.low <= score.value <= (score.high or 0.0) for score in scores)
+    assert all((score.real_baseline or 1.0) < 0.65 for score in scores)
+    return {score.name: float(score.low or 0.0) for score in scores}
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        ("blur", "sharpness"),
+        ("specks", "pixel_noise"),
+        ("grid2", "grid_energy"),
+        ("grid4", "grid_energy"),
+        ("grid8", "grid_energy"),
+        ("half", "half_transparent"),
+        ("palette", "colour_count"),
+    ],
+)
+def test_each_fault_is_seen_in_sixty_images(fault: str, name: str) -> None:
+    assert found(fault)[name] > 0.85
+
+
+def test_real_images_are_not_accused() -> None:
+    assert max(found("none").values()) < 0.6
+
+
+def test_a_grid_too_faint_to_be_seen_is_none() -> None:
+    images = np.full((5, 32, 32), 120, dtype=np.uint8)
+    faint, plain = images.copy(), images.copy()
+    faint[:, ::2, ::2] += 1
+    plain[:, ::2, ::2] += 30
+    assert (grid_energy(faint) == 1.0).all() and (grid_energy(plain) > 20.0).all()
+    assert (grid_energy(images[:, :3, :3]) == 1.0).all()  # smaller than two tiles
+
+
+def test_colours_are_counted_and_compared_where_they_look_different() -> None:
+    flat: Any = np.zeros((2, 4, 4, 3), dtype=np.uint8)
+    flat[1, :2] = 255
+    assert colours(flat).tolist() == [1.0, 2.0]
+    counts = colour_counts(flat)
+    assert counts.shape == (2, CELLS) and counts.sum() == 32 and colour_distance(counts[:1], counts[:1]) == 0.0
+    red, green = (np.zeros((3, 4, 4, 3), dtype=np.uint8) for _ in range(2))
+    red[..., 0], green[..., 1] = 255, 255
+    assert colour_distance(colour_counts(red), colour_counts(green)) == pytest.approx(1.0)
+    clear = np.zeros((1, 4, 4, 4), dtype=np.uint8)  # on white
+    white = np.full((1, 4, 4), 255, dtype=np.uint8)
+    assert colour_distance(colour_counts(clear), colour_counts(white)) == pytest.approx(0.0)
+    assert oklab(np.array([1.0, 1.0, 1.0])) == pytest.approx([1.0, 0.0, 0.0], abs=1e-4)
+    assert oklab(np.array([1.0, 0.0, 0.0])) == pytest.approx([0.628, 0.225, 0.126], abs=1e-3)

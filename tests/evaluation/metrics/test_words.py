@@ -1,0 +1,46 @@
+"""Known, new and broken words, beside what held-out text has."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anew.evaluation.metrics.words import Vocabulary, word_scores, words
+
+SYLLABLES = [f"{a}{b}" for a in "bdklmnrst" for b in ("a", "en", "i", "or", "u")]
+
+
+def prose(n: int, seed: int, first: int = 0) -> list[str]:
+    lexicon = ["".join(np.random.default_rng(first + i).choice(SYLLABLES, 2)) for i in range(200)]
+    source = np.random.default_rng(seed)
+    return [" ".join(source.choice(lexicon, 60)) for _ in range(n)]
+
+
+def found(samples: list[str], held_out: list[str], train: list[str]) -> dict[str, tuple[float, float]]:
+    scores = list(word_scores(samples, held_out, Vocabulary(train), 0))
+    assert all((s.low or 0.0) <= s.value <= (s.high or 0.0) for s in scores)
+    return {s.name: (s.value, s.real_baseline or 0.0) for s in scores}
+
+
+def test_word_salad_of_broken_words_is_told_in_eight_samples() -> None:
+    train, held_out = prose(80, 0), prose(20, 1)
+    source = np.random.default_rng(2)
+    salad = ["".join(source.permutation(list(text))) for text in prose(8, 3)]
+    whole, broken = found(prose(8, 3), held_out, train), found(salad, held_out, train)
+    assert whole["known_words"] == (1.0, 1.0) and whole["broken_words"] == (0.0, 0.0)
+    assert broken["known_words"][0] < 0.3 and broken["broken_words"][0] > 0.3
+    assert sum(value for value, _ in broken.values()) == 1.0
+
+
+def test_new_words_of_old_syllables_are_new_not_broken() -> None:
+    train, held_out = prose(80, 0), prose(20, 1)
+    shares = found(prose(8, 3, first=1000), held_out, train)
+    assert shares["known_words"][0] < 0.2 < shares["new_words"][0] and shares["new_words"][1] == 0.0
+
+
+def test_what_is_not_made_of_words_has_no_such_figures() -> None:
+    source = np.random.default_rng(0)
+    codes = ["".join(source.choice(list("ACGT"), 300)) for _ in range(30)]
+    assert found(codes[:10], codes[10:20], codes[20:]) == {}
+    names = [" ".join("".join(source.choice(list("abcdefgh"), 9)) for _ in range(20)) for _ in range(30)]
+    assert found(names[:10], names[10:20], names[20:]) == {}
+    assert words("irst words cut at the en") == ["words", "cut", "at", "the"]

@@ -1,0 +1,74 @@
+"""report/ holds the best-founded report of the present weights; no report is lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from anew.core.reporter import SilentReporter
+from anew.workflows.run_report import ReportPlace
+
+
+class Messages(SilentReporter):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def write(run: Path, samples: int, text: str) -> tuple[Path, list[str]]:
+    """A report as an evaluation writes it; where it went, and what was said."""
+    messages = Messages()
+    place = ReportPlace.choose(run, samples)
+    out = place.make_room(messages)
+    out.mkdir(parents=True, exist_ok=True)
+    basis = {"samples": place.basis.samples, "weights": place.basis.weights, "time": place.basis.time}
+    (out / "report.json").write_text(json.dumps({"text": text, "basis": basis}))
+    return out, messages.texts
+
+
+def text_of(report: Path) -> str:
+    return str(json.loads((report / "report.json").read_text())["text"])
+
+
+def test_a_smaller_report_of_the_same_weights_does_not_take_the_place_of_a_larger_one(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    assert write(tmp_path, 100, "large") == (tmp_path / "report", [])
+    out, texts = write(tmp_path, 40, "small")
+    assert out.parent == tmp_path / "reports" and text_of(out) == "small"
+    assert "stays as it is, since it measured more samples of these weights (100); the report of 40 is in" in texts[0]
+    assert text_of(tmp_path / "report") == "large"
+
+
+@pytest.mark.parametrize(("samples", "weights"), [(100, b"one"), (200, b"one"), (5, b"two")])
+def test_as_many_samples_or_new_weights_take_its_place_and_it_is_kept(
+    samples: int, weights: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    write(tmp_path, 100, "first")
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    out, texts = write(tmp_path, samples, "second")
+    assert out == tmp_path / "report" and text_of(out) == "second"
+    assert "the earlier report is kept in" in texts[0]
+    assert [text_of(path) for path in (tmp_path / "reports").iterdir()] == ["first"]
+
+
+def test_reports_of_one_second_have_folders_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    for number in range(4):
+        write(tmp_path, 10, str(number))
+    assert sorted(text_of(path) for path in (tmp_path / "reports").iterdir()) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["{", "[]", '{"basis": 5}', '{"basis": {"samples": "x", "weights": 1, "time": "never"}}', '{"basis": null}'],
+)
+def test_a_report_that_does_not_say_what_it_rests_on_is_replaced(damaged: str, tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "report.json").write_text(damaged)
+    out, texts = write(tmp_path, 10, "new")
+    assert out == tmp_path / "report" and text_of(out) == "new" and not texts
