@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.evaluation.inputs import EMBEDDER_ITEMS, LEAST, POOL_MOST, AuditPool, Clock, EvaluationInputs
-from anew.evaluation.memorization.audit import MOST_CONTROLS, audit, posers
+from anew.evaluation.memorization.audit import MOST_CONTROLS, POSERS, audit
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
@@ -345,7 +345,7 @@ class Evaluation(ABC):
 
 def comparisons(samples: int, real: int) -> float:
     """How many pairs of items an audit compares, but for a factor: real items that pose as samples are compared too."""
-    return (samples + min(MOST_CONTROLS, real // 2) + posers(samples, real)) * real
+    return (samples + min(MOST_CONTROLS, real // 2) + min(POSERS, real)) * real
 
 
 def most_within(pairs: float, most: int, pairs_of: Callable[[int], float]) -> int:
