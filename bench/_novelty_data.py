@@ -124,7 +124,7 @@ def books(folder: Path) -> Data:
     """Passages of the books of a folder."""
     paths = sorted(folder.glob("*.txt"))
     cut = item_types.passages([p.read_text(encoding="utf-8") for p in paths])
-    whole = [i for i, t in enumerate(cut.texts) if len(t) == item_types.WIDTH]
+    whole = [i for i, t in enumerate(cut.texts) if len(t) == item_types.PASSAGE]
     return _texts(folder.name, item_types.PASSAGES, [cut.texts[i] for i in whole], cut.owner[whole])
 
 

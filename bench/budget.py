@@ -9,6 +9,7 @@ says.
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -51,29 +52,27 @@ def main() -> None:
     options = build.parse_args()
 
     rows = Table("budget")
-    for budget in options.budgets:
-        for data in options.data:
-            for busy in options.busy:
-                place = fresh(options.work / "budget" / f"{data.stem}-{budget}-{busy}")
-                words = ["--run", place / "run", "--budget", budget, "--seed", options.seed]
-                with busy_processes(busy, options.cores):
-                    done = anew("train", data, *words, *setting_words(options.set), cores=options.cores, scratch=place)
-                allowed = seconds_of(budget)
-                early = "stopped early" in done.out + done.err
-                trained, steps = train_seconds(place / "run")
-                kept = done.wall <= allowed + max(OVER_S, OVER_SHARE * allowed)
-                rows.add(
-                    data=data.stem,
-                    budget_s=allowed,
-                    busy=busy,
-                    wall=round(done.wall, 2),
-                    over_s=round(max(0.0, done.wall - allowed), 2),
-                    used=round(done.wall / allowed, 3),
-                    training_share=None if trained is None else round(trained / allowed, 3),
-                    steps=steps,
-                    ended_early=early,
-                    passes=kept and (early or busy > 0 or done.wall >= LEAST * allowed),
-                )
+    for budget, data, busy in itertools.product(options.budgets, options.data, options.busy):
+        place = fresh(options.work / "budget" / f"{data.stem}-{budget}-{busy}")
+        words = ["--run", place / "run", "--budget", budget, "--seed", options.seed, *setting_words(options.set)]
+        with busy_processes(busy, options.cores):
+            done = anew("train", data, *words, cores=options.cores, scratch=place)
+        allowed = seconds_of(budget)
+        early = "stopped early" in done.out + done.err
+        trained, steps = train_seconds(place / "run")
+        kept = done.wall <= allowed + max(OVER_S, OVER_SHARE * allowed)
+        rows.add(
+            data=data.stem,
+            budget_s=allowed,
+            busy=busy,
+            wall=round(done.wall, 2),
+            over_s=round(max(0.0, done.wall - allowed), 2),
+            used=round(done.wall / allowed, 3),
+            training_share=None if trained is None else round(trained / allowed, 3),
+            steps=steps,
+            ended_early=early,
+            passes=kept and (early or busy > 0 or done.wall >= LEAST * allowed),
+        )
     rows.show()
     print(f"\n{sum(row['passes'] for row in rows.rows)} of {len(rows.rows)} runs kept their budget")
 

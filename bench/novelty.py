@@ -1,10 +1,11 @@
 """The copying test on real data: false alarms, power, other methods on the same inputs, speed.
 
-python bench/novelty.py --mnist DIR --pictures DIR --books DIR --names DIR [--fraction 0.1] [--parts calibration,power]
+python bench/novelty.py --mnist DIR --pictures DIR --books DIR --names DIR --proteins FASTA [--quick] [--parts power,twins]
 
 Each run draws 1,000 training, 1,000 held-out and 1,000 further real items; samples are made of the last (null runs: as
 they are, sharpened, blurred, of one mode only), with planted copies of training items in their place (power), or are all
-training items (copycat), or come of a naive generator fitted to the training items (naive; copies nothing).
+training items (copycat), or come of a naive generator fitted to the training items (naive; copies nothing). The part
+`twins` has 900 training and 400 held-out items of families of near-twins, and 300 samples (see `_novelty_twins`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import _novelty_data as data
+import _novelty_twins
 from _common import Table, fresh, parser, pinned
 from _novelty_data import Data
 from _novelty_rivals import rivals
@@ -30,6 +32,8 @@ from anew.evaluation.memorization.audit import Audit, audit
 SIZE = 1000
 NULL_RUNS = 13  # of each null generator of each data set: 208 in all
 POWER_RUNS = 20
+TWIN_NULL_RUNS, TWIN_RUNS = 50, 20  # of each family of near-twins
+QUICK = 0.1  # of the runs
 METHODS = ("meehan", "dcr", "authpct")
 LOADERS = {"mnist": data.digits, "pictures": data.pictures, "books": data.books, "names": data.records}
 Make = Callable[[Data, "Draw", np.random.Generator], Sequence[Any]]
@@ -146,6 +150,28 @@ def speed(given: argparse.Namespace, rows: Table) -> None:
         )  # fmt: skip
 
 
+def twins(given: argparse.Namespace) -> Iterator[_novelty_twins.Twins]:
+    """The families of near-twins that the given data allow."""
+    if given.names is not None:
+        yield _novelty_twins.names(data.records(given.names).items)
+    if given.pictures is not None:
+        yield _novelty_twins.crops(given.pictures)
+    if given.proteins is not None:
+        yield _novelty_twins.variants(given.proteins, 92)
+        yield _novelty_twins.variants(given.proteins, 238)
+
+
+def judged_twins(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    own = [r for r in rows if r["part"] == "twins"]
+    null, power = ([r for r in own if r["case"].endswith(what)] for what in ("none", "exact"))
+    if own:
+        runs, alarms = sum(r["runs"] for r in null), sum(r["anew"] for r in null)
+        yield {"case": "twins: null runs", "runs": runs, "anew": alarms, "passes": alarms <= 0.05 * runs}
+        runs, alarms = sum(r["runs"] for r in power), sum(r["anew"] for r in power)
+        passes = min(r["anew"] / r["runs"] for r in power) >= 0.9
+        yield {"case": "twins: exact copies", "runs": runs, "anew": alarms, "passes": passes}
+
+
 def judged(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The figures that are to be reached, from the rows."""
     null = [r for r in rows if r["part"] == "calibration"]
@@ -170,8 +196,10 @@ def main() -> None:
     build.add_argument("--pictures", type=Path, help="folder with a folder of pictures for each class")
     build.add_argument("--books", type=Path, help="folder of .txt books")
     build.add_argument("--names", type=Path, help="file (or its folder) of one name a line")
+    build.add_argument("--proteins", type=Path, help="FASTA file whose records become ancestors of variants")
     build.add_argument("--fraction", type=float, default=1.0, help="of the runs")
-    build.add_argument("--parts", default="calibration,power,speed", help="which of them")
+    build.add_argument("--quick", action="store_const", dest="fraction", const=QUICK, help="a tenth of the runs")
+    build.add_argument("--parts", default="calibration,power,twins,speed", help="which of them")
     build.add_argument("--cases", help='only these, with commas between them, as in "real,2%% jpeg"')
     build.add_argument("--one", choices=("images", "texts"), help=argparse.SUPPRESS)
     given = build.parse_args()
@@ -186,7 +214,11 @@ def main() -> None:
             for name, make, one_mode in (c for c in cases if given.cases is None or c[0] in given.cases.split(",")):
                 count = max(round(given.fraction * runs), 1)
                 rows.add(part=part, **case(source, name, make, one_mode, count))
-    for verdict in list(judged(rows.rows)):
+    for family in twins(given) if "twins" in parts else ():
+        counts = (max(round(given.fraction * runs), 1) for runs in (TWIN_NULL_RUNS, TWIN_RUNS))
+        for row in _novelty_twins.cases(family, *counts):
+            rows.add(part="twins", **row)
+    for verdict in [*judged(rows.rows), *judged_twins(rows.rows)]:
         rows.add(part="verdict", **verdict)
     if "speed" in parts:
         speed(given, rows)

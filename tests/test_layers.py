@@ -36,7 +36,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "evaluation": (*CORE, "functional", "estimators", "data.types", "data.modality", "data.formats"),
     "training": (*CORE, "functional", "runs", "families.base", "families.phases"),
     "sampling": (*CORE, "functional", "estimators", "data", "families.base", "runs", "evaluation.reporting.sheet"),
-    "exporting": (*CORE, "data", "families.portable", "runs", "sampling", "evaluation.reporting"),
+    "exporting": (*CORE, "data", "families.base", "families.portable", "runs", "sampling", "evaluation.reporting"),
     "planning": (*CORE, "functional", "data", "families.base", "families.phases", "runs", "training"),
     "workflows": (
         *CORE,

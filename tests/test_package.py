@@ -90,7 +90,7 @@ def test_the_metadata_of_a_wheel(built: Path) -> None:
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         metadata = email.message_from_bytes(wheel.read(f"anew-{anew.__version__}.dist-info/METADATA"))
     assert metadata["Version"] == anew.__version__
-    extras = {"audio", "video", "molecules", "code", "tables", "hub", "track", "demo", "all", "docs", "dev"}
+    extras = {"audio", "video", "molecules", "code", "tables", "hub", "export", "track", "demo", "all", "docs", "dev"}
     assert set(metadata.get_all("Provides-Extra", [])) == extras
     core = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert len(core) <= 15 and all("<" in line for line in core), core
@@ -132,7 +132,7 @@ def test_its_types_reach_a_user(installed: Path, tmp_path: Path) -> None:
         f"--cache-dir={ROOT / '.mypy_cache' / 'user'}",
     ]
     command = [sys.executable, "-I", "-m", "mypy", *options, "user.py"]
-    said = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True).stdout
-    assert 'user.py:5: note: Revealed type is "anew.' in said and "Samples" in said, said
-    assert 'Module has no attribute "no_such_verb"' in said, said
-    assert "Found 1 error in 1 file" in said, said
+    output = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert 'user.py:5: note: Revealed type is "anew.' in output and "Samples" in output, output
+    assert 'Module has no attribute "no_such_verb"' in output, output
+    assert "Found 1 error in 1 file" in output, output

@@ -55,13 +55,13 @@ def test_what_turns_out_bad_in_training_is_said(tmp_path: Path, monkeypatch: pyt
     lines: list[str] = []
     monkeypatch.setattr(reporter.SilentReporter, "message", lambda self, text: lines.append(text))
     anew.train(folder, tmp_path / "run", steps=2, family="gan", settings=QUICK)
-    said = [
+    sentences = [
         "skipped a_98.wav: it holds values that are not numbers (NaN or infinite)",
         "skipped a_99.wav: it is silent",
         "skipped in all: 2",
     ]
-    assert set(said) <= set(lines) and len(lines) == len(set(lines))
+    assert set(sentences) <= set(lines) and len(lines) == len(set(lines))
     notes = json.loads((tmp_path / "run" / "report" / "report.json").read_text())["notes"]
-    assert set(said) <= set(notes)
+    assert set(sentences) <= set(notes)
     data = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
-    assert data["refused"] == 2 and any("a_99.wav: it is silent" in one for one in data["refusals"])
+    assert data["refused"] == 2 and any("a_99.wav: it is silent" in refusal for refusal in data["refusals"])

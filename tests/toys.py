@@ -81,13 +81,13 @@ class Toy(Family):
         return Loss(error.sum(), len(batch))
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
-        how = request.sampling or ToySampling()
+        sampling = request.sampling or ToySampling()
         with torch.no_grad():
             x = (
                 StepContext(seed, 0, phase="sample", first_row=request.first_index).normal(
                     "noise", (request.n, *self.spec.shape)
                 )
-                * how.spread
+                * sampling.spread
             )
             yield self.net(x)
 

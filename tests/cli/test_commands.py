@@ -112,8 +112,8 @@ def test_one_sample_is_one_file_and_a_sheet_says_how_many_it_shows(
     image_run: tuple[Path, Path], tmp_path: Path
 ) -> None:
     _, run = image_run
-    said = anew("sample", run, "--out", tmp_path / "one", "-n", 1).stdout
-    assert [p.suffix for p in (tmp_path / "one").iterdir()] == [".png"] and said.startswith("1 item in")
+    output = anew("sample", run, "--out", tmp_path / "one", "-n", 1).stdout
+    assert [p.suffix for p in (tmp_path / "one").iterdir()] == [".png"] and output.startswith("1 item in")
     assert "all of them in all.png" in anew("sample", run, "--out", tmp_path / "two", "-n", 2).stdout
     assert "first 100 of them" in anew("sample", run, "--out", tmp_path / "many", "-n", 101).stdout
 
@@ -131,9 +131,9 @@ def test_text_goes_on_from_a_prompt_and_stops(text_run: tuple[Path, Path], tmp_p
 def test_score_and_evaluate_speak_json(text_run: tuple[Path, Path], tmp_path: Path) -> None:
     _, run = text_run
     other = prose(tmp_path / "other.txt", 60, seed=9)
-    found = json.loads(anew("score", run, other, "--json").stdout)
-    assert found["characters"] == len(other.read_text())
-    assert 0.5 < found["bits_per_character"] < 8
+    output = json.loads(anew("score", run, other, "--json").stdout)
+    assert output["characters"] == len(other.read_text())
+    assert 0.5 < output["bits_per_character"] < 8
     report = json.loads(anew("evaluate", run, "-n", 4, "--json").stdout)
     assert {"bits_per_character"} <= {s["name"] for s in report["scores"]}
 
@@ -162,8 +162,8 @@ def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple
     def spoken(*arguments: object) -> dict[str, Any]:
         done = anew(*arguments, "--json")
         assert done.stdout.count("\n") == 1
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        output: dict[str, Any] = json.loads(done.stdout)
+        return output
 
     few = ("--steps", 2, "--set", "evaluate_samples=4")
     trained = spoken("train", data, "--run", tmp_path / "run", *few)
@@ -192,9 +192,9 @@ def test_a_run_ends_with_three_answers_and_two_commands(image_run: tuple[Path, P
 
 def test_look_says_what_it_is(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
-    found = json.loads(anew("look", data, "--json").stdout)
-    assert found["modality"] == "image" and found["family"] == "diffusion"
-    assert found["items"] == 240 and found["labels"] == ["bar", "disc"]
+    output = json.loads(anew("look", data, "--json").stdout)
+    assert output["modality"] == "image" and output["family"] == "diffusion"
+    assert output["items"] == 240 and output["labels"] == ["bar", "disc"]
     words = anew("look", names(tmp_path / "names.txt")).stdout
     assert words.startswith("data:   ") and "\nmodel:  transformer\nbecause " in words
 

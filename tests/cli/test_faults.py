@@ -31,9 +31,9 @@ def test_a_bug_is_one_sentence_and_a_file(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     failing(monkeypatch, ZeroDivisionError("division by zero"))
     assert main(LOOK) == FAULT
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "this is a bug in Anew (ZeroDivisionError)" in said and "please send" in said
-    place = re.search("'(.*anew-bug-.*)'", said)
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1 and "this is a bug in Anew (ZeroDivisionError)" in output and "please send" in output
+    place = re.search("'(.*anew-bug-.*)'", output)
     assert place is not None
     report = Path(place[1]).read_text()
     assert report.startswith("anew look book.txt\n") and "python: 3." in report and "Traceback" in report
@@ -78,8 +78,8 @@ def test_limits_have_sentences(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     failing(monkeypatch, error)
     assert main(LOOK) == code
-    said = capsys.readouterr().err
-    assert says in said and said.count("\n") == 1 and "Traceback" not in said
+    output = capsys.readouterr().err
+    assert says in output and output.count("\n") == 1 and "Traceback" not in output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -106,8 +106,8 @@ def test_a_verb_that_finishes_after_a_signal_was_still_stopped(monkeypatch: pyte
 def test_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
-    said = capsys.readouterr().out
-    assert "exit codes:" in said and "75" in said and "--debug" in said
+    output = capsys.readouterr().out
+    assert "exit codes:" in output and "75" in output and "--debug" in output
 
 
 @pytest.mark.parametrize("name", ["n" * 300, ""])

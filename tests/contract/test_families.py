@@ -106,11 +106,11 @@ def check_every_setting_is_documented(name: str, spec: Spec) -> None:
 def check_loss_is_keyed(name: str, spec: Spec) -> None:
     family, batch = ready(name, spec).train(), Made(spec).batch(0, "", 0, 8, 8)
     phase = family.phases()[0]
-    one = phase.loss(batch, StepContext(1, 4, 0.1, "main"))
-    two = phase.loss(batch, StepContext(1, 4, 0.1, "main"))
-    assert torch.isfinite(one.total)
-    assert float(one.count) > 0
-    assert torch.equal(one.total, two.total)
+    first = phase.loss(batch, StepContext(1, 4, 0.1, "main"))
+    second = phase.loss(batch, StepContext(1, 4, 0.1, "main"))
+    assert torch.isfinite(first.total)
+    assert float(first.count) > 0
+    assert torch.equal(first.total, second.total)
 
 
 def check_training_is_finite_and_every_weight_has_a_group(name: str, spec: Spec) -> None:
@@ -167,16 +167,16 @@ def check_weights_come_back(name: str, spec: Spec) -> None:
         x = Made(spec).batch(8, "", 0, 3, 3).x
         assert torch.equal(family.encode(x), again.eval().encode(x))
         return
-    one, two = (last(f.eval(), SampleRequest(3, labels(spec, 3), None, f.Sampling())) for f in (family, again))
-    assert torch.equal(one, two)
+    first, second = (last(f.eval(), SampleRequest(3, labels(spec, 3), None, f.Sampling())) for f in (family, again))
+    assert torch.equal(first, second)
 
 
 def last(family: Family, request: SampleRequest, seed: int = 5) -> torch.Tensor:
-    found = None
+    drawn = None
     for draft in family.sample(request, seed):
-        found = draft
-    assert found is not None
-    return found.clone()
+        drawn = draft
+    assert drawn is not None
+    return drawn.clone()
 
 
 def labels(spec: Spec, n: int) -> torch.Tensor | None:
@@ -189,8 +189,8 @@ def check_samples_fit_the_spec_and_depend_on_their_index_alone(name: str, spec: 
         with pytest.raises(ConfigError, match="codec"):
             last(family, SampleRequest(2))
         return
-    how = family.Sampling()
-    together = last(family, SampleRequest(5, labels(spec, 5), None, how))
+    sampling = family.Sampling()
+    together = last(family, SampleRequest(5, labels(spec, 5), None, sampling))
     assert together.shape[0] == 5
     if isinstance(spec, Grid):
         assert tuple(together.shape[1:]) == spec.shape
@@ -199,7 +199,7 @@ def check_samples_fit_the_spec_and_depend_on_their_index_alone(name: str, spec: 
         assert together.ndim == 2
         assert int(together.min()) >= 0 and int(together.max()) < spec.special.get("rare", spec.vocab)
     part = None if labels(spec, 5) is None else labels(spec, 5)[3:]
-    alone = last(family, SampleRequest(2, part, None, how, first_index=3))
+    alone = last(family, SampleRequest(2, part, None, sampling, first_index=3))
     length = min(alone.shape[1], together.shape[1])
     if isinstance(spec, Grid):
         assert torch.allclose(together[3:], alone, atol=2e-2)
@@ -211,9 +211,9 @@ def check_seeds_differ(name: str, spec: Spec) -> None:
     family = ready(name, spec).eval()
     if not family.generates:
         return
-    one, two = (last(family, SampleRequest(4, labels(spec, 4), None, family.Sampling()), seed) for seed in (1, 2))
-    length = min(one.shape[1], two.shape[1])
-    assert not torch.equal(one[:, :length], two[:, :length])
+    first, second = (last(family, SampleRequest(4, labels(spec, 4), None, family.Sampling()), seed) for seed in (1, 2))
+    length = min(first.shape[1], second.shape[1])
+    assert not torch.equal(first[:, :length], second[:, :length])
 
 
 def check_bits_are_exact_or_absent(name: str, spec: Spec) -> None:

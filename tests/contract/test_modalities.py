@@ -105,7 +105,7 @@ def items(name: str) -> list[Item]:
 def as_seen(data: bytes) -> np.ndarray[Any, Any]:
     """(H, W, C) of a picture, (T, H, W, C) of a moving one."""
     with Image.open(io.BytesIO(data)) as image:
-        frames = [np.asarray(one.convert("RGB")) for one in ImageSequence.Iterator(image)]
+        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
     return np.stack(frames) if len(frames) > 1 else frames[0]
 
 
@@ -131,10 +131,10 @@ def check_config_round_trip(name: str, tmp_path: Path) -> None:
 
 
 def check_fit_and_encode_are_deterministic(name: str, tmp_path: Path) -> None:
-    one, two = fitted(name), fitted(name)
-    assert one.spec == two.spec
+    first, second = fitted(name), fitted(name)
+    assert first.spec == second.spec
     for item in items(name)[:5]:
-        assert np.array_equal(one.encode(item), two.encode(item))
+        assert np.array_equal(first.encode(item), second.encode(item))
 
 
 def check_decode_undoes_encode(name: str, tmp_path: Path) -> None:
@@ -144,8 +144,8 @@ def check_decode_undoes_encode(name: str, tmp_path: Path) -> None:
         if isinstance(modality.spec, Grid):
             back = modality.decode(modality.batch(stored[None], None, None).x)[0]
             if name in UNLIKE:
-                one, two = (modality.picture(x).astype(int) for x in (modality.to_items(stored[None])[0], back))
-                assert np.abs(one - two).mean() <= UNLIKE[name]
+                first, second = (modality.picture(x).astype(int) for x in (modality.to_items(stored[None])[0], back))
+                assert np.abs(first - second).mean() <= UNLIKE[name]
                 continue
             assert np.abs(as_seen(item.data).astype(int) - back.astype(int)).max() <= 1
         else:
@@ -214,11 +214,11 @@ def check_a_data_set_of_it_is_whole(name: str, tmp_path: Path) -> None:
     data.fit(SIZE)
     sizes = [data.part_size(p) for p in ("train", "validation", "test")]
     assert all(s > 0 for s in sizes)
-    one, two = data.batch(5, "main", 2, 3, 8), data.batch(5, "main", 0, 8, 8)
-    assert torch.equal(one.x, two.x[2:5])
+    first, second = data.batch(5, "main", 2, 3, 8), data.batch(5, "main", 0, 8, 8)
+    assert torch.equal(first.x, second.x[2:5])
     again = Dataset.open(path, seed=3)
     again.fit(SIZE)
-    assert torch.equal(again.batch(5, "main", 2, 3, 8).x, one.x)
+    assert torch.equal(again.batch(5, "main", 2, 3, 8).x, first.x)
     data.close()
     again.close()
 

@@ -59,8 +59,8 @@ def test_sound_names_its_extra(blocked: Path, tmp_path: Path) -> None:
     wave = np.sin(np.arange(16000) / 20).astype(np.float32)
     for index in range(3):
         (tmp_path / "data" / f"{index}.wav").write_bytes(audio.written(wave * (1 - index / 10), 16000, "wav"))
-    said = refusal(without_extras(blocked, "look", tmp_path / "data"))
-    assert said == "anew: reading sound needs the package soundfile; install it with `pip install 'anew[audio]'`"
+    sentence = refusal(without_extras(blocked, "look", tmp_path / "data"))
+    assert sentence == "anew: reading sound needs the package soundfile; install it with `pip install 'anew[audio]'`"
 
 
 def test_film_names_its_extra(blocked: Path, tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_film_names_its_extra(blocked: Path, tmp_path: Path) -> None:
     for index in range(3):
         clip = np.random.default_rng(index).integers(0, 256, (8, 16, 16), dtype=np.uint8)
         (tmp_path / "data" / f"{index}.mp4").write_bytes(frames.mp4(clip, 8.0))
-    said = refusal(without_extras(blocked, "look", tmp_path / "data"))
-    assert said == "anew: reading video needs the package av; install it with `pip install 'anew[video]'`"
+    sentence = refusal(without_extras(blocked, "look", tmp_path / "data"))
+    assert sentence == "anew: reading video needs the package av; install it with `pip install 'anew[video]'`"
 
 
 def test_a_package_that_does_not_load_is_not_called_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,9 @@ from decoders import Native, acted, item
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    one = Worker(seconds=0.5, share=1 << 28)
-    yield one
-    one.close()
+    worker_process = Worker(seconds=0.5, share=1 << 28)
+    yield worker_process
+    worker_process.close()
 
 
 def run(worker: Worker, *words: str) -> list[Any]:
@@ -33,9 +33,9 @@ def run(worker: Worker, *words: str) -> list[Any]:
 
 
 def test_values_come_back_as_they_are(worker: Worker) -> None:
-    found = worker.run(acted, None, ["array", "text", "none"])
-    assert np.array_equal(found[0], np.arange(6, dtype=np.int16).reshape(2, 3)) and found[0].dtype == np.int16
-    assert found[1:] == ["text", None]
+    results = worker.run(acted, None, ["array", "text", "none"])
+    assert np.array_equal(results[0], np.arange(6, dtype=np.int16).reshape(2, 3)) and results[0].dtype == np.int16
+    assert results[1:] == ["text", None]
 
 
 @pytest.mark.parametrize(
@@ -52,18 +52,18 @@ def test_values_come_back_as_they_are(worker: Worker) -> None:
     ],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_the_guilty_item_alone_is_lost(worker: Worker, word: str, reason: str) -> None:
-    found = run(worker, "a", "b", word, "c")
-    assert isinstance(found[2], ValueError)
+def test_only_the_item_that_crashes_is_lost(worker: Worker, word: str, reason: str) -> None:
+    results = run(worker, "a", "b", word, "c")
+    assert isinstance(results[2], ValueError)
     with pytest.raises(ValueError, match=reason):
-        raise found[2]
-    assert [found[0], found[1], found[3]] == ["a", "b", "c"]
+        raise results[2]
+    assert [results[0], results[1], results[3]] == ["a", "b", "c"]
     assert run(worker, "d") == ["d"]
 
 
-def test_two_guilty_ones_are_told_apart(worker: Worker) -> None:
-    found = run(worker, "crash", "a", "leave", "b")
-    assert found[1::2] == ["a", "b"] and all(isinstance(one, ValueError) for one in found[::2])
+def test_two_items_that_crash_are_separated(worker: Worker) -> None:
+    results = run(worker, "crash", "a", "leave", "b")
+    assert results[1::2] == ["a", "b"] and all(isinstance(result, ValueError) for result in results[::2])
 
 
 def test_errors_of_ours_are_raised(worker: Worker) -> None:
@@ -91,17 +91,17 @@ def test_killed_from_outside_it_is_started_again(worker: Worker) -> None:
 
 
 def test_threads_share_it(worker: Worker) -> None:
-    found: dict[int, list[Any]] = {}
+    results: dict[int, list[Any]] = {}
 
     def ask(number: int) -> None:
-        found[number] = run(worker, *(f"{number}-{i}" for i in range(20)))
+        results[number] = run(worker, *(f"{number}-{i}" for i in range(20)))
 
     threads = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert found == {n: [f"{n}-{i}" for i in range(20)] for n in range(8)}
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {n: [f"{n}-{i}" for i in range(20)] for n in range(8)}
 
 
 def test_an_interrupted_question_leaves_no_answer_behind(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +166,8 @@ def test_every_method_of_a_modality_passes_it() -> None:
     words = ["a", "crash", "b"]
     encoded = modality.encode_many([item(word) for word in words])
     assert encoded[::2] == ["a", "b"] and "decoder down" in str(encoded[1])
-    found = list(isolation.each(modality, "expand", [item("a"), item("crash")]))
-    assert found[0] == ["a", "a"] and isinstance(found[1], ValueError)
+    results = list(isolation.each(modality, "expand", [item("a"), item("crash")]))
+    assert results[0] == ["a", "a"] and isinstance(results[1], ValueError)
     arrays = [item(np.zeros(3)) for _ in range(2)]
     assert list(isolation.each(modality, "where", arrays)) == [os.getpid()] * 2  # nothing to decode
     assert next(isolation.each(modality, "where", [item("a")])) != os.getpid()

@@ -30,13 +30,13 @@ def test_dropout_is_keyed_and_scaled() -> None:
     drop = random.Dropout(0.25).train()
     x = torch.ones(64, 100)
     with random.use_context(StepContext(0, 1, first_row=32)):
-        one, again = drop(x), drop(x)
+        first, again = drop(x), drop(x)
     with random.use_context(StepContext(0, 1, first_row=32)):
-        assert torch.equal(one, drop(x))
-    assert not torch.equal(one, again)  # the second layer of a pass has a mask of its own
+        assert torch.equal(first, drop(x))
+    assert not torch.equal(first, again)  # the second layer of a pass has a mask of its own
     with random.use_context(StepContext(0, 1, first_row=48)):
-        assert torch.equal(one[16:], drop(x[16:]))
-    assert abs(float(one.mean()) - 1.0) < 0.03
+        assert torch.equal(first[16:], drop(x[16:]))
+    assert abs(float(first.mean()) - 1.0) < 0.03
     assert torch.equal(drop.eval()(x), x)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, make_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,8 @@ class Inner:
 
 def test_text_becomes_the_fields_type() -> None:
     texts = {"width": "16", "rate": "1e-3", "kind": "b", "on": "false", "mults": "1,2,4", "few": "3"}
-    found = cfg.route_settings(texts, {"inner": Inner})["inner"]
-    assert replace(Inner(), **found) == Inner(16, 1e-3, "b", False, (1, 2, 4), 3)
+    values = cfg.route_settings(texts, {"inner": Inner})["inner"]
+    assert replace(Inner(), **values) == Inner(16, 1e-3, "b", False, (1, 2, 4), 3)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_what_is_not_finite_is_no_value(text: str) -> None:
         cfg.route_settings({"width": text}, {"inner": Inner})
 
 
-def test_every_knob_of_every_kind_refuses_what_is_not_finite() -> None:
+def test_every_setting_of_every_owner_refuses_what_is_not_finite() -> None:
     from anew.core.registry import available, load
     from anew.planning.train_config import TrainConfig
 
@@ -161,3 +161,9 @@ def test_labels_are_switched_off_by_one_word() -> None:
     for name in available("data"):
         labels = cfg.settings_of(load("data", name).Config).get("labels")
         assert labels is None or "off" in (*labels.choices, *labels.help.replace(",", "").split()), name
+
+
+def test_many_settings_are_not_listed_in_a_sentence_but_the_command_that_lists_them() -> None:
+    many = make_dataclass("Many", [(f"name_{i}", int, setting(1, "a number")) for i in range(40)])
+    with pytest.raises(ConfigError, match=r"^unknown setting 'zzz'; `anew settings` lists all"):
+        cfg.route_settings({"zzz": "1"}, {"many": many})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from anew.core.threads import ThreadTuner, choose_thread_count
+from anew.core.threads import ThreadTuner, choose_thread_count, map_in_threads, measure_crowding
 
 
 @pytest.fixture(autouse=True)
@@ -28,22 +28,22 @@ def run(tuner: ThreadTuner, steps: int, seconds: dict[int, float]) -> list[int]:
 
 
 def test_one_thread_while_the_cores_are_shared_and_all_when_they_are_free() -> None:
-    said: list[str] = []
-    tuner = ThreadTuner(said.append, 2)
+    messages: list[str] = []
+    tuner = ThreadTuner(messages.append, 2)
     assert set(run(tuner, 20, {2: 0.1, 1: 0.15})) == {2}
     crowded = run(tuner, 200, {2: 3.0, 1: 0.3})
     assert crowded.count(2) < 8
     assert crowded[-1] == 1
     assert set(run(tuner, 1200, {2: 0.1, 1: 0.15})[-100:]) == {2}
-    assert len(said) == 2
+    assert len(messages) == 2
 
 
 def test_steps_that_are_slow_by_themselves_stay_with_all_threads() -> None:
-    said: list[str] = []
-    tuner = ThreadTuner(said.append, 2)
+    messages: list[str] = []
+    tuner = ThreadTuner(messages.append, 2)
     run(tuner, 20, {2: 0.1, 1: 0.15})
     assert run(tuner, 300, {2: 0.5, 1: 0.8}).count(1) < 20
-    assert not said
+    assert not messages
 
 
 def test_one_thread_has_nothing_to_choose() -> None:
@@ -56,3 +56,26 @@ def test_the_plan_is_measured_with_what_is_faster() -> None:
     assert torch.get_num_threads() == 2
     assert choose_thread_count(1.0, lambda: 0.1) == 0.1
     assert torch.get_num_threads() == 1
+
+
+def test_crowding_is_at_least_one() -> None:
+    assert measure_crowding(0.01) >= 1.0
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_results_come_in_order_few_ahead_and_the_threads_come_back(workers: int) -> None:
+    taken: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(50):
+            taken.append(number)
+            yield number
+
+    threads = torch.get_num_threads()
+    results = map_in_threads(lambda number: number * number, numbers(), workers)
+    assert next(results) == 0 and len(taken) <= workers + 1
+    assert list(results) == [number * number for number in range(1, 50)]
+    assert torch.get_num_threads() == threads
+    with pytest.raises(ZeroDivisionError):
+        list(map_in_threads(lambda number: 1 // number, [1, 0], workers))
+    assert torch.get_num_threads() == threads

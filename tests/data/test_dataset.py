@@ -87,8 +87,8 @@ def test_each_record_once_an_epoch(tmp_path: Path) -> None:
     data = opened(tmp_path)
     n = data.train_items
     rows = data.batch(0, "main", n, n, 4 * n).x
-    found = sorted(data.modality.decode(rows.numpy()))
-    assert found == sorted(data.text("train"))
+    records = sorted(data.modality.decode(rows.numpy()))
+    assert records == sorted(data.text("train"))
 
 
 def test_windows_cover_the_stream_and_move(tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def test_a_header_may_not_claim_more_than_its_bytes_hold() -> None:
 
 def test_clips_of_one_file_are_bounded_and_made_one_by_one() -> None:
     shape = audio_clips.Shape(8000, 64, 512, 48, 48)
-    found = audio_clips.cuts(10**8, 8000, shape, 0, 1)
-    assert found is not None and next(iter(found)) == (0, 3072)
+    cuts = audio_clips.cuts(10**8, 8000, shape, 0, 1)
+    assert cuts is not None and next(iter(cuts)) == (0, 3072)
     with pytest.raises(ValueError, match="hours long: at most 100,000 clips"):
         audio_clips.cuts(10**10, 8000, shape, 0, 1)
 
@@ -114,7 +114,7 @@ def test_a_picture_of_too_many_bytes_is_refused_unread(tmp_path: Path, monkeypat
     with open(tmp_path / "sparse.jpg", "wb") as file:
         file.truncate(30 << 30)
     data = Dataset.open(tmp_path)
-    assert [(one.name, "what is read whole (256 MB)" in one.reason) for one in data.scan.refusals] == [
+    assert [(item.name, "what is read whole (256 MB)" in item.reason) for item in data.scan.refusals] == [
         ("sparse.jpg", True)
     ]
 

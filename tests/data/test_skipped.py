@@ -7,25 +7,27 @@ from anew.data.types import DatasetSummary, SkippedItem
 
 
 def test_many_stretches_of_one_recording_are_one_line() -> None:
-    found = SkippedItems()
-    found.add(SkippedItem(f"long.wav at {i}.00 s", "it is silent", "long.wav") for i in range(250))
-    found.add([SkippedItem("long.wav at 7.50 s", "it holds NaN", "long.wav"), SkippedItem("bad.wav", "it is silent")])
-    assert found.count == 252
-    assert [(one.name, one.reason) for one in found.first] == [
+    skipped_items = SkippedItems()
+    skipped_items.add(SkippedItem(f"long.wav at {i}.00 s", "it is silent", "long.wav") for i in range(250))
+    skipped_items.add(
+        [SkippedItem("long.wav at 7.50 s", "it holds NaN", "long.wav"), SkippedItem("bad.wav", "it is silent")]
+    )
+    assert skipped_items.count == 252
+    assert [(skipped.name, skipped.reason) for skipped in skipped_items.first] == [
         ("long.wav", "it is silent (250 stretches, one at 0.00 s)"),
         ("long.wav at 7.50 s", "it holds NaN"),
         ("bad.wav", "it is silent"),
     ]
-    assert found.sentence() == (
+    assert skipped_items.sentence() == (
         ": long.wav: it is silent (250 stretches, one at 0.00 s); long.wav at 7.50 s: it holds NaN; bad.wav: it is silent"
     )
 
 
 def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:
-    found, scan = SkippedItems(), DatasetSummary("audio", 0, 0)
-    found.add(SkippedItem(f"{i}.wav", "it is empty") for i in range(1000))
-    found.add([SkippedItem("z.wav", "it holds NaN")])
-    found.write_to(scan)
+    skipped_items, scan = SkippedItems(), DatasetSummary("audio", 0, 0)
+    skipped_items.add(SkippedItem(f"{i}.wav", "it is empty") for i in range(1000))
+    skipped_items.add([SkippedItem("z.wav", "it holds NaN")])
+    skipped_items.write_to(scan)
     lines = skipped(scan)
     assert lines[:2] == ["skipped 0.wav: it is empty", "skipped z.wav: it holds NaN"]
     assert len(lines) == 6 and lines[-1] == "skipped in all: 1001"
@@ -33,13 +35,13 @@ def test_many_files_of_one_reason_do_not_hide_another_reason() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    found = SkippedItems()
-    found.add(SkippedItem(f"{i}.wav", f"reason {i}") for i in range(1000))
-    assert found.count == 1000 and len(found.first) == KEPT and len(found._by_reason) == KEPT
+    skipped_items = SkippedItems()
+    skipped_items.add(SkippedItem(f"{i}.wav", f"reason {i}") for i in range(1000))
+    assert skipped_items.count == 1000 and len(skipped_items.first) == KEPT and len(skipped_items._by_reason) == KEPT
     assert skipped(DatasetSummary("audio", 0, 0)) == []
-    found = SkippedItems()
-    found.add([SkippedItem("a.txt", "it is empty")] * 2)
-    assert found.first == [SkippedItem("a.txt", "it is empty (2 times)")]
+    skipped_items = SkippedItems()
+    skipped_items.add([SkippedItem("a.txt", "it is empty")] * 2)
+    assert skipped_items.first == [SkippedItem("a.txt", "it is empty (2 times)")]
 
 
 def test_names_and_reasons_are_printable() -> None:

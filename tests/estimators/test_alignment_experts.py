@@ -36,7 +36,7 @@ def family(source: np.random.Generator, members: int, length: int, kept: float, 
     return np.where(source.random((members, length)) < kept, ancestor, other)
 
 
-def test_distant_relatives_are_foretold_where_counts_of_contexts_are_not() -> None:
+def test_distant_relatives_are_predicted_where_counts_of_contexts_fail() -> None:
     source = np.random.default_rng(0)
     ancestors = source.integers(0, VOCAB, (40, 200))
     index = AlignmentIndex.fit([row for a in ancestors for row in family(source, 5, 200, 0.8, a)], VOCAB)
@@ -95,7 +95,7 @@ def test_no_place_is_followed_twice() -> None:
 
 
 @pytest.mark.parametrize("records", [[], [np.array([1])], [np.array([1, 2])], [np.arange(3)] * 2], ids=len)
-def test_hardly_any_known_records_foretell_how_common_tokens_are(records: list[np.ndarray]) -> None:
+def test_with_hardly_any_known_records_the_prediction_is_how_common_tokens_are(records: list[np.ndarray]) -> None:
     index = AlignmentIndex.fit(records, 5)
     experts = index.experts(2)
     for tokens in ((1, 0), (2, 0), (4, 4)):

@@ -14,6 +14,7 @@ import anew
 from samples import names, prose, sequences
 
 QUICK = {"previews": 0}
+TINY_CONV = {"width": 8, "batch_size": 8}
 DECODER = {"width": 32, "layers": 2, "heads": 2, "mlp_size": 64, "context": 256}
 
 

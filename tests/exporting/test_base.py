@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,20 @@ def test_what_cannot_be_is_one_sentence(
     assert [path.name for path in tmp_path.rglob("*")] == ["full", "file"]
 
 
+def test_a_missing_package_names_the_extra(
+    gan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert main(["export", str(gan), "--to", "onnx", "--out", str(tmp_path / "out")]) == 2
+    assert "needs the package onnx; install it with `pip install 'anew[export]'`" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_without_weights_is_one_sentence(gan: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.json").write_bytes((gan / "config.json").read_bytes())
-    with pytest.raises(anew.RunError, match="the run is not finished"):
+    with pytest.raises(anew.RunError, match="is missing and there is no whole checkpoint"):
         anew.export(run, "transformers", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -91,3 +101,21 @@ def test_an_empty_folder_is_taken(text_run: Callable[[str], Path], tmp_path: Pat
     export = anew.export(text_run("characters"), "transformers", tmp_path / "out", number_type="f16")
     assert export.folder == tmp_path / "out" and all(path.parent == export.folder for path in export.files)
     assert '"dtype": "float16"' in (tmp_path / "out" / "config.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        *(("to", value) for value in (None, 5, "", "../hub", "base", "card")),
+        *(("out", value) for value in (None, 5, "", "a\0b", "x" * 5000)),
+        *(("number_type", value) for value in (5, "", "f64")),
+        *(("push", value) for value in (5, "", "name", "a/b/c", "../x")),
+        *(("trust_code", value) for value in (None, 1, "yes")),
+        *(("run", value) for value in (None, 5, "", "nowhere")),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence(argument: str, value: Any, gan: Path, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"run": gan, "to": "hub", "out": tmp_path / "out", argument: value}
+    with pytest.raises(anew.UserError) as caught:
+        anew.export(**given)
+    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()

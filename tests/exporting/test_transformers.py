@@ -64,8 +64,8 @@ def _prompt(modality: Any, text: str) -> list[int]:
 
 
 @torch.inference_mode()
-def greedy_ids(model: anew.Model, start: Iterable[int]) -> list[int]:
-    """What the network alone says next, 200 times."""
+def greedy_ids(model: anew.Model, start: Iterable[int], count: int = 200) -> list[int]:
+    """What the network alone says next, so many times or until the end."""
     network: Any = model.family
     ids = list(start)
     special = model.spec.special
@@ -73,7 +73,7 @@ def greedy_ids(model: anew.Model, start: Iterable[int]) -> list[int]:
     never = slice(rare, min([i for i in special.values() if i > rare], default=None))
     decoder = NumpyDecoder(network.net, 1)
     unread = ids
-    for _ in range(200):
+    for _ in range(count):
         logits = decoder.feed(np.array([unread]))[0, : model.spec.vocab].copy()
         logits[never] = -np.inf
         unread = [int(logits.argmax())]

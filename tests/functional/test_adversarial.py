@@ -31,11 +31,11 @@ def test_squared_slope_of_a_linear_critic_is_its_weights_and_has_a_gradient() ->
 
 @given(some.integers(0, 50), some.integers(1, 9), some.lists(some.integers(1, 7), min_size=1, max_size=6))
 def test_the_turn_of_a_row_is_the_same_however_a_batch_is_cut(step: int, every: int, cuts: list[int]) -> None:
-    found, first = [], 100
+    rows, first = [], 100
     for count in cuts:
-        found += [int(i) + first for i in lazy_rows(step, first, count, every)]
+        rows += [int(i) + first for i in lazy_rows(step, first, count, every)]
         first += count
-    assert found == [int(i) + 100 for i in lazy_rows(step, 100, sum(cuts), every)]
+    assert rows == [int(i) + 100 for i in lazy_rows(step, 100, sum(cuts), every)]
     assert len({int(i) for s in range(every) for i in lazy_rows(step + s, 100, 60, every)}) == 60
 
 

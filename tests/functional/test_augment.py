@@ -41,7 +41,7 @@ def test_transparency_keeps_its_values_under_colour_changes() -> None:
     assert float((changed[:, :3] - x[:, :3]).abs().mean()) > 0.01
 
 
-def test_strength_follows_how_far_items_are_told_apart() -> None:
+def test_augmentation_follows_how_well_the_discriminator_separates_items() -> None:
     strength = torch.tensor(0.3)
     assert float(updated_p(strength, torch.tensor(0.9), 0.6, 0.01)) == pytest.approx(0.31)
     assert float(updated_p(strength, torch.tensor(0.2), 0.6, 0.01)) == pytest.approx(0.29)

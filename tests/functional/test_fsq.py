@@ -20,9 +20,9 @@ def test_every_code_has_its_values_and_back(levels: tuple[int, ...]) -> None:
 
 def test_rounding_takes_the_nearest_level_and_passes_gradients() -> None:
     x = torch.tensor([[-0.9, 0.1], [0.4, -0.6]], requires_grad=True)
-    found = fsq.quantize(x, (3, 2))
-    assert torch.equal(found.detach(), torch.tensor([[-1.0, 1.0], [0.0, -1.0]]))
-    found.sum().backward()
+    codes = fsq.quantize(x, (3, 2))
+    assert torch.equal(codes.detach(), torch.tensor([[-1.0, 1.0], [0.0, -1.0]]))
+    codes.sum().backward()
     assert x.grad is not None and torch.equal(x.grad, torch.ones(2, 2))
 
 

@@ -35,15 +35,15 @@ def test_no_free_nats_change_nothing() -> None:
 @given(st.floats(0, 1), st.integers(0, 100))
 def test_slerp_keeps_length(share: float, seed: int) -> None:
     source = torch.Generator().manual_seed(seed)
-    one, other = torch.nn.functional.normalize(torch.randn(2, 16, generator=source), dim=1)
-    found = slerp(one, other, torch.tensor([share]))
-    assert float(found.norm()) == pytest.approx(1.0, abs=1e-4)
+    first, other = torch.nn.functional.normalize(torch.randn(2, 16, generator=source), dim=1)
+    between = slerp(first, other, torch.tensor([share]))
+    assert float(between.norm()) == pytest.approx(1.0, abs=1e-4)
 
 
-def test_slerp_begins_and_ends_where_it_is_told() -> None:
-    one, other = torch.randn(2, 8)
-    ends = slerp(one, other, torch.tensor([0.0, 1.0]))
-    assert torch.allclose(ends, torch.stack([one, other]), atol=1e-5)
+def test_slerp_begins_at_its_start_and_ends_at_its_end() -> None:
+    first, other = torch.randn(2, 8)
+    ends = slerp(first, other, torch.tensor([0.0, 1.0]))
+    assert torch.allclose(ends, torch.stack([first, other]), atol=1e-5)
 
 
 def test_slerp_of_nothing_is_nothing() -> None:

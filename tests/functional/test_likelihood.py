@@ -35,7 +35,7 @@ def test_masses_of_all_levels_sum_to_one(raw: list[float]) -> None:
 def test_a_mass_is_a_difference_of_the_distribution_function() -> None:
     values = torch.tensor([-1.0, -0.2, 0.6, 1.0]).view(-1, 1, 1, 1)
     values = ((values + 1) / (2 * HALF_BIN)).round() * 2 * HALF_BIN - 1
-    found = one_pixel([0.0, 0.1, -0.125], values).log_prob(values).exp()
+    masses = one_pixel([0.0, 0.1, -0.125], values).log_prob(values).exp()
 
     def below(x: Tensor) -> Tensor:
         return torch.sigmoid((x - 0.1) / torch.exp(torch.tensor(-2.0)))
@@ -43,7 +43,7 @@ def test_a_mass_is_a_difference_of_the_distribution_function() -> None:
     x = values.flatten()
     upper = torch.where(x > 0.99, 1.0, below(x + HALF_BIN))
     lower = torch.where(x < -0.99, 0.0, below(x - HALF_BIN))
-    assert torch.allclose(found, upper - lower, atol=1e-5)
+    assert torch.allclose(masses, upper - lower, atol=1e-5)
 
 
 def test_narrow_components_stay_finite_with_gradient() -> None:
@@ -70,10 +70,10 @@ def test_samples_have_the_frequencies_of_the_masses() -> None:
 
 
 def test_the_mean_is_between_the_centres() -> None:
-    found = mixture(count=5, channels=3, spread=0.5)
-    centres = found.means.clamp(-1, 1)  # (B, K, C, H, W)
-    assert (found.mean() <= centres.amax(1) + 1e-6).all()
-    assert (found.mean() >= centres.amin(1) - 1e-6).all()
+    distribution = mixture(count=5, channels=3, spread=0.5)
+    centres = distribution.means.clamp(-1, 1)  # (B, K, C, H, W)
+    assert (distribution.mean() <= centres.amax(1) + 1e-6).all()
+    assert (distribution.mean() >= centres.amin(1) - 1e-6).all()
 
 
 def test_channels_share_the_component() -> None:

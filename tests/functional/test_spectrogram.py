@@ -27,9 +27,9 @@ def test_no_mel_band_is_empty_and_each_sums_to_one() -> None:
 def test_magnitudes_come_back_from_mel_bands() -> None:
     magnitude = FRAMES.stft(torch.randn(2, 96 * 20)).abs()
     bank = mel_bank(8000, 512, 64)
-    found = from_mel(bank @ magnitude, bank)
-    assert bool((found >= 0).all())
-    assert float((bank @ found - bank @ magnitude).abs().mean() / (bank @ magnitude).mean()) < 0.05
+    magnitudes = from_mel(bank @ magnitude, bank)
+    assert bool((magnitudes >= 0).all())
+    assert float((bank @ magnitudes - bank @ magnitude).abs().mean() / (bank @ magnitude).mean()) < 0.05
 
 
 def test_tones_go_on_through_magnitudes_alone() -> None:

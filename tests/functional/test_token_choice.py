@@ -51,8 +51,8 @@ def test_always_a_distribution(seed: int, temperature: float, top_k: int, top_p:
 def test_choices_follow_the_distribution_and_never_the_impossible() -> None:
     row = np.array([[0.25, 0.0, 0.75, 0.0]], dtype=np.float32)
     uniform = np.arange(1000, dtype=np.float32) / 1000
-    found = sample_tokens(np.repeat(row, 1000, 0), uniform)
-    assert np.bincount(found, minlength=4).tolist() == [250, 0, 750, 0]
+    choices = sample_tokens(np.repeat(row, 1000, 0), uniform)
+    assert np.bincount(choices, minlength=4).tolist() == [250, 0, 750, 0]
     assert sample_tokens(row, np.array([1.0 - 2**-24], dtype=np.float32)).item() == 2
     assert sample_tokens(np.array([[0.0, 1.0]], dtype=np.float32), np.zeros(1, dtype=np.float32)).item() == 1
 

@@ -37,10 +37,10 @@ class Row:
         self.batches += 1
         self.failed += bool(failures)
         self.seconds += seconds
-        self.peak = max(self.peak, outcome.peak, *(one.peak for one in failures), 0)
-        for one in failures:
-            if one.signature not in self.signatures:
-                self.signatures[one.signature] = f"{about}: {one.detail}"
+        self.peak = max(self.peak, outcome.peak, *(failure.peak for failure in failures), 0)
+        for failure in failures:
+            if failure.signature not in self.signatures:
+                self.signatures[failure.signature] = f"{about}: {failure.detail}"
 
 
 Step = tuple[str, Callable[[], tuple[Outcome, list[Outcome], int, str]]]
@@ -140,9 +140,9 @@ def main() -> int:
     given = parser.parse_args()
     containers.preload()
     if given.replay:
-        found = containers.replay(corpus.lines())
-        print(json.dumps(found, indent=1))
-        return 1 if any(found.values()) else 0
+        faults = containers.replay(corpus.lines())
+        print(json.dumps(faults, indent=1))
+        return 1 if any(faults.values()) else 0
     rows = fuzz(steps(given.only, given.seed, not given.no_keep), given.seconds, given.count)
     print(table(rows))
     if given.record:

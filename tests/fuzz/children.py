@@ -40,7 +40,7 @@ class Limits:
 @dataclass(slots=True)
 class Outcome:
     """fault: None where all went well, else traceback, hang, memory, crash, stderr, lost, executed, written or exit;
-    detail: what was seen; where: the last lines of code of ours on the stack."""
+    detail: what was seen; where: the last lines of this package on the stack."""
 
     fault: str | None = None
     detail: str = ""
@@ -53,8 +53,8 @@ class Outcome:
     @property
     def signature(self) -> str:
         """The same for failures that have the same cause, most likely."""
-        said = re.sub(r"'[^']*'|\d+|0x[0-9a-f]+", "#", (self.detail.splitlines() or [""])[0])
-        return f"{self.fault} {self.where or said[:60]}".strip()
+        normalised = re.sub(r"'[^']*'|\d+|0x[0-9a-f]+", "#", (self.detail.splitlines() or [""])[0])
+        return f"{self.fault} {self.where or normalised[:60]}".strip()
 
 
 class Failed(Exception):
@@ -176,10 +176,10 @@ def _usage(process: int) -> tuple[float, int]:
         stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         status = Path(f"/proc/{process}/status").read_text()
         threads = Path(f"/proc/{process}/task").iterdir()  # a child is listed under the thread that started it
-        started = [one for thread in threads for one in (thread / "children").read_text().split()]
+        started = [child for thread in threads for child in (thread / "children").read_text().split()]
     except OSError:
         return 0.0, 0
     peak = 1024 * next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
     cpu = sum(map(int, stat[11:15])) / TICK
-    inner = [_usage(int(one)) for one in started]
+    inner = [_usage(int(child)) for child in started]
     return cpu + sum(used for used, _ in inner), peak + sum(memory for _, memory in inner)

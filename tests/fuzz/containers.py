@@ -128,12 +128,12 @@ def batch(name: str, seed: int, keep: bool = True, path: Any = whole_path) -> tu
 
 def replay(entries: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Files of the corpus through the whole path again, those of one format together: the format, and what failed ("": nothing)."""
-    found: dict[str, str] = {}
+    results: dict[str, str] = {}
     key = operator.itemgetter("format")
     for name, own in itertools.groupby(sorted(entries, key=key), key):
         some = list(own)
-        found[name] = "; ".join(filter(None, _again(name, some)))
-    return found
+        results[name] = "; ".join(filter(None, _again(name, some)))
+    return results
 
 
 def _again(name: str, entries: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -134,7 +134,7 @@ def _after(mark: bytes, skip: int, width: int, order: str, values: Sequence[int]
     """The field some bytes after a mark becomes one of these values; blind damage where the mark is missing."""
 
     def lie(source: random.Random, data: bytes) -> bytes:
-        places = [found.end() for found in re.finditer(re.escape(mark), data)]
+        places = [match.end() for match in re.finditer(re.escape(mark), data)]
         if not places:
             return lie_about_length(source, data)
         value = source.choice(values).to_bytes(width, order)  # type: ignore[arg-type]

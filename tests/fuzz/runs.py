@@ -149,7 +149,7 @@ def case(kind: str, seed: int, work: Callable[[Path, list[str]], Any] = _verbs) 
         names = source.sample(sorted(VERBS), VERBS_TRIED)
         before = _snapshot(Path(top), place)
         outcome = run(lambda: work(place, names), LIMITS, quiet=False)
-        failures = [Outcome(**found) for found in outcome.value or []] if outcome.fault is None else [outcome]
+        failures = [Outcome(**failure) for failure in outcome.value or []] if outcome.fault is None else [outcome]
         if outcome.fault is not None and (place / "verb").exists():
             outcome.detail = f"{(place / 'verb').read_text()}: {outcome.detail}"
         failures += _broken_out(before, _snapshot(Path(top), place))

@@ -39,7 +39,7 @@ def _write(path: Path, data: bytes) -> None:
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The way to every value inside a JSON value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, one in inner for place in _places(one, (*path, key)))]
+    return [path, *(place for key, result in inner for place in _places(result, (*path, key)))]
 
 
 def _own_code(run: Path) -> tuple[str, str]:

@@ -25,9 +25,9 @@ def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def replayed() -> dict[str, str]:
     """What failed of each format that has files in the corpus."""
-    found = fuzz("--replay")
-    assert found.stdout, found.stderr
-    faults: dict[str, str] = json.loads(found.stdout)
+    done = fuzz("--replay")
+    assert done.stdout, done.stderr
+    faults: dict[str, str] = json.loads(done.stdout)
     return faults
 
 
@@ -48,6 +48,6 @@ def test_every_kept_file_is_small_and_in_the_index(path: str) -> None:
     [(["png", "jsonl", "parquet-images"], 0, 3), (["run protein"], 0, 1), (["commands"], 1, 1)],
 )
 def test_a_short_turn_of_each_kind(kinds: list[str], seed: int, turns: int) -> None:
-    found = fuzz("--no-keep", "--seed", str(seed), "--count", str(turns), "--only", *kinds)
-    assert found.returncode == 0, found.stdout + found.stderr
-    assert found.stdout.splitlines()[-1].startswith("all")
+    done = fuzz("--no-keep", "--seed", str(seed), "--count", str(turns), "--only", *kinds)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("all")

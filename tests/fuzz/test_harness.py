@@ -216,8 +216,8 @@ def test_odd_exit_codes_and_tracebacks_of_the_command_line_are_seen(home: Path) 
             raise KeyError("planted")
         return 3 if "--json" in line else 0
 
-    found = [outcome.fault for seed in range(4) for outcome in commands.group(seed, call)[1]]
-    assert {"traceback", "exit"} <= set(found)
+    faults = [outcome.fault for seed in range(4) for outcome in commands.group(seed, call)[1]]
+    assert {"traceback", "exit"} <= set(faults)
     assert not commands.group(0, lambda line: 2)[1]
 
 

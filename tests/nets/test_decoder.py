@@ -104,11 +104,11 @@ def test_padding_behind_records_is_left_out_and_changes_nothing(monkeypatch: pyt
     rows = attention.UnpaddedRows.up_to_last(counted)
     assert rows.indices.tolist() == [*range(5), *range(12, 33), 5, 6]  # two of padding make a multiple of four
     weights = rows.gather(counted.flatten())[:, None] * torch.randn(28, 20)
-    found = []
+    results = []
     for logits in (net(ids, rows=rows), rows.gather(net(ids).flatten(0, 1))):
         wanted = weights * logits
-        found.append((wanted, *torch.autograd.grad(wanted.sum(), list(net.parameters()))))
-    assert all(torch.allclose(a, b, atol=1e-4, rtol=1e-3) for a, b in zip(*found, strict=True))
+        results.append((wanted, *torch.autograd.grad(wanted.sum(), list(net.parameters()))))
+    assert all(torch.allclose(a, b, atol=1e-4, rtol=1e-3) for a, b in zip(*results, strict=True))
 
 
 def test_rms_norm_has_the_gradient_of_the_library_one() -> None:

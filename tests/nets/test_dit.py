@@ -29,6 +29,6 @@ def test_rotation_makes_products_depend_on_the_distance_alone() -> None:
     query, key = torch.randn(8), torch.randn(8)
     turned_query = apply_rope(query.expand(1, 1, 16, 8), cosine, sine)[0, 0].reshape(4, 4, 8)
     turned_key = apply_rope(key.expand(1, 1, 16, 8), cosine, sine)[0, 0].reshape(4, 4, 8)
-    one = turned_query[0, 1] @ turned_key[2, 2]
+    product = turned_query[0, 1] @ turned_key[2, 2]
     other = turned_query[1, 2] @ turned_key[3, 3]
-    torch.testing.assert_close(one, other)
+    torch.testing.assert_close(product, other)

@@ -21,27 +21,27 @@ def test_keeps_the_size_of_any_clip(frames: int, height: int, breadth: int, grou
 
 
 def test_starts_at_zero_and_learns_from_every_weight() -> None:
-    one = net()
+    network = net()
     x, level, kind = torch.randn(3, 3, 6, 8, 8), torch.rand(3, 6) + 0.1, torch.tensor([0, 1, 2])
-    assert one(x, level, kind).abs().max() == 0
-    for parameter in one.parameters():
+    assert network(x, level, kind).abs().max() == 0
+    for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    one(x, level, kind).square().sum().backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in one.parameters())
+    network(x, level, kind).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
 def test_every_frame_hears_of_every_other_and_of_its_level() -> None:
-    one = net(1)
-    for parameter in one.parameters():
+    network = net(1)
+    for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     x, level, kind = torch.randn(1, 3, 6, 8, 8), torch.full((1, 6), 0.5), torch.tensor([0])
-    before = one(x, level, kind)
+    before = network(x, level, kind)
     other = x.clone()
     other[:, :, 5] += 1.0
-    assert (one(other, level, kind) - before)[:, :, 0].abs().max() > 1e-6
+    assert (network(other, level, kind) - before)[:, :, 0].abs().max() > 1e-6
     noisy = level.clone()
     noisy[:, 3] = 2.0
-    assert (one(x, noisy, kind) - before)[:, :, 3].abs().max() > 1e-4
+    assert (network(x, noisy, kind) - before)[:, :, 3].abs().max() > 1e-4
 
 
 def test_turns_keep_lengths_and_differ_by_place() -> None:

@@ -38,9 +38,9 @@ def test_two_checkpoints_are_kept_and_the_newest_is_read(tmp_path: Path) -> None
     for step in (1, 2, 3):
         folder.save(f"step-{step:08d}", state(step))
     assert sorted(p.name for p in folder.checkpoints.iterdir()) == ["step-00000002", "step-00000003"]
-    found, notes = folder.latest()
-    assert found is not None and found["meta"]["step"] == 3 and not notes
-    assert float(found["tensors"]["weights/w"][0, 0]) == 3.0
+    checkpoint, notes = folder.latest()
+    assert checkpoint is not None and checkpoint["meta"]["step"] == 3 and not notes
+    assert float(checkpoint["tensors"]["weights/w"][0, 0]) == 3.0
 
 
 def with_buffers(step: int, counts: float) -> dict[str, Any]:
@@ -58,8 +58,8 @@ def test_buffers_that_do_not_change_are_on_the_disk_once(tmp_path: Path) -> None
     state, notes = folder.latest()
     assert state is not None and not notes and float(state["tensors"]["weights/counts"][0]) == 7.0
     folder.save("step-00000005", with_buffers(5, 8.0))
-    found = {name: folder.checkpoint(name)["tensors"] for name in ("step-00000004", "step-00000005")}
-    assert [float(t["weights/counts"][0]) for t in found.values()] == [7.0, 8.0]
+    tensors = {name: folder.checkpoint(name)["tensors"] for name in ("step-00000004", "step-00000005")}
+    assert [float(t["weights/counts"][0]) for t in tensors.values()] == [7.0, 8.0]
 
 
 def test_buffers_are_written_again_where_there_are_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,8 +95,8 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, harm:
         (newest / "manifest.json").write_text("")
     else:
         target.write_bytes(b"\xff" * 64)
-    found, notes = folder.latest()
-    assert found is not None and found["meta"]["step"] == 1
+    checkpoint, notes = folder.latest()
+    assert checkpoint is not None and checkpoint["meta"]["step"] == 1
     assert len(notes) == 1 and "damaged" in notes[0] and "step-00000002" in notes[0]
 
 
@@ -120,8 +120,8 @@ def test_a_kill_between_any_two_writes_leaves_a_whole_checkpoint(
         with pytest.raises(KeyboardInterrupt):
             folder.save("step-00000002", state(2))
         monkeypatch.setattr(files.os, "replace", real)
-        found, _ = folder.latest()
-        assert found is not None and found["meta"]["step"] == 1
+        checkpoint, _ = folder.latest()
+        assert checkpoint is not None and checkpoint["meta"]["step"] == 1
         folder.clear_temporary()
         assert [p.name for p in folder.checkpoints.iterdir()] == ["step-00000001"]
 
@@ -137,8 +137,8 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(RunError, match=r"No space left on device.*kept: step-00000001"):
         folder.save("step-00000002", state(2))
     monkeypatch.undo()
-    found, _ = folder.latest()
-    assert found is not None and found["meta"]["step"] == 1
+    checkpoint, _ = folder.latest()
+    assert checkpoint is not None and checkpoint["meta"]["step"] == 1
     assert not list(folder.checkpoints.glob(".*"))
 
 
@@ -155,9 +155,9 @@ def test_what_only_pretends_to_be_safetensors(tmp_path: Path, data: bytes) -> No
 
 
 def test_tensors_are_the_same_bytes_whatever_their_order(tmp_path: Path) -> None:
-    one, two = {"a": torch.ones(3), "b": torch.zeros(2)}, {"b": torch.zeros(2), "a": torch.ones(3)}
-    write_tensors(tmp_path / "1", one)
-    write_tensors(tmp_path / "2", two)
+    first, second = {"a": torch.ones(3), "b": torch.zeros(2)}, {"b": torch.zeros(2), "a": torch.ones(3)}
+    write_tensors(tmp_path / "1", first)
+    write_tensors(tmp_path / "2", second)
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
@@ -167,8 +167,8 @@ def test_a_decay_that_is_taken_back_is_not_found_again(tmp_path: Path) -> None:
     folder.save("step-00000002", state(2))
     folder.save("step-00000004", state(4))
     folder.delete_checkpoints_after(2)
-    found, _ = folder.latest()
-    assert found is not None and found["meta"]["step"] == 2
+    checkpoint, _ = folder.latest()
+    assert checkpoint is not None and checkpoint["meta"]["step"] == 2
     assert folder.decay_start()[0] is not None
 
 
@@ -208,7 +208,7 @@ def test_the_ending_of_samples_is_checked_where_it_is_restored(suffix: object, t
     from anew.data.modalities.code import Code, CodeConfig
 
     with pytest.raises(ValueError, match="suffix must be the ending of a file"):
-        Code(CodeConfig()).restore({"suffix": suffix}, tmp_path)
+        Code(CodeConfig()).restore({"suffix": suffix, "layout": "document"}, tmp_path)
 
 
 @pytest.mark.parametrize("harm", ["tokens", "starts", "cut"])

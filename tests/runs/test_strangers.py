@@ -184,7 +184,7 @@ ODD = [None, -1, 0, 10**12, 1.5, float("nan"), "", "x", "../../x", [], [1], {}, 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     inner = value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()
-    return [at, *(p for key, one in inner for p in places(one, (*at, key)))]
+    return [at, *(p for key, result in inner for p in places(result, (*at, key)))]
 
 
 def mutated(config: Any, source: random.Random) -> None:

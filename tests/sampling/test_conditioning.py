@@ -49,11 +49,11 @@ def test_text_is_what_it_is_without_a_stop_up_to_the_first_one_behind_the_prompt
     for stop in (".", "th", " "):
         whole = text.sample(5, seed=3, prompt=prompt, max_tokens=100)
         ended = text.sample(5, seed=3, prompt=prompt, max_tokens=100, stop=stop)
-        for one, other, artifact in zip(whole, ended, ended.artifacts, strict=True):
-            at = one.find(stop, len(prompt or ""))
-            assert other == (one if at < 0 else one[:at])
+        for first, other, artifact in zip(whole, ended, ended.artifacts, strict=True):
+            at = first.find(stop, len(prompt or ""))
+            assert other == (first if at < 0 else first[:at])
             assert artifact.text == other and artifact.suffix == ".txt"
-        assert any(len(other) < len(one) for one, other in zip(whole, ended, strict=True))
+        assert any(len(other) < len(first) for first, other in zip(whole, ended, strict=True))
 
 
 def test_a_stop_counts_in_the_gap_alone_and_what_follows_stays(code: anew.Model, tmp_path: Path) -> None:
@@ -61,22 +61,22 @@ def test_a_stop_counts_in_the_gap_alone_and_what_follows_stays(code: anew.Model,
     whole = code.sample(4, seed=1, prompt=before, suffix=after, max_tokens=80)
     for stop in ("\n", "x", " "):
         ended = code.sample(4, seed=1, prompt=before, suffix=after, max_tokens=80, stop=stop)
-        for one, other in zip(whole, ended, strict=True):
-            assert one.startswith(before) and one.endswith(after)
-            gap = one[len(before) : len(one) - len(after)]
+        for first, other in zip(whole, ended, strict=True):
+            assert first.startswith(before) and first.endswith(after)
+            gap = first[len(before) : len(first) - len(after)]
             assert other == before + gap.split(stop)[0] + after
     assert {path.suffix for path in ended.save(tmp_path)} == {".py"}
     assert (tmp_path / "0000.py").read_text() == ended[0]
     onwards = code.sample(2, prompt=before, max_tokens=60, stop="x")
-    assert all(one.startswith(before) and "x" not in one[len(before) :] for one in onwards)
+    assert all(first.startswith(before) and "x" not in first[len(before) :] for first in onwards)
 
 
 def test_a_sequence_that_grows_towards_its_start_keeps_its_end(protein: anew.Model) -> None:
     whole = protein.sample(6, suffix="LKML", max_tokens=60)
     ended = protein.sample(6, suffix="LKML", max_tokens=60, stop="L")
-    for one, other in zip(whole, ended, strict=True):
-        assert one.endswith("LKML")
-        assert other == one[:-4].rpartition("L")[2] + "LKML"
+    for first, other in zip(whole, ended, strict=True):
+        assert first.endswith("LKML")
+        assert other == first[:-4].rpartition("L")[2] + "LKML"
     assert {artifact.suffix for artifact in ended.artifacts} == {".fasta"}
     assert ended.artifacts[0].data.startswith(b">")
 
@@ -92,7 +92,7 @@ def test_what_is_no_text_to_stop_at(text: anew.Model, images: anew.Model, stop: 
 def test_a_class_goes_by_its_name_or_its_place(images: anew.Model) -> None:
     assert images.labels == ["bar", "disc"]
     by_name, by_place = images.sample(2, label="disc"), images.sample(2, label=np.int64(1))
-    assert all(np.array_equal(one, two) for one, two in zip(by_name, by_place, strict=True))
+    assert all(np.array_equal(first, second) for first, second in zip(by_name, by_place, strict=True))
     assert images.walk(4, stops=2, label=0).label == "bar"
     for label, says in ((2, "give 0 to 1"), (-1, "give 0 to 1"), (1.5, "unknown `label`"), (True, "whole number")):
         with pytest.raises(anew.ConfigError, match=says):
@@ -136,7 +136,7 @@ def test_counts_may_be_numpys(images: anew.Model, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "nan"])
-def test_how_samples_are_drawn_is_finite(text: anew.Model, images: anew.Model, value: Any) -> None:
+def test_sampling_settings_are_finite(text: anew.Model, images: anew.Model, value: Any) -> None:
     for name in ("temperature", "top_p", "min_p"):
         with pytest.raises(anew.ConfigError, match="give a finite number"):
             text.sample(1, **{name: value})

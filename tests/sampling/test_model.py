@@ -35,14 +35,14 @@ def test_the_verb_stays_a_verb(images: anew.Model) -> None:
 
 def test_a_loaded_run_draws_what_the_trained_model_draws(images: anew.Model) -> None:
     again = anew.load(images.folder.path)
-    for one, two in zip(images.sample(4, seed=2), again.sample(4, seed=2), strict=True):
-        assert np.array_equal(one, two)
+    for first, second in zip(images.sample(4, seed=2), again.sample(4, seed=2), strict=True):
+        assert np.array_equal(first, second)
 
 
 def test_sample_i_depends_on_the_seed_and_i_alone(images: anew.Model) -> None:
     whole, part = images.sample(6, seed=2), images.sample(2, seed=2, first_index=4)
-    for one, two in zip(whole[4:], part, strict=True):
-        assert np.abs(one.astype(int) - two.astype(int)).max() <= 3  # another batch size may round otherwise
+    for first, second in zip(whole[4:], part, strict=True):
+        assert np.abs(first.astype(int) - second.astype(int)).max() <= 3  # another batch size may round otherwise
 
 
 def test_what_is_known_is_kept(images: anew.Model) -> None:
@@ -69,11 +69,11 @@ def test_drafts_end_in_the_sample(text: anew.Model, images: anew.Model) -> None:
 
 def test_score_counts_every_character_and_tells_the_parts_apart(text: anew.Model, tmp_path: Path) -> None:
     other = prose(tmp_path / "other.txt", 50, seed=5)
-    found = text.score(other).to_json()
-    assert found["characters"] == len(other.read_text())
-    assert found["bits_per_character"] < found["bits_per_character_network"]  # the counts help after ten steps
-    assert found["bits"] == pytest.approx(found["bits_per_character"] * found["characters"])
-    assert found["bound"] == "exact" and found["skipped"] == 0 and found["notes"] == []
+    output = text.score(other).to_json()
+    assert output["characters"] == len(other.read_text())
+    assert output["bits_per_character"] < output["bits_per_character_network"]  # the counts help after ten steps
+    assert output["bits"] == pytest.approx(output["bits_per_character"] * output["characters"])
+    assert output["bound"] == "exact" and output["skipped"] == 0 and output["notes"] == []
 
 
 def test_images_have_no_bits(images: anew.Model, tmp_path: Path) -> None:
@@ -91,9 +91,9 @@ def test_a_notebook_shows_samples_and_escapes_text(text: anew.Model, images: ane
 def test_look_is_plain_json(tmp_path: Path) -> None:
     import json
 
-    found = anew.look(prose(tmp_path / "book.txt")).to_json()
-    assert json.loads(json.dumps(found))["family"] == "transformer"
-    assert len(found["budgets"]) == 3
+    output = anew.look(prose(tmp_path / "book.txt")).to_json()
+    assert json.loads(json.dumps(output))["family"] == "transformer"
+    assert len(output["budgets"]) == 3
 
 
 def test_the_kind_of_data_says_how_to_sample_and_the_user_has_the_last_word(

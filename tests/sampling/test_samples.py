@@ -61,7 +61,7 @@ def test_parts_keep_the_files_that_were_made() -> None:
     assert files.made == [5] and len(part) == 6 and np.array_equal(part[-1], samples[1])
 
 
-def test_what_they_say_of_themselves() -> None:
+def test_what_their_repr_says() -> None:
     assert repr(thousand(Files())) == "Samples(1,000 items, 'image', shape (4, 4))"
     assert repr(thousand(Files())[:0]) == "Samples(0 items)"
     texts = Samples(["ab", "cde"], [None, None], SimpleNamespace(name="text"))  # type: ignore[arg-type]

@@ -50,8 +50,8 @@ def curve(processes: int, shard: bool) -> dict[str, object]:
 
 @pytest.mark.parametrize("shard", [False, True], ids=["ddp", "fsdp2"])
 def test_two_processes_equal_one(shard: bool) -> None:
-    one, two = curve(1, False), curve(2, shard)
-    assert two["names"] == one["names"]
-    for step, (a, b) in enumerate(zip(one["losses"], two["losses"], strict=True)):
+    first, second = curve(1, False), curve(2, shard)
+    assert second["names"] == first["names"]
+    for step, (a, b) in enumerate(zip(first["losses"], second["losses"], strict=True)):
         assert abs(a - b) <= 1e-4 * abs(a), step
-    assert abs(one["sum"] - two["sum"]) <= 1e-3 * one["sum"]
+    assert abs(first["sum"] - second["sum"]) <= 1e-3 * first["sum"]

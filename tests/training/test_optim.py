@@ -26,14 +26,14 @@ def test_adamw_equals_pytorchs() -> None:
     ours, theirs = nn.Linear(5, 3), nn.Linear(5, 3)
     theirs.load_state_dict(ours.state_dict())
     group = ParameterGroup(lambda name, p: True, "adamw", 0.01, (0.9, 0.95), 1e-8, 0.1)
-    one = Optimizer(ours, OptimizerConfig((group,)))
+    optimizer = Optimizer(ours, OptimizerConfig((group,)))
     two = torch.optim.AdamW(theirs.parameters(), 0.01, (0.9, 0.95), 1e-8, 0.1)
     for _ in range(5):
         x = torch.randn(7, 5)
         for net in (ours, theirs):
             net.zero_grad()
             net(x).square().mean().backward()
-        one.step(1.0)
+        optimizer.step(1.0)
         two.step()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
@@ -43,7 +43,7 @@ def test_muon_is_close_to_pytorchs() -> None:
     torch.manual_seed(0)
     ours, theirs = nn.Linear(24, 48, bias=False), nn.Linear(24, 48, bias=False)
     theirs.load_state_dict(ours.state_dict())
-    one = Optimizer(
+    optimizer = Optimizer(
         ours, OptimizerConfig((ParameterGroup(lambda name, p: True, "muon", 0.02, weight_decay=0.1, momentum=0.95),))
     )
     two = torch.optim.Muon(theirs.parameters(), lr=0.02, weight_decay=0.1, momentum=0.95, nesterov=True)
@@ -52,7 +52,7 @@ def test_muon_is_close_to_pytorchs() -> None:
         for net in (ours, theirs):
             net.zero_grad()
             net(x).square().mean().backward()
-        one.step(1.0)
+        optimizer.step(1.0)
         two.step()
     assert torch.allclose(ours.weight, theirs.weight, atol=2e-3)
 

@@ -58,9 +58,9 @@ def test_networks_that_call_each_other_are_not_sharded() -> None:
 
 
 def test_micro_batches_change_nothing() -> None:
-    one = [s.losses["main"] for s in trainer()]
+    losses = [s.losses["main"] for s in trainer()]
     cut = [s.losses["main"] for s in trainer(micro=5)]
-    assert torch.allclose(torch.tensor(one), torch.tensor(cut), rtol=1e-4)
+    assert torch.allclose(torch.tensor(losses), torch.tensor(cut), rtol=1e-4)
 
 
 def test_gradients_reach_only_the_phase_in_hand() -> None:
@@ -121,10 +121,10 @@ class Heals(Points):
     """Poisoned the first time only."""
 
     def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Any:
-        found = super().batch(step, phase, first, count, size)
+        batch = super().batch(step, phase, first, count, size)
         if step == 5:
             self.poison = None
-        return found
+        return batch
 
 
 def test_going_back_lowers_the_rate_and_goes_on(tmp_path: Path) -> None:
@@ -161,16 +161,16 @@ def test_a_signal_saves_and_stops(tmp_path: Path, number: int) -> None:
 
 
 def test_what_a_listener_returns_is_a_warning_said_once(tmp_path: Path) -> None:
-    events, said = Events(tmp_path / "events.jsonl"), []
+    events, messages = Events(tmp_path / "events.jsonl"), []
     run = trainer()
 
     def listener(result: StepResult) -> str | None:
         return f"all alike at {result.step}" if result.step >= 5 else None
 
-    TrainingLoop(run, RunFolder(tmp_path), events, [listener], checkpoint_seconds=1e9, say=said.append).run()
+    TrainingLoop(run, RunFolder(tmp_path), events, [listener], checkpoint_seconds=1e9, say=messages.append).run()
     events.close()
     written = [e for e in read(tmp_path / "events.jsonl") if e["event"] == "warning"]
-    assert said == ["all alike at 5"] and [(e["step"], e["text"]) for e in written] == [(5, "all alike at 5")]
+    assert messages == ["all alike at 5"] and [(e["step"], e["text"]) for e in written] == [(5, "all alike at 5")]
 
 
 def test_the_log_replays_a_run(tmp_path: Path) -> None:

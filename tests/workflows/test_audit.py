@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ from anew.cli import main
 def pictures(folder: Path, n: int, seed: int) -> Path:
     folder.mkdir(parents=True)
     small = np.random.default_rng(seed).normal(size=(n, 4, 4))
-    for i, one in enumerate(np.clip(128 + 50 * np.kron(small, np.ones((1, 3, 3))), 0, 255).astype(np.uint8)):
-        Image.fromarray(one).save(folder / f"{i:03d}.png")
+    for i, image in enumerate(np.clip(128 + 50 * np.kron(small, np.ones((1, 3, 3))), 0, 255).astype(np.uint8)):
+        Image.fromarray(image).save(folder / f"{i:03d}.png")
     return folder
 
 
@@ -42,9 +43,9 @@ def test_a_copier_is_found_with_held_out_items_and_a_clean_one_is_not(place: Pat
 
 
 def test_without_held_out_items_the_weaker_method_is_named(place: Path, tmp_path: Path) -> None:
-    found = anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "out")
-    assert "not assumption-free" in found.to_json()["copies"]["method"] and "Suspicion" in found.verdict["novelty"]
-    assert any("perfect there" in note for note in found.notes)
+    report = anew.evaluate(samples=place / "copied", data=place / "data", out=tmp_path / "out")
+    assert "not assumption-free" in report.to_json()["copies"]["method"] and "Suspicion" in report.verdict["novelty"]
+    assert any("perfect there" in note for note in report.notes)
 
 
 def test_parts_of_the_data_are_held_out(place: Path, tmp_path: Path) -> None:
@@ -52,8 +53,8 @@ def test_parts_of_the_data_are_held_out(place: Path, tmp_path: Path) -> None:
     data.mkdir()
     (data / "train").symlink_to(place / "data")
     (data / "test").symlink_to(place / "held")
-    found = anew.evaluate(samples=place / "copied", data=data, out=tmp_path / "out")
-    assert found.copies.found and found.copies.held_out == 120
+    report = anew.evaluate(samples=place / "copied", data=data, out=tmp_path / "out")
+    assert report.copies.found and report.copies.held_out == 120
 
 
 def test_texts_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,9 +66,9 @@ def test_texts_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
             (tmp_path / name / f"{i}.txt").write_text(" ".join(source.choice(words, 130)))
     where = ["--samples", str(tmp_path / "made"), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     assert main(["evaluate", *where, "--held-out", str(tmp_path / "held"), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert not found["copies"]["found"] and found["modality"] == "text"
-    assert {"copied_share", "kernel_distance", "fourgram_divergence"} <= {s["name"] for s in found["scores"]}
+    output = json.loads(capsys.readouterr().out)
+    assert not output["copies"]["found"] and output["modality"] == "text"
+    assert {"copied_share", "kernel_distance", "fourgram_divergence"} <= {s["name"] for s in output["scores"]}
 
 
 def test_what_does_not_fit_is_refused_in_one_sentence(place: Path, tmp_path: Path) -> None:
@@ -84,3 +85,17 @@ def test_what_does_not_fit_is_refused_in_one_sentence(place: Path, tmp_path: Pat
     (tmp_path / "words" / "a.txt").write_text("no picture " * 50)
     with pytest.raises(anew.DataError, match="it must hold images"):
         anew.evaluate(samples=tmp_path / "words", data=place / "data", out=tmp_path / "out")
+
+
+def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: Path, tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(place / "held", mixed)
+    for number in range(7):
+        shutil.copy(place / "data" / f"{number:03d}.png", mixed / f"again-{number}.png")
+    report = anew.evaluate(samples=place / "copied", data=place / "data", held_out=mixed, out=tmp_path / "out")
+    assert "7 of 127 held-out items stand in the training data too; they are left out." in report.notes
+    assert report.copies.found and report.copies.held_out == 120
+    with pytest.raises(
+        anew.DataError, match=r"all of 60 items of `held_out` .* stand in the data .* too; give items that"
+    ):
+        anew.evaluate(samples=place / "new", data=place / "data", held_out=place / "copied", out=tmp_path / "none")

@@ -40,9 +40,9 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
         raise KeyboardInterrupt
 
     heard = Heard()
-    found = measure_all(SimpleNamespace(scores=scores, copy_tests=lambda: iter(())), heard)  # type: ignore[arg-type]
-    assert [s.name for s in found.scores] == ["coverage"] and found.copies is None
-    assert "Stopped by hand" in found.notes[0] and "coverage: 0.5 (real data: 0.9)" in heard.said[0]
+    copies = measure_all(SimpleNamespace(scores=scores, copy_tests=lambda: iter(())), heard)  # type: ignore[arg-type]
+    assert [s.name for s in copies.scores] == ["coverage"] and copies.copies is None
+    assert "Stopped by hand" in copies.notes[0] and "coverage: 0.5 (real data: 0.9)" in heard.said[0]
 
 
 class Drawn:

@@ -51,7 +51,7 @@ def inspection() -> Inspection:
     )  # fmt: skip
 
 
-def test_an_inspection_begins_with_kind_amount_choice_and_reason() -> None:
+def test_an_inspection_begins_with_modality_amount_choice_and_reason() -> None:
     first, *details = repr(inspection()).split("\n")
     assert first == "1,797 images, 0.42 MB -> diffusion: few images"
     assert "  prefer='speed': gan (one pass)" in details

@@ -21,12 +21,12 @@ def noise(n: int, seed: int = 0, size: float = 0.2) -> torch.Tensor:
     return 0.5 + size * torch.randn(n, 1, 16, 16, generator=torch.Generator().manual_seed(seed))
 
 
-def test_samples_that_are_all_alike_are_told_by_name() -> None:
-    said = collapse(noise(16, 1, 0.006), noise(16))
-    assert said is not None and said.startswith("the generator has collapsed: 3% of the variety of your data;")
+def test_samples_that_are_all_alike_are_named() -> None:
+    warning = collapse(noise(16, 1, 0.006), noise(16))
+    assert warning is not None and warning.startswith("the generator has collapsed: 3% of the variety of your data;")
 
 
-def test_few_kinds_many_times_have_collapsed_too() -> None:
+def test_a_few_items_repeated_have_collapsed_too() -> None:
     assert "collapsed: 0%" in str(collapse(noise(2, 1).repeat(8, 1, 1, 1), noise(16)))
 
 
@@ -75,28 +75,31 @@ def job(made: torch.Tensor, spec: Any, path: Path) -> Any:
 def said(
     made: torch.Tensor, spec: Any, at: list[tuple[int, float]], path: Path, monkeypatch: Any
 ) -> tuple[list[Any], Any]:
-    one = job(made, spec, path)
-    monkeypatch.setattr(previews, "Generator", lambda family, modality, labels, label_shares: one.model)
-    preview = Previews(one, one.trainer)
-    return [preview(SimpleNamespace(step=step, progress=progress)) for step, progress in at], one  # type: ignore[arg-type]
+    training_job = job(made, spec, path)
+    monkeypatch.setattr(previews, "Generator", lambda family, modality, labels, label_shares: training_job.model)
+    preview = Previews(training_job, training_job.trainer)
+    return [preview(SimpleNamespace(step=step, progress=progress)) for step, progress in at], training_job  # type: ignore[arg-type]
 
 
 GRID, TEXT = Grid((1, 16, 16), "CHW"), Tokens(vocab=8, length=4)
 AT = [(200, 0.1), (300, 0.2), (400, 0.4), (410, 0.41), (800, 0.8)]
 
 
-def test_collapse_is_told_of_previews_late_enough_in_training(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_collapse_is_reported_late_enough_in_training(tmp_path: Path, monkeypatch: Any) -> None:
     flat = noise(16, 1, 0.004)
-    found, one = said(flat, GRID, AT, tmp_path, monkeypatch)
-    assert [text is not None for text in found] == [False, False, True, False, True]
-    assert one.asked == [(399, "main", 0, 16, 32), (799, "main", 0, 16, 32)]  # items of the step that was just taken
+    warnings, training_job = said(flat, GRID, AT, tmp_path, monkeypatch)
+    assert [text is not None for text in warnings] == [False, False, True, False, True]
+    assert training_job.asked == [
+        (399, "main", 0, 16, 32),
+        (799, "main", 0, 16, 32),
+    ]  # items of the step that was just taken
     assert not any(said(noise(16, 1), GRID, AT, tmp_path, monkeypatch)[0])
     assert not any(said(flat, GRID, [(90, 0.4), (180, 0.8)], tmp_path, monkeypatch)[0])  # hardly trained
 
 
 def test_text_is_not_judged(tmp_path: Path, monkeypatch: Any) -> None:
-    found, one = said(noise(16, 1, 0.004), TEXT, AT, tmp_path, monkeypatch)
-    assert not any(found) and not one.asked
+    warnings, training_job = said(noise(16, 1, 0.004), TEXT, AT, tmp_path, monkeypatch)
+    assert not any(warnings) and not training_job.asked
 
 
 def test_the_report_says_the_last_warning(tmp_path: Path) -> None:

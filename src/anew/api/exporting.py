@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ def export(
     out: str | Path,
     *,
     number_type: str | None = None,
+    push: str | None = None,
     trust_code: bool = False,
 ) -> Export:
     """Write a run in the format of another program. Needs the run folder alone, not the data.
@@ -30,6 +32,8 @@ def export(
         to: The target, one of `export_targets()`.
         out: The folder to make; nothing is left of it where the export fails.
         number_type: How weights are stored. None takes the target's default.
+        push: A repository of the Hugging Face hub, as `owner/name`, to upload the folder to; it is made private where it is new. Only
+            for "hub". None uploads nothing.
         trust_code: As in `load`.
 
     Returns:
@@ -46,6 +50,7 @@ def export(
     check_name("exporting", name)
     target_path = arguments.path("out", out)
     number_type = arguments.optional_text("number_type", number_type)
+    repository = arguments.optional_text("push", push)
     trust_code = arguments.switch("trust_code", trust_code)
     open_run(run)
     from anew.exporting.base import check_new, check_number_type, export_model
@@ -54,7 +59,12 @@ def export(
     number_type = check_number_type(target, number_type)
     check_new(target_path)
     target.check_packages()
-    return export_model(load(run, "cpu", trust_code=trust_code), target, target_path, number_type)
+    if repository is not None and not target.can_push:
+        raise ConfigError(f"`push` uploads a folder for the hub, and {name} makes another; leave it out, or use hub")
+    if repository is not None:
+        target.check_push(repository)
+    result = export_model(load(run, "cpu", trust_code=trust_code), target, target_path, number_type)
+    return result if repository is None else replace(result, address=target.push(result.folder, repository))
 
 
 def export_targets() -> list[str]:

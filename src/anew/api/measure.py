@@ -22,9 +22,8 @@ from anew.planning.request import (
 from anew.runs.record import PREFERENCES
 
 if TYPE_CHECKING:
-    from anew.data.types import GivenItem
-    from anew.evaluation.metrics.feature_sets import FeatureSets
     from anew.sampling.interpolation import Walk
+    from anew.sampling.latents import GivenItem
     from anew.sampling.scores import Scores
     from anew.workflows.compare.run import ComparisonReport
     from anew.workflows.evaluate import EvaluationReport
@@ -175,7 +174,7 @@ def evaluate(
         data: The reference data set of `samples`; of a run, the new location of its data, if it has moved.
         held_out: Items of the same source that the generator of `samples` was not trained on. None takes the parts of
             `data`, if it has any.
-        features: A safetensors file with `samples`, `held_out` and `train` (n, d), used instead of ours.
+        features: A safetensors file with `samples`, `held_out` and `train` (n, d), used instead of built-in features.
         modality: What `samples` and `data` hold. None finds out.
         out: The folder of the report on `samples`. None takes runs/NAME-report-N.
         seed: Of the samples, and of all that is drawn.
@@ -203,9 +202,11 @@ def evaluate(
         name = next((name for name, value in for_samples.items() if value is not None), None)
         if name is not None:
             raise ConfigError(f"`{name}` is for samples made elsewhere; a run has its own held-out items and report")
+        from anew.workflows.audit import read_features
         from anew.workflows.evaluate import evaluate_run
 
-        new_path, own_features = None if data_path is None else str(data_path), _features(features_path)
+        new_path = None if data_path is None else str(data_path)
+        own_features = None if features_path is None else read_features(str(features_path))
         with open_run(run).locked():
             model = load(run, trust_code=trust_code)
             return evaluate_run(model, n, seed=seed, data=new_path, reporter=reporter, features=own_features)
@@ -213,7 +214,7 @@ def evaluate(
     if data_path is None:
         raise ConfigError("`samples` needs `data`: the reference data set")
     _check_exists({"samples": samples_path, "data": data_path, "held_out": held_out_path})
-    from anew.workflows.audit import evaluate_samples
+    from anew.workflows.audit import evaluate_samples, read_features
 
     return evaluate_samples(
         str(samples_path),
@@ -223,7 +224,7 @@ def evaluate(
         n=n,
         seed=seed,
         modality=modality,
-        features=_features(features_path),
+        features=None if features_path is None else read_features(str(features_path)),
         reporter=reporter,
     )
 
@@ -232,12 +233,6 @@ def _check_exists(paths: Mapping[str, Path | None]) -> None:
     missing = next((name for name, path in paths.items() if path is not None and not path.exists()), None)
     if missing is not None:
         raise DataError(f"`{missing}` {str(paths[missing])!r} does not exist; give a folder or a file")
-
-
-def _features(path: Path | None) -> FeatureSets | None:
-    from anew.workflows.audit import read_features
-
-    return None if path is None else read_features(str(path))
 
 
 def compare(

@@ -223,6 +223,7 @@ def _export(arguments: argparse.Namespace, started: float) -> None:
         arguments.to,
         arguments.out,
         number_type=arguments.number_type,
+        push=arguments.push,
         trust_code=arguments.trust_code,
     )
     if arguments.json:
@@ -232,6 +233,8 @@ def _export(arguments: argparse.Namespace, started: float) -> None:
     write(f"{len(export.files)} files of {size / 1e6:,.1f} MB in {export.folder}")
     for note in export.notes:
         write(note)
+    if export.address is not None:
+        write(f"pushed to {export.address}")
 
 
 # ---- figures ----

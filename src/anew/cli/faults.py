@@ -36,7 +36,7 @@ def exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Callab
     except KeyboardInterrupt:
         complain("stopped")
         return STOPPED
-    except Exception as error:  # what remains is a fault of ours, or of the machine
+    except Exception as error:  # what remains is a bug, or the machine
         sentence = machine_limit(error)
         return _fault(error, argv) if sentence is None else _mistake(sentence, error, argv)
 

@@ -245,9 +245,12 @@ def _walk(p: CommandParser) -> None:
 
 def _export(p: CommandParser) -> None:
     p.add_argument("run", help="folder of the run")
-    p.add_argument("--to", required=True, metavar="NAME", help="the format: transformers")
+    p.add_argument(
+        "--to", required=True, metavar="NAME", help="the format: transformers or gguf (text), onnx (every family), hub"
+    )
     p.add_argument("--out", required=True, metavar="DIR", help="folder to create")
-    p.add_argument("--number-type", metavar="NAME", help="how weights are stored (default: f32)")
+    p.add_argument("--number-type", metavar="NAME", help="how weights are stored: f32, f16, bf16, q8_0 (default: f32)")
+    p.add_argument("--push", metavar="OWNER/NAME", help="upload the folder of --to hub; a new repository is private")
     _trust_code(p)
 
 

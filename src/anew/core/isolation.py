@@ -201,7 +201,7 @@ class Worker:
 
 
 class _Answers(pickle.Unpickler):
-    """Arrays and plain values of ours: a worker that a file has taken over shall not run anything here."""
+    """Arrays and plain values of this package: a worker that a file has taken over shall not run anything here."""
 
     def find_class(self, module: str, name: str) -> object:
         if (module, name) in _KNOWN or (module.startswith(("anew.data.", "anew.errors")) and "." not in name):

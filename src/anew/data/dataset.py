@@ -19,6 +19,7 @@ from anew.data.loading.in_memory import InMemoryStore
 from anew.data.loading.streaming import StreamingStore
 from anew.data.modality import Modality
 from anew.data.skipped import named
+from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.open import Chosen, classes_of, detect_modality, sample_of
 from anew.data.splitting import near_duplicates, split
 from anew.data.types import DataBudget, DatasetSummary, DecodedItem, EncodedRecord, Item
@@ -58,13 +59,14 @@ class Dataset:
         seed: int = 0,
         cache: Path | None = None,
         size: DataBudget | None = None,
+        columns: ColumnChoice | None = None,
     ) -> Dataset:
         """List the source, decide its modality and split it; nothing is learned yet.
 
         settings: fields of the modality's Config, or what gives them for the name of a modality; cache: where encoded
-        shards are kept; size: the budget, where it is known.
+        shards are kept; size: the budget, where it is known; columns: those of tables that the user names.
         Raises DataError where the source cannot be used."""
-        chosen = detect_modality(str(path), modality)
+        chosen = detect_modality(str(path), modality, columns=columns)
         owner = load("data", chosen.modality)
         own_settings = settings(chosen.modality) if callable(settings) else settings
         instance: Modality = owner(configs.from_json(owner.Config, dict(own_settings or {})))
@@ -270,7 +272,8 @@ class Dataset:
     @classmethod
     def open_like(cls, state: Mapping[str, Any], folder: Path, path: str, samples: bool = False) -> Dataset:
         """Other data in the form of a saved run, all in the part "all", none for training. samples: each counts once."""
-        chosen = detect_modality(path, state["modality"], samples)
+        columns = ColumnChoice.of(state["config"], is_needed=False)
+        chosen = detect_modality(path, state["modality"], samples, columns=columns)
         data = cls._restored(chosen, state, folder, generated=samples)
         data._all = True
         data._store = InMemoryStore(data._chosen.source, data._chosen.shards, data.modality, data.seed, undivided=True)
@@ -316,7 +319,8 @@ def _same(state: Mapping[str, Any], path: str | None) -> Chosen:
     """The data that a run was trained on, at `path` now if it moved. Raises DataError where it is not the same."""
     if path is None:
         check_there(state["path"])
-    chosen = detect_modality(path or state["path"], state["modality"], asked=state.get("asked", False))
+    columns = ColumnChoice.of(state["config"])
+    chosen = detect_modality(path or state["path"], state["modality"], asked=state.get("asked", False), columns=columns)
     if chosen.fingerprint != state["fingerprint"]:
         where, mend = (
             path or state["path"],

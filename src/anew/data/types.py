@@ -68,9 +68,6 @@ def _digest(path: Path, size: int, stamp: int) -> bytes:
 
 
 DecodedItem: TypeAlias = str | Numbers  # what `Modality.decode` gives
-GivenItem: TypeAlias = (
-    str | Path | bytes | Numbers | FileSlice
-)  # one of the user's: a path, a file's bytes, or an array
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ class GaussianMixture:
 
 def rotate(x: Tensor, channels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """x (N, D) with its three axes multiplied by the matrices (C, C), (H, H) and (W, W)."""
-    grid = x.view(len(x), len(channels), len(rows), len(columns))
+    grid = x.view(x.shape[0], len(channels), len(rows), len(columns))
     grid = (rows @ (grid @ columns.T)).flatten(2)  # (N, C, H W)
     return (channels @ grid).flatten(1)
 

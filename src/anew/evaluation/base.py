@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +16,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.evaluation.inputs import EMBEDDER_ITEMS, LEAST, POOL_MOST, AuditPool, Clock, EvaluationInputs
-from anew.evaluation.memorization.audit import MOST_CONTROLS, audit
+from anew.evaluation.memorization.audit import MOST_CONTROLS, audit, posers
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
@@ -35,8 +38,8 @@ MOST = 10_000  # samples that are measured: intervals are narrow by then
 GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose bits are compared
 PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes
 TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
-BRIEF = 12  # samples that a report shows where there was no time for more
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
+ANY = 10**9  # more items than there are
 OUT_OF_TIME = "out of time"
 
 Embedder = Callable[[Sequence[Any]], Numbers]
@@ -102,13 +105,6 @@ class Evaluation(ABC):
     def report_content(self) -> ReportContent:
         """What the report displays of the samples: a sheet, and the nearest training item of each; with `closest_pairs`."""
 
-    def brief_content(self) -> ReportContent:
-        """What there is always time for: the first samples, with nothing beside them."""
-        pairs = [SamplePair(self.report_item(sample), None) for sample in self.inputs.samples[:BRIEF]]
-        return ReportContent(
-            pairs=pairs, explanation="The nearest training items were not looked for: the time was up."
-        )
-
     def pair_view(self, sample: Any, train: Any, distance: float, usual: float) -> SamplePair:
         """A suspicious sample and its nearest training item; usual: the distance of that to its nearest real item."""
         caption = f"distance {distance:.2g} ({usual:.2g} is usual there)"
@@ -128,6 +124,19 @@ class Evaluation(ABC):
         return [items[i] for i in order]  # they come in their order in the data, and the first are not like all
 
     # ---- what every modality has ----
+
+    def metrics_in_time(self, metrics: Mapping[str, Callable[[], Iterator[Score]]], quick: int = 0) -> Iterator[Score]:
+        """Scores of metrics, the most important first, until the time is nearly spent; the others are recorded as skipped.
+
+        Args:
+            metrics: What gives the scores, by the name for the report's notes.
+            quick: Samples up to which they take no time worth counting.
+        """
+        for name, metric in metrics.items():
+            if self.clock.over(0.85) and len(self.sets["samples"]) > quick:
+                self.skip(name, OUT_OF_TIME)
+                continue
+            yield from metric()
 
     def skip(self, what: str, why: str) -> None:
         """Record what was not measured; the report's notes say it."""
@@ -152,7 +161,7 @@ class Evaluation(ABC):
         if self.total_clock.limit is None:
             pool = self.inputs.pool(POOL_MOST)
             if pool.train:
-                yield self.run_audit(pool, None, n_all)
+                yield with_limit(self.run_audit(pool, None, n_all), "memory")
             return
         n_real, n_samples, n_compared = POOL_FIRST, min(SAMPLES_FIRST, n_all), 0
         held: AuditPool | None = None
@@ -165,16 +174,21 @@ class Evaluation(ABC):
                 return
             n_held = self.pool_size(pool)
             n_compared = min(n_requested, n_held)
-            yield self.run_audit(pool, n_real if n_real < n_held else None, n_samples)
+            result = self.run_audit(pool, n_real if n_real < n_held else None, n_samples)
+            yield with_limit(result, "time" if n_requested <= n_held else "memory")
             pace = comparisons(n_samples, n_compared) / max(self.total_clock.spent() - begin, 1e-3)
             affordable = 0.8 * pace * max(self.total_clock.remaining(0.9), 0.0)
-            n_more = max(n_samples, min(n_all, int(affordable / (n_compared + MOST_CONTROLS))))
-            n_real = max(n_compared, int(affordable / (n_more + MOST_CONTROLS)))
+            in_samples = partial(comparisons, real=n_compared + MOST_CONTROLS)
+            n_more = max(n_samples, most_within(affordable, n_all, in_samples))
+            n_real = max(n_compared, most_within(affordable, ANY, partial(comparisons, n_more)))
             if n_more == n_samples and (n_held < n_requested or n_real < 2 * n_compared):
                 break
             n_samples = n_more
-        if n_requested <= n_held or n_samples < n_all:
-            self.skip("copies of all training items", "there was time to compare some of them only")
+        if (n_requested <= n_held and result.train < result.n_train_total) or n_samples < n_all:
+            compared = (
+                f"{result.train:,} of {result.n_train_total:,} training items and {n_samples:,} of {n_all:,} samples"
+            )
+            self.skip("copies of all training items", f"there was time to compare {compared}")
 
     def pool_size(self, pool: AuditPool) -> int:
         """Real items in a pool, as the audit counts them."""
@@ -331,7 +345,17 @@ class Evaluation(ABC):
 
 def comparisons(samples: int, real: int) -> float:
     """How many pairs of items an audit compares, but for a factor: real items that pose as samples are compared too."""
-    return (samples + min(MOST_CONTROLS, real // 2)) * real
+    return (samples + min(MOST_CONTROLS, real // 2) + posers(samples, real)) * real
+
+
+def most_within(pairs: float, most: int, pairs_of: Callable[[int], float]) -> int:
+    """The largest number up to `most` whose pairs, which rise with it, are no more than that; 0 where even one takes more."""
+    return bisect_right(range(1, most + 1), pairs, key=pairs_of)
+
+
+def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:
+    """The result with what kept it from comparing all training items, if anything did."""
+    return replace(result, limited_by=limited_by if result.train < result.n_train_total else "")
 
 
 def class_numbers(

@@ -24,17 +24,21 @@ class Export:
         folder: Where the files are.
         files: Their paths, sorted.
         notes: What the user should know: what the export leaves behind.
+        address: Where it was pushed to, None where it was not.
     """
 
     target: str
     folder: Path
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    address: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
         paths = [str(path) for path in self.files]
-        return {"target": self.target, "folder": str(self.folder), "files": paths, "notes": list(self.notes)}
+        return {"target": self.target, "folder": str(self.folder), "files": paths, "notes": list(self.notes)} | (
+            {} if self.address is None else {"address": self.address}
+        )
 
 
 class Target(ABC):
@@ -43,15 +47,27 @@ class Target(ABC):
     Attributes:
         name: Name of the target, that of its file.
         number_types: How weights may be stored; the first is the default.
+        can_push: Whether `push` uploads the folder.
     """
 
     name: ClassVar[str]
     number_types: ClassVar[tuple[str, ...]] = ("f32",)
+    can_push: ClassVar[bool] = False
 
     @classmethod
     def check_packages(cls) -> None:
         """Raise DataError, which names the extra, where a package is missing."""
         return None
+
+    @classmethod
+    def check_push(cls, repository: str) -> None:
+        """Raise ConfigError for a name that is none, DataError where a package is missing."""
+        return None
+
+    @classmethod
+    def push(cls, folder: Path, repository: str) -> str:
+        """Upload a folder that was written, and give the address; RunError where that fails."""
+        raise NotImplementedError
 
     @abstractmethod
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:

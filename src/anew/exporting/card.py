@@ -103,6 +103,48 @@ def language_model_card(
     return "\n".join(lines)
 
 
+SAMPLER_USE = """\
+```sh
+pip install numpy onnxruntime
+python sample.py -n 16 --seed 0 --out samples
+```
+
+`sample.py` is a page of NumPy; `sampler.json` holds the steps and their numbers. From Python: `Sampler("FOLDER").sample(16)`."""
+
+
+def sampler_card(model: Model, graphs: Sequence[str], notes: Sequence[str]) -> str:
+    """The card of a folder that samples by itself. notes: what differs from the run."""
+    report = read_report(model)
+    scores = [] if report is None or notes else report["scores"]
+    record = model.record
+    data, graph_names = escaped(Path(record.data.path).name or "data"), ", ".join(f"`{name}.onnx`" for name in graphs)
+    lines = [
+        f"{metadata(model, 'onnx', scores)}\n# {escaped(run_name(model))}\n",
+        f"A {model.family_name} trained from scratch on `{data}` with Anew, as ONNX: {graph_names}. Any number of samples at once.\n",
+        f"## Use\n\n{SAMPLER_USE}\n",
+        "## How good the samples are\n",
+        *measured_lines(report),
+        "\n## What differs from the run\n",
+        *([f"- {note}" for note in notes] or ["The random numbers: the same seed gives other samples than in Anew."]),
+        f"\n## Limits\n\n{LIMITS}\n",
+    ]
+    return "\n".join(lines)
+
+
+def measured_lines(report: Mapping[str, Any] | None) -> list[str]:
+    """What the report of the run answers, and its figures with baselines."""
+    if report is None:
+        return ["Nothing was measured; `anew evaluate` on the run does it."]
+    verdict = report.get("verdict")
+    answers = [f"- {escaped(str(answer))}" for answer in verdict.values()] if isinstance(verdict, dict) else []
+    rows = ["", "| of the run | value | real data | naive |", "|---|---|---|---|"]
+    for score in report["scores"]:
+        cells = (score.get(name) for name in ("value", "real_baseline", "naive_baseline"))
+        shown = " | ".join(format_number(cell) if isinstance(cell, int | float) else "" for cell in cells)
+        rows.append(f"| {escaped(str(score.get('title', score.get('name'))))} | {shown} |")
+    return [*answers, *(rows if report["scores"] else [])]
+
+
 def _bits_table(unit: str, whole: float | None, network: float | None) -> str:
     if whole is None or network is None:
         return f"Bits per {unit} of held-out data were not measured; `anew evaluate` on the run measures them.\n"

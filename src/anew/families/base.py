@@ -16,7 +16,7 @@ from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid, SampleRequest, Spec
 from anew.errors import ConfigError
 from anew.families.phases import Loss, OptimizerConfig, Phase
-from anew.families.portable import StockDecoder
+from anew.families.portable import Graph, PortableSampler, StockDecoder
 from anew.functional.latents import slerp
 
 
@@ -249,6 +249,21 @@ class Family(nn.Module):
         raise ConfigError(
             f"the family {name!r} is not a language model; only a transformer over text or sequences is one"
         )
+
+    def portable_sampler(self) -> PortableSampler:
+        """Its networks as graphs, and the steps that sample from them, with the sampling settings that are the default.
+
+        Raises:
+            ConfigError: Its sampling cannot be said in such steps.
+        """
+        name = type(self).__name__.lower()
+        raise ConfigError(
+            f"the family {name!r} hands out no graphs; a family does that in its `portable_sampler` method"
+        )
+
+    def portable_decoder(self) -> Graph:
+        """The graph from latents or codes to items, of a family that serves as a codec."""
+        raise NotImplementedError
 
     def check_state(self) -> None:
         """Check buffers that were loaded, of which only names, shapes and dtypes were checked so far.

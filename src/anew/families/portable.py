@@ -1,12 +1,12 @@
-"""What a family hands to programs that do not know it."""
+"""What a family hands to programs that do not know it: a network in a stock class, or graphs and the steps that sample from them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -22,3 +22,106 @@ class StockDecoder:
     state: Mapping[str, Tensor]
     config: Mapping[str, Any]
     left_behind: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One function of tensors, traced as it is. It must not branch on values, cut rows into pieces, or take `len` of a tensor
+    (`x.shape[0]` stays open where `len(x)` becomes the number of the example's rows).
+
+    Attributes:
+        name: Names its file.
+        owner: Holds all parameters and buffers that the function uses.
+        function: Takes the inputs in order, gives one tensor or a tuple.
+        inputs: Examples by name, of two rows or more.
+        outputs: Names of what it gives.
+        dynamic: Names of the axes of any size, by input and axis. The first axis of an input that is not named here is "n".
+    """
+
+    name: str
+    owner: nn.Module
+    function: Callable[..., Any]
+    inputs: Mapping[str, Tensor]
+    outputs: tuple[str, ...]
+    dynamic: Mapping[str, Mapping[int, str]] | None = None
+
+    def axes(self, name: str) -> Mapping[int, str]:
+        """Names of the axes of any size of an input."""
+        return (self.dynamic or {}).get(name, {0: "n"})
+
+
+@dataclass(frozen=True)
+class PortableSampler:
+    """A sampler without code: graphs, and the steps between them.
+
+    Values have names; each row of a value belongs to a sample. A step is an object of JSON with the name of its result under
+    "out":
+
+    - `normal(out, shape)`, normal numbers;
+    - `choose(out, weights)`, an index as common as its weight, of the class of the sample's label where there is one;
+    - `label(out, none)`, the class of each sample;
+    - `run(graph, inputs, out)`, the graph's outputs;
+    - `denoise(graph, state, sigmas, out)`, the probability flow from noise to a sample, second order (DPM-Solver++ 2M);
+    - `tokens(...)`, one token after another, see `families/transformer/portable.py`.
+
+    Attributes:
+        graphs: All graphs, also such as no step runs.
+        steps: In order; the result of the last one is the sample.
+        left_behind: What else the family samples from; one clause each.
+    """
+
+    graphs: tuple[Graph, ...]
+    steps: tuple[Mapping[str, Any], ...]
+    left_behind: tuple[str, ...] = ()
+
+
+def normal(out: str, *shape: int, scale: float = 1.0) -> dict[str, Any]:
+    """Normal numbers (n, *shape), times a scale."""
+    return {"step": "normal", "out": out, "shape": list(shape), "scale": scale}
+
+
+def choose(out: str, weights: Tensor, classes: Tensor, otherwise: int) -> dict[str, Any]:
+    """An index (n,) by weight (K,), among those of the sample's class (K,), -1 being all; `otherwise` where these weigh nothing."""
+    return {
+        "step": "choose",
+        "out": out,
+        "weights": weights.tolist(),
+        "classes": classes.tolist(),
+        "otherwise": otherwise,
+    }
+
+
+def label(out: str, none: int) -> dict[str, Any]:
+    """The class (n,) of each sample; `none` where there are no classes."""
+    return {"step": "label", "out": out, "none": none}
+
+
+def run(graph: str, *inputs: str, out: str) -> dict[str, Any]:
+    """The first output of a graph."""
+    return {"step": "run", "graph": graph, "inputs": list(inputs), "out": out}
+
+
+def denoise(
+    graph: str,
+    state: str,
+    sigmas: Tensor,
+    *inputs: str,
+    out: str,
+    scale: float = 1.0,
+    noise: str | None = None,
+    clip: bool = False,
+) -> dict[str, Any]:
+    """From noise to a sample by a graph that takes (y, sigma (n,), *inputs) and gives the denoised estimate.
+
+    Args:
+        graph: Its name.
+        state: What y starts from, times `scale`.
+        sigmas: (steps + 1,) falling noise levels, the last one 0.
+        inputs: What the graph takes besides.
+        out: Name of the sample.
+        scale: See `state`.
+        noise: Normal numbers that are added to y at first, at the highest level; None adds none.
+        clip: Whether samples end at -1 and 1.
+    """
+    names = {"graph": graph, "state": state, "inputs": list(inputs), "noise": noise}
+    return {"step": "denoise", **names, "scale": scale, "sigmas": sigmas.tolist(), "clip": clip, "out": out}

@@ -48,7 +48,7 @@ class LogisticMixture:
         output = output.float()
         sizes = [num_components, num_components * channels, num_components * channels]
         logits, means, scales = torch.split(output, sizes, 1)
-        shape = (len(output), num_components, channels, *output.shape[2:])
+        shape = (output.shape[0], num_components, channels, *output.shape[2:])
         offsets = torch.linspace(-0.5, 0.5, num_components) if num_components > 1 else torch.zeros(1)
         means = means.reshape(shape) + offsets.to(output.device)[:, None, None, None]
         log_scales = (LOG_SCALE_GAIN * scales.reshape(shape) + INITIAL_LOG_SCALE).clamp(min=MIN_LOG_SCALE)

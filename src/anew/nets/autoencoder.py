@@ -156,7 +156,11 @@ class VectorToGrid(nn.Module):
         self.out = Conv(channels, out_channels)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = self.start(z).view(len(z), self.channels, *self.pyramid[0]).contiguous(memory_format=torch.channels_last)
+        x = (
+            self.start(z)
+            .view(z.shape[0], self.channels, *self.pyramid[0])
+            .contiguous(memory_format=torch.channels_last)
+        )
         for i, stage in enumerate(self.stages):
             if i:
                 rows, columns = self.pyramid[i]

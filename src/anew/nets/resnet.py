@@ -113,7 +113,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, cluster_weights: Tensor, coarse: Tensor, dtype: torch.dtype) -> Tensor:
         pyramid = self._pyramid(coarse.to(dtype))
         z = torch.cat([z, cluster_weights @ self.cluster_embedding], 1)  # (B, 2 Z)
-        x = self.start(z.to(dtype)).view(len(z), *self.sides, -1).permute(0, 3, 1, 2)  # channels_last
+        x = self.start(z.to(dtype)).view(z.shape[0], *self.sides, -1).permute(0, 3, 1, 2)  # channels_last
         x = self.stages[-1](x + self.from_coarse[-1](pyramid[-1]))
         for i in reversed(range(len(self.upsample))):
             x = functional.interpolate(self.upsample[i](x), scale_factor=2, mode="nearest")

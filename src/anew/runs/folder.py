@@ -7,16 +7,17 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anew.core import files
 from anew.errors import RunError, command, shorten
 from anew.runs import lock
 from anew.runs.paths import CONFIG
 from anew.runs.portable import relative_paths
+from anew.runs.state import Checkpoint
 from anew.runs.tensors import read_tensors, serialized, write_tensors
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class RunFolder:
     def write_config(self, record: Begun | RunRecord) -> None:
         files.write_json(self.path / CONFIG, relative_paths(record.model_dump(), self.path))
 
-    def save(self, name: str, state: Mapping[str, Any]) -> None:
+    def save(self, name: str, state: Checkpoint) -> None:
         """A checkpoint: files under a temporary name, synced, renamed, the manifest with checksums last.
 
         Args:
@@ -182,7 +183,7 @@ class RunFolder:
             if int(folder.name.removeprefix("step-")) > step:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def latest(self) -> tuple[dict[str, Any] | None, list[str]]:
+    def latest(self) -> tuple[Checkpoint | None, list[str]]:
         """The newest whole checkpoint, and a sentence for each newer one that is damaged. None where there is none."""
         notes: list[str] = []
         for folder in self._steps():
@@ -192,14 +193,14 @@ class RunFolder:
             notes.append(f"checkpoint {folder.name} is damaged ({fault}); going back to the one before")
         return None, notes
 
-    def checkpoint(self, name: str) -> dict[str, Any]:
+    def checkpoint(self, name: str) -> Checkpoint:
         """A checkpoint by name; RunError where it is damaged."""
         state, fault = self._read(self.checkpoints / name)
         if state is None:
             raise RunError(f"checkpoint {name} of {str(self.path)!r} is damaged ({fault}); resume from the one before")
         return state
 
-    def decay_start(self) -> tuple[dict[str, Any] | None, list[str]]:
+    def decay_start(self) -> tuple[Checkpoint | None, list[str]]:
         """The checkpoint from which a longer run goes on, None where there is none; and a sentence if it is damaged."""
         folder = self.checkpoints / DECAY_START
         if not folder.is_dir():
@@ -207,7 +208,7 @@ class RunFolder:
         state, fault = self._read(folder)
         return state, [] if state else [f"checkpoint {DECAY_START} is damaged ({fault}); going on without it"]
 
-    def _read(self, folder: Path) -> tuple[dict[str, Any] | None, str]:
+    def _read(self, folder: Path) -> tuple[Checkpoint | None, str]:
         """The state in a checkpoint, or why there is none."""
         from anew.core.schema import checked
         from anew.runs.checkpoint import Manifest, Meta

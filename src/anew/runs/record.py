@@ -124,7 +124,7 @@ class FamilyRecord(Record):
 
 
 class CodecRecord(Record):
-    """The codec whose latents the family works in. Its family is one of ours: a user's own would be code."""
+    """The codec whose latents the family works in. Its family is a built-in one: a user's own would be code."""
 
     class Family(Record):
         name: Name

@@ -19,11 +19,11 @@ from anew.core.arguments import path
 from anew.core.arrays import Numbers
 from anew.core.settings import SettingValue, check_int
 from anew.core.specs import SampleRequest
-from anew.data.types import DecodedItem, GivenItem
+from anew.data.types import DecodedItem
 from anew.errors import ConfigError, shorten
 from anew.families.base import Family
 from anew.sampling.generator import SAMPLE_BATCH, Generator
-from anew.sampling.latents import item_values
+from anew.sampling.latents import GivenItem, item_values
 from anew.sampling.samples import Samples
 
 MAX_FRAMES = 10_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from anew.errors import ConfigError, shorten
 from anew.sampling.generator import Generator
 from anew.sampling.samples import Samples
 
+GivenItem: TypeAlias = str | Path | bytes | Numbers | FileSlice  # of the user: a path, a file's bytes, or an array
 ITEM_TYPES = str | Path | bytes | bytearray | memoryview | np.ndarray | FileSlice
 
 

@@ -16,14 +16,14 @@ from anew.core.device import pick_device
 from anew.core.reporter import Reporter
 from anew.core.settings import SettingValue, check_int
 from anew.core.specs import Batch, Condition, Tokens
-from anew.data.types import DecodedItem, GivenItem
+from anew.data.types import DecodedItem
 from anew.errors import ConfigError, DataError, shorten
 from anew.runs.folder import RunFolder
 from anew.sampling.conditioning import check_stop, condition_from_prompt
 from anew.sampling.display import model_html, model_line
 from anew.sampling.generator import Generator
 from anew.sampling.interpolation import Walk, latent_walk
-from anew.sampling.latents import condition_from_mask, decode_latents, encode_items
+from anew.sampling.latents import GivenItem, condition_from_mask, decode_latents, encode_items
 from anew.sampling.restore import (
     load_family_class,
     newest_weights,

@@ -41,7 +41,7 @@ def load_family_class(name: str | None, folder: Path, trust_code: bool) -> type[
 
 
 def own_family_class(name: str | None, folder: Path, trust_code: bool) -> type[Family] | None:
-    """The class behind `family.py`; None where the run has a family of ours."""
+    """The class behind `family.py`; None where the run has a built-in family."""
     return load_family_class(name, folder, trust_code) if name == OWN_FAMILY else None
 
 

@@ -31,10 +31,12 @@ class Likelihood:
 
     @property
     def bits_per_unit(self) -> float:
+        """Bits per character, residue or dimension."""
         return self.bits / self.units if self.units else 0.0
 
     @property
     def bits_per_token(self) -> float:
+        """Bits per predicted token; 0 where the model has no tokens."""
         return self.bits / self.tokens if self.tokens else 0.0
 
     @property
@@ -118,6 +120,7 @@ class Scores:
 
     @property
     def bits_per_unit(self) -> float:
+        """Bits per character, residue or dimension of all the data."""
         return self.bits / self.units
 
     @property
@@ -158,6 +161,12 @@ class Scores:
 
     def save(self, path: str | Path) -> Path:
         """Write `to_csv` into a new file.
+
+        Args:
+            path: Of the file; its folder is made.
+
+        Returns:
+            Its path.
 
         Raises:
             ConfigError: The file exists, or its folder cannot be made.

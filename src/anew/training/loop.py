@@ -16,6 +16,7 @@ from anew.errors import TrainingError
 from anew.functional.schedules import decay_start
 from anew.runs.events import Events, EventValue
 from anew.runs.folder import DECAY_START, RunFolder
+from anew.runs.state import Checkpoint
 from anew.training.trainer import NonFinite, StepResult, Trainer
 from anew.training.validation import Validation
 
@@ -61,7 +62,7 @@ class TrainingLoop:
         self.say = say
         self._has_warned = False
         self._last_checkpoint = ""
-        self._initial_state: dict[str, Any] = {}
+        self._initial_state: Checkpoint | None = None
         self._saved_at = 0.0
         self._save_seconds = 0.0
         self._previous_progress = 0.0
@@ -140,7 +141,7 @@ class TrainingLoop:
         start = decay_start(self.trainer.decay)
         return self._previous_progress < start <= result.progress + step_length + 1e-9
 
-    def _learned_state(self) -> dict[str, Any]:
+    def _learned_state(self) -> Checkpoint:
         """Where to go back to while nothing is saved yet: learned weights alone, since buffers can be large."""
         state = self.trainer.state_dict()
         buffers = self._buffer_names()
@@ -152,7 +153,7 @@ class TrainingLoop:
         learned = {f"weights/{n}" for n, _ in self.trainer.family.named_parameters()}
         return {f"weights/{n}" for n, _ in self.trainer.family.named_buffers()} - learned
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> Checkpoint:
         state = self.trainer.state_dict()
         state["buffers"] = self._buffer_names()
         state["meta"]["spent"] = self.spent()
@@ -173,13 +174,14 @@ class TrainingLoop:
                 self.events.flush()
         self.trainer.world.barrier()
         self._last_checkpoint = name
-        self._initial_state = {}
+        self._initial_state = None
         self._saved_at = time.monotonic()
         self._save_seconds = self._saved_at - begin
 
     def _restore_last_good(self, error: NonFinite, restores: int) -> None:
         """Go back to the last whole state, with half the learning rate."""
         state = self.folder.checkpoint(self._last_checkpoint) if self._last_checkpoint else self._initial_state
+        assert state is not None, "until the first checkpoint there is an initial state"
         step = state["meta"]["step"]
         self._write("non_finite", phase=error.phase, step=error.step, back_to=step)
         if restores > MOST_RESTORES:

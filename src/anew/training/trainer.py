@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from anew.errors import ConfigError, TrainingError
 from anew.families.base import Family
 from anew.families.phases import Phase, decay_share
 from anew.functional.ema import power_decay, power_exponent
+from anew.runs.state import Checkpoint
 from anew.training.distributed import World, gather_full, shard_like, sync_gradients, wrap
 from anew.training.optim import Optimizer
 from anew.training.progress import Progress
@@ -259,7 +260,7 @@ class Trainer:
         state = self.family.state_dict() | self.average
         return {n: gather_full(v).detach().to("cpu", copy=True).contiguous() for n, v in state.items()}
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Checkpoint:
         """{"tensors": name -> tensor, "meta": JSON}: all that the next step depends on. Tensors may be the live ones."""
         tensors = {f"weights/{n}": gather_full(v) for n, v in self.family.state_dict().items()}
         tensors |= {f"average/{n}": gather_full(v) for n, v in self.average.items()}
@@ -274,7 +275,7 @@ class Trainer:
         }
         return {"tensors": {n: t.detach().cpu().contiguous() for n, t in tensors.items()}, "meta": meta}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Checkpoint) -> None:
         """Undo `state_dict`. Buffers may be left out.
 
         Raises:

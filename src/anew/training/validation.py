@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from anew.core import random
 from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.families.base import Family
+from anew.runs.state import Checkpoint
 from anew.training.trainer import StepResult, Trainer
 
 LossFunction = Callable[[Batch, StepContext], tuple[Tensor, float | Tensor]]
@@ -102,12 +102,12 @@ class Validation:
             return self.trainer.weights() | self.best_weights, step
         return self.trainer.weights(), None
 
-    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, object]]:
         """Tensors and JSON that join the trainer's state."""
         tensors = {f"best/{name}": value for name, value in self.best_weights.items()}
         return tensors, {"validation": [list(entry) for entry in self.history]}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Checkpoint) -> None:
         """Undo `state_dict`, from a state of the trainer that it joined."""
         tensors = state["tensors"]
         self.best_weights = {n.removeprefix("best/"): t for n, t in tensors.items() if n.startswith("best/")}

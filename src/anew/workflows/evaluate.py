@@ -19,7 +19,7 @@ from anew.evaluation.base import Evaluation
 from anew.evaluation.inputs import LEAST, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
-from anew.evaluation.reporting.content import ReportContent
+from anew.evaluation.reporting.content import ReportContent, SamplePair
 from anew.evaluation.reporting.grading import ENOUGH
 from anew.evaluation.reporting.report import EvaluationReport
 from anew.evaluation.wording import plural
@@ -44,6 +44,7 @@ PARTS_MOST = 120_000  # units of the test part, taken evenly, that parts of a mi
 PROBE = 8_000  # units that are scored to learn how long the whole part would take
 WRITING_SHARE, MOST_WRITING = 0.3, 4.0  # of the time, and seconds at most, for the nearest items, drawing and writing
 PAGE_SECONDS = 0.6  # of that for drawing and writing alone
+BRIEF = 12  # samples that a report shows where there was no time for more
 SHARE = 0.3  # of the time is for sampling
 MOST_SHARE = 0.5  # of the time, until there are enough samples for the answers
 LATE = 1.3  # times the longest time for sampling: a chunk that is not ready by then is given up
@@ -147,7 +148,10 @@ def report_content(evaluation: Evaluation, stop_at: float | None = None) -> Repo
         with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
             return evaluation.report_content()
     except TimeIsUp:
-        return evaluation.brief_content()
+        pairs = [SamplePair(evaluation.report_item(sample), None) for sample in evaluation.inputs.samples[:BRIEF]]
+        return ReportContent(
+            pairs=pairs, explanation="The nearest training items were not looked for: the time was up."
+        )
 
 
 def enough_samples(spec: Spec, held_out: int) -> int:
@@ -276,8 +280,11 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool:
     n = min(n, max(int(POOL_BYTES // max(size_of(first[0]), 1)), 1_000)) if first else n
     per_part = n // 2 // len(held_out_parts)
     held_out = [item for part in held_out_parts for item in data.items(part, per_part, seed)]
-    train = data.items("train", n - len(held_out), seed)
-    return grouped_pool(data, train, held_out, data.part_size("train"), random, seed)
+    n_wanted = n - len(held_out)
+    train = data.items("train", n_wanted, seed)
+    # Long records are several examples each: where there are no further ones, the records themselves are counted.
+    total = len(train) if len(train) < n_wanted else data.part_size("train")
+    return grouped_pool(data, train, held_out, total, random, seed)
 
 
 def grouped_pool(

@@ -17,12 +17,13 @@ from anew.planning.build import seeded
 from anew.runs import events as events_file
 from anew.runs.events import Events
 from anew.runs.paths import WEIGHTS
+from anew.runs.state import Checkpoint
 from anew.runs.tensors import write_tensors
 from anew.training.loop import Listener, Outcome, TrainingLoop
 from anew.training.progress import Progress, ReplayProgress, StepProgress, TimeProgress
 from anew.training.trainer import StepResult, Trainer
 from anew.training.validation import Validation, validation_loss
-from anew.workflows.job import Checkpoint, TrainingJob
+from anew.workflows.job import TrainingJob
 
 MOST_EPOCHS_UNWATCHED = 1.5  # with fewer passes over the data, more training does not make the validation loss worse
 

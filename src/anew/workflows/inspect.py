@@ -16,6 +16,7 @@ from anew.core.reporter import SilentReporter
 from anew.core.specs import Spec, Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
+from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import largest_affordable
@@ -212,7 +213,8 @@ def inspect_data(
         return cfg.route_settings(settings or {}, {name: load("data", name).Config})[name]
 
     size = DataBudget(budget or DEFAULT_BUDGET, 0, 0, torch.get_num_threads(), "cpu")
-    data = Dataset.open(path, modality=modality, settings=modality_settings, seed=seed, size=size)
+    columns = ColumnChoice.of(settings or {})
+    data = Dataset.open(path, modality=modality, settings=modality_settings, seed=seed, size=size, columns=columns)
     try:
         data.fit(size)
         rivals = contenders(data, prefer)

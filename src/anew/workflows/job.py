@@ -27,12 +27,11 @@ from anew.runs import events as events_file
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, WEIGHTS
 from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Plan, Request, RunRecord, Status
+from anew.runs.state import Checkpoint
 from anew.runs.tensors import read_tensors
 from anew.training.distributed import World
 
 VALIDATION_EXAMPLES = 256  # that the validation loss is measured on: few, since it is measured often
-
-Checkpoint = dict[str, Any]  # what `RunFolder.latest` gives: "tensors" by name, and "meta"
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +199,13 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tup
         if job.record.status != "training":
             check_gain(budget, job.context, spent, _seconds_trained(job))
         train_s = spent + time_to_train(budget, job.context)
-        plan = replace(plan, steps=None, budget_s=budget, train_s=train_s, evaluate_s=evaluation_slice(budget))
+        plan = replace(
+            plan,
+            steps=None,
+            budget_s=budget,
+            train_s=train_s,
+            evaluate_s=evaluation_slice(budget, job.context.crowding),
+        )
         if job.record.status != "training":  # by steps, a run equals one that was longer at once
             previous_weights = read_tensors(job.folder.path / WEIGHTS)
     record = job.record.model_copy(update={"plan": plan})

@@ -10,6 +10,7 @@ from anew.core.registry import load
 from anew.core.reporter import Reporter
 from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
+from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
 from anew.planning.choose import settings_of
 from anew.planning.context import RunContext, TrainingData
@@ -41,7 +42,12 @@ def open_data(request: Request, context: RunContext) -> Dataset:
     seconds = request.budget or request.fit_seconds
     size = DataBudget(seconds, 0, 0, torch.get_num_threads(), context.world.device.type)
     data = Dataset.open(
-        request.data, modality=request.modality, settings=modality_settings, seed=request.seed, size=size
+        request.data,
+        modality=request.modality,
+        settings=modality_settings,
+        seed=request.seed,
+        size=size,
+        columns=ColumnChoice.of(request.settings),
     )
     data.fit(size)
     for note in data.scan.notes:

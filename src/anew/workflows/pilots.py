@@ -35,12 +35,13 @@ from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
 from anew.runs.folder import RunFolder
 from anew.runs.record import Pilot, Request, RunRecord
+from anew.runs.state import Checkpoint
 from anew.sampling.generator import Generator
 from anew.sampling.restore import newest_weights
 from anew.training.loop import Listener
 from anew.training.trainer import StepResult, Trainer
 from anew.workflows.fit import fit
-from anew.workflows.job import Checkpoint, TrainingJob, begin_job, latest_checkpoint, reopen_job
+from anew.workflows.job import TrainingJob, begin_job, latest_checkpoint, reopen_job
 
 FOLDER, CHECKPOINTS = "pilots", "checkpoints"
 LEAST_ITEMS, MOST_ITEMS = 50, 250  # of validation, and samples, that pilots are judged by; also the samples of a chunk

@@ -17,6 +17,7 @@ from anew.errors import RunError
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.model_card import write_card
+from anew.evaluation.reporting.outlook import outlook
 from anew.evaluation.reporting.report import Basis, EvaluationReport, write_report
 from anew.evaluation.score import Score
 from anew.planning.pilots import describe_pilots
@@ -130,6 +131,7 @@ def write_run_report(
         modality=record.data.modality,
         notes=measurements.notes,
         steps=max((event["step"] for event in history), default=None),
+        outlook=outlook(events_file.read(place.run / events_file.NAME), record.plan.epochs),
         folder=out,
         basis=place.basis,
     )

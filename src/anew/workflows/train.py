@@ -11,7 +11,7 @@ from typing import Literal
 from anew.core import settings as cfg
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
-from anew.core.threads import use_threads
+from anew.core.threads import measure_crowding, use_threads
 from anew.data.dataset import Dataset
 from anew.errors import restoring
 from anew.families.base import Family
@@ -32,6 +32,7 @@ from anew.runs import lock
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Request, RunRecord
+from anew.runs.state import Checkpoint
 from anew.sampling.model import Model
 from anew.sampling.restore import load_family_class
 from anew.training import distributed
@@ -40,7 +41,7 @@ from anew.training.trainer import Trainer
 from anew.workflows import codec_stage, pilots
 from anew.workflows.evaluate import REPORT_PASSAGES, evaluate_run
 from anew.workflows.fit import fit
-from anew.workflows.job import Checkpoint, TrainingJob, begin_job, extend_job, reopen_job, resume_point
+from anew.workflows.job import TrainingJob, begin_job, extend_job, reopen_job, resume_point
 from anew.workflows.open_data import SkippedItemsReport, open_data
 from anew.workflows.previews import Previews
 from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
@@ -70,7 +71,7 @@ def new_run(
         reporter: Who shows the progress.
         started: `time.monotonic()` when the command began.
         cleanup: What to remove if it cannot be begun: the "files" that were written so far, or the "folder" with them.
-        load_user_family: Gives the class of a family of the user's own, None where it is one of ours.
+        load_user_family: Gives the class of a family of the user's own, None where it is a built-in one.
 
     Returns:
         The model, with its report written.
@@ -100,7 +101,7 @@ def _begin(
     )  # before any reading
     train_config = train_config_of(request)
     check_tensorboard(train_config)
-    context = RunContext(reporter, started, distributed.init(train_config.device), user_family)
+    context = RunContext(reporter, started, distributed.init(train_config.device), user_family, measure_crowding())
     # Rank 0 made the folder; a default name that others found for themselves could be the next one.
     folder = RunFolder(Path(context.world.broadcast(str(folder.path))))
     if context.world.is_main:
@@ -260,7 +261,7 @@ def _reopen(
         train_config = cfg.from_json(TrainConfig, record.train)
     check_tensorboard(train_config)
     user_family = family_class if record.family.name == OWN_FAMILY else None
-    context = RunContext(reporter, started, distributed.init(train_config.device), user_family)
+    context = RunContext(reporter, started, distributed.init(train_config.device), user_family, measure_crowding())
     folder = RunFolder(Path(context.world.broadcast(str(folder.path))))
     dataset = Dataset.reopen(record.data.model_dump(), folder.path, data_path)
     if data_path is not None:

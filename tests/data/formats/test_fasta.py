@@ -93,11 +93,11 @@ def test_bad_records_are_refused_by_name_and_said(tmp_path: Path) -> None:
     bad = ">none\n>odd\nMKV?L\n>gap\nMK--VL" + "A" * 20 + "\n>stop\nMK*VLAAAAAAA\n"
     data = Dataset.open(file(tmp_path / "d", "a.txt", (good + bad).encode()))
     assert data.modality.name == "protein"
-    said = " ".join(data.scan.notes)
+    notes = " ".join(data.scan.notes)
     refused = {r.name: r.reason for r in data.scan.refusals}
     assert refused == {"a.txt:none": "has no residues", "a.txt:odd": "holds '?', which is no residue"}
     for words in ("by content", "lower case", "held gaps", "held a stop", "share their name"):
-        assert words in said
+        assert words in notes
     data.close()
 
 
@@ -210,7 +210,7 @@ def test_one_large_cluster_is_said(tmp_path: Path) -> None:
     source = random.Random(2)
     ancestor = source.choices(PROTEIN, k=60)
     own = [[source.choice(PROTEIN) if source.random() < 0.05 else x for x in ancestor] for _ in range(200)]
-    text = "".join(f">s{i}\n{''.join(one)}\n" for i, one in enumerate(own))
+    text = "".join(f">s{i}\n{''.join(sequence)}\n" for i, sequence in enumerate(own))
     data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
     assert "test_clusters" not in data.scan.parts and "too large to be held out" in " ".join(data.scan.notes)
     data.close()
@@ -225,9 +225,9 @@ def test_few_small_clusters_are_said(tmp_path: Path) -> None:
         for j in range(10)
     )
     data = Dataset.open(file(tmp_path / "d", "a.faa", text.encode()))
-    said = " ".join(data.scan.notes)
-    assert "test_clusters" not in data.scan.parts and "too large" not in said
-    assert "would be 4 clusters of relatives alone, and at least 10 are needed" in said
+    notes = " ".join(data.scan.notes)
+    assert "test_clusters" not in data.scan.parts and "too large" not in notes
+    assert "would be 4 clusters of relatives alone, and at least 10 are needed" in notes
     data.close()
 
 
@@ -236,9 +236,9 @@ def test_clusters_beside_a_part_of_the_users_own(tmp_path: Path, own: str) -> No
     sequences(tmp_path / "train" / "a.fasta", 600)
     sequences(tmp_path / own / "b.fasta", 100, seed=1)
     data = Dataset.open(tmp_path)
-    said = " ".join(data.scan.notes)
-    assert data.scan.parts["test"] == 100 and "test_clusters" not in data.scan.parts and "0 of them" not in said
-    assert "half of validation is whole clusters" in said and "the test part is the source's own" in said
+    notes = " ".join(data.scan.notes)
+    assert data.scan.parts["test"] == 100 and "test_clusters" not in data.scan.parts and "0 of them" not in notes
+    assert "half of validation is whole clusters" in notes and "the test part is the source's own" in notes
     data.close()
 
 
@@ -308,9 +308,11 @@ def test_more_sequences_than_are_searched_for_relatives_say_so(tmp_path: Path, m
     monkeypatch.setattr(Protein, "traits", replace(Protein.traits, max_cluster_bytes=3000))
     place = sequences(tmp_path / "a.fasta", 600)
     data = Dataset.open(place)
-    said = " ".join(data.scan.notes)
+    notes = " ".join(data.scan.notes)
     assert (
-        "test_clusters" not in data.scan.parts and "no part `test_clusters`" in said and "not for new families" in said
+        "test_clusters" not in data.scan.parts
+        and "no part `test_clusters`" in notes
+        and "not for new families" in notes
     )
     monkeypatch.setattr(dataset, "WHOLE_LIST_BYTES", 3000)  # the same where they are streamed
     monkeypatch.setattr(folder, "WHOLE_BYTES", 3000)
@@ -336,11 +338,11 @@ def test_records_that_are_too_long_are_refused_by_span(tmp_path: Path, monkeypat
     monkeypatch.setattr(folder, "SHARD_BYTES", 4000)
     (tmp_path / "a.fasta").write_text(">a\nACDE\n" + ">b\n" + "ACDE\n" * 20_000 + ">c\nACDE\n" * 1000)
     source = Source.open(tmp_path, {"protein": Protein})
-    found = [one for shard in source.shards("protein") for one in source.read(shard)]
-    assert [one.reason for one in found if isinstance(one, SkippedItem)] == [
+    records = [item for shard in source.shards("protein") for item in source.read(shard)]
+    assert [item.reason for item in records if isinstance(item, SkippedItem)] == [
         "holds a record of more than 48.8 KB; split it"
     ]
-    assert sum(bytes(one.data).count(b">c") for one in found if isinstance(one, Item)) >= 990
+    assert sum(bytes(item.data).count(b">c") for item in records if isinstance(item, Item)) >= 990
 
 
 def test_lines_are_cut_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

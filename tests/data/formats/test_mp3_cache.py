@@ -42,11 +42,11 @@ def test_a_recording_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     opened, real = [], soundfile.SoundFile
     monkeypatch.setattr(soundfile, "SoundFile", lambda file: (opened.append(file), real(file))[1])
     clips = list(modality.split_records(item))
-    assert len(clips) > 40 and all(len(modality.encode(one)) for one in clips)
+    assert len(clips) > 40 and all(len(modality.encode(result)) for result in clips)
     assert len(opened) == 2  # its header, and what is in it
     body = Item("b.mp3", FileSlice(Path("in.tar/b.mp3"), body=(tmp_path / "a.mp3").read_bytes()))
-    again = [modality.encode(one) for one in modality.split_records(body)]
-    assert np.array_equal(np.stack(again), np.stack([modality.encode(one) for one in clips]))
+    again = [modality.encode(result) for result in modality.split_records(body)]
+    assert np.array_equal(np.stack(again), np.stack([modality.encode(result) for result in clips]))
 
 
 @pytest.mark.parametrize("disk", [0, 1 << 30])
@@ -60,10 +60,10 @@ def test_without_room_on_the_disk_it_is_read_in_stretches(
     assert kept.read(name, 0, 10) is None
     for start in (95_000, 300_000, 470_000, 20_000, 99_999):
         with soundfile.SoundFile(path) as file:
-            found = kept.read(name, start, start + 20_000, file)
-        assert found is not None
+            records = kept.read(name, start, start + 20_000, file)
+        assert records is not None
         wanted = whole[start : start + 20_000]
-        assert len(found[0]) == len(wanted) and np.abs(found[0] - wanted).max() < 1e-3
+        assert len(records[0]) == len(wanted) and np.abs(records[0] - wanted).max() < 1e-3
     assert len(kept._whole) == (disk > 0) and len(kept._stretches) <= mp3_cache.STRETCHES
     kept.close()
 

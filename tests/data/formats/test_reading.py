@@ -42,9 +42,9 @@ def test_a_sparse_picture_is_refused_by_name_and_the_others_are_read(tmp_path: P
     with open(tmp_path / "sparse.jpg", "wb") as file:
         file.truncate(30 << 30)
     source = Source.open(tmp_path, {"text": Text, "image": Image})
-    found = [one for shard in source.shards("image") for one in source.read(shard)]
-    assert [one.name for one in found if isinstance(one, Item)] == ["good.png"]
-    assert [one.name for one in source.refusals] == ["sparse.jpg"]
+    records = [item for shard in source.shards("image") for item in source.read(shard)]
+    assert [item.name for item in records if isinstance(item, Item)] == ["good.png"]
+    assert [item.name for item in source.refusals] == ["sparse.jpg"]
 
 
 def test_a_file_that_grew_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,5 +53,5 @@ def test_a_file_that_grew_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (shard,) = source.shards("image")
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 5000)
     monkeypatch.setattr(limits, "WHOLE", replace(limits.WHOLE, bytes=1000))
-    (one,) = source.read(shard)
-    assert isinstance(one, SkippedItem) and "larger" in one.reason
+    (item,) = source.read(shard)
+    assert isinstance(item, SkippedItem) and "larger" in item.reason

@@ -21,9 +21,9 @@ def epoch(order: EpochOrder, number: int, phase: str = "main") -> list[tuple[int
 @settings(max_examples=60, deadline=None)
 def test_each_slot_once_an_epoch(slots: list[int], group: int, number: int) -> None:
     order = EpochOrder(slots, group, seed=5)
-    found = epoch(order, number)
-    assert len(set(found)) == len(found) == sum(slots)
-    assert found == epoch(EpochOrder(slots, group, seed=5), number)
+    order_of_slots = epoch(order, number)
+    assert len(set(order_of_slots)) == len(order_of_slots) == sum(slots)
+    assert order_of_slots == epoch(EpochOrder(slots, group, seed=5), number)
 
 
 def test_order_differs_by_epoch_seed_and_phase() -> None:

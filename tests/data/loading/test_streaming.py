@@ -64,9 +64,9 @@ def test_images_batches_are_pure_and_cached(tmp_path: Path, small_blocks: None) 
     for cache in (tmp_path / "c1", tmp_path / "c2"):  # from disk, then encoded anew; last step first
         again = opened(folder, cache)
         for step in (11, 3, 0):
-            found = again.batch(step, "main", 8, 16, 24)
-            assert torch.equal(found.x, batches[step].x[8:])
-            assert found.labels is not None and torch.equal(found.labels, batches[step].labels[8:])  # type: ignore[index]
+            batch = again.batch(step, "main", 8, 16, 24)
+            assert torch.equal(batch.x, batches[step].x[8:])
+            assert batch.labels is not None and torch.equal(batch.labels, batches[step].labels[8:])  # type: ignore[index]
         again.close()
     assert list((tmp_path / "c1").rglob("*.npz")) and not list((tmp_path / "c1").rglob("*.part"))
 

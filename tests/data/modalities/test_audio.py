@@ -34,7 +34,7 @@ def encoded(x: Any, rate: int = 8000, form: str = "WAV", subtype: str | None = N
 def surveyed(*data: bytes, **settings: Any) -> Audio:
     modality = Audio(AudioConfig(**settings))
     modality.size = SIZE
-    modality.inspect([Item(str(i), one) for i, one in enumerate(data)])
+    modality.inspect([Item(str(i), body) for i, body in enumerate(data)])
     return modality
 
 
@@ -48,7 +48,7 @@ def test_formats_sound_alike(form: str, subtype: str | None) -> None:
     assert Audio.sniff(data[:4096]) >= 0.8
     modality = surveyed(encoded(x, 16_000))
     got, wanted = (modality.samples(Item("x", d)) for d in (data, encoded(x, 16_000)))
-    size = [np.abs(np.fft.rfft(one))[20:400] for one in (got, wanted)]
+    size = [np.abs(np.fft.rfft(wave))[20:400] for wave in (got, wanted)]
     assert np.corrcoef(size)[0, 1] > 0.98  # MP3 and Vorbis shift a little
     assert np.abs(got).max() == pytest.approx(0.95, abs=0.01)
 
@@ -56,10 +56,12 @@ def test_formats_sound_alike(form: str, subtype: str | None) -> None:
 def test_rates_and_channels_are_brought_to_one_and_said() -> None:
     stereo = np.stack([tone(2, 44_100), tone(2, 44_100)], 1)
     modality = Audio(AudioConfig())
-    said = modality.inspect([Item("a", encoded(stereo, 44_100)), Item("b", encoded(tone(2, 8000), 8000))])
-    assert any("8,000 to 44,100 Hz are resampled" in s for s in said) and any("2 channels" in s for s in said)
-    one, two = (modality.samples(Item("x", d)) for d in (encoded(stereo, 44_100), encoded(tone(2, 44_100), 44_100)))
-    assert one.shape == (modality._shape.length,) and np.abs(one - two).max() < 0.01
+    notes = modality.inspect([Item("a", encoded(stereo, 44_100)), Item("b", encoded(tone(2, 8000), 8000))])
+    assert any("8,000 to 44,100 Hz are resampled" in s for s in notes) and any("2 channels" in s for s in notes)
+    first, second = (
+        modality.samples(Item("x", d)) for d in (encoded(stereo, 44_100), encoded(tone(2, 44_100), 44_100))
+    )
+    assert first.shape == (modality._shape.length,) and np.abs(first - second).max() < 0.01
 
 
 @pytest.mark.parametrize(
@@ -76,16 +78,16 @@ def test_rates_and_channels_are_brought_to_one_and_said() -> None:
 )
 def test_what_cannot_be_used_is_refused_with_a_reason(data: bytes, reason: str) -> None:
     modality = surveyed(encoded(tone(0)))
-    (found,) = modality.encode_many([Item("x", data)])
-    assert isinstance(found, str) and reason in found and "\n" not in found
+    (row,) = modality.encode_many([Item("x", data)])
+    assert isinstance(row, str) and reason in row and "\n" not in row
 
 
 def test_a_cut_off_file_keeps_what_is_there_or_is_refused() -> None:
     modality = surveyed(encoded(tone(0)))
     for form in ("WAV", "FLAC", "OGG", "MP3"):
         whole = encoded(tone(0), form=form)
-        (found,) = modality.encode_many([Item("x", whole[: len(whole) // 2])])
-        assert isinstance(found, str) or found.shape == (modality._shape.length,)
+        (row,) = modality.encode_many([Item("x", whole[: len(whole) // 2])])
+        assert isinstance(row, str) or row.shape == (modality._shape.length,)
 
 
 def test_one_bad_file_among_many_is_named_and_skipped(tmp_path: Path) -> None:
@@ -151,15 +153,15 @@ def test_a_day_of_sound_is_streamed(tmp_path: Path) -> None:
     modality.inspect([Item("day.wav", FileSlice(path))])
     tracemalloc.start()
     parts = [Item("day.wav", FileSlice(path, number, 100)) for number in range(100)]
-    found = [item for part in parts for item in modality.split_records(part)]
+    records = [item for part in parts for item in modality.split_records(part)]
     seconds = modality._shape.seconds
-    assert len(found) == int(24 * 3600 / seconds)
-    starts = [item.data.at[0] for item in found]
-    assert starts == sorted(set(starts)) and len({item.group for item in found}) == 1
-    middle = min(found, key=lambda item: abs(item.data.at[0] - 12 * 3600 * 8000 - 2000))
+    assert len(records) == int(24 * 3600 / seconds)
+    starts = [item.data.at[0] for item in records]
+    assert starts == sorted(set(starts)) and len({item.group for item in records}) == 1
+    middle = min(records, key=lambda item: abs(item.data.at[0] - 12 * 3600 * 8000 - 2000))
     assert np.abs(modality.encode(middle)).max() > 30_000
     with pytest.raises(ValueError, match="silent"):
-        modality.encode(found[0])
+        modality.encode(records[0])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 64 << 20
@@ -225,16 +227,16 @@ def test_shapes_follow_files_and_budget() -> None:
     assert minute.seconds == pytest.approx(0.7, abs=0.1) and longer.rate == 8000
     assert hours.rate == 44_100 and hours.bands == 128 and hours.seconds > 3 * longer.seconds
     assert shape(44_100, 30.0, 60).rate < 20_000
-    for one in (minute, longer, hours):
-        assert one.window >= 4 * one.hop and one.frames % 16 == 0
+    for entry in (minute, longer, hours):
+        assert entry.window >= 4 * entry.hop and entry.frames % 16 == 0
     asked = audio_clips.choose([audio.Head(44_100, 2, 44_100)], None, 4.0, 22_050)
     assert asked.rate == 22_050 and asked.seconds == pytest.approx(4.0, rel=0.05)
 
 
 def test_twins_at_another_level_and_depth_share_a_signature() -> None:
     modality = surveyed(encoded(tone(0)))
-    one = modality.signature(Item("a", encoded(tone(5))))
-    assert one == modality.signature(Item("b", encoded(0.5 * tone(5), subtype="PCM_24")))
+    signature = modality.signature(Item("a", encoded(tone(5))))
+    assert signature == modality.signature(Item("b", encoded(0.5 * tone(5), subtype="PCM_24")))
     others = {modality.signature(Item(str(i), encoded(tone(i)))) for i in range(40)}
     assert len(others) >= 36
     with pytest.raises(ValueError, match="silent"):
@@ -281,6 +283,6 @@ def test_a_vanished_file_is_a_refusal(tmp_path: Path) -> None:
     folder = tones(tmp_path / "d", 20)
     data = Dataset.open(folder, size=SIZE)
     (folder / "a_0.wav").unlink()
-    found = [one for shard in data._chosen.shards for one in data._chosen.source.read(shard)]
-    assert [one.name for one in found if isinstance(one, SkippedItem)] == ["a_0.wav"]
+    records = [item for shard in data._chosen.shards for item in data._chosen.source.read(shard)]
+    assert [item.name for item in records if isinstance(item, SkippedItem)] == ["a_0.wav"]
     data.close()

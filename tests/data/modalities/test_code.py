@@ -102,7 +102,7 @@ def test_molecules_are_known_by_content_and_names_are_not(tmp_path: Path) -> Non
     lines = "".join(molecule(i) + "\n" for i in range(60))
     assert Molecule.sniff(lines.encode()) > 0.8
     listed = names(tmp_path / "n" / "names.txt", 300).read_bytes()
-    assert max(Molecule.sniff(one) for one in (listed, b"CON\nNO\nSON\n" * 20, b"")) < 0.1
+    assert max(Molecule.sniff(head) for head in (listed, b"CON\nNO\nSON\n" * 20, b"")) < 0.1
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "list.txt").write_text(lines)
     assert detect_modality(str(tmp_path / "m"), None).modality == "molecule"

@@ -118,8 +118,8 @@ def test_list_has_begin_end_and_counts_line_ends() -> None:
 def test_many_lines_at_once_are_the_same_as_one_by_one() -> None:
     kind, items = fitted(names())
     odd = [*items[:20], Item("new", "émile東"), Item("x", "z"), Item("y", "🎉")]
-    for one, many in zip([kind.encode(item) for item in odd], kind.encode_many(odd), strict=True):
-        assert not isinstance(many, str) and one.tolist() == many.tolist()
+    for first, many in zip([kind.encode(item) for item in odd], kind.encode_many(odd), strict=True):
+        assert not isinstance(many, str) and first.tolist() == many.tolist()
 
 
 def test_batch_masks_padding_and_counts_characters() -> None:

@@ -115,7 +115,7 @@ def test_a_long_video_becomes_many_clips_that_stay_together(tmp_path: Path) -> N
     assert isinstance(video, Video) and video.rate == pytest.approx(12.5)
     assert any("cut into clips of 8 frames" in note for note in data.scan.notes)
     made = list(video.split_records(Item("0.mp4", FileSlice(tmp_path / "0.mp4"))))
-    assert {one.group for one in made} == {"0.mp4"}
+    assert {item.group for item in made} == {"0.mp4"}
     assert made[0].data.at[0] == 0 and made[-1].data.at[1] == 300
     assert all(a.data.at[1] == b.data.at[0] for a, b in pairwise(made))
     late = video.encode(made[-1]).astype(int)  # read by seeking: its frames are the bright ones
@@ -128,7 +128,7 @@ def test_parts_of_a_large_file_cover_it_once(tmp_path: Path) -> None:
     video = Video(VideoConfig())
     video.size = SIZE
     video.inspect([Item("a.mp4", FileSlice(path))])
-    cuts = [one.data.at for part in range(3) for one in video.split_records(Item("a.mp4", FileSlice(path, part, 3)))]
+    cuts = [item.data.at for part in range(3) for item in video.split_records(Item("a.mp4", FileSlice(path, part, 3)))]
     assert cuts[0][0] == 0 and cuts[-1][1] == 200
     assert all(a[1] == b[0] for a, b in pairwise(cuts))
 
@@ -155,13 +155,13 @@ def test_frames_of_gifs_are_exact(tmp_path: Path, width: int, mode: str) -> None
     shown[..., :3] *= shown[..., 3:] // 255 if mode == "RGBA" else 1
     first, *rest = map(Image.fromarray, shown)
     first.save(tmp_path / "a.gif", save_all=True, append_images=rest, duration=100, disposal=2)
-    found = frames.pictures(tmp_path / "a.gif", range(5), frames.timing(tmp_path / "a.gif").times, 64)
-    assert [one.mode for one in found] == [mode] * 5
-    for one, values in zip(found, shown, strict=True):
-        clear = np.asarray(one)[..., 3:] == 0 if mode == "RGBA" else False
-        assert np.array_equal(np.where(clear, 0, np.asarray(one)), values)
+    pictures = frames.pictures(tmp_path / "a.gif", range(5), frames.timing(tmp_path / "a.gif").times, 64)
+    assert [picture.mode for picture in pictures] == [mode] * 5
+    for picture, values in zip(pictures, shown, strict=True):
+        clear = np.asarray(picture)[..., 3:] == 0 if mode == "RGBA" else False
+        assert np.array_equal(np.where(clear, 0, np.asarray(picture)), values)
     small = frames.pictures(tmp_path / "a.gif", range(5), frames.timing(tmp_path / "a.gif").times, 4)
-    assert [one.mode for one in small] == [mode] * 5 and small[0].size < found[0].size
+    assert [picture.mode for picture in small] == [mode] * 5 and small[0].size < pictures[0].size
 
 
 def test_transparent_gifs_keep_their_alpha(tmp_path: Path) -> None:
@@ -193,8 +193,8 @@ def test_what_is_no_video_is_refused_with_a_reason(name: str, reason: str, tmp_p
         whole = film(tmp_path / "whole.mp4", 20).read_bytes()
         path.write_bytes({"empty": b"", "text": b"words " * 50, "one frame": still.getvalue(),
                           "cut gif": moving_dot(1)[:-300], "cut mp4": whole[: len(whole) // 2]}[name])  # fmt: skip
-    said = Video(VideoConfig()).validate_header(Item("x", FileSlice(path)))
-    assert said is not None and reason in said and "\n" not in said
+    refusal = Video(VideoConfig()).validate_header(Item("x", FileSlice(path)))
+    assert refusal is not None and reason in refusal and "\n" not in refusal
 
 
 def test_a_body_that_is_cut_off_is_refused_when_it_is_read(tmp_path: Path) -> None:
@@ -202,8 +202,8 @@ def test_a_body_that_is_cut_off_is_refused_when_it_is_read(tmp_path: Path) -> No
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 3] + bytes(len(whole) // 3))
     video = Video(VideoConfig())
-    said = video.validate_header(Item("a", FileSlice(path)))
-    if said is None:  # its index says that all is there
+    reason = video.validate_header(Item("a", FileSlice(path)))
+    if reason is None:  # its index says that all is there
         timing = frames.timing(path)
         with pytest.raises(ValueError, match="cut off"):
             frames.pictures(path, list(range(len(timing.times))), timing.times, 64)

@@ -81,17 +81,17 @@ def test_unknown_endings_are_known_by_content(tmp_path: Path) -> None:
     (tmp_path / "a.smi").write_text("CCO\n")
     (tmp_path / "pic").write_bytes(PNG + b"\0" * 20)
     (tmp_path / "b.bin").write_bytes(b"\0\1\2\3" * 10)
-    found = Source.open(tmp_path, KINDS)
-    assert found.kinds == {"text": 2, "image": 1, ".bin": 1}
+    source = Source.open(tmp_path, KINDS)
+    assert source.kinds == {"text": 2, "image": 1, ".bin": 1}
 
 
 def test_file_that_vanishes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("hello")
-    found = Source.open(tmp_path, KINDS)
-    shards = found.shards("text")
+    source = Source.open(tmp_path, KINDS)
+    shards = source.shards("text")
     (tmp_path / "x.txt").unlink()
-    (one,) = found.read(shards[0])
-    assert isinstance(one, SkippedItem) and "cannot be read" in one.reason
+    (item,) = source.read(shards[0])
+    assert isinstance(item, SkippedItem) and "cannot be read" in item.reason
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig"])
@@ -104,12 +104,12 @@ def test_spans_cover_a_large_file_exactly(tmp_path: Path, monkeypatch: pytest.Mo
     reader = folder.open_reader([File("big.txt", size, stamp)], tmp_path, KINDS)
     shards = reader.shards("text")
     assert len(shards) > 10 and sum(b.bytes for b in shards) == size
-    items = [one for shard in shards for one in reader.read(shard)]
-    assert all(isinstance(one, Item) for one in items)
+    items = [item for shard in shards for item in reader.read(shard)]
+    assert all(isinstance(item, Item) for item in items)
     from anew.data.formats.text_encoding import decode_text
 
-    assert "".join(decode_text(one.data)[0] for one in items) == text  # type: ignore[union-attr]
-    assert [one.begins for one in items if isinstance(one, Item)].count(True) == 1
+    assert "".join(decode_text(item.data)[0] for item in items) == text  # type: ignore[union-attr]
+    assert [item.begins for item in items if isinstance(item, Item)].count(True) == 1
     assert isinstance(items[-1], Item) and items[-1].ends
 
 
@@ -139,7 +139,7 @@ def test_one_damaged_table_of_several_is_named_and_left_out(tmp_path: Path) -> N
     opened = Source.open(tmp_path, KINDS)
     assert opened.kinds == {"image": 2}
     (shard,) = opened.shards("image")
-    assert [one.label for one in opened.read(shard) if isinstance(one, Item)] == ["red", None]
+    assert [item.label for item in opened.read(shard) if isinstance(item, Item)] == ["red", None]
     assert any("b/metadata.csv" in note and "no class" in note for note in opened.notes)
     (tmp_path / "a" / "metadata.csv").unlink()
     with pytest.raises(DataError, match="mend it or take it away"):  # now nothing says what the classes are
@@ -151,13 +151,13 @@ def test_metadata_that_names_missing_files_says_so(tmp_path: Path) -> None:
         (tmp_path / f"{name}.png").write_bytes(PNG)
     rows = "file_name,label\na.png,x\n./sub/../b.png,y\nc.png,x\n../../../etc/passwd,y\n"
     (tmp_path / "metadata.csv").write_text(rows)
-    found = Source.open(tmp_path, KINDS)
-    shards = found.shards("image")
-    assert {one.name: one.label for one in found.read(shards[0]) if isinstance(one, Item)} == {
+    source = Source.open(tmp_path, KINDS)
+    shards = source.shards("image")
+    assert {item.name: item.label for item in source.read(shards[0]) if isinstance(item, Item)} == {
         "a.png": "x",
         "b.png": "y",
     }
-    (note,) = found.notes
+    (note,) = source.notes
     assert "2 files that metadata.csv names are not in the folder and left out, 1 of them outside" in note
 
 
@@ -182,9 +182,9 @@ def test_content_outweighs_an_ending_and_says_so(tmp_path: Path) -> None:
         (tmp_path / f"{index}.txt").write_bytes(PNG + bytes(40))
     (tmp_path / "words.txt").write_text("plain words\n" * 20)
     (tmp_path / "odd.bin").write_bytes(bytes(range(200)))
-    found = Source.open(tmp_path, KINDS)
-    assert found.kinds == {"image": 3, "text": 1, ".bin": 1}
-    assert "3 .txt files hold images by content" in found.notes[0]
+    source = Source.open(tmp_path, KINDS)
+    assert source.kinds == {"image": 3, "text": 1, ".bin": 1}
+    assert "3 .txt files hold images by content" in source.notes[0]
 
 
 def test_spans_of_records_hold_whole_records(tmp_path: Path) -> None:
@@ -193,8 +193,10 @@ def test_spans_of_records_hold_whole_records(tmp_path: Path) -> None:
 
     lines = "".join(f">{i}\n" + "ACGT" * 40_000 + "\n" + "TT\n" * 3 for i in range(110))
     (tmp_path / "a.txt").write_text(lines)
-    found = Source.open(tmp_path, {"text": Headed})
-    texts = [one.data.decode() for shard in found.shards("text") for one in found.read(shard) if isinstance(one, Item)]
+    source = Source.open(tmp_path, {"text": Headed})
+    texts = [
+        item.data.decode() for shard in source.shards("text") for item in source.read(shard) if isinstance(item, Item)
+    ]
     assert "".join(texts) == lines and len(texts) > 5 and all(text[0] == ">" for text in texts)
 
 

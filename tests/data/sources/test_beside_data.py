@@ -39,7 +39,7 @@ def test_what_counts_as_a_description(paths: list[str], kept: list[str]) -> None
     assert [file.path for file in without_side_files(files)[0]] == kept
 
 
-def test_documents_of_offices_say_what_to_convert_them_to(tmp_path: Path) -> None:
+def test_office_documents_say_what_to_convert_them_to(tmp_path: Path) -> None:
     (tmp_path / "a.docx").write_bytes(b"PK\3\4" + bytes(range(256)) * 9)
     (tmp_path / "b.xlsx").write_bytes(b"PK\3\4" + bytes(range(256)) * 9)
     with pytest.raises(DataError, match=r"convert \.docx files to plain text \(\.txt\).*\.xlsx files to CSV"):
@@ -55,5 +55,5 @@ def test_a_run_is_not_data(tmp_path: Path) -> None:
 
 def test_a_table_without_a_known_column_says_how_to_name_it(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("quote,author\nbe brief,someone\nbe kind,another\n")
-    with pytest.raises(DataError, match=r"rename the column to learn from to 'text' \(columns: quote, author\)"):
+    with pytest.raises(DataError, match=r"the setting text_column, as in text_column=quote \(columns: quote, author\)"):
         Dataset.open(tmp_path)

@@ -96,8 +96,8 @@ def test_a_handle_stands_for_its_content(tmp_path: Path) -> None:
 def test_the_fingerprint_follows_content(tmp_path: Path) -> None:
     for i in range(20):
         write(tmp_path / "d", **{f"{i}__png": picture(i * 8)})
-    one = detect_modality(str(tmp_path / "d"), None).fingerprint
-    assert one == detect_modality(str(tmp_path / "d"), None).fingerprint
+    fingerprint = detect_modality(str(tmp_path / "d"), None).fingerprint
+    assert fingerprint == detect_modality(str(tmp_path / "d"), None).fingerprint
 
 
 @pytest.mark.parametrize("wanted", [None, "audio"])

@@ -77,9 +77,9 @@ def test_text_splits_and_configuration(hub: dict[str, Any]) -> None:
     assert {shard.part for shard in shards} == {"train", "validation"}
     assert sum(shard.items for shard in shards) == 402
     assert len({shard.name for shard in shards}) == len(shards) >= 4
-    found = [one for shard in shards for one in reader.read(shard)]
-    assert sum(isinstance(one, Item) for one in found) == 401  # one is empty
-    assert found[0].data.startswith("document 0")  # type: ignore[union-attr]
+    records = [item for shard in shards for item in reader.read(shard)]
+    assert sum(isinstance(item, Item) for item in records) == 401  # one is empty
+    assert records[0].data.startswith("document 0")  # type: ignore[union-attr]
     assert reader.shards("image") == []
 
 

@@ -32,7 +32,7 @@ def reader(folder: Path, files: dict[str, bytes]) -> IdxReader:
 
 
 def everything(opened: IdxReader) -> list[Item | SkippedItem]:
-    return [found for shard in opened.shards("image") for found in opened.read(shard)]
+    return [records for shard in opened.shards("image") for records in opened.read(shard)]
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -56,10 +56,10 @@ def test_mnist_as_it_is_distributed(tmp_path: Path, zipped: bool) -> None:
     assert sum(shard.items for shard in shards) == 310
     assert max(shard.items for shard in shards) <= SHARD_ITEMS
     assert len({shard.name for shard in shards}) == len(shards)
-    found = [item for shard in shards if shard.part == "train" for item in opened.read(shard)]
-    assert all(isinstance(item, Item) for item in found)
-    assert (np.stack([item.data for item in found]) == IMAGES).all()  # type: ignore[union-attr]
-    assert [item.label for item in found] == [str(v) for v in LABELS]  # type: ignore[union-attr]
+    records = [item for shard in shards if shard.part == "train" for item in opened.read(shard)]
+    assert all(isinstance(item, Item) for item in records)
+    assert (np.stack([item.data for item in records]) == IMAGES).all()  # type: ignore[union-attr]
+    assert [item.label for item in records] == [str(v) for v in LABELS]  # type: ignore[union-attr]
     assert opened.shards("text") == []
 
 
@@ -110,9 +110,9 @@ def test_cut_off_plain_file(tmp_path: Path) -> None:
 
 def test_cut_off_gzip_file_gives_what_can_be_read(tmp_path: Path) -> None:
     whole = gzip.compress(idx(IMAGES), mtime=0)
-    found = everything(reader(tmp_path, {"images.idx.gz": whole[: len(whole) // 2]}))
-    good = [item for item in found if isinstance(item, Item)]
-    bad = [item for item in found if isinstance(item, SkippedItem)]
+    records = everything(reader(tmp_path, {"images.idx.gz": whole[: len(whole) // 2]}))
+    good = [item for item in records if isinstance(item, Item)]
+    bad = [item for item in records if isinstance(item, SkippedItem)]
     assert 50 < len(good) < 200
     assert len(good) + len(bad) == 300
     assert (np.stack([item.data for item in good]) == IMAGES[: len(good)]).all()
@@ -145,7 +145,7 @@ def test_floats_are_refused_with_the_reason(tmp_path: Path) -> None:
 def test_a_file_that_vanished_is_refused_item_by_item(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"images.idx": idx(IMAGES)})
     (tmp_path / "images.idx").unlink()
-    assert all(isinstance(found, SkippedItem) for found in everything(opened))
+    assert all(isinstance(records, SkippedItem) for records in everything(opened))
 
 
 def test_headers_that_lie_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

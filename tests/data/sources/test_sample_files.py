@@ -23,8 +23,8 @@ def kept(kind: str, *names: str) -> tuple[list[str], list[str]]:
 
 
 def test_a_clip_in_two_formats_is_one_sample() -> None:
-    found, notes = kept("video", *(f"{i:04}.{end}" for i in range(3) for end in ("mp4", "gif")))
-    assert found == ["0000.mp4", "0001.mp4", "0002.mp4"] and "ending alone" in notes[0]
+    files, notes = kept("video", *(f"{i:04}.{end}" for i in range(3) for end in ("mp4", "gif")))
+    assert files == ["0000.mp4", "0001.mp4", "0002.mp4"] and "ending alone" in notes[0]
     assert kept("audio", "a.wav", "a.flac", "b.flac")[0] == ["a.flac", "b.flac"]  # the larger file
     assert kept("image", "cat/1.png", "dog/1.jpg")[0] == ["cat/1.png", "dog/1.jpg"]  # two folders, two samples
     assert kept("code", "list.c", "list.h") == (["list.c", "list.h"], [])
@@ -32,8 +32,8 @@ def test_a_clip_in_two_formats_is_one_sample() -> None:
 
 @pytest.mark.parametrize("sheet", ["all.png", "final.png", "step-00000100.png"])
 def test_a_sheet_is_a_sample_only_where_it_is_alone(sheet: str) -> None:
-    found, notes = kept("image", "0000.png", "0001-cat.png", sheet)
-    assert found == ["0000.png", "0001-cat.png"] and sheet in notes[0]
+    files, notes = kept("image", "0000.png", "0001-cat.png", sheet)
+    assert files == ["0000.png", "0001-cat.png"] and sheet in notes[0]
     assert kept("image", sheet) == ([sheet], [])
     assert kept("image", sheet, "cat.png") == (sorted([sheet, "cat.png"]), [])
     assert kept("image", "0000.png", f"more/{sheet}")[0] == ["0000.png", f"more/{sheet}"]

@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anew.data import limits
+from anew.data.dataset import Dataset
 from anew.data.sources import delimited_rows
-from anew.data.sources.columns import Place, choose, image_bytes
+from anew.data.sources.columns import ColumnChoice, Columns, Place, choose, image_bytes
 from anew.data.sources.listing import File
 from anew.data.sources.tables import TableReader, metadata, names_files, open_reader
-from anew.data.types import Item, SkippedItem
+from anew.data.types import DataBudget, Item, SkippedItem
 from anew.errors import DataError
 
 TEXTS = [
@@ -51,7 +52,7 @@ def reader(folder: Path, files: dict[str, bytes]) -> TableReader:
 
 
 def everything(opened: TableReader, kind: str = "text") -> list[Item | SkippedItem]:
-    return [found for shard in opened.shards(kind) for found in opened.read(shard)]
+    return [records for shard in opened.shards(kind) for records in opened.read(shard)]
 
 
 def texts(opened: TableReader) -> list[Any]:
@@ -60,9 +61,9 @@ def texts(opened: TableReader) -> list[Any]:
 
 def parquet_of(path: Path, columns: dict[str, Any], **options: Any) -> bytes:
     table = pytest.importorskip("pyarrow").table(columns)
-    told = options.pop("metadata", None)
+    metadata = options.pop("metadata", None)
     parquet = pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(table.replace_schema_metadata(told) if told else table, path, **options)
+    parquet.write_table(table.replace_schema_metadata(metadata) if metadata else table, path, **options)
     return path.read_bytes()
 
 
@@ -100,9 +101,9 @@ def test_rows_are_whole_wherever_spans_end(
     table = delimited_rows.DelimitedFile(path, len(data))
     with monkeypatch.context() as patch:
         patch.setattr(delimited_rows, "SHARD_BYTES", span)
-        found = [row for one in table.spans() for row in table.read(one)]
-    assert not [row for row in found if isinstance(row, delimited_rows.Broken)]
-    assert [row["text"] for row in found] == rows  # type: ignore[index]
+        records = [row for item in table.spans() for row in table.read(item)]
+    assert not [row for row in records if isinstance(row, delimited_rows.Broken)]
+    assert [row["text"] for row in records] == rows  # type: ignore[index]
 
 
 def test_a_first_row_longer_than_a_block(tmp_path: Path) -> None:
@@ -138,9 +139,9 @@ def test_damaged_rows_are_named_and_the_rest_read(tmp_path: Path) -> None:
     opened = reader(
         tmp_path, {"a.csv": b"text,n\ngood,1\nbad\nfine,2\n", "b.jsonl": b'{"text":"a"}\n{oops\n[1]\n{"text":""}\n'}
     )
-    found = everything(opened)
-    assert [item.data for item in found if isinstance(item, Item)] == ["good", "fine", "a"]
-    reasons = {one.name: one.reason for one in found if isinstance(one, SkippedItem)}
+    records = everything(opened)
+    assert [item.data for item in records if isinstance(item, Item)] == ["good", "fine", "a"]
+    reasons = {result.name: result.reason for result in records if isinstance(result, SkippedItem)}
     assert reasons == {
         "a.csv#1": "the row has 1 cells for 2 columns",
         "b.jsonl#1": "the line is not valid JSON",
@@ -187,14 +188,14 @@ def test_parquet_text_in_pieces(tmp_path: Path) -> None:
 
 
 def test_parquet_images_as_hugging_face_writes_them(tmp_path: Path) -> None:
-    told = {
+    metadata = {
         "info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "image": {"_type": "Image"}}}
     }
     columns = {
         "image": [{"bytes": b"one", "path": "a.png"}, {"bytes": b"two", "path": None}, None],
         "label": [1, 0, -1],
     }
-    parquet_of(tmp_path / "test-0.parquet", columns, metadata={"huggingface": json.dumps(told)})
+    parquet_of(tmp_path / "test-0.parquet", columns, metadata={"huggingface": json.dumps(metadata)})
     opened = reader(tmp_path, {"test-0.parquet": (tmp_path / "test-0.parquet").read_bytes()})
     assert opened.labels == ("cat", "dog")
     assert opened.kinds == {"image": 3}
@@ -211,15 +212,15 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"a.parquet": whole[: len(whole) // 2]})
     assert "damaged" in opened.refusals[0].reason
     altered = whole[:100] + bytes(2000) + whole[2100:]
-    for found in everything(reader(tmp_path, {"c.parquet": altered})):
-        assert isinstance(found, Item | SkippedItem)
+    for records in everything(reader(tmp_path, {"c.parquet": altered})):
+        assert isinstance(records, Item | SkippedItem)
 
 
 def test_a_table_that_makes_pyarrow_abort_costs_one_file(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     damaged = (FUZZED / "parquet-text" / "b40d60026f0a321d.parquet").read_bytes()
     opened = reader(tmp_path, {"a.parquet": damaged, "b.csv": b"text\nfirst\nsecond\n"})
-    assert [one.name for one in opened.refusals] == ["a.parquet"] and "SIGABRT" in opened.refusals[0].reason
+    assert [item.name for item in opened.refusals] == ["a.parquet"] and "SIGABRT" in opened.refusals[0].reason
     assert texts(opened) == ["first", "second"]
 
 
@@ -228,7 +229,7 @@ def test_parquet_pieces_can_be_read_in_any_order(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"a.parquet": parquet_of(tmp_path / "a.parquet", {"text": cells})})
     shards = opened.shards("text")
     by_shard = {shard.name: list(opened.read(shard)) for shard in reversed(shards)}
-    assert [one.data for shard in shards for one in by_shard[shard.name] if isinstance(one, Item)] == cells
+    assert [item.data for shard in shards for item in by_shard[shard.name] if isinstance(item, Item)] == cells
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,9 +280,9 @@ def test_a_quote_that_never_closes_ends_in_a_refusal(tmp_path: Path, monkeypatch
     monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
     data = b'text,n\ngood,1\n"open,2\n' + b"more,3\n" * 3000
-    found = everything(reader(tmp_path, {"a.csv": data}))
-    assert isinstance(found[0], Item)
-    assert any(isinstance(one, SkippedItem) for one in found)
+    records = everything(reader(tmp_path, {"a.csv": data}))
+    assert isinstance(records[0], Item)
+    assert any(isinstance(item, SkippedItem) for item in records)
 
 
 @pytest.mark.parametrize("arrow", [True, False])
@@ -303,16 +304,16 @@ def test_a_cell_that_is_too_long_is_refused_and_the_others_are_read(
 ) -> None:
     monkeypatch.setattr(limits, "PARQUET", replace(limits.PARQUET, cell=1000, batch=3000))
     cells = [f"{i} " * (600 if i == 7 else 3) for i in range(20)]
-    found = everything(reader(tmp_path, {"a.parquet": parquet_of(tmp_path / "a.parquet", {"text": cells})}))
-    assert [one.data for one in found if isinstance(one, Item)] == cells[:7] + cells[8:]
-    assert [one.reason for one in found if isinstance(one, SkippedItem)] == [
+    records = everything(reader(tmp_path, {"a.parquet": parquet_of(tmp_path / "a.parquet", {"text": cells})}))
+    assert [item.data for item in records if isinstance(item, Item)] == cells[:7] + cells[8:]
+    assert [item.reason for item in records if isinstance(item, SkippedItem)] == [
         "the row holds 1.17 KB; at most 1000 bytes"
     ]
 
 
 def test_lists_are_not_read_and_many_columns_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = parquet_of(tmp_path / "a.parquet", {"text": ["one", "two"], "label": [[1] * 1000, [2]]})
-    assert [one.label for one in everything(reader(tmp_path, {"a.parquet": data}))] == [None, None]  # type: ignore[union-attr]
+    assert [item.label for item in everything(reader(tmp_path, {"a.parquet": data}))] == [None, None]  # type: ignore[union-attr]
     monkeypatch.setattr(limits, "PARQUET", replace(limits.PARQUET, columns=1))
     assert "more than 1 columns" in reader(tmp_path, {"a.parquet": data}).refusals[0].reason
 
@@ -322,9 +323,9 @@ def test_rows_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     deep = b'{"text": "good"}\n' + b"[" * 100_000 + b"\n"
     opened = reader(tmp_path, {"wide.csv": wide, "deep.jsonl": deep, "nul.csv": b"text\na\x00b\nc\n"})
     assert "100,000 columns" in opened.refusals[0].reason
-    found = everything(opened)
-    assert [one.data for one in found if isinstance(one, Item)] == ["good", "a\x00b", "c"]
-    assert [one.reason for one in found if isinstance(one, SkippedItem)] == ["the line is not valid JSON"]
+    records = everything(opened)
+    assert [item.data for item in records if isinstance(item, Item)] == ["good", "a\x00b", "c"]
+    assert [item.reason for item in records if isinstance(item, SkippedItem)] == ["the line is not valid JSON"]
     monkeypatch.setattr(limits, "ROWS", replace(limits.ROWS, row=4096))
     monkeypatch.setattr(delimited_rows, "SHARD_BYTES", 512)
     assert "longer than 4 KB" in reader(tmp_path, {"line.csv": b"\0" * 50_000}).refusals[0].reason
@@ -347,3 +348,60 @@ def test_pictures_are_regular_files_and_never_those_of_this_machine_for_a_hub(tm
         with pytest.raises(ValueError, match=reason) as caught:
             image_bytes(cell, where)
         assert len(str(caught.value)) < 200
+
+
+QUOTES = "author,quote,year\n" + "".join(
+    f"author {i % 7},the river was wide and the day was long {i},{1900 + i}\n" for i in range(300)
+)
+
+
+def test_a_column_is_chosen_by_a_setting_and_kept_in_the_run(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(QUOTES)
+    with pytest.raises(DataError, match=r"choose one with the setting text_column, as in text_column=author"):
+        Dataset.open(tmp_path)
+    named = {"text_column": "quote"}
+    data = Dataset.open(tmp_path, settings=named, columns=ColumnChoice.of(named))
+    assert data.scan.modality == "text" and "column 'quote' as text" in " ".join(data.scan.notes)
+    data.fit(DataBudget(None, 0, 0))
+    assert data.text("train", 40)[0].startswith("the river was wide")
+    again = Dataset.reopen(data.state(), tmp_path)
+    assert again.fingerprint == data.fingerprint and again.text("train", 40) == data.text("train", 40)
+    (tmp_path / "other.csv").write_text("quote,text\n" + "the day,not this\n" * 30)
+    assert Dataset.open_like(data.state(), tmp_path, str(tmp_path / "other.csv")).text("all", 7) == ["the day"]
+    (tmp_path / "third.jsonl").write_text('{"text": "the wide day"}\n' * 30)
+    like = Dataset.open_like(data.state(), tmp_path, str(tmp_path / "third.jsonl"))
+    assert like.text("all", 12) == ["the wide day"]  # another table need not have the column
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        ({"text_column": "quot"}, r"'.*a\.csv' has no column 'quot'; did you mean 'quote'\? \(its columns: 'author', 'quote', 'year'\)"),
+        ({"text.text_column": "zzz"}, r"has no column 'zzz'; allowed: author, quote, year"),
+        ({"text_column": "quote", "label_column": "writer"}, "has no column 'writer'"),
+    ],
+)  # fmt: skip
+def test_a_column_that_is_not_there_is_named_with_those_that_are(
+    tmp_path: Path, choice: dict[str, str], says: str
+) -> None:
+    (tmp_path / "a.csv").write_text(QUOTES)
+    with pytest.raises(DataError, match=says):
+        Dataset.open(tmp_path / "a.csv", columns=ColumnChoice.of(choice))
+
+
+def test_a_column_of_what_is_no_table_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("words\n" * 100)
+    with pytest.raises(DataError, match=r"text_column is for tables, and .* holds none that can be read; leave it out"):
+        Dataset.open(tmp_path, columns=ColumnChoice(text="quote"))
+
+
+def test_named_columns_take_the_place_of_known_names() -> None:
+    columns, samples = (
+        ["text", "quote", "image", "label", "kind"],
+        {"text": "a", "quote": "b", "image": b"x", "label": 1},
+    )
+    assert choose(columns, samples, choice=ColumnChoice(text="quote")) == Columns("quote", None, "label")
+    assert choose(columns, samples, choice=ColumnChoice(text="label")) == Columns("label", None, None)
+    assert choose(columns, samples, choice=ColumnChoice(label="kind")) == Columns("text", "image", "kind")
+    assert choose(columns, samples, choice=ColumnChoice(image="image")) == Columns(None, "image", "label")
+    assert choose(columns, samples, choice=ColumnChoice(text="absent")) == choose(columns, samples)

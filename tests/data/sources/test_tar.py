@@ -40,7 +40,7 @@ def reader(folder: Path, data: bytes, name: str = "shard.tar") -> ArchiveReader:
 
 
 def everything(opened: ArchiveReader, kind: str) -> list[Item | SkippedItem]:
-    return [found for shard in opened.shards(kind) for found in opened.read(shard)]
+    return [records for shard in opened.shards(kind) for records in opened.read(shard)]
 
 
 def shard(count: int = 10) -> dict[str, bytes]:
@@ -100,10 +100,10 @@ def test_json_describes_an_image_or_holds_a_document(tmp_path: Path) -> None:
     (image,) = everything(opened, "image")
     assert isinstance(image, Item)
     assert image.label == "cat"
-    found = {one.name: one for one in everything(opened, "text")}
-    assert found["shard.tar/b.json"].data == "words"  # type: ignore[union-attr]
-    assert "holds no 'text'" in found["shard.tar/c.json"].reason  # type: ignore[union-attr]
-    assert "not valid JSON" in found["shard.tar/d.json"].reason  # type: ignore[union-attr]
+    records = {item.name: item for item in everything(opened, "text")}
+    assert records["shard.tar/b.json"].data == "words"  # type: ignore[union-attr]
+    assert "holds no 'text'" in records["shard.tar/c.json"].reason  # type: ignore[union-attr]
+    assert "not valid JSON" in records["shard.tar/d.json"].reason  # type: ignore[union-attr]
 
 
 def test_a_packed_folder_gives_parts_and_classes_and_fair_blocks(tmp_path: Path) -> None:
@@ -135,9 +135,9 @@ def test_what_is_no_tar(tmp_path: Path) -> None:
 def test_a_changed_shard_is_refused(tmp_path: Path) -> None:
     opened = reader(tmp_path, tar(shard()))
     (tmp_path / "shard.tar").write_bytes(b"")
-    assert all(isinstance(found, SkippedItem) for found in everything(opened, "image"))
+    assert all(isinstance(records, SkippedItem) for records in everything(opened, "image"))
     (tmp_path / "shard.tar").unlink()
-    assert all(isinstance(found, SkippedItem) for found in everything(opened, "image"))
+    assert all(isinstance(records, SkippedItem) for records in everything(opened, "image"))
 
 
 def test_stem_ends_at_the_first_dot() -> None:

@@ -110,10 +110,10 @@ def test_spans_hold_out_their_share_at_line_ends() -> None:
 
 def test_the_sentence_on_a_split_says_the_counts_of_each_part() -> None:
     parts = np.repeat([split.TRAIN, split.VALIDATION, split.TEST], [1800, 100, 120]).astype(np.uint8)
-    said = split.split_notes(parts, 1002, False)
-    assert said[0] == "split at random by content: of 2,020 items 1,800 to train, 100 to validation, 120 to test"
+    notes = split.split_notes(parts, 1002, False)
+    assert notes[0] == "split at random by content: of 2,020 items 1,800 to train, 100 to validation, 120 to test"
     assert (
-        said[1].startswith("1,002 of 2,020 items repeat")
+        notes[1].startswith("1,002 of 2,020 items repeat")
         and "share of the text" in split.split_notes(parts, 0, True)[0]
     )
 

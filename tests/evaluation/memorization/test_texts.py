@@ -153,5 +153,36 @@ def test_the_nearest_record_is_found_beyond_what_begins_alike() -> None:
     assert nearest_record(text, ["a" * 200 + "xyz", "a" * 199 + "bcd"]) == (1, 1)
 
 
+def test_the_nearest_of_many_long_records_equals_the_least_of_all_distances() -> None:
+    """Records of several lengths, more than are compared at once: limits of edits must not lose the nearest, nor the first."""
+    source = np.random.default_rng(0)
+    ancestor = "".join(source.choice(list("ACDEFGHIKLMNPQRSTVWY"), 400))
+
+    def variant(most: int) -> str:
+        letters = list(ancestor)
+        for _ in range(source.integers(1, most + 1)):
+            place = source.integers(len(letters))
+            letters[place : place + 1] = source.choice(["", "A", "WW"])
+        return "".join(letters)
+
+    records = [variant(30) for _ in range(700)]
+    for text in [variant(3), variant(30), records[500], "W" * 50, ""]:
+        distances = [Levenshtein.distance(text, record) for record in records]
+        assert nearest_record(text, records) == (distances.index(min(distances)), min(distances))
+
+
+def test_relatives_of_long_records_are_told_exactly() -> None:
+    """The search within a small distance first, then beyond, gives what the whole table gives."""
+    source = np.random.default_rng(1)
+    letters = list("ACDEFGHIKLMNPQRSTVWY")
+    records = ["".join(source.choice(letters, 100)) for _ in range(30)]
+    records += [records[0][:50] + "A" * n + records[0][50 + n :] for n in range(1, 11)]
+    item, apart = EditDistance(records, np.arange(40)).nearest(np.arange(40), np.arange(40))
+    for query in range(40):
+        table = [Levenshtein.normalized_distance(records[query], record) for record in records]
+        table[query] = np.inf
+        assert apart[query] == pytest.approx(min(table)) and table[item[query]] == pytest.approx(apart[query])
+
+
 def test_the_nearest_of_no_records() -> None:
     assert nearest_record("abc", []) == (-1, 0)

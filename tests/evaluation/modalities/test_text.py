@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from rapidfuzz.distance import Levenshtein
 
 from anew.evaluation.inputs import EvaluationInputs
 from anew.evaluation.metrics.text_statistics import zipf_slope
@@ -84,6 +85,37 @@ def test_records(make_inputs: Callable[..., EvaluationInputs]) -> None:
     shown = evaluation.report_content()
     assert shown.layout == "rows" and shown.pairs[0].caption == "identical"
     assert shown.pairs[0].nearest.text == train[0]
+
+
+def test_captions_of_long_records_are_what_a_recount_gives(make_inputs: Callable[..., EvaluationInputs]) -> None:
+    """Records of 300 residues that differ near their ends: edits are counted over the whole record."""
+    source = np.random.default_rng(0)
+    ancestor = "".join(source.choice(list("ACDEFGHIKLMNPQRSTVWY"), 300))
+
+    def variant() -> str:
+        letters = list(ancestor)
+        for place in source.integers(130, 300, source.integers(1, 9)):
+            letters[place] = source.choice(list("ACDEFGHIKLMNPQRSTVWY"))
+        return "".join(letters)
+
+    train = [variant() for _ in range(400)]
+    samples = [train[7], *(variant() for _ in range(11))]
+    shown = EXPORT(make_inputs(train, train[:1], samples, packed=False)).report_content()
+    assert "The nearest of 400 training records:" in shown.explanation
+    for sample, pair in zip(samples, shown.pairs, strict=True):
+        edits = min(Levenshtein.distance(sample, record) for record in train)
+        assert pair.nearest is not None and Levenshtein.distance(sample, pair.nearest.text) == edits
+        assert pair.caption == ("identical" if edits == 0 else "1 edit" if edits == 1 else f"{edits} edits")
+        assert (pair.caption == "identical") == (sample in train)
+
+
+def test_of_very_long_records_some_are_searched_and_said(
+    make_inputs: Callable[..., EvaluationInputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anew.evaluation.modalities.text.EDIT_WORK", 1)
+    train = [f"record number {n}" * 20 for n in range(50)]
+    shown = EXPORT(make_inputs(train, train[:1], ["record"], packed=False)).report_content()
+    assert "The nearest of 20 training records, drawn at random:" in shown.explanation
 
 
 def test_empty_samples_are_left_out_of_likeness(make_inputs: Callable[..., EvaluationInputs]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureSets
 from anew.evaluation.metrics.fidelity import fidelity_scores
 from anew.evaluation.reporting.grading import graded, part_of
+from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.verdict import figures, grade, verdict
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 from scores import score
@@ -59,7 +60,7 @@ def test_the_weakest_part_decides_and_is_named(part: Score) -> None:
     assert grade(CLOSE)["closeness"] == "good"
     assert grade([*CLOSE, part])["closeness"] == "poor"
     answer = verdict([*CLOSE, part])["closeness"]
-    assert answer.startswith("Clearly different from the data: ") and figures([*CLOSE, part])["closeness"] in answer
+    assert answer.startswith(f"Clearly different from the data: {figures([*CLOSE, part])['closeness']}")
 
 
 def test_variety_and_its_parts_cannot_contradict_each_other() -> None:
@@ -85,6 +86,7 @@ def test_no_tick_without_a_baseline_an_interval_or_the_decisive_part() -> None:
     no_interval = score("two_sample_auc", 0.5, real_baseline=0.5, n=400)
     assert grade([no_interval, *CLOSE[1:]])["closeness"] == "too_few"
     assert grade(CLOSE[1:])["closeness"] == "too_few"
+    assert grade([auc(0.35, 0.1, 400)])["closeness"] == "good" != grade([auc(0.35, 0.16, 400)])["closeness"]  # luck
     assert grade([auc(0.45, 0.1, 60)])["closeness"] == "too_few"  # a classifier that learned from 30 sees too little
 
 
@@ -114,3 +116,12 @@ def test_real_items_in_the_samples_place(n: int) -> None:
         grades.append(grade(list(fidelity_scores(comparison, lambda what, why: None))))
     expected = "good" if n == 400 else "too_few"
     assert sum(found == {"closeness": expected, "variety": expected} for found in grades) >= 7
+
+
+def test_a_run_that_still_learns_says_so_unless_it_is_as_good_as_the_data() -> None:
+    learning = Outlook(2.0, 1.4, "validation")
+    assert "outlook" not in verdict(CLOSE, outlook=learning) and "outlook" not in verdict([], outlook=learning)
+    assert verdict([auc(0.97, 0.02, 400)], outlook=learning)["outlook"].startswith(
+        "The samples are still far from the data. The model is still learning: 10 times the training"
+    )
+    assert verdict([auc(0.49, 0.19, 40)], outlook=learning)["outlook"].startswith("The model is still learning")

@@ -112,11 +112,11 @@ def test_frames_that_are_not_there_change_nothing() -> None:
         level = torch.where(batch.mask, 0.3, torch.inf)  # type: ignore[arg-type]
         noise = torch.randn(16, 384, generator=torch.Generator().manual_seed(1))
         other.x[:, :, 4:][batch.labels == 1] = 0.3  # type: ignore[index]
-        one, two = (
+        first, second = (
             family._denoise(family._add_noise(b.x.flatten(1), level, noise), level, component) for b in (batch, other)
         )
     own = batch.mask[:, None, :, None, None].expand_as(batch.x).flatten(1)  # type: ignore[index]
-    torch.testing.assert_close(one[own], two[own])
+    torch.testing.assert_close(first[own], second[own])
 
 
 def test_what_does_not_fit_is_refused() -> None:

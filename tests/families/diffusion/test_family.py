@@ -73,11 +73,11 @@ def test_drafts_are_as_many_as_steps_and_in_range() -> None:
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_labels_are_followed(guidance: float) -> None:
     family = trained(2, 100)
-    how = DiffusionSampling(guidance=guidance)
-    for one in (0, 1):
-        x = last(family, SampleRequest(32, labels=torch.full((32,), one), sampling=how))[:, 0]
+    sampling = DiffusionSampling(guidance=guidance)
+    for label in (0, 1):
+        x = last(family, SampleRequest(32, labels=torch.full((32,), label), sampling=sampling))[:, 0]
         along_rows, along_columns = x.var(2).mean(), x.var(1).mean()
-        assert (along_rows < along_columns) == (one == 0)
+        assert (along_rows < along_columns) == (label == 0)
 
 
 def test_known_values_are_kept_and_the_rest_fits_them() -> None:

@@ -37,7 +37,7 @@ def test_an_item_comes_back(classes: int) -> None:
 
 def test_a_walk_is_smooth() -> None:
     family = trained(0, 100)
-    one, other = family.initial_latents(SampleRequest(2), 0)
-    x = grown(family, family.interpolate(one, other, torch.linspace(0, 1, 33)))
+    first, other = family.initial_latents(SampleRequest(2), 0)
+    x = grown(family, family.interpolate(first, other, torch.linspace(0, 1, 33)))
     step = (x[1:] - x[:-1]).flatten(1).norm(dim=1)
     assert float(step.max()) < 0.5 * float((x[-1] - x[0]).norm())

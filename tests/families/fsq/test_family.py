@@ -37,7 +37,7 @@ def test_frames_are_coded_one_by_one() -> None:
         assert stepped.losses["autoencoder"] > 0
 
 
-def test_the_first_code_names_the_kind() -> None:
+def test_the_first_code_names_the_class() -> None:
     spec = Grid((1, 10, 12), "CHW", 0, 0.5)
     family = made(spec, num_clusters=4).eval()
     source = torch.Generator().manual_seed(0)

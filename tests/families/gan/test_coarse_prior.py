@@ -31,13 +31,13 @@ def drawn(prior: CoarsePrior, n: int, label: torch.Tensor | None = None) -> tupl
     return prior(z, functional.one_hot(component, prior.num_components).float()), component
 
 
-def test_sketches_are_spread_like_the_data_and_kinds_are_as_common() -> None:
+def test_draws_are_spread_like_the_data_and_clusters_are_as_common() -> None:
     x, label = tones()
     made, _ = drawn(fitted(), 20_000)
     bright = made.mean((1, 2, 3)) > 0
     assert float(bright.float().mean()) == pytest.approx(float(label.float().mean()), abs=0.02)
-    for one in (0, 1):
-        mine, theirs = made[bright == bool(one)].flatten(1), x[label == one].flatten(1)
+    for result in (0, 1):
+        mine, theirs = made[bright == bool(result)].flatten(1), x[label == result].flatten(1)
         torch.testing.assert_close(mine.mean(0), theirs.mean(0), atol=0.02, rtol=0)
         torch.testing.assert_close(torch.cov(mine.T), torch.cov(theirs.T), atol=0.02, rtol=0)
 
@@ -50,7 +50,7 @@ def test_numbers_of_an_item_lead_back_to_it() -> None:
     assert float((back - x).square().mean()) < 0.02 * float(x.var(0).mean())
 
 
-def test_a_label_has_kinds_of_its_own() -> None:
+def test_a_label_has_clusters_of_its_own() -> None:
     x, label = tones()
     prior = fitted(num_clusters=4, classes=2)
     assert torch.equal(prior.component_class[prior.assign(x, label)], label)
@@ -61,7 +61,7 @@ def test_a_label_has_kinds_of_its_own() -> None:
     assert float((prior.component_class[component] == 1).float().mean()) == pytest.approx(0.25, abs=0.04)
 
 
-def test_large_items_are_sketched_small() -> None:
+def test_large_items_are_modelled_small() -> None:
     prior = CoarsePrior((3, 130, 70), 4, 2, 0)
     prior.fit([Batch(torch.randn(12, 3, 130, 70, generator=torch.Generator().manual_seed(0)))])
     assert len(prior.centre) < 3 * 40 * 40
@@ -70,7 +70,7 @@ def test_large_items_are_sketched_small() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 3])
-def test_few_items_and_many_kinds(n: int) -> None:
+def test_few_items_and_many_clusters(n: int) -> None:
     x, _ = tones(n)
     prior = CoarsePrior((2, 8, 6), 6, 5, 0)
     prior.fit([Batch(x)])
@@ -96,7 +96,7 @@ def test_of_many_items_some_of_all_are_held() -> None:
     assert prior.weights[:2].tolist() == pytest.approx([0.75, 0.25], abs=0.02)
 
 
-def test_a_class_that_was_not_seen_has_a_kind_of_its_own() -> None:
+def test_a_class_that_was_not_seen_has_a_cluster_of_its_own() -> None:
     x, _ = tones(60)
     prior = CoarsePrior((2, 8, 6), 6, 6, 3)
     prior.fit([Batch(x, torch.arange(60) % 2)])
@@ -106,7 +106,7 @@ def test_a_class_that_was_not_seen_has_a_kind_of_its_own() -> None:
     assert prior.assign(x[:20], asked).unique().tolist() == [2]
 
 
-def test_kinds_that_never_occur_are_not_drawn() -> None:
+def test_clusters_that_never_occur_are_not_drawn() -> None:
     x, _ = tones(60)
     prior = CoarsePrior((2, 8, 6), 6, 3, 0)
     prior.fit([Batch(x)])

@@ -78,10 +78,10 @@ def last(family: Gan, request: SampleRequest, seed: int = 0) -> torch.Tensor:
 
 def test_learns_labels_and_varies() -> None:
     family = trained(2)
-    for one in (0, 1):
-        x = last(family, SampleRequest(64, labels=torch.full((64,), one)))[:, 0]
+    for label in (0, 1):
+        x = last(family, SampleRequest(64, labels=torch.full((64,), label)))[:, 0]
         along_rows, along_columns = x.var(2).mean(), x.var(1).mean()
-        assert (along_rows < along_columns) == (one == 0)
+        assert (along_rows < along_columns) == (label == 0)
         assert float(x.std(0).mean()) > 0.3
     assert float(family.diversity) > 0.4
     assert family.warning(1.0) is None
@@ -109,11 +109,11 @@ def test_latents_lead_to_the_samples_and_back() -> None:
     latents = family.initial_latents(request, 7)
     x = last(family, request, 7)
     torch.testing.assert_close(next(family.generate(latents, request)), x)
-    found = family.encode_to_latents(x)
-    assert found.shape == latents.shape
-    back = next(family.generate(found, SampleRequest(3)))
+    inverted = family.encode_to_latents(x)
+    assert inverted.shape == latents.shape
+    back = next(family.generate(inverted, SampleRequest(3)))
     assert float((back - x).square().mean()) < 0.25 * float((x.roll(1, 0) - x).square().mean())
-    assert torch.equal(found, family.encode_to_latents(x))
+    assert torch.equal(inverted, family.encode_to_latents(x))
     middle = family.interpolate(latents[0], latents[1], torch.tensor([0.0, 0.5, 1.0]))
     torch.testing.assert_close(middle[[0, 2]], latents[:2], atol=1e-5, rtol=0)
 
@@ -151,7 +151,7 @@ def test_the_probability_of_augmentation_follows_the_discriminator() -> None:
     assert float(family.augment_p) == 0.0
 
 
-def test_a_collapse_is_told_with_its_share_once_it_can_be_judged() -> None:
+def test_a_collapse_is_reported_with_its_share_once_it_can_be_judged() -> None:
     family = made()
     for _ in range(200):
         family.on_step_end({"sign_accuracy": 0.5, "diversity": 0.03})

@@ -106,12 +106,16 @@ def test_a_label_changes_the_bits() -> None:
 @pytest.mark.parametrize("spec", [PACKED, RECORDS])
 def test_a_sample_depends_on_seed_and_index_alone(spec: Tokens) -> None:
     family = _counted(spec)
-    how = TransformerSampling(max_tokens=40)
+    sampling = TransformerSampling(max_tokens=40)
     label = torch.tensor([0, 1, 2, 0, 1]) if spec.classes else None
-    many = _last(family, SampleRequest(5, labels=label, sampling=how, first_index=10))
-    one = _last(family, SampleRequest(1, labels=None if label is None else label[3:4], sampling=how, first_index=13))
-    assert torch.equal(many[3, : one.shape[1]], one[0])
-    assert not torch.equal(many, _last(family, SampleRequest(5, labels=label, sampling=how, first_index=10), seed=1))
+    many = _last(family, SampleRequest(5, labels=label, sampling=sampling, first_index=10))
+    sample = _last(
+        family, SampleRequest(1, labels=None if label is None else label[3:4], sampling=sampling, first_index=13)
+    )
+    assert torch.equal(many[3, : sample.shape[1]], sample[0])
+    assert not torch.equal(
+        many, _last(family, SampleRequest(5, labels=label, sampling=sampling, first_index=10), seed=1)
+    )
 
 
 def test_drafts_grow_by_one_token_and_keep_what_came_before() -> None:
@@ -168,12 +172,12 @@ def test_records_stop_at_their_end_and_are_padded() -> None:
 def test_rare_ids_are_not_drawn_unless_the_prompt_has_them(counted: bool, temperature: float) -> None:
     spec = Tokens(vocab=12, length=16, special={"rare": 3, "end": 11})
     family = _counted(spec) if counted else _family(spec, ngrams=False)
-    how = TransformerSampling(temperature=temperature, max_tokens=20)
+    sampling = TransformerSampling(temperature=temperature, max_tokens=20)
     for known in (None, Condition(torch.tensor([11, 1, 2]))):
-        drawn = _last(family, SampleRequest(8, condition=known, sampling=how))
+        drawn = _last(family, SampleRequest(8, condition=known, sampling=sampling))
         assert not ((drawn >= 3) & (drawn < 11)).any()
     prompts = Condition(torch.tensor([[11, 1, 2], [11, 1, 5]]).repeat(4, 1))
-    drawn = _last(family, SampleRequest(8, condition=prompts, sampling=how))
+    drawn = _last(family, SampleRequest(8, condition=prompts, sampling=sampling))
     odd = ((drawn >= 3) & (drawn < 11))[:, 3:].any(1)
     assert not odd[::2].any() and (odd[1::2].any() or temperature == 0.0)
 
@@ -203,10 +207,10 @@ def test_suggestions_are_usable(spec: Tokens, seconds: float | None) -> None:
     candidate_sizes = Transformer.candidate_sizes(spec, scale)
     costs = []
     for model_size in candidate_sizes:
-        one = Scale(items=3000, units=1e6, seconds=seconds, model_size=model_size)
-        config = EXPORT.suggest(spec, one)
+        result = Scale(items=3000, units=1e6, seconds=seconds, model_size=model_size)
+        config = EXPORT.suggest(spec, result)
         assert config.width % config.heads == 0 and (config.width // config.heads) % 2 == 0
-        assert Transformer.target_examples(spec, config, one) >= 0
+        assert Transformer.target_examples(spec, config, result) >= 0
         costs.append(config.layers * config.width**2 * config.batch_size)
     assert costs == sorted(costs)
 

@@ -41,10 +41,10 @@ def test_a_row_alone_is_joined_as_among_others(aligned: bool) -> None:
         whole = mixer.step(contexts, logits[place], together)
         together.observe(ids[:, place])
         for row, state in enumerate(alone):
-            one = slice(row, row + 1)
-            single = mixer.step(contexts[:, one], logits[place, one], state)
+            row_slice = slice(row, row + 1)
+            single = mixer.step(contexts[:, row_slice], logits[place, row_slice], state)
             np.testing.assert_allclose(single[0], whole[row], rtol=1e-4)
-            state.observe(ids[one, place])
+            state.observe(ids[row_slice, place])
 
 
 @pytest.mark.parametrize("aligned", [False, True])
@@ -77,12 +77,12 @@ def test_one_row_repeated_is_that_row(aligned: bool) -> None:
     ids = source.integers(0, 7, (1, 10))
     network = softmax(source.normal(size=(9, 7)).astype(np.float32))[1]
     log_probs = mixer.target_log_probs(mixer.contexts(ids[:, :-1]), network, ids[:, 1:])
-    one, many = MixerState(mixer, 1), MixerState(mixer, 4)
-    for state, rows in ((one, 1), (many, 4)):
+    first, many = MixerState(mixer, 1), MixerState(mixer, 4)
+    for state, rows in ((first, 1), (many, 4)):
         assert len(list(mixer.replay(ids.repeat(rows, 0), log_probs.repeat(rows, 1), state))) == 9
     logits = source.normal(size=(4, 7)).astype(np.float32)
     contexts = mixer.last_contexts(ids.repeat(4, 0))
-    chances = [mixer.step(contexts, logits, state) for state in (one.repeat(4), many)]
+    chances = [mixer.step(contexts, logits, state) for state in (first.repeat(4), many)]
     np.testing.assert_allclose(*chances, rtol=1e-5)
 
 
@@ -106,7 +106,7 @@ def test_the_past_forgets_and_bounds_a_single_surprise() -> None:
     np.testing.assert_allclose(recent.means, -weight / (weight + RECENT_PRIOR), rtol=1e-6)
 
 
-def test_counts_that_do_badly_on_a_record_lose_their_say_there() -> None:
+def test_counts_that_do_badly_on_a_record_lose_weight_there() -> None:
     """Half of the rows follow the counted source, half another one that the network knows as well."""
     source = np.random.default_rng(1)
     known, other = np.arange(2000) % 7, (2 * np.arange(2000)) % 7
@@ -147,7 +147,7 @@ def test_known_records_stay_where_they_help_and_their_absence_is_loaded_too(rela
     again = NgramMixer(vocab_size=20, order=2, aligned=True)
     again.allocate_buffers({name: value.shape for name, value in mixer.state_dict().items()})
     again.load_state_dict(mixer.state_dict())
-    mixed = [one.mix(one.gate_inputs(held, network)) for one in (mixer, again)]
+    mixed = [entry.mix(entry.gate_inputs(held, network)) for entry in (mixer, again)]
     np.testing.assert_array_equal(*mixed)
     bits = -mixed[0][np.arange(40 * 59), held[:, 1:].ravel()].mean() / np.log(2)
     assert bits < 3.9 if relatives else bits < 4.5

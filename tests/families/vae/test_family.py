@@ -109,8 +109,8 @@ def test_the_prior_learns_what_a_normal_distribution_is_not() -> None:
     for step in range(200):
         kind = torch.randint(2, (32,), generator=source)
         z = (2.0 * kind[:, None, None] - 1) + 0.1 * torch.randn((32, 8, 2), generator=source)
-        told = torch.where(torch.rand(32, generator=source) < 0.3, 2, kind)
-        loss = prior.loss(z, told, StepContext(0, step), torch.float32).mean()
+        labels = torch.where(torch.rand(32, generator=source) < 0.3, 2, kind)
+        loss = prior.loss(z, labels, StepContext(0, step), torch.float32).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -156,12 +156,12 @@ def test_samples_vary_as_much_as_the_detail_of_held_out_items_needs() -> None:
     smooth = replace(batch, x=torch.full_like(batch.x, 0.2))
     rough = replace(batch, x=torch.where(torch.arange(8) % 2 == 0, 1.0, -1.0).expand_as(batch.x))
     state = {name: value.clone() for name, value in family.state_dict().items()}
-    found = []
+    results = []
     for items in (smooth, rough):
         family.calibrate([items])
-        found.append(float(family.temperature))
+        results.append(float(family.temperature))
     family.load_state_dict(state)
-    assert found == [0.0, 1.0]
+    assert results == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("pixels", ["mean", "sample"])
@@ -171,7 +171,7 @@ def test_a_sample_depends_on_its_own_number_alone(pixels: str) -> None:
     assert torch.allclose(both[3:], last(family, 2, first=3, pixels=pixels, temperature=1.0), atol=0.02)
 
 
-def test_samples_grow_from_their_latents() -> None:
+def test_samples_are_generated_from_their_latents() -> None:
     family = trained()
     request = SampleRequest(4, None, None, VaeSampling(temperature=0.7))
     latents = family.initial_latents(request, 3)
@@ -189,9 +189,9 @@ def test_inverted_items_lead_back() -> None:
 
 def test_a_walk_begins_and_ends_at_its_items() -> None:
     family = trained()
-    one, other = family.initial_latents(SampleRequest(2, None, None, VaeSampling(temperature=1.0)), 0)
-    ends = family.interpolate(one, other, torch.tensor([0.0, 1.0]))
-    assert torch.allclose(ends, torch.stack([one, other]), atol=1e-4)
+    first, other = family.initial_latents(SampleRequest(2, None, None, VaeSampling(temperature=1.0)), 0)
+    ends = family.interpolate(first, other, torch.tensor([0.0, 1.0]))
+    assert torch.allclose(ends, torch.stack([first, other]), atol=1e-4)
 
 
 def test_phases_touch_their_own_weights_alone() -> None:

@@ -28,16 +28,16 @@ def duel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_a_comparison_is_complete(duel: tuple[Path, Path]) -> None:
     _, out = duel
-    found = json.loads((out / "compare.json").read_text())
-    assert [r["name"] for r in found["runs"]] == ["gan", "diffusion:pixel"]
-    for run in found["runs"]:
+    output = json.loads((out / "compare.json").read_text())
+    assert [r["name"] for r in output["runs"]] == ["gan", "diffusion:pixel"]
+    for run in output["runs"]:
         scores = {s["name"]: s["value"] for s in run["scores"]}
         assert {"frechet_distance", "coverage", "fine_detail", "path_length", "seconds_per_1000"} <= set(scores)
         assert scores["steps"] == 2
         assert scores["passes_per_1000"] == pytest.approx(1000 if run["name"] == "gan" else 8000, rel=0.05)
         assert (out / run["run"] / "report" / "report.html").exists()
         assert run["copies"]["samples"] == 4 and run["copies"]["found"] is False
-    assert {c["outcome"] for c in found["claims"]} <= {"yes", "no", "partly", "tie", "not tested"}
+    assert {c["outcome"] for c in output["claims"]} <= {"yes", "no", "partly", "tie", "not tested"}
     page = (out / "compare.html").read_text()
     assert page.count("(4 samples)") == 2  # what each report says of copies
     assert page.count("data:image/png;base64") == 5  # two sheets and the real one, two walks
@@ -57,8 +57,8 @@ def test_the_same_call_goes_on_and_another_is_refused(duel: tuple[Path, Path]) -
 
 def test_finished_runs_are_compared(duel: tuple[Path, Path], tmp_path: Path) -> None:
     _, out = duel
-    found = anew.compare(None, tmp_path / "out", runs=[out / "gan", out / "diffusion-pixel"], n=24).to_json()
-    assert [r["name"] for r in found["runs"]] == ["gan", "diffusion-pixel"]
+    output = anew.compare(None, tmp_path / "out", runs=[out / "gan", out / "diffusion-pixel"], n=24).to_json()
+    assert [r["name"] for r in output["runs"]] == ["gan", "diffusion-pixel"]
 
 
 def test_runs_of_several_seeds_hold_out_the_same_items(duel: tuple[Path, Path], tmp_path: Path) -> None:
@@ -88,9 +88,9 @@ def test_a_failed_run_is_reported_and_the_rest_compared(duel: tuple[Path, Path],
     _, out = duel
     shutil.copytree(out / "gan", tmp_path / "bad")
     (tmp_path / "bad" / "model.safetensors").write_bytes(b"nothing")
-    found = anew.compare(None, tmp_path / "out", runs=[out / "gan", tmp_path / "bad"], n=24).to_json()
-    assert [bool(r["failed"]) for r in found["runs"]] == [False, True]
-    assert any("bad failed" in note for note in found["notes"])
+    output = anew.compare(None, tmp_path / "out", runs=[out / "gan", tmp_path / "bad"], n=24).to_json()
+    assert [bool(r["failed"]) for r in output["runs"]] == [False, True]
+    assert any("bad failed" in note for note in output["notes"])
 
 
 def test_nothing_trained_leaves_nothing(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_odd_families_are_one_sentence(families: str, message: str, tmp_path: Pa
 def test_settings_of_one_family_are_for_it_alone(tmp_path: Path) -> None:
     request = {"data": "d", "seed": 3, "steps": None, "budget": 60.0, "modality": None, "families": ["gan", "vae:latent"],
                "settings": {"gan.width": "8", "batch_size": "4", "train.previews": "0"}}  # fmt: skip
-    one, other = (command_of(ComparedRun(name, tmp_path / name), request) for name in request["families"])
-    assert one is not None and other is not None
-    assert "gan.width=8" in one and "gan.width=8" not in other
-    assert "batch_size=4" in one and "batch_size=4" in other and "train.previews=0" in other
-    assert "space=latent" in other and one[one.index("--budget") :][:2] == ["--budget", "60s"]
+    first, other = (command_of(ComparedRun(name, tmp_path / name), request) for name in request["families"])
+    assert first is not None and other is not None
+    assert "gan.width=8" in first and "gan.width=8" not in other
+    assert "batch_size=4" in first and "batch_size=4" in other and "train.previews=0" in other
+    assert "space=latent" in other and first[first.index("--budget") :][:2] == ["--budget", "60s"]

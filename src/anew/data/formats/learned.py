@@ -62,12 +62,6 @@ class LearnedText(_Sequences):
     tokens: dict[str, object]
 
 
-class LearnedCode(LearnedText):
-    """See `Code.state`."""
-
-    suffix: Text
-
-
 class LearnedProtein(_Sequences):
     """See `Protein.state`. tokens: the state of `Residues`."""
 
@@ -87,4 +81,4 @@ def read(record: type[R], state: Mapping[str, object]) -> R:
     return checked(record, state, NAMED)
 
 
-__all__ = ["LearnedAudio", "LearnedCode", "LearnedImage", "LearnedProtein", "LearnedText", "LearnedVideo", "read"]
+__all__ = ["LearnedAudio", "LearnedImage", "LearnedProtein", "LearnedText", "LearnedVideo", "read"]

@@ -19,7 +19,7 @@ from anew.core.arrays import Integers, Numbers, Values
 from anew.core.settings import setting
 from anew.core.specs import Batch, Grid, Spec
 from anew.data.formats import audio, audio_clips, learned
-from anew.data.formats.audio_grid import Scale
+from anew.data.formats.audio_grid import DEEP, Scale
 from anew.data.modality import Modality, ModalityTraits, class_count, each
 from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
@@ -263,6 +263,20 @@ class Audio(Modality):
 
     def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
         return self._scale.picture(np.asarray(item, np.float32))
+
+    def sound_scale(self) -> dict[str, float | None]:
+        """The numbers that turn a grid into a waveform, see `decode`."""
+        shape = self._shape
+        sizes = {
+            "rate": shape.rate,
+            "window": shape.window,
+            "hop": shape.hop,
+            "bands": shape.bands,
+            "length": shape.length,
+        }
+        peak = PEAK if self.config.level == "clip" else None
+        scale = {"depth": DEEP, "top": self._scale.top, "gain": self._scale.gain, "peak": peak}
+        return {**sizes, **scale, "rounds": self.config.rounds}
 
     # ---- keeping ----
 

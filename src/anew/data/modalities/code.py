@@ -21,7 +21,7 @@ from anew.core.random import splitmix64
 from anew.core.settings import setting
 from anew.core.specs import Batch, Tokens
 from anew.data.file_names import suffix_of
-from anew.data.formats import learned, tokenizer
+from anew.data.formats import tokenizer
 from anew.data.formats.text_encoding import plain
 from anew.data.modalities.text import TEXT_CONFIDENCE, Text
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
@@ -184,9 +184,10 @@ class Code(Text):
         return super().state() | {"suffix": self.suffix}
 
     def restore(self, state: Mapping[str, object], folder: Path) -> None:
-        self.suffix = learned.read(learned.LearnedCode, state).suffix
-        if not re.fullmatch(files.SUFFIX, self.suffix):
-            raise ValueError(f"suffix must be the ending of a file, like .py (got {self.suffix!r:.40})")
+        suffix = state["suffix"]
+        if not isinstance(suffix, str) or not re.fullmatch(files.SUFFIX, suffix):
+            raise ValueError(f"suffix must be the ending of a file, like .py (got {suffix!r:.40})")
+        self.suffix = suffix
         super().restore(state, folder)
 
 

@@ -49,6 +49,8 @@ class ImageConfig:
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
     frame: str = setting("auto", "images of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
     labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
+    image_column: str = setting("", "column of a table that holds the images; empty finds it by its name")
+    label_column: str = setting("", "column of a table that holds the classes; empty finds it by its name")
 
 
 @dataclass(frozen=True, slots=True)

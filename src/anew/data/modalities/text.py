@@ -44,6 +44,7 @@ class TextConfig:
     layout: str = setting(
         "auto", "whether a file of lines is one document or a list of records", choices=("auto", "document", "list")
     )
+    text_column: str = setting("", "column of a table that holds the text; empty finds it by its name")
 
 
 class TokenChoice(NamedTuple):

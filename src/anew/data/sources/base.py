@@ -40,7 +40,7 @@ class Shard:
     name: stable and unique in its source (path and span; no absolute path): order and fingerprint follow from it.
     items: how many it holds, exact where the listing tells, an estimate otherwise (`exact` says which).
     bytes: its size in the source. where: what its reader needs to find it again.
-    part: "train", "validation" or "test" where folders or split names say so, None where the split is ours to make.
+    part: "train", "validation" or "test" where folders or split names say so, None where the split is made here.
     stamp: changes when the files behind it change (modification times); keys the cache, not the fingerprint.
     continues: its first item goes on with the text of the shard before (a span of one large document).
     """

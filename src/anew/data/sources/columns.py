@@ -11,12 +11,14 @@ from anew.data.file_names import suffix_of
 from anew.data.formats import pixels
 from anew.data.formats.reading import read_whole, too_large
 from anew.data.types import Item, SkippedItem
-from anew.errors import shorten
+from anew.errors import DataError, did_you_mean, shorten
 
 TEXT = ("text", "content", "document", "sentence", "article")  # names taken, first found wins
 IMAGE = ("image", "img", "picture", "photo", "file_name", "image_path", "filename", "path", "file")
 LABEL = ("label", "class", "category", "labels", "fine_label", "coarse_label")
 FILE_NAME = "file_name"
+ROLES = ("text", "image", "label")
+SHOWN_COLUMNS = 20  # of a table, in a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,63 @@ class Columns:
         return [column for column in (self.of(modality), self.label) if column is not None]
 
 
-def choose(columns: Sequence[str], samples: Mapping[str, object], names: tuple[str, ...] = ()) -> Columns:
+@dataclass(frozen=True, slots=True)
+class ColumnChoice:
+    """The columns that the user names for each role; "" leaves a role to the names of the columns.
+
+    Attributes:
+        is_needed: Whether data without a named column is refused, or its columns are taken by their names.
+    """
+
+    text: str = ""
+    image: str = ""
+    label: str = ""
+    is_needed: bool = True
+
+    @classmethod
+    def of(cls, settings: Mapping[str, object], is_needed: bool = True) -> ColumnChoice:
+        """From settings by name, among which are `text_column`, `image_column` and `label_column`."""
+        named = {name.rpartition(".")[2]: value for name, value in settings.items()}
+        roles = {role: named.get(f"{role}_column") for role in ROLES}
+        return cls(**{role: str(name) for role, name in roles.items() if name}, is_needed=is_needed)
+
+    def named(self) -> dict[str, str]:
+        """Column by setting, of those that are given."""
+        return {f"{role}_column": name for role in ROLES if (name := getattr(self, role))}
+
+    def check(self, source: str, columns: Sequence[str]) -> None:
+        """Raise DataError where none of the columns of a source has a name that is needed."""
+        missing = [name for name in self.named().values() if name not in columns]
+        if not missing or not self.is_needed:
+            return
+        if not columns:
+            setting = next(iter(self.named()))
+            raise DataError(f"{setting} is for tables, and {source!r} holds none that can be read; leave it out")
+        hint = did_you_mean(missing[0], columns)
+        listed = "" if "allowed:" in hint else f" (its columns: {', '.join(map(repr, columns[:SHOWN_COLUMNS]))})"
+        raise DataError(f"{source!r} has no column {missing[0]!r}{hint}{listed}")
+
+
+def choose(
+    columns: Sequence[str],
+    samples: Mapping[str, object],
+    names: tuple[str, ...] = (),
+    choice: ColumnChoice | None = None,
+) -> Columns:
     """The role of each column, from its name and one value that is not empty.
 
-    A column of strings counts as text without a known name only where it is the only column of strings.
+    A column of strings counts as text without a known name only where it is the only column of strings. Where the user names
+    the column to learn from, no other is.
     """
+    choice = choice or ColumnChoice()
+    if any(name in columns for name in (choice.text, choice.image, choice.label)):
+        by_names = choose(columns, samples)
+        text, image, label = (name if name in columns else None for name in (choice.text, choice.image, choice.label))
+        if not (text or image):
+            text, image = by_names.text, by_names.image
+        if label is None and by_names.label not in (text, image):
+            label = by_names.label
+        return Columns(text, image, label, names)
     by_name = {name.strip().lower(): name for name in reversed(columns)}
     label = next((by_name[n] for n in LABEL if n in by_name), None)
     image = next((by_name[n] for n in IMAGE if n in by_name and is_image(samples.get(by_name[n]))), None)

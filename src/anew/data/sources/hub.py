@@ -13,7 +13,7 @@ from anew.core.extras import require
 from anew.data.file_names import part_of
 from anew.data.modality import Modality
 from anew.data.sources.base import SHARD_BYTES, SHARD_ITEMS, Shard
-from anew.data.sources.columns import Columns, choose, described, item_of
+from anew.data.sources.columns import ColumnChoice, Columns, choose, described, item_of
 from anew.data.sources.delimited_rows import in_order
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
@@ -25,7 +25,9 @@ SAMPLED = 64  # rows whose text is measured to say how many make a shard
 class HubReader:
     """See `anew.data.sources.base.Reader`. splits: name -> a `datasets.Dataset`, whose rows lie memory-mapped on disk."""
 
-    def __init__(self, name: str, splits: Mapping[str, Any], library: ModuleType) -> None:
+    def __init__(
+        self, name: str, splits: Mapping[str, Any], library: ModuleType, choice: ColumnChoice | None = None
+    ) -> None:
         self.refusals: list[SkippedItem] = []
         self._name = name
         self._splits = {split: rows for split, rows in splits.items() if len(rows)}
@@ -39,9 +41,11 @@ class HubReader:
             split: _undecoded(rows, [c for c in pictures if c in rows.column_names], library)
             for split, rows in self._splits.items()
         }
-        self._columns = _chosen(next(iter(self._splits.values())), columns)
+        (choice or ColumnChoice()).check(name, columns)
+        self._columns = _chosen(next(iter(self._splits.values())), columns, choice)
         if not (self._columns.text or self._columns.image):
-            raise DataError(f"{name!r} has no column named text or image (its columns: {in_order(columns)})")
+            how = "choose one with the setting text_column"
+            raise DataError(f"{name!r} has no column named text or image (its columns: {in_order(columns)}); {how}")
         self.notes: list[str] = [described(self._columns, name)]
         rows_of_all = sum(len(rows) for rows in self._splits.values())
         taken = [modality for modality in ("text", "image") if self._columns.of(modality)]
@@ -93,13 +97,13 @@ def _undecoded(rows: Any, columns: list[str], library: ModuleType) -> Any:
     return rows
 
 
-def _chosen(rows: Any, columns: list[str]) -> Columns:
+def _chosen(rows: Any, columns: list[str], choice: ColumnChoice | None) -> Columns:
     samples: dict[str, object] = {}
     for name, cells in rows[:8].items():
         samples.update((name, cell) for cell in reversed(cells) if cell not in (None, ""))
-    chosen = choose(columns, samples)
+    chosen = choose(columns, samples, choice=choice)
     names = getattr(rows.features[chosen.label], "names", None) if chosen.label else None
-    return choose(columns, samples, tuple(names or ()))
+    return choose(columns, samples, tuple(names or ()), choice)
 
 
 def _weight(cell: object) -> int:
@@ -168,7 +172,7 @@ def _offline(wanted: bool) -> Iterator[None]:
             place.HF_HUB_OFFLINE = value
 
 
-def open_hub(name: str, kinds: Mapping[str, type[Modality]]) -> HubReader:
+def open_hub(name: str, kinds: Mapping[str, type[Modality]], choice: ColumnChoice | None = None) -> HubReader:
     """The data set behind a hub name: downloaded once, then read from the cache of `datasets`.
 
     Raises DataError where the package is missing, the name is unknown, or the hub cannot be reached. Code that a data set
@@ -191,4 +195,4 @@ def open_hub(name: str, kinds: Mapping[str, type[Modality]]) -> HubReader:
             "owner/name or owner/name:config of a public data set"
         ) from None
     splits = loaded if isinstance(loaded, Mapping) else {"train": loaded}
-    return HubReader(name, splits, datasets)
+    return HubReader(name, splits, datasets, choice)

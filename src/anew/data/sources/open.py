@@ -16,6 +16,7 @@ from anew.data.modality import Modality, reasons
 from anew.data.skipped import named
 from anew.data.sources.base import Shard
 from anew.data.sources.beside_data import CONVERSIONS
+from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.source import SAMPLE, Source
 from anew.data.types import FileSlice, Item, SkippedItem
 from anew.errors import DataError, did_you_mean
@@ -39,14 +40,16 @@ class Chosen:
     asked: bool = False
 
 
-def detect_modality(path: str, wanted: str | None, once: bool = False, asked: bool = True) -> Chosen:
+def detect_modality(
+    path: str, wanted: str | None, once: bool = False, asked: bool = True, columns: ColumnChoice | None = None
+) -> Chosen:
     """List the path and take the wanted modality, or the one of most items (of most bytes where that is a draw). once: see
-    `Source.open`; asked: the user says the wanted one, see `Modality.folders`."""
+    `Source.open`; asked: the user says the wanted one, see `Modality.folders`; columns: those of tables that the user names."""
     kinds: dict[str, Any] = {name: load("data", name) for name in available("data")}
     if wanted is not None and wanted not in kinds:
         raise DataError(f"unknown modality {wanted!r}{did_you_mean(wanted, kinds)}")
     asked = asked and wanted is not None
-    source = Source.open(path, kinds, once, wanted if asked else None)
+    source = Source.open(path, kinds, once, wanted if asked else None, columns)
     usable = {name: n for name, n in source.kinds.items() if name in kinds and n}
     if not usable:
         held = ", ".join(f"{n} {name}" for name, n in sorted(source.kinds.items(), key=lambda p: -p[1])[:5])

@@ -13,6 +13,7 @@ from anew.data.modality import Modality
 from anew.data.skipped import named
 from anew.data.sources.base import _TABLES, SHOWN, Reader, Shard, reader_of
 from anew.data.sources.beside_data import check_is_no_run, without_side_files
+from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.listing import File, list_files, shortened
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
@@ -40,10 +41,15 @@ class Source:
 
     @classmethod
     def open(
-        cls, path: str | Path, kinds: Mapping[str, type[Modality]], once: bool = False, asked: str | None = None
+        cls,
+        path: str | Path,
+        kinds: Mapping[str, type[Modality]],
+        once: bool = False,
+        asked: str | None = None,
+        choice: ColumnChoice | None = None,
     ) -> Source:
         """List a folder, a file or a hub name. once: it holds samples, and none of them counts twice (`once`). asked: the
-        modality that the user says, see `Modality.folders`.
+        modality that the user says, see `Modality.folders`. choice: columns of tables that the user names.
 
         Raises DataError where there is nothing to list."""
         text = os.fspath(path)
@@ -57,18 +63,24 @@ class Source:
         except RuntimeError:
             raise DataError(f"{shortened(text)!r} names the home of an unknown user; give a folder or a file") from None
         if there:
-            return cls._open_files(text, place, kinds, once, asked)
+            return cls._open_files(text, place, kinds, once, asked, choice or ColumnChoice())
         if "/" in text and Path(text.partition("/")[0] or "/").is_dir():  # a mistyped path; hf:// still reaches the hub
             near = next(parent for parent in place.parents if parent.is_dir())
             raise DataError(f"{text!r} does not exist in the folder {str(near)!r}; give a folder or a file")
         if is_hub_name(text):
             hub = importlib.import_module("anew.data.sources.hub")
-            return cls(text, [hub.open_hub(text, kinds)])
+            return cls(text, [hub.open_hub(text, kinds, choice)])
         raise DataError(f"{text!r} does not exist; give a folder, a file, or a hub data set as owner/name")
 
     @classmethod
     def _open_files(
-        cls, text: str, place: Path, kinds: Mapping[str, type[Modality]], once: bool, asked: str | None
+        cls,
+        text: str,
+        place: Path,
+        kinds: Mapping[str, type[Modality]],
+        once: bool,
+        asked: str | None,
+        choice: ColumnChoice,
     ) -> Source:
         root, files, hidden, refusals = list_files(place)
         if not files:
@@ -84,6 +96,8 @@ class Source:
         by_reader: dict[str, list[File]] = {}
         for file in files:
             by_reader.setdefault(reader_of(file.path), []).append(file)
+        if "tables" not in by_reader:
+            choice.check(text, ())
         readers: list[Reader] = []
         for name, own in sorted(by_reader.items()):
             if name == "folder":
@@ -91,7 +105,9 @@ class Source:
 
                 readers.append(folder.open_reader(own, root, kinds, classes, once, asked))
             else:
-                readers.append(importlib.import_module(f"anew.data.sources.{name}").open_reader(own, root, kinds))
+                more = (choice,) if name == "tables" else ()
+                module = importlib.import_module(f"anew.data.sources.{name}")
+                readers.append(module.open_reader(own, root, kinds, *more))
         return cls(text, readers, notes, refusals)
 
     @property

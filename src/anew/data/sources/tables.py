@@ -12,6 +12,7 @@ from anew.data.sources.base import Shard
 from anew.data.sources.columns import (
     FILE_NAME,
     IMAGE,
+    ColumnChoice,
     Columns,
     Place,
     choose,
@@ -31,10 +32,12 @@ from anew.errors import DataError
 class TableReader:
     """See `anew.data.sources.base.Reader`. Shards are spans of bytes (`DelimitedFile`) or pieces of row groups (`ParquetFile`)."""
 
-    def __init__(self, files: Sequence[File], root: Path) -> None:
+    def __init__(self, files: Sequence[File], root: Path, choice: ColumnChoice | None = None) -> None:
         self.notes: list[str] = []
         self.refusals: list[SkippedItem] = []
         self._root = root
+        self._choice = choice or ColumnChoice()
+        columns_of_all: dict[str, None] = {}
         self._tables: dict[str, tuple[File, DelimitedFile | ParquetFile, Columns]] = {}
         self.kinds: dict[str, int] = {}
         self.bytes: dict[str, int] = {}
@@ -44,31 +47,40 @@ class TableReader:
             if opened is None:
                 continue
             table, columns = opened
+            columns_of_all |= dict.fromkeys(table.columns)
+            if not self._is_usable(file, table, columns):
+                continue
             self._tables[file.path] = (file, table, columns)
             known.append(_labels(table, columns))
             for modality in ("text", "image"):
                 if columns.of(modality):
                     self.kinds[modality] = self.kinds.get(modality, 0) + table.count
                     self.bytes[modality] = self.bytes.get(modality, 0) + file.bytes
+        self._choice.check(files[0].path if len(files) == 1 else str(root), list(columns_of_all))
         sets = [labels for labels in known if labels is not None]
         self.labels: tuple[str, ...] | None = tuple(sorted(set().union(*sets))) if len(sets) == len(known) else None
         self.notes += _notes({path: columns for path, (_, _, columns) in self._tables.items()})
 
     def _open(self, file: File) -> tuple[DelimitedFile | ParquetFile, Columns] | None:
         try:
-            table, columns = _opened(self._root / file.path, file.bytes)
+            return _opened(self._root / file.path, file.bytes, self._choice)
         except (OSError, ValueError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"it cannot be read ({error.strerror or error})"
             self.refusals.append(SkippedItem(file.path, reason))
             return None
+
+    def _is_usable(self, file: File, table: DelimitedFile | ParquetFile, columns: Columns) -> bool:
+        """Whether there is something to learn from; a table without that is refused."""
         if columns.text or columns.image:
-            return table, columns
+            return True
         suffix = suffix_of(file.path)
         self.kinds[suffix] = self.kinds.get(suffix, 0) + 1
         self.bytes[suffix] = self.bytes.get(suffix, 0) + file.bytes
-        reason = f"no column is named text or image; rename the column to learn from to 'text' (columns: {in_order(table.columns)})"
+        example = next((name for name in table.columns if isinstance(table.samples.get(name), str)), "NAME")
+        how = f"choose one with the setting text_column, as in text_column={example}"
+        reason = f"no column is named text or image; {how} (columns: {in_order(table.columns)})"
         self.refusals.append(SkippedItem(file.path, reason))
-        return None
+        return False
 
     def shards(self, modality: str) -> list[Shard]:
         shards: list[Shard] = []
@@ -105,13 +117,14 @@ class TableReader:
             yield SkippedItem(name or path, str(error))
 
 
-def _opened(path: Path, size: int) -> tuple[DelimitedFile | ParquetFile, Columns]:
+def _opened(path: Path, size: int, choice: ColumnChoice | None = None) -> tuple[DelimitedFile | ParquetFile, Columns]:
     if suffix_of(path.name) == ".parquet":
         parquet = ParquetFile(path)
-        columns = choose(parquet.columns, parquet.samples)
-        return parquet, choose(parquet.columns, parquet.samples, parquet.class_names.get(columns.label or "", ()))
+        columns = choose(parquet.columns, parquet.samples, choice=choice)
+        names = parquet.class_names.get(columns.label or "", ())
+        return parquet, choose(parquet.columns, parquet.samples, names, choice)
     rows = DelimitedFile(path, size)
-    return rows, choose(rows.columns, rows.samples)
+    return rows, choose(rows.columns, rows.samples, choice=choice)
 
 
 def _rows(
@@ -180,6 +193,8 @@ def metadata(path: Path) -> dict[str, str | None]:
         raise DataError(f"{str(path)!r} cannot be read as a table: {error}; mend it or take it away") from None
 
 
-def open_reader(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> TableReader:
-    """See `anew.data.sources.base.OpenReader`."""
-    return TableReader(files, root)
+def open_reader(
+    files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]], choice: ColumnChoice | None = None
+) -> TableReader:
+    """See `anew.data.sources.base.OpenReader`. choice: columns that the user names."""
+    return TableReader(files, root, choice)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import (
+    ERROR_RATE,
     FOUND,
     Array,
     Distance,
@@ -25,7 +26,9 @@ from anew.evaluation.memorization.copying_test import (
     NearestReal,
     ReferenceResult,
     ScanResult,
+    either_p,
 )
+from anew.evaluation.memorization.match_test import MatchResult, MatchTest, posing
 from anew.evaluation.memorization.planting import Planting, combined_p, detection_limit, least_reference
 from anew.evaluation.memorization.result import (
     FAILED,
@@ -40,6 +43,7 @@ from anew.evaluation.metrics.two_sample import auc
 from anew.evaluation.wording import listed
 
 MOST_CONTROLS = 500  # real items that pose as samples: twice as many hardly move their p
+LEAST_POSERS = 1_200  # real items that pose as samples in the match test: more where there are more samples
 PAIRS = 12  # closest pairs that a report shows
 
 
@@ -89,25 +93,31 @@ class Audit:
         self.n_train_total = max(n_train_total or len(train), len(train))
         self.randomly_held_out = randomly_held_out
         self.visible_share = len(train) / self.n_train_total  # of the copies that can be seen
-        self.pool = self._without_mixed_groups(group)
+        self.pool = np.arange(self.n_real)
+        group = self._without_mixed_groups(group)
         self.planted = self._choose_planted() if controls else np.zeros((2, 0), dtype=np.intp)
         exact = [real[i] for i in self.planted[0]]
         disturbed = [item_type.disturb(real[i], self.source) for i in self.planted[1]]
         items = [*real, *samples, *exact, *disturbed]
         self.groups = np.concatenate([group, group.max() + 1 + np.arange(len(items) - self.n_real)])
         self.distances = item_type.distances(items, self.groups)
+        self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
         self.controls = controls
+        n_posers = posers(self.n_samples, self.n_real)
+        self._posers = np.sort(self.source.choice(self.n_real, n_posers, replace=False))
         self._control_ratios: tuple[bytes, list[Array]] = (b"", [])
 
     def _without_mixed_groups(self, groups: Indices) -> Indices:
-        """Indices of pooled items, less those of groups with items on both sides: their label says nothing."""
+        """The groups, where items of those with items on both sides are each its own: what holds them out did not keep such
+        groups together, so the labels of their items are exchangeable one by one."""
         mixed = np.isin(groups, groups[self.is_train]) & np.isin(groups, groups[~self.is_train])
         if mixed.any():
-            n = int((mixed & ~self.is_train).sum())
+            n_held_out = int((mixed & ~self.is_train).sum())
             self.notes.append(
-                f"Copying test: {n:,} held-out items have near-duplicates among the training items; both were left out."
+                f"Copying test: {n_held_out:,} of {int((~self.is_train).sum()):,} held-out items have near-duplicates among "
+                "the training items; each item was compared by itself."
             )
-        return np.flatnonzero(~mixed)
+        return np.where(mixed, groups.max() + 1 + np.arange(len(groups)), groups)
 
     def _choose_planted(self) -> Indices:
         """Training items that planted copies are made of, (2, e): for exact and for disturbed ones."""
@@ -130,12 +140,14 @@ class Audit:
         touched = np.concatenate([*(nearest.item for nearest in nearests), self.planted.ravel()])
         labels = LabelPermutations(self.is_train, self.groups, self.pool, touched, source=self.source)
         scan = copying_test.scan(of_samples, labels, self.source)
+        match_test = self._match_test(nearests)
+        match = match_test.run(np.arange(self.n_samples), labels, self.source)
         planted: list[PlantedControl] = []
         reference = self._reference(of_samples, control, rest) if scan.p <= FOUND else None
         training_distance = None
         if self._affords(remaining, "planted copies"):
-            base, ratios = unsuspicious(scan, self.n_samples), self._ratios(control, rest)
-            planting = Planting(nearests, labels, base, ratios, self.planted, self.n_samples)
+            base, ratios = unsuspicious(scan, match, self.n_samples), self._ratios(control, rest)
+            planting = Planting(nearests, labels, base, ratios, match_test, self.planted, self.n_samples)
             planted = planting.run(self.source, self.n_samples * self.visible_share, remaining, self.skipped)
         if self._affords(remaining, "the distance from training data"):
             training_distance = self._training_distance(of_samples, held_out)
@@ -143,7 +155,7 @@ class Audit:
             control_p = self._control_p(control, rest)
         if reference is None and self._affords(remaining, "the reference test"):
             reference = self._reference(of_samples, control, rest)
-        return self._result(of_samples, scan, reference, planted, control_p, training_distance)
+        return self._result(of_samples, scan, match, reference, planted, control_p, training_distance, match_test)
 
     def _affords(self, remaining: Callable[[], float], what: str) -> bool:
         """Whether a control is wanted and there is time for it; a note says where there is none."""
@@ -158,19 +170,28 @@ class Audit:
         self,
         of_samples: Sequence[NearestReal],
         scan: ScanResult,
+        match: MatchResult,
         reference: ReferenceResult | None,
         planted: list[PlantedControl],
         control_p: float | None,
         training_distance: TrainingDistance | None,
+        match_test: MatchTest,
     ) -> CopyTestResult:
-        """What the scan, with proof, says."""
+        """What the two tests, with proof, say."""
         if self.skipped:
             self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
-        p = combined_p(scan.p, reference)
-        found = p <= FOUND and (control_p is None or control_p > FAILED)
+        scan_p = combined_p(scan.p, reference)
+        p = either_p(scan_p, match.p)
+        found = p <= ERROR_RATE and (control_p is None or control_p > FAILED)
         n_visible = self.n_samples * self.visible_share
+        # The test that sees more copies of those that found some: the other one misses what is farther, or repeated.
+        best = max(
+            (test for test, test_p in ((scan, scan_p), (match, match.p)) if test_p <= FOUND),
+            key=lambda test: test.copied,
+            default=scan,
+        )
         share, low, high = (
-            min(copies / n_visible, 1.0) if found else 0.0 for copies in (scan.copied, scan.low, scan.high)
+            min(copies / n_visible, 1.0) if found else 0.0 for copies in (best.copied, best.low, best.high)
         )
         return CopyTestResult(
             found=found,
@@ -189,10 +210,27 @@ class Audit:
             reference_p=None if reference is None else reference.p,
             control_p=control_p,
             identical=count_identical(of_samples, self.is_train),
+            real_compared=len(self._posers),
+            real_identical=count_identical(match_test.real, np.ones(self.n_real, dtype=bool)),
+            match_p=match.p,
+            shortened=bool(self.skipped),
             training_distance=training_distance,
             controls=planted,
             notes=self.notes,
         )
+
+    def _match_test(self, nearests: Sequence[NearestReal]) -> MatchTest:
+        """The match test of samples and planted copies, `nearests`. Twins are compared with each other there."""
+        single = np.arange(len(self.groups))
+        distances, singles = self.distances, list(nearests)
+        if self._compare_within_groups:
+            distances = [distance.regrouped(single) for distance in distances]
+            singles = [d.with_scale(n.item, n.distance, self.pool) for d, n in zip(distances, nearests, strict=True)]
+        real = [posing(distance, self._posers, self.pool) for distance in distances] if len(self._posers) else []
+        first = np.unique(self.groups[self.pool], return_index=True)[1]
+        n_held_out = int((~self.is_train[self.pool]).sum())
+        share = float(self.is_train[self.pool[first]].mean())
+        return MatchTest(singles, real, [d.step for d in distances], len(self.pool), n_held_out, share)
 
     def _ratios(self, control: Indices, rest: Indices) -> list[Array]:
         """Ratios of real items that pose as samples, (h,) for each distance; empty where there are none."""
@@ -308,9 +346,16 @@ class Audit:
         ]
 
 
-def unsuspicious(scan: ScanResult, n_samples: int) -> Indices:
+def posers(n_samples: int, n_real: int) -> int:
+    """How many real items pose as samples in the match test."""
+    return min(n_real, max(LEAST_POSERS, n_samples))
+
+
+def unsuspicious(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:
     """Samples that copies are planted among: all, less those that were found to be copies."""
-    return scan.order[scan.k :] if scan.p <= FOUND and scan.k < n_samples else scan.order
+    rows = scan.order[scan.k :] if scan.p <= FOUND and scan.k < n_samples else scan.order
+    others = rows[~np.isin(rows, match.rows)] if match.p <= FOUND else rows
+    return others if len(others) else rows
 
 
 def count_identical(of_samples: Sequence[NearestReal], is_train: NDArray[np.bool_]) -> int:

@@ -24,7 +24,9 @@ from anew.functional.intervals import clopper_pearson
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-FOUND = 0.01  # the p-value up to which copying counts as found
+FOUND = 0.01  # the p-value of one test up to which copying counts as found
+TESTS = 2  # the scan and the match test: either finds copying, so p is the less of theirs, times two
+ERROR_RATE = TESTS * FOUND  # the p-value of both together up to which copying counts as found
 PERMUTATIONS = 999
 FIRST, STEP = 4, 1.12  # the scan looks at 4 samples, then at 12% more each time
 
@@ -62,9 +64,15 @@ class NearestReal:
 
 
 class Distance(ABC):
-    """Exact nearest neighbours among items that are all given at the start: real ones, samples, planted copies."""
+    """Exact nearest neighbours among items that are all given at the start: real ones, samples, planted copies.
+
+    Attributes:
+        name: What reports call it.
+        step: The least difference between two distances, about; 0 where they are continuous.
+    """
 
     name = ""
+    step = 0.0
 
     @abstractmethod
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
@@ -72,6 +80,10 @@ class Distance(ABC):
 
         queries, pool: indices of items; pool rises. An item without any neighbour gets index -1 and distance inf.
         """
+
+    @abstractmethod
+    def regrouped(self, groups: NDArray[Any]) -> Distance:
+        """The same items in other groups, (n,) of any integers."""
 
     def nearest_real(self, queries: Indices, pool: Indices) -> NearestReal:
         """The nearest item of each query with its own scale; index -1 is replaced by the pool's first item, far away."""
@@ -164,19 +176,19 @@ def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, source: np.
     counts, and the same permutations serve all, so looking twice costs nothing in validity."""
     orders = [nearest.order(source) for nearest in nearests]
     tables = [
-        _statistics(labels.rows, labels.columns(nearest.item[order]), _steps(nearest, order), labels.share)
+        scan_statistics(labels.rows, labels.columns(nearest.item[order]), _steps(nearest, order), labels.share)
         for nearest, order in zip(nearests, orders, strict=True)
     ]
     largest = np.stack([table.max(axis=1, initial=-np.inf) for table in tables])  # (distances, 1 + r)
     statistics = largest.max(axis=0)
     which = int(largest[:, 0].argmax())
-    p = _p_value(statistics)
+    p = p_value(statistics)
     nearest, order = nearests[which], orders[which]
     columns = labels.columns(nearest.item[order])
     every_step = np.arange(FIRST, int((nearest.ratio < 1.0).sum()) + 1)
     if not len(every_step):
         return ScanResult(p, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, which, order)
-    k = int(every_step[int(_statistics(labels.rows[:1], columns, every_step, labels.share)[0].argmax())])
+    k = int(every_step[int(scan_statistics(labels.rows[:1], columns, every_step, labels.share)[0].argmax())])
     hits = int(labels.rows[0, columns[:k]].sum())
     effective = k * k / float((np.unique(columns[:k], return_counts=True)[1] ** 2.0).sum())
     copied, low, high = copies_among(k, hits, labels.share, effective)
@@ -194,7 +206,7 @@ def scan(nearests: Sequence[NearestReal], labels: LabelPermutations, source: np.
     )
 
 
-def _p_value(statistics: Array) -> float:
+def p_value(statistics: Array) -> float:
     """Of the first against the others; the tolerance keeps a tie from being lost to rounding."""
     return float((statistics[1:] >= statistics[0] - 1e-9).sum() + 1) / len(statistics)
 
@@ -214,7 +226,7 @@ def steps_to(most: int) -> Indices:
     return np.unique(np.append(np.round(FIRST * STEP ** np.arange(count)), most).astype(np.intp))
 
 
-def _statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, share: float) -> Array:
+def scan_statistics(rows: NDArray[np.uint8], columns: Indices, steps: Indices, share: float) -> Array:
     """Signed root of the binomial deviance of the share of train labels at each step, (1 + r, g).
 
     It is the standardised count, with tails that hold for shares near 0 and 1 too: of 9 training items to 1 held-out
@@ -286,11 +298,16 @@ def reference_test(
     if not len(steps):
         return ReferenceResult(1.0, 0, 0.0)
     rows = np.stack([is_sample, *(source.permutation(is_sample) for _ in range(repeats))])[:, order]
-    table = _statistics(rows, np.arange(len(ratios)), steps, share)  # (1 + r, g)
+    table = scan_statistics(rows, np.arange(len(ratios)), steps, share)  # (1 + r, g)
     k = int(steps[int(table[0].argmax())])
     hits = int(rows[0, :k].sum())
     expected = (k - hits) * share / (1.0 - share)  # as many as the real ones among them stand for
-    return ReferenceResult(_p_value(table.max(axis=1)), k, max(hits - expected, 0.0))
+    return ReferenceResult(p_value(table.max(axis=1)), k, max(hits - expected, 0.0))
+
+
+def either_p(*p_values: float) -> float:
+    """p of several tests of which the least counts (Bonferroni)."""
+    return min(len(p_values) * min(p_values), 1.0)
 
 
 def least_copies(share: float, looks: int = 10) -> int:

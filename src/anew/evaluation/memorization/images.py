@@ -9,6 +9,7 @@ Legend for shapes: n items, q queries, v variants of a query, d values of an ite
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,11 @@ class PixelDistance(Distance):
         self._shift, self._mirror = shift, mirror
         self._search = Search(self._images.flatten(1), np.asarray(groups))
 
+    def regrouped(self, groups: NDArray[Any]) -> PixelDistance:
+        other = copy.copy(self)
+        other._search = self._search.regrouped(groups)
+        return other
+
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         def variants(rows: Indices) -> Tensor:
             return shifted(self._images[torch.from_numpy(rows)], self._shift, self._mirror).flatten(2)
@@ -63,6 +69,11 @@ class ClipDistance(Distance):
         self._frames = frames
         spread = [clip[np.linspace(0, len(clip) - 1, frames).round().astype(int)] for clip in clips]
         self._inner = PixelDistance(np.concatenate(spread), np.repeat(np.asarray(groups), frames))  # type: ignore[arg-type]
+
+    def regrouped(self, groups: NDArray[Any]) -> ClipDistance:
+        other = copy.copy(self)
+        other._inner = self._inner.regrouped(np.repeat(np.asarray(groups), self._frames))
+        return other
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         within = np.arange(self._frames)
@@ -83,6 +94,11 @@ class EmbeddingDistance(Distance):
     def __init__(self, images: Sequence[NDArray[Any]], groups: NDArray[Any], mirror: bool = True) -> None:
         self._features = features(standardised(images), mirror)  # (n, v, d)
         self._search = Search(self._features[:, 0], np.asarray(groups))
+
+    def regrouped(self, groups: NDArray[Any]) -> EmbeddingDistance:
+        other = copy.copy(self)
+        other._search = self._search.regrouped(groups)
+        return other
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         return self._search.nearest(queries, pool, lambda rows: self._features[torch.from_numpy(rows)])
@@ -140,6 +156,12 @@ class Search:
         self._group = np.unique(groups, return_inverse=True)[1]
         size = int(np.clip(rows.shape[1] // VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS))
         self._basis = basis(rows, min(size, rows.shape[1] - 1))  # (d, b - 1)
+
+    def regrouped(self, groups: NDArray[Any]) -> Search:
+        """The same rows in other groups."""
+        other = copy.copy(self)
+        other._group = np.unique(groups, return_inverse=True)[1]
+        return other
 
     def nearest(self, queries: Indices, pool: Indices, variants: Callable[[Indices], Tensor]) -> tuple[Indices, Array]:
         """variants: gives (q, v, d) of queries' indices."""

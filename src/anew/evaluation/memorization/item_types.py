@@ -100,7 +100,7 @@ def edited(text: str, source: np.random.Generator, share: float = EDITS) -> str:
 IMAGES = ItemType("images", _image_distances, disturbed_image)
 CLIPS = ItemType("clips", _clip_distances, disturbed_clip)
 RECORDS = ItemType("records", lambda items, groups: [EditDistance(items, groups)], edited)
-PASSAGES = ItemType("passages", lambda items, groups: [PassageDistance(items, groups)], edited)
+PASSAGES = ItemType("passages", lambda items, groups: [PassageDistance(items, groups)], edited, whole=False)
 
 
 @dataclass(frozen=True, slots=True)

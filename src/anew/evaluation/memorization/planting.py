@@ -19,6 +19,7 @@ from anew.evaluation.memorization.copying_test import (
     NearestReal,
     ReferenceResult,
 )
+from anew.evaluation.memorization.match_test import MatchTest
 from anew.evaluation.memorization.result import CAUGHT, RATES, PlantedControl
 from anew.evaluation.wording import percent
 
@@ -76,6 +77,7 @@ class Planting:
         labels: Of the real items.
         base: Samples that are not suspicious.
         ratios: Of real items that pose as samples, by each distance.
+        match_test: Of the same queries.
         planted: (2, e) training items that exact and disturbed copies are made of.
         n_samples: How many samples there are.
     """
@@ -84,6 +86,7 @@ class Planting:
     labels: LabelPermutations
     base: Indices
     ratios: Sequence[Array]
+    match_test: MatchTest
     planted: NDArray[np.intp]
     n_samples: int
 
@@ -114,10 +117,12 @@ class Planting:
         return controls
 
     def _is_found(self, source: np.random.Generator, which: int, count: int, truth_row: int) -> bool:
-        """Plant `count` exact (which = 0) or disturbed (1) copies: do both tests together find them, with fewer
-        permutations? truth_row: the permutation of the labels that is the truth."""
+        """Plant `count` exact (which = 0) or disturbed (1) copies: does either test find them, with fewer permutations?
+        truth_row: the permutation of the labels that is the truth."""
         chosen, rows = self._plant(source, which, count)
         truth = self.labels.planted(truth_row, self.planted[which][chosen], DRAW_PERMUTATIONS)
+        if self.match_test.run(rows, truth, source, DRAW_PERMUTATIONS).p <= FOUND:
+            return True
         nearests = [nearest.take(rows) for nearest in self.nearests]
         if copying_test.scan(nearests, truth, source).p > FOUND:
             return False

@@ -37,20 +37,28 @@ NOVELTY_AUC = MetricSpec(
     full_axis=True,
 )
 METHODS = {
-    "scan": "permutation test: training and held-out items in one pool, their labels exchanged",
+    "scan": "permutation tests: training and held-out items in one pool, their labels exchanged; samples that match real "
+    "items, against real items that match each other",
     "shifted": "the held-out items are not a random draw from the source of the training items: samples against the nearest "
     "distances among all real items, not assumption-free",
     "reference": "no held-out items: samples against the nearest distances among your own items, not assumption-free",
+}
+LIMITS = {
+    "": "",
+    "time": " in the time given (`anew evaluate` on the run has no time limit)",
+    "memory": ", as many as memory holds",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ItemType:
-    """How items of a type are compared: distances over all items, and how a planted copy is lightly disturbed."""
+    """How items of a type are compared: distances over all items, and how a planted copy is lightly disturbed. whole: whether
+    an item is one of the data, whose group are its near-duplicates; else it is a passage, whose group is its text."""
 
     name: str
     distances: Callable[[Sequence[Any], NDArray[Any]], list[Distance]]
     disturb: Callable[[Any, np.random.Generator], Any]
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +104,8 @@ class CopyTestResult:
     """What report.json holds under `copies`.
 
     Attributes:
-        found: Whether there are copies (p <= FOUND and the test holds).
-        p: P-value of the test.
+        found: Whether there are copies (p <= ERROR_RATE and the test holds).
+        p: P-value of the scan and the match test together.
         share: Of the samples that are copies, 0 where none are found; low, high: its 95% interval.
         detection_limit: The least planted rate that was caught, exact and disturbed; None where not even 10% was.
         method: A key of METHODS.
@@ -109,6 +117,11 @@ class CopyTestResult:
         control_p: Of held-out items posing as samples, or the least of theirs and of training items' where the user held
             items out; None where it was not run.
         identical: Samples at distance 0 from a training item that was compared, whatever the test says of them.
+        real_compared: Real items that were compared with all other real ones.
+        real_identical: How many of those are at distance 0 from another one: what chance gives.
+        match_p: Of the match test alone; None where it was not run.
+        shortened: Whether there was no time for some of the controls; the notes say for which.
+        limited_by: Why fewer than all training items were compared: "time" or "memory"; empty where all were.
         training_distance: None where it was not measured.
         controls: What planted copies were caught.
         notes: What was left out, whole sentences.
@@ -130,12 +143,18 @@ class CopyTestResult:
     reference_p: float | None = None
     control_p: float | None = None
     identical: int = 0
+    real_compared: int = 0
+    real_identical: int = 0
+    match_p: float | None = None
+    shortened: bool = False
+    limited_by: str = ""
     training_distance: TrainingDistance | None = None
     controls: list[PlantedControl] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"method": METHODS[self.method], "verdict": self.verdict()}
+        plain = asdict(self) | {"method": METHODS[self.method], "exact_limit": self.exact_limit}
+        return plain | {"verdict": self.verdict()}
 
     def scores(self) -> list[Score]:
         """The same as scores; where nothing is found, at most the detection limit may be copied."""
@@ -170,6 +189,11 @@ class CopyTestResult:
         return scores
 
     @property
+    def exact_limit(self) -> float | None:
+        """The least rate of exact planted copies that was caught, None where not even 10% was."""
+        return min((p.rate for p in self.controls if p.kind == "exact" and p.caught >= CAUGHT), default=None)
+
+    @property
     def invalid(self) -> bool:
         """Whether even held-out items look like copies: then nothing that the test finds counts."""
         return self.method == "scan" and self.control_p is not None and self.control_p <= FAILED
@@ -182,17 +206,21 @@ class CopyTestResult:
                 "are not random draws from one source."
             )
         if self.found:
-            fact = "" if self.method == "scan" else self._identical(by_chance=False)
-            return f"{fact}{self._found()}"
-        return f"{self._identical(by_chance=True)}{self._not_found()}{self._sharper_than_real()}"
+            return self._found() if self.method == "scan" else f"{self._identical()}{self._found()}"
+        return f"{self._identical()}{self._not_found()}{self._sharper_than_real()}"
 
-    def _identical(self, by_chance: bool) -> str:
-        """A fact that needs no test, whatever the test can prove. by_chance: whether chance may explain it."""
+    def _identical(self) -> str:
+        """A fact that needs no test, whatever the test can prove, beside how often real items are identical."""
         if not self.identical:
             return ""
-        why = "; short or simple items can match by chance" if by_chance else ""
-        is_are = are(self.identical)
-        return f"{self.identical:,} of {plural(self.samples, 'sample')} {is_are} identical to a training item{why}. "
+        real = ""
+        if self.real_compared:
+            verb = are(self.real_identical)
+            real = (
+                f" (of {plural(self.real_compared, 'real item')}, {self.real_identical:,} {verb} identical to another)"
+            )
+        verb = are(self.identical)
+        return f"{self.identical:,} of {plural(self.samples, 'sample')} {verb} identical to a training item{real}. "
 
     def _found(self) -> str:
         extent = f"about {percent(self.share)} of the samples ({percent(self.low)} to {percent(self.high)})"
@@ -201,7 +229,11 @@ class CopyTestResult:
                 f"Suspicion of copying: {extent} are closer to your items than your items are to each other. Without "
                 "held-out items drawn at random this is not proof: a generator that is sharper than its data looks the same."
             )
-        return f"Copying found: {extent} are copies of training items, or nearly so (p = {self.p:.2g})."
+        fact = f"; {self.identical:,} of {plural(self.samples, 'sample')} {are(self.identical)} identical to one"
+        return (
+            f"Copying found: {extent} are copies of training items, or nearly so{fact if self.identical else ''} "
+            f"(p = {self.p:.2g})."
+        )
 
     def _not_found(self) -> str:
         if self.method == "reference":
@@ -219,11 +251,18 @@ class CopyTestResult:
             return f"No copying found; this test would catch {percent(self.detection_limit)} copies or more."
         if self.train < PARTLY * self.n_train_total:
             return (
-                f"No copies found, but only {self.train:,} of {self.n_train_total:,} training items were compared, too few to "
-                f"be sure of catching even {percent(RATES[-1])} copies. `anew evaluate` has no time limit and compares more."
+                f"No copies found, but only {self.train:,} of {self.n_train_total:,} training items were compared"
+                f"{LIMITS[self.limited_by]}, too few to be sure of catching even {percent(RATES[-1])} copies."
             )
         if all(p.caught >= CAUGHT for p in self.controls) and round(RATES[-1] * self.samples) >= 1:
-            return "No copying found; there was no time to measure how few copies this test would catch."
+            why = ", for lack of time" if self.shortened else ""
+            return f"No copying found; how few copies this test would catch was not measured{why}."
+        if self.exact_limit is not None:
+            return (
+                f"No copying found; this test would catch {percent(self.exact_limit)} exact copies or more. It could miss "
+                f"even {percent(RATES[-1])} lightly changed ones, which are hardly closer to their originals than your items "
+                "are to each other."
+            )
         return self._too_few_to_tell()
 
     def _too_few_to_tell(self) -> str:

@@ -6,6 +6,7 @@ neighbours in that order. Texts are joined by a byte that UTF-8 never holds, so 
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 
 SEPARATOR = b"\xff"  # a byte that UTF-8 never holds
 CELLS = 8_000_000  # pairs of records that are compared at once: 32 MB of distances
-EDIT_WORK = 20_000_000_000  # pairs of characters that a search for the nearest record may compare: a few seconds
+CLOSE = 0.1  # distance up to which the nearest record is looked for first: relatives are told apart faster
+WORD = 64  # characters up to which records are compared so fast that this would not pay
+AT_ONCE = 256  # records among which the nearest is looked for before the limit of edits is lowered
+EDIT_WORK = 100_000_000_000  # pairs of characters that a search for the nearest record may compare: seconds on one core
 Numbers = NDArray[np.int32]
 Codes = NDArray[np.uint32]
 Hashes = NDArray[np.uint64]
@@ -50,6 +54,11 @@ class PassageDistance(Distance):
         text = np.repeat(np.arange(len(texts), dtype=np.int32), sizes + 1)
         rest = (starts[1:][text] - 1 - np.arange(len(joined))).astype(np.int32)  # characters up to the end of the text
         self._text, self._rest = text[self._order], rest[self._order]  # of each suffix, in their order
+
+    def regrouped(self, groups: NDArray[Any]) -> PassageDistance:
+        other = copy.copy(self)
+        other._group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
+        return other
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
         item, length = self.longest(queries, pool)
@@ -137,22 +146,40 @@ class EditDistance(Distance):
 
     def __init__(self, records: Sequence[str], groups: NDArray[Any]) -> None:
         self._records, self._group = list(records), np.asarray(groups)
+        self.step = 1.0 / max(float(np.median([len(record) for record in self._records] or [1])), 1.0)
+
+    def regrouped(self, groups: NDArray[Any]) -> EditDistance:
+        other = copy.copy(self)
+        other._group = np.asarray(groups)
+        return other
 
     def nearest(self, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
-        pool_records = [self._records[i] for i in pool]
         item, distance = np.full(len(queries), -1, dtype=np.intp), np.full(len(queries), np.inf)
-        size = max(CELLS // max(len(pool_records), 1), 1)
-        for start in range(0, len(queries), size):
-            rows = slice(start, start + size)
-            records = [self._records[i] for i in queries[rows]]
-            scorer = Levenshtein.normalized_distance
-            table = process.cdist(records, pool_records, scorer=scorer, dtype=np.float32, workers=-1)  # (rows, p)
-            table[self._group[queries[rows]][:, None] == self._group[pool][None]] = np.inf
-            best = table.argmin(axis=1)
-            value = table[np.arange(len(table)), best].astype(np.float64)
-            item[rows] = np.where(np.isfinite(value), pool[best], -1)
-            distance[rows] = value
+        rows = np.arange(len(queries))
+        long = max((len(self._records[i]) for i in pool), default=0) > WORD
+        for limit in (CLOSE, 1.0) if long else (1.0,):
+            size = max(CELLS // max(len(pool), 1), 1)
+            for start in range(0, len(rows), size):
+                part = rows[start : start + size]
+                item[part], distance[part] = self._nearest_within(limit, queries[part], pool)
+            rows = rows[item[rows] < 0]
         return item, distance
+
+    def _nearest_within(self, limit: float, queries: Indices, pool: Indices) -> tuple[Indices, Array]:
+        """The nearest of the pool where it is within `limit`; -1 and inf where it is not, which is found out sooner."""
+        table = process.cdist(
+            [self._records[i] for i in queries],
+            [self._records[i] for i in pool],
+            scorer=Levenshtein.normalized_distance,
+            score_cutoff=limit,
+            dtype=np.float32,
+            workers=-1,
+        )  # (q, p), 1 where it is more than the limit
+        table[self._group[queries][:, None] == self._group[pool][None]] = np.inf
+        best = table.argmin(axis=1)
+        distance = table[np.arange(len(table)), best].astype(np.float64)
+        is_near = distance <= limit
+        return np.where(is_near, pool[best], -1), np.where(is_near, distance, np.inf)
 
 
 # ---- for display: the nearest training text of a sample ----
@@ -281,9 +308,26 @@ def _occurrences(ids: NDArray[Any], order: Places, start: int, length: int) -> P
 
 
 def nearest_record(text: str, records: Sequence[str]) -> tuple[int, int]:
-    """Index of the record with the fewest edits to a text, and how many; (-1, 0) without records."""
-    if not records:
-        return -1, 0
-    distances = process.cdist([text], records, scorer=Levenshtein.distance, dtype=np.int32)[0]
-    best = int(distances.argmin())
-    return best, int(distances[best])
+    """Index of the first record with the fewest edits to a text, and how many; (-1, 0) without records.
+
+    Whole records are compared, whatever their length. Those of the most similar length come first: the difference of
+    lengths is the least that edits can be, and the best so far is where further comparisons may stop.
+    """
+    gaps = np.abs(np.array([len(record) for record in records], dtype=np.int64) - len(text))
+    order = np.argsort(gaps, kind="stable")
+    best, least = -1, 0
+    for start in range(0, len(order), AT_ONCE):
+        part = order[start : start + AT_ONCE]
+        if best >= 0 and gaps[part[0]] > least:
+            break
+        distances = process.cdist(
+            [text],
+            [records[i] for i in part],
+            scorer=Levenshtein.distance,
+            score_cutoff=least if best >= 0 else None,
+            dtype=np.int64,
+        )[0]
+        nearest, index = int(distances.min()), int(part[distances == distances.min()].min())
+        if best < 0 or (nearest, index) < (least, best):
+            best, least = index, nearest
+    return best, least

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array, jensen_shannon
 from anew.evaluation.score import MetricSpec, Tolerance
 
@@ -62,6 +63,6 @@ def colour_counts(images: Sequence[NDArray[Any]] | NDArray[Any]) -> Array:
     return np.bincount(cell.ravel(), minlength=len(x) * CELLS).reshape(len(x), CELLS).astype(np.float64)
 
 
-def colour_distance(a: Array, b: Array) -> float:
+def colour_distance(a: Numbers, b: Numbers) -> float:
     """Jensen-Shannon divergence in bits of the colours of a (n, CELLS) and b (m, CELLS)."""
     return jensen_shannon(a.sum(axis=0), b.sum(axis=0))

@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
 from anew.data.formats.audio import Samples
-from anew.evaluation.base import OUT_OF_TIME, Embedder, Evaluation
+from anew.evaluation.base import Embedder, Evaluation
+from anew.evaluation.compared import Compared, distance_score, nearest_pairs
 from anew.evaluation.features import audio
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
 from anew.evaluation.memorization.images import nearest_pixels
-from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import earth_mover
 from anew.evaluation.metrics.feature_sets import PAIRS_MOST, QUICK
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.sound_statistics import sound_statistics
 from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, spectrum_distance
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 36, 12, 6, 12  # clips on the sheet, with players, and beside their nearest
@@ -88,11 +88,7 @@ class AudioEvaluation(Evaluation):
             "tone": lambda: self._distribution(PERIODICITY_DISTANCE, audio.periodicity, PERIODICITY_SOURCE),
             "loudness": lambda: self._distribution(LOUDNESS_DISTANCE, audio.loudness, LOUDNESS_SOURCE),
         }
-        for name, metric in metrics.items():
-            if self.clock.over(0.85) and len(self.sets["samples"]) > QUICK:
-                self.skip(name, OUT_OF_TIME)
-                continue
-            yield from metric()
+        yield from self.metrics_in_time(metrics, QUICK)
 
     def _statistics(self) -> Iterator[Score]:
         """What is heard first in single clips."""
@@ -101,19 +97,9 @@ class AudioEvaluation(Evaluation):
             yield compare(statistic, *map(statistic.compute, (samples, test, train)))
 
     def _spectrum(self) -> Iterator[Score]:
-        samples, test, train, naive = (self._mean_power(part) for part in ("samples", "test", "train", "naive"))
-        value = spectrum_distance(samples, test)
-        low, high = interval(value, resample(spectrum_distance, (samples, test), seed=self.inputs.seed))
-        yield Score(
-            SPECTRUM_DISTANCE,
-            value,
-            low=low,
-            high=high,
-            real_baseline=spectrum_distance(train, test),
-            naive_baseline=spectrum_distance(naive, test),
-            n=len(samples),
-            source="mean difference in decibels of the mean spectra of clips, in mel bands",
-        )
+        spectra = Compared(*(self._mean_power(part) for part in ("samples", "test", "train", "naive")))
+        source = "mean difference in decibels of the mean spectra of clips, in mel bands"
+        yield distance_score(SPECTRUM_DISTANCE, spectrum_distance, spectra, seed=self.inputs.seed, source=source)
 
     def _mean_power(self, part: str) -> NDArray[np.float64]:
         """(n, M) mean power of each band of each clip of a set."""
@@ -124,22 +110,12 @@ class AudioEvaluation(Evaluation):
         self, spec: MetricSpec, number_of: Callable[[Sequence[Samples], int], Numbers], source: str
     ) -> Iterator[Score]:
         """Distance of the distributions of a number that every clip has."""
-        samples, test, train, naive = (
-            number_of(self.sets[part][:PAIRS_MOST], self.rate) for part in ("samples", "test", "train", "naive")
+        parts = (self.sets[part][:PAIRS_MOST] for part in ("samples", "test", "train", "naive"))
+        numbers = Compared(*(number_of(items, self.rate) for items in parts))
+        source += (
+            f"; median of samples {np.median(numbers.samples):.3g}, of held-out clips {np.median(numbers.test):.3g}"
         )
-        value = earth_mover(samples, test)
-        low, high = interval(value, resample(earth_mover, (samples, test), seed=self.inputs.seed), minimum=0.0)
-        medians = f"median of samples {np.median(samples):.3g}, of held-out clips {np.median(test):.3g}"
-        yield Score(
-            spec,
-            value,
-            low=low,
-            high=high,
-            real_baseline=earth_mover(train, test),
-            naive_baseline=earth_mover(naive, test),
-            n=len(samples),
-            source=f"{source}; {medians}",
-        )
+        yield distance_score(spec, earth_mover, numbers, seed=self.inputs.seed, source=source, minimum=0.0)
 
     def probe_features(self, items: Sequence[Samples]) -> Numbers:
         """(n, 32 x 32) spectrograms, coarse: what is said shows there best, and they take little time."""
@@ -162,15 +138,16 @@ class AudioEvaluation(Evaluation):
             typical = (
                 float(np.median(nearest_pixels(audio.pictures(held_out, self.rate), training_pictures)[1])) * decibels
             )
-        pairs = [
-            SamplePair(
-                self.report_item(sample),
-                self.report_item(training[i]),
-                "exact copy" if distance < 0.1 else f"difference {distance:.1f} dB",
-                close=bool(distance < 0.25 * typical),
-            )
-            for sample, i, distance in zip(samples[:PAIRS], index, distances * decibels, strict=False)
-        ]
+        nearest = [training[i] for i in index]
+        pairs = nearest_pairs(
+            self.report_item,
+            samples[:PAIRS],
+            nearest,
+            distances * decibels,
+            typical,
+            exact=0.1,
+            form="difference {:.1f} dB",
+        )
         draw = self.inputs.modality.pictures
         return ReportContent(
             sheet=sheet.sheet(draw(samples[:SHEET]), gap=2, columns=6),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -10,20 +10,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anew.core.arrays import Numbers
-from anew.evaluation.base import OUT_OF_TIME, Embedder, Evaluation
+from anew.evaluation.base import Embedder, Evaluation
+from anew.evaluation.compared import Compared, distance_score, nearest_pairs
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
 from anew.evaluation.inputs import LEAST
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import IMAGES
 from anew.evaluation.metrics.bits import bits_spec
-from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
+from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.colour import COLOUR_DISTANCE, colour_counts, colour_distance
 from anew.evaluation.metrics.feature_sets import QUICK
 from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import SPECTRUM_DISTANCE, spectrum_distance
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import Score
 
 SHEET, PAIRS = 64, 12  # samples on the sheet, and beside their nearest training image
@@ -66,16 +67,12 @@ class ImageEvaluation(Evaluation):
     def modality_metrics(self) -> Iterator[Score]:
         if not self.sets:
             return
-        metrics: dict[str, Callable[[], Iterator[Score]]] = {
+        metrics = {
             "sharpness, noise and grids": self._statistics,
             "colours": self._colours,
             "the spectrum": self._spectrum,
         }
-        for name, metric in metrics.items():
-            if self.clock.over(0.85) and len(self.sets["samples"]) > QUICK:
-                self.skip(name, OUT_OF_TIME)
-                continue
-            yield from metric()
+        yield from self.metrics_in_time(metrics, QUICK)
 
     def report_content(self) -> ReportContent:
         """Distances are root mean squared differences of values of 0 to 255, beside what held-out images typically have."""
@@ -88,15 +85,8 @@ class ImageEvaluation(Evaluation):
         held_out = (self.sets.get("test") or self.inputs.test(SHEET))[:SHEET]
         index, distances = nearest_pixels(stack(samples[:PAIRS]), training)
         typical = float(np.median(nearest_pixels(stack(held_out), training)[1])) if held_out else 0.0
-        pairs = [
-            SamplePair(
-                self.report_item(sample),
-                self.report_item(training[i]),
-                "exact copy" if distance < 0.5 else f"difference {distance:.0f}",
-                close=bool(distance < 0.25 * typical),
-            )
-            for sample, i, distance in zip(samples[:PAIRS], index, distances, strict=False)
-        ]
+        nearest = [training[i] for i in index]
+        pairs = nearest_pairs(self.report_item, samples[:PAIRS], nearest, distances, typical, exact=0.5)
         return ReportContent(
             sheet=sheet.sheet([sheet.shrink(image) for image in samples[:SHEET]], gap=2, columns=8),
             real_sheet=sheet.sheet([sheet.shrink(image) for image in held_out], gap=2, columns=8) if held_out else None,
@@ -115,24 +105,13 @@ class ImageEvaluation(Evaluation):
         return stack(self.sets[name][: max(PIXELS // values, LEAST)][:2_000])
 
     def _spectrum(self) -> Iterator[Score]:
-        samples, test, train, naive = (
-            radial_spectra(self._pixel_set(part)) for part in ("samples", "test", "train", "naive")
-        )
-        value = spectrum_distance(samples, test)
-        low, high = interval(value, resample(spectrum_distance, (samples, test), seed=self.inputs.seed))
-        fine = slice(samples.shape[1] // 2, None)
-        level = 10.0 * float(np.log10(samples[:, fine].mean() / max(test[:, fine].mean(), 1e-12) + 1e-12))
+        spectra = Compared(*(radial_spectra(self._pixel_set(part)) for part in ("samples", "test", "train", "naive")))
+        fine = slice(spectra.samples.shape[1] // 2, None)
+        ratio = spectra.samples[:, fine].mean() / max(spectra.test[:, fine].mean(), 1e-12)
+        level = 10.0 * float(np.log10(ratio + 1e-12))
         words = "about as sharp as real images" if abs(level) < 0.5 else "sharper" if level > 0 else "blurrier"
-        yield Score(
-            SPECTRUM_DISTANCE,
-            value,
-            low=low,
-            high=high,
-            real_baseline=spectrum_distance(train, test),
-            naive_baseline=spectrum_distance(naive, test),
-            n=len(samples),
-            source=f"mean difference in decibels of radial power spectra; fine detail {level:+.1f} dB: {words}",
-        )
+        source = f"mean difference in decibels of radial power spectra; fine detail {level:+.1f} dB: {words}"
+        yield distance_score(SPECTRUM_DISTANCE, spectrum_distance, spectra, seed=self.inputs.seed, source=source)
 
     def _statistics(self) -> Iterator[Score]:
         """What shows first in single images."""
@@ -143,17 +122,13 @@ class ImageEvaluation(Evaluation):
     def _colours(self) -> Iterator[Score]:
         """How common each colour is."""
         samples, test, train = (colour_counts(self._pixel_set(part)) for part in ("samples", "test", "train"))
-        value = colour_distance(samples, test)
-        low, high = interval(value, resample(colour_distance, (samples, test), seed=self.inputs.seed), minimum=0.0)
-        yield Score(
+        yield distance_score(
             COLOUR_DISTANCE,
-            value,
-            low=low,
-            high=high,
-            real_baseline=colour_distance(train, test),
-            naive_baseline=colour_distance(np.ones_like(test), test),
-            n=len(samples),
+            colour_distance,
+            Compared(samples, test, train, np.ones_like(test)),
+            seed=self.inputs.seed,
             source="Jensen-Shannon divergence in bits of joint histograms in OKLab; naive: all colours equally common",
+            minimum=0.0,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from rapidfuzz.distance import Levenshtein
 
 from anew.core.arrays import Numbers
 from anew.core.specs import Tokens
@@ -27,6 +28,7 @@ TRAIN_MOST, TEST_MOST = 4_000_000, 1_000_000  # characters that naive models rea
 PAIRS = 12  # samples beside their nearest training text
 PAIR_LENGTH = 1_500  # characters of a sample that the report shows
 RECORDS_SEARCHED = 20_000  # training records among which the nearest is looked for
+LEAST_SEARCHED, RECORDS_MEASURED = 20, 100  # of them, however long they are; whose length is looked at first
 CONTEXT = 60  # characters of training text shown around a passage
 TRAINING_MOST = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # that the search of so many may take
@@ -138,18 +140,19 @@ class TextEvaluation(Evaluation):
         )
 
     def _nearest_records(self, samples: list[str]) -> ReportContent:
-        longest = max(map(len, samples), default=1)
-        searched = max(min(RECORDS_SEARCHED, EDIT_WORK // (len(samples) * longest**2 + 1)), 1_000)
+        longest = max(map(len, [*samples, *map(str, self.inputs.train(RECORDS_MEASURED))]), default=1)
+        searched = max(min(RECORDS_SEARCHED, EDIT_WORK // (len(samples) * longest**2 + 1)), LEAST_SEARCHED)
         training = [str(text) for text in self.inputs.train(searched)]
+        some = ", drawn at random" if len(training) == searched else ""
         pairs = []
         for text in samples:
             index, edits = nearest_record(text, training)
             nearest = ReportItem(text=training[index]) if index >= 0 else None
-            caption = "" if nearest is None else "identical" if edits == 0 else plural(edits, "edit")
+            caption = "" if nearest is None else edits_caption(edits)
             pairs.append(SamplePair(ReportItem(text=text), nearest, caption))
         return ReportContent(
             pairs=pairs,
-            explanation=f"The nearest of {len(training):,} training records: the one with the fewest characters to insert, "
+            explanation=f"The nearest of {len(training):,} training records{some}: the one with the fewest characters to insert, "
             "delete or replace. Short records can match by chance; the copying test says whether they do so too often.",
             closest_pairs=self.closest_pairs,
         )
@@ -158,8 +161,9 @@ class TextEvaluation(Evaluation):
         """Records by their edits; passages with the longest part marked that both have."""
         sample, train = str(sample), str(train)
         if self.records:
-            same = sample == train
-            return SamplePair(ReportItem(text=sample), ReportItem(text=train), "identical" if same else "", same)
+            edits = Levenshtein.distance(sample, train)
+            caption, close = edits_caption(edits), distance < 0.5 * usual
+            return SamplePair(ReportItem(text=sample), ReportItem(text=train), caption, close)
         match = longest_matches([sample], codes(train))[0]
         if match is None:
             return SamplePair(ReportItem(text=sample), ReportItem(text=train))
@@ -298,6 +302,11 @@ class TextEvaluation(Evaluation):
         lengths = [len(text) for text in kept]
         source = np.random.default_rng(self.inputs.seed)
         return kept, random_pieces(test_text, lengths, source), random_pieces(train_text, lengths, source)
+
+
+def edits_caption(edits: int) -> str:
+    """How a record differs from another one: "identical", "3 edits"."""
+    return "identical" if edits == 0 else plural(edits, "edit")
 
 
 def random_pieces(text: str, lengths: Sequence[int], source: np.random.Generator) -> list[str]:

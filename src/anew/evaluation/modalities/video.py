@@ -14,19 +14,20 @@ from torch import Tensor
 
 from anew.core.arrays import Numbers
 from anew.data.formats.frames import gif, mp4
-from anew.evaluation.base import OUT_OF_TIME, Embedder, Evaluation
+from anew.evaluation.base import Embedder, Evaluation
+from anew.evaluation.compared import Compared, distance_score, nearest_pairs
 from anew.evaluation.features.random_conv import FEATURES, NAME, Embedding
 from anew.evaluation.inputs import EMBEDDER_ITEMS
 from anew.evaluation.memorization.images import nearest_pixels
 from anew.evaluation.memorization.item_types import CLIPS
 from anew.evaluation.metrics.bits import bits_spec
-from anew.evaluation.metrics.bootstrap import interval, mean_interval, resample
+from anew.evaluation.metrics.bootstrap import mean_interval
 from anew.evaluation.metrics.frechet import frechet_distance
 from anew.evaluation.metrics.image_statistics import image_statistics
 from anew.evaluation.metrics.item_statistics import compare
 from anew.evaluation.metrics.spectrum import spectrum_distance
 from anew.evaluation.reporting import sheet
-from anew.evaluation.reporting.content import ReportContent, ReportItem, SamplePair
+from anew.evaluation.reporting.content import ReportContent, ReportItem
 from anew.evaluation.score import MetricSpec, Score, Tolerance
 
 SHEET, PLAYERS, PLAYERS_REAL, PAIRS = 16, 12, 6, 8  # clips on the sheet of frames, with players, beside their nearest
@@ -92,17 +93,13 @@ class VideoEvaluation(Evaluation):
     def modality_metrics(self) -> Iterator[Score]:
         if not self.sets:
             return
-        metrics: dict[str, Callable[[], Iterator[Score]]] = {
+        metrics = {
             "sharpness, noise and grids": self._statistics,
             "single frames": self._single_frames,
             "changes between frames": self._changes,
             "motion": self._motion,
         }
-        for name, metric in metrics.items():
-            if self.clock.over(0.85):
-                self.skip(name, OUT_OF_TIME)
-                continue
-            yield from metric()
+        yield from self.metrics_in_time(metrics)
 
     def _statistics(self) -> Iterator[Score]:
         """What shows first in single frames, as a mean over those of a clip."""
@@ -131,49 +128,21 @@ class VideoEvaluation(Evaluation):
         self, spec: MetricSpec, extents: int, prepare: Callable[[Sequence[Numbers]], Tensor], source: str
     ) -> Score:
         embed = self._fitted(self.sets["train"][:EMBEDDER_ITEMS], extents, prepare)
-        samples, test, train, naive = (embed(self.sets[part]) for part in ("samples", "test", "train", "naive"))
-        value = frechet_distance(samples, test)
-        low, high = interval(value, resample(frechet_distance, (samples, test), seed=self.inputs.seed))
-        return Score(
-            spec,
-            value,
-            low=low,
-            high=high,
-            real_baseline=frechet_distance(train, test),
-            naive_baseline=frechet_distance(naive, test),
-            n=len(samples),
-            source=source,
-        )
+        features = Compared(*(embed(self.sets[part]) for part in ("samples", "test", "train", "naive")))
+        return distance_score(spec, frechet_distance, features, seed=self.inputs.seed, source=source)
 
     def _motion(self) -> Iterator[Score]:
         """The energy of what changes from frame to frame, and how fast it changes."""
         most = max(VALUES // int(np.prod(self.sets["samples"][0].shape)), 20)
         clips = [self.sets[part][:most] for part in ("samples", "test", "train")]
-        samples, test, train = (np.array([energy(clip) for clip in part]) for part in clips)
-        value = decibels(samples, test)
-        low, high = interval(value, resample(decibels, (samples, test), seed=self.inputs.seed), minimum=0.0)
-        share = float(samples.mean()) / max(float(test.mean()), 1e-12)
-        yield Score(
-            MOTION_DISTANCE,
-            value,
-            low=low,
-            high=high,
-            real_baseline=decibels(train, test),
-            n=len(samples),
-            source=f"mean square of frame differences against held-out clips, in decibels; {share:.2f} of real motion",
-        )
-        samples, test, train = (np.stack([speeds(clip) for clip in part]) for part in clips)  # each (n, SPEEDS)
-        value = spectrum_distance(samples, test)
-        low, high = interval(value, resample(spectrum_distance, (samples, test), seed=self.inputs.seed))
-        yield Score(
-            MOTION_SPECTRUM_DISTANCE,
-            value,
-            low=low,
-            high=high,
-            real_baseline=spectrum_distance(train, test),
-            n=len(samples),
-            source=f"mean difference in decibels of the power of frame differences at {SPEEDS} speeds of change",
-        )
+        energies = Compared(*(np.array([energy(clip) for clip in part]) for part in clips))  # each (n,)
+        share = float(energies.samples.mean()) / max(float(energies.test.mean()), 1e-12)
+        source = f"mean square of frame differences against held-out clips, in decibels; {share:.2f} of real motion"
+        seed = self.inputs.seed
+        yield distance_score(MOTION_DISTANCE, decibels, energies, seed=seed, source=source, minimum=0.0)
+        spectra = Compared(*(np.stack([speeds(clip) for clip in part]) for part in clips))  # each (n, SPEEDS)
+        source = f"mean difference in decibels of the power of frame differences at {SPEEDS} speeds of change"
+        yield distance_score(MOTION_SPECTRUM_DISTANCE, spectrum_distance, spectra, seed=seed, source=source)
 
     def likelihood(self) -> Iterator[Score]:
         """Bits per dimension of held-out clips, where the family has a likelihood."""
@@ -200,15 +169,8 @@ class VideoEvaluation(Evaluation):
         stacked = stack_clips(training, frames)
         index, distances = nearest_pixels(stack_clips(samples[:PAIRS], frames), stacked)
         typical = float(np.median(nearest_pixels(stack_clips(held_out, frames), stacked)[1])) if held_out else 0.0
-        pairs = [
-            SamplePair(
-                self.report_item(sample),
-                self.report_item(training[i]),
-                "exact copy" if distance < 0.5 else f"difference {distance:.0f}",
-                close=bool(distance < 0.25 * typical),
-            )
-            for sample, i, distance in zip(samples[:PAIRS], index, distances, strict=False)
-        ]
+        nearest = [training[i] for i in index]
+        pairs = nearest_pairs(self.report_item, samples[:PAIRS], nearest, distances, typical, exact=0.5)
         return ReportContent(
             sheet=sheet.sheet([strip(clip) for clip in samples[:SHEET]], gap=3, columns=1),
             real_sheet=sheet.sheet([strip(clip) for clip in held_out[:SHEET]], gap=3, columns=1) if held_out else None,

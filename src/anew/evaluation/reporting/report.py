@@ -15,6 +15,7 @@ from anew.evaluation.reporting.charts import ScaleChart
 from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.grading import Grade, Part, parts
 from anew.evaluation.reporting.line_chart import LineChart
+from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.reporting.page import format_number, render
 from anew.evaluation.score import Group, Score
 from anew.evaluation.wording import percent
@@ -47,7 +48,7 @@ class EvaluationReport:
         modality: Of the data.
         scores: All scores, in the order in which they were measured; `report["NAME"]` gives one of them.
         copies: The copying test, None where there was none.
-        verdict: Whole sentences by question: closeness, variety, novelty, prediction, verbatim.
+        verdict: Whole sentences by question: closeness, variety, novelty, outlook, prediction, verbatim.
         grades: "good", "fair", "poor" or "too_few" (items to tell) of closeness, variety and novelty, where they were measured.
         figures: The figure that carries the grade of closeness and of variety, one clause each.
         parts: What each figure says of closeness or variety; see `anew.evaluation.reporting.grading` for the rule.
@@ -80,17 +81,18 @@ class EvaluationReport:
         modality: str,
         notes: Sequence[str] = (),
         steps: int | None = None,
+        outlook: Outlook | None = None,
         folder: Path | None = None,
         basis: Basis | None = None,
     ) -> EvaluationReport:
-        """The report of scores, with its verdict. steps: of training, where they are known."""
+        """The report of scores, with its verdict. steps: of training; outlook: what more of it would bring; where known."""
         return cls(
             run=run,
             family=family,
             modality=modality,
             scores=tuple(scores),
             copies=copies,
-            verdict=verdict.verdict(scores, copies, steps),
+            verdict=verdict.verdict(scores, copies, steps, outlook),
             grades=verdict.grade(scores, copies),
             figures=verdict.figures(scores),
             parts=tuple(parts(scores)),

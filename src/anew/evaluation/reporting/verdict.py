@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.classes import class_mix_warning
 from anew.evaluation.reporting.grading import Grade, Grading, Part, grade_by_question, graded, looks_like_nothing_real
+from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.score import Group, Question, Score
 from anew.evaluation.wording import plural
 
@@ -19,7 +20,7 @@ QUESTIONS = {
     "variety": "Is it as varied?",
     "novelty": "Is it new, or copied?",
 }
-FURTHER = ("prediction", "verbatim")  # questions that stand under the three cards
+FURTHER = ("outlook", "prediction", "verbatim")  # questions that stand under the three cards
 SUMMARIES: dict[Question, dict[Grade, str]] = {
     "closeness": {
         "good": "No difference from the data that matters",
@@ -73,10 +74,15 @@ def figures(scores: Sequence[Score]) -> dict[str, str]:
     return clauses
 
 
-def verdict(scores: Sequence[Score], copies: CopyTestResult | None = None, steps: int | None = None) -> dict[str, str]:
+def verdict(
+    scores: Sequence[Score],
+    copies: CopyTestResult | None = None,
+    steps: int | None = None,
+    outlook: Outlook | None = None,
+) -> dict[str, str]:
     """Answers by question (closeness, variety, ...), whole sentences; questions that were not measured are absent.
 
-    steps: of training, where they are known.
+    steps: of training, where they are known. outlook: said unless the samples are as good as the data.
     """
     by_name = {score.name: score for score in scores}
     hardly_trained = _hardly_trained(steps)
@@ -85,11 +91,20 @@ def verdict(scores: Sequence[Score], copies: CopyTestResult | None = None, steps
         "closeness": [] if closeness is None else [_sentence("closeness", closeness), hardly_trained],
         "variety": [_variety(variety, may_collapse=not hardly_trained), class_mix_warning(by_name)],
         "novelty": [] if copies is None else [copies.verdict(), _says_little(scores, copies)],
+        "outlook": [_outlook(closeness, outlook)],
         "prediction": [_likelihood(by_name), _overfitting(scores)],
         "verbatim": [_verbatim(by_name)],
     }
     joined = {question: " ".join(filter(None, sentences)) for question, sentences in answers.items()}
     return {question: answer for question, answer in joined.items() if answer}
+
+
+def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
+    if outlook is None or closeness is None or closeness.grade == "good":
+        return ""
+    if closeness.grade == "poor":
+        return f"The samples are still far from the data. {outlook.sentence()}"
+    return outlook.sentence()
 
 
 def _hardly_trained(steps: int | None) -> str:
@@ -119,8 +134,7 @@ def _sentence(question: Question, grading: Grading) -> str:
     if grading.grade == "good":
         measured = f"{plural(len(grading.parts), 'figure')} of {plural(grading.n, 'sample')}"
         return f"{summary}, by {measured}. The weakest: {_with_interval(grading.weakest)}."
-    differing = sorted(grading.differing, key=lambda part: -part.weakness)[:SHOWN]
-    return f"{summary}: {'; '.join(part.clause for part in differing)}."
+    return f"{summary}: {'; '.join(part.clause for part in grading.differing[:SHOWN])}."
 
 
 def _with_interval(part: Part) -> str:

@@ -28,7 +28,9 @@ from anew.families.diffusion.clip import ClipLayout
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.image import ImageLayout
 from anew.families.diffusion.layout import KnownValues, Layout
+from anew.families.diffusion.portable import diffusion_sampler
 from anew.families.phases import Loss, OptimizerConfig
+from anew.families.portable import PortableSampler
 from anew.functional.noise import karras_sigmas
 from anew.functional.ode import SOLVERS, encode_flow
 from anew.nets.precision import compute_dtype
@@ -178,7 +180,7 @@ class Diffusion(Family):
         c_skip_y, posterior_std = mixture.posterior(y, sigma, component)
         c_out = mixture.per_value(posterior_std.clamp(min=MIN_POSTERIOR_STD))
         c_in = mixture.per_value((sigma.square() + std**2).rsqrt())
-        shape, dtype = (len(y), *self.spec.shape), self._dtype()
+        shape, dtype = (y.shape[0], *self.spec.shape), self._dtype()
         c_in_y = (y * c_in).view(shape).to(dtype)
         denoised = (c_skip_y / std).view(shape).to(dtype)
         F = self.layout.run_network(self.net, c_in_y, denoised, sigma / std, component)
@@ -219,10 +221,13 @@ class Diffusion(Family):
             denoised = self._denoise_guided(y, part_sigma, component, sampling.guidance)
             return denoised if known is None else torch.where(known.mask, known.values, denoised)
 
-        default_steps = DEFAULT_STEPS if self.spec.bounded else LATENT_STEPS
-        sigmas = self._sigmas(sampling, sampling.steps or default_steps)
+        sigmas = self._sigmas(sampling, sampling.steps or self._default_steps)
         for denoised in SOLVERS[sampling.solver](denoise, start + sigmas[0] * noise["noise"], sigmas):
             yield self._to_items(denoised, part_mask)
+
+    @property
+    def _default_steps(self) -> int:
+        return DEFAULT_STEPS if self.spec.bounded else LATENT_STEPS
 
     def _sigmas(self, sampling: DiffusionSampling, steps: int) -> Tensor:
         """(steps + 1,) falling noise levels in data units."""
@@ -285,9 +290,13 @@ class Diffusion(Family):
         parts = []
         for start in range(0, len(y), rows):
             chunk = slice(start, start + rows)
-            c_skip_y, c_out, F = self._precondition(y[chunk], sigma[chunk], component[chunk])
-            parts.append(c_skip_y + c_out * F)
+            parts.append(self.denoised(y[chunk], sigma[chunk], component[chunk]))
         return torch.cat(parts)
+
+    def denoised(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
+        """(B, D) denoised estimate of y (B, D) at levels (B, F), of components (B,)."""
+        c_skip_y, c_out, F = self._precondition(y, sigma, component)
+        return c_skip_y + c_out * F
 
     # -- latents --------------------------------------------------------------------------------------------------------
 
@@ -316,6 +325,9 @@ class Diffusion(Family):
         clean = x.to(self.device).float().flatten(1)
         y = encode_flow(lambda y, sigma: self._denoise(y, sigma, component), clean, sigmas)
         return self.mixture.whiten(y, sigmas[-1], component)
+
+    def portable_sampler(self) -> PortableSampler:
+        return diffusion_sampler(self, self, self._sigmas(DiffusionSampling(), self._default_steps))
 
 
 def _concatenate(parts: list[Tensor | None], most: int) -> Tensor | None:

@@ -29,6 +29,7 @@ from anew.estimators.gaussian_mixture import kmeans, principal_directions
 from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
 from anew.families.base import Family, Scale, check_axes
 from anew.families.phases import Loss, OptimizerConfig, Phase
+from anew.families.portable import Graph
 from anew.functional import fsq
 from anew.functional.adversarial import gradient_penalty, lazy_rows, relativistic_loss
 from anew.nets.autoencoder import GridAutoencoder
@@ -296,11 +297,17 @@ class Fsq(Family):
         # A cluster where a code should be is improbable, not impossible; it counts as the last code.
         values = fsq.codes_to_values(codes.clamp(max=last_code), self.config.levels)  # (B, n, L)
         values = torch.nn.functional.pad(values, (0, math.prod(shape) - values.shape[2]))
-        grid = values.view(len(codes), -1, *shape)  # (B, n, h, w) or (B, n, T, h, w)
+        grid = values.view(codes.shape[0], -1, *shape)  # (B, n, h, w) or (B, n, T, h, w)
         if self.spec.axes == "CHW":
             return self._decode_values(grid, dtype)
         frames = self._decode_values(self._as_frames(grid), dtype)  # (B * T, C, H, W)
-        return frames.view(len(codes), -1, *frames.shape[1:]).transpose(1, 2)
+        return frames.view(codes.shape[0], -1, *frames.shape[1:]).transpose(1, 2)
+
+    def portable_decoder(self) -> Graph:
+        def decode(codes: Tensor) -> Tensor:
+            return self._decode_codes(codes, torch.float32)
+
+        return Graph("codec", self, decode, {"codes": torch.zeros(2, self.latent.length, dtype=torch.long)}, ("x",))
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         raise ConfigError(

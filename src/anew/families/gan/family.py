@@ -26,7 +26,9 @@ from anew.errors import ConfigError
 from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
 from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels, count_parameters
 from anew.families.gan.coarse_prior import MOST_CLUSTERS, CoarsePrior, suggest_num_clusters
+from anew.families.gan.portable import gan_sampler
 from anew.families.phases import Loss, OptimizerConfig, Phase
+from anew.families.portable import PortableSampler
 from anew.functional.adversarial import (
     COLLAPSED,
     diversity_ratio,
@@ -311,6 +313,9 @@ class Gan(Family):
         latent_dim = self.config.latent_dim
         weights = torch.lerp(start[None, latent_dim:], end[None, latent_dim:], fractions[:, None])
         return torch.cat([slerp(start[:latent_dim], end[:latent_dim], fractions), weights], 1)
+
+    def portable_sampler(self) -> PortableSampler:
+        return gan_sampler(self, self, self.config.latent_dim)
 
 
 def _suggest_patch_size(side: int) -> int:

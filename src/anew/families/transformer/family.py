@@ -16,14 +16,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from anew.core.random import StepContext, use_context
+from anew.core.settings import to_json
 from anew.core.specs import Batch, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.families._sizes import at_size, weights_within
 from anew.families.base import Family, Scale
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
-from anew.families.portable import StockDecoder
+from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
 from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer, sequences_of
+from anew.families.transformer.portable import decoder_sampler
 from anew.families.transformer.sampler import TokenSampler
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
@@ -234,15 +236,29 @@ class Transformer(Family):
             raise ConfigError(
                 "this run samples codes of images or clips on a grid, and no stock language model sees what lies around a place"
             )
-        left_behind: tuple[str, ...] = ()
-        if self.mixer is not None and self.mixer.is_fitted:
-            left_behind = (f"counts of contexts of up to {self.config.ngram_order} tokens, mixed with the network's",)
-            if self.config.aligned:
-                left_behind += ("training records that are similar, which are followed where they fit",)
         state, config = to_qwen3(self.net.state_dict(), self.net.config)
         if config["tie_word_embeddings"]:
             del state["lm_head.weight"]
-        return StockDecoder(state, config, left_behind)
+        return StockDecoder(state, config, self._left_behind())
+
+    def portable_sampler(self) -> PortableSampler:
+        first = None
+        if self.mixer is not None and self.mixer.is_fitted:
+            start = self.mixer.last_contexts(np.zeros((1, 0), dtype=np.int64))
+            first = torch.from_numpy(self.mixer.counts.distribution(start)[0])
+        sampling = to_json(TransformerSampling())
+        del sampling["max_tokens"]
+        return decoder_sampler(self.net, self.spec, first, sampling, self._left_behind())
+
+    def _left_behind(self) -> tuple[str, ...]:
+        """What the network lacks of the whole model."""
+        if self.mixer is None or not self.mixer.is_fitted:
+            return ()
+        counts = f"counts of contexts of up to {self.config.ngram_order} tokens, mixed with the network's"
+        records = (
+            ("training records that are similar, which are followed where they fit",) if self.config.aligned else ()
+        )
+        return (counts, *records)
 
     # -- network --------------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,8 @@ from anew.errors import ConfigError
 from anew.families._sizes import conv_candidate_sizes, conv_depth, conv_width, muon_and_adamw, weights_within
 from anew.families.base import Family, Scale, check_axes, class_labels
 from anew.families.phases import Loss, OptimizerConfig, Phase
+from anew.families.portable import Graph, PortableSampler
+from anew.families.vae.portable import vae_decoder, vae_sampler
 from anew.families.vae.prior import VectorPrior
 from anew.functional.latents import normal_kl, slerp, sum_with_free_bits, unit_scale
 from anew.functional.ode import SOLVERS
@@ -368,6 +370,14 @@ class Vae(Family):
         top = slerp(start[:top_dim], end[:top_dim], fractions)
         bottom = slerp(start[top_dim:], end[top_dim:], fractions)
         return torch.cat([top, bottom], 1)
+
+    # -- export ---------------------------------------------------------------------------------------------------------
+
+    def portable_sampler(self) -> PortableSampler:
+        return vae_sampler(self, self, self.config.top_dim, VaeSampling().steps)
+
+    def portable_decoder(self) -> Graph:
+        return vae_decoder(self, self)
 
 
 def _kl_from_standard_normal(posterior: Normal) -> Tensor:

@@ -94,12 +94,13 @@ class VectorPrior(nn.Module):
         return torch.cat(parts)
 
     def _denoise_guided(self, y: Tensor, sigma: Tensor, labels: Tensor, dtype: torch.dtype, guidance: float) -> Tensor:
-        conditional = self._denoise(y, sigma, labels, dtype)
+        conditional = self.denoise(y, sigma, labels, dtype)
         if guidance == 1.0:
             return conditional
-        unconditional = self._denoise(y, sigma, torch.full_like(labels, self.any_class), dtype)
+        unconditional = self.denoise(y, sigma, torch.full_like(labels, self.any_class), dtype)
         return unconditional + guidance * (conditional - unconditional)
 
-    def _denoise(self, y: Tensor, sigma: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
-        c_skip_y, c_out, F = self._precondition(y, sigma.expand(len(y)), labels, dtype)
+    def denoise(self, y: Tensor, sigma: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
+        """Estimates (n, size) of vectors y (n, size) at noise levels (n,) or (), of labels (n,)."""
+        c_skip_y, c_out, F = self._precondition(y, sigma.expand(y.shape[0]), labels, dtype)
         return c_skip_y + c_out * F

@@ -15,6 +15,7 @@ from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
+from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
 from anew.errors import ConfigError, RunError, UserError
 from anew.evaluation.reporting import comparison
@@ -103,7 +104,8 @@ def _check_families(entries: Sequence[ComparedRun], request: Mapping[str, Any]) 
     from anew.planning.choose import choose_family
 
     size = DataBudget(request["budget"], 0, 0, 1, "cpu")
-    data = Dataset.open(request["data"], modality=request["modality"], seed=request["seed"], size=size)
+    columns = ColumnChoice.of(request.get("settings") or {})
+    data = Dataset.open(request["data"], modality=request["modality"], seed=request["seed"], size=size, columns=columns)
     try:
         data.fit(size)
         for entry in entries:

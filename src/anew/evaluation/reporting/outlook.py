@@ -1,0 +1,79 @@
+"""What more training would bring, from a run's own loss curve.
+
+Losses of generators fall about as a power of the training time (Hestness et al. 2017, arXiv 1712.00409; Kaplan et al. 2020, arXiv
+2001.08361), so a line is fitted to the logarithm of the loss over that of the time, by least squares, over the last three
+quarters of the time. It ignores the floor that every loss has, and so says what can be expected at best.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+TIMES = 10  # as much training as there was, that is looked ahead to
+LEAST_CHECKS = 5  # points of a curve that a line is fitted to
+LEAST_STEPS = 30  # of training, where its own loss stands in
+BINS = 20  # means of neighbouring steps, so that a noisy loss becomes a curve
+FIRST = 0.25  # of the time is left out: the beginning falls in another way
+LEAST_GAIN = 0.03  # of the loss, under which more time is not worth a promise
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What TIMES the training is likely to bring.
+
+    Attributes:
+        now: The loss at the end of the fitted curve.
+        later: The same, extrapolated.
+        measured_on: What the loss is of: "validation" or "training".
+    """
+
+    now: float
+    later: float
+    measured_on: str
+
+    def sentence(self) -> str:
+        """For a reader of the report."""
+        basis = f"extrapolated from its {self.measured_on} loss, a straight line in logarithms"
+        if self.later > (1.0 - LEAST_GAIN) * self.now:
+            return f"More time alone is unlikely to help: the loss stays near {self.now:.2f} ({basis})."
+        return (
+            f"The model is still learning: {TIMES} times the training is likely to bring its loss from {self.now:.2f} to about "
+            f"{self.later:.2f} at best ({basis})."
+        )
+
+
+def outlook(history: Sequence[Mapping[str, Any]], epochs: float | None) -> Outlook | None:
+    """The outlook of a run from its events; None where its curve says nothing.
+
+    history: events "validation" (step, loss) and "step" (step, loss, and seconds where they were logged), in order.
+    epochs: Passes over the data. Up to one, the loss of training is that of unseen items, and stands in for validation.
+    """
+    checks = [e for e in history if e.get("event") == "validation" and _positive(e.get("loss"))]
+    if len(checks) >= LEAST_CHECKS:
+        return _extrapolated([(e["step"] + 1.0, e["loss"]) for e in checks], "validation")
+    steps = [e for e in history if e.get("event") == "step" and _positive(e.get("loss"))]
+    if len(steps) < LEAST_STEPS or epochs is None or epochs > 1.0:
+        return None
+    points = [(e["step"] + 1.0, e["loss"]) for e in steps]
+    binned = [np.mean(part, axis=0) for part in np.array_split(np.array(points), BINS)]
+    return _extrapolated([(float(step), float(loss)) for step, loss in binned], "training")
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value > 0.0
+
+
+def _extrapolated(points: Sequence[tuple[float, float]], measured_on: str) -> Outlook | None:
+    """From (steps done, loss), by a line in logarithms."""
+    last = points[-1][0]
+    fitted = np.log(np.array([point for point in points if point[0] >= FIRST * last]))
+    if len(fitted) < LEAST_CHECKS or fitted[-1, 0] - fitted[0, 0] < 0.5:
+        return None
+    slope, offset = np.polyfit(fitted[:, 0], fitted[:, 1], 1)
+    now = float(np.exp(slope * math.log(last) + offset))
+    return Outlook(now, now * float(TIMES ** min(slope, 0.0)), measured_on)

@@ -1,0 +1,256 @@
+"""One GGUF file for llama.cpp and what is built on it. The architecture is `qwen3`; the tokenizer is written by hand.
+
+llama.cpp cuts text into words by one of its built-in regular expressions, before any merge of bytes. None is that of our sub-words,
+so how often the ids differ is measured, and a run where they differ much is refused: its network would read other ids than it was
+trained on. Vocabularies of characters are written as a unigram tokenizer, whose pieces are then the characters themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core import files
+from anew.core.extras import require
+from anew.core.specs import Tokens
+from anew.data.modalities.text import Text
+from anew.errors import ConfigError
+from anew.exporting.base import Target
+from anew.exporting.card import language_model_card, run_name
+from anew.exporting.language_model import LanguageModel, language_model
+from anew.sampling.model import Model
+
+# The regular expression that llama.cpp knows as "gpt-2", the nearest to ours.
+PRE = "gpt-2"
+WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+MOST_DIFFERENT = 0.001  # share of ids that may be cut differently
+MEASURED_SAMPLES, MEASURED_TOKENS = 8, 1000
+BLOCK = 32  # values of a row that q8_0 stores together
+SPACE = "\u2581"  # what a space is in a unigram vocabulary
+NORMAL, UNKNOWN, CONTROL = 1, 2, 3  # types of tokens
+NAMES = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+USE = """\
+```sh
+llama-completion -m {file} -p "PROMPT" -n 200
+```
+
+`llama-completion` comes with llama.cpp; LM Studio, Ollama and others read the same file. It is no chat model: a prompt is continued."""
+
+
+class Gguf(Target):
+    """NAME.gguf and a card."""
+
+    name: ClassVar[str] = "gguf"
+    number_types: ClassVar[tuple[str, ...]] = ("f32", "f16", "q8_0")
+
+    @classmethod
+    def check_packages(cls) -> None:
+        require("gguf", extra="export", purpose="an export to GGUF")
+
+    def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
+        import gguf
+
+        stock = language_model(model)
+        modality = model.modality
+        assert isinstance(modality, Text)  # language_model has checked it
+        is_bytes = modality.tokenizer.kind == "bpe"
+        difference = check_words(model, stock) if is_bytes else 0.0
+        file = folder / f"model-{number_type}.gguf"
+        writer = gguf.GGUFWriter(file, "qwen3")
+        writer.add_name(run_name(model))
+        _add_sizes(writer, stock)
+        _add_sampling(writer, model)
+        (_add_merges if is_bytes else _add_characters)(writer, stock)
+        _add_special(writer, stock)
+        file_type = {"f32": "ALL_F32", "f16": "MOSTLY_F16", "q8_0": "MOSTLY_Q8_0"}[number_type]
+        writer.add_file_type(gguf.LlamaFileType[file_type])
+        for name, tensor in stock.decoder.state.items():
+            _add_tensor(writer, _renamed(name), tensor.float().numpy(), number_type)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        notes = [*stock.notes, *_gguf_notes(stock, is_bytes, difference)]
+        use = USE.format(file=file.name)
+        card = language_model_card(model, "gguf", use, notes, stock.decoder.left_behind, stock.context)
+        files.write_text(folder / "README.md", card)
+        return notes
+
+
+def _add_sizes(writer: Any, stock: LanguageModel) -> None:
+    config = stock.decoder.config
+    writer.add_context_length(stock.context)
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_key_length(config["head_dim"])
+    writer.add_value_length(config["head_dim"])
+    writer.add_rope_freq_base(config["rope_theta"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_vocab_size(config["vocab_size"])
+
+
+def _add_sampling(writer: Any, model: Model) -> None:
+    """The run's own sampling, which llama.cpp takes where no other is asked for."""
+    sampling = model.sampling_config()
+    writer.add_sampling_temp(sampling.temperature)
+    writer.add_sampling_top_k(sampling.top_k)
+    writer.add_sampling_top_p(sampling.top_p)
+    writer.add_sampling_min_p(sampling.min_p)
+
+
+def _renamed(name: str) -> str:
+    """The name of a tensor of `Qwen3ForCausalLM` in llama.cpp."""
+    stem = name.removesuffix(".weight")
+    if stem in NAMES:
+        return f"{NAMES[stem]}.weight"
+    layer, _, part = stem.removeprefix("model.layers.").partition(".")
+    return f"blk.{layer}.{NAMES[part]}.weight"
+
+
+def _add_tensor(writer: Any, name: str, values: NDArray[np.float32], number_type: str) -> None:
+    """Matrices in the number type, norms in f32; a matrix whose rows are no whole blocks in f16."""
+    import gguf
+
+    if values.ndim == 1 or number_type == "f32":
+        writer.add_tensor(name, values)
+    elif number_type == "q8_0" and values.shape[1] % BLOCK == 0:
+        kind = gguf.GGMLQuantizationType.Q8_0
+        writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
+    else:
+        writer.add_tensor(name, values.astype(np.float16))
+
+
+# ---- tokens ----
+
+
+def _names(stock: LanguageModel) -> list[str]:
+    """The token of each id."""
+    size = int(stock.decoder.config["vocab_size"])
+    return [str(stock.tokenizer.id_to_token(index)) for index in range(size)]
+
+
+def _special_names(stock: LanguageModel) -> set[str]:
+    """Tokens that stand for no text."""
+    return {token.content for token in stock.tokenizer.get_added_tokens_decoder().values()}
+
+
+def _add_merges(writer: Any, stock: LanguageModel) -> None:
+    """Sub-words of bytes."""
+    names, special = _names(stock), _special_names(stock)
+    merges: Sequence[Any] = json.loads(stock.tokenizer.to_str())["model"]["merges"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(PRE)
+    writer.add_token_list(names)
+    writer.add_token_types([CONTROL if name in special else NORMAL for name in names])
+    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
+
+
+def _add_characters(writer: Any, stock: LanguageModel) -> None:
+    """Characters. A unigram tokenizer reads one that it does not know as the unknown token; others of llama.cpp would need a token
+    for each byte."""
+    names, special = _names(stock), _special_names(stock)
+    letters = {index: name for index, name in enumerate(names) if name not in special and len(name) == 1}
+    unknown = _unknown(stock, names, letters)
+    types = [NORMAL if index in letters else CONTROL for index in range(len(names))]
+    types[unknown] = UNKNOWN
+    writer.add_tokenizer_model("t5")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list([SPACE if name == " " else name for name in names])
+    writer.add_token_scores([-1.0 if index in letters else 0.0 for index in range(len(names))])
+    writer.add_token_types(types)
+    writer.add_unk_token_id(unknown)
+    writer.add_remove_extra_whitespaces(False)
+
+
+def _unknown(stock: LanguageModel, names: Sequence[str], letters: Iterable[int]) -> int:
+    """The id that a character without one is read as."""
+    name = json.loads(stock.tokenizer.to_str())["model"].get("unk_token")
+    return names.index(name) if name in names else min(letters)
+
+
+def _add_special(writer: Any, stock: LanguageModel) -> None:
+    ids = {"bos": stock.begin_id, "eos": stock.end_id, "pad": stock.pad_id}
+    for name, index in ids.items():
+        if index is not None:
+            getattr(writer, f"add_{name}_token_id")(index)
+    puts_begin_in_front = json.loads(stock.tokenizer.to_str())["post_processor"] is not None
+    writer.add_add_bos_token(puts_begin_in_front)
+    writer.add_add_eos_token(False)
+    writer.add_add_space_prefix(False)
+
+
+def check_words(model: Model, stock: LanguageModel) -> float:
+    """The share of ids that llama.cpp cuts differently, measured on samples of the run.
+
+    Raises:
+        ConfigError: It is more than MOST_DIFFERENT.
+    """
+    is_packed = isinstance(model.spec, Tokens) and model.spec.packed
+    texts = model.sample(MEASURED_SAMPLES, max_tokens=MEASURED_TOKENS if is_packed else 0)
+    share = different_share(stock.tokenizer, [str(text) for text in texts])
+    if share > MOST_DIFFERENT:
+        raise ConfigError(
+            f"llama.cpp would cut {share:.1%} of this run's sub-words differently (at most {MOST_DIFFERENT:.1%} is allowed), so that "
+            "its network would read ids that it was not trained on; train with tokens=characters, or export to transformers"
+        )
+    return share
+
+
+def different_share(tokenizer: Any, texts: Iterable[str]) -> float:
+    """The share of ids that stand elsewhere where words are cut as llama.cpp does."""
+    from tokenizers import Tokenizer
+
+    state = json.loads(tokenizer.to_str())
+    state["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {"Regex": WORDS}
+    theirs = Tokenizer.from_str(json.dumps(state))
+    total = different = 0
+    for text in texts:
+        ours = _places(tokenizer, text)
+        total += len(ours)
+        different += len(ours - _places(theirs, text))
+    return different / max(1, total)
+
+
+def _places(tokenizer: Any, text: str) -> set[tuple[int, int, int]]:
+    """Ids with where each begins and ends."""
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    return {(index, *span) for index, span in zip(encoding.ids, encoding.offsets, strict=True)}
+
+
+def _gguf_notes(stock: LanguageModel, is_bytes: bool, difference: float) -> list[str]:
+    notes = []
+    if is_bytes:
+        notes.append(f"llama.cpp cuts words by another rule: {difference:.2%} of ids differ on samples of the run")
+    else:
+        notes.append("characters without a token that stand side by side are read as one of them")
+    if stock.never_sampled:
+        notes.append(
+            f"llama.cpp may sample {len(stock.never_sampled)} ids that the run never does; the network gives them hardly any weight"
+        )
+    return notes
+
+
+EXPORT = Gguf

@@ -1,0 +1,228 @@
+"""Samples of the network in this folder: python sample.py -n 16 --seed 0 --out samples
+
+Needs numpy and onnxruntime. sampler.json says which graphs run in which order; each row of a value belongs to a sample.
+"""
+
+import argparse
+import json
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+Values = dict[str, np.ndarray[Any, Any]]
+
+
+class Sampler:
+    """The sampler in a folder. `Sampler(".").sample(16)` gives (n, ...) numbers or ids."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.program = json.loads((self.folder / "sampler.json").read_text(encoding="utf-8"))
+        self.sessions: dict[str, Any] = {}
+
+    def run(self, graph: str, *inputs: Any) -> list[Any]:
+        """All outputs of a graph."""
+        if graph not in self.sessions:
+            path = str(self.folder / f"{graph}.onnx")
+            self.sessions[graph] = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        session = self.sessions[graph]
+        names = [each.name for each in session.get_inputs()]
+        outputs: list[Any] = session.run(None, dict(zip(names, inputs, strict=True)))
+        return outputs
+
+    def sample(
+        self, n: int, seed: int = 0, label: str | None = None, known: Mapping[str, Any] | None = None, **tokens: Any
+    ) -> Any:
+        """n samples. label: their class; known: values by name that are not drawn; tokens: see `_tokens`."""
+        source = np.random.default_rng(seed)
+        values: Values = dict(known or {})
+        labels = self.program["labels"]
+        classes = None
+        if labels is not None and label is not None:
+            classes = np.full(n, labels["names"].index(label))
+        elif labels is not None and "classes" not in values:
+            classes = source.choice(len(labels["names"]), n, p=np.array(labels["shares"]) / sum(labels["shares"]))
+        values |= {} if classes is None else {"classes": classes}
+        for step in self.program["steps"]:
+            if step["out"] not in values:
+                step_values = getattr(self, f"_{step['step']}")(step, n, values, source, **tokens)
+                values[step["out"]] = step_values
+        return values[self.program["steps"][-1]["out"]]
+
+    def _normal(self, step: Any, n: int, values: Values, source: Any, **tokens: Any) -> Any:
+        return (step["scale"] * source.standard_normal((n, *step["shape"]))).astype(np.float32)
+
+    def _label(self, step: Any, n: int, values: Values, source: Any, **tokens: Any) -> Any:
+        return values.get("classes", np.full(n, step["none"])).astype(np.int64)
+
+    def _choose(self, step: Any, n: int, values: Values, source: Any, **tokens: Any) -> Any:
+        weights = np.tile(np.array(step["weights"]), (n, 1))
+        if "classes" in values:
+            weights *= np.array(step["classes"]) == values["classes"][:, None]
+        total = weights.cumsum(1)
+        index = (source.random((n, 1)) * total[:, -1:] >= total).sum(1)
+        return np.where(total[:, -1] > 0, np.minimum(index, len(step["weights"]) - 1), step["otherwise"])
+
+    def _run(self, step: Any, n: int, values: Values, source: Any, **tokens: Any) -> Any:
+        return self.run(step["graph"], *(values[name] for name in step["inputs"]))[0]
+
+    def _denoise(self, step: Any, n: int, values: Values, source: Any, **tokens: Any) -> Any:
+        """DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2)."""
+        sigmas, y = np.array(step["sigmas"], np.float32), values[step["state"]] * np.float32(step["scale"])
+        if step["noise"] is not None:
+            y = y + sigmas[0] * values[step["noise"]]
+        inputs = [values[name] for name in step["inputs"]]
+        before: Any = None
+        for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+            denoised = self.run(step["graph"], y, np.full(n, sigma, np.float32), *inputs)[0]
+            ahead = denoised
+            if before is not None and sigma_next > 0:
+                ratio = np.log(sigma / sigma_next) / np.log(sigmas[i - 1] / sigma)
+                ahead = denoised + np.float32(0.5) * ratio * (denoised - before)
+            y, before = ahead + (sigma_next / sigma) * (y - ahead), denoised
+        return np.clip(before, -1.0, 1.0) if step["clip"] else before
+
+    def _tokens(self, step: Any, n: int, values: Values, source: Any, **tokens: Any) -> Any:
+        """Ids (n, L), one after another. tokens: `new`, temperature, top_k, top_p and min_p in place of the run's."""
+        step = step | tokens
+        uniforms = iter(values["uniform"]) if "uniform" in values else (source.random(n) for _ in iter(int, 1))
+        ids = values.get("prompt", np.zeros((n, 0), np.int64))
+        hidden = 0 if step["begin"] is None else 1
+        if hidden:
+            ids = np.concatenate([np.full((n, 1), step["begin"]), ids], 1)
+        elif not ids.shape[1]:
+            ids = _drawn(np.tile(_kept(np.array(step["first"]), step), (n, 1)), next(uniforms))[:, None]
+        label = np.zeros((n, 0), np.int64)
+        if step["label_base"] is not None:
+            label = step["label_base"] + values["classes"][:, None]
+        read, keep, has_ended = None, step["window"], np.zeros(n, bool)
+        for _ in range(step["new"] if step["packed"] else max(1, step["new"] + 1 - ids.shape[1])):
+            if read is None or read.shape[1] >= step["context"]:  # start again from the later half of a full window
+                fed, read, keep = np.concatenate([label, ids[:, -keep:]], 1), label[:, :0], max(1, step["window"] // 2)
+                layers, heads, size = step["cache"]
+                cache = [np.zeros((layers, n, heads, 0, size), np.float32)] * 2
+            else:
+                fed = np.concatenate([read, ids[:, -1:]], 1)
+            positions = np.arange(read.shape[1], fed.shape[1])
+            beside = [self._neighbour(positions, offset, step["prefix"]) for offset in step["offsets"]]
+            neighbours = [np.stack([fed[:, index] for index in beside], 1)] if beside else []
+            logits, *cache = self.run(step["graph"], fed[:, positions], positions, *cache, *neighbours)
+            read = fed
+            new = _drawn(_filtered(logits[:, : step["vocab"]], step), next(uniforms))
+            if step["end"] is not None:
+                new = np.where(has_ended, step["pad"], new)
+                has_ended |= new == step["end"]
+            ids = np.concatenate([ids, new[:, None]], 1)
+            if has_ended.all():
+                break
+        return ids[:, hidden:]
+
+    @staticmethod
+    def _neighbour(positions: Any, offset: int, prefix: int) -> Any:
+        return np.minimum(np.maximum(positions + 1 - offset, prefix - 1), positions)
+
+    def save(self, samples: Any, out: str | Path) -> list[Path]:
+        """Each sample as a file: PNG, WAV or text, clips as a folder of PNG frames, whatever else as .npy."""
+        folder, item = Path(out), self.program["item"]
+        folder.mkdir(parents=True, exist_ok=True)
+        if item["kind"] == "sound":
+            from sound import wav, waves  # type: ignore[import-not-found]  # beside this file where it is needed
+
+            return _written(folder, ".wav", [wav(wave, item["rate"]) for wave in waves(samples, item)])
+        if item["kind"] == "image":
+            return _written(folder, ".png", [png(image) for image in samples])
+        if item["kind"] == "text":
+            return _written(folder, ".txt", [text(ids, item) for ids in samples])
+        if item["kind"] == "clip":
+            clips = [[png(frame) for frame in clip.swapaxes(0, 1)] for clip in samples]
+            return [path for i, clip in enumerate(clips) for path in _written(folder / f"{i:04d}", ".png", clip)]
+        np.save(folder / "samples.npy", samples)
+        return [folder / "samples.npy"]
+
+
+def _kept(weights: Any, step: Any) -> Any:
+    """Weights without the ids that are never sampled, rows summing to 1."""
+    weights[..., step["never"]] = 0.0
+    return weights / np.maximum(weights.sum(-1, keepdims=True), 1e-30)
+
+
+def _filtered(logits: Any, step: Any) -> Any:
+    """(n, V) probabilities after temperature, top-k, min-p and top-p; the most probable token always stays."""
+    weights = _kept(np.exp(logits - logits.max(1, keepdims=True)), step)
+    if step["temperature"] == 0.0:
+        return np.eye(weights.shape[1], dtype=np.float32)[weights.argmax(1)]
+    if step["temperature"] != 1.0:
+        weights = np.maximum(weights / weights.max(1, keepdims=True), 1e-38) ** (1.0 / step["temperature"])
+    ordered = np.sort(weights, 1)[:, ::-1]
+    if 0 < step["top_k"] < weights.shape[1]:
+        weights = np.where(weights >= ordered[:, step["top_k"] - 1 : step["top_k"]], weights, 0.0)
+    weights = np.where(weights >= step["min_p"] * ordered[:, :1], weights, 0.0)
+    if step["top_p"] < 1.0:
+        order = np.argsort(-weights, 1, kind="stable")
+        shares = np.take_along_axis(weights, order, 1) / weights.sum(1, keepdims=True)
+        is_cut = shares.cumsum(1) - shares >= max(step["top_p"], 1e-9)
+        np.put_along_axis(weights, order, np.where(is_cut, 0.0, shares), 1)
+    return _kept(weights, step)
+
+
+def _drawn(weights: Any, uniform: Any) -> Any:
+    """In each row the first index whose cumulated share exceeds the uniform number (n,)."""
+    total = weights.cumsum(1)
+    index, last = (total <= uniform[:, None] * total[:, -1:]).sum(1), (total < total[:, -1:]).sum(1)
+    return np.minimum(index, last)
+
+
+def _written(folder: Path, suffix: str, contents: Sequence[bytes]) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{i:04d}{suffix}" for i in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    return paths
+
+
+def text(ids: Any, item: Mapping[str, Any]) -> bytes:
+    """UTF-8 of the ids of one sample."""
+    pieces: list[str] = item["tokens"]
+    return "".join(pieces[i] for i in ids if i < len(pieces) and i not in item["skip"]).encode("latin-1")
+
+
+def png(image: Any) -> bytes:
+    """An image (C, H, W) in [-1, 1] as the bytes of a PNG."""
+    unit = np.clip((np.nan_to_num(image) + 1.0) * 0.5, 0.0, 1.0)
+    if len(unit) == 4:  # colour comes multiplied by alpha
+        alpha = np.rint(unit[3:] * 255.0) / 255.0
+        colour = np.where(alpha > 0, unit[:3] / np.maximum(alpha, 1 / 255), 0.0)
+        unit = np.concatenate([np.minimum(colour, 1.0), alpha])
+    levels = np.rint(unit * 255.0).astype(np.uint8)
+    channels, height, width = levels.shape
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), levels.transpose(1, 2, 0).reshape(height, -1)], 1)
+    colour_type = {1: 0, 3: 2, 4: 6}[channels]
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows.tobytes())) + chunk(b"IEND", b"")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Samples of the network in this folder.")
+    parser.add_argument("-n", type=int, default=16, help="how many samples (default: 16)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    parser.add_argument("--label", help="a class (default: as common as in the data)")
+    parser.add_argument("--out", default="samples", help="folder for the files (default: samples)")
+    arguments = parser.parse_args()
+    sampler = Sampler(Path(__file__).parent)
+    paths = sampler.save(sampler.sample(arguments.n, arguments.seed, arguments.label), arguments.out)
+    print(f"{len(paths)} files in {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

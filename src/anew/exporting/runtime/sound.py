@@ -1,0 +1,118 @@
+"""From log-mel grids to sound in NumPy: magnitudes of all frequencies, a phase in which tones go on, then Griffin-Lim.
+
+Legend for shapes: N samples, F frequencies (window / 2 + 1), M mel bands, T frames.
+"""
+
+import io
+import math
+import wave
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+LOWEST = 30.0  # Hz where the first mel band begins
+MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
+TINY = 1e-8
+
+
+def waves(samples: Array, item: Mapping[str, Any]) -> list[Array]:
+    """Grids (n, 1, M, T) in [-1, 1] -> (N,) each. item: the numbers of sampler.json."""
+    bank = mel_bank(item["rate"], item["window"], item["bands"])
+    sounds = []
+    for grid in samples[:, 0]:
+        unit = np.clip(np.nan_to_num(grid.astype(np.float64)), -1.0, 1.0)  # (M, T)
+        bands = np.where(unit <= -1.0, 0.0, 10.0 ** (((unit - 1.0) * (item["depth"] / 2.0) + item["top"]) / 20.0))
+        magnitude = from_mel(bands, bank)
+        phase = steady_phase(magnitude, item["window"], item["hop"])
+        sound = griffin_lim(magnitude, phase, item) / item["gain"]
+        peak = item["peak"]
+        sounds.append(np.clip(sound, -1.0, 1.0) if peak is None else sound * (peak / max(np.abs(sound).max(), TINY)))
+    return sounds
+
+
+def mel_bank(rate: int, window: int, bands: int) -> Array:
+    """(M, F) triangles, even on the mel scale; each sums to one, and none is narrower than two bins."""
+    lowest, top = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (LOWEST, rate / 2))
+    points = 700.0 * (10.0 ** (np.linspace(lowest, top, bands + 2) / 2595.0) - 1.0)
+    low, centre, high = points[:-2, None], points[1:-1, None], points[2:, None]
+    low, high = np.minimum(low, centre - rate / window), np.maximum(high, centre + rate / window)
+    bins = np.arange(window // 2 + 1) * (rate / window)
+    bank = np.maximum(np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)), 0.0)
+    return np.asarray(bank / bank.sum(1, keepdims=True))
+
+
+def from_mel(mel: Array, bank: Array, rounds: int = 60) -> Array:
+    """(M, T) -> (F, T) magnitudes whose bands are nearest (multiplicative updates of Lee and Seung 1999)."""
+    magnitude = np.maximum(np.linalg.pinv(bank) @ mel, 1e-5)
+    wanted, gram = bank.T @ mel, bank.T @ bank
+    for _ in range(rounds):
+        magnitude = magnitude * wanted / (gram @ magnitude + TINY)
+    return magnitude
+
+
+def steady_phase(magnitude: Array, window: int, hop: int) -> Array:
+    """(F, T) a phase in which every peak goes on as a steady tone (Beauregard, Harish and Wyse 2015)."""
+    bins, count = magnitude.shape
+    place, before, phase = np.arange(bins), np.zeros(bins), np.empty_like(magnitude)
+    for frame in range(count):
+        wide = np.pad(magnitude[:, frame], 1)
+        low, middle, high = wide[:-2], wide[1:-1], wide[2:]
+        peak, bend = (middle > low) & (middle >= high), low - 2 * middle + high
+        is_bent = np.abs(bend) > TINY
+        offset = np.clip(np.where(is_bent, 0.5 * (low - high) / np.where(is_bent, bend, 1.0), 0.0), -0.5, 0.5)
+        turned = before + hop * 2 * math.pi * (place + offset) / window
+        left = np.maximum.accumulate(np.where(peak, place, -2 * bins))
+        right = np.minimum.accumulate(np.where(peak, place, 2 * bins)[::-1])[::-1]
+        near = np.clip(np.where(place - left <= right - place, left, right), 0, bins - 1)
+        before = turned[near]
+        phase[:, frame] = before + math.pi * (place - near)  # a Hann window turns neighbouring bins by half a turn
+    return phase
+
+
+def griffin_lim(magnitude: Array, phase: Array, item: Mapping[str, Any]) -> Array:
+    """(N,) a signal whose magnitudes come near, from a first phase."""
+    turn, last = np.exp(1j * phase), None
+    for _ in range(item["rounds"]):
+        real = stft(istft(magnitude * turn, item), item)
+        ahead = real if last is None else real + MOMENTUM * (real - last)
+        turn, last = ahead / np.maximum(np.abs(ahead), TINY), real
+    return istft(magnitude * turn, item)
+
+
+def _hann(size: int) -> Array:
+    return np.asarray(0.5 - 0.5 * np.cos(2 * math.pi * np.arange(size) / size))
+
+
+def stft(sound: Array, item: Mapping[str, Any]) -> Array:
+    """(N,) -> (F, T) complex."""
+    size, hop = item["window"], item["hop"]
+    edge = (size - hop) // 2
+    padded = np.pad(sound, (edge, size - hop - edge))
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]  # (T, size)
+    return np.asarray(np.fft.rfft(pieces * _hann(size), axis=1).T)
+
+
+def istft(spectrum: Array, item: Mapping[str, Any]) -> Array:
+    """(F, T) complex -> (N,): the least-squares inverse (Griffin and Lim 1984)."""
+    size, hop, length = item["window"], item["hop"], item["length"]
+    window, count = _hann(size), spectrum.shape[1]
+    pieces = np.fft.irfft(spectrum, size, axis=0).T * window  # (T, size)
+    added, weight = np.zeros((count - 1) * hop + size), np.zeros((count - 1) * hop + size)
+    for i, piece in enumerate(pieces):
+        added[i * hop : i * hop + size] += piece
+        weight[i * hop : i * hop + size] += window**2
+    edge = (size - hop) // 2
+    return np.asarray((added / np.maximum(weight, 1e-3))[edge : edge + length])
+
+
+def wav(sound: Array, rate: int) -> bytes:
+    """A mono WAV of 16 bits."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.rint(np.clip(sound, -1.0, 1.0) * 32767.0).astype("<i2").tobytes())
+    return out.getvalue()

@@ -1,0 +1,41 @@
+"""A GAN as a graph: from normal numbers and a component to items."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from anew.core.specs import Grid
+from anew.families import portable
+from anew.families.gan.coarse_prior import CoarsePrior
+from anew.families.portable import Graph, PortableSampler
+from anew.nets.resnet import Generator
+
+
+class PortableGan(Protocol):
+    """What is used of the family."""
+
+    spec: Grid
+    coarse_prior: CoarsePrior
+    generator: Generator
+
+
+def gan_sampler(family: PortableGan, owner: nn.Module, latent_dim: int) -> PortableSampler:
+    """One pass of the generator. owner: the family as a module."""
+    prior, is_bounded = family.coarse_prior, family.spec.bounded
+
+    def generate(z: Tensor, component: Tensor) -> Tensor:
+        weights = functional.one_hot(component, prior.num_components).float()  # (n, K)
+        x: Tensor = family.generator(z, weights, prior(z, weights), torch.float32)
+        return x.clamp(-1.0, 1.0) if is_bounded else x
+
+    inputs = {"z": torch.zeros(2, latent_dim), "component": torch.zeros(2, dtype=torch.long)}
+    steps = (
+        portable.choose("component", prior.weights, prior.component_class, prior.num_components - 1),
+        portable.normal("z", latent_dim),
+        portable.run("generator", "z", "component", out="x"),
+    )
+    return PortableSampler((Graph("generator", owner, generate, inputs, ("x",)),), steps)

@@ -1,0 +1,129 @@
+"""A decoder as a graph of one step with a cache, and what a sampler of tokens must know besides.
+
+Legend for shapes: n samples, L new positions, P positions in the cache, K neighbours on a grid, H heads, D head size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from anew.core.specs import Tokens
+from anew.families.portable import Graph, PortableSampler
+from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS
+from anew.nets.attention import EPSILON
+from anew.nets.decoder import Block, Decoder
+
+
+def decoder_sampler(
+    net: Decoder, spec: Tokens, first: Tensor | None, sampling: Mapping[str, Any], left_behind: tuple[str, ...]
+) -> PortableSampler:
+    """One token after another.
+
+    Args:
+        net: The decoder.
+        spec: Its tokens.
+        first: (V,) how common each token is as the first of a text, where none begins it; None: all alike.
+        sampling: Temperature, top_k, top_p and min_p.
+        left_behind: What else the run samples from.
+
+    The step `tokens` holds ids with a meaning (`begin`, `end`, `pad`, `never`; null without one); `label_base`, the id of the
+    first class, which stands in front of the others; `new`, the most tokens, with the prompt where texts are not `packed`;
+    `context`, positions of the graph; `window`, tokens of the run's context, of which the later half is kept when it is full;
+    and `offsets` and `prefix` of neighbours on a grid.
+    """
+    c = net.config
+    special = spec.special
+    begin = special.get("begin", special.get("end"))
+    rare = special.get("rare", spec.vocab)
+    stop = min((index for index in special.values() if index > rare), default=spec.vocab)
+    common = torch.full((spec.vocab,), 1.0 / spec.vocab) if first is None else first
+    step = {
+        "step": "tokens",
+        "graph": "decoder",
+        "out": "ids",
+        "vocab": spec.vocab,
+        "begin": begin,
+        "first": common.tolist() if begin is None else None,
+        "end": special.get("end"),
+        "pad": special.get("pad", special.get("end", 0)),
+        "never": list(range(rare, stop)),
+        "label_base": spec.vocab if spec.classes else None,
+        "packed": spec.packed,
+        "new": DEFAULT_NEW_TOKENS if spec.packed else spec.length,
+        "context": c.context_length,
+        "window": spec.length,
+        "cache": [c.num_layers, c.num_heads, c.head_dim],
+        "offsets": list(c.neighbour_offsets),
+        "prefix": c.num_prefix,
+        **sampling,
+    }
+    return PortableSampler((_graph(net),), (step,), left_behind)
+
+
+def _graph(net: Decoder) -> Graph:
+    """(ids (n, L), positions (L,), keys, values (layers, n, H, P, D), neighbours (n, K, L) on a grid) -> logits (n, V) after
+    the last, and the longer cache."""
+    c, tables = net.config, net.positions()
+
+    def step(ids: Tensor, positions: Tensor, keys: Tensor, values: Tensor, *neighbours: Tensor) -> tuple[Tensor, ...]:
+        x = functional.embedding(ids, net.token_embedding)  # (n, L, W)
+        if c.neighbour_offsets:
+            x = x + net.position_embedding[positions]
+            for index, table in enumerate(net.neighbour_embedding):
+                x = x + functional.embedding(neighbours[0][:, index], table)
+        cos, sin = tables.cos[positions], tables.sin[positions]  # (L, D)
+        places = torch.arange(keys.shape[3] + ids.shape[1])
+        is_hidden = places[None] > positions[:, None]  # (L, P + L)
+        new_keys, new_values = [], []
+        for layer, block in enumerate(net.blocks):
+            assert isinstance(block, Block)
+            normed = _rms_norm(x)
+            shape = (ids.shape[0], ids.shape[1], c.num_heads, c.head_dim)
+            query, key, value = (
+                functional.linear(normed, matrix).view(shape).transpose(1, 2)
+                for matrix in (block.query, block.key, block.value)
+            )  # each (n, H, L, D)
+            query, key = (_rotated(_rms_norm(t), cos, sin, tables.rotate_half) for t in (query, key))
+            key, value = torch.cat((keys[layer], key), 2), torch.cat((values[layer], value), 2)
+            scores = (query @ key.transpose(2, 3)) * c.attention_scale  # (n, H, L, P + L)
+            heads = scores.masked_fill(is_hidden, -torch.inf).softmax(-1) @ value
+            x = x + functional.linear(heads.transpose(1, 2).flatten(2), block.out)
+            normed = _rms_norm(x)
+            inner = functional.silu(functional.linear(normed, block.gate)) * functional.linear(normed, block.up)
+            x = x + functional.linear(inner, block.down)
+            new_keys.append(key)
+            new_values.append(value)
+        logits = functional.linear(_rms_norm(x[:, -1]), net.output_matrix())
+        return logits, torch.stack(new_keys), torch.stack(new_values)
+
+    past, new, rows = 3, 4, 2
+    cache = torch.zeros(c.num_layers, rows, c.num_heads, past, c.head_dim)
+    inputs = {
+        "ids": torch.zeros(rows, new, dtype=torch.long),
+        "positions": torch.arange(past, past + new),
+        "keys": cache,
+        "values": cache.clone(),
+    }
+    dynamic = {
+        "ids": {0: "n", 1: "new"},
+        "positions": {0: "new"},
+        "keys": {1: "n", 3: "past"},
+        "values": {1: "n", 3: "past"},
+    }
+    if c.neighbour_offsets:
+        inputs["neighbours"] = torch.zeros(rows, len(c.neighbour_offsets), new, dtype=torch.long)
+        dynamic["neighbours"] = {0: "n", 2: "new"}
+    return Graph("decoder", net, step, inputs, ("logits", "all_keys", "all_values"), dynamic)
+
+
+def _rms_norm(x: Tensor) -> Tensor:
+    return x * (x.square().mean(-1, keepdim=True) + EPSILON).rsqrt()
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor, rotate_half: Tensor) -> Tensor:
+    return x * cos + (x @ rotate_half) * sin

@@ -1,0 +1,23 @@
+"""What a checkpoint holds, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Checkpoint(TypedDict):
+    """The state of a training.
+
+    Attributes:
+        tensors: By name: "weights/...", "average/...", "optimizer/...", "best/...".
+        meta: JSON values, as in `anew.runs.checkpoint.Meta`.
+        buffers: Names of the tensors that seldom change, if any.
+    """
+
+    tensors: dict[str, Tensor]
+    meta: dict[str, Any]
+    buffers: NotRequired[Collection[str]]

@@ -1,0 +1,122 @@
+"""The match test: copies among near-twins are found, chance matches are not, and what the labels say is heard."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anew.evaluation.memorization import item_types
+from anew.evaluation.memorization.audit import Audit, audit
+from anew.evaluation.memorization.copying_test import LabelPermutations, NearestReal
+from anew.evaluation.memorization.match_test import MatchResult, MatchTest, binomial_tail, posing
+from anew.evaluation.memorization.result import CopyTestResult
+from anew.evaluation.memorization.texts import EditDistance
+
+LETTERS = list("ACDEFGHIKLMNPQRSTVWY")
+N_TRAIN, N_HELD_OUT = 270, 120
+
+
+def family(n: int, source: np.random.Generator, length: int = 90) -> list[str]:
+    """Variants of one sequence, each with 1 to 8 residues replaced."""
+    ancestor = source.choice(LETTERS, length)
+    variants = []
+    for _ in range(n):
+        letters = ancestor.copy()
+        places = source.choice(length, source.integers(1, 9), replace=False)
+        letters[places] = source.choice(LETTERS, len(places))
+        variants.append("".join(letters))
+    return variants
+
+
+def audited(seed: int, copied: int, changed: bool = False) -> CopyTestResult:
+    """90 samples of a family, some of them training records or one residue from those; all are near-twins."""
+    source = np.random.default_rng(seed)
+    items = family(N_TRAIN + N_HELD_OUT + 90, source)
+    train, held_out, samples = items[:N_TRAIN], items[N_TRAIN : N_TRAIN + N_HELD_OUT], items[N_TRAIN + N_HELD_OUT :]
+    for i in range(copied):
+        letters = list(train[i])
+        if changed:
+            letters[source.integers(len(letters))] = "X"
+        samples[i] = "".join(letters)
+    groups = np.zeros(N_TRAIN + N_HELD_OUT, dtype=int)
+    return audit(item_types.RECORDS, samples, train, held_out, groups, seed=seed, controls=False)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_copies_among_near_twins_are_found(changed: bool) -> None:
+    found = audited(0, 18, changed)
+    assert found.found and found.match_p is not None and found.match_p <= 0.005
+    assert found.train == N_TRAIN and found.held_out == N_HELD_OUT
+    assert found.low <= 0.2 <= found.high + 0.02 and found.share == pytest.approx(0.2, abs=0.06)
+    assert ("identical to one" in found.verdict()) != changed
+
+
+def test_few_copies_among_near_twins_are_found_where_the_scan_sees_none() -> None:
+    results = [audited(seed, 9) for seed in range(5)]
+    assert sum(result.found for result in results) >= 4
+
+
+def test_chance_matches_of_a_family_are_no_copies() -> None:
+    results = [audited(seed, 0) for seed in range(20)]
+    assert sum(result.found for result in results) <= 1
+    matched = next(result for result in results if result.identical)
+    assert "real items" in matched.verdict() and "identical to another" in matched.verdict()
+
+
+def test_a_poser_is_left_out_of_the_scale_of_its_nearest_item() -> None:
+    records = ["aaaa", "aaab", "ccab", "zzzz"]
+    near = posing(EditDistance(records, np.arange(4)), np.array([0]), np.arange(4))
+    assert near.item.tolist() == [1] and near.distance[0] == 0.25 and near.scale[0] == 0.5
+    assert near.nearest_own.tolist() == [2]
+
+
+def matched(n_train: int, n_held_out: int, n_real: int, total: int = 400, repeated: bool = False) -> MatchResult:
+    """The test of 100 samples where so many match training and held-out items, and `n_real` of 400 real ones match others.
+    Of the real items 70% are training items."""
+    n = n_train + n_held_out
+    is_train = np.arange(total) < 0.7 * total
+    item = np.full(100, total - 1)
+    item[:n_train] = 0 if repeated else np.arange(n_train)
+    item[n_train:n] = total - 2 - np.arange(n_held_out)
+    ratio = np.where(np.arange(100) < n, 0.0, 1.0)
+    samples = NearestReal(item, ratio, np.ones(100), np.full(100, -1))
+    real_ratio = np.where(np.arange(total) < n_real, 0.0, 1.0)
+    real = NearestReal(np.arange(total)[::-1].copy(), real_ratio, np.ones(total), np.full(total, -1))
+    source = np.random.default_rng(0)
+    labels = LabelPermutations(is_train, np.arange(total), np.arange(total), np.unique(item), repeats=99, source=source)
+    test = MatchTest([samples], [real], [0.0], total, int((~is_train).sum()), float(is_train.mean()))
+    return test.run(np.arange(100), labels, source)
+
+
+def test_matches_that_real_items_have_as_often_prove_nothing() -> None:
+    assert matched(10, 0, 0).p <= 0.002
+    assert matched(10, 0, 40).p > 0.2
+    assert matched(0, 0, 0).p == 1.0
+
+
+def test_labels_must_agree() -> None:
+    assert matched(7, 3, 0).p > 0.2  # a generator that meets real items by itself meets held-out ones, too
+    assert matched(40, 17, 0).p > 0.2
+    assert matched(40, 2, 0).p <= 0.01  # labels that prove it by themselves may
+
+
+def test_many_samples_at_one_item_count_as_one() -> None:
+    assert matched(20, 0, 0, repeated=True).p == 1.0
+    found = matched(10, 0, 0)
+    assert found.copied == 10.0 and found.rows.tolist() == list(range(10)) and found.low < 10.0 < found.high
+
+
+def test_binomial_tail() -> None:
+    assert binomial_tail(0, 5, 0.3) == 1.0
+    assert binomial_tail(4, 4, 0.5) == pytest.approx(1 / 16)
+    assert binomial_tail(2, 3, 0.5) == pytest.approx(0.5)
+
+
+def test_twins_within_a_group_are_compared_by_the_match_test_alone() -> None:
+    """Twins in one part stay one group for the scan; what they match each other is chance for the match test."""
+    train = ["aaaaaaaa", "aaaaaaab", "qrstuvwx"]
+    one = Audit(item_types.RECORDS, ["aaaaaaaa"], train, ["ABCDEFGH"], np.array([0, 0, 1, 2]), controls=False)
+    query = np.array([one.n_real])
+    apart = one.distances[0].nearest_real(query, one.pool)
+    assert apart.scale[0] > 0.5
+    assert one._match_test([apart]).nearests[0].scale[0] == 0.125

@@ -1,0 +1,119 @@
+"""Exports for llama.cpp: what the file holds, and, where node-llama-cpp is there, the ids and the text that llama.cpp makes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import anew
+from anew.data.formats.tokenizer import SubWords
+from anew.exporting import gguf as target
+
+from .test_transformers import greedy_ids, held_out
+
+gguf = pytest.importorskip("gguf", reason="files are written by gguf (pip install 'anew[export]')")
+
+# A folder with node_modules/node-llama-cpp, as `npm install node-llama-cpp` makes it.
+NODE = Path(os.environ.get("NODE_LLAMA_CPP", "none"))
+LLAMA = """
+import {readFileSync} from "node:fs";
+import {getLlama} from "node-llama-cpp";
+const given = JSON.parse(readFileSync(0, "utf8"));
+const llama = await getLlama({gpu: false, build: "never", logLevel: "error"});
+const model = await llama.loadModel({modelPath: given.path});
+const context = await model.createContext({contextSize: given.context, threads: 1});
+const greedy = [];
+for await (const token of context.getSequence().evaluate(given.start, {temperature: 0, yieldEogToken: true})) {
+    greedy.push(token);
+    if (greedy.length >= 100) break;
+}
+const encoded = given.texts.map((text) => model.tokenize(text));
+console.log(JSON.stringify({greedy, encoded, text: model.detokenize(greedy)}));
+process.exit(0);
+"""
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fields and tensors of a file."""
+    reader = gguf.GGUFReader(path)
+    return {name: field.contents() for name, field in reader.fields.items()}, {t.name: t for t in reader.tensors}
+
+
+@pytest.mark.parametrize("number_type", ["f32", "f16", "q8_0"])
+def test_weights_come_back(number_type: str, text_run: Callable[[str], Path], tmp_path: Path) -> None:
+    run = text_run("characters")
+    folder = anew.export(run, "gguf", tmp_path / "out", number_type=number_type).folder
+    fields, tensors = read(folder / f"model-{number_type}.gguf")
+    model = anew.load(run, "cpu")
+    network: Any = model.family
+    query = tensors["blk.1.attn_q.weight"]
+    assert query.tensor_type.name == number_type.upper()
+    values = gguf.quants.dequantize(query.data, query.tensor_type)
+    assert np.abs(values - network.net.blocks[1].query.detach().numpy()).max() < {"f32": 1e-9}.get(number_type, 0.02)
+    assert tensors["blk.0.attn_norm.weight"].tensor_type.name == "F32"
+    assert fields["general.architecture"] == "qwen3" and fields["qwen3.context_length"] == 256
+    assert fields["tokenizer.ggml.add_eos_token"] is False and fields["tokenizer.ggml.add_space_prefix"] is False
+    assert "\u2581" in fields["tokenizer.ggml.tokens"] and " " not in fields["tokenizer.ggml.tokens"]
+
+
+def test_tied_embeddings_and_merges(text_run: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = anew.export(text_run("sub-words"), "gguf", tmp_path / "out").folder
+    fields, tensors = read(folder / "model-f32.gguf")
+    assert "output.weight" not in tensors
+    assert fields["tokenizer.ggml.model"] == "gpt2" and fields["tokenizer.ggml.add_bos_token"] is True
+    tokens = fields["tokenizer.ggml.tokens"]
+    assert tokens[fields["tokenizer.ggml.bos_token_id"]] == "<|end|>"
+    assert all("".join(merge.split(" ")) in tokens for merge in fields["tokenizer.ggml.merges"])
+    assert "0.00% of ids differ" in (folder / "README.md").read_text()
+
+
+def test_sub_words_that_would_be_cut_differently_are_refused(
+    text_run: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quoted = ["'Twas so\n'twas\n'tis\n'street\n"] * 50
+    tokenizer = SubWords.fit(quoted, 300).tokenizer(())
+    assert target.different_share(tokenizer, ["the old river and the new house"]) == 0.0
+    assert target.different_share(tokenizer, quoted) > 0.01
+    monkeypatch.setattr(target, "different_share", lambda tokenizer, texts: 0.02)
+    with pytest.raises(anew.ConfigError, match=r"llama.cpp would cut 2.0% of this run's sub-words differently"):
+        anew.export(text_run("sub-words"), "gguf", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("node") is None or not (NODE / "node_modules" / "node-llama-cpp").is_dir(),
+    reason="llama.cpp is run by node-llama-cpp; NODE_LLAMA_CPP names the folder where npm installed it",
+)
+@pytest.mark.parametrize("name", ["characters", "sub-words", "list", "labels"])
+def test_llama_cpp_goes_on_as_the_network_does(name: str, text_run: Callable[[str], Path], tmp_path: Path) -> None:
+    run = text_run(name)
+    model = anew.load(run, "cpu")
+    folder = anew.export(run, "gguf", tmp_path / "out").folder
+    texts, ids = held_out(run, model.modality)
+    label = [model.spec.vocab] if model.spec.classes else []
+    start = [*label, *ids[0][:20]]
+    room = min(100, model.spec.length - len(start))
+    given = {"path": str(folder / "model-f32.gguf"), "context": model.spec.length + 1, "start": start, "texts": texts}
+    (tmp_path / "node_modules").symlink_to(NODE / "node_modules")
+    (tmp_path / "run.mjs").write_text(LLAMA)
+    done = subprocess.run(
+        ["node", "run.mjs"], cwd=tmp_path, input=json.dumps(given), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    got = json.loads(done.stdout.splitlines()[-1])
+    begin = model.spec.special.get("begin", model.spec.special.get("end"))
+    assert got["encoded"] == [row if begin is None else row[1:] for row in ids]  # node-llama-cpp puts nothing in front
+    expected = greedy_ids(model, start, room)[len(start) :]
+    assert got["greedy"][: len(expected)] == expected
+    shown = [i for i in got["greedy"] if i != model.spec.special.get("end")]
+    assert label or got["text"] == model.modality.decode(torch.tensor([shown]))[0]

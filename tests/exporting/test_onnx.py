@@ -1,0 +1,285 @@
+"""Exports to ONNX: with the same random numbers, NumPy and ONNX Runtime give the samples of the run."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import anew
+from anew.core.random import generator
+from anew.core.specs import SampleRequest
+from samples import shapes, tones
+
+from .conftest import TINY_CONV, train
+
+pytest.importorskip("onnx", reason="graphs are written by onnx (pip install 'anew[export]')")
+pytest.importorskip("onnxscript", reason="graphs are written by onnxscript (pip install 'anew[export]')")
+pytest.importorskip("onnxruntime", reason="graphs are run by onnxruntime (pip install 'anew[dev]')")
+
+N, SEED = 5, 3
+
+
+def sampler_of(folder: Path) -> Any:
+    """The sampler of sample.py in a folder."""
+    spec = importlib.util.spec_from_file_location("exported_sample", folder / "sample.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Sampler(folder)
+
+
+def exported(run: Path, folder: Path) -> tuple[anew.Model, Any]:
+    """The run in fp32, as graphs compute, and the sampler of its export."""
+    from anew.exporting.onnx import in_fp32
+
+    model = anew.load(run, "cpu")
+    in_fp32(model.family)
+    if model.codec is not None:
+        in_fp32(model.codec)  # type: ignore[arg-type]
+    return model, sampler_of(anew.export(run, "onnx", folder).folder)
+
+
+def values(model: anew.Model) -> tuple[torch.Tensor, SampleRequest]:
+    """Samples of the run (N, *shape)."""
+    request = model.request(N, SEED)
+    *_, x = model.family.sample(request, SEED)
+    return (x if model.codec is None else model.codec.decode(x)), request
+
+
+def test_a_gan(tmp_path: Path) -> None:
+    run = train(shapes(tmp_path / "data", 60), tmp_path / "run", TINY_CONV, steps=3, family="gan")
+    model, sampler = exported(run, tmp_path / "out")
+    expected, request = values(model)
+    family: Any = model.family
+    latents = family.initial_latents(request, SEED)
+    known = {"z": latents[:, : family.config.latent_dim], "component": latents[:, family.config.latent_dim :].argmax(1)}
+    got = sampler.sample(N, known={name: tensor.numpy() for name, tensor in known.items()})
+    assert got.shape == expected.shape and np.abs(got - expected.numpy()).max() < 1e-3
+    chosen = sampler.sample(40, label="disc")
+    assert chosen.shape == (40, 1, 12, 12)
+    classes = np.array(next(step["classes"] for step in sampler.program["steps"] if step["step"] == "choose"))
+    drawn = sampler._choose(sampler.program["steps"][0], 40, {"classes": np.ones(40)}, np.random.default_rng(0))
+    assert (classes[drawn] == 1).all()
+
+
+@pytest.mark.slow
+def test_a_vae(tmp_path: Path) -> None:
+    settings = {**TINY_CONV, "prior_width": 32, "top_dim": 8}
+    run = train(shapes(tmp_path / "data", 60), tmp_path / "run", settings, steps=4, family="vae")
+    model, sampler = exported(run, tmp_path / "out")
+    expected, request = values(model)
+    family: Any = model.family
+    size = 8 + int(np.prod(family.latent.shape))
+    noise = torch.stack([torch.randn(size, generator=generator(SEED, "draw", i)) for i in range(N)])
+    assert request.labels is not None
+    known = {"noise": noise[:, :8], "deviations": float(family.temperature) * noise[:, 8:], "label": request.labels}
+    got = sampler.sample(N, known={name: tensor.numpy() for name, tensor in known.items()})
+    assert np.abs(got - expected.numpy()).max() < 1e-3
+    latents = sampler.run("encoder", got.astype(np.float32))[0]
+    assert np.abs(latents - family.encode(torch.from_numpy(got)).numpy()).max() < 1e-3
+
+
+@pytest.mark.parametrize("space", ["pixel", pytest.param("latent", marks=pytest.mark.slow)])
+def test_diffusion_of_images(space: str, tmp_path: Path) -> None:
+    settings = {**TINY_CONV, "space": space}
+    run = train(shapes(tmp_path / "data", 60), tmp_path / "run", settings, steps=3, family="diffusion")
+    model, sampler = exported(run, tmp_path / "out")
+    assert_diffusion_agrees(model, sampler)
+
+
+def assert_diffusion_agrees(model: anew.Model, sampler: Any) -> np.ndarray[Any, Any]:
+    expected, request = values(model)
+    family: Any = model.family
+    noise = family._noise(request, SEED)
+    known = {name: noise[name] for name in ("inside", "outside")}
+    known |= {"noise": noise["noise"].view(N, *family.spec.shape)}
+    known |= {"component": family._choose_component(request, noise["kind"][:, 0], None)}
+    got: np.ndarray[Any, Any] = sampler.sample(N, known={name: tensor.numpy() for name, tensor in known.items()})
+    assert got.shape == expected.shape and np.abs(got - expected.numpy()).max() < 1e-3
+    return got
+
+
+@pytest.mark.slow
+def test_sound_is_that_of_the_run(tmp_path: Path) -> None:
+    run = train(
+        tones(tmp_path / "data", 30), tmp_path / "run", {**TINY_CONV, "space": "pixel"}, steps=3, family="diffusion"
+    )
+    model, sampler = exported(run, tmp_path / "out")
+    got = assert_diffusion_agrees(model, sampler)
+    sys.path.insert(0, str(tmp_path / "out"))
+    try:
+        paths = sampler.save(got, tmp_path / "new")
+    finally:
+        sys.path.remove(str(tmp_path / "out"))
+    import soundfile
+
+    ours = model.modality.decode(torch.from_numpy(got))
+    for wave, path in zip(ours, paths, strict=True):
+        theirs, rate = soundfile.read(path)
+        assert rate == model.modality.clip_shape.rate and len(theirs) == len(wave)
+        assert np.abs(np.corrcoef(theirs, wave)[0, 1]) > 0.99
+
+
+def uniforms(seed: int) -> np.ndarray[Any, Any]:
+    """(tokens, N) the numbers that tokens of samples are drawn with."""
+    sources = [generator(seed, "draw", i) for i in range(N)]
+    return np.concatenate([np.stack([torch.rand(64, generator=s).numpy() for s in sources], 1) for _ in range(12)])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["characters", pytest.param("labels", marks=pytest.mark.slow), pytest.param("sub-words", marks=pytest.mark.slow)],
+)
+def test_text(name: str, text_run: Callable[[str], Path], tmp_path: Path) -> None:
+    model, sampler = exported(text_run(name), tmp_path / "out")
+    network: Any = model.family
+    network.mixer = None  # what stays behind
+    expected = model.generate(request := model.request(N, SEED), SEED).numpy()
+    known: dict[str, Any] = {"uniform": uniforms(SEED)}
+    if request.labels is not None:
+        known["classes"] = request.labels.numpy()
+    if sampler.program["steps"][0]["first"] is not None:
+        sampler.program["steps"][0]["first"] = [1.0] * model.spec.vocab  # the unigram is one of the counts
+    ids = sampler.sample(N, known=known)
+    assert ids.shape == expected.shape and (ids == expected).all()
+    assert name == "labels" or ids.shape[1] > 300  # longer than the context
+    texts = [path.read_bytes().decode("utf-8", "replace") for path in sampler.save(ids, tmp_path / "new")]
+    assert texts == model.modality.decode(torch.from_numpy(expected))
+    same = sampler.sample(3, temperature=0.0, new=8)
+    assert same.shape[1] - 8 in (0, 1) or name == "labels"  # the first is drawn where no token begins a text
+
+
+def test_filters_are_those_of_the_run(text_run: Callable[[str], Path], tmp_path: Path) -> None:
+    from anew.exporting.runtime import sample
+    from anew.functional.token_choice import filter_probabilities
+
+    logits = torch.randn(6, 30, generator=generator("logits"))
+    for temperature, top_k, top_p, min_p in [
+        (1.0, 0, 1.0, 0.0),
+        (0.7, 5, 1.0, 0.0),
+        (1.5, 0, 0.6, 0.1),
+        (0.0, 0, 1.0, 0.0),
+    ]:
+        step = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "never": []}
+        expected = filter_probabilities(logits.softmax(1), temperature, top_k, top_p, min_p).numpy()
+        assert np.abs(sample._filtered(logits.numpy(), step) - expected).max() < 1e-5
+
+
+@pytest.mark.slow
+def test_images_from_codes(tmp_path: Path) -> None:
+    settings = {"width": 32, "layers": 2, "heads": 2, "mlp_size": 64, "batch_size": 8, "space": "latent"}
+    run = train(shapes(tmp_path / "data", 60), tmp_path / "run", settings, steps=4, family="transformer")
+    model, sampler = exported(run, tmp_path / "out")
+    request = model.request(N, SEED)
+    *_, codes = model.family.sample(request, SEED)
+    assert model.codec is not None and request.labels is not None
+    expected = model.codec.decode(codes).numpy()
+    got = sampler.sample(N, known={"uniform": uniforms(SEED), "classes": request.labels.numpy()})
+    assert np.abs(got - expected).max() < 1e-3
+
+
+def test_the_folder_needs_nothing_else(tmp_path: Path) -> None:
+    run = train(shapes(tmp_path / "data", 60), tmp_path / "run", TINY_CONV, steps=2, family="gan")
+    export = anew.export(run, "onnx", tmp_path / "out")
+    assert [path.name for path in export.files] == ["README.md", "generator.onnx", "sample.py", "sampler.json"]
+    words = [
+        sys.executable,
+        "-I",
+        str(export.folder / "sample.py"),
+        "-n",
+        "3",
+        "--label",
+        "bar",
+        "--out",
+        str(tmp_path / "new"),
+    ]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    names = [path.name for path in sorted((tmp_path / "new").iterdir())]
+    assert names == ["0000.png", "0001.png", "0002.png"]
+    image = Image.open(io.BytesIO((tmp_path / "new" / "0000.png").read_bytes()))
+    assert image.size == (12, 12) and image.mode == "L"
+    assert "anew" not in (export.folder / "sample.py").read_text()
+    assert json.loads((export.folder / "sampler.json").read_text())["labels"]["names"] == ["bar", "disc"]
+
+
+OWN_FAMILY = """
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from anew.core.random import StepContext, generator
+from anew.core.settings import setting
+from anew.core.specs import Grid
+from anew.families import portable
+from anew.families.base import Family
+from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    batch_size: int = setting(8, "examples a step", low=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    pass
+
+
+class Own(Family):
+    Config, Sampling, spec_types = Config, Sampling, (Grid,)
+
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.net = nn.Linear(4, 144)
+
+    @classmethod
+    def suggest(cls, spec, scale):
+        return Config()
+
+    def optimizer(self):
+        return OptimizerConfig((ParameterGroup(lambda name, p: True, "adamw", 0.01),))
+
+    def loss(self, batch, context):
+        made = self.net(context.normal("z", (len(batch), 4)))
+        return Loss((made - batch.x.flatten(1)).square().sum(), len(batch))
+
+    def make(self, z):
+        return torch.tanh(self.net(z)).view(-1, 1, 12, 12)
+
+    @torch.no_grad()
+    def sample(self, request, seed):
+        rows = [torch.randn(4, generator=generator(seed, i)) for i in range(request.n)]
+        yield self.make(torch.stack(rows))
+
+    def portable_sampler(self):
+        graph = portable.Graph("maker", self, self.make, {"z": torch.zeros(2, 4)}, ("x",))
+        return portable.PortableSampler((graph,), (portable.normal("z", 4), portable.run("maker", "z", out="x")))
+
+
+EXPORT = Own
+"""
+
+
+def test_a_family_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN_FAMILY)
+    run = train(shapes(tmp_path / "data", 60), tmp_path / "run", {}, steps=2, family=tmp_path / "own.py")
+    with pytest.raises(anew.RunError, match="give `trust_code` to run it"):
+        anew.export(run, "onnx", tmp_path / "out")
+    folder = anew.export(run, "onnx", tmp_path / "out", trust_code=True).folder
+    model = anew.load(run, "cpu", trust_code=True)
+    rows = torch.stack([torch.randn(4, generator=generator(SEED, i)) for i in range(N)])
+    *_, expected = model.family.sample(model.request(N, SEED), SEED)
+    assert np.abs(sampler_of(folder).sample(N, known={"z": rows.numpy()}) - expected.numpy()).max() < 1e-5
