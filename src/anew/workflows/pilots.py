@@ -157,8 +157,9 @@ class _Stop:
     def __call__(self, result: StepResult) -> None:
         assert self.trainer is not None
         self.trial.progress = result.progress
-        self.reached = bool(self.trainer.world.broadcast(time.monotonic() >= self.deadline))
-        self.trainer.stopping = self.trainer.stopping or self.reached
+        is_due = bool(self.trainer.world.broadcast(time.monotonic() >= self.deadline))
+        self.reached = is_due and not self.trainer.stopping  # else it was stopped by hand, which goes before
+        self.trainer.stopping = self.trainer.stopping or is_due
 
 
 @dataclass(frozen=True)
