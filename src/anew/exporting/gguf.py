@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from anew.core import files
 from anew.core.extras import require
 from anew.core.settings import to_json
+from anew.core.specs import Tokens
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError
 from anew.exporting.base import Target
@@ -208,7 +209,8 @@ def check_words(model: Model, stock: LanguageModel) -> float:
     Raises:
         ConfigError: It is more than MOST_DIFFERENT.
     """
-    texts = model.sample(MEASURED_SAMPLES, max_tokens=MEASURED_TOKENS if model.spec.packed else 0)
+    is_packed = isinstance(model.spec, Tokens) and model.spec.packed
+    texts = model.sample(MEASURED_SAMPLES, max_tokens=MEASURED_TOKENS if is_packed else 0)
     share = different_share(stock.tokenizer, [str(text) for text in texts])
     if share > MOST_DIFFERENT:
         raise ConfigError(
