@@ -188,6 +188,7 @@ def _amount(size: int) -> str:
     return f"{size / 1e6:.2f} MB" if size > 1e5 else f"{size:,} bytes"
 
 
+@torch.inference_mode(False)  # gradients, wherever the caller has turned them off
 def inspect_data(
     path: str,
     *,

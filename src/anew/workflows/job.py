@@ -207,7 +207,7 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tup
             evaluate_s=evaluation_slice(budget, job.context.crowding),
         )
         if job.record.status != "training":  # by steps, a run equals one that was longer at once
-            previous_weights = read_tensors(job.folder.path / WEIGHTS)
+            previous_weights = _previous_weights(job)
     record = job.record.model_copy(update={"plan": plan})
     longer = replace(job, record=record, previous_weights=previous_weights)
     if job.world.is_main:
@@ -215,6 +215,17 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tup
             job.folder.delete_checkpoints_after(int(checkpoint["meta"]["step"]))
         longer.write_status("training")
     return longer, checkpoint
+
+
+def _previous_weights(job: TrainingJob) -> Mapping[str, Tensor] | None:
+    """The weights of a finished run; None, which is said, where their file is gone: the checkpoints suffice to go on."""
+    path = job.folder.path / WEIGHTS
+    if not path.exists():
+        job.context.reporter.message(
+            f"{WEIGHTS} is missing; going on from the checkpoints, without a comparison with the previous weights"
+        )
+        return None
+    return read_tensors(path)
 
 
 def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint | None]) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from anew.core import settings as cfg
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
@@ -55,6 +57,7 @@ LEAST_REPORT_SECONDS = 1.0
 # -- new runs -------------------------------------------------------------------------------------------------------------
 
 
+@torch.inference_mode(False)  # gradients, wherever the caller has turned them off
 def new_run(
     folder: RunFolder,
     request: Request,
@@ -182,6 +185,7 @@ def _remove_begun(folder: RunFolder, with_folder: bool) -> None:
 # -- runs that go on ------------------------------------------------------------------------------------------------------
 
 
+@torch.inference_mode(False)  # gradients, wherever the caller has turned them off
 def continue_run(
     folder: RunFolder,
     budget: float | None,

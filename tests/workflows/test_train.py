@@ -1,0 +1,44 @@
+"""Training from its request to its report, where the caller or the run folder is not as usual."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import anew
+from anew.core.reporter import SilentReporter
+from samples import TINY, names
+
+SETTINGS = {"evaluate_samples": 4, "previews": 0, **TINY}
+
+
+class Lines(SilentReporter):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_a_caller_without_gradients_trains_resumes_and_looks(context: type[torch.no_grad], tmp_path: Path) -> None:
+    data, run = names(tmp_path / "names.txt", 300), tmp_path / "run"
+    with context():
+        anew.train(data, run, steps=2, settings=SETTINGS)
+        model = anew.resume(run, steps=4)
+        anew.look(data)
+    assert model.record.plan.steps == 4
+
+
+@pytest.mark.slow
+def test_a_finished_run_without_its_weights_is_given_more_time(tmp_path: Path) -> None:
+    data, run, reporter = names(tmp_path / "names.txt", 300), tmp_path / "run", Lines()
+    anew.train(data, run, steps=3, settings=SETTINGS)
+    (run / "model.safetensors").unlink()
+    model = anew.resume(run, budget=13, reporter=reporter)
+    assert any(line.startswith("model.safetensors is missing; going on") for line in reporter.lines)
+    assert len(model.sample(2)) == 2
