@@ -14,9 +14,9 @@ LEAST_TRAINING = 1.0  # seconds: less would hardly be a step
 
 
 def evaluation_slice(budget: float, crowding: float = 1.0) -> float:
-    """Seconds of a budget kept for the report: a fifteenth, at least 6 s, at most 10 minutes. On crowded cores it takes longer
+    """Seconds of a budget kept for the report: 5 s and a fifteenth, at most 10 minutes. On crowded cores it takes longer
     by a factor, and gets up to a quarter of the budget."""
-    seconds = min(600.0, max(6.0, budget / 15))
+    seconds = min(600.0, 5.0 + budget / 15)
     return max(seconds, min(seconds * crowding, budget / 4))
 
 

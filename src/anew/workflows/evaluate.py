@@ -42,7 +42,8 @@ POOL_BYTES = 192 * 2**20  # of real items that the audit for copies holds, which
 STOPPED_SECONDS = 20.0  # for what is left once sampling was stopped by hand
 PARTS_MOST = 120_000  # units of the test part, taken evenly, that parts of a mixed model are scored on
 PROBE = 8_000  # units that are scored to learn how long the whole part would take
-WRITING_SHARE, MOST_WRITING = 0.3, 4.0  # of the time, and seconds at most, for the nearest items, drawing and writing
+WRITING_SHARE, MOST_WRITING = 0.25, 1.5  # of the time, and seconds at most, for the nearest items, drawing and writing
+SCORES_SHARE = 0.65  # of the time for measuring: from then on copies are looked for, whatever is not measured yet
 PAGE_SECONDS = 0.6  # of that for drawing and writing alone
 BRIEF = 12  # samples that a report shows where there was no time for more
 SHARE = 0.3  # of the time is for sampling
@@ -121,18 +122,12 @@ def measure_all(evaluation: Evaluation, reporter: Reporter, stop_at: float | Non
     """
     measurements = Measurements()
     try:
-        with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
-            for score in evaluation.scores():
-                measurements.scores.append(score)
-                real = "" if score.real_baseline is None else f" (real data: {score.real_baseline:.4g})"
-                reporter.message(f"  {score.name}: {score.value:.4g}{real}")
-            reporter.message("  looking for copies of training items")
-            for copies in evaluation.copy_tests():
-                measurements.copies = copies
-    except TimeIsUp:
-        measurements.notes.append(
-            "The time was up: what is missing here was not measured; `evaluate` takes the time it needs."
-        )
+        in_time = _measure_scores(evaluation, measurements, reporter, stop_at)
+        in_time = _look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
+        if not in_time:
+            measurements.notes.append(
+                "The time was up: what is missing here was not measured; `evaluate` takes the time it needs."
+            )
     except KeyboardInterrupt:
         measurements.notes.append("Stopped by hand: what is missing here was not measured.")
         reporter.message("stopped; what was measured so far is written")
@@ -140,6 +135,36 @@ def measure_all(evaluation: Evaluation, reporter: Reporter, stop_at: float | Non
         measurements.scores += measurements.copies.scores()
         measurements.notes += measurements.copies.notes
     return measurements
+
+
+def _measure_scores(
+    evaluation: Evaluation, measurements: Measurements, reporter: Reporter, stop_at: float | None
+) -> bool:
+    """Scores until their share of the time is spent; whether all came in time."""
+    seconds = None if stop_at is None else SCORES_SHARE * (stop_at - time.monotonic())
+    try:
+        with hard_stop(seconds):
+            for score in evaluation.scores():
+                measurements.scores.append(score)
+                real = "" if score.real_baseline is None else f" (real data: {score.real_baseline:.4g})"
+                reporter.message(f"  {score.name}: {score.value:.4g}{real}")
+    except TimeIsUp:
+        return False
+    return True
+
+
+def _look_for_copies(
+    evaluation: Evaluation, measurements: Measurements, reporter: Reporter, stop_at: float | None
+) -> bool:
+    """The copying test, the widest for which there is time; whether it came to its end."""
+    reporter.message("  looking for copies of training items")
+    try:
+        with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
+            for copies in evaluation.copy_tests():
+                measurements.copies = copies
+    except TimeIsUp:
+        return False
+    return True
 
 
 def report_content(evaluation: Evaluation, stop_at: float | None = None) -> ReportContent:
