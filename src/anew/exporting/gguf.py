@@ -169,8 +169,7 @@ def _add_merges(writer: Any, stock: LanguageModel) -> None:
 
 
 def _add_characters(writer: Any, stock: LanguageModel) -> None:
-    """Characters. A unigram tokenizer reads one that it does not know as the unknown token; others of llama.cpp would need a token
-    for each byte."""
+    """Characters. A unigram tokenizer reads one that it does not know as the unknown token."""
     names, special = _names(stock), _special_names(stock)
     letters = {index: name for index, name in enumerate(names) if name not in special and len(name) == 1}
     unknown = _unknown(stock, names, letters)
