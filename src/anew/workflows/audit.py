@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
 from anew.data.splitting.split import NAMES
-from anew.data.types import DataBudget
+from anew.data.types import DataBudget, DecodedItem
 from anew.errors import ConfigError, DataError
 from anew.evaluation.base import Evaluation
 from anew.evaluation.inputs import LEAST, POOL_MOST, AuditPool, EvaluationInputs
@@ -139,9 +138,9 @@ class Sets:
             held_out = "; no held-out items were given"
         return f"{plural(len(self.samples), 'sample')} made elsewhere, compared with {self.real.path!r}{held_out}."
 
-    def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[Any]:
+    def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[DecodedItem]:
         """n items of some parts in random order; of long texts whole texts, as they lie."""
-        items: list[Any]
+        items: list[DecodedItem]
         if self.textual:
             items = [text for data, part in parts for text in data.text(part, TEXT_MOST)]
             if self.packed:
@@ -151,15 +150,15 @@ class Sets:
             items = [item for data, part in parts for item in data.items(part, n, self.seed)]
         return [items[i] for i in np.random.default_rng(self.seed).permutation(len(items))[:n]]
 
-    def _train(self, n: int) -> list[Any]:
+    def _train(self, n: int) -> list[DecodedItem]:
         return self._items([(self.real, part) for part in self.train_parts], n)
 
-    def _held_out(self, n: int) -> list[Any]:
+    def _held_out(self, n: int) -> list[DecodedItem]:
         if self.held_out is not None:
             return self._items([(self.held_out, "all")], n)
         return self._items([(self.real, part) for part in self.held_out_parts], n)
 
-    def _train_and_test(self) -> tuple[Callable[[int], list[Any]], Callable[[int], list[Any]]]:
+    def _train_and_test(self) -> tuple[Callable[[int], list[DecodedItem]], Callable[[int], list[DecodedItem]]]:
         """(training, held-out) items for metrics: without held-out ones, two random halves of the data."""
         if self.has_held_out:
             return self._train, self._held_out
@@ -192,7 +191,7 @@ class Sets:
         )
 
 
-def _text_reader(items: Callable[[int], list[Any]]) -> Callable[[int | None], list[str]]:
+def _text_reader(items: Callable[[int], list[DecodedItem]]) -> Callable[[int | None], list[str]]:
     """Texts up to a number of characters."""
 
     def read(limit: int | None) -> list[str]:
