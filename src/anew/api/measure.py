@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -288,15 +287,14 @@ def compare(
         raise ConfigError("`data` is missing; give what the families are to be trained on")
     reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
     target = arguments.path("out", out)
-    values: dict[str, Any] = {}
+    request, listed = None, []
     if data is not None:
         limit = COMPARISON_BUDGET if budget is None and steps is None else budget
         request = make_request(data, budget=limit, steps=steps, modality=modality, seed=seed, settings=settings)
-        values = {name: value for name, value in asdict(request).items() if name not in ("plan_from", "fit_seconds")}
-        values["families"] = [name.strip() for name in ",".join(map(str, names)).split(",") if name.strip()]
+        listed = [name.strip() for name in ",".join(map(str, names)).split(",") if name.strip()]
     from anew.workflows.compare.run import compare_families
 
-    return compare_families(target, values, run_paths, n, trust_code, reporter)
+    return compare_families(target, request, listed, run_paths, n, trust_code, reporter)
 
 
 def read_report(run: str | Path) -> dict[str, Any]:

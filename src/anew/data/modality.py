@@ -20,6 +20,7 @@ from anew.errors import ConfigError
 from anew.estimators.sequence_clusters import SequenceClusters
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from torch import Tensor
 
 CONFIDENT = 0.8  # a confidence that outweighs a file's ending, see `Modality.sniff`
@@ -99,11 +100,11 @@ class Modality(ABC):
     unit: str
     traits: ModalityTraits
 
-    config: Any
+    config: DataclassInstance
     layout: Layout = "items"
     spec: Spec
 
-    def __init__(self, config: Any, *, generated: bool = False) -> None:
+    def __init__(self, config: DataclassInstance, *, generated: bool = False) -> None:
         self.config = config
         self.generated = generated
 

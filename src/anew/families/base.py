@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,15 @@ from anew.errors import ConfigError
 from anew.families.phases import Loss, OptimizerConfig, Phase
 from anew.families.portable import Graph, PortableSampler, StockDecoder
 from anew.functional.latents import slerp
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    class FamilyConfig(DataclassInstance, Protocol):
+        """What the `Config` of every family has."""
+
+        @property
+        def batch_size(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

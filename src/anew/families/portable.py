@@ -40,7 +40,7 @@ class Graph:
 
     name: str
     owner: nn.Module
-    function: Callable[..., Any]
+    function: Callable[..., object]
     inputs: Mapping[str, Tensor]
     outputs: tuple[str, ...]
     dynamic: Mapping[str, Mapping[int, str]] | None = None
@@ -71,16 +71,16 @@ class PortableSampler:
     """
 
     graphs: tuple[Graph, ...]
-    steps: tuple[Mapping[str, Any], ...]
+    steps: tuple[Mapping[str, object], ...]
     left_behind: tuple[str, ...] = ()
 
 
-def normal(out: str, *shape: int, scale: float = 1.0) -> dict[str, Any]:
+def normal(out: str, *shape: int, scale: float = 1.0) -> dict[str, object]:
     """Normal numbers (n, *shape), times a scale."""
     return {"step": "normal", "out": out, "shape": list(shape), "scale": scale}
 
 
-def choose(out: str, weights: Tensor, classes: Tensor, otherwise: int) -> dict[str, Any]:
+def choose(out: str, weights: Tensor, classes: Tensor, otherwise: int) -> dict[str, object]:
     """An index (n,) by weight (K,), among those of the sample's class (K,), -1 being all; `otherwise` where these weigh nothing."""
     return {
         "step": "choose",
@@ -91,12 +91,12 @@ def choose(out: str, weights: Tensor, classes: Tensor, otherwise: int) -> dict[s
     }
 
 
-def label(out: str, none: int) -> dict[str, Any]:
+def label(out: str, none: int) -> dict[str, object]:
     """The class (n,) of each sample; `none` where there are no classes."""
     return {"step": "label", "out": out, "none": none}
 
 
-def run(graph: str, *inputs: str, out: str) -> dict[str, Any]:
+def run(graph: str, *inputs: str, out: str) -> dict[str, object]:
     """The first output of a graph."""
     return {"step": "run", "graph": graph, "inputs": list(inputs), "out": out}
 
@@ -110,7 +110,7 @@ def denoise(
     scale: float = 1.0,
     noise: str | None = None,
     clip: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """From noise to a sample by a graph that takes (y, sigma (n,), *inputs) and gives the denoised estimate.
 
     Args:

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -21,6 +21,9 @@ from anew.training.distributed import World
 from anew.training.progress import StepProgress
 from anew.training.trainer import Batches, StepResult, Trainer
 
+if TYPE_CHECKING:
+    from anew.families.base import FamilyConfig
+
 UNENDING = 10**6  # steps of a training that is only timed: its schedule stays at the beginning
 LEAST_SHARE_S = 0.2  # seconds that each size is timed for, whatever is left
 MOST_STEPS = 40  # of one size: more would not make the median surer
@@ -32,7 +35,7 @@ def measure_candidates(
     family_class: type[Family],
     spec: Spec,
     scale: Scale,
-    overrides: Mapping[str, Any],
+    overrides: Mapping[str, object],
     data: Batches,
     world: World,
     *,
@@ -82,7 +85,7 @@ def measure_candidates(
     return candidates
 
 
-def _median_step_seconds(family: Family, config: Any, data: Batches, world: World, seconds: float) -> float:
+def _median_step_seconds(family: Family, config: FamilyConfig, data: Batches, world: World, seconds: float) -> float:
     rows = world.rows(config.batch_size)[1]
     trainer = Trainer(
         family,
@@ -111,7 +114,7 @@ def _seconds_of_next(steps: Iterator[StepResult]) -> float:
     return time.monotonic() - begin
 
 
-def largest_micro_batch(family: Family, config: Any, data: Batches, world: World) -> int:
+def largest_micro_batch(family: Family, config: FamilyConfig, data: Batches, world: World) -> int:
     """Rows whose saved activations take at most a third of the free memory, measured on a few rows.
 
     Returns:

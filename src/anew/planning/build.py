@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -15,6 +15,9 @@ from anew.core.memory import free_memory
 from anew.core.specs import Spec
 from anew.errors import ConfigError, out_of_memory
 from anew.families.base import Family, Scale
+
+if TYPE_CHECKING:
+    from anew.families.base import FamilyConfig
 
 SIZE_SETTINGS = ("width", "depth", "layers", "mlp_size", "channel_mults", "latent_dim", "latent_channels")
 
@@ -32,13 +35,13 @@ class _AllocationLimit(TorchFunctionMode):
 
     def __torch_function__(
         self,
-        func: Callable[..., Any],
+        func: Callable[..., object],
         types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         result = func(*args, **(kwargs or {}))
-        if func in self.FACTORIES:
+        if func in self.FACTORIES and isinstance(result, torch.Tensor):
             self.bytes += result.numel() * result.element_size()
             if self.bytes > self.limit:
                 raise MemoryError
@@ -54,7 +57,9 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def build_family(family_class: type[Family], spec: Spec, config: Any, seed: int, device: torch.device) -> Family:
+def build_family(
+    family_class: type[Family], spec: Spec, config: FamilyConfig, seed: int, device: torch.device
+) -> Family:
     """A family whose weights are a function of the seed alone.
 
     Raises:
@@ -71,9 +76,11 @@ def build_family(family_class: type[Family], spec: Spec, config: Any, seed: int,
         raise ConfigError(f"a network of this size does not fit in memory ({sizes}); give smaller settings") from error
 
 
-def suggest_config(family_class: type[Family], spec: Spec, scale: Scale, overrides: Mapping[str, Any]) -> Any:
+def suggest_config(
+    family_class: type[Family], spec: Spec, scale: Scale, overrides: Mapping[str, object]
+) -> FamilyConfig:
     """The family's Config at this scale, with what the user set on top."""
-    config = family_class.suggest(spec, scale)
+    config: FamilyConfig = family_class.suggest(spec, scale)
     return dataclasses.replace(config, **overrides) if overrides else config
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from anew.core import settings as cfg
 from anew.core.registry import available, load
@@ -199,9 +199,9 @@ def setting_owners(
     return owners | {name: codec.Config for name, codec in codec_families().items() if name not in owners}
 
 
-def settings_of(settings: Mapping[str, str], owner: str, config_class: type) -> dict[str, Any]:
+def settings_of(settings: Mapping[str, str], owner: str, config_class: type) -> dict[str, object]:
     """The typed values of those settings that an owner has: written as `name` or `owner.name`."""
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for full_name, text in settings.items():
         prefix, _, name = full_name.rpartition(".")
         if prefix in ("", owner) and name in cfg.settings_of(config_class):

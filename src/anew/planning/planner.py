@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,6 +18,9 @@ from anew.planning.context import RunContext, TrainingData
 from anew.planning.replay import replayed_plan
 from anew.planning.train_config import TrainConfig
 from anew.runs.record import Candidate, Plan, Request
+
+if TYPE_CHECKING:
+    from anew.families.base import FamilyConfig
 
 DEFAULT_MODEL_SIZE = 0  # without a budget nothing is measured: the smallest size, unless `model_size` says otherwise
 CALIBRATION_UNITS = 300_000.0  # of validation data: beyond, what is fitted hardly moves
@@ -44,7 +47,7 @@ def make_plan(
     family: FamilyChoice,
     seconds: float | None,
     measuring_seconds: float | None = None,
-) -> tuple[Plan, Any]:
+) -> tuple[Plan, FamilyConfig]:
     """Choose sizes, batch and steps. With a budget, a few sizes are timed, and the largest that can still learn is taken.
 
     Args:
@@ -99,7 +102,7 @@ def _measure(
     data: TrainingData,
     family_class: type[Family],
     scale: Scale,
-    overrides: Mapping[str, Any],
+    overrides: Mapping[str, object],
     context: RunContext,
     seconds: float,
     measuring_seconds: float | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from anew.core import settings as cfg
 from anew.core.specs import Spec
@@ -13,6 +13,9 @@ from anew.runs import events as events_file
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG, OWN_FAMILY
 from anew.runs.record import Plan, Request
+
+if TYPE_CHECKING:
+    from anew.families.base import FamilyConfig
 
 # Settings that change no step, so that they may differ from those of the run that is replayed.
 OUTSIDE_A_PLAN = {"evaluate_samples", "previews", "tensorboard", "checkpoint_seconds", "device", "parallel"}
@@ -69,7 +72,7 @@ def _without_owner(setting: str) -> str:
     return setting.rpartition(".")[2]
 
 
-def replayed_plan(run: str | Path, spec: Spec, config_class: type) -> tuple[Plan, Any]:
+def replayed_plan(run: str | Path, spec: Spec, config_class: type) -> tuple[Plan, FamilyConfig]:
     """The plan of a run, with as many steps as were logged, whatever the clock says, and the Config of its family.
 
     Raises:

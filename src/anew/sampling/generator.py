@@ -114,7 +114,7 @@ class Generator:
         *,
         label: str | int | None = None,
         condition: Condition | None = None,
-        sampling: Any = None,
+        sampling: object = None,
         first_index: int = 0,
     ) -> SampleRequest:
         """What the family is asked for.
@@ -182,7 +182,7 @@ class Generator:
         *,
         label: str | int | None = None,
         condition: Condition | None = None,
-        sampling: Any = None,
+        sampling: object = None,
         stop: str | None = None,
         first_index: int = 0,
     ) -> Samples:

@@ -6,7 +6,6 @@ Legend for shapes: B rows of a batch, L targets.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +61,8 @@ def _pieces_of_one_length(order: Ints, lengths: Ints) -> Iterator[Ints]:
 
 def _document_batches(modality: Modality, records: Sequence[EncodedRecord]) -> Iterator[tuple[Ints, Batch]]:
     """Windows of documents, each of which begins without a context."""
-    spec: Any = modality.spec
+    spec = modality.spec
+    assert isinstance(spec, Tokens)
     at_once = max(1, TOKENS_AT_ONCE // spec.length)
     owners: list[Ints] = []
     batches: list[Batch] = []

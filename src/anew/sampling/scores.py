@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from anew.core import files
 from anew.core.arguments import path as checked_path
@@ -44,9 +43,9 @@ class Likelihood:
         """In nats."""
         return -self.bits * math.log(2.0)
 
-    def figures(self, unit: str) -> dict[str, Any]:
+    def figures(self, unit: str) -> dict[str, object]:
         """As JSON values, named after the unit."""
-        counted: dict[str, Any] = {"tokens": self.tokens} if self.tokens else {}
+        counted: dict[str, object] = {"tokens": self.tokens} if self.tokens else {}
         per_token = {"bits_per_token": self.bits_per_token} if self.tokens else {}
         measured = {"log_likelihood": self.log_likelihood, "bits": self.bits}
         return {**counted, f"{unit}s": self.units, **measured, **per_token, f"bits_per_{unit}": self.bits_per_unit}
@@ -66,7 +65,7 @@ class ItemScore(Likelihood):
     record: int = 1
     name: str = ""
 
-    def to_json(self, unit: str) -> dict[str, Any]:
+    def to_json(self, unit: str) -> dict[str, object]:
         """As JSON values, named after the unit."""
         file = {"file": self.file} if self.file else {}
         name = {"name": self.name} if self.name else {}
@@ -85,7 +84,7 @@ class FileScore(Likelihood):
     file: str = ""
     records: int = 0
 
-    def to_json(self, unit: str) -> dict[str, Any]:
+    def to_json(self, unit: str) -> dict[str, object]:
         """As JSON values, named after the unit."""
         return {"file": self.file, "records": self.records, **self.figures(unit)}
 
@@ -128,7 +127,7 @@ class Scores:
         """In nats."""
         return -self.bits * math.log(2.0)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As JSON values, named after the unit: `bits_per_character`, `characters`, ..."""
         name = f"bits_per_{self.unit}"
         parts = {f"{name}_{part}": value for part, value in self.bits_per_unit_by_part.items()}

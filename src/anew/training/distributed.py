@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.errors import ConfigError
 from anew.families.phases import Loss
+
+V = TypeVar("V")
 
 GLOO_PAUSE = 0.2  # seconds; see `shutdown`
 
@@ -61,7 +63,7 @@ class World:
         dist.all_reduce(packed)
         return [float(v) for v in packed.tolist()]
 
-    def broadcast(self, value: Any) -> Any:
+    def broadcast(self, value: V) -> V:
         """The main process's value, on every process; a JSON value, so that nothing is unpickled."""
         if self.size == 1:
             return value
@@ -72,7 +74,8 @@ class World:
         if self.is_main:
             buffer.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
         dist.broadcast(buffer, src=0)
-        return json.loads(bytes(buffer.cpu().numpy()))
+        received: V = json.loads(bytes(buffer.cpu().numpy()))
+        return received
 
     def barrier(self) -> None:
         """Wait until every process is here."""
@@ -161,8 +164,12 @@ def _is_sharded(value: Tensor) -> bool:
 
 def gather_full(value: Tensor) -> Tensor:
     """The complete tensor, gathered from all processes where it is sharded."""
-    gathered: Tensor = cast(Any, value).full_tensor() if _is_sharded(value) else value
-    return gathered
+    if not _is_sharded(value):
+        return value
+    from torch.distributed.tensor import DTensor
+
+    assert isinstance(value, DTensor)
+    return value.full_tensor()
 
 
 def shard_like(value: Tensor, like: Tensor) -> Tensor:

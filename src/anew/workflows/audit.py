@@ -6,7 +6,6 @@ import hashlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -163,9 +162,9 @@ class Sets:
             f"{num_overlapping:,} of {len(items):,} held-out items stand in the training data too; they are left out."
         ]
 
-    def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[Any]:
+    def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[DecodedItem]:
         """n items of some parts in random order; of long texts whole texts, as they lie."""
-        items: list[Any]
+        items: list[DecodedItem]
         if self.textual:
             items = [text for data, part in parts for text in data.text(part, TEXT_MOST)]
             if self.packed:
@@ -175,16 +174,16 @@ class Sets:
             items = [item for data, part in parts for item in data.items(part, n, self.seed)]
         return [items[i] for i in np.random.default_rng(self.seed).permutation(len(items))[:n]]
 
-    def _train(self, n: int) -> list[Any]:
+    def _train(self, n: int) -> list[DecodedItem]:
         return self._items([(self.real, part) for part in self.train_parts], n)
 
-    def _held_out(self, n: int) -> list[Any]:
+    def _held_out(self, n: int) -> list[DecodedItem]:
         if self.held_out is not None:
             items = self._items([(self.held_out, "all")], n + len(self._training_keys))
             return [item for item in items if _key(item) not in self._training_keys][:n]
         return self._items([(self.real, part) for part in self.held_out_parts], n)
 
-    def _train_and_test(self) -> tuple[Callable[[int], list[Any]], Callable[[int], list[Any]]]:
+    def _train_and_test(self) -> tuple[Callable[[int], list[DecodedItem]], Callable[[int], list[DecodedItem]]]:
         """(training, held-out) items for metrics: without held-out ones, two random halves of the data."""
         if self.has_held_out:
             return self._train, self._held_out
@@ -224,7 +223,7 @@ def _key(item: DecodedItem) -> bytes:
     return str(item.shape).encode() + hashlib.sha256(np.ascontiguousarray(item).tobytes()).digest()
 
 
-def _text_reader(items: Callable[[int], list[Any]]) -> Callable[[int | None], list[str]]:
+def _text_reader(items: Callable[[int], list[DecodedItem]]) -> Callable[[int | None], list[str]]:
     """Texts up to a number of characters."""
 
     def read(limit: int | None) -> list[str]:

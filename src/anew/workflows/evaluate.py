@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
+from anew.core.arrays import Integers
 from anew.core.deadline import TimeIsUp, hard_stop
 from anew.core.registry import load
 from anew.core.reporter import Reporter, SilentReporter
@@ -15,6 +15,7 @@ from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
+from anew.data.types import DecodedItem
 from anew.evaluation.base import Evaluation
 from anew.evaluation.inputs import LEAST, AuditPool, EvaluationInputs, Labels
 from anew.evaluation.metrics.bits import BitsAndUnits
@@ -252,7 +253,7 @@ class Pace:
 def evaluation_inputs(
     model: Model,
     data: Dataset,
-    samples: list[Any],
+    samples: list[DecodedItem],
     seconds: float | None,
     seed: int,
     features: FeatureSets | None = None,
@@ -288,7 +289,7 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
     if asked is None:
         return None
 
-    def labels_of(part: str) -> Callable[[int], Any]:
+    def labels_of(part: str) -> Callable[[int], tuple[list[str], Integers]]:
         return lambda count: data.item_labels(part, count, seed)
 
     return Labels(labels_of("train"), labels_of("test"), asked.numpy())
@@ -313,7 +314,12 @@ def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool:
 
 
 def grouped_pool(
-    data: Dataset, train: list[Any], held_out: list[Any], n_train_total: int, randomly_held_out: bool, seed: int
+    data: Dataset,
+    train: list[DecodedItem],
+    held_out: list[DecodedItem],
+    n_train_total: int,
+    randomly_held_out: bool,
+    seed: int,
 ) -> AuditPool:
     """These items in random order, with the groups of their near-duplicates."""
     source = np.random.default_rng(seed)
@@ -323,7 +329,7 @@ def grouped_pool(
     return AuditPool(train, held_out, groups, max(n_train_total, len(train)), randomly_held_out)
 
 
-def size_of(item: Any) -> int:
+def size_of(item: DecodedItem) -> int:
     """Bytes of an item in memory, about."""
     return int(getattr(item, "nbytes", 0)) or 4 * len(item)
 

@@ -6,8 +6,8 @@ import sysconfig
 import zoneinfo
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
+from anew.core.arrays import Integers, Numbers
 from anew.core.extras import require
 from anew.errors import ConfigError, DataError, did_you_mean
 
@@ -92,7 +92,7 @@ def _small_digits() -> Iterator[tuple[str, bytes]]:
     return _image_files(images.reshape(-1, 8, 8) * (255.0 / 16.0), labels)
 
 
-def _image_files(images: Any, labels: Any) -> Iterator[tuple[str, bytes]]:
+def _image_files(images: Numbers, labels: Integers) -> Iterator[tuple[str, bytes]]:
     from anew.data.formats.pixels import png
 
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):

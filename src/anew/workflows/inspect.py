@@ -6,7 +6,6 @@ import dataclasses
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -126,7 +125,7 @@ class Inspection:
     budgets: tuple[BudgetEstimate, ...]
     fingerprint: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As JSON values: what `anew look` prints as JSON."""
         return {
             "modality": self.modality,
@@ -210,7 +209,7 @@ def inspect_data(
     """
     use_threads()
 
-    def modality_settings(name: str) -> dict[str, Any]:
+    def modality_settings(name: str) -> dict[str, object]:
         return cfg.route_settings(settings or {}, {name: load("data", name).Config})[name]
 
     size = DataBudget(budget or DEFAULT_BUDGET, 0, 0, torch.get_num_threads(), "cpu")

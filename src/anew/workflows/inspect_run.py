@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from anew.core import files
 from anew.core.settings import to_json
@@ -15,7 +14,7 @@ from anew.errors import RunError, command
 from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
-from anew.runs.record import Begun, Request, RunRecord
+from anew.runs.record import Begun, RunRecord
 
 RUN_KEYS = frozenset({"format", "status", "request"})  # of a run's config.json
 STATUS = {
@@ -26,7 +25,7 @@ STATUS = {
 }
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, kw_only=True)
 class RunInspection:
     """What `anew.look` says of a run.
 
@@ -52,26 +51,27 @@ class RunInspection:
     path: str
     status: str
     data: str
-    modality: str
-    parts: Mapping[str, int]
-    labels: tuple[str, ...]
-    family: str
-    parameters: int
-    shape: tuple[int, ...]
-    request: Mapping[str, Any]
-    steps: int
-    seconds: float
-    passes: float
-    loss: Mapping[str, float]
-    report: Mapping[str, Any] | None
+    modality: str = ""
+    parts: Mapping[str, int] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    family: str = ""
+    parameters: int = 0
+    shape: tuple[int, ...] = ()
+    request: Mapping[str, object]
+    steps: int = 0
+    seconds: float = 0.0
+    passes: float = 0.0
+    loss: Mapping[str, float] = field(default_factory=dict)
+    report: Mapping[str, object] | None = None
     commands: Mapping[str, str]
 
     @property
     def grades(self) -> dict[str, str]:
         """The answers of the report: closeness, variety, novelty."""
-        return dict((self.report or {}).get("grades", {}))
+        grades = (self.report or {}).get("grades")
+        return dict(grades) if isinstance(grades, Mapping) else {}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As JSON values: what `anew look RUN` prints as JSON. Of the report, the grades alone."""
         return {
             "run": self.path,
@@ -137,16 +137,25 @@ def inspect_run(path: Path) -> RunInspection:
     folder = RunFolder.open(path)
     record = folder.read()
     if isinstance(record, Begun):
-        return _inspection(path, record.status, record.request, commands=_commands(path, record.status, None))
+        request = record.request
+        return RunInspection(
+            path=str(path),
+            status=record.status,
+            data=request.data,
+            modality=request.modality or "",
+            family=request.family or "",
+            request=to_json(request),
+            commands=_commands(path, record.status, None),
+        )
     steps = [event for event in events.read(path / events.NAME) if event["event"] == "step"]
     report = _report(path) if record.status == "finished" else None
     plan, spec, last = record.plan, record.spec, steps[-1] if steps else {}
     examples = float(last.get("examples", 0))
     expected = (plan.steps or plan.expected_steps or 0) * plan.batch
-    return _inspection(
-        path,
-        record.status,
-        record.request,
+    return RunInspection(
+        path=str(path),
+        status=record.status,
+        request=to_json(record.request),
         modality=record.data.modality,
         data=record.data.path,
         parts=record.data.parts,
@@ -163,31 +172,12 @@ def inspect_run(path: Path) -> RunInspection:
     )
 
 
-def _inspection(path: Path, status: str, request: Request, **found: Any) -> RunInspection:
-    """An inspection in which nothing is known but what was asked for and what is given."""
-    unknown: dict[str, Any] = {
-        "data": request.data,
-        "modality": request.modality or "",
-        "parts": {},
-        "labels": (),
-        "family": request.family or "",
-        "parameters": 0,
-        "shape": (),
-        "steps": 0,
-        "seconds": 0.0,
-        "passes": 0.0,
-        "loss": {},
-        "report": None,
-    }
-    return RunInspection(path=str(path), status=status, request=to_json(request), **(unknown | found))
-
-
 def _family_name(record: RunRecord) -> str:
     codec = "" if record.codec is None else f" on latents of {record.codec.family.name}"
     return f"{record.family.name}{codec}"
 
 
-def _report(path: Path) -> dict[str, Any] | None:
+def _report(path: Path) -> dict[str, object] | None:
     """What report.json holds; None where it is missing or damaged."""
     try:
         report = files.read_json(path / "report" / "report.json")
@@ -196,7 +186,7 @@ def _report(path: Path) -> dict[str, Any] | None:
     return report if isinstance(report, dict) and isinstance(report.get("scores"), list) else None
 
 
-def _commands(path: Path, status: str, report: Mapping[str, Any] | None) -> dict[str, str]:
+def _commands(path: Path, status: str, report: Mapping[str, object] | None) -> dict[str, str]:
     """What may come next, by what it does."""
     resume = command("anew", "resume", path)
     if status != "finished":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -30,6 +30,9 @@ from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Plan, Reques
 from anew.runs.state import Checkpoint
 from anew.runs.tensors import read_tensors
 from anew.training.distributed import World
+
+if TYPE_CHECKING:
+    from anew.families.base import FamilyConfig
 
 VALIDATION_EXAMPLES = 256  # that the validation loss is measured on: few, since it is measured often
 
@@ -165,7 +168,7 @@ def reopen_job(
         raise RunError(f"the data does not fit the run {str(folder.path)!r} any more; train a new run")
     with restoring(folder.path / CONFIG):
         train_config = cfg.from_json(TrainConfig, record.train)
-        config: Any = cfg.from_json(family_class.Config, record.family.config)
+        config: FamilyConfig = cfg.from_json(family_class.Config, record.family.config)
         family = build_family(family_class, data.spec, config, record.plan.seed, context.world.device)
     return TrainingJob(folder, record, train_config, family, family_class, data, context)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from anew.core.registry import load
@@ -36,7 +34,7 @@ class SkippedItemsReport:
 def open_data(request: Request, context: RunContext) -> Dataset:
     """The data of a request, split and with its modality fitted; what was decided on the way is said."""
 
-    def modality_settings(modality: str) -> dict[str, Any]:
+    def modality_settings(modality: str) -> dict[str, object]:
         return settings_of(request.settings, modality, load("data", modality).Config)
 
     seconds = request.budget or request.fit_seconds

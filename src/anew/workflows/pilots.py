@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.core.registry import load
 from anew.core.reporter import SilentReporter
 from anew.data.dataset import Dataset
+from anew.data.types import DecodedItem
 from anew.errors import TrainingError
 from anew.evaluation.base import Embedder, Evaluation
 from anew.evaluation.inputs import EMBEDDER_ITEMS, EvaluationInputs
@@ -70,7 +70,7 @@ class Trial:
     record: RunRecord | None = None
     progress: float = 0.0
     seconds: float = 0.0
-    features: NDArray[Any] | None = None
+    features: Numbers | None = None
     judging_s: float = 0.0
 
 
@@ -103,7 +103,7 @@ class Judge:
         self.validation = self.embed(evaluation.items("test", MOST_ITEMS))  # (n, d)
         self.train = self.embed(train[: REAL_SETS * MOST_ITEMS])  # (m, d)
 
-    def features(self, job: TrainingJob, seconds: float) -> NDArray[Any]:
+    def features(self, job: TrainingJob, seconds: float) -> Numbers:
         """(n, d) of as many samples of the newest weights as the seconds allow: a chunk at least, at most as many as there
         are validation items."""
         begin = time.monotonic()
@@ -111,7 +111,7 @@ class Judge:
         with torch.no_grad():
             family.calibrate(batch.to(job.world.device) for batch in job.validation_batches())
         generator = Generator(family, job.data.modality, job.record.data.labels, job.record.label_shares)
-        items: list[Any] = []
+        items: list[DecodedItem] = []
         most = min(len(self.validation), len(self.train))
         while len(items) < most and (not items or time.monotonic() - begin < seconds):
             count = min(LEAST_ITEMS, most - len(items))
@@ -220,7 +220,7 @@ class Pilots:
         ready: list[Trial] = []
 
         def set_up(trial: Trial) -> None:
-            if ready and self.context.world.broadcast(time.monotonic() > latest):
+            if len(ready) > 0 and self.context.world.broadcast(time.monotonic() > latest):
                 self.context.reporter.message(f"no time is left to try {trial.choice.name}")
                 return
             reserved = max(0.0, end - time.monotonic()) * (1.0 - 1.0 / len(trials))  # for the others

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from anew.core.specs import Grid, Tokens
+from anew.data.types import DecodedItem
 from anew.functional.adversarial import COLLAPSED, POOLED_SIDE, diversity_ratio
 from anew.sampling.generator import Generator
 from anew.training.trainer import StepResult, Trainer
@@ -65,7 +65,7 @@ class Previews:
         phases = self.trainer.phases
         return result.step >= JUDGED_STEPS and all(p.progress_within(result.progress) >= JUDGED_FROM for p in phases)
 
-    def _collapse(self, model: Generator, samples: Sequence[Any], result: StepResult) -> str | None:
+    def _collapse(self, model: Generator, samples: Sequence[DecodedItem], result: StepResult) -> str | None:
         """A warning where samples are far less varied than as many training items, those of the step that was taken last."""
         if not isinstance(model.item_spec, Grid):
             return None
@@ -77,7 +77,7 @@ class Previews:
         return collapse(*(pooled(data.modality.pictures(items[:count])) for items in (list(samples), real)))
 
 
-def pooled(pictures: Sequence[Any]) -> Tensor:
+def pooled(pictures: Sequence[DecodedItem]) -> Tensor:
     """(n, C, 16, 16) in [0, 1] of pictures (H, W) or (H, W, C) uint8 of any sizes."""
     rows = []
     for picture in pictures:

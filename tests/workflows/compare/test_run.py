@@ -12,6 +12,7 @@ import pytest
 import anew
 from anew.data.dataset import Dataset
 from anew.runs.folder import RunFolder
+from anew.runs.record import Request
 from anew.workflows.compare.subprocesses import ComparedRun, command_of, parse_families
 from samples import names, shapes
 
@@ -121,9 +122,9 @@ def test_odd_families_are_one_sentence(families: str, message: str, tmp_path: Pa
 
 
 def test_settings_of_one_family_are_for_it_alone(tmp_path: Path) -> None:
-    request = {"data": "d", "seed": 3, "steps": None, "budget": 60.0, "modality": None, "families": ["gan", "vae:latent"],
-               "settings": {"gan.width": "8", "batch_size": "4", "train.previews": "0"}}  # fmt: skip
-    first, other = (command_of(ComparedRun(name, tmp_path / name), request) for name in request["families"])
+    settings = {"gan.width": "8", "batch_size": "4", "train.previews": "0"}
+    request, families = Request("d", budget=60.0, seed=3, settings=settings), ("gan", "vae:latent")
+    first, other = (command_of(ComparedRun(name, tmp_path / name), request, families) for name in families)
     assert first is not None and other is not None
     assert "gan.width=8" in first and "gan.width=8" not in other
     assert "batch_size=4" in first and "batch_size=4" in other and "train.previews=0" in other

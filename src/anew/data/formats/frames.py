@@ -119,7 +119,7 @@ def _opened(data: Data) -> Iterator[tuple[Any, Any]]:
     try:
         # Naming the format saves half of what opening costs.
         container_format = "gif" if head in _GIF else None
-        place: Any = str(data) if isinstance(data, Path) else io.BytesIO(data)
+        place: str | io.BytesIO = str(data) if isinstance(data, Path) else io.BytesIO(data)
         container = av.open(place, format=container_format, metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError, OSError):
         raise ValueError("its content is not a video of a known format, or its header is damaged") from None
@@ -307,7 +307,7 @@ def gif(clip: NDArray[np.uint8], rate: float) -> bytes:
     for image in images:
         image.putpalette(palette)
     out = io.BytesIO()
-    more: dict[str, Any] = {"transparency": 255, "disposal": 2} if clear.any() else {}
+    more: dict[str, int] = {"transparency": 255, "disposal": 2} if clear.any() else {}
     # Pillow takes milliseconds, the format hundredths of a second.
     images[0].save(
         out, "GIF", save_all=True, append_images=images[1:], duration=max(20, 10 * round(100 / rate)), loop=0,

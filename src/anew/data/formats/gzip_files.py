@@ -8,7 +8,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,9 @@ def is_gzip(path: Path) -> bool:
         return stream.read(2) == MAGIC
 
 
-def opened(path: Path) -> IO[Any]:
+def opened(path: Path) -> IO[bytes]:
     """The file for reading bytes in order, inflated if it is gzip."""
-    return cast(IO[Any], gzip.open(path, "rb")) if is_gzip(path) else path.open("rb")
+    return cast(IO[bytes], gzip.open(path, "rb")) if is_gzip(path) else path.open("rb")
 
 
 def mapped(path: Path, limit: int) -> NDArray[np.uint8]:

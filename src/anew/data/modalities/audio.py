@@ -81,6 +81,8 @@ class Audio(Modality):
         latents_from=60.0,
     )
 
+    config: AudioConfig
+
     def __init__(self, config: AudioConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         if config.rate and config.rate < audio.RATES[0]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,9 @@ class Code(Text):
     words: ClassVar[str] = tokenizer.INDENTED
     special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, **{name: f"<|{name}|>" for name in FIM}}
 
-    def __init__(self, config: Any, *, generated: bool = False) -> None:
+    config: CodeConfig
+
+    def __init__(self, config: CodeConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         self.suffix = ".py"
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,6 +131,8 @@ class Image(Modality):
         tries_families=True,
         unsupported_suffixes=dict.fromkeys((".heic", ".heif", ".svg", ".psd"), "PNG or JPEG"),
     )
+
+    config: ImageConfig
 
     def __init__(self, config: ImageConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
@@ -331,7 +333,7 @@ def side_limit(size: DataBudget) -> int:
     return int(np.clip(side, RUNGS[0], RUNGS[-1]))
 
 
-def parse_size(text: Any) -> tuple[int, int] | None:
+def parse_size(text: object) -> tuple[int, int] | None:
     """(width, height) that the setting `size` asks for, or None for "auto". Raises ConfigError."""
     match = re.fullmatch(r"\s*(\d{1,5})(?:\s*[xX×]\s*(\d{1,5}))?\s*", str(text))
     if str(text).strip().lower() in ("auto", "0"):

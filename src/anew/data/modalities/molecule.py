@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from anew.core.settings import setting
 from anew.data.formats import tokenizer
@@ -44,10 +43,10 @@ class Molecule(Text):
         default_sampling={"min_p": 0.05},  # one symbol out of place, and the molecule is not valid
     )
 
-    def __init__(self, config: Any, *, generated: bool = False) -> None:
+    def __init__(self, config: MoleculeConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         self.layout = "list"
-        self._left_out: dict[Any, tuple[int, int]] = {}  # of each span: lines with names, and comments
+        self._left_out: dict[object, tuple[int, int]] = {}  # of each span: lines with names, and comments
 
     @classmethod
     def sniff(cls, head: bytes) -> float:

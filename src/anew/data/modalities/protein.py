@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,7 +147,9 @@ class Protein(Text):
         max_cluster_bytes=WHOLE_BYTES,  # bytes, and residues where these are packed: 10 s of one core, and 0.6 GB
     )
 
-    def __init__(self, config: Any, *, generated: bool = False) -> None:
+    config: ProteinConfig
+
+    def __init__(self, config: ProteinConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         self.layout = "list"
         self.alphabet = config.alphabet
@@ -174,7 +176,7 @@ class Protein(Text):
             name = fasta.ALPHABETS[self.alphabet].name
             notes.append(f"the letters are {name}, by what occurs; the setting alphabet says otherwise")
         if self.config.layout != "auto":
-            self.layout = self.config.layout
+            self.layout = "list" if self.config.layout == "list" else "document"
         elif sequences and float(np.median([len(sequence) for sequence in sequences])) > LONG_SEQUENCE:
             self.layout = "document"
             which = "half of the sequences are" if len(sequences) > 1 else "the sequence is"

@@ -21,6 +21,7 @@ from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from torch import Tensor
 
 TEXT_CONFIDENCE = 0.1  # how surely a plain text is text; kinds of text that only their ending tells claim half of it
@@ -101,6 +102,7 @@ class Text(Modality):
         singular="text", is_text=True, cheap_to_encode=True, supports_labels=False, num_saved_samples=8
     )
 
+    config: Any  # of the subclass
     spec: Tokens
 
     def __init__(self, config: Any, *, generated: bool = False) -> None:
@@ -341,7 +343,7 @@ class Text(Modality):
         self.tokenizer = tokenizer.restored(record.tokens, folder, tuple(self.special_names.values()))
         self._set_spec(record.length, record.many)
 
-    def stock_tokenizer(self) -> Any:
+    def stock_tokenizer(self) -> Tokenizer:
         """A `tokenizers.Tokenizer` of the ids of `spec`."""
         by_id = sorted(self.spec.special.items(), key=lambda pair: pair[1])
         return self.tokenizer.tokenizer([self.special_names[name] for name, _ in by_id if name in self.special_names])

@@ -93,6 +93,8 @@ class Video(Modality):
     unit = "dimension"
     traits = ModalityTraits(singular="video", reads_file_slices=True, decodes_natively=True)
 
+    config: VideoConfig
+
     def __init__(self, config: VideoConfig, *, generated: bool = False) -> None:
         super().__init__(config, generated=generated)
         self.notes: list[str] = []

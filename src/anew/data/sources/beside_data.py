@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from anew.data.formats.reading import read_whole
 from anew.data.sources.listing import File
@@ -63,7 +62,7 @@ def check_is_no_run(text: str, place: Path, files: Sequence[File]) -> None:
     if not {file.path for file in files} >= _RUN_FILES:
         return
     try:
-        config: Any = json.loads(read_whole(place / "config.json", _CONFIG_BYTES))
+        config: object = json.loads(read_whole(place / "config.json", _CONFIG_BYTES))
     except (OSError, ValueError, RecursionError):
         return
     if not (isinstance(config, dict) and isinstance(config.get("data"), dict) and "family" in config):

@@ -6,7 +6,6 @@ import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -45,7 +44,7 @@ def detect_modality(
 ) -> Chosen:
     """List the path and take the wanted modality, or the one of most items (of most bytes where that is a draw). once: see
     `Source.open`; asked: the user says the wanted one, see `Modality.folders`; columns: those of tables that the user names."""
-    kinds: dict[str, Any] = {name: load("data", name) for name in available("data")}
+    kinds: dict[str, type[Modality]] = {name: load("data", name) for name in available("data")}
     if wanted is not None and wanted not in kinds:
         raise DataError(f"unknown modality {wanted!r}{did_you_mean(wanted, kinds)}")
     asked = asked and wanted is not None
@@ -73,7 +72,7 @@ def detect_modality(
     return Chosen(source, modality, shards, whole, other, notes, _fingerprint(modality, shards, source), asked)
 
 
-def _advice(source: Source, kinds: Mapping[str, Any]) -> str:
+def _advice(source: Source, kinds: Mapping[str, type[Modality]]) -> str:
     """What to convert files to whose formats these modalities do not read; empty where there are none."""
     formats = {
         suffix: form for modality in kinds.values() for suffix, form in modality.traits.unsupported_suffixes.items()

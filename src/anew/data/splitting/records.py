@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from anew.core import isolation
 from anew.data.modality import Modality, each, reasons
@@ -79,7 +78,9 @@ class Records:
     ) -> None:
         """Some records of a shard, which come behind those of it that were read before."""
         usable = self._usable(modality, piece, check)
-        alike = self._alike(modality, [record for record, fits in zip(piece, usable, strict=True) if fits])
+        alike = self._alike(
+            modality, [r for r, fits in zip(piece, usable, strict=True) if fits and isinstance(r, Item)]
+        )
         for place, (record, fits) in enumerate(zip(piece, usable, strict=True), self.lengths[number]):
             reason = self._take(record, next(alike), by_size) if fits and isinstance(record, Item) else None
             if reason is not None:
@@ -100,7 +101,7 @@ class Records:
                 self.refusals.append(SkippedItem(item.name, reason, item.group))
         return usable
 
-    def _alike(self, modality: Modality, items: Sequence[Any]) -> Iterator[int | ValueError | None]:
+    def _alike(self, modality: Modality, items: Sequence[Item]) -> Iterator[int | ValueError | None]:
         """The keys of these; None where no more are looked for."""
         most = min(BODIES - self._bodies, len(items)) if len(self.keys) < ALIKE_ITEMS else 0
         for result in alike_keys(modality, items[:most]):

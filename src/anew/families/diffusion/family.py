@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -336,4 +336,4 @@ def _concatenate(parts: list[Tensor | None], most: int) -> Tensor | None:
     return torch.cat(present)[:most] if present and len(present) == len(parts) else None
 
 
-EXPORT: Any = Diffusion
+EXPORT = Diffusion

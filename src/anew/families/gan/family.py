@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -325,4 +325,4 @@ def _suggest_patch_size(side: int) -> int:
     return 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 40))
 
 
-EXPORT: Any = Gan
+EXPORT = Gan

@@ -6,7 +6,6 @@ Legend for shapes: n samples, L new positions, P positions in the cache, K neigh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ from anew.nets.decoder import Block, Decoder
 
 
 def decoder_sampler(
-    net: Decoder, spec: Tokens, first: Tensor | None, sampling: Mapping[str, Any], left_behind: tuple[str, ...]
+    net: Decoder, spec: Tokens, first: Tensor | None, sampling: Mapping[str, object], left_behind: tuple[str, ...]
 ) -> PortableSampler:
     """One token after another.
 

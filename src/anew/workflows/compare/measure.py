@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,6 +12,7 @@ from torch import nn
 from anew.core.registry import load
 from anew.core.specs import Grid, Tokens
 from anew.data.dataset import Dataset
+from anew.data.types import DecodedItem
 from anew.errors import ConfigError
 from anew.evaluation.base import Evaluation
 from anew.evaluation.metrics.bits import bits_spec
@@ -65,7 +65,7 @@ def draw(model: Model, result: RunResult, n: int, seed: int) -> None:
     _add_training_cost(model, result)
 
 
-def _drawn(model: Model, n: int, seed: int, first: int) -> tuple[list[Any], int]:
+def _drawn(model: Model, n: int, seed: int, first: int) -> tuple[list[DecodedItem], int]:
     """n samples from number `first` on, and through how many drafts they went."""
     request = model.request(n, seed, first_index=first)
     last, drafts = None, 0
@@ -82,7 +82,7 @@ class Calls:
     def __init__(self) -> None:
         self.count: dict[nn.Module, int] = {}
 
-    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> None:
+    def __call__(self, module: nn.Module, inputs: object, output: object) -> None:
         self.count[module] = self.count.get(module, 0) + 1
 
     def per_weight(self) -> float:

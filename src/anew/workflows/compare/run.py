@@ -6,8 +6,8 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from anew.core import files
 from anew.core.provenance import command_line
@@ -22,7 +22,7 @@ from anew.evaluation.reporting import comparison
 from anew.evaluation.reporting.comparison import ComparisonReport
 from anew.evaluation.reporting.ranking import RunResult
 from anew.runs.folder import RunFolder
-from anew.runs.record import RunRecord
+from anew.runs.record import Request, RunRecord
 from anew.sampling.model import Model
 from anew.workflows.compare.measure import REAL, draw, measure
 from anew.workflows.compare.subprocesses import ComparedRun, log_of, parse_families, train_all
@@ -35,22 +35,26 @@ __all__ = ["ComparisonReport", "compare_families"]
 
 
 def compare_families(
-    out: Path, request: dict[str, Any], runs: Sequence[str | Path], n: int, trust_code: bool, reporter: Reporter | None
+    out: Path,
+    request: Request | None,
+    families: Sequence[str],
+    runs: Sequence[str | Path],
+    n: int,
+    trust_code: bool,
+    reporter: Reporter | None,
 ) -> ComparisonReport:
-    """request: data, families, budget (seconds) or steps, seed, modality, settings; runs: finished ones instead."""
+    """What a request asks of each of some families, or finished runs where there is no request; see `anew.compare`."""
     reporter = reporter or SilentReporter()
     use_threads()
     if not 20 <= n <= 10_000:
         raise ConfigError(f"n={n} is out of range; give 20 to 10,000")
-    if runs:
+    if request is None:
         entries = _finished_runs(runs)
-        request = {"runs": [str(Path(r).resolve()) for r in runs]}
         failed: dict[str, str] = {}
     else:
-        entries = parse_families(request["families"], out)
-        request = {**request, "families": [e.name for e in entries]}
+        entries = parse_families(families, out)
         _check_families(entries, request)
-        _reserve_folder(out, request)
+        _reserve_folder(out, _saved_request(request, entries))
         failed = train_all(entries, request, reporter.message)
         if len(failed) == len(entries) and not any(e.folder.exists() for e in entries):
             _release_folder(out, entries)
@@ -69,7 +73,15 @@ def _finished_runs(runs: Sequence[str | Path]) -> list[ComparedRun]:
     return [ComparedRun("/".join(p.parts[-depth:]), Path(run)) for p, run in zip(paths, runs, strict=True)]
 
 
-def _reserve_folder(out: Path, request: Mapping[str, Any]) -> None:
+def _saved_request(request: Request | None, entries: Sequence[ComparedRun]) -> dict[str, object]:
+    """What request.json holds: all that tells one comparison from another."""
+    if request is None:
+        return {"runs": [str(entry.folder.resolve()) for entry in entries]}
+    values = {name: value for name, value in asdict(request).items() if name not in ("plan_from", "fit_seconds")}
+    return values | {"families": [entry.name for entry in entries]}
+
+
+def _reserve_folder(out: Path, request: Mapping[str, object]) -> None:
     """Make the folder, or find that it holds the same comparison; ConfigError where it is in the way."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not (out / REQUEST).is_file():
@@ -99,13 +111,13 @@ def _release_folder(out: Path, entries: Sequence[ComparedRun]) -> None:
         out.rmdir()
 
 
-def _check_families(entries: Sequence[ComparedRun], request: Mapping[str, Any]) -> None:
+def _check_families(entries: Sequence[ComparedRun], request: Request) -> None:
     """ConfigError, before anything is trained, where a family cannot take the data."""
     from anew.planning.choose import choose_family
 
-    size = DataBudget(request["budget"], 0, 0, 1, "cpu")
-    columns = ColumnChoice.of(request.get("settings") or {})
-    data = Dataset.open(request["data"], modality=request["modality"], seed=request["seed"], size=size, columns=columns)
+    size = DataBudget(request.budget, 0, 0, 1, "cpu")
+    columns = ColumnChoice.of(request.settings)
+    data = Dataset.open(request.data, modality=request.modality, seed=request.seed, size=size, columns=columns)
     try:
         data.fit(size)
         for entry in entries:
@@ -126,7 +138,7 @@ def _measure_and_write(
     out: Path,
     entries: Sequence[ComparedRun],
     failed: dict[str, str],
-    request: Mapping[str, Any],
+    request: Request | None,
     n: int,
     trust_code: bool,
     reporter: Reporter,
@@ -144,13 +156,13 @@ def _measure_and_write(
     first = next(iter(records))
     folder = next(e.folder for e in entries if e.name == first)
     # The same data is divided the same way whatever the seed, so no run was trained on what another is scored on.
-    data = Dataset.reopen(records[first].data.model_dump(), folder, request.get("data"))
+    data = Dataset.reopen(records[first].data.model_dump(), folder, None if request is None else request.data)
     try:
-        if "runs" in request:
-            _reserve_folder(out, request)
+        if request is None:
+            _reserve_folder(out, _saved_request(request, entries))
         results = _run_results(out, entries, failed, records, data, n, trust_code, reporter)
         _require_one({result.name: result.failed for result in results if result.failed}, entries)
-        report = _written(out, results, records, data, request)
+        report = _written(out, results, records, data, None if request is None else request.budget)
     finally:
         data.close()
     reporter.message(f"compared in {time.monotonic() - begin:.0f} s")
@@ -208,7 +220,7 @@ def _run_results(
     return results
 
 
-def _copies(folder: Path) -> dict[str, Any] | None:
+def _copies(folder: Path) -> dict[str, object] | None:
     """What the run's own report holds under `copies`; None without a report that can be read."""
     try:
         report = files.read_json(folder / "report" / "report.json")
@@ -226,7 +238,7 @@ def _sample_count(n: int, data: Dataset) -> int:
 
 
 def _written(
-    out: Path, results: list[RunResult], records: Mapping[str, RunRecord], data: Dataset, request: Mapping[str, Any]
+    out: Path, results: list[RunResult], records: Mapping[str, RunRecord], data: Dataset, budget: float | None
 ) -> ComparisonReport:
     """Write compare.json and compare.html."""
     about_data = next(iter(records.values())).data
@@ -239,7 +251,7 @@ def _written(
         "modality": data.modality.name,
         "fingerprint": data.fingerprint,
         "parts": dict(about_data.parts),
-        "budget": request.get("budget"),
+        "budget": budget,
         "seed": about_data.seed,
         "n": n,
     }
@@ -247,11 +259,11 @@ def _written(
     real = data.modality.pictures(data.items("test", REAL, about_data.seed))
     for result in measured:
         result.samples = data.modality.pictures(result.samples)
-    budget = f" for {request['budget']:g} s each" if request.get("budget") else ""
+    time_each = f" for {budget:g} s each" if budget else ""
     page = comparison.page(
         report,
         title=Path(about_data.path).name,
-        subtitle=f"Trained on the same items{budget}, and compared with the same {data.part_size('test'):,} held-out items; "
+        subtitle=f"Trained on the same items{time_each}, and compared with the same {data.part_size('test'):,} held-out items; "
         f"{n:,} samples each.",
         real=real,
         command=command_line(),

@@ -7,16 +7,16 @@ import queue
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from anew.core import files
 from anew.errors import ConfigError, UserError, did_you_mean
 from anew.errors import command as shell
 from anew.runs.folder import RunFolder
+from anew.runs.record import Request
 
 SPACES = ("auto", "pixel", "latent")
 Say = Callable[[str], None]
@@ -67,18 +67,19 @@ def log_of(entry: ComparedRun) -> Path:
     return entry.folder.with_name(f"{entry.folder.name}.log")
 
 
-def train_all(entries: Sequence[ComparedRun], request: Mapping[str, Any], say: Say) -> dict[str, str]:
+def train_all(entries: Sequence[ComparedRun], request: Request, say: Say) -> dict[str, str]:
     """Train each that has not finished, one after another, or one a CUDA device side by side; what went wrong, by name."""
     devices = _devices()
     free: queue.Queue[str | None] = queue.Queue()
     for device in devices:
         free.put(device)
     running: list[subprocess.Popen[str]] = []
+    names = [entry.name for entry in entries]
 
     def train(entry: ComparedRun) -> str:
         device = free.get()
         try:
-            return _train(entry, request, device, say, running)
+            return _train(entry, command_of(entry, request, names), device, say, running)
         finally:
             free.put(device)
 
@@ -113,10 +114,12 @@ def _devices() -> list[str | None]:
 
 
 def _train(
-    entry: ComparedRun, request: Mapping[str, Any], device: str | None, say: Say, running: list[subprocess.Popen[str]]
+    entry: ComparedRun, command: list[str] | None, device: str | None, say: Say, running: list[subprocess.Popen[str]]
 ) -> str:
-    """Why it failed, or nothing. What the process says goes to a file beside its run, and every line of it is passed on."""
-    command = command_of(entry, request)
+    """Why it failed, or nothing. What the process says goes to a file beside its run, and every line of it is passed on.
+
+    command: The arguments of the process; None where the run is finished.
+    """
     if command is None:
         say(f"{entry.name}: is trained already")
         return ""
@@ -153,15 +156,15 @@ def _train(
     return ""
 
 
-def command_of(entry: ComparedRun, request: Mapping[str, Any]) -> list[str] | None:
-    """The arguments that train a contestant or go on with it; None where it is finished."""
+def command_of(entry: ComparedRun, request: Request, families: Sequence[str]) -> list[str] | None:
+    """The arguments that train one of the families, or go on with it; None where it is finished."""
     if (entry.folder / "config.json").exists():
         return None if _finished(entry.folder) else ["resume", str(entry.folder)]
-    words = ["train", request["data"], "--run", str(entry.folder), "--family", entry.family]
-    words += ["--seed", str(request["seed"])]
-    words += ["--steps", str(request["steps"])] if request["steps"] else ["--budget", f"{request['budget']:g}s"]
-    words += ["--modality", request["modality"]] if request["modality"] else []
-    settings = {k: v for k, v in request["settings"].items() if _is_for(k, entry.family, request["families"])}
+    words = ["train", request.data, "--run", str(entry.folder), "--family", entry.family]
+    words += ["--seed", str(request.seed)]
+    words += ["--steps", str(request.steps)] if request.budget is None else ["--budget", f"{request.budget:g}s"]
+    words += ["--modality", request.modality] if request.modality else []
+    settings = {k: v for k, v in request.settings.items() if _is_for(k, entry.family, families)}
     settings |= {"space": entry.space} if entry.space else {}
     return [*words, *(w for key, value in settings.items() for w in ("--set", f"{key}={value}"))]
 
