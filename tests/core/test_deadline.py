@@ -24,6 +24,23 @@ def test_the_body_ends_when_the_time_is_up() -> None:
     assert time.monotonic() - begin < 5.0
 
 
+class Slow:
+    """Something whose destructor takes long; what is raised there is dropped."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(TimeIsUp):  # as Python does, without its line on standard error
+            time.sleep(0.3)
+
+
+@needs_alarm
+def test_a_stop_that_is_lost_in_a_destructor_comes_again() -> None:
+    begin = time.monotonic()
+    with pytest.raises(TimeIsUp), hard_stop(0.1):
+        Slow()
+        time.sleep(20.0)
+    assert time.monotonic() - begin < 10.0
+
+
 @needs_alarm
 @pytest.mark.parametrize("seconds", [0.05, None])
 def test_nothing_comes_after_the_body(seconds: float | None) -> None:

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+AGAIN = 0.5  # seconds until it is raised once more: Python drops what is raised in a destructor or a callback
+
+
 class TimeIsUp(BaseException):
     """Raised in the main thread by `hard_stop`. Not an Exception: no handler of errors may take it for one."""
 
@@ -31,7 +34,7 @@ def hard_stop(seconds: float | None) -> Iterator[None]:
         raise TimeIsUp
 
     previous = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), AGAIN)
     try:
         yield
     finally:
