@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-
 AGAIN = 0.5  # seconds until it is raised once more: Python drops what is raised in a destructor or a callback
 
 
