@@ -107,4 +107,4 @@ def test_settings_stand_under_their_groups() -> None:
     lines = text(setting_lines(api.setting_groups(), settings))
     assert [line for line in lines if line and not line.startswith(" ")] == list(api.setting_groups().values())
     assert sum(line.startswith("    ") and not line.startswith("     ") for line in lines) == len(settings)
-    assert max(map(len, lines)) < 120
+    assert max(map(len, lines)) <= 80

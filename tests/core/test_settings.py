@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, make_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -161,3 +161,9 @@ def test_labels_are_switched_off_by_one_word() -> None:
     for name in available("data"):
         labels = cfg.settings_of(load("data", name).Config).get("labels")
         assert labels is None or "off" in (*labels.choices, *labels.help.replace(",", "").split()), name
+
+
+def test_many_settings_are_not_listed_in_a_sentence_but_the_command_that_lists_them() -> None:
+    many = make_dataclass("Many", [(f"name_{i}", int, setting(1, "a number")) for i in range(40)])
+    with pytest.raises(ConfigError, match=r"^unknown setting 'zzz'; `anew settings` lists all"):
+        cfg.route_settings({"zzz": "1"}, {"many": many})

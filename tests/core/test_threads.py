@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from anew.core.threads import ThreadTuner, choose_thread_count
+from anew.core.threads import ThreadTuner, choose_thread_count, map_in_threads, measure_crowding
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +56,26 @@ def test_the_plan_is_measured_with_what_is_faster() -> None:
     assert torch.get_num_threads() == 2
     assert choose_thread_count(1.0, lambda: 0.1) == 0.1
     assert torch.get_num_threads() == 1
+
+
+def test_crowding_is_at_least_one() -> None:
+    assert measure_crowding(0.01) >= 1.0
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_results_come_in_order_few_ahead_and_the_threads_come_back(workers: int) -> None:
+    taken: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(50):
+            taken.append(number)
+            yield number
+
+    threads = torch.get_num_threads()
+    results = map_in_threads(lambda number: number * number, numbers(), workers)
+    assert next(results) == 0 and len(taken) <= workers + 1
+    assert list(results) == [number * number for number in range(1, 50)]
+    assert torch.get_num_threads() == threads
+    with pytest.raises(ZeroDivisionError):
+        list(map_in_threads(lambda number: 1 // number, [1, 0], workers))
+    assert torch.get_num_threads() == threads

@@ -11,6 +11,7 @@ import pytest
 from anew.evaluation.base import comparisons
 from anew.evaluation.features.kmers import bigrams
 from anew.evaluation.inputs import AuditPool, EvaluationInputs
+from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.feature_sets import FeatureSets
 from anew.evaluation.modalities.image import EXPORT as IMAGE
 from anew.evaluation.modalities.text import EXPORT as TEXT
@@ -90,7 +91,21 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
         real = min(most or self.pool_size(pool), self.pool_size(pool))
         tried.append((n_samples, real))
         clock[0] += comparisons(n_samples, real) / 100_000
-        return n_samples
+        return CopyTestResult(
+            found=False,
+            p=1.0,
+            share=0.0,
+            low=0.0,
+            high=0.0,
+            detection_limit=None,
+            method="scan",
+            pairs=[],
+            distance="pixels",
+            samples=n_samples,
+            train=real // 2,
+            held_out=real - real // 2,
+            n_train_total=4000,
+        )
 
     monkeypatch.setattr(IMAGE, "run_audit", run_audit)
     monkeypatch.setattr("anew.evaluation.inputs.time.monotonic", lambda: clock[0])
@@ -100,7 +115,8 @@ def test_the_first_audit_is_of_few_and_its_time_says_what_the_next_may_look_at(
         clock[0] = 0.0
         tried.clear()
         evaluation = IMAGE(make_inputs(train, held, samples, pool=pool_of(train, held), seconds=seconds))
-        list(evaluation.copy_tests())
+        results = list(evaluation.copy_tests())
+        assert {result.limited_by for result in results[:-1]} <= {"time"}
         assert tried[0] == (64, 128) and clock[0] < seconds
         assert (tried[-1] == (1000, 6500)) == enough == (not evaluation.skipped)
         assert clock[0] > 0.2 * seconds or enough

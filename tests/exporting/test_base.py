@@ -101,3 +101,21 @@ def test_an_empty_folder_is_taken(text_run: Callable[[str], Path], tmp_path: Pat
     export = anew.export(text_run("characters"), "transformers", tmp_path / "out", number_type="f16")
     assert export.folder == tmp_path / "out" and all(path.parent == export.folder for path in export.files)
     assert '"dtype": "float16"' in (tmp_path / "out" / "config.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        *(("to", value) for value in (None, 5, "", "../hub", "base", "card")),
+        *(("out", value) for value in (None, 5, "", "a\0b", "x" * 5000)),
+        *(("number_type", value) for value in (5, "", "f64")),
+        *(("push", value) for value in (5, "", "name", "a/b/c", "../x")),
+        *(("trust_code", value) for value in (None, 1, "yes")),
+        *(("run", value) for value in (None, 5, "", "nowhere")),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence(argument: str, value: Any, gan: Path, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"run": gan, "to": "hub", "out": tmp_path / "out", argument: value}
+    with pytest.raises(anew.UserError) as caught:
+        anew.export(**given)
+    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()

@@ -19,7 +19,7 @@ from PIL import Image
 import anew
 from anew.core.random import generator
 from anew.core.specs import SampleRequest
-from samples import shapes, tones
+from samples import clips, shapes, tones
 
 from .conftest import TINY_CONV, train
 
@@ -177,9 +177,10 @@ def test_filters_are_those_of_the_run(text_run: Callable[[str], Path], tmp_path:
 
 
 @pytest.mark.slow
-def test_images_from_codes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make_data", [shapes, clips])
+def test_images_and_clips_from_codes(make_data: Callable[[Path, int], Path], tmp_path: Path) -> None:
     settings = {"width": 32, "layers": 2, "heads": 2, "mlp_size": 64, "batch_size": 8, "space": "latent"}
-    run = train(shapes(tmp_path / "data", 60), tmp_path / "run", settings, steps=4, family="transformer")
+    run = train(make_data(tmp_path / "data", 60), tmp_path / "run", settings, steps=4, family="transformer")
     model, sampler = exported(run, tmp_path / "out")
     request = model.request(N, SEED)
     *_, codes = model.family.sample(request, SEED)
@@ -187,6 +188,15 @@ def test_images_from_codes(tmp_path: Path) -> None:
     expected = model.codec.decode(codes).numpy()
     got = sampler.sample(N, known={"uniform": uniforms(SEED), "classes": request.labels.numpy()})
     assert np.abs(got - expected).max() < 1e-3
+
+
+@pytest.mark.slow
+def test_diffusion_of_clips_is_refused(tmp_path: Path) -> None:
+    settings = {**TINY_CONV, "space": "pixel"}
+    run = train(clips(tmp_path / "data", 40), tmp_path / "run", settings, steps=2, family="diffusion")
+    with pytest.raises(anew.ConfigError, match="for which ONNX has no operator"):
+        anew.export(run, "onnx", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_folder_needs_nothing_else(tmp_path: Path) -> None:

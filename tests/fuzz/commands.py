@@ -28,6 +28,8 @@ SETTINGS = ("width=64", "width=x", "width=", "=3", "x", "width=1000000000", "wid
             "temperature=0", "temperature=nan", "temperature=1e999", "top_k=-1", "stop=\0", "train_seconds=1", "device=tpu",
             "precision=x", "evaluate_samples=8", "model_size=99", "context=0", "prompt=x")  # fmt: skip
 
+TARGETS = ("transformers", "gguf", "onnx", "hub", "Transformers", "", "../hub")
+
 # values of the flags of each verb; None: a flag without a value
 FLAGS: dict[str, dict[str, Sequence[str] | None]] = {
     "look": {"--modality": WORDS, "--prefer": WORDS, "--seed": NUMBERS, "--set": SETTINGS, "--json": None},
@@ -43,6 +45,7 @@ FLAGS: dict[str, dict[str, Sequence[str] | None]] = {
                 "-n": NUMBERS, "--seed": NUMBERS, "--set": SETTINGS, "--json": None},
     "walk": {"--out": PATHS, "-n": NUMBERS, "--stops": NUMBERS, "--seed": NUMBERS, "--label": WORDS, "--from": PATHS, "--to": PATHS,
              "--set": SETTINGS, "--json": None},
+    "export": {"--to": TARGETS, "--out": PATHS, "--number-type": ("f32", "f16", "q8_0", *WORDS), "--trust-code": None, "--json": None},
     "settings": {"--json": None},
     "example": {"--json": None},
 }  # fmt: skip
@@ -55,6 +58,7 @@ PLACES = {
     "evaluate": 1,
     "compare": 1,
     "walk": 1,
+    "export": 1,
     "settings": 1,
     "example": 2,
 }
@@ -80,7 +84,9 @@ def arguments(source: random.Random) -> list[str]:
         line += [name] if values is None else [name, source.choice(values)]
     if verb in SHORT and not {"--steps", "--budget", "--plan"} & set(line) and SHORT[verb][0] not in line:
         line += SHORT[verb]
-    if verb in ("sample", "walk", "compare") and "--out" not in line and source.random() < 0.9:
+    if verb == "export" and "--to" not in line:
+        line += ["--to", source.choice(TARGETS)]
+    if verb in ("sample", "walk", "compare", "export") and "--out" not in line and source.random() < 0.9:
         line += ["--out", f"out-{source.randrange(10**6)}"]
     if verb in ("train", "compare"):
         line += FEW

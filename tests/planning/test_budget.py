@@ -64,3 +64,11 @@ def test_more_time_that_would_end_before_the_present_weights_is_refused_with_wha
     enough = float(re.search(r"at least (\d+)s", str(caught.value))[1])  # type: ignore[index]
     check_gain(enough, context(), spent=40.0, trained=87.0)
     assert 40.0 + time_to_train(enough, context()) >= GAIN * 87.0 - 0.1
+
+
+def test_on_crowded_cores_the_report_gets_more_time_up_to_a_quarter() -> None:
+    assert evaluation_slice(60.0, 1.5) == 9.0
+    assert evaluation_slice(60.0, 20.0) == 15.0
+    assert evaluation_slice(12.0, 20.0) == 6.0
+    crowded = dataclasses.replace(context(), crowding=2.0)
+    assert time_to_train(60.0, crowded) == pytest.approx(time_to_train(60.0, context()) - 6.0, abs=0.5)

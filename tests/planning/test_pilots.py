@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from anew.families.diffusion.family import Diffusion
@@ -39,5 +41,9 @@ def test_a_description_names_each_family_and_why_the_winner_won() -> None:
     assert pilots.describe_pilots([pilot("gan", 34.0, 12.0), pilot("vae", 49.0, 20.0)]) == (
         "Tried: gan 34 after 12 s, vae 49 after 12 s (Fréchet distance of 200 samples to validation items; real items 9.1). "
         "Expected at the end: gan 12, vae 20. So gan went on."
+    )
+    hasty = replace(pilot("gan", 34.0, 12.0), progress=pilots.LEAST_PROGRESS / 2)
+    assert pilots.describe_pilots([hasty]).endswith(
+        "too short to tell them apart, so gan went on, which comes closest most often."
     )
     assert "gan and vae are tried on your data first, in 12% of the time" in pilots.describe_trying(["gan", "vae"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,17 @@ def test_what_does_not_fit_is_refused_in_one_sentence(place: Path, tmp_path: Pat
     (tmp_path / "words" / "a.txt").write_text("no picture " * 50)
     with pytest.raises(anew.DataError, match="it must hold images"):
         anew.evaluate(samples=tmp_path / "words", data=place / "data", out=tmp_path / "out")
+
+
+def test_held_out_items_that_the_data_holds_too_are_left_out_and_counted(place: Path, tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(place / "held", mixed)
+    for number in range(7):
+        shutil.copy(place / "data" / f"{number:03d}.png", mixed / f"again-{number}.png")
+    report = anew.evaluate(samples=place / "copied", data=place / "data", held_out=mixed, out=tmp_path / "out")
+    assert "7 of 127 held-out items stand in the training data too; they are left out." in report.notes
+    assert report.copies.found and report.copies.held_out == 120
+    with pytest.raises(
+        anew.DataError, match=r"all of 60 items of `held_out` .* stand in the data .* too; give items that"
+    ):
+        anew.evaluate(samples=place / "new", data=place / "data", held_out=place / "copied", out=tmp_path / "none")

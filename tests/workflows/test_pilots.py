@@ -38,6 +38,7 @@ def small_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pilots for any budget, by a clock that each look at it moves: their steps do not depend on the machine."""
     ticks = count()
     monkeypatch.setattr(rules, "LEAST_BUDGET", 1.0)
+    monkeypatch.setattr(rules, "LEAST_PROGRESS", 0.0)
     monkeypatch.setattr(pilots, "time", SimpleNamespace(monotonic=lambda: 0.1 * next(ticks)))
 
 
@@ -118,8 +119,23 @@ def test_a_family_that_cannot_be_trained_is_out(data: Path, tmp_path: Path, monk
     monkeypatch.setattr(pilots, "fit", failing)
     said = Lines()
     model = anew.train(data, tmp_path / "run", budget=BUDGET, settings=SETTINGS, reporter=said)
-    assert model.family_name == "gan" and [pilot.family for pilot in model.record.plan.pilots] == ["gan"]
+    assert model.family_name == "gan" and not model.record.plan.pilots  # nobody was left to judge it against
     assert "diffusion is out: the loss is not finite" in said.lines
+
+
+@pytest.mark.usefixtures("small_budgets")
+@pytest.mark.parametrize(
+    ("share", "says"), [(0.5, "too short to tell them apart"), (0.0, "no time is left to try gan")]
+)
+def test_where_time_is_short_the_likeliest_family_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, says: str
+) -> None:
+    monkeypatch.setattr(rules, "LEAST_PROGRESS", 1.0)
+    monkeypatch.setattr(pilots, "SETUP_SHARE", share)
+    said = Lines()
+    model = anew.train(data, tmp_path / "run", budget=BUDGET, settings=SETTINGS, reporter=said)
+    assert model.family_name == "diffusion" and any(says in line for line in said.lines)
+    assert len(model.record.plan.pilots) == (2 if share else 0)
 
 
 @pytest.mark.parametrize(

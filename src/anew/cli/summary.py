@@ -11,6 +11,7 @@ from anew.cli.terminal import Span
 from anew.errors import command
 
 Line = list[Span]
+SETTINGS_WIDTH = 80  # columns of a terminal that the list of settings fits
 REAL_BASELINE = "real_baseline"  # of a score in report.json: what real data gets in the samples' place
 QUESTIONS = {"closeness": "Close to your data?", "variety": "As varied?", "novelty": "New?"}
 ANSWERS = {
@@ -177,6 +178,11 @@ def setting_lines(groups: Mapping[str, str], settings: Sequence[Any]) -> list[Li
         owner = setting.owner
         default = ",".join(map(str, setting.default)) if isinstance(setting.default, tuple) else str(setting.default)
         unit = f" {setting.unit}" if setting.unit else ""
-        lines.append([(f"    {setting.name}={default}", "bold"), (f"  ({setting.values}{unit})", "dim")])
-        lines += [[(f"      {row}", "")] for row in textwrap.wrap(setting.meaning, 100)]
+        name, values = f"    {setting.name}={default}", f"({setting.values}{unit})"
+        if len(name) + 2 + len(values) <= SETTINGS_WIDTH:
+            lines.append([(name, "bold"), (f"  {values}", "dim")])
+        else:
+            lines.append([(name, "bold")])
+            lines += [[(f"      {row}", "dim")] for row in textwrap.wrap(values, SETTINGS_WIDTH - 6)]
+        lines += [[(f"      {row}", "")] for row in textwrap.wrap(setting.meaning, SETTINGS_WIDTH - 6)]
     return lines

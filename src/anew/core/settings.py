@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 V = TypeVar("V")
 SettingValue: TypeAlias = str | int | float | bool
+MOST_LISTED = 12  # settings that a sentence names; of more it names the command that lists them
 MAX_INT = 2**63 - 1  # largest whole number: others keep it in 64 bits
 EXACT_INT = 2**53  # up to here a float stands for one whole number only
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -256,7 +257,11 @@ def _without_none(hint: object) -> object:
 
 
 def _unknown_setting(full_name: str, name: str, names: Iterable[str]) -> ConfigError:
-    return ConfigError(f"unknown setting {full_name!r}{did_you_mean(name, names)}")
+    known = sorted(set(names))
+    hint = did_you_mean(name, known)
+    if len(known) > MOST_LISTED and "did you mean" not in hint:
+        hint = "; `anew settings` lists all, and `anew settings NAME` those of a family or a kind of data"
+    return ConfigError(f"unknown setting {full_name!r}{hint}")
 
 
 def _wrong_type(name: str, value: object, expected: type) -> ConfigError:

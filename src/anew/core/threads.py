@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +29,18 @@ def use_threads(count: int | None = None) -> int:
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
     return count
+
+
+def measure_crowding(cpu_seconds: float = 0.1) -> float:
+    """How many times longer than on idle cores work of one thread takes now, at least 1: other programs want them too.
+
+    Args:
+        cpu_seconds: Of processor time that are spent on measuring.
+    """
+    begin, cpu_begin = time.monotonic(), time.thread_time()
+    while (used := time.thread_time() - cpu_begin) < cpu_seconds:
+        sum(range(1000))
+    return max(1.0, (time.monotonic() - begin) / used)
 
 
 def map_in_threads(function: Callable[[T], R], arguments: Iterable[T], workers: int) -> Iterator[R]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
 from anew.evaluation.inputs import EMBEDDER_ITEMS, LEAST, POOL_MOST, AuditPool, Clock, EvaluationInputs
-from anew.evaluation.memorization.audit import LEAST_POSERS, MOST_CONTROLS, audit, posers
+from anew.evaluation.memorization.audit import MOST_CONTROLS, POSERS, audit
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
 from anew.evaluation.metrics.bits import bits_spec, gap_score
 from anew.evaluation.metrics.bootstrap import mean_interval
@@ -37,6 +39,7 @@ GAP_ITEMS, GAP_UNITS = 256, 60_000.0  # items, or characters, of each part whose
 PROBE_SHARE = 0.1  # of the time for metrics, for a probe of classes
 TRIAL_ITEMS = 16  # items whose features tell how long those of a probe would take
 REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
+ANY = 10**9  # more items than there are
 OUT_OF_TIME = "out of time"
 
 Embedder = Callable[[Sequence[Any]], Numbers]
@@ -175,14 +178,16 @@ class Evaluation(ABC):
             yield with_limit(result, "time" if n_requested <= n_held else "memory")
             pace = comparisons(n_samples, n_compared) / max(self.total_clock.spent() - begin, 1e-3)
             affordable = 0.8 * pace * max(self.total_clock.remaining(0.9), 0.0)
-            n_others = MOST_CONTROLS + LEAST_POSERS
-            n_more = max(n_samples, min(n_all, int(affordable / (n_compared + n_others))))
-            n_real = max(n_compared, int(affordable / (n_more + n_others)))
+            in_samples = partial(comparisons, real=n_compared + MOST_CONTROLS)
+            n_more = max(n_samples, most_within(affordable, n_all, in_samples))
+            n_real = max(n_compared, most_within(affordable, ANY, partial(comparisons, n_more)))
             if n_more == n_samples and (n_held < n_requested or n_real < 2 * n_compared):
                 break
             n_samples = n_more
-        if n_requested <= n_held or n_samples < n_all:
-            compared = f"{result.train:,} of {result.n_train_total:,} and {n_samples:,} of {n_all:,} samples"
+        if (n_requested <= n_held and result.train < result.n_train_total) or n_samples < n_all:
+            compared = (
+                f"{result.train:,} of {result.n_train_total:,} training items and {n_samples:,} of {n_all:,} samples"
+            )
             self.skip("copies of all training items", f"there was time to compare {compared}")
 
     def pool_size(self, pool: AuditPool) -> int:
@@ -340,7 +345,12 @@ class Evaluation(ABC):
 
 def comparisons(samples: int, real: int) -> float:
     """How many pairs of items an audit compares, but for a factor: real items that pose as samples are compared too."""
-    return (samples + min(MOST_CONTROLS, real // 2) + posers(samples, real)) * real
+    return (samples + min(MOST_CONTROLS, real // 2) + min(POSERS, real)) * real
+
+
+def most_within(pairs: float, most: int, pairs_of: Callable[[int], float]) -> int:
+    """The largest number up to `most` whose pairs, which rise with it, are no more than that; 0 where even one takes more."""
+    return bisect_right(range(1, most + 1), pairs, key=pairs_of)
 
 
 def with_limit(result: CopyTestResult, limited_by: str) -> CopyTestResult:

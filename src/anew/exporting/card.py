@@ -146,12 +146,13 @@ def measured_lines(report: Mapping[str, Any] | None) -> list[str]:
 
 
 def _bits_table(unit: str, whole: float | None, network: float | None) -> str:
-    if whole is None or network is None:
+    if whole is None:
         return f"Bits per {unit} of held-out data were not measured; `anew evaluate` on the run measures them.\n"
+    export = "not measured; `anew evaluate` on the run does it" if network is None else format_number(network)
     return (
         f"| on held-out data, exact | bits per {unit} |\n|---|---|\n"
         f"| the run, as `anew sample` draws from it | {format_number(whole)} |\n"
-        f"| this export | {format_number(network)} |\n"
+        f"| this export | {export} |\n"
     )
 
 

@@ -13,9 +13,11 @@ GAIN = 1.1  # times the training so far, that a run should be given at least in 
 LEAST_TRAINING = 1.0  # seconds: less would hardly be a step
 
 
-def evaluation_slice(budget: float) -> float:
-    """Seconds of a budget kept for the report: a fifteenth, at least 6 s, at most 10 minutes."""
-    return min(600.0, max(6.0, budget / 15))
+def evaluation_slice(budget: float, crowding: float = 1.0) -> float:
+    """Seconds of a budget kept for the report: a fifteenth, at least 6 s, at most 10 minutes. On crowded cores it takes longer
+    by a factor, and gets up to a quarter of the budget."""
+    seconds = min(600.0, max(6.0, budget / 15))
+    return max(seconds, min(seconds * crowding, budget / 4))
 
 
 def saving_slice(budget: float) -> float:
@@ -50,25 +52,25 @@ def training_seconds(
 def time_to_train(budget: float, context: RunContext, minimum: float | None = None) -> float:
     """Seconds of a budget that are left for training, the same on all processes; see `training_seconds`."""
     elapsed = context.elapsed()
-    seconds = budget - elapsed - context.reserved - _reserved(budget)
+    seconds = budget - elapsed - context.reserved - _reserved(budget, context)
     if seconds < LEAST_TRAINING and minimum is None:
-        raise _too_small(budget, elapsed)
+        raise _too_small(budget, elapsed, context)
     return float(context.world.broadcast(max(seconds, minimum or LEAST_TRAINING)))
 
 
-def _reserved(budget: float) -> float:
+def _reserved(budget: float, context: RunContext) -> float:
     """Seconds kept for all that follows training."""
-    return evaluation_slice(budget) + saving_slice(budget) + calibration_slice(budget)
+    return evaluation_slice(budget, context.crowding) + saving_slice(budget) + calibration_slice(budget)
 
 
-def _too_small(budget: float, elapsed: float) -> BudgetError:
+def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetError:
     """The error for a budget that leaves no time to train; it says a budget that would."""
     enough = budget
-    while enough - elapsed - calibration_slice(budget) - evaluation_slice(enough) - saving_slice(enough) < 2.0:
+    while enough - elapsed - _reserved(enough, context) < 2.0:
         enough += 1.0
     return BudgetError(
         f"a budget of {budget:g} s leaves no time to train: reading took {elapsed:.1f} s and the report needs "
-        f"{evaluation_slice(budget):.1f} s; give at least {int(enough) + 1}s"
+        f"{evaluation_slice(budget, context.crowding):.1f} s; give at least {int(enough) + 1}s"
     )
 
 
@@ -87,7 +89,7 @@ def check_gain(budget: float, context: RunContext, spent: float, trained: float)
     if spent + time_to_train(budget, context) > trained:
         return
     enough = budget
-    while spent + enough - context.elapsed() - _reserved(enough) < GAIN * trained:
+    while spent + enough - context.elapsed() - _reserved(enough, context) < GAIN * trained:
         enough += max(1.0, enough / 50)
     raise BudgetError(
         f"a budget of {budget:g} s is too short to improve this run: it goes on from where its learning rate began to fall, "

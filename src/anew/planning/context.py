@@ -24,6 +24,7 @@ class RunContext:
         started: `time.monotonic()` when the command began; the budget counts from there.
         world: The processes that train together.
         user_family: The class that the family `family.py` stands for, where the user brought one.
+        crowding: How many times longer than on idle cores work takes now, at least 1.
         reserved: Seconds of the budget that are kept for other trainings beside this one.
     """
 
@@ -31,6 +32,7 @@ class RunContext:
     started: float
     world: World
     user_family: type[Family] | None = None
+    crowding: float = 1.0
     reserved: float = 0.0
 
     def elapsed(self) -> float:

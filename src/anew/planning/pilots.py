@@ -14,6 +14,7 @@ from anew.runs.record import Pilot
 PILOT_SHARE = 0.12  # of the budget, at most, for all pilots together: planning, training and judging
 MOST_SECONDS = 900.0  # a longer look would not make the choice surer
 LEAST_BUDGET = 180.0  # seconds: with less, pilots would be over before they have learned anything
+LEAST_PROGRESS = 0.02  # of a training, before which its samples say nothing of the end
 
 
 def pilot_seconds(budget: float) -> float:
@@ -34,6 +35,11 @@ def expected_distance(family_class: type[Family], distance: float, real: float, 
         progress: Share of the training that is done, in (0, 1].
     """
     return real + max(distance - real, 0.0) * math.pow(progress, family_class.learning_exponent)
+
+
+def can_tell(pilots: Sequence[Pilot]) -> bool:
+    """Whether all went on for long enough to say which one is to go on."""
+    return all(pilot.progress >= LEAST_PROGRESS for pilot in pilots)
 
 
 def num_rounds(pilots: int) -> int:
@@ -65,9 +71,9 @@ def describe_pilots(pilots: Sequence[Pilot]) -> str:
     if not pilots:
         return ""
     distances = ", ".join(f"{p.family} {p.distance:.3g} after {p.seconds:.0f} s" for p in pilots)
-    expected = ", ".join(f"{p.family} {p.expected:.3g}" for p in pilots)
     winner = pilots[0]
-    return (
-        f"Tried: {distances} (Fréchet distance of {winner.items} samples to validation items; real items "
-        f"{winner.real:.3g}). Expected at the end: {expected}. So {winner.family} went on."
-    )
+    tried = f"Tried: {distances} (Fréchet distance of {winner.items} samples to validation items; real items {winner.real:.3g})."
+    if not can_tell(pilots):
+        return f"{tried} That was too short to tell them apart, so {winner.family} went on, which comes closest most often."
+    expected = ", ".join(f"{p.family} {p.expected:.3g}" for p in pilots)
+    return f"{tried} Expected at the end: {expected}. So {winner.family} went on."

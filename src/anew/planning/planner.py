@@ -88,7 +88,7 @@ def make_plan(
         steps=request.steps if seconds is None else None,
         budget_s=request.budget,
         train_s=seconds,
-        evaluate_s=None if request.budget is None else evaluation_slice(request.budget),
+        evaluate_s=None if request.budget is None else evaluation_slice(request.budget, context.crowding),
         expected_steps=expected_steps,
         calibration_units=_calibration_units(request.budget, chosen, data),
         epochs=_epochs(expected_steps, family_config.batch_size, data),

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anew.core.arrays import Integers, Numbers
+from anew.core.arrays import Numbers
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Tokens
 from anew.core.threads import map_in_threads, use_threads
@@ -178,8 +178,8 @@ def _score_records(
 
 @torch.no_grad()
 def _score_batch(
-    generator: Generator, owned: tuple[Integers, Batch]
-) -> tuple[Integers, NDArray[np.float64], dict[str, float]]:
+    generator: Generator, owned: tuple[NDArray[np.int64], Batch]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], dict[str, float]]:
     """Owners of the rows, bits, units and tokens of each (B, 3), and the bits of all under parts of the model."""
     owners, batch = owned
     views = [view.to(generator.device) for view in generator.modality.orderings(batch)]

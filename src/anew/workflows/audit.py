@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,9 @@ class Sets:
             raise DataError(f"{generated.path!r} holds no usable samples")
         self.notes = [*real.scan.notes, *(f"samples: {note}" for note in generated.scan.notes)]
         self.notes += [] if self.has_held_out else [NOT_HELD_OUT]
+        self._training_keys: set[bytes] = set()
+        if held_out is not None:
+            self.notes += self._leave_out_training_items(held_out)
         if len(self.samples) < LEAST:
             are = "is" if len(self.samples) == 1 else "are"
             self.notes.append(
@@ -138,6 +142,26 @@ class Sets:
             held_out = "; no held-out items were given"
         return f"{plural(len(self.samples), 'sample')} made elsewhere, compared with {self.real.path!r}{held_out}."
 
+    def _leave_out_training_items(self, held_out: Dataset) -> list[str]:
+        """Held-out items that the generator was trained on are held out from nothing; a note of how many they are.
+
+        Raises:
+            DataError: All of them are.
+        """
+        items = self._items([(held_out, "all")], POOL_MOST)
+        self._training_keys = {_key(item) for item in self._train(POOL_MOST)} & {_key(item) for item in items}
+        num_overlapping = sum(_key(item) in self._training_keys for item in items)
+        if num_overlapping == len(items):
+            raise DataError(
+                f"all of {plural(len(items), 'item')} of `held_out` {held_out.path!r} stand in the data {self.real.path!r} too; "
+                "give items that the generator was not trained on"
+            )
+        if not num_overlapping:
+            return []
+        return [
+            f"{num_overlapping:,} of {len(items):,} held-out items stand in the training data too; they are left out."
+        ]
+
     def _items(self, parts: list[tuple[Dataset, str]], n: int) -> list[DecodedItem]:
         """n items of some parts in random order; of long texts whole texts, as they lie."""
         items: list[DecodedItem]
@@ -155,7 +179,8 @@ class Sets:
 
     def _held_out(self, n: int) -> list[DecodedItem]:
         if self.held_out is not None:
-            return self._items([(self.held_out, "all")], n)
+            items = self._items([(self.held_out, "all")], n + len(self._training_keys))
+            return [item for item in items if _key(item) not in self._training_keys][:n]
         return self._items([(self.real, part) for part in self.held_out_parts], n)
 
     def _train_and_test(self) -> tuple[Callable[[int], list[DecodedItem]], Callable[[int], list[DecodedItem]]]:
@@ -189,6 +214,13 @@ class Sets:
             features=features,
             pool=self._pool,
         )
+
+
+def _key(item: DecodedItem) -> bytes:
+    """The same for items that are the same."""
+    if isinstance(item, str):
+        return item.encode("utf-8", "surrogatepass")
+    return str(item.shape).encode() + hashlib.sha256(np.ascontiguousarray(item).tobytes()).digest()
 
 
 def _text_reader(items: Callable[[int], list[DecodedItem]]) -> Callable[[int | None], list[str]]:

@@ -202,7 +202,13 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tup
         if job.record.status != "training":
             check_gain(budget, job.context, spent, _seconds_trained(job))
         train_s = spent + time_to_train(budget, job.context)
-        plan = replace(plan, steps=None, budget_s=budget, train_s=train_s, evaluate_s=evaluation_slice(budget))
+        plan = replace(
+            plan,
+            steps=None,
+            budget_s=budget,
+            train_s=train_s,
+            evaluate_s=evaluation_slice(budget, job.context.crowding),
+        )
         if job.record.status != "training":  # by steps, a run equals one that was longer at once
             previous_weights = _previous_weights(job)
     record = job.record.model_copy(update={"plan": plan})

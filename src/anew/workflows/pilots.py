@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 
@@ -29,7 +29,7 @@ from anew.evaluation.metrics.two_sample import two_sample_test
 from anew.planning.budget import LEAST_TRAINING, time_to_train
 from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext
-from anew.planning.pilots import describe_pilots, expected_distance, num_kept, num_rounds, pilot_seconds
+from anew.planning.pilots import can_tell, describe_pilots, expected_distance, num_kept, num_rounds, pilot_seconds
 from anew.planning.planner import describe_plan
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
@@ -46,7 +46,8 @@ from anew.workflows.job import TrainingJob, begin_job, latest_checkpoint, reopen
 FOLDER, CHECKPOINTS = "pilots", "checkpoints"
 LEAST_ITEMS, MOST_ITEMS = 50, 250  # of validation, and samples, that pilots are judged by; also the samples of a chunk
 REAL_SETS = 3  # of training items, whose median distance stands for that of real items: one may hold an odd item
-MEASURING_SHARE = 0.15  # of a pilot's first turn is for timing its sizes
+SETUP_SHARE = 0.5  # of all time, after which no further pilot is set up
+MEASURING_SHARE = 0.15  # of all time is for timing sizes
 JUDGING_SHARE = 0.2  # of a pilot's first turn is kept for judging it; later it is known what that takes
 
 
@@ -118,12 +119,12 @@ class Judge:
         return self.embed(items)
 
     def compare(self, trials: Sequence[Trial]) -> list[Pilot]:
-        """What is known of trials that have features, by as many samples of each, the most promising first."""
+        """What is known of trials that have features, by as many samples of each."""
         n = min(len(trial.features) for trial in trials if trial.features is not None)
         validation = self.validation[:n]
         starts = range(0, max(1, len(self.train) - n + 1), n)
         real = max(0.0, median(frechet_distance(self.train[i : i + n], validation) for i in starts))
-        return sorted((self._pilot(trial, n, real) for trial in trials), key=lambda p: (p.expected, p.distance))
+        return [self._pilot(trial, n, real) for trial in trials]
 
     def _pilot(self, trial: Trial, n: int, real: float) -> Pilot:
         assert trial.features is not None
@@ -156,8 +157,9 @@ class _Stop:
     def __call__(self, result: StepResult) -> None:
         assert self.trainer is not None
         self.trial.progress = result.progress
-        self.reached = bool(self.trainer.world.broadcast(time.monotonic() >= self.deadline))
-        self.trainer.stopping = self.trainer.stopping or self.reached
+        is_due = bool(self.trainer.world.broadcast(time.monotonic() >= self.deadline))
+        self.reached = is_due and not self.trainer.stopping  # else it was stopped by hand, which goes before
+        self.trainer.stopping = self.trainer.stopping or is_due
 
 
 @dataclass(frozen=True)
@@ -182,85 +184,110 @@ class Pilots:
         """The training that goes on, and its state.
 
         Args:
-            choices: Families that could win.
+            choices: Families that could win, the likeliest first.
             seconds: For all of it.
 
         Raises:
             TrainingError: No family could be trained.
             KeyboardInterrupt: It was interrupted; nothing of it is kept.
         """
-        world, end = self.context.world, time.monotonic() + seconds
+        end = time.monotonic() + seconds
         names = " and ".join(choice.name for choice in choices)
         self.context.reporter.message(f"trying {names} on your data for {seconds:.0f} s; the better one goes on")
-        judge = Judge(self.data, self.request.seed) if world.is_main else None
         trials = [Trial(choice, RunFolder(self.folder.path / FOLDER / choice.name)) for choice in choices]
+        trials = self._set_up(trials, seconds, end)
         judged: dict[str, Pilot] = {}
-        for rounds_left in range(num_rounds(len(trials)), 0, -1):
-            round_end = end - (end - time.monotonic()) * (rounds_left - 1) / rounds_left
-            trials = self._round(judge, trials, round_end, end)
-            compared = world.broadcast([] if judge is None else [asdict(pilot) for pilot in judge.compare(trials)])
-            ranked = [Pilot(**values) for values in compared]
-            judged |= {pilot.family: pilot for pilot in ranked}
-            order = [pilot.family for pilot in ranked]
-            trials = sorted(trials, key=lambda trial: order.index(trial.choice.name))[: num_kept(len(trials))]
+        if len(trials) > 1:
+            judge = Judge(self.data, self.request.seed) if self.context.world.is_main else None
+            for rounds_left in range(num_rounds(len(trials)), 0, -1):
+                round_end = end - (end - time.monotonic()) * (rounds_left - 1) / rounds_left
+                trials = self._round(judge, trials, round_end, end)
+                ranked = self._compared(judge, trials)
+                judged |= {pilot.family: pilot for pilot in ranked}
+                order = [pilot.family for pilot in ranked]
+                trials = sorted(trials, key=lambda trial: order.index(trial.choice.name))[: num_kept(len(trials))]
         winner = trials[0]
         pilots = sorted(judged.values(), key=lambda pilot: (pilot.family != winner.choice.name, pilot.expected))
-        self.context.reporter.message(describe_pilots(pilots))
+        if pilots:
+            self.context.reporter.message(describe_pilots(pilots))
         return self._adopted(winner, tuple(pilots))
 
-    def _round(self, judge: Judge | None, trials: Sequence[Trial], round_end: float, end: float) -> list[Trial]:
-        """Train and judge each, in turns of equal length. Left out are those that fail, or have no turn left: a machine that
-        others use may take far longer than it should."""
-        sound: list[Trial] = []
-        error: TrainingError | None = None
-        for number, trial in enumerate(trials):
-            if len(sound) > 0 and self.context.world.broadcast(time.monotonic() >= end):
-                self.context.reporter.message(f"no time is left to try {trial.choice.name}")
-                continue
-            turn = max(0.0, round_end - time.monotonic()) / (len(trials) - number)
-            try:
-                self._advance(trial, turn, end)
-            except TrainingError as failure:
-                error = failure
-                self.context.reporter.message(f"{trial.choice.name} is out: {failure}")
-                continue
-            begin = time.monotonic()
-            if judge is not None:
-                assert trial.record is not None
-                trial.features = judge.features(self._reopened(trial), turn * JUDGING_SHARE)
-            trial.judging_s = time.monotonic() - begin
-            sound.append(trial)
-        if not sound and error is not None:
-            raise error
-        return sound
+    def _set_up(self, trials: Sequence[Trial], seconds: float, end: float) -> list[Trial]:
+        """Plan each training, fit its closed form and take a step, so that all have equally long for further steps. Left out
+        are those that fail, or for which too little time is left: a busy machine may take far longer than it should."""
+        latest = end - (1.0 - SETUP_SHARE) * seconds
+        measuring_seconds = MEASURING_SHARE * seconds / len(trials)
+        ready: list[Trial] = []
 
-    def _advance(self, trial: Trial, turn: float, end: float) -> None:
-        """Train for what a turn of so many seconds leaves beside judging; plan before, where that is to be done."""
-        begin = time.monotonic()
-        judging = trial.judging_s or JUDGING_SHARE * turn
-        checkpoint: Checkpoint | None = None
-        if trial.record is None:
+        def set_up(trial: Trial) -> None:
+            if bool(ready) and self.context.world.broadcast(time.monotonic() > latest):
+                self.context.reporter.message(f"no time is left to try {trial.choice.name}")
+                return
+            reserved = max(0.0, end - time.monotonic()) * (1.0 - 1.0 / len(trials))  # for the others
             if self.context.world.is_main:
                 trial.folder.path.mkdir(parents=True, exist_ok=True)
             job = begin_job(
                 trial.folder,
                 self.request,
                 self.train_config,
-                self._quiet(max(0.0, end - begin - turn)),
+                self._quiet(reserved),
                 self.data,
                 trial.choice,
                 minimum_seconds=LEAST_TRAINING,
-                measuring_seconds=MEASURING_SHARE * turn,
+                measuring_seconds=measuring_seconds,
             )
             trial.record = job.record
-        else:
+            self._train(trial, job, None, deadline=0.0)
+            ready.append(trial)
+
+        self._each(trials, set_up)
+        return ready
+
+    def _round(self, judge: Judge | None, trials: Sequence[Trial], round_end: float, end: float) -> list[Trial]:
+        """Train and judge each, in turns of equal length; those whose training did not fail."""
+        sound: list[Trial] = []
+
+        def take_turn(trial: Trial) -> None:
+            begin = time.monotonic()
+            turn = max(0.0, round_end - begin) / (len(trials) - trials.index(trial))
             job = self._reopened(trial)
-            checkpoint = latest_checkpoint(job)
-        stop = _Stop(trial, begin + turn - judging)
+            judging = trial.judging_s or JUDGING_SHARE * turn
+            self._train(trial, job, latest_checkpoint(job), deadline=begin + turn - judging)
+            begin = time.monotonic()
+            if judge is not None:
+                trial.features = judge.features(self._reopened(trial), JUDGING_SHARE * turn)
+            trial.judging_s = time.monotonic() - begin
+            sound.append(trial)
+
+        self._each(trials, take_turn)
+        return sound
+
+    def _each(self, trials: Sequence[Trial], act: Callable[[Trial], None]) -> None:
+        """Act on each; one whose training fails is out, unless all fail."""
+        failures: list[TrainingError] = []
+        for trial in trials:
+            try:
+                act(trial)
+            except TrainingError as failure:
+                failures.append(failure)
+                self.context.reporter.message(f"{trial.choice.name} is out: {failure}")
+        if len(failures) == len(trials):
+            raise failures[-1]
+
+    def _train(self, trial: Trial, job: TrainingJob, checkpoint: Checkpoint | None, deadline: float) -> None:
+        """Take steps until the deadline, one at least."""
+        stop = _Stop(trial, deadline)
         if fit(job, checkpoint, stop.listen_to) == "interrupted" and not stop.reached:
             raise KeyboardInterrupt
         state = latest_checkpoint(job)
         trial.seconds = 0.0 if state is None else float(state["meta"]["spent"])
+
+    def _compared(self, judge: Judge | None, trials: Sequence[Trial]) -> list[Pilot]:
+        """What is known of each, the same on all processes: the most promising first, or, where that cannot be told, the
+        likeliest."""
+        compared = [] if judge is None else [asdict(pilot) for pilot in judge.compare(trials)]
+        pilots = [Pilot(**values) for values in self.context.world.broadcast(compared)]
+        return sorted(pilots, key=lambda pilot: (pilot.expected, pilot.distance)) if can_tell(pilots) else pilots
 
     def _reopened(self, trial: Trial) -> TrainingJob:
         assert trial.record is not None

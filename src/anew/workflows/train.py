@@ -13,7 +13,7 @@ import torch
 from anew.core import settings as cfg
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Tokens
-from anew.core.threads import use_threads
+from anew.core.threads import measure_crowding, use_threads
 from anew.data.dataset import Dataset
 from anew.errors import restoring
 from anew.families.base import Family
@@ -104,7 +104,7 @@ def _begin(
     )  # before any reading
     train_config = train_config_of(request)
     check_tensorboard(train_config)
-    context = RunContext(reporter, started, distributed.init(train_config.device), user_family)
+    context = RunContext(reporter, started, distributed.init(train_config.device), user_family, measure_crowding())
     # Rank 0 made the folder; a default name that others found for themselves could be the next one.
     folder = RunFolder(Path(context.world.broadcast(str(folder.path))))
     if context.world.is_main:
@@ -265,7 +265,7 @@ def _reopen(
         train_config = cfg.from_json(TrainConfig, record.train)
     check_tensorboard(train_config)
     user_family = family_class if record.family.name == OWN_FAMILY else None
-    context = RunContext(reporter, started, distributed.init(train_config.device), user_family)
+    context = RunContext(reporter, started, distributed.init(train_config.device), user_family, measure_crowding())
     folder = RunFolder(Path(context.world.broadcast(str(folder.path))))
     dataset = Dataset.reopen(record.data.model_dump(), folder.path, data_path)
     if data_path is not None:

@@ -21,7 +21,7 @@ SHARE = 0.05  # of validation and of test; small data hold out more, up to LARGE
 LARGEST_SHARE = 0.10  # more would cost training more than a surer score is worth
 ENOUGH_ITEMS = 300  # that a held-out part should have, where the share may grow for it: reports can tell with so many
 ENOUGH_CHARACTERS = 80_000  # the same for spans, which are judged in pieces of 256
-FEW_TO_JUDGE = 100  # items of a test part under which a report cannot confirm that samples are as good as real ones
+FEW_TO_JUDGE = 150  # items of a test part under which a report cannot confirm that samples are as good as real ones
 NEEDED_ITEMS = (
     24  # of a held-out part without which next to nothing could be measured (it takes 20, some may be unusable)
 )
@@ -153,13 +153,13 @@ def split_notes(parts: NDArray[np.uint8], n_copies: int, by_size: bool) -> list[
     by_text = ", so that each has its share of the text" if by_size else ""
     shares = ", ".join(f"{count:,} to {name}" for name, count in zip(NAMES, counts, strict=True) if count)
     notes = [f"split at random by content{by_text}: of {len(parts):,} items {shares}"]
+    if n_copies:
+        notes.append(f"{n_copies:,} of {len(parts):,} items repeat another or nearly so; such copies are in one part")
     if 0 < counts[TEST] < FEW_TO_JUDGE:
         notes.append(
             f"{counts[TEST]} items to test can show faults of samples, but are too few to confirm that they are as good as real "
             f"ones; that takes some {ENOUGH_ITEMS}"
         )
-    if n_copies:
-        notes.append(f"{n_copies:,} of {len(parts):,} items repeat another or nearly so; such copies are in one part")
     return notes
 
 

@@ -43,7 +43,7 @@ from anew.evaluation.metrics.two_sample import auc
 from anew.evaluation.wording import listed
 
 MOST_CONTROLS = 500  # real items that pose as samples: twice as many hardly move their p
-LEAST_POSERS = 1_200  # real items that pose as samples in the match test: more where there are more samples
+POSERS = 1_200  # real items that pose as samples in the match test: so many tell 1% of copies, of any number of samples
 PAIRS = 12  # closest pairs that a report shows
 
 
@@ -103,8 +103,7 @@ class Audit:
         self.distances = item_type.distances(items, self.groups)
         self._compare_within_groups = item_type.whole and len(np.unique(self.groups)) < len(items)
         self.controls = controls
-        n_posers = posers(self.n_samples, self.n_real)
-        self._posers = np.sort(self.source.choice(self.n_real, n_posers, replace=False))
+        self._posers = np.sort(self.source.choice(self.n_real, min(self.n_real, POSERS), replace=False))
         self._control_ratios: tuple[bytes, list[Array]] = (b"", [])
 
     def _without_mixed_groups(self, groups: Indices) -> Indices:
@@ -344,11 +343,6 @@ class Audit:
             )
             for i in rows
         ]
-
-
-def posers(n_samples: int, n_real: int) -> int:
-    """How many real items pose as samples in the match test."""
-    return min(n_real, max(LEAST_POSERS, n_samples))
 
 
 def unsuspicious(scan: ScanResult, match: MatchResult, n_samples: int) -> Indices:

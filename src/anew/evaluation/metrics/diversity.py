@@ -23,7 +23,7 @@ DIVERSITY = MetricSpec(
     order=15,
     tolerance=Tolerance(
         "variety",
-        0.15,
+        0.2,
         0.6,
         "the samples have {value:.0%} of the variety of real items (real data: {real:.0%})",
         relative=True,

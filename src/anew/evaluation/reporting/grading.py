@@ -35,7 +35,7 @@ from anew.evaluation.score import Question, Score, Tolerance
 Grade = Literal["good", "fair", "poor", "too_few"]
 
 POWER = 2.2  # half-widths of an excess within `small` where real data passes with 99%: (1.96 + 2.33) / 1.96
-LEAST_FOR_GOOD = 100  # items of a decisive part: a classifier that learns from fewer overlooks too much
+LEAST_FOR_GOOD = 150  # items of a decisive part: a classifier that learns from fewer overlooks too much
 ENOUGH = 300  # items that usually do, where a part cannot say how many would
 MOST_NEEDED = 100_000  # a larger number is no advice
 WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
@@ -64,14 +64,15 @@ class Part:
 
     @property
     def weakness(self) -> float:
-        """How bad it is, as a multiple of what does not matter: the excess, or of what is open how bad it may be."""
-        worst = self.excess if self.grade != "too_few" or self.high is None else self.high
-        return worst / self.tolerance.small
+        """How bad it is, as a multiple of what does not matter: the excess of what differs, else how large it may be."""
+        proven = self.grade in ("fair", "poor") or self.high is None
+        return (self.excess if proven or self.high is None else self.high) / self.tolerance.small
 
     @property
     def clause(self) -> str:
         """The figure within a sentence, beside what real data gets."""
-        return self.tolerance.clause.format(value=self.score.value, real=self.score.real_baseline)
+        real, exact = self.score.real_baseline or 0.0, self.tolerance.exact_baseline
+        return self.tolerance.clause.format(value=self.score.value, real=real if exact is None else max(real, exact))
 
     @property
     def interval(self) -> str:
@@ -124,6 +125,7 @@ def part_of(score: Score) -> Part | None:
         half = (better + worse) / 2.0
         excess = sign * (score.value - tolerance.exact_baseline) / scale
         excess -= max(sign * (real - tolerance.exact_baseline) - half, 0.0) / scale
+        excess = max(excess, 0.0)  # better than guessing at being worse: luck, which must not make room for a fault
     else:
         better, worse = math.sqrt(2.0) * better, math.sqrt(2.0) * worse
     low, high = excess - better / scale, excess + worse / scale
@@ -187,13 +189,13 @@ def graded(scores: Sequence[Score], question: Question) -> Grading | None:
     own.sort(key=lambda part: (WORST_FIRST.index(part.grade), -part.weakness))
     decisive = [part for part in own if part.tolerance.decisive]
     n = min((part.score.n for part in decisive), default=own[0].score.n)
-    is_open = [part for part in own if part.grade == "too_few"]
+    unsettled = [part for part in own if part.tolerance.decisive or part.grade == "too_few"]
     grade = own[0].grade
     if grade == "good" and (not decisive or n < LEAST_FOR_GOOD):
         grade = "too_few"
     needed = 0
     if grade == "too_few":
-        needed = math.ceil(n * max([0.0, *(part.times_needed for part in is_open)]))
+        needed = math.ceil(n * max([0.0, *(part.times_needed for part in unsettled)]))
         needed = _round(min(max(needed, LEAST_FOR_GOOD) if needed > n else max(ENOUGH, 2 * n), MOST_NEEDED))
     return Grading(grade, tuple(own), n, needed)
 

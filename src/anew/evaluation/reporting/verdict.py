@@ -134,8 +134,7 @@ def _sentence(question: Question, grading: Grading) -> str:
     if grading.grade == "good":
         measured = f"{plural(len(grading.parts), 'figure')} of {plural(grading.n, 'sample')}"
         return f"{summary}, by {measured}. The weakest: {_with_interval(grading.weakest)}."
-    differing = sorted(grading.differing, key=lambda part: -part.weakness)[:SHOWN]
-    return f"{summary}: {'; '.join(part.clause for part in differing)}."
+    return f"{summary}: {'; '.join(part.clause for part in grading.differing[:SHOWN])}."
 
 
 def _with_interval(part: Part) -> str:

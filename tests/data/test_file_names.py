@@ -1,0 +1,24 @@
+"""What names of files and records say."""
+
+from __future__ import annotations
+
+import pytest
+
+from anew.data.file_names import split_record_name
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("emma.txt", ("emma.txt", "")),
+        ("a/b.fasta:seq1", ("a/b.fasta", "seq1")),
+        ("a.b.fasta:sp|P1:2#x", ("a.b.fasta", "sp|P1:2#x")),
+        ("t.csv@5000#3", ("t.csv", "5000#3")),
+        ("t.parquet#0:12", ("t.parquet", "0:12")),
+        ("v1.2/names:7", ("v1.2/names", "7")),
+        ("names:7", ("names", "7")),
+        ("names", ("names", "")),
+    ],
+)
+def test_the_file_in_the_name_of_a_record(name: str, parts: tuple[str, str]) -> None:
+    assert split_record_name(name) == parts
