@@ -67,6 +67,18 @@ class _Died(Exception):
     """The worker has ended in the middle of its work; the message is a clause about the item."""
 
 
+def _started(complaint: IO[bytes]) -> subprocess.Popen[bytes]:
+    """A process that decodes; what it says on standard error goes into a file."""
+    single_threaded = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    return subprocess.Popen(
+        [sys.executable, "-c", "\n".join(_OURS), *sys.path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=complaint,
+        env=os.environ | single_threaded,
+    )
+
+
 class Worker:
     """One process, started when it is first needed and again after it died. Thread-safe.
 
@@ -136,15 +148,13 @@ class Worker:
         if self._closed:
             raise RuntimeError("the worker is closed")
         if self._process is None:
-            self._complaint = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `_end`)
-            single_threaded = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", "\n".join(_OURS), *sys.path],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._complaint,
-                env=os.environ | single_threaded,
-            )
+            complaint = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `_end`)
+            try:
+                self._process = _started(complaint)
+            except BaseException:  # stopped by the clock or by hand, too
+                complaint.close()
+                raise
+            self._complaint = complaint
             self._greeted = False
         return self._process
 

@@ -46,12 +46,19 @@ PROBE = 8_000  # units that are scored to learn how long the whole part would ta
 WRITING_SHARE, MOST_WRITING = 0.25, 1.5  # of the time, and seconds at most, for the nearest items, drawing and writing
 SCORES_SHARE = 0.65  # of the time for measuring: from then on copies are looked for, whatever is not measured yet
 PAGE_SECONDS = 0.6  # of that for drawing and writing alone
+SAVED_RECORDS = 36  # samples that a run of short texts or sequences keeps as files
 BRIEF = 12  # samples that a report shows where there was no time for more
 SHARE = 0.3  # of the time is for sampling
 MOST_SHARE = 0.5  # of the time, until there are enough samples for the answers
 LATE = 1.3  # times the longest time for sampling: a chunk that is not ready by then is given up
 FIRST_CHUNK = 8  # samples whose time says how many more there are time for; they are drawn whatever it takes
 GROWTH = 4  # times as many samples a chunk has at most as the one before: a machine may slow down
+
+
+def num_saved_samples(model: Model) -> int:
+    """Samples that a run keeps as files: fewer passages of long text than records."""
+    is_record = isinstance(model.item_spec, Tokens) and not model.item_spec.packed
+    return SAVED_RECORDS if is_record else model.modality.traits.num_saved_samples
 
 
 def writing_seconds(seconds: float) -> float:
@@ -92,7 +99,7 @@ def evaluate_run(
     samples, notes, stopped = _sampled(model, n, enough, seed, seconds, reporter)
     place = ReportPlace.choose(folder, len(samples))
     if place.is_best:
-        save_samples(samples.head(model.modality.traits.num_saved_samples), folder / "samples")
+        save_samples(samples.head(num_saved_samples(model)), folder / "samples")
     remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
     remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
     evaluation: Evaluation = load("evaluation", record.data.modality)(
