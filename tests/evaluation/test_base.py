@@ -65,8 +65,8 @@ def test_in_little_time_few_items_are_looked_at_and_it_is_said(make_inputs: Call
     found = list(evaluation.copy_tests())[-1]
     assert found.train + found.held_out < 6500 and found.n_train_total == 4000
     assert any("copies of all" in note for note in evaluation.skipped) or found.train > 1000
-    told = [*found.notes, found.verdict()]
-    assert found.controls or any("planted copies" in text or "time" in text for text in told)
+    sentences = [*found.notes, found.verdict()]
+    assert found.controls or any("planted copies" in text or "time" in text for text in sentences)
 
 
 def test_what_memory_does_not_hold_is_not_looked_at_twice(make_inputs: Callable[..., EvaluationInputs]) -> None:

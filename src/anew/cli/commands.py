@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, started: float) -> None:
 
 def _look(arguments: argparse.Namespace, started: float) -> None:
 
-    found = api.look(
+    inspection = api.look(
         arguments.data,
         modality=arguments.modality,
         prefer=arguments.prefer,
@@ -49,11 +49,11 @@ def _look(arguments: argparse.Namespace, started: float) -> None:
         settings=dict(arguments.set),
     )
     if arguments.json:
-        write_json(found.to_json())
-    elif isinstance(found, api.RunInspection):
-        _print(describe_run(found))
+        write_json(inspection.to_json())
+    elif isinstance(inspection, api.RunInspection):
+        _print(describe_run(inspection))
     else:
-        _print(describe(found.to_json()))
+        _print(describe(inspection.to_json()))
 
 
 # ---- training ----

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from anew.core.arrays import Integers, Numbers
+from anew.core.arrays import Integers
 from anew.core.specs import Spec
 from anew.data.modality import Modality
 from anew.evaluation.metrics.bits import BitsAndUnits
@@ -33,7 +33,7 @@ class AuditPool:
 
     train: list[Any]
     held_out: list[Any]
-    groups: Numbers | None
+    groups: Integers | None
     n_train_total: int
     randomly_held_out: bool = True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
 Better = Literal["lower", "higher", "closer to real"]
 Role = Literal["metric", "reference", "fact"]
@@ -144,7 +144,7 @@ class Score:
         """The 95% interval, where there is one."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The object that report.json holds; a value that is not finite becomes null, as JSON has no such number."""
         numbers: dict[str, float | None] = {
             "value": self.value,
@@ -153,7 +153,7 @@ class Score:
             "real_baseline": self.real_baseline,
             "naive_baseline": self.naive_baseline,
         }
-        plain: dict[str, Any] = {"name": self.name, "title": self.spec.title}
+        plain: dict[str, object] = {"name": self.name, "title": self.spec.title}
         plain |= {key: float(x) if x is not None and math.isfinite(x) else None for key, x in numbers.items()}
         plain |= {} if self.p is None else {"p": float(self.p)}
         plain |= {"note": self.note} if self.note else {}

@@ -156,6 +156,6 @@ def _bits_table(unit: str, whole: float | None, network: float | None) -> str:
     )
 
 
-def json_text(value: Any) -> str:
+def json_text(value: object) -> str:
     """JSON as other programs write it: indented, any characters."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

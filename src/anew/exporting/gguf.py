@@ -137,8 +137,8 @@ def _add_tensor(writer: Any, name: str, values: NDArray[np.float32], number_type
     if values.ndim == 1 or number_type == "f32":
         writer.add_tensor(name, values)
     elif number_type == "q8_0" and values.shape[1] % BLOCK == 0:
-        kind = gguf.GGMLQuantizationType.Q8_0
-        writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
+        quantization = gguf.GGMLQuantizationType.Q8_0
+        writer.add_tensor(name, gguf.quants.quantize(values, quantization), raw_dtype=quantization)
     else:
         writer.add_tensor(name, values.astype(np.float16))
 

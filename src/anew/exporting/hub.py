@@ -83,7 +83,7 @@ class Hub(Target):
         return str(address)
 
 
-def _without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+def _without_places(config: Mapping[str, Any]) -> dict[str, object]:
     """config.json without the folders of its owner's machine."""
     shared = dict(config)
     shared["data"] = {**config["data"], "path": Path(str(config["data"]["path"])).name or "data", "refusals": []}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
@@ -49,17 +49,17 @@ class Transformers(Target):
         return list(stock.notes)
 
 
-def _generation_config(model: Model, stock: LanguageModel) -> dict[str, Any]:
+def _generation_config(model: Model, stock: LanguageModel) -> dict[str, object]:
     """Sampling as the run does it where nothing else is said."""
     sampling = to_json(model.sampling_config())
-    config: dict[str, Any] = {"do_sample": True, "max_length": stock.context}
+    config: dict[str, object] = {"do_sample": True, "max_length": stock.context}
     config |= {name: sampling[name] for name in ("temperature", "top_k", "top_p", "min_p") if name in sampling}
     if stock.never_sampled:
         config["suppress_tokens"] = list(stock.never_sampled)
     return config
 
 
-def _tokenizer_config(stock: LanguageModel) -> dict[str, Any]:
+def _tokenizer_config(stock: LanguageModel) -> dict[str, object]:
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": stock.context,

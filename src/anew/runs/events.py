@@ -34,8 +34,8 @@ class Events:
         if cut and path.stat().st_size:
             self._file.write("\n")  # a kill left half a line, and the next one is to be whole
 
-    def write(self, kind: str, **fields: EventValue) -> None:
-        self._file.write(json.dumps({"event": kind, "time": round(time.time(), 3), **fields}) + "\n")
+    def write(self, event_type: str, **fields: EventValue) -> None:
+        self._file.write(json.dumps({"event": event_type, "time": round(time.time(), 3), **fields}) + "\n")
         if time.monotonic() - self._flushed >= self._every:
             self.flush()
 

@@ -82,7 +82,7 @@ def test_unknown_endings_are_known_by_content(tmp_path: Path) -> None:
     (tmp_path / "pic").write_bytes(PNG + b"\0" * 20)
     (tmp_path / "b.bin").write_bytes(b"\0\1\2\3" * 10)
     source = Source.open(tmp_path, KINDS)
-    assert source.kinds == {"text": 2, "image": 1, ".bin": 1}
+    assert source.counts == {"text": 2, "image": 1, ".bin": 1}
 
 
 def test_file_that_vanishes_is_refused(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_one_damaged_table_of_several_is_named_and_left_out(tmp_path: Path) -> N
             b"file_name,label\n0.png,red\n" if name == "a" else b"file_name\n"
         )
     opened = Source.open(tmp_path, KINDS)
-    assert opened.kinds == {"image": 2}
+    assert opened.counts == {"image": 2}
     (shard,) = opened.shards("image")
     assert [item.label for item in opened.read(shard) if isinstance(item, Item)] == ["red", None]
     assert any("b/metadata.csv" in note and "no class" in note for note in opened.notes)
@@ -183,7 +183,7 @@ def test_content_outweighs_an_ending_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("plain words\n" * 20)
     (tmp_path / "odd.bin").write_bytes(bytes(range(200)))
     source = Source.open(tmp_path, KINDS)
-    assert source.kinds == {"image": 3, "text": 1, ".bin": 1}
+    assert source.counts == {"image": 3, "text": 1, ".bin": 1}
     assert "3 .txt files hold images by content" in source.notes[0]
 
 

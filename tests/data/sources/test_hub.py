@@ -71,7 +71,7 @@ def test_text_splits_and_configuration(hub: dict[str, Any]) -> None:
         "empty": Rows({"text": [], "id": []}),
     }
     reader = open_hub("me/books:small", {})
-    assert reader.kinds == {"text": 402}
+    assert reader.counts == {"text": 402}
     assert reader.labels == ()
     shards = reader.shards("text")
     assert {shard.part for shard in shards} == {"train", "validation"}

@@ -48,7 +48,7 @@ def test_mnist_as_it_is_distributed(tmp_path: Path, zipped: bool) -> None:
             f"t10k-labels-idx1-ubyte{end}": pack(idx(LABELS[:10])),
         },
     )
-    assert opened.kinds == {"image": 310}
+    assert opened.counts == {"image": 310}
     assert opened.labels == tuple(sorted(map(str, range(11))))
     assert not opened.refusals
     shards = opened.shards("image")
@@ -97,13 +97,13 @@ def test_labels_alone_and_labels_that_do_not_fit(tmp_path: Path) -> None:
     reasons = {refusal.name: refusal.reason for refusal in opened.refusals}
     assert "its images are missing" in reasons["a-labels.idx"]
     assert "5 labels" in reasons["b-labels.idx"]
-    assert opened.kinds == {"image": 300}
+    assert opened.counts == {"image": 300}
     assert everything(opened)[0].label is None  # type: ignore[union-attr]
 
 
 def test_cut_off_plain_file(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"images.idx": idx(IMAGES)[: 16 + 100 * 20 + 3]})
-    assert opened.kinds == {"image": 100}
+    assert opened.counts == {"image": 100}
     assert "200 of the 300 images" in opened.refusals[0].reason
     assert len(everything(opened)) == 100
 
@@ -132,7 +132,7 @@ def test_cut_off_gzip_file_gives_what_can_be_read(tmp_path: Path) -> None:
 )
 def test_no_idx_file_at_all(tmp_path: Path, data: bytes) -> None:
     opened = reader(tmp_path, {"images.idx": data})
-    assert opened.kinds == {} or opened.kinds == {"image": 0}
+    assert opened.counts == {} or opened.counts == {"image": 0}
     assert everything(opened) == []
     assert len(opened.refusals) == 1
 
@@ -152,7 +152,7 @@ def test_headers_that_lie_are_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     lie = struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 28, 28) + b"\0" * 784
     labels = gzip.compress(struct.pack(">BBBBI", 0, 0, 0x0E, 1, 2**31) + b"\0" * 1000, mtime=0)
     opened = reader(tmp_path, {"images.idx": lie, "labels.idx.gz": labels})
-    assert opened.kinds == {"image": 1} and len(opened.refusals) == 2
+    assert opened.counts == {"image": 1} and len(opened.refusals) == 2
     vast = struct.pack(">BBBB3I", 0, 0, 8, 3, 1, 2**31, 2**31)
     assert "larger than 256 MB each" in reader(tmp_path, {"images.idx": vast}).refusals[0].reason
     monkeypatch.setattr(limits, "IDX", replace(limits.IDX, inflated=5000, labels=100))
@@ -161,5 +161,5 @@ def test_headers_that_lie_are_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
         {"a-images.idx.gz": gzip.compress(idx(IMAGES), mtime=0), "images.idx": idx(IMAGES), "labels.idx": idx(LABELS)},
     )
     reasons = {r.name: r.reason for r in opened.refusals}
-    assert opened.kinds == {"image": 300} and "packed images of more than" in reasons["a-images.idx.gz"]
+    assert opened.counts == {"image": 300} and "packed images of more than" in reasons["a-images.idx.gz"]
     assert "labels of more than 100 bytes" in reasons["labels.idx"]

@@ -79,7 +79,7 @@ def test_csv_tsv_and_jsonl(tmp_path: Path) -> None:
     ):
         opened = reader(tmp_path, {name: data})
         assert texts(opened) == TEXTS
-        assert opened.kinds == {"text": len(TEXTS)}
+        assert opened.counts == {"text": len(TEXTS)}
         assert opened.labels == ()
         assert "as text" in opened.notes[0]
 
@@ -159,13 +159,13 @@ def test_old_encodings_are_read_and_utf16_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"text,n\n", b"\x00\xff\x00\xff" * 50])
 def test_empty_tables(tmp_path: Path, data: bytes) -> None:
     opened = reader(tmp_path, {"a.csv": data})
-    assert opened.kinds.get("text", 0) == 0
+    assert opened.counts.get("text", 0) == 0
     assert len(opened.refusals) == 1
 
 
 def test_no_column_to_take_says_what_there_is(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"a.csv": b"name,street,n\nx,y,1\n"})
-    assert opened.kinds == {".csv": 1}
+    assert opened.counts == {".csv": 1}
     assert "columns: name, street, n" in opened.refusals[0].reason
 
 
@@ -183,7 +183,7 @@ def test_parquet_text_in_pieces(tmp_path: Path) -> None:
     opened = reader(tmp_path, {"a.parquet": (tmp_path / "a.parquet").read_bytes()})
     shards = opened.shards("text")
     assert len(shards) >= 3
-    assert opened.kinds == {"text": 9000}
+    assert opened.counts == {"text": 9000}
     assert texts(opened) == rows
 
 
@@ -198,7 +198,7 @@ def test_parquet_images_as_hugging_face_writes_them(tmp_path: Path) -> None:
     parquet_of(tmp_path / "test-0.parquet", columns, metadata={"huggingface": json.dumps(metadata)})
     opened = reader(tmp_path, {"test-0.parquet": (tmp_path / "test-0.parquet").read_bytes()})
     assert opened.labels == ("cat", "dog")
-    assert opened.kinds == {"image": 3}
+    assert opened.counts == {"image": 3}
     assert opened.shards("image")[0].part == "test"
     first, second, third = everything(opened, "image")
     assert (first.data, first.label, second.data, second.label) == (b"one", "dog", b"two", "cat")  # type: ignore[union-attr]

@@ -58,7 +58,7 @@ def shard(count: int = 10) -> dict[str, bytes]:
 def test_samples_by_stem(tmp_path: Path, form: int, zipped: bool) -> None:
     name = "train-0001.tar.gz" if zipped else "train-0001.tar"
     opened = reader(tmp_path, tar(shard(), "w:gz" if zipped else "w", form), name)
-    assert opened.kinds == {"image": 10, "text": 10, ".pyd": 10}
+    assert opened.counts == {"image": 10, "text": 10, ".pyd": 10}
     assert opened.labels == ("0", "1", "2")
     assert {shard.part for shard in opened.shards("image")} == {"train"}
     images = everything(opened, "image")
@@ -89,7 +89,7 @@ def test_links_and_folders_are_no_samples(tmp_path: Path) -> None:
         folder = tarfile.TarInfo("b.txt")
         folder.type = tarfile.DIRTYPE
         archive.addfile(folder)
-    assert reader(tmp_path, out.getvalue()).kinds == {}
+    assert reader(tmp_path, out.getvalue()).counts == {}
 
 
 def test_json_describes_an_image_or_holds_a_document(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_cut_off_shard_gives_what_stands_before(tmp_path: Path) -> None:
 
 def test_what_is_no_tar(tmp_path: Path) -> None:
     opened = reader(tmp_path, b"PK" + b"z" * 5000)
-    assert opened.kinds == {}
+    assert opened.counts == {}
     assert "not a tar archive" in opened.refusals[0].reason
 
 
@@ -166,11 +166,11 @@ def test_archives_are_bounded_together(tmp_path: Path, monkeypatch: pytest.Monke
     files = [File(name, len(data), 1) for name in ("a.tar.gz", "b.tar.gz")]
     monkeypatch.setattr(limits, "TAR", replace(limits.TAR, members=12))
     opened = open_reader(files, tmp_path, KINDS)
-    assert opened.kinds == {"text": 12}
+    assert opened.counts == {"text": 12}
     assert [r.reason[:34] for r in opened.refusals] == ["the archives hold more than 12 fil"]
     monkeypatch.setattr(limits, "TAR", replace(limits.TAR, members=100, inflated=15_000))
     opened = open_reader(files, tmp_path, KINDS)
-    assert opened.kinds == {"text": 8}
+    assert opened.counts == {"text": 8}
     assert "inflate to more than 14.6 KB" in opened.refusals[0].reason
 
 

@@ -25,9 +25,9 @@ def test_any_grid_shape(shape: tuple[int, ...]) -> None:
 
 def test_same_numbers_again_whatever_the_chunks() -> None:
     x = noise(150, 1, 16, 16)
-    one, two = Embedding(1, 2).fit(x), Embedding(1, 2).fit(x)
-    np.testing.assert_array_equal(one(x), two(x))
-    np.testing.assert_allclose(one(x)[70:80], two(x[70:80]), atol=1e-4)
+    first, second = Embedding(1, 2).fit(x), Embedding(1, 2).fit(x)
+    np.testing.assert_array_equal(first(x), second(x))
+    np.testing.assert_allclose(first(x)[70:80], second(x[70:80]), atol=1e-4)
 
 
 def test_standardised_on_what_it_was_fitted_on() -> None:

@@ -50,92 +50,93 @@ TRAIN, HELD, SAMPLES = points(300, 1), points(300, 2), points(300, 3)
 
 
 def test_nothing_is_found_where_nothing_is_copied() -> None:
-    found = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0)
-    assert not found.found and found.p > 0.01 and found.share == 0.0
-    assert found.detection_limit in (0.05, 0.1)
-    assert found.control_p is not None and found.control_p > 0.01
-    assert found.reference_p is not None and found.reference_p > 0.01
+    outcome = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0)
+    assert not outcome.found and outcome.p > 0.01 and outcome.share == 0.0
+    assert outcome.detection_limit in (0.05, 0.1)
+    assert outcome.control_p is not None and outcome.control_p > 0.01
+    assert outcome.reference_p is not None and outcome.reference_p > 0.01
     assert (
-        found.verdict() == f"No copying found; this test would catch {100 * found.detection_limit:.0f}% copies or more."
+        outcome.verdict()
+        == f"No copying found; this test would catch {100 * outcome.detection_limit:.0f}% copies or more."
     )
-    assert {p.kind for p in found.controls} == {"exact", "disturbed"}
+    assert {p.kind for p in outcome.controls} == {"exact", "disturbed"}
 
 
 def test_copies_are_found_and_the_limit_is_that_of_clean_samples() -> None:
     clean = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0)
-    found = audit(POINTS, [*TRAIN[:30], *SAMPLES[30:]], TRAIN, HELD, seed=0)
-    assert found.found and found.p <= 0.01
-    assert 0.1 <= found.share <= 0.13 and found.low < 0.1 <= found.high
-    assert found.detection_limit in (0.05, 0.1) and clean.detection_limit in (0.05, 0.1)
-    assert [p.sample for p in found.pairs] == [p.train for p in found.pairs] and len(found.pairs) == 12
-    assert found.verdict().startswith("Copying found: about 1")
+    outcome = audit(POINTS, [*TRAIN[:30], *SAMPLES[30:]], TRAIN, HELD, seed=0)
+    assert outcome.found and outcome.p <= 0.01
+    assert 0.1 <= outcome.share <= 0.13 and outcome.low < 0.1 <= outcome.high
+    assert outcome.detection_limit in (0.05, 0.1) and clean.detection_limit in (0.05, 0.1)
+    assert [p.sample for p in outcome.pairs] == [p.train for p in outcome.pairs] and len(outcome.pairs) == 12
+    assert outcome.verdict().startswith("Copying found: about 1")
     again = audit(POINTS, [*TRAIN[:30], *SAMPLES[30:]], TRAIN, HELD, seed=0)
-    assert again == found
+    assert again == outcome
 
 
 def test_ties_do_not_lean_to_training_items() -> None:
     # Every sample is at one distance from all real items, and the first of them is taken as its nearest.
     near = []
     for seed in range(200):
-        one = Audit(item_types.RECORDS, ["zz"], ["ab"], ["cd"], seed=seed, controls=False)
-        near.append(bool(one.is_train[one.distances[0].nearest_real(np.array([2]), one.pool).item[0]]))
+        single = Audit(item_types.RECORDS, ["zz"], ["ab"], ["cd"], seed=seed, controls=False)
+        near.append(bool(single.is_train[single.distances[0].nearest_real(np.array([2]), single.pool).item[0]]))
     assert 70 <= sum(near) <= 130
 
 
 def test_a_part_of_the_training_items_proves_less_and_says_so() -> None:
-    found = audit(POINTS, SAMPLES[:100], TRAIN[:40], HELD[:40], n_train_total=40 * len(TRAIN), seed=0)
-    assert found.detection_limit is None
-    assert f"only 40 of {40 * len(TRAIN):,} training items were compared" in found.verdict()
+    outcome = audit(POINTS, SAMPLES[:100], TRAIN[:40], HELD[:40], n_train_total=40 * len(TRAIN), seed=0)
+    assert outcome.detection_limit is None
+    assert f"only 40 of {40 * len(TRAIN):,} training items were compared" in outcome.verdict()
 
 
 def test_a_copycat_is_found_by_the_weaker_method_too() -> None:
-    found = audit(POINTS, TRAIN, TRAIN, [], seed=0)
-    assert found.found and found.method == "reference" and found.held_out == 0 and found.share > 0.3
-    assert found.share >= found.identical / found.samples and "by chance" not in found.verdict()
-    assert "not proof" in found.verdict()
+    outcome = audit(POINTS, TRAIN, TRAIN, [], seed=0)
+    assert outcome.found and outcome.method == "reference" and outcome.held_out == 0 and outcome.share > 0.3
+    assert outcome.share >= outcome.identical / outcome.samples and "by chance" not in outcome.verdict()
+    assert "not proof" in outcome.verdict()
     clean = audit(POINTS, SAMPLES, TRAIN, [], seed=0)
     assert not clean.found and "cannot prove" in clean.verdict() and "would catch" not in clean.verdict()
 
 
 def test_too_few_held_out_items_say_what_is_needed() -> None:
-    found = audit(POINTS, SAMPLES[:100], TRAIN, HELD[:6], seed=0)
-    assert found.detection_limit is None
-    held, samples = found.needed(RATES[-1])
+    outcome = audit(POINTS, SAMPLES[:100], TRAIN, HELD[:6], seed=0)
+    assert outcome.detection_limit is None
+    held, samples = outcome.needed(RATES[-1])
     assert held > 6 and samples > 100
-    assert f"about {samples:,} samples or {held:,} held-out items are needed" in found.verdict()
+    assert f"about {samples:,} samples or {held:,} held-out items are needed" in outcome.verdict()
 
 
 def test_a_split_that_is_not_random_is_told_by_the_control() -> None:
     """Held-out items that are noisy versions of training ones are nearer to train than chance has it."""
     source = np.random.default_rng(0)
     held = [t + 0.05 * source.normal(size=6) for t in TRAIN]
-    found = audit(POINTS, SAMPLES, TRAIN, held, seed=0)
-    assert found.control_p is not None and found.control_p <= 0.001
-    assert "not valid" in found.verdict()
+    outcome = audit(POINTS, SAMPLES, TRAIN, held, seed=0)
+    assert outcome.control_p is not None and outcome.control_p <= 0.001
+    assert "not valid" in outcome.verdict()
 
 
 def test_held_out_twins_are_compared_one_by_one() -> None:
     groups = np.concatenate([np.arange(300), np.arange(300) + 300])
     groups[300:310] = np.arange(10)
-    found = audit(POINTS, SAMPLES, TRAIN, HELD, groups, seed=0, controls=False)
-    assert found.train == found.held_out == 300
-    assert "10 of 300 held-out items have near-duplicates among the training items" in found.notes[0]
+    outcome = audit(POINTS, SAMPLES, TRAIN, HELD, groups, seed=0, controls=False)
+    assert outcome.train == outcome.held_out == 300
+    assert "10 of 300 held-out items have near-duplicates among the training items" in outcome.notes[0]
     copied = audit(POINTS, [*TRAIN[:30], *SAMPLES[30:]], TRAIN, HELD, groups, seed=0, controls=False)
     assert copied.found and copied.share == pytest.approx(0.1, abs=0.03)
 
 
 def test_controls_that_time_forbids_are_said() -> None:
-    found = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, remaining=lambda: 0.0)
-    assert len(found.notes) == 1 and "for lack of time; not measured: planted copies, " in found.notes[0]
-    assert found.controls == [] and found.control_p is None and found.reference_p is None
+    outcome = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, remaining=lambda: 0.0)
+    assert len(outcome.notes) == 1 and "for lack of time; not measured: planted copies, " in outcome.notes[0]
+    assert outcome.controls == [] and outcome.control_p is None and outcome.reference_p is None
 
 
 def test_planted_copies_end_with_the_time() -> None:
     left = iter([1.0] * 5)
-    found = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, remaining=lambda: next(left, 0.0))
-    assert found.controls == [] and found.detection_limit is None
-    assert "exact planted copies of " in found.notes[0] and "for lack of time" in found.notes[0]
-    assert found.shortened and "was not measured, for lack of time" in found.verdict()
+    outcome = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, remaining=lambda: next(left, 0.0))
+    assert outcome.controls == [] and outcome.detection_limit is None
+    assert "exact planted copies of " in outcome.notes[0] and "for lack of time" in outcome.notes[0]
+    assert outcome.shortened and "was not measured, for lack of time" in outcome.verdict()
 
 
 def test_json_has_the_fixed_names() -> None:
@@ -148,8 +149,8 @@ def test_json_has_the_fixed_names() -> None:
 def test_words_promise_no_privacy() -> None:
     base = audit(POINTS, SAMPLES, TRAIN, HELD, seed=0, controls=False)
     every: list[CopyTestResult] = [
-        replace(base, found=found, method=method, detection_limit=limit, controls=controls, reference_p=reference)
-        for found in (True, False)
+        replace(base, found=outcome, method=method, detection_limit=limit, controls=controls, reference_p=reference)
+        for outcome in (True, False)
         for method in METHODS
         for limit, controls in (
             (0.01, [PlantedControl("exact", 0.01, 1.0)]),
@@ -169,10 +170,10 @@ def test_nothing_to_audit() -> None:
 
 
 def test_what_is_the_same_is_said_whatever_the_test_can_prove() -> None:
-    one = audit(POINTS, TRAIN[:1], TRAIN, HELD, seed=0)
-    assert not one.found and one.identical == 1
-    assert one.verdict().startswith("1 of 1 sample is identical to a training item")
-    assert "no time" not in one.verdict() and "are needed" in one.verdict()
+    single = audit(POINTS, TRAIN[:1], TRAIN, HELD, seed=0)
+    assert not single.found and single.identical == 1
+    assert single.verdict().startswith("1 of 1 sample is identical to a training item")
+    assert "no time" not in single.verdict() and "are needed" in single.verdict()
     all_of_them = audit(POINTS, TRAIN, TRAIN, [], seed=0)
     assert all_of_them.identical == len(TRAIN) and all_of_them.to_json()["identical"] == len(TRAIN)
     assert audit(POINTS, SAMPLES, TRAIN, HELD, seed=0).identical == 0

@@ -38,9 +38,9 @@ def test_copied_passages_are_found_in_place() -> None:
     source = np.random.default_rng(0)
     for i in range(30):
         samples[i] = item_types.edited(train[i][256:], source)
-    found = audit_texts(samples, train, held, seed=0)
-    assert found.found and found.distance == "longest verbatim passage"
-    for pair in found.pairs:
+    result = audit_texts(samples, train, held, seed=0)
+    assert result.found and result.distance == "longest verbatim passage"
+    for pair in result.pairs:
         assert pair.sample == pair.train and pair.train_start == 256 and pair.sample_start == 0
     assert audit_texts(samples, train, held, seed=0, most=50, controls=False).samples == 50
 
@@ -49,8 +49,8 @@ def test_spans_of_few_documents_are_permuted_as_one() -> None:
     train, held = [prose(20_000, i) for i in range(3)], [prose(2_000, 10 + i) for i in range(3)]
     assert item_types._block(train, held) == 2_000
     assert item_types._block(held, held) is None and item_types._block(train, []) is None
-    found = audit_texts([prose(256, 100 + i) for i in range(60)], train, held, seed=0)
-    assert not found.found
+    result = audit_texts([prose(256, 100 + i) for i in range(60)], train, held, seed=0)
+    assert not result.found
 
 
 def test_copied_records_are_found() -> None:
@@ -59,8 +59,8 @@ def test_copied_records_are_found() -> None:
     made = ["".join(source.choice(letters, 12)) for _ in range(700)]
     train, held, samples = made[:250], made[250:500], made[500:]
     assert not audit(RECORDS, samples, train, held, seed=0).found
-    found = audit(RECORDS, [*train[:30], *samples[30:]], train, held, seed=0)
-    assert found.found and found.pairs[0].distance == 0.0
+    result = audit(RECORDS, [*train[:30], *samples[30:]], train, held, seed=0)
+    assert result.found and result.pairs[0].distance == 0.0
 
 
 @pytest.mark.parametrize("shape", [(12, 12), (12, 12, 1), (12, 12, 3), (12, 12, 4)])
@@ -81,8 +81,8 @@ def test_copied_images_are_found() -> None:
     train, held, samples = images[:200], images[200:400], images[400:]
     assert not audit(IMAGES, samples, train, held, seed=0).found
     copies = [item_types.disturbed_image(t, source) for t in train[:25]]
-    found = audit(IMAGES, [*copies, *samples[25:]], train, held, seed=0)
-    assert found.found and {p.sample for p in found.pairs} <= set(range(25))
+    result = audit(IMAGES, [*copies, *samples[25:]], train, held, seed=0)
+    assert result.found and {p.sample for p in result.pairs} <= set(range(25))
 
 
 def test_edits() -> None:

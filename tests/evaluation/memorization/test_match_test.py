@@ -44,11 +44,11 @@ def audited(seed: int, copied: int, changed: bool = False) -> CopyTestResult:
 
 @pytest.mark.parametrize("changed", [False, True])
 def test_copies_among_near_twins_are_found(changed: bool) -> None:
-    found = audited(0, 18, changed)
-    assert found.found and found.match_p is not None and found.match_p <= 0.005
-    assert found.train == N_TRAIN and found.held_out == N_HELD_OUT
-    assert found.low <= 0.2 <= found.high + 0.02 and found.share == pytest.approx(0.2, abs=0.06)
-    assert ("identical to one" in found.verdict()) != changed
+    outcome = audited(0, 18, changed)
+    assert outcome.found and outcome.match_p is not None and outcome.match_p <= 0.005
+    assert outcome.train == N_TRAIN and outcome.held_out == N_HELD_OUT
+    assert outcome.low <= 0.2 <= outcome.high + 0.02 and outcome.share == pytest.approx(0.2, abs=0.06)
+    assert ("identical to one" in outcome.verdict()) != changed
 
 
 def test_few_copies_among_near_twins_are_found_where_the_scan_sees_none() -> None:
@@ -102,8 +102,8 @@ def test_labels_must_agree() -> None:
 
 def test_many_samples_at_one_item_count_as_one() -> None:
     assert matched(20, 0, 0, repeated=True).p == 1.0
-    found = matched(10, 0, 0)
-    assert found.copied == 10.0 and found.rows.tolist() == list(range(10)) and found.low < 10.0 < found.high
+    outcome = matched(10, 0, 0)
+    assert outcome.copied == 10.0 and outcome.rows.tolist() == list(range(10)) and outcome.low < 10.0 < outcome.high
 
 
 def test_binomial_tail() -> None:
@@ -115,8 +115,8 @@ def test_binomial_tail() -> None:
 def test_twins_within_a_group_are_compared_by_the_match_test_alone() -> None:
     """Twins in one part stay one group for the scan; what they match each other is chance for the match test."""
     train = ["aaaaaaaa", "aaaaaaab", "qrstuvwx"]
-    one = Audit(item_types.RECORDS, ["aaaaaaaa"], train, ["ABCDEFGH"], np.array([0, 0, 1, 2]), controls=False)
-    query = np.array([one.n_real])
-    apart = one.distances[0].nearest_real(query, one.pool)
+    search = Audit(item_types.RECORDS, ["aaaaaaaa"], train, ["ABCDEFGH"], np.array([0, 0, 1, 2]), controls=False)
+    query = np.array([search.n_real])
+    apart = search.distances[0].nearest_real(query, search.pool)
     assert apart.scale[0] > 0.5
-    assert one._match_test([apart]).nearests[0].scale[0] == 0.125
+    assert search._match_test([apart]).nearests[0].scale[0] == 0.125

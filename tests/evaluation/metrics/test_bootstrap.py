@@ -34,6 +34,6 @@ def test_interval_is_centred_and_absent_with_few_resamples() -> None:
 
 def test_resample_is_fixed_by_its_seed_and_stops_when_out_of_time() -> None:
     a, b = sets(n=30)
-    one, two = (resample(frechet_distance, (a, b), seed=4, repeats=5) for _ in range(2))
-    assert one == two and len(one) == 5
+    first, second = (resample(frechet_distance, (a, b), seed=4, repeats=5) for _ in range(2))
+    assert first == second and len(first) == 5
     assert resample(frechet_distance, (a, b), seed=4, out_of_time=lambda: True) == []

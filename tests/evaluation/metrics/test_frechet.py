@@ -21,8 +21,10 @@ def test_frechet_distance_of_gaussians_in_closed_form() -> None:
     # Diagonal covariances: |m1 - m2|^2 + sum (s1 - s2)^2.
     mean_a, mean_b = np.array([0.0, 1.0, -2.0]), np.array([1.0, 1.0, 0.5])
     deviation_a, deviation_b = np.array([1.0, 2.0, 0.5]), np.array([3.0, 2.0, 0.1])
-    found = gaussian_frechet(mean_a, np.diag(deviation_a**2), mean_b, np.diag(deviation_b**2))
-    assert found == pytest.approx(((mean_a - mean_b) ** 2).sum() + ((deviation_a - deviation_b) ** 2).sum(), abs=1e-10)
+    distance = gaussian_frechet(mean_a, np.diag(deviation_a**2), mean_b, np.diag(deviation_b**2))
+    assert distance == pytest.approx(
+        ((mean_a - mean_b) ** 2).sum() + ((deviation_a - deviation_b) ** 2).sum(), abs=1e-10
+    )
 
 
 def test_frechet_distance_equals_the_matrix_square_root_form() -> None:

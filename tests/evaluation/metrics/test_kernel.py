@@ -50,8 +50,8 @@ def test_kernel_distance_equals_torch_fidelity() -> None:
     from torch_fidelity import metric_kid
 
     a, b = sets(n=150)
-    how = {"kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None, "kid_kernel_poly_coef0": 1}
-    grams = [metric_kid.kernel_poly(x, y, **how) for x, y in ((a, a), (a, b), (b, b))]
+    options = {"kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None, "kid_kernel_poly_coef0": 1}
+    grams = [metric_kid.kernel_poly(x, y, **options) for x, y in ((a, a), (a, b), (b, b))]
     assert Grams.of(a, b, cubic).distance() == pytest.approx(metric_kid.mmd2(*grams), abs=1e-4)
 
 

@@ -24,20 +24,20 @@ def test_neighbourhood_equals_an_independent_computation(k: int) -> None:
     sample_radius = NearestNeighbors(n_neighbors=k + 1).fit(samples).kneighbors(samples)[0][:, k]
     between = cdist(real, samples)
     clipped = np.minimum((between < np.minimum(radius, np.median(radius))[:, None]).sum(0) / k, 1.0)
-    found = neighbourhood(real, samples, k)
-    assert found.precision.mean() == pytest.approx((between < radius[:, None]).any(0).mean(), abs=1e-4)
-    assert found.recall.mean() == pytest.approx((between < sample_radius[None]).any(1).mean(), abs=1e-4)
-    assert found.clipped_density.mean() == pytest.approx(clipped.mean(), abs=1e-4)
-    assert found.coverage.mean() == pytest.approx((between.min(1) < radius).mean(), abs=1e-4)
+    shares = neighbourhood(real, samples, k)
+    assert shares.precision.mean() == pytest.approx((between < radius[:, None]).any(0).mean(), abs=1e-4)
+    assert shares.recall.mean() == pytest.approx((between < sample_radius[None]).any(1).mean(), abs=1e-4)
+    assert shares.clipped_density.mean() == pytest.approx(clipped.mean(), abs=1e-4)
+    assert shares.coverage.mean() == pytest.approx((between.min(1) < radius).mean(), abs=1e-4)
 
 
 def test_neighbourhood_equals_prdc() -> None:
     prdc = pytest.importorskip("prdc")
     real, samples = sets(n=120)
     expected = prdc.compute_prdc(real, samples[:90], nearest_k=5)
-    found = neighbourhood(real, samples[:90], 5)
+    shares = neighbourhood(real, samples[:90], 5)
     for name in ("precision", "recall", "coverage"):
-        assert getattr(found, name).mean() == pytest.approx(expected[name], abs=1e-4)
+        assert getattr(shares, name).mean() == pytest.approx(expected[name], abs=1e-4)
 
 
 def test_precision_and_recall_equal_torch_fidelity() -> None:
@@ -47,14 +47,14 @@ def test_precision_and_recall_equal_torch_fidelity() -> None:
 
     a, b = sets(n=150)
     precision, recall = metric_prc.calculate_precision_recall_full(torch.tensor(b), torch.tensor(a), 5)
-    found = neighbourhood(a, b, 5)
-    assert (found.precision.mean(), found.recall.mean()) == pytest.approx((precision, recall), abs=1e-4)
+    shares = neighbourhood(a, b, 5)
+    assert (shares.precision.mean(), shares.recall.mean()) == pytest.approx((precision, recall), abs=1e-4)
 
 
 def test_clipped_density_counts_a_sample_once_and_no_outlier_as_wide() -> None:
     line = np.append(np.arange(99.0), 500.0)[:, None]  # the last is an outlier, whose ball is huge
-    found = neighbourhood(line, np.array([[300.0], [50.5]]), 5)
-    assert found.clipped_density.tolist() == [0.0, 1.0] and found.precision.tolist() == [1.0, 1.0]
+    shares = neighbourhood(line, np.array([[300.0], [50.5]]), 5)
+    assert shares.clipped_density.tolist() == [0.0, 1.0] and shares.precision.tolist() == [1.0, 1.0]
 
 
 def test_the_words_of_the_density_say_that_it_is_clipped() -> None:

@@ -35,6 +35,6 @@ def test_frames_among_real_items_are_real() -> None:
     real = np.random.default_rng(0).normal(size=(200, 2))
     near, far = np.stack([0.3 * line(9, 2), 50 + line(9, 2)])
     assert realism(np.stack([near, far]), real) == pytest.approx([1, 0])
-    found = {s.name: s for s in scores(np.stack([near] * 30), real, 0)}
-    assert set(found) == {"path_length", "path_evenness", "path_realism"}
-    assert found["path_length"].low == pytest.approx(1)
+    by_name = {s.name: s for s in scores(np.stack([near] * 30), real, 0)}
+    assert set(by_name) == {"path_length", "path_evenness", "path_realism"}
+    assert by_name["path_length"].low == pytest.approx(1)

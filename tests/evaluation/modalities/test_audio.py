@@ -47,8 +47,8 @@ def test_tones_are_periodic_and_noise_is_not() -> None:
 
 
 def test_loudness_follows_level() -> None:
-    one, half = audio.loudness([tone(0), 0.5 * tone(0)], RATE)
-    assert one - half == pytest.approx(6.02, abs=0.01)
+    full, half = audio.loudness([tone(0), 0.5 * tone(0)], RATE)
+    assert full - half == pytest.approx(6.02, abs=0.01)
 
 
 def test_good_samples_score_near_real_data_and_noise_near_the_naive_baseline() -> None:
@@ -68,12 +68,14 @@ def test_a_probe_knows_what_was_asked() -> None:
 
     right = Labels(lambda n: labels_of(n, 60), lambda n: labels_of(n, 40), np.arange(40) % 2)
     base = make_inputs(sounds(0, 40), right)
-    given = EvaluationInputs(
+    own_inputs = EvaluationInputs(
         **{**base.__dict__, "train": lambda n: sounds(1000, 60)[:n], "test": lambda n: sounds(2000, 40)[:n]}
     )
-    score = {s.name: s for s in AudioEvaluation(given).scores()}["label_accuracy"]
+    score = {s.name: s for s in AudioEvaluation(own_inputs).scores()}["label_accuracy"]
     assert score.value > 0.9 and (score.real_baseline or 0) > 0.9
-    wrong = EvaluationInputs(**{**given.__dict__, "labels": Labels(right.train, right.test, 1 - np.arange(40) % 2)})
+    wrong = EvaluationInputs(
+        **{**own_inputs.__dict__, "labels": Labels(right.train, right.test, 1 - np.arange(40) % 2)}
+    )
     assert {s.name: s for s in AudioEvaluation(wrong).scores()}["label_accuracy"].value < 0.1
 
 

@@ -46,16 +46,16 @@ def test_a_flat_line_has_an_axis() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.013, 0.014), (-5.0, 1e6), (1e-7, 3e-7), (12.0, 50.0)])
 def test_ticks_of_all_sizes(low: float, high: float) -> None:
-    found = ticks(low, high, 6)
-    assert 2 <= len(found) <= 8 and all(low - 1e-9 <= tick <= high + 1e-9 for tick in found)
+    marks = ticks(low, high, 6)
+    assert 2 <= len(marks) <= 8 and all(low - 1e-9 <= tick <= high + 1e-9 for tick in marks)
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.integers(2, 10))
 def test_ticks_are_few_and_within(low: float, span: float, about: int) -> None:
-    found = ticks(low, low + span, about)
-    assert 1 <= len(found) <= about + 2
+    marks = ticks(low, low + span, about)
+    assert 1 <= len(marks) <= about + 2
     assert all(
-        low - 1e-6 * span - 1e-9 * abs(low) <= tick <= low + span * (1 + 1e-6) + 1e-9 * abs(low) for tick in found
+        low - 1e-6 * span - 1e-9 * abs(low) <= tick <= low + span * (1 + 1e-6) + 1e-9 * abs(low) for tick in marks
     )
 
 

@@ -25,16 +25,16 @@ def report(run: str = "r", family: str = "f", modality: str = "image", scores: A
 
 def block(text: str) -> dict[str, Any]:
     assert text.startswith("---\n")
-    found = yaml.safe_load(text.split("---\n")[1])
-    assert isinstance(found, dict)
-    return found
+    metadata = yaml.safe_load(text.split("---\n")[1])
+    assert isinstance(metadata, dict)
+    return metadata
 
 
 def test_metadata_block() -> None:
-    found = block(card(report(family="transformer", modality="text"), data="d", parameters=5))
-    assert found["license"] == "unknown" and found["library_name"] == "anew"
-    assert found["pipeline_tag"] == "text-generation" and found["tags"] == ["anew", "transformer", "text"]
-    result = found["model-index"][0]["results"][0]
+    metadata = block(card(report(family="transformer", modality="text"), data="d", parameters=5))
+    assert metadata["license"] == "unknown" and metadata["library_name"] == "anew"
+    assert metadata["pipeline_tag"] == "text-generation" and metadata["tags"] == ["anew", "transformer", "text"]
+    result = metadata["model-index"][0]["results"][0]
     assert result["task"]["type"] == "text-generation" and result["dataset"]["name"] == "d"
     assert result["metrics"] == [{"type": "bits_per_character", "name": "Bits per character", "value": 2.1}]
 

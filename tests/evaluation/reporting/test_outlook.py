@@ -15,10 +15,10 @@ def checks(power: float, n: int = 12) -> list[dict[str, Any]]:
 
 
 def test_a_power_law_is_followed() -> None:
-    found = outlook(checks(-0.2), None)
-    assert found is not None and found.measured_on == "validation"
-    assert found.now == pytest.approx(4.0 * 12**-0.2) and found.later == pytest.approx(4.0 * 120**-0.2)
-    assert "10 times the training is likely to bring its loss from 2.43 to about 1.54 at best" in found.sentence()
+    forecast = outlook(checks(-0.2), None)
+    assert forecast is not None and forecast.measured_on == "validation"
+    assert forecast.now == pytest.approx(4.0 * 12**-0.2) and forecast.later == pytest.approx(4.0 * 120**-0.2)
+    assert "10 times the training is likely to bring its loss from 2.43 to about 1.54 at best" in forecast.sentence()
 
 
 def test_what_no_longer_falls_promises_nothing() -> None:
@@ -32,9 +32,9 @@ def test_training_losses_stand_in_where_no_item_was_seen_twice() -> None:
     steps = [
         {"event": "step", "step": i, "loss": 5.0 * (i + 1.0) ** -0.15 * source.uniform(0.9, 1.1)} for i in range(400)
     ]
-    found = outlook(steps, 0.4)
-    assert found is not None and found.measured_on == "training"
-    assert found.later / found.now == pytest.approx(10**-0.15, rel=0.1)
+    forecast = outlook(steps, 0.4)
+    assert forecast is not None and forecast.measured_on == "training"
+    assert forecast.later / forecast.now == pytest.approx(10**-0.15, rel=0.1)
     assert outlook(steps, 3.0) is None and outlook(steps, None) is None and outlook(steps[:20], 0.1) is None
     assert outlook([{"event": "step", "step": i, "loss": -1.0} for i in range(400)], 0.4) is None
     assert outlook([{"event": "step", "step": i, "loss_d": 1.0} for i in range(400)], 0.4) is None

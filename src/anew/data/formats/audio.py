@@ -164,12 +164,12 @@ def _read(data: SoundData, start: int, stop: int, clip: Recording | None) -> tup
         return np.ascontiguousarray(mono), int(file.samplerate)
 
 
-def resampled(x: Samples, rate: int, wanted: int) -> Samples:
+def resampled(x: Samples, rate: int, new_rate: int) -> Samples:
     """(N,) at another rate, band-limited."""
-    if rate == wanted:
+    if rate == new_rate:
         return x
     soxr = require("soxr", extra="audio", purpose="reading sound")
-    return np.asarray(soxr.resample(x, rate, wanted, quality="HQ"), dtype=np.float32)
+    return np.asarray(soxr.resample(x, rate, new_rate, quality="HQ"), dtype=np.float32)
 
 
 def heard(x: Samples) -> None:

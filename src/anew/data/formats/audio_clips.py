@@ -66,12 +66,12 @@ def choose(heads: Sequence[Head], size: DataBudget | None, seconds: float | None
         chosen = round(own)
     most = max(ROUND, int(values / bands) // ROUND * ROUND)
     usual = float(np.quantile([head.seconds for head in heads], USUAL))
-    wanted = seconds or float(np.clip(min(usual, most * HOP), *SECONDS))
+    target_seconds = seconds or float(np.clip(min(usual, most * HOP), *SECONDS))
     # As many frames as the budget has where the hop stays above its least, else fewer.
-    frames = max(ROUND, min(most, int(wanted / SHORT_HOP) // ROUND * ROUND))
-    if wanted / frames > HOP:
-        frames = math.ceil(wanted / HOP / ROUND) * ROUND
-    hop = max(1, math.ceil(wanted * chosen / frames / 8) * 8)
+    frames = max(ROUND, min(most, int(target_seconds / SHORT_HOP) // ROUND * ROUND))
+    if target_seconds / frames > HOP:
+        frames = math.ceil(target_seconds / HOP / ROUND) * ROUND
+    hop = max(1, math.ceil(target_seconds * chosen / frames / 8) * 8)
     window = 2 ** max(5, round(math.log2(WINDOW * chosen)), math.ceil(math.log2(4 * hop)))
     return Shape(chosen, hop, window, min(bands, window // 4), frames)
 

@@ -17,14 +17,14 @@ OTHER = "other"  # the class of sequences whose header says none
 
 
 class Headers:
-    """wanted: off, folder, organism, family, or a pattern with one (group), which finds the class in a header."""
+    """setting: off, folder, organism, family, or a pattern with one (group), which finds the class in a header."""
 
-    def __init__(self, wanted: str) -> None:
-        self.wanted = wanted
-        self.read = wanted not in ("off", "folder")
+    def __init__(self, setting: str) -> None:
+        self.setting = setting
+        self.read = setting not in ("off", "folder")
         self._pattern: re.Pattern[str] | None = None
         if self.read:
-            self._pattern, self._sought = _pattern(wanted)
+            self._pattern, self._sought = _pattern(setting)
         self._classes: Counter[str | None] = Counter()
         self._looked = 0
         self._said: list[str] | None = None
@@ -44,12 +44,12 @@ class Headers:
     def remarks(self) -> list[str]:
         """What was missed in the records up to the first time that this is asked: sources may be read again later."""
         if self._said is None:
-            self._said = self._missed() if self.wanted != "off" and self._classes else []
+            self._said = self._missed() if self.setting != "off" and self._classes else []
         return self._said
 
     def _missed(self) -> list[str]:
         named = [name for name in self._classes if name is not None and not (self.read and name == OTHER)]
-        asked, headers = f"labels={self.wanted}", f"{self._looked:,} headers that were read"
+        asked, headers = f"labels={self.setting}", f"{self._looked:,} headers that were read"
         if not self.read:
             where = f"all lie in the folder {named[0]!r}" if named else "lie in no class folders"
             return [f"{asked}: the sequences {where}, so no classes are learned"] if len(self._classes) < 2 else []

@@ -53,8 +53,8 @@ class Timing:
         """(n,) which frame is to be seen at 0, 1 / rate, 2 / rate, ...; all of them where that is the file's own rate."""
         if self.steady and abs(self.rate / rate - 1.0) < STEADY:
             return np.arange(len(self.times))
-        wanted = np.arange(max(1, round(self.length * rate))) / rate
-        return np.asarray(np.searchsorted(self.times, wanted + 0.25 / rate, side="right") - 1).clip(0)
+        requested = np.arange(max(1, round(self.length * rate))) / rate
+        return np.asarray(np.searchsorted(self.times, requested + 0.25 / rate, side="right") - 1).clip(0)
 
 
 def moving(head: bytes) -> float:
@@ -195,7 +195,7 @@ def _timed(width: int, height: int, stamps: list[tuple[float, float]], usual: fl
     return Timing(width, height, times, float(times[-1] + last), steady, cut)
 
 
-def pictures(data: Data, wanted: Sequence[int], times: NDArray[np.float64], enough: int) -> list[Image.Image]:
+def pictures(data: Data, requested: Sequence[int], times: NDArray[np.float64], enough: int) -> list[Image.Image]:
     """The frames with these numbers (rising, repeats allowed) as RGB or RGBA.
 
     times: of all frames, as `timing` gives them; enough: pixels of the shorter side after which detail is of no use.
@@ -203,9 +203,9 @@ def pictures(data: Data, wanted: Sequence[int], times: NDArray[np.float64], enou
     """
     if isinstance(data, Path) and data.is_dir():
         shown = frame_folders.in_order(data)
-        return [frame_folders.picture(shown[number], enough) for number in wanted]
+        return [frame_folders.picture(shown[number], enough) for number in requested]
     by_index: dict[int, Image.Image] = {}
-    todo = sorted(set(wanted))
+    todo = sorted(set(requested))
     with _opened(data) as (container, stream):
         stream.thread_type = "NONE"  # small pictures: threads cost more than they bring, and training has the cores
         base = float(stream.time_base or 1 / 1000)
@@ -226,7 +226,7 @@ def pictures(data: Data, wanted: Sequence[int], times: NDArray[np.float64], enou
     if not by_index or len(by_index) < len(todo) - 1:
         raise ValueError("its body is damaged or cut off: frames are missing")
     known = np.array(sorted(by_index))
-    places = (np.searchsorted(known, np.asarray(wanted), side="right") - 1).clip(0)
+    places = (np.searchsorted(known, np.asarray(requested), side="right") - 1).clip(0)
     return [by_index[number] for number in known[places].tolist()]
 
 

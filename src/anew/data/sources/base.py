@@ -1,9 +1,9 @@
 """Where items come from. A source is a list of shards, each cheap to list without opening and read as one unit.
 
-A reader is one file here with a function `open_reader(files, root, kinds) -> Reader`:
+A reader is one file here with a function `open_reader(files, root, modalities) -> Reader`:
 `folders` (image files, text files and spans of large ones), `tables` (jsonl, csv, parquet), `archive` (tar shards),
 `idx` (MNIST's files), `hub` (Hugging Face names). Which of them takes a file is said by `reader_of`. `hub` is opened by
-`open_hub(name, kinds) -> Reader`; `tables` also has `metadata(path) -> dict[str, str | None]`, the class by `file_name`
+`open_hub(name, modalities) -> Reader`; `tables` also has `metadata(path) -> dict[str, str | None]`, the class by `file_name`
 of a `metadata.csv|jsonl|parquet` that describes the files beside it (it is then no table of its own).
 """
 
@@ -58,13 +58,13 @@ class Shard:
 class Reader(Protocol):
     """Lists and reads one kind of container. Listing must not read bodies; reading may happen in another thread.
 
-    kinds: items by modality name ("text", "image"; a table with both columns counts in both), or by the bare suffix
+    counts: items by modality name ("text", "image"; a table with both columns counts in both), or by the bare suffix
     (".pdf") for what no modality takes. bytes: the same keys. Counts may be estimates.
     labels: every class name, sorted, where the listing knows them; None where only reading tells; () where there are none.
     notes: sentences for the user (which column was taken, how to choose). refusals: what could not be listed, with reasons.
     """
 
-    kinds: Mapping[str, int]
+    counts: Mapping[str, int]
     bytes: Mapping[str, int]
     labels: tuple[str, ...] | None
     notes: list[str]
@@ -85,9 +85,9 @@ class Reader(Protocol):
 class OpenReader(Protocol):
     """A reader module's entry point."""
 
-    def __call__(self, files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> Reader:
+    def __call__(self, files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]]) -> Reader:
         """files: those that `reader_of` gave to this reader; root: what `File.path` is relative to;
-        kinds: all modalities by name (what a file holds is theirs to say).
+        modalities: all modalities by name (what a file holds is theirs to say).
 
         Raises DataError only where nothing can go on (a package that must be installed: say which extra)."""
         ...

@@ -40,31 +40,31 @@ class Sorted:
 
 
 def sort_files(
-    files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]], asked: str | None = None
+    files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], asked: str | None = None
 ) -> Sorted:
-    """kinds: all modalities by name; asked: the one that the user says, see `Modality.folders`."""
-    suffixes = {suffix: name for name, modality in kinds.items() for suffix in modality.suffixes}
+    """modalities: all modalities by name; asked: the one that the user says, see `Modality.folders`."""
+    suffixes = {suffix: name for name, modality in modalities.items() for suffix in modality.suffixes}
     by_suffix: dict[str, list[File]] = {}
     out = Sorted()
-    files = _gathered(files, root, kinds, out, asked)
+    files = _gathered(files, root, modalities, out, asked)
     for file in files:
         by_suffix.setdefault(suffix_of(file.path), []).append(file)
     few = len(files) <= OPENED
     for suffix, own in by_suffix.items():
-        _Group(suffix, suffixes.get(suffix), own, root, kinds).into(out, few)
+        _Group(suffix, suffixes.get(suffix), own, root, modalities).into(out, few)
     for own_files in out.files.values():
         own_files.sort()
     return out
 
 
 def _gathered(
-    files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]], out: Sorted, asked: str | None
+    files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], out: Sorted, asked: str | None
 ) -> Sequence[File]:
     """The files without those whose folders are one item each."""
     folders: dict[str, list[File]] = {}
     for file in files:
         folders.setdefault(file.path.rpartition("/")[0], []).append(file)
-    for name, modality in kinds.items():
+    for name, modality in modalities.items():
         paths = {folder: [f.path for f in own] for folder, own in folders.items() if folder}
         taken = modality.folders(root, paths, name == asked)
         for folder in taken:
@@ -80,9 +80,14 @@ class _Group:
     """The files of one ending. owner: the modality that knows the ending."""
 
     def __init__(
-        self, suffix: str, owner: str | None, files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]
+        self,
+        suffix: str,
+        owner: str | None,
+        files: Sequence[File],
+        root: Path,
+        modalities: Mapping[str, type[Modality]],
     ) -> None:
-        self.suffix, self.owner, self.files, self.root, self.kinds = suffix, owner, files, root, kinds
+        self.suffix, self.owner, self.files, self.root, self.modalities = suffix, owner, files, root, modalities
 
     def into(self, out: Sorted, few: bool) -> None:
         """Sort the files into what was found so far; few: each may be looked at."""
@@ -108,7 +113,7 @@ class _Group:
             if self.owner is None:  # the reader of a known kind says it itself
                 out.refusals.append(SkippedItem(file.path, f"cannot be read ({error.strerror})"))
             return {}
-        return {name: claim for name, modality in self.kinds.items() if (claim := modality.sniff(head)) > 0}
+        return {name: claim for name, modality in self.modalities.items() if (claim := modality.sniff(head)) > 0}
 
     def _weak(self, claims: Sequence[Mapping[str, float]]) -> str | None:
         """The modality that unsure claims may stand for here: most files' one, where the ending's owner claims none."""
@@ -128,4 +133,4 @@ class _Group:
     def _put(self, out: Sorted, file: File, owner: str | None) -> None:
         out.files.setdefault(owner or self.suffix or UNKNOWN, []).append(file)
         if owner is not None and owner != self.owner and self.suffix:
-            out.other.setdefault((self.kinds[owner].traits.plural, self.suffix), []).append(file.path)
+            out.other.setdefault((self.modalities[owner].traits.plural, self.suffix), []).append(file.path)

@@ -34,14 +34,14 @@ _UTF16 = {b"\xff\xfe": b"\n\x00", b"\xfe\xff": b"\x00\n"}
 def open_reader(
     files: Sequence[File],
     root: Path,
-    kinds: Mapping[str, type[Modality]],
+    modalities: Mapping[str, type[Modality]],
     classes: Mapping[str, str | None] | None = None,
     once: bool = False,
     asked: str | None = None,
 ) -> FolderReader:
     """classes: label by path, from metadata files; a path that is not in it has the label of its folder. once, asked: see
     `Source.open`."""
-    return FolderReader(files, root, kinds, classes or {}, once, asked)
+    return FolderReader(files, root, modalities, classes or {}, once, asked)
 
 
 class _Part(NamedTuple):
@@ -59,27 +59,27 @@ class FolderReader:
         self,
         files: Sequence[File],
         root: Path,
-        kinds: Mapping[str, type[Modality]],
+        modalities: Mapping[str, type[Modality]],
         classes: Mapping[str, str | None],
         once: bool,
         asked: str | None,
     ) -> None:
         self._root = root
-        self._owners = kinds
+        self._owners = modalities
         self._classes = classes
         self._starts: defaultdict[str, RecordStarts] = defaultdict(RecordStarts)
         self.labels: tuple[str, ...] | None = ()
-        sorted_files = sort_files(files, root, kinds, asked)
+        sorted_files = sort_files(files, root, modalities, asked)
         self._files = sorted_files.files
         self.notes: list[str] = sorted_files.notes
         self.refusals: list[SkippedItem] = sorted_files.refusals
         if once:
-            for name in self._files.keys() & kinds.keys():
+            for name in self._files.keys() & modalities.keys():
                 self._files[name], notes = drop_duplicate_formats(
-                    self._files[name], kinds[name], [f.path for f in files]
+                    self._files[name], modalities[name], [f.path for f in files]
                 )
                 self.notes = [*self.notes, *notes]
-        self.kinds: Mapping[str, int] = {name: len(own) for name, own in self._files.items()}
+        self.counts: Mapping[str, int] = {name: len(own) for name, own in self._files.items()}
         self.bytes: Mapping[str, int] = {name: sum(f.bytes for f in own) for name, own in self._files.items()}
 
     def shards(self, modality: str) -> list[Shard]:

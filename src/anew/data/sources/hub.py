@@ -44,12 +44,12 @@ class HubReader:
         (choice or ColumnChoice()).check(name, columns)
         self._columns = _chosen(next(iter(self._splits.values())), columns, choice)
         if not (self._columns.text or self._columns.image):
-            how = "choose one with the setting text_column"
-            raise DataError(f"{name!r} has no column named text or image (its columns: {in_order(columns)}); {how}")
+            advice = "choose one with the setting text_column"
+            raise DataError(f"{name!r} has no column named text or image (its columns: {in_order(columns)}); {advice}")
         self.notes: list[str] = [described(self._columns, name)]
         rows_of_all = sum(len(rows) for rows in self._splits.values())
         taken = [modality for modality in ("text", "image") if self._columns.of(modality)]
-        self.kinds: Mapping[str, int] = dict.fromkeys(taken, rows_of_all)
+        self.counts: Mapping[str, int] = dict.fromkeys(taken, rows_of_all)
         self.bytes: Mapping[str, int] = {
             modality: sum(round(self._width(split, modality) * len(rows)) for split, rows in self._splits.items())
             for modality in taken
@@ -156,12 +156,12 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _offline(wanted: bool) -> Iterator[None]:
+def _offline(is_offline: bool) -> Iterator[None]:
     """Have the loader read its cache alone."""
     import datasets
     from huggingface_hub import constants
 
-    places = [datasets.config, constants] if wanted else []
+    places = [datasets.config, constants] if is_offline else []
     before = [place.HF_HUB_OFFLINE for place in places]
     try:
         for place in places:
@@ -172,7 +172,7 @@ def _offline(wanted: bool) -> Iterator[None]:
             place.HF_HUB_OFFLINE = value
 
 
-def open_hub(name: str, kinds: Mapping[str, type[Modality]], choice: ColumnChoice | None = None) -> HubReader:
+def open_hub(name: str, modalities: Mapping[str, type[Modality]], choice: ColumnChoice | None = None) -> HubReader:
     """The data set behind a hub name: downloaded once, then read from the cache of `datasets`.
 
     Raises DataError where the package is missing, the name is unknown, or the hub cannot be reached. Code that a data set

@@ -64,7 +64,7 @@ class IdxReader:
         for path in labels.values():
             self._refuse(path, "its images are missing: no idx file of the same name holds them")
         items = sum(pair.shape[0] for pair in self._pairs.values())
-        self.kinds: Mapping[str, int] = {"image": items} if items else {}
+        self.counts: Mapping[str, int] = {"image": items} if items else {}
         self.bytes: Mapping[str, int] = (
             {"image": sum(math.prod(p.shape) for p in self._pairs.values())} if items else {}
         )
@@ -187,6 +187,6 @@ def _part(path: str) -> str | None:
     return "test" if PurePosixPath(path).name.lower().startswith("t10k") else part_of(path)
 
 
-def open_reader(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> IdxReader:
+def open_reader(files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]]) -> IdxReader:
     """See `anew.data.sources.base.OpenReader`."""
     return IdxReader(files, root)

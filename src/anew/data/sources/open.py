@@ -40,49 +40,51 @@ class Chosen:
 
 
 def detect_modality(
-    path: str, wanted: str | None, once: bool = False, asked: bool = True, columns: ColumnChoice | None = None
+    path: str, requested: str | None, once: bool = False, asked: bool = True, columns: ColumnChoice | None = None
 ) -> Chosen:
-    """List the path and take the wanted modality, or the one of most items (of most bytes where that is a draw). once: see
-    `Source.open`; asked: the user says the wanted one, see `Modality.folders`; columns: those of tables that the user names."""
-    kinds: dict[str, type[Modality]] = {name: load("data", name) for name in available("data")}
-    if wanted is not None and wanted not in kinds:
-        raise DataError(f"unknown modality {wanted!r}{did_you_mean(wanted, kinds)}")
-    asked = asked and wanted is not None
-    source = Source.open(path, kinds, once, wanted if asked else None, columns)
-    usable = {name: n for name, n in source.kinds.items() if name in kinds and n}
+    """List the path and take the requested modality, or the one of most items (of most bytes where that is a draw). once: see
+    `Source.open`; asked: the user says the requested one, see `Modality.folders`; columns: those of tables that the user names."""
+    modalities: dict[str, type[Modality]] = {name: load("data", name) for name in available("data")}
+    if requested is not None and requested not in modalities:
+        raise DataError(f"unknown modality {requested!r}{did_you_mean(requested, modalities)}")
+    asked = asked and requested is not None
+    source = Source.open(path, modalities, once, requested if asked else None, columns)
+    usable = {name: n for name, n in source.counts.items() if name in modalities and n}
     if not usable:
-        held = ", ".join(f"{n} {name}" for name, n in sorted(source.kinds.items(), key=lambda p: -p[1])[:5])
+        held = ", ".join(f"{n} {name}" for name, n in sorted(source.counts.items(), key=lambda p: -p[1])[:5])
         sentence = (
             f"{path!r} holds nothing that can be learned ({(held + _refused(source)).removeprefix('; ') or 'nothing'})"
         )
-        raise DataError(f"{sentence}; {_advice(source, kinds) or 'give ' + ' or '.join(sorted(kinds))}")
-    if wanted is not None and wanted not in usable:
-        sentence = f"{path!r} holds no {wanted}; it holds {', '.join(sorted(usable))}"
-        raise DataError("; ".join(filter(None, [sentence, _advice(source, {wanted: kinds[wanted]})])))
-    modality = wanted or max(usable, key=lambda name: (usable[name], source.bytes.get(name, 0)))
-    other = {name: n for name, n in source.kinds.items() if name != modality and n}
-    notes = _notes(modality, usable, wanted)
-    if advice := _advice(source, {modality: kinds[modality]}):
+        raise DataError(f"{sentence}; {_advice(source, modalities) or 'give ' + ' or '.join(sorted(modalities))}")
+    if requested is not None and requested not in usable:
+        sentence = f"{path!r} holds no {requested}; it holds {', '.join(sorted(usable))}"
+        raise DataError("; ".join(filter(None, [sentence, _advice(source, {requested: modalities[requested]})])))
+    modality = requested or max(usable, key=lambda name: (usable[name], source.bytes.get(name, 0)))
+    other = {name: n for name, n in source.counts.items() if name != modality and n}
+    notes = _notes(modality, usable, requested)
+    if advice := _advice(source, {modality: modalities[modality]}):
         notes.append(f"some files are left out; {advice}")
     shards = source.shards(modality)
     if not shards:
         why = f": {named(source.refusals)}" if source.refusals else ""
-        raise DataError(f"{path!r} holds no usable {kinds[modality].traits.singular}{why}")
-    whole = kinds[modality].traits.cheap_to_encode and sum(shard.bytes for shard in shards) <= WHOLE_BYTES
+        raise DataError(f"{path!r} holds no usable {modalities[modality].traits.singular}{why}")
+    whole = modalities[modality].traits.cheap_to_encode and sum(shard.bytes for shard in shards) <= WHOLE_BYTES
     return Chosen(source, modality, shards, whole, other, notes, _fingerprint(modality, shards, source), asked)
 
 
-def _advice(source: Source, kinds: Mapping[str, type[Modality]]) -> str:
+def _advice(source: Source, modalities: Mapping[str, type[Modality]]) -> str:
     """What to convert files to whose formats these modalities do not read; empty where there are none."""
     formats = {
-        suffix: form for modality in kinds.values() for suffix, form in modality.traits.unsupported_suffixes.items()
+        suffix: form
+        for modality in modalities.values()
+        for suffix, form in modality.traits.unsupported_suffixes.items()
     }
-    if "text" in kinds:
+    if "text" in modalities:
         formats |= CONVERSIONS
     return "; ".join(
         f"convert {suffix} files to {form}, which are read"
         for suffix, form in sorted(formats.items())
-        if source.kinds.get(suffix)
+        if source.counts.get(suffix)
     )
 
 
@@ -95,12 +97,12 @@ def _refused(source: Source) -> str:
     return f"; {first.name} was refused: {first.reason}{more}"
 
 
-def _notes(modality: str, counts: dict[str, int], wanted: str | None) -> list[str]:
+def _notes(modality: str, counts: dict[str, int], requested: str | None) -> list[str]:
     rest = {name: n for name, n in counts.items() if name != modality}
     if not rest:
         return []
     held = ", ".join(f"{n} {name}" for name, n in sorted(rest.items()))
-    why = "as asked" if wanted else "since most items are"
+    why = "as asked" if requested else "since most items are"
     return [f"{modality} is taken, {why}; left out: {held} (choose with the modality {' or '.join(sorted(rest))})"]
 
 

@@ -18,13 +18,13 @@ from anew.data.sources.listing import File, list_files, shortened
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
-SAMPLE = 256  # items that `kinds` and header checks may look at
+SAMPLE = 256  # items that `counts` and header checks may look at
 
 
 class Source:
     """All readers of one path. Listing opens no bodies beyond a bounded sample.
 
-    path: as the user gave it; kinds, bytes: over all readers, see `Reader`.
+    path: as the user gave it; counts, bytes: over all readers, see `Reader`.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class Source:
         self._notes = list(notes)
         self._refusals = list(refusals)
         self._home: dict[str, Reader] = {}
-        self.kinds = _sum(reader.kinds for reader in readers)
+        self.counts = _sum(reader.counts for reader in readers)
         self.bytes = _sum(reader.bytes for reader in readers)
 
     @classmethod
     def open(
         cls,
         path: str | Path,
-        kinds: Mapping[str, type[Modality]],
+        modalities: Mapping[str, type[Modality]],
         once: bool = False,
         asked: str | None = None,
         choice: ColumnChoice | None = None,
@@ -63,13 +63,13 @@ class Source:
         except RuntimeError:
             raise DataError(f"{shortened(text)!r} names the home of an unknown user; give a folder or a file") from None
         if there:
-            return cls._open_files(text, place, kinds, once, asked, choice or ColumnChoice())
+            return cls._open_files(text, place, modalities, once, asked, choice or ColumnChoice())
         if "/" in text and Path(text.partition("/")[0] or "/").is_dir():  # a mistyped path; hf:// still reaches the hub
             near = next(parent for parent in place.parents if parent.is_dir())
             raise DataError(f"{text!r} does not exist in the folder {str(near)!r}; give a folder or a file")
         if is_hub_name(text):
             hub = importlib.import_module("anew.data.sources.hub")
-            return cls(text, [hub.open_hub(text, kinds, choice)])
+            return cls(text, [hub.open_hub(text, modalities, choice)])
         raise DataError(f"{text!r} does not exist; give a folder, a file, or a hub data set as owner/name")
 
     @classmethod
@@ -77,7 +77,7 @@ class Source:
         cls,
         text: str,
         place: Path,
-        kinds: Mapping[str, type[Modality]],
+        modalities: Mapping[str, type[Modality]],
         once: bool,
         asked: str | None,
         choice: ColumnChoice,
@@ -103,11 +103,11 @@ class Source:
             if name == "folder":
                 from anew.data.sources import folder
 
-                readers.append(folder.open_reader(own, root, kinds, classes, once, asked))
+                readers.append(folder.open_reader(own, root, modalities, classes, once, asked))
             else:
                 more = (choice,) if name == "tables" else ()
                 module = importlib.import_module(f"anew.data.sources.{name}")
-                readers.append(module.open_reader(own, root, kinds, *more))
+                readers.append(module.open_reader(own, root, modalities, *more))
         return cls(text, readers, notes, refusals)
 
     @property
@@ -124,7 +124,7 @@ class Source:
         """The shards of all readers that hold this modality."""
         shards: list[Shard] = []
         for reader in self.readers:
-            if reader.kinds.get(modality):
+            if reader.counts.get(modality):
                 own = reader.shards(modality)
                 self._home.update((shard.name, reader) for shard in own)
                 shards.extend(own)
@@ -132,7 +132,7 @@ class Source:
 
     def labels(self, modality: str) -> tuple[str, ...] | None:
         """Class names where the listing knows them; None where only reading tells."""
-        sets = [reader.labels for reader in self.readers if reader.kinds.get(modality)]
+        sets = [reader.labels for reader in self.readers if reader.counts.get(modality)]
         if any(labels is None for labels in sets):
             return None
         return tuple(sorted({label for labels in sets if labels for label in labels}))

@@ -39,7 +39,7 @@ class TableReader:
         self._choice = choice or ColumnChoice()
         columns_of_all: dict[str, None] = {}
         self._tables: dict[str, tuple[File, DelimitedFile | ParquetFile, Columns]] = {}
-        self.kinds: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
         self.bytes: dict[str, int] = {}
         known: list[set[str] | None] = []
         for file in files:
@@ -54,7 +54,7 @@ class TableReader:
             known.append(_labels(table, columns))
             for modality in ("text", "image"):
                 if columns.of(modality):
-                    self.kinds[modality] = self.kinds.get(modality, 0) + table.count
+                    self.counts[modality] = self.counts.get(modality, 0) + table.count
                     self.bytes[modality] = self.bytes.get(modality, 0) + file.bytes
         self._choice.check(files[0].path if len(files) == 1 else str(root), list(columns_of_all))
         sets = [labels for labels in known if labels is not None]
@@ -74,11 +74,11 @@ class TableReader:
         if columns.text or columns.image:
             return True
         suffix = suffix_of(file.path)
-        self.kinds[suffix] = self.kinds.get(suffix, 0) + 1
+        self.counts[suffix] = self.counts.get(suffix, 0) + 1
         self.bytes[suffix] = self.bytes.get(suffix, 0) + file.bytes
         example = next((name for name in table.columns if isinstance(table.samples.get(name), str)), "NAME")
-        how = f"choose one with the setting text_column, as in text_column={example}"
-        reason = f"no column is named text or image; {how} (columns: {in_order(table.columns)})"
+        advice = f"choose one with the setting text_column, as in text_column={example}"
+        reason = f"no column is named text or image; {advice} (columns: {in_order(table.columns)})"
         self.refusals.append(SkippedItem(file.path, reason))
         return False
 
@@ -194,7 +194,7 @@ def metadata(path: Path) -> dict[str, str | None]:
 
 
 def open_reader(
-    files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]], choice: ColumnChoice | None = None
+    files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]], choice: ColumnChoice | None = None
 ) -> TableReader:
     """See `anew.data.sources.base.OpenReader`. choice: columns that the user names."""
     return TableReader(files, root, choice)

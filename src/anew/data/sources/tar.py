@@ -36,25 +36,25 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class _Sample:
-    """Members of one stem by ending, without those that are not taken. kinds: see `_kinds`; samples alike share it."""
+    """Members of one stem by ending, without those that are not taken. endings: see `_endings`; samples alike share it."""
 
     stem: str
     places: dict[str, Place] = field(default_factory=dict)
     label: str | None = None
-    kinds: Mapping[str, str] = field(default_factory=dict)
+    endings: Mapping[str, str] = field(default_factory=dict)
 
 
-def _kinds(endings: Sequence[str], owners: Mapping[str, str]) -> dict[str, str]:
+def _endings(endings: Sequence[str], owners: Mapping[str, str]) -> dict[str, str]:
     """The ending of the member that a modality takes, by its name. owners: modality by ending, of those whose files are not
     text."""
-    kinds: dict[str, str] = {}
+    by_modality: dict[str, str] = {}
     for ending in endings:
         if ending in owners:
-            kinds.setdefault(owners[ending], ending)
+            by_modality.setdefault(owners[ending], ending)
     # A JSON beside something else describes it; alone it may hold a document.
-    if ".txt" in endings or (".json" in endings and not kinds):
-        kinds["text"] = ".txt" if ".txt" in endings else ".json"
-    return kinds
+    if ".txt" in endings or (".json" in endings and not by_modality):
+        by_modality["text"] = ".txt" if ".txt" in endings else ".json"
+    return by_modality
 
 
 @dataclass(slots=True)
@@ -69,13 +69,13 @@ class _Archive:
 class ArchiveReader:
     """See `anew.data.sources.base.Reader`."""
 
-    def __init__(self, files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> None:
+    def __init__(self, files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]]) -> None:
         self._owners = {
-            s: name for name, modality in kinds.items() if not modality.traits.is_text for s in modality.suffixes
+            s: name for name, modality in modalities.items() if not modality.traits.is_text for s in modality.suffixes
         }
         self.notes: list[str] = []
         self.refusals: list[SkippedItem] = []
-        self.kinds: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
         self.bytes: dict[str, int] = {}
         self._root = root
         self._archives: dict[str, _Archive] = {}
@@ -90,12 +90,12 @@ class ArchiveReader:
                 )
                 self.refusals.append(SkippedItem(file.path, reason))
         for sample in (sample for archive in self._archives.values() for sample in archive.samples):
-            for modality, ending in sample.kinds.items():
+            for modality, ending in sample.endings.items():
                 self._count(modality, sample.places[ending].size)
         self.labels: tuple[str, ...] | None = self._labels()
 
     def _count(self, modality: str, size: int) -> None:
-        self.kinds[modality] = self.kinds.get(modality, 0) + 1
+        self.counts[modality] = self.counts.get(modality, 0) + 1
         self.bytes[modality] = self.bytes.get(modality, 0) + size
 
     def _list(self, file: File) -> _Archive:
@@ -114,9 +114,9 @@ class ArchiveReader:
         for sample in by_stem.values():
             endings = tuple(sample.places)
             if endings not in known:
-                known[endings] = _kinds(endings, self._owners)
-            sample.kinds = known[endings]
-        archive.samples = [s for s in by_stem.values() if s.kinds]
+                known[endings] = _endings(endings, self._owners)
+            sample.endings = known[endings]
+        archive.samples = [s for s in by_stem.values() if s.endings]
         if len({s.stem.rpartition("/")[0] for s in archive.samples}) > 1:
             # Folders in an archive are often classes one after another; shards must each be a fair mix.
             archive.samples.sort(key=_shuffled)
@@ -176,7 +176,7 @@ class ArchiveReader:
         for path, archive in self._archives.items():
             by_part: dict[str | None, list[int]] = {}
             for index, sample in enumerate(archive.samples):
-                if modality in sample.kinds:
+                if modality in sample.endings:
                     part = part_of(path) or part_of(str(PurePosixPath(sample.stem).parent / "_"))
                     by_part.setdefault(part, []).append(index)
             for part, own in by_part.items():
@@ -238,7 +238,7 @@ def _chunks(samples: Sequence[_Sample], own: Sequence[int], modality: str) -> It
     size = 0
     for index in own:
         chunk.append(index)
-        size += samples[index].places[samples[index].kinds[modality]].size
+        size += samples[index].places[samples[index].endings[modality]].size
         if len(chunk) >= SHARD_ITEMS or (modality == "text" and size >= SHARD_BYTES):
             yield chunk, size
             chunk, size = [], 0
@@ -260,7 +260,7 @@ def _label(stream: IO[bytes], sample: _Sample) -> str | None:
             start, size = sample.places[".cls"]
             return label_name(_bytes(stream, Place(start, min(size, 200))).decode("utf-8", "replace").strip(), ())
         place = sample.places.get(".json")
-        if place is not None and place.size <= limits.TAR.described and set(sample.kinds) - {"text"}:
+        if place is not None and place.size <= limits.TAR.described and set(sample.endings) - {"text"}:
             value = json.loads(_bytes(stream, place))
             name = next((value[n] for n in (*LABEL, "cls") if n in value), None) if isinstance(value, dict) else None
             if (label := label_name(name, ())) is not None:
@@ -271,7 +271,7 @@ def _label(stream: IO[bytes], sample: _Sample) -> str | None:
 
 
 def _item(stream: IO[bytes], path: str, sample: _Sample, modality: str) -> Item | SkippedItem:
-    ending = sample.kinds[modality]
+    ending = sample.endings[modality]
     name = f"{path}/{sample.stem}{ending}"
     try:
         data = _bytes(stream, sample.places[ending])
@@ -362,6 +362,6 @@ def _pax_fields(data: bytes, flag: bytes) -> dict[str, str]:
     return fields
 
 
-def open_reader(files: Sequence[File], root: Path, kinds: Mapping[str, type[Modality]]) -> ArchiveReader:
+def open_reader(files: Sequence[File], root: Path, modalities: Mapping[str, type[Modality]]) -> ArchiveReader:
     """See `anew.data.sources.base.OpenReader`."""
-    return ArchiveReader(files, root, kinds)
+    return ArchiveReader(files, root, modalities)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anew.core.arrays import Numbers
+from anew.core.arrays import Integers
 from anew.data.formats.audio import Samples
 from anew.evaluation.memorization.copying_test import Distance
 from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
@@ -88,7 +88,7 @@ class SpectrogramDistance(PixelDistance):
     name = "spectrogram"
 
 
-def _distances(items: Sequence[Samples], groups: Numbers) -> list[Distance]:
+def _distances(items: Sequence[Samples], groups: Integers) -> list[Distance]:
     images = list(pictures(items))
     return [SpectrogramDistance(images, groups, mirror=False), EmbeddingDistance(images, groups, mirror=False)]
 

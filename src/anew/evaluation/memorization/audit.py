@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Integers
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import (
     ERROR_RATE,
@@ -56,7 +57,7 @@ class Audit:
         samples: Sequence[Any],
         train: Sequence[Any],
         held_out: Sequence[Any],
-        groups: NDArray[Any] | None = None,
+        groups: Integers | None = None,
         *,
         n_train_total: int | None = None,
         randomly_held_out: bool = True,
@@ -362,7 +363,7 @@ def audit(
     samples: Sequence[Any],
     train: Sequence[Any],
     held_out: Sequence[Any],
-    groups: NDArray[Any] | None = None,
+    groups: Integers | None = None,
     *,
     n_train_total: int | None = None,
     randomly_held_out: bool = True,

@@ -14,11 +14,11 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Integers, Numbers
 from anew.functional.intervals import clopper_pearson
 
 Array = NDArray[np.float64]
@@ -59,7 +59,7 @@ class NearestReal:
         tie_break = source.random(len(self.item))
         return np.asarray(np.lexsort((tie_break, -self.scale, self.ratio)), dtype=np.intp)
 
-    def take(self, rows: NDArray[Any]) -> NearestReal:
+    def take(self, rows: Numbers) -> NearestReal:
         return NearestReal(self.item[rows], self.distance[rows], self.scale[rows], self.nearest_own[rows])
 
 
@@ -82,7 +82,7 @@ class Distance(ABC):
         """
 
     @abstractmethod
-    def regrouped(self, groups: NDArray[Any]) -> Distance:
+    def regrouped(self, groups: Integers) -> Distance:
         """The same items in other groups, (n,) of any integers."""
 
     def nearest_real(self, queries: Indices, pool: Indices) -> NearestReal:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from anew.core.arrays import Integers, Numbers
 from anew.core.random import generator
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 
@@ -38,15 +38,13 @@ class PixelDistance(Distance):
 
     name = "pixels"
 
-    def __init__(
-        self, images: Sequence[NDArray[Any]], groups: NDArray[Any], shift: int = 1, mirror: bool = True
-    ) -> None:
+    def __init__(self, images: Sequence[Numbers], groups: Integers, shift: int = 1, mirror: bool = True) -> None:
         """images: (H, W) or (H, W, C) uint8 of one shape; groups: (n,) of any integers."""
         self._images = standardised(images)  # (n, C, h, w)
         self._shift, self._mirror = shift, mirror
         self._search = Search(self._images.flatten(1), np.asarray(groups))
 
-    def regrouped(self, groups: NDArray[Any]) -> PixelDistance:
+    def regrouped(self, groups: Integers) -> PixelDistance:
         other = copy.copy(self)
         other._search = self._search.regrouped(groups)
         return other
@@ -64,13 +62,13 @@ class ClipDistance(Distance):
 
     name = "frames"
 
-    def __init__(self, clips: Sequence[NDArray[Any]], groups: NDArray[Any], frames: int = 3) -> None:
+    def __init__(self, clips: Sequence[Numbers], groups: Integers, frames: int = 3) -> None:
         """clips: (T, H, W) or (T, H, W, C) uint8 of any length; frames: of each that are compared, evenly spread."""
         self._frames = frames
         spread = [clip[np.linspace(0, len(clip) - 1, frames).round().astype(int)] for clip in clips]
         self._inner = PixelDistance(np.concatenate(spread), np.repeat(np.asarray(groups), frames))  # type: ignore[arg-type]
 
-    def regrouped(self, groups: NDArray[Any]) -> ClipDistance:
+    def regrouped(self, groups: Integers) -> ClipDistance:
         other = copy.copy(self)
         other._inner = self._inner.regrouped(np.repeat(np.asarray(groups), self._frames))
         return other
@@ -91,11 +89,11 @@ class EmbeddingDistance(Distance):
 
     name = "embedding"
 
-    def __init__(self, images: Sequence[NDArray[Any]], groups: NDArray[Any], mirror: bool = True) -> None:
+    def __init__(self, images: Sequence[Numbers], groups: Integers, mirror: bool = True) -> None:
         self._features = features(standardised(images), mirror)  # (n, v, d)
         self._search = Search(self._features[:, 0], np.asarray(groups))
 
-    def regrouped(self, groups: NDArray[Any]) -> EmbeddingDistance:
+    def regrouped(self, groups: Integers) -> EmbeddingDistance:
         other = copy.copy(self)
         other._search = self._search.regrouped(groups)
         return other
@@ -104,7 +102,7 @@ class EmbeddingDistance(Distance):
         return self._search.nearest(queries, pool, lambda rows: self._features[torch.from_numpy(rows)])
 
 
-def standardised(images: Sequence[NDArray[Any]]) -> Tensor:
+def standardised(images: Sequence[Numbers]) -> Tensor:
     """uint8 images to (n, C, h, w) float32, at most SIDE a side, each of mean 0 and of deviation 1 (flat ones less)."""
     parts = []
     for start in range(0, len(images), CHUNK):
@@ -150,14 +148,14 @@ def features(x: Tensor, mirror: bool = True) -> Tensor:
 class Search:
     """Nearest rows by Euclidean distance; a query has several variants, the least of their distances counts."""
 
-    def __init__(self, rows: Tensor, groups: NDArray[Any]) -> None:
+    def __init__(self, rows: Tensor, groups: Integers) -> None:
         """rows: (n, d) float32; rows of one group are never each other's nearest."""
         self._rows = rows
         self._group = np.unique(groups, return_inverse=True)[1]
         size = int(np.clip(rows.shape[1] // VALUES_PER_BOUND, LEAST_BOUNDS, MOST_BOUNDS))
         self._basis = basis(rows, min(size, rows.shape[1] - 1))  # (d, b - 1)
 
-    def regrouped(self, groups: NDArray[Any]) -> Search:
+    def regrouped(self, groups: Integers) -> Search:
         """The same rows in other groups."""
         other = copy.copy(self)
         other._group = np.unique(groups, return_inverse=True)[1]
@@ -313,7 +311,7 @@ def _chunks(indices: Indices) -> list[Indices]:
     return [indices[i : i + 8192] for i in range(0, len(indices), 8192)]
 
 
-def nearest_pixels(images: NDArray[Any], training: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def nearest_pixels(images: Numbers, training: Numbers) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Index of the nearest training image of each image and the root mean squared difference of their values, both (n,).
 
     images (n, ...), training (m, ...): uint8 of the same shape.

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Integers, Numbers
 from anew.evaluation.memorization.audit import audit
 from anew.evaluation.memorization.copying_test import Distance, Indices
 from anew.evaluation.memorization.result import ClosestPair, CopyTestResult, ItemType
@@ -24,13 +24,13 @@ SHIFTS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # disturbances of images: (down, ri
 SPANS = 4.0  # held-out texts this many times shorter than training ones were cut out of them
 
 
-def _image_distances(items: Sequence[Any], groups: NDArray[Any]) -> list[Distance]:
+def _image_distances(items: Sequence[Any], groups: Integers) -> list[Distance]:
     from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
 
     return [PixelDistance(items, groups), EmbeddingDistance(items, groups)]
 
 
-def disturbed_image(image: NDArray[Any], source: np.random.Generator) -> NDArray[Any]:
+def disturbed_image(image: Numbers, source: np.random.Generator) -> Numbers:
     """Shifted by a pixel, or noisy, or after JPEG compression. image: (H, W) or (H, W, C) uint8."""
     which = source.integers(3)
     if which == 0:
@@ -40,31 +40,31 @@ def disturbed_image(image: NDArray[Any], source: np.random.Generator) -> NDArray
     return jpeg_image(image)
 
 
-def _clip_distances(items: Sequence[Any], groups: NDArray[Any]) -> list[Distance]:
+def _clip_distances(items: Sequence[Any], groups: Integers) -> list[Distance]:
     from anew.evaluation.memorization.images import ClipDistance
 
     return [ClipDistance(items, groups)]
 
 
-def disturbed_clip(clip: NDArray[Any], source: np.random.Generator) -> NDArray[Any]:
+def disturbed_clip(clip: Numbers, source: np.random.Generator) -> Numbers:
     """All frames disturbed in one way. clip: (T, H, W) or (T, H, W, C) uint8."""
     seed = source.integers(1 << 30)
     return np.stack([disturbed_image(frame, np.random.default_rng(seed)) for frame in clip])
 
 
-def shifted_image(image: NDArray[Any], down: int, right: int) -> NDArray[Any]:
+def shifted_image(image: Numbers, down: int, right: int) -> Numbers:
     """Moved by whole pixels; the edge is repeated."""
     rows = np.clip(np.arange(image.shape[0]) - down, 0, image.shape[0] - 1)
     columns = np.clip(np.arange(image.shape[1]) - right, 0, image.shape[1] - 1)
     return np.asarray(image[rows][:, columns])
 
 
-def noisy_image(image: NDArray[Any], source: np.random.Generator) -> NDArray[Any]:
+def noisy_image(image: Numbers, source: np.random.Generator) -> Numbers:
     noise = source.normal(0.0, NOISE, image.shape)
     return np.clip(np.round(image + noise), 0, 255).astype(np.uint8)
 
 
-def jpeg_image(image: NDArray[Any]) -> NDArray[Any]:
+def jpeg_image(image: Numbers) -> Numbers:
     """Each image of one or three channels as JPEG gives it back; further channels stay as they are."""
     from PIL import Image
 

@@ -59,10 +59,10 @@ class Detection:
         """How many more misses decide that the rate is not caught."""
         return int((1.0 - CAUGHT) * DRAWS) + 1 - self.missed
 
-    def record(self, found: bool, seconds: float = 0.0) -> None:
+    def record(self, is_caught: bool, seconds: float = 0.0) -> None:
         """found: whether the test found the copies of a draw; seconds: how long that took."""
         self.slowest = max(self.slowest, seconds)
-        if found:
+        if is_caught:
             self.caught += 1
         else:
             self.missed += 1
@@ -146,8 +146,8 @@ def detect(draw: Callable[[int], bool], remaining: Callable[[], float]) -> float
         if remaining() <= detection.needed_seconds:
             return None
         begin = time.monotonic()
-        found = draw(1 + detection.draws)
-        detection.record(found, time.monotonic() - begin)
+        is_caught = draw(1 + detection.draws)
+        detection.record(is_caught, time.monotonic() - begin)
     return detection.rate
 
 

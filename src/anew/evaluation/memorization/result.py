@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Integers
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import FOUND, Distance
 from anew.evaluation.score import Group, MetricSpec, Score
@@ -56,7 +56,7 @@ class ItemType:
     an item is one of the data, whose group are its near-duplicates; else it is a passage, whose group is its text."""
 
     name: str
-    distances: Callable[[Sequence[Any], NDArray[Any]], list[Distance]]
+    distances: Callable[[Sequence[Any], Integers], list[Distance]]
     disturb: Callable[[Any, np.random.Generator], Any]
     whole: bool = True
 
@@ -152,7 +152,7 @@ class CopyTestResult:
     controls: list[PlantedControl] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         plain = asdict(self) | {"method": METHODS[self.method], "exact_limit": self.exact_limit}
         return plain | {"verdict": self.verdict()}
 

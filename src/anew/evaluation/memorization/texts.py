@@ -10,13 +10,13 @@ import copy
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
+from anew.core.arrays import Integers
 from anew.evaluation.memorization.copying_test import Array, Distance, Indices
 
 SEPARATOR = b"\xff"  # a byte that UTF-8 never holds
@@ -36,7 +36,7 @@ class PassageDistance(Distance):
 
     name = "longest verbatim passage"
 
-    def __init__(self, texts: Sequence[str], groups: NDArray[Any]) -> None:
+    def __init__(self, texts: Sequence[str], groups: Integers) -> None:
         """groups: (n,) of any integers, negative ones included."""
         from pydivsufsort import divsufsort, kasai
 
@@ -55,7 +55,7 @@ class PassageDistance(Distance):
         rest = (starts[1:][text] - 1 - np.arange(len(joined))).astype(np.int32)  # characters up to the end of the text
         self._text, self._rest = text[self._order], rest[self._order]  # of each suffix, in their order
 
-    def regrouped(self, groups: NDArray[Any]) -> PassageDistance:
+    def regrouped(self, groups: Integers) -> PassageDistance:
         other = copy.copy(self)
         other._group = np.unique(groups, return_inverse=True)[1].astype(np.int32)
         return other
@@ -144,11 +144,11 @@ class EditDistance(Distance):
 
     name = "edit distance"
 
-    def __init__(self, records: Sequence[str], groups: NDArray[Any]) -> None:
+    def __init__(self, records: Sequence[str], groups: Integers) -> None:
         self._records, self._group = list(records), np.asarray(groups)
         self.step = 1.0 / max(float(np.median([len(record) for record in self._records] or [1])), 1.0)
 
-    def regrouped(self, groups: NDArray[Any]) -> EditDistance:
+    def regrouped(self, groups: Integers) -> EditDistance:
         other = copy.copy(self)
         other._group = np.asarray(groups)
         return other
@@ -255,7 +255,7 @@ def longest_matches(texts: Sequence[str], training: Codes, k: int = 8) -> list[M
     return matches
 
 
-def _joined(training: Codes, rows: Sequence[Codes]) -> NDArray[Any]:
+def _joined(training: Codes, rows: Sequence[Codes]) -> Integers:
     """The training text and the others as small numbers, 0 after each; all characters that no text has are one."""
     letters = np.unique(np.concatenate(rows))
     dtype = np.min_scalar_type(len(letters) + 1)
@@ -277,7 +277,7 @@ def _neighbours(order: Places, first_text: int) -> tuple[Places, Places, Places]
     return order[rank], padded[low][run], padded[high][run]
 
 
-def _shared(ids: NDArray[Any], places: Places, others: Places, most: Places) -> Places:
+def _shared(ids: Integers, places: Places, others: Places, most: Places) -> Places:
     """Characters that are the same from two places on, at most so many; 0 where there is no other place."""
     length = np.zeros(len(places), dtype=np.intp)
     alive = np.flatnonzero((others >= 0) & (most > 0))
@@ -291,7 +291,7 @@ def _shared(ids: NDArray[Any], places: Places, others: Places, most: Places) -> 
     return length
 
 
-def _occurrences(ids: NDArray[Any], order: Places, start: int, length: int) -> Places:
+def _occurrences(ids: Integers, order: Places, start: int, length: int) -> Places:
     """Where these characters stand: in the order all such places lie together."""
     passage = ids[start : start + length]
 

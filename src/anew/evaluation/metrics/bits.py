@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.evaluation.metrics.bootstrap import ratio_interval
 from anew.evaluation.score import Group, MetricSpec, Score
 
@@ -97,6 +96,6 @@ def gap_score(bits_of: Callable[[str], list[BitsAndUnits]], unit: str, noun: str
     yield Score(BITS_GAP, gap, low=gap - half, high=gap + half, real_baseline=0.0, n=sum(map(len, rows)), source=source)
 
 
-def _half_width(rows: NDArray[Any], seed: int) -> float:
+def _half_width(rows: Numbers, seed: int) -> float:
     low, high = ratio_interval(rows[:, 0], rows[:, 1], seed)
     return ((high or 0.0) - (low or 0.0)) / 2.0

@@ -6,10 +6,8 @@ Legend for shapes: n images, P pixels of each.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array, jensen_shannon
@@ -43,13 +41,13 @@ TO_LAB = np.array(
 )
 
 
-def oklab(rgb: NDArray[Any]) -> Array:
+def oklab(rgb: Numbers) -> Array:
     """OKLab (..., 3) of sRGB values 0 to 1 (..., 3): lightness 0 to 1, and two axes of colour of about -0.4 to 0.4."""
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return np.asarray(np.cbrt(linear @ TO_CONES.T) @ TO_LAB.T)
 
 
-def colour_counts(images: Sequence[NDArray[Any]] | NDArray[Any]) -> Array:
+def colour_counts(images: Sequence[Numbers] | Numbers) -> Array:
     """(n, CELLS) pixels of each colour of uint8 images (H, W) or (H, W, C); what is transparent lies on white."""
     x = np.stack([np.asarray(image) for image in images]).astype(np.float64) / 255.0
     x = x[..., None] if x.ndim == 3 else x

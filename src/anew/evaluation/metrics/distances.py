@@ -5,13 +5,11 @@ Legend for shapes: n items, m items of another set, d features.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Rows = NDArray[np.number[Any]]  # features or other numbers of items, one row each
+Rows = NDArray[np.number]  # features or other numbers of items, one row each
 
 
 def squared_distances(a: Rows, b: Rows) -> Array:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.score import Group, MetricSpec, Score, Tolerance
@@ -49,26 +48,8 @@ def diversity_ratio(a: Rows, b: Rows) -> float:
 
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:
-    sets = comparison.sets
-    value = diversity_ratio(sets.samples, sets.held_out)
-    resampled = resample(
-        diversity_ratio,
-        (sets.samples, sets.held_out),
-        seed=comparison.seed,
-        out_of_time=lambda: comparison.over(0.85),
-    )
-    low, high = interval(value, resampled)
-    real, naive = comparison.baselines(sets, diversity_ratio)
-    yield Score(
-        DIVERSITY,
-        value,
-        low=low,
-        high=high,
-        real_baseline=real,
-        naive_baseline=naive,
-        n=len(sets.samples),
-        source=comparison.source("ratio of Vendi scores (effective number of different items)"),
-    )
+    method = "ratio of Vendi scores (effective number of different items)"
+    yield comparison.bootstrap_score(DIVERSITY, diversity_ratio, method, time_share=0.85)
 
 
 EXPORT = FeatureMetric("diversity", compute, order=40)

@@ -11,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
+from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Rows
-from anew.evaluation.score import Score
+from anew.evaluation.score import MetricSpec, Score
 
 PAIRS_MOST = 2_000  # items of metrics that compare all pairs: time and memory grow with the square
 QUICK = 300  # metrics of so few items take no time worth saving; only their intervals do
@@ -76,6 +79,36 @@ class FeatureComparison:
         if sets.naive is None or len(sets.naive) < len(sets.samples):
             return real, None
         return real, statistic(sets.naive, sets.held_out)
+
+    def bootstrap_score(
+        self, spec: MetricSpec, statistic: Statistic, method: str, time_share: float, minimum: float = -np.inf
+    ) -> Score:
+        """A statistic of all samples and held-out items, with its interval and baselines.
+
+        Args:
+            spec: What the score is called and means.
+            statistic: Of two sets of features.
+            method: How it was computed, for its source.
+            time_share: Of the evaluation's time, after which nothing more is resampled.
+            minimum: The least value that the statistic can have.
+        """
+        sets = self.sets
+        value = statistic(sets.samples, sets.held_out)
+        resampled = resample(
+            statistic, (sets.samples, sets.held_out), seed=self.seed, out_of_time=lambda: self.over(time_share)
+        )
+        low, high = interval(value, resampled, minimum=minimum)
+        real, naive = self.baselines(sets, statistic)
+        return Score(
+            spec,
+            value,
+            low=low,
+            high=high,
+            real_baseline=real,
+            naive_baseline=naive,
+            n=len(sets.samples),
+            source=self.source(method),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from anew.evaluation.metrics.bootstrap import interval, resample
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.feature_sets import FeatureComparison, FeatureMetric
 from anew.evaluation.score import MetricSpec, Score, Tolerance
@@ -57,25 +56,9 @@ def frechet_distance(a: Rows, b: Rows) -> float:
 
 
 def compute(comparison: FeatureComparison) -> Iterator[Score]:
-    sets = comparison.sets
-    value = frechet_distance(sets.samples, sets.held_out)
-    resampled = resample(
-        frechet_distance,
-        (sets.samples, sets.held_out),
-        seed=comparison.seed,
-        out_of_time=lambda: comparison.over(0.65),  # other metrics come after this one, which takes the longest
-    )
-    low, high = interval(value, resampled, minimum=0.0)
-    real, naive = comparison.baselines(sets, frechet_distance)
-    yield Score(
-        FRECHET_DISTANCE,
-        value,
-        low=low,
-        high=high,
-        real_baseline=real,
-        naive_baseline=naive,
-        n=len(sets.samples),
-        source=comparison.source("Gaussians fitted"),
+    # Other metrics come after this one, which takes the longest.
+    yield comparison.bootstrap_score(
+        FRECHET_DISTANCE, frechet_distance, "Gaussians fitted", time_share=0.65, minimum=0.0
     )
 
 

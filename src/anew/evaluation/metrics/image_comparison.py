@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.evaluation.features.random_conv import Embedding
 from anew.evaluation.inputs import EMBEDDER_ITEMS
 from anew.evaluation.metrics import path
@@ -48,7 +49,7 @@ class ImageComparison:
         """Power of the upper half of the frequencies against held-out images, and the mean spectrum (rings,)."""
         spectra = radial_spectra(stack(samples[:SPECTRUM_MOST]))
 
-        def ratio(a: NDArray[Any], b: NDArray[Any]) -> float:
+        def ratio(a: Numbers, b: Numbers) -> float:
             fine = slice(a.shape[1] // 2, None)
             return float(a[:, fine].mean() / max(b[:, fine].mean(), 1e-12))
 

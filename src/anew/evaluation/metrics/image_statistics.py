@@ -6,15 +6,14 @@ Legend for shapes: n images, H rows, W columns, C channels, s stride.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.metrics.item_statistics import ItemStatistic, statistic_spec
 
-Images = Sequence[NDArray[Any]] | NDArray[Any]
+Images = Sequence[Numbers] | Numbers
 
 STRIDES = (2, 4, 8)  # of the upsampling steps of common decoders
 OPAQUE, CLEAR = 250, 5  # alpha from and up to which a pixel counts as opaque, and as clear

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array, Rows
 from anew.evaluation.metrics.two_sample import auc
 from anew.evaluation.score import MetricSpec, Score, Tolerance
@@ -34,7 +34,7 @@ class ItemStatistic:
     """
 
     spec: MetricSpec
-    compute: Callable[[Sequence[Any] | NDArray[Any]], Array]
+    compute: Callable[[Sequence[Any] | Numbers], Array]
     what: str
 
 

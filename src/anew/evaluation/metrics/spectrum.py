@@ -5,11 +5,9 @@ Legend for shapes: n items, m items of another set, b bands.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.evaluation.score import MetricSpec, Tolerance
 
 SPECTRUM_DISTANCE = MetricSpec(
@@ -24,7 +22,7 @@ SPECTRUM_DISTANCE = MetricSpec(
 LEAST_POWER = 1e-9  # an item without any power in a band must not make the difference infinite
 
 
-def spectrum_distance(a: NDArray[Any], b: NDArray[Any]) -> float:
+def spectrum_distance(a: Numbers, b: Numbers) -> float:
     """Mean absolute difference in decibels of the mean power of a (n, b) and b (m, b)."""
     ratio = (a.mean(axis=0) + LEAST_POWER) / (b.mean(axis=0) + LEAST_POWER)  # (b,)
     return float(np.abs(10.0 * np.log10(ratio)).mean())

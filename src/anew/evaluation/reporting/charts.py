@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anew.core.arrays import Numbers
 from anew.evaluation.metrics.distances import Array
 from anew.evaluation.reporting.line_chart import Line, LineChart, line_chart
 from anew.evaluation.score import Score
@@ -122,7 +122,7 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> list[LineChart]:
     return charts
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
@@ -143,14 +143,14 @@ def _loss_range(losses: Mapping[str, Array]) -> tuple[float, float]:
     return low - 0.05 * margin, high + 0.1 * margin
 
 
-def running_mean(values: NDArray[Any], share: float = SMOOTHING) -> Array:
+def running_mean(values: Numbers, share: float = SMOOTHING) -> Array:
     """Mean over a window of that share of the values, shorter at the ends."""
     width = max(1, round(len(values) * share))
     total = np.convolve(values, np.ones(width), "same")
     return np.asarray(total / np.convolve(np.ones(len(values)), np.ones(width), "same"))
 
 
-def spectrum_chart(spectra: Mapping[str, NDArray[Any]], real: NDArray[Any]) -> LineChart:
+def spectrum_chart(spectra: Mapping[str, Numbers], real: Numbers) -> LineChart:
     """Mean radial power spectra (rings,) in decibels, of runs by name and of held-out images."""
     x = np.linspace(0, 0.5, len(real) + 1)[1:]
     lines = [Line("real, held out", x, _decibels(real), "#111827")]
@@ -162,5 +162,5 @@ def spectrum_chart(spectra: Mapping[str, NDArray[Any]], real: NDArray[Any]) -> L
     )
 
 
-def _decibels(power: NDArray[Any]) -> Array:
+def _decibels(power: Numbers) -> Array:
     return np.asarray(10.0 * np.log10(np.asarray(power) + 1e-9))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from anew.data.types import DecodedItem
 from anew.evaluation.reporting import charts
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.reporting.page import format_number, render
@@ -75,7 +75,7 @@ class ComparisonReport:
 
     folder: Path
     runs: tuple[RunResult, ...]
-    about: Mapping[str, Any]
+    about: Mapping[str, object]
     notes: tuple[str, ...] = ()
 
     @property
@@ -102,7 +102,7 @@ class ComparisonReport:
         """Names of the best runs by a metric, and of those that tie with it; empty where fewer than two have it."""
         return [run.name for run in best_runs(self.measured, metric)]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What compare.json holds."""
         best = {spec.name: self.best(spec.name) for spec in ranked_metrics(self.measured)}
         return {
@@ -125,7 +125,9 @@ class ComparisonReport:
         return render("findings.html", report=self)
 
 
-def page(report: ComparisonReport, *, title: str, subtitle: str, real: Sequence[Any], command: str | None) -> str:
+def page(
+    report: ComparisonReport, *, title: str, subtitle: str, real: Sequence[DecodedItem], command: str | None
+) -> str:
     """The page. real: held-out items; command: what made the page."""
     measured = report.measured
     rows = [_row(measured, spec) for spec in ranked_metrics(measured)]
@@ -175,7 +177,7 @@ def format_value(score: Score) -> str:
     return f"{score.value:,.0f}" if score.spec.format == "count" else format_number(score.value)
 
 
-def _galleries(runs: Sequence[RunResult], real: Sequence[Any]) -> list[Gallery]:
+def _galleries(runs: Sequence[RunResult], real: Sequence[DecodedItem]) -> list[Gallery]:
     """Sheets of pictures, and items that play."""
     real_players = next((run.real_players for run in runs if run.real_players), [])
     items = [(run.name, run.samples, run.players) for run in runs if run.samples] + [(REAL, real, real_players)]
@@ -185,7 +187,7 @@ def _galleries(runs: Sequence[RunResult], real: Sequence[Any]) -> list[Gallery]:
     ]
 
 
-def _text_galleries(runs: Sequence[RunResult], real: Sequence[Any]) -> list[Gallery]:
+def _text_galleries(runs: Sequence[RunResult], real: Sequence[DecodedItem]) -> list[Gallery]:
     items = [(run.name, run.samples) for run in runs] + [(REAL, real)]
     return [
         Gallery(name, texts=[str(text)[:TEXT_LENGTH] for text in texts[:TEXTS]]) for name, texts in items if len(texts)
@@ -218,7 +220,7 @@ def table(runs: Sequence[RunResult], width: int = 34) -> str:
     return "\n".join(map(padded, lines))
 
 
-def _run_json(run: RunResult) -> dict[str, Any]:
+def _run_json(run: RunResult) -> dict[str, object]:
     return {
         "name": run.name,
         "family": run.family,

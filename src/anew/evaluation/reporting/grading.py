@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from anew.evaluation.metrics.classes import LABEL_HISTOGRAM, class_mix_warning
 from anew.evaluation.score import Question, Score, Tolerance
@@ -83,7 +83,7 @@ class Part:
         shown = [f"{end:.0%}" if self.score.spec.maximum == 1.0 else f"{end:.2g}" for end in ends]
         return " to ".join(shown)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What report.json holds of it."""
         return {
             "question": self.tolerance.question,

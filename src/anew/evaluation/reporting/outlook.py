@@ -64,7 +64,7 @@ def outlook(history: Sequence[Mapping[str, Any]], epochs: float | None) -> Outlo
     return _extrapolated([(float(step), float(loss)) for step, loss in binned], "training")
 
 
-def _positive(value: Any) -> bool:
+def _positive(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value) and value > 0.0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -27,7 +26,7 @@ def environment() -> Environment:
     return templates
 
 
-def render(template: str, **values: Any) -> str:
+def render(template: str, **values: object) -> str:
     """The page that a template makes of values."""
     return environment().get_template(template).render(**values)
 

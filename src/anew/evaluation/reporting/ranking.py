@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from anew.core.arrays import Numbers
+from anew.data.types import DecodedItem
 from anew.evaluation.reporting import verdict
 from anew.evaluation.reporting.content import ReportItem
 from anew.evaluation.score import MetricSpec, Score
@@ -41,12 +43,12 @@ class RunResult:
     family: str
     run: str = ""
     scores: dict[str, Score] = field(default_factory=dict)
-    samples: list[Any] = field(default_factory=list)
+    samples: list[DecodedItem] = field(default_factory=list)
     players: list[ReportItem] = field(default_factory=list)
     real_players: list[ReportItem] = field(default_factory=list)
-    paths: list[list[Any]] = field(default_factory=list)
-    spectrum: Any = None
-    real_spectrum: Any = None
+    paths: list[list[DecodedItem]] = field(default_factory=list)
+    spectrum: Numbers | None = None
+    real_spectrum: Numbers | None = None
     no_interpolation: str = ""
     failed: str = ""
     copies: dict[str, Any] | None = None

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from anew.core import files
 from anew.evaluation.memorization.result import CAUGHT, RATES, CopyTestResult
@@ -111,7 +110,7 @@ class EvaluationReport:
     def __contains__(self, name: object) -> bool:
         return any(score.name == name for score in self.scores)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What report.json holds."""
         return {
             "run": self.run,
@@ -179,9 +178,9 @@ def write_report(
     report: EvaluationReport,
     *,
     content: ReportContent,
-    history: Sequence[Mapping[str, Any]],
-    settings: Mapping[str, Any],
-    plan: Mapping[str, Any],
+    history: Sequence[Mapping[str, object]],
+    settings: Mapping[str, object],
+    plan: Mapping[str, object],
     command: str | None,
     subtitle: str | None = None,
 ) -> None:
@@ -265,7 +264,7 @@ def _planted(copies: CopyTestResult | None) -> dict[str, list[str]]:
     return table
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     """Nested settings as lines "family.width": "256"; lists of objects stay JSON."""
     lines: dict[str, str] = {}
     for name, value in values.items():

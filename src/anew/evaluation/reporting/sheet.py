@@ -5,17 +5,18 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from anew.core.arrays import Numbers
+
 BACKGROUND = (255, 255, 255)
 CAPTION = 14  # pixels of height for a label
 
 
-def rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
+def rgb(image: Numbers) -> NDArray[np.uint8]:
     """(H, W), (H, W, 1), (H, W, 3) or (H, W, 4) uint8 -> (H, W, 3); what is transparent becomes white."""
     values = np.asarray(image, dtype=np.uint8)
     if values.ndim == 2:
@@ -33,13 +34,13 @@ def zoom(height: int, width: int, least: int = 56) -> int:
     return max(1, math.ceil(least / max(height, width)))
 
 
-def png(image: NDArray[Any], least: int = 56) -> bytes:
+def png(image: Numbers, least: int = 56) -> bytes:
     """One image as PNG, enlarged by a whole factor where tiny."""
     return sheet([image], columns=1, gap=0, least=least)
 
 
 def sheet(
-    images: Sequence[NDArray[Any]],
+    images: Sequence[Numbers],
     *,
     columns: int | None = None,
     labels: Sequence[str] | None = None,
@@ -71,7 +72,7 @@ def sheet(
     return buffer.getvalue()
 
 
-def shrink(image: NDArray[Any], most: int = 128) -> NDArray[Any]:
+def shrink(image: Numbers, most: int = 128) -> Numbers:
     """An image of at most `most` pixels a side, by whole strides of means: the report stays small."""
     step = -(-max(image.shape[:2]) // most)
     if step == 1:

@@ -46,9 +46,9 @@ def mel_bank(rate: int, window: int, bands: int) -> Array:
 def from_mel(mel: Array, bank: Array, rounds: int = 60) -> Array:
     """(M, T) -> (F, T) magnitudes whose bands are nearest (multiplicative updates of Lee and Seung 1999)."""
     magnitude = np.maximum(np.linalg.pinv(bank) @ mel, 1e-5)
-    wanted, gram = bank.T @ mel, bank.T @ bank
+    target, gram = bank.T @ mel, bank.T @ bank
     for _ in range(rounds):
-        magnitude = magnitude * wanted / (gram @ magnitude + TINY)
+        magnitude = magnitude * target / (gram @ magnitude + TINY)
     return magnitude
 
 
