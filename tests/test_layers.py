@@ -37,6 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "training": (*CORE, "functional", "runs", "families.base", "families.phases"),
     "sampling": (*CORE, "functional", "estimators", "data", "families.base", "runs", "evaluation.reporting.sheet"),
     "exporting": (*CORE, "data", "families.base", "families.portable", "runs", "sampling", "evaluation.reporting"),
+    "server": (*CORE, "data", "families.base", "runs", "sampling"),
     "planning": (*CORE, "functional", "data", "families.base", "families.phases", "runs", "training"),
     "workflows": (
         *CORE,
@@ -59,6 +60,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "planning",
         "workflows",
         "exporting",
+        "server",
     ),
     "cli": ("errors", "api", "core.arguments", "core.allocator", "core.openmp", "core.reporter", "__init__"),
     "__init__": ("errors", "core.version", "api", "sampling", "workflows.inspect", "exporting"),

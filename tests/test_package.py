@@ -90,7 +90,21 @@ def test_the_metadata_of_a_wheel(built: Path) -> None:
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         metadata = email.message_from_bytes(wheel.read(f"anew-{anew.__version__}.dist-info/METADATA"))
     assert metadata["Version"] == anew.__version__
-    extras = {"audio", "video", "molecules", "code", "tables", "hub", "export", "track", "demo", "all", "docs", "dev"}
+    extras = {
+        "audio",
+        "video",
+        "molecules",
+        "code",
+        "tables",
+        "hub",
+        "export",
+        "serve",
+        "track",
+        "demo",
+        "all",
+        "docs",
+        "dev",
+    }
     assert set(metadata.get_all("Provides-Extra", [])) == extras
     core = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert len(core) <= 15 and all("<" in line for line in core), core

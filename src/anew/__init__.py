@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from anew.api.catalog import example, examples, settings
     from anew.api.exporting import export
     from anew.api.measure import compare, evaluate, look, score, walk
+    from anew.api.serving import serve
     from anew.api.training import load, resume, train
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
     from anew.exporting.base import Export
@@ -54,6 +55,7 @@ __all__ = [
     "look",
     "resume",
     "score",
+    "serve",
     "settings",
     "train",
     "walk",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from anew.core.reporter import SilentReporter
-from anew.workflows.run_report import ReportPlace
+from anew.evaluation.reporting.report import EvaluationReport
+from anew.workflows.run_report import basis_of, make_room
 
 
 class Messages(SilentReporter):
@@ -19,14 +21,14 @@ class Messages(SilentReporter):
         self.texts.append(text)
 
 
-def write(run: Path, samples: int, text: str) -> tuple[Path, list[str]]:
+def write(run: Path, measured: int, text: str, answers: int = 3) -> tuple[Path, list[str]]:
     """A report as an evaluation writes it; where it went, and what was said."""
     messages = Messages()
-    place = ReportPlace.choose(run, samples)
-    out = place.make_room(messages)
+    report = EvaluationReport.of([], run="run", family="gan", modality="image")
+    basis = replace(basis_of(run, report, 1000), answers=answers, measured=measured)
+    out, _ = make_room(run, basis, messages)
     out.mkdir(parents=True, exist_ok=True)
-    basis = {"samples": place.basis.samples, "weights": place.basis.weights, "time": place.basis.time}
-    (out / "report.json").write_text(json.dumps({"text": text, "basis": basis}))
+    (out / "report.json").write_text(json.dumps({"text": text, "basis": asdict(basis)}))
     return out, messages.texts
 
 
@@ -39,8 +41,15 @@ def test_a_smaller_report_of_the_same_weights_does_not_take_the_place_of_a_large
     assert write(tmp_path, 100, "large") == (tmp_path / "report", [])
     out, texts = write(tmp_path, 40, "small")
     assert out.parent == tmp_path / "reports" and text_of(out) == "small"
-    assert "stays as it is, since it measured more samples of these weights (100); the report of 40 is in" in texts[0]
+    assert "stays as it is, since it says more about these weights; this report is in" in texts[0]
     assert text_of(tmp_path / "report") == "large"
+
+
+def test_answers_go_before_numbers(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    write(tmp_path, 145, "no answer", answers=0)
+    assert write(tmp_path, 90, "three answers")[0] == tmp_path / "report"
+    assert write(tmp_path, 1000, "one answer", answers=1)[0].parent == tmp_path / "reports"
 
 
 @pytest.mark.parametrize(("samples", "weights"), [(100, b"one"), (200, b"one"), (5, b"two")])

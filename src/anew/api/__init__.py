@@ -6,6 +6,7 @@ The command line and every page call these and nothing below. They are the funct
 from anew.api.catalog import example, examples, setting_groups, settings
 from anew.api.exporting import export, export_targets
 from anew.api.measure import compare, evaluate, look, read_report, score, walk
+from anew.api.serving import serve
 from anew.api.training import load, resume, train
 from anew.planning.folder_names import default_report, default_run
 from anew.sampling.scores import new_csv_file
@@ -27,6 +28,7 @@ __all__ = [
     "read_report",
     "resume",
     "score",
+    "serve",
     "setting_groups",
     "settings",
     "train",

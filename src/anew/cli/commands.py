@@ -237,6 +237,27 @@ def _export(arguments: argparse.Namespace, started: float) -> None:
         write(f"pushed to {export.address}")
 
 
+def _serve(arguments: argparse.Namespace, started: float) -> None:
+
+    def ready(address: str, names: list[str]) -> None:
+        if arguments.json:
+            write_json({"address": address, "models": names})
+        else:
+            write(f"serving {', '.join(names)} at {address}/v1; Ctrl-C stops")
+        sys.stdout.flush()
+
+    key_of_environment = os.environ.get("ANEW_API_KEY")
+    api.serve(
+        arguments.run,
+        host=arguments.host,
+        port=arguments.port,
+        api_key=arguments.api_key or ([key_of_environment] if key_of_environment else None),
+        unload_after=arguments.unload_after,
+        trust_code=arguments.trust_code,
+        on_ready=ready,
+    )
+
+
 # ---- figures ----
 
 
@@ -376,6 +397,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, float], None]] = {
     "compare": _compare,
     "walk": _walk,
     "export": _export,
+    "serve": _serve,
     "settings": _settings,
     "example": _example,
 }

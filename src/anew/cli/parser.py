@@ -17,7 +17,12 @@ PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose impo
 DATA_HELP = "a folder, a file, or a Hugging Face data set (owner/name)"
 MODALITY_HELP = "text, image, video, ... (default: detected)"
 SEED_HELP = "random seed (default: 0); the same seed gives the same result"
-OPTIONS_OF_ARGUMENTS = {"settings": "--set", "ends": "--from and --to", "folder": "DIR"}  # where names differ
+OPTIONS_OF_ARGUMENTS = {
+    "settings": "--set",
+    "ends": "--from and --to",
+    "folder": "DIR",
+    "runs": "RUN",
+}  # where names differ
 EPILOG = """examples:
   anew look photos/                          what is in it, and which model fits
   anew train photos/ --budget 10m            train, sample and evaluate within ten minutes
@@ -254,6 +259,27 @@ def _export(p: CommandParser) -> None:
     _trust_code(p)
 
 
+def _serve(p: CommandParser) -> None:
+    p.add_argument("run", nargs="+", help="folders of finished runs; a request names one by the last part of its path")
+    p.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
+    p.add_argument(
+        "--port", type=_integer("--port"), default=8000, metavar="N", help="port; 0 takes a free one (default: 8000)"
+    )
+    p.add_argument(
+        "--api-key",
+        action="append",
+        metavar="KEY",
+        help="key that requests must give; may be repeated (default: the environment variable ANEW_API_KEY, or none)",
+    )
+    p.add_argument(
+        "--unload-after",
+        default="10m",
+        metavar="TIME",
+        help="free the memory of a model that nobody asked for so long: 90s, 10m, 2h or never (default: 10m)",
+    )
+    _trust_code(p)
+
+
 def _settings_command(p: CommandParser) -> None:
     p.add_argument(
         "name",
@@ -277,6 +303,7 @@ COMMANDS: dict[str, tuple[str, Callable[[CommandParser], None]]] = {
     "compare": ("train several families on the same data and budget, or compare existing runs", _compare),
     "walk": ("morph between samples: a strip, an animation and single frames", _walk),
     "export": ("write a run in the format of other programs, which then need no Anew", _export),
+    "serve": ("answer requests over HTTP, in the shapes of OpenAI's interface, until Ctrl-C", _serve),
     "settings": ("list all settings with default, range and meaning", _settings_command),
     "example": ("write an example data set as ordinary files", _example),
 }

@@ -96,7 +96,8 @@ def closing(report: Mapping[str, Any]) -> list[Line]:
     for (question, title), (answer, style) in zip(QUESTIONS.items(), answers, strict=True):
         figure = _copies(report.get("copies")) if question == "novelty" else report.get("figures", {}).get(question, "")
         figure = "" if style == NOT_MEASURED[1] else figure
-        lines.append([(f"{title:<{width}}", ""), (f"{answer:<{column}}", style), (figure, "")])
+        answer = f"{answer:<{column}}" if figure else answer
+        lines.append([(f"{title:<{width}}", ""), (answer, style), (figure, "")])
     return lines
 
 
@@ -120,6 +121,9 @@ def places(folder: Path, report: Mapping[str, Any]) -> list[Line]:
     good = report.get("grades", {}).get("closeness") == "good"
     improve = command("anew", "evaluate", folder) if good else command("anew", "resume", folder, "--budget", "10m")
     rows += [("more", sample), ("surer" if good else "better", improve)]
+    grades = [report.get("grades", {}).get(question) for question in QUESTIONS]
+    if not good and not all(grade in ("good", "fair", "poor") for grade in grades):
+        rows.append(("answers", command("anew", "evaluate", folder)))  # it takes the time that they need
     return [[(f"{title:<9}", "bold"), (text, "")] for title, text in rows]
 
 

@@ -5,11 +5,13 @@ A family knows specs, functions, estimators and nets, and neither data nor train
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anew.core.random import StepContext
@@ -48,6 +50,39 @@ class Scale:
     model_size: int = 0
     device: str = "cpu"
     threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TokenDraft:
+    """Samples of tokens while they grow.
+
+    Attributes:
+        ids: (n, t), the prompt and what was drawn.
+        weights: (n, V) in proportion to the probability of the last of them, before temperature and cuts.
+    """
+
+    ids: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+
+@runtime_checkable
+class SamplesTokens(Protocol):
+    """A family that samples one token after another, and can draw samples of several seeds together."""
+
+    def sample_tokens(
+        self, request: SampleRequest, keys: Sequence[tuple[int, int]], reads_prompt: bool = False
+    ) -> Iterator[TokenDraft]:
+        """Drafts of the samples; to cancel, stop iterating.
+
+        Args:
+            request: What is asked for; its condition may be (n, L), a prompt for each sample.
+            keys: (seed, index) of each sample, n of them: the sample that `sample` gives for this seed at this index.
+            reads_prompt: Whether each token of the prompt makes a draft, with the weights before it.
+
+        Yields:
+            One draft a token.
+        """
+        ...
 
 
 def check_axes(family: str, spec: Grid, allowed: Iterable[str]) -> None:

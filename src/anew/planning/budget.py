@@ -74,6 +74,22 @@ def _too_small(budget: float, elapsed: float, context: RunContext) -> BudgetErro
     )
 
 
+def check_budget(budget: float) -> None:
+    """Refuse at once, before anything is read, what would leave no time to train even if reading took none.
+
+    Raises:
+        BudgetError: The budget is that small.
+    """
+    enough = budget
+    while enough - evaluation_slice(enough) - saving_slice(enough) - calibration_slice(enough) < LEAST_TRAINING:
+        enough += 1.0
+    if enough > budget:
+        raise BudgetError(
+            f"a budget of {budget:g} s leaves no time to train: the report alone needs {evaluation_slice(budget):.1f} s; "
+            f"give at least {int(enough) + 1}s, and what reading takes"
+        )
+
+
 def check_gain(budget: float, context: RunContext, spent: float, trained: float) -> None:
     """Refuse to give a finished run less time than would take it beyond what it has.
 

@@ -12,7 +12,7 @@ from anew.core import random
 from anew.core import settings as cfg
 from anew.core.specs import Codec, Condition, SampleRequest, Spec
 from anew.data.latent_dataset import LatentModality
-from anew.data.modality import Modality
+from anew.data.modality import Modality, ModalityTraits
 from anew.data.types import DecodedItem
 from anew.errors import ConfigError, RunError, shorten
 from anew.families.base import Family
@@ -21,6 +21,12 @@ from anew.sampling.samples import Samples
 
 SAMPLE_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
 STOP_CHECK_STEPS = 16  # drafts between two looks for the stop text: decoding all of them would cost more than it saves
+
+
+def sampling_config(owner: type, traits: ModalityTraits, settings: Mapping[str, object] | None = None) -> Any:
+    """What `Generator.sampling_config` gives, for this `Sampling` of a family and these traits of the data."""
+    values = cfg.subset(traits.default_sampling, owner) | dict(settings or {})
+    return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner})["sampling"])
 
 
 class Generator:
@@ -79,9 +85,7 @@ class Generator:
         Raises:
             ConfigError: A setting is unknown, which names the nearest one, or out of range.
         """
-        owner = type(self.family).Sampling
-        values = cfg.subset(self.modality.traits.default_sampling, owner) | dict(settings or {})
-        return cfg.from_json(owner, cfg.route_settings(values, {"sampling": owner})["sampling"])
+        return sampling_config(type(self.family).Sampling, self.modality.traits, settings)
 
     def sample_labels(self, n: int, seed: int, label: str | int | None = None, first_index: int = 0) -> Tensor | None:
         """Classes of samples.

@@ -30,7 +30,7 @@ from anew.runs import events as events_file
 from anew.runs.events import Events
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
-from anew.workflows.run_report import Measurements, ReportPlace, save_samples, warnings, write_run_report
+from anew.workflows.run_report import Measurements, warnings, write_run_report
 
 __all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evaluate_run"]
 
@@ -97,9 +97,6 @@ def evaluate_run(
     stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
     enough = enough_samples(model.item_spec, dataset.part_size("test"))
     samples, notes, stopped = _sampled(model, n, enough, seed, seconds, reporter)
-    place = ReportPlace.choose(folder, len(samples))
-    if place.is_best:
-        save_samples(samples.head(num_saved_samples(model)), folder / "samples")
     remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
     remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
     evaluation: Evaluation = load("evaluation", record.data.modality)(
@@ -111,7 +108,7 @@ def evaluate_run(
     tried = [text for text in [describe_pilots(record.plan.pilots)] if text]
     measurements.notes = [*tried, *warnings(folder), *data_notes, *notes, *evaluation.skipped, *measurements.notes]
     content = report_content(evaluation, None if seconds is None else begin + seconds - PAGE_SECONDS)
-    report = write_run_report(place, record, measurements, content, reporter)
+    report = write_run_report(folder, record, measurements, content, samples, num_saved_samples(model), reporter)
     events.write("report", seconds=round(time.monotonic() - begin, 3))
     events.close()
     if opened is None:

@@ -97,7 +97,8 @@ class RunInspection:
         lines = {"run": f"{self.path} ({STATUS[self.status]})", "data": self._data_line()}
         if self.family:
             size = f"up to {self.shape[0]} tokens" if len(self.shape) == 1 else " x ".join(map(str, self.shape))
-            lines["model"] = f"{self.family}, {self.parameters:,} parameters, {size}"
+            is_planned = self.parameters > 0
+            lines["model"] = f"{self.family}, {self.parameters:,} parameters, {size}" if is_planned else self.family
         if self.steps:
             figures = [f"{self.steps:,} steps in {self.seconds:,.0f} s"]
             figures += [f"{self.passes:.2g} passes over the data"] if self.passes else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from anew.evaluation.reporting.content import ReportContent
 from anew.evaluation.reporting.model_card import write_card
 from anew.evaluation.reporting.outlook import outlook
 from anew.evaluation.reporting.report import Basis, EvaluationReport, write_report
+from anew.evaluation.reporting.verdict import hardly_trained
 from anew.evaluation.score import Score
 from anew.planning.pilots import describe_pilots
 from anew.runs import events as events_file
@@ -40,54 +41,50 @@ class Measurements:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class ReportPlace:
-    """Where a report of a run goes.
+def basis_of(run: Path, report: EvaluationReport, samples: int) -> Basis:
+    """What a report of a run's present weights rests on.
 
-    Attributes:
+    Args:
         run: The run's folder.
-        basis: What the report rests on.
-        better: What the report that stays rests on, where it measured more samples of the same weights.
+        report: What was measured.
+        samples: How many were drawn.
     """
+    digest = ""
+    if (run / WEIGHTS).exists():
+        with (run / WEIGHTS).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Basis(
+        answers=sum(grade != "too_few" for grade in report.grades.values()),
+        measured=max((score.n or 0 for score in report.scores), default=0),
+        samples=samples,
+        weights=digest,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
-    run: Path
-    basis: Basis
-    better: Basis | None
 
-    @classmethod
-    def choose(cls, run: Path, samples: int) -> ReportPlace:
-        """The place of a report that measures so many samples of the run's present weights."""
-        weights = run / WEIGHTS
-        digest = ""
-        if weights.exists():
-            with weights.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        basis = Basis(samples, digest, datetime.now(UTC).isoformat(timespec="seconds"))
-        earlier = _basis(run / REPORT)
-        stays = earlier is not None and earlier.weights == digest != "" and earlier.samples > samples
-        return cls(run, basis, earlier if stays else None)
+def is_better(earlier: Basis | None, basis: Basis) -> bool:
+    """Whether an earlier report of the same weights says more."""
+    return earlier is not None and earlier.weights == basis.weights != "" and earlier.rank > basis.rank
 
-    @property
-    def is_best(self) -> bool:
-        """Whether the report becomes that of the run."""
-        return self.better is None
 
-    def make_room(self, reporter: Reporter) -> Path:
-        """The folder to write into; a report that loses its place is kept in reports/, which is said."""
-        if self.better is not None:
-            out = _unused(self.run / EARLIER, self.basis.time)
-            reporter.message(
-                f"{self.run / REPORT} stays as it is, since it measured more samples of these weights ({self.better.samples:,}); "
-                f"the report of {self.basis.samples:,} is in {out}"
-            )
-            return out
-        out, earlier = self.run / REPORT, _basis(self.run / REPORT)
-        if earlier is not None:
-            kept = _unused(self.run / EARLIER, earlier.time)
-            kept.parent.mkdir(exist_ok=True)
-            out.rename(kept)
-            reporter.message(f"the earlier report is kept in {kept}; samples and README.md are replaced")
-        return out
+def make_room(run: Path, basis: Basis, reporter: Reporter) -> tuple[Path, bool]:
+    """The folder to write a report into, and whether it becomes the run's. A report that loses its place is kept in
+    reports/; both are said."""
+    out = run / REPORT
+    earlier = _basis(out)
+    if earlier is None:
+        return out, True
+    if is_better(earlier, basis):
+        out = _unused(run / EARLIER, basis.time)
+        reporter.message(
+            f"{run / REPORT} stays as it is, since it says more about these weights; this report is in {out}"
+        )
+        return out, False
+    kept = _unused(run / EARLIER, earlier.time)
+    kept.parent.mkdir(exist_ok=True)
+    out.rename(kept)
+    reporter.message(f"the earlier report is kept in {kept}; samples and README.md are replaced")
+    return out, True
 
 
 def _basis(folder: Path) -> Basis | None:
@@ -98,7 +95,7 @@ def _basis(folder: Path) -> Basis | None:
         datetime.fromisoformat(basis.time)
     except (RunError, OSError, KeyError, TypeError, ValueError):
         return None
-    fits = isinstance(basis.samples, int) and isinstance(basis.weights, str)
+    fits = all(isinstance(number, int) for number in basis.rank) and isinstance(basis.weights, str)
     return basis if fits else None
 
 
@@ -111,30 +108,42 @@ def _unused(folder: Path, time: str) -> Path:
 
 
 def write_run_report(
-    place: ReportPlace, record: RunRecord, measurements: Measurements, content: ReportContent, reporter: Reporter
+    run: Path,
+    record: RunRecord,
+    measurements: Measurements,
+    content: ReportContent,
+    samples: Samples,
+    num_saved: int,
+    reporter: Reporter,
 ) -> EvaluationReport:
-    """Write the report of a run and, where it is the best-founded one, the model card.
+    """Write the report of a run and, where it is the best-founded one, samples and the model card.
 
     Args:
-        place: Where it goes.
-        record: Of the run.
+        run: The run's folder.
+        record: What its config.json says.
         measurements: What was measured.
-        content: What it shows of the samples.
-        reporter: Is told where it is, where that is not report/.
+        content: What the report shows of the samples.
+        samples: All that were drawn.
+        num_saved: How many of them are kept as files.
+        reporter: Is told where the report is, where that is not report/.
     """
-    history, out = _history(place.run), place.make_room(reporter)
+    history = _history(run)
+    steps = max((event["step"] for event in history), default=None)
     report = EvaluationReport.of(
         measurements.scores,
         measurements.copies,
-        run=place.run.name,
+        run=run.name,
         family=record.family.name,
         modality=record.data.modality,
         notes=measurements.notes,
-        steps=max((event["step"] for event in history), default=None),
-        outlook=outlook(events_file.read(place.run / events_file.NAME), record.plan.epochs),
-        folder=out,
-        basis=place.basis,
+        steps=steps,
+        outlook=outlook(events_file.read(run / events_file.NAME), record.plan.epochs),
     )
+    basis = basis_of(run, report, len(samples))
+    out, is_best = make_room(run, basis, reporter)
+    report = replace(report, folder=out, basis=basis)
+    if is_best:
+        save_samples(samples.head(num_saved), run / "samples")
     write_report(
         out,
         report,
@@ -144,8 +153,10 @@ def write_run_report(
         plan=cfg.to_json(record.plan),
         command=command_line(),
     )
-    if place.is_best:
-        write_card(place.run, record.model_dump(), report, describe_pilots(record.plan.pilots))
+    if is_best:
+        write_card(run, record.model_dump(), report, describe_pilots(record.plan.pilots))
+    if warning := hardly_trained(steps):
+        reporter.message(warning)
     return report
 
 

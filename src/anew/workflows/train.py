@@ -17,7 +17,7 @@ from anew.core.threads import measure_crowding, use_threads
 from anew.data.dataset import Dataset
 from anew.errors import restoring
 from anew.families.base import Family
-from anew.planning.budget import saving_slice, training_seconds
+from anew.planning.budget import check_budget, saving_slice, training_seconds
 from anew.planning.choose import (
     FamilyChoice,
     check_settings,
@@ -215,6 +215,8 @@ def continue_run(
     record = folder.record()
     family_class = load_family_class(record.family.name, folder.path, trust_code)
     is_given_more = budget is not None or steps is not None
+    if budget is not None:
+        check_budget(budget)
     if record.status == "finished" and not is_given_more:
         reporter.message("this run is finished; give it more budget or steps to go on with it")
         return Model(folder, trust_code=trust_code)

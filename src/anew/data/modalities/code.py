@@ -167,6 +167,11 @@ class Code(Text):
         index = text.find(stop, len(self._text(before)), after_start)
         return None if index < 0 else text[:index] + text[after_start:]
 
+    def continuation(self, row: Sequence[int], prompt: Sequence[int]) -> str:
+        if self.spec.special[FIM[0]] not in prompt:
+            return super().continuation(row, prompt)
+        return self._text(self._split_gap(row)[1])
+
     def _split_gap(self, row: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
         """Ids before a gap, in it, and after it: the inverse of `condition_from_prompt` and what was drawn behind it."""
         prefix_token, suffix_token, middle_token = (self.spec.special[name] for name in FIM)

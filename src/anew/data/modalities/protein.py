@@ -334,6 +334,15 @@ class Protein(Text):
         index = text.rfind(stop, 0, len(text) - len(self._decode_row(prompt)))
         return None if index < 0 else text[index + len(stop) :]
 
+    def continuation(self, row: Sequence[int], prompt: Sequence[int]) -> str:
+        if self.grows_forwards(prompt):
+            return super().continuation(row, prompt)
+        text = self._decode_row(row)
+        return text[: len(text) - len(self._decode_row(prompt))]
+
+    def grows_forwards(self, prompt: Sequence[int]) -> bool:
+        return not prompt or prompt[0] != self._back_token
+
     def save_item(self, item: DecodedItem) -> Artifact:
         return Artifact(".fasta", fasta.written([fasta.Record("sample", str(item))]).encode(), str(item))
 

@@ -313,6 +313,19 @@ class Text(Modality):
         index = text.find(stop, len(self._decode_row(prompt)))
         return None if index < 0 else text[:index]
 
+    def continuation(self, row: Sequence[int], prompt: Sequence[int]) -> str:
+        """The text that a sample adds to its prompt.
+
+        Args:
+            row: Ids of the sample, the prompt first.
+            prompt: Ids that it starts from.
+        """
+        return self._decode_row(row)[len(self._decode_row(prompt)) :]
+
+    def grows_forwards(self, prompt: Sequence[int]) -> bool:
+        """Whether more tokens make the continuation longer at its end."""
+        return True
+
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor:
         """(n,) int64 ids. A record begins with its begin token, a text of many documents with the end of the one before."""
         import torch

@@ -76,7 +76,8 @@ class TableReader:
         suffix = suffix_of(file.path)
         self.counts[suffix] = self.counts.get(suffix, 0) + 1
         self.bytes[suffix] = self.bytes.get(suffix, 0) + file.bytes
-        example = next((name for name in table.columns if isinstance(table.samples.get(name), str)), "NAME")
+        texts = {name: len(text) for name in table.columns if isinstance(text := table.samples.get(name), str)}
+        example = max(texts, key=lambda name: texts[name], default="NAME")
         advice = f"choose one with the setting text_column, as in text_column={example}"
         reason = f"no column is named text or image; {advice} (columns: {in_order(table.columns)})"
         self.refusals.append(SkippedItem(file.path, reason))

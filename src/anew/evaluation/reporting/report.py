@@ -27,14 +27,23 @@ class Basis:
     """What a report rests on.
 
     Attributes:
-        samples: How many were measured.
+        answers: Questions that it answers, of closeness, variety and novelty.
+        measured: Samples behind the figure of most samples.
+        samples: How many were drawn.
         weights: SHA-256 of the weights that they were drawn with; "" where those are no file of the run.
         time: When it was measured, ISO 8601 in UTC, to the second.
     """
 
+    answers: int
+    measured: int
     samples: int
     weights: str
     time: str
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """Larger where the report says more."""
+        return self.answers, self.measured, self.samples
 
 
 @dataclass(frozen=True)

@@ -85,11 +85,11 @@ def verdict(
     steps: of training, where they are known. outlook: said unless the samples are as good as the data.
     """
     by_name = {score.name: score for score in scores}
-    hardly_trained = _hardly_trained(steps)
+    warning = hardly_trained(steps)
     closeness, variety = graded(scores, "closeness"), graded(scores, "variety")
     answers = {
-        "closeness": [] if closeness is None else [_sentence("closeness", closeness), hardly_trained],
-        "variety": [_variety(variety, may_collapse=not hardly_trained), class_mix_warning(by_name)],
+        "closeness": [] if closeness is None else [_sentence("closeness", closeness), warning],
+        "variety": [_variety(variety, may_collapse=not warning), class_mix_warning(by_name)],
         "novelty": [] if copies is None else [copies.verdict(), _says_little(scores, copies)],
         "outlook": [_outlook(closeness, outlook)],
         "prediction": [_likelihood(by_name), _overfitting(scores)],
@@ -107,7 +107,8 @@ def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
     return outlook.sentence()
 
 
-def _hardly_trained(steps: int | None) -> str:
+def hardly_trained(steps: int | None) -> str:
+    """A sentence where a model saw next to nothing; else empty. steps: of training, where they are known."""
     if steps is None or steps >= BARELY_TRAINED:
         return ""
     return f"The model was hardly trained ({plural(steps, 'step')}): give it more time, or check what else is using the CPU."

@@ -6,7 +6,7 @@ Legend for shapes: B examples, L targets of an example, V vocabulary, N targets 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from anew.core.settings import to_json
 from anew.core.specs import Batch, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.families._sizes import at_size, weights_within
-from anew.families.base import Family, Scale
+from anew.families.base import Family, Scale, TokenDraft
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
@@ -226,7 +226,15 @@ class Transformer(Family):
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Yields (n, t) ids while they grow: the prompt, then new tokens, `pad` after an `end`."""
-        yield from TokenSampler(self, request, request.sampling or TransformerSampling(), seed)
+        keys = [(seed, request.first_index + i) for i in range(request.n)]
+        yield from TokenSampler(self, request, request.sampling or TransformerSampling(), keys)
+
+    def sample_tokens(
+        self, request: SampleRequest, keys: Sequence[tuple[int, int]], reads_prompt: bool = False
+    ) -> Iterator[TokenDraft]:
+        sampler = TokenSampler(self, request, request.sampling or TransformerSampling(), keys, reads_prompt)
+        for draft in sampler:
+            yield TokenDraft(draft.numpy(), sampler.weights)
 
     # -- export ---------------------------------------------------------------------------------------------------------
 

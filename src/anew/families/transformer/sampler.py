@@ -5,7 +5,7 @@ Legend for shapes: n samples, L tokens so far, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -40,24 +40,36 @@ class SampledFamily(Protocol):
 
 
 class TokenSampler:
-    """n samples that grow together. Sample i depends on (seed, first_index + i) and on its condition alone. Iterate for
-    drafts (n, t).
+    """n samples that grow together. Sample i depends on keys[i] and on its condition alone. Iterate for drafts (n, t).
 
     Args:
         family: The Transformer.
         request: What is asked for.
         sampling: How tokens are chosen.
-        seed: Seed of the samples.
+        keys: (seed, index) of each sample, which its random numbers follow from.
+        reads_prompt: Whether each token of the prompt makes a draft, so that `weights` are seen before it as well.
+
+    Attributes:
+        weights: (n, V) what the last token of the newest draft was drawn from, before temperature and cuts; rows need not sum to 1.
     """
 
-    def __init__(self, family: SampledFamily, request: SampleRequest, sampling: TransformerSampling, seed: int) -> None:
+    def __init__(
+        self,
+        family: SampledFamily,
+        request: SampleRequest,
+        sampling: TransformerSampling,
+        keys: Sequence[tuple[int, int]],
+        reads_prompt: bool = False,
+    ) -> None:
         self.family, self.request, self.sampling = family, request, sampling
+        self.reads_prompt = reads_prompt
+        self.weights = np.zeros((0, 0), dtype=np.float32)
         special = family.spec.special
         self.end_id = special.get("end")
         self.pad_id = special.get("pad", self.end_id or 0)
         # In a stream of many documents the end of one is where the next begins.
         self.begin_id = special.get("begin", self.end_id)
-        self.sources = [generator(seed, "draw", request.first_index + i) for i in range(request.n)]
+        self.sources = [generator(seed, "draw", index) for seed, index in keys]
         self._uniforms, self._num_used = np.zeros((0, 0), dtype=np.float32), 0
         s = sampling
         self.is_unfiltered = (s.temperature, s.top_k, s.top_p, s.min_p) == (1.0, 0, 1.0, 0.0)
@@ -76,12 +88,15 @@ class TokenSampler:
         draft = torch.from_numpy(ids)
         has_ended = np.zeros(n, dtype=bool)
         decoder = make_incremental(self.family.net, n)
-        for place in range(start.shape[1], ids.shape[1]):
-            is_first = place == start.shape[1]
-            tokens = token_choice.sample_tokens(self._next(decoder, ids[:, :place], is_first), self._uniform())
+        num_known = start.shape[1]
+        first = max(1, num_hidden) if self.reads_prompt else num_known
+        for place in range(first, ids.shape[1]):
+            weights = self._next(decoder, ids[:, :place], place == first)
+            is_known = place < num_known
+            tokens = ids[:, place] if is_known else token_choice.sample_tokens(weights, self._uniform())
             if self.mixer is not None:
                 self.state.observe(tokens)
-            if self.end_id is not None:
+            if self.end_id is not None and not is_known:
                 tokens = np.where(has_ended, self.pad_id, tokens)
                 has_ended |= tokens == self.end_id
             ids[:, place] = tokens
@@ -138,6 +153,7 @@ class TokenSampler:
             self.state = self._read_prompt(self.mixer, unread)
         logits = decoder.feed(unread)[:, : self.family.spec.vocab]
         weights = self._mix(logits, ids)
+        self.weights = weights
         if self.is_unfiltered:
             return weights if self.allowed is None else weights * self.allowed
         s = self.sampling

@@ -1,0 +1,84 @@
+"""The verb that answers requests over HTTP: serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from anew.core import arguments
+from anew.core.durations import parse_duration
+from anew.core.extras import require
+from anew.core.settings import check_int
+from anew.errors import ConfigError, shorten
+
+DEFAULT_PORT = 8000
+NEVER = "never"
+PACKAGES = ("fastapi", "uvicorn")
+MAX_KEYS = 100
+
+
+def serve(
+    runs: str | Path | Sequence[str | Path],
+    *,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    api_key: str | Sequence[str] | None = None,
+    unload_after: str | float = "10m",
+    device: str = "auto",
+    trust_code: bool = False,
+    on_ready: Callable[[str, list[str]], None] | None = None,
+) -> None:
+    """Answer requests over HTTP, in the shapes of OpenAI's interface, until Ctrl-C or SIGTERM.
+
+    Args:
+        runs: Folders of finished runs. A request names one by the last part of its path.
+        host: The address to listen on. One that other machines reach takes an `api_key`.
+        port: 0 takes a free one.
+        api_key: Keys, of which each request must give one as `Authorization: Bearer KEY`. None: all may ask.
+        unload_after: How long nobody must have asked for a model until it leaves memory ("10m", or seconds), or "never".
+        device: As in `load`.
+        trust_code: As in `load`.
+        on_ready: Called with the address and the names of the models once all are loaded.
+
+    Raises:
+        ConfigError: The port is in use, an argument does not fit, or two runs have one name.
+        DataError: The extra `serve` is missing.
+        RunError: A run is not finished, or is damaged.
+    """
+    folders = [arguments.path("runs", run) for run in arguments.several("runs", runs)]
+    if not folders:
+        raise ConfigError("`runs` must hold at least one run (got an empty list)")
+    address = arguments.optional_text("host", host)
+    if address is None:
+        raise ConfigError("`host` must be an address like 127.0.0.1 (got None)")
+    number = check_int("port", port, 0, 65_535)
+    keys = _keys(api_key)
+    idle_seconds = None if unload_after == NEVER else _seconds(unload_after)
+    trust_code = arguments.switch("trust_code", trust_code)
+    for package in PACKAGES:
+        require(package, extra="serve", purpose="serving")
+    from anew.server.limits import Limits
+    from anew.server.running import run_server
+
+    limits = Limits(idle_seconds=idle_seconds)
+    run_server(folders, address, number, keys, limits, device, trust_code, on_ready or (lambda address, names: None))
+
+
+def _keys(api_key: object) -> list[str]:
+    """Keys that are long enough to be one; ConfigError shows none of them."""
+    keys = [] if api_key is None else arguments.several("api_key", api_key)
+    for key in keys:
+        if not isinstance(key, str) or not key or not key.isascii() or not key.isprintable() or " " in key:
+            raise ConfigError("`api_key` must be a string of printable ASCII characters without spaces")
+    if len(keys) > MAX_KEYS:
+        raise ConfigError(f"`api_key` may be given {MAX_KEYS} times (got {len(keys)})")
+    return [str(key) for key in keys]
+
+
+def _seconds(unload_after: object) -> float:
+    try:
+        return parse_duration(unload_after)  # type: ignore[arg-type]
+    except ConfigError:
+        raise ConfigError(
+            f"`unload_after` must be a time like 60s, 10m or 2h, or {NEVER} (got {shorten(unload_after)})"
+        ) from None

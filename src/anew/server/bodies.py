@@ -1,0 +1,126 @@
+"""The bodies of requests: each field with its range. What does not fit is answered with 400, never converted."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, ValidationError, WithJsonSchema
+
+from anew.core.settings import MAX_INT
+from anew.server.faults import bad_request, from_validation
+from anew.server.limits import (
+    MAX_LOG_PROBS,
+    MAX_NEW_TOKENS,
+    MAX_PROMPTS,
+    MAX_ROWS,
+    MAX_STOP_LENGTH,
+    MAX_STOPS,
+)
+
+B = TypeVar("B", bound=BaseModel)
+MAX_TOKEN_ID = 2**24
+Prompt = str | list[int]  # a text, or the ids of one
+
+
+def _is_ids(value: object) -> bool:
+    return isinstance(value, list) and all(type(i) is int and 0 <= i < MAX_TOKEN_ID for i in value)
+
+
+def _prompts(value: object) -> list[Prompt]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and value:
+        if _is_ids(value):
+            return [value]
+        if len(value) > MAX_PROMPTS:
+            raise ValueError(f"it may hold at most {MAX_PROMPTS} prompts")
+        if all(isinstance(prompt, str) for prompt in value) or all(_is_ids(prompt) for prompt in value):
+            return value
+    raise ValueError("give a string, a list of strings, a list of token ids, or a list of such lists")
+
+
+def _stops(value: object) -> tuple[str, ...]:
+    stops = [value] if isinstance(value, str) else value
+    if stops is None:
+        return ()
+    if not isinstance(stops, list) or len(stops) > MAX_STOPS:
+        raise ValueError(f"give a string, or a list of at most {MAX_STOPS}")
+    if not all(isinstance(stop, str) and 0 < len(stop) <= MAX_STOP_LENGTH for stop in stops):
+        raise ValueError(f"each must be a string of 1 to {MAX_STOP_LENGTH} characters")
+    return tuple(stops)
+
+
+def _zero(value: object) -> None:
+    """A field of OpenAI's that only its default is accepted for: another value would do nothing here."""
+    if value is None or (isinstance(value, bool | int | float | dict) and not value):
+        return
+    raise ValueError("this server does not have it; leave it out")
+
+
+Count = Annotated[int, Strict()]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Flag = Annotated[bool, Strict()]
+Absent = Annotated[None, PlainValidator(_zero), WithJsonSchema({"type": "null"})]
+Prompts = Annotated[
+    list[Prompt],
+    PlainValidator(_prompts),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}},
+                              {"type": "array", "items": {"type": "integer"}}]}),
+]  # fmt: skip
+Stops = Annotated[
+    tuple[str, ...],
+    PlainValidator(_stops),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
+class Body(BaseModel):
+    """An object with these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Annotated[str, Strict(), Field(min_length=1, max_length=300)]
+    user: Annotated[str, Strict(), Field(max_length=1000)] | None = None  # OpenAI's name for the caller; not kept
+
+
+class StreamOptions(BaseModel):
+    """What a stream carries beside its pieces."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    include_usage: Flag = False
+    include_obfuscation: Absent = None
+
+
+class CompletionBody(Body):
+    """Of `POST /v1/completions`."""
+
+    prompt: Prompts
+    suffix: Annotated[str, Strict()] | None = None
+    max_tokens: Annotated[int, Strict(), Field(ge=0, le=MAX_NEW_TOKENS)] | None = None
+    temperature: Annotated[Number, Field(ge=0.0, le=10.0)] | None = None
+    top_p: Annotated[Number, Field(ge=0.0, le=1.0)] | None = None
+    top_k: Annotated[Count, Field(ge=-1, le=MAX_TOKEN_ID)] | None = None
+    min_p: Annotated[Number, Field(ge=0.0, le=1.0)] | None = None
+    seed: Annotated[Count, Field(ge=0, le=MAX_INT)] | None = None
+    n: Annotated[Count, Field(ge=1, le=MAX_ROWS)] | None = None
+    best_of: Annotated[Count, Field(ge=1, le=MAX_ROWS)] | None = None
+    stop: Stops = ()
+    echo: Flag | None = None
+    logprobs: Annotated[Count, Field(ge=0, le=MAX_LOG_PROBS)] | None = None
+    stream: Flag | None = None
+    stream_options: StreamOptions | None = None
+    label: Annotated[str, Strict(), Field(min_length=1, max_length=300)] | None = None
+    frequency_penalty: Absent = None
+    presence_penalty: Absent = None
+    logit_bias: Absent = None
+
+
+def parse(body: type[B], data: bytes) -> B:
+    """A body from its bytes; ApiError 400 names the first fault."""
+    try:
+        return body.model_validate_json(data)
+    except ValidationError as error:
+        raise from_validation(error) from None
+    except (RecursionError, ValueError):  # nested too deep, or not UTF-8
+        raise bad_request("the body is not JSON that can be read") from None

@@ -1,0 +1,155 @@
+"""The runs that a server offers, by name. What a request needs of a run before its model is asked stays in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from anew.core.specs import Grid, Spec, Tokens
+from anew.data.modalities.text import Text
+from anew.data.modality import Modality
+from anew.errors import ConfigError, RunError, command, did_you_mean
+from anew.families.base import SamplesTokens
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CONFIG
+from anew.sampling.model import Model
+from anew.server.faults import ApiError
+from anew.server.limits import Limits
+from anew.server.worker import ModelWorker
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run as requests see it.
+
+    Attributes:
+        name: Of the model.
+        created: Seconds since 1970.
+        family: Its name.
+        modality: The kind of data, without any codec.
+        spec: What an item is.
+        labels: Names of its classes.
+        sampling: The class of its sampling settings.
+        num_parameters: Of its family.
+        num_bytes: Of its weights.
+        grows_tokens: Whether it continues texts.
+        worker: Its thread.
+    """
+
+    name: str
+    created: int
+    family: str
+    modality: Modality
+    spec: Spec
+    labels: tuple[str, ...]
+    sampling: type
+    num_parameters: int
+    num_bytes: int
+    grows_tokens: bool
+    worker: ModelWorker
+
+    def to_json(self) -> dict[str, object]:
+        """As `/v1/models` shows it: OpenAI's fields, and those of llama.cpp."""
+        name = self.modality.name
+        meta: dict[str, object] = {
+            "modality": name,
+            "family": self.family,
+            "n_params": self.num_parameters,
+            "size": self.num_bytes,
+            "labels": list(self.labels),
+            "loaded": self.worker.is_loaded,
+        }
+        if isinstance(self.spec, Tokens):
+            meta |= {"n_vocab": self.spec.vocab, "n_ctx_train": self.spec.length}
+        if isinstance(self.spec, Grid):
+            meta |= {"shape": list(self.spec.shape), "axes": self.spec.axes}
+        kind = "text" if isinstance(self.spec, Tokens) else name
+        return {
+            "id": self.name,
+            "object": "model",
+            "created": self.created,
+            "owned_by": "anew",
+            "architecture": {"input_modalities": [kind], "output_modalities": [kind]},
+            "meta": meta,
+        }
+
+
+class Catalog:
+    """All runs of a server. Opening loads each once, so that what is damaged is said before the server starts.
+
+    Args:
+        runs: Their folders.
+        device: As in `anew.load`.
+        trust_code: As in `anew.load`.
+        limits: Of the server.
+
+    Raises:
+        ConfigError: Two have one name.
+        RunError: A run is damaged or not finished.
+    """
+
+    def __init__(self, runs: Sequence[Path], device: str, trust_code: bool, limits: Limits) -> None:
+        folders = {}
+        for run in runs:
+            name = run.resolve().name
+            if name in folders:
+                raise ConfigError(f"two of `runs` are called {name!r}, the name that requests give; rename one folder")
+            folders[name] = _finished(run)
+        self._entries: dict[str, Entry] = {}
+        for name, folder in folders.items():
+            self._entries[name] = _entry(name, folder, device, trust_code, limits)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All, in the order in which they were given."""
+        return list(self._entries.values())
+
+    def entry(self, name: str) -> Entry:
+        """The run of this name; ApiError 404."""
+        if name not in self._entries:
+            message = f"there is no model {name[:60]!r} here{did_you_mean(name[:60], self._entries)}"
+            raise ApiError(404, message, param="model", code="model_not_found")
+        return self._entries[name]
+
+    def text_entry(self, name: str) -> Entry:
+        """The same of a run that continues texts; ApiError 400 for others."""
+        entry = self.entry(name)
+        if not entry.grows_tokens:
+            message = f"the model {name!r} makes {entry.modality.traits.plural} by {entry.family} and continues no text"
+            raise ApiError(400, message, param="model")
+        return entry
+
+    def stop(self) -> None:
+        """End all threads."""
+        for entry in self.entries:
+            entry.worker.stop()
+
+
+def _finished(run: Path) -> RunFolder:
+    folder = RunFolder.open(run)
+    if folder.record().status == "training":
+        raise RunError(f"the run {str(run)!r} is not finished; run `{command('anew', 'resume', run)}` first")
+    return folder
+
+
+def _entry(name: str, folder: RunFolder, device: str, trust_code: bool, limits: Limits) -> Entry:
+    def load() -> Model:
+        return Model(folder, device, trust_code=trust_code)
+
+    model = load()
+    tensors = list(model.family.state_dict().values())
+    is_text = model.codec is None and isinstance(model.item_modality, Text)
+    return Entry(
+        name=name,
+        created=int((folder.path / CONFIG).stat().st_mtime),
+        family=model.family_name,
+        modality=model.item_modality,
+        spec=model.item_spec,
+        labels=tuple(model.labels),
+        sampling=type(model.family).Sampling,
+        num_parameters=sum(parameter.numel() for parameter in model.family.parameters()),
+        num_bytes=sum(tensor.nbytes for tensor in tensors),
+        grows_tokens=is_text and isinstance(model.family, SamplesTokens),
+        worker=ModelWorker(name, load, limits, model),
+    )

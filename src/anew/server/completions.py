@@ -1,0 +1,238 @@
+"""`POST /v1/completions`: from a body to works of a model, and from their pieces to an answer or a stream."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from anew.data.modalities.text import Text
+from anew.errors import ConfigError
+from anew.sampling.conditioning import class_index, condition_from_prompt
+from anew.sampling.generator import sampling_config
+from anew.server.bodies import CompletionBody, Prompt
+from anew.server.catalog import Entry
+from anew.server.faults import bad_request, from_config_error
+from anew.server.limits import MAX_ROWS, MAX_TOKENS
+from anew.server.text_work import FinishReason, Piece, TextRequest, TextWork, TokenLogProb
+from anew.server.work import Channel
+
+DEFAULT_MAX_TOKENS = 16  # OpenAI's
+Json = dict[str, object]
+
+
+def requests_of(body: CompletionBody, entry: Entry) -> list[TextRequest]:
+    """What each prompt of a body asks for. Takes a while for long prompts: not in the event loop.
+
+    Raises:
+        ApiError: 400; the body does not fit the model, or asks for too much.
+    """
+    n = body.n or 1
+    if body.best_of not in (None, n):
+        raise bad_request("best_of must be n: all samples are returned; leave it out", "best_of")
+    if body.stream_options is not None and not body.stream:
+        raise bad_request("stream_options is for stream=true; leave it out", "stream_options")
+    if n * len(body.prompt) > MAX_ROWS:
+        raise bad_request(
+            f"n times the number of prompts may be at most {MAX_ROWS} (got {n * len(body.prompt)}); send several requests",
+            "n",
+        )
+    max_tokens = DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens
+    if max_tokens == 0 and not body.echo:
+        raise bad_request("max_tokens may be 0 with echo=true only; give at least 1", "max_tokens")
+    try:
+        sampling = sampling_config(entry.sampling, entry.modality.traits, _settings(body))
+    except ConfigError as error:
+        raise from_config_error(error) from None
+    _check_label(body, entry)
+    prompts = [_prompt_ids(prompt, body.suffix, entry) for prompt in body.prompt]
+    _check_size(prompts, n, max_tokens)
+    seed = secrets.randbits(62) if body.seed is None else body.seed
+    num_opening = len(_prompt_ids("", None, entry)) if not body.suffix else 0
+    return [
+        TextRequest(
+            first_index=number * n,
+            n=n,
+            seed=seed,
+            prompt=ids,
+            num_opening=num_opening,
+            label=body.label,
+            max_tokens=max_tokens,
+            stops=body.stop,
+            sampling=sampling,
+            num_log_probs=body.logprobs,
+            reads_prompt=bool(body.echo) and body.logprobs is not None,
+            streams=bool(body.stream),
+        )
+        for number, ids in enumerate(prompts)
+    ]
+
+
+def _settings(body: CompletionBody) -> dict[str, object]:
+    """The sampling settings that were given; the others keep what suits the data."""
+    top_k = None if body.top_k is None else max(body.top_k, 0)
+    settings = {"temperature": body.temperature, "top_p": body.top_p, "top_k": top_k, "min_p": body.min_p}
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _check_label(body: CompletionBody, entry: Entry) -> None:
+    if body.label is None:
+        return
+    if not entry.spec.classes:
+        raise bad_request("this model has no labels; leave label out", "label")
+    try:
+        class_index(list(entry.labels), body.label)
+    except ConfigError as error:
+        raise from_config_error(error, "label") from None
+
+
+def _check_size(prompts: Sequence[np.ndarray[tuple[int], np.dtype[np.int64]]], n: int, max_tokens: int) -> None:
+    total = n * sum(len(ids) + max_tokens for ids in prompts)
+    if total > MAX_TOKENS:
+        raise bad_request(
+            f"the request takes {total:,} tokens, n times those of prompts and continuations, and may take {MAX_TOKENS:,}; "
+            "give a shorter prompt, fewer max_tokens or a smaller n",
+            "max_tokens",
+        )
+
+
+def _prompt_ids(prompt: Prompt, suffix: str | None, entry: Entry) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """(L,) ids to start from."""
+    try:
+        if isinstance(prompt, str):
+            condition = condition_from_prompt(entry.modality, prompt, suffix)
+            assert condition is not None
+            ids: np.ndarray[tuple[int], np.dtype[np.int64]] = condition.x.numpy()
+            return ids
+        if suffix:
+            raise bad_request("a suffix goes with a prompt of text, not of token ids", "suffix")
+        opening = _prompt_ids("", None, entry)
+    except ConfigError as error:
+        raise from_config_error(
+            error, "prompt" if not suffix or str(error).startswith("the prompt") else "suffix"
+        ) from None
+    num_ids = _text_of(entry).tokenizer.size
+    if max(prompt, default=0) >= num_ids:
+        raise bad_request(f"token ids of this model are 0 to {num_ids - 1} (got {max(prompt)})", "prompt")
+    return np.concatenate([opening, np.array(prompt, dtype=np.int64)])
+
+
+def _text_of(entry: Entry) -> Text:
+    assert isinstance(entry.modality, Text)
+    return entry.modality
+
+
+# ---- answers ----
+
+
+@dataclass(slots=True)
+class Choice:
+    """One sample of an answer, as far as it is here."""
+
+    text: str = ""
+    log_probs: list[TokenLogProb] = field(default_factory=list)
+    finish_reason: FinishReason | None = None
+    num_tokens: int = 0
+
+    def add(self, piece: Piece) -> None:
+        self.text += piece.text
+        self.log_probs += piece.log_probs
+        self.finish_reason = piece.finish_reason
+        self.num_tokens = piece.num_tokens or self.num_tokens
+
+
+class Answer:
+    """The answer to one body.
+
+    Args:
+        body: What was asked.
+        entry: Of which model.
+        requests: As `requests_of` gives them.
+    """
+
+    def __init__(self, body: CompletionBody, entry: Entry, requests: Sequence[TextRequest]) -> None:
+        self.body, self.entry, self.requests = body, entry, requests
+        self.id = f"cmpl-{secrets.token_hex(12)}"
+        self.created = int(time.time())
+        self.channel: Channel[object] = Channel()
+        self.works = [TextWork(request, self.channel) for request in requests]
+        self.num_choices = sum(request.n for request in requests)
+        self.choices = [Choice() for _ in range(self.num_choices)]
+
+    async def pieces(self) -> AsyncIterator[Piece]:
+        """Pieces as they come, until each choice has its last."""
+        missing = self.num_choices
+        while missing:
+            piece = await self.channel.get()
+            assert isinstance(piece, Piece)
+            missing -= piece.finish_reason is not None
+            self.choices[piece.index].add(piece)
+            yield piece
+
+    async def whole(self) -> Json:
+        """The answer in one piece."""
+        async for _ in self.pieces():
+            pass
+        choices = [
+            self._choice(index, self._echoed(index) + choice.text, choice.log_probs, choice.finish_reason, 0)
+            for index, choice in enumerate(self.choices)
+        ]
+        return self._answer(choices) | {"usage": self.usage()}
+
+    async def chunks(self) -> AsyncIterator[Json]:
+        """The answer piece by piece, and what it took where that is asked for."""
+        sent = [0] * self.num_choices
+        async for piece in self.pieces():
+            echoed = self._echoed(piece.index) if not sent[piece.index] else ""
+            offset = sent[piece.index]
+            text = echoed + piece.text
+            sent[piece.index] += len(text)
+            yield self._answer([self._choice(piece.index, text, piece.log_probs, piece.finish_reason, offset)])
+        if self.body.stream_options is not None and self.body.stream_options.include_usage:
+            yield self._answer([]) | {"usage": self.usage()}
+
+    def usage(self) -> Json:
+        """Tokens of prompts and of continuations."""
+        prompt = sum(len(r.prompt) - r.num_opening for r in self.requests)
+        completion = sum(choice.num_tokens for choice in self.choices)
+        return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+    def _answer(self, choices: list[Json]) -> Json:
+        return {
+            "id": self.id,
+            "object": "text_completion",
+            "created": self.created,
+            "model": self.entry.name,
+            "choices": choices,
+        }
+
+    def _echoed(self, index: int) -> str:
+        """The prompt, where it was asked to stand before its continuation."""
+        if not self.body.echo:
+            return ""
+        prompt = self.body.prompt[index // (self.body.n or 1)]
+        return prompt if isinstance(prompt, str) else _text_of(self.entry).tokenizer.decode(prompt)
+
+    def _choice(
+        self, index: int, text: str, log_probs: Iterable[TokenLogProb], reason: FinishReason | None, offset: int
+    ) -> Json:
+        shown = None if self.body.logprobs is None else _log_probs(log_probs, offset)
+        return {"index": index, "text": text, "logprobs": shown, "finish_reason": reason}
+
+
+def _log_probs(tokens: Iterable[TokenLogProb], offset: int) -> Json:
+    """OpenAI's four lists. offset: where the first token stands in the text of the choice."""
+    tokens = list(tokens)
+    offsets = []
+    for token in tokens:
+        offsets.append(offset)
+        offset += len(token.text)
+    return {
+        "tokens": [token.text for token in tokens],
+        "token_logprobs": [token.log_prob for token in tokens],
+        "top_logprobs": [token.top if token.log_prob is not None else None for token in tokens],
+        "text_offset": offsets,
+    }

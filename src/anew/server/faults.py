@@ -1,0 +1,83 @@
+"""What goes wrong in a request, in the one shape that OpenAI's clients read."""
+
+from __future__ import annotations
+
+import re
+from typing import TypedDict
+
+from pydantic import ValidationError
+
+from anew.core.schema import described
+from anew.errors import ConfigError
+
+TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    408: "timeout_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "unavailable_error",
+    504: "timeout_error",
+}
+
+
+class ErrorBody(TypedDict):
+    """What stands under "error"."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ApiError(Exception):
+    """An answer that is an error.
+
+    Args:
+        status: Of HTTP.
+        message: One sentence, without anything of this machine.
+        param: The field that is wrong.
+        code: A word for programs.
+        headers: Of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.param, self.code, self.headers = status, param, code, headers or {}
+
+    def body(self) -> dict[str, ErrorBody]:
+        """The answer as JSON values."""
+        name = TYPES.get(self.status, "server_error")
+        return {"error": {"message": str(self), "type": name, "param": self.param, "code": self.code}}
+
+
+def bad_request(message: str, param: str | None = None) -> ApiError:
+    """The request cannot be carried out as it is."""
+    return ApiError(400, message, param=param)
+
+
+def from_validation(error: ValidationError) -> ApiError:
+    """The first fault of a body."""
+    fault = error.errors(include_url=False)[0]
+    if fault["type"] == "json_invalid":
+        return bad_request(f"the body is not JSON: {fault['msg'].removeprefix('Invalid JSON: ')[:200]}")
+    param = str(fault["loc"][0])[:60] if fault["loc"] else None
+    return bad_request(described(error, "" if fault["loc"] else "the body"), param)
+
+
+def from_config_error(error: ConfigError, param: str | None = None) -> ApiError:
+    """What the library refuses; its arguments are called as the fields of a request."""
+    message = str(error)
+    named = re.match(r"`?(\w+)`?=|.*?`(\w+)`", message)
+    return bad_request(message, param or (named and (named[1] or named[2])) or None)

@@ -1,0 +1,131 @@
+"""Who may ask: Host and Origin against pages of other sites, a bearer key, a body of bounded size that arrives in time."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import sys
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from anew.server.faults import ApiError, bad_request
+from anew.server.limits import Limits
+
+OPEN_PATHS = ("/health", "/v1/health")  # for load balancers, which have no key
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach a server that listens there."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """Lets requests through to the app, or answers them itself.
+
+    A page of another site can make a browser ask a server on this machine, under a name of its own (DNS rebinding) or with its
+    Origin; neither gets through.
+
+    Args:
+        app: What is guarded.
+        host: The address that the server listens on.
+        keys: Bearer keys, of which a request must give one; none: all may ask.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, keys: Sequence[str]) -> None:
+        self.app, self.host = app, host
+        self.keys = [key.encode() for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            self._check(scope["path"], Headers(scope=scope))
+        except ApiError as error:
+            await error_response(error)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _check(self, path: str, headers: Headers) -> None:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or (name := _host_name(hosts[0])) is None:
+            raise bad_request("the request must have one Host header")
+        if is_loopback(self.host) and name not in (*LOCAL_NAMES, self.host):
+            raise ApiError(403, "this server answers to the names of this machine only; ask 127.0.0.1 or localhost")
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
+            raise ApiError(403, "pages of other sites may not ask this server (Origin)")
+        if self.keys and path not in OPEN_PATHS and not self._has_key(headers.getlist("authorization")):
+            raise ApiError(
+                401,
+                "the key is missing or wrong; send `Authorization: Bearer KEY`",
+                code="invalid_api_key",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    def _has_key(self, values: Sequence[str]) -> bool:
+        scheme, _, key = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+        given = key.strip().encode("utf-8", "surrogateescape")
+        # All are compared, each in constant time: how long it takes says nothing of any.
+        matches = [hmac.compare_digest(given, allowed) for allowed in self.keys]
+        return scheme.lower() == "bearer" and any(matches)
+
+
+def _host_name(host: str) -> str | None:
+    """The name in a Host header without the port, or None where it is none."""
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts.hostname if parts.hostname and not (parts.path or parts.username or parts.query) else None
+
+
+def error_response(error: ApiError) -> JSONResponse:
+    """The answer that an error is."""
+    return JSONResponse(error.body(), error.status, error.headers)
+
+
+async def json_body(request: Request, limits: Limits) -> bytes:
+    """The body of a request that says it is JSON.
+
+    Raises:
+        ApiError: 400 it is something else; 413 it is too large; 408 it does not arrive in time.
+    """
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/json":
+        raise bad_request("the body must be JSON; send `Content-Type: application/json`")
+    length = request.headers.get("content-length", "0")
+    _check_size(int(length) if length.isdecimal() and len(length) < 20 else sys.maxsize, limits)
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            return await _read(request, limits)
+    except TimeoutError:
+        raise ApiError(408, f"the body did not arrive within {limits.body_seconds:g} s") from None
+    except ClientDisconnect:
+        raise bad_request("the client went away") from None
+
+
+async def _read(request: Request, limits: Limits) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        _check_size(len(body), limits)
+    return bytes(body)
+
+
+def _check_size(size: int, limits: Limits) -> None:
+    if size > limits.body_bytes:
+        raise ApiError(413, f"the body is larger than {limits.body_bytes:,} bytes; send less")

@@ -1,0 +1,234 @@
+"""Samples of text for completions: rows of several requests grow together, and each is sent as it is asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anew.core.specs import Condition, SampleRequest
+from anew.data.modalities.text import Text
+from anew.families.base import SamplesTokens, TokenDraft
+from anew.sampling.generator import STOP_CHECK_STEPS
+from anew.sampling.model import Model
+from anew.server.work import Channel, Work
+
+SECONDS_BETWEEN_PIECES = 0.03  # of a stream; a client sees no difference, and decoding a text again costs
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogProb:
+    """One token: its text, its log-probability (None: nothing came before it), and the most probable ones."""
+
+    text: str
+    log_prob: float | None
+    top: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """New text of one sample; the last piece of a sample has a reason and counts its tokens."""
+
+    index: int
+    text: str
+    log_probs: tuple[TokenLogProb, ...] = ()
+    finish_reason: FinishReason | None = None
+    num_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TextRequest:
+    """What is asked for one prompt.
+
+    Attributes:
+        first_index: Place of the first sample among the choices of the answer.
+        n: Samples.
+        seed: Of the samples; sample j of the answer has the index j.
+        prompt: (L,) ids that each starts from, the token that opens a record included.
+        num_opening: How many of them stand for no text of the prompt.
+        label: Class of the samples; None draws each with its share in the data.
+        max_tokens: New tokens, 0 for none: only the prompt is measured.
+        stops: Strings before which new text ends.
+        sampling: The family's sampling settings.
+        num_log_probs: Most probable tokens to name beside each; None: no log-probabilities.
+        reads_prompt: Whether log-probabilities are of the prompt as well.
+        streams: Whether pieces are sent while they form.
+    """
+
+    first_index: int
+    n: int
+    seed: int
+    prompt: NDArray[np.int64]
+    num_opening: int
+    label: str | None
+    max_tokens: int
+    stops: tuple[str, ...]
+    sampling: Any
+    num_log_probs: int | None
+    reads_prompt: bool
+    streams: bool
+
+
+class TextWork(Work):
+    """The samples of one prompt."""
+
+    def __init__(self, request: TextRequest, channel: Channel[object]) -> None:
+        super().__init__()
+        self.request, self.channel, self.size = request, channel, request.n
+
+    def batch_key(self) -> Hashable:
+        r = self.request
+        return ("text", len(r.prompt), replace(r.sampling, max_tokens=0), r.reads_prompt)
+
+    def run(self, model: Model, group: Sequence[Work]) -> None:
+        works = [work for work in group if isinstance(work, TextWork)]
+        rows = [Row(model, work, number) for work in works for number in range(work.size)]
+        for draft in _drafts(model, works):
+            for place, row in enumerate(rows):
+                if not row.is_finished:
+                    row.read(draft, place)
+            if all(row.is_finished for row in rows):
+                return
+        for row in rows:
+            row.finish()
+
+
+def _drafts(model: Model, works: Sequence[TextWork]) -> Iterator[TokenDraft]:
+    """Drafts of all samples of these works, one row a sample."""
+    family = model.family
+    assert isinstance(family, SamplesTokens)
+    requests = [work.request for work in works]
+    keys = [(r.seed, r.first_index + number) for r in requests for number in range(r.n)]
+    prompts = np.concatenate([np.tile(r.prompt, (r.n, 1)) for r in requests])  # (n, L)
+    labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index) for r in requests]
+    request = SampleRequest(
+        len(keys),
+        torch.cat([label for label in labels if label is not None]) if model.spec.classes else None,
+        Condition(torch.from_numpy(prompts)),
+        replace(requests[0].sampling, max_tokens=max(1, *(r.max_tokens for r in requests))),
+    )
+    return family.sample_tokens(request, keys, requests[0].reads_prompt)
+
+
+class Row:
+    """One sample while it grows."""
+
+    def __init__(self, model: Model, work: TextWork, number: int) -> None:
+        self.request, self.channel = work.request, work.channel
+        self.index = work.request.first_index + number
+        assert isinstance(model.item_modality, Text)
+        self.modality = model.item_modality
+        self.end_id = model.item_spec.special.get("end", -1)  # type: ignore[union-attr]
+        self.num_ids = self.modality.tokenizer.size
+        self.prompt: list[int] = work.request.prompt.tolist()
+        self.can_stream = work.request.streams and self.modality.grows_forwards(self.prompt)
+        self.ids: list[int] = list(self.prompt)
+        self.num_read = len(self.prompt) if not work.request.reads_prompt else 0
+        self.log_probs: list[TokenLogProb] = []
+        self.num_sent = 0  # characters
+        self.sent_at = 0.0
+        self._finished = False
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more of it is wanted."""
+        return self._finished or self.channel.is_cancelled
+
+    @property
+    def num_new(self) -> int:
+        """Tokens that were drawn."""
+        return len(self.ids) - len(self.prompt)
+
+    def read(self, draft: TokenDraft, place: int) -> None:
+        """Take the newest tokens of row `place`."""
+        row = draft.ids[place]
+        if self.request.num_log_probs is not None:
+            self._note_log_probs(row, draft.weights[place])
+        if len(row) <= len(self.prompt):  # the prompt is being read
+            if len(row) == len(self.prompt) and not self.request.max_tokens:
+                self.finish()
+            return
+        self.ids.extend(row[len(self.ids) :].tolist())
+        has_ended = self.ids[-1] == self.end_id
+        if has_ended or self.num_new >= self.request.max_tokens:
+            self.finish("stop" if has_ended else "length")
+        elif self.request.stops or self.can_stream:
+            self._look()
+
+    def _look(self) -> None:
+        """Look for a stop, and send what is certain, from time to time."""
+        now = time.monotonic()
+        is_due = self.can_stream and now - self.sent_at >= SECONDS_BETWEEN_PIECES
+        if not is_due and not (self.request.stops and self.num_new % STOP_CHECK_STEPS == 0):
+            return
+        text, was_stopped = self._text()
+        if was_stopped:
+            self.finish("stop")
+        elif is_due:
+            self._send(text[: _num_certain(text, self.request.stops)])
+            self.sent_at = now
+
+    def finish(self, reason: FinishReason = "length") -> None:
+        """Send what is left; once."""
+        if self.is_finished:
+            return
+        self._finished = True
+        text, was_stopped = self._text()
+        self._send(text, "stop" if was_stopped else reason)
+
+    def _text(self) -> tuple[str, bool]:
+        """The new text up to a stop, and whether there was one."""
+        text = self.modality.continuation(self.ids, self.prompt)
+        if self.modality.grows_forwards(self.prompt):
+            places = [place for stop in self.request.stops if (place := text.find(stop)) >= 0]
+            return (text[: min(places)], True) if places else (text, False)
+        ends = [place + len(stop) for stop in self.request.stops if (place := text.rfind(stop)) >= 0]
+        return (text[max(ends) :], True) if ends else (text, False)
+
+    def _send(self, text: str, reason: FinishReason | None = None) -> None:
+        new = text[self.num_sent :]
+        if not new and reason is None:
+            return
+        self.num_sent = max(self.num_sent, len(text))
+        log_probs, self.log_probs = tuple(self.log_probs), []
+        self.channel.put(Piece(self.index, new, log_probs, reason, self.num_new))
+
+    def _note_log_probs(self, row: NDArray[np.int64], weights: NDArray[np.float32]) -> None:
+        """Log-probabilities of what was read since the last draft; only the newest token has weights."""
+        opening = self.request.num_opening
+        new = [(place, int(row[place])) for place in range(max(self.num_read, opening), len(row))]
+        self.num_read = len(row)
+        for place, token in new:
+            if not 0 <= token < self.num_ids:  # a token without a text: the end of a record
+                continue
+            is_weighed = place == len(row) - 1 and place > 0
+            self.log_probs.append(self._log_prob(token, weights if is_weighed else None))
+
+    def _log_prob(self, token: int, weights: NDArray[np.float32] | None) -> TokenLogProb:
+        text = self.modality.tokenizer.decode([token])
+        if weights is None:
+            return TokenLogProb(text, None, {})
+        with np.errstate(divide="ignore"):
+            log_probs = np.maximum(np.log(weights / weights.sum(dtype=np.float64)), -100.0)  # JSON has no infinity
+        num_top = min(self.request.num_log_probs or 0, self.num_ids)
+        best = np.argsort(-log_probs[: self.num_ids], kind="stable")[:num_top].tolist()
+        top: dict[str, float] = {}
+        for index in best:  # several bytes of a character have one text: the most probable one counts
+            top.setdefault(self.modality.tokenizer.decode([index]), float(log_probs[index]))
+        return TokenLogProb(text, float(log_probs[token]), top)
+
+
+def _num_certain(text: str, stops: Sequence[str]) -> int:
+    """How many characters no further token can change: no unfinished character, no beginning of a stop."""
+    certain = len(text.rstrip("\ufffd"))
+    for stop in stops:
+        longest = min(len(stop) - 1, certain)
+        overlaps = (size for size in range(longest, 0, -1) if text[:certain].endswith(stop[:size]))
+        certain -= next(overlaps, 0)
+    return certain

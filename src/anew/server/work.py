@@ -1,0 +1,67 @@
+"""What the event loop and the thread of a model say to each other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from typing import Generic, TypeVar
+
+from anew.sampling.model import Model
+
+E = TypeVar("E")
+
+
+class Channel(Generic[E]):
+    """Events of one request, from the thread of its model to the event loop. Make it in the event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[E | Exception] = asyncio.Queue()
+        self.is_cancelled = False
+
+    def put(self, event: E | Exception) -> None:
+        """Called in the thread; an exception ends the request."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the server has stopped, nobody waits
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+    async def get(self) -> E:
+        """The next event; raises what the thread ended with."""
+        event = await self._events.get()
+        if isinstance(event, Exception):
+            raise event
+        return event
+
+    def cancel(self) -> None:
+        """Nobody waits any more: the thread stops at its next look."""
+        self.is_cancelled = True
+
+
+class Work(ABC):
+    """A part of a request that one model carries out.
+
+    Attributes:
+        channel: Where its events go.
+        size: Samples in it.
+        began: `time.monotonic()` when it was made.
+    """
+
+    channel: Channel[object]
+    size: int
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+
+    @abstractmethod
+    def batch_key(self) -> Hashable:
+        """Works of one key may be carried out together; None: this one alone."""
+
+    @abstractmethod
+    def run(self, model: Model, group: Sequence[Work]) -> None:
+        """Carry out the works of `group`, of which this is the first, and send their events. Looks at `channel.is_cancelled`."""
+
+    def fail(self, error: Exception) -> None:
+        """End the request with an error."""
+        self.channel.put(error)

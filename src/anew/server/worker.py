@@ -1,0 +1,168 @@
+"""One thread a model: it loads the run when it is first needed, takes works in their order, and forgets the model when idle."""
+
+from __future__ import annotations
+
+import gc
+import math
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from anew.errors import AnewError, ConfigError, out_of_memory
+from anew.sampling.model import Model
+from anew.server.faults import ApiError, from_config_error
+from anew.server.limits import MAX_ROWS, Limits
+from anew.server.work import Work
+
+GATHER_SECONDS = 0.004  # a work waits so long for others that it can be carried out with
+
+
+class ModelWorker:
+    """The thread of one model.
+
+    Args:
+        name: Of the model, for logs.
+        load: Gives the model.
+        limits: Of the server.
+        model: The model, where it is loaded already.
+    """
+
+    def __init__(self, name: str, load: Callable[[], Model], limits: Limits, model: Model | None = None) -> None:
+        self.name, self.limits = name, limits
+        self._load, self._model = load, model
+        self._pending: deque[Work] = deque()
+        self._num_running = 0
+        self._seconds_per_group = 1.0
+        self._changed = threading.Condition()
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._serve, name=f"anew-{name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the model is in memory."""
+        return self._model is not None
+
+    def counts(self) -> tuple[int, int]:
+        """Works that are carried out, and works that wait."""
+        with self._changed:
+            return self._num_running, len(self._pending)
+
+    def submit(self, works: Sequence[Work]) -> None:
+        """Take works of one request into the queue.
+
+        Raises:
+            ApiError: 429, the queue is full; 503, the server stops.
+        """
+        with self._changed:
+            self._drop_cancelled()
+            if self._is_stopping:
+                raise ApiError(503, "the server is stopping; try again later")
+            if len(self._pending) + len(works) > self.limits.queue:
+                raise self._queue_is_full()
+            self._pending.extend(works)
+            self._changed.notify_all()
+
+    def _queue_is_full(self) -> ApiError:
+        seconds = max(1, math.ceil(self._seconds_per_group * (1 + len(self._pending) / MAX_ROWS)))
+        message = f"the queue of {self.name!r} is full; try again in {seconds} s"
+        return ApiError(429, message, code="queue_full", headers={"Retry-After": str(seconds)})
+
+    def cancel(self, works: Sequence[Work]) -> None:
+        """Nobody waits for these any more; those that wait leave the queue at once."""
+        for work in works:
+            work.channel.cancel()
+        with self._changed:
+            self._drop_cancelled()
+
+    def stop(self) -> None:
+        """End the thread; what waits is answered with 503."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
+        self._thread.join(timeout=self.limits.stop_seconds)
+
+    def _drop_cancelled(self) -> None:
+        self._pending = deque(work for work in self._pending if not work.channel.is_cancelled)
+
+    # ---- in the thread ----
+
+    def _serve(self) -> None:
+        while True:
+            group = self._next_group()
+            if group is None:
+                break
+            if group:
+                self._carry_out(group)
+        for work in self._pending:
+            work.fail(ApiError(503, "the server is stopping; try again later"))
+
+    def _next_group(self) -> list[Work] | None:
+        """The first work and those that can be carried out with it; empty: look again; None: the server stops."""
+        with self._changed:
+            if not self._pending and not self._is_stopping:
+                was_changed = self._changed.wait(self.limits.idle_seconds if self.is_loaded else None)
+                if not was_changed and not self._pending:
+                    self._unload()
+            if self._is_stopping:
+                return None
+            if not self._pending:
+                return []
+        if self._pending[0].batch_key() is not None:
+            time.sleep(GATHER_SECONDS)
+        with self._changed:
+            self._drop_cancelled()
+            group = self._take_group()
+            self._num_running = len(group)
+        return group
+
+    def _take_group(self) -> list[Work]:
+        if not self._pending:
+            return []
+        group = [self._pending.popleft()]
+        key, rows = group[0].batch_key(), group[0].size
+        rest: deque[Work] = deque()
+        for work in self._pending:
+            fits = key is not None and rows + work.size <= MAX_ROWS and work.batch_key() == key
+            if fits:
+                group.append(work)
+                rows += work.size
+            else:
+                rest.append(work)
+        self._pending = rest
+        return group
+
+    def _carry_out(self, group: Sequence[Work]) -> None:
+        begun = time.monotonic()
+        try:
+            if self._model is None:
+                self._model = self._load()
+            group[0].run(self._model, group)
+        except Exception as error:
+            fault = self._as_fault(error)
+            for work in group:
+                work.fail(fault)
+        finally:
+            with self._changed:
+                self._num_running = 0
+                self._seconds_per_group += 0.3 * (time.monotonic() - begun - self._seconds_per_group)
+
+    def _as_fault(self, error: Exception) -> ApiError:
+        """What the client is answered; all that may name paths stays in the log."""
+        if isinstance(error, ApiError):
+            return error
+        if isinstance(error, ConfigError):
+            return from_config_error(error)
+        traceback.print_exception(error, file=sys.stderr)
+        if out_of_memory(error):
+            return ApiError(503, "there is not enough memory for this request; ask for fewer or shorter samples")
+        if isinstance(error, AnewError):
+            return ApiError(500, f"the model {self.name!r} cannot be used; the log of the server says why")
+        return ApiError(500, "this is a bug in Anew; the log of the server has its traceback")
+
+    def _unload(self) -> None:
+        self._model = None
+        gc.collect()

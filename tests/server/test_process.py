@@ -1,0 +1,162 @@
+"""`anew serve` as a process of its own: it answers, frees the places of clients that went away, and ends in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+from anew import api
+from anew.cli import main
+from anew.errors import ConfigError, DataError
+
+LONG = {"model": "book", "prompt": "the", "max_tokens": 30_000}
+
+
+@contextmanager
+def process(*words: object, environment: dict[str, str] | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server in a process of its own, and its address."""
+    command = [sys.executable, "-m", "anew", "serve", *map(str, words), "--port", "0", "--json"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert started.stdout is not None and started.stderr is not None
+        line = started.stdout.readline()
+        assert line, started.stderr.read()
+        yield started, json.loads(line)["address"]
+    finally:
+        started.kill()
+        started.communicate()
+
+
+@pytest.fixture(scope="module")
+def address(runs: dict[str, Path]) -> Iterator[str]:
+    with process(runs["book"], runs["names"]) as (_, address):
+        yield address
+
+
+def test_it_answers(address: str) -> None:
+    with httpx.Client(base_url=address, timeout=30) as client:
+        assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["book", "names"]
+        body = {"model": "names", "prompt": "an", "seed": 1, "max_tokens": 8}
+        whole = client.post("/v1/completions", json=body).json()["choices"][0]["text"]
+        events = client.post("/v1/completions", json=body | {"stream": True}).text.split("\n\n")[:-2]
+        pieces = [json.loads(event.removeprefix("data: "))["choices"][0]["text"] for event in events]
+        assert "".join(pieces) == whole
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_client_that_goes_away_frees_its_place(streams: bool, address: str) -> None:
+    with httpx.Client(base_url=address, timeout=30) as client:
+        if streams:
+            with client.stream("POST", "/v1/completions", json=LONG | {"stream": True}) as answer:
+                assert next(answer.iter_lines()).startswith("data: ")
+        else:
+            with pytest.raises(httpx.TimeoutException):
+                client.post("/v1/completions", json=LONG, timeout=0.5)
+        begun = time.monotonic()
+        body = {"model": "book", "prompt": "a different length", "max_tokens": 1}
+        assert client.post("/v1/completions", json=body).status_code == 200
+        assert time.monotonic() - begun < 1.5  # a second, and a slow machine
+
+
+def test_a_request_that_never_ends_hinders_nobody(address: str) -> None:
+    host, _, port = address.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as half:
+        half.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
+        half.sendall(b"Content-Length: 1000\r\n\r\n{")
+        assert httpx.get(f"{address}/health").status_code == 200
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM")
+def test_a_signal_ends_it_in_order(runs: dict[str, Path]) -> None:
+    with process(runs["book"]) as (server, address):
+        body = {**LONG, "max_tokens": 400, "stream": True}
+        with httpx.stream("POST", f"{address}/v1/completions", json=body, timeout=30) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            server.send_signal(signal.SIGTERM)
+            assert [line for line in lines if line][-1] == "data: [DONE]"  # what runs is finished
+        assert server.wait(20) == 0
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{address}/health")
+
+
+def test_the_key_of_the_environment(runs: dict[str, Path]) -> None:
+    with process(runs["names"], environment={"ANEW_API_KEY": "of-the-environment"}) as (_, address):
+        assert httpx.get(f"{address}/v1/models").status_code == 401
+        headers = {"Authorization": "Bearer of-the-environment"}
+        assert httpx.get(f"{address}/v1/models", headers=headers).status_code == 200
+
+
+# ---- mistakes on the command line ----
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    assert main(["serve", *map(str, words)]) == 2
+    sentence = capsys.readouterr().err
+    assert sentence.count("\n") == 1 and sentence.startswith("anew: ")
+    return sentence
+
+
+def test_a_port_in_use(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"--port {port} is in use; give another" in refused(capsys, runs["names"], "--port", port)
+
+
+def test_a_run_that_is_not_finished(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "unfinished"
+    shutil.copytree(runs["names"], run)
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"status": "training"}))
+    assert "is not finished; run `anew resume" in refused(capsys, run, "--port", 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["nowhere"], "'nowhere' is not a folder"),
+        (["RUN", "--host", "0.0.0.0"], "give --api-key"),
+        (["RUN", "--host", "no.such.host.invalid", "--api-key", "key"], "is no address of this machine"),
+        (["RUN", "--port", "70000"], "port=70000 is out of range"),
+        (["RUN", "--port", "x"], "--port must be an integer"),
+        (["RUN", "--api-key", ""], "--api-key must be a string of printable"),
+        (["RUN", "--api-key", "two words"], "--api-key must be a string of printable"),
+        (["RUN", "--unload-after", "soon"], "--unload-after must be a time like 60s"),
+        (["RUN", "RUN"], "two of RUN are called"),
+    ],
+)  # fmt: skip
+def test_mistakes(words: list[str], sentence: str, runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    words = [str(runs["names"]) if word == "RUN" else word for word in words]
+    port = [] if "--port" in words else ["--port", "0"]
+    assert sentence in refused(capsys, *words, *port)
+
+
+def test_a_missing_extra(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    assert "pip install 'anew[serve]'" in refused(capsys, runs["names"])
+    with pytest.raises(DataError, match="fastapi"):
+        api.serve(runs["names"])
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"runs": []}, {"runs": 5}, {"host": None}, {"api_key": [5]}, {"unload_after": -1}]
+)
+def test_wrong_arguments(arguments: dict[str, Any], runs: dict[str, Path]) -> None:
+    with pytest.raises(ConfigError):
+        api.serve(**{"runs": runs["names"], "port": 0, **arguments})

@@ -1,0 +1,208 @@
+"""The thread of a model: queue, cancelled requests, time limits, idle models, faults."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from starlette.testclient import TestClient
+
+from anew.errors import ConfigError, RunError
+from anew.sampling.model import Model
+from anew.server.catalog import Catalog
+from anew.server.faults import ApiError
+from anew.server.limits import MAX_ROWS, Limits
+from anew.server.work import Work
+from anew.server.worker import ModelWorker
+from server_runs import serving
+
+
+class FakeChannel:
+    def __init__(self) -> None:
+        self.events: list[object] = []
+        self.is_cancelled = False
+
+    def put(self, event: object) -> None:
+        self.events.append(event)
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+class FakeWork(Work):
+    """Waits until it may go on; notes with whom it was carried out."""
+
+    def __init__(self, key: Hashable = None, size: int = 1, error: Exception | None = None) -> None:
+        super().__init__()
+        self.channel = FakeChannel()  # type: ignore[assignment]
+        self.key, self.size, self.error = key, size, error
+        self.may_go_on, self.has_begun, self.has_ended = threading.Event(), threading.Event(), threading.Event()
+        self.group: Sequence[Work] = ()
+
+    @property
+    def events(self) -> list[object]:
+        return self.channel.events  # type: ignore[attr-defined, no-any-return]
+
+    def batch_key(self) -> Hashable:
+        return self.key
+
+    def run(self, model: Model, group: Sequence[Work]) -> None:
+        self.group = group
+        self.has_begun.set()
+        assert self.may_go_on.wait(10)
+        if self.error is not None:
+            raise self.error
+        for work in group:
+            work.channel.put("done")
+        self.has_ended.set()
+
+
+@pytest.fixture
+def worker() -> Iterator[ModelWorker]:
+    worker = ModelWorker("toy", lambda: mock.sentinel.model, Limits(queue=4, stop_seconds=5))
+    yield worker
+    worker.stop()
+
+
+def busy(worker: ModelWorker) -> FakeWork:
+    """A work that the worker is carrying out."""
+    work = FakeWork()
+    worker.submit([work])
+    assert work.has_begun.wait(10)
+    return work
+
+
+def until(condition: object, seconds: float = 5.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():  # type: ignore[operator]
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_works_of_one_key_are_carried_out_together(worker: ModelWorker) -> None:
+    first = busy(worker)
+    works = [FakeWork("a"), FakeWork("b"), FakeWork("a"), FakeWork("b")]
+    worker.submit(works)
+    for work in works:
+        work.may_go_on.set()
+    first.may_go_on.set()
+    assert until(lambda: all(work.events == ["done"] for work in works))
+    assert works[0].group == [works[0], works[2]] and works[1].group == [works[1], works[3]]
+
+
+def test_no_more_samples_together_than_allowed(worker: ModelWorker) -> None:
+    first = busy(worker)
+    works = [FakeWork("a", MAX_ROWS), FakeWork("a", MAX_ROWS - 1), FakeWork("a")]
+    worker.submit(works)
+    for work in works:
+        work.may_go_on.set()
+    first.may_go_on.set()
+    assert until(lambda: all(work.events == ["done"] for work in works))
+    assert [len(work.group) for work in works] == [1, 2, 0]
+
+
+def test_a_full_queue_says_when_to_come_back(worker: ModelWorker) -> None:
+    first = busy(worker)
+    waiting = [FakeWork() for _ in range(4)]
+    worker.submit(waiting)
+    assert worker.counts() == (1, 4)
+    with pytest.raises(ApiError) as refusal:
+        worker.submit([FakeWork()])
+    assert refusal.value.status == 429 and int(refusal.value.headers["Retry-After"]) >= 1
+    for work in (first, *waiting):
+        work.may_go_on.set()
+
+
+def test_a_cancelled_work_leaves_its_place(worker: ModelWorker) -> None:
+    first = busy(worker)
+    waiting = [FakeWork() for _ in range(4)]
+    worker.submit(waiting)
+    worker.cancel(waiting[:1])
+    last = FakeWork()
+    worker.submit([last])
+    for work in (first, *waiting, last):
+        work.may_go_on.set()
+    assert until(lambda: last.events == ["done"])
+    assert not waiting[0].has_begun.is_set()
+
+
+def test_faults_name_nothing_of_this_machine(worker: ModelWorker, capsys: pytest.CaptureFixture[str]) -> None:
+    errors = [RunError("'/home/me/run' is gone"), ValueError("/home/me"), ConfigError("`top_p` is odd"), MemoryError()]
+    works = [FakeWork(error=error) for error in errors]
+    worker.submit(works)
+    for work in works:
+        work.may_go_on.set()
+    assert until(lambda: all(work.events for work in works))
+    faults = [work.events[0] for work in works]
+    assert all(isinstance(fault, ApiError) and "/home" not in str(fault) for fault in faults)
+    assert [fault.status for fault in faults if isinstance(fault, ApiError)] == [500, 500, 400, 503]
+    assert "/home/me/run" in capsys.readouterr().err
+
+
+def test_a_stopped_worker_answers_all_that_wait() -> None:
+    worker = ModelWorker("toy", lambda: mock.sentinel.model, Limits(stop_seconds=5))
+    first, waiting = busy(worker), FakeWork()
+    worker.submit([waiting])
+    threading.Timer(0.1, first.may_go_on.set).start()
+    worker.stop()
+    assert first.events == ["done"]
+    (fault,) = waiting.events
+    assert isinstance(fault, ApiError) and fault.status == 503
+    with pytest.raises(ApiError, match="stopping"):
+        worker.submit([FakeWork()])
+
+
+def test_an_idle_model_is_forgotten_and_loaded_again() -> None:
+    loads: list[int] = []
+
+    def load() -> Model:
+        loads.append(1)
+        return mock.sentinel.model  # type: ignore[no-any-return]
+
+    worker = ModelWorker("toy", load, Limits(idle_seconds=0.1), mock.sentinel.model)
+    assert worker.is_loaded
+    assert until(lambda: not worker.is_loaded)
+    work = FakeWork()
+    work.may_go_on.set()
+    worker.submit([work])
+    assert until(lambda: work.events == ["done"]) and loads == [1]
+    worker.stop()
+
+
+# ---- through a server ----
+
+
+def ask(client: TestClient, **fields: object) -> int:
+    status: int = client.post("/v1/completions", json={"model": "names", "prompt": "an", **fields}).status_code
+    return status
+
+
+def test_an_answer_that_takes_too_long(runs: dict[str, Path]) -> None:
+    with serving([runs["book"]], Limits(request_seconds=0.3)) as client:
+        body = {"model": "book", "prompt": "the", "max_tokens": 32_000}
+        assert client.post("/v1/completions", json=body).status_code == 504
+        events = client.post("/v1/completions", json=body | {"stream": True}).text
+        assert '"code": "timeout"' in events and events.endswith("data: [DONE]\n\n")
+        begun = time.monotonic()  # and the place is free again
+        assert client.post("/v1/completions", json=body | {"max_tokens": 1}).status_code == 200
+        assert time.monotonic() - begun < 1.0
+
+
+def test_a_full_queue_through_the_server(runs: dict[str, Path]) -> None:
+    with serving([runs["names"]], Limits(queue=1)) as client, ThreadPoolExecutor(8) as pool:
+        statuses = set(pool.map(lambda seed: ask(client, prompt=["an", "jo"][: 1 + seed % 2], seed=seed), range(16)))
+        assert 429 in statuses and statuses <= {200, 429}
+
+
+def test_two_runs_of_one_name(runs: dict[str, Path], tmp_path: Path) -> None:
+    link = tmp_path / "names"
+    link.mkdir()
+    with pytest.raises(ConfigError, match="two of `runs` are called 'names'"):
+        Catalog([runs["names"], link], "cpu", False, Limits())

@@ -1,0 +1,56 @@
+"""Small runs to serve, one of each sort, and a client of a server in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from starlette.testclient import TestClient
+
+import anew
+from anew.server.app import make_app
+from anew.server.catalog import Catalog
+from anew.server.limits import Limits
+from samples import TINY, names, prose, sequences, shapes
+
+DATA: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
+    "book": (lambda place: prose(place / "book.txt", 500), TINY | {"tokens": "characters"}),
+    "names": (lambda place: names(place / "names.txt", 400), TINY),
+    "words": (lambda place: prose(place / "words.txt", 500), TINY | {"tokens": "bpe", "vocab": 400}),
+    "proteins": (lambda place: sequences(place / "seq.fasta", 200), TINY | {"labels": "organism", "direction": "both"}),
+    "shapes": (lambda place: shapes(place / "shapes", 120), {"width": 8, "batch_size": 8}),
+}
+MAKE_PROGRAM = "def f{0}(x):\n    return x + {0}\n\n\n"
+
+
+def _programs(place: Path) -> Path:
+    place.mkdir()
+    for index in range(8):
+        (place / f"{index}.py").write_text("".join(MAKE_PROGRAM.format(index * 100 + i) for i in range(60)))
+    return place
+
+
+DATA["programs"] = (lambda place: _programs(place / "programs"), TINY | {"fim": 0.5, "context": 64})
+
+
+def train_runs(place: Path) -> dict[str, Path]:
+    """Runs by the name of their sort, trained for a moment."""
+    folders = {}
+    for name, (make, settings) in DATA.items():
+        folders[name] = place / "runs" / name
+        with mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None):
+            anew.train(make(place), folders[name], steps=8, settings=settings | {"previews": 0})
+    return folders
+
+
+@contextmanager
+def serving(runs: list[Path], limits: Limits | None = None, keys: tuple[str, ...] = ()) -> Iterator[TestClient]:
+    """A client of a server of these runs."""
+    limits = limits or Limits()
+    catalog = Catalog(runs, "cpu", False, limits)
+    app = make_app(catalog, limits, "127.0.0.1", keys)
+    with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+        yield client
