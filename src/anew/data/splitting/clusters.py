@@ -79,9 +79,7 @@ def _criterion(relatives: SequenceClusters) -> str:
 
 
 def _too_large(relatives: SequenceClusters, n_in_large: int) -> str:
-    return (
-        f"{n_in_large / relatives.n:.0%} of the sequences or more lie in clusters of relatives too large to be held out"
-    )
+    return f"at least {n_in_large / relatives.n:.0%} of the sequences lie in clusters of relatives too large to be held out"
 
 
 def _too_few(n_held: int, n_clusters: int) -> str:

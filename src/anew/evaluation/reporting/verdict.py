@@ -129,7 +129,7 @@ def _sentence(question: Question, grading: Grading) -> str:
     if grading.grade == "too_few":
         return (
             f"Too few to tell: {plural(grading.n, 'sample')} {'was' if grading.n == 1 else 'were'} compared with as many "
-            f"held-out items, and about {grading.needed:,} would do. So far: {_with_interval(grading.weakest)}."
+            f"held-out items, and about {grading.needed:,} would do. So far: {_so_far(grading.weakest)}."
         )
     summary = SUMMARIES[question][grading.grade]
     if grading.grade == "good":
@@ -140,6 +140,15 @@ def _sentence(question: Question, grading: Grading) -> str:
 
 def _with_interval(part: Part) -> str:
     return f"{part.clause}, 95% interval {part.interval}" if part.interval else part.clause
+
+
+def _so_far(part: Part) -> str:
+    """A figure that settles nothing yet: what it is, without a word on whether it differs."""
+    percents = part.score.spec.maximum == 1.0
+    values = [part.score.value, part.score.real_baseline or 0.0]
+    value, real = (f"{number:.0%}" if percents else f"{number:.2g}" for number in values)
+    interval = f", 95% interval {part.interval}" if part.interval else ""
+    return f"{part.score.spec.title.lower()} {value} (real data: {real}){interval}"
 
 
 def _variety(grading: Grading | None, may_collapse: bool) -> str:
