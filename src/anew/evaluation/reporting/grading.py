@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from anew.evaluation.metrics.classes import LABEL_HISTOGRAM, class_mix_warning
+from anew.evaluation.metrics.two_sample import TWO_SAMPLE_AUC
 from anew.evaluation.score import Question, Score, Tolerance
 
 Grade = Literal["good", "fair", "poor", "too_few"]
@@ -37,6 +38,7 @@ Grade = Literal["good", "fair", "poor", "too_few"]
 POWER = 2.2  # half-widths of an excess within `small` where real data passes with 99%: (1.96 + 2.33) / 1.96
 LEAST_FOR_GOOD = 150  # items of a decisive part: a classifier that learns from fewer overlooks too much
 ENOUGH = 300  # items that usually do, where a part cannot say how many would
+TOLD_APART = 0.05  # beyond half of its interval: how well training items may be told from held-out ones
 MOST_NEEDED = 100_000  # a larger number is no advice
 WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
 
@@ -198,6 +200,20 @@ def graded(scores: Sequence[Score], question: Question) -> Grading | None:
         needed = math.ceil(n * max([0.0, *(part.times_needed for part in unsettled)]))
         needed = _round(min(max(needed, LEAST_FOR_GOOD) if needed > n else max(ENOUGH, 2 * n), MOST_NEEDED))
     return Grading(grade, tuple(own), n, needed)
+
+
+def baseline_warning(scores: Iterable[Score]) -> str:
+    """A sentence where training items are themselves told from held-out ones: what "real data" gets is no mark then. Else ""."""
+    score = next((score for score in scores if score.name == TWO_SAMPLE_AUC.name), None)
+    if score is None or score.real_baseline is None or score.interval is None:
+        return ""
+    half = (score.interval[1] - score.interval[0]) / 2.0
+    if score.real_baseline - 0.5 <= half + TOLD_APART:
+        return ""
+    return (
+        f"Training and held-out items differ in kind: they are told apart {score.real_baseline:.0%} of the time (guessing: 50%), so "
+        "what real data gets is a weak mark: samples may differ from either by as much."
+    )
 
 
 def _round(n: int) -> int:

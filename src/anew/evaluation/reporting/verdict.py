@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from anew.evaluation.memorization.result import CopyTestResult
 from anew.evaluation.metrics.classes import class_mix_warning
-from anew.evaluation.reporting.grading import Grade, Grading, Part, grade_by_question, graded, looks_like_nothing_real
+from anew.evaluation.reporting.grading import (
+    Grade,
+    Grading,
+    Part,
+    baseline_warning,
+    grade_by_question,
+    graded,
+    looks_like_nothing_real,
+)
 from anew.evaluation.reporting.outlook import Outlook
 from anew.evaluation.score import Group, Question, Score
 from anew.evaluation.wording import plural
@@ -88,7 +96,9 @@ def verdict(
     warning = hardly_trained(steps)
     closeness, variety = graded(scores, "closeness"), graded(scores, "variety")
     answers = {
-        "closeness": [] if closeness is None else [_sentence("closeness", closeness), warning],
+        "closeness": []
+        if closeness is None
+        else [_sentence("closeness", closeness), warning, baseline_warning(scores)],
         "variety": [_variety(variety, may_collapse=not warning), class_mix_warning(by_name)],
         "novelty": [] if copies is None else [copies.verdict(), _says_little(scores, copies)],
         "outlook": [_outlook(closeness, outlook)],
