@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import statistics
 import threading
 import time
 from dataclasses import dataclass, field
+
+from _common import core_list
 
 
 @dataclass
@@ -84,7 +87,10 @@ def main() -> None:
     build.add_argument("--seconds", type=float, default=10.0)
     build.add_argument("--prompt", default="The ")
     build.add_argument("--tokens", type=int, default=100)
+    build.add_argument("--cores", type=core_list, help="cores that the clients use, e.g. 0,1 (default: all)")
     given = build.parse_args()
+    if given.cores is not None:
+        os.sched_setaffinity(0, given.cores)
     for clients in (1, given.clients):
         print(measure(given, clients), flush=True)
 
