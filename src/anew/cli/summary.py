@@ -118,12 +118,15 @@ def places(folder: Path, report: Mapping[str, Any]) -> list[Line]:
     samples = next(iter(sorted((folder / "samples").glob("final.*"))), folder / "samples")
     rows = [("samples", str(samples)), ("report", str(folder / "report" / "report.html"))]
     sample = command("anew", "sample", folder, "--out", "DIR", "-n", "100")
-    good = report.get("grades", {}).get("closeness") == "good"
-    improve = command("anew", "evaluate", folder) if good else command("anew", "resume", folder, "--budget", "10m")
-    rows += [("more", sample), ("surer" if good else "better", improve)]
     grades = [report.get("grades", {}).get(question) for question in QUESTIONS]
-    if not good and not all(grade in ("good", "fair", "poor") for grade in grades):
-        rows.append(("answers", command("anew", "evaluate", folder)))  # it takes the time that they need
+    evaluate = command("anew", "evaluate", folder)
+    if grades[0] == "good":
+        further = ("surer", evaluate)
+    elif None in grades:
+        further = ("answers", evaluate)  # it takes the time that they need
+    else:
+        further = ("better", command("anew", "resume", folder, "--budget", "10m"))
+    rows += [("more", sample), further]
     return [[(f"{title:<9}", "bold"), (text, "")] for title, text in rows]
 
 
