@@ -1,4 +1,4 @@
-"""The verbs: look, train, resume, load, score, evaluate, walk, compare, export, settings, example.
+"""The verbs: look, train, resume, load, score, evaluate, walk, compare, export, serve, settings, example.
 
 The command line and every page call these and nothing below. They are the functions of `anew` itself.
 """

@@ -251,7 +251,10 @@ def _walk(p: CommandParser) -> None:
 def _export(p: CommandParser) -> None:
     p.add_argument("run", help="folder of the run")
     p.add_argument(
-        "--to", required=True, metavar="NAME", help="the format: transformers or gguf (text), onnx (every family), hub"
+        "--to",
+        required=True,
+        metavar="NAME",
+        help="the format: transformers or gguf (text), onnx (all but diffusion of clips), hub",
     )
     p.add_argument("--out", required=True, metavar="DIR", help="folder to create")
     p.add_argument("--number-type", metavar="NAME", help="how weights are stored: f32, f16, bf16, q8_0 (default: f32)")

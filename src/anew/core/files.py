@@ -170,7 +170,7 @@ SPARE = 2 * 1024**3  # bytes that stay free on the disk
 
 
 def cache_root(folder: Path | None) -> Path:
-    """`given`, else $ANEW_CACHE, else the user's cache folder."""
+    """`folder`, else $ANEW_CACHE, else the user's cache folder."""
     if folder is not None:
         return Path(folder)
     return Path(os.environ.get("ANEW_CACHE") or platformdirs.user_cache_dir("anew", appauthor=False))

@@ -1,0 +1,1 @@
+"""Data: sources, formats, modalities, splitting, loading; `dataset.Dataset` stands on top."""
