@@ -185,6 +185,27 @@ def test_the_log_replays_a_run(tmp_path: Path) -> None:
         assert torch.equal(value, again.weights()[name])
 
 
+def worsening(run: Trainer) -> Validation:
+    """Validation whose loss is best at its second check."""
+    validation = Validation(run, lambda: iter([Points().batch(10**6, "", 0, 16, 16)]))
+    values = iter([1.0, 0.9] + [2.0 + i for i in range(100)])
+    validation.loss = lambda: next(values)  # type: ignore[method-assign]
+    return validation
+
+
+def test_a_decay_that_began_early_is_replayed_once(tmp_path: Path) -> None:
+    run, events = trainer(400), Events(tmp_path / "events.jsonl")
+    loop = TrainingLoop(run, RunFolder(tmp_path), events, validation=worsening(run), checkpoint_seconds=1e9)
+    assert loop.run() == "stopped_early"
+    events.close()
+    again = trainer(400)
+    again.progress = ReplayProgress(progress_record(tmp_path / "events.jsonl"))
+    loop = TrainingLoop(again, RunFolder(tmp_path), None, validation=worsening(again), checkpoint_seconds=1e9)
+    assert loop.run() == "stopped_early" and again.step == run.step
+    for name, value in run.weights().items():
+        assert torch.equal(value, again.weights()[name])
+
+
 def test_validation_that_gets_worse_begins_the_decay(tmp_path: Path) -> None:
     run = trainer(400)
     validation = Validation(run, lambda: iter([Points().batch(10**6, "", 0, 16, 16)]))

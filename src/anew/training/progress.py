@@ -13,7 +13,14 @@ RECENT_STEPS = (
 
 
 class Progress(Protocol):
-    """Says how far a run is."""
+    """Says how far a run is.
+
+    Attributes:
+        has_early_decay: Whether an early decay is in it already: it is what a run logged, as it was taken.
+    """
+
+    @property
+    def has_early_decay(self) -> bool: ...
 
     def at(self, step: int) -> float | None:
         """Progress in [0, 1) at which this step is taken; None where the run is over."""
@@ -31,6 +38,8 @@ class StepProgress:
     Args:
         total: Number of steps.
     """
+
+    has_early_decay = False
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -60,6 +69,8 @@ class TimeProgress:
         only_training: Time inside `paused()` is given back, so that `seconds` is training alone.
         on_step_time: Called with the seconds that each step took.
     """
+
+    has_early_decay = False
 
     def __init__(
         self,
@@ -119,6 +130,8 @@ class ReplayProgress:
         record: Progress of each step, from step 0 on.
         before_step: Called with each step before it is taken.
     """
+
+    has_early_decay = True
 
     def __init__(self, record: Sequence[float], before_step: Callable[[int], None] = lambda step: None) -> None:
         self.record = record

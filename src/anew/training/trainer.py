@@ -125,7 +125,7 @@ class Trainer:
         planned = self.world.broadcast(None if self.stopping else self.progress.at(self.step))
         if planned is None:
             return None
-        if self.early_decay is None:
+        if self.early_decay is None or self.progress.has_early_decay:
             return float(planned)
         # The decay began early: it takes as large a share of the shortened run as it would of the planned one.
         start = 1.0 - self.decay

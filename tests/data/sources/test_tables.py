@@ -357,7 +357,7 @@ QUOTES = "author,quote,year\n" + "".join(
 
 def test_a_column_is_chosen_by_a_setting_and_kept_in_the_run(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(QUOTES)
-    with pytest.raises(DataError, match=r"choose one with the setting text_column, as in text_column=author"):
+    with pytest.raises(DataError, match=r"choose one with the setting text_column, as in text_column=quote"):
         Dataset.open(tmp_path)
     named = {"text_column": "quote"}
     data = Dataset.open(tmp_path, settings=named, columns=ColumnChoice.of(named))
