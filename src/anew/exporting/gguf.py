@@ -54,7 +54,7 @@ USE = """\
 llama-completion -m {file} -p "PROMPT" -n 200
 ```
 
-`llama-completion` comes with llama.cpp; LM Studio, Ollama and others read the same file. It is no chat model: a prompt is continued."""
+`llama-completion` comes with llama.cpp; LM Studio, Ollama and others read the same file. It continues a prompt; it does not chat."""
 
 
 class Gguf(Target):

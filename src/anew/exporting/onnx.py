@@ -68,7 +68,7 @@ def _sampler(model: Model) -> PortableSampler:
     if codec is None:
         return sampler
     if not isinstance(codec, Family):
-        raise ConfigError("the codec of this run is no family, and hands out no graph")
+        raise ConfigError("the codec of this run hands out no graph, so the run cannot be exported to onnx")
     in_fp32(codec)
     decoder = codec.portable_decoder()
     last = portable.run(decoder.name, str(sampler.steps[-1]["out"]), out="item")

@@ -95,7 +95,7 @@ def test_bad_records_are_refused_by_name_and_said(tmp_path: Path) -> None:
     assert data.modality.name == "protein"
     notes = " ".join(data.scan.notes)
     refused = {r.name: r.reason for r in data.scan.refusals}
-    assert refused == {"a.txt:none": "has no residues", "a.txt:odd": "holds '?', which is no residue"}
+    assert refused == {"a.txt:none": "has no residues", "a.txt:odd": "holds '?', which is not a residue"}
     for words in ("by content", "lower case", "held gaps", "held a stop", "share their name"):
         assert words in notes
     data.close()
@@ -269,7 +269,7 @@ def test_both_directions_are_codings_of_one_sequence() -> None:
     assert modality.decode(modality.condition_from_prompt("", "VLA").tolist()) == ["VLA"]
     with pytest.raises(ConfigError, match="an end can be given alone"):
         modality.condition_from_prompt("MK", "VLA")
-    with pytest.raises(ConfigError, match="is no residue"):
+    with pytest.raises(ConfigError, match="is not a residue"):
         modality.condition_from_prompt("M1")
 
 

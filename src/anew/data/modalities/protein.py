@@ -241,7 +241,7 @@ class Protein(Text):
         if not item.data:
             return "has no residues"
         unknown = sorted(set(item.data) - set(fasta.ALPHABETS["protein"].all + "N"))
-        return f"holds {unknown[0]!r}, which is no residue" if unknown else None
+        return f"holds {unknown[0]!r}, which is not a residue" if unknown else None
 
     def remarks(self) -> list[str]:
         notes = []
@@ -362,7 +362,7 @@ class Protein(Text):
         letters = self.tokenizer.decode(range(self.tokenizer.size))
         unknown = sorted(set(beginning + end) - set(letters))
         if unknown:
-            raise ConfigError(f"the prompt holds {unknown[0]!r}, which is no residue; give letters of {letters}")
+            raise ConfigError(f"the prompt holds {unknown[0]!r}, which is not a residue; give letters of {letters}")
         special = self.spec.special
         if suffix:
             if self.layout == "document":

@@ -6,7 +6,7 @@ real items do among themselves as well.
 
 - A *match* is an item that lies within a third of the distance (NEAR) that its nearest real item has from all other real
   ones. In d dimensions chance gives one neighbour in 3^d so close; an identical item always is, but where the
-  nearest item has a twin: then nothing can be told, on either side.
+  nearest item has a twin: then a match says nothing, on either side.
 - Real items pose as samples, each against all the others: what they match is what chance gives. In a family of variants
   that may be much, and is so for samples too. Matches with items that stand alone come first, and the test looks at the
   first 4, 5, 6, ... of them; which of them are samples' is permuted. Several samples at one item count as one.

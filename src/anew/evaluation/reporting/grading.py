@@ -19,7 +19,7 @@ The rule:
 
 The grade of a question is that of its weakest part. No question is `good` without its decisive parts (the classifier
 two-sample test; coverage), with fewer than LEAST_FOR_GOOD items in one of them, or with a part that lacks its interval. A
-metric without a real baseline is no part.
+metric without a real baseline counts for nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ POWER = 2.2  # half-widths of an excess within `small` where real data passes wi
 LEAST_FOR_GOOD = 150  # items of a decisive part: a classifier that learns from fewer overlooks too much
 ENOUGH = 300  # items that usually do, where a part cannot say how many would
 TOLD_APART = 0.05  # beyond half of its interval: how well training items may be told from held-out ones
-MOST_NEEDED = 100_000  # a larger number is no advice
+MOST_NEEDED = 100_000  # a larger number would not help anybody
 WORST_FIRST: tuple[Grade, ...] = ("poor", "fair", "too_few", "good")
 
 
@@ -203,7 +203,7 @@ def graded(scores: Sequence[Score], question: Question) -> Grading | None:
 
 
 def baseline_warning(scores: Iterable[Score]) -> str:
-    """A sentence where training items are themselves told from held-out ones: what "real data" gets is no mark then. Else ""."""
+    """A sentence where a classifier tells training items from held-out ones, so that real baselines are a weak mark; else ""."""
     score = next((score for score in scores if score.name == TWO_SAMPLE_AUC.name), None)
     if score is None or score.real_baseline is None or score.interval is None:
         return ""
