@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from anew.api.catalog import example, examples, settings
     from anew.api.exporting import export
     from anew.api.measure import compare, evaluate, look, score, walk
+    from anew.api.sampling import again
     from anew.api.serving import serve
     from anew.api.training import load, resume, train
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
@@ -46,6 +47,7 @@ __all__ = [
     "UserError",
     "Walk",
     "__version__",
+    "again",
     "compare",
     "evaluate",
     "example",

@@ -1,4 +1,4 @@
-"""The verbs: look, train, resume, load, score, evaluate, walk, compare, export, serve, settings, example.
+"""The verbs: look, train, resume, load, again, score, evaluate, walk, compare, export, serve, settings, example.
 
 The command line and every page call these and nothing below. They are the functions of `anew` itself.
 """
@@ -6,6 +6,7 @@ The command line and every page call these and nothing below. They are the funct
 from anew.api.catalog import example, examples, setting_groups, settings
 from anew.api.exporting import export, export_targets
 from anew.api.measure import compare, evaluate, look, read_report, score, walk
+from anew.api.sampling import again
 from anew.api.serving import serve
 from anew.api.training import load, resume, train
 from anew.planning.folder_names import default_report, default_run
@@ -14,6 +15,7 @@ from anew.workflows.inspect_run import RunInspection
 
 __all__ = [
     "RunInspection",
+    "again",
     "compare",
     "default_report",
     "default_run",

@@ -137,30 +137,50 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
 
     out = checked.path("out", arguments.out)
     with OutputFolder(out, _request(arguments)) as folder:
-        model = api.load(arguments.run, trust_code=arguments.trust_code)
-        _print_notes(model)
-        sampling = checked.keywords(dict(arguments.set), model.sample)
-        samples = model.sample(
-            arguments.n,
-            seed=arguments.seed,
-            prompt=_prompt("prompt", arguments, model),
-            suffix=_prompt("suffix", arguments, model),
-            stop=arguments.stop,
-            label=arguments.label,
-            **sampling,
-        )
+        samples = _drawn(arguments) if arguments.again is None else _drawn_again(arguments)
         folder.begin()
         paths = samples.save(out)
-        # One file, of all samples or of the only one, needs no sheet.
-        sheet = samples.save_sheet(out) if len(paths) > 1 else None
+        # One file, of all samples or of the only one, needs no sheet; and several shares have no common one.
+        sheet = samples.save_sheet(out) if len(paths) > 1 and arguments.share is None else None
     if arguments.json:
         files = {"files": [str(path) for path in paths], "sheet": None if sheet is None else str(sheet)}
         write_json({"folder": str(out), "samples": len(samples), **files})
     elif sheet is None:
-        write(f"{len(samples):,} item{'s' if len(samples) != 1 else ''} in {paths[0]}")
+        place = paths[0] if len(paths) == 1 else out
+        write(f"{len(samples):,} item{'s' if len(samples) != 1 else ''} in {place}")
     else:
         extent = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
         write(f"{len(paths):,} items in {out}, {extent} of them in {sheet.name}")
+
+
+def _drawn(arguments: argparse.Namespace) -> anew.Samples:
+    """New samples of a run, or a share of them."""
+    if arguments.run is None:
+        raise ConfigError("RUN is missing; give the folder of a run, or --again with a file that one made")
+    model = api.load(arguments.run, trust_code=arguments.trust_code)
+    _print_notes(model)
+    sampling = checked.keywords(dict(arguments.set), model.sample)
+    return model.sample(
+        arguments.n,
+        seed=arguments.seed,
+        prompt=_prompt("prompt", arguments, model),
+        suffix=_prompt("suffix", arguments, model),
+        stop=arguments.stop,
+        label=arguments.label,
+        share=arguments.share,
+        **sampling,
+    )
+
+
+def _drawn_again(arguments: argparse.Namespace) -> anew.Samples:
+    """The samples of a file once more. The file says all else that they follow from."""
+    usual = {"n": 16, "seed": 0, "set": []}
+    names = ("n", "seed", "prompt", "prompt_file", "suffix", "suffix_file", "stop", "label", "share", "set")
+    for name in names:
+        if getattr(arguments, name) != usual.get(name):
+            option = "-n" if name == "n" else f"--{name.replace('_', '-')}"
+            raise ConfigError(f"--again takes all from the file, so {option} has no effect; leave it out")
+    return api.again(arguments.again, arguments.run, trust_code=arguments.trust_code)
 
 
 def _print_notes(model: anew.Model) -> None:

@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from anew.core.arrays import Numbers
 
@@ -26,6 +27,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "AV
 OPAQUE = 250  # alpha from here on counts as opaque
 GREY = 3  # channels that differ by no more than this are grey (JPEG rounding)
 LARGE = 1 << 22  # pixels of an image from which on it is made smaller before anything else
+COMMENT = "Comment"  # PNG's own keyword
 STRIP = 1 << 22  # pixels of a deep image that are worked on at a time
 Levels = tuple[float, float]  # values of a deep image that become black and white
 
@@ -279,11 +281,21 @@ def shown(values: Numbers) -> NDArray[np.uint8]:
     return eight[0] if eight.shape[0] == 1 else np.ascontiguousarray(eight.transpose(1, 2, 0))
 
 
-def png(values: NDArray[np.uint8]) -> bytes:
-    """A PNG file of (H, W) or (H, W, C) uint8."""
+def png(values: NDArray[np.uint8], comment: str = "") -> bytes:
+    """A PNG file of (H, W) or (H, W, C) uint8, perhaps with a comment in ASCII."""
     out = io.BytesIO()
-    Image.fromarray(values).save(out, format="PNG")
+    info = PngInfo()
+    if comment:
+        info.add_text(COMMENT, comment)
+    Image.fromarray(values).save(out, format="PNG", pnginfo=info)
     return out.getvalue()
+
+
+def comment(data: bytes) -> str:
+    """The comment of an image file, "" without one. Raises ValueError (one clause)."""
+    info = open_image(data).info
+    text = info.get(COMMENT, info.get("comment", ""))  # of PNG, or of GIF
+    return text.decode("latin-1") if isinstance(text, bytes) else str(text)
 
 
 def perceptual_hash(image: Image.Image) -> bytes:

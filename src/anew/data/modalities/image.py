@@ -299,8 +299,8 @@ class Image(Modality):
         """(n, C, H, W) in [-1, 1] -> (H, W), (H, W, 3) or (H, W, 4) uint8 each."""
         return [pixels.shown(image) for image in as_array(x)]
 
-    def save_item(self, item: DecodedItem) -> Artifact:
-        return Artifact(".png", pixels.png(np.asarray(item, np.uint8)), media="image/png")
+    def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
+        return Artifact(".png", pixels.png(np.asarray(item, np.uint8), comment), media="image/png")
 
     def picture(self, item: DecodedItem) -> Numbers:
         return np.asarray(item)
