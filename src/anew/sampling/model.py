@@ -145,7 +145,14 @@ class Model(Generator):
         return self.folder.path.resolve().name, weights_digest(modules)
 
     def again(self, origins: Sequence[Origin]) -> Samples:
-        """Samples once more, as their files say where they come from; see `anew.again`."""
+        """Samples once more; see `anew.again`.
+
+        Args:
+            origins: Where each comes from, as its file says it.
+
+        Returns:
+            The samples in this order.
+        """
         return draw_again(self, origins)
 
     def stream(
