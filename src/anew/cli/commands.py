@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anew
 from anew import api
+from anew.cli.faults import DONE, FAILED_CHECK
 from anew.cli.output_folder import OutputFolder
 from anew.cli.progress import ProgressLine
 from anew.cli.summary import Line, closing, describe, describe_run, places, score_lines, score_table, setting_lines
@@ -22,8 +23,8 @@ from anew.errors import ConfigError, command, shorten
 PRESENTATION = ("out", "debug", "json", "verbose")  # arguments that do not change which files a command writes
 
 
-def run(arguments: argparse.Namespace, started: float) -> None:
-    """Carry out a parsed command.
+def run(arguments: argparse.Namespace, started: float) -> int:
+    """Carry out a parsed command, to its exit code.
 
     Args:
         arguments: What `anew.cli.parser.parse` returned.
@@ -34,8 +35,8 @@ def run(arguments: argparse.Namespace, started: float) -> None:
     """
     if arguments.version:
         write(anew.__version__)
-        return
-    COMMANDS[arguments.command](arguments, started)
+        return DONE
+    return COMMANDS[arguments.command](arguments, started) or DONE
 
 
 def _look(arguments: argparse.Namespace, started: float) -> None:
@@ -307,8 +308,9 @@ def _score(arguments: argparse.Namespace, started: float) -> None:
             write(f"{len(scores.items):,} rows in {out}")
 
 
-def _evaluate(arguments: argparse.Namespace, started: float) -> None:
+def _evaluate(arguments: argparse.Namespace, started: float) -> int:
 
+    requirements = [] if arguments.fail_on is None else api.parse_requirements(arguments.fail_on)
     with _progress(arguments) as progress:
         report = api.evaluate(
             arguments.run,
@@ -323,14 +325,24 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
             trust_code=arguments.trust_code,
             reporter=progress,
         )
+    outcomes = api.check_requirements(report, requirements) if requirements else []
+    passed = all(outcome.passed for outcome in outcomes)
     if arguments.json:
-        write_json(report.to_json())
-        return
+        checks = [{"condition": o.requirement.text, "passed": o.passed, "found": o.sentence} for o in outcomes]
+        write_json(report.to_json() | ({"checks": checks} if outcomes else {}))
+        return DONE if passed else FAILED_CHECK
     _print([[], *closing(report.to_json()), []])
     if arguments.verbose:
         _print([*score_table(report.to_json()), []])
     if report.folder is not None:
         _print([[("report   ", "bold"), (str(report.folder / "report.html"), "")]])
+    for outcome in outcomes:
+        _print([[("passed   " if outcome.passed else "failed   ", "bold"), (_check_line(outcome), "")]])
+    return DONE if passed else FAILED_CHECK
+
+
+def _check_line(outcome: api.Outcome) -> str:
+    return f"{outcome.requirement.text}: {outcome.sentence}"
 
 
 def _compare(arguments: argparse.Namespace, started: float) -> None:
@@ -408,7 +420,7 @@ def _print(lines: Iterable[Line]) -> None:
         write_spans(line)
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace, float], None]] = {
+COMMANDS: dict[str, Callable[[argparse.Namespace, float], int | None]] = {
     "look": _look,
     "train": _train,
     "resume": _resume,

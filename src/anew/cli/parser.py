@@ -228,6 +228,11 @@ def _evaluate(p: CommandParser) -> None:
     )
     p.add_argument("--modality", help=f"of --samples: {MODALITY_HELP}")
     p.add_argument("--out", metavar="DIR", help="folder for the report on --samples (default: runs/NAME-report-N)")
+    p.add_argument(
+        "--fail-on",
+        metavar="CONDITIONS",
+        help="end with exit code 3 if one of these holds or was not measured, like copies,coverage<0.8",
+    )
     _seed(p)
     _trust_code(p)
     _verbose(p)
