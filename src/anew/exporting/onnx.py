@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
 
 from anew.core import files
 from anew.core.extras import require
@@ -20,6 +19,7 @@ from anew.data.modalities.text import Text
 from anew.errors import ConfigError
 from anew.exporting.base import Target
 from anew.exporting.card import json_text, sampler_card
+from anew.exporting.graph import exported
 from anew.families import portable
 from anew.families.base import Family
 from anew.families.portable import Graph, PortableSampler
@@ -88,18 +88,6 @@ def in_fp32(family: Family) -> None:
         family.config = replace(config, precision="fp32")
 
 
-class _Traced(nn.Module):
-    """A function as a module, with the parameters that it uses."""
-
-    def __init__(self, owner: nn.Module, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.owner = owner
-        self.function = function
-
-    def forward(self, *inputs: torch.Tensor) -> Any:
-        return self.function(*inputs)
-
-
 def traced(graph: Graph) -> bytes:
     """The graph as ONNX, checked.
 
@@ -108,19 +96,17 @@ def traced(graph: Graph) -> bytes:
     """
     import onnx
 
-    module = _Traced(graph.owner, graph.function).eval()
-    axes = {name: torch.export.Dim(name) for input_name in graph.inputs for name in graph.axes(input_name).values()}
-    dynamic = tuple({axis: axes[name] for axis, name in graph.axes(input_name).items()} for input_name in graph.inputs)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         try:
             # Exported here: `torch.onnx.export` would fall back to a graph of fixed size, and say nothing.
-            exported = torch.export.export(
-                module, tuple(graph.inputs.values()), dynamic_shapes=(dynamic,), strict=False
-            )
             program = torch.onnx.export(
-                exported, input_names=list(graph.inputs), output_names=list(graph.outputs), dynamo=True, verbose=False
+                exported(graph),
+                input_names=list(graph.inputs),
+                output_names=list(graph.outputs),
+                dynamo=True,
+                verbose=False,
             )
         except Exception as error:  # whatever a network of any family may run into there
             reason = next((line.strip(" -") for line in str(error).splitlines() if line.strip()), type(error).__name__)
