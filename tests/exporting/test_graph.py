@@ -58,28 +58,16 @@ class Case:
 
 UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     name: getattr(torch, name)
-    for name in [
-        "neg",
-        "abs",
-        "exp",
-        "expm1",
-        "cos",
-        "sin",
-        "tanh",
-        "sigmoid",
-        "relu",
-        "erf",
-        "floor",
-        "ceil",
-        "trunc",
-        "round",
-        "sign",
-        "isinf",
-        "isnan",
-    ]
+    for name in (
+        *("neg", "abs", "exp", "expm1", "cos", "sin", "tanh", "sigmoid", "relu", "erf", "floor", "ceil", "trunc"),
+        *("round", "sign", "isinf", "isnan"),
+    )
 }
-POSITIVE = {name: getattr(torch, name) for name in ["log", "log1p", "sqrt", "rsqrt", "reciprocal"]}
+POSITIVE = {name: getattr(torch, name) for name in ("log", "log1p", "sqrt", "rsqrt", "reciprocal")}
 BINARY = {
+    name: getattr(torch, name)
+    for name in ("add", "sub", "mul", "div", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge", "remainder")
+}
     name: getattr(torch, name)
     for name in ["add", "sub", "mul", "div", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge", "remainder"]
 }

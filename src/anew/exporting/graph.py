@@ -261,7 +261,7 @@ class _Lowering:
                 parts: list[str | None] = [None] * len(value)
                 for user in node.users:
                     if user.target is operator.getitem and user in self.needed:
-                        parts[int(user.args[1])] = f"%{numbers[user.name]}"  # type: ignore[arg-type]
+                        parts[int(user.args[1])] = f"%{numbers[user.name]}"
                 yield [_operator(node), parts, _type(value[0]), arguments]
             else:
                 yield [_operator(node), f"%{numbers[node.name]}", _type(value), arguments]
@@ -281,8 +281,8 @@ def _is_check(node: Node) -> bool:
 
 def _operator(node: Node) -> str:
     target = node.target
-    name = getattr(target, "__module__", "")
-    return f"operator.{target.__name__}" if name in ("_operator", "math") else str(target)
+    is_of_python = getattr(target, "__module__", "") == "_operator"
+    return f"operator.{getattr(target, '__name__', '')}" if is_of_python else str(target)
 
 
 def _positional(node: Node) -> list[object]:
