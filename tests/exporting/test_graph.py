@@ -68,9 +68,6 @@ BINARY = {
     name: getattr(torch, name)
     for name in ("add", "sub", "mul", "div", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge", "remainder")
 }
-    name: getattr(torch, name)
-    for name in ["add", "sub", "mul", "div", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge", "remainder"]
-}
 
 
 def elementwise() -> list[Case]:
