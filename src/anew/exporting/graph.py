@@ -256,15 +256,18 @@ class _Lowering:
             if node.target is operator.getitem:
                 continue  # named by the node that gives several
             value = node.meta["val"]
-            arguments = [_argument(value, numbers) for value in _positional(node)]
-            if isinstance(value, list | tuple):
-                parts: list[str | None] = [None] * len(value)
-                for user in node.users:
-                    if user.target is operator.getitem and user in self.needed:
-                        parts[int(user.args[1])] = f"%{numbers[user.name]}"
-                yield [_operator(node), parts, _type(value[0]), arguments]
-            else:
-                yield [_operator(node), f"%{numbers[node.name]}", _type(value), arguments]
+            arguments = [_argument(argument, numbers) for argument in _positional(node)]
+            has_parts = isinstance(value, list | tuple)
+            out = self._parts(node, len(value), numbers) if has_parts else f"%{numbers[node.name]}"
+            yield [_operator(node), out, _type(value[0] if has_parts else value), arguments]
+
+    def _parts(self, node: Node, count: int, numbers: _Numbers) -> list[str | None]:
+        """Names of what a node gives, None where nobody uses it."""
+        parts: list[str | None] = [None] * count
+        for user in node.users:
+            if user.target is operator.getitem and user in self.needed:
+                parts[int(str(user.args[1]))] = f"%{numbers[user.name]}"
+        return parts
 
 
 class _Numbers(dict[str, int]):
