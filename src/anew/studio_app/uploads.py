@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import BinaryIO
 
 from starlette.concurrency import run_in_threadpool
 
@@ -21,6 +22,7 @@ MAX_FILE_BYTES = 64 * 2**30
 MAX_FILES = 100_000  # of one upload
 MAX_PARTS, MAX_PART = 12, 200  # folders of a path, characters of a name
 WRITE_BYTES = 2**20
+CHECK_BYTES = 64 * 2**20  # written between two looks whether there is room
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
 
 
@@ -70,17 +72,9 @@ async def receive(target: Path, chunks: AsyncIterator[bytes], length: int | None
     await run_in_threadpool(target.parent.mkdir, parents=True, exist_ok=True)
     _check_room(target, length or 0)
     temporary = target.with_name(files.temporary_name(target.name)[:250])
-    size, checked_at = 0, 0
     try:
         with open(temporary, "xb", buffering=WRITE_BYTES) as file:
-            async for chunk in chunks:
-                size += len(chunk)
-                if size - checked_at > 64 * WRITE_BYTES:
-                    checked_at = size
-                    _check_room(target, 0)
-                if size > MAX_FILE_BYTES:
-                    raise ApiError(413, f"{target.name} is larger than {MAX_FILE_BYTES:,} bytes; choose it by its path")
-                await run_in_threadpool(file.write, chunk)
+            size = await _write(file, target, chunks)
         if length is not None and size != length:
             raise ApiError(400, f"{target.name} did not arrive whole; drop it again")
         os.replace(temporary, target)
@@ -89,6 +83,20 @@ async def receive(target: Path, chunks: AsyncIterator[bytes], length: int | None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+    return size
+
+
+async def _write(file: BinaryIO, target: Path, chunks: AsyncIterator[bytes]) -> int:
+    """All chunks into a file as long as there is room; how many bytes that were."""
+    size, checked_at = 0, 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size - checked_at > CHECK_BYTES:
+            checked_at = size
+            _check_room(target, 0)
+        if size > MAX_FILE_BYTES:
+            raise ApiError(413, f"{target.name} is larger than {MAX_FILE_BYTES:,} bytes; choose it by its path")
+        await run_in_threadpool(file.write, chunk)
     return size
 
 
