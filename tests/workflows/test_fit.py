@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import anew
 from anew.core import threads
@@ -33,3 +35,20 @@ def test_a_replay_takes_each_step_with_as_many_threads(tmp_path: Path, monkeypat
         logs = [events.thread_record(tmp_path / run / events.NAME) for run in (name, f"{name}-again")]
         assert logs[0] == logs[1] and list(logs[0]) == [0]
     assert torch.get_num_threads() == threads.available_threads()
+
+
+def test_samples_have_the_pixel_values_of_the_data(tmp_path: Path) -> None:
+    data = shapes(tmp_path / "data")
+    settings = {"evaluate_samples": 0, "previews": 0, "batch_size": 16}
+    model = anew.train(data, run=tmp_path / "run", family="diffusion", steps=3, settings=settings)
+    learned = model.record.data.learned["matching"]
+    assert isinstance(learned, dict) and [step["step"] for step in learned["steps"]][-1] == "flat"
+    plain = anew.train(
+        data, run=tmp_path / "plain", family="diffusion", steps=3, settings={**settings, "match_pixels": False}
+    )
+    assert plain.record.data.learned["matching"] == {"steps": []}
+    real = [np.asarray(Image.open(path)) for path in sorted(data.rglob("*.png"))[:64]]
+    shares = [
+        float((np.stack(images) == 0).mean()) for images in (list(plain.sample(64)), list(model.sample(64)), real)
+    ]
+    assert abs(shares[1] - shares[2]) < abs(shares[0] - shares[2])
