@@ -253,6 +253,7 @@ def _serve(arguments: argparse.Namespace, started: float) -> None:
         port=arguments.port,
         api_key=arguments.api_key or ([key_of_environment] if key_of_environment else None),
         unload_after=arguments.unload_after,
+        chat=arguments.chat,
         trust_code=arguments.trust_code,
         on_ready=ready,
     )

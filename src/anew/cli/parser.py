@@ -280,6 +280,11 @@ def _serve(p: CommandParser) -> None:
         metavar="TIME",
         help="free the memory of a model that nobody asked for so long: 90s, 10m, 2h or never (default: 10m)",
     )
+    p.add_argument(
+        "--chat",
+        metavar="plain",
+        help="answer chats, too: `plain` continues the last message as a text (default: chats are refused)",
+    )
     _trust_code(p)
 
 

@@ -68,6 +68,7 @@ def run_server(
     device: str,
     trust_code: bool,
     on_ready: Callable[[str, list[str]], None],
+    chats: bool = False,
 ) -> None:
     """Serve until a signal comes; see `anew.api.serve`."""
     if not is_loopback(host) and not keys:
@@ -78,7 +79,7 @@ def run_server(
     with contextlib.closing(opened):
         catalog = Catalog(runs, device, trust_code, limits)
         try:
-            app = make_app(catalog, limits, host, keys)
+            app = make_app(catalog, limits, host, keys, chats)
             config = uvicorn.Config(
                 app,
                 log_level="warning",

@@ -126,6 +126,7 @@ def measure_all(evaluation: Evaluation, reporter: Reporter, stop_at: float | Non
         stop_at: `time.monotonic()` at which measuring ends for good, wherever it is; None for no limit.
     """
     measurements = Measurements()
+    reporter.message(f"measuring {plural(len(evaluation.inputs.samples), 'sample')} against the data")
     try:
         in_time = _measure_scores(evaluation, measurements, reporter, stop_at)
         in_time = _look_for_copies(evaluation, measurements, reporter, stop_at) and in_time

@@ -17,6 +17,7 @@ from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
+from anew.errors import about
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import largest_affordable
 from anew.planning.build import build_family, count_parameters
@@ -68,7 +69,7 @@ class BudgetEstimate:
     def __str__(self) -> str:
         hours = self.seconds >= 3600
         duration = f"{self.seconds / 3600:g} h" if hours else f"{self.seconds / 60:g} min"
-        return f"{duration}: {self.parameters:,} parameters, about {self.steps:,} steps, {self.epochs:g} passes over the data"
+        return f"{duration}: {self.parameters:,} parameters, about {self.steps:,} steps, {about(self.epochs)} passes over the data"
 
 
 @dataclass(frozen=True, slots=True)
