@@ -11,6 +11,7 @@ import torch
 
 from anew.core import files
 from anew.core.extras import require
+from anew.data.formats import pixel_steps
 from anew.errors import ConfigError
 from anew.exporting.base import Target
 from anew.exporting.card import json_text, sampler_card
@@ -46,9 +47,11 @@ class Onnx(Target):
             "item": item,
         }
         files.write_text(folder / "sampler.json", json_text(program))
-        programs = ("sample.py", "sound.py") if item["kind"] == "sound" else ("sample.py",)
-        for name in programs:
-            files.write(folder / name, (RUNTIME / name).read_bytes())
+        files.write(folder / "sample.py", (RUNTIME / "sample.py").read_bytes())
+        if item["kind"] == "sound":
+            files.write(folder / "sound.py", (RUNTIME / "sound.py").read_bytes())
+        if item.get("matching"):
+            files.write(folder / "pixel_steps.py", Path(pixel_steps.__file__).read_bytes())
         notes = [f"left behind: {clause}" for clause in sampler.left_behind]
         files.write_text(folder / "README.md", sampler_card(model, [graph.name for graph in sampler.graphs], notes))
         return notes

@@ -56,7 +56,7 @@ def item_format(model: Model) -> Mapping[str, Any]:
     if isinstance(modality, Text) and isinstance(model.item_spec, Tokens):
         return {"kind": "text", "tokens": _tokens(modality), "skip": sorted(set(model.item_spec.special.values()))}
     if modality.name == "image":
-        return {"kind": "image"}
+        return {"kind": "image", "matching": modality.matching.model_dump(mode="json")["steps"]}
     if modality.name == "video":
         return {"kind": "clip", "rate": modality.rate}
     if modality.name == "audio":
