@@ -27,7 +27,7 @@ def written(kind: str, comment: str) -> bytes:
     if kind == "fasta":
         return fasta.written([fasta.Record(f"sample{i} {comment}", "MKV") for i in (1, 2)]).encode()
     return {
-        "png": pixels.png(picture, comment),
+        "png": pixels.png(picture, comment=comment),
         "gif": frames.gif(clip, 8, comment),
         "mp4": frames.mp4(clip, 8, comment),
     }[kind]

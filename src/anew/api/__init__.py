@@ -1,4 +1,5 @@
-"""The verbs: look, train, resume, load, again, score, evaluate, walk, compare, export, serve, settings, example.
+"""The verbs: look, train, resume, load, again, score, evaluate, walk, compare, export, serve, studio, settings,
+example.
 
 The command line and every page call these and nothing below. They are the functions of `anew` itself.
 """
@@ -8,6 +9,7 @@ from anew.api.exporting import export, export_targets
 from anew.api.measure import check_requirements, compare, evaluate, look, parse_requirements, read_report, score, walk
 from anew.api.sampling import again
 from anew.api.serving import serve
+from anew.api.studio_page import studio
 from anew.api.training import load, resume, train
 from anew.planning.folder_names import default_report, default_run
 from anew.sampling.scores import new_csv_file
@@ -37,6 +39,7 @@ __all__ = [
     "serve",
     "setting_groups",
     "settings",
+    "studio",
     "train",
     "walk",
 ]

@@ -251,7 +251,10 @@ def _export(arguments: argparse.Namespace, started: float) -> None:
         write_json(export.to_json())
         return
     size = sum(path.stat().st_size for path in export.files)
-    write(f"{len(export.files)} files of {size / 1e6:,.1f} MB in {export.folder}")
+    if export.files == (export.folder,):
+        write(f"{export.folder} of {size / 1e6:,.1f} MB; open it in a browser")
+    else:
+        write(f"{len(export.files)} files of {size / 1e6:,.1f} MB in {export.folder}")
     for note in export.notes:
         write(note)
     if export.address is not None:
@@ -276,6 +279,26 @@ def _serve(arguments: argparse.Namespace, started: float) -> None:
         unload_after=arguments.unload_after,
         chat=arguments.chat,
         trust_code=arguments.trust_code,
+        on_ready=ready,
+    )
+
+
+def _studio(arguments: argparse.Namespace, started: float) -> None:
+
+    def ready(address: str) -> None:
+        if arguments.json:
+            write_json({"address": address})
+        else:
+            write(
+                f"the Studio is at {address}\ntrainings that it starts go on without it; Ctrl-C stops the Studio alone"
+            )
+        sys.stdout.flush()
+
+    api.studio(
+        arguments.run,
+        folder=arguments.folder,
+        port=arguments.port,
+        browser=not (arguments.no_browser or arguments.json),
         on_ready=ready,
     )
 
@@ -431,6 +454,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, float], int | None]] = {
     "walk": _walk,
     "export": _export,
     "serve": _serve,
+    "studio": _studio,
     "settings": _settings,
     "example": _example,
 }

@@ -14,7 +14,7 @@ TAGLINE = (
     "New data from your data: the right model for it, in the time you have, with measured evidence that it is new."
 )
 PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose import would cost a third of a second
-DATA_HELP = "a folder, a file, or a Hugging Face data set (owner/name)"
+DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face data set (owner/name)"
 MODALITY_HELP = "text, image, video, ... (default: detected)"
 SEED_HELP = "random seed (default: 0); the same seed gives the same result"
 OPTIONS_OF_ARGUMENTS = {
@@ -275,10 +275,12 @@ def _export(p: CommandParser) -> None:
         "--to",
         required=True,
         metavar="NAME",
-        help="the format: transformers or gguf (text), onnx (all but diffusion of clips), hub",
+        help="the format: html (one page that works offline), transformers or gguf (text), onnx (all but diffusion of clips), hub",
     )
-    p.add_argument("--out", required=True, metavar="DIR", help="folder to create")
-    p.add_argument("--number-type", metavar="NAME", help="how weights are stored: f32, f16, bf16, q8_0 (default: f32)")
+    p.add_argument("--out", required=True, metavar="PATH", help="folder to create, or FILE.html for html")
+    p.add_argument(
+        "--number-type", metavar="NAME", help="how weights are stored: f32, f16, bf16, q8_0 (default: f32, of html f16)"
+    )
     p.add_argument("--push", metavar="OWNER/NAME", help="upload the folder of --to hub; a new repository is private")
     _trust_code(p)
 
@@ -309,6 +311,19 @@ def _serve(p: CommandParser) -> None:
     _trust_code(p)
 
 
+def _studio(p: CommandParser) -> None:
+    p.add_argument("run", nargs="*", help="folders of runs to open first")
+    p.add_argument(
+        "--folder",
+        metavar="DIR",
+        help="folder whose runs are shown, and below which data is chosen (default: this one)",
+    )
+    p.add_argument(
+        "--port", type=_integer("--port"), default=8686, metavar="N", help="port; 0 takes a free one (default: 8686)"
+    )
+    p.add_argument("--no-browser", action="store_true", help="only print the address")
+
+
 def _settings_command(p: CommandParser) -> None:
     p.add_argument(
         "name",
@@ -333,6 +348,7 @@ COMMANDS: dict[str, tuple[str, Callable[[CommandParser], None]]] = {
     "walk": ("morph between samples: a strip, an animation and single frames", _walk),
     "export": ("write a run in the format of other programs, which then need no Anew", _export),
     "serve": ("answer requests over HTTP, in the shapes of OpenAI's interface, until Ctrl-C", _serve),
+    "studio": ("open a page to train, watch and play with models, until Ctrl-C", _studio),
     "settings": ("list all settings with default, range and meaning", _settings_command),
     "example": ("write an example data set as ordinary files", _example),
 }

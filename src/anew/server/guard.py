@@ -34,11 +34,28 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def check_names(headers: Headers, host: str) -> None:
+    """Refuse what the page of another site makes a browser send: under a name of its own (DNS rebinding), or with its Origin.
+
+    Args:
+        headers: Of the request.
+        host: The address that the server listens on.
+
+    Raises:
+        ApiError: 400 there is no such Host; 403 Host or Origin are of another site.
+    """
+    hosts = headers.getlist("host")
+    if len(hosts) != 1 or (name := _host_name(hosts[0])) is None:
+        raise bad_request("the request must have one Host header")
+    if is_loopback(host) and name not in (*LOCAL_NAMES, host):
+        raise ApiError(403, "this server answers to the names of this machine only; ask 127.0.0.1 or localhost")
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
+        raise ApiError(403, "pages of other sites may not ask this server (Origin)")
+
+
 class Guard:
     """Lets requests through to the app, or answers them itself.
-
-    A page of another site can make a browser ask a server on this machine, under a name of its own (DNS rebinding) or with its
-    Origin; neither gets through.
 
     Args:
         app: What is guarded.
@@ -62,14 +79,7 @@ class Guard:
         await self.app(scope, receive, send)
 
     def _check(self, path: str, headers: Headers) -> None:
-        hosts = headers.getlist("host")
-        if len(hosts) != 1 or (name := _host_name(hosts[0])) is None:
-            raise bad_request("the request must have one Host header")
-        if is_loopback(self.host) and name not in (*LOCAL_NAMES, self.host):
-            raise ApiError(403, "this server answers to the names of this machine only; ask 127.0.0.1 or localhost")
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
-            raise ApiError(403, "pages of other sites may not ask this server (Origin)")
+        check_names(headers, self.host)
         if self.keys and path not in OPEN_PATHS and not self._has_key(headers.getlist("authorization")):
             raise ApiError(
                 401,

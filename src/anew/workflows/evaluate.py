@@ -137,6 +137,7 @@ def measure_all(evaluation: Evaluation, reporter: Reporter, stop_at: float | Non
     except KeyboardInterrupt:
         measurements.notes.append("Stopped by hand: what is missing here was not measured.")
         reporter.message("stopped; what was measured so far is written")
+    measurements.too_few = evaluation.too_few
     if measurements.copies is not None:
         measurements.scores += measurements.copies.scores()
         measurements.notes += measurements.copies.notes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -197,6 +197,7 @@ def inspect_data(
     budget: float | None = None,
     seed: int = 0,
     settings: Mapping[str, object] | None = None,
+    visit: Callable[[Dataset], None] = lambda data: None,
 ) -> Inspection:
     """What the data at a path is, and what can be learned from it; see `anew.look`.
 
@@ -207,6 +208,7 @@ def inspect_data(
         budget: Seconds that sizes follow from, and that are estimated; None for those of 10 minutes, and three estimates.
         seed: Of the split.
         settings: Of the modality.
+        visit: Called with the data while it is open.
     """
     use_threads()
 
@@ -222,9 +224,10 @@ def inspect_data(
         choice = (
             rivals[0] if rivals else choose_family(data.spec, None, prefer, description=data.modality.traits.plural)
         )
+        visit(data)
         scan = data.scan
         return Inspection(
-            path=path,
+            path=data.path,
             modality=scan.modality,
             item_name=data.modality.traits.singular,
             items=scan.items,

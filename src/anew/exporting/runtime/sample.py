@@ -6,6 +6,7 @@ Needs numpy and onnxruntime. sampler.json says which graphs run in which order; 
 import argparse
 import json
 import struct
+import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -138,6 +139,10 @@ class Sampler:
 
             return _written(folder, ".wav", [wav(wave, item["rate"]) for wave in waves(samples, item)])
         if item["kind"] == "image":
+            if item["matching"]:
+                from pixel_steps import matched  # type: ignore[import-not-found]  # beside this file where it is needed
+
+                samples = matched((np.nan_to_num(samples) + 1.0) * 127.5, item["matching"]) / 127.5 - 1.0
             return _written(folder, ".png", [png(image) for image in samples])
         if item["kind"] == "text":
             return _written(folder, ".txt", [text(ids, item) for ids in samples])
@@ -221,6 +226,7 @@ def main() -> None:
     parser.add_argument("--label", help="a class (default: as common as in the data)")
     parser.add_argument("--out", default="samples", help="folder for the files (default: samples)")
     arguments = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent))  # `python -I` leaves the program's own folder out
     sampler = Sampler(Path(__file__).parent)
     paths = sampler.save(sampler.sample(arguments.n, arguments.seed, arguments.label), arguments.out)
     print(f"{len(paths)} files in {arguments.out}")
