@@ -27,7 +27,7 @@ from anew.runs.tensors import read_tensors, write_tensors
 from anew.sampling.restore import as_codec, restore_codec
 from anew.workflows.fit import fit
 from anew.workflows.job import begin_job, latest_checkpoint, reopen_job
-from anew.workflows.run_copy import is_begun, share_record, share_weights
+from anew.workflows.run_copy import is_begun, share_record, share_trained
 
 STAGE = "codec"
 MINIMUM_SECONDS = 1.0  # of the second stage: a codec that took longer than planned shall not have been for nothing
@@ -112,10 +112,10 @@ def _learn(
         check_settings(request, data, choice, codec=None)
         job = begin_job(folder, request, train_config, context, data, choice)
         checkpoint = None
-    if job.record.status == "training" and fit(job, checkpoint) == "interrupted":
+    if job.record.status == "training" and fit(job, checkpoint, generates=False) == "interrupted":
         raise KeyboardInterrupt
     if job.record.status != "training":  # it was learned by an earlier process
-        share_weights(context.world, folder, read_tensors(folder.path / WEIGHTS) if context.world.is_main else None)
+        share_trained(context.world, folder)
     codec = job.rebuilt(read_tensors(folder.path / WEIGHTS))
     family = CodecRecord.Family(name=name, config=job.record.family.config)
     return codec, CodecRecord(family=family, spec=data.spec, plan=job.plan)

@@ -17,7 +17,7 @@ from anew.core.world import World
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
 from anew.runs.record import Begun, RunRecord
-from anew.runs.tensors import write_tensors
+from anew.runs.tensors import read_tensors, write_tensors
 
 SMALL_FILES = (OWN_FAMILY, "tokenizer.json", CODEC_WEIGHTS)  # beside config.json, what a training may read of its run
 FILE_BYTES = 2**31
@@ -58,17 +58,21 @@ def share_record(world: World, folder: RunFolder) -> RunRecord:
     return folder.record()
 
 
-def share_weights(world: World, folder: RunFolder, weights: Mapping[str, Tensor] | None) -> None:
-    """The final weights that the main process has written, in every copy.
+def share_trained(world: World, folder: RunFolder, weights: Mapping[str, Tensor] | None = None) -> None:
+    """What the main process wrote at the end of a training, in every copy: weights and config.json.
 
     Args:
         world: The processes.
         folder: The run on the main process, a copy on the others.
-        weights: The state of the family; None on the other processes.
+        weights: The state of the family, where the main process has it at hand.
     """
-    received = world.broadcast_tensors(weights)
+    if world.size == 1:
+        return
+    path = folder.path / WEIGHTS
+    received = world.broadcast_tensors((weights or read_tensors(path)) if world.is_main else None)
     if not world.is_main:
-        write_tensors(folder.path / WEIGHTS, received)
+        write_tensors(path, received)
+    share_begun(world, folder)
 
 
 def is_begun(world: World, folder: RunFolder) -> bool:

@@ -49,7 +49,7 @@ from anew.workflows.fit import fit
 from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job, reopen_job, resume_point
 from anew.workflows.open_data import SkippedItemsReport, open_data
 from anew.workflows.previews import Previews
-from anew.workflows.run_copy import share_record
+from anew.workflows.run_copy import share_record, share_trained
 from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
 
 Cleanup = Literal["nothing", "files", "folder"]
@@ -254,12 +254,15 @@ def continue_run(
     is_given_more = budget is not None or steps is not None
     if budget is not None:
         check_budget(budget)
-    if record.status == "finished" and not is_given_more:
+    is_at_end = record.status != "training" and not is_given_more
+    if is_at_end:
+        share_trained(world, folder)
+    if is_at_end and record.status == "finished":
         reporter.message("this run is finished; give it more budget or steps to go on with it")
         return Model(folder, trust_code=trust_code)
     job = _reopen(folder, record, family_class, data, reporter, started)
     skipped_items = SkippedItemsReport(reporter)
-    if record.status == "trained" and not is_given_more:
+    if is_at_end:
         with contextlib.closing(job.data):
             return _report(job, skipped_items)
     if is_given_more:
