@@ -19,7 +19,7 @@ from anew.core.random import generator
 from anew.core.specs import SampleRequest
 from anew.exporting.bundle import bundled
 from anew.exporting.graph import WEB
-from samples import prose, shapes, tones
+from samples import clips, prose, shapes, tones
 
 from .conftest import TINY_CONV, train
 from .interpreter import needs_node, node
@@ -84,7 +84,9 @@ def diffusion_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tens
     noise = family._noise(request, SEED)
     known = {name: noise[name] for name in ("inside", "outside")}
     known |= {"noise": noise["noise"].view(N, *family.spec.shape)}
-    return known | {"component": family._choose_component(request, noise["kind"][:, 0], None)}
+    known |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], None))}
+    parts = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], None)
+    return known if parts is None else known | {"last": parts.sum(1) - 1}
 
 
 NOISE = {"gan": gan_noise, "vae": vae_noise, "diffusion": diffusion_noise}
@@ -96,6 +98,7 @@ GRIDS: dict[str, tuple[str, Callable[[Path, int], Path], dict[str, object]]] = {
     "patches": ("diffusion", shapes, {"net": "dit", "width": 64, "depth": 2, "batch_size": 8, "space": "pixel"}),
     "latents": ("diffusion", shapes, {**TINY_CONV, "space": "latent"}),
     "sound": ("diffusion", tones, PIXEL),
+    "clips": ("diffusion", clips, PIXEL),
 }
 
 

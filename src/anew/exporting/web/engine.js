@@ -2,6 +2,7 @@
 
 import { Container, fromBase64 } from "./graph.js";
 import { kernelName } from "./kernels.js";
+import { matched } from "./pixel_steps.js";
 import { Random } from "./random.js";
 import { Sampler } from "./sampler.js";
 import { waveOf } from "./sound.js";
@@ -84,7 +85,9 @@ export class Engine {
     const values = x.values();
     const size = values.length / x.shape[0];
     return Array.from({ length: x.shape[0] }, (_, row) => {
-      const item = { shape, values: values.slice(row * size, (row + 1) * size) };
+      let own = values.slice(row * size, (row + 1) * size);
+      if (isLast) own = matched(own, shape, this.item.matching);
+      const item = { shape, values: own };
       if (isLast && this.item.kind === "sound") item.wave = waveOf(item.values, this.item);
       return item;
     });
@@ -171,7 +174,7 @@ export class Engine {
     const normals = [];
     for (const step of steps) {
       if (step.step === "normal") normals.push(step.out);
-      if (["normal", "choose", "label"].includes(step.step)) values[step.out] = this.sampler[step.step](step, { n: 1, sources, values });
+      if (["normal", "choose", "choose_row", "label"].includes(step.step)) values[step.out] = this.sampler[step.step](step, { n: 1, sources, values });
     }
     return { known: values, normals };
   }

@@ -17,10 +17,10 @@ export function filtered(logits, settings) {
     for (const id of settings.never) weights[id] = 0;
   }
   const top = weights[best];
-  const ordered = Float64Array.from(weights).sort().reverse();
-  const bounds = [settings.min_p * top];
-  if (settings.top_k > 0 && settings.top_k < weights.length) bounds.push(ordered[settings.top_k - 1]);
-  const bound = Math.max(...bounds);
+  let bound = settings.min_p * top;
+  if (settings.top_k > 0 && settings.top_k < weights.length) {
+    bound = Math.max(bound, Float64Array.from(weights).sort()[weights.length - settings.top_k]);
+  }
   for (let i = 0; i < weights.length; i++) if (weights[i] < bound) weights[i] = 0;
   if (settings.top_p < 1) cutTail(weights, Math.max(settings.top_p, 1e-9));
   return normalise(weights);
