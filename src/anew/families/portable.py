@@ -69,11 +69,13 @@ class PortableSampler:
         graphs: All graphs, also such as no step runs.
         steps: In order; the result of the last one is the sample.
         left_behind: What else the family samples from; one clause each.
+        views: Graphs of what happens inside, by a name that a page knows: "inside" of a decoder, "stages" of a generator.
     """
 
     graphs: tuple[Graph, ...]
     steps: tuple[Mapping[str, object], ...]
     left_behind: tuple[str, ...] = ()
+    views: tuple[Graph, ...] = ()
 
 
 def normal(out: str, *shape: int, scale: float = 1.0) -> dict[str, object]:

@@ -32,7 +32,7 @@ export class Sampler {
         for (const draft of step.step === "denoise" ? this.denoise(step, context) : this.tokens(step, context)) {
           values[step.out] = draft.x;
           const x = isLast ? draft.x : this.rest(step, draft, values);
-          if (x) yield { x, isLast: false, progress: draft.progress };
+          if (x || draft.noisy) yield { ...draft, x: x ?? draft.x, isHidden: !x, isLast: false };
         }
       } else values[step.out] = this[step.step](step, context);
     }
@@ -104,10 +104,12 @@ export class Sampler {
         const ahead = weight ? denoised[k] + weight * (denoised[k] - before[k]) : denoised[k];
         now[k] = ahead + ratio * (y[k] - ahead);
       }
+      const shown = step.clip ? denoised.map((value) => Math.min(1, Math.max(-1, value))) : denoised;
+      const estimate = new Tensor(shown, shape);
+      const noisy = new Tensor(y, shape);
+      yield { x: estimate, estimate, noisy, sigma, progress: (i + 1) / (sigmas.length - 1), before: i / (sigmas.length - 1) };
       y = now;
       before = denoised;
-      const shown = step.clip ? denoised.map((value) => Math.min(1, Math.max(-1, value))) : denoised;
-      yield { x: new Tensor(shown, shape), progress: (i + 1) / (sigmas.length - 1), before: i / (sigmas.length - 1) };
     }
   }
 
