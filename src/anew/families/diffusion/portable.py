@@ -68,21 +68,20 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         portable.normal("noise", *shape),
         portable.run("start", "component", "inside", "outside", out="start"),
     )
-    named = {"noise": "noise", "clip": is_bounded}
-    if isinstance(mixture, ClipMixture):
-        last = {"last": torch.tensor([0, family.layout.num_parts - 1])}
-        graphs = (
-            starting,
-            Graph("denoiser", owner, denoise_parts, noisy | rows | last, ("denoised",)),
-            Graph("holder", owner, hold, {"x": noisy["y"]} | last, ("held",)),
-        )
-        steps = (
-            *drawing,
-            portable.choose_row("last", mixture.length_counts, "component"),
-            portable.denoise("denoiser", "start", sigmas, "component", "last", out="clip", **named),
-            portable.run("holder", "clip", "last", out="x"),
-        )
-        return PortableSampler(graphs, steps)
-    graphs = (starting, Graph("denoiser", owner, denoise, noisy | rows, ("denoised",)))
-    steps = (*drawing, portable.denoise("denoiser", "start", sigmas, "component", out="x", **named))
-    return PortableSampler(graphs, steps)
+    shown = portable.denoise("denoiser", "start", sigmas, "component", out="x", noise="noise", clip=is_bounded)
+    if not isinstance(mixture, ClipMixture):
+        graphs = (starting, Graph("denoiser", owner, denoise, noisy | rows, ("denoised",)))
+        return PortableSampler(graphs, (*drawing, shown))
+    last = {"last": torch.tensor([0, family.layout.num_parts - 1])}
+    clip_graphs = (
+        starting,
+        Graph("denoiser", owner, denoise_parts, noisy | rows | last, ("denoised",)),
+        Graph("holder", owner, hold, {"x": noisy["y"]} | last, ("held",)),
+    )
+    steps = (
+        *drawing,
+        portable.choose_row("last", mixture.length_counts, "component"),
+        {**shown, "inputs": ["component", "last"], "out": "clip"},
+        portable.run("holder", "clip", "last", out="x"),
+    )
+    return PortableSampler(clip_graphs, steps)
