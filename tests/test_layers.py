@@ -50,7 +50,17 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "planning",
         "evaluation",
     ),
-    "studio_app": (*CORE, "data", "evaluation.reporting", "planning", "runs", "sampling", "server", "workflows"),
+    "studio_app": (
+        *CORE,
+        "data",
+        "families.base",
+        "evaluation",
+        "planning",
+        "runs",
+        "sampling",
+        "server",
+        "workflows",
+    ),
     "api": (
         *CORE,
         "runs",
