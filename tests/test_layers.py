@@ -54,6 +54,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *CORE,
         "data",
         "families.base",
+        "families.explaining",
         "evaluation",
         "planning",
         "runs",

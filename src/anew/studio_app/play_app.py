@@ -31,10 +31,13 @@ class PlayApp:
         await self._app(scope, receive, send)
 
     def _make(self) -> ASGIApp:
+        from anew.studio_app.insight_routes import add_insights
         from anew.studio_app.play_routes import add_play
         from anew.studio_app.players import Players
 
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         add_faults(app)
-        add_play(app, self._studio, Players())
+        players = Players()
+        add_play(app, self._studio, players)
+        add_insights(app, self._studio, players)
         return app

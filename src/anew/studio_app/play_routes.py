@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import json
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,18 +17,18 @@ from numpy.typing import NDArray
 from pydantic import Field, Strict
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from anew.core.arrays import Numbers
-from anew.errors import AnewError
 from anew.sampling.samples import Samples
 from anew.server.bodies import parse
-from anew.server.faults import ApiError, bad_request
+from anew.server.faults import bad_request
 from anew.server.guard import json_body
 from anew.server.limits import MAX_ROWS
 from anew.server.work import Channel
-from anew.studio_app.job_routes import LIMITS, RunBody, Seed, ShortText
-from anew.studio_app.play_work import AboutWork, NearestWork, PlayWork, SampleWork, TokenWork, WalkWork, Wish
+from anew.studio_app.job_routes import LIMITS, RunBody, ShortText
+from anew.studio_app.play_streams import WishBody, player_of, stream, work_events
+from anew.studio_app.play_work import AboutWork, NearestWork, PlayWork, SampleWork, TokenWork, WalkWork
 from anew.studio_app.players import Player, Players
 from anew.studio_app.studio import Studio
 
@@ -37,19 +36,6 @@ MAX_PROMPT = 20_000  # characters
 MAX_TOKENS, MAX_FRAMES, MAX_STOPS = 2_000, 240, 20
 Count = Annotated[int, Strict(), Field(ge=1, le=MAX_ROWS)]
 MakeWork = Callable[[Player, Channel[object]], PlayWork]
-
-
-class WishBody(RunBody):
-    """What every wish says."""
-
-    seed: Seed = 0
-    label: ShortText | None = None
-    prompt: Annotated[str, Strict(), Field(max_length=MAX_PROMPT)] | None = None
-    settings: dict[ShortText, Annotated[str, Strict(), Field(max_length=200)]] = Field(default_factory=dict)
-
-    def wish(self, n: int) -> Wish:
-        """For n samples."""
-        return Wish(n, self.seed, self.label, self.prompt, self.settings)
 
 
 class SampleBody(WishBody):
@@ -84,47 +70,47 @@ class NearestBody(RunBody):
 def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
     """Add the routes."""
 
-    async def player_of(name: str) -> Player:
-        return await run_in_threadpool(lambda: players.player(studio.run(name)))
-
     @app.get("/about")
     async def about(request: Request) -> Response:
-        player = await player_of(request.query_params.get("run", ""))
-        (event,) = [event async for event in _events(player, AboutWork) if "end" not in event]
+        player = await player_of(studio, players, request.query_params.get("run", ""))
+        (event,) = [event async for event in work_events(player, AboutWork) if "end" not in event]
         return JSONResponse(event)
 
     @app.post("/sample")
     async def sample(request: Request) -> Response:
         body = parse(SampleBody, await json_body(request, LIMITS))
-        player = await player_of(body.run)
+        player = await player_of(studio, players, body.run)
         kept = None if body.made is None else (lambda: _kept(player, body))
-        return _stream(player, lambda player, channel: SampleWork(player, channel, body.wish(body.n), kept))
+        return stream(player, lambda player, channel: SampleWork(player, channel, body.wish(body.n), kept))
 
     @app.post("/tokens")
     async def tokens(request: Request) -> Response:
         body = parse(TokensBody, await json_body(request, LIMITS))
-        return _stream(
-            await player_of(body.run), lambda player, channel: TokenWork(player, channel, body.wish(1), body.max_tokens)
+        return stream(
+            await player_of(studio, players, body.run),
+            lambda player, channel: TokenWork(player, channel, body.wish(1), body.max_tokens),
         )
 
     @app.post("/walk")
     async def walk(request: Request) -> Response:
         body = parse(WalkBody, await json_body(request, LIMITS))
-        return _stream(
-            await player_of(body.run), lambda player, channel: WalkWork(player, channel, body.wish(body.n), body.stops)
+        return stream(
+            await player_of(studio, players, body.run),
+            lambda player, channel: WalkWork(player, channel, body.wish(body.n), body.stops),
         )
 
     @app.post("/nearest")
     async def nearest(request: Request) -> Response:
         body = parse(NearestBody, await json_body(request, LIMITS))
-        return _stream(
-            await player_of(body.run), lambda player, channel: NearestWork(player, channel, body.made, body.index)
+        return stream(
+            await player_of(studio, players, body.run),
+            lambda player, channel: NearestWork(player, channel, body.made, body.index),
         )
 
     @app.get("/file")
     async def file(request: Request) -> Response:
         query = request.query_params
-        player, index = await player_of(query.get("run", "")), query.get("index", "0")
+        player, index = await player_of(studio, players, query.get("run", "")), query.get("index", "0")
         if not index.isdecimal() or len(index) > 6:
             raise bad_request("'index' must be the number of a sample")
         samples = player.made(query.get("made", ""), int(index))
@@ -134,7 +120,7 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
     @app.get("/zip")
     async def archive(request: Request) -> Response:
         query = request.query_params
-        samples = (await player_of(query.get("run", ""))).made(query.get("made", ""))
+        samples = (await player_of(studio, players, query.get("run", ""))).made(query.get("made", ""))
         return _download(await run_in_threadpool(_zip, samples), "application/zip", f"{query.get('made', '')}.zip")
 
 
@@ -165,37 +151,3 @@ def _zip(samples: Samples) -> bytes:
         for path in sorted(Path(place).iterdir()):
             archive.write(path, path.name)
     return buffer.getvalue()
-
-
-# ---- events ----
-
-
-async def _events(player: Player, make: MakeWork) -> AsyncIterator[dict[str, object]]:
-    """What a work says, until its end; it is cancelled when nobody listens any more."""
-    channel: Channel[object] = Channel()
-    work = make(player, channel)
-    player.worker.submit([work])
-    try:
-        while True:
-            event = await channel.get()
-            assert isinstance(event, dict)
-            yield event
-            if "end" in event:
-                return
-    finally:
-        player.worker.cancel([work])
-
-
-def _stream(player: Player, make: MakeWork) -> Response:
-    return StreamingResponse(_texts(player, make), media_type="text/event-stream")
-
-
-async def _texts(player: Player, make: MakeWork) -> AsyncIterator[str]:
-    """The events as server-sent events; an error is the last of them."""
-    try:
-        async for event in _events(player, make):
-            yield f"data: {json.dumps(event)}\n\n"
-    except ApiError as error:
-        yield f"data: {json.dumps(error.body())}\n\n"
-    except AnewError as error:
-        yield f"data: {json.dumps(bad_request(str(error)).body())}\n\n"

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from anew.core.arrays import Numbers
 from anew.core.registry import load
-from anew.core.specs import Grid, SampleRequest, Tokens
+from anew.core.specs import Codec, Grid, SampleRequest, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError, UserError
 from anew.evaluation.base import Evaluation
 from anew.evaluation.reporting.content import ReportItem
 from anew.families.base import Family, SamplesTokens
+from anew.families.explaining import Denoises, Judges
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.latents import condition_from_mask
 from anew.sampling.model import Model
@@ -68,6 +69,23 @@ class PlayWork(Work):
         raise NotImplementedError
 
 
+def can_be_explained(model: Model) -> str:
+    """Which way to look into a model there is: "noise", "critic", "map"; "" where there is none here."""
+    is_picture = isinstance(model.item_spec, Grid) and model.item_modality.name == "image" and model.codec is None
+    if not is_picture:
+        return ""
+    family = model.family
+    if isinstance(family, Denoises):
+        return "noise"
+    if isinstance(family, Judges):
+        return "critic"
+    return (
+        "map"
+        if family.codec_config is not None and isinstance(family, Codec) and isinstance(family.latent, Grid)
+        else ""
+    )
+
+
 class AboutWork(PlayWork):
     """What can be done with a model."""
 
@@ -90,6 +108,7 @@ class AboutWork(PlayWork):
             "walks": type(model.family).generate is not Family.generate
             and not isinstance(spec, Tokens)
             and modality.name == "image",
+            "insight": can_be_explained(model),
             "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
         }
 

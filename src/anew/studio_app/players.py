@@ -29,11 +29,13 @@ class Player:
         run: Its folder.
         stamp: Of its weights when it was loaded.
         worker: Its thread.
+        notes: What was found out about the model and is asked for again.
     """
 
     run: Path
     stamp: Signature
     worker: ModelWorker
+    notes: dict[str, object] = field(default_factory=dict)
     _made: OrderedDict[str, Samples] = field(default_factory=OrderedDict)
     _count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -3,6 +3,7 @@
 import { address, follow, get, Refusal } from "./api.js";
 import { fill, h, words } from "./dom.js";
 import { fillPanel } from "./fill_panel.js";
+import { insightPanel } from "./insight_panel.js";
 import { shownItem } from "./items.js";
 import { itemDialog } from "./item_dialog.js";
 import { runAddress } from "./runs_view.js";
@@ -45,6 +46,7 @@ function draw(main, crumb, id, about, settings, signal) {
   if (about.tokens) panels.push(["tokens", "Token by token", tokenPanel]);
   if (about.fills) panels.push(["fill", "Fill in", fillPanel]);
   if (about.walks) panels.push(["walk", "Walk", walkPanel]);
+  if (about.insight) panels.push(["insight", "How it works", insightPanel]);
   const tabs = panels.map(([key, title, make]) => h("button", { type: "button", role: "tab", id: `tab-${key}`, "aria-controls": "stage",
     "aria-selected": "false", onclick: () => open(key), onkeydown: (/** @type {KeyboardEvent} */ event) => arrow(event, key) }, title));
   /** @type {Map<string, HTMLElement>} */
