@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,15 +18,17 @@ from torch.nn import functional
 from anew.core.random import StepContext, use_context
 from anew.core.settings import to_json
 from anew.core.specs import Batch, SampleRequest, Tokens
+from anew.core.threads import available_threads, map_in_threads
 from anew.errors import ConfigError
 from anew.families._sizes import at_size, weights_within
 from anew.families.base import Family, Scale, TokenDraft
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
+from anew.families.transformer.context_head import ContextHead, PathLogits, segments_of
 from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer, sequences_of
 from anew.families.transformer.portable import decoder_sampler
-from anew.families.transformer.sampler import TokenSampler
+from anew.families.transformer.sampler import TokenMixer, TokenSampler
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
 from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
@@ -40,9 +42,11 @@ SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768)) 
 GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # where tokens lie on a grid
 MOST_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and the size of a run
 MOST_NGRAM_VOCAB = 8192  # counts of more tokens are too sparse, and too large
+MOST_CONTEXT_VOCAB = 4400  # what two tokens share is held for every pair of them
 SMALL_VOCAB = 300  # letters rather than words: longer contexts are counted, and known records may be aligned
 MOST_FITTED_TARGETS = 131_072  # held-out targets that the gate is fitted on; fewer for a large vocabulary
 MOST_FITTED_VALUES = 16_777_216  # their log-probabilities together
+TOKENS_AT_ONCE = 8192  # that the network scores at a time
 TOKENS_PER_WEIGHT = 1.5  # below that a smaller network learns more in the time
 USUAL_EPOCHS = 6.0  # where there is no budget
 CUDA_SPEED = 3e11  # weights x tokens a second of an ordinary machine
@@ -73,6 +77,11 @@ class Transformer(Family):
             )
         if c.aligned and not c.ngrams:
             raise ConfigError("aligned=true needs ngrams=true; give aligned=false with ngrams=false")
+        if c.contexts and (c.ngrams or spec.vocab > MOST_CONTEXT_VOCAB or not spec.packed):
+            raise ConfigError(
+                f"contexts=true is for running text of at most {MOST_CONTEXT_VOCAB} different tokens, and takes the place of "
+                "ngrams; give ngrams=false with it, or contexts=false"
+            )
         # A label is a token in front; the last id says that none is given.
         self.num_label_tokens = 1 if spec.classes else 0
         num_label_ids = spec.classes + 1 if spec.classes else 0
@@ -93,6 +102,7 @@ class Transformer(Family):
         )
         never_targets = [spec.special[name] for name in ("begin", "back", "pad") if name in spec.special]
         self.mixer = NgramMixer(spec.vocab, c.ngram_order, c.aligned, never_targets) if c.ngrams else None
+        self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets) if c.contexts else None
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
@@ -107,6 +117,7 @@ class Transformer(Family):
         epochs = expected_epochs(spec, scale, weights)
         is_small_vocab = spec.vocab <= SMALL_VOCAB
         examples = round(TOKENS_PER_STEP * growth / spec.length)
+        contexts = spec.packed and not on_grid and bool(spec.spellings) and spec.vocab <= MOST_CONTEXT_VOCAB
         return TransformerConfig(
             batch_size=max(4, min(examples, max(4, scale.items // 8))),
             layers=layers,
@@ -117,7 +128,8 @@ class Transformer(Family):
             weight_decay=0.0 if epochs < 10 else 0.2,
             ema_width=0.0 if epochs < 2 else 0.05,
             # Counted contexts are of what came last, not of what lies around on a grid.
-            ngrams=spec.vocab <= MOST_NGRAM_VOCAB and not on_grid,
+            ngrams=spec.vocab <= MOST_NGRAM_VOCAB and not on_grid and not contexts,
+            contexts=contexts,
             aligned=is_small_vocab and not spec.packed and not on_grid,
             ngram_order=(6 if scale.units < 5e6 else 8) if is_small_vocab else 4,
         )
@@ -154,22 +166,36 @@ class Transformer(Family):
         losses = attention.cross_entropy(logits, targets)  # (N,)
         return Loss(losses.sum(), losses.numel())
 
+    @property
+    def _heads(self) -> dict[str, NgramMixer | ContextHead]:
+        """What stands beside the network, by the name of its buffers."""
+        heads = {"mixer": self.mixer, "contexts": self.contexts}
+        return {name: head for name, head in heads.items() if head is not None}
+
+    @property
+    def token_mixer(self) -> TokenMixer | None:
+        """What stands beside the network, once it is fitted."""
+        return next((head for head in self._heads.values() if head.is_fitted), None)
+
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Count tokens and their contexts."""
-        if self.mixer is not None:
-            self.mixer.fit_counts(sequences_of(sweep, MOST_COUNTED_TOKENS))
+        for head in self._heads.values():
+            head.fit_counts(sequences_of(sweep, MOST_COUNTED_TOKENS))
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        if self.mixer is not None:
-            self.mixer.allocate_buffers({name.removeprefix("mixer."): shape for name, shape in shapes.items()})
+        for prefix, head in self._heads.items():
+            own = {name: shape for name, shape in shapes.items() if name.startswith(f"{prefix}.")}
+            head.allocate_buffers({name.removeprefix(f"{prefix}."): shape for name, shape in own.items()})
 
     def check_state(self) -> None:
-        if self.mixer is not None:
-            self.mixer.check()
+        for head in self._heads.values():
+            head.check()
 
     @torch.inference_mode()
     def calibrate(self, sweep: Iterable[Batch]) -> None:
-        """Fit the gate between network and counts."""
+        """Fit the gate between the network and what stands beside it."""
+        if self.contexts is not None and self.contexts.is_fitted:
+            self._fit_joint(self.contexts, sweep)
         if self.mixer is None or not self.mixer.is_fitted:
             return
         most = min(MOST_FITTED_TARGETS, MOST_FITTED_VALUES // self.spec.vocab)
@@ -184,6 +210,23 @@ class Transformer(Family):
         if sum(map(len, targets)):
             self.mixer.fit(GateInputs.concatenate(inputs), np.concatenate(targets))
 
+    def _fit_joint(self, head: ContextHead, sweep: Iterable[Batch]) -> None:
+        """Fit the weights of contexts and network."""
+        parts: list[tuple[NDArray[Any], ...]] = []
+        for batch in sweep:
+            segments = list(segments_of(batch))
+            if not segments:
+                continue
+            ids = batch.x[:, 1:].flatten().cpu().numpy().astype(np.int32)
+            places = np.concatenate([segment.places for segment in segments])
+            network = self._path_logits(head, batch).logits[places]
+            parts.append((ids[places], *head.read(ids, segments), network))
+            if sum(len(part[0]) for part in parts) >= MOST_FITTED_TARGETS:
+                break
+        if parts:
+            tokens, contexts, orders, networks = (np.concatenate(column) for column in zip(*parts, strict=True))
+            head.fit_joint(tokens, contexts, networks, orders)
+
     # -- score ----------------------------------------------------------------------------------------------------------
 
     def bits(self, batch: Batch, part: Literal["all", "network"] = "all") -> Tensor:
@@ -192,25 +235,53 @@ class Transformer(Family):
 
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
         """The network alone, which is what loads in a stock class; empty where there are no counts beside it."""
-        is_mixed = self.mixer is not None and self.mixer.is_fitted
-        return {"network": self._network_bits(batch)} if is_mixed else {}
+        return {"network": self._network_bits(batch)} if self.token_mixer is not None else {}
+
+    @property
+    def reads_documents(self) -> bool:
+        return self.contexts is not None and self.contexts.is_fitted
 
     @torch.inference_mode()
     def bits_and_parts(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        if self.contexts is not None and self.contexts.is_fitted:
+            network = self._path_logits(self.contexts, batch)
+            ids = batch.x[:, 1:].flatten().cpu().numpy().astype(np.int32)
+            joint = self.contexts.joint_log_probs(ids, network, list(segments_of(batch)))
+            alone = torch.from_numpy(network.log_probs)
+            return _sum_bits(torch.from_numpy(joint), batch), {"network": _sum_bits(alone, batch)}
         if self.mixer is None or not self.mixer.is_fitted:
             return self._network_bits(batch), {}
         inputs, targets, counts = self._gate_inputs(self.mixer, batch)
-        network = torch.from_numpy(inputs.network[np.arange(len(targets)), targets])  # (B*L,)
+        alone = torch.from_numpy(inputs.network[np.arange(len(targets)), targets])  # (B*L,)
         shape = (len(batch), -1)
         joint = self.mixer.joint_log_probs(inputs, targets.reshape(shape), counts.reshape(shape))
-        return _sum_bits(torch.from_numpy(joint), batch), {"network": _sum_bits(network, batch)}
+        return _sum_bits(torch.from_numpy(joint), batch), {"network": _sum_bits(alone, batch)}
 
     @torch.inference_mode()
     def _network_bits(self, batch: Batch) -> Tensor:
         """(B,) of the counted targets under the network alone."""
-        logits = self._logits(batch, torch.float32)
-        nats = functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
+        nats = torch.cat([self._network_nats(piece) for piece in _pieces(batch)])
         return _sum_bits(-nats, batch)
+
+    def _network_nats(self, batch: Batch) -> Tensor:
+        """(B*L,)."""
+        logits = self._logits(batch, torch.float32)
+        return functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
+
+    def _path_logits(self, head: ContextHead, batch: Batch) -> PathLogits:
+        """What the network says of all targets of a batch."""
+
+        @torch.inference_mode()
+        def of_piece(piece: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            logits, targets = self._logits(piece, torch.float32).flatten(0, 1), piece.x[:, 1:].flatten()
+            log_probs = logits.log_softmax(-1)
+            own = log_probs.gather(1, targets[:, None])[:, 0]
+            return head.path_logits(log_probs.exp().cpu().numpy(), targets.cpu().numpy()), own.cpu().numpy()
+
+        pieces = list(_pieces(batch))
+        workers = min(len(pieces), available_threads()) if self.device.type == "cpu" else 1
+        logits, log_probs = zip(*map_in_threads(of_piece, pieces, workers), strict=True)
+        return PathLogits(np.concatenate(logits), np.concatenate(log_probs))
 
     def _gate_inputs(self, mixer: NgramMixer, batch: Batch) -> tuple[GateInputs, NDArray[np.int64], NDArray[np.bool_]]:
         """What the gate sees of all targets of a batch; these (B*L,); and whether each counts (B*L,)."""
@@ -251,15 +322,16 @@ class Transformer(Family):
 
     def portable_sampler(self) -> PortableSampler:
         first = None
-        if self.mixer is not None and self.mixer.is_fitted:
-            start = self.mixer.last_contexts(np.zeros((1, 0), dtype=np.int64))
-            first = torch.from_numpy(self.mixer.counts.distribution(start)[0])
+        if self.token_mixer is not None:
+            first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
         del sampling["max_tokens"]
         return decoder_sampler(self.net, self.spec, first, sampling, self._left_behind())
 
     def _left_behind(self) -> tuple[str, ...]:
         """What the network lacks of the whole model."""
+        if self.contexts is not None and self.contexts.is_fitted:
+            return ("what followed many kinds of context in the train part and in the document so far",)
         if self.mixer is None or not self.mixer.is_fitted:
             return ()
         counts = f"counts of contexts of up to {self.config.ngram_order} tokens, mixed with the network's"
@@ -298,6 +370,13 @@ class Transformer(Family):
         if labels is None:
             return torch.full((n,), unknown)
         return torch.where(labels < 0, unknown, self.spec.vocab + labels)
+
+
+def _pieces(batch: Batch) -> Iterator[Batch]:
+    """The batch in pieces that the network scores at a time."""
+    rows = max(1, TOKENS_AT_ONCE // max(1, batch.x.shape[1] - 1))
+    for first in range(0, len(batch), rows):
+        yield batch.rows(first, first + rows)
 
 
 def _sum_bits(log_probs: Tensor, batch: Batch) -> Tensor:

@@ -5,8 +5,8 @@ Legend for shapes: n samples, L tokens so far, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from anew.core.random import generator
 from anew.core.specs import SampleRequest, Tokens
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.mixing import softmax
-from anew.families.transformer.ngram_mixer import VALUES_AT_ONCE, MixerState, NgramMixer
 from anew.functional import token_choice
 from anew.nets.decoder import Decoder
 from anew.nets.incremental import CachedDecoder, make_incremental
@@ -28,13 +27,28 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
+class TokenMixer(Protocol):
+    """What stands beside the network, and mixes its own probabilities with the network's."""
+
+    @property
+    def is_fitted(self) -> bool: ...
+
+    def unigram(self) -> Floats: ...
+
+    def weights_after(self, ids: Ints, logits: Floats, state: Any) -> Floats: ...
+
+    def read_prompt(self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> Any: ...
+
+
 class SampledFamily(Protocol):
     """What sampling needs of the family."""
 
     spec: Tokens
     net: Decoder
-    mixer: NgramMixer | None
     num_label_tokens: int
+
+    @property
+    def token_mixer(self) -> TokenMixer | None: ...
 
     def label_ids(self, labels: Tensor | None, n: int) -> Tensor: ...
 
@@ -73,7 +87,7 @@ class TokenSampler:
         self._uniforms, self._num_used = np.zeros((0, 0), dtype=np.float32), 0
         s = sampling
         self.is_unfiltered = (s.temperature, s.top_k, s.top_p, s.min_p) == (1.0, 0, 1.0, 0.0)
-        self.mixer = family.mixer if family.mixer is not None and family.mixer.is_fitted else None
+        self.mixer = family.token_mixer
         self.prompt = self._prompt_ids()
         self.allowed = allowed_tokens(special, family.spec.vocab, self.prompt)
 
@@ -126,7 +140,7 @@ class TokenSampler:
         n, vocab_size = self.request.n, self.family.spec.vocab
         if self.mixer is None:
             return np.full((n, vocab_size), 1 / vocab_size, dtype=np.float32)
-        return self.mixer.counts.distribution(self.mixer.last_contexts(np.zeros((n, 0), dtype=np.int64)))
+        return self.mixer.unigram()[None].repeat(n, 0)
 
     def _uniform(self) -> Floats:
         """(n,) in [0, 1), the next of each sample's own numbers."""
@@ -150,7 +164,7 @@ class TokenSampler:
         """(n, V) weights of what follows ids (n, L); rows sum to 1 only where the sampling cuts them."""
         unread = self._unread_ids(decoder, ids, is_first)
         if is_first and self.mixer is not None:
-            self.state = self._read_prompt(self.mixer, unread)
+            self.state = self._read_prompt(self.mixer, ids, unread)
         logits = decoder.feed(unread)[:, : self.family.spec.vocab]
         weights = self._mix(logits, ids)
         self.weights = weights
@@ -168,28 +182,22 @@ class TokenSampler:
         """(n, V) in proportion to the probability by network and counts together."""
         if self.mixer is None:
             return softmax(logits)[0]
-        return self.mixer.step(self.mixer.last_contexts(ids), logits, self.state)
+        return self.mixer.weights_after(ids, logits, self.state)
 
-    def _read_prompt(self, mixer: NgramMixer, ids: Ints) -> MixerState:
-        """What the rows have shown before the first new token. ids: (n, l), labels in front."""
+    def _read_prompt(self, mixer: TokenMixer, ids: Ints, unread: Ints) -> Any:
+        """What the rows have shown before the first new token. ids: (n, t), unread: (n, l) the last of them, labels in front."""
         family, num_labels = self.family, self.family.num_label_tokens
-        ids = ids[:1] if (ids == ids[0]).all() else ids  # one prompt for all is read once
-        tokens = ids[:, num_labels:]
-        length = tokens.shape[1] - 1
-        rows_at_once = max(1, VALUES_AT_ONCE // max(1, length * family.spec.vocab))
-        log_probs = np.zeros((2, len(tokens), length), dtype=np.float32)
-        state = MixerState(mixer, len(tokens))
-        for first in range(0, len(tokens) if length else 0, rows_at_once):
-            rows = slice(first, first + rows_at_once)
-            inputs = torch.from_numpy(ids[rows, :-1]).to(family.net.token_embedding.device)
+        if (ids == ids[0]).all() and (unread == unread[0]).all():  # one prompt for all is read once
+            ids, unread = ids[:1], unread[:1]
+
+        def network_of(rows: slice) -> Floats:
+            inputs = torch.from_numpy(unread[rows, :-1]).to(family.net.token_embedding.device)
             logits = family.net(inputs)[:, num_labels:, : family.spec.vocab].flatten(0, 1)
-            network = logits.log_softmax(-1).cpu().numpy()
-            contexts = mixer.contexts(tokens[rows, :-1])
-            log_probs[:, rows] = mixer.target_log_probs(contexts, network, tokens[rows, 1:])
-            state.share.weights[rows] = mixer.share_after(tokens[rows], network).weights
-        for _ in mixer.replay(tokens, log_probs, state):
-            pass
-        return state if len(tokens) == self.request.n else state.repeat(self.request.n)
+            log_probs: Floats = logits.log_softmax(-1).cpu().numpy()
+            return log_probs
+
+        state = mixer.read_prompt(ids, unread.shape[1] - num_labels, network_of)
+        return state if len(ids) == self.request.n else state.repeat(self.request.n)
 
     def _unread_ids(self, decoder: CachedDecoder, ids: Ints, is_first: bool) -> Ints:
         """(n, l) the tokens that the decoder has not read yet, or the later half of a full window, to start again from."""
