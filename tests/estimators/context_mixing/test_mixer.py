@@ -25,7 +25,9 @@ def text(n: int, seed: int = 0) -> np.ndarray:
 def mixer() -> ContextMixer:
     fitted = ContextMixer.fit(SPELLINGS, text(3000))
     source = np.random.default_rng(1)
-    fitted.joint = Joint(*(weights + source.normal(0, 0.1, weights.shape).astype(np.float32) for weights in fitted.joint))
+    fitted.joint = Joint(
+        *(weights + source.normal(0, 0.1, weights.shape).astype(np.float32) for weights in fitted.joint)
+    )
     return fitted
 
 

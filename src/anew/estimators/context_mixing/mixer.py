@@ -72,22 +72,32 @@ class ContextMixer:
         self._base: Memory | None = None
 
     @classmethod
-    def fit(cls, spellings: Sequence[bytes], text: Tokens) -> ContextMixer:
-        """Learn from a text (T,). Raises ValueError where it has other tokens."""
+    def fit(cls, spellings: Sequence[bytes], text: Tokens, most_learned: int | None = None) -> ContextMixer:
+        """Read a text.
+
+        Args:
+            spellings: Bytes of the V tokens.
+            text: (T,).
+            most_learned: How many of the last tokens curves and weights are learned from, which takes three times as long as
+                counting them; None for all.
+
+        Raises:
+            ValueError: The text has other tokens.
+        """
         _check_tokens(text, len(spellings))
         mixer = cls(spellings, text, first_maps(len(spellings)), first_joint())
-        mixer._base = mixer._read_train(RATES)
+        mixer._base = mixer._read_train(len(text) if most_learned is None else most_learned)
         return mixer
 
     @property
     def base(self) -> Memory:
         """The train part, as it is after a pass over it; made anew where this was restored."""
         if self._base is None:
-            self._base = self._read_train(None)
+            self._base = self._read_train(0)
         return self._base
 
-    def _read_train(self, rates: Rates | None) -> Memory:
-        """A pass over the train part; rates: None predicts nothing, and learns nothing."""
+    def _read_train(self, most_learned: int) -> Memory:
+        """A pass over the train part, which learns from about so many of its last tokens."""
         size = len(self.text)
         slots = int(size * SLOTS_A_TOKEN)
         memory = make_memory(size, self.vocab_size, slots)
@@ -99,7 +109,7 @@ class ContextMixer:
                 memory = make_memory(size, self.vocab_size, slots)
                 reading.recall(self.text[:first], memory, self._nothing, self.tree, self.spelling)
             piece = self.text[first : first + PIECE]
-            if rates is None:
+            if first + PIECE <= size - most_learned:
                 reading.recall(piece, memory, self._nothing, self.tree, self.spelling)
                 continue
             reading.read(
@@ -110,7 +120,7 @@ class ContextMixer:
                 self.spelling,
                 self.maps,
                 self.tables,
-                rates,
+                RATES,
                 logits,
                 orders,
             )

@@ -129,12 +129,12 @@ class ContextHead(nn.Module):
 
     # -- what is fitted -------------------------------------------------------------------------------------------------
 
-    def fit_counts(self, sequences: Iterable[Ints]) -> None:
-        """Read the train part."""
+    def fit(self, sequences: Iterable[Ints], most_learned: int) -> None:
+        """Read the train part, and learn from so many of its last tokens; see `ContextMixer.fit`."""
         from anew.estimators.context_mixing.mixer import ContextMixer
 
         text = np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int32)
-        mixer = ContextMixer.fit(self.spellings, text)
+        mixer = ContextMixer.fit(self.spellings, text, most_learned)
         self._keep(mixer.arrays())
         lengths = [len(spelling) for spelling in self.spellings]
         starts = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)

@@ -41,6 +41,7 @@ CUDA_STEP_GROWTH = 8  # a GPU's step takes as long for so many
 SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by model size
 GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # where tokens lie on a grid
 MOST_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and the size of a run
+COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 6_000  # tokens for each second of training: an eighth of it, or less
 MOST_NGRAM_VOCAB = 8192  # counts of more tokens are too sparse, and too large
 MOST_CONTEXT_VOCAB = 4400  # what two tokens share is held for every pair of them
 SMALL_VOCAB = 300  # letters rather than words: longer contexts are counted, and known records may be aligned
@@ -130,6 +131,8 @@ class Transformer(Family):
             # Counted contexts are of what came last, not of what lies around on a grid.
             ngrams=spec.vocab <= MOST_NGRAM_VOCAB and not on_grid and not contexts,
             contexts=contexts,
+            context_tokens=_within_budget(scale, COUNTED_A_SECOND),
+            context_learned=_within_budget(scale, LEARNED_A_SECOND),
             aligned=is_small_vocab and not spec.packed and not on_grid,
             ngram_order=(6 if scale.units < 5e6 else 8) if is_small_vocab else 4,
         )
@@ -179,8 +182,10 @@ class Transformer(Family):
 
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Count tokens and their contexts."""
-        for head in self._heads.values():
-            head.fit_counts(sequences_of(sweep, MOST_COUNTED_TOKENS))
+        if self.mixer is not None:
+            self.mixer.fit_counts(sequences_of(sweep, MOST_COUNTED_TOKENS))
+        if self.contexts is not None:
+            self.contexts.fit(sequences_of(sweep, self.config.context_tokens), self.config.context_learned)
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
         for prefix, head in self._heads.items():
@@ -404,6 +409,15 @@ def expected_epochs(spec: Tokens, scale: Scale, weights: int) -> float:
     # Threads share the memory, so that speed grows more slowly than their number.
     speed = CUDA_SPEED if scale.device.startswith("cuda") else CPU_SPEED * scale.threads**0.8
     return scale.seconds * speed / weights / max(1.0, float(scale.items) * spec.length)
+
+
+def _within_budget(scale: Scale, tokens_a_second: float) -> int:
+    """Tokens that context mixing may take in this time."""
+    return (
+        MOST_COUNTED_TOKENS
+        if scale.seconds is None
+        else min(MOST_COUNTED_TOKENS, round(tokens_a_second * scale.seconds))
+    )
 
 
 def _suggest_dropout(epochs: float) -> float:
