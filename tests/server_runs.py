@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import uvicorn
 from starlette.testclient import TestClient
 
 import anew
 from anew.server.app import make_app
 from anew.server.catalog import Catalog
 from anew.server.limits import Limits
-from samples import TINY, names, prose, sequences, shapes
+from anew.server.running import Server
+from samples import TINY, clips, names, prose, sequences, shapes, tones
 
+SMALL: dict[str, Any] = {"width": 8, "batch_size": 8}  # of a grid
 DATA: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
     "book": (lambda place: prose(place / "book.txt", 500), TINY | {"tokens": "characters"}),
     "names": (lambda place: names(place / "names.txt", 400), TINY),
     "words": (lambda place: prose(place / "words.txt", 500), TINY | {"tokens": "bpe", "vocab": 400}),
     "proteins": (lambda place: sequences(place / "seq.fasta", 200), TINY | {"labels": "organism", "direction": "both"}),
-    "shapes": (lambda place: shapes(place / "shapes", 120), {"width": 8, "batch_size": 8}),
+    "shapes": (lambda place: shapes(place / "shapes", 120), SMALL),
+    "tones": (lambda place: tones(place / "tones", 24), SMALL),
+    "clips": (lambda place: clips(place / "clips", 12), SMALL),
 }
 MAKE_PROGRAM = "def f{0}(x):\n    return x + {0}\n\n\n"
 
@@ -42,15 +49,35 @@ def train_runs(place: Path) -> dict[str, Path]:
     for name, (make, settings) in DATA.items():
         folders[name] = place / "runs" / name
         with mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None):
-            anew.train(make(place), folders[name], steps=8, settings=settings | {"previews": 0})
+            steps = 2 if settings is SMALL else 8
+            anew.train(make(place), folders[name], steps=steps, settings=settings | {"previews": 0})
     return folders
 
 
 @contextmanager
-def serving(runs: list[Path], limits: Limits | None = None, keys: tuple[str, ...] = ()) -> Iterator[TestClient]:
+def serving(
+    runs: list[Path], limits: Limits | None = None, keys: tuple[str, ...] = (), chats: bool = False
+) -> Iterator[TestClient]:
     """A client of a server of these runs."""
     limits = limits or Limits()
     catalog = Catalog(runs, "cpu", False, limits)
-    app = make_app(catalog, limits, "127.0.0.1", keys)
+    app = make_app(catalog, limits, "127.0.0.1", keys, chats)
     with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
         yield client
+
+
+@contextmanager
+def listening(runs: list[Path], limits: Limits | None = None, chats: bool = False) -> Iterator[str]:
+    """The address of such a server, for clients that want a socket."""
+    limits = limits or Limits()
+    catalog = Catalog(runs, "cpu", False, limits)
+    app = make_app(catalog, limits, "127.0.0.1", (), chats)
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        server = Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{opened.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

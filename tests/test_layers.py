@@ -50,6 +50,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "planning",
         "evaluation",
     ),
+    "studio_app": (*CORE, "data", "evaluation.reporting", "planning", "runs", "sampling", "server", "workflows"),
     "api": (
         *CORE,
         "runs",
@@ -61,6 +62,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "workflows",
         "exporting",
         "server",
+        "studio_app",
     ),
     "cli": ("errors", "api", "core.arguments", "core.allocator", "core.openmp", "core.reporter", "__init__"),
     "__init__": ("errors", "core.version", "api", "sampling", "workflows.inspect", "exporting"),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from anew.api.exporting import export
     from anew.api.measure import compare, evaluate, look, score, walk
     from anew.api.serving import serve
+    from anew.api.studio_page import studio
     from anew.api.training import load, resume, train
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
     from anew.exporting.base import Export
@@ -57,6 +58,7 @@ __all__ = [
     "score",
     "serve",
     "settings",
+    "studio",
     "train",
     "walk",
 ]

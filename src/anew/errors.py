@@ -57,6 +57,12 @@ def shorten(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def about(number: float) -> str:
+    """A figure that is known roughly, with two digits: 2614 is "2,600", 87.15 "87", 0.031 "0.031"."""
+    rounded = float(f"{number:.2g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 10 else f"{rounded:g}"
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the closest allowed name, else the list of allowed names."""
     names = sorted(set(allowed))

@@ -208,6 +208,27 @@ def check_samples_fit_the_spec_and_depend_on_their_index_alone(name: str, spec: 
         assert torch.equal(together[3:, :length], alone[:, :length])
 
 
+def check_rows_of_several_seeds_are_those_of_each(name: str, spec: Spec) -> None:
+    family = ready(name, spec).eval()
+    if not family.follows_keys:
+        return
+    sampling, classes = family.Sampling(), labels(spec, 2)
+    joint = last(family, SampleRequest(2, classes, None, sampling, keys=((5, 3), (6, 1))))
+    for row, (seed, index) in enumerate(((5, 3), (6, 1))):
+        own = None if classes is None else classes[row : row + 1]
+        alone = last(family, SampleRequest(1, own, None, sampling, first_index=index), seed)
+        length = min(alone.shape[-1], joint.shape[-1])
+        assert torch.allclose(joint[row, ..., :length], alone[0, ..., :length], atol=2e-2)
+
+
+def check_drafts_are_counted(name: str, spec: Spec) -> None:
+    family = ready(name, spec).eval()
+    if not family.generates:
+        return
+    request = SampleRequest(2, labels(spec, 2), None, family.Sampling())
+    assert sum(1 for _ in family.sample(request, 5)) <= family.num_drafts(request)
+
+
 def check_seeds_differ(name: str, spec: Spec) -> None:
     family = ready(name, spec).eval()
     if not family.generates:
@@ -265,6 +286,8 @@ CHECKS: list[Callable[[str, Spec], None]] = [
     check_resume_is_exact,
     check_weights_come_back,
     check_samples_fit_the_spec_and_depend_on_their_index_alone,
+    check_rows_of_several_seeds_are_those_of_each,
+    check_drafts_are_counted,
     check_seeds_differ,
     check_bits_are_exact_or_absent,
     check_a_codec_gives_what_its_latents_say,

@@ -202,7 +202,13 @@ def test_diffusion_of_clips_is_refused(tmp_path: Path) -> None:
 def test_the_folder_needs_nothing_else(tmp_path: Path) -> None:
     run = train(shapes(tmp_path / "data", 60), tmp_path / "run", TINY_CONV, steps=2, family="gan")
     export = anew.export(run, "onnx", tmp_path / "out")
-    assert [path.name for path in export.files] == ["README.md", "generator.onnx", "sample.py", "sampler.json"]
+    assert [path.name for path in export.files] == [
+        "README.md",
+        "generator.onnx",
+        "pixel_steps.py",
+        "sample.py",
+        "sampler.json",
+    ]
     words = [
         sys.executable,
         "-I",

@@ -93,7 +93,7 @@ def test_paths_that_are_not_there(method: str, path: str, status: int, client: T
 
 def test_the_models(client: TestClient) -> None:
     models = {model["id"]: model for model in client.get("/v1/models").json()["data"]}
-    assert set(models) == {"book", "names", "words", "proteins", "shapes", "programs"}
+    assert set(models) == {"book", "names", "words", "proteins", "shapes", "programs", "tones", "clips"}
     assert models["names"] == client.get("/v1/models/names").json()
     assert models["names"]["architecture"]["output_modalities"] == ["text"]
     assert models["names"]["meta"]["n_vocab"] > 20 and models["names"]["meta"]["n_params"] > 1000

@@ -40,9 +40,12 @@ def test_figures_up_to_the_interruption_are_kept() -> None:
         raise KeyboardInterrupt
 
     heard = Heard()
-    copies = measure_all(SimpleNamespace(scores=scores, copy_tests=lambda: iter(())), heard)  # type: ignore[arg-type]
+    inputs = SimpleNamespace(samples=["a", "b"])
+    evaluation = SimpleNamespace(inputs=inputs, scores=scores, copy_tests=lambda: iter(()), too_few="")
+    copies = measure_all(evaluation, heard)  # type: ignore[arg-type]
     assert [s.name for s in copies.scores] == ["coverage"] and copies.copies is None
-    assert "Stopped by hand" in copies.notes[0] and "coverage: 0.5 (real data: 0.9)" in heard.said[0]
+    assert "Stopped by hand" in copies.notes[0] and "coverage: 0.5 (real data: 0.9)" in heard.said[1]
+    assert heard.said[0] == "measuring 2 samples against the data"
 
 
 class Drawn:

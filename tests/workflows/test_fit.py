@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import anew
 from anew.core import threads
+from anew.data.formats.pixel_matching import PixelMatching
+from anew.data.modalities.image import ImageConfig
 from anew.runs import events
 from samples import shapes
 
@@ -33,3 +38,17 @@ def test_a_replay_takes_each_step_with_as_many_threads(tmp_path: Path, monkeypat
         logs = [events.thread_record(tmp_path / run / events.NAME) for run in (name, f"{name}-again")]
         assert logs[0] == logs[1] and list(logs[0]) == [0]
     assert torch.get_num_threads() == threads.available_threads()
+
+
+def test_samples_have_the_pixel_values_of_the_data(tmp_path: Path) -> None:
+    data = shapes(tmp_path / "data", 60)
+    settings = {"evaluate_samples": 0, "previews": 0, "batch_size": 16}
+    model = anew.train(data, run=tmp_path / "run", family="diffusion", steps=2, settings=settings)
+    modality: Any = model.item_modality
+    assert [step.step for step in modality.matching.steps][:3] == ["specks", "specks", "flat"]
+    matched = model.sample(32)
+    modality.matching = PixelMatching()
+    real = [np.asarray(Image.open(path)) for path in sorted(data.rglob("*.png"))]
+    before, after, expected = (float((np.stack(list(x)) == 0).mean()) for x in (model.sample(32), matched, real))
+    assert abs(after - expected) < abs(before - expected)
+    assert type(modality)(ImageConfig(match_pixels=False)).calibration_size() == (0, 0)

@@ -1,4 +1,4 @@
-"""The verbs: look, train, resume, load, score, evaluate, walk, compare, export, serve, settings, example.
+"""The verbs: look, train, resume, load, score, evaluate, walk, compare, export, serve, studio, settings, example.
 
 The command line and every page call these and nothing below. They are the functions of `anew` itself.
 """
@@ -7,6 +7,7 @@ from anew.api.catalog import example, examples, setting_groups, settings
 from anew.api.exporting import export, export_targets
 from anew.api.measure import compare, evaluate, look, read_report, score, walk
 from anew.api.serving import serve
+from anew.api.studio_page import studio
 from anew.api.training import load, resume, train
 from anew.planning.folder_names import default_report, default_run
 from anew.sampling.scores import new_csv_file
@@ -31,6 +32,7 @@ __all__ = [
     "serve",
     "setting_groups",
     "settings",
+    "studio",
     "train",
     "walk",
 ]

@@ -13,7 +13,8 @@ from anew.errors import ConfigError, shorten
 
 DEFAULT_PORT = 8000
 NEVER = "never"
-PACKAGES = ("fastapi", "uvicorn")
+CHATS = ("plain",)
+PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 MAX_KEYS = 100
 
 
@@ -24,6 +25,7 @@ def serve(
     port: int = DEFAULT_PORT,
     api_key: str | Sequence[str] | None = None,
     unload_after: str | float = "10m",
+    chat: str | None = None,
     device: str = "auto",
     trust_code: bool = False,
     on_ready: Callable[[str, list[str]], None] | None = None,
@@ -36,6 +38,7 @@ def serve(
         port: 0 takes a free one.
         api_key: Keys, of which each request must give one as `Authorization: Bearer KEY`. None: all may ask.
         unload_after: How long nobody must have asked for a model until it leaves memory ("10m", or seconds), or "never".
+        chat: "plain" takes the last message of a chat as a prompt; None: chats are refused, as these models learned none.
         device: As in `load`.
         trust_code: As in `load`.
         on_ready: Called with the address and the names of the models once all are loaded.
@@ -54,6 +57,8 @@ def serve(
     number = check_int("port", port, 0, 65_535)
     keys = _keys(api_key)
     idle_seconds = None if unload_after == NEVER else _seconds(unload_after)
+    if chat is not None:
+        arguments.choice("chat", chat, CHATS)
     trust_code = arguments.switch("trust_code", trust_code)
     for package in PACKAGES:
         require(package, extra="serve", purpose="serving")
@@ -61,7 +66,8 @@ def serve(
     from anew.server.running import run_server
 
     limits = Limits(idle_seconds=idle_seconds)
-    run_server(folders, address, number, keys, limits, device, trust_code, on_ready or (lambda address, names: None))
+    ready = on_ready or (lambda address, names: None)
+    run_server(folders, address, number, keys, limits, device, trust_code, ready, chats=chat is not None)
 
 
 def _keys(api_key: object) -> list[str]:

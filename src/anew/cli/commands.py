@@ -253,7 +253,28 @@ def _serve(arguments: argparse.Namespace, started: float) -> None:
         port=arguments.port,
         api_key=arguments.api_key or ([key_of_environment] if key_of_environment else None),
         unload_after=arguments.unload_after,
+        chat=arguments.chat,
         trust_code=arguments.trust_code,
+        on_ready=ready,
+    )
+
+
+def _studio(arguments: argparse.Namespace, started: float) -> None:
+
+    def ready(address: str) -> None:
+        if arguments.json:
+            write_json({"address": address})
+        else:
+            write(
+                f"the Studio is at {address}\ntrainings that it starts go on without it; Ctrl-C stops the Studio alone"
+            )
+        sys.stdout.flush()
+
+    api.studio(
+        arguments.run,
+        folder=arguments.folder,
+        port=arguments.port,
+        browser=not (arguments.no_browser or arguments.json),
         on_ready=ready,
     )
 
@@ -398,6 +419,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, float], None]] = {
     "walk": _walk,
     "export": _export,
     "serve": _serve,
+    "studio": _studio,
     "settings": _settings,
     "example": _example,
 }

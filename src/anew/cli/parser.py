@@ -280,7 +280,25 @@ def _serve(p: CommandParser) -> None:
         metavar="TIME",
         help="free the memory of a model that nobody asked for so long: 90s, 10m, 2h or never (default: 10m)",
     )
+    p.add_argument(
+        "--chat",
+        metavar="plain",
+        help="answer chats, too: `plain` continues the last message as a text (default: chats are refused)",
+    )
     _trust_code(p)
+
+
+def _studio(p: CommandParser) -> None:
+    p.add_argument("run", nargs="*", help="folders of runs to open first")
+    p.add_argument(
+        "--folder",
+        metavar="DIR",
+        help="folder whose runs are shown, and below which data is chosen (default: this one)",
+    )
+    p.add_argument(
+        "--port", type=_integer("--port"), default=8686, metavar="N", help="port; 0 takes a free one (default: 8686)"
+    )
+    p.add_argument("--no-browser", action="store_true", help="only print the address")
 
 
 def _settings_command(p: CommandParser) -> None:
@@ -307,6 +325,7 @@ COMMANDS: dict[str, tuple[str, Callable[[CommandParser], None]]] = {
     "walk": ("morph between samples: a strip, an animation and single frames", _walk),
     "export": ("write a run in the format of other programs, which then need no Anew", _export),
     "serve": ("answer requests over HTTP, in the shapes of OpenAI's interface, until Ctrl-C", _serve),
+    "studio": ("open a page to train, watch and play with models, until Ctrl-C", _studio),
     "settings": ("list all settings with default, range and meaning", _settings_command),
     "example": ("write an example data set as ordinary files", _example),
 }

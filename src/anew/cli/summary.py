@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anew.cli.terminal import Span
-from anew.errors import command
+from anew.errors import about, command
 
 Line = list[Span]
 SETTINGS_WIDTH = 80  # columns of a terminal that the list of settings fits
@@ -70,7 +70,7 @@ def _details(summary: Mapping[str, Any]) -> Iterator[str]:
     for row in summary["budgets"]:
         yield (
             f"  {_duration(row['seconds']):>6}: {row['parameters']:,} parameters, about {row['steps']:,} steps, "
-            f"{row['epochs']:g} passes over the data"
+            f"{about(row['epochs'])} passes over the data"
         )
 
 

@@ -205,6 +205,7 @@ class SampleRequest:
         condition: What is given of the samples; None generates from nothing.
         sampling: The family's `Sampling`; None takes its defaults.
         first_index: Global index of the first sample.
+        keys: (seed, index) of each sample, where they are of several seeds; see `Family.follows_keys`.
     """
 
     n: int
@@ -212,3 +213,8 @@ class SampleRequest:
     condition: Condition | None = None
     sampling: Any = None
     first_index: int = 0
+    keys: tuple[tuple[int, int], ...] | None = None
+
+    def sample_keys(self, seed: int) -> tuple[tuple[int, int], ...]:
+        """(seed, index) of each sample, which its random numbers follow from."""
+        return self.keys or tuple((seed, self.first_index + i) for i in range(self.n))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Collection
 
 _PART = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
          "dev": "validation", "test": "test", "testing": "test"}  # fmt: skip
 _PROGRAMS = frozenset(
     f".{s}" for s in ("py", "js", "ts", "c", "h", "cc", "cpp", "go", "java", "rs", "rb", "php", "sh", "r")
 )
+MANY_FILES = 10  # a data set that lies in a file for each part has fewer
 _PACKED = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _WORD_ENDS = re.compile(r"[-_.]")
 _RECORD_OF_FILE = re.compile(r"(.+?\.\w+)[:#@](.+)|([^:#@]+)[:#@](.+)")  # file with an ending, or without one
@@ -47,6 +49,15 @@ def part_of(path: str) -> str | None:
     words = _WORD_ENDS.split(name)
     stem = words[:-1] if len(words) > 1 else words
     return _PART.get(stem[0], _PART.get(stem[-1]))
+
+
+def parts_of(paths: Collection[str]) -> dict[str, str | None]:
+    """The part of each file of a folder, by its path. Among many files that are items themselves a name like
+    `coin_test.png` is a coincidence, so names of files count only where one of them says train."""
+    parts = {path: part_of(path) for path in paths}
+    if len(parts) < MANY_FILES or "train" in parts.values():
+        return parts
+    return {path: part and _part_of_folder(path.lower().rpartition("/")[0]) for path, part in parts.items()}
 
 
 @functools.lru_cache(maxsize=4096)

@@ -146,6 +146,12 @@ class LatentModality(Modality):
     def prompt_file(self, path: Path) -> str:
         return self.base.prompt_file(path)
 
+    def calibration_size(self) -> tuple[int, int]:
+        return self.base.calibration_size()
+
+    def calibrate(self, samples: Values, real: Values) -> None:
+        self.base.calibrate(samples, real)
+
     def state(self) -> dict[str, object]:
         return self.base.state()
 

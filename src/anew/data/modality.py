@@ -276,6 +276,23 @@ class Modality(ABC):
         """All samples in one file, where that is how such items are kept; None: a file each."""
         return None
 
+    def calibration_size(self) -> tuple[int, int]:
+        """How many samples and how many training items `calibrate` compares; (0, 0): there is nothing that it learns."""
+        return 0, 0
+
+    def calibrate(self, samples: Values, real: Values) -> None:
+        """Learn, once training is over, what `decode` does to samples so that they are more like real items.
+
+        Args:
+            samples: (n, *shape) samples as the model gives them.
+            real: (m, *shape) training items in the same values.
+        """
+        return None
+
+    def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
+        """Decoded samples with what was given of them exactly as it was given."""
+        return items
+
     # ---- prompts ----
 
     def condition_from_prompt(self, prompt: str, suffix: str = "") -> Tensor | Condition:

@@ -59,6 +59,7 @@ class Evaluation(ABC):
         item_type: How copies are told; None where that is not known.
         inputs: What is measured.
         skipped: Sentences on what was not measured and why; complete once `scores` has ended.
+        too_few: Why closeness and variety cannot be measured for want of items; empty where they can.
         sets: The items that were measured, as many of each: "samples", "test", "train" and, where there is a naive
             generator, "naive".
         closest_pairs: What the audit for copies found closest.
@@ -77,6 +78,7 @@ class Evaluation(ABC):
         self.clock = Clock(None if total is None else METRICS_SHARE * total)
         self.total_clock = Clock(total)
         self.skipped: list[str] = []
+        self.too_few = ""
         self.sets: dict[str, list[Any]] = {}
         self.closest_pairs: list[SamplePair] = []
         self._embedder: Embedder | None = None
@@ -256,8 +258,9 @@ class Evaluation(ABC):
         n = min(n_samples, len(test), len(train))
         if n < LEAST:
             if self.inputs.features is None:
-                needed = f"this needs {LEAST} samples and {LEAST} held-out {self.noun}, and there are {n}"
-                self.skip("closeness and variety", needed)
+                there_are = f"{len(samples):,} samples and {len(test):,} held-out {self.noun}"
+                self.too_few = f"there are {there_are}, and {LEAST} of each are needed"
+                self.skip("closeness and variety", self.too_few)
             return self.inputs.features
         if n < n_samples:
             available = f"there are {len(test):,} held-out and {len(train):,} training {self.noun}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ from anew.exporting.base import Target
 from anew.exporting.card import language_model_card, run_name
 from anew.exporting.language_model import LanguageModel, language_model
 from anew.sampling.model import Model
+
+if TYPE_CHECKING:
+    from gguf import GGUFWriter
+    from tokenizers import Tokenizer
 
 # The regular expression that llama.cpp knows as "gpt-2", the nearest to ours.
 PRE = "gpt-2"
@@ -97,7 +101,7 @@ class Gguf(Target):
         return notes
 
 
-def _add_sizes(writer: Any, stock: LanguageModel) -> None:
+def _add_sizes(writer: GGUFWriter, stock: LanguageModel) -> None:
     config = stock.decoder.config
     writer.add_context_length(stock.context)
     writer.add_embedding_length(config["hidden_size"])
@@ -112,7 +116,7 @@ def _add_sizes(writer: Any, stock: LanguageModel) -> None:
     writer.add_vocab_size(config["vocab_size"])
 
 
-def _add_sampling(writer: Any, model: Model) -> None:
+def _add_sampling(writer: GGUFWriter, model: Model) -> None:
     """The run's own sampling, which llama.cpp takes where no other is asked for."""
     sampling = model.sampling_config()
     writer.add_sampling_temp(sampling.temperature)
@@ -130,7 +134,7 @@ def _renamed(name: str) -> str:
     return f"blk.{layer}.{NAMES[part]}.weight"
 
 
-def _add_tensor(writer: Any, name: str, values: NDArray[np.float32], number_type: str) -> None:
+def _add_tensor(writer: GGUFWriter, name: str, values: NDArray[np.float32], number_type: str) -> None:
     """Matrices in the number type, norms in f32; a matrix whose rows are no whole blocks in f16."""
     import gguf
 
@@ -157,10 +161,10 @@ def _special_names(stock: LanguageModel) -> set[str]:
     return {token.content for token in stock.tokenizer.get_added_tokens_decoder().values()}
 
 
-def _add_merges(writer: Any, stock: LanguageModel) -> None:
+def _add_merges(writer: GGUFWriter, stock: LanguageModel) -> None:
     """Sub-words of bytes."""
     names, special = _names(stock), _special_names(stock)
-    merges: Sequence[Any] = json.loads(stock.tokenizer.to_str())["model"]["merges"]
+    merges: Sequence[str | Sequence[str]] = json.loads(stock.tokenizer.to_str())["model"]["merges"]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(PRE)
     writer.add_token_list(names)
@@ -168,7 +172,7 @@ def _add_merges(writer: Any, stock: LanguageModel) -> None:
     writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
 
 
-def _add_characters(writer: Any, stock: LanguageModel) -> None:
+def _add_characters(writer: GGUFWriter, stock: LanguageModel) -> None:
     """Characters. A unigram tokenizer reads one that it does not know as the unknown token."""
     names, special = _names(stock), _special_names(stock)
     letters = {index: name for index, name in enumerate(names) if name not in special and len(name) == 1}
@@ -190,7 +194,7 @@ def _unknown(stock: LanguageModel, names: Sequence[str], letters: Iterable[int])
     return names.index(name) if name in names else min(letters)
 
 
-def _add_special(writer: Any, stock: LanguageModel) -> None:
+def _add_special(writer: GGUFWriter, stock: LanguageModel) -> None:
     ids = {"bos": stock.begin_id, "eos": stock.end_id, "pad": stock.pad_id}
     for name, index in ids.items():
         if index is not None:
@@ -218,7 +222,7 @@ def check_words(model: Model, stock: LanguageModel) -> float:
     return share
 
 
-def different_share(tokenizer: Any, texts: Iterable[str]) -> float:
+def different_share(tokenizer: Tokenizer, texts: Iterable[str]) -> float:
     """The share of ids that stand elsewhere where words are cut as llama.cpp does."""
     from tokenizers import Tokenizer
 
@@ -233,7 +237,7 @@ def different_share(tokenizer: Any, texts: Iterable[str]) -> float:
     return different / max(1, total)
 
 
-def _places(tokenizer: Any, text: str) -> set[tuple[int, int, int]]:
+def _places(tokenizer: Tokenizer, text: str) -> set[tuple[int, int, int]]:
     """Ids with where each begins and ends."""
     encoding = tokenizer.encode(text, add_special_tokens=False)
     return {(index, *span) for index, span in zip(encoding.ids, encoding.offsets, strict=True)}

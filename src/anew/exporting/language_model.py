@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from anew.core.specs import Tokens
 from anew.data.formats.tokenizer import ESCAPE, Characters
@@ -13,6 +13,9 @@ from anew.data.modalities.text import Text
 from anew.errors import ConfigError, printable
 from anew.families.portable import StockDecoder
 from anew.sampling.model import Model
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 NO_LABEL = "<|label|>"
 REPLACEMENT = "\ufffd"
@@ -34,7 +37,7 @@ class LanguageModel:
     """
 
     decoder: StockDecoder
-    tokenizer: Any
+    tokenizer: Tokenizer
     begin_id: int | None
     end_id: int | None
     pad_id: int | None
@@ -80,7 +83,7 @@ def language_model(model: Model) -> LanguageModel:
     )
 
 
-def _tokenizer(modality: Text, labels: Sequence[str], begin_id: int | None) -> Any:
+def _tokenizer(modality: Text, labels: Sequence[str], begin_id: int | None) -> Tokenizer:
     """The run's tokenizer, with tokens of labels behind its own."""
     from tokenizers import AddedToken, Regex, decoders, processors
 
@@ -134,6 +137,6 @@ def _label_token(index: int, name: str) -> str:
     return f"<|label {index}: {printable(name)}|>"
 
 
-def tokenizer_json(tokenizer: Any) -> str:
+def tokenizer_json(tokenizer: Tokenizer) -> str:
     """tokenizer.json."""
     return json.dumps(json.loads(tokenizer.to_str()), indent=1, ensure_ascii=False) + "\n"

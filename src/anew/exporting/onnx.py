@@ -15,6 +15,7 @@ from torch import nn
 from anew.core import files
 from anew.core.extras import require
 from anew.core.specs import Tokens
+from anew.data.formats import pixel_steps
 from anew.data.formats.tokenizer import SubWords
 from anew.data.modalities.text import Text
 from anew.errors import ConfigError
@@ -52,9 +53,11 @@ class Onnx(Target):
             "item": item,
         }
         files.write_text(folder / "sampler.json", json_text(program))
-        programs = ("sample.py", "sound.py") if item["kind"] == "sound" else ("sample.py",)
-        for name in programs:
-            files.write(folder / name, (RUNTIME / name).read_bytes())
+        files.write(folder / "sample.py", (RUNTIME / "sample.py").read_bytes())
+        if item["kind"] == "sound":
+            files.write(folder / "sound.py", (RUNTIME / "sound.py").read_bytes())
+        if item.get("matching"):
+            files.write(folder / "pixel_steps.py", Path(pixel_steps.__file__).read_bytes())
         notes = [f"left behind: {clause}" for clause in sampler.left_behind]
         files.write_text(folder / "README.md", sampler_card(model, [graph.name for graph in sampler.graphs], notes))
         return notes
@@ -139,7 +142,7 @@ def _item(model: Model) -> Mapping[str, Any]:
     if isinstance(modality, Text) and isinstance(model.item_spec, Tokens):
         return {"kind": "text", "tokens": _tokens(modality), "skip": sorted(set(model.item_spec.special.values()))}
     if modality.name == "image":
-        return {"kind": "image"}
+        return {"kind": "image", "matching": modality.matching.model_dump(mode="json")["steps"]}
     if modality.name == "video":
         return {"kind": "clip", "rate": modality.rate}
     if modality.name == "audio":

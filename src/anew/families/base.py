@@ -131,6 +131,8 @@ class Family(nn.Module):
         codec_time_share: Share of the training time that it takes as a codec.
         latent_spec_type: Type of the spec of its latents, where it serves as a Codec.
         no_interpolation_reason: What to use instead where it has no continuous space, one clause.
+        follows_keys: Whether `sample` draws each row by `SampleRequest.sample_keys`, so that several seeds grow as one batch.
+        fills_in: Whether `sample` keeps the values of a Grid that a condition gives.
         interpolates_across_classes: Whether `generate` needs no label, so that a path may lead from class to class.
     """
 
@@ -149,6 +151,8 @@ class Family(nn.Module):
     codec_time_share: ClassVar[float] = 0.45
     latent_spec_type: ClassVar[type] = Grid
     no_interpolation_reason: ClassVar[str] = "use a family that has one"
+    follows_keys: ClassVar[bool] = False
+    fills_in: ClassVar[bool] = False
     interpolates_across_classes: ClassVar[bool] = False
 
     spec: Spec
@@ -238,6 +242,11 @@ class Family(nn.Module):
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Drafts of (n, *shape) or (n, <=L) while they form; the last one is the sample."""
         raise NotImplementedError
+
+    def num_drafts(self, request: SampleRequest) -> int:
+        """About how many drafts `sample` yields for a request with sampling settings, so that some can be shown at even
+        distances."""
+        return 1
 
     def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
         """What samples start from, the space in which `interpolate` moves.

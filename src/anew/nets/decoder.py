@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -179,7 +178,7 @@ QWEN3_NAMES = {  # of the matrices of a block
 }
 
 
-def to_qwen3(state: Mapping[str, Tensor], config: DecoderConfig) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def to_qwen3(state: Mapping[str, Tensor], config: DecoderConfig) -> tuple[dict[str, Tensor], dict[str, object]]:
     """A decoder's state dict -> the state dict and config.json of `transformers.Qwen3ForCausalLM` with equal logits.
 
     Raises:
@@ -201,7 +200,7 @@ def to_qwen3(state: Mapping[str, Tensor], config: DecoderConfig) -> tuple[dict[s
     return renamed, _qwen3_config(config)
 
 
-def _qwen3_config(config: DecoderConfig) -> dict[str, Any]:
+def _qwen3_config(config: DecoderConfig) -> dict[str, object]:
     return {
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from anew.errors import about
 from anew.families.base import Family, Scale
 from anew.families.phases import decay_share
 from anew.planning.benchmark import measure_candidates
@@ -145,7 +146,7 @@ def describe_plan(family: str, plan: Plan) -> str:
     if plan.train_s is not None:
         lines.append(
             f"training: {plan.train_s:.0f} s, about {_steps(plan.expected_steps or 0)}, "
-            f"{plan.epochs or 0:g} passes over the data"
+            f"{about(plan.epochs or 0)} passes over the data"
         )
     elif plan.steps is not None:
         lines.append(f"training: {_steps(plan.steps)}")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anew.core import random
 from anew.core import settings as cfg
-from anew.core.specs import Codec, Condition, SampleRequest, Spec
+from anew.core.specs import Codec, Condition, Grid, SampleRequest, Spec
 from anew.data.latent_dataset import LatentModality
 from anew.data.modality import Modality, ModalityTraits
 from anew.data.types import DecodedItem
@@ -173,7 +173,7 @@ class Generator:
         Returns:
             n items.
         """
-        items = self.modality.decode(x)
+        items = self._items(x, request)
         if stop is None:
             return items
         stopped = self.modality.truncate_at(x, _prompt_ids(request), stop)
@@ -229,7 +229,14 @@ class Generator:
             n items, as far as they are formed; the last are the samples.
         """
         for draft in self.family.sample(request, seed):
-            yield self.modality.decode(draft.cpu())
+            yield self._items(draft.cpu(), request)
+
+    def _items(self, x: Tensor, request: SampleRequest) -> Sequence[DecodedItem]:
+        """Samples or drafts as items, with what was given of them as it was given."""
+        items = self.modality.decode(x)
+        known = request.condition
+        is_known = known is not None and isinstance(self.spec, Grid) and self.codec is None
+        return self.modality.keep_known(items, known) if known is not None and is_known else items
 
     def label_names(self, labels: Tensor | None, n: int) -> list[str | None]:
         """Names of classes.

@@ -25,10 +25,10 @@ ITEM_TYPES = str | Path | bytes | bytearray | memoryview | np.ndarray | FileSlic
 
 def item_values(generator: Generator, item: object) -> Tensor:
     """(1, *shape) what the family sees of an item: a path, the bytes of a file, or an array."""
-    return _values_of(generator.modality, item)
+    return values_of(generator.modality, item)
 
 
-def _values_of(modality: Modality, item: object) -> Tensor:
+def values_of(modality: Modality, item: object) -> Tensor:
     """(1, *shape) the item as this modality, seen through a codec or plain, gives it."""
     row = _encoded_row(modality, item)
     values: Tensor = modality.batch(row[None], None, None).x
@@ -116,7 +116,7 @@ def encode_items(generator: Generator, items: Sequence[object]) -> Tensor:
         raise ConfigError(f"`items` must be a list of items (got {shorten(items)})")
     if not len(items):
         raise ConfigError("`items` must hold at least one item (got an empty list)")
-    values = torch.cat([_values_of(generator.item_modality, item) for item in items])  # (n, *shape)
+    values = torch.cat([values_of(generator.item_modality, item) for item in items])  # (n, *shape)
     return encode_in_fixed_batches(codec, values.to(generator.device))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -105,18 +105,28 @@ class Samples(Sequence[DecodedItem]):
             The path of each sample's first file, or of the one file.
         """
         target = _make_folder(folder)
+        paths = []
+        for names in self._named_files():
+            first, *_ = [files.write_inside(target, name, artifact.data) for name, artifact in names.items()]
+            paths.append(first)
+        return paths
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Name and content of each file that `save` writes."""
+        for names in self._named_files():
+            yield from ((name, artifact.data) for name, artifact in names.items())
+
+    def _named_files(self) -> Iterator[dict[str, Artifact]]:
+        """The files of each sample by name, or one of all, where such items are kept so."""
         joint = self.modality.merge_files(self.artifacts, self.labels)
         if joint is not None:
-            return [files.write_inside(target, f"samples{joint.suffix}", joint.data)]
+            yield {f"samples{joint.suffix}": joint}
+            return
         digits = max(4, len(str(len(self) - 1)))
-        paths = []
         for index, label in enumerate(self.labels):
             artifact = self.artifact(index)
             stem = f"{index:0{digits}d}" if label is None else f"{index:0{digits}d}-{_safe_name(label)}"
-            paths.append(files.write_inside(target, f"{stem}{artifact.suffix}", artifact.data))
-            for other in artifact.also:
-                files.write_inside(target, f"{stem}{other.suffix}", other.data)
-        return paths
+            yield {f"{stem}{each.suffix}": each for each in (artifact, *artifact.also)}
 
     @property
     def on_sheet(self) -> int:
@@ -145,7 +155,7 @@ class Samples(Sequence[DecodedItem]):
             texts = list(map(str, self._items))
             one_line_each = all("\n" not in text and len(text) < 200 for text in texts)
             separator = "\n" if one_line_each else "\n\n----\n\n"
-            place, data = target / f"{stem}.txt", separator.join(texts).encode()
+            place, data = target / f"{stem}.txt", (separator.join(texts) + "\n").encode()
         files.write(place, data)
         return place
 

@@ -43,6 +43,15 @@ def check_has_likelihood(generator: Generator) -> None:
         )
 
 
+def has_likelihood(generator: Generator) -> bool:
+    """Whether items have a likelihood under the model."""
+    try:
+        check_has_likelihood(generator)
+    except ConfigError:
+        return False
+    return True
+
+
 @torch.no_grad()
 def bits_of_batches(
     generator: Generator, batches: Iterable[Batch], seconds: float | None = None, part: str | None = None

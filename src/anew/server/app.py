@@ -1,37 +1,34 @@
-"""The routes of a server."""
+"""A server as an ASGI app: what it says of itself, and what goes wrong. The other modules add their paths."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from anew.core.version import __version__
-from anew.server.bodies import CompletionBody, parse
-from anew.server.catalog import Catalog, Entry
-from anew.server.completions import Answer, requests_of
+from anew.server.answering import Service
+from anew.server.catalog import Catalog
 from anew.server.faults import ApiError
-from anew.server.guard import Guard, error_response, json_body
+from anew.server.guard import Guard, error_response
+from anew.server.image_routes import add_image_routes
+from anew.server.item_routes import add_item_routes
 from anew.server.limits import Limits
-from anew.server.work import Work
+from anew.server.metrics import Metrics
+from anew.server.schemas import described
+from anew.server.text_routes import add_text_routes
+from anew.server.videos import add_video_routes
 
-SECONDS_BETWEEN_LOOKS = 0.25  # for clients that went away
-CLIENT_CLOSED_REQUEST = 499  # nginx's word for it; nobody reads it
 TITLE = "Anew"
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class ClientGoneError(Exception):
-    """Nobody waits for the answer any more."""
-
-
-def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str]) -> FastAPI:
+def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str], chats: bool = False) -> FastAPI:
     """The server as an ASGI app.
 
     Args:
@@ -39,6 +36,7 @@ def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str]) -
         limits: What it grants.
         host: The address that it listens on.
         keys: Bearer keys; none: all may ask.
+        chats: Whether the last message of a chat is taken as a prompt.
     """
 
     @asynccontextmanager
@@ -51,89 +49,33 @@ def make_app(catalog: Catalog, limits: Limits, host: str, keys: Sequence[str]) -
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _bug)
-    _add_models(app, catalog)
-    _add_completions(app, catalog, limits)
+    service = Service(catalog, limits, Metrics(catalog.counts), chats)
+    _add_facts(app, service)
+    add_text_routes(app, service)
+    add_image_routes(app, service)
+    add_item_routes(app, service)
+    add_video_routes(app, service)
     app.add_middleware(Guard, host=host, keys=keys)
     return app
 
 
-def _add_models(app: FastAPI, catalog: Catalog) -> None:
-    @app.get("/health", summary="Whether the server answers")
+def _add_facts(app: FastAPI, service: Service) -> None:
+    @app.get("/health", summary="Whether the server answers", **described(None))
     @app.get("/v1/health", include_in_schema=False)
     async def health() -> Response:
         return JSONResponse({"status": "ok"})
 
-    @app.get("/v1/models", summary="The models")
+    @app.get("/metrics", summary="What the server counts, for Prometheus", **described(None, "text/plain"))
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), headers={"Content-Type": PROMETHEUS})
+
+    @app.get("/v1/models", summary="The models", **described(None))
     async def models() -> Response:
-        return JSONResponse({"object": "list", "data": [entry.to_json() for entry in catalog.entries]})
+        return JSONResponse({"object": "list", "data": [entry.to_json() for entry in service.catalog.entries]})
 
-    @app.get("/v1/models/{name}", summary="One model")
+    @app.get("/v1/models/{name}", summary="One model", **described(None))
     async def model(name: str) -> Response:
-        return JSONResponse(catalog.entry(name).to_json())
-
-
-def _add_completions(app: FastAPI, catalog: Catalog, limits: Limits) -> None:
-    schema = {"application/json": {"schema": CompletionBody.model_json_schema()}}
-
-    @app.post(
-        "/v1/completions",
-        summary="Continue texts",
-        openapi_extra={"requestBody": {"required": True, "content": schema}},
-    )
-    async def completions(request: Request) -> Response:
-        body = parse(CompletionBody, await json_body(request, limits))
-        entry = catalog.text_entry(body.model)
-        answer = Answer(body, entry, await run_in_threadpool(requests_of, body, entry))
-        entry.worker.submit(answer.works)
-        if body.stream:
-            events = _events(request, entry, answer, limits)
-            return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        try:
-            async with _place(request, entry, answer.works, limits):
-                return JSONResponse(await answer.whole())
-        except ClientGoneError:
-            return Response(status_code=CLIENT_CLOSED_REQUEST)
-
-
-async def _events(request: Request, entry: Entry, answer: Answer, limits: Limits) -> AsyncIterator[str]:
-    """A stream of server-sent events; an error is the last of them."""
-    try:
-        async with _place(request, entry, answer.works, limits):
-            async for chunk in answer.chunks():
-                yield _event(chunk)
-    except ApiError as error:
-        yield _event(error.body())
-    except ClientGoneError:
-        return
-    yield "data: [DONE]\n\n"
-
-
-def _event(value: object) -> str:
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
-
-
-@asynccontextmanager
-async def _place(request: Request, entry: Entry, works: Sequence[Work], limits: Limits) -> AsyncIterator[None]:
-    """While works are waited for: in time, and as long as the client is there. Behind it they are cancelled."""
-
-    async def watch() -> None:
-        while not await request.is_disconnected():
-            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-        entry.worker.cancel(works)
-        works[0].fail(ClientGoneError())
-
-    watcher = asyncio.create_task(watch())
-    try:
-        async with asyncio.timeout(limits.request_seconds):
-            yield
-    except TimeoutError:
-        message = f"the answer took longer than {limits.request_seconds:g} s; ask for less, or try again later"
-        raise ApiError(504, message, code="timeout") from None
-    finally:
-        watcher.cancel()
-        entry.worker.cancel(works)
-        with suppress(asyncio.CancelledError):
-            await watcher
+        return JSONResponse(service.catalog.entry(name).to_json())
 
 
 # ---- errors ----

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, Strict, ValidationError, WithJsonSchema
 
@@ -10,9 +12,11 @@ from anew.core.settings import MAX_INT
 from anew.server.faults import bad_request, from_validation
 from anew.server.limits import (
     MAX_LOG_PROBS,
+    MAX_MESSAGES,
     MAX_NEW_TOKENS,
     MAX_PROMPTS,
     MAX_ROWS,
+    MAX_SCORED_ITEMS,
     MAX_STOP_LENGTH,
     MAX_STOPS,
 )
@@ -60,6 +64,13 @@ def _zero(value: object) -> None:
 Count = Annotated[int, Strict()]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Flag = Annotated[bool, Strict()]
+Label = Annotated[str, Strict(), Field(min_length=1, max_length=300)]
+Tokens = Annotated[int, Strict(), Field(ge=0, le=MAX_NEW_TOKENS)]
+Temperature = Annotated[Number, Field(ge=0.0, le=10.0)]
+Share = Annotated[Number, Field(ge=0.0, le=1.0)]
+TopK = Annotated[Count, Field(ge=-1, le=MAX_TOKEN_ID)]
+Seed = Annotated[Count, Field(ge=0, le=MAX_INT)]
+Rows = Annotated[Count, Field(ge=1, le=MAX_ROWS)]
 Absent = Annotated[None, PlainValidator(_zero), WithJsonSchema({"type": "null"})]
 Prompts = Annotated[
     list[Prompt],
@@ -97,23 +108,80 @@ class CompletionBody(Body):
 
     prompt: Prompts
     suffix: Annotated[str, Strict()] | None = None
-    max_tokens: Annotated[int, Strict(), Field(ge=0, le=MAX_NEW_TOKENS)] | None = None
-    temperature: Annotated[Number, Field(ge=0.0, le=10.0)] | None = None
-    top_p: Annotated[Number, Field(ge=0.0, le=1.0)] | None = None
-    top_k: Annotated[Count, Field(ge=-1, le=MAX_TOKEN_ID)] | None = None
-    min_p: Annotated[Number, Field(ge=0.0, le=1.0)] | None = None
-    seed: Annotated[Count, Field(ge=0, le=MAX_INT)] | None = None
-    n: Annotated[Count, Field(ge=1, le=MAX_ROWS)] | None = None
-    best_of: Annotated[Count, Field(ge=1, le=MAX_ROWS)] | None = None
+    max_tokens: Tokens | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    top_k: TopK | None = None
+    min_p: Share | None = None
+    seed: Seed | None = None
+    n: Rows | None = None
+    best_of: Rows | None = None
     stop: Stops = ()
     echo: Flag | None = None
     logprobs: Annotated[Count, Field(ge=0, le=MAX_LOG_PROBS)] | None = None
     stream: Flag | None = None
     stream_options: StreamOptions | None = None
-    label: Annotated[str, Strict(), Field(min_length=1, max_length=300)] | None = None
+    label: Label | None = None
     frequency_penalty: Absent = None
     presence_penalty: Absent = None
     logit_bias: Absent = None
+
+
+class MessagePart(BaseModel):
+    """A part of a message; others than text have no place in a prompt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["text"]
+    text: Annotated[str, Strict()]
+
+
+class Message(BaseModel):
+    """One message of a chat."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Annotated[str, Strict()] | Annotated[list[MessagePart], Field(min_length=1, max_length=64)]
+    name: Annotated[str, Strict(), Field(max_length=300)] | None = None
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+
+
+class ChatBody(Body):
+    """Of `POST /v1/chat/completions`."""
+
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+    max_tokens: Tokens | None = None
+    max_completion_tokens: Tokens | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    top_k: TopK | None = None
+    min_p: Share | None = None
+    seed: Seed | None = None
+    n: Rows | None = None
+    stop: Stops = ()
+    logprobs: Flag | None = None
+    top_logprobs: Annotated[Count, Field(ge=0, le=MAX_LOG_PROBS)] | None = None
+    stream: Flag | None = None
+    stream_options: StreamOptions | None = None
+    label: Label | None = None
+    frequency_penalty: Absent = None
+    presence_penalty: Absent = None
+    logit_bias: Absent = None
+    store: Absent = None
+
+
+class ScoreBody(Body):
+    """Of `POST /v1/score`: texts, or files of a grid as base64."""
+
+    input: (
+        Annotated[str, Strict()]
+        | Annotated[list[Annotated[str, Strict()]], Field(min_length=1, max_length=MAX_SCORED_ITEMS)]
+    )
 
 
 def parse(body: type[B], data: bytes) -> B:
@@ -124,3 +192,27 @@ def parse(body: type[B], data: bytes) -> B:
         raise from_validation(error) from None
     except (RecursionError, ValueError):  # nested too deep, or not UTF-8
         raise bad_request("the body is not JSON that can be read") from None
+
+
+def parse_form(body: type[B], fields: Mapping[str, str]) -> B:
+    """A body from the fields of a form, which are strings: numbers, true and false, and objects are written as in JSON.
+
+    Raises:
+        ApiError: 400; names the first fault.
+    """
+    schemas = body.model_json_schema()["properties"]
+    values = {
+        name: text if _takes_text(schemas.get(name, {})) else _json_or_text(text) for name, text in fields.items()
+    }
+    return parse(body, json.dumps(values).encode())
+
+
+def _takes_text(schema: Mapping[str, Any]) -> bool:
+    return any(part.get("type") == "string" for part in (schema, *schema.get("anyOf", ())))
+
+
+def _json_or_text(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ from anew.families.base import SamplesTokens
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
 from anew.sampling.model import Model
+from anew.sampling.scoring import has_likelihood
 from anew.server.faults import ApiError
-from anew.server.limits import Limits
+from anew.server.limits import MAX_ROWS, ROW_VALUES, Limits
 from anew.server.worker import ModelWorker
 
 
@@ -34,6 +36,10 @@ class Entry:
         num_parameters: Of its family.
         num_bytes: Of its weights.
         grows_tokens: Whether it continues texts.
+        follows_keys: Whether samples of several seeds are drawn as one batch.
+        fills_in: Whether it keeps given pixels.
+        is_scored: Whether items have a likelihood.
+        max_rows: Samples that are drawn as one batch at most.
         worker: Its thread.
     """
 
@@ -47,7 +53,16 @@ class Entry:
     num_parameters: int
     num_bytes: int
     grows_tokens: bool
+    follows_keys: bool
+    fills_in: bool
+    is_scored: bool
+    max_rows: int
     worker: ModelWorker
+
+    @property
+    def kind(self) -> str:
+        """What it makes: "text", or the modality of a grid."""
+        return "text" if isinstance(self.spec, Tokens) else self.modality.name
 
     def to_json(self) -> dict[str, object]:
         """As `/v1/models` shows it: OpenAI's fields, and those of llama.cpp."""
@@ -58,19 +73,20 @@ class Entry:
             "n_params": self.num_parameters,
             "size": self.num_bytes,
             "labels": list(self.labels),
+            "fills_in": self.fills_in,
+            "has_likelihood": self.is_scored,
             "loaded": self.worker.is_loaded,
         }
         if isinstance(self.spec, Tokens):
             meta |= {"n_vocab": self.spec.vocab, "n_ctx_train": self.spec.length}
         if isinstance(self.spec, Grid):
             meta |= {"shape": list(self.spec.shape), "axes": self.spec.axes}
-        kind = "text" if isinstance(self.spec, Tokens) else name
         return {
             "id": self.name,
             "object": "model",
             "created": self.created,
             "owned_by": "anew",
-            "architecture": {"input_modalities": [kind], "output_modalities": [kind]},
+            "architecture": {"input_modalities": [self.kind], "output_modalities": [self.kind]},
             "meta": meta,
         }
 
@@ -120,6 +136,20 @@ class Catalog:
             raise ApiError(400, message, param="model")
         return entry
 
+    def item_entry(self, name: str, kind: str) -> Entry:
+        """The same of a run that makes such items; ApiError 400 for others."""
+        entry = self.entry(name)
+        if entry.kind != kind:
+            message = (
+                f"the model {name!r} makes {entry.modality.traits.plural}, which have another path; see /v1/models"
+            )
+            raise ApiError(400, message, param="model")
+        return entry
+
+    def counts(self) -> list[tuple[str, int, int, bool]]:
+        """Of each model its name, works that are carried out, works that wait, and whether it is in memory."""
+        return [(entry.name, *entry.worker.counts(), entry.worker.is_loaded) for entry in self.entries]
+
     def stop(self) -> None:
         """End all threads."""
         for entry in self.entries:
@@ -131,6 +161,11 @@ def _finished(run: Path) -> RunFolder:
     if folder.record().status == "training":
         raise RunError(f"the run {str(run)!r} is not finished; run `{command('anew', 'resume', run)}` first")
     return folder
+
+
+def _max_rows(spec: Spec) -> int:
+    """Samples of one batch, fewer where each is large."""
+    return MAX_ROWS if isinstance(spec, Tokens) else min(MAX_ROWS, max(1, ROW_VALUES // math.prod(spec.shape)))
 
 
 def _entry(name: str, folder: RunFolder, device: str, trust_code: bool, limits: Limits) -> Entry:
@@ -151,5 +186,9 @@ def _entry(name: str, folder: RunFolder, device: str, trust_code: bool, limits: 
         num_parameters=sum(parameter.numel() for parameter in model.family.parameters()),
         num_bytes=sum(tensor.nbytes for tensor in tensors),
         grows_tokens=is_text and isinstance(model.family, SamplesTokens),
+        follows_keys=model.family.follows_keys,
+        fills_in=model.family.fills_in and model.codec is None,
+        is_scored=has_likelihood(model),
+        max_rows=_max_rows(model.item_spec),
         worker=ModelWorker(name, load, limits, model),
     )

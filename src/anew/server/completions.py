@@ -17,6 +17,7 @@ from anew.server.bodies import CompletionBody, Prompt
 from anew.server.catalog import Entry
 from anew.server.faults import bad_request, from_config_error
 from anew.server.limits import MAX_ROWS, MAX_TOKENS
+from anew.server.metrics import RequestClock
 from anew.server.text_work import FinishReason, Piece, TextRequest, TextWork, TokenLogProb
 from anew.server.work import Channel
 
@@ -162,19 +163,28 @@ class Answer:
         self.num_choices = sum(request.n for request in requests)
         self.choices = [Choice() for _ in range(self.num_choices)]
 
-    async def pieces(self) -> AsyncIterator[Piece]:
+    @property
+    def object_name(self) -> str:
+        """What OpenAI calls such an answer."""
+        return "text_completion"
+
+    async def pieces(self, clock: RequestClock) -> AsyncIterator[Piece]:
         """Pieces as they come, until each choice has its last."""
         missing = self.num_choices
         while missing:
             piece = await self.channel.get()
             assert isinstance(piece, Piece)
+            clock.piece()
             missing -= piece.finish_reason is not None
             self.choices[piece.index].add(piece)
             yield piece
+        prompt, new = self._num_tokens()
+        clock.prompt_tokens, clock.new_tokens, clock.samples = prompt, new, self.num_choices
+        clock.reason = "stop" if all(choice.finish_reason == "stop" for choice in self.choices) else "length"
 
-    async def whole(self) -> Json:
+    async def whole(self, clock: RequestClock) -> Json:
         """The answer in one piece."""
-        async for _ in self.pieces():
+        async for _ in self.pieces(clock):
             pass
         choices = [
             self._choice(index, self._echoed(index) + choice.text, choice.log_probs, choice.finish_reason, 0)
@@ -182,10 +192,10 @@ class Answer:
         ]
         return self._answer(choices) | {"usage": self.usage()}
 
-    async def chunks(self) -> AsyncIterator[Json]:
+    async def chunks(self, clock: RequestClock) -> AsyncIterator[Json]:
         """The answer piece by piece, and what it took where that is asked for."""
         sent = [0] * self.num_choices
-        async for piece in self.pieces():
+        async for piece in self.pieces(clock):
             echoed = self._echoed(piece.index) if not sent[piece.index] else ""
             offset = sent[piece.index]
             text = echoed + piece.text
@@ -196,14 +206,19 @@ class Answer:
 
     def usage(self) -> Json:
         """Tokens of prompts and of continuations."""
-        prompt = sum(len(r.prompt) - r.num_opening for r in self.requests)
-        completion = sum(choice.num_tokens for choice in self.choices)
+        prompt, completion = self._num_tokens()
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+    def _num_tokens(self) -> tuple[int, int]:
+        return (
+            sum(len(r.prompt) - r.num_opening for r in self.requests),
+            sum(choice.num_tokens for choice in self.choices),
+        )
 
     def _answer(self, choices: list[Json]) -> Json:
         return {
             "id": self.id,
-            "object": "text_completion",
+            "object": self.object_name,
             "created": self.created,
             "model": self.entry.name,
             "choices": choices,

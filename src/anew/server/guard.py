@@ -6,18 +6,21 @@ import asyncio
 import hmac
 import ipaddress
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from anew.errors import shorten
 from anew.server.faults import ApiError, bad_request
 from anew.server.limits import Limits
 
 OPEN_PATHS = ("/health", "/v1/health")  # for load balancers, which have no key
+MAX_FILES, MAX_FIELDS = 4, 40  # of a form
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -31,11 +34,28 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def check_names(headers: Headers, host: str) -> None:
+    """Refuse what the page of another site makes a browser send: under a name of its own (DNS rebinding), or with its Origin.
+
+    Args:
+        headers: Of the request.
+        host: The address that the server listens on.
+
+    Raises:
+        ApiError: 400 there is no such Host; 403 Host or Origin are of another site.
+    """
+    hosts = headers.getlist("host")
+    if len(hosts) != 1 or (name := _host_name(hosts[0])) is None:
+        raise bad_request("the request must have one Host header")
+    if is_loopback(host) and name not in (*LOCAL_NAMES, host):
+        raise ApiError(403, "this server answers to the names of this machine only; ask 127.0.0.1 or localhost")
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
+        raise ApiError(403, "pages of other sites may not ask this server (Origin)")
+
+
 class Guard:
     """Lets requests through to the app, or answers them itself.
-
-    A page of another site can make a browser ask a server on this machine, under a name of its own (DNS rebinding) or with its
-    Origin; neither gets through.
 
     Args:
         app: What is guarded.
@@ -59,14 +79,7 @@ class Guard:
         await self.app(scope, receive, send)
 
     def _check(self, path: str, headers: Headers) -> None:
-        hosts = headers.getlist("host")
-        if len(hosts) != 1 or (name := _host_name(hosts[0])) is None:
-            raise bad_request("the request must have one Host header")
-        if is_loopback(self.host) and name not in (*LOCAL_NAMES, self.host):
-            raise ApiError(403, "this server answers to the names of this machine only; ask 127.0.0.1 or localhost")
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
-            raise ApiError(403, "pages of other sites may not ask this server (Origin)")
+        check_names(headers, self.host)
         if self.keys and path not in OPEN_PATHS and not self._has_key(headers.getlist("authorization")):
             raise ApiError(
                 401,
@@ -104,28 +117,69 @@ async def json_body(request: Request, limits: Limits) -> bytes:
     Raises:
         ApiError: 400 it is something else; 413 it is too large; 408 it does not arrive in time.
     """
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media != "application/json":
+    if _media(request) != "application/json":
         raise bad_request("the body must be JSON; send `Content-Type: application/json`")
+    return await _body(request, limits.body_bytes, limits)
+
+
+async def form_body(request: Request, limits: Limits) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Fields and files of a form.
+
+    Raises:
+        ApiError: As `json_body`.
+    """
+    if _media(request) != "multipart/form-data":
+        raise bad_request("the body must be a form with files; send `Content-Type: multipart/form-data`")
+    data = await _body(request, limits.upload_bytes, limits)
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        yield data
+
+    parser = MultiPartParser(
+        request.headers, pieces(), max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=limits.body_bytes
+    )
+    try:
+        form = await parser.parse()
+    except Exception as error:  # damaged forms make the parser raise almost anything
+        raise bad_request(f"the form cannot be read ({shorten(str(error))})") from None
+    fields: dict[str, str] = {}
+    files: dict[str, bytes] = {}
+    for name, value in form.multi_items():
+        name = name.removesuffix("[]")  # how clients name one of several files
+        if name in fields or name in files:
+            raise bad_request(f"{shorten(name)} was sent twice; send one", name[:60])
+        if isinstance(value, str):
+            fields[name] = value
+        else:
+            files[name] = await value.read()
+    await form.close()
+    return fields, files
+
+
+def _media(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _body(request: Request, most: int, limits: Limits) -> bytes:
     length = request.headers.get("content-length", "0")
-    _check_size(int(length) if length.isdecimal() and len(length) < 20 else sys.maxsize, limits)
+    _check_size(int(length) if length.isdecimal() and len(length) < 20 else sys.maxsize, most)
     try:
         async with asyncio.timeout(limits.body_seconds):
-            return await _read(request, limits)
+            return await _read(request, most)
     except TimeoutError:
         raise ApiError(408, f"the body did not arrive within {limits.body_seconds:g} s") from None
     except ClientDisconnect:
         raise bad_request("the client went away") from None
 
 
-async def _read(request: Request, limits: Limits) -> bytes:
+async def _read(request: Request, most: int) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        _check_size(len(body), limits)
+        _check_size(len(body), most)
     return bytes(body)
 
 
-def _check_size(size: int, limits: Limits) -> None:
-    if size > limits.body_bytes:
-        raise ApiError(413, f"the body is larger than {limits.body_bytes:,} bytes; send less")
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise ApiError(413, f"the body is larger than {most:,} bytes; send less")

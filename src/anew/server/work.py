@@ -10,6 +10,7 @@ from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
 
 from anew.sampling.model import Model
+from anew.server.limits import MAX_ROWS
 
 E = TypeVar("E")
 
@@ -45,11 +46,13 @@ class Work(ABC):
     Attributes:
         channel: Where its events go.
         size: Samples in it.
+        max_rows: Samples that are drawn as one batch at most.
         began: `time.monotonic()` when it was made.
     """
 
     channel: Channel[object]
     size: int
+    max_rows: int = MAX_ROWS
 
     def __init__(self) -> None:
         self.began = time.monotonic()

@@ -51,8 +51,12 @@ class ModelWorker:
         with self._changed:
             return self._num_running, len(self._pending)
 
-    def submit(self, works: Sequence[Work]) -> None:
+    def submit(self, works: Sequence[Work], goes_on: bool = False) -> None:
         """Take works of one request into the queue.
+
+        Args:
+            works: What is to be done.
+            goes_on: Whether they are of a request that was let in before, which is not sent away in its middle.
 
         Raises:
             ApiError: 429, the queue is full; 503, the server stops.
@@ -61,7 +65,7 @@ class ModelWorker:
             self._drop_cancelled()
             if self._is_stopping:
                 raise ApiError(503, "the server is stopping; try again later")
-            if len(self._pending) + len(works) > self.limits.queue:
+            if not goes_on and len(self._pending) + len(works) > self.limits.queue:
                 raise self._queue_is_full()
             self._pending.extend(works)
             self._changed.notify_all()
@@ -126,7 +130,7 @@ class ModelWorker:
         key, rows = group[0].batch_key(), group[0].size
         rest: deque[Work] = deque()
         for work in self._pending:
-            fits = key is not None and rows + work.size <= MAX_ROWS and work.batch_key() == key
+            fits = key is not None and rows + work.size <= group[0].max_rows and work.batch_key() == key
             if fits:
                 group.append(work)
                 rows += work.size

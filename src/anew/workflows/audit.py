@@ -75,6 +75,7 @@ def evaluate_samples(
             family="unknown",
             modality=real.modality.name,
             notes=[*sets.notes, *skipped(generated.scan), *evaluation.skipped, *measurements.notes],
+            too_few=measurements.too_few,
             folder=out,
         )
         write_report(

@@ -113,7 +113,7 @@ def _learn(
         check_settings(request, data, choice, codec=None)
         job = begin_job(folder, request, train_config, context, data, choice)
         checkpoint = None
-    if job.record.status == "training" and fit(job, checkpoint) == "interrupted":
+    if job.record.status == "training" and fit(job, checkpoint, generates=False) == "interrupted":
         raise KeyboardInterrupt
     codec = job.rebuilt(read_tensors(folder.path / WEIGHTS))
     family = CodecRecord.Family(name=name, config=job.record.family.config)

@@ -126,6 +126,7 @@ def measure_all(evaluation: Evaluation, reporter: Reporter, stop_at: float | Non
         stop_at: `time.monotonic()` at which measuring ends for good, wherever it is; None for no limit.
     """
     measurements = Measurements()
+    reporter.message(f"measuring {plural(len(evaluation.inputs.samples), 'sample')} against the data")
     try:
         in_time = _measure_scores(evaluation, measurements, reporter, stop_at)
         in_time = _look_for_copies(evaluation, measurements, reporter, stop_at) and in_time
@@ -136,6 +137,7 @@ def measure_all(evaluation: Evaluation, reporter: Reporter, stop_at: float | Non
     except KeyboardInterrupt:
         measurements.notes.append("Stopped by hand: what is missing here was not measured.")
         reporter.message("stopped; what was measured so far is written")
+    measurements.too_few = evaluation.too_few
     if measurements.copies is not None:
         measurements.scores += measurements.copies.scores()
         measurements.notes += measurements.copies.notes

@@ -10,6 +10,7 @@ import torch
 
 from anew.core.specs import Batch
 from anew.core.threads import ThreadTuner, available_threads, use_threads
+from anew.data.latent_dataset import LatentModality
 from anew.errors import restoring
 from anew.families.base import Family
 from anew.planning.budget import LEAST_TRAINING, calibration_slice, time_to_train
@@ -19,6 +20,7 @@ from anew.runs.events import Events
 from anew.runs.paths import WEIGHTS
 from anew.runs.state import Checkpoint
 from anew.runs.tensors import write_tensors
+from anew.sampling.generator import Generator
 from anew.training.loop import Listener, Outcome, TrainingLoop
 from anew.training.progress import Progress, ReplayProgress, StepProgress, TimeProgress
 from anew.training.trainer import StepResult, Trainer
@@ -32,6 +34,8 @@ def fit(
     job: TrainingJob,
     checkpoint: Checkpoint | None = None,
     make_listeners: Callable[[Trainer], Sequence[Listener]] = lambda trainer: (),
+    *,
+    generates: bool = True,
 ) -> Outcome:
     """Train until the plan is done, choose the weights, and write model.safetensors.
 
@@ -39,6 +43,7 @@ def fit(
         job: What is trained.
         checkpoint: The state to go on from; None at the beginning.
         make_listeners: Gives what is called after each step.
+        generates: Whether samples will be drawn from the family; a codec need not generate.
 
     Returns:
         How the training ended. After "interrupted" its state is saved, and no weights were chosen.
@@ -67,7 +72,7 @@ def fit(
     outcome = _run_loop(job, trainer, validation, spent, make_listeners(trainer))
     _use_planned_threads(job)
     if outcome != "interrupted":
-        _keep_weights(job, trainer, validation)
+        _keep_weights(job, trainer, validation, generates)
     return outcome
 
 
@@ -173,7 +178,7 @@ def _run_loop(
             events.close()
 
 
-def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | None) -> None:
+def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | None, generates: bool) -> None:
     """Write the weights to sample from, with what the family fits on validation data, into model.safetensors."""
     weights, best_step = (trainer.weights(), None) if validation is None else validation.final_weights()
     if best_step is not None:
@@ -183,8 +188,24 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
         with torch.no_grad():
             family.calibrate(batch.to(job.world.device) for batch in _calibration_batches(job))
         write_tensors(job.folder.path / WEIGHTS, {name: t.cpu() for name, t in family.state_dict().items()})
+        if generates:
+            _calibrate_modality(job, family)
         job.write_status("trained")
     job.world.barrier()
+
+
+def _calibrate_modality(job: TrainingJob, family: Family) -> None:
+    """Let the modality compare samples with training items, so that what it decodes is more like them."""
+    modality, data = job.data.modality, job.data.base
+    num_samples, num_real = modality.calibration_size()
+    if not num_samples:
+        return
+    generator = Generator(family, modality, job.record.data.labels, job.record.label_shares)
+    samples = generator.generate(generator.request(num_samples, job.plan.seed), job.plan.seed)  # (n, ...)
+    if isinstance(modality, LatentModality):
+        samples = modality.decode_latents(samples)
+    count = min(num_real, data.train_items)
+    modality.calibrate(samples, data.batch(0, "calibration", 0, count, count).x)
 
 
 def _better_of_both(job: TrainingJob, family: Family) -> Family:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from anew.core.threads import use_threads
 from anew.data.dataset import Dataset
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
+from anew.errors import about
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import largest_affordable
 from anew.planning.build import build_family, count_parameters
@@ -68,7 +69,7 @@ class BudgetEstimate:
     def __str__(self) -> str:
         hours = self.seconds >= 3600
         duration = f"{self.seconds / 3600:g} h" if hours else f"{self.seconds / 60:g} min"
-        return f"{duration}: {self.parameters:,} parameters, about {self.steps:,} steps, {self.epochs:g} passes over the data"
+        return f"{duration}: {self.parameters:,} parameters, about {self.steps:,} steps, {about(self.epochs)} passes over the data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,7 @@ def inspect_data(
     budget: float | None = None,
     seed: int = 0,
     settings: Mapping[str, object] | None = None,
+    visit: Callable[[Dataset], None] = lambda data: None,
 ) -> Inspection:
     """What the data at a path is, and what can be learned from it; see `anew.look`.
 
@@ -206,6 +208,7 @@ def inspect_data(
         budget: Seconds that sizes follow from, and that are estimated; None for those of 10 minutes, and three estimates.
         seed: Of the split.
         settings: Of the modality.
+        visit: Called with the data while it is open.
     """
     use_threads()
 
@@ -221,6 +224,7 @@ def inspect_data(
         choice = (
             rivals[0] if rivals else choose_family(data.spec, None, prefer, description=data.modality.traits.plural)
         )
+        visit(data)
         scan = data.scan
         return Inspection(
             path=path,

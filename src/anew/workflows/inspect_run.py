@@ -10,7 +10,7 @@ from pathlib import Path
 from anew.core import files
 from anew.core.settings import to_json
 from anew.core.specs import Tokens
-from anew.errors import RunError, command
+from anew.errors import RunError, about, command
 from anew.runs import events
 from anew.runs.folder import RunFolder
 from anew.runs.paths import CONFIG
@@ -101,7 +101,7 @@ class RunInspection:
             lines["model"] = f"{self.family}, {self.parameters:,} parameters, {size}" if is_planned else self.family
         if self.steps:
             figures = [f"{self.steps:,} steps in {self.seconds:,.0f} s"]
-            figures += [f"{self.passes:.2g} passes over the data"] if self.passes else []
+            figures += [f"{about(self.passes)} passes over the data"] if self.passes else []
             figures += [f"{name.replace('_', ' of ')} {value:.4f}" for name, value in self.loss.items()]
             lines["so far"] = ", ".join(figures)
         return lines

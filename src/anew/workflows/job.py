@@ -75,8 +75,8 @@ class TrainingJob:
 
     def write_status(self, status: Status, data: DataRecord | None = None) -> None:
         """Write config.json with this status, and with what is known of the data now, where that changed."""
-        changes: dict[str, object] = {"status": status} if data is None else {"status": status, "data": data}
-        self.folder.write_config(self.record.model_copy(update=changes))
+        known = (data or self.record.data).model_copy(update={"learned": self.data.modality.state()})
+        self.folder.write_config(self.record.model_copy(update={"status": status, "data": known}))
 
     def rebuilt(self, weights: Mapping[str, Tensor]) -> Family:
         """The family on this process alone, with these weights, ready to sample."""

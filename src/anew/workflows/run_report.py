@@ -39,6 +39,7 @@ class Measurements:
     scores: list[Score] = field(default_factory=list)
     copies: CopyTestResult | None = None
     notes: list[str] = field(default_factory=list)
+    too_few: str = ""  # why closeness and variety were not measured, where it was for want of items
 
 
 def basis_of(run: Path, report: EvaluationReport, samples: int) -> Basis:
@@ -136,6 +137,7 @@ def write_run_report(
         family=record.family.name,
         modality=record.data.modality,
         notes=measurements.notes,
+        too_few=measurements.too_few,
         steps=steps,
         outlook=outlook(events_file.read(run / events_file.NAME), record.plan.epochs),
     )

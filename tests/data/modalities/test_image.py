@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image as Pillow
 
 from anew.core.settings import from_json
-from anew.core.specs import Grid
+from anew.core.specs import Condition, Grid
 from anew.data.formats import pixels
 from anew.data.formats.image_size import chosen_size
 from anew.data.modalities.image import Image, ImageConfig, parse_size, side_limit
@@ -441,3 +442,13 @@ def test_large_photographs_decode_at_a_fraction() -> None:
     assert reduced.width <= 400
     expected = np.asarray(image.resize((32, 24), Pillow.Resampling.BICUBIC)).astype(int)
     assert np.abs(through(modality, data) - expected).mean() < 6
+
+
+def test_what_is_known_of_a_sample_is_kept_exactly() -> None:
+    modality = fitted(coloured(), coloured())
+    made = modality.decode(np.zeros((2, 3, 12, 16), np.float32))
+    known = torch.from_numpy(modality.batch(modality.encode(Item("one", coloured()))[None], None, None).x.numpy()[0])
+    mask = torch.zeros(1, 12, 16)
+    mask[:, :5] = 1.0
+    for item in modality.keep_known(made, Condition(known, mask)):
+        assert (item[:5] == coloured()[:5]).all() and (item[5:] == made[0][5:]).all()

@@ -11,7 +11,7 @@ import pytest
 
 from anew.data import limits
 from anew.data.dataset import Dataset
-from anew.data.file_names import label_of, part_of, suffix_of
+from anew.data.file_names import label_of, part_of, parts_of, suffix_of
 from anew.data.modalities.image import Image
 from anew.data.modalities.text import Text
 from anew.data.modality import Modality
@@ -37,6 +37,14 @@ PNG = b"\x89PNG\r\n\x1a\n"
 )  # fmt: skip
 def test_part_of(path: str, part: str | None) -> None:
     assert part_of(path) == part
+
+
+def test_a_word_in_one_of_many_file_names_is_no_part() -> None:
+    pictures = [f"items/coin{i}.png" for i in range(20)]
+    assert set(parts_of([*pictures, "items/coin_test.png", "valid_key.png"]).values()) == {None}
+    assert parts_of([*pictures, "test/a.png"])["test/a.png"] == "test"
+    assert parts_of([*pictures, "train_1.png", "test_1.png"])["test_1.png"] == "test"
+    assert parts_of(["novel.txt", "test.txt"])["test.txt"] == "test"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +192,7 @@ def test_content_outweighs_an_ending_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "odd.bin").write_bytes(bytes(range(200)))
     source = Source.open(tmp_path, KINDS)
     assert source.counts == {"image": 3, "text": 1, ".bin": 1}
-    assert "3 .txt files hold images by content" in source.notes[0]
+    assert "3 .txt files are read as images, by their content" in source.notes[0]
 
 
 def test_spans_of_records_hold_whole_records(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_look_says_what_was_taken_by_content(tmp_path: Path) -> None:
         write(tmp_path / "d", **{f"{i}__dat": picture(i * 8)})
     data = Dataset.open(tmp_path / "d")
     assert data.modality.name == "image"
-    assert any("30 .dat files hold images by content" in note for note in data.scan.notes)
+    assert any("30 .dat files are read as images, by their content" in note for note in data.scan.notes)
     data.close()
 
 

@@ -116,6 +116,13 @@ def test_report_json_has_the_fixed_shape(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "report.json"]
 
 
+def test_answers_that_want_items_say_so() -> None:
+    reason = "there are 64 samples and 9 held-out clips, and 20 of each are needed"
+    report = EvaluationReport.of([], run="r", family="diffusion", modality="audio", too_few=reason)
+    assert report.grades == {"closeness": "too_few", "variety": "too_few"}
+    assert report.figures["closeness"] == reason and report.verdict["variety"] == f"Too few to tell: {reason}."
+
+
 def test_a_report_is_an_object_that_shows_itself(tmp_path: Path) -> None:
     about = {"run": "first", "family": "diffusion", "modality": "image", "folder": tmp_path}
     report = EvaluationReport.of(IMAGE_SCORES, copies(), **about)

@@ -15,7 +15,7 @@ from anew.families.transformer.config import TransformerConfig, TransformerSampl
 from anew.families.transformer.context_head import segments_of
 from anew.families.transformer.family import Transformer
 
-SPELLINGS = tuple(bytes([97 + i]) for i in range(10)) + (b" ", b"\n")
+SPELLINGS = (*(bytes([97 + i]) for i in range(10)), b" ", b"\n")
 TEXT = Tokens(vocab=12, length=16, spellings=SPELLINGS)
 SMALL = {"batch_size": 4, "layers": 1, "width": 16, "heads": 2, "mlp_size": 24, "precision": "fp32"}
 
@@ -108,7 +108,7 @@ def test_a_damaged_state_is_refused(family: Transformer, name: str, value: int) 
     other = Transformer(TEXT, TransformerConfig(**SMALL, ngrams=False, contexts=True))  # type: ignore[arg-type]
     other.allocate_buffers({key: tensor.shape for key, tensor in state.items()})
     other.load_state_dict(state)
-    with pytest.raises(ValueError, match="other tokens|do not fit"):
+    with pytest.raises(ValueError, match=r"other tokens|do not fit"):
         other.check_state()
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import ConfigDict, Field
 
 from anew.core.schema import Count, Flag, Positive, Real, Record, Text, Whole, checked
+from anew.data.formats.pixel_matching import PixelMatching
 
 Extent = Annotated[int, Field(strict=True, ge=1, le=2**16)]
 R = TypeVar("R", bound=Record)
@@ -27,6 +28,7 @@ class LearnedImage(_Grid):
     shape: Annotated[list[Extent], Field(min_length=3, max_length=3)]
     frame: Literal["crop", "pad"]
     levels: Annotated[list[Real], Field(min_length=2, max_length=2)] | None
+    matching: PixelMatching = PixelMatching()
 
 
 class LearnedVideo(_Grid):

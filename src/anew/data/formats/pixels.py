@@ -279,11 +279,23 @@ def shown(values: Numbers) -> NDArray[np.uint8]:
     return eight[0] if eight.shape[0] == 1 else np.ascontiguousarray(eight.transpose(1, 2, 0))
 
 
-def png(values: NDArray[np.uint8]) -> bytes:
-    """A PNG file of (H, W) or (H, W, C) uint8."""
+def png(values: NDArray[np.uint8], paletted: bool = False) -> bytes:
+    """A PNG file of (H, W) or (H, W, C) uint8; paletted: with a palette, where it has at most 256 colours."""
     out = io.BytesIO()
-    Image.fromarray(values).save(out, format="PNG")
+    colours, index = _palette(values) if paletted and values.ndim == 3 else (values, values)
+    if index is values or len(colours) > 256:
+        Image.fromarray(values).save(out, format="PNG")
+        return out.getvalue()
+    image = Image.fromarray(index.astype(np.uint8), mode="P")
+    image.putpalette(colours[:, :3].tobytes())
+    image.save(out, format="PNG", **({"transparency": colours[:, 3].tobytes()} if values.shape[2] == 4 else {}))
     return out.getvalue()
+
+
+def _palette(values: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """(P, C) the colours of an image (H, W, C), and (H, W) the number of each pixel's."""
+    colours, index = np.unique(values.reshape(-1, values.shape[2]), axis=0, return_inverse=True)
+    return colours, index.reshape(values.shape[:2])
 
 
 def perceptual_hash(image: Image.Image) -> bytes:

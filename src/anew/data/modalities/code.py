@@ -68,7 +68,7 @@ class Code(Text):
         singular="program",
         default_sampling={"min_p": 0.05},  # one symbol out of place, and a function does not parse
     )
-    words: ClassVar[str] = tokenizer.INDENTED
+    word_pattern: ClassVar[str] = tokenizer.INDENTED
     special_names: ClassVar[Mapping[str, str]] = {**Text.special_names, **{name: f"<|{name}|>" for name in FIM}}
 
     config: CodeConfig

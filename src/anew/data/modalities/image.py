@@ -16,10 +16,11 @@ from PIL import Image as Pillow
 from anew.core import isolation
 from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
-from anew.core.specs import Batch, Grid, Spec
+from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
 from anew.data.formats import learned, pixels
 from anew.data.formats.image_size import RUNGS, chosen_size
+from anew.data.formats.pixel_matching import PixelMatching
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count
 from anew.data.types import Artifact, DataBudget, DecodedItem, Item
 from anew.errors import ConfigError, DataError
@@ -36,6 +37,10 @@ CHUNK = 4  # images between two looks at how much was decoded
 MAX_SIDE = 1024  # pixels a side
 MIN_STD = 0.02  # least standard deviation reported: noise levels are measured against it
 TRANSPARENT_SHARE = 0.1  # of images, from which transparency is kept
+MATCHED_PIXELS = 1 << 16  # of samples that are compared with real images, and that are matched at a time
+MATCHED_SAMPLES = (8, 64)  # least and most of them
+PALETTE_PIXELS = 1 << 21  # of real images in which a palette is looked for
+MATCHED_IMAGES = (16, 2048)  # least and most of them
 CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
 
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
@@ -48,6 +53,9 @@ class ImageConfig:
     size: str = setting("auto", "auto, a side in pixels (64), or WIDTHxHEIGHT (64x48)")
     channels: str = setting("auto", "grey, colour, colour with transparency", choices=("auto", "grey", "rgb", "rgba"))
     frame: str = setting("auto", "images of another shape: cut the middle out, or pad", choices=("auto", "crop", "pad"))
+    match_pixels: bool = setting(
+        True, "give samples the data's own alpha values, flat colours and palette, and no more specks"
+    )
     labels: str = setting("auto", "whether classes condition the generator", choices=("auto", "off"))
     image_column: str = setting("", "column of a table that holds the images; empty finds it by its name")
     label_column: str = setting("", "column of a table that holds the classes; empty finds it by its name")
@@ -140,6 +148,7 @@ class Image(Modality):
         self._fixed_size = parse_size(config.size)
         self._frame = "crop"
         self._levels: pixels.Levels | None = None
+        self.matching = PixelMatching()
 
     @classmethod
     def sniff(cls, head: bytes) -> float:
@@ -296,11 +305,42 @@ class Image(Modality):
         return Batch(torch.from_numpy(x), label, None, units)
 
     def decode(self, x: Values) -> list[NDArray[np.uint8]]:
-        """(n, C, H, W) in [-1, 1] -> (H, W), (H, W, 3) or (H, W, 4) uint8 each."""
-        return [pixels.shown(image) for image in as_array(x)]
+        """(n, C, H, W) in [-1, 1] -> (H, W), (H, W, 3) or (H, W, 4) uint8 each, with the pixel values that the data has."""
+        values = as_array(x)
+        if not self.matching.steps or not len(values):
+            return [pixels.shown(image) for image in values]
+        count = max(1, MATCHED_PIXELS // (values.shape[2] * values.shape[3]))
+        chunks = (values[start : start + count] for start in range(0, len(values), count))
+        return [pixels.shown(image) for chunk in chunks for image in _as_unit(self.matching(_as_levels(chunk)))]
+
+    def to_items(self, rows: Numbers) -> list[NDArray[np.uint8]]:
+        return [pixels.shown(image) for image in _as_unit(rows)]
+
+    def calibration_size(self) -> tuple[int, int]:
+        if not self.config.match_pixels:
+            return 0, 0
+        area = int(np.prod(self._grid.shape[1:]))
+        samples, real = MATCHED_PIXELS // area, PALETTE_PIXELS // area
+        return int(np.clip(samples, *MATCHED_SAMPLES)), int(np.clip(real, *MATCHED_IMAGES))
+
+    def calibrate(self, samples: Values, real: Values) -> None:
+        self.matching = PixelMatching.learned(_as_levels(as_array(samples)), _as_levels(as_array(real)))
+
+    def keep_known(self, items: Sequence[DecodedItem], known: Condition) -> Sequence[DecodedItem]:
+        shape = self._grid.shape
+        values = np.broadcast_to(as_array(known.x), (len(items), *shape))
+        mask = np.ones(1) if known.mask is None else as_array(known.mask)
+        masks = np.broadcast_to(mask, (len(items), *shape))[:, 0] >= 1.0  # (n, H, W)
+        kept = []
+        for item, value, is_known in zip(items, values, masks, strict=True):
+            merged = np.array(item)
+            merged[is_known] = pixels.shown(value)[is_known]
+            kept.append(merged)
+        return kept
 
     def save_item(self, item: DecodedItem) -> Artifact:
-        return Artifact(".png", pixels.png(np.asarray(item, np.uint8)), media="image/png")
+        data = pixels.png(np.asarray(item, np.uint8), self.matching.is_paletted)
+        return Artifact(".png", data, media="image/png")
 
     def picture(self, item: DecodedItem) -> Numbers:
         return np.asarray(item)
@@ -313,6 +353,7 @@ class Image(Modality):
             "std": spec.std,
             "frame": self._frame,
             "levels": list(self._levels) if self._levels else None,
+            "matching": self.matching.model_dump(mode="json"),
             "notes": list(self.notes),
         }
 
@@ -321,6 +362,8 @@ class Image(Modality):
         self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
         self._frame = record.frame
         self._levels = (record.levels[0], record.levels[1]) if record.levels else None
+        record.matching.check(record.shape[0])
+        self.matching = record.matching
         self.notes = record.notes
 
 
@@ -343,6 +386,16 @@ def parse_size(text: object) -> tuple[int, int] | None:
         allowed = f"give auto, a side such as 64, or WIDTHxHEIGHT, up to {MAX_SIDE}"
         raise ConfigError(f"size={text!r} is not allowed; {allowed}")
     return sides[0], sides[-1]
+
+
+def _as_levels(x: Numbers) -> NDArray[np.float32]:
+    """[-1, 1] -> 0 to 255."""
+    return np.asarray((np.nan_to_num(x.astype(np.float32)) + 1.0) * 127.5, dtype=np.float32)
+
+
+def _as_unit(levels: Numbers) -> NDArray[np.float32]:
+    """0 to 255 -> [-1, 1]."""
+    return np.asarray(levels.astype(np.float32) / np.float32(127.5) - np.float32(1.0), dtype=np.float32)
 
 
 def _area(size: tuple[int, int]) -> int:

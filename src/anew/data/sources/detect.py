@@ -33,8 +33,9 @@ class Sorted:
     def notes(self) -> list[str]:
         """Sentences on files whose content is not what they are called."""
         return self.gathered + [
-            f"{names[0] if len(names) == 1 else f'{len(names)} {suffix} files'} hold{'s' * (len(names) == 1)} {modality} by "
-            "content, whatever the ending says"
+            f"{names[0]} is read as {modality}, by its content"
+            if len(names) == 1
+            else f"{len(names):,} {suffix} files are read as {modality}, by their content"
             for (modality, suffix), names in sorted(self.other.items())
         ]
 

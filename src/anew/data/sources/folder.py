@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from anew.data import limits
-from anew.data.file_names import is_packed, label_of, part_of
+from anew.data.file_names import is_packed, label_of, parts_of
 from anew.data.formats.reading import read_whole, too_large
 from anew.data.limits import WHOLE_BYTES
 from anew.data.modality import Modality
@@ -94,19 +94,20 @@ class FolderReader:
         if owner.traits.labels_from_filenames:
             self._name_classes(files)
         self.labels = tuple(sorted({label for f in files if (label := self._label(f.path)) is not None}))
+        named = parts_of([f.path for f in files])
         if owner.traits.reads_file_slices:
             small = [f for f in files if f.bytes <= 2 * PART_BYTES]
-            parts = [b for f in files if f.bytes > 2 * PART_BYTES for b in _file_parts(f)]
-            return _chunked(sorted(small, key=_shuffled), SHARD_ITEMS, None, streamed=True) + parts
+            parts = [b for f in files if f.bytes > 2 * PART_BYTES for b in _file_parts(f, named[f.path])]
+            return _chunked(sorted(small, key=_shuffled), named, SHARD_ITEMS, None, streamed=True) + parts
         if not owner.traits.is_text:
-            return _chunked(sorted(files, key=_shuffled), SHARD_ITEMS, None)
+            return _chunked(sorted(files, key=_shuffled), named, SHARD_ITEMS, None)
         if sum(f.bytes for f in files) <= WHOLE_BYTES:
-            return _chunked(files, SHARD_ITEMS, SHARD_BYTES)
+            return _chunked(files, named, SHARD_ITEMS, SHARD_BYTES)
         large = [f for f in files if f.bytes > 2 * SHARD_BYTES and not is_packed(f.path)]
         small = [f for f in files if f not in set(large)]
         return [
-            *_chunked(sorted(small, key=_shuffled), SHARD_ITEMS, SHARD_BYTES),
-            *(shard for file in large for shard in _spans(file, owner.traits.record_start)),
+            *_chunked(sorted(small, key=_shuffled), named, SHARD_ITEMS, SHARD_BYTES),
+            *(shard for file in large for shard in _spans(file, named[file.path], owner.traits.record_start)),
         ]
 
     def _name_classes(self, files: Sequence[File]) -> None:
@@ -174,11 +175,17 @@ def _shuffled(file: File) -> bytes:
     return hashlib.blake2b(file.path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
-def _chunked(files: Sequence[File], most: int, most_bytes: int | None, streamed: bool = False) -> list[Shard]:
-    """Shards of whole files, one part of the data each. streamed: they are handed over as file slices."""
+def _chunked(
+    files: Sequence[File],
+    parts: Mapping[str, str | None],
+    most: int,
+    most_bytes: int | None,
+    streamed: bool = False,
+) -> list[Shard]:
+    """Shards of whole files, one part of the data each. parts: by path; streamed: they are handed over as file slices."""
     by_part: dict[str | None, list[File]] = {}
     for file in files:
-        by_part.setdefault(part_of(file.path), []).append(file)
+        by_part.setdefault(parts[file.path], []).append(file)
     shards: list[Shard] = []
     for part, own in sorted(by_part.items(), key=lambda pair: pair[0] or ""):
         chunk: list[File] = []
@@ -203,10 +210,9 @@ def _shard(files: Sequence[File], part: str | None, streamed: bool) -> Shard:
     return Shard(name, len(files), size, where, part, stamp)
 
 
-def _file_parts(file: File) -> list[Shard]:
+def _file_parts(file: File, part: str | None) -> list[Shard]:
     """A large file in equal parts of about PART_BYTES."""
     of = max(2, round(file.bytes / PART_BYTES))
-    part = part_of(file.path)
     return [
         Shard(
             f"{file.path}@{number}/{of}",
@@ -222,11 +228,10 @@ def _file_parts(file: File) -> list[Shard]:
     ]
 
 
-def _spans(file: File, record: bytes) -> list[Shard]:
+def _spans(file: File, part: str | None, record: bytes) -> list[Shard]:
     """A large text file in spans of about SHARD_BYTES; `_read_span` moves their bounds to where lines or records start."""
     n = max(1, round(file.bytes / SHARD_BYTES))
     bounds = [file.bytes * i // n for i in range(n + 1)]
-    part = part_of(file.path)
     return [
         Shard(
             f"{file.path}@{start}-{stop}",

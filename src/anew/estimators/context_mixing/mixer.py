@@ -109,7 +109,7 @@ class ContextMixer:
                 memory = make_memory(size, self.vocab_size, slots)
                 reading.recall(self.text[:first], memory, self._nothing, self.tree, self.spelling)
             piece = self.text[first : first + PIECE]
-            if first + PIECE <= size - most_learned:
+            if size - first > most_learned:
                 reading.recall(piece, memory, self._nothing, self.tree, self.spelling)
                 continue
             reading.read(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ REAL_MOST = 1_000  # held-out images that frames of interpolations are compared 
 class ImageComparison:
     """Held-out and training images of the data, (H, W) or (H, W, C) uint8; the same for every run."""
 
-    def __init__(self, train: Sequence[Any], test: Sequence[Any], seed: int) -> None:
+    def __init__(self, train: Sequence[Numbers], test: Sequence[Numbers], seed: int) -> None:
         self.seed = seed
         n = min(len(train), len(test), SPECTRUM_MOST)
         self._test_spectra, self._train_spectra = (radial_spectra(stack(part[:n])) for part in (test, train))
@@ -45,7 +44,7 @@ class ImageComparison:
         """(rings,) mean power of held-out images."""
         return np.asarray(self._test_spectra.mean(axis=0))
 
-    def fine_detail(self, samples: Sequence[Any]) -> tuple[Score, NDArray[np.float64]]:
+    def fine_detail(self, samples: Sequence[Numbers]) -> tuple[Score, NDArray[np.float64]]:
         """Power of the upper half of the frequencies against held-out images, and the mean spectrum (rings,)."""
         spectra = radial_spectra(stack(samples[:SPECTRUM_MOST]))
 
@@ -66,7 +65,7 @@ class ImageComparison:
         )
         return score, spectra.mean(axis=0)
 
-    def interpolations(self, paths: Sequence[Sequence[Any]]) -> Iterator[Score]:
+    def interpolations(self, paths: Sequence[Sequence[Numbers]]) -> Iterator[Score]:
         """Scores of interpolations, each a list of frames, all as many."""
         features = embed_images(self._embedding, [frame for frames in paths for frame in frames])
         yield from path.scores(features.reshape(len(paths), len(paths[0]), -1), self._features, self.seed)

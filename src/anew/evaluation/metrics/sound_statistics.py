@@ -6,7 +6,6 @@ Legend for shapes: n clips, N samples of each.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ QUIET_DB = 40.0  # below the loudest frame, from which a frame counts as silent
 FRAME = 0.01  # seconds of a frame that may be silent
 
 
-def pulses(items: Sequence[Any] | Numbers, rate: int) -> Array:
+def pulses(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
     """(n,) the largest autocorrelation, 0 to 1, of the envelope of the high band of clips (N,) at the lags of LAGS."""
     x = np.stack([np.asarray(item, dtype=np.float64) for item in items])
     spectrum = np.fft.rfft(x)
@@ -43,7 +42,7 @@ def pulses(items: Sequence[Any] | Numbers, rate: int) -> Array:
     return np.asarray(correlation[:, low : top + 1].max(axis=1) / np.maximum(correlation[:, 0], 1e-12))
 
 
-def silence(items: Sequence[Any] | Numbers, rate: int) -> Array:
+def silence(items: Sequence[Numbers] | Numbers, rate: int) -> Array:
     """(n,) share of frames that are QUIET_DB below the loudest frame of their clip (N,)."""
     width = max(round(FRAME * rate), 1)
     x = np.stack([np.asarray(item, dtype=np.float64) for item in items])

@@ -88,21 +88,26 @@ class EvaluationReport:
         family: str,
         modality: str,
         notes: Sequence[str] = (),
+        too_few: str = "",
         steps: int | None = None,
         outlook: Outlook | None = None,
         folder: Path | None = None,
         basis: Basis | None = None,
     ) -> EvaluationReport:
-        """The report of scores, with its verdict. steps: of training; outlook: what more of it would bring; where known."""
+        """The report of scores, with its verdict.
+
+        too_few: why closeness and variety could not be measured, for want of items; steps: of training; outlook: what
+        more of it would bring; the latter where they are known.
+        """
         return cls(
             run=run,
             family=family,
             modality=modality,
             scores=tuple(scores),
             copies=copies,
-            verdict=verdict.verdict(scores, copies, steps, outlook),
-            grades=verdict.grade(scores, copies),
-            figures=verdict.figures(scores),
+            verdict=verdict.verdict(scores, copies, steps, outlook) | verdict.unanswered(too_few),
+            grades=verdict.grade(scores, copies) | dict.fromkeys(verdict.unanswered(too_few), "too_few"),
+            figures=verdict.figures(scores) | dict.fromkeys(verdict.unanswered(too_few), too_few),
             parts=tuple(parts(scores)),
             notes=tuple(notes),
             folder=folder,

@@ -109,6 +109,11 @@ def verdict(
     return {question: answer for question, answer in joined.items() if answer}
 
 
+def unanswered(too_few: str) -> dict[str, str]:
+    """The answers about closeness and variety where there are too few items for any figure. too_few: one clause, or empty."""
+    return dict.fromkeys(("closeness", "variety"), f"Too few to tell: {too_few}.") if too_few else {}
+
+
 def _outlook(closeness: Grading | None, outlook: Outlook | None) -> str:
     if outlook is None or closeness is None or closeness.grade == "good":
         return ""

@@ -6,6 +6,7 @@ Needs numpy and onnxruntime. sampler.json says which graphs run in which order; 
 import argparse
 import json
 import struct
+import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -15,7 +16,9 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-Values = dict[str, np.ndarray[Any, Any]]
+Array = np.ndarray[Any, Any]
+Values = dict[str, Array]
+Step = Mapping[str, Any]  # of sampler.json
 
 
 class Sampler:
@@ -24,21 +27,21 @@ class Sampler:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.program = json.loads((self.folder / "sampler.json").read_text(encoding="utf-8"))
-        self.sessions: dict[str, Any] = {}
+        self.sessions: dict[str, ort.InferenceSession] = {}
 
-    def run(self, graph: str, *inputs: Any) -> list[Any]:
+    def run(self, graph: str, *inputs: Array) -> list[Array]:
         """All outputs of a graph."""
         if graph not in self.sessions:
             path = str(self.folder / f"{graph}.onnx")
             self.sessions[graph] = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
         session = self.sessions[graph]
         names = [each.name for each in session.get_inputs()]
-        outputs: list[Any] = session.run(None, dict(zip(names, inputs, strict=True)))
+        outputs: list[Array] = session.run(None, dict(zip(names, inputs, strict=True)))
         return outputs
 
     def sample(
-        self, n: int, seed: int = 0, label: str | None = None, known: Mapping[str, Any] | None = None, **tokens: Any
-    ) -> Any:
+        self, n: int, seed: int = 0, label: str | None = None, known: Mapping[str, Array] | None = None, **tokens: float
+    ) -> Array:
         """n samples. label: their class; known: values by name that are not drawn; tokens: see `_tokens`."""
         source = np.random.default_rng(seed)
         values: Values = dict(known or {})
@@ -55,42 +58,42 @@ class Sampler:
                 values[step["out"]] = step_values
         return values[self.program["steps"][-1]["out"]]
 
-    def _normal(self, step: Any, n: int, values: Values, source: Any, **tokens: Any) -> Any:
-        return (step["scale"] * source.standard_normal((n, *step["shape"]))).astype(np.float32)
+    def _normal(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
+        return np.asarray(step["scale"] * source.standard_normal((n, *step["shape"])), np.float32)
 
-    def _label(self, step: Any, n: int, values: Values, source: Any, **tokens: Any) -> Any:
+    def _label(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
         return values.get("classes", np.full(n, step["none"])).astype(np.int64)
 
-    def _choose(self, step: Any, n: int, values: Values, source: Any, **tokens: Any) -> Any:
+    def _choose(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
         weights = np.tile(np.array(step["weights"]), (n, 1))
         if "classes" in values:
             weights *= np.array(step["classes"]) == values["classes"][:, None]
         total = weights.cumsum(1)
         index = (source.random((n, 1)) * total[:, -1:] >= total).sum(1)
-        return np.where(total[:, -1] > 0, np.minimum(index, len(step["weights"]) - 1), step["otherwise"])
+        return np.where(total[:, -1] > 0, np.minimum(index, len(step["weights"]) - 1), int(step["otherwise"]))
 
-    def _run(self, step: Any, n: int, values: Values, source: Any, **tokens: Any) -> Any:
+    def _run(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
         return self.run(step["graph"], *(values[name] for name in step["inputs"]))[0]
 
-    def _denoise(self, step: Any, n: int, values: Values, source: Any, **tokens: Any) -> Any:
+    def _denoise(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
         """DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2)."""
         sigmas, y = np.array(step["sigmas"], np.float32), values[step["state"]] * np.float32(step["scale"])
         if step["noise"] is not None:
             y = y + sigmas[0] * values[step["noise"]]
         inputs = [values[name] for name in step["inputs"]]
-        before: Any = None
+        denoised = before = y
         for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
-            denoised = self.run(step["graph"], y, np.full(n, sigma, np.float32), *inputs)[0]
+            before, denoised = denoised, self.run(step["graph"], y, np.full(n, sigma, np.float32), *inputs)[0]
             ahead = denoised
-            if before is not None and sigma_next > 0:
+            if i > 0 and sigma_next > 0:
                 ratio = np.log(sigma / sigma_next) / np.log(sigmas[i - 1] / sigma)
                 ahead = denoised + np.float32(0.5) * ratio * (denoised - before)
-            y, before = ahead + (sigma_next / sigma) * (y - ahead), denoised
-        return np.clip(before, -1.0, 1.0) if step["clip"] else before
+            y = ahead + (sigma_next / sigma) * (y - ahead)
+        return np.clip(denoised, -1.0, 1.0) if step["clip"] else denoised
 
-    def _tokens(self, step: Any, n: int, values: Values, source: Any, **tokens: Any) -> Any:
+    def _tokens(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
         """Ids (n, L), one after another. tokens: `new`, temperature, top_k, top_p and min_p in place of the run's."""
-        step = step | tokens
+        step = {**step, **tokens}
         uniforms = iter(values["uniform"]) if "uniform" in values else (source.random(n) for _ in iter(int, 1))
         ids = values.get("prompt", np.zeros((n, 0), np.int64))
         hidden = 0 if step["begin"] is None else 1
@@ -124,10 +127,10 @@ class Sampler:
         return ids[:, hidden:]
 
     @staticmethod
-    def _neighbour(positions: Any, offset: int, prefix: int) -> Any:
-        return np.minimum(np.maximum(positions + 1 - offset, prefix - 1), positions)
+    def _neighbour(positions: Array, offset: int, prefix: int) -> Array:
+        return np.asarray(np.minimum(np.maximum(positions + 1 - offset, prefix - 1), positions))
 
-    def save(self, samples: Any, out: str | Path) -> list[Path]:
+    def save(self, samples: Array, out: str | Path) -> list[Path]:
         """Each sample as a file: PNG, WAV or text, clips as a folder of PNG frames, whatever else as .npy."""
         folder, item = Path(out), self.program["item"]
         folder.mkdir(parents=True, exist_ok=True)
@@ -136,6 +139,10 @@ class Sampler:
 
             return _written(folder, ".wav", [wav(wave, item["rate"]) for wave in waves(samples, item)])
         if item["kind"] == "image":
+            if item["matching"]:
+                from pixel_steps import matched  # type: ignore[import-not-found]  # beside this file where it is needed
+
+                samples = matched((np.nan_to_num(samples) + 1.0) * 127.5, item["matching"]) / 127.5 - 1.0
             return _written(folder, ".png", [png(image) for image in samples])
         if item["kind"] == "text":
             return _written(folder, ".txt", [text(ids, item) for ids in samples])
@@ -146,17 +153,17 @@ class Sampler:
         return [folder / "samples.npy"]
 
 
-def _kept(weights: Any, step: Any) -> Any:
+def _kept(weights: Array, step: Step) -> Array:
     """Weights without the ids that are never sampled, rows summing to 1."""
     weights[..., step["never"]] = 0.0
-    return weights / np.maximum(weights.sum(-1, keepdims=True), 1e-30)
+    return np.asarray(weights / np.maximum(weights.sum(-1, keepdims=True), 1e-30))
 
 
-def _filtered(logits: Any, step: Any) -> Any:
+def _filtered(logits: Array, step: Step) -> Array:
     """(n, V) probabilities after temperature, top-k, min-p and top-p; the most probable token always stays."""
     weights = _kept(np.exp(logits - logits.max(1, keepdims=True)), step)
     if step["temperature"] == 0.0:
-        return np.eye(weights.shape[1], dtype=np.float32)[weights.argmax(1)]
+        return np.asarray(np.eye(weights.shape[1], dtype=np.float32)[weights.argmax(1)])
     if step["temperature"] != 1.0:
         weights = np.maximum(weights / weights.max(1, keepdims=True), 1e-38) ** (1.0 / step["temperature"])
     ordered = np.sort(weights, 1)[:, ::-1]
@@ -171,11 +178,11 @@ def _filtered(logits: Any, step: Any) -> Any:
     return _kept(weights, step)
 
 
-def _drawn(weights: Any, uniform: Any) -> Any:
+def _drawn(weights: Array, uniform: Array) -> Array:
     """In each row the first index whose cumulated share exceeds the uniform number (n,)."""
     total = weights.cumsum(1)
     index, last = (total <= uniform[:, None] * total[:, -1:]).sum(1), (total < total[:, -1:]).sum(1)
-    return np.minimum(index, last)
+    return np.asarray(np.minimum(index, last))
 
 
 def _written(folder: Path, suffix: str, contents: Sequence[bytes]) -> list[Path]:
@@ -186,13 +193,13 @@ def _written(folder: Path, suffix: str, contents: Sequence[bytes]) -> list[Path]
     return paths
 
 
-def text(ids: Any, item: Mapping[str, Any]) -> bytes:
+def text(ids: Array, item: Step) -> bytes:
     """UTF-8 of the ids of one sample."""
     pieces: list[str] = item["tokens"]
     return "".join(pieces[i] for i in ids if i < len(pieces) and i not in item["skip"]).encode("latin-1")
 
 
-def png(image: Any) -> bytes:
+def png(image: Array) -> bytes:
     """An image (C, H, W) in [-1, 1] as the bytes of a PNG."""
     unit = np.clip((np.nan_to_num(image) + 1.0) * 0.5, 0.0, 1.0)
     if len(unit) == 4:  # colour comes multiplied by alpha
@@ -219,6 +226,7 @@ def main() -> None:
     parser.add_argument("--label", help="a class (default: as common as in the data)")
     parser.add_argument("--out", default="samples", help="folder for the files (default: samples)")
     arguments = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent))  # `python -I` leaves the program's own folder out
     sampler = Sampler(Path(__file__).parent)
     paths = sampler.save(sampler.sample(arguments.n, arguments.seed, arguments.label), arguments.out)
     print(f"{len(paths)} files in {arguments.out}")

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+Scale = Mapping[str, Any]  # the numbers of sampler.json
 LOWEST = 30.0  # Hz where the first mel band begins
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8
 
 
-def waves(samples: Array, item: Mapping[str, Any]) -> list[Array]:
+def waves(samples: Array, item: Scale) -> list[Array]:
     """Grids (n, 1, M, T) in [-1, 1] -> (N,) each. item: the numbers of sampler.json."""
     bank = mel_bank(item["rate"], item["window"], item["bands"])
     sounds = []
@@ -71,7 +72,7 @@ def steady_phase(magnitude: Array, window: int, hop: int) -> Array:
     return phase
 
 
-def griffin_lim(magnitude: Array, phase: Array, item: Mapping[str, Any]) -> Array:
+def griffin_lim(magnitude: Array, phase: Array, item: Scale) -> Array:
     """(N,) a signal whose magnitudes come near, from a first phase."""
     turn, last = np.exp(1j * phase), None
     for _ in range(item["rounds"]):
@@ -85,7 +86,7 @@ def _hann(size: int) -> Array:
     return np.asarray(0.5 - 0.5 * np.cos(2 * math.pi * np.arange(size) / size))
 
 
-def stft(sound: Array, item: Mapping[str, Any]) -> Array:
+def stft(sound: Array, item: Scale) -> Array:
     """(N,) -> (F, T) complex."""
     size, hop = item["window"], item["hop"]
     edge = (size - hop) // 2
@@ -94,7 +95,7 @@ def stft(sound: Array, item: Mapping[str, Any]) -> Array:
     return np.asarray(np.fft.rfft(pieces * _hann(size), axis=1).T)
 
 
-def istft(spectrum: Array, item: Mapping[str, Any]) -> Array:
+def istft(spectrum: Array, item: Scale) -> Array:
     """(F, T) complex -> (N,): the least-squares inverse (Griffin and Lim 1984)."""
     size, hop, length = item["window"], item["hop"], item["length"]
     window, count = _hann(size), spectrum.shape[1]

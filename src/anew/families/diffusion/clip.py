@@ -187,7 +187,10 @@ class ClipLayout(Layout):
             if target:
                 window_request = replace(window_request, sampling=replace(request.sampling, frames=total))
             draft = clip
-            for window_draft in sample_window(window_request, seed if not window else key(seed, "window", window)):
+            if window:
+                keys = tuple((key(row_seed, "window", window), index) for row_seed, index in request.sample_keys(seed))
+                window_request = replace(window_request, keys=keys)
+            for window_draft in sample_window(window_request, seed):
                 draft = window_draft if clip is None else torch.cat([clip[:, :, :start], window_draft], 2)
                 yield draft[:, :, :target] if target else draft
             if start + window_frames >= total:

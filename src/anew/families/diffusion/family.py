@@ -58,6 +58,8 @@ class Diffusion(Family):
     wins: ClassVar[float] = 0.75
     learning_exponent: ClassVar[float] = 0.7
     suits_latents: ClassVar[bool] = True
+    follows_keys: ClassVar[bool] = True
+    fills_in: ClassVar[bool] = True
     rationale: ClassVar[str] = "continuous values on a grid: on most data measured it came closest in the time"
     interpolates_across_classes: ClassVar[bool] = True
 
@@ -196,6 +198,9 @@ class Diffusion(Family):
         request = replace(request, sampling=request.sampling or DiffusionSampling())
         return self.layout.sample(self._sample_window, request, seed)
 
+    def num_drafts(self, request: SampleRequest) -> int:
+        return int(request.sampling.steps or self._default_steps)
+
     @torch.no_grad()
     def _sample_window(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Drafts (n, *shape)."""
@@ -242,10 +247,10 @@ class Diffusion(Family):
         return x if part_mask is None else self.layout.hold_last_part(x, part_mask)
 
     def _noise(self, request: SampleRequest, seed: int) -> dict[str, Tensor]:
-        """Normal numbers by use, (n, count) each; row i is a function of (seed, first_index + i)."""
+        """Normal numbers by use, (n, count) each; row i is a function of its key, (seed, first_index + i)."""
         size, rank = self.layout.size, self.mixture_basis.shape[1]
         counts = {"outside": size, "inside": rank, "noise": size, "kind": self.layout.num_choices}
-        sources = [generator(seed, "draw", request.first_index + i) for i in range(request.n)]
+        sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
         rows = torch.stack([torch.randn(sum(counts.values()), generator=source) for source in sources])
         return dict(zip(counts, torch.split(rows.to(self.device), list(counts.values()), 1), strict=True))
 

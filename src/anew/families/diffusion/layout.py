@@ -92,7 +92,7 @@ class Layout(ABC):
         return None
 
     def sampled_parts(
-        self, mixture: Any, component: Tensor, number: Tensor, known: KnownValues | None
+        self, mixture: GaussianMixture, component: Tensor, number: Tensor, known: KnownValues | None
     ) -> Tensor | None:
         """(n, F) which parts samples of these components have, by a normal number (n,) each; None: all."""
         return None

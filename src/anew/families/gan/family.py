@@ -97,6 +97,7 @@ class Gan(Family):
     preferred_for: ClassVar[frozenset[str]] = frozenset({"speed"})
     wins: ClassVar[float] = 0.25
     learning_exponent: ClassVar[float] = 0.6
+    follows_keys: ClassVar[bool] = True
     rationale: ClassVar[str] = "continuous values on a grid: a sample takes one step"
     early_stopping: ClassVar[bool] = False  # the discriminator's loss does not tell how good samples are
     interpolates_across_classes: ClassVar[bool] = True
@@ -243,7 +244,7 @@ class Gan(Family):
         """(n, Z + K): normal numbers, then weights of the components; row i is a function of (seed, first_index + i)."""
         sampling: GanSampling = request.sampling or GanSampling()
         labels = class_labels(request, self.spec.classes)
-        sources = [generator(seed, "draw", request.first_index + i) for i in range(request.n)]
+        sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
         numbers = torch.stack([torch.randn(self.config.latent_dim + 1, generator=source) for source in sources])
         z = sampling.truncation * numbers[:, :-1].to(self.device)
         uniform = torch.special.ndtr(numbers[:, -1].double())

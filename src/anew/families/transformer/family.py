@@ -28,7 +28,7 @@ from anew.families.transformer.config import TransformerConfig, TransformerSampl
 from anew.families.transformer.context_head import ContextHead, PathLogits, segments_of
 from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer, sequences_of
 from anew.families.transformer.portable import decoder_sampler
-from anew.families.transformer.sampler import TokenMixer, TokenSampler
+from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
 from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
@@ -60,6 +60,7 @@ class Transformer(Family):
     Config: ClassVar[type] = TransformerConfig
     Sampling: ClassVar[type] = TransformerSampling
     spec_types: ClassVar[tuple[type, ...]] = (Tokens,)
+    follows_keys: ClassVar[bool] = True
     rationale: ClassVar[str] = "a sequence of discrete symbols is best learned one symbol after another"
     no_interpolation_reason: ClassVar[str] = (
         "it samples one symbol after another; train gan, vae or diffusion on continuous data"
@@ -302,8 +303,10 @@ class Transformer(Family):
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
         """Yields (n, t) ids while they grow: the prompt, then new tokens, `pad` after an `end`."""
-        keys = [(seed, request.first_index + i) for i in range(request.n)]
-        yield from TokenSampler(self, request, request.sampling or TransformerSampling(), keys)
+        yield from TokenSampler(self, request, request.sampling or TransformerSampling(), request.sample_keys(seed))
+
+    def num_drafts(self, request: SampleRequest) -> int:
+        return int(request.sampling.max_tokens or (DEFAULT_NEW_TOKENS if self.spec.packed else self.spec.length))
 
     def sample_tokens(
         self, request: SampleRequest, keys: Sequence[tuple[int, int]], reads_prompt: bool = False

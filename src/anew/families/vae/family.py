@@ -12,7 +12,7 @@ Legend for shapes: B items, K top numbers, c channels, h rows and w columns of b
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import ClassVar
@@ -108,6 +108,7 @@ class Vae(Family):
     rationale: ClassVar[str] = "continuous values on a grid: a smooth space of latents, and a bound on the likelihood"
     # The first phase's loss says nothing about the second one, whose weights would be thrown away with it.
     early_stopping: ClassVar[bool] = False
+    follows_keys: ClassVar[bool] = True
     codec_config: ClassVar[Mapping[str, object] | None] = {"prior_share": 0.0}
 
     spec: Grid
@@ -272,12 +273,12 @@ class Vae(Family):
         dtype = self._dtype()
         return torch.cat([self.autoencoder.decode(rows, dtype).mean() for rows in torch.split(bottom, self.rows)])
 
-    def _sampled_items(self, bottom: Tensor, seed: int, first_index: int) -> Tensor:
-        """(B, *shape) sampled pixels given bottom latents; row i is a function of (seed, first_index + i)."""
+    def _sampled_items(self, bottom: Tensor, keys: Sequence[tuple[int, int]]) -> Tensor:
+        """(B, *shape) sampled pixels given bottom latents; row i is a function of keys[i]."""
         dtype, items = self._dtype(), []
         for start in range(0, len(bottom), self.rows):
             rows = bottom[start : start + self.rows]
-            uniform = pixel_uniforms(self.spec, seed, first_index + start, len(rows)).to(self.device)
+            uniform = pixel_uniforms(self.spec, keys[start : start + self.rows]).to(self.device)
             items.append(self.autoencoder.decode(rows, dtype).sample(uniform))
         return torch.cat(items)
 
@@ -307,7 +308,7 @@ class Vae(Family):
             raise ConfigError("vae cannot keep given values in a sample; leave them out, or use the family 'diffusion'")
         bottom = self._bottom_of(self.initial_latents(request, seed))
         if sampling.pixels == "sample":
-            yield self._sampled_items(bottom, seed, request.first_index)
+            yield self._sampled_items(bottom, request.sample_keys(seed))
         else:
             yield self._expected_items(bottom)
 
@@ -317,7 +318,7 @@ class Vae(Family):
         sampling: VaeSampling = request.sampling or VaeSampling()
         top_dim = self.config.top_dim
         size = top_dim + math.prod(self.latent.shape)
-        sources = [generator(seed, "draw", request.first_index + i) for i in range(request.n)]
+        sources = [generator(row_seed, "draw", index) for row_seed, index in request.sample_keys(seed)]
         noise = torch.stack([torch.randn(size, generator=source) for source in sources]).to(self.device)
         z2 = noise[:, :top_dim]
         if sampling.prior == "learned":
@@ -422,10 +423,10 @@ def item_noise(x: Tensor, stream: str, shape: torch.Size) -> Tensor:
     return torch.stack([torch.randn(shape[1:], generator=source) for source in sources]).to(x.device)
 
 
-def pixel_uniforms(spec: Grid, seed: int, first_index: int, count: int) -> Tensor:
-    """(count, 1 + C, H, W) uniform numbers for `LogisticMixture.sample`; row i is a function of (seed, first_index + i)."""
+def pixel_uniforms(spec: Grid, keys: Sequence[tuple[int, int]]) -> Tensor:
+    """(n, 1 + C, H, W) uniform numbers for `LogisticMixture.sample`; row i is a function of keys[i], a seed and an index."""
     channels, height, width = spec.shape
-    sources = (generator(seed, "pixels", first_index + i) for i in range(count))
+    sources = (generator(seed, "pixels", index) for seed, index in keys)
     return torch.stack([torch.rand((1 + channels, height, width), generator=source) for source in sources])
 
 

@@ -134,8 +134,9 @@ def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
     result.real_spectrum = images.spectrum
     result.add([score])
     if not result.no_interpolation:
-        result.paths = [pictures(path) for path in interpolate_pairs(model, PATHS, FRAMES, seed)]
-        result.add(images.interpolations(result.paths))
+        paths = [pictures(path) for path in interpolate_pairs(model, PATHS, FRAMES, seed)]
+        result.add(images.interpolations(paths))
+        result.paths = [list(path) for path in paths]
 
 
 def _players(evaluation: Evaluation) -> tuple[list[ReportItem], list[ReportItem]]:

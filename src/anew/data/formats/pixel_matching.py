@@ -1,0 +1,196 @@
+"""Samples brought to the values that real pixels have: clear and opaque alpha, flat colours, a palette, no more specks than real.
+
+A generator of continuous values only comes near what real pixels are exactly. How near is learned once after training, by
+histogram matching of samples and training images: each curve below turns one distance (to a value, to a colour, to the
+neighbours) into the distance that as many real pixels have. Distances only shrink, and only within bounds, so images
+without such values, photographs for example, stay as they are.
+
+Legend for shapes: as in `pixel_steps`, which holds what is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from anew.core.arrays import Numbers
+from anew.core.schema import NotNegative, Record
+from anew.data.formats import pixel_steps
+from anew.data.formats.pixel_steps import as_pixel, distances, neighbourhood
+
+KNOTS = 129  # quantiles that a curve is made of
+COMPARED_PIXELS = 1 << 18  # real pixels that curves are learned from
+SHARPNESS = (4.0, 4.0)  # of the rounds against specks: smaller ones blur what has few pixels, see docs/log.md
+FLAT_SHARE = 0.01  # of all pixels have a colour that counts as flat
+MOST_FLAT = 16  # flat colours
+REACH = 64.0  # how far from a flat colour pixels are drawn to it
+LEAST_REACH = 2.0  # with less there is nothing to draw: neighbouring levels are both common
+MOST_COLOURS = 1024  # of a palette
+MOST_GREYS = 64  # of a palette of greys: with more, rounding to a level is the same
+KNOWN = 0.998  # share of the pixels of one half of the images whose colours the other half must have for a palette
+
+Levels = NDArray[np.float32]
+Distances = Annotated[tuple[NotNegative, ...], Field(min_length=KNOTS, max_length=KNOTS)]
+Curve = tuple[Distances, Distances]
+Level = Annotated[int, Field(strict=True, ge=0, le=255)]
+Colour = Annotated[tuple[Level, ...], Field(min_length=1, max_length=4)]
+
+
+class AlphaStep(Record):
+    """See `pixel_steps.alpha`."""
+
+    step: Literal["alpha"] = "alpha"
+    clear: Curve
+    opaque: Curve
+
+    @classmethod
+    def learned(cls, samples: Levels, real: Levels) -> AlphaStep:
+        clear = [x[:, 3][x[:, 3] < 127.5] for x in (samples, real)]
+        opaque = [255.0 - x[:, 3][x[:, 3] >= 127.5] for x in (samples, real)]
+        return cls(clear=curve(*clear), opaque=curve(*opaque))
+
+
+class SpeckStep(Record):
+    """See `pixel_steps.specks`: as many pixels stand out from their neighbours as in real images."""
+
+    step: Literal["specks"] = "specks"
+    sharpness: NotNegative
+    apart: Curve
+
+    @classmethod
+    def learned(cls, samples: Levels, real: Levels, sharpness: float) -> SpeckStep:
+        apart = [distances(x, neighbourhood(x, sharpness)) for x in (samples, real)]
+        return cls(sharpness=sharpness, apart=curve(*apart))
+
+
+class FlatStep(Record):
+    """See `pixel_steps.flat`: a colour that many real pixels have exactly, a background for example."""
+
+    step: Literal["flat"] = "flat"
+    colour: Colour
+    reach: NotNegative
+    near: Curve
+
+    @classmethod
+    def learned(cls, samples: Levels, real: Levels, colour: Colour, reach: float) -> FlatStep:
+        near = [apart[apart < reach] for apart in (distances(x, as_pixel(colour)) for x in (samples, real))]
+        return cls(colour=colour, reach=reach, near=curve(*near))
+
+
+class PaletteStep(Record):
+    """See `pixel_steps.palette`: as few pixels have a colour that no neighbour has as in real images."""
+
+    step: Literal["palette"] = "palette"
+    colours: Annotated[tuple[Colour, ...], Field(min_length=1, max_length=MOST_COLOURS)]
+    lenience: NotNegative
+
+    @classmethod
+    def learned(cls, samples: Levels, real: Levels, colours: NDArray[np.uint8]) -> PaletteStep:
+        table = colours.astype(np.float32)
+        index, real_index = pixel_steps.nearest(samples, table), pixel_steps.nearest(real, table)
+        alone, real_share = pixel_steps.alone(index), float(pixel_steps.alone(real_index).mean())
+        surplus = 1.0 - real_share / max(float(alone.mean()), 1e-9)
+        lenience = 0.0
+        if surplus > 0.0:
+            farther, _ = pixel_steps.nearest_of_neighbours(samples, table, index)
+            lenience = float(np.quantile(farther[alone], surplus))
+        return cls(colours=tuple(tuple(colour) for colour in colours.tolist()), lenience=round(max(lenience, 0.0), 2))
+
+
+Step = AlphaStep | SpeckStep | FlatStep | PaletteStep
+
+
+class PixelMatching(Record):
+    """The steps, in their order; none: samples stay as they are."""
+
+    steps: Annotated[tuple[Annotated[Step, Field(discriminator="step")], ...], Field(max_length=64)] = ()
+
+    @classmethod
+    def learned(cls, samples: Numbers, real: Numbers) -> PixelMatching:
+        """From samples and training images, both (n, C, H, W) levels; those of the images are whole numbers."""
+        count = max(8, COMPARED_PIXELS // (real.shape[2] * real.shape[3]))
+        some = real[:count].astype(np.float32)
+        x = np.clip(samples.astype(np.float32), 0.0, 255.0)
+        steps: list[Step] = []
+        for learn in _learners(real):
+            steps.append(learn(x, some))
+            x = pixel_steps.matched(x, [steps[-1].model_dump()])
+        return cls(steps=tuple(steps))
+
+    @property
+    def is_paletted(self) -> bool:
+        """Whether all pixels have colours of a palette."""
+        return bool(self.steps) and isinstance(self.steps[-1], PaletteStep)
+
+    def check(self, channels: int) -> None:
+        """Raises ValueError (one clause) where the steps are not for images of so many channels."""
+        colours = [step.colour for step in self.steps if isinstance(step, FlatStep)]
+        colours += [colour for step in self.steps if isinstance(step, PaletteStep) for colour in step.colours]
+        has_alpha = any(isinstance(step, AlphaStep) for step in self.steps)
+        if {len(colour) for colour in colours} - {channels} or (has_alpha and channels != 4):
+            raise ValueError(f"data.learned.matching is not for images of {channels} channels")
+
+    def __call__(self, x: Numbers) -> Levels:
+        """(n, C, H, W) levels -> the same, matched."""
+        return pixel_steps.matched(x, self.model_dump()["steps"])
+
+
+def curve(samples: Numbers, real: Numbers) -> Curve:
+    """The curve that gives distances of samples the distribution of real ones."""
+    at = np.linspace(0.0, 1.0, KNOTS)
+    quantiles = [np.quantile(x, at) if x.size else np.zeros(KNOTS) for x in (samples, real)]
+    before, after = (tuple(np.maximum.accumulate(q).round(2).tolist()) for q in quantiles)
+    return before, after
+
+
+def _learners(real: Numbers) -> Iterator[Callable[[Levels, Levels], Step]]:
+    """What makes each step from samples, as the steps before leave them, and real images."""
+    has_alpha, has_neighbours = real.shape[1] == 4, min(real.shape[2:]) > 1
+    if has_alpha:
+        yield AlphaStep.learned
+    if has_neighbours:
+        yield from (partial(SpeckStep.learned, sharpness=sharpness) for sharpness in SHARPNESS)
+    if has_alpha:  # specks of transparency are gone now
+        yield AlphaStep.learned
+    colours, counts = _colours(real)
+    yield from (partial(FlatStep.learned, colour=colour, reach=reach) for colour, reach in _flat(colours, counts))
+    if has_neighbours and _is_palette(colours, real):
+        yield partial(PaletteStep.learned, colours=colours)
+
+
+def _colours(real: Numbers) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """(P, C) the different colours and (P,) how many pixels have each."""
+    codes, counts = np.unique(_codes(real), return_counts=True)
+    channels = [(codes >> (8 * channel)) & 255 for channel in range(real.shape[1])]
+    return np.stack(channels, axis=1).astype(np.uint8), counts
+
+
+def _codes(x: Numbers) -> NDArray[np.int64]:
+    """(N,) one number of the colour of each pixel."""
+    pixels = np.moveaxis(np.rint(x).astype(np.int64), 1, -1).reshape(-1, x.shape[1])  # (N, C)
+    return np.asarray(pixels @ (256 ** np.arange(pixels.shape[1], dtype=np.int64)), dtype=np.int64)
+
+
+def _flat(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> Iterator[tuple[Colour, float]]:
+    """The colours that many pixels have, the most common first, and how far each may draw."""
+    order = np.argsort(-counts, kind="stable")[:MOST_FLAT]
+    common = colours[order[counts[order] >= FLAT_SHARE * counts.sum()]].astype(np.float32)
+    for index, colour in enumerate(common):
+        apart = np.sqrt(((np.delete(common, index, axis=0) - colour) ** 2).sum(1))
+        reach = min([REACH, *(apart / 2.0).tolist()])
+        if reach >= LEAST_REACH:
+            yield tuple(map(int, colour)), round(reach, 2)
+
+
+def _is_palette(colours: NDArray[np.uint8], real: Numbers) -> bool:
+    """Whether the colours are all there are: few, and those of one half of the images those of the other."""
+    if len(colours) > (MOST_GREYS if real.shape[1] == 1 else MOST_COLOURS) or len(real) < 2:
+        return False
+    halves = [_codes(real[start::2]) for start in (0, 1)]
+    shares = [float(np.isin(a, np.unique(b)).mean()) for a, b in (halves, halves[::-1])]
+    return min(shares) >= KNOWN

@@ -1,0 +1,124 @@
+"""The steps that give samples the values of real pixels; `pixel_matching` learns them. Needs NumPy alone: exports carry this file.
+
+Legend for shapes: n images, C channels, H rows, W columns, P colours. Values are levels from 0 to 255, colour multiplied by
+alpha. A curve is a pair of K distances each, before and after.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Curve = tuple[Sequence[float], Sequence[float]]
+
+EVEN = 4.0  # squared distance under which neighbours count alike
+STRIP = 1 << 14  # pixels whose distances to all colours are held at a time
+
+
+def matched(x: Array, steps: Sequence[Mapping[str, Any]]) -> Array:
+    """(n, C, H, W) levels after all steps, each by its name `step` and its numbers."""
+    functions: dict[str, Callable[..., Array]] = {"alpha": alpha, "specks": specks, "flat": flat, "palette": palette}
+    levels = np.clip(x.astype(np.float32), 0.0, 255.0)
+    for step in steps:
+        numbers = {name: value for name, value in step.items() if name != "step"}
+        levels = functions[step["step"]](levels, **numbers)
+    return levels
+
+
+def shrink(distance: Array, curve: Curve) -> Array:
+    """Distances after a curve, which makes none larger."""
+    return np.asarray(np.minimum(np.interp(distance, *curve), distance), dtype=np.float32)
+
+
+def alpha(x: Array, clear: Curve, opaque: Curve) -> Array:
+    """Alpha nearer to clear or to opaque; colour keeps its share of alpha."""
+    before = x[:, 3]  # (n, H, W)
+    after = np.where(before < 127.5, shrink(before, clear), 255.0 - shrink(255.0 - before, opaque))
+    scale = after / np.maximum(before, 1.0)
+    colour = np.minimum(x[:, :3] * scale[:, None], after[:, None])
+    return np.concatenate([colour, after[:, None]], axis=1).astype(np.float32)  # (n, 4, H, W)
+
+
+def specks(x: Array, sharpness: float, apart: Curve) -> Array:
+    """Pixels nearer to the neighbours that are most like them: edges and lines have such neighbours, specks have not."""
+    mean = neighbourhood(x, sharpness)
+    distance = distances(x, mean)
+    scale = shrink(distance, apart) / np.maximum(distance, 1e-6)
+    return np.asarray(mean + (x - mean) * scale[:, None], dtype=np.float32)
+
+
+def flat(x: Array, colour: Sequence[int], reach: float, near: Curve) -> Array:
+    """Pixels that are within `reach` of a colour nearer to it."""
+    middle = as_pixel(colour)
+    distance = distances(x, middle)
+    scale = np.where(distance < reach, shrink(distance, near) / np.maximum(distance, 1e-6), 1.0)
+    return np.asarray(middle + (x - middle) * scale[:, None], dtype=np.float32)
+
+
+def palette(x: Array, colours: Sequence[Sequence[int]], lenience: float) -> Array:
+    """Each pixel the nearest colour; one that no neighbour shares takes a neighbour's where this is at most `lenience` farther."""
+    table = np.asarray(colours, dtype=np.float32)  # (P, C)
+    index = nearest(x, table)
+    if lenience > 0.0 and min(index.shape[1:]) > 1:
+        farther, other = nearest_of_neighbours(x, table, index)
+        index = np.where(alone(index) & (farther <= lenience), other, index)
+    return np.ascontiguousarray(np.moveaxis(table[index], -1, 1))
+
+
+def neighbourhood(x: Array, sharpness: float) -> Array:
+    """(n, C, H, W) the mean of each pixel's eight neighbours, weighted by likeness: squared distance to the power of -sharpness."""
+    total, weight = np.zeros_like(x), np.zeros((len(x), 1, *x.shape[2:]), dtype=np.float32)
+    for other in shifts(x):
+        likeness = ((((other - x) ** 2).sum(axis=1, keepdims=True) + EVEN) / EVEN) ** -sharpness
+        total += likeness * other
+        weight += likeness
+    return np.asarray(total / weight, dtype=np.float32)
+
+
+def nearest(x: Array, table: Array) -> Array:
+    """(n, H, W) numbers of the nearest colours of the table (P, C)."""
+    pixels = np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])  # (n*H*W, C)
+    squares = (table**2).sum(1)
+    strips = (pixels[start : start + STRIP] for start in range(0, len(pixels), STRIP))
+    index = [np.argmin(squares - 2.0 * (strip @ table.T), axis=1) for strip in strips]
+    return np.concatenate(index).reshape(x.shape[0], *x.shape[2:])
+
+
+def nearest_of_neighbours(x: Array, table: Array, index: Array) -> tuple[Array, Array]:
+    """(n, H, W) how much farther than its own colour the nearest colour of a pixel's neighbours is, and its number."""
+    target = np.moveaxis(x, 1, -1)  # (n, H, W, C)
+    own = np.sqrt(((target - table[index]) ** 2).sum(-1))
+    best, choice = np.full(index.shape, np.inf, dtype=np.float32), index
+    for other in shifts(index):
+        distance = np.sqrt(((target - table[other]) ** 2).sum(-1))
+        choice, best = np.where(distance < best, other, choice), np.minimum(distance, best)
+    return best - own, choice
+
+
+def alone(index: Array) -> Array:
+    """(n, H, W) whether no neighbour has the same number."""
+    is_alone = np.ones(index.shape, dtype=np.bool_)
+    for other in shifts(index):
+        is_alone &= other != index
+    return is_alone
+
+
+def shifts(x: Array) -> Iterator[Array]:
+    """The eight neighbours of each pixel of (..., H, W), mirrored at the borders."""
+    height, width = x.shape[-2:]
+    padded = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(1, 1), (1, 1)], mode="reflect")
+    for down, right in product(range(3), range(3)):
+        if (down, right) != (1, 1):
+            yield padded[..., down : down + height, right : right + width]
+
+
+def distances(x: Array, other: Array) -> Array:
+    """(n, H, W) Euclidean, over the channels."""
+    return np.asarray(np.sqrt(((x - other) ** 2).sum(axis=1)), dtype=np.float32)
+
+
+def as_pixel(colour: Sequence[int]) -> Array:
+    """(1, C, 1, 1)."""
+    return np.asarray(colour, dtype=np.float32).reshape(1, -1, 1, 1)

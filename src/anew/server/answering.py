@@ -1,0 +1,115 @@
+"""While an answer is made: its client is watched, its time is measured, and its place is freed behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from anew.server.catalog import Catalog, Entry
+from anew.server.faults import ApiError
+from anew.server.limits import Limits
+from anew.server.metrics import Metrics, RequestClock
+from anew.server.work import Work
+
+SECONDS_BETWEEN_LOOKS = 0.25  # for clients that went away
+CLIENT_CLOSED_REQUEST = 499  # nginx's word for it; nobody reads it
+Json = Mapping[str, object]
+
+
+class ClientGoneError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What all routes of a server share.
+
+    Attributes:
+        catalog: Its models.
+        limits: What it grants.
+        metrics: What it counts.
+        chats: Whether the last message of a chat is taken as a prompt.
+    """
+
+    catalog: Catalog
+    limits: Limits
+    metrics: Metrics
+    chats: bool = False
+
+    @asynccontextmanager
+    async def place(self, request: Request, entry: Entry, works: Sequence[Work]) -> AsyncIterator[RequestClock]:
+        """While works are waited for: in time, and as long as the client is there. Behind it they are cancelled.
+
+        Raises:
+            ApiError: 504; the time is up.
+            ClientGoneError: The client went away.
+        """
+
+        async def watch() -> None:
+            while not await request.is_disconnected():
+                await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+            entry.worker.cancel(works)
+            works[0].fail(ClientGoneError())
+
+        watcher = asyncio.create_task(watch())
+        try:
+            async with asyncio.timeout(self.limits.request_seconds):
+                with self.metrics.clock(entry.name) as clock:
+                    yield clock
+        except TimeoutError:
+            message = f"the answer took longer than {self.limits.request_seconds:g} s; ask for less, or try again later"
+            raise ApiError(504, message, code="timeout") from None
+        finally:
+            watcher.cancel()
+            entry.worker.cancel(works)
+            with suppress(asyncio.CancelledError):
+                await watcher
+
+    async def answer(
+        self,
+        request: Request,
+        entry: Entry,
+        works: Sequence[Work],
+        make: Callable[[RequestClock], Awaitable[Response]],
+    ) -> Response:
+        """The answer that `make` gives once works are done, in one piece."""
+        try:
+            async with self.place(request, entry, works) as clock:
+                return await make(clock)
+        except ClientGoneError:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+    def stream(
+        self,
+        request: Request,
+        entry: Entry,
+        works: Sequence[Work],
+        make: Callable[[RequestClock], AsyncIterator[Json]],
+        ends_with_done: bool = True,
+    ) -> Response:
+        """Server-sent events of what `make` yields; an error is the last of them. A value with a "type" is an event of it."""
+
+        async def events() -> AsyncIterator[str]:
+            try:
+                async with self.place(request, entry, works) as clock:
+                    async for value in make(clock):
+                        yield _event(value)
+            except ApiError as error:
+                yield _event(error.body())
+            except ClientGoneError:
+                return
+            if ends_with_done:
+                yield "data: [DONE]\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+def _event(value: Json) -> str:
+    name = f"event: {value['type']}\n" if "type" in value else ""
+    return f"{name}data: {json.dumps(value, ensure_ascii=False)}\n\n"

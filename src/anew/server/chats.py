@@ -1,0 +1,66 @@
+"""`POST /v1/chat/completions`: the last message of a user as a prompt, for programs that know nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from anew.server.bodies import ChatBody, CompletionBody
+from anew.server.catalog import Entry
+from anew.server.completions import Answer, Json
+from anew.server.faults import bad_request
+from anew.server.text_work import FinishReason, TextRequest, TokenLogProb
+
+CHAT_TOKENS = 256  # new tokens where a chat names no number
+
+
+def completion_of(body: ChatBody) -> CompletionBody:
+    """The completion that a chat stands for; ApiError 400."""
+    messages = [message.text for message in body.messages if message.role == "user"]
+    if not messages:
+        raise bad_request("messages must hold one of the role user; it is the prompt", "messages")
+    if body.top_logprobs is not None and not body.logprobs:
+        raise bad_request("top_logprobs goes with logprobs=true", "top_logprobs")
+    both = (body.max_tokens, body.max_completion_tokens)
+    if None not in both and both[0] != both[1]:
+        raise bad_request("max_tokens and max_completion_tokens differ; give one", "max_tokens")
+    max_tokens = next((number for number in both if number is not None), CHAT_TOKENS)
+    same = ("model", "temperature", "top_p", "top_k", "min_p", "seed", "n", "stream", "stream_options", "label")
+    own = {
+        "prompt": messages[-1],
+        "stop": list(body.stop),
+        "max_tokens": max_tokens,
+        "logprobs": (body.top_logprobs or 0) if body.logprobs else None,
+    }
+    return CompletionBody.model_validate({name: getattr(body, name) for name in same} | own)
+
+
+class ChatAnswer(Answer):
+    """A completion in the shape of a chat."""
+
+    def __init__(self, body: CompletionBody, entry: Entry, requests: Sequence[TextRequest]) -> None:
+        super().__init__(body, entry, requests)
+        self.id = self.id.replace("cmpl-", "chatcmpl-")
+
+    @property
+    def object_name(self) -> str:
+        return "chat.completion.chunk" if self.body.stream else "chat.completion"
+
+    def _choice(
+        self, index: int, text: str, log_probs: Iterable[TokenLogProb], reason: FinishReason | None, offset: int
+    ) -> Json:
+        shown = None if self.body.logprobs is None else {"content": list(map(_token, log_probs)), "refusal": None}
+        role = {"role": "assistant"} if not offset else {}
+        message: Json = {**role, "content": text}
+        if not self.body.stream:
+            message["refusal"] = None
+        name = "delta" if self.body.stream else "message"
+        return {"index": index, name: message, "logprobs": shown, "finish_reason": reason}
+
+
+def _token(token: TokenLogProb) -> Json:
+    top = [_with_bytes(text, log_prob) for text, log_prob in token.top.items()]
+    return {**_with_bytes(token.text, token.log_prob), "top_logprobs": top}
+
+
+def _with_bytes(text: str, log_prob: float | None) -> Json:
+    return {"token": text, "logprob": log_prob, "bytes": list(text.encode())}

@@ -1,0 +1,118 @@
+"""Paths of pictures: new ones, and parts of given ones made anew."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from anew.data.types import Artifact
+from anew.server.answering import Json, Service
+from anew.server.bodies import parse, parse_form
+from anew.server.catalog import Entry
+from anew.server.faults import bad_request
+from anew.server.guard import form_body, json_body
+from anew.server.item_bodies import ImageBody
+from anew.server.item_work import Finished, ItemRequest, ItemWork
+from anew.server.items import all_samples, check_size, class_of, drawn, item_request, size_of, works_of
+from anew.server.masks import condition_from_files
+from anew.server.metrics import RequestClock
+from anew.server.schemas import described
+from anew.server.work import Channel
+
+NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}  # clients want to see the field
+
+
+def add_image_routes(app: FastAPI, service: Service) -> None:
+    """Add them to an app."""
+
+    @app.post("/v1/images/generations", summary="Make pictures", **described(ImageBody))
+    async def generations(request: Request) -> Response:
+        body = parse(ImageBody, await json_body(request, service.limits))
+        entry = service.catalog.item_entry(body.model, "image")
+        return await _pictures(service, request, "image_generation", entry, body, _request(body, entry))
+
+    @app.post(
+        "/v1/images/edits", summary="Make parts of a picture anew", **described(ImageBody, forms=("image", "mask"))
+    )
+    async def edits(request: Request) -> Response:
+        fields, files = await form_body(request, service.limits)
+        body = parse_form(ImageBody, fields)
+        entry = service.catalog.item_entry(body.model, "image")
+        if unknown := sorted(set(files) - {"image", "mask"}):
+            raise bad_request(f"the file {unknown[0][:60]} is unknown; send image and mask", unknown[0][:60])
+        if "image" not in files:
+            raise bad_request("image is missing; send it as a file of the form", "image")
+        if not entry.fills_in:
+            message = (
+                f"the family {entry.family} of this model keeps no given pixels; ask a model of diffusion on pixels"
+            )
+            raise bad_request(message, "model")
+        asked = _request(body, entry)
+        condition = await run_in_threadpool(condition_from_files, entry, files["image"], files.get("mask"))
+        asked = item_request(
+            body, entry, asked.n, label=asked.label, condition=condition, num_partials=asked.num_partials
+        )
+        return await _pictures(service, request, "image_edit", entry, body, asked)
+
+
+def _request(body: ImageBody, entry: Entry) -> ItemRequest:
+    """What a body asks for, checked."""
+    check_size(entry, body.size)
+    if body.partial_images and not body.stream:
+        raise bad_request("partial_images is for stream=true; leave it out", "partial_images")
+    label = class_of(entry, {"prompt": body.prompt, "label": body.label})
+    return item_request(body, entry, body.n or 1, label=label, num_partials=body.partial_images or 0)
+
+
+async def _pictures(
+    service: Service, request: Request, event_name: str, entry: Entry, body: ImageBody, asked: ItemRequest
+) -> Response:
+    """The answer, whole or as a stream of events."""
+    works = works_of(asked, entry, Channel())
+    entry.worker.submit(works[:1])
+    if body.stream:
+
+        def events(clock: RequestClock) -> AsyncIterator[Json]:
+            return _events(event_name, works, entry, clock)
+
+        return service.stream(request, entry, works, events, ends_with_done=False)
+
+    async def whole(clock: RequestClock) -> Response:
+        samples = await all_samples(works, entry, clock)
+        data = [
+            {"b64_json": _base64(artifact), "label": label, "index": index}
+            for index, (artifact, label) in enumerate(zip(samples.artifacts, samples.labels, strict=True))
+        ]
+        facts = {"created": int(time.time()), "size": size_of(entry), "output_format": "png", "seed": asked.seed}
+        return JSONResponse({**facts, "data": data})
+
+    return await service.answer(request, entry, works, whole)
+
+
+async def _events(
+    event_name: str, works: list[ItemWork], entry: Entry, clock: RequestClock
+) -> AsyncIterator[dict[str, object]]:
+    """Partial pictures, then those that are done."""
+    facts: dict[str, object] = {
+        "size": size_of(entry),
+        "quality": "auto",
+        "background": "auto",
+        "output_format": "png",
+    }
+    async for event in drawn(works, entry, clock):
+        is_done = isinstance(event, Finished)
+        name = f"{event_name}.{'completed' if is_done else 'partial_image'}"
+        own = {"usage": NO_TOKENS} if isinstance(event, Finished) else {"partial_image_index": event.number}
+        for offset, artifact in enumerate(event.samples.artifacts):
+            picture = {"b64_json": _base64(artifact), "index": event.first_index + offset}
+            yield {"type": name, "created_at": int(time.time()), **picture, **facts, **own}
+
+
+def _base64(artifact: Artifact) -> str:
+    return base64.b64encode(artifact.data).decode()

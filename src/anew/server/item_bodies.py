@@ -1,0 +1,80 @@
+"""The bodies of requests for items: pictures, sound, clips, and files of any kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict
+
+from anew.core.settings import MAX_INT
+from anew.server.bodies import Absent, Body, Count, Flag, Label, Number, Seed
+from anew.server.limits import MAX_PARTIAL_IMAGES, MAX_ROWS, MAX_SAMPLES
+
+Auto = Literal["auto"]
+Line = Annotated[str, Strict(), Field(max_length=2000)]
+Long = Annotated[str, Strict(), Field(max_length=200_000)]
+SettingValue = Annotated[str, Strict(), Field(max_length=100)] | Flag | Count | Number
+SettingName = Annotated[str, Strict(), Field(pattern="^[a-z_]{1,60}$")]
+
+
+class ItemsBody(Body):
+    """What all of them may hold; none of it is OpenAI's."""
+
+    seed: Seed | None = None
+    label: Label | None = None
+    num_inference_steps: Annotated[Count, Field(ge=1, le=1000)] | None = None  # another name of the setting `steps`
+    guidance_scale: Annotated[Number, Field(ge=0.0, le=20.0)] | None = None  # and of `guidance`
+    settings: dict[SettingName, SettingValue] = Field(default_factory=dict, max_length=30)
+
+    def all_settings(self) -> dict[str, object]:
+        """The sampling settings that were given, by the names of the family."""
+        named = {"steps": self.num_inference_steps, "guidance": self.guidance_scale}
+        return {name: value for name, value in named.items() if value is not None} | dict(self.settings)
+
+
+class ImageBody(ItemsBody):
+    """Of `POST /v1/images/generations`, and the fields of a form for `POST /v1/images/edits`."""
+
+    prompt: Line = ""
+    n: Annotated[Count, Field(ge=1, le=MAX_ROWS)] | None = None
+    size: Annotated[str, Strict(), Field(pattern=r"^(auto|\d{1,5}x\d{1,5})$")] | None = None
+    response_format: Literal["b64_json"] | None = None
+    output_format: Literal["png"] | None = None
+    stream: Flag | None = None
+    partial_images: Annotated[Count, Field(ge=0, le=MAX_PARTIAL_IMAGES)] | None = None
+    quality: Auto | None = None
+    style: Auto | None = None
+    background: Auto | None = None
+    moderation: Auto | None = None
+    output_compression: Literal[100] | None = None
+    negative_prompt: Absent = None
+    input_fidelity: Absent = None
+
+
+class AudioBody(ItemsBody):
+    """Of `POST /v1/audio/generate` and its alias `POST /v1/audio/speech`."""
+
+    input: Line = ""
+    voice: Line | None = None
+    response_format: Literal["wav", "flac"] | None = None
+    stream_format: Literal["audio"] | None = None
+    speed: Annotated[Number, Field(ge=1.0, le=1.0)] | None = None
+    instructions: Absent = None
+
+
+class VideoBody(ItemsBody):
+    """Of `POST /v1/videos`."""
+
+    prompt: Line = ""
+    size: Annotated[str, Strict(), Field(pattern=r"^(auto|\d{1,5}x\d{1,5})$")] | None = None
+    seconds: Absent = None
+
+
+class SamplesBody(ItemsBody):
+    """Of `POST /v1/samples`."""
+
+    n: Annotated[Count, Field(ge=1, le=MAX_SAMPLES)] = 16
+    first_index: Annotated[Count, Field(ge=0, le=MAX_INT - MAX_SAMPLES)] = 0
+    prompt: Long | None = None
+    suffix: Long | None = None
+    stop: Annotated[str, Strict(), Field(min_length=1, max_length=256)] | None = None

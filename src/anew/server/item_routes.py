@@ -1,0 +1,84 @@
+"""Paths of sound, and of files of any kind in a zip."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import numpy as np
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from anew.data.formats import audio
+from anew.data.modalities.audio import Audio
+from anew.sampling.samples import Samples
+from anew.server.answering import Service
+from anew.server.bodies import parse
+from anew.server.catalog import Entry
+from anew.server.guard import json_body
+from anew.server.item_bodies import AudioBody, SamplesBody
+from anew.server.items import all_samples, class_of, item_request, prompt_condition, works_of
+from anew.server.metrics import RequestClock
+from anew.server.schemas import described
+from anew.server.work import Channel
+
+
+def add_item_routes(app: FastAPI, service: Service) -> None:
+    """Add them to an app."""
+
+    @app.post("/v1/audio/generate", summary="Make sound", **described(AudioBody, "audio/wav", "audio/flac"))
+    @app.post(
+        "/v1/audio/speech", summary="The same, under OpenAI's name", **described(AudioBody, "audio/wav", "audio/flac")
+    )
+    async def sound(request: Request) -> Response:
+        body = parse(AudioBody, await json_body(request, service.limits))
+        entry = service.catalog.item_entry(body.model, "audio")
+        label = class_of(entry, {"input": body.input, "voice": body.voice, "label": body.label})
+        works = works_of(item_request(body, entry, 1, label=label), entry, Channel())
+        entry.worker.submit(works[:1])
+
+        async def whole(clock: RequestClock) -> Response:
+            samples = await all_samples(works, entry, clock)
+            data, kind = await run_in_threadpool(_sound_file, samples, entry, body.response_format)
+            return Response(data, media_type=f"audio/{kind}")
+
+        return await service.answer(request, entry, works, whole)
+
+    @app.post("/v1/samples", summary="Make files of any kind, in a zip", **described(SamplesBody, "application/zip"))
+    async def samples(request: Request) -> Response:
+        body = parse(SamplesBody, await json_body(request, service.limits))
+        entry = service.catalog.entry(body.model)
+        label = class_of(entry, {"label": body.label})
+        condition = await run_in_threadpool(prompt_condition, body, entry)
+        works = works_of(item_request(body, entry, body.n, label=label, condition=condition), entry, Channel())
+        entry.worker.submit(works[:1])
+
+        async def whole(clock: RequestClock) -> Response:
+            samples = await all_samples(works, entry, clock)
+            data = await run_in_threadpool(_zip, samples)
+            headers = {"Content-Disposition": 'attachment; filename="samples.zip"'}
+            return Response(data, media_type="application/zip", headers=headers)
+
+        return await service.answer(request, entry, works, whole)
+
+
+def _sound_file(samples: Samples, entry: Entry, kind: str | None) -> tuple[bytes, str]:
+    """A file of the first sample, and its format: that of the run where no other is asked for."""
+    artifact = samples.artifact(0)
+    own = artifact.media.partition("/")[2]
+    if kind in (None, own):
+        return artifact.data, own
+    assert isinstance(entry.modality, Audio) and kind is not None
+    rate = int(entry.modality.sound_scale()["rate"] or 0)
+    return audio.written(np.asarray(samples[0], np.float32), rate, kind), kind
+
+
+def _zip(samples: Samples) -> bytes:
+    """The files that `Samples.save` writes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in samples.files():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+    return out.getvalue()

@@ -1,0 +1,157 @@
+"""Samples of any kind as whole items: those of several requests are drawn as one batch, and drafts are shown on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anew.core.specs import Condition, SampleRequest
+from anew.sampling.model import Model
+from anew.sampling.samples import Samples
+from anew.server.work import Channel, Work
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRequest:
+    """What is asked for.
+
+    Attributes:
+        first_index: Index of the first sample.
+        n: Samples.
+        seed: Of the samples.
+        label: Class of the samples; None draws each with its share in the data.
+        condition: What is given of each.
+        sampling: The family's sampling settings.
+        stop: Each text ends before it.
+        num_partials: Drafts to show before the samples.
+        follows_keys: Whether it may be drawn together with requests of other seeds.
+    """
+
+    first_index: int
+    n: int
+    seed: int
+    label: str | None
+    condition: Condition | None
+    sampling: Any
+    stop: str | None = None
+    num_partials: int = 0
+    follows_keys: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Samples on their way: which of the partial results, from 0, and each as it is."""
+
+    number: int
+    first_index: int
+    samples: Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The samples of one work, with their files made."""
+
+    first_index: int
+    samples: Samples
+
+
+class ItemWork(Work):
+    """The samples of one request, or some of them."""
+
+    def __init__(self, request: ItemRequest, channel: Channel[object], max_rows: int) -> None:
+        super().__init__()
+        self.request, self.channel, self.size, self.max_rows = request, channel, request.n, max_rows
+
+    def batch_key(self) -> Hashable:
+        request = self.request
+        if not request.follows_keys or request.stop is not None:
+            return None
+        condition = request.condition
+        return ("items", request.sampling, None if condition is None else tuple(condition.x.shape))
+
+    def run(self, model: Model, group: Sequence[Work]) -> None:
+        works = [work for work in group if isinstance(work, ItemWork)]
+        request = _joint_request(model, works)
+        num_drafts = model.family.num_drafts(request)
+        last: Tensor | None = None
+        for number, draft in enumerate(model.family.sample(request, works[0].request.seed), 1):
+            if all(work.channel.is_cancelled for work in works):
+                return
+            last = draft
+            _show(model, works, request, draft, number, num_drafts)
+        if last is None:
+            raise RuntimeError("the family drew nothing")
+        for work, rows in _parts(works):
+            if not work.channel.is_cancelled:
+                work.channel.put(Finished(work.request.first_index, _samples(model, work, request, last[rows], rows)))
+
+    def partials_at(self, num_drafts: int) -> list[int]:
+        """After which drafts, counted from 1, partial results are shown: at even distances."""
+        wanted = self.request.num_partials
+        return sorted({max(1, num_drafts * part // (wanted + 1)) for part in range(1, wanted + 1)} - {num_drafts})
+
+
+def _joint_request(model: Model, works: Sequence[ItemWork]) -> SampleRequest:
+    """What all works ask for, as one batch."""
+    requests = [work.request for work in works]
+    labels = [model.sample_labels(r.n, r.seed, r.label, r.first_index) for r in requests]
+    keys = [(r.seed, r.first_index + i) for r in requests for i in range(r.n)]
+    return SampleRequest(
+        len(keys),
+        torch.cat([label for label in labels if label is not None]) if model.spec.classes else None,
+        _joint_condition(requests),
+        requests[0].sampling,
+        requests[0].first_index,
+        tuple(keys) if len(requests) > 1 else None,
+    )
+
+
+def _joint_condition(requests: Sequence[ItemRequest]) -> Condition | None:
+    conditions = [request.condition for request in requests]
+    first = conditions[0]
+    if first is None or len(requests) == 1:
+        return first
+    values, masks = [], []
+    for request in requests:
+        condition = request.condition
+        assert condition is not None
+        repeats = (request.n, *[1] * condition.x.ndim)
+        values.append(condition.x[None].repeat(repeats))
+        mask = torch.ones_like(condition.x) if condition.mask is None else condition.mask.expand(condition.x.shape)
+        masks.append(mask[None].repeat(repeats))
+    x = torch.cat(values)  # (n, *shape) or (n, L)
+    return Condition(x, torch.cat(masks) if x.is_floating_point() else None)
+
+
+def _parts(works: Sequence[ItemWork]) -> list[tuple[ItemWork, slice]]:
+    """Each work with its rows of the batch."""
+    parts, start = [], 0
+    for work in works:
+        parts.append((work, slice(start, start + work.size)))
+        start += work.size
+    return parts
+
+
+def _show(
+    model: Model, works: Sequence[ItemWork], request: SampleRequest, draft: Tensor, number: int, num_drafts: int
+) -> None:
+    """Send the draft to those that want to see it."""
+    for work, rows in _parts(works):
+        places = work.partials_at(num_drafts)
+        if number in places and not work.channel.is_cancelled:
+            samples = _samples(model, work, request, draft[rows], rows)
+            work.channel.put(Draft(places.index(number), work.request.first_index, samples))
+
+
+def _samples(model: Model, work: ItemWork, request: SampleRequest, x: Tensor, rows: slice) -> Samples:
+    """Rows of the batch as items, with their files: they are made here, not in the event loop."""
+    labels = None if request.labels is None else request.labels[rows]
+    part = replace(request, n=len(x), labels=labels, condition=work.request.condition)
+    items = model.decode_items(x.cpu(), part, work.request.stop)
+    samples = Samples(items, model.label_names(labels, len(items)), model.item_modality)
+    _ = samples.artifacts
+    return samples

@@ -1,0 +1,173 @@
+"""From a body that asks for items to works of a model."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+
+from anew.core.specs import Condition, Grid, Tokens
+from anew.errors import ConfigError, did_you_mean, shorten
+from anew.sampling.conditioning import check_stop, condition_from_prompt
+from anew.sampling.generator import sampling_config
+from anew.sampling.samples import Samples
+from anew.server.catalog import Entry
+from anew.server.faults import bad_request, from_config_error
+from anew.server.item_bodies import ItemsBody, SamplesBody
+from anew.server.item_work import Draft, Finished, ItemRequest, ItemWork
+from anew.server.limits import MAX_TOKENS, MAX_VALUES
+from anew.server.metrics import RequestClock
+from anew.server.work import Channel
+
+PASSAGE = 500  # tokens of a sample of running text, where no number is given
+ANY = ("", "any", "auto")  # names of no class that ask for each with its share in the data
+
+
+def item_request(
+    body: ItemsBody,
+    entry: Entry,
+    n: int,
+    *,
+    label: str | None = None,
+    condition: Condition | None = None,
+    num_partials: int = 0,
+) -> ItemRequest:
+    """What a body asks for.
+
+    Args:
+        body: What was sent.
+        entry: Of which model.
+        n: Samples.
+        label: Class of the samples, as `class_of` gives it.
+        condition: What is given of each.
+        num_partials: Drafts to show.
+
+    Raises:
+        ApiError: 400; the body does not fit the model, or asks for too much.
+    """
+    try:
+        sampling = sampling_config(entry.sampling, entry.modality.traits, body.all_settings())
+    except ConfigError as error:
+        raise from_config_error(error, "settings") from None
+    values = n * _values_of_one(entry, sampling)
+    limit = MAX_TOKENS if isinstance(entry.spec, Tokens) else MAX_VALUES
+    if values > limit:
+        raise bad_request(
+            f"the request takes {values:,} values, n times those of one sample, and may take {limit:,}; ask for less",
+            "n",
+        )
+    seed = secrets.randbits(53) if body.seed is None else body.seed  # 53 bits: JSON keeps them exactly
+    first_index = body.first_index if isinstance(body, SamplesBody) else 0
+    stop = body.stop if isinstance(body, SamplesBody) else None
+    return ItemRequest(
+        first_index, n, seed, label, condition, sampling, stop, num_partials, follows_keys=entry.follows_keys
+    )
+
+
+def _values_of_one(entry: Entry, sampling: object) -> int:
+    """Tokens, or values of a grid, of one sample at most."""
+    if isinstance(entry.spec, Tokens):
+        return int(getattr(sampling, "max_tokens", 0)) or max(entry.spec.length, PASSAGE)
+    frames = int(getattr(sampling, "frames", 0))
+    is_longer = frames and "T" in entry.spec.axes
+    values = math.prod(entry.spec.shape)
+    return values // entry.spec.shape[entry.spec.axes.index("T")] * frames if is_longer else values
+
+
+def class_of(entry: Entry, names: Mapping[str, str | None]) -> str | None:
+    """The class that one of these fields names; None where none does.
+
+    Raises:
+        ApiError: 400; there is no such class, or two fields name two.
+    """
+    chosen = {
+        field: name for field, name in names.items() if name is not None and (name in entry.labels or name not in ANY)
+    }
+    for field, name in chosen.items():
+        if not entry.spec.classes:
+            message = f"this model has no labels, so that {field} cannot choose one; leave it empty"
+            raise bad_request(message, field)
+        if name not in entry.labels:
+            shown = ", ".join(entry.labels[:20]) + (", ..." if len(entry.labels) > 20 else "")
+            raise bad_request(
+                f"{field} must be a label of this model (got {shorten(name)}){did_you_mean(name, entry.labels)}; "
+                f"its labels: {shown}",
+                field,
+            )
+    if len(set(chosen.values())) > 1:
+        raise bad_request(f"{' and '.join(chosen)} name two labels; give one", next(iter(chosen)))
+    return next(iter(chosen.values()), None)
+
+
+def check_size(entry: Entry, size: str | None) -> None:
+    """ApiError 400 where another size is asked for than the model makes."""
+    assert isinstance(entry.spec, Grid)
+    if size not in (None, "auto", size_of(entry)):
+        raise bad_request(f"this model makes {size_of(entry)} (got {size}); leave size out", "size")
+
+
+def size_of(entry: Entry) -> str:
+    """Width and height of what a model makes, as OpenAI writes them."""
+    assert isinstance(entry.spec, Grid)
+    height, width = entry.spec.shape[-2:]
+    return f"{width}x{height}"
+
+
+def prompt_condition(body: SamplesBody, entry: Entry) -> Condition | None:
+    """What samples of text begin and end with; for other kinds there is no such thing.
+
+    Raises:
+        ApiError: 400; the model takes none, or not this one.
+    """
+    for field in ("prompt", "suffix", "stop"):
+        if getattr(body, field) and not isinstance(entry.spec, Tokens):
+            raise bad_request(
+                f"this model makes {entry.modality.traits.plural}, without a {field}; leave it out", field
+            )
+    try:
+        check_stop(entry.modality, body.stop)
+        return condition_from_prompt(entry.modality, body.prompt, body.suffix)
+    except ConfigError as error:
+        raise from_config_error(error) from None
+
+
+def class_by_name(entry: Entry, label: str | None) -> str | None:
+    """The class, checked; ApiError 400."""
+    return class_of(entry, {"label": label})
+
+
+def works_of(request: ItemRequest, entry: Entry, channel: Channel[object]) -> list[ItemWork]:
+    """The request in parts that are drawn one after another."""
+    starts = range(0, request.n, entry.max_rows)
+    parts = [
+        replace(request, first_index=request.first_index + start, n=min(entry.max_rows, request.n - start))
+        for start in starts
+    ]
+    return [ItemWork(part, channel, entry.max_rows) for part in parts]
+
+
+async def drawn(works: Sequence[ItemWork], entry: Entry, clock: RequestClock) -> AsyncIterator[Draft | Finished]:
+    """Drafts and finished samples. The caller submits the first work, where a full queue is an answer; the others follow in
+    turn, so that requests of other clients come between them."""
+    for number, work in enumerate(works):
+        if number:
+            entry.worker.submit([work], goes_on=True)
+        event: object = None
+        while not isinstance(event, Finished):
+            event = await work.channel.get()
+            assert isinstance(event, Draft | Finished)
+            clock.piece()
+            yield event
+        clock.samples += len(event.samples)
+    clock.reason = "stop"
+
+
+async def all_samples(works: Sequence[ItemWork], entry: Entry, clock: RequestClock) -> Samples:
+    """The samples of all works, in order."""
+    samples = None
+    async for event in drawn(works, entry, clock):
+        if isinstance(event, Finished):
+            samples = event.samples if samples is None else samples + event.samples
+    assert samples is not None
+    return samples

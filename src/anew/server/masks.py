@@ -1,0 +1,50 @@
+"""Which pixels of a picture are to be made anew: those that its mask shows as transparent, as OpenAI's clients say it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from anew.core import isolation
+from anew.core.specs import Condition, Grid
+from anew.data.formats.transparency import AlphaReader
+from anew.data.types import Item
+from anew.errors import ConfigError
+from anew.sampling.latents import values_of
+from anew.server.catalog import Entry
+from anew.server.faults import bad_request, from_config_error
+
+TRANSPARENT = 128  # alpha below which a pixel is made anew
+
+
+def condition_from_files(entry: Entry, image: bytes, mask: bytes | None) -> Condition:
+    """What samples keep of a picture. Takes a while: not in the event loop.
+
+    Args:
+        entry: Whose samples are meant.
+        image: A file with the picture.
+        mask: A file whose transparent pixels are made anew; None: those of the picture.
+
+    Raises:
+        ApiError: 400; a file cannot be used.
+    """
+    files = {"image": image} if mask is None else {"image": image, "mask": mask}
+    items = [Item(name, data) for name, data in files.items()]
+    alphas = dict(zip(files, isolation.each(AlphaReader(), "read", items), strict=True))
+    assert isinstance(entry.spec, Grid)
+    height, width = entry.spec.shape[1:]
+    for name, alpha in alphas.items():
+        if isinstance(alpha, ValueError):
+            raise bad_request(f"the {name} cannot be used: {alpha}", name)
+        if alpha.shape != (height, width):
+            shown = f"{alpha.shape[1]}x{alpha.shape[0]}"
+            raise bad_request(f"the {name} is {shown}, and this model makes {width}x{height}; scale it to that", name)
+    alpha = alphas["image" if mask is None else "mask"]
+    if (alpha >= TRANSPARENT).all():
+        source = "image, or send a mask that is" if mask is None else "mask"
+        raise bad_request(f"no pixel is to be made anew: make them transparent in the {source}", "mask")
+    try:
+        x = values_of(entry.modality, image)[0]  # (C, H, W)
+    except ConfigError as error:
+        raise from_config_error(error, "image") from None
+    return Condition(x, torch.from_numpy((alpha >= TRANSPARENT).astype(np.float32))[None])

@@ -1,0 +1,82 @@
+"""What the page of the interface says of bodies and answers; handlers read bodies themselves, so it is said by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+MEANINGS = {
+    "400": "the request does not fit; `param` names the field",
+    "401": "the key is missing or wrong",
+    "403": "another site, or another name of this machine",
+    "404": "there is no such thing",
+    "405": "this path takes another method",
+    "408": "the body did not arrive in time",
+    "413": "the body is too large",
+    "429": "too much waits already; `Retry-After` says when to come back",
+    "499": "the client went away",
+    "503": "too little memory, or the server stops",
+    "504": "it took too long",
+}
+JSON = "application/json"
+FORM = "multipart/form-data"
+
+
+def described(body: type[BaseModel] | None, *medias: str, forms: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Keywords of a FastAPI route.
+
+    Args:
+        body: What is sent; None: nothing.
+        medias: Media types of the answer, JSON where none is given.
+        forms: Names of files, where the body is a form; the first is required.
+    """
+    errors = {
+        code: {"description": meaning, "content": {JSON: {"schema": ERROR}}} for code, meaning in MEANINGS.items()
+    }
+    answer = {media: {"schema": {} if media == JSON else {"type": "string"}} for media in medias or (JSON,)}
+    extra: dict[str, Any] = {"responses": {"200": {"description": "The answer", "content": answer}, **errors}}
+    if body is not None:
+        schema = _inlined(body.model_json_schema())
+        extra["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
+        if forms:
+            files = {name: {"type": "string", "format": "binary"} for name in forms}
+            schema = {**schema, "properties": {**schema["properties"], **files}}
+            schema["required"] = [*schema.get("required", ()), forms[0]]
+            extra["requestBody"] = {"required": True, "content": {FORM: {"schema": schema}}}
+    return {"openapi_extra": extra}
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema without references: those of a body would point outside of the page's own components."""
+    parts = schema.pop("$defs", {})
+
+    def inlined(value: object) -> object:
+        if isinstance(value, list):
+            return [inlined(part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        reference = value.get("$ref")
+        if isinstance(reference, str):
+            return inlined(parts[reference.rpartition("/")[2]])
+        return {name: inlined(part) for name, part in value.items()}
+
+    whole = inlined(schema)
+    assert isinstance(whole, dict)
+    return whole

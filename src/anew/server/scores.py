@@ -1,0 +1,87 @@
+"""`POST /v1/score`: how likely given texts, or files of a grid, are under a model."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from anew.core.specs import Tokens
+from anew.errors import ConfigError, DataError
+from anew.sampling.model import Model
+from anew.server.bodies import ScoreBody
+from anew.server.catalog import Entry
+from anew.server.faults import bad_request
+from anew.server.limits import MAX_SCORED
+from anew.server.work import Channel, Work
+
+
+@dataclass(frozen=True, slots=True)
+class ItemBits:
+    """The score of one item."""
+
+    index: int
+    bits: float
+    units: float
+    tokens: int
+
+
+class ScoreWork(Work):
+    """Items, scored one after another, so that a client that goes away is noticed between two."""
+
+    def __init__(self, items: Sequence[str | bytes], channel: Channel[object]) -> None:
+        super().__init__()
+        self.items, self.channel, self.size = items, channel, 1
+
+    def batch_key(self) -> Hashable:
+        return None
+
+    def run(self, model: Model, group: Sequence[Work]) -> None:
+        for index, item in enumerate(self.items):
+            if self.channel.is_cancelled:
+                return
+            try:
+                scores = model.score([item])
+            except (ConfigError, DataError) as error:
+                message = str(error).removeprefix("`data` cannot be scored: ").replace("item 0", f"item {index}")
+                raise bad_request(message, "input") from None
+            self.channel.put(ItemBits(index, scores.bits, scores.units, scores.tokens))
+
+
+def items_of(body: ScoreBody, entry: Entry) -> list[str | bytes]:
+    """What is to be scored; ApiError 400."""
+    if not entry.is_scored:
+        raise bad_request(f"the model {entry.name!r} has no likelihood, so that nothing can be scored", "model")
+    texts = [body.input] if isinstance(body.input, str) else body.input
+    if any(not text for text in texts):
+        raise bad_request("input must not be empty", "input")
+    if isinstance(entry.spec, Tokens):
+        if sum(map(len, texts)) > MAX_SCORED:
+            raise bad_request(f"input may hold {MAX_SCORED:,} characters in all; send several requests", "input")
+        return list(texts)
+    try:
+        return [base64.b64decode(text, validate=True) for text in texts]
+    except (binascii.Error, ValueError):
+        message = f"this model makes {entry.modality.traits.plural}: input must be files as base64"
+        raise bad_request(message, "input") from None
+
+
+async def score_answer(work: ScoreWork, entry: Entry) -> dict[str, object]:
+    """The answer once all items are scored."""
+    data: list[dict[str, object]] = []
+    bits = units = 0.0
+    while len(data) < len(work.items):
+        item = await work.channel.get()
+        assert isinstance(item, ItemBits)
+        bits, units = bits + item.bits, units + item.units
+        row = {"index": item.index, "bits": item.bits, "units": item.units, "tokens": item.tokens}
+        data.append(row | {"bits_per_unit": item.bits / item.units if item.units else None})
+    return {
+        "object": "list",
+        "model": entry.name,
+        "unit": entry.modality.unit,
+        "bound": "exact" if isinstance(entry.spec, Tokens) else "an upper bound",
+        "bits_per_unit": bits / units if units else None,
+        "data": data,
+    }

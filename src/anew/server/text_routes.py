@@ -1,0 +1,68 @@
+"""Paths of what continues or measures text: completions, chats, scores."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from anew.server.answering import Service
+from anew.server.bodies import ChatBody, CompletionBody, ScoreBody, parse
+from anew.server.chats import ChatAnswer, completion_of
+from anew.server.completions import Answer, requests_of
+from anew.server.faults import ApiError
+from anew.server.guard import json_body
+from anew.server.metrics import RequestClock
+from anew.server.schemas import described
+from anew.server.scores import ScoreWork, items_of, score_answer
+from anew.server.work import Channel
+
+
+def add_text_routes(app: FastAPI, service: Service) -> None:
+    """Add them to an app."""
+
+    @app.post("/v1/completions", summary="Continue texts", **described(CompletionBody))
+    async def completions(request: Request) -> Response:
+        body = parse(CompletionBody, await json_body(request, service.limits))
+        entry = service.catalog.text_entry(body.model)
+        return await _text(service, request, Answer(body, entry, await run_in_threadpool(requests_of, body, entry)))
+
+    @app.post("/v1/chat/completions", summary="Continue the last message of a chat", **described(ChatBody))
+    async def chats(request: Request) -> Response:
+        chat = parse(ChatBody, await json_body(request, service.limits))
+        entry = service.catalog.text_entry(chat.model)
+        if not service.chats:
+            message = (
+                "this model continues texts and learned no chat; ask /v1/completions, "
+                "or start the server with --chat plain, which takes the last message as a prompt"
+            )
+            raise ApiError(400, message, code="no_chat_template")
+        body = completion_of(chat)
+        return await _text(service, request, ChatAnswer(body, entry, await run_in_threadpool(requests_of, body, entry)))
+
+    @app.post("/v1/score", summary="How likely items are under a model", **described(ScoreBody))
+    async def score(request: Request) -> Response:
+        body = parse(ScoreBody, await json_body(request, service.limits))
+        entry = service.catalog.entry(body.model)
+        work = ScoreWork(items_of(body, entry), Channel())
+        entry.worker.submit([work])
+
+        async def whole(clock: RequestClock) -> Response:
+            answer = await score_answer(work, entry)
+            clock.reason = "stop"
+            return JSONResponse(answer)
+
+        return await service.answer(request, entry, [work], whole)
+
+
+async def _text(service: Service, request: Request, answer: Answer) -> Response:
+    """The answer, whole or as a stream."""
+    answer.entry.worker.submit(answer.works)
+    if answer.body.stream:
+        return service.stream(request, answer.entry, answer.works, answer.chunks)
+
+    async def whole(clock: RequestClock) -> Response:
+        return JSONResponse(await answer.whole(clock))
+
+    return await service.answer(request, answer.entry, answer.works, whole)

@@ -1,0 +1,189 @@
+"""Clips as jobs: asked for, looked at while they are made, fetched, and forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from anew.data.types import Artifact
+from anew.server.answering import Service
+from anew.server.bodies import parse, parse_form
+from anew.server.catalog import Entry
+from anew.server.faults import ApiError
+from anew.server.guard import form_body, json_body
+from anew.server.item_bodies import VideoBody
+from anew.server.item_work import Draft, Finished, ItemWork
+from anew.server.items import check_size, class_of, drawn, item_request, size_of, works_of
+from anew.server.limits import Limits
+from anew.server.schemas import described
+from anew.server.work import Channel
+
+PROGRESS_DRAFTS = 8  # how often the progress of a job moves
+
+
+@dataclass(slots=True)
+class Job:
+    """One clip that is made.
+
+    Attributes:
+        id: What clients call it.
+        entry: Of which model.
+        prompt: As it was sent.
+        created: Seconds since 1970.
+        progress: In percent.
+        clip: The file, once it is there.
+        error: Why there will be none.
+        ended: `time.monotonic()` when it ended.
+        task: What makes it.
+    """
+
+    id: str
+    entry: Entry
+    prompt: str
+    works: list[ItemWork]
+    created: int = field(default_factory=lambda: int(time.time()))
+    progress: int = 0
+    clip: Artifact | None = None
+    error: ApiError | None = None
+    ended: float | None = None
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def status(self) -> str:
+        """In OpenAI's words."""
+        if self.error is not None:
+            return "failed"
+        return "completed" if self.clip is not None else "in_progress" if self.progress else "queued"
+
+    def move(self, event: Draft | Finished) -> None:
+        """Take in how far it is."""
+        if isinstance(event, Finished):
+            self.clip, self.progress = event.samples.artifact(0), 100
+        else:
+            self.progress = round(100 * (event.number + 1) / (PROGRESS_DRAFTS + 1))
+
+    def to_json(self) -> dict[str, object]:
+        """As clients read it."""
+        return {
+            "id": self.id,
+            "object": "video",
+            "model": self.entry.name,
+            "status": self.status,
+            "progress": self.progress,
+            "created_at": self.created,
+            "prompt": self.prompt,
+            "size": size_of(self.entry),
+            "error": None if self.error is None else {"code": "failed", "message": str(self.error)},
+        }
+
+
+class Jobs:
+    """All jobs of a server, in memory.
+
+    Args:
+        service: What all routes share.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._jobs: dict[str, Job] = {}
+
+    @property
+    def _limits(self) -> Limits:
+        return self.service.limits
+
+    def all(self) -> Iterable[Job]:
+        """Those that are made or kept, the newest first."""
+        self._forget_old()
+        return reversed(self._jobs.values())
+
+    def job(self, id: str) -> Job:
+        """ApiError 404 where there is none."""
+        self._forget_old()
+        if id not in self._jobs:
+            raise ApiError(404, "there is no such video; it may have been forgotten", code="video_not_found")
+        return self._jobs[id]
+
+    def begin(self, body: VideoBody, entry: Entry) -> Job:
+        """Start to make a clip.
+
+        Raises:
+            ApiError: 400, the body does not fit; 429, there are too many jobs, or the queue is full.
+        """
+        self._forget_old()
+        if len(self._jobs) >= self._limits.jobs:
+            message = f"{self._limits.jobs} videos are made or kept already; delete one, or try again later"
+            raise ApiError(429, message, code="too_many_videos", headers={"Retry-After": "30"})
+        check_size(entry, body.size)
+        label = class_of(entry, {"prompt": body.prompt, "label": body.label})
+        asked = item_request(body, entry, 1, label=label, num_partials=PROGRESS_DRAFTS)
+        works = works_of(asked, entry, Channel())
+        entry.worker.submit(works)
+        job = Job(f"video_{secrets.token_hex(12)}", entry, body.prompt, works)
+        self._jobs[job.id] = job
+        job.task = asyncio.create_task(self._make(job))
+        return job
+
+    def delete(self, id: str) -> Job:
+        """Forget a job, finished or not."""
+        job = self.job(id)
+        job.entry.worker.cancel(job.works)
+        if job.task is not None:
+            job.task.cancel()
+        return self._jobs.pop(id)
+
+    async def _make(self, job: Job) -> None:
+        try:
+            with self.service.metrics.clock(job.entry.name) as clock:
+                async for event in drawn(job.works, job.entry, clock):
+                    job.move(event)
+        except ApiError as error:
+            job.error = error
+        finally:
+            job.ended = time.monotonic()
+
+    def _forget_old(self) -> None:
+        oldest = time.monotonic() - self._limits.job_seconds
+        self._jobs = {id: job for id, job in self._jobs.items() if job.ended is None or job.ended > oldest}
+
+
+def add_video_routes(app: FastAPI, service: Service) -> None:
+    """Add them to an app."""
+    jobs = Jobs(service)
+
+    @app.post("/v1/videos", summary="Begin to make a clip", **described(VideoBody))
+    async def begin(request: Request) -> Response:
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            fields, files = await form_body(request, service.limits)
+            body = parse_form(VideoBody, fields | {name: "" for name in files})
+        else:
+            body = parse(VideoBody, await json_body(request, service.limits))
+        entry = service.catalog.item_entry(body.model, "video")
+        return JSONResponse(jobs.begin(body, entry).to_json())
+
+    @app.get("/v1/videos", summary="Clips that are made or kept", **described(None))
+    async def listed() -> Response:
+        data = [job.to_json() for job in jobs.all()]
+        return JSONResponse({"object": "list", "data": data, "has_more": False})
+
+    @app.get("/v1/videos/{id}", summary="How far a clip is", **described(None))
+    async def look(id: str) -> Response:
+        return JSONResponse(jobs.job(id).to_json())
+
+    @app.get("/v1/videos/{id}/content", summary="The file of a clip", **described(None, "video/mp4"))
+    async def content(id: str) -> Response:
+        job = jobs.job(id)
+        if job.clip is None:
+            raise job.error or ApiError(400, f"the video is not ready: it is {job.status}", code="video_not_ready")
+        return Response(job.clip.data, media_type=job.clip.media)
+
+    @app.delete("/v1/videos/{id}", summary="Forget a clip", **described(None))
+    async def delete(id: str) -> Response:
+        return JSONResponse({"id": jobs.delete(id).id, "object": "video.deleted", "deleted": True})

@@ -1,0 +1,110 @@
+"""Samples that come near the values of real pixels get them exactly; what has no such values stays as it is."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from anew.data.formats import pixel_steps, pixels
+from anew.data.formats.pixel_matching import PixelMatching
+
+PALETTE = np.array(
+    [[0, 0, 0, 0], [0, 0, 0, 255], [200, 40, 30, 255], [40, 170, 60, 255], [50, 60, 190, 255], [240, 220, 90, 255]]
+)
+
+
+def sprites(n: int, seed: int, side: int = 16) -> np.ndarray:
+    """(n, 4, side, side) discs with an outline on nothing, in colours of the palette."""
+    source = np.random.default_rng(seed)
+    down, right = np.mgrid[:side, :side]
+    images = []
+    for _ in range(n):
+        middle, radius = source.uniform(5, side - 5, 2), source.uniform(3, 6)
+        distance = np.hypot(down - middle[0], right - middle[1])
+        index = np.where(distance < radius, source.integers(2, len(PALETTE)), 0)
+        index[np.abs(distance - radius) < 0.7] = 1
+        images.append(PALETTE[index].transpose(2, 0, 1))
+    return np.stack(images).astype(np.float32)
+
+
+def drawn(n: int, seed: int) -> np.ndarray:
+    """The same as a generator gives them: noise on every pixel, and specks."""
+    source, images = np.random.default_rng(seed), sprites(n, seed)
+    noisy = images + source.normal(0, 14, images.shape)
+    specks = source.random((n, 1, *images.shape[2:])) < 0.03
+    return np.where(specks, source.uniform(0, 255, images.shape), noisy).astype(np.float32)
+
+
+def half_transparent(x: np.ndarray) -> float:
+    alpha = np.rint(x[:, 3])
+    return float(((alpha > 0) & (alpha < 255)).mean())
+
+
+@pytest.fixture(scope="module")
+def matching() -> PixelMatching:
+    return PixelMatching.learned(drawn(64, 1), sprites(300, 2))
+
+
+def test_sprites_get_alpha_palette_and_no_more_specks(matching: PixelMatching) -> None:
+    before, real = drawn(64, 3), sprites(200, 4)
+    after = matching(before)
+    assert half_transparent(before) > 0.5 and half_transparent(after) == half_transparent(real) == 0.0
+    assert matching.is_paletted
+    assert {tuple(pixel) for pixel in np.moveaxis(after, 1, -1).reshape(-1, 4)} <= set(map(tuple, PALETTE))
+    table = PALETTE.astype(np.float32)
+    alone = [float(pixel_steps.alone(pixel_steps.nearest(x, table)).mean()) for x in (before, after, real)]
+    assert alone[0] > 2 * alone[2] and alone[1] <= 1.5 * alone[2] + 0.002
+
+
+def test_a_background_is_exact_and_shades_remain() -> None:
+    def digits(n: int, seed: int) -> np.ndarray:
+        shape = sprites(n, seed)[:, 3:]
+        soft = np.mean([np.roll(shape, (a, b), (2, 3)) for a in (-1, 0, 1) for b in (-1, 0, 1)], axis=0)
+        return np.rint(soft).astype(np.float32)
+
+    source = np.random.default_rng(0)
+    samples = digits(96, 1) + source.normal(0, 5, (96, 1, 16, 16))
+    matched = PixelMatching.learned(samples[:64], digits(300, 2))(samples[64:])
+    shares = [float((np.rint(x) == 0).mean()) for x in (samples[64:], matched, digits(96, 1)[64:])]
+    assert shares[0] < 0.4 < 0.5 < shares[2] and abs(shares[1] - shares[2]) < 0.03
+    middle = (np.abs(matched - 128) < 100).mean(), (np.abs(digits(96, 1)[64:] - 128) < 100).mean()
+    assert abs(middle[0] - middle[1]) < 0.05
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_photographs_stay_as_they_are(channels: int) -> None:
+    def photographs(n: int, seed: int) -> np.ndarray:
+        source = np.random.default_rng(seed)
+        coarse = np.kron(source.uniform(40, 215, (n, channels, 4, 4)), np.ones((4, 4)))
+        return np.rint(np.clip(coarse + source.normal(0, 12, coarse.shape), 0, 255)).astype(np.float32)
+
+    matching = PixelMatching.learned(photographs(64, 1), photographs(300, 2))
+    new = photographs(64, 3)
+    assert not matching.is_paletted
+    assert np.abs(matching(new) - new).mean() < 1.5
+
+
+def test_tiny_and_empty_images() -> None:
+    pixel = np.full((3, 3, 1, 1), 7.0, dtype=np.float32)
+    assert PixelMatching.learned(pixel, pixel)(pixel).shape == (3, 3, 1, 1)
+    assert (PixelMatching()(pixel) == pixel).all()
+
+
+def test_what_was_learned_survives_json(matching: PixelMatching) -> None:
+    again = PixelMatching.model_validate_json(matching.model_dump_json())
+    assert again == matching and (again(drawn(4, 9)) == matching(drawn(4, 9))).all()
+    with pytest.raises(ValueError, match="not for images of 3 channels"):
+        again.check(3)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_paletted_png(channels: int) -> None:
+    image = pixels.shown(sprites(1, 5)[0, :channels] / 127.5 - 1.0)
+    written = Pillow.open(io.BytesIO(pixels.png(image, paletted=True)))
+    assert written.mode == "P"
+    assert (np.asarray(written.convert("RGBA" if channels == 4 else "RGB")) == image).all()
+    many = np.random.default_rng(0).integers(0, 255, (20, 20, channels)).astype(np.uint8)
+    assert (np.asarray(Pillow.open(io.BytesIO(pixels.png(many, paletted=True)))) == many).all()
