@@ -43,6 +43,7 @@ LEAST_REACH = 1e-5  # share of a question below which the network alone answers 
 LEAST_MASS = 1e-30  # of a network's probabilities below a question
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
+Nodes = NDArray[np.int32]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]
 
@@ -309,17 +310,34 @@ def _descend(
         asked, count = level[:count].copy(), 0
         for place in range(len(asked)):
             node = asked[place]
-            b = _network_logit(mass, node)
-            p = _joint_probability(joint, tables, taken.logits[place], b, order, tree.levels[node])
+            network = _network_logit(mass, node)
+            p = _joint_probability(joint, tables, taken.logits[place], network, order, tree.levels[node])
+            shares = (reach[node] * (ONE - p), reach[node] * p)
             for bit in range(2):
-                child, share = tree.children[node, bit], reach[node] * (p if bit else ONE - p)
-                if child < 0:
-                    mixed[-1 - child] = share
-                elif share >= LEAST_REACH:
-                    reach[child], level[count] = share, child
-                    count += 1
-                else:
-                    _leave_to_network(tree, tables, mass, child, share, mixed, reach)
+                count = _pass_on(tree, tables, mass, tree.children[node, bit], shares[bit], mixed, reach, level, count)
+
+
+@compiled
+def _pass_on(
+    tree: CodeTree,
+    tables: Tables,
+    mass: Doubles,
+    child: Index,
+    share: np.float64,
+    mixed: Floats,
+    reach: Doubles,
+    level: Nodes,
+    count: Index,
+) -> Index:
+    """Give a share to a token, to a question of the next level, or to the network; returns how many questions there are."""
+    if child < 0:
+        mixed[-1 - child] = share
+        return count
+    if share < LEAST_REACH:
+        _leave_to_network(tree, tables, mass, child, share, mixed, reach)
+        return count
+    reach[child], level[count] = share, child
+    return count + 1
 
 
 @compiled
