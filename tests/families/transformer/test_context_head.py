@@ -12,7 +12,7 @@ from anew.core.specs import Batch, Condition, SampleRequest, Tokens
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
-from anew.families.transformer.context_head import segments_of
+from anew.families.transformer.context_scoring import segments_of
 from anew.families.transformer.family import Transformer
 
 SPELLINGS = (*(bytes([97 + i]) for i in range(10)), b" ", b"\n")

@@ -8,7 +8,7 @@ longest path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from anew.core.specs import Batch
 from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, FixedShare, log_of
 from anew.families.transformer.mixing import softmax
 
@@ -41,7 +40,6 @@ FLOAT_BUFFERS = (
 OTHER_BUFFERS = {"text": torch.int32, "spelling": torch.uint8, "spelling_starts": torch.int64}
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]
 
@@ -301,31 +299,6 @@ class ContextHead(nn.Module):
         experts[:, 1] = log_probs[np.arange(len(targets)), targets]
         experts[:, 2] = log_of(self.uniform)[targets]
         share_weight(experts, state.share.weights[row], np.array(PRIOR), SWITCH_RATE, np.empty(len(targets)))
-
-
-def segments_of(batch: Batch) -> Iterator[Segment]:
-    """The targets of a batch in the order in which they are read: those that count, and in front of a row that goes on from
-    no other those before them."""
-    ids = batch.x.cpu().numpy()
-    length = ids.shape[1] - 1
-    counts = np.ones((len(ids), length), dtype=bool) if batch.mask is None else batch.mask.cpu().numpy() > 0
-    continues = np.zeros(len(ids), dtype=bool) if batch.continues is None else batch.continues.cpu().numpy()
-    places: list[Ints] = []
-    opening = 0
-    for row in range(len(ids)):
-        counted = np.flatnonzero(counts[row])
-        if not len(counted):
-            continue
-        goes_on = bool(continues[row]) and bool(places)
-        if not goes_on and places:
-            yield Segment(np.concatenate(places), opening)
-            places = []
-        first = int(counted[0]) if goes_on else 0
-        if not goes_on:
-            opening = int(ids[row, 0])
-        places.append(row * length + np.arange(first, int(counted[-1]) + 1))
-    if places:
-        yield Segment(np.concatenate(places), opening)
 
 
 def _with_prefix(arrays: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,14 +18,14 @@ from torch.nn import functional
 from anew.core.random import StepContext, use_context
 from anew.core.settings import to_json
 from anew.core.specs import Batch, SampleRequest, Tokens
-from anew.core.threads import available_threads, map_in_threads
 from anew.errors import ConfigError
 from anew.families._sizes import at_size, weights_within
 from anew.families.base import Family, Scale, TokenDraft
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
-from anew.families.transformer.context_head import ContextHead, PathLogits, segments_of
+from anew.families.transformer.context_head import ContextHead
+from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
 from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer, sequences_of
 from anew.families.transformer.portable import decoder_sampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
@@ -47,7 +47,6 @@ MOST_CONTEXT_VOCAB = 4400  # what two tokens share is held for every pair of the
 SMALL_VOCAB = 300  # letters rather than words: longer contexts are counted, and known records may be aligned
 MOST_FITTED_TARGETS = 131_072  # held-out targets that the gate is fitted on; fewer for a large vocabulary
 MOST_FITTED_VALUES = 16_777_216  # their log-probabilities together
-TOKENS_AT_ONCE = 8192  # that the network scores at a time
 TOKENS_PER_WEIGHT = 1.5  # below that a smaller network learns more in the time
 USUAL_EPOCHS = 6.0  # where there is no budget
 CUDA_SPEED = 3e11  # weights x tokens a second of an ordinary machine
@@ -201,7 +200,7 @@ class Transformer(Family):
     def calibrate(self, sweep: Iterable[Batch]) -> None:
         """Fit the gate between the network and what stands beside it."""
         if self.contexts is not None and self.contexts.is_fitted:
-            self._fit_joint(self.contexts, sweep)
+            fit_joint(self.contexts, sweep, self._fp32_logits)
         if self.mixer is None or not self.mixer.is_fitted:
             return
         most = min(MOST_FITTED_TARGETS, MOST_FITTED_VALUES // self.spec.vocab)
@@ -215,23 +214,6 @@ class Transformer(Family):
                 break
         if sum(map(len, targets)):
             self.mixer.fit(GateInputs.concatenate(inputs), np.concatenate(targets))
-
-    def _fit_joint(self, head: ContextHead, sweep: Iterable[Batch]) -> None:
-        """Fit the weights of contexts and network."""
-        parts: list[tuple[NDArray[Any], ...]] = []
-        for batch in sweep:
-            segments = list(segments_of(batch))
-            if not segments:
-                continue
-            ids = batch.x[:, 1:].flatten().cpu().numpy().astype(np.int32)
-            places = np.concatenate([segment.places for segment in segments])
-            network = self._path_logits(head, batch).logits[places]
-            parts.append((ids[places], *head.read(ids, segments), network))
-            if sum(len(part[0]) for part in parts) >= MOST_FITTED_TARGETS:
-                break
-        if parts:
-            tokens, contexts, orders, networks = (np.concatenate(column) for column in zip(*parts, strict=True))
-            head.fit_joint(tokens, contexts, networks, orders)
 
     # -- score ----------------------------------------------------------------------------------------------------------
 
@@ -250,11 +232,8 @@ class Transformer(Family):
     @torch.inference_mode()
     def bits_and_parts(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         if self.contexts is not None and self.contexts.is_fitted:
-            network = self._path_logits(self.contexts, batch)
-            ids = batch.x[:, 1:].flatten().cpu().numpy().astype(np.int32)
-            joint = self.contexts.joint_log_probs(ids, network, list(segments_of(batch)))
-            alone = torch.from_numpy(network.log_probs)
-            return _sum_bits(torch.from_numpy(joint), batch), {"network": _sum_bits(alone, batch)}
+            joint, alone = score(self.contexts, batch, self._fp32_logits)
+            return _sum_bits(joint, batch), {"network": _sum_bits(alone, batch)}
         if self.mixer is None or not self.mixer.is_fitted:
             return self._network_bits(batch), {}
         inputs, targets, counts = self._gate_inputs(self.mixer, batch)
@@ -266,28 +245,13 @@ class Transformer(Family):
     @torch.inference_mode()
     def _network_bits(self, batch: Batch) -> Tensor:
         """(B,) of the counted targets under the network alone."""
-        nats = torch.cat([self._network_nats(piece) for piece in _pieces(batch)])
+        nats = torch.cat([self._network_nats(piece) for piece in pieces_of(batch)])
         return _sum_bits(-nats, batch)
 
     def _network_nats(self, batch: Batch) -> Tensor:
         """(B*L,)."""
         logits = self._logits(batch, torch.float32)
         return functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
-
-    def _path_logits(self, head: ContextHead, batch: Batch) -> PathLogits:
-        """What the network says of all targets of a batch."""
-
-        @torch.inference_mode()
-        def of_piece(piece: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-            logits, targets = self._logits(piece, torch.float32).flatten(0, 1), piece.x[:, 1:].flatten()
-            log_probs = logits.log_softmax(-1)
-            own = log_probs.gather(1, targets[:, None])[:, 0]
-            return head.path_logits(log_probs.exp().cpu().numpy(), targets.cpu().numpy()), own.cpu().numpy()
-
-        pieces = list(_pieces(batch))
-        workers = min(len(pieces), available_threads()) if self.device.type == "cpu" else 1
-        logits, log_probs = zip(*map_in_threads(of_piece, pieces, workers), strict=True)
-        return PathLogits(np.concatenate(logits), np.concatenate(log_probs))
 
     def _gate_inputs(self, mixer: NgramMixer, batch: Batch) -> tuple[GateInputs, NDArray[np.int64], NDArray[np.bool_]]:
         """What the gate sees of all targets of a batch; these (B*L,); and whether each counts (B*L,)."""
@@ -355,6 +319,9 @@ class Transformer(Family):
         logits: Tensor = self.net(self._input_ids(batch), dtype)
         return logits[:, self.num_label_tokens :, : self.spec.vocab]
 
+    def _fp32_logits(self, batch: Batch) -> Tensor:
+        return self._logits(batch, torch.float32)
+
     def _counted_logits(self, batch: Batch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Logits (N, V) and targets (N,) of all that counts. Nothing is computed for the padding behind a record."""
         targets = batch.x[:, 1:]
@@ -378,13 +345,6 @@ class Transformer(Family):
         if labels is None:
             return torch.full((n,), unknown)
         return torch.where(labels < 0, unknown, self.spec.vocab + labels)
-
-
-def _pieces(batch: Batch) -> Iterator[Batch]:
-    """The batch in pieces that the network scores at a time."""
-    rows = max(1, TOKENS_AT_ONCE // max(1, batch.x.shape[1] - 1))
-    for first in range(0, len(batch), rows):
-        yield batch.rows(first, first + rows)
 
 
 def _sum_bits(log_probs: Tensor, batch: Batch) -> Tensor:

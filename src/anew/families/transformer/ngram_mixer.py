@@ -264,27 +264,8 @@ class NgramMixer(nn.Module):
         return self.step(self.last_contexts(ids), logits, state)
 
     def read_prompt(self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> MixerState:
-        """What prompts have shown before the first new token.
-
-        Args:
-            ids: (n, t).
-            num_known: The last tokens that the network sees; those before tell nothing.
-            network_of: Its log-probabilities (rows * (num_known - 1), V) of these but the first, for some rows.
-        """
-        tokens = ids[:, ids.shape[1] - num_known :]
-        length = tokens.shape[1] - 1
-        rows_at_once = max(1, VALUES_AT_ONCE // max(1, length * self.vocab_size))
-        log_probs = np.zeros((2, len(tokens), length), dtype=np.float32)
-        state = MixerState(self, len(tokens))
-        for first in range(0, len(tokens) if length else 0, rows_at_once):
-            rows = slice(first, first + rows_at_once)
-            network = network_of(rows)
-            contexts = self.contexts(tokens[rows, :-1])
-            log_probs[:, rows] = self.target_log_probs(contexts, network, tokens[rows, 1:])
-            state.share.weights[rows] = self.share_after(tokens[rows], network).weights
-        for _ in self.replay(tokens, log_probs, state):
-            pass
-        return state
+        """See `read_prompt`."""
+        return read_prompt(self, ids, num_known, network_of)
 
     def step(self, contexts: Ints, logits: Floats, state: MixerState) -> Floats:
         """What comes next in each row. The state is shown what all models propose, and is to observe what came.
@@ -463,6 +444,31 @@ class NgramMixer(nn.Module):
         self._gate = fit_gate(features, [model.log_probs for model in models], fitted_targets)
         nats = -self.mix(inputs)[np.arange(len(targets)), targets]
         return self._gate, float(nats.mean(dtype=np.float64))
+
+
+def read_prompt(mixer: NgramMixer, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> MixerState:
+    """What prompts have shown before the first new token.
+
+    Args:
+        mixer: Whose state it will be.
+        ids: (n, t).
+        num_known: The last tokens that the network sees; those before tell nothing.
+        network_of: Its log-probabilities (rows * (num_known - 1), V) of these but the first, for some rows.
+    """
+    tokens = ids[:, ids.shape[1] - num_known :]
+    length = tokens.shape[1] - 1
+    rows_at_once = max(1, VALUES_AT_ONCE // max(1, length * mixer.vocab_size))
+    log_probs = np.zeros((2, len(tokens), length), dtype=np.float32)
+    state = MixerState(mixer, len(tokens))
+    for first in range(0, len(tokens) if length else 0, rows_at_once):
+        rows = slice(first, first + rows_at_once)
+        network = network_of(rows)
+        contexts = mixer.contexts(tokens[rows, :-1])
+        log_probs[:, rows] = mixer.target_log_probs(contexts, network, tokens[rows, 1:])
+        state.share.weights[rows] = mixer.share_after(tokens[rows], network).weights
+    for _ in mixer.replay(tokens, log_probs, state):
+        pass
+    return state
 
 
 def sequences_of(sweep: Iterable[Batch], max_tokens: int) -> Iterator[Ints]:
