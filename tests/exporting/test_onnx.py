@@ -41,7 +41,7 @@ def sampler_of(folder: Path) -> Any:
 
 def exported(run: Path, folder: Path) -> tuple[anew.Model, Any]:
     """The run in fp32, as graphs compute, and the sampler of its export."""
-    from anew.exporting.onnx import in_fp32
+    from anew.exporting.sampler import in_fp32
 
     model = anew.load(run, "cpu")
     in_fp32(model.family)

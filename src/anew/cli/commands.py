@@ -230,7 +230,10 @@ def _export(arguments: argparse.Namespace, started: float) -> None:
         write_json(export.to_json())
         return
     size = sum(path.stat().st_size for path in export.files)
-    write(f"{len(export.files)} files of {size / 1e6:,.1f} MB in {export.folder}")
+    if export.files == (export.folder,):
+        write(f"{export.folder} of {size / 1e6:,.1f} MB; open it in a browser")
+    else:
+        write(f"{len(export.files)} files of {size / 1e6:,.1f} MB in {export.folder}")
     for note in export.notes:
         write(note)
     if export.address is not None:

@@ -14,7 +14,7 @@ TAGLINE = (
     "New data from your data: the right model for it, in the time you have, with measured evidence that it is new."
 )
 PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose import would cost a third of a second
-DATA_HELP = "a folder, a file, or a Hugging Face data set (owner/name)"
+DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face data set (owner/name)"
 MODALITY_HELP = "text, image, video, ... (default: detected)"
 SEED_HELP = "random seed (default: 0); the same seed gives the same result"
 OPTIONS_OF_ARGUMENTS = {
@@ -254,10 +254,12 @@ def _export(p: CommandParser) -> None:
         "--to",
         required=True,
         metavar="NAME",
-        help="the format: transformers or gguf (text), onnx (all but diffusion of clips), hub",
+        help="the format: html (one page that works offline), transformers or gguf (text), onnx (all but diffusion of clips), hub",
     )
-    p.add_argument("--out", required=True, metavar="DIR", help="folder to create")
-    p.add_argument("--number-type", metavar="NAME", help="how weights are stored: f32, f16, bf16, q8_0 (default: f32)")
+    p.add_argument("--out", required=True, metavar="PATH", help="folder to create, or FILE.html for html")
+    p.add_argument(
+        "--number-type", metavar="NAME", help="how weights are stored: f32, f16, bf16, q8_0 (default: f32, of html f16)"
+    )
     p.add_argument("--push", metavar="OWNER/NAME", help="upload the folder of --to hub; a new repository is private")
     _trust_code(p)
 
