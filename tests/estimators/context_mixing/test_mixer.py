@@ -61,6 +61,21 @@ def test_rows_do_not_depend_on_each_other(mixer: ContextMixer) -> None:
             mixer.observe(memory, column[row : row + 1])
 
 
+def test_what_is_drawn_follows_the_distribution(mixer: ContextMixer) -> None:
+    n = 4000
+    rows = mixer.rows(1, 20)
+    for token in text(12, seed=7).astype(np.int64):
+        mixer.observe(rows, np.array([token]))
+    many, probabilities = mixer.repeated(rows, n), network(1, 8).repeat(n, 0)
+    expected = mixer.step(rows, probabilities[:1])[0]
+    tokens = np.full(n, -1)
+    chances = mixer.draw(many, probabilities, ((np.arange(n) + 0.5) / n).astype(np.float32), tokens)
+    np.testing.assert_allclose(np.bincount(tokens, minlength=VOCAB) / n, expected, atol=2 / n)
+    np.testing.assert_allclose(chances, expected[tokens], rtol=1e-4)
+    given = mixer.draw(many, probabilities, np.zeros(n, dtype=np.float32), tokens.copy())
+    np.testing.assert_allclose(given, chances)
+
+
 def test_a_restored_mixer_is_the_same(mixer: ContextMixer) -> None:
     tokens = text(200, seed=3)
     restored = ContextMixer.restore(SPELLINGS, {name: array.copy() for name, array in mixer.arrays().items()})

@@ -197,6 +197,33 @@ class ContextMixer:
         reading.draw_step(rows, self.base, self.tree, self.maps, self.joint, self.tables, probabilities, mixed)
         return mixed
 
+    def draw(self, rows: Memory, probabilities: Floats, uniform: Floats, tokens: Ints) -> Doubles:
+        """Draw tokens from the distribution of `step`; far quicker than `step`.
+
+        Args:
+            rows: What was read.
+            probabilities: (n, V) of the network.
+            uniform: (n,) in [0, 1), which decide the tokens.
+            tokens: (n,) receives them; what is not -1 there stays.
+
+        Returns:
+            (n,) probabilities of the tokens.
+        """
+        chances = np.zeros(len(uniform))
+        reading.draw_tokens(
+            rows,
+            self.base,
+            self.tree,
+            self.maps,
+            self.joint,
+            self.tables,
+            probabilities,
+            uniform,
+            tokens,
+            chances,
+        )
+        return chances
+
     def observe(self, rows: Memory, tokens: Ints) -> None:
         """Read a token (n,) in each row, which has room for it."""
         reading.observe(rows, self.base, self.tree, self.spelling, tokens)

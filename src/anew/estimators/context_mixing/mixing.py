@@ -127,8 +127,8 @@ class Places(NamedTuple):
         logits: (P,) log odds of the answer 1.
     """
 
-    zeros: Ints
-    ones: Ints
+    zeros: NDArray[np.int32]
+    ones: NDArray[np.int32]
     sides: NDArray[np.uint8]
     expected: NDArray[np.uint8]
     inputs: Floats
@@ -140,8 +140,8 @@ class Places(NamedTuple):
 @compiled
 def make_places(count: Index) -> Places:
     return Places(
-        np.zeros((KINDS, count), np.int64),
-        np.zeros((KINDS, count), np.int64),
+        np.zeros((KINDS, count), np.int32),
+        np.zeros((KINDS, count), np.int32),
         np.zeros((KINDS, count), np.uint8),
         np.zeros(count, np.uint8),
         np.zeros((count, INPUTS), np.float32),
@@ -206,7 +206,7 @@ def gather_path(
 
 
 @compiled
-def _spread(bits: NDArray[np.uint8], depth: Index, at: Ints, ones: Ints, zeros: Ints) -> None:
+def _spread(bits: NDArray[np.uint8], depth: Index, at: Ints, ones: NDArray[np.int32], zeros: NDArray[np.int32]) -> None:
     """Tallies by how many answers they share -> tallies of either answer."""
     total = at[depth]
     for d in range(depth - 1, -1, -1):
@@ -263,7 +263,9 @@ def take_places(every: Places, nodes: NDArray[np.int32], count: Index, taken: Pl
 
 
 @compiled
-def _add_paths(memory: Memory, key: np.uint64, tree: CodeTree, zeros: Ints, ones: Ints) -> Index:
+def _add_paths(
+    memory: Memory, key: np.uint64, tree: CodeTree, zeros: NDArray[np.int32], ones: NDArray[np.int32]
+) -> Index:
     """Tallies of what followed a context, along its paths; returns the last symbol + 1, 0 where nothing followed."""
     heads = memory.heads
     slot = find(heads, key)
@@ -317,7 +319,7 @@ def fill_inputs(maps: Maps, tables: Tables, places: Places, count: Index, match_
     hit = maps.hits[match_class]
     for place in range(count):
         for kind in range(KINDS):
-            one, zero = ones[kind, place], zeros[kind, place]
+            one, zero = np.int64(ones[kind, place]), np.int64(zeros[kind, place])
             if one + zero == 0:
                 inputs[place, kind], places.curves[place, kind] = 0, -1
                 continue

@@ -118,8 +118,8 @@ def recall(ids: Tokens, own: Memory, base: Memory, tree: CodeTree, spelling: Spe
 
 
 @compiled
-def network_logits(probabilities: Floats, tree: CodeTree, mass: Doubles) -> None:
-    """Log odds of the answer 1 of all questions. probabilities: (V,), mass: (V-1, 2) receives that of either answer."""
+def network_mass(probabilities: Floats, tree: CodeTree, mass: Doubles) -> None:
+    """What a network gives either answer of each question. probabilities: (V,), mass: (V-1, 2) receives it."""
     for node in range(len(mass) - 1, -1, -1):
         for bit in range(2):
             child = tree.children[node, bit]
@@ -132,7 +132,7 @@ def network_path_logits(probabilities: Floats, targets: Ints, tree: CodeTree, lo
     """Log odds (T, D) of the answer 1 of each question of the targets (T,). probabilities: (T, V)."""
     mass = np.zeros((len(tree.children), 2))
     for t in range(len(targets)):
-        network_logits(probabilities[t], tree, mass)
+        network_mass(probabilities[t], tree, mass)
         for d in range(tree.depth[targets[t]]):
             node = tree.nodes[targets[t], d]
             logits[t, d] = _network_logit(mass, node)
@@ -252,9 +252,82 @@ def draw_step(
         order = gather_nodes(memory, base, keys, tree, every)
         expected, match_class = match(memory, base)
         expect_nodes(every, tree, expected)
-        network_logits(probabilities[row], tree, mass)
+        network_mass(probabilities[row], tree, mass)
         last = np.int64(memory.history[TOKENS])
         _descend(every, taken, tree, maps, joint, tables, mass, (order, match_class, last), keys[1], mixed[row])
+
+
+@compiled
+def draw_tokens(
+    own: Memory,
+    base: Memory,
+    tree: CodeTree,
+    maps: Maps,
+    joint: Joint,
+    tables: Tables,
+    probabilities: Floats,
+    uniform: Floats,
+    tokens: Ints,
+    chances: Doubles,
+) -> None:
+    """Draw what comes next in each row, from the distribution of `draw_step`: only the questions on its path are asked.
+
+    Args:
+        own, base, tree, maps, joint, tables: See `draw_step`.
+        probabilities: (n, V) of the network.
+        uniform: (n,) in [0, 1), which decides the token.
+        tokens: (n,) receives the tokens; where it holds one, and not -1, that one is not drawn.
+        chances: (n,) receives their probabilities.
+    """
+    count = len(tree.children)
+    every, taken, keys = make_places(count), make_places(1), np.zeros(KINDS, np.uint64)
+    mass = np.zeros((count, 2))
+    for row in range(len(probabilities)):
+        memory = row_of(own, row)
+        context_keys(memory.history, keys)
+        order = gather_nodes(memory, base, keys, tree, every)
+        expected, match_class = match(memory, base)
+        expect_nodes(every, tree, expected)
+        network_mass(probabilities[row], tree, mass)
+        rows = (order, match_class, np.int64(memory.history[TOKENS]))
+        _walk(every, taken, tree, maps, joint, tables, mass, rows, keys[1], row, uniform, tokens, chances)
+
+
+@compiled
+def _walk(
+    every: Places,
+    taken: Places,
+    tree: CodeTree,
+    maps: Maps,
+    joint: Joint,
+    tables: Tables,
+    mass: Doubles,
+    rows: tuple[Index, Index, Index],
+    key: np.uint64,
+    row: Index,
+    uniform: Floats,
+    tokens: Ints,
+    chances: Doubles,
+) -> None:
+    """One token, from the root down. See `_descend` and `draw_tokens`; taken: room for one place."""
+    order, match_class, last = rows
+    level, bits = np.zeros(1, np.int32), np.zeros(1, np.uint8)
+    still = Rates(np.float32(0), np.float32(0), np.float32(0))
+    left, reach, node, depth = np.float64(uniform[row]), np.float64(1), np.int64(0), 0
+    while node >= 0:
+        p, level[0] = squash(tables.probabilities, _network_logit(mass, node)), node
+        if reach >= LEAST_REACH:
+            take_places(every, level, 1, taken)
+            fill_inputs(maps, tables, taken, 1, match_class)
+            mix(maps, tables, taken, level, bits, 1, order * MATCHES + match_class, last, key, still)
+            network = _network_logit(mass, node)
+            p = _joint_probability(joint, tables, taken.logits[0], network, order, tree.levels[node])
+        share = np.float64(ONE - p)
+        bit = np.int64(left >= share) if tokens[row] < 0 else np.int64(tree.bits[tokens[row], depth])
+        left = (left - share) / np.float64(p) if bit else left / share
+        reach *= np.float64(p) if bit else share
+        node, depth = np.int64(tree.children[node, bit]), depth + 1
+    tokens[row], chances[row] = -1 - node, reach
 
 
 @compiled
@@ -302,12 +375,12 @@ def _descend(
     order, match_class, last = rows
     reach, level = np.zeros(len(mass)), np.zeros(len(mass), np.int32)
     bits, still = np.zeros(len(mass), np.uint8), Rates(np.float32(0), np.float32(0), np.float32(0))
-    reach[0], count = 1.0, 1
+    reach[0], count = 1.0, np.int64(1)
     while count:
         take_places(every, level, count, taken)
         fill_inputs(maps, tables, taken, count, match_class)
         mix(maps, tables, taken, level, bits, count, order * MATCHES + match_class, last, key, still)
-        asked, count = level[:count].copy(), 0
+        asked, count = level[:count].copy(), np.int64(0)
         for place in range(len(asked)):
             node = asked[place]
             network = _network_logit(mass, node)
@@ -327,8 +400,8 @@ def _pass_on(
     mixed: Floats,
     reach: Doubles,
     level: Nodes,
-    count: Index,
-) -> Index:
+    count: np.int64,
+) -> np.int64:
     """Give a share to a token, to a question of the next level, or to the network; returns how many questions there are."""
     if child < 0:
         mixed[-1 - child] = share
@@ -337,7 +410,7 @@ def _pass_on(
         _leave_to_network(tree, tables, mass, child, share, mixed, reach)
         return count
     reach[child], level[count] = share, child
-    return count + 1
+    return np.int64(count + 1)
 
 
 @compiled

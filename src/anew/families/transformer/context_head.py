@@ -20,6 +20,7 @@ from torch import nn
 
 from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, FixedShare, log_of
 from anew.families.transformer.mixing import softmax
+from anew.functional import token_choice
 
 if TYPE_CHECKING:
     from anew.estimators.context_mixing.mixer import ContextMixer
@@ -75,6 +76,7 @@ class ContextState:
         self.mixer, self.share = mixer, FixedShare(n)
         self.rows = mixer.rows(n, room)
         self._shared: list[Floats] = []
+        self._chances: Doubles | None = None
 
     def repeat(self, n: int) -> ContextState:
         """n samples that have all shown what this one has."""
@@ -92,14 +94,20 @@ class ContextState:
 
     def propose(self, shared: Sequence[Floats]) -> None:
         """Probabilities (n, V) of the experts that share the weight, the last (V,) uniform; kept until `observe`."""
-        self._shared = list(shared)
+        self._shared, self._chances = list(shared), None
+
+    def propose_drawn(self, chances: Doubles) -> None:
+        """Probabilities (n, E) that the experts gave tokens which were drawn, kept until `observe`."""
+        self._chances = chances
 
     def observe(self, tokens: Ints) -> None:
         """tokens: (n,) that were sampled after the last `propose`."""
-        rows = np.arange(len(tokens))
-        *experts, uniform = self._shared
-        columns = [*(expert[rows, tokens] for expert in experts), uniform[tokens]]
-        self.share.observe(log_of(np.stack(columns, 1)))
+        chances = self._chances
+        if chances is None:
+            rows = np.arange(len(tokens))
+            *experts, uniform = self._shared
+            chances = np.stack([*(expert[rows, tokens] for expert in experts), uniform[tokens]], 1)
+        self.share.observe(log_of(chances.astype(np.float32)))
         self.begin(tokens)
 
 
@@ -263,6 +271,33 @@ class ContextHead(nn.Module):
         experts = [mixed, network, self.uniform]
         state.propose(experts)
         return state.share.mix(experts)
+
+    def draw(self, ids: Ints, logits: Floats, state: ContextState, uniform: Floats) -> Ints:
+        """Tokens (n,) from the distribution of `weights_after`: one of the experts that share the weight is drawn, then the
+        token from it. The state is to observe them.
+
+        Args:
+            ids: (n, t) so far, which the state has read.
+            logits: (n, V) of the network.
+            state: What the rows have shown so far.
+            uniform: (n,) in [0, 1), which decide both.
+        """
+        network = softmax(logits)[0]
+        edges = np.cumsum(state.share.weights, 1)  # (n, E)
+        edges /= edges[:, -1:]
+        expert = (uniform[:, None] >= edges).sum(1)  # (n,)
+        low = np.where(expert > 0, np.take_along_axis(edges, np.maximum(expert - 1, 0)[:, None], 1)[:, 0], 0.0)
+        width = np.take_along_axis(edges, expert[:, None], 1)[:, 0] - low
+        rest = np.clip((uniform - low) / width, 0.0, 1.0 - 2.0**-24).astype(
+            np.float32
+        )  # uniform again, given the expert
+        by_network = token_choice.sample_tokens(network, rest)
+        by_chance = token_choice.sample_tokens(self.uniform[None].repeat(len(rest), 0), rest)
+        rows = np.arange(len(expert))
+        tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
+        chances = self.mixer.draw(state.rows, network, rest, tokens)
+        state.propose_drawn(np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1))
+        return tokens
 
     def read_prompt(self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> ContextState:
         """What prompts have shown before the first new token.

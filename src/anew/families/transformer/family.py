@@ -232,8 +232,8 @@ class Transformer(Family):
     @torch.inference_mode()
     def bits_and_parts(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         if self.contexts is not None and self.contexts.is_fitted:
-            joint, alone = score(self.contexts, batch, self._fp32_logits)
-            return _sum_bits(joint, batch), {"network": _sum_bits(alone, batch)}
+            both, network = score(self.contexts, batch, self._fp32_logits)
+            return _sum_bits(both, batch), {"network": _sum_bits(network, batch)}
         if self.mixer is None or not self.mixer.is_fitted:
             return self._network_bits(batch), {}
         inputs, targets, counts = self._gate_inputs(self.mixer, batch)
@@ -275,7 +275,7 @@ class Transformer(Family):
     def sample_tokens(
         self, request: SampleRequest, keys: Sequence[tuple[int, int]], reads_prompt: bool = False
     ) -> Iterator[TokenDraft]:
-        sampler = TokenSampler(self, request, request.sampling or TransformerSampling(), keys, reads_prompt)
+        sampler = TokenSampler(self, request, request.sampling or TransformerSampling(), keys, reads_prompt, True)
         for draft in sampler:
             yield TokenDraft(draft.numpy(), sampler.weights)
 

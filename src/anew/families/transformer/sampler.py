@@ -37,6 +37,8 @@ class TokenMixer(Protocol):
 
     def weights_after(self, ids: Ints, logits: Floats, state: Any) -> Floats: ...
 
+    def draw(self, ids: Ints, logits: Floats, state: Any, uniform: Floats) -> Ints: ...
+
     def read_prompt(self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> Any: ...
 
 
@@ -62,6 +64,7 @@ class TokenSampler:
         sampling: How tokens are chosen.
         keys: (seed, index) of each sample, which its random numbers follow from.
         reads_prompt: Whether each token of the prompt makes a draft, so that `weights` are seen before it as well.
+        keeps_weights: Whether `weights` are wanted; it is quicker without.
 
     Attributes:
         weights: (n, V) what the last token of the newest draft was drawn from, before temperature and cuts; rows need not sum to 1.
@@ -74,9 +77,10 @@ class TokenSampler:
         sampling: TransformerSampling,
         keys: Sequence[tuple[int, int]],
         reads_prompt: bool = False,
+        keeps_weights: bool = False,
     ) -> None:
         self.family, self.request, self.sampling = family, request, sampling
-        self.reads_prompt = reads_prompt
+        self.reads_prompt, self.keeps_weights = reads_prompt, keeps_weights
         self.weights = np.zeros((0, 0), dtype=np.float32)
         special = family.spec.special
         self.end_id = special.get("end")
@@ -105,9 +109,8 @@ class TokenSampler:
         num_known = start.shape[1]
         first = max(1, num_hidden) if self.reads_prompt else num_known
         for place in range(first, ids.shape[1]):
-            weights = self._next(decoder, ids[:, :place], place == first)
             is_known = place < num_known
-            tokens = ids[:, place] if is_known else token_choice.sample_tokens(weights, self._uniform())
+            tokens = self._next(decoder, ids[:, :place], place == first, ids[:, place] if is_known else None)
             if self.mixer is not None:
                 self.state.observe(tokens)
             if self.end_id is not None and not is_known:
@@ -160,14 +163,23 @@ class TokenSampler:
         kept /= np.maximum(kept.sum(1, keepdims=True), 1e-30)
         return kept
 
-    def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool) -> Floats:
-        """(n, V) weights of what follows ids (n, L); rows sum to 1 only where the sampling cuts them."""
+    def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, known: Ints | None) -> Ints:
+        """(n,) tokens that follow ids (n, L): what is known, else what is drawn."""
         unread = self._unread_ids(decoder, ids, is_first)
         if is_first and self.mixer is not None:
             self.state = self._read_prompt(self.mixer, ids, unread)
         logits = decoder.feed(unread)[:, : self.family.spec.vocab]
-        weights = self._mix(logits, ids)
-        self.weights = weights
+        is_direct = self.mixer is not None and self.is_unfiltered and self.allowed is None and known is None
+        if self.keeps_weights or not is_direct:
+            self.weights = self._mix(logits, ids)
+        if known is not None:
+            return known
+        if is_direct and self.mixer is not None:
+            return self.mixer.draw(ids, logits, self.state, self._uniform())
+        return token_choice.sample_tokens(self._filtered(self.weights), self._uniform())
+
+    def _filtered(self, weights: Floats) -> Floats:
+        """(n, V) weights as the settings sharpen and cut them; rows sum to 1 only where they cut."""
         if self.is_unfiltered:
             return weights if self.allowed is None else weights * self.allowed
         s = self.sampling
