@@ -12,12 +12,12 @@ from anew.core import settings as cfg
 from anew.core.random import StepContext, generator
 from anew.core.registry import available, load
 from anew.core.specs import Batch, Grid, SampleRequest, Spec, Tokens
+from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale
 from anew.planning.build import build_family
 from anew.planning.choose import choose_family, codecs_for
 from anew.sampling.restore import load_weights
-from anew.training.distributed import World
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 

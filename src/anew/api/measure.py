@@ -20,6 +20,8 @@ from anew.planning.request import (
     make_request,
 )
 from anew.runs.record import PREFERENCES
+from anew.workflows.requirements import check_requirements as check_requirements
+from anew.workflows.requirements import parse_requirements as parse_requirements
 
 if TYPE_CHECKING:
     from anew.sampling.interpolation import Walk

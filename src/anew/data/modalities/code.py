@@ -183,7 +183,7 @@ class Code(Text):
         middle, _ = _cut(middle, self.spec.special["end"])
         return [*far_prefix, *near_prefix], middle, [*near_suffix, *far_suffix]
 
-    def save_item(self, item: DecodedItem) -> Artifact:
+    def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         return Artifact(self.suffix, str(item).encode("utf-8", "replace"), str(item))
 
     # ---- keeping ----

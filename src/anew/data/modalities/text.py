@@ -301,7 +301,7 @@ class Text(Modality):
         stop = row.index(end, start) if end >= 0 and end in row[start:] else len(row)
         return self.tokenizer.decode([i for i in row[start:stop] if 0 <= i < self.tokenizer.size])
 
-    def save_item(self, item: DecodedItem) -> Artifact:
+    def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         return Artifact(".txt", str(item).encode("utf-8", "replace"), str(item))
 
     def truncate_at(self, x: Values, known: Values | None, stop: str) -> list[str | None]:
