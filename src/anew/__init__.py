@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from anew.api.catalog import example, examples, settings
     from anew.api.exporting import export
     from anew.api.measure import compare, evaluate, look, score, walk
+    from anew.api.sampling import again
     from anew.api.serving import serve
     from anew.api.studio_page import studio
     from anew.api.training import load, resume, train
@@ -47,6 +48,7 @@ __all__ = [
     "UserError",
     "Walk",
     "__version__",
+    "again",
     "compare",
     "evaluate",
     "example",

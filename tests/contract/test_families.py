@@ -26,6 +26,7 @@ SPECS: dict[str, Spec] = {
     "colour-labels": Grid((3, 9, 14), "CHW", 3, 0.5),
     "clips": Grid((2, 5, 8, 10), "CTHW", 2, 0.5),
     "stream": Tokens(20, 16, {}, 0, True),
+    "text": Tokens(20, 16, {}, 0, True, spellings=tuple(bytes([97 + i]) for i in range(20))),
     "records-labels": Tokens(23, 12, {"begin": 20, "end": 21, "pad": 22}, 2, False),
     "codes-labels": Tokens(21, 13, {"begin": 20, "rare": 20}, 3, False, (3, 4)),
 }

@@ -57,7 +57,7 @@ def train(
     """Train a generator of new items on data; the run folder holds everything.
 
     Args:
-        data: A folder, a file, or a data set of the Hugging Face hub as `owner/name`.
+        data: A folder, a file, an address (s3://, https://, ...), or a data set of the Hugging Face hub as `owner/name`.
         run: The folder to make. None takes runs/NAME-N.
         budget: Wall-clock time for all of it: "90s", "10m", "2h", or seconds. Without budget, steps and plan: 10 minutes.
         steps: A number of training steps instead: nothing is measured, and the same arguments give the same run.

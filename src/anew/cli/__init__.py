@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from anew.cli.faults import DONE, STOPPED, exit_code
+from anew.cli.faults import STOPPED, exit_code
 from anew.cli.parser import options_in, parse
 from anew.core.allocator import keep_freed_memory
 from anew.core.openmp import limit_spinning
@@ -46,8 +46,8 @@ def main(argv: list[str] | None = None) -> int:
         keep_freed_memory()
         _end_with_parent()
         with _signals() as signals:
-            commands.run(arguments, started)
-        return STOPPED if signals else DONE
+            code = commands.run(arguments, started)
+        return STOPPED if signals else code
 
     return exit_code(work, words, lambda sentence: options_in(sentence, words))
 

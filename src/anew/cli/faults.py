@@ -16,7 +16,13 @@ import anew
 from anew.cli.terminal import complain, write
 from anew.errors import AnewError, ProcessError, command, out_of_memory
 
-DONE, FAULT, MISTAKE, STOPPED = 0, 1, 2, 75  # 75 is EX_TEMPFAIL: the same again, or `resume`, continues
+DONE, FAULT, MISTAKE, FAILED_CHECK, STOPPED = (
+    0,
+    1,
+    2,
+    3,
+    75,
+)  # 75 is EX_TEMPFAIL: the same again, or `resume`, continues
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", "pillow", "av")
 

@@ -227,7 +227,7 @@ def inspect_data(
         visit(data)
         scan = data.scan
         return Inspection(
-            path=path,
+            path=data.path,
             modality=scan.modality,
             item_name=data.modality.traits.singular,
             items=scan.items,
