@@ -19,7 +19,7 @@ NEWTON_SCHULZ = (
     2.0315,
 )  # coefficients of Muon's quintic: the steepest slope at 0 that still converges
 
-MOST_GATHERED = 2**24  # values of sharded matrices that are whole at once
+MOST_GATHERED = 2**22  # values of sharded matrices that are whole at once
 
 NamedParameters = list[tuple[str, nn.Parameter]]
 
@@ -120,25 +120,28 @@ class Optimizer:
         torch._foreach_addcdiv_(values, exp_avg, denominator, -lr / (1.0 - beta1**self.updates))
 
     def _muon(self, group: ParameterGroup, parameters: NamedParameters, lr: float) -> None:
-        by_shape: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
+        by_shape: dict[torch.Size, NamedParameters] = defaultdict(list)
+        for name, parameter in parameters:
+            by_shape[parameter.shape].append((name, parameter))
+        for shape, members in by_shape.items():
+            # Same shapes go through one batched iteration: small matrices cost their launch, not their arithmetic.
+            count = max(1, MOST_GATHERED // shape.numel()) if is_sharded(members[0][1]) else len(members)
+            for first in range(0, len(members), count):
+                self._orthogonal_step(group, members[first : first + count], lr)
+
+    def _orthogonal_step(self, group: ParameterGroup, parameters: NamedParameters, lr: float) -> None:
+        """Muon's step for parameters of one shape, which are gathered where they are sharded."""
+        nesterov = []
         for name, parameter in parameters:
             grad = parameter.grad
             assert grad is not None
             momentum = self._slot("momentum", name, parameter)
             momentum.lerp_(grad, 1.0 - group.momentum)
-            by_shape[parameter.shape].append((parameter, torch.lerp(grad, momentum, group.momentum)))
-        for shape, pairs in by_shape.items():
-            # Same shapes go through one batched iteration: small matrices cost their launch, not their arithmetic.
-            count = len(pairs) if not is_sharded(pairs[0][0]) else max(1, MOST_GATHERED // shape.numel())
-            for first in range(0, len(pairs), count):
-                self._orthogonal_step(group, pairs[first : first + count], lr)
-
-    def _orthogonal_step(self, group: ParameterGroup, pairs: list[tuple[nn.Parameter, Tensor]], lr: float) -> None:
-        """Muon's step for parameters of one shape. pairs: each with its momentum, which is gathered where it is sharded."""
-        whole = torch.stack([gather_full(update).flatten(1) for _, update in pairs])  # (n, rows, columns)
+            nesterov.append(gather_full(torch.lerp(grad, momentum, group.momentum)).flatten(1))
+        whole = torch.stack(nesterov)  # (n, rows, columns)
         rows, columns = whole.shape[1:]
         updates = orthogonalize(whole) * max(1.0, rows / columns) ** 0.5
-        for (parameter, _), update in zip(pairs, updates, strict=True):
+        for (_, parameter), update in zip(parameters, updates, strict=True):
             if group.weight_decay:
                 parameter.mul_(1.0 - lr * group.weight_decay)
             parameter.add_(shard_like(update.view(parameter.shape), parameter), alpha=-lr)
