@@ -18,11 +18,12 @@ import anew
 from anew.core.random import generator
 from anew.core.specs import SampleRequest
 from anew.exporting.bundle import bundled
-from anew.exporting.graph import WEB
-from samples import prose, shapes, tones
+from anew.exporting.graph import WEB, Container
+from anew.exporting.sampler import whole_sampler
+from samples import clips, prose, shapes, tones
 
 from .conftest import TINY_CONV, train
-from .interpreter import needs_node, node
+from .interpreter import needs_node, node, run_graphs
 
 N, SEED = 5, 3
 OVERHEAD = 300_000  # bytes of a page beside its weights
@@ -84,7 +85,9 @@ def diffusion_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tens
     noise = family._noise(request, SEED)
     known = {name: noise[name] for name in ("inside", "outside")}
     known |= {"noise": noise["noise"].view(N, *family.spec.shape)}
-    return known | {"component": family._choose_component(request, noise["kind"][:, 0], None)}
+    known |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], None))}
+    parts = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], None)
+    return known if parts is None else known | {"last": parts.sum(1) - 1}
 
 
 NOISE = {"gan": gan_noise, "vae": vae_noise, "diffusion": diffusion_noise}
@@ -96,6 +99,7 @@ GRIDS: dict[str, tuple[str, Callable[[Path, int], Path], dict[str, object]]] = {
     "patches": ("diffusion", shapes, {"net": "dit", "width": 64, "depth": 2, "batch_size": 8, "space": "pixel"}),
     "latents": ("diffusion", shapes, {**TINY_CONV, "space": "latent"}),
     "sound": ("diffusion", tones, PIXEL),
+    "clips": ("diffusion", clips, PIXEL),
 }
 
 
@@ -195,6 +199,25 @@ def test_ids_are_those_of_the_run(
     tokenizer = model.modality.tokenizer  # type: ignore[attr-defined]
     assert answer["ids"] == [tokenizer.encode(text).tolist() for text in texts]
     assert answer["texts"] == texts
+
+
+@needs_node
+@pytest.mark.slow
+def test_views_are_those_of_the_network(
+    grid_run: Callable[[str], Path], text_run: Callable[[str], Path], tmp_path: Path
+) -> None:
+    samplers = [whole_sampler(anew.load(run, "cpu")) for run in (grid_run("gan"), text_run("characters"))]
+    views = [view for sampler in samplers for view in sampler.views]
+    assert [view.name for view in views] == ["stages", "inside"]
+    container = Container()
+    for view in views:
+        container.add(view)
+    results, _ = run_graphs(container, [(view.name, list(view.inputs.values())) for view in views], tmp_path)
+    for view, outputs in zip(views, results, strict=True):
+        with torch.no_grad():
+            expected: Any = view.function(*view.inputs.values())
+        for ours, theirs in zip(outputs, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[anew.Model, Path]]) -> None:
@@ -312,6 +335,9 @@ def test_texts_in_a_browser(width: int, browser: Any, text_page: Callable[[str],
     visit.page.click("#write")
     visit.page.wait_for_selector("body[data-next='3']", state="attached")
     assert len(visit.page.input_value("#prompt")) > 1
+    visit.page.click("#tab-look")
+    visit.page.wait_for_selector("body[data-looked]", state="attached")
+    assert visit.page.locator("#panel-look .words button").count() > 2
     visit.page.click("#tab-about")
     assert "No copying found." in visit.page.inner_text("#panel-about")
     visit.close()
