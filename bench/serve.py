@@ -98,6 +98,7 @@ def measure(given: argparse.Namespace, sort: str, clients: int) -> dict[str, obj
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
     if given.pid:
         threads.append(threading.Thread(target=watch_memory, args=(given, begun, figures)))
+    cpu = cpu_seconds(given)
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -110,9 +111,19 @@ def measure(given: argparse.Namespace, sort: str, clients: int) -> dict[str, obj
     cuts = statistics.quantiles(figures.seconds, n=100, method="inclusive")
     row |= {"requests_per_s": len(figures.seconds) / took, "made_per_s": figures.made / took}
     row |= {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "first_p50": statistics.median(figures.first)}
+    if given.pid:
+        row["cpu_ms_each"] = 1000.0 * (cpu_seconds(given) - cpu) / figures.made
     if figures.megabytes:
         row |= {"mb_first": figures.megabytes[0], "mb_last": figures.megabytes[-1], "mb_most": max(figures.megabytes)}
     return row
+
+
+def cpu_seconds(given: argparse.Namespace) -> float:
+    """Processor time of the server so far, which other programs on the machine change little."""
+    if not given.pid:
+        return 0.0
+    times = psutil.Process(given.pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def watch_memory(given: argparse.Namespace, begun: float, figures: Figures) -> None:
@@ -128,10 +139,11 @@ def line(row: dict[str, object], unit: str) -> str:
     if "p50" not in row:
         return f"{row['clients']} clients: {row['errors']} errors and too few answers"
     memory = f", memory {row['mb_first']:.0f} to {row['mb_last']:.0f} MB" if "mb_first" in row else ""
+    cpu = f", {row['cpu_ms_each']:.2f} ms of CPU each" if "cpu_ms_each" in row else ""
     return (
         f"{row['clients']:>3} clients: {row['requests_per_s']:.1f} requests/s, {row['made_per_s']:,.1f} {unit}/s, "
         f"p50 {row['p50']:.3f} s, p95 {row['p95']:.3f} s, p99 {row['p99']:.3f} s, first piece {row['first_p50']:.3f} s, "
-        f"{row['refused']} refused, {row['errors']} errors{memory}"
+        f"{row['refused']} refused, {row['errors']} errors{memory}{cpu}"
     )
 
 
