@@ -17,12 +17,14 @@ from torch import Tensor
 import anew
 from anew.core.random import generator
 from anew.core.specs import SampleRequest
+from anew.data.formats import pixel_steps
 from anew.exporting.bundle import bundled
 from anew.exporting.graph import WEB, Container
 from anew.exporting.sampler import whole_sampler
 from samples import clips, prose, shapes, tones
 
 from .conftest import TINY_CONV, train
+from .families import OWN_FAMILY
 from .interpreter import needs_node, node, run_graphs
 
 N, SEED = 5, 3
@@ -146,6 +148,54 @@ def text_page(
         return pages[name]
 
     return make
+
+
+def answer(page: Path, **request: Any) -> Any:
+    """What the script says of a page."""
+    file = page.with_suffix(".json")
+    file.write_text(json.dumps(request))
+    return node(Path(__file__).with_name("run_page.mjs"), page, file)
+
+
+CURVE = ([0.0, 20.0, 90.0, 300.0], [0.0, 2.0, 60.0, 300.0])
+MATCHING: list[list[dict[str, Any]]] = [
+    [{"step": "alpha", "clear": CURVE, "opaque": CURVE}, {"step": "specks", "sharpness": 4.0, "apart": CURVE}],
+    [{"step": "flat", "colour": [255, 0, 30, 255], "reach": 200.0, "near": CURVE}],
+    [{"step": "palette", "colours": [[0, 0, 0, 0], [255, 0, 0, 255], [9, 200, 99, 128]], "lenience": 40.0}],
+]
+
+
+@needs_node
+@pytest.mark.parametrize("steps", MATCHING, ids=["alpha and specks", "flat", "palette"])
+def test_pixels_are_matched_as_by_the_run(steps: list[dict[str, Any]], tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).uniform(0, 255, (2, 4, 6, 7)).astype(np.float32)
+    (tmp_path / "page.html").write_text('<script id="program">{}</script>')
+    images = [image.ravel().tolist() for image in levels / 127.5 - 1.0]
+    values = answer(tmp_path / "page.html", images=images, shape=[4, 6, 7], matching=steps)["values"]
+    ours = (np.array(values).reshape(levels.shape) + 1.0) * 127.5
+    assert np.abs(ours - pixel_steps.matched(levels, steps)).max() < 0.02
+
+
+@needs_node
+@pytest.mark.slow
+def test_waves_are_those_of_the_run(grid_run: Callable[[str], Path], tmp_path: Path) -> None:
+    model, page = exported(grid_run("sound"), tmp_path / "page.html")
+    grids = values(model)[0]
+    waves = answer(page, grids=[grid.flatten().tolist() for grid in grids])["waves"]
+    for ours, theirs in zip(waves, model.modality.decode(grids), strict=True):
+        assert len(ours) == len(theirs) and np.abs(np.corrcoef(ours, np.asarray(theirs))[0, 1]) > 0.99
+
+
+@needs_node
+@pytest.mark.slow
+def test_a_family_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN_FAMILY)
+    run = train(shapes(tmp_path / "data", 40), tmp_path / "run", {}, steps=2, family=tmp_path / "own.py")
+    page = anew.export(run, "html", tmp_path / "page.html", number_type="f32", trust_code=True).folder
+    model = anew.load(run, "cpu", trust_code=True)
+    z = torch.stack([torch.randn(4, generator=generator(SEED, i)) for i in range(N)])
+    *_, expected = model.family.sample(model.request(N, SEED), SEED)
+    assert np.abs(sampled(page, n=N, known={"z": z}) - expected.numpy()).max() < 1e-5
 
 
 def uniforms() -> list[list[float]]:

@@ -24,6 +24,7 @@ from anew.estimators.context_mixing.mixing import (
     SIDES,
     SIZES,
     SMALL,
+    SOURCES,
     SQUASH_RANGE,
     SQUASHES_A_UNIT,
     Maps,
@@ -33,9 +34,10 @@ from anew.estimators.context_mixing.mixing import (
 )
 from anew.estimators.context_mixing.reading import JOINT_INPUTS, LEVELS, TRUSTS, Joint
 
-RATES = Rates(np.float32(0.006), np.float32(0.02), np.float32(0.02))
+FIRST_RATE, LAST_RATE = 0.015, 0.003  # of weights, over what is learned
+CURVE_RATE = np.float32(0.02)
 STILL = Rates(np.float32(0), np.float32(0), np.float32(0))
-FIRST_WEIGHT = 0.2  # of every input
+FIRST_WEIGHT = 0.15  # of every input
 JOINT_RATES = (0.02, 0.01, 0.005, 0.002)  # of the passes over held-out text
 PIECE = 16_384  # tokens that are read between two looks at the room that is left
 SLOTS_A_TOKEN = 0.6 * KINDS  # of the train part's table at first; it grows where that is too few
@@ -86,7 +88,7 @@ class ContextMixer:
         """
         _check_tokens(text, len(spellings))
         mixer = cls(spellings, text, first_maps(len(spellings)), first_joint())
-        mixer._base = mixer._read_train(len(text) if most_learned is None else most_learned)
+        mixer._base = mixer._read_train(len(text) if most_learned is None else min(most_learned, len(text)))
         return mixer
 
     @property
@@ -116,11 +118,12 @@ class ContextMixer:
                 piece,
                 memory,
                 self._nothing,
+                make_memory(PIECE, self.vocab_size),  # as if each piece were a document
                 self.tree,
                 self.spelling,
                 self.maps,
                 self.tables,
-                RATES,
+                _rates(max(0.0, (first + most_learned - size) / most_learned)),
                 logits,
                 orders,
             )
@@ -145,7 +148,9 @@ class ContextMixer:
         _check_tokens(ids, self.vocab_size)
         logits = np.zeros((len(ids), self.tree.nodes.shape[1]), dtype=np.float32)
         orders = np.zeros(len(ids), dtype=np.int64)
-        reading.read(ids, document, self.base, self.tree, self.spelling, self.maps, self.tables, STILL, logits, orders)
+        reading.read(
+            ids, document, self.base, document, self.tree, self.spelling, self.maps, self.tables, STILL, logits, orders
+        )
         return logits, orders
 
     def recall(self, document: Memory, ids: Tokens) -> None:
@@ -270,7 +275,7 @@ def first_maps(vocab_size: int) -> Maps:
         return np.full(shape, value, dtype=np.float32)
 
     return Maps(
-        np.tile(line, KINDS * SIZES * SIDES),
+        np.tile(line, SOURCES * SIZES * SIDES),
         full(1.0, MATCHES),
         full(FIRST_WEIGHT, vocab_size - 1, INPUTS),
         full(FIRST_WEIGHT, TOKEN_ORDERS * MATCHES, INPUTS),
@@ -285,6 +290,11 @@ def first_joint() -> Joint:
     row = np.array([0.55, 0.55, 0.0], dtype=np.float32)
     assert len(row) == JOINT_INPUTS
     return Joint(np.tile(row, (TOKEN_ORDERS * LEVELS, 1)), np.tile(row, (TRUSTS * TRUSTS, 1)))
+
+
+def _rates(progress: float) -> Rates:
+    """Rates that fall while the train part is learned. progress: 0 to 1."""
+    return Rates(np.float32(FIRST_RATE * (LAST_RATE / FIRST_RATE) ** progress), CURVE_RATE, CURVE_RATE)
 
 
 def _tables() -> Tables:

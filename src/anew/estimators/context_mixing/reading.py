@@ -14,6 +14,15 @@ from numpy.typing import NDArray
 from anew.core.compiled import compiled
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import KINDS, TOKENS, Index, Spelling, context_keys
+from anew.estimators.context_mixing.gathering import (
+    expect_nodes,
+    expect_path,
+    gather_nodes,
+    gather_path,
+    match,
+    take_places,
+)
+from anew.estimators.context_mixing.memory import note, remember
 from anew.estimators.context_mixing.mixing import (
     MATCHES,
     ONE,
@@ -22,18 +31,11 @@ from anew.estimators.context_mixing.mixing import (
     Places,
     Rates,
     Tables,
-    expect_nodes,
-    expect_path,
     fill_inputs,
-    gather_nodes,
-    gather_path,
     learn_curves,
     make_places,
-    match,
     mix,
-    remember,
     squash,
-    take_places,
 )
 
 JOINT_INPUTS = 3  # log odds of the contexts, those of the network, and a constant
@@ -65,6 +67,7 @@ def read(
     ids: Tokens,
     own: Memory,
     base: Memory,
+    document: Memory,
     tree: CodeTree,
     spelling: Spelling,
     maps: Maps,
@@ -79,6 +82,7 @@ def read(
         ids: (T,).
         own: What grows.
         base: What was read before, and stays as it is.
+        document: What the document holds so far: `own`, but while the train part is learned.
         tree: The questions.
         spelling: Of the tokens.
         maps: What is learned, where rates are above 0.
@@ -94,7 +98,7 @@ def read(
         token = np.int64(ids[t])
         depth, bits = tree.depth[token], tree.bits[token]
         context_keys(own.history, keys)
-        order = gather_path(own, base, keys, tree, token, places, spots, at)
+        order = gather_path(own, base, document, keys, tree, token, places, spots, at)
         expected, match_class = match(own, base)
         expect_path(places, tree, token, expected)
         fill_inputs(maps, tables, places, depth, match_class)
@@ -103,6 +107,7 @@ def read(
         mix(maps, tables, places, tree.nodes[token], bits, depth, row, last, keys[1], rates)
         if rates.weights > 0:
             learn_curves(maps, tables, places, bits, depth, match_class, rates)
+            note(document, keys, tree, token)
         logits[t, :depth] = places.logits[:depth]
         orders[t] = order
         remember(own, base, keys, tree, token, spots, spelling)

@@ -54,6 +54,7 @@ export class Engine {
   }
 
   // Samples one after another, the first alone so that it is there soon. n, seed, label, index of the first; prompt and settings of texts.
+  // fill: {values, mask, seed, index} of a sample of which a part is given; it keeps the component that this sample was drawn from.
   async sample({ id, n, seed, index = 0, label = null, prompt = "", settings = {}, fill = null, known = null }, answer) {
     const prefix = this.tokenizer ? this.promptIds(prompt) : [];
     let made = 0;
@@ -61,6 +62,7 @@ export class Engine {
       const count = Math.min(made === 0 ? 1 : MOST_AT_ONCE, n - made);
       const options = { n: count, seed, index: index + made, label, fill, tokens: { prompt: prefix, ...settings } };
       if (known) options.known = tensorsOf(known);
+      if (fill) options.known = this.chosen(fill.seed, fill.index, label, count);
       let shownAt = 0;
       for (const draft of this.sampler.sample(options)) {
         if (this.cancelled.has(id)) break;
@@ -231,6 +233,14 @@ export class Engine {
     }
     const last = [...this.sampler.sample({ n: 1, seed, index: 0, label, known })].at(-1);
     return { item: this.items(last)[0] };
+  }
+
+  // What a sample chose, for n samples: its class, its component.
+  chosen(seed, index, label, n) {
+    const { known, normals } = this.noises(seed, index, label);
+    const choices = Object.entries(known).filter(([name]) => !normals.includes(name));
+    const repeated = ([name, value]) => [name, value instanceof Tensor ? value.expand([n]).contiguous() : new Array(n).fill(value[0])];
+    return Object.fromEntries(choices.map(repeated));
   }
 
   // The values that sampling draws for a sample before any network runs, by name.

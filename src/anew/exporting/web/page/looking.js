@@ -222,7 +222,7 @@ class Reading {
       element("h2", {}, "Where it looked"),
       sentences(
         "To say what comes next, the network looks back at earlier tokens, with several heads in each layer.",
-        "Choose a token: the darker another one, the more the head looked at it from there.",
+        "Choose a token: the stronger the colour of another one, the more the head looked at it from there.",
         "That is where it looked, not why.",
       ),
       element("div", { class: "controls" }, field("Layer", this.layer), field("Head", this.head)),
@@ -230,7 +230,7 @@ class Reading {
       element("h2", {}, "What surprised it"),
       sentences(
         "Before each token the network had a probability for it.",
-        "The darker the token, the less it was expected.",
+        "The stronger its colour, the less it was expected.",
         "Where a word is pale behind its first letters, the network knew how it would end.",
       ),
       this.surprise,
