@@ -18,6 +18,7 @@ Every command takes `--help`, `--json` (one JSON object on standard output, prog
 | 0 | done |
 | 1 | a bug in Anew; a file with the traceback is named |
 | 2 | an argument, the data or the machine's limits; one sentence says what to change |
+| 3 | a condition of `anew evaluate --fail-on` holds, or was not measured |
 | 75 | stopped by Ctrl-C or SIGTERM; `anew resume RUN`, or the same `anew compare`, continues |
 
 Times are written `90s`, `10m` or `2h`. This page is written by `docs/make_cli.py`.

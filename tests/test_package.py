@@ -99,6 +99,7 @@ def test_the_metadata_of_a_wheel(built: Path) -> None:
         "hub",
         "export",
         "serve",
+        "studio",
         "track",
         "demo",
         "all",

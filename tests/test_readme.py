@@ -42,7 +42,8 @@ def test_the_commands_run_in_order(place: Path, monkeypatch: pytest.MonkeyPatch)
     for words in COMMANDS_SHOWN:
         words = shortened(words, steps)
         words = [{"DIR": "NEW"}.get(word, word) for word in words]  # the samples of "any other tool"
-        words += ["--port", "0"] if words[0] == "serve" else []
+        words += ["--port", "0"] if words[0] in ("serve", "studio") else []
+        words += ["--no-browser"] if words[0] == "studio" else []
         assert main(words) == 0, words
     assert (place / "RUN" / "report" / "report.html").exists()
     assert list((place / "NEW").glob("*.txt"))

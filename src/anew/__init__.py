@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from anew.api.catalog import example, examples, settings
     from anew.api.exporting import export
     from anew.api.measure import compare, evaluate, look, score, walk
+    from anew.api.sampling import again
     from anew.api.serving import serve
+    from anew.api.studio_page import studio
     from anew.api.training import load, resume, train
     from anew.errors import AnewError, BudgetError, ConfigError, DataError, RunError, TrainingError, UserError
     from anew.exporting.base import Export
@@ -46,6 +48,7 @@ __all__ = [
     "UserError",
     "Walk",
     "__version__",
+    "again",
     "compare",
     "evaluate",
     "example",
@@ -57,6 +60,7 @@ __all__ = [
     "score",
     "serve",
     "settings",
+    "studio",
     "train",
     "walk",
 ]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from anew.cli import main
 from samples import names, prose, shapes
 
 ENV = {**os.environ, "PYTHONWARNINGS": "error::DeprecationWarning:anew"}
@@ -118,6 +119,40 @@ def test_one_sample_is_one_file_and_a_sheet_says_how_many_it_shows(
     assert "first 100 of them" in anew("sample", run, "--out", tmp_path / "many", "-n", 101).stdout
 
 
+def test_shares_and_samples_once_more(
+    image_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, run = image_run
+
+    def sample(*words: object, code: int = 0) -> str:
+        assert main(["sample", *map(str, words)]) == code
+        output = capsys.readouterr()
+        return output.err if code else output.out
+
+    sample(run, "--out", tmp_path / "whole", "-n", 5, "--seed", 2)
+    assert "2 items in" in sample(run, "--out", tmp_path / "1", "-n", 5, "--seed", 2, "--share", "1/2")
+    sample(run, "--out", tmp_path / "2", "-n", 5, "--seed", 2, "--share", "2/2")
+    parts = {path.name: path.read_bytes() for number in "12" for path in (tmp_path / number).iterdir()}
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "whole").glob("0*.png")}
+    assert parts == whole and len(whole) == 5
+    name = sorted(whole)[3]
+    again = tmp_path / "again"
+    assert sample(run, "--again", tmp_path / "whole" / name, "--out", again).startswith("1 item in")
+    assert [path.read_bytes() for path in again.iterdir()] == [whole[name]]
+    file = ("--again", tmp_path / "whole" / name)
+    for words, sentence in [
+        ((*file, "-n", 5), "so -n has no effect"),
+        ((*file, "--stop", "x"), "so --stop has no effect"),
+        (("--out", tmp_path / "x"), "RUN is missing"),
+        ((run, "--share", "3/2"), "--share must be I/K"),
+        ((run, "-n", 2, "--share", "1/3"), "3 shares of 2 samples are too many"),
+        ((run, "--again", run / "config.json"), "has no place for an origin"),
+    ]:
+        out = () if "--out" in words else ("--out", tmp_path / "x")
+        assert sentence in sample(*words, *out, code=2)
+    assert not (tmp_path / "x").exists()
+
+
 def test_text_goes_on_from_a_prompt_and_stops(text_run: tuple[Path, Path], tmp_path: Path) -> None:
     _, run = text_run
     anew("sample", run, "--out", tmp_path / "a", "-n", 2, "--prompt", "The river ", "--set", "max_tokens=40")
@@ -134,7 +169,11 @@ def test_score_and_evaluate_speak_json(text_run: tuple[Path, Path], tmp_path: Pa
     output = json.loads(anew("score", run, other, "--json").stdout)
     assert output["characters"] == len(other.read_text())
     assert 0.5 < output["bits_per_character"] < 8
-    report = json.loads(anew("evaluate", run, "-n", 4, "--json").stdout)
+    assert main(["evaluate", str(run), "--fail-on", "coverage<"]) == 2  # before anything is measured
+    report = json.loads(anew("evaluate", run, "-n", 4, "--json", "--fail-on", "copies,no_such_figure<1", code=3).stdout)
+    checks = {check["condition"]: check for check in report["checks"]}
+    assert not checks["no_such_figure<1"]["passed"] and "was not measured" in checks["no_such_figure<1"]["found"]
+    assert (run / "report" / "badge.svg").exists() and (run / "report" / "junit.xml").exists()
     assert {"bits_per_character"} <= {s["name"] for s in report["scores"]}
 
 

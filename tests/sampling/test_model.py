@@ -136,3 +136,53 @@ def test_without_weights_the_newest_checkpoint_is_sampled_and_the_reason_is_said
     (run / "config.json").write_text(json.dumps(config))
     with pytest.raises(anew.RunError, match=r"no whole checkpoint: restore it or train again"):
         anew.load(run)
+
+
+# ---- shares, and samples once more ----
+
+
+def files_of(samples: anew.Samples) -> dict[str, bytes]:
+    return dict(samples.files())
+
+
+@pytest.mark.parametrize(("n", "shares"), [(7, 3), (5, 1), (260, 2)])
+def test_shares_together_are_the_samples_of_one_process(n: int, shares: int, images: anew.Model) -> None:
+    whole = files_of(images.sample(n, seed=3, steps=2))
+    parts = [files_of(images.sample(n, seed=3, steps=2, share=(i, shares))) for i in range(1, shares + 1)]
+    assert {name: data for part in parts for name, data in part.items()} == whole
+    assert sum(map(len, parts)) == len(whole) and all(parts)
+
+
+def test_shares_of_text(text: anew.Model) -> None:
+    whole = files_of(text.sample(5, seed=3, max_tokens=12))
+    parts = [files_of(text.sample(5, seed=3, max_tokens=12, share=(i, 2))) for i in (1, 2)]
+    assert parts[0] | parts[1] == whole
+
+
+@pytest.mark.parametrize("share", [(0, 2), (3, 2), (1, 6), (1,), "1/2", (1.0, 2), 2])
+def test_shares_that_are_none(share: object, images: anew.Model) -> None:
+    with pytest.raises(anew.ConfigError):
+        images.sample(5, share=share)  # type: ignore[arg-type]
+
+
+def test_a_sample_once_more(images: anew.Model, tmp_path: Path) -> None:
+    paths = images.sample(20, seed=4, label="disc", first_index=3, steps=3).save(tmp_path)
+    again = anew.again(paths[7], images.folder.path)
+    assert files_of(again) == {"0000-disc.png": paths[7].read_bytes()}
+    assert again.origins[0].index == 10
+
+
+def test_files_that_cannot_be_made_again(images: anew.Model, text: anew.Model, tmp_path: Path) -> None:
+    (path,) = images.sample(1).save(tmp_path)
+    with pytest.raises(anew.ConfigError, match="not found from here; give `run`"):
+        anew.again(path)
+    with pytest.raises(anew.ConfigError, match="other weights"):
+        anew.again(path, text.folder.path)
+    item = np.full((12, 12), 80, np.uint8)
+    (filled,) = images.sample(1, condition=(item, np.eye(12))).save(tmp_path / "filled")
+    with pytest.raises(anew.ConfigError, match="given prompt, pixels or frames"):
+        anew.again(filled, images.folder.path)
+    with pytest.raises(anew.ConfigError, match="has no place for an origin"):
+        anew.again(text.sample(1, max_tokens=4).save(tmp_path / "text")[0], text.folder.path)
+    with pytest.raises(anew.ConfigError, match="cannot be read"):
+        anew.again(tmp_path / "nothing.png")

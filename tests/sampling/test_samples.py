@@ -20,11 +20,11 @@ class Files:
     def __init__(self) -> None:
         self.made: list[int] = []
 
-    def save_item(self, item: Any) -> Artifact:
+    def save_item(self, item: Any, comment: str = "") -> Artifact:
         self.made.append(int(item.flat[0]))
         return Artifact(".bin", item.tobytes(), media="image/png")
 
-    def merge_files(self, artifacts: Any, labels: Any) -> None:
+    def merge_files(self, artifacts: Any, labels: Any, first: int = 0) -> None:
         return None
 
     def pictures(self, items: Any) -> list[Any]:

@@ -1,19 +1,26 @@
-"""The verbs: look, train, resume, load, score, evaluate, walk, compare, export, serve, settings, example.
+"""The verbs: look, train, resume, load, again, score, evaluate, walk, compare, export, serve, studio, settings,
+example.
 
 The command line and every page call these and nothing below. They are the functions of `anew` itself.
 """
 
 from anew.api.catalog import example, examples, setting_groups, settings
 from anew.api.exporting import export, export_targets
-from anew.api.measure import compare, evaluate, look, read_report, score, walk
+from anew.api.measure import check_requirements, compare, evaluate, look, parse_requirements, read_report, score, walk
+from anew.api.sampling import again
 from anew.api.serving import serve
+from anew.api.studio_page import studio
 from anew.api.training import load, resume, train
 from anew.planning.folder_names import default_report, default_run
 from anew.sampling.scores import new_csv_file
 from anew.workflows.inspect_run import RunInspection
+from anew.workflows.requirements import Outcome
 
 __all__ = [
+    "Outcome",
     "RunInspection",
+    "again",
+    "check_requirements",
     "compare",
     "default_report",
     "default_run",
@@ -25,12 +32,14 @@ __all__ = [
     "load",
     "look",
     "new_csv_file",
+    "parse_requirements",
     "read_report",
     "resume",
     "score",
     "serve",
     "setting_groups",
     "settings",
+    "studio",
     "train",
     "walk",
 ]

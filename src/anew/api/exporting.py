@@ -30,7 +30,7 @@ def export(
     Args:
         run: The folder of the run.
         to: The target, one of `export_targets()`.
-        out: The folder to make; nothing is left of it where the export fails.
+        out: The folder to make, or the file ending in .html for the target html; nothing is left of it where the export fails.
         number_type: How weights are stored. None takes the target's default.
         push: A repository of the Hugging Face hub, as `owner/name`, to upload the folder to; it is made private where it is new. Only
             for "hub". None uploads nothing.
@@ -57,7 +57,7 @@ def export(
 
     target = load_class("exporting", name)
     number_type = check_number_type(target, number_type)
-    check_new(target_path)
+    check_new(target_path, target.suffix)
     target.check_packages()
     if repository is not None and not target.can_push:
         raise ConfigError(f"`push` uploads a folder for the hub, and {name} makes another; leave it out, or use hub")

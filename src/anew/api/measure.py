@@ -16,9 +16,12 @@ from anew.planning.folder_names import default_report as default_report
 from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
     Settings,
+    is_there,
     make_request,
 )
 from anew.runs.record import PREFERENCES
+from anew.workflows.requirements import check_requirements as check_requirements
+from anew.workflows.requirements import parse_requirements as parse_requirements
 
 if TYPE_CHECKING:
     from anew.sampling.interpolation import Walk
@@ -46,8 +49,8 @@ def look(
     """Describe data, recommend a model family, and estimate what budgets can train; or describe a run.
 
     Args:
-        data: A folder, a file, or a data set of the Hugging Face hub as `owner/name`; or the folder of a run, which says by itself
-            what it was trained on. The other arguments are for data.
+        data: A folder, a file, an address, or a data set of the Hugging Face hub as `owner/name`; or the folder of a run,
+            which says by itself what it was trained on. The other arguments are for data.
         modality: What it holds ("image", "text", ...). None finds out.
         prefer: What decides between families: "quality" of samples, "speed" of sampling, or "latent" (a space to
             interpolate in).
@@ -229,9 +232,9 @@ def evaluate(
 
 
 def _check_exists(paths: Mapping[str, Path | None]) -> None:
-    missing = next((name for name, path in paths.items() if path is not None and not path.exists()), None)
+    missing = next((name for name, path in paths.items() if path is not None and not is_there(path)), None)
     if missing is not None:
-        raise DataError(f"`{missing}` {str(paths[missing])!r} does not exist; give a folder or a file")
+        raise DataError(f"`{missing}` {str(paths[missing])!r} does not exist; give a folder, a file or an address")
 
 
 def compare(

@@ -15,10 +15,10 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from anew.cli.faults import DONE, STOPPED, exit_code
+from anew.cli.faults import STOPPED, exit_code
 from anew.cli.parser import options_in, parse
 from anew.core.allocator import keep_freed_memory
-from anew.core.openmp import limit_spinning
+from anew.core.openmp import limit_spinning, use_one_blas_thread
 
 
 def process_start() -> float:
@@ -41,13 +41,15 @@ def main(argv: list[str] | None = None) -> int:
     def work() -> int:
         arguments = parse(words)
         limit_spinning()
+        if arguments.command == "serve":
+            use_one_blas_thread()
         from anew.cli import commands  # after the parser, so that `--help` and mistakes are answered at once
 
         keep_freed_memory()
         _end_with_parent()
         with _signals() as signals:
-            commands.run(arguments, started)
-        return STOPPED if signals else DONE
+            code = commands.run(arguments, started)
+        return STOPPED if signals else code
 
     return exit_code(work, words, lambda sentence: options_in(sentence, words))
 

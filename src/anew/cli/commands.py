@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anew
 from anew import api
+from anew.cli.faults import DONE, FAILED_CHECK
 from anew.cli.output_folder import OutputFolder
 from anew.cli.progress import ProgressLine
 from anew.cli.summary import Line, closing, describe, describe_run, places, score_lines, score_table, setting_lines
@@ -22,8 +23,8 @@ from anew.errors import ConfigError, command, shorten
 PRESENTATION = ("out", "debug", "json", "verbose")  # arguments that do not change which files a command writes
 
 
-def run(arguments: argparse.Namespace, started: float) -> None:
-    """Carry out a parsed command.
+def run(arguments: argparse.Namespace, started: float) -> int:
+    """Carry out a parsed command, to its exit code.
 
     Args:
         arguments: What `anew.cli.parser.parse` returned.
@@ -34,8 +35,8 @@ def run(arguments: argparse.Namespace, started: float) -> None:
     """
     if arguments.version:
         write(anew.__version__)
-        return
-    COMMANDS[arguments.command](arguments, started)
+        return DONE
+    return COMMANDS[arguments.command](arguments, started) or DONE
 
 
 def _look(arguments: argparse.Namespace, started: float) -> None:
@@ -137,30 +138,50 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
 
     out = checked.path("out", arguments.out)
     with OutputFolder(out, _request(arguments)) as folder:
-        model = api.load(arguments.run, trust_code=arguments.trust_code)
-        _print_notes(model)
-        sampling = checked.keywords(dict(arguments.set), model.sample)
-        samples = model.sample(
-            arguments.n,
-            seed=arguments.seed,
-            prompt=_prompt("prompt", arguments, model),
-            suffix=_prompt("suffix", arguments, model),
-            stop=arguments.stop,
-            label=arguments.label,
-            **sampling,
-        )
+        samples = _drawn(arguments) if arguments.again is None else _drawn_again(arguments)
         folder.begin()
         paths = samples.save(out)
-        # One file, of all samples or of the only one, needs no sheet.
-        sheet = samples.save_sheet(out) if len(paths) > 1 else None
+        # One file, of all samples or of the only one, needs no sheet; and several shares have no common one.
+        sheet = samples.save_sheet(out) if len(paths) > 1 and arguments.share is None else None
     if arguments.json:
         files = {"files": [str(path) for path in paths], "sheet": None if sheet is None else str(sheet)}
         write_json({"folder": str(out), "samples": len(samples), **files})
     elif sheet is None:
-        write(f"{len(samples):,} item{'s' if len(samples) != 1 else ''} in {paths[0]}")
+        place = paths[0] if len(paths) == 1 else out
+        write(f"{len(samples):,} item{'s' if len(samples) != 1 else ''} in {place}")
     else:
         extent = "all" if samples.on_sheet == len(samples) else f"the first {samples.on_sheet}"
         write(f"{len(paths):,} items in {out}, {extent} of them in {sheet.name}")
+
+
+def _drawn(arguments: argparse.Namespace) -> anew.Samples:
+    """New samples of a run, or a share of them."""
+    if arguments.run is None:
+        raise ConfigError("RUN is missing; give the folder of a run, or --again with a file that one made")
+    model = api.load(arguments.run, trust_code=arguments.trust_code)
+    _print_notes(model)
+    sampling = checked.keywords(dict(arguments.set), model.sample)
+    return model.sample(
+        arguments.n,
+        seed=arguments.seed,
+        prompt=_prompt("prompt", arguments, model),
+        suffix=_prompt("suffix", arguments, model),
+        stop=arguments.stop,
+        label=arguments.label,
+        share=arguments.share,
+        **sampling,
+    )
+
+
+def _drawn_again(arguments: argparse.Namespace) -> anew.Samples:
+    """The samples of a file once more. The file says all else that they follow from."""
+    usual = {"n": 16, "seed": 0, "set": []}
+    names = ("n", "seed", "prompt", "prompt_file", "suffix", "suffix_file", "stop", "label", "share", "set")
+    for name in names:
+        if getattr(arguments, name) != usual.get(name):
+            option = "-n" if name == "n" else f"--{name.replace('_', '-')}"
+            raise ConfigError(f"--again takes all from the file, so {option} has no effect; leave it out")
+    return api.again(arguments.again, arguments.run, trust_code=arguments.trust_code)
 
 
 def _print_notes(model: anew.Model) -> None:
@@ -230,7 +251,10 @@ def _export(arguments: argparse.Namespace, started: float) -> None:
         write_json(export.to_json())
         return
     size = sum(path.stat().st_size for path in export.files)
-    write(f"{len(export.files)} files of {size / 1e6:,.1f} MB in {export.folder}")
+    if export.files == (export.folder,):
+        write(f"{export.folder} of {size / 1e6:,.1f} MB; open it in a browser")
+    else:
+        write(f"{len(export.files)} files of {size / 1e6:,.1f} MB in {export.folder}")
     for note in export.notes:
         write(note)
     if export.address is not None:
@@ -255,6 +279,26 @@ def _serve(arguments: argparse.Namespace, started: float) -> None:
         unload_after=arguments.unload_after,
         chat=arguments.chat,
         trust_code=arguments.trust_code,
+        on_ready=ready,
+    )
+
+
+def _studio(arguments: argparse.Namespace, started: float) -> None:
+
+    def ready(address: str) -> None:
+        if arguments.json:
+            write_json({"address": address})
+        else:
+            write(
+                f"the Studio is at {address}\ntrainings that it starts go on without it; Ctrl-C stops the Studio alone"
+            )
+        sys.stdout.flush()
+
+    api.studio(
+        arguments.run,
+        folder=arguments.folder,
+        port=arguments.port,
+        browser=not (arguments.no_browser or arguments.json),
         on_ready=ready,
     )
 
@@ -287,8 +331,9 @@ def _score(arguments: argparse.Namespace, started: float) -> None:
             write(f"{len(scores.items):,} rows in {out}")
 
 
-def _evaluate(arguments: argparse.Namespace, started: float) -> None:
+def _evaluate(arguments: argparse.Namespace, started: float) -> int:
 
+    requirements = [] if arguments.fail_on is None else api.parse_requirements(arguments.fail_on)
     with _progress(arguments) as progress:
         report = api.evaluate(
             arguments.run,
@@ -303,14 +348,24 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> None:
             trust_code=arguments.trust_code,
             reporter=progress,
         )
+    outcomes = api.check_requirements(report, requirements) if requirements else []
+    passed = all(outcome.passed for outcome in outcomes)
     if arguments.json:
-        write_json(report.to_json())
-        return
+        checks = [{"condition": o.requirement.text, "passed": o.passed, "found": o.sentence} for o in outcomes]
+        write_json(report.to_json() | ({"checks": checks} if outcomes else {}))
+        return DONE if passed else FAILED_CHECK
     _print([[], *closing(report.to_json()), []])
     if arguments.verbose:
         _print([*score_table(report.to_json()), []])
     if report.folder is not None:
         _print([[("report   ", "bold"), (str(report.folder / "report.html"), "")]])
+    for outcome in outcomes:
+        _print([[("passed   " if outcome.passed else "failed   ", "bold"), (_check_line(outcome), "")]])
+    return DONE if passed else FAILED_CHECK
+
+
+def _check_line(outcome: api.Outcome) -> str:
+    return f"{outcome.requirement.text}: {outcome.sentence}"
 
 
 def _compare(arguments: argparse.Namespace, started: float) -> None:
@@ -388,7 +443,7 @@ def _print(lines: Iterable[Line]) -> None:
         write_spans(line)
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace, float], None]] = {
+COMMANDS: dict[str, Callable[[argparse.Namespace, float], int | None]] = {
     "look": _look,
     "train": _train,
     "resume": _resume,
@@ -399,6 +454,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, float], None]] = {
     "walk": _walk,
     "export": _export,
     "serve": _serve,
+    "studio": _studio,
     "settings": _settings,
     "example": _example,
 }

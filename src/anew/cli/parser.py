@@ -14,7 +14,7 @@ TAGLINE = (
     "New data from your data: the right model for it, in the time you have, with measured evidence that it is new."
 )
 PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose import would cost a third of a second
-DATA_HELP = "a folder, a file, or a Hugging Face data set (owner/name)"
+DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face data set (owner/name)"
 MODALITY_HELP = "text, image, video, ... (default: detected)"
 SEED_HELP = "random seed (default: 0); the same seed gives the same result"
 OPTIONS_OF_ARGUMENTS = {
@@ -81,6 +81,13 @@ def _integer(option: str) -> Callable[[str], int]:
             raise ConfigError(f"{option} must be an integer (got {shorten(text)})") from None
 
     return parse_integer
+
+
+def _share(text: str) -> tuple[int, int]:
+    number, slash, of = text.partition("/")
+    if not slash or not number.isdecimal() or not of.isdecimal() or not 1 <= int(number) <= int(of):
+        raise ConfigError(f"--share must be I/K with I from 1 to K, like 1/4 (got {shorten(text)})")
+    return int(number), int(of)
 
 
 def _choice(option: str, choices: Sequence[str]) -> Callable[[str], str]:
@@ -171,7 +178,7 @@ def _resume(p: CommandParser) -> None:
 
 
 def _sample(p: CommandParser) -> None:
-    p.add_argument("run", help="folder of the run")
+    p.add_argument("run", nargs="?", help="folder of the run (with --again: where it is not found by its name)")
     p.add_argument("--out", required=True, metavar="DIR", help="folder for the files")
     p.add_argument("-n", type=_integer("-n"), default=16, metavar="N", help="number of samples (default: 16)")
     _seed(p)
@@ -185,6 +192,15 @@ def _sample(p: CommandParser) -> None:
     p.add_argument("--suffix-file", metavar="FILE", help="file with the suffix")
     p.add_argument("--stop", help="end the text before this string")
     p.add_argument("--label", help="a class of the data (default: classes as common as in the data)")
+    p.add_argument(
+        "--share",
+        type=_share,
+        metavar="I/K",
+        help="make the I-th of K shares of the samples alone, for K processes: together they are those of one",
+    )
+    p.add_argument(
+        "--again", metavar="FILE", help="make the sample in this PNG, WAV, FLAC, GIF, MP4 or FASTA file once more"
+    )
     _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)")
     _trust_code(p)
 
@@ -212,6 +228,11 @@ def _evaluate(p: CommandParser) -> None:
     )
     p.add_argument("--modality", help=f"of --samples: {MODALITY_HELP}")
     p.add_argument("--out", metavar="DIR", help="folder for the report on --samples (default: runs/NAME-report-N)")
+    p.add_argument(
+        "--fail-on",
+        metavar="CONDITIONS",
+        help="end with exit code 3 if one of these holds or was not measured, like copies,coverage<0.8",
+    )
     _seed(p)
     _trust_code(p)
     _verbose(p)
@@ -254,10 +275,12 @@ def _export(p: CommandParser) -> None:
         "--to",
         required=True,
         metavar="NAME",
-        help="the format: transformers or gguf (text), onnx (all but diffusion of clips), hub",
+        help="the format: html (one page that works offline), transformers or gguf (text), onnx (all but diffusion of clips), hub",
     )
-    p.add_argument("--out", required=True, metavar="DIR", help="folder to create")
-    p.add_argument("--number-type", metavar="NAME", help="how weights are stored: f32, f16, bf16, q8_0 (default: f32)")
+    p.add_argument("--out", required=True, metavar="PATH", help="folder to create, or FILE.html for html")
+    p.add_argument(
+        "--number-type", metavar="NAME", help="how weights are stored: f32, f16, bf16, q8_0 (default: f32, of html f16)"
+    )
     p.add_argument("--push", metavar="OWNER/NAME", help="upload the folder of --to hub; a new repository is private")
     _trust_code(p)
 
@@ -288,6 +311,19 @@ def _serve(p: CommandParser) -> None:
     _trust_code(p)
 
 
+def _studio(p: CommandParser) -> None:
+    p.add_argument("run", nargs="*", help="folders of runs to open first")
+    p.add_argument(
+        "--folder",
+        metavar="DIR",
+        help="folder whose runs are shown, and below which data is chosen (default: this one)",
+    )
+    p.add_argument(
+        "--port", type=_integer("--port"), default=8686, metavar="N", help="port; 0 takes a free one (default: 8686)"
+    )
+    p.add_argument("--no-browser", action="store_true", help="only print the address")
+
+
 def _settings_command(p: CommandParser) -> None:
     p.add_argument(
         "name",
@@ -312,6 +348,7 @@ COMMANDS: dict[str, tuple[str, Callable[[CommandParser], None]]] = {
     "walk": ("morph between samples: a strip, an animation and single frames", _walk),
     "export": ("write a run in the format of other programs, which then need no Anew", _export),
     "serve": ("answer requests over HTTP, in the shapes of OpenAI's interface, until Ctrl-C", _serve),
+    "studio": ("open a page to train, watch and play with models, until Ctrl-C", _studio),
     "settings": ("list all settings with default, range and meaning", _settings_command),
     "example": ("write an example data set as ordinary files", _example),
 }

@@ -137,11 +137,13 @@ class LatentModality(Modality):
     def picture(self, item: DecodedItem) -> Numbers | None:
         return self.base.picture(item)
 
-    def save_item(self, item: DecodedItem) -> Artifact:
-        return self.base.save_item(item)
+    def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
+        return self.base.save_item(item, comment)
 
-    def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
-        return self.base.merge_files(artifacts, labels)
+    def merge_files(
+        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
+    ) -> Artifact | None:
+        return self.base.merge_files(artifacts, labels, first)
 
     def prompt_file(self, path: Path) -> str:
         return self.base.prompt_file(path)

@@ -269,11 +269,19 @@ class Modality(ABC):
         return [item if (picture := self.picture(item)) is None else picture for item in items]
 
     @abstractmethod
-    def save_item(self, item: DecodedItem) -> Artifact:
-        """A decoded item as an ordinary file."""
+    def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
+        """A decoded item as an ordinary file, with a comment in ASCII where its format has a place for one."""
 
-    def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
-        """All samples in one file, where that is how such items are kept; None: a file each."""
+    def merge_files(
+        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
+    ) -> Artifact | None:
+        """All samples in one file, where that is how such items are kept; None: a file each.
+
+        Args:
+            artifacts: As `save_item` gives them.
+            labels: Class of each.
+            first: How many samples are in front of these in other files.
+        """
         return None
 
     def calibration_size(self) -> tuple[int, int]:

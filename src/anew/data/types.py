@@ -144,6 +144,7 @@ class Artifact:
         text: What to show in a terminal, if anything.
         media: The type that a browser shows or plays it as ("image/png", "audio/wav").
         also: The same sample in other formats.
+        comment: What is said of it beside its content.
     """
 
     suffix: str
@@ -151,6 +152,7 @@ class Artifact:
     text: str | None = None
     media: str = "text/plain"
     also: tuple[Artifact, ...] = ()
+    comment: str = ""
 
     def html(self) -> str:
         """What shows or plays it in a notebook."""

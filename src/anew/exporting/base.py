@@ -21,7 +21,7 @@ class Export:
 
     Attributes:
         target: Name of the target.
-        folder: Where the files are.
+        folder: Where the files are; the file itself where the target is one.
         files: Their paths, sorted.
         notes: What the user should know: what the export leaves behind.
         address: Where it was pushed to, None where it was not.
@@ -48,11 +48,13 @@ class Target(ABC):
         name: Name of the target, that of its file.
         number_types: How weights may be stored; the first is the default.
         can_push: Whether `push` uploads the folder.
+        suffix: Ending of the one file that the target is; None where it is a folder.
     """
 
     name: ClassVar[str]
     number_types: ClassVar[tuple[str, ...]] = ("f32",)
     can_push: ClassVar[bool] = False
+    suffix: ClassVar[str | None] = None
 
     @classmethod
     def check_packages(cls) -> None:
@@ -98,22 +100,34 @@ def check_number_type(target: type[Target], number_type: str | None) -> str:
     return number_type
 
 
-def check_new(out: Path) -> None:
-    """ConfigError where the folder is there already and holds something, or its own folder is not there."""
+def check_new(out: Path, suffix: str | None = None) -> None:
+    """ConfigError where the folder is there already and holds something.
+
+    Args:
+        out: The folder or file to make.
+        suffix: Ending of the file; None for a folder.
+    """
+    if suffix is not None:
+        if out.suffix.lower() != suffix:
+            raise ConfigError(f"`out` must be a file that ends in {suffix} (got {str(out)!r})")
+        if out.is_symlink() or out.exists():
+            raise ConfigError(f"`out` {str(out)!r} exists; give another file")
+        return
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         what = "exists and is not empty" if out.is_dir() and not out.is_symlink() else "exists and is not a folder"
         raise ConfigError(f"`out` {str(out)!r} {what}; give another folder")
 
 
 @contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out`, which takes its place when all went well and is removed when not.
+def new_folder(out: Path, suffix: str | None = None) -> Iterator[Path]:
+    """A temporary folder beside `out`, which takes its place when all went well and is removed when not. With a suffix `out`
+    is a file, and the one file of the folder takes its place.
 
     Raises:
         ConfigError: `out` holds something.
         RunError: It cannot be written.
     """
-    check_new(out)
+    check_new(out, suffix)
     out = out.absolute()
     temporary = out.with_name(files.temporary_name(out.name))
     try:
@@ -123,10 +137,10 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise RunError(f"`out` {str(out)!r} cannot be written ({error.strerror}); give another folder") from None
     try:
         yield temporary
-        check_new(out)
+        check_new(out, suffix)
         if out.is_dir():
             out.rmdir()  # an empty one is in the way of a rename on some systems
-        temporary.rename(out)
+        (temporary if suffix is None else next(temporary.iterdir())).rename(out)
         files.sync_folder(out.parent)
     except OSError as error:
         raise RunError(
@@ -137,8 +151,8 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def export_model(model: Model, target: type[Target], out: Path, number_type: str) -> Export:
-    """Write a run as `target` into the new folder `out`."""
-    with new_folder(out) as folder:
+    """Write a run as `target` into the new folder or file `out`."""
+    with new_folder(out, target.suffix) as folder:
         notes = target().write(model, folder, number_type)
-    paths = tuple(sorted(path for path in out.rglob("*") if path.is_file()))
+    paths = (out,) if target.suffix else tuple(sorted(path for path in out.rglob("*") if path.is_file()))
     return Export(target.name, out, paths, tuple(notes))

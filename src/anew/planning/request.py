@@ -12,6 +12,7 @@ from anew.core.durations import parse_duration
 from anew.core.registry import check_name
 from anew.core.settings import SettingValue, as_text, check_int
 from anew.data.file_names import is_hub_name
+from anew.data.sources.remote import address_of, without_query
 from anew.errors import ConfigError, DataError
 from anew.runs.paths import OWN_FAMILY
 from anew.runs.record import PREFERENCES, Request, requested
@@ -95,6 +96,11 @@ def user_file(family: str | None) -> Path | None:
     return path
 
 
+def is_there(path: Path) -> bool:
+    """Whether data may lie at a path: it exists, or it is an address, which only reading can tell."""
+    return path.exists() or address_of(str(path)) is not None
+
+
 def resolve_data(data: str | Path) -> str:
     """Where the data lies, whatever folder a later `resume` is called from.
 
@@ -105,6 +111,8 @@ def resolve_data(data: str | Path) -> str:
     if path.exists():
         return str(path.resolve())
     name = os.fspath(data)
+    if not is_hub_name(name) and (address := address_of(name)) is not None:
+        return without_query(address)
     if not is_hub_name(name):
-        raise DataError(f"{name!r} does not exist; give a folder, a file or a hub name like owner/name")
+        raise DataError(f"{name!r} does not exist; give a folder, a file, an address or a hub name like owner/name")
     return name

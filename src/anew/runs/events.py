@@ -57,11 +57,11 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
     if not path.exists() and not path.is_symlink():
         return [], 0
     lines = [line for line in files.read(path, BYTES).split(b"\n") if line.strip()]
-    events = [event for line in lines if (event := _event(line)) is not None]
+    events = [event for line in lines if (event := parse(line)) is not None]
     return events, len(lines) - len(events)
 
 
-def _event(line: bytes) -> dict[str, Any] | None:
+def parse(line: bytes) -> dict[str, Any] | None:
     """The event of a line, None where it is none: fields are finite numbers (or null), text where text belongs."""
     try:
         event = json.loads(line)

@@ -17,9 +17,10 @@ from anew.data.types import DecodedItem
 from anew.errors import ConfigError, RunError, shorten
 from anew.families.base import Family
 from anew.sampling.conditioning import class_index
+from anew.sampling.origins import MAX_BATCH
 from anew.sampling.samples import Samples
 
-SAMPLE_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
+SAMPLE_BATCH = MAX_BATCH
 STOP_CHECK_STEPS = 16  # drafts between two looks for the stop text: decoding all of them would cost more than it saves
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
+from torch import Tensor, nn
 
 from anew.core.arguments import optional_number, path, switch
 from anew.core.arguments import reporter as checked_reporter
@@ -21,9 +22,11 @@ from anew.errors import ConfigError, DataError, shorten
 from anew.runs.folder import RunFolder
 from anew.sampling.conditioning import check_stop, condition_from_prompt
 from anew.sampling.display import model_html, model_line
+from anew.sampling.drawing import draw_again, draw_samples, request_origin
 from anew.sampling.generator import Generator
 from anew.sampling.interpolation import Walk, latent_walk
 from anew.sampling.latents import GivenItem, condition_from_mask, decode_latents, encode_items
+from anew.sampling.origins import Origin, weights_digest
 from anew.sampling.restore import (
     load_family_class,
     newest_weights,
@@ -98,6 +101,7 @@ class Model(Generator):
         label: str | int | None = None,
         condition: Condition | tuple[GivenItem, ArrayLike] | None = None,
         first_index: int = 0,
+        share: tuple[int, int] | None = None,
         **sampling: SettingValue,
     ) -> Samples:
         """Draw new items. Sample i depends on the seed and i alone.
@@ -113,6 +117,8 @@ class Model(Generator):
                 (H, W, C), and its mask (H, W) is true where it is kept. A clip has one axis more, (T, H, W[, C]), and its
                 mask is (T, H, W), or (T,) for whole frames. Or a `Condition` in the model's own values.
             first_index: Index i of the first sample.
+            share: (i, k) draws the i-th of k shares alone, of which all together are the n samples, byte for byte: for k processes
+                or machines. They are drawn in batches of 256, so shares of fewer samples save no time.
             **sampling: The family's sampling settings, as in `anew sample --set`.
 
         Returns:
@@ -127,15 +133,27 @@ class Model(Generator):
             check_int("first_index", first_index),
         )
         stop = check_stop(self.modality, stop)
-        return self.generate_samples(
-            n,
-            seed,
-            label=label,
-            condition=self._condition(prompt, suffix, condition),
-            sampling=self.sampling_config(sampling),
-            stop=stop,
-            first_index=first_index,
-        )
+        known = self._condition(prompt, suffix, condition)
+        is_given = known is not None and (condition is not None or not isinstance(self.item_spec, Tokens))
+        origin = request_origin(self, self.identity, seed, label, prompt, suffix, stop, is_given)
+        return draw_samples(self, origin, known, self.sampling_config(sampling), n, first_index, share)
+
+    @functools.cached_property
+    def identity(self) -> tuple[str, str]:
+        """What files of samples call it: the name of the run, and a digest of the weights, those of a codec included."""
+        modules = [self.family, *([self.codec] if isinstance(self.codec, nn.Module) else [])]
+        return self.folder.path.resolve().name, weights_digest(modules)
+
+    def again(self, origins: Sequence[Origin]) -> Samples:
+        """Samples once more; see `anew.again`.
+
+        Args:
+            origins: Where each comes from, as its file says it.
+
+        Returns:
+            The samples in this order.
+        """
+        return draw_again(self, origins)
 
     def stream(
         self,

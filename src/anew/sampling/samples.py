@@ -13,6 +13,7 @@ from anew.core.settings import check_int
 from anew.data.modality import Modality
 from anew.data.types import Artifact, DecodedItem
 from anew.errors import ConfigError
+from anew.sampling.origins import Origin
 
 SHEET_SIZE = 100  # images on one sheet
 NOTEBOOK_SIZE = 64  # samples that a notebook shows: more of them make its file too large to open
@@ -25,12 +26,26 @@ class Samples(Sequence[DecodedItem]):
         items: What the model drew.
         labels: The class of each; None without classes.
         modality: The kind of data, which writes the files and pictures.
+        origins: Where each comes from, which its file says; none where that is not known.
+        first: How many samples are in front of these, where they are a share of more.
+        total: How many there are with all shares; None: these alone.
     """
 
-    def __init__(self, items: Sequence[DecodedItem], labels: Sequence[str | None], modality: Modality) -> None:
+    def __init__(
+        self,
+        items: Sequence[DecodedItem],
+        labels: Sequence[str | None],
+        modality: Modality,
+        origins: Sequence[Origin] = (),
+        first: int = 0,
+        total: int | None = None,
+    ) -> None:
         self._items = list(items)
         self.labels = list(labels)
         self.modality = modality
+        self.origins = list(origins)
+        self.first = first
+        self.total = total
         self._artifacts: dict[int, Artifact] = {}
 
     @overload
@@ -40,7 +55,7 @@ class Samples(Sequence[DecodedItem]):
     def __getitem__(self, index: int | slice) -> DecodedItem | Samples:
         if not isinstance(index, slice):
             return self._items[index]
-        part = Samples(self._items[index], self.labels[index], self.modality)
+        part = Samples(self._items[index], self.labels[index], self.modality, self.origins[index])
         places = range(*index.indices(len(self)))
         part._artifacts = {i: self._artifacts[p] for i, p in enumerate(places) if p in self._artifacts}
         return part
@@ -49,7 +64,9 @@ class Samples(Sequence[DecodedItem]):
         return len(self._items)
 
     def __add__(self, other: Samples) -> Samples:
-        joined = Samples([*self._items, *other._items], [*self.labels, *other.labels], self.modality)
+        known = len(self.origins) == len(self) and len(other.origins) == len(other)
+        origins = [*self.origins, *other.origins] if known else []
+        joined = Samples([*self._items, *other._items], [*self.labels, *other.labels], self.modality, origins)
         moved = {len(self) + index: artifact for index, artifact in other._artifacts.items()}
         joined._artifacts = self._artifacts | moved
         return joined
@@ -82,7 +99,8 @@ class Samples(Sequence[DecodedItem]):
             Its bytes, ending and media type.
         """
         if index not in self._artifacts:
-            self._artifacts[index] = self.modality.save_item(self._items[index])
+            comment = self.origins[index].to_comment() if self.origins else ""
+            self._artifacts[index] = self.modality.save_item(self._items[index], comment)
         return self._artifacts[index]
 
     @property
@@ -118,14 +136,16 @@ class Samples(Sequence[DecodedItem]):
 
     def _named_files(self) -> Iterator[dict[str, Artifact]]:
         """The files of each sample by name, or one of all, where such items are kept so."""
-        joint = self.modality.merge_files(self.artifacts, self.labels)
+        joint = self.modality.merge_files(self.artifacts, self.labels, self.first)
+        digits = max(4, len(str((self.total or len(self)) - 1)))
         if joint is not None:
-            yield {f"samples{joint.suffix}": joint}
+            share = "" if self.total is None else f"-{self.first:0{digits}d}"
+            yield {f"samples{share}{joint.suffix}": joint}
             return
-        digits = max(4, len(str(len(self) - 1)))
         for index, label in enumerate(self.labels):
             artifact = self.artifact(index)
-            stem = f"{index:0{digits}d}" if label is None else f"{index:0{digits}d}-{_safe_name(label)}"
+            number = f"{self.first + index:0{digits}d}"
+            stem = number if label is None else f"{number}-{_safe_name(label)}"
             yield {f"{stem}{each.suffix}": each for each in (artifact, *artifact.also)}
 
     @property

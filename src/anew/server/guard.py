@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
@@ -34,11 +34,28 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def check_names(headers: Headers, host: str) -> None:
+    """Refuse what the page of another site makes a browser send: under a name of its own (DNS rebinding), or with its Origin.
+
+    Args:
+        headers: Of the request.
+        host: The address that the server listens on.
+
+    Raises:
+        ApiError: 400 there is no such Host; 403 Host or Origin are of another site.
+    """
+    hosts = headers.getlist("host")
+    if len(hosts) != 1 or (name := _host_name(hosts[0])) is None:
+        raise bad_request("the request must have one Host header")
+    if is_loopback(host) and name not in (*LOCAL_NAMES, host):
+        raise ApiError(403, "this server answers to the names of this machine only; ask 127.0.0.1 or localhost")
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
+        raise ApiError(403, "pages of other sites may not ask this server (Origin)")
+
+
 class Guard:
     """Lets requests through to the app, or answers them itself.
-
-    A page of another site can make a browser ask a server on this machine, under a name of its own (DNS rebinding) or with its
-    Origin; neither gets through.
 
     Args:
         app: What is guarded.
@@ -62,14 +79,7 @@ class Guard:
         await self.app(scope, receive, send)
 
     def _check(self, path: str, headers: Headers) -> None:
-        hosts = headers.getlist("host")
-        if len(hosts) != 1 or (name := _host_name(hosts[0])) is None:
-            raise bad_request("the request must have one Host header")
-        if is_loopback(self.host) and name not in (*LOCAL_NAMES, self.host):
-            raise ApiError(403, "this server answers to the names of this machine only; ask 127.0.0.1 or localhost")
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
-            raise ApiError(403, "pages of other sites may not ask this server (Origin)")
+        check_names(headers, self.host)
         if self.keys and path not in OPEN_PATHS and not self._has_key(headers.getlist("authorization")):
             raise ApiError(
                 401,
@@ -129,9 +139,20 @@ async def form_body(request: Request, limits: Limits) -> tuple[dict[str, str], d
         request.headers, pieces(), max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=limits.body_bytes
     )
     try:
-        form = await parser.parse()
+        return await _parts(await parser.parse())
+    except ApiError:
+        raise
     except Exception as error:  # damaged forms make the parser raise almost anything
         raise bad_request(f"the form cannot be read ({shorten(str(error))})") from None
+    finally:
+        for file in getattr(
+            parser, "_files_to_close_on_error", ()
+        ):  # also of a part that was cut off, which no form holds
+            file.close()
+
+
+async def _parts(form: FormData) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Fields and files by name; ApiError 400 where one was sent twice."""
     fields: dict[str, str] = {}
     files: dict[str, bytes] = {}
     for name, value in form.multi_items():
@@ -142,7 +163,6 @@ async def form_body(request: Request, limits: Limits) -> tuple[dict[str, str], d
             fields[name] = value
         else:
             files[name] = await value.read()
-    await form.close()
     return fields, files
 
 

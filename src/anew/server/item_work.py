@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from anew.core.specs import Condition, SampleRequest
+from anew.sampling.drawing import request_origin, unusual_settings
 from anew.sampling.model import Model
+from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
-from anew.server.work import Channel, Work
+from anew.server.work import Channel, Work, threads_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class ItemRequest:
         condition: What is given of each.
         sampling: The family's sampling settings.
         stop: Each text ends before it.
+        prompt: What each text begins with, as it was sent.
+        suffix: What each text ends with.
         num_partials: Drafts to show before the samples.
         follows_keys: Whether it may be drawn together with requests of other seeds.
     """
@@ -38,6 +42,8 @@ class ItemRequest:
     condition: Condition | None
     sampling: Any
     stop: str | None = None
+    prompt: str | None = None
+    suffix: str | None = None
     num_partials: int = 0
     follows_keys: bool = True
 
@@ -74,25 +80,33 @@ class ItemWork(Work):
         return ("items", request.sampling, None if condition is None else tuple(condition.x.shape))
 
     def run(self, model: Model, group: Sequence[Work]) -> None:
-        works = [work for work in group if isinstance(work, ItemWork)]
-        request = _joint_request(model, works)
-        num_drafts = model.family.num_drafts(request)
-        last: Tensor | None = None
-        for number, draft in enumerate(model.family.sample(request, works[0].request.seed), 1):
-            if all(work.channel.is_cancelled for work in works):
-                return
-            last = draft
-            _show(model, works, request, draft, number, num_drafts)
-        if last is None:
-            raise RuntimeError("the family drew nothing")
-        for work, rows in _parts(works):
-            if not work.channel.is_cancelled:
-                work.channel.put(Finished(work.request.first_index, _samples(model, work, request, last[rows], rows)))
+        with threads_for(model):
+            _draw(model, [work for work in group if isinstance(work, ItemWork)])
 
     def partials_at(self, num_drafts: int) -> list[int]:
         """After which drafts, counted from 1, partial results are shown: at even distances."""
         wanted = self.request.num_partials
         return sorted({max(1, num_drafts * part // (wanted + 1)) for part in range(1, wanted + 1)} - {num_drafts})
+
+
+def _draw(model: Model, works: Sequence[ItemWork]) -> None:
+    """Draw the samples of these works as one batch, and send them."""
+    request = _joint_request(model, works)
+    num_drafts = model.family.num_drafts(request)
+    last: Tensor | None = None
+    for number, draft in enumerate(model.family.sample(request, works[0].request.seed), 1):
+        if all(work.channel.is_cancelled for work in works):
+            return
+        last = draft
+        _show(model, works, request, draft, number, num_drafts)
+    if last is None:
+        raise RuntimeError("the family drew nothing")
+    for work, rows in _parts(works):
+        if not work.channel.is_cancelled:
+            samples = _samples(model, work, request, last[rows], rows)
+            samples.origins = _origins(model, work.request)
+            _ = samples.artifacts  # made here, not in the event loop
+            work.channel.put(Finished(work.request.first_index, samples))
 
 
 def _joint_request(model: Model, works: Sequence[ItemWork]) -> SampleRequest:
@@ -144,14 +158,25 @@ def _show(
         places = work.partials_at(num_drafts)
         if number in places and not work.channel.is_cancelled:
             samples = _samples(model, work, request, draft[rows], rows)
+            _ = samples.artifacts
             work.channel.put(Draft(places.index(number), work.request.first_index, samples))
 
 
 def _samples(model: Model, work: ItemWork, request: SampleRequest, x: Tensor, rows: slice) -> Samples:
-    """Rows of the batch as items, with their files: they are made here, not in the event loop."""
+    """Rows of the batch as items."""
     labels = None if request.labels is None else request.labels[rows]
     part = replace(request, n=len(x), labels=labels, condition=work.request.condition)
     items = model.decode_items(x.cpu(), part, work.request.stop)
-    samples = Samples(items, model.label_names(labels, len(items)), model.item_modality)
-    _ = samples.artifacts
-    return samples
+    return Samples(items, model.label_names(labels, len(items)), model.item_modality)
+
+
+def _origins(model: Model, request: ItemRequest) -> list[Origin]:
+    """Where the samples come from, as if the request had been drawn alone."""
+    is_text = request.prompt is not None or request.suffix is not None
+    is_given = request.condition is not None and not is_text
+    common = request_origin(
+        model, model.identity, request.seed, request.label, request.prompt, request.suffix, request.stop, is_given
+    )
+    common = replace(common, settings=unusual_settings(model, request.sampling) or None)
+    batch = (request.first_index, request.n)
+    return [replace(common, index=request.first_index + i, batch=batch) for i in range(request.n)]

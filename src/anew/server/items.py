@@ -61,7 +61,17 @@ def item_request(
     first_index = body.first_index if isinstance(body, SamplesBody) else 0
     stop = body.stop if isinstance(body, SamplesBody) else None
     return ItemRequest(
-        first_index, n, seed, label, condition, sampling, stop, num_partials, follows_keys=entry.follows_keys
+        first_index=first_index,
+        n=n,
+        seed=seed,
+        label=label,
+        condition=condition,
+        sampling=sampling,
+        stop=stop,
+        prompt=body.prompt if isinstance(body, SamplesBody) else None,
+        suffix=body.suffix if isinstance(body, SamplesBody) else None,
+        num_partials=num_partials,
+        follows_keys=entry.follows_keys,
     )
 
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import signal
-import socket
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -17,46 +13,7 @@ from anew.server.app import make_app
 from anew.server.catalog import Catalog
 from anew.server.guard import is_loopback
 from anew.server.limits import Limits
-
-BACKLOG = 2048
-
-
-class Server(uvicorn.Server):
-    """uvicorn, which ends in order on Ctrl-C or SIGTERM and returns: that is how a server ends, and no fault."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals ask for the end inside; those that came are not raised again."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there; ConfigError where it cannot."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        opened = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError):
-        raise ConfigError(f"`host` {host!r} is no address of this machine; give 127.0.0.1 or 0.0.0.0") from None
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        opened.bind(address)
-        opened.listen(BACKLOG)
-    except OSError as error:
-        opened.close()
-        if error.errno == errno.EADDRINUSE:
-            raise ConfigError(f"`port` {port} is in use; give another, or 0 for a free one") from None
-        if error.errno in (errno.EACCES, errno.EPERM):
-            raise ConfigError(f"`port` {port} may not be opened by this user; give one from 1024 on") from None
-        raise ConfigError(f"`host` {host!r} cannot be listened on ({(error.strerror or '').lower()})") from None
-    return opened
+from anew.server.listening import Server, listen
 
 
 def run_server(

@@ -92,7 +92,8 @@ class Validation:
             return total, count
 
         with self.trainer.averaged() as family:
-            return _mean_loss(loss, self.batches(), self.trainer.seed, family.device)
+            loss_here = _mean_loss(loss, self.batches(), self.trainer.seed, family.device)
+        return self.trainer.world.broadcast(loss_here)  # unlike processors round differently, and it decides on the end
 
     def final_weights(self) -> tuple[dict[str, Tensor], int | None]:
         """The weights to keep: the best ones, if the last are worse, and the step they are from (None: the last)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from anew.core.registry import load
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Spec, Tokens
 from anew.core.threads import use_threads
+from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
@@ -26,7 +27,6 @@ from anew.planning.context import RunContext
 from anew.planning.pilots import describe_trying
 from anew.planning.planner import scale_of
 from anew.runs.record import PREFERENCES, Candidate
-from anew.training.distributed import World
 
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds that are estimated where none is asked for
 DEFAULT_BUDGET = 600.0  # seconds that sizes of the data (of images, of clips) follow from, as in `train`
@@ -197,6 +197,7 @@ def inspect_data(
     budget: float | None = None,
     seed: int = 0,
     settings: Mapping[str, object] | None = None,
+    visit: Callable[[Dataset], None] = lambda data: None,
 ) -> Inspection:
     """What the data at a path is, and what can be learned from it; see `anew.look`.
 
@@ -207,6 +208,7 @@ def inspect_data(
         budget: Seconds that sizes follow from, and that are estimated; None for those of 10 minutes, and three estimates.
         seed: Of the split.
         settings: Of the modality.
+        visit: Called with the data while it is open.
     """
     use_threads()
 
@@ -222,9 +224,10 @@ def inspect_data(
         choice = (
             rivals[0] if rivals else choose_family(data.spec, None, prefer, description=data.modality.traits.plural)
         )
+        visit(data)
         scan = data.scan
         return Inspection(
-            path=path,
+            path=data.path,
             modality=scan.modality,
             item_name=data.modality.traits.singular,
             items=scan.items,

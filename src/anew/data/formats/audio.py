@@ -217,9 +217,22 @@ def levelled(x: Samples, peak: float) -> Samples:
     return np.asarray(x * np.float32(peak / max(float(np.abs(x).max()), SILENT)), dtype=np.float32)
 
 
-def written(x: Samples, rate: int, kind: str) -> bytes:
-    """A file of kind "wav" or "flac", 16 bits."""
+def written(x: Samples, rate: int, kind: str, comment: str = "") -> bytes:
+    """A file of kind "wav" or "flac", 16 bits, perhaps with a comment in ASCII."""
     soundfile = require("soundfile", extra="audio", purpose="writing sound")
     out = io.BytesIO()
-    soundfile.write(out, np.clip(x, -1.0, 1.0), rate, format=kind.upper(), subtype="PCM_16")
+    with soundfile.SoundFile(out, "w", rate, 1, "PCM_16", format=kind.upper()) as file:
+        if comment:
+            file.comment = comment
+        file.write(np.clip(x, -1.0, 1.0))
     return out.getvalue()
+
+
+def comment(data: bytes) -> str:
+    """The comment of a sound file, "" without one. Raises ValueError (one clause)."""
+    soundfile = require("soundfile", extra="audio", purpose="reading sound")
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            return str(file.comment)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"it is no sound ({error.error_string})") from None

@@ -267,9 +267,9 @@ def still(path: Path) -> NDArray[np.uint8] | None:
         return None
 
 
-def mp4(clip: NDArray[np.uint8], rate: float, least: int = 128) -> bytes:
+def mp4(clip: NDArray[np.uint8], rate: float, comment: str = "", least: int = 128) -> bytes:
     """An MP4 of (T, H, W) or (T, H, W, C) that any player opens: even sides, enlarged by a whole factor until the shorter
-    one reaches `least`, what is see-through on white."""
+    one reaches `least`, what is see-through on white; perhaps with a comment in ASCII."""
     from fractions import Fraction
 
     av = require("av", extra="video", purpose="writing video")
@@ -280,6 +280,8 @@ def mp4(clip: NDArray[np.uint8], rate: float, least: int = 128) -> bytes:
     codec = next(name for name in ENCODERS if name in av.codecs_available)
     options = {"crf": "12", "preset": "medium"} if codec == "libx264" else {"b": "4000000"}
     with av.open(out, "w", format="mp4") as container:
+        if comment:
+            container.metadata["comment"] = comment
         stream: Any = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1001), options=options)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
@@ -287,6 +289,16 @@ def mp4(clip: NDArray[np.uint8], rate: float, least: int = 128) -> bytes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(values), format="rgb24")))
         container.mux(stream.encode())
     return out.getvalue()
+
+
+def comment(data: bytes) -> str:
+    """The comment of a video file, "" without one. Raises ValueError (one clause)."""
+    av = require("av", extra="video", purpose="reading video")
+    try:
+        with av.open(io.BytesIO(data)) as container:
+            return str(container.metadata.get("comment", ""))
+    except av.error.FFmpegError as error:
+        raise ValueError(f"it is no video ({error.strerror})") from None
 
 
 def _on_white(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -297,8 +309,10 @@ def _on_white(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(image.convert("RGB"))
 
 
-def gif(clip: NDArray[np.uint8], rate: float) -> bytes:
-    """An endless GIF of (T, H, W) or (T, H, W, C). One palette for all frames: exact where 255 colours are enough."""
+def gif(clip: NDArray[np.uint8], rate: float, comment: str = "") -> bytes:
+    """An endless GIF of (T, H, W) or (T, H, W, C), perhaps with a comment in ASCII.
+
+    One palette for all frames: exact where 255 colours are enough."""
     values = clip if clip.ndim == 4 else clip[..., None].repeat(3, 3)
     clear = values[..., 3] < 128 if values.shape[3] == 4 else np.zeros(values.shape[:3], dtype=bool)
     places, palette = _indexed(np.where(clear[..., None], 0, values[..., :3]).astype(np.uint8))
@@ -307,7 +321,9 @@ def gif(clip: NDArray[np.uint8], rate: float) -> bytes:
     for image in images:
         image.putpalette(palette)
     out = io.BytesIO()
-    more: dict[str, int] = {"transparency": 255, "disposal": 2} if clear.any() else {}
+    more: dict[str, Any] = {"transparency": 255, "disposal": 2} if clear.any() else {}
+    if comment:
+        more["comment"] = comment
     # Pillow takes milliseconds, the format hundredths of a second.
     images[0].save(
         out, "GIF", save_all=True, append_images=images[1:], duration=max(20, 10 * round(100 / rate)), loop=0,

@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from anew.core.arrays import Numbers
 
@@ -26,6 +27,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "AV
 OPAQUE = 250  # alpha from here on counts as opaque
 GREY = 3  # channels that differ by no more than this are grey (JPEG rounding)
 LARGE = 1 << 22  # pixels of an image from which on it is made smaller before anything else
+COMMENT = "Comment"  # PNG's own keyword
 STRIP = 1 << 22  # pixels of a deep image that are worked on at a time
 Levels = tuple[float, float]  # values of a deep image that become black and white
 
@@ -279,16 +281,20 @@ def shown(values: Numbers) -> NDArray[np.uint8]:
     return eight[0] if eight.shape[0] == 1 else np.ascontiguousarray(eight.transpose(1, 2, 0))
 
 
-def png(values: NDArray[np.uint8], paletted: bool = False) -> bytes:
-    """A PNG file of (H, W) or (H, W, C) uint8; paletted: with a palette, where it has at most 256 colours."""
-    out = io.BytesIO()
+def png(values: NDArray[np.uint8], paletted: bool = False, comment: str = "") -> bytes:
+    """A PNG file of (H, W) or (H, W, C) uint8, perhaps with a comment in ASCII; paletted: with a palette, where it has at most
+    256 colours."""
+    out, info = io.BytesIO(), PngInfo()
+    if comment:
+        info.add_text(COMMENT, comment)
     colours, index = _palette(values) if paletted and values.ndim == 3 else (values, values)
     if index is values or len(colours) > 256:
-        Image.fromarray(values).save(out, format="PNG")
+        Image.fromarray(values).save(out, format="PNG", pnginfo=info)
         return out.getvalue()
     image = Image.fromarray(index.astype(np.uint8), mode="P")
     image.putpalette(colours[:, :3].tobytes())
-    image.save(out, format="PNG", **({"transparency": colours[:, 3].tobytes()} if values.shape[2] == 4 else {}))
+    transparency = {"transparency": colours[:, 3].tobytes()} if values.shape[2] == 4 else {}
+    image.save(out, format="PNG", pnginfo=info, **transparency)
     return out.getvalue()
 
 
@@ -296,6 +302,13 @@ def _palette(values: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.i
     """(P, C) the colours of an image (H, W, C), and (H, W) the number of each pixel's."""
     colours, index = np.unique(values.reshape(-1, values.shape[2]), axis=0, return_inverse=True)
     return colours, index.reshape(values.shape[:2])
+
+
+def comment(data: bytes) -> str:
+    """The comment of an image file, "" without one. Raises ValueError (one clause)."""
+    info = open_image(data).info
+    text = info.get(COMMENT, info.get("comment", ""))  # of PNG, or of GIF
+    return text.decode("latin-1") if isinstance(text, bytes) else str(text)
 
 
 def perceptual_hash(image: Image.Image) -> bytes:

@@ -265,12 +265,14 @@ class Audio(Modality):
     def _levelled(self, x: audio.Samples) -> audio.Samples:
         return audio.levelled(x, PEAK) if self.config.level == "clip" else np.clip(x, -1.0, 1.0)
 
-    def save_item(self, item: DecodedItem) -> Artifact:
+    def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         extension = self.config.file
         wave = np.asarray(item, np.float32)
         if self.config.trim:
             wave = audio.without_tail(wave, self._shape.rate)
-        return Artifact(f".{extension}", audio.written(wave, self._shape.rate, extension), media=f"audio/{extension}")
+        return Artifact(
+            f".{extension}", audio.written(wave, self._shape.rate, extension, comment), media=f"audio/{extension}"
+        )
 
     def picture(self, item: DecodedItem) -> NDArray[np.uint8]:
         return self._scale.picture(np.asarray(item, np.float32))

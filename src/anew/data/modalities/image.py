@@ -338,8 +338,8 @@ class Image(Modality):
             kept.append(merged)
         return kept
 
-    def save_item(self, item: DecodedItem) -> Artifact:
-        data = pixels.png(np.asarray(item, np.uint8), self.matching.is_paletted)
+    def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
+        data = pixels.png(np.asarray(item, np.uint8), self.matching.is_paletted, comment)
         return Artifact(".png", data, media="image/png")
 
     def picture(self, item: DecodedItem) -> Numbers:

@@ -98,10 +98,12 @@ class Molecule(Text):
             notes.append(f"{comments:,} lines begin with {COMMENT} and are left out as comments")
         return notes
 
-    def save_item(self, item: DecodedItem) -> Artifact:
+    def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         return Artifact(".smi", f"{item}\n".encode("utf-8", "replace"), str(item))
 
-    def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
+    def merge_files(
+        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
+    ) -> Artifact | None:
         return Artifact(".smi", b"".join(artifact.data for artifact in artifacts))
 
 

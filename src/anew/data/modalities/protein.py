@@ -112,6 +112,9 @@ class Residues:
         """(size,) residues that each id stands for."""
         return np.ones(self.size, dtype=np.float32)
 
+    def spellings(self) -> list[bytes]:
+        return [letter.encode() for letter in self.letters]
+
     def state(self) -> dict[str, object]:
         """All that makes it again, as JSON values."""
         return {"kind": self.kind, "alphabet": self.alphabet_name, "letters": self.letters, "seen": self.num_seen}
@@ -343,13 +346,17 @@ class Protein(Text):
     def grows_forwards(self, prompt: Sequence[int]) -> bool:
         return not prompt or prompt[0] != self._back_token
 
-    def save_item(self, item: DecodedItem) -> Artifact:
-        return Artifact(".fasta", fasta.written([fasta.Record("sample", str(item))]).encode(), str(item))
+    def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
+        header = f"sample {comment}".rstrip()
+        record = fasta.written([fasta.Record(header, str(item))]).encode()
+        return Artifact(".fasta", record, str(item), comment=comment)
 
-    def merge_files(self, artifacts: Sequence[Artifact], labels: Sequence[str | None]) -> Artifact | None:
+    def merge_files(
+        self, artifacts: Sequence[Artifact], labels: Sequence[str | None], first: int = 0
+    ) -> Artifact | None:
         records = [
-            fasta.Record(f"sample{number}" + (f" {label}" if label else ""), artifact.text or "")
-            for number, (artifact, label) in enumerate(zip(artifacts, labels, strict=True), 1)
+            fasta.Record(" ".join(filter(None, (f"sample{number}", label, artifact.comment))), artifact.text or "")
+            for number, (artifact, label) in enumerate(zip(artifacts, labels, strict=True), first + 1)
         ]
         return Artifact(".fasta", fasta.written(records).encode(), None)
 

@@ -246,7 +246,8 @@ class Text(Modality):
         if self.tokenizer.rare is not None:
             special["rare"] = self.tokenizer.rare
         self._widths = np.concatenate([widths, np.array(special_widths, dtype=np.float32)])
-        self.spec = Tokens(vocab, length, special, packed=self.layout == "document")
+        spellings = (*self.tokenizer.spellings(), *[b"\0"] * (vocab - num_ids))
+        self.spec = Tokens(vocab, length, special, packed=self.layout == "document", spellings=spellings)
 
     # ---- ids ----
 
@@ -300,7 +301,7 @@ class Text(Modality):
         stop = row.index(end, start) if end >= 0 and end in row[start:] else len(row)
         return self.tokenizer.decode([i for i in row[start:stop] if 0 <= i < self.tokenizer.size])
 
-    def save_item(self, item: DecodedItem) -> Artifact:
+    def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         return Artifact(".txt", str(item).encode("utf-8", "replace"), str(item))
 
     def truncate_at(self, x: Values, known: Values | None, stop: str) -> list[str | None]:

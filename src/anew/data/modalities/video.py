@@ -322,11 +322,11 @@ class Video(Modality):
         clips = [np.stack([pixels.shown(frame) for frame in clip.swapaxes(0, 1)]) for clip in as_array(x)]
         return [clip[: frame_counts(clip[None, None])[0]] for clip in clips]
 
-    def save_item(self, item: DecodedItem) -> Artifact:
+    def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         """An MP4, and beside it a GIF; a clip of fewer than `MIN_FRAMES` frames holds its last one longer."""
         clip = _pad_to_min_frames(np.asarray(item))
-        gif = Artifact(".gif", frames.gif(clip, self.rate), media="image/gif")
-        return Artifact(".mp4", frames.mp4(clip, self.rate), media="video/mp4", also=(gif,))
+        gif = Artifact(".gif", frames.gif(clip, self.rate, comment), media="image/gif")
+        return Artifact(".mp4", frames.mp4(clip, self.rate, comment), media="video/mp4", also=(gif,))
 
     def picture(self, item: DecodedItem) -> Numbers:
         """All frames side by side."""

@@ -15,6 +15,7 @@ from anew.data.sources.base import _TABLES, SHOWN, Reader, Shard, reader_of
 from anew.data.sources.beside_data import check_is_no_run, without_side_files
 from anew.data.sources.columns import ColumnChoice
 from anew.data.sources.listing import File, list_files, shortened
+from anew.data.sources.remote import address_of, local_copy, without_query
 from anew.data.types import Item, SkippedItem
 from anew.errors import DataError
 
@@ -48,13 +49,15 @@ class Source:
         asked: str | None = None,
         choice: ColumnChoice | None = None,
     ) -> Source:
-        """List a folder, a file or a hub name. once: it holds samples, and none of them counts twice (`once`). asked: the
+        """List a folder, a file, an address or a hub name. once: it holds samples, and none of them counts twice (`once`). asked: the
         modality that the user says, see `Modality.folders`. choice: columns of tables that the user names.
 
         Raises DataError where there is nothing to list."""
         text = os.fspath(path)
         if not text:
-            raise DataError("the path of the data is empty; give a folder, a file, or a hub data set as owner/name")
+            raise DataError(
+                "the path of the data is empty; give a folder, a file, an address, or a hub data set as owner/name"
+            )
         try:
             place = Path(text).expanduser()
             there = place.exists()
@@ -64,13 +67,22 @@ class Source:
             raise DataError(f"{shortened(text)!r} names the home of an unknown user; give a folder or a file") from None
         if there:
             return cls._open_files(text, place, modalities, once, asked, choice or ColumnChoice())
+        address = None if is_hub_name(text) else address_of(text)
+        if address is not None:
+            copy = local_copy(address)
+            source = cls._open_files(
+                without_query(address), copy.place, modalities, once, asked, choice or ColumnChoice()
+            )
+            source._refusals += copy.refusals
+            source._notes.append(copy.note)
+            return source
         if "/" in text and Path(text.partition("/")[0] or "/").is_dir():  # a mistyped path; hf:// still reaches the hub
             near = next(parent for parent in place.parents if parent.is_dir())
             raise DataError(f"{text!r} does not exist in the folder {str(near)!r}; give a folder or a file")
         if is_hub_name(text):
             hub = importlib.import_module("anew.data.sources.hub")
             return cls(text, [hub.open_hub(text, modalities, choice)])
-        raise DataError(f"{text!r} does not exist; give a folder, a file, or a hub data set as owner/name")
+        raise DataError(f"{text!r} does not exist; give a folder, a file, an address, or a hub data set as owner/name")
 
     @classmethod
     def _open_files(

@@ -1,0 +1,59 @@
+"""The verb that opens the Studio: studio."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from anew.api.training import open_run
+from anew.core import arguments
+from anew.core.extras import require
+from anew.core.settings import check_int
+from anew.errors import ConfigError
+
+DEFAULT_PORT = 8686
+PACKAGES = ("fastapi", "uvicorn")
+
+
+def studio(
+    runs: str | Path | Sequence[str | Path] = (),
+    *,
+    folder: str | Path | None = None,
+    port: int = DEFAULT_PORT,
+    browser: bool = True,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Open a page in the browser on which to train, watch and play with models, until Ctrl-C or SIGTERM.
+
+    Trainings that were started there go on without it.
+
+    Args:
+        runs: Folders of runs to open first.
+        folder: The folder whose runs are shown, and below which data may be chosen. None takes the current one.
+        port: Of 127.0.0.1; 0 takes a free one.
+        browser: Whether to open the page.
+        on_ready: Called with the address once it answers. Whoever has it can use the Studio.
+
+    Raises:
+        ConfigError: The port is in use, a run lies outside of the folder, or nothing can be written there.
+        DataError: The extra `studio` is missing.
+        RunError: What was given is not a run.
+    """
+    places = [open_run(arguments.path("runs", run)).path for run in arguments.several("runs", runs)]
+    root = arguments.optional_path("folder", folder)
+    if root is not None and not root.is_dir():
+        raise ConfigError(f"`folder` {str(root)!r} is not a folder; give one that is there")
+    number = check_int("port", port, 0, 65_535)
+    browser = arguments.switch("browser", browser)
+    for package in PACKAGES:
+        require(package, extra="studio", purpose="the Studio")
+    from anew.studio_app.running import open_studio, start_folder
+
+    def ready(address: str) -> None:
+        if on_ready is not None:
+            on_ready(address)
+        if browser:
+            webbrowser.open(address)
+
+    open_studio(start_folder(places, root), places, number, ready)

@@ -1,0 +1,44 @@
+"""Modules of JavaScript as one script, so that a page needs no other file."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+)\.js";\n', re.MULTILINE)
+EXPORTED = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) ([\w$]+))", re.MULTILINE)
+COMMENT = re.compile(r"^\s*//.*\n", re.MULTILINE)
+
+
+@cache
+def bundled(folder: Path, entry: str) -> str:
+    """The module `entry` and all that it imports, as one script whose names it gives to itself alone.
+
+    Modules import and export by name, each at the beginning of a line: `import { a } from "./b.js";`, `export function a`.
+    """
+    order: list[str] = []
+    _collect(folder, entry, order)
+    modules = "".join(_wrapped((folder / f"{name}.js").read_text(encoding="utf-8"), name) for name in order)
+    return f'"use strict";\n{modules}'
+
+
+def variable(module: str) -> str:
+    """The name of what a module exports, in the script."""
+    return f"${module.replace('-', '_')}"
+
+
+def _collect(folder: Path, name: str, order: list[str]) -> None:
+    if name in order:
+        return
+    for _, imported in IMPORT.findall((folder / f"{name}.js").read_text(encoding="utf-8")):
+        _collect(folder, imported, order)
+    order.append(name)
+
+
+def _wrapped(source: str, name: str) -> str:
+    """A module as a function that is called once, without its comments."""
+    exports = ", ".join(EXPORTED.findall(source))
+    source = IMPORT.sub(lambda match: f"const {{{match[1].replace(' as ', ': ')}}} = {variable(match[2])};\n", source)
+    source = COMMENT.sub("", EXPORTED.sub("", source))
+    return f"const {variable(name)} = (() => {{\n{source}return {{ {exports} }};\n}})();\n"

@@ -1,0 +1,331 @@
+"""Graphs that a small interpreter runs: core ATen operators as JSON, tensors as one block of bytes.
+
+A container is an object of JSON:
+
+- `format`: 1.
+- `tensors`: each with `shape`, `type` (how its bytes are stored: f32, f16, q8_0, i32 or bool) and `at` (where they begin in the
+  block). q8_0 is that of GGUF: 32 values share a scale, an f16 in front of 32 signed bytes; the last block is filled up with zeros.
+- `graphs`: by name, each with
+
+    - `inputs`: their names, in order;
+    - `constants`: from values of the graph to indices of `tensors`;
+    - `nodes`: `[operator, out, type, arguments]` in an order in which they can run. `operator` is a name of PyTorch
+      (`aten.add.Tensor`, `operator.mul`), `out` the name of what it gives (a list where it gives several), `type` f32, i32 or bool, null
+      for a number;
+    - `outputs`: from names to values.
+
+Arguments stand in the order of the operator's schema, defaults filled in, without layout, device, memory format and the like. A text
+that begins with % is the name of a value; "Infinity", "-Infinity" and "NaN" are numbers; whatever else is itself. Integers have 32 bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import operator
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import OutputKind
+from torch.fx import Node
+
+from anew.errors import ConfigError
+from anew.families.portable import Graph
+
+FORMAT = 1
+WEB = Path(__file__).parent / "web"
+TYPES = {torch.float32: "f32", torch.int64: "i32", torch.int32: "i32", torch.bool: "bool", torch.uint8: "bool"}
+NUMBER_TYPES = ("f16", "f32", "q8_0")  # how weights may be stored
+BLOCK = 32  # values of q8_0 that share a scale
+FEWEST_ROUNDED = 1024  # smaller tensors are stored as they are: biases, gains, variances
+ROUNDING_OF_F16 = 1e-3  # relative; a tensor that f16 would round more is stored as it is
+ALIGNMENT = 4
+CHECKS = ("_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_constrain_range")
+DROPPED = ("layout", "device", "pin_memory", "memory_format", "non_blocking", "dtype_layout")
+OPERATORS_IN_SOURCE = re.compile(r'^\s*"((?:aten|operator)\.[\w.]+)":', re.MULTILINE)
+
+
+def operators() -> frozenset[str]:
+    """Names of the operators that the interpreter knows: the keys of its tables."""
+    sources = (path.read_text(encoding="utf-8") for path in sorted(WEB.glob("*.js")))
+    return frozenset(name for source in sources for name in OPERATORS_IN_SOURCE.findall(source))
+
+
+class TracedFunction(nn.Module):
+    """A function as a module, with the parameters that it uses."""
+
+    def __init__(self, owner: nn.Module, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.owner = owner
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.function(*inputs)
+
+
+def exported(graph: Graph) -> ExportedProgram:
+    """The graph by `torch.export`, its axes open. Raises whatever PyTorch raises."""
+    module = TracedFunction(graph.owner, graph.function).eval()
+    axes = {name: torch.export.Dim(name) for input_name in graph.inputs for name in graph.axes(input_name).values()}
+    dynamic = tuple({axis: axes[name] for axis, name in graph.axes(input_name).items()} for input_name in graph.inputs)
+    return torch.export.export(module, tuple(graph.inputs.values()), dynamic_shapes=(dynamic,), strict=False)
+
+
+@dataclass
+class Container:
+    """Graphs and the tensors that they share, see the module.
+
+    Args:
+        number_type: How weights are stored, one of `NUMBER_TYPES`.
+    """
+
+    number_type: str = "f32"
+    tensors: list[dict[str, object]] = field(default_factory=list)
+    graphs: dict[str, dict[str, object]] = field(default_factory=dict)
+    blocks: list[bytes] = field(default_factory=list)
+    num_bytes: int = 0
+    indices: dict[bytes, int] = field(default_factory=dict)
+
+    def add(self, graph: Graph) -> None:
+        """Lower a graph and keep it.
+
+        Raises:
+            ConfigError: PyTorch cannot export it, or it needs an operator that the interpreter does not have.
+        """
+        known = operators()
+        with _silence(), torch.no_grad():
+            try:
+                program = exported(graph).run_decompositions()
+            except Exception as error:  # whatever a network of any family may run into there
+                reason = next((line.strip(" -") for line in str(error).splitlines() if line.strip()), "")
+                raise ConfigError(
+                    f"the network {graph.name!r} cannot be exported ({reason[:200] or type(error).__name__})"
+                ) from error
+        lowered = _Lowering(program, graph)
+        missing = sorted(lowered.operators() - known)
+        if missing:
+            raise ConfigError(
+                f"the network {graph.name!r} needs the operator {missing[0]}, which the interpreter in pages does not have"
+            )
+        constants = {name: self.add_tensor(tensor) for name, tensor in lowered.constants().items()}
+        self.graphs[graph.name] = lowered.to_json(constants)
+
+    def add_tensor(self, tensor: Tensor) -> int:
+        """Index of a tensor, which is stored once however often it is given."""
+        tensor = tensor.detach().cpu().contiguous()
+        stored_type, data = _stored(tensor, self.number_type)
+        digest = hashlib.sha256(f"{stored_type}{tuple(tensor.shape)}".encode() + data).digest()
+        if digest not in self.indices:
+            self.indices[digest] = len(self.tensors)
+            self.tensors.append({"shape": list(tensor.shape), "type": stored_type, "at": self.num_bytes})
+            padded = data + bytes(-len(data) % ALIGNMENT)
+            self.blocks.append(padded)
+            self.num_bytes += len(padded)
+        return self.indices[digest]
+
+    def block(self) -> bytes:
+        """The bytes of all tensors."""
+        return b"".join(self.blocks)
+
+    def to_json(self) -> dict[str, object]:
+        """JSON values of everything but the block."""
+        return {"format": FORMAT, "tensors": self.tensors, "graphs": self.graphs}
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Without what the exporter says of itself, which it also prints where it fails."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.disable()
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+def rounded(tensor: Tensor, number_type: str) -> Tensor:
+    """What the interpreter reads of a tensor that is stored so."""
+    stored_type, data = _stored(tensor.detach().cpu().contiguous(), number_type)
+    if stored_type == "f16":
+        values = np.frombuffer(data, np.float16).astype(np.float32)
+    elif stored_type == "q8_0":
+        values = _from_q8_0(data)[: tensor.numel()]
+    else:
+        return tensor
+    return torch.from_numpy(values.copy()).view(tensor.shape)
+
+
+def _stored(tensor: Tensor, number_type: str) -> tuple[str, bytes]:
+    """How a tensor is stored, and its bytes."""
+    if tensor.dtype not in TYPES and not tensor.dtype.is_floating_point:
+        raise ConfigError(f"tensors of {tensor.dtype} cannot be exported; the family must use float32, int64 or bool")
+    if tensor.dtype in (torch.bool, torch.uint8):
+        return "bool", tensor.numpy().astype(np.uint8).tobytes()
+    if not tensor.dtype.is_floating_point:
+        return "i32", tensor.numpy().astype("<i4").tobytes()
+    values = tensor.float().numpy().astype("<f4")
+    if number_type == "f32" or tensor.numel() < FEWEST_ROUNDED:
+        return "f32", values.tobytes()
+    if number_type == "q8_0":
+        return "q8_0", _to_q8_0(values)
+    with np.errstate(over="ignore"):
+        halves = values.astype("<f2")
+    error = np.linalg.norm((halves.astype(np.float32) - values).ravel())
+    if not error <= ROUNDING_OF_F16 * np.linalg.norm(values.ravel()):  # also where f16 overflows
+        return "f32", values.tobytes()
+    return "f16", halves.tobytes()
+
+
+def _to_q8_0(values: NDArray[np.float32]) -> bytes:
+    flat = values.ravel()
+    blocks = np.pad(flat, (0, -len(flat) % BLOCK)).reshape(-1, BLOCK)
+    scales = (np.abs(blocks).max(1, keepdims=True) / 127.0).astype("<f2")
+    steps = np.rint(blocks / np.where(scales > 0, scales.astype(np.float32), 1.0))
+    return np.concatenate((scales.view(np.int8), np.clip(steps, -127, 127).astype(np.int8)), 1).tobytes()
+
+
+def _from_q8_0(data: bytes) -> NDArray[np.float32]:
+    blocks = np.frombuffer(data, np.int8).reshape(-1, BLOCK + 2)
+    scales = blocks[:, :2].copy().view("<f2").astype(np.float32)
+    values: NDArray[np.float32] = (scales * blocks[:, 2:].astype(np.float32)).ravel()
+    return values
+
+
+class _Lowering:
+    """A program of `torch.export` as JSON: checks and whatever nothing uses are left out."""
+
+    def __init__(self, program: ExportedProgram, graph: Graph) -> None:
+        self.program, self.graph = program, graph
+        outputs: Any = next(node for node in program.graph.nodes if node.op == "output").args[0]
+        kinds = [spec.kind for spec in program.graph_signature.output_specs]  # tokens of checks are outputs too
+        self.outputs: list[Node] = [
+            node for node, kind in zip(outputs, kinds, strict=True) if kind == OutputKind.USER_OUTPUT
+        ]
+        calls = [node for node in program.graph.nodes if node.op == "call_function" and not _is_check(node)]
+        needed = set(self.outputs)
+        for node in reversed(calls):
+            if node in needed:
+                needed.update(node.all_input_nodes)
+        self.calls = [node for node in calls if node in needed]
+        self.placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
+        self.needed = needed
+
+    def operators(self) -> set[str]:
+        return {_operator(node) for node in self.calls if node.target is not operator.getitem}
+
+    def constants(self) -> dict[str, Tensor]:
+        """Tensors of the values that no input gives."""
+        signature, values = self.program.graph_signature, {}
+        names = (
+            signature.inputs_to_parameters | signature.inputs_to_buffers | signature.inputs_to_lifted_tensor_constants
+        )
+        for node in self.placeholders:
+            if node in self.needed and node.name in names:
+                name = names[node.name]
+                held = self.program.state_dict
+                values[node.name] = held[name] if name in held else self.program.constants[name]
+        return values
+
+    def to_json(self, constants: Mapping[str, int]) -> dict[str, object]:
+        """The graph; constants: indices of tensors by value."""
+        numbers = _Numbers()
+        user_inputs = self.program.graph_signature.user_inputs
+        return {
+            "inputs": [f"%{numbers[str(name)]}" for name in user_inputs],
+            "constants": {f"%{numbers[name]}": index for name, index in constants.items()},
+            "nodes": list(self._nodes(numbers)),
+            "outputs": {
+                name: f"%{numbers[node.name]}" for name, node in zip(self.graph.outputs, self.outputs, strict=True)
+            },
+        }
+
+    def _nodes(self, numbers: _Numbers) -> Iterable[list[object]]:
+        for node in self.calls:
+            if node.target is operator.getitem:
+                continue  # named by the node that gives several
+            value = node.meta["val"]
+            arguments = [_argument(argument, numbers) for argument in _positional(node)]
+            has_parts = isinstance(value, list | tuple)
+            out = self._parts(node, len(value), numbers) if has_parts else f"%{numbers[node.name]}"
+            yield [_operator(node), out, _type(value[0] if has_parts else value), arguments]
+
+    def _parts(self, node: Node, count: int, numbers: _Numbers) -> list[str | None]:
+        """Names of what a node gives, None where nobody uses it."""
+        parts: list[str | None] = [None] * count
+        for user in node.users:
+            if user.target is operator.getitem and user in self.needed:
+                parts[int(str(user.args[1]))] = f"%{numbers[user.name]}"
+        return parts
+
+
+class _Numbers(dict[str, int]):
+    """Short names of values, in the order of their first use."""
+
+    def __missing__(self, name: str) -> int:
+        self[name] = len(self)
+        return self[name]
+
+
+def _is_check(node: Node) -> bool:
+    return any(check in str(node.target) for check in CHECKS)
+
+
+def _operator(node: Node) -> str:
+    target = node.target
+    is_of_python = getattr(target, "__module__", "") == "_operator"
+    return f"operator.{getattr(target, '__name__', '')}" if is_of_python else str(target)
+
+
+def _positional(node: Node) -> list[object]:
+    """All arguments in the order of the schema, without those that say nothing here."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return list(node.args)
+    values: list[object] = []
+    for index, parameter in enumerate(schema.arguments):
+        if parameter.name in DROPPED:
+            continue
+        if index < len(node.args) and not parameter.kwarg_only:
+            values.append(node.args[index])
+        else:
+            values.append(
+                node.kwargs.get(parameter.name, parameter.default_value if parameter.has_default_value() else None)
+            )
+    return values
+
+
+def _argument(value: object, numbers: _Numbers) -> object:
+    """JSON of an argument."""
+    if isinstance(value, Node):
+        return f"%{numbers[value.name]}"
+    if isinstance(value, list | tuple):
+        return [_argument(item, numbers) for item in value]
+    if isinstance(value, torch.dtype):
+        return _type_name(value)
+    if isinstance(value, float) and not np.isfinite(value):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ConfigError(f"an argument of the type {type(value).__name__} cannot be exported")
+
+
+def _type_name(dtype: torch.dtype) -> str:
+    if dtype not in TYPES:
+        raise ConfigError(f"tensors of {dtype} cannot be exported; the family must use float32, int64 or bool")
+    return TYPES[dtype]
+
+
+def _type(value: object) -> str | None:
+    return _type_name(value.dtype) if isinstance(value, Tensor) else None

@@ -1,0 +1,161 @@
+"""One page that makes new data in any browser, without a network: weights, interpreter and all that is shown are inside."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from anew.core import files
+from anew.core.specs import Tokens
+from anew.data.formats.tokenizer import SubWords
+from anew.data.modalities.protein import Protein
+from anew.data.modalities.text import Text
+from anew.evaluation.reporting.page import format_number
+from anew.exporting.base import Target
+from anew.exporting.bundle import bundled, variable
+from anew.exporting.card import read_report, run_name, score_value
+from anew.exporting.graph import NUMBER_TYPES, WEB, Container
+from anew.exporting.sampler import item_format, labels, whole_sampler
+from anew.families.portable import PortableSampler
+from anew.sampling.model import Model
+
+PAGE = WEB / "page"
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src blob:; style-src 'unsafe-inline'; "
+    "img-src data: blob:; media-src data: blob:"
+)
+NOUNS = {"protein": "sequences", "molecule": "molecules", "code": "code", "text": "text", "image": "pictures"}
+NOUNS |= {"audio": "sounds", "video": "clips"}
+
+
+class Html(Target):
+    """One HTML file."""
+
+    name: ClassVar[str] = "html"
+    number_types: ClassVar[tuple[str, ...]] = NUMBER_TYPES
+    suffix: ClassVar[str | None] = ".html"
+
+    def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
+        sampler = whole_sampler(model)
+        container = Container(number_type)
+        for graph in (*sampler.graphs, *sampler.views):
+            container.add(graph)
+        notes = [f"left behind: {clause}" for clause in sampler.left_behind]
+        program = {
+            "container": container.to_json(),
+            "steps": sampler.steps,
+            "labels": labels(model),
+            "item": _item(model),
+            "about": _about(model, sampler, number_type, notes),
+        }
+        files.write_text(folder / f"page{self.suffix}", page(program, container.block()))
+        return notes
+
+
+def page(program: Mapping[str, Any], block: bytes) -> str:
+    """The page of a program, whose container's tensors lie in a block of bytes."""
+    about = program["about"]
+    engine = f"{bundled(WEB, 'worker')}if (typeof document === 'undefined') {variable('worker')}.serve(self);\n"
+    values = {
+        "policy": POLICY,
+        "title": html.escape(f"{about['name']}, made with Anew"),
+        "style": (PAGE / "page.css").read_text(encoding="utf-8"),
+        "body": (PAGE / "body.html").read_text(encoding="utf-8"),
+        "program": _script_text(json.dumps(program, ensure_ascii=False, separators=(",", ":"))),
+        "tensors": base64.b64encode(block).decode("ascii"),
+        "engine": _script_text(engine),
+        "page": _script_text(bundled(PAGE, "page")),
+    }
+    template = (PAGE / "page.html").read_text(encoding="utf-8")
+    head, *pieces = template.split("{{ ")
+    whole = [head]
+    for piece in pieces:
+        name, _, rest = piece.partition(" }}")
+        whole += [values[name], rest]
+    return "".join(whole)
+
+
+def _script_text(text: str) -> str:
+    """A text that may stand in an element `script`, and means the same in JSON and in strings of JavaScript."""
+    return text.replace("</", "<\\/").replace("<!--", "<\\!--")
+
+
+def _item(model: Model) -> dict[str, Any]:
+    """What a sample is, and the numbers that write it."""
+    modality: Any = model.item_modality
+    if not isinstance(modality, Text) or not isinstance(model.item_spec, Tokens):
+        return {**item_format(model), "name": modality.name, "shape": list(model.item_spec.shape)}
+    return {
+        "kind": "text",
+        "name": modality.name,
+        "tokenizer": _tokenizer(modality),
+        "special": model.item_spec.special,
+        "upper": isinstance(modality, Protein),
+        "suffix": modality.save_item("").suffix,
+        "packed": model.item_spec.packed,
+    }
+
+
+def _tokenizer(modality: Text) -> dict[str, object]:
+    """What the page needs to read and write the ids of a text."""
+    tokenizer = modality.tokenizer
+    if not isinstance(tokenizer, SubWords):
+        letters = tokenizer.state()["letters"]
+        unknown = getattr(getattr(tokenizer, "alphabet", None), "unknown", None)
+        return {"kind": "characters", "letters": letters, "size": tokenizer.size, "unknown": unknown}
+    stored = json.loads(tokenizer.json)
+    ids = stored["model"]["vocab"]
+    merges = [pair.split(" ") if isinstance(pair, str) else pair for pair in stored["model"]["merges"]]
+    return {
+        "kind": "bpe",
+        "pieces": [piece.decode("latin-1") for piece in tokenizer.pieces],
+        "merges": [[ids[first], ids[second]] for first, second in merges],
+        "words": stored["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"],
+        "size": tokenizer.size,
+    }
+
+
+def _about(model: Model, sampler: PortableSampler, number_type: str, notes: Sequence[str]) -> dict[str, object]:
+    """The card: what it is, what was measured, and what differs from the run."""
+    report = read_report(model)
+    verdict = report.get("verdict") if report is not None else None
+    answers = [str(answer) for answer in verdict.values()] if isinstance(verdict, dict) else []
+    differences = [*notes, *_cost(model, report, notes)]
+    if number_type != "f32":
+        differences.append(f"weights are rounded to {number_type}")
+    differences.append("the random numbers: the same seed gives other samples than in Anew")
+    modality = model.item_modality.name
+    return {
+        "name": run_name(model),
+        "family": model.family_name.removesuffix(".py"),
+        "makes": NOUNS.get(modality, "data"),
+        "data": Path(model.record.data.path).name or "data",
+        "parameters": sum(tensor.numel() for tensor in model.family.parameters()),
+        "answers": answers,
+        "scores": [_row(score) for score in (() if report is None else report["scores"])],
+        "differences": differences,
+    }
+
+
+def _cost(model: Model, report: Mapping[str, Any] | None, notes: Sequence[str]) -> list[str]:
+    """What it costs that the network is alone."""
+    unit = model.item_modality.unit
+    whole, network = (score_value(report, f"bits_per_{unit}{part}") for part in ("", "_network"))
+    if not notes or whole is None or network is None:
+        return []
+    return [
+        f"held-out data takes {format_number(network)} bits per {unit} by this page, {format_number(whole)} by the whole run"
+    ]
+
+
+def _row(score: Mapping[str, Any]) -> list[str]:
+    values = (score.get(name) for name in ("value", "real_baseline", "naive_baseline"))
+    shown = [format_number(value) if isinstance(value, int | float) else "" for value in values]
+    return [str(score.get("title", score.get("name"))), *shown]
+
+
+EXPORT = Html

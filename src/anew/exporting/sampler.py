@@ -1,0 +1,73 @@
+"""What exports that sample by themselves hold of a run: graphs and steps up to an item, classes, and what a sample is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from anew.core.specs import Tokens
+from anew.data.formats.tokenizer import SubWords
+from anew.data.modalities.text import Text
+from anew.errors import ConfigError
+from anew.families import portable
+from anew.families.base import Family
+from anew.families.portable import PortableSampler
+from anew.sampling.model import Model
+
+
+def whole_sampler(model: Model) -> PortableSampler:
+    """The steps up to an item: those of the family, and the codec's."""
+    in_fp32(model.family)
+    sampler = model.family.portable_sampler()
+    sampler = replace(sampler, steps=tuple({**step, **_own_sampling(model, step)} for step in sampler.steps))
+    codec = model.codec
+    if codec is None:
+        return sampler
+    if not isinstance(codec, Family):
+        raise ConfigError("the codec of this run hands out no graph, so the run cannot be exported as graphs")
+    in_fp32(codec)
+    decoder = codec.portable_decoder()
+    last = portable.run(decoder.name, str(sampler.steps[-1]["out"]), out="item")
+    steps = (*sampler.steps, last)
+    return PortableSampler((*sampler.graphs, decoder), steps, sampler.left_behind)
+
+
+def _own_sampling(model: Model, step: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a step that suit the data better than the family's defaults."""
+    defaults = model.modality.traits.default_sampling if step["step"] == "tokens" else {}
+    return {name: value for name, value in defaults.items() if name in step}
+
+
+def in_fp32(family: Family) -> None:
+    """Let a family compute in fp32, whatever its setting says: other machines may not have the number type of this one."""
+    config = family.config
+    if is_dataclass(config) and not isinstance(config, type) and "precision" in {f.name for f in fields(config)}:
+        family.config = replace(config, precision="fp32")
+
+
+def labels(model: Model) -> dict[str, object] | None:
+    """Names of the classes and how common they are; None without classes."""
+    return {"names": model.labels, "shares": model.label_shares} if model.spec.classes else None
+
+
+def item_format(model: Model) -> Mapping[str, Any]:
+    """What a sample is, and the numbers that write it."""
+    modality: Any = model.item_modality
+    if isinstance(modality, Text) and isinstance(model.item_spec, Tokens):
+        return {"kind": "text", "tokens": _tokens(modality), "skip": sorted(set(model.item_spec.special.values()))}
+    if modality.name == "image":
+        return {"kind": "image", "matching": modality.matching.model_dump(mode="json")["steps"]}
+    if modality.name == "video":
+        return {"kind": "clip", "rate": modality.rate}
+    if modality.name == "audio":
+        return {"kind": "sound", **modality.sound_scale()}
+    return {"kind": "array"}
+
+
+def _tokens(modality: Text) -> list[str]:
+    """The text of each id, its bytes as characters 0 to 255."""
+    tokenizer = modality.tokenizer
+    if isinstance(tokenizer, SubWords):
+        return [piece.decode("latin-1") for piece in tokenizer.pieces]
+    return [tokenizer.decode([index]).encode("utf-8", "replace").decode("latin-1") for index in range(tokenizer.size)]

@@ -1,0 +1,297 @@
+// What a page asks for: samples with their drafts, what may come next in a text, walks. It answers by messages, and stops between drafts.
+
+import { Container, fromBase64 } from "./graph.js";
+import { kernelName } from "./kernels.js";
+import { matched } from "./pixel_steps.js";
+import { Random } from "./random.js";
+import { Sampler } from "./sampler.js";
+import { waveOf } from "./sound.js";
+import { Tensor } from "./tensor.js";
+import { makeTokenizer } from "./tokenizer.js";
+import { TokenStream, filtered } from "./tokens.js";
+
+const MOST_AT_ONCE = 4; // samples that form side by side
+const SHOWN_TOKENS = 20; // of those that may come next
+
+const REQUESTS = ["load", "sample", "next", "walk", "film", "inside", "stages", "place"];
+const LONGEST_BREATH = 30; // milliseconds of work after which messages are looked at
+
+let lastBreath = 0;
+
+// Lets messages in, now and then: each time costs some milliseconds.
+async function breath() {
+  if (Date.now() - lastBreath < LONGEST_BREATH) return;
+  await new Promise((resolve) => setTimeout(resolve));
+  lastBreath = Date.now();
+}
+
+export class Engine {
+  // program: JSON of the page; tensors: its block in base64.
+  constructor(program, tensors) {
+    this.program = program;
+    this.container = new Container(program.container, fromBase64(tensors));
+    this.sampler = new Sampler(program, this.container);
+    this.item = program.item;
+    this.tokenizer = this.item.kind === "text" ? makeTokenizer(this.item.tokenizer) : null;
+    this.step = program.steps.find((step) => step.step === "tokens") ?? null;
+    this.cancelled = new Set();
+    this.stream = null;
+  }
+
+  cancel(id) {
+    this.cancelled.add(id);
+  }
+
+  // Runs a request {id, what, ...}; `answer` is called with what is there so far, and the promise holds the last answer.
+  async handle(request, answer) {
+    if (!REQUESTS.includes(request.what)) throw new Error(`nobody can ${request.what}`);
+    return this[request.what](request, answer);
+  }
+
+  async load() {
+    for (const name of Object.keys(this.program.container.graphs)) this.container.graph(name);
+    return { kernel: kernelName() };
+  }
+
+  // Samples one after another, the first alone so that it is there soon. n, seed, label, index of the first; prompt and settings of texts.
+  // fill: {values, mask, seed, index} of a sample of which a part is given; it keeps the component that this sample was drawn from.
+  async sample({ id, n, seed, index = 0, label = null, prompt = "", settings = {}, fill = null, known = null }, answer) {
+    const prefix = this.tokenizer ? this.promptIds(prompt) : [];
+    let made = 0;
+    while (made < n && !this.cancelled.has(id)) {
+      const count = Math.min(made === 0 ? 1 : MOST_AT_ONCE, n - made);
+      const options = { n: count, seed, index: index + made, label, fill, tokens: { prompt: prefix, ...settings } };
+      if (known) options.known = tensorsOf(known);
+      if (fill) options.known = this.chosen(fill.seed, fill.index, label, count);
+      let shownAt = 0;
+      for (const draft of this.sampler.sample(options)) {
+        if (this.cancelled.has(id)) break;
+        const now = Date.now();
+        if (draft.isLast || (!draft.isHidden && now - shownAt > 60)) {
+          answer({ index: made, items: this.items(draft, fill), isLast: draft.isLast, progress: draft.progress });
+          shownAt = now;
+        }
+        await breath();
+      }
+      made += count;
+    }
+    this.cancelled.delete(id);
+    return { made };
+  }
+
+  // The items of a draft: texts, or arrays of numbers.
+  items({ x, isLast }, fill = null) {
+    if (this.tokenizer) return x.rows.map((ids) => ({ text: this.text(ids) }));
+    if (!(x instanceof Tensor)) return [];
+    const shape = x.shape.slice(1);
+    const values = x.values();
+    const size = values.length / x.shape[0];
+    return Array.from({ length: x.shape[0] }, (_, row) => {
+      let own = values.slice(row * size, (row + 1) * size);
+      if (isLast) own = matched(own, shape, this.item.matching);
+      if (fill) own = own.map((value, i) => (fill.mask[i] ? fill.values[i] : value));
+      const item = { shape, values: own };
+      if (isLast && this.item.kind === "sound") item.wave = waveOf(item.values, this.item);
+      return item;
+    });
+  }
+
+  promptIds(prompt) {
+    const clean = this.item.upper ? prompt.toUpperCase() : prompt;
+    return this.tokenizer.encode(clean);
+  }
+
+  // As the run decodes: what begins is left out, and the first end ends.
+  text(ids) {
+    const { special, tokenizer } = this.item;
+    const size = tokenizer.size;
+    let start = 0;
+    while (start < ids.length && (ids[start] === special.begin || (ids[start] === special.end && special.begin === undefined))) start++;
+    const end = special.end === undefined ? -1 : ids.indexOf(special.end, start);
+    return this.tokenizer.decode(ids.slice(start, end < 0 ? undefined : end).filter((id) => id < size));
+  }
+
+  // The tokens that may follow a text, the most probable first, and by what they are drawn at these settings.
+  async next({ prompt, label = null, settings = {} }) {
+    const { step } = this;
+    const ids = this.promptIds(prompt);
+    const rows = [step.begin === null ? ids : [step.begin, ...ids]];
+    const names = this.program.labels;
+    const labels = names ? [label ?? 0] : null;
+    let probabilities;
+    if (!rows[0].length) {
+      probabilities = Float64Array.from(step.first);
+    } else {
+      const logits = this.streamOf(rows, labels).next(rows).logits.values().slice(0, step.vocab);
+      probabilities = filtered(logits, { ...step, temperature: 1, top_k: 0, top_p: 1, min_p: 0 });
+    }
+    const logits = probabilities.map((p) => Math.log(Math.max(p, 1e-30)));
+    const drawnBy = filtered(logits, { ...step, ...settings });
+    const order = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a]);
+    const tokens = order.slice(0, SHOWN_TOKENS).map((token) => ({
+      id: token,
+      piece: token === this.item.special.end ? null : this.tokenizer.piece(token),
+      probability: probabilities[token],
+      share: drawnBy[token],
+    }));
+    return { tokens };
+  }
+
+  // A cache that has read all but the last of these ids: the one that is there, where they go on from it.
+  streamOf(rows, labels) {
+    const before = this.stream;
+    const ids = rows[0];
+    const goesOn =
+      before && before.label === labels?.[0] && before.ids.length === ids.length - 1 && before.ids.every((id, i) => id === ids[i]);
+    const stream = goesOn ? before.stream : new TokenStream(this.container, this.step, 1, labels);
+    this.stream = { stream, ids, label: labels?.[0] };
+    return stream;
+  }
+
+  // Samples between two of them: their normal numbers go along a great circle, whatever is chosen stays that of the first.
+  async walk({ id, from, to, frames, seed, label = null, fractions = null }, answer) {
+    const ends = [from, to].map((index) => this.noises(seed, index, label));
+    const shares = fractions ?? Array.from({ length: frames }, (_, i) => i / (frames - 1));
+    for (const [place, share] of shares.entries()) {
+      if (this.cancelled.has(id)) break;
+      const known = { ...ends[0].known };
+      for (const name of ends[0].normals) known[name] = between(ends[0].known[name], ends[1].known[name], share);
+      let last = null;
+      for (const draft of this.sampler.sample({ n: 1, seed, index: from, label, known })) {
+        last = draft;
+        if (this.cancelled.has(id)) break;
+      }
+      answer({ place, items: this.items(last), isLast: true, progress: (place + 1) / shares.length });
+      await breath();
+    }
+    this.cancelled.delete(id);
+    return {};
+  }
+
+  // Each step of one sample: what the network is given, and what it makes of it.
+  async film({ id, seed, index = 0, label = null }, answer) {
+    let place = 0;
+    for (const draft of this.sampler.sample({ n: 1, seed, index, label })) {
+      if (draft.isLast || this.cancelled.has(id)) break;
+      if (!draft.noisy) continue;
+      const [noisy, clean] = [draft.noisy, draft.estimate].map((x) => this.items({ x, isLast: false })[0]);
+      answer({ place: place++, noisy, clean, sigma: draft.sigma });
+      await breath();
+    }
+    this.cancelled.delete(id);
+    return {};
+  }
+
+  // What happens in the network while it reads a text: attention of each layer and head, the probability of each token, and what would
+  // come next if the network ended behind each layer.
+  async inside({ prompt, label = null, most = 48 }) {
+    const { step } = this;
+    const ids = [...(step.begin === null ? [] : [step.begin]), ...this.promptIds(prompt).slice(0, most)];
+    const stream = new TokenStream(this.container, step, 1, this.program.labels ? [label ?? 0] : null);
+    const skip = stream.prefix.length;
+    const { attention, lens, logits } = stream.look([ids], "inside");
+    const [layers, , heads, length] = attention.shape;
+    const vocab = logits.shape[2];
+    const all = logits.values();
+    const probabilities = ids.map((token, i) => (i === 0 ? null : this.shares(all.subarray((i - 1 + skip) * vocab, (i + skip) * vocab))[token]));
+    const states = lens.shape[0];
+    const forming = Array.from({ length: states }, (_, state) => this.topOf(this.shares(lens.values().subarray(state * vocab, (state + 1) * vocab)), 4));
+    const pieces = [...stream.prefix.map(() => null), ...ids].map((token) => (token === null || token >= this.item.tokenizer.size ? null : this.tokenizer.piece(token)));
+    return { pieces, skip, layers, heads, length, attention: attention.values().slice(), probabilities: [...new Array(skip).fill(null), ...probabilities], forming };
+  }
+
+  shares(logits) {
+    return filtered(logits.slice(0, this.step.vocab), { ...this.step, temperature: 1, top_k: 0, top_p: 1, min_p: 0 });
+  }
+
+  topOf(shares, count) {
+    const order = Array.from(shares.keys()).sort((a, b) => shares[b] - shares[a]);
+    return order.slice(0, count).map((token) => ({ piece: token >= this.item.tokenizer.size ? null : this.tokenizer.piece(token), share: shares[token] }));
+  }
+
+  // The pictures inside a generator on its way from numbers to a sample, each stretched to its own range but for the last one.
+  async stages({ seed, index = 0, label = null }) {
+    const { known } = this.noises(seed, index, label);
+    const step = this.program.steps.at(-1);
+    const outputs = this.container.run("stages", ...step.inputs.map((name) => known[name]));
+    const names = Object.keys(outputs);
+    return {
+      stages: names.map((name, i) => {
+        const x = outputs[name];
+        const values = x.values().slice();
+        return { name, shape: x.shape.slice(1), values: i === 0 || i === names.length - 1 ? values : stretched(values) };
+      }),
+    };
+  }
+
+  // A sample at a place of a map: the normal numbers of three samples, joined by x and y from 0 to 1.
+  async place({ seed, x, y, label = null }) {
+    const [origin, right, down] = [0, 1, 2].map((index) => this.noises(seed, index, label));
+    const known = { ...origin.known };
+    for (const name of origin.normals) {
+      known[name] = between(between(origin.known[name], right.known[name], x), between(down.known[name], right.known[name], x), y);
+    }
+    const last = [...this.sampler.sample({ n: 1, seed, index: 0, label, known })].at(-1);
+    return { item: this.items(last)[0] };
+  }
+
+  // What a sample chose, for n samples: its class, its component.
+  chosen(seed, index, label, n) {
+    const { known, normals } = this.noises(seed, index, label);
+    const choices = Object.entries(known).filter(([name]) => !normals.includes(name));
+    const repeated = ([name, value]) => [name, value instanceof Tensor ? value.expand([n]).contiguous() : new Array(n).fill(value[0])];
+    return Object.fromEntries(choices.map(repeated));
+  }
+
+  // The values that sampling draws for a sample before any network runs, by name.
+  noises(seed, index, label) {
+    const sources = [new Random(seed, index)];
+    const { labels, steps } = this.program;
+    const values = {};
+    if (labels) values.classes = [label ?? drawnLabel(labels.shares, sources[0].uniform())];
+    const normals = [];
+    for (const step of steps) {
+      if (step.step === "normal") normals.push(step.out);
+      if (["normal", "choose", "choose_row", "label"].includes(step.step)) values[step.out] = this.sampler[step.step](step, { n: 1, sources, values });
+    }
+    return { known: values, normals };
+  }
+}
+
+function stretched(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  return values.map((value) => (2 * (value - low)) / Math.max(high - low, 1e-9) - 1);
+}
+
+function drawnLabel(shares, uniform) {
+  const total = shares.reduce((a, b) => a + b, 0);
+  let sum = 0;
+  for (let i = 0; i < shares.length; i++) {
+    sum += shares[i];
+    if (sum > uniform * total) return i;
+  }
+  return shares.length - 1;
+}
+
+function between(a, b, share) {
+  const [x, y] = [a.values(), b.values()];
+  let [dot, xx, yy] = [0, 0, 0];
+  for (let i = 0; i < x.length; i++) {
+    dot += x[i] * y[i];
+    xx += x[i] * x[i];
+    yy += y[i] * y[i];
+  }
+  const angle = Math.acos(Math.min(1, Math.max(-1, dot / Math.sqrt(xx * yy || 1))));
+  const [p, q] = angle < 1e-4 ? [1 - share, share] : [Math.sin((1 - share) * angle) / Math.sin(angle), Math.sin(share * angle) / Math.sin(angle)];
+  return new Tensor(Float32Array.from(x, (value, i) => p * value + q * y[i]), a.shape);
+}
+
+function tensorsOf(known) {
+  return Object.fromEntries(
+    Object.entries(known).map(([name, value]) => [name, value.shape ? Tensor.from(value.type, value.shape, value.values) : value]),
+  );
+}

@@ -1,0 +1,53 @@
+// Speaks to the engine: in a worker made of a Blob, or in the page where no worker can be had.
+
+const text = (id) => document.getElementById(id).textContent;
+
+function inWorker(source) {
+  const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  return new Worker(address);
+}
+
+// The engine in the page itself, behind the same messages.
+function inPage(source) {
+  const script = document.createElement("script");
+  script.textContent = `${source}\nwindow.anewServe = $worker.serve;`;
+  document.head.append(script);
+  const channel = new MessageChannel();
+  window.anewServe(channel.port2);
+  return channel.port1;
+}
+
+export class Client {
+  constructor(program) {
+    const source = text("engine");
+    try {
+      this.port = inWorker(source);
+    } catch {
+      this.port = inPage(source);
+    }
+    this.waiting = new Map();
+    this.number = 0;
+    this.port.onmessage = ({ data }) => this.receive(data);
+    this.port.postMessage({ what: "start", program, tensors: text("tensors") });
+    document.getElementById("tensors").remove(); // the engine has it now
+  }
+
+  receive({ id, draft, result, error }) {
+    const request = this.waiting.get(id);
+    if (!request) return;
+    if (draft) request.onDraft?.(draft);
+    else {
+      this.waiting.delete(id);
+      if (error === undefined) request.resolve(result);
+      else request.reject(new Error(error));
+    }
+  }
+
+  // {promise, cancel}; onDraft is called with what is there so far.
+  ask(what, options = {}, onDraft = null) {
+    const id = ++this.number;
+    const promise = new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject, onDraft }));
+    this.port.postMessage({ ...options, id, what });
+    return { promise, cancel: () => this.port.postMessage({ what: "cancel", of: id }) };
+  }
+}

@@ -1,0 +1,99 @@
+// A text that goes on: what the network expects next, to see and to choose.
+
+import { $, element, say } from "./elements.js";
+import { tokenSliders } from "./making.js";
+import { save } from "./pictures.js";
+
+const MORE = 120; // tokens that "go on" writes
+
+// A token as it can be seen: spaces and line ends are marked.
+export function visible(piece) {
+  return piece === null ? "end" : piece.replaceAll(" ", "␣").replaceAll("\n", "⏎").replaceAll("\t", "⇥") || "·";
+}
+
+const percent = (share) => (share >= 0.0995 ? `${Math.round(100 * share)}%` : share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "<0.1%");
+
+export class Continuing {
+  constructor(program, client, making) {
+    this.program = program;
+    this.client = client;
+    this.making = making;
+    this.seed = 1;
+    const step = program.steps.find((each) => each.step === "tokens");
+    this.settings = tokenSliders(step, $("continue-sliders"), () => this.refresh());
+    this.tokens = [];
+    let timer = null;
+    $("prompt").addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => this.refresh(), 150);
+    });
+    $("write").addEventListener("click", () => this.write());
+    $("draw").addEventListener("click", () => this.drawOne());
+    $("write-stop").addEventListener("click", () => this.request?.cancel());
+    $("save-text").addEventListener("click", () => save(new Blob([$("prompt").value], { type: "text/plain" }), `text${program.item.suffix}`));
+  }
+
+  open() {
+    if (!this.tokens.length) this.refresh();
+  }
+
+  async refresh() {
+    try {
+      const asked = { prompt: $("prompt").value, label: this.making.label, settings: this.settings() };
+      const turn = (this.turn = (this.turn ?? 0) + 1);
+      const { tokens } = await this.client.ask("next", asked).promise;
+      if (turn !== this.turn) return;
+      this.tokens = tokens;
+      $("tokens").replaceChildren(...tokens.map((token) => this.row(token)));
+      document.body.dataset.next = turn;
+    } catch (error) {
+      say("continue-status", error.message, true);
+    }
+  }
+
+  row(token) {
+    const bar = (name, share) => element("i", { class: name, style: `width: ${100 * share}%` });
+    return element(
+      "li",
+      {},
+      element(
+        "button",
+        { type: "button", disabled: token.piece === null, "aria-label": `${visible(token.piece)}, ${percent(token.probability)}`, onclick: () => this.append(token) },
+        bar("share", token.share),
+        bar("probability", token.probability),
+        element("span", {}, visible(token.piece)),
+        element("span", {}, percent(token.probability)),
+      ),
+    );
+  }
+
+  append(token) {
+    if (token.piece === null) return say("continue-status", "The text ends here.");
+    $("prompt").value += token.piece;
+    $("prompt").scrollTop = $("prompt").scrollHeight;
+    say("continue-status", "");
+    return this.refresh();
+  }
+
+  drawOne() {
+    let rest = Math.random() * this.tokens.reduce((sum, token) => sum + token.share, 0);
+    const token = this.tokens.find(({ share }) => (rest -= share) <= 0) ?? this.tokens[0];
+    return this.append(token);
+  }
+
+  async write() {
+    $("write-stop").hidden = false;
+    const asked = { n: 1, seed: this.seed++, label: this.making.label, prompt: $("prompt").value, settings: { ...this.settings(), new: this.program.item.packed ? MORE : 1e6 } };
+    this.request = this.client.ask("sample", asked, ({ items }) => {
+      $("prompt").value = items[0].text;
+      $("prompt").scrollTop = $("prompt").scrollHeight;
+    });
+    try {
+      await this.request.promise;
+    } catch (error) {
+      say("continue-status", error.message, true);
+    }
+    $("write-stop").hidden = true;
+    await this.refresh();
+  }
+}

@@ -1,0 +1,37 @@
+// Small helpers for elements of the page.
+
+export const $ = (id) => document.getElementById(id);
+
+// element("p", {class: "quiet"}, "text", child)
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (value === true) made.setAttribute(key, "");
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+export function say(id, text, isWrong = false) {
+  $(id).textContent = text;
+  $(id).classList.toggle("wrong", isWrong);
+}
+
+export const number = (id) => {
+  const { value, min, max } = $(id);
+  const given = Math.round(Number(value) || 0);
+  const fitted = Math.min(Number(max), Math.max(Number(min), given));
+  if (String(fitted) !== value) $(id).value = fitted;
+  return fitted;
+};
+
+// A slider with its value in words. words: from the value to text.
+export function slider(name, { min, max, step, value }, words) {
+  const shown = element("output", {}, words(value));
+  const input = element("input", { type: "range", min, max, step, value, "aria-label": name });
+  input.addEventListener("input", () => (shown.textContent = words(Number(input.value))));
+  const field = element("label", { class: "field" }, element("span", {}, `${name}: `, shown), input);
+  return { field, input, value: () => Number(input.value) };
+}

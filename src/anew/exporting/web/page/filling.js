@@ -1,0 +1,88 @@
+// Part of a picture is painted over and made anew.
+
+import { $, number, say } from "./elements.js";
+import { draw, pixels, savePicture } from "./pictures.js";
+
+export class Filling {
+  constructor(program, client, making) {
+    this.program = program;
+    this.client = client;
+    this.making = making;
+    this.seed = 1;
+    [this.channels, this.height, this.width] = program.item.shape;
+    this.open_ = new Uint8Array(this.height * this.width); // 1 where it is made anew
+    this.listen();
+  }
+
+  listen() {
+    const canvas = $("paint");
+    const paint = (event) => {
+      if (event.buttons !== 1 || !this.values) return;
+      const box = canvas.getBoundingClientRect();
+      const x = ((event.clientX - box.left) / box.width) * this.width;
+      const y = ((event.clientY - box.top) / box.height) * this.height;
+      const radius = (Number($("brush").value) * Math.max(this.width, this.height)) / 28 / 2;
+      this.mark((column, row) => (column + 0.5 - x) ** 2 + (row + 0.5 - y) ** 2 <= radius ** 2);
+    };
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      paint(event);
+    });
+    canvas.addEventListener("pointermove", paint);
+    $("half-right").addEventListener("click", () => this.mark((column) => column >= this.width / 2));
+    $("half-bottom").addEventListener("click", () => this.mark((_, row) => row >= this.height / 2));
+    $("clear").addEventListener("click", () => {
+      this.open_.fill(0);
+      this.show();
+    });
+    $("fill-index").addEventListener("change", () => this.load());
+    $("fill-go").addEventListener("click", () => this.fill());
+    $("fill-save").addEventListener("click", () => savePicture($("filled"), "filled.png"));
+  }
+
+  open() {
+    if (!this.values) this.load();
+  }
+
+  mark(isInside) {
+    for (let row = 0; row < this.height; row++)
+      for (let column = 0; column < this.width; column++) if (isInside(column, row)) this.open_[row * this.width + column] = 1;
+    this.show();
+  }
+
+  async load() {
+    say("fill-status", "Making the sample…");
+    this.origin = { seed: number("seed"), index: number("fill-index"), label: this.making.label };
+    const asked = { n: 1, ...this.origin };
+    await this.client.ask("sample", asked, ({ items, isLast }) => {
+      if (isLast) this.values = items[0].values;
+    }).promise;
+    say("fill-status", "");
+    this.show();
+  }
+
+  show() {
+    if (!this.values) return;
+    const levels = pixels(this.values, [this.channels, this.height, this.width]);
+    this.open_.forEach((isOpen, i) => {
+      if (isOpen) levels.set([214, 120, 70, 255], 4 * i);
+    });
+    draw($("paint"), levels, this.width, this.height);
+  }
+
+  async fill() {
+    if (!this.values) return;
+    if (!this.open_.some(Boolean)) return say("fill-status", "Paint over a part first.");
+    const area = this.height * this.width;
+    const mask = Uint8Array.from({ length: this.values.length }, (_, i) => 1 - this.open_[i % area]);
+    const { seed, index, label } = this.origin;
+    const asked = { n: 1, seed: 1000 + this.seed++, label, fill: { values: this.values, mask, seed, index } };
+    say("fill-status", "Filling in…");
+    await this.client.ask("sample", asked, ({ items }) => {
+      draw($("filled"), pixels(items[0].values, [this.channels, this.height, this.width]), this.width, this.height);
+    }).promise;
+    $("fill-save").hidden = false;
+    document.body.dataset.filled = this.seed;
+    return say("fill-status", "Again for another one.");
+  }
+}

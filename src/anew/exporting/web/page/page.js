@@ -1,0 +1,69 @@
+// The page: what there is to do, and who does it.
+
+import { describe } from "./about.js";
+import { Client } from "./client.js";
+import { Continuing } from "./continuing.js";
+import { $, element, say } from "./elements.js";
+import { Filling } from "./filling.js";
+import { Looking, viewsOf } from "./looking.js";
+import { Making } from "./making.js";
+import { Walking } from "./walking.js";
+
+const program = JSON.parse($("program").textContent);
+$("program").remove();
+describe(program);
+const client = new Client(program);
+const making = new Making(program, client);
+
+const { item, steps } = program;
+const has = (name) => steps.some((step) => step.step === name);
+const canFill = item.kind === "image" && steps.at(-1).step === "denoise";
+const VIEWS = [
+  ["make", "Make", true, null],
+  ["continue", "Continue", item.kind === "text", () => new Continuing(program, client, making)],
+  ["walk", "Walk", !has("tokens") && has("normal"), () => new Walking(program, client, making)],
+  ["fill", "Fill in", canFill, () => new Filling(program, client, making)],
+  ["look", "Look inside", viewsOf(program).length > 0, () => new Looking(program, client, making)],
+  ["about", "About", true, null],
+].filter(([, , isThere]) => isThere);
+
+const views = new Map();
+const tabs = VIEWS.map(([name, title], i) =>
+  element("button", { role: "tab", id: `tab-${name}`, type: "button", "aria-controls": `panel-${name}`, "aria-selected": i === 0 ? "true" : "false", tabindex: i ? -1 : 0, onclick: () => choose(i) }, title),
+);
+$("tabs").append(...tabs);
+$("tabs").addEventListener("keydown", (event) => {
+  const now = tabs.indexOf(document.activeElement);
+  const next = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: tabs.length - 1 }[event.key];
+  if (next === undefined || now < 0) return;
+  event.preventDefault();
+  const at = (next + tabs.length) % tabs.length;
+  tabs[at].focus();
+  choose(at);
+});
+
+function choose(at) {
+  VIEWS.forEach(([name, , , make], i) => {
+    tabs[i].setAttribute("aria-selected", i === at ? "true" : "false");
+    tabs[i].tabIndex = i === at ? 0 : -1;
+    $(`panel-${name}`).hidden = i !== at;
+    if (i !== at) return;
+    if (make && !views.has(name)) views.set(name, make());
+    views.get(name)?.open?.();
+  });
+}
+
+async function start() {
+  try {
+    const started = performance.now();
+    const { kernel } = await client.ask("load").promise;
+    document.body.dataset.kernel = kernel;
+    document.body.dataset.loaded = performance.now() - started;
+    await making.make();
+  } catch (error) {
+    say("status", `This browser cannot run the model (${error.message}).`, true);
+  }
+}
+
+window.anew = { client, program };
+start();

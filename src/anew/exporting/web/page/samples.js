@@ -1,0 +1,72 @@
+// One sample as it is shown, while it forms and when it is done.
+
+import { element } from "./elements.js";
+import { draw, framesOf, gif, save, savePicture, wav } from "./pictures.js";
+
+export class Sample {
+  // item: of the program; index: of the sample; seed: it follows from.
+  constructor(item, index, seed) {
+    this.item = item;
+    this.index = index;
+    this.name = `sample-${seed}-${String(index).padStart(4, "0")}`;
+    this.body = item.kind === "text" ? element("pre") : element("canvas", { class: "picture", role: "img", "aria-label": `Sample ${index}` });
+    this.save = element("button", { type: "button", hidden: true, "aria-label": `Save sample ${index}`, onclick: () => this.download() }, "Save");
+    this.root = element("figure", { class: "sample forming" }, this.body, element("figcaption", {}, element("span", {}, String(index)), this.save));
+    this.timer = null;
+  }
+
+  show(content, isLast) {
+    this.content = content;
+    if (this.item.kind === "text") this.body.textContent = content.text;
+    else this.showPicture(isLast);
+    if (!isLast) return;
+    this.root.classList.remove("forming");
+    this.save.hidden = false;
+    if (content.wave) this.addPlayer();
+  }
+
+  showPicture(isLast) {
+    const { frames, width, height } = framesOf(this.content, this.item.kind);
+    clearInterval(this.timer);
+    draw(this.body, frames[0], width, height);
+    if (frames.length === 1 || !isLast) return;
+    let at = 0;
+    this.timer = setInterval(() => {
+      if (!this.root.isConnected) clearInterval(this.timer);
+      draw(this.body, frames[++at % frames.length], width, height);
+    }, 1000 / (this.item.rate ?? 8));
+  }
+
+  addPlayer() {
+    const address = URL.createObjectURL(wav(this.content.wave, this.item.rate));
+    this.body.style.aspectRatio = "3 / 1";
+    this.body.after(element("audio", { controls: true, src: address, preload: "metadata", "aria-label": `Sound ${this.index}` }));
+  }
+
+  download() {
+    const { kind, suffix } = this.item;
+    if (kind === "text") save(new Blob([this.content.text], { type: "text/plain" }), this.name + suffix);
+    else if (kind === "sound") save(wav(this.content.wave, this.item.rate), `${this.name}.wav`);
+    else if (kind === "clip") {
+      const { frames, width, height } = framesOf(this.content, kind);
+      save(gif(frames, width, height, Math.round(100 / (this.item.rate ?? 8))), `${this.name}.gif`);
+    } else savePicture(this.body, `${this.name}.png`);
+  }
+}
+
+// All samples as one file: a sheet, a text; or one file each.
+export function saveAll(samples, item, seed) {
+  const done = samples.filter((sample) => !sample.save.hidden);
+  if (item.kind === "text") {
+    const isFasta = item.suffix === ".fasta";
+    const texts = done.map(({ content, index }) => (isFasta ? `>sample${index}\n${content.text}` : content.text));
+    save(new Blob([texts.join(item.packed ? "\n\n" : "\n") + "\n"], { type: "text/plain" }), `samples-${seed}${item.suffix}`);
+  } else if (item.kind === "image" && done.length > 1) {
+    const columns = Math.ceil(Math.sqrt(done.length));
+    const { width, height } = done[0].body;
+    const sheet = element("canvas", { width: columns * (width + 2), height: Math.ceil(done.length / columns) * (height + 2) });
+    const context = sheet.getContext("2d");
+    done.forEach(({ body }, i) => context.drawImage(body, (i % columns) * (width + 2), Math.floor(i / columns) * (height + 2)));
+    savePicture(sheet, `samples-${seed}.png`);
+  } else done.forEach((sample) => sample.download());
+}

@@ -1,0 +1,82 @@
+// From one sample to another.
+
+import { $, number, say } from "./elements.js";
+import { framesOf, gif, save } from "./pictures.js";
+import { Sample } from "./samples.js";
+
+const FRAMES = 25;
+
+export class Walking {
+  constructor(program, client, making) {
+    this.program = program;
+    this.client = client;
+    this.making = making;
+    this.items = [];
+    $("walk-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.walk();
+    });
+    $("walk-place").addEventListener("input", () => this.show(Number($("walk-place").value)));
+    $("walk-save").addEventListener("click", () => this.save());
+  }
+
+  open() {
+    if (!this.items.length) this.walk();
+  }
+
+  async walk() {
+    this.request?.cancel();
+    this.items = [];
+    $("walk-save").hidden = true;
+    $("walk-place").disabled = false;
+    const asked = { from: number("walk-from"), to: number("walk-to"), seed: number("seed"), label: this.making.label };
+    this.sample = new Sample(this.program.item, asked.from, asked.seed);
+    $("walk-view").replaceChildren(this.sample.root);
+    const order = Array.from({ length: FRAMES }, (_, i) => i).sort((a, b) => coarseness(a) - coarseness(b));
+    const request = this.client.ask("walk", { ...asked, fractions: order.map((i) => i / (FRAMES - 1)) }, ({ place, items }) => {
+      if (this.request !== request) return;
+      [this.items[order[place]]] = items;
+      say("walk-status", `${place + 1} of ${FRAMES} places made…`);
+      this.show(Number($("walk-place").value));
+    });
+    this.request = request;
+    try {
+      await request.promise;
+      if (this.request !== request) return;
+      say("walk-status", "");
+      $("walk-save").hidden = this.program.item.kind === "sound";
+      document.body.dataset.walked = FRAMES;
+    } catch (error) {
+      say("walk-status", error.message, true);
+    }
+  }
+
+  // The made place that is nearest.
+  show(place) {
+    const made = this.items.map((_, i) => i).filter((i) => this.items[i]);
+    if (!made.length) return;
+    const nearest = made.reduce((best, i) => (Math.abs(i - place) < Math.abs(best - place) ? i : best));
+    this.sample.root.querySelector("audio")?.remove();
+    this.sample.show(this.items[nearest], true);
+    this.sample.save.hidden = true;
+  }
+
+  save() {
+    const kind = this.program.item.kind === "clip" ? "image" : this.program.item.kind;
+    const pictures = this.items.map((item) => framesOf(item, this.program.item.kind).frames[0]);
+    const { width, height } = framesOf(this.items[0], this.program.item.kind);
+    save(gif([...pictures, ...pictures.toReversed()], width, height, 8), `walk-${kind}.gif`);
+  }
+}
+
+// Ends first, then the middle, then the places between: what is coarse comes before what is fine.
+function coarseness(place) {
+  if (place === 0 || place === FRAMES - 1) return 0;
+  let step = (FRAMES - 1) / 2;
+  let level = 1;
+  while (place % step && step > 1) {
+    step /= 2;
+    level++;
+  }
+  return level;
+}

@@ -1,0 +1,227 @@
+// Matrix products and convolutions, the latter as products of patches.
+
+import { multiply, pack } from "./kernels.js";
+import { Tensor } from "./tensor.js";
+
+const PACKED = new WeakMap(); // of constants, which are multiplied by again and again
+const constants = new WeakSet();
+
+// Say that a tensor's values never change, so that what is computed of them may be kept.
+export function markConstant(tensor) {
+  constants.add(tensor);
+}
+
+function packed(b, k, n, offset, rowStep, columnStep) {
+  if (!constants.has(b)) return pack(k, n, b.data, offset, rowStep, columnStep, false);
+  if (!PACKED.has(b)) PACKED.set(b, pack(k, n, b.data, offset, rowStep, columnStep, true));
+  return PACKED.get(b);
+}
+
+// out (m, n) = A (m, k) B + bias, all by their data, offsets and steps.
+function product(m, a, offset, rowStep, columnStep, matrix, out, at, bias) {
+  const { k, n } = matrix;
+  const data = a.data;
+  const to = out.data;
+  const b = bias?.data;
+  const fillRow = (target, place, row) => {
+    let i = offset + row * rowStep;
+    for (let column = 0; column < k; column++, i += columnStep) target[place + column] = data[i];
+  };
+  const fillBlock = (target, place, row) => {
+    let i = offset + row * rowStep;
+    for (let column = 0; column < k; column++, i += columnStep, place += 4) {
+      target[place] = data[i];
+      target[place + 1] = data[i + rowStep];
+      target[place + 2] = data[i + 2 * rowStep];
+      target[place + 3] = data[i + 3 * rowStep];
+    }
+  };
+  const write = (from, place, row) => {
+    const o = at + row * n;
+    if (b) for (let column = 0; column < n; column++) to[o + column] = from[place + column] + b[column];
+    else for (let column = 0; column < n; column++) to[o + column] = from[place + column];
+  };
+  multiply(m, matrix, fillBlock, fillRow, write);
+}
+
+export function matrixProduct(a, b, bias = null) {
+  const [m, k] = a.shape;
+  const n = b.shape[1];
+  const out = Tensor.empty("f32", [m, n]);
+  if (m * n * k === 0) return out;
+  const matrix = packed(b, k, n, b.offset, b.strides[0], b.strides[1]);
+  product(m, a, a.offset, a.strides[0], a.strides[1], matrix, out, 0, bias);
+  return out;
+}
+
+function batchedProduct(a, b) {
+  const [count, m, k] = a.shape;
+  const n = b.shape[2];
+  const out = Tensor.empty("f32", [count, m, n]);
+  if (m * n * k === 0) return out;
+  for (let i = 0; i < count; i++) {
+    const from = a.offset + i * a.strides[0];
+    const other = b.offset + i * b.strides[0];
+    if (m * n * k < 4096 || m < 3) plainProduct(a, from, b, other, out.data, i * m * n, m, n, k);
+    else {
+      const matrix = pack(k, n, b.data, other, b.strides[1], b.strides[2], false);
+      product(m, a, from, a.strides[1], a.strides[2], matrix, out, i * m * n, null);
+    }
+  }
+  return out;
+}
+
+// Of small matrices, and of few rows: laying out B would cost more than the product.
+function plainProduct(a, from, b, other, out, at, m, n, k) {
+  const [, rowStep, columnStep] = a.strides;
+  const [, innerStep, outerStep] = b.strides;
+  const [x, y] = [a.data, b.data];
+  for (let row = 0; row < m; row++) {
+    if (outerStep <= innerStep) {
+      for (let inner = 0; inner < k; inner++) {
+        const value = x[from + row * rowStep + inner * columnStep];
+        let j = other + inner * innerStep;
+        for (let column = 0; column < n; column++, j += outerStep) out[at + column] += value * y[j];
+      }
+    } else {
+      for (let column = 0; column < n; column++) {
+        let sum = 0;
+        let i = from + row * rowStep;
+        let j = other + column * outerStep;
+        for (let inner = 0; inner < k; inner++, i += columnStep, j += innerStep) sum += x[i] * y[j];
+        out[at + column] = sum;
+      }
+    }
+    at += n;
+  }
+}
+
+function biased(bias, a, b, beta, alpha) {
+  if (beta !== 1 || alpha !== 1) throw new Error("addmm is known with beta and alpha of 1 only");
+  if (bias.shape.length === 1 && bias.shape[0] === b.shape[1]) return matrixProduct(a, b, bias.contiguous().offset ? new Tensor(bias.values().slice(), bias.shape) : bias.contiguous());
+  throw new Error("addmm is known with a bias for each column only");
+}
+
+// ---- convolutions ----
+
+// Weights (outputs, inputs, rows, columns) of one group as B (rows * columns * inputs, outputs): patches of channels_last inputs.
+const KERNELS = new WeakMap();
+
+function kernelMatrix(weight, group, outputs) {
+  const kept = constants.has(weight) ? (KERNELS.get(weight) ?? new Map()) : null;
+  if (kept?.has(group)) return kept.get(group);
+  const [, inputs, rows, columns] = weight.shape;
+  const k = rows * columns * inputs;
+  const laidOut = new Float32Array(k * outputs);
+  const data = weight.values();
+  const first = group * outputs;
+  for (let output = 0; output < outputs; output++)
+    for (let input = 0; input < inputs; input++)
+      for (let place = 0; place < rows * columns; place++)
+        laidOut[(place * inputs + input) * outputs + output] = data[((first + output) * inputs + input) * rows * columns + place];
+  const matrix = pack(k, outputs, laidOut, 0, outputs, 1, kept !== null);
+  if (kept) KERNELS.set(weight, kept.set(group, matrix));
+  return matrix;
+}
+
+// x (n, channels, rows, columns), weight (outputs, channels / groups, rows, columns), lists for rows and columns -> channels_last.
+function convolve2d(x, weight, bias, stride, padding, dilation, groups) {
+  const [n, , height, width] = x.shape;
+  const [totalOutputs, inputs, kernelRows, kernelColumns] = weight.shape;
+  const outputs = totalOutputs / groups;
+  const rows = Math.floor((height + 2 * padding[0] - dilation[0] * (kernelRows - 1) - 1) / stride[0]) + 1;
+  const columns = Math.floor((width + 2 * padding[1] - dilation[1] * (kernelColumns - 1) - 1) / stride[1]) + 1;
+  const out = Tensor.empty("f32", [n, rows, columns, totalOutputs]);
+  const source = x.permute([0, 2, 3, 1]).contiguous();
+  const channels = source.shape[3];
+  const data = source.data;
+  const to = out.data;
+  const shift = bias?.values();
+  for (let group = 0; group < groups; group++) {
+    const matrix = kernelMatrix(weight, group, outputs);
+    // step: how far the values of a patch lie apart, 1 or 4 where four patches are interleaved.
+    const fill = (target, place, position, step) => {
+      const column = position % columns;
+      const row = ((position - column) / columns) % rows;
+      const item = Math.floor(position / (columns * rows));
+      for (let i = 0; i < kernelRows; i++) {
+        const y = row * stride[0] - padding[0] + i * dilation[0];
+        for (let j = 0; j < kernelColumns; j++) {
+          const z = column * stride[1] - padding[1] + j * dilation[1];
+          if (y < 0 || y >= height || z < 0 || z >= width) {
+            for (let c = 0; c < inputs; c++, place += step) target[place] = 0;
+          } else {
+            let from = source.offset + ((item * height + y) * width + z) * channels + group * inputs;
+            for (let c = 0; c < inputs; c++, place += step) target[place] = data[from++];
+          }
+        }
+      }
+    };
+    const fillBlock = (target, place, position) => {
+      for (let i = 0; i < 4; i++) fill(target, place + i, position + i, 4);
+    };
+    const write = (from, place, position) => {
+      const o = position * totalOutputs + group * outputs;
+      for (let c = 0; c < outputs; c++) to[o + c] = from[place + c] + (shift ? shift[group * outputs + c] : 0);
+    };
+    multiply(n * rows * columns, matrix, fillBlock, (target, place, position) => fill(target, place, position, 1), write);
+  }
+  return out.permute([0, 3, 1, 2]);
+}
+
+// A transposed convolution is one of the input with zeros between its values and of the kernel turned round.
+function transposed2d(x, weight, bias, stride, padding, dilation, outputPadding, groups) {
+  const [n, channels, height, width] = x.shape;
+  const [inputs, perGroup, kernelRows, kernelColumns] = weight.shape;
+  const before = [0, 1].map((axis) => dilation[axis] * (weight.shape[2 + axis] - 1) - padding[axis]);
+  if (before.some((edge) => edge < 0)) throw new Error("a transposed convolution with more padding than its kernel");
+  const sides = [height, width].map((side, axis) => (side - 1) * stride[axis] + 1 + 2 * before[axis] + outputPadding[axis]);
+  const wide = Tensor.empty("f32", [n, channels, ...sides]);
+  const from = x.values();
+  for (let item = 0, i = 0; item < n * channels; item++)
+    for (let row = 0; row < height; row++)
+      for (let column = 0; column < width; column++, i++)
+        wide.data[(item * sides[0] + before[0] + row * stride[0]) * sides[1] + before[1] + column * stride[1]] = from[i];
+  const turned = Tensor.empty("f32", [perGroup * groups, inputs / groups, kernelRows, kernelColumns]);
+  const values = weight.values();
+  const area = kernelRows * kernelColumns;
+  for (let input = 0; input < inputs; input++) {
+    const group = Math.floor(input / (inputs / groups));
+    for (let output = 0; output < perGroup; output++)
+      for (let place = 0; place < area; place++) {
+        const target = (group * perGroup + output) * (inputs / groups) + (input % (inputs / groups));
+        turned.data[target * area + area - 1 - place] = values[(input * perGroup + output) * area + place];
+      }
+  }
+  return convolve2d(wide, turned, bias, [1, 1], [0, 0], dilation, groups);
+}
+
+function convolution(x, weight, bias, stride, padding, dilation, isTransposed, outputPadding, groups) {
+  if (x.shape.length === 5) throw new Error("convolutions over three axes are not known");
+  const isLine = x.shape.length === 3;
+  const wide = (list, neutral) => (list.length === 1 ? [neutral, list[0]] : list);
+  const items = isLine ? x.reshape([x.shape[0], x.shape[1], 1, x.shape[2]]) : x;
+  let kernel = weight;
+  if (isLine) {
+    kernel = weight.reshape([weight.shape[0], weight.shape[1], 1, weight.shape[2]]);
+    if (constants.has(weight)) {
+      if (!LINES.has(weight)) LINES.set(weight, kernel);
+      kernel = LINES.get(weight);
+      markConstant(kernel);
+    }
+  }
+  const lists = [wide(stride, 1), wide(padding, 0), wide(dilation, 1)];
+  const out = isTransposed
+    ? transposed2d(items, kernel, bias, ...lists, wide(outputPadding, 0), groups)
+    : convolve2d(items, kernel, bias, ...lists, groups);
+  return isLine ? out.reshape([out.shape[0], out.shape[1], out.shape[3]]) : out;
+}
+
+const LINES = new WeakMap(); // kernels of one axis as such of two
+
+export const PRODUCTS = {
+  "aten.mm.default": (type, a, b) => matrixProduct(a, b),
+  "aten.addmm.default": (type, bias, a, b, beta, alpha) => biased(bias, a, b, beta, alpha),
+  "aten.bmm.default": (type, a, b) => batchedProduct(a, b),
+  "aten.convolution.default": (type, ...rest) => convolution(...rest),
+};

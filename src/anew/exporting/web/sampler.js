@@ -1,0 +1,134 @@
+// Runs the steps of a program: from random numbers to samples. Each row of a value belongs to a sample, and sample i is a function of the
+// seed and i alone.
+
+import { Random } from "./random.js";
+import { Tensor } from "./tensor.js";
+import { drawn, grow } from "./tokens.js";
+
+const DRAFTS = 4; // of samples that a network makes of latents
+
+const first = (outputs) => Object.values(outputs)[0];
+
+export class Sampler {
+  // program: {labels: null or {names, shares}, steps}; container: its graphs.
+  constructor(program, container) {
+    this.program = program;
+    this.container = container;
+  }
+
+  // Yields {x, isLast, progress} drafts; x is a tensor, or {rows} of ids.
+  // n samples from `index` on; label: a class, null takes each as common as in the data; known: values that are not drawn; tokens: settings
+  // of texts, with `prompt`.
+  *sample({ n = 1, seed = 0, index = 0, label = null, known = {}, tokens = {}, fill = null }) {
+    const sources = Array.from({ length: n }, (_, i) => new Random(seed, index + i));
+    const values = { ...known };
+    const { labels, steps } = this.program;
+    if (labels && !values.classes) values.classes = sources.map((source) => label ?? drawn(labels.shares, source.uniform()));
+    const context = { n, sources, values, tokens, fill };
+    for (const step of steps) {
+      const isLast = step === steps.at(-1);
+      if (step.out in values) continue;
+      if (step.step === "denoise" || step.step === "tokens") {
+        for (const draft of step.step === "denoise" ? this.denoise(step, context) : this.tokens(step, context)) {
+          values[step.out] = draft.x;
+          const x = isLast ? draft.x : this.rest(step, draft, values);
+          if (x || draft.noisy) yield { ...draft, x: x ?? draft.x, isHidden: !x, isLast: false };
+        }
+      } else values[step.out] = this[step.step](step, context);
+    }
+    yield { x: values[steps.at(-1).out], isLast: true, progress: 1 };
+  }
+
+  // What a draft of numbers would be as a sample, now and then: the graphs that come behind it, which may take a while.
+  rest(step, draft, values) {
+    if (!(draft.x instanceof Tensor) || Math.floor(draft.progress * DRAFTS) === Math.floor(draft.before * DRAFTS)) return null;
+    const later = this.program.steps.slice(this.program.steps.indexOf(step) + 1);
+    if (!later.every((each) => each.step === "run")) return null;
+    const shown = { ...values };
+    for (const each of later) shown[each.out] = this.run(each, { values: shown });
+    return shown[later.at(-1).out];
+  }
+
+  normal(step, { n, sources }) {
+    const out = Tensor.empty("f32", [n, ...step.shape]);
+    const size = out.data.length / n;
+    sources.forEach((source, row) => {
+      for (let i = 0; i < size; i++) out.data[row * size + i] = step.scale * source.normal();
+    });
+    return out;
+  }
+
+  label(step, { n, values }) {
+    return Tensor.from("i32", [n], values.classes ?? new Array(n).fill(step.none));
+  }
+
+  choose(step, { n, sources, values }) {
+    const picked = sources.map((source, row) => {
+      const weights = step.weights.map((weight, k) => (!values.classes || step.classes[k] === values.classes[row] ? weight : 0));
+      const uniform = source.uniform();
+      return weights.some((weight) => weight > 0) ? drawn(weights, uniform) : step.otherwise;
+    });
+    return Tensor.from("i32", [n], picked);
+  }
+
+  choose_row(step, { n, sources, values }) {
+    const rows = values[step.row].values();
+    return Tensor.from("i32", [n], sources.map((source, i) => drawn(step.table[rows[i]], source.uniform())));
+  }
+
+  run(step, { values }) {
+    const inputs = step.inputs.map((name) => asTensor(values[name]));
+    return first(this.container.run(step.graph, ...inputs));
+  }
+
+  // DPM-Solver++ 2M (arXiv 2211.01095, algorithm 2). fill: {values, mask} of what is given, as flat arrays.
+  *denoise(step, { n, values, fill }) {
+    const { sigmas } = step;
+    let y = values[step.state].values().map((value) => value * step.scale);
+    const shape = values[step.state].shape;
+    if (fill) y = kept(y, fill);
+    if (step.noise !== null) {
+      const noise = values[step.noise].values();
+      y = y.map((value, i) => value + sigmas[0] * noise[i]);
+    }
+    const inputs = step.inputs.map((name) => asTensor(values[name]));
+    let before = null;
+    for (let i = 0; i + 1 < sigmas.length; i++) {
+      const [sigma, next] = [sigmas[i], sigmas[i + 1]];
+      let denoised = first(this.container.run(step.graph, new Tensor(y, shape), Tensor.full("f32", [n], sigma), ...inputs)).values();
+      if (fill) denoised = kept(denoised, fill);
+      const weight = before && next > 0 ? (0.5 * Math.log(sigma / next)) / Math.log(sigmas[i - 1] / sigma) : 0;
+      const ratio = next / sigma;
+      const now = new Float32Array(y.length);
+      for (let k = 0; k < now.length; k++) {
+        const ahead = weight ? denoised[k] + weight * (denoised[k] - before[k]) : denoised[k];
+        now[k] = ahead + ratio * (y[k] - ahead);
+      }
+      const shown = step.clip ? denoised.map((value) => Math.min(1, Math.max(-1, value))) : denoised;
+      const estimate = new Tensor(shown, shape);
+      const noisy = new Tensor(y, shape);
+      yield { x: estimate, estimate, noisy, sigma, progress: (i + 1) / (sigmas.length - 1), before: i / (sigmas.length - 1) };
+      y = now;
+      before = denoised;
+    }
+  }
+
+  *tokens(step, { sources, values, tokens }) {
+    const { prompt = [], ...settings } = tokens;
+    const options = { sources, labels: values.classes ?? null, prompt, settings, uniforms: values.uniform ?? null };
+    const most = settings.new ?? step.new;
+    let count = 0;
+    for (const { rows } of grow(this.container, step, options)) yield { x: { rows }, progress: Math.min(1, ++count / most) };
+  }
+}
+
+function kept(data, { values, mask }) {
+  const size = values.length;
+  return data.map((value, i) => (mask[i % size] ? values[i % size] : value));
+}
+
+function asTensor(value) {
+  if (value instanceof Tensor) return value;
+  const { rows } = value; // ids
+  return Tensor.from("i32", [rows.length, rows[0].length], rows.flat());
+}

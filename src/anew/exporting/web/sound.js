@@ -1,0 +1,244 @@
+// From log-mel grids to sound: magnitudes of all frequencies, a phase in which tones go on, then Griffin-Lim.
+// Legend: N samples, F frequencies (window / 2 + 1), M mel bands, T frames. Matrices lie by rows.
+
+const LOWEST = 30; // Hz where the first mel band begins
+const MOMENTUM = 0.99; // of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
+const TINY = 1e-8;
+
+// A grid (M, T) in [-1, 1] -> Float32Array (N). item: rate, window, hop, bands, length, depth, top, gain, peak, rounds.
+export function waveOf(grid, item) {
+  const frames = grid.length / item.bands;
+  const bands = Float64Array.from(grid, (value) => {
+    const unit = Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0));
+    return unit <= -1 ? 0 : 10 ** (((unit - 1) * (item.depth / 2) + item.top) / 20);
+  });
+  const magnitude = fromMel(bands, melBank(item), item, frames);
+  const sound = griffinLim(magnitude, steadyPhase(magnitude, item, frames), item, frames);
+  let most = TINY;
+  for (const value of sound) most = Math.max(most, Math.abs(value / item.gain));
+  const scale = item.peak === null ? 1 : item.peak / most;
+  return Float32Array.from(sound, (value) => {
+    const level = (value / item.gain) * scale;
+    return item.peak === null ? Math.min(1, Math.max(-1, level)) : level;
+  });
+}
+
+// (M, F) triangles, even on the mel scale; each sums to one, and none is narrower than two bins.
+function melBank({ rate, window, bands }) {
+  const mel = (hertz) => 2595 * Math.log10(1 + hertz / 700);
+  const [lowest, top] = [mel(LOWEST), mel(rate / 2)];
+  const points = Array.from({ length: bands + 2 }, (_, i) => 700 * (10 ** ((lowest + ((top - lowest) * i) / (bands + 1)) / 2595) - 1));
+  const count = window / 2 + 1;
+  const bank = new Float64Array(bands * count);
+  for (let band = 0; band < bands; band++) {
+    const centre = points[band + 1];
+    const low = Math.min(points[band], centre - rate / window);
+    const high = Math.max(points[band + 2], centre + rate / window);
+    let total = 0;
+    for (let bin = 0; bin < count; bin++) {
+      const hertz = (bin * rate) / window;
+      const weight = Math.max(0, Math.min((hertz - low) / (centre - low), (high - hertz) / (high - centre)));
+      bank[band * count + bin] = weight;
+      total += weight;
+    }
+    for (let bin = 0; bin < count; bin++) bank[band * count + bin] /= total;
+  }
+  return bank;
+}
+
+function transposed(a, rows, columns) {
+  const out = new Float64Array(a.length);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) out[j * rows + i] = a[i * columns + j];
+  return out;
+}
+
+// (m, k) times (k, n); zeros of the first, of which a bank is full, are passed over.
+function product(a, b, m, k, n) {
+  const out = new Float64Array(m * n);
+  for (let i = 0; i < m; i++)
+    for (let inner = 0; inner < k; inner++) {
+      const value = a[i * k + inner];
+      if (value === 0) continue;
+      for (let j = 0, o = i * n, from = inner * n; j < n; j++) out[o++] += value * b[from++];
+    }
+  return out;
+}
+
+// The symmetric system a x = b, a (m, m) positive definite, b (m, n), by Cholesky's factors; b is overwritten.
+function solved(a, b, m, n) {
+  const root = new Float64Array(m * m);
+  for (let i = 0; i < m; i++)
+    for (let j = 0; j <= i; j++) {
+      let total = a[i * m + j];
+      for (let k = 0; k < j; k++) total -= root[i * m + k] * root[j * m + k];
+      root[i * m + j] = i === j ? Math.sqrt(Math.max(total, 1e-14)) : total / root[j * m + j];
+    }
+  const step = (i, others, factor) => {
+    for (const k of others) for (let j = 0; j < n; j++) b[i * n + j] -= factor(k) * b[k * n + j];
+    for (let j = 0; j < n; j++) b[i * n + j] /= root[i * m + i];
+  };
+  for (let i = 0; i < m; i++) step(i, Array.from({ length: i }, (_, k) => k), (k) => root[i * m + k]);
+  for (let i = m - 1; i >= 0; i--) step(i, Array.from({ length: m - 1 - i }, (_, k) => i + 1 + k), (k) => root[k * m + i]);
+  return b;
+}
+
+// (M, T) -> (F, T) magnitudes whose bands are nearest (multiplicative updates of Lee and Seung 1999).
+function fromMel(mel, bank, { bands, window }, frames, rounds = 60) {
+  const count = window / 2 + 1;
+  const turned = transposed(bank, bands, count);
+  const inverse = solved(product(bank, turned, bands, count, bands), mel.slice(), bands, frames);
+  const magnitude = product(turned, inverse, count, bands, frames).map((value) => Math.max(value, 1e-5));
+  const target = product(turned, mel, count, bands, frames);
+  for (let round = 0; round < rounds; round++) {
+    const reached = product(turned, product(bank, magnitude, bands, count, frames), count, bands, frames);
+    for (let i = 0; i < magnitude.length; i++) magnitude[i] *= target[i] / (reached[i] + TINY);
+  }
+  return magnitude;
+}
+
+// (F, T) a phase in which every peak goes on as a steady tone (Beauregard, Harish and Wyse 2015).
+function steadyPhase(magnitude, { window, hop }, frames) {
+  const bins = window / 2 + 1;
+  const phase = new Float64Array(bins * frames);
+  let before = new Float64Array(bins);
+  for (let frame = 0; frame < frames; frame++) {
+    const at = (bin) => (bin < 0 || bin >= bins ? 0 : magnitude[bin * frames + frame]);
+    const turned = new Float64Array(bins);
+    const left = new Int32Array(bins);
+    const right = new Int32Array(bins);
+    const isPeak = Array.from({ length: bins }, (_, bin) => at(bin) > at(bin - 1) && at(bin) >= at(bin + 1));
+    for (let bin = 0; bin < bins; bin++) {
+      const bend = at(bin - 1) - 2 * at(bin) + at(bin + 1);
+      const shift = Math.abs(bend) > TINY ? (0.5 * (at(bin - 1) - at(bin + 1))) / bend : 0;
+      turned[bin] = before[bin] + (hop * 2 * Math.PI * (bin + Math.min(0.5, Math.max(-0.5, shift)))) / window;
+      left[bin] = isPeak[bin] ? bin : bin ? left[bin - 1] : -2 * bins;
+    }
+    for (let bin = bins - 1; bin >= 0; bin--) right[bin] = isPeak[bin] ? bin : bin < bins - 1 ? right[bin + 1] : 2 * bins;
+    const now = new Float64Array(bins);
+    for (let bin = 0; bin < bins; bin++) {
+      const near = Math.min(bins - 1, Math.max(0, bin - left[bin] <= right[bin] - bin ? left[bin] : right[bin]));
+      now[bin] = turned[near];
+      phase[bin * frames + frame] = now[bin] + Math.PI * (bin - near); // a Hann window turns neighbouring bins by half a turn
+    }
+    before = now;
+  }
+  return phase;
+}
+
+function griffinLim(magnitude, phase, item, frames) {
+  const size = magnitude.length;
+  let [cosine, sine] = [phase.map(Math.cos), phase.map(Math.sin)];
+  const transform = new Fourier(item.window);
+  const joined = () => istft(magnitude.map((m, i) => m * cosine[i]), magnitude.map((m, i) => m * sine[i]), item, frames, transform);
+  let last = null;
+  for (let round = 0; round < item.rounds; round++) {
+    const [real, imaginary] = stft(joined(), item, frames, transform);
+    const [nextCosine, nextSine] = [new Float64Array(size), new Float64Array(size)];
+    for (let i = 0; i < size; i++) {
+      const a = last ? real[i] + MOMENTUM * (real[i] - last[0][i]) : real[i];
+      const b = last ? imaginary[i] + MOMENTUM * (imaginary[i] - last[1][i]) : imaginary[i];
+      const length = Math.max(Math.hypot(a, b), TINY);
+      nextCosine[i] = a / length;
+      nextSine[i] = b / length;
+    }
+    [cosine, sine, last] = [nextCosine, nextSine, [real, imaginary]];
+  }
+  return joined();
+}
+
+// Fourier transforms of one size: by halves where it is a power of two, else term by term.
+class Fourier {
+  constructor(size) {
+    this.size = size;
+    this.cosines = Float64Array.from({ length: size }, (_, i) => Math.cos((2 * Math.PI * i) / size));
+    this.sines = Float64Array.from({ length: size }, (_, i) => Math.sin((2 * Math.PI * i) / size));
+    this.isPower = (size & (size - 1)) === 0;
+    this.window = Float64Array.from({ length: size }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / size));
+  }
+
+  // In place; direction -1 from values to frequencies, 1 back, without a scale.
+  run(real, imaginary, direction) {
+    const { size, cosines, sines } = this;
+    if (!this.isPower) return this.slowly(real, imaginary, direction);
+    for (let i = 1, j = 0; i < size; i++) {
+      let bit = size >> 1;
+      for (; j & bit; bit >>= 1) j ^= bit;
+      j ^= bit;
+      if (i < j) {
+        [real[i], real[j]] = [real[j], real[i]];
+        [imaginary[i], imaginary[j]] = [imaginary[j], imaginary[i]];
+      }
+    }
+    for (let length = 2; length <= size; length *= 2) {
+      const half = length / 2;
+      const step = size / length;
+      for (let start = 0; start < size; start += length)
+        for (let k = 0; k < half; k++) {
+          const [c, s] = [cosines[k * step], direction * sines[k * step]];
+          const [a, b] = [start + k, start + k + half];
+          const x = real[b] * c - imaginary[b] * s;
+          const y = real[b] * s + imaginary[b] * c;
+          real[b] = real[a] - x;
+          imaginary[b] = imaginary[a] - y;
+          real[a] += x;
+          imaginary[a] += y;
+        }
+    }
+  }
+
+  slowly(real, imaginary, direction) {
+    const { size, cosines, sines } = this;
+    const [a, b] = [real.slice(), imaginary.slice()];
+    for (let k = 0; k < size; k++) {
+      real[k] = imaginary[k] = 0;
+      for (let i = 0; i < size; i++) {
+        const [c, s] = [cosines[(k * i) % size], direction * sines[(k * i) % size]];
+        real[k] += a[i] * c - b[i] * s;
+        imaginary[k] += a[i] * s + b[i] * c;
+      }
+    }
+  }
+}
+
+// (N) -> (F, T) real and imaginary.
+function stft(sound, { window, hop }, frames, transform) {
+  const bins = window / 2 + 1;
+  const edge = Math.floor((window - hop) / 2);
+  const [real, imaginary] = [new Float64Array(bins * frames), new Float64Array(bins * frames)];
+  const [a, b] = [new Float64Array(window), new Float64Array(window)];
+  for (let frame = 0; frame < frames; frame++) {
+    for (let i = 0; i < window; i++) a[i] = (sound[frame * hop + i - edge] ?? 0) * transform.window[i];
+    b.fill(0);
+    transform.run(a, b, -1);
+    for (let bin = 0; bin < bins; bin++) {
+      real[bin * frames + frame] = a[bin];
+      imaginary[bin * frames + frame] = b[bin];
+    }
+  }
+  return [real, imaginary];
+}
+
+// (F, T) -> (N): the least-squares inverse (Griffin and Lim 1984).
+function istft(real, imaginary, { window, hop, length }, frames, transform) {
+  const bins = window / 2 + 1;
+  const edge = Math.floor((window - hop) / 2);
+  const total = (frames - 1) * hop + window;
+  const [added, weight] = [new Float64Array(total), new Float64Array(total)];
+  const [a, b] = [new Float64Array(window), new Float64Array(window)];
+  for (let frame = 0; frame < frames; frame++) {
+    for (let bin = 0; bin < bins; bin++) {
+      a[bin] = real[bin * frames + frame];
+      b[bin] = bin === 0 || bin === window / 2 ? 0 : imaginary[bin * frames + frame];
+      if (bin > 0 && bin < window / 2) {
+        a[window - bin] = a[bin];
+        b[window - bin] = -b[bin];
+      }
+    }
+    transform.run(a, b, 1);
+    for (let i = 0; i < window; i++) {
+      added[frame * hop + i] += (a[i] / window) * transform.window[i];
+      weight[frame * hop + i] += transform.window[i] ** 2;
+    }
+  }
+  return Float64Array.from({ length }, (_, i) => (added[edge + i] ?? 0) / Math.max(weight[edge + i] ?? 0, 1e-3));
+}

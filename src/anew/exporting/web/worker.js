@@ -1,0 +1,23 @@
+// An engine that is spoken to by messages: in a worker, so that the page stays awake, or in the page itself where no worker can be had.
+
+import { Engine } from "./engine.js";
+
+export function serve(port) {
+  let engine = null;
+  port.onmessage = async ({ data }) => {
+    if (data.what === "start") {
+      engine = new Engine(data.program, data.tensors);
+      return;
+    }
+    if (data.what === "cancel") {
+      engine.cancel(data.of);
+      return;
+    }
+    try {
+      const result = await engine.handle(data, (answer) => port.postMessage({ id: data.id, draft: answer }));
+      port.postMessage({ id: data.id, result });
+    } catch (error) {
+      port.postMessage({ id: data.id, error: String(error?.message ?? error) });
+    }
+  };
+}

@@ -1,0 +1,152 @@
+"""Where a sample comes from, as the comment of its file: enough to make it once more."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from anew.core import files
+from anew.core.schema import Flag, Real, Record, Text, Whole, checked
+from anew.core.settings import MAX_INT
+from anew.core.version import __version__
+from anew.data.formats import audio, fasta, frames, pixels
+from anew.errors import ConfigError, shorten
+
+MARK = "anew="  # in front of the JSON object in a comment
+MAX_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
+LONGEST_TEXT = 1000  # characters of a prompt that a comment holds
+SettingValue = Flag | Whole | Real | Text
+Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a sample follows from.
+
+    Attributes:
+        run: Name of the run's folder.
+        weights: Digest of the weights.
+        seed: Of the sample.
+        index: Of the sample.
+        batch: Index of the first sample, and number of samples, that were drawn as one batch: sums round by its size.
+        label: The class that was asked for.
+        prompt: What it begins with.
+        suffix: What it ends with.
+        stop: The text that it ends before.
+        settings: Sampling settings that are not the usual ones; None: there are none.
+        is_given: Whether it follows from something that no comment holds: pixels, frames, a long prompt.
+        version: Of this package.
+    """
+
+    run: str
+    weights: str
+    seed: int
+    index: int
+    batch: tuple[int, int]
+    label: str | None = None
+    prompt: str | None = None
+    suffix: str | None = None
+    stop: str | None = None
+    settings: dict[str, bool | int | float | str] | None = None
+    is_given: bool = False
+    version: str = __version__
+
+    def to_comment(self) -> str:
+        """One line of ASCII."""
+        values = {
+            name: value for name, value in dataclasses.asdict(self).items() if value is not None and value is not False
+        }
+        return MARK + json.dumps(values, separators=(",", ":"))
+
+
+class _Stored(Record):
+    """An origin as a file of anybody holds it."""
+
+    run: Text
+    weights: Text
+    seed: Seed
+    index: Seed
+    batch: Annotated[list[Seed], Field(min_length=2, max_length=2)]
+    label: Text | None = None
+    prompt: Text | None = None
+    suffix: Text | None = None
+    stop: Text | None = None
+    settings: Annotated[dict[str, SettingValue], Field(max_length=100)] | None = None
+    is_given: Flag = False
+    version: Text
+
+
+def from_comment(comment: str) -> Origin | None:
+    """What a comment says; None where it says nothing of it. Raises ValueError (one clause) for what is damaged."""
+    _, mark, text = comment.partition(MARK)
+    if not mark:
+        return None
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        raise ValueError("what it says of its origin is damaged") from None
+    stored = checked(_Stored, value, "its origin")
+    first, count = stored.batch
+    if not 1 <= count <= MAX_BATCH or not first <= stored.index < first + count:
+        raise ValueError("what it says of its origin is damaged")
+    return Origin(**{**stored.model_dump(), "batch": (first, count)})
+
+
+def origins_in(path: Path) -> list[Origin]:
+    """Origins of the samples in a file that this package wrote: one, or one a record.
+
+    Raises:
+        ConfigError: It cannot be read, or says nothing of where it comes from.
+    """
+    advice = "give a PNG, WAV, FLAC, GIF, MP4 or FASTA file that `anew sample` or a training wrote"
+    try:
+        comments = _comments(path.read_bytes())
+        origins = [from_comment(comment) for comment in comments]
+    except OSError as error:
+        raise ConfigError(f"{str(path)!r} cannot be read ({files.clause(error)}); {advice}") from None
+    except ValueError as error:
+        raise ConfigError(f"{str(path)!r} cannot be used: {error}; {advice}") from None
+    present = [origin for origin in origins if origin is not None]
+    if not present:
+        raise ConfigError(f"{str(path)!r} does not say where it comes from; {advice}")
+    return present
+
+
+def _comments(data: bytes) -> Sequence[str]:
+    """The comments of a file, by what its content is."""
+    if data[:4] in (b"RIFF", b"fLaC"):
+        return [audio.comment(data)]
+    if data[4:8] == b"ftyp":
+        return [frames.comment(data)]
+    if data[:1] == b">":
+        return [record.header for record in fasta.parse(fasta.decoded(data))]
+    if data[:4] == b"\x89PNG" or data[:4] == b"GIF8":
+        return [pixels.comment(data)]
+    raise ValueError("its format has no place for an origin")
+
+
+def weights_digest(modules: Sequence[nn.Module]) -> str:
+    """A short digest of all weights and buffers."""
+    digest = hashlib.blake2b(digest_size=8)
+    for module in modules:
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(dtype=torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def one_run(origins: Sequence[Origin], path: Path) -> str:
+    """The name of the run that all of them are of."""
+    names = {origin.run for origin in origins}
+    if len(names) > 1:
+        raise ConfigError(f"{str(path)!r} holds samples of several runs ({shorten(sorted(names))}); give one")
+    return names.pop()

@@ -1,0 +1,148 @@
+"""The routes of the Studio that show runs, and the app of all of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from anew.core import files
+from anew.core.version import __version__
+from anew.server.faults import ApiError, bad_request
+from anew.studio_app.data_routes import add_data
+from anew.studio_app.faults import add_faults
+from anew.studio_app.guard import REPORT_POLICY, StudioGuard
+from anew.studio_app.job_routes import add_jobs
+from anew.studio_app.play_app import PlayApp
+from anew.studio_app.studio import Studio
+
+STATIC = Path(__file__).parent / "static"
+SAMPLE_FILE = re.compile(r"[^/\\\0]{1,255}\.(png|txt)")
+MEDIA = {"png": "image/png", "txt": "text/plain; charset=utf-8"}
+SHEET_BYTES, REPORT_BYTES = 32 * 2**20, 256 * 2**20
+
+
+class _Static(StaticFiles):
+    """Files of the page. The browser asks each time whether they changed."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        answer.headers["cache-control"] = "no-cache"
+        return answer
+
+
+def make_app(studio: Studio, host: str, port: int, token: str) -> FastAPI:
+    """The Studio as an ASGI app.
+
+    Args:
+        studio: What it shows.
+        host: The address that it listens on.
+        port: Its port.
+        token: The secret of its address.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with studio.watcher.running():
+            yield
+
+    app = FastAPI(version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    add_faults(app)
+
+    @app.get("/")
+    async def page() -> Response:
+        return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+
+    _add_runs(app, studio)
+    add_jobs(app, studio)
+    add_data(app, studio)
+    app.mount("/api/play", PlayApp(studio))
+    app.mount("/static", _Static(directory=STATIC))
+    app.add_middleware(StudioGuard, host=host, port=port, token=token)
+    return app
+
+
+def _add_runs(app: FastAPI, studio: Studio) -> None:
+    @app.get("/api/runs")
+    async def runs() -> Response:
+        values = await run_in_threadpool(studio.summaries)
+        comparisons = await run_in_threadpool(studio.comparisons)
+        folder = studio.folder.root.name
+        return JSONResponse({"folder": folder, "first": studio.first, "runs": values, "comparisons": comparisons})
+
+    @app.get("/api/comparison")
+    async def comparison(request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(studio.comparison, _name(request, "id")))
+
+    @app.get("/api/comparison/page")
+    async def comparison_page(request: Request) -> Response:
+        path = await run_in_threadpool(studio.folder.path, _name(request, "id"))
+        return await run_in_threadpool(_report, path, "compare.html")
+
+    @app.get("/api/run")
+    async def run(request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(studio.detail, _name(request, "run")))
+
+    @app.get("/api/curves")
+    async def curves(request: Request) -> Response:
+        path = await run_in_threadpool(studio.run, _name(request, "run"))
+        return JSONResponse({"parts": await run_in_threadpool(studio.logs.curves, path)})
+
+    @app.get("/api/stream")
+    async def stream() -> Response:
+        return StreamingResponse(_changes(studio), media_type="text/event-stream")
+
+    @app.get("/api/sheet")
+    async def sheet(request: Request) -> Response:
+        path, name = await run_in_threadpool(studio.run, _name(request, "run")), _name(request, "file")
+        match = SAMPLE_FILE.fullmatch(name)
+        if match is None:
+            raise bad_request("this is not the name of a sheet of samples")
+        return await run_in_threadpool(_file, path / "samples", name, SHEET_BYTES, MEDIA[match[1]])
+
+    @app.get("/api/report")
+    async def report(request: Request) -> Response:
+        path = await run_in_threadpool(studio.run, _name(request, "run"))
+        answer = await run_in_threadpool(
+            _file, path / "report", "report.html", REPORT_BYTES, "text/html; charset=utf-8"
+        )
+        answer.headers["content-security-policy"] = REPORT_POLICY
+        return answer
+
+
+def _name(request: Request, field: str) -> str:
+    value = request.query_params.get(field, "")
+    if not value:
+        raise bad_request(f"{field!r} is missing in the address")
+    return value
+
+
+def _file(folder: Path, name: str, most: int, media: str) -> Response:
+    """An ordinary file of a run."""
+    files.check_folder(folder)
+    if not (folder / name).exists():
+        raise ApiError(404, f"there is no {name} in this run")
+    return Response(files.read(folder / name, most), media_type=media, headers={"content-disposition": "inline"})
+
+
+def _report(folder: Path, name: str) -> Response:
+    """A page that lies in a run, as one that may do nothing."""
+    answer = _file(folder, name, REPORT_BYTES, "text/html; charset=utf-8")
+    answer.headers["content-security-policy"] = REPORT_POLICY
+    return answer
+
+
+async def _changes(studio: Studio) -> AsyncIterator[str]:
+    """Server-sent events: names of runs that changed. The first says that the stream is open."""
+    yield "retry: 1000\nevent: open\ndata: {}\n\n"
+    async for names in studio.watcher.changes():
+        yield ": alive\n\n" if names is None else f"event: changed\ndata: {json.dumps(names)}\n\n"

@@ -1,0 +1,165 @@
+"""Commands that pages ask for, checked, as words for the queue: the same that a user would type."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from anew.core import arguments
+from anew.core import settings as cfg
+from anew.core.durations import parse_duration
+from anew.errors import ConfigError
+from anew.planning.request import make_request
+from anew.runs import lock
+from anew.runs.paths import OWN_FAMILY
+from anew.runs.record import RunRecord
+from anew.server.faults import ApiError
+from anew.studio_app import run_summary
+from anew.studio_app.jobs import Job
+from anew.studio_app.studio import Studio
+
+RUNS = "runs"  # folder of new runs below the start folder
+MOST_COMPARED = 20
+
+
+def train(
+    studio: Studio,
+    data: str,
+    *,
+    budget: str | None,
+    steps: int | None,
+    family: str | None,
+    modality: str | None,
+    prefer: str,
+    seed: int,
+    settings: Mapping[str, str],
+) -> Job:
+    """Put a training into the queue.
+
+    Args:
+        studio: Whose queue.
+        data: Name of a file or folder below the start folder.
+        budget, steps, family, modality, prefer, seed, settings: As in `anew.train`.
+
+    Raises:
+        UserError: Something cannot be used.
+        ApiError: The data lies outside.
+    """
+    place = studio.folder.path(data)
+    if not place.exists():
+        raise ConfigError(f"{data!r} is not there any more; choose other data")
+    make_request(
+        place,
+        budget=budget,
+        steps=steps,
+        family=family,
+        modality=modality,
+        prefer=prefer,
+        seed=seed,
+        settings=settings,
+    )
+    from anew.planning.choose import setting_owners  # PyTorch: only now is it needed
+
+    cfg.route_settings(settings, setting_owners(family, modality))
+    run = new_folder(studio, arguments.stem(place) or "data")
+    words = ["train", str(place), "--run", run, "--seed", str(seed), "--prefer", prefer]
+    options = {"--budget": budget, "--steps": steps, "--family": family, "--modality": modality}
+    for option, value in options.items():
+        words += [] if value is None else [option, str(value)]
+    for name, text in settings.items():
+        words += ["--set", f"{name}={text}"]
+    return studio.jobs.add("train", run, words)
+
+
+def new_folder(studio: Studio, stem: str) -> str:
+    """The name of a folder below runs/ that neither is there nor will be made by a command that waits."""
+    taken = {job.run for job in studio.jobs.all()}
+    number = 1
+    while (name := f"{RUNS}/{stem}-{number}") in taken or (studio.folder.root / name).exists():
+        number += 1
+    return name
+
+
+def again(studio: Studio, name: str, seed: int) -> Job:
+    """The training of a run once more, with another seed."""
+    run = studio.run(name)
+    request = studio_record(run).request
+    words = ["train", request.data, "--seed", str(seed), "--prefer", request.prefer]
+    family = str(run / OWN_FAMILY) if request.family == OWN_FAMILY else request.family
+    options = {
+        "--budget": None if request.budget is None else f"{request.budget:g}s",
+        "--steps": request.steps,
+        "--family": family,
+        "--modality": request.modality,
+        "--plan": request.plan_from,
+    }
+    for option, value in options.items():
+        words += [] if value is None else [option, str(value)]
+    for key, text in request.settings.items():
+        words += ["--set", f"{key}={text}"]
+    folder = new_folder(studio, arguments.stem(Path(request.data)) or "data")
+    return studio.jobs.add("train", folder, [*words, "--run", folder])
+
+
+def studio_record(run: Path) -> RunRecord:
+    """The record of a run that has a plan.
+
+    Raises:
+        ApiError: It has none.
+    """
+    record = run_summary.read_record(run)
+    if isinstance(record, RunRecord):
+        return record
+    raise ApiError(400, record if isinstance(record, str) else "this run was stopped before its plan was made")
+
+
+def resume(studio: Studio, name: str, budget: str | None) -> Job:
+    """Put the rest of a run, or more of it, into the queue."""
+    run = studio.run(name)
+    check_idle(studio, name, run)
+    words = ["resume", str(run)]
+    if budget is not None:
+        words += ["--budget", f"{parse_duration(budget):g}s"]
+    return studio.jobs.add("resume", name, words)
+
+
+def stop(studio: Studio, name: str) -> None:
+    """Take the newest command of a run out of the queue, or ask it to save and end."""
+    job = studio.job_of(name)
+    if job is not None and job.state == "queued":
+        studio.jobs.remove(job)
+    elif job is None or not studio.jobs.stop(job):
+        raise ApiError(400, "the Studio did not start it, or it has ended; stop it where it was started, with Ctrl-C")
+
+
+def discard(studio: Studio, name: str) -> None:
+    """Delete a run, and forget the commands that wrote it."""
+    path = studio.folder.path(name)
+    if path.exists():
+        run = studio.run(name)
+        check_idle(studio, name, run)
+        shutil.rmtree(run)
+    for job in studio.jobs.all():
+        if job.run == name:
+            studio.jobs.remove(job)
+
+
+def compare(studio: Studio, names: Sequence[str]) -> Job:
+    """Put a comparison of finished runs into the queue."""
+    if not 2 <= len(set(names)) <= MOST_COMPARED:
+        raise ConfigError(f"`runs` must name 2 to {MOST_COMPARED} runs (got {len(set(names))})")
+    runs = [str(studio.run(name)) for name in names]
+    out = new_folder(studio, "compare")
+    return studio.jobs.add("compare", out, ["compare", "--out", out, "--runs", *runs])
+
+
+def check_idle(studio: Studio, name: str, run: Path) -> None:
+    """Refuse what would meet another writer of a run.
+
+    Raises:
+        ApiError: One is at work, or will be.
+    """
+    job = studio.job_of(name)
+    if lock.is_held(run) or (job is not None and (job.state == "queued" or job.is_alive)):
+        raise ApiError(400, "something is at work on this run, or waits to be; stop that first")

@@ -1,0 +1,118 @@
+"""Who may use the Studio: this machine's names, the token of the address, and pages of the Studio itself."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from anew.server.faults import ApiError
+from anew.server.guard import check_names, error_response
+
+OWN_HEADER = "x-anew-studio"  # pages of other sites cannot send it without being allowed to
+YEAR_SECONDS = 365 * 86400
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+    "connect-src 'self'; worker-src 'self'; frame-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+REPORT_POLICY = (
+    "sandbox; default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'"
+)  # of pages that lie in run folders, which may be a stranger's: no script runs, and nothing is fetched
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+LOCKED = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Anew Studio</title>
+<h1>This page needs its key</h1><p>Open the whole address that the terminal shows; it ends with <code>?token=...</code>.</p>"""
+
+
+class StudioGuard:
+    """Lets requests through to the app, or answers them itself.
+
+    Args:
+        app: What is guarded.
+        host: The address that the Studio listens on.
+        port: Its port: cookies of other ports of this machine have other names.
+        token: The secret of the address.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, port: int, token: str) -> None:
+        self.app, self.host = app, host
+        self.cookie = f"anew-studio-{port}"
+        self.token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            check_names(headers, self.host)
+            answer = self._answer(scope, headers)
+        except ApiError as error:
+            answer = error_response(error)
+        if answer is not None:
+            await answer(scope, receive, _with_headers(send))
+            return
+        await self.app(scope, receive, _with_headers(send))
+
+    def _answer(self, scope: Scope, headers: Headers) -> Response | None:
+        """What is answered at once; None where the app may answer."""
+        is_page = scope["method"] == "GET" and scope["path"] == "/"
+        if is_page and (query := parse_qsl(scope["query_string"].decode("latin-1"))):
+            given = next((value for name, value in query if name == "token"), "")
+            if self._is_token(given):
+                return self._let_in(query)
+        if not self._is_known(headers):
+            if is_page:
+                return HTMLResponse(LOCKED, 401)
+            raise ApiError(401, "the token is missing or wrong; open the address that the terminal shows")
+        if scope["method"] not in ("GET", "HEAD") and OWN_HEADER not in headers:
+            raise ApiError(403, "only pages of the Studio may change something")
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_page:
+            raise ApiError(403, "pages of other sites may not ask the Studio")
+        return None
+
+    def _let_in(self, query: Sequence[tuple[str, str]]) -> Response:
+        """The same page without the token in its address, which would stay in the history."""
+        rest = urlencode([(name, value) for name, value in query if name != "token"])
+        answer = RedirectResponse(f"/?{rest}" if rest else "/", 303, {"cache-control": "no-store"})
+        answer.set_cookie(
+            self.cookie, self.token.decode(), max_age=YEAR_SECONDS, path="/", httponly=True, samesite="strict"
+        )
+        return answer
+
+    def _is_known(self, headers: Headers) -> bool:
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._is_token(key):
+            return True
+        try:
+            cookies = SimpleCookie("; ".join(headers.getlist("cookie")))
+        except CookieError:
+            return False
+        return self.cookie in cookies and self._is_token(cookies[self.cookie].value)
+
+    def _is_token(self, value: str) -> bool:
+        return hmac.compare_digest(value.encode("utf-8", "surrogateescape"), self.token)
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("content-security-policy", POLICY)
+            headers.setdefault("cache-control", "no-store")
+        await send(message)
+
+    return sending

@@ -1,0 +1,118 @@
+"""Routes of the Studio that start and end commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field, Strict
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from anew.core.settings import MAX_INT
+from anew.server.bodies import parse
+from anew.server.guard import json_body
+from anew.server.limits import Limits
+from anew.studio_app import commands
+from anew.studio_app.jobs import Job
+from anew.studio_app.studio import Studio
+
+LIMITS = Limits(body_bytes=2**18)
+ShortText = Annotated[str, Strict(), Field(min_length=1, max_length=1000)]
+Seed = Annotated[int, Strict(), Field(ge=0, le=MAX_INT)]
+
+
+class Body(BaseModel):
+    """An object with these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrainBody(Body):
+    """Of a new training; fields as in `anew.train`."""
+
+    data: ShortText
+    budget: ShortText | None = None
+    steps: Annotated[int, Strict()] | None = None
+    family: ShortText | None = None
+    modality: ShortText | None = None
+    prefer: ShortText = "quality"
+    seed: Seed = 0
+    settings: dict[ShortText, Annotated[str, Strict(), Field(max_length=1000)]] = {}
+
+
+class RunBody(Body):
+    """What names a run alone."""
+
+    run: ShortText
+
+
+class ResumeBody(RunBody):
+    """budget: additional time."""
+
+    budget: ShortText | None = None
+
+
+class AgainBody(RunBody):
+    """seed: of the new run."""
+
+    seed: Seed
+
+
+class CompareBody(Body):
+    """runs: names."""
+
+    runs: list[ShortText]
+
+
+def add_jobs(app: FastAPI, studio: Studio) -> None:
+    """Add the routes."""
+
+    @app.post("/api/train")
+    async def train(request: Request) -> Response:
+        body = parse(TrainBody, await json_body(request, LIMITS))
+        job = await run_in_threadpool(
+            commands.train,
+            studio,
+            body.data,
+            budget=body.budget,
+            steps=body.steps,
+            family=body.family,
+            modality=body.modality,
+            prefer=body.prefer,
+            seed=body.seed,
+            settings=body.settings,
+        )
+        return _queued(job)
+
+    @app.post("/api/resume")
+    async def resume(request: Request) -> Response:
+        body = parse(ResumeBody, await json_body(request, LIMITS))
+        return _queued(await run_in_threadpool(commands.resume, studio, body.run, body.budget))
+
+    @app.post("/api/again")
+    async def again(request: Request) -> Response:
+        body = parse(AgainBody, await json_body(request, LIMITS))
+        return _queued(await run_in_threadpool(commands.again, studio, body.run, body.seed))
+
+    @app.post("/api/stop")
+    async def stop(request: Request) -> Response:
+        body = parse(RunBody, await json_body(request, LIMITS))
+        await run_in_threadpool(commands.stop, studio, body.run)
+        return JSONResponse({"id": body.run})
+
+    @app.post("/api/discard")
+    async def discard(request: Request) -> Response:
+        body = parse(RunBody, await json_body(request, LIMITS))
+        await run_in_threadpool(commands.discard, studio, body.run)
+        return JSONResponse({"id": body.run})
+
+    @app.post("/api/compare")
+    async def compare(request: Request) -> Response:
+        body = parse(CompareBody, await json_body(request, LIMITS))
+        return _queued(await run_in_threadpool(commands.compare, studio, body.runs))
+
+
+def _queued(job: Job) -> Response:
+    return JSONResponse({"id": job.run, "job": job.id})

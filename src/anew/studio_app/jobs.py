@@ -1,0 +1,168 @@
+"""Commands that the Studio was asked for, as files: a queue that outlives the Studio and the page."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import psutil
+from filelock import FileLock, Timeout
+from pydantic import Field
+
+from anew.core import files
+from anew.core.schema import Name, NotNegative, Record, Text, Whole, checked
+from anew.errors import RunError, printable
+
+QUEUE_LOCK, RUNNER_LOCK = "queue.lock", "runner.lock"
+LOCK_SECONDS = 10.0
+LAST_WORDS_BYTES = 6000
+FILE_BYTES = 2**20
+SAME_PROCESS_SECONDS = 1.0  # the start of a process is read with this precision
+
+
+class Job(Record):
+    """A command of the queue.
+
+    Attributes:
+        id: Its place in the order of asking.
+        verb: "train", "resume", "compare".
+        run: Name of the folder that it writes, below the start folder.
+        words: Its arguments, the verb first.
+        queued_at, began_at, ended_at: Seconds since 1970.
+        state: Where it is.
+        pid, pid_since: Its process, and when that began.
+        exit: Its exit code; None where nobody was there to see it.
+    """
+
+    id: Whole
+    verb: Name
+    run: Text
+    words: list[Text]
+    queued_at: NotNegative
+    state: Literal["queued", "running", "ended"] = "queued"
+    pid: Whole | None = None
+    pid_since: NotNegative | None = None
+    began_at: NotNegative | None = None
+    ended_at: NotNegative | None = None
+    exit: Annotated[int, Field(strict=True)] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process is there."""
+        if self.state != "running" or self.pid is None or self.pid_since is None:
+            return False
+        try:
+            process = psutil.Process(self.pid)
+            is_same = abs(process.create_time() - self.pid_since) < SAME_PROCESS_SECONDS
+            return is_same and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+
+class JobStore:
+    """The queue in a folder.
+
+    Args:
+        folder: Of the Studio's state.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "jobs"
+        self._read: dict[str, tuple[int, Job]] = {}  # by file name, with its time of change
+
+    def prepare(self) -> None:
+        """Make the folder."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def all(self) -> list[Job]:
+        """All jobs in the order of asking; a damaged file is none."""
+        known: dict[str, tuple[int, Job]] = {}
+        try:
+            entries = [entry for entry in os.scandir(self.folder) if entry.name.endswith(".json")]
+        except OSError:
+            return []
+        for entry in entries:
+            try:
+                stamp = entry.stat(follow_symlinks=False).st_mtime_ns
+                before = self._read.get(entry.name)
+                is_known = before is not None and before[0] == stamp
+                known[entry.name] = before if is_known and before else (stamp, self._load(Path(entry.path)))
+            except (OSError, RunError, ValueError):
+                continue
+        self._read = known
+        return sorted((job for _, job in known.values()), key=lambda job: job.id)
+
+    def _load(self, path: Path) -> Job:
+        return checked(Job, files.read_json(path, FILE_BYTES), path.name)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Nobody else changes the queue meanwhile.
+
+        Raises:
+            RunError: Somebody does not let go of it.
+        """
+        try:
+            with FileLock(self.folder / QUEUE_LOCK, timeout=LOCK_SECONDS):
+                self._read = {}
+                yield
+        except Timeout:
+            raise RunError("the queue is in use by another process that does not end; try again") from None
+
+    def add(self, verb: str, run: str, words: Sequence[str]) -> Job:
+        """Put a command at the end of the queue."""
+        with self.changing():
+            number = max((job.id for job in self.all()), default=0) + 1
+            job = Job(id=number, verb=verb, run=run, words=list(words), queued_at=time.time())
+            self.write(job)
+        return job
+
+    def write(self, job: Job) -> None:
+        """Keep a job as it is now; inside `changing`."""
+        files.write_json(self.folder / f"{job.id:06d}.json", job.model_dump())
+
+    def remove(self, job: Job) -> None:
+        """Forget a job that is not running, and what it said."""
+        with self.changing():
+            current = next((other for other in self.all() if other.id == job.id), None)
+            if current is not None and current.state != "running":
+                for suffix in (".json", ".log"):
+                    (self.folder / f"{job.id:06d}{suffix}").unlink(missing_ok=True)
+
+    def log_path(self, job: Job) -> Path:
+        """Where the job's output goes."""
+        return self.folder / f"{job.id:06d}.log"
+
+    def last_words(self, job: Job) -> list[str]:
+        """The last lines that it printed."""
+        try:
+            files.check_regular(self.log_path(job))
+            with open(self.log_path(job), "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(max(0, size - LAST_WORDS_BYTES))
+                lines = file.read(LAST_WORDS_BYTES).decode(errors="replace").splitlines()
+        except (OSError, RunError):
+            return []
+        return [printable(line) for line in (lines[1:] if size > LAST_WORDS_BYTES else lines)]
+
+    def stop(self, job: Job) -> bool:
+        """Ask the job's process to save and end; whether it is there."""
+        if not job.is_alive or job.pid is None:
+            return False
+        os.kill(job.pid, signal.SIGTERM)
+        return True
+
+    def has_runner(self) -> bool:
+        """Whether a process works through the queue."""
+        lock = FileLock(self.folder / RUNNER_LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            return True
+        lock.release()
+        return False

@@ -1,0 +1,80 @@
+"""Runs below a folder, found again and again at the cost of a few looks: a folder is listed only when its names changed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from anew.runs.paths import CONFIG
+from anew.workflows.inspect_run import is_run
+
+DEPTH = 3  # folders below the start
+MAX_ENTRIES = 20_000  # names of one folder that are looked at: a folder of more is data
+MAX_FOLDERS = 5_000
+
+
+@dataclass(slots=True)
+class _Listing:
+    """What a folder held when its time of change was `stamp`."""
+
+    stamp: int
+    folders: list[str]
+    has_config: bool
+
+
+class RunFinder:
+    """Finds runs below a folder.
+
+    Args:
+        root: The folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._listings: dict[str, _Listing] = {}
+        self._is_run: dict[str, tuple[int, bool]] = {}
+
+    def find(self) -> list[Path]:
+        """The folders of all runs, sorted by name."""
+        runs: list[Path] = []
+        seen: dict[str, _Listing] = {}
+        todo = [(str(self.root), 0)]
+        while todo and len(seen) < MAX_FOLDERS:
+            folder, depth = todo.pop()
+            listing = self._listing(folder)
+            if listing is None:
+                continue
+            seen[folder] = listing
+            if listing.has_config and self._holds_run(folder):
+                runs.append(Path(folder))
+            elif depth < DEPTH:
+                todo += [(os.path.join(folder, name), depth + 1) for name in listing.folders]
+        self._listings = seen
+        self._is_run = {folder: value for folder, value in self._is_run.items() if folder in seen}
+        return sorted(runs)
+
+    def _listing(self, folder: str) -> _Listing | None:
+        """What a folder holds; None where it is gone."""
+        try:
+            stamp = os.stat(folder).st_mtime_ns
+            known = self._listings.get(folder)
+            if known is not None and known.stamp == stamp:
+                return known
+            with os.scandir(folder) as entries:
+                first = list(itertools.islice(entries, MAX_ENTRIES))
+            folders = [e.name for e in first if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+            return _Listing(stamp, folders, any(entry.name == CONFIG for entry in first))
+        except OSError:
+            return None
+
+    def _holds_run(self, folder: str) -> bool:
+        try:
+            stamp = os.lstat(os.path.join(folder, CONFIG)).st_mtime_ns
+        except OSError:
+            return False
+        known = self._is_run.get(folder)
+        if known is None or known[0] != stamp:
+            known = self._is_run[folder] = (stamp, is_run(Path(folder)))
+        return known[1]

@@ -1,0 +1,155 @@
+"""events.jsonl of a run, followed while it grows: what was added is read, not all of it again."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from array import array
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anew.core import files
+from anew.errors import RunError
+from anew.runs import events
+
+PIECE = 32 * 2**20  # bytes that are read at a time
+NOT_DRAWN = ("event", "time", "step", "progress", "examples", "seconds", "phase")  # fields of a step that are no curve
+SMOOTHED_SHARE = 40  # of all steps, one part in so many
+RATE_STEPS = 50  # the rate is that of the last so many steps
+
+
+@dataclass(slots=True)
+class Curve:
+    """Values by step, in the order of the log."""
+
+    steps: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+
+    def add(self, step: int, value: float) -> None:
+        """Append a point."""
+        self.steps.append(step)
+        self.values.append(value)
+
+    def cut(self, step: int) -> None:
+        """Forget what lies behind a step."""
+        while self.steps and self.steps[-1] > step:
+            self.steps.pop()
+            self.values.pop()
+
+    def thinned(self, most: int) -> tuple[list[int], list[float]]:
+        """At most about `most` of the points, each one of the log: the least and the largest of every stretch, and the last."""
+        count = len(self.steps)
+        if count <= most:
+            return list(self.steps), list(self.values)
+        values = np.frombuffer(self.values, np.float64)
+        edges = np.linspace(0, count, max(2, most // 2) + 1).astype(int)
+        kept = {0, count - 1}
+        for start, end in itertools.pairwise(edges):
+            part = values[start:end]
+            kept |= {int(start + part.argmin()), int(start + part.argmax())}
+        places = sorted(kept)
+        return [self.steps[place] for place in places], [self.values[place] for place in places]
+
+    def smoothed(self, most: int) -> tuple[list[int], list[float]]:
+        """At most about `most` points of the exponential average over a fortieth of the steps, without a bias at the start."""
+        decay = 1.0 - 1.0 / max(1.0, len(self.values) / SMOOTHED_SHARE)
+        average, weight = 0.0, 0.0
+        averages = array("d")
+        for value in self.values:
+            average = decay * average + (1.0 - decay) * value
+            weight = decay * weight + (1.0 - decay)
+            averages.append(average / weight)
+        count = len(averages)
+        places = sorted({*range(0, count, max(1, count // most)), *([count - 1] if count else [])})
+        return [self.steps[place] for place in places], [averages[place] for place in places]
+
+
+class RunLog:
+    """The events of one training so far.
+
+    Args:
+        path: Of events.jsonl.
+
+    Attributes:
+        curves: Numbers of the steps by name, and "validation".
+        seconds: Of training, by step.
+        last: The newest step as it is in the log; empty before the first.
+        warnings: Step and text of each.
+        stages: Names of events besides steps that have been, such as "report".
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._forget()
+
+    def _forget(self) -> None:
+        self._inode, self._offset, self._rest = 0, 0, b""
+        self.curves: dict[str, Curve] = {}
+        self.seconds = Curve()
+        self.last: dict[str, Any] = {}
+        self.warnings: list[tuple[int, str]] = []
+        self.stages: set[str] = set()
+        self._recent: list[tuple[float, int]] = []  # (seconds of training, examples)
+
+    def refresh(self) -> None:
+        """Read what was added. A file that was replaced, as by a resumed training, is read anew."""
+        try:
+            files.check_regular(self.path, events.BYTES)
+            with open(self.path, "rb") as file:
+                status = os.fstat(file.fileno())
+                if status.st_ino != self._inode or status.st_size < self._offset:
+                    self._forget()
+                    self._inode = status.st_ino
+                file.seek(self._offset)
+                while piece := file.read(PIECE):
+                    self._take_piece(piece)
+        except (RunError, OSError):  # missing: nothing was logged yet, or the run is gone
+            if self._inode:
+                self._forget()
+
+    def _take_piece(self, piece: bytes) -> None:
+        self._offset += len(piece)
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        event = events.parse(line) if line.strip() else None
+        if event is None:
+            return
+        self.stages.add(event["event"])
+        if event["event"] == "step":
+            self._take_step(event)
+        elif event["event"] == "validation" and event["loss"] is not None:
+            self.curves.setdefault("validation", Curve()).add(event["step"], float(event["loss"]))
+        elif event["event"] == "warning":
+            self.warnings.append((event["step"], event["text"]))
+        elif event["event"] == "non_finite" and isinstance(event.get("back_to"), int):
+            self.warnings.append(
+                (int(event.get("step", 0)), f"the loss was not finite; went back to step {event['back_to']:,}")
+            )
+            for curve in (*self.curves.values(), self.seconds):
+                curve.cut(event["back_to"])
+
+    def _take_step(self, event: dict[str, Any]) -> None:
+        self.last = event
+        step = event["step"]
+        for name, value in event.items():
+            if name not in NOT_DRAWN and isinstance(value, int | float):
+                self.curves.setdefault(name, Curve()).add(step, float(value))
+        seconds = event.get("seconds")
+        if isinstance(seconds, int | float):
+            self.seconds.add(step, float(seconds))
+            self._recent.append((float(seconds), int(event.get("examples", 0))))
+            del self._recent[:-RATE_STEPS]
+
+    @property
+    def examples_per_second(self) -> float | None:
+        """Of the last steps; None before there are two."""
+        if len(self._recent) < 2:
+            return None
+        (first_time, first), (last_time, last) = self._recent[0], self._recent[-1]
+        return (last - first) / (last_time - first_time) if last_time > first_time and last >= first else None

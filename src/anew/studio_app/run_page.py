@@ -1,0 +1,116 @@
+"""What the page of one run shows: its plan, its curves, its samples through time, its warnings and its last words."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from anew.runs import events
+from anew.runs.record import RunRecord
+from anew.studio_app import run_summary
+from anew.studio_app.jobs import Job
+from anew.studio_app.run_log import RunLog
+
+MAX_LOGS = 12  # that stay in memory
+CURVE_POINTS = 900  # of a curve at most: about one for each pixel of a wide page
+TREND_POINTS = 300
+SHOWN_SHEETS = 400
+
+
+class RunLogs:
+    """Logs of the runs that were looked at last. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._logs: OrderedDict[Path, RunLog] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def curves(self, run: Path, points: int = CURVE_POINTS) -> list[dict[str, object]]:
+        """The curves of a run's trainings, its own first, as JSON values.
+
+        Args:
+            run: Its folder.
+            points: Of each curve, at most about.
+        """
+        with self._lock:
+            return [
+                {"title": title, "curves": self._curves(path, points)}
+                for title, path in _trainings(run)
+                if (path / events.NAME).is_file()
+            ]
+
+    def _curves(self, path: Path, points: int) -> list[dict[str, object]]:
+        log = self._refreshed(path)
+        curves = []
+        for name, curve in log.curves.items():
+            steps, values = curve.thinned(points)
+            value: dict[str, object] = {"name": name, "steps": steps, "values": values}
+            if name.startswith("loss"):
+                trend_steps, trend = curve.smoothed(TREND_POINTS)
+                value["trend"] = {"steps": trend_steps, "values": trend}
+            curves.append(value)
+        return curves
+
+    def live(self, run: Path) -> dict[str, object]:
+        """The newest numbers of a run's own training, as the log has them."""
+        with self._lock:
+            log = self._refreshed(run)
+            validation = log.curves.get("validation")
+            return {
+                "last": dict(log.last),
+                "rate": log.examples_per_second,
+                "warnings": [{"step": step, "text": text} for step, text in log.warnings],
+                "validation": validation.values[-1] if validation is not None and validation.values else None,
+            }
+
+    def _refreshed(self, run: Path) -> RunLog:
+        log = self._logs.pop(run, None) or RunLog(run / events.NAME)
+        self._logs[run] = log
+        while len(self._logs) > MAX_LOGS:
+            self._logs.popitem(last=False)
+        log.refresh()
+        return log
+
+
+def _trainings(run: Path) -> list[tuple[str, Path]]:
+    """(title, folder) of the trainings in a run: its own, that of its codec, and those of families that were tried."""
+    trainings = [("", run), ("codec", run / "codec")]
+    pilots = run / "pilots"
+    if pilots.is_dir() and not pilots.is_symlink():
+        trainings += [(f"trying {path.name}", path) for path in sorted(pilots.iterdir()) if not path.is_symlink()]
+    return trainings
+
+
+def detail(name: str, run: Path, job: Job | None, logs: RunLogs) -> dict[str, object]:
+    """All that the page of a run shows besides the curves, as JSON values.
+
+    Args:
+        name: Of the run.
+        run: Its folder.
+        job: The newest job that writes it.
+        logs: Of all runs.
+    """
+    value = run_summary.summary(name, run, job) | logs.live(run)
+    sheets = run_summary.sheets(run)
+    final = run_summary.final_sheet(run)
+    value |= {
+        "sheets": [{"step": step, "file": file} for step, file in sheets[-SHOWN_SHEETS:]],
+        "final": final,
+        "has_report": (run / "report" / "report.html").is_file(),
+        "has_weights": (run / "model.safetensors").is_file() or _has_checkpoint(run),
+    }
+    record = run_summary.read_record(run)
+    if isinstance(record, RunRecord):
+        value |= {
+            "plan": run_summary.plan_lines(record),
+            "pilots": run_summary.pilots(record),
+            "notes": list(record.data.notes),
+            "shape": [record.spec.length] if hasattr(record.spec, "length") else list(record.spec.shape),
+            "settings": dict(record.request.settings),
+        }
+    return value
+
+
+def _has_checkpoint(run: Path) -> bool:
+    folder = run / "checkpoints"
+    return folder.is_dir() and any(path.name.startswith("step-") for path in folder.iterdir())

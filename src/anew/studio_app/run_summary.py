@@ -1,0 +1,260 @@
+"""What the page says of a run: its state in one word and one sentence, how far it is, and what it has made."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from anew.core import files
+from anew.errors import AnewError, RunError
+from anew.runs import events, lock
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CONFIG
+from anew.runs.record import Begun, RunRecord
+from anew.studio_app.jobs import Job
+
+State = Literal[
+    "queued", "preparing", "training", "measuring", "finished", "paused", "stopped", "failed", "damaged"
+]  # "stopped": nobody saw its end; "failed": its command ended with an error
+TAIL_BYTES = 32 * 1024
+STOPPED_EXITS = (0, 75, -signal.SIGTERM)  # of a command that ended as it was asked to; the last: before it could listen
+_SHEET = re.compile(r"step-(\d{1,15})\.(png|txt)")
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A run's state.
+
+    Attributes:
+        name: One word.
+        sentence: What it means here.
+    """
+
+    name: State
+    sentence: str
+
+
+def read_record(run: Path) -> Begun | RunRecord | str:
+    """What config.json says, or the sentence of why it says nothing."""
+    try:
+        return RunFolder.open(run).read()
+    except AnewError as error:
+        return str(error)
+
+
+def state_of(run: Path, record: Begun | RunRecord | str, job: Job | None) -> RunState:
+    """In which state a run is.
+
+    Args:
+        run: Its folder.
+        record: As `read_record` gives it.
+        job: The newest job of the Studio that writes it; None where there is none.
+    """
+    if isinstance(record, str):
+        return RunState("damaged", record)
+    if job is not None and job.state == "queued":
+        return RunState("queued", "It begins when the commands before it have ended.")
+    is_held = lock.is_held(run)
+    if job is not None and job.is_alive and not is_held:
+        return RunState("preparing", "Starting.")
+    if is_held:
+        if record.status == "begun":
+            return RunState("preparing", "Reading the data and choosing the model.")
+        if record.status == "training":
+            return RunState("training", "Learning.")
+        return RunState("measuring", "Sampling and measuring.")
+    if record.status == "finished":
+        return RunState("finished", "Finished.")
+    return _ended_early(run, record, job)
+
+
+def _ended_early(run: Path, record: Begun | RunRecord, job: Job | None) -> RunState:
+    """Of a run that is not finished and that nobody works on."""
+    code = None if job is None else job.exit
+    if code is not None and code not in STOPPED_EXITS:
+        how = f"It ended by signal {-code}" if code < 0 else f"It ended with exit code {code}"
+        return RunState("failed", f"{how}. Its last words are below; what was saved can be resumed.")
+    was_killed = code is None and (run / lock.NAME).exists()
+    if was_killed:
+        return RunState("stopped", "Its process ended without a word. What was saved can be resumed.")
+    if record.status == "trained":
+        return RunState("paused", "Trained, not measured yet. Resume measures it.")
+    return RunState("paused", "Stopped and saved. Resume goes on from there.")
+
+
+def last_step(run: Path) -> dict[str, Any]:
+    """The newest step in events.jsonl, from its end alone; empty where there is none."""
+    path = run / events.NAME
+    try:
+        files.check_regular(path)
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - TAIL_BYTES))
+            lines = file.read(TAIL_BYTES).split(b"\n")
+    except (OSError, RunError):
+        return {}
+    for line in reversed(lines[:-1]):  # what stands behind the last line break is not whole yet
+        event = events.parse(line) if line else None
+        if event is not None and event["event"] == "step":
+            return event
+    return {}
+
+
+def seconds_left(record: RunRecord, step: Mapping[str, Any], now: float) -> float | None:
+    """Until the run is finished, about; None where it cannot be known yet.
+
+    Args:
+        record: Of the run.
+        step: Its newest step.
+        now: Seconds since 1970.
+    """
+    seconds, progress = step.get("seconds"), step.get("progress")
+    if not isinstance(seconds, int | float) or not isinstance(progress, int | float) or progress <= 0.0:
+        return None
+    left = record.plan.train_s - seconds if record.plan.train_s is not None else seconds * (1.0 - progress) / progress
+    since = now - float(step.get("time", now))
+    return max(0.0, left - max(0.0, since)) + (record.plan.evaluate_s or 0.0)
+
+
+def sheets(run: Path) -> list[tuple[int, str]]:
+    """(step, file name) of the samples that were drawn while training, in the order of steps."""
+    try:
+        names = os.listdir(run / "samples")
+    except OSError:
+        return []
+    numbered = [(int(match[1]), name) for name in names if (match := _SHEET.fullmatch(name))]
+    return sorted(numbered)
+
+
+def final_sheet(run: Path) -> str | None:
+    """The file name of the sheet of final samples."""
+    return next((name for name in ("final.png", "final.txt") if (run / "samples" / name).is_file()), None)
+
+
+def grades(run: Path) -> dict[str, str]:
+    """The three answers of the report; empty without one."""
+    try:
+        report = files.read_json(run / "report" / "report.json")
+    except RunError:
+        return {}
+    answers = report.get("grades") if isinstance(report, dict) else None
+    return {str(key): str(value) for key, value in answers.items()} if isinstance(answers, dict) else {}
+
+
+def losses(step: Mapping[str, Any]) -> dict[str, float]:
+    """The losses of a step by name, as the log has them."""
+    return {name: value for name, value in step.items() if name.startswith("loss") and isinstance(value, int | float)}
+
+
+def summary(name: str, run: Path, job: Job | None) -> dict[str, object]:
+    """What the list shows of a run, as JSON values."""
+    record = read_record(run)
+    state = state_of(run, record, job)
+    value: dict[str, object] = {
+        "id": name,
+        "name": name.rpartition("/")[2],
+        "state": state.name,
+        "sentence": state.sentence,
+        "changed": _changed(run),
+        "job": None if job is None else job.id,
+        "job_state": None if job is None else job.state,
+    }
+    if isinstance(record, str):
+        return value
+    request = record.request
+    value |= {
+        "data": Path(request.data).name,
+        "seed": request.seed,
+        "budget_s": request.budget,
+        "family": request.family or "",
+        "modality": request.modality or "",
+    }
+    if isinstance(record, RunRecord):
+        step = last_step(run)
+        sheet = final_sheet(run) or next((file for _, file in reversed(sheets(run))), None)
+        value |= {
+            "family": record.family.name,
+            "modality": record.data.modality,
+            "codec": None if record.codec is None else record.codec.family.name,
+            "parameters": record.plan.parameters,
+            "labels": list(record.data.labels) if record.spec.classes else [],
+            "step": step.get("step", 0),
+            "progress": step.get("progress", 0.0),
+            "seconds": step.get("seconds"),
+            "seconds_left": seconds_left(record, step, time.time()) if state.name == "training" else None,
+            "losses": losses(step),
+            "sheet": sheet,
+            "grades": grades(run) if record.status == "finished" else {},
+        }
+    return value
+
+
+def queued_summary(job: Job) -> dict[str, object]:
+    """The same of a job whose run does not exist: it waits, or could not be begun."""
+    is_waiting = job.state == "queued"
+    state = "queued" if is_waiting else "preparing" if job.is_alive or job.state == "running" else "failed"
+    sentences = {
+        "queued": "It begins when the commands before it have ended.",
+        "preparing": "Starting.",
+        "failed": "It could not be begun. Its last words say why.",
+    }
+    return {
+        "id": job.run,
+        "name": job.run.rpartition("/")[2],
+        "state": state,
+        "sentence": sentences[state],
+        "changed": job.ended_at or job.began_at or job.queued_at,
+        "job": job.id,
+        "job_state": job.state,
+        "data": Path(_data_of(job.words)).name,
+        "family": _option(job.words, "--family"),
+        "modality": _option(job.words, "--modality"),
+    }
+
+
+def _data_of(words: Sequence[str]) -> str:
+    return words[1] if len(words) > 1 else ""
+
+
+def _option(words: Sequence[str], name: str) -> str:
+    return next((words[place + 1] for place, word in enumerate(words[:-1]) if word == name), "")
+
+
+def _changed(run: Path) -> float:
+    """When something last happened, in seconds since 1970."""
+    times = []
+    for name in (CONFIG, events.NAME):
+        try:
+            times.append((run / name).stat().st_mtime)
+        except OSError:
+            continue
+    return max(times, default=0.0)
+
+
+def plan_lines(record: RunRecord) -> list[str]:
+    """The plan in words."""
+    plan = record.plan
+    lines = [f"{plan.parameters:,} parameters, {plan.batch:,} examples in each step"]
+    if plan.steps is not None:
+        lines.append(f"{plan.steps:,} steps")
+    elif plan.expected_steps:
+        passes = f", {plan.epochs:.3g} passes over the data" if plan.epochs else ""
+        lines.append(f"about {plan.expected_steps:,} steps in {plan.train_s or 0:.0f} s{passes}")
+    parts = record.data.parts
+    if parts:
+        lines.append(", ".join(f"{count:,} to {name}" for name, count in parts.items()))
+    return [*lines, *plan.notes]
+
+
+def pilots(record: RunRecord) -> list[dict[str, object]]:
+    """Families that were tried before one of them went on."""
+    return [
+        {"family": pilot.family, "distance": pilot.distance, "expected": pilot.expected, "seconds": pilot.seconds}
+        for pilot in record.plan.pilots
+    ]

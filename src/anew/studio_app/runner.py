@@ -1,0 +1,105 @@
+"""The process that works through the queue, one command at a time: `python -m anew.studio_app.runner FOLDER`.
+
+It is nobody's child for long: the Studio may end, and commands go on and are waited for. It ends when nothing is left to do.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from anew.studio_app.jobs import RUNNER_LOCK, Job, JobStore
+from anew.studio_app.start_folder import STATE
+
+SECONDS_BETWEEN_LOOKS = 0.25
+ATTEMPTS = 20  # to take the lock: whoever looks whether there is a runner holds it for a moment
+
+
+def begin(root: Path) -> subprocess.Popen[bytes]:
+    """Start a runner for a start folder that lives on when the caller ends."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "anew.studio_app.runner", str(root)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def run_queue(root: Path) -> None:
+    """Carry out jobs until none is left; returns at once where another process does so."""
+    store = JobStore(root / STATE)
+    store.prepare()
+    lock = FileLock(store.folder / RUNNER_LOCK, timeout=0)
+    for attempt in range(ATTEMPTS):
+        try:
+            lock.acquire()
+            break
+        except Timeout:
+            if attempt == ATTEMPTS - 1:
+                return
+            time.sleep(0.02)
+    with lock:
+        while _work(store, root):
+            pass
+
+
+def _work(store: JobStore, root: Path) -> bool:
+    """Wait for the job that runs, or start the next one and wait for it; whether there was one."""
+    running = next((job for job in store.all() if job.state == "running"), None)
+    if running is not None:  # of a runner that was killed
+        while running.is_alive:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        _end(store, running, None)
+        return True
+    with store.changing():
+        job = next((job for job in store.all() if job.state == "queued"), None)
+        if job is None:
+            return False
+        process = _start(store, job, root)
+        job = job.model_copy(
+            update={
+                "state": "running",
+                "pid": process.pid,
+                "pid_since": _began(process.pid),
+                "began_at": time.time(),
+            }
+        )
+        store.write(job)
+    _end(store, job, process.wait())
+    return True
+
+
+def _began(pid: int) -> float:
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:  # it has ended already
+        return time.time()
+
+
+def _start(store: JobStore, job: Job, root: Path) -> subprocess.Popen[bytes]:
+    with open(store.log_path(job), "wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-u", "-m", "anew", *job.words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=root,
+            env=os.environ | {"NO_COLOR": "1", "COLUMNS": "120"},
+            start_new_session=True,
+        )
+
+
+def _end(store: JobStore, job: Job, code: int | None) -> None:
+    with store.changing():
+        store.write(job.model_copy(update={"state": "ended", "exit": code, "ended_at": time.time()}))
+
+
+if __name__ == "__main__":
+    run_queue(Path(sys.argv[1]))

@@ -1,0 +1,84 @@
+"""The folder that the Studio was started in: names on the page are paths below it, and nothing else can be named."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from anew.core import files
+from anew.errors import ConfigError, RunError, shorten
+from anew.server.faults import ApiError
+
+STATE = ".anew-studio"  # folder of the queue, of what commands said, and of the token
+TOKEN_BYTES = 32
+MAX_NAME = 1000  # characters
+
+
+class StartFolder:
+    """A folder, and what may be named in it.
+
+    Args:
+        root: The folder.
+
+    Attributes:
+        root: It, with links resolved.
+        state: Where the Studio keeps what it must remember.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.state = self.root / STATE
+
+    def path(self, name: str) -> Path:
+        """The path that a name stands for, links resolved.
+
+        Raises:
+            ApiError: 400 it is no name; 403 it leads out of the folder.
+        """
+        if len(name) > MAX_NAME or "\0" in name:
+            raise ApiError(400, "this is not the name of a file or folder")
+        try:
+            place = (self.root / name).resolve()
+        except (OSError, RuntimeError, ValueError):  # a loop of links, a lone surrogate
+            raise ApiError(400, f"{shorten(name)} cannot be looked up") from None
+        if not place.is_relative_to(self.root):
+            message = f"{shorten(name)} lies outside of the folder that the Studio was started in"
+            raise ApiError(403, f"{message}; start it in a folder above")
+        return place
+
+    def name(self, path: Path) -> str:
+        """The name of a path below the folder; "" for the folder itself."""
+        name = path.relative_to(self.root).as_posix()
+        return "" if name == "." else name
+
+    def make_state(self) -> None:
+        """Make the folder of what must be remembered, which only this user can read.
+
+        Raises:
+            ConfigError: Nothing can be written there.
+        """
+        try:
+            self.state.mkdir(mode=0o700, exist_ok=True)
+            files.check_folder(self.state)
+            if not os.access(self.state, os.W_OK):
+                raise PermissionError(13, "Permission denied")
+        except (OSError, RunError) as error:
+            reason = files.clause(error)
+            raise ConfigError(
+                f"the Studio cannot write in {str(self.root)!r} ({reason}); give another `folder`"
+            ) from None
+
+    def token(self) -> str:
+        """The secret of the address. It stays the same when the Studio is started again, so open pages find it."""
+        path = self.state / "token"
+        with contextlib.suppress(RunError, UnicodeDecodeError):
+            token = files.read(path, 1000).decode("ascii").strip()
+            if len(token) >= TOKEN_BYTES:
+                return token
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        path.unlink(missing_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(token)
+        return token

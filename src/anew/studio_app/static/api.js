@@ -1,0 +1,103 @@
+// What the page asks the Studio, and the one stream by which it hears of changes.
+
+/** An answer that is an error, with its sentence. */
+export class Refusal extends Error {
+  /** @param {number} status @param {string} message */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** @param {string} sentence arguments stand in backticks there */
+function readable(sentence) {
+  const text = sentence.replaceAll("`", "");
+  return text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : ".");
+}
+
+/** @param {Response} answer @returns {Promise<any>} */
+async function checked(answer) {
+  if (answer.ok) return answer;
+  let message = `the Studio answered ${answer.status}`;
+  try {
+    message = (await answer.json()).error.message;
+  } catch { /* not JSON: the sentence above stays */ }
+  throw new Refusal(answer.status, readable(message));
+}
+
+/** @param {string} path @param {Record<string, string | number>} query @returns {string} */
+export function address(path, query = {}) {
+  const text = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)])).toString();
+  return text ? `${path}?${text}` : path;
+}
+
+/** @param {string} path @param {Record<string, string | number>} [query] @param {AbortSignal} [signal] @returns {Promise<any>} */
+export async function get(path, query = {}, signal) {
+  return (await checked(await fetch(address(path, query), { signal }))).json();
+}
+
+/** @param {string} path @param {Record<string, string | number>} [query] @returns {Promise<string>} */
+export async function getText(path, query = {}) {
+  return (await checked(await fetch(address(path, query)))).text();
+}
+
+/** @param {string} path @param {object} body @param {AbortSignal} [signal] @returns {Promise<Response>} */
+export async function send(path, body, signal) {
+  const headers = { "Content-Type": "application/json", "X-Anew-Studio": "1" };
+  return checked(await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal }));
+}
+
+/** @param {string} path @param {object} body @returns {Promise<any>} */
+export async function post(path, body) {
+  return (await send(path, body)).json();
+}
+
+/**
+ * Events of a request as they come.
+ * @param {string} path @param {object} body @param {AbortSignal} signal @param {(event: any) => void} take
+ */
+export async function follow(path, body, signal, take) {
+  const answer = await send(path, body, signal);
+  const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body).pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const parts = (rest + value).split("\n\n");
+    rest = parts.pop() ?? "";
+    for (const part of parts) {
+      if (!part.startsWith("data: ")) continue;
+      const event = JSON.parse(part.slice(6));
+      if (event.error) throw new Refusal(400, readable(event.error.message));
+      take(event);
+    }
+  }
+}
+
+/** @type {Set<(names: string[] | null) => void>} */
+const listeners = new Set();
+
+/**
+ * Be told which runs changed; null: anything may have, as after a break.
+ * @param {(names: string[] | null) => void} listener @returns {() => void} ends it
+ */
+export function onChange(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Open the stream, through a worker that all pages of this browser share: a browser has few connections. @param {(open: boolean) => void} onLink */
+export function listen(onLink) {
+  const take = (/** @type {any} */ event) => {
+    if (event.link !== undefined) onLink(event.link);
+    if (event.changed !== undefined) for (const listener of listeners) listener(event.changed);
+  };
+  if ("SharedWorker" in window) {
+    const worker = new SharedWorker("/static/stream.js", { type: "module", name: "anew-studio" });
+    worker.port.onmessage = (message) => take(message.data);
+    worker.port.start();
+    addEventListener("pagehide", () => worker.port.postMessage("bye"));
+  } else {
+    import("./stream.js").then((module) => module.open(take));
+  }
+}

@@ -1,0 +1,198 @@
+// A new run: choose data, see what Anew sees in it, choose time and settings, go.
+
+import { get, post, Refusal } from "./api.js";
+import { bytes, count, fill, h, say, short } from "./dom.js";
+import { itemSheet } from "./items.js";
+import { settingsForm } from "./settings_form.js";
+import { upload } from "./upload.js";
+
+const BUDGETS = /** @type {[string, string][]} */ ([["1m", "a minute"], ["10m", "ten minutes"], ["1h", "an hour"]]);
+const PREFERENCES = { quality: "the best samples", speed: "quick sampling", latent: "a space to walk in" };
+
+/** @param {HTMLElement} main @param {string} [data] */
+export function showNew(main, data) {
+  document.title = "New run - Anew Studio";
+  const leaving = new AbortController();
+  if (data) showData(main, data, leaving.signal);
+  else showChoice(main, leaving.signal);
+  return () => leaving.abort();
+}
+
+/** @param {string} id */
+function go(id) {
+  location.hash = `#/new/${encodeURIComponent(id)}`;
+}
+
+// ---- choosing ----
+
+/** @param {HTMLElement} main @param {AbortSignal} signal */
+function showChoice(main, signal) {
+  const chooser = h("div", {});
+  const examples = h("div", { class: "choices" });
+  fill(main,
+    h("div", { class: "head" }, h("h1", {}, "New run")),
+    h("p", { class: "sub" }, "Show Anew some items of one kind: pictures, sound, text, code, sequences or clips. It learns to make new ones. Nothing leaves this machine."),
+    h("div", { class: "grid" },
+      h("section", { class: "card half" }, h("h2", {}, "Drop your own"), dropZone(signal)),
+      h("section", { class: "card half" }, h("h2", {}, "Or an example"), examples),
+      h("section", { class: "card" }, h("h2", {}, "Or what lies in this folder already"), chooser)));
+  listFolder(chooser, "");
+  get("/api/examples").then(({ examples: all }) => fill(examples, all.map((/** @type {any} */ example) => {
+    const button = h("button", { type: "button", class: "choice", onclick: async () => {
+      button.disabled = true;
+      try {
+        go((await post("/api/example", { name: example.name })).id);
+      } catch (error) {
+        say(/** @type {Error} */ (error).message);
+        button.disabled = false;
+      }
+    } }, h("strong", {}, example.name), h("span", {}, example.text.replaceAll("`", "")));
+    return button;
+  }))).catch((error) => say(error.message));
+}
+
+/** @param {AbortSignal} signal */
+function dropZone(signal) {
+  const progress = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Copied" });
+  const sentence = h("p", { class: "hint", role: "status" }, "They are copied into the folder uploads, beside your runs.");
+  const take = async (/** @type {{path: string, file: File}[]} */ entries) => {
+    progress.hidden = false;
+    try {
+      go(await upload(entries, signal, (share, text) => { progress.value = share; sentence.textContent = text; }));
+    } catch (error) {
+      progress.hidden = true;
+      sentence.textContent = /** @type {Error} */ (error).message;
+    }
+  };
+  const input = (/** @type {boolean} */ isFolder) => {
+    const element = h("input", { type: "file", multiple: true, hidden: true, webkitdirectory: isFolder, "data-input": isFolder ? "folder" : "files",
+      onchange: () => take([...element.files].map((file) => ({ path: file.webkitRelativePath || file.name, file }))) });
+    return element;
+  };
+  const [files, folder] = [input(false), input(true)];
+  const zone = h("div", { class: "drop" },
+    h("p", {}, "Drop files or a folder here"),
+    h("div", { class: "actions" },
+      h("button", { type: "button", onclick: () => files.click() }, "Choose files"),
+      h("button", { type: "button", onclick: () => folder.click() }, "Choose a folder")),
+    files, folder, progress, sentence);
+  for (const name of ["dragenter", "dragover"]) {
+    zone.addEventListener(name, (/** @type {DragEvent} */ event) => { event.preventDefault(); zone.classList.add("over"); });
+  }
+  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+  zone.addEventListener("drop", async (/** @type {DragEvent} */ event) => {
+    event.preventDefault();
+    zone.classList.remove("over");
+    sentence.textContent = "Looking what was dropped...";
+    const { dropped } = await import("./upload.js");
+    take(await dropped(/** @type {DataTransfer} */ (event.dataTransfer)));
+  });
+  return zone;
+}
+
+/** @param {HTMLElement} place @param {string} path */
+async function listFolder(place, path) {
+  try {
+    const listing = await get("/api/folder", { path });
+    const parent = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
+    const entries = listing.entries.map((/** @type {any} */ entry) => {
+      const id = path ? `${path}/${entry.name}` : entry.name;
+      return h("li", {}, entry.is_folder
+        ? h("button", { type: "button", class: "entry", onclick: () => listFolder(place, id) }, `${entry.name}/`)
+        : h("button", { type: "button", class: "entry file", onclick: () => go(id) }, entry.name));
+    });
+    fill(place,
+      h("div", { class: "head" },
+        path ? h("button", { type: "button", onclick: () => listFolder(place, parent) }, "Up") : null,
+        h("strong", {}, path ? `${path}/` : "the start folder"), h("span", { class: "grow" }),
+        path && !listing.is_run ? h("button", { type: "button", class: "main", onclick: () => go(path) }, "Use this folder") : null),
+      listing.is_run ? h("p", { class: "hint" }, "This folder is a run, not data.") : null,
+      entries.length ? h("ul", { class: "entries" }, entries) : h("p", { class: "hint" }, "There is nothing in it."),
+      listing.count > entries.length ? h("p", { class: "hint" }, `${count(listing.count)} in all; the first ${count(entries.length)} are shown.`) : null);
+  } catch (error) {
+    say(/** @type {Error} */ (error).message);
+  }
+}
+
+// ---- what Anew sees ----
+
+/** @param {HTMLElement} main @param {string} data @param {AbortSignal} signal @param {string} [modality] */
+async function showData(main, data, signal, modality) {
+  const head = [h("p", { class: "crumb" }, h("a", { href: "#/new" }, "New run"), ` / ${data}`), h("h1", {}, data.split("/").pop() ?? data)];
+  fill(main, head, h("p", { class: "sub", role: "status" }, "Looking at your data. This takes a few seconds, or longer for a lot of it."), h("progress", { "aria-label": "Looking" }));
+  try {
+    const query = modality ? { data, modality } : { data };
+    const { send } = await import("./api.js");
+    const seen = await (await send("/api/look", query, signal)).json();
+    if (!signal.aborted) drawData(main, head, data, seen, modality);
+  } catch (error) {
+    if (signal.aborted) return;
+    const message = error instanceof Refusal ? error.message : "The Studio cannot be reached.";
+    fill(main, head, h("p", { class: "note wrong", role: "alert" }, message), h("a", { class: "button", href: "#/new" }, "Choose other data"));
+  }
+}
+
+/** @param {HTMLElement} main @param {any[]} head @param {string} data @param {any} seen @param {string | undefined} modality */
+function drawData(main, head, data, seen, modality) {
+  const plural = seen.items === 1 ? seen.noun : `${seen.noun}s`;
+  const skipped = seen.refused ? [h("h3", {}, `${count(seen.refused)} skipped`),
+    h("ul", {}, seen.refusals.map((/** @type {any} */ file) => h("li", {}, `${file.name}: ${file.reason}`)))] : null;
+  const other = Object.entries(seen.other ?? {}).map(([name, number]) => `${count(Number(number))} ${name}`).join(", ");
+  const form = trainForm(data, seen, modality);
+  fill(main, head,
+    h("p", { class: "sub" }, `${count(seen.items)} ${plural}, ${bytes(seen.bytes)}`, seen.labels.length ? `, ${seen.labels.length} labels` : ""),
+    h("div", { class: "grid" },
+      h("section", { class: "card seven" }, h("h2", {}, "What Anew sees"), itemSheet(seen.sheet),
+        seen.labels.length ? h("p", { class: "hint" }, `Labels: ${seen.labels.slice(0, 40).join(", ")}${seen.labels.length > 40 ? ", ..." : ""}`) : null,
+        h("ul", { class: "plain facts" }, seen.notes.map((/** @type {string} */ note) => h("li", {}, note))),
+        other ? h("p", { class: "hint" }, `Not used: ${other}.`) : null, skipped),
+      h("section", { class: "card five" }, h("h2", {}, "Learn from it"), form)));
+}
+
+/** @param {string} data @param {any} seen @param {string | undefined} modality */
+function trainForm(data, seen, modality) {
+  const families = [["", `${seen.tried ? "let Anew try and choose" : seen.family}`, seen.tried ? seen.tried.why : seen.why],
+    ...(seen.tried ? seen.tried.families.map((/** @type {string} */ name) => [name, name, name === seen.family ? seen.why : ""]) : []),
+    ...Object.entries(seen.instead).map(([preference, other]) => [/** @type {any} */ (other).family, `${/** @type {any} */ (other).family}, for ${PREFERENCES[/** @type {keyof PREFERENCES} */ (preference)]}`, /** @type {any} */ (other).why])];
+  const unique = families.filter(([name], place) => families.findIndex(([other]) => other === name) === place);
+  const buys = Object.fromEntries(seen.budgets.map((/** @type {any} */ budget) => [budget.seconds, budget]));
+  const custom = h("input", { id: "budget", placeholder: "90s, 30m, 2h", autocomplete: "off", oninput: () => { for (const radio of radios) radio.checked = false; } });
+  /** @type {HTMLInputElement[]} */
+  const radios = [];
+  const budget = (/** @type {string} */ value, /** @type {string} */ name, /** @type {number} */ seconds) => {
+    const radio = h("input", { type: "radio", name: "budget", value, checked: value === "1m", onchange: () => { custom.value = ""; } });
+    radios.push(radio);
+    const what = buys[seconds];
+    return h("label", { class: "option" }, radio, h("span", {}, h("strong", {}, name),
+      what ? h("small", {}, ` a model of ${count(what.parameters)} parameters, about ${count(what.steps)} steps, ${short(what.epochs)} passes over the data`) : null));
+  };
+  const family = (/** @type {string[]} */ [name, text, why]) => h("label", { class: "option" },
+    h("input", { type: "radio", name: "family", value: name, checked: name === "" }), h("span", {}, h("strong", {}, text), why ? h("small", {}, ` ${why}`) : null));
+  const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, value: "0" });
+  const settings = settingsForm(seen);
+  const problem = h("p", { class: "note wrong", role: "alert", hidden: true });
+  const start = h("button", { type: "submit", class: "main" }, "Start learning");
+  const seconds = [60, 600, 3600];
+  const form = h("form", { onsubmit: async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    start.disabled = true;
+    problem.hidden = true;
+    const values = new FormData(form);
+    const body = { data, budget: custom.value.trim() || String(values.get("budget") ?? "1m"), seed: Number(seed.value), settings: settings.values() };
+    if (values.get("family")) Object.assign(body, { family: values.get("family") });
+    if (modality) Object.assign(body, { modality });
+    try {
+      location.hash = `#/run/${encodeURIComponent((await post("/api/train", body)).id)}`;
+    } catch (error) {
+      problem.textContent = /** @type {Error} */ (error).message;
+      problem.hidden = false;
+      start.disabled = false;
+    }
+  } },
+    h("fieldset", {}, h("legend", {}, "Time, all included"), BUDGETS.map(([value, name], place) => budget(value, name, seconds[place])),
+      h("label", { for: "budget" }, "Or another"), custom),
+    h("fieldset", {}, h("legend", {}, "Family"), unique.map(family)),
+    h("label", { for: "seed" }, "Seed"), seed,
+    settings.element, problem, h("div", { class: "actions go" }, start));
+  return form;
+}

@@ -1,0 +1,101 @@
+// Elements and numbers. Text from runs and data is only ever set as text, never as HTML.
+
+/**
+ * An element.
+ * @param {string} tag
+ * @param {Record<string, any>} [properties] attributes; `on...` are listeners, `class`, `data-...` as in HTML
+ * @param {...(Node | string | number | null | undefined | false | (Node | string | null)[])} children
+ * @returns {any}
+ */
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name in element && !name.includes("-") && name !== "list" && name !== "form") /** @type {any} */ (element)[name] = value;
+    else element.setAttribute(name === "class" ? "class" : name, value === true ? "" : String(value));
+  }
+  if (properties.class) element.className = properties.class;
+  append(element, children);
+  return element;
+}
+
+/** @param {Node} element @param {any[]} children */
+export function append(element, children) {
+  for (const child of children.flat(3)) {
+    if (child === null || child === undefined || child === false) continue;
+    element.appendChild(child instanceof Node ? child : document.createTextNode(String(child)));
+  }
+}
+
+/** An SVG element. @param {string} tag @param {Record<string, any>} attributes @param {...(Node | string)} children @returns {SVGElement} */
+export function s(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  append(element, children);
+  return element;
+}
+
+/** Put children in the place of all that an element holds. @param {Element} element @param {...any} children */
+export function fill(element, ...children) {
+  element.replaceChildren();
+  append(element, children);
+}
+
+/** "8 s", "1:05", "2:30:00". @param {number} seconds */
+export function clock(seconds) {
+  const whole = Math.round(Math.max(0, seconds));
+  if (whole < 60) return `${whole} s`;
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (/** @type {number} */ value) => String(value).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}
+
+/** With commas between thousands. @param {number} value */
+export function count(value) {
+  return Number(value).toLocaleString("en-US");
+}
+
+/** As many digits as a reader needs. @param {number} value */
+export function short(value) {
+  if (!Number.isFinite(value)) return "-";
+  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6)) return value.toExponential(2);
+  return Math.abs(value) >= 100 ? count(Math.round(value * 10) / 10) : String(Number(value.toPrecision(4)));
+}
+
+/** 12,345 bytes as people say it. @param {number} size */
+export function bytes(size) {
+  if (size >= 1e9) return `${(size / 1e9).toFixed(2)} GB`;
+  return size >= 1e5 ? `${(size / 1e6).toFixed(1)} MB` : `${count(size)} bytes`;
+}
+
+/** "grad_norm" as words. @param {string} name */
+export function words(name) {
+  return name.replaceAll("_", " ");
+}
+
+/** Say something for a moment. @param {string} sentence */
+export function say(sentence) {
+  const place = /** @type {HTMLElement} */ (document.getElementById("says"));
+  place.textContent = sentence;
+  place.classList.add("on");
+  clearTimeout(Number(place.dataset.timer));
+  place.dataset.timer = String(setTimeout(() => place.classList.remove("on"), 3000 + 40 * sentence.length));
+}
+
+/**
+ * Ask before something that cannot be taken back.
+ * @param {string} title @param {string} text @param {string} verb @returns {Promise<boolean>}
+ */
+export function confirmed(title, text, verb) {
+  return new Promise((resolve) => {
+    const close = (/** @type {boolean} */ answer) => { dialog.close(); dialog.remove(); resolve(answer); };
+    const dialog = h("dialog", { "aria-labelledby": "asked", oncancel: () => close(false) },
+      h("h2", { id: "asked" }, title), h("p", {}, text),
+      h("div", { class: "actions" },
+        h("button", { type: "button", onclick: () => close(false) }, "Cancel"),
+        h("button", { type: "button", class: "main", onclick: () => close(true) }, verb)));
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}

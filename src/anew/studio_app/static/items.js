@@ -1,0 +1,27 @@
+// Items as people see them: pictures, sound with its spectrogram, clips, texts.
+
+import { h } from "./dom.js";
+
+/**
+ * One item.
+ * @param {any} item "kind" is picture, sound, video or text
+ * @param {string} name for those who do not see it
+ */
+export function shownItem(item, name) {
+  const label = item.label === null || item.label === undefined ? null : h("figcaption", {}, String(item.label));
+  if (item.kind === "text") return h("figure", { class: "item words" }, h("pre", {}, item.text), label);
+  if (item.kind === "sound") {
+    return h("figure", { class: "item sound" }, item.picture ? h("img", { src: item.picture, alt: `Spectrogram of ${name}` }) : null,
+      h("audio", { controls: true, preload: "none", src: item.src, "aria-label": name }), label);
+  }
+  if (item.kind === "video") {
+    return h("figure", { class: "item" }, h("video", { controls: true, loop: true, muted: true, playsInline: true, src: item.src, "aria-label": name }), label);
+  }
+  return h("figure", { class: "item" }, h("img", { src: item.src, alt: item.label === null || item.label === undefined ? name : `${name}, ${item.label}` }), label);
+}
+
+/** A sheet of them. @param {any[]} items @param {string} [name] */
+export function itemSheet(items, name = "Item") {
+  const look = items.length ? items[0].kind : "text";
+  return h("div", { class: `items ${look}` }, items.map((item, place) => shownItem(item, `${name} ${place + 1}`)));
+}

@@ -1,0 +1,63 @@
+// Which page is shown, by the part of the address behind #; the theme; and whether the Studio can be reached.
+
+import { listen } from "./api.js";
+import { showComparison } from "./compare_view.js";
+import { showNew } from "./data_view.js";
+import { fill, h } from "./dom.js";
+import { showPlay } from "./play_view.js";
+import { showReport, showRun } from "./run_view.js";
+import { showRuns } from "./runs_view.js";
+
+const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+/** @type {() => void} */
+let leave = () => {};
+
+/** @type {[RegExp, string, (main: HTMLElement, ...names: string[]) => (() => void)][]} */
+const PAGES = [
+  [/^\/run\/(.+)$/, "runs", showRun],
+  [/^\/report\/(.+)$/, "runs", showReport],
+  [/^\/play\/(.+)$/, "runs", showPlay],
+  [/^\/compare\/(.+)$/, "runs", showComparison],
+  [/^\/new\/(.+)$/, "new", showNew],
+  [/^\/new$/, "new", showNew],
+  [/^\/?$/, "runs", showRuns],
+];
+
+function route() {
+  leave();
+  const path = location.hash.slice(1);
+  const fitting = PAGES.find(([pattern]) => pattern.test(path));
+  for (const link of document.querySelectorAll("nav a")) {
+    if (fitting && /** @type {HTMLElement} */ (link).dataset.page === fitting[1]) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (!fitting) {
+    fill(main, h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "#/" }, "All runs")));
+    leave = () => {};
+    return;
+  }
+  const names = (fitting[0].exec(path) ?? []).slice(1).map(decodeURIComponent);
+  leave = fitting[2](main, ...names) ?? (() => {});
+  scrollTo(0, 0);
+}
+
+function applyTheme() {
+  const wanted = localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  document.documentElement.dataset.theme = wanted;
+  const button = /** @type {HTMLElement} */ (document.getElementById("theme"));
+  button.textContent = wanted === "dark" ? "Light" : "Dark";
+  button.setAttribute("aria-label", `Switch to the ${wanted === "dark" ? "light" : "dark"} theme`);
+}
+
+document.getElementById("theme")?.addEventListener("click", () => {
+  localStorage.setItem("theme", document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+  applyTheme();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", applyTheme);
+applyTheme();
+listen((open) => {
+  const link = /** @type {HTMLElement} */ (document.getElementById("link"));
+  link.textContent = open ? "" : "The Studio cannot be reached. Trainings go on; start `anew studio` again.".replaceAll("`", "");
+});
+addEventListener("hashchange", route);
+route();

@@ -1,0 +1,57 @@
+// Buttons of a run: what may be done with it in its state.
+
+import { post } from "./api.js";
+import { confirmed, h, say } from "./dom.js";
+
+/** @param {any} run */
+export function actions(run) {
+  const id = run.id;
+  const ask = async (/** @type {string} */ path, /** @type {object} */ body, /** @type {string} */ done) => {
+    try {
+      await post(path, body);
+      say(done);
+      return true;
+    } catch (error) {
+      say(/** @type {Error} */ (error).message);
+      return false;
+    }
+  };
+  const button = (/** @type {string} */ text, /** @type {() => unknown} */ onclick, look = "") => h("button", { type: "button", class: look, onclick }, text);
+  const discard = async () => {
+    if (!await confirmed(`Discard ${run.name}?`, "The run folder and all that was learned in it are deleted. Your data stays.", "Discard")) return;
+    if (await ask("/api/discard", { run: id }, "Discarded.")) location.hash = "#/";
+  };
+  const list = [];
+  const isOurs = run.job_state === "running" || run.job_state === "queued";
+  const isActive = ["training", "preparing", "measuring"].includes(run.state);
+  if (run.has_weights && run.state !== "preparing") {
+    list.push(h("a", { class: "button main", href: `#/play/${encodeURIComponent(id)}` }, "Play"));
+  }
+  if (isActive && isOurs) list.push(button("Pause", () => ask("/api/stop", { run: id }, "Saving; it stops after this step.")));
+  if (run.state === "queued") list.push(button("Take out of the queue", () => ask("/api/stop", { run: id }, "Taken out of the queue.").then((done) => { if (done && !run.has_weights) location.hash = "#/"; })));
+  if (["paused", "stopped", "failed"].includes(run.state) && run.step !== undefined) list.push(button("Resume", () => ask("/api/resume", { run: id }, "It goes on.")));
+  if (run.state === "finished") list.push(button("More time", () => moreTime(run, ask)));
+  if (["finished", "paused", "stopped"].includes(run.state)) {
+    list.push(button("Another seed", () => ask("/api/again", { run: id, seed: run.seed + 1 }, "The same with another seed is in the queue.").then((done) => { if (done) location.hash = "#/"; })));
+  }
+  if (!isActive && run.state !== "queued") list.push(button("Discard", discard, "bad"));
+  return h("div", { class: "actions" }, list);
+}
+
+/** Ask for how long, and let it learn on. @param {any} run @param {(path: string, body: object, done: string) => Promise<boolean>} ask */
+function moreTime(run, ask) {
+  const time = h("input", { id: "more", value: "5m", autocomplete: "off" });
+  const close = () => { dialog.close(); dialog.remove(); };
+  const dialog = h("dialog", { "aria-labelledby": "asked", oncancel: () => dialog.remove() },
+    h("form", { method: "dialog", onsubmit: async (/** @type {Event} */ event) => {
+      event.preventDefault();
+      if (await ask("/api/resume", { run: run.id, budget: time.value }, "It goes on.")) close();
+    } },
+      h("h2", { id: "asked" }, "More time"),
+      h("p", {}, "It goes on from before the learning rate fell, keeps what it has if more training does not help, and is measured again."),
+      h("label", { for: "more" }, "Additional time, like 60s, 10m or 2h"), time,
+      h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), h("button", { class: "main", type: "submit" }, "Go on"))));
+  document.body.append(dialog);
+  dialog.showModal();
+  time.select();
+}

@@ -1,0 +1,222 @@
+// The page of one run: its state, its samples through time, its curves, its plan and what may come next.
+
+import { address, get, getText, onChange, Refusal } from "./api.js";
+import "./chart.js";
+import { clock, count, fill, h, short, words } from "./dom.js";
+import { actions } from "./run_actions.js";
+import { ACTIVE, answers, badge, runAddress, throttled } from "./runs_view.js";
+
+/** @param {HTMLElement} main @param {string} id */
+export function showRun(main, id) {
+  document.title = `${id.split("/").pop()} - Anew Studio`;
+  const head = h("div", {});
+  const figures = h("dl", { class: "figures" });
+  const samples = new SampleSlider(id);
+  const curves = new Curves();
+  const side = h("div", { class: "stack" });
+  const grid = h("div", { class: "grid" },
+    h("section", { class: "card", "aria-label": "Figures" }, figures),
+    h("section", { class: "card half" }, samples.element),
+    h("div", { class: "half stack" }, h("section", { class: "card", "aria-label": "Curves" }, curves.element), side));
+  fill(main, h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`), head, grid);
+  let gone = false;
+  const load = async () => {
+    try {
+      const run = await get("/api/run", { run: id });
+      if (gone) return;
+      grid.hidden = false;
+      drawHead(head, run);
+      drawFigures(figures, run);
+      samples.show(run);
+      drawSide(side, run);
+      if (run.sheets) curves.show((await get("/api/curves", { run: id })).parts);
+      else curves.show([]);
+    } catch (error) {
+      if (gone || !(error instanceof Refusal)) return;
+      fill(head, h("h1", {}, id), h("p", { class: "note wrong" }, error.message));
+      grid.hidden = true;
+    }
+  };
+  load();
+  const later = throttled(load, 700);
+  const end = onChange((names) => { if (!names || names.includes(id)) later(); });
+  return () => { gone = true; end(); };
+}
+
+/** @param {HTMLElement} head @param {any} run */
+function drawHead(head, run) {
+  const working = ACTIVE.includes(run.state);
+  fill(head,
+    h("div", { class: "head" }, h("h1", {}, run.name), badge(run.state), h("span", { class: "grow" }), actions(run)),
+    h("p", { class: "sub" }, run.sentence, " ", answers(run.grades)),
+    working ? h("progress", { max: 1, value: run.progress ?? 0, "aria-label": "Progress of the training" }) : null,
+    (run.warnings ?? []).map((/** @type {any} */ warning) =>
+      h("p", { class: "note wrong", role: "alert" }, `At step ${count(warning.step)}: ${warning.text}.`)));
+}
+
+/** @param {HTMLElement} list @param {any} run */
+function drawFigures(list, run) {
+  const codec = run.codec ? ` on latents of ${run.codec}` : "";
+  /** @type {[string, any][]} */
+  const rows = [["Family", run.family ? `${run.family}${codec}` : "not chosen yet"], ["Data", run.data]];
+  if (run.last?.step) {
+    rows.push(["Step", h("span", { "data-figure": "step" }, count(run.last.step))]);
+    for (const [name, value] of Object.entries(run.losses ?? {})) {
+      rows.push([words(name), h("span", { "data-figure": name, "data-exact": String(value) }, short(Number(value)))]);
+    }
+    if (run.validation !== null) rows.push(["Validation loss", short(run.validation)]);
+    if (run.rate && run.state === "training") rows.push(["Rate", h("span", {}, short(Math.round(run.rate)), h("small", {}, " examples/s"))]);
+    if (run.last.seconds) rows.push(["Trained for", clock(run.last.seconds)]);
+  }
+  if (run.seconds_left !== null && run.seconds_left !== undefined) rows.push(["Left, about", clock(run.seconds_left)]);
+  if (run.parameters) rows.push(["Parameters", count(run.parameters)]);
+  fill(list, rows.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}
+
+/** Samples that were drawn while training, on a slider through time. */
+class SampleSlider {
+  /** @param {string} id of the run */
+  constructor(id) {
+    this.id = id;
+    this.key = "";
+    this.follows = true;
+    this.place = h("div", { class: "stage" });
+    this.caption = h("output", { class: "hint", for: "sample-time" });
+    this.slider = h("input", { type: "range", id: "sample-time", min: 0, max: 0, step: 1, value: 0, oninput: () => {
+      this.follows = Number(this.slider.value) === this.entries.length - 1;
+      this.draw();
+    } });
+    /** @type {{step: number | null, file: string}[]} */
+    this.entries = [];
+    this.control = h("div", {}, h("label", { for: "sample-time" }, "Time in training"), this.slider, this.caption);
+    this.element = h("div", {}, h("h2", {}, "Samples"), this.place, this.control);
+  }
+
+  /** @param {any} run */
+  show(run) {
+    const entries = [...(run.sheets ?? [])];
+    if (run.final) entries.push({ step: null, file: run.final });
+    const key = `${JSON.stringify(entries)}${run.final ? run.changed : ""}`;
+    if (key === this.key && this.key) return;
+    this.key = key;
+    this.stamp = Math.floor(run.changed ?? 0);
+    this.entries = entries;
+    this.slider.max = String(Math.max(0, entries.length - 1));
+    if (this.follows) this.slider.value = this.slider.max;
+    this.control.hidden = entries.length < 2;
+    this.draw();
+  }
+
+  draw() {
+    const entry = this.entries[Number(this.slider.value)];
+    if (!entry) {
+      fill(this.place, h("p", { class: "hint" }, "The first samples come after about a fifth of the training."));
+      return;
+    }
+    const when = entry.step === null ? "finished" : `step ${count(entry.step)}`;
+    this.caption.textContent = when;
+    this.slider.setAttribute("aria-valuetext", when);
+    const query = { run: this.id, file: entry.file, at: this.stamp ?? 0 };
+    if (entry.file.endsWith(".png")) {
+      const image = this.place.querySelector("img");
+      if (image) Object.assign(image, { src: address("/api/sheet", query), alt: `Samples, ${when}` });
+      else fill(this.place, h("img", { class: "sheet", src: address("/api/sheet", query), alt: `Samples, ${when}` }));
+    } else {
+      getText("/api/sheet", query).then((text) => fill(this.place, h("pre", { class: "text", tabindex: 0 }, text))).catch(() => {});
+    }
+  }
+}
+
+/** The curves of a run: its losses large, whatever else was logged small. */
+class Curves {
+  constructor() {
+    this.element = h("div", {});
+    /** @type {Map<string, any>} */
+    this.charts = new Map();
+  }
+
+  /** @param {any[]} parts of `/api/curves` */
+  show(parts) {
+    const known = parts.filter((part) => part.curves.length);
+    if (!known.length) {
+      fill(this.element, h("h2", {}, "Loss"), h("p", { class: "hint" }, "Curves begin with the first step."));
+      this.charts.clear();
+      return;
+    }
+    const shape = known.map((part) => [part.title, part.curves.map((/** @type {any} */ curve) => curve.name)]);
+    if (JSON.stringify(shape) !== this.shape) {
+      this.shape = JSON.stringify(shape);
+      this.charts.clear();
+      fill(this.element, known.map((part) => this.section(part)));
+    }
+    for (const part of known) this.update(part);
+  }
+
+  /** @param {any} part */
+  section(part) {
+    const losses = part.curves.filter(isLoss);
+    const others = part.curves.filter((/** @type {any} */ curve) => !isLoss(curve));
+    const chart = (/** @type {string} */ name, /** @type {string} */ look) => {
+      const element = h("line-chart", { class: look });
+      this.charts.set(`${part.title}/${name}`, element);
+      return element;
+    };
+    return h("section", {},
+      h("h2", {}, part.title ? `Loss, ${part.title}` : "Loss"),
+      losses.length ? [h("ul", { class: "legend" }, losses.map(legend)), chart("losses", "chart")] : null,
+      others.length && !part.title ? h("details", {}, h("summary", {}, `${others.length} more curves`),
+        others.map((/** @type {any} */ curve) => h("div", {}, h("h3", {}, words(curve.name)), chart(curve.name, "chart small")))) : null);
+  }
+
+  /** @param {any} part */
+  update(part) {
+    const losses = part.curves.filter(isLoss);
+    const lines = losses.flatMap((/** @type {any} */ curve, /** @type {number} */ place) => {
+      const style = curve.name === "validation" ? "held" : place ? "trend other" : "trend";
+      const raw = { ...curve, label: label(curve), style: curve.trend ? `raw${place ? " other" : ""}` : style };
+      return curve.trend ? [raw, { ...curve.trend, name: curve.name, label: "", style }] : [raw];
+    });
+    this.charts.get(`${part.title}/losses`)?.show("Loss by step", lines);
+    for (const curve of part.curves.filter((/** @type {any} */ curve) => !isLoss(curve))) {
+      this.charts.get(`${part.title}/${curve.name}`)?.show(words(curve.name), [{ ...curve, label: words(curve.name), style: "trend" }]);
+    }
+  }
+}
+
+/** @param {any} curve */
+function isLoss(curve) {
+  return curve.name.startsWith("loss") || curve.name === "validation";
+}
+
+/** @param {any} curve */
+function label(curve) {
+  return curve.name === "validation" ? "validation (data kept from training)" : words(curve.name);
+}
+
+/** @param {any} curve @param {number} place */
+function legend(curve, place) {
+  return h("li", {}, h("i", { class: curve.name === "validation" ? "held" : place ? "other" : "" }), label(curve), curve.trend ? " (each step, and smoothed)" : "");
+}
+
+/** @param {HTMLElement} side @param {any} run */
+function drawSide(side, run) {
+  const settings = Object.entries(run.settings ?? {});
+  const hasOpen = side.querySelector("details")?.open;
+  fill(side,
+    run.last_words?.length && run.state !== "finished" ? h("section", { class: "card" }, h("h2", {}, ACTIVE.includes(run.state) ? "What it says" : "Its last words"),
+      h("pre", { class: "words", tabindex: 0 }, run.last_words.join("\n"))) : null,
+    run.plan ? h("section", { class: "card" }, h("h2", {}, "Plan"), h("ul", { class: "plain" }, run.plan.map((/** @type {string} */ line) => h("li", {}, line)),
+      settings.map(([name, value]) => h("li", {}, `${name} = ${value}`))),
+      run.notes?.length ? h("details", { open: hasOpen }, h("summary", {}, "About the data"), h("ul", {}, run.notes.map((/** @type {string} */ note) => h("li", {}, note)))) : null) : null,
+    run.has_report ? h("section", { class: "card" }, h("h2", {}, "Report"), h("p", {}, "Is it close to your data, as varied, and new? Each answer with the figure that carries it."),
+      h("a", { class: "button", href: `#/report/${encodeURIComponent(run.id)}` }, "Open the report")) : null);
+}
+
+/** The report of a run inside the page. @param {HTMLElement} main @param {string} id */
+export function showReport(main, id) {
+  document.title = `Report of ${id} - Anew Studio`;
+  fill(main,
+    h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / report"),
+    h("iframe", { src: address("/api/report", { run: id }), title: `Report of ${id}`, sandbox: "" }));
+  return () => {};
+}

@@ -1,0 +1,139 @@
+// The list of runs: what is at work, what is finished, and which to compare.
+
+import { address, get, getText, onChange, post, Refusal } from "./api.js";
+import { clock, count, fill, h, say, words } from "./dom.js";
+
+export const ACTIVE = ["training", "preparing", "measuring"];
+const WRONG = ["failed", "damaged", "stopped"];
+const ANSWERS = { good: "yes", fair: "partly", poor: "no", too_few: "too few to tell" };
+const QUESTIONS = { closeness: "close", variety: "varied", novelty: "new" };
+
+/** @param {string} state */
+export function badge(state) {
+  const look = ACTIVE.includes(state) ? "active" : WRONG.includes(state) ? "wrong" : "";
+  return h("span", { class: `badge ${look}` }, state);
+}
+
+/** The address of a run's page. @param {string} id */
+export function runAddress(id) {
+  return `#/run/${encodeURIComponent(id)}`;
+}
+
+/** The three answers in a line. @param {Record<string, string>} grades */
+export function answers(grades) {
+  return Object.entries(grades ?? {}).map(([name, grade]) => `${QUESTIONS[/** @type {keyof QUESTIONS} */ (name)] ?? words(name)}? ${ANSWERS[/** @type {keyof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
+}
+
+/** @param {any} run @returns {string} */
+function facts(run) {
+  const parts = [run.family ? (run.codec ? `${run.family} on latents of ${run.codec}` : run.family) : "", run.modality, run.data && `from ${run.data}`];
+  return parts.filter(Boolean).join(" · ");
+}
+
+/** @param {any} run */
+function thumbnail(run) {
+  if (!run.sheet) return h("div", { class: "thumb" }, h("span", { class: "none" }, run.state === "queued" ? "waiting" : "no samples yet"));
+  const query = { run: run.id, file: run.sheet, at: Math.floor(run.changed ?? 0) };
+  if (run.sheet.endsWith(".png")) {
+    return h("div", { class: "thumb" }, h("img", { src: address("/api/sheet", query), alt: "", loading: "lazy" }));
+  }
+  const text = h("pre", {});
+  getText("/api/sheet", query).then((all) => { text.textContent = all.slice(0, 600); }).catch(() => {});
+  return h("div", { class: "thumb", "aria-hidden": "true" }, text);
+}
+
+/** @param {any} run @param {Set<string>} picked @param {() => void} onPick */
+function tile(run, picked, onPick) {
+  const working = ACTIVE.includes(run.state);
+  const pick = h("label", { class: "pick" },
+    h("input", { type: "checkbox", checked: picked.has(run.id), "aria-label": `Compare ${run.name}`, onchange: (/** @type {Event} */ event) => {
+      if (/** @type {HTMLInputElement} */ (event.target).checked) picked.add(run.id);
+      else picked.delete(run.id);
+      onPick();
+    } }), "compare");
+  return h("article", { class: "card tile" },
+    h("a", { href: runAddress(run.id) }, thumbnail(run),
+      h("div", { class: "body" },
+        h("h2", {}, run.name),
+        h("p", { class: "facts" }, facts(run)),
+        h("p", { class: "facts state" }, badge(run.state),
+          run.state === "training" ? `step ${count(run.step)}${run.seconds_left !== null ? `, about ${clock(run.seconds_left)} left` : ""}` : answers(run.grades)),
+        working ? h("progress", { max: 1, value: run.progress ?? 0, "aria-label": `Progress of ${run.name}` }) : null)),
+    run.state === "finished" ? pick : null);
+}
+
+/** @param {HTMLElement} main */
+export function showRuns(main) {
+  document.title = "Runs - Anew Studio";
+  /** @type {Set<string>} */
+  const picked = new Set();
+  const tiles = h("div", { class: "tiles" });
+  const comparisons = h("section", { class: "comparisons" });
+  const title = h("p", { class: "sub" });
+  const compare = h("button", { type: "button", hidden: true, onclick: () => begin() }, "Compare these");
+  const onPick = () => {
+    compare.hidden = picked.size < 2;
+    compare.textContent = `Compare these ${picked.size}`;
+  };
+  const begin = async () => {
+    try {
+      const { id } = await post("/api/compare", { runs: [...picked] });
+      location.hash = `#/compare/${encodeURIComponent(id)}`;
+    } catch (error) {
+      say(/** @type {Error} */ (error).message);
+    }
+  };
+  fill(main,
+    h("div", { class: "head" }, h("h1", {}, "Runs"), h("span", { class: "grow" }), compare, h("a", { class: "button main", href: "#/new" }, "New run")),
+    title, tiles, comparisons);
+  let isFirst = true;
+  const load = async () => {
+    try {
+      const { folder, first, runs, comparisons: all } = await get("/api/runs");
+      if (isFirst && first.length === 1 && !sessionStorage.getItem("opened")) {
+        sessionStorage.setItem("opened", "yes");
+        location.hash = runAddress(first[0]);
+        return;
+      }
+      isFirst = false;
+      const atWork = runs.filter((/** @type {any} */ run) => ACTIVE.includes(run.state)).length;
+      const waiting = runs.filter((/** @type {any} */ run) => run.state === "queued").length;
+      title.textContent = `${count(runs.length)} in the folder ${folder}${atWork ? `, ${atWork} at work` : ""}${waiting ? `, ${waiting} waiting` : ""}`;
+      if (all.length) {
+        fill(comparisons, h("h2", {}, "Comparisons"), h("ul", { class: "plain" }, all.map((/** @type {any} */ entry) =>
+          h("li", {}, h("a", { href: `#/compare/${encodeURIComponent(entry.id)}` }, entry.name), ` of ${entry.runs.join(", ")} `, badge(entry.state)))));
+      }
+      if (runs.length) {
+        keepFocus(tiles, () => fill(tiles, runs.map((/** @type {any} */ run) => tile(run, picked, onPick))));
+      } else {
+        fill(tiles, h("div", { class: "card" }, h("h2", {}, "Nothing here yet"),
+          h("p", {}, "Give Anew some files of yours, or one of its examples, and watch it learn to make more of the same kind."),
+          h("a", { class: "button main", href: "#/new" }, "Choose data")));
+      }
+    } catch (error) {
+      if (error instanceof Refusal) fill(tiles, h("p", { class: "note wrong" }, error.message));
+    }
+  };
+  load();
+  return onChange(throttled(load, 1000));
+}
+
+/** Keep the keyboard where it was while a list is drawn again. @param {HTMLElement} list @param {() => void} draw */
+function keepFocus(list, draw) {
+  const controls = () => /** @type {HTMLElement[]} */ ([...list.querySelectorAll("a, input, button")]);
+  const place = controls().indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  draw();
+  if (place >= 0) controls()[place]?.focus();
+}
+
+/** Call at most once in a while, and once more behind the last. @param {() => unknown} action @param {number} ms @returns {() => void} */
+export function throttled(action, ms) {
+  let due = 0;
+  /** @type {number | undefined} */
+  let timer;
+  return () => {
+    clearTimeout(timer);
+    const wait = Math.max(0, due - Date.now());
+    timer = window.setTimeout(() => { due = Date.now() + ms; action(); }, wait);
+  };
+}

@@ -1,0 +1,157 @@
+"""One Studio: its folder, the runs in it, the queue, and what pages are told. Without PyTorch."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from anew.server.faults import ApiError
+from anew.studio_app import run_summary, runner
+from anew.studio_app.jobs import Job, JobStore
+from anew.studio_app.run_finder import RunFinder
+from anew.studio_app.run_page import RunLogs, detail
+from anew.studio_app.start_folder import StartFolder
+from anew.studio_app.watcher import Signature, Watcher, signature
+from anew.workflows.inspect_run import is_run
+
+
+class Studio:
+    """What the routes ask.
+
+    Args:
+        folder: Where it was started.
+        first: Names of the runs to open first.
+    """
+
+    def __init__(self, folder: StartFolder, first: list[str]) -> None:
+        self.folder, self.first = folder, first
+        self.jobs = JobStore(folder.state)
+        self.jobs.prepare()
+        self.logs = RunLogs()
+        self.watcher = Watcher(self._signatures)
+        self._finder = RunFinder(folder.root)
+        self._summaries: dict[str, tuple[object, dict[str, object]]] = {}
+        self._runners: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.RLock()
+
+    # ---- runs ----
+
+    def runs(self) -> dict[str, Path]:
+        """Folders of all runs by name."""
+        with self._lock:
+            return {self.folder.name(path): path for path in self._finder.find()}
+
+    def run(self, name: str) -> Path:
+        """The folder of a run.
+
+        Raises:
+            ApiError: 403 it lies outside of the start folder; 404 it is no run.
+        """
+        path = self.folder.path(name)
+        if path == self.folder.root or not is_run(path):
+            raise ApiError(404, f"{name[:200]!r} is not a run, or not any more")
+        return path
+
+    def job_of(self, name: str) -> Job | None:
+        """The newest job that writes a run."""
+        return next((job for job in reversed(self.jobs.all()) if job.run == name), None)
+
+    def summaries(self) -> list[dict[str, object]]:
+        """What the list shows, the newest first."""
+        with self._lock:
+            newest = {job.run: job for job in self.jobs.all()}
+            runs = self.runs()
+            values = [self._summary(name, path, newest.get(name)) for name, path in runs.items()]
+            kept = {name: self._summaries[name] for name in runs if name in self._summaries}
+            self._summaries = kept
+        waiting = [job for name, job in newest.items() if name not in runs and _is_shown(job)]
+        values += [run_summary.queued_summary(job) for job in waiting]
+        return sorted(values, key=_order)
+
+    def _summary(self, name: str, path: Path, job: Job | None) -> dict[str, object]:
+        """Made anew where something changed, or as long as somebody works on it."""
+        stamp = (signature(path), job)
+        known = self._summaries.get(name)
+        if known is not None and known[0] == stamp and known[1]["state"] in ("finished", "damaged"):
+            return known[1]
+        value = run_summary.summary(name, path, job)
+        self._summaries[name] = (stamp, value)
+        return value
+
+    def detail(self, name: str) -> dict[str, object]:
+        """All of one run but its curves, with the last words of its job."""
+        job = self.job_of(name)
+        is_missing = job is not None and not is_run(self.folder.path(name))
+        value = run_summary.queued_summary(job) if job and is_missing else detail(name, self.run(name), job, self.logs)
+        words = [] if job is None else self.jobs.last_words(job)
+        return value | {"last_words": words, "command": [] if job is None else job.words}
+
+    # ---- comparisons ----
+
+    def comparisons(self) -> list[dict[str, object]]:
+        """Those that were asked for here, the newest first."""
+        jobs = [job for job in self.jobs.all() if job.verb == "compare"]
+        return [self._comparison(job) for job in reversed(jobs)]
+
+    def comparison(self, name: str) -> dict[str, object]:
+        """One of them, with what its command printed last.
+
+        Raises:
+            ApiError: 404 there is none of this name.
+        """
+        job = self.job_of(name)
+        if job is None or job.verb != "compare":
+            raise ApiError(404, f"{name[:200]!r} is not a comparison of this Studio")
+        return self._comparison(job) | {"last_words": self.jobs.last_words(job)}
+
+    def _comparison(self, job: Job) -> dict[str, object]:
+        has_page = (self.folder.root / job.run / "compare.html").is_file()
+        state = (
+            "finished"
+            if has_page
+            else "failed"
+            if job.state == "ended"
+            else "queued"
+            if job.state == "queued"
+            else "measuring"
+        )
+        runs = [Path(word).name for word in job.words[job.words.index("--runs") + 1 :]]
+        return {"id": job.run, "name": Path(job.run).name, "state": state, "runs": runs, "job_state": job.state}
+
+    # ---- queue ----
+
+    def _signatures(self) -> Mapping[str, Signature]:
+        """What the watcher compares; it also sees that somebody works through the queue."""
+        jobs = self.jobs.all()
+        self._keep_running(jobs)
+        values = {name: signature(path) for name, path in self.runs().items()}
+        for job in jobs:
+            state = (job.state, job.exit, job.state != "running" or job.is_alive, self._log_size(job))
+            values[job.run] = (*values.get(job.run, ()), job.id, *state)
+        return values
+
+    def _log_size(self, job: Job) -> int:
+        try:
+            return self.jobs.log_path(job).stat().st_size
+        except OSError:
+            return 0
+
+    def _keep_running(self, jobs: list[Job]) -> None:
+        """Start a runner where there is something to do and nobody does it."""
+        self._runners = [process for process in self._runners if process.poll() is None]
+        if any(job.state != "ended" for job in jobs) and not self._runners and not self.jobs.has_runner():
+            self._runners.append(runner.begin(self.folder.root))
+
+
+def _is_shown(job: Job) -> bool:
+    """Whether a job without a run belongs in the list: it waits, begins, or failed at once."""
+    return job.verb == "train" and (job.state != "ended" or job.exit not in (0, None))
+
+
+def _order(value: dict[str, object]) -> tuple[int, float, str]:
+    states = ("training", "preparing", "measuring", "queued")
+    changed = value["changed"]
+    place = states.index(str(value["state"])) if value["state"] in states else len(states)
+    return place, -changed if isinstance(changed, int | float) else 0.0, str(value["id"])

@@ -1,0 +1,105 @@
+"""Files that are dropped on the page, streamed to the disk into a folder of their own below the start folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
+
+from starlette.concurrency import run_in_threadpool
+
+from anew.core import files
+from anew.errors import shorten
+from anew.server.faults import ApiError
+from anew.studio_app.start_folder import StartFolder
+
+FOLDER = "uploads"
+MAX_FILE_BYTES = 64 * 2**30
+MAX_FILES = 100_000  # of one upload
+MAX_PARTS, MAX_PART = 12, 200  # folders of a path, characters of a name
+WRITE_BYTES = 2**20
+CHECK_BYTES = 64 * 2**20  # written between two looks whether there is room
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')
+
+
+def new_upload(folder: StartFolder, name: str) -> str:
+    """Make the folder of an upload; its name."""
+    stem = _UNSAFE.sub("_", name).strip(". ")[:60] or "files"
+    number = 1
+    while True:
+        place = folder.root / FOLDER / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            place.mkdir(parents=True)
+            return folder.name(place)
+        except FileExistsError:
+            number += 1
+
+
+def target_of(folder: StartFolder, upload: str, path: str) -> Path:
+    """Where a file of an upload goes.
+
+    Raises:
+        ApiError: The upload is none, or the path leads out of it.
+    """
+    base = folder.path(upload)
+    if base.parent != folder.root / FOLDER or not base.is_dir():
+        raise ApiError(404, f"{shorten(upload)} is not an upload, or not any more")
+    parts = path.split("/")
+    is_plain = all(part and part[0] != "." and len(part) <= MAX_PART and not _UNSAFE.search(part) for part in parts)
+    if not is_plain or len(parts) > MAX_PARTS:
+        raise ApiError(400, f"a file cannot be kept under the name {shorten(path)}; rename it")
+    target = base.joinpath(*parts)
+    if not target.resolve().is_relative_to(base):
+        raise ApiError(403, f"{shorten(path)} leads out of its folder")
+    return target
+
+
+async def receive(target: Path, chunks: AsyncIterator[bytes], length: int | None) -> int:
+    """Write a file as it arrives, whole or not at all; its size.
+
+    Args:
+        target: Where to.
+        chunks: Its bytes.
+        length: How many are announced.
+
+    Raises:
+        ApiError: 413 it is too large for the disk, or incomplete.
+    """
+    await run_in_threadpool(target.parent.mkdir, parents=True, exist_ok=True)
+    _check_room(target, length or 0)
+    temporary = target.with_name(files.temporary_name(target.name)[:250])
+    try:
+        with open(temporary, "xb", buffering=WRITE_BYTES) as file:
+            size = await _write(file, target, chunks)
+        if length is not None and size != length:
+            raise ApiError(400, f"{target.name} did not arrive whole; drop it again")
+        os.replace(temporary, target)
+    except OSError as error:
+        raise ApiError(413, f"{target.name} cannot be written ({files.clause(error)})") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return size
+
+
+async def _write(file: BinaryIO, target: Path, chunks: AsyncIterator[bytes]) -> int:
+    """All chunks into a file as long as there is room; how many bytes that were."""
+    size, checked_at = 0, 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size - checked_at > CHECK_BYTES:
+            checked_at = size
+            _check_room(target, 0)
+        if size > MAX_FILE_BYTES:
+            raise ApiError(413, f"{target.name} is larger than {MAX_FILE_BYTES:,} bytes; choose it by its path")
+        await run_in_threadpool(file.write, chunk)
+    return size
+
+
+def _check_room(target: Path, size: int) -> None:
+    if shutil.disk_usage(target.parent).free - size < files.SPARE:
+        raise ApiError(413, f"{target.name} does not fit on the disk, where 2 GB stay free; free some space")

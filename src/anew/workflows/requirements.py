@@ -1,0 +1,157 @@
+"""What a report must not say, for checks that run by themselves: conditions, which of them hold, a badge and a JUnit file."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from anew.core import files
+from anew.errors import ConfigError, did_you_mean, shorten
+
+if TYPE_CHECKING:
+    from anew.evaluation.reporting.report import EvaluationReport
+
+COPIES = "copies"
+BADGE, JUNIT = "badge.svg", "junit.xml"
+ADVICE = "give conditions like copies,coverage<0.8"
+SIGNS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_CONDITION = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|<|>)\s*(\S+)\s*")
+LETTER = 6.6  # pixels of a letter of a badge, about
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A condition on which a check fails.
+
+    Attributes:
+        text: As it was given.
+        name: Of a score, or "copies".
+        sign: What the score is compared by; "" for copies.
+        bound: What it is compared with.
+    """
+
+    text: str
+    name: str
+    sign: str = ""
+    bound: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Whether a check passed.
+
+    Attributes:
+        requirement: What was looked at.
+        passed: Whether the condition does not hold, for sure: what was not measured has not passed.
+        sentence: What was found.
+    """
+
+    requirement: Requirement
+    passed: bool
+    sentence: str
+
+
+def parse_requirements(text: str) -> list[Requirement]:
+    """Conditions from a list with commas: "copies,coverage<0.8".
+
+    Raises:
+        ConfigError: One is not a condition.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    return [_parsed(part) for part in parts]
+
+
+def _parsed(part: str) -> Requirement:
+    if part == COPIES:
+        return Requirement(part, COPIES)
+    match = _CONDITION.fullmatch(part)
+    try:
+        bound = float(match[3]) if match else math.nan
+    except ValueError:
+        bound = math.nan
+    if match is None or not math.isfinite(bound):
+        raise ConfigError(f"`fail_on` {shorten(part)} is no condition; {ADVICE}")
+    return Requirement(part, match[1], match[2], bound)
+
+
+def check_requirements(report: EvaluationReport, requirements: Sequence[Requirement]) -> list[Outcome]:
+    """Whether each check passed. Writes the badge and the JUnit file beside the report.
+
+    Args:
+        report: What was measured.
+        requirements: As `parse_requirements` gives them.
+    """
+    outcomes = [_outcome(report, requirement) for requirement in requirements]
+    if report.folder is not None:
+        files.write_text(report.folder / BADGE, badge(outcomes))
+        files.write_text(report.folder / JUNIT, junit(report.run, outcomes))
+    return outcomes
+
+
+def _outcome(report: EvaluationReport, requirement: Requirement) -> Outcome:
+    if requirement.name == COPIES:
+        return _copies_outcome(report, requirement)
+    values = {score.name: score.value for score in report.scores}
+    value = values.get(requirement.name, math.nan)
+    if not math.isfinite(value):
+        hint = "" if requirement.name in values else did_you_mean(requirement.name, values)
+        return Outcome(requirement, False, f"{requirement.name} was not measured{hint}")
+    fails = SIGNS[requirement.sign](value, requirement.bound)
+    return Outcome(requirement, not fails, f"{requirement.name} is {value:.4g}")
+
+
+def _copies_outcome(report: EvaluationReport, requirement: Requirement) -> Outcome:
+    copies = report.copies
+    if copies is None:
+        return Outcome(requirement, False, "copies were not looked for")
+    found = f"about {copies.share:.1%} of the samples are copies" if copies.found else "no copies were found"
+    return Outcome(requirement, not copies.found, f"{found} (p = {copies.p:.2g})")
+
+
+def badge(outcomes: Sequence[Outcome]) -> str:
+    """A picture of two words, as projects show them on their page."""
+    failed = [outcome.requirement.name for outcome in outcomes if not outcome.passed]
+    left, right = "anew", f"failed: {', '.join(failed)}" if failed else f"{len(outcomes)} passed"
+    colour = "#b3261e" if failed else "#2e7d32"
+    widths = [round(LETTER * len(text) + 12) for text in (left, right)]
+    total = sum(widths)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{total}" height="20" role="img" '
+        f'aria-label="{left}: {escape(right)}">'
+        f'<clipPath id="r"><rect width="{total}" height="20" rx="3"/></clipPath><g clip-path="url(#r)">'
+        f'<rect width="{widths[0]}" height="20" fill="#444"/>'
+        f'<rect x="{widths[0]}" width="{widths[1]}" height="20" fill="{colour}"/></g>'
+        '<g fill="#fff" text-anchor="middle" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">'
+        f'<text x="{widths[0] / 2}" y="14">{left}</text>'
+        f'<text x="{widths[0] + widths[1] / 2}" y="14">{escape(right)}</text></g></svg>\n'
+    )
+
+
+def junit(run: str, outcomes: Sequence[Outcome]) -> str:
+    """One test case a condition, in the XML that build servers read."""
+    failures = sum(not outcome.passed for outcome in outcomes)
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>']
+    lines.append(f'<testsuite name="anew evaluate" tests="{len(outcomes)}" failures="{failures}" errors="0">')
+    for outcome in outcomes:
+        case = f'  <testcase classname="{_attribute(run)}" name="not {_attribute(outcome.requirement.text)}"'
+        sentence = _attribute(outcome.sentence)
+        if outcome.passed:
+            lines.append(f"{case}><system-out>{sentence}</system-out></testcase>")
+        else:
+            lines.append(f'{case}><failure message="{sentence}"/></testcase>')
+    return "\n".join([*lines, "</testsuite>", ""])
+
+
+def _attribute(text: str) -> str:
+    """A text inside of XML, without characters that XML has no place for."""
+    return escape("".join(c if c.isprintable() else "\ufffd" for c in text))

@@ -1,0 +1,161 @@
+"""Data at addresses: copied once, listed always, and never with a secret in what is kept."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from anew.core import files
+from anew.data.dataset import Dataset
+from anew.data.modalities.text import Text
+from anew.data.sources import remote
+from anew.data.sources.remote import address_of, local_copy, without_query
+from anew.data.sources.source import Source
+from anew.errors import DataError
+from anew.planning.request import resolve_data
+
+KINDS = {"text": Text}
+
+
+@pytest.fixture
+def store() -> Iterator[fsspec.AbstractFileSystem]:
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    for i in range(12):
+        system.pipe(f"/bucket/books/{i:02d}.txt", f"The book of number {i}.\n".encode() * 40)
+    yield system
+    system.store.clear()
+    system.pseudo_dirs[:] = [""]
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("s3://bucket/a b", "s3://bucket/a b"),
+        (str(Path("s3://bucket/a")), "s3://bucket/a"),  # a Path has lost a slash
+        ("https://host/x.tar?sig=1", "https://host/x.tar?sig=1"),
+        ("C:/data", None),
+        ("owner/name", None),
+        ("a:b", None),
+    ],
+)
+def test_what_is_an_address(text: str, address: str | None) -> None:
+    assert address_of(text) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("s4://bucket/x", "did you mean 's3'"),
+        ("ftp://host/x", "addresses of ftp:// are not read"),
+        ("s3://key:secret@bucket/x", "must hold no user or key"),
+        ("https://me:pw@host/x", "must hold no user or key"),
+        ("https://host/a.zip::s3://b", "give one address"),
+        ("memory://nowhere/x", "there is nothing at"),
+    ],
+)
+def test_addresses_that_are_refused(text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        Source.open(text, KINDS)
+    assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_folder_in_a_store_is_a_folder(store: fsspec.AbstractFileSystem) -> None:
+    data = Dataset.open("memory://bucket/books")
+    assert data.modality.name == "text" and data.path == "memory://bucket/books"
+    assert any("12 files" in note and "copy in the cache" in note for note in data.scan.notes)
+    assert resolve_data("memory://bucket/books") == "memory://bucket/books"
+    assert Dataset.open(Path("memory://bucket/books")).fingerprint == data.fingerprint
+
+
+def test_only_what_changed_is_fetched_again(store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[str] = []
+    original = type(store).get_file
+
+    def counted(self: object, rpath: str, lpath: str, **more: object) -> object:
+        fetched.append(rpath)
+        return original(self, rpath, lpath, **more)
+
+    monkeypatch.setattr(type(store), "get_file", counted)
+    place = local_copy("memory://bucket/books").place
+    assert len(fetched) == 12
+    assert local_copy("memory://bucket/books").place == place and len(fetched) == 12
+    store.pipe("/bucket/books/03.txt", b"another book\n")
+    store.rm("/bucket/books/11.txt")
+    local_copy("memory://bucket/books")
+    assert fetched[12:] == ["/bucket/books/03.txt"]
+    assert (place / "03.txt").read_bytes() == b"another book\n" and not (place / "11.txt").exists()
+
+
+def test_a_file_that_fails_costs_one_file_and_a_store_that_stutters_none(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote.time, "sleep", lambda seconds: None)
+    original, failures = type(store).get_file, {"/bucket/books/05.txt": 2}
+
+    def unsure(self: object, rpath: str, lpath: str, **more: object) -> object:
+        if rpath.endswith("07.txt"):
+            raise PermissionError("not yours")
+        if failures.get(rpath, 0):
+            failures[rpath] -= 1
+            raise ConnectionResetError("connection reset")
+        return original(self, rpath, lpath, **more)
+
+    monkeypatch.setattr(type(store), "get_file", unsure)
+    copy = local_copy("memory://bucket/books")
+    assert [refusal.name for refusal in copy.refusals] == ["07.txt"]
+    assert "may not be read" in copy.refusals[0].reason
+    assert (copy.place / "05.txt").exists() and not list(copy.place.glob(".*.part"))
+
+
+def test_an_outage_ends_in_a_sentence(store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "RETRY_S", 0.0)
+    monkeypatch.setattr(type(store), "find", lambda *args, **more: (_ for _ in ()).throw(OSError("gone?token=abc")))
+    with pytest.raises(DataError, match="cannot be read") as caught:
+        local_copy("memory://bucket/books")
+    assert "abc" not in str(caught.value)
+
+
+def test_names_that_lead_elsewhere_are_refused(store: fsspec.AbstractFileSystem) -> None:
+    store.store["/bucket/books/../../evil.txt"] = store.store["/bucket/books/00.txt"]
+    store.store["/bucket/books/bell\a.txt"] = store.store["/bucket/books/00.txt"]
+    copy = local_copy("memory://bucket/books")
+    assert {refusal.reason for refusal in copy.refusals} == {"has a name that cannot be kept on a disk"}
+    assert not list(copy.place.parent.glob("evil.txt"))
+
+
+def test_what_does_not_fit_is_said_before_anything_is_fetched(
+    store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "SPARE", 1 << 60)
+    with pytest.raises(DataError, match="set the environment variable ANEW_CACHE"):
+        local_copy("memory://bucket/books")
+
+
+def test_a_signed_web_address_is_used_and_not_kept(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    (tmp_path / "names.txt").write_text("".join(f"name {i}\n" for i in range(400)))
+    handler = functools.partial(_Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/names.txt?signature=topsecret"
+        data = Dataset.open(address)
+        with pytest.raises(DataError, match="there is nothing at"):
+            Dataset.open(f"http://127.0.0.1:{server.server_port}/missing.txt")
+        server.shutdown()
+    assert data.path == without_query(address) and data.scan.items == 400
+    assert "topsecret" not in json.dumps(data.path) and "topsecret" not in "".join(data.scan.notes)
+    root = files.cache_root(None) / "remote"
+    assert not any(b"topsecret" in path.read_bytes() for path in root.rglob("*") if path.is_file())
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass

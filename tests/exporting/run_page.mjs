@@ -1,0 +1,35 @@
+// Samples of an exported page for the tests: node run_page.mjs WEB PAGE FILE, FILE holding what `Sampler.sample`
+// takes, or `texts` to encode, `images` to match, or `grids` to turn into waves.
+import { readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+
+const [web, page, file] = process.argv.slice(2);
+const load = (name) => import(pathToFileURL(`${web}/${name}.js`));
+const { Container, fromBase64 } = await load("graph");
+const { Sampler } = await load("sampler");
+const { Tensor } = await load("tensor");
+const { makeTokenizer } = await load("tokenizer");
+const html = readFileSync(page, "utf8");
+const element = (id) => html.split(`id="${id}">`)[1].split("</script>")[0];
+const program = JSON.parse(element("program"));
+const request = JSON.parse(readFileSync(file, "utf8"));
+const answer = {};
+if (request.texts) {
+  const tokenizer = makeTokenizer(program.item.tokenizer);
+  answer.ids = request.texts.map((text) => tokenizer.encode(text));
+  answer.texts = answer.ids.map((ids) => tokenizer.decode(ids));
+} else if (request.matching) {
+  const { matched } = await load("pixel_steps");
+  answer.values = request.images.map((values) => Array.from(matched(values, request.shape, request.matching)));
+} else if (request.grids) {
+  const { waveOf } = await load("sound");
+  answer.waves = request.grids.map((grid) => Array.from(waveOf(grid, program.item)));
+} else {
+  const container = new Container(program.container, fromBase64(element("tensors")));
+  const known = Object.entries(request.known ?? {}).map(([name, value]) => [name, value.shape ? Tensor.from(value.type, value.shape, value.values) : value]);
+  const drafts = [...new Sampler(program, container).sample({ ...request, known: Object.fromEntries(known) })];
+  const { x } = drafts.at(-1);
+  answer.drafts = drafts.length;
+  answer.sample = x instanceof Tensor ? { shape: x.shape, values: Array.from(x.values()) } : x.rows;
+}
+console.log(JSON.stringify(answer));

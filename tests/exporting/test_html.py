@@ -1,0 +1,393 @@
+"""The page of a run: with the same random numbers it makes the samples of the run, in Node and in a browser without a network."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import anew
+from anew.core.random import generator
+from anew.core.specs import SampleRequest
+from anew.data.formats import pixel_steps
+from anew.exporting.bundle import bundled
+from anew.exporting.graph import WEB, Container
+from anew.exporting.sampler import whole_sampler
+from samples import clips, prose, shapes, tones
+
+from .conftest import TINY_CONV, train
+from .families import OWN_FAMILY
+from .interpreter import needs_node, node, run_graphs
+
+N, SEED = 5, 3
+OVERHEAD = 300_000  # bytes of a page beside its weights
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+def exported(run: Path, out: Path, number_type: str | None = "f32") -> tuple[anew.Model, Path]:
+    """The run in fp32, as pages compute, and its page."""
+    from anew.exporting.sampler import in_fp32
+
+    model = anew.load(run, "cpu")
+    in_fp32(model.family)
+    if model.codec is not None:
+        in_fp32(model.codec)  # type: ignore[arg-type]
+    return model, anew.export(run, "html", out, number_type=number_type).folder
+
+
+def sampled(page: Path, **request: Any) -> Any:
+    """Samples of the page; tensors among `known` are what it would draw."""
+    known = {name: as_json(value) for name, value in request.pop("known", {}).items()}
+    file = page.with_suffix(".json")
+    file.write_text(json.dumps({**request, "known": known}))
+    sample = node(Path(__file__).with_name("run_page.mjs"), page, file)["sample"]
+    return np.array(sample["values"], np.float32).reshape(sample["shape"]) if isinstance(sample, dict) else sample
+
+
+def as_json(value: Any) -> Any:
+    if not isinstance(value, Tensor):
+        return value
+    number_type = "f32" if value.is_floating_point() else "i32"
+    return {"type": number_type, "shape": list(value.shape), "values": value.flatten().tolist()}
+
+
+def values(model: anew.Model) -> tuple[Tensor, SampleRequest]:
+    """Samples of the run (N, *shape)."""
+    request = model.request(N, SEED)
+    *_, x = model.family.sample(request, SEED)
+    return (x if model.codec is None else model.codec.decode(x)), request
+
+
+def gan_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:
+    family: Any = model.family
+    latents = family.initial_latents(request, SEED)
+    size = family.config.latent_dim
+    return {"z": latents[:, :size], "component": latents[:, size:].argmax(1)}
+
+
+def vae_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:
+    family: Any = model.family
+    top = family.config.top_dim
+    size = top + int(np.prod(family.latent.shape))
+    noise = torch.stack([torch.randn(size, generator=generator(SEED, "draw", i)) for i in range(N)])
+    assert request.labels is not None
+    return {"noise": noise[:, :top], "deviations": float(family.temperature) * noise[:, top:], "label": request.labels}
+
+
+def diffusion_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tensor]:
+    family: Any = model.family
+    noise = family._noise(request, SEED)
+    known = {name: noise[name] for name in ("inside", "outside")}
+    known |= {"noise": noise["noise"].view(N, *family.spec.shape)}
+    known |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], None))}
+    parts = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], None)
+    return known if parts is None else known | {"last": parts.sum(1) - 1}
+
+
+NOISE = {"gan": gan_noise, "vae": vae_noise, "diffusion": diffusion_noise}
+PIXEL = {**TINY_CONV, "space": "pixel"}
+GRIDS: dict[str, tuple[str, Callable[[Path, int], Path], dict[str, object]]] = {
+    "gan": ("gan", shapes, TINY_CONV),
+    "vae": ("vae", shapes, {**TINY_CONV, "prior_width": 32, "top_dim": 8}),
+    "diffusion": ("diffusion", shapes, PIXEL),
+    "patches": ("diffusion", shapes, {"net": "dit", "width": 64, "depth": 2, "batch_size": 8, "space": "pixel"}),
+    "latents": ("diffusion", shapes, {**TINY_CONV, "space": "latent"}),
+    "sound": ("diffusion", tones, PIXEL),
+    "clips": ("diffusion", clips, PIXEL),
+}
+
+
+@pytest.fixture(scope="module")
+def grid_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A run over pictures or sound by the name of its sort."""
+    runs: dict[str, Path] = {}
+
+    def make(name: str) -> Path:
+        if name not in runs:
+            place = tmp_path_factory.mktemp("grids")
+            family, make_data, settings = GRIDS[name]
+            runs[name] = train(make_data(place / "data", 40), place / "run", settings, steps=3, family=family)
+        return runs[name]
+
+    return make
+
+
+@needs_node
+@pytest.mark.parametrize("name", ["gan", *(pytest.param(n, marks=pytest.mark.slow) for n in list(GRIDS)[1:])])
+def test_grids_are_those_of_the_run(name: str, grid_run: Callable[[str], Path], tmp_path: Path) -> None:
+    model, page = exported(grid_run(name), tmp_path / "page.html")
+    expected, request = values(model)
+    known = NOISE[GRIDS[name][0]](model, request)
+    got = sampled(page, n=N, known=known)
+    assert got.shape == tuple(expected.shape) and np.abs(got - expected.numpy()).max() < 1e-3
+    halves = sampled(exported(grid_run(name), tmp_path / "halves.html", None)[1], n=N, known=known)
+    assert np.abs(halves - expected.numpy()).max() < 2 * 2 / 255  # values span -1 to 1
+    drawn = sampled(page, n=3, seed=1)
+    again = sampled(page, n=2, seed=1, index=1)
+    assert np.abs(drawn[1:] - again).max() < 1e-4 and np.abs(drawn[0] - drawn[1]).max() > 1e-2
+
+
+@pytest.fixture(scope="module")
+def text_page(
+    text_run: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tuple[anew.Model, Path]]:
+    """A run over text by the name of its sort, and its page."""
+    pages: dict[str, tuple[anew.Model, Path]] = {}
+
+    def make(name: str) -> tuple[anew.Model, Path]:
+        if name not in pages:
+            pages[name] = exported(text_run(name), tmp_path_factory.mktemp("pages") / "page.html")
+        return pages[name]
+
+    return make
+
+
+def answer(page: Path, **request: Any) -> Any:
+    """What the script says of a page."""
+    file = page.with_suffix(".json")
+    file.write_text(json.dumps(request))
+    return node(Path(__file__).with_name("run_page.mjs"), page, file)
+
+
+CURVE = ([0.0, 20.0, 90.0, 300.0], [0.0, 2.0, 60.0, 300.0])
+MATCHING: list[list[dict[str, Any]]] = [
+    [{"step": "alpha", "clear": CURVE, "opaque": CURVE}, {"step": "specks", "sharpness": 4.0, "apart": CURVE}],
+    [{"step": "flat", "colour": [255, 0, 30, 255], "reach": 200.0, "near": CURVE}],
+    [{"step": "palette", "colours": [[0, 0, 0, 0], [255, 0, 0, 255], [9, 200, 99, 128]], "lenience": 40.0}],
+]
+
+
+@needs_node
+@pytest.mark.parametrize("steps", MATCHING, ids=["alpha and specks", "flat", "palette"])
+def test_pixels_are_matched_as_by_the_run(steps: list[dict[str, Any]], tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).uniform(0, 255, (2, 4, 6, 7)).astype(np.float32)
+    (tmp_path / "page.html").write_text('<script id="program">{}</script>')
+    images = [image.ravel().tolist() for image in levels / 127.5 - 1.0]
+    values = answer(tmp_path / "page.html", images=images, shape=[4, 6, 7], matching=steps)["values"]
+    ours = (np.array(values).reshape(levels.shape) + 1.0) * 127.5
+    assert np.abs(ours - pixel_steps.matched(levels, steps)).max() < 0.02
+
+
+@needs_node
+@pytest.mark.slow
+def test_waves_are_those_of_the_run(grid_run: Callable[[str], Path], tmp_path: Path) -> None:
+    model, page = exported(grid_run("sound"), tmp_path / "page.html")
+    grids = values(model)[0]
+    waves = answer(page, grids=[grid.flatten().tolist() for grid in grids])["waves"]
+    for ours, theirs in zip(waves, model.modality.decode(grids), strict=True):
+        assert len(ours) == len(theirs) and np.abs(np.corrcoef(ours, np.asarray(theirs))[0, 1]) > 0.99
+
+
+@needs_node
+@pytest.mark.slow
+def test_a_family_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN_FAMILY)
+    run = train(shapes(tmp_path / "data", 40), tmp_path / "run", {}, steps=2, family=tmp_path / "own.py")
+    page = anew.export(run, "html", tmp_path / "page.html", number_type="f32", trust_code=True).folder
+    model = anew.load(run, "cpu", trust_code=True)
+    z = torch.stack([torch.randn(4, generator=generator(SEED, i)) for i in range(N)])
+    *_, expected = model.family.sample(model.request(N, SEED), SEED)
+    assert np.abs(sampled(page, n=N, known={"z": z}) - expected.numpy()).max() < 1e-5
+
+
+def uniforms() -> list[list[float]]:
+    """(tokens, N) the numbers that tokens of samples are drawn with."""
+    sources = [generator(SEED, "draw", i) for i in range(N)]
+    blocks = [torch.stack([torch.rand(64, generator=source) for source in sources], 1) for _ in range(12)]
+    numbers: list[list[float]] = torch.cat(blocks).tolist()
+    return numbers
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "name",
+    ["characters", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sub-words", "list", "labels"))],
+)
+def test_texts_are_those_of_the_run(
+    name: str, text_page: Callable[[str], tuple[anew.Model, Path]], tmp_path: Path
+) -> None:
+    model, page = text_page(name)
+    page = Path(shutil.copy(page, tmp_path))
+    network: Any = model.family
+    network.mixer = None  # what stays behind
+    expected = model.generate(request := model.request(N, SEED), SEED).tolist()
+    known: dict[str, Any] = {"uniform": uniforms()}
+    if request.labels is not None:
+        known["classes"] = request.labels.tolist()
+    text = page.read_text()
+    program = json.loads(text.split('id="program">')[1].split("</script>")[0])
+    step = program["steps"][0]
+    if step["first"] is not None:  # the unigram is one of the counts
+        step["first"] = [1.0] * model.spec.vocab  # type: ignore[union-attr]
+        page.write_text(re.sub(r'(id="program">).*?(</script>)', lambda m: m[1] + json.dumps(program) + m[2], text))
+    rows = sampled(page, n=N, known=known)
+    assert rows == expected
+    assert name in ("labels", "list") or len(rows[0]) > 300  # longer than the context
+
+
+@needs_node
+@pytest.mark.parametrize("name", ["characters", pytest.param("sub-words", marks=pytest.mark.slow)])
+def test_ids_are_those_of_the_run(
+    name: str, text_page: Callable[[str], tuple[anew.Model, Path]], tmp_path: Path
+) -> None:
+    model, page = text_page(name)
+    texts = [
+        "",
+        "Once upon a time, 'twas 1234567890 years ago.\n\n  So é 日本 🙂\t",
+        prose(tmp_path / "more.txt", 60, seed=9).read_text(),
+    ]
+    (tmp_path / "texts.json").write_text(json.dumps({"texts": texts}))
+    answer = node(Path(__file__).with_name("run_page.mjs"), page, tmp_path / "texts.json")
+    tokenizer = model.modality.tokenizer  # type: ignore[attr-defined]
+    assert answer["ids"] == [tokenizer.encode(text).tolist() for text in texts]
+    assert answer["texts"] == texts
+
+
+@needs_node
+@pytest.mark.slow
+def test_views_are_those_of_the_network(
+    grid_run: Callable[[str], Path], text_run: Callable[[str], Path], tmp_path: Path
+) -> None:
+    samplers = [whole_sampler(anew.load(run, "cpu")) for run in (grid_run("gan"), text_run("characters"))]
+    views = [view for sampler in samplers for view in sampler.views]
+    assert [view.name for view in views] == ["stages", "inside"]
+    container = Container()
+    for view in views:
+        container.add(view)
+    results, _ = run_graphs(container, [(view.name, list(view.inputs.values())) for view in views], tmp_path)
+    for view, outputs in zip(views, results, strict=True):
+        with torch.no_grad():
+            expected: Any = view.function(*view.inputs.values())
+        for ours, theirs in zip(outputs, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[anew.Model, Path]]) -> None:
+    model, page = text_page("characters")
+    assert [path.name for path in page.parent.iterdir()] == ["page.html"]
+    weights = sum(4 * tensor.numel() for tensor in model.family.parameters())
+    assert page.stat().st_size < 1.4 * weights + OVERHEAD
+    text = page.read_text()
+    assert not re.search(r"(?:src|href|action)=\"(?!data:|#)|https?://", text)
+    assert "left behind: counts of contexts" in text and "No copying found." in text
+
+
+def test_bad_places_are_refused(text_run: Callable[[str], Path], tmp_path: Path) -> None:
+    run = text_run("characters")
+    with pytest.raises(anew.ConfigError, match=r"`out` must be a file that ends in \.html \(got '.*/page'\)"):
+        anew.export(run, "html", tmp_path / "page")
+    (tmp_path / "page.html").write_text("mine")
+    with pytest.raises(anew.ConfigError, match="exists; give another file"):
+        anew.export(run, "html", tmp_path / "page.html")
+    with pytest.raises(anew.ConfigError, match="'f15' is not one that html takes; did you mean 'f16'"):
+        anew.export(run, "html", tmp_path / "other.html", number_type="f15")
+    assert (tmp_path / "page.html").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_modules_become_one_script(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text('// A.\nimport { b as c } from "./b.js";\n\nexport const a = c + 1;\n')
+    (tmp_path / "b.js").write_text("export function b() {}\nexport class B {}\n")
+    script = bundled(tmp_path, "a")
+    assert script.index("const $b = ") < script.index("const $a = ") and "import" not in script and "// A" not in script
+    assert "const { b: c } = $b;" in script and "return { b, B };" in script and "return { a };" in script
+    for entry in ("worker", "page/page"):
+        folder, name = (WEB / entry).parent, (WEB / entry).name
+        assert not re.search(r"^(?:import|export) ", bundled(folder, name), re.MULTILINE)
+
+
+# ---- in a browser ----
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, without a network."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="pages are opened by playwright (pip install 'anew[dev]')"
+    )
+    if not CHROMIUM.exists():
+        pytest.skip(f"pages are opened in {CHROMIUM}, which is not there")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """A page that was opened, and what went wrong in it.
+
+    Attributes:
+        faults: Errors of the page and its console.
+        requests: Addresses that were asked for, but the page's own.
+    """
+
+    def __init__(self, browser: Any, path: Path, width: int = 1280) -> None:
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+        self.page = self.context.new_page()
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.faults.append(message.text))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("body[data-state=made]", state="attached", timeout=60_000)
+        self.requests = [
+            url for url in self.requests if url != path.as_uri() and not url.startswith(("blob:", "data:"))
+        ]
+
+    def close(self) -> None:
+        """Assert that all went well."""
+        width = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        self.context.close()
+        assert not self.faults and not self.requests and width <= 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_pictures_in_a_browser(width: int, browser: Any, grid_run: Callable[[str], Path], tmp_path: Path) -> None:
+    _, page = exported(grid_run("diffusion"), tmp_path / "page.html")
+    visit = Visit(browser, page, width)
+    assert visit.page.locator("#grid canvas").count() == 12
+    assert visit.page.evaluate("document.body.dataset.kernel") == "vectors"
+    visit.page.focus("#tab-make")
+    visit.page.keyboard.press("ArrowRight")
+    visit.page.wait_for_selector("body[data-walked]", state="attached")
+    visit.page.keyboard.press("ArrowRight")
+    visit.page.click("#half-right")
+    visit.page.click("#fill-go")
+    visit.page.wait_for_selector("body[data-filled]", state="attached")
+    left_half = ".getContext('2d').getImageData(0, 0, 6, 12).data"
+    kept, made = (
+        visit.page.evaluate(f"[...document.getElementById('{name}'){left_half}]") for name in ("paint", "filled")
+    )
+    assert kept == made  # the left half is as it was given
+    visit.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_texts_in_a_browser(width: int, browser: Any, text_page: Callable[[str], tuple[anew.Model, Path]]) -> None:
+    _, page = text_page("list")
+    visit = Visit(browser, page, width)
+    visit.page.click("#tab-continue")
+    visit.page.wait_for_selector("body[data-next]", state="attached")
+    first = visit.page.locator("#tokens button:not(:disabled)").first
+    first.click()
+    visit.page.wait_for_selector("body[data-next='2']", state="attached")
+    assert len(visit.page.input_value("#prompt")) == 1
+    visit.page.click("#write")
+    visit.page.wait_for_selector("body[data-next='3']", state="attached")
+    assert len(visit.page.input_value("#prompt")) > 1
+    visit.page.click("#tab-look")
+    visit.page.wait_for_selector("body[data-looked]", state="attached")
+    assert visit.page.locator("#panel-look .words button").count() > 2
+    visit.page.click("#tab-about")
+    assert "No copying found." in visit.page.inner_text("#panel-about")
+    visit.close()

@@ -1,0 +1,87 @@
+"""Where a sample comes from, in the file of each format and back; comments that anybody may have written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anew.data.formats import audio, fasta, frames, pixels
+from anew.errors import ConfigError
+from anew.sampling.origins import MARK, Origin, from_comment, one_run, origins_in
+
+ORIGIN = Origin(
+    "runs é", "0123", 5, 7, (0, 16), label="ä <b>", prompt="a\n\u2028b", settings={"steps": 3, "solver": "heun"}
+)
+
+
+def written(kind: str, comment: str) -> bytes:
+    """A small file with this comment."""
+    picture = np.arange(12 * 12, dtype=np.uint8).reshape(12, 12)
+    clip = np.stack([picture] * 8)
+    if kind in ("wav", "flac"):
+        return audio.written(np.zeros(800, np.float32), 8000, kind, comment)
+    if kind == "fasta":
+        return fasta.written([fasta.Record(f"sample{i} {comment}", "MKV") for i in (1, 2)]).encode()
+    return {
+        "png": pixels.png(picture, comment=comment),
+        "gif": frames.gif(clip, 8, comment),
+        "mp4": frames.mp4(clip, 8, comment),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["png", "wav", "flac", "gif", "mp4", "fasta"])
+def test_each_format_keeps_it(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"sample.{kind}"
+    path.write_bytes(written(kind, ORIGIN.to_comment()))
+    assert origins_in(path) == [ORIGIN] * (2 if kind == "fasta" else 1)
+    path.write_bytes(written(kind, ""))
+    with pytest.raises(ConfigError, match="does not say where it comes from"):
+        origins_in(path)
+
+
+def test_it_is_one_line_of_ascii_and_short() -> None:
+    comment = Origin("run", "0123", 0, 0, (0, 1)).to_comment()
+    assert (
+        comment
+        == 'anew={"run":"run","weights":"0123","seed":0,"index":0,"batch":[0,1],"version":"' + ORIGIN.version + '"}'
+    )
+    assert ORIGIN.to_comment().isascii() and ORIGIN.to_comment().isprintable()
+
+
+GOOD = json.loads(ORIGIN.to_comment().removeprefix(MARK))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [5, [], "x", {}, GOOD | {"seed": -1}, GOOD | {"seed": "5"}, GOOD | {"seed": 2**63}, GOOD | {"batch": [0]}, GOOD | {"batch": [8, 4]},
+     GOOD | {"batch": [0, 10**9]}, GOOD | {"index": True}, GOOD | {"run": 5}, GOOD | {"settings": {"steps": []}}, GOOD | {"more": 1}],
+    ids=lambda value: f"{value!r:.30}",
+)  # fmt: skip
+def test_a_damaged_comment(value: object, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="origin"):
+        from_comment(MARK + json.dumps(value))
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 10_000, '{"run": NaN', ""])
+def test_what_is_no_json(text: str) -> None:
+    with pytest.raises(ValueError, match="damaged"):
+        from_comment(MARK + text)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"x", b"RIFF", b"\x89PNG", b"GIF8", b"0000ftyp", b">", b">\xff", b"fLaC" + b"0" * 99]
+)
+def test_what_is_no_file_of_ours(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError, match="give a PNG, WAV"):
+        origins_in(path)
+
+
+def test_samples_of_several_runs(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="several runs"):
+        one_run([ORIGIN, replace(ORIGIN, run="other")], tmp_path)

@@ -1,0 +1,218 @@
+"""The page in a real browser: what it shows is true, it asks nobody but the Studio, and it survives what is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anew.runs import events
+from samples import names
+from studio_runs import studio_process, write_run
+
+WIDTHS = (390, 1280)
+SCRIPT_BYTES = 300_000
+STATIC = Path(__file__).parents[2] / "src" / "anew" / "studio_app" / "static"
+
+
+@contextmanager
+def opened(browser: Any, address: str, **options: Any) -> Iterator[Any]:
+    """A page of the Studio that may complain about nothing and ask nobody else."""
+    context = browser.new_context(**options)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    here = ("http://127.0.0.1:", "data:", "blob:")
+    page.on("request", lambda request: None if request.url.startswith(here) else faults.append(request.url))
+    page.goto(address)
+    try:
+        yield page
+        assert faults == []
+    finally:
+        context.close()
+
+
+def go(page: Any, place: str) -> None:
+    page.evaluate("place => { location.hash = place }", place)
+
+
+def test_the_list_and_a_run(root: Path, address: str, browser: Any) -> None:
+    with opened(browser, address, viewport={"width": 1280, "height": 800}) as page:
+        page.get_by_role("heading", name="shapes").wait_for()
+        assert "token" not in page.url
+        page.get_by_role("heading", name="shapes").click()
+        page.locator("line-chart svg").first.wait_for()
+        steps = [event for event in events.read(root / "runs/shapes/events.jsonl") if event["event"] == "step"]
+        loss = page.locator("[data-figure=loss]")
+        assert float(loss.get_attribute("data-exact")) == steps[-1]["loss"]
+        assert page.locator("[data-figure=step]").inner_text() == str(steps[-1]["step"])
+        assert page.locator("img.sheet").evaluate("image => image.complete && image.naturalWidth > 0")
+        slider = page.get_by_label("Time in training")
+        slider.focus()
+        page.keyboard.press("ArrowLeft")
+        assert "step" in slider.get_attribute("aria-valuetext")
+
+
+def test_it_fits_narrow_and_wide_pages_in_both_themes(address: str, browser: Any) -> None:
+    for width in WIDTHS:
+        with opened(browser, address, viewport={"width": width, "height": 800}, color_scheme="dark") as page:
+            for place in ("#/", "#/run/runs%2Fshapes", "#/new"):
+                go(page, place)
+                page.locator("h1").wait_for()
+                page.locator(".tile, .figures dd, .entries li").first.wait_for()
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, place
+            assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+            page.locator("#theme").click()
+            assert page.evaluate("document.documentElement.dataset.theme") == "light"
+            page.reload()
+            assert page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+def test_a_run_that_goes_on_is_followed_and_names_are_only_text(root: Path, tmp_path: Path, browser: Any) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    run = write_run(tmp_path / "runs" / "live", root / "runs" / "shapes", 500)
+    write_run(tmp_path / "runs" / evil, root / "runs" / "shapes", 5)
+    (run / "samples").mkdir()
+    (run / "samples" / "step-00000100.txt").write_text(f"a sample {evil}")
+    with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
+        page.get_by_role("heading", name=evil).wait_for()
+        go(page, "#/run/runs%2Flive")
+        page.get_by_text("a sample <img").wait_for()
+        line = {
+            "event": "step",
+            "time": 1.8e9,
+            "step": 501,
+            "progress": 1.0,
+            "examples": 4008,
+            "loss": 0.123456,
+            "seconds": 6.0,
+        }
+        warning = {"event": "warning", "time": 1.8e9, "step": 501, "text": "the generator has collapsed"}
+        with open(run / "events.jsonl", "a") as file:
+            file.write(f"{json.dumps(line)}\n{json.dumps(warning)}\n")
+        page.locator("[data-figure=loss][data-exact='0.123456']").wait_for()
+        page.get_by_role("alert").get_by_text("the generator has collapsed").wait_for()
+        assert page.locator("img[src=x]").count() == 0
+
+
+def test_a_run_that_vanishes_is_said(root: Path, tmp_path: Path, browser: Any) -> None:
+    run = write_run(tmp_path / "runs" / "gone", root / "runs" / "shapes", 5)
+    with studio_process(tmp_path) as (_, address):
+        page = browser.new_page()
+        page.goto(f"{address}#/run/runs%2Fgone")
+        page.get_by_role("heading", name="gone", exact=True).wait_for()
+        shutil.rmtree(run)
+        page.get_by_text("is not a run").wait_for()
+        page.close()
+
+
+def test_the_script_is_small() -> None:
+    assert sum(path.stat().st_size for path in STATIC.iterdir()) < SCRIPT_BYTES
+    for path in STATIC.glob("*.js"):
+        assert len(path.read_text().splitlines()) < 500, path.name
+        assert "innerHTML" not in path.read_text() and "eval(" not in path.read_text()
+
+
+@pytest.mark.skipif(
+    shutil.which("tsc") is None, reason="the TypeScript compiler is not installed (npm install -g typescript)"
+)
+def test_the_types_of_the_script(tmp_path: Path) -> None:
+    for path in STATIC.glob("*.js"):
+        (tmp_path / path.name).write_text(path.read_text().replace('"/static/', '"./'))
+    options = ["--checkJs", "--allowJs", "--noEmit", "--strict", "--target", "es2022", "--module", "es2022",
+               "--moduleResolution", "bundler", "--lib", "es2022,dom,dom.iterable"]  # fmt: skip
+    checked = subprocess.run(["tsc", *options, *map(str, tmp_path.glob("*.js"))], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_playing(address: str, browser: Any) -> None:
+    with opened(browser, address, viewport={"width": 390, "height": 800}) as page:
+        go(page, "#/play/runs%2Fshapes")
+        page.get_by_text("Done in").wait_for(timeout=60_000)
+        assert page.locator(".items img").count() == 9
+        page.get_by_role("button", name="More of sample 1").click()
+        page.get_by_role("button", name="Is it a copy?").click()
+        page.get_by_role("img", name="the nearest training item").wait_for()
+        page.keyboard.press("Escape")
+        page.get_by_role("tab", name="Fill in").click()
+        page.get_by_text("Paint over what").wait_for()
+        page.get_by_role("button", name="Lower half").click()
+        page.get_by_role("button", name="Fill in").click()
+        page.get_by_text("Six ways").wait_for()
+        page.get_by_role("tab", name="Walk").click()
+        page.get_by_text("Frame 1 of 48").wait_for(timeout=60_000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_text_token_by_token(address: str, browser: Any) -> None:
+    with opened(browser, address) as page:
+        go(page, "#/play/runs%2Fnames")
+        page.get_by_text("Done in").wait_for(timeout=60_000)
+        page.get_by_role("tab", name="Token by token").click()
+        page.get_by_label("Your text").fill("an")
+        page.get_by_role("button", name="Go on").click()
+        page.get_by_text("bits a token on average").wait_for()
+        page.locator(".token").nth(1).click()
+        other = page.locator(".bar-button:enabled").last
+        text = other.locator(".bar-text").inner_text()
+        other.click()
+        page.get_by_text("bits a token on average").wait_for()
+        assert page.get_by_label("Your text").input_value() == f"a{text}"
+
+
+@pytest.mark.slow
+def test_a_training_outlives_the_page_and_the_studio(tmp_path: Path, browser: Any) -> None:
+    names(tmp_path / "names.txt", 600)
+    run = tmp_path / "runs" / "names-1"
+    with studio_process(tmp_path) as (studio, address):
+        port = address.rpartition(":")[2].partition("/")[0]
+        with opened(browser, address) as page:
+            go(page, "#/new")
+            page.get_by_role("button", name="names.txt").click()
+            page.get_by_text("What Anew sees").wait_for(timeout=120_000)
+            page.fill("#budget", "60s")
+            page.get_by_role("button", name="Start learning").click()
+            page.locator("[data-figure=step]").wait_for(timeout=120_000)
+        studio.send_signal(signal.SIGKILL)
+        studio.wait()
+    job = json.loads((tmp_path / ".anew-studio" / "jobs" / "000001.json").read_text())
+    os.kill(job["pid"], 0)  # it goes on
+    with studio_process(tmp_path, "--port", port) as (_, again):
+        assert again == address  # pages that are still open find it
+        with opened(browser, again) as page:
+            go(page, "#/run/runs%2Fnames-1")
+            page.get_by_text("finished", exact=True).first.wait_for(timeout=180_000)
+            page.get_by_role("link", name="Open the report").click()
+            page.frame_locator("iframe").get_by_role("heading").first.wait_for()
+    assert json.loads((run / "config.json").read_text())["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_is_shown_dead_and_resumed(tmp_path: Path, browser: Any) -> None:
+    names(tmp_path / "names.txt", 600)
+    with studio_process(tmp_path) as (_, address), opened(browser, address) as page:
+        go(page, "#/new/names.txt")
+        page.get_by_text("What Anew sees").wait_for(timeout=120_000)
+        page.fill("#budget", "60s")
+        page.get_by_role("button", name="Start learning").click()
+        page.locator("[data-figure=step]").wait_for(timeout=120_000)
+        os.kill(json.loads((tmp_path / ".anew-studio" / "jobs" / "000001.json").read_text())["pid"], signal.SIGKILL)
+        page.get_by_text("ended by signal 9").wait_for(timeout=30_000)
+        page.get_by_role("heading", name="Its last words").wait_for()
+        page.get_by_role("button", name="Resume").click()
+        page.get_by_text("training", exact=True).first.wait_for(timeout=120_000)
+        page.get_by_role("button", name="Pause").click()
+        page.get_by_text("Stopped and saved").wait_for(timeout=60_000)
+        page.get_by_role("button", name="Discard").click()
+        page.get_by_role("dialog").get_by_role("button", name="Discard").click()
+        page.get_by_text("Nothing here yet").wait_for(timeout=30_000)
+    assert not (tmp_path / "runs" / "names-1").exists()

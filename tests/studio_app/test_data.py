@@ -1,0 +1,100 @@
+"""Data on the page: uploads arrive whole and stay in their place, folders are listed, and Anew says what it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from anew.core import files
+from anew.studio_app import data_report, uploads
+from samples import shapes
+from studio_runs import client_of
+
+
+def test_dropped_files_arrive(tmp_path: Path) -> None:
+    with client_of(tmp_path) as client:
+        upload = client.post("/api/uploads", json={"name": "my <pictures>/.."}).json()["id"]
+        assert upload == "uploads/my _pictures__"
+        second = client.post("/api/uploads", json={"name": "my <pictures>/.."}).json()["id"]
+        assert second == f"{upload}-2"
+        data = bytes(range(256)) * 5000
+        pieces: Iterator[bytes] = iter([data[:1000], data[1000:]])
+        assert client.post("/api/upload", params={"to": upload, "path": "cats/1.bin"}, content=pieces).json() == {
+            "size": len(data)
+        }
+    assert (tmp_path / upload / "cats" / "1.bin").read_bytes() == data
+    assert [path.name for path in (tmp_path / upload / "cats").iterdir()] == ["1.bin"]
+
+
+@pytest.mark.parametrize(
+    "path", ["../x", "/etc/x", "a//b", ".hidden", "a/../../x", "a\\b", "x" * 300, "", "/".join("a" * 20), "con:1"]
+)
+def test_names_that_lead_elsewhere(path: str, tmp_path: Path) -> None:
+    with client_of(tmp_path) as client:
+        upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
+        assert client.post("/api/upload", params={"to": upload, "path": path}, content=b"x").status_code in (400, 403)
+        for place in ("", "uploads", "..", "runs", "uploads/none", "uploads/u/../../x"):
+            assert client.post("/api/upload", params={"to": place, "path": "x"}, content=b"x").status_code in (403, 404)
+
+
+def test_a_full_disk_is_said_before_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "SPARE", 2**62)
+    with client_of(tmp_path) as client:
+        upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
+        answer = client.post("/api/upload", params={"to": upload, "path": "x.txt"}, content=b"x")
+        assert answer.status_code == 413 and "does not fit on the disk" in answer.json()["error"]["message"]
+    assert list((tmp_path / upload).iterdir()) == []
+
+
+def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_FILE_BYTES", 10)
+    with client_of(tmp_path) as client:
+        upload = client.post("/api/uploads", json={"name": "u"}).json()["id"]
+        assert client.post("/api/upload", params={"to": upload, "path": "x"}, content=b"x" * 11).status_code == 413
+    assert list((tmp_path / upload).iterdir()) == []
+
+
+def test_folders_are_listed(root: Path, client: TestClient) -> None:
+    listing = client.get("/api/folder").json()
+    assert {"name": "names.txt", "is_folder": False} in listing["entries"] and not listing["is_run"]
+    assert all(not entry["name"].startswith(".") for entry in listing["entries"])
+    assert client.get("/api/folder", params={"path": "runs/shapes"}).json()["is_run"]
+    assert client.get("/api/folder", params={"path": ".."}).status_code == 403
+    assert client.get("/api/folder", params={"path": "names.txt"}).status_code == 400
+
+
+def test_examples(tmp_path: Path) -> None:
+    with client_of(tmp_path) as client:
+        assert {"names", "digits"} <= {example["name"] for example in client.get("/api/examples").json()["examples"]}
+        for _ in range(2):  # the second time it is there
+            assert client.post("/api/example", json={"name": "names"}).json() == {"id": "examples/names"}
+        assert client.post("/api/example", json={"name": "../x"}).status_code == 400
+    assert (tmp_path / "examples" / "names" / "names.txt").exists()
+
+
+def test_what_anew_sees(tmp_path: Path) -> None:
+    seen = data_report.report(str(shapes(tmp_path / "shapes", 60)), None)
+    assert seen["items"] == 60 and seen["labels"] == ["bar", "disc"] and seen["budgets"]
+    items = seen["sheet"]
+    assert isinstance(items, list) and 0 < len(items) <= 24
+    assert items[0]["kind"] == "picture" and items[0]["src"].startswith("data:image/png;base64,")
+    assert {item["label"] for item in items} == {"bar", "disc"}
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("nothing", "is not there"), ("runs/shapes", "is a run"), pytest.param("empty", "empty", marks=pytest.mark.slow)],
+)
+def test_what_cannot_be_looked_at(name: str, sentence: str, root: Path, client: TestClient) -> None:
+    (root / "empty").mkdir(exist_ok=True)
+    answer = client.post("/api/look", json={"data": name})
+    assert answer.status_code in (400, 404) and sentence in answer.json()["error"]["message"]
+
+
+def test_the_settings(client: TestClient) -> None:
+    value = client.get("/api/settings").json()
+    width = next(s for s in value["settings"] if s["owner"] == "transformer" and s["name"] == "width")
+    assert width["group"] == "family" and width["minimum"] is not None and width["meaning"] and width["values"]

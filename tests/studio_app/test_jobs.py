@@ -1,0 +1,185 @@
+"""The queue: one command at a time, whoever is there to watch; and what pages may ask to be done."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from anew.runs import lock
+from anew.studio_app import runner
+from anew.studio_app.jobs import Job, JobStore
+from anew.studio_app.start_folder import STATE
+from studio_runs import client_of, write_run
+
+
+def until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "it does not come"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> JobStore:
+    store = JobStore(tmp_path / STATE)
+    store.prepare()
+    return store
+
+
+def sleeping() -> tuple[subprocess.Popen[bytes], float]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    return process, time.time()
+
+
+def test_jobs_run_one_after_another_and_say_how_they_ended(store: JobStore, tmp_path: Path) -> None:
+    first = store.add("example", "a", ["example", "names", "a"])
+    store.add("example", "b", ["example", "nothing-like-it", "b"])
+    runner.run_queue(tmp_path)
+    done, failed = store.all()
+    assert (done.id, done.state, done.exit) == (first.id, "ended", 0) and (tmp_path / "a" / "names.txt").exists()
+    assert (failed.state, failed.exit) == ("ended", 2) and "unknown example" in store.last_words(failed)[-1]
+    assert done.ended_at is not None and failed.began_at is not None and done.ended_at <= failed.began_at
+    assert not store.has_runner()
+
+
+def test_a_runner_goes_on_when_its_studio_ends_and_another_waits_for_what_runs(store: JobStore, tmp_path: Path) -> None:
+    process, began = sleeping()
+    job = Job(
+        id=1, verb="train", run="r", words=["train"], queued_at=1.0, state="running", pid=process.pid, pid_since=began
+    )
+    with store.changing():
+        store.write(job)
+    watcher = runner.begin(tmp_path)
+    until(store.has_runner)
+    assert os.getsid(watcher.pid) == watcher.pid  # a signal to the terminal does not reach it
+    second = runner.begin(tmp_path)
+    assert second.wait(30) == 0  # one is enough
+    assert store.all()[0].state == "running" and store.stop(job)
+    assert process.wait(30) == -signal.SIGTERM
+    until(lambda: store.all()[0].state == "ended")
+    assert watcher.wait(30) == 0 and store.all()[0].exit is None and not store.stop(store.all()[0])
+
+
+def test_a_process_of_the_same_number_is_not_stopped(store: JobStore) -> None:
+    job = Job(id=1, verb="train", run="r", words=[], queued_at=1.0, state="running", pid=os.getpid(), pid_since=1000.0)
+    assert not job.is_alive and not store.stop(job)
+
+
+def test_damaged_jobs_are_none(store: JobStore) -> None:
+    (store.folder / "000001.json").write_text("{")
+    (store.folder / "000002.json").write_text('{"id": "x"}')
+    assert store.all() == [] and store.add("train", "r", ["train"]).id == 1
+
+
+@pytest.fixture
+def start(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A start folder with a run whose queue nobody works through."""
+    monkeypatch.setattr("anew.studio_app.runner.begin", lambda root: subprocess.Popen([sys.executable, "-c", ""]))
+    write_run(tmp_path / "runs" / "old", root / "runs" / "shapes", 30)
+    (tmp_path / "data").symlink_to(root / "shapes")
+    (tmp_path / "names.txt").write_text((root / "names.txt").read_text())
+    return tmp_path
+
+
+def test_a_training_is_queued_as_the_command_of_a_user(start: Path) -> None:
+    body = {
+        "data": "names.txt",
+        "budget": "45s",
+        "family": "transformer",
+        "seed": 3,
+        "settings": {"transformer.width": "32"},
+    }
+    with client_of(start) as client:
+        answer = client.post("/api/train", json=body)
+        assert answer.status_code == 200 and answer.json()["id"] == "runs/names-1"
+        assert client.post("/api/train", json=body).json()["id"] == "runs/names-2"
+        runs = {run["id"]: run for run in client.get("/api/runs").json()["runs"]}
+        assert runs["runs/names-1"]["state"] == "queued"
+        assert client.get("/api/run", params={"run": "runs/names-2"}).json()["command"][0] == "train"
+        assert client.post("/api/stop", json={"run": "runs/names-2"}).status_code == 200
+        assert "runs/names-2" not in {run["id"] for run in client.get("/api/runs").json()["runs"]}
+    (job,) = JobStore(start / STATE).all()
+    assert job.words == ["train", str(start / "names.txt"), "--run", "runs/names-1", "--seed", "3", "--prefer", "quality",
+                         "--budget", "45s", "--family", "transformer", "--set", "transformer.width=32"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"data": "nowhere"}, "is not there any more"),
+        ({"data": "../x"}, "lies outside"),
+        ({"data": "data"}, "lies outside"),  # a link that leads out
+        ({"data": "names.txt", "budget": "soon"}, "soon"),
+        ({"data": "names.txt", "budget": "1m", "steps": 5}, "both"),
+        ({"data": "names.txt", "family": "gna"}, "did you mean 'gan'"),
+        ({"data": "names.txt", "settings": {"wdith": "3"}}, "did you mean 'width'"),
+        ({"data": "names.txt", "settings": {"transformer.width": "-3"}}, "out of range"),
+        ({"data": "names.txt", "seed": -1}, "seed"),
+        ({"data": "names.txt", "seed": "1"}, "seed"),
+        ({"data": "names.txt", "shell": "rm"}, "shell"),
+        ({}, "data"),
+    ],
+)
+def test_what_cannot_be_trained(body: dict[str, object], sentence: str, start: Path) -> None:
+    with client_of(start) as client:
+        answer = client.post("/api/train", json=body)
+        assert answer.status_code in (400, 403) and sentence in answer.json()["error"]["message"]
+    assert JobStore(start / STATE).all() == []
+
+
+def test_more_of_a_run(start: Path) -> None:
+    with client_of(start) as client:
+        assert client.post("/api/again", json={"run": "runs/old", "seed": 5}).json()["id"] == "runs/shapes-1"
+        assert client.post("/api/resume", json={"run": "runs/old", "budget": "later"}).status_code == 400
+        assert client.post("/api/resume", json={"run": "runs/old", "budget": "5m"}).status_code == 200
+        again = client.post("/api/resume", json={"run": "runs/old"})
+        assert again.status_code == 400 and "waits to be" in again.json()["error"]["message"]
+        assert client.post("/api/discard", json={"run": "runs/old"}).status_code == 400
+        assert client.post("/api/compare", json={"runs": ["runs/old"]}).status_code == 400
+    first, second = JobStore(start / STATE).all()
+    assert (
+        first.words[0] == "train" and first.words[first.words.index("--seed") + 1] == "5" and "--steps" in first.words
+    )
+    assert second.words == ["resume", str(start / "runs/old"), "--budget", "300s"]
+
+
+def test_a_run_is_discarded_whole_and_nothing_else(start: Path, client: TestClient) -> None:
+    with client_of(start) as client:
+        for name in ("", "runs", "names.txt", ".", "..", "data"):
+            assert client.post("/api/discard", json={"run": name}).status_code in (400, 403, 404)
+        (start / "runs" / "old" / lock.NAME).write_text(
+            json.dumps({"pid": os.getpid(), "host": "elsewhere", "since": 1})
+        )
+        assert client.post("/api/discard", json={"run": "runs/old"}).status_code == 400
+        (start / "runs" / "old" / lock.NAME).unlink()
+        assert client.post("/api/discard", json={"run": "runs/old"}).status_code == 200
+    assert not (start / "runs" / "old").exists() and (start / "names.txt").exists()
+
+
+def test_a_command_that_failed_at_once_is_shown_with_its_last_words(start: Path) -> None:
+    store = JobStore(start / STATE)
+    store.prepare()
+    job = store.add("train", "runs/gone-1", ["train", "data"])
+    with store.changing():
+        store.write(job.model_copy(update={"state": "ended", "exit": 2}))
+    store.log_path(job).write_text("anew: the data\x1b[2J is empty\n")
+    with client_of(start) as client:
+        run = client.get("/api/run", params={"run": "runs/gone-1"}).json()
+        assert run["state"] == "failed" and run["last_words"] == ["anew: the data\\x1b[2J is empty"]
+        assert client.post("/api/discard", json={"run": "runs/gone-1"}).status_code == 200
+        assert client.get("/api/run", params={"run": "runs/gone-1"}).status_code == 404
+
+
+def test_a_run_started_elsewhere_is_not_stopped_from_here(start: Path) -> None:
+    with client_of(start) as client:
+        answer = client.post("/api/stop", json={"run": "runs/old"})
+        assert answer.status_code == 400 and "Ctrl-C" in answer.json()["error"]["message"]

@@ -1,0 +1,127 @@
+"""The list of runs and the page of one, as answers: states are true, numbers are those of the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from anew.runs import events, lock
+from anew.studio_app.run_finder import RunFinder
+from anew.studio_app.watcher import Watcher, signature
+from studio_runs import client_of, write_run
+
+
+def listed(client: TestClient) -> dict[str, dict[str, Any]]:
+    return {run["id"]: run for run in client.get("/api/runs").json()["runs"]}
+
+
+def test_the_list(client: TestClient) -> None:
+    runs = listed(client)
+    assert {"runs/shapes", "runs/names"} <= set(runs)
+    shapes = runs["runs/shapes"]
+    assert shapes["state"] == "finished" and shapes["modality"] == "image" and shapes["step"] == 8
+    assert shapes["labels"] == ["bar", "disc"] and shapes["parameters"] > 100
+
+
+def test_the_page_shows_the_numbers_of_the_log(root: Path, client: TestClient) -> None:
+    run = client.get("/api/run", params={"run": "runs/shapes"}).json()
+    steps = [event for event in events.read(root / "runs/shapes/events.jsonl") if event["event"] == "step"]
+    assert run["last"] == steps[-1] and run["losses"] == {"loss": steps[-1]["loss"]}
+    assert run["plan"][0].endswith("8 examples in each step") and run["has_weights"]
+    (part,) = client.get("/api/curves", params={"run": "runs/shapes"}).json()["parts"]
+    curve = next(curve for curve in part["curves"] if curve["name"] == "loss")
+    assert curve["values"] == [event["loss"] for event in steps] and curve["steps"] == [
+        event["step"] for event in steps
+    ]
+
+
+def test_sheets_of_samples(root: Path, client: TestClient) -> None:
+    run = client.get("/api/run", params={"run": "runs/shapes"}).json()
+    assert run["sheets"] and run["sheets"] == sorted(run["sheets"], key=lambda sheet: sheet["step"])
+    answer = client.get("/api/sheet", params={"run": "runs/shapes", "file": run["sheets"][0]["file"]})
+    assert answer.headers["content-type"] == "image/png" and answer.content[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("name", ["nothing", "shapes", "names.txt"])
+def test_what_is_no_run(name: str, client: TestClient) -> None:
+    answer = client.get("/api/run", params={"run": name})
+    assert answer.status_code == 404 and "is not a run" in answer.json()["error"]["message"]
+
+
+def test_a_field_that_is_missing(client: TestClient) -> None:
+    assert client.get("/api/run").status_code == 400
+
+
+def test_states(root: Path, tmp_path: Path) -> None:
+    for name in ("unfinished", "killed", "at-work", "of-the-future"):
+        run = write_run(tmp_path / name, root / "runs" / "shapes", 20)
+        config = json.loads((run / "config.json").read_text())
+        config |= {"format": 99} if name == "of-the-future" else {"status": "training"}
+        (run / "config.json").write_text(json.dumps(config))
+    holder = {"host": socket.gethostname(), "since": time.time()}
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / "killed" / lock.NAME).write_text(json.dumps(holder | {"pid": ended.pid}))
+    (tmp_path / "at-work" / lock.NAME).write_text(json.dumps(holder | {"pid": os.getpid()}))
+    with client_of(tmp_path) as client:
+        states = {name: (run["state"], run["sentence"]) for name, run in listed(client).items()}
+    assert (
+        states["unfinished"][0] == "paused" and states["killed"][0] == "stopped" and states["at-work"][0] == "training"
+    )
+    assert states["of-the-future"][0] == "damaged" and "reads format 1" in states["of-the-future"][1]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"pid": "x"}', '{"pid": -5, "host": "h", "since": 1}', '{"pid": 1e300}']
+)
+def test_a_lock_file_of_anybody(content: str, tmp_path: Path) -> None:
+    (tmp_path / lock.NAME).write_text(content)
+    assert not lock.is_held(tmp_path) or '"h"' in content  # of another machine what is written is believed
+
+
+def test_a_process_of_the_same_number_is_another_one(tmp_path: Path) -> None:
+    record = {"pid": os.getpid(), "host": socket.gethostname(), "since": 1000.0}  # before this process began
+    (tmp_path / lock.NAME).write_text(json.dumps(record))
+    assert not lock.is_held(tmp_path)
+
+
+def test_runs_are_found_again_and_again(root: Path, tmp_path: Path) -> None:
+    finder = RunFinder(tmp_path)
+    assert finder.find() == []
+    run = write_run(tmp_path / "a" / "b" / "run", root / "runs" / "shapes", 1)
+    (run / "pilots" / "gan").mkdir(parents=True)
+    (run / "pilots" / "gan" / "config.json").write_text((run / "config.json").read_text())
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "config.json").write_text("{}")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert finder.find() == [run]
+    (run / "config.json").unlink()
+    assert finder.find() == []
+
+
+def test_pages_are_told_what_changed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    looks = [{}, {"a": (1,)}, {"a": (1,), "b": (2,)}, {"b": (2,)}]
+
+    async def told() -> list[list[str] | None]:
+        watcher = Watcher(lambda: looks.pop(0) if len(looks) > 1 else looks[0])
+        changes = watcher.changes()
+        first = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0)
+        async with watcher.running():
+            return [await first, await anext(changes), await anext(changes)]
+
+    assert asyncio.run(told()) == [["a"], ["b"], ["a"]]
+    before = signature(tmp_path / "run")
+    (tmp_path / "run" / "events.jsonl").write_text("x")
+    assert signature(tmp_path / "run") != before

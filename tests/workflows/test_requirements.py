@@ -1,0 +1,75 @@
+"""Conditions on which a check fails: how they are read, what they say of a report, the badge and the JUnit file."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from anew.errors import ConfigError
+from anew.evaluation.reporting.report import EvaluationReport
+from anew.workflows.requirements import Outcome, check_requirements, parse_requirements
+from scores import score
+
+
+def report(folder: Path | None = None, **more: Any) -> EvaluationReport:
+    scores = [score("coverage", 0.75), score("recall", float("nan"))]
+    made = EvaluationReport.of(scores, run="<run> & 'more'\x00", family="gan", modality="image", folder=folder)
+    for name, value in more.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
+def outcomes(text: str, **more: Any) -> list[Outcome]:
+    return check_requirements(report(**more), parse_requirements(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "passed"),
+    [("coverage<0.8", False), ("coverage<0.75", True), ("coverage<=0.75", False), ("coverage>0.7", False),
+     ("coverage >= 0.8", True), ("recall<0.5", False), ("coverag<0.5", False), ("copies", False)],
+)  # fmt: skip
+def test_a_condition(text: str, passed: bool) -> None:
+    (outcome,) = outcomes(text)
+    assert outcome.passed is passed, outcome.sentence
+
+
+def test_what_was_not_measured_has_not_passed() -> None:
+    sentences = [outcome.sentence for outcome in outcomes("recall<0.5,coverag<0.5,copies")]
+    assert sentences == [
+        "recall was not measured",
+        "coverag was not measured; did you mean 'coverage'?",
+        "copies were not looked for",
+    ]
+
+
+def test_copies() -> None:
+    found = mock.Mock(found=True, share=0.12, p=0.001)
+    (outcome,) = outcomes("copies", copies=found)
+    assert not outcome.passed and "12.0% of the samples" in outcome.sentence
+    (outcome,) = outcomes("copies", copies=mock.Mock(found=False, share=0.0, p=0.4))
+    assert outcome.passed and "no copies were found (p = 0.4)" in outcome.sentence
+
+
+@pytest.mark.parametrize("text", ["", ",", "copies,", "copied", "coverage", "coverage<", "coverage<x", "coverage<nan", "coverage<inf",
+                                  "coverage=1", "<1", "Coverage<1", "coverage<1<2"])  # fmt: skip
+def test_what_is_no_condition(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no condition; give conditions like"):
+        parse_requirements(text)
+
+
+def test_badge_and_junit(tmp_path: Path) -> None:
+    outcomes("coverage<0.8,coverage<0.5", folder=tmp_path)
+    suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    failed, passed = suite.findall("testcase")
+    assert failed.get("name") == "not coverage<0.8" and failed.get("classname") == "<run> & 'more'\ufffd"
+    assert failed.find("failure").get("message") == "coverage is 0.75"  # type: ignore[union-attr]
+    assert passed.find("failure") is None
+    badge = ElementTree.parse(tmp_path / "badge.svg").getroot()
+    assert badge.get("aria-label") == "anew: failed: coverage"
+    outcomes("coverage<0.5", folder=tmp_path)
+    assert "1 passed" in (tmp_path / "badge.svg").read_text()
