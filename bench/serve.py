@@ -1,7 +1,10 @@
-"""A server under load: requests and tokens a second, latency, time to the first token, errors; one client, then many.
+"""A server under load: requests and tokens or pictures a second, latency, time to the first piece, refusals, errors, memory; one
+client, then many.
 
 anew serve RUN --port 8000
-python bench/serve.py --model RUN [--clients 32] [--seconds 10]
+python bench/serve.py --model RUN [--clients 32] [--seconds 60]
+
+What is asked follows from what the model makes: texts as a stream, pictures as base64, sound as a file.
 """
 
 from __future__ import annotations
@@ -15,67 +18,147 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from _common import core_list
+import psutil
+
+from _common import core_list, record
+
+PATHS = {"text": "/v1/completions", "image": "/v1/images/generations", "audio": "/v1/audio/generate"}
 
 
 @dataclass
 class Figures:
-    """What clients saw: seconds of each request, seconds until its first piece, tokens, and failures."""
+    """What clients saw: seconds of each request, seconds until its first piece, tokens or items, refusals, and failures."""
 
     seconds: list[float] = field(default_factory=list)
     first: list[float] = field(default_factory=list)
-    tokens: int = 0
+    made: int = 0
+    refused: int = 0
     errors: int = 0
+    megabytes: list[float] = field(default_factory=list)
 
 
-def ask(given: argparse.Namespace, seed: int, figures: Figures) -> None:
-    """One request, as a stream."""
-    body = {"model": given.model, "prompt": given.prompt, "max_tokens": given.tokens, "seed": seed, "stream": True}
-    body["stream_options"] = {"include_usage": True}
-    begun, usage, first = time.monotonic(), None, None
-    connection = http.client.HTTPConnection(given.host, given.port, timeout=60)
+def body_of(given: argparse.Namespace, sort: str, seed: int) -> dict[str, object]:
+    """What one request asks for."""
+    if sort != "text":
+        return {"model": given.model, "seed": seed}
+    text = {"model": given.model, "prompt": given.prompt, "max_tokens": given.tokens, "seed": seed}
+    return text | {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def ask(given: argparse.Namespace, sort: str, seed: int, figures: Figures) -> None:
+    """One request."""
+    begun = time.monotonic()
+    connection = http.client.HTTPConnection(given.host, given.port, timeout=120)
     try:
-        connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
-        for line in connection.getresponse():
-            if line.startswith(b"data: {"):
-                first = first or time.monotonic() - begun
-                usage = json.loads(line[6:]).get("usage", usage)
-    except OSError:
-        pass
+        body = json.dumps(body_of(given, sort, seed))
+        connection.request("POST", PATHS[sort], body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        if answer.status == 429:
+            figures.refused += 1
+            time.sleep(float(answer.headers["Retry-After"]))
+            return
+        first, made = read(answer, sort, begun)
+    except (OSError, http.client.HTTPException, ValueError):
+        first, made = None, 0
     finally:
         connection.close()
-    if usage is None or first is None:
+    if first is None or not made:
         figures.errors += 1
         return
-    figures.tokens += usage["completion_tokens"]
+    figures.made += made
     figures.first.append(first)
     figures.seconds.append(time.monotonic() - begun)
 
 
-def measure(given: argparse.Namespace, clients: int) -> str:
-    """Load of so many clients, as one line."""
+def read(answer: http.client.HTTPResponse, sort: str, begun: float) -> tuple[float | None, int]:
+    """Seconds until the first piece, and how many tokens or items came."""
+    if answer.status != 200:
+        return None, 0
+    if sort != "text":
+        whole = answer.read()
+        return time.monotonic() - begun, 1 if sort == "audio" else len(json.loads(whole)["data"])
+    first, usage = None, None
+    for line in answer:
+        if line.startswith(b"data: {"):
+            first = first or time.monotonic() - begun
+            usage = json.loads(line[6:]).get("usage", usage)
+    return first, usage["completion_tokens"] if usage else 0
+
+
+def measure(given: argparse.Namespace, sort: str, clients: int) -> dict[str, object]:
+    """Load of so many clients."""
     figures, begun = Figures(), time.monotonic()
 
     def client(number: int) -> None:
         seed = number * 1_000_000
         while time.monotonic() - begun < given.seconds:
-            ask(given, seed, figures)
+            ask(given, sort, seed, figures)
             seed += 1
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+    if given.pid:
+        threads.append(threading.Thread(target=watch_memory, args=(given, begun, figures)))
+    cpu = cpu_seconds(given)
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     took = time.monotonic() - begun
+    row: dict[str, object] = {"clients": clients, "requests": len(figures.seconds), "seconds": round(took, 1)}
+    row |= {"refused": figures.refused, "errors": figures.errors}
     if len(figures.seconds) < 2:
-        return f"{clients} clients: {figures.errors} errors and too few answers"
+        return row
     cuts = statistics.quantiles(figures.seconds, n=100, method="inclusive")
+    row |= {"requests_per_s": len(figures.seconds) / took, "made_per_s": figures.made / took}
+    row |= {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "first_p50": statistics.median(figures.first)}
+    if given.pid:
+        row["cpu_ms_each"] = 1000.0 * (cpu_seconds(given) - cpu) / figures.made
+    if figures.megabytes:
+        row |= {"mb_first": figures.megabytes[0], "mb_last": figures.megabytes[-1], "mb_most": max(figures.megabytes)}
+    return row
+
+
+def cpu_seconds(given: argparse.Namespace) -> float:
+    """Processor time of the server so far, which other programs on the machine change little."""
+    if not given.pid:
+        return 0.0
+    times = psutil.Process(given.pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def watch_memory(given: argparse.Namespace, begun: float, figures: Figures) -> None:
+    """What the server holds, every two seconds."""
+    server = psutil.Process(given.pid)
+    while time.monotonic() - begun < given.seconds:
+        figures.megabytes.append(round(server.memory_info().rss / 1e6, 1))
+        time.sleep(2.0)
+
+
+def line(row: dict[str, object], unit: str) -> str:
+    """A row for people."""
+    if "p50" not in row:
+        return f"{row['clients']} clients: {row['errors']} errors and too few answers"
+    memory = f", memory {row['mb_first']:.0f} to {row['mb_last']:.0f} MB" if "mb_first" in row else ""
+    cpu = f", {row['cpu_ms_each']:.2f} ms of CPU each" if "cpu_ms_each" in row else ""
     return (
-        f"{clients:>3} clients: {len(figures.seconds) / took:.1f} requests/s, {figures.tokens / took:,.0f} tokens/s, "
-        f"p50 {cuts[49]:.3f} s, p95 {cuts[94]:.3f} s, p99 {cuts[98]:.3f} s, "
-        f"first token {statistics.median(figures.first):.3f} s, {figures.errors} errors"
+        f"{row['clients']:>3} clients: {row['requests_per_s']:.1f} requests/s, {row['made_per_s']:,.1f} {unit}/s, "
+        f"p50 {row['p50']:.3f} s, p95 {row['p95']:.3f} s, p99 {row['p99']:.3f} s, first piece {row['first_p50']:.3f} s, "
+        f"{row['refused']} refused, {row['errors']} errors{memory}{cpu}"
     )
+
+
+def sort_of(given: argparse.Namespace) -> str:
+    """What the model makes."""
+    connection = http.client.HTTPConnection(given.host, given.port, timeout=60)
+    connection.request("GET", f"/v1/models/{given.model}")
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise SystemExit(f"the server has no model {given.model}")
+    sort: str = json.loads(answer.read())["architecture"]["output_modalities"][0]
+    connection.close()
+    if sort not in PATHS:
+        raise SystemExit(f"the model {given.model} makes {sort}, which is not measured here")
+    return sort
 
 
 def main() -> None:
@@ -84,15 +167,23 @@ def main() -> None:
     build.add_argument("--host", default="127.0.0.1")
     build.add_argument("--port", type=int, default=8000)
     build.add_argument("--clients", type=int, default=32)
-    build.add_argument("--seconds", type=float, default=10.0)
+    build.add_argument("--seconds", type=float, default=60.0)
     build.add_argument("--prompt", default="The ")
     build.add_argument("--tokens", type=int, default=100)
+    build.add_argument("--pid", type=int, help="process of the server, whose memory is watched")
     build.add_argument("--cores", type=core_list, help="cores that the clients use, e.g. 0,1 (default: all)")
     given = build.parse_args()
     if given.cores is not None:
         os.sched_setaffinity(0, given.cores)
-    for clients in (1, given.clients):
-        print(measure(given, clients), flush=True)
+    sort = sort_of(given)
+    unit = {"text": "tokens", "image": "pictures", "audio": "sounds"}[sort]
+    rows = [measure(given, sort, clients) for clients in (1, given.clients)]
+    for row in rows:
+        print(line(row, unit), flush=True)
+        record("serve", {"sort": sort, **row})
+    if all("made_per_s" in row for row in rows):
+        alone, many = (float(str(row["made_per_s"])) for row in rows)
+        print(f"{given.clients} clients get {many / alone:.1f} times the {unit} of one")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ AnewError              one sentence; the command line ends with exit code 2
 │   ├── ConfigError    an argument or setting: unknown name, wrong type, value out of range
 │   ├── BudgetError    the time given cannot do what was asked
 │   └── RunError       a run folder: exists, missing, damaged, does not fit
-└── TrainingError      training could not go on (a loss that stays non-finite)
+├── TrainingError      training could not go on (a loss that stays non-finite)
+└── ProcessError       another of several processes failed or is gone
 """
 
 from __future__ import annotations
@@ -24,7 +25,14 @@ from pathlib import Path
 class AnewError(Exception):
     """Base of all errors that this package raises on purpose: what was given, what is allowed, how to mend it.
 
-    Names of arguments stand in backticks; the command line shows its own options in their place."""
+    Names of arguments stand in backticks; the command line shows its own options in their place.
+
+    Attributes:
+        is_reported: Whether another process of the same training says it: of many processes one speaks. None where they
+            have not come together yet.
+    """
+
+    is_reported: bool | None = None
 
 
 class UserError(AnewError):
@@ -49,6 +57,18 @@ class RunError(UserError):
 
 class TrainingError(AnewError):
     """Training could not go on; the last good state is kept in the run."""
+
+
+class ProcessError(AnewError):
+    """Another process of the training failed or is gone, so this one cannot go on either.
+
+    Attributes:
+        exit_code: Of the command: 2 where something has to be mended, 75 where the same command again goes on.
+    """
+
+    def __init__(self, sentence: str, exit_code: int) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
 
 
 def shorten(value: object) -> str:

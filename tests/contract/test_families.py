@@ -12,12 +12,12 @@ from anew.core import settings as cfg
 from anew.core.random import StepContext, generator
 from anew.core.registry import available, load
 from anew.core.specs import Batch, Grid, SampleRequest, Spec, Tokens
+from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Family, Scale
 from anew.planning.build import build_family
 from anew.planning.choose import choose_family, codecs_for
 from anew.sampling.restore import load_weights
-from anew.training.distributed import World
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 
@@ -26,6 +26,7 @@ SPECS: dict[str, Spec] = {
     "colour-labels": Grid((3, 9, 14), "CHW", 3, 0.5),
     "clips": Grid((2, 5, 8, 10), "CTHW", 2, 0.5),
     "stream": Tokens(20, 16, {}, 0, True),
+    "text": Tokens(20, 16, {}, 0, True, spellings=tuple(bytes([97 + i]) for i in range(20))),
     "records-labels": Tokens(23, 12, {"begin": 20, "end": 21, "pad": 22}, 2, False),
     "codes-labels": Tokens(21, 13, {"begin": 20, "rare": 20}, 3, False, (3, 4)),
 }

@@ -1,4 +1,5 @@
-// Samples of an exported page for the tests: node run_page.mjs WEB PAGE FILE, FILE holding what `Sampler.sample` takes, or `text` to encode.
+// Samples of an exported page for the tests: node run_page.mjs WEB PAGE FILE, FILE holding what `Sampler.sample`
+// takes, or `texts` to encode, `images` to match, or `grids` to turn into waves.
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
@@ -17,6 +18,12 @@ if (request.texts) {
   const tokenizer = makeTokenizer(program.item.tokenizer);
   answer.ids = request.texts.map((text) => tokenizer.encode(text));
   answer.texts = answer.ids.map((ids) => tokenizer.decode(ids));
+} else if (request.matching) {
+  const { matched } = await load("pixel_steps");
+  answer.values = request.images.map((values) => Array.from(matched(values, request.shape, request.matching)));
+} else if (request.grids) {
+  const { waveOf } = await load("sound");
+  answer.waves = request.grids.map((grid) => Array.from(waveOf(grid, program.item)));
 } else {
   const container = new Container(program.container, fromBase64(element("tensors")));
   const known = Object.entries(request.known ?? {}).map(([name, value]) => [name, value.shape ? Tensor.from(value.type, value.shape, value.values) : value]);

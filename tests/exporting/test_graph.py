@@ -235,7 +235,8 @@ def reducing() -> list[Case]:
         return (*pools, *means, *larger, F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=True))
 
     def equations(x: Tensor, b: Tensor) -> tuple[Tensor, ...]:
-        precision = x @ x.mT + 2.0 * torch.eye(x.shape[-1])
+        precision = x @ x.mT
+        precision.diagonal(dim1=1, dim2=2).add_(2.0)
         root = torch.linalg.cholesky(precision)
         return (
             root,

@@ -17,12 +17,15 @@ from torch import Tensor
 import anew
 from anew.core.random import generator
 from anew.core.specs import SampleRequest
+from anew.data.formats import pixel_steps
 from anew.exporting.bundle import bundled
-from anew.exporting.graph import WEB
-from samples import prose, shapes, tones
+from anew.exporting.graph import WEB, Container
+from anew.exporting.sampler import whole_sampler
+from samples import clips, prose, shapes, tones
 
 from .conftest import TINY_CONV, train
-from .interpreter import needs_node, node
+from .families import OWN_FAMILY
+from .interpreter import needs_node, node, run_graphs
 
 N, SEED = 5, 3
 OVERHEAD = 300_000  # bytes of a page beside its weights
@@ -84,7 +87,9 @@ def diffusion_noise(model: anew.Model, request: SampleRequest) -> dict[str, Tens
     noise = family._noise(request, SEED)
     known = {name: noise[name] for name in ("inside", "outside")}
     known |= {"noise": noise["noise"].view(N, *family.spec.shape)}
-    return known | {"component": family._choose_component(request, noise["kind"][:, 0], None)}
+    known |= {"component": (component := family._choose_component(request, noise["kind"][:, 0], None))}
+    parts = family.layout.sampled_parts(family.mixture, component, noise["kind"][:, -1], None)
+    return known if parts is None else known | {"last": parts.sum(1) - 1}
 
 
 NOISE = {"gan": gan_noise, "vae": vae_noise, "diffusion": diffusion_noise}
@@ -96,6 +101,7 @@ GRIDS: dict[str, tuple[str, Callable[[Path, int], Path], dict[str, object]]] = {
     "patches": ("diffusion", shapes, {"net": "dit", "width": 64, "depth": 2, "batch_size": 8, "space": "pixel"}),
     "latents": ("diffusion", shapes, {**TINY_CONV, "space": "latent"}),
     "sound": ("diffusion", tones, PIXEL),
+    "clips": ("diffusion", clips, PIXEL),
 }
 
 
@@ -142,6 +148,54 @@ def text_page(
         return pages[name]
 
     return make
+
+
+def answer(page: Path, **request: Any) -> Any:
+    """What the script says of a page."""
+    file = page.with_suffix(".json")
+    file.write_text(json.dumps(request))
+    return node(Path(__file__).with_name("run_page.mjs"), page, file)
+
+
+CURVE = ([0.0, 20.0, 90.0, 300.0], [0.0, 2.0, 60.0, 300.0])
+MATCHING: list[list[dict[str, Any]]] = [
+    [{"step": "alpha", "clear": CURVE, "opaque": CURVE}, {"step": "specks", "sharpness": 4.0, "apart": CURVE}],
+    [{"step": "flat", "colour": [255, 0, 30, 255], "reach": 200.0, "near": CURVE}],
+    [{"step": "palette", "colours": [[0, 0, 0, 0], [255, 0, 0, 255], [9, 200, 99, 128]], "lenience": 40.0}],
+]
+
+
+@needs_node
+@pytest.mark.parametrize("steps", MATCHING, ids=["alpha and specks", "flat", "palette"])
+def test_pixels_are_matched_as_by_the_run(steps: list[dict[str, Any]], tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).uniform(0, 255, (2, 4, 6, 7)).astype(np.float32)
+    (tmp_path / "page.html").write_text('<script id="program">{}</script>')
+    images = [image.ravel().tolist() for image in levels / 127.5 - 1.0]
+    values = answer(tmp_path / "page.html", images=images, shape=[4, 6, 7], matching=steps)["values"]
+    ours = (np.array(values).reshape(levels.shape) + 1.0) * 127.5
+    assert np.abs(ours - pixel_steps.matched(levels, steps)).max() < 0.02
+
+
+@needs_node
+@pytest.mark.slow
+def test_waves_are_those_of_the_run(grid_run: Callable[[str], Path], tmp_path: Path) -> None:
+    model, page = exported(grid_run("sound"), tmp_path / "page.html")
+    grids = values(model)[0]
+    waves = answer(page, grids=[grid.flatten().tolist() for grid in grids])["waves"]
+    for ours, theirs in zip(waves, model.modality.decode(grids), strict=True):
+        assert len(ours) == len(theirs) and np.abs(np.corrcoef(ours, np.asarray(theirs))[0, 1]) > 0.99
+
+
+@needs_node
+@pytest.mark.slow
+def test_a_family_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN_FAMILY)
+    run = train(shapes(tmp_path / "data", 40), tmp_path / "run", {}, steps=2, family=tmp_path / "own.py")
+    page = anew.export(run, "html", tmp_path / "page.html", number_type="f32", trust_code=True).folder
+    model = anew.load(run, "cpu", trust_code=True)
+    z = torch.stack([torch.randn(4, generator=generator(SEED, i)) for i in range(N)])
+    *_, expected = model.family.sample(model.request(N, SEED), SEED)
+    assert np.abs(sampled(page, n=N, known={"z": z}) - expected.numpy()).max() < 1e-5
 
 
 def uniforms() -> list[list[float]]:
@@ -195,6 +249,25 @@ def test_ids_are_those_of_the_run(
     tokenizer = model.modality.tokenizer  # type: ignore[attr-defined]
     assert answer["ids"] == [tokenizer.encode(text).tolist() for text in texts]
     assert answer["texts"] == texts
+
+
+@needs_node
+@pytest.mark.slow
+def test_views_are_those_of_the_network(
+    grid_run: Callable[[str], Path], text_run: Callable[[str], Path], tmp_path: Path
+) -> None:
+    samplers = [whole_sampler(anew.load(run, "cpu")) for run in (grid_run("gan"), text_run("characters"))]
+    views = [view for sampler in samplers for view in sampler.views]
+    assert [view.name for view in views] == ["stages", "inside"]
+    container = Container()
+    for view in views:
+        container.add(view)
+    results, _ = run_graphs(container, [(view.name, list(view.inputs.values())) for view in views], tmp_path)
+    for view, outputs in zip(views, results, strict=True):
+        with torch.no_grad():
+            expected: Any = view.function(*view.inputs.values())
+        for ours, theirs in zip(outputs, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[anew.Model, Path]]) -> None:
@@ -312,6 +385,9 @@ def test_texts_in_a_browser(width: int, browser: Any, text_page: Callable[[str],
     visit.page.click("#write")
     visit.page.wait_for_selector("body[data-next='3']", state="attached")
     assert len(visit.page.input_value("#prompt")) > 1
+    visit.page.click("#tab-look")
+    visit.page.wait_for_selector("body[data-looked]", state="attached")
+    assert visit.page.locator("#panel-look .words button").count() > 2
     visit.page.click("#tab-about")
     assert "No copying found." in visit.page.inner_text("#panel-about")
     visit.close()

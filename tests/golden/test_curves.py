@@ -11,9 +11,9 @@ import torch
 
 from anew.core import settings as cfg
 from anew.core.registry import available, load
+from anew.core.world import World
 from anew.families.base import Family, Scale
 from anew.planning.build import build_family
-from anew.training.distributed import World
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 from contract.test_families import SPECS, Made

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from anew.core.reporter import SilentReporter
+from anew.core.world import World
 from anew.errors import BudgetError
 from anew.planning.budget import (
     GAIN,
@@ -23,7 +24,6 @@ from anew.planning.budget import (
 from anew.planning.context import RunContext
 from anew.planning.train_config import TrainConfig
 from anew.runs.record import Candidate, Request
-from anew.training.distributed import World
 
 
 def context(elapsed: float = 0.0) -> RunContext:

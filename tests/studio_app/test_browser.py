@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from studio_runs import studio_process, write_run
 
 WIDTHS = (390, 1280)
 SCRIPT_BYTES = 300_000
+STATIC = Path(__file__).parents[2] / "src" / "anew" / "studio_app" / "static"
 
 
 @contextmanager
@@ -114,11 +116,57 @@ def test_a_run_that_vanishes_is_said(root: Path, tmp_path: Path, browser: Any) -
 
 
 def test_the_script_is_small() -> None:
-    static = Path(__file__).parents[2] / "src" / "anew" / "studio_app" / "static"
-    assert sum(path.stat().st_size for path in static.iterdir()) < SCRIPT_BYTES
-    for path in static.glob("*.js"):
+    assert sum(path.stat().st_size for path in STATIC.iterdir()) < SCRIPT_BYTES
+    for path in STATIC.glob("*.js"):
         assert len(path.read_text().splitlines()) < 500, path.name
         assert "innerHTML" not in path.read_text() and "eval(" not in path.read_text()
+
+
+@pytest.mark.skipif(
+    shutil.which("tsc") is None, reason="the TypeScript compiler is not installed (npm install -g typescript)"
+)
+def test_the_types_of_the_script(tmp_path: Path) -> None:
+    for path in STATIC.glob("*.js"):
+        (tmp_path / path.name).write_text(path.read_text().replace('"/static/', '"./'))
+    options = ["--checkJs", "--allowJs", "--noEmit", "--strict", "--target", "es2022", "--module", "es2022",
+               "--moduleResolution", "bundler", "--lib", "es2022,dom,dom.iterable"]  # fmt: skip
+    checked = subprocess.run(["tsc", *options, *map(str, tmp_path.glob("*.js"))], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_playing(address: str, browser: Any) -> None:
+    with opened(browser, address, viewport={"width": 390, "height": 800}) as page:
+        go(page, "#/play/runs%2Fshapes")
+        page.get_by_text("Done in").wait_for(timeout=60_000)
+        assert page.locator(".items img").count() == 9
+        page.get_by_role("button", name="More of sample 1").click()
+        page.get_by_role("button", name="Is it a copy?").click()
+        page.get_by_role("img", name="the nearest training item").wait_for()
+        page.keyboard.press("Escape")
+        page.get_by_role("tab", name="Fill in").click()
+        page.get_by_text("Paint over what").wait_for()
+        page.get_by_role("button", name="Lower half").click()
+        page.get_by_role("button", name="Fill in").click()
+        page.get_by_text("Six ways").wait_for()
+        page.get_by_role("tab", name="Walk").click()
+        page.get_by_text("Frame 1 of 48").wait_for(timeout=60_000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_text_token_by_token(address: str, browser: Any) -> None:
+    with opened(browser, address) as page:
+        go(page, "#/play/runs%2Fnames")
+        page.get_by_text("Done in").wait_for(timeout=60_000)
+        page.get_by_role("tab", name="Token by token").click()
+        page.get_by_label("Your text").fill("an")
+        page.get_by_role("button", name="Go on").click()
+        page.get_by_text("bits a token on average").wait_for()
+        page.locator(".token").nth(1).click()
+        other = page.locator(".bar-button:enabled").last
+        text = other.locator(".bar-text").inner_text()
+        other.click()
+        page.get_by_text("bits a token on average").wait_for()
+        assert page.get_by_label("Your text").input_value() == f"a{text}"
 
 
 @pytest.mark.slow

@@ -14,12 +14,12 @@ import torch
 
 from anew.core.random import StepContext
 from anew.core.specs import Batch
+from anew.core.world import World
 from anew.errors import ConfigError, TrainingError
 from anew.families.phases import Loss, Phase
 from anew.planning.build import build_family
 from anew.runs.events import Events, progress_record, read
 from anew.runs.folder import RunFolder
-from anew.training.distributed import World
 from anew.training.loop import TrainingLoop
 from anew.training.progress import ReplayProgress, StepProgress
 from anew.training.trainer import NonFinite, StepResult, Trainer

@@ -20,6 +20,7 @@ import torch
 import anew
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Batch, Grid
+from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.latent_dataset import LatentDataset, LatentModality
 from anew.data.types import DataBudget
@@ -30,7 +31,6 @@ from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext
 from anew.planning.train_config import TrainConfig
 from anew.runs.record import Request
-from anew.training.distributed import World
 from anew.workflows.codec_stage import _stage_request
 from samples import clips, prose, shapes
 

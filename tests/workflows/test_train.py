@@ -9,6 +9,7 @@ import torch
 
 import anew
 from anew.core.reporter import SilentReporter
+from anew.errors import RunError
 from samples import TINY, names
 
 SETTINGS = {"evaluate_samples": 4, "previews": 0, **TINY}
@@ -32,6 +33,19 @@ def test_a_caller_without_gradients_trains_resumes_and_looks(context: type[torch
         model = anew.resume(run, steps=4)
         anew.look(data)
     assert model.record.plan.steps == 4
+
+
+def test_the_same_request_again_goes_on_with_its_run(tmp_path: Path) -> None:
+    data, run, reporter = names(tmp_path / "names.txt", 300), tmp_path / "run", Lines()
+    run.mkdir()
+    (run / ".lock").write_text("{}")  # a kill before anything else was written
+    anew.train(data, run, steps=2, settings=SETTINGS)
+    before = (run / "model.safetensors").stat().st_mtime_ns
+    anew.train(data, run, steps=2, settings=SETTINGS, reporter=reporter)
+    assert reporter.lines == ["this run is finished; give it more budget or steps to go on with it"]
+    assert (run / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(RunError, match="is a run already, of another request \\(steps differs\\); give another folder"):
+        anew.train(data, run, steps=3, settings=SETTINGS)
 
 
 @pytest.mark.slow

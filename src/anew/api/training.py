@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from anew.core import arguments, files
 from anew.core.durations import parse_duration
 from anew.core.registry import load_user_family
 from anew.core.reporter import Reporter
-from anew.errors import ConfigError, DataError, RunError
+from anew.errors import ConfigError, DataError, RunError, command
 from anew.planning.folder_names import default_report as default_report
 from anew.planning.folder_names import default_run as default_run
 from anew.planning.request import (
@@ -25,12 +27,16 @@ from anew.planning.request import (
     trains_by_seconds,
     user_file,
 )
+from anew.runs import lock
 from anew.runs.folder import RunFolder
-from anew.runs.paths import OWN_FAMILY
-from anew.runs.record import Begun, Request
+from anew.runs.paths import CONFIG, OWN_FAMILY
+from anew.runs.record import Begun, Request, RunRecord
 
 if TYPE_CHECKING:
+    from anew.core.world import World
     from anew.sampling.model import Model
+
+Cleanup: TypeAlias = Literal["files", "folder"]
 
 
 def train(
@@ -74,46 +80,59 @@ def train(
         KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` goes on.
     """
     started = time.monotonic() if started is None else started
-    request = make_request(
-        data,
-        budget=budget,
-        steps=steps,
-        family=family,
-        modality=modality,
-        prefer=prefer,
-        seed=seed,
-        settings=settings,
-    )
-    reporter = arguments.reporter(reporter)
-    own_file = user_file(None if family is None else os.fspath(family))
-    if plan is not None:
-        from anew.planning.replay import replay_request
+    with _together() as world:
+        request = make_request(
+            data,
+            budget=budget,
+            steps=steps,
+            family=family,
+            modality=modality,
+            prefer=prefer,
+            seed=seed,
+            settings=settings,
+        )
+        reporter = arguments.reporter(reporter)
+        own_file = user_file(None if family is None else os.fspath(family))
+        if plan is not None:
+            from anew.planning.replay import replay_request
 
-        request = replay_request(request, arguments.path("plan", plan))
-    elif steps is None and budget is None and not trains_by_seconds(request):
-        request = replace(request, budget=parse_duration(DEFAULT_BUDGET))
-    folder = default_run(data) if run is None else arguments.path("run", run)
-    cleanup: Literal["files", "folder"] = "files" if folder.exists() else "folder"
-    if _is_main_process():
-        RunFolder.create(folder)
-    return _train_new(RunFolder(folder), request, reporter, started, cleanup, own_file)
+            request = replay_request(request, arguments.path("plan", plan))
+        elif steps is None and budget is None and not trains_by_seconds(request):
+            request = replace(request, budget=parse_duration(DEFAULT_BUDGET))
+        path = default_run(data) if run is None else arguments.path("run", run)
+        return _train(world, path, request, reporter, started, own_file)
 
 
-def _train_new(
-    folder: RunFolder,
+def _train(
+    world: World | None,
+    path: Path,
     request: Request,
     reporter: Reporter | None,
     started: float,
-    cleanup: Literal["files", "folder"],
     own_file: Path | None,
 ) -> Model:
-    """Train in a new folder. own_file: the user's family, which is copied into the run: it needs nothing else then."""
+    """Carry out a request in a new folder, or go on where the same one was stopped.
+
+    Args:
+        world: The processes that train together, None for a single one.
+        path: The run.
+        request: What the user asked for.
+        reporter: Who shows the progress.
+        started: `time.monotonic()` when the command began.
+        own_file: The user's family, which is copied into the run: it needs nothing else then.
+    """
+    if _on_main(world, lambda: _goes_on(path, request, own_file)):
+        # On another machine the data may lie elsewhere than the run says.
+        elsewhere = world is not None and not world.is_main and Path(request.data).exists()
+        given = Given(request.data if elsewhere else None)
+        return _continue(world, lambda: RunFolder.open(path), given, reporter, started)
+    cleanup: Cleanup = "files" if path.exists() else "folder"
+    folder = _of_process(world, lambda: _create(path, own_file))
     with folder.locked():
-        if _is_main_process():
-            if own_file is not None:
-                files.write(folder.path / OWN_FAMILY, own_file.read_bytes())
-            # Written before PyTorch is imported: a kill from here on can be resumed.
-            folder.write_config(Begun(request=request))
+        if own_file is not None:
+            files.write(folder.path / OWN_FAMILY, own_file.read_bytes())
+        # Written before PyTorch is imported: a kill from here on can be resumed.
+        folder.write_config(Begun(request=request))
         from anew.workflows.train import new_run
 
         return new_run(
@@ -126,9 +145,65 @@ def _train_new(
         )
 
 
-def _is_main_process() -> bool:
-    """Whether this process writes for all that torchrun began."""
-    return os.environ.get("RANK", "0") == "0"
+def _goes_on(path: Path, request: Request, own_file: Path | None) -> bool:
+    """Whether the run was begun by the same request, so that the same command again goes on with it.
+
+    Raises:
+        RunError: It was begun by another request.
+    """
+    if not (path / CONFIG).exists():
+        return False
+    begun = RunFolder.open(path).read().request
+    differing = [f.name for f in fields(begun) if getattr(begun, f.name) != getattr(request, f.name)]
+    if own_file is not None and not differing and own_file.read_bytes() != (path / OWN_FAMILY).read_bytes():
+        differing = [f"the file {str(own_file)!r}"]
+    if differing:
+        raise RunError(
+            f"{str(path)!r} is a run already, of another request ({differing[0]} differs); give another folder, "
+            f"or go on with `{command('anew', 'resume', path)}`"
+        )
+    return True
+
+
+def _create(path: Path, own_file: Path | None) -> RunFolder:
+    """A new run. What a kill left before config.json was written is no obstacle."""
+    own = {OWN_FAMILY} if own_file is not None else set()
+    if path.is_dir():
+        for left in path.iterdir():
+            if left.name in {lock.NAME, *own} or files.is_temporary(left.name):
+                left.unlink()
+    return RunFolder.create(path)
+
+
+# -- many processes -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _together() -> Iterator[World | None]:
+    """The world of the processes that torchrun started; None for a single one, which need not import PyTorch yet."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield None
+        return
+    from anew.core.world import together
+
+    with together() as world:
+        yield world
+
+
+def _on_main(world: World | None, decide: Callable[[], bool]) -> bool:
+    """What the main process decides, on all."""
+    if world is None:
+        return decide()
+    return world.broadcast(world.is_main and decide())
+
+
+def _of_process(world: World | None, open_folder: Callable[[], RunFolder]) -> RunFolder:
+    """The run folder on the main process; a copy on the others, which may be on other machines."""
+    if world is None or world.is_main:
+        return open_folder()
+    from anew.workflows.run_copy import folder_of_copy
+
+    return folder_of_copy()
 
 
 def resume(
@@ -161,26 +236,59 @@ def resume(
         KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` goes on.
     """
     started = time.monotonic() if started is None else started
-    if budget is not None and steps is not None:
-        raise ConfigError("both `budget` and `steps` were given; give one of them")
-    steps = check_steps(steps)
-    seconds = None if budget is None else parse_duration(budget)
-    reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
-    path = arguments.optional_path("data", data, DataError)
-    folder = open_run(run)
+    with _together() as world:
+        if budget is not None and steps is not None:
+            raise ConfigError("both `budget` and `steps` were given; give one of them")
+        seconds = None if budget is None else parse_duration(budget)
+        reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
+        path = arguments.optional_path("data", data, DataError)
+        given = Given(None if path is None else str(path), check_steps(steps), seconds)
+        return _continue(world, lambda: open_run(run), given, reporter, started, trust_code)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a run is given when it goes on.
+
+    Attributes:
+        data: Where its data lies now, None where it lay.
+        steps: A new total of steps.
+        seconds: Further seconds.
+    """
+
+    data: str | None = None
+    steps: int | None = None
+    seconds: float | None = None
+
+
+def _continue(
+    world: World | None,
+    open_folder: Callable[[], RunFolder],
+    given: Given,
+    reporter: Reporter | None,
+    started: float,
+    trust_code: bool = True,
+) -> Model:
+    """Finish a run, or give it more."""
+    folder = _of_process(world, open_folder)
     with folder.locked():
-        record = folder.read()
+        record = folder.read() if world is None else _shared(world, folder)
         if record.status == "begun":
             request = record.request
-            if data is not None:
-                request = replace(request, data=resolve_data(data))
-            if steps is not None or seconds is not None:
-                request = replace(request, steps=steps, budget=seconds)
+            if given.data is not None:
+                request = replace(request, data=resolve_data(given.data))
+            if given.steps is not None or given.seconds is not None:
+                request = replace(request, steps=given.steps, budget=given.seconds)
             return _resume_begun(folder, request, reporter, started, trust_code)
         from anew.workflows.train import continue_run
 
-        new_path = None if path is None else str(path)
-        return continue_run(folder, seconds, steps, new_path, reporter, started, trust_code)
+        return continue_run(folder, given.seconds, given.steps, given.data, reporter, started, trust_code)
+
+
+def _shared(world: World, folder: RunFolder) -> Begun | RunRecord:
+    from anew.workflows.run_copy import share_begun
+
+    return share_begun(world, folder)
 
 
 def _resume_begun(

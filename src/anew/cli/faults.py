@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anew
 from anew.cli.terminal import complain, write
-from anew.errors import AnewError, command, out_of_memory
+from anew.errors import AnewError, ProcessError, command, out_of_memory
 
 DONE, FAULT, MISTAKE, FAILED_CHECK, STOPPED = (
     0,
@@ -37,14 +37,24 @@ def exit_code(work: Callable[[], int], argv: Sequence[str], with_options: Callab
     """
     try:
         return work()
+    except ProcessError as error:
+        if not error.is_reported:
+            complain(str(error))
+        return error.exit_code
     except AnewError as error:
-        return _mistake(with_options(str(error)), error, argv)
+        return MISTAKE if _is_reported(error) else _mistake(with_options(str(error)), error, argv)
     except KeyboardInterrupt:
-        complain("stopped")
+        if os.environ.get("RANK", "0") == "0":  # of many processes one speaks
+            complain("stopped")
         return STOPPED
     except Exception as error:  # what remains is a bug, or the machine
         sentence = machine_limit(error)
         return _fault(error, argv) if sentence is None else _mistake(sentence, error, argv)
+
+
+def _is_reported(error: AnewError) -> bool:
+    """Whether another process of torchrun says it; before they come together, the first one of each machine speaks."""
+    return os.environ.get("LOCAL_RANK", "0") != "0" if error.is_reported is None else error.is_reported
 
 
 def _mistake(sentence: str, error: BaseException, argv: Sequence[str]) -> int:

@@ -75,6 +75,7 @@ class Tokens:
         classes: Number of classes, 0 without labels.
         packed: True where an example is a window of one long stream, False where it is one whole record.
         shape: Extents of the grid on which a record's last tokens lie, the last axis fastest; () where they are a sequence.
+        spellings: Bytes that each id stands for in a text, of those with a meaning one zero byte; () where there are none.
     """
 
     vocab: int
@@ -83,6 +84,7 @@ class Tokens:
     classes: int = 0
     packed: bool = True
     shape: tuple[int, ...] = ()
+    spellings: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_number("vocab", self.vocab, 1, MOST_IDS)
@@ -140,12 +142,14 @@ class Batch:
         labels: (B,) int64 class of each example; None without classes.
         mask: (B, L) which targets count, or (B, T) which frames of a clip are there; None: all.
         units: (B,) characters, residues or pixels that the counted targets stand for: what bits are divided by.
+        continues: (B,) whether the targets that count go on where those of the row before end, in one document; None: none do.
     """
 
     x: Tensor
     labels: Tensor | None = None
     mask: Tensor | None = None
     units: Tensor | None = None
+    continues: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.x.shape[0])
@@ -158,8 +162,8 @@ class Batch:
         return self._map(lambda tensor: tensor[start:stop])
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        labels, mask, units = (None if t is None else change(t) for t in (self.labels, self.mask, self.units))
-        return Batch(change(self.x), labels, mask, units)
+        others = (self.labels, self.mask, self.units, self.continues)
+        return Batch(change(self.x), *(None if tensor is None else change(tensor) for tensor in others))
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,9 @@ class ClipMixture(GaussianMixture):
         """(N, T) a number a frame -> (N, D), the same for each of the frame's values."""
         area = len(self.row_rotation) * len(self.column_rotation)
         channels = len(self.centre) // (area * self.frames)
-        return per_part[:, None, :, None].expand(-1, channels, -1, area).reshape(len(per_part), -1)
+        return (
+            per_part[:, None, :, None].expand(-1, channels, -1, area).reshape(per_part.shape[0], -1)
+        )  # open in exports, unlike len
 
     def posterior(self, y: Tensor, sigma: Tensor, component: Tensor) -> tuple[Tensor, Tensor]:
         """Best estimate of x from y = x + sigma e, and its error.

@@ -42,7 +42,7 @@ class Html(Target):
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         sampler = whole_sampler(model)
         container = Container(number_type)
-        for graph in sampler.graphs:
+        for graph in (*sampler.graphs, *sampler.views):
             container.add(graph)
         notes = [f"left behind: {clause}" for clause in sampler.left_behind]
         program = {

@@ -37,6 +37,11 @@ class Onnx(Target):
 
     def write(self, model: Model, folder: Path, number_type: str) -> list[str]:
         sampler = whole_sampler(model)
+        if any(step["step"] == "choose_row" for step in sampler.steps):
+            raise ConfigError(
+                "diffusion of clips solves a system of equations for each clip and step, for which ONNX has no operator; train the "
+                "transformer on codes (space=latent), or export to html"
+            )
         for graph in sampler.graphs:
             files.write(folder / f"{graph.name}.onnx", traced(graph))
         item = item_format(model)

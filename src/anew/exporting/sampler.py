@@ -29,7 +29,8 @@ def whole_sampler(model: Model) -> PortableSampler:
     in_fp32(codec)
     decoder = codec.portable_decoder()
     last = portable.run(decoder.name, str(sampler.steps[-1]["out"]), out="item")
-    return PortableSampler((*sampler.graphs, decoder), (*sampler.steps, last), sampler.left_behind)
+    steps = (*sampler.steps, last)
+    return PortableSampler((*sampler.graphs, decoder), steps, sampler.left_behind)
 
 
 def _own_sampling(model: Model, step: Mapping[str, Any]) -> dict[str, Any]:

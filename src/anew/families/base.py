@@ -282,6 +282,11 @@ class Family(nn.Module):
         None where the family has no likelihood."""
         return None
 
+    @property
+    def reads_documents(self) -> bool:
+        """Whether the bits of a window depend on the windows before it, see `Batch.continues`; batches may then be long."""
+        return False
+
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
         """(B,) bits under parts of the model alone, by name, where it is a mixture: what each would reach without the rest."""
         return {}

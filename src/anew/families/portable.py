@@ -59,6 +59,7 @@ class PortableSampler:
 
     - `normal(out, shape)`, normal numbers;
     - `choose(out, weights)`, an index as common as its weight, of the class of the sample's label where there is one;
+    - `choose_row(out, table, row)`, an index as common as its weight in a row of a table;
     - `label(out, none)`, the class of each sample;
     - `run(graph, inputs, out)`, the graph's outputs;
     - `denoise(graph, state, sigmas, out)`, the probability flow from noise to a sample, second order (DPM-Solver++ 2M);
@@ -68,11 +69,13 @@ class PortableSampler:
         graphs: All graphs, also such as no step runs.
         steps: In order; the result of the last one is the sample.
         left_behind: What else the family samples from; one clause each.
+        views: Graphs of what happens inside, by a name that a page knows: "inside" of a decoder, "stages" of a generator.
     """
 
     graphs: tuple[Graph, ...]
     steps: tuple[Mapping[str, object], ...]
     left_behind: tuple[str, ...] = ()
+    views: tuple[Graph, ...] = ()
 
 
 def normal(out: str, *shape: int, scale: float = 1.0) -> dict[str, object]:
@@ -89,6 +92,11 @@ def choose(out: str, weights: Tensor, classes: Tensor, otherwise: int) -> dict[s
         "classes": classes.tolist(),
         "otherwise": otherwise,
     }
+
+
+def choose_row(out: str, table: Tensor, row: str) -> dict[str, object]:
+    """An index (n,) by the weights in a row of a table (K, F). row: a value (n,), which row that is."""
+    return {"step": "choose_row", "out": out, "table": table.tolist(), "row": row}
 
 
 def label(out: str, none: int) -> dict[str, object]:

@@ -14,10 +14,10 @@ from anew.core import random
 from anew.core.memory import free_memory
 from anew.core.specs import Spec
 from anew.core.threads import choose_thread_count
+from anew.core.world import World
 from anew.families.base import Family, Scale
 from anew.planning.build import build_family, count_parameters, suggest_config
 from anew.runs.record import Candidate
-from anew.training.distributed import World
 from anew.training.progress import StepProgress
 from anew.training.trainer import Batches, StepResult, Trainer
 
@@ -64,7 +64,7 @@ def measure_candidates(
         size_scale = dataclasses.replace(scale, model_size=model_size)
         config = suggest_config(family_class, spec, size_scale, overrides)
         remaining = seconds - (time.monotonic() - begin)
-        share = max(LEAST_SHARE_S, remaining / (len(sizes) - number))
+        share = world.broadcast(max(LEAST_SHARE_S, remaining / (len(sizes) - number)))
         family = build_family(family_class, spec, config, 0, world.device)
         step_s = _median_step_seconds(family, config, data, world, share)
         if number == 0 and world.size == 1 and world.device.type == "cpu":
@@ -86,25 +86,26 @@ def measure_candidates(
 
 
 def _median_step_seconds(family: Family, config: FamilyConfig, data: Batches, world: World, seconds: float) -> float:
-    rows = world.rows(config.batch_size)[1]
     trainer = Trainer(
         family,
         data,
         StepProgress(UNENDING),
         seed=0,
         batch_size=config.batch_size,
-        micro_batch=min(largest_micro_batch(family, config, data, world), rows),
+        micro_batch=largest_micro_batch(family, config, data, world),
         world=world,
     )
     steps = iter(trainer)
     begin = time.monotonic()
-    first_s = _seconds_of_next(steps)  # it allocates, and counts only if there is time for no other
+    _seconds_of_next(steps)  # it allocates, and does not count
     durations: list[float] = []
-    while len(durations) < 3 or (len(durations) < MOST_STEPS - 1 and time.monotonic() - begin < 0.6 * seconds):
+    while True:
         durations.append(_seconds_of_next(steps))
-        if world.broadcast(time.monotonic() - begin > seconds):
+        spent = time.monotonic() - begin
+        is_sure = len(durations) >= MOST_STEPS - 1 or (len(durations) >= 3 and spent >= 0.6 * seconds)
+        if world.broadcast(is_sure or spent > seconds):  # by the main process's clock: each step is one of all
             break
-    durations = sorted(durations) or [first_s]
+    durations.sort()
     return float(world.broadcast(durations[len(durations) // 2]))
 
 
@@ -118,7 +119,7 @@ def largest_micro_batch(family: Family, config: FamilyConfig, data: Batches, wor
     """Rows whose saved activations take at most a third of the free memory, measured on a few rows.
 
     Returns:
-        This process's rows of a batch, halved (rounded up) as often as it takes.
+        A process's rows of a batch, halved (rounded up) as often as it takes: the fewest that any process can hold.
     """
     start, rows = world.rows(config.batch_size)
     probe_rows = min(PROBE_ROWS, rows)
@@ -135,7 +136,7 @@ def largest_micro_batch(family: Family, config: FamilyConfig, data: Batches, wor
     with random.use_context(context), torch.autograd.graph.saved_tensors_hooks(weigh, lambda tensor: tensor):
         family.phases()[0].loss(batch, context)
     most_rows = int(free_memory(world.device) * MEMORY_SHARE / max(1.0, saved_bytes / probe_rows))
-    micro_batch = rows
+    micro_batch = world.largest_share(config.batch_size)
     while micro_batch > 1 and micro_batch > most_rows:
         micro_batch = -(-micro_batch // 2)
-    return micro_batch
+    return world.minimum(micro_batch)

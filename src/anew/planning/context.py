@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from anew.core.reporter import Reporter
+from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.latent_dataset import LatentDataset
 from anew.families.base import Family
-from anew.training.distributed import World
 
 TrainingData: TypeAlias = Dataset | LatentDataset  # what a family learns from: items, or what a codec makes of them
 

@@ -36,7 +36,7 @@ def scale_of(data: TrainingData, context: RunContext, seconds: float | None, mod
         seconds=seconds,
         model_size=model_size,
         device=context.world.device.type,
-        threads=torch.get_num_threads(),
+        threads=context.world.minimum(torch.get_num_threads()),
     )
 
 

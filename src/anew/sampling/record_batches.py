@@ -22,19 +22,22 @@ GRIDS_AT_ONCE = 32
 Ints = NDArray[np.int64]
 
 
-def record_batches(modality: Modality, records: Sequence[EncodedRecord]) -> Iterator[tuple[Ints, Batch]]:
+def record_batches(
+    modality: Modality, records: Sequence[EncodedRecord], whole_documents: bool = False
+) -> Iterator[tuple[Ints, Batch]]:
     """Batches in which every target of every record counts once.
 
     Args:
         modality: Whose encoding the records are in.
         records: All with a label, or all without.
+        whole_documents: Whether all windows of a document are to be in one batch, however many.
 
     Yields:
         The record that each row belongs to (B,), and the batch.
     """
     spec = modality.spec
     if isinstance(spec, Tokens) and spec.packed:
-        yield from _document_batches(modality, records)
+        yield from _document_batches(modality, records, whole_documents)
         return
     labels = [record.label for record in records if record.label is not None]
     examples = examples_of(modality, [record.row for record in records], np.array(labels) if labels else None)
@@ -59,7 +62,9 @@ def _pieces_of_one_length(order: Ints, lengths: Ints) -> Iterator[Ints]:
         first = stop
 
 
-def _document_batches(modality: Modality, records: Sequence[EncodedRecord]) -> Iterator[tuple[Ints, Batch]]:
+def _document_batches(
+    modality: Modality, records: Sequence[EncodedRecord], whole: bool
+) -> Iterator[tuple[Ints, Batch]]:
     """Windows of documents, each of which begins without a context."""
     spec = modality.spec
     assert isinstance(spec, Tokens)
@@ -69,8 +74,8 @@ def _document_batches(modality: Modality, records: Sequence[EncodedRecord]) -> I
     for number, record in enumerate(records):
         examples = examples_of(modality, [record.row], None)
         assert isinstance(examples, PackedExamples)
-        for batch in examples.scoring(modality, at_once, None, None):
-            if sum(map(len, batches)) + len(batch) > at_once:
+        for batch in examples.scoring(modality, len(record.row) + 1 if whole else at_once, None, None):
+            if batches and sum(map(len, batches)) + len(batch) > at_once:
                 yield np.concatenate(owners), _concatenated(batches)
                 owners, batches = [], []
             owners.append(np.full(len(batch), number))
@@ -80,7 +85,10 @@ def _document_batches(modality: Modality, records: Sequence[EncodedRecord]) -> I
 
 
 def _concatenated(batches: Sequence[Batch]) -> Batch:
-    """One batch of the windows of several; windows have a mask and no label."""
+    """One batch of the windows of several; windows have a mask and no label, and the first of each continues none."""
     masks: list[Tensor] = [batch.mask for batch in batches if batch.mask is not None]
     units: list[Tensor] = [batch.units for batch in batches if batch.units is not None]
-    return Batch(torch.cat([batch.x for batch in batches]), None, torch.cat(masks), torch.cat(units))
+    continues = [batch.continues for batch in batches if batch.continues is not None]
+    return Batch(
+        torch.cat([batch.x for batch in batches]), None, torch.cat(masks), torch.cat(units), torch.cat(continues)
+    )

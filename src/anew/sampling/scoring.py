@@ -170,7 +170,7 @@ def _score_records(
     total = sum(len(record.row) if has_tokens else 1 for record in records)  # tokens, or grids
     done = 0
     workers = use_threads() if generator.device.type == "cpu" else 1
-    batches = record_batches(generator.modality, records)
+    batches = record_batches(generator.modality, records, generator.family.reads_documents)
     for owners, rows, part_bits in map_in_threads(functools.partial(_score_batch, generator), batches, workers):
         np.add.at(sums, owners, rows)
         for name, bits in part_bits.items():

@@ -146,6 +146,12 @@ class Catalog:
             raise ApiError(400, message, param="model")
         return entry
 
+    def names(self, kind: str = "") -> list[str]:
+        """Names of the models that make such items, "text" for those that continue texts; "" for all."""
+        if kind == "text":
+            return [entry.name for entry in self.entries if entry.grows_tokens]
+        return [entry.name for entry in self.entries if kind in ("", entry.kind)]
+
     def counts(self) -> list[tuple[str, int, int, bool]]:
         """Of each model its name, works that are carried out, works that wait, and whether it is in memory."""
         return [(entry.name, *entry.worker.counts(), entry.worker.is_loaded) for entry in self.entries]

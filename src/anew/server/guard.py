@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
@@ -139,9 +139,20 @@ async def form_body(request: Request, limits: Limits) -> tuple[dict[str, str], d
         request.headers, pieces(), max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=limits.body_bytes
     )
     try:
-        form = await parser.parse()
+        return await _parts(await parser.parse())
+    except ApiError:
+        raise
     except Exception as error:  # damaged forms make the parser raise almost anything
         raise bad_request(f"the form cannot be read ({shorten(str(error))})") from None
+    finally:
+        for file in getattr(
+            parser, "_files_to_close_on_error", ()
+        ):  # also of a part that was cut off, which no form holds
+            file.close()
+
+
+async def _parts(form: FormData) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Fields and files by name; ApiError 400 where one was sent twice."""
     fields: dict[str, str] = {}
     files: dict[str, bytes] = {}
     for name, value in form.multi_items():
@@ -152,7 +163,6 @@ async def form_body(request: Request, limits: Limits) -> tuple[dict[str, str], d
             fields[name] = value
         else:
             files[name] = await value.read()
-    await form.close()
     return fields, files
 
 

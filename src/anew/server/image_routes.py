@@ -31,14 +31,18 @@ NO_TOKENS = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}  # client
 def add_image_routes(app: FastAPI, service: Service) -> None:
     """Add them to an app."""
 
-    @app.post("/v1/images/generations", summary="Make pictures", **described(ImageBody))
+    names = service.catalog.names("image")
+
+    @app.post("/v1/images/generations", summary="Make pictures", **described(ImageBody, models=names))
     async def generations(request: Request) -> Response:
         body = parse(ImageBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "image")
         return await _pictures(service, request, "image_generation", entry, body, _request(body, entry))
 
     @app.post(
-        "/v1/images/edits", summary="Make parts of a picture anew", **described(ImageBody, forms=("image", "mask"))
+        "/v1/images/edits",
+        summary="Make parts of a picture anew",
+        **described(ImageBody, models=names, forms=("image", "mask")),
     )
     async def edits(request: Request) -> Response:
         fields, files = await form_body(request, service.limits)

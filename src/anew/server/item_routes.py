@@ -27,11 +27,11 @@ from anew.server.work import Channel
 
 def add_item_routes(app: FastAPI, service: Service) -> None:
     """Add them to an app."""
+    sounds = described(AudioBody, "audio/wav", "audio/flac", models=service.catalog.names("audio"))
+    files = described(SamplesBody, "application/zip", models=service.catalog.names())
 
-    @app.post("/v1/audio/generate", summary="Make sound", **described(AudioBody, "audio/wav", "audio/flac"))
-    @app.post(
-        "/v1/audio/speech", summary="The same, under OpenAI's name", **described(AudioBody, "audio/wav", "audio/flac")
-    )
+    @app.post("/v1/audio/generate", summary="Make sound", **sounds)
+    @app.post("/v1/audio/speech", summary="The same, under OpenAI's name", **sounds)
     async def sound(request: Request) -> Response:
         body = parse(AudioBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "audio")
@@ -46,7 +46,7 @@ def add_item_routes(app: FastAPI, service: Service) -> None:
 
         return await service.answer(request, entry, works, whole)
 
-    @app.post("/v1/samples", summary="Make files of any kind, in a zip", **described(SamplesBody, "application/zip"))
+    @app.post("/v1/samples", summary="Make files of any kind, in a zip", **files)
     async def samples(request: Request) -> Response:
         body = parse(SamplesBody, await json_body(request, service.limits))
         entry = service.catalog.entry(body.model)

@@ -14,7 +14,7 @@ from anew.sampling.drawing import request_origin, unusual_settings
 from anew.sampling.model import Model
 from anew.sampling.origins import Origin
 from anew.sampling.samples import Samples
-from anew.server.work import Channel, Work
+from anew.server.work import Channel, Work, threads_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +80,33 @@ class ItemWork(Work):
         return ("items", request.sampling, None if condition is None else tuple(condition.x.shape))
 
     def run(self, model: Model, group: Sequence[Work]) -> None:
-        works = [work for work in group if isinstance(work, ItemWork)]
-        request = _joint_request(model, works)
-        num_drafts = model.family.num_drafts(request)
-        last: Tensor | None = None
-        for number, draft in enumerate(model.family.sample(request, works[0].request.seed), 1):
-            if all(work.channel.is_cancelled for work in works):
-                return
-            last = draft
-            _show(model, works, request, draft, number, num_drafts)
-        if last is None:
-            raise RuntimeError("the family drew nothing")
-        for work, rows in _parts(works):
-            if not work.channel.is_cancelled:
-                samples = _samples(model, work, request, last[rows], rows)
-                samples.origins = _origins(model, work.request)
-                _ = samples.artifacts  # made here, not in the event loop
-                work.channel.put(Finished(work.request.first_index, samples))
+        with threads_for(model):
+            _draw(model, [work for work in group if isinstance(work, ItemWork)])
 
     def partials_at(self, num_drafts: int) -> list[int]:
         """After which drafts, counted from 1, partial results are shown: at even distances."""
         wanted = self.request.num_partials
         return sorted({max(1, num_drafts * part // (wanted + 1)) for part in range(1, wanted + 1)} - {num_drafts})
+
+
+def _draw(model: Model, works: Sequence[ItemWork]) -> None:
+    """Draw the samples of these works as one batch, and send them."""
+    request = _joint_request(model, works)
+    num_drafts = model.family.num_drafts(request)
+    last: Tensor | None = None
+    for number, draft in enumerate(model.family.sample(request, works[0].request.seed), 1):
+        if all(work.channel.is_cancelled for work in works):
+            return
+        last = draft
+        _show(model, works, request, draft, number, num_drafts)
+    if last is None:
+        raise RuntimeError("the family drew nothing")
+    for work, rows in _parts(works):
+        if not work.channel.is_cancelled:
+            samples = _samples(model, work, request, last[rows], rows)
+            samples.origins = _origins(model, work.request)
+            _ = samples.artifacts  # made here, not in the event loop
+            work.channel.put(Finished(work.request.first_index, samples))
 
 
 def _joint_request(model: Model, works: Sequence[ItemWork]) -> SampleRequest:

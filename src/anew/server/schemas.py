@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -39,12 +40,15 @@ JSON = "application/json"
 FORM = "multipart/form-data"
 
 
-def described(body: type[BaseModel] | None, *medias: str, forms: tuple[str, ...] = ()) -> dict[str, Any]:
+def described(
+    body: type[BaseModel] | None, *medias: str, models: Sequence[str] = (), forms: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Keywords of a FastAPI route.
 
     Args:
         body: What is sent; None: nothing.
         medias: Media types of the answer, JSON where none is given.
+        models: Names of the models that may be asked; none: any.
         forms: Names of files, where the body is a form; the first is required.
     """
     errors = {
@@ -54,6 +58,8 @@ def described(body: type[BaseModel] | None, *medias: str, forms: tuple[str, ...]
     extra: dict[str, Any] = {"responses": {"200": {"description": "The answer", "content": answer}, **errors}}
     if body is not None:
         schema = _inlined(body.model_json_schema())
+        if models:
+            schema["properties"]["model"] = {"type": "string", "enum": list(models)}
         extra["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
         if forms:
             files = {name: {"type": "string", "format": "binary"} for name in forms}

@@ -22,13 +22,17 @@ from anew.server.work import Channel
 def add_text_routes(app: FastAPI, service: Service) -> None:
     """Add them to an app."""
 
-    @app.post("/v1/completions", summary="Continue texts", **described(CompletionBody))
+    texts = service.catalog.names("text")
+
+    @app.post("/v1/completions", summary="Continue texts", **described(CompletionBody, models=texts))
     async def completions(request: Request) -> Response:
         body = parse(CompletionBody, await json_body(request, service.limits))
         entry = service.catalog.text_entry(body.model)
         return await _text(service, request, Answer(body, entry, await run_in_threadpool(requests_of, body, entry)))
 
-    @app.post("/v1/chat/completions", summary="Continue the last message of a chat", **described(ChatBody))
+    @app.post(
+        "/v1/chat/completions", summary="Continue the last message of a chat", **described(ChatBody, models=texts)
+    )
     async def chats(request: Request) -> Response:
         chat = parse(ChatBody, await json_body(request, service.limits))
         entry = service.catalog.text_entry(chat.model)
@@ -41,7 +45,11 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
         body = completion_of(chat)
         return await _text(service, request, ChatAnswer(body, entry, await run_in_threadpool(requests_of, body, entry)))
 
-    @app.post("/v1/score", summary="How likely items are under a model", **described(ScoreBody))
+    @app.post(
+        "/v1/score",
+        summary="How likely items are under a model",
+        **described(ScoreBody, models=service.catalog.names()),
+    )
     async def score(request: Request) -> Response:
         body = parse(ScoreBody, await json_body(request, service.limits))
         entry = service.catalog.entry(body.model)

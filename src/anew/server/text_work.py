@@ -16,7 +16,7 @@ from anew.data.modalities.text import Text
 from anew.families.base import SamplesTokens, TokenDraft
 from anew.sampling.generator import STOP_CHECK_STEPS
 from anew.sampling.model import Model
-from anew.server.work import Channel, Work
+from anew.server.work import Channel, Work, threads_for
 
 SECONDS_BETWEEN_PIECES = 0.03  # of a stream; a client sees no difference, and decoding a text again costs
 FinishReason = Literal["stop", "length"]
@@ -87,16 +87,21 @@ class TextWork(Work):
         return ("text", len(r.prompt), replace(r.sampling, max_tokens=0), r.reads_prompt)
 
     def run(self, model: Model, group: Sequence[Work]) -> None:
-        works = [work for work in group if isinstance(work, TextWork)]
-        rows = [Row(model, work, number) for work in works for number in range(work.size)]
-        for draft in _drafts(model, works):
-            for place, row in enumerate(rows):
-                if not row.is_finished:
-                    row.read(draft, place)
-            if all(row.is_finished for row in rows):
-                return
-        for row in rows:
-            row.finish()
+        with threads_for(model):
+            _grow(model, [work for work in group if isinstance(work, TextWork)])
+
+
+def _grow(model: Model, works: Sequence[TextWork]) -> None:
+    """Draw the samples of these works, and send each as it is asked for."""
+    rows = [Row(model, work, number) for work in works for number in range(work.size)]
+    for draft in _drafts(model, works):
+        for place, row in enumerate(rows):
+            if not row.is_finished:
+                row.read(draft, place)
+        if all(row.is_finished for row in rows):
+            return
+    for row in rows:
+        row.finish()
 
 
 def _drafts(model: Model, works: Sequence[TextWork]) -> Iterator[TokenDraft]:

@@ -156,9 +156,9 @@ class Jobs:
 
 def add_video_routes(app: FastAPI, service: Service) -> None:
     """Add them to an app."""
-    jobs = Jobs(service)
+    jobs, names = Jobs(service), service.catalog.names("video")
 
-    @app.post("/v1/videos", summary="Begin to make a clip", **described(VideoBody))
+    @app.post("/v1/videos", summary="Begin to make a clip", **described(VideoBody, models=names))
     async def begin(request: Request) -> Response:
         if request.headers.get("content-type", "").startswith("multipart/"):
             fields, files = await form_body(request, service.limits)

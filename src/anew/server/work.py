@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
 
+from anew.core.specs import Tokens
+from anew.core.threads import one_thread
 from anew.sampling.model import Model
 from anew.server.limits import MAX_ROWS
 
@@ -68,3 +70,9 @@ class Work(ABC):
     def fail(self, error: Exception) -> None:
         """End the request with an error."""
         self.channel.put(error)
+
+
+def threads_for(model: Model) -> contextlib.AbstractContextManager[None]:
+    """On a CPU a decoder works in one thread: its steps are many small products."""
+    is_small = isinstance(model.spec, Tokens) and model.device.type == "cpu"
+    return one_thread() if is_small else contextlib.nullcontext()

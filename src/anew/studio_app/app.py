@@ -10,7 +10,6 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
@@ -18,12 +17,12 @@ from starlette.types import Scope
 
 from anew.core import files
 from anew.core.version import __version__
-from anew.errors import AnewError
 from anew.server.faults import ApiError, bad_request
-from anew.server.guard import error_response
 from anew.studio_app.data_routes import add_data
+from anew.studio_app.faults import add_faults
 from anew.studio_app.guard import REPORT_POLICY, StudioGuard
 from anew.studio_app.job_routes import add_jobs
+from anew.studio_app.play_app import PlayApp
 from anew.studio_app.studio import Studio
 
 STATIC = Path(__file__).parent / "static"
@@ -57,10 +56,7 @@ def make_app(studio: Studio, host: str, port: int, token: str) -> FastAPI:
             yield
 
     app = FastAPI(version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(AnewError, _refusal)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _bug)
+    add_faults(app)
 
     @app.get("/")
     async def page() -> Response:
@@ -69,6 +65,7 @@ def make_app(studio: Studio, host: str, port: int, token: str) -> FastAPI:
     _add_runs(app, studio)
     add_jobs(app, studio)
     add_data(app, studio)
+    app.mount("/api/play", PlayApp(studio))
     app.mount("/static", _Static(directory=STATIC))
     app.add_middleware(StudioGuard, host=host, port=port, token=token)
     return app
@@ -149,26 +146,3 @@ async def _changes(studio: Studio) -> AsyncIterator[str]:
     yield "retry: 1000\nevent: open\ndata: {}\n\n"
     async for names in studio.watcher.changes():
         yield ": alive\n\n" if names is None else f"event: changed\ndata: {json.dumps(names)}\n\n"
-
-
-# ---- errors ----
-
-
-async def _api_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    return error_response(error)
-
-
-async def _refusal(request: Request, error: Exception) -> Response:
-    """A sentence of the library; whoever reads it sits at this machine."""
-    return error_response(bad_request(str(error)))
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    messages = {404: "there is no such address here", 405: "this address takes another method"}
-    return error_response(ApiError(error.status_code, messages.get(error.status_code, str(error.detail))))
-
-
-async def _bug(request: Request, error: Exception) -> Response:
-    return error_response(ApiError(500, "this is a bug in Anew; the terminal of the Studio has its traceback"))

@@ -16,11 +16,12 @@ def data_address(media: str, data: bytes) -> str:
     return f"data:{media};base64,{base64.b64encode(data).decode()}"
 
 
-def shown_items(samples: Samples) -> list[dict[str, object]]:
+def shown_items(samples: Samples, is_draft: bool = False) -> list[dict[str, object]]:
     """Each item as JSON values: "kind" is "picture", "sound", "video" or "text".
 
     Args:
         samples: The items.
+        is_draft: Whether to leave out what takes long: of sound and clips only pictures are shown.
     """
     pictures = samples.pictures()
     shown = []
@@ -30,8 +31,14 @@ def shown_items(samples: Samples) -> list[dict[str, object]]:
             if pictures is None
             else data_address("image/png", png(shrink(pictures[index], PICTURE_SIDE), LEAST_SIDE))
         )
-        shown.append(_shown(samples, index, picture) | {"label": label})
+        shown.append(
+            (_pictured(picture) if is_draft and picture else _shown(samples, index, picture)) | {"label": label}
+        )
     return shown
+
+
+def _pictured(picture: str) -> dict[str, object]:
+    return {"kind": "picture", "src": picture}
 
 
 def _shown(samples: Samples, index: int, picture: str | None) -> dict[str, object]:

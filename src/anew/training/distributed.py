@@ -1,112 +1,21 @@
-"""One process or many: torchrun's environment, DDP and FSDP2, and the few collectives that the trainer needs."""
+"""One process or many: DDP and FSDP2, as they wrap a phase, and tensors that are sharded."""
 
 from __future__ import annotations
 
 import inspect
-import json
-import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch import distributed as dist
 
-from anew.core.device import pick_device
 from anew.core.random import StepContext
 from anew.core.specs import Batch
-from anew.errors import ConfigError
+from anew.core.world import World
 from anew.families.phases import Loss
+from anew.runs.state import Checkpoint
 
-V = TypeVar("V")
-
-GLOO_PAUSE = 0.2  # seconds; see `shutdown`
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """This process among all of a run: the main one writes files and decides on time.
-
-    Attributes:
-        rank: Number of this process, 0 for the main one.
-        size: Number of processes.
-        device: Where this process computes.
-    """
-
-    rank: int = 0
-    size: int = 1
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-
-    @property
-    def is_main(self) -> bool:
-        return self.rank == 0
-
-    def rows(self, batch_size: int) -> tuple[int, int]:
-        """First row and number of rows of the global batch that this process computes.
-
-        Raises:
-            ConfigError: The batch does not divide among the processes.
-        """
-        if batch_size % self.size:
-            raise ConfigError(f"batch_size must be a multiple of the {self.size} processes (got {batch_size})")
-        count = batch_size // self.size
-        return self.rank * count, count
-
-    def sum(self, *values: float) -> list[float]:
-        """Each value summed over all processes."""
-        if self.size == 1:
-            return list(values)
-        packed = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(packed)
-        return [float(v) for v in packed.tolist()]
-
-    def broadcast(self, value: V) -> V:
-        """The main process's value, on every process; a JSON value, so that nothing is unpickled."""
-        if self.size == 1:
-            return value
-        data = json.dumps(value).encode() if self.is_main else b""
-        length = torch.tensor([len(data)], dtype=torch.int64, device=self.device)
-        dist.broadcast(length, src=0)
-        buffer = torch.zeros(int(length), dtype=torch.uint8, device=self.device)
-        if self.is_main:
-            buffer.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
-        dist.broadcast(buffer, src=0)
-        received: V = json.loads(bytes(buffer.cpu().numpy()))
-        return received
-
-    def barrier(self) -> None:
-        """Wait until every process is here."""
-        if self.size > 1:
-            dist.barrier()
-
-
-def init(device: str = "auto") -> World:
-    """The world that torchrun's environment describes, or a single process.
-
-    Args:
-        device: "auto", "cpu", "cuda", or "cuda:N".
-    """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    name = pick_device(device, local_rank)
-    if size > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if name.startswith("cuda") else "gloo")
-    rank = dist.get_rank() if dist.is_initialized() else 0
-    if name.startswith("cuda"):
-        torch.cuda.set_device(torch.device(name))
-    return World(rank, size, torch.device(name))
-
-
-def shutdown() -> None:
-    """Close the process group, if one was opened."""
-    if dist.is_initialized():
-        # gloo's threads take the interpreter's lock to let go of the tensors of collectives that are done. One that
-        # still waits for it when the interpreter ends aborts the whole process (C++ cannot unwind), hence the pause.
-        time.sleep(GLOO_PAUSE)
-        dist.destroy_process_group()
+CONTAINERS = (nn.ModuleList, nn.ModuleDict)  # they are not called, so that nothing could gather their weights
 
 
 class LossModule(nn.Module):
@@ -141,30 +50,31 @@ def _sharded(module: LossModule, world: World) -> nn.Module:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(world.device.type, (world.size,))
-    for child in module.modules():
-        if isinstance(child, nn.ModuleList):
-            for block in child:
-                fully_shard(block, mesh=mesh)
+    lists = [child for child in module.modules() if isinstance(child, nn.ModuleList)]
+    blocks = [block for blocks in lists for block in blocks if not isinstance(block, CONTAINERS)]
+    for block in reversed(blocks):  # inner ones first: a block takes what its own blocks have left
+        fully_shard(block, mesh=mesh)
     fully_shard(module, mesh=mesh)
     return module
 
 
 @contextmanager
-def sync_gradients(wrapped: nn.Module, is_last: bool) -> Iterator[None]:
+def sync_gradients(wrapped: nn.Module, *, is_last: bool) -> Iterator[None]:
     """Gradients are exchanged with the last micro-batch of a step only."""
     skip = not is_last and hasattr(wrapped, "no_sync")
     with wrapped.no_sync() if skip else nullcontext():  # type: ignore[operator]
         yield
 
 
-def _is_sharded(value: Tensor) -> bool:
+def is_sharded(value: Tensor) -> bool:
+    """Whether each process holds a part of the tensor."""
     # By its attribute: importing DTensor takes a second that a single process need not spend.
     return hasattr(value, "device_mesh")
 
 
 def gather_full(value: Tensor) -> Tensor:
     """The complete tensor, gathered from all processes where it is sharded."""
-    if not _is_sharded(value):
+    if not is_sharded(value):
         return value
     from torch.distributed.tensor import DTensor
 
@@ -174,9 +84,19 @@ def gather_full(value: Tensor) -> Tensor:
 
 def shard_like(value: Tensor, like: Tensor) -> Tensor:
     """`value` on the device of `like`, and sharded as `like` is."""
-    if _is_sharded(like):
+    if is_sharded(like):
         from torch.distributed.tensor import DTensor, distribute_tensor
 
         assert isinstance(like, DTensor)
         return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
     return value.to(like.device)
+
+
+def broadcast_checkpoint(world: World, state: Checkpoint | None) -> Checkpoint | None:
+    """The main process's checkpoint on every process, so that no other has to reach the run folder. The others give None."""
+    if world.size == 1:
+        return state
+    meta = world.broadcast(None if state is None else state["meta"])
+    if meta is None:
+        return None
+    return {"tensors": world.broadcast_tensors(None if state is None else state["tensors"]), "meta": meta}

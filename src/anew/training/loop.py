@@ -17,6 +17,7 @@ from anew.functional.schedules import decay_start
 from anew.runs.events import Events, EventValue
 from anew.runs.folder import DECAY_START, RunFolder
 from anew.runs.state import Checkpoint
+from anew.training.distributed import broadcast_checkpoint
 from anew.training.trainer import NonFinite, StepResult, Trainer
 from anew.training.validation import Validation
 
@@ -83,7 +84,7 @@ class TrainingLoop:
                 restores += 1
                 self._restore_last_good(error, restores)
             self._save()
-            if self.trainer.stopping:
+            if self.trainer.world.any(self.trainer.stopping):
                 return "interrupted"
         return "finished" if self.trainer.early_decay is None else "stopped_early"
 
@@ -178,10 +179,19 @@ class TrainingLoop:
         self._saved_at = time.monotonic()
         self._save_seconds = self._saved_at - begin
 
+    def _last_good_state(self) -> Checkpoint:
+        """That of the last checkpoint, which the main process has; before the first one, the initial state."""
+        world = self.trainer.world
+        state = self._initial_state if world.is_main else None
+        if self._last_checkpoint and world.is_main:
+            state = self.folder.checkpoint(self._last_checkpoint)
+        state = broadcast_checkpoint(world, state)
+        assert state is not None, "until the first checkpoint there is an initial state"
+        return state
+
     def _restore_last_good(self, error: NonFinite, restores: int) -> None:
         """Go back to the last whole state, with half the learning rate."""
-        state = self.folder.checkpoint(self._last_checkpoint) if self._last_checkpoint else self._initial_state
-        assert state is not None, "until the first checkpoint there is an initial state"
+        state = self._last_good_state()
         step = state["meta"]["step"]
         self._write("non_finite", phase=error.phase, step=error.step, back_to=step)
         if restores > MOST_RESTORES:

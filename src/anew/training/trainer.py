@@ -14,12 +14,13 @@ from torch import Tensor
 from anew.core import random
 from anew.core.random import StepContext
 from anew.core.specs import Batch
+from anew.core.world import World
 from anew.errors import ConfigError, TrainingError
 from anew.families.base import Family
 from anew.families.phases import Phase, decay_share
 from anew.functional.ema import power_decay, power_exponent
 from anew.runs.state import Checkpoint
-from anew.training.distributed import World, gather_full, shard_like, sync_gradients, wrap
+from anew.training.distributed import gather_full, shard_like, sync_gradients, wrap
 from anew.training.optim import Optimizer
 from anew.training.progress import Progress
 
@@ -96,6 +97,7 @@ class Trainer:
         self.data = data
         self.progress = progress
         self.world = world
+        self.shard = shard and world.size > 1
         self.seed = seed
         self.batch_size = batch_size
         self.micro_batch = max(1, micro_batch)
@@ -122,6 +124,7 @@ class Trainer:
 
     def _next_progress(self) -> float | None:
         """Progress of the next step, or None at the end; the same on all processes."""
+        self.stopping = self.world.any(self.stopping)  # one host alone may have been told to stop
         planned = self.world.broadcast(None if self.stopping else self.progress.at(self.step))
         if planned is None:
             return None
@@ -147,7 +150,7 @@ class Trainer:
         for phase in self.phases:
             if phase.is_active(progress):
                 losses[phase.name], grad_norms[phase.name] = self._update(phase, progress, logs)
-        self._average_over_processes(logs)
+        self._sum_over_processes(logs)
         self.family.on_step_end(logs)
         self.step += 1
         self.examples += self.batch_size
@@ -187,7 +190,8 @@ class Trainer:
     def _accumulate(
         self, phase: Phase, batch: Batch, start: int, progress: float, logs: dict[str, float]
     ) -> tuple[float, float]:
-        """Gradients of a batch, one micro-batch after another; adds the means of its scalars to `logs`.
+        """Gradients of this process's rows of a batch, one micro-batch after another; adds its part of the means of the
+        whole batch's scalars to `logs`.
 
         Returns:
             Sum and count of the loss.
@@ -195,27 +199,36 @@ class Trainer:
         total = count = 0.0
         means: dict[str, float] = {}
         wrapped = self.wrapped[phase.name]
-        for offset in range(0, len(batch), self.micro_batch):
-            rows = batch.rows(offset, offset + self.micro_batch)
+        for offset, end in self._micro_batches(len(batch)):
+            rows = batch.rows(offset, end)
             first_row = self.step * self.batch_size + start + offset
             context = StepContext(self.seed, self.step, progress, phase.name, first_row, self.world.device)
-            is_last = offset + self.micro_batch >= len(batch)
-            with random.use_context(context), sync_gradients(wrapped, is_last):
+            with random.use_context(context), sync_gradients(wrapped, is_last=end == len(batch)):
                 loss, loss_count, scalars = wrapped(rows, context)
                 loss.backward()
             total += float(loss.detach())
             count += float(loss_count)
             for name, value in scalars.items():
-                means[name] = means.get(name, 0.0) + float(value) * len(rows) / len(batch)
+                means[name] = means.get(name, 0.0) + float(value) * len(rows) / self.batch_size
         if shared := means.keys() & logs.keys():
             raise ValueError(f"two phases log {sorted(shared)[0]!r}; a name may be used by one phase only")
         logs.update(means)
         return total, count
 
-    def _average_over_processes(self, logs: dict[str, float]) -> None:
+    def _micro_batches(self, num_rows: int) -> list[tuple[int, int]]:
+        """First row and end of each micro-batch of this process's rows: as many on every process where weights are sharded,
+        since each of them is an exchange."""
+        size = self.micro_batch
+        if not self.shard or self.batch_size % self.world.size == 0:
+            return [(first, min(num_rows, first + size)) for first in range(0, num_rows, size)]
+        # Shares differ by one row: with two rows at least in a micro-batch the smaller ones can be cut as often.
+        count = -(-self.world.largest_share(self.batch_size) // max(2, size))
+        return [(num_rows * number // count, num_rows * (number + 1) // count) for number in range(count)]
+
+    def _sum_over_processes(self, logs: dict[str, float]) -> None:
         if self.world.size > 1 and logs:
             sums = self.world.sum(*logs.values())
-            logs.update({name: value / self.world.size for name, value in zip(logs, sums, strict=True)})
+            logs.update(zip(logs, sums, strict=True))
 
     def _freeze_others(self, phase: Phase) -> None:
         """Let gradients reach the weights of this phase and no others."""
@@ -256,16 +269,18 @@ class Trainer:
     # -- state ----------------------------------------------------------------------------------------------------------
 
     def weights(self) -> dict[str, Tensor]:
-        """The state to sample from: averaged parameters where an average is kept, and all buffers; gathered, on the CPU."""
+        """The state to sample from, on the CPU of the main process: averaged parameters where an average is kept, and all
+        buffers. Nothing on the others, which are needed to gather it."""
         state = self.family.state_dict() | self.average
-        return {n: gather_full(v).detach().to("cpu", copy=True).contiguous() for n, v in state.items()}
+        return {n: t.clone() if t.data_ptr() == state[n].data_ptr() else t for n, t in self._collect(state).items()}
 
     def state_dict(self) -> Checkpoint:
-        """{"tensors": name -> tensor, "meta": JSON}: all that the next step depends on. Tensors may be the live ones."""
-        tensors = {f"weights/{n}": gather_full(v) for n, v in self.family.state_dict().items()}
-        tensors |= {f"average/{n}": gather_full(v) for n, v in self.average.items()}
+        """{"tensors": name -> tensor, "meta": JSON}: all that the next step depends on, on the main process; the others have
+        its "meta" alone. Tensors may be the live ones."""
+        tensors = {f"weights/{n}": v for n, v in self.family.state_dict().items()}
+        tensors |= {f"average/{n}": v for n, v in self.average.items()}
         for name, optimizer in self.optimizers.items():
-            tensors |= {f"optimizer/{name}/{key}": value for key, value in optimizer.state_dict().items()}
+            tensors |= {f"optimizer/{name}/{key}": value for key, value in optimizer.state.items()}
         meta = {
             "step": self.step,
             "examples": self.examples,
@@ -273,7 +288,16 @@ class Trainer:
             "early_decay": self.early_decay,
             "updates": {name: optimizer.updates for name, optimizer in self.optimizers.items()},
         }
-        return {"tensors": {n: t.detach().cpu().contiguous() for n, t in tensors.items()}, "meta": meta}
+        return {"tensors": self._collect(tensors), "meta": meta}
+
+    def _collect(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors, whole, on the CPU of the main process; one after another, so that no process holds much of others."""
+        collected = {}
+        for name, tensor in tensors.items():
+            whole = gather_full(tensor).detach()
+            if self.world.is_main:
+                collected[name] = whole.cpu().contiguous()
+        return collected
 
     def load_state_dict(self, state: Checkpoint) -> None:
         """Undo `state_dict`. Buffers may be left out.

@@ -21,17 +21,18 @@ from anew.planning.choose import FamilyChoice, check_settings, choose_family, fa
 from anew.planning.context import RunContext
 from anew.planning.train_config import TrainConfig
 from anew.runs.folder import RunFolder
-from anew.runs.paths import CODEC_WEIGHTS, CONFIG, WEIGHTS
+from anew.runs.paths import CODEC_WEIGHTS, WEIGHTS
 from anew.runs.record import CodecRecord, Request, RunRecord
 from anew.runs.tensors import read_tensors, write_tensors
 from anew.sampling.restore import as_codec, restore_codec
 from anew.workflows.fit import fit
 from anew.workflows.job import begin_job, latest_checkpoint, reopen_job
+from anew.workflows.run_copy import is_begun, share_record, share_trained
 
 STAGE = "codec"
 MINIMUM_SECONDS = 1.0  # of the second stage: a codec that took longer than planned shall not have been for nothing
 # Settings that mean the second stage alone, or that this stage has values of its own for.
-NOT_OF_A_STAGE = {"model_size", "train_seconds", "previews", "evaluate_samples", "space", "tensorboard"}
+NOT_OF_A_STAGE = {"model_size", "train_seconds", "previews", "evaluate_samples", "space", "tensorboard", "parallel"}
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ def run_codec_stage(
     else:
         stage_request = _stage_request(request, train_config, context, data, generator, codec_name)
         codec, description = _learn(RunFolder(folder.path / STAGE), stage_request, context, data, codec_name)
-    if context.world.is_main:
-        write_tensors(folder.path / CODEC_WEIGHTS, {name: t.cpu() for name, t in codec.state_dict().items()})
+    write_tensors(folder.path / CODEC_WEIGHTS, {name: t.cpu() for name, t in codec.state_dict().items()})
     if train_config.train_seconds:
         share = family_by_name(codec_name).codec_time_share
         remaining = train_config.train_seconds - share * train_config.train_seconds
@@ -98,23 +98,24 @@ def _learn(
     folder: RunFolder, request: Request, context: RunContext, data: Dataset, name: str
 ) -> tuple[Family, CodecRecord]:
     """Train the codec as a run of its own, or go on with it."""
-    was_begun = (folder.path / CONFIG).exists()
-    context.world.barrier()
+    was_begun = is_begun(context.world, folder)
+    folder.path.mkdir(parents=True, exist_ok=True)
     choice = choose_family(data.spec, name, as_codec=True)
     if was_begun:
-        job = reopen_job(folder, folder.record(), choice.family_class, context, data)
+        job = reopen_job(folder, share_record(context.world, folder), choice.family_class, context, data)
         checkpoint = latest_checkpoint(job)
     else:
         context.reporter.message(
             f"stage 1 of 2: learning a codec ({name}), which turns {data.modality.traits.plural} into something smaller"
         )
-        folder.path.mkdir(parents=True, exist_ok=True)
         train_config = train_config_of(request)
         check_settings(request, data, choice, codec=None)
         job = begin_job(folder, request, train_config, context, data, choice)
         checkpoint = None
     if job.record.status == "training" and fit(job, checkpoint, generates=False) == "interrupted":
         raise KeyboardInterrupt
+    if job.record.status != "training":  # it was learned by an earlier process
+        share_trained(context.world, folder)
     codec = job.rebuilt(read_tensors(folder.path / WEIGHTS))
     family = CodecRecord.Family(name=name, config=job.record.family.config)
     return codec, CodecRecord(family=family, spec=data.spec, plan=job.plan)

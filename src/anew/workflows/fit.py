@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from anew.core.specs import Batch
 from anew.core.threads import ThreadTuner, available_threads, use_threads
@@ -26,6 +27,7 @@ from anew.training.progress import Progress, ReplayProgress, StepProgress, TimeP
 from anew.training.trainer import StepResult, Trainer
 from anew.training.validation import Validation, validation_loss
 from anew.workflows.job import TrainingJob
+from anew.workflows.run_copy import share_trained
 
 MOST_EPOCHS_UNWATCHED = 1.5  # with fewer passes over the data, more training does not make the validation loss worse
 
@@ -183,15 +185,17 @@ def _keep_weights(job: TrainingJob, trainer: Trainer, validation: Validation | N
     weights, best_step = (trainer.weights(), None) if validation is None else validation.final_weights()
     if best_step is not None:
         job.context.reporter.message(f"kept the weights of step {best_step:,}: validation loss was lowest there")
+    final: dict[str, Tensor] | None = None
     if job.world.is_main:
         family = _better_of_both(job, job.rebuilt(weights))
         with torch.no_grad():
             family.calibrate(batch.to(job.world.device) for batch in _calibration_batches(job))
-        write_tensors(job.folder.path / WEIGHTS, {name: t.cpu() for name, t in family.state_dict().items()})
+        final = {name: t.cpu() for name, t in family.state_dict().items()}
+        write_tensors(job.folder.path / WEIGHTS, final)
         if generates:
             _calibrate_modality(job, family)
         job.write_status("trained")
-    job.world.barrier()
+    share_trained(job.world, job.folder, final)
 
 
 def _calibrate_modality(job: TrainingJob, family: Family) -> None:

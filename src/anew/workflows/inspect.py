@@ -14,6 +14,7 @@ from anew.core.registry import load
 from anew.core.reporter import SilentReporter
 from anew.core.specs import Spec, Tokens
 from anew.core.threads import use_threads
+from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.sources.columns import ColumnChoice
 from anew.data.types import DataBudget
@@ -26,7 +27,6 @@ from anew.planning.context import RunContext
 from anew.planning.pilots import describe_trying
 from anew.planning.planner import scale_of
 from anew.runs.record import PREFERENCES, Candidate
-from anew.training.distributed import World
 
 BUDGETS = (60.0, 600.0, 3600.0)  # seconds that are estimated where none is asked for
 DEFAULT_BUDGET = 600.0  # seconds that sizes of the data (of images, of clips) follow from, as in `train`

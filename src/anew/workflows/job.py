@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from anew.core import settings as cfg
 from anew.core.specs import Batch
 from anew.core.threads import use_threads
 from anew.core.version import __version__
+from anew.core.world import World
 from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family
 from anew.planning.benchmark import largest_micro_batch
@@ -29,11 +30,12 @@ from anew.runs.paths import CONFIG, WEIGHTS
 from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Plan, Request, RunRecord, Status
 from anew.runs.state import Checkpoint
 from anew.runs.tensors import read_tensors
-from anew.training.distributed import World
+from anew.training.distributed import broadcast_checkpoint
 
 if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
 
+SAME_COMMAND = "start all processes with the same command, release and data"
 VALIDATION_EXAMPLES = 256  # that the validation loss is measured on: few, since it is measured often
 
 
@@ -128,7 +130,7 @@ def begin_job(
     if plan.micro_batch == 0:
         plan = replace(plan, micro_batch=largest_micro_batch(family, config, data, context.world))
     if plan.threads is None:
-        plan = replace(plan, threads=torch.get_num_threads())
+        plan = replace(plan, threads=context.world.minimum(torch.get_num_threads()))
     record = RunRecord(
         request=request,
         status="training",
@@ -142,9 +144,9 @@ def begin_job(
         codec=codec,
     )
     job = TrainingJob(folder, record, train_config, family, choice.family_class, data, context)
-    if context.world.is_main:
-        data.modality.save(folder.path)
-        job.write_status("training")
+    context.world.check_same("the plan of the training", [record.family.model_dump(), cfg.to_json(plan)], SAME_COMMAND)
+    data.modality.save(folder.path)
+    job.write_status("training")
     context.reporter.message(describe_plan(choice.name, plan))
     return job
 
@@ -210,13 +212,12 @@ def extend_job(job: TrainingJob, budget: float | None, steps: int | None) -> tup
             evaluate_s=evaluation_slice(budget, job.context.crowding),
         )
         if job.record.status != "training":  # by steps, a run equals one that was longer at once
-            previous_weights = _previous_weights(job)
+            previous_weights = _previous_weights(job) if job.world.is_main else None
     record = job.record.model_copy(update={"plan": plan})
     longer = replace(job, record=record, previous_weights=previous_weights)
-    if job.world.is_main:
-        if checkpoint is not None:  # first, so that a kill in between leaves a finished run
-            job.folder.delete_checkpoints_after(int(checkpoint["meta"]["step"]))
-        longer.write_status("training")
+    if checkpoint is not None:  # first, so that a kill in between leaves a finished run
+        job.folder.delete_checkpoints_after(int(checkpoint["meta"]["step"]))
+    longer.write_status("training")
     return longer, checkpoint
 
 
@@ -232,7 +233,8 @@ def _previous_weights(job: TrainingJob) -> Mapping[str, Tensor] | None:
 
 
 def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint | None]) -> None:
-    logged = len(events_file.progress_record(job.folder.path / events_file.NAME))
+    logged = len(events_file.progress_record(job.folder.path / events_file.NAME)) if job.world.is_main else 0
+    logged = job.world.broadcast(logged)
     done = max([logged, *(int(c["meta"]["step"]) for c in checkpoints if c is not None)])
     if steps <= done:
         raise ConfigError(f"`steps` {steps} is no more than the {done} steps that are done; give a larger total")
@@ -240,22 +242,24 @@ def _check_more_steps(job: TrainingJob, steps: int, checkpoints: list[Checkpoint
 
 def _seconds_trained(job: TrainingJob) -> float:
     steps = [e for e in events_file.read(job.folder.path / events_file.NAME) if e["event"] == "step"]
-    return max((float(event.get("seconds") or 0.0) for event in steps), default=0.0)
+    return job.world.broadcast(max((float(event.get("seconds") or 0.0) for event in steps), default=0.0))
 
 
 def latest_checkpoint(job: TrainingJob) -> Checkpoint | None:
     """The newest whole checkpoint; damaged ones are said."""
-    checkpoint, notes = job.folder.latest()
-    for note in notes:
-        job.context.reporter.message(note)
-    return checkpoint
+    return _read_by_main(job, job.folder.latest)
 
 
 def _checkpoint_before_decay(job: TrainingJob) -> Checkpoint | None:
-    checkpoint, notes = job.folder.decay_start()
+    return _read_by_main(job, job.folder.decay_start)
+
+
+def _read_by_main(job: TrainingJob, read: Callable[[], tuple[Checkpoint | None, list[str]]]) -> Checkpoint | None:
+    """A checkpoint on all processes, by the choice of the main one; what is damaged is said."""
+    checkpoint, notes = read() if job.world.is_main else (None, [])
     for note in notes:
         job.context.reporter.message(note)
-    return checkpoint
+    return broadcast_checkpoint(job.world, checkpoint)
 
 
 def resume_point(job: TrainingJob) -> Checkpoint | None:

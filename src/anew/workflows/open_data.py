@@ -38,7 +38,7 @@ def open_data(request: Request, context: RunContext) -> Dataset:
         return settings_of(request.settings, modality, load("data", modality).Config)
 
     seconds = request.budget or request.fit_seconds
-    size = DataBudget(seconds, 0, 0, torch.get_num_threads(), context.world.device.type)
+    size = DataBudget(seconds, 0, 0, context.world.minimum(torch.get_num_threads()), context.world.device.type)
     data = Dataset.open(
         request.data,
         modality=request.modality,

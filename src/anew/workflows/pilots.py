@@ -224,8 +224,7 @@ class Pilots:
                 self.context.reporter.message(f"no time is left to try {trial.choice.name}")
                 return
             reserved = max(0.0, end - time.monotonic()) * (1.0 - 1.0 / len(trials))  # for the others
-            if self.context.world.is_main:
-                trial.folder.path.mkdir(parents=True, exist_ok=True)
+            trial.folder.path.mkdir(parents=True, exist_ok=True)
             job = begin_job(
                 trial.folder,
                 self.request,
@@ -308,9 +307,9 @@ class Pilots:
         plan = replace(winner.record.plan, train_s=train_s, pilots=pilots)
         record = winner.record.model_copy(update={"plan": plan})
         job = reopen_job(self.folder, record, winner.choice.family_class, self.context, self.data)
+        self.data.modality.save(self.folder.path)
+        job.write_status("training")
         if self.context.world.is_main:
-            self.data.modality.save(self.folder.path)
-            job.write_status("training")
             shutil.rmtree(self.folder.path / FOLDER, ignore_errors=True)
         self.context.reporter.message(describe_plan(winner.choice.name, plan))
         return job, latest_checkpoint(job)

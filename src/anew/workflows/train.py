@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import hashlib
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from anew.core import settings as cfg
+from anew.core import world as world_of_processes
 from anew.core.reporter import Reporter, SilentReporter
-from anew.core.specs import Tokens
+from anew.core.specs import Tokens, spec_to_json
 from anew.core.threads import measure_crowding, use_threads
+from anew.core.version import __version__
+from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.errors import restoring
 from anew.families.base import Family
@@ -37,20 +41,21 @@ from anew.runs.record import Request, RunRecord
 from anew.runs.state import Checkpoint
 from anew.sampling.model import Model
 from anew.sampling.restore import load_family_class
-from anew.training import distributed
 from anew.training.loop import Listener
 from anew.training.trainer import Trainer
 from anew.workflows import codec_stage, pilots
 from anew.workflows.evaluate import REPORT_PASSAGES, evaluate_run
 from anew.workflows.fit import fit
-from anew.workflows.job import TrainingJob, begin_job, extend_job, reopen_job, resume_point
+from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job, reopen_job, resume_point
 from anew.workflows.open_data import SkippedItemsReport, open_data
 from anew.workflows.previews import Previews
+from anew.workflows.run_copy import share_record, share_trained
 from anew.workflows.tensorboard import check_tensorboard, tensorboard_listeners
 
 Cleanup = Literal["nothing", "files", "folder"]
 
 LEAVING_SECONDS = 0.3  # that the interpreter takes to end
+CHECKED_ROWS, CHECKED_UNITS = 32, 100_000.0  # of training and validation data that processes compare at the beginning
 LEAST_REPORT_SECONDS = 1.0
 
 
@@ -85,11 +90,11 @@ def new_run(
     """
     use_threads()
     try:
-        job, checkpoint, skipped_items = _begin(
-            folder, request, reporter or SilentReporter(), started, load_user_family()
-        )
+        world = world_of_processes.join()
+        reporter = reporter if reporter is not None and world.is_main else SilentReporter()
+        job, checkpoint, skipped_items = _begin(folder, request, reporter, started, load_user_family())
     except Exception:  # whatever it was, it is raised again
-        if os.environ.get("RANK", "0") == "0" and cleanup != "nothing":
+        if cleanup != "nothing":
             _remove_begun(folder, with_folder=cleanup == "folder")
         raise
     return _run_to_end(job, checkpoint, skipped_items)
@@ -104,12 +109,11 @@ def _begin(
     )  # before any reading
     train_config = train_config_of(request)
     check_tensorboard(train_config)
-    context = RunContext(reporter, started, distributed.init(train_config.device), user_family, measure_crowding())
-    # Rank 0 made the folder; a default name that others found for themselves could be the next one.
-    folder = RunFolder(Path(context.world.broadcast(str(folder.path))))
-    if context.world.is_main:
-        pilots.clear(folder)
+    context = _context(train_config, reporter, started, user_family)
+    _check_same_request(context.world, request, folder)
+    pilots.clear(folder)
     data = open_data(request, context)
+    _check_same_data(context.world, data)
     skipped_items = SkippedItemsReport(reporter)
     skipped_items.update(data)
     if request.plan_from is not None:
@@ -125,6 +129,38 @@ def _begin(
     )
     check_settings(request, data, choices[0], codec_name)
     return _begin_job(folder, request, train_config, context, data, choices[0], codec_name), None, skipped_items
+
+
+def _context(
+    train_config: TrainConfig, reporter: Reporter, started: float, user_family: type[Family] | None
+) -> RunContext:
+    """What holds for all of a training; releases that differ between its processes are refused."""
+    world = world_of_processes.join().on(train_config.device)
+    world.check_same("the version of anew", __version__, SAME_COMMAND)
+    world.check_same("the version of PyTorch", torch.__version__, SAME_COMMAND)
+    return RunContext(reporter, started, world, user_family, world.broadcast(measure_crowding()))
+
+
+def _check_same_request(world: World, request: Request, folder: RunFolder) -> None:
+    """Refuse processes that were not started alike; the data may lie elsewhere on each."""
+    own_file = folder.path / OWN_FAMILY
+    code = hashlib.sha256(own_file.read_bytes()).hexdigest() if request.family == OWN_FAMILY else None
+    world.check_same("the arguments of the command", [asdict(replace(request, data="")), code], SAME_COMMAND)
+
+
+def _check_same_data(world: World, data: Dataset) -> None:
+    """Refuse processes that read other data, or divided or learned it otherwise: held-out items of one would train another."""
+    if world.size == 1:
+        return
+    digest = hashlib.sha256(data.fingerprint.encode())
+    for batch in (
+        data.batch(0, "check", 0, CHECKED_ROWS, CHECKED_ROWS),
+        *data.scoring("validation", limit=CHECKED_UNITS),
+    ):
+        digest.update(batch.x.contiguous().numpy().tobytes())
+    world.check_same("the data", digest.hexdigest(), "give all processes the same files")
+    state = {name: value for name, value in data.state().items() if name != "path"}
+    world.check_same("how the data is divided and encoded", [state, spec_to_json(data.spec)], SAME_COMMAND)
 
 
 def _begin_replay(
@@ -167,8 +203,7 @@ def _begin_job(
             stage.codec,
             codec_stage.MINIMUM_SECONDS,
         )
-    if context.world.is_main:
-        codec_stage.clear(folder)
+    codec_stage.clear(folder)
     return job
 
 
@@ -210,19 +245,24 @@ def continue_run(
         The model, with its report written. A finished run that is given nothing is returned as it is.
     """
     use_threads()
-    reporter = reporter or SilentReporter()
+    world = world_of_processes.join()
+    reporter = reporter if reporter is not None and world.is_main else SilentReporter()
     folder.clear_temporary()
-    record = folder.record()
+    record = share_record(world, folder)
+    world.check_same("the arguments of the command", [budget, steps], SAME_COMMAND)
     family_class = load_family_class(record.family.name, folder.path, trust_code)
     is_given_more = budget is not None or steps is not None
     if budget is not None:
         check_budget(budget)
-    if record.status == "finished" and not is_given_more:
+    is_at_end = record.status != "training" and not is_given_more
+    if is_at_end:
+        share_trained(world, folder)
+    if is_at_end and record.status == "finished":
         reporter.message("this run is finished; give it more budget or steps to go on with it")
         return Model(folder, trust_code=trust_code)
     job = _reopen(folder, record, family_class, data, reporter, started)
     skipped_items = SkippedItemsReport(reporter)
-    if record.status == "trained" and not is_given_more:
+    if is_at_end:
         with contextlib.closing(job.data):
             return _report(job, skipped_items)
     if is_given_more:
@@ -231,13 +271,18 @@ def continue_run(
         checkpoint = resume_point(job)
     step = 0 if checkpoint is None else int(checkpoint["meta"]["step"])
     reporter.message(_going_on(job, step, is_given_more))
+    codec_stage.clear(folder)
     if job.world.is_main:
-        codec_stage.clear(folder)
-        damaged_lines = events_file.truncate(folder.path / events_file.NAME, step)
-        if damaged_lines:
-            lines = "1 damaged line" if damaged_lines == 1 else f"{damaged_lines:,} damaged lines"
-            reporter.message(f"{events_file.NAME}: {lines} left out")
+        _forget_events(folder, step, reporter)
     return _run_to_end(job, checkpoint, skipped_items)
+
+
+def _forget_events(folder: RunFolder, step: int, reporter: Reporter) -> None:
+    """Leave out what the log says of later steps, since they are taken again."""
+    damaged_lines = events_file.truncate(folder.path / events_file.NAME, step)
+    if damaged_lines:
+        lines = "1 damaged line" if damaged_lines == 1 else f"{damaged_lines:,} damaged lines"
+        reporter.message(f"{events_file.NAME}: {lines} left out")
 
 
 def _going_on(job: TrainingJob, step: int, is_given_more: bool) -> str:
@@ -267,12 +312,12 @@ def _reopen(
         train_config = cfg.from_json(TrainConfig, record.train)
     check_tensorboard(train_config)
     user_family = family_class if record.family.name == OWN_FAMILY else None
-    context = RunContext(reporter, started, distributed.init(train_config.device), user_family, measure_crowding())
-    folder = RunFolder(Path(context.world.broadcast(str(folder.path))))
+    context = _context(train_config, reporter, started, user_family)
     dataset = Dataset.reopen(record.data.model_dump(), folder.path, data_path)
     if data_path is not None:
         moved = record.data.model_copy(update={"path": str(Path(data_path).absolute())})
         record = record.model_copy(update={"data": moved})
+    _check_same_data(context.world, dataset)
     data = codec_stage.reopened(record, folder.path, dataset, context.world.device)
     return reopen_job(folder, record, family_class, context, data)
 
@@ -297,13 +342,12 @@ def _run_to_end(job: TrainingJob, checkpoint: Checkpoint | None, skipped_items: 
         return _report(job, skipped_items)
     finally:
         job.data.close()
-        distributed.shutdown()
 
 
 def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
     """Sample, measure, and write the report; the run is finished then."""
     if not job.world.is_main:
-        return Model(job.folder, trust_code=True)
+        return Model(job.folder, str(job.world.device), trust_code=True)
     model = Model(job.folder, str(job.world.device), trust_code=True)
     budget = job.plan.budget_s
     seconds = None

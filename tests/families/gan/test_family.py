@@ -9,10 +9,10 @@ import torch
 
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Condition, Grid, SampleRequest
+from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.gan.family import Gan, GanConfig, GanSampling
-from anew.training.distributed import World
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 

@@ -11,12 +11,12 @@ from torch import Tensor
 from anew.core import settings as cfg
 from anew.core.random import StepContext
 from anew.core.specs import Batch, Codec, Condition, Grid, SampleRequest
+from anew.core.world import World
 from anew.errors import ConfigError
 from anew.families.base import Scale
 from anew.families.vae.family import Vae, VaeConfig, VaeSampling
 from anew.families.vae.prior import VectorPrior
 from anew.functional.likelihood import HALF_BIN
-from anew.training.distributed import World
 from anew.training.progress import StepProgress
 from anew.training.trainer import Trainer
 

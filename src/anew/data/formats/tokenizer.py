@@ -61,6 +61,10 @@ class Codebook(Protocol):
         """(size,) characters of the original that each id stands for."""
         ...
 
+    def spellings(self) -> list[bytes]:
+        """The bytes of each id."""
+        ...
+
     def state(self) -> dict[str, object]:
         """JSON values, enough to know it again."""
         ...
@@ -136,6 +140,9 @@ class Characters:
         out = np.ones(self.size, dtype=np.float32)
         out[self.escape + 1 :] = 0
         return out
+
+    def spellings(self) -> list[bytes]:
+        return [*(letter.encode() for letter in self.letters), b"\x1b", *(f"{digit:x}".encode() for digit in range(16))]
 
     def state(self) -> dict[str, object]:
         return {"kind": self.kind, "letters": self.letters, "complete": self.rare is not None}
@@ -213,6 +220,9 @@ class SubWords:
     def widths(self) -> NDArray[np.float32]:
         # A character counts where its first byte is: bytes 10xxxxxx go on with a character that has begun.
         return np.array([sum((b & 0xC0) != 0x80 for b in piece) for piece in self.pieces], dtype=np.float32)
+
+    def spellings(self) -> list[bytes]:
+        return list(self.pieces)
 
     def state(self) -> dict[str, object]:
         return {"kind": self.kind, "size": self.size, "digest": hashlib.sha256(self.json.encode()).hexdigest()[:32]}

@@ -131,14 +131,18 @@ class PackedExamples:
     def scoring(self, modality: Modality, batch: int, stride: int | None, limit: float | None) -> Iterator[Batch]:
         stream = np.append(self.ids.dtype.type(self.start), self.ids)  # what comes first needs a context too
         windows = _windows(len(self.ids), self.length, stride or max(self.length // 2, 1))
+        number = np.arange(len(windows))
         if limit is not None and limit < self.units:
             keep = max(1, round(len(windows) * limit / self.units))
-            windows = windows[np.linspace(0, len(windows) - 1, keep).round().astype(int)]
+            number = np.linspace(0, len(windows) - 1, keep).round().astype(np.int64)
+            windows = windows[number]
+        continues = np.diff(number, prepend=-2) == 1
         target = np.arange(self.length)
         for at in range(0, len(windows), batch):
             start, low, high = windows[at : at + batch].T
             rows = stream[np.minimum(start[:, None] + self._span, len(stream) - 1)]
-            yield _masked(modality, rows, (target >= low[:, None]) & (target < high[:, None]))
+            is_counted = (target >= low[:, None]) & (target < high[:, None])
+            yield _masked(modality, rows, is_counted, continues[at : at + batch])
 
     def samples(self, n: int, seed: int) -> list[Numbers]:
         windows = max(len(self.ids) // self.length, 1)
@@ -267,10 +271,11 @@ def _windows(n: int, length: int, stride: int) -> NDArray[np.int64]:
     return np.array(out, dtype=np.int64)
 
 
-def _masked(modality: Modality, rows: Numbers, mask: NDArray[np.bool_]) -> Batch:
-    """A batch whose counted targets are those of the mask (B, L)."""
+def _masked(modality: Modality, rows: Numbers, mask: NDArray[np.bool_], continues: NDArray[np.bool_]) -> Batch:
+    """A batch whose counted targets are those of the mask (B, L). continues: (B,) see `Batch`."""
     import torch
 
     plain = modality.batch(rows, None, None)
     units = (widths_of(modality)[rows[:, 1:]] * mask).sum(1)
-    return Batch(plain.x, plain.labels, torch.from_numpy(mask), torch.from_numpy(units.astype(np.float32)))
+    units = torch.from_numpy(units.astype(np.float32))
+    return Batch(plain.x, plain.labels, torch.from_numpy(mask), units, torch.from_numpy(continues))

@@ -99,7 +99,8 @@ class Code(Text):
         vocab = self.spec.vocab
         special = {**self.spec.special, **{name: vocab + index for index, name in enumerate(FIM)}}
         self._widths = np.append(self._widths, np.zeros(len(FIM), dtype=np.float32))
-        self.spec = Tokens(vocab + len(FIM), length, special, packed=True)
+        spellings = (*self.spec.spellings, *[b"\0"] * len(FIM))
+        self.spec = Tokens(vocab + len(FIM), length, special, packed=True, spellings=spellings)
 
     # ---- gaps ----
 

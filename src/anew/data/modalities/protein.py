@@ -112,6 +112,9 @@ class Residues:
         """(size,) residues that each id stands for."""
         return np.ones(self.size, dtype=np.float32)
 
+    def spellings(self) -> list[bytes]:
+        return [letter.encode() for letter in self.letters]
+
     def state(self) -> dict[str, object]:
         """All that makes it again, as JSON values."""
         return {"kind": self.kind, "alphabet": self.alphabet_name, "letters": self.letters, "seen": self.num_seen}

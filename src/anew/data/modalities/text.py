@@ -246,7 +246,8 @@ class Text(Modality):
         if self.tokenizer.rare is not None:
             special["rare"] = self.tokenizer.rare
         self._widths = np.concatenate([widths, np.array(special_widths, dtype=np.float32)])
-        self.spec = Tokens(vocab, length, special, packed=self.layout == "document")
+        spellings = (*self.tokenizer.spellings(), *[b"\0"] * (vocab - num_ids))
+        self.spec = Tokens(vocab, length, special, packed=self.layout == "document", spellings=spellings)
 
     # ---- ids ----
 

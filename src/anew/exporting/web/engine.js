@@ -2,6 +2,7 @@
 
 import { Container, fromBase64 } from "./graph.js";
 import { kernelName } from "./kernels.js";
+import { matched } from "./pixel_steps.js";
 import { Random } from "./random.js";
 import { Sampler } from "./sampler.js";
 import { waveOf } from "./sound.js";
@@ -12,6 +13,7 @@ import { TokenStream, filtered } from "./tokens.js";
 const MOST_AT_ONCE = 4; // samples that form side by side
 const SHOWN_TOKENS = 20; // of those that may come next
 
+const REQUESTS = ["load", "sample", "next", "walk", "film", "inside", "stages", "place"];
 const LONGEST_BREATH = 30; // milliseconds of work after which messages are looked at
 
 let lastBreath = 0;
@@ -42,9 +44,8 @@ export class Engine {
 
   // Runs a request {id, what, ...}; `answer` is called with what is there so far, and the promise holds the last answer.
   async handle(request, answer) {
-    const method = { load: "load", sample: "sample", next: "next", walk: "walk" }[request.what];
-    if (!method) throw new Error(`nobody can ${request.what}`);
-    return this[method](request, answer);
+    if (!REQUESTS.includes(request.what)) throw new Error(`nobody can ${request.what}`);
+    return this[request.what](request, answer);
   }
 
   async load() {
@@ -53,6 +54,7 @@ export class Engine {
   }
 
   // Samples one after another, the first alone so that it is there soon. n, seed, label, index of the first; prompt and settings of texts.
+  // fill: {values, mask, seed, index} of a sample of which a part is given; it keeps the component that this sample was drawn from.
   async sample({ id, n, seed, index = 0, label = null, prompt = "", settings = {}, fill = null, known = null }, answer) {
     const prefix = this.tokenizer ? this.promptIds(prompt) : [];
     let made = 0;
@@ -60,12 +62,13 @@ export class Engine {
       const count = Math.min(made === 0 ? 1 : MOST_AT_ONCE, n - made);
       const options = { n: count, seed, index: index + made, label, fill, tokens: { prompt: prefix, ...settings } };
       if (known) options.known = tensorsOf(known);
+      if (fill) options.known = this.chosen(fill.seed, fill.index, label, count);
       let shownAt = 0;
       for (const draft of this.sampler.sample(options)) {
         if (this.cancelled.has(id)) break;
         const now = Date.now();
-        if (draft.isLast || now - shownAt > 60) {
-          answer({ index: made, items: this.items(draft), isLast: draft.isLast, progress: draft.progress });
+        if (draft.isLast || (!draft.isHidden && now - shownAt > 60)) {
+          answer({ index: made, items: this.items(draft, fill), isLast: draft.isLast, progress: draft.progress });
           shownAt = now;
         }
         await breath();
@@ -77,14 +80,17 @@ export class Engine {
   }
 
   // The items of a draft: texts, or arrays of numbers.
-  items({ x, isLast }) {
+  items({ x, isLast }, fill = null) {
     if (this.tokenizer) return x.rows.map((ids) => ({ text: this.text(ids) }));
     if (!(x instanceof Tensor)) return [];
     const shape = x.shape.slice(1);
     const values = x.values();
     const size = values.length / x.shape[0];
     return Array.from({ length: x.shape[0] }, (_, row) => {
-      const item = { shape, values: values.slice(row * size, (row + 1) * size) };
+      let own = values.slice(row * size, (row + 1) * size);
+      if (isLast) own = matched(own, shape, this.item.matching);
+      if (fill) own = own.map((value, i) => (fill.mask[i] ? fill.values[i] : value));
+      const item = { shape, values: own };
       if (isLast && this.item.kind === "sound") item.wave = waveOf(item.values, this.item);
       return item;
     });
@@ -162,6 +168,81 @@ export class Engine {
     return {};
   }
 
+  // Each step of one sample: what the network is given, and what it makes of it.
+  async film({ id, seed, index = 0, label = null }, answer) {
+    let place = 0;
+    for (const draft of this.sampler.sample({ n: 1, seed, index, label })) {
+      if (draft.isLast || this.cancelled.has(id)) break;
+      if (!draft.noisy) continue;
+      const [noisy, clean] = [draft.noisy, draft.estimate].map((x) => this.items({ x, isLast: false })[0]);
+      answer({ place: place++, noisy, clean, sigma: draft.sigma });
+      await breath();
+    }
+    this.cancelled.delete(id);
+    return {};
+  }
+
+  // What happens in the network while it reads a text: attention of each layer and head, the probability of each token, and what would
+  // come next if the network ended behind each layer.
+  async inside({ prompt, label = null, most = 48 }) {
+    const { step } = this;
+    const ids = [...(step.begin === null ? [] : [step.begin]), ...this.promptIds(prompt).slice(0, most)];
+    const stream = new TokenStream(this.container, step, 1, this.program.labels ? [label ?? 0] : null);
+    const skip = stream.prefix.length;
+    const { attention, lens, logits } = stream.look([ids], "inside");
+    const [layers, , heads, length] = attention.shape;
+    const vocab = logits.shape[2];
+    const all = logits.values();
+    const probabilities = ids.map((token, i) => (i === 0 ? null : this.shares(all.subarray((i - 1 + skip) * vocab, (i + skip) * vocab))[token]));
+    const states = lens.shape[0];
+    const forming = Array.from({ length: states }, (_, state) => this.topOf(this.shares(lens.values().subarray(state * vocab, (state + 1) * vocab)), 4));
+    const pieces = [...stream.prefix.map(() => null), ...ids].map((token) => (token === null || token >= this.item.tokenizer.size ? null : this.tokenizer.piece(token)));
+    return { pieces, skip, layers, heads, length, attention: attention.values().slice(), probabilities: [...new Array(skip).fill(null), ...probabilities], forming };
+  }
+
+  shares(logits) {
+    return filtered(logits.slice(0, this.step.vocab), { ...this.step, temperature: 1, top_k: 0, top_p: 1, min_p: 0 });
+  }
+
+  topOf(shares, count) {
+    const order = Array.from(shares.keys()).sort((a, b) => shares[b] - shares[a]);
+    return order.slice(0, count).map((token) => ({ piece: token >= this.item.tokenizer.size ? null : this.tokenizer.piece(token), share: shares[token] }));
+  }
+
+  // The pictures inside a generator on its way from numbers to a sample, each stretched to its own range but for the last one.
+  async stages({ seed, index = 0, label = null }) {
+    const { known } = this.noises(seed, index, label);
+    const step = this.program.steps.at(-1);
+    const outputs = this.container.run("stages", ...step.inputs.map((name) => known[name]));
+    const names = Object.keys(outputs);
+    return {
+      stages: names.map((name, i) => {
+        const x = outputs[name];
+        const values = x.values().slice();
+        return { name, shape: x.shape.slice(1), values: i === 0 || i === names.length - 1 ? values : stretched(values) };
+      }),
+    };
+  }
+
+  // A sample at a place of a map: the normal numbers of three samples, joined by x and y from 0 to 1.
+  async place({ seed, x, y, label = null }) {
+    const [origin, right, down] = [0, 1, 2].map((index) => this.noises(seed, index, label));
+    const known = { ...origin.known };
+    for (const name of origin.normals) {
+      known[name] = between(between(origin.known[name], right.known[name], x), between(down.known[name], right.known[name], x), y);
+    }
+    const last = [...this.sampler.sample({ n: 1, seed, index: 0, label, known })].at(-1);
+    return { item: this.items(last)[0] };
+  }
+
+  // What a sample chose, for n samples: its class, its component.
+  chosen(seed, index, label, n) {
+    const { known, normals } = this.noises(seed, index, label);
+    const choices = Object.entries(known).filter(([name]) => !normals.includes(name));
+    const repeated = ([name, value]) => [name, value instanceof Tensor ? value.expand([n]).contiguous() : new Array(n).fill(value[0])];
+    return Object.fromEntries(choices.map(repeated));
+  }
+
   // The values that sampling draws for a sample before any network runs, by name.
   noises(seed, index, label) {
     const sources = [new Random(seed, index)];
@@ -171,10 +252,19 @@ export class Engine {
     const normals = [];
     for (const step of steps) {
       if (step.step === "normal") normals.push(step.out);
-      if (["normal", "choose", "label"].includes(step.step)) values[step.out] = this.sampler[step.step](step, { n: 1, sources, values });
+      if (["normal", "choose", "choose_row", "label"].includes(step.step)) values[step.out] = this.sampler[step.step](step, { n: 1, sources, values });
     }
     return { known: values, normals };
   }
+}
+
+function stretched(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  return values.map((value) => (2 * (value - low)) / Math.max(high - low, 1e-9) - 1);
 }
 
 function drawnLabel(shares, uniform) {

@@ -5,6 +5,8 @@ import { Random } from "./random.js";
 import { Tensor } from "./tensor.js";
 import { drawn, grow } from "./tokens.js";
 
+const DRAFTS = 4; // of samples that a network makes of latents
+
 const first = (outputs) => Object.values(outputs)[0];
 
 export class Sampler {
@@ -29,11 +31,22 @@ export class Sampler {
       if (step.step === "denoise" || step.step === "tokens") {
         for (const draft of step.step === "denoise" ? this.denoise(step, context) : this.tokens(step, context)) {
           values[step.out] = draft.x;
-          if (isLast || draft.shows) yield { x: draft.x, isLast: false, progress: draft.progress, out: step.out };
+          const x = isLast ? draft.x : this.rest(step, draft, values);
+          if (x || draft.noisy) yield { ...draft, x: x ?? draft.x, isHidden: !x, isLast: false };
         }
       } else values[step.out] = this[step.step](step, context);
     }
-    yield { x: values[steps.at(-1).out], isLast: true, progress: 1, out: steps.at(-1).out, values };
+    yield { x: values[steps.at(-1).out], isLast: true, progress: 1 };
+  }
+
+  // What a draft of numbers would be as a sample, now and then: the graphs that come behind it, which may take a while.
+  rest(step, draft, values) {
+    if (!(draft.x instanceof Tensor) || Math.floor(draft.progress * DRAFTS) === Math.floor(draft.before * DRAFTS)) return null;
+    const later = this.program.steps.slice(this.program.steps.indexOf(step) + 1);
+    if (!later.every((each) => each.step === "run")) return null;
+    const shown = { ...values };
+    for (const each of later) shown[each.out] = this.run(each, { values: shown });
+    return shown[later.at(-1).out];
   }
 
   normal(step, { n, sources }) {
@@ -56,6 +69,11 @@ export class Sampler {
       return weights.some((weight) => weight > 0) ? drawn(weights, uniform) : step.otherwise;
     });
     return Tensor.from("i32", [n], picked);
+  }
+
+  choose_row(step, { n, sources, values }) {
+    const rows = values[step.row].values();
+    return Tensor.from("i32", [n], sources.map((source, i) => drawn(step.table[rows[i]], source.uniform())));
   }
 
   run(step, { values }) {
@@ -86,10 +104,12 @@ export class Sampler {
         const ahead = weight ? denoised[k] + weight * (denoised[k] - before[k]) : denoised[k];
         now[k] = ahead + ratio * (y[k] - ahead);
       }
+      const shown = step.clip ? denoised.map((value) => Math.min(1, Math.max(-1, value))) : denoised;
+      const estimate = new Tensor(shown, shape);
+      const noisy = new Tensor(y, shape);
+      yield { x: estimate, estimate, noisy, sigma, progress: (i + 1) / (sigmas.length - 1), before: i / (sigmas.length - 1) };
       y = now;
       before = denoised;
-      const shown = step.clip ? denoised.map((value) => Math.min(1, Math.max(-1, value))) : denoised;
-      yield { x: new Tensor(shown, shape), progress: (i + 1) / (sigmas.length - 1) };
     }
   }
 

@@ -147,6 +147,23 @@ function flip(type, x, axes) {
   return whole;
 }
 
+// The diagonal of two axes, as a view with it as the last axis.
+function diagonal(x, offset, first, second) {
+  const [a, b] = [wrapAxis(first, x.shape.length), wrapAxis(second, x.shape.length)];
+  const [down, right] = [Math.max(0, -offset), Math.max(0, offset)];
+  const count = Math.max(0, Math.min(x.shape[a] - down, x.shape[b] - right));
+  const rest = x.shape.map((_, axis) => axis).filter((axis) => axis !== a && axis !== b);
+  const start = x.offset + down * x.strides[a] + right * x.strides[b];
+  return x.view([...rest.map((axis) => x.shape[axis]), count], [...rest.map((axis) => x.strides[axis]), x.strides[a] + x.strides[b]], start);
+}
+
+function scatterDiagonal(type, x, values, offset, first, second) {
+  const out = Tensor.empty(type, x.shape);
+  copyInto(out, x);
+  copyInto(diagonal(out, offset, first, second), values);
+  return out;
+}
+
 function repeat(type, x, counts) {
   const missing = counts.length - x.shape.length;
   const shape = counts.flatMap((count, axis) => [count, axis < missing ? 1 : x.shape[axis - missing]]);
@@ -174,6 +191,8 @@ export const SHAPING = {
   "aten.embedding.default": (type, table, ids) => index(type, table, [ids]),
   "aten.gather.default": (type, x, axis, places) => gather(type, x, axis, places),
   "aten.flip.default": (type, x, axes) => flip(type, x, axes),
+  "aten.diagonal.default": (type, x, offset, first, second) => diagonal(x, offset, first, second),
+  "aten.diagonal_scatter.default": (type, ...rest) => scatterDiagonal(type, ...rest),
   "aten.repeat.default": (type, x, counts) => repeat(type, x, counts),
   "aten.sym_size.int": (type, x, axis) => x.shape[wrapAxis(axis, x.shape.length)],
   "operator.add": (type, a, b) => a + b,

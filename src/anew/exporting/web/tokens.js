@@ -17,10 +17,10 @@ export function filtered(logits, settings) {
     for (const id of settings.never) weights[id] = 0;
   }
   const top = weights[best];
-  const ordered = Float64Array.from(weights).sort().reverse();
-  const bounds = [settings.min_p * top];
-  if (settings.top_k > 0 && settings.top_k < weights.length) bounds.push(ordered[settings.top_k - 1]);
-  const bound = Math.max(...bounds);
+  let bound = settings.min_p * top;
+  if (settings.top_k > 0 && settings.top_k < weights.length) {
+    bound = Math.max(bound, Float64Array.from(weights).sort()[weights.length - settings.top_k]);
+  }
   for (let i = 0; i < weights.length; i++) if (weights[i] < bound) weights[i] = 0;
   if (settings.top_p < 1) cutTail(weights, Math.max(settings.top_p, 1e-9));
   return normalise(weights);
@@ -74,9 +74,25 @@ export class TokenStream {
     this.cache = [0, 1].map(() => Tensor.empty("f32", [layers, this.n, heads, 0, size]));
   }
 
+  // The outputs of another graph that reads whole texts, which no cache holds.
+  look(rows, graph) {
+    this.clearCache();
+    const fed = rows.map((ids, row) => [...this.prefix.slice(row, row + 1), ...ids]);
+    return this.container.run(graph, ...this.inputs(fed, 0));
+  }
+
+  inputs(fed, start) {
+    const length = fed[0].length - start;
+    const ids = Tensor.from("i32", [this.n, length], fed.flatMap((row) => row.slice(start)));
+    const positions = Tensor.from("i32", [length], Array.from({ length }, (_, i) => start + i));
+    const inputs = [ids, positions, ...this.cache];
+    if (this.step.offsets.length) inputs.push(this.neighbours(fed, start, length));
+    return inputs;
+  }
+
   // rows: all ids of each text, one more than last time. Gives the outputs of the graph for the token behind them.
   next(rows, graph = this.step.graph) {
-    const { step, n } = this;
+    const { step } = this;
     let fed;
     let start = 0;
     if (this.read === null || this.read[0].length >= step.context) {
@@ -87,12 +103,7 @@ export class TokenStream {
       fed = this.read.map((ids, row) => [...ids, rows[row].at(-1)]);
       start = this.read[0].length;
     }
-    const length = fed[0].length - start;
-    const ids = Tensor.from("i32", [n, length], fed.flatMap((row) => row.slice(start)));
-    const positions = Tensor.from("i32", [length], Array.from({ length }, (_, i) => start + i));
-    const inputs = [ids, positions, ...this.cache];
-    if (step.offsets.length) inputs.push(this.neighbours(fed, start, length));
-    const outputs = this.container.run(graph, ...inputs);
+    const outputs = this.container.run(graph, ...this.inputs(fed, start));
     this.cache = [outputs.all_keys, outputs.all_values];
     this.read = fed;
     return outputs;

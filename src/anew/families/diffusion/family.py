@@ -11,7 +11,7 @@ components, R principal components.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 from typing import ClassVar
 
@@ -29,6 +29,7 @@ from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.image import ImageLayout
 from anew.families.diffusion.layout import KnownValues, Layout
 from anew.families.diffusion.portable import diffusion_sampler
+from anew.families.explaining import NoiseLevel
 from anew.families.phases import Loss, OptimizerConfig
 from anew.families.portable import PortableSampler
 from anew.functional.noise import karras_sigmas
@@ -41,6 +42,7 @@ MOST_FIT_EXAMPLES = 10_000
 MOST_COMPONENTS = 256
 EXAMPLES_PER_COMPONENT = 32  # on average: fewer do not say how a component varies
 EXAMPLES_PER_PARAMETER = 0.15  # MNIST at 60 s and 250 s on one core: width 48 and 64
+Tap = Callable[[Tensor, Tensor], None]
 ROWS = 128  # samples that go through the network at a time
 DEFAULT_STEPS = 8  # noise levels that a sample passes through
 LATENT_STEPS = 4  # the same of latents
@@ -202,8 +204,8 @@ class Diffusion(Family):
         return int(request.sampling.steps or self._default_steps)
 
     @torch.no_grad()
-    def _sample_window(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:
-        """Drafts (n, *shape)."""
+    def _sample_window(self, request: SampleRequest, seed: int, tap: Tap | None = None) -> Iterator[Tensor]:
+        """Drafts (n, *shape). tap: is shown what each estimate is made of, (n, D) and its noise level ()."""
         sampling: DiffusionSampling = request.sampling
         known = None if request.condition is None else self._known_values(request.condition, request.n)
         noise = self._noise(request, seed)
@@ -221,6 +223,8 @@ class Diffusion(Family):
             if known is not None and known_parts is not None:
                 y = torch.where(self.mixture.per_value(known_parts), known.values, y)
                 part_sigma = torch.where(known_parts, self.config.sigma_min * self.spec.std, part_sigma)
+            if tap is not None:
+                tap(y, sigma)
             if part_mask is not None:
                 part_sigma = part_sigma.masked_fill(~part_mask, torch.inf)
             denoised = self._denoise_guided(y, part_sigma, component, sampling.guidance)
@@ -229,6 +233,14 @@ class Diffusion(Family):
         sigmas = self._sigmas(sampling, sampling.steps or self._default_steps)
         for denoised in SOLVERS[sampling.solver](denoise, start + sigmas[0] * noise["noise"], sigmas):
             yield self._to_items(denoised, part_mask)
+
+    def noise_levels(self, request: SampleRequest, seed: int) -> Iterator[NoiseLevel]:
+        """The steps of `sample`, for stills."""
+        request = replace(request, sampling=request.sampling or DiffusionSampling())
+        given: list[tuple[Tensor, Tensor]] = []
+        for estimate in self._sample_window(request, seed, lambda y, sigma: given.append((y, sigma))):
+            y, sigma = given[-1]
+            yield NoiseLevel(float(sigma), y.view(len(y), *self.spec.shape), estimate)
 
     @property
     def _default_steps(self) -> int:

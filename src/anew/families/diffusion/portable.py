@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from anew.core.specs import Grid
-from anew.errors import ConfigError
+from anew.estimators.clip_mixture import ClipMixture
 from anew.estimators.gaussian_mixture import GaussianMixture
 from anew.families import portable
 from anew.families.diffusion.layout import Layout
@@ -36,11 +36,6 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
         owner: The same, as a module.
         sigmas: (steps + 1,) noise levels.
     """
-    if family.layout.num_parts > 1:
-        raise ConfigError(
-            "diffusion of clips solves a system of equations for each clip and step, for which ONNX has no operator; train the "
-            "transformer on codes (space=latent), or export images or sound"
-        )
     mixture, size = family.mixture, family.layout.size
     rank = mixture.basis.shape[1]
     shape, is_bounded = family.spec.shape, family.spec.bounded
@@ -51,19 +46,42 @@ def diffusion_sampler(family: PortableDiffusion, owner: nn.Module, sigmas: Tenso
     def denoise(y: Tensor, sigma: Tensor, component: Tensor) -> Tensor:
         return family.denoised(y.flatten(1), sigma[:, None], component).view(-1, *shape)
 
+    position = torch.arange(family.layout.num_parts)
+
+    def denoise_parts(y: Tensor, sigma: Tensor, component: Tensor, last: Tensor) -> Tensor:
+        is_there = position <= last[:, None]  # (n, F)
+        part_sigma = torch.where(is_there, sigma[:, None], torch.inf)
+        flat = torch.where(mixture.per_value(part_sigma).isinf(), 0.0, y.flatten(1))
+        return family.denoised(flat, part_sigma, component).view(-1, *shape)
+
+    def hold(x: Tensor, last: Tensor) -> Tensor:
+        return family.layout.hold_last_part(x, position <= last[:, None])
+
     rows = {"component": torch.zeros(2, dtype=torch.long)}
     noise = {"inside": torch.zeros(2, rank), "outside": torch.zeros(2, size)}
     noisy = {"y": torch.zeros(2, *shape), "sigma": torch.ones(2)}
-    graphs = (
-        Graph("start", owner, start, rows | noise, ("start",)),
-        Graph("denoiser", owner, denoise, noisy | rows, ("denoised",)),
-    )
-    steps = (
+    starting = Graph("start", owner, start, rows | noise, ("start",))
+    drawing = (
         portable.choose("component", mixture.weights, mixture.component_class, family.any_component),
         portable.normal("inside", rank),
         portable.normal("outside", size),
         portable.normal("noise", *shape),
         portable.run("start", "component", "inside", "outside", out="start"),
-        portable.denoise("denoiser", "start", sigmas, "component", out="x", noise="noise", clip=is_bounded),
     )
-    return PortableSampler(graphs, steps)
+    shown = portable.denoise("denoiser", "start", sigmas, "component", out="x", noise="noise", clip=is_bounded)
+    if not isinstance(mixture, ClipMixture):
+        graphs = (starting, Graph("denoiser", owner, denoise, noisy | rows, ("denoised",)))
+        return PortableSampler(graphs, (*drawing, shown))
+    last = {"last": torch.tensor([0, family.layout.num_parts - 1])}
+    clip_graphs = (
+        starting,
+        Graph("denoiser", owner, denoise_parts, noisy | rows | last, ("denoised",)),
+        Graph("holder", owner, hold, {"x": noisy["y"]} | last, ("held",)),
+    )
+    steps = (
+        *drawing,
+        portable.choose_row("last", mixture.length_counts, "component"),
+        {**shown, "inputs": ["component", "last"], "out": "clip"},
+        portable.run("holder", "clip", "last", out="x"),
+    )
+    return PortableSampler(clip_graphs, steps)

@@ -232,6 +232,23 @@ class Gan(Family):
     def _dtype(self) -> torch.dtype:
         return compute_dtype(self.config.precision, self.device)
 
+    # -- explain --------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def belief(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(n,) logits of the discriminator for items x (n, *shape), each as one of the component it is assigned to."""
+        component = self.coarse_prior.assign(x, labels if self.spec.classes else None)
+        logits: Tensor = self.discriminator(x, component, self._dtype())
+        return logits
+
+    def flattery(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """(n, *shape) gradient of the discriminator's logits at items x (n, *shape)."""
+        component = self.coarse_prior.assign(x, labels if self.spec.classes else None)
+        with torch.enable_grad():
+            values = x.detach().float().requires_grad_(True)
+            (gradient,) = torch.autograd.grad(self.discriminator(values, component, torch.float32).sum(), values)
+        return gradient
+
     # -- sample ---------------------------------------------------------------------------------------------------------
 
     def sample(self, request: SampleRequest, seed: int) -> Iterator[Tensor]:

@@ -32,10 +32,26 @@ def gan_sampler(family: PortableGan, owner: nn.Module, latent_dim: int) -> Porta
         x: Tensor = family.generator(z, weights, prior(z, weights), torch.float32)
         return x.clamp(-1.0, 1.0) if is_bounded else x
 
+    def stages(z: Tensor, component: Tensor) -> tuple[Tensor, ...]:
+        """The coarse item, the mean size of the features behind each stage, the smallest first, and the item."""
+        seen: list[Tensor] = []
+
+        def keep(stage: nn.Module, inputs: object, output: Tensor) -> None:
+            seen.append(output.abs().mean(1, keepdim=True))
+
+        handles = [stage.register_forward_hook(keep) for stage in family.generator.stages]
+        x = generate(z, component)
+        for handle in handles:
+            handle.remove()
+        weights = functional.one_hot(component, prior.num_components).float()
+        return (prior(z, weights), *seen, x)
+
     inputs = {"z": torch.zeros(2, latent_dim), "component": torch.zeros(2, dtype=torch.long)}
     steps = (
         portable.choose("component", prior.weights, prior.component_class, prior.num_components - 1),
         portable.normal("z", latent_dim),
         portable.run("generator", "z", "component", out="x"),
     )
-    return PortableSampler((Graph("generator", owner, generate, inputs, ("x",)),), steps)
+    names = ("coarse", *(f"stage {i}" for i in range(1, len(family.generator.stages) + 1)), "x")
+    view = Graph("stages", owner, stages, inputs, names)
+    return PortableSampler((Graph("generator", owner, generate, inputs, ("x",)),), steps, views=(view,))

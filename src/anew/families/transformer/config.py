@@ -31,6 +31,21 @@ class TransformerConfig:
     aligned: bool = setting(
         False, "mix what stands next in records of the train part that lie beside this one; needs ngrams"
     )
+    contexts: bool = setting(
+        False,
+        "mix what followed many kinds of context, in the train part and in the document so far, with the network's; "
+        "takes the place of ngrams",
+    )
+    context_tokens: int = setting(
+        2_000_000, "most tokens of the train part whose contexts are counted", unit="tokens", low=0, high=1_000_000_000
+    )
+    context_learned: int = setting(
+        2_000_000,
+        "most of them, from the end, that the weights of contexts are learned from",
+        unit="tokens",
+        low=0,
+        high=1_000_000_000,
+    )
     ngram_order: int = setting(4, "longest context that is counted", unit="tokens", low=0, high=16)
     precision: str = setting(
         "auto", "number type of training; auto: bf16 where the hardware has it", choices=("auto", "fp32", "bf16")

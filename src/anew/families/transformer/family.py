@@ -24,9 +24,11 @@ from anew.families.base import Family, Scale, TokenDraft
 from anew.families.phases import Loss, OptimizerConfig, ParameterGroup
 from anew.families.portable import PortableSampler, StockDecoder
 from anew.families.transformer.config import TransformerConfig, TransformerSampling
+from anew.families.transformer.context_head import ContextHead
+from anew.families.transformer.context_scoring import fit_joint, pieces_of, score
 from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer, sequences_of
 from anew.families.transformer.portable import decoder_sampler
-from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenSampler
+from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
 from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
@@ -39,7 +41,9 @@ CUDA_STEP_GROWTH = 8  # a GPU's step takes as long for so many
 SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by model size
 GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # where tokens lie on a grid
 MOST_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and the size of a run
+COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000  # tokens for each second of training: about a tenth of it
 MOST_NGRAM_VOCAB = 8192  # counts of more tokens are too sparse, and too large
+MOST_CONTEXT_VOCAB = 4400  # what two tokens share is held for every pair of them
 SMALL_VOCAB = 300  # letters rather than words: longer contexts are counted, and known records may be aligned
 MOST_FITTED_TARGETS = 131_072  # held-out targets that the gate is fitted on; fewer for a large vocabulary
 MOST_FITTED_VALUES = 16_777_216  # their log-probabilities together
@@ -74,6 +78,11 @@ class Transformer(Family):
             )
         if c.aligned and not c.ngrams:
             raise ConfigError("aligned=true needs ngrams=true; give aligned=false with ngrams=false")
+        if c.contexts and (c.ngrams or spec.vocab > MOST_CONTEXT_VOCAB or not spec.packed):
+            raise ConfigError(
+                f"contexts=true is for running text of at most {MOST_CONTEXT_VOCAB} different tokens, and takes the place of "
+                "ngrams; give ngrams=false with it, or contexts=false"
+            )
         # A label is a token in front; the last id says that none is given.
         self.num_label_tokens = 1 if spec.classes else 0
         num_label_ids = spec.classes + 1 if spec.classes else 0
@@ -94,6 +103,7 @@ class Transformer(Family):
         )
         never_targets = [spec.special[name] for name in ("begin", "back", "pad") if name in spec.special]
         self.mixer = NgramMixer(spec.vocab, c.ngram_order, c.aligned, never_targets) if c.ngrams else None
+        self.contexts = ContextHead(spec.spellings, spec.vocab, never_targets) if c.contexts else None
 
     @classmethod
     def suggest(cls, spec: Tokens, scale: Scale) -> TransformerConfig:
@@ -108,6 +118,7 @@ class Transformer(Family):
         epochs = expected_epochs(spec, scale, weights)
         is_small_vocab = spec.vocab <= SMALL_VOCAB
         examples = round(TOKENS_PER_STEP * growth / spec.length)
+        contexts = spec.packed and not on_grid and bool(spec.spellings) and spec.vocab <= MOST_CONTEXT_VOCAB
         return TransformerConfig(
             batch_size=max(4, min(examples, max(4, scale.items // 8))),
             layers=layers,
@@ -118,7 +129,10 @@ class Transformer(Family):
             weight_decay=0.0 if epochs < 10 else 0.2,
             ema_width=0.0 if epochs < 2 else 0.05,
             # Counted contexts are of what came last, not of what lies around on a grid.
-            ngrams=spec.vocab <= MOST_NGRAM_VOCAB and not on_grid,
+            ngrams=spec.vocab <= MOST_NGRAM_VOCAB and not on_grid and not contexts,
+            contexts=contexts,
+            context_tokens=_within_budget(scale, COUNTED_A_SECOND),
+            context_learned=_within_budget(scale, LEARNED_A_SECOND),
             aligned=is_small_vocab and not spec.packed and not on_grid,
             ngram_order=(6 if scale.units < 5e6 else 8) if is_small_vocab else 4,
         )
@@ -155,22 +169,38 @@ class Transformer(Family):
         losses = attention.cross_entropy(logits, targets)  # (N,)
         return Loss(losses.sum(), losses.numel())
 
+    @property
+    def _heads(self) -> dict[str, NgramMixer | ContextHead]:
+        """What stands beside the network, by the name of its buffers."""
+        heads = {"mixer": self.mixer, "contexts": self.contexts}
+        return {name: head for name, head in heads.items() if head is not None}
+
+    @property
+    def token_mixer(self) -> TokenMixer | None:
+        """What stands beside the network, once it is fitted."""
+        return next((head for head in self._heads.values() if head.is_fitted), None)
+
     def fit_closed_form(self, sweep: Iterable[Batch]) -> None:
         """Count tokens and their contexts."""
         if self.mixer is not None:
             self.mixer.fit_counts(sequences_of(sweep, MOST_COUNTED_TOKENS))
+        if self.contexts is not None:
+            self.contexts.fit(sequences_of(sweep, self.config.context_tokens), self.config.context_learned)
 
     def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
-        if self.mixer is not None:
-            self.mixer.allocate_buffers({name.removeprefix("mixer."): shape for name, shape in shapes.items()})
+        for prefix, head in self._heads.items():
+            own = {name: shape for name, shape in shapes.items() if name.startswith(f"{prefix}.")}
+            head.allocate_buffers({name.removeprefix(f"{prefix}."): shape for name, shape in own.items()})
 
     def check_state(self) -> None:
-        if self.mixer is not None:
-            self.mixer.check()
+        for head in self._heads.values():
+            head.check()
 
     @torch.inference_mode()
     def calibrate(self, sweep: Iterable[Batch]) -> None:
-        """Fit the gate between network and counts."""
+        """Fit the gate between the network and what stands beside it."""
+        if self.contexts is not None and self.contexts.is_fitted:
+            fit_joint(self.contexts, sweep, self._fp32_logits)
         if self.mixer is None or not self.mixer.is_fitted:
             return
         most = min(MOST_FITTED_TARGETS, MOST_FITTED_VALUES // self.spec.vocab)
@@ -193,25 +223,35 @@ class Transformer(Family):
 
     def bits_by_part(self, batch: Batch) -> dict[str, Tensor]:
         """The network alone, which is what loads in a stock class; empty where there are no counts beside it."""
-        is_mixed = self.mixer is not None and self.mixer.is_fitted
-        return {"network": self._network_bits(batch)} if is_mixed else {}
+        return {"network": self._network_bits(batch)} if self.token_mixer is not None else {}
+
+    @property
+    def reads_documents(self) -> bool:
+        return self.contexts is not None and self.contexts.is_fitted
 
     @torch.inference_mode()
     def bits_and_parts(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        if self.contexts is not None and self.contexts.is_fitted:
+            both, network = score(self.contexts, batch, self._fp32_logits)
+            return _sum_bits(both, batch), {"network": _sum_bits(network, batch)}
         if self.mixer is None or not self.mixer.is_fitted:
             return self._network_bits(batch), {}
         inputs, targets, counts = self._gate_inputs(self.mixer, batch)
-        network = torch.from_numpy(inputs.network[np.arange(len(targets)), targets])  # (B*L,)
+        alone = torch.from_numpy(inputs.network[np.arange(len(targets)), targets])  # (B*L,)
         shape = (len(batch), -1)
         joint = self.mixer.joint_log_probs(inputs, targets.reshape(shape), counts.reshape(shape))
-        return _sum_bits(torch.from_numpy(joint), batch), {"network": _sum_bits(network, batch)}
+        return _sum_bits(torch.from_numpy(joint), batch), {"network": _sum_bits(alone, batch)}
 
     @torch.inference_mode()
     def _network_bits(self, batch: Batch) -> Tensor:
         """(B,) of the counted targets under the network alone."""
-        logits = self._logits(batch, torch.float32)
-        nats = functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
+        nats = torch.cat([self._network_nats(piece) for piece in pieces_of(batch)])
         return _sum_bits(-nats, batch)
+
+    def _network_nats(self, batch: Batch) -> Tensor:
+        """(B*L,)."""
+        logits = self._logits(batch, torch.float32)
+        return functional.cross_entropy(logits.flatten(0, 1), batch.x[:, 1:].flatten(), reduction="none")
 
     def _gate_inputs(self, mixer: NgramMixer, batch: Batch) -> tuple[GateInputs, NDArray[np.int64], NDArray[np.bool_]]:
         """What the gate sees of all targets of a batch; these (B*L,); and whether each counts (B*L,)."""
@@ -235,7 +275,7 @@ class Transformer(Family):
     def sample_tokens(
         self, request: SampleRequest, keys: Sequence[tuple[int, int]], reads_prompt: bool = False
     ) -> Iterator[TokenDraft]:
-        sampler = TokenSampler(self, request, request.sampling or TransformerSampling(), keys, reads_prompt)
+        sampler = TokenSampler(self, request, request.sampling or TransformerSampling(), keys, reads_prompt, True)
         for draft in sampler:
             yield TokenDraft(draft.numpy(), sampler.weights)
 
@@ -254,15 +294,16 @@ class Transformer(Family):
 
     def portable_sampler(self) -> PortableSampler:
         first = None
-        if self.mixer is not None and self.mixer.is_fitted:
-            start = self.mixer.last_contexts(np.zeros((1, 0), dtype=np.int64))
-            first = torch.from_numpy(self.mixer.counts.distribution(start)[0])
+        if self.token_mixer is not None:
+            first = torch.from_numpy(self.token_mixer.unigram().copy())
         sampling = to_json(TransformerSampling())
         del sampling["max_tokens"]
         return decoder_sampler(self.net, self.spec, first, sampling, self._left_behind())
 
     def _left_behind(self) -> tuple[str, ...]:
         """What the network lacks of the whole model."""
+        if self.contexts is not None and self.contexts.is_fitted:
+            return ("what followed many kinds of context in the train part and in the document so far",)
         if self.mixer is None or not self.mixer.is_fitted:
             return ()
         counts = f"counts of contexts of up to {self.config.ngram_order} tokens, mixed with the network's"
@@ -277,6 +318,9 @@ class Transformer(Family):
         """(B, L, V) for the targets x[:, 1:]."""
         logits: Tensor = self.net(self._input_ids(batch), dtype)
         return logits[:, self.num_label_tokens :, : self.spec.vocab]
+
+    def _fp32_logits(self, batch: Batch) -> Tensor:
+        return self._logits(batch, torch.float32)
 
     def _counted_logits(self, batch: Batch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Logits (N, V) and targets (N,) of all that counts. Nothing is computed for the padding behind a record."""
@@ -328,6 +372,15 @@ def expected_epochs(spec: Tokens, scale: Scale, weights: int) -> float:
     # Threads share the memory, so that speed grows more slowly than their number.
     speed = CUDA_SPEED if scale.device.startswith("cuda") else CPU_SPEED * scale.threads**0.8
     return scale.seconds * speed / weights / max(1.0, float(scale.items) * spec.length)
+
+
+def _within_budget(scale: Scale, tokens_a_second: float) -> int:
+    """Tokens that context mixing may take in this time."""
+    return (
+        MOST_COUNTED_TOKENS
+        if scale.seconds is None
+        else min(MOST_COUNTED_TOKENS, round(tokens_a_second * scale.seconds))
+    )
 
 
 def _suggest_dropout(epochs: float) -> float:

@@ -24,6 +24,7 @@ from anew.estimators.kneser_ney import ARRAYS, KneserNey
 from anew.families.transformer.fixed_share import FixedShare, log_of, shared_log_probs
 from anew.families.transformer.gate_features import Distribution, FeatureLayout, gate_features
 from anew.families.transformer.mixing import fit_gate, mix_log_probs, normalize, softmax
+from anew.functional import token_choice
 
 RECENT_DECAY = 0.97  # of a token's weight among those before, with every further one
 RECENT_PRIOR = 4.0  # tokens' worth of doubt: means over few tokens lie near 0
@@ -255,6 +256,22 @@ class NgramMixer(nn.Module):
         recent = ids[:, max(0, ids.shape[1] - self.order) :].tolist()
         return np.array([self.counts.tail(row) for row in recent], dtype=np.int64).T
 
+    def unigram(self) -> Floats:
+        """(V,) how common each token is."""
+        return self.counts.unigram
+
+    def weights_after(self, ids: Ints, logits: Floats, state: MixerState) -> Floats:
+        """What comes next after ids (n, t): see `step`."""
+        return self.step(self.last_contexts(ids), logits, state)
+
+    def draw(self, ids: Ints, logits: Floats, state: MixerState, uniform: Floats) -> Ints:
+        """Tokens (n,) that come next. uniform: (n,) in [0, 1)."""
+        return token_choice.sample_tokens(self.weights_after(ids, logits, state), uniform)
+
+    def read_prompt(self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> MixerState:
+        """See `read_prompt`."""
+        return read_prompt(self, ids, num_known, network_of)
+
     def step(self, contexts: Ints, logits: Floats, state: MixerState) -> Floats:
         """What comes next in each row. The state is shown what all models propose, and is to observe what came.
 
@@ -361,18 +378,10 @@ class NgramMixer(nn.Module):
             (B, L), 0 behind the last target that counts.
         """
         needed = np.logical_or.accumulate(counts[:, ::-1], 1)[:, ::-1]
-        experts = self._expert_log_probs(inputs, targets.ravel(), np.flatnonzero(needed))
+        experts = self.expert_log_probs(inputs, targets.ravel(), np.flatnonzero(needed))
         return shared_log_probs(FixedShare(len(targets)), experts.reshape(*targets.shape, 3))
 
-    def share_after(self, ids: Ints, network: Floats) -> FixedShare:
-        """What the experts have earned on prompts. ids: (n, L+1), network: (n*L, V) log-probabilities of ids[:, 1:]."""
-        share, targets = FixedShare(len(ids)), ids[:, 1:]
-        experts = self._expert_log_probs(self.gate_inputs(ids, network), targets.ravel(), np.arange(targets.size))
-        shared_log_probs(share, experts.reshape(*targets.shape, 3))
-        share.restore_uniform()
-        return share
-
-    def _expert_log_probs(self, inputs: GateInputs, targets: Ints, needed: Ints) -> Doubles:
+    def expert_log_probs(self, inputs: GateInputs, targets: Ints, needed: Ints) -> Doubles:
         """(n, 3) log-probabilities of targets (n,) under mixture, network and uniform distribution; 0 for all but `needed`."""
         experts = np.zeros((len(targets), 3))
         for rows in np.array_split(needed, 1 + needed.size * self.vocab_size // VALUES_AT_ONCE):
@@ -432,6 +441,40 @@ class NgramMixer(nn.Module):
         self._gate = fit_gate(features, [model.log_probs for model in models], fitted_targets)
         nats = -self.mix(inputs)[np.arange(len(targets)), targets]
         return self._gate, float(nats.mean(dtype=np.float64))
+
+
+def read_prompt(mixer: NgramMixer, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> MixerState:
+    """What prompts have shown before the first new token.
+
+    Args:
+        mixer: Whose state it will be.
+        ids: (n, t).
+        num_known: The last tokens that the network sees; those before tell nothing.
+        network_of: Its log-probabilities (rows * (num_known - 1), V) of these but the first, for some rows.
+    """
+    tokens = ids[:, ids.shape[1] - num_known :]
+    length = tokens.shape[1] - 1
+    rows_at_once = max(1, VALUES_AT_ONCE // max(1, length * mixer.vocab_size))
+    log_probs = np.zeros((2, len(tokens), length), dtype=np.float32)
+    state = MixerState(mixer, len(tokens))
+    for first in range(0, len(tokens) if length else 0, rows_at_once):
+        rows = slice(first, first + rows_at_once)
+        network = network_of(rows)
+        contexts = mixer.contexts(tokens[rows, :-1])
+        log_probs[:, rows] = mixer.target_log_probs(contexts, network, tokens[rows, 1:])
+        state.share.weights[rows] = share_after(mixer, tokens[rows], network).weights
+    for _ in mixer.replay(tokens, log_probs, state):
+        pass
+    return state
+
+
+def share_after(mixer: NgramMixer, ids: Ints, network: Floats) -> FixedShare:
+    """What the experts have earned on prompts. ids: (n, L+1), network: (n*L, V) log-probabilities of ids[:, 1:]."""
+    share, targets = FixedShare(len(ids)), ids[:, 1:]
+    experts = mixer.expert_log_probs(mixer.gate_inputs(ids, network), targets.ravel(), np.arange(targets.size))
+    shared_log_probs(share, experts.reshape(*targets.shape, 3))
+    share.restore_uniform()
+    return share
 
 
 def sequences_of(sweep: Iterable[Batch], max_tokens: int) -> Iterator[Ints]:

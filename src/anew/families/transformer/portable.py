@@ -61,12 +61,13 @@ def decoder_sampler(
         "prefix": c.num_prefix,
         **sampling,
     }
-    return PortableSampler((_graph(net),), (step,), left_behind)
+    return PortableSampler((_graph(net),), (step,), left_behind, views=(_graph(net, looks_inside=True),))
 
 
-def _graph(net: Decoder) -> Graph:
+def _graph(net: Decoder, looks_inside: bool = False) -> Graph:
     """(ids (n, L), positions (L,), keys, values (layers, n, H, P, D), neighbours (n, K, L) on a grid) -> logits (n, V) after
-    the last, and the longer cache."""
+    the last, and the longer cache. Looking inside: attention (layers, n, H, L, P + L), logits (n, L, V), and those (layers + 1, n, V)
+    that each state of the last position would give if the network ended there."""
     c, tables = net.config, net.positions()
 
     def step(ids: Tensor, positions: Tensor, keys: Tensor, values: Tensor, *neighbours: Tensor) -> tuple[Tensor, ...]:
@@ -78,7 +79,7 @@ def _graph(net: Decoder) -> Graph:
         cos, sin = tables.cos[positions], tables.sin[positions]  # (L, D)
         places = torch.arange(keys.shape[3] + ids.shape[1])
         is_hidden = places[None] > positions[:, None]  # (L, P + L)
-        new_keys, new_values = [], []
+        new_keys, new_values, attention, states = [], [], [], [x[:, -1]]
         for layer, block in enumerate(net.blocks):
             assert isinstance(block, Block)
             normed = _rms_norm(x)
@@ -90,13 +91,19 @@ def _graph(net: Decoder) -> Graph:
             query, key = (_rotated(_rms_norm(t), cos, sin, tables.rotate_half) for t in (query, key))
             key, value = torch.cat((keys[layer], key), 2), torch.cat((values[layer], value), 2)
             scores = (query @ key.transpose(2, 3)) * c.attention_scale  # (n, H, L, P + L)
-            heads = scores.masked_fill(is_hidden, -torch.inf).softmax(-1) @ value
+            weights = scores.masked_fill(is_hidden, -torch.inf).softmax(-1)
+            heads = weights @ value
             x = x + functional.linear(heads.transpose(1, 2).flatten(2), block.out)
             normed = _rms_norm(x)
             inner = functional.silu(functional.linear(normed, block.gate)) * functional.linear(normed, block.up)
             x = x + functional.linear(inner, block.down)
             new_keys.append(key)
             new_values.append(value)
+            attention.append(weights)
+            states.append(x[:, -1])
+        if looks_inside:
+            logits, lens = (functional.linear(_rms_norm(t), net.output_matrix()) for t in (x, torch.stack(states)))
+            return torch.stack(attention), logits, lens
         logits = functional.linear(_rms_norm(x[:, -1]), net.output_matrix())
         return logits, torch.stack(new_keys), torch.stack(new_values)
 
@@ -117,6 +124,8 @@ def _graph(net: Decoder) -> Graph:
     if c.neighbour_offsets:
         inputs["neighbours"] = torch.zeros(rows, len(c.neighbour_offsets), new, dtype=torch.long)
         dynamic["neighbours"] = {0: "n", 2: "new"}
+    if looks_inside:
+        return Graph("inside", net, step, inputs, ("attention", "logits", "lens"), dynamic)
     return Graph("decoder", net, step, inputs, ("logits", "all_keys", "all_values"), dynamic)
 
 

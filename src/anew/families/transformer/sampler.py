@@ -5,8 +5,8 @@ Legend for shapes: n samples, L tokens so far, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from anew.core.random import generator
 from anew.core.specs import SampleRequest, Tokens
 from anew.families.transformer.config import TransformerSampling
 from anew.families.transformer.mixing import softmax
-from anew.families.transformer.ngram_mixer import VALUES_AT_ONCE, MixerState, NgramMixer
 from anew.functional import token_choice
 from anew.nets.decoder import Decoder
 from anew.nets.incremental import CachedDecoder, make_incremental
@@ -28,13 +27,30 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
+class TokenMixer(Protocol):
+    """What stands beside the network, and mixes its own probabilities with the network's."""
+
+    @property
+    def is_fitted(self) -> bool: ...
+
+    def unigram(self) -> Floats: ...
+
+    def weights_after(self, ids: Ints, logits: Floats, state: Any) -> Floats: ...
+
+    def draw(self, ids: Ints, logits: Floats, state: Any, uniform: Floats) -> Ints: ...
+
+    def read_prompt(self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> Any: ...
+
+
 class SampledFamily(Protocol):
     """What sampling needs of the family."""
 
     spec: Tokens
     net: Decoder
-    mixer: NgramMixer | None
     num_label_tokens: int
+
+    @property
+    def token_mixer(self) -> TokenMixer | None: ...
 
     def label_ids(self, labels: Tensor | None, n: int) -> Tensor: ...
 
@@ -48,6 +64,7 @@ class TokenSampler:
         sampling: How tokens are chosen.
         keys: (seed, index) of each sample, which its random numbers follow from.
         reads_prompt: Whether each token of the prompt makes a draft, so that `weights` are seen before it as well.
+        keeps_weights: Whether `weights` are wanted; it is quicker without.
 
     Attributes:
         weights: (n, V) what the last token of the newest draft was drawn from, before temperature and cuts; rows need not sum to 1.
@@ -60,9 +77,10 @@ class TokenSampler:
         sampling: TransformerSampling,
         keys: Sequence[tuple[int, int]],
         reads_prompt: bool = False,
+        keeps_weights: bool = False,
     ) -> None:
         self.family, self.request, self.sampling = family, request, sampling
-        self.reads_prompt = reads_prompt
+        self.reads_prompt, self.keeps_weights = reads_prompt, keeps_weights
         self.weights = np.zeros((0, 0), dtype=np.float32)
         special = family.spec.special
         self.end_id = special.get("end")
@@ -73,7 +91,7 @@ class TokenSampler:
         self._uniforms, self._num_used = np.zeros((0, 0), dtype=np.float32), 0
         s = sampling
         self.is_unfiltered = (s.temperature, s.top_k, s.top_p, s.min_p) == (1.0, 0, 1.0, 0.0)
-        self.mixer = family.mixer if family.mixer is not None and family.mixer.is_fitted else None
+        self.mixer = family.token_mixer
         self.prompt = self._prompt_ids()
         self.allowed = allowed_tokens(special, family.spec.vocab, self.prompt)
 
@@ -91,9 +109,8 @@ class TokenSampler:
         num_known = start.shape[1]
         first = max(1, num_hidden) if self.reads_prompt else num_known
         for place in range(first, ids.shape[1]):
-            weights = self._next(decoder, ids[:, :place], place == first)
             is_known = place < num_known
-            tokens = ids[:, place] if is_known else token_choice.sample_tokens(weights, self._uniform())
+            tokens = self._next(decoder, ids[:, :place], place == first, ids[:, place] if is_known else None)
             if self.mixer is not None:
                 self.state.observe(tokens)
             if self.end_id is not None and not is_known:
@@ -126,7 +143,7 @@ class TokenSampler:
         n, vocab_size = self.request.n, self.family.spec.vocab
         if self.mixer is None:
             return np.full((n, vocab_size), 1 / vocab_size, dtype=np.float32)
-        return self.mixer.counts.distribution(self.mixer.last_contexts(np.zeros((n, 0), dtype=np.int64)))
+        return self.mixer.unigram()[None].repeat(n, 0)
 
     def _uniform(self) -> Floats:
         """(n,) in [0, 1), the next of each sample's own numbers."""
@@ -146,14 +163,23 @@ class TokenSampler:
         kept /= np.maximum(kept.sum(1, keepdims=True), 1e-30)
         return kept
 
-    def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool) -> Floats:
-        """(n, V) weights of what follows ids (n, L); rows sum to 1 only where the sampling cuts them."""
+    def _next(self, decoder: CachedDecoder, ids: Ints, is_first: bool, known: Ints | None) -> Ints:
+        """(n,) tokens that follow ids (n, L): what is known, else what is drawn."""
         unread = self._unread_ids(decoder, ids, is_first)
         if is_first and self.mixer is not None:
-            self.state = self._read_prompt(self.mixer, unread)
+            self.state = self._read_prompt(self.mixer, ids, unread)
         logits = decoder.feed(unread)[:, : self.family.spec.vocab]
-        weights = self._mix(logits, ids)
-        self.weights = weights
+        is_direct = self.mixer is not None and self.is_unfiltered and self.allowed is None and known is None
+        if self.keeps_weights or not is_direct:
+            self.weights = self._mix(logits, ids)
+        if known is not None:
+            return known
+        if is_direct and self.mixer is not None:
+            return self.mixer.draw(ids, logits, self.state, self._uniform())
+        return token_choice.sample_tokens(self._filtered(self.weights), self._uniform())
+
+    def _filtered(self, weights: Floats) -> Floats:
+        """(n, V) weights as the settings sharpen and cut them; rows sum to 1 only where they cut."""
         if self.is_unfiltered:
             return weights if self.allowed is None else weights * self.allowed
         s = self.sampling
@@ -168,28 +194,22 @@ class TokenSampler:
         """(n, V) in proportion to the probability by network and counts together."""
         if self.mixer is None:
             return softmax(logits)[0]
-        return self.mixer.step(self.mixer.last_contexts(ids), logits, self.state)
+        return self.mixer.weights_after(ids, logits, self.state)
 
-    def _read_prompt(self, mixer: NgramMixer, ids: Ints) -> MixerState:
-        """What the rows have shown before the first new token. ids: (n, l), labels in front."""
+    def _read_prompt(self, mixer: TokenMixer, ids: Ints, unread: Ints) -> Any:
+        """What the rows have shown before the first new token. ids: (n, t), unread: (n, l) the last of them, labels in front."""
         family, num_labels = self.family, self.family.num_label_tokens
-        ids = ids[:1] if (ids == ids[0]).all() else ids  # one prompt for all is read once
-        tokens = ids[:, num_labels:]
-        length = tokens.shape[1] - 1
-        rows_at_once = max(1, VALUES_AT_ONCE // max(1, length * family.spec.vocab))
-        log_probs = np.zeros((2, len(tokens), length), dtype=np.float32)
-        state = MixerState(mixer, len(tokens))
-        for first in range(0, len(tokens) if length else 0, rows_at_once):
-            rows = slice(first, first + rows_at_once)
-            inputs = torch.from_numpy(ids[rows, :-1]).to(family.net.token_embedding.device)
+        if (ids == ids[0]).all() and (unread == unread[0]).all():  # one prompt for all is read once
+            ids, unread = ids[:1], unread[:1]
+
+        def network_of(rows: slice) -> Floats:
+            inputs = torch.from_numpy(unread[rows, :-1]).to(family.net.token_embedding.device)
             logits = family.net(inputs)[:, num_labels:, : family.spec.vocab].flatten(0, 1)
-            network = logits.log_softmax(-1).cpu().numpy()
-            contexts = mixer.contexts(tokens[rows, :-1])
-            log_probs[:, rows] = mixer.target_log_probs(contexts, network, tokens[rows, 1:])
-            state.share.weights[rows] = mixer.share_after(tokens[rows], network).weights
-        for _ in mixer.replay(tokens, log_probs, state):
-            pass
-        return state if len(tokens) == self.request.n else state.repeat(self.request.n)
+            log_probs: Floats = logits.log_softmax(-1).cpu().numpy()
+            return log_probs
+
+        state = mixer.read_prompt(ids, unread.shape[1] - num_labels, network_of)
+        return state if len(ids) == self.request.n else state.repeat(self.request.n)
 
     def _unread_ids(self, decoder: CachedDecoder, ids: Ints, is_first: bool) -> Ints:
         """(n, l) the tokens that the decoder has not read yet, or the later half of a full window, to start again from."""

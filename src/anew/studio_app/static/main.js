@@ -4,6 +4,7 @@ import { listen } from "./api.js";
 import { showComparison } from "./compare_view.js";
 import { showNew } from "./data_view.js";
 import { fill, h } from "./dom.js";
+import { showPlay } from "./play_view.js";
 import { showReport, showRun } from "./run_view.js";
 import { showRuns } from "./runs_view.js";
 
@@ -15,6 +16,7 @@ let leave = () => {};
 const PAGES = [
   [/^\/run\/(.+)$/, "runs", showRun],
   [/^\/report\/(.+)$/, "runs", showReport],
+  [/^\/play\/(.+)$/, "runs", showPlay],
   [/^\/compare\/(.+)$/, "runs", showComparison],
   [/^\/new\/(.+)$/, "new", showNew],
   [/^\/new$/, "new", showNew],

@@ -24,6 +24,9 @@ export function actions(run) {
   const list = [];
   const isOurs = run.job_state === "running" || run.job_state === "queued";
   const isActive = ["training", "preparing", "measuring"].includes(run.state);
+  if (run.has_weights && run.state !== "preparing") {
+    list.push(h("a", { class: "button main", href: `#/play/${encodeURIComponent(id)}` }, "Play"));
+  }
   if (isActive && isOurs) list.push(button("Pause", () => ask("/api/stop", { run: id }, "Saving; it stops after this step.")));
   if (run.state === "queued") list.push(button("Take out of the queue", () => ask("/api/stop", { run: id }, "Taken out of the queue.").then((done) => { if (done && !run.has_weights) location.hash = "#/"; })));
   if (["paused", "stopped", "failed"].includes(run.state) && run.step !== undefined) list.push(button("Resume", () => ask("/api/resume", { run: id }, "It goes on.")));

@@ -17,7 +17,7 @@ const ports = new Set();
 let link;
 
 if ("onconnect" in globalThis) {
-  globalThis.onconnect = (/** @type {MessageEvent} */ event) => {
+  /** @type {any} */ (globalThis).onconnect = (/** @type {MessageEvent} */ event) => {
     const port = event.ports[0];
     ports.add(port);
     port.onmessage = () => ports.delete(port);

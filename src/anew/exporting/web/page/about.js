@@ -2,16 +2,19 @@
 
 import { $, element } from "./elements.js";
 
+const FAMILIES = { gan: "A GAN", vae: "A VAE", diffusion: "A diffusion model", transformer: "A transformer" };
+
 export function describe({ about, item }) {
   const { name, family, makes, data, parameters } = about;
   document.title = `${name}, made with Anew`;
-  $("eyebrow").textContent = `A ${family} for ${makes}`;
+  const what = FAMILIES[family] ?? "A model";
+  $("eyebrow").textContent = `${what} for ${makes}`;
   $("name").textContent = name;
   $("lede").textContent = `It was trained from scratch on ${data}, and makes new ${makes} here, on your device. Nothing leaves it.`;
   const list = (lines) => element("ul", {}, ...lines.map((line) => element("li", {}, line)));
   const parts = [
     element("h2", {}, "What it is"),
-    element("p", { class: "explained" }, `A ${family} with ${parameters.toLocaleString("en")} numbers that were learned from ${data} and nothing else. It knows what is in that data, with its faults, and nothing beyond it.`),
+    element("p", { class: "explained" }, `${what} with ${parameters.toLocaleString("en")} numbers that were learned from ${data} and nothing else. It knows what is in that data, with its faults, and nothing beyond it.`),
     element("h2", {}, "How close, how varied, how new"),
   ];
   parts.push(about.answers.length ? list(about.answers) : element("p", {}, "Nothing was measured."));

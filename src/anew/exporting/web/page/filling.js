@@ -52,7 +52,8 @@ export class Filling {
 
   async load() {
     say("fill-status", "Making the sample…");
-    const asked = { n: 1, seed: number("seed"), index: number("fill-index"), label: this.making.label };
+    this.origin = { seed: number("seed"), index: number("fill-index"), label: this.making.label };
+    const asked = { n: 1, ...this.origin };
     await this.client.ask("sample", asked, ({ items, isLast }) => {
       if (isLast) this.values = items[0].values;
     }).promise;
@@ -74,7 +75,8 @@ export class Filling {
     if (!this.open_.some(Boolean)) return say("fill-status", "Paint over a part first.");
     const area = this.height * this.width;
     const mask = Uint8Array.from({ length: this.values.length }, (_, i) => 1 - this.open_[i % area]);
-    const asked = { n: 1, seed: 1000 + this.seed++, label: this.making.label, fill: { values: this.values, mask } };
+    const { seed, index, label } = this.origin;
+    const asked = { n: 1, seed: 1000 + this.seed++, label, fill: { values: this.values, mask, seed, index } };
     say("fill-status", "Filling in…");
     await this.client.ask("sample", asked, ({ items }) => {
       draw($("filled"), pixels(items[0].values, [this.channels, this.height, this.width]), this.width, this.height);

@@ -5,6 +5,7 @@ import { Client } from "./client.js";
 import { Continuing } from "./continuing.js";
 import { $, element, say } from "./elements.js";
 import { Filling } from "./filling.js";
+import { Looking, viewsOf } from "./looking.js";
 import { Making } from "./making.js";
 import { Walking } from "./walking.js";
 
@@ -22,6 +23,7 @@ const VIEWS = [
   ["continue", "Continue", item.kind === "text", () => new Continuing(program, client, making)],
   ["walk", "Walk", !has("tokens") && has("normal"), () => new Walking(program, client, making)],
   ["fill", "Fill in", canFill, () => new Filling(program, client, making)],
+  ["look", "Look inside", viewsOf(program).length > 0, () => new Looking(program, client, making)],
   ["about", "About", true, null],
 ].filter(([, , isThere]) => isThere);
 

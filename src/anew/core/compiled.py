@@ -1,0 +1,32 @@
+"""Loops that Numba compiles, for what goes through data one symbol after another.
+
+Modules that import this one take about a second to load, and the first call of a function compiles it: import them where
+they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def compiled(function: F) -> F:
+    """The function as machine code that other threads can run beside, kept on disk where there is a place to keep it."""
+    return _compile(function)
+
+
+def compiled_sum(function: F) -> F:
+    """The same, where sums of floats may be taken in another order: several at once."""
+    return _compile(function, fastmath={"reassoc"})
+
+
+def _compile(function: F, **options: Any) -> F:
+    options |= {"nogil": True, "error_model": "numpy"}
+    try:
+        return cast(F, numba.njit(cache=True, **options)(function))
+    except RuntimeError:  # no folder to keep it in can be written
+        return cast(F, numba.njit(**options)(function))

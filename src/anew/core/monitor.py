@@ -1,0 +1,317 @@
+"""Do the other processes of a training still live? Each one tells by a heartbeat, and all end where one is gone for good.
+
+A process that waits in a collective cannot be woken: so a thread watches, says one sentence, and ends the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from anew.errors import ProcessError, printable
+
+BEAT_S = 0.5  # between heartbeats
+DEFAULT_LIMIT_S = 60.0  # of silence, after which a process counts as gone
+SUSPECT_S = 4.0  # of silence, after which a broken connection is blamed on a process
+GRACE_S = 15.0  # for the main thread to end by itself once it is known that another process failed
+LEAVING_S = 5.0  # for a heartbeat under way to end
+MISTAKE, GONE = 2, 75  # exit codes: the user has to mend something; the same command again goes on
+MEND = "the same command again goes on from the last checkpoint"
+
+
+class Store(Protocol):
+    """What is asked of a key-value store that all processes reach; `torch.distributed.TCPStore` is one."""
+
+    def set(self, key: str, value: str) -> object: ...
+
+    def multi_get(self, keys: list[str]) -> list[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a training ends on all processes.
+
+    Attributes:
+        rank: The process that is the cause.
+        sentence: What happened.
+        code: Exit code of the others.
+        is_said: Whether some process has said it or is about to.
+    """
+
+    rank: int
+    sentence: str
+    code: int
+    is_said: bool = False
+
+    def to_json(self) -> str:
+        return json.dumps([self.rank, self.sentence, self.code, self.is_said])
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Verdict:
+        rank, sentence, code, is_said = json.loads(text)
+        return cls(int(rank), str(sentence), int(code), bool(is_said))
+
+
+class Peer:
+    """What is known of another process, by its heartbeats."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+        self.beat: dict[str, Any] = {}
+        self.changed_at = time.monotonic()
+
+    def update(self, beat: dict[str, Any]) -> None:
+        if beat != self.beat:
+            self.beat, self.changed_at = beat, time.monotonic()
+
+    @property
+    def name(self) -> str:
+        host = self.beat.get("host")
+        return f"process {self.rank}" + (f" on {host!r}" if host else "")
+
+    @property
+    def calls(self) -> int:
+        return int(self.beat.get("calls", 0))
+
+    @property
+    def has_left(self) -> bool:
+        return bool(self.beat.get("left"))
+
+    def is_silent(self, seconds: float) -> bool:
+        return not self.has_left and time.monotonic() - self.changed_at > seconds
+
+    def is_dead(self, host: str) -> bool:
+        """Whether it ran on this host and is no more; known at once, without waiting for its silence."""
+        pid = self.beat.get("pid")
+        if self.has_left or self.beat.get("host") != host or not isinstance(pid, int):
+            return False
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+                return file.read().rpartition(")")[2].split()[0] in "ZX"
+        except OSError:
+            return os.path.isdir("/proc/self")
+
+
+class Monitor:
+    """The heartbeat of this process, and an ear for those of the others. The first process hears all, the others hear it.
+
+    Args:
+        store: Reached by all processes; used by this monitor alone, since a call may block.
+        rank: Number of this process.
+        size: Number of processes.
+        host: Name of this machine.
+        limit: Seconds of silence after which a process counts as gone.
+    """
+
+    def __init__(self, store: Store, rank: int, size: int, host: str, limit: float = DEFAULT_LIMIT_S) -> None:
+        self.limit = limit
+        self._store, self._rank, self._host = store, rank, host
+        self._peers = [Peer(r) for r in (range(1, size) if rank == 0 else (0,))]
+        self._beat: dict[str, object] = {"host": host, "pid": os.getpid()}
+        self._number = self._calls = 0
+        self._verdict: Verdict | None = None
+        self._decided_at = 0.0
+        self._heard_at = time.monotonic()
+        self._lock = threading.Lock()
+        self._has_ended = threading.Event()
+        self._wake = threading.Event()
+        self._threads = [threading.Thread(target=t, daemon=True) for t in (self._tell_and_listen, self._watch)]
+
+    def announce(self) -> None:
+        """Let the store hold what the others will read; all processes do so before any of them starts to listen."""
+        self._tell()
+        if self._rank == 0:
+            self._store.set("verdict", "null")
+
+    def start(self) -> None:
+        """Begin to tell and to listen, in the background."""
+        self._heard_at = time.monotonic()
+        for thread in self._threads:
+            thread.start()
+
+    def count_call(self) -> None:
+        """A collective begins: how many a process has begun tells who is late."""
+        self._calls += 1
+
+    # -- how this process ends ------------------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """This process is done; nobody shall wait for its heartbeat."""
+        self._beat["left"] = True
+        self._round_trip()
+        if self._rank == 0:  # the store may end with this process, and the others shall hear that it has left
+            self._wait(LEAVING_S, lambda: all(peer.has_left or peer.is_dead(self._host) for peer in self._peers))
+        self._has_ended.set()
+        self._wake.set()
+        for thread in self._threads:  # one that is in a call of the store when the interpreter ends could hang it
+            thread.join(LEAVING_S)
+
+    def wait_for_main(self) -> None:
+        """Wait until the first process has left, however long it takes."""
+        while self._rank != 0 and not self._peers[0].has_left:
+            self.check()
+            time.sleep(BEAT_S / 5)
+
+    def fail(self, sentence: str, code: int = MISTAKE) -> bool:
+        """Tell the others that this process cannot go on.
+
+        Returns:
+            Whether this process has to say the sentence: the first one says it for all.
+        """
+        if self._verdict is not None:  # another process was first
+            return self._rank == 0 and self._claim()
+        if self._rank == 0:
+            self._decide(Verdict(self._rank, sentence, code))
+            is_speaker = self._claim()
+            self._round_trip()
+            return is_speaker
+        self._beat["failure"] = [sentence, code]
+        self._round_trip()
+        self._wait(10 * BEAT_S, lambda: self._verdict is not None)
+        return self._verdict is None  # the first process does not hear any more
+
+    def explain(self, fault: str) -> ProcessError:
+        """The error for a connection that broke: which process is the cause, as soon as that is known.
+
+        Args:
+            fault: What the connection said, for where nothing else is known.
+        """
+        deadline = time.monotonic() + SUSPECT_S + 10 * BEAT_S
+        while self._verdict is None and time.monotonic() < deadline:
+            try:
+                self._suspect(SUSPECT_S)
+                time.sleep(BEAT_S / 5)
+            except KeyboardInterrupt:  # torchrun stops all where one has ended, and the reason is still wanted
+                continue
+        late = next((peer for peer in self._peers if peer.calls < self._calls), None)
+        if late is not None:
+            self._decide(
+                Verdict(late.rank, f"{late.name} did not come to where the others waited for it; {MEND}", GONE)
+            )
+        self._decide(Verdict(self._rank, f"the connection between the processes broke ({fault}); {MEND}", GONE))
+        error = self._error()
+        self._round_trip()
+        return error
+
+    def reason(self) -> ProcessError | None:
+        """Why this process is being stopped, where another one has failed or died."""
+        self._suspect(silent_for=self.limit)
+        return None if self._verdict is None else self._error()
+
+    def check(self) -> None:
+        """Raise ProcessError where the training has ended on another process."""
+        if self._verdict is not None:
+            raise self._error()
+
+    def _error(self) -> ProcessError:
+        assert self._verdict is not None
+        error = ProcessError(self._verdict.sentence, self._verdict.code)
+        error.is_reported = not self._claim()
+        return error
+
+    @staticmethod
+    def _wait(seconds: float, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(BEAT_S / 10)
+
+    # -- what is heard --------------------------------------------------------------------------------------------------
+
+    def _tell_and_listen(self) -> None:
+        while not self._has_ended.is_set():
+            self._number += 1
+            try:
+                self._exchange()
+            except Exception:  # the store is gone, and `_watch` sees that nothing is heard
+                time.sleep(BEAT_S)
+            self._wake.wait(BEAT_S)
+            self._wake.clear()
+
+    def _exchange(self) -> None:
+        self._tell()
+        keys = [self._key(peer.rank) for peer in self._peers]
+        *beats, verdict = self._store.multi_get([*keys, "verdict"])
+        for peer, beat in zip(self._peers, beats, strict=True):
+            peer.update(json.loads(beat))
+        if verdict != b"null" and self._verdict is None:
+            self._decide(Verdict.from_json(verdict))
+        for peer in self._peers:
+            if failure := peer.beat.get("failure"):
+                self._decide(Verdict(peer.rank, str(failure[0]), int(failure[1])))
+        if self._rank == 0 and self._verdict is not None:
+            self._store.set("verdict", self._verdict.to_json())
+        self._heard_at = time.monotonic()
+
+    def _tell(self) -> None:
+        beat = self._beat | {"number": self._number, "calls": self._calls}
+        self._store.set(self._key(self._rank), json.dumps(beat))
+
+    def _round_trip(self) -> None:
+        """Let what changed reach the store, as far as it can be reached."""
+        try:
+            self._exchange()
+        except Exception:  # it is said where nothing is heard
+            self._wake.set()
+
+    def _suspect(self, silent_for: float) -> None:
+        """Blame a process that has died on this host, or that has been silent for so many seconds."""
+        for peer in self._peers:
+            if peer.is_dead(self._host) or peer.is_silent(silent_for):
+                self._decide(Verdict(peer.rank, f"{peer.name} has ended without a word; {MEND}", GONE))
+
+    def _watch(self) -> None:
+        """End this process where another one is gone for good, and the main thread does not end by itself."""
+        while not self._has_ended.wait(BEAT_S):
+            if self._verdict is None:
+                self._look_for_silence()
+            elif time.monotonic() - self._decided_at > GRACE_S:
+                if self._claim():
+                    sys.stderr.write(f"anew: {printable(self._verdict.sentence)}\n")
+                    sys.stderr.flush()
+                os._exit(self._verdict.code)
+
+    def _look_for_silence(self) -> None:
+        silent = next((peer for peer in self._peers if peer.is_silent(self.limit)), None)
+        unheard = time.monotonic() - self._heard_at > self.limit
+        if silent is None and not unheard:
+            return
+        name = self._peers[0].name if silent is None else silent.name
+        rank = self._peers[0].rank if silent is None else silent.rank
+        self._decide(Verdict(rank, f"nothing was heard of {name} for {self.limit:g} s; {MEND}", GONE), grace=0.0)
+
+    def _decide(self, verdict: Verdict, grace: float = GRACE_S) -> None:
+        with self._lock:
+            if self._verdict is None:
+                self._verdict = verdict
+                self._decided_at = time.monotonic() - (GRACE_S - grace)
+
+    def _claim(self) -> bool:
+        """Whether this process is the one to say the verdict, asked for the first time: the first process of all, or of a
+        host that does not hear of the first one."""
+        with self._lock:
+            assert self._verdict is not None
+            speaks = self._rank == 0 or (self._verdict.rank == 0 and self._speaks_for_host() and self._has_lost_main())
+            if self._verdict.is_said or not speaks:
+                return False
+            self._verdict = Verdict(self._verdict.rank, self._verdict.sentence, self._verdict.code, is_said=True)
+            return True
+
+    def _has_lost_main(self) -> bool:
+        """Whether the first process cannot say it any more."""
+        main = self._peers[0]
+        return main.is_dead(self._host) or main.is_silent(min(SUSPECT_S, self.limit))
+
+    def _speaks_for_host(self) -> bool:
+        """Whether this process is the first one here beside the first of all."""
+        is_beside_main = self._peers[0].beat.get("host") == self._host
+        return int(os.environ.get("LOCAL_RANK", "0")) == int(is_beside_main)
+
+    @staticmethod
+    def _key(rank: int) -> str:
+        return f"beat/{rank}"

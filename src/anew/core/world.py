@@ -1,0 +1,326 @@
+"""The processes of one training: which of them this one is, and what they tell each other. JSON and tensors, never pickles.
+
+With a single process every call returns its argument.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+from torch.distributed import distributed_c10d as c10d
+from torch.distributed.rendezvous import rendezvous
+
+from anew.core.device import pick_device
+from anew.core.monitor import GONE, Monitor
+from anew.errors import AnewError, ConfigError, ProcessError, shorten
+
+V = TypeVar("V")
+
+GLOO_PAUSE = 0.2  # seconds; see `leave`
+FORMING = timedelta(minutes=5)  # until all processes are there
+COLLECTIVE = timedelta(
+    minutes=30
+)  # that a process may be late by: one writes, calibrates or samples while the others wait
+CONNECTION_SIGNS = ("gloo/", "connection", "timed out", "nccl", "socket", "broken pipe")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process among all of a run: the main one writes files and decides on time.
+
+    Attributes:
+        rank: Number of this process, 0 for the main one.
+        size: Number of processes.
+        device: Where this process computes.
+        monitor: Knows whether the others still live; None for a single process.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    monitor: Monitor | None = None
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+    def rows(self, batch_size: int) -> tuple[int, int]:
+        """First row and number of rows of the global batch that this process computes; the first processes take one more
+        where it does not divide.
+
+        Raises:
+            ConfigError: The batch has fewer rows than there are processes.
+        """
+        if batch_size < self.size:
+            raise ConfigError(
+                f"`batch_size` {batch_size} cannot be shared by {self.size} processes; give at least {self.size}, "
+                f"or start at most {batch_size}"
+            )
+        count, more = divmod(batch_size, self.size)
+        return self.rank * count + min(self.rank, more), count + (self.rank < more)
+
+    def largest_share(self, batch_size: int) -> int:
+        """Most rows of the global batch that any process computes."""
+        return -(-batch_size // self.size)
+
+    # -- numbers --------------------------------------------------------------------------------------------------------
+
+    def sum(self, *values: float) -> list[float]:
+        """Each value summed over all processes."""
+        return self._reduced(values, dist.ReduceOp.SUM)
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any process."""
+        return bool(self._reduced([float(flag)], dist.ReduceOp.MAX)[0])
+
+    def minimum(self, value: int) -> int:
+        """The smallest of the values of all processes."""
+        return int(self._reduced([float(value)], dist.ReduceOp.MIN)[0])
+
+    def _reduced(self, values: tuple[float, ...] | list[float], operation: dist.ReduceOp.RedOpType) -> list[float]:
+        if self.size == 1:
+            return list(values)
+        packed = torch.tensor(values, dtype=torch.float64)
+        with self._collective():
+            dist.all_reduce(packed, operation)
+        return [float(v) for v in packed.tolist()]
+
+    # -- values ---------------------------------------------------------------------------------------------------------
+
+    def broadcast(self, value: V) -> V:
+        """The main process's value, on every process; a JSON value, so that nothing is unpickled."""
+        if self.size == 1:
+            return value
+        data = json.dumps(value).encode() if self.is_main else b""
+        received: V = json.loads(bytes(self._broadcast_bytes(data).numpy()))
+        return received
+
+    def broadcast_tensors(self, tensors: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+        """The main process's tensors by name, on the CPU of every process; the others give None."""
+        if self.size == 1:
+            return dict(tensors or {})
+        own = {} if tensors is None else {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        dtypes = self.broadcast({name: str(tensor.dtype).removeprefix("torch.") for name, tensor in own.items()})
+        shapes = self.broadcast({name: list(tensor.shape) for name, tensor in own.items()})
+        received = {}
+        for name, dtype in dtypes.items():
+            tensor = own[name] if self.is_main else torch.empty(shapes[name], dtype=getattr(torch, dtype))
+            if tensor.numel():
+                with self._collective():
+                    dist.broadcast(tensor.reshape(-1).view(torch.uint8), src=0)
+            received[name] = tensor
+        return received
+
+    def gather(self, value: V) -> list[V]:
+        """The JSON values of all processes, in their order, on every one."""
+        if self.size == 1:
+            return [value]
+        data = json.dumps(value).encode()
+        length = int(self._reduced([float(len(data))], dist.ReduceOp.MAX)[0])
+        padded = torch.frombuffer(bytearray(data.ljust(length)), dtype=torch.uint8)
+        texts = [torch.empty_like(padded) for _ in range(self.size)]
+        with self._collective():
+            dist.all_gather(texts, padded)
+        return [json.loads(bytes(text.numpy())) for text in texts]
+
+    def check_same(self, name: str, value: object, mend: str) -> None:
+        """Refuse to go on, on all processes, where one has another value than the main one.
+
+        Args:
+            name: What is compared, as in "the data".
+            value: A JSON value.
+            mend: What the user can do.
+
+        Raises:
+            ConfigError: The values differ; the sentence says where.
+        """
+        if self.size == 1:
+            return
+        text = json.dumps(value, sort_keys=True)
+        shown = shorten(value) if len(text) <= 40 else ""
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        entries = self.gather([digest, socket.gethostname(), shown])
+        for rank, (other, host, other_shown) in enumerate(entries):
+            if other != entries[0][0]:
+                values = f" ({other_shown} and {entries[0][2]})" if other_shown and entries[0][2] else ""
+                raise ConfigError(
+                    f"process {rank} on {host!r} differs from process 0 on {entries[0][1]!r} in {name}{values}; {mend}"
+                )
+
+    def barrier(self) -> None:
+        """Wait until every process is here."""
+        if self.size > 1:
+            with self._collective():
+                dist.barrier()
+
+    def on(self, device: str) -> World:
+        """The same, computing on a device as `pick_device` takes it."""
+        name = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+        if name.startswith("cuda"):
+            torch.cuda.set_device(torch.device(name))
+        return replace(self, device=torch.device(name))
+
+    def _broadcast_bytes(self, data: bytes) -> Tensor:
+        """(n,) uint8: the bytes of the main process."""
+        length = torch.tensor([len(data)], dtype=torch.int64)
+        with self._collective():
+            dist.broadcast(length, src=0)
+        buffer = torch.zeros(int(length), dtype=torch.uint8)
+        if self.is_main:
+            buffer.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+        with self._collective():
+            dist.broadcast(buffer, src=0)
+        return buffer
+
+    @contextmanager
+    def _collective(self) -> Iterator[None]:
+        if self.monitor is not None:
+            self.monitor.check()
+            self.monitor.count_call()
+        yield
+
+
+# -- how processes come together and part ---------------------------------------------------------------------------------
+
+_joined: list[World] = []  # the world of this process, once it is formed
+
+
+def num_processes() -> int:
+    """How many processes torchrun started for this training."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def join() -> World:
+    """The world that torchrun's environment describes, or a single process. A second call returns the same.
+
+    Raises:
+        ProcessError: Not all processes came within five minutes.
+    """
+    if num_processes() == 1:
+        return World()
+    if not _joined:
+        _joined.append(_form())
+    return _joined[0]
+
+
+def _form() -> World:
+    shared_store, rank, size = next(rendezvous("env://", timeout=FORMING))
+    shared_store.set_timeout(FORMING)
+    store = c10d.PrefixStore(_attempt(shared_store, rank, size), shared_store)
+    _wait_for_all(store, rank, size)
+    # Tensors of a GPU go by NCCL; numbers and JSON stay on the CPU and never wait for a GPU.
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=COLLECTIVE)
+    world = World(rank, size)
+    prefix = world.broadcast(f"anew/{time.time_ns()}")
+    # Of the monitor alone, which may block in it.
+    client = dist.TCPStore(  # type: ignore[attr-defined]
+        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=FORMING
+    )
+    monitor = Monitor(c10d.PrefixStore(prefix, client), rank, size, socket.gethostname())
+    monitor.announce()
+    world.barrier()
+    monitor.start()
+    return replace(world, monitor=monitor)
+
+
+def _attempt(store: c10d.Store, rank: int, size: int) -> str:
+    """A name for this coming together, the same on all processes: torchrun's store outlives processes that are restarted,
+    and what the ones before wrote there would lead these astray."""
+    place = f"anew/restart-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/of-{size}"
+    return f"{place}/attempt-{store.add(f'{place}/{rank}', 1)}"  # torchrun does not count restarts after a host came or went
+
+
+def _wait_for_all(store: c10d.Store, rank: int, size: int) -> None:
+    store.set(f"here/{rank}", socket.gethostname())
+    try:
+        store.wait([f"here/{other}" for other in range(size)])
+    except Exception as error:  # of several types, by the release of PyTorch
+        missing = [str(other) for other in range(size) if not store.check([f"here/{other}"])]
+        failure = ProcessError(
+            f"process {', '.join(missing)} of {size} did not come within {FORMING.total_seconds():.0f} s; "
+            "look at its host, and start all with the same rendezvous",
+            GONE,
+        )
+        failure.is_reported = rank != 0
+        raise failure from error
+
+
+def _not_connected(error: Exception) -> ProcessError:
+    return ProcessError(
+        f"the processes could not connect ({_clause(error)}); look at names and ports of the hosts "
+        "(with gloo, GLOO_SOCKET_IFNAME names the network)",
+        GONE,
+    )
+
+
+def leave() -> None:
+    """Close the process group, if one was formed."""
+    if _joined:
+        monitor = _joined.pop().monitor
+        if monitor is not None:
+            monitor.leave()
+    if dist.is_initialized():
+        # gloo's threads take the interpreter's lock to let go of the tensors of collectives that are done. One that
+        # still waits for it when the interpreter ends aborts the whole process (C++ cannot unwind), hence the pause.
+        time.sleep(GLOO_PAUSE)
+        dist.destroy_process_group()
+
+
+@contextmanager
+def together() -> Iterator[World]:
+    """The processes form a world and part at the end. An error of one ends all, and one of them says it."""
+    try:
+        world = join()
+    except RuntimeError as error:
+        raise _not_connected(error) from error
+    monitor = world.monitor
+    if monitor is None:
+        yield world
+        return
+    try:
+        yield world
+        if not world.is_main:
+            monitor.wait_for_main()
+    except ProcessError:
+        raise
+    except AnewError as error:
+        error.is_reported = not monitor.fail(str(error))
+        raise
+    except KeyboardInterrupt:
+        if (reason := monitor.reason()) is not None:  # torchrun stops the others where one has ended
+            raise reason from None
+        monitor.fail("stopped", GONE)
+        raise
+    except Exception as error:
+        if is_connection_fault(error):
+            raise monitor.explain(_clause(error)) from error
+        monitor.fail(f"process {world.rank} on {socket.gethostname()!r} failed ({_clause(error)})", 1)
+        raise
+    finally:
+        leave()
+
+
+def is_connection_fault(error: BaseException) -> bool:
+    """Whether a collective failed because of another process."""
+    if isinstance(error, dist.DistBackendError | dist.DistNetworkError | dist.DistStoreError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in CONNECTION_SIGNS)
+
+
+def _clause(error: BaseException) -> str:
+    text = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text}"[:120]

@@ -1,0 +1,234 @@
+"""What followed each context, in compiled loops: keys of contexts, and a hash table from keys to symbols with their tallies.
+
+A key is a hash of what stands before a token, so two contexts may share one by accident: of 4 billion checks, once.
+
+Legend for shapes: C kinds of context, H slots, E entries, D questions of the longest path.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.compiled import compiled
+
+TOKEN_ORDERS = 7  # the first kinds of context: the last 0 .. 6 tokens
+KINDS = 16  # C
+MOST_TALLY = 65_535  # an entry holds a symbol and its tally in 16 bits each
+# Where what was read last stands in a history (HISTORY,).
+TOKENS, BYTES, TOKENS_KEPT, BYTES_KEPT = 0, 6, 6, 6  # the newest first
+WORD, WORD_BEFORE, SECOND_BEFORE, FIRST_OF_LINE, COLUMN, IN_WORD, AT_LINE_START = range(12, 19)
+HISTORY = 19
+FEW_COLUMNS = 3  # bytes from the line's start, that a context tells apart
+NEWLINE, SPACE, APOSTROPHE, FIRST_UPPER, LAST_UPPER, FIRST_LOWER, LAST_LOWER, FIRST_FOREIGN = (
+    10,
+    32,
+    39,
+    65,
+    90,
+    97,
+    122,
+    128,
+)
+Index = int | np.int64
+Keys = NDArray[np.uint64]
+Ints = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+
+class Counts(NamedTuple):
+    """Symbols that followed contexts.
+
+    Attributes:
+        heads: (H, 4) int32, H a power of two. Of a slot in use: check bits of its key (never 0), where its entries begin or
+            its one tally, how many there are and have room (16 bits each), and the symbol that came last.
+        entries: (E,) uint32, symbol and tally.
+        used: (2,) entries and slots in use.
+    """
+
+    heads: NDArray[np.int32]
+    entries: NDArray[np.uint32]
+    used: Ints
+
+
+class Spelling(NamedTuple):
+    """Bytes of each token: those of token i are bytes[starts[i] : starts[i + 1]]."""
+
+    bytes: Bytes
+    starts: Ints
+
+
+@compiled
+def mixed(a: np.uint64, b: np.uint64) -> np.uint64:
+    """A hash of both."""
+    h = (a ^ (b + np.uint64(0x7F4A7C15))) * np.uint64(0x9E3779B97F4A7C15)
+    h = (h ^ (h >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
+    return h ^ (h >> np.uint64(29))
+
+
+@compiled
+def context_keys(history: Keys, keys: Keys) -> None:
+    """Fill in the keys (C,) of what follows a history: the last tokens, the last bytes, words, and where the line began."""
+    key = np.uint64(0)
+    keys[0] = key
+    for i in range(TOKEN_ORDERS - 1):
+        key = mixed(key, history[TOKENS + i])
+        keys[1 + i] = key
+    key = mixed(mixed(np.uint64(7), history[BYTES]), history[BYTES + 1])
+    keys[7] = key
+    keys[8] = mixed(keys[7], history[BYTES + 2])
+    keys[9] = mixed(keys[8], history[BYTES + 3])
+    word = history[WORD]
+    keys[10] = word
+    keys[11] = mixed(word, history[WORD_BEFORE])
+    keys[12] = mixed(keys[11], history[SECOND_BEFORE])
+    keys[13] = mixed(mixed(word, np.uint64(5)), history[SECOND_BEFORE])
+    keys[14] = mixed(mixed(np.uint64(3), history[TOKENS + 1]), history[TOKENS + 2])
+    line = mixed(history[FIRST_OF_LINE], min(history[COLUMN], np.uint64(FEW_COLUMNS)))
+    keys[15] = mixed(mixed(word, np.uint64(9)), line)
+    for i in range(KINDS):
+        keys[i] = mixed(keys[i], np.uint64(i + 1))
+
+
+@compiled
+def advance(history: Keys, token: Index, spelling: Spelling) -> None:
+    """Read a token."""
+    for i in range(TOKENS_KEPT - 1, 0, -1):
+        history[TOKENS + i] = history[TOKENS + i - 1]
+    history[TOKENS] = np.uint64(token + 1)
+    for at in range(spelling.starts[token], spelling.starts[token + 1]):
+        _read_byte(history, np.int64(spelling.bytes[at]))
+
+
+@compiled
+def _read_byte(history: Keys, byte: Index) -> None:
+    for i in range(BYTES_KEPT - 1, 0, -1):
+        history[BYTES + i] = history[BYTES + i - 1]
+    history[BYTES] = np.uint64(byte + 1)
+    if FIRST_UPPER <= byte <= LAST_UPPER:
+        byte += FIRST_LOWER - FIRST_UPPER
+    if FIRST_LOWER <= byte <= LAST_LOWER or byte >= FIRST_FOREIGN or byte == APOSTROPHE:
+        history[WORD] = mixed(history[WORD], np.uint64(byte))
+        history[IN_WORD] = np.uint64(1)
+    else:
+        _end_word(history)
+        history[WORD] = np.uint64(0) if byte == SPACE else mixed(np.uint64(11), np.uint64(byte))
+    history[COLUMN] += np.uint64(1)
+    if byte == NEWLINE:
+        history[COLUMN] = np.uint64(0)
+        history[AT_LINE_START], history[FIRST_OF_LINE] = np.uint64(1), np.uint64(1)
+
+
+@compiled
+def _end_word(history: Keys) -> None:
+    if history[IN_WORD] == 0:
+        return
+    history[SECOND_BEFORE] = history[WORD_BEFORE]
+    history[WORD_BEFORE] = history[WORD]
+    history[IN_WORD] = np.uint64(0)
+    if history[AT_LINE_START]:
+        history[FIRST_OF_LINE] = history[WORD]
+        history[AT_LINE_START] = np.uint64(0)
+
+
+@compiled
+def find(heads: NDArray[np.int32], key: np.uint64) -> Index:
+    """The slot of a key, or -1 - the free slot where it belongs."""
+    mask = len(heads) - 1
+    slot = np.int64(key >> np.uint64(34)) & mask
+    check = np.int32(np.uint32(key) | np.uint32(1))
+    while heads[slot, 0] != check:
+        if heads[slot, 0] == 0:
+            return -1 - slot
+        slot = (slot + 1) & mask
+    return slot
+
+
+@compiled
+def tally(counts: Counts, key: np.uint64, shared: Bytes, depth: Index, at: Ints, spot: Ints) -> Index:
+    """Add the tallies of what followed a context.
+
+    Args:
+        counts: Where.
+        key: Of the context.
+        shared: (V,) how many answers each symbol shares with the one that comes.
+        depth: Answers of that one.
+        at: (D+1,) receives the tallies, by that.
+        spot: (2,) receives the slot as `find` gives it, and the entry of the symbol that comes, or -1.
+
+    Returns:
+        What the last symbol shares; -1 where nothing followed.
+    """
+    slot = find(counts.heads, key)
+    spot[0], spot[1] = slot, -1
+    if slot < 0:
+        return -1
+    first, size = counts.heads[slot, 1], counts.heads[slot, 2] & 65535
+    recent = np.int64(shared[counts.heads[slot, 3]])
+    if size == 1:
+        at[recent] += first
+        if recent == depth:
+            spot[1] = 0
+        return recent
+    for j in range(first, first + size):
+        entry = counts.entries[j]
+        place = np.int64(shared[entry & np.uint32(65535)])
+        at[place] += np.int64(entry >> np.uint32(16))
+        if place == depth:
+            spot[1] = j
+    return recent
+
+
+@compiled
+def add(counts: Counts, key: np.uint64, symbol: Index, slot: Index, entry: Index) -> None:
+    """Count a symbol after a context. slot, entry: as `tally` found them; both -1 where it did not look."""
+    if slot < 0:
+        slot = find(counts.heads, key)  # once more: another key may have taken the free one
+    if slot < 0:
+        slot = -1 - slot
+        counts.used[1] += 1
+        counts.heads[slot, 0] = np.int32(np.uint32(key) | np.uint32(1))
+        counts.heads[slot, 1], counts.heads[slot, 2], counts.heads[slot, 3] = 1, 1 + 65536, symbol
+        return
+    size, room = counts.heads[slot, 2] & 65535, counts.heads[slot, 2] >> 16
+    if entry < 0:
+        entry = _entry_of(counts, slot, size, symbol)
+    if entry >= 0 and size == 1:
+        counts.heads[slot, 1] = min(counts.heads[slot, 1] + 1, MOST_TALLY)
+    elif entry >= 0:
+        if counts.entries[entry] >> np.uint32(16) < MOST_TALLY:
+            counts.entries[entry] += np.uint32(65536)
+    else:
+        _append(counts, slot, size, room, symbol)
+    counts.heads[slot, 3] = symbol
+
+
+@compiled
+def _entry_of(counts: Counts, slot: Index, size: Index, symbol: Index) -> Index:
+    """The entry of a symbol, 0 for the one that has no entries; -1 where it did not follow yet."""
+    if size == 1:
+        return 0 if counts.heads[slot, 3] == symbol else -1
+    first = counts.heads[slot, 1]
+    for j in range(first, first + size):
+        if counts.entries[j] & np.uint32(65535) == symbol:
+            return j
+    return -1
+
+
+@compiled
+def _append(counts: Counts, slot: Index, size: Index, room: Index, symbol: Index) -> None:
+    """A new symbol behind the others, which move where there is no room."""
+    heads, entries = counts.heads, counts.entries
+    if size == room:
+        room *= 2
+        old, new = heads[slot, 1], counts.used[0]
+        counts.used[0] += room
+        if size == 1:
+            entries[new] = np.uint32(heads[slot, 3]) | (np.uint32(old) << np.uint32(16))
+        for j in range(size if size > 1 else 0):
+            entries[new + j] = entries[old + j]
+        heads[slot, 1] = new
+    entries[heads[slot, 1] + size] = np.uint32(symbol) | np.uint32(65536)
+    heads[slot, 2] = size + 1 + 65536 * room

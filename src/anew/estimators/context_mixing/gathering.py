@@ -1,0 +1,225 @@
+"""What memory tells of questions: how often either answer followed each context, and what a match expects.
+
+Legend for shapes: C kinds of context, D questions of the longest path, V tokens.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.compiled import compiled
+from anew.estimators.context_mixing.code_tree import CodeTree
+from anew.estimators.context_mixing.counts import KINDS, TOKEN_ORDERS, Counts, Index, Keys, find, tally
+from anew.estimators.context_mixing.mixing import (
+    EXACT_MATCHES,
+    LOCAL_KINDS,
+    MATCH_STEP,
+    MATCHES,
+    SOURCES,
+    Memory,
+    Places,
+)
+
+Ints = NDArray[np.int64]
+
+
+@compiled
+def gather_path(
+    own: Memory,
+    base: Memory,
+    document: Memory,
+    keys: Keys,
+    tree: CodeTree,
+    token: Index,
+    places: Places,
+    spots: Ints,
+    at: Ints,
+) -> Index:
+    """Fill in the tallies and sides of a token's questions.
+
+    Args:
+        own, base: Whose tallies are added up.
+        document: What the document holds so far; `own`, but while the train part is learned.
+        keys: (C,) of the contexts.
+        tree: The questions.
+        token: Whose path it is.
+        places: To be filled in.
+        spots: (C, 2) receives where the contexts were found in `own`.
+        at: (D+1,) is used.
+
+    Returns:
+        The longest order of tokens that was seen.
+    """
+    depth, shared, order = tree.depth[token], tree.shared[token], 0
+    own_counts, base_counts = Counts(own.heads, own.entries, own.used), Counts(base.heads, base.entries, base.used)
+    for kind in range(KINDS):
+        at[: depth + 1] = 0
+        if kind == 0:
+            recent = _gather_plain(own, base, tree, token, places)
+        else:
+            recent = tally(base_counts, keys[kind], shared, depth, at, spots[kind])
+            own_recent = tally(own_counts, keys[kind], shared, depth, at, spots[kind])
+            recent = own_recent if own_recent >= 0 else recent
+            _spread(tree.bits[token], depth, at, places.ones[kind], places.zeros[kind])
+        if recent >= 0 and kind < TOKEN_ORDERS:
+            order = kind
+        _set_sides(places.sides[kind], tree.bits[token], depth, recent)
+    _gather_document(document, keys, tree, token, places, at)
+    return order
+
+
+@compiled
+def _gather_document(document: Memory, keys: Keys, tree: CodeTree, token: Index, places: Places, at: Ints) -> None:
+    """The tallies and sides of what the document alone tells."""
+    depth, bits, spot = tree.depth[token], tree.bits[token], np.zeros(2, np.int64)
+    counts = Counts(document.heads, document.entries, document.used)
+    for i in range(len(LOCAL_KINDS)):
+        kind, source = LOCAL_KINDS[i], KINDS + i
+        if kind == 0:
+            last = _last_token(document, document)
+            recent = np.int64(tree.shared[token, last - 1]) if last else -1
+            for d in range(depth):
+                node = tree.nodes[token, d]
+                places.zeros[source, d], places.ones[source, d] = document.plain[node, 0], document.plain[node, 1]
+        else:
+            at[: depth + 1] = 0
+            recent = tally(counts, keys[kind], tree.shared[token], depth, at, spot)
+            _spread(bits, depth, at, places.ones[source], places.zeros[source])
+        _set_sides(places.sides[source], bits, depth, recent)
+
+
+@compiled
+def _set_sides(sides: NDArray[np.uint8], bits: NDArray[np.uint8], depth: Index, recent: Index) -> None:
+    """The answers of the last symbol. recent: how many it shares, -1 without one."""
+    for d in range(depth):
+        side = bits[d] if recent > d else 1 - bits[d]
+        sides[d] = side if recent >= d else 2
+
+
+@compiled
+def _spread(bits: NDArray[np.uint8], depth: Index, at: Ints, ones: NDArray[np.int32], zeros: NDArray[np.int32]) -> None:
+    """Tallies by how many answers they share -> tallies of either answer."""
+    total = at[depth]
+    for d in range(depth - 1, -1, -1):
+        ones[d], zeros[d] = (total, at[d]) if bits[d] else (at[d], total)
+        total += at[d]
+
+
+@compiled
+def _gather_plain(own: Memory, base: Memory, tree: CodeTree, token: Index, places: Places) -> Index:
+    """The tallies of order 0; returns how many answers the last token shares, -1 without one."""
+    for d in range(tree.depth[token]):
+        node = tree.nodes[token, d]
+        places.zeros[0, d] = own.plain[node, 0] + base.plain[node, 0]
+        places.ones[0, d] = own.plain[node, 1] + base.plain[node, 1]
+    last = _last_token(own, base)
+    return np.int64(tree.shared[token, last - 1]) if last else -1
+
+
+@compiled
+def _last_token(own: Memory, base: Memory) -> Index:
+    """The last token + 1 of `own`, else of `base`; 0 without one."""
+    return np.int64(own.plain[-1, 0] if own.plain[-1, 0] else base.plain[-1, 0])
+
+
+@compiled
+def gather_nodes(own: Memory, base: Memory, keys: Keys, tree: CodeTree, places: Places) -> Index:
+    """The same of all questions."""
+    order = 0
+    places.sides[:] = 2
+    for kind in range(KINDS):
+        zeros, ones = places.zeros[kind], places.ones[kind]
+        zeros[:], ones[:] = 0, 0
+        if kind == 0:
+            zeros[:] = own.plain[:-1, 0] + base.plain[:-1, 0]
+            ones[:] = own.plain[:-1, 1] + base.plain[:-1, 1]
+            last = _last_token(own, base)
+        else:
+            base_last = _add_paths(base, keys[kind], tree, zeros, ones)
+            last = _add_paths(own, keys[kind], tree, zeros, ones)
+            last = last if last else base_last
+        if not last:
+            continue
+        if kind < TOKEN_ORDERS:
+            order = kind
+        _mark_path(places.sides[kind], tree, last)
+    for i in range(len(LOCAL_KINDS)):
+        zeros, ones = places.zeros[KINDS + i], places.ones[KINDS + i]
+        if LOCAL_KINDS[i] == 0:
+            zeros[:], ones[:], last = own.plain[:-1, 0], own.plain[:-1, 1], _last_token(own, own)
+        else:
+            zeros[:], ones[:] = 0, 0
+            last = _add_paths(own, keys[LOCAL_KINDS[i]], tree, zeros, ones)
+        if last:
+            _mark_path(places.sides[KINDS + i], tree, last)
+    return order
+
+
+@compiled
+def _mark_path(sides: NDArray[np.uint8], tree: CodeTree, last: Index) -> None:
+    """The answers of a last symbol. last: the symbol + 1."""
+    for d in range(tree.depth[last - 1]):
+        sides[tree.nodes[last - 1, d]] = tree.bits[last - 1, d]
+
+
+@compiled
+def take_places(every: Places, nodes: NDArray[np.int32], count: Index, taken: Places) -> None:
+    """Copy what is known of `count` questions from the places of all questions."""
+    for kind in range(SOURCES):
+        for place in range(count):
+            taken.zeros[kind, place] = every.zeros[kind, nodes[place]]
+            taken.ones[kind, place] = every.ones[kind, nodes[place]]
+            taken.sides[kind, place] = every.sides[kind, nodes[place]]
+    for place in range(count):
+        taken.expected[place] = every.expected[nodes[place]]
+
+
+@compiled
+def _add_paths(
+    memory: Memory, key: np.uint64, tree: CodeTree, zeros: NDArray[np.int32], ones: NDArray[np.int32]
+) -> Index:
+    """Tallies of what followed a context, along its paths; returns the last symbol + 1, 0 where nothing followed."""
+    heads = memory.heads
+    slot = find(heads, key)
+    if slot < 0:
+        return 0
+    first, size = heads[slot, 1], heads[slot, 2] & 65535
+    for j in range(size):
+        entry = memory.entries[first + j] if size > 1 else np.uint32(heads[slot, 3])
+        symbol = np.int64(entry & np.uint32(65535))
+        weight = np.int64(entry >> np.uint32(16)) if size > 1 else np.int64(first)
+        for d in range(tree.depth[symbol]):
+            side = ones if tree.bits[symbol, d] else zeros
+            side[tree.nodes[symbol, d]] += weight
+    return np.int64(heads[slot, 3]) + 1
+
+
+@compiled
+def match(own: Memory, base: Memory) -> tuple[Index, Index]:
+    """The token that a match expects, -1 without one, and the class of its length."""
+    length = own.link[2]
+    if length == 0:
+        return -1, 0
+    expected = base.text[own.link[1]] if own.link[3] else own.text[own.link[1]]
+    if length < EXACT_MATCHES:
+        return np.int64(expected), length
+    return np.int64(expected), min(EXACT_MATCHES + (length - EXACT_MATCHES) // MATCH_STEP, MATCHES - 1)
+
+
+@compiled
+def expect_path(places: Places, tree: CodeTree, token: Index, expected: Index) -> None:
+    """What a match expects of a token's questions."""
+    common = np.int64(tree.shared[token, expected]) if expected >= 0 else -1
+    for d in range(tree.depth[token]):
+        answer = tree.bits[token, d] if common > d else 1 - tree.bits[token, d]
+        places.expected[d] = answer if common >= d else 2
+
+
+@compiled
+def expect_nodes(places: Places, tree: CodeTree, expected: Index) -> None:
+    """What a match expects of all questions."""
+    places.expected[:] = 2
+    if expected >= 0:
+        for d in range(tree.depth[expected]):
+            places.expected[tree.nodes[expected, d]] = tree.bits[expected, d]

@@ -1,0 +1,76 @@
+"""What is read goes into memory: tallies of contexts, and the text, in which the longest match is followed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.compiled import compiled
+from anew.estimators.context_mixing.code_tree import CodeTree
+from anew.estimators.context_mixing.counts import KINDS, TOKENS, Counts, Index, Keys, Spelling, add, advance, mixed
+from anew.estimators.context_mixing.gathering import match
+from anew.estimators.context_mixing.mixing import LEAST_MATCH, LOCAL_KINDS, LONGEST_MATCH, Memory
+
+Ints = NDArray[np.int64]
+
+
+@compiled
+def remember(
+    own: Memory, base: Memory, keys: Keys, tree: CodeTree, token: Index, spots: Ints, spelling: Spelling
+) -> None:
+    """Count a token, and read it. spots: (C, 2) where its contexts were found, -1 where nobody looked."""
+    counts = Counts(own.heads, own.entries, own.used)
+    for kind in range(1, KINDS):
+        add(counts, keys[kind], token, spots[kind, 0], spots[kind, 1])
+    for d in range(tree.depth[token]):
+        own.plain[tree.nodes[token, d], tree.bits[token, d]] += 1
+    own.plain[-1, 0] = token + 1
+    advance(own.history, token, spelling)
+    _follow(own, base, token)
+
+
+@compiled
+def note(document: Memory, keys: Keys, tree: CodeTree, token: Index) -> None:
+    """Count a token in the contexts that are asked of a document alone."""
+    counts = Counts(document.heads, document.entries, document.used)
+    for i in range(1, len(LOCAL_KINDS)):
+        add(counts, keys[LOCAL_KINDS[i]], token, -1, -1)
+    for d in range(tree.depth[token]):
+        document.plain[tree.nodes[token, d], tree.bits[token, d]] += 1
+    document.plain[-1, 0] = token + 1
+
+
+@compiled
+def _follow(own: Memory, base: Memory, token: Index) -> None:
+    """Append a token to the text, and find out what it matches."""
+    link, text = own.link, own.text
+    expected, _ = match(own, base)
+    text[link[0]] = token
+    link[0] += 1
+    if expected == token:
+        link[1] += 1
+        link[2] += 1
+    else:
+        link[2] = 0
+    if link[2] and link[1] >= (base.link[0] if link[3] else link[0]):
+        link[2] = 0  # the text ends there
+    key = np.uint64(1)
+    for i in range(LEAST_MATCH):
+        key = mixed(key, own.history[TOKENS + i])
+    slot = np.int64(key >> np.uint64(30))
+    own_slot = slot & (len(own.table) - 1)
+    if link[2] == 0:
+        _seek(own, own.text, own.table[own_slot], 0)
+    if link[2] == 0:
+        _seek(own, base.text, base.table[slot & (len(base.table) - 1)], 1)
+    own.table[own_slot] = link[0]
+
+
+@compiled
+def _seek(own: Memory, text: NDArray[np.int32], position: Index, is_base: Index) -> None:
+    """Follow the text from a position on, where its last tokens are the same."""
+    length, read = 0, own.link[0]
+    while length < min(LONGEST_MATCH, position, read) and text[position - 1 - length] == own.text[read - 1 - length]:
+        length += 1
+    if length >= LEAST_MATCH:
+        own.link[1], own.link[2], own.link[3] = position, length, is_base

@@ -1,0 +1,336 @@
+"""A model of text by context mixing: fitted in one pass over the train part, adapted to each document while it is read.
+
+Legend for shapes: T tokens of a text, D questions of the longest path, V tokens, n rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.estimators.context_mixing import reading
+from anew.estimators.context_mixing.code_tree import build_tree
+from anew.estimators.context_mixing.counts import HISTORY, KINDS, TOKEN_ORDERS, Spelling
+from anew.estimators.context_mixing.mixing import (
+    CORRECTIONS,
+    INPUTS,
+    KNOT_RANGE,
+    KNOTS,
+    KNOTS_A_UNIT,
+    LINE_PRIOR,
+    MATCHES,
+    SIDES,
+    SIZES,
+    SMALL,
+    SOURCES,
+    SQUASH_RANGE,
+    SQUASHES_A_UNIT,
+    Maps,
+    Memory,
+    Rates,
+    Tables,
+)
+from anew.estimators.context_mixing.reading import JOINT_INPUTS, LEVELS, TRUSTS, Joint
+
+FIRST_RATE, LAST_RATE = 0.015, 0.003  # of weights, over what is learned
+CURVE_RATE = np.float32(0.02)
+STILL = Rates(np.float32(0), np.float32(0), np.float32(0))
+FIRST_WEIGHT = 0.15  # of every input
+JOINT_RATES = (0.02, 0.01, 0.005, 0.002)  # of the passes over held-out text
+PIECE = 16_384  # tokens that are read between two looks at the room that is left
+SLOTS_A_TOKEN = 0.6 * KINDS  # of the train part's table at first; it grows where that is too few
+FULL = 0.8  # share of slots in use from which it grows
+MOST_ENTRIES = 4 * KINDS  # a token: blocks that double leave as much behind, and half empty
+LEAST_SLOTS = 1024
+Doubles = NDArray[np.float64]
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Tokens = NDArray[np.int32]
+
+
+class ReadText:
+    """What was read of a train part, which stays as it is: all mixers of a process that need it hold the same one."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+
+_READ_TEXTS: WeakValueDictionary[bytes, ReadText] = WeakValueDictionary()
+
+
+class ContextMixer:
+    """P(token | what was read before), of the train part and of the document so far.
+
+    Args:
+        spellings: Bytes of the V tokens.
+        text: (T,) the train part.
+        maps: What was learned of it.
+        joint: Weights beside a network.
+    """
+
+    def __init__(self, spellings: Sequence[bytes], text: Tokens, maps: Maps, joint: Joint) -> None:
+        self.text, self.maps, self.joint = text, maps, joint
+        self.vocab_size = len(spellings)
+        frequencies: Doubles = np.bincount(text, minlength=self.vocab_size) + np.float64(0.5)
+        self.unigram: Floats = (frequencies / frequencies.sum()).astype(np.float32)
+        self.tree = build_tree(spellings, frequencies)
+        lengths = np.array([len(spelling) for spelling in spellings], dtype=np.int64)
+        starts = np.concatenate(([0], np.cumsum(lengths)))
+        self.spelling = Spelling(np.frombuffer(b"".join(spellings) or b"\0", dtype=np.uint8), starts)
+        self.tables = _tables()
+        self._nothing = make_memory(0, self.vocab_size)
+        self._base: ReadText | None = None
+
+    @classmethod
+    def fit(cls, spellings: Sequence[bytes], text: Tokens, most_learned: int | None = None) -> ContextMixer:
+        """Read a text.
+
+        Args:
+            spellings: Bytes of the V tokens.
+            text: (T,).
+            most_learned: How many of the last tokens curves and weights are learned from, which takes three times as long as
+                counting them; None for all.
+
+        Raises:
+            ValueError: The text has other tokens.
+        """
+        _check_tokens(text, len(spellings))
+        mixer = cls(spellings, text, first_maps(len(spellings)), first_joint())
+        mixer._read_train(len(text) if most_learned is None else min(most_learned, len(text)))
+        return mixer
+
+    @property
+    def base(self) -> Memory:
+        """The train part, as it is after a pass over it; made anew where this was restored and no other mixer has it."""
+        if self._base is None:
+            self._base = _READ_TEXTS.get(self._text_key()) or self._read_train(0)
+        return self._base.memory
+
+    def _text_key(self) -> bytes:
+        """Stands for the train part and the tokens that it is made of."""
+        digest = hashlib.sha256(self.text.tobytes())
+        for array in self.spelling:
+            digest.update(array.tobytes())
+        return digest.digest()
+
+    def _read_train(self, most_learned: int) -> ReadText:
+        """A pass over the train part, which learns from about so many of its last tokens."""
+        size = len(self.text)
+        slots = int(size * SLOTS_A_TOKEN)
+        memory = make_memory(size, self.vocab_size, slots)
+        logits = np.zeros((PIECE, self.tree.nodes.shape[1]), dtype=np.float32)
+        orders = np.zeros(PIECE, dtype=np.int64)
+        for first in range(0, size, PIECE):
+            if memory.used[1] + PIECE * KINDS > FULL * len(memory.heads):
+                slots = 2 * len(memory.heads)
+                memory = make_memory(size, self.vocab_size, slots)
+                reading.recall(self.text[:first], memory, self._nothing, self.tree, self.spelling)
+            piece = self.text[first : first + PIECE]
+            if size - first > most_learned:
+                reading.recall(piece, memory, self._nothing, self.tree, self.spelling)
+                continue
+            reading.read(
+                piece,
+                memory,
+                self._nothing,
+                make_memory(PIECE, self.vocab_size),  # as if each piece were a document
+                self.tree,
+                self.spelling,
+                self.maps,
+                self.tables,
+                _rates(max(0.0, (first + most_learned - size) / most_learned)),
+                logits,
+                orders,
+            )
+        self._base = _READ_TEXTS[self._text_key()] = ReadText(memory)
+        return self._base
+
+    # -- documents ------------------------------------------------------------------------------------------------------
+
+    def document(self, room: int) -> Memory:
+        """An empty document, for at most `room` tokens."""
+        return make_memory(room, self.vocab_size)
+
+    def read(self, document: Memory, ids: Tokens) -> tuple[Floats, Ints]:
+        """Read on in a document.
+
+        Args:
+            document: With room for the tokens.
+            ids: (T,).
+
+        Returns:
+            (T, D) log odds of each question, and the longest orders (T,) that were seen.
+        """
+        _check_tokens(ids, self.vocab_size)
+        logits = np.zeros((len(ids), self.tree.nodes.shape[1]), dtype=np.float32)
+        orders = np.zeros(len(ids), dtype=np.int64)
+        reading.read(
+            ids, document, self.base, document, self.tree, self.spelling, self.maps, self.tables, STILL, logits, orders
+        )
+        return logits, orders
+
+    def recall(self, document: Memory, ids: Tokens) -> None:
+        """Read on in a document, without predicting."""
+        _check_tokens(ids, self.vocab_size)
+        reading.recall(ids, document, self.base, self.tree, self.spelling)
+
+    def network_logits(self, probabilities: Floats, targets: Ints) -> Floats:
+        """(T, D) log odds of a network for each question. probabilities: (T, V), targets: (T,)."""
+        _check_tokens(targets, self.vocab_size)
+        logits = np.zeros((len(targets), self.tree.nodes.shape[1]), dtype=np.float32)
+        reading.network_path_logits(probabilities, targets, self.tree, logits)
+        return logits
+
+    def log_probs(self, ids: Tokens, contexts: Floats, network: Floats, orders: Ints, rate: float = 0.0) -> Doubles:
+        """(T,) of contexts and network together; see `reading.weigh`."""
+        log_probs = np.zeros(len(ids))
+        reading.weigh(ids, contexts, network, orders, self.tree, self.joint, self.tables, np.float32(rate), log_probs)
+        return log_probs
+
+    def fit_joint(self, ids: Tokens, contexts: Floats, network: Floats, orders: Ints) -> None:
+        """Learn the weights of contexts and network from held-out text."""
+        self.joint = first_joint()
+        for rate in JOINT_RATES:
+            self.log_probs(ids, contexts, network, orders, rate)
+
+    # -- rows that grow together ----------------------------------------------------------------------------------------
+
+    def rows(self, n: int, room: int) -> Memory:
+        """n empty documents, for at most `room` tokens each."""
+        return _repeated(Memory._make(array[None] for array in self.document(room)), n)
+
+    def repeated(self, row: Memory, n: int) -> Memory:
+        """n rows that have all read what this one row has."""
+        return _repeated(row, n)
+
+    def regrown(self, rows: Memory, room: int) -> Memory:
+        """The same rows with room for `room` tokens each; what does not fit is forgotten, the oldest half first."""
+        used = int(rows.link[0, 0])
+        first = 0 if used < room else used - room // 2
+        grown = self.rows(len(rows.text), room)
+        for row in range(len(rows.text)):
+            self.recall(reading.row_of(grown, row), rows.text[row, first:used])
+        return grown
+
+    def step(self, rows: Memory, probabilities: Floats) -> Floats:
+        """(n, V) what comes next in each row by contexts and network together. probabilities: (n, V) of the network."""
+        mixed = np.zeros(probabilities.shape, dtype=np.float32)
+        reading.draw_step(rows, self.base, self.tree, self.maps, self.joint, self.tables, probabilities, mixed)
+        return mixed
+
+    def draw(self, rows: Memory, probabilities: Floats, uniform: Floats, tokens: Ints) -> Doubles:
+        """Draw tokens from the distribution of `step`; far quicker than `step`.
+
+        Args:
+            rows: What was read.
+            probabilities: (n, V) of the network.
+            uniform: (n,) in [0, 1), which decide the tokens.
+            tokens: (n,) receives them; what is not -1 there stays.
+
+        Returns:
+            (n,) probabilities of the tokens.
+        """
+        chances = np.zeros(len(uniform))
+        reading.draw_tokens(
+            rows,
+            self.base,
+            self.tree,
+            self.maps,
+            self.joint,
+            self.tables,
+            probabilities,
+            uniform,
+            tokens,
+            chances,
+        )
+        return chances
+
+    def observe(self, rows: Memory, tokens: Ints) -> None:
+        """Read a token (n,) in each row, which has room for it."""
+        reading.observe(rows, self.base, self.tree, self.spelling, tokens)
+
+    # -- state ----------------------------------------------------------------------------------------------------------
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """All that `restore` needs besides the spellings, by name."""
+        return {"text": self.text, **self.maps._asdict(), **{f"joint_{k}": v for k, v in self.joint._asdict().items()}}
+
+    @classmethod
+    def restore(cls, spellings: Sequence[bytes], arrays: Mapping[str, NDArray[np.generic]]) -> ContextMixer:
+        """Undo `arrays`."""
+        maps = Maps(*(arrays[name] for name in Maps._fields))  # type: ignore[arg-type]
+        joint = Joint(*(arrays[f"joint_{name}"] for name in Joint._fields))  # type: ignore[arg-type]
+        return cls(spellings, arrays["text"], maps, joint)  # type: ignore[arg-type]
+
+
+def _repeated(row: Memory, n: int) -> Memory:
+    """n rows of what this one row has read."""
+    return Memory._make(array.repeat(n, 0) for array in row)
+
+
+def make_memory(room: int, vocab_size: int, slots: int | None = None) -> Memory:
+    """An empty memory. room: most tokens; slots: of its table, None for as many as so many tokens may take."""
+    slots = int(room * KINDS / FULL) if slots is None else slots
+    return Memory(
+        np.zeros((_power_of_two(max(slots, 1)), 4), np.int32),
+        np.zeros(MOST_ENTRIES * room + 2, np.uint32),
+        np.zeros(2, np.int64),
+        np.zeros((vocab_size, 2), np.int32),
+        np.zeros(room + 1, np.int32),
+        np.zeros(_power_of_two(2 * room + 1), np.int32),
+        np.zeros(4, np.int64),
+        np.zeros(HISTORY, np.uint64),
+    )
+
+
+def first_maps(vocab_size: int) -> Maps:
+    """Curves that keep what they are given, and equal weights."""
+    line = ((np.arange(KNOTS) / KNOTS_A_UNIT) - KNOT_RANGE).astype(np.float32)
+
+    def full(value: float, *shape: int) -> Floats:
+        return np.full(shape, value, dtype=np.float32)
+
+    return Maps(
+        np.tile(line, SOURCES * SIZES * SIDES),
+        full(1.0, MATCHES),
+        full(FIRST_WEIGHT, vocab_size - 1, INPUTS),
+        full(FIRST_WEIGHT, TOKEN_ORDERS * MATCHES, INPUTS),
+        full(FIRST_WEIGHT, vocab_size + 1, INPUTS),
+        full(1 / 3, TOKEN_ORDERS * MATCHES, 3),
+        np.tile(line, (CORRECTIONS, 1)),
+    )
+
+
+def first_joint() -> Joint:
+    """Equal weights, which sum to a little more than 1."""
+    row = np.array([0.55, 0.55, 0.0], dtype=np.float32)
+    assert len(row) == JOINT_INPUTS
+    return Joint(np.tile(row, (TOKEN_ORDERS * LEVELS, 1)), np.tile(row, (TRUSTS * TRUSTS, 1)))
+
+
+def _rates(progress: float) -> Rates:
+    """Rates that fall while the train part is learned. progress: 0 to 1."""
+    return Rates(np.float32(FIRST_RATE * (LAST_RATE / FIRST_RATE) ** progress), CURVE_RATE, CURVE_RATE)
+
+
+def _tables() -> Tables:
+    log_odds = np.arange(2 * SQUASH_RANGE * SQUASHES_A_UNIT + 2) / SQUASHES_A_UNIT - SQUASH_RANGE
+    tallies = np.arange(SMALL) + LINE_PRIOR
+    return Tables(
+        (1 / (1 + np.exp(-log_odds))).astype(np.float32),
+        np.log(tallies[:, None] / tallies[None]).astype(np.float32),
+    )
+
+
+def _check_tokens(ids: Tokens | Ints, vocab_size: int) -> None:
+    """Compiled code looks up whatever it is given."""
+    if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < vocab_size:
+        raise ValueError(f"tokens must be among 0 to {vocab_size - 1} (got {int(ids.min())} to {int(ids.max())})")
+
+
+def _power_of_two(least: int) -> int:
+    return 1 << max(0, least - 1).bit_length()

@@ -1,0 +1,466 @@
+"""A text token by token: what context mixing gives each answer, what a network gives it, and both together.
+
+Legend for shapes: T tokens of a text, D questions of the longest path, V tokens, n rows.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anew.core.compiled import compiled
+from anew.estimators.context_mixing.code_tree import CodeTree
+from anew.estimators.context_mixing.counts import KINDS, TOKENS, Index, Spelling, context_keys
+from anew.estimators.context_mixing.gathering import (
+    expect_nodes,
+    expect_path,
+    gather_nodes,
+    gather_path,
+    match,
+    take_places,
+)
+from anew.estimators.context_mixing.memory import note, remember
+from anew.estimators.context_mixing.mixing import (
+    MATCHES,
+    ONE,
+    Maps,
+    Memory,
+    Places,
+    Rates,
+    Tables,
+    fill_inputs,
+    learn_curves,
+    make_places,
+    mix,
+    squash,
+)
+
+JOINT_INPUTS = 3  # log odds of the contexts, those of the network, and a constant
+LEVELS = 8  # answers before a question, that weights tell apart
+TRUSTS = 6  # sizes of log odds, that weights tell apart
+LEAST_REACH = 1e-5  # share of a question below which the network alone answers it
+LEAST_MASS = 1e-30  # of a network's probabilities below a question
+Doubles = NDArray[np.float64]
+Floats = NDArray[np.float32]
+Nodes = NDArray[np.int32]
+Ints = NDArray[np.int64]
+Tokens = NDArray[np.int32]
+
+
+class Joint(NamedTuple):
+    """Weights of contexts and network.
+
+    Attributes:
+        by_order: (TOKEN_ORDERS * LEVELS, JOINT_INPUTS) by the longest context that was seen and the answers before.
+        by_trust: (TRUSTS * TRUSTS, JOINT_INPUTS) by how sure both are.
+    """
+
+    by_order: Floats
+    by_trust: Floats
+
+
+@compiled
+def read(
+    ids: Tokens,
+    own: Memory,
+    base: Memory,
+    document: Memory,
+    tree: CodeTree,
+    spelling: Spelling,
+    maps: Maps,
+    tables: Tables,
+    rates: Rates,
+    logits: Floats,
+    orders: Ints,
+) -> None:
+    """Read a text into `own`.
+
+    Args:
+        ids: (T,).
+        own: What grows.
+        base: What was read before, and stays as it is.
+        document: What the document holds so far: `own`, but while the train part is learned.
+        tree: The questions.
+        spelling: Of the tokens.
+        maps: What is learned, where rates are above 0.
+        tables: Functions of a few values.
+        rates: Of learning.
+        logits: (T, D) receives the log odds of the answer 1 of each question.
+        orders: (T,) receives the longest order of tokens that was seen.
+    """
+    longest = tree.nodes.shape[1]
+    places, keys = make_places(longest), np.zeros(KINDS, np.uint64)
+    spots, at = np.full((KINDS, 2), -1), np.zeros(longest + 1, np.int64)
+    for t in range(len(ids)):
+        token = np.int64(ids[t])
+        depth, bits = tree.depth[token], tree.bits[token]
+        context_keys(own.history, keys)
+        order = gather_path(own, base, document, keys, tree, token, places, spots, at)
+        expected, match_class = match(own, base)
+        expect_path(places, tree, token, expected)
+        fill_inputs(maps, tables, places, depth, match_class)
+        last = np.int64(own.history[TOKENS])
+        row = order * MATCHES + match_class
+        mix(maps, tables, places, tree.nodes[token], bits, depth, row, last, keys[1], rates)
+        if rates.weights > 0:
+            learn_curves(maps, tables, places, bits, depth, match_class, rates)
+            note(document, keys, tree, token)
+        logits[t, :depth] = places.logits[:depth]
+        orders[t] = order
+        remember(own, base, keys, tree, token, spots, spelling)
+
+
+@compiled
+def recall(ids: Tokens, own: Memory, base: Memory, tree: CodeTree, spelling: Spelling) -> None:
+    """Read a text (T,) into `own`, without predicting it."""
+    keys, spots = np.zeros(KINDS, np.uint64), np.full((KINDS, 2), -1)
+    for t in range(len(ids)):
+        context_keys(own.history, keys)
+        remember(own, base, keys, tree, np.int64(ids[t]), spots, spelling)
+
+
+@compiled
+def network_mass(probabilities: Floats, tree: CodeTree, mass: Doubles) -> None:
+    """What a network gives either answer of each question. probabilities: (V,), mass: (V-1, 2) receives it."""
+    for node in range(len(mass) - 1, -1, -1):
+        for bit in range(2):
+            child = tree.children[node, bit]
+            below = np.float64(probabilities[-1 - child]) if child < 0 else mass[child, 0] + mass[child, 1]
+            mass[node, bit] = max(below, LEAST_MASS)
+
+
+@compiled
+def network_path_logits(probabilities: Floats, targets: Ints, tree: CodeTree, logits: Floats) -> None:
+    """Log odds (T, D) of the answer 1 of each question of the targets (T,). probabilities: (T, V)."""
+    mass = np.zeros((len(tree.children), 2))
+    for t in range(len(targets)):
+        network_mass(probabilities[t], tree, mass)
+        for d in range(tree.depth[targets[t]]):
+            node = tree.nodes[targets[t], d]
+            logits[t, d] = _network_logit(mass, node)
+
+
+@compiled
+def _trust(log_odds: np.float32) -> Index:
+    return min(np.int64(abs(log_odds)), np.int64(TRUSTS - 1))
+
+
+@compiled
+def _rows(contexts: np.float32, network: np.float32, order: Index, level: Index) -> tuple[Index, Index]:
+    """The rows of both sets of weights."""
+    return order * LEVELS + min(level, LEVELS - 1), _trust(contexts) * TRUSTS + _trust(network)
+
+
+@compiled
+def _joint_logit(weights: Floats, row: Index, contexts: np.float32, network: np.float32) -> np.float32:
+    return np.float32(weights[row, 0] * contexts + weights[row, 1] * network + weights[row, 2])
+
+
+@compiled
+def _joint_probability(
+    joint: Joint, tables: Tables, contexts: np.float32, network: np.float32, order: Index, level: Index
+) -> np.float32:
+    """Of the answer 1."""
+    first, second = _rows(contexts, network, order, level)
+    x = _joint_logit(joint.by_order, first, contexts, network)
+    y = _joint_logit(joint.by_trust, second, contexts, network)
+    return squash(tables.probabilities, (x + y) / 2)
+
+
+@compiled
+def _network_logit(mass: Doubles, node: Index) -> np.float32:
+    return np.float32(math.log(mass[node, 1] / mass[node, 0]))
+
+
+@compiled
+def _learn_joint(weights: Floats, row: Index, contexts: np.float32, network: np.float32, step: np.float32) -> None:
+    weights[row, 0] += step * contexts
+    weights[row, 1] += step * network
+    weights[row, 2] += step
+
+
+@compiled
+def weigh(
+    ids: Tokens,
+    contexts: Floats,
+    network: Floats,
+    orders: Ints,
+    tree: CodeTree,
+    joint: Joint,
+    tables: Tables,
+    rate: np.float32,
+    log_probs: Doubles,
+) -> None:
+    """Log-probabilities (T,) of a text by contexts and network together; learns where the rate is above 0.
+
+    Args:
+        ids: (T,).
+        contexts: (T, D) log odds, as `read` gives them.
+        network: (T, D) log odds, as `network_path_logits` gives them.
+        orders: (T,) as `read` gives them.
+        tree: The questions.
+        joint: Weights.
+        tables: Functions of a few values.
+        rate: Of learning.
+        log_probs: Receives the log-probabilities.
+    """
+    table = tables.probabilities
+    for t in range(len(ids)):
+        token = np.int64(ids[t])
+        reach = np.float64(1)
+        for d in range(tree.depth[token]):
+            a, b = contexts[t, d], network[t, d]
+            first, second = _rows(a, b, orders[t], d)
+            x = _joint_logit(joint.by_order, first, a, b)
+            y = _joint_logit(joint.by_trust, second, a, b)
+            p = squash(table, (x + y) / 2 if reach >= LEAST_REACH else b)
+            bit = tree.bits[token, d]
+            reach *= p if bit else ONE - p
+            if rate > 0:
+                _learn_joint(joint.by_order, first, a, b, (bit - squash(table, x)) * rate)
+                _learn_joint(joint.by_trust, second, a, b, (bit - squash(table, y)) * rate)
+        log_probs[t] = math.log(reach)
+
+
+@compiled
+def draw_step(
+    own: Memory,
+    base: Memory,
+    tree: CodeTree,
+    maps: Maps,
+    joint: Joint,
+    tables: Tables,
+    probabilities: Floats,
+    mixed: Floats,
+) -> None:
+    """What comes next in each row by contexts and network together.
+
+    Args:
+        own: What each row has read; a first axis of n in front of every array.
+        base: What was read before.
+        tree: The questions.
+        maps: What was learned.
+        joint: Weights.
+        tables: Functions of a few values.
+        probabilities: (n, V) of the network.
+        mixed: (n, V) receives the probabilities.
+    """
+    count = len(tree.children)
+    every, taken, keys = make_places(count), make_places(count), np.zeros(KINDS, np.uint64)
+    mass = np.zeros((count, 2))
+    for row in range(len(probabilities)):
+        memory = row_of(own, row)
+        context_keys(memory.history, keys)
+        order = gather_nodes(memory, base, keys, tree, every)
+        expected, match_class = match(memory, base)
+        expect_nodes(every, tree, expected)
+        network_mass(probabilities[row], tree, mass)
+        last = np.int64(memory.history[TOKENS])
+        _descend(every, taken, tree, maps, joint, tables, mass, (order, match_class, last), keys[1], mixed[row])
+
+
+@compiled
+def draw_tokens(
+    own: Memory,
+    base: Memory,
+    tree: CodeTree,
+    maps: Maps,
+    joint: Joint,
+    tables: Tables,
+    probabilities: Floats,
+    uniform: Floats,
+    tokens: Ints,
+    chances: Doubles,
+) -> None:
+    """Draw what comes next in each row, from the distribution of `draw_step`: only the questions on its path are asked.
+
+    Args:
+        own, base, tree, maps, joint, tables: See `draw_step`.
+        probabilities: (n, V) of the network.
+        uniform: (n,) in [0, 1), which decides the token.
+        tokens: (n,) receives the tokens; where it holds one, and not -1, that one is not drawn.
+        chances: (n,) receives their probabilities.
+    """
+    count = len(tree.children)
+    every, taken, keys = make_places(count), make_places(1), np.zeros(KINDS, np.uint64)
+    mass = np.zeros((count, 2))
+    for row in range(len(probabilities)):
+        memory = row_of(own, row)
+        context_keys(memory.history, keys)
+        order = gather_nodes(memory, base, keys, tree, every)
+        expected, match_class = match(memory, base)
+        expect_nodes(every, tree, expected)
+        network_mass(probabilities[row], tree, mass)
+        rows = (order, match_class, np.int64(memory.history[TOKENS]))
+        _walk(every, taken, tree, maps, joint, tables, mass, rows, keys[1], row, uniform, tokens, chances)
+
+
+@compiled
+def _walk(
+    every: Places,
+    taken: Places,
+    tree: CodeTree,
+    maps: Maps,
+    joint: Joint,
+    tables: Tables,
+    mass: Doubles,
+    rows: tuple[Index, Index, Index],
+    key: np.uint64,
+    row: Index,
+    uniform: Floats,
+    tokens: Ints,
+    chances: Doubles,
+) -> None:
+    """One token, from the root down. See `_descend` and `draw_tokens`; taken: room for one place."""
+    order, match_class, last = rows
+    level, bits = np.zeros(1, np.int32), np.zeros(1, np.uint8)
+    still = Rates(np.float32(0), np.float32(0), np.float32(0))
+    left, reach, node, depth = np.float64(uniform[row]), np.float64(1), np.int64(0), 0
+    while node >= 0:
+        p, level[0] = squash(tables.probabilities, _network_logit(mass, node)), node
+        if reach >= LEAST_REACH:
+            take_places(every, level, 1, taken)
+            fill_inputs(maps, tables, taken, 1, match_class)
+            mix(maps, tables, taken, level, bits, 1, order * MATCHES + match_class, last, key, still)
+            network = _network_logit(mass, node)
+            p = _joint_probability(joint, tables, taken.logits[0], network, order, tree.levels[node])
+        share = np.float64(ONE - p)
+        bit = np.int64(left >= share) if tokens[row] < 0 else np.int64(tree.bits[tokens[row], depth])
+        left = (left - share) / np.float64(p) if bit else left / share
+        reach *= np.float64(p) if bit else share
+        node, depth = np.int64(tree.children[node, bit]), depth + 1
+    tokens[row], chances[row] = -1 - node, reach
+
+
+@compiled
+def row_of(rows: Memory, row: Index) -> Memory:
+    """What one of several rows has read."""
+    return Memory(
+        rows.heads[row],
+        rows.entries[row],
+        rows.used[row],
+        rows.plain[row],
+        rows.text[row],
+        rows.table[row],
+        rows.link[row],
+        rows.history[row],
+    )
+
+
+@compiled
+def _descend(
+    every: Places,
+    taken: Places,
+    tree: CodeTree,
+    maps: Maps,
+    joint: Joint,
+    tables: Tables,
+    mass: Doubles,
+    rows: tuple[Index, Index, Index],
+    key: np.uint64,
+    mixed: Floats,
+) -> None:
+    """Probabilities (V,), from the root down, level by level; contexts are asked where they are likely to matter.
+
+    Args:
+        every: What is known of all questions.
+        taken: Room for those of a level.
+        tree: The questions.
+        maps: What was learned.
+        joint: Weights.
+        tables: Functions of a few values.
+        mass: (V-1, 2) of the network below either answer.
+        rows: The longest order that was seen, the class of the match, and the last token + 1.
+        key: Of the context of order 1.
+        mixed: Receives the probabilities.
+    """
+    order, match_class, last = rows
+    reach, level = np.zeros(len(mass)), np.zeros(len(mass), np.int32)
+    bits, still = np.zeros(len(mass), np.uint8), Rates(np.float32(0), np.float32(0), np.float32(0))
+    reach[0], count = 1.0, np.int64(1)
+    while count:
+        take_places(every, level, count, taken)
+        fill_inputs(maps, tables, taken, count, match_class)
+        mix(maps, tables, taken, level, bits, count, order * MATCHES + match_class, last, key, still)
+        asked, count = level[:count].copy(), np.int64(0)
+        for place in range(len(asked)):
+            node = asked[place]
+            network = _network_logit(mass, node)
+            p = _joint_probability(joint, tables, taken.logits[place], network, order, tree.levels[node])
+            shares = (reach[node] * (ONE - p), reach[node] * p)
+            for bit in range(2):
+                count = _pass_on(tree, tables, mass, tree.children[node, bit], shares[bit], mixed, reach, level, count)
+
+
+@compiled
+def _pass_on(
+    tree: CodeTree,
+    tables: Tables,
+    mass: Doubles,
+    child: Index,
+    share: np.float64,
+    mixed: Floats,
+    reach: Doubles,
+    level: Nodes,
+    count: np.int64,
+) -> np.int64:
+    """Give a share to a token, to a question of the next level, or to the network; returns how many questions there are."""
+    if child < 0:
+        mixed[-1 - child] = share
+        return count
+    if share < LEAST_REACH:
+        _leave_to_network(tree, tables, mass, child, share, mixed, reach)
+        return count
+    reach[child], level[count] = share, child
+    return np.int64(count + 1)
+
+
+@compiled
+def _leave_to_network(
+    tree: CodeTree, tables: Tables, mass: Doubles, node: Index, share: np.float64, mixed: Floats, reach: Doubles
+) -> None:
+    """Probabilities below a question that is hardly ever reached, by the network alone."""
+    reach[node] = share
+    stop = node + 1
+    while node < stop:
+        p = squash(tables.probabilities, _network_logit(mass, node))
+        for bit in range(2):
+            child, below = tree.children[node, bit], reach[node] * (p if bit else ONE - p)
+            if child < 0:
+                mixed[-1 - child] = below
+            else:
+                reach[child] = below
+                stop = max(stop, child + 1)
+        node += 1
+
+
+@compiled
+def observe(own: Memory, base: Memory, tree: CodeTree, spelling: Spelling, tokens: Ints) -> None:
+    """Read a token (n,) in each row."""
+    keys, spots = np.zeros(KINDS, np.uint64), np.full((KINDS, 2), -1)
+    for row in range(len(tokens)):
+        memory = row_of(own, row)
+        context_keys(memory.history, keys)
+        remember(memory, base, keys, tree, tokens[row], spots, spelling)
+
+
+@compiled
+def share_weight(log_probs: Doubles, weights: Doubles, prior: Doubles, switch_rate: float, shared: Doubles) -> None:
+    """Log-probabilities (T,) of experts that share the weight, see `FixedShare`.
+
+    Args:
+        log_probs: (T, E) of each expert.
+        weights: (E,), what they have earned; changed.
+        prior: (E,).
+        switch_rate: Share of the weights that returns to the prior with each token.
+        shared: Receives the log-probabilities.
+    """
+    for t in range(len(log_probs)):
+        largest = log_probs[t].max()
+        joint = weights * np.exp(log_probs[t] - largest)
+        total = joint.sum()
+        weights[:] = (1.0 - switch_rate) * (joint / total) + switch_rate * prior
+        shared[t] = math.log(total) + largest

@@ -1,0 +1,109 @@
+// The steps that give samples the values of real pixels: alpha, specks, flat colours, palettes (as data/formats/pixel_steps.py).
+// Levels lie from 0 to 255, colour multiplied by alpha, as (C, H, W). A curve is a pair of lists of distances, before and after.
+
+const EVEN = 4; // squared distance under which neighbours count alike
+
+// Values (C, H, W) in [-1, 1] after all steps, each by its name `step` and its numbers.
+export function matched(values, shape, steps) {
+  if (!steps?.length) return values;
+  let levels = Float32Array.from(values, (value) => Math.min(255, Math.max(0, (value + 1) * 127.5)));
+  for (const step of steps) levels = STEPS[step.step](levels, shape, step);
+  return levels.map((level) => level / 127.5 - 1);
+}
+
+// Distances after a curve, which makes none larger.
+function shrink(distance, [before, after]) {
+  if (distance <= before[0]) return Math.min(after[0], distance);
+  if (distance >= before.at(-1)) return Math.min(after.at(-1), distance);
+  let i = 1;
+  while (before[i] < distance) i++;
+  const share = (distance - before[i - 1]) / (before[i] - before[i - 1] || 1);
+  return Math.min(after[i - 1] + share * (after[i] - after[i - 1]), distance);
+}
+
+function alpha(x, [, height, width], { clear, opaque }) {
+  const area = height * width;
+  const out = x.slice();
+  for (let i = 0; i < area; i++) {
+    const before = x[3 * area + i];
+    const after = before < 127.5 ? shrink(before, clear) : 255 - shrink(255 - before, opaque);
+    for (let c = 0; c < 3; c++) out[c * area + i] = Math.min((x[c * area + i] * after) / Math.max(before, 1), after);
+    out[3 * area + i] = after;
+  }
+  return out;
+}
+
+// Calls `visit(at, others)` for each pixel and its eight neighbours, mirrored at the borders.
+function eachNeighbourhood(height, width, visit) {
+  const mirrored = (at, size) => (at < 0 ? Math.min(-at, size - 1) : at >= size ? Math.max(2 * size - 2 - at, 0) : at);
+  const others = new Int32Array(8);
+  for (let row = 0; row < height; row++)
+    for (let column = 0; column < width; column++) {
+      let count = 0;
+      for (let down = -1; down <= 1; down++)
+        for (let right = -1; right <= 1; right++)
+          if (down || right) others[count++] = mirrored(row + down, height) * width + mirrored(column + right, width);
+      visit(row * width + column, others);
+    }
+}
+
+function specks(x, [channels, height, width], { sharpness, apart }) {
+  const area = height * width;
+  const out = x.slice();
+  const mean = new Float32Array(channels);
+  eachNeighbourhood(height, width, (at, others) => {
+    mean.fill(0);
+    let total = 0;
+    for (const other of others) {
+      let distance = 0;
+      for (let c = 0; c < channels; c++) distance += (x[c * area + other] - x[c * area + at]) ** 2;
+      const likeness = ((distance + EVEN) / EVEN) ** -sharpness;
+      for (let c = 0; c < channels; c++) mean[c] += likeness * x[c * area + other];
+      total += likeness;
+    }
+    let distance = 0;
+    for (let c = 0; c < channels; c++) {
+      mean[c] /= total;
+      distance += (x[c * area + at] - mean[c]) ** 2;
+    }
+    distance = Math.sqrt(distance);
+    const scale = shrink(distance, apart) / Math.max(distance, 1e-6);
+    for (let c = 0; c < channels; c++) out[c * area + at] = mean[c] + (x[c * area + at] - mean[c]) * scale;
+  });
+  return out;
+}
+
+function flat(x, [channels, height, width], { colour, reach, near }) {
+  const area = height * width;
+  const out = x.slice();
+  for (let i = 0; i < area; i++) {
+    let distance = 0;
+    for (let c = 0; c < channels; c++) distance += (x[c * area + i] - colour[c]) ** 2;
+    distance = Math.sqrt(distance);
+    if (distance >= reach) continue;
+    const scale = shrink(distance, near) / Math.max(distance, 1e-6);
+    for (let c = 0; c < channels; c++) out[c * area + i] = colour[c] + (x[c * area + i] - colour[c]) * scale;
+  }
+  return out;
+}
+
+function palette(x, [channels, height, width], { colours, lenience }) {
+  const area = height * width;
+  const distance = (i, colour) => {
+    let total = 0;
+    for (let c = 0; c < channels; c++) total += (x[c * area + i] - colours[colour][c]) ** 2;
+    return Math.sqrt(total);
+  };
+  const index = Int32Array.from({ length: area }, (_, i) => colours.reduce((best, _colour, k) => (distance(i, k) < distance(i, best) ? k : best), 0));
+  const chosen = index.slice();
+  if (lenience > 0 && Math.min(height, width) > 1) {
+    eachNeighbourhood(height, width, (at, others) => {
+      if (others.some((other) => index[other] === index[at])) return;
+      const best = others.reduce((a, b) => (distance(at, index[b]) < distance(at, index[a]) ? b : a));
+      if (distance(at, index[best]) - distance(at, index[at]) <= lenience) chosen[at] = index[best];
+    });
+  }
+  return Float32Array.from(x, (_, i) => colours[chosen[i % area]][Math.floor(i / area)]);
+}
+
+const STEPS = { alpha, specks, flat, palette };

@@ -1,0 +1,340 @@
+"""Context mixing beside the network: many kinds of context, long matches and the document so far, and the network as one
+more that is weighed at each question of a token's path. Where that fails, `fixed_share` turns to the network alone or to the
+uniform distribution.
+
+Legend for shapes: B rows of a batch, L targets of a row, T targets that are read, n samples, V vocabulary, D questions of the
+longest path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from anew.families.transformer.fixed_share import PRIOR, SWITCH_RATE, FixedShare, log_of
+from anew.families.transformer.mixing import softmax
+from anew.functional import token_choice
+
+if TYPE_CHECKING:
+    from anew.estimators.context_mixing.mixer import ContextMixer
+
+MOST_DOCUMENT_TOKENS = 131_072  # of one document that are remembered; then it begins anew. Bounds memory (130 MB)
+FIRST_ROOM = 256  # tokens of a sample, before its memory grows
+FLOAT_BUFFERS = (
+    "curves",
+    "hits",
+    "by_node",
+    "by_order",
+    "by_last",
+    "final",
+    "corrections",
+    "joint_by_order",
+    "joint_by_trust",
+)
+OTHER_BUFFERS = {"text": torch.int32, "spelling": torch.uint8, "spelling_starts": torch.int64}
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Tokens = NDArray[np.int32]
+
+
+class Segment(NamedTuple):
+    """Targets that are read one after another, of one document.
+
+    Attributes:
+        places: (T,) where they stand among the B * L targets of the batch.
+        opening: The id before the first.
+    """
+
+    places: Ints
+    opening: int
+
+
+class PathLogits(NamedTuple):
+    """What the network says of targets.
+
+    Attributes:
+        logits: (B * L, D) log odds of the answer 1 of each question.
+        log_probs: (B * L,) of the targets.
+    """
+
+    logits: Floats
+    log_probs: Floats
+
+
+class ContextState:
+    """What n samples that grow together have shown so far."""
+
+    def __init__(self, mixer: ContextMixer, n: int, room: int = FIRST_ROOM) -> None:
+        self.mixer, self.share = mixer, FixedShare(n)
+        self.rows = mixer.rows(n, room)
+        self._shared: list[Floats] = []
+        self._chances: Doubles | None = None
+
+    def repeat(self, n: int) -> ContextState:
+        """n samples that have all shown what this one has."""
+        other = copy(self)
+        other.share = self.share.repeat(n)
+        other.rows = self.mixer.repeated(self.rows, n)
+        return other
+
+    def begin(self, ids: Ints) -> None:
+        """ids: (n,) that stand in front, or were drawn."""
+        used, room = int(self.rows.link[0, 0]), self.rows.text.shape[1] - 1
+        if used >= room:
+            self.rows = self.mixer.regrown(self.rows, min(2 * room, MOST_DOCUMENT_TOKENS))
+        self.mixer.observe(self.rows, ids)
+
+    def propose(self, shared: Sequence[Floats]) -> None:
+        """Probabilities (n, V) of the experts that share the weight, the last (V,) uniform; kept until `observe`."""
+        self._shared, self._chances = list(shared), None
+
+    def propose_drawn(self, chances: Doubles) -> None:
+        """Probabilities (n, E) that the experts gave tokens which were drawn, kept until `observe`."""
+        self._chances = chances
+
+    def observe(self, tokens: Ints) -> None:
+        """tokens: (n,) that were sampled after the last `propose`."""
+        chances = self._chances
+        if chances is None:
+            rows = np.arange(len(tokens))
+            *experts, uniform = self._shared
+            chances = np.stack([*(expert[rows, tokens] for expert in experts), uniform[tokens]], 1)
+        self.share.observe(log_of(chances.astype(np.float32)))
+        self.begin(tokens)
+
+
+class ContextHead(nn.Module):
+    """The train part, and what was learned of it, as buffers.
+
+    Args:
+        spellings: Bytes of the V tokens; () where they are restored.
+        vocab_size: V.
+        never_targets: Ids that never follow anything.
+    """
+
+    def __init__(self, spellings: Sequence[bytes], vocab_size: int, never_targets: Collection[int] = ()) -> None:
+        super().__init__()
+        self.spellings, self.vocab_size = tuple(spellings), vocab_size
+        is_target = ~np.isin(np.arange(vocab_size), list(never_targets))
+        self.uniform: Floats = (is_target / max(1, is_target.sum())).astype(np.float32)  # (V,)
+        self._mixer: ContextMixer | None = None
+        self.register_load_state_dict_post_hook(lambda module, _: module.clear_cache())  # type: ignore[no-untyped-call]
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether a text has been read."""
+        return "text" in self._buffers
+
+    # -- what is fitted -------------------------------------------------------------------------------------------------
+
+    def fit(self, sequences: Iterable[Ints], most_learned: int) -> None:
+        """Read the train part, and learn from so many of its last tokens; see `ContextMixer.fit`."""
+        from anew.estimators.context_mixing.mixer import ContextMixer
+
+        text = np.concatenate([*sequences, np.zeros(0, dtype=np.int64)]).astype(np.int32)
+        mixer = ContextMixer.fit(self.spellings, text, most_learned)
+        self._keep(mixer.arrays())
+        lengths = [len(spelling) for spelling in self.spellings]
+        starts = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+        self._keep({"spelling": np.frombuffer(b"".join(self.spellings), np.uint8).copy(), "spelling_starts": starts})
+        self._mixer = mixer
+
+    def _keep(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        for name, array in arrays.items():
+            self.register_buffer(name, torch.from_numpy(array))
+
+    def allocate_buffers(self, shapes: Mapping[str, torch.Size]) -> None:
+        """Empty buffers for a state dict, whose names come without prefix."""
+        for name in (*FLOAT_BUFFERS, *OTHER_BUFFERS):
+            if name in shapes:
+                self.register_buffer(name, torch.zeros(shapes[name], dtype=OTHER_BUFFERS.get(name, torch.float32)))
+        self.clear_cache()
+
+    def check(self) -> None:
+        """Check the buffers, which may come from anybody.
+
+        Raises:
+            ValueError: They lead outside of each other.
+        """
+        if not self.is_fitted:
+            return
+        from anew.estimators.context_mixing.mixer import first_joint, first_maps
+
+        arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers()}
+        starts, text = arrays["spelling_starts"], arrays["text"]
+        fits = len(starts) == self.vocab_size + 1 and int(starts[0]) == 0 and int(starts[-1]) == len(arrays["spelling"])
+        if not fits or bool((np.diff(starts) < 0).any()):
+            raise ValueError("the spellings of the tokens do not fit each other")
+        if bool((text < 0).any()) or bool((text >= self.vocab_size).any()):
+            raise ValueError("the text that was read has other tokens")
+        expected = {**first_maps(self.vocab_size)._asdict(), **_with_prefix(first_joint()._asdict())}
+        for name, array in expected.items():
+            if arrays[name].shape != array.shape:
+                raise ValueError(f"the weights {name} have another shape")
+
+    def clear_cache(self) -> None:
+        """To be called when buffers have changed."""
+        self._mixer = None
+
+    @property
+    def mixer(self) -> ContextMixer:
+        if self._mixer is None:
+            from anew.estimators.context_mixing.mixer import ContextMixer
+
+            arrays = {name: buffer.cpu().numpy() for name, buffer in self.named_buffers()}
+            letters, starts = arrays.pop("spelling").tobytes(), arrays.pop("spelling_starts").tolist()
+            spellings = [letters[first:stop] for first, stop in pairwise(starts)]
+            self._mixer = ContextMixer.restore(spellings, arrays)
+        return self._mixer
+
+    def fit_joint(self, ids: Tokens, contexts: Floats, network: Floats, orders: Ints) -> None:
+        """Learn the weights of contexts and network from held-out text; see `ContextMixer.fit_joint`."""
+        self.mixer.fit_joint(ids, contexts, network, orders)
+        self._keep(_with_prefix(self.mixer.joint._asdict()))
+
+    # -- many targets at once -------------------------------------------------------------------------------------------
+
+    def path_logits(self, probabilities: Floats, targets: Ints) -> Floats:
+        """(T, D) log odds of the network. probabilities: (T, V), targets: (T,)."""
+        return self.mixer.network_logits(probabilities, targets)
+
+    def read(self, ids: Tokens, segments: Sequence[Segment]) -> tuple[Floats, Ints]:
+        """Read the targets of a batch, document by document.
+
+        Args:
+            ids: (B * L,).
+            segments: What to read, in order.
+
+        Returns:
+            (T, D) log odds of each question, and the longest orders (T,) that were seen.
+        """
+        parts = [self._read_segment(ids[segment.places], segment.opening) for segment in segments]
+        logits, orders = zip(*parts, strict=True)
+        return np.concatenate(logits), np.concatenate(orders)
+
+    def _read_segment(self, ids: Tokens, opening: int) -> tuple[Floats, Ints]:
+        mixer = self.mixer
+        parts = []
+        for first in range(0, len(ids), MOST_DOCUMENT_TOKENS):
+            piece = ids[first : first + MOST_DOCUMENT_TOKENS]
+            document = mixer.document(len(piece) + 1)
+            mixer.recall(document, np.array([ids[first - 1] if first else opening], dtype=np.int32))
+            parts.append(mixer.read(document, piece))
+        logits, orders = zip(*parts, strict=True)
+        return np.concatenate(logits), np.concatenate(orders)
+
+    def joint_log_probs(self, ids: Tokens, network: PathLogits, segments: Sequence[Segment]) -> Doubles:
+        """(B * L,) log-probabilities of targets with their floor; 0 for those that are not read."""
+        from anew.estimators.context_mixing.reading import share_weight
+
+        joint = np.zeros(len(ids))
+        prior = np.array(PRIOR)
+        for segment in segments:
+            places = segment.places
+            contexts, orders = self._read_segment(ids[places], segment.opening)
+            experts = np.empty((len(places), len(PRIOR)))
+            experts[:, 0] = self.mixer.log_probs(ids[places], contexts, network.logits[places], orders)
+            experts[:, 1] = network.log_probs[places]
+            experts[:, 2] = log_of(self.uniform)[ids[places]]
+            shared = np.empty(len(places))
+            share_weight(experts, prior.copy(), prior, SWITCH_RATE, shared)
+            joint[places] = shared
+        return joint
+
+    # -- one step -------------------------------------------------------------------------------------------------------
+
+    def unigram(self) -> Floats:
+        """(V,) how common each token is."""
+        return self.mixer.unigram
+
+    def weights_after(self, ids: Ints, logits: Floats, state: ContextState) -> Floats:
+        """What comes next in each row; the state is to observe what came.
+
+        Args:
+            ids: (n, t) so far, which the state has read.
+            logits: (n, V) of the network.
+            state: What the rows have shown so far.
+
+        Returns:
+            (n, V) joint probabilities.
+        """
+        network = softmax(logits)[0]
+        mixed = self.mixer.step(state.rows, network)
+        experts = [mixed, network, self.uniform]
+        state.propose(experts)
+        return state.share.mix(experts)
+
+    def draw(self, ids: Ints, logits: Floats, state: ContextState, uniform: Floats) -> Ints:
+        """Tokens (n,) from the distribution of `weights_after`: one of the experts that share the weight is drawn, then the
+        token from it. The state is to observe them.
+
+        Args:
+            ids: (n, t) so far, which the state has read.
+            logits: (n, V) of the network.
+            state: What the rows have shown so far.
+            uniform: (n,) in [0, 1), which decide both.
+        """
+        network = softmax(logits)[0]
+        edges = np.cumsum(state.share.weights, 1)  # (n, E)
+        edges /= edges[:, -1:]
+        expert = (uniform[:, None] >= edges).sum(1)  # (n,)
+        low = np.where(expert > 0, np.take_along_axis(edges, np.maximum(expert - 1, 0)[:, None], 1)[:, 0], 0.0)
+        width = np.take_along_axis(edges, expert[:, None], 1)[:, 0] - low
+        rest = np.clip((uniform - low) / width, 0.0, 1.0 - 2.0**-24).astype(
+            np.float32
+        )  # uniform again, given the expert
+        by_network = token_choice.sample_tokens(network, rest)
+        by_chance = token_choice.sample_tokens(self.uniform[None].repeat(len(rest), 0), rest)
+        rows = np.arange(len(expert))
+        tokens: Ints = np.stack((np.full(len(rows), -1), by_network, by_chance))[expert, rows]
+        chances = self.mixer.draw(state.rows, network, rest, tokens)
+        state.propose_drawn(np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1))
+        return tokens
+
+    def read_prompt(self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> ContextState:
+        """What prompts have shown before the first new token.
+
+        Args:
+            ids: (n, t).
+            num_known: The last tokens that the network sees.
+            network_of: Its log-probabilities (rows * (num_known - 1), V) of these but the first, for some rows.
+        """
+        room = max(FIRST_ROOM, min(2 * ids.shape[1], MOST_DOCUMENT_TOKENS))
+        state = ContextState(self.mixer, len(ids), room)
+        ids = ids[:, -MOST_DOCUMENT_TOKENS // 2 :]
+        for row in range(len(ids)):
+            self._read_prompt_row(ids[row].astype(np.int32), num_known, network_of, state, row)
+        state.share.restore_uniform()
+        return state
+
+    def _read_prompt_row(
+        self, ids: Tokens, num_known: int, network_of: Callable[[slice], Floats], state: ContextState, row: int
+    ) -> None:
+        from anew.estimators.context_mixing.reading import row_of, share_weight
+
+        document = row_of(state.rows, row)
+        num_known = min(num_known, len(ids))
+        self.mixer.recall(document, ids[: len(ids) - num_known + 1])
+        targets = ids[len(ids) - num_known + 1 :]
+        if not len(targets):
+            return
+        contexts, orders = self.mixer.read(document, targets)
+        log_probs = network_of(slice(row, row + 1))[-len(targets) :]
+        network = self.path_logits(np.exp(log_probs), targets.astype(np.int64))
+        experts = np.empty((len(targets), len(PRIOR)))
+        experts[:, 0] = self.mixer.log_probs(targets, contexts, network, orders)
+        experts[:, 1] = log_probs[np.arange(len(targets)), targets]
+        experts[:, 2] = log_of(self.uniform)[targets]
+        share_weight(experts, state.share.weights[row], np.array(PRIOR), SWITCH_RATE, np.empty(len(targets)))
+
+
+def _with_prefix(arrays: Mapping[str, Floats]) -> dict[str, Floats]:
+    return {f"joint_{name}": array for name, array in arrays.items()}

@@ -1,0 +1,153 @@
+"""Routes of the Studio for playing with a model. What takes a while is answered as a stream of events."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from fastapi import FastAPI
+from numpy.typing import NDArray
+from pydantic import Field, Strict
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from anew.core.arrays import Numbers
+from anew.sampling.samples import Samples
+from anew.server.bodies import parse
+from anew.server.faults import bad_request
+from anew.server.guard import json_body
+from anew.server.limits import MAX_ROWS
+from anew.server.work import Channel
+from anew.studio_app.job_routes import LIMITS, RunBody, ShortText
+from anew.studio_app.play_streams import WishBody, player_of, stream, work_events
+from anew.studio_app.play_work import AboutWork, NearestWork, PlayWork, SampleWork, TokenWork, WalkWork
+from anew.studio_app.players import Player, Players
+from anew.studio_app.studio import Studio
+
+MAX_PROMPT = 20_000  # characters
+MAX_TOKENS, MAX_FRAMES, MAX_STOPS = 2_000, 240, 20
+Count = Annotated[int, Strict(), Field(ge=1, le=MAX_ROWS)]
+MakeWork = Callable[[Player, Channel[object]], PlayWork]
+
+
+class SampleBody(WishBody):
+    """made, index, mask: a sample to keep a part of; the mask is base64 of a byte a pixel, not 0 where it is kept."""
+
+    n: Count = 9
+    made: ShortText | None = None
+    index: Annotated[int, Strict(), Field(ge=0)] = 0
+    mask: Annotated[str, Strict(), Field(max_length=200_000)] | None = None
+
+
+class TokensBody(WishBody):
+    """max_tokens: new ones."""
+
+    max_tokens: Annotated[int, Strict(), Field(ge=1, le=MAX_TOKENS)] = 100
+
+
+class WalkBody(WishBody):
+    """n: frames; stops: samples on the way."""
+
+    n: Annotated[int, Strict(), Field(ge=2, le=MAX_FRAMES)] = 48
+    stops: Annotated[int, Strict(), Field(ge=2, le=MAX_STOPS)] = 4
+
+
+class NearestBody(RunBody):
+    """made, index: a sample."""
+
+    made: ShortText
+    index: Annotated[int, Strict(), Field(ge=0)] = 0
+
+
+def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
+    """Add the routes."""
+
+    @app.get("/about")
+    async def about(request: Request) -> Response:
+        player = await player_of(studio, players, request.query_params.get("run", ""))
+        (event,) = [event async for event in work_events(player, AboutWork) if "end" not in event]
+        return JSONResponse(event)
+
+    @app.post("/sample")
+    async def sample(request: Request) -> Response:
+        body = parse(SampleBody, await json_body(request, LIMITS))
+        player = await player_of(studio, players, body.run)
+        kept = None if body.made is None else (lambda: _kept(player, body))
+        return stream(player, lambda player, channel: SampleWork(player, channel, body.wish(body.n), kept))
+
+    @app.post("/tokens")
+    async def tokens(request: Request) -> Response:
+        body = parse(TokensBody, await json_body(request, LIMITS))
+        return stream(
+            await player_of(studio, players, body.run),
+            lambda player, channel: TokenWork(player, channel, body.wish(1), body.max_tokens),
+        )
+
+    @app.post("/walk")
+    async def walk(request: Request) -> Response:
+        body = parse(WalkBody, await json_body(request, LIMITS))
+        return stream(
+            await player_of(studio, players, body.run),
+            lambda player, channel: WalkWork(player, channel, body.wish(body.n), body.stops),
+        )
+
+    @app.post("/nearest")
+    async def nearest(request: Request) -> Response:
+        body = parse(NearestBody, await json_body(request, LIMITS))
+        return stream(
+            await player_of(studio, players, body.run),
+            lambda player, channel: NearestWork(player, channel, body.made, body.index),
+        )
+
+    @app.get("/file")
+    async def file(request: Request) -> Response:
+        query = request.query_params
+        player, index = await player_of(studio, players, query.get("run", "")), query.get("index", "0")
+        if not index.isdecimal() or len(index) > 6:
+            raise bad_request("'index' must be the number of a sample")
+        samples = player.made(query.get("made", ""), int(index))
+        artifact = await run_in_threadpool(samples.artifact, int(index))
+        return _download(artifact.data, artifact.media, f"{int(index):04d}{artifact.suffix}")
+
+    @app.get("/zip")
+    async def archive(request: Request) -> Response:
+        query = request.query_params
+        samples = (await player_of(studio, players, query.get("run", ""))).made(query.get("made", ""))
+        return _download(await run_in_threadpool(_zip, samples), "application/zip", f"{query.get('made', '')}.zip")
+
+
+def _kept(player: Player, body: SampleBody) -> tuple[Numbers, NDArray[np.bool_]]:
+    """A sample that was made, and what of it is kept."""
+    item = player.made(body.made or "", body.index)[body.index]
+    try:
+        mask = np.frombuffer(base64.b64decode(body.mask or "", validate=True), np.uint8)
+    except (binascii.Error, ValueError):
+        raise bad_request("the mask is not base64", "mask") from None
+    if isinstance(item, str) or mask.size != item.shape[0] * item.shape[1]:
+        raise bad_request("the mask must have a byte for each pixel of the sample", "mask")
+    return item, mask.reshape(item.shape[:2]) > 0
+
+
+def _download(data: bytes, media: str, name: str) -> Response:
+    return Response(data, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
+def _zip(samples: Samples) -> bytes:
+    """The files that `Samples.save` writes, in one."""
+    buffer = io.BytesIO()
+    with (
+        tempfile.TemporaryDirectory(prefix="anew-") as place,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        samples.save(place)
+        for path in sorted(Path(place).iterdir()):
+            archive.write(path, path.name)
+    return buffer.getvalue()

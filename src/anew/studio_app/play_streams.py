@@ -1,0 +1,71 @@
+"""What all routes of playing share: the model of a run, wishes, and works answered as streams of events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated
+
+from pydantic import Field, Strict
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from anew.errors import AnewError
+from anew.server.faults import ApiError, bad_request
+from anew.server.work import Channel
+from anew.studio_app.job_routes import RunBody, Seed, ShortText
+from anew.studio_app.play_work import PlayWork, Wish
+from anew.studio_app.players import Player, Players
+from anew.studio_app.studio import Studio
+
+MAX_PROMPT = 20_000  # characters
+MakeWork = Callable[[Player, Channel[object]], PlayWork]
+
+
+class WishBody(RunBody):
+    """What every wish says."""
+
+    seed: Seed = 0
+    label: ShortText | None = None
+    prompt: Annotated[str, Strict(), Field(max_length=MAX_PROMPT)] | None = None
+    settings: dict[ShortText, Annotated[str, Strict(), Field(max_length=200)]] = Field(default_factory=dict)
+
+    def wish(self, n: int) -> Wish:
+        """For n samples."""
+        return Wish(n, self.seed, self.label, self.prompt, self.settings)
+
+
+async def player_of(studio: Studio, players: Players, name: str) -> Player:
+    """The model of a run by its name."""
+    return await run_in_threadpool(lambda: players.player(studio.run(name)))
+
+
+async def work_events(player: Player, make: MakeWork) -> AsyncIterator[dict[str, object]]:
+    """What a work says, until its end; it is cancelled when nobody listens any more."""
+    channel: Channel[object] = Channel()
+    work = make(player, channel)
+    player.worker.submit([work])
+    try:
+        while True:
+            event = await channel.get()
+            assert isinstance(event, dict)
+            yield event
+            if "end" in event:
+                return
+    finally:
+        player.worker.cancel([work])
+
+
+def stream(player: Player, make: MakeWork) -> Response:
+    return StreamingResponse(_texts(player, make), media_type="text/event-stream")
+
+
+async def _texts(player: Player, make: MakeWork) -> AsyncIterator[str]:
+    """The events as server-sent events; an error is the last of them."""
+    try:
+        async for event in work_events(player, make):
+            yield f"data: {json.dumps(event)}\n\n"
+    except ApiError as error:
+        yield f"data: {json.dumps(error.body())}\n\n"
+    except AnewError as error:
+        yield f"data: {json.dumps(bad_request(str(error)).body())}\n\n"

@@ -1,0 +1,287 @@
+"""What a model is asked for while one plays with it; the events go to the page as they come."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anew.core.arrays import Numbers
+from anew.core.registry import load
+from anew.core.specs import Codec, Grid, SampleRequest, Tokens
+from anew.data.dataset import Dataset
+from anew.data.modalities.text import Text
+from anew.errors import ConfigError, UserError
+from anew.evaluation.base import Evaluation
+from anew.evaluation.reporting.content import ReportItem
+from anew.families.base import Family, SamplesTokens
+from anew.families.explaining import Denoises, Judges
+from anew.functional.token_choice import filter_probabilities
+from anew.sampling.conditioning import condition_from_prompt
+from anew.sampling.latents import condition_from_mask
+from anew.sampling.model import Model
+from anew.sampling.samples import Samples
+from anew.server.faults import ApiError
+from anew.server.work import Channel, Work
+from anew.studio_app.players import Player
+from anew.studio_app.shown_items import data_address, shown_items
+from anew.workflows.evaluate import evaluation_inputs
+
+SECONDS_BETWEEN_DRAFTS = 0.1
+CUTS = ("temperature", "top_k", "top_p", "min_p")  # settings that change what a token is drawn from
+MAX_TOP = 8  # alternatives that are named beside a token
+NEAREST_SECONDS = 60.0
+Json = dict[str, object]
+
+
+class PlayWork(Work):
+    """One request of a page, carried out alone. Subclasses say how in `events`.
+
+    Args:
+        player: Whose model.
+        channel: Where events go; None is the last of them.
+    """
+
+    def __init__(self, player: Player, channel: Channel[object]) -> None:
+        super().__init__()
+        self.player, self.channel, self.size = player, channel, 1
+
+    def batch_key(self) -> Hashable:
+        return None
+
+    def run(self, model: Model, group: Sequence[Work]) -> None:
+        try:
+            for event in self.events(model):
+                if self.channel.is_cancelled:
+                    return
+                self.channel.put(event)
+        except UserError as error:
+            raise ApiError(400, str(error)) from None
+        self.channel.put({"end": True})
+
+    def events(self, model: Model) -> Iterator[Json]:
+        """What the page is told, in order."""
+        raise NotImplementedError
+
+
+def can_be_explained(model: Model) -> str:
+    """Which way to look into a model there is: "noise", "critic", "map"; "" where there is none here."""
+    is_picture = isinstance(model.item_spec, Grid) and model.item_modality.name == "image" and model.codec is None
+    if not is_picture:
+        return ""
+    family = model.family
+    if isinstance(family, Denoises):
+        return "noise"
+    if isinstance(family, Judges):
+        return "critic"
+    return (
+        "map"
+        if family.codec_config is not None and isinstance(family, Codec) and isinstance(family.latent, Grid)
+        else ""
+    )
+
+
+class AboutWork(PlayWork):
+    """What can be done with a model."""
+
+    def events(self, model: Model) -> Iterator[Json]:
+        spec, modality = model.item_spec, model.item_modality
+        is_text = isinstance(modality, Text) and model.codec is None
+        sampling = model.sampling_config()
+        shape = [spec.length] if isinstance(spec, Tokens) else list(spec.shape)
+        yield {
+            "family": model.family_name,
+            "modality": modality.name,
+            "singular": modality.traits.singular,
+            "plural": modality.traits.plural,
+            "labels": model.labels if model.spec.classes else [],
+            "shape": shape,
+            "notes": list(model.notes),
+            "prompts": is_text,
+            "tokens": is_text and isinstance(model.family, SamplesTokens),
+            "fills": isinstance(spec, Grid) and model.codec is None and spec.axes == "CHW" and model.family.fills_in,
+            "walks": type(model.family).generate is not Family.generate
+            and not isinstance(spec, Tokens)
+            and modality.name == "image",
+            "insight": can_be_explained(model),
+            "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What samples a page wants; fields as in `Model.sample`."""
+
+    n: int
+    seed: int
+    label: str | None
+    prompt: str | None
+    settings: Mapping[str, str]
+
+
+class SampleWork(PlayWork):
+    """Samples, with their drafts.
+
+    Args:
+        player: Whose model.
+        channel: Where events go.
+        wish: What is wanted.
+        condition: Gives what is kept of an item; None keeps nothing.
+    """
+
+    def __init__(
+        self,
+        player: Player,
+        channel: Channel[object],
+        wish: Wish,
+        condition: Callable[[], tuple[Numbers, NDArray[np.bool_]]] | None = None,
+    ) -> None:
+        super().__init__(player, channel)
+        self.wish, self.condition = wish, condition
+
+    def events(self, model: Model) -> Iterator[Json]:
+        wish = self.wish
+        condition = condition_from_prompt(model.modality, wish.prompt, None)
+        if self.condition is not None:
+            condition = condition_from_mask(model, self.condition())
+        sampling = model.sampling_config(wish.settings)
+        request = model.request(wish.n, wish.seed, label=wish.label, condition=condition, sampling=sampling)
+        labels = model.label_names(request.labels, wish.n)
+        shown_at, last, count = 0.0, None, 0
+        for count, draft in enumerate(model.family.sample(request, wish.seed), 1):
+            last = draft
+            if self.channel.is_cancelled:
+                return
+            if time.monotonic() - shown_at >= SECONDS_BETWEEN_DRAFTS:
+                yield {
+                    "draft": count,
+                    "items": shown_items(self._samples(model, draft, request, labels), is_draft=True),
+                }
+                shown_at = time.monotonic()
+        assert last is not None
+        samples = self._samples(model, last, request, labels)
+        yield {"items": shown_items(samples), "made": self.player.keep(samples), "drafts": count}
+
+    @staticmethod
+    def _samples(model: Model, x: Tensor, request: SampleRequest, labels: Sequence[str | None]) -> Samples:
+        return Samples(model.decode_items(x.cpu(), request), labels, model.item_modality)
+
+
+class TokenWork(PlayWork):
+    """A text that grows token by token, with the probability of each and its alternatives.
+
+    Args:
+        player: Whose model.
+        channel: Where events go.
+        wish: What is wanted; one sample.
+        max_tokens: New tokens at most.
+    """
+
+    def __init__(self, player: Player, channel: Channel[object], wish: Wish, max_tokens: int) -> None:
+        super().__init__(player, channel)
+        self.wish, self.max_tokens = wish, max_tokens
+
+    def events(self, model: Model) -> Iterator[Json]:
+        family, modality = model.family, model.item_modality
+        if not isinstance(family, SamplesTokens) or not isinstance(modality, Text):
+            raise ConfigError("this model does not grow texts token by token")
+        wish = self.wish
+        sampling = model.sampling_config({**wish.settings, "max_tokens": str(self.max_tokens)})
+        condition = condition_from_prompt(model.modality, wish.prompt or "", None)
+        request = model.request(1, wish.seed, label=wish.label, condition=condition, sampling=sampling)
+        end_id = model.item_spec.special.get("end", -1) if isinstance(model.item_spec, Tokens) else -1
+        cuts = {name: getattr(sampling, name) for name in CUTS if hasattr(sampling, name)}
+        num_read = 0
+        num_prompt = 0 if condition is None else int(torch.as_tensor(condition.x).shape[-1])
+        for draft in family.sample_tokens(request, [(wish.seed, 0)], reads_prompt=True):
+            row, weights = draft.ids[0], draft.weights[0]
+            if len(row) <= num_read:
+                continue
+            num_read = len(row)
+            yield _token(modality, int(row[-1]), weights, end_id, cuts) | {"given": len(row) <= num_prompt}
+
+
+def _token(modality: Text, token: int, weights: NDArray[np.float32], end_id: int, cuts: Mapping[str, float]) -> Json:
+    """A token with its probability and the most probable ones, each also with what is left of it after temperature and cuts."""
+    probabilities = weights.astype(np.float64) / max(float(weights.sum(dtype=np.float64)), 1e-300)
+    drawn_from = filter_probabilities(torch.from_numpy(probabilities)[None], **cuts)[0]  # type: ignore[arg-type]
+    drawn_from = drawn_from / drawn_from.sum()
+    best = np.argsort(-probabilities, kind="stable")[:MAX_TOP].tolist()
+    entropy = -float((probabilities * np.log2(np.maximum(probabilities, 1e-300))).sum())
+    return {
+        "text": _token_text(modality, token, end_id),
+        "is_end": token == end_id,
+        "p": float(probabilities[token]),
+        "bits": -math.log2(max(float(probabilities[token]), 1e-30)),
+        "entropy": entropy,
+        "drawn_p": float(drawn_from[token]),
+        "top": [
+            {
+                "text": _token_text(modality, i, end_id),
+                "is_end": i == end_id,
+                "p": float(probabilities[i]),
+                "drawn_p": float(drawn_from[i]),
+            }
+            for i in best
+        ],
+    }
+
+
+def _token_text(modality: Text, token: int, end_id: int) -> str:
+    if token == end_id or not 0 <= token < modality.tokenizer.size:
+        return ""
+    return str(modality.tokenizer.decode([token]))
+
+
+class WalkWork(PlayWork):
+    """Frames of a walk between samples."""
+
+    def __init__(self, player: Player, channel: Channel[object], wish: Wish, stops: int) -> None:
+        super().__init__(player, channel)
+        self.wish, self.stops = wish, stops
+
+    def events(self, model: Model) -> Iterator[Json]:
+        wish = self.wish
+        settings: dict[str, Any] = dict(wish.settings)
+        walk = model.walk(wish.n, stops=self.stops, seed=wish.seed, label=wish.label, **settings)
+        yield {"items": shown_items(walk.frames), "stops": walk.stops, "made": self.player.keep(walk.frames)}
+
+
+class NearestWork(PlayWork):
+    """The training item nearest to a sample, as the report finds it."""
+
+    def __init__(self, player: Player, channel: Channel[object], made: str, index: int) -> None:
+        super().__init__(player, channel)
+        self.made, self.index = made, index
+
+    def events(self, model: Model) -> Iterator[Json]:
+        sample = self.player.made(self.made, self.index)[self.index]
+        data = Dataset.reopen(model.record.data.model_dump(), model.folder.path, None)
+        try:
+            inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)
+            owner: type[Evaluation] = load("evaluation", data.modality.base.name)
+            content = owner(inputs).report_content()
+        finally:
+            data.close()
+        if not content.pairs:
+            raise ConfigError("no training item was found to compare with")
+        pair = content.pairs[0]
+        nearest = None if pair.nearest is None else _shown(pair.nearest)
+        yield {"sample": _shown(pair.sample), "nearest": nearest, "caption": pair.caption, "close": pair.close,
+               "explanation": content.explanation}  # fmt: skip
+
+
+def _shown(item: ReportItem) -> Json:
+    return {
+        "picture": None if item.picture is None else data_address("image/png", item.picture),
+        "media": None if item.media is None else data_address(item.media_type, item.media),
+        "is_video": item.is_video,
+        "text": None if item.text is None else list(item.marked),
+    }

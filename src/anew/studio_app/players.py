@@ -1,0 +1,115 @@
+"""Models in memory, for pages to play with: a thread each, the few that were used last, each as its weights are now."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anew.errors import RunError
+from anew.runs.folder import RunFolder
+from anew.sampling.model import Model
+from anew.sampling.samples import Samples
+from anew.server.faults import ApiError
+from anew.server.limits import Limits
+from anew.server.worker import ModelWorker
+from anew.studio_app.watcher import Signature
+
+MAX_PLAYERS = 3
+MAX_MADE = 12  # sets of samples that stay in memory, of each model
+LIMITS = Limits(queue=16, idle_seconds=300.0, stop_seconds=2.0)
+
+
+@dataclass(slots=True)
+class Player:
+    """A model and what it has made.
+
+    Attributes:
+        run: Its folder.
+        stamp: Of its weights when it was loaded.
+        worker: Its thread.
+        notes: What was found out about the model and is asked for again.
+    """
+
+    run: Path
+    stamp: Signature
+    worker: ModelWorker
+    notes: dict[str, object] = field(default_factory=dict)
+    _made: OrderedDict[str, Samples] = field(default_factory=OrderedDict)
+    _count: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def keep(self, samples: Samples) -> str:
+        """Remember samples for downloads and for what starts from them; their name."""
+        with self._lock:
+            self._count += 1
+            name = f"made-{self._count}"
+            self._made[name] = samples
+            while len(self._made) > MAX_MADE:
+                self._made.popitem(last=False)
+            return name
+
+    def made(self, name: str, index: int = 0) -> Samples:
+        """Samples by their name, where `index` is one of them.
+
+        Raises:
+            ApiError: 404 they are forgotten.
+        """
+        with self._lock:
+            samples = self._made.get(name)
+        if samples is None or not 0 <= index < len(samples):
+            raise ApiError(404, "these samples are not in memory any more; generate them again with the same seed")
+        return samples
+
+
+class Players:
+    """The models that were used last. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._players: OrderedDict[Path, Player] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def player(self, run: Path) -> Player:
+        """The model of a run as its weights are now; nothing is loaded before it is asked for something."""
+        stamp = _weights_stamp(run)
+        ended = []
+        with self._lock:
+            player = self._players.pop(run, None)
+            if player is not None and player.stamp != stamp:
+                ended.append(player)
+                player = None
+            if player is None:
+                player = Player(run, stamp, ModelWorker(run.name, lambda: _load(run), LIMITS))
+            self._players[run] = player
+            while len(self._players) > MAX_PLAYERS:
+                ended.append(self._players.popitem(last=False)[1])
+        for old in ended:
+            threading.Thread(target=old.worker.stop, daemon=True).start()
+        return player
+
+    def stop(self) -> None:
+        """End all threads."""
+        with self._lock:
+            players = list(self._players.values())
+            self._players.clear()
+        for player in players:
+            player.worker.stop()
+
+
+def _load(run: Path) -> Model:
+    try:
+        return Model(RunFolder.open(run), "auto")
+    except RunError as error:  # it is the user's own: whoever asks may read why
+        raise ApiError(400, str(error)) from None
+
+
+def _weights_stamp(run: Path) -> Signature:
+    """Changes when the run has other weights: of a training that goes on, those of its checkpoints."""
+    values: list[object] = []
+    for path in (run / "model.safetensors", run / "checkpoints"):
+        try:
+            values.append(path.stat().st_mtime_ns)
+        except OSError:
+            values.append(None)
+    return tuple(values)

@@ -1,0 +1,92 @@
+// A picture with a part painted away, which the model fills in anew.
+
+import { follow } from "./api.js";
+import { fill, h } from "./dom.js";
+import { shownItem } from "./items.js";
+
+const SHOWN_SIDE = 336; // pixels on the page
+
+/** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
+export function fillPanel(play) {
+  const [, height, width] = play.about.shape;
+  const zoom = Math.max(1, Math.floor(SHOWN_SIDE / Math.max(height, width)));
+  const canvas = h("canvas", { width: width * zoom, height: height * zoom, class: "paint", tabindex: 0, role: "img",
+    "aria-label": "The picture. Paint over what shall be filled in, or use the buttons below." });
+  const status = h("p", { class: "hint", role: "status" }, "Making a picture to start from...");
+  const results = h("div", { class: "items big" });
+  const brush = h("input", { id: "brush", type: "range", min: 1, max: Math.max(2, Math.floor(width / 3)), value: String(Math.max(2, Math.round(width / 8))) });
+  /** 1: kept */
+  let mask = new Uint8Array(width * height).fill(1);
+  /** @type {{made: string, image: HTMLImageElement} | null} */
+  let source = null;
+  const redraw = () => {
+    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    pen.imageSmoothingEnabled = false;
+    pen.clearRect(0, 0, canvas.width, canvas.height);
+    if (source) pen.drawImage(source.image, 0, 0, canvas.width, canvas.height);
+    pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
+    pen.globalAlpha = 0.75;
+    for (let place = 0; place < mask.length; place++) {
+      if (!mask[place]) pen.fillRect((place % width) * zoom, Math.floor(place / width) * zoom, zoom, zoom);
+    }
+    pen.globalAlpha = 1;
+  };
+  const paint = (/** @type {PointerEvent} */ event) => {
+    if (!(event.buttons & 1)) return;
+    const box = canvas.getBoundingClientRect();
+    const [x, y] = [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height];
+    const radius = Number(brush.value) / 2;
+    for (let row = Math.floor(y - radius); row <= y + radius; row++) {
+      for (let column = Math.floor(x - radius); column <= x + radius; column++) {
+        const inside = row >= 0 && row < height && column >= 0 && column < width && Math.hypot(row + 0.5 - y, column + 0.5 - x) <= radius;
+        if (inside) mask[row * width + column] = 0;
+      }
+    }
+    redraw();
+  };
+  canvas.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => { canvas.setPointerCapture(event.pointerId); paint(event); });
+  canvas.addEventListener("pointermove", paint);
+  const half = (/** @type {(row: number, column: number) => boolean} */ isLost) => {
+    for (let place = 0; place < mask.length; place++) mask[place] = isLost(Math.floor(place / width), place % width) ? 0 : 1;
+    redraw();
+  };
+  const start = async () => {
+    const signal = play.begin();
+    mask.fill(1);
+    status.textContent = "Making a picture to start from...";
+    try {
+      await follow("/api/play/sample", { run: play.id, n: 1, ...play.wish() }, signal, (event) => {
+        if (!event.made) return;
+        const image = new Image();
+        image.onload = () => { source = { made: event.made, image }; redraw(); status.textContent = "Paint over what shall be filled in."; };
+        image.src = event.items[0].src;
+      });
+    } catch (error) {
+      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+    }
+  };
+  const fillIn = async () => {
+    if (!source) return;
+    if (mask.every((kept) => kept)) { status.textContent = "Paint over a part first: all of the picture is kept."; return; }
+    const signal = play.begin();
+    const body = { run: play.id, n: 6, ...play.wish(), made: source.made, index: 0, mask: btoa(String.fromCharCode(...mask)) };
+    try {
+      await follow("/api/play/sample", body, signal, (event) => {
+        if (event.end) return;
+        fill(results, event.items.map((/** @type {any} */ item, /** @type {number} */ place) => shownItem(item, `Filled in ${place + 1}`)));
+        status.textContent = event.made ? "Six ways to go on from what was kept. Another seed gives others." : `Step ${event.draft}`;
+      });
+    } catch (error) {
+      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+    }
+  };
+  start();
+  return h("div", {}, h("div", { class: "paint-box" }, canvas,
+    h("div", {}, h("label", { for: "brush" }, "Brush"), brush,
+      h("div", { class: "actions" },
+        h("button", { type: "button", onclick: () => half((row) => row >= height / 2) }, "Lower half"),
+        h("button", { type: "button", onclick: () => half((row, column) => column >= width / 2) }, "Right half"),
+        h("button", { type: "button", onclick: () => half(() => false) }, "Nothing"),
+        h("button", { type: "button", onclick: () => { play.another(); start(); } }, "Another picture"),
+        h("button", { type: "button", class: "main", onclick: fillIn }, "Fill in")), status)), results);
+}

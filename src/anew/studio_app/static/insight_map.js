@@ -1,0 +1,86 @@
+// VAE: a map of the data in the space of latents, and what the latents lose.
+
+import { follow } from "./api.js";
+import { fill, h, s } from "./dom.js";
+
+const SIDE = 420;
+
+/** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
+export function mapView(play, question) {
+  const status = h("p", { class: "hint", role: "status" }, "Writing your items down as latents...");
+  const stage = h("div", { class: "map-box" });
+  const pairs = h("div", { class: "items" });
+  const pairTitle = h("h3", { hidden: true }, "Items that it never saw, each beside what it reads back from their latents");
+  const large = h("img", { class: "sheet walk", alt: "What lies at this place" });
+  const near = h("img", { class: "near", alt: "The item of yours that is nearest on the map" });
+  /** @type {any} */
+  let map = null;
+  let [busy, wanted] = [false, /** @type {[number, number] | null} */ (null)];
+  let place = /** @type {[number, number]} */ ([0, 0]);
+  /** @type {SVGElement} */
+  let mark;
+  const scale = (/** @type {number} */ value) => SIDE / 2 + (value / map.reach) * (SIDE / 2 - 10);
+  const read = async (/** @type {[number, number]} */ at) => {
+    place = at;
+    mark.setAttribute("cx", String(scale(at[0])));
+    mark.setAttribute("cy", String(scale(at[1])));
+    const nearest = map.points.reduce((/** @type {any} */ best, /** @type {any} */ point) => (distance(point, at) < distance(best, at) ? point : best), map.points[0]);
+    near.src = nearest.src;
+    if (busy) { wanted = at; return; }
+    busy = true;
+    try {
+      await follow("/api/play/place", { run: play.id, places: [at] }, play.signal, (event) => { if (event.items) large.src = event.items[0]; });
+    } catch (error) {
+      if (!play.signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+    }
+    busy = false;
+    if (wanted) { const next = wanted; wanted = null; read(next); }
+  };
+  const drag = (/** @type {PointerEvent} */ event) => {
+    if (event.type === "pointermove" && !(event.buttons & 1)) return;
+    const box = /** @type {Element} */ (event.currentTarget).getBoundingClientRect();
+    const to = (/** @type {number} */ pixel, /** @type {number} */ size) => Math.max(-1, Math.min(1, (2 * pixel) / size - 1)) * map.reach;
+    read([to(event.clientX - box.left, box.width), to(event.clientY - box.top, box.height)]);
+  };
+  const draw = () => {
+    const svg = s("svg", { viewBox: `0 0 ${SIDE} ${SIDE}`, class: "map", tabindex: 0, role: "application",
+      "aria-label": "Map of the data. Drag, or use the arrow keys, to move through it." });
+    for (const point of map.points) {
+      svg.append(s("image", { href: point.src, x: scale(point.x) - 9, y: scale(point.y) - 9, width: 18, height: 18 }));
+    }
+    mark = s("circle", { r: 12, class: "mark-here" });
+    svg.append(mark);
+    svg.addEventListener("pointerdown", (/** @type {any} */ event) => { svg.setPointerCapture(event.pointerId); drag(event); });
+    svg.addEventListener("pointermove", /** @type {any} */ (drag));
+    svg.addEventListener("keydown", (/** @type {any} */ event) => {
+      const step = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], ArrowUp: [0, -0.15], ArrowDown: [0, 0.15] }[/** @type {string} */ (event.key)];
+      if (!step) return;
+      event.preventDefault();
+      read([Math.max(-map.reach, Math.min(map.reach, place[0] + step[0])), Math.max(-map.reach, Math.min(map.reach, place[1] + step[1]))]);
+    });
+    fill(stage, svg, h("div", {}, h("p", { class: "hint" }, "At this place it reads"), large, h("p", { class: "hint" }, "nearest of yours on the map"), near));
+  };
+  const between = async () => {
+    if (!map) return;
+    const [first, last] = [map.points[0], map.points.reduce((/** @type {any} */ far, /** @type {any} */ point) => (distance(point, [map.points[0].x, map.points[0].y]) > distance(far, [map.points[0].x, map.points[0].y]) ? point : far), map.points[0])];
+    for (let step = 0; step <= 12; step++) {
+      await read([first.x + ((last.x - first.x) * step) / 12, first.y + ((last.y - first.y) * step) / 12]);
+      await new Promise((resolve) => setTimeout(resolve, 120));
+    }
+  };
+  follow("/api/play/map", { run: play.id }, play.signal, (event) => {
+    if (event.end) return;
+    map = event;
+    status.textContent = `The two directions in which your items differ most hold ${Math.round(100 * map.share)}% of all differences between latents: this map shows no more than that.`;
+    draw();
+    read([0, 0]);
+    pairTitle.hidden = false;
+    fill(pairs, map.pairs.map((/** @type {string[]} */ [one, other]) => h("figure", { class: "item both" }, h("img", { src: one, alt: "An item" }), h("img", { src: other, alt: "What is read back" }))));
+  }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
+  return h("div", {}, h("div", { class: "actions" }, h("button", { type: "button", onclick: between }, question)), status, stage, pairTitle, pairs);
+}
+
+/** @param {{x: number, y: number}} point @param {[number, number]} at */
+function distance(point, at) {
+  return Math.hypot(point.x - at[0], point.y - at[1]);
+}

@@ -1,0 +1,39 @@
+// Diffusion: what the model is given at each noise level, and what it takes that for.
+
+import { follow } from "./api.js";
+import { h, short } from "./dom.js";
+
+/** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
+export function noiseView(play, question) {
+  const films = h("div", {});
+  const status = h("p", { class: "hint", role: "status" });
+  const make = async (/** @type {Record<string, string>} */ extra, /** @type {string} */ title) => {
+    const signal = play.begin();
+    const wish = play.wish();
+    const film = h("div", { class: "film", tabindex: 0, role: "group", "aria-label": title });
+    const head = h("h3", {}, title);
+    films.prepend(h("section", {}, head, film));
+    while (films.children.length > 2) films.lastElementChild?.remove();
+    status.textContent = "Removing noise...";
+    try {
+      await follow("/api/play/film", { run: play.id, ...wish, settings: { ...wish.settings, ...extra } }, signal, (event) => {
+        if (event.end) { status.textContent = "Above: what the model was given. Below: the clean item that it took it for. Left: noise; right: the samples."; return; }
+        if (event.labels) { head.textContent = `${title}: ${event.levels} noise levels${event.labels[0] === null ? "" : `, labels ${event.labels.join(", ")}`}`; return; }
+        film.append(h("figure", { class: "level" },
+          h("div", {}, event.noisy.map((/** @type {string} */ src) => h("img", { src, alt: `Given, at noise ${short(event.sigma)}` }))),
+          h("div", {}, event.estimate.map((/** @type {string} */ src) => h("img", { src, alt: `Taken for, at noise ${short(event.sigma)}` }))),
+          h("figcaption", {}, `noise ${Number(event.sigma.toPrecision(2))}`)));
+      });
+    } catch (error) {
+      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+    }
+  };
+  const labels = play.about.labels;
+  const again = () => make({}, "Your settings");
+  again();
+  return h("div", {}, h("div", { class: "actions" },
+    h("button", { type: "button", class: "main", onclick: again }, "Again, with the settings at the side"),
+    h("button", { type: "button", onclick: () => make({ steps: "2" }, "Two steps") }, question)),
+    labels.length ? h("p", { class: "hint" }, "Choose another label at the side: the same noise then becomes something else.") : null, status, films);
+}
+

@@ -1,0 +1,47 @@
+// One sample large: as a file, and beside the training item that is nearest to it.
+
+import { address, follow } from "./api.js";
+import { fill, h } from "./dom.js";
+import { shownItem } from "./items.js";
+
+/** @param {any} side an item of a pair @param {string} title */
+function pairSide(side, title) {
+  const text = side?.text ? h("pre", {}, side.text[0], side.text[1] ? h("mark", {}, side.text[1]) : null, side.text[2]) : null;
+  return h("figure", { class: "item" }, h("figcaption", {}, title),
+    side?.picture ? h("img", { src: side.picture, alt: title }) : null,
+    side?.media ? h(side.is_video ? "video" : "audio", { controls: true, src: side.media, "aria-label": title }) : null,
+    text, side ? null : h("p", {}, "nothing is near"));
+}
+
+/** @param {{id: string}} play @param {any} item @param {string} made @param {number} index */
+export function itemDialog(play, item, made, index) {
+  const leaving = new AbortController();
+  const place = h("div", { role: "status" });
+  const large = h("div", { class: "large" }, shownItem(item, `Sample ${index + 1}`));
+  const close = () => { leaving.abort(); dialog.close(); dialog.remove(); };
+  const ask = async (/** @type {Event} */ event) => {
+    /** @type {HTMLButtonElement} */ (event.currentTarget).disabled = true;
+    fill(place, h("p", { class: "hint" }, "Looking through the training items..."), h("progress", { "aria-label": "Looking" }));
+    try {
+      await follow("/api/play/nearest", { run: play.id, made, index }, leaving.signal, (answer) => {
+        if (answer.end) return;
+        large.hidden = true;
+        fill(place, h("div", { class: "pair" }, pairSide(answer.sample, "the sample"), pairSide(answer.nearest, "the nearest training item")),
+          h("p", { class: answer.close ? "note wrong" : "note" }, answer.caption || "nothing in common that is worth naming", answer.close ? ": this looks like a copy." : "."),
+          h("p", { class: "hint" }, answer.explanation));
+      });
+    } catch (error) {
+      if (!leaving.signal.aborted) fill(place, h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
+    }
+  };
+  const dialog = h("dialog", { class: "wide", "aria-labelledby": "sample-title", oncancel: () => { leaving.abort(); dialog.remove(); } },
+    h("h2", { id: "sample-title" }, `Sample ${index + 1}`),
+    large,
+    place,
+    h("div", { class: "actions" },
+      h("button", { type: "button", onclick: ask }, "Is it a copy? Show the nearest training item"),
+      h("a", { class: "button", href: address("/api/play/file", { run: play.id, made, index }) }, "Download"),
+      h("button", { type: "button", class: "main", onclick: close }, "Close")));
+  document.body.append(dialog);
+  dialog.showModal();
+}

@@ -1,0 +1,175 @@
+// Playing with a model: samples that form before one's eyes, and what else its family can do.
+
+import { address, follow, get, Refusal } from "./api.js";
+import { fill, h, words } from "./dom.js";
+import { fillPanel } from "./fill_panel.js";
+import { insightPanel } from "./insight_panel.js";
+import { shownItem } from "./items.js";
+import { itemDialog } from "./item_dialog.js";
+import { runAddress } from "./runs_view.js";
+import { tokenPanel } from "./token_panel.js";
+import { walkPanel } from "./walk_panel.js";
+
+/**
+ * @typedef {{id: string, about: any, wish: () => any, another: () => void, signal: AbortSignal, begin: () => AbortSignal}} Play
+ */
+
+/** @param {HTMLElement} main @param {string} id */
+export function showPlay(main, id) {
+  document.title = `Play with ${id.split("/").pop()} - Anew Studio`;
+  const leaving = new AbortController();
+  const crumb = h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / play");
+  fill(main, crumb, h("h1", {}, "Play"), h("p", { class: "sub", role: "status" }, "Loading the model..."), h("progress", { "aria-label": "Loading" }));
+  Promise.all([get("/api/play/about", { run: id }, leaving.signal), get("/api/settings", {}, leaving.signal)]).then(([about, { settings }]) => {
+    draw(main, crumb, id, about, settings, leaving.signal);
+  }).catch((error) => {
+    if (leaving.signal.aborted) return;
+    fill(main, crumb, h("h1", {}, "Play"), h("p", { class: "note wrong", role: "alert" }, error instanceof Refusal ? error.message : "The Studio cannot be reached."));
+  });
+  return () => leaving.abort();
+}
+
+/** @param {HTMLElement} main @param {HTMLElement} crumb @param {string} id @param {any} about @param {any[]} settings @param {AbortSignal} signal */
+function draw(main, crumb, id, about, settings, signal) {
+  const controls = wishForm(about, settings);
+  let running = new AbortController();
+  signal.addEventListener("abort", () => running.abort());
+  /** @type {Play} */
+  const play = { id, about, wish: controls.wish, another: controls.another, signal, begin: () => {
+    running.abort();
+    running = new AbortController();
+    return running.signal;
+  } };
+  const stage = h("div", {});
+  /** @type {[string, string, (play: Play) => HTMLElement][]} */
+  const panels = [["make", "Generate", makePanel]];
+  if (about.tokens) panels.push(["tokens", "Token by token", tokenPanel]);
+  if (about.fills) panels.push(["fill", "Fill in", fillPanel]);
+  if (about.walks) panels.push(["walk", "Walk", walkPanel]);
+  if (about.insight) panels.push(["insight", "How it works", insightPanel]);
+  const tabs = panels.map(([key, title, make]) => h("button", { type: "button", role: "tab", id: `tab-${key}`, "aria-controls": "stage",
+    "aria-selected": "false", onclick: () => open(key), onkeydown: (/** @type {KeyboardEvent} */ event) => arrow(event, key) }, title));
+  /** @type {Map<string, HTMLElement>} */
+  const made = new Map();
+  const open = (/** @type {string} */ key) => {
+    const panel = panels.find(([name]) => name === key);
+    if (!panel) return;
+    if (!made.has(key)) made.set(key, panel[2](play));
+    fill(stage, made.get(key));
+    for (const tab of tabs) {
+      const isOpen = tab.id === `tab-${key}`;
+      tab.setAttribute("aria-selected", String(isOpen));
+      tab.tabIndex = isOpen ? 0 : -1;
+    }
+    stage.setAttribute("aria-labelledby", `tab-${key}`);
+    controls.element.dataset.panel = key;
+  };
+  const arrow = (/** @type {KeyboardEvent} */ event, /** @type {string} */ key) => {
+    const turn = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+    if (!turn) return;
+    const place = panels.findIndex(([name]) => name === key);
+    const next = (place + turn + panels.length) % panels.length;
+    open(panels[next][0]);
+    tabs[next].focus();
+  };
+  stage.id = "stage";
+  stage.setAttribute("role", "tabpanel");
+  fill(main, crumb,
+    h("div", { class: "head" }, h("h1", {}, "Play"), h("span", { class: "grow" }), panels.length > 1 ? h("div", { class: "tabs", role: "tablist", "aria-label": "Ways to play" }, tabs) : null),
+    h("p", { class: "sub" }, `${about.family}, learned from ${about.plural}`),
+    about.notes.map((/** @type {string} */ note) => h("p", { class: "note" }, note)),
+    h("div", { class: "grid" }, h("section", { class: "card third", "aria-label": "What to make" }, controls.element), h("section", { class: "card two-thirds" }, stage)));
+  open("make");
+}
+
+/** What all ways to play share: seed, label, sampling settings. @param {any} about @param {any[]} settings */
+function wishForm(about, settings) {
+  const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, value: "0" });
+  const label = h("select", { id: "label" }, h("option", { value: "" }, "as in the data"), about.labels.map((/** @type {string} */ name) => h("option", { value: name }, name)));
+  /** @type {Map<string, string>} */
+  const changed = new Map();
+  const own = settings.filter((setting) => setting.group === "sampling" && setting.owner === about.family && setting.name in about.defaults);
+  const fields = own.map((setting) => samplingField(setting, about.defaults[setting.name], changed));
+  const element = h("div", { class: "wish" }, h("h2", {}, "What to make"),
+    h("div", { class: "row" }, h("div", {}, h("label", { for: "seed" }, "Seed"), seed),
+      h("button", { type: "button", onclick: () => another() }, "Random")),
+    about.labels.length ? [h("label", { for: "label" }, "Label"), label] : null,
+    fields.length ? h("details", { open: innerWidth >= 880 }, h("summary", {}, "Sampling"), fields) : null,
+    h("p", { class: "hint" }, "The same seed and settings give the same result, here and in the terminal."));
+  const another = () => { seed.value = String(Math.floor(Math.random() * 1e6)); };
+  const wish = () => ({ seed: Math.max(0, Math.floor(Number(seed.value) || 0)), settings: Object.fromEntries(changed), ...(label.value ? { label: label.value } : {}) });
+  return { element, wish, another };
+}
+
+/** @param {any} setting @param {any} value @param {Map<string, string>} changed */
+function samplingField(setting, value, changed) {
+  const id = `sampling-${setting.name}`;
+  const isNumber = ["number", "integer"].includes(setting.type);
+  const hasRange = isNumber && setting.minimum !== null && setting.maximum !== null && setting.maximum - setting.minimum <= 100;
+  const output = h("output", { for: id }, String(value));
+  const note = (/** @type {Event} */ event) => {
+    const text = /** @type {HTMLInputElement} */ (event.target).value;
+    output.textContent = text;
+    if (text === "" || text === String(value)) changed.delete(setting.name);
+    else changed.set(setting.name, text);
+  };
+  const choices = setting.type === "true or false" ? ["true", "false"] : setting.choices;
+  const most = setting.type === "number" ? Math.min(setting.maximum, Math.max(2, 2 * Number(value))) : setting.maximum;
+  const input = choices.length
+    ? h("select", { id, onchange: note }, choices.map((/** @type {string} */ choice) => h("option", { value: choice, selected: choice === String(value) }, choice)))
+    : hasRange ? h("input", { id, type: "range", min: setting.minimum, max: most, step: setting.type === "integer" ? 1 : 0.05, value, oninput: note })
+      : h("input", { id, type: isNumber ? "number" : "text", step: setting.type === "integer" ? 1 : "any", min: setting.minimum ?? "", placeholder: String(value), oninput: note });
+  return h("div", { class: "setting" }, h("label", { for: id }, words(setting.name), hasRange ? [" ", output] : null), input, h("p", { class: "hint" }, setting.meaning.replaceAll("`", "")));
+}
+
+// ---- samples ----
+
+/** @param {Play} play @returns {HTMLElement} */
+function makePanel(play) {
+  const { about, id } = play;
+  const number = h("input", { id: "number", type: "number", min: 1, max: 64, value: about.prompts ? "3" : "9" });
+  const prompt = h("textarea", { id: "prompt", rows: 2, placeholder: "leave empty to start from nothing" });
+  const result = h("div", { class: `items big ${about.prompts ? "text" : ""}` });
+  const status = h("p", { class: "hint", role: "status" });
+  const all = h("a", { class: "button", hidden: true }, "Download all");
+  const stop = h("button", { type: "button", hidden: true, onclick: () => play.begin() }, "Stop");
+  const go = h("button", { type: "submit", class: "main" }, "Generate");
+  const make = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const signal = play.begin();
+    const started = performance.now();
+    stop.hidden = false;
+    all.hidden = true;
+    status.textContent = "Starting...";
+    const body = { run: id, n: Number(number.value), ...play.wish(), ...(prompt.value ? { prompt: prompt.value } : {}) };
+    try {
+      await follow("/api/play/sample", body, signal, (event) => {
+        if (event.end) return;
+        update(result, event, play);
+        const seconds = ((performance.now() - started) / 1000).toFixed(1);
+        status.textContent = event.made ? `Done in ${seconds} s, ${event.drafts} steps. Choose one for more.` : `Step ${event.draft}, ${seconds} s`;
+        if (event.made) Object.assign(all, { hidden: false, href: address("/api/play/zip", { run: id, made: event.made }) });
+      });
+    } catch (error) {
+      status.textContent = signal.aborted ? "Stopped." : /** @type {Error} */ (error).message;
+    }
+    stop.hidden = true;
+  };
+  const form = h("form", { onsubmit: make },
+    about.prompts ? [h("label", { for: "prompt" }, "Begin with"), prompt] : null,
+    h("div", { class: "row" }, h("div", {}, h("label", { for: "number" }, "How many"), number), go, stop, all), status);
+  const panel = h("div", {}, form, result);
+  queueMicrotask(() => form.requestSubmit());
+  return panel;
+}
+
+/** Show a draft or the samples. @param {HTMLElement} result @param {any} event @param {Play} play */
+function update(result, event, play) {
+  fill(result, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => {
+    const figure = shownItem(item, `Sample ${index + 1}`);
+    if (!event.made) return figure;
+    const open = () => itemDialog(play, item, event.made, index);
+    return h("div", { class: "made" }, figure, h("button", { type: "button", onclick: open, "aria-label": `More of sample ${index + 1}` }, "More"));
+  }));
+}
+

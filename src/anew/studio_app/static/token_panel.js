@@ -1,0 +1,89 @@
+// A text token by token: how probable each was, what else could have stood there, and what follows if it does.
+
+import { follow } from "./api.js";
+import { fill, h } from "./dom.js";
+
+const LONGEST = 100;
+
+/** @param {number} share */
+function percent(share) {
+  return share >= 0.1 ? `${Math.round(100 * share)}%` : share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "under 0.1%";
+}
+
+/** A token as it can be seen. @param {any} token */
+function visible(token) {
+  if (token.is_end) return "(end)";
+  return token.text === "" ? "(part of a character)" : token.text.replaceAll("\n", "\u21b5").replaceAll(" ", "\u00b7");
+}
+
+/** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
+export function tokenPanel(play) {
+  const prompt = h("textarea", { id: "token-prompt", rows: 3, placeholder: "leave empty to start from nothing" });
+  const longest = h("input", { id: "token-most", type: "number", min: 1, max: 2000, value: String(LONGEST) });
+  const text = h("div", { class: "tokens", role: "group", "aria-label": "The text, a button for each token" });
+  const detail = h("div", { class: "token-detail", "aria-live": "polite" }, h("p", { class: "hint" }, "Choose a token to see what else could have stood there."));
+  const status = h("p", { class: "hint", role: "status" });
+  /** @type {any[]} */
+  let tokens = [];
+  const run = async (/** @type {Record<string, string>} */ extra = {}) => {
+    const signal = play.begin();
+    const wish = play.wish();
+    tokens = [];
+    fill(text);
+    status.textContent = "Reading...";
+    try {
+      await follow("/api/play/tokens", { run: play.id, ...wish, settings: { ...wish.settings, ...extra }, prompt: prompt.value, max_tokens: Number(longest.value) || LONGEST }, signal, (token) => {
+        if (token.end) return;
+        const place = tokens.length;
+        tokens.push(token);
+        text.append(button(token, () => show(place)));
+        if (token.text.endsWith("\n")) text.append(h("br"));
+      });
+      const drawn = tokens.filter((token) => !token.given);
+      const bits = tokens.reduce((sum, token) => sum + token.bits, 0) / Math.max(1, tokens.length);
+      status.textContent = `${tokens.length} tokens, ${drawn.length} of them new; ${bits.toFixed(2)} bits a token on average. Dark: the model was sure. Underlined: it was surprised.`;
+    } catch (error) {
+      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+    }
+  };
+  const show = (/** @type {number} */ place) => {
+    const token = tokens[place];
+    for (const [other, element] of [...text.querySelectorAll("button")].entries()) element.setAttribute("aria-pressed", String(other === place));
+    const before = tokens.slice(0, place).map((each) => each.text).join("");
+    const most = token.top[0]?.p ?? 1;
+    fill(detail,
+      h("h3", {}, `${visible(token)}: ${percent(token.p)}${token.given ? ", given" : ""}`),
+      h("p", { class: "hint" }, `${token.bits.toFixed(1)} bits; the model was as unsure as between ${Math.max(1, Math.round(2 ** token.entropy))} equally likely tokens. Choose another to go on with it.`),
+      h("p", { class: "hint" }, "First number: what the model says. Second: what is drawn from, after temperature and cuts."),
+      h("ul", { class: "plain bars" }, token.top.map((/** @type {any} */ other) => h("li", {},
+        h("button", { type: "button", class: "bar-button", disabled: other.is_end, onclick: () => { prompt.value = before + other.text; run(); } },
+          h("span", { class: "bar-text" }, visible(other)), meter(other.p / most), h("span", { class: "bar-share" }, percent(other.p)), h("span", { class: "bar-share" }, other.drawn_p > 0 ? percent(other.drawn_p) : "cut"))))));
+  };
+  return h("div", {}, h("h2", {}, "One token after another"),
+    h("ol", { class: "story" }, [
+      "It has learned one thing: to say how likely each token is to come next, from those before it.",
+      "To write, it draws one by these odds, puts it behind the text, and asks again.",
+      "Temperature sharpens or flattens the odds; top k, top p and min p cut the unlikely ones away.",
+    ].map((sentence) => h("li", {}, sentence))),
+    h("form", { onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); run(); } },
+      h("label", { for: "token-prompt" }, "Your text"), prompt,
+      h("div", { class: "row" }, h("div", {}, h("label", { for: "token-most" }, "New tokens, at most"), longest), h("button", { type: "submit", class: "main" }, "Go on"),
+        h("button", { type: "button", onclick: () => run({ temperature: "0" }) }, "What if temperature were 0?"))),
+    status, text, detail,
+    h("p", { class: "hint" }, "In the source: anew/functional/token_choice.py, temperature and cuts; anew/families/transformer/sampler.py, the loop."));
+}
+
+/** @param {number} share */
+function meter(share) {
+  const inner = h("span", { class: "fill" });
+  inner.style.width = `${Math.max(1, 100 * share)}%`;
+  return h("span", { class: "meter", "aria-hidden": "true" }, inner);
+}
+
+/** @param {any} token @param {() => void} onclick */
+function button(token, onclick) {
+  const element = h("button", { type: "button", class: `token${token.given ? " given" : ""}${token.p < 0.05 ? " rare" : ""}`, "aria-label": `${visible(token)}, ${percent(token.p)}`, onclick },
+    token.is_end ? "\u25a0" : token.text.replaceAll("\n", "\u21b5\n") || "\u25e6");
+  element.style.setProperty("--sure", String(Math.round(100 * token.p)));
+  return element;
+}

@@ -1,0 +1,90 @@
+"""What the other processes know of a run. The main process alone reads and writes the run folder, which need not be on a
+shared disk; each other one has a small copy in a folder of its own, which goes when it ends."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from anew.core import files
+from anew.core.world import World
+from anew.runs.folder import RunFolder
+from anew.runs.paths import CODEC_WEIGHTS, CONFIG, OWN_FAMILY, WEIGHTS
+from anew.runs.record import Begun, RunRecord
+from anew.runs.tensors import read_tensors, write_tensors
+
+SMALL_FILES = (OWN_FAMILY, "tokenizer.json", CODEC_WEIGHTS)  # beside config.json, what a training may read of its run
+FILE_BYTES = 2**31
+
+
+def folder_of_copy() -> RunFolder:
+    """A new folder for this process's copy of a run, removed when the process ends."""
+    path = Path(tempfile.mkdtemp(prefix="anew-copy-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return RunFolder(path)
+
+
+def share_begun(world: World, folder: RunFolder) -> Begun | RunRecord:
+    """What config.json of the run says, on all processes; its small files are in every copy then.
+
+    Args:
+        world: The processes.
+        folder: The run on the main process, a copy on the others.
+
+    Raises:
+        RunError: On the main process, where the run cannot be read.
+    """
+    if world.size == 1:
+        return folder.read()
+    own = folder.read() if world.is_main else None
+    fields = world.broadcast({} if own is None else own.model_dump(mode="json"))
+    record_class: type[Begun | RunRecord] = Begun if fields["status"] == "begun" else RunRecord
+    record = record_class.model_validate(fields) if own is None else own
+    if not world.is_main:
+        folder.write_config(record)
+    _share_files(world, folder)
+    return record
+
+
+def share_record(world: World, folder: RunFolder) -> RunRecord:
+    """The same of a run that has a plan; RunError where it has none yet."""
+    share_begun(world, folder)
+    return folder.record()
+
+
+def share_trained(world: World, folder: RunFolder, weights: Mapping[str, Tensor] | None = None) -> None:
+    """What the main process wrote at the end of a training, in every copy: weights and config.json.
+
+    Args:
+        world: The processes.
+        folder: The run on the main process, a copy on the others.
+        weights: The state of the family, where the main process has it at hand.
+    """
+    if world.size == 1:
+        return
+    path = folder.path / WEIGHTS
+    received = world.broadcast_tensors((weights or read_tensors(path)) if world.is_main else None)
+    if not world.is_main:
+        write_tensors(path, received)
+    share_begun(world, folder)
+
+
+def is_begun(world: World, folder: RunFolder) -> bool:
+    """Whether the run has a config.json, by what the main process sees."""
+    return world.broadcast((folder.path / CONFIG).exists())
+
+
+def _share_files(world: World, folder: RunFolder) -> None:
+    contents: dict[str, Tensor] = {}
+    for name in SMALL_FILES if world.is_main else ():
+        if (folder.path / name).exists():
+            contents[name] = torch.frombuffer(bytearray(files.read(folder.path / name, FILE_BYTES)), dtype=torch.uint8)
+    for name, content in world.broadcast_tensors(contents).items():
+        if not world.is_main:
+            files.write(folder.path / name, content.numpy().tobytes())

@@ -1,0 +1,157 @@
+"""A process that fails, falls silent or dies ends the others, with one sentence from one of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from anew.core import monitor as module
+from anew.core.monitor import GONE, MISTAKE, Monitor
+from anew.errors import ProcessError
+
+
+class Shelf:
+    """A store of this process."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+
+    def set(self, key: str, value: str) -> None:
+        self.values[key] = value.encode()
+
+    def multi_get(self, keys: list[str]) -> list[bytes]:
+        return [self.values[key] for key in keys]
+
+
+@pytest.fixture
+def pair(monkeypatch: pytest.MonkeyPatch) -> tuple[Monitor, Monitor]:
+    """The first of two processes and the second one, on machines of different names."""
+    monkeypatch.setattr(module, "BEAT_S", 0.02)
+    monkeypatch.setattr(module, "SUSPECT_S", 0.2)
+    monkeypatch.setattr(module, "LEAVING_S", 0.2)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    shelf = Shelf()
+    monitors = Monitor(shelf, 0, 2, "hosta"), Monitor(shelf, 1, 2, "hostb")
+    for monitor in monitors:
+        monitor.announce()
+    return monitors
+
+
+def leave(*monitors: Monitor) -> None:
+    for monitor in monitors:
+        monitor.leave()
+
+
+def within(seconds: float, condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+def fails(monitor: Monitor) -> bool:
+    try:
+        monitor.check()
+    except ProcessError:
+        return True
+    return False
+
+
+def test_two_that_live_leave_in_peace(pair: tuple[Monitor, Monitor]) -> None:
+    main, other = pair
+    main.start()
+    other.start()
+    time.sleep(0.2)
+    main.check()
+    other.check()
+    main.leave()
+    other.wait_for_main()
+    other.leave()
+
+
+def test_a_failure_ends_the_others_and_the_main_process_says_it(pair: tuple[Monitor, Monitor]) -> None:
+    main, other = pair
+    main.start()
+    other.start()
+    assert not other.fail("there is no data")
+    with pytest.raises(ProcessError, match="there is no data") as raised:
+        main.check()
+    assert raised.value.exit_code == MISTAKE and raised.value.is_reported is False
+    leave(main, other)
+
+
+def test_a_failure_of_the_main_process_is_said_by_itself_alone(pair: tuple[Monitor, Monitor]) -> None:
+    main, other = pair
+    main.start()
+    other.start()
+    assert main.fail("the disk is full")
+    assert within(5.0, lambda: fails(other))
+    with pytest.raises(ProcessError, match="the disk is full") as raised:
+        other.check()
+    assert raised.value.is_reported is True
+    leave(main, other)
+
+
+def test_a_silent_process_is_blamed_where_a_connection_broke(pair: tuple[Monitor, Monitor]) -> None:
+    main, _ = pair
+    main.start()
+    error = main.explain("closed by peer")
+    assert str(error).startswith("process 1 on 'hostb' has ended without a word; the same command again")
+    assert error.exit_code == GONE and not error.is_reported
+    leave(main)
+
+
+def test_one_that_is_late_is_named(pair: tuple[Monitor, Monitor]) -> None:
+    main, other = pair
+    main.start()
+    other.start()
+    main.count_call()
+    assert "process 1 on 'hostb' did not come" in str(main.explain("timed out"))
+    leave(main, other)
+
+
+def test_a_process_that_died_on_this_machine_is_known_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = module.Peer(1)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    peer.update({"host": "hosta", "pid": child.pid})
+    assert not peer.is_dead("hosta")
+    child.kill()
+    assert within(5.0, lambda: peer.is_dead("hosta"))  # even before it is waited for
+    child.communicate()
+    assert peer.is_dead("hosta") and not peer.is_dead("hostb")
+    peer.update({"host": "hosta", "pid": child.pid, "left": True})
+    assert not peer.is_dead("hosta")
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_silence_ends_a_process_that_hangs(silent: int) -> None:
+    script = f"""
+import sys, time
+from core.test_monitor import Shelf
+from anew.core import monitor as module
+module.BEAT_S = 0.05
+shelf = Shelf()
+monitors = [module.Monitor(shelf, rank, 2, f"host{{rank}}", limit=0.5) for rank in (0, 1)]
+for monitor in monitors:
+    monitor.announce()
+monitors[1 - {silent}].start()
+time.sleep(60)  # as in a collective that nobody else joins
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == GONE
+    name = f"process {silent} on 'host{silent}'"
+    assert done.stderr == (
+        f"anew: nothing was heard of {name} for 0.5 s; the same command again goes on from the last checkpoint\n"
+    )

@@ -1,0 +1,149 @@
+"""Playing with a model: what the page gets is what the library gives, with drafts before it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+import anew
+from studio_runs import client_of
+
+SHAPES, NAMES = "runs/shapes", "runs/names"
+
+
+def events(client: TestClient, path: str, **body: Any) -> list[dict[str, Any]]:
+    answer = client.post(f"/api/play/{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    return [json.loads(part.removeprefix("data: ")) for part in answer.text.split("\n\n") if part]
+
+
+def made(client: TestClient, **body: Any) -> dict[str, Any]:
+    return next(event for event in events(client, "sample", **body) if "made" in event)
+
+
+def pixels(source: str) -> np.ndarray[Any, Any]:
+    """The picture of a data address, without the enlargement."""
+    image = np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).convert("L"))
+    return image[:: image.shape[0] // 12, :: image.shape[0] // 12]
+
+
+def test_what_a_model_can_do(client: TestClient) -> None:
+    shapes = client.get("/api/play/about", params={"run": SHAPES}).json()
+    names = client.get("/api/play/about", params={"run": NAMES}).json()
+    assert shapes["fills"] and shapes["walks"] and not shapes["tokens"] and shapes["labels"] == ["bar", "disc"]
+    assert names["tokens"] and names["prompts"] and not names["fills"] and names["defaults"]["temperature"]
+
+
+def test_samples_are_those_of_the_library(root: Path, client: TestClient) -> None:
+    wanted = anew.load(root / SHAPES).sample(3, seed=7, label="disc", steps=3)
+    all_events = events(client, "sample", run=SHAPES, n=3, seed=7, label="disc", settings={"steps": "3"})
+    final = all_events[-2]
+    assert all_events[0]["draft"] == 1 and all_events[-1] == {"end": True} and final["drafts"] == 3
+    assert [item["label"] for item in final["items"]] == ["disc"] * 3
+    for item, sample in zip(final["items"], wanted, strict=True):
+        assert (pixels(item["src"]) == np.asarray(sample).reshape(12, 12)).all()
+    texts = [item["text"] for item in made(client, run=NAMES, n=2, seed=1, prompt="an")["items"]]
+    assert texts == list(anew.load(root / NAMES).sample(2, seed=1, prompt="an"))
+
+
+def test_tokens_have_their_probabilities(root: Path, client: TestClient) -> None:
+    *tokens, end = events(client, "tokens", run=NAMES, seed=3, prompt="an", max_tokens=20)
+    assert end == {"end": True} and [token["given"] for token in tokens[:3]] == [True, True, False]
+    assert "".join(token["text"] for token in tokens) == anew.load(root / NAMES).sample(1, seed=3, prompt="an")[0]
+    for token in tokens:
+        shares = [other["p"] for other in token["top"]]
+        assert 0 < token["p"] <= 1 and shares == sorted(shares, reverse=True) and sum(shares) <= 1.0001
+        assert all(other["drawn_p"] == pytest.approx(other["p"], abs=1e-5) for other in token["top"])  # nothing is cut
+        assert token["bits"] == pytest.approx(-np.log2(token["p"])) and token["entropy"] >= 0
+
+
+def test_what_temperature_and_cuts_leave(client: TestClient) -> None:
+    *tokens, _ = events(
+        client, "tokens", run=NAMES, prompt="", max_tokens=6, settings={"top_k": "2", "temperature": "0.5"}
+    )
+    for token in tokens:
+        left = [other["drawn_p"] for other in token["top"]]
+        assert sum(left[:2]) == pytest.approx(1) and not any(left[2:])
+        assert left[0] / left[1] == pytest.approx((token["top"][0]["p"] / token["top"][1]["p"]) ** 2, rel=1e-3)
+
+
+def test_a_part_is_kept_and_the_rest_filled_in(client: TestClient) -> None:
+    source = made(client, run=SHAPES, n=1, seed=2)
+    mask = np.ones((12, 12), np.uint8)
+    mask[6:] = 0
+    filled = made(client, run=SHAPES, n=2, seed=5, made=source["made"], mask=base64.b64encode(mask.tobytes()).decode())
+    before = pixels(source["items"][0]["src"])
+    for item in filled["items"]:
+        assert (pixels(item["src"])[:6] == before[:6]).all()
+
+
+def test_a_walk_passes_its_stops(client: TestClient) -> None:
+    walk, _ = events(client, "walk", run=SHAPES, n=5, stops=3, seed=1, settings={"steps": "2"})
+    assert len(walk["items"]) == 5 and walk["stops"] == [0, 2, 4]
+
+
+def test_the_nearest_training_item(client: TestClient) -> None:
+    for run in (SHAPES, NAMES):
+        samples = made(client, run=run, n=2, seed=1)
+        answer, _ = events(client, "nearest", run=run, made=samples["made"], index=1)
+        assert answer["nearest"] and answer["caption"] and "training" in answer["explanation"]
+
+
+def test_downloads_are_ordinary_files(client: TestClient) -> None:
+    samples = made(client, run=SHAPES, n=2, seed=1)
+    query = {"run": SHAPES, "made": samples["made"]}
+    file = client.get("/api/play/file", params=query | {"index": 1})
+    assert file.content[:4] == b"\x89PNG" and "attachment" in file.headers["content-disposition"]
+    archive = zipfile.ZipFile(io.BytesIO(client.get("/api/play/zip", params=query).content))
+    assert len(archive.namelist()) == 2 and archive.testzip() is None
+    for wrong in ({"index": 2}, {"made": "made-999"}, {"index": "x"}):
+        assert client.get("/api/play/file", params=query | {"index": 0} | wrong).status_code in (400, 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sentence"),
+    [
+        ("sample", {"run": SHAPES, "label": "cat"}, "unknown"),
+        ("sample", {"run": SHAPES, "settings": {"stpes": "3"}}, "did you mean 'steps'"),
+        ("sample", {"run": SHAPES, "settings": {"steps": "-1"}}, "out of range"),
+        ("sample", {"run": SHAPES, "prompt": "x"}, "prompt"),
+        ("sample", {"run": SHAPES, "made": "made-99", "mask": ""}, "generate them again"),
+        ("tokens", {"run": SHAPES}, "token by token"),
+        ("walk", {"run": NAMES}, ""),
+    ],
+)
+def test_what_cannot_be_made_is_said_in_a_sentence(
+    path: str, body: dict[str, Any], sentence: str, client: TestClient
+) -> None:
+    (fault,) = events(client, path, **body)
+    assert sentence in fault["error"]["message"] and fault["error"]["type"] in (
+        "invalid_request_error",
+        "not_found_error",
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"run": SHAPES, "n": 0}, {"run": SHAPES, "n": 65}, {"run": SHAPES, "seed": -1}, {}, {"run": SHAPES, "x": 1}],
+)
+def test_bodies_are_checked(body: dict[str, Any], client: TestClient) -> None:
+    assert client.post("/api/play/sample", json=body).status_code == 400
+
+
+def test_a_run_without_weights(root: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text((root / SHAPES / "config.json").read_text())
+    with client_of(tmp_path) as client:
+        answer = client.get("/api/play/about", params={"run": "run"})
+        assert answer.status_code == 400 and "model.safetensors" in answer.json()["error"]["message"]
+        assert client.get("/api/play/about", params={"run": "nothing"}).status_code == 404
