@@ -245,7 +245,7 @@ def test_texts_are_those_of_the_run(
     model, page = text_page(name)
     page = Path(shutil.copy(page, tmp_path))
     network: Any = model.family
-    network.mixer = None  # what stays behind
+    network.mixer = network.contexts = None  # what stays behind
     expected = model.generate(request := model.request(N, SEED), SEED).tolist()
     known: dict[str, Any] = {"uniform": uniforms()}
     if request.labels is not None:
@@ -305,7 +305,7 @@ def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[an
     assert page.stat().st_size < 1.4 * weights + OVERHEAD
     text = page.read_text()
     assert not re.search(r"(?:src|href|action)=\"(?!data:|#)|https?://", text)
-    assert "left behind: counts of contexts" in text and "No copying found." in text
+    assert "left behind: what followed many kinds of context" in text and "No copying found." in text
 
 
 def test_bad_places_are_refused(text_run: Callable[[str], Path], tmp_path: Path) -> None:
