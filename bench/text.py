@@ -2,6 +2,8 @@
 
     python bench/text.py --data DIR-OR-FILE --nanogpt CHECKOUT
 
+Rows of compressors (xz, PPMd, and zpaq where it is installed) say what they add for the last 10% to an archive of the rest.
+
 The text is split by position: the first 90% of the characters may be trained on, the whole last 10% is scored in nats
 per character of the original text, whatever the tokens. Without a checkout the same recipe runs on transformers' GPT-2.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from typing import Any
 from _common import HERE, Table, anew, environment, fresh, parser, pinned, setting_words, train_seconds
 
 PARTS = ("peer", "times", "quality", "whole")
+COMPRESSORS = {"xz": "xz -9", "ppmd": "PPMd, order 6", "zpaq": "zpaq -m5"}
 
 
 def text_file(path: Path) -> Path:
@@ -73,6 +77,20 @@ def kneser_ney(given: argparse.Namespace, rows: Table, text: Path, data: Path) -
     command = [sys.executable, "-c", COUNTED, str(data / "parts" / "train"), str(data / "parts" / "test")]
     found = pinned(command, given.cores[-1:], given.work).check().json()
     return float(rows.add(text=text.name, what="Kneser-Ney, context 6", cores=1, **found)["nats"])
+
+
+def compressors(given: argparse.Namespace, rows: Table, text: Path, data: Path) -> None:
+    """Adds what compressors need for the test part when they have read the train part."""
+    python = {"xz": sys.executable, "zpaq": sys.executable if shutil.which("zpaq") else None}
+    python["ppmd"] = environment("compressors", ["pyppmd"], given.work)
+    parts = [str(next((data / "parts" / part).glob("*.txt"))) for part in ("train", "test")]
+    for name, interpreter in python.items():
+        if interpreter is None:
+            print(f"{name} is not installed, so it has no row (Debian: apt install {name})")
+            continue
+        command = [str(interpreter), str(HERE / "_compressors.py"), name, *parts]
+        found = pinned(command, given.cores[-1:], given.work).check().json()
+        rows.add(text=text.name, what=COMPRESSORS[name], cores=1, **found)
 
 
 def reported(run: Path) -> float | None:
@@ -147,6 +165,7 @@ def one_text(given: argparse.Namespace, rows: Table, text: Path, seed: int) -> N
     data, core = given.work / "text" / text.stem, given.cores[-1:]
     split(text, data / "parts")
     floor = kneser_ney(given, rows, text, data)
+    compressors(given, rows, text, data)
     found = None
     if "peer" in given.only:
         found = peer(given, text, core, seed)
@@ -187,6 +206,7 @@ def main() -> None:
     for text in books:
         data = given.work / "text" / text.stem
         split(text, data / "parts")
+        compressors(given, rows, text, data)
         whole(given, rows, text, data, given.book_budgets, 0, kneser_ney(given, rows, text, data))
     columns = ["text", "what", "seed", "cores", "nats", "nats_stride_32", "train_seconds", "steps", "wall"]
     rows.show([*columns, "ratio", "passes", "below_kneser_ney"])

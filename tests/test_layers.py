@@ -52,6 +52,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "studio_app": (
         *CORE,
+        "functional",
         "data",
         "families.base",
         "families.explaining",

@@ -62,7 +62,18 @@ def test_tokens_have_their_probabilities(root: Path, client: TestClient) -> None
     for token in tokens:
         shares = [other["p"] for other in token["top"]]
         assert 0 < token["p"] <= 1 and shares == sorted(shares, reverse=True) and sum(shares) <= 1.0001
+        assert all(other["drawn_p"] == pytest.approx(other["p"], abs=1e-5) for other in token["top"])  # nothing is cut
         assert token["bits"] == pytest.approx(-np.log2(token["p"])) and token["entropy"] >= 0
+
+
+def test_what_temperature_and_cuts_leave(client: TestClient) -> None:
+    *tokens, _ = events(
+        client, "tokens", run=NAMES, prompt="", max_tokens=6, settings={"top_k": "2", "temperature": "0.5"}
+    )
+    for token in tokens:
+        left = [other["drawn_p"] for other in token["top"]]
+        assert sum(left[:2]) == pytest.approx(1) and not any(left[2:])
+        assert left[0] / left[1] == pytest.approx((token["top"][0]["p"] / token["top"][1]["p"]) ** 2, rel=1e-3)
 
 
 def test_a_part_is_kept_and_the_rest_filled_in(client: TestClient) -> None:

@@ -23,6 +23,7 @@ from anew.evaluation.base import Evaluation
 from anew.evaluation.reporting.content import ReportItem
 from anew.families.base import Family, SamplesTokens
 from anew.families.explaining import Denoises, Judges
+from anew.functional.token_choice import filter_probabilities
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.latents import condition_from_mask
 from anew.sampling.model import Model
@@ -34,6 +35,7 @@ from anew.studio_app.shown_items import data_address, shown_items
 from anew.workflows.evaluate import evaluation_inputs
 
 SECONDS_BETWEEN_DRAFTS = 0.1
+CUTS = ("temperature", "top_k", "top_p", "min_p")  # settings that change what a token is drawn from
 MAX_TOP = 8  # alternatives that are named beside a token
 NEAREST_SECONDS = 60.0
 Json = dict[str, object]
@@ -195,6 +197,7 @@ class TokenWork(PlayWork):
         condition = condition_from_prompt(model.modality, wish.prompt or "", None)
         request = model.request(1, wish.seed, label=wish.label, condition=condition, sampling=sampling)
         end_id = model.item_spec.special.get("end", -1) if isinstance(model.item_spec, Tokens) else -1
+        cuts = {name: getattr(sampling, name) for name in CUTS if hasattr(sampling, name)}
         num_read = 0
         num_prompt = 0 if condition is None else int(torch.as_tensor(condition.x).shape[-1])
         for draft in family.sample_tokens(request, [(wish.seed, 0)], reads_prompt=True):
@@ -202,12 +205,14 @@ class TokenWork(PlayWork):
             if len(row) <= num_read:
                 continue
             num_read = len(row)
-            yield _token(modality, int(row[-1]), weights, end_id) | {"given": len(row) <= num_prompt}
+            yield _token(modality, int(row[-1]), weights, end_id, cuts) | {"given": len(row) <= num_prompt}
 
 
-def _token(modality: Text, token: int, weights: NDArray[np.float32], end_id: int) -> Json:
-    """A token with its probability and the most probable ones."""
+def _token(modality: Text, token: int, weights: NDArray[np.float32], end_id: int, cuts: Mapping[str, float]) -> Json:
+    """A token with its probability and the most probable ones, each also with what is left of it after temperature and cuts."""
     probabilities = weights.astype(np.float64) / max(float(weights.sum(dtype=np.float64)), 1e-300)
+    drawn_from = filter_probabilities(torch.from_numpy(probabilities)[None], **cuts)[0]  # type: ignore[arg-type]
+    drawn_from = drawn_from / drawn_from.sum()
     best = np.argsort(-probabilities, kind="stable")[:MAX_TOP].tolist()
     entropy = -float((probabilities * np.log2(np.maximum(probabilities, 1e-300))).sum())
     return {
@@ -216,8 +221,14 @@ def _token(modality: Text, token: int, weights: NDArray[np.float32], end_id: int
         "p": float(probabilities[token]),
         "bits": -math.log2(max(float(probabilities[token]), 1e-30)),
         "entropy": entropy,
+        "drawn_p": float(drawn_from[token]),
         "top": [
-            {"text": _token_text(modality, i, end_id), "is_end": i == end_id, "p": float(probabilities[i])}
+            {
+                "text": _token_text(modality, i, end_id),
+                "is_end": i == end_id,
+                "p": float(probabilities[i]),
+                "drawn_p": float(drawn_from[i]),
+            }
             for i in best
         ],
     }

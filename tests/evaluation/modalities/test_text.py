@@ -41,7 +41,7 @@ def test_bits_per_character_is_the_ratio_of_sums(make_inputs: Callable[..., Eval
 
 def test_naive_rows_read_the_whole_test_part(make_inputs: Callable[..., EvaluationInputs]) -> None:
     found = by_name(make_inputs(TRAIN, TEST, ["x"]))
-    rows = [found[f"bits_per_character_{n}"] for n in ("kneser_ney", "xz", "bz2")]
+    rows = [found[f"bits_per_character_{n}"] for n in ("kneser_ney", "xz", "bz2", "ppmd")]
     assert all(r.n == len(TEST[0]) and 0.5 < r.value < 4 for r in rows)
     assert rows[0].value == min(r.value for r in rows)
 
@@ -163,7 +163,12 @@ def test_time_is_kept_and_what_was_left_out_is_said(make_inputs: Callable[..., E
 def test_without_samples_or_bits_the_naive_rows_remain(make_inputs: Callable[..., EvaluationInputs]) -> None:
     evaluation = EXPORT(make_inputs(TRAIN, TEST, [""]))
     names = [s.name for s in evaluation.scores()]
-    assert names == ["bits_per_character_kneser_ney", "bits_per_character_xz", "bits_per_character_bz2"]
+    assert names == [
+        "bits_per_character_kneser_ney",
+        "bits_per_character_xz",
+        "bits_per_character_bz2",
+        "bits_per_character_ppmd",
+    ]
     assert "closeness" in evaluation.skipped[0] and "too little" in evaluation.skipped[1]
 
 

@@ -7,6 +7,7 @@ where the data has line ends between them, and is free between documents.
 from __future__ import annotations
 
 import bz2
+import importlib.util
 import lzma
 import math
 import time
@@ -15,11 +16,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from anew.core.extras import require
 from anew.estimators.kneser_ney import KneserNey
 from anew.evaluation.memorization.texts import codes
 
 UNICODE_BITS = math.log2(0x110000)  # that name a character which the training part never shows
 TRIAL = 30_000  # characters: a few hundredths of a second
+PPMD_ORDER, MOST_PPMD_MEMORY = 6, 256 << 20
 OVERHEAD = 1.2  # sorting and caches: larger data takes a bit more than its share
 
 
@@ -66,8 +69,24 @@ def _xz(data: bytes) -> bytes:
     return lzma.compress(data, format=lzma.FORMAT_XZ, check=lzma.CHECK_NONE, filters=[chain])
 
 
+def _ppmd(data: bytes) -> bytes:
+    pyppmd = require("pyppmd", extra="compressors", purpose="PPMd compression")
+    encoder = pyppmd.Ppmd7Encoder(PPMD_ORDER, min(max(MOST_PPMD_MEMORY >> 4, 32 * len(data)), MOST_PPMD_MEMORY))
+    return bytes(encoder.encode(data) + encoder.flush())
+
+
 # name -> (compress, bytes a second that a slow core still manages)
-COMPRESSORS: dict[str, tuple[Callable[[bytes], bytes], float]] = {"xz": (_xz, 6e5), "bz2": (bz2.compress, 4e6)}
+COMPRESSORS: dict[str, tuple[Callable[[bytes], bytes], float]] = {
+    "xz": (_xz, 6e5),
+    "bz2": (bz2.compress, 4e6),
+    "ppmd": (_ppmd, 1e6),
+}
+PACKAGES = {"ppmd": "pyppmd"}  # of compressors that Python does not have
+
+
+def is_available(name: str) -> bool:
+    """Whether the compressor can be used here."""
+    return name not in PACKAGES or importlib.util.find_spec(PACKAGES[name]) is not None
 
 
 def compressed_bits(name: str, train: Sequence[str], test: Sequence[str], records: bool) -> float:

@@ -33,7 +33,7 @@ UNITS = {
 }
 # Rows beside the model's own bits: naive models, file formats, parts of the model.
 REFERENCES = {
-    "network": ("… its network alone", "The model without its n-gram counts."),
+    "network": ("… its network alone", "The model without what is counted beside it."),
     "kneser_ney": ("… n-gram counts (Kneser-Ney)", "Only counts what follows what."),
     "clusters_kneser_ney": ("… n-gram counts, new families", "The same counts on the held-out families."),
     "uniform": ("… uniform", "Knows nothing but the alphabet."),
@@ -41,6 +41,7 @@ REFERENCES = {
     "profile": ("… position profile", "Knows how common each residue is at each position."),
     "xz": ("… xz compression", "A general compressor that has read the training data."),
     "bz2": ("… bz2 compression", "A general compressor that has read the training data."),
+    "ppmd": ("… PPMd compression", "The strongest common compressor of text, which has read the training data."),
     "png": ("… PNG files", "A lossless image format, which has learned from no image."),
     "gif": ("… GIF files", "A lossless clip format, which has learned from no clip."),
 }

@@ -235,7 +235,11 @@ class TextEvaluation(Evaluation):
 
     def _compressors(self) -> Iterator[Score]:
         for name in baselines.COMPRESSORS:
-            yield from self._compressor(name)
+            if baselines.is_available(name):
+                yield from self._compressor(name)
+            else:
+                missing = f"it needs the package {baselines.PACKAGES[name]} (`pip install 'anew[compressors]'`)"
+                self.skip(f"bits per {self.unit} of {name}", missing)
 
     def _compressor(self, name: str) -> Iterator[Score]:
         train, test = self._part("train", TRAIN_MOST), self._part("test", TEST_MOST)

@@ -75,7 +75,7 @@ export function mapView(play, question) {
     draw();
     read([0, 0]);
     pairTitle.hidden = false;
-    fill(pairs, map.pairs.map(([one, other]) => h("figure", { class: "item both" }, h("img", { src: one, alt: "An item" }), h("img", { src: other, alt: "What is read back" }))));
+    fill(pairs, map.pairs.map((/** @type {string[]} */ [one, other]) => h("figure", { class: "item both" }, h("img", { src: one, alt: "An item" }), h("img", { src: other, alt: "What is read back" }))));
   }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
   return h("div", {}, h("div", { class: "actions" }, h("button", { type: "button", onclick: between }, question)), status, stage, pairTitle, pairs);
 }

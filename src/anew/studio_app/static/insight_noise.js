@@ -22,7 +22,7 @@ export function noiseView(play, question) {
         film.append(h("figure", { class: "level" },
           h("div", {}, event.noisy.map((/** @type {string} */ src) => h("img", { src, alt: `Given, at noise ${short(event.sigma)}` }))),
           h("div", {}, event.estimate.map((/** @type {string} */ src) => h("img", { src, alt: `Taken for, at noise ${short(event.sigma)}` }))),
-          h("figcaption", {}, `noise ${short(event.sigma)}`)));
+          h("figcaption", {}, `noise ${Number(event.sigma.toPrecision(2))}`)));
       });
     } catch (error) {
       if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;

@@ -23,5 +23,6 @@ export function shownItem(item, name) {
 /** A sheet of them. @param {any[]} items @param {string} [name] */
 export function itemSheet(items, name = "Item") {
   const look = items.length ? items[0].kind : "text";
-  return h("div", { class: `items ${look}` }, items.map((item, place) => shownItem(item, `${name} ${place + 1}`)));
+  const isShort = items.every((item) => item.kind === "text" && item.text.length < 32);
+  return h("div", { class: `items ${look}${isShort ? " short" : ""}`, ...(look === "text" ? { tabindex: 0, role: "group", "aria-label": `${name}s` } : {}) }, items.map((item, place) => shownItem(item, `${name} ${place + 1}`)));
 }

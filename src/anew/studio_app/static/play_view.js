@@ -94,7 +94,7 @@ function wishForm(about, settings) {
     h("div", { class: "row" }, h("div", {}, h("label", { for: "seed" }, "Seed"), seed),
       h("button", { type: "button", onclick: () => another() }, "Random")),
     about.labels.length ? [h("label", { for: "label" }, "Label"), label] : null,
-    fields.length ? h("h3", {}, "Sampling") : null, fields,
+    fields.length ? h("details", { open: innerWidth >= 880 }, h("summary", {}, "Sampling"), fields) : null,
     h("p", { class: "hint" }, "The same seed and settings give the same result, here and in the terminal."));
   const another = () => { seed.value = String(Math.floor(Math.random() * 1e6)); };
   const wish = () => ({ seed: Math.max(0, Math.floor(Number(seed.value) || 0)), settings: Object.fromEntries(changed), ...(label.value ? { label: label.value } : {}) });

@@ -217,6 +217,7 @@ export function showReport(main, id) {
   document.title = `Report of ${id} - Anew Studio`;
   fill(main,
     h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), " / ", h("a", { href: runAddress(id) }, id), " / report"),
+    h("h1", { class: "above" }, "Report"),
     h("iframe", { src: address("/api/report", { run: id }), title: `Report of ${id}`, sandbox: "" }));
   return () => {};
 }

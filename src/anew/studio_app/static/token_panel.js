@@ -25,17 +25,19 @@ export function tokenPanel(play) {
   const status = h("p", { class: "hint", role: "status" });
   /** @type {any[]} */
   let tokens = [];
-  const run = async () => {
+  const run = async (/** @type {Record<string, string>} */ extra = {}) => {
     const signal = play.begin();
+    const wish = play.wish();
     tokens = [];
     fill(text);
     status.textContent = "Reading...";
     try {
-      await follow("/api/play/tokens", { run: play.id, ...play.wish(), prompt: prompt.value, max_tokens: Number(longest.value) || LONGEST }, signal, (token) => {
+      await follow("/api/play/tokens", { run: play.id, ...wish, settings: { ...wish.settings, ...extra }, prompt: prompt.value, max_tokens: Number(longest.value) || LONGEST }, signal, (token) => {
         if (token.end) return;
         const place = tokens.length;
         tokens.push(token);
         text.append(button(token, () => show(place)));
+        if (token.text.endsWith("\n")) text.append(h("br"));
       });
       const drawn = tokens.filter((token) => !token.given);
       const bits = tokens.reduce((sum, token) => sum + token.bits, 0) / Math.max(1, tokens.length);
@@ -46,21 +48,29 @@ export function tokenPanel(play) {
   };
   const show = (/** @type {number} */ place) => {
     const token = tokens[place];
-    for (const [other, element] of [...text.children].entries()) element.setAttribute("aria-pressed", String(other === place));
+    for (const [other, element] of [...text.querySelectorAll("button")].entries()) element.setAttribute("aria-pressed", String(other === place));
     const before = tokens.slice(0, place).map((each) => each.text).join("");
     const most = token.top[0]?.p ?? 1;
     fill(detail,
       h("h3", {}, `${visible(token)}: ${percent(token.p)}${token.given ? ", given" : ""}`),
       h("p", { class: "hint" }, `${token.bits.toFixed(1)} bits; the model was as unsure as between ${Math.max(1, Math.round(2 ** token.entropy))} equally likely tokens. Choose another to go on with it.`),
+      h("p", { class: "hint" }, "First number: what the model says. Second: what is drawn from, after temperature and cuts."),
       h("ul", { class: "plain bars" }, token.top.map((/** @type {any} */ other) => h("li", {},
         h("button", { type: "button", class: "bar-button", disabled: other.is_end, onclick: () => { prompt.value = before + other.text; run(); } },
-          h("span", { class: "bar-text" }, visible(other)), meter(other.p / most), h("span", { class: "bar-share" }, percent(other.p)))))));
+          h("span", { class: "bar-text" }, visible(other)), meter(other.p / most), h("span", { class: "bar-share" }, percent(other.p)), h("span", { class: "bar-share" }, other.drawn_p > 0 ? percent(other.drawn_p) : "cut"))))));
   };
-  return h("div", {},
+  return h("div", {}, h("h2", {}, "One token after another"),
+    h("ol", { class: "story" }, [
+      "It has learned one thing: to say how likely each token is to come next, from those before it.",
+      "To write, it draws one by these odds, puts it behind the text, and asks again.",
+      "Temperature sharpens or flattens the odds; top k, top p and min p cut the unlikely ones away.",
+    ].map((sentence) => h("li", {}, sentence))),
     h("form", { onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); run(); } },
       h("label", { for: "token-prompt" }, "Your text"), prompt,
-      h("div", { class: "row" }, h("div", {}, h("label", { for: "token-most" }, "New tokens, at most"), longest), h("button", { type: "submit", class: "main" }, "Go on"))),
-    status, text, detail);
+      h("div", { class: "row" }, h("div", {}, h("label", { for: "token-most" }, "New tokens, at most"), longest), h("button", { type: "submit", class: "main" }, "Go on"),
+        h("button", { type: "button", onclick: () => run({ temperature: "0" }) }, "What if temperature were 0?"))),
+    status, text, detail,
+    h("p", { class: "hint" }, "In the source: anew/functional/token_choice.py, temperature and cuts; anew/families/transformer/sampler.py, the loop."));
 }
 
 /** @param {number} share */

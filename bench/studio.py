@@ -1,0 +1,151 @@
+"""The Studio under load: many long runs listed and opened, a large upload, many pages open at once.
+
+python bench/studio.py [--runs 50] [--steps 10000] [--upload-mb 1000] [--pages 20] [--seconds 600]
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from _common import Table, anew, anew_command, end_group, fresh, parser, peak_of, start, tree_memory
+
+CHUNK = b"\x00" * 2**20
+
+
+class Client:
+    """Requests to a Studio, each with its seconds."""
+
+    def __init__(self, address: str) -> None:
+        place, _, self.token = address.removeprefix("http://").partition("/?token=")
+        self.host, _, port = place.partition(":")
+        self.port = int(port)
+
+    def connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self.host, self.port, timeout=120)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}", "X-Anew-Studio": "1"}
+
+    def get(self, path: str) -> tuple[float, bytes]:
+        begun, connection = time.perf_counter(), self.connection()
+        connection.request("GET", path, headers=self.headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise SystemExit(f"{path}: {answer.status} {body[:200]!r}")
+        return time.perf_counter() - begun, body
+
+    def post(self, path: str, body: Any, headers: dict[str, str]) -> bytes:
+        connection = self.connection()
+        connection.request("POST", path, body, self.headers | headers)
+        return connection.getresponse().read()
+
+
+def make_runs(place: Path, given: argparse.Namespace) -> None:
+    """One run of a few steps, and copies of its record with long logs."""
+    anew("example", "names", place / "names", cores=given.cores, scratch=place).check()
+    words = (
+        "train",
+        place / "names",
+        "--run",
+        place / "first",
+        "--steps",
+        "2",
+        "--set",
+        "width=32",
+        "--set",
+        "layers=1",
+    )
+    anew(*words, cores=given.cores, scratch=place).check()
+    lines = []
+    for step in range(1, given.steps + 1):
+        fields = {
+            "progress": step / given.steps,
+            "rate": 1.0,
+            "examples": 64 * step,
+            "loss": 3 / step**0.3,
+            "grad_norm": 1.0,
+        }
+        lines.append(json.dumps({"event": "step", "time": 1.7e9 + step, "step": step, **fields, "seconds": step / 50}))
+    log = "\n".join(lines) + "\n"
+    for number in range(given.runs - 1):
+        run = place / "runs" / f"long-{number}"
+        run.mkdir(parents=True)
+        shutil.copy(place / "first" / "config.json", run)
+        (run / "events.jsonl").write_text(log)
+
+
+def zeros(megabytes: int) -> Iterator[bytes]:
+    for _ in range(megabytes):
+        yield CHUNK
+
+
+def measure(given: argparse.Namespace, place: Path) -> None:
+    rows = Table("studio")
+    out = place / "studio.out"
+    begun = time.perf_counter()
+    command = anew_command("studio", "--folder", place, "--port", "0", "--json")
+    process = start(command, given.cores, out.with_suffix(""))
+    try:
+        while not out.read_text().endswith("\n"):
+            time.sleep(0.02)
+        client = Client(json.loads(out.read_text())["address"])
+        client.get("/")
+        rows.add(what="start until the first page", seconds=time.perf_counter() - begun, allowed_s=2.0)
+        first, body = client.get("/api/runs")
+        count = len(json.loads(body)["runs"])
+        rows.add(what=f"list of {count} runs of {given.steps:,} steps, first", seconds=first, allowed_s=1.0)
+        rows.add(what="list, again", seconds=client.get("/api/runs")[0], allowed_s=1.0)
+        opened = [sum(client.get(f"/api/{part}?run=runs/long-{n}")[0] for part in ("run", "curves")) for n in range(5)]
+        rows.add(what="a run opened, worst of 5", seconds=max(opened), allowed_s=1.0)
+        before = tree_memory(process.pid)
+        upload = json.loads(client.post("/api/uploads", '{"name": "big"}', {"Content-Type": "application/json"}))["id"]
+        size = str(given.upload_mb * len(CHUNK))
+        begun = time.perf_counter()
+        client.post(f"/api/upload?to={upload}&path=zeros.bin", zeros(given.upload_mb), {"Content-Length": size})
+        took, peak = time.perf_counter() - begun, peak_of(process.pid) / 1e6
+        rows.add(what=f"{given.upload_mb} MB uploaded", seconds=took, peak_mb=peak, allowed_mb=300.0)
+        shutil.rmtree(place / upload)
+        pages = [client.connection() for _ in range(given.pages)]
+        for page in pages:
+            page.request("GET", "/api/stream", headers=client.headers)
+        log = place / "runs" / "long-0" / "events.jsonl"
+        sizes, end = [tree_memory(process.pid)], time.monotonic() + given.seconds
+        while time.monotonic() < end:
+            with open(log, "a") as file:
+                file.write(
+                    json.dumps({"event": "step", "time": time.time(), "step": given.steps, "progress": 1.0}) + "\n"
+                )
+            client.get("/api/run?run=runs/long-0")
+            time.sleep(0.5)
+            sizes.append(tree_memory(process.pid))
+        rows.add(what=f"{given.pages} pages for {given.seconds:.0f} s", memory_before_mb=before / 1e6, memory_first_mb=sizes[0] / 1e6,
+                 memory_last_mb=sizes[-1] / 1e6, peak_mb=max(sizes) / 1e6)  # fmt: skip
+    finally:
+        end_group(process)
+    rows.show()
+
+
+def main() -> None:
+    build = parser(__doc__)
+    build.add_argument("--runs", type=int, default=50)
+    build.add_argument("--steps", type=int, default=10_000)
+    build.add_argument("--upload-mb", type=int, default=1000)
+    build.add_argument("--pages", type=int, default=20)
+    build.add_argument("--seconds", type=float, default=600.0, help="how long the pages stay open")
+    given = build.parse_args()
+    place = fresh(given.work / "studio")
+    make_runs(place, given)
+    measure(given, place)
+
+
+if __name__ == "__main__":
+    main()
