@@ -116,6 +116,17 @@ def test_a_form_asks_for_a_clip(client: TestClient) -> None:
     client.delete(f"/v1/videos/{answer.json()['id']}")
 
 
+@pytest.mark.parametrize("fields", [{"prompt": ""}, {"prompt": None, "suffix": ""}])
+def test_an_empty_prompt_of_clips_is_none(fields: dict[str, Any], client: TestClient) -> None:
+    assert len(unzipped(client, model="clips", n=1, settings={"steps": 1}, **fields)) == 2  # an MP4 and a GIF
+
+
+@pytest.mark.parametrize("prompt", ["/etc/passwd", "../clips", "0.mp4"])
+def test_no_path_is_opened(prompt: str, client: TestClient) -> None:
+    answer = client.post("/v1/samples", json={"model": "clips", "n": 1, "prompt": prompt})
+    assert answer.status_code == 400 and answer.json()["error"]["param"] == "prompt"
+
+
 @pytest.mark.parametrize(
     "fields", [{"size": "640x480"}, {"seconds": "4"}, {"prompt": "a dog"}, {"model": "shapes"}, {"n": 2}]
 )
