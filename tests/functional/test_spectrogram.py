@@ -6,7 +6,16 @@ import math
 
 import torch
 
-from anew.functional.spectrogram import Frames, from_mel, griffin_lim, mel_bank, steady_phase
+from anew.functional.envelope import pulses
+from anew.functional.spectrogram import (
+    Frames,
+    from_mel,
+    griffin_lim,
+    mel_bank,
+    noise_share,
+    shaped_noise,
+    steady_phase,
+)
 
 FRAMES = Frames(8000, 512, 96)
 
@@ -53,3 +62,20 @@ def test_more_rounds_come_nearer() -> None:
         for n in (0, 5, 30)
     ]
     assert errors[0] > errors[1] > errors[2]
+
+
+def test_shaped_noise_has_the_spectrogram_and_no_pulses() -> None:
+    magnitude = torch.ones(1, FRAMES.size // 2 + 1, 60) * torch.linspace(1.0, 0.1, 60)
+    noise = torch.randn(60 * FRAMES.hop, generator=torch.Generator().manual_seed(0))
+    sound = shaped_noise(magnitude, FRAMES, noise)
+    levels = FRAMES.stft(sound).abs().mean(1)[0]  # (T,)
+    assert float(torch.corrcoef(torch.stack([levels, magnitude[0, 0]]))[0, 1]) > 0.9
+    made_up = griffin_lim(magnitude, FRAMES, 60 * FRAMES.hop, 0, steady_phase(magnitude, FRAMES))
+    few, many = (float(pulses(x.numpy(), FRAMES.rate)[0]) for x in (sound, made_up))
+    assert few < 0.4 < many
+
+
+def test_noise_begins_where_it_is_said_to() -> None:
+    share = noise_share(FRAMES, 2000.0)[:, 0]
+    hertz = torch.arange(len(share)) * FRAMES.rate / FRAMES.size
+    assert (share[hertz < 1000.0] < 0.05).all() and (share[hertz > 3000.0] > 0.95).all()

@@ -26,8 +26,10 @@ with together() as world:
     losses = [s.losses["main"] for s in trainer]
     state = trainer.state_dict()
     weights = trainer.weights()
-    print(json.dumps({{"losses": losses, "sum": sum(float(w.double().abs().sum()) for w in weights.values()),
-                      "names": sorted(state["tensors"])}}))
+    assert world.is_main or not state["tensors"] and not weights
+    values = {{"losses": losses, "sum": sum(float(w.double().abs().sum()) for w in weights.values()),
+              "names": sorted(state["tensors"])}}
+    print(json.dumps(world.broadcast(values)))
 """
 
 

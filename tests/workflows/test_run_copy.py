@@ -65,6 +65,7 @@ def test_one_that_is_stopped_stops_all_and_the_same_command_goes_on(undisturbed:
     processes = start([TRAIN, TRAIN], folders)
     while len(steps_of(folders[0] / "run")) < 10:
         time.sleep(0.05)
+    assert processes[1].poll() is None
     processes[1].send_signal(signal.SIGTERM)
     ended = finish(processes)
     assert [process.code for process in ended] == [75, 75], ended

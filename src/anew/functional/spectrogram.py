@@ -16,6 +16,7 @@ from torch.nn import functional
 LOWEST = 30.0  # Hz where the first mel band begins
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8
+BLEND = 0.15  # of a frequency, within which tones below give way to noise above
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,9 @@ def from_mel(mel: Tensor, bank: Tensor, rounds: int = 60) -> Tensor:
     """(B, M, T) mel magnitudes -> (B, F, T) magnitudes, none negative, whose bands are nearest (multiplicative updates of
     Lee and Seung 1999, from the clipped pseudo-inverse)."""
     magnitude: Tensor = (torch.linalg.pinv(bank) @ mel).clamp_min(1e-5)
-    target, gram = bank.T @ mel, bank.T @ bank
+    target = bank.T @ mel
     for _ in range(rounds):
-        magnitude = magnitude * target / (gram @ magnitude + TINY)
+        magnitude = magnitude * target / (bank.T @ (bank @ magnitude) + TINY)
     return magnitude
 
 
@@ -112,3 +113,18 @@ def griffin_lim(magnitude: Tensor, frames: Frames, length: int, rounds: int, pha
         ahead = real if last is None else real + MOMENTUM * (real - last)
         turn, last = ahead / ahead.abs().clamp_min(TINY), real
     return frames.istft(magnitude * turn, length)
+
+
+def noise_share(frames: Frames, noise_from: float) -> Tensor:
+    """(F, 1) how much of each frequency is noise, 0 to 1, where noise begins at `noise_from` Hz."""
+    hertz = torch.arange(frames.size // 2 + 1) * (frames.rate / frames.size)
+    return torch.sigmoid((hertz - noise_from) / (BLEND * noise_from))[:, None]
+
+
+def shaped_noise(magnitude: Tensor, frames: Frames, noise: Tensor) -> Tensor:
+    """(B, N) white noise (N,) with the spectrogram (B, F, T): a filter that changes with time.
+
+    A spectrogram in bands is smooth, and any phase that is made up for a smooth one gathers each frame's energy in a pulse.
+    The spectrogram of real noise is not smooth, and has a phase that fits it."""
+    spectrum = frames.stft(noise[None])  # (1, F, T)
+    return frames.istft(magnitude * spectrum / spectrum.abs().mean().clamp_min(TINY), len(noise))

@@ -15,6 +15,8 @@ from anew.core.world import World
 from anew.families.phases import Loss
 from anew.runs.state import Checkpoint
 
+CONTAINERS = (nn.ModuleList, nn.ModuleDict)  # they are not called, so that nothing could gather their weights
+
 
 class LossModule(nn.Module):
     """A phase's loss as a forward pass, since DDP and FSDP2 act where a module is called."""
@@ -48,10 +50,10 @@ def _sharded(module: LossModule, world: World) -> nn.Module:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(world.device.type, (world.size,))
-    for child in module.modules():
-        if isinstance(child, nn.ModuleList):
-            for block in child:
-                fully_shard(block, mesh=mesh)
+    lists = [child for child in module.modules() if isinstance(child, nn.ModuleList)]
+    blocks = [block for blocks in lists for block in blocks if not isinstance(block, CONTAINERS)]
+    for block in reversed(blocks):  # inner ones first: a block takes what its own blocks have left
+        fully_shard(block, mesh=mesh)
     fully_shard(module, mesh=mesh)
     return module
 
@@ -64,14 +66,15 @@ def sync_gradients(wrapped: nn.Module, *, is_last: bool) -> Iterator[None]:
         yield
 
 
-def _is_sharded(value: Tensor) -> bool:
+def is_sharded(value: Tensor) -> bool:
+    """Whether each process holds a part of the tensor."""
     # By its attribute: importing DTensor takes a second that a single process need not spend.
     return hasattr(value, "device_mesh")
 
 
 def gather_full(value: Tensor) -> Tensor:
     """The complete tensor, gathered from all processes where it is sharded."""
-    if not _is_sharded(value):
+    if not is_sharded(value):
         return value
     from torch.distributed.tensor import DTensor
 
@@ -81,7 +84,7 @@ def gather_full(value: Tensor) -> Tensor:
 
 def shard_like(value: Tensor, like: Tensor) -> Tensor:
     """`value` on the device of `like`, and sharded as `like` is."""
-    if _is_sharded(like):
+    if is_sharded(like):
         from torch.distributed.tensor import DTensor, distribute_tensor
 
         assert isinstance(like, DTensor)

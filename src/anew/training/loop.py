@@ -84,7 +84,7 @@ class TrainingLoop:
                 restores += 1
                 self._restore_last_good(error, restores)
             self._save()
-            if self.trainer.stopping:
+            if self.trainer.world.any(self.trainer.stopping):
                 return "interrupted"
         return "finished" if self.trainer.early_decay is None else "stopped_early"
 
@@ -180,12 +180,12 @@ class TrainingLoop:
         self._save_seconds = self._saved_at - begin
 
     def _last_good_state(self) -> Checkpoint:
-        """That of the last checkpoint, which the main process reads; before the first one, the initial state."""
-        state = self._initial_state
-        if self._last_checkpoint:
-            world = self.trainer.world
-            saved = self.folder.checkpoint(self._last_checkpoint) if world.is_main else None
-            state = broadcast_checkpoint(world, saved)
+        """That of the last checkpoint, which the main process has; before the first one, the initial state."""
+        world = self.trainer.world
+        state = self._initial_state if world.is_main else None
+        if self._last_checkpoint and world.is_main:
+            state = self.folder.checkpoint(self._last_checkpoint)
+        state = broadcast_checkpoint(world, state)
         assert state is not None, "until the first checkpoint there is an initial state"
         return state
 

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from anew.families.phases import OptimizerConfig, ParameterGroup
 from anew.functional.schedules import warmup_stable_decay
-from anew.training.distributed import gather_full, shard_like
+from anew.training.distributed import gather_full, is_sharded, shard_like
 
 NEWTON_SCHULZ = (
     3.4445,
     -4.7750,
     2.0315,
 )  # coefficients of Muon's quintic: the steepest slope at 0 that still converges
+
+MOST_GATHERED = 2**22  # values of sharded matrices that are whole at once
 
 NamedParameters = list[tuple[str, nn.Parameter]]
 
@@ -118,29 +120,34 @@ class Optimizer:
         torch._foreach_addcdiv_(values, exp_avg, denominator, -lr / (1.0 - beta1**self.updates))
 
     def _muon(self, group: ParameterGroup, parameters: NamedParameters, lr: float) -> None:
-        by_shape: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
+        by_shape: dict[torch.Size, NamedParameters] = defaultdict(list)
+        for name, parameter in parameters:
+            by_shape[parameter.shape].append((name, parameter))
+        for shape, members in by_shape.items():
+            # Same shapes go through one batched iteration: small matrices cost their launch, not their arithmetic.
+            count = max(1, MOST_GATHERED // shape.numel()) if is_sharded(members[0][1]) else len(members)
+            for first in range(0, len(members), count):
+                self._orthogonal_step(group, members[first : first + count], lr)
+
+    def _orthogonal_step(self, group: ParameterGroup, parameters: NamedParameters, lr: float) -> None:
+        """Muon's step for parameters of one shape, which are gathered where they are sharded."""
+        nesterov = []
         for name, parameter in parameters:
             grad = parameter.grad
             assert grad is not None
             momentum = self._slot("momentum", name, parameter)
             momentum.lerp_(grad, 1.0 - group.momentum)
-            nesterov = gather_full(torch.lerp(grad, momentum, group.momentum))
-            by_shape[nesterov.shape].append((parameter, nesterov.flatten(1)))
-        for shape, pairs in by_shape.items():
-            # Same shapes go through one batched iteration: small matrices cost their launch, not their arithmetic.
-            rows, columns = pairs[0][1].shape
-            updates = orthogonalize(torch.stack([update for _, update in pairs])) * max(1.0, rows / columns) ** 0.5
-            for (parameter, _), update in zip(pairs, updates, strict=True):
-                if group.weight_decay:
-                    parameter.mul_(1.0 - lr * group.weight_decay)
-                parameter.add_(shard_like(update.view(shape), parameter), alpha=-lr)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Moments as whole tensors (gathered where they are sharded), by "slot/parameter"."""
-        return {key: gather_full(value).clone() for key, value in self.state.items()}
+            nesterov.append(gather_full(torch.lerp(grad, momentum, group.momentum)).flatten(1))
+        whole = torch.stack(nesterov)  # (n, rows, columns)
+        rows, columns = whole.shape[1:]
+        updates = orthogonalize(whole) * max(1.0, rows / columns) ** 0.5
+        for (_, parameter), update in zip(parameters, updates, strict=True):
+            if group.weight_decay:
+                parameter.mul_(1.0 - lr * group.weight_decay)
+            parameter.add_(shard_like(update.view(parameter.shape), parameter), alpha=-lr)
 
     def load_state_dict(self, state: Iterable[tuple[str, Tensor]], updates: int) -> None:
-        """Undo `state_dict`. updates: how many updates the moments are from."""
+        """Moments as whole tensors by "slot/parameter", as `state` has them. updates: how many updates they are from."""
         parameters = dict(pair for member in self.members for pair in member.parameters)
         self.state = {key: shard_like(value, parameters[key.partition("/")[2]]).clone() for key, value in state}
         self.updates = updates

@@ -269,16 +269,18 @@ class Trainer:
     # -- state ----------------------------------------------------------------------------------------------------------
 
     def weights(self) -> dict[str, Tensor]:
-        """The state to sample from: averaged parameters where an average is kept, and all buffers; gathered, on the CPU."""
+        """The state to sample from, on the CPU of the main process: averaged parameters where an average is kept, and all
+        buffers. Nothing on the others, which are needed to gather it."""
         state = self.family.state_dict() | self.average
-        return {n: gather_full(v).detach().to("cpu", copy=True).contiguous() for n, v in state.items()}
+        return {n: t.clone() if t.data_ptr() == state[n].data_ptr() else t for n, t in self._collect(state).items()}
 
     def state_dict(self) -> Checkpoint:
-        """{"tensors": name -> tensor, "meta": JSON}: all that the next step depends on. Tensors may be the live ones."""
-        tensors = {f"weights/{n}": gather_full(v) for n, v in self.family.state_dict().items()}
-        tensors |= {f"average/{n}": gather_full(v) for n, v in self.average.items()}
+        """{"tensors": name -> tensor, "meta": JSON}: all that the next step depends on, on the main process; the others have
+        its "meta" alone. Tensors may be the live ones."""
+        tensors = {f"weights/{n}": v for n, v in self.family.state_dict().items()}
+        tensors |= {f"average/{n}": v for n, v in self.average.items()}
         for name, optimizer in self.optimizers.items():
-            tensors |= {f"optimizer/{name}/{key}": value for key, value in optimizer.state_dict().items()}
+            tensors |= {f"optimizer/{name}/{key}": value for key, value in optimizer.state.items()}
         meta = {
             "step": self.step,
             "examples": self.examples,
@@ -286,7 +288,16 @@ class Trainer:
             "early_decay": self.early_decay,
             "updates": {name: optimizer.updates for name, optimizer in self.optimizers.items()},
         }
-        return {"tensors": {n: t.detach().cpu().contiguous() for n, t in tensors.items()}, "meta": meta}
+        return {"tensors": self._collect(tensors), "meta": meta}
+
+    def _collect(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors, whole, on the CPU of the main process; one after another, so that no process holds much of others."""
+        collected = {}
+        for name, tensor in tensors.items():
+            whole = gather_full(tensor).detach()
+            if self.world.is_main:
+                collected[name] = whole.cpu().contiguous()
+        return collected
 
     def load_state_dict(self, state: Checkpoint) -> None:
         """Undo `state_dict`. Buffers may be left out.

@@ -99,9 +99,8 @@ class Validation:
         """The weights to keep: the best ones, if the last are worse, and the step they are from (None: the last)."""
         last = self.loss()
         step, best = min(self.history, key=lambda entry: entry[1], default=(0, float("inf")))
-        if best < last and self.best_weights:
-            return self.trainer.weights() | self.best_weights, step
-        return self.trainer.weights(), None
+        weights = self.trainer.weights()
+        return (weights | self.best_weights, step) if best < last else (weights, None)
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, object]]:
         """Tensors and JSON that join the trainer's state."""
@@ -111,5 +110,6 @@ class Validation:
     def load_state_dict(self, state: Checkpoint) -> None:
         """Undo `state_dict`, from a state of the trainer that it joined."""
         tensors = state["tensors"]
-        self.best_weights = {n.removeprefix("best/"): t for n, t in tensors.items() if n.startswith("best/")}
+        if self.trainer.world.is_main:
+            self.best_weights = {n.removeprefix("best/"): t for n, t in tensors.items() if n.startswith("best/")}
         self.history = [(int(step), float(loss)) for step, loss in state["meta"].get("validation", [])]

@@ -227,6 +227,8 @@ def test_shapes_follow_files_and_budget() -> None:
     assert minute.seconds == pytest.approx(0.7, abs=0.1) and longer.rate == 8000
     assert hours.rate == 44_100 and hours.bands == 128 and hours.seconds > 3 * longer.seconds
     assert shape(44_100, 30.0, 60).rate < 20_000
+    whole = audio_clips.choose([audio.Head(48_000, 2, 48_000)], DataBudget(180.0, 9, 9, 2), None, None)
+    assert (whole.rate, whole.bands) == (48_000, 80)  # three minutes on two threads keep the rate
     for entry in (minute, longer, hours):
         assert entry.window >= 4 * entry.hop and entry.frames % 16 == 0
     asked = audio_clips.choose([audio.Head(44_100, 2, 44_100)], None, 4.0, 22_050)
@@ -286,3 +288,21 @@ def test_a_vanished_file_is_a_refusal(tmp_path: Path) -> None:
     records = [item for shard in data._chosen.shards for item in data._chosen.source.read(shard)]
     assert [item.name for item in records if isinstance(item, SkippedItem)] == ["a_0.wav"]
     data.close()
+
+
+def test_samples_end_as_clips_do_and_their_files_are_cut_there() -> None:
+    source = np.random.default_rng(0)
+    clips = [source.normal(0, 0.2, round(8000 * source.uniform(0.1, 0.3))) for _ in range(12)]
+    modality = surveyed(encoded(np.pad(clips[0], (0, 4000 - len(clips[0])))))
+    modality.fit([Item(str(i), encoded(np.pad(clip, (0, 4000 - len(clip))))) for i, clip in enumerate(clips)], SIZE, ())
+    rows = np.stack([modality.encode(Item("x", encoded(clip))) for clip in clips])
+    real = modality.batch(rows, None, None).x
+    hissing = real.clamp_min(-0.8)  # samples whose ends are not silent
+    seconds = []
+    for is_calibrated in (False, True):
+        if is_calibrated:
+            modality.calibrate(hissing, real)
+        files = [modality.save_item(item).data for item in modality.decode(hissing)]
+        seconds.append(np.mean([len(audio.read(data, 0, 9999)[0]) for data in files]) / 8000)
+    mean = np.mean([len(clip) for clip in clips]) / 8000
+    assert seconds[1] < seconds[0] and abs(seconds[1] - mean) < 0.06

@@ -80,6 +80,8 @@ def test_a_restored_mixer_is_the_same(mixer: ContextMixer) -> None:
     tokens = text(200, seed=3)
     restored = ContextMixer.restore(SPELLINGS, {name: array.copy() for name, array in mixer.arrays().items()})
     expected, _ = mixer.read(mixer.document(200), tokens)
+    assert restored.base is mixer.base  # nothing is read twice in a process
+    restored._read_train(0)  # as in another process
     assert np.array_equal(restored.read(restored.document(200), tokens)[0], expected)
     for fitted, again in zip(mixer.base, restored.base, strict=True):
         assert np.array_equal(fitted, again)

@@ -188,6 +188,12 @@ def trimmed(x: Samples, rate: int) -> Samples:
     return x[max(loud[0] - 1, 0) * step : (loud[-1] + 2) * step]
 
 
+def without_tail(x: Samples, rate: int) -> Samples:
+    """A clip up to where it falls silent for good, and a little longer; all of a silent one."""
+    heard = np.flatnonzero(np.abs(x) > SILENT)
+    return x[: heard[-1] + 1 + round(STEP * rate)] if len(heard) else x
+
+
 def fitted(x: Samples, length: int) -> Samples:
     """(length,): the loudest stretch of a longer clip, or a shorter one with silence behind it."""
     if len(x) <= length:

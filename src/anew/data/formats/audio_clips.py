@@ -14,8 +14,15 @@ from anew.data.limits import AUDIO
 from anew.data.types import DataBudget
 
 BANDS = ((0, 48), (3_000, 64), (9_000, 96), (20_000, 128))  # (values of a clip from which on, mel bands)
-TOP_RATES = {48: 11_025, 64: 16_000, 96: 22_050, 128: 44_100}  # Hz, the most that so many bands are enough for
-RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100)
+WHOLE_RATE = (4_000, 80)  # values from which on so many bands keep a rate that fewer would lower
+TOP_RATES = {
+    48: 11_025,
+    64: 16_000,
+    80: 48_000,
+    96: 48_000,
+    128: 48_000,
+}  # Hz, the most that so many bands are enough for
+RATES = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000)
 HOP, SHORT_HOP = 0.016, 0.004  # seconds, most and least: a window is at least four hops, so that phases can be found
 WINDOW = 0.064  # seconds: resolves the harmonics of a voice
 ROUND = 16  # frames come in multiples, which halve well inside a network
@@ -61,6 +68,8 @@ def choose(heads: Sequence[Head], size: DataBudget | None, seconds: float | None
     values = values_of(size)
     bands = next(bands for least, bands in reversed(BANDS) if values >= least)
     own = float(np.median([head.rate for head in heads]))
+    if values >= WHOLE_RATE[0] and own > TOP_RATES[bands]:
+        bands = max(bands, WHOLE_RATE[1])
     chosen = rate or next((r for r in RATES if r >= min(own, TOP_RATES[bands]) - 1), RATES[-1])
     if rate is None and own < RATES[0]:
         chosen = round(own)

@@ -5,7 +5,7 @@ Legend for shapes: B clips, N samples, M bands, T frames.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,9 +18,16 @@ from anew.data.formats.audio_clips import Shape
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from anew.functional.spectrogram import Frames
+
 DEEP = 70.0  # decibels below the loudest that a spectrogram reaches
 STORED = 32767.0  # of a stored sample, for 1
 AT_ONCE = 64  # clips whose phases are found at a time
+NOISE_FROM = (6000.0, 4500.0, 3500.0, 2500.0, 1500.0)  # Hz from which a sound may be made of noise
+LOUDEST_TAIL = -0.3  # value of a grid that may at most be silence: 45 decibels below the loudest
+COMPARED = 32  # clips that decide it
+NEXT_TO_ALL = 1e-3  # share of tones that is not heard
+CLEARLY = 0.02  # by how much fewer tones must bring the pulses nearer to real ones
 PICTURE = 96  # least height and width of a picture
 # From silence to the loudest, ever brighter: it reads the same in grey and without red or green.
 COLOURS = ((0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191))
@@ -28,28 +35,65 @@ COLOURS = ((0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """top: decibels of the loudest that become 1; gain: what samples are multiplied by before."""
+    """How stored clips are scaled, and what sounds are made of.
+
+    Attributes:
+        shape: Of the clips.
+        top: Decibels of the loudest that become 1.
+        gain: What samples are multiplied by before.
+        noise_from: Hz from which sounds are shaped noise instead of tones that go on; None: nowhere.
+        tail: Value of a grid up to which what ends a sample is silence; -1: as in the clips themselves.
+    """
 
     shape: Shape
     top: float = 0.0
     gain: float = 1.0
+    noise_from: float | None = None
+    tail: float = -1.0
 
     @classmethod
     def of(cls, shape: Shape, rows: Numbers, keep: bool, peak: float) -> Scale:
         """For stored rows (n, N); keep: their loudness is not levelled, so the loudest clip is brought to `peak`."""
         gain = peak / max(float(np.abs(rows).max()) / STORED, audio.SILENT) if keep else 1.0
         loudest = cls(shape, 0.0, gain).decibels(rows).flatten(1).amax(1)  # (n,)
-        return cls(shape, float(np.quantile(loudest.numpy(), 0.99)), gain)
+        scale = cls(shape, float(np.quantile(loudest.numpy(), 0.99)), gain)
+        return replace(scale, noise_from=scale._pulsing_as_real(rows[:COMPARED]))
+
+    @property
+    def frames(self) -> Frames:
+        """How clips are cut."""
+        from anew.functional.spectrogram import Frames
+
+        return Frames(self.shape.rate, self.shape.window, self.shape.hop)
+
+    def _pulsing_as_real(self, rows: Numbers) -> float | None:
+        """Where noise begins: where stored clips (B, N), made of their own spectrograms, pulse at the rate of frames as they do."""
+        from anew.functional.envelope import pulses
+        from anew.functional.spectrogram import noise_share
+
+        frames, rate = self.frames, self.shape.rate
+        magnitude = self._magnitudes(self.grid(rows))
+        tones = self._tones(magnitude, rounds=0)
+        real, all_tones = (float(pulses(x, rate).mean()) for x in (rows, tones.numpy()))
+        tonal, noisy = frames.stft(tones), frames.stft(self._noise(magnitude))
+        best, best_gap = None, abs(all_tones - real)
+        for noise_from in (hertz for hertz in NOISE_FROM if hertz < 0.45 * rate):
+            share = noise_share(frames, noise_from)
+            mixed = frames.istft(tonal * (1.0 - share) + noisy * share, self.shape.length)
+            gap = abs(float(pulses(mixed.numpy(), rate).mean()) - real)
+            if gap < best_gap - CLEARLY:
+                best, best_gap = noise_from, gap
+        return best
 
     def decibels(self, rows: Numbers) -> Tensor:
         """(B, N) stored -> (B, M, T)."""
         import torch
 
-        from anew.functional.spectrogram import Frames, mel_bank
+        from anew.functional.spectrogram import mel_bank
 
         shape = self.shape
         x = torch.from_numpy(np.asarray(rows, dtype=np.float32)) * (self.gain / STORED)
-        size = Frames(shape.rate, shape.window, shape.hop).stft(x).abs()
+        size = self.frames.stft(x).abs()
         level: Tensor = 20.0 * (mel_bank(shape.rate, shape.window, shape.bands) @ size).clamp_min(1e-7).log10()
         return level
 
@@ -58,22 +102,66 @@ class Scale:
         return ((self.decibels(rows) - self.top) * (2.0 / DEEP) + 1.0).clamp(-1.0, 1.0)
 
     def waves(self, x: Values, rounds: int) -> list[audio.Samples]:
-        """(B, 1, M, T) in [-1, 1] -> (N,) each: magnitudes of the bands, then a phase that lets tones go on, then `rounds` of
-        Griffin-Lim."""
+        """(B, 1, M, T) in [-1, 1] -> (N,) each: magnitudes of the bands; below `noise_from` a phase that lets tones go on, then
+        `rounds` of Griffin-Lim; above it noise."""
         import torch
 
-        from anew.functional.spectrogram import Frames, from_mel, griffin_lim, mel_bank, steady_phase
-
-        shape = self.shape
-        frames, bank = Frames(shape.rate, shape.window, shape.hop), mel_bank(shape.rate, shape.window, shape.bands)
         waves: list[audio.Samples] = []
         for part in torch.split(torch.as_tensor(x).detach().float().cpu()[:, 0], AT_ONCE):
-            unit = part.nan_to_num().clamp(-1.0, 1.0)  # (b, M, T)
-            bands = 10.0 ** (((unit - 1.0) * (DEEP / 2.0) + self.top) / 20.0)
-            magnitude = from_mel(torch.where(unit <= -1.0, torch.zeros_like(bands), bands), bank)
-            wave = griffin_lim(magnitude, frames, shape.length, rounds, steady_phase(magnitude, frames))
-            waves += list(wave.numpy() / np.float32(self.gain))
+            grid = torch.where(_is_tail(part, self.tail), -torch.ones_like(part), part)
+            waves += list(self._sound(self._magnitudes(grid), rounds).numpy() / np.float32(self.gain))
         return waves
+
+    def ending_as(self, samples: Values, real: Values) -> Scale:
+        """The scale with which samples (n, 1, M, T) are on average as long as clips (m, 1, M, T)."""
+        import torch
+
+        longest = float((~_is_tail(torch.as_tensor(real)[:, 0], -1.0))[:, 0].float().sum(1).mean())
+        for tail in np.linspace(-1.0, LOUDEST_TAIL, 71).round(2):
+            length = float((~_is_tail(torch.as_tensor(samples)[:, 0], tail))[:, 0].float().sum(1).mean())
+            if length <= longest:
+                break
+        return replace(self, tail=float(tail))
+
+    def _magnitudes(self, grid: Tensor) -> Tensor:
+        """(B, F, T) of all frequencies, from (B, M, T) in [-1, 1]."""
+        import torch
+
+        from anew.functional.spectrogram import from_mel, mel_bank
+
+        unit = grid.nan_to_num().clamp(-1.0, 1.0)  # (B, M, T)
+        bands = 10.0 ** (((unit - 1.0) * (DEEP / 2.0) + self.top) / 20.0)
+        bank = mel_bank(self.shape.rate, self.shape.window, self.shape.bands)
+        return from_mel(torch.where(unit <= -1.0, torch.zeros_like(bands), bands), bank)
+
+    def _sound(self, magnitude: Tensor, rounds: int) -> Tensor:
+        """(B, N) of magnitudes (B, F, T)."""
+        from anew.functional.spectrogram import noise_share
+
+        if self.noise_from is None:
+            return self._tones(magnitude, rounds)
+        share = noise_share(self.frames, self.noise_from)  # (F, 1)
+        bins = int((share < 1.0 - NEXT_TO_ALL).sum())  # of these phases are needed
+        return self._tones(magnitude * (1.0 - share), rounds, bins) + self._noise(magnitude * share)
+
+    def _tones(self, magnitude: Tensor, rounds: int, bins: int | None = None) -> Tensor:
+        """(B, N) with phases of the first `bins` frequencies (None: all) in which tones go on."""
+        import torch
+
+        from anew.functional.spectrogram import griffin_lim, steady_phase
+
+        phase = torch.zeros_like(magnitude)
+        phase[:, :bins] = steady_phase(magnitude[:, :bins], self.frames)
+        return griffin_lim(magnitude, self.frames, self.shape.length, rounds, phase)
+
+    def _noise(self, magnitude: Tensor) -> Tensor:
+        """(B, N): the same noise for every clip, so that a sample does not depend on its neighbours; NumPy's, as exports draw it."""
+        import torch
+
+        from anew.functional.spectrogram import shaped_noise
+
+        noise = np.random.default_rng(0).standard_normal(self.shape.length).astype(np.float32)
+        return shaped_noise(magnitude, self.frames, torch.from_numpy(noise))
 
     def picture(self, item: audio.Samples) -> NDArray[np.uint8]:
         """(H, W, 3) of (N,) samples: the spectrogram in colour, low tones below."""
@@ -85,3 +173,9 @@ class Scale:
             np.interp(large, np.linspace(0.0, 1.0, len(COLOURS)), column) for column in zip(*COLOURS, strict=True)
         ]
         return np.stack(channels, axis=-1).round().astype(np.uint8)
+
+
+def _is_tail(grid: Tensor, level: float) -> Tensor:
+    """(B, 1, T) the frames behind the last of (B, M, T) that is above a level."""
+    is_above = (grid.amax(1, keepdim=True) > level + 1e-4).float()
+    return is_above.flip(2).cummax(2).values.flip(2) == 0.0

@@ -48,6 +48,8 @@ class LearnedAudio(_Grid):
     clip: dict[str, Count]
     top: Real
     gain: Positive
+    noise_from: Positive | None = None
+    tail: Annotated[float, Field(strict=True, ge=-1.0, le=1.0)] = -1.0
 
 
 class _Sequences(Record):

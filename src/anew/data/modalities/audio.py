@@ -25,6 +25,7 @@ from anew.data.types import Artifact, DataBudget, DecodedItem, FileSlice, Item
 from anew.errors import ConfigError, DataError
 
 FITTED_CLIPS = 256  # clips of the train part that scale and spread are measured on
+CALIBRATION_CLIPS = 48  # samples whose ends are compared with theirs
 PEAK = 0.95  # largest value of a levelled clip
 FADE_SECONDS = 0.004  # seconds in which the ends of a clip are faded
 SEARCHED_SECONDS = 120.0  # seconds of a file that is one clip which are looked through for its loudest stretch
@@ -255,12 +256,20 @@ class Audio(Modality):
         """(n, 1, M, T) in [-1, 1] -> (N,) float32 each: magnitudes of the bands, then a phase for them."""
         return [self._levelled(wave) for wave in self._scale.waves(x, self.config.rounds)]
 
+    def calibration_size(self) -> tuple[int, int]:
+        return (CALIBRATION_CLIPS, FITTED_CLIPS) if self.config.trim else (0, 0)
+
+    def calibrate(self, samples: Values, real: Values) -> None:
+        self._scale = self._scale.ending_as(samples, real)
+
     def _levelled(self, x: audio.Samples) -> audio.Samples:
         return audio.levelled(x, PEAK) if self.config.level == "clip" else np.clip(x, -1.0, 1.0)
 
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         extension = self.config.file
         wave = np.asarray(item, np.float32)
+        if self.config.trim:
+            wave = audio.without_tail(wave, self._shape.rate)
         return Artifact(
             f".{extension}", audio.written(wave, self._shape.rate, extension, comment), media=f"audio/{extension}"
         )
@@ -280,6 +289,7 @@ class Audio(Modality):
         }
         peak = PEAK if self.config.level == "clip" else None
         scale = {"depth": DEEP, "top": self._scale.top, "gain": self._scale.gain, "peak": peak}
+        scale |= {"noise_from": self._scale.noise_from, "tail": self._scale.tail}
         return {**sizes, **scale, "rounds": self.config.rounds}
 
     # ---- keeping ----
@@ -293,6 +303,8 @@ class Audio(Modality):
             "clip": self._shape.to_json(),
             "top": self._scale.top,
             "gain": self._scale.gain,
+            "noise_from": self._scale.noise_from,
+            "tail": self._scale.tail,
             "notes": list(self.notes),
         }
 
@@ -300,7 +312,8 @@ class Audio(Modality):
         record = learned.read(learned.LearnedAudio, state)
         self.spec = Grid(tuple(record.shape), "CHW", record.classes, record.std)
         self.clip_shape = audio_clips.Shape(**record.clip)
-        self._scale, self.notes = Scale(self.clip_shape, record.top, record.gain), record.notes
+        self._scale = Scale(self.clip_shape, record.top, record.gain, record.noise_from, record.tail)
+        self.notes = record.notes
 
 
 def _slice_bounds(item: Item) -> tuple[int, int] | None:

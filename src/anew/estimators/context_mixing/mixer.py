@@ -5,7 +5,9 @@ Legend for shapes: T tokens of a text, D questions of the longest path, V tokens
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +52,16 @@ Ints = NDArray[np.int64]
 Tokens = NDArray[np.int32]
 
 
+class ReadText:
+    """What was read of a train part, which stays as it is: all mixers of a process that need it hold the same one."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+
+
+_READ_TEXTS: WeakValueDictionary[bytes, ReadText] = WeakValueDictionary()
+
+
 class ContextMixer:
     """P(token | what was read before), of the train part and of the document so far.
 
@@ -71,7 +83,7 @@ class ContextMixer:
         self.spelling = Spelling(np.frombuffer(b"".join(spellings) or b"\0", dtype=np.uint8), starts)
         self.tables = _tables()
         self._nothing = make_memory(0, self.vocab_size)
-        self._base: Memory | None = None
+        self._base: ReadText | None = None
 
     @classmethod
     def fit(cls, spellings: Sequence[bytes], text: Tokens, most_learned: int | None = None) -> ContextMixer:
@@ -88,17 +100,24 @@ class ContextMixer:
         """
         _check_tokens(text, len(spellings))
         mixer = cls(spellings, text, first_maps(len(spellings)), first_joint())
-        mixer._base = mixer._read_train(len(text) if most_learned is None else min(most_learned, len(text)))
+        mixer._read_train(len(text) if most_learned is None else min(most_learned, len(text)))
         return mixer
 
     @property
     def base(self) -> Memory:
-        """The train part, as it is after a pass over it; made anew where this was restored."""
+        """The train part, as it is after a pass over it; made anew where this was restored and no other mixer has it."""
         if self._base is None:
-            self._base = self._read_train(0)
-        return self._base
+            self._base = _READ_TEXTS.get(self._text_key()) or self._read_train(0)
+        return self._base.memory
 
-    def _read_train(self, most_learned: int) -> Memory:
+    def _text_key(self) -> bytes:
+        """Stands for the train part and the tokens that it is made of."""
+        digest = hashlib.sha256(self.text.tobytes())
+        for array in self.spelling:
+            digest.update(array.tobytes())
+        return digest.digest()
+
+    def _read_train(self, most_learned: int) -> ReadText:
         """A pass over the train part, which learns from about so many of its last tokens."""
         size = len(self.text)
         slots = int(size * SLOTS_A_TOKEN)
@@ -109,10 +128,10 @@ class ContextMixer:
             if memory.used[1] + PIECE * KINDS > FULL * len(memory.heads):
                 slots = 2 * len(memory.heads)
                 memory = make_memory(size, self.vocab_size, slots)
-                reading.recall(self.text[:first], memory, self._nothing, self.tree, self.spelling)
+                reading.recall(self.text[:first], memory, self._nothing, self.tree, self.spelling, True)
             piece = self.text[first : first + PIECE]
             if size - first > most_learned:
-                reading.recall(piece, memory, self._nothing, self.tree, self.spelling)
+                reading.recall(piece, memory, self._nothing, self.tree, self.spelling, True)
                 continue
             reading.read(
                 piece,
@@ -127,7 +146,8 @@ class ContextMixer:
                 logits,
                 orders,
             )
-        return memory
+        self._base = _READ_TEXTS[self._text_key()] = ReadText(memory)
+        return self._base
 
     # -- documents ------------------------------------------------------------------------------------------------------
 
@@ -153,10 +173,10 @@ class ContextMixer:
         )
         return logits, orders
 
-    def recall(self, document: Memory, ids: Tokens) -> None:
-        """Read on in a document, without predicting."""
+    def recall(self, document: Memory, ids: Tokens, is_counted: bool = True) -> None:
+        """Read on in a document, without predicting. is_counted: whether this tells anything of what comes later."""
         _check_tokens(ids, self.vocab_size)
-        reading.recall(ids, document, self.base, self.tree, self.spelling)
+        reading.recall(ids, document, self.base, self.tree, self.spelling, is_counted)
 
     def network_logits(self, probabilities: Floats, targets: Ints) -> Floats:
         """(T, D) log odds of a network for each question. probabilities: (T, V), targets: (T,)."""
@@ -187,13 +207,21 @@ class ContextMixer:
         """n rows that have all read what this one row has."""
         return _repeated(row, n)
 
-    def regrown(self, rows: Memory, room: int) -> Memory:
-        """The same rows with room for `room` tokens each; what does not fit is forgotten, the oldest half first."""
+    def regrown(self, rows: Memory, room: int, num_counted: int | None = None) -> Memory:
+        """The same rows with room for `room` tokens each; what does not fit is forgotten, the oldest half first.
+
+        Args:
+            rows: What was read.
+            room: Tokens.
+            num_counted: The first tokens, that were counted; None for all.
+        """
         used = int(rows.link[0, 0])
         first = 0 if used < room else used - room // 2
+        counted = used if num_counted is None else max(first, min(num_counted, used))
         grown = self.rows(len(rows.text), room)
         for row in range(len(rows.text)):
-            self.recall(reading.row_of(grown, row), rows.text[row, first:used])
+            self.recall(reading.row_of(grown, row), rows.text[row, first:counted])
+            self.recall(reading.row_of(grown, row), rows.text[row, counted:used], is_counted=False)
         return grown
 
     def step(self, rows: Memory, probabilities: Floats) -> Floats:
@@ -229,9 +257,9 @@ class ContextMixer:
         )
         return chances
 
-    def observe(self, rows: Memory, tokens: Ints) -> None:
-        """Read a token (n,) in each row, which has room for it."""
-        reading.observe(rows, self.base, self.tree, self.spelling, tokens)
+    def observe(self, rows: Memory, tokens: Ints, is_counted: bool = True) -> None:
+        """Read a token (n,) in each row, which has room for it; see `recall`."""
+        reading.observe(rows, self.base, self.tree, self.spelling, tokens.astype(np.int32), is_counted)
 
     # -- state ----------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ Scale = Mapping[str, Any]  # the numbers of sampler.json
 LOWEST = 30.0  # Hz where the first mel band begins
 MOMENTUM = 0.99  # of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 TINY = 1e-8
+BLEND = 0.15  # of a frequency, within which tones below give way to noise above
+NEXT_TO_ALL = 1e-3  # share of tones that is not heard
 
 
 def waves(samples: Array, item: Scale) -> list[Array]:
@@ -24,13 +26,28 @@ def waves(samples: Array, item: Scale) -> list[Array]:
     sounds = []
     for grid in samples[:, 0]:
         unit = np.clip(np.nan_to_num(grid.astype(np.float64)), -1.0, 1.0)  # (M, T)
+        heard = np.flatnonzero(unit.max(0) > item["tail"] + 1e-4)  # behind the last of these frames is silence
+        unit[:, heard[-1] + 1 if len(heard) else 0 :] = -1.0
         bands = np.where(unit <= -1.0, 0.0, 10.0 ** (((unit - 1.0) * (item["depth"] / 2.0) + item["top"]) / 20.0))
         magnitude = from_mel(bands, bank)
-        phase = steady_phase(magnitude, item["window"], item["hop"])
-        sound = griffin_lim(magnitude, phase, item) / item["gain"]
+        sound = sound_of(magnitude, item) / item["gain"]
         peak = item["peak"]
         sounds.append(np.clip(sound, -1.0, 1.0) if peak is None else sound * (peak / max(np.abs(sound).max(), TINY)))
     return sounds
+
+
+def sound_of(magnitude: Array, item: Scale) -> Array:
+    """(N,) of magnitudes (F, T): tones that go on below `noise_from`, noise above it."""
+    share = np.zeros((len(magnitude), 1))
+    if item["noise_from"] is not None:
+        hertz = np.arange(len(magnitude)) * (item["rate"] / item["window"])
+        share = 1.0 / (1.0 + np.exp((item["noise_from"] - hertz) / (BLEND * item["noise_from"])))[:, None]
+    bins = int((share < 1.0 - NEXT_TO_ALL).sum())
+    phase = np.zeros_like(magnitude)
+    phase[:bins] = steady_phase(magnitude[:bins], item["window"], item["hop"])
+    tones = griffin_lim(magnitude * (1.0 - share), phase, item)
+    noise = stft(np.random.default_rng(0).standard_normal((item["length"],)), item)
+    return tones + istft(magnitude * share * noise / np.maximum(np.abs(noise).mean(), TINY), item)
 
 
 def mel_bank(rate: int, window: int, bands: int) -> Array:

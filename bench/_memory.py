@@ -1,0 +1,64 @@
+"""One process of two that train a Transformer for three steps: its peak memory. `_memory.py ddp|fsdp LAYERS`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from anew.core import settings as cfg
+from anew.core.registry import load
+from anew.core.specs import Batch, Tokens
+from anew.core.world import together
+from anew.families.base import Scale
+from anew.planning.build import build_family, count_parameters
+from anew.training.progress import StepProgress
+from anew.training.trainer import Trainer
+
+SPEC = Tokens(256, 64, {}, 0, True)
+
+
+class Noise:
+    """Batches of random tokens."""
+
+    def batch(self, step: int, phase: str, first: int, count: int, size: int) -> Batch:
+        source = torch.Generator().manual_seed(step)
+        return Batch(torch.randint(0, SPEC.vocab, (size, SPEC.length + 1), generator=source)[first : first + count])
+
+    def prefetch(self, step: int, phase: str, first: int, count: int, size: int) -> None: ...
+
+
+def megabytes(name: str) -> int:
+    """VmRSS or VmHWM of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1]) // 1024
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    owner = load("families", "transformer")
+    shape = {"layers": int(sys.argv[2]), "width": 768, "heads": 12, "mlp_size": 2048}
+    with together() as world:
+        before = megabytes("VmRSS")
+        suggested = cfg.to_json(owner.suggest(SPEC, Scale(10_000, 640_000.0, None, 0)))
+        config = cfg.from_json(owner.Config, suggested | shape | {"precision": "fp32", "ngrams": False, "dropout": 0.0})
+        family = build_family(owner, SPEC, config, 0, torch.device("cpu"))
+        trainer = Trainer(
+            family,
+            Noise(),
+            StepProgress(3),
+            seed=1,
+            batch_size=2,
+            micro_batch=1,
+            world=world,
+            shard=sys.argv[1] == "fsdp",
+        )
+        loss = [result.losses["main"] for result in trainer][-1]
+        row = {"parameters": count_parameters(family), "peak_mb": megabytes("VmHWM"), "before_mb": before, "loss": loss}
+        print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

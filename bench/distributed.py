@@ -1,0 +1,227 @@
+"""Distributed: training on several hosts that share no folder, on links of a given speed; a link that is cut; memory of FSDP2.
+
+    python bench/distributed.py --data DATA [--parts hosts resume cut memory] [--hosts 2 3] [--rate 1gbit 100mbit]
+
+Hosts are network namespaces with veth pairs on a bridge (needs root and iproute2), each with its own name, folder and copy of the
+data; one process each. `hosts`: the largest relative difference of the logged losses from one process, and the wall time.
+`resume`: the run of so many hosts is stopped by SIGTERM to the last one, and goes on with one host less. `cut`: the last host's port
+is taken off the bridge; seconds until the first host ends, and what it says. `memory`: peak memory of each of two processes of a
+Transformer, DDP beside FSDP2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from _common import Table, anew_command, environ, events, fresh, parser, pinned, setting_words
+
+BRIDGE, PREFIX, NETWORK, PORT = "anew-bridge", "anew-host", "10.77.0", 29511
+MEMORY = Path(__file__).with_name("_memory.py")
+
+
+def ip(*words: object) -> None:
+    subprocess.run(["ip", *map(str, words)], check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def network(hosts: int, rate: str | None) -> Iterator[None]:
+    """So many hosts on one bridge. rate: of each link, as tc writes it."""
+    names = [BRIDGE, *(f"{PREFIX}{number}" for number in range(hosts))]
+    try:
+        for name in names:
+            ip("netns", "add", name)
+        ip("-n", BRIDGE, "link", "add", "br0", "type", "bridge")
+        ip("-n", BRIDGE, "link", "set", "br0", "up")
+        for number, name in enumerate(names[1:]):
+            ip("-n", BRIDGE, "link", "add", f"port{number}", "type", "veth", "peer", "name", "eth0", "netns", name)
+            ip("-n", BRIDGE, "link", "set", f"port{number}", "master", "br0", "up")
+            ip("-n", name, "addr", "add", f"{NETWORK}.{number + 1}/24", "dev", "eth0")
+            ip("-n", name, "link", "set", "eth0", "up")
+            ip("-n", name, "link", "set", "lo", "up")
+            if rate:
+                shape = ["tc", "-n", name, "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", rate]
+                subprocess.run([*shape, "burst", "256k", "latency", "50ms"], check=True, capture_output=True)
+        yield
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+def start_host(
+    number: int, hosts: int, place: Path, words: Sequence[str], cores: Sequence[int]
+) -> subprocess.Popen[str]:
+    """One host's torchrun, in its folder."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", str(hosts)]
+    # Names of the hosts are not resolved here, so each is told whether it keeps the store of the rendezvous.
+    meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{NETWORK}.1:{PORT}", "--rdzv-id", "bench"]
+    meeting += ["--rdzv-conf", f"is_host={number == 0}"]
+    own = ["--nproc-per-node", "1", "--local-addr", f"{NETWORK}.{number + 1}"]
+    command = [*torchrun, *meeting, *own, "-m", "--", "anew", *words]
+    naming = f'hostname {PREFIX}{number}; exec "$@"'
+    variables = {"GLOO_SOCKET_IFNAME": "eth0", "ANEW_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        ["ip", "netns", "exec", f"{PREFIX}{number}", "unshare", "--uts", "sh", "-c", naming, "sh", *command],
+        cwd=place,
+        env=environ(cores, variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def places(given: argparse.Namespace, hosts: int) -> list[Path]:
+    """A folder for each host, with a copy of the data."""
+    folders = [fresh(given.work / "distributed" / f"host{number}") for number in range(hosts)]
+    for folder in folders:
+        copy = shutil.copytree if given.data.is_dir() else shutil.copy
+        copy(given.data, folder / given.data.name)
+    return folders
+
+
+def train_words(given: argparse.Namespace) -> list[str]:
+    settings = setting_words(
+        ["precision=fp32", "previews=0", "evaluate_samples=20", "checkpoint_seconds=1", *given.set]
+    )
+    return ["train", given.data.name, "--run", "run", "--steps", str(given.steps), *settings]
+
+
+def run_hosts(given: argparse.Namespace, folders: Sequence[Path]) -> tuple[list[int], float, str]:
+    """Exit codes, wall seconds and the output of the first host."""
+    begin = time.monotonic()
+    hosts = [start_host(i, len(folders), f, train_words(given), given.cores) for i, f in enumerate(folders)]
+    outputs = [host.communicate()[0] for host in hosts]
+    if any(host.returncode for host in hosts):
+        raise SystemExit("a host failed:\n" + "\n".join(output[-3000:] for output in outputs))
+    return [int(host.returncode) for host in hosts], time.monotonic() - begin, outputs[0]
+
+
+def losses(run: Path) -> list[float]:
+    return [float(event["loss"]) for event in events(run) if event["event"] == "step"]
+
+
+def distance(run: Path, other: Path) -> float:
+    """Largest relative difference of two loss curves."""
+    pairs = list(zip(losses(run), losses(other), strict=True))
+    return max(abs(a - b) / abs(b) for a, b in pairs)
+
+
+def wait_for_steps(run: Path, steps: int) -> None:
+    while not (run / "events.jsonl").exists() or len(losses(run)) < steps:
+        time.sleep(0.1)
+
+
+def worker_of(host: subprocess.Popen[str]) -> int:
+    """The process of Anew below a host's torchrun."""
+    import psutil
+
+    processes = psutil.Process(host.pid).children(recursive=True)
+    return next(p.pid for p in processes if "anew" in p.cmdline() and "torch.distributed.run" not in p.cmdline())
+
+
+def train_alone(given: argparse.Namespace) -> Path:
+    place = fresh(given.work / "distributed" / "alone")
+    words = [str(given.data) if word == given.data.name else word for word in train_words(given)]
+    words[words.index("run")] = str(place / "run")
+    pinned(anew_command(*words), given.cores[:1], place).check()
+    return place / "run"
+
+
+def hosts_row(given: argparse.Namespace, hosts: int, rate: str | None, alone: Path) -> dict[str, Any]:
+    folders = places(given, hosts)
+    with network(hosts, rate):
+        codes, seconds, _ = run_hosts(given, folders)
+    others = [folder for folder in folders[1:] if (folder / "run").exists()]
+    row = {"part": "hosts", "hosts": hosts, "rate": rate, "codes": codes, "wall_s": round(seconds, 1)}
+    return row | {"difference": distance(folders[0] / "run", alone), "folders_elsewhere": len(others)}
+
+
+def resume_row(given: argparse.Namespace, hosts: int, rate: str | None, alone: Path) -> dict[str, Any]:
+    folders = places(given, hosts)
+    run = folders[0] / "run"
+    with network(hosts, rate):
+        started = [start_host(i, hosts, f, train_words(given), given.cores) for i, f in enumerate(folders)]
+        wait_for_steps(run, given.steps // 4)
+        subprocess.run(["kill", f"-{signal.SIGTERM.value}", str(worker_of(started[-1]))], check=True)
+        for host in started:
+            host.communicate()
+        stopped_at = len(losses(run))
+        codes, _, _ = run_hosts(given, folders[:-1])
+    row = {"part": "resume", "hosts": f"{hosts} to {hosts - 1}", "rate": rate, "codes": codes, "stopped_at": stopped_at}
+    return row | {"difference": distance(run, alone)}
+
+
+def cut_row(given: argparse.Namespace, hosts: int) -> dict[str, Any]:
+    folders = places(given, hosts)
+    with network(hosts, None):
+        started = [start_host(i, hosts, f, train_words(given), given.cores) for i, f in enumerate(folders)]
+        wait_for_steps(folders[0] / "run", given.steps // 4)
+        ip("-n", BRIDGE, "link", "set", f"port{hosts - 1}", "nomaster")
+        begin = time.monotonic()
+        first = wait_for_end(worker_of(started[0]))
+        ended = time.monotonic() - begin
+        output = started[0].communicate()[0]
+        for host in started[1:]:
+            host.communicate()
+    sentences = [line for line in output.splitlines() if line.startswith("anew: ")]
+    return {"part": "cut", "hosts": hosts, "ended_after_s": round(ended, 1), "gone": first, "says": sentences}
+
+
+def wait_for_end(pid: int) -> bool:
+    """Wait until a process that is not a child has ended."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(pid).wait(timeout=300)
+    return not psutil.pid_exists(pid)
+
+
+def memory_rows(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    peaks = {}
+    for parallel in ("ddp", "fsdp"):
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        place = fresh(given.work / "distributed" / parallel)
+        done = pinned([*torchrun, "--", str(MEMORY), parallel, str(given.layers)], given.cores, place).check()
+        found = [json.loads(line) for line in done.out.splitlines() if line.startswith("{")]
+        peaks[parallel] = max(row["peak_mb"] for row in found)
+        yield {"part": "memory", "parallel": parallel, **found[0], "share": peaks[parallel] / peaks["ddp"]}
+
+
+def main() -> None:
+    build = parser(__doc__)
+    build.add_argument("--data", type=Path, required=True, help="any data that Anew trains on")
+    build.add_argument("--parts", nargs="*", default=["hosts", "resume", "cut", "memory"])
+    build.add_argument("--hosts", type=int, nargs="*", default=[2, 3])
+    build.add_argument("--rate", nargs="*", default=["1gbit"], help="of the links, as tc writes it")
+    build.add_argument("--steps", type=int, default=100)
+    build.add_argument(
+        "--layers", type=int, default=14, help="of the Transformer of width 768 whose memory is measured"
+    )
+    given = build.parse_args()
+    given.data = given.data.resolve()
+    rows = Table("distributed")
+    alone = train_alone(given) if {"hosts", "resume"} & set(given.parts) else Path()
+    for hosts in given.hosts:
+        for rate in given.rate if "hosts" in given.parts else ():
+            rows.add(**hosts_row(given, hosts, rate, alone))
+        if "resume" in given.parts:
+            rows.add(**resume_row(given, hosts, given.rate[0], alone))
+    if "cut" in given.parts:
+        rows.add(**cut_row(given, given.hosts[0]))
+    for row in memory_rows(given) if "memory" in given.parts else ():
+        rows.add(**row)
+    rows.show()
+
+
+if __name__ == "__main__":
+    main()
