@@ -52,18 +52,9 @@ class Client:
 def make_runs(place: Path, given: argparse.Namespace) -> None:
     """One run of a few steps, and copies of its record with long logs."""
     anew("example", "names", place / "names", cores=given.cores, scratch=place).check()
-    words = (
-        "train",
-        place / "names",
-        "--run",
-        place / "first",
-        "--steps",
-        "2",
-        "--set",
-        "width=32",
-        "--set",
-        "layers=1",
-    )
+    words = ["train", place / "names", "--run", place / "first", "--steps", "2"]
+    for setting in ("width=32", "layers=1", "evaluate_samples=20", "previews=0"):
+        words += ["--set", setting]
     anew(*words, cores=given.cores, scratch=place).check()
     lines = []
     for step in range(1, given.steps + 1):

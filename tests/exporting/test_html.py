@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import wave as wave_file
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 import anew
@@ -177,6 +179,32 @@ def test_pixels_are_matched_as_by_the_run(steps: list[dict[str, Any]], tmp_path:
 
 
 @needs_node
+@pytest.mark.parametrize("colours", [1, 3])
+def test_files_are_ordinary_ones(colours: int, tmp_path: Path) -> None:
+    source = np.random.default_rng(1)
+    levels = (
+        source.integers(0, 256, (5, 30, 40, 4))
+        if colours == 3
+        else source.integers(0, 256, (5, 30, 40, 1)).repeat(4, 3)
+    )
+    levels[..., 3] = 255
+    wave = np.sin(np.arange(800) / 9.0)
+    request = {"frames": [frame.ravel().tolist() for frame in levels], "width": 40, "height": 30}
+    (tmp_path / "frames.json").write_text(json.dumps({**request, "wave": wave.tolist(), "rate": 8000}))
+    node(Path(__file__).with_name("run_files.mjs"), tmp_path)
+    with Image.open(tmp_path / "made.gif") as gif:
+        assert (gif.n_frames, gif.info["duration"], gif.info["loop"]) == (5, 100, 0)  # type: ignore[attr-defined]
+        for i, frame in enumerate(levels):
+            gif.seek(i)
+            shown = np.asarray(gif.convert("RGB"), np.int64)[1::3, 1::3]  # each pixel is enlarged to 3 x 3
+            assert np.abs(shown - frame[..., :3]).max() <= (26 if colours == 3 else 0)
+    with wave_file.open(str(tmp_path / "made.wav")) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (8000, 1, 800)
+        read = np.frombuffer(file.readframes(800), "<i2") / 32767
+    assert np.abs(read - wave).max() < 1e-4
+
+
+@needs_node
 @pytest.mark.slow
 def test_waves_are_those_of_the_run(grid_run: Callable[[str], Path], tmp_path: Path) -> None:
     model, page = exported(grid_run("sound"), tmp_path / "page.html")
@@ -217,7 +245,7 @@ def test_texts_are_those_of_the_run(
     model, page = text_page(name)
     page = Path(shutil.copy(page, tmp_path))
     network: Any = model.family
-    network.mixer = None  # what stays behind
+    network.mixer = network.contexts = None  # what stays behind
     expected = model.generate(request := model.request(N, SEED), SEED).tolist()
     known: dict[str, Any] = {"uniform": uniforms()}
     if request.labels is not None:
@@ -277,7 +305,7 @@ def test_the_file_is_small_and_needs_nothing(text_page: Callable[[str], tuple[an
     assert page.stat().st_size < 1.4 * weights + OVERHEAD
     text = page.read_text()
     assert not re.search(r"(?:src|href|action)=\"(?!data:|#)|https?://", text)
-    assert "left behind: counts of contexts" in text and "No copying found." in text
+    assert "left behind: what followed many kinds of context" in text and "No copying found." in text
 
 
 def test_bad_places_are_refused(text_run: Callable[[str], Path], tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def uniforms(seed: int) -> np.ndarray[Any, Any]:
 def test_text(name: str, text_run: Callable[[str], Path], tmp_path: Path) -> None:
     model, sampler = exported(text_run(name), tmp_path / "out")
     network: Any = model.family
-    network.mixer = None  # what stays behind
+    network.mixer = network.contexts = None  # what stays behind
     expected = model.generate(request := model.request(N, SEED), SEED).numpy()
     known: dict[str, Any] = {"uniform": uniforms(SEED)}
     if request.labels is not None:

@@ -80,14 +80,14 @@ def test_prompt_suffix_stop_and_label(client: TestClient, runs: dict[str, Path])
     assert label.encode() in unzipped(client, model="proteins", n=2, label=label)["samples.fasta"]
 
 
-@pytest.mark.parametrize("fields", [{"n": 0}, {"n": 10_001}, {"prompt": "x"}, {"stop": "x"}, {"label": "x"}, {"first_index": -1},
+@pytest.mark.parametrize("fields", [{"n": 0}, {"n": 1001}, {"prompt": "x"}, {"stop": "x"}, {"label": "x"}, {"first_index": -1},
                                     {"settings": {"steps": -1}}])  # fmt: skip
 def test_files_that_are_not_made(fields: dict[str, Any], client: TestClient) -> None:
     assert client.post("/v1/samples", json={"model": "shapes", **fields}).status_code == 400
 
 
 def test_no_more_is_made_than_the_cap(client: TestClient) -> None:
-    answer = client.post("/v1/samples", json={"model": "clips", "n": 10_000, "settings": {"frames": 10_000}})
+    answer = client.post("/v1/samples", json={"model": "clips", "n": 1000, "settings": {"frames": 10_000}})
     assert answer.status_code == 400 and "values" in answer.json()["error"]["message"]
 
 
@@ -114,6 +114,17 @@ def test_a_form_asks_for_a_clip(client: TestClient) -> None:
     answer = client.post("/v1/videos", files=form)
     assert answer.status_code == 200, answer.text
     client.delete(f"/v1/videos/{answer.json()['id']}")
+
+
+@pytest.mark.parametrize("fields", [{"prompt": ""}, {"prompt": None, "suffix": ""}])
+def test_an_empty_prompt_of_clips_is_none(fields: dict[str, Any], client: TestClient) -> None:
+    assert len(unzipped(client, model="clips", n=1, settings={"steps": 1}, **fields)) == 2  # an MP4 and a GIF
+
+
+@pytest.mark.parametrize("prompt", ["/etc/passwd", "../clips", "0.mp4"])
+def test_no_path_is_opened(prompt: str, client: TestClient) -> None:
+    answer = client.post("/v1/samples", json={"model": "clips", "n": 1, "prompt": prompt})
+    assert answer.status_code == 400 and answer.json()["error"]["param"] == "prompt"
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,21 @@ def test_a_command_that_failed_at_once_is_shown_with_its_last_words(start: Path)
         assert client.get("/api/run", params={"run": "runs/gone-1"}).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("code", "state"), [(75, "paused"), (-15, "paused"), (0, "paused"), (-9, "failed"), (2, "failed")]
+)
+def test_how_a_command_ended_says_in_which_state_its_run_is(code: int, state: str, start: Path) -> None:
+    config = json.loads((start / "runs/old/config.json").read_text())
+    (start / "runs/old/config.json").write_text(json.dumps(config | {"status": "training"}))
+    store = JobStore(start / STATE)
+    store.prepare()
+    job = store.add("resume", "runs/old", ["resume", "runs/old"])
+    with store.changing():
+        store.write(job.model_copy(update={"state": "ended", "exit": code}))
+    with client_of(start) as client:
+        assert client.get("/api/run", params={"run": "runs/old"}).json()["state"] == state
+
+
 def test_a_run_started_elsewhere_is_not_stopped_from_here(start: Path) -> None:
     with client_of(start) as client:
         answer = client.post("/api/stop", json={"run": "runs/old"})

@@ -135,6 +135,8 @@ def prompt_condition(body: SamplesBody, entry: Entry) -> Condition | None:
             raise bad_request(
                 f"this model makes {entry.modality.traits.plural}, without a {field}; leave it out", field
             )
+    if not isinstance(entry.spec, Tokens):
+        return None  # a prompt of clips is a path elsewhere, which no request may name
     try:
         check_stop(entry.modality, body.stop)
         return condition_from_prompt(entry.modality, body.prompt, body.suffix)

@@ -11,8 +11,8 @@ MAX_TOKENS = 262_144  # of one request: samples times the tokens of prompt and c
 ROW_VALUES = (
     2**20
 )  # values of a grid that are drawn as one batch: a step then ends soon enough for a client that went away
-MAX_VALUES = 2**27  # of one request: samples times the values of one
-MAX_SAMPLES = 10_000  # of one request for files
+MAX_VALUES = 2**25  # of one request: samples times the values of one
+MAX_SAMPLES = 1_000  # of one request for files; `first_index` goes on
 MAX_PARTIAL_IMAGES = 3
 MAX_SCORED = 262_144  # characters, or values, of one request
 MAX_SCORED_ITEMS = 256

@@ -91,6 +91,24 @@ def test_a_sample_depends_on_its_own_index(family: Transformer) -> None:
     assert torch.equal(together[2], alone[0])
 
 
+def test_what_is_cut_does_not_feed_on_itself(family: Transformer) -> None:
+    head = family.contexts
+    assert head is not None
+    ids = stream(40, seed=8).numpy()
+    network = np.full((1, 12), 1 / 12, dtype=np.float32)
+
+    def after(adapts: bool, is_drawn: bool) -> np.ndarray:
+        state = head.read_prompt(ids[None, :20], 1, lambda rows: np.zeros((0, 12), np.float32), adapts)
+        for token in ids[20:]:
+            state.propose([network, network, head.uniform])
+            state.observe(np.array([token]), is_drawn)
+        return head.mixer.step(state.rows, network)
+
+    counted, drawn = after(True, True), after(False, True)
+    assert np.array_equal(counted, after(False, False))
+    assert not np.array_equal(counted, drawn)
+
+
 def test_a_restored_family_is_the_same(family: Transformer) -> None:
     state = {name: tensor.clone() for name, tensor in family.state_dict().items()}
     other = Transformer(Tokens(vocab=12, length=16), TransformerConfig(**SMALL, ngrams=False, contexts=True))  # type: ignore[arg-type]

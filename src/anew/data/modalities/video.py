@@ -339,6 +339,8 @@ class Video(Modality):
         """The clips in these files as what samples begin and end with; between the two at least a quarter is left free."""
         import torch
 
+        if not prompt and not suffix:
+            raise ConfigError("the `prompt` is empty; give a video, an image or a folder of frames")
         begin = _prompt_frames(self, prompt) if prompt else []
         end = _prompt_frames(self, suffix) if suffix else []
         length = self._grid.shape[1]

@@ -26,7 +26,14 @@ def remember(
         own.plain[tree.nodes[token, d], tree.bits[token, d]] += 1
     own.plain[-1, 0] = token + 1
     advance(own.history, token, spelling)
-    _follow(own, base, token)
+    _follow(own, base, token, True)
+
+
+@compiled
+def pass_by(own: Memory, base: Memory, token: Index, spelling: Spelling) -> None:
+    """Read a token that is neither counted nor ever matched."""
+    advance(own.history, token, spelling)
+    _follow(own, base, token, False)
 
 
 @compiled
@@ -41,8 +48,8 @@ def note(document: Memory, keys: Keys, tree: CodeTree, token: Index) -> None:
 
 
 @compiled
-def _follow(own: Memory, base: Memory, token: Index) -> None:
-    """Append a token to the text, and find out what it matches."""
+def _follow(own: Memory, base: Memory, token: Index, is_kept: bool) -> None:
+    """Append a token to the text, and find out what it matches. is_kept: whether it can be matched itself."""
     link, text = own.link, own.text
     expected, _ = match(own, base)
     text[link[0]] = token
@@ -63,7 +70,8 @@ def _follow(own: Memory, base: Memory, token: Index) -> None:
         _seek(own, own.text, own.table[own_slot], 0)
     if link[2] == 0:
         _seek(own, base.text, base.table[slot & (len(base.table) - 1)], 1)
-    own.table[own_slot] = link[0]
+    if is_kept:
+        own.table[own_slot] = link[0]
 
 
 @compiled

@@ -128,10 +128,10 @@ class ContextMixer:
             if memory.used[1] + PIECE * KINDS > FULL * len(memory.heads):
                 slots = 2 * len(memory.heads)
                 memory = make_memory(size, self.vocab_size, slots)
-                reading.recall(self.text[:first], memory, self._nothing, self.tree, self.spelling)
+                reading.recall(self.text[:first], memory, self._nothing, self.tree, self.spelling, True)
             piece = self.text[first : first + PIECE]
             if size - first > most_learned:
-                reading.recall(piece, memory, self._nothing, self.tree, self.spelling)
+                reading.recall(piece, memory, self._nothing, self.tree, self.spelling, True)
                 continue
             reading.read(
                 piece,
@@ -173,10 +173,10 @@ class ContextMixer:
         )
         return logits, orders
 
-    def recall(self, document: Memory, ids: Tokens) -> None:
-        """Read on in a document, without predicting."""
+    def recall(self, document: Memory, ids: Tokens, is_counted: bool = True) -> None:
+        """Read on in a document, without predicting. is_counted: whether this tells anything of what comes later."""
         _check_tokens(ids, self.vocab_size)
-        reading.recall(ids, document, self.base, self.tree, self.spelling)
+        reading.recall(ids, document, self.base, self.tree, self.spelling, is_counted)
 
     def network_logits(self, probabilities: Floats, targets: Ints) -> Floats:
         """(T, D) log odds of a network for each question. probabilities: (T, V), targets: (T,)."""
@@ -207,13 +207,21 @@ class ContextMixer:
         """n rows that have all read what this one row has."""
         return _repeated(row, n)
 
-    def regrown(self, rows: Memory, room: int) -> Memory:
-        """The same rows with room for `room` tokens each; what does not fit is forgotten, the oldest half first."""
+    def regrown(self, rows: Memory, room: int, num_counted: int | None = None) -> Memory:
+        """The same rows with room for `room` tokens each; what does not fit is forgotten, the oldest half first.
+
+        Args:
+            rows: What was read.
+            room: Tokens.
+            num_counted: The first tokens, that were counted; None for all.
+        """
         used = int(rows.link[0, 0])
         first = 0 if used < room else used - room // 2
+        counted = used if num_counted is None else max(first, min(num_counted, used))
         grown = self.rows(len(rows.text), room)
         for row in range(len(rows.text)):
-            self.recall(reading.row_of(grown, row), rows.text[row, first:used])
+            self.recall(reading.row_of(grown, row), rows.text[row, first:counted])
+            self.recall(reading.row_of(grown, row), rows.text[row, counted:used], is_counted=False)
         return grown
 
     def step(self, rows: Memory, probabilities: Floats) -> Floats:
@@ -249,9 +257,9 @@ class ContextMixer:
         )
         return chances
 
-    def observe(self, rows: Memory, tokens: Ints) -> None:
-        """Read a token (n,) in each row, which has room for it."""
-        reading.observe(rows, self.base, self.tree, self.spelling, tokens)
+    def observe(self, rows: Memory, tokens: Ints, is_counted: bool = True) -> None:
+        """Read a token (n,) in each row, which has room for it; see `recall`."""
+        reading.observe(rows, self.base, self.tree, self.spelling, tokens.astype(np.int32), is_counted)
 
     # -- state ----------------------------------------------------------------------------------------------------------
 

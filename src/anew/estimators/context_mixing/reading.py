@@ -22,7 +22,7 @@ from anew.estimators.context_mixing.gathering import (
     match,
     take_places,
 )
-from anew.estimators.context_mixing.memory import note, remember
+from anew.estimators.context_mixing.memory import note, pass_by, remember
 from anew.estimators.context_mixing.mixing import (
     MATCHES,
     ONE,
@@ -114,12 +114,15 @@ def read(
 
 
 @compiled
-def recall(ids: Tokens, own: Memory, base: Memory, tree: CodeTree, spelling: Spelling) -> None:
-    """Read a text (T,) into `own`, without predicting it."""
+def recall(ids: Tokens, own: Memory, base: Memory, tree: CodeTree, spelling: Spelling, is_counted: bool) -> None:
+    """Read a text (T,) into `own`, without predicting it. is_counted: whether it tells anything of what comes later."""
     keys, spots = np.zeros(KINDS, np.uint64), np.full((KINDS, 2), -1)
     for t in range(len(ids)):
-        context_keys(own.history, keys)
-        remember(own, base, keys, tree, np.int64(ids[t]), spots, spelling)
+        if is_counted:
+            context_keys(own.history, keys)
+            remember(own, base, keys, tree, np.int64(ids[t]), spots, spelling)
+        else:
+            pass_by(own, base, np.int64(ids[t]), spelling)
 
 
 @compiled
@@ -438,13 +441,10 @@ def _leave_to_network(
 
 
 @compiled
-def observe(own: Memory, base: Memory, tree: CodeTree, spelling: Spelling, tokens: Ints) -> None:
-    """Read a token (n,) in each row."""
-    keys, spots = np.zeros(KINDS, np.uint64), np.full((KINDS, 2), -1)
+def observe(own: Memory, base: Memory, tree: CodeTree, spelling: Spelling, tokens: Tokens, is_counted: bool) -> None:
+    """Read a token (n,) in each row; see `recall`."""
     for row in range(len(tokens)):
-        memory = row_of(own, row)
-        context_keys(memory.history, keys)
-        remember(memory, base, keys, tree, tokens[row], spots, spelling)
+        recall(tokens[row : row + 1], row_of(own, row), base, tree, spelling, is_counted)
 
 
 @compiled

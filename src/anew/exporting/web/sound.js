@@ -1,19 +1,27 @@
 // From log-mel grids to sound: magnitudes of all frequencies, a phase in which tones go on, then Griffin-Lim.
 // Legend: N samples, F frequencies (window / 2 + 1), M mel bands, T frames. Matrices lie by rows.
 
+import { Random } from "./random.js";
+
 const LOWEST = 30; // Hz where the first mel band begins
 const MOMENTUM = 0.99; // of the fast Griffin-Lim algorithm (Perraudin, Balazs and Søndergaard 2013)
 const TINY = 1e-8;
+const BLEND = 0.15; // of a frequency, within which tones below give way to noise above
+const NEXT_TO_ALL = 1e-3; // share of tones that is not heard
 
-// A grid (M, T) in [-1, 1] -> Float32Array (N). item: rate, window, hop, bands, length, depth, top, gain, peak, rounds.
+// A grid (M, T) in [-1, 1] -> Float32Array (N). item: rate, window, hop, bands, length, depth, top, gain, peak, rounds, tail, noise_from.
 export function waveOf(grid, item) {
   const frames = grid.length / item.bands;
-  const bands = Float64Array.from(grid, (value) => {
-    const unit = Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0));
-    return unit <= -1 ? 0 : 10 ** (((unit - 1) * (item.depth / 2) + item.top) / 20);
+  const units = Float64Array.from(grid, (value) => Math.min(1, Math.max(-1, Number.isFinite(value) ? value : 0)));
+  let heard = 0; // frames up to the last one that is: behind it is silence
+  units.forEach((unit, i) => {
+    if (unit > item.tail + 1e-4) heard = Math.max(heard, (i % frames) + 1);
+  });
+  const bands = units.map((unit, i) => {
+    return unit <= -1 || i % frames >= heard ? 0 : 10 ** (((unit - 1) * (item.depth / 2) + item.top) / 20);
   });
   const magnitude = fromMel(bands, melBank(item), item, frames);
-  const sound = griffinLim(magnitude, steadyPhase(magnitude, item, frames), item, frames);
+  const sound = soundOf(magnitude, item, frames);
   let most = TINY;
   for (const value of sound) most = Math.max(most, Math.abs(value / item.gain));
   const scale = item.peak === null ? 1 : item.peak / most;
@@ -21,6 +29,24 @@ export function waveOf(grid, item) {
     const level = (value / item.gain) * scale;
     return item.peak === null ? Math.min(1, Math.max(-1, level)) : level;
   });
+}
+
+// (N) of magnitudes (F, T): tones that go on below `noise_from`, noise above it.
+function soundOf(magnitude, item, frames) {
+  const { window, rate, noise_from: edge, length } = item;
+  const share = Float64Array.from({ length: window / 2 + 1 }, (_, bin) => (edge === null ? 0 : 1 / (1 + Math.exp((edge - (bin * rate) / window) / (BLEND * edge)))));
+  const bins = share.reduce((count, part) => count + (part < 1 - NEXT_TO_ALL ? 1 : 0), 0);
+  const phase = new Float64Array(magnitude.length);
+  phase.set(steadyPhase(magnitude.subarray(0, bins * frames), item, frames, bins));
+  const partOf = (value, i) => share[Math.floor(i / frames)] * value;
+  const tones = griffinLim(magnitude.map((value, i) => value - partOf(value, i)), phase, item, frames);
+  if (edge === null) return tones;
+  const source = new Random(0);
+  const transform = new Fourier(window);
+  const [real, imaginary] = stft(Float64Array.from({ length }, () => source.normal()), item, frames, transform);
+  const mean = real.reduce((sum, value, i) => sum + Math.hypot(value, imaginary[i]), 0) / real.length;
+  const scaled = (part) => part.map((value, i) => (partOf(magnitude[i], i) * value) / Math.max(mean, TINY));
+  return istft(scaled(real), scaled(imaginary), item, frames, transform).map((value, i) => value + tones[i]);
 }
 
 // (M, F) triangles, even on the mel scale; each sums to one, and none is narrower than two bins.
@@ -97,8 +123,7 @@ function fromMel(mel, bank, { bands, window }, frames, rounds = 60) {
 }
 
 // (F, T) a phase in which every peak goes on as a steady tone (Beauregard, Harish and Wyse 2015).
-function steadyPhase(magnitude, { window, hop }, frames) {
-  const bins = window / 2 + 1;
+function steadyPhase(magnitude, { window, hop }, frames, bins) {
   const phase = new Float64Array(bins * frames);
   let before = new Float64Array(bins);
   for (let frame = 0; frame < frames; frame++) {

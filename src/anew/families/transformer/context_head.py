@@ -70,10 +70,19 @@ class PathLogits(NamedTuple):
 
 
 class ContextState:
-    """What n samples that grow together have shown so far."""
+    """What n samples that grow together have shown so far.
 
-    def __init__(self, mixer: ContextMixer, n: int, room: int = FIRST_ROOM) -> None:
-        self.mixer, self.share = mixer, FixedShare(n)
+    Args:
+        mixer: Whose they are.
+        n: How many.
+        room: Tokens that they have room for at first.
+        adapts: Whether what is drawn counts as part of the document, as it does where a document is scored. Under settings
+            that cut the distribution a sample would feed on itself, and end in a loop.
+    """
+
+    def __init__(self, mixer: ContextMixer, n: int, room: int = FIRST_ROOM, adapts: bool = True) -> None:
+        self.mixer, self.share, self.adapts = mixer, FixedShare(n), adapts
+        self._num_counted = 0
         self.rows = mixer.rows(n, room)
         self._shared: list[Floats] = []
         self._chances: Doubles | None = None
@@ -85,12 +94,20 @@ class ContextState:
         other.rows = self.mixer.repeated(self.rows, n)
         return other
 
-    def begin(self, ids: Ints) -> None:
+    def begin(self, ids: Ints, is_drawn: bool = False) -> None:
         """ids: (n,) that stand in front, or were drawn."""
         used, room = int(self.rows.link[0, 0]), self.rows.text.shape[1] - 1
         if used >= room:
-            self.rows = self.mixer.regrown(self.rows, min(2 * room, MOST_DOCUMENT_TOKENS))
-        self.mixer.observe(self.rows, ids)
+            num_counted = None if self.adapts else self._num_counted
+            self.rows = self.mixer.regrown(self.rows, min(2 * room, MOST_DOCUMENT_TOKENS), num_counted)
+        is_counted = self.adapts or not is_drawn
+        self.mixer.observe(self.rows, ids, is_counted)
+        if is_counted:
+            self.mark_counted()
+
+    def mark_counted(self) -> None:
+        """All that was read so far was given."""
+        self._num_counted = int(self.rows.link[0, 0])
 
     def propose(self, shared: Sequence[Floats]) -> None:
         """Probabilities (n, V) of the experts that share the weight, the last (V,) uniform; kept until `observe`."""
@@ -100,15 +117,15 @@ class ContextState:
         """Probabilities (n, E) that the experts gave tokens which were drawn, kept until `observe`."""
         self._chances = chances
 
-    def observe(self, tokens: Ints) -> None:
-        """tokens: (n,) that were sampled after the last `propose`."""
+    def observe(self, tokens: Ints, is_drawn: bool = True) -> None:
+        """tokens: (n,) that came after the last `propose`."""
         chances = self._chances
         if chances is None:
             rows = np.arange(len(tokens))
             *experts, uniform = self._shared
             chances = np.stack([*(expert[rows, tokens] for expert in experts), uniform[tokens]], 1)
         self.share.observe(log_of(chances.astype(np.float32)))
-        self.begin(tokens)
+        self.begin(tokens, is_drawn)
 
 
 class ContextHead(nn.Module):
@@ -299,20 +316,24 @@ class ContextHead(nn.Module):
         state.propose_drawn(np.stack((chances, network[rows, tokens], self.uniform[tokens]), 1))
         return tokens
 
-    def read_prompt(self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> ContextState:
+    def read_prompt(
+        self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
+    ) -> ContextState:
         """What prompts have shown before the first new token.
 
         Args:
             ids: (n, t).
             num_known: The last tokens that the network sees.
             network_of: Its log-probabilities (rows * (num_known - 1), V) of these but the first, for some rows.
+            adapts: See `ContextState`.
         """
         room = max(FIRST_ROOM, min(2 * ids.shape[1], MOST_DOCUMENT_TOKENS))
-        state = ContextState(self.mixer, len(ids), room)
+        state = ContextState(self.mixer, len(ids), room, adapts)
         ids = ids[:, -MOST_DOCUMENT_TOKENS // 2 :]
         for row in range(len(ids)):
             self._read_prompt_row(ids[row].astype(np.int32), num_known, network_of, state, row)
         state.share.restore_uniform()
+        state.mark_counted()
         return state
 
     def _read_prompt_row(

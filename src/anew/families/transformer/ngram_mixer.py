@@ -135,8 +135,8 @@ class MixerState:
         """
         self._proposed, self._shared = list(log_probs), list(shared)
 
-    def observe(self, tokens: Ints) -> None:
-        """tokens: (n,) that were sampled after the last `propose`."""
+    def observe(self, tokens: Ints, is_drawn: bool = True) -> None:
+        """tokens: (n,) that came after the last `propose`."""
         rows = np.arange(len(tokens))
         self.recent.add(*(model[rows, tokens] for model in self._proposed))
         *experts, uniform = self._shared
@@ -268,7 +268,9 @@ class NgramMixer(nn.Module):
         """Tokens (n,) that come next. uniform: (n,) in [0, 1)."""
         return token_choice.sample_tokens(self.weights_after(ids, logits, state), uniform)
 
-    def read_prompt(self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> MixerState:
+    def read_prompt(
+        self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
+    ) -> MixerState:
         """See `read_prompt`."""
         return read_prompt(self, ids, num_known, network_of)
 

@@ -39,7 +39,9 @@ class TokenMixer(Protocol):
 
     def draw(self, ids: Ints, logits: Floats, state: Any, uniform: Floats) -> Ints: ...
 
-    def read_prompt(self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats]) -> Any: ...
+    def read_prompt(
+        self, ids: Ints, num_known: int, network_of: Callable[[slice], Floats], adapts: bool = True
+    ) -> Any: ...
 
 
 class SampledFamily(Protocol):
@@ -112,7 +114,7 @@ class TokenSampler:
             is_known = place < num_known
             tokens = self._next(decoder, ids[:, :place], place == first, ids[:, place] if is_known else None)
             if self.mixer is not None:
-                self.state.observe(tokens)
+                self.state.observe(tokens, not is_known)
             if self.end_id is not None and not is_known:
                 tokens = np.where(has_ended, self.pad_id, tokens)
                 has_ended |= tokens == self.end_id
@@ -208,7 +210,7 @@ class TokenSampler:
             log_probs: Floats = logits.log_softmax(-1).cpu().numpy()
             return log_probs
 
-        state = mixer.read_prompt(ids, unread.shape[1] - num_labels, network_of)
+        state = mixer.read_prompt(ids, unread.shape[1] - num_labels, network_of, self.is_unfiltered)
         return state if len(ids) == self.request.n else state.repeat(self.request.n)
 
     def _unread_ids(self, decoder: CachedDecoder, ids: Ints, is_first: bool) -> Ints:
