@@ -18,6 +18,7 @@ import pytest
 import anew
 from samples import prose
 
+STORES = ("s3", "gcs", "azure")  # clients of cloud providers, which are large and come one by one
 ROOT = Path(__file__).parents[1]
 SOURCES = (
     "pyproject.toml",
@@ -81,7 +82,11 @@ def test_a_wheel_holds_all_files_of_the_package_and_nothing_else(built: Path) ->
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         names = {name for name in wheel.namelist() if not name.split("/")[0].endswith(".dist-info")}
     package = ROOT / "src" / "anew"
-    files = {p.relative_to(package.parent).as_posix() for p in package.rglob("*") if p.is_file() and p.suffix != ".pyc"}
+    files = {
+        p.relative_to(package.parent).as_posix()
+        for p in package.rglob("*")
+        if p.is_file() and p.parent.name != "__pycache__"
+    }
     assert names == files
     assert "anew/py.typed" in names and any(name.endswith("report.html") for name in names)
 
@@ -97,6 +102,9 @@ def test_the_metadata_of_a_wheel(built: Path) -> None:
         "code",
         "tables",
         "hub",
+        "http",
+        "compressors",
+        *STORES,
         "export",
         "serve",
         "studio",
@@ -110,7 +118,7 @@ def test_the_metadata_of_a_wheel(built: Path) -> None:
     core = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert len(core) <= 15 and all("<" in line for line in core), core
     every = next(line for line in metadata.get_all("Requires-Dist", []) if re.search(r"extra == .all.", line))
-    assert all(name in every for name in extras - {"all", "docs", "dev"}), every
+    assert all(name in every for name in extras - {"all", "docs", "dev", *STORES}), every
 
 
 def test_an_sdist_holds_what_it_takes_to_build_and_test(built: Path) -> None:
@@ -126,6 +134,7 @@ def test_an_sdist_holds_what_it_takes_to_build_and_test(built: Path) -> None:
     assert not [name for name in names if name.startswith(("runs", "bench", "site", ".git"))]
 
 
+@pytest.mark.slow
 def test_an_installed_package_runs(installed: Path, tmp_path: Path) -> None:
     where = run(installed, "-c", "import anew; print(anew.__file__)", folder=tmp_path)
     assert where.stdout.startswith(str(installed.parents[1])), where.stderr
@@ -138,6 +147,7 @@ def test_an_installed_package_runs(installed: Path, tmp_path: Path) -> None:
     assert (tmp_path / "run" / "report" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_its_types_reach_a_user(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text(USER, encoding="utf-8")
     options = [

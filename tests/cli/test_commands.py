@@ -247,7 +247,7 @@ def test_look_at_a_run_says_how_good_it_is_and_what_comes_next(text_run: tuple[P
     assert json.loads(anew("look", run, "--json").stdout)["status"] == "finished"
 
 
-@pytest.mark.parametrize("after", [0.3, 1.5, 3.0, 4.5, 6.0])
+@pytest.mark.parametrize("after", [0.3, 3.0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1.5, 4.5, 6.0))])
 def test_a_killed_run_goes_on_to_the_same_bytes(text_run: tuple[Path, Path], tmp_path: Path, after: float) -> None:
     data, run = text_run
     target = tmp_path / "killed"
@@ -313,7 +313,7 @@ def test_a_run_without_a_name_is_named_where_it_stops(
     assert "continue with `anew resume runs/book-2`" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+@pytest.mark.parametrize("parallel", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def test_torchrun_is_the_same_command(text_run: tuple[Path, Path], tmp_path: Path, parallel: str) -> None:
     data, _ = text_run
     launcher = [

@@ -237,7 +237,10 @@ def uniforms() -> list[list[float]]:
 @needs_node
 @pytest.mark.parametrize(
     "name",
-    ["characters", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sub-words", "list", "labels"))],
+    [
+        "list",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("sub-words", "characters", "labels")),
+    ],
 )
 def test_texts_are_those_of_the_run(
     name: str, text_page: Callable[[str], tuple[anew.Model, Path]], tmp_path: Path

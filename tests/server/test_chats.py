@@ -26,9 +26,7 @@ def chatty(runs: dict[str, Path]) -> Iterator[TestClient]:
 def test_a_chat_is_refused_and_names_completions(client: TestClient) -> None:
     answer = client.post("/v1/chat/completions", json=CHAT)
     assert answer.status_code == 400
-    assert (
-        "/v1/completions" in answer.json()["error"]["message"] and "--chat plain" in answer.json()["error"]["message"]
-    )
+    assert "/v1/completions" in answer.json()["error"]["message"] and "chat=plain" in answer.json()["error"]["message"]
 
 
 def test_a_plain_chat_continues_the_last_message(chatty: TestClient) -> None:

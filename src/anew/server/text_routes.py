@@ -39,7 +39,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
         if not service.chats:
             message = (
                 "this model continues texts and learned no chat; ask /v1/completions, "
-                "or start the server with --chat plain, which takes the last message as a prompt"
+                "or have the server started with the option chat=plain, which takes the last message as a prompt"
             )
             raise ApiError(400, message, code="no_chat_template")
         body = completion_of(chat)

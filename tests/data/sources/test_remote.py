@@ -43,6 +43,8 @@ def store() -> Iterator[fsspec.AbstractFileSystem]:
         ("https://host/x.tar?sig=1", "https://host/x.tar?sig=1"),
         ("C:/data", None),
         ("owner/name", None),
+        ("hf://owner/name", None),
+        ("hf://datasets/owner/name/folder", "hf://datasets/owner/name/folder"),
         ("a:b", None),
     ],
 )

@@ -90,6 +90,8 @@ def address_of(text: str) -> str | None:
     if match is None or len(match[1]) == 1:  # one letter is a drive
         return None
     scheme, rest = match[1], match[2]
+    if scheme == "hf" and not rest.startswith("datasets/"):  # the name of a data set, which is read by its rows
+        return None
     if scheme not in SCHEMES:
         schemes = ", ".join(f"{name}://" for name in SCHEMES if name != "memory")
         raise DataError(f"addresses of {scheme}:// are not read{did_you_mean(scheme, SCHEMES)}; give one of {schemes}")
