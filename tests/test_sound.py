@@ -18,7 +18,9 @@ from samples import tones
 QUICK = {"batch_size": 4, "evaluate_samples": 24, "previews": 1, "seconds": 0.3}
 
 
-@pytest.mark.parametrize("family", ["diffusion", "gan", "vae"])
+@pytest.mark.parametrize(
+    "family", ["diffusion", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gan", "vae"))]
+)
 def test_a_run_on_sound(tmp_path: Path, family: str) -> None:
     folder = tones(tmp_path / "data", 260)
     run = tmp_path / "run"

@@ -177,6 +177,7 @@ def test_score_and_evaluate_speak_json(text_run: tuple[Path, Path], tmp_path: Pa
     assert {"bits_per_character"} <= {s["name"] for s in report["scores"]}
 
 
+@pytest.mark.slow
 def test_score_gives_a_row_for_each_record_and_a_line_for_each_file(
     text_run: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -247,7 +248,7 @@ def test_look_at_a_run_says_how_good_it_is_and_what_comes_next(text_run: tuple[P
     assert json.loads(anew("look", run, "--json").stdout)["status"] == "finished"
 
 
-@pytest.mark.parametrize("after", [0.3, 3.0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1.5, 4.5, 6.0))])
+@pytest.mark.parametrize("after", [3.0, *(pytest.param(s, marks=pytest.mark.slow) for s in (0.3, 1.5, 4.5, 6.0))])
 def test_a_killed_run_goes_on_to_the_same_bytes(text_run: tuple[Path, Path], tmp_path: Path, after: float) -> None:
     data, run = text_run
     target = tmp_path / "killed"
@@ -264,6 +265,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(text_run: tuple[Path, Path], tmp
     assert json.loads((target / "config.json").read_text())["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_more_steps_go_on_from_the_undecayed_weights(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
     common = ("--set", "evaluate_samples=0", "--set", "batch_size=16")
@@ -487,6 +489,7 @@ def test_altered_runs_are_refused(
         assert says in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_begun_run_is_never_removed(text_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = text_run
     run = tmp_path / "run"
@@ -500,6 +503,7 @@ def test_a_begun_run_is_never_removed(text_run: tuple[Path, Path], tmp_path: Pat
     assert json.loads((run / "config.json").read_text())["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_damaged_decay_start_is_said(text_run: tuple[Path, Path], tmp_path: Path) -> None:
     import shutil
 

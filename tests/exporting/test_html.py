@@ -237,10 +237,7 @@ def uniforms() -> list[list[float]]:
 @needs_node
 @pytest.mark.parametrize(
     "name",
-    [
-        "list",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("sub-words", "characters", "labels")),
-    ],
+    [pytest.param(name, marks=pytest.mark.slow) for name in ("list", "sub-words", "characters", "labels")],
 )
 def test_texts_are_those_of_the_run(
     name: str, text_page: Callable[[str], tuple[anew.Model, Path]], tmp_path: Path

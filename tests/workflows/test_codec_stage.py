@@ -262,7 +262,7 @@ def command(*more: Any) -> None:
     ("stage", "family"),
     [
         ("codec", "diffusion"),
-        ("generator", "transformer"),
+        pytest.param("generator", "transformer", marks=pytest.mark.slow),
         pytest.param("generator", "diffusion", marks=pytest.mark.slow),
         pytest.param("codec", "transformer", marks=pytest.mark.slow),
     ],

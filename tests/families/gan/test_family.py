@@ -95,6 +95,7 @@ def test_samples_are_one_draft_in_range_and_depend_on_their_own_index_alone() ->
     torch.testing.assert_close(drafts[0][3:], last(family, SampleRequest(2, first_index=3)), atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_lower_truncation_is_less_variety() -> None:
     family = trained(0)
     wide, narrow = (
