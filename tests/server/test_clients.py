@@ -94,5 +94,5 @@ def test_videos(api: openai.OpenAI) -> None:
 def test_errors(api: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="label of this model"):
         api.images.generate(model="shapes", prompt="circle")
-    with pytest.raises(openai.NotFoundError, match="there is no model 'nope'"):
+    with pytest.raises(openai.NotFoundError, match="unknown model 'nope'"):
         api.completions.create(model="nope", prompt="x")

@@ -166,7 +166,7 @@ def _goes_on(path: Path, request: Request, own_file: Path | None) -> bool:
 
 
 def _create(path: Path, own_file: Path | None) -> RunFolder:
-    """A new run. What a kill left before config.json was written is no obstacle."""
+    """A new run. What a killed command left before it wrote config.json is removed."""
     own = {OWN_FAMILY} if own_file is not None else set()
     if path.is_dir():
         for left in path.iterdir():

@@ -87,7 +87,7 @@ class Peer:
         return not self.has_left and time.monotonic() - self.changed_at > seconds
 
     def is_dead(self, host: str) -> bool:
-        """Whether it ran on this host and is no more; known at once, without waiting for its silence."""
+        """Whether it ran on this host and has ended; seen at once, before its heartbeat is missed."""
         pid = self.beat.get("pid")
         if self.has_left or self.beat.get("host") != host or not isinstance(pid, int):
             return False

@@ -84,7 +84,7 @@ def request_origin(
     """
     run, weights = identity
     if label is not None:
-        generator.sample_labels(1, 0, label)  # refuses what is no class
+        generator.sample_labels(1, 0, label)  # refuses an unknown class
         label = generator.labels[class_index(generator.labels, label)]
     if any(text is not None and len(text) > LONGEST_TEXT for text in (prompt, suffix, stop)):
         is_given = True
@@ -96,7 +96,7 @@ def share_range(n: int, share: tuple[int, int]) -> tuple[int, int]:
     """The first sample of a share, and the one behind its last; at ends of batches where there are enough of them.
 
     Raises:
-        ConfigError: There is no such share, or it holds no sample.
+        ConfigError: The share is not one of 1/K to K/K, or holds no sample.
     """
     try:
         number, of = share

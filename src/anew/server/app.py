@@ -89,7 +89,7 @@ async def _api_error(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     """What the router refuses."""
     assert isinstance(error, HTTPException)
-    messages = {404: "there is no such path here; /openapi.json lists them", 405: "this path takes another method"}
+    messages = {404: "unknown path; /openapi.json lists all of them", 405: "this path takes another method"}
     message = messages.get(error.status_code, str(error.detail))
     return error_response(ApiError(error.status_code, message, headers=dict(error.headers or {})))
 

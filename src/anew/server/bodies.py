@@ -103,11 +103,9 @@ class StreamOptions(BaseModel):
     include_obfuscation: Absent = None
 
 
-class CompletionBody(Body):
-    """Of `POST /v1/completions`."""
+class TextBody(Body):
+    """What requests for text have in common."""
 
-    prompt: Prompts
-    suffix: Annotated[str, Strict()] | None = None
     max_tokens: Tokens | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
@@ -115,16 +113,23 @@ class CompletionBody(Body):
     min_p: Share | None = None
     seed: Seed | None = None
     n: Rows | None = None
-    best_of: Rows | None = None
     stop: Stops = ()
-    echo: Flag | None = None
-    logprobs: Annotated[Count, Field(ge=0, le=MAX_LOG_PROBS)] | None = None
     stream: Flag | None = None
     stream_options: StreamOptions | None = None
     label: Label | None = None
     frequency_penalty: Absent = None
     presence_penalty: Absent = None
     logit_bias: Absent = None
+
+
+class CompletionBody(TextBody):
+    """Of `POST /v1/completions`."""
+
+    prompt: Prompts
+    suffix: Annotated[str, Strict()] | None = None
+    best_of: Rows | None = None
+    echo: Flag | None = None
+    logprobs: Annotated[Count, Field(ge=0, le=MAX_LOG_PROBS)] | None = None
 
 
 class MessagePart(BaseModel):
@@ -151,27 +156,13 @@ class Message(BaseModel):
         return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
 
 
-class ChatBody(Body):
+class ChatBody(TextBody):
     """Of `POST /v1/chat/completions`."""
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
-    max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
-    temperature: Temperature | None = None
-    top_p: Share | None = None
-    top_k: TopK | None = None
-    min_p: Share | None = None
-    seed: Seed | None = None
-    n: Rows | None = None
-    stop: Stops = ()
     logprobs: Flag | None = None
     top_logprobs: Annotated[Count, Field(ge=0, le=MAX_LOG_PROBS)] | None = None
-    stream: Flag | None = None
-    stream_options: StreamOptions | None = None
-    label: Label | None = None
-    frequency_penalty: Absent = None
-    presence_penalty: Absent = None
-    logit_bias: Absent = None
     store: Absent = None
 
 

@@ -124,7 +124,7 @@ class Catalog:
     def entry(self, name: str) -> Entry:
         """The run of this name; ApiError 404."""
         if name not in self._entries:
-            message = f"there is no model {name[:60]!r} here{did_you_mean(name[:60], self._entries)}"
+            message = f"unknown model {name[:60]!r}{did_you_mean(name[:60], self._entries)}"
             raise ApiError(404, message, param="model", code="model_not_found")
         return self._entries[name]
 

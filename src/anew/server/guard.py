@@ -42,7 +42,7 @@ def check_names(headers: Headers, host: str) -> None:
         host: The address that the server listens on.
 
     Raises:
-        ApiError: 400 there is no such Host; 403 Host or Origin are of another site.
+        ApiError: 400 where there is no Host; 403 where Host or Origin are of another site.
     """
     hosts = headers.getlist("host")
     if len(hosts) != 1 or (name := _host_name(hosts[0])) is None:

@@ -32,7 +32,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    messages = {404: "there is no such address here", 405: "this address takes another method"}
+    messages = {404: "unknown address", 405: "this address takes another method"}
     return error_response(ApiError(error.status_code, messages.get(error.status_code, str(error.detail))))
 
 

@@ -133,6 +133,21 @@ def test_names_that_lead_elsewhere_are_refused(store: fsspec.AbstractFileSystem)
     assert not list(copy.place.parent.glob("evil.txt"))
 
 
+def test_a_name_that_is_a_file_and_a_folder_costs_that_name(store: fsspec.AbstractFileSystem) -> None:
+    store.store["/bucket/books/00.txt/inside.txt"] = store.store["/bucket/books/01.txt"]
+    copy = local_copy("memory://bucket/books")
+    assert copy.refusals and {refusal.name.partition("/")[0] for refusal in copy.refusals} == {"00.txt"}
+    assert (copy.place / "01.txt").is_file() and not list(copy.place.glob(".*.part"))
+
+
+def test_a_damaged_list_of_the_cache_is_made_anew(store: fsspec.AbstractFileSystem) -> None:
+    place = local_copy("memory://bucket/books").place
+    for damage in ("{", "[1]", '{"00.txt": 3}'):
+        (place / remote.MANIFEST).write_text(damage)
+        assert not local_copy("memory://bucket/books").refusals
+    assert len(json.loads((place / remote.MANIFEST).read_text())) == 12
+
+
 def test_what_does_not_fit_is_said_before_anything_is_fetched(
     store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:

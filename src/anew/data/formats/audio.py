@@ -235,4 +235,4 @@ def comment(data: bytes) -> str:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             return str(file.comment)
     except soundfile.LibsndfileError as error:
-        raise ValueError(f"it is no sound ({error.error_string})") from None
+        raise ValueError(f"it is not a sound file ({error.error_string})") from None

@@ -298,7 +298,7 @@ def comment(data: bytes) -> str:
         with av.open(io.BytesIO(data)) as container:
             return str(container.metadata.get("comment", ""))
     except av.error.FFmpegError as error:
-        raise ValueError(f"it is no video ({error.strerror})") from None
+        raise ValueError(f"it is not a video file ({error.strerror})") from None
 
 
 def _on_white(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ of them passes through here, and an address that carries some is refused, since 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -25,7 +26,7 @@ from filelock import FileLock
 from anew.core import files
 from anew.core.extras import require
 from anew.data.types import SkippedItem
-from anew.errors import DataError, did_you_mean
+from anew.errors import DataError, RunError, did_you_mean
 
 # The extra of each scheme, and the package that it brings.
 SCHEMES = {
@@ -183,10 +184,10 @@ def _reached(action: Callable[[], R], shown: str) -> R:
 
 
 def _is_settled(error: Exception) -> bool:
-    """Whether trying again cannot help: a malformed address, a refusal."""
+    """Whether trying again cannot help: a malformed address, a refusal, a name that the disk cannot hold beside another."""
     status = getattr(error, "status", None)
     refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
-    return refused or isinstance(error, ValueError)
+    return refused or isinstance(error, ValueError | IsADirectoryError | NotADirectoryError)
 
 
 def _reason(error: BaseException) -> str:
@@ -252,6 +253,9 @@ class _Copy:
         self._check_space(sum(file.bytes or 0 for file in missing.values()))
         for name in self.known.keys() - listing.keys():
             (self.folder / name).unlink(missing_ok=True)
+            for parent in (self.folder / name).parents[: name.count("/")]:
+                with contextlib.suppress(OSError):  # not empty
+                    parent.rmdir()
             del self.known[name]
         try:
             for name, file, reason in self._fetched(missing):
@@ -277,17 +281,22 @@ class _Copy:
     def _fetch(self, name: str, file: RemoteFile) -> str | None:
         """Why a file could not be fetched; None where it is there now."""
         place = self.folder / name
-        place.parent.mkdir(parents=True, exist_ok=True)
         temporary = place.with_name(f".{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}.part")
         try:
+            place.parent.mkdir(parents=True, exist_ok=True)
             _reached(lambda: self.system.get_file(file.key, str(temporary)), f"{self.shown}: {name}")
             if file.bytes is not None and temporary.stat().st_size != file.bytes:
                 return f"has {temporary.stat().st_size:,} bytes now, and the listing said {file.bytes:,}"
             os.replace(temporary, place)
         except DataError as error:
             return str(error).removeprefix(f"{f'{self.shown}: {name}'!r} ")
+        except OSError as error:  # a store may hold `a` and `a/b`; a disk holds one of them
+            return f"cannot be kept ({files.clause(error)})"
         finally:
-            temporary.unlink(missing_ok=True)
+            if temporary.is_dir():  # some stores fetch a name that is also a folder as one
+                shutil.rmtree(temporary, ignore_errors=True)
+            with contextlib.suppress(OSError):  # not there, as its folder is a file
+                temporary.unlink()
         return None
 
     def _has(self, name: str, file: RemoteFile) -> bool:
@@ -306,8 +315,11 @@ class _Copy:
         path = self.folder / MANIFEST
         if not path.exists():
             return {}
-        manifest = files.read_json(path, MANIFEST_BYTES)
-        return {str(name): list(entry) for name, entry in manifest.items()}
+        try:
+            manifest = files.read_json(path, MANIFEST_BYTES)
+            return {str(name): list(entry) for name, entry in manifest.items()}
+        except (RunError, AttributeError, TypeError):  # damaged: everything is fetched again
+            return {}
 
     def _save(self) -> None:
         files.write_json(self.folder / MANIFEST, self.known)

@@ -219,7 +219,7 @@ def _entry_of(counts: Counts, slot: Index, size: Index, symbol: Index) -> Index:
 
 @compiled
 def _append(counts: Counts, slot: Index, size: Index, room: Index, symbol: Index) -> None:
-    """A new symbol behind the others, which move where there is no room."""
+    """Append a symbol to those of a context; all of them move to a larger place where theirs is full."""
     heads, entries = counts.heads, counts.entries
     if size == room:
         room *= 2
