@@ -9,7 +9,7 @@ from anew.core.random import StepContext
 from anew.core.specs import Batch, Grid, SampleRequest
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
 from anew.families.diffusion.family import Diffusion
-from anew.families.explaining import Denoises, Judges
+from anew.families.explaining import Denoises, Discriminates
 from anew.families.gan.family import Gan, GanConfig
 from anew.functional.adversarial import relativistic_loss
 
@@ -51,7 +51,7 @@ def test_noise_levels_are_those_of_samples(diffusion: Diffusion, solver: str, gu
     request = SampleRequest(
         3, torch.tensor([0, 1, 1]), sampling=DiffusionSampling(steps=5, solver=solver, guidance=guidance)
     )
-    assert isinstance(diffusion, Denoises) and not isinstance(diffusion, Judges)
+    assert isinstance(diffusion, Denoises) and not isinstance(diffusion, Discriminates)
     drafts = list(diffusion.sample(request, 7))
     levels = list(diffusion.noise_levels(request, 7))
     assert len(levels) == len(drafts) == 5
@@ -71,19 +71,19 @@ def test_an_estimate_follows_from_what_is_shown(diffusion: Diffusion) -> None:
 
 def test_belief_is_what_the_loss_is_made_of(gan: Gan) -> None:
     batch, context = items(6), StepContext(0, 0, phase="discriminator")
-    assert isinstance(gan, Judges) and not isinstance(gan, Denoises)
+    assert isinstance(gan, Discriminates) and not isinstance(gan, Denoises)
     component = gan._assign(batch)
     with torch.no_grad():
         made = gan._generate_like(component, context)
         made_logits = gan.discriminator(made, component, torch.float32)
         loss = gan._discriminator_loss(batch, context)
-    expected = relativistic_loss(gan.belief(batch.x, batch.labels), made_logits).sum()
+    expected = relativistic_loss(gan.discriminator_logits(batch.x, batch.labels), made_logits).sum()
     assert torch.allclose(loss.total, expected, atol=1e-5)
 
 
 def test_flattery_raises_belief(gan: Gan) -> None:
     batch = items(4)
-    direction = gan.flattery(batch.x, batch.labels)
+    direction = gan.input_gradient(batch.x, batch.labels)
     assert direction.shape == batch.x.shape and not direction.requires_grad
     component, step = gan._assign(batch), 1e-3
     with torch.no_grad():

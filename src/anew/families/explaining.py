@@ -36,10 +36,10 @@ class Denoises(Protocol):
 
 
 @runtime_checkable
-class Judges(Protocol):
+class Discriminates(Protocol):
     """A family with a critic that tells real items from made ones."""
 
-    def belief(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+    def discriminator_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """How real items look to the critic.
 
         Args:
@@ -51,7 +51,7 @@ class Judges(Protocol):
         """
         ...
 
-    def flattery(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+    def input_gradient(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """In which direction items would look more real.
 
         Args:
@@ -59,6 +59,6 @@ class Judges(Protocol):
             labels: (n,) their classes.
 
         Returns:
-            (n, *shape) gradient of `belief` at each value.
+            (n, *shape) gradient of `discriminator_logits` at each value.
         """
         ...

@@ -15,7 +15,7 @@ from anew.core.specs import Codec, Grid
 from anew.data.dataset import Dataset
 from anew.errors import ConfigError
 from anew.evaluation.reporting.sheet import png, shrink
-from anew.families.explaining import Denoises, Judges
+from anew.families.explaining import Denoises, Discriminates
 from anew.sampling.latents import item_values
 from anew.sampling.model import Model
 from anew.server.work import Channel
@@ -90,21 +90,23 @@ class CriticWork(PlayWork):
 
     def events(self, model: Model) -> Iterator[Json]:
         family, wish = model.family, self.wish
-        if not isinstance(family, Judges):
+        if not isinstance(family, Discriminates):
             raise ConfigError("this model has no critic")
         real, real_labels = training_values(model, JUDGED)
         request = model.request(len(real), wish.seed, label=wish.label, sampling=model.sampling_config(wish.settings))
         made = model.generate(request, wish.seed)
         device = model.device
-        real_belief = family.belief(real.to(device), None if real_labels is None else real_labels.to(device)).cpu()
+        real_logits = family.discriminator_logits(
+            real.to(device), None if real_labels is None else real_labels.to(device)
+        ).cpu()
         made_labels = None if request.labels is None else request.labels.to(device)
-        made_belief = family.belief(made.to(device), made_labels).cpu()
-        told_apart = (real_belief[:, None] > made_belief[None]).double().mean()
-        direction = family.flattery(made.to(device), made_labels).cpu()
+        made_logits = family.discriminator_logits(made.to(device), made_labels).cpu()
+        told_apart = (real_logits[:, None] > made_logits[None]).double().mean()
+        direction = family.input_gradient(made.to(device), made_labels).cpu()
         yield {
             "told_apart": float(told_apart),
-            "real": _judged(pictures_of(model, real), real_belief),
-            "made": _judged(pictures_of(model, made), made_belief),
+            "real": _judged(pictures_of(model, real), real_logits),
+            "made": _judged(pictures_of(model, made), made_logits),
             "directions": [_direction(picture) for picture in direction.numpy()],
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from anew.errors import ConfigError, UserError
 from anew.evaluation.base import Evaluation
 from anew.evaluation.reporting.content import ReportItem
 from anew.families.base import Family, SamplesTokens
-from anew.families.explaining import Denoises, Judges
+from anew.families.explaining import Denoises, Discriminates
 from anew.functional.token_choice import filter_probabilities
 from anew.sampling.conditioning import condition_from_prompt
 from anew.sampling.latents import condition_from_mask
@@ -66,9 +67,9 @@ class PlayWork(Work):
             raise ApiError(400, str(error)) from None
         self.channel.put({"end": True})
 
+    @abstractmethod
     def events(self, model: Model) -> Iterator[Json]:
         """What the page is told, in order."""
-        raise NotImplementedError
 
 
 def can_be_explained(model: Model) -> str:
@@ -79,7 +80,7 @@ def can_be_explained(model: Model) -> str:
     family = model.family
     if isinstance(family, Denoises):
         return "noise"
-    if isinstance(family, Judges):
+    if isinstance(family, Discriminates):
         return "critic"
     return (
         "map"

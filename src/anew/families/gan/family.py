@@ -235,13 +235,13 @@ class Gan(Family):
     # -- explain --------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def belief(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+    def discriminator_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(n,) logits of the discriminator for items x (n, *shape), each as one of the component it is assigned to."""
         component = self.coarse_prior.assign(x, labels if self.spec.classes else None)
         logits: Tensor = self.discriminator(x, component, self._dtype())
         return logits
 
-    def flattery(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+    def input_gradient(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """(n, *shape) gradient of the discriminator's logits at items x (n, *shape)."""
         component = self.coarse_prior.assign(x, labels if self.spec.classes else None)
         with torch.enable_grad():
