@@ -242,6 +242,27 @@ class Diffusion(Family):
             y, sigma = given[-1]
             yield NoiseLevel(float(sigma), y.view(len(y), *self.spec.shape), estimate)
 
+    @torch.no_grad()
+    def denoise_items(self, noisy: Tensor, sigma: float, labels: Tensor | None = None) -> Tensor:
+        """(n, *shape) clean items that noisy ones (n, *shape) are taken for, each as one of the component nearest to it."""
+        return self._clean_estimates(noisy.flatten(1).float(), noisy.flatten(1).float(), sigma, labels)
+
+    @torch.no_grad()
+    def denoising_errors(self, x: Tensor, labels: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
+        """Noise levels (count,) and the mean squared error (count,) of clean estimates at each, of items x (n, *shape)."""
+        sigmas = self._sigmas(DiffusionSampling(), count)[:-1].cpu()
+        clean = x.flatten(1).float().to(self.device)
+        noise = StepContext(0, 0, phase="errors").normal("noise", clean.shape).to(self.device)
+        estimates = [self._clean_estimates(clean + sigma * noise, clean, sigma, labels) for sigma in sigmas.tolist()]
+        errors = [(estimate.flatten(1) - clean).square().mean() for estimate in estimates]
+        return sigmas, torch.stack(errors).cpu()
+
+    def _clean_estimates(self, noisy: Tensor, near: Tensor, sigma: float, labels: Tensor | None) -> Tensor:
+        """(n, *shape) estimates for noisy (n, D), each as one of the component of `near` (n, D)."""
+        own = None if labels is None or not self.spec.classes else labels.to(self.device)
+        component = self.mixture.assign(near.to(self.device), own)
+        return self._to_items(self._denoise(noisy.to(self.device), torch.tensor(sigma), component))
+
     @property
     def _default_steps(self) -> int:
         return DEFAULT_STEPS if self.spec.bounded else LATENT_STEPS

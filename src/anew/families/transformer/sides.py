@@ -1,0 +1,55 @@
+"""What each side of the mixture gives the tokens of one text, without the others.
+
+Legend for shapes: B texts, L targets, T targets that are read, D questions of the longest path.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anew.core.specs import Batch
+from anew.families.transformer.context_head import ContextHead
+from anew.families.transformer.context_scoring import LogitsOf, path_logits, segments_of
+from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer
+
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def mixer_sides(mixer: NgramMixer, inputs: GateInputs, targets: Ints, counts: NDArray[np.bool_]) -> dict[str, Tensor]:
+    """(B, L) nats by side. inputs: what the gate sees of the targets (B, L); counts: (B, L) which of them count."""
+    network, counted = mixer.target_log_probs(inputs.contexts, inputs.network, targets)
+    sides = {"network": network, "counts": counted}
+    if inputs.aligned is not None:
+        flat = targets.ravel()
+        sides["records"] = inputs.aligned[np.arange(len(flat)), flat].reshape(targets.shape)
+    sides["together"] = mixer.joint_log_probs(inputs, targets, counts)
+    return {name: torch.from_numpy(np.asarray(nats, dtype=np.float64)) for name, nats in sides.items()}
+
+
+def context_sides(head: ContextHead, batch: Batch, logits_of: LogitsOf) -> dict[str, Tensor]:
+    """(B, L) nats by side; 0 for targets that are not read."""
+    shape = (len(batch), batch.x.shape[1] - 1)
+    ids = batch.x[:, 1:].flatten().cpu().numpy().astype(np.int32)
+    network, segments = path_logits(head, batch, logits_of), list(segments_of(batch))
+    counted = np.zeros(len(ids))
+    if segments:
+        places = np.concatenate([segment.places for segment in segments])
+        counted[places] = _path_log_probs(head, ids[places], head.read(ids, segments)[0])
+    joint = head.joint_log_probs(ids, network, segments)
+    sides = {"network": network.log_probs.astype(np.float64), "counts": counted, "together": joint}
+    return {name: torch.from_numpy(nats).view(shape) for name, nats in sides.items()}
+
+
+def _path_log_probs(head: ContextHead, ids: NDArray[np.int32], logits: NDArray[np.float32]) -> Doubles:
+    """(T,) nats of tokens (T,) whose answers have these log odds (T, D)."""
+    tree = head.mixer.tree
+    answers, depth = tree.bits[ids].astype(bool), tree.depth[ids]  # (T, D), (T,)
+    signed = np.where(answers, logits, -logits).astype(np.float64)  # (T, D)
+    nats = -np.logaddexp(0.0, -signed)
+    is_asked = np.arange(nats.shape[1]) < depth[:, None]  # (T, D)
+    total: Doubles = (nats * is_asked).sum(1)
+    return total
