@@ -223,7 +223,13 @@ def kill_rows(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
             continue
         kills += int(row["kills"])
         is_same = row["code"] == 0 and digest(run) == digest(place / "undisturbed")
-        yield {"part": "kill", **row, "kills_so_far": kills, "same_bytes": is_same, "reported": (run / "report").exists()}
+        yield {
+            "part": "kill",
+            **row,
+            "kills_so_far": kills,
+            "same_bytes": is_same,
+            "reported": (run / "report").exists(),
+        }
 
 
 def run_with_kills(
