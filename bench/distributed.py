@@ -272,12 +272,18 @@ def workers(host: subprocess.Popen[Any]) -> list[int]:
 
     found = []
     with contextlib.suppress(psutil.NoSuchProcess):
-        for process in psutil.Process(host.pid).children():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                words = process.cmdline()
-                if "anew" in words and "torch.distributed.run" not in words:
-                    found.append(process.pid)
+        found = [process.pid for process in psutil.Process(host.pid).children() if is_worker(process)]
     return found
+
+
+def is_worker(process: Any) -> bool:
+    import psutil
+
+    try:
+        words = process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+    return "anew" in words and "torch.distributed.run" not in words
 
 
 def lost_row(given: argparse.Namespace) -> dict[str, Any]:
