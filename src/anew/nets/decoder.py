@@ -168,6 +168,7 @@ class Decoder(nn.Module):
         x = self.embed(ids)
         weights = []
         for block in self.blocks:
+            assert isinstance(block, Block)
             weights.append(block.attention_weights(x, positions))
             x = block(x, positions)
         return torch.stack(weights)

@@ -6,7 +6,6 @@ import base64
 import math
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -81,7 +80,7 @@ class SentenceWork(PlayWork):
         return {
             "heads": weights.shape[1],
             "shown": len(shown),
-            "attention": base64.b64encode(np.ascontiguousarray(levels)).decode(),
+            "attention": base64.b64encode(levels.tobytes()).decode(),
         }
 
     def _next(self, model: Model, modality: Text, end_id: int) -> Json | None:

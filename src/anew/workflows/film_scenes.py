@@ -67,9 +67,10 @@ def scene_of(job: TrainingJob, seconds: float) -> Scene | None:
 
 def pooled(x: Tensor) -> Tensor:
     """(n, C, *axes) with at most POOLED values along each axis."""
-    sides = tuple(min(POOLED, side) for side in x.shape[2:])
-    pool = functional.adaptive_avg_pool3d if x.dim() == 5 else functional.adaptive_avg_pool2d
-    return x if sides == tuple(x.shape[2:]) else pool(x, sides)
+    *frames, height, width = (min(POOLED, side) for side in x.shape[2:])
+    if frames:
+        return functional.adaptive_avg_pool3d(x, (frames[0], height, width))
+    return functional.adaptive_avg_pool2d(x, (height, width))
 
 
 def unpooled(x: Tensor, shape: tuple[int, ...]) -> Tensor:
