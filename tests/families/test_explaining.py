@@ -158,3 +158,11 @@ def test_the_sides_of_a_mixture_sum_to_its_bits(spec: Tokens, settings: dict[str
     if parts:
         assert torch.allclose(-sides["network"].sum(1) / math.log(2), parts["network"].double(), atol=1e-5)
         assert "counts" in sides and float(sides["counts"].max()) < 0 and sides["counts"].isfinite().all()
+
+
+def test_errors_are_those_of_clean_estimates(diffusion: Diffusion) -> None:
+    batch = items(6)
+    sigmas, errors = diffusion.denoising_errors(batch.x, batch.labels, 4)
+    assert (sigmas.diff() < 0).all() and errors.shape == (4,) and float(errors[0]) > float(errors[-1]) > 0
+    exact = diffusion.denoise_items(batch.x, float(sigmas[-1]), batch.labels)
+    assert exact.shape == batch.x.shape and float((exact - batch.x).square().mean()) < float(errors[0])

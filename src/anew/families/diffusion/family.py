@@ -26,6 +26,7 @@ from anew.families._sizes import conv_candidate_sizes, muon_and_adamw, weights_w
 from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels, count_parameters
 from anew.families.diffusion.clip import ClipLayout
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
+from anew.families.diffusion.estimates import clean_estimates, level_errors
 from anew.families.diffusion.image import ImageLayout
 from anew.families.diffusion.layout import KnownValues, Layout
 from anew.families.diffusion.portable import diffusion_sampler
@@ -242,26 +243,11 @@ class Diffusion(Family):
             y, sigma = given[-1]
             yield NoiseLevel(float(sigma), y.view(len(y), *self.spec.shape), estimate)
 
-    @torch.no_grad()
     def denoise_items(self, noisy: Tensor, sigma: float, labels: Tensor | None = None) -> Tensor:
-        """(n, *shape) clean items that noisy ones (n, *shape) are taken for, each as one of the component nearest to it."""
-        return self._clean_estimates(noisy.flatten(1).float(), noisy.flatten(1).float(), sigma, labels)
+        return clean_estimates(self, noisy, sigma, labels)
 
-    @torch.no_grad()
     def denoising_errors(self, x: Tensor, labels: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
-        """Noise levels (count,) and the mean squared error (count,) of clean estimates at each, of items x (n, *shape)."""
-        sigmas = self._sigmas(DiffusionSampling(), count)[:-1].cpu()
-        clean = x.flatten(1).float().to(self.device)
-        noise = StepContext(0, 0, phase="errors").normal("noise", clean.shape).to(self.device)
-        estimates = [self._clean_estimates(clean + sigma * noise, clean, sigma, labels) for sigma in sigmas.tolist()]
-        errors = [(estimate.flatten(1) - clean).square().mean() for estimate in estimates]
-        return sigmas, torch.stack(errors).cpu()
-
-    def _clean_estimates(self, noisy: Tensor, near: Tensor, sigma: float, labels: Tensor | None) -> Tensor:
-        """(n, *shape) estimates for noisy (n, D), each as one of the component of `near` (n, D)."""
-        own = None if labels is None or not self.spec.classes else labels.to(self.device)
-        component = self.mixture.assign(near.to(self.device), own)
-        return self._to_items(self._denoise(noisy.to(self.device), torch.tensor(sigma), component))
+        return level_errors(self, x.float(), labels, self._sigmas(DiffusionSampling(), count))
 
     @property
     def _default_steps(self) -> int:
