@@ -207,7 +207,7 @@ class Diffusion(Family):
     @torch.no_grad()
     def _sample_window(self, request: SampleRequest, seed: int, tap: Tap | None = None) -> Iterator[Tensor]:
         """Drafts (n, *shape). tap: is shown what each estimate is made of, (n, D) and its noise level ()."""
-        sampling: DiffusionSampling = request.sampling
+        sampling: DiffusionSampling = request.sampling or DiffusionSampling()
         known = None if request.condition is None else self._known_values(request.condition, request.n)
         noise = self._noise(request, seed)
         component = self._choose_component(request, noise["kind"][:, 0], known)
@@ -237,7 +237,6 @@ class Diffusion(Family):
 
     def noise_levels(self, request: SampleRequest, seed: int) -> Iterator[NoiseLevel]:
         """The steps of `sample`, for stills."""
-        request = replace(request, sampling=request.sampling or DiffusionSampling())
         given: list[tuple[Tensor, Tensor]] = []
         for estimate in self._sample_window(request, seed, lambda y, sigma: given.append((y, sigma))):
             y, sigma = given[-1]
@@ -326,7 +325,6 @@ class Diffusion(Family):
 
     def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
         """(n, D) about normal numbers that lead to the samples of `sample`, as nearly as the flow can be undone."""
-        request = replace(request, sampling=request.sampling or DiffusionSampling())
         *_, x = self._sample_window(request, seed)
         return self.encode_to_latents(x)
 
