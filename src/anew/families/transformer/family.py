@@ -29,7 +29,7 @@ from anew.families.transformer.context_scoring import fit_joint, pieces_of, scor
 from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer, sequences_of
 from anew.families.transformer.portable import decoder_sampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
-from anew.families.transformer.sides import context_sides, mixer_sides
+from anew.families.transformer.taps import TokenTaps
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
 from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
@@ -54,7 +54,7 @@ CUDA_SPEED = 3e11  # weights x tokens a second of an ordinary machine
 CPU_SPEED = 2e10  # the same for one thread
 
 
-class Transformer(Family):
+class Transformer(Family, TokenTaps):
     """P(token | tokens before), by a Qwen3-shaped decoder."""
 
     Config: ClassVar[type] = TransformerConfig
@@ -263,30 +263,6 @@ class Transformer(Family):
         if batch.mask is not None:
             counts = batch.mask.flatten().cpu().numpy() > 0
         return mixer.gate_inputs(ids, network), targets, counts
-
-    # -- explain --------------------------------------------------------------------------------------------------------
-
-    @torch.inference_mode()
-    def attention_weights(self, batch: Batch) -> Tensor:
-        """(layers, heads, B, L, L) of the attention over the inputs of a batch, a label in front."""
-        return self.net.attention_weights(self._input_ids(batch)).transpose(1, 2)
-
-    @torch.inference_mode()
-    def network_log_probs(self, batch: Batch) -> Tensor:
-        """(B, L) nats that the network alone gave each target."""
-        return -self._network_nats(batch).view(len(batch), -1)
-
-    @torch.inference_mode()
-    def log_probs_by_side(self, batch: Batch) -> dict[str, Tensor]:
-        """(B, L) nats of each target by the network, by what counts beside it, and by both together."""
-        if self.contexts is not None and self.contexts.is_fitted:
-            return context_sides(self.contexts, batch, self._fp32_logits)
-        if self.mixer is not None and self.mixer.is_fitted:
-            inputs, targets, counts = self._gate_inputs(self.mixer, batch)
-            shape = (len(batch), -1)
-            return mixer_sides(self.mixer, inputs, targets.reshape(shape), counts.reshape(shape))
-        network = self.network_log_probs(batch).double().cpu()
-        return {"network": network, "together": network}
 
     # -- sample ---------------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,11 @@
-"""What each side of the mixture gives the tokens of one text, without the others.
+"""What a Transformer shows of how it reads: where its heads look, and what each side of the mixture gives each token.
 
 Legend for shapes: B texts, L targets, T targets that are read, D questions of the longest path.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,8 +17,53 @@ from anew.families.transformer.context_head import ContextHead
 from anew.families.transformer.context_scoring import LogitsOf, path_logits, segments_of
 from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer
 
+if TYPE_CHECKING:
+    from anew.nets.decoder import Decoder
+
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+class TokenTaps:
+    """The taps of `families.explaining.Attends`, on the ordinary path of the family that this is mixed into."""
+
+    net: Decoder
+    mixer: NgramMixer | None
+    contexts: ContextHead | None
+
+    def _input_ids(self, batch: Batch) -> Tensor:
+        raise NotImplementedError
+
+    def _fp32_logits(self, batch: Batch) -> Tensor:
+        raise NotImplementedError
+
+    def _network_nats(self, batch: Batch) -> Tensor:
+        raise NotImplementedError
+
+    def _gate_inputs(self, mixer: NgramMixer, batch: Batch) -> tuple[GateInputs, Ints, NDArray[np.bool_]]:
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def attention_weights(self, batch: Batch) -> Tensor:
+        """(layers, heads, B, L, L) of the attention over the inputs of a batch, a label in front."""
+        return self.net.attention_weights(self._input_ids(batch)).transpose(1, 2)
+
+    @torch.inference_mode()
+    def network_log_probs(self, batch: Batch) -> Tensor:
+        """(B, L) nats that the network alone gave each target."""
+        return -self._network_nats(batch).view(len(batch), -1)
+
+    @torch.inference_mode()
+    def log_probs_by_side(self, batch: Batch) -> dict[str, Tensor]:
+        """(B, L) nats of each target by the network, by what counts beside it, and by both together."""
+        if self.contexts is not None and self.contexts.is_fitted:
+            return context_sides(self.contexts, batch, self._fp32_logits)
+        if self.mixer is not None and self.mixer.is_fitted:
+            inputs, targets, counts = self._gate_inputs(self.mixer, batch)
+            shape = (len(batch), -1)
+            return mixer_sides(self.mixer, inputs, targets.reshape(shape), counts.reshape(shape))
+        network = self.network_log_probs(batch).double().cpu()
+        return {"network": network, "together": network}
 
 
 def mixer_sides(mixer: NgramMixer, inputs: GateInputs, targets: Ints, counts: NDArray[np.bool_]) -> dict[str, Tensor]:
