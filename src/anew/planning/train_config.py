@@ -23,7 +23,16 @@ class TrainConfig:
         choices=("auto", "pixel", "latent"),
     )
     device: str = setting("auto", "auto, cpu, cuda or cuda:N")
-    parallel: str = setting("ddp", "how torchrun's processes share a model", choices=("ddp", "fsdp"))
+    parallel: str = setting(
+        "auto",
+        "how several processes share a model: each has all weights (ddp), or a part (fsdp); auto: ddp where memory holds it",
+        choices=("auto", "ddp", "fsdp"),
+    )
+    recompute: str = setting(
+        "auto",
+        "compute activations again instead of keeping them; auto: where memory does not hold those of one example",
+        choices=("auto", "on", "off"),
+    )
     train_seconds: float = setting(
         0.0, "train for exactly this long, all else outside; 0 follows the budget", unit="seconds", low=0.0
     )

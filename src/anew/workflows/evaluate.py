@@ -13,6 +13,7 @@ from anew.core.registry import load
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import use_threads
+from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
 from anew.data.types import DecodedItem
@@ -30,6 +31,7 @@ from anew.runs import events as events_file
 from anew.runs.events import Events
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
+from anew.sampling.together import draw_together
 from anew.workflows.run_report import Measurements, warnings, write_run_report
 
 __all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evaluate_run"]
@@ -76,6 +78,7 @@ def evaluate_run(
     reporter: Reporter | None = None,
     opened: Dataset | None = None,
     features: FeatureSets | None = None,
+    world: World | None = None,
 ) -> EvaluationReport:
     """Sample, measure, write samples/ and report/ of the model's run.
 
@@ -88,6 +91,7 @@ def evaluate_run(
         reporter: Is told of the progress.
         opened: The run's data, where it is open already.
         features: Of the user's own, instead of those made here.
+        world: Processes that draw the samples together, the others by `draw_for_evaluation`; there is no limit of time then.
     """
     use_threads()
     begin = time.monotonic()
@@ -96,7 +100,10 @@ def evaluate_run(
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
     stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
     enough = enough_samples(model.item_spec, dataset.part_size("test"))
-    samples, notes, stopped = _sampled(model, n, enough, seed, seconds, reporter)
+    if world is None:
+        samples, notes, stopped = _sampled(model, n, enough, seed, seconds, reporter)
+    else:
+        samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
     remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
     remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
     evaluation: Evaluation[DecodedItem] = load("evaluation", record.data.modality)(
@@ -231,6 +238,18 @@ def _sampled(
     why = "stopped by hand" if stopped else "for lack of time"
     notes = [] if len(samples) >= n else [f"{plural(len(samples), 'sample')} instead of {n:,}, {why}."]
     return samples, notes, stopped
+
+
+def draw_for_evaluation(world: World, model: Model, n: int, seed: int) -> Samples:
+    """n samples in the batches in which one process draws them that has all the time it needs; all of them on the first."""
+    batches, first, chunk = [], 0, min(FIRST_CHUNK, n)
+    while chunk >= 1:
+        batches.append((chunk, first))
+        first += chunk
+        chunk = min(256, GROWTH * chunk, n - first)
+    return draw_together(
+        world, model, batches, lambda count, first_index: model.sample(count, seed=seed, first_index=first_index)
+    )
 
 
 class Pace:
