@@ -352,7 +352,7 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
     budget = job.plan.budget_s
     seconds = None
     if budget is not None:
-        remaining = budget - job.context.elapsed() - saving_slice(budget) - LEAVING_SECONDS
+        remaining = budget - job.context.elapsed() - saving_slice(budget, job.context.crowding) - LEAVING_SECONDS
         seconds = max(LEAST_REPORT_SECONDS, remaining)
     n = job.train_config.evaluate_samples
     if isinstance(model.item_spec, Tokens) and model.item_spec.packed:
