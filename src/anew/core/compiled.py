@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import numba
 
 F = TypeVar("F", bound=Callable[..., object])
+INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def compiled(function: F) -> F:
@@ -19,9 +20,14 @@ def compiled(function: F) -> F:
     return _compile(function)
 
 
+def compiled_inner(function: F) -> F:
+    """The same for what only other compiled functions call: without the way in from Python, a third of the time to compile."""
+    return _compile(function, **INNER)
+
+
 def compiled_sum(function: F) -> F:
     """The same, where sums of floats may be taken in another order: several at once."""
-    return _compile(function, fastmath={"reassoc"})
+    return _compile(function, **INNER, fastmath={"reassoc"})
 
 
 def _compile(function: F, **options: Any) -> F:

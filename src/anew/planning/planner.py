@@ -75,9 +75,7 @@ def make_plan(
     candidates: list[Candidate] = []
     chosen: Candidate | None = None
     if seconds is not None:
-        candidates = _measure(
-            config.model_size, data, family_class, scale, overrides, context, seconds, measuring_seconds
-        )
+        candidates = _measure(config, data, family_class, scale, overrides, context, seconds, measuring_seconds)
         chosen = largest_affordable(candidates)
         scale = replace(scale, model_size=chosen.model_size)
     family_config = suggest_config(family_class, data.spec, scale, overrides)
@@ -104,7 +102,7 @@ def make_plan(
 
 
 def _measure(
-    model_size: int,
+    config: TrainConfig,
     data: TrainingData,
     family_class: type[Family],
     scale: Scale,
@@ -114,7 +112,7 @@ def _measure(
     measuring_seconds: float | None,
 ) -> list[Candidate]:
     """Time the sizes that the family proposes, or the one that was asked for, in a small part of the training time."""
-    is_fixed = model_size >= 0
+    is_fixed = config.model_size >= 0
     if measuring_seconds is None:
         measuring_seconds = min(2.0, seconds / 30) if is_fixed else min(15.0, seconds / 25)
     return measure_candidates(
@@ -125,7 +123,8 @@ def _measure(
         data,
         context.world,
         seconds=measuring_seconds,
-        sizes=(model_size,) if is_fixed else None,
+        sizes=(config.model_size,) if is_fixed else None,
+        parallel=config.parallel,
     )
 
 
