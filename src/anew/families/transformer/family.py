@@ -146,12 +146,7 @@ class Transformer(Family, TokenTaps):
 
     @classmethod
     def plan_notes(cls, spec: Tokens, scale: Scale, config: TransformerConfig) -> tuple[str, ...]:
-        if not scale.compile_seconds:
-            return ()
-        once = f"has loops that are compiled at their first use on this machine, about {scale.compile_seconds:.0f} s"
-        if config.contexts:
-            return (f"context mixing {once} of this run",)
-        return (f"without context mixing: it {once}; a longer budget does so once, and text is then predicted better",)
+        return _compilation_notes(scale.compile_seconds, config.contexts)
 
     @classmethod
     def candidate_sizes(cls, spec: Tokens, scale: Scale) -> tuple[int, ...]:
@@ -396,6 +391,15 @@ def _can_mix_contexts(spec: Tokens) -> bool:
 
 def _has_time_to_compile(scale: Scale) -> bool:
     return scale.seconds is None or scale.seconds >= PATIENCE * scale.compile_seconds
+
+
+def _compilation_notes(seconds: float, contexts: bool) -> tuple[str, ...]:
+    if not seconds:
+        return ()
+    once = f"has loops that are compiled at their first use on this machine, about {seconds:.0f} s"
+    if contexts:
+        return (f"context mixing {once} of this run",)
+    return (f"without context mixing: it {once}; a longer budget does so once, and text is then predicted better",)
 
 
 def _within_budget(scale: Scale, tokens_a_second: float) -> int:
