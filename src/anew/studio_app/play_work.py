@@ -19,6 +19,7 @@ from anew.core.registry import load
 from anew.core.specs import Codec, Grid, SampleRequest, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modalities.text import Text
+from anew.data.types import DecodedItem
 from anew.errors import ConfigError, UserError
 from anew.evaluation.base import Evaluation
 from anew.evaluation.reporting.content import ReportItem
@@ -267,7 +268,7 @@ class NearestWork(PlayWork):
         data = Dataset.reopen(model.record.data.model_dump(), model.folder.path, None)
         try:
             inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)
-            owner: type[Evaluation] = load("evaluation", data.modality.base.name)
+            owner: type[Evaluation[DecodedItem]] = load("evaluation", data.modality.base.name)
             content = owner(inputs).report_content()
         finally:
             data.close()

@@ -100,7 +100,7 @@ class Diffusion(Family):
             num_components=max(num_components, spec.classes),
             dropout=0.1 if may_copy else 0.0,
         )
-        return replace(config, **LAYOUTS[spec.axes](spec).suggest(scale))
+        return LAYOUTS[spec.axes](spec).suggest(config, scale)
 
     @classmethod
     def candidate_sizes(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
