@@ -56,8 +56,8 @@ def machine_code_folder(sources: Path) -> Path:
     digest = hashlib.sha256()
     for path in sorted(sources.glob("*.py")):
         digest.update(path.read_bytes())
-    if numba.config.CACHE_DIR:
-        root = Path(numba.config.CACHE_DIR)
+    if folder := _cache_folder():
+        root = Path(folder)
     elif os.access(sources, os.W_OK):
         root = sources / "__pycache__"
     else:
@@ -68,8 +68,14 @@ def machine_code_folder(sources: Path) -> Path:
 @contextmanager
 def _kept_in(folder: Path) -> Iterator[None]:
     """Numba keeps in this folder the machine code of what is decorated meanwhile."""
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+    before = _cache_folder()
+    setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010 - the module makes its names as it is loaded
     try:
         yield
     finally:
-        numba.config.CACHE_DIR = before
+        setattr(numba.config, "CACHE_DIR", before)  # noqa: B010
+
+
+def _cache_folder() -> str:
+    """NUMBA_CACHE_DIR, "" where it is not set."""
+    return str(getattr(numba.config, "CACHE_DIR"))  # noqa: B009
