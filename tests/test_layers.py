@@ -44,6 +44,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "functional",
         "data",
         "families.base",
+        "families.explaining",
         "runs",
         "training",
         "sampling",

@@ -139,6 +139,14 @@ def causal_attention(
     return heads.transpose(1, 2).reshape(batch, length, -1)
 
 
+def attention_weights(qkv: Tensor, positions: PositionTables, num_heads: int, scale: float) -> Tensor:
+    """(B, H, L, L) how much each position (row) takes from each other one (column) in `causal_attention` of (B, L, 3W)."""
+    batch, length, _ = qkv.shape
+    q, k, _ = qkv.view(batch, length, 3, num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, L, D)
+    scores = scale * apply_rope(rms_norm(q), positions) @ apply_rope(rms_norm(k), positions).mT
+    return (scores + positions.mask).softmax(-1)
+
+
 def swiglu(gate: Tensor, up: Tensor) -> Tensor:
     """SwiGLU (arXiv 2002.05202): silu(gate) * up."""
     return functional.silu(gate) * up

@@ -29,6 +29,7 @@ from anew.families.transformer.context_scoring import fit_joint, pieces_of, scor
 from anew.families.transformer.ngram_mixer import GateInputs, NgramMixer, sequences_of
 from anew.families.transformer.portable import decoder_sampler
 from anew.families.transformer.sampler import DEFAULT_NEW_TOKENS, TokenMixer, TokenSampler
+from anew.families.transformer.taps import TokenTaps
 from anew.nets import attention
 from anew.nets.attention import UnpaddedRows
 from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
@@ -53,7 +54,7 @@ CUDA_SPEED = 3e11  # weights x tokens a second of an ordinary machine
 CPU_SPEED = 2e10  # the same for one thread
 
 
-class Transformer(Family):
+class Transformer(Family, TokenTaps):
     """P(token | tokens before), by a Qwen3-shaped decoder."""
 
     Config: ClassVar[type] = TransformerConfig
