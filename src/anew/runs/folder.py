@@ -58,8 +58,8 @@ class RunFolder:
             ) from None
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             if not (path / CONFIG).exists():
-                what = "exists and is not empty" if path.is_dir() else "is a file"
-                raise RunError(f"{str(path)!r} {what}; give another folder")
+                obstacle = "exists and is not empty" if path.is_dir() else "is a file"
+                raise RunError(f"{str(path)!r} {obstacle}; give another folder")
             raise RunError(
                 f"{str(path)!r} is a run already; give another folder, or go on with `{command('anew', 'resume', path)}`"
             )

@@ -109,8 +109,8 @@ def told(heads: Sequence[Head], shape: Shape, size: DataBudget | None) -> list[s
     ]
     rates, channels = Counter(h.rate for h in heads), max(h.channels for h in heads)
     if set(rates) != {shape.rate}:
-        seen = f"{min(rates):,} Hz" if len(rates) == 1 else f"{min(rates):,} to {max(rates):,} Hz"
-        out.append(f"Files of {seen} are resampled to {shape.rate:,} Hz.")
+        rates_in_files = f"{min(rates):,} Hz" if len(rates) == 1 else f"{min(rates):,} to {max(rates):,} Hz"
+        out.append(f"Files of {rates_in_files} are resampled to {shape.rate:,} Hz.")
     if channels > 1:
         out.append(f"Files of up to {channels} channels are mixed to one.")
     long = sum(h.seconds >= LONG * shape.seconds for h in heads)

@@ -207,10 +207,10 @@ def _listed(system: FileSystem, path: str, address: str) -> tuple[dict[str, Remo
         return {name: _remote_file(path, info)}, True, []
     if address.startswith("http"):
         raise DataError(f"{shown!r} is a folder, and web servers do not list theirs; give the address of one file")
-    found = _reached(lambda: system.find(path, detail=True), shown)
+    entries = _reached(lambda: system.find(path, detail=True), shown)
     root = str(info["name"]).rstrip("/") + "/"
     listing, refusals = {}, []
-    for key, about in sorted(found.items()):
+    for key, about in sorted(entries.items()):
         name = key.removeprefix(root)
         if about.get("type") == "directory" or name.endswith("/"):
             continue
