@@ -160,7 +160,7 @@ def _goes_on(path: Path, request: Request, own_file: Path | None) -> bool:
     if differing:
         raise RunError(
             f"{str(path)!r} is a run already, of another request ({differing[0]} differs); give another folder, "
-            f"or go on with `{command('anew', 'resume', path)}`"
+            f"or continue it with `{command('anew', 'resume', path)}`"
         )
     return True
 

@@ -196,10 +196,10 @@ def _sample(p: CommandParser) -> None:
         "--share",
         type=_share,
         metavar="I/K",
-        help="make the I-th of K shares of the samples alone, for K processes: together they are those of one",
+        help="make only the I-th of K shares of the samples; K processes together make what one would",
     )
     p.add_argument(
-        "--again", metavar="FILE", help="make the sample in this PNG, WAV, FLAC, GIF, MP4 or FASTA file once more"
+        "--again", metavar="FILE", help="make the sample in this PNG, WAV, FLAC, GIF, MP4 or FASTA file again"
     )
     _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)")
     _trust_code(p)
@@ -301,7 +301,7 @@ def _serve(p: CommandParser) -> None:
         "--unload-after",
         default="10m",
         metavar="TIME",
-        help="free the memory of a model that nobody asked for so long: 90s, 10m, 2h or never (default: 10m)",
+        help="unload a model after this long without a request: 90s, 10m, 2h or never (default: 10m)",
     )
     p.add_argument(
         "--chat",

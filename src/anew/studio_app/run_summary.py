@@ -85,7 +85,7 @@ def _ended_early(run: Path, record: Begun | RunRecord, job: Job | None) -> RunSt
         return RunState("stopped", "Its process ended without saying why. What was saved can be resumed.")
     if record.status == "trained":
         return RunState("paused", "Trained, not measured yet. Resume measures it.")
-    return RunState("paused", "Stopped and saved. Resume goes on from there.")
+    return RunState("paused", "Stopped and saved. Resume continues from there.")
 
 
 def last_step(run: Path) -> dict[str, Any]:

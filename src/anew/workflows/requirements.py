@@ -80,7 +80,7 @@ def _parsed(part: str) -> Requirement:
     except ValueError:
         bound = math.nan
     if match is None or not math.isfinite(bound):
-        raise ConfigError(f"`fail_on` {shorten(part)} is no condition; {ADVICE}")
+        raise ConfigError(f"`fail_on` {shorten(part)} is not a condition; {ADVICE}")
     return Requirement(part, match[1], match[2], bound)
 
 

@@ -20,7 +20,7 @@ def channels(setting: str, frames: Sequence[Pillow.Image], see_through: bool, no
     if see_through:
         return 4
     if any(map(pixels.transparent, frames)):
-        notes.append("Few clips are transparent: they are laid on white (channels=rgba keeps transparency).")
+        notes.append("Few clips are transparent: they are flattened on white (channels=rgba keeps transparency).")
     return 3 if any(map(pixels.coloured, frames)) else 1
 
 
@@ -48,14 +48,6 @@ def even_size(
         notes.append(f"Videos differ in size ({low} to {high}): each is {fitting} at {chosen[0]}x{chosen[1]}.")
     elif chosen != sizes[0]:
         keeps = f"size={min(max(sizes[0]), LARGEST)} keeps more"
-        why = "as asked" if wanted else f"what {size.describe()} affords; {keeps}"
+        why = "as asked" if wanted else f"to fit {size.describe()}; {keeps}"
         notes.append(f"Videos of {sizes[0][0]}x{sizes[0][1]} are learned at {chosen[0]}x{chosen[1]}: {why}.")
     return chosen
-
-
-def budget_words(size: DataBudget) -> str:
-    """The budget, for sentences."""
-    if size.seconds is None:
-        return "a run without a budget"
-    where = "1 thread" if size.threads == 1 else f"{size.threads} threads"
-    return f"{size.seconds:g} s on {where if size.device == 'cpu' else size.device}"

@@ -139,7 +139,7 @@ def local_copy(address: str) -> LocalCopy:
     refusals += copy.refusals
     if len(copy.refusals) == len(listing):
         first = f" ({refusals[0].name}: {refusals[0].reason})" if refusals else ""
-        raise DataError(f"nothing of {shown!r} could be copied{first}; check the address and what you may read there")
+        raise DataError(f"nothing of {shown!r} could be copied{first}; check the address and your permissions")
     size = sum(file.bytes or 0 for file in listing.values())
     note = f"{shown} is read from a copy in the cache ({len(listing):,} file{'s' * (len(listing) > 1)}, {size / 1e6:,.1f} MB)"
     return LocalCopy(folder / next(iter(listing)) if is_file else folder, note, refusals)
