@@ -201,6 +201,13 @@ def _sample(p: CommandParser) -> None:
     p.add_argument(
         "--again", metavar="FILE", help="make the sample in this PNG, WAV, FLAC, GIF, MP4 or FASTA file once more"
     )
+    p.add_argument(
+        "--scale",
+        type=_integer("--scale"),
+        default=1,
+        metavar="N",
+        help="pictures: write each pixel as a square of N x N, so that sprites stay sharp (default: 1)",
+    )
     _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)")
     _trust_code(p)
 
