@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -68,6 +69,9 @@ def make_plan(
         return replayed_plan(request.plan_from, data.spec, family_class.Config)
     overrides = settings_of(request.settings, family.name, family_class.Config)
     scale = scale_of(data, context, seconds, max(config.model_size, DEFAULT_MODEL_SIZE))
+    most_seconds = -context.world.minimum(-math.ceil(family_class.compile_seconds(data.spec)))  # of all processes
+    compile_seconds = most_seconds * context.crowding
+    scale = replace(scale, compile_seconds=compile_seconds)
     candidates: list[Candidate] = []
     chosen: Candidate | None = None
     if seconds is not None:
@@ -92,6 +96,7 @@ def make_plan(
         calibration_units=_calibration_units(request.budget, chosen, data),
         epochs=_epochs(expected_steps, family_config.batch_size, data),
         candidates=tuple(candidates),
+        notes=family_class.plan_notes(data.spec, scale, family_config),
     )
     return plan, family_config
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 OUTSIDE_A_PLAN = {
     "evaluate_samples",
     "previews",
+    "film",
     "tensorboard",
     "checkpoint_seconds",
     "device",

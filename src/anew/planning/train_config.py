@@ -37,6 +37,9 @@ class TrainConfig:
         0.0, "train for exactly this long, all else outside; 0 follows the budget", unit="seconds", low=0.0
     )
     previews: int = setting(4, "how often samples are drawn while training", low=0, high=1000)
+    film: bool = setting(
+        True, "keep a film of the training for the Studio: small frames, at most 2% of the training time"
+    )
     checkpoint_seconds: float = setting(30.0, "time between checkpoints", unit="seconds", low=0.0)
     validation: bool = setting(True, "let held-out validation data choose the weights and begin the decay early")
     evaluate_samples: int = setting(1000, "samples that the report is made from", low=0, high=1_000_000)

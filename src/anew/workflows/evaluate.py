@@ -106,7 +106,7 @@ def evaluate_run(
         samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
     remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
     remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
-    evaluation: Evaluation = load("evaluation", record.data.modality)(
+    evaluation: Evaluation[DecodedItem] = load("evaluation", record.data.modality)(
         evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
     )
     events = Events(folder / events_file.NAME)
@@ -123,7 +123,7 @@ def evaluate_run(
     return report
 
 
-def measure_all(evaluation: Evaluation, reporter: Reporter, stop_at: float | None = None) -> Measurements:
+def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at: float | None = None) -> Measurements:
     """All scores and the copying test, each said as it is ready. What there is when it is stopped, by hand or by the clock,
     is kept.
 
@@ -152,7 +152,7 @@ def measure_all(evaluation: Evaluation, reporter: Reporter, stop_at: float | Non
 
 
 def _measure_scores(
-    evaluation: Evaluation, measurements: Measurements, reporter: Reporter, stop_at: float | None
+    evaluation: Evaluation[DecodedItem], measurements: Measurements, reporter: Reporter, stop_at: float | None
 ) -> bool:
     """Scores until their share of the time is spent; whether all came in time."""
     seconds = None if stop_at is None else SCORES_SHARE * (stop_at - time.monotonic())
@@ -168,7 +168,7 @@ def _measure_scores(
 
 
 def _look_for_copies(
-    evaluation: Evaluation, measurements: Measurements, reporter: Reporter, stop_at: float | None
+    evaluation: Evaluation[DecodedItem], measurements: Measurements, reporter: Reporter, stop_at: float | None
 ) -> bool:
     """The copying test, the widest for which there is time; whether it came to its end."""
     reporter.message("  looking for copies of training items")
@@ -181,7 +181,7 @@ def _look_for_copies(
     return True
 
 
-def report_content(evaluation: Evaluation, stop_at: float | None = None) -> ReportContent:
+def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = None) -> ReportContent:
     """What the report shows of the samples; without their nearest training items where the search goes on beyond `stop_at`."""
     try:
         with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
@@ -282,7 +282,7 @@ def evaluation_inputs(
     seconds: float | None,
     seed: int,
     features: FeatureSets | None = None,
-) -> EvaluationInputs:
+) -> EvaluationInputs[DecodedItem]:
     """What an evaluation of these samples of a model receives."""
     text = isinstance(model.item_spec, Tokens)
     has_bits = text or (type(model.family).bits is not Family.bits and model.codec is None)
@@ -320,12 +320,12 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
     return Labels(labels_of("train"), labels_of("test"), asked.numpy())
 
 
-def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool:
+def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[DecodedItem]:
     """Real items of a run's data for the audit for copies, at most n, in random order."""
     held_out_parts, random = data.held_out()
     if isinstance(spec, Tokens) and spec.packed:
-        texts = data.text("train")
-        held_out_texts = [text for part in held_out_parts for text in data.text(part)]
+        texts: list[DecodedItem] = [*data.text("train")]
+        held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in data.text(part)]
         return AuditPool(texts, held_out_texts, None, len(texts), randomly_held_out=random)
     first = data.items("train", 1, seed)
     n = min(n, max(int(POOL_BYTES // max(size_of(first[0]), 1)), 1_000)) if first else n
@@ -345,7 +345,7 @@ def grouped_pool(
     n_train_total: int,
     randomly_held_out: bool,
     seed: int,
-) -> AuditPool:
+) -> AuditPool[DecodedItem]:
     """These items in random order, with the groups of their near-duplicates."""
     source = np.random.default_rng(seed)
     train, held_out = ([part[i] for i in source.permutation(len(part))] for part in (train, held_out))
