@@ -137,6 +137,9 @@ def _is_main() -> bool:
 def _sample(arguments: argparse.Namespace, started: float) -> None:
 
     out = checked.path("out", arguments.out)
+    if not _is_main() and arguments.again is None:
+        _drawn(arguments)  # its part, which the first process writes
+        return
     with OutputFolder(out, _request(arguments)) as folder:
         samples = _drawn(arguments) if arguments.again is None else _drawn_again(arguments)
         samples = samples.enlarged(arguments.scale)
@@ -160,22 +163,24 @@ def _sample(arguments: argparse.Namespace, started: float) -> None:
 
 
 def _drawn(arguments: argparse.Namespace) -> anew.Samples:
-    """New samples of a run, or a share of them."""
+    """New samples of a run, or a share of them. Several processes draw them together."""
     if arguments.run is None:
         raise ConfigError("RUN is missing; give the folder of a run, or --again with a file that one made")
-    model = api.load(arguments.run, trust_code=arguments.trust_code)
-    _print_notes(model)
-    sampling = checked.keywords(dict(arguments.set), model.sample)
-    return model.sample(
-        arguments.n,
-        seed=arguments.seed,
-        prompt=_prompt("prompt", arguments, model),
-        suffix=_prompt("suffix", arguments, model),
-        stop=arguments.stop,
-        label=arguments.label,
-        share=arguments.share,
-        **sampling,
-    )
+    with api.loaded_together(arguments.run, arguments.trust_code) as (model, world):
+        if _is_main():
+            _print_notes(model)
+        return api.sample_together(
+            model,
+            world,
+            arguments.n,
+            seed=arguments.seed,
+            prompt=_prompt("prompt", arguments, model),
+            suffix=_prompt("suffix", arguments, model),
+            stop=arguments.stop,
+            label=arguments.label,
+            share=arguments.share,
+            **checked.keywords(dict(arguments.set), model.sample),
+        )
 
 
 def _drawn_again(arguments: argparse.Namespace) -> anew.Samples:
@@ -353,6 +358,8 @@ def _evaluate(arguments: argparse.Namespace, started: float) -> int:
             trust_code=arguments.trust_code,
             reporter=progress,
         )
+    if not _is_main():
+        return DONE
     outcomes = api.check_requirements(report, requirements) if requirements else []
     passed = all(outcome.passed for outcome in outcomes)
     if arguments.json:
