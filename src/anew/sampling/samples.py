@@ -207,6 +207,9 @@ class Samples(Sequence[DecodedItem]):
         Args:
             scale: From 1 to 64.
 
+        Returns:
+            As many; themselves where the scale is 1.
+
         Raises:
             ConfigError: Samples have no pixels, or the scale is out of range.
         """
