@@ -212,6 +212,12 @@ def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple
     assert resumed["report"]["scores"]
     sampled = spoken("sample", run, "--out", tmp_path / "a", "-n", 2, "--set", "max_tokens=20")
     assert sampled["samples"] == 2 and all(Path(name).is_file() for name in [*sampled["files"], sampled["sheet"]])
+    pictures = spoken("sample", image_run[1], "--out", tmp_path / "b", "-n", 3, "--scale", 3)
+    sheet, cells = map(Path, pictures["sprite_sheet"])
+    frames = json.loads(cells.read_text())["frames"]
+    assert sheet.name == "sheet.png" and list(frames) == [Path(name).name for name in pictures["files"]]
+    assert sampled["sprite_sheet"] == []
+    assert "leave scale out" in anew("sample", run, "--out", tmp_path / "c", "--scale", 2, code=2).stderr
     walked = spoken("walk", image_run[1], "--out", tmp_path / "w", "-n", 4, "--stops", 2)
     assert walked["frames"] == 4 and Path(walked["strip"]).is_file() and Path(walked["animation"]).is_file()
     written = spoken("example", "names", tmp_path / "names")
