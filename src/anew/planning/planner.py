@@ -14,7 +14,7 @@ from anew.families.base import Family, Scale
 from anew.families.phases import decay_share
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import evaluation_slice, largest_affordable
-from anew.planning.build import build_family, count_parameters, suggest_config
+from anew.planning.build import agreed_config, build_family, count_parameters
 from anew.planning.choose import FamilyChoice, settings_of
 from anew.planning.context import RunContext, TrainingData
 from anew.planning.replay import replayed_plan
@@ -78,7 +78,7 @@ def make_plan(
         candidates = _measure(config, data, family_class, scale, overrides, context, seconds, measuring_seconds)
         chosen = largest_affordable(candidates)
         scale = replace(scale, model_size=chosen.model_size)
-    family_config = suggest_config(family_class, data.spec, scale, overrides)
+    family_config = agreed_config(family_class, data.spec, scale, overrides, context.world)
     network = build_family(family_class, data.spec, family_config, 0, torch.device("cpu"))
     expected_steps = request.steps if chosen is None or seconds is None else int(seconds / chosen.step_s)
     plan = Plan(

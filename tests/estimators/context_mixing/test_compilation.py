@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anew.estimators.context_mixing import reading
+from anew.estimators.context_mixing import compilation, reading
 from anew.estimators.context_mixing.compilation import compile_loops, is_compiled
 from anew.estimators.context_mixing.mixer import ContextMixer
 
 
 def test_after_compiling_nothing_is_compiled_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANEW_CACHE", str(tmp_path))
+    monkeypatch.setattr(compilation, "machine_code_folder", lambda _: tmp_path)
     assert not is_compiled()
     compile_loops()
     assert is_compiled()

@@ -37,11 +37,13 @@ from anew.nets.decoder import Decoder, DecoderConfig, to_qwen3
 from anew.nets.precision import compute_dtype
 
 TOKENS_PER_STEP = 1024
-STEP_GROWTH = (1, 2, 2, 4)  # of the tokens a step, by model size
-GRID_STEP_GROWTH = (2, 2, 2, 4)
+STEP_GROWTH = (1, 2, 2, 4, 4, 4, 4, 8, 16)  # of the tokens a step, by model size
+GRID_STEP_GROWTH = (2, 2, 2, 4, 4, 4, 4, 8, 16)
 CUDA_STEP_GROWTH = 8  # a GPU's step takes as long for so many
-SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # layers, width by model size
-GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), (12, 768))  # where tokens lie on a grid
+LARGE_SIZES = ((12, 768), (16, 1024), (24, 1280), (28, 1792))  # up to a billion weights, for GPUs
+SIZES = ((2, 128), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # layers, width by model size
+GRID_SIZES = ((3, 96), (4, 128), (4, 192), (6, 256), (6, 384), (8, 512), *LARGE_SIZES)  # where tokens lie on a grid
+CPU_SIZES = 7  # of them are worth measuring on a CPU
 MOST_COUNTED_TOKENS = 2_000_000  # bounds the memory of counting (under 1 GB) and the size of a run
 COUNTED_A_SECOND, LEARNED_A_SECOND = 60_000, 4_000  # tokens for each second of training: about a tenth of it
 MOST_NGRAM_VOCAB = 8192  # counts of more tokens are too sparse, and too large
@@ -150,7 +152,7 @@ class Transformer(Family, TokenTaps):
 
     @classmethod
     def candidate_sizes(cls, spec: Tokens, scale: Scale) -> tuple[int, ...]:
-        return tuple(range(len(SIZES)))
+        return tuple(range(CPU_SIZES if scale.device == "cpu" else len(SIZES)))
 
     @classmethod
     def target_examples(cls, spec: Tokens, config: TransformerConfig, scale: Scale) -> float:
