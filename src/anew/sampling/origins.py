@@ -14,16 +14,18 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from anew.core import files
+from anew.core import files, isolation
 from anew.core.schema import Flag, Real, Record, Text, Whole, checked
 from anew.core.settings import MAX_INT
 from anew.core.version import __version__
 from anew.data.formats import audio, fasta, frames, pixels
+from anew.data.formats.reading import read_whole
 from anew.errors import ConfigError, shorten
 
 MARK = "anew="  # in front of the JSON object in a comment
 MAX_BATCH = 256  # samples in one pass of the network: what fits in the memory of a small machine
 LONGEST_TEXT = 1000  # characters of a prompt that a comment holds
+LONGEST_COMMENT = 65536  # characters that are read of one
 SettingValue = Flag | Whole | Real | Text
 Seed = Annotated[int, Field(ge=0, le=MAX_INT, strict=True)]
 
@@ -109,7 +111,8 @@ def origins_in(path: Path) -> list[Origin]:
     """
     advice = "give a PNG, WAV, FLAC, GIF, MP4 or FASTA file that `anew sample` or a training wrote"
     try:
-        comments = _comments(path.read_bytes())
+        # Whoever handed the file on may have made it, so native libraries see it in another process alone.
+        comments = isolation.call(_comments, None, read_whole(path))
         origins = [from_comment(comment) for comment in comments]
     except OSError as error:
         raise ConfigError(f"{str(path)!r} cannot be read ({files.clause(error)}); {advice}") from None
@@ -121,7 +124,12 @@ def origins_in(path: Path) -> list[Origin]:
     return present
 
 
-def _comments(data: bytes) -> Sequence[str]:
+def _comments(_: None, data: bytes) -> list[str]:
+    """The beginnings of the comments that hold an origin. Raises ValueError (one clause)."""
+    return [text[:LONGEST_COMMENT] for text in _all_comments(data) if MARK in text]
+
+
+def _all_comments(data: bytes) -> Sequence[str]:
     """The comments of a file, by what its content is."""
     if data[:4] in (b"RIFF", b"fLaC"):
         return [audio.comment(data)]
