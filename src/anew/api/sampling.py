@@ -20,7 +20,7 @@ RUNS = "runs"  # where trainings write, if nothing else is said
 def again(
     file: str | Path, run: str | Path | None = None, *, device: str = "auto", trust_code: bool = False
 ) -> Samples:
-    """Make a sample once more: PNG, WAV, FLAC, GIF, MP4 and FASTA files say what they follow from.
+    """Make a sample once more: its file says what it follows from, or `.origins.json` beside a text.
 
     Args:
         file: A file that `sample` or a training wrote.

@@ -198,9 +198,7 @@ def _sample(p: CommandParser) -> None:
         metavar="I/K",
         help="make the I-th of K shares of the samples alone, for K processes: together they are those of one",
     )
-    p.add_argument(
-        "--again", metavar="FILE", help="make the sample in this PNG, WAV, FLAC, GIF, MP4 or FASTA file once more"
-    )
+    p.add_argument("--again", metavar="FILE", help="make the sample in this file once more")
     _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)")
     _trust_code(p)
 
