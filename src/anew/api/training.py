@@ -80,7 +80,7 @@ def train(
         KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` goes on.
     """
     started = time.monotonic() if started is None else started
-    with _together() as world:
+    with several_processes() as world:
         request = make_request(
             data,
             budget=budget,
@@ -127,7 +127,7 @@ def _train(
         given = Given(request.data if elsewhere else None)
         return _continue(world, lambda: RunFolder.open(path), given, reporter, started)
     cleanup: Cleanup = "files" if path.exists() else "folder"
-    folder = _of_process(world, lambda: _create(path, own_file))
+    folder = of_process(world, lambda: _create(path, own_file))
     with folder.locked():
         if own_file is not None:
             files.write(folder.path / OWN_FAMILY, own_file.read_bytes())
@@ -179,7 +179,7 @@ def _create(path: Path, own_file: Path | None) -> RunFolder:
 
 
 @contextmanager
-def _together() -> Iterator[World | None]:
+def several_processes() -> Iterator[World | None]:
     """The world of the processes that torchrun started; None for a single one, which need not import PyTorch yet."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield None
@@ -197,7 +197,7 @@ def _on_main(world: World | None, decide: Callable[[], bool]) -> bool:
     return world.broadcast(world.is_main and decide())
 
 
-def _of_process(world: World | None, open_folder: Callable[[], RunFolder]) -> RunFolder:
+def of_process(world: World | None, open_folder: Callable[[], RunFolder]) -> RunFolder:
     """The run folder on the main process; a copy on the others, which may be on other machines."""
     if world is None or world.is_main:
         return open_folder()
@@ -236,7 +236,7 @@ def resume(
         KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` goes on.
     """
     started = time.monotonic() if started is None else started
-    with _together() as world:
+    with several_processes() as world:
         if budget is not None and steps is not None:
             raise ConfigError("both `budget` and `steps` were given; give one of them")
         seconds = None if budget is None else parse_duration(budget)
@@ -270,7 +270,7 @@ def _continue(
     trust_code: bool = True,
 ) -> Model:
     """Finish a run, or give it more."""
-    folder = _of_process(world, open_folder)
+    folder = of_process(world, open_folder)
     with folder.locked():
         record = folder.read() if world is None else _shared(world, folder)
         if record.status == "begun":

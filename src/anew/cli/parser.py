@@ -14,6 +14,7 @@ TAGLINE = (
     "New data from your data: the right model for it, in the time you have, with measured evidence that it is new."
 )
 PREFERENCES = ("quality", "speed", "latent")  # as anew.api has them, whose import would cost a third of a second
+MOST_PROCESSES = 1024
 DATA_HELP = "a folder, a file, an address (s3://, https://, ...), or a Hugging Face data set (owner/name)"
 MODALITY_HELP = "text, image, video, ... (default: detected)"
 SEED_HELP = "random seed (default: 0); the same seed gives the same result"
@@ -120,6 +121,22 @@ def _steps(p: CommandParser, help: str) -> None:
     p.add_argument("--steps", type=_integer("--steps"), metavar="N", help=help)
 
 
+def _processes(p: CommandParser) -> None:
+    p.add_argument(
+        "--processes",
+        type=_process_count,
+        default=0,
+        metavar="N",
+        help="processes on this machine that train together (default: one for each GPU)",
+    )
+
+
+def _process_count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_PROCESSES:
+        raise ConfigError(f"--processes must be a number from 1 to {MOST_PROCESSES} (got {shorten(text)})")
+    return int(text)
+
+
 def _settings(p: CommandParser, help: str) -> None:
     p.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE", help=help)
 
@@ -165,6 +182,7 @@ def _train(p: CommandParser) -> None:
     _prefer(p)
     _seed(p)
     _settings(p, "a setting; may be repeated (see `anew settings`)")
+    _processes(p)
     _verbose(p)
 
 
@@ -173,6 +191,7 @@ def _resume(p: CommandParser) -> None:
     p.add_argument("--budget", metavar="TIME", help="additional time: 90s, 10m, 2h")
     _steps(p, "new total number of steps")
     p.add_argument("--data", help="new location of the data, if it has moved")
+    _processes(p)
     _trust_code(p)
     _verbose(p)
 
@@ -199,6 +218,13 @@ def _sample(p: CommandParser) -> None:
         help="make the I-th of K shares of the samples alone, for K processes: together they are those of one",
     )
     p.add_argument("--again", metavar="FILE", help="make the sample in this file once more")
+    p.add_argument(
+        "--scale",
+        type=_integer("--scale"),
+        default=1,
+        metavar="N",
+        help="pictures: write each pixel as a square of N x N, so that sprites stay sharp (default: 1)",
+    )
     _settings(p, "a sampling setting; may be repeated (see `anew settings sampling`)")
     _trust_code(p)
 

@@ -286,6 +286,27 @@ class Modality(ABC):
         """
         return None
 
+    def sheet_files(self, items: Sequence[DecodedItem], names: Sequence[str], stem: str) -> dict[str, bytes]:
+        """Files that hold many items as one, for programs: a sprite sheet and its cells. None by default.
+
+        Args:
+            items: Decoded items.
+            names: Of the file of each.
+            stem: Names of the files without their endings.
+
+        Returns:
+            Content by name.
+        """
+        return {}
+
+    def enlarge(self, item: DecodedItem, factor: int) -> DecodedItem:
+        """A decoded picture whose pixels are squares of `factor` pixels a side.
+
+        Raises:
+            ConfigError: Items have no pixels.
+        """
+        raise ConfigError(f"{self.name} data has no pixels to enlarge; leave scale out")
+
     def calibration_size(self) -> tuple[int, int]:
         """How many samples and how many training items `calibrate` compares; (0, 0): there is nothing that it learns."""
         return 0, 0

@@ -30,6 +30,7 @@ BUFFERS = "buffers.safetensors"  # what is fitted once: of checkpoints with equa
 FOLDERS = (
     "checkpoints",
     "samples",
+    "film",
     "report",
     "reports",
     "codec",

@@ -84,7 +84,7 @@ class Judge:
 
     def __init__(self, data: Dataset, seed: int) -> None:
         self.seed = seed
-        evaluation: Evaluation = load("evaluation", data.modality.name)(
+        evaluation: Evaluation[DecodedItem] = load("evaluation", data.modality.name)(
             EvaluationInputs(
                 modality=data.modality.base,
                 spec=data.spec,
@@ -99,7 +99,7 @@ class Judge:
             )
         )
         train = evaluation.items("train", max(EMBEDDER_ITEMS, REAL_SETS * MOST_ITEMS))
-        self.embed: Embedder = evaluation.embedder(train[:EMBEDDER_ITEMS])
+        self.embed: Embedder[DecodedItem] = evaluation.embedder(train[:EMBEDDER_ITEMS])
         self.validation = self.embed(evaluation.items("test", MOST_ITEMS))  # (n, d)
         self.train = self.embed(train[: REAL_SETS * MOST_ITEMS])  # (m, d)
 

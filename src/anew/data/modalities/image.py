@@ -18,7 +18,7 @@ from anew.core.arrays import Integers, Numbers, Values, as_array
 from anew.core.settings import setting
 from anew.core.specs import Batch, Condition, Grid, Spec
 from anew.data import limits
-from anew.data.formats import learned, pixels
+from anew.data.formats import learned, pixels, sprite_sheet
 from anew.data.formats.image_size import RUNGS, chosen_size
 from anew.data.formats.pixel_matching import PixelMatching
 from anew.data.modality import CONFIDENT, Modality, ModalityTraits, class_count
@@ -341,6 +341,18 @@ class Image(Modality):
     def save_item(self, item: DecodedItem, comment: str = "") -> Artifact:
         data = pixels.png(np.asarray(item, np.uint8), self.matching.is_paletted, comment)
         return Artifact(".png", data, media="image/png")
+
+    def sheet_files(self, items: Sequence[DecodedItem], names: Sequence[str], stem: str) -> dict[str, bytes]:
+        images = [np.asarray(item, np.uint8) for item in items]
+        count = sprite_sheet.capacity(*images[0].shape[:2]) if images else 0
+        if not count:
+            return {}
+        name = f"{stem}.png"
+        sheet, cells = sprite_sheet.sprite_sheet(images[:count], names[:count], name, self.matching.is_paletted)
+        return {name: sheet, f"{stem}.json": cells}
+
+    def enlarge(self, item: DecodedItem, factor: int) -> DecodedItem:
+        return sprite_sheet.enlarged(np.asarray(item), factor)
 
     def picture(self, item: DecodedItem) -> Numbers:
         return np.asarray(item)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
+from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import (
     ERROR_RATE,
@@ -48,15 +49,15 @@ POSERS = 1_200  # real items that pose as samples in the match test: so many tel
 PAIRS = 12  # closest pairs that a report shows
 
 
-class Audit:
+class Audit(Generic[ItemT]):
     """One audit, step by step. Items of all sorts have one index: real ones, samples, planted ones."""
 
     def __init__(
         self,
-        item_type: ItemType,
-        samples: Sequence[Any],
-        train: Sequence[Any],
-        held_out: Sequence[Any],
+        item_type: ItemType[ItemT],
+        samples: Sequence[ItemT],
+        train: Sequence[ItemT],
+        held_out: Sequence[ItemT],
         groups: Integers | None = None,
         *,
         n_train_total: int | None = None,
@@ -359,10 +360,10 @@ def count_identical(of_samples: Sequence[NearestReal], is_train: NDArray[np.bool
 
 
 def audit(
-    item_type: ItemType,
-    samples: Sequence[Any],
-    train: Sequence[Any],
-    held_out: Sequence[Any],
+    item_type: ItemType[ItemT],
+    samples: Sequence[ItemT],
+    train: Sequence[ItemT],
+    held_out: Sequence[ItemT],
     groups: Integers | None = None,
     *,
     n_train_total: int | None = None,

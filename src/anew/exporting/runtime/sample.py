@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
-Array = np.ndarray[Any, Any]
+Array = NDArray[np.number]
 Values = dict[str, Array]
 Step = Mapping[str, Any]  # of sampler.json
 

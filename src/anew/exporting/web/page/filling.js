@@ -99,6 +99,6 @@ export class Filling {
     }).promise;
     $("fill-save").hidden = false;
     document.body.dataset.filled = this.seed;
-    return say("fill-status", "Again for another one.");
+    return say("fill-status", "Press again for another one.");
   }
 }
