@@ -215,9 +215,9 @@ def _sample(p: CommandParser) -> None:
         "--share",
         type=_share,
         metavar="I/K",
-        help="make the I-th of K shares of the samples alone, for K processes: together they are those of one",
+        help="make only the I-th of K shares of the samples; K processes together make what one would",
     )
-    p.add_argument("--again", metavar="FILE", help="make the sample in this file once more")
+    p.add_argument("--again", metavar="FILE", help="make the sample in this file again")
     p.add_argument(
         "--scale",
         type=_integer("--scale"),
@@ -325,7 +325,7 @@ def _serve(p: CommandParser) -> None:
         "--unload-after",
         default="10m",
         metavar="TIME",
-        help="free the memory of a model that nobody asked for so long: 90s, 10m, 2h or never (default: 10m)",
+        help="unload a model after this long without a request: 90s, 10m, 2h or never (default: 10m)",
     )
     p.add_argument(
         "--chat",
