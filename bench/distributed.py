@@ -1,11 +1,14 @@
 """Distributed: training on several hosts that share no folder, on links of a given speed; a link that is cut; memory of FSDP2.
 
-    python bench/distributed.py --data DATA [--parts hosts resume cut memory] [--hosts 2 3] [--rate 1gbit 100mbit]
+    python bench/distributed.py --data DATA [--parts hosts resume cut kill lost memory] [--hosts 2 3] [--rate 1gbit 100mbit]
 
 Hosts are network namespaces with veth pairs on a bridge (needs root and iproute2), each with its own name, folder and copy of the
 data; one process each. `hosts`: the largest relative difference of the logged losses from one process, and the wall time.
 `resume`: the run of so many hosts is stopped by SIGTERM to the last one, and goes on with one host less. `cut`: the last host's port
-is taken off the bridge; seconds until the first host ends, and what it says. `memory`: peak memory of each of two processes of a
+is taken off the bridge; seconds until the first host ends, and what it says. `kill`: on this machine, two processes under
+--max-restarts, a random one of which is killed at random instants (SIGKILL), until the run has ended `--kills` times with its report;
+how many ended with the bytes of the undisturbed run. `lost`: of two hosts under --nnodes 1:2 the last one is killed; the first goes on
+alone. `memory`: peak memory of each of two processes of a
 Transformer, DDP beside FSDP2.
 """
 
@@ -13,7 +16,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
+import os
+import random
 import shutil
 import signal
 import subprocess
@@ -58,10 +64,17 @@ def network(hosts: int, rate: str | None) -> Iterator[None]:
 
 
 def start_host(
-    number: int, hosts: int, place: Path, words: Sequence[str], cores: Sequence[int]
+    number: int,
+    hosts: int,
+    place: Path,
+    words: Sequence[str],
+    cores: Sequence[int],
+    nodes: str | None = None,
+    restarts: int = 0,
 ) -> subprocess.Popen[str]:
     """One host's torchrun, in its folder."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", str(hosts)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", nodes or str(hosts)]
+    torchrun += ["--max-restarts", str(restarts)]
     # Names of the hosts are not resolved here, so each is told whether it keeps the store of the rendezvous.
     meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{NETWORK}.1:{PORT}", "--rdzv-id", "bench"]
     meeting += ["--rdzv-conf", f"is_host={number == 0}"]
@@ -186,6 +199,116 @@ def wait_for_end(pid: int) -> bool:
     return not psutil.pid_exists(pid)
 
 
+def torchrun_words(*options: object) -> list[str]:
+    return [sys.executable, "-m", "torch.distributed.run", *map(str, options), "-m", "--", "anew"]
+
+
+def digest(run: Path) -> str:
+    return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+
+
+def kill_rows(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Runs with SIGKILLs of random workers at random instants, until there were `--kills` of them."""
+    random_numbers = random.Random(1)
+    place = fresh(given.work / "distributed" / "kill")
+    words = [str(given.data) if word == given.data.name else word for word in train_words(given)]
+    undisturbed = run_with_kills([*words[:3], str(place / "undisturbed"), *words[4:]], given, [])
+    kills = number = 0
+    while kills < given.kills:
+        run = place / f"run{number}"
+        number += 1
+        delays = [random_numbers.uniform(0.5, 1.3 * undisturbed["seconds"]) for _ in range(min(4, given.kills - kills))]
+        row = run_with_kills([*words[:3], str(run), *words[4:]], given, delays, random_numbers)
+        if not row["kills"]:
+            continue
+        kills += int(row["kills"])
+        is_same = row["code"] == 0 and digest(run) == digest(place / "undisturbed")
+        yield {
+            "part": "kill",
+            **row,
+            "kills_so_far": kills,
+            "same_bytes": is_same,
+            "reported": (run / "report").exists(),
+        }
+
+
+def run_with_kills(
+    words: Sequence[str], given: argparse.Namespace, delays: Sequence[float], source: random.Random | None = None
+) -> dict[str, Any]:
+    """One run, a worker of which is killed so many seconds after the one before (or the start) is there again."""
+    command = [*torchrun_words("--standalone", "--nproc-per-node", 2, "--max-restarts", 50), *words]
+    begin = time.monotonic()
+    log = open(given.work / "distributed" / "kill.log", "ab")  # noqa: SIM115
+    host = subprocess.Popen(command, env=environ(given.cores[:1]), stdout=log, stderr=log, start_new_session=True)
+    states = []
+    for delay in delays:
+        deadline = time.monotonic() + delay
+        while host.poll() is None and (time.monotonic() < deadline or len(workers(host)) < 2):
+            time.sleep(0.05)
+        alive = workers(host)
+        if host.poll() is not None or not alive:
+            break
+        assert source is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(source.choice(alive), signal.SIGKILL)
+            states.append(state_of(Path(words[3])))
+        time.sleep(1.0)
+    code = host.wait()
+    log.close()
+    return {"kills": len(states), "killed_at": states, "code": code, "seconds": round(time.monotonic() - begin, 1)}
+
+
+def state_of(run: Path) -> str:
+    """How far a run is: the step that it logged last, or its status behind the training."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        status = str(json.loads((run / "config.json").read_text())["status"])
+        return f"step {len(losses(run))}" if status == "training" and (run / "events.jsonl").exists() else status
+    return "not begun"
+
+
+def workers(host: subprocess.Popen[Any]) -> list[int]:
+    """The processes of Anew below a torchrun."""
+    import psutil
+
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        found = [process.pid for process in psutil.Process(host.pid).children() if is_worker(process)]
+    return found
+
+
+def is_worker(process: Any) -> bool:
+    import psutil
+
+    try:
+        words = process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+    return "anew" in words and "torch.distributed.run" not in words
+
+
+def lost_row(given: argparse.Namespace) -> dict[str, Any]:
+    """The last of two hosts is killed with all its processes; the first one goes on alone."""
+    import psutil
+
+    folders = places(given, 2)
+    run = folders[0] / "run"
+    with network(2, None):
+        started = [
+            start_host(i, 2, f, train_words(given), given.cores, nodes="1:2", restarts=3) for i, f in enumerate(folders)
+        ]
+        wait_for_steps(run, given.steps // 4)
+        at = len(losses(run))
+        root = psutil.Process(started[-1].pid)
+        for process in [*root.children(recursive=True), root]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        begin = time.monotonic()
+        output = started[0].communicate()[0]
+    sentences = [line for line in output.splitlines() if line.startswith("anew: ")]
+    row = {"part": "lost", "lost_at": at, "code": started[0].returncode, "steps": len(losses(run)), "says": sentences}
+    return row | {"seconds": round(time.monotonic() - begin, 1)}
+
+
 def memory_rows(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     peaks = {}
     for parallel in ("ddp", "fsdp"):
@@ -203,6 +326,7 @@ def main() -> None:
     build.add_argument("--parts", nargs="*", default=["hosts", "resume", "cut", "memory"])
     build.add_argument("--hosts", type=int, nargs="*", default=[2, 3])
     build.add_argument("--rate", nargs="*", default=["1gbit"], help="of the links, as tc writes it")
+    build.add_argument("--kills", type=int, default=20, help="SIGKILLs of the part `kill`")
     build.add_argument("--steps", type=int, default=100)
     build.add_argument(
         "--layers", type=int, default=14, help="of the Transformer of width 768 whose memory is measured"
@@ -218,6 +342,10 @@ def main() -> None:
             rows.add(**resume_row(given, hosts, given.rate[0], alone))
     if "cut" in given.parts:
         rows.add(**cut_row(given, given.hosts[0]))
+    for row in kill_rows(given) if "kill" in given.parts else ():
+        rows.add(**row)
+    if "lost" in given.parts:
+        rows.add(**lost_row(given))
     for row in memory_rows(given) if "memory" in given.parts else ():
         rows.add(**row)
     rows.show()

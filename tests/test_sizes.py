@@ -1,8 +1,9 @@
-"""Files stay under 500 lines, classes under 300, functions under 60, nesting at most 3 blocks deep."""
+"""Files stay under 500 lines, classes under 300, functions under 60, nesting at most 3 blocks deep, and `Any` is rare."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,11 @@ def depth(node: ast.AST) -> int:
         chained = isinstance(node, ast.If) and child in node.orelse and isinstance(child, ast.If)  # elif is no deeper
         deepest = max(deepest, depth(child) + (isinstance(child, BLOCKS) and not chained))
     return deepest
+
+
+def test_any_is_rare() -> None:
+    lines = [line for path in (ROOT / "src").rglob("*.py") for line in path.read_text().splitlines()]
+    assert sum(re.search(r"\bAny\b", line) is not None for line in lines) <= 200
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

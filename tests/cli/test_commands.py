@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,23 +17,19 @@ from typing import Any
 import pytest
 
 from anew.cli import main
+from anew.runs.events import read as read_events
+from commands import anew
 from samples import names, prose, shapes
 
 ENV = {**os.environ, "PYTHONWARNINGS": "error::DeprecationWarning:anew"}
 
 
-def anew(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "anew", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=ENV,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout[-1500:] + done.stderr[-1500:]
+def in_a_process(*words: object) -> None:
+    """`python -m anew WORDS`, which must end with 0 and without a warning of ours."""
+    command = [sys.executable, "-m", "anew", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=900, check=False)
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
     assert "Traceback" not in done.stderr
-    return done
 
 
 def digest(run: Path) -> str:
@@ -42,7 +40,8 @@ def digest(run: Path) -> str:
 def text_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("text")
     data = prose(folder / "data" / "book.txt").parent
-    anew("train", data, "--run", folder / "run", "--steps", 12, "--set", "evaluate_samples=4")
+    settings = ("--set", "evaluate_samples=4", "--set", "precision=fp32")
+    in_a_process("train", data, "--run", folder / "run", "--steps", 12, *settings)
     return data, folder / "run"
 
 
@@ -50,7 +49,8 @@ def text_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def image_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("image")
     data = shapes(folder / "data")
-    anew("train", data, "--run", folder / "run", "--steps", 8, "--set", "evaluate_samples=24", "--set", "batch_size=16")
+    settings = ("--set", "evaluate_samples=24", "--set", "batch_size=16")
+    in_a_process("train", data, "--run", folder / "run", "--steps", 8, *settings)
     return data, folder / "run"
 
 
@@ -146,7 +146,7 @@ def test_shares_and_samples_once_more(
         (("--out", tmp_path / "x"), "RUN is missing"),
         ((run, "--share", "3/2"), "--share must be I/K"),
         ((run, "-n", 2, "--share", "1/3"), "3 shares of 2 samples are too many"),
-        ((run, "--again", run / "config.json"), "has no place for an origin"),
+        ((run, "--again", run / "config.json"), "does not say where it comes from"),
     ]:
         out = () if "--out" in words else ("--out", tmp_path / "x")
         assert sentence in sample(*words, *out, code=2)
@@ -212,6 +212,12 @@ def test_every_command_speaks_json(text_run: tuple[Path, Path], image_run: tuple
     assert resumed["report"]["scores"]
     sampled = spoken("sample", run, "--out", tmp_path / "a", "-n", 2, "--set", "max_tokens=20")
     assert sampled["samples"] == 2 and all(Path(name).is_file() for name in [*sampled["files"], sampled["sheet"]])
+    pictures = spoken("sample", image_run[1], "--out", tmp_path / "b", "-n", 3, "--scale", 3)
+    sheet, cells = map(Path, pictures["sprite_sheet"])
+    frames = json.loads(cells.read_text())["frames"]
+    assert sheet.name == "sheet.png" and list(frames) == [Path(name).name for name in pictures["files"]]
+    assert sampled["sprite_sheet"] == []
+    assert "leave scale out" in anew("sample", run, "--out", tmp_path / "c", "--scale", 2, code=2).stderr
     walked = spoken("walk", image_run[1], "--out", tmp_path / "w", "-n", 4, "--stops", 2)
     assert walked["frames"] == 4 and Path(walked["strip"]).is_file() and Path(walked["animation"]).is_file()
     written = spoken("example", "names", tmp_path / "names")
@@ -253,7 +259,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(text_run: tuple[Path, Path], tmp
     data, run = text_run
     target = tmp_path / "killed"
     command = [sys.executable, "-m", "anew", "train", str(data), "--run", str(target), "--steps", "12"]
-    settings = ["--set", "evaluate_samples=4", "--set", "checkpoint_seconds=0"]
+    settings = ["--set", "evaluate_samples=4", "--set", "precision=fp32", "--set", "checkpoint_seconds=0"]
     process = subprocess.Popen([*command, *settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENV)
     while not (target / "config.json").exists():
         time.sleep(0.02)
@@ -300,7 +306,6 @@ def test_a_run_without_a_name_is_named_where_it_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from anew import api
-    from anew.cli import main
 
     def stopped(data: str, run: Path, **how: Any) -> None:
         how["reporter"].steps = 1
@@ -317,7 +322,7 @@ def test_a_run_without_a_name_is_named_where_it_stops(
 
 @pytest.mark.parametrize("parallel", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def test_torchrun_is_the_same_command(text_run: tuple[Path, Path], tmp_path: Path, parallel: str) -> None:
-    data, _ = text_run
+    data, run = text_run
     launcher = [
         sys.executable,
         "-m",
@@ -332,12 +337,11 @@ def test_torchrun_is_the_same_command(text_run: tuple[Path, Path], tmp_path: Pat
     settings = ["--set", "evaluate_samples=4", "--set", "precision=fp32", "--set", f"parallel={parallel}"]
     command = [*launcher, "train", str(data), "--run", str(tmp_path / "two"), "--steps", "12", *settings]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=240, check=False, env={**ENV, "OMP_NUM_THREADS": "1"}
+        command, capture_output=True, text=True, timeout=900, check=False, env={**ENV, "OMP_NUM_THREADS": "1"}
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    anew("train", data, "--run", tmp_path / "one", "--steps", 12, *settings[:4])
-    curves = [[json.loads(line)["loss"] for line in (tmp_path / name / "events.jsonl").read_text().splitlines()
-               if '"event": "step"' in line] for name in ("one", "two")]  # fmt: skip
+    events = [read_events(folder / "events.jsonl") for folder in (run, tmp_path / "two")]
+    curves = [[event["loss"] for event in of_run if event["event"] == "step"] for of_run in events]
     assert len(curves[0]) == len(curves[1]) == 12
     assert all(abs(a - b) <= 1e-4 * abs(a) for a, b in zip(*curves, strict=True))
 
@@ -345,10 +349,10 @@ def test_torchrun_is_the_same_command(text_run: tuple[Path, Path], tmp_path: Pat
 def test_a_budget_is_kept_and_its_plan_replays(tmp_path: Path) -> None:
     data = shapes(tmp_path / "data")
     begin = time.monotonic()
-    anew("train", data, "--run", tmp_path / "run", "--budget", "20s")
+    in_a_process("train", data, "--run", tmp_path / "run", "--budget", "15s")
     took = time.monotonic() - begin
-    assert took < 22.0
-    assert took > 14.0
+    assert took < 17.0
+    assert took > 10.0
     anew("train", data, "--run", tmp_path / "again", "--plan", tmp_path / "run", "--set", "evaluate_samples=0")
     assert digest(tmp_path / "again") == digest(tmp_path / "run")
 
@@ -367,7 +371,7 @@ def test_a_family_of_your_own_is_one_file(image_run: tuple[Path, Path], tmp_path
 def test_tensorboard_files_are_written_when_asked_for(image_run: tuple[Path, Path], tmp_path: Path) -> None:
     data, _ = image_run
     common = ("--steps", 3, "--set", "evaluate_samples=0", "--set", "batch_size=16")
-    anew("train", data, "--run", tmp_path / "run", *common, "--set", "tensorboard=true")
+    in_a_process("train", data, "--run", tmp_path / "run", *common, "--set", "tensorboard=true")
     assert list((tmp_path / "run").glob("events.out.tfevents*"))
 
 
@@ -434,10 +438,6 @@ def test_a_mistake_is_one_sentence(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    import re
-
-    from anew.cli import main
-
     data, run = text_run
     (tmp_path / "empty").mkdir()
     (tmp_path / "odd.py").write_text("this is no Python\n")
@@ -463,10 +463,6 @@ def test_a_mistake_is_one_sentence(
 def test_altered_runs_are_refused(
     text_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import shutil
-
-    from anew.cli import main
-
     _, run = text_run
     for harm, says in (
         ("weights", "which its weights do not fill"),
@@ -505,8 +501,6 @@ def test_a_begun_run_is_never_removed(text_run: tuple[Path, Path], tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_damaged_decay_start_is_said(text_run: tuple[Path, Path], tmp_path: Path) -> None:
-    import shutil
-
     data, run = text_run
     shutil.copytree(run, tmp_path / "run")
     state = tmp_path / "run" / "checkpoints" / "decay-start" / "state.safetensors"
@@ -518,10 +512,6 @@ def test_a_damaged_decay_start_is_said(text_run: tuple[Path, Path], tmp_path: Pa
 def test_edited_settings_are_one_sentence(
     text_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import shutil
-
-    from anew.cli import main
-
     _, run = text_run
     for number, edit in enumerate(
         ({"data": None}, {"spec": {"kind": "tokens"}}, {"family": {"name": "nothing", "config": {}}})
@@ -537,10 +527,6 @@ def test_edited_settings_are_one_sentence(
 def test_changed_data_is_refused_and_moved_data_is_found(
     image_run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import shutil
-
-    from anew.cli import main
-
     data, run = image_run
     shutil.copytree(run, tmp_path / "run")
     shutil.copytree(data, tmp_path / "moved")

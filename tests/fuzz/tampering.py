@@ -104,7 +104,9 @@ def config_on_purpose(source: random.Random, run: Path) -> str:
         ("family", "codec", "modality", "request", "request begun", "suffix", "status", "data", "data modality")
     )
     if where in ("family", "codec"):
-        holder = value.setdefault("codec", {}) if where == "codec" else value
+        if where == "codec" and value.get("codec") is None:
+            value["codec"] = {}
+        holder = value["codec"] if where == "codec" else value
         holder.setdefault("family", {})["name"] = code
     elif where.startswith("request"):
         value["request"]["family"] = code

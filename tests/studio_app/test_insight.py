@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,9 @@ import torch
 from starlette.testclient import TestClient
 
 import anew
-from anew.studio_app.insight_work import Plane
+from anew.core.specs import Batch
+from anew.sampling.conditioning import condition_from_prompt
+from anew.studio_app.source_lines import SOURCES
 from studio_runs import client_of
 
 
@@ -23,21 +26,9 @@ def events(client: TestClient, path: str, **body: Any) -> list[dict[str, Any]]:
     return [json.loads(part.removeprefix("data: ")) for part in answer.text.split("\n\n") if part]
 
 
-def test_a_plane_holds_what_differs_most() -> None:
-    source = torch.Generator().manual_seed(0)
-    latents = torch.randn((200, 2, 3), generator=source) * torch.tensor([[9.0, 1, 1], [1, 1, 4]])
-    plane = Plane.of(latents)
-    flat = plane.directions.flatten(1)
-    assert torch.allclose(flat @ flat.T, torch.eye(2), atol=1e-5)
-    assert flat.abs().argmax(1).tolist() == [0, 5] and plane.share > 0.9
-    places = plane.places(latents)
-    assert torch.allclose(places.std(0), torch.ones(2), atol=1e-4)
-    assert torch.allclose(plane.places(plane.latents(places)), places, atol=1e-4)
-
-
-def test_a_film_ends_with_the_samples(client: TestClient) -> None:
+def test_noise_levels_end_with_the_samples(client: TestClient) -> None:
     assert client.get("/api/play/about", params={"run": "runs/shapes"}).json()["insight"] == "noise"
-    first, *levels, end = events(client, "film", run="runs/shapes", seed=4, settings={"steps": "30"})
+    first, *levels, end = events(client, "noise", run="runs/shapes", seed=4, settings={"steps": "30"})
     assert first["levels"] == 30 and end == {"end": True}
     assert len(levels) == 24 and levels[0]["step"] == 1 and levels[-1]["step"] == 30
     sigmas = [level["sigma"] for level in levels]
@@ -45,10 +36,61 @@ def test_a_film_ends_with_the_samples(client: TestClient) -> None:
     assert levels[0]["noisy"] != levels[0]["estimate"]
 
 
-@pytest.mark.parametrize(("path", "run"), [("film", "runs/names"), ("critic", "runs/shapes"), ("map", "runs/shapes")])
+@pytest.mark.parametrize(
+    ("path", "run"),
+    [
+        ("noise", "runs/names"),
+        ("critic", "runs/shapes"),
+        ("map", "runs/shapes"),
+        ("field", "runs/names"),
+        ("sentence", "runs/shapes"),
+        ("softness", "runs/shapes"),
+    ],
+)
 def test_what_a_family_does_not_show(path: str, run: str, client: TestClient) -> None:
     (fault,) = events(client, path, run=run)
     assert "this model" in fault["error"]["message"]
+
+
+def test_the_same_start_with_each_label(client: TestClient) -> None:
+    labels = client.get("/api/play/about", params={"run": "runs/shapes"}).json()["labels"]
+    first, *levels, _ = events(
+        client, "noise", run="runs/shapes", seed=4, settings={"steps": "3"}, each_label=bool(labels)
+    )
+    assert first["labels"] == (labels[:6] if labels else [None] * 3)
+    assert len(levels) == 3 and len(levels[0]["noisy"]) == len(first["labels"])
+
+
+def test_the_field_leads_to_the_data(client: TestClient) -> None:
+    base, *levels, _ = events(client, "field", run="runs/shapes")
+    assert 0 < base["share"] <= 1 and len(base["starts"]) == 121 and len(levels) == base["levels"] == 8
+    far = [sum(x * x + y * y for x, y in level["ends"]) for level in levels]
+    assert far[0] < far[-1]  # from much noise all is taken for about the mean, from little for what it is
+
+
+def test_a_sentence_of_ones_own(client: TestClient, root: Path) -> None:
+    read, looks, following, _ = events(client, "sentence", run="runs/names", prompt="anna", settings={"top_k": "3"})
+    assert "".join(read["tokens"]) == "anna" and set(read["sides"]) >= {"network", "counts", "together"}
+    assert all(len(bits) == len(read["tokens"]) - 1 for bits in read["sides"].values())
+    assert len(base64.b64decode(looks["attention"])) == looks["shown"] * len(read["tokens"]) ** 2
+    token = following["next"]
+    assert token["left"] == 3 and sum(other["drawn_p"] > 0 for other in token["top"]) == 3
+    assert token["cut_p"] == pytest.approx(1 - sum(other["p"] for other in token["top"][:3]), abs=1e-5)
+    model = anew.load(root / "runs" / "names")
+    assert sum(read["sides"]["together"]) == pytest.approx(
+        float(model.family.bits(Batch(condition_of(model, "anna")))[0]), rel=1e-5
+    )
+
+
+def condition_of(model: Any, text: str) -> torch.Tensor:
+    return torch.as_tensor(condition_from_prompt(model.modality, text, None).x)[None]  # type: ignore[union-attr]
+
+
+def test_the_lines_of_our_source(client: TestClient) -> None:
+    for name, (path, qualified) in SOURCES.items():
+        answer = client.get("/api/source", params={"name": name}).json()
+        assert answer["file"] == f"anew/{path}" and f"def {qualified.rpartition('.')[2]}(" in answer["text"]
+    assert client.get("/api/source", params={"name": "../../etc/passwd"}).status_code == 404
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +123,11 @@ def test_what_the_critic_believes(others: TestClient) -> None:
 def test_a_map_of_latents(others: TestClient) -> None:
     answer, _ = events(others, "map", run="vae")
     assert 0 < answer["share"] <= 1 and len(answer["points"]) > 50 and answer["pairs"]
+    assert len(answer["directions"]) == 6 and len(answer["directions"][0]["items"]) == 7
+    shares = [direction["share"] for direction in answer["directions"]]
+    assert shares == sorted(shares, reverse=True) and sum(shares) <= 1.001
+    *softness, real, _ = events(others, "softness", run="vae", seed=2)
+    assert [step["temperature"] for step in softness][:2] == [0.0, 0.2] and real["real_detail"] > 0
     items, _ = events(others, "place", run="vae", places=[[0.0, 0.0], [1.0, -1.0]])
     assert len(items["items"]) == 2 and items["items"][0].startswith("data:image/png")
     assert others.post("/api/play/place", json={"run": "vae", "places": [[99.0, 0.0]]}).status_code == 400

@@ -25,7 +25,7 @@ from anew.workflows import pilots
 from samples import shapes, tones
 
 SETTINGS = {"width": 8, "batch_size": 16, "model_size": 0, "evaluate_samples": 24, "previews": 0}
-BUDGET = 14.0
+BUDGET = 11.0
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ The command line and every page call these and nothing below. They are the funct
 from anew.api.catalog import example, examples, setting_groups, settings
 from anew.api.exporting import export, export_targets
 from anew.api.measure import check_requirements, compare, evaluate, look, parse_requirements, read_report, score, walk
-from anew.api.sampling import again
+from anew.api.sampling import again, loaded_together, sample_together
 from anew.api.serving import serve
 from anew.api.studio_page import studio
 from anew.api.training import load, resume, train
@@ -30,11 +30,13 @@ __all__ = [
     "export",
     "export_targets",
     "load",
+    "loaded_together",
     "look",
     "new_csv_file",
     "parse_requirements",
     "read_report",
     "resume",
+    "sample_together",
     "score",
     "serve",
     "setting_groups",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anew.api.sampling import loaded_together
 from anew.api.training import load, open_run
 from anew.core import arguments, files
 from anew.core.durations import parse_duration
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 
 COMPARISON_BUDGET = "5m"
+OTHER_PROCESS = "The first process has the report."
 MOST_MEASURED = 1_000_000  # samples of one report
 
 
@@ -167,7 +171,8 @@ def evaluate(
 ) -> EvaluationReport:
     """Measure samples against data: how good, how varied, how new. Writes a report.
 
-    Give either `run`, whose `report/` is written, or `samples` that were made elsewhere with `data`.
+    Give either `run`, whose `report/` is written, or `samples` that were made elsewhere with `data`. Under torchrun all processes
+    draw the samples of a run; the first one measures and has the report, the others have an empty one.
 
     Args:
         run: The folder of a run.
@@ -192,6 +197,8 @@ def evaluate(
     """
     if (run is None) == (samples is None):
         raise ConfigError("give either `run`, or `samples` with `data` for samples made elsewhere")
+    if samples is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("samples made elsewhere are measured by one process; leave out torchrun")
     n, seed = check_int("n", n, 1, MOST_MEASURED), check_int("seed", seed)
     reporter, modality = arguments.reporter(reporter), arguments.optional_text("modality", modality)
     trust_code = arguments.switch("trust_code", trust_code)
@@ -205,13 +212,18 @@ def evaluate(
         if name is not None:
             raise ConfigError(f"`{name}` is for samples made elsewhere; a run has its own held-out items and report")
         from anew.workflows.audit import read_features
-        from anew.workflows.evaluate import evaluate_run
+        from anew.workflows.evaluate import EvaluationReport, draw_for_evaluation, evaluate_run
 
         new_path = None if data_path is None else str(data_path)
         own_features = None if features_path is None else read_features(str(features_path))
-        with open_run(run).locked():
-            model = load(run, trust_code=trust_code)
-            return evaluate_run(model, n, seed=seed, data=new_path, reporter=reporter, features=own_features)
+        with _lock_of(run), loaded_together(run, trust_code) as (model, world):
+            if world is not None and not world.is_main:
+                draw_for_evaluation(world, model, n, seed)
+                name = model.record.data.modality
+                return EvaluationReport.of([], run="", family=model.family_name, modality=name, notes=[OTHER_PROCESS])
+            return evaluate_run(
+                model, n, seed=seed, data=new_path, reporter=reporter, features=own_features, world=world
+            )
     samples_path = arguments.path("samples", samples)
     if data_path is None:
         raise ConfigError("`samples` needs `data`: the reference data set")
@@ -298,6 +310,11 @@ def compare(
     from anew.workflows.compare.run import compare_families
 
     return compare_families(target, request, listed, run_paths, n, trust_code, reporter)
+
+
+def _lock_of(run: str | Path) -> AbstractContextManager[None]:
+    """Of a run, which the first process alone holds."""
+    return open_run(run).locked() if int(os.environ.get("RANK", "0")) == 0 else nullcontext()
 
 
 def read_report(run: str | Path) -> dict[str, Any]:

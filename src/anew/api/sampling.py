@@ -1,26 +1,82 @@
-"""The verb that makes a sample once more: again."""
+"""The verb that makes a sample once more, again; and what several processes do together with a model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from anew.api.training import load
+from anew.api.training import load, of_process, open_run, several_processes
 from anew.core import arguments
+from anew.core.settings import check_int
 from anew.errors import ConfigError
 from anew.runs.paths import CONFIG
 
 if TYPE_CHECKING:
+    from anew.core.world import World
+    from anew.sampling.model import Model
     from anew.sampling.samples import Samples
 
 RUNS = "runs"  # where trainings write, if nothing else is said
 
 
+@contextmanager
+def loaded_together(run: str | Path, trust_code: bool = False) -> Iterator[tuple[Model, World | None]]:
+    """The model of a run on each of torchrun's processes, with the world that they form; None for a single process. The first
+    process reads the run, which need not be on a shared disk.
+
+    Args:
+        run: The folder of the run.
+        trust_code: As in `load`.
+    """
+    with several_processes() as world:
+        if world is None:
+            yield load(run, trust_code=trust_code), None
+            return
+        from anew.sampling.model import Model
+        from anew.workflows.run_copy import share_record, share_trained
+
+        folder, world = of_process(world, lambda: open_run(run)), world.on("auto")
+        share_record(world, folder)
+        own = Model(folder, str(world.device), trust_code=trust_code) if world.is_main else None
+        share_trained(world, folder, None if own is None else own.family.state_dict())
+        yield own or Model(folder, str(world.device), trust_code=trust_code), world
+
+
+def sample_together(
+    model: Model, world: World | None, n: int, *, share: tuple[int, int] | None = None, **request: Any
+) -> Samples:
+    """What `model.sample` gives, drawn by all processes of a world, which call this alike.
+
+    Args:
+        model: As `loaded_together` gives it.
+        world: The processes; None for a single one.
+        n: How many samples.
+        share: As in `Model.sample`, for a single process.
+        **request: Further arguments of `Model.sample`.
+
+    Returns:
+        All samples on the first process, none on the others.
+    """
+    if world is None:
+        return model.sample(n, share=share, **request)
+    if share is not None:
+        raise ConfigError(
+            "torchrun's processes share all samples; leave out `share`, or start a command for each share"
+        )
+    from anew.sampling.together import draw_together, whole_batches
+
+    def draw(count: int, first_index: int) -> Samples:
+        return model.sample(count, first_index=first_index, **request)
+
+    return draw_together(world, model, whole_batches(check_int("n", n, 1)), draw)
+
+
 def again(
     file: str | Path, run: str | Path | None = None, *, device: str = "auto", trust_code: bool = False
 ) -> Samples:
-    """Make a sample once more: PNG, WAV, FLAC, GIF, MP4 and FASTA files say what they follow from.
+    """Make a sample once more: its file says what it follows from, or `.origins.json` beside a text.
 
     Args:
         file: A file that `sample` or a training wrote.

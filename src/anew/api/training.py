@@ -80,7 +80,7 @@ def train(
         KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` goes on.
     """
     started = time.monotonic() if started is None else started
-    with _together() as world:
+    with several_processes() as world:
         request = make_request(
             data,
             budget=budget,
@@ -124,10 +124,10 @@ def _train(
     if _on_main(world, lambda: _goes_on(path, request, own_file)):
         # On another machine the data may lie elsewhere than the run says.
         elsewhere = world is not None and not world.is_main and Path(request.data).exists()
-        given = Given(request.data if elsewhere else None)
-        return _continue(world, lambda: RunFolder.open(path), given, reporter, started)
+        continuation = Continuation(request.data if elsewhere else None)
+        return _continue(world, lambda: RunFolder.open(path), continuation, reporter, started)
     cleanup: Cleanup = "files" if path.exists() else "folder"
-    folder = _of_process(world, lambda: _create(path, own_file))
+    folder = of_process(world, lambda: _create(path, own_file))
     with folder.locked():
         if own_file is not None:
             files.write(folder.path / OWN_FAMILY, own_file.read_bytes())
@@ -160,7 +160,7 @@ def _goes_on(path: Path, request: Request, own_file: Path | None) -> bool:
     if differing:
         raise RunError(
             f"{str(path)!r} is a run already, of another request ({differing[0]} differs); give another folder, "
-            f"or go on with `{command('anew', 'resume', path)}`"
+            f"or continue it with `{command('anew', 'resume', path)}`"
         )
     return True
 
@@ -179,7 +179,7 @@ def _create(path: Path, own_file: Path | None) -> RunFolder:
 
 
 @contextmanager
-def _together() -> Iterator[World | None]:
+def several_processes() -> Iterator[World | None]:
     """The world of the processes that torchrun started; None for a single one, which need not import PyTorch yet."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield None
@@ -197,7 +197,7 @@ def _on_main(world: World | None, decide: Callable[[], bool]) -> bool:
     return world.broadcast(world.is_main and decide())
 
 
-def _of_process(world: World | None, open_folder: Callable[[], RunFolder]) -> RunFolder:
+def of_process(world: World | None, open_folder: Callable[[], RunFolder]) -> RunFolder:
     """The run folder on the main process; a copy on the others, which may be on other machines."""
     if world is None or world.is_main:
         return open_folder()
@@ -236,18 +236,18 @@ def resume(
         KeyboardInterrupt: Training was interrupted. Its state is saved; `resume` goes on.
     """
     started = time.monotonic() if started is None else started
-    with _together() as world:
+    with several_processes() as world:
         if budget is not None and steps is not None:
             raise ConfigError("both `budget` and `steps` were given; give one of them")
         seconds = None if budget is None else parse_duration(budget)
         reporter, trust_code = arguments.reporter(reporter), arguments.switch("trust_code", trust_code)
         path = arguments.optional_path("data", data, DataError)
-        given = Given(None if path is None else str(path), check_steps(steps), seconds)
-        return _continue(world, lambda: open_run(run), given, reporter, started, trust_code)
+        continuation = Continuation(None if path is None else str(path), check_steps(steps), seconds)
+        return _continue(world, lambda: open_run(run), continuation, reporter, started, trust_code)
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class Continuation:
     """What a run is given when it goes on.
 
     Attributes:
@@ -264,25 +264,27 @@ class Given:
 def _continue(
     world: World | None,
     open_folder: Callable[[], RunFolder],
-    given: Given,
+    continuation: Continuation,
     reporter: Reporter | None,
     started: float,
     trust_code: bool = True,
 ) -> Model:
     """Finish a run, or give it more."""
-    folder = _of_process(world, open_folder)
+    folder = of_process(world, open_folder)
     with folder.locked():
         record = folder.read() if world is None else _shared(world, folder)
         if record.status == "begun":
             request = record.request
-            if given.data is not None:
-                request = replace(request, data=resolve_data(given.data))
-            if given.steps is not None or given.seconds is not None:
-                request = replace(request, steps=given.steps, budget=given.seconds)
+            if continuation.data is not None:
+                request = replace(request, data=resolve_data(continuation.data))
+            if continuation.steps is not None or continuation.seconds is not None:
+                request = replace(request, steps=continuation.steps, budget=continuation.seconds)
             return _resume_begun(folder, request, reporter, started, trust_code)
         from anew.workflows.train import continue_run
 
-        return continue_run(folder, given.seconds, given.steps, given.data, reporter, started, trust_code)
+        return continue_run(
+            folder, continuation.seconds, continuation.steps, continuation.data, reporter, started, trust_code
+        )
 
 
 def _shared(world: World, folder: RunFolder) -> Begun | RunRecord:

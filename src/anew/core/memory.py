@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,10 +21,11 @@ V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
 
 def free_memory(device: torch.device) -> float:
-    """Bytes that can still be had: of the device, or of this machine or container."""
+    """Bytes that this process can still have: of the device, or its share of this machine or container."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
-    return max(min(float(psutil.virtual_memory().available), container_memory(CGROUPS, MEMBERSHIP)), LEAST_BYTES)
+    free = min(float(psutil.virtual_memory().available), container_memory(CGROUPS, MEMBERSHIP))
+    return max(free / int(os.environ.get("LOCAL_WORLD_SIZE", "1")), LEAST_BYTES)
 
 
 @contextmanager

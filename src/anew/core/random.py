@@ -67,6 +67,14 @@ class StepContext:
         self._calls[stream] = self._calls.get(stream, -1) + 1
         return f"{stream}/{self._calls[stream]}"
 
+    def streams_so_far(self) -> dict[str, int]:
+        """What `next_stream` has counted."""
+        return dict(self._calls)
+
+    def continue_streams(self, streams: dict[str, int]) -> None:
+        """Let `next_stream` count on from what `streams_so_far` gave: what is computed again draws the same numbers."""
+        self._calls = dict(streams)
+
     def _numbers(self, stream: str, shape: tuple[int, ...], fill_: Callable[..., Tensor]) -> Tensor:
         n_rows, row_shape = shape[0], shape[1:]
         first_chunk = self.first_row // ROWS_PER_GENERATOR
@@ -81,6 +89,11 @@ class StepContext:
 
 
 _active: ContextVar[StepContext | None] = ContextVar("anew_step_context", default=None)
+
+
+def active_context() -> StepContext | None:
+    """The context that layers draw from now."""
+    return _active.get()
 
 
 @contextmanager

@@ -135,6 +135,19 @@ class World:
             dist.all_gather(texts, padded)
         return [json.loads(bytes(text.numpy())) for text in texts]
 
+    def gather_bytes(self, data: bytes) -> list[bytes]:
+        """What each process gives, in their order, on the main one; nothing on the others."""
+        if self.size == 1:
+            return [data]
+        lengths = self.gather(len(data))
+        padded = torch.zeros(max(1, *lengths), dtype=torch.uint8)
+        if data:
+            padded[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        parts = [torch.empty_like(padded) for _ in range(self.size)] if self.is_main else None
+        with self._collective():
+            dist.gather(padded, parts, dst=0)
+        return [part[:length].numpy().tobytes() for part, length in zip(parts or (), lengths, strict=self.is_main)]
+
     def check_same(self, name: str, value: object, mend: str) -> None:
         """Refuse to go on, on all processes, where one has another value than the main one.
 

@@ -8,7 +8,7 @@ import hashlib
 import html
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from anew.core.arrays import Numbers
 from anew.errors import printable
@@ -68,6 +68,7 @@ def _digest(path: Path, size: int, stamp: int) -> bytes:
 
 
 DecodedItem: TypeAlias = str | Numbers  # what `Modality.decode` gives
+ItemT = TypeVar("ItemT", bound=DecodedItem)  # the decoded items of one modality
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar, Generic, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers
 from anew.core.specs import Grid
+from anew.data.types import ItemT
 from anew.evaluation.inputs import EMBEDDER_ITEMS, LEAST, POOL_MOST, AuditPool, Clock, EvaluationInputs
 from anew.evaluation.memorization.audit import MOST_CONTROLS, POSERS, audit
 from anew.evaluation.memorization.result import CopyTestResult, ItemType
@@ -42,10 +43,10 @@ REPORT_SECONDS = 1.2  # of the limit, for drawing and writing the page
 ANY = 10**9  # more items than there are
 OUT_OF_TIME = "out of time"
 
-Embedder = Callable[[Sequence[Any]], Numbers]
+Embedder: TypeAlias = Callable[[Sequence[ItemT]], Numbers]
 
 
-class Evaluation(ABC):
+class Evaluation(ABC, Generic[ItemT]):
     """Measures items of one modality. A file `evaluation/modalities/NAME.py` ends with `EXPORT = ItsEvaluation`.
 
     A modality says how its items become features (`embedder`), which metrics it has of its own (`modality_metrics`), what a
@@ -69,9 +70,9 @@ class Evaluation(ABC):
     feature_description: ClassVar[str] = "features"
     unit: ClassVar[str] = "dimension"
     bound: ClassVar[str] = "; an upper bound by the evidence lower bound"
-    item_type: ItemType | None = None
+    item_type: ItemType[ItemT] | None = None
 
-    def __init__(self, inputs: EvaluationInputs) -> None:
+    def __init__(self, inputs: EvaluationInputs[ItemT]) -> None:
         self.inputs = inputs
         limit = inputs.seconds
         total = None if limit is None else max(limit - REPORT_SECONDS, 0.5 * limit)
@@ -79,23 +80,23 @@ class Evaluation(ABC):
         self.total_clock = Clock(total)
         self.skipped: list[str] = []
         self.too_few = ""
-        self.sets: dict[str, list[Any]] = {}
+        self.sets: dict[str, list[ItemT]] = {}
         self.closest_pairs: list[SamplePair] = []
-        self._embedder: Embedder | None = None
-        self._probe_items: list[Any] = []  # training items in no set
+        self._embedder: Embedder[ItemT] | None = None
+        self._probe_items: list[ItemT] = []  # training items in no set
         self._item_counts: dict[str, tuple[int, int]] = {}  # items of a part that were asked for, and that there are
 
     # ---- what a modality says ----
 
     @abstractmethod
-    def embedder(self, train: Sequence[Any]) -> Embedder:
+    def embedder(self, train: Sequence[ItemT]) -> Embedder[ItemT]:
         """What turns items into features (n, d); may take centre and scale from a few training items."""
 
-    def probe_features(self, items: Sequence[Any]) -> Numbers | None:
-        """Features (n, d) that tell classes better than those of `embedder`; None: those do."""
+    def probe_embedder(self) -> Embedder[ItemT] | None:
+        """What gives features (n, d) that tell classes better than those of `embedder`; None: those do."""
         return None
 
-    def naive(self, train: Sequence[Any], n: int, source: np.random.Generator) -> list[Any]:
+    def naive(self, train: Sequence[ItemT], n: int, source: np.random.Generator) -> list[ItemT]:
         """n items of a generator that knows next to nothing of the training items (noise, shuffled, bigrams); none here."""
         return []
 
@@ -107,17 +108,17 @@ class Evaluation(ABC):
     def report_content(self) -> ReportContent:
         """What the report displays of the samples: a sheet, and the nearest training item of each; with `closest_pairs`."""
 
-    def pair_view(self, sample: Any, train: Any, distance: float, usual: float) -> SamplePair:
+    def pair_view(self, sample: ItemT, train: ItemT, distance: float, usual: float) -> SamplePair:
         """A suspicious sample and its nearest training item; usual: the distance of that to its nearest real item."""
         caption = f"distance {distance:.2g} ({usual:.2g} is usual there)"
         return SamplePair(self.report_item(sample), self.report_item(train), caption, close=distance < 0.5 * usual)
 
-    def report_item(self, item: Any) -> ReportItem:
+    def report_item(self, item: ItemT) -> ReportItem:
         """How an item stands on the page: its picture, or its text."""
         picture = None if self.inputs.modality is None else self.inputs.modality.picture(item)
         return ReportItem(text=str(item)) if picture is None else ReportItem(sheet.png(sheet.shrink(picture)))
 
-    def items(self, part: str, n: int) -> list[Any]:
+    def items(self, part: str, n: int) -> list[ItemT]:
         """n items of "samples", "train" or "test" (all, if fewer) that features are taken of."""
         if part == "samples":
             return self.inputs.samples[:n]
@@ -166,7 +167,7 @@ class Evaluation(ABC):
                 yield with_limit(self.run_audit(pool, None, n_all), "memory")
             return
         n_real, n_samples, n_compared = POOL_FIRST, min(SAMPLES_FIRST, n_all), 0
-        held: AuditPool | None = None
+        held: AuditPool[ItemT] | None = None
         while True:
             begin, n_requested = self.total_clock.spent(), n_real
             if held is None or self.pool_size(held) <= n_compared:  # to read all of a large set may take minutes
@@ -192,11 +193,11 @@ class Evaluation(ABC):
             )
             self.skip("copies of all training items", f"there was time to compare {compared}")
 
-    def pool_size(self, pool: AuditPool) -> int:
+    def pool_size(self, pool: AuditPool[ItemT]) -> int:
         """Real items in a pool, as the audit counts them."""
         return len(pool.train) + len(pool.held_out)
 
-    def run_audit(self, pool: AuditPool, most: int | None, n_samples: int) -> CopyTestResult:
+    def run_audit(self, pool: AuditPool[ItemT], most: int | None, n_samples: int) -> CopyTestResult:
         """The audit of the first samples for copies among the items of a pool, or about `most` of them."""
         assert self.item_type is not None
         pool = pool if most is None else pool.head(most)
@@ -258,8 +259,8 @@ class Evaluation(ABC):
         n = min(n_samples, len(test), len(train))
         if n < LEAST:
             if self.inputs.features is None:
-                there_are = f"{len(samples):,} samples and {len(test):,} held-out {self.noun}"
-                self.too_few = f"there are {there_are}, and {LEAST} of each are needed"
+                needed = f"{LEAST} samples and {LEAST} held-out {self.noun} are needed"
+                self.too_few = f"{needed}; there are {len(samples):,} and {len(test):,}"
                 self.skip("closeness and variety", self.too_few)
             return self.inputs.features
         if n < n_samples:
@@ -283,7 +284,7 @@ class Evaluation(ABC):
             noun=self.noun,
         )
 
-    def _fit_embedder(self, train: Sequence[Any], n: int) -> tuple[Embedder, int]:
+    def _fit_embedder(self, train: Sequence[ItemT], n: int) -> tuple[Embedder[ItemT], int]:
         """The fitted embedder, and how many items of each set there is time for."""
         start = time.monotonic()
         fitted = train[: EMBEDDER_ITEMS if self.clock.remaining() > 4.0 else EMBEDDER_ITEMS // 4]
@@ -313,14 +314,14 @@ class Evaluation(ABC):
         if not self._probe_items:
             self.skip("the class mix", f"no training {self.noun} are left to train a classifier on")
             return
-        own_features = self.probe_features(self._probe_items[:1]) is not None
-        embed: Callable[[Sequence[Any]], Any] = self.probe_features if own_features else self._embedder
+        own_embedder = self.probe_embedder()
+        embed = own_embedder or self._embedder
         n_probe = self._affordable_probe(embed)
         if n_probe == 0 or (self.clock.over(0.95) and n > QUICK):
             self.skip("the class mix", OUT_OF_TIME)
             return
-        if own_features:
-            rows = {part: embed(items) for part, items in self.sets.items()}
+        if own_embedder is not None:
+            rows = {part: own_embedder(items) for part, items in self.sets.items()}
         else:
             rows = {"samples": features.samples, "test": features.held_out, "train": features.train}
             rows |= {} if features.naive is None else {"naive": features.naive}
@@ -336,7 +337,7 @@ class Evaluation(ABC):
             skip=self.skip,
         ).scores()
 
-    def _affordable_probe(self, embed: Callable[[Sequence[Any]], Any]) -> int:
+    def _affordable_probe(self, embed: Embedder[ItemT]) -> int:
         """Training items of a probe that there is time for."""
         limit, begin = self.clock.limit, time.monotonic()
         trial = self._probe_items[:TRIAL_ITEMS]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Generic
 
 import numpy as np
 
 from anew.core.arrays import Integers
 from anew.core.specs import Spec
 from anew.data.modality import Modality
+from anew.data.types import ItemT
 from anew.evaluation.metrics.bits import BitsAndUnits
 from anew.evaluation.metrics.feature_sets import FeatureSets
 
@@ -21,7 +22,7 @@ POOL_MOST = 200_000  # real items that the audit for copies compares
 
 
 @dataclass(frozen=True)
-class AuditPool:
+class AuditPool(Generic[ItemT]):
     """Real items that the audit for copies compares samples with.
 
     Attributes:
@@ -31,13 +32,13 @@ class AuditPool:
         randomly_held_out: Whether held-out items were kept from training at random, one by one.
     """
 
-    train: list[Any]
-    held_out: list[Any]
+    train: list[ItemT]
+    held_out: list[ItemT]
     groups: Integers | None
     n_train_total: int
     randomly_held_out: bool = True
 
-    def head(self, most: int) -> AuditPool:
+    def head(self, most: int) -> AuditPool[ItemT]:
         """About `most` of the items, in their order: at most half of them held out, unless training items are few."""
         n_held_out = min(len(self.held_out), max(most // 2, most - len(self.train)))
         n_train = min(len(self.train), most - n_held_out)
@@ -66,7 +67,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class EvaluationInputs:
+class EvaluationInputs(Generic[ItemT]):
     """Real and generated items, side by side.
 
     Attributes:
@@ -91,18 +92,18 @@ class EvaluationInputs:
 
     modality: Modality
     spec: Spec
-    train: Callable[[int], list[Any]]
-    test: Callable[[int], list[Any]]
+    train: Callable[[int], list[ItemT]]
+    test: Callable[[int], list[ItemT]]
     train_text: Callable[[int | None], list[str]] | None
     test_text: Callable[[int | None], list[str]] | None
-    samples: list[Any]
+    samples: list[ItemT]
     bits: Callable[[float | None], list[BitsAndUnits]] | None
     seconds: float | None
     seed: int
     bits_of_parts: Callable[[], dict[str, float]] | None = None
     features: FeatureSets | None = None
     gradient_bits: Callable[[str, float], list[BitsAndUnits]] | None = None
-    pool: Callable[[int], AuditPool] | None = None
+    pool: Callable[[int], AuditPool[ItemT]] | None = None
     labels: Labels | None = None
     cluster_bits: Callable[[float | None], list[BitsAndUnits]] | None = None
     cluster_text: Callable[[int | None], list[str]] | None = None

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from anew.core import files
 from anew.core.specs import Tokens
 from anew.data.formats.tokenizer import SubWords
+from anew.data.modalities.code import Code
 from anew.data.modalities.protein import Protein
 from anew.data.modalities.text import Text
 from anew.evaluation.reporting.page import format_number
@@ -102,6 +103,7 @@ def _item(model: Model) -> dict[str, Any]:
         "upper": isinstance(modality, Protein),
         "suffix": modality.save_item("").suffix,
         "packed": model.item_spec.packed,
+        "gap": isinstance(modality, Code) and modality.config.fim > 0,
     }
 
 

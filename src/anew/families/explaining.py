@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from anew.core.specs import SampleRequest
+from anew.core.specs import Batch, SampleRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,32 @@ class Denoises(Protocol):
 
     def noise_levels(self, request: SampleRequest, seed: int) -> Iterator[NoiseLevel]:
         """The steps of `Family.sample` for the same arguments, with what each of them was given."""
+        ...
+
+    def denoise_items(self, noisy: Tensor, sigma: float, labels: Tensor | None = None) -> Tensor:
+        """What noisy items are taken for.
+
+        Args:
+            noisy: (n, *shape) items with noise.
+            sigma: Its level, in the units of the data.
+            labels: (n,) their classes, where the data has any.
+
+        Returns:
+            (n, *shape) clean items.
+        """
+        ...
+
+    def denoising_errors(self, x: Tensor, labels: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
+        """How far clean estimates are from items, by noise level.
+
+        Args:
+            x: (n, *shape) items.
+            labels: (n,) their classes, where the data has any.
+            count: Noise levels, from the highest to the lowest that sampling passes.
+
+        Returns:
+            (count,) levels and (count,) mean squared errors; the noise is the same each time.
+        """
         ...
 
 
@@ -60,5 +86,32 @@ class Discriminates(Protocol):
 
         Returns:
             (n, *shape) gradient of `discriminator_logits` at each value.
+        """
+        ...
+
+
+@runtime_checkable
+class Attends(Protocol):
+    """A family that reads tokens with attention, perhaps beside models that count."""
+
+    def attention_weights(self, batch: Batch) -> Tensor:
+        """Where each head looked while it read.
+
+        Returns:
+            (layers, heads, B, L, L): the share that each input position took from each one up to it. A label, where there
+            are classes, is the first position.
+        """
+        ...
+
+    def network_log_probs(self, batch: Batch) -> Tensor:
+        """(B, L) nats that the network alone gave each target."""
+        ...
+
+    def log_probs_by_side(self, batch: Batch) -> dict[str, Tensor]:
+        """What each side of the model gave each target of one text, without any other.
+
+        Returns:
+            (B, L) nats by name: "network"; "counts" and perhaps "records", where such stand beside it; and "together", whose
+            sum is what `Family.bits` says.
         """
         ...

@@ -6,11 +6,13 @@ Legend for shapes: B examples, L positions, W hidden size, H heads, D head size,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from anew.nets.autograd import SavedTensors
 
 EPSILON = 1e-6  # of RMS norm, as in Qwen3
 ROW_MULTIPLE = 64  # unpadded rows are a multiple of it, where there are so many
@@ -99,7 +101,7 @@ def rms_norm(x: Tensor) -> Tensor:
 
     Equation 4 of arXiv 1910.07467. Same as `torch.nn.functional.rms_norm`, in a third of its time on a CPU.
     """
-    return cast(Tensor, _apply(_RMSNorm, x))
+    return _apply(_RMSNorm, x)
 
 
 def apply_rope(x: Tensor, positions: PositionTables) -> Tensor:
@@ -128,13 +130,21 @@ def causal_attention(
         attended = causal_attention(rows.scatter(qkv), positions, num_heads, scale)
         return rows.gather(attended.flatten(0, 1))
     if not qkv.is_cuda:
-        return cast(Tensor, _apply(_CausalAttention, qkv, positions, num_heads, scale))
+        return _apply(_CausalAttention, qkv, positions, num_heads, scale)
     batch, length, _ = qkv.shape
     q, k, v = qkv.view(batch, length, 3, num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, L, D)
     q = apply_rope(rms_norm(q), positions)
     k = apply_rope(rms_norm(k), positions)
     heads = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
     return heads.transpose(1, 2).reshape(batch, length, -1)
+
+
+def attention_weights(qkv: Tensor, positions: PositionTables, num_heads: int, scale: float) -> Tensor:
+    """(B, H, L, L) how much each position (row) takes from each other one (column) in `causal_attention` of (B, L, 3W)."""
+    batch, length, _ = qkv.shape
+    q, k, _ = qkv.view(batch, length, 3, num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)  # each (B, H, L, D)
+    scores = scale * apply_rope(rms_norm(q), positions) @ apply_rope(rms_norm(k), positions).mT
+    return (scores + positions.mask).softmax(-1)
 
 
 def swiglu(gate: Tensor, up: Tensor) -> Tensor:
@@ -154,11 +164,11 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     Returns:
         (N,).
     """
-    return cast(Tensor, _apply(_CrossEntropy, logits, target))
+    return _apply(_CrossEntropy, logits, target)
 
 
-def _apply(function: type[torch.autograd.Function], *args: Any) -> Any:
-    return function.apply(*args)  # type: ignore[no-untyped-call]
+def _apply(function: type[torch.autograd.Function], *arguments: object) -> Tensor:
+    return cast(Tensor, function.apply(*arguments))  # type: ignore[no-untyped-call]
 
 
 def _inverse_rms(x: Tensor) -> Tensor:
@@ -175,21 +185,27 @@ def _remove_radial(grad: Tensor, y: Tensor) -> Tensor:
 
 class _RMSNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: SavedTensors, x: Tensor) -> Tensor:
         scale = _inverse_rms(x)
         y = x * scale
         ctx.save_for_backward(y, scale)
         return y
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+    def backward(ctx: SavedTensors, *grads: Tensor) -> Tensor:
         y, scale = ctx.saved_tensors
         return _remove_radial(grads[0], y).mul_(scale)
 
 
+class _AttentionContext(SavedTensors, Protocol):
+    positions: PositionTables
+    num_heads: int
+    scale: float
+
+
 class _CausalAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, positions: PositionTables, num_heads: int, scale: float) -> Tensor:
+    def forward(ctx: _AttentionContext, qkv: Tensor, positions: PositionTables, num_heads: int, scale: float) -> Tensor:
         batch, length, size = qkv.shape
         head_dim = size // (3 * num_heads)
         by_head = qkv.view(batch, length, 3 * num_heads, head_dim).permute(2, 0, 1, 3).reshape(-1, length, head_dim)
@@ -206,7 +222,7 @@ class _CausalAttention(torch.autograd.Function):
         return by_row.reshape(batch, length, num_heads * head_dim)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: _AttentionContext, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         qk, inverse_rms, v, weights = ctx.saved_tensors
         positions, num_heads = ctx.positions, ctx.num_heads
         batch, length, _ = grads[0].shape
@@ -230,7 +246,7 @@ class _CausalAttention(torch.autograd.Function):
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor) -> Tensor:
+    def forward(ctx: SavedTensors, logits: Tensor, target: Tensor) -> Tensor:
         probabilities = logits.softmax(-1)
         ctx.save_for_backward(probabilities, target)
         target_logits = logits.gather(1, target[:, None]).squeeze(1).float()
@@ -239,7 +255,7 @@ class _CrossEntropy(torch.autograd.Function):
         return largest - probabilities.amax(-1).float().log() - target_logits
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: SavedTensors, *grads: Tensor) -> tuple[Tensor, None]:
         probabilities, target = ctx.saved_tensors
         scale = grads[0].to(probabilities.dtype)[:, None]
         return (probabilities * scale).scatter_add_(1, target[:, None], -scale), None

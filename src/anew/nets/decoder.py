@@ -80,8 +80,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, positions: PositionTables, rows: UnpaddedRows | None = None) -> Tensor:
         """x: (B, L, W) -> (B, L, W), or (N, W) of unpadded rows."""
         dtype, config = x.dtype, self.config
-        qkv_weight = torch.cat((self.query, self.key, self.value)).to(dtype)
-        qkv = F.linear(attention.rms_norm(x), qkv_weight)  # (B, L, 3W)
+        qkv = self._queries_keys_values(x)  # (B, L, 3W)
         attended = attention.causal_attention(qkv, positions, config.num_heads, config.attention_scale, rows)
         x = x + self.dropout(F.linear(attended, self.out.to(dtype)))
         normed = attention.rms_norm(x)
@@ -90,6 +89,16 @@ class Block(nn.Module):
         )  # (B, L, F)
         residual: Tensor = self.dropout(F.linear(inner, self.down.to(dtype)))
         return x + residual
+
+    def _queries_keys_values(self, x: Tensor) -> Tensor:
+        """x: (B, L, W) -> (B, L, 3W)."""
+        return F.linear(attention.rms_norm(x), torch.cat((self.query, self.key, self.value)).to(x.dtype))
+
+    def attention_weights(self, x: Tensor, positions: PositionTables) -> Tensor:
+        """(B, H, L, L) of the attention over x (B, L, W)."""
+        config = self.config
+        qkv = self._queries_keys_values(x)
+        return attention.attention_weights(qkv, positions, config.num_heads, config.attention_scale)
 
 
 class Decoder(nn.Module):
@@ -152,6 +161,17 @@ class Decoder(nn.Module):
         for block in self.blocks:
             x = block(x, positions, rows)
         return attention.rms_norm(x)
+
+    def attention_weights(self, ids: Tensor) -> Tensor:
+        """(layers, B, H, L, L) how much each position took from each before it, of ids (B, L)."""
+        positions = self.positions().span(0, ids.shape[1], torch.float32)
+        x = self.embed(ids)
+        weights = []
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            weights.append(block.attention_weights(x, positions))
+            x = block(x, positions)
+        return torch.stack(weights)
 
     def output_matrix(self) -> Tensor:
         """The matrix (V, W) that turns hidden states into logits."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from anew.nets.autograd import SavedTensors
 from anew.nets.conv_blocks import Conv, Linear, depth_to_space, latent_sides, pad_to_multiple, space_to_depth
 
 SLOPE = 0.2  # of the activation below zero
@@ -31,12 +32,12 @@ def _activate(x: Tensor) -> Tensor:
 
 class _SoftClamp(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: SavedTensors, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return x.clamp(-1.0, 1.0)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+    def backward(ctx: SavedTensors, *grads: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         grad = grads[0]
         pushes_outwards = ((x > 1.0 + MARGIN) & (grad < 0)) | ((x < -1.0 - MARGIN) & (grad > 0))

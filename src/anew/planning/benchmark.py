@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping
@@ -15,8 +16,10 @@ from anew.core.memory import free_memory
 from anew.core.specs import Spec
 from anew.core.threads import choose_thread_count
 from anew.core.world import World
+from anew.errors import ConfigError
 from anew.families.base import Family, Scale
-from anew.planning.build import build_family, count_parameters, suggest_config
+from anew.planning.build import agreed_config, build_family, count_parameters
+from anew.planning.memory_plan import choose_parallel, has_room
 from anew.runs.record import Candidate
 from anew.training.progress import StepProgress
 from anew.training.trainer import Batches, StepResult, Trainer
@@ -41,6 +44,7 @@ def measure_candidates(
     *,
     seconds: float,
     sizes: tuple[int, ...] | None = None,
+    parallel: str = "auto",
 ) -> list[Candidate]:
     """Time a few steps of each candidate size, smallest first, until one is out of reach or the time is spent.
 
@@ -53,6 +57,7 @@ def measure_candidates(
         world: The processes that train together.
         seconds: That measuring may take.
         sizes: Model sizes; None for those that the family proposes.
+        parallel: The setting of how processes share a model.
 
     Returns:
         At least one candidate, smallest first.
@@ -62,11 +67,18 @@ def measure_candidates(
     sizes = family_class.candidate_sizes(spec, scale) if sizes is None else sizes
     for number, model_size in enumerate(sizes):
         size_scale = dataclasses.replace(scale, model_size=model_size)
-        config = suggest_config(family_class, spec, size_scale, overrides)
+        config = agreed_config(family_class, spec, size_scale, overrides, world)
         remaining = seconds - (time.monotonic() - begin)
         share = world.broadcast(max(LEAST_SHARE_S, remaining / (len(sizes) - number)))
-        family = build_family(family_class, spec, config, 0, world.device)
-        step_s = _median_step_seconds(family, config, data, world, share)
+        if candidates:
+            larger = _built_if_there_is_room(family_class, spec, config, world)
+            if larger is None:
+                break
+            family = larger
+        else:
+            family = build_family(family_class, spec, config, 0, world.device)
+        shard = choose_parallel(parallel, family, world)[0] == "fsdp"
+        step_s = _median_step_seconds(family, config, data, world, share, shard)
         if number == 0 and world.size == 1 and world.device.type == "cpu":
             family = build_family(family_class, spec, config, 0, world.device)
             step_s = choose_thread_count(step_s, partial(_median_step_seconds, family, config, data, world, share / 2))
@@ -85,15 +97,33 @@ def measure_candidates(
     return candidates
 
 
-def _median_step_seconds(family: Family, config: FamilyConfig, data: Batches, world: World, seconds: float) -> float:
+def _built_if_there_is_room(
+    family_class: type[Family], spec: Spec, config: FamilyConfig, world: World
+) -> Family | None:
+    """The family on the device; None where the memory of some process does not hold its training."""
+    family = None
+    with contextlib.suppress(ConfigError):
+        family = build_family(family_class, spec, config, 0, torch.device("cpu"))
+    if world.any(family is None or not has_room(family, world)):
+        return None
+    assert family is not None
+    return family.to(world.device)
+
+
+def _median_step_seconds(
+    family: Family, config: FamilyConfig, data: Batches, world: World, seconds: float, shard: bool = False
+) -> float:
     trainer = Trainer(
         family,
         data,
         StepProgress(UNENDING),
         seed=0,
         batch_size=config.batch_size,
-        micro_batch=largest_micro_batch(family, config, data, world),
+        micro_batch=largest_micro_batch(
+            config.batch_size, rows_in_memory(family, config.batch_size, data, world), world
+        ),
         world=world,
+        shard=shard,
     )
     steps = iter(trainer)
     begin = time.monotonic()
@@ -115,15 +145,12 @@ def _seconds_of_next(steps: Iterator[StepResult]) -> float:
     return time.monotonic() - begin
 
 
-def largest_micro_batch(family: Family, config: FamilyConfig, data: Batches, world: World) -> int:
-    """Rows whose saved activations take at most a third of the free memory, measured on a few rows.
-
-    Returns:
-        A process's rows of a batch, halved (rounded up) as often as it takes: the fewest that any process can hold.
-    """
-    start, rows = world.rows(config.batch_size)
+def rows_in_memory(family: Family, batch_size: int, data: Batches, world: World) -> int:
+    """Rows whose saved activations take at most a third of the free memory, measured on a few rows; the fewest that any process
+    can hold, 0 where that is not one."""
+    start, rows = world.rows(batch_size)
     probe_rows = min(PROBE_ROWS, rows)
-    batch = data.batch(0, "plan", start, probe_rows, config.batch_size).to(world.device)
+    batch = data.batch(0, "plan", start, probe_rows, batch_size).to(world.device)
     saved_bytes = 0
 
     def weigh(tensor: torch.Tensor) -> torch.Tensor:
@@ -135,8 +162,12 @@ def largest_micro_batch(family: Family, config: FamilyConfig, data: Batches, wor
     context = random.StepContext(0, 0, 0.0, "plan", 0, world.device)
     with random.use_context(context), torch.autograd.graph.saved_tensors_hooks(weigh, lambda tensor: tensor):
         family.phases()[0].loss(batch, context)
-    most_rows = int(free_memory(world.device) * MEMORY_SHARE / max(1.0, saved_bytes / probe_rows))
-    micro_batch = world.largest_share(config.batch_size)
+    return world.minimum(int(free_memory(world.device) * MEMORY_SHARE / max(1.0, saved_bytes / probe_rows)))
+
+
+def largest_micro_batch(batch_size: int, most_rows: int, world: World) -> int:
+    """A process's rows of a batch, halved (rounded up) until they are no more than `most_rows`, and at least 1."""
+    micro_batch = world.largest_share(batch_size)
     while micro_batch > 1 and micro_batch > most_rows:
         micro_batch = -(-micro_batch // 2)
-    return world.minimum(micro_batch)
+    return micro_batch

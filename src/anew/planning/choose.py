@@ -77,8 +77,7 @@ def choose_families(
     Raises:
         ConfigError: No family fits, or the one asked for does not.
     """
-    # On latents, and with its weights sharded, one family was measured.
-    if request.family is None and config.space != "latent" and config.parallel != "fsdp":
+    if request.family is None and config.space != "latent":  # on latents, one family was measured
         rivals = [rival for rival in contenders(data, request.prefer) if _has_settings(request, data, rival)]
         if rivals:
             return rivals

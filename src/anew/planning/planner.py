@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from anew.families.base import Family, Scale
 from anew.families.phases import decay_share
 from anew.planning.benchmark import measure_candidates
 from anew.planning.budget import evaluation_slice, largest_affordable
-from anew.planning.build import build_family, count_parameters, suggest_config
+from anew.planning.build import agreed_config, build_family, count_parameters
 from anew.planning.choose import FamilyChoice, settings_of
 from anew.planning.context import RunContext, TrainingData
 from anew.planning.replay import replayed_plan
@@ -68,15 +69,16 @@ def make_plan(
         return replayed_plan(request.plan_from, data.spec, family_class.Config)
     overrides = settings_of(request.settings, family.name, family_class.Config)
     scale = scale_of(data, context, seconds, max(config.model_size, DEFAULT_MODEL_SIZE))
+    most_seconds = -context.world.minimum(-math.ceil(family_class.compile_seconds(data.spec)))  # of all processes
+    compile_seconds = most_seconds * context.crowding
+    scale = replace(scale, compile_seconds=compile_seconds)
     candidates: list[Candidate] = []
     chosen: Candidate | None = None
     if seconds is not None:
-        candidates = _measure(
-            config.model_size, data, family_class, scale, overrides, context, seconds, measuring_seconds
-        )
+        candidates = _measure(config, data, family_class, scale, overrides, context, seconds, measuring_seconds)
         chosen = largest_affordable(candidates)
         scale = replace(scale, model_size=chosen.model_size)
-    family_config = suggest_config(family_class, data.spec, scale, overrides)
+    family_config = agreed_config(family_class, data.spec, scale, overrides, context.world)
     network = build_family(family_class, data.spec, family_config, 0, torch.device("cpu"))
     expected_steps = request.steps if chosen is None or seconds is None else int(seconds / chosen.step_s)
     plan = Plan(
@@ -94,12 +96,13 @@ def make_plan(
         calibration_units=_calibration_units(request.budget, chosen, data),
         epochs=_epochs(expected_steps, family_config.batch_size, data),
         candidates=tuple(candidates),
+        notes=family_class.plan_notes(data.spec, scale, family_config),
     )
     return plan, family_config
 
 
 def _measure(
-    model_size: int,
+    config: TrainConfig,
     data: TrainingData,
     family_class: type[Family],
     scale: Scale,
@@ -109,7 +112,7 @@ def _measure(
     measuring_seconds: float | None,
 ) -> list[Candidate]:
     """Time the sizes that the family proposes, or the one that was asked for, in a small part of the training time."""
-    is_fixed = model_size >= 0
+    is_fixed = config.model_size >= 0
     if measuring_seconds is None:
         measuring_seconds = min(2.0, seconds / 30) if is_fixed else min(15.0, seconds / 25)
     return measure_candidates(
@@ -120,7 +123,8 @@ def _measure(
         data,
         context.world,
         seconds=measuring_seconds,
-        sizes=(model_size,) if is_fixed else None,
+        sizes=(config.model_size,) if is_fixed else None,
+        parallel=config.parallel,
     )
 
 

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
 
 # Settings that change no step, so that they may differ from those of the run that is replayed.
-OUTSIDE_A_PLAN = {"evaluate_samples", "previews", "tensorboard", "checkpoint_seconds", "device", "parallel"}
+OUTSIDE_A_PLAN = {
+    "evaluate_samples",
+    "previews",
+    "film",
+    "tensorboard",
+    "checkpoint_seconds",
+    "device",
+    "parallel",
+    "recompute",
+}
 
 
 def replay_request(request: Request, plan: Path) -> Request:

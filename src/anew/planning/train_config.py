@@ -23,11 +23,23 @@ class TrainConfig:
         choices=("auto", "pixel", "latent"),
     )
     device: str = setting("auto", "auto, cpu, cuda or cuda:N")
-    parallel: str = setting("ddp", "how torchrun's processes share a model", choices=("ddp", "fsdp"))
+    parallel: str = setting(
+        "auto",
+        "how several processes share a model: each has all weights (ddp), or a part (fsdp); auto: ddp where memory holds it",
+        choices=("auto", "ddp", "fsdp"),
+    )
+    recompute: str = setting(
+        "auto",
+        "compute activations again instead of keeping them; auto: where memory does not hold those of one example",
+        choices=("auto", "on", "off"),
+    )
     train_seconds: float = setting(
         0.0, "train for exactly this long, all else outside; 0 follows the budget", unit="seconds", low=0.0
     )
     previews: int = setting(4, "how often samples are drawn while training", low=0, high=1000)
+    film: bool = setting(
+        True, "keep a film of the training for the Studio: small frames, at most 2% of the training time"
+    )
     checkpoint_seconds: float = setting(30.0, "time between checkpoints", unit="seconds", low=0.0)
     validation: bool = setting(True, "let held-out validation data choose the weights and begin the decay early")
     evaluate_samples: int = setting(1000, "samples that the report is made from", low=0, high=1_000_000)

@@ -95,7 +95,8 @@ class Pilot:
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Plan:
     """What a training will do; saved in the run. Seconds are wall-clock, None where steps alone decide. threads: of the CPU at
-    the first step, since sums round differently with another number of them."""
+    the first step, since sums round differently with another number of them. parallel: how several processes share the model;
+    recompute: whether activations are computed again instead of kept."""
 
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
     model_size: Annotated[int, Field(strict=True)]
@@ -111,6 +112,8 @@ class Plan:
     epochs: NotNegative | None = None
     calibration_units: NotNegative = 300_000.0
     threads: Count | None = None
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    recompute: bool = False
     pilots: tuple[Pilot, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     notes: tuple[Text, ...] = ()

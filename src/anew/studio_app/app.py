@@ -20,6 +20,7 @@ from anew.core.version import __version__
 from anew.server.faults import ApiError, bad_request
 from anew.studio_app.data_routes import add_data
 from anew.studio_app.faults import add_faults
+from anew.studio_app.film_routes import add_film
 from anew.studio_app.guard import REPORT_POLICY, StudioGuard
 from anew.studio_app.job_routes import add_jobs
 from anew.studio_app.play_app import PlayApp
@@ -65,6 +66,7 @@ def make_app(studio: Studio, host: str, port: int, token: str) -> FastAPI:
     _add_runs(app, studio)
     add_jobs(app, studio)
     add_data(app, studio)
+    add_film(app, studio)
     app.mount("/api/play", PlayApp(studio))
     app.mount("/static", _Static(directory=STATIC))
     app.add_middleware(StudioGuard, host=host, port=port, token=token)

@@ -12,10 +12,12 @@ from starlette.responses import Response
 from anew.server.bodies import parse
 from anew.server.guard import json_body
 from anew.server.limits import MAX_ROWS
-from anew.studio_app.insight_work import CriticWork, FilmWork, MapWork, PlaceWork
+from anew.studio_app.insight_work import CriticWork, FieldWork, NoiseWork
 from anew.studio_app.job_routes import LIMITS, RunBody
+from anew.studio_app.latent_work import MapWork, PlaceWork, SoftnessWork
 from anew.studio_app.play_streams import WishBody, player_of, stream
 from anew.studio_app.players import Players
+from anew.studio_app.sentence_work import SentenceWork
 from anew.studio_app.studio import Studio
 
 Coordinate = Annotated[float, Strict(), Field(ge=-10.0, le=10.0, allow_inf_nan=False)]
@@ -27,14 +29,42 @@ class PlacesBody(RunBody):
     places: Annotated[list[tuple[Coordinate, Coordinate]], Field(min_length=1, max_length=MAX_ROWS)]
 
 
+class NoiseBody(WishBody):
+    """each_label: one start with each label."""
+
+    each_label: Annotated[bool, Strict()] = False
+
+
 def add_insights(app: FastAPI, studio: Studio, players: Players) -> None:
     """Add the routes."""
 
-    @app.post("/film")
-    async def film(request: Request) -> Response:
+    @app.post("/noise")
+    async def noise(request: Request) -> Response:
+        body = parse(NoiseBody, await json_body(request, LIMITS))
+        return stream(
+            await player_of(studio, players, body.run),
+            lambda player, channel: NoiseWork(player, channel, body.wish(1), body.each_label),
+        )
+
+    @app.post("/field")
+    async def field(request: Request) -> Response:
+        body = parse(RunBody, await json_body(request, LIMITS))
+        return stream(await player_of(studio, players, body.run), FieldWork)
+
+    @app.post("/sentence")
+    async def sentence(request: Request) -> Response:
         body = parse(WishBody, await json_body(request, LIMITS))
         return stream(
-            await player_of(studio, players, body.run), lambda player, channel: FilmWork(player, channel, body.wish(1))
+            await player_of(studio, players, body.run),
+            lambda player, channel: SentenceWork(player, channel, body.wish(1)),
+        )
+
+    @app.post("/softness")
+    async def softness(request: Request) -> Response:
+        body = parse(WishBody, await json_body(request, LIMITS))
+        return stream(
+            await player_of(studio, players, body.run),
+            lambda player, channel: SoftnessWork(player, channel, body.wish(1)),
         )
 
     @app.post("/critic")

@@ -1,21 +1,21 @@
-"""How a model works, shown on its own data: from noise to samples, the critic's belief, the map of latents."""
+"""How a model works, shown on its own data: from noise to samples, and the critic's belief."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anew.core.specs import Codec, Grid
+from anew.core.specs import Grid, SampleRequest
 from anew.data.dataset import Dataset
 from anew.errors import ConfigError
 from anew.evaluation.reporting.sheet import png, shrink
 from anew.families.explaining import Denoises, Discriminates
+from anew.functional.plane import Plane
 from anew.sampling.latents import item_values
 from anew.sampling.model import Model
 from anew.server.work import Channel
@@ -23,11 +23,12 @@ from anew.studio_app.play_work import Json, PlayWork, Wish, can_be_explained
 from anew.studio_app.players import Player
 from anew.studio_app.shown_items import data_address
 
-LEVEL_ITEMS = 3  # samples of a film
+LEVEL_ITEMS = 3  # samples whose noise levels are shown
+LEVEL_ERRORS = 64  # items that the error of each level is measured on
 MAX_LEVELS = 24  # that are shown of it
 JUDGED = 48  # real items, and as many made ones
-MAPPED = 300  # items of the map of latents
-MAP_REACH = 2.5  # deviations from the middle to the edge of the map
+MAX_LABELS = 6  # that the same start is shown with
+FIELD_ITEMS, FIELD_SIDE, FIELD_REACH, FIELD_LEVELS = 256, 11, 2.5, 8  # items, arrows a side, deviations, noise levels
 PICTURE_SIDE = 256
 
 
@@ -40,20 +41,27 @@ def pictures_of(model: Model, x: Tensor) -> list[str]:
     return [data_address("image/png", png(shrink(picture, PICTURE_SIDE), 64)) for picture in pictures]
 
 
-class FilmWork(PlayWork):
-    """Noise levels of samples: what the model was given at each, and what it took that for."""
+class NoiseWork(PlayWork):
+    """Noise levels of samples: what the model was given at each, and what it took that for.
 
-    def __init__(self, player: Player, channel: Channel[object], wish: Wish) -> None:
+    Args:
+        player: Whose model.
+        channel: Where events go.
+        wish: What is wanted.
+        each_label: Whether one start is shown with each of the first labels, instead of several starts.
+    """
+
+    def __init__(self, player: Player, channel: Channel[object], wish: Wish, each_label: bool = False) -> None:
         super().__init__(player, channel)
-        self.wish = wish
+        self.wish, self.each_label = wish, each_label
 
     def events(self, model: Model) -> Iterator[Json]:
         family, wish = model.family, self.wish
         if can_be_explained(model) != "noise" or not isinstance(family, Denoises):
             raise ConfigError("this model does not go from noise to samples step by step")
-        request = model.request(LEVEL_ITEMS, wish.seed, label=wish.label, sampling=model.sampling_config(wish.settings))
+        request = self._request(model)
         levels = list(family.noise_levels(request, wish.seed))
-        names = model.label_names(request.labels, LEVEL_ITEMS)
+        names = model.label_names(request.labels, request.n)
         yield {"labels": names, "levels": len(levels)}
         places = sorted({*np.linspace(0, len(levels) - 1, min(MAX_LEVELS, len(levels))).round().astype(int).tolist()})
         for place in places:
@@ -66,6 +74,38 @@ class FilmWork(PlayWork):
                 "noisy": pictures_of(model, noisy),
                 "estimate": pictures_of(model, level.estimate),
             }
+
+    def _request(self, model: Model) -> SampleRequest:
+        sampling = model.sampling_config(self.wish.settings)
+        if not self.each_label:
+            return model.request(LEVEL_ITEMS, self.wish.seed, label=self.wish.label, sampling=sampling)
+        if not model.spec.classes:
+            raise ConfigError("this model knows no labels")
+        count = min(MAX_LABELS, model.spec.classes)
+        keys = ((self.wish.seed, 0),) * count
+        return SampleRequest(count, torch.arange(count), sampling=sampling, keys=keys)
+
+
+class FieldWork(PlayWork):
+    """Where a denoiser would move items of a plane, at each noise level: the field that samples follow, as far as it is flat."""
+
+    def events(self, model: Model) -> Iterator[Json]:
+        family = model.family
+        if can_be_explained(model) != "noise" or not isinstance(family, Denoises):
+            raise ConfigError("this model does not remove noise from pictures")
+        x, labels = training_values(model, FIELD_ITEMS)
+        plane = Plane.of(x)
+        ticks = torch.linspace(-FIELD_REACH, FIELD_REACH, FIELD_SIDE)
+        places = torch.cartesian_prod(ticks, ticks)  # (n, 2)
+        sigmas, errors = family.denoising_errors(
+            x[:LEVEL_ERRORS], None if labels is None else labels[:LEVEL_ERRORS], FIELD_LEVELS
+        )
+        on_plane = plane.points(places)
+        yield {"share": plane.share, "reach": FIELD_REACH, "levels": len(sigmas),
+               "points": plane.places(x).tolist(), "starts": places.tolist()}  # fmt: skip
+        for sigma, error in zip(sigmas.tolist(), errors.tolist(), strict=True):
+            ends = plane.places(family.denoise_items(on_plane, sigma).cpu())
+            yield {"sigma": sigma, "error": error, "ends": ends.tolist()}
 
 
 def training_values(model: Model, n: int, part: str = "train") -> tuple[Tensor, Tensor | None]:
@@ -122,85 +162,3 @@ def _direction(gradient: NDArray[np.float32]) -> str:
     colour = np.where(values[..., None] > 0, np.array([[[40, 70, 220]]]), np.array([[[200, 40, 30]]]))
     mixed = 255 * (1 - strength) + colour * strength
     return data_address("image/png", png(mixed.round().astype(np.uint8), 96))
-
-
-class MapWork(PlayWork):
-    """A map of data in latent space: its two strongest directions, and items beside what they are remembered as."""
-
-    def events(self, model: Model) -> Iterator[Json]:
-        codec, x = self._codec(model), training_values(model, MAPPED)[0]
-        latents = codec.encode(x.to(model.device)).cpu()  # (n, *latent)
-        plane = self.player.notes["plane"] = Plane.of(latents)
-        places = plane.places(latents)  # (n, 2)
-        test, _ = training_values(model, 12, "test")
-        remembered = codec.decode(codec.encode(test.to(model.device)))
-        yield {
-            "share": plane.share,
-            "reach": MAP_REACH,
-            "points": [{"x": float(place[0]), "y": float(place[1]), "src": src}
-                       for place, src in zip(places, pictures_of(model, x), strict=True)],
-            "pairs": [list(pair) for pair in zip(pictures_of(model, test), pictures_of(model, remembered), strict=True)],
-        }  # fmt: skip
-
-    @staticmethod
-    def _codec(model: Model) -> Codec:
-        if can_be_explained(model) != "map" or not isinstance(model.family, Codec):
-            raise ConfigError("this model has no space of latents that could be mapped")
-        return model.family
-
-
-@dataclass(frozen=True, slots=True)
-class Plane:
-    """The plane in which latents differ most.
-
-    Attributes:
-        centre: (*latent) their mean.
-        directions: (2, *latent) orthonormal.
-        spread: (2,) standard deviations along them.
-        share: Of the variance that lies in the plane.
-    """
-
-    centre: Tensor
-    directions: Tensor
-    spread: Tensor
-    share: float
-
-    @classmethod
-    def of(cls, latents: Tensor) -> Plane:
-        """The plane of latents (n, *latent)."""
-        rows = latents.flatten(1)
-        centre = rows.mean(0)
-        _, singular, components = torch.linalg.svd(rows - centre, full_matrices=False)
-        directions = components[:2]
-        # The sign of a direction is arbitrary: the largest entry is made positive, so that a map looks the same each time.
-        signs = torch.sign(directions.gather(1, directions.abs().argmax(1, keepdim=True)))
-        spread = (singular[:2] / max(1, len(rows) - 1) ** 0.5).clamp_min(1e-6)
-        share = float(singular[:2].square().sum() / singular.square().sum().clamp_min(1e-12))
-        shape = latents.shape[1:]
-        return cls(centre.view(shape), (directions * signs).view(2, *shape), spread, share)
-
-    def places(self, latents: Tensor) -> Tensor:
-        """(n, 2) where latents (n, *latent) lie, in deviations from the centre."""
-        return (latents - self.centre).flatten(1) @ self.directions.flatten(1).T / self.spread
-
-    def latents(self, places: Tensor) -> Tensor:
-        """(n, *latent) what lies at places (n, 2)."""
-        offsets = (places * self.spread) @ self.directions.flatten(1)  # (n, D)
-        return self.centre + offsets.view(len(places), *self.centre.shape)
-
-
-class PlaceWork(PlayWork):
-    """The items that places on the map of latents stand for."""
-
-    def __init__(self, player: Player, channel: Channel[object], places: list[tuple[float, float]]) -> None:
-        super().__init__(player, channel)
-        self.places = places
-
-    def events(self, model: Model) -> Iterator[Json]:
-        codec = MapWork._codec(model)
-        plane = self.player.notes.get("plane")
-        if not isinstance(plane, Plane):
-            plane = Plane.of(codec.encode(training_values(model, MAPPED)[0].to(model.device)).cpu())
-            self.player.notes["plane"] = plane
-        z = plane.latents(torch.tensor(self.places))
-        yield {"items": pictures_of(model, codec.decode(z.to(model.device)))}

@@ -20,6 +20,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from anew.core.arrays import Numbers
+from anew.core.specs import Grid
+from anew.sampling.model import Model
 from anew.sampling.samples import Samples
 from anew.server.bodies import parse
 from anew.server.faults import bad_request
@@ -27,24 +29,29 @@ from anew.server.guard import json_body
 from anew.server.limits import MAX_ROWS
 from anew.server.work import Channel
 from anew.studio_app.job_routes import LIMITS, RunBody, ShortText
+from anew.studio_app.origins import origin_of
 from anew.studio_app.play_streams import WishBody, player_of, stream, work_events
-from anew.studio_app.play_work import AboutWork, NearestWork, PlayWork, SampleWork, TokenWork, WalkWork
+from anew.studio_app.play_work import AboutWork, NearestWork, PlayWork, SampleWork, TokenWork, WalkWork, can_fill_in
 from anew.studio_app.players import Player, Players
 from anew.studio_app.studio import Studio
 
 MAX_PROMPT = 20_000  # characters
 MAX_TOKENS, MAX_FRAMES, MAX_STOPS = 2_000, 240, 20
+MAX_ORIGIN_BYTES = 64 * 2**20  # of a file that is asked where it comes from
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Count = Annotated[int, Strict(), Field(ge=1, le=MAX_ROWS)]
 MakeWork = Callable[[Player, Channel[object]], PlayWork]
 
 
 class SampleBody(WishBody):
-    """made, index, mask: a sample to keep a part of; the mask is base64 of a byte a pixel, not 0 where it is kept."""
+    """made, index: a sample to keep a part of; mask: base64 of a byte a pixel, not 0 where it is kept; or anew: the stretch
+    of its time that is made anew, as shares of its length."""
 
     n: Count = 9
     made: ShortText | None = None
     index: Annotated[int, Strict(), Field(ge=0)] = 0
     mask: Annotated[str, Strict(), Field(max_length=200_000)] | None = None
+    anew: tuple[Share, Share] | None = None
 
 
 class TokensBody(WishBody):
@@ -80,7 +87,7 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
     async def sample(request: Request) -> Response:
         body = parse(SampleBody, await json_body(request, LIMITS))
         player = await player_of(studio, players, body.run)
-        kept = None if body.made is None else (lambda: _kept(player, body))
+        kept = None if body.made is None else (lambda model: _kept(player, body, model))
         return stream(player, lambda player, channel: SampleWork(player, channel, body.wish(body.n), kept))
 
     @app.post("/tokens")
@@ -107,6 +114,11 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
             lambda player, channel: NearestWork(player, channel, body.made, body.index),
         )
 
+    @app.post("/origin")
+    async def origin(request: Request) -> Response:
+        data = await _small_file(request)
+        return JSONResponse(await run_in_threadpool(origin_of, studio, data))
+
     @app.get("/file")
     async def file(request: Request) -> Response:
         query = request.query_params
@@ -124,16 +136,48 @@ def add_play(app: FastAPI, studio: Studio, players: Players) -> None:
         return _download(await run_in_threadpool(_zip, samples), "application/zip", f"{query.get('made', '')}.zip")
 
 
-def _kept(player: Player, body: SampleBody) -> tuple[Numbers, NDArray[np.bool_]]:
+async def _small_file(request: Request) -> bytes:
+    """The bytes of a file that is sent as it is."""
+    parts, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_ORIGIN_BYTES:
+            raise bad_request(f"the file is larger than {MAX_ORIGIN_BYTES:,} bytes; give one sample")
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _kept(player: Player, body: SampleBody, model: Model) -> tuple[Numbers, NDArray[np.bool_]]:
     """A sample that was made, and what of it is kept."""
     item = player.made(body.made or "", body.index)[body.index]
+    if isinstance(item, str):
+        raise bad_request("a text has no part that could be made anew")
+    if body.anew is not None:
+        return item, _outside_stretch(body.anew, model)
     try:
         mask = np.frombuffer(base64.b64decode(body.mask or "", validate=True), np.uint8)
     except (binascii.Error, ValueError):
         raise bad_request("the mask is not base64", "mask") from None
-    if isinstance(item, str) or mask.size != item.shape[0] * item.shape[1]:
+    if mask.size != item.shape[0] * item.shape[1]:
         raise bad_request("the mask must have a byte for each pixel of the sample", "mask")
     return item, mask.reshape(item.shape[:2]) > 0
+
+
+def _outside_stretch(stretch: tuple[float, float], model: Model) -> NDArray[np.bool_]:
+    """True where time lies outside of a stretch: (frames,) of a clip, (bands, frames) of a sound."""
+    spec = model.item_spec
+    if not isinstance(spec, Grid) or can_fill_in(model) not in ("ends", "stretch"):
+        raise bad_request("this model does not make a stretch of time anew", "anew")
+    is_clip = spec.axes == "CTHW"
+    frames = spec.shape[1] if is_clip else spec.shape[2]
+    first, stop = round(stretch[0] * frames), round(stretch[1] * frames)
+    if first >= stop:
+        raise bad_request("the stretch that is made anew holds no frame; make it longer", "anew")
+    if stop - first >= frames:
+        raise bad_request("all of the sample would be made anew; keep a part of it", "anew")
+    place = np.arange(frames)
+    kept = (place < first) | (place >= stop)
+    return kept if is_clip else np.repeat(kept[None], spec.shape[1], axis=0)
 
 
 def _download(data: bytes, media: str, name: str) -> Response:

@@ -6,7 +6,8 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,16 @@ from anew.core.registry import load
 from anew.core.specs import Codec, Grid, SampleRequest, Tokens
 from anew.data.dataset import Dataset
 from anew.data.modalities.text import Text
+from anew.data.types import DecodedItem
 from anew.errors import ConfigError, UserError
 from anew.evaluation.base import Evaluation
 from anew.evaluation.reporting.content import ReportItem
 from anew.families.base import Family, SamplesTokens
-from anew.families.explaining import Denoises, Discriminates
+from anew.families.explaining import Attends, Denoises, Discriminates
 from anew.functional.token_choice import filter_probabilities
+from anew.runs import film
 from anew.sampling.conditioning import condition_from_prompt
+from anew.sampling.drawing import request_origin, unusual_settings
 from anew.sampling.latents import condition_from_mask
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
@@ -39,6 +43,7 @@ SECONDS_BETWEEN_DRAFTS = 0.1
 CUTS = ("temperature", "top_k", "top_p", "min_p")  # settings that change what a token is drawn from
 MAX_TOP = 8  # alternatives that are named beside a token
 NEAREST_SECONDS = 60.0
+EXAMPLE_CHARACTERS = 60
 Json = dict[str, object]
 
 
@@ -73,20 +78,28 @@ class PlayWork(Work):
 
 
 def can_be_explained(model: Model) -> str:
-    """Which way to look into a model there is: "noise", "critic", "map"; "" where there is none here."""
+    """Which way to look into a model there is: "sentence", "noise", "critic", "map"; "" where there is none here."""
+    family = model.family
+    if model.codec is None and isinstance(family, Attends) and isinstance(model.item_modality, Text):
+        return "sentence"
     is_picture = isinstance(model.item_spec, Grid) and model.item_modality.name == "image" and model.codec is None
     if not is_picture:
         return ""
-    family = model.family
     if isinstance(family, Denoises):
         return "noise"
     if isinstance(family, Discriminates):
         return "critic"
-    return (
-        "map"
-        if family.codec_config is not None and isinstance(family, Codec) and isinstance(family.latent, Grid)
-        else ""
-    )
+    has_map = family.codec_config is not None and isinstance(family, Codec) and isinstance(family.latent, Grid)
+    return "map" if has_map else ""
+
+
+def can_fill_in(model: Model) -> str:
+    """What of an item may be given so that the rest is made: "paint" a part of a picture away, "ends" of a clip, a "stretch"
+    of a sound; "" where nothing."""
+    spec = model.item_spec
+    if not isinstance(spec, Grid) or model.codec is not None or not model.family.fills_in:
+        return ""
+    return {"image": "paint", "video": "ends", "audio": "stretch"}.get(model.item_modality.name, "")
 
 
 class AboutWork(PlayWork):
@@ -107,13 +120,22 @@ class AboutWork(PlayWork):
             "notes": list(model.notes),
             "prompts": is_text,
             "tokens": is_text and isinstance(model.family, SamplesTokens),
-            "fills": isinstance(spec, Grid) and model.codec is None and spec.axes == "CHW" and model.family.fills_in,
+            "fills": can_fill_in(model),
             "walks": type(model.family).generate is not Family.generate
             and not isinstance(spec, Tokens)
             and modality.name == "image",
             "insight": can_be_explained(model),
+            "weights": model.identity[1],
+            "example": _example(self.player.run) if is_text else "",
             "defaults": {name: getattr(sampling, name) for name in sampling.__dataclass_fields__},
         }
+
+
+def _example(run: Path) -> str:
+    """The beginning of the text that the run's film reads."""
+    tokens = film.scene_facts(run).get("tokens")
+    known = [token for token in tokens if isinstance(token, str)] if isinstance(tokens, list) else []
+    return "".join(known).strip()[:EXAMPLE_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +164,7 @@ class SampleWork(PlayWork):
         player: Player,
         channel: Channel[object],
         wish: Wish,
-        condition: Callable[[], tuple[Numbers, NDArray[np.bool_]]] | None = None,
+        condition: Callable[[Model], tuple[Numbers, NDArray[np.bool_]]] | None = None,
     ) -> None:
         super().__init__(player, channel)
         self.wish, self.condition = wish, condition
@@ -151,10 +173,13 @@ class SampleWork(PlayWork):
         wish = self.wish
         condition = condition_from_prompt(model.modality, wish.prompt, None)
         if self.condition is not None:
-            condition = condition_from_mask(model, self.condition())
+            condition = condition_from_mask(model, self.condition(model))
         sampling = model.sampling_config(wish.settings)
         request = model.request(wish.n, wish.seed, label=wish.label, condition=condition, sampling=sampling)
         labels = model.label_names(request.labels, wish.n)
+        is_given = self.condition is not None
+        origin = request_origin(model, model.identity, wish.seed, wish.label, wish.prompt, is_given=is_given)
+        origin = replace(origin, batch=(0, wish.n), settings=unusual_settings(model, sampling) or None)
         shown_at, last, count = 0.0, None, 0
         for count, draft in enumerate(model.family.sample(request, wish.seed), 1):
             last = draft
@@ -168,6 +193,7 @@ class SampleWork(PlayWork):
                 shown_at = time.monotonic()
         assert last is not None
         samples = self._samples(model, last, request, labels)
+        samples.origins = [replace(origin, index=index) for index in range(len(samples))]
         yield {"items": shown_items(samples), "made": self.player.keep(samples), "drafts": count}
 
     @staticmethod
@@ -206,26 +232,35 @@ class TokenWork(PlayWork):
             if len(row) <= num_read:
                 continue
             num_read = len(row)
-            yield _token(modality, int(row[-1]), weights, end_id, cuts) | {"given": len(row) <= num_prompt}
+            yield token_event(modality, int(row[-1]), weights, end_id, cuts) | {"given": len(row) <= num_prompt}
 
 
-def _token(modality: Text, token: int, weights: NDArray[np.float32], end_id: int, cuts: Mapping[str, float]) -> Json:
+def token_event(
+    modality: Text,
+    token: int,
+    weights: NDArray[np.float32],
+    end_id: int,
+    cuts: Mapping[str, float],
+    most: int = MAX_TOP,
+) -> Json:
     """A token with its probability and the most probable ones, each also with what is left of it after temperature and cuts."""
     probabilities = weights.astype(np.float64) / max(float(weights.sum(dtype=np.float64)), 1e-300)
     drawn_from = filter_probabilities(torch.from_numpy(probabilities)[None], **cuts)[0]  # type: ignore[arg-type]
     drawn_from = drawn_from / drawn_from.sum()
-    best = np.argsort(-probabilities, kind="stable")[:MAX_TOP].tolist()
+    best = np.argsort(-probabilities, kind="stable")[:most].tolist()
     entropy = -float((probabilities * np.log2(np.maximum(probabilities, 1e-300))).sum())
     return {
-        "text": _token_text(modality, token, end_id),
+        "text": token_text(modality, token, end_id),
         "is_end": token == end_id,
         "p": float(probabilities[token]),
         "bits": -math.log2(max(float(probabilities[token]), 1e-30)),
         "entropy": entropy,
         "drawn_p": float(drawn_from[token]),
+        "cut_p": float(probabilities[drawn_from.numpy() == 0].sum()),
+        "left": int((drawn_from > 0).sum()),
         "top": [
             {
-                "text": _token_text(modality, i, end_id),
+                "text": token_text(modality, i, end_id),
                 "is_end": i == end_id,
                 "p": float(probabilities[i]),
                 "drawn_p": float(drawn_from[i]),
@@ -235,7 +270,7 @@ def _token(modality: Text, token: int, weights: NDArray[np.float32], end_id: int
     }
 
 
-def _token_text(modality: Text, token: int, end_id: int) -> str:
+def token_text(modality: Text, token: int, end_id: int) -> str:
     if token == end_id or not 0 <= token < modality.tokenizer.size:
         return ""
     return str(modality.tokenizer.decode([token]))
@@ -267,7 +302,7 @@ class NearestWork(PlayWork):
         data = Dataset.reopen(model.record.data.model_dump(), model.folder.path, None)
         try:
             inputs = evaluation_inputs(model, data, [sample], NEAREST_SECONDS, model.record.plan.seed)
-            owner: type[Evaluation] = load("evaluation", data.modality.base.name)
+            owner: type[Evaluation[DecodedItem]] = load("evaluation", data.modality.base.name)
             content = owner(inputs).report_content()
         finally:
             data.close()

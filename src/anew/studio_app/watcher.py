@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_SIGNS = 15.0  # of life, to a page where nothing happens
-WATCHED = ("config.json", "events.jsonl", ".lock", "samples", "report", "codec/events.jsonl", "pilots")
+WATCHED = ("config.json", "events.jsonl", ".lock", "samples", "film", "report", "codec/events.jsonl", "pilots")
 Signature = tuple[object, ...]
 
 

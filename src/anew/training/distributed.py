@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.core.world import World
-from anew.families.phases import Loss
+from anew.families.base import Family
+from anew.families.phases import Loss, Phase
 from anew.runs.state import Checkpoint
 
 CONTAINERS = (nn.ModuleList, nn.ModuleDict)  # they are not called, so that nothing could gather their weights
@@ -31,8 +32,19 @@ class LossModule(nn.Module):
         return loss.total, loss.count, dict(loss.logs)
 
 
-def wrap(module: nn.Module, loss: Callable[[Batch, StepContext], Loss], world: World, shard: bool) -> nn.Module:
-    """The phase as one callable: as it is for one process, DDP for several, FSDP2 where weights are to be sharded."""
+def wrap_phases(family: Family, phases: Iterable[Phase], world: World, shard: bool) -> dict[str, nn.Module]:
+    """Each phase as one callable, by name: as it is for one process, DDP for several. Where weights are to be sharded, one network
+    is by FSDP2, and several that call each other are together."""
+    phases = list(phases)
+    if shard and world.size > 1 and len(phases) > 1:
+        from anew.training.sharding import GatheredLoss, ShardedNetworks
+
+        networks = ShardedNetworks(family, world)
+        return {phase.name: GatheredLoss(networks, phase.loss) for phase in phases}
+    return {phase.name: _wrap(phase.module, phase.loss, world, shard) for phase in phases}
+
+
+def _wrap(module: nn.Module, loss: Callable[[Batch, StepContext], Loss], world: World, shard: bool) -> nn.Module:
     if world.size == 1:
         return LossModule(module, loss)
     if shard:
@@ -60,10 +72,12 @@ def _sharded(module: LossModule, world: World) -> nn.Module:
 
 @contextmanager
 def sync_gradients(wrapped: nn.Module, *, is_last: bool) -> Iterator[None]:
-    """Gradients are exchanged with the last micro-batch of a step only."""
+    """Gradients are exchanged with the last micro-batch of a step only, or with each where they are sharded."""
     skip = not is_last and hasattr(wrapped, "no_sync")
     with wrapped.no_sync() if skip else nullcontext():  # type: ignore[operator]
         yield
+    if hasattr(wrapped, "finish_backward"):
+        wrapped.finish_backward()  # type: ignore[operator]
 
 
 def is_sharded(value: Tensor) -> bool:

@@ -15,12 +15,12 @@ from anew.core import random
 from anew.core.random import StepContext
 from anew.core.specs import Batch
 from anew.core.world import World
-from anew.errors import ConfigError, TrainingError
+from anew.errors import TrainingError
 from anew.families.base import Family
 from anew.families.phases import Phase, decay_share
 from anew.functional.ema import power_decay, power_exponent
 from anew.runs.state import Checkpoint
-from anew.training.distributed import gather_full, shard_like, sync_gradients, wrap
+from anew.training.distributed import gather_full, shard_like, sync_gradients, wrap_phases
 from anew.training.optim import Optimizer
 from anew.training.progress import Progress
 
@@ -107,11 +107,7 @@ class Trainer:
         self.early_decay: float | None = None  # progress at which validation made the decay begin
         self.stopping = False
         self.phases = family.phases()
-        if shard and world.size > 1 and len(self.phases) > 1:
-            raise ConfigError(
-                "parallel=fsdp shards one network, and this family trains several that call each other; leave it out"
-            )
-        self.wrapped = {p.name: wrap(p.module, p.loss, world, shard) for p in self.phases}
+        self.wrapped = wrap_phases(family, self.phases, world, shard)
         self.optimizers = {p.name: Optimizer(p.module, p.optimizer) for p in self.phases}
         ema_width = max(p.optimizer.ema_width for p in self.phases)
         self.ema_exponent = power_exponent(ema_width) if ema_width > 0 else None

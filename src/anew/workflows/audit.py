@@ -66,7 +66,7 @@ def evaluate_samples(
     try:
         sets = Sets(real, generated, held_out_data, n, seed)
         reporter.message(sets.summary())
-        evaluation: Evaluation = load("evaluation", real.modality.name)(sets.inputs(features))
+        evaluation: Evaluation[DecodedItem] = load("evaluation", real.modality.name)(sets.inputs(features))
         measurements = measure_all(evaluation, reporter)
         report = EvaluationReport.of(
             measurements.scores,
@@ -191,14 +191,14 @@ class Sets:
         items = self._train(POOL_MOST)
         return lambda n: items[0::2][:n], lambda n: items[1::2][:n]
 
-    def _pool(self, n: int) -> AuditPool:
+    def _pool(self, n: int) -> AuditPool[DecodedItem]:
         train, held_out = self._train(n), self._held_out(n // 2) if self.has_held_out else []
         if self.packed:
             return AuditPool(train, held_out, None, len(train), randomly_held_out=False)
         total = len(train) if len(train) < n else sum(self.real.part_size(part) for part in self.train_parts)
         return grouped_pool(self.real, train[: n - len(held_out)], held_out, total, False, self.seed)
 
-    def inputs(self, features: FeatureSets | None) -> EvaluationInputs:
+    def inputs(self, features: FeatureSets | None) -> EvaluationInputs[DecodedItem]:
         """What an evaluation of the samples receives."""
         train, test = self._train_and_test()
         return EvaluationInputs(

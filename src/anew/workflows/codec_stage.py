@@ -32,7 +32,16 @@ from anew.workflows.run_copy import is_begun, share_record, share_trained
 STAGE = "codec"
 MINIMUM_SECONDS = 1.0  # of the second stage: a codec that took longer than planned shall not have been for nothing
 # Settings that mean the second stage alone, or that this stage has values of its own for.
-NOT_OF_A_STAGE = {"model_size", "train_seconds", "previews", "evaluate_samples", "space", "tensorboard", "parallel"}
+NOT_OF_A_STAGE = {
+    "model_size",
+    "train_seconds",
+    "previews",
+    "evaluate_samples",
+    "space",
+    "tensorboard",
+    "parallel",
+    "recompute",
+}
 
 
 @dataclass(frozen=True)

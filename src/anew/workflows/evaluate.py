@@ -13,6 +13,7 @@ from anew.core.registry import load
 from anew.core.reporter import Reporter, SilentReporter
 from anew.core.specs import Batch, Spec, Tokens
 from anew.core.threads import use_threads
+from anew.core.world import World
 from anew.data.dataset import Dataset
 from anew.data.skipped import skipped
 from anew.data.types import DecodedItem
@@ -30,6 +31,7 @@ from anew.runs import events as events_file
 from anew.runs.events import Events
 from anew.sampling.model import Model
 from anew.sampling.samples import Samples
+from anew.sampling.together import draw_together
 from anew.workflows.run_report import Measurements, warnings, write_run_report
 
 __all__ = ["COMPARISON_PASSAGES", "REPORT_PASSAGES", "EvaluationReport", "evaluate_run"]
@@ -76,6 +78,7 @@ def evaluate_run(
     reporter: Reporter | None = None,
     opened: Dataset | None = None,
     features: FeatureSets | None = None,
+    world: World | None = None,
 ) -> EvaluationReport:
     """Sample, measure, write samples/ and report/ of the model's run.
 
@@ -88,6 +91,7 @@ def evaluate_run(
         reporter: Is told of the progress.
         opened: The run's data, where it is open already.
         features: Of the user's own, instead of those made here.
+        world: Processes that draw the samples together, the others by `draw_for_evaluation`; there is no limit of time then.
     """
     use_threads()
     begin = time.monotonic()
@@ -96,10 +100,13 @@ def evaluate_run(
     dataset = opened or Dataset.reopen(record.data.model_dump(), folder, data)
     stop_at = None if seconds is None else begin + seconds - writing_seconds(seconds)
     enough = enough_samples(model.item_spec, dataset.part_size("test"))
-    samples, notes, stopped = _sampled(model, n, enough, seed, seconds, reporter)
+    if world is None:
+        samples, notes, stopped = _sampled(model, n, enough, seed, seconds, reporter)
+    else:
+        samples, notes, stopped = draw_for_evaluation(world, model, n, seed), [], False
     remaining = None if seconds is None else max(0.5, seconds - (time.monotonic() - begin))
     remaining = STOPPED_SECONDS if stopped and remaining is None else remaining
-    evaluation: Evaluation = load("evaluation", record.data.modality)(
+    evaluation: Evaluation[DecodedItem] = load("evaluation", record.data.modality)(
         evaluation_inputs(model, dataset, list(samples), remaining, seed, features)
     )
     events = Events(folder / events_file.NAME)
@@ -116,7 +123,7 @@ def evaluate_run(
     return report
 
 
-def measure_all(evaluation: Evaluation, reporter: Reporter, stop_at: float | None = None) -> Measurements:
+def measure_all(evaluation: Evaluation[DecodedItem], reporter: Reporter, stop_at: float | None = None) -> Measurements:
     """All scores and the copying test, each said as it is ready. What there is when it is stopped, by hand or by the clock,
     is kept.
 
@@ -145,7 +152,7 @@ def measure_all(evaluation: Evaluation, reporter: Reporter, stop_at: float | Non
 
 
 def _measure_scores(
-    evaluation: Evaluation, measurements: Measurements, reporter: Reporter, stop_at: float | None
+    evaluation: Evaluation[DecodedItem], measurements: Measurements, reporter: Reporter, stop_at: float | None
 ) -> bool:
     """Scores until their share of the time is spent; whether all came in time."""
     seconds = None if stop_at is None else SCORES_SHARE * (stop_at - time.monotonic())
@@ -161,7 +168,7 @@ def _measure_scores(
 
 
 def _look_for_copies(
-    evaluation: Evaluation, measurements: Measurements, reporter: Reporter, stop_at: float | None
+    evaluation: Evaluation[DecodedItem], measurements: Measurements, reporter: Reporter, stop_at: float | None
 ) -> bool:
     """The copying test, the widest for which there is time; whether it came to its end."""
     reporter.message("  looking for copies of training items")
@@ -174,7 +181,7 @@ def _look_for_copies(
     return True
 
 
-def report_content(evaluation: Evaluation, stop_at: float | None = None) -> ReportContent:
+def report_content(evaluation: Evaluation[DecodedItem], stop_at: float | None = None) -> ReportContent:
     """What the report shows of the samples; without their nearest training items where the search goes on beyond `stop_at`."""
     try:
         with hard_stop(None if stop_at is None else stop_at - time.monotonic()):
@@ -233,6 +240,18 @@ def _sampled(
     return samples, notes, stopped
 
 
+def draw_for_evaluation(world: World, model: Model, n: int, seed: int) -> Samples:
+    """n samples in the batches in which one process draws them that has all the time it needs; all of them on the first."""
+    batches, first, chunk = [], 0, min(FIRST_CHUNK, n)
+    while chunk >= 1:
+        batches.append((chunk, first))
+        first += chunk
+        chunk = min(256, GROWTH * chunk, n - first)
+    return draw_together(
+        world, model, batches, lambda count, first_index: model.sample(count, seed=seed, first_index=first_index)
+    )
+
+
 class Pace:
     """How long chunks of samples take: a fixed time for each pass, whatever the number, and a time for each sample."""
 
@@ -263,7 +282,7 @@ def evaluation_inputs(
     seconds: float | None,
     seed: int,
     features: FeatureSets | None = None,
-) -> EvaluationInputs:
+) -> EvaluationInputs[DecodedItem]:
     """What an evaluation of these samples of a model receives."""
     text = isinstance(model.item_spec, Tokens)
     has_bits = text or (type(model.family).bits is not Family.bits and model.codec is None)
@@ -301,12 +320,12 @@ def _labels(model: Model, data: Dataset, n: int, seed: int) -> Labels | None:
     return Labels(labels_of("train"), labels_of("test"), asked.numpy())
 
 
-def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool:
+def audit_pool(data: Dataset, spec: Spec, n: int, seed: int) -> AuditPool[DecodedItem]:
     """Real items of a run's data for the audit for copies, at most n, in random order."""
     held_out_parts, random = data.held_out()
     if isinstance(spec, Tokens) and spec.packed:
-        texts = data.text("train")
-        held_out_texts = [text for part in held_out_parts for text in data.text(part)]
+        texts: list[DecodedItem] = [*data.text("train")]
+        held_out_texts: list[DecodedItem] = [text for part in held_out_parts for text in data.text(part)]
         return AuditPool(texts, held_out_texts, None, len(texts), randomly_held_out=random)
     first = data.items("train", 1, seed)
     n = min(n, max(int(POOL_BYTES // max(size_of(first[0]), 1)), 1_000)) if first else n
@@ -326,7 +345,7 @@ def grouped_pool(
     n_train_total: int,
     randomly_held_out: bool,
     seed: int,
-) -> AuditPool:
+) -> AuditPool[DecodedItem]:
     """These items in random order, with the groups of their near-duplicates."""
     source = np.random.default_rng(seed)
     train, held_out = ([part[i] for i in source.permutation(len(part))] for part in (train, held_out))

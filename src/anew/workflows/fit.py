@@ -62,7 +62,7 @@ def fit(
         batch_size=job.plan.batch,
         micro_batch=job.plan.micro_batch,
         world=job.world,
-        shard=job.train_config.parallel == "fsdp",
+        shard="fsdp" in (job.plan.parallel, job.train_config.parallel),
     )
     validation = Validation(trainer, job.validation_batches) if _uses_validation(job) else None
     if checkpoint is not None:

@@ -17,11 +17,12 @@ from anew.core.version import __version__
 from anew.core.world import World
 from anew.errors import ConfigError, RunError, restoring
 from anew.families.base import Family
-from anew.planning.benchmark import largest_micro_batch
+from anew.planning.benchmark import largest_micro_batch, rows_in_memory
 from anew.planning.budget import check_gain, evaluation_slice, time_to_train, training_seconds
 from anew.planning.build import build_family
 from anew.planning.choose import FamilyChoice
 from anew.planning.context import RunContext, TrainingData
+from anew.planning.memory_plan import choose_parallel
 from anew.planning.planner import describe_plan, make_plan
 from anew.planning.train_config import TrainConfig
 from anew.runs import events as events_file
@@ -31,6 +32,7 @@ from anew.runs.record import CodecRecord, DataRecord, FamilyRecord, Plan, Reques
 from anew.runs.state import Checkpoint
 from anew.runs.tensors import read_tensors
 from anew.training.distributed import broadcast_checkpoint
+from anew.training.recomputing import can_recompute, recompute_blocks
 
 if TYPE_CHECKING:
     from anew.families.base import FamilyConfig
@@ -124,11 +126,13 @@ def begin_job(
     use_threads()  # an earlier stage may have ended with one
     seconds = None
     if request.plan_from is None:
-        seconds = training_seconds(request, train_config, context, minimum_seconds)
+        seconds = context.world.broadcast(training_seconds(request, train_config, context, minimum_seconds))
     plan, config = make_plan(request, train_config, context, data, choice, seconds, measuring_seconds)
     family = build_family(choice.family_class, data.spec, config, plan.seed, context.world.device)
-    if plan.micro_batch == 0:
-        plan = replace(plan, micro_batch=largest_micro_batch(family, config, data, context.world))
+    parallel, reason = choose_parallel(train_config.parallel, family, context.world)
+    if reason:
+        plan = replace(plan, parallel=parallel, notes=(*plan.notes, reason))
+    plan = _fit_memory(plan, train_config, family, data, context.world)
     if plan.threads is None:
         plan = replace(plan, threads=context.world.minimum(torch.get_num_threads()))
     record = RunRecord(
@@ -149,6 +153,25 @@ def begin_job(
     job.write_status("training")
     context.reporter.message(describe_plan(choice.name, plan))
     return job
+
+
+def _fit_memory(plan: Plan, train_config: TrainConfig, family: Family, data: TrainingData, world: World) -> Plan:
+    """The plan with as many rows at once as memory holds; where it holds none, blocks of the family are computed again."""
+    is_forced = train_config.recompute == "on"
+    most_rows = None if is_forced else rows_in_memory(family, plan.batch, data, world)
+    if (is_forced or most_rows == 0) and train_config.recompute != "off":
+        if can_recompute(family.phases()):
+            recompute_blocks(family)
+            why = "as asked" if is_forced else "memory does not hold those of one example"
+            plan = replace(plan, recompute=True, notes=(*plan.notes, f"activations are computed again: {why}"))
+            most_rows = None
+        elif is_forced:
+            raise ConfigError("`recompute` needs a family of one network with blocks; leave it out")
+    if plan.micro_batch == 0:
+        if most_rows is None:
+            most_rows = rows_in_memory(family, plan.batch, data, world)
+        plan = replace(plan, micro_batch=largest_micro_batch(plan.batch, most_rows, world))
+    return plan
 
 
 def reopen_job(
@@ -172,6 +195,8 @@ def reopen_job(
         train_config = cfg.from_json(TrainConfig, record.train)
         config: FamilyConfig = cfg.from_json(family_class.Config, record.family.config)
         family = build_family(family_class, data.spec, config, record.plan.seed, context.world.device)
+    if record.plan.recompute:
+        recompute_blocks(family)
     return TrainingJob(folder, record, train_config, family, family_class, data, context)
 
 

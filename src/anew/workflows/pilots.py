@@ -84,7 +84,7 @@ class Judge:
 
     def __init__(self, data: Dataset, seed: int) -> None:
         self.seed = seed
-        evaluation: Evaluation = load("evaluation", data.modality.name)(
+        evaluation: Evaluation[DecodedItem] = load("evaluation", data.modality.name)(
             EvaluationInputs(
                 modality=data.modality.base,
                 spec=data.spec,
@@ -99,7 +99,7 @@ class Judge:
             )
         )
         train = evaluation.items("train", max(EMBEDDER_ITEMS, REAL_SETS * MOST_ITEMS))
-        self.embed: Embedder = evaluation.embedder(train[:EMBEDDER_ITEMS])
+        self.embed: Embedder[DecodedItem] = evaluation.embedder(train[:EMBEDDER_ITEMS])
         self.validation = self.embed(evaluation.items("test", MOST_ITEMS))  # (n, d)
         self.train = self.embed(train[: REAL_SETS * MOST_ITEMS])  # (m, d)
 
@@ -193,7 +193,9 @@ class Pilots:
         """
         end = time.monotonic() + seconds
         names = " and ".join(choice.name for choice in choices)
-        self.context.reporter.message(f"trying {names} on your data for {seconds:.0f} s; the better one goes on")
+        self.context.reporter.message(
+            f"trying {names} on your data for {seconds:.0f} s; the better one is trained further"
+        )
         trials = [Trial(choice, RunFolder(self.folder.path / FOLDER / choice.name)) for choice in choices]
         trials = self._set_up(trials, seconds, end)
         judged: dict[str, Pilot] = {}

@@ -45,6 +45,7 @@ from anew.training.loop import Listener
 from anew.training.trainer import Trainer
 from anew.workflows import codec_stage, pilots
 from anew.workflows.evaluate import REPORT_PASSAGES, evaluate_run
+from anew.workflows.film import Film
 from anew.workflows.fit import fit
 from anew.workflows.job import SAME_COMMAND, TrainingJob, begin_job, extend_job, reopen_job, resume_point
 from anew.workflows.open_data import SkippedItemsReport, open_data
@@ -258,7 +259,7 @@ def continue_run(
     if is_at_end:
         share_trained(world, folder)
     if is_at_end and record.status == "finished":
-        reporter.message("this run is finished; give it more budget or steps to go on with it")
+        reporter.message("this run is finished; give it more budget or steps to train it further")
         return Model(folder, trust_code=trust_code)
     job = _reopen(folder, record, family_class, data, reporter, started)
     skipped_items = SkippedItemsReport(reporter)
@@ -331,7 +332,7 @@ def _run_to_end(job: TrainingJob, checkpoint: Checkpoint | None, skipped_items: 
         with tensorboard_listeners(job.train_config, job.folder.path, job.world.is_main) as tensorboard:
 
             def listeners(trainer: Trainer) -> list[Listener]:
-                return [Previews(job, trainer), *tensorboard]
+                return [Previews(job, trainer), Film(job, trainer), *tensorboard]
 
             outcome = fit(job, checkpoint, listeners)
         if outcome == "interrupted":
@@ -352,7 +353,7 @@ def _report(job: TrainingJob, skipped_items: SkippedItemsReport) -> Model:
     budget = job.plan.budget_s
     seconds = None
     if budget is not None:
-        remaining = budget - job.context.elapsed() - saving_slice(budget) - LEAVING_SECONDS
+        remaining = budget - job.context.elapsed() - saving_slice(budget, job.context.crowding) - LEAVING_SECONDS
         seconds = max(LEAST_REPORT_SECONDS, remaining)
     n = job.train_config.evaluate_samples
     if isinstance(model.item_spec, Tokens) and model.item_spec.packed:

@@ -258,10 +258,10 @@ def test_an_error_while_making_reaches_who_needs_the_block(tmp_path: Path) -> No
     shards.close()
 
 
-def test_a_few_large_documents_are_divided_by_their_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_few_large_documents_are_divided_by_their_pieces(tmp_path: Path, small_blocks: None) -> None:
     source = random.Random(0)
     for name in "abc":
-        words = [f"w{source.randint(0, 999)}" for _ in range(1_500_000)]
+        words = [f"w{source.randint(0, 999)}" for _ in range(30_000)]
         lines = (" ".join(words[i : i + 12]) for i in range(0, len(words), 12))
         (tmp_path / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
     data = Dataset.open(tmp_path, cache=tmp_path / "cache")

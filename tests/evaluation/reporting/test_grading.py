@@ -37,7 +37,7 @@ def test_a_tick_from_forty_images_is_refused_and_the_number_that_would_do_is_sai
 
 
 def test_training_and_held_out_items_that_differ_are_said() -> None:
-    words = "Training and held-out items differ in kind: they are told apart 64% of the time"
+    words = "Training and held-out items differ in kind: a classifier tells them apart 64% of the time"
     assert words in verdict([auc(0.50, 0.05, 400, real=0.64)])["closeness"]
     assert "differ in kind" not in verdict([auc(0.50, 0.05, 400, real=0.58)])["closeness"]  # as far as luck goes
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Protocol
 
 from anew.core.extras import require
 from anew.data.file_names import part_of
@@ -22,11 +22,28 @@ ANSWER = 5.0  # seconds in which the hub must answer
 SAMPLED = 64  # rows whose text is measured to say how many make a shard
 
 
+class HubRows(Protocol):
+    """What is used of a `datasets.Dataset`."""
+
+    features: Mapping[str, object]
+    column_names: Sequence[str]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice) -> Mapping[str, Sequence[object]]: ...
+
+    def cast_column(self, column: str, feature: object) -> HubRows: ...
+
+    def select_columns(self, columns: Sequence[str]) -> HubRows: ...
+
+    def select(self, rows: Iterable[int]) -> HubRows: ...
+
+
 class HubReader:
     """See `anew.data.sources.base.Reader`. splits: name -> a `datasets.Dataset`, whose rows lie memory-mapped on disk."""
 
     def __init__(
-        self, name: str, splits: Mapping[str, Any], library: ModuleType, choice: ColumnChoice | None = None
+        self, name: str, splits: Mapping[str, HubRows], library: ModuleType, choice: ColumnChoice | None = None
     ) -> None:
         self.refusals: list[SkippedItem] = []
         self._name = name
@@ -61,6 +78,7 @@ class HubReader:
     def _width(self, split: str, modality: str) -> float:
         """Mean bytes of a row's text or image, over rows evenly spaced."""
         rows, column = self._splits[split], self._columns.of(modality)
+        assert column is not None  # only the modalities of `counts` have shards
         cells = rows.select_columns([column]).select(range(0, len(rows), max(1, len(rows) // SAMPLED)))[:][column]
         return sum(map(_weight, cells)) / len(cells)
 
@@ -91,13 +109,13 @@ class HubReader:
             yield item_of(dict(zip(columns, cells, strict=True)), self._columns, modality, name, place=None)
 
 
-def _undecoded(rows: Any, columns: list[str], library: ModuleType) -> Any:
+def _undecoded(rows: HubRows, columns: list[str], library: ModuleType) -> HubRows:
     for column in columns:
         rows = rows.cast_column(column, library.Image(decode=False))
     return rows
 
 
-def _chosen(rows: Any, columns: list[str], choice: ColumnChoice | None) -> Columns:
+def _chosen(rows: HubRows, columns: list[str], choice: ColumnChoice | None) -> Columns:
     samples: dict[str, object] = {}
     for name, cells in rows[:8].items():
         samples.update((name, cell) for cell in reversed(cells) if cell not in (None, ""))
@@ -114,7 +132,7 @@ def _weight(cell: object) -> int:
     )
 
 
-def _stamp(rows: Any) -> int:
+def _stamp(rows: HubRows) -> int:
     mark = str(getattr(rows, "_fingerprint", "")).encode()
     return int.from_bytes(hashlib.blake2b(mark, digest_size=7).digest(), "big")
 

@@ -139,7 +139,7 @@ def local_copy(address: str) -> LocalCopy:
     refusals += copy.refusals
     if len(copy.refusals) == len(listing):
         first = f" ({refusals[0].name}: {refusals[0].reason})" if refusals else ""
-        raise DataError(f"nothing of {shown!r} could be copied{first}; check the address and what you may read there")
+        raise DataError(f"nothing of {shown!r} could be copied{first}; check the address and your permissions")
     size = sum(file.bytes or 0 for file in listing.values())
     note = f"{shown} is read from a copy in the cache ({len(listing):,} file{'s' * (len(listing) > 1)}, {size / 1e6:,.1f} MB)"
     return LocalCopy(folder / next(iter(listing)) if is_file else folder, note, refusals)
@@ -207,10 +207,10 @@ def _listed(system: FileSystem, path: str, address: str) -> tuple[dict[str, Remo
         return {name: _remote_file(path, info)}, True, []
     if address.startswith("http"):
         raise DataError(f"{shown!r} is a folder, and web servers do not list theirs; give the address of one file")
-    found = _reached(lambda: system.find(path, detail=True), shown)
+    entries = _reached(lambda: system.find(path, detail=True), shown)
     root = str(info["name"]).rstrip("/") + "/"
     listing, refusals = {}, []
-    for key, about in sorted(found.items()):
+    for key, about in sorted(entries.items()):
         name = key.removeprefix(root)
         if about.get("type") == "directory" or name.endswith("/"):
             continue

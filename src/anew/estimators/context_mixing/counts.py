@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.compiled import compiled
+from anew.core.compiled import compiled_inner
 
 TOKEN_ORDERS = 7  # the first kinds of context: the last 0 .. 6 tokens
 KINDS = 16  # C
@@ -60,7 +60,7 @@ class Spelling(NamedTuple):
     starts: Ints
 
 
-@compiled
+@compiled_inner
 def mixed(a: np.uint64, b: np.uint64) -> np.uint64:
     """A hash of both."""
     h = (a ^ (b + np.uint64(0x7F4A7C15))) * np.uint64(0x9E3779B97F4A7C15)
@@ -68,7 +68,7 @@ def mixed(a: np.uint64, b: np.uint64) -> np.uint64:
     return h ^ (h >> np.uint64(29))
 
 
-@compiled
+@compiled_inner
 def context_keys(history: Keys, keys: Keys) -> None:
     """Fill in the keys (C,) of what follows a history: the last tokens, the last bytes, words, and where the line began."""
     key = np.uint64(0)
@@ -92,7 +92,7 @@ def context_keys(history: Keys, keys: Keys) -> None:
         keys[i] = mixed(keys[i], np.uint64(i + 1))
 
 
-@compiled
+@compiled_inner
 def advance(history: Keys, token: Index, spelling: Spelling) -> None:
     """Read a token."""
     for i in range(TOKENS_KEPT - 1, 0, -1):
@@ -102,7 +102,7 @@ def advance(history: Keys, token: Index, spelling: Spelling) -> None:
         _read_byte(history, np.int64(spelling.bytes[at]))
 
 
-@compiled
+@compiled_inner
 def _read_byte(history: Keys, byte: Index) -> None:
     for i in range(BYTES_KEPT - 1, 0, -1):
         history[BYTES + i] = history[BYTES + i - 1]
@@ -121,7 +121,7 @@ def _read_byte(history: Keys, byte: Index) -> None:
         history[AT_LINE_START], history[FIRST_OF_LINE] = np.uint64(1), np.uint64(1)
 
 
-@compiled
+@compiled_inner
 def _end_word(history: Keys) -> None:
     if history[IN_WORD] == 0:
         return
@@ -133,7 +133,7 @@ def _end_word(history: Keys) -> None:
         history[AT_LINE_START] = np.uint64(0)
 
 
-@compiled
+@compiled_inner
 def find(heads: NDArray[np.int32], key: np.uint64) -> Index:
     """The slot of a key, or -1 - the free slot where it belongs."""
     mask = len(heads) - 1
@@ -146,7 +146,7 @@ def find(heads: NDArray[np.int32], key: np.uint64) -> Index:
     return slot
 
 
-@compiled
+@compiled_inner
 def tally(counts: Counts, key: np.uint64, shared: Bytes, depth: Index, at: Ints, spot: Ints) -> Index:
     """Add the tallies of what followed a context.
 
@@ -181,7 +181,7 @@ def tally(counts: Counts, key: np.uint64, shared: Bytes, depth: Index, at: Ints,
     return recent
 
 
-@compiled
+@compiled_inner
 def add(counts: Counts, key: np.uint64, symbol: Index, slot: Index, entry: Index) -> None:
     """Count a symbol after a context. slot, entry: as `tally` found them; both -1 where it did not look."""
     if slot < 0:
@@ -205,7 +205,7 @@ def add(counts: Counts, key: np.uint64, symbol: Index, slot: Index, entry: Index
     counts.heads[slot, 3] = symbol
 
 
-@compiled
+@compiled_inner
 def _entry_of(counts: Counts, slot: Index, size: Index, symbol: Index) -> Index:
     """The entry of a symbol, 0 for the one that has no entries; -1 where it did not follow yet."""
     if size == 1:
@@ -217,7 +217,7 @@ def _entry_of(counts: Counts, slot: Index, size: Index, symbol: Index) -> Index:
     return -1
 
 
-@compiled
+@compiled_inner
 def _append(counts: Counts, slot: Index, size: Index, room: Index, symbol: Index) -> None:
     """Append a symbol to those of a context; all of them move to a larger place where theirs is full."""
     heads, entries = counts.heads, counts.entries

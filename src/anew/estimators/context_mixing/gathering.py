@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.compiled import compiled
+from anew.core.compiled import compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import KINDS, TOKEN_ORDERS, Counts, Index, Keys, find, tally
 from anew.estimators.context_mixing.mixing import (
@@ -24,7 +24,7 @@ from anew.estimators.context_mixing.mixing import (
 Ints = NDArray[np.int64]
 
 
-@compiled
+@compiled_inner
 def gather_path(
     own: Memory,
     base: Memory,
@@ -69,7 +69,7 @@ def gather_path(
     return order
 
 
-@compiled
+@compiled_inner
 def _gather_document(document: Memory, keys: Keys, tree: CodeTree, token: Index, places: Places, at: Ints) -> None:
     """The tallies and sides of what the document alone tells."""
     depth, bits, spot = tree.depth[token], tree.bits[token], np.zeros(2, np.int64)
@@ -89,7 +89,7 @@ def _gather_document(document: Memory, keys: Keys, tree: CodeTree, token: Index,
         _set_sides(places.sides[source], bits, depth, recent)
 
 
-@compiled
+@compiled_inner
 def _set_sides(sides: NDArray[np.uint8], bits: NDArray[np.uint8], depth: Index, recent: Index) -> None:
     """The answers of the last symbol. recent: how many it shares, -1 without one."""
     for d in range(depth):
@@ -97,7 +97,7 @@ def _set_sides(sides: NDArray[np.uint8], bits: NDArray[np.uint8], depth: Index, 
         sides[d] = side if recent >= d else 2
 
 
-@compiled
+@compiled_inner
 def _spread(bits: NDArray[np.uint8], depth: Index, at: Ints, ones: NDArray[np.int32], zeros: NDArray[np.int32]) -> None:
     """Tallies by how many answers they share -> tallies of either answer."""
     total = at[depth]
@@ -106,7 +106,7 @@ def _spread(bits: NDArray[np.uint8], depth: Index, at: Ints, ones: NDArray[np.in
         total += at[d]
 
 
-@compiled
+@compiled_inner
 def _gather_plain(own: Memory, base: Memory, tree: CodeTree, token: Index, places: Places) -> Index:
     """The tallies of order 0; returns how many answers the last token shares, -1 without one."""
     for d in range(tree.depth[token]):
@@ -117,13 +117,13 @@ def _gather_plain(own: Memory, base: Memory, tree: CodeTree, token: Index, place
     return np.int64(tree.shared[token, last - 1]) if last else -1
 
 
-@compiled
+@compiled_inner
 def _last_token(own: Memory, base: Memory) -> Index:
     """The last token + 1 of `own`, else of `base`; 0 without one."""
     return np.int64(own.plain[-1, 0] if own.plain[-1, 0] else base.plain[-1, 0])
 
 
-@compiled
+@compiled_inner
 def gather_nodes(own: Memory, base: Memory, keys: Keys, tree: CodeTree, places: Places) -> Index:
     """The same of all questions."""
     order = 0
@@ -132,8 +132,9 @@ def gather_nodes(own: Memory, base: Memory, keys: Keys, tree: CodeTree, places: 
         zeros, ones = places.zeros[kind], places.ones[kind]
         zeros[:], ones[:] = 0, 0
         if kind == 0:
-            zeros[:] = own.plain[:-1, 0] + base.plain[:-1, 0]
-            ones[:] = own.plain[:-1, 1] + base.plain[:-1, 1]
+            for node in range(len(zeros)):
+                zeros[node] = own.plain[node, 0] + base.plain[node, 0]
+                ones[node] = own.plain[node, 1] + base.plain[node, 1]
             last = _last_token(own, base)
         else:
             base_last = _add_paths(base, keys[kind], tree, zeros, ones)
@@ -147,7 +148,9 @@ def gather_nodes(own: Memory, base: Memory, keys: Keys, tree: CodeTree, places: 
     for i in range(len(LOCAL_KINDS)):
         zeros, ones = places.zeros[KINDS + i], places.ones[KINDS + i]
         if LOCAL_KINDS[i] == 0:
-            zeros[:], ones[:], last = own.plain[:-1, 0], own.plain[:-1, 1], _last_token(own, own)
+            for node in range(len(zeros)):
+                zeros[node], ones[node] = own.plain[node, 0], own.plain[node, 1]
+            last = _last_token(own, own)
         else:
             zeros[:], ones[:] = 0, 0
             last = _add_paths(own, keys[LOCAL_KINDS[i]], tree, zeros, ones)
@@ -156,14 +159,14 @@ def gather_nodes(own: Memory, base: Memory, keys: Keys, tree: CodeTree, places: 
     return order
 
 
-@compiled
+@compiled_inner
 def _mark_path(sides: NDArray[np.uint8], tree: CodeTree, last: Index) -> None:
     """The answers of a last symbol. last: the symbol + 1."""
     for d in range(tree.depth[last - 1]):
         sides[tree.nodes[last - 1, d]] = tree.bits[last - 1, d]
 
 
-@compiled
+@compiled_inner
 def take_places(every: Places, nodes: NDArray[np.int32], count: Index, taken: Places) -> None:
     """Copy what is known of `count` questions from the places of all questions."""
     for kind in range(SOURCES):
@@ -175,7 +178,7 @@ def take_places(every: Places, nodes: NDArray[np.int32], count: Index, taken: Pl
         taken.expected[place] = every.expected[nodes[place]]
 
 
-@compiled
+@compiled_inner
 def _add_paths(
     memory: Memory, key: np.uint64, tree: CodeTree, zeros: NDArray[np.int32], ones: NDArray[np.int32]
 ) -> Index:
@@ -195,7 +198,7 @@ def _add_paths(
     return np.int64(heads[slot, 3]) + 1
 
 
-@compiled
+@compiled_inner
 def match(own: Memory, base: Memory) -> tuple[Index, Index]:
     """The token that a match expects, -1 without one, and the class of its length."""
     length = own.link[2]
@@ -207,7 +210,7 @@ def match(own: Memory, base: Memory) -> tuple[Index, Index]:
     return np.int64(expected), min(EXACT_MATCHES + (length - EXACT_MATCHES) // MATCH_STEP, MATCHES - 1)
 
 
-@compiled
+@compiled_inner
 def expect_path(places: Places, tree: CodeTree, token: Index, expected: Index) -> None:
     """What a match expects of a token's questions."""
     common = np.int64(tree.shared[token, expected]) if expected >= 0 else -1
@@ -216,7 +219,7 @@ def expect_path(places: Places, tree: CodeTree, token: Index, expected: Index) -
         places.expected[d] = answer if common >= d else 2
 
 
-@compiled
+@compiled_inner
 def expect_nodes(places: Places, tree: CodeTree, expected: Index) -> None:
     """What a match expects of all questions."""
     places.expected[:] = 2

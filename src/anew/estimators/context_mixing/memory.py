@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.compiled import compiled
+from anew.core.compiled import compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import KINDS, TOKENS, Counts, Index, Keys, Spelling, add, advance, mixed
 from anew.estimators.context_mixing.gathering import match
@@ -14,7 +14,7 @@ from anew.estimators.context_mixing.mixing import LEAST_MATCH, LOCAL_KINDS, LONG
 Ints = NDArray[np.int64]
 
 
-@compiled
+@compiled_inner
 def remember(
     own: Memory, base: Memory, keys: Keys, tree: CodeTree, token: Index, spots: Ints, spelling: Spelling
 ) -> None:
@@ -26,29 +26,29 @@ def remember(
         own.plain[tree.nodes[token, d], tree.bits[token, d]] += 1
     own.plain[-1, 0] = token + 1
     advance(own.history, token, spelling)
-    _follow(own, base, token, True)
+    _follow(own, base, token, np.int64(1))
 
 
-@compiled
+@compiled_inner
 def pass_by(own: Memory, base: Memory, token: Index, spelling: Spelling) -> None:
     """Read a token that is neither counted nor ever matched."""
     advance(own.history, token, spelling)
-    _follow(own, base, token, False)
+    _follow(own, base, token, np.int64(0))
 
 
-@compiled
+@compiled_inner
 def note(document: Memory, keys: Keys, tree: CodeTree, token: Index) -> None:
     """Count a token in the contexts that are asked of a document alone."""
     counts = Counts(document.heads, document.entries, document.used)
     for i in range(1, len(LOCAL_KINDS)):
-        add(counts, keys[LOCAL_KINDS[i]], token, -1, -1)
+        add(counts, keys[LOCAL_KINDS[i]], token, np.int64(-1), np.int64(-1))
     for d in range(tree.depth[token]):
         document.plain[tree.nodes[token, d], tree.bits[token, d]] += 1
     document.plain[-1, 0] = token + 1
 
 
-@compiled
-def _follow(own: Memory, base: Memory, token: Index, is_kept: bool) -> None:
+@compiled_inner
+def _follow(own: Memory, base: Memory, token: Index, is_kept: Index) -> None:
     """Append a token to the text, and find out what it matches. is_kept: whether it can be matched itself."""
     link, text = own.link, own.text
     expected, _ = match(own, base)
@@ -67,14 +67,14 @@ def _follow(own: Memory, base: Memory, token: Index, is_kept: bool) -> None:
     slot = np.int64(key >> np.uint64(30))
     own_slot = slot & (len(own.table) - 1)
     if link[2] == 0:
-        _seek(own, own.text, own.table[own_slot], 0)
+        _seek(own, own.text, own.table[own_slot], np.int64(0))
     if link[2] == 0:
-        _seek(own, base.text, base.table[slot & (len(base.table) - 1)], 1)
+        _seek(own, base.text, base.table[slot & (len(base.table) - 1)], np.int64(1))
     if is_kept:
         own.table[own_slot] = link[0]
 
 
-@compiled
+@compiled_inner
 def _seek(own: Memory, text: NDArray[np.int32], position: Index, is_base: Index) -> None:
     """Follow the text from a position on, where its last tokens are the same."""
     length, read = 0, own.link[0]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.compiled import compiled, compiled_sum
+from anew.core.compiled import compiled_inner, compiled_sum
 from anew.estimators.context_mixing.counts import (
     KINDS,
     Index,
@@ -131,7 +131,7 @@ class Places(NamedTuple):
     logits: Floats
 
 
-@compiled
+@compiled_inner
 def make_places(count: Index) -> Places:
     return Places(
         np.zeros((SOURCES, count), np.int32),
@@ -145,7 +145,7 @@ def make_places(count: Index) -> Places:
     )
 
 
-@compiled
+@compiled_inner
 def squash(table: Floats, log_odds: np.float32) -> np.float32:
     """The probability of log odds."""
     limit = np.float32(SQUASH_RANGE - 0.01)
@@ -154,14 +154,14 @@ def squash(table: Floats, log_odds: np.float32) -> np.float32:
     return np.float32(table[below] + (table[below + 1] - table[below]) * (place - np.float32(below)))
 
 
-@compiled
+@compiled_inner
 def knot_place(log_odds: np.float32) -> np.float32:
     """Where log odds lie among the knots of a curve."""
     place = (log_odds + np.float32(KNOT_RANGE)) * np.float32(KNOTS_A_UNIT)
     return min(max(place, np.float32(0)), np.float32(KNOTS - 1.001))
 
 
-@compiled
+@compiled_inner
 def size_class(total: Index) -> Index:
     """The curve of so many tallies, at least 1."""
     if total < 6:
@@ -175,7 +175,7 @@ def size_class(total: Index) -> Index:
     return 11
 
 
-@compiled
+@compiled_inner
 def fill_inputs(maps: Maps, tables: Tables, places: Places, count: Index, match_class: Index) -> None:
     """The inputs of the first `count` places."""
     curves, zeros, ones, inputs = maps.curves, places.zeros, places.ones, places.inputs
@@ -223,7 +223,7 @@ def _sums(
     return first, second, third
 
 
-@compiled
+@compiled_inner
 def mix(
     maps: Maps,
     tables: Tables,
@@ -285,7 +285,7 @@ def mix(
             corrections[row, below + 1] += gradient * fraction
 
 
-@compiled
+@compiled_inner
 def learn_curves(
     maps: Maps, tables: Tables, places: Places, bits: NDArray[np.uint8], count: Index, match_class: Index, rates: Rates
 ) -> None:

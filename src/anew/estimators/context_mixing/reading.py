@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from anew.core.compiled import compiled
+from anew.core.compiled import compiled, compiled_inner
 from anew.estimators.context_mixing.code_tree import CodeTree
 from anew.estimators.context_mixing.counts import KINDS, TOKENS, Index, Spelling, context_keys
 from anew.estimators.context_mixing.gathering import (
@@ -108,7 +108,8 @@ def read(
         if rates.weights > 0:
             learn_curves(maps, tables, places, bits, depth, match_class, rates)
             note(document, keys, tree, token)
-        logits[t, :depth] = places.logits[:depth]
+        for d in range(depth):
+            logits[t, d] = places.logits[d]
         orders[t] = order
         remember(own, base, keys, tree, token, spots, spelling)
 
@@ -125,7 +126,7 @@ def recall(ids: Tokens, own: Memory, base: Memory, tree: CodeTree, spelling: Spe
             pass_by(own, base, np.int64(ids[t]), spelling)
 
 
-@compiled
+@compiled_inner
 def network_mass(probabilities: Floats, tree: CodeTree, mass: Doubles) -> None:
     """What a network gives either answer of each question. probabilities: (V,), mass: (V-1, 2) receives it."""
     for node in range(len(mass) - 1, -1, -1):
@@ -142,27 +143,27 @@ def network_path_logits(probabilities: Floats, targets: Ints, tree: CodeTree, lo
     for t in range(len(targets)):
         network_mass(probabilities[t], tree, mass)
         for d in range(tree.depth[targets[t]]):
-            node = tree.nodes[targets[t], d]
+            node = np.int64(tree.nodes[targets[t], d])
             logits[t, d] = _network_logit(mass, node)
 
 
-@compiled
+@compiled_inner
 def _trust(log_odds: np.float32) -> Index:
     return min(np.int64(abs(log_odds)), np.int64(TRUSTS - 1))
 
 
-@compiled
+@compiled_inner
 def _rows(contexts: np.float32, network: np.float32, order: Index, level: Index) -> tuple[Index, Index]:
     """The rows of both sets of weights."""
     return order * LEVELS + min(level, LEVELS - 1), _trust(contexts) * TRUSTS + _trust(network)
 
 
-@compiled
+@compiled_inner
 def _joint_logit(weights: Floats, row: Index, contexts: np.float32, network: np.float32) -> np.float32:
     return np.float32(weights[row, 0] * contexts + weights[row, 1] * network + weights[row, 2])
 
 
-@compiled
+@compiled_inner
 def _joint_probability(
     joint: Joint, tables: Tables, contexts: np.float32, network: np.float32, order: Index, level: Index
 ) -> np.float32:
@@ -173,12 +174,12 @@ def _joint_probability(
     return squash(tables.probabilities, (x + y) / 2)
 
 
-@compiled
+@compiled_inner
 def _network_logit(mass: Doubles, node: Index) -> np.float32:
     return np.float32(math.log(mass[node, 1] / mass[node, 0]))
 
 
-@compiled
+@compiled_inner
 def _learn_joint(weights: Floats, row: Index, contexts: np.float32, network: np.float32, step: np.float32) -> None:
     weights[row, 0] += step * contexts
     weights[row, 1] += step * network
@@ -288,7 +289,7 @@ def draw_tokens(
         chances: (n,) receives their probabilities.
     """
     count = len(tree.children)
-    every, taken, keys = make_places(count), make_places(1), np.zeros(KINDS, np.uint64)
+    every, taken, keys = make_places(count), make_places(np.int64(1)), np.zeros(KINDS, np.uint64)
     mass = np.zeros((count, 2))
     for row in range(len(probabilities)):
         memory = row_of(own, row)
@@ -301,7 +302,7 @@ def draw_tokens(
         _walk(every, taken, tree, maps, joint, tables, mass, rows, keys[1], row, uniform, tokens, chances)
 
 
-@compiled
+@compiled_inner
 def _walk(
     every: Places,
     taken: Places,
@@ -322,14 +323,15 @@ def _walk(
     level, bits = np.zeros(1, np.int32), np.zeros(1, np.uint8)
     still = Rates(np.float32(0), np.float32(0), np.float32(0))
     left, reach, node, depth = np.float64(uniform[row]), np.float64(1), np.int64(0), 0
+    single = np.int64(1)
     while node >= 0:
         p, level[0] = squash(tables.probabilities, _network_logit(mass, node)), node
         if reach >= LEAST_REACH:
-            take_places(every, level, 1, taken)
-            fill_inputs(maps, tables, taken, 1, match_class)
-            mix(maps, tables, taken, level, bits, 1, order * MATCHES + match_class, last, key, still)
+            take_places(every, level, single, taken)
+            fill_inputs(maps, tables, taken, single, match_class)
+            mix(maps, tables, taken, level, bits, single, order * MATCHES + match_class, last, key, still)
             network = _network_logit(mass, node)
-            p = _joint_probability(joint, tables, taken.logits[0], network, order, tree.levels[node])
+            p = _joint_probability(joint, tables, taken.logits[0], network, order, np.int64(tree.levels[node]))
         share = np.float64(ONE - p)
         bit = np.int64(left >= share) if tokens[row] < 0 else np.int64(tree.bits[tokens[row], depth])
         left = (left - share) / np.float64(p) if bit else left / share
@@ -353,7 +355,7 @@ def row_of(rows: Memory, row: Index) -> Memory:
     )
 
 
-@compiled
+@compiled_inner
 def _descend(
     every: Places,
     taken: Places,
@@ -390,15 +392,15 @@ def _descend(
         mix(maps, tables, taken, level, bits, count, order * MATCHES + match_class, last, key, still)
         asked, count = level[:count].copy(), np.int64(0)
         for place in range(len(asked)):
-            node = asked[place]
+            node = np.int64(asked[place])
             network = _network_logit(mass, node)
-            p = _joint_probability(joint, tables, taken.logits[place], network, order, tree.levels[node])
+            p = _joint_probability(joint, tables, taken.logits[place], network, order, np.int64(tree.levels[node]))
             shares = (reach[node] * (ONE - p), reach[node] * p)
             for bit in range(2):
                 count = _pass_on(tree, tables, mass, tree.children[node, bit], shares[bit], mixed, reach, level, count)
 
 
-@compiled
+@compiled_inner
 def _pass_on(
     tree: CodeTree,
     tables: Tables,
@@ -421,7 +423,7 @@ def _pass_on(
     return np.int64(count + 1)
 
 
-@compiled
+@compiled_inner
 def _leave_to_network(
     tree: CodeTree, tables: Tables, mass: Doubles, node: Index, share: np.float64, mixed: Floats, reach: Doubles
 ) -> None:
@@ -459,8 +461,12 @@ def share_weight(log_probs: Doubles, weights: Doubles, prior: Doubles, switch_ra
         shared: Receives the log-probabilities.
     """
     for t in range(len(log_probs)):
-        largest = log_probs[t].max()
-        joint = weights * np.exp(log_probs[t] - largest)
-        total = joint.sum()
-        weights[:] = (1.0 - switch_rate) * (joint / total) + switch_rate * prior
+        largest, total = log_probs[t, 0], 0.0
+        for e in range(1, len(weights)):
+            largest = max(largest, log_probs[t, e])
+        for e in range(len(weights)):
+            weights[e] *= math.exp(log_probs[t, e] - largest)
+            total += weights[e]
+        for e in range(len(weights)):
+            weights[e] = (1.0 - switch_rate) * (weights[e] / total) + switch_rate * prior[e]
         shared[t] = math.log(total) + largest

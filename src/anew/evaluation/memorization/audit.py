@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anew.core.arrays import Integers
+from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import (
     ERROR_RATE,
@@ -48,15 +49,15 @@ POSERS = 1_200  # real items that pose as samples in the match test: so many tel
 PAIRS = 12  # closest pairs that a report shows
 
 
-class Audit:
+class Audit(Generic[ItemT]):
     """One audit, step by step. Items of all sorts have one index: real ones, samples, planted ones."""
 
     def __init__(
         self,
-        item_type: ItemType,
-        samples: Sequence[Any],
-        train: Sequence[Any],
-        held_out: Sequence[Any],
+        item_type: ItemType[ItemT],
+        samples: Sequence[ItemT],
+        train: Sequence[ItemT],
+        held_out: Sequence[ItemT],
         groups: Integers | None = None,
         *,
         n_train_total: int | None = None,
@@ -157,12 +158,12 @@ class Audit:
             reference = self._reference(of_samples, control, rest)
         return self._result(of_samples, scan, match, reference, planted, control_p, training_distance, match_test)
 
-    def _affords(self, remaining: Callable[[], float], what: str) -> bool:
+    def _affords(self, remaining: Callable[[], float], control: str) -> bool:
         """Whether a control is wanted and there is time for it; a note says where there is none."""
         if not self.controls:
             return False
         if remaining() <= 0.0:
-            self.skipped.append(what)
+            self.skipped.append(control)
             return False
         return True
 
@@ -182,7 +183,7 @@ class Audit:
             self.notes.append(f"Copying test shortened, for lack of time; not measured: {listed(self.skipped)}.")
         scan_p = combined_p(scan.p, reference)
         p = either_p(scan_p, match.p)
-        found = p <= ERROR_RATE and (control_p is None or control_p > FAILED)
+        is_copying = p <= ERROR_RATE and (control_p is None or control_p > FAILED)
         n_visible = self.n_samples * self.visible_share
         # The test that sees more copies of those that found some: the other one misses what is farther, or repeated.
         best = max(
@@ -191,10 +192,10 @@ class Audit:
             default=scan,
         )
         share, low, high = (
-            min(copies / n_visible, 1.0) if found else 0.0 for copies in (best.copied, best.low, best.high)
+            min(copies / n_visible, 1.0) if is_copying else 0.0 for copies in (best.copied, best.low, best.high)
         )
         return CopyTestResult(
-            found=found,
+            found=is_copying,
             p=p,
             share=share,
             low=low,
@@ -359,10 +360,10 @@ def count_identical(of_samples: Sequence[NearestReal], is_train: NDArray[np.bool
 
 
 def audit(
-    item_type: ItemType,
-    samples: Sequence[Any],
-    train: Sequence[Any],
-    held_out: Sequence[Any],
+    item_type: ItemType[ItemT],
+    samples: Sequence[ItemT],
+    train: Sequence[ItemT],
+    held_out: Sequence[ItemT],
     groups: Integers | None = None,
     *,
     n_train_total: int | None = None,

@@ -6,9 +6,9 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anew.core.arrays import Integers, Numbers
 from anew.evaluation.memorization.audit import audit
@@ -24,7 +24,7 @@ SHIFTS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # disturbances of images: (down, ri
 SPANS = 4.0  # held-out texts this many times shorter than training ones were cut out of them
 
 
-def _image_distances(items: Sequence[Any], groups: Integers) -> list[Distance]:
+def _image_distances(items: Sequence[Numbers], groups: Integers) -> list[Distance]:
     from anew.evaluation.memorization.images import EmbeddingDistance, PixelDistance
 
     return [PixelDistance(items, groups), EmbeddingDistance(items, groups)]
@@ -40,16 +40,17 @@ def disturbed_image(image: Numbers, source: np.random.Generator) -> Numbers:
     return jpeg_image(image)
 
 
-def _clip_distances(items: Sequence[Any], groups: Integers) -> list[Distance]:
+def _clip_distances(items: Sequence[NDArray[np.uint8]], groups: Integers) -> list[Distance]:
     from anew.evaluation.memorization.images import ClipDistance
 
     return [ClipDistance(items, groups)]
 
 
-def disturbed_clip(clip: Numbers, source: np.random.Generator) -> Numbers:
+def disturbed_clip(clip: NDArray[np.uint8], source: np.random.Generator) -> NDArray[np.uint8]:
     """All frames disturbed in one way. clip: (T, H, W) or (T, H, W, C) uint8."""
     seed = source.integers(1 << 30)
-    return np.stack([disturbed_image(frame, np.random.default_rng(seed)) for frame in clip])
+    frames = [disturbed_image(frame, np.random.default_rng(seed)) for frame in clip]
+    return np.stack(frames).astype(np.uint8, copy=False)
 
 
 def shifted_image(image: Numbers, down: int, right: int) -> Numbers:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Generic
 
 import numpy as np
 
 from anew.core.arrays import Integers
+from anew.data.types import ItemT
 from anew.evaluation.memorization import copying_test
 from anew.evaluation.memorization.copying_test import FOUND, Distance
 from anew.evaluation.score import Group, MetricSpec, Score
@@ -51,13 +52,13 @@ LIMITS = {
 
 
 @dataclass(frozen=True, slots=True)
-class ItemType:
+class ItemType(Generic[ItemT]):
     """How items of a type are compared: distances over all items, and how a planted copy is lightly disturbed. whole: whether
     an item is one of the data, whose group are its near-duplicates; else it is a passage, whose group is its text."""
 
     name: str
-    distances: Callable[[Sequence[Any], Integers], list[Distance]]
-    disturb: Callable[[Any, np.random.Generator], Any]
+    distances: Callable[[Sequence[ItemT], Integers], list[Distance]]
+    disturb: Callable[[ItemT, np.random.Generator], ItemT]
     whole: bool = True
 
 

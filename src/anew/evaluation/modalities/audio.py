@@ -6,7 +6,6 @@ Legend for shapes: n clips, N samples of a clip, M bands, T frames.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +44,7 @@ LOUDNESS_DISTANCE = MetricSpec(
 )
 
 
-class AudioEvaluation(Evaluation):
+class AudioEvaluation(Evaluation[Samples]):
     """Samples against held-out clips; items are (N,) float32 of one length."""
 
     noun = "clips"
@@ -57,7 +56,7 @@ class AudioEvaluation(Evaluation):
         """Samples a second."""
         return int(self.inputs.modality.rate)  # type: ignore[attr-defined]
 
-    def embedder(self, train: Sequence[Samples]) -> Embedder:
+    def embedder(self, train: Sequence[Samples]) -> Embedder[Samples]:
         embedding = Embedding(1, 2)
         embedding.fit(self._unit_spectrograms(train))
         return lambda items: np.concatenate(
@@ -117,8 +116,12 @@ class AudioEvaluation(Evaluation):
         )
         yield distance_score(spec, earth_mover, numbers, seed=self.inputs.seed, source=source, minimum=0.0)
 
-    def probe_features(self, items: Sequence[Samples]) -> Numbers:
-        """(n, 32 x 32) spectrograms, coarse: what is said shows there best, and they take little time."""
+    def probe_embedder(self) -> Embedder[Samples]:
+        """Coarse spectrograms: what is said shows there best, and they take little time."""
+        return self._coarse_spectrograms
+
+    def _coarse_spectrograms(self, items: Sequence[Samples]) -> Numbers:
+        """(n, 32 x 32)."""
         coarse = torch.nn.functional.adaptive_avg_pool2d(audio.spectrograms(items, self.rate), (32, 32))
         return np.asarray(coarse.flatten(1).numpy())
 
@@ -162,9 +165,9 @@ class AudioEvaluation(Evaluation):
         )
 
     def report_item(self, item: Samples) -> ReportItem:
-        modality: Any = self.inputs.modality
-        file = modality.save_item(item)
-        return ReportItem(sheet.png(modality.picture(item)), file.data, file.media)
+        file = self.inputs.modality.save_item(item)
+        picture = self.inputs.modality.picture(item)
+        return ReportItem(None if picture is None else sheet.png(picture), file.data, file.media)
 
 
 PERIODICITY_SOURCE = (

@@ -33,14 +33,14 @@ PIXELS = 16_000_000  # values of images that metrics of pixels take of each set
 STATISTICS_MOST = 500  # images of each set that statistics of single images are taken of
 
 
-class ImageEvaluation(Evaluation):
+class ImageEvaluation(Evaluation[Numbers]):
     """Samples against held-out images in a fixed embedding, and by what only images have: sharpness and colours."""
 
     noun = "images"
     feature_description = f"{FEATURES} features of the {NAME}"
     item_type = IMAGES
 
-    def embedder(self, train: Sequence[Numbers]) -> Embedder:
+    def embedder(self, train: Sequence[Numbers]) -> Embedder[Numbers]:
         embedding = Embedding(train[0].shape[2] if train[0].ndim == 3 else 1, 2)
         embedding.fit(image_tensor(train))
         return lambda images: embed_images(embedding, images)

@@ -34,7 +34,7 @@ TRAINING_MOST = 16_000_000  # training characters that are searched for passages
 SEARCH_SECONDS = 6.0  # that the search of so many may take
 
 
-class TextEvaluation(Evaluation):
+class TextEvaluation(Evaluation[str]):
     """bits_per_character of the test part with naive rows, then statistics of generated text with held-out text beside.
 
     Every statistic of samples compares n characters of them with n held-out characters cut into the same lengths; its
@@ -45,7 +45,7 @@ class TextEvaluation(Evaluation):
     feature_description = f"{FEATURES} features ({NAME})"
     unit = "character"
 
-    def __init__(self, inputs: EvaluationInputs) -> None:
+    def __init__(self, inputs: EvaluationInputs[str]) -> None:
         super().__init__(inputs)
         spec = inputs.spec
         self.records = isinstance(spec, Tokens) and not spec.packed
@@ -53,7 +53,7 @@ class TextEvaluation(Evaluation):
         self.scoring_seconds = 0.0  # that scoring with the whole model took
         self._texts: dict[tuple[str, int], list[str]] = {}
 
-    def embedder(self, train: Sequence[str]) -> Embedder:
+    def embedder(self, train: Sequence[str]) -> Embedder[str]:
         return Kmers(train)
 
     def naive(self, train: Sequence[str], n: int, source: np.random.Generator) -> list[str]:
@@ -71,12 +71,12 @@ class TextEvaluation(Evaluation):
         pieces = [text for text in passages(texts, PASSAGE).texts if len(text) == PASSAGE]
         return [pieces[i] for i in np.random.default_rng(self.inputs.seed).permutation(len(pieces))]
 
-    def pool_size(self, pool: AuditPool) -> int:
+    def pool_size(self, pool: AuditPool[str]) -> int:
         if self.records:
             return super().pool_size(pool)
         return sum(map(len, [*pool.train, *pool.held_out])) // PASSAGE
 
-    def run_audit(self, pool: AuditPool, most: int | None, n_samples: int) -> CopyTestResult:
+    def run_audit(self, pool: AuditPool[str], most: int | None, n_samples: int) -> CopyTestResult:
         if self.records:
             return super().run_audit(pool, most, n_samples)
         samples = [str(text) for text in self.inputs.samples[:n_samples]]

@@ -64,7 +64,7 @@ MOTION_SPECTRUM_DISTANCE = MetricSpec(
 )
 
 
-class VideoEvaluation(Evaluation):
+class VideoEvaluation(Evaluation[Clip]):
     """Samples against held-out clips; the naive generator is a still picture: the copied frame that every model of motion
     has to beat."""
 
@@ -72,20 +72,20 @@ class VideoEvaluation(Evaluation):
     feature_description = f"{FEATURES} features of the {NAME} over time, rows and columns"
     item_type = CLIPS
 
-    def embedder(self, train: Sequence[Numbers]) -> Embedder:
+    def embedder(self, train: Sequence[Clip]) -> Embedder[Clip]:
         frames = max(len(clip) for clip in train)
         return self._fitted(train, 3, lambda clips: clip_tensor(stack_clips(clips, frames)))
 
     def _fitted(
-        self, train: Sequence[Numbers], extents: int, prepare: Callable[[Sequence[Numbers]], Tensor]
-    ) -> Embedder:
+        self, train: Sequence[Clip], extents: int, prepare: Callable[[Sequence[Clip]], Tensor]
+    ) -> Embedder[Clip]:
         """An embedder of what `prepare` makes of clips."""
         prepared = prepare(train)
         embedding = Embedding(prepared.shape[1], extents)
         embedding.fit(prepared)
         return lambda clips: np.concatenate([embedding(prepare(clips[i : i + 64])) for i in range(0, len(clips), 64)])
 
-    def naive(self, train: Sequence[Numbers], n: int, source: np.random.Generator) -> list[Numbers]:
+    def naive(self, train: Sequence[Clip], n: int, source: np.random.Generator) -> list[Clip]:
         """A frame of a training clip, held."""
         chosen = source.integers(len(train), size=n)
         return [np.repeat(train[i][source.integers(len(train[i]))][None], len(train[i]), axis=0) for i in chosen]
@@ -118,14 +118,14 @@ class VideoEvaluation(Evaluation):
         """Differences of neighbouring frames."""
         frames = max(len(clip) for clip in self.sets["train"])
 
-        def prepare(clips: Sequence[Numbers]) -> Tensor:
+        def prepare(clips: Sequence[Clip]) -> Tensor:
             return frame_differences(clip_tensor(stack_clips(clips, frames)))
 
         source = f"differences of neighbouring frames, {FEATURES} features of the {NAME}; naive: still pictures"
         yield self._distance(FRAME_DIFFERENCE_DISTANCE, 3, prepare, source)
 
     def _distance(
-        self, spec: MetricSpec, extents: int, prepare: Callable[[Sequence[Numbers]], Tensor], source: str
+        self, spec: MetricSpec, extents: int, prepare: Callable[[Sequence[Clip]], Tensor], source: str
     ) -> Score:
         embed = self._fitted(self.sets["train"][:EMBEDDER_ITEMS], extents, prepare)
         features = Compared(*(embed(self.sets[part]) for part in ("samples", "test", "train", "naive")))
@@ -183,12 +183,12 @@ class VideoEvaluation(Evaluation):
             closest_pairs=self.closest_pairs,
         )
 
-    def report_item(self, item: NDArray[np.uint8]) -> ReportItem:
+    def report_item(self, item: Clip) -> ReportItem:
         rate = float(getattr(self.inputs.modality, "rate", 10.0))
         return ReportItem(sheet.png(strip(item)), mp4(item, rate), "video/mp4")
 
 
-def stack_clips(clips: Sequence[Numbers], frames: int) -> Clip:
+def stack_clips(clips: Sequence[Clip], frames: int) -> Clip:
     """(n, T, H, W[, C]) of clips of any length, each cut or its last frame held."""
     return np.stack([clip[np.minimum(np.arange(frames), len(clip) - 1)] for clip in clips])
 
@@ -199,7 +199,7 @@ def clip_tensor(clips: Numbers) -> Tensor:
     return x[:, None] if x.shape[-1] > 4 else x.movedim(-1, 1).contiguous()
 
 
-def spread_frames(clips: Sequence[Numbers]) -> Clip:
+def spread_frames(clips: Sequence[Clip]) -> Clip:
     """(n FRAMES, H, W[, C]) evenly spread."""
     return np.concatenate([clip[np.linspace(0, len(clip) - 1, FRAMES).round().astype(int)] for clip in clips])
 

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from anew.core.arrays import Numbers
 
-BACKGROUND = (255, 255, 255)
+BETWEEN = (255, 255, 255, 0)  # see-through: a page may be dark
+CAPTION_COLOUR = (118, 118, 118, 255)  # can be read on white and on black
 CAPTION = 14  # pixels of height for a label
 
 
@@ -58,15 +59,16 @@ def sheet(
     columns = min(columns or math.ceil(math.sqrt(len(pictures) * height / width)), len(pictures))
     rows = math.ceil(len(pictures) / columns)
     step_x, step_y = width + gap, height + gap + (CAPTION if labels else 0)
-    canvas = Image.new("RGB", (columns * step_x - gap, rows * step_y - gap), BACKGROUND)
+    is_filled = len(pictures) == 1 and not labels
+    mode, between = ("RGB", BETWEEN[:3]) if is_filled else ("RGBA", BETWEEN)
+    canvas = Image.new(mode, (columns * step_x - gap, rows * step_y - gap), between)
     pen = ImageDraw.Draw(canvas)
     for index, picture in enumerate(pictures):
         x, y = index % columns * step_x, index // columns * step_y
         canvas.paste(Image.fromarray(picture), (x, y))
         if labels:
-            pen.text(
-                (x, y + height + 1), str(labels[index]), fill=(60, 60, 60), font=ImageFont.load_default(CAPTION - 3)
-            )
+            font = ImageFont.load_default(CAPTION - 3)
+            pen.text((x, y + height + 1), str(labels[index]), fill=CAPTION_COLOUR, font=font)
     buffer = io.BytesIO()
     canvas.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

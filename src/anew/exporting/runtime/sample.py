@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
-Array = np.ndarray[Any, Any]
+Array = NDArray[np.number]
 Values = dict[str, Array]
 Step = Mapping[str, Any]  # of sampler.json
 
@@ -71,6 +72,11 @@ class Sampler:
         total = weights.cumsum(1)
         index = (source.random((n, 1)) * total[:, -1:] >= total).sum(1)
         return np.where(total[:, -1] > 0, np.minimum(index, len(step["weights"]) - 1), int(step["otherwise"]))
+
+    def _choose_row(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
+        total = np.array(step["table"])[values[step["row"]]].cumsum(1)
+        index = (source.random((n, 1)) * total[:, -1:] >= total).sum(1)
+        return np.asarray(np.minimum(index, total.shape[1] - 1))
 
     def _run(self, step: Step, n: int, values: Values, source: np.random.Generator, **tokens: float) -> Array:
         return self.run(step["graph"], *(values[name] for name in step["inputs"]))[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -57,21 +57,22 @@ class ClipLayout(Layout):
             dropout=config.dropout,
         )
 
-    def suggest(self, scale: Scale) -> dict[str, Any]:
+    def suggest(self, config: DiffusionConfig, scale: Scale) -> DiffusionConfig:
         side = max(self.spec.shape[2:])
         patch_size = _suggest_patch_size(side)
         positions = side / patch_size
         halvings = max(1, math.ceil(math.log2(positions / 8))) if positions >= 4 else 0  # down to 8 or fewer
-        return {
-            "net": "unet",
-            "width": conv_width(scale.model_size),
-            "channel_mults": (1, *[2] * halvings),
-            "depth": conv_depth(scale.model_size),
-            "patch_size": patch_size,
-            "frame_group": 2 if self.spec.shape[1] > 2 else 1,
-            "batch_size": 32 if scale.device == "cpu" else 64,
-            "rank": max(1, min(MOST_RANK, MOST_BASIS_VALUES // self.size, max(16, scale.items // 4))),
-        }
+        return replace(
+            config,
+            net="unet",
+            width=conv_width(scale.model_size),
+            channel_mults=(1, *[2] * halvings),
+            depth=conv_depth(scale.model_size),
+            patch_size=patch_size,
+            frame_group=2 if self.spec.shape[1] > 2 else 1,
+            batch_size=32 if scale.device == "cpu" else 64,
+            rank=max(1, min(MOST_RANK, MOST_BASIS_VALUES // self.size, max(16, scale.items // 4))),
+        )
 
     def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
         return empty_clip_mixture(self.spec.shape, rank, num_components, self.spec.std**2)
@@ -148,9 +149,10 @@ class ClipLayout(Layout):
         return torch.all(mask.view(len(mask), *self.spec.shape).flatten(3), 3).all(1)
 
     def sampled_parts(
-        self, mixture: Any, component: Tensor, number: Tensor, known: KnownValues | None
+        self, mixture: GaussianMixture, component: Tensor, number: Tensor, known: KnownValues | None
     ) -> Tensor | None:
         position = torch.arange(self.num_parts, device=number.device)
+        assert isinstance(mixture, ClipMixture)
         counts = mixture.length_counts[component]  # (n, T)
         if known is not None:  # no shorter than what is known of it
             has_known = known.mask.view(len(number), *self.spec.shape).flatten(3).any(3).any(1)  # (n, T)

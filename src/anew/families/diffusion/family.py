@@ -26,6 +26,7 @@ from anew.families._sizes import conv_candidate_sizes, muon_and_adamw, weights_w
 from anew.families.base import Family, Scale, check_axes, check_clusters, class_labels, count_parameters
 from anew.families.diffusion.clip import ClipLayout
 from anew.families.diffusion.config import DiffusionConfig, DiffusionSampling
+from anew.families.diffusion.estimates import clean_estimates, level_errors
 from anew.families.diffusion.image import ImageLayout
 from anew.families.diffusion.layout import KnownValues, Layout
 from anew.families.diffusion.portable import diffusion_sampler
@@ -48,6 +49,7 @@ DEFAULT_STEPS = 8  # noise levels that a sample passes through
 LATENT_STEPS = 4  # the same of latents
 FLOW_STEPS = 3  # times as many noise levels on a path that is to be undone as a sample passes through
 MIN_POSTERIOR_STD = 1e-4  # keeps the network's target finite where the closed form leaves no error
+LARGEST_SIZE = 9  # of the ladder, about 500 million weights
 
 
 class Diffusion(Family):
@@ -100,11 +102,11 @@ class Diffusion(Family):
             num_components=max(num_components, spec.classes),
             dropout=0.1 if may_copy else 0.0,
         )
-        return replace(config, **LAYOUTS[spec.axes](spec).suggest(scale))
+        return LAYOUTS[spec.axes](spec).suggest(config, scale)
 
     @classmethod
     def candidate_sizes(cls, spec: Grid, scale: Scale) -> tuple[int, ...]:
-        return conv_candidate_sizes(scale.device)
+        return conv_candidate_sizes(scale.device, LARGEST_SIZE)
 
     @classmethod
     def target_examples(cls, spec: Grid, config: DiffusionConfig, scale: Scale) -> float:
@@ -206,7 +208,7 @@ class Diffusion(Family):
     @torch.no_grad()
     def _sample_window(self, request: SampleRequest, seed: int, tap: Tap | None = None) -> Iterator[Tensor]:
         """Drafts (n, *shape). tap: is shown what each estimate is made of, (n, D) and its noise level ()."""
-        sampling: DiffusionSampling = request.sampling
+        sampling: DiffusionSampling = request.sampling or DiffusionSampling()
         known = None if request.condition is None else self._known_values(request.condition, request.n)
         noise = self._noise(request, seed)
         component = self._choose_component(request, noise["kind"][:, 0], known)
@@ -236,11 +238,16 @@ class Diffusion(Family):
 
     def noise_levels(self, request: SampleRequest, seed: int) -> Iterator[NoiseLevel]:
         """The steps of `sample`, for stills."""
-        request = replace(request, sampling=request.sampling or DiffusionSampling())
         given: list[tuple[Tensor, Tensor]] = []
         for estimate in self._sample_window(request, seed, lambda y, sigma: given.append((y, sigma))):
             y, sigma = given[-1]
             yield NoiseLevel(float(sigma), y.view(len(y), *self.spec.shape), estimate)
+
+    def denoise_items(self, noisy: Tensor, sigma: float, labels: Tensor | None = None) -> Tensor:
+        return clean_estimates(self, noisy, sigma, labels)
+
+    def denoising_errors(self, x: Tensor, labels: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
+        return level_errors(self, x.float(), labels, self._sigmas(DiffusionSampling(), count))
 
     @property
     def _default_steps(self) -> int:
@@ -319,7 +326,6 @@ class Diffusion(Family):
 
     def initial_latents(self, request: SampleRequest, seed: int) -> Tensor:
         """(n, D) about normal numbers that lead to the samples of `sample`, as nearly as the flow can be undone."""
-        request = replace(request, sampling=request.sampling or DiffusionSampling())
         *_, x = self._sample_window(request, seed)
         return self.encode_to_latents(x)
 

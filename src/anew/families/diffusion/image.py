@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +22,21 @@ from anew.functional.noise import lognormal_sigmas
 from anew.nets.dit import DiT
 from anew.nets.unet import UNet
 
-DEEP_UNET_WIDTHS = (24, 32, 48, 64, 96, 128, 192)  # of U-Nets with two halvings or more, whose stages cost more
-DIT_SIZES = ((64, 4), (128, 4), (192, 6), (256, 8), (384, 8), (512, 12), (768, 12))  # width, depth
+DEEP_UNET_WIDTHS = (
+    24,
+    32,
+    48,
+    64,
+    96,
+    128,
+    192,
+    256,
+    384,
+    512,
+)  # of U-Nets with two halvings or more, whose stages cost more
+DIT_SIZES = (  # width, depth
+    (64, 4), (128, 4), (192, 6), (256, 8), (384, 8), (512, 12), (768, 12), (1024, 12), (1024, 18), (1152, 20),
+)  # fmt: skip
 DIT_HEAD_DIM = 64
 HURRY_SECONDS = 100  # of training; in less, smaller batches give more steps
 
@@ -60,14 +74,14 @@ class ImageLayout(Layout):
             attention=config.attention,
         )
 
-    def suggest(self, scale: Scale) -> dict[str, Any]:
+    def suggest(self, config: DiffusionConfig, scale: Scale) -> DiffusionConfig:
         side = max(self.spec.shape[1:])
         patch_size = _suggest_patch_size(side)
         is_hurried = scale.seconds is not None and scale.seconds < HURRY_SECONDS
         small_batch = scale.device == "cpu" and (is_hurried or side > 40)
         suggest_net = _suggest_unet if patch_size <= 2 else _suggest_dit
-        net = suggest_net(scale.model_size, side / patch_size)
-        return net | {"patch_size": patch_size, "batch_size": 64 if small_batch else 128}
+        config = suggest_net(config, scale.model_size, side / patch_size)
+        return replace(config, patch_size=patch_size, batch_size=64 if small_batch else 128)
 
     def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:
         return empty_mixture(self.spec.shape, rank, num_components, self.spec.std**2)
@@ -109,18 +123,19 @@ def _suggest_patch_size(side: int) -> int:
     return 2 if side <= 72 else 2 ** math.ceil(math.log2(side / 24))
 
 
-def _suggest_unet(model_size: int, positions: float) -> dict[str, Any]:
+def _suggest_unet(config: DiffusionConfig, model_size: int, positions: float) -> DiffusionConfig:
     """Width, multiples and depth; `positions` a side at the stem are halved down to 8 or fewer."""
     halvings = max(1, math.ceil(math.log2(positions / 8))) if positions >= 4 else 0
     widths = CONV_WIDTHS if halvings < 2 else DEEP_UNET_WIDTHS
-    return {
-        "net": "unet",
-        "width": at_size(widths, model_size),
-        "channel_mults": (1, *[2] * halvings),
-        "depth": conv_depth(model_size),
-    }
+    return replace(
+        config,
+        net="unet",
+        width=at_size(widths, model_size),
+        channel_mults=(1, *[2] * halvings),
+        depth=conv_depth(model_size),
+    )
 
 
-def _suggest_dit(model_size: int, positions: float) -> dict[str, Any]:
+def _suggest_dit(config: DiffusionConfig, model_size: int, positions: float) -> DiffusionConfig:
     width, depth = at_size(DIT_SIZES, model_size)
-    return {"net": "dit", "width": width, "depth": depth}
+    return replace(config, net="dit", width=width, depth=depth)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -55,8 +55,8 @@ class Layout(ABC):
         """What `run_network` calls."""
 
     @abstractmethod
-    def suggest(self, scale: Scale) -> dict[str, Any]:
-        """Fields of the config that follow from the shape and the model size."""
+    def suggest(self, config: DiffusionConfig, scale: Scale) -> DiffusionConfig:
+        """The config, with what follows from the shape and the model size."""
 
     @abstractmethod
     def empty_mixture(self, rank: int, num_components: int) -> GaussianMixture:

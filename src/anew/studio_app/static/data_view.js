@@ -153,7 +153,7 @@ function drawData(main, head, data, seen, modality) {
 function trainForm(data, seen, modality) {
   const families = [["", `${seen.tried ? "let Anew try and choose" : seen.family}`, seen.tried ? seen.tried.why : seen.why],
     ...(seen.tried ? seen.tried.families.map((/** @type {string} */ name) => [name, name, name === seen.family ? seen.why : ""]) : []),
-    ...Object.entries(seen.instead).map(([preference, other]) => [/** @type {any} */ (other).family, `${/** @type {any} */ (other).family}, for ${PREFERENCES[/** @type {keyof PREFERENCES} */ (preference)]}`, /** @type {any} */ (other).why])];
+    ...Object.entries(seen.instead).map(([preference, other]) => [/** @type {any} */ (other).family, `${/** @type {any} */ (other).family}, for ${PREFERENCES[/** @type {keyof typeof PREFERENCES} */ (preference)]}`, /** @type {any} */ (other).why])];
   const unique = families.filter(([name], place) => families.findIndex(([other]) => other === name) === place);
   const buys = Object.fromEntries(seen.budgets.map((/** @type {any} */ budget) => [budget.seconds, budget]));
   const custom = h("input", { id: "budget", placeholder: "90s, 30m, 2h", autocomplete: "off", oninput: () => { for (const radio of radios) radio.checked = false; } });

@@ -2,6 +2,7 @@
 
 import { follow } from "./api.js";
 import { fill, h, s } from "./dom.js";
+import { softnessView } from "./insight_softness.js";
 
 const SIDE = 420;
 
@@ -11,6 +12,7 @@ export function mapView(play, question) {
   const stage = h("div", { class: "map-box" });
   const pairs = h("div", { class: "items" });
   const pairTitle = h("h3", { hidden: true }, "Items that it never saw, each beside what it reads back from their latents");
+  const strips = h("div", {});
   const large = h("img", { class: "sheet walk", alt: "What lies at this place" });
   const near = h("img", { class: "near", alt: "The item of yours that is nearest on the map" });
   /** @type {any} */
@@ -75,12 +77,20 @@ export function mapView(play, question) {
     draw();
     read([0, 0]);
     pairTitle.hidden = false;
+    fill(strips, stripViews(map.directions), map.softness ? softnessView(play) : null);
     fill(pairs, map.pairs.map((/** @type {string[]} */ [one, other]) => h("figure", { class: "item both" }, h("img", { src: one, alt: "An item" }), h("img", { src: other, alt: "What is read back" }))));
   }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
-  return h("div", {}, h("div", { class: "actions" }, h("button", { type: "button", onclick: between }, question)), status, stage, pairTitle, pairs);
+  return h("div", {}, h("div", { class: "actions" }, h("button", { type: "button", onclick: between }, question)), status, stage, pairTitle, pairs, strips);
 }
 
 /** @param {{x: number, y: number}} point @param {[number, number]} at */
 function distance(point, at) {
   return Math.hypot(point.x - at[0], point.y - at[1]);
+}
+
+/** What changes along each of the strongest directions. @param {any[]} directions */
+function stripViews(directions) {
+  return h("section", {}, h("h3", {}, "What each of the strongest directions changes, from the middle of the map"),
+    directions.map((direction, place) => h("figure", { class: "strip" }, h("div", {}, direction.items.map((/** @type {string} */ src, /** @type {number} */ step) => h("img", { src, alt: `Direction ${place + 1}, place ${step + 1} of ${direction.items.length}` }))),
+      h("figcaption", {}, `direction ${place + 1}: ${Math.round(100 * direction.share)}% of all differences`))));
 }

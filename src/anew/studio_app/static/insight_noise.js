@@ -2,12 +2,13 @@
 
 import { follow } from "./api.js";
 import { h, short } from "./dom.js";
+import { fieldView } from "./insight_field.js";
 
 /** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
 export function noiseView(play, question) {
   const films = h("div", {});
   const status = h("p", { class: "hint", role: "status" });
-  const make = async (/** @type {Record<string, string>} */ extra, /** @type {string} */ title) => {
+  const make = async (/** @type {Record<string, string>} */ extra, /** @type {string} */ title, eachLabel = false) => {
     const signal = play.begin();
     const wish = play.wish();
     const film = h("div", { class: "film", tabindex: 0, role: "group", "aria-label": title });
@@ -16,7 +17,7 @@ export function noiseView(play, question) {
     while (films.children.length > 2) films.lastElementChild?.remove();
     status.textContent = "Removing noise...";
     try {
-      await follow("/api/play/film", { run: play.id, ...wish, settings: { ...wish.settings, ...extra } }, signal, (event) => {
+      await follow("/api/play/noise", { run: play.id, ...wish, settings: { ...wish.settings, ...extra }, each_label: eachLabel }, signal, (event) => {
         if (event.end) { status.textContent = "Above: what the model was given. Below: the clean item that it took it for. Left: noise; right: the samples."; return; }
         if (event.labels) { head.textContent = `${title}: ${event.levels} noise levels${event.labels[0] === null ? "" : `, labels ${event.labels.join(", ")}`}`; return; }
         film.append(h("figure", { class: "level" },
@@ -33,7 +34,7 @@ export function noiseView(play, question) {
   again();
   return h("div", {}, h("div", { class: "actions" },
     h("button", { type: "button", class: "main", onclick: again }, "Again, with the settings at the side"),
-    h("button", { type: "button", onclick: () => make({ steps: "2" }, "Two steps") }, question)),
-    labels.length ? h("p", { class: "hint" }, "Choose another label at the side: the same noise then becomes something else.") : null, status, films);
+    h("button", { type: "button", onclick: () => make({ steps: "2" }, "Two steps") }, question),
+    "guidance" in play.about.defaults && labels.length ? h("button", { type: "button", onclick: () => make({ guidance: "3" }, "Guidance 3") }, "What does guidance do?") : null,
+    labels.length ? h("button", { type: "button", onclick: () => make({}, "The same start with each label", true) }, "The same start, other labels") : null), status, films, fieldView(play));
 }
-

@@ -1,18 +1,30 @@
-// How a model works, shown on itself: a few sentences, a picture to play with, a question that the page answers.
+// How a model works, shown on itself: a few sentences, a picture to play with, a question that the page answers, the lines that do it.
 
+import { get } from "./api.js";
+import { Film } from "./film_view.js";
 import { criticView } from "./insight_critic.js";
 import { mapView } from "./insight_map.js";
 import { noiseView } from "./insight_noise.js";
+import { sentenceView } from "./insight_sentence.js";
 import { fill, h } from "./dom.js";
 
 const STORIES = {
+  sentence: {
+    title: "Your own sentence",
+    text: ["It reads a text token by token, and says at each place how likely every token is to come next.",
+      "While it reads, its heads look back at earlier tokens; beside the network, another side counts what followed the same words in your data.",
+      "What comes next is drawn from both together, after temperature and cuts have sharpened the odds."],
+    question: "What if temperature were 0?",
+    sources: ["attention", "cuts"],
+    view: sentenceView,
+  },
   noise: {
     title: "From noise to a sample",
     text: ["It has learned one thing: to guess the clean item behind a noisy one.",
       "A sample starts as pure noise. At each step the model guesses what is behind it, and takes a little of the noise away.",
       "At first it can only guess an average; each step settles more detail."],
     question: "What if it took only two steps?",
-    source: ["functional/ode.py", "the solver that takes the steps"],
+    sources: ["noise"],
     view: noiseView,
   },
   critic: {
@@ -21,7 +33,7 @@ const STORIES = {
       "The critic says how real each item looks to it; the maker is changed in the direction that would fool it.",
       "When the critic is right half of the time, it only guesses: the maker has won."],
     question: "Which made item fools the critic best?",
-    source: ["functional/adversarial.py", "the loss of both"],
+    sources: ["critic"],
     view: criticView,
   },
   map: {
@@ -30,18 +42,36 @@ const STORIES = {
       "Items that are alike get latents that lie near each other, so the space can be walked through.",
       "What the latents do not hold is lost: what is read back is an average of all that would fit, and so it is softer."],
     question: "What lies between two of your items?",
-    source: ["nets/autoencoder.py", "both networks"],
+    sources: ["map", "plane"],
     view: mapView,
   },
 };
 
 /** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
 export function insightPanel(play) {
-  const story = STORIES[/** @type {keyof STORIES} */ (play.about.insight)];
+  const story = STORIES[/** @type {keyof typeof STORIES} */ (play.about.insight)];
   const stage = h("div", {});
+  const film = new Film(play.id, play.signal);
   const panel = h("div", { class: "insight" }, h("h2", {}, story.title),
-    h("ol", { class: "story" }, story.text.map((sentence) => h("li", {}, sentence))), stage,
-    h("p", { class: "hint" }, `In the source: anew/${story.source[0]}, ${story.source[1]}.`));
+    h("ol", { class: "story" }, story.text.map((sentence) => h("li", {}, sentence))), stage, film.element, story.sources.map(sourceLines));
   fill(stage, story.view(play, story.question));
+  film.refresh();
   return panel;
+}
+
+/** The lines of our own source that do it, read when they are opened. @param {string} name */
+export function sourceLines(name) {
+  const place = h("pre", { class: "text source", tabindex: 0 });
+  const title = h("summary", {}, "The lines that do it");
+  const details = h("details", { class: "source-box", ontoggle: async () => {
+    if (!details.open || place.textContent) return;
+    try {
+      const { text } = await get("/api/source", { name });
+      place.textContent = text;
+    } catch (error) {
+      place.textContent = /** @type {Error} */ (error).message;
+    }
+  } }, title, place);
+  get("/api/source", { name }).then(({ file, line, name: function_ }) => { title.textContent = `The lines that do it: ${function_} in ${file}, from line ${line}`; }).catch(() => {});
+  return details;
 }

@@ -11,11 +11,13 @@ export function shownItem(item, name) {
   const label = item.label === null || item.label === undefined ? null : h("figcaption", {}, String(item.label));
   if (item.kind === "text") return h("figure", { class: "item words" }, h("pre", {}, item.text), label);
   if (item.kind === "sound") {
+    const audio = h("audio", { controls: true, preload: "none", src: item.src, "aria-label": name });
+    const loop = h("label", { class: "loop" }, h("input", { type: "checkbox", onchange: (/** @type {Event} */ event) => { audio.loop = /** @type {HTMLInputElement} */ (event.target).checked; } }), "loop");
     return h("figure", { class: "item sound" }, item.picture ? h("img", { src: item.picture, alt: `Spectrogram of ${name}` }) : null,
-      h("audio", { controls: true, preload: "none", src: item.src, "aria-label": name }), label);
+      audio, loop, label);
   }
   if (item.kind === "video") {
-    return h("figure", { class: "item" }, h("video", { controls: true, loop: true, muted: true, playsInline: true, src: item.src, "aria-label": name }), label);
+    return h("figure", { class: "item" }, h("video", { controls: true, loop: true, muted: true, autoplay: true, playsInline: true, src: item.src, "aria-label": name }), label);
   }
   return h("figure", { class: "item" }, h("img", { src: item.src, alt: item.label === null || item.label === undefined ? name : `${name}, ${item.label}` }), label);
 }

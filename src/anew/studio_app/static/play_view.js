@@ -2,16 +2,19 @@
 
 import { address, follow, get, Refusal } from "./api.js";
 import { fill, h, words } from "./dom.js";
+import { besidePanel } from "./beside_panel.js";
 import { fillPanel } from "./fill_panel.js";
+import { stretchPanel } from "./fill_stretch.js";
 import { insightPanel } from "./insight_panel.js";
 import { shownItem } from "./items.js";
 import { itemDialog } from "./item_dialog.js";
+import { wishes } from "./origin_drop.js";
 import { runAddress } from "./runs_view.js";
 import { tokenPanel } from "./token_panel.js";
 import { walkPanel } from "./walk_panel.js";
 
 /**
- * @typedef {{id: string, about: any, wish: () => any, another: () => void, signal: AbortSignal, begin: () => AbortSignal}} Play
+ * @typedef {{id: string, about: any, wish: () => any, another: () => void, signal: AbortSignal, begin: () => AbortSignal, onWish: (listener: () => void) => void}} Play
  */
 
 /** @param {HTMLElement} main @param {string} id */
@@ -31,11 +34,14 @@ export function showPlay(main, id) {
 
 /** @param {HTMLElement} main @param {HTMLElement} crumb @param {string} id @param {any} about @param {any[]} settings @param {AbortSignal} signal */
 function draw(main, crumb, id, about, settings, signal) {
+  const origin = wishes.get(id);
+  wishes.delete(id);
+  if (origin) about.origin = origin;
   const controls = wishForm(about, settings);
   let running = new AbortController();
   signal.addEventListener("abort", () => running.abort());
   /** @type {Play} */
-  const play = { id, about, wish: controls.wish, another: controls.another, signal, begin: () => {
+  const play = { id, about, onWish: (listener) => controls.element.addEventListener("input", listener), wish: controls.wish, another: controls.another, signal, begin: () => {
     running.abort();
     running = new AbortController();
     return running.signal;
@@ -44,9 +50,10 @@ function draw(main, crumb, id, about, settings, signal) {
   /** @type {[string, string, (play: Play) => HTMLElement][]} */
   const panels = [["make", "Generate", makePanel]];
   if (about.tokens) panels.push(["tokens", "Token by token", tokenPanel]);
-  if (about.fills) panels.push(["fill", "Fill in", fillPanel]);
+  if (about.fills) panels.push(["fill", "Fill in", about.fills === "paint" ? fillPanel : stretchPanel]);
   if (about.walks) panels.push(["walk", "Walk", walkPanel]);
   if (about.insight) panels.push(["insight", "How it works", insightPanel]);
+  panels.push(["beside", "Two runs", besidePanel]);
   const tabs = panels.map(([key, title, make]) => h("button", { type: "button", role: "tab", id: `tab-${key}`, "aria-controls": "stage",
     "aria-selected": "false", onclick: () => open(key), onkeydown: (/** @type {KeyboardEvent} */ event) => arrow(event, key) }, title));
   /** @type {Map<string, HTMLElement>} */
@@ -77,6 +84,7 @@ function draw(main, crumb, id, about, settings, signal) {
   fill(main, crumb,
     h("div", { class: "head" }, h("h1", {}, "Play"), h("span", { class: "grow" }), panels.length > 1 ? h("div", { class: "tabs", role: "tablist", "aria-label": "Ways to play" }, tabs) : null),
     h("p", { class: "sub" }, `${about.family}, learned from ${about.plural}`),
+    origin && origin.weights !== about.weights ? h("p", { class: "note" }, "This run has learned on since the file was made: what it makes now may differ.") : null,
     about.notes.map((/** @type {string} */ note) => h("p", { class: "note" }, note)),
     h("div", { class: "grid" }, h("section", { class: "card third", "aria-label": "What to make" }, controls.element), h("section", { class: "card two-thirds" }, stage)));
   open("make");
@@ -84,12 +92,13 @@ function draw(main, crumb, id, about, settings, signal) {
 
 /** What all ways to play share: seed, label, sampling settings. @param {any} about @param {any[]} settings */
 function wishForm(about, settings) {
-  const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, value: "0" });
+  const seed = h("input", { id: "seed", type: "number", min: 0, step: 1, value: String(about.origin?.seed ?? 0) });
   const label = h("select", { id: "label" }, h("option", { value: "" }, "as in the data"), about.labels.map((/** @type {string} */ name) => h("option", { value: name }, name)));
   /** @type {Map<string, string>} */
-  const changed = new Map();
+  const changed = new Map(Object.entries(about.origin?.settings ?? {}).map(([name, value]) => [name, String(value)]));
+  if (about.origin?.label) label.value = about.origin.label;
   const own = settings.filter((setting) => setting.group === "sampling" && setting.owner === about.family && setting.name in about.defaults);
-  const fields = own.map((setting) => samplingField(setting, about.defaults[setting.name], changed));
+  const fields = own.map((setting) => samplingField(setting, changed.get(setting.name) ?? about.defaults[setting.name], changed, about.defaults[setting.name]));
   const element = h("div", { class: "wish" }, h("h2", {}, "What to make"),
     h("div", { class: "row" }, h("div", {}, h("label", { for: "seed" }, "Seed"), seed),
       h("button", { type: "button", onclick: () => another() }, "Random")),
@@ -101,8 +110,8 @@ function wishForm(about, settings) {
   return { element, wish, another };
 }
 
-/** @param {any} setting @param {any} value @param {Map<string, string>} changed */
-function samplingField(setting, value, changed) {
+/** @param {any} setting @param {any} value @param {Map<string, string>} changed @param {any} usual */
+function samplingField(setting, value, changed, usual) {
   const id = `sampling-${setting.name}`;
   const isNumber = ["number", "integer"].includes(setting.type);
   const hasRange = isNumber && setting.minimum !== null && setting.maximum !== null && setting.maximum - setting.minimum <= 100;
@@ -110,7 +119,7 @@ function samplingField(setting, value, changed) {
   const note = (/** @type {Event} */ event) => {
     const text = /** @type {HTMLInputElement} */ (event.target).value;
     output.textContent = text;
-    if (text === "" || text === String(value)) changed.delete(setting.name);
+    if (text === "" || text === String(usual)) changed.delete(setting.name);
     else changed.set(setting.name, text);
   };
   const choices = setting.type === "true or false" ? ["true", "false"] : setting.choices;
@@ -127,9 +136,9 @@ function samplingField(setting, value, changed) {
 /** @param {Play} play @returns {HTMLElement} */
 function makePanel(play) {
   const { about, id } = play;
-  const number = h("input", { id: "number", type: "number", min: 1, max: 64, value: about.prompts ? "3" : "9" });
-  const prompt = h("textarea", { id: "prompt", rows: 2, placeholder: "leave empty to start from nothing" });
-  const result = h("div", { class: `items big ${about.prompts ? "text" : ""}` });
+  const number = h("input", { id: "number", type: "number", min: 1, max: 64, value: String(about.origin?.batch[1] ?? (about.prompts ? 3 : 9)) });
+  const prompt = h("textarea", { id: "prompt", rows: 2, placeholder: "leave empty to start from nothing", value: about.origin?.prompt ?? "" });
+  const result = h("div", { class: `items big ${about.prompts ? "text" : about.modality === "audio" ? "sound" : ""}` });
   const status = h("p", { class: "hint", role: "status" });
   const all = h("a", { class: "button", hidden: true }, "Download all");
   const stop = h("button", { type: "button", hidden: true, onclick: () => play.begin() }, "Stop");

@@ -2,6 +2,7 @@
 
 import { address, get, getText, onChange, Refusal } from "./api.js";
 import "./chart.js";
+import { Film } from "./film_view.js";
 import { clock, count, fill, h, short, words } from "./dom.js";
 import { actions } from "./run_actions.js";
 import { ACTIVE, answers, badge, runAddress, throttled } from "./runs_view.js";
@@ -13,11 +14,14 @@ export function showRun(main, id) {
   const figures = h("dl", { class: "figures" });
   const samples = new SampleSlider(id);
   const curves = new Curves();
+  const leaving = new AbortController();
+  const film = new Film(id, leaving.signal);
   const side = h("div", { class: "stack" });
   const grid = h("div", { class: "grid" },
     h("section", { class: "card", "aria-label": "Figures" }, figures),
     h("section", { class: "card half" }, samples.element),
-    h("div", { class: "half stack" }, h("section", { class: "card", "aria-label": "Curves" }, curves.element), side));
+    h("div", { class: "half stack" }, h("section", { class: "card", "aria-label": "Curves" }, curves.element), side),
+    h("section", { class: "card film-card" }, film.element));
   fill(main, h("p", { class: "crumb" }, h("a", { href: "#/" }, "Runs"), ` / ${id}`), head, grid);
   let gone = false;
   const load = async () => {
@@ -29,6 +33,7 @@ export function showRun(main, id) {
       drawFigures(figures, run);
       samples.show(run);
       drawSide(side, run);
+      await film.refresh();
       if (run.sheets) curves.show((await get("/api/curves", { run: id })).parts);
       else curves.show([]);
     } catch (error) {
@@ -40,7 +45,7 @@ export function showRun(main, id) {
   load();
   const later = throttled(load, 700);
   const end = onChange((names) => { if (!names || names.includes(id)) later(); });
-  return () => { gone = true; end(); };
+  return () => { gone = true; leaving.abort(); end(); };
 }
 
 /** @param {HTMLElement} head @param {any} run */
@@ -62,7 +67,7 @@ function drawFigures(list, run) {
   if (run.last?.step) {
     rows.push(["Step", h("span", { "data-figure": "step" }, count(run.last.step))]);
     for (const [name, value] of Object.entries(run.losses ?? {})) {
-      rows.push([words(name), h("span", { "data-figure": name, "data-exact": String(value) }, short(Number(value)))]);
+      rows.push([capital(words(name)), h("span", { "data-figure": name, "data-exact": String(value) }, short(Number(value)))]);
     }
     if (run.validation !== null) rows.push(["Validation loss", short(run.validation)]);
     if (run.rate && run.state === "training") rows.push(["Rate", h("span", {}, short(Math.round(run.rate)), h("small", {}, " examples/s"))]);
@@ -220,4 +225,9 @@ export function showReport(main, id) {
     h("h1", { class: "above" }, "Report"),
     h("iframe", { src: address("/api/report", { run: id }), title: `Report of ${id}`, sandbox: "" }));
   return () => {};
+}
+
+/** @param {string} text */
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

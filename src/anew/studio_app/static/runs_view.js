@@ -1,6 +1,7 @@
 // The list of runs: what is at work, what is finished, and which to compare.
 
 import { address, get, getText, onChange, post, Refusal } from "./api.js";
+import { originDrop } from "./origin_drop.js";
 import { clock, count, fill, h, say, words } from "./dom.js";
 
 export const ACTIVE = ["training", "preparing", "measuring"];
@@ -21,7 +22,7 @@ export function runAddress(id) {
 
 /** The three answers in a line. @param {Record<string, string>} grades */
 export function answers(grades) {
-  return Object.entries(grades ?? {}).map(([name, grade]) => `${QUESTIONS[/** @type {keyof QUESTIONS} */ (name)] ?? words(name)}? ${ANSWERS[/** @type {keyof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
+  return Object.entries(grades ?? {}).map(([name, grade]) => `${QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (name)] ?? words(name)}? ${ANSWERS[/** @type {keyof typeof ANSWERS} */ (grade)] ?? grade}`).join(" · ");
 }
 
 /** @param {any} run @returns {string} */
@@ -85,7 +86,7 @@ export function showRuns(main) {
   };
   fill(main,
     h("div", { class: "head" }, h("h1", {}, "Runs"), h("span", { class: "grow" }), compare, h("a", { class: "button main", href: "#/new" }, "New run")),
-    title, tiles, comparisons);
+    title, tiles, comparisons, originDrop());
   let isFirst = true;
   const load = async () => {
     try {

@@ -120,7 +120,7 @@ def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
     is_grid = isinstance(data.spec, Grid)
     seconds = IMAGE_SECONDS if is_grid else TEXT_SECONDS
     inputs = evaluation_inputs(model, data, result.samples, seconds, seed)
-    evaluation: Evaluation = load("evaluation", data.modality.name)(inputs)
+    evaluation: Evaluation[DecodedItem] = load("evaluation", data.modality.name)(inputs)
     result.add(evaluation.scores())
     result.no_interpolation = _no_interpolation(model)
     if not is_grid:
@@ -139,7 +139,7 @@ def measure(model: Model, result: RunResult, data: Dataset, seed: int) -> None:
         result.paths = [list(path) for path in paths]
 
 
-def _players(evaluation: Evaluation) -> tuple[list[ReportItem], list[ReportItem]]:
+def _players(evaluation: Evaluation[DecodedItem]) -> tuple[list[ReportItem], list[ReportItem]]:
     """The first samples and held-out items, where they are sound or clips."""
     samples = [evaluation.report_item(sample) for sample in evaluation.inputs.samples[:1]]
     if not samples or samples[0].media is None:

@@ -151,7 +151,7 @@ def _train(
     if process.returncode != 0:
         return reason or last or f"it ended with code {process.returncode}"
     if not _finished(entry.folder):
-        return "it was stopped; the same command goes on with it"
+        return "it was stopped; the same command continues it"
     say(f"{entry.name}: done in {time.monotonic() - begin:.0f} s")
     return ""
 

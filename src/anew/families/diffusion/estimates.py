@@ -1,0 +1,53 @@
+"""What a denoiser takes noisy items for, at one noise level: what pages show of it beside its samples.
+
+Legend for shapes: n items, D values of one item.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from anew.core.random import StepContext
+from anew.core.specs import Grid
+from anew.estimators.gaussian_mixture import GaussianMixture
+
+
+class Denoiser(Protocol):
+    """What is asked of the family."""
+
+    spec: Grid
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def mixture(self) -> GaussianMixture: ...
+
+    def _denoise(self, y: Tensor, sigma: Tensor, component: Tensor) -> Tensor: ...
+
+    def _to_items(self, denoised: Tensor) -> Tensor: ...
+
+
+@torch.no_grad()
+def clean_estimates(
+    family: Denoiser, noisy: Tensor, sigma: float, labels: Tensor | None, near: Tensor | None = None
+) -> Tensor:
+    """(n, *shape) clean items that noisy ones (n, *shape) are taken for, each as one of the component nearest to it, or to
+    `near` (n, *shape)."""
+    own = None if labels is None or not family.spec.classes else labels.to(family.device)
+    rows = noisy.flatten(1).float().to(family.device)  # (n, D)
+    nearest = rows if near is None else near.flatten(1).float().to(family.device)
+    component = family.mixture.assign(nearest, own)
+    return family._to_items(family._denoise(rows, torch.tensor(sigma), component))
+
+
+def level_errors(family: Denoiser, x: Tensor, labels: Tensor | None, sigmas: Tensor) -> tuple[Tensor, Tensor]:
+    """Noise levels (L,) without the last, which is none, and the mean squared error of estimates at each, of items x
+    (n, *shape)."""
+    noise = StepContext(0, 0, phase="errors").normal("noise", x.shape)
+    levels = sigmas[:-1].cpu()
+    estimates = [clean_estimates(family, x + sigma * noise, sigma, labels, x).cpu() for sigma in levels.tolist()]
+    return levels, torch.stack([(estimate - x.cpu()).square().mean() for estimate in estimates])

@@ -1,0 +1,67 @@
+"""What of a training memory cannot hold: whether weights are sharded among processes, and activations computed again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from anew.core.memory import free_memory
+from anew.core.world import World
+from anew.families.base import Family
+from anew.families.phases import Phase
+
+Parallel = Literal["ddp", "fsdp"]
+
+STATE_SHARE = 2 / 3  # of the free memory for what DDP copies to every process; activations have the other third
+SMALL = 50_000_000  # parameters that any machine trains
+MOST_COPIES = 5  # gradients, DDP's buckets, two moments, average
+MOMENTS = {"adamw": 2, "muon": 1}  # tensors of an optimizer's state for each parameter
+
+
+def choose_parallel(setting: str, family: Family, world: World) -> tuple[Parallel, str]:
+    """How the processes share a model, and a sentence that says why, empty where there is one process.
+
+    Args:
+        setting: What the user asked for: "auto", "ddp" or "fsdp".
+        family: What is trained, built.
+        world: The processes; the smallest memory of all decides.
+    """
+    if world.size == 1:
+        return "ddp", ""
+    if setting == "ddp":
+        return "ddp", f"{world.size} processes, each with all weights (parallel=ddp)"
+    if setting == "fsdp":
+        return "fsdp", f"{world.size} processes share the weights (parallel=fsdp)"
+    needed, free = copied_bytes(family), world.minimum(int(free_memory(world.device)))
+    sizes = f"weights' gradients, moments and average take {_size(needed)}, and {_size(free)} are free for each"
+    if needed > STATE_SHARE * free:
+        return "fsdp", f"{world.size} processes share the weights: {sizes}"
+    return "ddp", f"{world.size} processes, each with all weights: {sizes}"
+
+
+def has_room(family: Family, world: World) -> bool:
+    """Whether memory holds the training of a family that is built on the CPU, shared by all processes; small ones always do."""
+    parameters = sum(parameter.numel() for parameter in family.parameters())
+    # Each process builds the network whole, and holds its part of the state at least.
+    needed = 4.0 * parameters * (1 + MOST_COPIES / world.size)
+    return parameters < SMALL or needed <= free_memory(world.device)
+
+
+def copied_bytes(family: Family) -> int:
+    """Bytes that a process allocates under DDP before its first step ends, beside the weights and activations."""
+    phases = family.phases()
+    has_average = max(phase.optimizer.ema_width for phase in phases) > 0
+    return sum(_copied_bytes(phase, has_average) for phase in phases)
+
+
+def _copied_bytes(phase: Phase, has_average: bool) -> int:
+    """Of one phase: gradients and DDP's buckets of them, the moments, the average."""
+    total = 0
+    for name, parameter in phase.module.named_parameters():
+        group = next(group for group in phase.optimizer.groups if group.match(name, parameter))
+        copies = 2 + MOMENTS[group.optimizer] + has_average
+        total += copies * parameter.numel() * parameter.element_size()
+    return total
+
+
+def _size(size: float) -> str:
+    return f"{size / 2**30:.1f} GB" if size >= 2**29 else f"{size / 2**20:.0f} MB"

@@ -1,0 +1,78 @@
+"""Samples that several processes draw together: each the batches of its share, and the first process has them all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from anew.core.world import World
+from anew.data.types import DecodedItem
+from anew.sampling.generator import SAMPLE_BATCH
+from anew.sampling.model import Model
+from anew.sampling.origins import Origin
+from anew.sampling.samples import Samples
+
+Draw = Callable[[int, int], Samples]  # (number of samples, index of the first) -> the samples
+
+
+def whole_batches(n: int) -> list[tuple[int, int]]:
+    """Size of each batch of n samples, and index of its first, as one process draws them."""
+    return [(min(SAMPLE_BATCH, n - first), first) for first in range(0, n, SAMPLE_BATCH)]
+
+
+def draw_together(world: World, model: Model, batches: Sequence[tuple[int, int]], draw: Draw) -> Samples:
+    """Draw batches in turn, as many at once as there are processes.
+
+    Args:
+        world: The processes; all call this alike.
+        model: The model, on each of them.
+        batches: Number of samples of each batch, and index of its first, the same on all processes.
+        draw: Draws one of them with the model.
+
+    Returns:
+        On the first process all samples in order, the same as one process draws; on the others none.
+    """
+    run = world.broadcast(model.identity[0])
+    empty = samples = Samples([], [], model.item_modality)
+    for turn in range(0, len(batches), world.size):
+        data = b""
+        if turn + world.rank < len(batches):
+            data = _packed(draw(*batches[turn + world.rank]))
+        for part in world.gather_bytes(data)[: len(batches) - turn]:
+            samples += _unpacked(part, empty, run)
+    return samples
+
+
+def _packed(samples: Samples) -> bytes:
+    """A line of JSON, then the values of arrays one after another."""
+    descriptions: list[object] = []
+    contents = []
+    for item in samples:
+        if isinstance(item, str):
+            descriptions.append(item)
+        else:
+            array = np.ascontiguousarray(item)
+            descriptions.append([array.dtype.str, list(array.shape)])
+            contents.append(array.tobytes())
+    header = [descriptions, samples.labels, [asdict(origin) for origin in samples.origins]]
+    return b"\n".join([json.dumps(header).encode(), b"".join(contents)])
+
+
+def _unpacked(data: bytes, empty: Samples, run: str) -> Samples:
+    header, _, content = data.partition(b"\n")
+    descriptions, labels, fields = json.loads(header)
+    items: list[DecodedItem] = []
+    offset = 0
+    for description in descriptions:
+        if isinstance(description, str):
+            items.append(description)
+            continue
+        dtype, shape = np.dtype(description[0]), tuple(description[1])
+        count = int(np.prod(shape))
+        items.append(np.frombuffer(content, dtype, count, offset).reshape(shape).copy())
+        offset += count * dtype.itemsize
+    origins = [replace(Origin(**{**each, "batch": tuple(each["batch"])}), run=run) for each in fields]
+    return Samples(items, labels, empty.modality, origins)

@@ -1,0 +1,42 @@
+"""Routes of the Studio that show the film of a training, and the lines of our source behind what is shown."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from anew.errors import RunError
+from anew.runs import film
+from anew.server.faults import ApiError, bad_request
+from anew.studio_app.source_lines import SOURCES, source_lines
+from anew.studio_app.studio import Studio
+
+
+def add_film(app: FastAPI, studio: Studio) -> None:
+    """Add the routes."""
+
+    @app.get("/api/film")
+    async def frames(request: Request) -> Response:
+        path = await run_in_threadpool(studio.run, request.query_params.get("run", ""))
+        return JSONResponse({"steps": await run_in_threadpool(film.frames, path)})
+
+    @app.get("/api/film/frame")
+    async def frame(request: Request) -> Response:
+        path = await run_in_threadpool(studio.run, request.query_params.get("run", ""))
+        text = request.query_params.get("step", "")
+        if text and not (text.isascii() and text.isdecimal() and len(text) <= 15):
+            raise bad_request("'step' must be the number of a frame")
+        try:
+            data = await run_in_threadpool(film.read, path, int(text) if text else None)
+        except RunError as error:
+            raise ApiError(404, str(error)) from None
+        return Response(data, media_type="application/octet-stream")
+
+    @app.get("/api/source")
+    async def source(request: Request) -> Response:
+        name = request.query_params.get("name", "")
+        if name not in SOURCES:
+            raise ApiError(404, "there is no such passage of the source")
+        return JSONResponse(await run_in_threadpool(source_lines, name))

@@ -1,0 +1,102 @@
+"""A space of latents shown on its own data: its map, its strongest directions, and why samples are softer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from anew.core.specs import Codec
+from anew.errors import ConfigError
+from anew.functional.plane import Plane, principal_directions
+from anew.sampling.model import Model
+from anew.server.work import Channel
+from anew.studio_app.insight_work import pictures_of, training_values
+from anew.studio_app.play_work import Json, PlayWork, Wish, can_be_explained
+from anew.studio_app.players import Player
+
+MAPPED = 300  # items of the map of latents
+MAP_REACH = 2.5  # deviations from the middle to the edge of the map
+DIRECTIONS, STRIP = 6, (-2.5, -1.5, -0.75, 0.0, 0.75, 1.5, 2.5)  # strongest ones, and deviations that are shown of each
+SOFT_ITEMS, TEMPERATURES = 6, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5)
+
+
+class MapWork(PlayWork):
+    """A map of data in latent space: its two strongest directions, and items beside what they are remembered as."""
+
+    def events(self, model: Model) -> Iterator[Json]:
+        codec, x = self._codec(model), training_values(model, MAPPED)[0]
+        latents = codec.encode(x.to(model.device)).cpu()  # (n, *latent)
+        plane = self.player.notes["plane"] = Plane.of(latents)
+        places = plane.places(latents)  # (n, 2)
+        test, _ = training_values(model, 12, "test")
+        remembered = codec.decode(codec.encode(test.to(model.device)))
+        yield {
+            "share": plane.share,
+            "reach": MAP_REACH,
+            "points": [{"x": float(place[0]), "y": float(place[1]), "src": src}
+                       for place, src in zip(places, pictures_of(model, x), strict=True)],
+            "directions": self._directions(codec, latents, model),
+            "softness": hasattr(model.sampling_config(), "temperature"),
+            "pairs": [list(pair) for pair in zip(pictures_of(model, test), pictures_of(model, remembered), strict=True)],
+        }  # fmt: skip
+
+    @staticmethod
+    def _directions(codec: Codec, latents: torch.Tensor, model: Model) -> list[Json]:
+        """What changes along each of the strongest directions, from the middle."""
+        rows = latents.flatten(1)
+        centre = rows.mean(0)
+        directions, deviations, _ = principal_directions(rows - centre, DIRECTIONS)
+        total = float((rows - centre).square().sum()) / max(1, len(rows) - 1)
+        strips: list[Json] = []
+        for direction, deviation in zip(directions, deviations, strict=True):
+            z = centre + torch.tensor(STRIP)[:, None] * deviation * direction  # (s, D)
+            decoded = codec.decode(z.view(len(STRIP), *latents.shape[1:]).to(model.device))
+            strips.append({"share": float(deviation) ** 2 / max(total, 1e-12), "items": pictures_of(model, decoded)})
+        return strips
+
+    @staticmethod
+    def _codec(model: Model) -> Codec:
+        if can_be_explained(model) != "map" or not isinstance(model.family, Codec):
+            raise ConfigError("this model has no space of latents that could be mapped")
+        return model.family
+
+
+class PlaceWork(PlayWork):
+    """The items that places on the map of latents stand for."""
+
+    def __init__(self, player: Player, channel: Channel[object], places: list[tuple[float, float]]) -> None:
+        super().__init__(player, channel)
+        self.places = places
+
+    def events(self, model: Model) -> Iterator[Json]:
+        codec = MapWork._codec(model)
+        plane = self.player.notes.get("plane")
+        if not isinstance(plane, Plane):
+            plane = Plane.of(codec.encode(training_values(model, MAPPED)[0].to(model.device)).cpu())
+            self.player.notes["plane"] = plane
+        z = plane.points(torch.tensor(self.places))
+        yield {"items": pictures_of(model, codec.decode(z.to(model.device)))}
+
+
+class SoftnessWork(PlayWork):
+    """The same samples with less and more of the noise that latents of detail have: why they are soft, or broken."""
+
+    def __init__(self, player: Player, channel: Channel[object], wish: Wish) -> None:
+        super().__init__(player, channel)
+        self.wish = wish
+
+    def events(self, model: Model) -> Iterator[Json]:
+        wish = self.wish
+        own = model.sampling_config(wish.settings)
+        if not hasattr(own, "temperature") or can_be_explained(model) != "map":
+            raise ConfigError("this model has no noise of detail that could be turned down")
+        for temperature in TEMPERATURES:
+            sampling = model.sampling_config({**wish.settings, "temperature": str(temperature)})
+            request = model.request(SOFT_ITEMS, wish.seed, label=wish.label, sampling=sampling)
+            made = model.generate(request, wish.seed)
+            # Neighbouring pixels of a soft picture differ little.
+            detail = sum(float(made.diff(dim=axis).abs().mean()) for axis in (2, 3))
+            yield {"temperature": temperature, "items": pictures_of(model, made), "detail": detail}
+        real, _ = training_values(model, 64)
+        yield {"real_detail": sum(float(real.diff(dim=axis).abs().mean()) for axis in (2, 3))}

@@ -1,0 +1,29 @@
+"""Where a file that Anew made comes from: its run in this Studio, and what it was asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+from anew.errors import ConfigError
+from anew.sampling.origins import origins_in
+from anew.server.faults import bad_request
+from anew.studio_app.studio import Studio
+
+
+def origin_of(studio: Studio, data: bytes) -> dict[str, object]:
+    """What a file says of its origin, as JSON values, with the runs of this Studio that have the name it gives.
+
+    Raises:
+        ApiError: 400 it says nothing.
+    """
+    with tempfile.TemporaryDirectory(prefix="anew-") as place:
+        path = Path(place) / "the file"
+        path.write_bytes(data)
+        try:
+            origin = origins_in(path)[0]
+        except ConfigError as error:
+            raise bad_request(str(error).replace(repr(str(path)), "this file")) from None
+    runs = [name for name, folder in studio.runs().items() if folder.name == origin.run]
+    return {**dataclasses.asdict(origin), "runs": runs}

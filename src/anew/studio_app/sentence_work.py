@@ -1,0 +1,97 @@
+"""One's own sentence in a Transformer: where its heads looked, what comes next, and who of its sides was right."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from anew.core.specs import Batch, Tokens
+from anew.data.modalities.text import Text
+from anew.errors import ConfigError
+from anew.families.base import SamplesTokens
+from anew.families.explaining import Attends
+from anew.sampling.conditioning import class_index, condition_from_prompt
+from anew.sampling.model import Model
+from anew.server.work import Channel
+from anew.studio_app.play_work import CUTS, Json, PlayWork, Wish, token_event, token_text
+from anew.studio_app.players import Player
+
+MAX_READ = 96  # tokens of a sentence
+MAX_HEADS = 32
+NEXT = 14  # tokens that may come next
+
+
+class SentenceWork(PlayWork):
+    """A sentence as the model reads it.
+
+    Args:
+        player: Whose model.
+        channel: Where events go.
+        wish: With the sentence as its prompt.
+    """
+
+    def __init__(self, player: Player, channel: Channel[object], wish: Wish) -> None:
+        super().__init__(player, channel)
+        self.wish = wish
+
+    def events(self, model: Model) -> Iterator[Json]:
+        family, modality, spec = model.family, model.item_modality, model.item_spec
+        if not isinstance(family, Attends) or not isinstance(modality, Text) or not isinstance(spec, Tokens):
+            raise ConfigError("this model does not read text")
+        ids, was_cut = self._ids(model, spec)
+        if len(ids) < 2:
+            raise ConfigError("the sentence is empty; type some words")
+        labels = None
+        if self.wish.label is not None:
+            labels = torch.tensor([class_index(model.labels, self.wish.label)])
+        end_id = spec.special.get("end", -1)
+        batch = Batch(ids[None], labels).to(model.device)
+        sides = family.log_probs_by_side(batch)
+        yield {
+            "tokens": [token_text(modality, int(token), end_id) for token in ids],
+            "was_cut": was_cut,
+            "sides": {name: (-nats[0] / math.log(2)).tolist() for name, nats in sides.items()},
+        }
+        yield self._looks(family, ids, labels, model)
+        yield {"next": self._next(model, modality, end_id)}
+
+    def _ids(self, model: Model, spec: Tokens) -> tuple[Tensor, bool]:
+        """(L + 1,) ids of the sentence, with what stands in front of a text, and whether it was cut."""
+        condition = condition_from_prompt(model.modality, self.wish.prompt or "", None)
+        assert condition is not None
+        ids = torch.as_tensor(condition.x).flatten().long()
+        most = min(MAX_READ, spec.length)
+        return ids[:most], len(ids) > most
+
+    @staticmethod
+    def _looks(family: Attends, ids: Tensor, labels: Tensor | None, model: Model) -> Json:
+        """The attention of all heads over the whole sentence, as bytes."""
+        whole = torch.cat((ids, ids[-1:]))  # the last token is an input, too; what is asked of it does not matter here
+        weights = family.attention_weights(Batch(whole[None], labels).to(model.device))[
+            :, :, 0
+        ]  # (layers, heads, L, L)
+        skipped = weights.shape[2] - len(ids)  # a label in front
+        shown = weights.flatten(0, 1)[:MAX_HEADS, skipped:, skipped:]
+        levels = shown.mul(255).round().clamp(0, 255).byte().cpu().numpy()
+        return {
+            "heads": weights.shape[1],
+            "shown": len(shown),
+            "attention": base64.b64encode(levels.tobytes()).decode(),
+        }
+
+    def _next(self, model: Model, modality: Text, end_id: int) -> Json | None:
+        """What may come next, before and after temperature and cuts."""
+        wish, family = self.wish, model.family
+        if not isinstance(family, SamplesTokens):
+            return None
+        sampling = model.sampling_config({**wish.settings, "max_tokens": "1"})
+        condition = condition_from_prompt(model.modality, wish.prompt or "", None)
+        request = model.request(1, wish.seed, label=wish.label, condition=condition, sampling=sampling)
+        cuts = {name: getattr(sampling, name) for name in CUTS if hasattr(sampling, name)}
+        for draft in family.sample_tokens(request, [(wish.seed, 0)]):
+            return token_event(modality, int(draft.ids[0][-1]), draft.weights[0], end_id, cuts, NEXT)
+        return None

@@ -1,0 +1,35 @@
+"""The lines of our own source that do what a page shows, read from the installed package."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+SOURCES = {  # name: file below the package, and what is defined there
+    "noise": ("functional/ode.py", "multistep"),
+    "critic": ("functional/adversarial.py", "relativistic_loss"),
+    "map": ("families/vae/family.py", "Vae._codec_loss"),
+    "attention": ("nets/attention.py", "attention_weights"),
+    "cuts": ("functional/token_choice.py", "filter_probabilities"),
+    "plane": ("functional/plane.py", "principal_directions"),
+    "copies": ("evaluation/memorization/copying_test.py", "scan"),
+}
+
+
+@cache
+def source_lines(name: str) -> dict[str, object]:
+    """One of SOURCES as JSON values: its file, the number of its first line, and its text without the docstring."""
+    path, qualified = SOURCES[name]
+    text = (PACKAGE / path).read_text(encoding="utf-8")
+    node: ast.AST = ast.parse(text)
+    for part in qualified.split("."):
+        node = next(child for child in ast.iter_child_nodes(node) if getattr(child, "name", None) == part)
+    assert isinstance(node, ast.FunctionDef)
+    lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
+    first = node.body[0]
+    if ast.get_docstring(node) is not None and first.end_lineno is not None:
+        start, stop = first.lineno - node.lineno, first.end_lineno - node.lineno + 1
+        lines = lines[:start] + lines[stop:]
+    return {"file": f"anew/{path}", "line": node.lineno, "name": qualified, "text": "\n".join(lines)}

@@ -1,0 +1,48 @@
+// The same wish to two runs, beside each other.
+
+import { follow, get } from "./api.js";
+import { fill, h } from "./dom.js";
+import { shownItem } from "./items.js";
+
+/** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
+export function besidePanel(play) {
+  const other = h("select", { id: "other-run" });
+  const status = h("p", { class: "hint", role: "status" }, "Looking for runs of the same kind...");
+  const sides = [h("div", { class: "items big" }), h("div", { class: "items big" })];
+  const names = [h("h3", {}, play.id), h("h3", {}, "")];
+  const number = h("input", { id: "beside-number", type: "number", min: 1, max: 16, value: "6" });
+  const prompt = h("input", { id: "beside-prompt", type: "text", autocomplete: "off" });
+  const make = async () => {
+    if (!other.value) return;
+    const signal = play.begin();
+    names[1].textContent = other.value;
+    status.textContent = "Both get the same seed and settings...";
+    const failed = /** @type {string[]} */ ([]);
+    for (const [place, run] of [play.id, other.value].entries()) {
+      fill(sides[place]);
+      const wish = play.wish();
+      const body = { run, n: Number(number.value) || 6, ...wish, ...(prompt.value ? { prompt: prompt.value } : {}) };
+      try {
+        await follow("/api/play/sample", body, signal, (event) => {
+          if (!event.items) return;
+          fill(sides[place], event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Sample ${index + 1} of ${run}`)));
+        });
+      } catch (error) {
+        if (signal.aborted) return;
+        failed.push(`${run}: ${/** @type {Error} */ (error).message}`);
+      }
+    }
+    status.textContent = failed.length ? failed.join(" ") : "The same seed and settings; what differs comes from the runs.";
+  };
+  get("/api/runs", {}, play.signal).then(({ runs }) => {
+    const fitting = runs.filter((/** @type {any} */ run) => run.id !== play.id && run.modality === play.about.modality && run.step > 0);
+    fill(other, fitting.map((/** @type {any} */ run) => h("option", { value: run.id }, `${run.id} (${run.family})`)));
+    status.textContent = fitting.length ? "Choose the other run." : `There is no other run of ${play.about.plural} in this folder. Train one more, with another family or seed.`;
+    if (fitting.length) make();
+  }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
+  return h("div", {}, h("h2", {}, "Two runs, the same wish"),
+    h("div", { class: "row" }, h("div", { class: "wide" }, h("label", { for: "other-run" }, "Beside this run"), other), h("div", {}, h("label", { for: "beside-number" }, "How many"), number),
+      play.about.prompts ? h("div", { class: "wide" }, h("label", { for: "beside-prompt" }, "Begin with"), prompt) : null,
+      h("button", { type: "button", class: "main", onclick: make }, "Generate both")), status,
+    h("div", { class: "beside" }, sides.map((side, place) => h("section", {}, names[place], side))));
+}

@@ -1,0 +1,60 @@
+// A clip or a sound with a stretch of its time made anew, while the rest stays.
+
+import { follow } from "./api.js";
+import { fill, h } from "./dom.js";
+import { shownItem } from "./items.js";
+
+/** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
+export function stretchPanel(play) {
+  const noun = play.about.singular;
+  const status = h("p", { class: "hint", role: "status" });
+  const place = h("div", { class: "items big stretch" });
+  const results = h("div", { class: "items big stretch" });
+  const from = h("input", { id: "from", type: "range", min: 0, max: 100, value: "25", oninput: () => say() });
+  const to = h("input", { id: "to", type: "range", min: 0, max: 100, value: "75", oninput: () => say() });
+  let made = "";
+  const say = () => {
+    const [first, stop] = [Number(from.value), Number(to.value)];
+    status.textContent = first < stop ? `What lies between ${first}% and ${stop}% of its time is made anew; the rest stays.` : "Move the second slider behind the first.";
+  };
+  const preset = (/** @type {number} */ first, /** @type {number} */ stop) => { from.value = String(first); to.value = String(stop); say(); };
+  const start = async () => {
+    const signal = play.begin();
+    status.textContent = `Making one to start from...`;
+    fill(results);
+    try {
+      await follow("/api/play/sample", { run: play.id, n: 1, ...play.wish() }, signal, (event) => {
+        if (!event.made) return;
+        made = event.made;
+        fill(place, shownItem(event.items[0], `The ${noun} to start from`));
+        say();
+      });
+    } catch (error) {
+      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+    }
+  };
+  const fillIn = async () => {
+    if (!made) return;
+    const signal = play.begin();
+    const body = { run: play.id, n: 4, ...play.wish(), made, index: 0, anew: [Number(from.value) / 100, Number(to.value) / 100] };
+    status.textContent = "Filling in...";
+    try {
+      await follow("/api/play/sample", body, signal, (event) => {
+        if (event.end) return;
+        fill(results, event.items.map((/** @type {any} */ item, /** @type {number} */ index) => shownItem(item, `Filled in ${index + 1}`)));
+        status.textContent = event.made ? "Four ways to go on from what was kept. Another seed gives others." : `Step ${event.draft}`;
+      });
+    } catch (error) {
+      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+    }
+  };
+  start();
+  return h("div", {}, h("h2", {}, `A ${noun} with a stretch made anew`), place,
+    h("div", { class: "actions" },
+      h("button", { type: "button", onclick: () => preset(25, 75) }, "Between its ends"),
+      h("button", { type: "button", onclick: () => preset(50, 100) }, "Its end"),
+      h("button", { type: "button", onclick: () => preset(0, 50) }, "Its beginning"),
+      h("button", { type: "button", onclick: () => { play.another(); start(); } }, "Another"),
+      h("button", { type: "button", class: "main", onclick: fillIn }, "Fill in")),
+    h("label", { for: "from" }, "From"), from, h("label", { for: "to" }, "To"), to, status, results);
+}

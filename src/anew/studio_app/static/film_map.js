@@ -1,0 +1,261 @@
+// Items on a fixed map while a model learns: real ones stay, made ones move; for a GAN with the critic's belief beneath them.
+
+import { fill, h, short } from "./dom.js";
+import { sheetOf } from "./film_data.js";
+
+const SIDE = 480;
+const NEAR = 24; // pixels within which a point is meant
+const PUSH = 34; // pixels of the longest arrow
+
+/** @param {string} name */
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+export class MapFilm {
+  /** @param {import("./film_data.js").Frame} scene */
+  constructor(scene) {
+    this.scene = scene;
+    this.real = scene.numbers("real") ?? new Float32Array();
+    /** @type {import("./film_data.js").Frame | null} */
+    this.frame = null;
+    /** @type {Record<string, ImageBitmap | null>} */
+    this.sheets = { real: null, made: null, restored: null };
+    this.reach = Math.max(scene.facts.field_reach, 1.05 * largest(this.real));
+    /** @type {["real" | "made", number] | null} */
+    this.chosen = null;
+    const ratio = Math.min(2, devicePixelRatio || 1);
+    this.canvas = h("canvas", { class: "map film-map", width: SIDE * ratio, height: SIDE * ratio, role: "img", tabindex: 0 });
+    this.ratio = ratio;
+    this.detail = h("div", { class: "film-item", "aria-live": "polite" });
+    this.said = h("p", { class: "film-said" });
+    this.below = h("div", {});
+    for (const name of ["pointermove", "pointerdown"]) this.canvas.addEventListener(name, (/** @type {PointerEvent} */ event) => this.pick(event));
+    this.canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.onKey(event));
+    const share = Math.round(100 * scene.facts.share);
+    this.element = h("div", {},
+      h("ul", { class: "legend" }, h("li", {}, h("i", { class: "dot real" }), "your items"), h("li", {}, h("i", { class: "dot made" }), "made items, from the same start each time"),
+        h("li", { class: "belief-key", hidden: true }, h("i", { class: "dot belief" }), "where the critic believes what it sees")),
+      h("div", { class: "film-stage" }, this.canvas, h("div", {}, this.said, this.detail)),
+      h("p", { class: "hint" }, `The map is flat, your items are not: its two directions hold ${share}% of how they differ. Point at a dot to see the item; left and right arrows go through the made ones.`), this.below);
+    sheetOf(scene.bytes("real_sheet")).then((sheet) => { this.sheets.real = sheet; this.paint(); });
+  }
+
+  /** @param {import("./film_data.js").Frame} frame */
+  async show(frame) {
+    this.frame = frame;
+    this.paint();
+    this.sheets.made = await sheetOf(frame.bytes("made_sheet"));
+    this.sheets.restored = await sheetOf(frame.bytes("restored_sheet"));
+    if (this.frame !== frame) return;
+    this.say(frame);
+    this.drawDetail();
+    fill(this.below, this.sheets.restored ? this.pairs() : null, frame.numbers("errors") ? this.errors(frame) : null);
+  }
+
+  /** In words what the picture shows. @param {import("./film_data.js").Frame} frame */
+  say(frame) {
+    const [real, made] = [frame.numbers("real_belief"), frame.numbers("made_belief")];
+    let sentence = `${frame.facts.made} made items.`;
+    if (real && made) {
+      const share = Math.round(100 * apart(real, made));
+      const who = share >= 75 ? "The critic is winning" : share <= 60 ? "The maker has all but fooled it" : "Neither has won";
+      sentence = `${who}: of a real and a made item it believes the real one ${share}% of the time (guessing: 50%).`;
+    }
+    if (frame.facts.error !== undefined) sentence = `What it reads back differs from your items by ${short(frame.facts.error)} (mean square; they go from -1 to 1).`;
+    const missed = this.spread(frame);
+    this.said.textContent = missed ? `${sentence} ${missed}` : sentence;
+    this.canvas.setAttribute("aria-label", `Map of items. ${this.said.textContent}`);
+    /** @type {any} */ (this.element.querySelector(".belief-key")).hidden = !real;
+  }
+
+  /** Whether made items spread as wide as real ones. @param {import("./film_data.js").Frame} frame */
+  spread(frame) {
+    const made = frame.numbers("made");
+    if (!made || made.length < 16) return "";
+    const share = Math.round(100 * Math.sqrt(area(made) / Math.max(1e-9, area(this.real))));
+    return `On the map they spread ${share}% as wide as yours.`;
+  }
+
+  /** @param {number} value on the map */
+  at(value) {
+    return SIDE / 2 + (value / this.reach) * (SIDE / 2 - 8);
+  }
+
+  paint() {
+    const pen = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
+    pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    pen.fillStyle = colour("--fill");
+    pen.fillRect(0, 0, SIDE, SIDE);
+    if (!this.frame) return;
+    this.paintField(pen, this.frame);
+    const made = this.frame.numbers("made") ?? new Float32Array();
+    this.dots(pen, this.real, colour("--ink"), 3, 0.5);
+    this.dots(pen, made, colour("--accent"), 4, 0.85);
+    if (this.chosen) this.paintChosen(pen, made);
+  }
+
+  /** @param {CanvasRenderingContext2D} pen @param {Float32Array} places @param {string} fillStyle @param {number} radius @param {number} alpha */
+  dots(pen, places, fillStyle, radius, alpha) {
+    pen.fillStyle = fillStyle;
+    pen.globalAlpha = alpha;
+    for (let place = 0; place < places.length; place += 2) {
+      pen.beginPath();
+      pen.arc(inside(this.at(places[place])), inside(this.at(places[place + 1])), radius, 0, 7);
+      pen.fill();
+    }
+    pen.globalAlpha = 1;
+  }
+
+  /** What the critic says of items that lie on the map itself. @param {CanvasRenderingContext2D} pen @param {import("./film_data.js").Frame} frame */
+  paintField(pen, frame) {
+    const field = frame.numbers("field");
+    if (!field) return;
+    const side = this.scene.facts.field_side;
+    const [low, high] = [Math.min(...field), Math.max(...field)];
+    const far = this.scene.facts.field_reach;
+    const step = this.at((2 * far) / (side - 1)) - this.at(0);
+    pen.fillStyle = colour("--accent");
+    for (let row = 0; row < side; row++) {
+      for (let column = 0; column < side; column++) {
+        pen.globalAlpha = 0.42 * ((field[row * side + column] - low) / Math.max(1e-9, high - low)) ** 2;
+        const [x, y] = [this.at(-far + (2 * far * column) / (side - 1)), this.at(-far + (2 * far * row) / (side - 1))];
+        pen.fillRect(x - step / 2, y - step / 2, step + 0.5, step + 0.5);
+      }
+    }
+    pen.globalAlpha = 1;
+  }
+
+  /** A ring, and for a made item the way that would fool the critic. @param {CanvasRenderingContext2D} pen @param {Float32Array} made */
+  paintChosen(pen, made) {
+    if (!this.chosen) return;
+    const [sort, place] = this.chosen;
+    const places = sort === "real" ? this.real : made;
+    const [x, y] = [inside(this.at(places[2 * place])), inside(this.at(places[2 * place + 1]))];
+    pen.strokeStyle = colour(sort === "real" ? "--ink" : "--accent");
+    pen.lineWidth = 3;
+    pen.beginPath();
+    pen.arc(x, y, 9, 0, 7);
+    pen.stroke();
+    const push = this.frame?.numbers("push");
+    if (sort !== "made" || !push) return;
+    const size = Math.hypot(push[2 * place], push[2 * place + 1]);
+    const most = largestLength(push);
+    if (!size || !most) return;
+    const length = 12 + PUSH * (size / most);
+    const [dx, dy] = [(push[2 * place] / size) * length, (push[2 * place + 1] / size) * length];
+    pen.strokeStyle = colour("--bad");
+    pen.beginPath();
+    pen.moveTo(x, y);
+    pen.lineTo(x + dx, y + dy);
+    pen.moveTo(x + dx - (dx * 0.3 + dy * 0.2), y + dy - (dy * 0.3 - dx * 0.2));
+    pen.lineTo(x + dx, y + dy);
+    pen.lineTo(x + dx - (dx * 0.3 - dy * 0.2), y + dy - (dy * 0.3 + dx * 0.2));
+    pen.stroke();
+  }
+
+  /** @param {PointerEvent} event */
+  pick(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const [x, y] = [((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE];
+    /** @type {["real" | "made", number] | null} */
+    let best = null;
+    let nearest = NEAR;
+    for (const sort of /** @type {const} */ (["made", "real"])) {
+      const places = sort === "real" ? this.real : this.frame?.numbers("made") ?? new Float32Array();
+      for (let place = 0; place < places.length / 2; place++) {
+        const distance = Math.hypot(inside(this.at(places[2 * place])) - x, inside(this.at(places[2 * place + 1])) - y);
+        if (distance < nearest) [best, nearest] = [[sort, place], distance];
+      }
+    }
+    if (String(best) === String(this.chosen)) return;
+    this.chosen = best;
+    this.paint();
+    this.drawDetail();
+  }
+
+  /** @param {KeyboardEvent} event */
+  onKey(event) {
+    const turn = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const number = this.frame?.facts.made ?? 0;
+    if (!turn || !number) return;
+    event.preventDefault();
+    const place = this.chosen?.[0] === "made" ? this.chosen[1] : turn > 0 ? -1 : 0;
+    this.chosen = ["made", (place + turn + number) % number];
+    this.paint();
+    this.drawDetail();
+  }
+
+  drawDetail() {
+    if (!this.chosen || !this.frame) { fill(this.detail); return; }
+    const [sort, place] = this.chosen;
+    const belief = this.frame.numbers(`${sort}_belief`);
+    const name = sort === "real" ? "one of yours" : `made item ${place + 1}`;
+    const sheet = this.sheets[sort];
+    fill(this.detail, h("figure", { class: "item" }, sheet ? this.cut(sheet, place, name) : null,
+      h("figcaption", {}, name, belief ? `, belief ${short(belief[place])}` : "")),
+      sort === "made" && this.frame.numbers("push") ? h("p", { class: "hint" }, "The arrow: which way it would have to go to fool the critic, as far as the map shows it.") : null);
+  }
+
+  /** One item of a sheet. @param {ImageBitmap} sheet @param {number} place @param {string} name */
+  cut(sheet, place, name) {
+    const { thumb, columns } = this.scene.facts;
+    const canvas = h("canvas", { width: thumb, height: thumb, class: "thumb-item", role: "img", "aria-label": name });
+    canvas.getContext("2d").drawImage(sheet, -(place % columns) * thumb, -Math.floor(place / columns) * thumb);
+    return canvas;
+  }
+
+  /** Items beside what is read back from their latents. */
+  pairs() {
+    const [real, restored] = [this.sheets.real, this.sheets.restored];
+    if (!real || !restored) return null;
+    const pair = (/** @type {number} */ place) => h("figure", { class: "item both" }, this.cut(real, place, "an item"), this.cut(restored, place, "what is read back"));
+    return h("div", {}, h("h3", {}, "Your items, each beside what it reads back"), h("div", { class: "items" }, Array.from({ length: 12 }, (_, place) => pair(place))));
+  }
+
+  /** How far its guesses are off at each noise level. @param {import("./film_data.js").Frame} frame */
+  errors(frame) {
+    const [sigmas, errors] = [frame.numbers("sigmas"), frame.numbers("errors")];
+    if (!sigmas || !errors) return null;
+    const most = Math.max(...errors);
+    return h("div", {}, h("h3", {}, "How far its guess of the clean item is off, by noise level"), h("ul", { class: "plain bars" }, [...sigmas].map((sigma, place) => {
+      const bar = h("span", { class: "fill" });
+      bar.style.width = `${Math.max(1, (100 * errors[place]) / most)}%`;
+      return h("li", { class: "bar-row" }, h("span", { class: "bar-text" }, `noise ${Number(sigma.toPrecision(2))}`), h("span", { class: "meter", "aria-hidden": "true" }, bar), h("span", { class: "bar-share" }, short(Number(errors[place].toPrecision(2)))));
+    })));
+  }
+}
+
+/** On the canvas, whatever the place. @param {number} pixel */
+function inside(pixel) {
+  return Math.max(5, Math.min(SIDE - 5, pixel));
+}
+
+/** @param {Float32Array} values */
+function largest(values) {
+  return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+}
+
+/** @param {Float32Array} pairs */
+function largestLength(pairs) {
+  let most = 0;
+  for (let place = 0; place < pairs.length; place += 2) most = Math.max(most, Math.hypot(pairs[place], pairs[place + 1]));
+  return most;
+}
+
+/** Summed variance of points. @param {Float32Array} pairs */
+function area(pairs) {
+  const number = pairs.length / 2;
+  let sum = 0;
+  for (const axis of [0, 1]) {
+    let [mean, square] = [0, 0];
+    for (let place = axis; place < pairs.length; place += 2) { mean += pairs[place] / number; square += pairs[place] ** 2 / number; }
+    sum += square - mean ** 2;
+  }
+  return sum;
+}
+
+/** How often a real one is believed rather than a made one. @param {Float32Array} real @param {Float32Array} made */
+export function apart(real, made) {
+  let more = 0;
+  for (const one of real) for (const other of made) more += one > other ? 1 : one === other ? 0.5 : 0;
+  return more / Math.max(1, real.length * made.length);
+}

@@ -1,0 +1,35 @@
+// One text, read again and again while a model learns: how likely each token was, and where each head looked.
+
+import { fill, h } from "./dom.js";
+import { headGrid, visibleToken } from "./heads.js";
+
+export class TextFilm {
+  /** @param {import("./film_data.js").Frame} scene */
+  constructor(scene) {
+    /** @type {string[]} */
+    this.tokens = scene.facts.tokens;
+    this.guess = Math.log2(scene.facts.vocabulary);
+    this.said = h("p", { class: "film-said" });
+    this.text = h("div", { class: "tokens film-tokens", role: "img" });
+    this.heads = headGrid(this.tokens.slice(0, -1));
+    this.element = h("div", {}, this.said, this.text,
+      h("p", { class: "hint" }, "One text that is kept from training. Dark: the network was sure of the token. Underlined: it was surprised."),
+      h("details", {}, h("summary", {}, "Where each head looked"), this.heads.element));
+  }
+
+  /** @param {import("./film_data.js").Frame} frame */
+  async show(frame) {
+    const bits = frame.numbers("token_bits") ?? new Float32Array();
+    this.said.textContent = `${frame.facts.bits.toFixed(2)} bits a token by the network alone; blind guessing would take ${this.guess.toFixed(1)}.`;
+    this.text.setAttribute("aria-label", `${this.tokens.join("")}: ${this.said.textContent}`);
+    fill(this.text, h("span", { class: "token given" }, visibleToken(this.tokens[0])), [...bits].map((cost, place) => {
+      const share = 2 ** -cost;
+      const token = h("span", { class: `token${share < 0.05 ? " rare" : ""}`, title: `${cost.toFixed(1)} bits` }, visibleToken(this.tokens[place + 1]));
+      token.style.setProperty("--sure", String(Math.round(100 * share)));
+      return token;
+    }));
+    const levels = frame.bytes("attention");
+    const [number, length] = frame.shape("attention");
+    if (levels) this.heads.show(number, frame.facts.heads, length, (head, row, column) => levels[(head * length + row) * length + column] / 255);
+  }
+}

@@ -1,0 +1,93 @@
+// The film of a training on a slider: the same things again and again, while the model learns.
+
+import { get } from "./api.js";
+import { clock, count, fill, h } from "./dom.js";
+import { frameOf } from "./film_data.js";
+import { MapFilm } from "./film_map.js";
+import { TextFilm } from "./film_text.js";
+
+const FRAME_MS = 180;
+const KEPT = 200; // frames in memory
+
+export class Film {
+  /** @param {string} id of the run @param {AbortSignal} signal ends it */
+  constructor(id, signal) {
+    this.id = id;
+    this.signal = signal;
+    /** @type {number[]} */
+    this.steps = [];
+    /** @type {Map<number, import("./film_data.js").Frame>} */
+    this.frames = new Map();
+    this.follows = true;
+    /** @type {MapFilm | TextFilm | null} */
+    this.scene = null;
+    this.stage = h("div", {});
+    this.caption = h("output", { class: "hint", for: "film-time" });
+    this.slider = h("input", { type: "range", id: "film-time", min: 0, max: 0, step: 1, value: 0, oninput: () => {
+      this.follows = Number(this.slider.value) === this.steps.length - 1;
+      this.draw();
+    } });
+    this.button = h("button", { type: "button", onclick: () => this.toggle() }, "Play");
+    this.timer = 0;
+    signal.addEventListener("abort", () => clearInterval(this.timer));
+    this.element = h("section", { class: "film-box", hidden: true, "aria-label": "Film of the training" }, h("h2", {}, "As it learned"), this.stage,
+      h("div", { class: "film-bar" }, this.button, h("div", { class: "grow" }, h("label", { for: "film-time" }, "Time in training"), this.slider, this.caption)));
+  }
+
+  /** Look whether there is more. */
+  async refresh() {
+    try {
+      const { steps } = await get("/api/film", { run: this.id }, this.signal);
+      if (JSON.stringify(steps) === JSON.stringify(this.steps)) return;
+      const shown = this.steps[Number(this.slider.value)];
+      this.steps = steps;
+      this.element.hidden = !steps.length;
+      if (!steps.length) return;
+      if (!this.scene) {
+        const scene = await frameOf(this.id, null, this.signal);
+        this.scene = scene.facts.scene === "map" ? new MapFilm(scene) : new TextFilm(scene);
+        fill(this.stage, this.scene.element);
+      }
+      this.slider.max = String(steps.length - 1);
+      if (!this.follows) this.slider.value = String(Math.max(0, steps.indexOf(shown)));
+      else this.slider.value = this.slider.max;
+      await this.draw();
+    } catch { /* the page says elsewhere that the Studio cannot be reached */ }
+  }
+
+  async draw() {
+    const step = this.steps[Number(this.slider.value)];
+    if (step === undefined || !this.scene) return;
+    let frame = this.frames.get(step);
+    if (!frame) {
+      try {
+        frame = await frameOf(this.id, step, this.signal);
+      } catch { return; }
+      if (this.frames.size >= KEPT) this.frames.clear();
+      this.frames.set(step, frame);
+    }
+    if (this.steps[Number(this.slider.value)] !== step) return; // the slider has moved on
+    const when = `step ${count(step)}, ${clock(frame.facts.seconds)}`;
+    this.caption.textContent = `${when}, frame ${Number(this.slider.value) + 1} of ${this.steps.length}`;
+    this.slider.setAttribute("aria-valuetext", when);
+    await this.scene.show(frame);
+  }
+
+  toggle() {
+    if (this.timer) {
+      clearInterval(this.timer);
+      this.timer = 0;
+      this.button.textContent = "Play";
+      return;
+    }
+    this.button.textContent = "Pause";
+    if (Number(this.slider.value) === this.steps.length - 1) this.slider.value = "0";
+    this.timer = window.setInterval(() => {
+      const next = Number(this.slider.value) + 1;
+      if (next >= this.steps.length) { this.toggle(); return; }
+      this.slider.value = String(next);
+      this.follows = next === this.steps.length - 1;
+      this.draw();
+    }, FRAME_MS);
+  }
+}

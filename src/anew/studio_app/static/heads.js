@@ -1,0 +1,74 @@
+// Attention of all heads as small pictures, and of one of them token by token: where it looked, not why.
+
+import { fill, h } from "./dom.js";
+
+const CELL = 96; // pixels of a head's picture
+
+/** A token as it can be seen. @param {string} text */
+export function visibleToken(text) {
+  return text === "" ? "\u25a0" : text.replaceAll("\n", "\u21b5").replaceAll(" ", "\u00b7");
+}
+
+/**
+ * Pictures of heads over the given tokens.
+ * @param {string[]} tokens
+ * @returns {{element: HTMLElement, show: (heads: number, each: number, length: number, weight: (head: number, row: number, column: number) => number) => void}}
+ */
+export function headGrid(tokens) {
+  const grid = h("div", { class: "heads" });
+  const title = h("h3", {}, "");
+  const line = h("div", { class: "tokens looked", role: "group" });
+  const hint = h("p", { class: "hint" }, "Choose a token: dark are those that this head looked at while it read it. Where it looked is not why it said what it said.");
+  const element = h("div", {}, h("p", { class: "hint" }, "A picture for each head: a row for each token, from left to right the tokens before it. Choose one."), grid, title, hint, line);
+  let [head, row] = [0, -1];
+  /** @type {any} */
+  let last = null;
+  const draw = () => {
+    if (!last) return;
+    const { heads, each, length, weight } = last;
+    if (head >= heads) head = 0;
+    if (row < 0 || row >= length) row = length - 1;
+    fill(grid, Array.from({ length: heads }, (_, number) => picture(number, each, length, weight, number === head, () => { head = number; draw(); })));
+    title.textContent = `Layer ${Math.floor(head / each) + 1}, head ${(head % each) + 1}: where it looked`;
+    line.setAttribute("aria-label", title.textContent);
+    fill(line, tokens.slice(0, length).map((text, place) => {
+      const share = place <= row ? weight(head, row, place) : 0;
+      const token = h("button", { type: "button", class: "token", "aria-pressed": String(place === row), "aria-label": `${visibleToken(text)}, ${Math.round(100 * share)}%`, onclick: () => { row = place; draw(); } }, visibleToken(text));
+      token.style.setProperty("--sure", String(Math.round(100 * Math.min(1, 1.5 * share))));
+      return token;
+    }));
+  };
+  return { element, show: (heads, each, length, weight) => {
+    const focused = [...line.children].indexOf(/** @type {any} */ (document.activeElement));
+    const focusedHead = [...grid.children].indexOf(/** @type {any} */ (document.activeElement));
+    last = { heads, each, length, weight };
+    draw();
+    if (focused >= 0) /** @type {HTMLElement} */ (line.children[focused])?.focus();
+    if (focusedHead >= 0) /** @type {HTMLElement} */ (grid.children[focusedHead])?.focus();
+  } };
+}
+
+/** @param {number} number @param {number} each @param {number} length @param {any} weight @param {boolean} isChosen @param {() => void} choose */
+function picture(number, each, length, weight, isChosen, choose) {
+  const canvas = h("canvas", { width: length, height: length });
+  const pen = canvas.getContext("2d");
+  const [red, green, blue] = rgbOf("--accent");
+  const image = pen.createImageData(length, length);
+  for (let row = 0; row < length; row++) {
+    for (let column = 0; column <= row; column++) {
+      const place = 4 * (row * length + column);
+      image.data.set([red, green, blue, Math.round(255 * Math.sqrt(weight(number, row, column)))], place);
+    }
+  }
+  pen.putImageData(image, 0, 0);
+  canvas.style.width = `${CELL}px`;
+  const name = `Layer ${Math.floor(number / each) + 1}, head ${(number % each) + 1}`;
+  return h("button", { type: "button", class: "head", "aria-pressed": String(isChosen), "aria-label": name, title: name, onclick: choose }, canvas);
+}
+
+/** A colour of the theme as numbers. @param {string} name */
+function rgbOf(name) {
+  const text = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const value = parseInt(text.slice(1), 16);
+  return [value >> 16, (value >> 8) & 255, value & 255];
+}

@@ -1,0 +1,94 @@
+// Transformer: one's own sentence, where each head looked, who of both sides was right, and what comes next.
+
+import { follow } from "./api.js";
+import { fill, h } from "./dom.js";
+import { headGrid, visibleToken } from "./heads.js";
+
+const PAUSE = 250; // milliseconds after the last key
+const NAMES = { network: "network", counts: "counting", records: "known records", together: "both together" };
+
+/** @param {number} share */
+function percent(share) {
+  return share >= 0.1 ? `${Math.round(100 * share)}%` : share >= 0.001 ? `${(100 * share).toFixed(1)}%` : "under 0.1%";
+}
+
+/** @param {import("./play_view.js").Play} play @param {string} question @returns {HTMLElement} */
+export function sentenceView(play, question) {
+  const box = h("textarea", { id: "sentence", rows: 2, value: play.about.example ?? "" });
+  const status = h("p", { class: "hint", role: "status" });
+  const [sides, looks, next] = [h("div", {}), h("div", {}), h("div", {})];
+  let timer = 0;
+  /** @type {any} */
+  let read = null;
+  const ask = async (/** @type {Record<string, string>} */ extra = {}) => {
+    const signal = play.begin();
+    const wish = play.wish();
+    if (!box.value.trim()) { status.textContent = "Type a sentence of your own."; return; }
+    status.textContent = "Reading...";
+    try {
+      await follow("/api/play/sentence", { run: play.id, ...wish, settings: { ...wish.settings, ...extra }, prompt: box.value }, signal, (event) => {
+        if (event.end) return;
+        if (event.tokens) { read = event; fill(sides, sidesView(event)); }
+        if (event.attention) drawLooks(looks, read.tokens, event);
+        if (event.next) fill(next, nextView(event.next, extra.temperature === "0" ? "At temperature 0 all but the most likely token are cut: the text is always the same." : ""));
+      });
+      status.textContent = read?.was_cut ? "Only its beginning is shown." : "";
+    } catch (error) {
+      if (!signal.aborted) status.textContent = /** @type {Error} */ (error).message;
+    }
+  };
+  const later = () => { clearTimeout(timer); timer = window.setTimeout(ask, PAUSE); };
+  box.addEventListener("input", later);
+  play.onWish(() => { if (box.isConnected) later(); });
+  play.signal.addEventListener("abort", () => clearTimeout(timer));
+  if (box.value) ask();
+  return h("div", {}, h("label", { for: "sentence" }, "Your sentence"), box,
+    h("div", { class: "actions" }, h("button", { type: "button", onclick: () => ask({ temperature: "0" }) }, question),
+      h("button", { type: "button", onclick: () => ask() }, "With the settings at the side")), status,
+    h("h3", {}, "What may come next"), next, h("h3", {}, "Who was right?"), sides, h("h3", {}, "Where it looked"), looks);
+}
+
+/** Both sides token by token. @param {any} event */
+function sidesView(event) {
+  const names = Object.keys(event.sides).filter((name) => name !== "together");
+  const mean = (/** @type {number[]} */ bits) => bits.reduce((sum, value) => sum + value, 0) / Math.max(1, bits.length);
+  if (names.length < 2) {
+    return h("p", { class: "hint" }, `Nothing counts beside this network: ${mean(event.sides.together).toFixed(2)} bits a token.`);
+  }
+  const detail = h("p", { class: "hint", "aria-live": "polite" }, "Choose a token to see what each side gave it.");
+  const best = event.sides[names[0]].map((/** @type {number} */ _, /** @type {number} */ place) => names.reduce((one, other) => (event.sides[other][place] < event.sides[one][place] ? other : one), names[0]));
+  const line = h("div", { class: "tokens sides", role: "group", "aria-label": "Who gave each token more" }, h("span", { class: "token given" }, visibleToken(event.tokens[0])),
+    best.map((/** @type {string} */ name, /** @type {number} */ place) => {
+      const token = h("button", { type: "button", class: `token ${name}`, "aria-label": `${visibleToken(event.tokens[place + 1])}: ${NAMES[/** @type {keyof typeof NAMES} */ (name)]} was right`, onclick: () => {
+        const parts = Object.entries(event.sides).map(([side, bits]) => `${NAMES[/** @type {keyof typeof NAMES} */ (side)]} ${percent(2 ** -bits[place])}`);
+        detail.textContent = `${visibleToken(event.tokens[place + 1])}: ${parts.join(", ")}.`;
+      } }, visibleToken(event.tokens[place + 1]));
+      return token;
+    }));
+  const won = names.map((name) => `${NAMES[/** @type {keyof typeof NAMES} */ (name)]} ${best.filter((/** @type {string} */ other) => other === name).length} times`);
+  const costs = Object.entries(event.sides).map(([name, bits]) => `${NAMES[/** @type {keyof typeof NAMES} */ (name)]} ${mean(bits).toFixed(2)}`);
+  return h("div", {}, h("ul", { class: "legend" }, names.map((name) => h("li", {}, h("i", { class: `dot ${name}` }), `${NAMES[/** @type {keyof typeof NAMES} */ (name)]} was nearer`))), line, detail,
+    h("p", { class: "hint" }, `Nearer: ${won.join(", ")}. Bits a token, fewer are better: ${costs.join(", ")}.`));
+}
+
+/** @param {HTMLElement} place @param {string[]} tokens @param {any} event */
+function drawLooks(place, tokens, event) {
+  const levels = Uint8Array.from(atob(event.attention), (letter) => letter.charCodeAt(0));
+  const length = tokens.length;
+  const grid = headGrid(tokens);
+  fill(place, grid.element);
+  grid.show(event.shown, event.heads, length, (head, row, column) => levels[(head * length + row) * length + column] / 255);
+}
+
+/** What may be drawn, and what was cut. @param {any} next @param {string} remark */
+function nextView(next, remark) {
+  const most = Math.max(...next.top.map((/** @type {any} */ other) => Math.max(other.p, other.drawn_p)));
+  const bar = (/** @type {number} */ share, /** @type {string} */ look) => {
+    const inner = h("span", { class: `fill ${look}` });
+    inner.style.width = `${(100 * share) / most}%`;
+    return inner;
+  };
+  return h("div", {}, h("p", { class: "hint" }, `Pale: what the model says. Dark: what is drawn from, after temperature and cuts. ${next.left.toLocaleString("en-US")} tokens are left; ${percent(next.cut_p)} was cut away.`, remark ? ` ${remark}` : ""),
+    h("ul", { class: "plain bars" }, next.top.map((/** @type {any} */ other) => h("li", { class: "bar-row" }, h("span", { class: "bar-text" }, other.is_end ? "(end)" : visibleToken(other.text)),
+      h("span", { class: "meter double", "aria-hidden": "true" }, bar(other.p, "pale"), bar(other.drawn_p, "")), h("span", { class: "bar-share" }, percent(other.p)), h("span", { class: "bar-share" }, other.drawn_p > 0 ? percent(other.drawn_p) : "cut")))));
+}

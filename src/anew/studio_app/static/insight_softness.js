@@ -1,0 +1,30 @@
+// VAE: the same samples with less and more of the noise that details have.
+
+import { follow } from "./api.js";
+import { fill, h, short } from "./dom.js";
+
+/** @param {import("./play_view.js").Play} play @returns {HTMLElement} */
+export function softnessView(play) {
+  const slider = h("input", { id: "softness", type: "range", min: 0, max: 0, step: 1, value: "0", disabled: true, oninput: () => draw() });
+  const status = h("p", { class: "hint", role: "status" }, "Drawing the same samples with less and more noise...");
+  const items = h("div", { class: "items big" });
+  /** @type {any[]} */
+  const steps = [];
+  let real = 0;
+  const draw = () => {
+    const step = steps[Number(slider.value)];
+    if (!step) return;
+    fill(items, step.items.map((/** @type {string} */ src, /** @type {number} */ place) => h("figure", { class: "item" }, h("img", { src, alt: `Sample ${place + 1} at noise ${step.temperature}` }))));
+    const share = real ? ` They have ${Math.round((100 * step.detail) / real)}% of the detail of your items.` : "";
+    status.textContent = `Noise ${short(step.temperature)}${step.temperature === 0 ? ": each detail at its average, and so soft" : ""}.${share}`;
+    slider.setAttribute("aria-valuetext", `noise ${step.temperature}`);
+  };
+  follow("/api/play/softness", { run: play.id, ...play.wish() }, play.signal, (event) => {
+    if (event.items) { steps.push(event); Object.assign(slider, { max: String(steps.length - 1), disabled: false }); }
+    if (event.real_detail) real = event.real_detail;
+    draw();
+  }).catch((error) => { if (!play.signal.aborted) status.textContent = error.message; });
+  return h("section", {}, h("h3", {}, "Why are they softer?"),
+    h("p", {}, "What the latents do not say, the model knows only as an average. Without noise each detail is that average, and the picture is soft; with noise details are drawn, each by itself, and too much of it breaks what belongs together."),
+    h("label", { for: "softness" }, "Noise of details"), slider, status, items);
+}

@@ -1,0 +1,44 @@
+// A file that Anew made, dropped back in: its run, its seed and its settings.
+
+import { Refusal } from "./api.js";
+import { fill, h } from "./dom.js";
+
+/** Wishes that the play page of a run begins with. @type {Map<string, any>} */
+export const wishes = new Map();
+
+export function originDrop() {
+  const answer = h("div", { role: "status" });
+  const take = async (/** @type {File | undefined} */ file) => {
+    if (!file) return;
+    fill(answer, h("p", { class: "hint" }, "Reading what it says..."));
+    try {
+      const headers = { "Content-Type": "application/octet-stream", "X-Anew-Studio": "1" };
+      const response = await fetch("/api/play/origin", { method: "POST", headers, body: file });
+      const value = await response.json();
+      if (!response.ok) throw new Refusal(response.status, value.error.message);
+      fill(answer, shown(file.name, value));
+    } catch (error) {
+      fill(answer, h("p", { class: "note wrong" }, /** @type {Error} */ (error).message));
+    }
+  };
+  const input = h("input", { type: "file", hidden: true, "data-input": "origin", onchange: () => take(input.files[0]) });
+  const zone = h("div", { class: "drop small" }, h("p", {}, "Drop a file that Anew made, to find its run and settings"), h("button", { type: "button", onclick: () => input.click() }, "Choose a file"), input, answer);
+  for (const name of ["dragenter", "dragover"]) zone.addEventListener(name, (/** @type {DragEvent} */ event) => { event.preventDefault(); zone.classList.add("over"); });
+  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+  zone.addEventListener("drop", (/** @type {DragEvent} */ event) => { event.preventDefault(); zone.classList.remove("over"); take(event.dataTransfer?.files[0]); });
+  return zone;
+}
+
+/** @param {string} name @param {any} origin */
+function shown(name, origin) {
+  const settings = Object.entries(origin.settings ?? {}).map(([setting, value]) => `${setting} = ${value}`);
+  const facts = [`run ${origin.run}`, `seed ${origin.seed}`, `sample ${origin.index + 1} of ${origin.batch[1]}`, origin.label === null ? "" : `label ${origin.label}`, origin.prompt ? `begun with "${origin.prompt}"` : "", ...settings].filter(Boolean);
+  const open = (/** @type {string} */ run) => {
+    wishes.set(run, origin);
+    location.hash = `#/play/${encodeURIComponent(run)}`;
+  };
+  return h("div", {}, h("p", {}, h("strong", {}, name), `: ${facts.join(", ")}.`),
+    origin.is_given ? h("p", { class: "hint" }, "It was filled in from a sample that the file does not hold, so it cannot be made again from here.") : null,
+    origin.runs.length ? h("div", { class: "actions" }, origin.runs.map((/** @type {string} */ run) => h("button", { type: "button", class: "main", onclick: () => open(run) }, `Make it again with ${run}`)))
+      : h("p", { class: "hint" }, `There is no run of the name ${origin.run} in this folder.`));
+}

@@ -1,0 +1,66 @@
+"""Activation checkpointing (Chen et al. 2016, arXiv 1604.06174): what a block computes is computed again on the way back, so
+that of each block only its input is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from anew.core import random
+from anew.families.phases import Phase
+
+
+def can_recompute(phases: tuple[Phase, ...]) -> bool:
+    """Whether a family is one network with blocks. What is differentiated twice cannot be computed again."""
+    return len(phases) == 1 and bool(repeated_blocks(phases[0].module))
+
+
+def repeated_blocks(module: nn.Module) -> list[nn.Module]:
+    """The blocks of a network: what it has lists of, outermost first, without the blocks of blocks."""
+    blocks: list[nn.Module] = []
+    for child in module.children():
+        if isinstance(child, nn.ModuleList):
+            blocks += [block for block in child if not isinstance(block, nn.ModuleList | nn.ModuleDict)]
+        else:
+            blocks += repeated_blocks(child)
+    return blocks
+
+
+def recompute_blocks(module: nn.Module) -> None:
+    """Let each block of a network keep its input alone; gradients stay the same."""
+    for block in repeated_blocks(module):
+        block.forward = _recomputed(block.forward)
+
+
+def _recomputed(forward: Callable[..., object]) -> Callable[..., object]:
+    def recomputed(*args: object, **kwargs: object) -> object:
+        if not torch.is_grad_enabled():
+            return forward(*args, **kwargs)
+        block = partial(forward, **kwargs)
+        return checkpoint(block, *args, use_reentrant=False, context_fn=_same_randomness)
+
+    return recomputed
+
+
+def _same_randomness() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """What surrounds a block the first time, and when it is computed again: dropout draws the same numbers."""
+    context = random.active_context()
+    if context is None:
+        return nullcontext(), nullcontext()
+    before = context.streams_so_far()
+    return nullcontext(), _continued(context, before)
+
+
+@contextmanager
+def _continued(context: random.StepContext, streams: dict[str, int]) -> Iterator[None]:
+    later = context.streams_so_far()
+    context.continue_streams(streams)
+    try:
+        yield
+    finally:
+        context.continue_streams(later)

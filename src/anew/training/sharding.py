@@ -1,0 +1,139 @@
+"""Shards of the weights of a family of several networks: they are whole on a process only while a loss needs them.
+
+FSDP2 acts where a module is called and goes back once; a GAN's discriminator is called by two losses and is differentiated
+twice. So here the weights of all networks are gathered before a loss and reduced behind it, parameter by parameter (the
+sharding of ZeRO, arXiv 1910.02054): weights, gradients, moments and average are held in shards between losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
+
+from anew.core.random import StepContext
+from anew.core.specs import Batch
+from anew.core.world import World
+from anew.families.base import Family
+from anew.families.phases import Loss
+
+LossTerms = tuple[Tensor, float | Tensor, dict[str, Tensor]]
+
+
+@dataclass
+class ShardedParameter:
+    """A parameter of which each process holds a part, and the modules that have it under a name."""
+
+    shard: nn.Parameter
+    owners: list[tuple[nn.Module, str]] = field(default_factory=list)
+
+    def place(self, parameter: nn.Parameter) -> None:
+        for owner, name in self.owners:
+            owner._parameters[name] = parameter
+
+
+class ShardedNetworks:
+    """The parameters of a family, sharded over all processes as DTensors."""
+
+    def __init__(self, family: Family, world: World) -> None:
+        mesh = init_device_mesh(world.device.type, (world.size,))
+        self.world = world
+        by_parameter: dict[nn.Parameter, ShardedParameter] = {}
+        for module in family.modules():
+            for name, parameter in list(module._parameters.items()):
+                if parameter is not None:
+                    entry = by_parameter.setdefault(parameter, ShardedParameter(_shard(parameter, mesh)))
+                    entry.owners.append((module, name))
+        self.parameters = list(by_parameter.values())
+        self._place_shards()
+
+    @contextmanager
+    def whole(self) -> Iterator[list[nn.Parameter]]:
+        """All weights, gathered, stand in the modules inside; a tensor of its own for each parameter, in their order."""
+        gathered = []
+        for parameter in self.parameters:
+            shard = parameter.shard
+            assert isinstance(shard.data, DTensor)
+            gathered.append(nn.Parameter(shard.data.full_tensor(), requires_grad=shard.requires_grad))
+        try:
+            for parameter, whole in zip(self.parameters, gathered, strict=True):
+                parameter.place(whole)
+            yield gathered
+        finally:
+            self._place_shards()
+
+    def _place_shards(self) -> None:
+        for parameter in self.parameters:
+            parameter.place(parameter.shard)
+
+
+class GatheredLoss(nn.Module):
+    """A phase's loss as a forward pass over weights that are gathered for it.
+
+    Args:
+        networks: The sharded parameters of the family, shared by its phases.
+        loss: Of the phase.
+    """
+
+    def __init__(self, networks: ShardedNetworks, loss: Callable[[Batch, StepContext], Loss]) -> None:
+        super().__init__()
+        self.networks = networks
+        self.loss = loss
+        self._reducer: Reducer | None = None
+
+    def forward(self, batch: Batch, context: StepContext) -> LossTerms:
+        with self.networks.whole() as gathered:
+            if torch.is_grad_enabled():
+                self._reducer = Reducer(self.networks, gathered)
+            loss = self.loss(batch, context)
+        return loss.total, loss.count, dict(loss.logs)
+
+    def finish_backward(self) -> None:
+        """Reduce the gradients that `backward` has not reduced yet."""
+        if self._reducer is not None:
+            self._reducer.finish()
+            self._reducer = None
+
+
+class Reducer:
+    """Sums gradients over processes as soon as they are there, each process keeping its shard.
+
+    A process whose rows need no penalty goes back through another graph, and its gradients come in another order; all processes
+    reduce in one order, the last parameter first.
+    """
+
+    def __init__(self, networks: ShardedNetworks, gathered: list[nn.Parameter]) -> None:
+        pairs = zip(networks.parameters, gathered, strict=True)
+        self._waiting = [(parameter.shard, whole) for parameter, whole in pairs if whole.requires_grad]
+        self._size = networks.world.size
+        self._ready: set[nn.Parameter] = set()
+        for _, whole in self._waiting:
+            whole.register_post_accumulate_grad_hook(self._mark_ready)  # type: ignore[no-untyped-call]
+
+    def _mark_ready(self, whole: Tensor) -> None:
+        assert isinstance(whole, nn.Parameter)
+        self._ready.add(whole)
+        while self._waiting and self._waiting[-1][1] in self._ready:
+            self._reduce(*self._waiting.pop())
+
+    def finish(self) -> None:
+        while self._waiting:
+            self._reduce(*self._waiting.pop())
+
+    def _reduce(self, shard: nn.Parameter, whole: nn.Parameter) -> None:
+        assert isinstance(shard.data, DTensor)
+        mine = torch.zeros_like(whole) if whole.grad is None else whole.grad
+        whole.grad = None
+        partial = DTensor.from_local(mine, shard.data.device_mesh, [Partial()], run_check=False)
+        gradient = partial.redistribute(placements=shard.data.placements) / self._size
+        shard.grad = gradient if shard.grad is None else shard.grad + gradient
+
+
+def _shard(parameter: nn.Parameter, mesh: DeviceMesh) -> nn.Parameter:
+    placement: Placement = Shard(0) if parameter.ndim else Replicate()
+    return nn.Parameter(distribute_tensor(parameter.data, mesh, [placement]), requires_grad=parameter.requires_grad)

@@ -1,0 +1,76 @@
+"""A film of the training: every few seconds a small frame of what the model makes of the same things, at a bounded cost."""
+
+from __future__ import annotations
+
+import time
+
+from anew.runs import film
+from anew.training.trainer import StepResult, Trainer
+from anew.workflows.film_scenes import Scene, facts_of, scene_of
+from anew.workflows.job import TrainingJob
+
+SHARE = 0.02  # of the training time at most
+FRAME_SHARE = 0.0015  # of it for one frame: a short training has about ten of them
+INTERVAL_SECONDS = 2.0  # between frames at least
+LEAST_SECONDS = 10.0  # of training: below, no frame would be paid for
+
+
+class Film:
+    """Frames of a training into `film/`. Called after a step; it never changes one.
+
+    Args:
+        job: What is trained.
+        trainer: Who trains it.
+    """
+
+    def __init__(self, job: TrainingJob, trainer: Trainer) -> None:
+        self.job, self.trainer = job, trainer
+        self.cost = 0.0
+        self._started = self._framed_at = time.monotonic()
+        self._last_cost = 0.0
+        self._scene: Scene | None = None
+        # Weights that are shared out among processes are whole on none of them.
+        self._is_off = not job.train_config.film or trainer.shard
+        if job.world.is_main and not self._is_off:
+            film.forget_after(job.folder.path, trainer.step)
+
+    def __call__(self, result: StepResult) -> str | None:
+        """Add a frame where one is due; there is never a warning."""
+        if self._is_off or not self.job.world.is_main:
+            return None
+        now = time.monotonic()
+        if now - self._framed_at < INTERVAL_SECONDS or not self._can_pay(result.progress, now - self._started):
+            return None
+        self._add(result, now)
+        self._framed_at = time.monotonic()
+        self._last_cost = self._framed_at - now
+        self.cost += self._last_cost
+        return None
+
+    def _can_pay(self, progress: float, elapsed: float) -> bool:
+        """Whether one more frame leaves the film within its share of the training so far."""
+        total = self._total_seconds(progress, elapsed)
+        # The first frames may borrow from what is sure to come: otherwise the beginning would never be seen.
+        allowed = SHARE * max(elapsed, min(total, elapsed + total / 10))
+        return total >= LEAST_SECONDS and self.cost + self._last_cost <= allowed
+
+    def _total_seconds(self, progress: float, elapsed: float) -> float:
+        """How long this training is likely to take from here on, with what has passed."""
+        planned = self.job.plan.train_s
+        return planned if planned is not None else elapsed / max(progress, 1e-3)
+
+    def _add(self, result: StepResult, now: float) -> None:
+        run = self.job.folder.path
+        if self._scene is None:
+            seconds = FRAME_SHARE * self._total_seconds(result.progress, now - self._started)
+            self._scene = scene_of(self.job, seconds)
+            if self._scene is None:
+                self._is_off = True
+                return
+            arrays, facts = self._scene.fixed()
+            film.write(run, film.SCENE, film.serialized(arrays, facts))
+        with self.trainer.averaged() as family:
+            arrays, facts = self._scene.frame(family)
+        data = film.serialized(arrays, facts_of(facts, result.step, now - self._started))
+        if len(data) <= film.MAX_FRAME_BYTES:
+            film.write(run, film.frame_name(result.step), data)

@@ -1,0 +1,125 @@
+"""The film of a training: small frames of true values, within its share of the time, and off when it is not wanted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+from safetensors import safe_open
+
+import anew
+from anew.runs import film as frames_of_run
+from anew.workflows import film
+from samples import TINY, names, shapes
+
+SMALL = {"width": 8, "batch_size": 8, "previews": 0}
+
+
+def opened(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    with safe_open(str(path), framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["facts"])  # noqa: SIM118
+
+
+def filmed(data: Path, run: Path, **options: Any) -> Path:
+    """A run of a moment with a frame after each step."""
+    with (
+        mock.patch.multiple(film, INTERVAL_SECONDS=0.0, LEAST_SECONDS=0.0, SHARE=1e9, FRAME_SHARE=1e9),
+        mock.patch("anew.workflows.train.evaluate_run", lambda *arguments, **keywords: None),
+    ):
+        anew.train(data, run, **options)
+    return run
+
+
+@pytest.fixture(scope="module")
+def gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("film")
+    return filmed(shapes(place / "shapes", 80), place / "gan", steps=3, family="gan", settings=SMALL)
+
+
+def test_a_frame_shows_items_and_the_critic(gan: Path) -> None:
+    steps = frames_of_run.frames(gan)
+    assert steps == [1, 2, 3]
+    scene, facts = opened(gan / "film" / frames_of_run.SCENE)
+    assert facts["scene"] == "map" and 0 < facts["share"] <= 1
+    arrays, facts = opened(gan / "film" / frames_of_run.frame_name(3))
+    assert facts["step"] == 3 and facts["made"] == len(arrays["made"]) >= 16
+    assert len(scene["real"]) == len(arrays["real_belief"]) and arrays["made"].shape == arrays["push"].shape
+    assert arrays["field"].shape == (256,) and bytes(arrays["made_sheet"].numpy()[:2]) == b"\xff\xd8"
+    assert all((gan / "film" / frames_of_run.frame_name(step)).stat().st_size < 100_000 for step in steps)
+
+
+def test_belief_in_the_last_frame_is_the_critics(gan: Path) -> None:
+    model = anew.load(gan)
+    arrays, _ = opened(gan / "film" / frames_of_run.frame_name(3))
+    spec = model.family.spec
+    job = SimpleNamespace(
+        data=anew.data.dataset.Dataset.reopen(model.record.data.model_dump(), gan, None)  # type: ignore[attr-defined]
+    )
+    batch = job.data.batch(0, "film", 0, len(arrays["real_belief"]), len(arrays["real_belief"]))
+    labels = batch.labels if spec.classes else None
+    assert torch.allclose(model.family.discriminator_logits(batch.x, labels), arrays["real_belief"], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("family", "names_of_arrays"), [("vae", {"restored_sheet"}), ("diffusion", {"sigmas", "errors"})]
+)
+def test_what_other_families_show(family: str, names_of_arrays: set[str], gan: Path, tmp_path: Path) -> None:
+    run = filmed(gan.parent / "shapes", tmp_path / family, steps=1, family=family, settings=SMALL)
+    arrays, facts = opened(run / "film" / frames_of_run.frame_name(1))
+    assert names_of_arrays <= arrays.keys() and "field" not in arrays
+    if family == "diffusion":
+        assert (arrays["sigmas"].diff() < 0).all() and len(arrays["errors"]) == 8
+    else:
+        assert facts["error"] > 0
+
+
+def test_a_text_is_read_again(tmp_path: Path) -> None:
+    run = filmed(names(tmp_path / "names.txt", 300), tmp_path / "run", steps=2, settings={**TINY, "previews": 0})
+    _, facts = opened(run / "film" / frames_of_run.SCENE)
+    arrays, frame = opened(run / "film" / frames_of_run.frame_name(2))
+    assert facts["scene"] == "text" and len(facts["tokens"]) == len(arrays["token_bits"]) + 1
+    heads, rows, columns = arrays["attention"].shape
+    assert rows == columns == len(arrays["token_bits"]) and heads % frame["heads"] == 0
+    assert frame["bits"] == pytest.approx(float(arrays["token_bits"].mean()), rel=1e-5)
+
+
+def test_off_means_off(gan: Path, tmp_path: Path) -> None:
+    run = filmed(gan.parent / "shapes", tmp_path / "run", steps=1, family="vae", settings={**SMALL, "film": False})
+    assert not (run / "film").exists()
+
+
+def test_it_stays_within_its_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Frames of half a second each in a training of 100 s: the clock is the test's own."""
+    now = [0.0]
+    monkeypatch.setattr(film.time, "monotonic", lambda: now[0])
+    job = SimpleNamespace(
+        train_config=SimpleNamespace(film=True), world=SimpleNamespace(is_main=True), plan=SimpleNamespace(train_s=100.0),
+        folder=SimpleNamespace(path=tmp_path),
+    )  # fmt: skip
+    shown = film.Film(job, SimpleNamespace(shard=False, step=0))  # type: ignore[arg-type]
+    taken = []
+
+    def add(result: Any, begun: float) -> None:
+        taken.append(begun)
+        now[0] += 0.5
+
+    monkeypatch.setattr(shown, "_add", add)
+    while now[0] < 100:
+        now[0] += 0.1
+        shown(SimpleNamespace(step=1, progress=now[0] / 100))  # type: ignore[arg-type]
+    assert shown.cost <= 0.02 * 100 and len(taken) >= 3 and taken[0] < 10
+
+
+def test_old_frames_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames_of_run, "MAX_FRAMES", 8)
+    for step in range(1, 30):
+        frames_of_run.write(tmp_path, frames_of_run.frame_name(step), b"x")
+    steps = frames_of_run.frames(tmp_path)
+    assert len(steps) <= 8 and steps[0] == 1 and steps[-1] == 29
+    frames_of_run.forget_after(tmp_path, 20)
+    assert max(frames_of_run.frames(tmp_path)) <= 20
