@@ -146,7 +146,7 @@ def test_shares_and_samples_once_more(
         (("--out", tmp_path / "x"), "RUN is missing"),
         ((run, "--share", "3/2"), "--share must be I/K"),
         ((run, "-n", 2, "--share", "1/3"), "3 shares of 2 samples are too many"),
-        ((run, "--again", run / "config.json"), "has no place for an origin"),
+        ((run, "--again", run / "config.json"), "does not say where it comes from"),
     ]:
         out = () if "--out" in words else ("--out", tmp_path / "x")
         assert sentence in sample(*words, *out, code=2)

@@ -33,6 +33,7 @@ exit codes:
   0   done
   1   a bug in Anew; a file with the traceback is named
   2   an argument, the data or the machine's limits; one sentence says what to change
+  3   a condition of `anew evaluate --fail-on` holds
   75  stopped by Ctrl-C or SIGTERM; `anew resume RUN`, or the same `anew compare`, continues"""
 
 
@@ -217,9 +218,7 @@ def _sample(p: CommandParser) -> None:
         metavar="I/K",
         help="make only the I-th of K shares of the samples; K processes together make what one would",
     )
-    p.add_argument(
-        "--again", metavar="FILE", help="make the sample in this PNG, WAV, FLAC, GIF, MP4 or FASTA file again"
-    )
+    p.add_argument("--again", metavar="FILE", help="make the sample in this file again")
     p.add_argument(
         "--scale",
         type=_integer("--scale"),

@@ -31,7 +31,7 @@ def add_item_routes(app: FastAPI, service: Service) -> None:
     files = described(SamplesBody, "application/zip", models=service.catalog.names())
 
     @app.post("/v1/audio/generate", summary="Make sound", **sounds)
-    @app.post("/v1/audio/speech", summary="The same, under OpenAI's name", **sounds)
+    @app.post("/v1/audio/speech", summary="Make sound, under OpenAI's name", **sounds)
     async def sound(request: Request) -> Response:
         body = parse(AudioBody, await json_body(request, service.limits))
         entry = service.catalog.item_entry(body.model, "audio")

@@ -223,7 +223,7 @@ def _data_of(words: Sequence[str]) -> str:
 
 
 def _option(words: Sequence[str], name: str) -> str:
-    return next((words[place + 1] for place, word in enumerate(words[:-1]) if word == name), "")
+    return next((word.removeprefix(f"{name}=") for word in words if word.startswith(f"{name}=")), "")
 
 
 def _changed(run: Path) -> float:

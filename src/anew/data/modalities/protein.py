@@ -146,6 +146,7 @@ class Protein(Text):
     traits = replace(
         Text.traits,
         singular="sequence",
+        files_hold_comments=True,
         record_start=b">",
         max_cluster_bytes=WHOLE_BYTES,  # bytes, and residues where these are packed: 10 s of one core, and 0.6 GB
     )

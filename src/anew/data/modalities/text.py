@@ -99,7 +99,12 @@ class Text(Modality):
     Config: type = TextConfig
     unit = "character"
     traits = ModalityTraits(
-        singular="text", is_text=True, cheap_to_encode=True, supports_labels=False, num_saved_samples=8
+        singular="text",
+        is_text=True,
+        cheap_to_encode=True,
+        supports_labels=False,
+        num_saved_samples=8,
+        files_hold_comments=False,
     )
 
     config: Any  # of the subclass
